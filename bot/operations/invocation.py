@@ -1,0 +1,141 @@
+"""What comes in from Slack and what goes back, as domain data: rendering is bot.slack.blocks' part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from bot.ports import Table
+from bot.releases.model import Person, Release
+from bot.releases.plan import Plan
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A typed command, however it was typed. ``text`` begins with the command's name: "deploy hello 2.0.0"."""
+
+    person: Person
+    channel: str
+    text: str
+    command: str  # as typed: "/deploy", "/pilothouse", "@Pilothouse"
+    dedup_key: str
+    response_url: str = ""
+    trigger_id: str = ""
+    thread_ts: str = ""
+    via: Literal["slash", "mention", "modal"] = "slash"
+
+
+@dataclass(frozen=True)
+class Click:
+    """A button. ``value`` is the JSON the button carried: release id, gate, plan hash."""
+
+    person: Person
+    channel: str
+    action: str
+    value: str
+    message_ts: str
+    response_url: str = ""
+    trigger_id: str = ""
+    dedup_key: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    line: str
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    line: str
+    hint: str = ""
+    kind: Literal["refusal"] = "refusal"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A release was created, or (``fresh`` False) the one that already does the same."""
+
+    release: Release
+    fresh: bool
+    kind: Literal["receipt"] = "receipt"
+
+
+@dataclass(frozen=True)
+class Tabled:
+    tables: tuple[Table, ...]
+    shareable: bool = True
+    kind: Literal["tabled"] = "tabled"
+
+
+@dataclass(frozen=True)
+class Document:
+    """Long preformatted text: the top in the message, the whole as a file when it does not fit."""
+
+    title: str
+    text: str
+    kind: Literal["document"] = "document"
+
+
+@dataclass(frozen=True)
+class HelpFor:
+    command: str | None
+    kind: Literal["help"] = "help"
+
+
+@dataclass(frozen=True)
+class Whoami:
+    person: Person
+    groups: tuple[str, ...]
+    roles: tuple[str, ...]
+    channel: str
+    channel_allowed: bool
+    grant_line: str  # the catalog line that would grant more
+    kind: Literal["whoami"] = "whoami"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A dry run."""
+
+    release: Release
+    plan: Plan
+    kind: Literal["planned"] = "planned"
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Shown with a button to go on: a diff of /apply, a deployment that will be down. ``token`` comes back in the click's value."""
+
+    title: str
+    lines: tuple[str, ...]
+    action: str
+    token: str
+    kind: Literal["confirm"] = "confirm"
+
+
+@dataclass(frozen=True)
+class OpenModal:
+    app: str
+    kind: Literal["modal"] = "modal"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The answer comes later through the response_url."""
+
+    kind: Literal["pending"] = "pending"
+
+
+@dataclass(frozen=True)
+class Listing:
+    title: str
+    releases: Sequence[Release]
+    kind: Literal["listing"] = "listing"
+
+
+Reply: TypeAlias = (
+    Text | Refusal | Receipt | Tabled | Document | HelpFor | Whoami | Planned | Confirm | OpenModal | Pending | Listing
+)

@@ -1,0 +1,328 @@
+"""The few Protocols behind which the outside world stands. Every adapter and every test double passes the same contract suite.
+
+Belongs here: Protocols, the small values they exchange, and the errors a caller can act on. Not: any behaviour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from bot.releases.actions import Action
+from bot.releases.events import Event
+from bot.releases.model import Person, Release, Target
+from bot.releases.observation import Observation
+
+# --- the cluster ----------------------------------------------------------------------------------------------------
+
+
+class ClusterUnreachable(Exception):
+    """The API server could not be read or written: time-out, refused, reset, 5xx, 429 after its retries. Hold and try again.
+
+    ``retry_after_ms`` is what the server asked for, else None. Never means "gone".
+    """
+
+    def __init__(self, why: str, retry_after_ms: int | None = None) -> None:
+        super().__init__(why)
+        self.why = why
+        self.retry_after_ms = retry_after_ms
+
+
+class PreconditionFailed(Exception):
+    """The object is not as the decision saw it (422 of a JSON-patch test, 409, 404 of a patched object): observe and decide again."""
+
+
+class Refused(Exception):
+    """The API server will not do it, and will not later either (403, 400, 422 invalid, quota of the object): its own words, one line."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows for people, as kubectl's columns. ``wide`` columns are the last ``len(columns) - narrow``."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ObjectChange:
+    """What server-side apply would change in one object (from the server's dry run). Secret values never appear in ``diff``."""
+
+    kind: str
+    name: str
+    namespace: str
+    does: Literal["create", "update", "unchanged", "conflict"]
+    diff: tuple[str, ...] = ()  # unified-diff-like lines
+    conflicts: tuple[str, ...] = ()  # "manager: .spec.replicas"
+    template: Any = None  # Deployments that exist: the template the release shall roll to, None when equal
+
+
+class Cluster(Protocol):
+    """One Kubernetes cluster. Every call raises ClusterUnreachable; requests time out after 3 s."""
+
+    def uid(self) -> str:
+        """uid of the namespace kube-system: names the cluster."""
+
+    def observe(
+        self,
+        target: Target,
+        *,
+        candidate: str,
+        extra_services: Sequence[str] = (),
+        survey: bool = False,
+        events: bool = False,
+    ) -> Observation:
+        """One snapshot; independent reads go out side by side (at most 8). ``candidate`` "" where there is none."""
+
+    def apply(self, action: Action) -> None:
+        """Carry out one action. Raises PreconditionFailed, Refused, ClusterUnreachable."""
+
+    def logs(self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool) -> tuple[str, ...]:
+        """Last log lines, unredacted; () when there are none to be had."""
+
+    def table(self, target: Target, kind: str, *, wide: bool) -> Table:
+        """kind: deployments, replicasets, pods, services, events."""
+
+    def explain(self, path: str, *, recursive: bool) -> str:
+        """kubectl explain's text from OpenAPI v3. Raises LookupError(message naming the nearest fields)."""
+
+    def plan_manifests(self, target: Target, manifests: Sequence[Mapping[str, Any]]) -> tuple[ObjectChange, ...]:
+        """Dry run of server-side apply with field manager pilothouse-apply. Raises Refused for what the server will not take."""
+
+    def apply_manifests(
+        self, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str
+    ) -> tuple[ObjectChange, ...]:
+        """Server-side apply. On the Deployment ``skip_template_of`` the live template and replicas are filled in."""
+
+    def probe(
+        self, target: Target, service: str, path: str, *, requests: int, sticky: bool, url: str | None
+    ) -> tuple[str, ...]:
+        """The body (at most 200 characters) or error of each of N requests. ``url`` None: through the API server's service proxy."""
+
+    def missing_permissions(self, namespace: str) -> tuple[str, ...]:
+        """SelfSubjectAccessReview for each verb the bot needs: "create deployments.apps in default"."""
+
+
+class Clusters(Protocol):
+    """Connections by the catalog's cluster names. Unknown name: KeyError."""
+
+    def __getitem__(self, name: str) -> Cluster: ...
+
+    def names(self) -> tuple[str, ...]: ...
+
+
+# --- the store ------------------------------------------------------------------------------------------------------
+
+
+class StoreUnavailable(Exception):
+    """Redis is away, full, or refuses writes: one clear line; nothing was half-done."""
+
+
+class VersionConflict(Exception):
+    """Somebody saved the release since it was loaded: load again and decide again."""
+
+
+class UnknownSchema(Exception):
+    """A record written by a newer version of Pilothouse: left alone."""
+
+
+@dataclass(frozen=True)
+class Created:
+    """``fresh`` False: the same request (deduplication key) or the same command while it runs; ``release`` is the first one."""
+
+    release: Release
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class Locked:
+    """``behind`` "" when the lock is held by the asker; else the id of the release in front. ``position`` counts from 1."""
+
+    behind: str = ""
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """One outbox entry: an event to tell. ``sequence`` is unique per release and rises."""
+
+    sequence: int
+    event: Event
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    at: int
+    release_id: str
+    app: str
+    kind: str
+    text: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Freeze:
+    scope: str  # app name, "cluster:<name>" or "all"
+    reason: str
+    by: Person
+    at: int
+    until: int | None = None
+
+
+class ReleaseStore(Protocol):
+    """Redis. Every write is one script carrying an operation id: twice is once. Raises StoreUnavailable."""
+
+    def now(self) -> int:
+        """Redis TIME in milliseconds."""
+
+    def create(self, draft: Release, *, dedup_key: str, same_as: str, operation: str) -> Created:
+        """Give the draft its id (``<app>-<n>``), store it, append CREATED to audit and outbox, wake it; all or nothing.
+
+        ``dedup_key`` (kept a day) returns the first answer. ``same_as`` names app, version, strategy and options: while a
+        non-final release has the same one, that release is returned.
+        """
+
+    def load(self, release_id: str) -> Release:
+        """Raises KeyError, UnknownSchema."""
+
+    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True) -> Release:
+        """Compare ``release.version``, write, append audit and outbox, mark the card dirty (``card``), wake delivery; a final phase
+        also frees the locks, hands them to the next waiting release and wakes it. Returns it with the new version. Raises VersionConflict."""
+
+    def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
+        """Take all lock keys for this release or stand in their queue. Idempotent."""
+
+    def active(self, app: str | None = None) -> tuple[Release, ...]:
+        """Releases that are not final, oldest first."""
+
+    def recent(self, app: str | None = None, *, limit: int = 10) -> tuple[Release, ...]:
+        """Newest first."""
+
+    def record_card(self, release_id: str, *, channel: str, ts: str) -> None:
+        """Where the card was posted. Does not count as a change of the release's version."""
+
+    def card(self, release_id: str) -> tuple[str, str]:
+        """(channel, ts) of the card; ("", "") when not yet posted."""
+
+    def outbox(self, release_id: str) -> tuple[tuple[Announcement, ...], bool]:
+        """Undelivered announcements in order, and whether the card is dirty."""
+
+    def delivered(self, release_id: str, *, through: int, card_version: int | None) -> None:
+        """Announcements up to and including ``through`` are told; the card shows ``card_version``."""
+
+    def remember_healthy(self, app_key: str, template: Any, *, version: str, release_id: str) -> None: ...
+
+    def remember_bad(self, app_key: str, template: Any, *, version: str, why: str, release_id: str) -> None: ...
+
+    def verdict_on(self, app_key: str, template: Any) -> tuple[Literal["healthy", "bad", ""], str, str]:
+        """(verdict, release id, why) of exactly this template."""
+
+    def last_healthy(self, app_key: str) -> tuple[tuple[Any, str, str], ...]:
+        """Templates seen healthy, newest first, as (template, version, release id); at most 10."""
+
+    def durations(self, app_key: str) -> tuple[int, ...]:
+        """Milliseconds of this app's last successful steps of rolling (at most 50), for the p95 of the deadline."""
+
+    def audit(self, *, app: str | None = None, limit: int = 50) -> tuple[AuditLine, ...]:
+        """Newest first."""
+
+    def write_audit(self, line: AuditLine, *, operation: str) -> None: ...
+
+    def freezes(self) -> tuple[Freeze, ...]: ...
+
+    def freeze(self, freeze: Freeze) -> None: ...
+
+    def unfreeze(self, scope: str) -> bool: ...
+
+    def put(self, key: str, value: str, *, ttl_ms: int) -> None:
+        """Small passing state (a pending /apply, a modal's draft); never a secret."""
+
+    def take(self, key: str) -> str | None:
+        """Read and remove: the second taker gets None."""
+
+    def peek(self, key: str) -> str | None: ...
+
+    def spend(self, budget: str, *, per_minute: int, burst: int) -> int:
+        """Take one from a shared token bucket. Returns 0 when granted, else milliseconds to wait."""
+
+
+class WorkQueue(Protocol):
+    """Waking and asking. Ids that wake are ``release:<id>``, ``deliver:<id>``, ``sweep``."""
+
+    def wake(self, wake_id: str, at: int) -> None:
+        """At ``at`` (milliseconds) or earlier; idempotent, the earliest wins."""
+
+    def ask(self, query: Mapping[str, Any]) -> None:
+        """Enqueue a query job (JSON values) on the queries queue."""
+
+
+# --- Slack ----------------------------------------------------------------------------------------------------------
+
+
+class RateLimited(Exception):
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__(f"rate limited for {retry_after_ms} ms")
+        self.retry_after_ms = retry_after_ms
+
+
+class ChannelUnavailable(Exception):
+    """Archived, deleted, or the bot is not in it; the message cannot be delivered there."""
+
+
+class MessageGone(Exception):
+    """The message to be edited was deleted by a person."""
+
+
+class SlackUnavailable(Exception):
+    """5xx, time-out, or the token was revoked: try again later."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """``text`` is always the whole story for screen readers."""
+
+    text: str
+    blocks: tuple[Mapping[str, Any], ...] = ()
+    metadata: Mapping[str, Any] | None = None
+
+
+class Messenger(Protocol):
+    """Raises RateLimited, ChannelUnavailable, MessageGone, SlackUnavailable."""
+
+    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> str:
+        """Returns ts."""
+
+    def edit(self, channel: str, ts: str, message: Message) -> None: ...
+
+    def whisper(self, channel: str, user: str, message: Message, *, thread_ts: str = "") -> None:
+        """For one person's eyes (chat.postEphemeral)."""
+
+    def respond(
+        self, response_url: str, message: Message, *, in_channel: bool = False, replace: bool = False
+    ) -> None: ...
+
+    def direct(self, user: str, message: Message) -> str:
+        """A direct message; returns ts."""
+
+    def upload(self, user: str, filename: str, content: str, *, title: str) -> None:
+        """A text file in the person's direct messages."""
+
+    def find_posted(self, channel: str, *, key: str, thread_ts: str = "") -> str:
+        """ts of our message whose metadata carries this key, "" when none: an answer lost after posting is found again."""
+
+    def permalink(self, channel: str, ts: str) -> str: ...
+
+    def publish_home(self, user: str, view: Mapping[str, Any]) -> None: ...
+
+
+class Directory(Protocol):
+    """Slack people and groups."""
+
+    def groups_of(self, user: str, *, fresh: bool = False) -> frozenset[str]:
+        """Ids of user groups the person is in. Cached for a minute unless ``fresh``; an unreachable Slack with nothing cached: SlackUnavailable."""
+
+    def name_of(self, user: str) -> str:
+        """Display name, or the id when unknown."""

@@ -1,0 +1,50 @@
+"""What the machine answers: the next record, what to do at the cluster, what to tell, when to look again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bot.releases.actions import Action
+from bot.releases.events import Event, EventKind
+from bot.releases.model import Person, Phase, Release
+
+RESYNC_MS = 30_000
+
+
+@dataclass(frozen=True)
+class Decision:
+    """``refusal`` answers a request that cannot be granted now; then nothing else changes."""
+
+    release: Release
+    actions: tuple[Action, ...] = ()
+    events: tuple[Event, ...] = ()
+    wake_at: int | None = None
+    refusal: str = ""
+
+    def tell(
+        self, now: int, kind: EventKind, text: str, *, by: Person | None = None, evidence: tuple[str, ...] = ()
+    ) -> Decision:
+        step = self.release.steps[self.release.at_step].name if self.release.at_step < len(self.release.steps) else ""
+        return replace(self, events=(*self.events, Event(now, kind, text, by, step, evidence)))
+
+    def doing(self, *actions: Action) -> Decision:
+        return replace(self, actions=(*self.actions, *actions))
+
+    def wake(self, at: int | None) -> Decision:
+        if at is None:
+            return self
+        return replace(self, wake_at=at if self.wake_at is None else min(self.wake_at, at))
+
+    def changed(self, release: Release) -> Decision:
+        return replace(self, release=release)
+
+
+def into(release: Release, phase: Phase, now: int) -> Release:
+    return release if release.phase is phase else replace(release, phase=phase, phase_since=now)
+
+
+def finish(decision: Decision, phase: Phase, now: int, text: str, *, by: Person | None = None) -> Decision:
+    """A final phase: told once, and nothing wakes it again."""
+    release = replace(into(decision.release, phase, now), finished_at=now, gate=None, drift=(), environment=None)
+    told = decision.changed(release).tell(now, EventKind.FINISHED, text, by=by)
+    return replace(told, wake_at=None)

@@ -1,0 +1,180 @@
+"""From goals to field changes: what each field was, shall be, and is. Drift is what is neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot.releases.actions import FieldChange
+from bot.releases.model import Drift, Field, Intent, Kind
+from bot.releases.observation import DeploymentSeen, Observation, ServiceSeen
+from bot.releases.plan import DeploymentGoal, Role
+
+CLAIM_ANNOTATION = "pilothouse.dev/release"
+CAUSE_ANNOTATION = "kubernetes.io/change-cause"
+
+
+def deployment_of(seen: Observation, role: Role) -> DeploymentSeen | None:
+    return seen.stable if role is Role.STABLE else seen.candidate
+
+
+def deployment_named(seen: Observation, name: str) -> DeploymentSeen | None:
+    return next((item for item in (seen.stable, seen.candidate) if item is not None and item.name == name), None)
+
+
+def service_named(seen: Observation, name: str) -> ServiceSeen | None:
+    return next((item for item in seen.services if item.name == name), None)
+
+
+def field_value(item: DeploymentSeen | ServiceSeen, field: Field) -> Any:
+    """The observed value of one field, in the form intents carry it."""
+    if isinstance(item, ServiceSeen):
+        return dict(item.selector) if field is Field.SELECTOR else item.affinity
+    values: dict[Field, Any] = {
+        Field.CLAIM: item.claim,
+        Field.TEMPLATE: item.template,
+        Field.REPLICAS: item.replicas,
+        Field.PAUSED: item.paused,
+        Field.CHANGE_CAUSE: item.annotations.get(CAUSE_ANNOTATION, ""),
+        Field.STRATEGY: item.strategy,
+        Field.SELECTOR: item.selector,
+    }
+    return values[field]
+
+
+def find(intents: Iterable[Intent], kind: Kind, name: str, field: Field) -> Intent | None:
+    return next((i for i in intents if (i.kind, i.name, i.field) == (kind, name, field)), None)
+
+
+def put(intents: tuple[Intent, ...], intent: Intent) -> tuple[Intent, ...]:
+    kept = tuple(i for i in intents if (i.kind, i.name, i.field) != (intent.kind, intent.name, intent.field))
+    return (*kept, intent)
+
+
+def drop(intents: tuple[Intent, ...], kind: Kind, name: str) -> tuple[Intent, ...]:
+    return tuple(i for i in intents if (i.kind, i.name) != (kind, name))
+
+
+def wanted_fields(goal: DeploymentGoal, seen: Observation, release_id: str) -> dict[Field, Any]:
+    """The fields a goal sets, in the order they are written."""
+    fields: dict[Field, Any] = {}
+    if goal.claimed is not None:
+        fields[Field.CLAIM] = release_id if goal.claimed else ""
+    if goal.paused is not None:
+        fields[Field.PAUSED] = goal.paused
+    if goal.template is not None:
+        fields[Field.TEMPLATE] = goal.template
+    if goal.change_cause is not None:
+        fields[Field.CHANGE_CAUSE] = goal.change_cause
+    if goal.replicas is not None:
+        current = seen.stable.replicas if goal.at_least_stable and seen.stable else 0
+        here = deployment_of(seen, goal.role)
+        never_shrink = here.replicas if goal.at_least_stable and here else 0
+        fields[Field.REPLICAS] = max(goal.replicas, current, never_shrink)
+    return fields
+
+
+@dataclass(frozen=True)
+class Settled:
+    intents: tuple[Intent, ...]
+    changes: tuple[FieldChange, ...]
+
+
+def settle(
+    intents: tuple[Intent, ...], kind: Kind, item: DeploymentSeen | ServiceSeen, wanted: dict[Field, Any]
+) -> Settled:
+    """Turn wanted values into intents, and into changes for those not yet in effect."""
+    changes: list[FieldChange] = []
+    for field, value in wanted.items():
+        observed = field_value(item, field)
+        intent = find(intents, kind, item.name, field)
+        if intent is None or intent.after != value:
+            reverts = intent.reverts if intent else 0
+            written = (intent.written if intent else False) or observed != value
+            intent = Intent(kind, item.name, field, observed, value, observed == value, written, reverts)
+        elif observed == value and not intent.confirmed:
+            intent = replace(intent, confirmed=True)
+        intents = put(intents, intent)
+        if observed != value:
+            changes.append(FieldChange(field, observed, value))
+    return Settled(intents, tuple(changes))
+
+
+def look(intents: tuple[Intent, ...], seen: Observation) -> tuple[tuple[Intent, ...], tuple[Drift, ...]]:
+    """Confirm what is as intended; report what is neither as it was nor as it shall be."""
+    result: list[Intent] = []
+    drift: list[Drift] = []
+    for intent in intents:
+        item: DeploymentSeen | ServiceSeen | None
+        item = (
+            deployment_named(seen, intent.name) if intent.kind is Kind.DEPLOYMENT else service_named(seen, intent.name)
+        )
+        if intent.field is Field.EXISTS:
+            there = item is not None and (intent.after is not True or item.uid == intent.before or not intent.before)
+            if there == bool(intent.after):
+                result.append(replace(intent, confirmed=True))
+            else:
+                if intent.confirmed:
+                    says = "deleted" if item is None else "replaced by another object of the same name"
+                    drift.append(Drift(intent.name, intent.kind, intent.field, "present", says, ""))
+                result.append(intent)
+            continue
+        if item is None:
+            result.append(intent)
+            continue
+        observed = field_value(item, intent.field)
+        if observed == intent.after:
+            result.append(replace(intent, confirmed=True))
+        elif observed == intent.before and not intent.confirmed:
+            result.append(intent)
+        else:
+            result.append(intent)
+            shown, was = _difference(intent.after, observed)
+            manager = manager_of(item, intent.field)
+            drift.append(Drift(intent.name, intent.kind, intent.field, shown, was, manager))
+    return tuple(result), tuple(drift)
+
+
+_PATHS = {
+    Field.TEMPLATE: "spec.template",
+    Field.REPLICAS: "spec.replicas",
+    Field.PAUSED: "spec.paused",
+    Field.STRATEGY: "spec.strategy",
+    Field.SELECTOR: "spec.selector",
+    Field.AFFINITY: "spec.sessionAffinity",
+    Field.CLAIM: "metadata.annotations",
+    Field.CHANGE_CAUSE: "metadata.annotations",
+}
+
+
+def field_path(field: Field) -> str:
+    return _PATHS.get(field, "")
+
+
+def manager_of(item: DeploymentSeen | ServiceSeen, field: Field) -> str:
+    """The foreign manager that owns the field now, as managedFields tells ("kubectl, subresource scale")."""
+    path = field_path(field)
+    for manager, _operation, subresource, owned in item.managers:
+        if path and (owned.startswith(path) or path.startswith(owned)) and not manager.startswith("pilothouse"):
+            return f"{manager}, subresource {subresource}" if subresource else manager
+    return ""
+
+
+def _difference(intended: Any, observed: Any) -> tuple[str, str]:
+    """The first leaves that differ, as text for people."""
+    if isinstance(intended, dict) and isinstance(observed, dict):
+        for key in sorted(set(intended) | set(observed), key=str):
+            if intended.get(key) != observed.get(key):
+                left, right = _difference(intended.get(key), observed.get(key))
+                return (f"{key}: {left}"[:300], f"{key}: {right}"[:300])
+    if isinstance(intended, list) and isinstance(observed, list) and len(intended) == len(observed):
+        for left_item, right_item in zip(intended, observed, strict=True):
+            if left_item != right_item:
+                return _difference(left_item, right_item)
+    return (_plain(intended), _plain(observed))
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)[:200]

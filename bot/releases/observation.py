@@ -1,0 +1,196 @@
+"""What one look at the cluster saw. Plain facts, no judgement; made by bot.cluster.observe and by test builders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+
+@dataclass(frozen=True)
+class ContainerSeen:
+    name: str
+    image: str  # from the pod's spec
+    image_id: str = ""
+    ready: bool = False
+    restarts: int = 0
+    waiting: str = ""  # state.waiting.reason
+    message: str = ""  # state.waiting.message, or of the termination
+    running_since: int = 0
+    last_terminated: str = ""  # lastState.terminated.reason, or state.terminated.reason: Error, OOMKilled, Completed
+    exit_code: int | None = None
+    last_terminated_at: int = 0
+    init: bool = False
+
+
+@dataclass(frozen=True)
+class PodSeen:
+    name: str
+    uid: str
+    labels: dict[str, str] = field(default_factory=dict)
+    node: str = ""
+    ip: str = ""
+    phase: str = "Pending"
+    reason: str = ""  # status.reason: Evicted, NodeLost, Preempting…
+    message: str = ""
+    ready: bool = False
+    ready_since: int = 0
+    created_at: int = 0
+    terminating: bool = False
+    unschedulable: str = ""  # message of PodScheduled=False, reason Unschedulable
+    containers: tuple[ContainerSeen, ...] = ()
+
+    @property
+    def restarts(self) -> int:
+        return sum(container.restarts for container in self.containers)
+
+
+@dataclass(frozen=True)
+class ReplicaSetSeen:
+    """Owned by the Deployment through ownerReferences, never by labels alone."""
+
+    name: str
+    uid: str
+    revision: int
+    template: Any  # without the pod-template-hash label
+    template_hash: str
+    labels: dict[str, str] = field(default_factory=dict)
+    desired: int = 0
+    replicas: int = 0
+    ready: int = 0
+    available: int = 0
+    created_at: int = 0
+    change_cause: str = ""
+    pods: tuple[PodSeen, ...] = ()
+    failure: str = ""  # condition ReplicaFailure's message: quota, admission
+
+
+@dataclass(frozen=True)
+class DeploymentSeen:
+    name: str
+    uid: str
+    generation: int
+    observed_generation: int
+    replicas: int  # spec
+    paused: bool
+    selector: Any
+    template: Any
+    strategy: Any
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    min_ready_seconds: int = 0
+    progress_deadline_seconds: int = 600
+    status_replicas: int = 0
+    updated: int = 0
+    ready: int = 0
+    available: int = 0
+    conditions: tuple[tuple[str, str, str, str], ...] = ()  # type, status, reason, message
+    replica_sets: tuple[ReplicaSetSeen, ...] = ()  # newest revision first
+    managers: tuple[tuple[str, str, str, str], ...] = ()  # manager, operation, subresource, dotted field path it owns
+    terminating: bool = False
+
+    @property
+    def claim(self) -> str:
+        return self.annotations.get("pilothouse.dev/release", "")
+
+
+@dataclass(frozen=True)
+class ServiceSeen:
+    name: str
+    uid: str
+    resource_version: str
+    selector: dict[str, str]
+    affinity: Any
+    type: str = "ClusterIP"
+    cluster_ip: str = ""
+    ports: Any = ()
+    annotations: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    managers: tuple[tuple[str, str, str, str], ...] = ()
+    traffic_distribution: str = ""
+    internal_traffic_policy: str = ""
+
+
+@dataclass(frozen=True)
+class EndpointSeen:
+    service: str
+    address: str
+    pod: str  # targetRef name, "" when none
+    pod_uid: str
+    ready: bool
+    terminating: bool = False
+
+
+@dataclass(frozen=True)
+class AutoscalerSeen:
+    name: str
+    target: str
+    min_replicas: int
+    max_replicas: int
+
+
+@dataclass(frozen=True)
+class BudgetSeen:
+    """A PodDisruptionBudget."""
+
+    name: str
+    selector: Any
+    disruptions_allowed: int
+    min_available: Any = None
+    max_unavailable: Any = None
+
+
+@dataclass(frozen=True)
+class QuotaSeen:
+    """A ResourceQuota: hard and used by resource name, as strings of Kubernetes quantities."""
+
+    name: str
+    hard: dict[str, str]
+    used: dict[str, str]
+
+
+@dataclass(frozen=True)
+class SelectingSeen:
+    """Something in the namespace that selects pods by labels: for finding what depends on a label."""
+
+    kind: str  # NetworkPolicy, PodDisruptionBudget, Service, Deployment
+    name: str
+    selector: Any  # a LabelSelector ({"matchLabels":…, "matchExpressions":…})
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Read once, for planning only."""
+
+    autoscalers: tuple[AutoscalerSeen, ...] = ()
+    budgets: tuple[BudgetSeen, ...] = ()
+    quotas: tuple[QuotaSeen, ...] = ()
+    selecting: tuple[SelectingSeen, ...] = ()
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()  # PersistentVolumeClaims the template uses: name, access modes
+    leftovers: tuple[DeploymentSeen, ...] = ()  # Deployments called <app>-canary or <app>-green
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One snapshot. ``stable`` None: the API server said it does not exist (never: could not be reached)."""
+
+    at: int
+    cluster_uid: str
+    stable: DeploymentSeen | None
+    candidate: DeploymentSeen | None = None
+    services: tuple[ServiceSeen, ...] = ()
+    endpoints: tuple[EndpointSeen, ...] = ()
+    survey: Survey | None = None
+    events: tuple[str, ...] = ()  # recent Warning events of the app's objects, newest first: "reason: message"
+    kind: Literal["observation"] = "observation"
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """The cluster could not be read: an observation too, and never reads as "gone"."""
+
+    at: int
+    why: str
+    kind: Literal["unreachable"] = "unreachable"
+
+
+Seen: TypeAlias = Observation | Unreachable

@@ -1,0 +1,236 @@
+"""respond(release, request, now): what a person's request does to a release. The caller has checked who may ask.
+
+Nothing here touches the cluster: it changes the record, and the next decision acts on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.releases.decision import Decision, finish, into
+from bot.releases.events import EventKind
+from bot.releases.intents import find, put
+from bot.releases.machine import turn_back
+from bot.releases.model import (
+    Cause,
+    FailureClass,
+    Field,
+    Intent,
+    Kind,
+    Leg,
+    Person,
+    Phase,
+    Release,
+    Vote,
+)
+from bot.releases.plan import ApprovalGate, DeploymentGoal, Gate, HoldGate, Role, Step
+from bot.releases.requests import Abort, Adopt, Approve, Finish, Pause, Promote, Refuse, Reject, Request, Resume
+
+_WAITING = (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
+
+
+def respond(release: Release, request: Request, now: int) -> Decision:
+    """A Decision with a ``refusal`` line where the request does not fit the release's state; then nothing is changed."""
+    decision = Decision(release)
+    if release.phase.is_final:
+        return replace(decision, refusal=f"{release.id} is over: {release.phase.value.replace('_', ' ')}")
+    match request:
+        case Approve():
+            return _approve(decision, request.by, request.gate, request.plan_hash, now)
+        case Reject():
+            return _reject(decision, request, now)
+        case Promote():
+            return _promote(decision, request.by, now)
+        case Finish():
+            return _finish_hold(decision, request.by, now)
+        case Pause():
+            return _pause(decision, request.by, now)
+        case Resume():
+            return _resume(decision, request.by, now)
+        case Abort():
+            return _abort(decision, request, now)
+        case Adopt():
+            return _adopt(decision, request.by, now)
+        case Refuse():
+            cause = Cause(FailureClass.REFUSED, request.why)
+            told = decision.tell(now, EventKind.FAILURE, request.why)
+            if not _has_written(release):
+                return finish(told.changed(replace(release, cause=cause)), Phase.FAILED, now, request.why)
+            if release.leg is Leg.BACK:  # the way back itself is refused: people must act, never silent
+                return told.changed(replace(release, cause=cause)).wake(now + 15_000)
+            return turn_back(told, None, now, ends_as=Phase.ROLLED_BACK, cause=cause)
+
+
+def open_gate(release: Release) -> Gate | None:
+    """The gate the release stands at."""
+    if release.gate is None or release.plan is None:
+        return None
+    gates = release.plan.start if release.at_step < 0 else _step(release).gates
+    return gates[release.gate.gate] if release.gate.gate < len(gates) else None
+
+
+def _step(release: Release) -> Step:
+    return release.steps[release.at_step]
+
+
+def _has_written(release: Release) -> bool:
+    return any(intent.written for intent in release.intents)
+
+
+def _name(person: Person) -> str:
+    return person.name or person.user
+
+
+def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now: int) -> Decision:
+    release = decision.release
+    gate = open_gate(release)
+    if (
+        release.plan is None
+        or not isinstance(gate, ApprovalGate)
+        or release.gate is None
+        or release.phase not in _WAITING
+    ):
+        return replace(decision, refusal=f"nothing to approve: {release.id} is {release.phase.value.replace('_', ' ')}")
+    if gate_name != gate.name:
+        return replace(
+            decision, refusal=f"that button is from before: {release.id} now waits for {gate.title or gate.name}"
+        )
+    if plan_hash != release.plan.hash:
+        return replace(
+            decision, refusal=f"the plan of {release.id} changed since that button was drawn (now {release.plan.hash})"
+        )
+    if any(vote.by == by for vote in release.gate.votes):
+        return replace(decision, refusal="you have approved this already")
+    votes = (*release.gate.votes, Vote(by, now))
+    release = replace(release, gate=replace(release.gate, votes=votes))
+    text = f"{_name(by)} approved {gate.title or gate.name} ({len(votes)} of {gate.quorum})"
+    return decision.changed(release).tell(now, EventKind.VOTED, text, by=by).wake(now)
+
+
+def _reject(decision: Decision, request: Reject, now: int) -> Decision:
+    release = decision.release
+    gate = open_gate(release)
+    if not isinstance(gate, ApprovalGate) or request.gate != gate.name or release.phase not in _WAITING:
+        return replace(decision, refusal=f"nothing to reject: {release.id} is {release.phase.value.replace('_', ' ')}")
+    if release.plan is None or request.plan_hash != release.plan.hash:
+        return replace(decision, refusal=f"the plan of {release.id} changed since that button was drawn")
+    summary = f"rejected by {_name(request.by)}" + (f": {request.reason}" if request.reason else "")
+    cause = Cause(FailureClass.REQUEST, summary)
+    told = decision.tell(now, EventKind.CANCELLED, summary, by=request.by)
+    if not _has_written(release):
+        return finish(told.changed(replace(release, cause=cause)), Phase.REJECTED, now, summary, by=request.by)
+    return turn_back(told, None, now, ends_as=Phase.REJECTED, cause=cause)
+
+
+def _promote(decision: Decision, by: Person, now: int) -> Decision:
+    """Typed or clicked "Promote": at the promotion's gate it is the approval; in a hold it ends the hold."""
+    release = decision.release
+    gate = open_gate(release)
+    if isinstance(gate, ApprovalGate) and release.plan is not None:
+        return _approve(decision, by, gate.name, release.plan.hash, now)
+    if isinstance(gate, HoldGate) and release.phase is Phase.HOLDING:
+        return _finish_hold(decision, by, now)
+    return replace(
+        decision, refusal=f"{release.id} has nothing to promote now: {release.phase.value.replace('_', ' ')}"
+    )
+
+
+def _finish_hold(decision: Decision, by: Person, now: int) -> Decision:
+    release = decision.release
+    gate = open_gate(release)
+    if not isinstance(gate, HoldGate) or release.gate is None or release.phase is not Phase.HOLDING:
+        return replace(decision, refusal=f"{release.id} is not holding: {release.phase.value.replace('_', ' ')}")
+    least = release.gate.opened_at + 30_000
+    if gate.name == "window" and now < least:
+        return replace(decision, refusal="old connections still drain: the window can be ended 30 s after the switch")
+    release = replace(release, gate=replace(release.gate, skipped=True))
+    text = f"{_name(by)} ended the {gate.title or 'hold'} early"
+    return decision.changed(release).tell(now, EventKind.GATE_PASSED, text, by=by).wake(now)
+
+
+def _rolls_stable(release: Release) -> bool:
+    if (
+        release.leg is Leg.BACK
+        or release.at_step < 0
+        or release.gate is not None
+        or release.at_step >= len(release.steps)
+    ):
+        return False
+    goals = _step(release).goals
+    return any(isinstance(g, DeploymentGoal) and g.role is Role.STABLE and g.template is not None for g in goals)
+
+
+def _pause(decision: Decision, by: Person, now: int) -> Decision:
+    release = decision.release
+    if release.phase is Phase.PAUSED:
+        return replace(decision, refusal=f"{release.id} is paused already")
+    if release.leg is Leg.BACK:
+        return replace(decision, refusal=f"{release.id} is being taken back: that is not paused")
+    if release.phase in (Phase.QUEUED, Phase.AWAITING_APPROVAL, Phase.DRIFTED):
+        return replace(
+            decision, refusal=f"{release.id} is {release.phase.value.replace('_', ' ')}: there is nothing to pause"
+        )
+    if _rolls_stable(release):
+        name = release.target.deployment
+        old = find(release.intents, Kind.DEPLOYMENT, name, Field.PAUSED)
+        reverts = old.reverts if old else 0
+        paused = Intent(Kind.DEPLOYMENT, name, Field.PAUSED, False, True, written=True, reverts=reverts)
+        release = replace(release, intents=put(release.intents, paused))
+    release = into(replace(release, paused_from=release.phase), Phase.PAUSED, now)
+    return decision.changed(release).tell(now, EventKind.PAUSED, f"paused by {_name(by)}", by=by).wake(now)
+
+
+def _resume(decision: Decision, by: Person, now: int) -> Decision:
+    release = decision.release
+    if release.phase is not Phase.PAUSED:
+        return replace(decision, refusal=f"{release.id} is not paused: {release.phase.value.replace('_', ' ')}")
+    since = now - release.phase_since
+    back_to = release.paused_from or Phase.PROGRESSING
+    release = replace(release, paused_from=None, cause=None, step_paused_ms=release.step_paused_ms + since)
+    decision = decision.changed(into(release, back_to, now))
+    return decision.tell(now, EventKind.RESUMED, f"resumed by {_name(by)}", by=by).wake(now)
+
+
+def _abort(decision: Decision, request: Abort, now: int) -> Decision:
+    release = decision.release
+    why = f"aborted by {_name(request.by)}" + (f": {request.reason}" if request.reason else "")
+    cause = Cause(FailureClass.REQUEST, why)
+    told = decision.tell(now, EventKind.CANCELLED, why, by=request.by)
+    if request.force:
+        forced = replace(release, cause=cause)
+        text = f"{why}, by force: the cluster was left as it is now; look at {release.target.deployment}"
+        return finish(told.changed(forced), Phase.ABORTED, now, text, by=request.by)
+    if release.leg is Leg.BACK:
+        return replace(decision, refusal=f"{release.id} is being taken back already")
+    if not _has_written(release):
+        return finish(told.changed(replace(release, cause=cause)), Phase.ABORTED, now, why, by=request.by)
+    ends_as = Phase.ROLLED_BACK if release.phase is Phase.HOLDING and _in_window(release) else Phase.ABORTED
+    return turn_back(told, None, now, ends_as=ends_as, cause=cause)
+
+
+def _in_window(release: Release) -> bool:
+    gate = open_gate(release)
+    return isinstance(gate, HoldGate) and gate.name == "window"
+
+
+def _adopt(decision: Decision, by: Person, now: int) -> Decision:
+    """Replicas: go on with theirs. Anything else: theirs stays, and what else we wrote is taken back."""
+    release = decision.release
+    if release.phase is not Phase.DRIFTED:
+        return replace(decision, refusal=f"{release.id} has not drifted: there is nothing to adopt")
+    drifted = {(d.name, d.field) for d in release.drift}
+    intents = tuple(intent for intent in release.intents if (intent.name, intent.field) not in drifted)
+    told = decision.tell(now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change", by=by)
+    only_replicas = all(field is Field.REPLICAS for _name_, field in drifted)
+    if only_replicas:
+        since = now - release.phase_since
+        back_to = release.paused_from or Phase.PROGRESSING
+        adopted = replace(
+            release, intents=intents, drift=(), paused_from=None, step_paused_ms=release.step_paused_ms + since
+        )
+        return told.changed(into(adopted, back_to, now)).wake(now)
+    cause = Cause(FailureClass.DRIFT, f"{_name(by)} kept a change made past the release")
+    kept = told.changed(replace(release, intents=intents, drift=()))
+    if not any(intent.written for intent in intents):
+        return finish(kept.changed(replace(kept.release, cause=cause)), Phase.ABORTED, now, cause.summary, by=by)
+    return turn_back(kept, None, now, ends_as=Phase.ABORTED, cause=cause)

@@ -1,0 +1,68 @@
+"""Rolling: patch, follow, verify. maxSurge and maxUnavailable stay the Deployment's own.
+
+Scale, restart, undo and apply are rollings too: one write to the Deployment, followed until complete.
+"""
+
+from __future__ import annotations
+
+from bot.releases.intents import find
+from bot.releases.model import Field, Kind, Release, Scale
+from bot.releases.observation import Observation
+from bot.releases.plan import Condition, DeploymentGoal, Plan, Role, Step
+from bot.releases.planning import Draft, floor_of, found_cause
+
+LET_GO = Step("finish", "let go of the Deployment", (DeploymentGoal(Role.STABLE, claimed=False),), ())
+
+
+def plan(draft: Draft) -> Plan:
+    change = draft.release.change
+    if isinstance(change, Scale):
+        goal = DeploymentGoal(Role.STABLE, claimed=True, replicas=change.replicas)
+        title = f"scale from {draft.stable.replicas} to {change.replicas}"
+        floor = min(draft.stable.replicas, change.replicas)
+        has_autoscaler = False
+    else:
+        goal = DeploymentGoal(
+            Role.STABLE, claimed=True, paused=False, template=draft.template, change_cause=draft.cause
+        )
+        title = f"roll {draft.stable.name} to {draft.version}"
+        floor = floor_of(draft.stable)
+        survey = draft.seen.survey
+        has_autoscaler = survey is not None and any(a.target == draft.stable.name for a in survey.autoscalers)
+    roll = Step(
+        "roll", title, (goal,), (Condition.STABLE_COMPLETE,), draft.deadline_ms, watches=(Role.STABLE,),
+        stables=draft.stable.replicas,
+    )  # fmt: skip
+    down = floor == 0 and draft.stable.replicas > 0 and not isinstance(change, Scale)
+    notes = (f"{draft.release.target.app} will be down for a moment: no pod has to stay available",) if down else ()
+    return draft.plan(
+        steps=(roll, LET_GO),
+        floor=floor,
+        deadline_ms=draft.deadline_ms,
+        down=down,
+        notes=notes,
+        has_autoscaler=has_autoscaler,
+    )
+
+
+def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
+    """The exact saved template, `paused` set back in the same patch, so that the old ReplicaSet is reused."""
+    found = release.as_found
+    if found is None or release.plan is None or not any(intent.written for intent in release.intents):
+        return ()
+    stable = found.stable
+
+    def written(field: Field) -> bool:
+        intent = find(release.intents, Kind.DEPLOYMENT, stable.name, field)
+        return intent is not None and intent.written
+
+    goal = DeploymentGoal(
+        Role.STABLE,
+        template=stable.template if written(Field.TEMPLATE) else None,
+        paused=stable.paused if written(Field.PAUSED) else None,
+        change_cause=found_cause(stable) if written(Field.CHANGE_CAUSE) else None,
+        replicas=stable.replicas if written(Field.REPLICAS) else None,
+    )
+    title = f"back to {release.plan.from_version}"
+    step = Step("back", title, (goal,), (Condition.STABLE_COMPLETE,), release.plan.deadline_ms, stables=stable.replicas)
+    return (step, LET_GO)
