@@ -1,0 +1,29 @@
+"""Durations as operators and people write them: ``90s``, ``2m``, ``1h30m``, ``400d``."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+", re.ASCII)
+
+
+def parse_duration(text: str) -> int:
+    """Milliseconds. Raises ValueError with one line that shows the form."""
+    word = text.strip().lower()
+    if word == "0":
+        return 0
+    if not _WHOLE.fullmatch(word):
+        raise ValueError(f"`{text}` is not a duration: write a number and a unit, such as 90s, 2m or 1h30m")
+    return round(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(word)))
+
+
+def format_duration(milliseconds: int) -> str:
+    """The shortest exact form: ``90000`` is ``1m30s``."""
+    rest, parts = max(0, milliseconds), []
+    for unit in ("d", "h", "m", "s", "ms"):
+        count, rest = divmod(rest, _UNITS[unit])
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"

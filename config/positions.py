@@ -1,0 +1,103 @@
+"""YAML with the line of every key and item, so that a mistake can be shown where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+Place: TypeAlias = tuple[str | int, ...]
+
+
+class YamlMistake(Exception):
+    """Not YAML at all; ``line`` counts from 1."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Document:
+    data: Any
+    lines: dict[Place, int]
+    problems: tuple[tuple[Place, str], ...]
+
+    def knows(self, place: Place) -> bool:
+        return place in self.lines
+
+    def line(self, place: Place) -> int:
+        """The line of the place, or of the nearest place around it."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+
+def read_yaml(text: str) -> Document:
+    """YAML 1.2; anchors and merge keys work. Raises YamlMistake."""
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        root = yaml.compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        raise YamlMistake(mark.line + 1 if mark else 1, f"this is not YAML: {what}") from error
+    except YAMLError as error:
+        raise YamlMistake(1, f"this is not YAML: {str(error).splitlines()[0]}") from error
+    if root is None:
+        raise YamlMistake(1, "the file is empty")
+    walk = _Walk(yaml)
+    data = walk.value(root, ())
+    return Document(data, walk.lines, tuple(walk.problems))
+
+
+class _Walk:
+    def __init__(self, yaml: YAML) -> None:
+        self.lines: dict[Place, int] = {}
+        self.problems: list[tuple[Place, str]] = []
+        self._constructor = yaml.constructor
+        self._open: set[int] = set()
+
+    def value(self, node: Node, place: Place) -> Any:
+        self.lines.setdefault(place, node.start_mark.line + 1)
+        if id(node) in self._open:
+            self.problems.append((place, "an anchor that contains itself cannot be used here"))
+            return None
+        self._open.add(id(node))
+        try:
+            if isinstance(node, MappingNode):
+                return self._mapping(node, place)
+            if isinstance(node, SequenceNode):
+                return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
+            return self._scalar(node, place)
+        finally:
+            self._open.discard(id(node))
+
+    def _mapping(self, node: MappingNode, place: Place) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge" or getattr(key_node, "value", None) == "<<":
+                for source in value_node.value if isinstance(value_node, SequenceNode) else [value_node]:
+                    content = self.value(source, place)
+                    if isinstance(content, dict):
+                        merged = {**content, **merged}
+                continue
+            key = str(key_node.value) if isinstance(key_node, ScalarNode) else "?"
+            here = (*place, key)
+            if key in result:
+                self.problems.append((here, f"the key `{key}` stands here twice"))
+            self.lines[here] = key_node.start_mark.line + 1
+            result[key] = self.value(value_node, here)
+        return {**merged, **result}
+
+    def _scalar(self, node: Node, place: Place) -> Any:
+        try:
+            return self._constructor.construct_object(node, deep=True)
+        except (YAMLError, ValueError) as error:
+            self.problems.append((place, f"this value cannot be read: {str(error).splitlines()[0]}"))
+            return None

@@ -1,0 +1,171 @@
+"""The environment of a process, checked at once: every mistake is reported together, and no secret is ever printed.
+
+Each secret may instead be the name of a file that holds it: ``SLACK_BOT_TOKEN_FILE=/run/secrets/bot-token``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from config.nearest import listed, nearest
+
+SLACK_API_URL = "https://slack.com/api/"
+Process = Literal["bot", "worker", "watcher", "terminal"]
+SECRETS = ("SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "REDIS_URL")
+PLAIN = (
+    "SLACK_API_URL",
+    "PILOTHOUSE_CONFIG",
+    "PILOTHOUSE_HOST",
+    "PILOTHOUSE_PORT",
+    "PILOTHOUSE_METRICS_PORT",
+    "PILOTHOUSE_LOG_LEVEL",
+    "PILOTHOUSE_LOG_FORMAT",
+)
+VARIABLES = (*SECRETS, *(f"{name}_FILE" for name in SECRETS), *PLAIN)
+_LEVELS = ("debug", "info", "warning", "error")
+_FORMATS = ("text", "json")
+
+
+class SettingsMistakes(Exception):
+    """The environment cannot be used; ``lines`` names each mistake and what to set."""
+
+    def __init__(self, lines: tuple[str, ...]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True)
+class Settings:
+    redis_url: str = field(repr=False)
+    config: Path
+    slack_bot_token: str = field(default="", repr=False)
+    slack_signing_secret: str = field(default="", repr=False)
+    slack_app_token: str = field(default="", repr=False)
+    slack_api_url: str = SLACK_API_URL
+    host: str = "127.0.0.1"
+    port: int = 3000
+    metrics_port: int | None = None
+    log_level: str = "info"
+    log_format: Literal["text", "json"] = "text"
+
+    @property
+    def uses_socket_mode(self) -> bool:
+        return bool(self.slack_app_token)
+
+
+def read_settings(environment: Mapping[str, str], process: Process) -> Settings:
+    """The settings that ``process`` needs. Raises SettingsMistakes with all of them."""
+    reader = _Reader(environment)
+    talks_to_slack = process in ("bot", "worker")
+    bot_token = reader.secret("SLACK_BOT_TOKEN", needed=talks_to_slack, check=_prefixed("xoxb-", "a bot token"))
+    app_token = reader.secret("SLACK_APP_TOKEN", needed=False, check=_prefixed("xapp-", "an app-level token"))
+    signing = reader.secret("SLACK_SIGNING_SECRET", needed=process == "bot" and not app_token)
+    redis_url = reader.secret("REDIS_URL", needed=True, check=_redis_url)
+    config = reader.plain("PILOTHOUSE_CONFIG", "" if process != "terminal" else "-")
+    if not config:
+        reader.mistakes.append("PILOTHOUSE_CONFIG is not set: name the catalog file (pilothouse check FILE checks it)")
+    api_url = reader.plain("SLACK_API_URL", SLACK_API_URL)
+    if urlsplit(api_url).scheme not in ("http", "https") or not urlsplit(api_url).netloc:
+        reader.mistakes.append(f"SLACK_API_URL is `{api_url}`: a URL such as {SLACK_API_URL} is expected")
+    host = reader.plain("PILOTHOUSE_HOST", "127.0.0.1")
+    port = reader.port("PILOTHOUSE_PORT", 3000)
+    metrics_port = reader.port("PILOTHOUSE_METRICS_PORT", None)
+    level = reader.choice("PILOTHOUSE_LOG_LEVEL", "info", _LEVELS)
+    log_format = reader.choice("PILOTHOUSE_LOG_FORMAT", "text", _FORMATS)
+    reader.find_misspelled()
+    if reader.mistakes:
+        raise SettingsMistakes(tuple(reader.mistakes))
+    return Settings(
+        redis_url=redis_url,
+        config=Path(config),
+        slack_bot_token=bot_token,
+        slack_signing_secret=signing,
+        slack_app_token=app_token,
+        slack_api_url=api_url if api_url.endswith("/") else f"{api_url}/",
+        host=host,
+        port=port if port is not None else 3000,
+        metrics_port=metrics_port,
+        log_level=level,
+        log_format="json" if log_format == "json" else "text",
+    )
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        self.mistakes: list[str] = []
+
+    def plain(self, name: str, default: str) -> str:
+        return self.environment.get(name, "").strip() or default
+
+    def secret(self, name: str, *, needed: bool, check: Callable[[str], str] | None = None) -> str:
+        direct, file = self.environment.get(name, "").strip(), self.environment.get(f"{name}_FILE", "").strip()
+        if direct and file:
+            self.mistakes.append(f"{name} and {name}_FILE are both set: keep one")
+            return direct
+        value = direct
+        if file:
+            try:
+                value = Path(file).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                why = error.strerror if isinstance(error, OSError) else "it is not text"
+                self.mistakes.append(f"{name}_FILE names {file}, which cannot be read: {why}")
+                return ""
+            if not value:
+                self.mistakes.append(f"{name}_FILE names {file}, which is empty")
+                return ""
+        if not value:
+            if needed:
+                self.mistakes.append(f"{name} is not set: set it, or {name}_FILE to a file that holds it")
+            return ""
+        if check is not None and (problem := check(value)):
+            self.mistakes.append(f"{name} {problem}")
+        return value
+
+    def port(self, name: str, default: int | None) -> int | None:
+        text = self.plain(name, "")
+        if not text:
+            return default
+        if text.isascii() and text.isdigit() and int(text) < 65_536:
+            return int(text)
+        hint = ""
+        if text.startswith("tcp://"):
+            hint = "; Kubernetes made it for a Service of that name: set `enableServiceLinks: false` in the pod"
+        self.mistakes.append(f"{name} is `{text}`: a port from 0 to 65535 is expected{hint}")
+        return default
+
+    def choice(self, name: str, default: str, known: tuple[str, ...]) -> str:
+        text = self.plain(name, default).lower()
+        if text not in known:
+            close = nearest(text, known)
+            hint = f"; did you mean {close}?" if close else ""
+            self.mistakes.append(f"{name} is `{text}`: {listed(known)} is expected{hint}")
+            return default
+        return text
+
+    def find_misspelled(self) -> None:
+        """A variable that is almost one of ours does nothing, silently: say so. Others are none of our business."""
+        for name in self.environment:
+            ours = name.startswith("PILOTHOUSE_") and "_SERVICE_" not in name and "_PORT_" not in name
+            if not ours or name in VARIABLES:
+                continue
+            close = nearest(name.removeprefix("PILOTHOUSE_"), [v.removeprefix("PILOTHOUSE_") for v in PLAIN])
+            if close and f"PILOTHOUSE_{close}" not in self.environment:
+                self.mistakes.append(f"{name} is not known; did you mean PILOTHOUSE_{close}?")
+
+
+def _prefixed(prefix: str, what: str) -> Callable[[str], str]:
+    return lambda value: "" if value.startswith(prefix) else f"does not look like {what}: it begins with {prefix}"
+
+
+def _redis_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme == "unix" and parts.path:
+        return ""
+    if parts.scheme in ("redis", "rediss") and parts.hostname:
+        return ""
+    return "is not a Redis URL: redis://HOST:PORT/0, rediss://… or unix://PATH is expected"
