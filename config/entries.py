@@ -166,8 +166,7 @@ class AppSettings(Entry):
     service: ObjectName | None = None
     services: Names | None = None
     version_label: LabelKey | None = None
-    images: SourcePaths = Annotated[tuple[str, ...], Strict(False), BeforeValidator(_one_or_many)]
-Repositories = ()
+    images: Repositories = ()
     channel: Channel | None = None
     strategy: StrategyName = "rolling"
     manifests: Paths = ()
