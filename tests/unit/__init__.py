@@ -1,0 +1,1 @@
+"""Pure functions, no doubles, no clock; a folder for each package of the product."""
