@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from bot.policy.freezes import Freeze
 from bot.releases.actions import Action
 from bot.releases.events import Event
-from bot.releases.model import Person, Release, Target
+from bot.releases.model import Release, Target
 from bot.releases.observation import Observation
 
 # --- the cluster ----------------------------------------------------------------------------------------------------
@@ -163,15 +164,6 @@ class AuditLine:
     by: str
 
 
-@dataclass(frozen=True)
-class Freeze:
-    scope: str  # app name, "cluster:<name>" or "all"
-    reason: str
-    by: Person
-    at: int
-    until: int | None = None
-
-
 class ReleaseStore(Protocol):
     """Redis. Every write is one script carrying an operation id: twice is once. Raises StoreUnavailable."""
 
@@ -190,7 +182,7 @@ class ReleaseStore(Protocol):
 
     def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True) -> Release:
         """Compare ``release.version``, write, append audit and outbox, mark the card dirty (``card``), wake delivery; a final phase
-        also frees the locks, hands them to the next waiting release and wakes it. Returns it with the new version. Raises VersionConflict."""
+        also frees the locks, hands them to the next waiting release and wakes it. Raises VersionConflict."""
 
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
         """Take all lock keys for this release or stand in their queue. Idempotent."""
@@ -229,7 +221,8 @@ class ReleaseStore(Protocol):
     def audit(self, *, app: str | None = None, limit: int = 50) -> tuple[AuditLine, ...]:
         """Newest first."""
 
-    def write_audit(self, line: AuditLine, *, operation: str) -> None: ...
+    def audit_write(self, release: Release, text: str) -> None:
+        """Append WROTE to the audit stream alone: an action took effect at the cluster."""
 
     def freezes(self) -> tuple[Freeze, ...]: ...
 
@@ -322,7 +315,7 @@ class Directory(Protocol):
     """Slack people and groups."""
 
     def groups_of(self, user: str, *, fresh: bool = False) -> frozenset[str]:
-        """Ids of user groups the person is in. Cached for a minute unless ``fresh``; an unreachable Slack with nothing cached: SlackUnavailable."""
+        """Ids of user groups the person is in, cached for a minute unless ``fresh``. Raises SlackUnavailable with nothing cached."""
 
     def name_of(self, user: str) -> str:
         """Display name, or the id when unknown."""

@@ -136,6 +136,4 @@ class Listing:
     kind: Literal["listing"] = "listing"
 
 
-Reply: TypeAlias = (
-    Text | Refusal | Receipt | Tabled | Document | HelpFor | Whoami | Planned | Confirm | OpenModal | Pending | Listing
-)
+Reply: TypeAlias = Text | Refusal | Receipt | Tabled | Document | HelpFor | Whoami | Planned | Confirm | OpenModal | Pending | Listing

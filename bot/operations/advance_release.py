@@ -1,0 +1,238 @@
+"""One tick: load, observe, decide, save what is intended, apply, say when to look again. A crash anywhere is repaired by a tick."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import replace
+
+from bot.operations.context import Context
+from bot.policy.freezes import frozen_by
+from bot.policy.permissions import Permission, may, roles_granting, roles_of
+from bot.policy.redaction import redact_lines
+from bot.ports import Cluster, ClusterUnreachable, PreconditionFailed, Refused, SlackUnavailable, VersionConflict
+from bot.releases.decision import Decision
+from bot.releases.events import Event, EventKind
+from bot.releases.machine import decide
+from bot.releases.model import FailureClass, Leg, Phase, Release, Undo
+from bot.releases.observation import Observation, Seen, Unreachable
+from bot.releases.plan import DeploymentGoal, Role
+from bot.releases.planning import PlanRefused
+from bot.releases.requests import Refuse
+from bot.releases.respond import respond
+from bot.releases.undo import Known, choose_undo
+
+TICK_BUDGET_S = 6.0
+ATTEMPTS = 4
+QUEUE_LOOK_MS = 30_000
+AFTER_WRITE_MS = 250  # the watcher usually comes first; this is for when it is away
+
+
+def advance_release(context: Context, release_id: str) -> int | None:
+    """Returns when to look again (milliseconds of Redis TIME), None when the release is over or unknown."""
+    ends = time.monotonic() + TICK_BUDGET_S
+    wake: int | None = None
+    for _ in range(ATTEMPTS):
+        try:
+            release = context.store.load(release_id)
+        except KeyError:
+            return None
+        if release.phase.is_final:
+            return None
+        try:
+            wake, again = _tick(context, release, ends)
+        except VersionConflict:
+            wake, again = context.store.now(), True
+        if not again or time.monotonic() > ends:
+            break
+    return wake
+
+
+def _tick(context: Context, release: Release, ends: float) -> tuple[int | None, bool]:
+    """(next wake, whether to observe and decide again at once)."""
+    cluster, seen = _look(context, release)
+    if release.phase is Phase.QUEUED:
+        if isinstance(seen, Observation):
+            waiting = _stand_in_line(context, release, seen)
+            if waiting is not None:
+                return waiting, False
+            ready = _prepare(context, release, seen)
+            if isinstance(ready, Decision):
+                _save(context, ready, release)
+                return None, False
+            release = ready
+        elif release.unreachable_since == 0:
+            release = replace(release, queued_behind="")
+    decision = decide(release, seen, context.store.now())
+    if cluster is not None:
+        decision = _with_logs(context, cluster, decision, release)
+    _remember(context, decision.release, seen)
+    saved = _save(context, decision, release)
+    if saved.phase.is_final:
+        return None, False
+    if not decision.actions or cluster is None:
+        due = decision.wake_at is not None and decision.wake_at <= context.store.now()
+        return decision.wake_at, due
+    return _apply(context, cluster, saved, decision, ends)
+
+
+def _look(context: Context, release: Release) -> tuple[Cluster | None, Seen]:
+    try:
+        cluster = context.clusters[release.target.cluster]
+    except KeyError:
+        return None, Unreachable(context.store.now(), f"the catalog has no cluster {release.target.cluster}")
+    extra = (release.plan.preview,) if release.plan and release.plan.preview else ()
+    try:
+        seen = cluster.observe(
+            release.target,
+            candidate=release.candidate_name or _candidate_name(release),
+            extra_services=extra,
+            survey=release.plan is None,
+            events=release.plan is not None,
+        )
+    except ClusterUnreachable as away:
+        return cluster, Unreachable(context.store.now(), away.why)
+    return cluster, seen
+
+
+def _candidate_name(release: Release) -> str:
+    """Before the plan is made: where the strategy's candidate would be, so that a leftover or an adopted one is seen."""
+    suffix = {"canary": "-canary", "bluegreen": "-green"}.get(release.strategy.value, "")
+    return release.target.deployment + suffix if suffix else ""
+
+
+def lock_keys(release: Release, cluster_uid: str) -> tuple[str, ...]:
+    where = f"{cluster_uid}/{release.target.namespace}"
+    services = tuple(f"{where}/Service/{name}" for name in release.target.services)
+    return (f"{where}/Deployment/{release.target.deployment}", *services)
+
+
+def _stand_in_line(context: Context, release: Release, seen: Observation) -> int | None:
+    """None when the locks are held; else when to look again (the one in front wakes it sooner)."""
+    locked = context.store.acquire(release, lock_keys(release, seen.cluster_uid))
+    now = context.store.now()
+    if not locked.behind:
+        return None
+    if release.queued_behind != locked.behind:
+        text = f"waits for {locked.behind}, position {locked.position}"
+        event = Event(now, EventKind.QUEUED, text)
+        waiting = replace(release, queued_behind=locked.behind)
+        context.store.save(waiting, (event,), operation=uuid.uuid4().hex)
+    return now + QUEUE_LOOK_MS
+
+
+def _prepare(context: Context, release: Release, seen: Observation) -> Release | Decision:
+    """Before the first look is decided on: is the requester still allowed, is the line stopped, which template does an undo mean?"""
+    now = context.store.now()
+    why = _not_allowed(context, release) or _frozen(context, release, now)
+    if why:
+        return respond(release, Refuse(why), now)
+    key = app_key(release, seen.cluster_uid)
+    durations = sorted(context.store.durations(key))
+    if durations:
+        release = replace(release, usual_ms=durations[min(len(durations) - 1, int(0.95 * len(durations)))])
+    change = release.change
+    if isinstance(change, Undo) and change.template is None and seen.stable is not None:
+        known = [Known(t, "healthy", v, r) for t, v, r in context.store.last_healthy(key)]
+        for replica_set in seen.stable.replica_sets:
+            verdict, by, reason = context.store.verdict_on(key, replica_set.template)
+            if verdict == "bad":
+                version = next((k.version for k in known if k.template == replica_set.template), f"revision {replica_set.revision}")
+                known.append(Known(replica_set.template, "bad", version, by, reason))
+        try:
+            chosen = choose_undo(seen.stable, known, to_revision=change.to_revision, app=release.target.app)
+        except PlanRefused as refused:
+            return respond(release, Refuse(f"not started: {refused}"), now)
+        release = replace(release, change=replace(change, template=chosen.template))
+        if chosen.note:
+            release = replace(release, reason="; ".join(filter(None, (release.reason, chosen.note))))
+    return release
+
+
+def _not_allowed(context: Context, release: Release) -> str:
+    """The worker checks roles and group membership afresh before the first write."""
+    access = context.catalog.access
+    person = release.requested_by
+    groups: frozenset[str] = frozenset()
+    if access.needs_groups:
+        try:
+            groups = context.directory.groups_of(person.user, fresh=True)
+        except SlackUnavailable:
+            groups = context.directory.groups_of(person.user)
+    if may(roles_of(access, person.user, groups), Permission.DEPLOY):
+        return ""
+    wanted = " or ".join(roles_granting(Permission.DEPLOY))
+    return f"not started: {person.name or person.user} no longer has the role {wanted}; nothing was changed"
+
+
+def _frozen(context: Context, release: Release, now: int) -> str:
+    freeze = frozen_by(context.store.freezes(), app=release.target.app, cluster=release.target.cluster, now=now)
+    if freeze is None:
+        return ""
+    return f"not started: {freeze.scope} is frozen by {freeze.by.name or freeze.by.user}: {freeze.reason}"
+
+
+def app_key(release: Release, cluster_uid: str) -> str:
+    return f"{cluster_uid}/{release.target.namespace}/{release.target.deployment}"
+
+
+def _with_logs(context: Context, cluster: Cluster, decision: Decision, before: Release) -> Decision:
+    """Evidence is saved in the same write as the failure, before anything is taken back."""
+    cause = decision.release.cause
+    if cause is None or cause == before.cause or not cause.pods or decision.release.rules.evidence_logs == "off":
+        return decision
+    if cause.failure is not FailureClass.PERSISTENT:
+        return decision  # what never started has no log
+    container = decision.release.target.container
+    try:
+        lines = cluster.logs(decision.release.target, cause.pods[0], container=container, lines=10, previous=True)
+    except (ClusterUnreachable, Refused):
+        return decision
+    return decision.changed(replace(decision.release, cause=replace(cause, logs=redact_lines(lines))))
+
+
+def _remember(context: Context, release: Release, seen: Seen) -> None:
+    """What was seen healthy or bad, kept for undo. Written before the save it belongs to: twice is once."""
+    if not isinstance(seen, Observation) or release.as_found is None or release.plan is None:
+        return
+    key = app_key(release, release.as_found.cluster_uid)
+    if release.at_step <= 0 and release.phase is not Phase.SUCCEEDED and not any(i.written for i in release.intents):
+        stable = seen.stable
+        if stable is not None and stable.replicas and stable.available >= stable.replicas:
+            version = release.plan.from_version
+            context.store.remember_healthy(key, release.as_found.stable.template, version=version, release_id="")
+    if release.phase is Phase.SUCCEEDED and seen.stable is not None:
+        context.store.remember_healthy(key, seen.stable.template, version=release.plan.version, release_id=release.id)
+    failed = release.cause is not None and release.cause.failure in (FailureClass.PERMANENT, FailureClass.PERSISTENT)
+    if failed and release.leg is Leg.BACK and release.phase.is_final and release.cause is not None:
+        goals = [goal for step in release.plan.steps for goal in step.goals if isinstance(goal, DeploymentGoal)]
+        bad = next((goal.template for goal in goals if goal.role is Role.STABLE and goal.template is not None), None)
+        if bad is not None:
+            why = release.cause.summary
+            context.store.remember_bad(key, bad, version=release.plan.version, why=why, release_id=release.id)
+
+
+def _save(context: Context, decision: Decision, before: Release) -> Release:
+    if decision.release == before and not decision.events:
+        return before
+    return context.store.save(decision.release, decision.events, operation=uuid.uuid4().hex)
+
+
+def _apply(context: Context, cluster: Cluster, release: Release, decision: Decision, ends: float) -> tuple[int | None, bool]:
+    for action in decision.actions:
+        if time.monotonic() > ends:
+            return context.store.now(), False
+        try:
+            cluster.apply(action)
+        except PreconditionFailed:
+            return context.store.now(), True
+        except Refused as refused:
+            now = context.store.now()
+            answer = respond(release, Refuse(str(refused)), now)
+            _save(context, answer, release)
+            return answer.wake_at, False
+        except ClusterUnreachable as away:
+            return context.store.now() + (away.retry_after_ms or 1_000), False
+        context.store.audit_write(release, f"{action.kind} {action.name}")
+    soon = context.store.now() + AFTER_WRITE_MS
+    return min(soon, decision.wake_at) if decision.wake_at else soon, False

@@ -1,0 +1,66 @@
+"""What an operation works with: the ports, the catalog's settings as the core knows them, and the renderer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bot.operations.invocation import Reply
+from bot.policy.permissions import Access
+from bot.ports import Clusters, Directory, Message, Messenger, ReleaseStore, WorkQueue
+from bot.releases.events import Event
+from bot.releases.model import Release, Rules, Strategy, Target
+
+
+class Render(Protocol):
+    """Domain data to Slack messages; bot.slack.blocks provides it."""
+
+    def card(self, release: Release, *, now: int) -> Message: ...
+
+    def announcement(self, release: Release, event: Event) -> tuple[Message, bool] | None:
+        """(message, loud); None where the card alone tells it. Loud: a message of its own in the channel, else in the thread."""
+
+    def reply(self, reply: Reply, *, now: int) -> Message: ...
+
+    def notice(self, line: str) -> Message: ...
+
+
+@dataclass(frozen=True)
+class App:
+    """One catalog entry, in the core's words."""
+
+    target: Target
+    rules: Rules
+    channel: str
+    strategy: Strategy
+    manifests: tuple[str, ...] = ()  # absolute paths, confined to the catalog's folder when read
+    files: Mapping[str, Any] = field(default_factory=dict)
+    manifests_folder: str = ""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    apps: Mapping[str, App]
+    clusters: tuple[str, ...]
+    access: Access
+    default_channel: str
+    release_retention: int = 200
+
+    def in_channel(self, channel: str) -> tuple[App, ...]:
+        """The apps whose channel this is; all of them where none is."""
+        here = tuple(app for app in self.apps.values() if app.channel == channel)
+        return here or tuple(self.apps.values())
+
+
+@dataclass(frozen=True)
+class Context:
+    store: ReleaseStore
+    queue: WorkQueue
+    clusters: Clusters
+    messenger: Messenger
+    directory: Directory
+    catalog: Catalog
+    render: Render
+    commands_installed: tuple[str, ...] = ()  # names registered with Slack, for hints
+    prefix: str = ""

@@ -1,0 +1,34 @@
+"""A person asks something of a release that exists: approve, pause, abort… Answered from the record, then the release is woken."""
+
+from __future__ import annotations
+
+import uuid
+
+from bot.operations.context import Context
+from bot.operations.invocation import Refusal, Reply, Text
+from bot.ports import VersionConflict
+from bot.releases.requests import Request
+from bot.releases.respond import respond
+
+ATTEMPTS = 5
+
+
+def control_release(context: Context, release_id: str, request: Request, done: str) -> Reply:
+    """``done`` is what the asker is told when it was granted. The caller has checked who may ask."""
+    for _ in range(ATTEMPTS):
+        try:
+            release = context.store.load(release_id)
+        except KeyError:
+            return Refusal(f"there is no release `{release_id}`", "see `/releases`")
+        now = context.store.now()
+        decision = respond(release, request, now)
+        if decision.refusal:
+            return Refusal(decision.refusal)
+        try:
+            saved = context.store.save(decision.release, decision.events, operation=uuid.uuid4().hex)
+        except VersionConflict:
+            continue
+        if not saved.phase.is_final:
+            context.queue.wake(f"release:{release_id}", now)
+        return Text(done)
+    return Refusal(f"{release_id} changes too fast right now: try again")

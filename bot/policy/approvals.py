@@ -1,0 +1,24 @@
+"""Who may open a gate. Decided at the click, by the server."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from bot.policy.permissions import Permission, Role, may
+from bot.releases.model import Person, Release
+from bot.releases.plan import ApprovalGate
+from bot.releases.respond import open_gate
+
+
+def refusal_to_approve(release: Release, by: Person, roles: Collection[Role]) -> str:
+    """ "" when this person may approve the gate the release stands at, else one line why not."""
+    gate = open_gate(release)
+    if isinstance(gate, ApprovalGate) and gate.name == "downtime":
+        needed = Permission.DEPLOY
+    else:
+        needed = Permission.APPROVE
+    if not may(roles, needed):
+        return "approving needs the role approver" if needed is Permission.APPROVE else "confirming needs the role deployer"
+    if isinstance(gate, ApprovalGate) and by == release.requested_by and not gate.requester_may_approve:
+        return "you started this release: somebody else approves it"
+    return ""

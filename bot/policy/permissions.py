@@ -1,0 +1,68 @@
+"""Roles and what each may do. Without an access section: reading for everyone, changing for nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    VIEWER = "viewer"
+    DEPLOYER = "deployer"
+    APPROVER = "approver"
+    ADMIN = "admin"
+
+
+class Permission(StrEnum):
+    READ = "read"
+    DEPLOY = "deploy"
+    APPROVE = "approve"
+    ADMIN = "admin"
+
+
+_GRANTED_BY: dict[Permission, frozenset[Role]] = {
+    Permission.READ: frozenset(Role),
+    Permission.DEPLOY: frozenset({Role.DEPLOYER, Role.ADMIN}),
+    Permission.APPROVE: frozenset({Role.APPROVER, Role.ADMIN}),
+    Permission.ADMIN: frozenset({Role.ADMIN}),
+}
+
+
+@dataclass(frozen=True)
+class Grant:
+    everyone: bool = False
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Access:
+    channels: frozenset[str] = frozenset()  # empty: anywhere the bot is
+    roles: Mapping[Role, Grant] = field(default_factory=dict)
+    configured: bool = True
+
+    @property
+    def needs_groups(self) -> bool:
+        return any(grant.groups for grant in self.roles.values())
+
+
+def roles_of(access: Access, user: str, groups: Collection[str]) -> frozenset[Role]:
+    if not access.configured:
+        return frozenset({Role.VIEWER})
+    return frozenset(
+        role for role, grant in access.roles.items() if grant.everyone or user in grant.users or not grant.groups.isdisjoint(groups)
+    )
+
+
+def may(roles: Collection[Role], permission: Permission) -> bool:
+    return not _GRANTED_BY[permission].isdisjoint(roles)
+
+
+def roles_granting(permission: Permission) -> tuple[str, ...]:
+    return tuple(role.value for role in Role if role in _GRANTED_BY[permission])
+
+
+def takes_commands_in(access: Access, channel: str) -> bool:
+    """Direct messages (ids that begin with D) count as the person's own."""
+    return not access.channels or channel in access.channels or channel.startswith("D")
