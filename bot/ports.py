@@ -216,7 +216,9 @@ class ReleaseStore(Protocol):
         """Templates seen healthy, newest first, as (template, version, release id); at most 10."""
 
     def durations(self, app_key: str) -> tuple[int, ...]:
-        """Milliseconds of this app's last successful steps of rolling (at most 50), for the p95 of the deadline."""
+        """Milliseconds of this app's last successful steps of rolling (at most 50), for the p95 of the deadline. Newest first."""
+
+    def remember_duration(self, app_key: str, duration_ms: int, *, operation: str) -> None: ...
 
     def audit(self, *, app: str | None = None, limit: int = 50) -> tuple[AuditLine, ...]:
         """Newest first."""
@@ -240,6 +242,10 @@ class ReleaseStore(Protocol):
 
     def spend(self, budget: str, *, per_minute: int, burst: int) -> int:
         """Take one from a shared token bucket. Returns 0 when granted, else milliseconds to wait."""
+
+    def reconcile(self) -> tuple[str, ...]:
+        """For the sweep: free locks of releases that are over, wake active ones that nothing would wake and deliveries that nothing
+        would make, forget names after their time. Returns a line for each repair."""
 
 
 class WorkQueue(Protocol):

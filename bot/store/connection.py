@@ -1,0 +1,72 @@
+"""One client per process and URL, quick to give up: a command has three seconds to be acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,  # noqa: A004 — redis' own
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004 — redis' own
+)
+from redis.retry import Retry
+
+from bot.ports import StoreUnavailable
+
+PREFIX = "pilothouse:"
+_REFUSALS = ("MISCONF", "OOM", "READONLY", "NOREPLICAS", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "NOAUTH", "WRONGPASS")
+
+
+@cache
+def connect(url: str) -> Redis:
+    """No connection is opened yet. Safe to share between threads, and across a fork (each process opens its own connections)."""
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=1.0,
+        socket_timeout=2.0,
+        health_check_interval=30,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
+        client_name="pilothouse",
+    )
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """What Redis cannot do becomes StoreUnavailable with one line that says what to do; a mistake of ours stays what it is."""
+    try:
+        yield
+    except RedisError as error:
+        line = advice(error)
+        if line is None:
+            raise
+        raise StoreUnavailable(line) from error
+
+
+def advice(error: RedisError) -> str | None:
+    """One clear line for an operator, or None where the error is not about Redis' state."""
+    match error:
+        case AuthenticationError():
+            return "Redis refuses the credentials: check user and password in REDIS_URL"
+        case TimeoutError():
+            return "Redis does not answer in time: check that it runs and is not overloaded"
+        case ConnectionError():
+            return "Redis cannot be reached: check that it runs and that REDIS_URL names it"
+        case OutOfMemoryError():
+            return "Redis is full and refuses writes: raise its maxmemory"
+        case ReadOnlyError():
+            return "Redis is a read-only replica: point REDIS_URL at the primary"
+        case NoPermissionError():
+            return "Redis forbids a command: give the user of REDIS_URL all commands on its keys (ACL)"
+        case ResponseError() if str(error).startswith(_REFUSALS):
+            return f"Redis refuses writes: {str(error).splitlines()[0][:200]}"
+        case _:
+            return None

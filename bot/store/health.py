@@ -1,0 +1,47 @@
+"""What the server must be set to, so that nothing that was acknowledged is lost."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from bot.store.connection import store_errors
+
+OLDEST_REDIS = (6, 2)
+"""ZADD LT, GETDEL, XADD MINID and BLPOP with fractions of a second need Redis 6.2; every Valkey has them."""
+
+
+def check_settings(client: Redis) -> tuple[str, ...]:
+    """One line for each setting to change, saying what to change; () when all is well. Raises StoreUnavailable."""
+    with store_errors():
+        server = cast(dict[str, Any], client.info("server"))
+        persistence = cast(dict[str, Any], client.info("persistence"))
+        memory = cast(dict[str, Any], client.info("memory"))
+        cluster = cast(dict[str, Any], client.info("cluster"))
+        appendfsync = _setting(client, "appendfsync")
+    problems = []
+    version = str(server.get("redis_version", "0"))
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if numbers < OLDEST_REDIS:
+        problems.append(f"Redis {version} is too old: use Redis 6.2 or later, or Valkey")
+    if not persistence.get("aof_enabled"):
+        problems.append("Redis does not keep an append-only file, so releases would be lost: set `appendonly yes`")
+    elif appendfsync == "no":
+        problems.append("Redis leaves writing to the operating system: set `appendfsync everysec` (or `always`)")
+    policy = memory.get("maxmemory_policy")
+    if policy != "noeviction":
+        problems.append(f"Redis may throw records away (maxmemory-policy {policy}): set `maxmemory-policy noeviction`")
+    if cluster.get("cluster_enabled"):
+        problems.append("Redis runs as a cluster, which the scripts cannot use: use a single server with replicas")
+    return tuple(problems)
+
+
+def _setting(client: Redis, name: str) -> str:
+    """ "" where the service forbids CONFIG."""
+    try:
+        return str(cast(dict[str, str], client.config_get(name)).get(name, ""))
+    except ResponseError:
+        return ""

@@ -1,0 +1,133 @@
+"""The due set and the leases: at a time or earlier, and never twice at once.
+
+``due`` says when an id wants to run, ``leased`` until when somebody may be running it. A wake touches only ``due``, so one that comes
+while its job runs is honoured after it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+from uuid import uuid4
+
+from redis import Redis
+
+from bot.store.connection import PREFIX, store_errors
+from bot.store.scripts import Scripts
+
+QUEUED_LEASE_MS = 10_000  # from the claim until the job's first act; a job still in the queue after it is enqueued once more
+RUNNING_LEASE_MS = 10_000  # from the job's first act; longer than a job may take
+CLAIMS_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An id whose time has come; ``token`` is what its job must show."""
+
+    wake_id: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """For metrics. ``overdue_ms`` is how late the earliest due id is."""
+
+    due: int
+    leased: int
+    active: int
+    overdue_ms: int
+
+
+class Leases:
+    """Raises StoreUnavailable."""
+
+    def __init__(self, client: Redis, *, prefix: str = PREFIX) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._scripts = Scripts(client, prefix)
+        self._nonce = uuid4().hex[:8]
+
+    def wake(self, wake_id: str, at: int) -> None:
+        """At ``at`` (milliseconds) or earlier; idempotent, the earliest wins."""
+        self._scripts.run("wake", wake_id, at)
+
+    def claim(
+        self, *, limit: int = CLAIMS_AT_ONCE, lease_ms: int = QUEUED_LEASE_MS
+    ) -> tuple[tuple[Claim, ...], int | None]:
+        """What is due and free, now leased; and the milliseconds until something else comes due or a lease runs out."""
+        answer = cast(list[bytes], self._scripts.run("claim", self._nonce, lease_ms, limit))
+        later = int(answer[1])
+        pairs = zip(answer[2::2], answer[3::2], strict=True)
+        return tuple(Claim(i.decode(), t.decode()) for i, t in pairs), None if later < 0 else later
+
+    def wait(self, at_most_ms: int) -> None:
+        """Until something is woken, or the time is over."""
+        with store_errors():
+            self._client.blpop([self._prefix + "nudge"], timeout=max(0.001, at_most_ms / 1000))
+
+    def begin(self, wake_id: str, token: str, *, lease_ms: int = RUNNING_LEASE_MS) -> bool:
+        """A job's first act: whether it may run. The lease counts from here."""
+        return bool(self._scripts.run("begin", wake_id, token, runner(self._nonce), lease_ms))
+
+    def finish(self, wake_id: str, token: str, next_wake: int | None, *, took_ms: int = 0) -> bool:
+        """A job's last act. False when the lease was lost meanwhile: then nothing happens."""
+        at = "" if next_wake is None else next_wake
+        return bool(self._scripts.run("finish", wake_id, token, at, "done", took_ms))
+
+    def fail(self, wake_id: str, token: str, *, took_ms: int = 0) -> bool:
+        """The job raised or died: its lease ends now and it comes again soon, later each time."""
+        return bool(self._scripts.run("finish", wake_id, token, "", "failed", took_ms))
+
+    def expedite(self, is_alive: Callable[[int], bool]) -> int:
+        """A process of this host died: leases of its jobs, and of jobs that nobody began, end now. Returns how many."""
+        with store_errors():
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.zrange(self._prefix + "leased", 0, -1)
+            pipeline.hgetall(self._prefix + "begun")
+            leased, begun = pipeline.execute()
+        ended: list[str] = []
+        for wake_id in leased:
+            by = begun.get(wake_id, b"").decode()
+            host, _, rest = by.partition("|")
+            if not by or (host == HOST and not is_alive(int(rest.partition("|")[0]))):
+                ended += [wake_id.decode(), by]
+        return int(self._scripts.run("expedite", *ended)) if ended else 0
+
+    def backlog(self) -> Backlog:
+        with store_errors():
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.zcard(self._prefix + "due")
+            pipeline.zcard(self._prefix + "leased")
+            pipeline.zcard(self._prefix + "active")
+            pipeline.zrange(self._prefix + "due", 0, 0, withscores=True)
+            pipeline.time()
+            due, leased, active, first, (seconds, microseconds) = pipeline.execute()
+        now = seconds * 1000 + microseconds // 1000
+        return Backlog(due, leased, active, max(0, now - int(first[0][1])) if first else 0)
+
+    def counters(self) -> dict[str, int]:
+        """What jobs counted: ``jobs:<kind>:done|failed``, ``job_ms:<kind>``, ``leases_taken_over``."""
+        with store_errors():
+            found = cast(dict[bytes, bytes], self._client.hgetall(self._prefix + "counters"))
+        return {name.decode(): int(value) for name, value in found.items()}
+
+
+def _host() -> str:
+    try:
+        pids = Path("/proc/self/ns/pid").readlink().name
+    except OSError:
+        pids = ""
+    return f"{socket.gethostname()}/{pids}"
+
+
+HOST = _host()
+"""Where a process id means something: the machine and its pid namespace."""
+
+
+def runner(nonce: str) -> str:
+    """Names a running job: the host (and pid namespace), its process, and the object that speaks for it."""
+    return f"{HOST}|{os.getpid()}|{nonce}"

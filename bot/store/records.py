@@ -1,0 +1,113 @@
+"""What is written: JSON with a schema version, read back through pydantic into the frozen dataclasses of bot.releases.
+
+A record of an older schema is migrated on the way in and written anew by its next save; one of a newer schema is left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from bot.ports import Announcement, AuditLine, Freeze, UnknownSchema
+from bot.releases.events import Event
+from bot.releases.model import GateState, Release
+
+SCHEMA_VERSION = 1
+Document = dict[str, Any]
+MIGRATIONS: Mapping[int, Callable[[Document], Document]] = {}
+"""From the schema version that is the key to the next one. A field that is added with a default needs none."""
+
+_RELEASE: TypeAdapter[Release] = TypeAdapter(Release)
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+_FREEZE: TypeAdapter[Freeze] = TypeAdapter(Freeze)
+_AUDIT_LINE: TypeAdapter[AuditLine] = TypeAdapter(AuditLine)
+
+
+def dump_release(release: Release) -> bytes:
+    return b'{"schema_version":%d,"release":%b}' % (SCHEMA_VERSION, _RELEASE.dump_json(release))
+
+
+def load_release(document: bytes, *, id: str, version: int, card_ts: str = "") -> Release:  # noqa: A002 — the field's name
+    """``id``, ``version`` and ``card_ts`` are kept beside the document, where the scripts can see them. Raises UnknownSchema."""
+    body = migrate(orjson.loads(document), f"release {id}")
+    body |= {"id": id, "version": version}
+    if card_ts:
+        body["card_ts"] = card_ts
+    try:
+        return _RELEASE.validate_python(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UnknownSchema(f"release {id} cannot be read: {where}: {first['msg']}") from error
+
+
+def migrate(
+    envelope: Mapping[str, Any],
+    what: str,
+    *,
+    current: int = SCHEMA_VERSION,
+    migrations: Mapping[int, Callable[[Document], Document]] = MIGRATIONS,
+) -> Document:
+    """The release's body in the current schema. Raises UnknownSchema for a newer one, or for one too old to be migrated."""
+    version = envelope.get("schema_version")
+    if not isinstance(version, int) or version > current:
+        raise UnknownSchema(f"{what} was written by a newer Pilothouse (schema {version}, this one reads {current}): upgrade")
+    body: Document = dict(envelope["release"])
+    for step in range(version, current):
+        if step not in migrations:
+            raise UnknownSchema(f"{what} has schema {version}, which this Pilothouse cannot read any more")
+        body = migrations[step](body)
+    return body
+
+
+def without_names(release: Release) -> Release:
+    """Ids stay, since permissions and the record rest on them; what people are called goes."""
+
+    def nameless(gate: GateState) -> GateState:
+        return replace(gate, votes=tuple(replace(vote, by=replace(vote.by, name="")) for vote in gate.votes))
+
+    return replace(
+        release,
+        requested_by=replace(release.requested_by, name=""),
+        gate=nameless(release.gate) if release.gate else None,
+    )
+
+
+def dump_event(event: Event) -> bytes:
+    return _EVENT.dump_json(event)
+
+
+def load_announcement(entry: bytes) -> Announcement:
+    """An outbox entry is its sequence, a blank, and the event: equal events stay two."""
+    sequence, _, event = entry.partition(b" ")
+    return Announcement(int(sequence), _EVENT.validate_json(event))
+
+
+def audit_line(event: Event, release_id: str, app: str) -> AuditLine:
+    return AuditLine(event.at, release_id, app, event.kind.value, event.text, event.by.user if event.by else "")
+
+
+def dump_audit_line(line: AuditLine) -> bytes:
+    return _AUDIT_LINE.dump_json(line)
+
+
+def load_audit_line(entry: bytes) -> AuditLine:
+    return _AUDIT_LINE.validate_json(entry)
+
+
+def dump_freeze(freeze: Freeze) -> bytes:
+    return _FREEZE.dump_json(freeze)
+
+
+def load_freeze(entry: bytes) -> Freeze:
+    return _FREEZE.validate_json(entry)
+
+
+def template_hash(template: Any) -> str:
+    """Names a template whatever the order of its keys."""
+    return hashlib.sha256(orjson.dumps(template, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]

@@ -1,0 +1,289 @@
+"""The ReleaseStore port on Redis. Each write is one script; see the scripts for what is done together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+from uuid import uuid4
+
+import orjson
+from redis import Redis
+
+from bot.ports import Announcement, AuditLine, Created, Freeze, Locked, UnknownSchema, VersionConflict
+from bot.releases.events import Event, EventKind
+from bot.releases.model import Release
+from bot.store import records
+from bot.store.connection import PREFIX, store_errors
+from bot.store.scripts import Scripts
+
+log = logging.getLogger(__name__)
+
+DAY_MS = 86_400_000
+DEDUP_TTL_MS = DAY_MS
+HEALTHY_KEPT = 10
+VERDICTS_KEPT = 200
+DURATIONS_KEPT = 50
+NAMES_FORGOTTEN_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class Retention:
+    """``releases`` counts the final ones kept per app; running ones are always kept."""
+
+    releases: int = 200
+    audit_ms: int = 400 * DAY_MS
+    names_ms: int = 90 * DAY_MS
+
+
+class RedisReleaseStore:
+    """See bot.ports.ReleaseStore."""
+
+    def __init__(self, client: Redis, *, retention: Retention = Retention(), prefix: str = PREFIX) -> None:  # noqa: B008 — frozen
+        self._client = client
+        self._retention = retention
+        self._prefix = prefix
+        self._scripts = Scripts(client, prefix)
+
+    def _key(self, name: str) -> str:
+        return self._prefix + name
+
+    def now(self) -> int:
+        with store_errors():
+            seconds, microseconds = cast(tuple[int, int], self._client.time())
+        return seconds * 1000 + microseconds // 1000
+
+    # --- releases -----------------------------------------------------------------------------------------------
+
+    def create(self, draft: Release, *, dedup_key: str, same_as: str, operation: str) -> Created:
+        app = draft.target.app
+        asked = draft.command or f"{draft.change.kind} {app}"
+        event = Event(draft.created_at, EventKind.CREATED, asked, draft.requested_by)
+        identity, fresh = self._scripts.run(
+            "create",
+            operation,
+            dedup_key,
+            DEDUP_TTL_MS,
+            same_as,
+            app,
+            draft.phase.value,
+            records.dump_release(draft),
+            records.dump_event(event),
+            records.dump_audit_line(records.audit_line(event, "", app)),
+            self._retention.audit_ms,
+        )
+        return Created(self.load(identity.decode()), bool(fresh))
+
+    def load(self, release_id: str) -> Release:
+        found = self._read((release_id,), strict=True)
+        if not found:
+            raise KeyError(release_id)
+        return found[0]
+
+    def _read(self, identities: Sequence[str], *, strict: bool = False) -> list[Release]:
+        """Those that exist, in the order asked for; ``strict`` raises UnknownSchema, else such records are left out."""
+        with store_errors():
+            pipeline = self._client.pipeline(transaction=False)
+            for identity in identities:
+                pipeline.hmget(self._key(f"release:{identity}"), ["document", "version", "card_ts"])
+            rows = pipeline.execute()
+        releases = []
+        for identity, (document, version, card_ts) in zip(identities, rows, strict=True):
+            if document is None:
+                continue
+            ts = (card_ts or b"").decode()
+            try:
+                releases.append(records.load_release(document, id=identity, version=int(version), card_ts=ts))
+            except UnknownSchema as error:
+                if strict:
+                    raise
+                log.warning("left alone: %s", error)
+        return releases
+
+    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True) -> Release:
+        told: list[bytes] = []
+        for event in events:
+            # WROTE is for the audit alone: people are told of steps, not of patches.
+            told.append(b"" if event.kind is EventKind.WROTE else records.dump_event(event))
+            told.append(records.dump_audit_line(records.audit_line(event, release.id, release.target.app)))
+        version = int(
+            self._scripts.run(
+                "save",
+                operation,
+                release.id,
+                release.version,
+                release.phase.value,
+                int(release.phase.is_final),
+                records.dump_release(release),
+                int(card),
+                self._retention.audit_ms,
+                self._retention.releases,
+                len(events),
+                *told,
+            )
+        )
+        if version == -1:
+            raise KeyError(release.id)
+        if version == -2:
+            raise VersionConflict(f"{release.id} was saved by somebody else since version {release.version}")
+        return replace(release, version=version)
+
+    def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
+        behind, position = self._scripts.run("acquire", release.id, *sorted(set(keys)))
+        if position < 0:
+            raise VersionConflict(f"{release.id} is over: it takes no locks any more")
+        return Locked(behind.decode(), position)
+
+    def active(self, app: str | None = None) -> tuple[Release, ...]:
+        with store_errors():
+            found = cast(list[bytes], self._client.zrange(self._key(f"active:{app}" if app else "active"), 0, -1))
+        return tuple(r for r in self._read([i.decode() for i in found]) if not r.phase.is_final)
+
+    def recent(self, app: str | None = None, *, limit: int = 10) -> tuple[Release, ...]:
+        with store_errors():
+            name = self._key(f"recent:{app}" if app else "recent")
+            found = cast(list[bytes], self._client.zrevrange(name, 0, limit - 1)) if limit > 0 else []
+        return tuple(self._read([identity.decode() for identity in found]))
+
+    # --- the card and the outbox --------------------------------------------------------------------------------
+
+    def record_card(self, release_id: str, *, channel: str, ts: str) -> None:
+        self._scripts.run("record_card", release_id, channel, ts)
+
+    def card(self, release_id: str) -> tuple[str, str]:
+        with store_errors():
+            channel, ts = cast(
+                list[bytes | None],
+                self._client.hmget(self._key(f"release:{release_id}"), ["card_channel", "card_ts"]),
+            )
+        return (channel or b"").decode(), (ts or b"").decode()
+
+    def outbox(self, release_id: str) -> tuple[tuple[Announcement, ...], bool]:
+        with store_errors():
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.zrange(self._key(f"outbox:{release_id}"), 0, -1)
+            pipeline.hmget(self._key(f"release:{release_id}"), ["card_wanted", "card_shown"])
+            entries, (wanted, shown) = pipeline.execute()
+        return tuple(map(records.load_announcement, entries)), int(wanted or 0) > int(shown or 0)
+
+    def delivered(self, release_id: str, *, through: int, card_version: int | None) -> None:
+        self._scripts.run("delivered", release_id, through, "" if card_version is None else card_version)
+
+    # --- what was learnt about templates -------------------------------------------------------------------------
+
+    def remember_healthy(self, app_key: str, template: Any, *, version: str, release_id: str) -> None:
+        self._remember(app_key, template, "healthy", version=version, why="", release_id=release_id)
+
+    def remember_bad(self, app_key: str, template: Any, *, version: str, why: str, release_id: str) -> None:
+        self._remember(app_key, template, "bad", version=version, why=why, release_id=release_id)
+
+    def _remember(
+        self, app_key: str, template: Any, verdict: str, *, version: str, why: str, release_id: str
+    ) -> None:
+        self._scripts.run(
+            "remember_verdict",
+            app_key,
+            records.template_hash(template),
+            verdict,
+            orjson.dumps([verdict, release_id, why]),
+            orjson.dumps([template, version, release_id]),
+            HEALTHY_KEPT,
+            VERDICTS_KEPT,
+        )
+
+    def verdict_on(self, app_key: str, template: Any) -> tuple[Literal["healthy", "bad", ""], str, str]:
+        with store_errors():
+            found = self._client.hget(self._key(f"verdicts:{app_key}"), records.template_hash(template))
+        if found is None:
+            return "", "", ""
+        verdict, release_id, why = orjson.loads(cast(bytes, found))
+        return verdict, release_id, why
+
+    def last_healthy(self, app_key: str) -> tuple[tuple[Any, str, str], ...]:
+        with store_errors():
+            hashes = cast(list[bytes], self._client.zrevrange(self._key(f"healthy:{app_key}"), 0, HEALTHY_KEPT - 1))
+            if not hashes:
+                return ()
+            found = cast(list[bytes | None], self._client.hmget(self._key(f"templates:{app_key}"), hashes))
+        return tuple((template, version, by) for template, version, by in map(orjson.loads, filter(None, found)))
+
+    def durations(self, app_key: str) -> tuple[int, ...]:
+        with store_errors():
+            found = cast(list[bytes], self._client.lrange(self._key(f"durations:{app_key}"), 0, DURATIONS_KEPT - 1))
+        return tuple(map(int, found))
+
+    def remember_duration(self, app_key: str, duration_ms: int, *, operation: str) -> None:
+        self._scripts.run("remember_duration", operation, app_key, duration_ms, DURATIONS_KEPT)
+
+    # --- audit and freezes ----------------------------------------------------------------------------------------
+
+    def audit(self, *, app: str | None = None, limit: int = 50) -> tuple[AuditLine, ...]:
+        with store_errors():
+            entries = cast(
+                list[tuple[bytes, dict[bytes, bytes]]],
+                self._client.xrevrange(self._key(f"audit:{app}" if app else "audit"), count=limit),
+            )
+        return tuple(records.load_audit_line(fields[b"line"]) for _, fields in entries)
+
+    def write_audit(self, line: AuditLine, *, operation: str) -> None:
+        self._scripts.run(
+            "write_audit", operation, line.app, self._retention.audit_ms, records.dump_audit_line(line)
+        )
+
+    def freezes(self) -> tuple[Freeze, ...]:
+        """Those in force, oldest first."""
+        now = self.now()
+        with store_errors():
+            found = cast(list[bytes], self._client.hvals(self._key("freezes")))
+        all_of_them = map(records.load_freeze, found)
+        return tuple(sorted((f for f in all_of_them if f.until is None or f.until > now), key=lambda freeze: freeze.at))
+
+    def freeze(self, freeze: Freeze) -> None:
+        with store_errors():
+            self._client.hset(self._key("freezes"), freeze.scope, records.dump_freeze(freeze))
+
+    def unfreeze(self, scope: str) -> bool:
+        return bool(self._scripts.run("unfreeze", uuid4().hex, scope))
+
+    # --- small passing state --------------------------------------------------------------------------------------
+
+    def put(self, key: str, value: str, *, ttl_ms: int) -> None:
+        with store_errors():
+            self._client.set(self._key(f"passing:{key}"), value, px=ttl_ms)
+
+    def take(self, key: str) -> str | None:
+        found: bytes | None = self._scripts.run("take", uuid4().hex, key)
+        return None if found is None else found.decode()
+
+    def peek(self, key: str) -> str | None:
+        with store_errors():
+            found = cast(bytes | None, self._client.get(self._key(f"passing:{key}")))
+        return None if found is None else found.decode()
+
+    def spend(self, budget: str, *, per_minute: int, burst: int) -> int:
+        return int(self._scripts.run("spend", budget, per_minute, burst))
+
+    # --- upkeep ---------------------------------------------------------------------------------------------------
+
+    def reconcile(self) -> tuple[str, ...]:
+        """Free locks of releases that are over, wake active ones that nothing would wake and cards that nothing would tell, and
+        forget people's names after their time. Returns a line for each repair."""
+        repaired = tuple(line.decode() for line in self._scripts.run("reconcile"))
+        self._forget_names()
+        return repaired
+
+    def _forget_names(self) -> None:
+        before = self.now() - self._retention.names_ms
+        with store_errors():
+            name = self._key("named")
+            found = cast(list[bytes], self._client.zrangebyscore(name, "-inf", before, 0, NAMES_FORGOTTEN_AT_ONCE))
+        for release in self._read([identity.decode() for identity in found]):
+            document = records.dump_release(records.without_names(release))
+            self._scripts.run("forget_names", release.id, release.version, document)
+
+    def check_writable(self) -> None:
+        """Raises StoreUnavailable when Redis is away or refuses writes."""
+        with store_errors():
+            self._client.set(self._key("writable"), "1", px=60_000)
+

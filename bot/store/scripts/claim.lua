@@ -1,0 +1,43 @@
+-- Moves what is due to `leased`. ARGV: token, lease ms, limit. Answers {now, ms until the next, id, token, id, token...}.
+-- A lease that ran out is taken over: with a new token when its job had begun (it may still run, and then exits at its next look at
+-- the token), with the same one when it had not (the job may only be waiting in the queue: whichever copy begins first runs).
+local lease_ms, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
+local claims = {}
+local function grant(id, token)
+  redis.call('ZADD', key('leased'), now + lease_ms, id)
+  redis.call('HSET', key('tokens'), id, token)
+  claims[#claims + 1] = id
+  claims[#claims + 1] = token
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leased'), '-inf', now, 'LIMIT', 0, limit)) do
+  local token = redis.call('HGET', key('tokens'), id)
+  if not token or redis.call('HEXISTS', key('begun'), id) == 1 then
+    token = ARGV[1] .. '-' .. whole(redis.call('INCR', key('lease')))
+    if redis.call('HDEL', key('begun'), id) == 1 then redis.call('HINCRBY', key('counters'), 'leases_taken_over', 1) end
+  end
+  redis.call('ZREM', key('due'), id)
+  grant(id, token)
+end
+local later = nil
+local offset = 0
+while #claims < 2 * limit do
+  local id = redis.call('ZRANGEBYSCORE', key('due'), '-inf', now, 'LIMIT', offset, 1)[1]
+  if not id then break end
+  if redis.call('ZSCORE', key('leased'), id) then
+    offset = offset + 1  -- honoured when its job finishes
+  else
+    redis.call('ZREM', key('due'), id)
+    grant(id, ARGV[1] .. '-' .. whole(redis.call('INCR', key('lease'))))
+  end
+end
+local function sooner(entry)
+  if entry[2] then
+    local wait = math.max(0, tonumber(entry[2]) - now)
+    if not later or wait < later then later = wait end
+  end
+end
+sooner(redis.call('ZRANGEBYSCORE', key('due'), '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1))
+sooner(redis.call('ZRANGE', key('leased'), 0, 0, 'WITHSCORES'))
+local answer = {whole(now), later and whole(later) or '-1'}
+for _, value in ipairs(claims) do answer[#answer + 1] = value end
+return answer

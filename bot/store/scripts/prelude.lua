@@ -1,0 +1,85 @@
+-- Shared by every script: it is put in front of each. KEYS[1] is the prefix of all keys, so that one installation is one slot.
+-- Numbers that become keys, members or JSON go through whole(): Lua would write large ones with an exponent.
+local prefix = KEYS[1]
+local function key(name) return prefix .. name end
+local function whole(number) return string.format('%d', number) end
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+local now = now_ms()
+
+-- A re-sent script (its first reply was lost) answers what the first one answered and does nothing.
+local OPERATION_TTL_MS = 600000
+local function earlier_answer(operation) return redis.call('GET', key('operation:' .. operation)) end
+local function remember_answer(operation, answer)
+  redis.call('SET', key('operation:' .. operation), answer, 'PX', OPERATION_TTL_MS)
+end
+
+-- Waking touches only `due`: the earliest time wins. One element in `nudge` is enough to wake a blocked ticker.
+local function nudge()
+  if redis.call('LLEN', key('nudge')) == 0 then redis.call('RPUSH', key('nudge'), '1') end
+end
+local function wake(id, at)
+  redis.call('ZADD', key('due'), 'LT', at, id)
+  nudge()
+end
+
+local function release_key(id) return key('release:' .. id) end
+
+local function append_outbox(id, event)
+  local sequence = redis.call('HINCRBY', release_key(id), 'sequence', 1)
+  redis.call('ZADD', key('outbox:' .. id), sequence, whole(sequence) .. ' ' .. event)
+end
+local function append_audit(app, retention_ms, line)
+  local oldest = whole(now - retention_ms)
+  redis.call('XADD', key('audit'), 'MINID', '~', oldest, '*', 'line', line)
+  if app ~= '' then redis.call('XADD', key('audit:' .. app), 'MINID', '~', oldest, '*', 'line', line) end
+end
+
+-- Locks. `lock-owner` maps a lock key to the release that holds it; `lock-queue:<key>` holds those who wait, by ticket.
+-- A release takes all of its keys or none, and tickets are drawn once for all of them, so the oldest waiter is first everywhere:
+-- nobody can wait in a circle, and nobody is overtaken.
+local function is_free_for(lock, id)
+  local owner = redis.call('HGET', key('lock-owner'), lock)
+  if owner and owner ~= id then return false end
+  local first = redis.call('ZRANGE', key('lock-queue:' .. lock), 0, 0)[1]
+  return owner == id or not first or first == id
+end
+local function take_all_or_none(id, locks)
+  for _, lock in ipairs(locks) do
+    if not is_free_for(lock, id) then return false end
+  end
+  for _, lock in ipairs(locks) do
+    redis.call('HSET', key('lock-owner'), lock, id)
+    redis.call('ZREM', key('lock-queue:' .. lock), id)
+    redis.call('SADD', key('locks-of:' .. id), lock)
+  end
+  return true
+end
+local function hand_over(locks)
+  for _, lock in ipairs(locks) do
+    local first = redis.call('ZRANGE', key('lock-queue:' .. lock), 0, 0)[1]
+    if first and take_all_or_none(first, redis.call('SMEMBERS', key('locks-of:' .. first))) then
+      wake('release:' .. first, now)
+    end
+  end
+end
+local function free_locks(id)
+  local locks = redis.call('SMEMBERS', key('locks-of:' .. id))
+  for _, lock in ipairs(locks) do
+    if redis.call('HGET', key('lock-owner'), lock) == id then redis.call('HDEL', key('lock-owner'), lock) end
+    redis.call('ZREM', key('lock-queue:' .. lock), id)
+  end
+  redis.call('DEL', key('locks-of:' .. id))
+  hand_over(locks)
+  return #locks
+end
+
+local function forget(id, app)
+  redis.call('DEL', release_key(id), key('outbox:' .. id))
+  redis.call('ZREM', key('recent'), id)
+  redis.call('ZREM', key('recent:' .. app), id)
+  redis.call('ZREM', key('final:' .. app), id)
+  redis.call('ZREM', key('named'), id)
+end

@@ -1,0 +1,39 @@
+-- Repairs what a lost write, a restored backup or a hand in the data may have left. Answers one line for each repair.
+local repairs = {}
+local function told(line) repairs[#repairs + 1] = line end
+local function is_gone(id) return redis.call('EXISTS', release_key(id)) == 0 end
+local function is_final(id) return redis.call('HGET', release_key(id), 'phase_final') == '1' end
+for _, id in ipairs(redis.call('ZRANGE', key('active'), 0, -1)) do
+  if is_gone(id) or is_final(id) then
+    redis.call('ZREM', key('active'), id)
+    told(id .. ': listed as active without being so')
+  elseif not redis.call('ZSCORE', key('due'), 'release:' .. id) and not redis.call('ZSCORE', key('leased'), 'release:' .. id) then
+    -- No repair worth a line: one that waits for people is looked at once in a while.
+    wake('release:' .. id, now)
+  end
+end
+local owners = redis.call('HGETALL', key('lock-owner'))
+for index = 1, #owners, 2 do
+  local lock, id = owners[index], owners[index + 1]
+  if (is_gone(id) or is_final(id)) and redis.call('HGET', key('lock-owner'), lock) == id then
+    redis.call('SADD', key('locks-of:' .. id), lock)
+    free_locks(id)
+    told(id .. ': held ' .. lock .. ' though it is over; freed')
+  end
+end
+local running = redis.call('HGETALL', key('same'))
+for index = 1, #running, 2 do
+  local id = running[index + 1]
+  if is_gone(id) or is_final(id) then redis.call('HDEL', key('same'), running[index]) end
+end
+for _, id in ipairs(redis.call('ZREVRANGE', key('recent'), 0, 499)) do
+  local record = redis.call('HMGET', release_key(id), 'card_wanted', 'card_shown')
+  if not record[1] then
+    redis.call('ZREM', key('recent'), id)
+  elseif (tonumber(record[1]) > tonumber(record[2]) or redis.call('EXISTS', key('outbox:' .. id)) == 1)
+      and not redis.call('ZSCORE', key('due'), 'deliver:' .. id) and not redis.call('ZSCORE', key('leased'), 'deliver:' .. id) then
+    wake('deliver:' .. id, now)
+    told(id .. ': had something to tell that nothing would have told')
+  end
+end
+return repairs

@@ -1,0 +1,40 @@
+-- ARGV: operation, id, expected version, phase, is final, document, mark card, retention ms, releases kept,
+--       number of events, then for each event: event ('' for the audit alone), audit line
+local operation, id, expected, phase, final = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5] == '1'
+local first = earlier_answer(operation)
+if first then return tonumber(first) end
+local record = release_key(id)
+local found = redis.call('HMGET', record, 'version', 'app', 'same_as', 'phase_final')
+if not found[1] then return -1 end
+if tonumber(found[1]) ~= expected then return -2 end
+local version, app, same_as, was_final = expected + 1, found[2], found[3], found[4] == '1'
+redis.call('HSET', record, 'document', ARGV[6], 'version', version, 'phase', phase)
+if ARGV[7] == '1' then redis.call('HSET', record, 'card_wanted', version) end
+local retention_ms, kept, events = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+for index = 0, events - 1 do
+  if ARGV[11 + 2 * index] ~= '' then append_outbox(id, ARGV[11 + 2 * index]) end
+  append_audit(app, retention_ms, ARGV[12 + 2 * index])
+end
+if ARGV[7] == '1' or events > 0 then wake('deliver:' .. id, now) end
+if final and not was_final then
+  redis.call('HSET', record, 'phase_final', '1')
+  redis.call('ZADD', key('named'), now, id)
+  redis.call('ZREM', key('active'), id)
+  redis.call('ZREM', key('active:' .. app), id)
+  redis.call('ZREM', key('due'), 'release:' .. id)
+  if same_as ~= '' and redis.call('HGET', key('same'), same_as) == id then redis.call('HDEL', key('same'), same_as) end
+  free_locks(id)
+  redis.call('ZADD', key('final:' .. app), redis.call('ZSCORE', key('recent:' .. app), id) or 0, id)
+  -- Only what was told to the end is forgotten: an outbox that still holds something keeps its record.
+  local surplus = redis.call('ZCARD', key('final:' .. app)) - kept
+  if surplus > 0 then
+    for _, oldest in ipairs(redis.call('ZRANGE', key('final:' .. app), 0, surplus - 1)) do
+      if oldest ~= id and redis.call('EXISTS', key('outbox:' .. oldest)) == 0 then forget(oldest, app) end
+    end
+  end
+elseif not final and not redis.call('ZSCORE', key('leased'), 'release:' .. id) then
+  -- Who saves outside a tick wakes the release afterwards; should it die in between, this does.
+  redis.call('ZADD', key('due'), 'LT', now + 1000, 'release:' .. id)
+end
+remember_answer(operation, whole(version))
+return version

@@ -1,0 +1,3 @@
+-- ARGV: wake id, time in ms
+wake(ARGV[1], ARGV[2])
+return 1

@@ -1,0 +1,86 @@
+"""RQ behind the WorkQueue port: which job runs for which wake, on which queue. RQ only executes; waking is the store's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, TimeoutError  # noqa: A004 — redis' own
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from bot.ports import StoreUnavailable
+
+RELEASES = "pilothouse-releases"
+QUERIES = "pilothouse-queries"
+DELIVERY = "pilothouse-delivery"
+QUEUES = (RELEASES, QUERIES, DELIVERY)
+
+JOB_TIMEOUT_S = 8  # longer than a tick's budget (6 s), shorter than a lease (10 s)
+QUERY_TIMEOUT_S = 30  # a query may wait for logs of several pods; nothing else waits for it
+FAILURE_TTL_S = 6 * 3600
+
+
+@dataclass(frozen=True)
+class Route:
+    queue: str
+    job: str  # dotted name of the function: bot does not import jobs
+
+
+ROUTES: Mapping[str, Route] = {
+    "release": Route(RELEASES, "jobs.advance_release.advance_release"),
+    "deliver": Route(DELIVERY, "jobs.deliver.deliver"),
+    "sweep": Route(QUERIES, "jobs.sweep.sweep"),
+}
+"""By the part of a wake id before the colon."""
+QUERY_JOB = "jobs.run_query.run_query"
+
+
+class RqWorkQueue:
+    """See bot.ports.WorkQueue. ``wake`` is the store's (bot.store.Leases.wake)."""
+
+    def __init__(
+        self,
+        client: Redis,
+        *,
+        wake: Callable[[str, int], None],
+        routes: Mapping[str, Route] = ROUTES,
+        query_job: str = QUERY_JOB,
+    ) -> None:
+        self._wake = wake
+        self._routes = routes
+        self._query_job = query_job
+        names = {QUERIES, *(route.queue for route in routes.values())}
+        self._queues = {name: Queue(name, connection=client, serializer=JSONSerializer) for name in names}
+
+    def wake(self, wake_id: str, at: int) -> None:
+        self._wake(wake_id, at)
+
+    def ask(self, query: Mapping[str, Any]) -> None:
+        self._enqueue(QUERIES, self._query_job, (dict(query),), QUERY_TIMEOUT_S)
+
+    def enqueue_wake(self, wake_id: str, token: str) -> None:
+        """The job for an id that a ticker has claimed."""
+        route = self._routes[wake_id.partition(":")[0]]
+        self._enqueue(route.queue, route.job, (wake_id, token), JOB_TIMEOUT_S)
+
+    def lengths(self) -> dict[str, int]:
+        return {name: queue.count for name, queue in self._queues.items()}
+
+    def _enqueue(self, queue: str, job: str, arguments: tuple[Any, ...], timeout_s: int) -> None:
+        try:
+            # Random job ids: RQ takes only letters, digits, `_` and `-`, and nothing may hang on them.
+            self._queues[queue].enqueue_call(
+                job,
+                args=arguments,
+                timeout=timeout_s,
+                result_ttl=0,
+                failure_ttl=FAILURE_TTL_S,
+                description=f"{job.rpartition('.')[2]} {arguments[0] if isinstance(arguments[0], str) else ''}".rstrip(),
+            )
+        except (ConnectionError, TimeoutError) as error:
+            raise StoreUnavailable("Redis cannot be reached: check that it runs and that REDIS_URL names it") from error
+        except (OutOfMemoryError, ReadOnlyError) as error:
+            raise StoreUnavailable(f"Redis refuses writes: {error}") from error
