@@ -1,0 +1,115 @@
+# `make help` lists the targets; `make check` equals CI.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+python := .venv/bin/python
+pytest := $(python) -m pytest
+page   := sandbox/slack/page
+workers ?= auto
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- the environment -------------------------------------------------------------------------------------------------------
+.PHONY: venv venv-sandbox
+venv:
+	@requirements/install.sh dev
+venv-sandbox:
+	@requirements/install.sh sandbox
+
+# ---- to try it -------------------------------------------------------------------------------------------------------------
+.PHONY: sandbox tour
+sandbox: venv-sandbox ## a local Slack, a cluster, the bot and a worker; prints one URL (ARGS="--cluster control-plane")
+	@exec .venv/bin/pilothouse sandbox $(ARGS)
+
+tour: venv ## a scripted conversation through the sandbox, printed as it goes (STORY=lab for the long one)
+	@$(python) -m tests.tour $(STORY)
+
+# ---- to check it -----------------------------------------------------------------------------------------------------------
+.PHONY: test check static lint types imports page browser slow control-plane-suite chart
+test: venv ## the hermetic tests, about a minute, no Go and no network
+	@$(pytest) -n $(workers) -m "not control_plane and not browser and not slow" $(ARGS)
+
+# Each part once, the cheap ones first; `.ci/run` runs the same list.
+check: ## everything: test, lint, types, import rules, locks, page, chart, tour, browser, control plane
+	@$(MAKE) test
+	@$(MAKE) check-rest
+
+.PHONY: check-rest
+check-rest:
+	@for part in static page slow tour chart browser control-plane-suite; do echo; echo "== make $$part"; $(MAKE) $$part; done
+
+static: lint types imports locks-check ## lint, types, import rules and locks
+
+lint: venv ## ruff
+	@$(python) -m ruff check .
+
+types: venv ## mypy --strict
+	@$(python) -m mypy
+
+imports: venv ## the import rules of pyproject.toml
+	@.venv/bin/lint-imports --no-cache
+
+slow: venv ## the hermetic tests that take longer than a minute
+	@$(pytest) -m "slow and not control_plane and not browser" $(ARGS) || [ $$? -eq 5 ]
+
+browser: venv ## the local Slack's page in a real browser (needs Chromium)
+	@$(pytest) -m "browser and not control_plane" $(ARGS)
+
+page: ## build the local Slack's page again and compare it with the committed bundle
+	@if ! command -v npm >/dev/null; then \
+	  if [ "$${CI:-}" = true ]; then echo "npm is missing: CI needs it to check the page's bundle." >&2; exit 1; fi; \
+	  echo "SKIPPED: the page's bundle was not checked, because npm is missing (Debian: apt install npm)." >&2; exit 0; \
+	fi; \
+	cd $(page) && npm ci --no-fund --no-audit --ignore-scripts && npm run --silent build && \
+	if [ -n "$$(git status --porcelain -- dist)" ]; then \
+	  git status --short -- dist; \
+	  echo "The bundle in $(page)/dist is not what package-lock.json and the sources build: commit the new one." >&2; exit 1; \
+	fi
+
+# ---- the real Kubernetes ---------------------------------------------------------------------------------------------------
+.PHONY: control-plane
+control-plane: venv ## build the real control plane from Go modules, once (about 6 minutes the first time)
+	@$(python) -m sandbox.control_plane build
+
+control-plane-suite: venv ## what is marked control_plane, against the real kube-apiserver and controllers
+	@$(python) -m sandbox.control_plane build --or-skip
+	@$(pytest) -m control_plane --ignore tests/chart $(ARGS)
+
+chart: venv ## lint, render and validate the helm chart (needs the helm of `make control-plane`)
+	@$(python) -m sandbox.control_plane build --or-skip
+	@$(pytest) tests/chart $(ARGS)
+
+# ---- to trust it -----------------------------------------------------------------------------------------------------------
+.PHONY: bench faults mutants soak
+bench: venv ## the benchmarks, each with its baseline
+	@$(python) -m benchmarks $(ARGS)
+
+faults: venv ## cause faults while releases run, and check the invariants
+	@$(python) -m tests.faults $(ARGS)
+
+mutants: venv ## seed defects one at a time; each must make a named test fail
+	@$(python) -m tests.mutants $(ARGS)
+
+soak: venv ## ten minutes of random releases against the control plane
+	@$(python) -m tests.soak $(ARGS)
+
+# ---- to ship it ------------------------------------------------------------------------------------------------------------
+.PHONY: locks locks-check image clean
+locks: venv-sandbox ## renew every lock in requirements/
+	@requirements/compile.sh .venv/bin/uv renew
+
+locks-check: venv-sandbox ## do the locks match pyproject.toml?
+	@requirements/compile.sh .venv/bin/uv check
+
+image: ## build the container image (needs docker or podman; ENGINE=podman)
+	@engine=$${ENGINE:-docker}; \
+	command -v "$$engine" >/dev/null || { echo "make image needs $$engine, which is not installed (ENGINE=podman for the other)." >&2; exit 1; }; \
+	"$$engine" build --tag "pilothouse:$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" .
+
+clean: ## remove caches and build output (not .venv)
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist test-results
+	@find . -path ./.venv -prune -o -name node_modules -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
