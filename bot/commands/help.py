@@ -1,0 +1,57 @@
+"""The help, as data: every line of it comes from the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.commands.table import BY_NAME, COMMANDS, CommandSpec, Names
+
+_WHO = {
+    "read": "everyone who may read",
+    "deploy": "deployers and admins",
+    "approve": "approvers and admins",
+    "admin": "admins",
+}
+_DETAILS: dict[str, tuple[str, ...]] = {
+    "deploy": (
+        "VERSION is a tag, a digest (sha256:…) or a full image of an allowed repository; APP:VERSION works as well.",
+        "dry-run shows the plan to you alone; nothing changes.",
+        "steps, hold and sticky belong to canary. A final 100 is the promotion and may be left out.",
+        "The same command again, while that release runs, returns its card.",
+    ),
+    "rollout": (
+        "status, history, pause, resume, undo and restart mean what they mean in kubectl.",
+        "During a release, pause and resume act on it; promote ends a hold or opens the gate, abort takes everything back.",
+        "promote needs an approver. abort --force ends a release without touching the cluster, and needs an admin.",
+    ),
+    "apply": ("The diff is shown first; the live image and the number of replicas are kept.",),
+    "get": ("Short names work: deploy, rs, po, svc, ev.",),
+    "freeze": ("until is a duration (2h) or a time (2026-12-31T18:00Z). A release during a freeze needs an admin and a reason.",),
+}
+
+
+@dataclass(frozen=True)
+class HelpEntry:
+    usage: str
+    summary: str
+    examples: tuple[str, ...]
+    details: tuple[str, ...]
+    seen_by: str
+    who: str
+
+
+def help_entry(name: str, names: Names, app: str) -> HelpEntry:
+    """Raises KeyError for a name that the table does not hold."""
+    spec = BY_NAME[name]
+    seen = "everyone in the channel sees the answer" if spec.seen_by == "channel" else "only you see the answer"
+    who = "depends on the verb" if name == "rollout" else _WHO[spec.permission]
+    return HelpEntry(names.usage(name), spec.summary, _examples(spec, names, app), _DETAILS.get(name, ()), seen, who)
+
+
+def overview(names: Names) -> tuple[tuple[str, str], ...]:
+    """(usage, summary) of every command, in the table's order."""
+    return tuple((names.usage(spec.name), spec.summary) for spec in COMMANDS)
+
+
+def _examples(spec: CommandSpec, names: Names, app: str) -> tuple[str, ...]:
+    return tuple(f"{names.typed(spec.name)} {text.format(app=app)}".rstrip() for text in spec.examples)

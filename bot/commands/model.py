@@ -1,0 +1,145 @@
+"""What a typed line means: one frozen dataclass a command, a closed union, or a mistake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from bot.releases.model import Strategy
+
+RolloutVerb: TypeAlias = Literal["status", "history", "pause", "resume", "undo", "restart", "promote", "abort"]
+ObjectKind: TypeAlias = Literal["deployments", "replicasets", "pods", "services", "events"]
+
+
+@dataclass(frozen=True)
+class DeployCommand:
+    """Without ``app`` or ``version``: open the modal. ``strategy`` None: the app's own."""
+
+    app: str | None = None
+    version: str | None = None
+    strategy: Strategy | None = None
+    cluster: str | None = None
+    steps: tuple[int, ...] | None = None
+    hold_ms: int | None = None
+    sticky: bool = False
+    dry_run: bool = False
+    reason: str = ""
+    kind: Literal["deploy"] = "deploy"
+
+
+@dataclass(frozen=True)
+class ScaleCommand:
+    app: str
+    replicas: int
+    reason: str = ""
+    kind: Literal["scale"] = "scale"
+
+
+@dataclass(frozen=True)
+class RolloutCommand:
+    """``app`` None (only with status and history): the channel's apps."""
+
+    verb: RolloutVerb
+    app: str | None
+    to_revision: int | None = None
+    force: bool = False
+    reason: str = ""
+    kind: Literal["rollout"] = "rollout"
+
+
+@dataclass(frozen=True)
+class PodsCommand:
+    app: str | None = None
+    kind: Literal["pods"] = "pods"
+
+
+@dataclass(frozen=True)
+class GetCommand:
+    objects: ObjectKind
+    app: str | None = None
+    wide: bool = False
+    kind: Literal["get"] = "get"
+
+
+@dataclass(frozen=True)
+class ExplainCommand:
+    path: str
+    recursive: bool = False
+    kind: Literal["explain"] = "explain"
+
+
+@dataclass(frozen=True)
+class ApplyCommand:
+    app: str
+    kind: Literal["apply"] = "apply"
+
+
+@dataclass(frozen=True)
+class TrafficCommand:
+    app: str | None = None
+    kind: Literal["traffic"] = "traffic"
+
+
+@dataclass(frozen=True)
+class ReleasesCommand:
+    app: str | None = None
+    kind: Literal["releases"] = "releases"
+
+
+@dataclass(frozen=True)
+class AppsCommand:
+    kind: Literal["apps"] = "apps"
+
+
+@dataclass(frozen=True)
+class WhoamiCommand:
+    kind: Literal["whoami"] = "whoami"
+
+
+@dataclass(frozen=True)
+class HelpCommand:
+    command: str | None = None
+    kind: Literal["help"] = "help"
+
+
+@dataclass(frozen=True)
+class FreezeCommand:
+    """``scope``: an app, ``cluster:NAME`` or ``all``. ``for_ms`` counts from now; ``until_ms`` is a moment (Unix milliseconds)."""
+
+    scope: str
+    reason: str
+    for_ms: int | None = None
+    until_ms: int | None = None
+    kind: Literal["freeze"] = "freeze"
+
+
+@dataclass(frozen=True)
+class UnfreezeCommand:
+    scope: str
+    kind: Literal["unfreeze"] = "unfreeze"
+
+
+Command: TypeAlias = (
+    DeployCommand
+    | ScaleCommand
+    | RolloutCommand
+    | PodsCommand
+    | GetCommand
+    | ExplainCommand
+    | ApplyCommand
+    | TrafficCommand
+    | ReleasesCommand
+    | AppsCommand
+    | WhoamiCommand
+    | HelpCommand
+    | FreezeCommand
+    | UnfreezeCommand
+)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One line for the person alone; ``hint`` is a valid form to type instead, as it would be typed here."""
+
+    line: str
+    hint: str = ""

@@ -1,0 +1,303 @@
+"""Text -> a command, or a mistake with the nearest valid form. Nothing is looked up and nothing is done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from bot.commands.model import (
+    ApplyCommand,
+    AppsCommand,
+    Command,
+    ExplainCommand,
+    FreezeCommand,
+    GetCommand,
+    HelpCommand,
+    Mistake,
+    PodsCommand,
+    ReleasesCommand,
+    RolloutCommand,
+    ScaleCommand,
+    TrafficCommand,
+    UnfreezeCommand,
+    WhoamiCommand,
+)
+from bot.commands.normalise import normalise
+from bot.commands.parse_deploy import parse_deploy
+from bot.commands.reading import (
+    KINDS,
+    Line,
+    app_named,
+    app_or_all,
+    mistake_about_app,
+    moment,
+    no_more,
+    one_app,
+    whole_number,
+)
+from bot.commands.table import BY_NAME, ROLLOUT_VERBS, Names
+from bot.commands.words import read_words, split
+from config.durations import parse_duration
+from config.nearest import listed, nearest
+
+MAX_TEXT = 4_000
+_PATH = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)*", re.ASCII)
+_FAMILIAR = {  # words people know from elsewhere -> what they are here
+    "rollback": "rollout undo",
+    "revert": "rollout undo",
+    "restart": "rollout restart",
+    "cancel": "rollout abort",
+    "stop": "rollout abort",
+    "approve": "rollout promote",
+    "release": "deploy",
+    "history": "rollout history",
+    "ps": "pods",
+    "po": "pods",
+    "describe": "get",
+    "logs": "pods",
+    "list": "apps",
+    "status": "rollout status",
+    "?": "help",
+    "hi": "help",
+    "hello": "help",
+    "me": "whoami",
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What can be named here. ``here``: the channel's apps, among which a word left out is looked for."""
+
+    apps: Collection[str]
+    here: Collection[str] = ()
+    clusters: Collection[str] = ()
+    names: Names = field(default_factory=Names)
+
+
+def parse(text: str, known: Known) -> Command | Mistake:
+    """``text`` begins with the command's name; no text is a call for help."""
+    if len(text) > MAX_TEXT:
+        return Mistake(f"that is {len(text):,} characters; a command has at most {MAX_TEXT:,}")
+    tokens = split(normalise(text))
+    if isinstance(tokens, Mistake):
+        return tokens
+    if not tokens:
+        return HelpCommand()
+    name = tokens[0].strip("`").removeprefix("/").lower()
+    reader = _READERS.get(name)
+    if reader is None:
+        return _no_such_command(name, tokens[1:], known)
+    spec = BY_NAME[name]
+    words = read_words(tokens[1:], spec)
+    if isinstance(words, Mistake):
+        return Mistake(words.line, words.hint or known.names.usage(name))
+    return reader(Line(spec, words, known.apps, tuple(known.here), tuple(known.clusters), known.names))
+
+
+def _no_such_command(name: str, rest: list[str], known: Known) -> Mistake:
+    tail = " ".join(rest)
+    meant = _FAMILIAR.get(name) or (f"rollout {name}" if name in ROLLOUT_VERBS else nearest(name, BY_NAME))
+    if meant:
+        command, _, verb = meant.partition(" ")
+        form = f"{known.names.typed(command)} {verb} {tail}"
+        return Mistake(f"no command `{name}`; did you mean `{' '.join(form.split())}`?", known.names.usage(command))
+    return Mistake(f"no command `{name}`; there are {listed(BY_NAME, 'and')}", known.names.typed("help"))
+
+
+def _scale(line: Line) -> Command | Mistake:
+    positional = list(line.words.positional)
+    count = line.words.options.get("replicas")
+    if count is None and positional and re.fullmatch(r"[+-]?\d+", positional[-1]):
+        count = positional.pop()
+    app = one_app(line, positional)
+    if isinstance(app, Mistake):
+        return app
+    if count is None and len(positional) == 1:
+        count = positional.pop()
+    extra = no_more(line, positional)
+    if extra:
+        return extra
+    if count is None:
+        return Mistake("how many replicas?", f"{line.names.typed('scale')} {app} 3")
+    number = whole_number(count)
+    if number is None:
+        return Mistake(f"`{count}` is not a number of replicas", f"{line.names.typed('scale')} {app} 3")
+    return ScaleCommand(app, number, line.words.options.get("reason", ""))
+
+
+def _rollout(line: Line) -> Command | Mistake:
+    positional = list(line.words.positional)
+    if not positional:
+        return Mistake(f"rollout what? {listed(ROLLOUT_VERBS)}", line.names.usage("rollout"))
+    verb = positional.pop(0).lower()
+    if verb not in ROLLOUT_VERBS:
+        verb_again = positional[0].lower() if positional else ""
+        if verb_again in ROLLOUT_VERBS:  # "rollout hello status"
+            form = f"{line.names.typed('rollout')} {verb_again} {verb}"
+            return Mistake(f"the verb comes first: `{form}`", form)
+        close = _FAMILIAR.get(verb, "").removeprefix("rollout ") or nearest(verb, ROLLOUT_VERBS)
+        form = f"{line.names.typed('rollout')} {close} {' '.join(positional)}".rstrip()
+        hint = f"did you mean `{form}`?" if close in ROLLOUT_VERBS else f"there are {listed(ROLLOUT_VERBS, 'and')}"
+        return Mistake(f"no verb `{verb}`; {hint}", line.names.usage("rollout"))
+    revision: int | None = None
+    if "to-revision" in line.words.options:
+        revision = whole_number(line.words.options["to-revision"])
+        if verb not in ("undo", "history"):
+            return Mistake(f"`--to-revision` belongs to undo, not to {verb}", f"{line.names.typed('rollout')} undo APP --to-revision 2")
+        if revision is None:
+            return Mistake(f"`{line.words.options['to-revision']}` is not a revision", f"{line.names.typed('rollout')} history APP")
+    if "force" in line.words.options and verb != "abort":
+        return Mistake(f"`--force` belongs to abort, not to {verb}", line.names.usage("rollout"))
+    app = app_or_all(line, positional) if verb in ("status", "history") else one_app(line, positional)
+    if isinstance(app, Mistake):
+        return app
+    extra = no_more(line, positional)
+    if extra:
+        return extra
+    reason = line.words.options.get("reason", "")
+    return RolloutCommand(ROLLOUT_VERBS[verb], app, revision, "force" in line.words.options, reason)
+
+
+def _reading(make: Callable[[str | None], Command]) -> Callable[[Line], Command | Mistake]:
+    def read(line: Line) -> Command | Mistake:
+        positional = list(line.words.positional)
+        app = app_or_all(line, positional)
+        if isinstance(app, Mistake):
+            return app
+        return no_more(line, positional) or make(app)
+
+    return read
+
+
+def _bare(make: Callable[[], Command]) -> Callable[[Line], Command | Mistake]:
+    return lambda line: no_more(line, list(line.words.positional)) or make()
+
+
+def _get(line: Line) -> Command | Mistake:
+    positional = list(line.words.positional)
+    wide = "wide" in line.words.options
+    output = line.words.options.get("output", line.words.options.get("o"))
+    if output is not None and output.lower() != "wide":
+        return Mistake(f"the only other form is `wide`, not `{output}`", line.names.usage("get"))
+    if not positional:
+        return Mistake(f"get what? {listed(dict.fromkeys(KINDS.values()))}", line.names.example("get"))
+    word = positional.pop(0)
+    kind, slash, named = word.partition("/")
+    objects = KINDS.get(kind.lower())
+    if objects is None:
+        close = nearest(kind.lower(), dict.fromkeys(KINDS.values()))
+        rest = " ".join(positional)
+        if close:
+            return Mistake(f"no kind `{kind}`; did you mean `{line.names.typed('get')} {close} {rest}`?".replace(" `?", "`?"))
+        return Mistake(f"no kind `{kind}`; there are {listed(dict.fromkeys(KINDS.values()), 'and')}", line.names.usage("get"))
+    if slash:
+        positional.insert(0, named)
+    app = app_or_all(line, positional)
+    if isinstance(app, Mistake):
+        return app
+    return no_more(line, positional) or GetCommand(objects, app, wide or output is not None)
+
+
+def _explain(line: Line) -> Command | Mistake:
+    positional = list(line.words.positional)
+    if not positional:
+        return Mistake("explain what? A kind and its fields, with dots", line.names.example("explain"))
+    path = positional.pop(0)
+    if not _PATH.fullmatch(path):
+        return Mistake(f"`{path}` is not a path of fields", line.names.example("explain"))
+    return no_more(line, positional) or ExplainCommand(path, "recursive" in line.words.options)
+
+
+def _apply(line: Line) -> Command | Mistake:
+    positional = list(line.words.positional)
+    app = one_app(line, positional)
+    if isinstance(app, Mistake):
+        return app
+    return no_more(line, positional) or ApplyCommand(app)
+
+
+def _help(line: Line) -> Command | Mistake:
+    positional = list(line.words.positional)
+    if not positional:
+        return HelpCommand()
+    topic = positional[0].lower().removeprefix("/").removeprefix(line.names.prefix)
+    if topic in BY_NAME:
+        return HelpCommand(topic)
+    if topic in ROLLOUT_VERBS or _FAMILIAR.get(topic, "").startswith("rollout"):
+        return HelpCommand("rollout")
+    close = nearest(topic, BY_NAME)
+    hint = f"; did you mean `{line.names.typed('help')} {close}`?" if close else f"; there are {listed(BY_NAME, 'and')}"
+    return Mistake(f"no command `{topic}`{hint}", line.names.typed("help"))
+
+
+def _scope(line: Line, positional: list[str]) -> str | Mistake:
+    cluster = line.words.options.get("cluster")
+    word = f"cluster:{cluster}" if cluster else (positional.pop(0) if positional else "")
+    if not word:
+        return Mistake("which scope: an app, cluster:NAME or all?", line.names.example(line.spec.name, next(iter(line.apps), "APP")))
+    if word.lower() in ("all", "everything", "*"):
+        return "all"
+    head, colon, name = word.partition(":")
+    if colon and head.lower() == "cluster":
+        if name in line.clusters:
+            return f"cluster:{name}"
+        close = nearest(name, line.clusters)
+        return Mistake(
+            f"no cluster `{name}`; " + (f"did you mean `cluster:{close}`?" if close else f"there are {listed(line.clusters, 'and')}")
+        )
+    app = app_named(line, word)
+    if app is not None:
+        return app
+    if word in line.clusters:
+        return f"cluster:{word}"
+    return mistake_about_app(line, word)
+
+
+def _freeze(line: Line) -> Command | Mistake:
+    positional = list(line.words.positional)
+    scope = _scope(line, positional)
+    if isinstance(scope, Mistake):
+        return scope
+    extra = no_more(line, positional)
+    if extra:
+        return extra
+    reason = line.words.options.get("reason", "")
+    if not reason:
+        return Mistake("a freeze needs a reason", f'{line.names.typed("freeze")} {scope} reason="…"')
+    until = line.words.options.get("until")
+    if until is None:
+        return FreezeCommand(scope, reason)
+    try:
+        return FreezeCommand(scope, reason, for_ms=parse_duration(until))
+    except ValueError:
+        at = moment(until)
+        if at is None:
+            return Mistake(f"`until={until}` is neither a duration nor a time: write until=2h or until=2026-12-31T18:00Z")
+        return FreezeCommand(scope, reason, until_ms=at)
+
+
+def _unfreeze(line: Line) -> Command | Mistake:
+    positional = list(line.words.positional)
+    scope = _scope(line, positional)
+    if isinstance(scope, Mistake):
+        return scope
+    return no_more(line, positional) or UnfreezeCommand(scope)
+
+
+_READERS: dict[str, Callable[[Line], Command | Mistake]] = {
+    "deploy": parse_deploy,
+    "scale": _scale,
+    "rollout": _rollout,
+    "pods": _reading(PodsCommand),
+    "get": _get,
+    "explain": _explain,
+    "apply": _apply,
+    "traffic": _reading(TrafficCommand),
+    "releases": _reading(ReleasesCommand),
+    "apps": _bare(AppsCommand),
+    "whoami": _bare(WhoamiCommand),
+    "help": _help,
+    "freeze": _freeze,
+    "unfreeze": _unfreeze,
+}

@@ -1,0 +1,138 @@
+"""`deploy`: the command with the most forms."""
+
+from __future__ import annotations
+
+import re
+
+from bot.commands.model import Command, DeployCommand, Mistake
+from bot.commands.reading import Line, app_named, mistake_about_app, no_more
+from bot.releases.model import Strategy
+from config.durations import parse_duration
+from config.nearest import listed, nearest
+
+_STRATEGIES: dict[str, Strategy] = {
+    **{strategy.value: strategy for strategy in Strategy},
+    "blue/green": Strategy.BLUEGREEN,
+    "blue-green": Strategy.BLUEGREEN,
+    "blue_green": Strategy.BLUEGREEN,
+    "bg": Strategy.BLUEGREEN,
+    "roll": Strategy.ROLLING,
+    "rollingupdate": Strategy.ROLLING,
+}
+_VERSIONISH = re.compile(r"v?\d[\w.+-]*|sha256:[0-9a-f]+|.*[/:@].*", re.IGNORECASE)
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+
+
+def parse_deploy(line: Line) -> Command | Mistake:
+    words, options = list(line.words.positional), line.words.options
+    app, version = _app_and_version(line, words)
+    if isinstance(app, Mistake):
+        return app
+    if app is None and version is None and not options and not words:
+        return DeployCommand()
+    strategy = _strategy(line, words)
+    if isinstance(strategy, Mistake):
+        return strategy
+    extra = no_more(line, words)
+    if extra:
+        return extra
+    if version is not None and "/" not in version and ":" not in version and not _TAG.fullmatch(version):
+        return Mistake(f"`{version}` is not a version: a tag such as 2.0.0, a digest, or a full image", _example(line, app))
+    cluster = options.get("in")
+    if cluster is not None and cluster not in line.clusters:
+        close = nearest(cluster, line.clusters)
+        return Mistake(
+            f"no cluster `{cluster}`; " + (f"did you mean `in={close}`?" if close else f"there are {listed(line.clusters, 'and')}")
+        )
+    steps = _steps(options.get("steps"))
+    if isinstance(steps, Mistake):
+        return steps
+    hold: int | None = None
+    if "hold" in options:
+        try:
+            hold = parse_duration(options["hold"])
+        except ValueError as error:
+            return Mistake(str(error), f"{_example(line, app)} canary hold=2m")
+    wrong = _canary_only(line, strategy, steps, hold)
+    if wrong:
+        return wrong
+    reason = options.get("reason", "")
+    return DeployCommand(app, version, strategy, cluster, steps, hold, "sticky" in options, "dry-run" in options, reason)
+
+
+def _example(line: Line, app: str | None) -> str:
+    return line.names.example("deploy", app or next(iter(line.here or tuple(line.apps)), "APP"))
+
+
+def _app_and_version(line: Line, words: list[str]) -> tuple[str | Mistake | None, str | None]:
+    """Takes both from the words. ``hello 2.0.0``, ``hello:2.0.0``, ``deployment/hello 2.0.0``, ``2.0.0`` where one app is meant."""
+    if not words:
+        return line.only_app, None
+    first = words[0]
+    app = app_named(line, first)
+    if app is not None:
+        words.pop(0)
+        return app, _version(words)
+    name, separator, version = first.partition("@" if "@" in first.partition("/")[0] else ":")
+    app = app_named(line, name) if separator else None
+    if app is not None and version:
+        words.pop(0)
+        return app, version
+    if separator and "/" not in first and first.lower().partition(":")[0] != "sha256":
+        return mistake_about_app(line, name), None
+    if _is_strategy(first) or (_VERSIONISH.fullmatch(first) and not (words[1:] and not _is_strategy(words[1]))):
+        if line.only_app is not None:
+            return line.only_app, _version(words)
+        choices = [f"`{name}`" for name in list(line.here or line.apps)[:8]]
+        which = f"which app? {listed(choices)}" if choices else "which app?"
+        return Mistake(which, f"{line.names.typed('deploy')} {next(iter(line.here or line.apps), 'APP')} {' '.join(words)}"), None
+    return mistake_about_app(line, first), None
+
+
+def _version(words: list[str]) -> str | None:
+    return words.pop(0) if words and not _is_strategy(words[0]) else None
+
+
+def _is_strategy(word: str) -> bool:
+    return word.lower() in _STRATEGIES
+
+
+def _strategy(line: Line, words: list[str]) -> Strategy | Mistake | None:
+    named = line.words.options.get("strategy")
+    if named is None and words:
+        named = words.pop(0)
+    if named is None:
+        return None
+    strategy = _STRATEGIES.get(named.lower())
+    if strategy is None:
+        close = nearest(named, _STRATEGIES)
+        if close:
+            return Mistake(f"no strategy `{named}`; did you mean `{_STRATEGIES[close].value}`?", line.names.usage("deploy"))
+        if "reason" in line.words.options:
+            words.insert(0, named)
+            return no_more(line, words)
+        return Mistake(f"no strategy `{named}`; there are {listed([s.value for s in Strategy], 'and')}", line.names.usage("deploy"))
+    return strategy
+
+
+def _steps(text: str | None) -> tuple[int, ...] | Mistake | None:
+    if text is None:
+        return None
+    parts = [part.strip().removesuffix("%") for part in re.split(r"[,;]", text) if part.strip()]
+    if not parts or not all(part.isascii() and part.isdigit() for part in parts):
+        return Mistake(f"`steps={text}` is not a list of shares: write steps=20,50")
+    shares = tuple(int(part) for part in parts)
+    if any(not 1 <= share <= 100 for share in shares):
+        return Mistake("each step is a percent of traffic from 1 to 100: write steps=20,50")
+    if list(shares) != sorted(set(shares)):
+        return Mistake(f"steps rise: write steps={','.join(str(share) for share in sorted(set(shares)))}")
+    return shares[:-1] if shares[-1] == 100 and len(shares) > 1 else shares
+
+
+def _canary_only(line: Line, strategy: Strategy | None, steps: tuple[int, ...] | None, hold: int | None) -> Mistake | None:
+    if strategy in (None, Strategy.CANARY):
+        return None
+    for name, given in (("steps", steps is not None), ("hold", hold is not None), ("sticky", "sticky" in line.words.options)):
+        if given:
+            return Mistake(f"`{name}` belongs to canary, not to {strategy}", line.names.usage("deploy"))
+    return None

@@ -1,0 +1,163 @@
+"""The one table of commands. Parser, help, permissions and the Slack manifest are all made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from bot.commands.model import Command, RolloutCommand, RolloutVerb
+
+PermissionName: TypeAlias = Literal["read", "deploy", "approve", "admin"]
+"""The values of bot.policy.permissions.Permission."""
+
+
+@dataclass(frozen=True)
+class CommandSpec:
+    """``usage`` follows the name; ``examples`` hold ``{app}`` where an app of the workspace belongs."""
+
+    name: str
+    usage: str
+    summary: str
+    permission: PermissionName
+    seen_by: Literal["channel", "person"]
+    examples: tuple[str, ...]
+    values: tuple[str, ...] = ()  # options that take a value: reason="…"
+    flags: tuple[str, ...] = ()  # options that stand alone
+    by_default: bool = False  # registered with Slack unless `--commands all`
+
+
+COMMANDS: tuple[CommandSpec, ...] = (
+    CommandSpec(
+        "deploy",
+        'APP VERSION [rolling|canary|bluegreen] [in=CLUSTER] [steps=20,50] [hold=2m] [sticky] [dry-run] [reason="…"]',
+        "Release a version of an app; without a version a form opens",
+        "deploy",
+        "channel",
+        ("{app} 2.0.0", "{app} 2.0.0 canary steps=20,50 hold=2m", "{app} 2.0.0 bluegreen dry-run"),
+        values=("in", "strategy", "steps", "hold", "reason"),
+        flags=("sticky", "dry-run"),
+        by_default=True,
+    ),
+    CommandSpec(
+        "scale",
+        "APP N",
+        "Set the number of replicas",
+        "deploy",
+        "channel",
+        ("{app} 5",),
+        values=("replicas", "reason"),
+        by_default=True,
+    ),
+    CommandSpec(
+        "rollout",
+        "status|history|pause|resume|undo|restart|promote|abort [APP] [--to-revision N]",
+        "Follow, hold, continue, take back or promote a rollout",
+        "read",
+        "channel",
+        ("status {app}", "undo {app}", "promote {app}", 'abort {app} reason="error rate"'),
+        values=("to-revision", "reason"),
+        flags=("force",),
+        by_default=True,
+    ),
+    CommandSpec("pods", "[APP]", "Which pod runs which image", "read", "channel", ("{app}",), by_default=True),
+    CommandSpec(
+        "get",
+        "deployments|replicasets|pods|services|events [APP] [wide]",
+        "kubectl get, for you alone",
+        "read",
+        "person",
+        ("deployments", "pods {app} wide", "events {app}"),
+        values=("output", "o"),
+        flags=("wide",),
+    ),
+    CommandSpec(
+        "explain",
+        "PATH [--recursive]",
+        "What a field means, from the cluster's own API",
+        "read",
+        "person",
+        ("deployment.spec.strategy", "pod.spec.containers.readinessProbe --recursive"),
+        flags=("recursive",),
+    ),
+    CommandSpec("apply", "APP", "Create or update the app's objects from its manifests", "deploy", "channel", ("{app}",)),
+    CommandSpec("traffic", "APP", "Which versions answer, and with which share", "read", "person", ("{app}",)),
+    CommandSpec("releases", "[APP]", "The last releases", "read", "person", ("", "{app}")),
+    CommandSpec("apps", "", "The apps and what each runs", "read", "person", ("",)),
+    CommandSpec("whoami", "", "Your ids and roles, and what is taken here", "read", "person", ("",)),
+    CommandSpec("help", "[COMMAND]", "The commands, or one of them in full", "read", "person", ("", "deploy")),
+    CommandSpec(
+        "freeze",
+        'APP|cluster:NAME|all reason="…" [until=2h]',
+        "Stop new releases of an app, a cluster or all",
+        "deploy",
+        "channel",
+        ('{app} reason="incident"', 'all reason="holidays" until=72h'),
+        values=("reason", "until", "cluster"),
+    ),
+    CommandSpec(
+        "unfreeze",
+        "APP|cluster:NAME|all",
+        "Let releases start again",
+        "deploy",
+        "channel",
+        ("{app}", "all"),
+        values=("cluster", "reason"),
+    ),
+)
+BY_NAME: dict[str, CommandSpec] = {spec.name: spec for spec in COMMANDS}
+UMBRELLA = "pilothouse"
+"""`/pilothouse COMMAND …` works for every command."""
+
+_ROLLOUT_PERMISSION: dict[RolloutVerb, PermissionName] = {
+    "status": "read",
+    "history": "read",
+    "pause": "deploy",
+    "resume": "deploy",
+    "undo": "deploy",
+    "restart": "deploy",
+    "promote": "approve",
+    "abort": "deploy",
+}
+ROLLOUT_VERBS: dict[str, RolloutVerb] = {verb: verb for verb in _ROLLOUT_PERMISSION}
+
+
+def permission_of(command: Command) -> PermissionName:
+    if isinstance(command, RolloutCommand):
+        return "admin" if command.force else _ROLLOUT_PERMISSION[command.verb]
+    return BY_NAME[command.kind].permission
+
+
+def answers_channel(command: Command) -> bool:
+    """Whether the answer is for everyone in the channel; else for the person alone."""
+    if isinstance(command, RolloutCommand):
+        return command.verb not in ("status", "history")
+    return BY_NAME[command.kind].seen_by == "channel"
+
+
+@dataclass(frozen=True)
+class Names:
+    """How commands are typed in this workspace: only the names registered with Slack are ever suggested."""
+
+    installed: Collection[str] = ()  # names of the table; empty: those registered by default
+    prefix: str = ""  # "ph-": /ph-deploy
+
+    def typed(self, name: str) -> str:
+        """``/deploy`` where that is registered, else ``/pilothouse deploy``."""
+        registered = self.installed or [spec.name for spec in COMMANDS if spec.by_default]
+        return f"/{self.prefix}{name}" if name in registered else f"/{self.prefix}{UMBRELLA} {name}"
+
+    def usage(self, name: str) -> str:
+        return f"{self.typed(name)} {BY_NAME[name].usage}".rstrip()
+
+    def example(self, name: str, app: str = "APP") -> str:
+        return f"{self.typed(name)} {BY_NAME[name].examples[0].format(app=app)}".rstrip()
+
+
+def spoken(slash: str, text: str) -> str:
+    """What `/deploy hello 2.0.0` says: ``deploy hello 2.0.0``, whatever prefix the name was registered with."""
+    name = slash.removeprefix("/").lower()
+    for known in (UMBRELLA, *sorted(BY_NAME, key=len, reverse=True)):
+        if name == known or name.endswith((f"-{known}", f"_{known}")):
+            return text.strip() if known == UMBRELLA else f"{known} {text}".strip()
+    return f"{name} {text}".strip()

@@ -1,0 +1,96 @@
+"""A line split into words and options, by the options that a command knows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from bot.commands.model import Mistake
+from bot.commands.normalise import plain_word
+from bot.commands.table import CommandSpec
+from config.nearest import listed, nearest
+
+_TOKEN = re.compile(r'(?:[^\s"]|"[^"]*")+')
+_OPTION = re.compile(r"(--?)?([A-Za-z][A-Za-z-]*)(?:=(.*))?", re.DOTALL)
+
+
+@dataclass
+class Words:
+    """``options`` holds what follows ``=`` (flags: "")."""
+
+    positional: list[str] = field(default_factory=list)
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def split(text: str) -> list[str] | Mistake:
+    if text.count('"') % 2:
+        return Mistake('a quote is not closed: write reason="…" with a quote at each end')
+    return _TOKEN.findall(text)
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip()
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1].strip()
+    return value.replace('"', "")
+
+
+def read_words(tokens: list[str], spec: CommandSpec) -> Words | Mistake:
+    """Options may stand anywhere, as ``key=value``, ``--key=value`` or ``--key value``."""
+    words, waiting = Words(), ""
+    for token in tokens:
+        if waiting:
+            words.options[waiting] = _unquoted(token)
+            waiting = ""
+            continue
+        match = _OPTION.fullmatch(token)
+        dashes, name, value = match.groups() if match else (None, "", None)
+        name = name.lower()
+        if match and (dashes or value is not None) and not _is_reference(token, name, dashes):
+            problem, waiting = _take_option(words, spec, name, value, dashed=bool(dashes))
+            if problem:
+                return problem
+        elif match and name in spec.flags:
+            words.options[name] = ""
+        else:
+            word = plain_word(token.strip('"'))
+            if word:
+                words.positional.append(word)
+    if waiting:
+        return Mistake(f"`--{waiting}` needs a value")
+    return words
+
+
+def _is_reference(token: str, name: str, dashes: str | None) -> bool:
+    """An image or a path may hold an equals sign only after other characters than letters; ``a=b`` is an option."""
+    return dashes is None and ("/" in token.partition("=")[0] or not name)
+
+
+def _take_option(words: Words, spec: CommandSpec, name: str, value: str | None, *, dashed: bool) -> tuple[Mistake | None, str]:
+    known = (*spec.values, *spec.flags)
+    if name.startswith("o") and name not in known and "o" in known and value is None and dashed:  # kubectl's -owide
+        name, value = "o", name[1:]
+    if name in spec.flags:
+        if value is not None and name != "dry-run" and value.lower() not in ("true", "false"):
+            return Mistake(f"`{name}` stands alone: write `{name}` without `={value}`"), ""
+        if (value or "").lower() not in ("false", "none"):
+            words.options[name] = ""
+        return None, ""
+    if name in spec.values:
+        if name in words.options:
+            return Mistake(f"`{name}` stands there twice"), ""
+        if value is None:
+            return None, name
+        words.options[name] = _unquoted(value)
+        return None, ""
+    return unknown_option(name, spec), ""
+
+
+def unknown_option(name: str, spec: CommandSpec) -> Mistake:
+    known = [*spec.values, *spec.flags]
+    if not known:
+        return Mistake(f"{spec.name} takes no options; `{name}` is one too many")
+    close = nearest(name, known)
+    forms = [f"{word}=…" if word in spec.values else word for word in known]
+    hint = f"did you mean `{close}{'=…' if close in spec.values else ''}`?" if close else f"{spec.name} knows {listed(forms, 'and')}"
+    return Mistake(f"no option `{name}`; {hint}")
