@@ -1,0 +1,150 @@
+"""What decoding and encoding in Go does to an object: types checked, unknown fields found, zero values dropped.
+
+A request body comes in as the client wrote it and leaves as the API server would store it: quantities canonical, optional
+fields that are empty gone (`paused: false` vanishes, `replicas: 0` stays, since Go keeps pointers and drops plain values).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.cluster.api_server.quantities import QuantityError, canonical_quantity
+from sandbox.cluster.api_server.schemas import SchemaType
+from sandbox.cluster.objects import Json
+
+# Optional fields that are no pointers in the Go types: false, 0 and "" are not written back.
+_PLAIN_BOOLEANS = frozenset(
+    "paused hostNetwork hostPID hostIPC readOnly stdin stdinOnce tty publishNotReadyAddresses unschedulable".split()
+)
+_PLAIN_NUMBERS = frozenset(
+    "minReadySeconds initialDelaySeconds hostPort nodePort healthCheckNodePort observedGeneration "
+    "updatedReplicas availableReplicas unavailableReplicas readyReplicas fullyLabeledReplicas count generation".split()
+)
+_KEPT_EMPTY_TEXT = frozenset(
+    "stringData data storageClassName appProtocol containerName volumeName clusterIP nodeName ingressClassName".split()
+)
+_KEPT_EMPTY_LISTS = frozenset("rules endpoints".split())
+
+
+class DecodingError(Exception):
+    """A value of the wrong type, in the words of the Go decoder."""
+
+
+class Decoder:
+    """Decodes one object; `unknown` collects the paths of unknown fields, in the order met."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self.unknown: list[str] = []
+
+    def decode(self, obj: Json, schema: SchemaType) -> Json:
+        decoded = self._value(obj, schema, "", self._kind)
+        assert isinstance(decoded, dict)
+        return decoded
+
+    def _value(self, value: Any, schema: SchemaType, path: str, owner: str) -> Any:
+        match schema.shape:
+            case "struct":
+                return self._struct(value, schema, path, owner)
+            case "map":
+                if not isinstance(value, dict):
+                    raise self._mismatch(value, "map", path, owner)
+                element = schema.element
+                return {
+                    key: self._value(item, element, f"{path}.{key}" if path else key, owner)
+                    for key, item in value.items()
+                    if item is not None or element.scalar == "string"
+                }
+            case "list":
+                if not isinstance(value, list):
+                    raise self._mismatch(value, "slice", path, owner)
+                element = schema.element
+                return [self._value(item, element, f"{path}[{at}]", owner) for at, item in enumerate(value)]
+            case "scalar":
+                return self._scalar(value, schema, path, owner)
+            case _:
+                return value
+
+    def _struct(self, value: Any, schema: SchemaType, path: str, owner: str) -> Json:
+        if not isinstance(value, dict):
+            raise self._mismatch(value, "struct", path, owner)
+        result: Json = {}
+        for key, item in value.items():
+            field = schema.field(key)
+            where = f"{path}.{key}" if path else key
+            if field is None:
+                self.unknown.append(where)
+                continue
+            if item is None:
+                continue
+            decoded = self._value(item, field, where, owner)
+            if _vanishes(key, decoded, field, required=key in schema.required):
+                continue
+            result[key] = decoded
+        return result
+
+    def _scalar(self, value: Any, schema: SchemaType, path: str, owner: str) -> Any:
+        match schema.scalar:
+            case "quantity":
+                if not isinstance(value, str | int | float) or isinstance(value, bool):
+                    raise self._mismatch(value, "quantity", path, owner)
+                try:
+                    return canonical_quantity(str(value))
+                except QuantityError as error:
+                    raise DecodingError(
+                        f'{self._kind} in version "v1" cannot be handled as a {self._kind}: {error}'
+                    ) from None
+            case "string":
+                if value is None:
+                    return ""
+                if not isinstance(value, str):
+                    raise self._mismatch(value, "string", path, owner)
+            case "integer":
+                if isinstance(value, float) and value.is_integer():
+                    return int(value)
+                if not isinstance(value, int) or isinstance(value, bool):
+                    raise self._mismatch(value, schema.format or "int64", path, owner)
+            case "boolean":
+                if not isinstance(value, bool):
+                    raise self._mismatch(value, "bool", path, owner)
+            case "int-or-string":
+                if not isinstance(value, str | int) or isinstance(value, bool):
+                    raise self._mismatch(value, "int32", path, owner)
+        return value
+
+    def _mismatch(self, value: Any, wanted: str, path: str, owner: str) -> DecodingError:
+        match value:
+            case bool():
+                found = "bool"
+            case str():
+                found = "string"
+            case int() | float():
+                found = "number"
+            case list():
+                found = "array"
+            case dict():
+                found = "object"
+            case _:
+                found = "null"
+        return DecodingError(
+            f'{owner} in version "v1" cannot be handled as a {owner}: json: cannot unmarshal {found} into Go struct '
+            f"field {owner}.{path} of type {wanted}"
+        )
+
+
+def _vanishes(key: str, value: Any, schema: SchemaType, *, required: bool) -> bool:
+    if required:
+        return False
+    match value:
+        case bool():
+            return not value and key in _PLAIN_BOOLEANS
+        case int():
+            return value == 0 and key in _PLAIN_NUMBERS
+        case str():
+            return value == "" and key not in _KEPT_EMPTY_TEXT
+        case list():
+            return not value and key not in _KEPT_EMPTY_LISTS
+        case dict():
+            return not value and schema.shape == "map"
+        case _:
+            return False

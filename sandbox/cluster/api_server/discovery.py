@@ -1,0 +1,110 @@
+"""Discovery documents: /api, /apis, one per group and version, and /version."""
+
+from __future__ import annotations
+
+from sandbox.cluster.api_server.resources import Resource, ResourceTable
+from sandbox.cluster.api_server.schemas import KUBERNETES_VERSION
+from sandbox.cluster.objects import Json
+
+_SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+_SUBRESOURCE_KINDS: dict[str, Json] = {
+    "scale": _SCALE,
+    "eviction": {"group": "policy", "version": "v1", "kind": "Eviction"},
+    "binding": {"kind": "Binding"},
+    "proxy": {"kind": "ServiceProxyOptions"},
+}
+_SUBRESOURCE_VERBS: dict[str, list[str]] = {
+    "log": ["get"],
+    "eviction": ["create"],
+    "binding": ["create"],
+    "proxy": ["create", "delete", "get", "patch", "update"],
+    "finalize": ["update"],
+}
+
+
+def version() -> Json:
+    major, minor, patch = KUBERNETES_VERSION
+    return {
+        "major": str(major),
+        "minor": str(minor),
+        "gitVersion": f"v{major}.{minor}.{patch}",
+        "gitCommit": "simulated",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "none",
+        "compiler": "none",
+        "platform": "simulated",
+    }
+
+
+def core_versions() -> Json:
+    return {
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1"}],
+    }
+
+
+def groups(table: ResourceTable) -> Json:
+    found: dict[str, list[str]] = {}
+    for resource in table.all():
+        if resource.group and resource.version not in found.setdefault(resource.group, []):
+            found[resource.group].append(resource.version)
+    return {
+        "kind": "APIGroupList",
+        "apiVersion": "v1",
+        "groups": [group_body(name, versions) for name, versions in found.items()],
+    }
+
+
+def group_body(name: str, versions: list[str]) -> Json:
+    entries = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
+    return {"name": name, "versions": entries, "preferredVersion": entries[0]}
+
+
+def one_group(table: ResourceTable, name: str) -> Json | None:
+    versions = list(dict.fromkeys(resource.version for resource in table.all() if resource.group == name))
+    if not versions:
+        return None
+    return {"kind": "APIGroup", "apiVersion": "v1", **group_body(name, versions)}
+
+
+def resources(table: ResourceTable, group: str, version: str) -> Json | None:
+    found = [item for item in table.all() if (item.group, item.version) == (group, version)]
+    if not found:
+        return None
+    entries: list[Json] = []
+    for resource in sorted(found, key=lambda item: item.plural):
+        entries.append(_entry(resource))
+        entries += [_subresource(resource, name) for name in resource.subresources]
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": f"{group}/{version}" if group else version,
+        "resources": entries,
+    }
+
+
+def _entry(resource: Resource) -> Json:
+    entry: Json = {
+        "name": resource.plural,
+        "singularName": resource.singular,
+        "namespaced": resource.namespaced,
+        "kind": resource.kind,
+        "verbs": list(resource.verbs),
+    }
+    if resource.short_names:
+        entry["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        entry["categories"] = list(resource.categories)
+    return entry
+
+
+def _subresource(resource: Resource, name: str) -> Json:
+    return {
+        "name": f"{resource.plural}/{name}",
+        "singularName": "",
+        "namespaced": resource.namespaced,
+        **({"kind": resource.kind} | _SUBRESOURCE_KINDS.get(name, {})),
+        "verbs": _SUBRESOURCE_VERBS.get(name, ["get", "patch", "update"]),
+    }

@@ -1,0 +1,233 @@
+"""ResourceQuotas (enforced on pods, `used` kept) and PodDisruptionBudgets (status, evictions)."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+from sandbox.cluster.api_server import failures
+from sandbox.cluster.api_server.callers import CONTROLLER_MANAGER, Caller
+from sandbox.cluster.api_server.quantities import format_quantity, parse_quantity
+from sandbox.cluster.api_server.resources import (
+    BUDGETS,
+    CLAIMS,
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    PODS,
+    REPLICA_SETS,
+    RESOURCE_QUOTAS,
+    SECRETS,
+    SERVICES,
+    Resource,
+)
+from sandbox.cluster.api_server.selectors import selector_test
+from sandbox.cluster.controllers.cluster_view import ClusterView
+from sandbox.cluster.objects import (
+    Json,
+    controller_of,
+    copy_json,
+    is_pod_ready,
+    is_terminating,
+    labels_of,
+    name_of,
+    namespace_of,
+    semantically_equal,
+)
+
+Amounts = dict[str, Fraction]
+
+_COUNTED: dict[str, Resource] = {
+    "services": SERVICES,
+    "configmaps": CONFIG_MAPS,
+    "secrets": SECRETS,
+    "persistentvolumeclaims": CLAIMS,
+    "count/deployments.apps": DEPLOYMENTS,
+    "count/replicasets.apps": REPLICA_SETS,
+    "count/services": SERVICES,
+    "count/pods": PODS,
+}
+
+
+def pod_usage(pod: Json) -> Amounts:
+    """What a pod counts against a quota."""
+    usage: Amounts = {"pods": Fraction(1), "count/pods": Fraction(1)}
+    for container in pod["spec"].get("containers") or ():
+        resources = container.get("resources") or {}
+        limits = resources.get("limits") or {}
+        requests = {**limits, **(resources.get("requests") or {})}
+        for name, amount in requests.items():
+            for key in (f"requests.{name}", name):
+                usage[key] = usage.get(key, Fraction(0)) + parse_quantity(amount)
+        for name, amount in limits.items():
+            usage[f"limits.{name}"] = usage.get(f"limits.{name}", Fraction(0)) + parse_quantity(amount)
+    return usage
+
+
+class QuotaController:
+    """Keeps status.used; key: (namespace, name) of a ResourceQuota."""
+
+    def __init__(self, view: ClusterView) -> None:
+        self._view = view
+        view.queue.handle("quota", self.sync)
+
+    def object_changed(self, namespace: str) -> None:
+        for quota in self._view.store.iterate(RESOURCE_QUOTAS, namespace):
+            self._view.queue.add("quota", (namespace, name_of(quota)))
+
+    def sync(self, key: tuple[str, str]) -> None:
+        quota = self._view.store.get(RESOURCE_QUOTAS, *key)
+        if quota is None:
+            return
+        hard = quota["spec"].get("hard") or {}
+        used = self._used(key[0], hard)
+        shown = {name: format_quantity_like(hard[name], used.get(name, Fraction(0))) for name in hard}
+        status = {"hard": dict(hard), "used": shown}
+        if not semantically_equal(quota.get("status", {}), status):
+            self._view.write_status(RESOURCE_QUOTAS, {**quota, "status": status}, CONTROLLER_MANAGER)
+
+    def _used(self, namespace: str, hard: Json) -> Amounts:
+        used: Amounts = {}
+        for pod in self._view.store.iterate(PODS, namespace):
+            if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+                continue
+            for name, amount in pod_usage(pod).items():
+                used[name] = used.get(name, Fraction(0)) + amount
+        for name in hard:
+            if name in _COUNTED and name != "count/pods":
+                used[name] = Fraction(len(self._view.store.list(_COUNTED[name], namespace)))
+        return used
+
+    def admit(self, resource: Resource, obj: Json, before: Json | None, caller: Caller) -> None:
+        """The ResourceQuota admission plugin, for pods that are to be created."""
+        del caller
+        if before is not None or resource.key != PODS.key:
+            return
+        wanted = pod_usage(obj)
+        namespace = namespace_of(obj)
+        for quota in self._view.store.list(RESOURCE_QUOTAS, namespace):
+            hard = quota["spec"].get("hard") or {}
+            missing = sorted(
+                name for name in hard if name not in wanted and name not in _COUNTED and _is_compute(name)
+            )
+            if missing:
+                lacking = ",".join(missing)
+                container = obj["spec"]["containers"][0]["name"]
+                why = f"failed quota: {name_of(quota)}: must specify {lacking} for: {container}"
+                raise failures.forbidden(resource, obj["metadata"].get("name", ""), why)
+            used = self._used(namespace, hard)
+            over = sorted(
+                name
+                for name, amount in wanted.items()
+                if name in hard and used.get(name, Fraction(0)) + amount > parse_quantity(str(hard[name]))
+            )
+            if over:
+
+                def listed(amounts: Any, names: list[str] = over) -> str:
+                    return ",".join(f"{name}={amounts(name)}" for name in names)
+
+                requested = listed(lambda name: format_quantity_like(str(hard[name]), wanted[name]))
+                in_use = listed(lambda name: format_quantity_like(str(hard[name]), used.get(name, Fraction(0))))
+                limited = listed(lambda name: hard[name])
+                why = f"exceeded quota: {name_of(quota)}, requested: {requested}, used: {in_use}, limited: {limited}"
+                raise failures.forbidden(resource, obj["metadata"].get("name", ""), why)
+
+
+def _is_compute(name: str) -> bool:
+    return name in ("cpu", "memory") or name.startswith(("requests.", "limits."))
+
+
+def format_quantity_like(model: str, value: Fraction) -> str:
+    """A sum in the notation of a quantity that it is compared with: binary suffixes stay binary."""
+    if model.endswith("i") and value.denominator == 1 and value:
+        for unit, size in (("Gi", 1024**3), ("Mi", 1024**2), ("Ki", 1024)):
+            if value % size == 0:
+                return f"{value // size}{unit}"
+    return format_quantity(value)
+
+
+class BudgetController:
+    """Status of PodDisruptionBudgets; key: (namespace, name)."""
+
+    def __init__(self, view: ClusterView) -> None:
+        self._view = view
+        view.queue.handle("budget", self.sync)
+
+    def pod_changed(self, pod: Json) -> None:
+        namespace = namespace_of(pod)
+        for budget in self._view.store.iterate(BUDGETS, namespace):
+            self._view.queue.add("budget", (namespace, name_of(budget)))
+
+    def sync(self, key: tuple[str, str]) -> None:
+        budget = self._view.store.get(BUDGETS, *key)
+        if budget is None:
+            return
+        spec = budget.get("spec") or {}
+        matches = selector_test(spec.get("selector"))
+        pods = [pod for pod in self._view.store.iterate(PODS, key[0]) if matches(labels_of(pod))]
+        expected, desired = self._expected(spec, pods)
+        healthy = sum(1 for pod in pods if is_pod_ready(pod) and not is_terminating(pod))
+        allowed = max(0, healthy - desired) if expected else 0
+        verdict = ("True", "SufficientPods") if allowed > 0 else ("False", "InsufficientPods")
+        status: Json = {
+            "observedGeneration": budget["metadata"].get("generation", 1),
+            "disruptionsAllowed": allowed,
+            "currentHealthy": healthy,
+            "desiredHealthy": desired,
+            "expectedPods": expected,
+            "conditions": [
+                {
+                    "type": "DisruptionAllowed",
+                    "status": verdict[0],
+                    "reason": verdict[1],
+                    "message": "",
+                    "observedGeneration": budget["metadata"].get("generation", 1),
+                    "lastTransitionTime": self._view.now(),
+                }
+            ],
+        }
+        before = budget.get("status") or {}
+        old = next(iter(before.get("conditions") or ()), None)
+        if old is not None and old["status"] == verdict[0]:
+            status["conditions"][0]["lastTransitionTime"] = old["lastTransitionTime"]
+        if not semantically_equal(before, status):
+            self._view.write_status(BUDGETS, {**budget, "status": status}, CONTROLLER_MANAGER)
+
+    def _expected(self, spec: Json, pods: list[Json]) -> tuple[int, int]:
+        """(expected pods, healthy pods wanted): percentages and maxUnavailable count the owners' replicas."""
+        minimum = spec.get("minAvailable")
+        if isinstance(minimum, int):
+            return len(pods), minimum
+        scales: dict[str, int] = {}
+        for pod in pods:
+            reference = controller_of(pod)
+            owner = self._view.store.by_uid(reference["uid"]) if reference else None
+            above = controller_of(owner) if owner is not None else None
+            top = self._view.store.by_uid(above["uid"]) if above else owner
+            if top is not None:
+                scales[top["metadata"]["uid"]] = int(top["spec"].get("replicas", 1))
+        expected = sum(scales.values())
+        if minimum is not None:
+            return expected, math.ceil(int(str(minimum).rstrip("%")) * expected / 100)
+        maximum = spec.get("maxUnavailable", 0)
+        if isinstance(maximum, str):
+            maximum = math.ceil(int(maximum.rstrip("%")) * expected / 100)
+        return expected, max(0, expected - int(maximum))
+
+    def refusal(self, pod: Json) -> str:
+        """Why an eviction is refused, or nothing; an allowed one is counted at once."""
+        for budget in self._view.store.list(BUDGETS, namespace_of(pod)):
+            if not selector_test((budget.get("spec") or {}).get("selector"))(labels_of(pod)):
+                continue
+            self.sync((namespace_of(pod), name_of(budget)))
+            fresh = self._view.store.get(BUDGETS, namespace_of(pod), name_of(budget)) or budget
+            status = fresh.get("status") or {}
+            if status.get("disruptionsAllowed", 0) <= 0 and is_pod_ready(pod):
+                return (
+                    f"The disruption budget {name_of(budget)} needs {status.get('desiredHealthy', 0)} healthy pods "
+                    f"and has {status.get('currentHealthy', 0)} currently"
+                )
+            counted: Json = copy_json(fresh)
+            counted["status"]["disruptionsAllowed"] = max(0, status.get("disruptionsAllowed", 0) - 1)
+            self._view.write_status(BUDGETS, counted, CONTROLLER_MANAGER)
+        return ""

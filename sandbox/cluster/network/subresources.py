@@ -1,0 +1,95 @@
+"""Subresources that reach into pods: log, eviction, and the proxy of a Service."""
+
+from __future__ import annotations
+
+from sandbox.cluster.api_server import failures
+from sandbox.cluster.api_server.callers import Caller, DeleteOptions
+from sandbox.cluster.api_server.failures import ApiFailure
+from sandbox.cluster.api_server.registry import Registry
+from sandbox.cluster.api_server.requests import Answer, Request, Target
+from sandbox.cluster.controllers.kubelet import Kubelet
+from sandbox.cluster.controllers.limits import BudgetController
+from sandbox.cluster.network.routing import Routing
+from sandbox.cluster.objects import Json
+
+
+class Subresources:
+    def __init__(self, registry: Registry, kubelet: Kubelet, budgets: BudgetController, routing: Routing) -> None:
+        self._registry = registry
+        self._kubelet = kubelet
+        self._budgets = budgets
+        self._routing = routing
+
+    async def log(self, request: Request, target: Target, caller: Caller) -> Answer:
+        del caller
+        pod = self._registry.get(target.resource, target.namespace, target.name)
+        status = self._container(pod, request.query.get("container", ""))
+        name = target.name
+        previous = request.flag("previous")
+        if previous and not (status.get("lastState") or {}).get("terminated"):
+            raise failures.bad_request(f'previous terminated container "{status["name"]}" in pod "{name}" not found')
+        waiting = (status.get("state") or {}).get("waiting")
+        if waiting and not status.get("restartCount") and not (status.get("lastState") or {}).get("terminated"):
+            reason = waiting.get("reason", "")
+            shown = "trying and failing to pull image" if reason in ("ErrImagePull", "ImagePullBackOff") else reason
+            raise failures.bad_request(
+                f'container "{status["name"]}" in pod "{name}" is waiting to start: {shown}'
+            )
+        lines = self._kubelet.logs_of(pod, previous=previous)
+        if request.query.get("tailLines"):
+            count = int(request.query["tailLines"])
+            lines = lines[-count:] if count else []
+        text = "".join(f"{line}\n" for line in lines).encode()
+        if request.query.get("limitBytes"):
+            text = text[: int(request.query["limitBytes"])]
+        return Answer(200, text, content_type="text/plain")
+
+    def _container(self, pod: Json, wanted: str) -> Json:
+        names = [container["name"] for container in pod["spec"]["containers"]]
+        if not wanted and len(names) > 1:
+            shown = " ".join(names)
+            raise failures.bad_request(
+                f"a container name must be specified for pod {pod['metadata']['name']}, choose one of: [{shown}]"
+            )
+        wanted = wanted or names[0]
+        if wanted not in names:
+            raise failures.bad_request(f"container {wanted} is not valid for pod {pod['metadata']['name']}")
+        for status in pod.get("status", {}).get("containerStatuses") or ():
+            if status["name"] == wanted:
+                found: Json = status
+                return found
+        return {"name": wanted, "state": {"waiting": {"reason": "ContainerCreating"}}}
+
+    async def eviction(self, request: Request, target: Target, caller: Caller) -> Answer:
+        pod = self._registry.get(target.resource, target.namespace, target.name)
+        why = self._budgets.refusal(pod)
+        if why:
+            raise ApiFailure(
+                429, "TooManyRequests",
+                "Cannot evict pod as it would violate the pod's disruption budget.",
+                {"causes": [{"reason": "DisruptionBudget", "message": why}]},
+            )  # fmt: skip
+        options = request.json().get("deleteOptions") or {}
+        grace = options.get("gracePeriodSeconds")
+        self._registry.delete(
+            target.resource, target.namespace, target.name, caller,
+            DeleteOptions(dry_run=request.query.get("dryRun") == "All", grace_period=grace),
+        )  # fmt: skip
+        return Answer(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
+
+    async def proxy(self, request: Request, target: Target, caller: Caller) -> Answer:
+        """GET .../services/[scheme:]name[:port]/proxy/path; the client of session affinity is X-Forwarded-For."""
+        del caller
+        parts = target.name.split(":")
+        name = parts[1] if len(parts) == 3 else parts[0]
+        wanted = parts[2] if len(parts) == 3 else parts[1] if len(parts) == 2 else ""
+        service = self._registry.get(target.resource, target.namespace, name)
+        ports = service["spec"].get("ports") or []
+        if wanted and not any(wanted in (port.get("name"), str(port["port"])) for port in ports):
+            raise ApiFailure(503, "ServiceUnavailable", f'no service port "{wanted}" found for service "{name}"')
+        client = request.headers.get("x-forwarded-for", request.client).partition(",")[0].strip()
+        pod = self._routing.choose(service, client)
+        if pod is None:
+            raise ApiFailure(503, "ServiceUnavailable", f'no endpoints available for service "{name}"')
+        reply = self._routing.ask(pod, f"/{target.rest}", client)
+        return Answer(reply.status, reply.body, content_type=reply.content_type)
