@@ -1,0 +1,111 @@
+"""What happened, told: one quiet line in the card's thread, or a loud message of its own for a failure that people must act on."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from bot.ports import Message
+from bot.releases.events import Event, EventKind
+from bot.releases.model import FailureClass, Leg, Phase, Release
+from bot.slack.blocks.buttons import buttons_of
+from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
+from bot.slack.blocks.tables import pods_table, table_message
+from bot.slack.blocks.words import change_words, phase_words
+from bot.slack.markup import code, duration, escape, mention, plain
+
+SHOWN_LINES = 10
+
+
+def announcement(release: Release, event: Event) -> tuple[Message, bool] | None:
+    """(message, loud). None where the card alone tells it."""
+    match event.kind:
+        case EventKind.CREATED | EventKind.PLANNED | EventKind.STEP_BEGAN | EventKind.WROTE:
+            return None
+        case EventKind.FAILURE:
+            return _failure(release, event), True
+        case EventKind.PAUSED if event.by is None and release.cause is not None and release.cause.failure is FailureClass.VERDICT:
+            return _failure(release, event), True
+        case EventKind.FINISHED:
+            return _finished(release, event)
+        case EventKind.REFUSED:
+            return _line(release, event, "❌", calls_starter=True), False
+        case EventKind.REMINDED | EventKind.ENVIRONMENT | EventKind.DRIFTED:
+            return _line(release, event, "⚠️", calls_starter=True), False
+        case EventKind.QUEUED | EventKind.UNREACHABLE | EventKind.REACHABLE | EventKind.DRIFT_ENDED:
+            return _line(release, event, "ℹ️"), False
+        case EventKind.STEP_DONE | EventKind.GATE_PASSED | EventKind.VOTED | EventKind.RESUMED:
+            return _line(release, event, "✔️"), False
+        case EventKind.GATE_OPENED:
+            return _line(release, event, "✋"), False
+        case EventKind.JUDGED:
+            return _line(release, event, "🔎"), False
+        case EventKind.PAUSED:
+            return _line(release, event, "⏸️"), False
+        case EventKind.ROLLING_BACK:
+            return _line(release, event, "↩️"), False
+        case EventKind.CANCELLED:
+            return _line(release, event, "⏹️"), False
+        case _ as never:
+            assert_never(never)
+
+
+def _line(release: Release, event: Event, mark: str, *, calls_starter: bool = False) -> Message:
+    who = f"{mention(release.requested_by.user)} " if calls_starter else ""
+    by = f" ({mention(event.by.user)})" if event.by is not None else ""
+    shown = f"{mark} {who}{plain(event.text, 1_500)}{by}"
+    blocks: list[Block] = [section(shown)]
+    if event.evidence and event.kind is not EventKind.ROLLING_BACK:
+        blocks.append(_evidence(event.evidence))
+    return Message(top_text([f"{who}{escape(event.text)}", *(escape(line) for line in event.evidence)]), tuple(blocks))
+
+
+def _evidence(lines: tuple[str, ...]) -> Block:
+    return preformatted("\n".join(line[:300] for line in lines[:SHOWN_LINES]))
+
+
+def _failure(release: Release, event: Event) -> Message:
+    """Cause first, evidence next, then what was done about it; mentions who must act."""
+    who = mention(release.requested_by.user)
+    what = change_words(release)
+    cause = release.cause.summary if event.kind is EventKind.PAUSED and release.cause else event.text
+    head = f"❌ *{plain(what, 300)} failed*\n*Why:* {plain(cause, 1_500)}"
+    blocks: list[Block] = [section(head)]
+    evidence = event.evidence or (release.cause.evidence if release.cause else ())
+    if evidence:
+        blocks.append(_evidence(evidence))
+    logs = release.cause.logs[:SHOWN_LINES] if release.cause and release.rules.evidence_logs == "channel" else ()
+    if logs:
+        blocks.append(preformatted("\n".join(line[:300] for line in logs)))
+    done = _done_about_it(release)
+    blocks.append(section(f"*Then:* {plain(done, 600)} {who}"))
+    buttons = buttons_of(release) if release.phase is Phase.PAUSED else []
+    if buttons:
+        blocks.append(actions(buttons))
+    blocks.append(context(code(release.id)))
+    told = [f"{what} failed: {cause}", *evidence[:SHOWN_LINES], *logs]
+    return Message(top_text([*(escape(line) for line in told), f"{escape(done)} {who}"]), tuple(blocks))
+
+
+def _done_about_it(release: Release) -> str:
+    before = release.from_version or "the version before"
+    if release.phase.is_final:
+        return f"{phase_words(release)}."
+    if release.leg is Leg.BACK:
+        return f"It is being taken back to {before}."
+    if release.phase in (Phase.PAUSED, Phase.DRIFTED):
+        return "It is paused, nothing is changed meanwhile: resume to go on, or abort to take it back."
+    return "The failed pods were scaled to 0; stable serves on."
+
+
+def _finished(release: Release, event: Event) -> tuple[Message, bool] | None:
+    if release.cause is not None and release.cause.failure is FailureClass.REFUSED and release.phase is Phase.FAILED:
+        return None  # told already, when it was refused
+    took = f", took {duration(release.finished_at - release.started_at)}" if release.started_at and release.finished_at else ""
+    mark = "✅" if release.phase is Phase.SUCCEEDED else "⏹️"
+    who = mention(release.requested_by.user)
+    line = f"{mark} {who} {plain(event.text, 1_500)}{took}"
+    message = Message(top_text([f"{who} {escape(event.text)}{took}"]), (section(line),))
+    if release.sighting.pods:
+        table = table_message((pods_table(release, now=event.at),))
+        message = Message(message.text, (*message.blocks, *table.blocks))
+    return message, False

@@ -1,0 +1,85 @@
+"""The buttons of a card: only those that fit the phase, each bound to the release, the gate and the plan it was drawn for.
+
+The action's name is what bot.operations reads from a click: approve, reject, promote, pause, resume, abort, finish, adopt.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from bot.releases.model import Leg, Phase, Release
+from bot.releases.plan import ApprovalGate, HoldGate
+from bot.slack.blocks.elements import Block, button
+from bot.slack.blocks.words import gate_of
+
+ACTION_PREFIX = "release:"
+ACTIONS = ("approve", "reject", "promote", "pause", "resume", "abort", "finish", "adopt")
+_APPROVE = {"start": "Approve start", "promote": "Promote", "switch": "Switch"}
+
+
+def buttons_of(release: Release) -> list[Block]:
+    match release.phase:
+        case Phase.QUEUED:
+            return [_abort(release, "Cancel", "It has changed nothing yet.")]
+        case Phase.AWAITING_APPROVAL | Phase.AWAITING_PROMOTION:
+            return _at_approval(release)
+        case Phase.PROGRESSING:
+            if release.leg is Leg.BACK:
+                return []
+            return [_plain(release, "Hold", "pause"), _abort(release)]
+        case Phase.HOLDING:
+            return _at_hold(release)
+        case Phase.PAUSED:
+            return [_plain(release, "Resume", "resume", style="" if release.cause else "primary"), _abort(release)]
+        case Phase.DRIFTED:
+            adopt = _plain(
+                release,
+                "Adopt",
+                "adopt",
+                confirm=("Keep that change?", "The release goes on with what somebody else set, or ends around it.", "Adopt"),
+            )
+            return [adopt, _abort(release)]
+        case Phase.ROLLING_BACK:
+            return []
+        case Phase.SUCCEEDED | Phase.ROLLED_BACK | Phase.ABORTED | Phase.FAILED | Phase.REJECTED | Phase.EXPIRED:
+            return []
+        case _ as never:
+            assert_never(never)
+
+
+def _at_approval(release: Release) -> list[Block]:
+    gate = gate_of(release)
+    if not isinstance(gate, ApprovalGate):
+        return [_abort(release)]
+    approve = _plain(release, _APPROVE.get(gate.name, "Approve"), "approve", style="primary")
+    back = "Everything goes back to as it was found." if release.phase is Phase.AWAITING_PROMOTION else "Nothing was changed yet."
+    reject = _plain(release, "Reject", "reject", style="danger", confirm=("Reject this release?", back, "Reject"))
+    hold = [_plain(release, "Hold", "pause")] if release.phase is Phase.AWAITING_PROMOTION else []
+    return [approve, reject, *hold, _abort(release)]
+
+
+def _at_hold(release: Release) -> list[Block]:
+    gate = gate_of(release)
+    if isinstance(gate, HoldGate) and gate.name == "window":
+        finish = _plain(
+            release,
+            "Finish now",
+            "finish",
+            confirm=("Finish now?", "The old pods go; the way back is then a rollout undo.", "Finish now"),
+        )
+        return [finish, _abort(release, "Roll back", f"Traffic goes back to {release.from_version} at once.")]
+    return [_plain(release, "Go on now", "promote"), _plain(release, "Hold", "pause"), _abort(release)]
+
+
+def _abort(release: Release, label: str = "Abort", what: str = "Everything goes back to as it was found.") -> Block:
+    return _plain(release, label, "abort", style="danger", confirm=(f"{label} {release.id}?", what, label))
+
+
+def _plain(release: Release, label: str, action: str, *, style: str = "", confirm: tuple[str, str, str] | None = None) -> Block:
+    gate = gate_of(release)
+    value = {
+        "release": release.id,
+        "gate": gate.name if gate is not None else "",
+        "plan": release.plan.hash if release.plan is not None else "",
+    }
+    return button(label, f"{ACTION_PREFIX}{action}", value, style=style, confirm=confirm)

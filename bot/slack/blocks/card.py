@@ -1,0 +1,265 @@
+"""The card: the one message of a release, edited as it goes. A pure function of the record.
+
+At a glance, on a phone: what, who, how far, is it healthy, what is asked of me? When the release is over the card shrinks to
+the record and its buttons go.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from bot.ports import Message
+from bot.releases.model import Deploy, Leg, Phase, Release, Strategy
+from bot.releases.plan import ApprovalGate, HoldGate, Step
+from bot.slack.blocks.buttons import buttons_of
+from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
+from bot.slack.blocks.words import (
+    MARKS,
+    change_words,
+    expires_at,
+    gate_of,
+    headline,
+    hold_ends_at,
+    percent,
+    phase_words,
+    progress,
+    step_of,
+)
+from bot.slack.markup import clock, code, date, duration, escape, mention, plain
+
+BAR_CELLS = 10
+SHOWN_STEPS = 20
+SHOWN_NOTES = 4
+SHOWN_EVIDENCE = 5
+
+
+def card(release: Release, *, now: int) -> Message:
+    blocks: list[Block] = [section(_title(release))]
+    if release.phase.is_final:
+        blocks += _record(release)
+    else:
+        blocks += [block for block in (_asked(release, now), _steps(release), _state(release), _notes(release)) if block]
+        buttons = buttons_of(release)
+        if buttons:
+            blocks.append(actions(buttons))
+    blocks.append(context(_origin(release)))
+    return Message(_spoken(release), tuple(blocks))
+
+
+def bar(share: int) -> str:
+    filled = max(0, min(BAR_CELLS, round(share * BAR_CELLS / 100)))
+    return "█" * filled + "░" * (BAR_CELLS - filled)
+
+
+def _title(release: Release) -> str:
+    what = plain(change_words(release), 400)
+    share = percent(release)
+    far = f" · {share} %" if share is not None and not release.phase.is_final else ""
+    return f"*{what}*\n{MARKS[release.phase]} {plain(phase_words(release), 400)}{far}"
+
+
+# --- what is asked of whom --------------------------------------------------------------------------------------------
+
+
+def _asked(release: Release, now: int) -> Block | None:
+    lines = asked_lines(release, now)
+    return section("\n".join(lines)) if lines else None
+
+
+def asked_lines(release: Release, now: int) -> list[str]:
+    """mrkdwn; what the release waits for, and until when."""
+    lines: list[str] = []
+    if release.unreachable_since:
+        since, why = date(release.unreachable_since), plain(release.unreachable_why, 200)
+        lines.append(f"⚠️ {plain(release.target.cluster)} cannot be reached since {since}: {why}. Nothing is changed meanwhile.")
+    match release.phase:
+        case Phase.QUEUED if release.queued_behind:
+            lines.append(f"Starts when {code(release.queued_behind)} is over.")
+        case Phase.AWAITING_APPROVAL | Phase.AWAITING_PROMOTION:
+            gate = gate_of(release)
+            if isinstance(gate, ApprovalGate):
+                lines += _approval_lines(release, gate, now)
+        case Phase.HOLDING:
+            gate = gate_of(release)
+            ends = hold_ends_at(release, gate) if isinstance(gate, HoldGate) else None
+            if isinstance(gate, HoldGate) and ends is not None:
+                what = gate.title or ("rollback window" if gate.name == "window" else "hold")
+                lines.append(f"{plain(what[:1].upper() + what[1:])} until {date(ends, '{time_secs}')} ({duration(gate.ms)}).")
+        case Phase.PAUSED if release.cause is not None:
+            lines.append(f"*Why:* {plain(release.cause.summary, 700)}")
+            lines.append("Resume to go on, or abort to take it back.")
+        case Phase.DRIFTED:
+            for drift in release.drift[:5]:
+                by = f" by {code(drift.manager, 80)}" if drift.manager else ""
+                lines.append(
+                    f"{drift.kind.value} {code(drift.name)}, {drift.field.value}: intended {code(drift.intended, 200)}, "
+                    f"is {code(drift.observed, 200)}{by}"
+                )
+            lines.append("Adopt to keep that change, or abort to take the release back.")
+        case Phase.ROLLING_BACK if release.cause is not None:
+            lines.append(f"*Why:* {plain(release.cause.summary, 700)}")
+        case _:
+            pass
+    if release.environment is not None:
+        since = f" since {date(release.environment_since)}" if release.environment_since else ""
+        lines.append(f"⚠️ The cluster, not the release{since}: {plain(release.environment.summary, 500)}")
+    step = step_of(release)
+    if release.phase is Phase.PROGRESSING and step is not None and step.deadline_ms:
+        until = release.step_began_at + step.deadline_ms + release.step_paused_ms
+        lines.append(f"Has time until {date(until)}.")
+    return lines
+
+
+def _approval_lines(release: Release, gate: ApprovalGate, now: int) -> list[str]:
+    votes = release.gate.votes if release.gate else ()
+    who = "an approver" if gate.quorum == 1 else f"{gate.quorum} approvers"
+    other = "" if gate.requester_may_approve else f" other than {mention(release.requested_by.user)}"
+    lines = [f"*Asked:* {who}{other} to {plain(gate.title or gate.name, 200)}."]
+    if votes:
+        names = ", ".join(mention(vote.by.user) for vote in votes)
+        lines.append(f"{len(votes)} of {gate.quorum} approved: {names}")
+    ends = expires_at(release, gate)
+    if ends is not None and ends > now:
+        then = "then it is aborted" if gate.on_expiry == "abort" else "then people are reminded"
+        lines.append(f"Until {date(ends)}, {then}.")
+    elif ends is not None:
+        lines.append(f"Overdue since {date(ends)}; it goes on waiting.")
+    return lines
+
+
+# --- how far ----------------------------------------------------------------------------------------------------------
+
+
+def _steps(release: Release) -> Block | None:
+    steps = [step for step in release.steps if step.until or step.gates]
+    if len(steps) < 2 and not any(step.gates for step in steps) and release.leg is Leg.FORWARD:
+        return None
+    lines = [_step_line(release, step) for step in steps[:SHOWN_STEPS]]
+    if len(steps) > SHOWN_STEPS:
+        lines.append(f"and {len(steps) - SHOWN_STEPS} more steps")
+    return section("\n".join(lines)) if lines else None
+
+
+def _step_line(release: Release, step: Step) -> str:
+    index = release.steps.index(step)
+    if index < release.at_step:
+        mark = "✅ done"
+    elif index == release.at_step:
+        mark = "▶️ now"
+    else:
+        mark = "▫️ next"
+    share = f" ({step.share} %)" if step.share is not None and f"{step.share} %" not in step.title else ""
+    gates = [_gate_words(gate) for gate in step.gates]
+    after = f", then {' and '.join(gates)}" if gates and index >= release.at_step else ""
+    return f"{mark}: {plain(step.title, 200)}{share}{after}"
+
+
+def _gate_words(gate: ApprovalGate | HoldGate) -> str:
+    match gate:
+        case ApprovalGate(quorum=quorum):
+            return f"{quorum} approval{'s' if quorum > 1 else ''}"
+        case HoldGate(ms=ms, name=name):
+            return f"{duration(ms)} {'with the way back open' if name == 'window' else 'of holding'}"
+        case _ as never:
+            assert_never(never)
+
+
+def pods_words(release: Release) -> list[str]:
+    """One line a version, stable and candidate apart: ``2.0.0 (new): 3 of 5 pods ready``."""
+    lines = []
+    many = len({count.role for count in release.sighting.versions}) > 1
+    for count in release.sighting.versions:
+        role = count.role if many else ("new" if count.is_new else "old")
+        traffic = f", {count.endpoints} in the Service" if release.target.services and many else ""
+        lines.append(f"{count.version} ({role}): {count.ready} of {count.pods} pods ready{traffic}")
+    return lines
+
+
+def _state(release: Release) -> Block | None:
+    seen = release.sighting
+    lines: list[str] = []
+    if release.strategy is not Strategy.ROLLING and seen.share is not None:
+        lines.append(f"`{bar(seen.share)}` {seen.share} % of ready endpoints on {plain(release.to_version)}")
+    else:
+        counted = progress(release)
+        if counted is not None and counted[1] and release.phase is not Phase.AWAITING_APPROVAL:
+            ready, wanted = counted
+            lines.append(f"`{bar(100 * ready // wanted)}` {ready} of {wanted} pods on {plain(release.to_version)} ready")
+    lines += [plain(line, 200) for line in pods_words(release)[:8]]
+    if release.judgements:
+        last = release.judgements[-1]
+        lines.append(f"Last verdict, {date(last.at)}: *{last.verdict.value.replace('_', ' ')}*, {plain(last.detail, 400)}")
+    return section("\n".join(lines)) if lines else None
+
+
+def _notes(release: Release) -> Block | None:
+    if release.plan is None or release.leg is Leg.BACK:
+        return None
+    lines = [f"• {plain(note, 400)}" for note in release.plan.notes[:SHOWN_NOTES]]
+    if len(release.plan.notes) > SHOWN_NOTES:
+        lines.append(f"and {len(release.plan.notes) - SHOWN_NOTES} more notes")
+    return context("\n".join(lines)) if lines else None
+
+
+# --- when it is over --------------------------------------------------------------------------------------------------
+
+
+def _record(release: Release) -> list[Block]:
+    blocks: list[Block] = []
+    if release.cause is not None and release.phase is not Phase.SUCCEEDED:
+        blocks.append(section(f"*Why:* {plain(release.cause.summary, 900)}"))
+        if release.cause.evidence:
+            blocks.append(preformatted("\n".join(line[:300] for line in release.cause.evidence[:SHOWN_EVIDENCE])))
+    return blocks
+
+
+def _origin(release: Release) -> str:
+    parts = [code(release.id), f"by {mention(release.requested_by.user)}", date(release.created_at, "{date_short_pretty} {time}")]
+    if release.finished_at and release.started_at:
+        parts.append(f"took {duration(release.finished_at - release.started_at)}")
+    if release.passed and release.phase.is_final:
+        approvals = [name for name in release.passed if ":" in name]
+        parts += [plain(f"approved {name}", 200) for name in approvals[:3]]
+    target = release.target
+    parts.append(plain(f"{target.namespace}/{target.deployment} on {target.cluster}", 300))
+    line = " · ".join(parts)
+    if release.reason:
+        line += f"\nReason: {plain(release.reason, 500)}"
+    if release.command:
+        line += f"\n{code(release.command, 500)}"
+    if isinstance(release.change, Deploy) and release.change.sticky and not release.phase.is_final:
+        line += "\nsticky: each caller stays with one version"
+    return line
+
+
+def _spoken(release: Release) -> str:
+    """The whole story without markup; escaped, for Slack reads angle brackets here too."""
+    lines = [headline(release)]
+    starter = release.requested_by.name or release.requested_by.user
+    lines.append(f"{release.id}, started by {starter} at {clock(release.created_at)}" + (f": {release.reason}" if release.reason else ""))
+    if release.unreachable_since and not release.phase.is_final:
+        lines.append(f"{release.target.cluster} cannot be reached since {clock(release.unreachable_since)}; nothing is changed meanwhile")
+    step = step_of(release)
+    if step is not None and not release.phase.is_final:
+        count = len([s for s in release.steps if s.until or s.gates])
+        lines.append(f"Step {min(release.at_step + 1, count)} of {count}: {step.title}")
+    gate = gate_of(release)
+    if isinstance(gate, ApprovalGate) and release.phase in (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION):
+        votes = len(release.gate.votes) if release.gate else 0
+        ends = expires_at(release, gate)
+        until = f", until {clock(ends)}" if ends is not None else ""
+        lines.append(f"Asked: {gate.title or gate.name}; {votes} of {gate.quorum} approvals{until}")
+    if isinstance(gate, HoldGate) and (ends := hold_ends_at(release, gate)) is not None:
+        lines.append(f"Holds until {clock(ends)}")
+    lines += pods_words(release)[:8] if not release.phase.is_final else []
+    if release.judgements and not release.phase.is_final:
+        last = release.judgements[-1]
+        lines.append(f"Last verdict: {last.verdict.value.replace('_', ' ')}, {last.detail}")
+    for drift in release.drift[:5]:
+        lines.append(f"{drift.kind.value} {drift.name}, {drift.field.value}: intended {drift.intended}, is {drift.observed}")
+    if release.environment is not None:
+        lines.append(f"The cluster, not the release: {release.environment.summary}")
+    if release.cause is not None and release.phase is not Phase.SUCCEEDED:
+        lines.append(f"Why: {release.cause.summary}")
+        lines += [*release.cause.evidence[:SHOWN_EVIDENCE]]
+    return top_text(escape(line) for line in lines)

@@ -1,0 +1,95 @@
+"""The few blocks that every client draws, made within Slack's limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+from bot.slack.markup import cut, units
+
+Block: TypeAlias = Mapping[str, Any]
+MAX_BLOCKS = 50
+MAX_SECTION = 3_000
+MAX_TEXT = 3_500
+"""Slack takes 40,000 characters of top-level text and advises 4,000."""
+MAX_BUTTON = 75
+MAX_VALUE = 2_000
+
+
+def section(text: str, **more: Any) -> Block:
+    """``text`` is mrkdwn, already escaped; lines that do not fit are left out whole, so that no markup is cut in two."""
+    return {"type": "section", "text": {"type": "mrkdwn", "text": fitting(text, MAX_SECTION)}, **more}
+
+
+def context(*texts: str) -> Block:
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": fitting(text, MAX_SECTION)} for text in texts[:10]]}
+
+
+def header(text: str) -> Block:
+    return {"type": "header", "text": {"type": "plain_text", "text": cut(text, 150) or "-"}}
+
+
+def divider() -> Block:
+    return {"type": "divider"}
+
+
+def actions(buttons: Iterable[Block], block_id: str = "") -> Block:
+    block: dict[str, Any] = {"type": "actions", "elements": list(buttons)[:25]}
+    return {**block, "block_id": block_id} if block_id else block
+
+
+def preformatted(text: str) -> Block:
+    """A fixed-width text that Slack does not read markup from."""
+    content = [{"type": "text", "text": cut(text, MAX_SECTION) or " "}]
+    return {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": content}]}
+
+
+def button(
+    label: str,
+    action: str,
+    value: Mapping[str, str],
+    *,
+    style: str = "",
+    confirm: tuple[str, str, str] | None = None,
+) -> Block:
+    """``value`` names a release, gate and plan, never a command. ``confirm``: title, text, label of going on."""
+    result: dict[str, Any] = {
+        "type": "button",
+        "action_id": action,
+        "text": {"type": "plain_text", "text": cut(label, MAX_BUTTON)},
+        "value": json.dumps(value, separators=(",", ":"), ensure_ascii=False),
+    }
+    if units(result["value"]) > MAX_VALUE:
+        raise ValueError("a button's value is too long")
+    if style:
+        result["style"] = style
+    if confirm:
+        title, text, go_on = confirm
+        result["confirm"] = {
+            "title": {"type": "plain_text", "text": cut(title, 100)},
+            "text": {"type": "plain_text", "text": cut(text, 300)},
+            "confirm": {"type": "plain_text", "text": cut(go_on, 30)},
+            "deny": {"type": "plain_text", "text": "Not now"},
+            **({"style": "danger"} if style == "danger" else {}),
+        }
+    return result
+
+
+def fitting(text: str, limit: int) -> str:
+    """Whole lines up to the limit; the first line is cut when it alone is too long."""
+    if units(text) <= limit:
+        return text or "-"
+    kept: list[str] = []
+    left = limit - 2
+    for line in text.split("\n"):
+        left -= units(line) + 1
+        if left < 0:
+            break
+        kept.append(line)
+    return "\n".join([*kept, "…"]) if kept else cut(text.split("\n")[0], limit)
+
+
+def top_text(lines: Iterable[str]) -> str:
+    """The text that notifications and screen readers read."""
+    return fitting("\n".join(line for line in lines if line), MAX_TEXT)

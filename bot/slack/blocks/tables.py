@@ -1,0 +1,131 @@
+"""Tables as Slack's table block, and as preformatted text where a client or Slack does not take it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.ports import Message, Table
+from bot.releases.model import PodLine, Release
+from bot.slack.blocks.elements import MAX_BLOCKS, Block, context, preformatted, section, top_text
+from bot.slack.markup import age, columns, cut, escape, one_line, padded, plain, units
+
+MAX_ROWS = 100  # with the header
+MAX_COLUMNS = 20
+MAX_CHARACTERS = 10_000
+MAX_CELL = 300
+_PREFORMATTED = 2_900
+
+
+def table_message(tables: Sequence[Table]) -> Message:
+    """One message: tables of equal columns become one (a column more says which), others stand as preformatted text."""
+    filled = [table for table in tables if table.rows]
+    empty = [table for table in tables if not table.rows]
+    lines = [f"*{plain(table.title, 200)}*: {plain(table.note or 'nothing there', 300)}" for table in empty]
+    told = [f"{table.title}: {table.note or 'nothing there'}" for table in empty]
+    blocks: list[Block] = []
+    if len(filled) > 1 and len({table.columns for table in filled}) == 1:
+        filled = [_joined(filled)]
+    if len(filled) == 1:
+        table = filled[0]
+        blocks.append(section(f"*{plain(table.title, 200)}*" + (f"\n{plain(table.note, 500)}" if table.note else "")))
+        block, left_out = _table_block(table)
+        blocks += [section("\n".join(lines))] if lines else []
+        blocks += [context(_left_out(left_out))] if left_out else []
+        blocks.append(block)
+        told = [table.title, table.note, *aligned(table), *told]
+    else:
+        for table in filled:
+            head = f"*{plain(table.title, 200)}*" + (f"\n{plain(table.note, 500)}" if table.note else "")
+            blocks += [section(head), *_as_text(table)]
+            told = [*told, table.title, table.note, *aligned(table)]
+        blocks += [section("\n".join(lines))] if lines else []
+    if len(blocks) > MAX_BLOCKS:
+        blocks = [*blocks[: MAX_BLOCKS - 1], context("… more than a message holds: ask for one app")]
+    return Message(top_text(escape(line) for line in told) or "nothing there", tuple(blocks))
+
+
+def aligned(table: Table) -> list[str]:
+    """Columns lined up by the width that each character takes in a fixed-width font."""
+    rows = [tuple(name.upper() for name in table.columns), *table.rows]
+    cells = [[one_line(cell) or "-" for cell in row] for row in rows]
+    widths = [max(columns(row[i]) for row in cells if i < len(row)) for i in range(max(len(row) for row in cells))]
+    return ["  ".join(padded(cell, widths[i]) for i, cell in enumerate(row)).rstrip() for row in cells]
+
+
+def without_tables(message: Message) -> Message:
+    """The same message with each table block as preformatted text: for when Slack answers ``invalid_blocks``."""
+    blocks: list[Block] = []
+    for block in message.blocks:
+        if block.get("type") != "table":
+            blocks.append(block)
+            continue
+        rows = [tuple(str(cell.get("text", "")) for cell in row) for row in block["rows"]]
+        blocks += _as_text(Table("", rows[0], tuple(rows[1:])))
+    return Message(message.text, tuple(blocks[:MAX_BLOCKS]), message.metadata)
+
+
+def has_table(message: Message) -> bool:
+    return any(block.get("type") == "table" for block in message.blocks)
+
+
+def pods_table(release: Release, *, now: int) -> Table:
+    """The pod image table as the release last saw it."""
+    names = ("role", "pod", "image", "version", "ready", "status", "restarts", "age", "node")
+    rows = tuple(_pod_row(pod, now) for pod in release.sighting.pods)
+    more = release.sighting.pods_total - len(rows)
+    return Table(f"Pods of {release.target.app}", names, rows, f"and {more} more pods" if more > 0 else "")
+
+
+def _pod_row(pod: PodLine, now: int) -> tuple[str, ...]:
+    ready = "yes" if pod.ready else "no"
+    return (pod.role, pod.name, pod.image, pod.version, ready, pod.status, str(pod.restarts), age(now - pod.created_at), pod.node)
+
+
+def _joined(tables: Sequence[Table]) -> Table:
+    rows = tuple((table.title, *row) for table in tables for row in table.rows)
+    notes = "; ".join(f"{table.title}: {table.note}" for table in tables if table.note)
+    return Table(", ".join(table.title for table in tables), ("of", *tables[0].columns), rows, notes)
+
+
+def _table_block(table: Table) -> tuple[Block, int]:
+    """(the block, rows left out)."""
+    names = table.columns[:MAX_COLUMNS]
+    rows = [[_cell(name.upper()) for name in names]]
+    used = sum(units(cell["text"]) for cell in rows[0])
+    for row in table.rows:
+        cells = [_cell(row[i] if i < len(row) else "") for i in range(len(names))]
+        used += sum(units(cell["text"]) for cell in cells)
+        if len(rows) == MAX_ROWS or used > MAX_CHARACTERS:
+            break
+        rows.append(cells)
+    return {"type": "table", "rows": rows}, len(table.rows) - (len(rows) - 1)
+
+
+def _cell(text: str) -> dict[str, str]:
+    return {"type": "raw_text", "text": cut(one_line(text), MAX_CELL) or "-"}
+
+
+def _as_text(table: Table) -> list[Block]:
+    """Preformatted, in pieces that fit; at most 99 rows, and how many were left out."""
+    lines = aligned(Table(table.title, table.columns, table.rows[: MAX_ROWS - 1]))
+    pieces: list[list[str]] = [[]]
+    size = 0
+    for line in lines:
+        shown = cut(line, _PREFORMATTED)
+        if size + units(shown) + 1 > _PREFORMATTED:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(shown)
+        size += units(shown) + 1
+    left_out = max(0, len(table.rows) - (MAX_ROWS - 1))
+    return [preformatted("\n".join(piece)) for piece in pieces if piece] + ([context(_left_out(left_out))] if left_out else [])
+
+
+def _left_out(count: int) -> str:
+    return f"{count} more row{'s' if count > 1 else ''} not shown"
+
+
+def rows_of(block: Mapping[str, Any]) -> list[list[str]]:
+    """The texts of a table block."""
+    return [[str(cell["text"]) for cell in row] for row in block["rows"]]

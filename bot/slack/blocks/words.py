@@ -1,0 +1,167 @@
+"""A release in words: what it is, how far it is, what it waits for. Shared by card, announcements, listings, home and terminal."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from bot.releases.model import Deploy, Leg, Phase, Reapply, Release, Restart, Scale, Strategy, Undo
+from bot.releases.plan import ApprovalGate, Gate, HoldGate, Step
+from bot.slack.markup import duration
+
+MARKS: dict[Phase, str] = {
+    Phase.QUEUED: "⏳",
+    Phase.AWAITING_APPROVAL: "✋",
+    Phase.PROGRESSING: "🚢",
+    Phase.HOLDING: "⏱️",
+    Phase.AWAITING_PROMOTION: "✋",
+    Phase.PAUSED: "⏸️",
+    Phase.DRIFTED: "⚠️",
+    Phase.ROLLING_BACK: "↩️",
+    Phase.SUCCEEDED: "✅",
+    Phase.ROLLED_BACK: "↩️",
+    Phase.ABORTED: "⏹️",
+    Phase.FAILED: "❌",
+    Phase.REJECTED: "🚫",
+    Phase.EXPIRED: "⌛",
+}
+
+
+def change_words(release: Release) -> str:
+    """``hello 1.0.0 → 2.0.0 canary``: what the release does, in one breath."""
+    app, before, after = release.target.app, release.from_version, release.to_version
+    match release.change:
+        case Deploy(version=version):
+            arrow = f"{before} → {after}" if before else f"→ {version_word(version)}"
+            return f"{app} {arrow} {release.strategy.value}"
+        case Scale(replicas=replicas):
+            return f"{app} {before} → {after}" if before else f"{app} → {replicas} pods"
+        case Restart():
+            return f"{app} restart" + (f" of {before}" if before else "")
+        case Undo(to_revision=revision):
+            to = after or (f"revision {revision}" if revision else "the version before")
+            return f"{app} {before} → {to} undo" if before else f"{app} undo to {to}"
+        case Reapply():
+            return f"{app} apply" + (f" on {after}" if after else "")
+        case _ as never:
+            assert_never(never)
+
+
+def version_word(version: str) -> str:
+    """The tag of a full image, the first digits of a digest."""
+    if version.startswith("sha256:"):
+        return version[7:19]
+    tail = version.rpartition("/")[2]
+    return tail.rpartition(":")[2] if ":" in tail else version
+
+
+def phase_words(release: Release) -> str:
+    app, before = release.target.app, release.from_version or "the version before"
+    match release.phase:
+        case Phase.QUEUED:
+            return f"waiting for {release.queued_behind}" if release.queued_behind else "starting"
+        case Phase.AWAITING_APPROVAL:
+            return "waiting for approval to start"
+        case Phase.PROGRESSING:
+            return "in progress"
+        case Phase.HOLDING:
+            gate = gate_of(release)
+            return "keeping the way back open" if gate is not None and gate.name == "window" else "holding"
+        case Phase.AWAITING_PROMOTION:
+            return "waiting for approval"
+        case Phase.PAUSED:
+            return "paused: a person decides" if release.cause else "paused"
+        case Phase.DRIFTED:
+            return "changed past the release, holding"
+        case Phase.ROLLING_BACK:
+            return f"going back to {before}"
+        case Phase.SUCCEEDED:
+            return _success_words(release)
+        case Phase.ROLLED_BACK:
+            return f"rolled back: {app} is on {before}"
+        case Phase.ABORTED:
+            return f"aborted: {app} is on {before}" if release.started_at and release.leg is Leg.BACK else "aborted"
+        case Phase.FAILED:
+            return "not started" if release.plan is None else "failed"
+        case Phase.REJECTED:
+            return "rejected"
+        case Phase.EXPIRED:
+            return "expired: nobody approved in time"
+        case _ as never:
+            assert_never(never)
+
+
+def _success_words(release: Release) -> str:
+    app = release.target.app
+    match release.change:
+        case Scale(replicas=replicas):
+            return f"{app} has {replicas} pods"
+        case Restart():
+            return f"{app} was restarted"
+        case Reapply():
+            return f"{app} is as its manifests say"
+        case _:
+            return f"{app} is on {release.to_version}"
+
+
+def gates_of_step(release: Release) -> tuple[Gate, ...]:
+    if release.plan is None or release.leg is Leg.BACK:
+        return ()
+    if release.at_step < 0 or release.phase is Phase.AWAITING_APPROVAL:
+        return release.plan.start
+    return release.steps[release.at_step].gates if release.at_step < len(release.steps) else ()
+
+
+def gate_of(release: Release) -> Gate | None:
+    """The gate the release stands at."""
+    gates = gates_of_step(release)
+    return gates[release.gate.gate] if release.gate is not None and release.gate.gate < len(gates) else None
+
+
+def step_of(release: Release) -> Step | None:
+    return release.steps[release.at_step] if 0 <= release.at_step < len(release.steps) else None
+
+
+def progress(release: Release) -> tuple[int, int] | None:
+    """(new pods that are ready, pods wanted) of a roll; None before anything was seen."""
+    seen = release.sighting
+    if not seen.versions and not seen.desired:
+        return None
+    if isinstance(release.change, Scale):
+        return seen.available, release.change.replicas
+    return sum(count.ready for count in seen.versions if count.is_new and count.role == "stable"), seen.desired
+
+
+def percent(release: Release) -> int | None:
+    """How far: the candidate's share of the traffic, or the part of a roll that is ready."""
+    if release.strategy is not Strategy.ROLLING:
+        if release.sighting.share is not None:
+            return release.sighting.share
+        if release.plan is None or release.at_step < 1:
+            return None
+    counted = progress(release)
+    if counted is None or not counted[1]:
+        return None
+    return min(100, 100 * counted[0] // counted[1])
+
+
+def headline(release: Release) -> str:
+    """The line a phone's notification shows: ``hello 1.0.0 → 2.0.0 canary · 40 % · waiting for approval``."""
+    parts = [change_words(release)]
+    share = percent(release)
+    if share is not None and not release.phase.is_final and release.phase not in (Phase.QUEUED, Phase.AWAITING_APPROVAL):
+        parts.append(f"{share} %")
+    parts.append(phase_words(release))
+    if release.phase.is_final and release.started_at:
+        parts.append(f"took {duration(release.finished_at - release.started_at)}")
+    return " · ".join(parts)
+
+
+def hold_ends_at(release: Release, gate: HoldGate) -> int | None:
+    """Unix milliseconds; None while the release is paused."""
+    if release.gate is None or release.phase is not Phase.HOLDING:
+        return None
+    return release.gate.opened_at + gate.ms + release.step_paused_ms
+
+
+def expires_at(release: Release, gate: ApprovalGate) -> int | None:
+    return release.gate.opened_at + gate.expires_ms if release.gate is not None else None

@@ -1,0 +1,114 @@
+"""Slack's text: escaping, cutting, dates in each reader's local time, people, and columns that line up in every script. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+
+_ID = re.compile(r"[A-Z][A-Z0-9]{1,30}", re.ASCII)
+
+
+def units(text: str) -> int:
+    """Length as Slack counts it: UTF-16 code units, so an emoji may count twice."""
+    return len(text) + sum(1 for character in text if ord(character) > 0xFFFF)
+
+
+def escape(text: str) -> str:
+    """Echoed text never becomes markup of Slack's angle brackets: no link, no mention, no ``<!channel>``."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def cut(text: str, limit: int) -> str:
+    """At most ``limit`` UTF-16 units, an ellipsis where something is left out."""
+    if units(text) <= limit:
+        return text
+    used, kept = 1, []
+    for character in text:
+        used += units(character)
+        if used > limit:
+            break
+        kept.append(character)
+    return "".join(kept).rstrip() + "…"
+
+
+def escaped(text: str, limit: int) -> str:
+    """Escaped and then at most ``limit`` units long; an entity is never cut in two."""
+    whole = escape(text)
+    if units(whole) <= limit:
+        return whole
+    used, kept = 1, []
+    for character in text:
+        piece = escape(character)
+        used += units(piece)
+        if used > limit:
+            break
+        kept.append(piece)
+    return "".join(kept).rstrip() + "…"
+
+
+def plain(text: str, limit: int = 2_000) -> str:
+    """Echoed text inside mrkdwn: escaped, and the signs of bold, italic, strike and code kept from acting."""
+    return re.sub(r"([*_~`])", "\\1\u2060", escaped(one_line(text), limit))
+
+
+def code(text: str, limit: int = 300) -> str:
+    """Inline code; a backtick inside becomes an apostrophe."""
+    shown = escaped(one_line(text).replace("`", "'"), limit)
+    return f"`{shown}`" if shown.strip() else "``"
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def mention(user: str) -> str:
+    return f"<@{user}>" if _ID.fullmatch(user) else escaped(user, 100)
+
+
+def date(at_ms: int, form: str = "{time}") -> str:
+    """A moment in each reader's time zone; ``form`` holds Slack's tokens. The fallback is UTC."""
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return f"<!date^{at_ms // 1000}^{form}|{moment:%H:%M} UTC>"
+
+
+def clock(at_ms: int) -> str:
+    """The same moment in plain text."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%H:%M} UTC"
+
+
+def duration(ms: int) -> str:
+    """As people say it: ``42 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    seconds = max(0, ms) // 1000
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} d"
+
+
+def age(ms: int) -> str:
+    """kubectl's AGE column, rounded down: ``42s``, ``5m``, ``3h``, ``2d``. Source: apimachinery duration.HumanDuration."""
+    seconds = max(0, ms) // 1000
+    for size, unit, until in ((1, "s", 120), (60, "m", 180 * 60), (3_600, "h", 48 * 3_600)):
+        if seconds < until:
+            return f"{seconds // size}{unit}"
+    return f"{seconds // 86_400}d"
+
+
+def columns(text: str) -> int:
+    """How many columns a text takes in a fixed-width font: wide characters take two, marks none."""
+    width = 0
+    for character in text:
+        if unicodedata.combining(character) or unicodedata.category(character) in ("Cf", "Mn", "Me"):
+            continue
+        width += 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+    return width
+
+
+def padded(text: str, width: int) -> str:
+    return text + " " * max(0, width - columns(text))
