@@ -93,14 +93,10 @@ class Cluster(Protocol):
     def plan_manifests(self, target: Target, manifests: Sequence[Mapping[str, Any]]) -> tuple[ObjectChange, ...]:
         """Dry run of server-side apply with field manager pilothouse-apply. Raises Refused for what the server will not take."""
 
-    def apply_manifests(
-        self, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str
-    ) -> tuple[ObjectChange, ...]:
+    def apply_manifests(self, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str) -> tuple[ObjectChange, ...]:
         """Server-side apply. On the Deployment ``skip_template_of`` the live template and replicas are filled in."""
 
-    def probe(
-        self, target: Target, service: str, path: str, *, requests: int, sticky: bool, url: str | None
-    ) -> tuple[str, ...]:
+    def probe(self, target: Target, service: str, path: str, *, requests: int, sticky: bool, url: str | None) -> tuple[str, ...]:
         """The body (at most 200 characters) or error of each of N requests. ``url`` None: through the API server's service proxy."""
 
     def missing_permissions(self, namespace: str) -> tuple[str, ...]:
@@ -223,8 +219,8 @@ class ReleaseStore(Protocol):
     def audit(self, *, app: str | None = None, limit: int = 50) -> tuple[AuditLine, ...]:
         """Newest first."""
 
-    def audit_write(self, release: Release, text: str) -> None:
-        """Append WROTE to the audit stream alone: an action took effect at the cluster."""
+    def write_audit(self, line: AuditLine, *, operation: str) -> None:
+        """Append one line to the audit stream alone: an action took effect at the cluster, a query changed something."""
 
     def freezes(self) -> tuple[Freeze, ...]: ...
 
@@ -299,9 +295,7 @@ class Messenger(Protocol):
     def whisper(self, channel: str, user: str, message: Message, *, thread_ts: str = "") -> None:
         """For one person's eyes (chat.postEphemeral)."""
 
-    def respond(
-        self, response_url: str, message: Message, *, in_channel: bool = False, replace: bool = False
-    ) -> None: ...
+    def respond(self, response_url: str, message: Message, *, in_channel: bool = False, replace: bool = False) -> None: ...
 
     def direct(self, user: str, message: Message) -> str:
         """A direct message; returns ts."""

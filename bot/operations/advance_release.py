@@ -10,11 +10,11 @@ from bot.operations.context import Context
 from bot.policy.freezes import frozen_by
 from bot.policy.permissions import Permission, may, roles_granting, roles_of
 from bot.policy.redaction import redact_lines
-from bot.ports import Cluster, ClusterUnreachable, PreconditionFailed, Refused, SlackUnavailable, VersionConflict
+from bot.ports import AuditLine, Cluster, ClusterUnreachable, PreconditionFailed, Refused, SlackUnavailable, VersionConflict
 from bot.releases.decision import Decision
 from bot.releases.events import Event, EventKind
 from bot.releases.machine import decide
-from bot.releases.model import FailureClass, Leg, Phase, Release, Undo
+from bot.releases.model import Deploy, FailureClass, Leg, Phase, Release, Strategy, Undo
 from bot.releases.observation import Observation, Seen, Unreachable
 from bot.releases.plan import DeploymentGoal, Role
 from bot.releases.planning import PlanRefused
@@ -203,6 +203,10 @@ def _remember(context: Context, release: Release, seen: Seen) -> None:
             context.store.remember_healthy(key, release.as_found.stable.template, version=version, release_id="")
     if release.phase is Phase.SUCCEEDED and seen.stable is not None:
         context.store.remember_healthy(key, seen.stable.template, version=release.plan.version, release_id=release.id)
+        if isinstance(release.change, Deploy) and release.finished_at > release.started_at:
+            took = release.finished_at - release.started_at
+            if release.strategy is Strategy.ROLLING:
+                context.store.remember_duration(key, took, operation=f"{release.id}:duration")
     failed = release.cause is not None and release.cause.failure in (FailureClass.PERMANENT, FailureClass.PERSISTENT)
     if failed and release.leg is Leg.BACK and release.phase.is_final and release.cause is not None:
         goals = [goal for step in release.plan.steps for goal in step.goals if isinstance(goal, DeploymentGoal)]
@@ -233,6 +237,12 @@ def _apply(context: Context, cluster: Cluster, release: Release, decision: Decis
             return answer.wake_at, False
         except ClusterUnreachable as away:
             return context.store.now() + (away.retry_after_ms or 1_000), False
-        context.store.audit_write(release, f"{action.kind} {action.name}")
+        _audit(context, release, f"{action.kind.replace('_', ' ')} {action.name}")
     soon = context.store.now() + AFTER_WRITE_MS
     return min(soon, decision.wake_at) if decision.wake_at else soon, False
+
+
+def _audit(context: Context, release: Release, text: str) -> None:
+    by = release.requested_by.user
+    line = AuditLine(context.store.now(), release.id, release.target.app, EventKind.WROTE.value, text, by)
+    context.store.write_audit(line, operation=uuid.uuid4().hex)

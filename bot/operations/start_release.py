@@ -1,0 +1,71 @@
+"""Create a release from what a person asked for. One Redis script does it all or not at all."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import asdict
+
+from bot.operations.context import App, Context
+from bot.operations.invocation import Receipt, Refusal, Reply
+from bot.policy.freezes import frozen_by
+from bot.releases.images import ImageMistake, resolve_image
+from bot.releases.model import Change, Deploy, Person, Release, Scale, Strategy, Undo
+
+
+def start_release(
+    context: Context, app: App, change: Change, *, by: Person, channel: str, reason: str, command: str, dedup_key: str
+) -> Reply:
+    """The same change of the same app while it runs or waits gives that release; fifty people typing it start one."""
+    refusal = _at_a_glance(context, app, change)
+    if refusal is not None:
+        return refusal
+    draft = Release(
+        id="",
+        target=app.target,
+        rules=app.rules,
+        change=change,
+        requested_by=by,
+        channel=app.channel or channel,
+        reason=reason,
+        created_at=context.store.now(),
+        command=command,
+        to_version=_to_version(change),
+    )
+    same_as = json.dumps([app.target.cluster, app.target.app, asdict(change)], sort_keys=True)
+    created = context.store.create(draft, dedup_key=dedup_key, same_as=same_as, operation=uuid.uuid4().hex)
+    return Receipt(created.release, created.fresh)
+
+
+def _to_version(change: Change) -> str:
+    if isinstance(change, Deploy):
+        return change.version.rpartition(":")[2] if "/" in change.version else change.version
+    if isinstance(change, Scale):
+        return f"{change.replicas} pods"
+    if isinstance(change, Undo):
+        return f"revision {change.to_revision}" if change.to_revision else "the last good version"
+    return change.kind
+
+
+def _at_a_glance(context: Context, app: App, change: Change) -> Refusal | None:
+    """What can be refused without looking at the cluster; the rest is the plan's."""
+    name = app.target.app
+    freeze = frozen_by(context.store.freezes(), app=name, cluster=app.target.cluster, now=context.store.now())
+    if freeze is not None:
+        who = freeze.by.name or freeze.by.user
+        return Refusal(f"{freeze.scope} is frozen by {who}: {freeze.reason}", f"when it is over: `/pilothouse unfreeze {freeze.scope}`")
+    if isinstance(change, Deploy):
+        if app.target.images or "/" not in change.version:
+            running = app.target.images[0] if app.target.images else "any/image"
+            try:
+                resolve_image(change.version, running=running, allowed=app.target.images)
+            except ImageMistake as mistake:
+                return Refusal(str(mistake))
+        if change.strategy is not Strategy.ROLLING and not app.target.services:
+            return Refusal(f"{name} has no Service, so traffic cannot be shared: deploy it rolling")
+    if isinstance(change, Scale):
+        rules = app.rules
+        if change.replicas < rules.scale_min or (rules.scale_max is not None and change.replicas > rules.scale_max):
+            top = rules.scale_max if rules.scale_max is not None else "any number of"
+            return Refusal(f"{name} may have {rules.scale_min} to {top} replicas, not {change.replicas}")
+    return None

@@ -1,0 +1,92 @@
+"""A button was clicked: who may, and is it still this release, this gate, this plan? The record decides, not the button."""
+
+from __future__ import annotations
+
+import json
+
+from bot.operations.context import Context
+from bot.operations.control_release import control_release
+from bot.operations.invocation import Click, Pending, Refusal, Reply
+from bot.operations.take_command import roles_in
+from bot.policy.approvals import refusal_to_approve
+from bot.policy.permissions import Permission, may, roles_granting
+from bot.ports import StoreUnavailable
+from bot.releases.model import Person
+from bot.releases.requests import Abort, Adopt, Approve, Finish, Pause, Promote, Reject, Request, Resume
+
+_PERMISSION = {
+    "approve": Permission.APPROVE,
+    "switch": Permission.APPROVE,
+    "promote": Permission.APPROVE,
+    "reject": Permission.APPROVE,
+    "hold": Permission.DEPLOY,
+    "pause": Permission.DEPLOY,
+    "resume": Permission.DEPLOY,
+    "abort": Permission.DEPLOY,
+    "roll_back": Permission.DEPLOY,
+    "finish": Permission.DEPLOY,
+    "adopt": Permission.DEPLOY,
+}
+
+
+def take_click(context: Context, click: Click) -> Reply:
+    """``click.action`` is the word of the table above; "go_on" confirms something shown before (its value carries a token)."""
+    try:
+        carried = json.loads(click.value)
+        action = click.action
+        if action == "go_on":
+            return _go_on(context, click, str(carried["token"]))
+        release_id, gate, plan_hash = str(carried["release"]), str(carried.get("gate", "")), str(carried.get("plan", ""))
+    except (ValueError, KeyError, TypeError):
+        return Refusal("that button is from another version of Pilothouse: use the newest card")
+    permission = _PERMISSION.get(action)
+    if permission is None:
+        return Refusal(f"this version of Pilothouse does not know the button {action}: use the newest card")
+    try:
+        release = context.store.load(release_id)
+        roles = roles_in(context, click.person)
+        if action in ("approve", "switch", "promote"):
+            refusal = refusal_to_approve(release, click.person, roles)
+        else:
+            refusal = "" if may(roles, permission) else f"that needs the role {' or '.join(roles_granting(permission))}"
+        if refusal:
+            return Refusal(refusal)
+        request, done = _request(action, click.person, gate, plan_hash, click.text)
+        return control_release(context, release_id, request, f"{release_id}: {done}")
+    except KeyError:
+        return Refusal(f"there is no release {release_id} any more")
+    except StoreUnavailable as away:
+        return Refusal(str(away), "nothing was changed: try again in a moment")
+
+
+def _request(action: str, by: Person, gate: str, plan_hash: str, text: str) -> tuple[Request, str]:
+    match action:
+        case "approve" | "switch":
+            return Approve(by, gate, plan_hash), "approved"
+        case "promote":
+            return (Approve(by, gate, plan_hash) if gate else Promote(by)), "promoted"
+        case "reject":
+            return Reject(by, gate, plan_hash, text), "rejected"
+        case "hold" | "pause":
+            return Pause(by), "paused"
+        case "resume":
+            return Resume(by), "goes on"
+        case "finish":
+            return Finish(by), "finishing now"
+        case "adopt":
+            return Adopt(by), "adopted"
+        case _:
+            return Abort(by, reason=text), "being taken back"
+
+
+def _go_on(context: Context, click: Click, token: str) -> Reply:
+    """The second of two clicks finds nothing left to take."""
+    stored = context.store.take(f"confirm:{token}")
+    if stored is None:
+        return Refusal("that was done already, or is too old: type the command again")
+    query = json.loads(stored)
+    if query["person"]["user"] != click.person.user or query["person"]["team"] != click.person.team:
+        context.store.put(f"confirm:{token}", stored, ttl_ms=600_000)
+        return Refusal("only the one who typed the command may go on with it")
+    context.queue.ask({**query, "confirmed": True, "response_url": click.response_url})
+    return Pending()
