@@ -82,8 +82,9 @@ class Leases:
         """The job raised or died: its lease ends now and it comes again soon, later each time."""
         return bool(self._scripts.run("finish", wake_id, token, "", "failed", took_ms))
 
-    def expedite(self, is_alive: Callable[[int], bool]) -> int:
-        """A process of this host died: leases of its jobs, and of jobs that nobody began, end now. Returns how many."""
+    def expedite(self, is_alive: Callable[[int], bool], *, waiting: bool) -> int:
+        """Leases of this host's jobs whose process is dead end now; with ``waiting`` those of jobs that nobody has begun too (a dead
+        worker may have taken one from the queue). Returns how many."""
         with store_errors():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.zrange(self._prefix + "leased", 0, -1)
@@ -93,7 +94,7 @@ class Leases:
         for wake_id in leased:
             by = begun.get(wake_id, b"").decode()
             host, _, rest = by.partition("|")
-            if not by or (host == HOST and not is_alive(int(rest.partition("|")[0]))):
+            if (waiting and not by) or (by and host == HOST and not is_alive(int(rest.partition("|")[0]))):
                 ended += [wake_id.decode(), by]
         return int(self._scripts.run("expedite", *ended)) if ended else 0
 

@@ -1,0 +1,236 @@
+"""Keeps a set of child processes alive: forks them, restarts those that die, ends them all in time.
+
+The parent stays small on purpose: one thread, no connection, so that a fork at any time is safe and finds everything imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import logging
+import mmap
+import os
+import select
+import signal
+import struct
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+log = logging.getLogger(__name__)
+
+END_WITHIN_S = 8.5  # a job's time-out is 8 s; after this a second SIGTERM makes RQ end the job, then comes SIGKILL
+FORCE_WITHIN_S = 0.7
+LIVED_WELL_S = 10.0
+LONGEST_BACKOFF_S = 10.0
+_SLOT = struct.Struct("=dqq")  # last beat (monotonic seconds), process id, restarts
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What is known of one child: ``pid`` 0 while it is down."""
+
+    name: str
+    last_beat: float
+    pid: int
+    restarts: int
+
+
+class Board:
+    """Memory shared between the parent and all children: who lives, and when each last gave a sign."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+        self._memory = mmap.mmap(-1, _SLOT.size * len(self._names))
+
+    def beat(self, name: str) -> None:
+        offset = self._names.index(name) * _SLOT.size
+        struct.pack_into("=d", self._memory, offset, time.monotonic())
+
+    def note(self, name: str, *, pid: int, restarts: int) -> None:
+        offset = self._names.index(name) * _SLOT.size
+        struct.pack_into("=qq", self._memory, offset + 8, pid, restarts)
+
+    def read(self) -> tuple[Pulse, ...]:
+        slots = (_SLOT.unpack_from(self._memory, index * _SLOT.size) for index in range(len(self._names)))
+        return tuple(Pulse(name, *slot) for name, slot in zip(self._names, slots, strict=True))
+
+
+@dataclass(frozen=True)
+class Role:
+    """``run`` is the child's whole life; ``recover`` runs first in a child that replaces a dead one."""
+
+    name: str
+    run: Callable[[], None]
+    recover: Callable[[], None] = lambda: None
+
+
+@dataclass
+class _Child:
+    role: Role
+    pid: int = 0
+    started: float = 0.0
+    restarts: int = 0
+    quick_deaths: int = 0
+    start_at: float = field(default=0.0)
+
+
+class Supervisor:
+    """``run`` returns when a signal asked for the end and every child is gone."""
+
+    def __init__(self, roles: Sequence[Role], board: Board) -> None:
+        self._children = [_Child(role) for role in roles]
+        self._board = board
+        self._ending = False
+
+    def run(self) -> int:
+        _prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: the job of a killed worker becomes our child, and is collected when it ends
+        gc.collect()
+        gc.freeze()  # what is imported stays shared with the children instead of being copied by their collector
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, self._note_signal)
+        try:
+            while not self._ending:
+                self._start_missing((reader, writer))
+                select.select([reader], [], [], self._until_next_start())
+                _drain(reader)
+                self._collect()
+            self._end_all(reader)
+        finally:
+            signal.set_wakeup_fd(before)
+            os.close(reader)
+            os.close(writer)
+        return 0
+
+    def _note_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGCHLD:
+            self._ending = True
+
+    def _start_missing(self, pipe: tuple[int, int]) -> None:
+        for child in self._children:
+            if not child.pid and time.monotonic() >= child.start_at and not self._ending:
+                self._start(child, pipe)
+
+    def _until_next_start(self) -> float | None:
+        waiting = [child.start_at for child in self._children if not child.pid]
+        return max(0.0, min(waiting) - time.monotonic()) if waiting else None
+
+    def _start(self, child: _Child, pipe: tuple[int, int]) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        parent = os.getpid()
+        # A signal between the fork and the child's own handlers must not be lost in the parent's.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        pid = os.fork()
+        if pid == 0:
+            self._be(child, pipe, parent)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+        child.pid = pid
+        child.started = time.monotonic()
+        self._board.note(child.role.name, pid=pid, restarts=child.restarts)
+
+    def _be(self, child: _Child, pipe: tuple[int, int], parent: int) -> None:
+        """In the child: never returns."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+            for end in pipe:
+                os.close(end)
+            _die_with(parent)
+            if child.restarts:
+                child.role.recover()
+            child.role.run()
+            code = 0
+        except SystemExit as ending:
+            code = ending.code if isinstance(ending.code, int) else 1
+        finally:
+            # The boundary of a process: whatever ended it is logged, and the parent starts another.
+            if sys.exc_info()[0] is not None:
+                log.error("%s ended", child.role.name, exc_info=True)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _collect(self) -> None:
+        """Every dead process is collected: as process 1 of a container, this inherits the jobs of a killed worker too."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for child in self._children:
+                if child.pid == pid:
+                    self._mourn(child, status)
+
+    def _mourn(self, child: _Child, status: int) -> None:
+        lived = time.monotonic() - child.started
+        child.pid = 0
+        child.restarts += 1
+        child.quick_deaths = 0 if lived >= LIVED_WELL_S else child.quick_deaths + 1
+        backoff = 0.0 if child.quick_deaths <= 1 else min(LONGEST_BACKOFF_S, 0.25 * 2.0**child.quick_deaths)
+        child.start_at = time.monotonic() + backoff
+        self._board.note(child.role.name, pid=0, restarts=child.restarts)
+        if not self._ending:
+            how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit code {os.waitstatus_to_exitcode(status)}"
+            log.warning("%s died (%s); starting it again%s", child.role.name, how, f" in {backoff:g} s" if backoff else "")
+
+    def _end_all(self, reader: int) -> None:
+        for number, within in ((signal.SIGTERM, END_WITHIN_S), (signal.SIGTERM, FORCE_WITHIN_S), (signal.SIGKILL, 5.0)):
+            for child in self._children:
+                if child.pid:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(child.pid, number)
+            deadline = time.monotonic() + within
+            self._collect()
+            while any(child.pid for child in self._children) and time.monotonic() < deadline:
+                select.select([reader], [], [], max(0.0, deadline - time.monotonic()))
+                _drain(reader)
+                self._collect()
+            if not any(child.pid for child in self._children):
+                return
+
+
+def _prctl(option: int, argument: int) -> None:
+    """prctl(2), which only Linux has."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, argument)
+
+
+def _drain(reader: int) -> None:
+    with contextlib.suppress(BlockingIOError):
+        while os.read(reader, 512):
+            pass
+
+
+def is_alive(pid: int) -> bool:
+    """A process that has ended and was not collected yet counts as dead."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (OSError, IndexError):
+        return sys.platform != "linux"
+
+
+def _die_with(parent: int) -> None:
+    """Linux: a child gets SIGTERM when its parent is gone, so that a killed supervisor leaves no workers behind."""
+    _prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,13 @@
+"""Wake what nothing woke."""
+
+from __future__ import annotations
+
+from bot.operations.sweep import sweep as operation
+from bot.wiring import worker_context
+from jobs.leasing import lease
+
+
+def sweep(wake_id: str, token: str) -> None:
+    with lease(wake_id, token) as held:
+        if held.granted:
+            held.next_wake = operation(worker_context())

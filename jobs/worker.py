@@ -1,0 +1,161 @@
+"""``pilothouse worker``: one supervisor, and under it a ticker, the RQ workers (one queue each), the watcher, and metrics."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import FrameType
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from bot.ports import StoreUnavailable
+from bot.store import Leases, connect
+from bot.store.connection import advice
+from bot.store.health import check_settings
+from bot.work_queue import DELIVERY, QUERIES, RELEASES, ROUTES, Route, RqWorkQueue
+from config.logs import configure_logging
+from config.settings import Settings, SettingsMistakes, read_settings
+from jobs.metrics import make_server
+from jobs.rq_worker import make_worker
+from jobs.supervisor import Board, Role, Supervisor, is_alive
+from jobs.ticker import run_ticker
+
+log = logging.getLogger(__name__)
+
+JOB_MODULES = ("jobs.advance_release", "jobs.deliver", "jobs.run_query", "jobs.sweep")
+
+
+class Stop:
+    """Asked for by a signal; a plain flag, since locks and signal handlers do not mix."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def on_signals(self) -> Stop:
+        signal.signal(signal.SIGTERM, self._request)
+        signal.signal(signal.SIGINT, self._request)
+        return self
+
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
+        self.requested = True
+
+    def __call__(self) -> bool:
+        return self.requested
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="pilothouse worker", description="Runs releases, queries and deliveries.")
+    parser.add_argument("--processes", type=_positive, default=2, metavar="N", help="workers for releases (default 2)")
+    parser.add_argument("--without-watcher", action="store_true", help="`pilothouse watcher` runs elsewhere")
+    options = parser.parse_args(argv)
+    try:
+        settings = read_settings(os.environ, "worker")
+    except SettingsMistakes as mistakes:
+        print(mistakes, file=sys.stderr)
+        return 2
+    configure_logging(settings.log_level, settings.log_format)
+    prepare(settings, JOB_MODULES)
+    watch: Callable[[Callable[[], None]], None] | None = None
+    if not options.without_watcher:
+        from jobs.watcher import watch_clusters
+
+        watch = partial(watch_clusters, settings)
+    return supervise(settings, processes=options.processes, watch=watch)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number of processes: 1 or more is expected")
+    return int(text)
+
+
+def prepare(settings: Settings, modules: Sequence[str]) -> None:
+    """What every job would otherwise pay for: imports and the Kubernetes client's classes. Opens no connection."""
+    os.environ["REDIS_URL"] = settings.redis_url
+    for module in modules:
+        importlib.import_module(module)
+
+
+def supervise(
+    settings: Settings,
+    *,
+    processes: int,
+    watch: Callable[[Callable[[], None]], None] | None,
+    routes: dict[str, Route] | None = None,
+    first_wakes: Sequence[str] = ("sweep",),
+) -> int:
+    """Until SIGTERM or SIGINT. ``watch`` is the watcher's whole life, given a function that says it is alive."""
+    names = [f"releases-{number + 1}" for number in range(processes)]
+    roles = [name for name in ("ticker", "queries", "delivery", *names)]
+    roles += ["watcher"] * (watch is not None) + ["metrics"] * (settings.metrics_port is not None)
+    board = Board(roles)
+    url = settings.redis_url
+    recover = partial(end_orphaned_leases, url)
+    children = [Role("ticker", partial(_tick_for_ever, url, board, routes or dict(ROUTES), first_wakes), recover)]
+    queues = {"queries": QUERIES, "delivery": DELIVERY} | dict.fromkeys(names, RELEASES)
+    children += [Role(name, partial(_work, queue, url), recover) for name, queue in queues.items()]
+    if watch is not None:
+        children.append(Role("watcher", partial(watch, partial(board.beat, "watcher"))))
+    if settings.metrics_port is not None:
+        children.append(Role("metrics", partial(_serve_metrics, settings, board)))
+    log.info("worker: %s", ", ".join(roles))
+    code = Supervisor(children, board).run()
+    log.info("worker: ended")
+    return code
+
+
+def _tick_for_ever(url: str, board: Board, routes: dict[str, Route], first_wakes: Sequence[str]) -> None:
+    stop = Stop().on_signals()
+    client = connect(url)
+    leases = Leases(client)
+    try:
+        for line in check_settings(client):
+            log.warning("%s", line)
+        for wake_id in first_wakes:
+            leases.wake(wake_id, 0)
+    except StoreUnavailable as error:
+        log.warning("%s; retrying", error)
+        time.sleep(0.5)
+        raise SystemExit(1) from error
+    run_ticker(leases, RqWorkQueue(client, wake=leases.wake, routes=routes), stop, partial(board.beat, "ticker"))
+
+
+def _work(queue: str, url: str) -> None:
+    # Its own client: RQ sets time-outs on it that suit blocking reads.
+    retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
+    connection = Redis.from_url(url, socket_connect_timeout=2.0, health_check_interval=30, retry=retry)
+    try:
+        make_worker(queue, connection).work(logging_level=None)
+    except RedisError as error:
+        log.warning("%s: %s", queue, advice(error) or error)
+        raise SystemExit(1) from error
+
+
+def _serve_metrics(settings: Settings, board: Board) -> None:
+    client = connect(settings.redis_url)
+    leases = Leases(client)
+    port = settings.metrics_port or 0
+    with make_server(settings.host, port, leases, RqWorkQueue(client, wake=leases.wake), board) as server:
+        log.info("health and metrics on http://%s:%d", *server.server_address[:2])
+        server.serve_forever()
+
+
+def end_orphaned_leases(url: str) -> None:
+    """A worker died: what its jobs held, and what it had taken from the queue, is given out again at once."""
+    try:
+        ended = Leases(connect(url)).expedite(is_alive, waiting=True)
+    except StoreUnavailable as error:
+        log.warning("%s; leases of lost jobs run out by themselves", error)
+    else:
+        if ended:
+            log.warning("%d lost or waiting jobs are given out again", ended)
