@@ -1,0 +1,57 @@
+"""`python -m sandbox.control_plane build | run`: the control plane by hand."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+
+from sandbox.control_plane.binaries import BinariesMissing, binaries_folder, build
+from sandbox.control_plane.launcher import ControlPlane, ControlPlaneFailed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m sandbox.control_plane", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    building = commands.add_parser("build", help="build the binaries into the cache, unless they are there")
+    building.add_argument(
+        "--or-skip", action="store_true", help="where it cannot be built, say so and succeed (but never with CI=true)"
+    )
+    running = commands.add_parser("run", help="run a control plane until Ctrl-C")
+    running.add_argument("--nodes", type=int, default=3)
+    commands.add_parser("where", help="print the folder of the binaries")
+    arguments = parser.parse_args()
+    if arguments.command == "where":
+        print(binaries_folder())
+        return 0
+    try:
+        if arguments.command == "build":
+            build()
+            return 0
+        return run(arguments.nodes)
+    except BinariesMissing as missing:
+        if arguments.command == "build" and arguments.or_skip and os.environ.get("CI") != "true":
+            print(f"SKIPPED: the real control plane cannot be built here. {missing}", file=sys.stderr)
+            return 0
+        print(missing, file=sys.stderr)
+        return 1
+    except ControlPlaneFailed as failed:
+        print(failed, file=sys.stderr)
+        return 1
+
+
+def run(nodes: int) -> int:
+    wanted_to_end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: wanted_to_end.set())
+    with ControlPlane(nodes=nodes) as cluster:
+        print(f"The control plane answers at {cluster.url}. Ctrl-C ends it.")
+        print(f"  export KUBECONFIG={cluster.kubeconfig} PATH={cluster.binaries}:$PATH", flush=True)
+        wanted_to_end.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Child processes that never outlive us: each in its own process group, and a guardian that ends them even if we are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+END_WITHIN_S = 5.0
+
+# Reads one line per started group; the end of file means that the parent is gone, in whatever way. Then the groups are ended and
+# the folder removed. A clean stop writes "done" first, and the guardian leaves everything alone.
+_GUARDIAN = """
+import os, shutil, signal, sys
+groups = []
+for line in sys.stdin:
+    if line.strip() == "done":
+        sys.exit(0)
+    groups.append(int(line))
+for group in reversed(groups):
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+if sys.argv[1]:
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
+"""
+
+
+@dataclass
+class Component:
+    """One running process and where it logs."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def last_lines(self, count: int = 5) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        return "\n".join(line[:400] for line in lines[-count:])
+
+
+class ProcessGroup:
+    """Starts components and ends them in reverse order. `remove_folder` is removed by the guardian if we are killed."""
+
+    def __init__(self, *, remove_folder: Path | None) -> None:
+        self.components: list[Component] = []
+        self._guardian: subprocess.Popen[str] = subprocess.Popen(
+            [sys.executable, "-I", "-c", _GUARDIAN, str(remove_folder or "")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,  # Ctrl-C in a terminal must not reach it
+        )
+
+    def start(self, name: str, command: list[str | Path], folder: Path) -> Component:
+        log = folder / f"{name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        self._tell_guardian(f"{process.pid}\n")
+        component = Component(name, process, log)
+        self.components.append(component)
+        return component
+
+    def ended(self) -> Component | None:
+        """The first component that is no longer running, if any."""
+        return next((component for component in self.components if component.has_ended), None)
+
+    def stop(self) -> None:
+        """Ends what depends on others first; whoever does not go in time is killed."""
+        for component in reversed(self.components):
+            _signal(component.process, signal.SIGTERM)
+        for component in reversed(self.components):
+            try:
+                component.process.wait(END_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                _signal(component.process, signal.SIGKILL)
+                component.process.wait()
+        self.components.clear()
+        self._tell_guardian("done\n")
+        pipe: IO[str] | None = self._guardian.stdin
+        if pipe is not None:
+            with suppress(BrokenPipeError):
+                pipe.close()
+        self._guardian.wait()
+
+    def _tell_guardian(self, line: str) -> None:
+        pipe = self._guardian.stdin
+        if pipe is not None and not pipe.closed:
+            with suppress(BrokenPipeError):
+                pipe.write(line)
+                pipe.flush()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
