@@ -78,8 +78,8 @@ class Cluster(Protocol):
     ) -> Observation:
         """One snapshot; independent reads go out side by side (at most 8). ``candidate`` "" where there is none."""
 
-    def apply(self, action: Action) -> None:
-        """Carry out one action. Raises PreconditionFailed, Refused, ClusterUnreachable."""
+    def apply(self, target: Target, action: Action) -> None:
+        """Carry out one action in the target's namespace. Raises PreconditionFailed, Refused, ClusterUnreachable."""
 
     def logs(self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool) -> tuple[str, ...]:
         """Last log lines, unredacted; () when there are none to be had."""
@@ -109,6 +109,14 @@ class Clusters(Protocol):
     def __getitem__(self, name: str) -> Cluster: ...
 
     def names(self) -> tuple[str, ...]: ...
+
+
+class ManifestSource(Protocol):
+    def load(
+        self, folder: str, manifests: Sequence[str], files: Mapping[str, Mapping[str, Sequence[str]]]
+    ) -> tuple[Mapping[str, Any], ...]:
+        """The objects an app's manifest files hold, then its Secrets and ConfigMaps made of ``files`` ({"secrets": …, "configmaps": …})
+        as ``kubectl create --from-file`` makes them. Nothing outside ``folder`` is read. Raises Refused, never with a Secret's value."""
 
 
 # --- the store ------------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def _tick(context: Context, release: Release, ends: float) -> tuple[int | None, 
             release = replace(release, queued_behind="")
     decision = decide(release, seen, context.store.now())
     if cluster is not None:
-        decision = _with_logs(context, cluster, decision, release)
+        decision = _with_logs(cluster, decision, release)
     _remember(context, decision.release, seen)
     saved = _save(context, decision, release)
     if saved.phase.is_final:
@@ -176,7 +176,7 @@ def app_key(release: Release, cluster_uid: str) -> str:
     return f"{cluster_uid}/{release.target.namespace}/{release.target.deployment}"
 
 
-def _with_logs(context: Context, cluster: Cluster, decision: Decision, before: Release) -> Decision:
+def _with_logs(cluster: Cluster, decision: Decision, before: Release) -> Decision:
     """Evidence is saved in the same write as the failure, before anything is taken back."""
     cause = decision.release.cause
     if cause is None or cause == before.cause or not cause.pods or decision.release.rules.evidence_logs == "off":
@@ -227,7 +227,7 @@ def _apply(context: Context, cluster: Cluster, release: Release, decision: Decis
         if time.monotonic() > ends:
             return context.store.now(), False
         try:
-            cluster.apply(action)
+            cluster.apply(release.target, action)
         except PreconditionFailed:
             return context.store.now(), True
         except Refused as refused:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from bot.operations.invocation import Reply
 from bot.policy.permissions import Access
-from bot.ports import Clusters, Directory, Message, Messenger, ReleaseStore, WorkQueue
+from bot.ports import Clusters, Directory, ManifestSource, Message, Messenger, ReleaseStore, WorkQueue
 from bot.releases.events import Event
 from bot.releases.model import Release, Rules, Strategy, Target
 
@@ -62,5 +62,6 @@ class Context:
     directory: Directory
     catalog: Catalog
     render: Render
+    manifests: ManifestSource
     commands_installed: tuple[str, ...] = ()  # names registered with Slack, for hints
     prefix: str = ""

@@ -1,0 +1,38 @@
+"""`/rollout pause` and `resume` of a Deployment that no release holds: one tested patch, audited."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from bot.operations.context import App, Context
+from bot.operations.invocation import Refusal, Reply, Text
+from bot.operations.look_at import look_at
+from bot.ports import AuditLine, PreconditionFailed
+from bot.releases.actions import FieldChange, PatchDeployment
+from bot.releases.model import Field
+
+ATTEMPTS = 3
+
+
+def pause_deployment(context: Context, app: App, query: Mapping[str, Any], *, paused: bool) -> Reply:
+    word = "paused" if paused else "resumed"
+    for _ in range(ATTEMPTS):
+        stable = look_at(context, app).stable
+        if stable is None:
+            return Refusal(f"there is no Deployment `{app.target.deployment}` in namespace {app.target.namespace}")
+        if stable.claim:
+            return Refusal(f"{stable.name} belongs to release {stable.claim}: it is paused and resumed with it")
+        if stable.paused == paused:
+            return Refusal(f"{stable.name} is {'already' if paused else 'not'} paused")
+        change = FieldChange(Field.PAUSED, stable.paused, paused)
+        try:
+            context.clusters[app.target.cluster].apply(app.target, PatchDeployment(stable.name, stable.uid, "", (change,)))
+        except PreconditionFailed:
+            continue
+        user = query["person"]["user"]
+        line = AuditLine(context.store.now(), "", app.target.app, word, f"deployment {stable.name} {word}", user)
+        context.store.write_audit(line, operation=uuid.uuid4().hex)
+        return Text(f"deployment {stable.name} {word}")
+    return Refusal(f"{app.target.deployment} changes too fast right now: try again")

@@ -1,0 +1,31 @@
+"""`dry-run`: what the release would do, computed as the worker would; nothing is stored and nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bot.operations.context import App, Context
+from bot.operations.invocation import Planned, Refusal, Reply
+from bot.releases.machine import decide
+from bot.releases.model import Deploy, Person, Release, Strategy
+
+_SUFFIX = {Strategy.CANARY: "-canary", Strategy.BLUEGREEN: "-green"}
+
+
+def plan_release(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
+    steps = tuple(query["steps"]) if query["steps"] else None
+    strategy = Strategy(query["strategy"])
+    change = Deploy(query["version"], strategy, steps, query["hold_ms"], query["sticky"])
+    target = replace(app.target, cluster=query["cluster"])
+    now = context.store.now()
+    person = Person(query["person"]["team"], query["person"]["user"], query["person"]["name"])
+    release = Release("dry-run", target, app.rules, change, person, app.channel, "", now, command=query["text"])
+    suffix = _SUFFIX.get(strategy)
+    candidate = target.deployment + suffix if suffix else ""
+    seen = context.clusters[target.cluster].observe(target, candidate=candidate, survey=True)
+    planned = decide(release, seen, now).release
+    if planned.plan is None:
+        return Refusal(planned.cause.summary if planned.cause else "no plan could be made")
+    return Planned(planned, planned.plan)

@@ -1,0 +1,119 @@
+"""A question that needs the cluster, or a small write without a release: carried out by a worker, answered through the response_url."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bot.operations.apply_manifests import apply_manifests
+from bot.operations.context import App, Context
+from bot.operations.invocation import Document, Refusal, Reply, Tabled
+from bot.operations.pause_deployment import pause_deployment
+from bot.operations.plan_release import plan_release
+from bot.operations.show_history import show_history
+from bot.operations.show_pods import show_pods
+from bot.operations.show_status import show_status
+from bot.operations.show_traffic import show_traffic
+from bot.ports import (
+    ChannelUnavailable,
+    ClusterUnreachable,
+    Message,
+    RateLimited,
+    Refused,
+    SlackUnavailable,
+)
+from bot.releases.planning import PlanRefused
+
+FILE_FROM = 2_800  # characters: longer documents go as a file
+
+
+def run_query(context: Context, query: Mapping[str, Any]) -> None:
+    """Answers exactly once; what cannot be answered says why in one line."""
+    try:
+        reply = _answer(context, query)
+    except ClusterUnreachable as away:
+        reply = Refusal(f"the cluster cannot be reached: {away.why}", "nothing was changed: try again in a moment")
+    except (Refused, PlanRefused) as refused:
+        reply = Refusal(str(refused))
+    except LookupError as unknown:
+        reply = Refusal(str(unknown.args[0]) if unknown.args else "not found")
+    _tell(context, query, reply)
+
+
+def _answer(context: Context, query: Mapping[str, Any]) -> Reply:
+    missing = [name for name in query["apps"] if name not in context.catalog.apps]
+    if missing:
+        return Refusal(f"the catalog no longer has the app `{missing[0]}`")
+    apps = tuple(context.catalog.apps[name] for name in query["apps"])
+    if not apps:
+        return Refusal("the catalog has no apps")
+    return _ANSWERS[query["kind"]](context, apps, query)
+
+
+def _pods(context: Context, apps: tuple[App, ...], _query: Mapping[str, Any]) -> Reply:
+    return Tabled(tuple(table for app in apps for table in show_pods(context, app)))
+
+
+def _get(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
+    kind, wide = query["objects"], query["wide"]
+    return Tabled(tuple(context.clusters[app.target.cluster].table(app.target, kind, wide=wide) for app in apps))
+
+
+def _explain(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
+    cluster = context.clusters[apps[0].target.cluster]
+    return Document(query["path"], cluster.explain(query["path"], recursive=query["recursive"]))
+
+
+def _traffic(context: Context, apps: tuple[App, ...], _query: Mapping[str, Any]) -> Reply:
+    return Tabled(tuple(table for app in apps for table in show_traffic(context, app)))
+
+
+def _rollout(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
+    match query["verb"]:
+        case "status":
+            return show_status(context, apps)
+        case "history":
+            return Tabled(tuple(show_history(context, app, query["revision"]) for app in apps))
+        case verb:
+            return pause_deployment(context, apps[0], query, paused=verb == "pause")
+
+
+def _deploy(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
+    return plan_release(context, apps[0], query)
+
+
+def _apply(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
+    return apply_manifests(context, apps[0], query)
+
+
+_ANSWERS: dict[str, Callable[[Context, tuple[App, ...], Mapping[str, Any]], Reply]] = {
+    "pods": _pods,
+    "get": _get,
+    "explain": _explain,
+    "traffic": _traffic,
+    "rollout": _rollout,
+    "deploy": _deploy,
+    "apply": _apply,
+}
+
+
+def _tell(context: Context, query: Mapping[str, Any], reply: Reply) -> None:
+    now = context.store.now()
+    message = context.render.reply(reply, now=now)
+    in_channel = bool(query["in_channel"]) and isinstance(reply, Tabled)
+    channel, user, thread = query["channel"], query["person"]["user"], query["thread_ts"]
+    try:
+        if isinstance(reply, Document) and len(reply.text) > FILE_FROM:
+            context.messenger.upload(user, f"{reply.title}.txt", reply.text, title=reply.title)
+        _send(context, query, message, channel, user, thread, in_channel=in_channel)
+    except (RateLimited, SlackUnavailable, ChannelUnavailable):
+        context.messenger.direct(user, message)
+
+
+def _send(context: Context, query: Mapping[str, Any], message: Message, channel: str, user: str, thread: str, *, in_channel: bool) -> None:
+    if query["response_url"]:
+        context.messenger.respond(query["response_url"], message, in_channel=in_channel)
+    elif in_channel:
+        context.messenger.post(channel, message, thread_ts=thread)
+    else:
+        context.messenger.whisper(channel, user, message, thread_ts=thread)
