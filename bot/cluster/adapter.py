@@ -1,0 +1,81 @@
+"""The Cluster and Clusters ports, made of this package's functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.cluster.apply import apply
+from bot.cluster.connect import REQUEST_TIMEOUT_S, ClusterAddress, Connection
+from bot.cluster.logs import logs
+from bot.cluster.observe import cluster_uid, observe
+from bot.cluster.permissions import missing_permissions
+from bot.cluster.probe import probe
+from bot.cluster.tables import table
+from bot.ports import Table
+from bot.releases.actions import Action
+from bot.releases.model import Target
+from bot.releases.observation import Observation
+
+
+class KubernetesCluster:
+    """One Kubernetes cluster. Made without touching it: the first call of each process connects."""
+
+    def __init__(
+        self,
+        *,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        in_cluster: bool = False,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> None:
+        self.connection = Connection(ClusterAddress(kubeconfig, context, in_cluster), timeout_s=timeout_s)
+        self._uid = ""
+
+    def uid(self) -> str:
+        if not self._uid:
+            self._uid = cluster_uid(self.connection)
+        return self._uid
+
+    def observe(
+        self,
+        target: Target,
+        *,
+        candidate: str,
+        extra_services: Sequence[str] = (),
+        survey: bool = False,
+        events: bool = False,
+    ) -> Observation:
+        # The uid is read each time: a kubeconfig may come to name another cluster, and then nothing may be written.
+        return observe(self.connection, target, candidate=candidate, extra_services=extra_services, survey=survey, events=events)
+
+    def apply(self, target: Target, action: Action) -> None:
+        apply(self.connection, target.namespace, action)
+
+    def logs(self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool) -> tuple[str, ...]:
+        return logs(self.connection, target.namespace, pod, container=container, lines=lines, previous=previous)
+
+    def table(self, target: Target, kind: str, *, wide: bool) -> Table:
+        return table(self.connection, target, kind, wide=wide)
+
+    def probe(self, target: Target, service: str, path: str, *, requests: int, sticky: bool, url: str | None) -> tuple[str, ...]:
+        return probe(self.connection, target.namespace, service, path, requests=requests, sticky=sticky, url=url)
+
+    def missing_permissions(self, namespace: str) -> tuple[str, ...]:
+        return missing_permissions(self.connection, namespace)
+
+
+class KubernetesClusters:
+    """The catalog's clusters by name, from plain settings: ``{"local": {"kubeconfig": …, "context": …, "in_cluster": …}}``."""
+
+    def __init__(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        self._clusters = {
+            name: KubernetesCluster(kubeconfig=one.get("kubeconfig"), context=one.get("context"), in_cluster=bool(one.get("in_cluster")))
+            for name, one in settings.items()
+        }
+
+    def __getitem__(self, name: str) -> KubernetesCluster:
+        return self._clusters[name]
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._clusters)

@@ -1,0 +1,118 @@
+"""Actions into requests, one function each. Every request may be sent twice: what is in effect already is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, assert_never
+
+from bot.cluster import errors
+from bot.cluster.connect import JSON_PATCH, Connection, path_of
+from bot.cluster.patching import CLAIM, holds, patch
+from bot.ports import PreconditionFailed, Refused
+from bot.releases.actions import (
+    Action,
+    CreateDeployment,
+    CreateService,
+    DeleteDeployment,
+    DeleteService,
+    FieldChange,
+    PatchDeployment,
+    PatchService,
+)
+from bot.releases.model import Field
+
+FIELD_MANAGER = "pilothouse"
+_AS_US = {"fieldManager": FIELD_MANAGER}
+
+
+def apply(connection: Connection, namespace: str, action: Action) -> None:
+    """Carry out one action. Raises PreconditionFailed, Refused, ClusterUnreachable."""
+    match action:
+        case PatchDeployment():
+            _patch(connection, path_of("deployments", namespace, action.name), action.uid, action.changes, claim=action.claim)
+        case PatchService():
+            _patch(
+                connection, path_of("services", namespace, action.name), action.uid, action.changes,
+                resource_version=action.resource_version,
+            )  # fmt: skip
+        case CreateDeployment():
+            _create(connection, "deployments", namespace, action.name, action.claim, action.body)
+        case CreateService():
+            _create(connection, "services", namespace, action.name, action.claim, action.body)
+        case DeleteDeployment():
+            _delete(connection, path_of("deployments", namespace, action.name), action.uid)
+        case DeleteService():
+            _delete(connection, path_of("services", namespace, action.name), action.uid)
+        case _:
+            assert_never(action)
+
+
+def _patch(
+    connection: Connection,
+    path: str,
+    uid: str,
+    changes: Sequence[FieldChange],
+    *,
+    claim: str | None = None,
+    resource_version: str | None = None,
+) -> None:
+    def send(*, annotated: bool) -> None:
+        operations = patch(uid, changes, claim=claim, resource_version=resource_version, annotated=annotated)
+        connection.send("PATCH", path, query=_AS_US, body=operations, content_type=JSON_PATCH)
+
+    try:
+        send(annotated=True)
+    except errors.NotThere as gone:
+        raise PreconditionFailed(str(gone)) from gone
+    except PreconditionFailed as stale:
+        # Ask the object why: done already, somebody else's, changed since, or without any annotation to test in.
+        item = connection.existing(path)
+        if item is None or item["metadata"]["uid"] != uid:
+            raise PreconditionFailed("the object was deleted since this was decided") from stale
+        if _in_effect(item, changes, claim):
+            return
+        _check_unchanged(item, changes, claim, resource_version)
+        if item["metadata"].get("annotations"):
+            raise  # it changed and changed back meanwhile
+        send(annotated=False)
+
+
+def _in_effect(item: Mapping[str, Any], changes: Sequence[FieldChange], claim: str | None) -> bool:
+    claims = [change for change in changes if change.field is Field.CLAIM]
+    ours = bool(claims) or claim is None or holds(item, Field.CLAIM, claim)
+    return ours and all(holds(item, change.field, change.after) for change in changes)
+
+
+def _check_unchanged(item: Mapping[str, Any], changes: Sequence[FieldChange], claim: str | None, resource_version: str | None) -> None:
+    name = item["metadata"]["name"]
+    if claim is not None and not holds(item, Field.CLAIM, claim):
+        holder = (item["metadata"].get("annotations") or {}).get(CLAIM, "") or "no release"
+        raise PreconditionFailed(f"{name} is claimed by {holder}, not by {claim or 'no release'}")
+    changed = [change.field.value for change in changes if not holds(item, change.field, change.before)]
+    if changed:
+        raise PreconditionFailed(f"{name} changed since this was decided: {', '.join(changed)}")
+    if resource_version is not None and item["metadata"]["resourceVersion"] != resource_version:
+        raise PreconditionFailed(f"{name} changed since this was decided")
+
+
+def _create(connection: Connection, resource: str, namespace: str, name: str, claim: str, body: Mapping[str, Any]) -> None:
+    try:
+        connection.send("POST", path_of(resource, namespace), query=_AS_US, body=body)
+    except PreconditionFailed as exists:
+        item = connection.existing(path_of(resource, namespace, name))
+        if item is None or "deletionTimestamp" in item["metadata"]:
+            raise PreconditionFailed(f"{name} is just being deleted") from exists
+        if not holds(item, Field.CLAIM, claim):
+            raise PreconditionFailed(f"{name} exists already and is not of release {claim}") from exists
+    except errors.NotThere as gone:
+        raise Refused(str(gone)) from gone  # the namespace
+
+
+def _delete(connection: Connection, path: str, uid: str) -> None:
+    options = {
+        "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, "propagationPolicy": "Background",
+    }  # fmt: skip
+    try:
+        connection.send("DELETE", path, body=options)
+    except errors.NotThere:
+        return

@@ -1,0 +1,214 @@
+"""One connection to one API server, made when it is first used and made anew in every forked process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import orjson
+import urllib3
+import yaml
+from kubernetes import config as kubernetes_config
+from kubernetes.client.configuration import Configuration
+from kubernetes.client.rest import RESTClientObject
+
+from bot.cluster import errors
+from bot.ports import ClusterUnreachable, Refused
+
+REQUEST_TIMEOUT_S = 3.0
+SIDE_BY_SIDE = 8
+"""How many reads of one observation go out at once, and so how many connections are kept."""
+
+JSON = "application/json"
+JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class ClusterAddress:
+    """Where a cluster is: a kubeconfig that was named, and a context in it, or the pod's own service account."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    in_cluster: bool = False
+
+
+@dataclass(frozen=True)
+class _PerProcess:
+    pid: int
+    pool: urllib3.PoolManager
+    configuration: Configuration
+    readers: ThreadPoolExecutor
+
+
+class Connection:
+    """Requests to one API server. Nothing is opened, read or started before the first request of each process."""
+
+    def __init__(self, address: ClusterAddress, *, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._made: _PerProcess | None = None
+
+    @property
+    def server(self) -> str:
+        return str(self._here().configuration.host)
+
+    def get(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON) -> Any:
+        """The answer's JSON. Raises ClusterUnreachable, Refused, errors.NotThere."""
+        return orjson.loads(self.send("GET", path, query=query, accept=accept))
+
+    def post(self, path: str, body: Any, query: Mapping[str, str] | None = None) -> Any:
+        return orjson.loads(self.send("POST", path, query=query, body=body))
+
+    def get_text(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        return self.send("GET", path, query=query, accept="*/*").decode("utf-8", "replace")
+
+    def required(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """A read that an observation cannot do without: refused means that nothing can be said, never that nothing is there."""
+        try:
+            return self.get(path, query)
+        except Refused as refusal:
+            raise ClusterUnreachable(f"the bot may not look: {refusal}") from refusal
+
+    def existing(self, path: str) -> Any | None:
+        """The object, or None when Kubernetes says that it does not exist."""
+        try:
+            return self.required(path)
+        except errors.NotThere:
+            return None
+
+    def optional_items(self, path: str, query: Mapping[str, str] | None = None) -> list[Any]:
+        """Items of a list; none when the API is not served here or the bot may not read it."""
+        try:
+            return self.get(path, query).get("items") or []
+        except (errors.NotThere, Refused):
+            return []
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        timeout_s: float | None = None,
+    ) -> bytes:
+        """One request, one answer, no retries."""
+        here = self._here()
+        limit = self._timeout_s if timeout_s is None else timeout_s
+        try:
+            answer = here.pool.request(
+                method, self._url(here, path, query),
+                body=None if body is None else orjson.dumps(body),
+                headers=self._headers(here, accept, content_type if body is not None else None),
+                timeout=urllib3.Timeout(total=limit), retries=False,
+            )  # fmt: skip
+        except urllib3.exceptions.HTTPError as error:
+            raise errors.unreachable(error, self.server, limit) from error
+        if answer.status >= 300:
+            raise errors.failure(answer.status, answer.data, answer.headers.get("Retry-After"), self.server)
+        return answer.data
+
+    def stream(self, path: str, query: Mapping[str, str], *, silence_s: float) -> urllib3.BaseHTTPResponse:
+        """An answer that goes on; the caller reads and closes it. ``silence_s``: the longest wait for the next bytes."""
+        here = self._here()
+        try:
+            answer = here.pool.request(
+                "GET", self._url(here, path, query), headers=self._headers(here, JSON, None), preload_content=False,
+                timeout=urllib3.Timeout(connect=self._timeout_s, read=silence_s), retries=False,
+            )  # fmt: skip
+            if answer.status >= 300:
+                raise errors.failure(answer.status, answer.data, answer.headers.get("Retry-After"), self.server)
+        except urllib3.exceptions.HTTPError as error:
+            raise errors.unreachable(error, self.server, silence_s) from error
+        return answer
+
+    def start(self, read: Callable[..., _T], *arguments: Any) -> Future[_T]:
+        """Begin a read beside others."""
+        return self._here().readers.submit(read, *arguments)
+
+    def _url(self, here: _PerProcess, path: str, query: Mapping[str, str] | None) -> str:
+        return f"{here.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+
+    def _headers(self, here: _PerProcess, accept: str, content_type: str | None) -> dict[str, str]:
+        headers = {"Accept": accept, "User-Agent": "pilothouse"}
+        if content_type is not None:
+            headers["Content-Type"] = content_type
+        settings: Mapping[str, Any] = here.configuration.auth_settings()
+        for setting in settings.values():  # calls the hook that renews tokens
+            if setting["in"] == "header" and setting["value"]:
+                headers[setting["key"]] = setting["value"]
+        return headers
+
+    def _here(self) -> _PerProcess:
+        made = self._made
+        if made is not None and made.pid == os.getpid():
+            return made
+        if made is not None:
+            self._lock = threading.Lock()  # a fork may have copied it held
+        with self._lock:
+            if self._made is None or self._made.pid != os.getpid():
+                self._made = self._make()
+            return self._made
+
+    def _make(self) -> _PerProcess:
+        configuration = Configuration()
+        configuration.retries = False
+        configuration.connection_pool_maxsize = SIDE_BY_SIDE
+        address = self._address
+        try:
+            if address.in_cluster:
+                kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            else:
+                kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
+                    config_file=address.kubeconfig, context=address.context, client_configuration=configuration,
+                    persist_config=False,
+                )  # fmt: skip
+        except (kubernetes_config.ConfigException, OSError, yaml.YAMLError) as error:
+            where = "the pod's service account" if address.in_cluster else f"kubeconfig {address.kubeconfig}"
+            raise ClusterUnreachable(f"{where} cannot be used: {errors.one_line(str(error))}") from error
+        readers = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="cluster-read")
+        return _PerProcess(os.getpid(), RESTClientObject(configuration).pool_manager, configuration, readers)
+
+
+# --- paths ----------------------------------------------------------------------------------------------------------
+
+_GROUPS = {
+    "deployments": "/apis/apps/v1",
+    "replicasets": "/apis/apps/v1",
+    "horizontalpodautoscalers": "/apis/autoscaling/v2",
+    "poddisruptionbudgets": "/apis/policy/v1",
+    "networkpolicies": "/apis/networking.k8s.io/v1",
+    "endpointslices": "/apis/discovery.k8s.io/v1",
+}  # whatever is not listed is in the core group
+
+
+def path_of(resource: str, namespace: str, name: str | None = None) -> str:
+    path = f"{_GROUPS.get(resource, '/api/v1')}/namespaces/{quote(namespace, safe='')}/{resource}"
+    return path if name is None else f"{path}/{quote(name, safe='')}"
+
+
+def label_query(selector: Mapping[str, Any] | None) -> dict[str, str]:
+    """A LabelSelector as the query of a list (apimachinery/pkg/apis/meta/v1: LabelSelectorAsSelector)."""
+    selector = selector or {}
+    terms = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for rule in selector.get("matchExpressions") or ():
+        key, values = rule["key"], ",".join(rule.get("values") or ())
+        terms.append(
+            {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key, "DoesNotExist": f"!{key}"}[rule["operator"]]
+        )
+    return {"labelSelector": ",".join(terms)}
+
+
+def in_query(key: str, values: Sequence[str]) -> dict[str, str]:
+    return {"labelSelector": f"{key} in ({','.join(values)})"}

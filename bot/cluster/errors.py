@@ -1,0 +1,87 @@
+"""The one place where failures become what a caller can do about them: wait, look again, or tell a person.
+
+Sources: Kubernetes API conventions, "Response Status Kind"; apimachinery/pkg/api/errors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import urllib3.exceptions
+
+from bot.ports import ClusterUnreachable, PreconditionFailed, Refused
+
+_LONGEST_MESSAGE = 500
+
+
+class NotThere(Exception):
+    """Kubernetes itself said that the object does not exist. Stays within this package."""
+
+
+def one_line(text: str) -> str:
+    """Kubernetes' message on one line, at most 500 characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
+
+
+def unreachable(error: urllib3.exceptions.HTTPError, server: str, timeout_s: float) -> ClusterUnreachable:
+    """A request that got no answer. The address is named, the path is not: it may hold a probe's query."""
+    reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+    match reason:
+        case urllib3.exceptions.ConnectTimeoutError() | urllib3.exceptions.ReadTimeoutError():
+            return ClusterUnreachable(f"the API server {server} did not answer within {timeout_s:g} s")
+        case urllib3.exceptions.NameResolutionError():
+            return ClusterUnreachable(f"the name of the API server {server} cannot be resolved")
+        case urllib3.exceptions.NewConnectionError():
+            return ClusterUnreachable(f"the API server {server} refuses connections")
+        case urllib3.exceptions.SSLError():
+            return ClusterUnreachable(f"no trusted connection to the API server {server}: {one_line(str(reason))}")
+        case _:
+            return ClusterUnreachable(f"the connection to the API server {server} broke: {type(reason).__name__}")
+
+
+def status_of(body: bytes) -> dict[str, Any]:
+    """The answer's Status object; {} when something other than an API server answered."""
+    try:
+        status = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return status if isinstance(status, dict) and status.get("kind") == "Status" else {}
+
+
+def failure(code: int, body: bytes, retry_after: str | None, server: str) -> Exception:
+    """The exception for an answer of 300 or more."""
+    status = status_of(body)
+    message = one_line(str(status.get("message") or ""))
+    if code == 429:
+        return ClusterUnreachable(f"the API server {server} is busy (429)", _retry_after_ms(retry_after))
+    if code >= 500 or not status:
+        # Without a Status some proxy or load balancer answered. Its 404 says nothing about the object.
+        return ClusterUnreachable(
+            f"the API server {server} answered {code}" + (f": {message}" if message else ""), _retry_after_ms(retry_after)
+        )
+    if code == 401:
+        return ClusterUnreachable(f"the API server {server} does not accept the bot's credentials (401): renew them")
+    if code in (404, 410) and status.get("reason") in ("NotFound", "Gone", "Expired"):
+        return NotThere(message)
+    if code == 409:
+        return PreconditionFailed(message)
+    if code == 422 and is_failed_test(status):
+        return PreconditionFailed("the object is not as it was when this was decided")
+    return Refused(message or f"the API server {server} answered {code}")
+
+
+def is_failed_test(status: dict[str, Any]) -> bool:
+    """Whether a 422 means that a JSON patch did not fit the object, and not that the result is invalid.
+
+    The API server names the object and the causes only in the second case (apiserver/pkg/endpoints/handlers/patch.go:
+    applyJSPatch answers NewGenericServerResponse with an empty name).
+    """
+    details = status.get("details") or {}
+    return not details.get("name") and not details.get("causes")
+
+
+def _retry_after_ms(header: str | None) -> int | None:
+    """Kubernetes sends whole seconds."""
+    return int(header) * 1000 if header is not None and header.strip().isdigit() else None

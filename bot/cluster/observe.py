@@ -1,0 +1,178 @@
+"""One snapshot of an app: two rounds of reads, at most eight side by side, and nothing guessed.
+
+The first round reads the Deployments and whatever does not depend on them, the second the ReplicaSets and pods that their selectors
+match. The selector only narrows the lists; who belongs to whom is told by ownerReferences alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from bot.cluster import errors, reading
+from bot.cluster.connect import Connection, in_query, label_query, path_of
+from bot.ports import ClusterUnreachable
+from bot.releases.model import Target
+from bot.releases.observation import DeploymentSeen, Observation, SelectingSeen, Survey
+
+EVENTS_KEPT = 20
+_KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
+_SURVEYED = (
+    "horizontalpodautoscalers", "poddisruptionbudgets", "resourcequotas", "networkpolicies", "services", "deployments",
+    "persistentvolumeclaims",
+)  # fmt: skip
+
+
+def cluster_uid(connection: Connection) -> str:
+    try:
+        return str(connection.required(_KUBE_SYSTEM)["metadata"]["uid"])
+    except errors.NotThere as gone:
+        raise ClusterUnreachable(f"the cluster {connection.server} has no namespace kube-system to know it by") from gone
+
+
+def observe(
+    connection: Connection,
+    target: Target,
+    *,
+    candidate: str,
+    extra_services: Sequence[str],
+    survey: bool,
+    events: bool,
+) -> Observation:
+    """Raises ClusterUnreachable: also where the bot may not read what it must, since then nothing can be said."""
+    namespace = target.namespace
+    service_names = tuple(dict.fromkeys((*target.services, *extra_services)))
+    names = tuple(dict.fromkeys((target.deployment, candidate))) if candidate else (target.deployment,)
+    at = time.time_ns() // 1_000_000
+
+    read, listed = connection.existing, connection.optional_items
+    uid = connection.start(cluster_uid, connection)
+    deployments = [connection.start(read, path_of("deployments", namespace, name)) for name in names]
+    services = [connection.start(read, path_of("services", namespace, name)) for name in service_names]
+    slices: Future[Any] | None = None
+    if service_names:
+        query = in_query(reading.SERVICE_NAME, service_names)
+        slices = connection.start(connection.required, path_of("endpointslices", namespace), query)
+    surveyed = {kind: connection.start(listed, path_of(kind, namespace)) for kind in _SURVEYED} if survey else {}
+    warnings = connection.start(listed, path_of("events", namespace), {"fieldSelector": "type=Warning", "limit": "500"}) if events else None
+
+    reads = [_read_owned(connection, namespace, future.result()) for future in deployments]
+    seen = [None if owned is None else owned.seen() for owned in reads]
+    stable = seen[0]
+    return Observation(
+        at=at,
+        cluster_uid=uid.result(),
+        stable=stable,
+        candidate=seen[1] if len(seen) > 1 else None,
+        services=tuple(reading.service(item) for future in services if (item := future.result()) is not None),
+        endpoints=reading.endpoints(_slice_items(slices)),
+        survey=_survey({kind: future.result() for kind, future in surveyed.items()}, target, stable, names, service_names)
+        if survey
+        else None,
+        events=_event_lines(warnings.result(), [one for one in seen if one]) if warnings is not None else (),
+    )
+
+
+@dataclass(frozen=True)
+class _Owned:
+    deployment: Any
+    replica_sets: Future[Any]
+    pods: Future[Any]
+
+    def seen(self) -> DeploymentSeen:
+        # ReplicaSets and pods are read at once, so a pod can be seen before its new ReplicaSet is: it is counted next time.
+        return reading.deployment(self.deployment, _items(self.replica_sets), _items(self.pods))
+
+
+def _read_owned(connection: Connection, namespace: str, deployment: Any) -> _Owned | None:
+    if deployment is None:
+        return None
+    query = label_query(deployment["spec"]["selector"])
+    return _Owned(
+        deployment,
+        connection.start(connection.required, path_of("replicasets", namespace), query),
+        connection.start(connection.required, path_of("pods", namespace), query),
+    )
+
+
+def _items(future: Future[Any]) -> list[Any]:
+    return future.result().get("items") or []
+
+
+def _slice_items(future: Future[Any] | None) -> list[Any]:
+    if future is None:
+        return []
+    try:
+        return _items(future)
+    except errors.NotThere as gone:
+        raise ClusterUnreachable("the API server does not serve EndpointSlices (discovery.k8s.io/v1)") from gone
+
+
+def _survey(
+    items: Mapping[str, list[Any]],
+    target: Target,
+    stable: DeploymentSeen | None,
+    observed_deployments: Sequence[str],
+    observed_services: Sequence[str],
+) -> Survey:
+    claims = _claims(stable.template) if stable is not None else frozenset()
+    leftovers = {f"{target.deployment}-canary", f"{target.deployment}-green"}
+    return Survey(
+        autoscalers=tuple(map(reading.autoscaler, items["horizontalpodautoscalers"])),
+        budgets=tuple(map(reading.budget, items["poddisruptionbudgets"])),
+        quotas=tuple(map(reading.quota, items["resourcequotas"])),
+        selecting=(
+            *(_selecting("NetworkPolicy", one, one["spec"].get("podSelector")) for one in items["networkpolicies"]),
+            *(_selecting("PodDisruptionBudget", one, one["spec"].get("selector")) for one in items["poddisruptionbudgets"]),
+            *(
+                _selecting("Service", one, {"matchLabels": one["spec"]["selector"]})
+                for one in items["services"]
+                if one["spec"].get("selector") and one["metadata"]["name"] not in observed_services
+            ),
+            *(
+                _selecting("Deployment", one, one["spec"]["selector"])
+                for one in items["deployments"]
+                if one["metadata"]["name"] not in observed_deployments
+            ),
+        ),
+        claims=tuple(
+            (one["metadata"]["name"], tuple(one["spec"].get("accessModes") or ()))
+            for one in items["persistentvolumeclaims"]
+            if one["metadata"]["name"] in claims
+        ),
+        leftovers=tuple(reading.deployment(one) for one in items["deployments"] if one["metadata"]["name"] in leftovers),
+    )
+
+
+def _selecting(kind: str, item: Mapping[str, Any], selector: Any) -> SelectingSeen:
+    return SelectingSeen(kind, item["metadata"]["name"], selector or {})
+
+
+def _claims(template: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the PersistentVolumeClaims that a pod template mounts."""
+    volumes = (template.get("spec") or {}).get("volumes") or ()
+    return frozenset(one["persistentVolumeClaim"]["claimName"] for one in volumes if one.get("persistentVolumeClaim"))
+
+
+def _event_lines(items: Sequence[Mapping[str, Any]], deployments: Sequence[DeploymentSeen]) -> tuple[str, ...]:
+    uids = {
+        uid
+        for one in deployments
+        for replica_set in one.replica_sets
+        for uid in (one.uid, replica_set.uid, *(pod.uid for pod in replica_set.pods))
+    } | {one.uid for one in deployments}
+    ours = [one for one in items if one.get("type") == "Warning" and (one.get("involvedObject") or {}).get("uid") in uids]
+    ours.sort(key=last_seen, reverse=True)
+    lines = (errors.one_line(f"{one.get('reason', '')}: {one.get('message', '')}") for one in ours)
+    return tuple(dict.fromkeys(lines))[:EVENTS_KEPT]
+
+
+def last_seen(event: Mapping[str, Any]) -> int:
+    """When an event last happened, milliseconds (kubectl: translateTimestampSince of series, last, event time)."""
+    series = event.get("series") or {}
+    return reading.milliseconds(
+        series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
+    )

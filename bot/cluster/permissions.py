@@ -1,0 +1,61 @@
+"""Which verbs the bot needs, and which of them it lacks, as the API server itself says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.cluster.connect import Connection
+
+# (group, resource or resource/subresource, verbs). The chart's Role grants exactly these.
+NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("apps", "deployments", ("get", "list", "watch", "create", "patch", "delete")),
+    ("apps", "replicasets", ("get", "list", "watch")),
+    ("", "pods", ("get", "list", "watch")),
+    ("", "pods/log", ("get",)),
+    ("", "services", ("get", "list", "watch", "create", "patch", "delete")),
+    ("", "services/proxy", ("get",)),
+    ("discovery.k8s.io", "endpointslices", ("get", "list", "watch")),
+    ("", "events", ("list",)),
+    ("", "configmaps", ("get", "patch")),
+    ("", "secrets", ("get", "patch")),
+    ("", "resourcequotas", ("list",)),
+    ("", "persistentvolumeclaims", ("list",)),
+    ("autoscaling", "horizontalpodautoscalers", ("list",)),
+    ("policy", "poddisruptionbudgets", ("list",)),
+    ("networking.k8s.io", "networkpolicies", ("list",)),
+)
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+def missing_permissions(connection: Connection, namespace: str) -> tuple[str, ...]:
+    """Each missing one as ``create deployments.apps in default``. Raises ClusterUnreachable, Refused."""
+    wanted = [(group, resource, verb, namespace) for group, resource, verbs in NEEDED for verb in verbs]
+    wanted.append(("", "namespaces", "get", ""))  # kube-system, whose uid names the cluster
+    answers = [connection.start(_is_allowed, connection, *one) for one in wanted]
+    return tuple(_sentence(*one) for one, answer in zip(wanted, answers, strict=True) if not answer.result())
+
+
+def _is_allowed(connection: Connection, group: str, resource: str, verb: str, namespace: str) -> bool:
+    resource, _, subresource = resource.partition("/")
+    attributes: dict[str, Any] = {"group": group, "resource": resource, "verb": verb}
+    if subresource:
+        attributes["subresource"] = subresource
+    if namespace:
+        attributes["namespace"] = namespace
+    else:
+        attributes["name"] = "kube-system"
+    review = connection.post(
+        _REVIEWS,
+        {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        },
+    )
+    return bool((review.get("status") or {}).get("allowed"))
+
+
+def _sentence(group: str, resource: str, verb: str, namespace: str) -> str:
+    resource, slash, subresource = resource.partition("/")
+    name = f"{resource}.{group}" if group else resource
+    return f"{verb} {name}{slash}{subresource} in {namespace}" if namespace else f"{verb} {name} kube-system"

@@ -1,0 +1,65 @@
+"""Asking the app itself, to see which versions answer."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote, urljoin
+
+import urllib3
+
+from bot.cluster import errors
+from bot.cluster.connect import Connection, path_of
+from bot.ports import ClusterUnreachable, Refused
+
+_LONGEST_BODY: Final = 200
+_TIMEOUT_S: Final = 3.0
+MOST_REQUESTS: Final = 200
+
+
+def probe(
+    connection: Connection, namespace: str, service: str, path: str, *, requests: int, sticky: bool, url: str | None
+) -> tuple[str, ...]:
+    """The body or the error of each request. ``url`` None: through the API server's service proxy.
+
+    A new connection for every request, as a new visitor has: kube-proxy chooses a pod per connection, so requests over one that
+    is kept would all reach the same pod. ``sticky``: one visitor who comes back, over one connection.
+    """
+    count = max(0, min(requests, MOST_REQUESTS))
+    if url is None:
+        through = f"{path_of('services', namespace)}/{quote(service, safe=':')}/proxy/{path.lstrip('/')}"
+        futures = [connection.start(_through_proxy, connection, through) for _ in range(count)]
+        return tuple(future.result() for future in futures)
+    address = urljoin(url if url.endswith("/") else url + "/", path.lstrip("/"))
+    if sticky:
+        with urllib3.PoolManager(maxsize=1, retries=False) as visitor:
+            return tuple(_directly(visitor, address, {}) for _ in range(count))
+    futures = [connection.start(_as_new_visitor, address) for _ in range(count)]
+    return tuple(future.result() for future in futures)
+
+
+def _through_proxy(connection: Connection, path: str) -> str:
+    try:
+        return _shown(connection.get_text(path))
+    except errors.NotThere as gone:
+        return f"error: {gone}"
+    except (Refused, ClusterUnreachable) as failure:
+        return f"error: {failure}"
+
+
+def _as_new_visitor(address: str) -> str:
+    with urllib3.PoolManager(maxsize=1, retries=False) as visitor:
+        return _directly(visitor, address, {"Connection": "close"})
+
+
+def _directly(visitor: urllib3.PoolManager, address: str, headers: dict[str, str]) -> str:
+    try:
+        answer = visitor.request("GET", address, headers=headers, timeout=_TIMEOUT_S, redirect=False)
+    except urllib3.exceptions.HTTPError as error:
+        return f"error: {type(error).__name__}"
+    if answer.status >= 400:
+        return f"error: {answer.status}"
+    return _shown(answer.data.decode("utf-8", "replace"))
+
+
+def _shown(body: str) -> str:
+    return body.strip()[:_LONGEST_BODY]

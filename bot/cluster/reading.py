@@ -1,0 +1,274 @@
+"""Kubernetes JSON into the facts of an observation. Pure: JSON in, frozen dataclasses out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.releases.observation import (
+    AutoscalerSeen,
+    BudgetSeen,
+    ContainerSeen,
+    DeploymentSeen,
+    EndpointSeen,
+    PodSeen,
+    QuotaSeen,
+    ReplicaSetSeen,
+    ServiceSeen,
+)
+
+HASH_LABEL = "pod-template-hash"
+REVISION = "deployment.kubernetes.io/revision"
+CHANGE_CAUSE = "kubernetes.io/change-cause"
+SERVICE_NAME = "kubernetes.io/service-name"
+
+Managers = tuple[tuple[str, str, str, str], ...]
+
+
+def milliseconds(time: str | None) -> int:
+    """A Kubernetes time (RFC 3339, seconds or microseconds, UTC) as integer milliseconds; 0 for none."""
+    if not time:
+        return 0
+    moment = datetime.fromisoformat(time)
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def owner_of(item: Mapping[str, Any]) -> str:
+    """uid of the controller that owns the object, "" for none."""
+    for reference in item["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            return str(reference["uid"])
+    return ""
+
+
+def owned_by(items: Iterable[Any], uid: str) -> list[Any]:
+    return [item for item in items if owner_of(item) == uid]
+
+
+def deployment(item: Mapping[str, Any], replica_sets: Sequence[Any] = (), pods: Sequence[Any] = ()) -> DeploymentSeen:
+    """The Deployment with those of the ReplicaSets and pods that it owns, newest revision first."""
+    meta, spec, status = item["metadata"], item["spec"], item.get("status") or {}
+    owned = [replica_set(one, pods) for one in owned_by(replica_sets, meta["uid"])]
+    return DeploymentSeen(
+        name=meta["name"],
+        uid=meta["uid"],
+        generation=meta.get("generation", 0),
+        observed_generation=status.get("observedGeneration", 0),
+        replicas=spec.get("replicas", 1),
+        paused=bool(spec.get("paused")),
+        selector=spec["selector"],
+        template=spec["template"],
+        strategy=spec.get("strategy") or {},
+        labels=dict(meta.get("labels") or {}),
+        annotations=dict(meta.get("annotations") or {}),
+        min_ready_seconds=spec.get("minReadySeconds", 0),
+        progress_deadline_seconds=spec.get("progressDeadlineSeconds", 600),
+        status_replicas=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        available=status.get("availableReplicas", 0),
+        conditions=tuple(
+            (one["type"], one["status"], one.get("reason", ""), one.get("message", "")) for one in status.get("conditions") or ()
+        ),
+        replica_sets=tuple(sorted(owned, key=lambda one: (one.revision, one.created_at), reverse=True)),
+        managers=managers(meta.get("managedFields")),
+        terminating="deletionTimestamp" in meta,
+    )
+
+
+def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSetSeen:
+    meta, spec, status = item["metadata"], item["spec"], item.get("status") or {}
+    annotations = meta.get("annotations") or {}
+    template, template_hash = without_hash(spec["template"])
+    revision = str(annotations.get(REVISION, ""))
+    failures = [
+        one.get("message", "") for one in status.get("conditions") or () if one["type"] == "ReplicaFailure" and one["status"] == "True"
+    ]
+    owned = [pod(one) for one in owned_by(pods, meta["uid"])]
+    return ReplicaSetSeen(
+        name=meta["name"],
+        uid=meta["uid"],
+        revision=int(revision) if revision.isdigit() else 0,
+        template=template,
+        template_hash=template_hash,
+        labels=dict(meta.get("labels") or {}),
+        desired=spec.get("replicas", 0),
+        replicas=status.get("replicas", 0),
+        ready=status.get("readyReplicas", 0),
+        available=status.get("availableReplicas", 0),
+        created_at=milliseconds(meta.get("creationTimestamp")),
+        change_cause=annotations.get(CHANGE_CAUSE, ""),
+        pods=tuple(sorted(owned, key=lambda one: (one.created_at, one.name))),
+        failure=failures[0] if failures else "",
+    )
+
+
+def without_hash(template: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """A ReplicaSet's template as the Deployment had it, and the hash label that the controller added."""
+    meta = dict(template.get("metadata") or {})
+    labels = dict(meta.get("labels") or {})
+    template_hash = labels.pop(HASH_LABEL, "")
+    meta["labels"] = labels
+    return {**template, "metadata": meta}, template_hash
+
+
+def pod(item: Mapping[str, Any]) -> PodSeen:
+    meta, spec, status = item["metadata"], item["spec"], item.get("status") or {}
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    ready = conditions.get("Ready") or {}
+    scheduled = conditions.get("PodScheduled") or {}
+    unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    is_ready = ready.get("status") == "True"
+    return PodSeen(
+        name=meta["name"],
+        uid=meta["uid"],
+        labels=dict(meta.get("labels") or {}),
+        node=spec.get("nodeName", ""),
+        ip=status.get("podIP", ""),
+        phase=status.get("phase", "Pending"),
+        reason=status.get("reason", ""),
+        message=status.get("message", ""),
+        ready=is_ready,
+        ready_since=milliseconds(ready.get("lastTransitionTime")) if is_ready else 0,
+        created_at=milliseconds(meta.get("creationTimestamp")),
+        terminating="deletionTimestamp" in meta,
+        unschedulable=scheduled.get("message", "") or "Unschedulable" if unschedulable else "",
+        containers=(
+            *_containers(spec.get("initContainers"), status.get("initContainerStatuses"), init=True),
+            *_containers(spec.get("containers"), status.get("containerStatuses"), init=False),
+        ),
+    )
+
+
+def _containers(specs: Sequence[Any] | None, statuses: Sequence[Any] | None, *, init: bool) -> Iterator[ContainerSeen]:
+    by_name = {status["name"]: status for status in statuses or ()}
+    for spec in specs or ():
+        status = by_name.get(spec["name"]) or {}
+        state, last = status.get("state") or {}, status.get("lastState") or {}
+        waiting = state.get("waiting") or {}
+        terminated = last.get("terminated") or state.get("terminated") or {}
+        yield ContainerSeen(
+            name=spec["name"],
+            image=spec.get("image", ""),
+            image_id=status.get("imageID", ""),
+            ready=bool(status.get("ready")),
+            restarts=status.get("restartCount", 0),
+            waiting=waiting.get("reason", ""),
+            message=waiting.get("message") or terminated.get("message") or "",
+            running_since=milliseconds((state.get("running") or {}).get("startedAt")),
+            last_terminated=terminated.get("reason", ""),
+            exit_code=terminated.get("exitCode"),
+            last_terminated_at=milliseconds(terminated.get("finishedAt")),
+            init=init,
+        )
+
+
+def service(item: Mapping[str, Any]) -> ServiceSeen:
+    meta, spec = item["metadata"], item["spec"]
+    return ServiceSeen(
+        name=meta["name"],
+        uid=meta["uid"],
+        resource_version=meta["resourceVersion"],
+        selector=dict(spec.get("selector") or {}),
+        affinity={
+            "sessionAffinity": spec.get("sessionAffinity", "None"),
+            "sessionAffinityConfig": spec.get("sessionAffinityConfig"),
+        },
+        type=spec.get("type", "ClusterIP"),
+        cluster_ip=spec.get("clusterIP", ""),
+        ports=spec.get("ports") or [],
+        annotations=dict(meta.get("annotations") or {}),
+        labels=dict(meta.get("labels") or {}),
+        managers=managers(meta.get("managedFields")),
+        traffic_distribution=spec.get("trafficDistribution", ""),
+        internal_traffic_policy=spec.get("internalTrafficPolicy", ""),
+    )
+
+
+def endpoints(slices: Iterable[Mapping[str, Any]]) -> tuple[EndpointSeen, ...]:
+    """Every address once per Service: a pod may stand in several slices while they are rewritten.
+
+    ``ready`` unset means ready (discovery/v1: EndpointConditions).
+    """
+    found: dict[tuple[str, str], EndpointSeen] = {}
+    for one in slices:
+        name = (one["metadata"].get("labels") or {}).get(SERVICE_NAME, "")
+        for endpoint in one.get("endpoints") or ():
+            conditions, reference = endpoint.get("conditions") or {}, endpoint.get("targetRef") or {}
+            of_pod = reference.get("kind") == "Pod"
+            for address in endpoint.get("addresses") or ():
+                seen = EndpointSeen(
+                    service=name,
+                    address=address,
+                    pod=reference.get("name", "") if of_pod else "",
+                    pod_uid=reference.get("uid", "") if of_pod else "",
+                    ready=conditions.get("ready") is not False,
+                    terminating=bool(conditions.get("terminating")),
+                )
+                earlier = found.get((name, address))
+                if earlier is None or seen.ready:
+                    found[name, address] = seen
+    return tuple(found.values())
+
+
+def autoscaler(item: Mapping[str, Any]) -> AutoscalerSeen:
+    spec = item["spec"]
+    target = spec.get("scaleTargetRef") or {}
+    name = target.get("name", "") if target.get("kind") == "Deployment" else ""
+    return AutoscalerSeen(item["metadata"]["name"], name, spec.get("minReplicas", 1), spec["maxReplicas"])
+
+
+def budget(item: Mapping[str, Any]) -> BudgetSeen:
+    spec = item["spec"]
+    return BudgetSeen(
+        name=item["metadata"]["name"],
+        selector=spec.get("selector") or {},
+        disruptions_allowed=(item.get("status") or {}).get("disruptionsAllowed", 0),
+        min_available=spec.get("minAvailable"),
+        max_unavailable=spec.get("maxUnavailable"),
+    )
+
+
+def quota(item: Mapping[str, Any]) -> QuotaSeen:
+    status = item.get("status") or {}
+    hard = status.get("hard") or item["spec"].get("hard") or {}
+    return QuotaSeen(item["metadata"]["name"], dict(hard), dict(status.get("used") or {}))
+
+
+# --- managed fields -------------------------------------------------------------------------------------------------
+
+
+def managers(entries: Sequence[Mapping[str, Any]] | None) -> Managers:
+    """Who owns which leaf: (manager, operation, subresource, ``spec.template.spec.containers[name=hello].image``).
+
+    Status fields are left out: nobody decides by them.
+    """
+    return tuple(
+        (entry.get("manager", ""), entry.get("operation", ""), entry.get("subresource", ""), path)
+        for entry in entries or ()
+        if entry.get("subresource") != "status"
+        for path in _leaves(entry.get("fieldsV1") or {}, "")
+        if not path.startswith("status")
+    )
+
+
+def _leaves(fields: Mapping[str, Any], path: str) -> Iterator[str]:
+    """structured-merge-diff's fieldsV1: ``f:name`` a field, ``k:{…}`` a list item by key, ``v:…`` a set's member, ``.`` itself."""
+    inner = [(key, value) for key, value in fields.items() if key != "."]
+    if not inner and path:
+        yield path
+    for key, value in inner:
+        yield from _leaves(value, path + _segment(key, first=not path))
+
+
+def _segment(key: str, *, first: bool) -> str:
+    kind, _, rest = key.partition(":")
+    match kind:
+        case "f":
+            return rest if first else f".{rest}"
+        case "k":
+            pairs = rest.strip("{}").replace('"', "").replace(":", "=")
+            return f"[{pairs}]"
+        case _:
+            return "[" + rest.strip('"') + "]"
