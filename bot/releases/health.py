@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from bot.releases.model import Cause, FailureClass, Rules
@@ -67,9 +68,16 @@ def pods_of(deployment: DeploymentSeen | None) -> tuple[PodSeen, ...]:
     return tuple(pod for rs in deployment.replica_sets for pod in rs.pods) if deployment else ()
 
 
-def ready_endpoints(seen: Observation, deployment: DeploymentSeen | None) -> tuple[EndpointSeen, ...]:
+def ready_endpoints(
+    seen: Observation, deployment: DeploymentSeen | None, services: Collection[str] | None = None
+) -> tuple[EndpointSeen, ...]:
+    """``services``: only theirs (a preview Service is observed too and serves nobody); None: of all."""
     uids = {pod.uid for pod in pods_of(deployment)}
-    return tuple(e for e in seen.endpoints if e.ready and not e.terminating and e.pod_uid in uids)
+    return tuple(
+        e
+        for e in seen.endpoints
+        if e.ready and not e.terminating and e.pod_uid in uids and (services is None or e.service in services)
+    )
 
 
 def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
@@ -86,9 +94,18 @@ def holds(
     *,
     candidate_selector: dict[str, str] | None = None,
     stable_selectors: tuple[dict[str, str], ...] = (),
+    final_selectors: tuple[dict[str, str], ...] = (),
+    services: tuple[str, ...] | None = None,
+    floor: int = 0,
 ) -> bool:
-    """Whether a claim about the cluster is true in this observation."""
+    """Whether a claim about the cluster is true in this observation. ``services``: the app's; None: all that were observed."""
     stable, candidate = seen.stable, seen.candidate
+    names = tuple(service.name for service in seen.services) if services is None else services
+
+    def served(deployment: DeploymentSeen | None) -> int:
+        """Ready endpoints of a Deployment in the Service where it has fewest."""
+        return min((len(ready_endpoints(seen, deployment, (name,))) for name in names), default=0)
+
     match condition:
         case Condition.STABLE_COMPLETE:
             return stable is not None and is_complete(stable)
@@ -102,7 +119,9 @@ def holds(
                 and candidate.available >= max(1, stable.replicas)
             )
         case Condition.CANDIDATE_SILENT:
-            return candidate is None or (not ready_endpoints(seen, candidate) and not _live(pods_of(candidate)))
+            return candidate is None or (
+                not ready_endpoints(seen, candidate, names) and not _live(pods_of(candidate))
+            )
         case Condition.CANDIDATE_GONE:
             return candidate is None
         case Condition.CANDIDATE_SELECTED:
@@ -111,9 +130,41 @@ def holds(
         case Condition.STABLE_SELECTED:
             return bool(stable_selectors) and all(_selected_ready(s, stable) >= 1 for s in stable_selectors)
         case Condition.SERVED_BY_CANDIDATE:
-            return bool(ready_endpoints(seen, candidate)) and not ready_endpoints(seen, stable)
+            return served(candidate) >= 1 and not ready_endpoints(seen, stable, names)
         case Condition.SERVED_BY_STABLE:
-            return bool(ready_endpoints(seen, stable)) and not ready_endpoints(seen, candidate)
+            return served(stable) >= 1 and not ready_endpoints(seen, candidate, names)
+        case Condition.CANDIDATE_SERVES:
+            return served(candidate) >= max(1, floor)
+        case Condition.STABLE_SERVES:
+            return stable is not None and served(stable) >= max(1, stable.available)
+        case Condition.STABLE_RESELECTED:
+            need = max(1, stable.replicas if stable else 1)
+            return bool(final_selectors) and all(_selected_ready(s, stable) >= need for s in final_selectors)
+        case Condition.STABLE_TAKES_OVER:
+            return _takes_over(seen, stable_selectors, names, floor)
+        case Condition.CANDIDATE_UNUSED:
+            return not ready_endpoints(seen, candidate, names)
+
+
+def _takes_over(
+    seen: Observation, selectors: tuple[dict[str, str], ...], services: tuple[str, ...], floor: int
+) -> bool:
+    """While the candidate still serves there is time: only pods of stable's present template, at least the floor of them.
+    Once it serves nobody, any ready pod of stable is better than none.
+    """
+    stable = seen.stable
+    if stable is None or not selectors:
+        return False
+    if not ready_endpoints(seen, seen.candidate, services):
+        return all(_selected_ready(selector, stable) >= 1 for selector in selectors)
+    current = newest(stable)
+    ours = {pod.uid for pod in current.pods} if current else set()
+    ready = [pod for pod in pods_of(stable) if pod.ready and not pod.terminating]
+    for selector in selectors:
+        chosen = [pod for pod in ready if selects(selector, pod.labels)]
+        if len(chosen) < max(1, floor) or any(pod.uid not in ours for pod in chosen):
+            return False
+    return True
 
 
 def _live(pods: tuple[PodSeen, ...]) -> tuple[PodSeen, ...]:
@@ -127,7 +178,13 @@ class PodFailure:
     what: str  # "ImagePullBackOff", "CrashLoopBackOff", "OOMKilled", "Unschedulable"…
     detail: str
     ripe_at: int  # when it counts; in the past: now
-    replaced: bool = False
+    plain: str = ""  # the same in plain words, where Kubernetes' own are long
+
+
+def _pull_words(image: str, message: str) -> str:
+    """Kubelet's message is a chain of "failed to …:" that ends in the reason."""
+    reason = message.rstrip(". ").rpartition(": ")[2] or "no reason given"
+    return f"image {image} cannot be pulled: {reason[:120]}"
 
 
 def _container_failure(pod: PodSeen, container: ContainerSeen, rules: Rules) -> PodFailure | None:
@@ -135,12 +192,14 @@ def _container_failure(pod: PodSeen, container: ContainerSeen, rules: Rules) -> 
     if waiting == "InvalidImageName" or (
         waiting in _PULL and (_GONE_FOR_GOOD.search(message) or waiting == "ErrImageNeverPull")
     ):
-        return PodFailure(FailureClass.PERMANENT, pod.name, waiting, message or container.image, 0)
+        words = _pull_words(container.image, message) if waiting in _PULL else f"{container.image} is not a valid image name"
+        return PodFailure(FailureClass.PERMANENT, pod.name, waiting, message or container.image, 0, words)
     if waiting == "CreateContainerConfigError":
         transient = "failed to sync" in message and "cache" in message
         return None if transient else PodFailure(FailureClass.PERMANENT, pod.name, waiting, message, 0)
     if waiting in _PULL:
-        return PodFailure(FailureClass.PERSISTENT, pod.name, waiting, message, pod.created_at + PULL_PATIENCE_MS)
+        ripe_at = pod.created_at + PULL_PATIENCE_MS
+        return PodFailure(FailureClass.PERSISTENT, pod.name, waiting, message, ripe_at, _pull_words(container.image, message))
     crashed = waiting == "CrashLoopBackOff" or (
         container.last_terminated not in ("", "Completed") and not container.ready
     )
@@ -207,7 +266,8 @@ def cause_of(failures: tuple[PodFailure, ...], total: int) -> Cause:
     """Cause first, in one line, then one line a pod (at most five)."""
     first = failures[0]
     many = f"{len(failures)} of {total} new pods" if total > 1 else "the new pod"
-    summary = f"{many}: {first.what}" + (f" ({first.detail})" if first.detail else "")
+    what = first.plain or first.what + (f" ({first.detail})" if first.detail else "")
+    summary = f"{what} ({many})" if first.plain else f"{many}: {what}"
     return Cause(
         first.failure,
         summary[:600],

@@ -1,0 +1,40 @@
+"""The command line. Subcommands are entry points of the group `pilothouse.commands`, so bot imports neither jobs nor sandbox."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points, version
+
+from config.nearest import nearest
+
+GROUP = "pilothouse.commands"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    commands: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=GROUP)}
+    if words[:1] == ["--version"]:
+        print(f"pilothouse {version('pilothouse')}")
+        return 0
+    if not words or words[0] in ("-h", "--help", "help"):
+        print("usage: pilothouse COMMAND\n\ncommands: " + ", ".join(sorted(commands)))
+        return 0 if words else 2
+    name, rest = words[0], words[1:]
+    if name not in commands:
+        close = nearest(name, list(commands))
+        hint = f"; did you mean `{close}`?" if close else f"; there are {', '.join(sorted(commands))}"
+        print(f"pilothouse: no command `{name}`{hint}", file=sys.stderr)
+        return 2
+    try:
+        run = commands[name].load()
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0] in ("bot", "jobs", "config"):
+            raise
+        print(f"pilothouse {name} needs the module `{missing.name}`: pip install 'pilothouse[sandbox]'", file=sys.stderr)
+        return 2
+    return int(run(rest) or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

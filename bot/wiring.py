@@ -1,0 +1,97 @@
+"""The only place that constructs adapters. Everything else takes what it needs as an argument."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from bot.cluster import KubernetesClusters
+from bot.cluster.manifests import FileManifests
+from bot.operations.bind_catalog import bind_catalog
+from bot.operations.context import Context
+from bot.slack.blocks.rendering import SlackRendering
+from bot.slack.identity import SlackDirectory
+from bot.slack.messenger import SlackMessenger
+from bot.store import Leases, RedisReleaseStore, Retention, connect
+from bot.work_queue import RqWorkQueue
+from config.catalog import Catalog, CatalogMistakes, load_catalog
+from config.logs import configure_logging
+from config.settings import Process, Settings, SettingsMistakes, read_settings
+
+
+class Unconfigured(Exception):
+    """Environment or catalog cannot be used; the message holds every mistake, one a line."""
+
+
+def load_configuration(process: Process) -> tuple[Settings, Catalog]:
+    """Environment and catalog, all mistakes of both at once. Raises Unconfigured."""
+    mistakes: list[str] = []
+    try:
+        settings = read_settings(os.environ, process)
+    except SettingsMistakes as found:
+        raise Unconfigured(str(found)) from found
+    try:
+        return settings, load_catalog(settings.config)
+    except CatalogMistakes as found:
+        mistakes.append(str(found))
+    raise Unconfigured("\n".join(mistakes))
+
+
+def addresses(catalog: Catalog) -> dict[str, dict[str, Any]]:
+    """Where each cluster is; a kubeconfig is named relative to the catalog's folder."""
+    return {
+        name: {
+            "kubeconfig": str(catalog.path(entry.kubeconfig)) if entry.kubeconfig else None,
+            "context": entry.context,
+            "in_cluster": entry.in_cluster,
+        }
+        for name, entry in catalog.clusters.items()
+    }
+
+
+def make_context(settings: Settings, file: Catalog) -> Context:
+    """Opens no connection: each is made when it is first used."""
+    client = connect(settings.redis_url)
+    leases = Leases(client)
+    catalog = bind_catalog(file)
+    messenger = SlackMessenger(settings.slack_bot_token, settings.slack_api_url)
+    return Context(
+        store=RedisReleaseStore(client, retention=Retention(file.retention.releases, file.retention.audit_ms)),
+        queue=RqWorkQueue(client, wake=leases.wake),
+        clusters=KubernetesClusters(addresses(file)),
+        messenger=messenger,
+        directory=SlackDirectory(settings.slack_bot_token, settings.slack_api_url),
+        catalog=catalog,
+        render=SlackRendering(tuple(catalog.apps)),
+        manifests=FileManifests(),
+    )
+
+
+@cache
+def worker_context() -> Context:
+    """One a process; a job's fork finds it made by its parent and opens its own connections."""
+    return make_context(*load_configuration("worker"))
+
+
+def serve_bot(argv: Sequence[str] | None = None) -> int:
+    """`pilothouse bot`: Socket Mode where an app token is set, else signed HTTP. Until SIGTERM or SIGINT."""
+    from bot.slack.app import build_app
+    from bot.slack.http import serve_http
+    from bot.slack.socket_mode import serve_socket_mode
+
+    argparse.ArgumentParser(prog="pilothouse bot", description="Takes commands and clicks from Slack.").parse_args(argv)
+    try:
+        settings, file = load_configuration("bot")
+    except Unconfigured as mistakes:
+        print(mistakes, file=sys.stderr)
+        return 2
+    configure_logging(settings.log_level, settings.log_format)
+    context = make_context(settings, file)
+    app = build_app(context, settings)
+    if settings.uses_socket_mode:
+        return serve_socket_mode(app, settings)
+    return serve_http(app, settings, is_ready=context.store.now)

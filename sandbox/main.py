@@ -1,0 +1,257 @@
+"""`pilothouse sandbox`: Redis, a cluster, a local Slack, the bot and a worker, on loopback, until Ctrl-C; nothing is left behind."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from sandbox.redis_server import EmbeddedRedis
+from sandbox.slack import LocalSlack, SlackSettings
+
+DEMO = Path(__file__).parent / "demo"
+START_WITHIN_S = 30.0
+STOP_WITHIN_S = 12.0
+FIRST_COMMANDS = ("/deploy hello 2.0.0", "/pods hello", "/deploy hello missing")
+
+
+class SandboxDidNotStart(Exception):
+    """A part ended or did not answer in time; the message names it and shows the end of its log."""
+
+
+@dataclass
+class Part:
+    """A process of the sandbox and the file that holds what it said."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def check(self) -> None:
+        code = self.process.poll()
+        if code is not None:
+            raise SandboxDidNotStart(f"{self.name} ended (exit code {code}):\n{tail(self.log)}")
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]) if log.exists() else ""
+
+
+@dataclass
+class Sandbox:
+    """A running sandbox: where its parts are, for people, tests and tours."""
+
+    slack: LocalSlack
+    redis: EmbeddedRedis
+    folder: Path
+    bot_url: str
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return self.slack.url
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.folder / "kubeconfig"
+
+    @property
+    def catalog(self) -> Path:
+        return self.folder / "catalog.yaml"
+
+    def part(self, name: str) -> Part:
+        return next(part for part in self.parts if part.name == name)
+
+
+def environment(sandbox_folder: Path, settings: SlackSettings, slack_url: str, redis_url: str, port: int, **more: str) -> dict[str, str]:
+    """What bot and worker are given; nothing of ours is taken over from the shell that started the sandbox."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PILOTHOUSE_", "SLACK_", "REDIS_", "KUBE"))}
+    return inherited | {
+        "SLACK_SIGNING_SECRET": settings.signing_secret,
+        "SLACK_BOT_TOKEN": settings.bot_token,
+        "SLACK_API_URL": f"{slack_url}/api/",
+        "REDIS_URL": redis_url,
+        "PILOTHOUSE_CONFIG": str(sandbox_folder / "catalog.yaml"),
+        "PILOTHOUSE_HOST": "127.0.0.1",
+        "PILOTHOUSE_PORT": str(port),
+        "PYTHONUNBUFFERED": "1",
+        **more,
+    }
+
+
+@contextlib.contextmanager
+def run_sandbox(
+    *,
+    demo: Path = DEMO,
+    ready_after: float = 1.0,
+    kubeconfig: Path | None = None,
+    context: str = "sandbox",
+    socket_mode: bool = False,
+    rate_scale: float = 1.0,
+    worker_arguments: Sequence[str] = ("--processes", "2"),
+    slack_options: Mapping[str, Any] | None = None,
+) -> Iterator[Sandbox]:
+    """Everything, started side by side and ready when it is entered. ``kubeconfig`` names a cluster instead of the simulated one."""
+    folder = Path(tempfile.mkdtemp(prefix="pilothouse-sandbox-"))
+    parts: list[Part] = []
+    try:
+        shutil.copytree(demo, folder, dirs_exist_ok=True)
+        if kubeconfig is None:
+            seeds = [word for path in sorted((folder / "manifests").glob("*.yaml")) for word in ("--seed", str(path))]
+            words = ["sandbox.cluster", "--kubeconfig", str(folder / "kubeconfig"), "--ready-after", str(ready_after), *seeds]
+            parts.append(_start("cluster", words, folder, None))
+        else:
+            shutil.copy(kubeconfig, folder / "kubeconfig")
+            if context != "sandbox":
+                catalog = folder / "catalog.yaml"
+                catalog.write_text(catalog.read_text(encoding="utf-8").replace("context: sandbox", f"context: {context}"), encoding="utf-8")
+        port = _free_port()
+        bot_url = f"http://127.0.0.1:{port}"
+        options = {"first_commands": FIRST_COMMANDS, "rate_scale": rate_scale, **(slack_options or {})}
+        settings = SlackSettings(**options)
+        with EmbeddedRedis(folder / "redis") as redis, LocalSlack(settings) as slack:
+            if not socket_mode:
+                slack.connect(bot_url)
+            more = {"SLACK_APP_TOKEN": settings.app_token} if socket_mode else {}
+            env = environment(folder, settings, slack.url, redis.url, port, **more)
+            sandbox = Sandbox(slack, redis, folder, bot_url, parts)
+            _wait_for_file(folder / "kubeconfig", parts)
+            parts.append(_start("bot", ["bot", "bot"], folder, env))
+            parts.append(_start("worker", ["bot", "worker", *worker_arguments], folder, env))
+            _wait_until_ready(sandbox)
+            _install_manifest(slack, env)
+            try:
+                yield sandbox
+            finally:
+                _stop(parts)
+    finally:
+        _stop(parts)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(name: str, module: Sequence[str], folder: Path, env: Mapping[str, str] | None) -> Part:
+    log = folder / f"{name}.log"
+    with log.open("ab") as file:
+        # Its own session: Ctrl-C in the terminal reaches the sandbox alone, which ends its parts in order.
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module], stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            start_new_session=True, env=dict(env) if env is not None else None,
+        )  # fmt: skip
+    return Part(name, process, log)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for_file(path: Path, parts: Sequence[Part]) -> None:
+    ends = time.monotonic() + START_WITHIN_S
+    while not path.exists():
+        for part in parts:
+            part.check()
+        if time.monotonic() > ends:
+            raise SandboxDidNotStart(f"the cluster did not start within {START_WITHIN_S:.0f} s")
+        time.sleep(0.02)
+
+
+def _wait_until_ready(sandbox: Sandbox) -> None:
+    ends = time.monotonic() + START_WITHIN_S
+    with httpx.Client(timeout=1.0) as client:
+        while True:
+            for part in sandbox.parts:
+                part.check()
+            with contextlib.suppress(httpx.HTTPError):
+                if client.get(f"{sandbox.bot_url}/readyz").status_code == 200:
+                    return
+            if time.monotonic() > ends:
+                raise SandboxDidNotStart(f"the bot did not answer within {START_WITHIN_S:.0f} s:\n{tail(sandbox.part('bot').log)}")
+            time.sleep(0.05)
+
+
+def _install_manifest(slack: LocalSlack, env: Mapping[str, str]) -> None:
+    """As an administrator would: the manifest that `pilothouse manifest` prints decides which commands Slack knows."""
+    printed = subprocess.run(
+        [sys.executable, "-m", "bot", "manifest", "--commands", "all"], capture_output=True, text=True, env=dict(env), check=False
+    )
+    if printed.returncode != 0:
+        raise SandboxDidNotStart(f"the app manifest could not be made: {printed.stderr.strip()}")
+    slack.install_manifest(printed.stdout)
+
+
+def _stop(parts: list[Part]) -> None:
+    for part in reversed(parts):
+        if part.process.poll() is None:
+            part.process.send_signal(signal.SIGTERM)
+    ends = time.monotonic() + STOP_WITHIN_S
+    for part in reversed(parts):
+        try:
+            part.process.wait(max(0.1, ends - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(part.process.pid, signal.SIGKILL)
+            part.process.wait()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="pilothouse sandbox", description="Try Pilothouse on this machine; Ctrl-C ends it.")
+    parser.add_argument("--cluster", default="simulated", choices=("simulated", "control-plane"), help="default: simulated")
+    parser.add_argument("--kubeconfig", type=Path, help="a cluster of yours, named explicitly, instead")
+    parser.add_argument("--context", default="", help="the context in that kubeconfig")
+    parser.add_argument("--ready-after", type=float, default=1.0, help="seconds until a simulated pod is ready (default 1)")
+    parser.add_argument("--socket-mode", action="store_true", help="let the bot connect by Socket Mode instead of HTTP")
+    options = parser.parse_args(argv)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    print("Starting Redis, a cluster, a local Slack, the bot and a worker…", flush=True)
+    began = time.monotonic()
+    try:
+        with _cluster(options) as (kubeconfig, context), run_sandbox(
+            ready_after=options.ready_after, kubeconfig=kubeconfig, context=context, socket_mode=options.socket_mode
+        ) as sandbox:
+            print(f"\n  Open {sandbox.url}   (ready after {time.monotonic() - began:.1f} s)\n", flush=True)
+            print(f"  Type /deploy hello 2.0.0 there. kubectl: --kubeconfig {sandbox.kubeconfig}", flush=True)
+            print(f"  Logs: {sandbox.folder}/*.log   Ctrl-C ends everything.\n", flush=True)
+            while not ended.wait(0.5):
+                for part in sandbox.parts:
+                    part.check()
+            print("Ending…", flush=True)
+    except SandboxDidNotStart as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def _cluster(options: argparse.Namespace) -> Iterator[tuple[Path | None, str]]:
+    if options.kubeconfig is not None:
+        yield options.kubeconfig, options.context
+    elif options.cluster == "control-plane":
+        from sandbox.control_plane import ControlPlane
+
+        with ControlPlane() as control_plane:
+            for path in sorted((DEMO / "manifests").glob("*.yaml")):
+                control_plane.kubectl("apply", "-f", str(path))
+            yield Path(control_plane.kubeconfig), "sandbox"
+    else:
+        yield None, "sandbox"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
