@@ -1,0 +1,59 @@
+"""A dry run: what a release would do, step by step, before anything is changed."""
+
+from __future__ import annotations
+
+from bot.ports import Message
+from bot.releases.model import Release
+from bot.releases.plan import ApprovalGate, HoldGate, Plan, Step
+from bot.slack.blocks.elements import Block, context, section, top_text
+from bot.slack.markup import code, duration, escape, plain
+
+SHOWN = 20
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """One numbered line a step or gate, plain text."""
+    lines: list[str] = [_gate(gate) for gate in plan.start]
+    for step in plan.steps:
+        if not step.until and not step.gates:
+            continue
+        lines.append(_step(step))
+        lines += [_gate(gate) for gate in step.gates]
+    return [f"{number}. {line}" for number, line in enumerate(lines, 1)]
+
+
+def _step(step: Step) -> str:
+    share = f", {step.share} % of the traffic" if step.share is not None and "%" not in step.title else ""
+    if step.share is not None and step.wanted_share not in (None, step.share):
+        share += f" (asked: {step.wanted_share} %)"
+    pods = ""
+    if step.candidates is not None and step.stables is not None:
+        pods = f": {step.candidates} candidate and {step.stables} stable pods"
+    return f"{step.title}{share}{pods}"
+
+
+def _gate(gate: ApprovalGate | HoldGate) -> str:
+    if isinstance(gate, HoldGate):
+        judged = ", then judge the candidate against stable" if gate.judged else ""
+        return f"{gate.title or 'hold'} for {duration(gate.ms)}{judged}"
+    plural = "s" if gate.quorum > 1 else ""
+    who = "" if gate.requester_may_approve else " by somebody else than the requester"
+    then = "aborts" if gate.on_expiry == "abort" else "reminds"
+    return f"wait for {gate.quorum} approval{plural}{who}: {gate.title or gate.name} ({then} after {duration(gate.expires_ms)})"
+
+
+def plan_message(release: Release, plan: Plan) -> Message:
+    app = release.target.app
+    head = f"{app} {plan.from_version} → {plan.version} {release.strategy.value}: a dry run, nothing was changed"
+    lines = plan_lines(plan)
+    facts = [f"At least {plan.floor} stable pods stay available.", f"A roll has {duration(plan.deadline_ms)}."]
+    if plan.down:
+        facts.insert(0, f"{app} WILL BE DOWN meanwhile.")
+    more = [f"and {len(lines) - SHOWN} more steps"] if len(lines) > SHOWN else []
+    blocks: list[Block] = [
+        section(f"*{plain(head, 400)}*\n{code(plan.from_image, 300)} → {code(plan.image, 300)}"),
+        section("\n".join(plain(line, 300) for line in [*lines[:SHOWN], *more])),
+        section("\n".join(plain(fact, 300) for fact in [*facts, *(f"• {note}" for note in plan.notes[:8])])),
+        context(f"plan {code(plan.hash)}"),
+    ]
+    return Message(top_text(escape(line) for line in [head, *lines, *facts, *plan.notes]), tuple(blocks))

@@ -1,0 +1,38 @@
+"""All rendering behind one object, as bot.operations.context.Render wants it. Holds only how commands are named here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.commands.table import Names
+from bot.operations.invocation import Reply
+from bot.ports import Message
+from bot.releases.events import Event
+from bot.releases.model import Release
+from bot.slack.blocks import announcements, card, home, modal, replies
+
+
+@dataclass(frozen=True)
+class Renderer:
+    names: Names = field(default_factory=Names)
+    apps: tuple[str, ...] = ()  # for examples
+
+    def card(self, release: Release, *, now: int) -> Message:
+        return card.card(release, now=now)
+
+    def announcement(self, release: Release, event: Event) -> tuple[Message, bool] | None:
+        return announcements.announcement(release, event)
+
+    def reply(self, reply: Reply, *, now: int) -> Message:
+        return replies.reply_message(reply, names=self.names, apps=self.apps, now=now)
+
+    def notice(self, line: str) -> Message:
+        return replies.notice(line)
+
+    def modal(self, form: modal.DeployForm) -> Mapping[str, Any]:
+        return modal.deploy_modal(form, self.names)
+
+    def home(self, seen: home.HomeSeen) -> Mapping[str, Any]:
+        return home.home_view(seen, self.names, self.apps)

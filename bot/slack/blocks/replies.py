@@ -1,0 +1,182 @@
+"""The answer to a typed command or a click."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import assert_never
+
+from bot.commands.help import help_entry, overview
+from bot.commands.table import Names
+from bot.operations.invocation import (
+    Confirm,
+    Document,
+    HelpFor,
+    Listing,
+    OpenModal,
+    Pending,
+    Planned,
+    Receipt,
+    Refusal,
+    Reply,
+    Tabled,
+    Text,
+    Whoami,
+)
+from bot.ports import Message
+from bot.releases.model import Release
+from bot.slack.blocks.buttons import ACTION_PREFIX
+from bot.slack.blocks.elements import Block, actions, button, context, preformatted, section, top_text
+from bot.slack.blocks.plan import plan_message
+from bot.slack.blocks.tables import table_message
+from bot.slack.blocks.words import MARKS, change_words, phase_words
+from bot.slack.markup import age, code, cut, date, escape, escaped, mention, plain
+
+_CHANNEL = re.compile(r"&lt;#([CG][A-Z0-9]{2,})&gt;")
+DOCUMENT_SHOWN = 2_800
+LISTED = 20
+GO_ON = f"{ACTION_PREFIX}go_on"
+
+
+def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) -> Message:
+    match reply:
+        case Text(line=line):
+            return notice(line)
+        case Refusal(line=line, hint=hint):
+            return _refusal(line, hint)
+        case Receipt(release=release, fresh=fresh):
+            return _receipt(release, fresh)
+        case Tabled(tables=tables):
+            return table_message(tables)
+        case Document(title=title, text=text):
+            return _document(title, text)
+        case HelpFor(command=command):
+            return _help(names, apps) if command is None else _help_for(command, names, apps)
+        case Whoami():
+            return _whoami(reply)
+        case Planned(release=release, plan=plan):
+            return plan_message(release, plan)
+        case Confirm():
+            return _confirm(reply)
+        case OpenModal(app=app):
+            form = names.example("deploy", app or (apps[0] if apps else "APP"))
+            return _refusal("which version?", form)
+        case Pending():
+            return notice("Looking…")
+        case Listing(title=title, releases=releases):
+            return _listing(title, releases, now)
+        case _ as never:
+            assert_never(never)
+
+
+def told(text: str, limit: int = 2_800) -> str:
+    """A line written by an operation: escaped, its `code` and its channels kept."""
+    return _CHANNEL.sub(r"<#\1>", escaped(text, limit))
+
+
+def notice(line: str) -> Message:
+    shown = told(line)
+    return Message(shown, (section(shown),))
+
+
+def _refusal(line: str, hint: str) -> Message:
+    shown = f"⚠️ {told(line, 1_800)}"
+    form = told(hint, 1_000)
+    if hint:
+        shown += f"\nTry: {code(hint, 1_000)}" if hint.startswith(("/", "@")) and "`" not in hint else f"\n{form}"
+    return Message(top_text([told(line, 1_800), form]), (section(shown),))
+
+
+def _receipt(release: Release, fresh: bool) -> Message:
+    what = change_words(release)
+    if fresh:
+        line = f"{what}: started as {release.id}. Its card follows."
+        shown = f"🚢 *{plain(what, 300)}*: started as {code(release.id)}. Its card follows."
+    else:
+        line = f"{what} runs already as {release.id}: {phase_words(release)}. Nothing new was started."
+        shown = f"ℹ️ *{plain(what, 300)}* runs already as {code(release.id)}: {plain(phase_words(release), 300)}. Nothing new was started."
+        if release.channel:
+            shown += f" Its card is in <#{escape(release.channel)}>."
+    return Message(escaped(line, 2_000), (section(shown),))
+
+
+def _document(title: str, text: str) -> Message:
+    shown = cut(text, DOCUMENT_SHOWN)
+    blocks: list[Block] = [section(f"*{plain(title, 200)}*"), preformatted(shown)]
+    if shown != text:
+        blocks.append(context("The whole text is in your direct messages with this app."))
+    return Message(top_text([escape(title), escaped(text, 3_000)]), tuple(blocks))
+
+
+def _help(names: Names, apps: Sequence[str]) -> Message:
+    app = apps[0] if apps else "APP"
+    rows = overview(names)
+    lines = [f"{code(usage, 300)}\n{plain(summary)}" for usage, summary in rows]
+    first = [names.example("deploy", app), names.example("pods", app), f"{names.typed('help')} deploy"]
+    blocks: list[Block] = [
+        section("*Pilothouse releases software on Kubernetes.* First steps:\n" + "\n".join(f"• {code(line)}" for line in first)),
+        section("\n".join(lines[:7])),
+        section("\n".join(lines[7:])),
+        context(
+            f"Every command also works as {code('/' + names.prefix + 'pilothouse COMMAND')} and by mentioning the app, also in threads."
+        ),
+    ]
+    text = ["Pilothouse releases software on Kubernetes.", *(f"{usage}: {summary}" for usage, summary in rows)]
+    return Message(top_text(escape(line) for line in text), tuple(blocks))
+
+
+def _help_for(command: str, names: Names, apps: Sequence[str]) -> Message:
+    entry = help_entry(command, names, apps[0] if apps else "APP")
+    parts = [code(entry.usage, 400), plain(entry.summary)]
+    parts += [f"• {plain(line, 400)}" for line in entry.details]
+    parts += ["*Examples*", *(code(line) for line in entry.examples)]
+    foot = f"{entry.seen_by[0].upper()}{entry.seen_by[1:]}. For {entry.who}."
+    text = [entry.usage, entry.summary, *entry.details, "Examples:", *entry.examples, foot]
+    return Message(top_text(escape(line) for line in text), (section("\n".join(parts)), context(plain(foot))))
+
+
+def _whoami(who: Whoami) -> Message:
+    here = "Commands are taken here." if who.channel_allowed else "Commands are not taken in this channel."
+    facts = [
+        ("User", who.person.user),
+        ("Workspace", who.person.team),
+        ("User groups", ", ".join(who.groups) or "none"),
+        ("Roles", ", ".join(who.roles) or "none"),
+        ("Channel", who.channel),
+    ]
+    lines = [f"*{name}:* {code(value, 500)}" for name, value in facts]
+    blocks = (
+        section("\n".join([mention(who.person.user), *lines, here])),
+        section("An admin grants more with this in the catalog:"),
+        preformatted(who.grant_line),
+    )
+    text = [f"{name}: {value}" for name, value in facts]
+    return Message(top_text(escape(line) for line in [*text, here, f"To grant more: {who.grant_line}"]), blocks)
+
+
+def _confirm(confirm: Confirm) -> Message:
+    body = "\n".join(confirm.lines)
+    shown = cut(body, DOCUMENT_SHOWN)
+    blocks: list[Block] = [section(f"*{plain(confirm.title, 300)}*")]
+    blocks += [preformatted(shown)] if body else []
+    blocks += [context("More lines were left out.")] if shown != body else []
+    blocks.append(actions([button(confirm.action, GO_ON, {"token": confirm.token}, style="primary")]))
+    text = [confirm.title, *confirm.lines, f"To go on, press {confirm.action}."]
+    return Message(top_text(escape(line) for line in text), tuple(blocks))
+
+
+def _listing(title: str, releases: Sequence[Release], now: int) -> Message:
+    if not releases:
+        return notice(f"{title}: none yet")
+    lines, text = [], [title]
+    for release in releases[:LISTED]:
+        when = date(release.created_at, "{date_short_pretty} {time}")
+        words = f"{change_words(release)} · {phase_words(release)}"
+        lines.append(f"{MARKS[release.phase]} {code(release.id)} {plain(words, 300)} · {mention(release.requested_by.user)} · {when}")
+        text.append(f"{release.id}: {words}, {age(now - release.created_at)} ago")
+    if len(releases) > LISTED:
+        lines.append(f"and {len(releases) - LISTED} more")
+    half = (len(lines) + 1) // 2
+    chunks = [lines] if len(lines) <= 5 else [lines[:half], lines[half:]]
+    blocks = (section(f"*{plain(title, 200)}*"), *(section("\n".join(chunk)) for chunk in chunks))
+    return Message(top_text(escape(line) for line in text), blocks)

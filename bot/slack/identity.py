@@ -1,0 +1,68 @@
+"""The Directory port: people and user groups of the workspace, cached so that a listener never waits for Slack."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from cachetools import TTLCache
+from slack_sdk import WebClient
+
+from bot.ports import ChannelUnavailable, RateLimited, SlackUnavailable
+from bot.slack.errors import translated
+
+GROUPS_SECONDS = 60.0
+NAMES_SECONDS = 3_600.0
+
+
+class SlackDirectory:
+    """``clock`` counts seconds and never goes back."""
+
+    def __init__(self, client: WebClient, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+        self._members: dict[str, frozenset[str]] | None = None  # group -> users
+        self._read_at = 0.0
+        self._reading = threading.Lock()
+        self._names: TTLCache[str, str] = TTLCache(maxsize=10_000, ttl=NAMES_SECONDS, timer=clock)
+        self._names_lock = threading.Lock()
+
+    def groups_of(self, user: str, *, fresh: bool = False) -> frozenset[str]:
+        members = self._members
+        if members is None or fresh or self._clock() - self._read_at >= GROUPS_SECONDS:
+            try:
+                members = self.refresh()
+            except SlackUnavailable:
+                if members is None or fresh:
+                    raise
+        return frozenset(group for group, users in members.items() if user in users)
+
+    def refresh(self) -> dict[str, frozenset[str]]:
+        """Read the groups now: at start, and before the minute is over, so that no command meets an empty cache."""
+        with self._reading:
+            try:
+                with translated("usergroups.list"):
+                    response = self._client.usergroups_list(include_users=True, include_disabled=False)
+            except RateLimited as limited:
+                raise SlackUnavailable(str(limited)) from limited
+            groups = response.get("usergroups") or ()
+            members = {str(group["id"]): frozenset(map(str, group.get("users") or ())) for group in groups}
+            self._members, self._read_at = members, self._clock()
+            return members
+
+    def name_of(self, user: str) -> str:
+        with self._names_lock:
+            known = self._names.get(user)
+        if known is not None:
+            return known
+        try:
+            with translated("users.info"):
+                found = self._client.users_info(user=user).get("user") or {}
+        except (SlackUnavailable, RateLimited, ChannelUnavailable):  # the last: user_not_found
+            return user
+        profile = found.get("profile") or {}
+        name = str(profile.get("display_name") or found.get("real_name") or found.get("name") or user)
+        with self._names_lock:
+            self._names[user] = name
+        return name
