@@ -76,9 +76,11 @@ def _unreachable(release: Release, seen: Unreachable, now: int) -> Decision:
 def _begin(decision: Decision, seen: Observation, now: int) -> Decision:
     """Plan and save as-found facts; writes nothing to the cluster."""
     release = decision.release
+    ways = STRATEGIES[release.strategy]
+    release, seen, candidate = ways.face(release, seen)
     try:
         draft, notes = make_draft(release, seen, now)
-        plan = with_notes(STRATEGIES[release.strategy].plan(draft), notes)
+        plan = with_notes(ways.plan(replace(draft, candidate=candidate)), notes)
         found = as_found_of(release, plan, seen, now)
     except PlanRefused as refused:
         cause = Cause(FailureClass.REFUSED, str(refused))
@@ -268,7 +270,15 @@ def _selectors(release: Release) -> tuple[dict[str, str], ...]:
 def true_now(release: Release, seen: Observation, conditions: tuple[Condition, ...]) -> bool:
     candidate_selector = release.plan.candidate_selector if release.plan else None
     return all(
-        holds(condition, seen, candidate_selector=candidate_selector, stable_selectors=_selectors(release))
+        holds(
+            condition,
+            seen,
+            candidate_selector=candidate_selector,
+            stable_selectors=_selectors(release),
+            final_selectors=release.plan.final_selectors if release.plan else (),
+            services=release.target.services,
+            floor=release.plan.floor if release.plan else 0,
+        )
         for condition in conditions
     )
 

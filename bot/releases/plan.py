@@ -30,6 +30,11 @@ class Condition(StrEnum):
     STABLE_SELECTED = "the Services' original selector matches ready stable pods"
     SERVED_BY_CANDIDATE = "every ready endpoint is a candidate's"
     SERVED_BY_STABLE = "every ready endpoint is stable's"
+    CANDIDATE_SERVES = "every Service has ready endpoints of the candidate"
+    STABLE_SERVES = "every available stable pod is a ready endpoint of every Service"
+    STABLE_RESELECTED = "the Services' selectors of the end match all the ready pods stable wants"
+    STABLE_TAKES_OVER = "stable is back whole under the original selectors, or the candidate serves nobody"
+    CANDIDATE_UNUSED = "no Service of the app has a ready endpoint of the candidate"
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,7 @@ class Plan:
     down: bool = False  # the app will be down meanwhile (Recreate, one replica with maxUnavailable)
     stable_selector: Any = None
     candidate_selector: dict[str, str] | None = None  # blue/green: the Services' selector while green serves
+    final_selectors: tuple[dict[str, str], ...] = ()  # blue/green: the Services' selectors at the end, in order
     preview: str = ""
     has_autoscaler: bool = False
     autoscaler: tuple[int, int] | None = None

@@ -47,7 +47,7 @@ def sight(release: Release, seen: Observation) -> Sighting:
     for role, deployment in pairs:
         if deployment is None:
             continue
-        endpoints = {e.pod_uid for e in ready_endpoints(seen, deployment)}
+        endpoints = {e.pod_uid for e in ready_endpoints(seen, deployment, release.target.services)}
         serving_by_role[role] = len(endpoints)
         current = newest(deployment)
         by_version: dict[tuple[str, bool], list[PodSeen]] = {}
