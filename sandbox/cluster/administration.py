@@ -90,7 +90,7 @@ class _Handlers:
 
     async def state(self, request: Request) -> Response:
         cluster = self._cluster
-        services = cluster.store.list(SERVICES)
+        services = cluster.store.list_all(SERVICES)
         urls = {
             f"{item['metadata']['namespace']}/{item['metadata']['name']}": item["metadata"]["annotations"][URL]
             for item in services
@@ -181,9 +181,7 @@ class _Handlers:
         query = request.query_params
         writes = self._cluster.history.since(int(query.get("since", "0")))
         wanted = [
-            write.body()
-            for write in writes
-            if query.get("resource") in (None, write.resource) and query.get("verb") in (None, write.verb)
+            write.body() for write in writes if query.get("resource") in (None, write.resource) and query.get("verb") in (None, write.verb)
         ]
         return _json(wanted)
 

@@ -78,9 +78,7 @@ class Cluster:
         self.access = Access(self.store)
         self.faults = Faults(chance)
         self.watches = Watches(self.store)
-        self.server = ApiServer(
-            self.registry, self.table, self.store, self.access, self.faults, self.watches, administration(self)
-        )
+        self.server = ApiServer(self.registry, self.table, self.store, self.access, self.faults, self.watches, administration(self))
         special = Subresources(self.registry, self.controllers.kubelet, self.controllers.budgets, self.routing)
         self.server.specials.update(log=special.log, eviction=special.eviction, proxy=special.proxy)
         context = self_signed_context() if settings.tls else None

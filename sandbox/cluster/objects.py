@@ -5,7 +5,7 @@ Stored objects are never changed in place: whoever wants to change one copies it
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import secrets
 import uuid
 from collections.abc import Iterable
@@ -25,19 +25,19 @@ def copy_json(value: Any) -> Any:
 
 def timestamp(seconds: float) -> str:
     """metav1.Time: RFC 3339 with whole seconds."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def micro_timestamp(seconds: float) -> str:
     """metav1.MicroTime."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def seconds_of(stamp: str | None) -> float:
     """The epoch seconds of a timestamp, 0 for none."""
     if not stamp:
         return 0.0
-    return datetime.datetime.fromisoformat(stamp).timestamp()
+    return dt.datetime.fromisoformat(stamp).timestamp()
 
 
 def new_uid() -> str:

@@ -34,9 +34,7 @@ def kubeconfig_text(url: str, token: str = ADMIN_TOKEN, namespace: str = "defaul
             "kind": "Config",
             "clusters": [{"name": "sandbox", "cluster": cluster}],
             "users": [{"name": "sandbox", "user": {"token": token}}],
-            "contexts": [
-                {"name": "sandbox", "context": {"cluster": "sandbox", "user": "sandbox", "namespace": namespace}}
-            ],
+            "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": "sandbox", "namespace": namespace}}],
             "current-context": "sandbox",
         },
         sort_keys=False,
@@ -48,8 +46,7 @@ class SimulatedCluster:
 
     def __init__(self, *, images: Mapping[str, ImageBehaviour | str | Json] | None = None, **settings: Any) -> None:
         behaviours = {
-            pattern: item if isinstance(item, ImageBehaviour) else parse_behaviour(item)
-            for pattern, item in (images or {}).items()
+            pattern: item if isinstance(item, ImageBehaviour) else parse_behaviour(item) for pattern, item in (images or {}).items()
         }
         self._settings = ClusterSettings(images=behaviours, **settings)
         self._thread: threading.Thread | None = None
@@ -67,9 +64,7 @@ class SimulatedCluster:
             raise self._failure
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._loop is not None and self._finish is not None:
             self._loop.call_soon_threadsafe(self._finish.set)
         if self._thread is not None:

@@ -97,11 +97,11 @@ class Access:
     def rules(self, caller: Caller, namespace: str) -> list[Json]:
         """The rules that bindings give this caller, in the cluster and in one namespace."""
         found: list[Json] = []
-        for binding in self._store.list(CLUSTER_ROLE_BINDINGS):
+        for binding in self._store.list_all(CLUSTER_ROLE_BINDINGS):
             if _names(binding, caller, ""):
                 found += self._rules_of(binding["roleRef"], "")
         if namespace:
-            for binding in self._store.list(ROLE_BINDINGS, namespace):
+            for binding in self._store.list_all(ROLE_BINDINGS, namespace):
                 if _names(binding, caller, namespace):
                     found += self._rules_of(binding["roleRef"], namespace)
         return found
@@ -143,9 +143,7 @@ def _rule_allows(rule: Json, wanted: Attributes) -> bool:
         return "*" in listed or any(value in listed for value in values)
 
     resources = rule.get("resources") or ()
-    fits = holds("resources", wanted.resource_text) or (
-        bool(wanted.subresource) and f"*/{wanted.subresource}" in resources
-    )
+    fits = holds("resources", wanted.resource_text) or (bool(wanted.subresource) and f"*/{wanted.subresource}" in resources)
     if not (holds("verbs", wanted.verb) and holds("apiGroups", wanted.group) and fits):
         return False
     names = rule.get("resourceNames") or ()

@@ -14,16 +14,19 @@ from sandbox.cluster.objects import Json
 
 # Optional fields that are no pointers in the Go types: false, 0 and "" are not written back.
 _PLAIN_BOOLEANS = frozenset(
-    "paused hostNetwork hostPID hostIPC readOnly stdin stdinOnce tty publishNotReadyAddresses unschedulable".split()
+    ["paused", "hostNetwork", "hostPID", "hostIPC", "readOnly", "stdin", "stdinOnce", "tty", "publishNotReadyAddresses", "unschedulable"]
 )
 _PLAIN_NUMBERS = frozenset(
-    "minReadySeconds initialDelaySeconds hostPort nodePort healthCheckNodePort observedGeneration "
-    "updatedReplicas availableReplicas unavailableReplicas readyReplicas fullyLabeledReplicas count generation".split()
-)
+    {
+        "minReadySeconds", "initialDelaySeconds", "hostPort", "nodePort", "healthCheckNodePort", "observedGeneration",
+        "updatedReplicas", "availableReplicas", "unavailableReplicas", "readyReplicas", "fullyLabeledReplicas", "count",
+        "generation",
+    }
+)  # fmt: skip
 _KEPT_EMPTY_TEXT = frozenset(
-    "stringData data storageClassName appProtocol containerName volumeName clusterIP nodeName ingressClassName".split()
+    ["stringData", "data", "storageClassName", "appProtocol", "containerName", "volumeName", "clusterIP", "nodeName", "ingressClassName"]
 )
-_KEPT_EMPTY_LISTS = frozenset("rules endpoints".split())
+_KEPT_EMPTY_LISTS = frozenset(["rules", "endpoints"])
 
 
 class DecodingError(Exception):
@@ -45,7 +48,7 @@ class Decoder:
     def _value(self, value: Any, schema: SchemaType, path: str, owner: str) -> Any:
         match schema.shape:
             case "struct":
-                return self._struct(value, schema, path, owner)
+                return self._struct(value, schema, path, schema.name or owner)
             case "map":
                 if not isinstance(value, dict):
                     raise self._mismatch(value, "map", path, owner)
@@ -91,9 +94,7 @@ class Decoder:
                 try:
                     return canonical_quantity(str(value))
                 except QuantityError as error:
-                    raise DecodingError(
-                        f'{self._kind} in version "v1" cannot be handled as a {self._kind}: {error}'
-                    ) from None
+                    raise DecodingError(f'{self._kind} in version "v1" cannot be handled as a {self._kind}: {error}') from None
             case "string":
                 if value is None:
                     return ""
@@ -110,6 +111,8 @@ class Decoder:
             case "int-or-string":
                 if not isinstance(value, str | int) or isinstance(value, bool):
                     raise self._mismatch(value, "int32", path, owner)
+            case _:
+                pass
         return value
 
     def _mismatch(self, value: Any, wanted: str, path: str, owner: str) -> DecodingError:
@@ -126,8 +129,9 @@ class Decoder:
                 found = "object"
             case _:
                 found = "null"
+        kind = self._kind
         return DecodingError(
-            f'{owner} in version "v1" cannot be handled as a {owner}: json: cannot unmarshal {found} into Go struct '
+            f'{kind} in version "v1" cannot be handled as a {kind}: json: cannot unmarshal {found} into Go struct '
             f"field {owner}.{path} of type {wanted}"
         )
 

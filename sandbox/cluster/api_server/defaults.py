@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from sandbox.cluster.objects import Json
 
 
@@ -22,8 +24,11 @@ def fill_defaults(obj: Json) -> None:
             _service(obj)
         case ("v1", "Secret"):
             obj.setdefault("type", "Opaque")
+            for key, value in (obj.pop("stringData", None) or {}).items():
+                obj.setdefault("data", {})[key] = base64.b64encode(value.encode()).decode()
         case ("v1", "Namespace"):
             obj.setdefault("spec", {})
+            obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"].get("name", "")
         case ("autoscaling/v2", "HorizontalPodAutoscaler"):
             _autoscaler(obj)
         case ("networking.k8s.io/v1", "NetworkPolicy"):
@@ -44,6 +49,8 @@ def fill_defaults(obj: Json) -> None:
             names.setdefault("singular", names.get("kind", "").lower())
             names.setdefault("listKind", f"{names.get('kind', '')}List")
             obj["spec"].setdefault("conversion", {"strategy": "None"})
+        case _:
+            pass
 
 
 def _deployment(obj: Json) -> None:

@@ -98,7 +98,7 @@ def bad_request(message: str) -> ApiFailure:
 
 
 def invalid(resource: Resource, name: str, causes: list[Cause]) -> ApiFailure:
-    texts = [f"{cause.field}: {cause.text}" for cause in causes]
+    texts = list(dict.fromkeys(f"{cause.field}: {cause.text}" for cause in causes))
     joined = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     group = f".{resource.group}" if resource.group else ""
     message = f'{resource.kind}{group} "{name}" is invalid: {joined}'
@@ -113,9 +113,20 @@ def forbidden(resource: Resource, name: str, why: str) -> ApiFailure:
 
 def rejected_patch() -> ApiFailure:
     """What the API server says when a JSON patch does not apply, a failing `test` included."""
-    return ApiFailure(
-        422, "Invalid", "the server rejected our request due to an error in our request", {}
-    )
+    return ApiFailure(422, "Invalid", "the server rejected our request due to an error in our request", {})
+
+
+def invalid_options(kind: str, cause: Cause) -> ApiFailure:
+    """Query parameters or delete options that cannot be."""
+    message = f'{kind}.meta.k8s.io "" is invalid: {cause.field}: {cause.text}'
+    return ApiFailure(422, "Invalid", message, {"group": "meta.k8s.io", "kind": kind, "causes": [cause.body()]})
+
+
+def kind_conflict(resource: Resource, name: str, why: str) -> ApiFailure:
+    """A failed precondition, which the API server words with the kind instead of the resource."""
+    group = f".{resource.group}" if resource.group else ""
+    message = f'Operation cannot be fulfilled on {resource.kind}{group} "{name}": {why}'
+    return ApiFailure(409, "Conflict", message, _kind_details(resource, name))
 
 
 def expired(message: str) -> ApiFailure:
@@ -123,14 +134,16 @@ def expired(message: str) -> ApiFailure:
 
 
 def method_not_allowed() -> ApiFailure:
-    return ApiFailure(
-        405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
-    )
+    return ApiFailure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
 
 
 def unsupported_media_type(accepted: list[str]) -> ApiFailure:
     message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
     return ApiFailure(415, "UnsupportedMediaType", message)
+
+
+def unsupported_patch_type() -> ApiFailure:
+    return ApiFailure(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
 
 
 def required(field: str, detail: str = "") -> Cause:

@@ -56,11 +56,9 @@ def parse_fault(body: Json) -> Fault:
         raise FaultError(f"unknown fault {kind!r}; known are {', '.join(KINDS)}")
     unknown = set(body) - {"kind", "times", "methods", "path", "agent", "seconds", "code", "probability"}
     if unknown:
-        raise FaultError(f"unknown key {sorted(unknown)[0]!r}")
+        raise FaultError(f"unknown key {min(unknown)!r}")
     methods: Any = body.get("methods")
-    if methods is None and kind in ("conflict", "invalid", "reset_after", "lost_reply"):
-        methods = _WRITES
-    elif methods == "writes":
+    if (methods is None and kind in ("conflict", "invalid", "reset_after", "lost_reply")) or methods == "writes":
         methods = _WRITES
     return Fault(
         kind=str(kind),

@@ -64,7 +64,7 @@ def _collect(value: Any, schema: SchemaType | None, path: Path, found: set[Path]
         is_struct = schema.shape == "struct"
         for key, item in value.items():
             inner = (*path, f"f:{key}")
-            field = schema.field(key) if schema.shape != "any" else schema.field(key)
+            field = schema.field(key)
             _collect(item, field, inner, found)
             if item is None or item == {} or not (is_struct and field is not None):
                 found.add(inner)
@@ -123,42 +123,67 @@ def from_fields_v1(tree: Json) -> FieldSet:
     return frozenset(found)
 
 
-def changed_fields(before: Json, after: Json, schema: SchemaType) -> tuple[FieldSet, FieldSet]:
+def changed_fields(before: Any, after: Any, schema: SchemaType) -> tuple[FieldSet, FieldSet]:
     """(added or modified, removed) between two objects (typed.Compare)."""
-    old, new = leaf_values(before, schema), leaf_values(after, schema)
-    changed = frozenset(path for path, value in new.items() if path not in old or old[path] != value)
-    removed = frozenset(path for path in old if path not in new)
-    return changed, removed
+    comparison = _Comparison()
+    comparison.compare(before, after, schema, ())
+    managed = ("f:metadata", "f:managedFields")
+
+    def owned(paths: set[Path]) -> FieldSet:
+        return frozenset(path for path in paths - _UNOWNED if path and path[:2] != managed)
+
+    return owned(comparison.changed), owned(comparison.removed)
 
 
-_PRESENT = object()
+ABSENT: Any = object()
 
 
-def leaf_values(obj: Json, schema: SchemaType) -> dict[Path, Any]:
-    """Each owned path with its value; containers only say that they are there."""
-    values: dict[Path, Any] = {}
-    for path in fields_of(obj, schema):
-        value = value_at(obj, schema, path)
-        is_granular = isinstance(value, dict) or (isinstance(value, list) and not _is_atomic(schema, path))
-        atomic_map = isinstance(value, dict) and _is_atomic(schema, path)
-        values[path] = value if atomic_map or not is_granular else _PRESENT
-    return values
+class _Comparison:
+    """Walks two values at once; an absent side makes every path below it, containers included, added or removed."""
 
+    def __init__(self) -> None:
+        self.changed: set[Path] = set()
+        self.removed: set[Path] = set()
 
-def _is_atomic(schema: SchemaType, path: Path) -> bool:
-    current: SchemaType | None = schema
-    for element in path:
-        if current is None:
+    def compare(self, left: Any, right: Any, schema: SchemaType | None, path: Path) -> None:
+        is_granular = self._descend(left, right, schema, path)
+        if is_granular:
+            if left is ABSENT:
+                self.changed.add(path)
+            elif right is ABSENT:
+                self.removed.add(path)
+
+    def _descend(self, left: Any, right: Any, schema: SchemaType | None, path: Path) -> bool:
+        """False for a leaf, which has been dealt with."""
+        shapes = [value for value in (left, right) if value is not ABSENT and value is not None]
+        if not any(shapes):
+            return self._leaf(left, right, path)
+        if all(isinstance(value, dict) for value in shapes) and not (schema is not None and schema.atomic):
+            if schema is not None and schema.shape not in ("struct", "map", "any"):
+                return self._leaf(left, right, path)
+            old = left if isinstance(left, dict) else {}
+            new = right if isinstance(right, dict) else {}
+            for key in old.keys() | new.keys():
+                field = schema.field(key) if schema is not None else None
+                self.compare(old.get(key, ABSENT), new.get(key, ABSENT), field, (*path, f"f:{key}"))
             return True
-        if element.startswith("f:"):
-            current = current.field(element[2:])
-        else:
-            current = current.element
-    if current is None:
-        return True
-    if current.shape == "list":
-        return current.list_type == "atomic"
-    return current.atomic
+        is_list = all(isinstance(value, list) for value in shapes)
+        if is_list and schema is not None and schema.shape == "list" and schema.list_type != "atomic":
+            old_items = {element_of(item, schema): item for item in left} if isinstance(left, list) else {}
+            new_items = {element_of(item, schema): item for item in right} if isinstance(right, list) else {}
+            for element in old_items.keys() | new_items.keys():
+                self.compare(old_items.get(element, ABSENT), new_items.get(element, ABSENT), schema.element, (*path, element))
+            return True
+        return self._leaf(left, right, path)
+
+    def _leaf(self, left: Any, right: Any, path: Path) -> bool:
+        if left is ABSENT:
+            self.changed.add(path)
+        elif right is ABSENT:
+            self.removed.add(path)
+        elif left != right or isinstance(left, bool) != isinstance(right, bool):
+            self.changed.add(path)
+        return False
 
 
 def value_at(obj: Any, schema: SchemaType | None, path: Path) -> Any:
@@ -220,9 +245,7 @@ def _merge_lists(live: list[Any], config: list[Any], schema: SchemaType) -> list
                 while pending:
                     head = pending.pop(0)
                     known = present.get(head)
-                    result.append(
-                        copy_json(wanted[head]) if known is None else merge_applied(known, wanted[head], schema.element)
-                    )
+                    result.append(copy_json(wanted[head]) if known is None else merge_applied(known, wanted[head], schema.element))
                     if head == element:
                         break
     for element in pending:

@@ -42,15 +42,22 @@ class History:
         self._writes: deque[Write] = deque(maxlen=length)
         self._count = 0
 
-    def record(
-        self, verb: str, resource: Resource, subresource: str, caller: Caller, manager: str, obj: Json
-    ) -> None:
+    def record(self, verb: str, resource: Resource, subresource: str, caller: Caller, manager: str, obj: Json) -> None:
         self._count += 1
         self._writes.append(
             Write(
-                self._count, self._clock(), verb, resource.qualified, subresource, namespace_of(obj), name_of(obj),
-                caller.user, caller.agent, manager, obj,
-            )  # fmt: skip
+                self._count,
+                self._clock(),
+                verb,
+                resource.qualified,
+                subresource,
+                namespace_of(obj),
+                name_of(obj),
+                caller.user,
+                caller.agent,
+                manager,
+                obj,
+            )
         )
 
     def since(self, number: int = 0) -> list[Write]:

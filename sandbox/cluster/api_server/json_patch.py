@@ -28,8 +28,7 @@ def _apply(document: Any, operation: Json) -> Any:
             return _add(document, path, copy_json(operation.get("value")))
         case "remove":
             _remove(document, path)
-        case "replace":
-            _get(document, path)
+        case "replace":  # a key that is missing is added (evanphx/json-patch v4), an index must be there
             return _replace(document, path, copy_json(operation.get("value")))
         case "test":
             _test(document, path, operation.get("value"))

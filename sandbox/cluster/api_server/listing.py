@@ -27,18 +27,16 @@ def object_test(resource: Resource, query: Query, name: str = "") -> Callable[[J
         raise failures.bad_request(str(error)) from None
     if not query.get("fieldSelector") and not name:
         if of_labels is everything:
-            return lambda obj: True
+            return lambda _: True
         return lambda obj: of_labels(labels_of(obj))
     return lambda obj: of_labels(labels_of(obj)) and of_fields(obj) and name in ("", name_of(obj))
 
 
-def list_objects(
-    store: Store, resource: Resource, namespace: str, query: Query, table: TableWriter | None, *, metadata_only: bool
-) -> Json:
+def list_objects(store: Store, resource: Resource, namespace: str, query: Query, table: TableWriter | None, *, metadata_only: bool) -> Json:
     """A List, or a Table when the client asked for one."""
     matches = object_test(resource, query)
     _check_version(store, query)
-    objects = [obj for obj in store.list(resource, namespace) if matches(obj)]
+    objects = [obj for obj in store.list_all(resource, namespace) if matches(obj)]
     metadata: Json = {"resourceVersion": str(store.version)}
     limit = int(query.get("limit") or 0)
     start = _start_of(store, query.get("continue", ""))
@@ -57,10 +55,7 @@ def list_objects(
     if table is not None:
         return table.many(objects, metadata)
     if metadata_only:
-        items = [
-            {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
-            for obj in objects
-        ]
+        items = [{"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]} for obj in objects]
         return {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
                 "items": items}  # fmt: skip
     return {
@@ -74,9 +69,15 @@ def list_objects(
 def _check_version(store: Store, query: Query) -> None:
     text = query.get("resourceVersion", "")
     if text and not text.isdigit():
-        raise failures.bad_request(f"invalid resourceVersion: {text}")
+        raise bad_version(text)
     if text not in ("", "0") and query.get("resourceVersionMatch") == "Exact" and int(text) < store.oldest_version:
         raise failures.expired(f"The provided resource version {text} is too old.")
+
+
+def bad_version(text: str) -> failures.ApiFailure:
+    return failures.bad_request(
+        f'invalid resource version: resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+    )
 
 
 def _start_of(store: Store, token: str) -> tuple[int, str, str] | None:

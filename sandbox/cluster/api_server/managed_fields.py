@@ -12,11 +12,49 @@ from sandbox.cluster.api_server.field_sets import (
     from_fields_v1,
     merge_applied,
     to_fields_v1,
-    value_at,
     without_fields,
 )
 from sandbox.cluster.api_server.schemas import SchemaType
 from sandbox.cluster.objects import Json
+
+# What Go writes for an object of the kind in which nothing is set: structs that are no pointers are there, so that nobody
+# comes to own them by creating the object.
+_EMPTY_TEMPLATE: Json = {"metadata": {}, "spec": {"containers": None}}
+EMPTY_OBJECTS: dict[str, Json] = {
+    "Deployment": {"spec": {"selector": None, "template": _EMPTY_TEMPLATE, "strategy": {}}, "status": {}},
+    "ReplicaSet": {"spec": {"selector": None, "template": _EMPTY_TEMPLATE}, "status": {"replicas": 0}},
+    "Pod": {"spec": {"containers": None}, "status": {}},
+    "Service": {"spec": {}, "status": {"loadBalancer": {}}},
+    "Namespace": {"spec": {}, "status": {}},
+    "Node": {"spec": {}, "status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}, "nodeInfo": {}}},
+    "ResourceQuota": {"spec": {}, "status": {}},
+    "PersistentVolumeClaim": {"spec": {"resources": {}}, "status": {}},
+    "HorizontalPodAutoscaler": {
+        "spec": {"scaleTargetRef": {"kind": "", "name": ""}, "maxReplicas": 0},
+        "status": {"desiredReplicas": 0, "currentMetrics": None},
+    },
+    "PodDisruptionBudget": {
+        "spec": {},
+        "status": {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
+    },
+    "NetworkPolicy": {"spec": {"podSelector": {}}},
+    "EndpointSlice": {"addressType": "", "endpoints": None, "ports": None},
+    "Event": {"involvedObject": {}, "source": {}, "firstTimestamp": None, "lastTimestamp": None, "eventTime": None,
+              "reportingComponent": "", "reportingInstance": ""},
+    "Role": {"rules": None},
+    "ClusterRole": {"rules": None},
+    "RoleBinding": {"roleRef": {"apiGroup": "", "kind": "", "name": ""}},
+    "ClusterRoleBinding": {"roleRef": {"apiGroup": "", "kind": "", "name": ""}},
+    "Lease": {"spec": {}},
+    "CustomResourceDefinition": {
+        "spec": {"group": "", "names": {"plural": "", "kind": ""}, "scope": "", "versions": None},
+        "status": {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": None},
+    },
+}  # fmt: skip
+
+
+def empty_object(api_version: str, kind: str) -> Json:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {}, **EMPTY_OBJECTS.get(kind, {})}
 
 
 @dataclass(frozen=True)
@@ -42,7 +80,6 @@ class ApplyConflict:
 
     owner: ManagerKey
     path: Path
-    time: str
 
 
 class ApplyConflicts(Exception):
@@ -54,9 +91,7 @@ class ApplyConflicts(Exception):
 def decode_entries(obj: Json) -> list[Entry]:
     entries = []
     for item in obj["metadata"].get("managedFields") or ():
-        key = ManagerKey(
-            item.get("manager", ""), item.get("operation", ""), item.get("subresource", ""), item.get("apiVersion", "")
-        )
+        key = ManagerKey(item.get("manager", ""), item.get("operation", ""), item.get("subresource", ""), item.get("apiVersion", ""))
         entries.append(Entry(key, item.get("time", ""), from_fields_v1(item.get("fieldsV1") or {})))
     return entries
 
@@ -73,50 +108,36 @@ def encode_entries(entries: list[Entry]) -> list[Json]:
             "manager": entry.key.manager,
             "operation": entry.key.operation,
             "apiVersion": entry.key.api_version,
-            "time": entry.time,
-            "fieldsType": "FieldsV1",
-            "fieldsV1": to_fields_v1(entry.fields),
         }
+        if entry.time:
+            item["time"] = entry.time
+        item |= {"fieldsType": "FieldsV1", "fieldsV1": to_fields_v1(entry.fields)}
         if entry.key.subresource:
             item["subresource"] = entry.key.subresource
         encoded.append(item)
     return encoded
 
 
-def record_update(before: Json | None, after: Json, schema: SchemaType, manager: ManagerKey, now: str) -> None:
-    """Sets after's managedFields for an update: the manager gains what it changed, all others lose it."""
-    entries = decode_entries(before) if before is not None else []
-    wiped = "managedFields" in after["metadata"] and after["metadata"]["managedFields"] in ([], [{}])
-    if before is None:
-        changed, removed = fields_of(after, schema), frozenset[Path]()
+def record_update(before: Json, after: Json, schema: SchemaType, manager: ManagerKey, now: str, *, owns_status: bool) -> None:
+    """Sets after's managedFields for an update: the manager gains what it changed, all others lose it.
+
+    For a creation `before` is the empty object of the kind (EMPTY_OBJECTS).
+    """
+    if "managedFields" in after["metadata"] and after["metadata"]["managedFields"] in ([], [{}]):
+        entries: list[Entry] = []
     else:
-        changed, removed = changed_fields(before, after, schema)
-    if wiped:
-        after["metadata"].pop("managedFields", None)
-        return
-    gained = frozenset(path for path in changed if manager.subresource == "status" or path[0] != "f:status")
-    if before is not None and not changed and not removed:
-        _write(after, entries)
-        return
-    entries = _taken_away(entries, gained | removed, manager)
-    mine = next((entry for entry in entries if entry.key == manager), None)
-    if mine is None and gained:
-        entries.append(Entry(manager, now, gained))
-    elif mine is not None:
-        fields = (mine.fields - removed) | gained
-        if fields != mine.fields:
-            entries[entries.index(mine)] = replace(mine, fields=fields, time=now)
-    _write(after, entries)
-
-
-def _taken_away(entries: list[Entry], fields: FieldSet, manager: ManagerKey) -> list[Entry]:
-    kept = []
-    for entry in entries:
-        if entry.key == manager or not entry.fields & fields:
-            kept.append(entry)
+        entries = decode_entries(after)
+    changed, removed = changed_fields(before, after, schema)
+    gained = frozenset(path for path in changed if owns_status or path[0] != "f:status")
+    lost = gained | removed
+    kept = [replace(entry, fields=entry.fields - lost) if entry.fields & lost else entry for entry in entries]
+    if gained:
+        mine = next((entry for entry in kept if entry.key == manager), None)
+        if mine is None:
+            kept.append(Entry(manager, now, gained))
         else:
-            kept.append(replace(entry, fields=entry.fields - fields))
-    return kept
+            kept[kept.index(mine)] = replace(mine, fields=mine.fields | gained, time=now)
+    _write(after, kept)
 
 
 def _write(obj: Json, entries: list[Entry]) -> None:
@@ -127,66 +148,57 @@ def _write(obj: Json, entries: list[Entry]) -> None:
         obj["metadata"].pop("managedFields", None)
 
 
+def release_everywhere(obj: Json, path: Path) -> None:
+    """Nobody owns the path any more."""
+    entries = decode_entries(obj)
+    _write(obj, [replace(entry, fields=entry.fields - {path}) for entry in entries])
+
+
 @dataclass(frozen=True)
 class Applied:
-    """The object that an apply makes; `entries` are to be written once defaults are filled in."""
+    """The merged object, before defaults, and its managedFields as they are to be stored."""
 
     merged: Json
-    entries: list[Entry]
+    managed: list[Json]
 
 
-def apply_configuration(live: Json, config: Json, schema: SchemaType, manager: ManagerKey, now: str) -> Applied:
-    """Server-side apply without regard to conflicts: merge, then prune what the manager no longer applies."""
+def apply_configuration(
+    live: Json, config: Json, schema: SchemaType, manager: ManagerKey, now: str, *, force: bool, owns_status: bool
+) -> Applied:
+    """Server-side apply (merge.Updater.Apply): merge, prune what is no longer applied, find conflicts or take over."""
     entries = decode_entries(live)
-    applied = frozenset(
-        path
-        for path in fields_of(config, schema)
-        if manager.subresource == "status" or path[0] != "f:status"
-    )
+    applied = frozenset(path for path in fields_of(config, schema) if owns_status or path[0] != "f:status")
     last = next((entry for entry in entries if entry.key == manager), None)
+    others = [entry for entry in entries if entry is not last]
     merged = merge_applied(live, config, schema)
     if last is not None:
-        merged = _pruned(merged, schema, last.fields - applied, applied, [e for e in entries if e is not last])
-    if last is None:
-        entries.append(Entry(manager, now, applied))
-    elif last.fields != applied:
-        entries[entries.index(last)] = replace(last, fields=applied, time=now)
-    return Applied(merged, entries)
+        merged = _pruned(merged, schema, last.fields - applied, applied, others)
+    changed, removed = changed_fields(live, merged, schema)
+    conflicts = []
+    kept = []
+    for entry in others:
+        lost = entry.fields & changed
+        if lost and not force:
+            conflicts += [ApplyConflict(entry.key, path) for path in sorted(lost)]
+        gone = lost | (entry.fields & removed)
+        kept.append(replace(entry, fields=entry.fields - gone) if gone else entry)
+    if conflicts:
+        raise ApplyConflicts(conflicts)
+    time = now if changed or removed else (last.time if last is not None else "")
+    kept.append(Entry(manager, time, applied))
+    return Applied(merged, encode_entries(kept))
 
 
-def _pruned(
-    merged: Json, schema: SchemaType, dropped: FieldSet, applied: FieldSet, others: list[Entry]
-) -> Json:
+def _pruned(merged: Json, schema: SchemaType, dropped: FieldSet, applied: FieldSet, others: list[Entry]) -> Json:
     """Removes fields that only this manager owned (merge.Updater prune)."""
     owned_elsewhere: set[Path] = set()
     for fields in [applied, *(entry.fields for entry in others)]:
         for path in fields:
             owned_elsewhere.update(path[:depth] for depth in range(1, len(path) + 1))
-    return without_fields(merged, schema, frozenset(path for path in dropped if path not in owned_elsewhere))
-
-
-def settle_apply(
-    live: Json, after: Json, applied: Applied, schema: SchemaType, manager: ManagerKey, *, force: bool
-) -> None:
-    """Finds conflicts, or with force takes the fields over, and writes managedFields into `after`."""
-    changed, removed = changed_fields(live, after, schema)
-    mine = next((entry.fields for entry in applied.entries if entry.key == manager), frozenset[Path]())
-    touched = changed & mine
-    conflicts = []
-    entries = []
-    for entry in applied.entries:
-        lost = entry.fields & touched if entry.key != manager else frozenset[Path]()
-        if lost and not force:
-            conflicts += [ApplyConflict(entry.key, path, entry.time) for path in sorted(lost) if _is_leaf(path, lost)]
-        gone = lost | (removed if entry.key != manager else frozenset())
-        entries.append(replace(entry, fields=entry.fields - gone) if gone & entry.fields else entry)
-    if conflicts:
-        raise ApplyConflicts(conflicts)
-    _write(after, entries)
-
-
-def _is_leaf(path: Path, fields: FieldSet) -> bool:
-    return bool(path) and path in fields
+    gone = frozenset(path for path in dropped if path not in owned_elsewhere)
+    # An item of a list goes as a whole when its own path goes: its other fields would be left without a key.
+    tops = frozenset(path for path in gone if not any(path[:depth] in gone for depth in range(1, len(path))))
+    return without_fields(merged, schema, tops)
 
 
 def path_text(path: Path) -> str:
@@ -206,7 +218,7 @@ def path_text(path: Path) -> str:
     return text
 
 
-def owner_text(owner: ManagerKey, time: str) -> str:
+def owner_text(owner: ManagerKey) -> str:
     """How a conflict names the other manager."""
     import orjson
 
@@ -214,17 +226,4 @@ def owner_text(owner: ManagerKey, time: str) -> str:
     if owner.operation == "Apply":
         return f"{quoted}"
     where = f' with subresource "{owner.subresource}"' if owner.subresource else ""
-    at = f" at {time}" if time else ""
-    return f"{quoted}{where} using {owner.api_version}{at}"
-
-
-__all__ = [
-    "ApplyConflicts",
-    "ManagerKey",
-    "apply_configuration",
-    "owner_text",
-    "path_text",
-    "record_update",
-    "settle_apply",
-    "value_at",
-]
+    return f"{quoted}{where} using {owner.api_version}"

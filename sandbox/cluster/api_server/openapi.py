@@ -45,9 +45,7 @@ class OpenApi:
             self._seen = present
 
     def _names(self) -> list[str]:
-        found = dict.fromkeys(
-            f"apis/{item.group}/{item.version}" if item.group else f"api/{item.version}" for item in self._table.all()
-        )
+        found = dict.fromkeys(f"apis/{item.group}/{item.version}" if item.group else f"api/{item.version}" for item in self._table.all())
         return list(found)
 
     def _document(self, name: str) -> tuple[bytes, str]:
@@ -73,9 +71,7 @@ class OpenApi:
                     kind, schema_name, ("get", "post") if prefix or not resource.namespaced else ("get",)
                 )
             prefix = "/namespaces/{namespace}" if resource.namespaced else ""
-            paths[f"{base}{prefix}/{resource.plural}/{{name}}"] = _operations(
-                kind, schema_name, ("get", "put", "patch", "delete")
-            )
+            paths[f"{base}{prefix}/{resource.plural}/{{name}}"] = _operations(kind, schema_name, ("get", "put", "patch", "delete"))
         return {
             "openapi": "3.0.0",
             "info": {"title": "Kubernetes", "version": "v1.36.3"},
@@ -119,10 +115,7 @@ def _operations(kind: Json, schema_name: str, methods: tuple[str, ...]) -> Json:
     content = {"application/json": {"schema": {"$ref": _REFERENCE + schema_name}}}
     operations: Json = {}
     for method in methods:
-        parameters = [
-            {"name": item, "in": "query", "schema": {"type": "string"}}
-            for item in ("dryRun", "fieldManager", "fieldValidation")
-        ]
+        parameters = [{"name": item, "in": "query", "schema": {"type": "string"}} for item in ("dryRun", "fieldManager", "fieldValidation")]
         operations[method] = {
             "x-kubernetes-action": actions[method],
             "x-kubernetes-group-version-kind": kind,
@@ -156,7 +149,7 @@ def _converted(schema: Any, references: list[str]) -> Any:
         if not rest:
             return reference
         return {**rest, "default": {}, "allOf": [reference]}
-    result = {}
+    result: Json = {}
     for key, value in schema.items():
         if key in _HIDDEN:
             continue

@@ -28,7 +28,9 @@ def patched(document: Json, content_type: str, body: bytes, resource: Resource) 
         case "application/json-patch+json":
             operations = _parsed(body)
             if not isinstance(operations, list):
-                raise failures.bad_request("error decoding patch: the body is no list of operations")
+                raise failures.bad_request(
+                    "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+                )
             try:
                 return apply_json_patch(document, operations)
             except PatchDoesNotApply:
@@ -42,16 +44,16 @@ def patched(document: Json, content_type: str, body: bytes, resource: Resource) 
             return result
         case "application/strategic-merge-patch+json":
             if resource.is_custom:
-                raise failures.unsupported_media_type([JSON_PATCH, MERGE_PATCH, APPLY_PATCH])
+                raise failures.unsupported_patch_type()
             patch = _parsed(body)
             if not isinstance(patch, dict):
                 raise failures.bad_request("the patch is no object")
             try:
                 return apply_strategic_merge(document, patch, resource.schema())
             except BadStrategicPatch as error:
-                raise failures.bad_request(str(error)) from None
+                raise failures.ApiFailure(500, "", str(error)) from None
         case _:
-            raise failures.unsupported_media_type([JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH, APPLY_CBOR])
+            raise failures.unsupported_patch_type()
 
 
 def _parsed(body: bytes) -> Any:
@@ -82,8 +84,7 @@ def patch_object(
         raise failures.conflict(resource, name, failures.MODIFIED)
     if (document.get("metadata") or {}).get("name") != name:
         raise failures.bad_request(
-            f"the name of the object ({(document.get('metadata') or {}).get('name')}) does not match the name on the "
-            f"URL ({name})"
+            f"the name of the object ({(document.get('metadata') or {}).get('name')}) does not match the name on the URL ({name})"
         )
     stored = registry.update(resource, namespace, name, document, caller, options, subresource, verb="patch")
     return stored, False

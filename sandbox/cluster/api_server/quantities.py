@@ -26,9 +26,7 @@ class QuantityError(ValueError):
     """Not a quantity, in the words of the API server."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-        )
+        super().__init__("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
 
 
 @lru_cache(maxsize=4096)

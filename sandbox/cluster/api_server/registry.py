@@ -59,23 +59,22 @@ class Registry:
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"][:58] + random_suffix()
         if metadata.get("resourceVersion"):
-            raise failures.bad_request("resourceVersion should not be set on objects to be created")
+            raise ApiFailure(500, "", "resourceVersion should not be set on objects to be created")
         self._require_live_namespace(resource, namespace, metadata.get("name", ""))
         metadata.update(uid=new_uid(), creationTimestamp=timestamp(self.clock()))
         for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
             metadata.pop(field, None)
-        self._complete_new(resource, obj)
-        if self._tracks(resource, caller):
-            manager = ManagerKey(options.field_manager or caller.default_manager, "Update", "", resource.api_version)
-            schema = resource.schema()
-            if schema is not None:
-                metadata.pop("managedFields", None)
-                managed_fields.record_update(None, obj, schema, manager, timestamp(self.clock()))
-        return self._store_new(resource, obj, caller, options)
-
-    def _complete_new(self, resource: Resource, obj: Json) -> None:
         fill_defaults(obj)
+        schema = resource.schema()
+        metadata.pop("managedFields", None)
+        if schema is not None and self._tracks(resource, caller):
+            manager = ManagerKey(options.field_manager or caller.default_manager, "Update", "", resource.api_version)
+            empty = managed_fields.empty_object(resource.api_version, resource.kind)
+            owns_status = not strategies.keeps_status(resource)
+            now = timestamp(self.clock())
+            managed_fields.record_update(empty, obj, schema, manager, now, owns_status=owns_status)
         strategies.prepare_create(resource, obj, self.addresses)
+        return self._store_new(resource, obj, caller, options)
 
     def _store_new(self, resource: Resource, obj: Json, caller: Caller, options: WriteOptions) -> Json:
         namespace, name = namespace_of(obj), obj["metadata"].get("name", "")
@@ -106,9 +105,7 @@ class Registry:
         obj = self._decoded(resource, obj, options)
         metadata = obj.setdefault("metadata", {})
         if metadata.get("name", name) != name:
-            raise failures.bad_request(
-                f"the name of the object ({metadata.get('name')}) does not match the name on the URL ({name})"
-            )
+            raise failures.bad_request(f"the name of the object ({metadata.get('name')}) does not match the name on the URL ({name})")
         metadata["name"] = name
         self._adopt_namespace(resource, metadata, namespace)
         before = self.store.get(resource, namespace, name)
@@ -132,10 +129,8 @@ class Registry:
         sent_version = metadata.get("resourceVersion")
         if sent_version and sent_version != before["metadata"]["resourceVersion"]:
             raise failures.conflict(resource, name, failures.MODIFIED)
-        if metadata.get("uid") and metadata["uid"] != uid_of(before):
-            why = (
-                f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {uid_of(before)}"
-            )
+        if metadata.get("uid") and metadata["uid"] != uid_of(before) and verb == "update":
+            why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {uid_of(before)}"
             raise failures.conflict(resource, name, why)
         strategies.check_immutable_metadata(resource, obj, before)
         metadata["resourceVersion"] = before["metadata"]["resourceVersion"]
@@ -143,12 +138,24 @@ class Registry:
             obj = strategies.prepare_status(resource, obj, before)
         else:
             fill_defaults(obj)
-            strategies.prepare_update(resource, obj, before, self.addresses)
         schema = resource.schema()
-        if schema is not None and (applied is not None or self._tracks(resource, caller)):
-            self._record_managers(resource, before, obj, schema, caller, options, subresource, applied)
+        if applied is not None:
+            obj["metadata"]["managedFields"] = applied.managed
+        elif schema is not None and self._tracks(resource, caller):
+            if "managedFields" not in obj["metadata"] and "managedFields" in before["metadata"]:
+                obj["metadata"]["managedFields"] = before["metadata"]["managedFields"]
+            manager = options.field_manager or caller.default_manager
+            key = ManagerKey(manager, "Update", subresource, resource.api_version)
+            owns_status = subresource == "status" or not strategies.keeps_status(resource)
+            now = timestamp(self.clock())
+            managed_fields.record_update(before, obj, schema, key, now, owns_status=owns_status)
+            if subresource == "scale" and obj["spec"].get("replicas") == 0:
+                # A Scale of 0 leaves its replicas out when it is encoded, and so nobody owns them.
+                managed_fields.release_everywhere(obj, ("f:spec", "f:replicas"))
         elif "managedFields" in before["metadata"]:
             obj["metadata"]["managedFields"] = before["metadata"]["managedFields"]
+        if subresource != "status":
+            strategies.prepare_update(resource, obj, before, self.addresses)
         causes = validate(resource, obj, before)
         if causes:
             raise failures.invalid(resource, name, causes)
@@ -167,31 +174,6 @@ class Registry:
         self._remember(verb, resource, subresource, caller, options, stored)
         return stored
 
-    def _record_managers(
-        self,
-        resource: Resource,
-        before: Json,
-        obj: Json,
-        schema: SchemaType,
-        caller: Caller,
-        options: WriteOptions,
-        subresource: str,
-        applied: managed_fields.Applied | None,
-    ) -> None:
-        now = timestamp(self.clock())
-        manager = options.field_manager or caller.default_manager
-        if applied is None:
-            if "managedFields" not in obj["metadata"] and "managedFields" in before["metadata"]:
-                obj["metadata"]["managedFields"] = before["metadata"]["managedFields"]
-            key = ManagerKey(manager, "Update", subresource, resource.api_version)
-            managed_fields.record_update(before, obj, schema, key, now)
-            return
-        key = ManagerKey(manager, "Apply", subresource, resource.api_version)
-        try:
-            managed_fields.settle_apply(before, obj, applied, schema, key, force=options.force)
-        except ApplyConflicts as found:
-            raise apply_conflict(found) from None
-
     def apply(
         self,
         resource: Resource,
@@ -207,18 +189,16 @@ class Registry:
         if schema is None:
             raise failures.bad_request(f"{resource.kind} cannot be applied")
         if not options.field_manager:
-            raise failures.bad_request(
-                'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
-            )
+            cause = failures.required("fieldManager", "is required for apply patch")
+            raise failures.invalid_options("PatchOptions", cause)
         if (config.get("metadata") or {}).get("managedFields"):
             raise failures.bad_request("metadata.managedFields must be nil")
-        config = self._decoded(resource, config, options, apply=True)
+        self._decoded(resource, config, options, apply=True)
+        config = {"apiVersion": resource.api_version, "kind": resource.kind, **copy_json(config)}
         metadata = config.setdefault("metadata", {})
         metadata["name"] = metadata.get("name") or name
         if metadata["name"] != name:
-            raise failures.bad_request(
-                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
-            )
+            raise failures.bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})")
         self._adopt_namespace(resource, metadata, namespace)
         before = self.store.get(resource, namespace, name)
         now = timestamp(self.clock())
@@ -230,10 +210,26 @@ class Registry:
         sent_version = metadata.pop("resourceVersion", None)
         if sent_version and sent_version != before["metadata"]["resourceVersion"]:
             raise failures.conflict(resource, name, failures.MODIFIED)
-        applied = managed_fields.apply_configuration(before, config, schema, key, now)
-        merged: Json = copy_json(applied.merged)
+        applied = self._applied(resource, before, config, schema, key, now, options)
+        merged = self._decoded(resource, copy_json(applied.merged), options)
         stored = self._replace(resource, before, merged, caller, options, subresource, "apply", applied)
         return stored, False
+
+    def _applied(
+        self,
+        resource: Resource,
+        live: Json,
+        config: Json,
+        schema: SchemaType,
+        key: ManagerKey,
+        now: str,
+        options: WriteOptions,
+    ) -> managed_fields.Applied:
+        owns_status = key.subresource == "status" or not strategies.keeps_status(resource)
+        try:
+            return managed_fields.apply_configuration(live, config, schema, key, now, force=options.force, owns_status=owns_status)
+        except ApplyConflicts as found:
+            raise apply_conflict(found) from None
 
     def _create_applied(
         self,
@@ -253,18 +249,16 @@ class Registry:
                 "was found",
             )  # fmt: skip
         now = timestamp(self.clock())
-        applied = managed_fields.apply_configuration(
-            {"apiVersion": config["apiVersion"], "kind": config["kind"], "metadata": {}}, config, schema, key, now
-        )
-        obj: Json = copy_json(applied.merged)
+        empty = managed_fields.empty_object(resource.api_version, resource.kind)
+        applied = self._applied(resource, empty, config, schema, key, now, options)
+        obj = self._decoded(resource, copy_json(applied.merged), options)
         obj["metadata"].update(uid=new_uid(), creationTimestamp=now)
-        self._complete_new(resource, obj)
-        obj["metadata"]["managedFields"] = managed_fields.encode_entries(applied.entries)
+        fill_defaults(obj)
+        obj["metadata"]["managedFields"] = applied.managed
+        strategies.prepare_create(resource, obj, self.addresses)
         return self._store_new(resource, obj, caller, options)
 
-    def delete(
-        self, resource: Resource, namespace: str, name: str, caller: Caller, options: DeleteOptions
-    ) -> tuple[Json, bool]:
+    def delete(self, resource: Resource, namespace: str, name: str, caller: Caller, options: DeleteOptions) -> tuple[Json, bool]:
         """The object, and whether it is gone already (otherwise its deletion has begun)."""
         before = self.get(resource, namespace, name)
         self._check_preconditions(resource, before, options)
@@ -307,15 +301,16 @@ class Registry:
     def _check_preconditions(self, resource: Resource, obj: Json, options: DeleteOptions) -> None:
         metadata = obj["metadata"]
         if options.uid and options.uid != metadata["uid"]:
-            raise failures.conflict(
+            raise failures.kind_conflict(
                 resource, metadata["name"],
-                f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {metadata['uid']}",
+                f"the UID in the precondition ({options.uid}) does not match the UID in record ({metadata['uid']}). "
+                "The object might have been deleted and then recreated",
             )  # fmt: skip
         if options.resource_version and options.resource_version != metadata["resourceVersion"]:
-            raise failures.conflict(
+            raise failures.kind_conflict(
                 resource, metadata["name"],
-                f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
-                f"ResourceVersion in object meta: {metadata['resourceVersion']}",
+                f"the ResourceVersion in the precondition ({options.resource_version}) does not match the "
+                f"ResourceVersion in record ({metadata['resourceVersion']}). The object might have been modified",
             )  # fmt: skip
 
     def _finalizers_for(self, obj: Json, options: DeleteOptions) -> list[str]:
@@ -375,8 +370,7 @@ class Registry:
         found = obj.get("apiVersion") or resource.api_version, obj.get("kind") or resource.kind
         if found != (resource.api_version, resource.kind):
             raise failures.bad_request(
-                f"the API version in the data ({found[0]}) does not match the expected API version "
-                f"({resource.api_version})"
+                f"the API version in the data ({found[0]}) does not match the expected API version ({resource.api_version})"
                 if found[0] != resource.api_version
                 else f"{found[1]} in version {resource.version!r} cannot be handled as a {resource.kind}"
             )
@@ -406,8 +400,7 @@ class Registry:
             raise ApiFailure(500, "", f"failed to create typed patch object ({shown}): {texts}")
         texts = ", ".join(f'unknown field "{path}"' for path in unknown)
         raise failures.bad_request(
-            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
-            f"strict decoding error: {texts}"
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: strict decoding error: {texts}'
         )
 
     def _adopt_namespace(self, resource: Resource, metadata: Json, namespace: str) -> None:
@@ -415,9 +408,7 @@ class Registry:
             metadata.pop("namespace", None)
             return
         if metadata.get("namespace", namespace) != namespace:
-            raise failures.bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )
+            raise failures.bad_request("the namespace of the provided object does not match the namespace sent on the request")
         metadata["namespace"] = namespace
 
     def _require_live_namespace(self, resource: Resource, namespace: str, name: str) -> None:
@@ -441,9 +432,7 @@ class Registry:
         """Whether managedFields are kept; not for what controllers write thousands of."""
         return resource.key not in _UNTRACKED or caller.user not in _CONTROLLERS
 
-    def _remember(
-        self, verb: str, resource: Resource, subresource: str, caller: Caller, options: WriteOptions, obj: Json
-    ) -> None:
+    def _remember(self, verb: str, resource: Resource, subresource: str, caller: Caller, options: WriteOptions, obj: Json) -> None:
         manager = options.field_manager or caller.default_manager
         self.history.record(verb, resource, subresource, caller, manager, obj)
 
@@ -456,7 +445,7 @@ def apply_conflict(found: ApplyConflicts) -> ApiFailure:
     causes: list[Json] = []
     by_owner: dict[str, list[str]] = {}
     for conflict in found.conflicts:
-        owner = managed_fields.owner_text(conflict.owner, conflict.time)
+        owner = managed_fields.owner_text(conflict.owner)
         path = managed_fields.path_text(conflict.path)
         causes.append({"reason": "FieldManagerConflict", "message": f"conflict with {owner}", "field": path})
         by_owner.setdefault(owner, []).append(path)

@@ -57,11 +57,8 @@ class Request:
     def write_options(self) -> WriteOptions:
         dry_run = self.query.get("dryRun", "")
         if dry_run not in ("", "All"):
-            raise failures.ApiFailure(
-                422, "Invalid",
-                f'PatchOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: "{dryRun_text(dry_run)}": '
-                'supported values: "All"',
-            )  # fmt: skip
+            kind = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(self.method, "PatchOptions")
+            raise failures.invalid_options(kind, failures.not_supported("dryRun", [dry_run], ["All"]))
         return WriteOptions(
             dry_run=dry_run == "All",
             field_manager=self.query.get("fieldManager", ""),
@@ -75,11 +72,9 @@ class Request:
         grace: Any = body.get("gracePeriodSeconds", self.query.get("gracePeriodSeconds"))
         propagation = body.get("propagationPolicy") or self.query.get("propagationPolicy", "")
         if propagation not in ("", "Background", "Foreground", "Orphan"):
-            raise failures.ApiFailure(
-                422, "Invalid",
-                f'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "{propagation}": '
-                'supported values: "Foreground", "Background", "Orphan", "nil"',
-            )  # fmt: skip
+            words = f'Unsupported value: "{propagation}": supported values: "Foreground", "Background", "Orphan", "nil"'
+            cause = failures.Cause("propagationPolicy", words, "FieldValueNotSupported")
+            raise failures.invalid_options("DeleteOptions", cause)
         if body.get("orphanDependents") is True:
             propagation = "Orphan"
         dry_run = body.get("dryRun") or ([self.query["dryRun"]] if self.query.get("dryRun") else [])
@@ -90,10 +85,6 @@ class Request:
             uid=preconditions.get("uid") or "",
             resource_version=preconditions.get("resourceVersion") or "",
         )
-
-
-def dryRun_text(text: str) -> str:  # noqa: N802 - the parameter is called dryRun
-    return text.replace('"', "'")
 
 
 @dataclass

@@ -30,9 +30,7 @@ def scale_of(obj: Json) -> Json:
     }
 
 
-def write_scale(
-    registry: Registry, resource: Resource, obj: Json, scale: Json, caller: Caller, options: WriteOptions, verb: str
-) -> Json:
+def write_scale(registry: Registry, resource: Resource, obj: Json, scale: Json, caller: Caller, options: WriteOptions, verb: str) -> Json:
     """Sets spec.replicas from a Scale; answers with the Scale."""
     name = obj["metadata"]["name"]
     replicas = (scale.get("spec") or {}).get("replicas", 0)
@@ -42,9 +40,7 @@ def write_scale(
             "ScaleSpec.spec.replicas of type int32"
         )
     if replicas < 0:
-        raise failures.invalid(
-            _SCALE, name, [invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")]
-        )
+        raise failures.invalid(_SCALE, name, [invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")])
     sent = (scale.get("metadata") or {}).get("resourceVersion")
     if sent and sent != obj["metadata"]["resourceVersion"]:
         raise failures.conflict(resource, name, failures.MODIFIED)

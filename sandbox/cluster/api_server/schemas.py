@@ -33,7 +33,7 @@ def definitions() -> dict[str, Json]:
     if spec is None or not spec.submodule_search_locations:
         raise SchemasMissing("install kubernetes-validate: the simulated cluster takes the API's types from it")
     folder = Path(spec.submodule_search_locations[0]) / "kubernetes-json-schema"
-    versions = {}
+    versions: dict[tuple[int, ...], Path] = {}
     for path in folder.glob("v*-local"):
         if found := re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)-local", path.name):
             versions[tuple(map(int, found.groups()))] = path
@@ -69,6 +69,7 @@ class SchemaType:
         "keys",
         "list_type",
         "merge_key",
+        "name",
         "patch_strategy",
         "required",
         "scalar",
@@ -82,6 +83,7 @@ class SchemaType:
         if "$ref" in own and len(own) > 1:
             resolved = {**resolved, **{key: value for key, value in own.items() if key != "$ref"}}
         self.schema = resolved
+        self.name = str(own.get("$ref", "")).rpartition(".")[2]  # e.g. DeploymentSpec
         self._fields: dict[str, SchemaType] = {}
         self._element: SchemaType | None = None
         self._field_schemas: dict[str, Json] = resolved.get("properties") or {}

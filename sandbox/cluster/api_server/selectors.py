@@ -47,7 +47,9 @@ def _requirement(part: str) -> LabelTest:
         return _expression(key, "NotIn" if operator == "!=" else "In", {value})
     if found := _EXISTS.match(part):
         return _expression(found.group(2), "DoesNotExist" if found.group(1) else "Exists", set())
-    raise SelectorError(f"unable to parse requirement: found '{part.strip()}', expected: identifier")
+    words = part.split()
+    found_word = words[1] if len(words) > 1 else part.strip()
+    raise SelectorError(f"unable to parse requirement: found '{found_word}', expected: in, notin, =, ==, !=, gt, lt")
 
 
 def _expression(key: str, operator: str, values: set[str]) -> LabelTest:
@@ -67,7 +69,7 @@ def _expression(key: str, operator: str, values: set[str]) -> LabelTest:
 def selector_test(selector: Json | None) -> LabelTest:
     """A metav1.LabelSelector; None selects nothing and an empty one everything."""
     if selector is None:
-        return lambda labels: False
+        return lambda _: False
     tests = [_expression(key, "In", {value}) for key, value in (selector.get("matchLabels") or {}).items()]
     for expression in selector.get("matchExpressions") or ():
         tests.append(_expression(expression["key"], expression["operator"], set(expression.get("values") or ())))
@@ -96,7 +98,7 @@ def selector_text(selector: Json | None) -> str:
 def plain_selector_test(selector: Mapping[str, str] | None) -> LabelTest:
     """The selector of a Service: a plain map, where none selects nothing."""
     if not selector:
-        return lambda labels: False
+        return lambda _: False
     wanted = dict(selector)
     return lambda labels: all(labels.get(key) == value for key, value in wanted.items())
 
@@ -156,7 +158,9 @@ def _field_test(kind: str, field: str, value: str, *, wanted: bool) -> ObjectTes
     getter = _FIELDS.get(field)
     if getter is None:
         if field not in _FIELDS_OF_KIND.get(kind, ()):
-            raise SelectorError(f"field label not supported: {field}")
+            if kind in _FIELDS_OF_KIND:
+                raise SelectorError(f"field label not supported: {field}")
+            raise SelectorError(f'"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"')
         path = tuple(field.split("."))
         getter = lambda obj: _text_at(obj, path)  # noqa: E731 - the twin of the entries in _FIELDS
     read = getter

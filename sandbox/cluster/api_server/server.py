@@ -15,7 +15,7 @@ from sandbox.cluster.api_server.access import Access, Attributes
 from sandbox.cluster.api_server.callers import Caller, DeleteOptions, WriteOptions
 from sandbox.cluster.api_server.failures import ApiFailure
 from sandbox.cluster.api_server.faults import Fault, Faults, delay_for
-from sandbox.cluster.api_server.listing import list_objects, object_test
+from sandbox.cluster.api_server.listing import bad_version, list_objects, object_test
 from sandbox.cluster.api_server.registry import Registry
 from sandbox.cluster.api_server.requests import Answer, Request, Target, parse_target
 from sandbox.cluster.api_server.resources import Resource, ResourceTable
@@ -30,6 +30,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Special = Callable[[Request, Target, Caller], Awaitable[Answer]]
 
 ADMIN_PREFIX = "/_sandbox/"
+_RETURNED_WHEN_DELETED = frozenset({("", "pods"), ("", "services"), ("", "serviceaccounts"), ("", "resourcequotas"),
+                                    ("", "persistentvolumeclaims")})  # fmt: skip
 
 
 class ApiServer:
@@ -174,7 +176,8 @@ class ApiServer:
 
     def _answer_resource(self, request: Request, target: Target, caller: Caller, verb: str) -> Answer:
         resource = target.resource
-        if verb not in resource.verbs and not target.subresource:
+        needs_name = verb in ("update", "patch")
+        if (verb not in resource.verbs and not target.subresource) or (needs_name and not target.name):
             raise failures.method_not_allowed()
         if resource.group in ("authorization.k8s.io", "authentication.k8s.io"):
             return Answer(201, reviews.answer(self._access, resource, request.json(), caller))
@@ -219,7 +222,7 @@ class ApiServer:
         query = request.query
         version = query.get("resourceVersion", "")
         if version and not version.isdigit():
-            raise failures.bad_request(f"invalid resourceVersion: {version}")
+            raise bad_version(version)
         seconds = float(query.get("timeoutSeconds") or self._random.uniform(1800, 3600))
         watch = WatchRequest(
             resource=target.resource,
@@ -245,9 +248,7 @@ class ApiServer:
             obj = self._registry.get(resource, target.namespace, target.name)
             scale = scaling.write_scale(self._registry, resource, obj, request.json(), caller, options, "update")
             return _written(200, scale, options)
-        stored = self._registry.update(
-            resource, target.namespace, target.name, request.json(), caller, options, target.subresource
-        )
+        stored = self._registry.update(resource, target.namespace, target.name, request.json(), caller, options, target.subresource)
         return _written(200, self._represented(request, resource, stored), options)
 
     def _patch(self, request: Request, target: Target, caller: Caller) -> Answer:
@@ -268,7 +269,7 @@ class ApiServer:
         resource = target.resource
         options = request.delete_options()
         obj, is_gone = self._registry.delete(resource, target.namespace, target.name, caller, options)
-        if not is_gone or resource.plural == "pods":
+        if not is_gone or resource.key in _RETURNED_WHEN_DELETED:
             return Answer(200, obj)
         details: Json = {"name": target.name, "group": resource.group, "kind": resource.plural, "uid": uid_of(obj)}
         details = {key: value for key, value in details.items() if value}
@@ -279,14 +280,12 @@ class ApiServer:
         resource = target.resource
         options = request.delete_options()
         matches = object_test(resource, request.query)
-        found = [obj for obj in self._store.list(resource, target.namespace) if matches(obj)]
+        found = [obj for obj in self._store.list_all(resource, target.namespace) if matches(obj)]
         items = []
         for obj in found:
             metadata = obj["metadata"]
             single = DeleteOptions(options.dry_run, options.grace_period, options.propagation)
-            items.append(
-                self._registry.delete(resource, metadata.get("namespace", ""), metadata["name"], caller, single)[0]
-            )
+            items.append(self._registry.delete(resource, metadata.get("namespace", ""), metadata["name"], caller, single)[0])
         body: Json = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version,
                       "metadata": {"resourceVersion": str(self._store.version)}, "items": items}  # fmt: skip
         return Answer(200, body)
@@ -299,10 +298,8 @@ def _table_of(request: Request, resource: Resource) -> TableWriter | None:
 
 
 def _written(code: int, obj: Json, options: WriteOptions) -> Answer:
-    headers = [f'299 - "{text}"'.replace('""', '"') for text in options.warnings]
-    answer = Answer(code, obj)
-    answer.warnings = [text.replace('unknown field "', 'unknown field \\"').replace('""', '\\""') for text in headers]
-    return answer
+    escaped = (text.replace('"', '\\"') for text in options.warnings)
+    return Answer(code, obj, warnings=[f'299 - "{text}"' for text in escaped])
 
 
 async def _read(scope: Scope, receive: Receive) -> Request:

@@ -49,7 +49,7 @@ class Store:
     def get(self, resource: Resource, namespace: str, name: str) -> Json | None:
         return self._objects.get(resource.key, {}).get(namespace, {}).get(name)
 
-    def list(self, resource: Resource, namespace: str | None = None) -> list[Json]:
+    def list_all(self, resource: Resource, namespace: str | None = None) -> list[Json]:
         """Objects in the order of an API server: by namespace and name."""
         found = self._objects.get(resource.key, {})
         if namespace:

@@ -25,7 +25,8 @@ def apply_strategic_merge(document: Json, patch: Json, schema: SchemaType | None
 def _merge_map(original: Json, patch: Json, schema: SchemaType | None) -> Json:
     directive = patch.get(_DIRECTIVE)
     if directive == "replace":
-        return copy_json({key: value for key, value in patch.items() if key != _DIRECTIVE})
+        replaced: Json = copy_json({key: value for key, value in patch.items() if key != _DIRECTIVE})
+        return replaced
     if directive == "delete":
         return {}
     if directive not in (None, "merge"):
@@ -49,19 +50,13 @@ def _merge_map(original: Json, patch: Json, schema: SchemaType | None) -> Json:
             present = original.get(key)
             original[key] = _merge_map(present if isinstance(present, dict) else {}, value, field_type)
         elif isinstance(value, list):
-            original[key] = _merge_list(original.get(key), value, field_type)
+            original[key] = _merge_list(original.get(key), value, field_type, patch.get(_ORDER + key))
         else:
             original[key] = value
-    for key, order in patch.items():
-        if key.startswith(_ORDER):
-            field = key.removeprefix(_ORDER)
-            field_type = schema.field(field) if schema is not None else None
-            if isinstance(original.get(field), list) and field_type is not None:
-                original[field] = _reorder(original[field], order, field_type.merge_key)
     return original
 
 
-def _merge_list(original: Any, patch: list[Any], schema: SchemaType | None) -> list[Any]:
+def _merge_list(original: Any, patch: list[Any], schema: SchemaType | None, order: list[Any] | None) -> list[Any]:
     present = original if isinstance(original, list) else []
     if schema is None or schema.shape != "list" or "merge" not in schema.patch_strategy:
         return list(copy_json(patch))
@@ -73,7 +68,7 @@ def _merge_list(original: Any, patch: list[Any], schema: SchemaType | None) -> l
     result = list(present)
     for item in patch:
         if key not in item:
-            raise BadStrategicPatch(f"map: {item} does not contain declared merge key: {key}")
+            raise BadStrategicPatch(f"map: {_as_go(item)} does not contain declared merge key: {key}")
         at = next((index for index, known in enumerate(result) if known.get(key) == item[key]), None)
         if item.get(_DIRECTIVE) == "delete":
             result = [known for known in result if known.get(key) != item[key]]
@@ -81,18 +76,31 @@ def _merge_list(original: Any, patch: list[Any], schema: SchemaType | None) -> l
             result.append(_merge_map({}, item, schema.element))
         else:
             result[at] = _merge_map(result[at], item, schema.element)
-    return result
+    wanted = order if order is not None else [item for item in patch if _DIRECTIVE not in item]
+    return _ordered(result, present, [_item_key(item, key) for item in wanted], key)
 
 
-def _reorder(items: list[Any], order: list[Any], key: str) -> list[Any]:
-    """Items named in the order come in that order; each other item stays behind the item it followed."""
-    ranks = {(_item_key(entry, key)): index for index, entry in enumerate(order)}
-    rank = -1
-    placed = []
-    for position, item in enumerate(items):
-        rank = ranks.get(_item_key(item, key), rank)
-        placed.append((rank, position, item))
-    return [item for _, _, item in sorted(placed, key=lambda entry: entry[:2])]
+def _as_go(item: Json) -> str:
+    """fmt's %v of a map."""
+    shown = " ".join(f"{name}:{_as_go(value) if isinstance(value, dict) else value}" for name, value in sorted(item.items()))
+    return f"map[{shown}]"
+
+
+def _ordered(items: list[Any], live: list[Any], order: list[Any], key: str) -> list[Any]:
+    """normalizeElementOrder: patched items in their order; each other item before the first one that came after it."""
+    by_key = {_item_key(item, key): item for item in items}
+    places = {_item_key(item, key): index for index, item in enumerate(live)}
+    patched = [name for name in order if name in by_key]
+    rest = [name for name in by_key if name not in set(patched)]
+    result = []
+    while rest or patched:
+        if not rest:
+            result.append(patched.pop(0))
+        elif not patched or (patched[0] in places and rest[0] in places and places[rest[0]] < places[patched[0]]):
+            result.append(rest.pop(0))
+        else:
+            result.append(patched.pop(0))
+    return [by_key[name] for name in result]
 
 
 def _item_key(item: Any, key: str) -> Any:

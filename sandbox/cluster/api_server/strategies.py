@@ -49,8 +49,12 @@ def prepare_create(resource: Resource, obj: Json, addresses: Addresses) -> None:
     if resource.has_generation or resource.is_custom:
         obj["metadata"]["generation"] = 1
     match resource.key:
-        case ("apps", "deployments" | "replicasets") | ("autoscaling", "horizontalpodautoscalers"):
+        case ("apps", "deployments") | ("", "resourcequotas"):
             obj["status"] = {}
+        case ("apps", "replicasets"):
+            obj["status"] = {"replicas": 0}
+        case ("autoscaling", "horizontalpodautoscalers"):
+            obj["status"] = {"currentMetrics": None, "desiredReplicas": 0}
         case ("", "pods"):
             obj["status"] = {"phase": "Pending", "qosClass": _qos_class(obj["spec"])}
             if not obj["spec"].get("nodeName"):
@@ -61,9 +65,6 @@ def prepare_create(resource: Resource, obj: Json, addresses: Addresses) -> None:
         case ("", "namespaces"):
             obj["spec"].setdefault("finalizers", ["kubernetes"])
             obj["status"] = {"phase": "Active"}
-            obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
-        case ("", "secrets"):
-            _move_string_data(obj)
         case ("policy", "poddisruptionbudgets"):
             obj["status"] = {
                 "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0
@@ -88,11 +89,8 @@ def prepare_update(resource: Resource, obj: Json, before: Json, addresses: Addre
     match resource.key:
         case ("", "services"):
             _allocate(obj, before, addresses)
-        case ("", "secrets"):
-            _move_string_data(obj)
         case ("", "namespaces"):
             obj["spec"] = before["spec"]
-            obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
         case _:
             pass
     if "generation" in before["metadata"] and _calls_for_new_generation(resource, obj, before):
@@ -107,7 +105,7 @@ def prepare_status(resource: Resource, obj: Json, before: Json) -> Json:
             metadata[field] = before["metadata"][field]
     if resource.is_custom:
         metadata = {**before["metadata"], "managedFields": obj["metadata"].get("managedFields", [])}
-    elif resource.key in (("apps", "deployments"),):
+    elif resource.key == ("apps", "deployments"):
         metadata.pop("labels", None)
         if "labels" in before["metadata"]:
             metadata["labels"] = before["metadata"]["labels"]
@@ -123,14 +121,8 @@ def prepare_status(resource: Resource, obj: Json, before: Json) -> Json:
 
 
 def _calls_for_new_generation(resource: Resource, obj: Json, before: Json) -> bool:
-    if resource.is_custom and not keeps_status(resource):
-        ignored = ("metadata",)
-        return not semantically_equal(
-            {key: value for key, value in obj.items() if key not in ignored},
-            {key: value for key, value in before.items() if key not in ignored},
-        )
     if resource.is_custom:
-        ignored = ("metadata", "status")
+        ignored = {"metadata", "status"} if keeps_status(resource) else {"metadata"}
         return not semantically_equal(
             {key: value for key, value in obj.items() if key not in ignored},
             {key: value for key, value in before.items() if key not in ignored},
@@ -142,13 +134,6 @@ def _calls_for_new_generation(resource: Resource, obj: Json, before: Json) -> bo
     if resource.key == ("apps", "deployments"):  # a changed annotation counts as well (deployment/strategy.go)
         return not semantically_equal(obj["metadata"].get("annotations"), before["metadata"].get("annotations"))
     return False
-
-
-def _move_string_data(obj: Json) -> None:
-    import base64
-
-    for key, value in (obj.pop("stringData", None) or {}).items():
-        obj.setdefault("data", {})[key] = base64.b64encode(value.encode()).decode()
 
 
 def _default_tolerations() -> list[Json]:
@@ -203,7 +188,8 @@ def check_immutable_metadata(resource: Resource, obj: Json, before: Json) -> Non
     causes: list[Cause] = []
     metadata, old = obj["metadata"], before["metadata"]
     if metadata.get("uid") and metadata["uid"] != old["uid"]:
-        causes.append(invalid_value("metadata.uid", metadata["uid"], "field is immutable"))
+        # The API server checks it twice and says it once.
+        causes += [invalid_value("metadata.uid", metadata["uid"], "field is immutable")] * 2
     if namespace_of(obj) != namespace_of(before):
         causes.append(invalid_value("metadata.namespace", namespace_of(obj), "field is immutable"))
     if causes:

@@ -84,11 +84,7 @@ def _pod(obj: Json, now: float) -> list[Any]:
     statuses = status.get("containerStatuses") or ()
     ready = sum(1 for item in statuses if item.get("ready"))
     restarts = sum(item.get("restartCount", 0) for item in statuses)
-    ends = [
-        ((item.get("lastState") or {}).get("terminated") or {}).get("finishedAt")
-        for item in statuses
-        if item.get("restartCount")
-    ]
+    ends = [((item.get("lastState") or {}).get("terminated") or {}).get("finishedAt") for item in statuses if item.get("restartCount")]
     last = max((end for end in ends if end), default=None)
     shown = f"{restarts} ({age(last, now)} ago)" if restarts and last else str(restarts)
     return [

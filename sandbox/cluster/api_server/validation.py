@@ -21,7 +21,6 @@ from sandbox.cluster.objects import Json, semantically_equal
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _QUALIFIED = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 
@@ -34,11 +33,6 @@ _LABEL_WORDS = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
     "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-)
-_LABEL_1035_WORDS = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
-    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
-    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
 _LABEL_VALUE_WORDS = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
@@ -82,9 +76,7 @@ def name_errors(resource: Resource, name: str) -> list[str]:
     """What is wrong with an object's name."""
     if resource.group == "rbac.authorization.k8s.io":
         return ["may not contain '/'"] if "/" in name or "%" in name else []
-    if resource.key == ("", "services"):
-        return [] if len(name) <= 63 and _LABEL_1035.fullmatch(name) else [_LABEL_1035_WORDS]
-    if resource.key == ("", "namespaces"):
+    if resource.key in (("", "services"), ("", "namespaces")):  # Services: relaxed since 1.36
         return [] if len(name) <= 63 and _LABEL.fullmatch(name) else [_LABEL_WORDS]
     errors = []
     if len(name) > 253:
@@ -171,11 +163,12 @@ def _selector_syntax(selector: Json, path: str) -> list[Cause]:
 
 def _template(spec: Json) -> list[Cause]:
     template = spec.get("template") or {}
-    labels = (template.get("metadata") or {}).get("labels") or {}
+    labels = (template.get("metadata") or {}).get("labels")
     causes = []
-    if spec.get("selector") and not selector_test(spec["selector"])(labels):
+    if spec.get("selector") != {} and not selector_test(spec.get("selector"))(labels or {}):
         words = "`selector` does not match template `labels`"
         causes.append(invalid_value("spec.template.metadata.labels", labels, words))
+    labels = labels or {}
     causes += _labels(labels, "spec.template.labels")
     causes += _pod_spec(template.get("spec") or {}, "spec.template.spec")
     policy = (template.get("spec") or {}).get("restartPolicy")
@@ -210,16 +203,16 @@ def _strategy(strategy: Json) -> list[Cause]:
             return [forbidden_field(f"{path}.rollingUpdate", words)]
         return []
     if kind != "RollingUpdate":
-        return [not_supported(f"{path}.type", kind, ["Recreate", "RollingUpdate"])]
+        shown = {"Type": kind, "RollingUpdate": rolling}
+        return [not_supported(path, shown, ["Recreate", "RollingUpdate"])]
     if rolling is None:
         return [required(f"{path}.rollingUpdate", "this should be defaulted and never be nil")]
     causes = []
     for field in ("maxUnavailable", "maxSurge"):
         causes += _count_or_percent(rolling.get(field, 0), f"{path}.rollingUpdate.{field}")
-    if not causes and _leading_number(rolling.get("maxUnavailable", 0)) == 0:
-        if _leading_number(rolling.get("maxSurge", 0)) == 0:
-            words = "may not be 0 when `maxSurge` is 0"
-            causes.append(invalid_value(f"{path}.rollingUpdate.maxUnavailable", rolling.get("maxUnavailable"), words))
+    if not causes and _leading_number(rolling.get("maxUnavailable", 0)) == 0 and _leading_number(rolling.get("maxSurge", 0)) == 0:
+        words = "may not be 0 when `maxSurge` is 0"
+        causes.append(invalid_value(f"{path}.rollingUpdate.maxUnavailable", rolling.get("maxUnavailable"), words))
     if isinstance(rolling.get("maxUnavailable"), str) and _leading_number(rolling["maxUnavailable"]) > 100:
         words = "must not be greater than 100%"
         causes.append(invalid_value(f"{path}.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], words))
@@ -326,11 +319,15 @@ def _service(spec: Json) -> list[Cause]:
 
 
 def _autoscaler(spec: Json) -> list[Cause]:
-    causes = []
+    causes: list[Cause] = []
+    late: list[Cause] = []
     reference = spec.get("scaleTargetRef") or {}
     for field in ("kind", "name"):
         if not reference.get(field):
             causes.append(required(f"spec.scaleTargetRef.{field}"))
+    if not reference.get("apiVersion") and reference.get("kind") != "ReplicationController":
+        words = "apiVersion must specify API group"
+        late.append(invalid_value("spec.scaleTargetRef.apiVersion", "", words))
     low, high = spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
     if low < 1:
         causes.append(invalid_value("spec.minReplicas", low, "must be greater than or equal to 1"))
@@ -338,13 +335,18 @@ def _autoscaler(spec: Json) -> list[Cause]:
         causes.append(invalid_value("spec.maxReplicas", high, "must be greater than 0"))
     if high < low:
         causes.append(invalid_value("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"))
-    return causes
+    return causes + late
 
 
 def _budget(spec: Json) -> list[Cause]:
     if "minAvailable" in spec and "maxUnavailable" in spec:
         words = "minAvailable and maxUnavailable cannot be both set"
-        shown = {key: spec[key] for key in ("minAvailable", "selector", "maxUnavailable") if key in spec}
+        shown = {
+            "MinAvailable": spec["minAvailable"],
+            "Selector": spec.get("selector"),
+            "MaxUnavailable": spec["maxUnavailable"],
+            "UnhealthyPodEvictionPolicy": spec.get("unhealthyPodEvictionPolicy"),
+        }
         return [invalid_value("spec", shown, words)]
     return []
 

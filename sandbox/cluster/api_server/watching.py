@@ -89,7 +89,7 @@ class Watches:
 
     def _begin(self, request: WatchRequest, watch: _Watch) -> None:
         if request.version in ("", "0") or request.initial_events:
-            for obj in self._store.list(request.resource, request.namespace):
+            for obj in self._store.list_all(request.resource, request.namespace):
                 if request.matches(obj):
                     watch.push("ADDED", obj)
             if request.initial_events and request.bookmarks:

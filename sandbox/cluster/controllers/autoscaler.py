@@ -39,9 +39,7 @@ class Autoscaler:
             status["lastScaleTime"] = self._view.now()
             changed: Json = copy_json(target)
             changed["spec"]["replicas"] = wanted
-            self._view.registry.update(
-                DEPLOYMENTS, key[0], name_of(target), changed, CONTROLLER_MANAGER, WriteOptions(), "scale"
-            )
+            self._view.registry.update(DEPLOYMENTS, key[0], name_of(target), changed, CONTROLLER_MANAGER, WriteOptions(), "scale")
             message = f"New size: {wanted}; reason: All metrics below target"
             self._view.tell(item, "Normal", "SuccessfulRescale", message, "horizontal-pod-autoscaler")
         before = item.get("status") or {}

@@ -27,9 +27,7 @@ class ClusterView:
 
     def write_status(self, resource: Resource, obj: Json, caller: Caller) -> Json:
         """UpdateStatus of an object that was read and copied."""
-        return self.registry.update(
-            resource, namespace_of(obj), name_of(obj), obj, caller, WriteOptions(), subresource="status"
-        )
+        return self.registry.update(resource, namespace_of(obj), name_of(obj), obj, caller, WriteOptions(), subresource="status")
 
     def write(self, resource: Resource, obj: Json, caller: Caller) -> Json:
         return self.registry.update(resource, namespace_of(obj), name_of(obj), obj, caller, WriteOptions())

@@ -32,7 +32,7 @@ class CustomResources:
         self._view.queue.add("definition", name_of(definition))
 
     def _delete_all(self, resource: Resource) -> None:
-        for obj in self._view.store.list(resource):
+        for obj in self._view.store.list_all(resource):
             self._view.registry.delete(
                 resource, namespace_of(obj), name_of(obj), CONTROLLER_MANAGER, DeleteOptions(propagation="Background")
             )
@@ -51,9 +51,7 @@ class CustomResources:
             has_generation=True,
             custom_schema=(version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"},
             singular_name=names.get("singular", ""),
-            columns=tuple(
-                (item["name"], item["type"], item["jsonPath"]) for item in version.get("additionalPrinterColumns") or ()
-            ),
+            columns=tuple((item["name"], item["type"], item["jsonPath"]) for item in version.get("additionalPrinterColumns") or ()),
         )
 
     def establish(self, name: str) -> None:

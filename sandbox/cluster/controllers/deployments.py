@@ -10,7 +10,8 @@ from sandbox.cluster.api_server.callers import CONTROLLER_MANAGER, DeleteOptions
 from sandbox.cluster.api_server.failures import ApiFailure
 from sandbox.cluster.api_server.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from sandbox.cluster.api_server.selectors import selector_test
-from sandbox.cluster.controllers import conditions, rollout_arithmetic as arithmetic
+from sandbox.cluster.controllers import conditions
+from sandbox.cluster.controllers import rollout_arithmetic as arithmetic
 from sandbox.cluster.controllers.claiming import claim
 from sandbox.cluster.controllers.cluster_view import ClusterView
 from sandbox.cluster.controllers.rollout_status import RolloutStatus
@@ -87,13 +88,9 @@ class DeploymentController:
         paused = bool(deployment["spec"].get("paused"))
         if paused == shown:
             return deployment
-        reason, message = (
-            (conditions.PAUSED, "Deployment is paused") if paused else (conditions.RESUMED, "Deployment is resumed")
-        )
+        reason, message = (conditions.PAUSED, "Deployment is paused") if paused else (conditions.RESUMED, "Deployment is resumed")
         status = deployment.setdefault("status", {})
-        condition = conditions.new_condition(
-            conditions.PROGRESSING, "Unknown", reason, message, self._view.now()
-        )
+        condition = conditions.new_condition(conditions.PROGRESSING, "Unknown", reason, message, self._view.now())
         conditions.set_condition(status, condition)
         written: Json = copy_json(self._view.write_status(DEPLOYMENTS, deployment, CONTROLLER_MANAGER))
         return written
@@ -104,9 +101,7 @@ class DeploymentController:
         new = next((item for item in sets if arithmetic.equal_ignoring_hash(item["spec"]["template"], template)), None)
         return new, [item for item in sets if item is not new]
 
-    def _sync_revision(
-        self, deployment: Json, sets: list[Json], *, create: bool
-    ) -> tuple[Json | None, list[Json]]:
+    def _sync_revision(self, deployment: Json, sets: list[Json], *, create: bool) -> tuple[Json | None, list[Json]]:
         """getAllReplicaSetsAndSyncRevision; changes `deployment` in place."""
         new, old = self._split(deployment, sets)
         revision = max(map(arithmetic.revision_of, old), default=0) + 1
@@ -126,9 +121,7 @@ class DeploymentController:
         needs_write = self._set_revision(deployment, annotations_of(new).get(arithmetic.REVISION, ""))
         if arithmetic.has_deadline(deployment) and condition_of(deployment, conditions.PROGRESSING) is None:
             message = f'Found new replica set "{name_of(new)}"'
-            condition = conditions.new_condition(
-                conditions.PROGRESSING, "True", conditions.FOUND_NEW_SET, message, self._view.now()
-            )
+            condition = conditions.new_condition(conditions.PROGRESSING, "True", conditions.FOUND_NEW_SET, message, self._view.now())
             needs_write |= conditions.set_condition(deployment.setdefault("status", {}), condition)
         if needs_write:
             self._rewrite(deployment)
@@ -205,9 +198,7 @@ class DeploymentController:
         item["spec"]["replicas"] = arithmetic.new_set_replicas(deployment, [*old, item], item)
         self._annotate(deployment, item, revision, exists=False)
         try:
-            created = self._view.registry.create(
-                REPLICA_SETS, namespace_of(deployment), item, CONTROLLER_MANAGER, WriteOptions()
-            )
+            created = self._view.registry.create(REPLICA_SETS, namespace_of(deployment), item, CONTROLLER_MANAGER, WriteOptions())
         except ApiFailure as failure:
             self._note_failed_creation(deployment, item, failure)
             return None
@@ -217,9 +208,7 @@ class DeploymentController:
         self._set_revision(deployment, str(revision))
         if arithmetic.has_deadline(deployment):
             message = f'Created new replica set "{name_of(created)}"'
-            condition = conditions.new_condition(
-                conditions.PROGRESSING, "True", conditions.NEW_SET_CREATED, message, self._view.now()
-            )
+            condition = conditions.new_condition(conditions.PROGRESSING, "True", conditions.NEW_SET_CREATED, message, self._view.now())
             conditions.set_condition(deployment.setdefault("status", {}), condition)
         self._rewrite(deployment)
         return created
@@ -234,9 +223,7 @@ class DeploymentController:
             return
         message = f'Failed to create new replica set "{name_of(item)}": {failure.message}'
         if arithmetic.has_deadline(deployment):
-            condition = conditions.new_condition(
-                conditions.PROGRESSING, "False", "ReplicaSetCreateError", message, self._view.now()
-            )
+            condition = conditions.new_condition(conditions.PROGRESSING, "False", "ReplicaSetCreateError", message, self._view.now())
             if conditions.set_condition(status, condition):
                 self._rewrite(deployment)
         self._view.tell(deployment, "Warning", "ReplicaSetCreateError", message, _COMPONENT)
@@ -262,7 +249,7 @@ class DeploymentController:
         self._status.sync_plain(deployment, old, new)
 
     def _present(self, deployment: Json) -> list[Json]:
-        found = self._view.store.list(REPLICA_SETS, namespace_of(deployment))
+        found = self._view.store.list_all(REPLICA_SETS, namespace_of(deployment))
         return sorted((item for item in found if is_controlled_by(item, deployment)), key=newest_last)
 
     def _scale(self, deployment: Json, new: Json | None, old: list[Json]) -> None:
@@ -405,17 +392,13 @@ class DeploymentController:
             return
         alive = [item for item in old if not is_terminating(item)]
         surplus = len(alive) - int(deployment["spec"]["revisionHistoryLimit"])
-        for item in sorted(alive, key=lambda found: (arithmetic.revision_of(found), newest_last(found)))[
-            : max(0, surplus)
-        ]:
+        for item in sorted(alive, key=lambda found: (arithmetic.revision_of(found), newest_last(found)))[: max(0, surplus)]:
             status = item.get("status", {})
             if status.get("replicas", 0) or arithmetic.replicas_of(item):
                 continue
             if item["metadata"]["generation"] > status.get("observedGeneration", 0):
                 continue
-            self._view.registry.delete(
-                REPLICA_SETS, namespace_of(item), name_of(item), CONTROLLER_MANAGER, DeleteOptions()
-            )
+            self._view.registry.delete(REPLICA_SETS, namespace_of(item), name_of(item), CONTROLLER_MANAGER, DeleteOptions())
 
 
 def template_hash_of(template: Json, collisions: int) -> str:

@@ -61,7 +61,7 @@ class EndpointSliceController:
             wanted += [(ports, endpoints[at : at + _MOST]) for at in range(0, len(endpoints), _MOST)]
         present = [
             item
-            for item in self._view.store.list(ENDPOINT_SLICES, namespace)
+            for item in self._view.store.list_all(ENDPOINT_SLICES, namespace)
             if labels_of(item).get(SERVICE_NAME) == key[1] and labels_of(item).get(MANAGED_BY)
         ]
         present = [item for item in present if is_controlled_by(item, service)]
@@ -76,9 +76,7 @@ class EndpointSliceController:
         if not endpoints and last:
             from sandbox.cluster.api_server.callers import DeleteOptions
 
-            self._view.registry.delete(
-                ENDPOINT_SLICES, namespace_of(item), name_of(item), CONTROLLER_MANAGER, DeleteOptions()
-            )
+            self._view.registry.delete(ENDPOINT_SLICES, namespace_of(item), name_of(item), CONTROLLER_MANAGER, DeleteOptions())
             return
         changed: Json = copy_json(item)
         changed["endpoints"] = endpoints

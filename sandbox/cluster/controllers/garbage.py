@@ -24,11 +24,7 @@ class GarbageCollector:
         if is_terminating(obj) and (FOREGROUND in finalizers or ORPHAN in finalizers):
             self._view.queue.add("owner-waits", uid_of(obj))
         if obj["metadata"].get("ownerReferences"):
-            missing = [
-                item["uid"]
-                for item in obj["metadata"]["ownerReferences"]
-                if self._view.store.by_uid(item["uid"]) is None
-            ]
+            missing = [item["uid"] for item in obj["metadata"]["ownerReferences"] if self._view.store.by_uid(item["uid"]) is None]
             if missing:
                 self._view.queue.add("dangling", (resource.key, namespace_of(obj), name_of(obj)))
 
@@ -113,9 +109,7 @@ class GarbageCollector:
         self._view.write(self._resource(owner), changed, CONTROLLER_MANAGER)
 
     def _delete(self, resource: Resource, obj: Json, policy: str) -> None:
-        self._view.registry.delete(
-            resource, namespace_of(obj), name_of(obj), CONTROLLER_MANAGER, DeleteOptions(propagation=policy)
-        )
+        self._view.registry.delete(resource, namespace_of(obj), name_of(obj), CONTROLLER_MANAGER, DeleteOptions(propagation=policy))
 
     def _resource(self, obj: Json) -> Resource:
         resource = self._view.registry.table.of_object(obj)
@@ -138,13 +132,13 @@ class NamespaceController:
         for resource in self._view.registry.table.all():
             if not resource.namespaced:
                 continue
-            for obj in self._view.store.list(resource, name):
+            for obj in self._view.store.list_all(resource, name):
                 if not is_terminating(obj):
                     options = DeleteOptions(propagation="Background")
                     self._view.registry.delete(resource, name, name_of(obj), CONTROLLER_MANAGER, options)
-            remaining += len(self._view.store.list(resource, name))
+            remaining += len(self._view.store.list_all(resource, name))
         if remaining:
-            pods = self._view.store.list(PODS, name)
+            pods = self._view.store.list_all(PODS, name)
             self._view.queue.add_after("namespace", name, 0.05 if pods else 0.2)
             return
         finished: Json = copy_json(namespace)

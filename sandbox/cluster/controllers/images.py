@@ -111,7 +111,7 @@ def parse_behaviour(body: Json | str) -> ImageBehaviour:
         return ImageBehaviour(body)
     unknown = set(body) - set(ImageBehaviour.__dataclass_fields__)
     if unknown:
-        raise ImageRuleError(f"unknown key {sorted(unknown)[0]!r} of an image behaviour")
+        raise ImageRuleError(f"unknown key {min(unknown)!r} of an image behaviour")
     values: dict[str, Any] = dict(body)
     if "logs" in values:
         values["logs"] = tuple(values["logs"])

@@ -87,7 +87,7 @@ class Kubelet:
 
     def behaviours_changed(self) -> None:
         """Pods that live take up the new behaviour of their image."""
-        for pod in self._view.store.list(PODS):
+        for pod in self._view.store.list_all(PODS):
             life = self._lives.get(uid_of(pod))
             if life is None:
                 continue
@@ -144,9 +144,7 @@ class Kubelet:
         status["hostIPs"] = [{"ip": host}]
         if not status.get("containerStatuses"):
             status["containerStatuses"] = [
-                pod_status.container_status(
-                    container, {"waiting": {"reason": "ContainerCreating"}}, ready=False, started=False
-                )
+                pod_status.container_status(container, {"waiting": {"reason": "ContainerCreating"}}, ready=False, started=False)
                 for container in pod["spec"]["containers"]
             ]
         self._write(changed)
@@ -351,15 +349,9 @@ class Kubelet:
             started = (item["state"].get("running") or {}).get("startedAt", now)
             item["lastState"] = pod_status.ended(code, reason, started, now, item.get("containerID", ""))
             shown = "5m0s" if delay >= 300 else f"{delay:g}s"
-            message = (
-                f"back-off {shown} restarting failed container={item['name']} "
-                f"pod={name_of(pod)}_{namespace_of(pod)}({life.uid})"
-            )
+            message = f"back-off {shown} restarting failed container={item['name']} pod={name_of(pod)}_{namespace_of(pod)}({life.uid})"
             pod_status.set_waiting(item, "CrashLoopBackOff", message)
-            shown_event = (
-                f"Back-off restarting failed container {item['name']} in pod "
-                f"{name_of(pod)}_{namespace_of(pod)}({life.uid})"
-            )
+            shown_event = f"Back-off restarting failed container {item['name']} in pod {name_of(pod)}_{namespace_of(pod)}({life.uid})"
             self._view.tell(pod, "Warning", "BackOff", shown_event, _COMPONENT, f"spec.containers{{{item['name']}}}")
         self._write(pod)
         life.restarts += 1

@@ -95,7 +95,7 @@ class QuotaController:
                 used[name] = used.get(name, Fraction(0)) + amount
         for name in hard:
             if name in _COUNTED and name != "count/pods":
-                used[name] = Fraction(len(self._view.store.list(_COUNTED[name], namespace)))
+                used[name] = Fraction(len(self._view.store.list_all(_COUNTED[name], namespace)))
         return used
 
     def admit(self, resource: Resource, obj: Json, before: Json | None, caller: Caller) -> None:
@@ -105,11 +105,9 @@ class QuotaController:
             return
         wanted = pod_usage(obj)
         namespace = namespace_of(obj)
-        for quota in self._view.store.list(RESOURCE_QUOTAS, namespace):
+        for quota in self._view.store.list_all(RESOURCE_QUOTAS, namespace):
             hard = quota["spec"].get("hard") or {}
-            missing = sorted(
-                name for name in hard if name not in wanted and name not in _COUNTED and _is_compute(name)
-            )
+            missing = sorted(name for name in hard if name not in wanted and name not in _COUNTED and _is_compute(name))
             if missing:
                 lacking = ",".join(missing)
                 container = obj["spec"]["containers"][0]["name"]
@@ -122,14 +120,10 @@ class QuotaController:
                 if name in hard and used.get(name, Fraction(0)) + amount > parse_quantity(str(hard[name]))
             )
             if over:
-
-                def listed(amounts: Any, names: list[str] = over) -> str:
-                    return ",".join(f"{name}={amounts(name)}" for name in names)
-
-                requested = listed(lambda name: format_quantity_like(str(hard[name]), wanted[name]))
-                in_use = listed(lambda name: format_quantity_like(str(hard[name]), used.get(name, Fraction(0))))
-                limited = listed(lambda name: hard[name])
-                why = f"exceeded quota: {name_of(quota)}, requested: {requested}, used: {in_use}, limited: {limited}"
+                asked = ",".join(f"{name}={format_quantity_like(str(hard[name]), wanted[name])}" for name in over)
+                in_use = ",".join(f"{name}={format_quantity_like(str(hard[name]), used.get(name, Fraction(0)))}" for name in over)
+                limited = ",".join(f"{name}={hard[name]}" for name in over)
+                why = f"exceeded quota: {name_of(quota)}, requested: {asked}, used: {in_use}, limited: {limited}"
                 raise failures.forbidden(resource, obj["metadata"].get("name", ""), why)
 
 
@@ -216,7 +210,7 @@ class BudgetController:
 
     def refusal(self, pod: Json) -> str:
         """Why an eviction is refused, or nothing; an allowed one is counted at once."""
-        for budget in self._view.store.list(BUDGETS, namespace_of(pod)):
+        for budget in self._view.store.list_all(BUDGETS, namespace_of(pod)):
             if not selector_test((budget.get("spec") or {}).get("selector"))(labels_of(pod)):
                 continue
             self.sync((namespace_of(pod), name_of(budget)))

@@ -52,9 +52,7 @@ def set_pod_conditions(status: Json, names: list[str], now: str) -> None:
     status["conditions"] = fresh
 
 
-def _put(
-    fresh: list[Json], present: list[Json], kind: str, holds: bool, reason: str, message: str, now: str
-) -> None:
+def _put(fresh: list[Json], present: list[Json], kind: str, holds: bool, reason: str, message: str, now: str) -> None:
     value = "True" if holds else "False"
     old = find_condition(present, kind)
     since = old["lastTransitionTime"] if old is not None and old["status"] == value else now

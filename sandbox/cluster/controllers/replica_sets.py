@@ -159,8 +159,6 @@ class ReplicaSetController:
                 conditions.remove_condition(status, conditions.REPLICA_FAILURE)
         elif present is None:
             reason = "FailedCreate" if active < int(item["spec"].get("replicas", 1)) else "FailedDelete"
-            condition = conditions.new_condition(
-                conditions.REPLICA_FAILURE, "True", reason, failure.message, self._view.now()
-            )
+            condition = conditions.new_condition(conditions.REPLICA_FAILURE, "True", reason, failure.message, self._view.now())
             del condition["lastUpdateTime"]
             status["conditions"] = [*(status.get("conditions") or []), condition]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sandbox.cluster.api_server.callers import CONTROLLER_MANAGER
 from sandbox.cluster.api_server.resources import DEPLOYMENTS
-from sandbox.cluster.controllers import conditions, rollout_arithmetic as arithmetic
+from sandbox.cluster.controllers import conditions
+from sandbox.cluster.controllers import rollout_arithmetic as arithmetic
 from sandbox.cluster.controllers.cluster_view import ClusterView
 from sandbox.cluster.objects import (
     Json,
@@ -49,14 +50,10 @@ class RolloutStatus:
         now = self._view.now()
         if arithmetic.is_complete(deployment, status):
             message = f"{subject} has successfully progressed."
-            done = conditions.new_condition(
-                conditions.PROGRESSING, "True", conditions.NEW_SET_AVAILABLE, message, now
-            )
+            done = conditions.new_condition(conditions.PROGRESSING, "True", conditions.NEW_SET_AVAILABLE, message, now)
             conditions.set_condition(status, done)
         elif arithmetic.has_progressed(deployment.get("status", {}), status):
-            moved = conditions.new_condition(
-                conditions.PROGRESSING, "True", conditions.SET_UPDATED, f"{subject} is progressing.", now
-            )
+            moved = conditions.new_condition(conditions.PROGRESSING, "True", conditions.SET_UPDATED, f"{subject} is progressing.", now)
             if current is not None:
                 if current["status"] == "True":
                     moved["lastTransitionTime"] = current["lastTransitionTime"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.cluster.api_server.resources import Resource
+from sandbox.cluster.api_server.resources import DEPLOYMENTS, REPLICA_SETS, Resource
+from sandbox.cluster.api_server.selectors import selector_test
 from sandbox.cluster.api_server.store import Change
 from sandbox.cluster.controllers.autoscaler import Autoscaler
 from sandbox.cluster.controllers.cluster_view import ClusterView
@@ -15,8 +16,6 @@ from sandbox.cluster.controllers.kubelet import Kubelet, Timings
 from sandbox.cluster.controllers.limits import BudgetController, QuotaController
 from sandbox.cluster.controllers.replica_sets import ReplicaSetController
 from sandbox.cluster.controllers.scheduler import Scheduler
-from sandbox.cluster.api_server.selectors import selector_test
-from sandbox.cluster.api_server.resources import DEPLOYMENTS, REPLICA_SETS
 from sandbox.cluster.objects import Json, controller_of, is_terminating, labels_of, name_of, namespace_of
 
 

@@ -66,7 +66,7 @@ class Scheduler:
         wanted = pod_requests(pod)
         candidates: list[tuple[Fraction, str]] = []
         refusals: dict[str, int] = {}
-        nodes = self._view.store.list(NODES)
+        nodes = self._view.store.list_all(NODES)
         for node in nodes:
             refusal = self._refusal(pod, node, wanted)
             if refusal:
@@ -116,9 +116,7 @@ class Scheduler:
         causes = ", ".join(f"{count} {cause}" for cause, count in sorted(refusals.items()))
         message = f"0/{nodes} nodes are available: {causes}."
         if nodes:
-            message += (
-                f" preemption: 0/{nodes} nodes are available: {nodes} Preemption is not helpful for scheduling."
-            )
+            message += f" preemption: 0/{nodes} nodes are available: {nodes} Preemption is not helpful for scheduling."
         else:
             message = "no nodes available to schedule pods"
         present = condition_of(pod, "PodScheduled")

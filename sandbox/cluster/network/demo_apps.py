@@ -58,8 +58,7 @@ def answer(pod: Json, path: str, configuration: str, version: str) -> Reply | Fo
 def _proxied(pod: Json, path: str, configuration: str) -> Reply | Forward:
     """nginx: the longest location that is a prefix of the path, through its upstream."""
     upstreams = {
-        found.group(1): found.group(2)
-        for found in re.finditer(r"upstream\s+(\S+)\s*\{[^}]*?server\s+([^;\s]+)[^;]*;", configuration)
+        found.group(1): found.group(2) for found in re.finditer(r"upstream\s+(\S+)\s*\{[^}]*?server\s+([^;\s]+)[^;]*;", configuration)
     }
     locations = {
         found.group(1): found.group(2)

@@ -32,9 +32,7 @@ class Subresources:
         if waiting and not status.get("restartCount") and not (status.get("lastState") or {}).get("terminated"):
             reason = waiting.get("reason", "")
             shown = "trying and failing to pull image" if reason in ("ErrImagePull", "ImagePullBackOff") else reason
-            raise failures.bad_request(
-                f'container "{status["name"]}" in pod "{name}" is waiting to start: {shown}'
-            )
+            raise failures.bad_request(f'container "{status["name"]}" in pod "{name}" is waiting to start: {shown}')
         lines = self._kubelet.logs_of(pod, previous=previous)
         if request.query.get("tailLines"):
             count = int(request.query["tailLines"])
@@ -48,9 +46,7 @@ class Subresources:
         names = [container["name"] for container in pod["spec"]["containers"]]
         if not wanted and len(names) > 1:
             shown = " ".join(names)
-            raise failures.bad_request(
-                f"a container name must be specified for pod {pod['metadata']['name']}, choose one of: [{shown}]"
-            )
+            raise failures.bad_request(f"a container name must be specified for pod {pod['metadata']['name']}, choose one of: [{shown}]")
         wanted = wanted or names[0]
         if wanted not in names:
             raise failures.bad_request(f"container {wanted} is not valid for pod {pod['metadata']['name']}")
