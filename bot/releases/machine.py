@@ -31,6 +31,7 @@ from bot.releases.model import (
     Leg,
     Phase,
     Release,
+    Restart,
     Scale,
     Strategy,
 )
@@ -91,6 +92,8 @@ def _begin(decision: Decision, seen: Observation, now: int) -> Decision:
     from_version, to_version = plan.from_version, plan.version
     if isinstance(release.change, Scale):
         from_version, to_version = f"{draft.stable.replicas} pods", f"{release.change.replicas} pods"
+    elif isinstance(release.change, Restart):
+        to_version = f"{from_version}, restarted"
     release = replace(
         release, plan=plan, as_found=found, from_version=from_version, to_version=to_version,
         intents=seed_intents(release, plan, seen), at_step=-1, step_began_at=now, started_at=now, queued_behind="",
@@ -222,7 +225,8 @@ def _arrived(decision: Decision, now: int) -> Decision:
         }
         text = f"{release.target.app} is back on {release.from_version} ({words.get(ended, ended.value)}): {why}"
         return finish(decision, ended, now, text)
-    return finish(decision, Phase.SUCCEEDED, now, f"{release.target.app} is on {release.to_version}")
+    verb = "has" if isinstance(release.change, Scale) else "is on"
+    return finish(decision, Phase.SUCCEEDED, now, f"{release.target.app} {verb} {release.to_version}")
 
 
 # --- drift ------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Scale, restart, undo and apply are rollings too: one write to the Deployment, fo
 from __future__ import annotations
 
 from bot.releases.intents import find
-from bot.releases.model import Field, Kind, Release, Scale
+from bot.releases.model import Field, Kind, Release, Restart, Scale
 from bot.releases.observation import Observation
 from bot.releases.plan import Condition, DeploymentGoal, Plan, Role, Step
 from bot.releases.planning import Draft, floor_of, found_cause
@@ -25,7 +25,7 @@ def plan(draft: Draft) -> Plan:
         goal = DeploymentGoal(
             Role.STABLE, claimed=True, paused=False, template=draft.template, change_cause=draft.cause
         )
-        title = f"roll {draft.stable.name} to {draft.version}"
+        title = f"restart {draft.stable.name}" if isinstance(change, Restart) else f"roll {draft.stable.name} to {draft.version}"
         floor = floor_of(draft.stable)
         survey = draft.seen.survey
         has_autoscaler = survey is not None and any(a.target == draft.stable.name for a in survey.autoscalers)
