@@ -1,0 +1,181 @@
+{{- define "pilothouse.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 53 | trimSuffix "-" -}}
+{{- end }}
+
+{{- define "pilothouse.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := include "pilothouse.name" . -}}
+{{- if contains $name .Release.Name -}}{{- .Release.Name | trunc 53 | trimSuffix "-" -}}{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" -}}{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "pilothouse.selector" -}}
+app.kubernetes.io/name: {{ include "pilothouse.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "pilothouse.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{ include "pilothouse.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "pilothouse.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "pilothouse.fullname" .) -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "pilothouse.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{- define "pilothouse.catalogConfigMap" -}}
+{{- .Values.existingCatalogConfigMap | default (printf "%s-catalog" (include "pilothouse.fullname" .)) -}}
+{{- end }}
+
+{{/* A ConfigMap key holds no slash; the volume gives the file its path back. */}}
+{{- define "pilothouse.fileKey" -}}
+{{- . | replace "/" "__" -}}
+{{- end }}
+
+{{- define "pilothouse.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "pilothouse.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "pilothouse.env" -}}
+- {name: PILOTHOUSE_CONFIG, value: /etc/pilothouse/catalog.yaml}
+- {name: PILOTHOUSE_HOST, value: 0.0.0.0}
+- {name: PILOTHOUSE_LOG_LEVEL, value: {{ .Values.log.level | quote }}}
+- {name: PILOTHOUSE_LOG_FORMAT, value: {{ .Values.log.format | quote }}}
+- {name: SLACK_BOT_TOKEN_FILE, value: /run/secrets/slack/bot-token}
+{{- if .Values.slack.apiUrl }}
+- {name: SLACK_API_URL, value: {{ .Values.slack.apiUrl | quote }}}
+{{- end }}
+{{- if .Values.redis.existingSecret }}
+- {name: REDIS_URL_FILE, value: /run/secrets/redis/url}
+{{- else }}
+- {name: REDIS_URL, value: {{ printf "redis://%s-redis:6379/0" (include "pilothouse.fullname" .) | quote }}}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "pilothouse.volumeMounts" -}}
+- {name: catalog, mountPath: /etc/pilothouse, readOnly: true}
+- {name: slack, mountPath: /run/secrets/slack, readOnly: true}
+{{- if .Values.redis.existingSecret }}
+- {name: redis, mountPath: /run/secrets/redis, readOnly: true}
+{{- end }}
+- {name: tmp, mountPath: /tmp}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "pilothouse.volumes" -}}
+- name: catalog
+  configMap:
+    name: {{ include "pilothouse.catalogConfigMap" . }}
+    {{- if and .Values.files (not .Values.existingCatalogConfigMap) }}
+    items:
+    - {key: catalog.yaml, path: catalog.yaml}
+    {{- range $path, $_ := .Values.files }}
+    - {key: {{ include "pilothouse.fileKey" $path | quote }}, path: {{ $path | quote }}}
+    {{- end }}
+    {{- end }}
+- name: slack
+  secret:
+    secretName: {{ .Values.slack.existingSecret }}
+    defaultMode: 0440
+    items:
+    - {key: {{ .Values.slack.keys.botToken | quote }}, path: bot-token}
+    {{- if .Values.slack.socketMode }}
+    - {key: {{ .Values.slack.keys.appToken | quote }}, path: app-token}
+    {{- else }}
+    - {key: {{ .Values.slack.keys.signingSecret | quote }}, path: signing-secret}
+    {{- end }}
+{{- if .Values.redis.existingSecret }}
+- name: redis
+  secret:
+    secretName: {{ .Values.redis.existingSecret }}
+    defaultMode: 0440
+    items:
+    - {key: {{ .Values.redis.keys.url | quote }}, path: url}
+{{- end }}
+- name: tmp
+  emptyDir: {sizeLimit: 64Mi}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "pilothouse.placement" -}}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+{{- range . }}
+- {name: {{ . }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What both kinds of pod have in common. Argument: a dict of root, component. */}}
+{{- define "pilothouse.podMetadata" -}}
+{{- with .root -}}
+labels:
+  {{- include "pilothouse.labels" . | nindent 2 }}
+  app.kubernetes.io/component: {{ $.component }}
+  {{- with .Values.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+annotations:
+  checksum/catalog: {{ printf "%s%s" (toJson .Values.catalog) (toJson .Values.files) | sha256sum }}
+  {{- with .Values.podAnnotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+{{- end }}
+
+{{- define "pilothouse.spread" -}}
+topologySpreadConstraints:
+- maxSkew: 1
+  topologyKey: kubernetes.io/hostname
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels:
+      {{- include "pilothouse.selector" .root | nindent 6 }}
+      app.kubernetes.io/component: {{ .component }}
+{{- end }}
