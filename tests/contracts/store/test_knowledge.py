@@ -1,0 +1,112 @@
+"""Templates seen healthy or bad, durations, audit, freezes, passing state and budgets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from bot.ports import AuditLine, Freeze, ReleaseStore
+from tests.builders import ADMIN, T0, a_template
+from tests.contracts.store.conftest import Adapters
+
+
+def within(seconds: float, claim: Callable[[], bool]) -> bool:
+    """Whether the claim came true before the deadline."""
+    deadline = time.monotonic() + seconds
+    while not claim():
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
+def test_a_template_that_nobody_judged_has_no_verdict(store: ReleaseStore) -> None:
+    assert store.verdict_on("app", a_template()) == ("", "", "")
+
+
+def test_a_verdict_is_about_exactly_one_template_whatever_the_order_of_its_keys(store: ReleaseStore) -> None:
+    template = a_template("1.0.0")
+    store.remember_healthy("app", template, version="1.0.0", release_id="hello-1")
+    turned = dict(reversed(template.items()))
+    assert store.verdict_on("app", turned) == ("healthy", "hello-1", "")
+    assert store.verdict_on("app", a_template("2.0.0"))[0] == ""
+    assert store.verdict_on("other app", template)[0] == ""
+
+
+def test_the_last_verdict_counts(store: ReleaseStore) -> None:
+    template = a_template()
+    store.remember_healthy("app", template, version="1.0.0", release_id="hello-1")
+    store.remember_bad("app", template, version="1.0.0", why="crashed", release_id="hello-2")
+    assert store.verdict_on("app", template) == ("bad", "hello-2", "crashed")
+    assert store.last_healthy("app") == ()
+    store.remember_healthy("app", template, version="1.0.0", release_id="hello-3")
+    assert store.verdict_on("app", template) == ("healthy", "hello-3", "")
+
+
+def test_the_last_ten_healthy_templates_are_listed_newest_first_and_once(store: ReleaseStore) -> None:
+    for number in range(12):
+        store.remember_healthy("app", a_template(f"{number}"), version=f"{number}", release_id=f"hello-{number}")
+    store.remember_healthy("app", a_template("5"), version="5", release_id="hello-12")
+    known = store.last_healthy("app")
+    assert [version for _, version, _ in known] == ["5", "11", "10", "9", "8", "7", "6", "4", "3", "2"]
+    assert known[0] == (a_template("5"), "5", "hello-12")
+
+
+def test_durations_are_kept_newest_first_up_to_fifty(store: ReleaseStore) -> None:
+    for number in range(52):
+        store.remember_duration("app", number, operation=f"d{number}")
+    store.remember_duration("app", 51, operation="d51")
+    assert store.durations("app") == tuple(range(51, 1, -1))
+    assert store.durations("other app") == ()
+
+
+def test_the_audit_is_read_newest_first_and_by_app(store: ReleaseStore) -> None:
+    for number, app in enumerate(("hello", "cart", "hello", "")):
+        store.write_audit(AuditLine(T0, f"{app}-1", app, "noted", f"line {number}", "U1"), operation=f"w{number}")
+    store.write_audit(AuditLine(T0, "hello-1", "hello", "noted", "line 2", "U1"), operation="w2")
+    assert [line.text for line in store.audit()] == ["line 3", "line 2", "line 1", "line 0"]
+    assert [line.text for line in store.audit(app="hello")] == ["line 2", "line 0"]
+    assert [line.text for line in store.audit(limit=1)] == ["line 3"]
+
+
+def test_a_freeze_holds_until_it_is_taken_back(store: ReleaseStore) -> None:
+    freeze = Freeze("hello", "holidays", ADMIN, T0)
+    store.freeze(freeze)
+    assert store.freezes() == (freeze,)
+    assert [store.unfreeze("hello"), store.unfreeze("hello")] == [True, False]
+    assert store.freezes() == ()
+
+
+def test_a_freeze_ends_by_itself(store: ReleaseStore) -> None:
+    store.freeze(Freeze("all", "over", ADMIN, T0, until=store.now() - 1))
+    store.freeze(Freeze("cluster:local", "on", ADMIN, T0, until=store.now() + 60_000))
+    assert [freeze.scope for freeze in store.freezes()] == ["cluster:local"]
+
+
+def test_passing_state_is_taken_once(store: ReleaseStore) -> None:
+    store.put("draft", "ä value", ttl_ms=60_000)
+    assert [store.peek("draft"), store.take("draft"), store.take("draft"), store.peek("draft")] == ["ä value", "ä value", None, None]
+
+
+def test_passing_state_passes(store: ReleaseStore) -> None:
+    store.put("draft", "value", ttl_ms=30)
+    assert within(2, lambda: store.peek("draft") is None)
+    assert store.take("draft") is None
+
+
+def test_a_budget_grants_its_burst_and_then_says_how_long_to_wait(store: ReleaseStore) -> None:
+    answers = [store.spend("edits", per_minute=60, burst=3) for _ in range(4)]
+    assert answers[:3] == [0, 0, 0]
+    assert 900 < answers[3] <= 1_000
+    assert store.spend("other budget", per_minute=60, burst=1) == 0
+
+
+def test_a_budget_fills_up_again(store: ReleaseStore) -> None:
+    assert store.spend("posts", per_minute=1_200, burst=1) == 0
+    assert within(2, lambda: store.spend("posts", per_minute=1_200, burst=1) == 0)
+    assert store.spend("posts", per_minute=1_200, burst=1) > 0
+
+
+def test_the_earliest_wake_wins(adapters: Adapters) -> None:
+    for at in (2_000, 1_000, 3_000):
+        adapters.queue.wake("sweep", at)
+    assert adapters.due() == {"sweep": 1_000}

@@ -1,0 +1,97 @@
+"""One release at a time for each object, the others in line, and nobody in a circle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.ports import Locked, ReleaseStore, VersionConflict
+from bot.releases.model import Phase, Release
+from tests.contracts.store.conftest import Adapters
+from tests.contracts.store.test_releases import created, saved
+
+
+def ended(store: ReleaseStore, release: Release) -> None:
+    saved(store, replace(release, phase=Phase.SUCCEEDED))
+
+
+def test_the_first_gets_all_its_locks(store: ReleaseStore) -> None:
+    assert store.acquire(created(store), ["deployment", "service"]) == Locked()
+
+
+def test_asking_again_gives_the_same_answer(store: ReleaseStore) -> None:
+    holder, waiter = created(store), created(store)
+    answers = [store.acquire(holder, ["a"]), store.acquire(holder, ["a"])]
+    waits = [store.acquire(waiter, ["a"]), store.acquire(waiter, ["a"])]
+    assert answers == [Locked(), Locked()]
+    assert waits == [Locked(holder.id, 1), Locked(holder.id, 1)]
+
+
+def test_each_stands_behind_the_one_before(store: ReleaseStore) -> None:
+    one, two, three = created(store), created(store), created(store)
+    assert [store.acquire(r, ["a"]) for r in (one, two, three)] == [Locked(), Locked(one.id, 1), Locked(two.id, 2)]
+
+
+def test_the_end_of_a_release_hands_its_locks_to_the_next_and_wakes_it(adapters: Adapters) -> None:
+    store = adapters.store
+    one, two, three = created(store), created(store), created(store)
+    for release in (one, two, three):
+        store.acquire(release, ["a", "b"])
+    adapters.forget_wakes()
+    ended(store, one)
+    assert f"release:{two.id}" in adapters.due() and f"release:{three.id}" not in adapters.due()
+    assert [store.acquire(two, ["a", "b"]), store.acquire(three, ["a", "b"])] == [Locked(), Locked(two.id, 1)]
+
+
+def test_a_release_takes_all_its_locks_or_none(store: ReleaseStore) -> None:
+    holder, waiter, other = created(store), created(store), created(store)
+    store.acquire(holder, ["a"])
+    assert store.acquire(waiter, ["a", "b"]).behind == holder.id
+    ended(store, waiter)
+    assert store.acquire(other, ["b"]) == Locked()
+
+
+def test_nobody_is_overtaken_by_one_who_needs_less(store: ReleaseStore) -> None:
+    holder, needs_both, needs_one = created(store), created(store), created(store)
+    store.acquire(holder, ["a"])
+    store.acquire(needs_both, ["a", "b"])
+    assert store.acquire(needs_one, ["b"]).behind == needs_both.id
+    ended(store, holder)
+    assert store.acquire(needs_both, ["a", "b"]) == Locked()
+
+
+def test_two_that_need_the_same_locks_in_another_order_do_not_wait_for_each_other(store: ReleaseStore) -> None:
+    holder, one, two = created(store), created(store), created(store)
+    store.acquire(holder, ["a", "b"])
+    store.acquire(one, ["a", "b"])
+    store.acquire(two, ["b", "a"])
+    ended(store, holder)
+    assert store.acquire(one, ["a", "b"]) == Locked()
+    ended(store, one)
+    assert store.acquire(two, ["b", "a"]) == Locked()
+
+
+def test_one_that_leaves_the_line_lets_those_behind_it_go(adapters: Adapters) -> None:
+    store = adapters.store
+    holder, leaver, last = created(store), created(store), created(store)
+    store.acquire(holder, ["a"])
+    store.acquire(leaver, ["a", "b"])
+    store.acquire(last, ["b"])
+    adapters.forget_wakes()
+    ended(store, leaver)
+    assert f"release:{last.id}" in adapters.due()
+    assert store.acquire(last, ["b"]) == Locked()
+
+
+def test_locks_of_different_objects_do_not_meet(store: ReleaseStore) -> None:
+    one, two = created(store), created(store, "cart")
+    assert [store.acquire(one, ["a"]), store.acquire(two, ["b"])] == [Locked(), Locked()]
+
+
+def test_a_release_that_is_over_takes_no_locks(store: ReleaseStore) -> None:
+    release = created(store)
+    ended(store, release)
+    with pytest.raises(VersionConflict):
+        store.acquire(release, ["a"])
+    assert store.acquire(created(store), ["a"]) == Locked()

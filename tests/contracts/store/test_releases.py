@@ -1,0 +1,235 @@
+"""What every ReleaseStore does with releases: ids, versions, outbox, cards, retention."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from bot.ports import ReleaseStore, VersionConflict
+from bot.releases.events import Event, EventKind
+from bot.releases.model import Deploy, Phase, Release, Undo
+from tests.builders import T0, a_release, a_target, a_template
+from tests.contracts.store.conftest import KEPT, Adapters
+
+_operations = (f"operation-{number}" for number in count())
+
+
+def created(store: ReleaseStore, app: str = "hello", **parts: str) -> Release:
+    operation = next(_operations)
+    draft = a_release(target=a_target(app=app))
+    return store.create(
+        draft,
+        dedup_key=parts.get("dedup_key", operation),
+        same_as=parts.get("same_as", ""),
+        operation=operation,
+    ).release
+
+
+def saved(store: ReleaseStore, release: Release, *events: Event, card: bool = True, **changes: object) -> Release:
+    changed = replace(release, **changes)  # type: ignore[arg-type]
+    return store.save(changed, events, operation=next(_operations), card=card)
+
+
+def an_event(text: str = "went on", kind: EventKind = EventKind.STEP_BEGAN) -> Event:
+    return Event(T0, kind, text)
+
+
+def texts(store: ReleaseStore, release: Release) -> list[str]:
+    return [entry.event.text for entry in store.outbox(release.id)[0]]
+
+
+def test_ids_count_per_app(store: ReleaseStore) -> None:
+    assert [created(store).id, created(store, "cart").id, created(store).id] == ["hello-1", "cart-1", "hello-2"]
+
+
+def test_what_is_loaded_is_what_was_created(store: ReleaseStore) -> None:
+    release = created(store)
+    assert store.load(release.id) == release
+
+
+def test_a_release_begins_at_version_one(store: ReleaseStore) -> None:
+    assert created(store).version == 1
+
+
+def test_an_unknown_release_is_a_key_error(store: ReleaseStore) -> None:
+    with pytest.raises(KeyError):
+        store.load("hello-99")
+
+
+def test_the_same_request_returns_the_first_release(store: ReleaseStore) -> None:
+    first = store.create(a_release(), dedup_key="trigger", same_as="", operation="a")
+    second = store.create(a_release(), dedup_key="trigger", same_as="", operation="b")
+    assert (second.release.id, first.fresh, second.fresh) == (first.release.id, True, False)
+
+
+def test_the_same_command_returns_the_running_release(store: ReleaseStore) -> None:
+    first = store.create(a_release(), dedup_key="trigger-1", same_as="hello 2.0.0", operation="a")
+    second = store.create(a_release(), dedup_key="trigger-2", same_as="hello 2.0.0", operation="b")
+    assert (second.release.id, second.fresh) == (first.release.id, False)
+
+
+def test_the_same_command_starts_anew_when_the_first_release_is_over(store: ReleaseStore) -> None:
+    first = created(store, same_as="hello 2.0.0")
+    saved(store, first, phase=Phase.SUCCEEDED)
+    assert created(store, same_as="hello 2.0.0").id == "hello-2"
+
+
+def test_a_creation_sent_twice_happens_once(store: ReleaseStore) -> None:
+    first = store.create(a_release(), dedup_key="", same_as="", operation="once")
+    second = store.create(a_release(), dedup_key="", same_as="", operation="once")
+    assert (second, len(store.recent())) == (first, 1)
+
+
+def test_creation_tells_wakes_and_audits(adapters: Adapters) -> None:
+    release = created(adapters.store)
+    assert [e.event.kind for e in adapters.store.outbox(release.id)[0]] == [EventKind.CREATED]
+    assert adapters.store.audit()[0].release_id == release.id
+    assert set(adapters.due()) == {f"release:{release.id}", f"deliver:{release.id}"}
+
+
+def test_a_save_raises_the_version_and_returns_it(store: ReleaseStore) -> None:
+    release = saved(store, created(store), phase=Phase.PROGRESSING)
+    assert (release.version, store.load(release.id)) == (2, release)
+
+
+def test_a_save_of_an_old_version_is_refused_and_changes_nothing(store: ReleaseStore) -> None:
+    old = created(store)
+    new = saved(store, old, phase=Phase.PROGRESSING)
+    with pytest.raises(VersionConflict):
+        saved(store, old, an_event("never"), phase=Phase.ABORTED)
+    assert store.load(old.id) == new
+    assert "never" not in texts(store, old)
+
+
+def test_a_save_sent_twice_happens_once_and_answers_the_same(store: ReleaseStore) -> None:
+    release = created(store)
+    first = store.save(release, [an_event("told once")], operation="again")
+    second = store.save(release, [an_event("told once")], operation="again")
+    assert (second, texts(store, release).count("told once")) == (first, 1)
+
+
+def test_any_template_survives(store: ReleaseStore) -> None:
+    template = a_template() | {"numbers": [0, 1.5, -1, 2**40], "none": None, "text": 'ünïcode "quoted" \\ \n', "deep": {"a": [{"b": {}}]}}
+    release = saved(store, created(store), change=Undo(template=template))
+    loaded = store.load(release.id).change
+    assert isinstance(loaded, Undo) and loaded.template == template
+
+
+def test_a_change_keeps_its_kind(store: ReleaseStore) -> None:
+    assert isinstance(store.load(created(store).id).change, Deploy)
+
+
+def test_the_outbox_keeps_the_order_and_counts_on(store: ReleaseStore) -> None:
+    release = saved(store, created(store), an_event("one"), an_event("two"))
+    saved(store, release, an_event("three"))
+    entries = store.outbox(release.id)[0]
+    assert [e.event.text for e in entries][1:] == ["one", "two", "three"]
+    assert [e.sequence for e in entries] == [1, 2, 3, 4]
+
+
+def test_equal_events_are_told_as_often_as_they_happened(store: ReleaseStore) -> None:
+    release = saved(store, created(store), an_event("again"), an_event("again"))
+    assert texts(store, release).count("again") == 2
+
+
+def test_what_was_delivered_leaves_the_outbox(store: ReleaseStore) -> None:
+    release = saved(store, created(store), an_event("one"), an_event("two"))
+    store.delivered(release.id, through=2, card_version=None)
+    assert texts(store, release) == ["two"]
+
+
+def test_writes_at_the_cluster_are_audited_but_not_told(store: ReleaseStore) -> None:
+    release = saved(store, created(store), an_event("patched", EventKind.WROTE))
+    assert store.audit()[0].text == "patched"
+    assert "patched" not in texts(store, release)
+
+
+def test_a_card_is_dirty_until_it_shows_the_last_version_that_matters(store: ReleaseStore) -> None:
+    release = created(store)
+    dirt = [store.outbox(release.id)[1]]
+    store.delivered(release.id, through=0, card_version=release.version)
+    dirt.append(store.outbox(release.id)[1])
+    quiet = saved(store, release, card=False)
+    dirt.append(store.outbox(release.id)[1])
+    loud = saved(store, quiet)
+    store.delivered(release.id, through=0, card_version=quiet.version)
+    dirt.append(store.outbox(release.id)[1])
+    store.delivered(release.id, through=0, card_version=loud.version)
+    dirt.append(store.outbox(release.id)[1])
+    assert dirt == [True, False, False, True, False]
+
+
+def test_where_the_card_is_does_not_change_the_version(store: ReleaseStore) -> None:
+    release = created(store)
+    assert store.card(release.id) == ("", "")
+    store.record_card(release.id, channel="C1", ts="12.34")
+    assert store.card(release.id) == ("C1", "12.34")
+    loaded = store.load(release.id)
+    assert (loaded.version, loaded.card_ts) == (1, "12.34")
+
+
+def test_a_save_wakes_the_delivery(adapters: Adapters) -> None:
+    release = created(adapters.store)
+    adapters.forget_wakes()
+    saved(adapters.store, release, phase=Phase.PROGRESSING)
+    assert adapters.due()[f"deliver:{release.id}"] <= adapters.store.now()
+
+
+def test_a_save_outside_a_tick_has_the_release_looked_at_within_a_second_or_so(adapters: Adapters) -> None:
+    release = created(adapters.store)
+    adapters.forget_wakes()
+    saved(adapters.store, release, phase=Phase.PROGRESSING)
+    assert adapters.due()[f"release:{release.id}"] <= adapters.store.now() + 1_000
+
+
+def test_active_lists_what_is_not_over_oldest_first(store: ReleaseStore) -> None:
+    one, two, three = created(store), created(store, "cart"), created(store)
+    saved(store, two, phase=Phase.FAILED)
+    assert [r.id for r in store.active()] == [one.id, three.id]
+    assert [r.id for r in store.active("cart")] == []
+    assert [r.id for r in store.active("hello")] == [one.id, three.id]
+
+
+def test_recent_lists_newest_first_up_to_the_limit(store: ReleaseStore) -> None:
+    releases = [created(store) for _ in range(11)]
+    created(store, "cart")
+    assert [r.id for r in store.recent("hello", limit=3)] == [r.id for r in releases[:-4:-1]]
+    assert store.recent(limit=1)[0].id == "cart-1"
+
+
+def test_a_release_that_is_over_is_woken_no_more(adapters: Adapters) -> None:
+    release = created(adapters.store)
+    saved(adapters.store, release, phase=Phase.SUCCEEDED)
+    assert f"release:{release.id}" not in adapters.due()
+
+
+def test_the_newest_releases_that_are_over_are_kept(store: ReleaseStore) -> None:
+    for _ in range(KEPT + 2):
+        release = created(store)
+        store.delivered(release.id, through=99, card_version=1)
+        saved(store, release, phase=Phase.SUCCEEDED, card=False)
+    assert [r.id for r in store.recent()] == ["hello-5", "hello-4", "hello-3"]
+
+
+def test_a_release_with_something_left_to_tell_is_not_forgotten(store: ReleaseStore) -> None:
+    releases = [created(store) for _ in range(KEPT + 1)]
+    for release in releases:
+        saved(store, release, phase=Phase.SUCCEEDED)
+    assert store.load(releases[0].id).phase is Phase.SUCCEEDED
+
+
+def test_reconciling_wakes_what_nothing_would_wake(adapters: Adapters) -> None:
+    running, over = created(adapters.store), created(adapters.store)
+    saved(adapters.store, over, phase=Phase.FAILED)
+    adapters.forget_wakes()
+    adapters.store.reconcile()
+    assert set(adapters.due()) == {f"release:{running.id}", f"deliver:{running.id}", f"deliver:{over.id}"}
+
+
+def test_reconciling_leaves_alone_what_is_well(adapters: Adapters) -> None:
+    created(adapters.store)
+    planned = adapters.due()
+    assert adapters.store.reconcile() == ()
+    assert adapters.due() == planned

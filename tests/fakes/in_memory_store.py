@@ -1,0 +1,276 @@
+"""The ReleaseStore and WorkQueue ports in memory; they pass the same contract suite as Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from bot.ports import Announcement, AuditLine, Created, Freeze, Locked, VersionConflict
+from bot.releases.events import Event, EventKind
+from bot.releases.model import Release
+from bot.store.records import audit_line, template_hash
+
+
+def system_clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class InMemoryWorkQueue:
+    """``due`` maps wake ids to their times; ``asked`` holds the queries."""
+
+    def __init__(self) -> None:
+        self.due: dict[str, int] = {}
+        self.asked: list[Mapping[str, Any]] = []
+
+    def wake(self, wake_id: str, at: int) -> None:
+        self.due[wake_id] = min(at, self.due.get(wake_id, at))
+
+    def ask(self, query: Mapping[str, Any]) -> None:
+        self.asked.append(dict(query))
+
+
+class InMemoryReleaseStore:
+    def __init__(
+        self,
+        queue: InMemoryWorkQueue | None = None,
+        *,
+        clock: Callable[[], int] = system_clock,
+        releases_kept: int = 200,
+    ) -> None:
+        self.queue = queue or InMemoryWorkQueue()
+        self._clock = clock
+        self._kept = releases_kept
+        self._releases: dict[str, Release] = {}
+        self._numbers: dict[str, int] = {}
+        self._operations: dict[str, Any] = {}
+        self._dedup: dict[str, str] = {}
+        self._same: dict[str, str] = {}
+        self._sequences: dict[str, int] = {}
+        self._outboxes: dict[str, list[Announcement]] = {}
+        self._cards: dict[str, tuple[str, str]] = {}
+        self._card_wanted: dict[str, int] = {}
+        self._card_shown: dict[str, int] = {}
+        self._owners: dict[str, str] = {}
+        self._waiting: list[str] = []  # release ids by ticket
+        self._wants: dict[str, set[str]] = {}
+        self._verdicts: dict[tuple[str, str], tuple[Literal["healthy", "bad"], str, str]] = {}
+        self._healthy: dict[str, dict[str, tuple[Any, str, str]]] = {}
+        self._durations: dict[str, list[int]] = {}
+        self._audit: list[AuditLine] = []
+        self._freezes: dict[str, Freeze] = {}
+        self._passing: dict[str, tuple[str, int]] = {}
+        self._arrivals: dict[str, float] = {}
+
+    def now(self) -> int:
+        return self._clock()
+
+    def create(self, draft: Release, *, dedup_key: str, same_as: str, operation: str) -> Created:
+        if operation in self._operations:
+            return Created(self.load(self._operations[operation]), True)
+        for known in (self._dedup.get(dedup_key) if dedup_key else None, self._same.get(same_as) if same_as else None):
+            if known is not None:
+                if dedup_key:
+                    self._dedup.setdefault(dedup_key, known)
+                return Created(self.load(known), False)
+        app = draft.target.app
+        self._numbers[app] = self._numbers.get(app, 0) + 1
+        release = replace(draft, id=f"{app}-{self._numbers[app]}", version=1)
+        self._releases[release.id] = release
+        self._card_wanted[release.id] = 1
+        if dedup_key:
+            self._dedup[dedup_key] = release.id
+        if same_as:
+            self._same[same_as] = release.id
+        asked = draft.command or f"{draft.change.kind} {app}"
+        self._append(release, Event(draft.created_at, EventKind.CREATED, asked, draft.requested_by))
+        self._operations[operation] = release.id
+        self.queue.wake(f"release:{release.id}", self.now())
+        self.queue.wake(f"deliver:{release.id}", self.now())
+        return Created(release, True)
+
+    def _append(self, release: Release, event: Event) -> None:
+        self._audit.append(audit_line(event, release.id, release.target.app))
+        if event.kind is not EventKind.WROTE:
+            self._sequences[release.id] = self._sequences.get(release.id, 0) + 1
+            self._outboxes.setdefault(release.id, []).append(Announcement(self._sequences[release.id], event))
+
+    def load(self, release_id: str) -> Release:
+        release = self._releases[release_id]
+        ts = self.card(release_id)[1]
+        return replace(release, card_ts=ts) if ts else release
+
+    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True) -> Release:
+        if operation in self._operations:
+            return replace(release, version=self._operations[operation])
+        before = self._releases[release.id]
+        if before.version != release.version:
+            raise VersionConflict(f"{release.id} was saved by somebody else since version {release.version}")
+        saved = replace(release, version=release.version + 1)
+        self._releases[release.id] = saved
+        if card:
+            self._card_wanted[release.id] = saved.version
+        for event in events:
+            self._append(saved, event)
+        if card or events:
+            self.queue.wake(f"deliver:{release.id}", self.now())
+        if saved.phase.is_final and not before.phase.is_final:
+            self.queue.due.pop(f"release:{release.id}", None)
+            self._same = {same: known for same, known in self._same.items() if known != release.id}
+            self._free(release.id)
+            self._trim(saved)
+        elif not saved.phase.is_final:
+            self.queue.wake(f"release:{release.id}", self.now() + 1_000)
+        self._operations[operation] = saved.version
+        return saved
+
+    def _trim(self, saved: Release) -> None:
+        final = [r for r in self._releases.values() if r.phase.is_final and r.target.app == saved.target.app]
+        for oldest in final[: max(0, len(final) - self._kept)]:
+            if oldest.id != saved.id and not self._outboxes.get(oldest.id):
+                del self._releases[oldest.id]
+
+    def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
+        if self._releases[release.id].phase.is_final:
+            raise VersionConflict(f"{release.id} is over: it takes no locks any more")
+        self._wants.setdefault(release.id, set()).update(keys)
+        if self._take(release.id):
+            return Locked()
+        if release.id not in self._waiting:
+            self._waiting.append(release.id)
+        front = Locked()
+        for key in sorted(self._wants[release.id]):
+            owner = self._owners.get(key)
+            ahead = [w for w in self._waiting[: self._waiting.index(release.id)] if key in self._wants[w]]
+            behind = ahead[-1] if ahead else owner
+            if owner != release.id and behind and len(ahead) + 1 > front.position:
+                front = Locked(behind, len(ahead) + 1)
+        return front
+
+    def _take(self, release_id: str) -> bool:
+        for key in self._wants[release_id]:
+            owner = self._owners.get(key)
+            first = next((w for w in self._waiting if key in self._wants[w]), release_id)
+            if owner != release_id and (owner is not None or first != release_id):
+                return False
+        self._owners.update(dict.fromkeys(self._wants[release_id], release_id))
+        if release_id in self._waiting:
+            self._waiting.remove(release_id)
+        return True
+
+    def _free(self, release_id: str) -> None:
+        self._owners = {key: owner for key, owner in self._owners.items() if owner != release_id}
+        if release_id in self._waiting:
+            self._waiting.remove(release_id)
+        self._wants.pop(release_id, None)
+        for waiter in tuple(self._waiting):
+            if self._take(waiter):
+                self.queue.wake(f"release:{waiter}", self.now())
+
+    def active(self, app: str | None = None) -> tuple[Release, ...]:
+        return tuple(r for r in self._of(app) if not r.phase.is_final)
+
+    def _of(self, app: str | None) -> list[Release]:
+        return [self.load(i) for i, r in self._releases.items() if app is None or r.target.app == app]
+
+    def recent(self, app: str | None = None, *, limit: int = 10) -> tuple[Release, ...]:
+        return tuple(self._of(app)[::-1][:limit])
+
+    def record_card(self, release_id: str, *, channel: str, ts: str) -> None:
+        if release_id in self._releases:
+            self._cards[release_id] = (channel, ts)
+
+    def card(self, release_id: str) -> tuple[str, str]:
+        return self._cards.get(release_id, ("", ""))
+
+    def outbox(self, release_id: str) -> tuple[tuple[Announcement, ...], bool]:
+        dirty = self._card_wanted.get(release_id, 0) > self._card_shown.get(release_id, 0)
+        return tuple(self._outboxes.get(release_id, ())), dirty
+
+    def delivered(self, release_id: str, *, through: int, card_version: int | None) -> None:
+        self._outboxes[release_id] = [a for a in self._outboxes.get(release_id, []) if a.sequence > through]
+        self._card_shown[release_id] = max(card_version or 0, self._card_shown.get(release_id, 0))
+
+    def remember_healthy(self, app_key: str, template: Any, *, version: str, release_id: str) -> None:
+        name = template_hash(template)
+        self._verdicts[app_key, name] = ("healthy", release_id, "")
+        known = self._healthy.setdefault(app_key, {})
+        known.pop(name, None)
+        known[name] = (template, version, release_id)
+        for oldest in list(known)[:-10]:
+            del known[oldest]
+
+    def remember_bad(self, app_key: str, template: Any, *, version: str, why: str, release_id: str) -> None:
+        self._verdicts[app_key, template_hash(template)] = ("bad", release_id, why)
+        self._healthy.get(app_key, {}).pop(template_hash(template), None)
+
+    def verdict_on(self, app_key: str, template: Any) -> tuple[Literal["healthy", "bad", ""], str, str]:
+        return self._verdicts.get((app_key, template_hash(template)), ("", "", ""))
+
+    def last_healthy(self, app_key: str) -> tuple[tuple[Any, str, str], ...]:
+        return tuple(self._healthy.get(app_key, {}).values())[::-1]
+
+    def durations(self, app_key: str) -> tuple[int, ...]:
+        return tuple(self._durations.get(app_key, ())[:50])
+
+    def remember_duration(self, app_key: str, duration_ms: int, *, operation: str) -> None:
+        if operation not in self._operations:
+            self._operations[operation] = True
+            self._durations.setdefault(app_key, []).insert(0, duration_ms)
+
+    def audit(self, *, app: str | None = None, limit: int = 50) -> tuple[AuditLine, ...]:
+        return tuple(line for line in self._audit[::-1] if app is None or line.app == app)[:limit]
+
+    def write_audit(self, line: AuditLine, *, operation: str) -> None:
+        if operation not in self._operations:
+            self._operations[operation] = True
+            self._audit.append(line)
+
+    def freezes(self) -> tuple[Freeze, ...]:
+        now = self.now()
+        in_force = (f for f in self._freezes.values() if f.until is None or f.until > now)
+        return tuple(sorted(in_force, key=lambda freeze: freeze.at))
+
+    def freeze(self, freeze: Freeze) -> None:
+        self._freezes[freeze.scope] = freeze
+
+    def unfreeze(self, scope: str) -> bool:
+        return self._freezes.pop(scope, None) is not None
+
+    def put(self, key: str, value: str, *, ttl_ms: int) -> None:
+        self._passing[key] = (value, self.now() + ttl_ms)
+
+    def take(self, key: str) -> str | None:
+        found = self.peek(key)
+        self._passing.pop(key, None)
+        return found
+
+    def peek(self, key: str) -> str | None:
+        value, until = self._passing.get(key, ("", 0))
+        return value if until > self.now() else None
+
+    def spend(self, budget: str, *, per_minute: int, burst: int) -> int:
+        now, interval = self.now(), 60_000 / per_minute
+        arrival = max(float(now), self._arrivals.get(budget, 0.0))
+        wait = arrival - now - (burst - 1) * interval
+        if wait > 0:
+            return -int(-wait // 1)
+        self._arrivals[budget] = arrival + interval
+        return 0
+
+    def reconcile(self) -> tuple[str, ...]:
+        repairs = []
+        for owner in set(self._owners.values()):
+            if owner not in self._releases or self._releases[owner].phase.is_final:
+                self._free(owner)
+                repairs.append(f"{owner}: held locks though it is over; freed")
+        for release in self.active():
+            if f"release:{release.id}" not in self.queue.due:
+                self.queue.wake(f"release:{release.id}", self.now())
+        for release_id in self._releases:
+            announcements, dirty = self.outbox(release_id)
+            if (announcements or dirty) and f"deliver:{release_id}" not in self.queue.due:
+                self.queue.wake(f"deliver:{release_id}", self.now())
+                repairs.append(f"{release_id}: had something to tell that nothing would have told")
+        return tuple(repairs)
