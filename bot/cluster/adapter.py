@@ -12,6 +12,7 @@ from bot.cluster.observe import cluster_uid, observe
 from bot.cluster.permissions import missing_permissions
 from bot.cluster.probe import probe
 from bot.cluster.tables import table
+from bot.cluster.watch import RESOURCES, OnChange, Watcher
 from bot.ports import Table
 from bot.releases.actions import Action
 from bot.releases.model import Target
@@ -29,7 +30,9 @@ class KubernetesCluster:
         in_cluster: bool = False,
         timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> None:
-        self.connection = Connection(ClusterAddress(kubeconfig, context, in_cluster), timeout_s=timeout_s)
+        self._address = ClusterAddress(kubeconfig, context, in_cluster)
+        self._timeout_s = timeout_s
+        self.connection = Connection(self._address, timeout_s=timeout_s)
         self._uid = ""
 
     def uid(self) -> str:
@@ -63,6 +66,12 @@ class KubernetesCluster:
 
     def missing_permissions(self, namespace: str) -> tuple[str, ...]:
         return missing_permissions(self.connection, namespace)
+
+    def watch(self, namespaces: Sequence[str], on_change: OnChange) -> Watcher:
+        """A watcher that is not yet started: ``with`` starts and stops it. It has connections of its own."""
+        streams = len(RESOURCES) * len(set(namespaces))
+        connection = Connection(self._address, timeout_s=self._timeout_s, connections=2 * streams)
+        return Watcher(connection, namespaces, on_change)
 
 
 class KubernetesClusters:

@@ -51,9 +51,10 @@ class _PerProcess:
 class Connection:
     """Requests to one API server. Nothing is opened, read or started before the first request of each process."""
 
-    def __init__(self, address: ClusterAddress, *, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
+    def __init__(self, address: ClusterAddress, *, timeout_s: float = REQUEST_TIMEOUT_S, connections: int = SIDE_BY_SIDE) -> None:
         self._address = address
         self._timeout_s = timeout_s
+        self._connections = connections
         self._lock = threading.Lock()
         self._made: _PerProcess | None = None
 
@@ -164,7 +165,7 @@ class Connection:
     def _make(self) -> _PerProcess:
         configuration = Configuration()
         configuration.retries = False
-        configuration.connection_pool_maxsize = SIDE_BY_SIDE
+        configuration.connection_pool_maxsize = self._connections
         address = self._address
         try:
             if address.in_cluster:

@@ -1,0 +1,359 @@
+"""Watches: every change of the objects that apps are made of, told as "look at this app", and who rolled it.
+
+A watcher only nudges: what it tells is a reason to look, and the next look reads the truth. So it may tell too much (everything is
+told again after each relist), but it must never tell too little: a stream that breaks is resumed from the version it had reached, one
+that is too old (410) starts over with a list. Kubernetes API concepts: "Efficient detection of changes".
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+import urllib3
+
+from bot.cluster import errors, reading
+from bot.cluster.connect import Connection, path_of
+from bot.cluster.patching import CLAIM
+from bot.ports import ClusterUnreachable, Refused
+
+log = logging.getLogger(__name__)
+
+RESOURCES = ("deployments", "replicasets", "pods", "services", "endpointslices")
+SERVER_ENDS_AFTER_S = 290
+SILENCE_S = 90.0
+"""Bookmarks come about every minute, so a stream that is silent for longer is dead."""
+BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
+_OURS = frozenset({"pilothouse", "pilothouse-apply"})
+_TOLD_ABOUT = ("template", "replicas", "paused", "strategy", "selector")
+
+
+@dataclass(frozen=True)
+class PastTheBot:
+    """A Deployment that somebody else changed. ``changed``: created, deleted, template, replicas, paused, strategy, selector."""
+
+    changed: tuple[str, ...]
+    manager: str  # field manager, "" unknown: kubectl-set, kubectl-rollout, "kubectl, subresource scale"
+    claim: str = ""  # the release that holds the Deployment, "" none
+    images_before: tuple[str, ...] = ()
+    images_after: tuple[str, ...] = ()
+    replicas_before: int = 0
+    replicas_after: int = 0
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something of an app changed: look at it. Either ``deployment`` or ``service`` says whose it is."""
+
+    namespace: str
+    kind: str  # deployments, replicasets, pods, services, endpointslices
+    deployment: str = ""
+    service: str = ""
+    past_the_bot: PastTheBot | None = None
+
+
+OnChange = Callable[[Change], None]
+"""Called from the watcher's threads, several at once, and expected to return at once. What it raises ends the watcher."""
+
+
+class Watcher:
+    """Watches the five resources of each namespace from entering to leaving."""
+
+    def __init__(self, connection: Connection, namespaces: Sequence[str], on_change: OnChange) -> None:
+        self._stop = threading.Event()
+        owners = {namespace: _Owners() for namespace in namespaces}
+        self._streams = [
+            _Stream(connection, namespace, resource, owners[namespace], on_change, self._stop)
+            for namespace in owners
+            for resource in RESOURCES
+        ]
+
+    def __enter__(self) -> Self:
+        for stream in self._streams:
+            stream.thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        for stream in self._streams:
+            stream.interrupt()
+        for stream in self._streams:
+            stream.thread.join(timeout=5)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether every stream is still served; one that ended by a mistake of ours must be seen."""
+        return all(stream.thread.is_alive() for stream in self._streams)
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether every resource has been listed and is being followed."""
+        return all(stream.is_following for stream in self._streams)
+
+    def troubles(self) -> tuple[str, ...]:
+        """What cannot be watched right now, and why."""
+        return tuple(f"{one.resource} in {one.namespace}: {one.trouble}" for one in self._streams if one.trouble)
+
+
+class _Owners:
+    """Which ReplicaSet belongs to which Deployment, shared by the streams of one namespace."""
+
+    def __init__(self) -> None:
+        self._deployments: dict[str, str] = {}  # by the ReplicaSet's uid; a dict's single operations are atomic
+
+    def learn(self, replica_set: Mapping[str, Any]) -> str:
+        for reference in replica_set["metadata"].get("ownerReferences") or ():
+            if reference.get("controller") and reference["kind"] == "Deployment":
+                self._deployments[replica_set["metadata"]["uid"]] = reference["name"]
+                return str(reference["name"])
+        return ""
+
+    def forget(self, uid: str) -> None:
+        self._deployments.pop(uid, None)
+
+    def of_pod(self, pod: Mapping[str, Any]) -> str:
+        for reference in pod["metadata"].get("ownerReferences") or ():
+            if reference.get("controller") and reference["kind"] == "ReplicaSet":
+                known = self._deployments.get(reference["uid"])
+                if known is not None:
+                    return known
+                # The pod's event came before its ReplicaSet's, which is called <deployment>-<hash>.
+                suffix = "-" + ((pod["metadata"].get("labels") or {}).get(reading.HASH_LABEL) or "?")
+                name = str(reference["name"])
+                return name.removesuffix(suffix) if name.endswith(suffix) else ""
+        return ""
+
+
+class _Stream:
+    def __init__(
+        self,
+        connection: Connection,
+        namespace: str,
+        resource: str,
+        owners: _Owners,
+        on_change: OnChange,
+        stop: threading.Event,
+    ) -> None:
+        self.namespace, self.resource = namespace, resource
+        self.trouble = ""
+        self.is_following = False
+        self.thread = threading.Thread(target=self._run, name=f"watch-{namespace}-{resource}", daemon=True)
+        self._connection, self._owners, self._on_change, self._stop = connection, owners, on_change, stop
+        self._path = path_of(resource, namespace)
+        self._version = ""
+        self._answer: urllib3.BaseHTTPResponse | None = None
+        self._known: dict[str, Any] = {}  # Deployments by name, as last seen
+        self._listed_before = False
+        self._of: dict[str, tuple[str, str]] = {}  # whose each object was, by uid: told again when a list lacks it
+
+    def interrupt(self) -> None:
+        """Wakes the thread out of its read; the socket is shut for reading, and closed by the thread itself."""
+        answer = self._answer
+        if answer is not None:
+            try:
+                answer.shutdown()
+            except (ValueError, RuntimeError, OSError):
+                return  # it was ending anyway
+
+    def _run(self) -> None:
+        backoff = BACKOFF_S
+        while not self._stop.is_set():
+            try:
+                if not self._version:
+                    self._list()
+                progressed = self._follow()
+                self.trouble = ""
+            except errors.NotThere as gone:
+                progressed = False
+                if not self._version:
+                    self._note(str(gone))
+                self._version = ""  # 410: list again
+            except ClusterUnreachable as away:
+                progressed = False
+                self._note(str(away))
+            except Refused as refused:
+                progressed, self._version = False, ""
+                self._note(str(refused))
+            self.is_following = False
+            if progressed:
+                backoff = BACKOFF_S
+            else:
+                self._stop.wait(backoff)
+                backoff = min(backoff * 2, LONGEST_BACKOFF_S)
+
+    def _note(self, trouble: str) -> None:
+        if self.trouble != trouble and not self._stop.is_set():
+            log.warning("cannot watch %s in %s: %s", self.resource, self.namespace, trouble)
+        self.trouble = trouble
+
+    def _list(self) -> None:
+        answer = self._connection.get(self._path)
+        items = answer.get("items") or []
+        told: set[tuple[str, str]] = set()
+        present = {item["metadata"]["uid"] for item in items}
+        for uid, whose in list(self._of.items()):
+            if uid not in present:
+                told.add(whose)
+                del self._of[uid]
+        if self.resource == "deployments":
+            self._compare_lists(items)
+        for item in items:
+            told.add(self._whose(item))
+        for whose in told:
+            self._tell(whose)
+        self._version = answer["metadata"]["resourceVersion"]
+        self._listed_before = True
+
+    def _compare_lists(self, items: Sequence[Any]) -> None:
+        names = {item["metadata"]["name"] for item in items}
+        for item in items:
+            self._compare(item, deleted=False)
+        for name in [name for name in self._known if name not in names]:
+            self._compare(self._known[name], deleted=True)
+
+    def _follow(self) -> bool:
+        """Until the server ends the stream. Whether anything came at all: a server that hangs up at once is no progress."""
+        query = {
+            "watch": "1", "allowWatchBookmarks": "true", "resourceVersion": self._version,
+            "timeoutSeconds": str(SERVER_ENDS_AFTER_S),
+        }  # fmt: skip
+        answer = self._connection.stream(self._path, query, silence_s=SILENCE_S)
+        self._answer, self.is_following, self.trouble = answer, True, ""
+        came = False
+        rest = b""
+        try:
+            for chunk in answer.stream(decode_content=True):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    if line.strip() and not self._stop.is_set():
+                        self._event(orjson.loads(line))
+                        came = True
+        except urllib3.exceptions.HTTPError as error:
+            if not came:
+                raise errors.unreachable(error, self._connection.server, SILENCE_S) from error
+        finally:
+            self._answer = None
+            answer.close()
+        return came
+
+    def _event(self, event: Mapping[str, Any]) -> None:
+        item = event["object"]
+        match event["type"]:
+            case "BOOKMARK":
+                pass
+            case "ERROR":
+                if item.get("code") == 410:
+                    raise errors.NotThere(item.get("message", ""))
+                raise ClusterUnreachable(f"the watch ended: {errors.one_line(str(item.get('message', '')))}")
+            case kind:
+                deleted = kind == "DELETED"
+                past = self._compare(item, deleted=deleted, tell=False) if self.resource == "deployments" else None
+                whose = self._whose(item)
+                if deleted:
+                    self._of.pop(item["metadata"]["uid"], None)
+                    if self.resource == "replicasets":
+                        self._owners.forget(item["metadata"]["uid"])
+                self._tell(whose, past)
+        self._version = item["metadata"]["resourceVersion"]
+
+    def _whose(self, item: Mapping[str, Any]) -> tuple[str, str]:
+        """(Deployment, Service) that the object belongs to; ("", "") for what is nobody's."""
+        meta = item["metadata"]
+        whose = ("", "")
+        match self.resource:
+            case "deployments":
+                whose = (meta["name"], "")
+            case "replicasets":
+                whose = (self._owners.learn(item), "")
+            case "pods":
+                whose = (self._owners.of_pod(item), "")
+            case "services":
+                whose = ("", meta["name"])
+            case _:
+                whose = ("", (meta.get("labels") or {}).get(reading.SERVICE_NAME, ""))
+        if any(whose):
+            self._of[meta["uid"]] = whose
+        return whose
+
+    def _tell(self, whose: tuple[str, str], past: PastTheBot | None = None) -> None:
+        if any(whose):
+            self._on_change(Change(self.namespace, self.resource, *whose, past_the_bot=past))
+
+    def _compare(self, item: Any, *, deleted: bool, tell: bool = True) -> PastTheBot | None:
+        """What somebody else did to a Deployment since it was last seen; remembered as it is now."""
+        name = item["metadata"]["name"]
+        before = self._known.pop(name, None)
+        if not deleted:
+            self._known[name] = {"metadata": item["metadata"], "spec": item["spec"]}
+        if before is None and (deleted or not self._listed_before):
+            return None  # the first list: nobody knows what was there before
+        past = past_the_bot(before, None if deleted else item)
+        if past is not None and tell:
+            self._tell((name, ""), past)
+        return past
+
+
+def past_the_bot(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> PastTheBot | None:
+    """What changed between two sights of a Deployment, None if nothing that matters or if the bot did it. Pure."""
+    changed: tuple[str, ...]
+    if before is None or (after is not None and before["metadata"]["uid"] != after["metadata"]["uid"]):
+        changed = ("created",)
+    elif after is None:
+        changed = ("deleted",)
+    else:
+        changed = tuple(key for key in _TOLD_ABOUT if before["spec"].get(key) != after["spec"].get(key))
+    if not changed:
+        return None
+    latest = after if after is not None else before
+    assert latest is not None
+    claim = (latest["metadata"].get("annotations") or {}).get(CLAIM, "")
+    manager = "" if after is None else _who(before, after, changed)
+    if manager in _OURS or (after is None and claim):  # nobody signs a deletion; a claimed one is its release's to notice
+        return None
+    return PastTheBot(
+        changed=changed,
+        manager=manager,
+        claim=claim,
+        images_before=_images(before),
+        images_after=_images(after),
+        replicas_before=0 if before is None else before["spec"].get("replicas", 1),
+        replicas_after=0 if after is None else after["spec"].get("replicas", 1),
+    )
+
+
+def _images(item: Mapping[str, Any] | None) -> tuple[str, ...]:
+    if item is None:
+        return ()
+    return tuple(one.get("image", "") for one in item["spec"]["template"]["spec"]["containers"])
+
+
+def _who(before: Mapping[str, Any] | None, after: Mapping[str, Any], changed: Sequence[str]) -> str:
+    """The field manager who did it, "" when managedFields do not tell.
+
+    Its entry owns a changed field and is not as it was. A removed field leaves no owner: then an entry that is gone means an unknown
+    remover, and else whoever wrote last did it (times are whole seconds, so two writes of one manager may look the same).
+    """
+    earlier = _written(before)
+    entries = _written(after)
+    paths = tuple("spec" if key == "created" else f"spec.{key}" for key in changed)
+    owners = [one for one in entries if any(path.startswith(paths) for _, _, _, path in reading.managers([one]))]
+    fresh = [one for one in owners if one not in earlier]
+    if not fresh:
+        if {one.get("manager") for one in earlier} - {one.get("manager") for one in entries}:
+            return ""
+        fresh = entries
+    if not fresh:
+        return ""
+    latest = max(fresh, key=lambda one: reading.milliseconds(one.get("time")))
+    manager, subresource = str(latest.get("manager", "")), latest.get("subresource", "")
+    return f"{manager}, subresource {subresource}" if subresource and manager not in _OURS else manager
+
+
+def _written(item: Mapping[str, Any] | None) -> list[Any]:
+    entries = [] if item is None else item["metadata"].get("managedFields") or []
+    return [one for one in entries if one.get("subresource") != "status"]
