@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 
 from cachetools import TTLCache
-from slack_sdk import WebClient
 
 from bot.ports import ChannelUnavailable, RateLimited, SlackUnavailable
+from bot.slack.client import make_client
 from bot.slack.errors import translated
 
 GROUPS_SECONDS = 60.0
@@ -19,8 +19,8 @@ NAMES_SECONDS = 3_600.0
 class SlackDirectory:
     """``clock`` counts seconds and never goes back."""
 
-    def __init__(self, client: WebClient, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._client = client
+    def __init__(self, token: str, api_url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = make_client(token, api_url)
         self._clock = clock
         self._members: dict[str, frozenset[str]] | None = None  # group -> users
         self._read_at = 0.0

@@ -7,30 +7,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from cachetools import LRUCache
-from slack_sdk import WebClient
 from slack_sdk.webhook import WebhookClient
 
 from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable
 from bot.slack.blocks.tables import has_table, without_tables
+from bot.slack.client import TIMEOUT_SECONDS, make_client
 from bot.slack.errors import BAD_BLOCKS, BlocksRefused, retry_after_ms, translated
 
-TIMEOUT_SECONDS = 4
 HISTORY = 100
 PAGES = 3
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-def make_client(token: str, api_url: str) -> WebClient:
-    """No retries of its own: a message may have been posted although its answer was lost, so the outbox decides."""
-    return WebClient(token=token, base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
-
-
 class SlackMessenger:
     """Raises what the port names. Blocks that Slack refuses go again as preformatted text, then as text alone: the story gets out."""
 
-    def __init__(self, client: WebClient) -> None:
-        self._client = client
+    def __init__(self, token: str, api_url: str) -> None:
+        self._client = make_client(token, api_url)
         self._directs: LRUCache[str, str] = LRUCache(maxsize=1_000)
 
     def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> str:

@@ -14,7 +14,7 @@ from bot.slack.blocks.words import gate_of
 
 ACTION_PREFIX = "release:"
 ACTIONS = ("approve", "reject", "promote", "pause", "resume", "abort", "finish", "adopt")
-_APPROVE = {"start": "Approve start", "promote": "Promote", "switch": "Switch"}
+_APPROVE = {"start": "Approve start", "promote": "Promote", "switch": "Switch", "downtime": "Go on"}
 
 
 def buttons_of(release: Release) -> list[Block]:
@@ -68,18 +68,27 @@ def _at_hold(release: Release) -> list[Block]:
             confirm=("Finish now?", "The old pods go; the way back is then a rollout undo.", "Finish now"),
         )
         return [finish, _abort(release, "Roll back", f"Traffic goes back to {release.from_version} at once.")]
-    return [_plain(release, "Go on now", "promote"), _plain(release, "Hold", "pause"), _abort(release)]
+    return [_plain(release, "Go on now", "promote", gate=""), _plain(release, "Hold", "pause"), _abort(release)]
 
 
 def _abort(release: Release, label: str = "Abort", what: str = "Everything goes back to as it was found.") -> Block:
     return _plain(release, label, "abort", style="danger", confirm=(f"{label} {release.id}?", what, label))
 
 
-def _plain(release: Release, label: str, action: str, *, style: str = "", confirm: tuple[str, str, str] | None = None) -> Block:
-    gate = gate_of(release)
+def _plain(
+    release: Release,
+    label: str,
+    action: str,
+    *,
+    style: str = "",
+    confirm: tuple[str, str, str] | None = None,
+    gate: str | None = None,
+) -> Block:
+    """``gate`` None: the one the release stands at. "Go on now" carries none: it ends a hold, it approves nothing."""
+    stands_at = gate_of(release)
     value = {
         "release": release.id,
-        "gate": gate.name if gate is not None else "",
+        "gate": gate if gate is not None else (stands_at.name if stands_at is not None else ""),
         "plan": release.plan.hash if release.plan is not None else "",
     }
     return button(label, f"{ACTION_PREFIX}{action}", value, style=style, confirm=confirm)

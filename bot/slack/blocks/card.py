@@ -112,7 +112,8 @@ def asked_lines(release: Release, now: int) -> list[str]:
 
 def _approval_lines(release: Release, gate: ApprovalGate, now: int) -> list[str]:
     votes = release.gate.votes if release.gate else ()
-    who = "an approver" if gate.quorum == 1 else f"{gate.quorum} approvers"
+    role = "deployer" if gate.name == "downtime" else "approver"
+    who = f"{'an' if role == 'approver' else 'a'} {role}" if gate.quorum == 1 else f"{gate.quorum} {role}s"
     other = "" if gate.requester_may_approve else f" other than {mention(release.requested_by.user)}"
     lines = [f"*Asked:* {who}{other} to {plain(gate.title or gate.name, 200)}."]
     if votes:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from bot.commands.table import Names
 from bot.operations.invocation import Reply
 from bot.ports import Message
 from bot.releases.events import Event
 from bot.releases.model import Release
-from bot.slack.blocks import announcements, card, home, modal, replies
+from bot.slack.blocks import announcements, card, replies
 
 
 @dataclass(frozen=True)
-class Renderer:
-    names: Names = field(default_factory=Names)
+class SlackRendering:
     apps: tuple[str, ...] = ()  # for examples
+    names: Names = field(default_factory=Names)
 
     def card(self, release: Release, *, now: int) -> Message:
         return card.card(release, now=now)
@@ -30,9 +28,3 @@ class Renderer:
 
     def notice(self, line: str) -> Message:
         return replies.notice(line)
-
-    def modal(self, form: modal.DeployForm) -> Mapping[str, Any]:
-        return modal.deploy_modal(form, self.names)
-
-    def home(self, seen: home.HomeSeen) -> Mapping[str, Any]:
-        return home.home_view(seen, self.names, self.apps)

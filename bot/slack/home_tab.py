@@ -1,0 +1,36 @@
+"""Gathers what a person's home tab shows, and publishes it."""
+
+from __future__ import annotations
+
+from bot.commands.table import Names
+from bot.operations.context import Context
+from bot.operations.take_command import roles_in
+from bot.policy.approvals import refusal_to_approve
+from bot.ports import ChannelUnavailable, MessageGone
+from bot.releases.model import Person, Phase, Release
+from bot.slack.blocks.home import SHOWN, HomeSeen, home_view
+
+MINE_AMONG = 100
+_WAITING = (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
+
+
+def publish_home(context: Context, person: Person) -> None:
+    running = context.store.active()
+    roles = roles_in(context, person)
+    waiting = [release for release in running if release.phase in _WAITING and not refusal_to_approve(release, person, roles)]
+    mine = [release for release in context.store.recent(limit=MINE_AMONG) if release.requested_by == person][:SHOWN]
+    shown = {release.id: release for release in (*waiting[:SHOWN], *running[:SHOWN], *mine)}
+    links = {release.id: link for release in shown.values() if (link := _link(context, release))}
+    seen = HomeSeen(running, waiting, mine, links)
+    names = Names(context.commands_installed, context.prefix)
+    context.messenger.publish_home(person.user, home_view(seen, names, tuple(context.catalog.apps)))
+
+
+def _link(context: Context, release: Release) -> str:
+    channel, ts = context.store.card(release.id)
+    if not ts:
+        return ""
+    try:
+        return context.messenger.permalink(channel, ts)
+    except (ChannelUnavailable, MessageGone):
+        return ""

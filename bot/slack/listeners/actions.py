@@ -1,0 +1,39 @@
+"""Clicks on the buttons of cards and confirmations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from slack_bolt import Ack, App
+
+from bot.operations.invocation import Click
+from bot.operations.take_click import take_click
+from bot.slack.blocks.buttons import ACTION_PREFIX
+from bot.slack.listeners.answering import Answering, person_of
+
+
+def register(app: App, answering: Answering) -> None:
+    @app.action(re.compile(rf"{ACTION_PREFIX}\w+"))
+    def on_click(ack: Ack, body: Mapping[str, Any]) -> None:
+        click = click_of(body)
+        reply = take_click(answering.context, click)
+        ack()
+        answering.respond(click.response_url, reply)
+
+
+def click_of(body: Mapping[str, Any]) -> Click:
+    action = body["actions"][0]
+    container = body.get("container") or {}
+    message_ts = str(container.get("message_ts") or (body.get("message") or {}).get("ts") or "")
+    return Click(
+        person=person_of(body),
+        channel=str((body.get("channel") or {}).get("id") or container.get("channel_id") or ""),
+        action=str(action.get("action_id", "")).removeprefix(ACTION_PREFIX),
+        value=str(action.get("value") or ""),
+        message_ts=message_ts,
+        response_url=str(body.get("response_url") or ""),
+        trigger_id=str(body.get("trigger_id") or ""),
+        dedup_key=f"click:{message_ts}:{action.get('action_id')}:{action.get('action_ts')}",
+    )

@@ -1,0 +1,75 @@
+"""What listeners share: the context, the operations' replies as messages, and sending after the acknowledgement."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from bot.commands.table import Names
+from bot.operations.context import Context
+from bot.operations.invocation import OpenModal, Pending, Refusal, Reply, Text
+from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable, StoreUnavailable
+from bot.releases.model import Person
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answering:
+    context: Context
+    later: Executor
+
+    @property
+    def names(self) -> Names:
+        return Names(self.context.commands_installed, self.context.prefix)
+
+    def message(self, reply: Reply) -> Message:
+        return self.context.render.reply(reply, now=self._now(reply))
+
+    def _now(self, reply: Reply) -> int:
+        """Refusals name no time, so that they can be given while Redis is away."""
+        return 0 if isinstance(reply, Refusal | Text | Pending | OpenModal) else self.context.store.now()
+
+    def after(self, send: Callable[[], object]) -> None:
+        """Runs once the acknowledgement is out; what fails at Slack is logged, for nobody waits for it."""
+
+        def run() -> None:
+            try:
+                send()
+            except (RateLimited, ChannelUnavailable, MessageGone, SlackUnavailable, StoreUnavailable) as error:
+                _log.warning("an answer was not delivered: %s", error)
+            except RuntimeError:
+                _log.exception("an answer failed")
+
+        self.later.submit(run)
+
+    def respond(self, response_url: str, reply: Reply) -> None:
+        if response_url and not isinstance(reply, Pending):
+            message = self.message(reply)
+            self.after(lambda: self.context.messenger.respond(response_url, message))
+
+    def in_thread(self, channel: str, user: str, thread_ts: str, reply: Reply) -> None:
+        """To a mention: mistakes for the person alone, answers for the thread."""
+        if isinstance(reply, Pending):
+            return
+        message, messenger = self.message(reply), self.context.messenger
+        if isinstance(reply, Refusal | OpenModal):
+            self.after(lambda: messenger.whisper(channel, user, message, thread_ts=thread_ts))
+        else:
+            self.after(lambda: messenger.post(channel, message, thread_ts=thread_ts))
+
+
+def person_of(body: Mapping[str, Any]) -> Person:
+    """Who sent a slash command, a click or a view: identity is (team, user)."""
+    user = body.get("user")
+    if isinstance(user, Mapping):
+        team = user.get("team_id") or (body.get("team") or {}).get("id") or ""
+        return Person(str(team), str(user.get("id", "")), str(user.get("username") or user.get("name") or ""))
+    return Person(str(body.get("team_id", "")), str(body.get("user_id", "")), str(body.get("user_name", "")))
+
+
+def ack_body(message: Message) -> dict[str, Any]:
+    return {"text": message.text, "blocks": [dict(block) for block in message.blocks]}

@@ -1,0 +1,62 @@
+"""Slash commands: every name of the table, whichever are registered, and `/pilothouse COMMAND`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from slack_bolt import Ack, App
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+from bot.commands.table import BY_NAME, spoken
+from bot.operations.invocation import Invocation, OpenModal, Pending, Text
+from bot.operations.take_command import take_command
+from bot.slack.blocks.modal import deploy_modal
+from bot.slack.blocks.tables import without_tables
+from bot.slack.listeners.answering import Answering, ack_body, person_of
+from bot.slack.listeners.deploy_form import first_form
+
+
+def register(app: App, answering: Answering) -> None:
+    @app.command(re.compile(r"/.+"))
+    def on_command(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+        invocation = invocation_of(body)
+        reply = take_command(answering.context, invocation)
+        if isinstance(reply, Pending) or (isinstance(reply, OpenModal) and open_modal(answering, client, invocation, reply.app)):
+            ack()
+        else:
+            message = without_tables(answering.message(reply))  # an acknowledgement that Slack cannot draw would be lost
+            loud = isinstance(reply, Text) and _is_for_channel(invocation.text)
+            ack(response_type="in_channel" if loud else "ephemeral", **ack_body(message))
+
+
+def invocation_of(body: Mapping[str, Any]) -> Invocation:
+    command = str(body.get("command", ""))
+    trigger = str(body.get("trigger_id", ""))
+    return Invocation(
+        person=person_of(body),
+        channel=str(body.get("channel_id", "")),
+        text=spoken(command, str(body.get("text") or "")),
+        command=command,
+        dedup_key=f"command:{trigger}",
+        response_url=str(body.get("response_url", "")),
+        trigger_id=trigger,
+    )
+
+
+def open_modal(answering: Answering, client: WebClient, invocation: Invocation, app: str) -> bool:
+    """False when the trigger is gone (it lives 3 s): then the command's form is told instead."""
+    form = first_form(answering.context, app, invocation.channel)
+    try:
+        client.views_open(trigger_id=invocation.trigger_id, view=dict(deploy_modal(form, answering.names)))
+    except (SlackApiError, OSError):
+        return False
+    return True
+
+
+def _is_for_channel(text: str) -> bool:
+    """Freezing and controlling a release concern everyone there."""
+    name = text.partition(" ")[0].lower()
+    return name in BY_NAME and BY_NAME[name].seen_by == "channel"

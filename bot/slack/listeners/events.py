@@ -1,0 +1,53 @@
+"""Mentions, which alone work inside threads, and the home tab."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from slack_bolt import App
+
+from bot.commands.normalise import without_mention
+from bot.operations.invocation import Invocation
+from bot.operations.take_command import take_command
+from bot.releases.model import Person
+from bot.slack.home_tab import publish_home
+from bot.slack.listeners.answering import Answering
+
+
+def register(app: App, answering: Answering) -> None:
+    @app.event("app_mention")
+    def on_mention(event: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+        invocation = invocation_of(event, body)
+        if event.get("bot_id") or not invocation.person.user:
+            return  # another app's words are not a person's
+        reply = take_command(answering.context, invocation)
+        answering.in_thread(invocation.channel, invocation.person.user, invocation.thread_ts, reply)
+
+    @app.event("app_home_opened")
+    def on_home(event: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+        person = Person(str(body.get("team_id", "")), str(event.get("user", "")))
+        if event.get("tab", "home") == "home":
+            answering.after(lambda: publish_home(answering.context, person))
+
+    @app.event("message")
+    def on_message() -> None:
+        """Delivered in direct messages; commands are slash commands and mentions."""
+
+
+def invocation_of(event: Mapping[str, Any], body: Mapping[str, Any]) -> Invocation:
+    """The bot's own user id comes with the event; an event delivered again has the same id."""
+    authorizations = body.get("authorizations") or [{}]
+    bot_user = str(authorizations[0].get("user_id") or "")
+    said = str(event.get("text") or "")
+    text = without_mention(said, bot_user) if bot_user else said.partition(">")[2].strip()
+    team = str(event.get("user_team") or event.get("team") or body.get("team_id") or "")
+    return Invocation(
+        person=Person(team, str(event.get("user") or "")),
+        channel=str(event.get("channel") or ""),
+        text=text,
+        command="@mention",
+        dedup_key=f"event:{body.get('event_id', '')}",
+        thread_ts=str(event.get("thread_ts") or event.get("ts") or ""),
+        via="mention",
+    )

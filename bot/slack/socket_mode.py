@@ -1,0 +1,46 @@
+"""The same listeners over a WebSocket that the bot opens, so that no address of it needs to be reachable."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from slack_bolt import App
+from slack_bolt.adapter.socket_mode import SocketModeHandler
+from slack_sdk.errors import SlackApiError
+
+from bot.slack.http import serve_http
+from config.settings import Settings
+
+FIRST_WAIT_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 30.0
+_log = logging.getLogger(__name__)
+
+
+def serve_socket_mode(app: App, settings: Settings, is_ready: Callable[[], object] = lambda: None) -> int:
+    """Connect, serve health and metrics until SIGTERM or SIGINT, close."""
+    handler = SocketModeHandler(app, settings.slack_app_token)
+    ended = threading.Event()
+    opener = threading.Thread(target=connect, args=(handler, ended), name="socket-mode", daemon=True)
+    opener.start()
+    try:
+        return serve_http(None, settings, is_ready)
+    finally:
+        ended.set()
+        handler.close()
+
+
+def connect(handler: SocketModeHandler, ended: threading.Event) -> None:
+    """The first connection is tried until Slack answers; slack_sdk renews it afterwards."""
+    wait = FIRST_WAIT_SECONDS
+    while not ended.is_set():
+        try:
+            handler.connect()
+            _log.info("connected to Slack by Socket Mode")
+            return
+        except (SlackApiError, OSError) as error:
+            _log.warning("Slack does not take the Socket Mode connection (%s); trying again in %.0f s", error, wait)
+        if ended.wait(wait):
+            return
+        wait = min(LONGEST_WAIT_SECONDS, wait * 2)
