@@ -28,7 +28,7 @@ def serve_socket_mode(app: App, settings: Settings, is_ready: Callable[[], objec
         return serve_http(None, settings, is_ready)
     finally:
         ended.set()
-        handler.close()
+        handler.client.close()
 
 
 def connect(handler: SocketModeHandler, ended: threading.Event) -> None:
@@ -36,7 +36,7 @@ def connect(handler: SocketModeHandler, ended: threading.Event) -> None:
     wait = FIRST_WAIT_SECONDS
     while not ended.is_set():
         try:
-            handler.connect()
+            handler.client.connect()
             _log.info("connected to Slack by Socket Mode")
             return
         except (SlackApiError, OSError) as error:
