@@ -42,7 +42,8 @@ check: ## everything: test, lint, types, import rules, locks, page, chart, tour,
 check-rest:
 	@for part in static page slow tour chart browser control-plane-suite; do echo; echo "== make $$part"; $(MAKE) $$part; done
 
-static: lint types imports locks-check ## lint, types, import rules and locks
+# The import rules run in `make test` too (tests/architecture), so they are not repeated here.
+static: lint types locks-check ## lint, types and locks
 
 lint: venv ## ruff
 	@$(python) -m ruff check .

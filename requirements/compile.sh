@@ -13,7 +13,7 @@ compile() { # compile OUTPUT ARGUMENTS...
   shift
   echo "  $output" >&2
   "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-    --custom-compile-command "make locks" "${upgrade[@]}" "$@" --output-file "$output" >/dev/null
+    --custom-compile-command "make locks" ${upgrade[@]+"${upgrade[@]}"} "$@" --output-file "$output" >/dev/null
 }
 
 compile_all() { # the widest set first: it constrains the others, so one version of each package is in use everywhere

@@ -7,6 +7,8 @@ set -euo pipefail
 wanted=${1:?sandbox or dev}
 cd "$(dirname "$0")/.."
 venv=.venv
+# Where the tools of a developer are, they stay: `make sandbox` after a change of the locks must not take pytest away.
+if [ -f "$venv/.installed-dev" ]; then wanted=dev; fi
 
 checksum() { cat requirements/uv.txt "requirements/$1.txt" pyproject.toml requirements/install.sh | cksum; }
 installed() { [ -f "$venv/.installed-$1" ] && [ "$(cat "$venv/.installed-$1")" = "$(checksum "$1")" ]; }

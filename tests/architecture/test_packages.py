@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import ast
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+from tests.architecture.sources import TOP, body_lines, functions, python_files, text_of, tree_of
+
+PURE = ("bot/releases", "bot/policy", "bot/commands", "bot/slack/blocks")
+# Reading a clock, the environment or entropy, or telling a log, is what a pure function is not allowed.
+IMPURE_MODULES = {"time", "random", "secrets", "uuid", "os", "socket", "subprocess", "threading", "logging", "asyncio", "io"}
+IMPURE_CALLS = {"now", "utcnow", "today", "open", "print", "input"}
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc", "lib", "shared", "base"}
+LONG_FILE_LINES = 500
+
+
+def packages() -> tuple[Path, ...]:
+    return tuple(sorted({path.parent for path in python_files("bot", "jobs", "config", "sandbox")}))
+
+
+def imported_modules(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+
+
+def test_imports_point_one_way_and_every_module_of_bot_has_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(TOP)
+    assert lint_imports(config_filename="pyproject.toml", no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+@pytest.mark.parametrize("package", packages(), ids=str)
+def test_every_package_says_what_belongs_in_it(package: Path) -> None:
+    start = package / "__init__.py"
+    assert start in python_files(), f"{package} has no __init__.py"
+    docstring = ast.get_docstring(tree_of(start)) or ""
+    assert len(docstring.split()) >= 8, f"{start} does not say what belongs in it and what does not"
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    vague = [str(path) for path in python_files() if VAGUE_NAMES & {path.stem, *path.parent.parts}]
+    assert vague == []
+
+
+def test_pure_packages_use_the_standard_library_and_each_other_only() -> None:
+    strangers = [
+        f"{path}: {module}"
+        for path in python_files(*PURE)
+        for module in imported_modules(tree_of(path))
+        if module.partition(".")[0] not in {*sys.stdlib_module_names, "bot", "config"}
+        and not (path.is_relative_to("bot/commands") and module.startswith("rapidfuzz"))
+    ]
+    assert strangers == []
+
+
+def test_pure_packages_read_no_clock_no_environment_and_no_entropy_and_log_nothing() -> None:
+    impure = [
+        f"{path}: imports {module}"
+        for path in python_files(*PURE)
+        for module in imported_modules(tree_of(path))
+        if module.partition(".")[0] in IMPURE_MODULES
+    ]
+    for path in python_files(*PURE):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Call):
+                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if called in IMPURE_CALLS:
+                    impure.append(f"{path}:{node.lineno}: calls {called}()")
+    assert impure == []
+
+
+def test_every_file_of_operations_has_the_function_it_is_named_for() -> None:
+    operations = [path for path in python_files("bot/operations") if "_" in path.stem and path.stem != "__init__"]
+    assert operations, "bot/operations is empty"
+    verbless = [str(path) for path in operations if not _defines(path, path.stem) and not _is_a_noun(path)]
+    assert verbless == []
+
+
+def _defines(path: Path, name: str) -> bool:
+    return any(function.name == name for function in functions(tree_of(path)))
+
+
+def _is_a_noun(path: Path) -> bool:
+    """A file of what several operations share says so: it holds types, and its docstring does not begin with a verb's result."""
+    return not any(isinstance(node, ast.FunctionDef) for node in tree_of(path).body)
+
+
+def test_protocols_stand_in_ports_only() -> None:
+    elsewhere = [
+        f"{path}:{node.lineno}: {node.name}"
+        for path in python_files("bot", "jobs", "config")
+        if path != Path("bot/ports.py")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ClassDef)
+        and any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases)
+    ]
+    assert elsewhere == []
+
+
+@pytest.mark.parametrize("job", ["advance_release", "run_query", "deliver", "sweep"])
+def test_a_job_is_an_entry_point_of_at_most_twenty_lines(job: str) -> None:
+    path = Path("jobs") / f"{job}.py"
+    entry = next((function for function in functions(tree_of(path)) if function.name == job), None)
+    assert entry is not None, f"{path} has no function {job}"
+    assert body_lines(entry) <= 20
+
+
+def test_a_listener_is_at_most_fifteen_lines() -> None:
+    long = [
+        f"{path}:{function.lineno}: {function.name} has {body_lines(function)} lines"
+        for path in python_files("bot/slack/listeners")
+        for function in functions(tree_of(path))
+        # What registers them holds them all; each of them counts by itself.
+        if body_lines(function) > 15 and not any(isinstance(inner, ast.FunctionDef) for inner in function.body)
+    ]
+    assert long == []
+
+
+def test_long_files_are_told() -> None:
+    for path in python_files():
+        lines = text_of(path).count("\n")
+        if lines > LONG_FILE_LINES:
+            warnings.warn(f"{path} has {lines} lines: is it one topic?", stacklevel=1)
+        assert lines <= 2 * LONG_FILE_LINES, f"{path} has {lines} lines: split it by topic"
