@@ -33,10 +33,10 @@ def definitions() -> dict[str, Json]:
     if spec is None or not spec.submodule_search_locations:
         raise SchemasMissing("install kubernetes-validate: the simulated cluster takes the API's types from it")
     folder = Path(spec.submodule_search_locations[0]) / "kubernetes-json-schema"
-    versions: dict[tuple[int, ...], Path] = {}
+    versions: dict[tuple[int, int, int], Path] = {}
     for path in folder.glob("v*-local"):
         if found := re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)-local", path.name):
-            versions[tuple(map(int, found.groups()))] = path
+            versions[int(found[1]), int(found[2]), int(found[3])] = path
     usable = [version for version in versions if version <= KUBERNETES_VERSION] or list(versions)
     content = orjson.loads((versions[max(usable)] / "_definitions.json").read_bytes())
     found_definitions: dict[str, Json] = content["$defs"]

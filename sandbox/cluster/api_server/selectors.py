@@ -71,8 +71,10 @@ def selector_test(selector: Json | None) -> LabelTest:
     if selector is None:
         return lambda _: False
     tests = [_expression(key, "In", {value}) for key, value in (selector.get("matchLabels") or {}).items()]
-    for expression in selector.get("matchExpressions") or ():
-        tests.append(_expression(expression["key"], expression["operator"], set(expression.get("values") or ())))
+    tests += [
+        _expression(expression["key"], expression["operator"], set(expression.get("values") or ()))
+        for expression in selector.get("matchExpressions") or ()
+    ]
     return lambda labels: all(test(labels) for test in tests)
 
 

@@ -319,12 +319,9 @@ def _service(spec: Json) -> list[Cause]:
 
 
 def _autoscaler(spec: Json) -> list[Cause]:
-    causes: list[Cause] = []
     late: list[Cause] = []
     reference = spec.get("scaleTargetRef") or {}
-    for field in ("kind", "name"):
-        if not reference.get(field):
-            causes.append(required(f"spec.scaleTargetRef.{field}"))
+    causes = [required(f"spec.scaleTargetRef.{field}") for field in ("kind", "name") if not reference.get(field)]
     if not reference.get("apiVersion") and reference.get("kind") != "ReplicationController":
         words = "apiVersion must specify API group"
         late.append(invalid_value("spec.scaleTargetRef.apiVersion", "", words))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any
 
 from sandbox.cluster.api_server import failures
 from sandbox.cluster.api_server.callers import CONTROLLER_MANAGER, Caller
