@@ -149,13 +149,14 @@ def holds(
 def _takes_over(
     seen: Observation, selectors: tuple[dict[str, str], ...], services: tuple[str, ...], floor: int
 ) -> bool:
-    """While the candidate still serves there is time: only pods of stable's present template, at least the floor of them.
-    Once it serves nobody, any ready pod of stable is better than none.
+    """While every Service has somebody there is time: only pods of stable's present template, at least the floor of them.
+    Where a Service has nobody, any ready pod of stable is better than none.
     """
     stable = seen.stable
     if stable is None or not selectors:
         return False
-    if not ready_endpoints(seen, seen.candidate, services):
+    pair = (seen.stable, seen.candidate)
+    if any(not any(ready_endpoints(seen, item, (name,)) for item in pair) for name in services):
         return all(_selected_ready(selector, stable) >= 1 for selector in selectors)
     current = newest(stable)
     ours = {pod.uid for pod in current.pods} if current else set()

@@ -19,7 +19,7 @@ from bot.releases.actions import (
 from bot.releases.decision import RESYNC_MS, Decision, finish, into
 from bot.releases.events import EventKind
 from bot.releases.gates import at_gates
-from bot.releases.health import assess, cause_of, holds, newest
+from bot.releases.health import assess, cause_of, holds, newest, ready_endpoints
 from bot.releases.intents import deployment_of, drop, find, look, put, service_named, settle, wanted_fields
 from bot.releases.model import (
     Cause,
@@ -143,16 +143,18 @@ def turn_back(decision: Decision, seen: Observation | None, now: int, *, ends_as
     if seen is None:
         return decision.changed(replace(release, back=(), at_step=-1)).wake(now)
     back = STRATEGIES[release.strategy].way_back(release, seen)
-    # what we never wrote is not ours to restore, so it is no longer depended on; what we did write may be anything by now
+    # the way back depends on nothing but the Deployment itself: what drifted is written over, and never holds it up
     intents = tuple(
-        intent for intent in release.intents if intent.field is Field.EXISTS or (intent.written and intent.confirmed)
+        intent
+        for intent in release.intents
+        if intent.field is Field.EXISTS and intent.name == release.target.deployment
     )
     release = replace(release, back=back, intents=intents)
     decision = decision.changed(release)
     if not back:
         return finish(decision, ends_as, now, cause.summary)
     decision = decision.tell(now, EventKind.ROLLING_BACK, f"taking back: {cause.summary}", evidence=cause.evidence)
-    return enter_step(decision, 0, now)
+    return enter_step(decision, 0, now).wake(now)
 
 
 def fail(decision: Decision, seen: Observation, now: int, cause: Cause, *, pause: bool = False) -> Decision:
@@ -256,12 +258,28 @@ def _on_drift(decision: Decision, drift: tuple[Drift, ...], seen: Observation, n
         cause = Cause(FailureClass.DRIFT, f"somebody else keeps changing it: {told}"[:600])
         decision = decision.changed(release).tell(now, EventKind.FAILURE, cause.summary)
         return turn_back(decision, seen, now, ends_as=Phase.ABORTED, cause=cause)
+    if release.leg is Leg.FORWARD and _took_away_what_serves(release, drift, seen):
+        cause = Cause(FailureClass.DRIFT, f"what served was taken away: {told}"[:600])
+        decision = decision.changed(release).tell(now, EventKind.FAILURE, cause.summary)
+        return turn_back(decision, seen, now, ends_as=Phase.ABORTED, cause=cause)
     if release.phase is Phase.DRIFTED:
         return decision.changed(replace(release, drift=drift))
     before = release.paused_from if release.phase is Phase.PAUSED else release.phase
     release = replace(release, drift=drift, paused_from=before)
     decision = decision.changed(into(release, Phase.DRIFTED, now))
     return decision.tell(now, EventKind.DRIFTED, f"changed past the release, holding: {told}"[:900])
+
+
+def _took_away_what_serves(release: Release, drift: tuple[Drift, ...], seen: Observation) -> bool:
+    """Somebody deleted or emptied the candidate while a Service has nobody else: that is not held for, stable serves at once."""
+    if release.plan is None or release.plan.candidate_selector is None:
+        return False
+    if not any(d.kind is Kind.DEPLOYMENT and d.name == release.candidate_name for d in drift):
+        return False
+    return not all(
+        ready_endpoints(seen, seen.stable, (name,)) or ready_endpoints(seen, seen.candidate, (name,))
+        for name in release.target.services
+    )
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------

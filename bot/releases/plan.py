@@ -33,7 +33,7 @@ class Condition(StrEnum):
     CANDIDATE_SERVES = "every Service has ready endpoints of the candidate"
     STABLE_SERVES = "every available stable pod is a ready endpoint of every Service"
     STABLE_RESELECTED = "the Services' selectors of the end match all the ready pods stable wants"
-    STABLE_TAKES_OVER = "stable is back whole under the original selectors, or the candidate serves nobody"
+    STABLE_TAKES_OVER = "the original selectors match enough of stable's present pods, or any where a Service has nobody"
     CANDIDATE_UNUSED = "no Service of the app has a ready endpoint of the candidate"
 
 

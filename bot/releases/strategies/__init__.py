@@ -13,7 +13,7 @@ from bot.releases.model import Release, Strategy
 from bot.releases.observation import Observation
 from bot.releases.plan import Plan, Step
 from bot.releases.planning import Draft
-from bot.releases.strategies import rolling
+from bot.releases.strategies import bluegreen, rolling
 
 
 def as_named(release: Release, seen: Observation) -> tuple[Release, Observation, str]:
@@ -31,5 +31,6 @@ class Ways:
 
 
 STRATEGIES: dict[Strategy, Ways] = {
+    Strategy.BLUEGREEN: Ways(bluegreen.plan, bluegreen.way_back, bluegreen.face),
     Strategy.ROLLING: Ways(rolling.plan, rolling.way_back),
 }

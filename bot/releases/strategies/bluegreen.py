@@ -1,0 +1,354 @@
+"""Blue/green: a second Deployment at full size that nobody reaches, one patch of the Service's selector, and one patch back.
+
+Green's pods carry another value for one key of the Service's selector, so the Service is untouched until the switch and every stray
+revert lands on blue. Blue stays whole for the rollback window. Then the Deployment itself is rolled to the new version behind green,
+the Service gets its selector back, and green goes (``settle: roll``); or both Deployments stay and the next release uses the other
+one (``settle: keep``).
+
+At every moment of the way there and back the Services select pods that are ready: a selector is only written when what it selects
+has been seen ready, and what still serves is never taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from bot.releases.green import (
+    SUFFIX,
+    Green,
+    app_services,
+    green_for,
+    labels_of,
+    preview_for,
+    refuse_blue_green,
+    refuse_capture,
+    refuse_quota,
+    selector_at_the_end,
+    selector_on,
+)
+from bot.releases.health import pods_of, selects
+from bot.releases.intents import find
+from bot.releases.model import Field, Kind, Release
+from bot.releases.observation import Observation, ServiceSeen
+from bot.releases.plan import (
+    AbsentGoal,
+    ApprovalGate,
+    Condition,
+    DeploymentGoal,
+    Gate,
+    Goal,
+    HoldGate,
+    Plan,
+    Role,
+    ServiceGoal,
+    Step,
+)
+from bot.releases.planning import (
+    MINIMUM_DEADLINE_MS,
+    Draft,
+    PlanRefused,
+    floor_of,
+    found_cause,
+    managed_elsewhere,
+)
+from bot.releases.selector_keys import matches
+
+LEAST_WINDOW_MS = 30_000
+"""Old connections drain at least that long before what served them goes."""
+
+LET_GO = Step("finish", "let go of the Deployment", (DeploymentGoal(Role.STABLE, claimed=False),), ())
+
+
+def face(release: Release, seen: Observation) -> tuple[Release, Observation, str]:
+    """Which of the pair serves? After ``settle: keep`` it may be the green one: then it is stable and the other the candidate."""
+    name, green = release.target.deployment, release.target.deployment + SUFFIX
+    other = seen.candidate
+    services = app_services(release, seen)
+    if other is None or other.name != green or not services:
+        return release, seen, green
+    serves = all(selects(service.selector, labels_of(other.template)) for service in services)
+    idle = seen.stable is None or not any(
+        selects(service.selector, labels_of(seen.stable.template)) for service in services
+    )
+    if not (serves and idle):
+        return release, seen, green
+    swapped = replace(release, target=replace(release.target, deployment=green))
+    return swapped, replace(seen, stable=other, candidate=seen.stable), name
+
+
+# --- the way there ----------------------------------------------------------------------------------------------------
+
+
+def plan(draft: Draft) -> Plan:
+    release, stable, survey = draft.release, draft.stable, draft.seen.survey
+    rules, approvals = release.rules.bluegreen, release.rules.approvals
+    services = refuse_blue_green(draft)
+    swapped = bool(draft.candidate) and stable.name == draft.candidate + SUFFIX
+    keeps = swapped or rules.settle == "keep"
+    green = green_for(draft, services, keeps=keeps)
+    targets = tuple(selector_on(service.selector, green.labels, service, green.name) for service in services)
+    finals = tuple(selector_at_the_end(service, draft) for service in services) if not keeps else ()
+    if not keeps and not matches(stable.selector, labels_of(draft.template)):
+        raise PlanRefused(
+            f"{stable.name} cannot be rolled to {draft.version} afterwards: the label {release.target.version_label} is in its own "
+            f"selector, which is fixed. Set `settle: keep` for {release.target.app}: both Deployments stay, the next release "
+            "uses the other one"
+        )
+    refuse_capture(draft, green)
+    preview, preview_body = preview_for(draft, services[0], targets[0]) if rules.preview else ("", None)
+    refuse_quota(draft, green, preview, keeps=keeps)
+    scalers = survey.autoscalers if survey else ()
+    scaler = next((item for item in scalers if item.target == stable.name), None)
+    foreign = next((item for item in scalers if item.target == green.name), None)
+    if foreign is not None:
+        raise PlanRefused(
+            f"HorizontalPodAutoscaler {foreign.name} moves the replicas of {green.name}, which is to be green: remove it first"
+        )
+
+    size = DeploymentGoal(
+        Role.CANDIDATE, claimed=True, paused=False, template=green.template, replicas=green.replicas,
+        change_cause=draft.cause if green.template is not None else None,
+        at_least_stable=scaler is not None, create_from=green.body,
+    )  # fmt: skip
+    goals: list[Goal] = [DeploymentGoal(Role.STABLE, claimed=True), size]
+    if preview:
+        goals.append(ServiceGoal(preview, targets[0], create_from=preview_body))
+    gates: tuple[Gate, ...] = ()
+    names = " and ".join(service.name for service in services)
+    if rules.promote == "approval" and approvals.promote > 0:
+        gates = (
+            ApprovalGate(
+                "switch", approvals.promote, approvals.requester_may_approve, approvals.expires_ms, approvals.on_expiry,
+                f"switch {names} to {draft.version}",
+            ),
+        )  # fmt: skip
+    counts: dict[str, Any] = {"candidates": green.replicas, "stables": stable.replicas}
+    up = Step(
+        "green", f"{'bring up' if green.body else 'take'} {green.name} with {green.replicas} pods of {draft.version}", tuple(goals),
+        (Condition.CANDIDATE_MATCHES_STABLE, Condition.CANDIDATE_SELECTED),
+        draft.deadline_ms, gates, share=0, watches=(Role.CANDIDATE,), **counts,
+    )  # fmt: skip
+    switch = Step(
+        "switch", f"switch {names} to {green.name}",
+        (
+            replace(size, create_from=None),
+            *(
+                ServiceGoal(service.name, target, when=(Condition.CANDIDATE_SELECTED,))
+                for service, target in zip(services, targets, strict=True)
+            ),
+        ),
+        (Condition.SERVED_BY_CANDIDATE,), MINIMUM_DEADLINE_MS,
+        (HoldGate("window", max(LEAST_WINDOW_MS, rules.rollback_window_ms), title="rollback window"),),
+        share=100, watches=(Role.CANDIDATE,), **counts,
+    )  # fmt: skip
+    steps = (up, switch, *(_kept(green, preview) if keeps else _settled(draft, green, services, targets, finals, preview)))
+    return draft.plan(
+        steps=steps,
+        candidate=green.name,
+        floor=floor_of(stable),
+        deadline_ms=draft.deadline_ms,
+        notes=_notes(draft, green, services, targets, scaler.name if scaler else "", keeps=keeps, swapped=swapped),
+        stable_selector=stable.selector,
+        candidate_selector={key: value for target in targets for key, value in target.items()},
+        final_selectors=finals,
+        preview=preview,
+        has_autoscaler=scaler is not None,
+        autoscaler=(scaler.min_replicas, scaler.max_replicas) if scaler else None,
+    )
+
+
+def _settled(
+    draft: Draft,
+    green: Green,
+    services: tuple[ServiceSeen, ...],
+    targets: tuple[dict[str, str], ...],
+    finals: tuple[dict[str, str], ...],
+    preview: str,
+) -> tuple[Step, ...]:
+    """The Deployment itself on the new version, its Services as they were, green gone."""
+    stable = draft.stable
+    counts: dict[str, Any] = {"candidates": green.replicas, "stables": stable.replicas}
+    roll = DeploymentGoal(
+        Role.STABLE, paused=False, template=draft.template, change_cause=draft.cause, when=(Condition.CANDIDATE_SERVES,)
+    )
+    settle = Step(
+        "settle", f"settle: roll {stable.name} to {draft.version} while {green.name} serves", (roll,),
+        (Condition.STABLE_COMPLETE,), draft.deadline_ms, share=100, watches=(Role.STABLE,), **counts,
+    )  # fmt: skip
+    # with the version label in a Service's own selector the new pods of both are selected: then green's pods finish their
+    # connections within their own termination grace period, as in any roll
+    apart = all(final != target for final, target in zip(finals, targets, strict=True))
+    served = Condition.SERVED_BY_STABLE if apart else Condition.STABLE_SERVES
+    back = Step(
+        "hand back", f"give {' and '.join(service.name for service in services)} back to {stable.name}",
+        tuple(
+            ServiceGoal(service.name, final, when=(Condition.STABLE_COMPLETE, Condition.STABLE_RESELECTED))
+            for service, final in zip(services, finals, strict=True)
+        ),
+        (served, Condition.STABLE_SERVES), MINIMUM_DEADLINE_MS,
+        (HoldGate("drain", LEAST_WINDOW_MS, title="old connections drain"),) if apart else (),
+        share=0, **counts,
+    )  # fmt: skip
+    away: tuple[Goal, ...] = (AbsentGoal("Deployment", green.name, when=(served, Condition.STABLE_SERVES)),)
+    if preview:
+        away = (AbsentGoal("Service", preview), *away)
+    remove = Step("remove", f"remove {green.name}", away, (Condition.CANDIDATE_GONE,), MINIMUM_DEADLINE_MS, share=0)
+    return settle, back, remove, LET_GO
+
+
+def _kept(green: Green, preview: str) -> tuple[Step, ...]:
+    goals: tuple[Goal, ...] = (AbsentGoal("Service", preview),) if preview else ()
+    goals = (*goals, DeploymentGoal(Role.CANDIDATE, claimed=False), DeploymentGoal(Role.STABLE, claimed=False))
+    return (Step("finish", f"let go of both Deployments; {green.name} serves", goals, ()),)
+
+
+def _notes(
+    draft: Draft,
+    green: Green,
+    services: tuple[ServiceSeen, ...],
+    targets: tuple[dict[str, str], ...],
+    autoscaler: str,
+    *,
+    keeps: bool,
+    swapped: bool,
+) -> tuple[str, ...]:
+    stable = draft.stable.name
+    notes = [green.note] if green.note else []
+    for service, target in zip(services, targets, strict=True):
+        changed = ", ".join(f"{key}: {value} → {target[key]}" for key, value in service.selector.items() if target[key] != value)
+        notes.append(f"Service {service.name} is switched by {changed}")
+        if service.cluster_ip == "None":
+            notes.append(f"Service {service.name} is headless: clients move when they look its name up again")
+        who = managed_elsewhere(service, ("spec.selector",))
+        if who:
+            notes.append(f"Service {service.name} is managed elsewhere: {who} may take the switch back")
+    names = {service.name for service in services}
+    survey = draft.seen.survey
+    notes += [
+        f"Service {item.name} reaches green before the switch: add it to `services:` to have it switched too"
+        for item in (survey.selecting if survey else ())
+        if item.kind == "Service" and item.name not in names and matches(item.selector, green.labels)
+    ]
+    if swapped:
+        notes.append(f"{stable} serves since an earlier release kept both; now {green.name} takes over and both stay")
+    elif keeps:
+        notes.append(f"both Deployments stay: afterwards {green.name} serves, and the next release uses {stable}")
+    elif green.body is None:
+        notes.append(f"{green.name} goes at the end; `settle: keep` would leave it")
+    if autoscaler:
+        follows = "which serves nobody meanwhile and may be shrunk" if not keeps else f"not {green.name}, which keeps its size"
+        notes.append(f"HorizontalPodAutoscaler {autoscaler} goes on following {stable}, {follows}")
+    return tuple(notes)
+
+
+# --- the way back -----------------------------------------------------------------------------------------------------
+
+
+def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
+    """Everything to as found, from wherever the release is. The Services go to whoever is whole before anything is taken away.
+
+    Stable untouched: its selector at once. Stable rolled or rolling: its template first, behind green; where green is gone already
+    and the Services select by the new version, they first select both versions of stable.
+    """
+    found, made = release.as_found, release.plan
+    if found is None or made is None or not any(intent.written for intent in release.intents):
+        return ()
+    stable, deadline = found.stable, made.deadline_ms
+
+    def written(name: str, field: Field, kind: Kind = Kind.DEPLOYMENT) -> bool:
+        intent = find(release.intents, kind, name, field)
+        return intent is not None and intent.written
+
+    # a selector that a person chose to keep is no longer among the intents: it stays as they set it
+    services = [s for s in found.services if find(release.intents, Kind.SERVICE, s.name, Field.SELECTOR) is not None]
+    kept_by_others = {s.name for s in found.services} - {s.name for s in services}
+    original = tuple(ServiceGoal(s.name, s.selector, when=(Condition.STABLE_TAKES_OVER,)) for s in services)
+    steps: list[Step] = []
+    if written(stable.name, Field.TEMPLATE):
+        template = DeploymentGoal(
+            Role.STABLE,
+            template=stable.template,
+            paused=stable.paused,
+            change_cause=found_cause(stable) if written(stable.name, Field.CHANGE_CAUSE) else None,
+        )
+        goals = (*_shelter(release, seen), template, *original)
+        title = f"{stable.name} back to {made.from_version}"
+        steps.append(Step("back", title, goals, (Condition.STABLE_COMPLETE,), deadline, stables=stable.replicas))
+    elif written(stable.name, Field.PAUSED):
+        steps.append(Step("back", f"{stable.name} goes on", (DeploymentGoal(Role.STABLE, paused=stable.paused),), ()))
+    if original:
+        names = " and ".join(s.name for s in services)
+        steps.append(
+            Step("selector back", f"{names} back to {stable.name}", original, (Condition.CANDIDATE_UNUSED,), MINIMUM_DEADLINE_MS)
+        )
+    used = any(
+        service.name in kept_by_others and selects(service.selector, labels_of(seen.candidate.template))
+        for service in seen.services
+        if seen.candidate is not None
+    )
+    steps += _green_away(release, written_candidate=lambda field: written(made.candidate, field), still_used=used)
+    return (*steps, LET_GO)
+
+
+def _shelter(release: Release, seen: Observation) -> tuple[Goal, ...]:
+    """Where the Services point while stable's template goes back: nobody may be left without a ready pod meanwhile."""
+    found, made = release.as_found, release.plan
+    if found is None or made is None or seen.stable is None:
+        return ()
+    now = {service.name: service.selector for service in seen.services}
+    ends = dict(zip(release.target.services, made.final_selectors, strict=False))
+    green = seen.candidate
+    whole = (
+        green is not None
+        and not green.terminating
+        and made.candidate_selector is not None
+        and sum(
+            1 for pod in pods_of(green) if pod.ready and not pod.terminating and selects(made.candidate_selector, pod.labels)
+        )
+        >= max(1, found.stable.replicas)
+    )
+    shelters: list[Goal] = []
+    for service in found.services:
+        if find(release.intents, Kind.SERVICE, service.name, Field.SELECTOR) is None or service.name not in now:
+            continue
+        here = now[service.name]
+        on_green = made.candidate_selector is not None and all(
+            made.candidate_selector.get(key) == value for key, value in here.items()
+        )
+        if whole and not on_green and made.floor == 0 and made.candidate_selector is not None:
+            # one pod at a time: the roll back would leave nobody, so green serves once more
+            target = {key: made.candidate_selector[key] for key in service.selector}
+            shelters.append(ServiceGoal(service.name, target, when=(Condition.CANDIDATE_SELECTED,)))
+        both = {key: value for key, value in service.selector.items() if here.get(key) == value}
+        if not whole and both and here == ends.get(service.name) != service.selector:
+            shelters.append(ServiceGoal(service.name, both))  # pods of stable of either version
+    return tuple(shelters)
+
+
+def _green_away(release: Release, *, written_candidate: Callable[[Field], bool], still_used: bool) -> list[Step]:
+    found, made = release.as_found, release.plan
+    if found is None or made is None:
+        return []
+    goals: list[Goal] = [AbsentGoal("Service", made.preview)] if made.preview else []
+    if still_used:
+        goals.append(DeploymentGoal(Role.CANDIDATE, claimed=False))
+        return [Step("green stays", f"{made.candidate} stays: a Service that was changed by hand uses it", tuple(goals), ())]
+    if found.candidate is None:
+        goals.append(AbsentGoal("Deployment", made.candidate, when=(Condition.CANDIDATE_UNUSED,)))
+        title = f"remove {made.candidate}"
+        return [Step("remove", title, tuple(goals), (Condition.CANDIDATE_GONE,), MINIMUM_DEADLINE_MS)]
+    before = found.candidate
+    goals.append(
+        DeploymentGoal(
+            Role.CANDIDATE,
+            claimed=False,
+            template=before.template if written_candidate(Field.TEMPLATE) else None,
+            replicas=before.replicas if written_candidate(Field.REPLICAS) else None,
+            paused=before.paused if written_candidate(Field.PAUSED) else None,
+            change_cause=found_cause(before) if written_candidate(Field.CHANGE_CAUSE) else None,
+            when=(Condition.CANDIDATE_UNUSED,),
+        )
+    )
+    return [Step("green back", f"{made.candidate} as it was", tuple(goals), (), MINIMUM_DEADLINE_MS)]
