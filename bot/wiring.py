@@ -60,7 +60,7 @@ def make_context(settings: Settings, file: Catalog) -> Context:
     catalog = bind_catalog(file)
     messenger = SlackMessenger(settings.slack_bot_token, settings.slack_api_url)
     return Context(
-        store=RedisReleaseStore(client, retention=Retention(file.retention.releases, file.retention.audit_ms)),
+        store=RedisReleaseStore(client, retention=Retention(file.retention.releases, file.retention.audit_ms, file.retention.names_ms)),
         queue=RqWorkQueue(client, wake=leases.wake),
         clusters=KubernetesClusters(addresses(file)),
         messenger=messenger,

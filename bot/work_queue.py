@@ -32,6 +32,7 @@ class Route:
 ROUTES: Mapping[str, Route] = {
     "release": Route(RELEASES, "jobs.advance_release.advance_release"),
     "deliver": Route(DELIVERY, "jobs.deliver.deliver"),
+    "noticed": Route(DELIVERY, "jobs.tell_noticed.tell_noticed"),
     "sweep": Route(QUERIES, "jobs.sweep.sweep"),
 }
 """By the part of a wake id before the colon."""

@@ -13,8 +13,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from bot.ports import StoreUnavailable
-from bot.store import Leases
+from bot.store import Leases, connect
 from bot.work_queue import RqWorkQueue
+from config.settings import Settings
 from jobs.supervisor import Board
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,8 @@ class WorkerCollector(Collector):
                     seconds.add_metric([kind], value / 1000)
                 case ["leases_taken_over"]:
                     taken = value
+                case _:
+                    pass  # counted by a newer version
         yield jobs
         yield seconds
         yield CounterMetricFamily("pilothouse_leases_taken_over", "Jobs that were lost and run again", value=taken)
@@ -121,6 +124,17 @@ def make_server(host: str, port: int, leases: Leases, queue: RqWorkQueue, board:
             log.debug(format, *args)
 
     return ThreadingHTTPServer((host, port), Handler)
+
+
+def serve_metrics(settings: Settings, board: Board) -> None:
+    """A process of its own, so that the supervisor keeps to one thread."""
+    client = connect(settings.redis_url)
+    leases = Leases(client)
+    port = settings.metrics_port or 0
+    with make_server(settings.host, port, leases, RqWorkQueue(client, wake=leases.wake), board) as server:
+        host, bound = server.server_address[:2]
+        log.info("health and metrics on http://%s:%s", host, bound)
+        server.serve_forever()
 
 
 def _unready(leases: Leases) -> tuple[str, ...]:

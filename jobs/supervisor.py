@@ -60,6 +60,24 @@ class Board:
         return tuple(Pulse(name, *slot) for name, slot in zip(self._names, slots, strict=True))
 
 
+class Stop:
+    """Asked for by a signal; a plain flag, since locks and signal handlers do not mix."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def on_signals(self) -> Stop:
+        signal.signal(signal.SIGTERM, self._request)
+        signal.signal(signal.SIGINT, self._request)
+        return self
+
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
+        self.requested = True
+
+    def __call__(self) -> bool:
+        return self.requested
+
+
 @dataclass(frozen=True)
 class Role:
     """``run`` is the child's whole life; ``recover`` runs first in a child that replaces a dead one."""
@@ -156,8 +174,9 @@ class Supervisor:
             code = ending.code if isinstance(ending.code, int) else 1
         finally:
             # The boundary of a process: whatever ended it is logged, and the parent starts another.
-            if sys.exc_info()[0] is not None:
-                log.error("%s ended", child.role.name, exc_info=True)
+            error = sys.exc_info()
+            if error[1] is not None:
+                log.error("%s ended", child.role.name, exc_info=error)
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)

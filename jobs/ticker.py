@@ -33,9 +33,7 @@ def tick(leases: Leases, queue: RqWorkQueue) -> int:
     return LONGEST_WAIT_MS if later is None else min(later, LONGEST_WAIT_MS)
 
 
-def run_ticker(
-    leases: Leases, queue: RqWorkQueue, stop: Callable[[], bool], beat: Callable[[], None] = lambda: None
-) -> None:
+def run_ticker(leases: Leases, queue: RqWorkQueue, stop: Callable[[], bool], beat: Callable[[], None] = lambda: None) -> None:
     """Until ``stop()``. A Redis that is away is waited for: nothing is lost meanwhile."""
     away = False
     looked_at = 0.0

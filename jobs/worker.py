@@ -6,12 +6,10 @@ import argparse
 import importlib
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import FrameType
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
@@ -22,35 +20,19 @@ from bot.ports import StoreUnavailable
 from bot.store import Leases, connect
 from bot.store.connection import advice
 from bot.store.health import check_settings
+from bot.wiring import Unconfigured, load_configuration, worker_context
 from bot.work_queue import DELIVERY, QUERIES, RELEASES, ROUTES, Route, RqWorkQueue
 from config.logs import configure_logging
-from config.settings import Settings, SettingsMistakes, read_settings
-from jobs.metrics import make_server
+from config.settings import Settings
+from jobs.metrics import serve_metrics
 from jobs.rq_worker import make_worker
-from jobs.supervisor import Board, Role, Supervisor, is_alive
+from jobs.supervisor import Board, Role, Stop, Supervisor, is_alive
 from jobs.ticker import run_ticker
+from jobs.watcher import watch_clusters
 
 log = logging.getLogger(__name__)
 
-JOB_MODULES = ("jobs.advance_release", "jobs.deliver", "jobs.run_query", "jobs.sweep")
-
-
-class Stop:
-    """Asked for by a signal; a plain flag, since locks and signal handlers do not mix."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def on_signals(self) -> Stop:
-        signal.signal(signal.SIGTERM, self._request)
-        signal.signal(signal.SIGINT, self._request)
-        return self
-
-    def _request(self, _number: int, _frame: FrameType | None) -> None:
-        self.requested = True
-
-    def __call__(self) -> bool:
-        return self.requested
+JOB_MODULES = ("jobs.advance_release", "jobs.deliver", "jobs.run_query", "jobs.sweep", "jobs.tell_noticed")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,17 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--without-watcher", action="store_true", help="`pilothouse watcher` runs elsewhere")
     options = parser.parse_args(argv)
     try:
-        settings = read_settings(os.environ, "worker")
-    except SettingsMistakes as mistakes:
+        settings, _ = load_configuration("worker")
+    except Unconfigured as mistakes:
         print(mistakes, file=sys.stderr)
         return 2
     configure_logging(settings.log_level, settings.log_format)
     prepare(settings, JOB_MODULES)
-    watch: Callable[[Callable[[], None]], None] | None = None
-    if not options.without_watcher:
-        from jobs.watcher import watch_clusters
-
-        watch = partial(watch_clusters, settings)
+    context = worker_context()
+    watch = None if options.without_watcher else partial(watch_clusters, context)
     return supervise(settings, processes=options.processes, watch=watch)
 
 
@@ -96,7 +75,7 @@ def supervise(
 ) -> int:
     """Until SIGTERM or SIGINT. ``watch`` is the watcher's whole life, given a function that says it is alive."""
     names = [f"releases-{number + 1}" for number in range(processes)]
-    roles = [name for name in ("ticker", "queries", "delivery", *names)]
+    roles = ["ticker", "queries", "delivery", *names]
     roles += ["watcher"] * (watch is not None) + ["metrics"] * (settings.metrics_port is not None)
     board = Board(roles)
     url = settings.redis_url
@@ -107,7 +86,7 @@ def supervise(
     if watch is not None:
         children.append(Role("watcher", partial(watch, partial(board.beat, "watcher"))))
     if settings.metrics_port is not None:
-        children.append(Role("metrics", partial(_serve_metrics, settings, board)))
+        children.append(Role("metrics", partial(serve_metrics, settings, board)))
     log.info("worker: %s", ", ".join(roles))
     code = Supervisor(children, board).run()
     log.info("worker: ended")
@@ -139,15 +118,6 @@ def _work(queue: str, url: str) -> None:
     except RedisError as error:
         log.warning("%s: %s", queue, advice(error) or error)
         raise SystemExit(1) from error
-
-
-def _serve_metrics(settings: Settings, board: Board) -> None:
-    client = connect(settings.redis_url)
-    leases = Leases(client)
-    port = settings.metrics_port or 0
-    with make_server(settings.host, port, leases, RqWorkQueue(client, wake=leases.wake), board) as server:
-        log.info("health and metrics on http://%s:%d", *server.server_address[:2])
-        server.serve_forever()
 
 
 def end_orphaned_leases(url: str) -> None:

@@ -81,9 +81,7 @@ class EmbeddedRedis:
         arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
         with (self.folder / "server.log").open("ab") as log:
             # A group of its own: Ctrl-C in the terminal ends the bot first, and this when everything is written.
-            return subprocess.Popen(
-                [str(get_binary_path()), *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0
-            )
+            return subprocess.Popen([str(get_binary_path()), *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0)
 
     def _answers(self) -> bool:
         try:

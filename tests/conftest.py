@@ -10,6 +10,8 @@ from redis import Redis
 from bot.store import connect
 from sandbox.redis_server import EmbeddedRedis
 
+pytest_plugins = ("tests.real_cluster",)
+
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[EmbeddedRedis]:

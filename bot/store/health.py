@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import cast
 
 from redis import Redis
 from redis.exceptions import ResponseError
@@ -17,10 +17,10 @@ OLDEST_REDIS = (6, 2)
 def check_settings(client: Redis) -> tuple[str, ...]:
     """One line for each setting to change, saying what to change; () when all is well. Raises StoreUnavailable."""
     with store_errors():
-        server = cast(dict[str, Any], client.info("server"))
-        persistence = cast(dict[str, Any], client.info("persistence"))
-        memory = cast(dict[str, Any], client.info("memory"))
-        cluster = cast(dict[str, Any], client.info("cluster"))
+        server = client.info("server")
+        persistence = client.info("persistence")
+        memory = client.info("memory")
+        cluster = client.info("cluster")
         appendfsync = _setting(client, "appendfsync")
     problems = []
     version = str(server.get("redis_version", "0"))

@@ -55,9 +55,7 @@ class Leases:
         """At ``at`` (milliseconds) or earlier; idempotent, the earliest wins."""
         self._scripts.run("wake", wake_id, at)
 
-    def claim(
-        self, *, limit: int = CLAIMS_AT_ONCE, lease_ms: int = QUEUED_LEASE_MS
-    ) -> tuple[tuple[Claim, ...], int | None]:
+    def claim(self, *, limit: int = CLAIMS_AT_ONCE, lease_ms: int = QUEUED_LEASE_MS) -> tuple[tuple[Claim, ...], int | None]:
         """What is due and free, now leased; and the milliseconds until something else comes due or a lease runs out."""
         answer = cast(list[bytes], self._scripts.run("claim", self._nonce, lease_ms, limit))
         later = int(answer[1])

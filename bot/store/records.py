@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from bot.ports import Announcement, AuditLine, Freeze, UnknownSchema
+from bot.policy.freezes import Freeze
+from bot.ports import Announcement, AuditLine, UnknownSchema
 from bot.releases.events import Event
 from bot.releases.model import GateState, Release
 

@@ -11,7 +11,8 @@ from uuid import uuid4
 import orjson
 from redis import Redis
 
-from bot.ports import Announcement, AuditLine, Created, Freeze, Locked, UnknownSchema, VersionConflict
+from bot.policy.freezes import Freeze
+from bot.ports import Announcement, AuditLine, Created, Locked, UnknownSchema, VersionConflict
 from bot.releases.events import Event, EventKind
 from bot.releases.model import Release
 from bot.store import records
@@ -40,7 +41,7 @@ class Retention:
 class RedisReleaseStore:
     """See bot.ports.ReleaseStore."""
 
-    def __init__(self, client: Redis, *, retention: Retention = Retention(), prefix: str = PREFIX) -> None:  # noqa: B008 — frozen
+    def __init__(self, client: Redis, *, retention: Retention = Retention(), prefix: str = PREFIX) -> None:
         self._client = client
         self._retention = retention
         self._prefix = prefix
@@ -51,7 +52,7 @@ class RedisReleaseStore:
 
     def now(self) -> int:
         with store_errors():
-            seconds, microseconds = cast(tuple[int, int], self._client.time())
+            seconds, microseconds = self._client.time()
         return seconds * 1000 + microseconds // 1000
 
     # --- releases -----------------------------------------------------------------------------------------------
@@ -178,9 +179,7 @@ class RedisReleaseStore:
     def remember_bad(self, app_key: str, template: Any, *, version: str, why: str, release_id: str) -> None:
         self._remember(app_key, template, "bad", version=version, why=why, release_id=release_id)
 
-    def _remember(
-        self, app_key: str, template: Any, verdict: str, *, version: str, why: str, release_id: str
-    ) -> None:
+    def _remember(self, app_key: str, template: Any, verdict: str, *, version: str, why: str, release_id: str) -> None:
         self._scripts.run(
             "remember_verdict",
             app_key,
@@ -227,9 +226,7 @@ class RedisReleaseStore:
         return tuple(records.load_audit_line(fields[b"line"]) for _, fields in entries)
 
     def write_audit(self, line: AuditLine, *, operation: str) -> None:
-        self._scripts.run(
-            "write_audit", operation, line.app, self._retention.audit_ms, records.dump_audit_line(line)
-        )
+        self._scripts.run("write_audit", operation, line.app, self._retention.audit_ms, records.dump_audit_line(line))
 
     def freezes(self) -> tuple[Freeze, ...]:
         """Those in force, oldest first."""
@@ -286,4 +283,3 @@ class RedisReleaseStore:
         """Raises StoreUnavailable when Redis is away or refuses writes."""
         with store_errors():
             self._client.set(self._key("writable"), "1", px=60_000)
-

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from bot.ports import Announcement, AuditLine, Created, Freeze, Locked, VersionConflict
+from bot.policy.freezes import Freeze
+from bot.ports import Announcement, AuditLine, Created, Locked, VersionConflict
 from bot.releases.events import Event, EventKind
 from bot.releases.model import Release
 from bot.store.records import audit_line, template_hash

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from bot.ports import AuditLine, Freeze, ReleaseStore
+from bot.policy.freezes import Freeze
+from bot.ports import AuditLine, ReleaseStore
 from tests.builders import ADMIN, T0, a_template
 from tests.contracts.store.conftest import Adapters
 

@@ -1,0 +1,40 @@
+"""Somebody rolled, scaled or paused an app past the bot: its channel is told, once, however many watchers saw it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from bot.operations.context import Context
+from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable
+
+KEPT_MS = 3_600_000
+RETRY_MS = 5_000
+
+
+def note_noticed(context: Context, channel: str, line: str) -> None:
+    """Called by the watcher, which does not speak to Slack: leaves the line for a worker to tell. Twice within a minute is once."""
+    key = hashlib.sha256(f"{channel} {line}".encode()).hexdigest()[:16]
+    context.store.put(f"noticed:{key}", json.dumps([channel, line]), ttl_ms=KEPT_MS)
+    if context.store.spend(f"noticed:{key}", per_minute=1, burst=1) == 0:
+        context.queue.wake(f"noticed:{key}", context.store.now())
+
+
+def tell_noticed(context: Context, key: str) -> int | None:
+    """Returns when to try again (milliseconds of Redis TIME), None when it is told."""
+    kept = context.store.peek(f"noticed:{key}")
+    if kept is None:
+        return None
+    channel, line = json.loads(kept)
+    plain = context.render.notice(line)
+    metadata = {"event_type": "pilothouse", "event_payload": {"key": f"noticed:{key}"}}
+    try:
+        context.messenger.post(channel, Message(plain.text, plain.blocks, metadata))
+    except RateLimited as limited:
+        return context.store.now() + limited.retry_after_ms
+    except SlackUnavailable:
+        return context.store.now() + RETRY_MS
+    except ChannelUnavailable:
+        pass  # nobody there to be told
+    context.store.take(f"noticed:{key}")
+    return None

@@ -1,0 +1,210 @@
+"""``pilothouse watcher``: turns changes at the clusters into wakes. It only nudges: the tick reads the truth again."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import queue
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from bot.cluster import KubernetesClusters
+from bot.cluster.watch import Change, PastTheBot
+from bot.operations.context import Context
+from bot.operations.tell_noticed import note_noticed
+from bot.ports import StoreUnavailable
+from bot.releases.model import Release
+from bot.wiring import Unconfigured, load_configuration, make_context
+from config.logs import configure_logging
+from jobs.metrics import serve_metrics
+from jobs.supervisor import Board, Role, Stop, Supervisor
+
+log = logging.getLogger(__name__)
+
+FIRST_SPACING_MS = 200.0
+LONGEST_SPACING_MS = 2_000.0
+GROWTH = 1.5
+LOOK_EVERY_S = 0.5  # how long a silent inbox is waited for
+STALE_AFTER_S = 1.0  # the list of running releases is read again
+STALE_WHEN_UNKNOWN_S = 0.2  # and sooner when something changed that no known release is about
+RETRY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Place:
+    """What changed: an object of one app, in one namespace of one cluster."""
+
+    cluster: str
+    namespace: str
+    deployment: str
+    service: str
+
+    def concerns(self, release: Release) -> bool:
+        target = release.target
+        if (self.cluster, self.namespace) != (target.cluster, target.namespace):
+            return False
+        if self.deployment:
+            own = (target.deployment, f"{target.deployment}-canary", f"{target.deployment}-green")
+            return self.deployment in own or self.deployment == release.candidate_name
+        return self.service in target.services or (release.plan is not None and self.service == release.plan.preview)
+
+
+AUTOSCALER = "kube-controller-manager, subresource scale"
+
+
+def describe(app: str, past: PastTheBot) -> str:
+    """One line for the app's channel, "" for what nobody needs to hear: an autoscaler's steps, and what a release sees itself."""
+    if past.claim or (past.changed == ("replicas",) and past.manager == AUTOSCALER):
+        return ""
+    whom = f"by {past.manager}, not by me" if past.manager else "not by me"
+    match past.changed:
+        case ("created",):
+            return f"{app} was created ({', '.join(past.images_after)}) {whom}"
+        case ("deleted",):
+            return f"{app} was deleted, not by me"
+        case changed if "template" in changed and past.images_before != past.images_after:
+            return f"{app} is rolling from {', '.join(past.images_before)} to {', '.join(past.images_after)}, started {whom}"
+        case changed if "template" in changed:
+            return f"{app} is rolling: its pod template was changed {whom}"
+        case changed if "replicas" in changed:
+            return f"{app} was scaled from {past.replicas_before} to {past.replicas_after} {whom}"
+        case changed:
+            return f"{app}: {', '.join(changed)} was changed {whom}"
+
+
+@dataclass
+class _Pace:
+    last: float
+    spacing: float = FIRST_SPACING_MS
+
+
+class Pacer:
+    """When a change may wake: at once after silence, then 200 ms apart, growing to 2 s while changes go on. None is dropped."""
+
+    def __init__(self) -> None:
+        self._paces: dict[str, _Pace] = {}
+
+    def delay_ms(self, release_id: str, now_ms: float) -> float | None:
+        """Milliseconds from now, None where a wake that is already planned serves."""
+        pace = self._paces.get(release_id)
+        if pace is None or now_ms - pace.last > 2 * pace.spacing:
+            self._paces[release_id] = _Pace(now_ms)
+            return 0.0
+        if pace.last > now_ms:
+            return None
+        at = max(now_ms, pace.last + pace.spacing)
+        self._paces[release_id] = _Pace(at, min(pace.spacing * GROWTH, LONGEST_SPACING_MS))
+        return at - now_ms
+
+    def keep(self, release_ids: Sequence[str]) -> None:
+        self._paces = {name: pace for name, pace in self._paces.items() if name in release_ids}
+
+
+class Nudger:
+    """Collects places and wakes the releases they concern; a Redis that is away loses none of them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._pacer = Pacer()
+        self._pending: set[Place] = set()
+        self._noticed: list[tuple[str, Change]] = []
+        self._running: tuple[Release, ...] = ()
+        self._read_at = float("-inf")
+
+    def take(self, cluster: str, change: Change) -> None:
+        self._pending.add(Place(cluster, change.namespace, change.deployment, change.service))
+        if change.past_the_bot is not None:
+            self._noticed.append((cluster, change))
+
+    def nudge(self) -> None:
+        """Raises StoreUnavailable; then what was not told is told by the next call."""
+        while self._noticed:
+            self._note(*self._noticed[0])
+            del self._noticed[0]
+        for place in tuple(self._pending):
+            self._wake(place)
+            self._pending.discard(place)
+
+    def _note(self, cluster: str, change: Change) -> None:
+        """A change that a release sees itself (its claim is on the object) is drift, and its card tells it."""
+        for app in self._context.catalog.apps.values():
+            target = app.target
+            here = (target.cluster, target.namespace, target.deployment)
+            if here == (cluster, change.namespace, change.deployment) and change.past_the_bot and app.channel:
+                line = describe(target.app, change.past_the_bot)
+                if line:
+                    note_noticed(self._context, app.channel, line)
+
+    def _wake(self, place: Place) -> None:
+        age = time.monotonic() - self._read_at
+        if age > STALE_AFTER_S or (age > STALE_WHEN_UNKNOWN_S and not any(map(place.concerns, self._running))):
+            self._running = self._context.store.active()
+            self._read_at = time.monotonic()
+            self._pacer.keep([release.id for release in self._running])
+        for release in filter(place.concerns, self._running):
+            delay = self._pacer.delay_ms(release.id, time.monotonic() * 1000)
+            if delay is not None:
+                self._context.queue.wake(f"release:{release.id}", self._context.store.now() + round(delay))
+
+
+def watch_clusters(context: Context, beat: Callable[[], None]) -> None:
+    """The watcher's whole life: until a signal, or until one of its threads ends by a mistake."""
+    stop = Stop().on_signals()
+    inbox: queue.SimpleQueue[tuple[str, Change]] = queue.SimpleQueue()
+    nudger = Nudger(context)
+    clusters = cast(KubernetesClusters, context.clusters)  # watching is no part of the port: nothing else does it
+    with ExitStack() as stack:
+        watchers = []
+        for name in clusters.names():
+            namespaces = sorted({a.target.namespace for a in context.catalog.apps.values() if a.target.cluster == name})
+            tell = partial(_put, inbox, name)
+            watchers.append(stack.enter_context(clusters[name].watch(namespaces, tell)))
+        while not stop():
+            beat()
+            _collect(inbox, nudger)
+            try:
+                nudger.nudge()
+            except StoreUnavailable as error:
+                log.warning("%s; retrying", error)
+                time.sleep(RETRY_S)
+            if not all(watcher.is_alive for watcher in watchers):
+                raise SystemExit(1)
+
+
+def _put(inbox: queue.SimpleQueue[tuple[str, Change]], cluster: str, change: Change) -> None:
+    inbox.put((cluster, change))
+
+
+def _collect(inbox: queue.SimpleQueue[tuple[str, Change]], nudger: Nudger) -> None:
+    """Waits for one change, then takes all that are there."""
+    try:
+        nudger.take(*inbox.get(timeout=LOOK_EVERY_S))
+        while True:
+            nudger.take(*inbox.get_nowait())
+    except queue.Empty:
+        return
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="pilothouse watcher", description="Watches the clusters and wakes releases.")
+    parser.parse_args(argv)
+    try:
+        settings, file = load_configuration("watcher")
+    except Unconfigured as mistakes:
+        print(mistakes, file=sys.stderr)
+        return 2
+    configure_logging(settings.log_level, settings.log_format)
+    os.environ["REDIS_URL"] = settings.redis_url
+    context = make_context(settings, file)
+    names = ["watcher"] + ["metrics"] * (settings.metrics_port is not None)
+    board = Board(names)
+    roles = [Role("watcher", partial(watch_clusters, context, partial(board.beat, "watcher")))]
+    if settings.metrics_port is not None:
+        roles.append(Role("metrics", partial(serve_metrics, settings, board)))
+    return Supervisor(roles, board).run()
