@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from bot.policy.freezes import Freeze
 from bot.ports import AuditLine, ReleaseStore
 from tests.builders import ADMIN, T0, a_template
+from tests.conftest import eventually
 from tests.contracts.store.conftest import Adapters
-
-
-def within(seconds: float, claim: Callable[[], bool]) -> bool:
-    """Whether the claim came true before the deadline."""
-    deadline = time.monotonic() + seconds
-    while not claim():
-        if time.monotonic() > deadline:
-            return False
-    return True
 
 
 def test_a_template_that_nobody_judged_has_no_verdict(store: ReleaseStore) -> None:
@@ -90,7 +79,7 @@ def test_passing_state_is_taken_once(store: ReleaseStore) -> None:
 
 def test_passing_state_passes(store: ReleaseStore) -> None:
     store.put("draft", "value", ttl_ms=30)
-    assert within(2, lambda: store.peek("draft") is None)
+    assert eventually(lambda: store.peek("draft") is None)
     assert store.take("draft") is None
 
 
@@ -103,7 +92,7 @@ def test_a_budget_grants_its_burst_and_then_says_how_long_to_wait(store: Release
 
 def test_a_budget_fills_up_again(store: ReleaseStore) -> None:
     assert store.spend("posts", per_minute=1_200, burst=1) == 0
-    assert within(2, lambda: store.spend("posts", per_minute=1_200, burst=1) == 0)
+    assert eventually(lambda: store.spend("posts", per_minute=1_200, burst=1) == 0)
     assert store.spend("posts", per_minute=1_200, burst=1) > 0
 
 

@@ -1,0 +1,198 @@
+"""Due and leased: at a time or earlier, never twice at once, and nothing lost."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
+
+import pytest
+from redis import Redis
+
+from bot.store import Leases, RedisReleaseStore
+from bot.store.connection import PREFIX
+from tests.conftest import eventually
+
+
+@pytest.fixture
+def leases(redis_client: Redis) -> Leases:
+    return Leases(redis_client)
+
+
+@pytest.fixture
+def now(redis_client: Redis) -> int:
+    return RedisReleaseStore(redis_client).now()
+
+
+def due(client: Redis) -> dict[str, int]:
+    rows = cast(list[tuple[bytes, float]], client.zrange(f"{PREFIX}due", 0, -1, withscores=True))
+    return {name.decode(): int(at) for name, at in rows}
+
+
+def test_what_is_due_is_claimed_once(leases: Leases) -> None:
+    leases.wake("release:a-1", 0)
+    assert [claim.wake_id for claim in leases.claim()[0]] == ["release:a-1"]
+    assert leases.claim()[0] == ()
+
+
+def test_what_is_not_due_yet_says_how_long_to_wait(leases: Leases, now: int) -> None:
+    leases.wake("release:a-1", now + 60_000)
+    claims, later = leases.claim()
+    assert claims == ()
+    assert later is not None and 50_000 < later <= 60_000
+
+
+def test_nothing_planned_means_nothing_to_wait_for(leases: Leases) -> None:
+    assert leases.claim() == ((), None)
+
+
+def test_any_number_of_tickers_claim_each_id_once(redis_url: str, leases: Leases) -> None:
+    ids = {f"release:a-{number}" for number in range(300)}
+    for wake_id in ids:
+        leases.wake(wake_id, 0)
+    tickers = [Leases(Redis.from_url(redis_url)) for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        rounds = list(pool.map(lambda ticker: [c.wake_id for _ in range(10) for c in ticker.claim(limit=10)[0]], tickers))
+    claimed = [wake_id for one in rounds for wake_id in one]
+    assert len(claimed) == 300 and set(claimed) == ids
+
+
+def test_a_wake_during_a_job_is_honoured_after_it(leases: Leases) -> None:
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim()
+    assert leases.begin(claim.wake_id, claim.token)
+    leases.wake("release:a-1", 0)
+    assert leases.claim()[0] == ()
+    leases.finish(claim.wake_id, claim.token, None)
+    assert [c.wake_id for c in leases.claim()[0]] == ["release:a-1"]
+
+
+def test_ids_that_wait_for_their_job_do_not_hide_those_behind_them(leases: Leases) -> None:
+    for number in range(5):
+        leases.wake(f"release:a-{number}", 0)
+    leases.claim()
+    for number in range(5):
+        leases.wake(f"release:a-{number}", 0)
+    leases.wake("release:b-1", 1)
+    assert [c.wake_id for c in leases.claim(limit=2)[0]] == ["release:b-1"]
+
+
+def test_the_earlier_of_a_wake_and_the_next_wake_wins(leases: Leases, redis_client: Redis, now: int) -> None:
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim()
+    leases.wake("release:a-1", now + 1_000)
+    leases.finish(claim.wake_id, claim.token, now + 90_000)
+    assert due(redis_client) == {"release:a-1": now + 1_000}
+
+
+def test_only_the_holder_of_the_token_may_begin(leases: Leases) -> None:
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim()
+    assert not leases.begin(claim.wake_id, "another token")
+    assert leases.begin(claim.wake_id, claim.token)
+
+
+def test_a_job_that_asks_twice_whether_it_may_begin_is_told_twice(leases: Leases) -> None:
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim()
+    assert [leases.begin(claim.wake_id, claim.token) for _ in range(2)] == [True, True]
+
+
+def test_of_two_copies_of_a_job_one_begins(leases: Leases, redis_client: Redis) -> None:
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim()
+    other_job = Leases(redis_client)
+    assert [leases.begin(claim.wake_id, claim.token), other_job.begin(claim.wake_id, claim.token)] == [True, False]
+
+
+def test_a_job_that_only_waits_in_its_queue_is_enqueued_again_with_the_same_token(leases: Leases) -> None:
+    leases.wake("release:a-1", 0)
+    (first,), _ = leases.claim(lease_ms=0)
+    (second,), _ = leases.claim()
+    assert second == first
+    assert leases.begin(first.wake_id, first.token)
+
+
+def test_a_lease_that_ran_out_is_taken_over_and_the_late_job_does_nothing(leases: Leases, redis_client: Redis, now: int) -> None:
+    leases.wake("release:a-1", 0)
+    (late,), _ = leases.claim()
+    leases.begin(late.wake_id, late.token, lease_ms=0)
+    (new,), _ = leases.claim()
+    assert new.wake_id == late.wake_id and new.token != late.token
+    assert not leases.finish(late.wake_id, late.token, now + 5_000)
+    assert not Leases(redis_client).begin(late.wake_id, late.token)
+    assert Leases(redis_client).begin(new.wake_id, new.token)
+    assert due(redis_client) == {}
+
+
+def test_a_finish_sent_twice_happens_once(leases: Leases) -> None:
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim()
+    assert [leases.finish(claim.wake_id, claim.token, 0), leases.finish(claim.wake_id, claim.token, 0)] == [True, False]
+    assert len(leases.claim()[0]) == 1
+
+
+def test_a_job_that_fails_comes_back_later_each_time(leases: Leases, redis_client: Redis) -> None:
+    delays = []
+    for _ in range(4):
+        leases.wake("release:a-1", 0)
+        (claim,), _ = leases.claim()
+        leases.begin(claim.wake_id, claim.token)
+        leases.fail(claim.wake_id, claim.token)
+        delays.append(due(redis_client)["release:a-1"] - RedisReleaseStore(redis_client).now())
+    assert all(later > 1.5 * sooner for sooner, later in zip(delays, delays[1:], strict=False))
+    assert delays[0] <= 500
+
+
+def test_a_success_forgets_the_failures(leases: Leases, redis_client: Redis) -> None:
+    for outcome in (leases.fail, leases.fail, lambda *about: leases.finish(*about, None), leases.fail):
+        leases.wake("release:a-1", 0)
+        (claim,), _ = leases.claim()
+        outcome(claim.wake_id, claim.token)
+    assert due(redis_client)["release:a-1"] - RedisReleaseStore(redis_client).now() <= 500
+
+
+def test_the_lease_of_a_dead_process_ends_at_once(leases: Leases) -> None:
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim()
+    leases.begin(claim.wake_id, claim.token)
+    assert leases.expedite(lambda pid: True, waiting=False) == 0
+    assert leases.expedite(lambda pid: False, waiting=False) == 1
+    (again,), _ = leases.claim()
+    assert again.token != claim.token
+
+
+def test_a_job_that_nobody_has_begun_is_given_out_again_only_when_a_worker_died(leases: Leases) -> None:
+    leases.wake("release:a-1", 0)
+    claims, _ = leases.claim()
+    assert leases.expedite(lambda pid: False, waiting=False) == 0
+    assert leases.expedite(lambda pid: False, waiting=True) == 1
+    assert leases.claim()[0] == claims
+
+
+def test_a_wake_ends_a_tickers_wait(leases: Leases, redis_url: str) -> None:
+    ticker = Leases(Redis.from_url(redis_url))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ticker.wait, 30_000)
+        leases.wake("release:a-1", 0)
+        waiting.result(timeout=5)
+    assert waiting.done()
+
+
+def test_wakes_leave_one_nudge_however_many_they_are(leases: Leases, redis_client: Redis) -> None:
+    for number in range(50):
+        leases.wake(f"release:a-{number}", 0)
+    assert redis_client.llen(f"{PREFIX}nudge") == 1
+
+
+def test_the_backlog_says_how_late_the_earliest_is(leases: Leases, now: int) -> None:
+    leases.wake("release:a-1", now - 5_000)
+    leases.wake("release:a-2", now + 60_000)
+    backlog = leases.backlog()
+    assert (backlog.due, backlog.leased) == (2, 0)
+    assert 5_000 <= backlog.overdue_ms < 15_000
+
+
+def test_a_time_is_not_late_before_it_comes(leases: Leases, now: int) -> None:
+    leases.wake("release:a-1", now + 150)
+    assert leases.backlog().overdue_ms == 0
+    assert eventually(lambda: bool(leases.claim()[0]))

@@ -1,0 +1,171 @@
+"""What only Redis can show: concurrency, what is written, and what happens when the server is unwell."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import orjson
+import pytest
+from redis import Redis
+
+from bot.ports import StoreUnavailable, UnknownSchema, VersionConflict
+from bot.releases.model import GateState, Person, Phase, Vote
+from bot.store import RedisReleaseStore, Retention, connect
+from bot.store.connection import PREFIX
+from bot.store.health import check_settings
+from sandbox.redis_server import EmbeddedRedis
+from tests.builders import DEVELOPER, T0, a_release
+
+
+@pytest.fixture
+def store(redis_client: Redis) -> RedisReleaseStore:
+    return RedisReleaseStore(redis_client)
+
+
+def test_fifty_people_who_type_the_same_command_start_one_release(store: RedisReleaseStore, redis_url: str) -> None:
+    def type_it(number: int) -> tuple[str, bool]:
+        mine = RedisReleaseStore(Redis.from_url(redis_url))
+        created = mine.create(a_release(), dedup_key=f"trigger-{number}", same_as="hello 2.0.0 rolling", operation=f"o-{number}")
+        return created.release.id, created.fresh
+
+    with ThreadPoolExecutor(25) as pool:
+        answers = list(pool.map(type_it, range(50)))
+    assert {release_id for release_id, _ in answers} == {"hello-1"}
+    assert sum(fresh for _, fresh in answers) == 1
+    assert len(store.active()) == 1
+
+
+def test_of_many_who_save_the_same_version_one_wins(store: RedisReleaseStore, redis_url: str) -> None:
+    release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
+
+    def save(number: int) -> bool:
+        try:
+            RedisReleaseStore(Redis.from_url(redis_url)).save(replace(release, reason=f"{number}"), (), operation=f"s-{number}")
+        except VersionConflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(10) as pool:
+        assert sum(pool.map(save, range(20))) == 1
+    assert store.load(release.id).version == 2
+
+
+def test_a_record_of_a_newer_schema_is_left_alone(store: RedisReleaseStore, redis_client: Redis) -> None:
+    release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
+    other = store.create(a_release(), dedup_key="", same_as="", operation="create another").release
+    newer = b'{"schema_version":99,"release":{}}'
+    redis_client.hset(f"{PREFIX}release:{release.id}", "document", newer)
+    with pytest.raises(UnknownSchema, match="newer Pilothouse"):
+        store.load(release.id)
+    assert [r.id for r in store.active()] == [other.id]
+    assert redis_client.hget(f"{PREFIX}release:{release.id}", "document") == newer
+
+
+def test_a_record_that_lacks_a_newer_field_gets_its_default(store: RedisReleaseStore, redis_client: Redis) -> None:
+    release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
+    document = orjson.loads(redis_client.hget(f"{PREFIX}release:{release.id}", "document"))  # type: ignore[arg-type]
+    del document["release"]["judgements"]
+    redis_client.hset(f"{PREFIX}release:{release.id}", "document", orjson.dumps(document))
+    assert store.load(release.id) == release
+
+
+def test_names_are_forgotten_after_their_time_and_ids_are_not(redis_client: Redis) -> None:
+    store = RedisReleaseStore(redis_client, retention=Retention(names_ms=-1_000))
+    vote = Vote(Person("T1", "U0MANAGER", "the manager"), T0)
+    draft = a_release(requested_by=DEVELOPER, gate=GateState(0, 0, T0, votes=(vote,)))
+    release = store.create(draft, dedup_key="", same_as="", operation="create").release
+    store.reconcile()
+    assert store.load(release.id).requested_by.name == DEVELOPER.name
+    over = store.save(replace(release, phase=Phase.SUCCEEDED), (), operation="save")
+    store.reconcile()
+    kept = store.load(release.id)
+    assert (kept.version, kept.requested_by.user, kept.requested_by.name) == (over.version, DEVELOPER.user, "")
+    assert kept.gate is not None and (kept.gate.votes[0].by.user, kept.gate.votes[0].by.name) == ("U0MANAGER", "")
+
+
+def test_a_lock_whose_holder_is_gone_is_freed(store: RedisReleaseStore, redis_client: Redis) -> None:
+    gone = store.create(a_release(), dedup_key="", same_as="", operation="create").release
+    waiting = store.create(a_release(), dedup_key="", same_as="", operation="create another").release
+    store.acquire(gone, ["deployment"])
+    assert store.acquire(waiting, ["deployment"]).behind == gone.id
+    redis_client.delete(f"{PREFIX}release:{gone.id}")
+    assert any("freed" in line for line in store.reconcile())
+    assert store.acquire(waiting, ["deployment"]).behind == ""
+
+
+def test_a_taken_value_is_given_again_only_to_the_call_that_took_it(redis_client: Redis) -> None:
+    store = RedisReleaseStore(redis_client)
+    store.put("draft", "value", ttl_ms=60_000)
+    scripts = store._scripts
+    assert scripts.run("take", "one call", "draft") == b"value"
+    assert scripts.run("take", "one call", "draft") == b"value"
+    assert scripts.run("take", "another call", "draft") is None
+
+
+def test_everything_is_under_one_prefix(store: RedisReleaseStore, redis_client: Redis) -> None:
+    release = store.create(a_release(), dedup_key="d", same_as="s", operation="create").release
+    store.acquire(release, ["a"])
+    store.save(replace(release, phase=Phase.SUCCEEDED), (), operation="save")
+    assert all(key.startswith(PREFIX.encode()) for key in redis_client.keys())  # type: ignore[union-attr]
+
+
+def test_a_full_redis_is_said_to_be_full_and_nothing_is_half_done() -> None:
+    with EmbeddedRedis() as server:
+        store = RedisReleaseStore(connect(server.url))
+        release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
+        connect(server.url).config_set("maxmemory", "1")
+        with pytest.raises(StoreUnavailable, match="maxmemory"):
+            store.save(replace(release, phase=Phase.PROGRESSING), (), operation="save")
+        assert store.load(release.id) == release
+        connect(server.url).config_set("maxmemory", "0")
+        assert store.save(replace(release, phase=Phase.PROGRESSING), (), operation="save").version == 2
+
+
+def test_a_read_only_redis_is_said_to_be_one() -> None:
+    with EmbeddedRedis() as server:
+        client = connect(server.url)
+        store = RedisReleaseStore(client)
+        release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
+        client.config_set("replica-read-only", "yes")
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        with pytest.raises(StoreUnavailable, match=r"read-only|refuses writes|read only"):
+            store.save(release, (), operation="save")
+
+
+def test_a_redis_that_is_away_is_said_to_be_away_soon_enough_for_slack() -> None:
+    with EmbeddedRedis() as server:
+        store = RedisReleaseStore(connect(server.url))
+        store.now()
+        server.kill()
+        with pytest.raises(StoreUnavailable, match="REDIS_URL"):
+            store.now()
+        with pytest.raises(StoreUnavailable):
+            store.create(a_release(), dedup_key="", same_as="", operation="create")
+        server.restart()
+        assert store.create(a_release(), dedup_key="", same_as="", operation="create").fresh
+
+
+def test_what_was_written_survives_a_restart_of_redis() -> None:
+    with EmbeddedRedis() as server:
+        store = RedisReleaseStore(connect(server.url))
+        connect(server.url).config_set("appendfsync", "always")
+        release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
+        saved = store.save(replace(release, phase=Phase.PROGRESSING), (), operation="save")
+        server.kill()
+        server.restart()
+        assert store.load(release.id) == saved
+        assert store.save(release, (), operation="save").version == 2
+
+
+def test_the_sandboxes_redis_is_set_as_the_bot_asks(redis_client: Redis) -> None:
+    assert check_settings(redis_client) == ()
+
+
+def test_settings_that_would_lose_records_are_named_with_what_to_set() -> None:
+    with EmbeddedRedis(append_only=False) as server:
+        client = connect(server.url)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        aof, policy = check_settings(client)
+    assert "`appendonly yes`" in aof
+    assert "allkeys-lru" in policy and "`maxmemory-policy noeviction`" in policy
