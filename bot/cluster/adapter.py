@@ -11,9 +11,10 @@ from bot.cluster.logs import logs
 from bot.cluster.observe import cluster_uid, observe
 from bot.cluster.permissions import missing_permissions
 from bot.cluster.probe import probe
+from bot.cluster.server_side_apply import apply_manifests, plan_manifests
 from bot.cluster.tables import table
 from bot.cluster.watch import RESOURCES, OnChange, Watcher
-from bot.ports import Table
+from bot.ports import ObjectChange, Table
 from bot.releases.actions import Action
 from bot.releases.model import Target
 from bot.releases.observation import Observation
@@ -60,6 +61,12 @@ class KubernetesCluster:
 
     def table(self, target: Target, kind: str, *, wide: bool) -> Table:
         return table(self.connection, target, kind, wide=wide)
+
+    def plan_manifests(self, target: Target, manifests: Sequence[Mapping[str, Any]]) -> tuple[ObjectChange, ...]:
+        return plan_manifests(self.connection, target, manifests)
+
+    def apply_manifests(self, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str) -> tuple[ObjectChange, ...]:
+        return apply_manifests(self.connection, target, manifests, skip_template_of=skip_template_of)
 
     def probe(self, target: Target, service: str, path: str, *, requests: int, sticky: bool, url: str | None) -> tuple[str, ...]:
         return probe(self.connection, target.namespace, service, path, requests=requests, sticky=sticky, url=url)

@@ -69,6 +69,9 @@ class Connection:
     def post(self, path: str, body: Any, query: Mapping[str, str] | None = None) -> Any:
         return orjson.loads(self.send("POST", path, query=query, body=body))
 
+    def patch(self, path: str, body: Any, query: Mapping[str, str], *, content_type: str) -> Any:
+        return orjson.loads(self.send("PATCH", path, query=query, body=body, content_type=content_type))
+
     def get_text(self, path: str, query: Mapping[str, str] | None = None) -> str:
         return self.send("GET", path, query=query, accept="*/*").decode("utf-8", "replace")
 

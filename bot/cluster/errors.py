@@ -5,6 +5,7 @@ Sources: Kubernetes API conventions, "Response Status Kind"; apimachinery/pkg/ap
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -13,10 +14,30 @@ import urllib3.exceptions
 from bot.ports import ClusterUnreachable, PreconditionFailed, Refused
 
 _LONGEST_MESSAGE = 500
+# What the API server answers as 500, and always will, to an unknown field or a wrong type in server-side apply (seen on 1.36).
+_NOT_TAKEN = ("failed to create typed patch object", "failed to convert new object")
 
 
 class NotThere(Exception):
     """Kubernetes itself said that the object does not exist. Stays within this package."""
+
+
+class FieldConflicts(Exception):
+    """Server-side apply met fields that other managers own. Stays within this package."""
+
+    def __init__(self, message: str, causes: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(message)
+        self._causes = causes
+
+    def lines(self, ours: Collection[str]) -> tuple[str, ...]:
+        """``manager: .spec.replicas`` for each field that none of ``ours`` owns."""
+        found: list[str] = []
+        for cause in self._causes:
+            # conflict with "kubectl-set" using apps/v1 [with subresource "scale"] [at time]
+            manager = str(cause.get("message", "")).partition('"')[2].partition('"')[0]
+            if manager not in ours:
+                found.append(f"{manager}: {cause.get('field', '')}")
+        return tuple(found)
 
 
 def one_line(text: str) -> str:
@@ -56,6 +77,8 @@ def failure(code: int, body: bytes, retry_after: str | None, server: str) -> Exc
     message = one_line(str(status.get("message") or ""))
     if code == 429:
         return ClusterUnreachable(f"the API server {server} is busy (429)", _retry_after_ms(retry_after))
+    if code == 500 and message.startswith(_NOT_TAKEN):
+        return Refused(message)
     if code >= 500 or not status:
         # Without a Status some proxy or load balancer answered. Its 404 says nothing about the object.
         return ClusterUnreachable(
@@ -66,6 +89,9 @@ def failure(code: int, body: bytes, retry_after: str | None, server: str) -> Exc
     if code in (404, 410) and status.get("reason") in ("NotFound", "Gone", "Expired"):
         return NotThere(message)
     if code == 409:
+        causes = (status.get("details") or {}).get("causes") or []
+        if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
+            return FieldConflicts(message, causes)
         return PreconditionFailed(message)
     if code == 422 and is_failed_test(status):
         return PreconditionFailed("the object is not as it was when this was decided")

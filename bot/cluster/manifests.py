@@ -1,0 +1,185 @@
+"""Manifests from files: read, checked, and never from outside their folder. Touches the disk, not the cluster.
+
+What stands in a Secret is never in an error: messages name files, lines and keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bot.ports import Refused
+
+MOST_BYTES = 1024 * 1024
+"""A ConfigMap or Secret holds at most 1 MiB, and no manifest needs more."""
+_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+
+
+class FileManifests:
+    """The ManifestSource port."""
+
+    def load(
+        self, folder: str, manifests: Sequence[str], files: Mapping[str, Mapping[str, Sequence[str] | str]]
+    ) -> tuple[Mapping[str, Any], ...]:
+        """The objects of the manifest files, then the Secrets and ConfigMaps made of ``files``. Raises Refused."""
+        root = _Folder(folder)
+        return (
+            *(item for name in manifests for item in _objects(root, name)),
+            *(_secret(root, name, sources) for name, sources in (files.get("secrets") or {}).items()),
+            *(_config_map(root, name, sources) for name, sources in (files.get("configmaps") or {}).items()),
+        )
+
+
+class _Folder:
+    """Reads only what lies in it, also after every symbolic link was followed."""
+
+    def __init__(self, folder: str) -> None:
+        try:
+            self._root = Path(folder).resolve(strict=True)
+        except OSError as error:
+            raise Refused(f"the folder of the manifests cannot be read: {error.strerror}") from error
+
+    def path(self, name: str) -> Path:
+        asked = Path(name)
+        if ".." in asked.parts:
+            raise Refused(f"{name}: a path with `..` is not taken")
+        try:
+            found = (self._root / asked).resolve(strict=True)
+        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
+            raise Refused(f"{name} cannot be read: there is no such file beside the catalog") from error
+        if not found.is_relative_to(self._root):
+            raise Refused(f"{name} lies outside the catalog's folder")
+        return found
+
+    def read(self, path: Path, name: str) -> bytes:
+        try:
+            if not path.is_file():
+                raise Refused(f"{name} is not a file")
+            with path.open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise Refused(f"{name} cannot be read: {error.strerror}") from error
+        if len(content) > MOST_BYTES:
+            raise Refused(f"{name} is larger than 1 MiB")
+        return content
+
+
+# --- manifests ------------------------------------------------------------------------------------------------------
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as Kubernetes' own reader takes it: dates are strings, and a key that stands twice is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        self.flatten_mapping(node)
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for index, key in enumerate(keys):
+            if key in keys[:index]:
+                mark = node.value[index][0].start_mark
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key} stands twice", mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _objects(root: _Folder, name: str) -> Iterator[Mapping[str, Any]]:
+    content = root.read(root.path(name), name)
+    try:
+        documents = list(yaml.load_all(content, Loader=_Loader))
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise Refused(f"{name}{line} is not YAML: {error.problem}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, TypeError):
+        raise Refused(f"{name} is not YAML") from None
+    for number, document in enumerate(documents, start=1):
+        where = f"{name}, document {number}" if len(documents) > 1 else name
+        if document is None:
+            continue
+        if isinstance(document, dict) and document.get("kind") == "List" and isinstance(document.get("items"), list):
+            for index, item in enumerate(document["items"], start=1):
+                yield _checked(item, f"{where}, item {index}")
+        else:
+            yield _checked(document, where)
+
+
+def _checked(document: Any, where: str) -> Mapping[str, Any]:
+    item = _with_text_keys(document)
+    if not isinstance(item, dict):
+        raise Refused(f"{where} is not a Kubernetes object")
+    for key in ("apiVersion", "kind"):
+        if not isinstance(item.get(key), str) or not item[key]:
+            raise Refused(f"{where} has no {key}")
+    meta = item.get("metadata")
+    if not isinstance(meta, dict) or not isinstance(meta.get("name"), str) or not meta["name"]:
+        raise Refused(f"{where} has no metadata.name" + (" (generateName is not taken)" if _generates(meta) else ""))
+    return item
+
+
+def _generates(meta: Any) -> bool:
+    return isinstance(meta, dict) and "generateName" in meta
+
+
+def _with_text_keys(value: Any) -> Any:
+    """JSON has no other keys: `1: x` is `"1": x` to Kubernetes too."""
+    match value:
+        case dict():
+            return {_key_text(key): _with_text_keys(one) for key, one in value.items()}
+        case list():
+            return [_with_text_keys(one) for one in value]
+        case _:
+            return value
+
+
+def _key_text(key: Any) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+# --- ConfigMaps and Secrets from files ----------------------------------------------------------------------------------
+
+
+def _config_map(root: _Folder, name: str, sources: Sequence[str] | str) -> Mapping[str, Any]:
+    item: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+    for key, content in _contents(root, f"configmap {name}", sources).items():
+        try:
+            item.setdefault("data", {})[key] = content.decode("utf-8")
+        except UnicodeDecodeError:
+            item.setdefault("binaryData", {})[key] = base64.b64encode(content).decode("ascii")
+    return item
+
+
+def _secret(root: _Folder, name: str, sources: Sequence[str] | str) -> Mapping[str, Any]:
+    data = {key: base64.b64encode(content).decode("ascii") for key, content in _contents(root, f"secret {name}", sources).items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque", "data": data}
+
+
+def _contents(root: _Folder, what: str, sources: Sequence[str] | str) -> dict[str, bytes]:
+    """As ``kubectl create --from-file``: a file under its name or ``KEY=FILE``, a folder's regular files, not deeper."""
+    found: dict[str, bytes] = {}
+    for source in (sources,) if isinstance(sources, str) else sources:
+        given, equals, name = source.partition("=")
+        name = name if equals else source
+        path = root.path(name)
+        if path.is_dir():
+            if equals:
+                raise Refused(f"{what}: a key cannot be given to the folder {name}")
+            chosen = [(one.name, one) for one in sorted(path.iterdir()) if one.is_file() and not one.is_symlink()]
+        else:
+            chosen = [(given if equals else Path(name).name, path)]
+        for key, file in chosen:
+            if not _KEY.fullmatch(key) or key in (".", "..") or key.startswith("..") or len(key) > 253:
+                raise Refused(f"{what}: `{key}` is not a valid key (letters, digits, `-`, `_` and `.`)")
+            if key in found:
+                raise Refused(f"{what}: two files give the key {key}")
+            found[key] = root.read(file, f"{name.rstrip('/')}/{key}" if path.is_dir() else name)
+    if sum(map(len, found.values())) > MOST_BYTES:
+        raise Refused(f"{what}: its files are larger than 1 MiB together")
+    return found

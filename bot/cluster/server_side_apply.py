@@ -1,0 +1,332 @@
+"""Manifests into the cluster by server-side apply, after the server itself said in a dry run what would change.
+
+Never forced against others: only our own two field managers give way to each other. On the app's Deployment the live image and
+replicas are filled in before anything is sent, since releases and scaling own them and since a field that an applier leaves out is
+removed; whatever else changes in its pod template is handed back for a release to roll.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import yaml
+
+from bot.cluster import errors
+from bot.cluster.connect import APPLY_PATCH, Connection
+from bot.cluster.discovery import Resource, resources_of
+from bot.ports import ClusterUnreachable, ObjectChange, PreconditionFailed, Refused
+from bot.releases.model import Target
+
+FIELD_MANAGER = "pilothouse-apply"
+_OURS = ("pilothouse", FIELD_MANAGER)
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_RESTARTED = ("f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt")
+# What others refer to comes before what refers to it (helm: InstallOrder, shortened).
+_FIRST = ("ServiceAccount", "Secret", "ConfigMap", "PersistentVolumeClaim", "Role", "RoleBinding", "Service")
+_LAST = ("Deployment", "HorizontalPodAutoscaler", "Ingress")
+_CONTEXT_LINES = 1
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    resource: Resource
+    body: dict[str, Any]
+    live: Any | None
+    is_target: bool
+
+    @property
+    def kind(self) -> str:
+        return str(self.body["kind"])
+
+    @property
+    def name(self) -> str:
+        return str(self.body["metadata"]["name"])
+
+
+def plan_manifests(connection: Connection, target: Target, manifests: Sequence[Mapping[str, Any]]) -> tuple[ObjectChange, ...]:
+    """What would change. Raises Refused for what the server will not take, ClusterUnreachable."""
+    reads = [connection.start(_plan, connection, target, one) for one in _prepared(connection, target, manifests)]
+    return tuple(read.result() for read in reads)
+
+
+def apply_manifests(
+    connection: Connection, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str
+) -> tuple[ObjectChange, ...]:
+    """Plan all, and then, when nobody else's field is in the way of any, apply one after the other."""
+    prepared = _prepared(connection, replace(target, deployment=skip_template_of), manifests)
+    planned = [_plan(connection, target, one) for one in prepared]
+    conflicts = [f"{one.kind} {one.name}: {line}" for one in planned for line in one.conflicts]
+    if conflicts:
+        raise Refused(f"nothing was applied, others own what the manifests set: {'; '.join(conflicts)}")
+    for manifest, change in zip(prepared, planned, strict=True):
+        if change.does == "unchanged" and manifest.live is not None and _applied_before(manifest.live):
+            continue  # nothing to write, so no version moves
+        body = copy.deepcopy(manifest.body)
+        if manifest.is_target and manifest.live is not None:
+            body["spec"]["template"] = manifest.live["spec"]["template"]
+        try:
+            _send(connection, manifest, body, dry_run=False)
+        except errors.FieldConflicts as late:
+            raise Refused(f"somebody took a field meanwhile: {'; '.join(late.lines(_OURS))}") from late
+    return tuple(planned)
+
+
+def _applied_before(live: Mapping[str, Any]) -> bool:
+    return any(one.get("manager") == FIELD_MANAGER for one in live["metadata"].get("managedFields") or ())
+
+
+# --- one manifest ---------------------------------------------------------------------------------------------------
+
+
+def _prepared(connection: Connection, target: Target, manifests: Sequence[Mapping[str, Any]]) -> list[_Manifest]:
+    served = {version: resources_of(connection, version) for version in sorted({one["apiVersion"] for one in manifests})}
+    prepared = [_prepare(connection, target, one, served[one["apiVersion"]]) for one in manifests]
+    seen: set[tuple[str, str]] = set()
+    for one in prepared:
+        if (one.kind, one.name) in seen:
+            raise Refused(f"{one.kind} {one.name} stands in the manifests twice")
+        seen.add((one.kind, one.name))
+    return sorted(prepared, key=lambda one: _rank(one.kind))
+
+
+def _rank(kind: str) -> int:
+    if kind in _FIRST:
+        return _FIRST.index(kind)
+    return len(_FIRST) + (1 + _LAST.index(kind) if kind in _LAST else 0)
+
+
+def _prepare(connection: Connection, target: Target, manifest: Mapping[str, Any], served: Sequence[Resource]) -> _Manifest:
+    kind, name = manifest["kind"], manifest["metadata"]["name"]
+    resource = next((one for one in served if one.kind == kind), None)
+    if resource is None:
+        raise Refused(f"the cluster {target.cluster} does not serve {kind} of {manifest['apiVersion']}")
+    if not resource.namespaced:
+        raise Refused(f"{kind} {name} belongs to the whole cluster; only objects in {target.namespace} are taken")
+    body = copy.deepcopy(dict(manifest))
+    body.pop("status", None)
+    namespace = body["metadata"].setdefault("namespace", target.namespace)
+    if namespace != target.namespace:
+        raise Refused(f"{kind} {name} is for namespace {namespace}; {target.app} lives in {target.namespace}")
+    body["metadata"].pop("managedFields", None)
+    live = _read(connection, resource, target.namespace, kind, name)
+    is_target = kind == "Deployment" and resource.group == "apps" and name == target.deployment
+    if is_target and live is not None:
+        _fill_in(body, live, target)
+    return _Manifest(resource, body, live, is_target)
+
+
+def _read(connection: Connection, resource: Resource, namespace: str, kind: str, name: str) -> Any | None:
+    try:
+        return connection.get(resource.path(namespace, name))
+    except errors.NotThere:
+        return None
+    except Refused as refused:
+        raise Refused(f"{kind} {name} cannot be compared: {refused}") from refused
+
+
+def _fill_in(body: dict[str, Any], live: Mapping[str, Any], target: Target) -> None:
+    """The live replicas, the live image of the app's container, and the label that follows the image."""
+    spec, live_spec = body.setdefault("spec", {}), live["spec"]
+    spec["replicas"] = live_spec.get("replicas", 1)
+    template = spec.setdefault("template", copy.deepcopy(live_spec["template"]))
+    images = {one["name"]: one.get("image") for one in live_spec["template"]["spec"]["containers"]}
+    for container in (template.get("spec") or {}).get("containers") or ():
+        name = container.get("name")
+        if name in images and (target.container is None or name == target.container):
+            container["image"] = images[name]
+    label = target.version_label
+    live_labels = (live_spec["template"].get("metadata") or {}).get("labels") or {}
+    if label is not None and label in live_labels:
+        template.setdefault("metadata", {}).setdefault("labels", {})[label] = live_labels[label]
+
+
+def _plan(connection: Connection, target: Target, manifest: _Manifest) -> ObjectChange:
+    def change(
+        does: Literal["create", "update", "unchanged", "conflict"],
+        lines: tuple[str, ...] = (),
+        conflicts: tuple[str, ...] = (),
+        template: Any = None,
+    ) -> ObjectChange:
+        return ObjectChange(manifest.kind, manifest.name, target.namespace, does, lines, conflicts, template)
+
+    try:
+        result = _send(connection, manifest, manifest.body, dry_run=True)
+    except errors.FieldConflicts as found:
+        return change("conflict", conflicts=found.lines(_OURS))
+    live = manifest.live
+    if live is None:
+        return change("create", difference({}, shown(result)))
+    if manifest.kind == "Deployment":
+        result["spec"]["template"] = without_abandoned(result)
+        if not manifest.is_target and result["spec"]["template"] != live["spec"]["template"]:
+            raise Refused(
+                f"the pod template of Deployment {manifest.name} would change, which is not {target.app}'s: "
+                "give it an entry of its own in the catalog"
+            )
+    before, after = shown(live), shown(result)
+    template = None
+    if manifest.is_target and after["spec"]["template"] != before["spec"]["template"]:
+        template = result["spec"]["template"]
+    rest_changed = before != after if template is None else _but_template(before) != _but_template(after)
+    lines = difference(*masked(before, after))
+    return change("update" if rest_changed else "unchanged", lines, template=template)
+
+
+def _send(connection: Connection, manifest: _Manifest, body: Mapping[str, Any], *, dry_run: bool) -> Any:
+    """Raises errors.FieldConflicts when anybody but us owns a field that would change."""
+    path = manifest.resource.path(body["metadata"]["namespace"], manifest.name)
+    try:
+        try:
+            return _patch(connection, path, body, dry_run=dry_run, force=False)
+        except errors.FieldConflicts as found:
+            if found.lines(_OURS):
+                raise
+            return _patch(connection, path, body, dry_run=dry_run, force=True)
+    except errors.NotThere as gone:
+        raise Refused(str(gone)) from gone
+    except PreconditionFailed as moved:
+        raise ClusterUnreachable(f"{manifest.kind} {manifest.name} is changing right now: try again") from moved
+    except ClusterUnreachable as away:
+        if manifest.kind == "Secret":
+            raise ClusterUnreachable("the API server did not take the Secret; its words are not shown", away.retry_after_ms) from None
+        raise
+    except Refused as refused:
+        if manifest.kind == "Secret":  # the server quotes what it cannot take
+            raise Refused(f"the API server does not take Secret {manifest.name}; its words may hold values and are not shown") from None
+        raise Refused(f"{manifest.kind} {manifest.name}: {refused}") from refused
+
+
+def _patch(connection: Connection, path: str, body: Mapping[str, Any], *, dry_run: bool, force: bool) -> Any:
+    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "force": "true" if force else "false"}
+    if dry_run:
+        query["dryRun"] = "All"
+    return connection.patch(path, body, query, content_type=APPLY_PATCH)
+
+
+# --- what our releases once wrote and the manifests no longer say -------------------------------------------------------
+
+
+def without_abandoned(result: Mapping[str, Any]) -> Any:
+    """The template without the fields that only the manager of releases still owns. Pure.
+
+    A release that rolled out an earlier manifest owns what it added, so the applier leaving it out does not remove it; nobody else
+    wants it, so it goes. Images and the time of a restart are the releases' own.
+    """
+    template = copy.deepcopy(result["spec"]["template"])
+    ours: set[tuple[str, ...]] = set()
+    others: set[tuple[str, ...]] = set()
+    for entry in result["metadata"].get("managedFields") or ():
+        fields = ((entry.get("fieldsV1") or {}).get("f:spec") or {}).get("f:template") or {}
+        leaves = set(_leaves(fields, ()))
+        if entry.get("manager") == "pilothouse" and entry.get("operation") == "Update":
+            ours |= leaves
+        else:
+            others |= leaves
+    for path in sorted(ours - others, key=len, reverse=True):
+        if path[-1] != "f:image" and path != _RESTARTED:
+            _remove(template, path)
+    return template
+
+
+def _leaves(fields: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    inner = {key: value for key, value in fields.items() if key != "."}
+    if not inner and path:
+        yield path
+    for key, value in inner.items():
+        yield from _leaves(value, (*path, key))
+
+
+def _remove(value: Any, path: tuple[str, ...]) -> None:
+    """Take one leaf out, and the containers on the way that it leaves with nothing but their key."""
+    key, *rest = path
+    kind, _, text = key.partition(":")
+    if kind == "f" and isinstance(value, dict) and text in value:
+        if rest:
+            _remove(value[text], tuple(rest))
+        if not rest or value[text] in ({}, []):
+            del value[text]
+    elif kind == "k" and isinstance(value, list):
+        wanted = json.loads(text)
+        for item in [one for one in value if all(one.get(name) == found for name, found in wanted.items())]:
+            # The key itself goes with the item, when nothing else is left of it.
+            if rest and rest[0].removeprefix("f:") not in wanted:
+                _remove(item, tuple(rest))
+            if not set(item) - set(wanted):
+                value.remove(item)
+
+
+# --- what people are shown ------------------------------------------------------------------------------------------
+
+
+def shown(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An object without what the server keeps for itself, and without kubectl's copy of it (which holds a Secret's values)."""
+    result = {key: copy.deepcopy(value) for key, value in item.items() if key != "status"}
+    meta = result["metadata"]
+    for key in ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"):
+        meta.pop(key, None)
+    annotations = meta.get("annotations") or {}
+    annotations.pop(_LAST_APPLIED, None)
+    if not annotations:
+        meta.pop("annotations", None)
+    return result
+
+
+def masked(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both with the values of a Secret hidden, so that only which keys change can be seen (as kubectl diff does)."""
+    if after.get("kind") != "Secret":
+        return before, after
+    left, right = copy.deepcopy(before), copy.deepcopy(after)
+    for section in ("data", "stringData"):
+        old, new = before.get(section) or {}, after.get(section) or {}
+        for key in {*old, *new}:
+            same = key in old and key in new and old[key] == new[key]
+            if key in old:
+                left[section][key] = "***" if same else "*** (before)"
+            if key in new:
+                right[section][key] = "***" if same else "*** (after)"
+    return left, right
+
+
+def difference(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
+    """Lines as of ``diff -u``, without the file names."""
+    if not before:
+        _, after = masked({}, after)
+        return tuple(f"+{line}" for line in _yaml(after))
+    lines = difflib.unified_diff(_yaml(before), _yaml(after), lineterm="", n=_CONTEXT_LINES)
+    return tuple(line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Text of several lines as a block, so that a change shows as the lines that changed."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _yaml(item: dict[str, Any]) -> list[str]:
+    text = yaml.dump(_named_first(item), Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120)
+    return text.splitlines()
+
+
+def _named_first(value: Any) -> Any:
+    """Keys in order, but a name first: then a list item keeps its first line when another key comes or goes."""
+    match value:
+        case dict():
+            return {key: _named_first(value[key]) for key in sorted(value, key=lambda one: (one != "name", one))}
+        case list():
+            return [_named_first(one) for one in value]
+        case _:
+            return value
+
+
+def _but_template(item: dict[str, Any]) -> dict[str, Any]:
+    return {**item, "spec": {key: value for key, value in item["spec"].items() if key != "template"}}
