@@ -124,7 +124,7 @@ def run_sandbox(
         settings = SlackSettings(**options)
         with EmbeddedRedis(folder / "redis") as redis, LocalSlack(settings) as slack:
             if not socket_mode:
-                slack.connect(bot_url)
+                slack.connect(f"{bot_url}/slack/events")
             more = {"SLACK_APP_TOKEN": settings.app_token} if socket_mode else {}
             env = environment(folder, settings, slack.url, redis.url, port, **more)
             sandbox = Sandbox(slack, redis, folder, bot_url, parts)
@@ -192,7 +192,7 @@ def _install_manifest(slack: LocalSlack, env: Mapping[str, str]) -> None:
     )
     if printed.returncode != 0:
         raise SandboxDidNotStart(f"the app manifest could not be made: {printed.stderr.strip()}")
-    slack.install_manifest(printed.stdout)
+    slack.install(printed.stdout)
 
 
 def _stop(parts: list[Part]) -> None:

@@ -263,6 +263,18 @@ def assess(seen: Observation, role: Role, rules: Rules, now: int) -> Assessment:
     )
 
 
+def _evidence(failures: tuple[PodFailure, ...]) -> tuple[str, ...]:
+    """One line for each different message, with the pods that gave it; at most five."""
+    pods: dict[tuple[str, str], list[str]] = {}
+    for failure in failures:
+        pods.setdefault((failure.what, failure.detail), []).append(failure.pod)
+    lines = []
+    for (what, detail), names in tuple(pods.items())[:5]:
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        lines.append(f"{names[0]}{others}: {what}: {detail}"[:400])
+    return tuple(lines)
+
+
 def cause_of(failures: tuple[PodFailure, ...], total: int) -> Cause:
     """Cause first, in one line, then one line a pod (at most five)."""
     first = failures[0]
@@ -272,6 +284,6 @@ def cause_of(failures: tuple[PodFailure, ...], total: int) -> Cause:
     return Cause(
         first.failure,
         summary[:600],
-        tuple(f"{failure.pod}: {failure.what}: {failure.detail}"[:300] for failure in failures[:5]),
+        _evidence(failures),
         tuple(failure.pod for failure in failures[:5]),
     )

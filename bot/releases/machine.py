@@ -153,7 +153,7 @@ def turn_back(decision: Decision, seen: Observation | None, now: int, *, ends_as
     decision = decision.changed(release)
     if not back:
         return finish(decision, ends_as, now, cause.summary)
-    decision = decision.tell(now, EventKind.ROLLING_BACK, f"taking back: {cause.summary}", evidence=cause.evidence)
+    decision = decision.tell(now, EventKind.ROLLING_BACK, f"taking back: {cause.summary}")
     return enter_step(decision, 0, now).wake(now)
 
 
@@ -285,26 +285,6 @@ def _took_away_what_serves(release: Release, drift: tuple[Drift, ...], seen: Obs
 # --- steps ------------------------------------------------------------------------------------------------------------
 
 
-def _selectors(release: Release) -> tuple[dict[str, str], ...]:
-    return tuple(service.selector for service in release.as_found.services) if release.as_found else ()
-
-
-def true_now(release: Release, seen: Observation, conditions: tuple[Condition, ...]) -> bool:
-    candidate_selector = release.plan.candidate_selector if release.plan else None
-    return all(
-        holds(
-            condition,
-            seen,
-            candidate_selector=candidate_selector,
-            stable_selectors=_selectors(release),
-            final_selectors=release.plan.final_selectors if release.plan else (),
-            services=release.target.services,
-            floor=release.plan.floor if release.plan else 0,
-        )
-        for condition in conditions
-    )
-
-
 def _in_step(decision: Decision, seen: Observation, now: int) -> tuple[Decision, bool]:
     """Carry on with the current step. True: it is done and the next one is entered."""
     step = decision.release.steps[decision.release.at_step]
@@ -407,98 +387,6 @@ def _environment(decision: Decision, cause: Cause | None, now: int) -> Decision:
     marked = replace(cause, evidence=("asked", *cause.evidence)) if asked else cause
     decision = decision.changed(replace(release, environment=marked, environment_since=since))
     return decision if asked else decision.wake(since + ENVIRONMENT_PATIENCE_MS)
-
-
-# --- goals ------------------------------------------------------------------------------------------------------------
-
-
-def _pursue(decision: Decision, goals: tuple[Goal, ...], seen: Observation, now: int) -> tuple[Decision, bool]:
-    """Emit what the goals still need. A goal whose `when` does not hold yet, or that needed a write, keeps later ones waiting."""
-    for goal in goals:
-        if not true_now(decision.release, seen, goal.when) and not _already(decision.release, goal, seen):
-            return decision, False
-        before = len(decision.actions)
-        decision = _pursue_one(decision, goal, seen)
-        if len(decision.actions) != before:
-            return decision, False
-    return decision, True
-
-
-def _already(release: Release, goal: Goal, seen: Observation) -> bool:
-    """A goal already in effect does not wait for its condition again."""
-    if isinstance(goal, DeploymentGoal):
-        item = deployment_of(seen, goal.role)
-        return (
-            item is not None
-            and not settle(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release.id)).changes
-        )
-    if isinstance(goal, ServiceGoal):
-        service = service_named(seen, goal.name)
-        return service is not None and not settle(release.intents, Kind.SERVICE, service, _service_fields(goal)).changes
-    return False
-
-
-def _service_fields(goal: ServiceGoal) -> dict[Field, object]:
-    fields: dict[Field, object] = {}
-    if goal.selector is not None:
-        fields[Field.SELECTOR] = goal.selector
-    if goal.affinity is not None:
-        fields[Field.AFFINITY] = goal.affinity
-    return fields
-
-
-def _pursue_one(decision: Decision, goal: Goal, seen: Observation) -> Decision:
-    release = decision.release
-    match goal:
-        case DeploymentGoal():
-            item = deployment_of(seen, goal.role)
-            name = release.candidate_name if goal.role is Role.CANDIDATE else release.target.deployment
-            if item is None:
-                if goal.create_from is None:
-                    return decision
-                made = Intent(Kind.DEPLOYMENT, name, Field.EXISTS, "", True, written=True)
-                release = replace(release, intents=put(drop(release.intents, Kind.DEPLOYMENT, name), made))
-                return decision.changed(release).doing(CreateDeployment(name, release.id, goal.create_from))
-            settled = settle(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release.id))
-            decision = decision.changed(replace(release, intents=settled.intents))
-            if not settled.changes:
-                return decision
-            return decision.doing(PatchDeployment(item.name, item.uid, item.claim, settled.changes))
-        case ServiceGoal():
-            service = service_named(seen, goal.name)
-            if service is None:
-                return (
-                    decision.doing(CreateService(goal.name, release.id, goal.create_from))
-                    if goal.create_from is not None
-                    else decision
-                )
-            settled = settle(release.intents, Kind.SERVICE, service, _service_fields(goal))
-            decision = decision.changed(replace(release, intents=settled.intents))
-            if not settled.changes:
-                return decision
-            return decision.doing(PatchService(service.name, service.uid, service.resource_version, settled.changes))
-        case AbsentGoal():
-            return _absent(decision, goal, seen)
-
-
-def _absent(decision: Decision, goal: AbsentGoal, seen: Observation) -> Decision:
-    release = decision.release
-    kind = Kind(goal.object)
-    there = (
-        next((d for d in (seen.candidate,) if d is not None and d.name == goal.name), None)
-        if kind is Kind.DEPLOYMENT
-        else None
-    )
-    service = service_named(seen, goal.name) if kind is Kind.SERVICE else None
-    intents = put(
-        drop(release.intents, kind, goal.name), Intent(kind, goal.name, Field.EXISTS, "", False, written=True)
-    )
-    decision = decision.changed(replace(release, intents=intents))
-    if there is not None:
-        return decision if there.terminating else decision.doing(DeleteDeployment(there.name, there.uid))
-    if service is not None:
-        return decision.doing(DeleteService(service.name, service.uid))
-    return decision
 
 
 # --- paused -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Figures with their baseline, in one run. Each file is a benchmark with `run() -> list[Row]`; `python -m benchmarks [NAME…]`."""

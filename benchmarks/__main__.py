@@ -1,0 +1,31 @@
+"""Runs the benchmarks and prints one table; exits 1 when a goal is missed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+from importlib.metadata import version
+
+from benchmarks.rows import Row, table
+
+BENCHMARKS = ("acknowledgement", "rolling", "footprint")
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"no benchmark `{unknown[0]}`; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    rows: list[Row] = []
+    for name in names or BENCHMARKS:
+        rows += importlib.import_module(f"benchmarks.{name}").run()
+    versions = ", ".join(f"{name} {version(name)}" for name in ("kubernetes", "slack-bolt", "rq"))
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {versions}")
+    print(table(rows))
+    return 0 if all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

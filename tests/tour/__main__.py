@@ -1,0 +1,35 @@
+"""`make tour` (STORY=lab for the long one): prints the channel as it goes, exits non-zero when anything differs."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+import time
+
+import tests.tour
+from tests.tour.conversation import TourFailed, running_sandbox
+
+
+def main(argv: list[str]) -> int:
+    stories = sorted(m.name for m in pkgutil.iter_modules(tests.tour.__path__) if m.name not in ("__main__", "conversation"))
+    wanted = argv or ["first_release"]
+    unknown = [name for name in wanted if name not in stories]
+    if unknown:
+        print(f"no story `{unknown[0]}`; there are {', '.join(stories)}", file=sys.stderr)
+        return 2
+    for name in wanted:
+        story = importlib.import_module(f"tests.tour.{name}")
+        began = time.monotonic()
+        try:
+            with running_sandbox(*getattr(story, "SANDBOX", ())) as tour:
+                story.tell(tour)
+        except TourFailed as failure:
+            print(f"\nThe story {name} went wrong. {failure}", file=sys.stderr)
+            return 1
+        print(f"The story {name} is told: {tour.checks} things seen in {time.monotonic() - began:.1f} s.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
