@@ -136,8 +136,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"pilothouse manifest: {error}", file=sys.stderr)
         return 2
     longest = max(len(f"/{chosen.prefix}{name}") for name in (*names, UMBRELLA))
-    if longest > MAX_COMMAND or not all(c.isascii() and (c.isalnum() or c in "-_") for c in chosen.prefix) or chosen.prefix.lower() != chosen.prefix:
-        print(f"pilothouse manifest: the prefix {chosen.prefix!r} does not make command names of at most {MAX_COMMAND} lower-case letters", file=sys.stderr)
+    if (
+        longest > MAX_COMMAND
+        or not all(c.isascii() and (c.isalnum() or c in "-_") for c in chosen.prefix)
+        or chosen.prefix.lower() != chosen.prefix
+    ):
+        print(
+            f"pilothouse manifest: the prefix {chosen.prefix!r} does not make command names of at most {MAX_COMMAND} lower-case letters",
+            file=sys.stderr,
+        )
         return 2
     manifest = make_manifest(names, prefix=chosen.prefix, url=chosen.url, socket_mode=chosen.socket_mode)
     if chosen.check is not None:

@@ -51,8 +51,7 @@ def announcement(release: Release, event: Event) -> tuple[Message, bool] | None:
 
 def _line(release: Release, event: Event, mark: str, *, calls_starter: bool = False) -> Message:
     who = f"{mention(release.requested_by.user)} " if calls_starter else ""
-    by = f" ({mention(event.by.user)})" if event.by is not None else ""
-    shown = f"{mark} {who}{plain(event.text, 1_500)}{by}"
+    shown = f"{mark} {who}{plain(event.text, 1_500)}"
     blocks: list[Block] = [section(shown)]
     if event.evidence and event.kind is not EventKind.ROLLING_BACK:
         blocks.append(_evidence(event.evidence))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from bot.commands.table import BY_NAME, Names
 from bot.ports import Message
-from bot.releases.model import Deploy, Leg, Phase, Release, Strategy
+from bot.releases.model import Deploy, Leg, Phase, Release, Scale, Strategy
 from bot.releases.plan import ApprovalGate, HoldGate, Step
 from bot.slack.blocks.buttons import buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
@@ -33,7 +34,7 @@ SHOWN_NOTES = 4
 SHOWN_EVIDENCE = 5
 
 
-def card(release: Release, *, now: int) -> Message:
+def card(release: Release, *, now: int, names: Names | None = None) -> Message:
     blocks: list[Block] = [section(_title(release))]
     if release.phase.is_final:
         blocks += _record(release)
@@ -42,7 +43,7 @@ def card(release: Release, *, now: int) -> Message:
         buttons = buttons_of(release)
         if buttons:
             blocks.append(actions(buttons))
-    blocks.append(context(_origin(release)))
+    blocks.append(context(_origin(release, names or Names())))
     return Message(_spoken(release), tuple(blocks))
 
 
@@ -55,6 +56,8 @@ def _title(release: Release) -> str:
     what = plain(change_words(release), 400)
     share = percent(release)
     far = f" · {share} %" if share is not None and not release.phase.is_final else ""
+    if release.finished_at and release.started_at:
+        far = f" · took {duration(release.finished_at - release.started_at)}"
     return f"*{what}*\n{MARKS[release.phase]} {plain(phase_words(release), 400)}{far}"
 
 
@@ -185,7 +188,8 @@ def _state(release: Release) -> Block | None:
         counted = progress(release)
         if counted is not None and counted[1] and release.phase is not Phase.AWAITING_APPROVAL:
             ready, wanted = counted
-            lines.append(f"`{bar(100 * ready // wanted)}` {ready} of {wanted} pods on {plain(release.to_version)} ready")
+            on = "" if isinstance(release.change, Scale) else f" on {plain(release.to_version)}"
+            lines.append(f"`{bar(100 * ready // wanted)}` {ready} of {wanted} pods{on} ready")
     lines += [plain(line, 200) for line in pods_words(release)[:8]]
     if release.judgements:
         last = release.judgements[-1]
@@ -214,10 +218,8 @@ def _record(release: Release) -> list[Block]:
     return blocks
 
 
-def _origin(release: Release) -> str:
+def _origin(release: Release, names: Names) -> str:
     parts = [code(release.id), f"by {mention(release.requested_by.user)}", date(release.created_at, "{date_short_pretty} {time}")]
-    if release.finished_at and release.started_at:
-        parts.append(f"took {duration(release.finished_at - release.started_at)}")
     if release.passed and release.phase.is_final:
         approvals = [name for name in release.passed if ":" in name]
         parts += [plain(f"approved {name}", 200) for name in approvals[:3]]
@@ -227,7 +229,8 @@ def _origin(release: Release) -> str:
     if release.reason:
         line += f"\nReason: {plain(release.reason, 500)}"
     if release.command:
-        line += f"\n{code(release.command, 500)}"
+        name, _, rest = release.command.partition(" ")
+        line += f"\n{code(f'{names.typed(name)} {rest}'.rstrip() if name in BY_NAME else release.command, 500)}"
     if isinstance(release.change, Deploy) and release.change.sticky and not release.phase.is_final:
         line += "\nsticky: each caller stays with one version"
     return line

@@ -18,7 +18,7 @@ class SlackRendering:
     names: Names = field(default_factory=Names)
 
     def card(self, release: Release, *, now: int) -> Message:
-        return card.card(release, now=now)
+        return card.card(release, now=now, names=self.names)
 
     def announcement(self, release: Release, event: Event) -> tuple[Message, bool] | None:
         return announcements.announcement(release, event)

@@ -1,0 +1,1 @@
+"""What people see: texts of each kind of card and reply, Slack's limits, escaping."""

@@ -1,0 +1,53 @@
+"""A message as a person reads it, in plain text. ``python -m tests.blocks.golden`` writes the goldens anew: look at the difference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bot.ports import Message
+from tests.blocks.stories import messages
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def shown(message: Message) -> str:
+    parts = [f"text: {message.text}".replace("\n", "\n      "), ""]
+    for block in message.blocks:
+        parts += _block(block)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _block(block: Mapping[str, Any]) -> list[str]:
+    match block["type"]:
+        case "section":
+            return block["text"]["text"].split("\n")  # type: ignore[no-any-return]  # JSON
+        case "context":
+            return [f"  {line}" for element in block["elements"] for line in element["text"].split("\n")]
+        case "actions":
+            return ["  ".join(_button(element) for element in block["elements"])]
+        case "rich_text":
+            return [f"    {line}" for part in block["elements"] for text in part["elements"] for line in text["text"].split("\n")]
+        case "table":
+            return [" | ".join(cell["text"] for cell in row) for row in block["rows"]]
+        case "header":
+            return [f"# {block['text']['text']}"]
+        case other:
+            return [f"({other})"]
+
+
+def _button(element: Mapping[str, Any]) -> str:
+    style = {"primary": "!", "danger": "!!"}.get(element.get("style", ""), "")
+    return f"[{element['text']['text']}{style}{' (asks)' if 'confirm' in element else ''}]"
+
+
+def file_of(name: str) -> Path:
+    return FOLDER / f"{re.sub(r'[^a-z0-9]+', '-', name)}.txt"
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, message in messages().items():
+        file_of(name).write_text(shown(message), encoding="utf-8")

@@ -1,0 +1,188 @@
+"""One release in each state that people see, as values: the cards, lines and answers whose texts are kept as goldens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.operations.invocation import Confirm, Document, HelpFor, Listing, Planned, Receipt, Refusal, Reply, Tabled, Text, Whoami
+from bot.ports import Message, Table
+from bot.releases.events import Event, EventKind
+from bot.releases.model import (
+    Cause,
+    Drift,
+    FailureClass,
+    Field,
+    GateState,
+    Judgement,
+    Kind,
+    Leg,
+    Phase,
+    PodLine,
+    Release,
+    Scale,
+    Sighting,
+    Verdict,
+    VersionCount,
+    Vote,
+)
+from bot.releases.plan import ApprovalGate, Condition, HoldGate, Plan, Step
+from bot.slack.blocks.announcements import announcement
+from bot.slack.blocks.card import card
+from bot.slack.blocks.rendering import SlackRendering
+from tests.builders import ADMIN, DEVELOPER, MANAGER, MINUTE, REPOSITORY, SECOND, T0, a_bluegreen, a_canary, a_release
+
+NOW = T0 + 3 * MINUTE
+_PROMOTE = ApprovalGate("promote", 1, False, 60 * MINUTE, "hold", "promote to all pods")
+_SWITCH = ApprovalGate("switch", 2, False, 60 * MINUTE, "abort", "switch the traffic to 2.0.0")
+_ROLL = Step("roll", "roll hello to 2.0.0", (), (Condition.STABLE_COMPLETE,), 5 * MINUTE)
+_FINISH = Step("finish", "let go of the Deployment", (), ())
+_CANARY_STEPS = (
+    Step(
+        "canary-25", "add 1 candidate", (), (Condition.CANDIDATE_COMPLETE,), 5 * MINUTE, (HoldGate("hold", 2 * MINUTE, True),), 25, 20, 1, 3
+    ),
+    Step(
+        "canary-50",
+        "add 2 candidates",
+        (),
+        (Condition.CANDIDATE_COMPLETE,),
+        5 * MINUTE,
+        (HoldGate("hold", 2 * MINUTE, True), _PROMOTE),
+        50,
+        50,
+        3,
+        3,
+    ),
+    replace(_ROLL, title="promote: roll hello to 2.0.0"),
+    _FINISH,
+)
+_GREEN_STEPS = (
+    Step("green", "start hello-green with 3 pods", (), (Condition.CANDIDATE_COMPLETE,), 5 * MINUTE, (_SWITCH,)),
+    Step(
+        "switch",
+        "switch hello to hello-green",
+        (),
+        (Condition.SERVED_BY_CANDIDATE,),
+        MINUTE,
+        (HoldGate("window", 10 * MINUTE, title="rollback window"),),
+    ),
+    Step("settle", "roll hello to 2.0.0 and remove hello-green", (), (Condition.STABLE_COMPLETE,), 5 * MINUTE),
+)
+
+
+def _plan(*steps: Step, **parts: object) -> Plan:
+    facts = {"floor": 2, "deadline_ms": 5 * MINUTE, "hash": "0123456789ab", **parts}
+    return Plan(f"{REPOSITORY}:2.0.0", "2.0.0", f"{REPOSITORY}:1.0.0", "1.0.0", (), steps, **facts)  # type: ignore[arg-type]  # facts of a plan
+
+
+def _seen(*, old: int, new: int, candidates: int = 0) -> Sighting:
+    counts = [VersionCount("stable", "1.0.0", False, old, old, old)] if old else []
+    counts += [VersionCount("stable", "2.0.0", True, new, new, new)] if new else []
+    counts += [VersionCount("candidate", "2.0.0", True, candidates, candidates, candidates)] if candidates else []
+    pods = tuple(
+        PodLine(f"hello-1-{i}", "stable", "1.0.0", f"{REPOSITORY}:1.0.0", True, "Running", 0, "node-1", T0, False) for i in range(old)
+    )
+    total = old + new + candidates
+    share = round(100 * candidates / total) if candidates else None
+    return Sighting(3, new, old + new, tuple(counts), pods, len(pods), "both" if candidates else "stable", share)
+
+
+def _begun(release: Release, plan: Plan, **parts: object) -> Release:
+    facts = {"plan": plan, "from_version": "1.0.0", "to_version": "2.0.0", "started_at": T0, "step_began_at": T0, **parts}
+    return replace(release, command="deploy hello 2.0.0", **facts)  # type: ignore[arg-type]  # facts of a release
+
+
+ROLLING = _begun(a_release(), _plan(_ROLL, _FINISH), phase=Phase.PROGRESSING, sighting=_seen(old=2, new=1))
+CANARY = _begun(
+    replace(a_canary(), reason="faster start"),
+    _plan(*_CANARY_STEPS, candidate="hello-canary", notes=("20 % was asked, 25 % can be reached with 3 pods",)),
+    sighting=_seen(old=3, new=0, candidates=3),
+)
+GREEN = _begun(a_bluegreen(), _plan(*_GREEN_STEPS, candidate="hello-green"), sighting=_seen(old=3, new=0, candidates=3))
+CAUSE = Cause(
+    FailureClass.PERMANENT,
+    "2 of 3 new pods: ErrImagePull (manifest unknown)",
+    ("hello-2-a: ErrImagePull: manifest unknown", "hello-2-b: ErrImagePull: manifest unknown"),
+)
+HOLDING = replace(CANARY, phase=Phase.HOLDING, at_step=0, gate=GateState(0, 0, T0 + MINUTE))
+PROMOTING = replace(
+    CANARY,
+    phase=Phase.AWAITING_PROMOTION,
+    at_step=1,
+    gate=GateState(1, 1, T0 + 2 * MINUTE),
+    judgements=(Judgement(T0 + 2 * MINUTE, Verdict.GOOD, "0 restarts of 3 candidate pods"),),
+)
+SUCCEEDED = replace(ROLLING, phase=Phase.SUCCEEDED, at_step=2, finished_at=T0 + 42 * SECOND, sighting=_seen(old=0, new=3))
+PAUSED_FAILED = replace(ROLLING, phase=Phase.PAUSED, cause=CAUSE)
+ROLLED_BACK = replace(ROLLING, phase=Phase.ROLLED_BACK, leg=Leg.BACK, cause=CAUSE, finished_at=T0 + MINUTE)
+
+CARDS: dict[str, Release] = {
+    "queued behind another": replace(a_release(command="deploy hello 2.0.0"), queued_behind="hello-41"),
+    "refused": replace(
+        a_release(), phase=Phase.FAILED, cause=Cause(FailureClass.REFUSED, "hello already runs 2.0.0"), finished_at=T0 + SECOND
+    ),
+    "rolling": ROLLING,
+    "scaling": replace(ROLLING, change=Scale(5), from_version="3 pods", to_version="5 pods"),
+    "canary holding": HOLDING,
+    "canary waiting for approval": PROMOTING,
+    "bluegreen waiting for the switch": replace(
+        GREEN, phase=Phase.AWAITING_PROMOTION, gate=GateState(0, 0, T0 + MINUTE, (Vote(MANAGER, T0 + 2 * MINUTE),))
+    ),
+    "bluegreen in its rollback window": replace(GREEN, phase=Phase.HOLDING, at_step=1, gate=GateState(1, 0, T0 + MINUTE)),
+    "paused by a failure": PAUSED_FAILED,
+    "drifted": replace(
+        ROLLING, phase=Phase.DRIFTED, drift=(Drift("hello", Kind.DEPLOYMENT, Field.REPLICAS, "3", "5", "kubectl (subresource scale)"),)
+    ),
+    "cluster away": replace(ROLLING, unreachable_since=T0 + MINUTE, unreachable_why="connection refused"),
+    "environment": replace(
+        ROLLING, environment=Cause(FailureClass.ENVIRONMENT, "1 pod: Unschedulable (0/3 nodes)"), environment_since=T0 + MINUTE
+    ),
+    "rolling back": replace(
+        ROLLING, phase=Phase.ROLLING_BACK, leg=Leg.BACK, cause=CAUSE, back=(replace(_ROLL, name="back", title="back to 1.0.0"), _FINISH)
+    ),
+    "succeeded": SUCCEEDED,
+    "rolled back": ROLLED_BACK,
+    "rejected": replace(
+        PROMOTING, phase=Phase.REJECTED, leg=Leg.BACK, cause=Cause(FailureClass.REQUEST, "rejected by manager: not today"), finished_at=NOW
+    ),
+}
+
+EVENTS: dict[str, tuple[Release, Event]] = {
+    "step done": (ROLLING, Event(T0, EventKind.STEP_DONE, "roll hello to 2.0.0: done", step="roll")),
+    "approved": (PROMOTING, Event(T0, EventKind.VOTED, "manager approved promote (1 of 1)", by=MANAGER)),
+    "failure": (
+        replace(ROLLING, leg=Leg.BACK, phase=Phase.ROLLING_BACK, cause=CAUSE),
+        Event(T0, EventKind.FAILURE, CAUSE.summary, evidence=CAUSE.evidence),
+    ),
+    "failure that pauses": (PAUSED_FAILED, Event(T0, EventKind.FAILURE, CAUSE.summary, evidence=CAUSE.evidence)),
+    "succeeded": (SUCCEEDED, Event(T0 + 42 * SECOND, EventKind.FINISHED, "hello is on 2.0.0")),
+    "rolled back": (ROLLED_BACK, Event(T0, EventKind.FINISHED, f"hello is back on 1.0.0 (rolled back): {CAUSE.summary}")),
+    "reminded": (PROMOTING, Event(T0, EventKind.REMINDED, "still waiting for approval: promote")),
+}
+
+_PODS = Table("hello: stable", ("pod", "image", "ready"), (("hello-1-a", f"{REPOSITORY}:1.0.0", "yes"), ("안녕-1-b", "이미지:1", "no")))
+REPLIES: dict[str, Reply] = {
+    "text": Text("all is no longer frozen"),
+    "refusal": Refusal("no app `helo`; did you mean `hello`?", "/deploy hello 2.0.0"),
+    "receipt": Receipt(a_release(), True),
+    "the same again": Receipt(HOLDING, False),
+    "pods": Tabled((_PODS, replace(_PODS, title="hello: candidate"))),
+    "document": Document("pod.spec", "KIND: Pod\nFIELD: spec <PodSpec>"),
+    "help": HelpFor(None),
+    "help for deploy": HelpFor("deploy"),
+    "whoami": Whoami(DEVELOPER, ("S0DEV",), ("viewer",), "C0RELEASES", True, "access: {roles: {deployer: {users: [U0DEV1]}}}"),
+    "plan": Planned(CANARY, CANARY.plan) if CANARY.plan else Text(""),
+    "confirm": Confirm("Apply hello?", ("update Deployment hello", "- a", "+ b"), "Apply", "t0ken"),
+    "listing": Listing("Releases", (SUCCEEDED, replace(ROLLED_BACK, requested_by=ADMIN))),
+}
+
+RENDERING = SlackRendering(("hello", "auth"))
+
+
+def messages() -> dict[str, Message]:
+    found = {f"card {name}": card(release, now=NOW) for name, release in CARDS.items()}
+    for name, (release, event) in EVENTS.items():
+        told = announcement(release, event)
+        assert told is not None
+        found[f"{'loud' if told[1] else 'quiet'} {name}"] = told[0]
+    found |= {f"reply {name}": RENDERING.reply(reply, now=NOW) for name, reply in REPLIES.items()}
+    return found

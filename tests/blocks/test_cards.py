@@ -1,0 +1,148 @@
+"""What people see of a release, against kept texts and against the local Slack's own reading of Slack's rules."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bot.ports import Message
+from bot.releases.events import Event, EventKind
+from bot.releases.model import Leg, Phase, Release
+from bot.slack.blocks.announcements import announcement
+from bot.slack.blocks.buttons import ACTION_PREFIX, ACTIONS, buttons_of
+from bot.slack.blocks.card import bar, card
+from bot.slack.blocks.words import headline
+from sandbox.slack.block_rules import check_message_blocks
+from tests.blocks.golden import FOLDER, file_of, shown
+from tests.blocks.stories import CARDS, EVENTS, GREEN, NOW, PROMOTING, ROLLING, SUCCEEDED, messages
+from tests.builders import T0
+
+MESSAGES = messages()
+
+
+@pytest.mark.parametrize("name", sorted(MESSAGES))
+def test_each_kind_of_message_reads_as_it_was_last_looked_at(name: str) -> None:
+    assert shown(MESSAGES[name]) == file_of(name).read_text(encoding="utf-8"), "python -m tests.blocks.golden writes it anew: look at it"
+
+
+def test_every_golden_belongs_to_a_message() -> None:
+    assert {path.name for path in FOLDER.glob("*.txt")} == {file_of(name).name for name in MESSAGES}
+
+
+@pytest.mark.parametrize("name", sorted(MESSAGES))
+def test_slack_takes_each_kind_of_message(name: str) -> None:
+    message = MESSAGES[name]
+    assert message.text
+    assert check_message_blocks([dict(block) for block in message.blocks]).problems == []
+
+
+def test_the_first_line_says_what_how_far_and_what_it_waits_for() -> None:
+    assert headline(PROMOTING) == "hello 1.0.0 → 2.0.0 canary · 50 % · waiting for approval"
+    assert card(PROMOTING, now=NOW).text.startswith(headline(PROMOTING))
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_every_phase_has_a_card_in_words(phase: Phase) -> None:
+    message = card(replace(PROMOTING, phase=phase, finished_at=NOW if phase.is_final else 0), now=NOW)
+    assert len(message.text.split(" · ")[-1]) > 3
+    assert check_message_blocks([dict(block) for block in message.blocks]).problems == []
+
+
+@pytest.mark.parametrize("name", [name for name, release in CARDS.items() if release.phase.is_final])
+def test_a_card_that_is_over_has_no_buttons(name: str) -> None:
+    assert not _buttons(card(CARDS[name], now=NOW))
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("rolling", ["Hold", "Abort"]),
+        ("canary waiting for approval", ["Promote", "Reject", "Hold", "Abort"]),
+        ("bluegreen waiting for the switch", ["Switch", "Reject", "Hold", "Abort"]),
+        ("bluegreen in its rollback window", ["Finish now", "Roll back"]),
+        ("paused by a failure", ["Resume", "Abort"]),
+        ("drifted", ["Adopt", "Abort"]),
+        ("rolling back", []),
+        ("queued behind another", ["Cancel"]),
+    ],
+)
+def test_a_phase_offers_only_the_buttons_that_fit_it(name: str, labels: list[str]) -> None:
+    assert [button["text"]["text"] for button in buttons_of(CARDS[name])] == labels
+
+
+@pytest.mark.parametrize("release", [r for r in CARDS.values() if buttons_of(r)], ids=lambda r: f"{r.phase.value}-{r.strategy.value}")
+def test_a_button_names_release_gate_and_plan_and_never_a_command(release: Release) -> None:
+    for button in buttons_of(release):
+        assert set(json.loads(button["value"])) == {"release", "gate", "plan"}
+        assert "deploy" not in button["value"]
+        assert button["action_id"].removeprefix(ACTION_PREFIX) in ACTIONS
+
+
+def test_what_hurts_asks_before_it_is_done() -> None:
+    for release in (ROLLING, PROMOTING, GREEN):
+        for button in buttons_of(release):
+            if button.get("style") == "danger":
+                assert button["confirm"]["deny"]["text"]
+
+
+def test_the_same_record_gives_the_same_card() -> None:
+    assert card(PROMOTING, now=NOW) == card(PROMOTING, now=NOW)
+
+
+def test_success_is_one_quiet_line_to_the_starter() -> None:
+    told = announcement(SUCCEEDED, Event(T0, EventKind.FINISHED, "hello is on 2.0.0"))
+    assert told is not None
+    message, loud = told
+    assert not loud
+    assert "<@U0DEV1>" in message.text
+
+
+def test_only_failures_are_loud_and_only_what_needs_people_mentions_them() -> None:
+    for kind in EventKind:
+        told = announcement(ROLLING, Event(T0, kind, "something happened"))
+        if told is None:
+            continue
+        message, loud = told
+        needs_people = kind in (
+            EventKind.FAILURE,
+            EventKind.FINISHED,
+            EventKind.REFUSED,
+            EventKind.REMINDED,
+            EventKind.ENVIRONMENT,
+            EventKind.DRIFTED,
+        )
+        assert loud == (kind is EventKind.FAILURE)
+        assert ("<@" in message.text) == needs_people
+
+
+def test_a_loud_failure_gives_the_cause_then_the_evidence_then_what_was_done() -> None:
+    release, event = EVENTS["failure"]
+    told = announcement(release, event)
+    assert told is not None
+    text = json.dumps(told[0].blocks)
+    assert text.index("Why:") < text.index("hello-2-a") < text.index("taken back to 1.0.0")
+
+
+def test_log_lines_stay_with_the_starter_unless_the_catalog_says_channel() -> None:
+    release, event = EVENTS["failure"]
+    assert release.cause is not None
+    with_logs = replace(release, cause=replace(release.cause, logs=("panic: no config",)))
+    quiet = announcement(with_logs, event)
+    told = announcement(replace(with_logs, rules=replace(with_logs.rules, evidence_logs="channel")), event)
+    assert quiet is not None and "panic" not in json.dumps(quiet[0].blocks) + quiet[0].text
+    assert told is not None and "panic" in json.dumps(told[0].blocks)
+
+
+@pytest.mark.parametrize(("share", "drawn"), [(0, "░" * 10), (4, "░" * 10), (40, "████░░░░░░"), (100, "█" * 10), (250, "█" * 10)])
+def test_the_bar_is_ten_cells_whatever_the_share(share: int, drawn: str) -> None:
+    assert bar(share) == drawn
+
+
+def test_going_back_offers_no_button_that_would_stop_it() -> None:
+    assert buttons_of(replace(ROLLING, phase=Phase.ROLLING_BACK, leg=Leg.BACK)) == []
+
+
+def _buttons(message: Message) -> list[object]:
+    return [element for block in message.blocks if block["type"] == "actions" for element in block["elements"]]
