@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bot.ports import StoreUnavailable
 from bot.store import Leases
 from bot.work_queue import RqWorkQueue
-from jobs.supervisor import is_alive
+from jobs.supervisor import Stop, is_alive
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def tick(leases: Leases, queue: RqWorkQueue) -> int:
     return LONGEST_WAIT_MS if later is None else min(later, LONGEST_WAIT_MS)
 
 
-def run_ticker(leases: Leases, queue: RqWorkQueue, stop: Callable[[], bool], beat: Callable[[], None] = lambda: None) -> None:
+def run_ticker(leases: Leases, queue: RqWorkQueue, stop: Stop, beat: Callable[[], None] = lambda: None) -> None:
     """Until ``stop()``. A Redis that is away is waited for: nothing is lost meanwhile."""
     away = False
     looked_at = 0.0
@@ -45,7 +45,8 @@ def run_ticker(leases: Leases, queue: RqWorkQueue, stop: Callable[[], bool], bea
                 leases.expedite(is_alive, waiting=False)
             wait_ms = tick(leases, queue)
             if wait_ms:
-                leases.wait(wait_ms)
+                with stop.idle():
+                    leases.wait(wait_ms)
         except StoreUnavailable as error:
             if not away:
                 log.warning("%s; retrying", error)

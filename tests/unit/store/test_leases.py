@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -139,12 +140,12 @@ def test_a_job_that_fails_comes_back_later_each_time(leases: Leases, redis_clien
         leases.begin(claim.wake_id, claim.token)
         leases.fail(claim.wake_id, claim.token)
         delays.append(due(redis_client)["release:a-1"] - RedisReleaseStore(redis_client).now())
-    assert all(later > 1.5 * sooner for sooner, later in zip(delays, delays[1:], strict=False))
+    assert all(later > 1.5 * sooner for sooner, later in pairwise(delays))
     assert delays[0] <= 500
 
 
 def test_a_success_forgets_the_failures(leases: Leases, redis_client: Redis) -> None:
-    for outcome in (leases.fail, leases.fail, lambda *about: leases.finish(*about, None), leases.fail):
+    for outcome in (leases.fail, leases.fail, lambda wake_id, token: leases.finish(wake_id, token, None), leases.fail):
         leases.wake("release:a-1", 0)
         (claim,), _ = leases.claim()
         outcome(claim.wake_id, claim.token)

@@ -1,0 +1,25 @@
+"""``python -m tests.fakes.recording_worker URL``: the real supervisor, ticker and RQ workers, running recording jobs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from bot.work_queue import DELIVERY, QUERIES, RELEASES, Route
+from config.logs import configure_logging
+from config.settings import Settings
+from jobs.worker import prepare, supervise
+
+JOB = "tests.fakes.recording_jobs.note"
+
+
+def main(url: str) -> int:
+    configure_logging("info", "text")
+    settings = Settings(redis_url=url, config=Path("unused"), metrics_port=0)
+    prepare(settings, ["tests.fakes.recording_jobs"])
+    routes = {"release": Route(RELEASES, JOB), "deliver": Route(DELIVERY, JOB), "sweep": Route(QUERIES, JOB)}
+    return supervise(settings, processes=2, watch=None, routes=routes)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

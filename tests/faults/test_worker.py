@@ -1,0 +1,230 @@
+"""The worker's processes die in every way, and each wake is still honoured, once at a time and soon."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+from urllib.error import HTTPError
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from bot.store import Leases, RedisReleaseStore, connect
+from bot.work_queue import RELEASES, RqWorkQueue
+from jobs.supervisor import is_alive
+from sandbox.redis_server import EmbeddedRedis
+from tests.conftest import eventually
+
+SOON_S = 2.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    at: float
+    pid: int
+    worker: int
+    side_by_side: int
+
+
+class RunningWorker:
+    """The worker as a process, and what its jobs noted."""
+
+    def __init__(self, url: str, log: Path) -> None:
+        self.leases = Leases(connect(url))
+        self.queue = RqWorkQueue(connect(url), wake=self.leases.wake, query_job="tests.fakes.recording_jobs.answer")
+        self.redis = Redis.from_url(url, decode_responses=True)
+        self._log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fakes.recording_worker", url], stderr=output, cwd=Path(__file__).parents[2]
+            )
+        assert eventually(lambda: bool(self.ran("sweep")), 30), self.log()
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def ran(self, wake_id: str) -> list[Ran]:
+        rows = [row.split() for row in cast(list[str], self.redis.lrange(f"ran:{wake_id}", 0, -1))]
+        return [Ran(float(at), int(pid), int(worker), int(together)) for at, pid, worker, together in rows]
+
+    def wake(self, wake_id: str) -> float:
+        self.leases.wake(wake_id, 0)
+        return time.time()
+
+    def children(self) -> list[int]:
+        return [int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
+
+    def get(self, path: str) -> tuple[int, str]:
+        found = re.search(r"metrics on (http://\S+)", self.log())
+        assert found, self.log()
+        try:
+            with urllib.request.urlopen(found[1] + path, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+
+    def end(self) -> int:
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(15)
+
+
+@pytest.fixture
+def worker(redis_url: str, tmp_path: Path) -> Iterator[RunningWorker]:
+    running = RunningWorker(redis_url, tmp_path / "worker.log")
+    yield running
+    running.end()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]:
+    """For tests that leave the worker's processes alone; each uses ids of its own."""
+    with EmbeddedRedis() as server:
+        running = RunningWorker(server.url, tmp_path_factory.mktemp("worker") / "worker.log")
+        yield running
+        running.end()
+
+
+def test_a_wake_runs_its_job_at_once(shared: RunningWorker) -> None:
+    woken = shared.wake("release:plain-1")
+    assert eventually(lambda: bool(shared.ran("release:plain-1")), 5)
+    assert shared.ran("release:plain-1")[0].at - woken < 0.5
+
+
+def test_a_question_is_answered(shared: RunningWorker) -> None:
+    shared.queue.ask({"question": "pods?"})
+    assert eventually(lambda: shared.redis.lrange("answered", 0, -1) == ["pods?"])
+
+
+def test_one_release_never_runs_twice_at_once_under_a_storm_of_wakes(shared: RunningWorker) -> None:
+    ends = time.monotonic() + 2.0
+    while time.monotonic() < ends:
+        shared.wake("release:slow-1")
+        shared.wake("release:slow-2")
+        time.sleep(0.02)
+    last = shared.wake("release:slow-1")
+    assert eventually(lambda: shared.ran("release:slow-1")[-1].at > last, 5)
+    for wake_id in ("release:slow-1", "release:slow-2"):
+        runs = shared.ran(wake_id)
+        assert len(runs) >= 3 and {run.side_by_side for run in runs} == {1}
+
+
+def test_a_job_that_kills_its_process_comes_again_soon(shared: RunningWorker) -> None:
+    woken = shared.wake("release:crash-1")
+    assert eventually(lambda: len(shared.ran("release:crash-1")) == 2, 9), shared.log()
+    assert shared.ran("release:crash-1")[1].at - woken < SOON_S
+
+
+def test_a_job_that_raises_comes_again_soon(shared: RunningWorker) -> None:
+    woken = shared.wake("release:fail-1")
+    assert eventually(lambda: len(shared.ran("release:fail-1")) == 2, 9), shared.log()
+    assert shared.ran("release:fail-1")[1].at - woken < SOON_S
+    assert "the first time fails" in shared.log()
+
+
+@pytest.mark.parametrize("first", ["worker", "job"])
+def test_a_worker_killed_with_its_job_is_replaced_and_the_job_comes_again_soon(worker: RunningWorker, first: str) -> None:
+    worker.wake("release:orphan-1")
+    assert eventually(lambda: bool(worker.ran("release:orphan-1")), 5)
+    lost = worker.ran("release:orphan-1")[0]
+    for pid in (lost.worker, lost.pid) if first == "worker" else (lost.pid, lost.worker):
+        os.kill(pid, signal.SIGKILL)
+    killed = time.time()
+    assert eventually(lambda: len(worker.ran("release:orphan-1")) == 2, 12), worker.log()
+    assert worker.ran("release:orphan-1")[1].at - killed < SOON_S
+    assert eventually(lambda: len(worker.children()) == 6)
+
+
+def test_every_child_that_dies_is_started_again_and_work_goes_on(worker: RunningWorker) -> None:
+    before = worker.children()
+    assert len(before) == 6
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: len(set(worker.children()) - set(before)) == 6, 5), worker.log()
+    worker.wake("release:plain-2")
+    assert eventually(lambda: bool(worker.ran("release:plain-2")), 5), worker.log()
+
+
+def test_a_job_lost_from_its_queue_runs_when_its_lease_is_over(worker: RunningWorker, tmp_path: Path) -> None:
+    worker.end()
+    worker.leases.wake("release:plain-3", 0)
+    (claim,), _ = worker.leases.claim(lease_ms=1_000)
+    again = RunningWorker(_url(worker.redis), tmp_path / "again.log")
+    try:
+        assert claim.wake_id == "release:plain-3"
+        assert eventually(lambda: bool(again.ran("release:plain-3")), 8), again.log()
+    finally:
+        again.end()
+
+
+def _url(client: Redis) -> str:
+    return f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
+
+
+def test_the_end_waits_for_the_running_job_and_leaves_no_process(worker: RunningWorker) -> None:
+    children = worker.children()
+    worker.wake("release:slow-3")
+    assert eventually(lambda: bool(worker.ran("release:slow-3")), 5)
+    began = time.monotonic()
+    assert worker.end() == 0
+    assert time.monotonic() - began < 10
+    assert worker.redis.get("running:release:slow-3") == "0"
+    assert not any(map(is_alive, children))
+
+
+def test_workers_do_not_outlive_a_killed_supervisor(worker: RunningWorker) -> None:
+    children = worker.children()
+    worker.process.kill()
+    worker.process.wait(5)
+    assert eventually(lambda: not any(map(is_alive, children)), 10)
+
+
+def test_jobs_leave_nothing_in_redis_unless_they_failed(shared: RunningWorker) -> None:
+    shared.wake("release:plain-4")
+    assert eventually(lambda: shared.leases.backlog().leased == 0 and bool(shared.ran("release:plain-4")), 5)
+    queue = Queue(RELEASES, connection=connect(_url(shared.redis)), serializer=JSONSerializer)
+
+    def kept() -> set[str]:
+        return {key.removeprefix("rq:job:") for key in shared.redis.scan_iter("rq:job:????????-????-????-????-????????????")}
+
+    assert eventually(lambda: kept() == set(queue.failed_job_registry.get_job_ids()))
+    assert queue.finished_job_registry.count == 0
+
+
+def test_health_readiness_and_metrics_are_served(shared: RunningWorker) -> None:
+    shared.wake("release:plain-5")
+    assert eventually(lambda: shared.leases.counters().get("jobs:release:done", 0) >= 1)
+    assert eventually(lambda: shared.get("/healthz") == (200, "ok\n"))
+    assert shared.get("/readyz") == (200, "ok\n")
+    status, metrics = shared.get("/metrics")
+    assert status == 200
+    assert re.search(r'pilothouse_jobs_total\{kind="release",outcome="done"\} [1-9]', metrics)
+    assert 'pilothouse_process_up{process="ticker"} 1.0' in metrics
+    assert shared.get("/elsewhere")[0] == 404
+
+
+def test_a_redis_that_goes_and_comes_back_is_waited_for(tmp_path: Path) -> None:
+    with EmbeddedRedis() as server:
+        worker = RunningWorker(server.url, tmp_path / "worker.log")
+        try:
+            worker.redis.config_set("appendfsync", "always")
+            worker.leases.wake("release:plain-6", RedisReleaseStore(connect(server.url)).now() + 1_500)
+            server.kill()
+            assert eventually(lambda: worker.get("/readyz")[0] == 503, 5), worker.log()
+            assert "REDIS_URL" in worker.get("/readyz")[1]
+            server.restart()
+            assert eventually(lambda: bool(worker.ran("release:plain-6")), 15), worker.log()
+            assert eventually(lambda: worker.get("/healthz")[0] == 200, 15), worker.get("/healthz")
+        finally:
+            worker.end()
