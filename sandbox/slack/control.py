@@ -64,7 +64,7 @@ async def command(request: Request) -> Json:
 
 
 async def click(request: Request) -> Json:
-    """{user, action_id, channel + message_ts | view_id, block_id?, value?}."""
+    """{user, action_id, channel + message_ts | view_id, block_id?, value?, values?}."""
     body = await _body(request, "user", "action_id")
     _, interactions = _parts(request)
     return await interactions.act(
@@ -75,6 +75,7 @@ async def click(request: Request) -> Json:
         view_id=body.get("view_id"),
         block_id=body.get("block_id"),
         value=body.get("value"),
+        values=body.get("values"),
     )
 
 

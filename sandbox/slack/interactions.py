@@ -101,13 +101,15 @@ class Interactions:
         view_id: str | None = None,
         block_id: str | None = None,
         value: Any = None,
+        values: Json | None = None,
     ) -> Json:
-        """A button pressed or a choice made, in a message or in a view."""
+        """A button pressed or a choice made, in a message or in a view; `values` is what stands in its other inputs."""
         if view_id is not None:
             owner, view = self._platform.views.find(view_id)
             if owner != user_id:
                 raise SlackError("not_found")
             block, element = find_element(view["blocks"], action_id, block_id)
+            fill_state(view, values or {})
             fill_state(view, {block["block_id"]: {action_id: value}})
             payload = self._payloads.view_action(user_id, view, block, element, value)
         else:

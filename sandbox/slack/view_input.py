@@ -32,7 +32,7 @@ def element_state(element: Json, value: Any) -> Json:
 
 def _option(element: Json, value: Any) -> Json:
     if isinstance(value, dict):
-        return value
+        return {key: value[key] for key in ("text", "value", "description") if key in value}
     for option in options_of(element):
         if option["value"] == value:
             return {key: option[key] for key in ("text", "value", "description") if key in option}

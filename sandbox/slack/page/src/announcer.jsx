@@ -1,0 +1,19 @@
+// Tells a screen reader politely what changed; many edits within a second become one announcement.
+import { useEffect, useRef, useState } from "react";
+
+export function useAnnouncer() {
+  const [said, setSaid] = useState("");
+  const waiting = useRef(new Map());
+  const timer = useRef(null);
+  const announce = useRef((key, text) => {
+    waiting.current.set(key, text);
+    if (timer.current) return;
+    timer.current = setTimeout(() => {
+      timer.current = null;
+      setSaid([...waiting.current.values()].slice(-4).join(". "));
+      waiting.current.clear();
+    }, 700);
+  });
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return [announce.current, <div className="visually-hidden" aria-live="polite" role="status" key="announcer">{said}</div>];
+}
