@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.cluster.apply import apply
 from bot.cluster.connect import REQUEST_TIMEOUT_S, ClusterAddress, Connection
+from bot.cluster.explain import explain
 from bot.cluster.logs import logs
 from bot.cluster.observe import cluster_uid, observe
 from bot.cluster.permissions import missing_permissions
@@ -61,6 +62,9 @@ class KubernetesCluster:
 
     def table(self, target: Target, kind: str, *, wide: bool) -> Table:
         return table(self.connection, target, kind, wide=wide)
+
+    def explain(self, path: str, *, recursive: bool) -> str:
+        return explain(self.connection, path, recursive=recursive)
 
     def plan_manifests(self, target: Target, manifests: Sequence[Mapping[str, Any]]) -> tuple[ObjectChange, ...]:
         return plan_manifests(self.connection, target, manifests)

@@ -172,9 +172,9 @@ class Connection:
         address = self._address
         try:
             if address.in_cluster:
-                kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+                kubernetes_config.load_incluster_config(client_configuration=configuration)
             else:
-                kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
+                kubernetes_config.load_kube_config(
                     config_file=address.kubeconfig, context=address.context, client_configuration=configuration,
                     persist_config=False,
                 )  # fmt: skip
