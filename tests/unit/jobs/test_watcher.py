@@ -1,0 +1,95 @@
+"""Changes become wakes: at once after silence, spaced while they go on, never dropped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from bot.cluster.watch import PastTheBot
+from bot.releases.model import Release
+from jobs.watcher import Pacer, Place, describe
+from tests.builders import a_release, a_target
+
+TARGET = a_target()
+
+
+def place(deployment: str = "", service: str = "", cluster: str = TARGET.cluster, namespace: str = TARGET.namespace) -> Place:
+    return Place(cluster, namespace, deployment, service)
+
+
+def wakes_of(pacer: Pacer, changes: list[float]) -> list[float]:
+    """When the wakes are that changes at these times plan."""
+    delays = [(now, pacer.delay_ms("hello-1", now)) for now in changes]
+    return [now + delay for now, delay in delays if delay is not None]
+
+
+def test_a_change_after_silence_wakes_at_once() -> None:
+    assert wakes_of(Pacer(), [0, 60_000]) == [0, 60_000]
+
+
+def test_the_last_change_of_a_burst_is_followed_by_a_wake() -> None:
+    changes = [float(at) for at in range(0, 1_000, 10)]
+    assert wakes_of(Pacer(), changes)[-1] >= changes[-1]
+
+
+def test_wakes_under_a_storm_of_changes_grow_apart_to_two_seconds() -> None:
+    wakes = wakes_of(Pacer(), [float(at) for at in range(0, 60_000, 20)])
+    gaps = [later - sooner for sooner, later in pairwise(wakes)]
+    assert gaps[0] == 200
+    assert gaps == sorted(gaps) and gaps[-1] == 2_000
+
+
+def test_after_a_silence_the_spacing_is_short_again() -> None:
+    pacer = Pacer()
+    wakes_of(pacer, [float(at) for at in range(0, 30_000, 20)])
+    assert wakes_of(pacer, [60_000, 60_010]) == [60_000, 60_200]
+
+
+def test_releases_are_paced_apart() -> None:
+    pacer = Pacer()
+    assert [pacer.delay_ms("hello-1", 0), pacer.delay_ms("cart-1", 10)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [place("hello"), place("hello-canary"), place("hello-green"), *(place(service=name) for name in TARGET.services)],
+)
+def test_a_release_is_concerned_by_its_own_objects(changed: Place) -> None:
+    assert changed.concerns(a_release(target=TARGET))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [place("cart"), place(service="cart"), place("hello", cluster="other"), place("hello", namespace="other"), place("hello-2")],
+)
+def test_a_release_is_not_concerned_by_those_of_others(changed: Place) -> None:
+    release: Release = replace(a_release(target=TARGET), id="hello-1")
+    assert not changed.concerns(release)
+
+
+def past(*changed: str, manager: str = "kubectl-set", claim: str = "", after: str = "hello:2") -> PastTheBot:
+    return PastTheBot(changed, manager, claim, ("hello:1",), (after,), 3, 5)
+
+
+def test_a_roll_past_the_bot_is_told_with_versions_and_who() -> None:
+    assert describe("hello", past("template")) == "hello is rolling from hello:1 to hello:2, started by kubectl-set, not by me"
+
+
+def test_a_restart_past_the_bot_is_told_as_a_change_of_the_template() -> None:
+    assert (
+        describe("hello", past("template", after="hello:1")) == "hello is rolling: its pod template was changed by kubectl-set, not by me"
+    )
+
+
+def test_scaling_past_the_bot_is_told_with_both_numbers() -> None:
+    assert describe("hello", past("replicas", manager="")) == "hello was scaled from 3 to 5 not by me"
+
+
+def test_an_autoscalers_steps_are_nobodys_news() -> None:
+    assert describe("hello", past("replicas", manager="kube-controller-manager, subresource scale")) == ""
+
+
+def test_what_a_running_release_sees_itself_is_left_to_its_card() -> None:
+    assert describe("hello", past("template", claim="hello-7")) == ""
