@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from bot.operations.context import Context
+
+log = logging.getLogger(__name__)
 
 EVERY_MS = 30_000
 
@@ -16,4 +20,6 @@ def sweep(context: Context) -> int:
         announcements, dirty = context.store.outbox(release.id)
         if announcements or dirty:
             context.queue.wake(f"deliver:{release.id}", now)
+    for repair in context.store.reconcile():
+        log.warning("%s", repair)
     return now + EVERY_MS
