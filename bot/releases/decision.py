@@ -24,7 +24,7 @@ class Decision:
     def tell(
         self, now: int, kind: EventKind, text: str, *, by: Person | None = None, evidence: tuple[str, ...] = ()
     ) -> Decision:
-        step = self.release.steps[self.release.at_step].name if self.release.at_step < len(self.release.steps) else ""
+        step = self.release.steps[self.release.at_step].name if 0 <= self.release.at_step < len(self.release.steps) else ""
         return replace(self, events=(*self.events, Event(now, kind, text, by, step, evidence)))
 
     def doing(self, *actions: Action) -> Decision:

@@ -80,7 +80,7 @@ def _next(decision: Decision, gates: tuple[Gate, ...], passed: str, now: int, se
 
 def _waiting_for_people(decision: Decision, gate: ApprovalGate, state: GateState, now: int) -> Decision:
     release = decision.release
-    expires = state.opened_at + gate.expires_ms
+    expires = state.opened_at + gate.expires_ms + release.step_paused_ms
     if now < expires:
         return decision.wake(expires)
     if gate.on_expiry == "abort":

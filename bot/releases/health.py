@@ -237,8 +237,10 @@ class Assessment:
     blocked: str = ""  # the ReplicaSet cannot create pods: quota, admission
 
 
-def assess(seen: Observation, role: Role, rules: Rules, now: int) -> Assessment:
-    """Judge the live pods of the newest ReplicaSet of one Deployment."""
+def assess(
+    seen: Observation, role: Role, rules: Rules, now: int, tolerated: Collection[str] = ()
+) -> Assessment:
+    """Judge the live pods of the newest ReplicaSet of one Deployment. ``tolerated``: pods whose failure alone is no news."""
     deployment = seen.stable if role is Role.STABLE else seen.candidate
     replica_set = newest(deployment) if deployment else None
     if deployment is None or replica_set is None:
@@ -253,9 +255,10 @@ def assess(seen: Observation, role: Role, rules: Rules, now: int) -> Assessment:
     all_failed = len(broken) == len(live) and (
         len(broken) >= 2 or (len(broken) == 1 and (replaced or deployment.replicas == 1))
     )
+    news = any(f.pod not in tolerated for f in broken)
     return Assessment(
-        permanent=tuple(f for f in failures if f.failure is FailureClass.PERMANENT),
-        persistent=persistent,
+        permanent=tuple(f for f in failures if f.failure is FailureClass.PERMANENT and news),
+        persistent=persistent if news else (),
         environment=tuple(f for f in failures if f.failure is FailureClass.ENVIRONMENT),
         all_failed=bool(broken) and all_failed,
         next_ripe_at=min(ripening, default=None),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.releases.actions import FieldChange
-from bot.releases.model import Drift, Field, Intent, Kind
+from bot.releases.model import Drift, Field, Intent, Kind, Release
 from bot.releases.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.plan import DeploymentGoal, Role
 
@@ -42,6 +42,17 @@ def field_value(item: DeploymentSeen | ServiceSeen, field: Field) -> Any:
         Field.SELECTOR: item.selector,
     }
     return values[field]
+
+
+def is_ours(release: Release, item: DeploymentSeen) -> bool:
+    """The candidate that this release made or adopted, never one that merely has its name."""
+    made = find(release.intents, Kind.DEPLOYMENT, item.name, Field.EXISTS)
+    adopted = release.as_found.candidate if release.as_found else None
+    return (
+        item.claim == release.id
+        or (made is not None and bool(made.after) and bool(made.before) and made.before == item.uid)
+        or (adopted is not None and adopted.uid == item.uid)
+    )
 
 
 def find(intents: Iterable[Intent], kind: Kind, name: str, field: Field) -> Intent | None:
@@ -90,12 +101,14 @@ def settle(
     for field, value in wanted.items():
         observed = field_value(item, field)
         intent = find(intents, kind, item.name, field)
+        if intent is not None and intent.instead_of is not None and intent.instead_of == value:
+            continue  # a person kept another value than the plan's
         if intent is None or intent.after != value:
             reverts = intent.reverts if intent else 0
             written = (intent.written if intent else False) or observed != value
             intent = Intent(kind, item.name, field, observed, value, observed == value, written, reverts)
-        elif observed == value and not intent.confirmed:
-            intent = replace(intent, confirmed=True)
+        elif observed == value and (not intent.confirmed or intent.pending):
+            intent = replace(intent, confirmed=True, pending="")
         intents = put(intents, intent)
         if observed != value:
             changes.append(FieldChange(field, observed, value))
@@ -108,33 +121,61 @@ def look(intents: tuple[Intent, ...], seen: Observation) -> tuple[tuple[Intent, 
     drift: list[Drift] = []
     for intent in intents:
         item: DeploymentSeen | ServiceSeen | None
-        item = (
-            deployment_named(seen, intent.name) if intent.kind is Kind.DEPLOYMENT else service_named(seen, intent.name)
-        )
+        item = deployment_named(seen, intent.name) if intent.kind is Kind.DEPLOYMENT else service_named(seen, intent.name)
         if intent.field is Field.EXISTS:
-            there = item is not None and (intent.after is not True or item.uid == intent.before or not intent.before)
-            if there == bool(intent.after):
-                result.append(replace(intent, confirmed=True))
-            else:
-                if intent.confirmed:
-                    says = "deleted" if item is None else "replaced by another object of the same name"
-                    drift.append(Drift(intent.name, intent.kind, intent.field, "present", says, ""))
-                result.append(intent)
-            continue
-        if item is None:
-            result.append(intent)
-            continue
-        observed = field_value(item, intent.field)
-        if observed == intent.after:
-            result.append(replace(intent, confirmed=True))
-        elif observed == intent.before and not intent.confirmed:
-            result.append(intent)
+            looked, drifted = _look_for(intent, item)
+        elif item is None:
+            looked, drifted = intent, None
         else:
-            result.append(intent)
-            shown, was = _difference(intent.after, observed)
-            manager = manager_of(item, intent.field)
-            drift.append(Drift(intent.name, intent.kind, intent.field, shown, was, manager))
+            looked, drifted = _look_at(intent, item)
+        result.append(looked)
+        if drifted is not None:
+            drift.append(drifted)
     return tuple(result), tuple(drift)
+
+
+def _look_for(intent: Intent, item: DeploymentSeen | ServiceSeen | None) -> tuple[Intent, Drift | None]:
+    """``before`` holds the uid: of an object found, or of one made as soon as it is seen."""
+    there = item is not None and (intent.after is not True or item.uid == intent.before or not intent.before)
+    if there == bool(intent.after):
+        uid = item.uid if item is not None and intent.after is True else intent.before
+        return replace(intent, confirmed=True, before=uid, pending=""), None
+    if not intent.confirmed or intent.pending:
+        return intent, None
+    says = "deleted" if item is None else "replaced by another object of the same name"
+    return intent, Drift(intent.name, intent.kind, intent.field, "present", says, "")
+
+
+def _look_at(intent: Intent, item: DeploymentSeen | ServiceSeen) -> tuple[Intent, Drift | None]:
+    observed = field_value(item, intent.field)
+    if observed == intent.after:
+        return replace(intent, confirmed=True, pending=""), None
+    if intent.pending == "adopt":
+        kept = replace(intent, before=observed, after=observed, confirmed=True, written=False, pending="", instead_of=intent.after)
+        return kept, None
+    if intent.pending or (observed == intent.before and not intent.confirmed) or not _matters(intent, observed):
+        return intent, None
+    shown, was = _difference(intent.after, observed)
+    return intent, Drift(intent.name, intent.kind, intent.field, shown, was, manager_of(item, intent.field))
+
+
+def _matters(intent: Intent, observed: Any) -> bool:
+    """Annotations alone are nobody's harm, except that another release's claim means that two are at work."""
+    match intent.field:
+        case Field.CHANGE_CAUSE:
+            return False
+        case Field.CLAIM:
+            return bool(observed)
+        case _:
+            return True
+
+
+def rewrites(intents: tuple[Intent, ...], item: DeploymentSeen | ServiceSeen) -> tuple[FieldChange, ...]:
+    """What a person asked to be written again after drift, and is not yet."""
+    kind = Kind.SERVICE if isinstance(item, ServiceSeen) else Kind.DEPLOYMENT
+    mine = (i for i in intents if i.pending == "rewrite" and (i.kind, i.name) == (kind, item.name) and i.field is not Field.EXISTS)
+    pairs = ((intent, field_value(item, intent.field)) for intent in mine)
+    return tuple(FieldChange(intent.field, observed, intent.after) for intent, observed in pairs if observed != intent.after)
 
 
 _PATHS = {

@@ -8,19 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.releases.actions import (
-    CreateDeployment,
-    CreateService,
-    DeleteDeployment,
-    DeleteService,
-    PatchDeployment,
-    PatchService,
-)
+from bot.releases.actions import PatchDeployment
 from bot.releases.decision import RESYNC_MS, Decision, finish, into
 from bot.releases.events import EventKind
 from bot.releases.gates import at_gates
-from bot.releases.health import assess, cause_of, holds, newest, ready_endpoints
-from bot.releases.intents import deployment_of, drop, find, look, put, service_named, settle, wanted_fields
+from bot.releases.health import assess, cause_of, newest, ready_endpoints
+from bot.releases.intents import deployment_of, drop, find, is_ours, look, put, settle
 from bot.releases.model import (
     Cause,
     Drift,
@@ -36,8 +29,17 @@ from bot.releases.model import (
     Strategy,
 )
 from bot.releases.observation import Observation, Seen, Unreachable
-from bot.releases.plan import AbsentGoal, Condition, DeploymentGoal, Goal, Role, ServiceGoal, Step, plan_hash
-from bot.releases.planning import PlanRefused, as_found_hash, as_found_of, make_draft, seed_intents, with_notes
+from bot.releases.plan import DeploymentGoal, Role, Step, plan_hash
+from bot.releases.planning import (
+    MINIMUM_DEADLINE_MS,
+    PlanRefused,
+    as_found_hash,
+    as_found_of,
+    make_draft,
+    seed_intents,
+    with_notes,
+)
+from bot.releases.pursuit import pursue, rewrite_drifted, true_now
 from bot.releases.sighting import sight
 from bot.releases.strategies import STRATEGIES
 
@@ -119,6 +121,7 @@ def enter_step(decision: Decision, index: int, now: int) -> Decision:
         gate=None,
         environment=None,
         environment_since=0,
+        environment_asked=False,
     )
     phase = Phase.ROLLING_BACK if release.leg is Leg.BACK else Phase.PROGRESSING
     decision = decision.changed(into(release, phase, now))
@@ -136,18 +139,23 @@ def turn_back(decision: Decision, seen: Observation | None, now: int, *, ends_as
         cause=cause,
         drift=(),
         paused_from=None,
+        drifted_from=None,
         gate=None,
         environment=None,
+        environment_asked=False,
     )
     release = into(release, Phase.ROLLING_BACK, now)
     if seen is None:
         return decision.changed(replace(release, back=(), at_step=-1)).wake(now)
+    release = replace(release, intents=_theirs_left_out(release, seen))
     back = STRATEGIES[release.strategy].way_back(release, seen)
     # the way back depends on nothing but the Deployment itself: what drifted is written over, and never holds it up
     intents = tuple(
         intent
-        for intent in release.intents
         if intent.field is Field.EXISTS and intent.name == release.target.deployment
+        else replace(intent, pending="restore", instead_of=None)
+        for intent in release.intents
+        if intent.written or intent.field is Field.EXISTS
     )
     release = replace(release, back=back, intents=intents)
     decision = decision.changed(release)
@@ -157,13 +165,21 @@ def turn_back(decision: Decision, seen: Observation | None, now: int, *, ends_as
     return enter_step(decision, 0, now).wake(now)
 
 
+def _theirs_left_out(release: Release, seen: Observation) -> tuple[Intent, ...]:
+    """A stable that somebody replaced by another of its name has nothing of ours that could be taken back."""
+    name, found = release.target.deployment, release.as_found
+    if found is None or (seen.stable is not None and seen.stable.uid == found.stable.uid):
+        return release.intents
+    return drop(release.intents, Kind.DEPLOYMENT, name)
+
+
 def fail(decision: Decision, seen: Observation, now: int, cause: Cause, *, pause: bool = False) -> Decision:
     """A failure was found: cause told, then rolled back, or paused where the catalog or the class says so."""
     release = decision.release
     decision = decision.tell(now, EventKind.FAILURE, cause.summary, evidence=cause.evidence)
     if pause or release.rules.on_failure == "pause":
-        paused = replace(release, cause=cause, paused_from=release.phase)
-        decision = decision.changed(into(paused, Phase.PAUSED, now))
+        paused = replace(with_roll_paused(release), cause=cause, paused_from=release.phase)
+        decision = decision.changed(into(paused, Phase.PAUSED, now)).wake(now)
         return decision.tell(now, EventKind.PAUSED, "paused: resume to go on, abort to take it back")
     return turn_back(decision, seen, now, ends_as=Phase.ROLLED_BACK, cause=cause)
 
@@ -171,27 +187,20 @@ def fail(decision: Decision, seen: Observation, now: int, cause: Cause, *, pause
 def _go_on(decision: Decision, seen: Observation, now: int) -> Decision:
     release = decision.release
     if release.leg is Leg.BACK and release.at_step < 0:  # asked for while the cluster was not being looked at
-        return turn_back(
-            decision,
-            seen,
-            now,
-            ends_as=release.ends_as or Phase.ABORTED,
-            cause=release.cause or Cause(FailureClass.REQUEST, "aborted"),
-        )
+        ends_as, cause = release.ends_as or Phase.ABORTED, release.cause or Cause(FailureClass.REQUEST, "aborted")
+        return _walk(turn_back(decision, seen, now, ends_as=ends_as, cause=cause), seen, now)
     intents, drift = look(release.intents, seen)
     decision = decision.changed(replace(release, intents=intents))
     drifted = _on_drift(decision, drift, seen, now)
     if drifted is not None:
-        return drifted
+        return _walk(drifted, seen, now) if drifted.release.leg is not decision.release.leg else drifted
     if decision.release.phase is Phase.DRIFTED:
-        back_to = decision.release.paused_from or Phase.PROGRESSING
-        since = now - decision.release.phase_since
-        release = replace(
-            decision.release, drift=(), paused_from=None, step_paused_ms=decision.release.step_paused_ms + since
-        )
-        decision = decision.changed(into(release, back_to, now)).tell(
+        decision = decision.changed(after_drift(decision.release, now)).tell(
             now, EventKind.DRIFT_ENDED, "as intended again: going on"
         )
+    decision = rewrite_drifted(decision, seen)
+    if decision.actions:
+        return decision
     if decision.release.phase is Phase.AWAITING_APPROVAL and decision.release.plan is not None:
         decision, passed = at_gates(decision, decision.release.plan.start, now, seen)
         if decision.release.leg is Leg.BACK:
@@ -201,11 +210,16 @@ def _go_on(decision: Decision, seen: Observation, now: int) -> Decision:
         decision = enter_step(decision, 0, now)
     if decision.release.phase is Phase.PAUSED:
         return _paused(decision, seen, now)
+    return _walk(decision, seen, now)
+
+
+def _walk(decision: Decision, seen: Observation, now: int) -> Decision:
+    """From step to step as far as this observation carries."""
     while not decision.release.phase.is_final and decision.release.at_step < len(decision.release.steps):
         decision, moved = _in_step(decision, seen, now)
         if not moved:
             return decision
-    return decision if decision.release.phase.is_final else _arrived(decision, now)
+    return decision if decision.release.phase.is_final else _arrived(decision, seen, now)
 
 
 def turn_back_after_gate(decision: Decision, seen: Observation, now: int) -> Decision:
@@ -214,7 +228,7 @@ def turn_back_after_gate(decision: Decision, seen: Observation, now: int) -> Dec
     return turn_back(decision, seen, now, ends_as=Phase.EXPIRED, cause=cause)
 
 
-def _arrived(decision: Decision, now: int) -> Decision:
+def _arrived(decision: Decision, seen: Observation, now: int) -> Decision:
     release = decision.release
     if release.leg is Leg.BACK:
         ended = release.ends_as or Phase.ABORTED
@@ -226,6 +240,8 @@ def _arrived(decision: Decision, now: int) -> Decision:
             Phase.REJECTED: "rejected",
         }
         text = f"{release.target.app} is back on {release.from_version} ({words.get(ended, ended.value)}): {why}"
+        if seen.stable is None or (release.as_found is not None and seen.stable.uid != release.as_found.stable.uid):
+            text = f"what the release made is removed; {release.target.deployment} itself was deleted by somebody: {why}"
         return finish(decision, ended, now, text)
     verb = "has" if isinstance(release.change, Scale) else "is on"
     return finish(decision, Phase.SUCCEEDED, now, f"{release.target.app} {verb} {release.to_version}")
@@ -236,7 +252,9 @@ def _arrived(decision: Decision, now: int) -> Decision:
 
 def _on_drift(decision: Decision, drift: tuple[Drift, ...], seen: Observation, now: int) -> Decision | None:
     release = decision.release
-    if seen.stable is None:
+    if release.leg is Leg.BACK and (seen.stable is None or _replaced(release, seen)):
+        drift = tuple(d for d in drift if d.name != release.target.deployment)
+    elif seen.stable is None:
         drift = (Drift(release.target.deployment, Kind.DEPLOYMENT, Field.EXISTS, "present", "deleted", ""),)
     if not drift:
         return None
@@ -264,10 +282,23 @@ def _on_drift(decision: Decision, drift: tuple[Drift, ...], seen: Observation, n
         return turn_back(decision, seen, now, ends_as=Phase.ABORTED, cause=cause)
     if release.phase is Phase.DRIFTED:
         return decision.changed(replace(release, drift=drift))
-    before = release.paused_from if release.phase is Phase.PAUSED else release.phase
-    release = replace(release, drift=drift, paused_from=before)
+    waited = now - release.phase_since if release.phase is Phase.PAUSED else 0
+    release = replace(
+        release, drift=drift, drifted_from=release.phase, step_paused_ms=release.step_paused_ms + waited
+    )
     decision = decision.changed(into(release, Phase.DRIFTED, now))
     return decision.tell(now, EventKind.DRIFTED, f"changed past the release, holding: {told}"[:900])
+
+
+def _replaced(release: Release, seen: Observation) -> bool:
+    return seen.stable is not None and release.as_found is not None and seen.stable.uid != release.as_found.stable.uid
+
+
+def after_drift(release: Release, now: int) -> Release:
+    """Where it was before, be that a pause; the time in between does not count against deadlines."""
+    since = now - release.phase_since
+    back = replace(release, drift=(), drifted_from=None, step_paused_ms=release.step_paused_ms + since)
+    return into(back, release.drifted_from or Phase.PROGRESSING, now)
 
 
 def _took_away_what_serves(release: Release, drift: tuple[Drift, ...], seen: Observation) -> bool:
@@ -294,15 +325,20 @@ def _in_step(decision: Decision, seen: Observation, now: int) -> tuple[Decision,
             return broken, True
         return broken, False
     decision = broken
+    if _is_foreign(decision.release, step, seen):
+        name = decision.release.candidate_name
+        cause = Cause(FailureClass.DRIFT, f"somebody else made {name} meanwhile; remove or rename it, then start again")
+        told = decision.tell(now, EventKind.FAILURE, cause.summary)
+        return turn_back(told, seen, now, ends_as=Phase.ABORTED, cause=cause), True
     if decision.release.gate is None:
-        decision, settled = _pursue(decision, step.goals, seen, now)
+        decision, settled = pursue(decision, step.goals, seen)
         reached = settled and not decision.actions and true_now(decision.release, seen, step.until)
         if not reached:
             return _watch_deadline(decision, step, seen, now)
         if step.until:
             decision = decision.tell(now, EventKind.STEP_DONE, f"{step.title}: done")
     else:
-        decision, settled = _pursue(decision, step.goals, seen, now)
+        decision, settled = pursue(decision, step.goals, seen)
         if not settled:
             return decision, False
     decision, passed = at_gates(decision, step.gates, now, seen)
@@ -313,18 +349,24 @@ def _in_step(decision: Decision, seen: Observation, now: int) -> tuple[Decision,
     return enter_step(decision, decision.release.at_step + 1, now), True
 
 
+def _is_foreign(release: Release, step: Step, seen: Observation) -> bool:
+    """The candidate's name is taken by an object that this release neither made nor adopted."""
+    wants = any(isinstance(goal, DeploymentGoal) and goal.role is Role.CANDIDATE for goal in step.goals)
+    return release.leg is Leg.FORWARD and wants and seen.candidate is not None and not is_ours(release, seen.candidate)
+
+
 def _watch_deadline(decision: Decision, step: Step, seen: Observation, now: int) -> tuple[Decision, bool]:
     release = decision.release
-    if step.deadline_ms is None:
-        return decision, False
-    ends = release.step_began_at + step.deadline_ms + release.step_paused_ms
+    deadline_ms = step.deadline_ms or MINIMUM_DEADLINE_MS
+    ends = release.step_began_at + deadline_ms + release.step_paused_ms
     if now < ends:
         return decision.wake(ends), False
     waiting = f"; {release.environment.summary}" if release.environment else ""
-    if release.leg is Leg.BACK:
+    if release.leg is Leg.BACK or step.deadline_ms is None:  # nothing to take back, or nothing to take it back for
         release = replace(release, step_began_at=now, step_paused_ms=0)
-        text = f"still not back after {step.deadline_ms // 60_000} min: {step.title}{waiting}; an admin may end it with abort --force"
-        return decision.changed(release).tell(now, EventKind.REMINDED, text).wake(now + step.deadline_ms), False
+        what = "still not back" if release.leg is Leg.BACK else "still not done"
+        text = f"{what} after {deadline_ms // 60_000} min: {step.title}{waiting}; an admin may end it with abort --force"
+        return decision.changed(release).tell(now, EventKind.REMINDED, text).wake(now + deadline_ms), False
     deployment = seen.stable
     ready = (
         f"{deployment.available} of {deployment.replicas} available, {deployment.updated} updated" if deployment else ""
@@ -349,7 +391,7 @@ def _judge_pods(decision: Decision, step: Step, seen: Observation, now: int) -> 
         replica_set = newest(deployment) if deployment else None
         if deployment is None or replica_set is None or not _is_ours(release, role, deployment.template):
             continue
-        found = assess(seen, role, release.rules, now)
+        found = assess(seen, role, release.rules, now, release.tolerated)
         total = sum(1 for pod in replica_set.pods if not pod.terminating)
         if found.permanent:
             return fail(decision, seen, now, cause_of(found.permanent, total))
@@ -374,22 +416,43 @@ def _environment(decision: Decision, cause: Cause | None, now: int) -> Decision:
     release = decision.release
     if cause is None:
         return (
-            decision.changed(replace(release, environment=None, environment_since=0))
+            decision.changed(replace(release, environment=None, environment_since=0, environment_asked=False))
             if release.environment
             else decision
         )
     since = release.environment_since or now
-    asked = release.environment is not None and release.environment.evidence[:1] == ("asked",)
+    asked = release.environment_asked
     if now - since >= ENVIRONMENT_PATIENCE_MS and not asked:
         text = f"waiting since {(now - since) // 60_000} min: {cause.summary}; it is not the new version's fault. Abort, or wait?"
         decision = decision.tell(now, EventKind.ENVIRONMENT, text, evidence=cause.evidence)
         asked = True
-    marked = replace(cause, evidence=("asked", *cause.evidence)) if asked else cause
-    decision = decision.changed(replace(release, environment=marked, environment_since=since))
+    decision = decision.changed(replace(release, environment=cause, environment_since=since, environment_asked=asked))
     return decision if asked else decision.wake(since + ENVIRONMENT_PATIENCE_MS)
 
 
 # --- paused -----------------------------------------------------------------------------------------------------------
+
+
+def with_roll_paused(release: Release) -> Release:
+    """A pause in the middle of a roll stops the Deployment's own controller too; before and after it there is nothing to stop."""
+    name = release.target.deployment
+    template = find(release.intents, Kind.DEPLOYMENT, name, Field.TEMPLATE)
+    rolling = (
+        release.leg is Leg.FORWARD
+        and 0 <= release.at_step < len(release.steps)
+        and release.gate is None
+        and template is not None
+        and template.written
+        and any(
+            isinstance(g, DeploymentGoal) and g.role is Role.STABLE and g.template is not None
+            for g in release.steps[release.at_step].goals
+        )
+    )
+    if not rolling:
+        return release
+    old = find(release.intents, Kind.DEPLOYMENT, name, Field.PAUSED)
+    paused = Intent(Kind.DEPLOYMENT, name, Field.PAUSED, False, True, written=True, reverts=old.reverts if old else 0)
+    return replace(release, intents=put(release.intents, paused))
 
 
 def _paused(decision: Decision, seen: Observation, now: int) -> Decision:
@@ -408,6 +471,7 @@ def _paused(decision: Decision, seen: Observation, now: int) -> Decision:
         return decision.doing(PatchDeployment(seen.stable.name, seen.stable.uid, seen.stable.claim, settled.changes))
     if release.strategy is Strategy.CANARY and seen.candidate is not None and release.leg is Leg.FORWARD:
         found = assess(seen, Role.CANDIDATE, release.rules, now)
+        decision = decision.wake(found.next_ripe_at)
         failed = found.permanent or (found.persistent if found.all_failed else ())
         if failed and seen.candidate.replicas > 0:
             cause = release.cause or cause_of(failed, len(failed))

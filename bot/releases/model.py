@@ -233,6 +233,10 @@ class Intent:
     confirmed: bool = False  # once seen as intended
     written: bool = False  # the release set it, so the way back restores it
     reverts: int = 0  # how often a change that was not ours was seen
+    pending: Literal["", "rewrite", "adopt", "restore"] = ""
+    """How a difference is met until it is gone: write ours again, keep theirs (both asked for by a person), or nothing yet: the way
+    back sets the field, and until then it may be anything."""
+    instead_of: Json = None  # what the plan wanted where a person kept another value; holds until the plan wants something new
 
 
 # --- what was seen, kept for the card --------------------------------------------------------------------------------
@@ -380,10 +384,13 @@ class Release:
     drift: tuple[Drift, ...] = ()
     phase_since: int = 0
     paused_from: Phase | None = None
+    drifted_from: Phase | None = None
+    tolerated: tuple[str, ...] = ()  # failing pods that a person saw and went on in spite of
     ends_as: Phase | None = None  # final phase once the way back is done
     cause: Cause | None = None
     environment: Cause | None = None  # shown and asked about, never rolled back for
     environment_since: int = 0
+    environment_asked: bool = False
     failing_since: int = 0
     judgements: tuple[Judgement, ...] = ()
     unreachable_since: int = 0

@@ -120,6 +120,9 @@ class Step:
     watches: tuple[Role, ...] = ()  # whose new pods are judged for failure during it
 
 
+LET_GO = Step("finish", "let go of the Deployment", (DeploymentGoal(Role.STABLE, claimed=False),), ())
+
+
 @dataclass(frozen=True)
 class Plan:
     """Computed before the start. ``floor``: available stable pods never fall below it because of us."""

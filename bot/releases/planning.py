@@ -70,8 +70,17 @@ class Draft:
             ),
         )
 
+    def downtime_gate(self) -> ApprovalGate:
+        """The app will be down: somebody must say that this is meant, and that may be the person who asked."""
+        approvals = self.release.rules.approvals
+        title = f"confirm that {self.release.target.app} will be down meanwhile"
+        return ApprovalGate("downtime", 1, True, approvals.expires_ms, approvals.on_expiry, title)
+
     def plan(self, **parts: Any) -> Plan:
-        return Plan(self.image, self.version, self.from_image, self.from_version, self.start_gates(), **parts)
+        """An undo is never made to wait for a confirmation: it is how people get out of trouble."""
+        asks = bool(parts.get("down")) and not isinstance(self.release.change, Undo)
+        gates = (*((self.downtime_gate(),) if asks else ()), *self.start_gates())
+        return Plan(self.image, self.version, self.from_image, self.from_version, gates, **parts)
 
 
 def container_index(template: Any, name: str | None, app: str) -> int:
@@ -171,6 +180,66 @@ def managed_elsewhere(item: DeploymentSeen | ServiceSeen, paths: tuple[str, ...]
         if operation == "Apply" and not ours and any(owned.startswith(path) for path in paths):
             return f"{manager} (applies {owned})"
     return ""
+
+
+_TRACKING = (
+    "app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/",
+    "helm.toolkit.fluxcd.io/", "helm.sh/",
+)  # fmt: skip
+
+
+def tracking(label: str) -> bool:
+    """A label by which a delivery tool knows its objects: on an object of ours it would make the tool remove it."""
+    return label.startswith(_TRACKING)
+
+
+def refuse_second_copy(draft: Draft, both: str) -> None:
+    """What cannot run twice side by side; ``both`` names the two ("stable and canary"). Raises PlanRefused."""
+    stable, survey = draft.stable, draft.seen.survey
+    if stable.strategy.get("type") == "Recreate":
+        raise PlanRefused(f"{stable.name} has the strategy Recreate: its pods must not run twice; deploy it rolling")
+    if stable.replicas < 1:
+        raise PlanRefused(f"{stable.name} has 0 replicas: scale it up first, or deploy it rolling")
+    for claim, modes in survey.claims if survey else ():
+        once = [mode for mode in modes if mode in ("ReadWriteOnce", "ReadWriteOncePod")]
+        if once:
+            raise PlanRefused(f"{stable.name} mounts the claim {claim} ({once[0]}), which {both} cannot share: deploy it rolling")
+    spec = stable.template.get("spec") or {}
+    ports = [p["hostPort"] for c in spec.get("containers") or () for p in c.get("ports") or () if p.get("hostPort")]
+    if ports:
+        raise PlanRefused(f"{stable.name} uses the host port {ports[0]}, which {both} cannot share: deploy it rolling")
+
+
+def stays_selected(draft: Draft, labels: dict[str, str], name: str) -> None:
+    """Every Service that selects stable's pods now must select pods of these labels too. Raises PlanRefused.
+
+    ``name``: the Deployment whose pods they are. Where the label that changes is in a Service's selector, pods of the new version
+    would get no traffic, and a roll would empty the Service.
+    """
+    now = draft.stable.template.get("metadata", {}).get("labels") or {}
+    for service in draft.seen.services:
+        if service.name not in draft.release.target.services or not service.selector:
+            continue
+        missed = {key: value for key, value in service.selector.items() if labels.get(key) != value}
+        if missed and all(now.get(key) == value for key, value in service.selector.items()):
+            key, value = min(missed.items())
+            has = f"{key}={labels[key]}" if key in labels else f"no label {key}"
+            raise PlanRefused(
+                f"Service {service.name} selects {key}={value}, but the new pods of {name} have {has}: they would get no traffic; "
+                "deploy it bluegreen, or take that key out of the Service's selector"
+            )
+
+
+def keeps_own_selector(draft: Draft) -> None:
+    """A Deployment's own selector never changes, so a template whose labels leave it is refused by the API server: said before."""
+    labels = draft.template.get("metadata", {}).get("labels") or {}
+    fixed = draft.stable.selector.get("matchLabels") or {}
+    wrong = sorted(key for key, value in fixed.items() if labels.get(key) != value)
+    if wrong:
+        raise PlanRefused(
+            f"{draft.stable.name} cannot be rolled to {draft.version}: the label {wrong[0]} is in its own selector, which is fixed; "
+            "deploy it bluegreen with `settle: keep`"
+        )
 
 
 def common_refusals(release: Release, seen: Observation) -> DeploymentSeen:
@@ -327,7 +396,9 @@ def seed_intents(release: Release, plan: Plan, seen: Observation) -> tuple[Inten
 def as_found_of(release: Release, plan: Plan, seen: Observation, now: int) -> AsFound:
     if seen.stable is None:
         raise PlanRefused(f"there is no Deployment `{release.target.deployment}`")
-    candidate = deployment_as_found(seen.candidate) if seen.candidate is not None else None
+    nearby = (seen.candidate, *(seen.survey.leftovers if seen.survey else ()))
+    there = next((item for item in nearby if item is not None and item.name == plan.candidate), None)
+    candidate = deployment_as_found(there) if there is not None else None
     services = tuple(service_as_found(s) for s in seen.services if s.name in release.target.services)
     return AsFound(seen.cluster_uid, now, deployment_as_found(seen.stable), services, candidate)
 
@@ -339,6 +410,7 @@ def as_found_hash(found: AsFound) -> str:
         found.stable.template,
         found.stable.replicas,
         [(s.uid, s.selector) for s in found.services],
+        [found.candidate.uid, found.candidate.template, found.candidate.replicas] if found.candidate else None,
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 

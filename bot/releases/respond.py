@@ -6,24 +6,22 @@ Nothing here touches the cluster: it changes the record, and the next decision a
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from bot.releases.decision import Decision, finish, into
 from bot.releases.events import EventKind
-from bot.releases.intents import find, put
-from bot.releases.machine import turn_back
+from bot.releases.machine import after_drift, turn_back, with_roll_paused
 from bot.releases.model import (
     Cause,
     FailureClass,
     Field,
-    Intent,
-    Kind,
     Leg,
     Person,
     Phase,
     Release,
     Vote,
 )
-from bot.releases.plan import ApprovalGate, DeploymentGoal, Gate, HoldGate, Role, Step
+from bot.releases.plan import ApprovalGate, Gate, HoldGate, Step
 from bot.releases.requests import Abort, Adopt, Approve, Finish, Pause, Promote, Refuse, Reject, Request, Resume
 
 _WAITING = (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
@@ -148,18 +146,6 @@ def _finish_hold(decision: Decision, by: Person, now: int) -> Decision:
     return decision.changed(release).tell(now, EventKind.GATE_PASSED, text, by=by).wake(now)
 
 
-def _rolls_stable(release: Release) -> bool:
-    if (
-        release.leg is Leg.BACK
-        or release.at_step < 0
-        or release.gate is not None
-        or release.at_step >= len(release.steps)
-    ):
-        return False
-    goals = _step(release).goals
-    return any(isinstance(g, DeploymentGoal) and g.role is Role.STABLE and g.template is not None for g in goals)
-
-
 def _pause(decision: Decision, by: Person, now: int) -> Decision:
     release = decision.release
     if release.phase is Phase.PAUSED:
@@ -170,25 +156,42 @@ def _pause(decision: Decision, by: Person, now: int) -> Decision:
         return replace(
             decision, refusal=f"{release.id} is {release.phase.value.replace('_', ' ')}: there is nothing to pause"
         )
-    if _rolls_stable(release):
-        name = release.target.deployment
-        old = find(release.intents, Kind.DEPLOYMENT, name, Field.PAUSED)
-        reverts = old.reverts if old else 0
-        paused = Intent(Kind.DEPLOYMENT, name, Field.PAUSED, False, True, written=True, reverts=reverts)
-        release = replace(release, intents=put(release.intents, paused))
-    release = into(replace(release, paused_from=release.phase), Phase.PAUSED, now)
+    release = into(replace(with_roll_paused(release), paused_from=release.phase), Phase.PAUSED, now)
     return decision.changed(release).tell(now, EventKind.PAUSED, f"paused by {_name(by)}", by=by).wake(now)
 
 
 def _resume(decision: Decision, by: Person, now: int) -> Decision:
     release = decision.release
+    if release.phase is Phase.DRIFTED:
+        return _write_again(decision, by, now)
     if release.phase is not Phase.PAUSED:
         return replace(decision, refusal=f"{release.id} is not paused: {release.phase.value.replace('_', ' ')}")
     since = now - release.phase_since
     back_to = release.paused_from or Phase.PROGRESSING
-    release = replace(release, paused_from=None, cause=None, step_paused_ms=release.step_paused_ms + since)
+    seen_failing = release.cause.pods if release.cause else ()
+    release = replace(
+        release, paused_from=None, cause=None, step_paused_ms=release.step_paused_ms + since,
+        tolerated=tuple(dict.fromkeys((*release.tolerated, *seen_failing))),
+    )  # fmt: skip
     decision = decision.changed(into(release, back_to, now))
     return decision.tell(now, EventKind.RESUMED, f"resumed by {_name(by)}", by=by).wake(now)
+
+
+def _write_again(decision: Decision, by: Person, now: int) -> Decision:
+    """After drift: our values once more. What was deleted cannot be written again."""
+    release = decision.release
+    gone = next((d for d in release.drift if d.field is Field.EXISTS), None)
+    if gone is not None:
+        return replace(decision, refusal=f"{gone.kind} {gone.name} was {gone.observed}: abort {release.id}, there is nothing to go on with")
+    told = decision.tell(now, EventKind.RESUMED, f"{_name(by)} has the release's values written again", by=by)
+    met = _met(release, "rewrite")
+    return told.changed(after_drift(met, now)).wake(now)
+
+
+def _met(release: Release, how: Literal["rewrite", "adopt"]) -> Release:
+    drifted = {(d.kind, d.name, d.field) for d in release.drift}
+    intents = tuple(replace(i, pending=how) if (i.kind, i.name, i.field) in drifted else i for i in release.intents)
+    return replace(release, intents=intents)
 
 
 def _abort(decision: Decision, request: Abort, now: int) -> Decision:
@@ -218,17 +221,12 @@ def _adopt(decision: Decision, by: Person, now: int) -> Decision:
     release = decision.release
     if release.phase is not Phase.DRIFTED:
         return replace(decision, refusal=f"{release.id} has not drifted: there is nothing to adopt")
-    drifted = {(d.name, d.field) for d in release.drift}
-    intents = tuple(intent for intent in release.intents if (intent.name, intent.field) not in drifted)
     told = decision.tell(now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change", by=by)
-    only_replicas = all(field is Field.REPLICAS for _name_, field in drifted)
-    if only_replicas:
-        since = now - release.phase_since
-        back_to = release.paused_from or Phase.PROGRESSING
-        adopted = replace(
-            release, intents=intents, drift=(), paused_from=None, step_paused_ms=release.step_paused_ms + since
-        )
-        return told.changed(into(adopted, back_to, now)).wake(now)
+    if all(d.field is Field.REPLICAS for d in release.drift):
+        return told.changed(after_drift(_met(release, "adopt"), now)).wake(now)
+    replaced = {(d.kind, d.name) for d in release.drift if d.field is Field.EXISTS}
+    drifted = {(d.kind, d.name, d.field) for d in release.drift}
+    intents = tuple(i for i in release.intents if (i.kind, i.name, i.field) not in drifted and (i.kind, i.name) not in replaced)
     cause = Cause(FailureClass.DRIFT, f"{_name(by)} kept a change made past the release")
     kept = told.changed(replace(release, intents=intents, drift=()))
     if not any(intent.written for intent in intents):

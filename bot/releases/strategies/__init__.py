@@ -13,7 +13,7 @@ from bot.releases.model import Release, Strategy
 from bot.releases.observation import Observation
 from bot.releases.plan import Plan, Step
 from bot.releases.planning import Draft
-from bot.releases.strategies import bluegreen, rolling
+from bot.releases.strategies import bluegreen, canary, rolling
 
 
 def as_named(release: Release, seen: Observation) -> tuple[Release, Observation, str]:
@@ -31,6 +31,7 @@ class Ways:
 
 
 STRATEGIES: dict[Strategy, Ways] = {
+    Strategy.CANARY: Ways(canary.plan, canary.way_back),
     Strategy.BLUEGREEN: Ways(bluegreen.plan, bluegreen.way_back, bluegreen.face),
     Strategy.ROLLING: Ways(rolling.plan, rolling.way_back),
 }

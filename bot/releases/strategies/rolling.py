@@ -8,10 +8,8 @@ from __future__ import annotations
 from bot.releases.intents import find
 from bot.releases.model import Field, Kind, Release, Restart, Scale
 from bot.releases.observation import Observation
-from bot.releases.plan import Condition, DeploymentGoal, Plan, Role, Step
-from bot.releases.planning import Draft, floor_of, found_cause
-
-LET_GO = Step("finish", "let go of the Deployment", (DeploymentGoal(Role.STABLE, claimed=False),), ())
+from bot.releases.plan import LET_GO, Condition, DeploymentGoal, Plan, Role, Step
+from bot.releases.planning import Draft, floor_of, found_cause, keeps_own_selector, stays_selected
 
 
 def plan(draft: Draft) -> Plan:
@@ -25,6 +23,8 @@ def plan(draft: Draft) -> Plan:
         goal = DeploymentGoal(
             Role.STABLE, claimed=True, paused=False, template=draft.template, change_cause=draft.cause
         )
+        keeps_own_selector(draft)
+        stays_selected(draft, dict(draft.template.get("metadata", {}).get("labels") or {}), draft.stable.name)
         title = f"restart {draft.stable.name}" if isinstance(change, Restart) else f"roll {draft.stable.name} to {draft.version}"
         floor = floor_of(draft.stable)
         survey = draft.seen.survey

@@ -1,0 +1,165 @@
+"""From the goals of a step to the actions they still need: in order, one write at a time, each only when its time has come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.releases.actions import CreateDeployment, CreateService, DeleteDeployment, DeleteService, PatchDeployment, PatchService
+from bot.releases.decision import Decision
+from bot.releases.health import holds
+from bot.releases.intents import (
+    deployment_of,
+    drop,
+    find,
+    is_ours,
+    put,
+    rewrites,
+    service_named,
+    settle,
+    wanted_fields,
+)
+from bot.releases.model import Field, Intent, Kind, Leg, Release
+from bot.releases.observation import Observation
+from bot.releases.plan import AbsentGoal, Condition, DeploymentGoal, Goal, Role, ServiceGoal
+
+_OF_STABLE = frozenset(
+    {
+        Condition.STABLE_COMPLETE,
+        Condition.STABLE_SELECTED,
+        Condition.SERVED_BY_STABLE,
+        Condition.STABLE_SERVES,
+        Condition.STABLE_RESELECTED,
+        Condition.STABLE_TAKES_OVER,
+    }
+)
+
+
+def _selectors(release: Release) -> tuple[dict[str, str], ...]:
+    return tuple(service.selector for service in release.as_found.services) if release.as_found else ()
+
+
+def true_now(release: Release, seen: Observation, conditions: tuple[Condition, ...]) -> bool:
+    """Of a stable that somebody deleted nothing can be waited for on the way back."""
+    if release.leg is Leg.BACK and seen.stable is None:
+        conditions = tuple(condition for condition in conditions if condition not in _OF_STABLE)
+    candidate_selector = release.plan.candidate_selector if release.plan else None
+    return all(
+        holds(
+            condition,
+            seen,
+            candidate_selector=candidate_selector,
+            stable_selectors=_selectors(release),
+            final_selectors=release.plan.final_selectors if release.plan else (),
+            services=release.target.services,
+            floor=release.plan.floor if release.plan else 0,
+        )
+        for condition in conditions
+    )
+
+
+def pursue(decision: Decision, goals: tuple[Goal, ...], seen: Observation) -> tuple[Decision, bool]:
+    """Emit what the goals still need. A goal whose `when` does not hold yet, or that needed a write, keeps later ones waiting."""
+    for goal in goals:
+        if not true_now(decision.release, seen, goal.when) and not _already(decision.release, goal, seen):
+            return decision, False
+        before = len(decision.actions)
+        decision = _pursue_one(decision, goal, seen)
+        if len(decision.actions) != before:
+            return decision, False
+    return decision, True
+
+
+def _already(release: Release, goal: Goal, seen: Observation) -> bool:
+    """A goal already in effect does not wait for its condition again."""
+    if isinstance(goal, DeploymentGoal):
+        item = deployment_of(seen, goal.role)
+        return (
+            item is not None
+            and not settle(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release.id)).changes
+        )
+    if isinstance(goal, ServiceGoal):
+        service = service_named(seen, goal.name)
+        return service is not None and not settle(release.intents, Kind.SERVICE, service, _service_fields(goal)).changes
+    return False
+
+
+def _service_fields(goal: ServiceGoal) -> dict[Field, object]:
+    fields: dict[Field, object] = {}
+    if goal.selector is not None:
+        fields[Field.SELECTOR] = goal.selector
+    if goal.affinity is not None:
+        fields[Field.AFFINITY] = goal.affinity
+    return fields
+
+
+def _pursue_one(decision: Decision, goal: Goal, seen: Observation) -> Decision:
+    release = decision.release
+    match goal:
+        case DeploymentGoal():
+            item = deployment_of(seen, goal.role)
+            name = release.candidate_name if goal.role is Role.CANDIDATE else release.target.deployment
+            if item is None:
+                if goal.create_from is None:
+                    return decision
+                made = Intent(Kind.DEPLOYMENT, name, Field.EXISTS, "", True, written=True)
+                release = replace(release, intents=put(drop(release.intents, Kind.DEPLOYMENT, name), made))
+                return decision.changed(release).doing(CreateDeployment(name, release.id, goal.create_from))
+            settled = settle(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release.id))
+            intents = settled.intents
+            if goal.role is Role.CANDIDATE and find(intents, Kind.DEPLOYMENT, item.name, Field.TEMPLATE) is None:
+                # what the API server made of the body is what is judged from now on: any other template later is drift
+                made = Intent(Kind.DEPLOYMENT, item.name, Field.TEMPLATE, item.template, item.template, confirmed=True)
+                intents = put(intents, made)
+            decision = decision.changed(replace(release, intents=intents))
+            if not settled.changes:
+                return decision
+            return decision.doing(PatchDeployment(item.name, item.uid, item.claim, settled.changes))
+        case ServiceGoal():
+            service = service_named(seen, goal.name)
+            if service is None:
+                return (
+                    decision.doing(CreateService(goal.name, release.id, goal.create_from))
+                    if goal.create_from is not None
+                    else decision
+                )
+            settled = settle(release.intents, Kind.SERVICE, service, _service_fields(goal))
+            decision = decision.changed(replace(release, intents=settled.intents))
+            if not settled.changes:
+                return decision
+            return decision.doing(PatchService(service.name, service.uid, service.resource_version, settled.changes))
+        case AbsentGoal():
+            return _absent(decision, goal, seen)
+
+
+def _absent(decision: Decision, goal: AbsentGoal, seen: Observation) -> Decision:
+    release = decision.release
+    kind = Kind(goal.object)
+    there = (
+        next((d for d in (seen.candidate,) if d is not None and d.name == goal.name and is_ours(release, d)), None)
+        if kind is Kind.DEPLOYMENT
+        else None
+    )
+    service = service_named(seen, goal.name) if kind is Kind.SERVICE else None
+    intents = put(
+        drop(release.intents, kind, goal.name), Intent(kind, goal.name, Field.EXISTS, "", False, written=True)
+    )
+    decision = decision.changed(replace(release, intents=intents))
+    if there is not None:
+        return decision if there.terminating else decision.doing(DeleteDeployment(there.name, there.uid))
+    if service is not None:
+        return decision.doing(DeleteService(service.name, service.uid))
+    return decision
+
+
+def rewrite_drifted(decision: Decision, seen: Observation) -> Decision:
+    """Our values again, where a person asked for that after drift."""
+    intents = decision.release.intents
+    for deployment in (seen.stable, seen.candidate):
+        changes = rewrites(intents, deployment) if deployment is not None else ()
+        if deployment is not None and changes:
+            decision = decision.doing(PatchDeployment(deployment.name, deployment.uid, deployment.claim, changes))
+    for service in seen.services:
+        changes = rewrites(intents, service)
+        if changes:
+            decision = decision.doing(PatchService(service.name, service.uid, service.resource_version, changes))
+    return decision

@@ -1,0 +1,501 @@
+"""Canary: a second Deployment behind the same Service, so that the share of traffic is the share of ready endpoints.
+
+Its share rises step by step while it is compared with stable. At the promotion stable rolls to the new version while the candidates
+serve, then they go. The way back takes the candidates out first: whatever they do, nobody meets them any more.
+"""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+from typing import Any
+
+from bot.releases.health import pods_of, selects
+from bot.releases.images import version_of
+from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION, find, is_ours
+from bot.releases.model import Deploy, Field, Kind, Release
+from bot.releases.observation import AutoscalerSeen, DeploymentSeen, Observation, ServiceSeen
+from bot.releases.plan import (
+    LET_GO,
+    AbsentGoal,
+    ApprovalGate,
+    Condition,
+    DeploymentGoal,
+    Gate,
+    Goal,
+    HoldGate,
+    Plan,
+    Role,
+    ServiceGoal,
+    Step,
+)
+from bot.releases.planning import (
+    MINIMUM_DEADLINE_MS,
+    Draft,
+    PlanRefused,
+    fence_posts,
+    floor_of,
+    found_cause,
+    keeps_own_selector,
+    managed_elsewhere,
+    refuse_second_copy,
+    running_image,
+    stays_selected,
+    tracking,
+)
+from bot.releases.quotas import shortages
+from bot.releases.replicas import Bounds, CannotSplit, Split, reachable, split_steps, surge_for_promotion
+
+SUFFIX = "-canary"
+TRACK = "track"
+STICKY: dict[str, Any] = {
+    "sessionAffinity": "ClientIP",
+    "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10_800}},  # what the API server fills in: three hours
+}
+
+
+def plan(draft: Draft) -> Plan:
+    services = _services(draft)
+    refuse_second_copy(draft, "stable and canary")
+    keeps_own_selector(draft)
+    scaler = _autoscaler(draft)
+    percents = _percents(draft)
+    there = _adopted(draft)
+    body = _body(draft)
+    labels = _labels(there.template if there else body["spec"]["template"])
+    stays_selected(draft, labels, f"{draft.stable.name}{SUFFIX}")
+    room, most = _room(draft, there)
+    bounds = Bounds(draft.stable.replicas, most, shift=draft.release.rules.canary.mode == "shift")
+    try:
+        splits = split_steps(percents, bounds)
+    except CannotSplit as cannot:
+        raise PlanRefused(str(cannot)) from cannot
+    steps = [_share_step(draft, index, percents, splits, services, None if there else body) for index in range(len(splits))]
+    steps += [_promotion(draft, splits[-1], room, scaler), _finish(draft, services)]
+    unavailable = fence_posts(draft.stable)[1]
+    return draft.plan(
+        steps=tuple(steps),
+        candidate=f"{draft.stable.name}{SUFFIX}",
+        floor=min(floor_of(draft.stable), *(split.stables for split in splits)),
+        deadline_ms=sum(step.deadline_ms or 0 for step in steps),
+        has_autoscaler=scaler is not None,
+        autoscaler=(scaler.min_replicas, scaler.max_replicas) if scaler else None,
+        notes=(
+            *_adoption_note(draft, there),
+            *_share_notes(percents, splits, bounds),
+            *_promotion_note(draft, splits[-1], unavailable, room),
+            *_autoscaler_note(scaler, splits[-1]),
+            *_budget_notes(draft, labels),
+            *_traffic_notes(draft, services),
+            *_leftover_notes(draft),
+        ),
+    )
+
+
+# --- what cannot be released that way --------------------------------------------------------------------------------
+
+
+def _services(draft: Draft) -> tuple[ServiceSeen, ...]:
+    app, rules = draft.release.target.app, draft.release.rules
+    found = {service.name: service for service in draft.seen.services}
+    services = tuple(found[name] for name in draft.release.target.services if name in found)
+    if not services:
+        raise PlanRefused(
+            f"{app} has no Service, so there is no traffic to share: name it as `service:` in the catalog, or deploy it rolling"
+        )
+    for service in services:
+        if not service.selector:
+            raise PlanRefused(f"Service {service.name} has no selector, so a canary would get no traffic: deploy {app} rolling")
+        who = managed_elsewhere(service, ("spec.sessionAffinity",)) if _is_sticky(draft) else ""
+        if who and rules.managed_elsewhere == "refuse":
+            raise PlanRefused(
+                f"Service {service.name} is managed elsewhere: {who} would take the session affinity back; leave `sticky` out"
+            )
+    return services
+
+
+def _is_sticky(draft: Draft) -> bool:
+    return isinstance(draft.release.change, Deploy) and draft.release.change.sticky
+
+
+def _autoscaler(draft: Draft) -> AutoscalerSeen | None:
+    stable, rules = draft.stable, draft.release.rules
+    scalers = draft.seen.survey.autoscalers if draft.seen.survey else ()
+    mine = [scaler for scaler in scalers if scaler.target == stable.name]
+    if len(mine) > 1:
+        names = ", ".join(scaler.name for scaler in mine)
+        raise PlanRefused(f"several HorizontalPodAutoscalers move {stable.name}: {names}; leave one of them")
+    other = next((scaler for scaler in scalers if scaler.target == f"{stable.name}{SUFFIX}"), None)
+    if other is not None:
+        raise PlanRefused(
+            f"HorizontalPodAutoscaler {other.name} moves the replicas of {stable.name}{SUFFIX}, which the release sets: remove it first"
+        )
+    if mine and rules.canary.mode == "shift":
+        raise PlanRefused(
+            f"HorizontalPodAutoscaler {mine[0].name} would undo the shrinking of {stable.name}: "
+            f"set `canary: {{mode: add}}` for {draft.release.target.app}"
+        )
+    who = managed_elsewhere(stable, ("spec.replicas",)) if rules.canary.mode == "shift" else ""
+    if who and rules.managed_elsewhere == "refuse":
+        raise PlanRefused(f"{stable.name} is managed elsewhere: {who} would undo its shrinking; set `canary: {{mode: add}}`")
+    return mine[0] if mine else None
+
+
+def _percents(draft: Draft) -> tuple[int, ...]:
+    """The shares before the promotion; a final 100 is the promotion itself."""
+    change = draft.release.change
+    given = change.steps if isinstance(change, Deploy) and change.steps is not None else draft.release.rules.canary.steps
+    percents = given[:-1] if given[-1:] == (100,) else given
+    if not percents:
+        raise PlanRefused("a canary needs a share between 1 and 99 % before the promotion, for instance steps=20,50; or deploy it rolling")
+    wrong = next((share for share in percents if not 1 <= share <= 99), None)
+    if wrong is not None:
+        raise PlanRefused(f"{wrong} % is not a share for a canary: steps lie between 1 and 99, and a final 100 is the promotion")
+    if any(later <= earlier for earlier, later in pairwise(percents)):
+        raise PlanRefused(f"the steps must rise: {', '.join(map(str, percents))}; write for instance steps=20,50")
+    return percents
+
+
+def _adopted(draft: Draft) -> DeploymentSeen | None:
+    """A canary begun by hand, if it can be adopted; None when there is none. Raises PlanRefused for any other leftover."""
+    name = f"{draft.stable.name}{SUFFIX}"
+    survey = draft.seen.survey
+    nearby = (draft.seen.candidate, *(survey.leftovers if survey else ()))
+    there = next((item for item in nearby if item is not None and item.name == name), None)
+    if there is None:
+        return None
+    remove = f"kubectl -n {draft.release.target.namespace} delete deployment {name}"
+    if there.terminating:
+        raise PlanRefused(f"{name} is just being deleted: try again in a moment")
+    if there.claim and there.claim != draft.release.id:
+        raise PlanRefused(f"{name} is left over from release {there.claim}, which does not run any more; remove it with {remove}")
+    image = running_image(there.template, draft.release)
+    if image != draft.image:
+        raise PlanRefused(
+            f"{name} runs {version_of(image)} and belongs to no release: deploy {version_of(image)} canary to adopt it, "
+            f"or remove it with {remove}"
+        )
+    if there.paused:
+        raise PlanRefused(f"{name} is paused and cannot be adopted: kubectl rollout resume deployment/{name}, or remove it: {remove}")
+    who = managed_elsewhere(there, ("spec.replicas",))
+    if who and draft.release.rules.managed_elsewhere == "refuse":
+        raise PlanRefused(f"{name} is managed elsewhere: {who} would undo its scaling; change it there")
+    return there
+
+
+def _room(draft: Draft, there: DeploymentSeen | None) -> tuple[int | None, int]:
+    """(candidates that quotas have room for, None: any number; the most that the steps may use). Raises PlanRefused."""
+    quotas = draft.seen.survey.quotas if draft.seen.survey else ()
+    allowed = draft.release.rules.canary.max_candidates
+    most = draft.stable.replicas if allowed is None else allowed
+    if most < 1:
+        raise PlanRefused(f"`max_candidates` of {draft.release.target.app} is {most}: a canary needs at least one pod")
+    has = there.replicas if there else 0
+    made = {} if there else {"deployments": 1}
+    rolls = 1 if fence_posts(draft.stable)[1] == 0 else 0  # stable itself needs a pod more while it rolls
+    top = max(most, draft.stable.replicas)
+    room = has
+    while room < top and not shortages(quotas, draft.template, room + 1 - has + rolls, **made):
+        room += 1
+    if room < 1:
+        short = "; ".join(shortages(quotas, draft.template, 1 + rolls, **made))
+        raise PlanRefused(f"no room for a single canary pod: {short}")
+    return (room if room < top else None), min(most, room)
+
+
+# --- the candidate ----------------------------------------------------------------------------------------------------
+
+
+def _labels(template: Any) -> dict[str, str]:
+    return dict(template.get("metadata", {}).get("labels") or {})
+
+
+def _body(draft: Draft) -> dict[str, Any]:
+    """Stable's template with the new image; inert until it is made live: replicas 0 and claimed.
+
+    `track: canary` in its selector keeps it from taking stable's pods over, whatever labels they share.
+    """
+    release, stable = draft.release, draft.stable
+    template = copy.deepcopy(draft.template)
+    labels = template.setdefault("metadata", {}).setdefault("labels", {})
+    labels[TRACK] = "canary"
+    selector = copy.deepcopy(stable.selector)
+    keys = set(selector.get("matchLabels") or {}) | {TRACK}
+    selector["matchLabels"] = {key: labels[key] for key in sorted(keys) if key in labels}
+    rules = [rule for rule in selector.pop("matchExpressions", None) or () if rule.get("key") != TRACK]
+    if rules:
+        selector["matchExpressions"] = rules
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": f"{stable.name}{SUFFIX}",
+            "namespace": release.target.namespace,
+            "labels": {key: value for key, value in {**stable.labels, TRACK: "canary"}.items() if not tracking(key)},
+            "annotations": {CLAIM_ANNOTATION: release.id, CAUSE_ANNOTATION: draft.cause},
+        },
+        "spec": {
+            "replicas": 0,
+            "selector": selector,
+            "template": template,
+            "strategy": copy.deepcopy(stable.strategy),
+            "minReadySeconds": stable.min_ready_seconds,
+            "progressDeadlineSeconds": stable.progress_deadline_seconds,
+        },
+    }
+
+
+# --- the way there ----------------------------------------------------------------------------------------------------
+
+
+def _share_step(
+    draft: Draft, index: int, percents: tuple[int, ...], splits: tuple[Split, ...], services: tuple[ServiceSeen, ...], body: Any
+) -> Step:
+    split, first = splits[index], index == 0
+    shifts = split.stables < draft.stable.replicas
+    goals: list[Goal] = []
+    if first:
+        goals.append(DeploymentGoal(Role.STABLE, claimed=True))
+        if _is_sticky(draft):
+            goals += [ServiceGoal(s.name, affinity=STICKY) for s in services if s.affinity.get("sessionAffinity") != "ClientIP"]
+    goals.append(DeploymentGoal(Role.CANDIDATE, claimed=True, replicas=split.candidates, create_from=body if first else None))
+    if shifts:
+        goals.append(DeploymentGoal(Role.STABLE, replicas=split.stables, when=(Condition.CANDIDATE_COMPLETE,)))
+    return Step(
+        f"share-{split.percent}",
+        f"{split.percent} % to {draft.version}: {_count(split.candidates, 'canary pod')} beside {split.stables}",
+        tuple(goals),
+        (Condition.CANDIDATE_COMPLETE, Condition.STABLE_COMPLETE) if shifts else (Condition.CANDIDATE_COMPLETE,),
+        _step_deadline(draft),
+        gates=_gates(draft, split, last=index == len(splits) - 1),
+        share=split.percent,
+        wanted_share=percents[index],
+        candidates=split.candidates,
+        stables=split.stables,
+        watches=(Role.CANDIDATE,),
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _step_deadline(draft: Draft) -> int:
+    """All pods of a step start at once: one wave."""
+    return max(MINIMUM_DEADLINE_MS, draft.release.rules.ready_within_ms, 2 * draft.release.usual_ms)
+
+
+def _gates(draft: Draft, split: Split, *, last: bool) -> tuple[Gate, ...]:
+    change, rules = draft.release.change, draft.release.rules
+    hold = change.hold_ms if isinstance(change, Deploy) and change.hold_ms is not None else rules.canary.hold_ms
+    gates: list[Gate] = [HoldGate("hold", hold, judged=True, title=f"hold at {split.percent} %")] if hold > 0 else []
+    if last and rules.canary.promote == "approval" and rules.approvals.promote > 0:
+        approvals = rules.approvals
+        gates.append(
+            ApprovalGate(
+                "promote", approvals.promote, approvals.requester_may_approve, approvals.expires_ms, approvals.on_expiry,
+                f"promote {draft.release.target.app} to {draft.version}",
+            )
+        )
+    return tuple(gates)
+
+
+def _promotion(draft: Draft, last: Split, room: int | None, scaler: AutoscalerSeen | None) -> Step:
+    """Stable rolls while at least as many candidates serve as it may miss; what was shifted comes back in the same patch."""
+    stable = draft.stable
+    unavailable = fence_posts(stable)[1]
+    candidates = surge_for_promotion(stable.replicas, unavailable, last.candidates, room)
+    return Step(
+        "promote",
+        f"promote: roll {stable.name} to {draft.version}",
+        (
+            DeploymentGoal(Role.CANDIDATE, replicas=candidates),
+            DeploymentGoal(
+                Role.STABLE,
+                template=draft.template,
+                paused=False,
+                change_cause=draft.cause,
+                replicas=stable.replicas if last.stables < stable.replicas and scaler is None else None,
+                when=(Condition.CANDIDATE_COMPLETE,),
+            ),
+        ),
+        (Condition.STABLE_COMPLETE,),
+        draft.deadline_ms,
+        share=100,
+        wanted_share=100,
+        candidates=candidates,
+        stables=stable.replicas,
+        watches=(Role.STABLE, Role.CANDIDATE),
+    )
+
+
+def _finish(draft: Draft, services: tuple[ServiceSeen, ...]) -> Step:
+    """Only when stable is whole: without a deadline, since nothing that is left here is a reason to take a good version back."""
+    restored = tuple(ServiceGoal(s.name, affinity=s.affinity) for s in services) if _is_sticky(draft) else ()
+    name = f"{draft.stable.name}{SUFFIX}"
+    return Step(
+        "finish",
+        "the canary pods go",
+        (
+            AbsentGoal("Deployment", name, when=(Condition.STABLE_COMPLETE,)),
+            *restored,
+            DeploymentGoal(Role.STABLE, claimed=False, when=(Condition.CANDIDATE_GONE,)),
+        ),
+        (Condition.CANDIDATE_GONE,),
+        candidates=0,
+        stables=draft.stable.replicas,
+    )
+
+
+# --- what people should know ------------------------------------------------------------------------------------------
+
+
+def _adoption_note(draft: Draft, there: DeploymentSeen | None) -> tuple[str, ...]:
+    if there is None:
+        return ()
+    pods = _count(there.replicas, "pod")
+    return (f"{there.name} was begun by hand and already runs {draft.version} ({pods}): it is adopted, so an abort removes it too",)
+
+
+def _share_notes(percents: tuple[int, ...], splits: tuple[Split, ...], bounds: Bounds) -> tuple[str, ...]:
+    notes = [
+        f"wanted {wanted} %, nearest {split.percent} % with {_count(bounds.replicas, 'replica')}"
+        for wanted, split in zip(percents, splits, strict=True)
+        if abs(split.share * 100 - wanted) >= 1
+    ]
+    if notes and bounds.replicas <= 20:
+        can = ", ".join(map(str, reachable(bounds)))
+        more = "" if bounds.shift or percents[-1] <= splits[-1].percent else "; `mode: shift` reaches more"
+        notes.append(f"shares within reach: {can} %{more}")
+    return tuple(notes)
+
+
+def _promotion_note(draft: Draft, last: Split, unavailable: int, room: int | None) -> tuple[str, ...]:
+    stable = draft.stable
+    if surge_for_promotion(stable.replicas, unavailable, last.candidates, room) >= min(unavailable, stable.replicas):
+        return ()
+    return (
+        f"quota has room for {room} canary pods: while it rolls, at least {floor_of(stable)} of {stable.replicas} stable pods serve",
+    )
+
+
+def _autoscaler_note(scaler: AutoscalerSeen | None, last: Split) -> tuple[str, ...]:
+    if scaler is None:
+        return ()
+    low, high = Split(last.candidates, scaler.max_replicas).percent, Split(last.candidates, max(1, scaler.min_replicas)).percent
+    between = f"{scaler.min_replicas} and {scaler.max_replicas}: the last share then lies between {low} and {high} %"
+    return (f"HorizontalPodAutoscaler {scaler.name} counts canary pods too and may move stable between {between}",)
+
+
+def _budget_notes(draft: Draft, labels: dict[str, str]) -> tuple[str, ...]:
+    budgets = draft.seen.survey.budgets if draft.seen.survey else ()
+    mine = [budget.name for budget in budgets if selects((budget.selector or {}).get("matchLabels") or {}, labels)]
+    if not mine:
+        return ()
+    return (f"PodDisruptionBudget {', '.join(mine)} counts canary pods too: one that fails is scaled to 0, so that it blocks no drain",)
+
+
+def _traffic_notes(draft: Draft, services: tuple[ServiceSeen, ...]) -> tuple[str, ...]:
+    """Where the share of requests is not the share of endpoints."""
+    notes: list[str] = []
+    sticky = _is_sticky(draft)
+    known = {pod.uid for item in (draft.stable, draft.seen.candidate) for pod in pods_of(item)}
+    for service in services:
+        name = f"Service {service.name}"
+        if service.traffic_distribution:
+            notes.append(f"{name} has trafficDistribution {service.traffic_distribution}: near clients may all meet one version")
+        if service.internal_traffic_policy == "Local":
+            notes.append(f"{name} has internalTrafficPolicy Local: each node's clients meet only that node's pods")
+        if service.cluster_ip == "None":
+            notes.append(f"{name} is headless: clients choose among its addresses themselves, so the share is theirs")
+        if any(_keeps_connections(port) for port in service.ports):
+            notes.append(f"{name} serves HTTP/2 or gRPC: a connection stays with one pod, so shares move as connections are made")
+        if sticky:
+            notes.append(f"sticky: a client address stays with one pod of {name}; many clients behind one address count as one")
+        elif service.affinity.get("sessionAffinity") == "ClientIP":
+            notes.append(f"{name} has session affinity ClientIP: earlier clients stay with stable, those behind a NAT count as one")
+        others = sum(1 for e in draft.seen.endpoints if e.service == service.name and e.ready and e.pod_uid not in known)
+        if (others and draft.seen.candidate is not None) or (others and not _has_leftover(draft)):
+            notes.append(f"{name} also sends traffic to {others} other pods, which the shares do not count")
+    return tuple(notes)
+
+
+def _has_leftover(draft: Draft) -> bool:
+    """A hand-made canary that the survey saw without its pods: they are not other pods."""
+    return draft.seen.survey is not None and bool(draft.seen.survey.leftovers)
+
+
+def _keeps_connections(port: Any) -> bool:
+    protocol = str(port.get("appProtocol") or "").lower()
+    name = str(port.get("name") or "").lower()
+    return any(word in protocol for word in ("grpc", "h2c", "http2")) or name.startswith(("grpc", "http2", "h2c"))
+
+
+def _leftover_notes(draft: Draft) -> tuple[str, ...]:
+    """What an orphaning delete of an earlier canary left to stable."""
+    own = _labels(draft.stable.template).get(TRACK)
+    names = [rs.name for rs in draft.stable.replica_sets if rs.labels.get(TRACK) not in (None, own)]
+    return (f"ReplicaSet {', '.join(names)} of {draft.stable.name} is an earlier canary's: undo never chooses it",) if names else ()
+
+
+# --- the way back -----------------------------------------------------------------------------------------------------
+
+
+def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
+    """Candidates out at once, stable and Services as found, then the candidate's Deployment goes.
+
+    Where stable has no ready pod while candidates serve (it was being promoted with nothing that must stay available), stable comes
+    first: the Services must not be emptied by us.
+    """
+    found, plan_ = release.as_found, release.plan
+    if found is None or plan_ is None or not any(intent.written for intent in release.intents):
+        return ()
+    goals: list[Goal] = []
+    stable = _stable_as_found(release)
+    candidate = seen.candidate if seen.candidate is not None and is_ours(release, seen.candidate) else None
+    silent = DeploymentGoal(Role.CANDIDATE, replicas=0)
+    if candidate is not None:
+        served = any(pod.ready and not pod.terminating for pod in pods_of(seen.stable))
+        needed = any(pod.ready and not pod.terminating for pod in pods_of(candidate))
+        if needed and not served and seen.stable is not None:
+            goals += [*([stable] if stable else []), DeploymentGoal(Role.CANDIDATE, replicas=0, when=(Condition.STABLE_SELECTED,))]
+        else:
+            goals += [silent, *([stable] if stable else [])]
+    elif stable is not None:
+        goals.append(stable)
+    for service in found.services:
+        intent = find(release.intents, Kind.SERVICE, service.name, Field.AFFINITY)
+        if intent is not None and intent.written:
+            goals.append(ServiceGoal(service.name, affinity=service.affinity))
+    until: list[Condition] = [Condition.STABLE_COMPLETE] if stable else []
+    if candidate is not None:
+        goals.append(AbsentGoal("Deployment", candidate.name, when=(Condition.CANDIDATE_SILENT,)))
+        until.append(Condition.CANDIDATE_GONE)
+    if not goals:
+        return (LET_GO,)
+    back = Step(
+        "back", f"back to {plan_.from_version}", tuple(goals), tuple(until), max(MINIMUM_DEADLINE_MS, plan_.deadline_ms),
+        candidates=0, stables=found.stable.replicas,
+    )  # fmt: skip
+    return (back, LET_GO)
+
+
+def _stable_as_found(release: Release) -> DeploymentGoal | None:
+    """What the release wrote of stable, set back in one patch; None when it wrote nothing but its claim."""
+    if release.as_found is None:
+        return None
+    stable = release.as_found.stable
+
+    def written(field: Field) -> bool:
+        intent = find(release.intents, Kind.DEPLOYMENT, stable.name, field)
+        return intent is not None and intent.written
+
+    if not any(written(field) for field in (Field.TEMPLATE, Field.PAUSED, Field.CHANGE_CAUSE, Field.REPLICAS)):
+        return None
+    return DeploymentGoal(
+        Role.STABLE,
+        template=stable.template if written(Field.TEMPLATE) else None,
+        paused=stable.paused if written(Field.PAUSED) or written(Field.TEMPLATE) else None,
+        change_cause=found_cause(stable) if written(Field.CHANGE_CAUSE) else None,
+        replicas=stable.replicas if written(Field.REPLICAS) else None,
+    )
