@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 from typing import Literal
 
 QUIET = ("rq", "rq.worker", "rq.job", "urllib3", "slack_bolt", "slack_sdk", "kubernetes")
 """Libraries whose own information is noise: they are heard from `warning` on, unless the level is debug."""
+
+
+_SECRETS = (
+    (re.compile(r"\bx(?:ox[a-z]|app)-[\w-]+"), "x…"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s@]+@"), r"\1:…@"),
+    (re.compile(r"(?i)\b(bearer) +[\w.~+/=-]+"), r"\1 …"),
+    (re.compile(r"(?i)\b(token|password|secret)=[^\s&]+"), r"\1=…"),
+)
+
+
+def without_secrets(text: str) -> str:
+    """Tokens, passwords in URLs and bearer tokens, whoever logs them."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+class TextLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
 
 
 class JsonLines(logging.Formatter):
@@ -19,17 +40,17 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "process": record.process,
-            "message": record.getMessage(),
+            "message": without_secrets(record.getMessage()),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = without_secrets(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
 
 def configure_logging(level: str, log_format: Literal["text", "json"]) -> None:
     """``level``: debug, info, warning, error. Replaces what was configured before."""
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s[%(process)d] %(message)s")
+    text = TextLines("%(asctime)s %(levelname)-7s %(name)s[%(process)d] %(message)s")
     handler.setFormatter(JsonLines() if log_format == "json" else text)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in QUIET:

@@ -1,0 +1,256 @@
+"""What a typed line means, and the nearest valid form of each mistake."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.commands.model import (
+    ApplyCommand,
+    AppsCommand,
+    Command,
+    DeployCommand,
+    ExplainCommand,
+    FreezeCommand,
+    GetCommand,
+    HelpCommand,
+    Mistake,
+    PodsCommand,
+    ReleasesCommand,
+    RolloutCommand,
+    ScaleCommand,
+    TrafficCommand,
+    UnfreezeCommand,
+    WhoamiCommand,
+)
+from bot.commands.normalise import normalise, without_mention
+from bot.commands.parse import Known, parse
+from bot.commands.table import BY_NAME, COMMANDS, ROLLOUT_VERBS, Names, answers_channel, permission_of, spoken
+from bot.policy.permissions import Permission
+from bot.releases.model import Strategy
+
+MANY = Known(apps=("hello", "auth", "frontend"), here=("hello", "auth"), clusters=("local", "prod-eu"))
+ONE = Known(apps=("hello",), here=("hello",), clusters=("local",))
+DIGEST = "sha256:" + "a" * 64
+
+FORMS: list[tuple[str, Command]] = [
+    ("deploy hello 2.0.0", DeployCommand("hello", "2.0.0")),
+    ("/deploy hello 2.0.0", DeployCommand("hello", "2.0.0")),
+    ("DEPLOY Hello 2.0.0 Canary", DeployCommand("hello", "2.0.0", Strategy.CANARY)),
+    ("deploy hello:2.0.0", DeployCommand("hello", "2.0.0")),
+    (f"deploy hello@{DIGEST}", DeployCommand("hello", DIGEST)),
+    (f"deploy hello {DIGEST}", DeployCommand("hello", DIGEST)),
+    ("deploy deployment/hello 2.0.0", DeployCommand("hello", "2.0.0")),
+    ("deploy deploy/hello 2.0.0", DeployCommand("hello", "2.0.0")),
+    ("deploy hello kelseyhightower/hello:2.0.0", DeployCommand("hello", "kelseyhightower/hello:2.0.0")),
+    ("deploy hello <http://gcr.io/a/hello:1.0|gcr.io/a/hello:1.0>", DeployCommand("hello", "gcr.io/a/hello:1.0")),
+    ("deploy hello 2.0.0 blue/green", DeployCommand("hello", "2.0.0", Strategy.BLUEGREEN)),
+    ("deploy hello 2.0.0 blue-green", DeployCommand("hello", "2.0.0", Strategy.BLUEGREEN)),
+    ("deploy hello 2.0.0 bg", DeployCommand("hello", "2.0.0", Strategy.BLUEGREEN)),
+    ("deploy hello 2.0.0 --strategy=canary", DeployCommand("hello", "2.0.0", Strategy.CANARY)),
+    ("deploy hello 2.0.0 in=prod-eu", DeployCommand("hello", "2.0.0", cluster="prod-eu")),
+    ("deploy hello 2.0.0 canary steps=20,50 hold=2m", DeployCommand("hello", "2.0.0", Strategy.CANARY, steps=(20, 50), hold_ms=120_000)),
+    ("deploy hello 2.0.0 canary steps=20%,50%,100", DeployCommand("hello", "2.0.0", Strategy.CANARY, steps=(20, 50))),
+    ("deploy hello 2.0.0 canary sticky", DeployCommand("hello", "2.0.0", Strategy.CANARY, sticky=True)),
+    ("deploy hello 2.0.0 dry-run", DeployCommand("hello", "2.0.0", dry_run=True)),
+    ("deploy hello 2.0.0 —dry-run", DeployCommand("hello", "2.0.0", dry_run=True)),
+    ("deploy hello 2.0.0 –dry-run", DeployCommand("hello", "2.0.0", dry_run=True)),
+    ("deploy hello 2.0.0 --dry-run=server", DeployCommand("hello", "2.0.0", dry_run=True)),
+    ("deploy hello 2.0.0 reason=“faster start”", DeployCommand("hello", "2.0.0", reason="faster start")),
+    ("deploy hello 2.0.0 reason=don't", DeployCommand("hello", "2.0.0", reason="don't")),
+    ('deploy hello 2.0.0 reason="빠른 시작 🚀 مرحبا"', DeployCommand("hello", "2.0.0", reason="빠른 시작 🚀 مرحبا")),
+    ('deploy hello 2.0.0 reason="a &lt;b&gt; &amp; c"', DeployCommand("hello", "2.0.0", reason="a <b> & c")),
+    ("deploy `hello` `2.0.0`", DeployCommand("hello", "2.0.0")),
+    ("deploy\u00a0hello\u00a02.0.0", DeployCommand("hello", "2.0.0")),
+    ("deploy", DeployCommand()),
+    ("deploy hello", DeployCommand("hello")),
+    ("scale hello 5", ScaleCommand("hello", 5)),
+    ("scale hello 0", ScaleCommand("hello", 0)),
+    ("scale hello --replicas=5", ScaleCommand("hello", 5)),
+    ("scale --replicas 5 deployment/hello", ScaleCommand("hello", 5)),
+    ("rollout status", RolloutCommand("status", None)),
+    ("rollout status hello", RolloutCommand("status", "hello")),
+    ("rollout undo hello --to-revision=2", RolloutCommand("undo", "hello", 2)),
+    ("rollout undo hello —to-revision 2", RolloutCommand("undo", "hello", 2)),
+    ("rollout Restart deployment/hello", RolloutCommand("restart", "hello")),
+    ("rollout abort hello --force", RolloutCommand("abort", "hello", force=True)),
+    ('rollout abort hello reason="error rate"', RolloutCommand("abort", "hello", reason="error rate")),
+    ("pods", PodsCommand()),
+    ("pods hello", PodsCommand("hello")),
+    ("get deploy", GetCommand("deployments")),
+    ("get rs hello wide", GetCommand("replicasets", "hello", True)),
+    ("get po -o wide", GetCommand("pods", None, True)),
+    ("get po -owide", GetCommand("pods", None, True)),
+    ("get svc/hello", GetCommand("services", "hello")),
+    ("get ev hello", GetCommand("events", "hello")),
+    ("explain deployment.spec.strategy", ExplainCommand("deployment.spec.strategy")),
+    ("explain pod.spec --recursive", ExplainCommand("pod.spec", True)),
+    ("apply hello", ApplyCommand("hello")),
+    ("traffic hello", TrafficCommand("hello")),
+    ("releases", ReleasesCommand()),
+    ("releases hello", ReleasesCommand("hello")),
+    ("apps", AppsCommand()),
+    ("whoami", WhoamiCommand()),
+    ("", HelpCommand()),
+    ("help", HelpCommand()),
+    ("help /deploy", HelpCommand("deploy")),
+    ("help undo", HelpCommand("rollout")),
+    ('freeze all reason="holidays" until=72h', FreezeCommand("all", "holidays", for_ms=72 * 3_600_000)),
+    ("freeze hello reason=x until=2026-12-31T18:00Z", FreezeCommand("hello", "x", until_ms=1_798_740_000_000)),
+    ("freeze cluster:prod-eu reason=x", FreezeCommand("cluster:prod-eu", "x")),
+    ("unfreeze hello", UnfreezeCommand("hello")),
+]
+
+MISTAKES: list[tuple[str, str]] = [
+    ("deploy helo 2.0.0", "no app `helo`; did you mean `hello`?"),
+    ("deploy deployment/helo 2.0.0", "no app `helo`; did you mean `hello`?"),
+    ("deploy helo:2.0.0", "no app `helo`; did you mean `hello`?"),
+    ("deploy zzzzzz 2.0.0", "no app `zzzzzz`; there are `hello`, `auth` and `frontend`"),
+    ("deploy 2.0.0", "which app? `hello` or `auth`"),
+    ("deploy hello 2.0.0 cannary", "no strategy `cannary`; did you mean `canary`?"),
+    ("deploy hello 2.0.0 zzz", "no strategy `zzz`; there are rolling, canary and bluegreen"),
+    ("deploy hello 2.0.0 stps=20", "no option `stps`; did you mean `steps=…`?"),
+    ("deploy hello 2.0.0 canary please", "`please` is one word too many"),
+    ("deploy hello 2.0.0 reason=fix the bug", 'put the reason in quotes: reason="fix the bug"'),
+    ("deploy hello 2.0.0 reason=“fix", 'a quote is not closed: write reason="…" with a quote at each end'),
+    ("deploy hello 2.0.0 canary steps=50,20", "steps rise: write steps=20,50"),
+    ("deploy hello 2.0.0 canary steps=0", "each step is a percent of traffic from 1 to 100: write steps=20,50"),
+    ("deploy hello 2.0.0 canary hold=2", "`2` is not a duration: write a number and a unit, such as 90s, 2m or 1h30m"),
+    ("deploy hello 2.0.0 bluegreen steps=20", "`steps` belongs to canary, not to bluegreen"),
+    ("deploy hello 2.0.0 in=prod", "no cluster `prod`; did you mean `in=prod-eu`?"),
+    ("deploy hello 2..$", "`2..$` is not a version: a tag such as 2.0.0, a digest, or a full image"),
+    ("scale hello", "how many replicas?"),
+    ("scale hello five", "`five` is not a number of replicas"),
+    ("scale hello -1", "`-1` is not a number of replicas"),
+    ("scale 5", "which app? `hello` or `auth`"),
+    ("rollout", "rollout what? status, history, pause, resume, undo, restart, promote or abort"),
+    ("rollout udno hello", "no verb `udno`; did you mean `/rollout undo hello`?"),
+    ("rollout hello status", "the verb comes first: `/rollout status hello`"),
+    ("rollout undo hello --to-revision x", "`x` is not a revision"),
+    ("rollout pause hello --to-revision 2", "`--to-revision` belongs to undo, not to pause"),
+    ("rollout undo hello --to-revision", "`--to-revision` needs a value"),
+    ("rollout pause", "which app? `hello` or `auth`"),
+    ("get", "get what? deployments, replicasets, pods, services or events"),
+    ("get pdos", "no kind `pdos`; did you mean `/pilothouse get pods`?"),
+    ("get secrets", "no kind `secrets`; did you mean `/pilothouse get services`?"),
+    ("explain", "explain what? A kind and its fields, with dots"),
+    ("explain pod..spec", "`pod..spec` is not a path of fields"),
+    ("apps hello", "`hello` is one word too many"),
+    ("freeze hello", "a freeze needs a reason"),
+    ("freeze hello reason=x until=soon", "`until=soon` is neither a duration nor a time: write until=2h or until=2026-12-31T18:00Z"),
+    ("unfreeze cluster:prod", "no cluster `prod`; did you mean `cluster:prod-eu`?"),
+    ("rollback hello", "no command `rollback`; did you mean `/rollout undo hello`?"),
+    ("promote hello", "no command `promote`; did you mean `/rollout promote hello`?"),
+    ("deplyo hello 2.0.0", "no command `deplyo`; did you mean `/deploy hello 2.0.0`?"),
+    ("help deploi", "no command `deploi`; did you mean `/pilothouse help deploy`?"),
+    ("pods <!channel>", "no app `@channel`; there are `hello`, `auth` and `frontend`"),
+]
+
+
+@pytest.mark.parametrize(("text", "command"), FORMS, ids=[text or "(nothing)" for text, _ in FORMS])
+def test_a_valid_form_means_its_command(text: str, command: Command) -> None:
+    assert parse(text, MANY) == command
+
+
+@pytest.mark.parametrize(("text", "line"), MISTAKES, ids=[text for text, _ in MISTAKES])
+def test_a_mistake_gets_one_line_with_the_nearest_valid_form(text: str, line: str) -> None:
+    mistake = parse(text, MANY)
+    assert isinstance(mistake, Mistake)
+    assert mistake.line == line
+    assert "\n" not in mistake.line
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("deploy 2.0.0", DeployCommand("hello", "2.0.0")),
+        ("deploy 2.0.0 canary", DeployCommand("hello", "2.0.0", Strategy.CANARY)),
+        ("deploy kelseyhightower/hello:2.0.0", DeployCommand("hello", "kelseyhightower/hello:2.0.0")),
+        ("scale 3", ScaleCommand("hello", 3)),
+        ("rollout undo", RolloutCommand("undo", "hello")),
+        ("pods", PodsCommand("hello")),
+        ("apply", ApplyCommand("hello")),
+    ],
+)
+def test_the_app_may_be_left_out_where_one_is_meant(text: str, command: Command) -> None:
+    assert parse(text, ONE) == command
+
+
+@pytest.mark.parametrize("name", list(BY_NAME))
+def test_every_command_of_the_table_has_a_form_a_permission_and_examples_that_parse(name: str) -> None:
+    assert any(command.kind == name for _, command in FORMS)
+    for example in BY_NAME[name].examples:
+        command = parse(f"{name} {example.format(app='hello')}", MANY)
+        assert not isinstance(command, Mistake)
+        assert command.kind == name
+        assert permission_of(command) in {permission.value for permission in Permission}
+        assert answers_channel(command) in (True, False)
+
+
+@pytest.mark.parametrize("verb", list(ROLLOUT_VERBS))
+def test_every_verb_of_rollout_parses_and_needs_a_permission(verb: str) -> None:
+    command = parse(f"rollout {verb} hello", MANY)
+    assert isinstance(command, RolloutCommand)
+    assert permission_of(command) == {"status": "read", "history": "read", "promote": "approve"}.get(verb, "deploy")
+
+
+def test_forcing_an_abort_needs_an_admin() -> None:
+    command = parse("rollout abort hello --force", MANY)
+    assert not isinstance(command, Mistake)
+    assert permission_of(command) == "admin"
+
+
+def test_hints_name_only_commands_that_are_registered_here() -> None:
+    names = Names(installed=("deploy",), prefix="ph-")
+    mistake = parse("scale hello", Known(("hello",), names=names))
+    assert isinstance(mistake, Mistake)
+    assert mistake.hint == "/ph-pilothouse scale hello 3"
+    assert names.example("deploy", "hello") == "/ph-deploy hello 2.0.0"
+
+
+@pytest.mark.parametrize(
+    ("slash", "text", "said"),
+    [
+        ("/deploy", "hello 2.0.0", "deploy hello 2.0.0"),
+        ("/pilothouse", "rollout status hello", "rollout status hello"),
+        ("/pilothouse", "", ""),
+        ("/ph-deploy", "hello 2.0.0", "deploy hello 2.0.0"),
+        ("/ph-unfreeze", "all", "unfreeze all"),
+        ("/whoami", "", "whoami"),
+    ],
+)
+def test_a_slash_command_says_its_name_whatever_its_prefix(slash: str, text: str, said: str) -> None:
+    assert spoken(slash, text) == said
+
+
+def test_a_mention_is_taken_off_wherever_it_stands() -> None:
+    assert without_mention("<@U0BOT> rollout status", "U0BOT") == "rollout status"
+    assert without_mention("hey <@U0BOT|pilothouse>, pods", "U0BOT").split() == ["hey", "pods"]
+
+
+def test_other_mentions_stay_as_ids_and_broadcasts_become_plain_words() -> None:
+    assert normalise("<@U1|someone> <#C1|releases> <!channel> <!subteam^S1>") == "<@U1> #releases @channel @subteam"
+
+
+def test_a_command_longer_than_slack_could_send_is_a_mistake() -> None:
+    assert isinstance(parse("deploy hello " + "x" * 4_000, MANY), Mistake)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_command_or_a_mistake_in_one_line(text: str) -> None:
+    meant = parse(text, MANY)
+    if isinstance(meant, Mistake):
+        assert meant.line and "\n" not in meant.line
+
+
+@given(st.sampled_from([spec.name for spec in COMMANDS]), st.lists(st.text(max_size=12), max_size=6))
+def test_any_words_after_a_command_are_that_command_or_a_mistake(name: str, words: list[str]) -> None:
+    meant = parse(f"{name} {' '.join(words)}", MANY)
+    assert isinstance(meant, Mistake) or meant.kind == name
+
+
+@given(st.text(max_size=100))
+def test_normalising_twice_changes_nothing_more_than_entities(text: str) -> None:
+    plain = text.replace("&", "").replace("<", "").replace(">", "")
+    assert normalise(normalise(plain)) == normalise(plain)
