@@ -9,7 +9,7 @@ from typing import Any
 from bot.releases.health import pods_of, selects
 from bot.releases.images import version_of
 from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
-from bot.releases.model import Release
+from bot.releases.model import DeploymentAsFound, Release
 from bot.releases.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.planning import Draft, PlanRefused, fence_posts, managed_elsewhere, running_image
 from bot.releases.quotas import shortages
@@ -208,6 +208,21 @@ def _made(draft: Draft, services: tuple[ServiceSeen, ...], name: str) -> Green:
         },
     }
     return Green(name, labels, body, template, stable.replicas)
+
+
+def body_as_found(found: DeploymentAsFound, release: Release) -> dict[str, Any]:
+    """An adopted green that went at the end of a release which is then taken back: made again, inert."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": found.name,
+            "namespace": release.target.namespace,
+            "labels": found.labels,
+            "annotations": {**found.annotations, CLAIM_ANNOTATION: release.id},
+        },
+        "spec": {"replicas": 0, "selector": found.selector, "template": found.template, "strategy": found.strategy},
+    }
 
 
 def refuse_quota(draft: Draft, green: Green, preview: str, *, keeps: bool) -> None:

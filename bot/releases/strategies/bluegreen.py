@@ -19,6 +19,7 @@ from bot.releases.green import (
     SUFFIX,
     Green,
     app_services,
+    body_as_found,
     green_for,
     labels_of,
     preview_for,
@@ -267,15 +268,15 @@ def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
     original = tuple(ServiceGoal(s.name, s.selector, when=(Condition.STABLE_TAKES_OVER,)) for s in services)
     steps: list[Step] = []
     if written(stable.name, Field.TEMPLATE):
+        steps += _shelter(release, seen)
         template = DeploymentGoal(
             Role.STABLE,
             template=stable.template,
             paused=stable.paused,
             change_cause=found_cause(stable) if written(stable.name, Field.CHANGE_CAUSE) else None,
         )
-        goals = (*_shelter(release, seen), template, *original)
         title = f"{stable.name} back to {made.from_version}"
-        steps.append(Step("back", title, goals, (Condition.STABLE_COMPLETE,), deadline, stables=stable.replicas))
+        steps.append(Step("back", title, (template, *original), (Condition.STABLE_COMPLETE,), deadline, stables=stable.replicas))
     elif written(stable.name, Field.PAUSED):
         steps.append(Step("back", f"{stable.name} goes on", (DeploymentGoal(Role.STABLE, paused=stable.paused),), ()))
     if original:
@@ -288,67 +289,92 @@ def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
         for service in seen.services
         if seen.candidate is not None
     )
-    steps += _green_away(release, written_candidate=lambda field: written(made.candidate, field), still_used=used)
+    steps += _green_away(
+        release,
+        gone=seen.candidate is None,
+        written=lambda field: written(made.candidate, field),
+        still_used=used,
+    )
     return (*steps, LET_GO)
 
 
-def _shelter(release: Release, seen: Observation) -> tuple[Goal, ...]:
+def _shelter(release: Release, seen: Observation) -> tuple[Step, ...]:
     """Where the Services point while stable's template goes back: nobody may be left without a ready pod meanwhile."""
     found, made = release.as_found, release.plan
-    if found is None or made is None or seen.stable is None:
+    if found is None or made is None or made.candidate_selector is None:
         return ()
+    green, target = seen.candidate, made.candidate_selector
+    ready = [pod for pod in pods_of(green) if pod.ready and not pod.terminating and selects(target, pod.labels)]
+    whole = green is not None and not green.terminating and len(ready) >= max(1, found.stable.replicas)
+    steps: list[Step] = []
+    if made.floor == 0 and (green is None or green.terminating):
+        # a roll back in place would leave nobody, and green is gone already: it comes once more
+        up = DeploymentGoal(Role.CANDIDATE, claimed=True, replicas=found.stable.replicas, create_from=_body_of_green(release))
+        upright = (Condition.CANDIDATE_MATCHES_STABLE, Condition.CANDIDATE_SELECTED)
+        if green is not None:
+            gone = (AbsentGoal("Deployment", made.candidate),)
+            steps.append(Step("make room", f"{made.candidate} goes first", gone, (Condition.CANDIDATE_GONE,), MINIMUM_DEADLINE_MS))
+        steps.append(Step("green", f"bring up {made.candidate} once more", (up,), upright, made.deadline_ms))
+        whole = True
     now = {service.name: service.selector for service in seen.services}
     ends = dict(zip(release.target.services, made.final_selectors, strict=False))
-    green = seen.candidate
-    whole = (
-        green is not None
-        and not green.terminating
-        and made.candidate_selector is not None
-        and sum(
-            1 for pod in pods_of(green) if pod.ready and not pod.terminating and selects(made.candidate_selector, pod.labels)
-        )
-        >= max(1, found.stable.replicas)
-    )
-    shelters: list[Goal] = []
-    for service in found.services:
-        if find(release.intents, Kind.SERVICE, service.name, Field.SELECTOR) is None or service.name not in now:
-            continue
-        here = now[service.name]
-        on_green = made.candidate_selector is not None and all(
-            made.candidate_selector.get(key) == value for key, value in here.items()
-        )
-        if whole and not on_green and made.floor == 0 and made.candidate_selector is not None:
-            # one pod at a time: the roll back would leave nobody, so green serves once more
-            target = {key: made.candidate_selector[key] for key in service.selector}
-            shelters.append(ServiceGoal(service.name, target, when=(Condition.CANDIDATE_SELECTED,)))
-        both = {key: value for key, value in service.selector.items() if here.get(key) == value}
-        if not whole and both and here == ends.get(service.name) != service.selector:
-            shelters.append(ServiceGoal(service.name, both))  # pods of stable of either version
-    return tuple(shelters)
+    ours = [s for s in found.services if s.name in now and find(release.intents, Kind.SERVICE, s.name, Field.SELECTOR)]
+    # a Service that ends on the version's own label would lose its pods when they go back
+    exposed = [s for s in ours if now[s.name] == ends.get(s.name) != s.selector]
+    goals: list[Goal] = []
+    if whole and (made.floor == 0 or any(not now[s.name].items() <= target.items() for s in exposed)):
+        for service in ours:
+            candidate = {key: target[key] for key in service.selector}
+            goals.append(ServiceGoal(service.name, candidate, when=(Condition.CANDIDATE_SELECTED,)))
+    elif not whole:
+        for service in exposed:
+            both = {key: value for key, value in service.selector.items() if now[service.name].get(key) == value}
+            goals += [ServiceGoal(service.name, both)] if both else []
+    if goals:
+        until = (Condition.CANDIDATE_SERVES,) if whole else ()
+        names = " and ".join(goal.name for goal in goals if isinstance(goal, ServiceGoal))
+        where = made.candidate if whole else f"both versions of {found.stable.name}"
+        steps.append(Step("shelter", f"{names} to {where} meanwhile", tuple(goals), until, MINIMUM_DEADLINE_MS))
+    return tuple(steps)
 
 
-def _green_away(release: Release, *, written_candidate: Callable[[Field], bool], still_used: bool) -> list[Step]:
+def _body_of_green(release: Release) -> Any:
+    """Inert, to be created again: as the plan made it, or as it was found."""
     found, made = release.as_found, release.plan
     if found is None or made is None:
-        return []
-    goals: list[Goal] = [AbsentGoal("Service", made.preview)] if made.preview else []
+        return None
+    if found.candidate is not None:
+        return body_as_found(found.candidate, release)
+    goals = [goal for goal in made.steps[0].goals if isinstance(goal, DeploymentGoal)]
+    return next((goal.create_from for goal in goals if goal.create_from is not None), None)
+
+
+def _green_away(release: Release, *, gone: bool, written: Callable[[Field], bool], still_used: bool) -> tuple[Step, ...]:
+    """Green as it was before the release: not there, or as it was found."""
+    found, made = release.as_found, release.plan
+    if found is None or made is None:
+        return ()
+    goals: tuple[Goal, ...] = (AbsentGoal("Service", made.preview),) if made.preview else ()
     if still_used:
-        goals.append(DeploymentGoal(Role.CANDIDATE, claimed=False))
-        return [Step("green stays", f"{made.candidate} stays: a Service that was changed by hand uses it", tuple(goals), ())]
+        goals = (*goals, DeploymentGoal(Role.CANDIDATE, claimed=False))
+        return (Step("green stays", f"{made.candidate} stays: a Service that was changed by hand uses it", goals, ()),)
+    unused = (Condition.CANDIDATE_UNUSED,)
     if found.candidate is None:
-        goals.append(AbsentGoal("Deployment", made.candidate, when=(Condition.CANDIDATE_UNUSED,)))
+        goals = (*goals, AbsentGoal("Deployment", made.candidate, when=unused))
         title = f"remove {made.candidate}"
-        return [Step("remove", title, tuple(goals), (Condition.CANDIDATE_GONE,), MINIMUM_DEADLINE_MS)]
+        return (Step("remove", title, goals, (Condition.CANDIDATE_GONE,), MINIMUM_DEADLINE_MS),)
     before = found.candidate
-    goals.append(
-        DeploymentGoal(
-            Role.CANDIDATE,
-            claimed=False,
-            template=before.template if written_candidate(Field.TEMPLATE) else None,
-            replicas=before.replicas if written_candidate(Field.REPLICAS) else None,
-            paused=before.paused if written_candidate(Field.PAUSED) else None,
-            change_cause=found_cause(before) if written_candidate(Field.CHANGE_CAUSE) else None,
-            when=(Condition.CANDIDATE_UNUSED,),
-        )
+    as_it_was = DeploymentGoal(
+        Role.CANDIDATE,
+        claimed=False,
+        template=before.template if written(Field.TEMPLATE) else None,
+        replicas=before.replicas if gone or written(Field.REPLICAS) else None,
+        paused=before.paused if written(Field.PAUSED) else None,
+        change_cause=found_cause(before) if written(Field.CHANGE_CAUSE) else None,
+        create_from=body_as_found(before, release),
+        when=unused,
     )
-    return [Step("green back", f"{made.candidate} as it was", tuple(goals), (), MINIMUM_DEADLINE_MS)]
+    # two goals: what is created inert keeps the claim until it is live again
+    live = replace(as_it_was, claimed=None)
+    released = DeploymentGoal(Role.CANDIDATE, claimed=False)
+    return (Step("green back", f"{made.candidate} as it was", (*goals, live, released), (), MINIMUM_DEADLINE_MS),)

@@ -1,0 +1,1 @@
+"""Blue/green, decision by decision: whole releases, every point of abort and every crash, against a model of the controllers."""

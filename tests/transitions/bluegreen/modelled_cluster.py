@@ -1,0 +1,307 @@
+"""A model of the controllers that matter to a release: Deployments roll within their bounds, endpoints follow one beat later.
+
+Actions are carried out with the preconditions that Kubernetes would check. Pods become ready one a beat, oldest first. After every
+change the model asserts that each of the app's Services selects a ready pod.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bot.releases.actions import (
+    Action,
+    CreateDeployment,
+    CreateService,
+    DeleteDeployment,
+    DeleteService,
+    FieldChange,
+    PatchDeployment,
+    PatchService,
+)
+from bot.releases.health import selects
+from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
+from bot.releases.model import Field, Release
+from bot.releases.observation import DeploymentSeen, EndpointSeen, Observation, Survey
+from bot.releases.planning import fence_posts, foreign_annotations
+from tests.builders import ROLLING_UPDATE, a_deployment, a_pod, a_replica_set, a_service
+
+
+class Refused(Exception):
+    """A precondition did not hold: the API server would answer 409 or 422."""
+
+
+@dataclass
+class Pod:
+    name: str
+    ready: bool = False
+
+
+@dataclass
+class ReplicaSet:
+    name: str
+    template: Any
+    revision: int
+    pods: list[Pod] = field(default_factory=list)
+
+
+@dataclass
+class Deployment:
+    name: str
+    uid: str
+    template: Any
+    replicas: int
+    selector: Any
+    strategy: Any = field(default_factory=lambda: ROLLING_UPDATE)
+    paused: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    generation: int = 1
+    observed_generation: int = 1
+    sets: list[ReplicaSet] = field(default_factory=list)
+
+    def current(self) -> ReplicaSet | None:
+        return next((one for one in self.sets if one.template == self.template), None)
+
+    def pods(self) -> list[Pod]:
+        return [pod for one in self.sets for pod in one.pods]
+
+
+class ModelledCluster:
+    def __init__(self, *deployments: Deployment, services: dict[str, dict[str, str]], survey: Survey | None = None) -> None:
+        self.deployments = {item.name: item for item in deployments}
+        self.services = {name: a_service(name, selector=selector) for name, selector in services.items()}
+        self.app_services = tuple(services)
+        self.survey = survey or Survey()
+        self.broken_images: set[str] = set()
+        self.faulty = False  # set by a test that takes pods away itself: then the cluster may be empty without our doing
+        self.made = 0
+        self.endpoints: dict[str, list[str]] = {}
+        for item in deployments:
+            self._roll(item)
+            for pod in item.pods():
+                pod.ready = True
+            item.observed_generation = item.generation
+        self._follow()
+
+    # --- what the API server does -------------------------------------------------------------------------------------
+
+    def apply(self, action: Action) -> None:
+        match action:
+            case PatchDeployment():
+                self._patch_deployment(action)
+            case CreateDeployment():
+                there = self.deployments.get(action.name)
+                if there is None:
+                    spec, meta = action.body["spec"], action.body["metadata"]
+                    labels = spec["template"]["metadata"]["labels"]
+                    assert spec["replicas"] == 0, "objects are created inert"
+                    assert meta["annotations"][CLAIM_ANNOTATION] == action.claim
+                    assert spec["selector"]["matchLabels"].items() <= labels.items(), "the API server refuses such a selector"
+                    self.made += 1
+                    self.deployments[action.name] = Deployment(
+                        action.name, f"uid-{action.name}-{self.made}", copy.deepcopy(spec["template"]), 0, spec["selector"],
+                        spec["strategy"], labels=dict(meta["labels"]), annotations=dict(meta["annotations"]),
+                    )  # fmt: skip
+                elif there.annotations.get(CLAIM_ANNOTATION) != action.claim:
+                    raise Refused(f"{action.name} exists")
+            case DeleteDeployment():
+                if action.name in self.deployments and self.deployments[action.name].uid == action.uid:
+                    del self.deployments[action.name]
+            case PatchService():
+                service = self.services[action.name]
+                if (service.uid, service.resource_version) != (action.uid, action.resource_version):
+                    raise Refused("the Service changed")
+                for change in action.changes:
+                    assert change.field is Field.SELECTOR
+                    if service.selector != change.before:
+                        raise Refused("the selector changed")
+                self.select(action.name, action.changes[0].after)
+            case CreateService():
+                body = action.body
+                if action.name not in self.services:
+                    self.services[action.name] = a_service(action.name, selector=dict(body["spec"]["selector"]))
+            case DeleteService():
+                self.services.pop(action.name, None)
+        self.check()
+
+    def _patch_deployment(self, action: PatchDeployment) -> None:
+        item = self.deployments.get(action.name)
+        if item is None or item.uid != action.uid or item.annotations.get(CLAIM_ANNOTATION, "") != action.claim:
+            raise Refused(f"{action.name}: uid or claim")
+        for change in action.changes:
+            if self._value(item, change.field) != change.before:
+                raise Refused(f"{action.name}: {change.field.value}")
+        for change in action.changes:
+            self._set(item, change)
+        item.generation += 1
+        labels = item.template["metadata"]["labels"]
+        assert item.selector["matchLabels"].items() <= labels.items(), "the API server refuses a template its selector misses"
+
+    def _value(self, item: Deployment, name: Field) -> Any:
+        return {
+            Field.TEMPLATE: item.template,
+            Field.REPLICAS: item.replicas,
+            Field.PAUSED: item.paused,
+            Field.CLAIM: item.annotations.get(CLAIM_ANNOTATION, ""),
+            Field.CHANGE_CAUSE: item.annotations.get(CAUSE_ANNOTATION, ""),
+        }[name]
+
+    def _set(self, item: Deployment, change: FieldChange) -> None:
+        match change.field:
+            case Field.TEMPLATE:
+                item.template = copy.deepcopy(change.after)
+            case Field.REPLICAS:
+                item.replicas = change.after
+            case Field.PAUSED:
+                item.paused = change.after
+            case Field.CLAIM | Field.CHANGE_CAUSE:
+                key = CLAIM_ANNOTATION if change.field is Field.CLAIM else CAUSE_ANNOTATION
+                item.annotations.pop(key, None)
+                if change.after:
+                    item.annotations[key] = change.after
+            case _:
+                raise AssertionError(f"nobody writes {change.field.value} of a Deployment")
+
+    def select(self, service: str, selector: dict[str, str]) -> None:
+        old = self.services[service]
+        self.services[service] = replace(old, selector=dict(selector), resource_version=str(int(old.resource_version) + 1))
+
+    # --- what the controllers do --------------------------------------------------------------------------------------
+
+    def beat(self) -> None:
+        """Endpoints catch up with what was; then every Deployment moves one step."""
+        self._follow()
+        for item in self.deployments.values():
+            item.observed_generation = item.generation
+            waiting = [
+                pod
+                for one in item.sets
+                if one.template["spec"]["containers"][0]["image"] not in self.broken_images
+                for pod in one.pods
+                if not pod.ready
+            ]
+            if waiting:
+                waiting[0].ready = True
+            self._roll(item)
+        self.check()
+
+    def _roll(self, item: Deployment) -> None:
+        current = item.current()
+        if not item.paused or current is not None:
+            if current is None:
+                revision = max((one.revision for one in item.sets), default=0) + 1
+                self.made += 1
+                current = ReplicaSet(f"{item.name}-{self.made}", copy.deepcopy(item.template), revision)
+                item.sets.insert(0, current)
+            elif current is not item.sets[0]:
+                current.revision = max(one.revision for one in item.sets) + 1
+                item.sets.remove(current)
+                item.sets.insert(0, current)
+        if current is None:
+            return
+        old = [one for one in item.sets if one is not current and one.pods]
+        if old and item.paused:
+            return
+        surge, unavailable = fence_posts(_bounds(item))
+        top = item.replicas + (surge if old else 0)
+        while len(current.pods) < item.replicas and len(item.pods()) < top:
+            self.made += 1
+            current.pods.append(Pod(f"{current.name}-{self.made}"))
+        while len(current.pods) > item.replicas:
+            current.pods.remove(next((pod for pod in current.pods if not pod.ready), current.pods[-1]))
+        for one in old:
+            for pod in sorted(one.pods, key=lambda pod: pod.ready):
+                available = sum(pod.ready for pod in item.pods())
+                if not pod.ready or available - 1 >= item.replicas - unavailable:
+                    one.pods.remove(pod)
+
+    def _follow(self) -> None:
+        self.endpoints = {name: self.selected(name) for name in self.services}
+
+    def selected(self, service: str) -> list[str]:
+        """Names of the ready pods that the Service's selector matches at this moment."""
+        return [
+            pod.name
+            for item in self.deployments.values()
+            for one in item.sets
+            if selects(self.services[service].selector, one.template["metadata"]["labels"])
+            for pod in one.pods
+            if pod.ready
+        ]
+
+    def check(self) -> None:
+        if self.faulty:
+            return
+        for name in self.app_services:
+            assert self.selected(name), f"Service {name} selects nobody who is ready: {self.services[name].selector}"
+            alive = {pod.name for item in self.deployments.values() for pod in item.pods() if pod.ready}
+            assert alive & set(self.endpoints.get(name, self.selected(name))), f"no endpoint of {name} is alive"
+
+    # --- what is seen -------------------------------------------------------------------------------------------------
+
+    def observe(self, release: Release, at: int) -> Observation:
+        name = release.target.deployment
+        other = release.candidate_name or f"{name}-green"
+        names = [*release.target.services]
+        if release.plan and release.plan.preview:
+            names.append(release.plan.preview)
+        return Observation(
+            at,
+            "uid-cluster",
+            self._seen(name),
+            self._seen(other),
+            tuple(self.services[one] for one in names if one in self.services),
+            tuple(
+                EndpointSeen(service, f"ip-{pod}", pod, f"uid-{pod}", ready=True)
+                for service in names
+                for pod in self.endpoints.get(service, ())
+            ),
+            survey=self.survey if release.plan is None else None,
+        )
+
+    def _seen(self, name: str) -> DeploymentSeen | None:
+        item = self.deployments.get(name)
+        if item is None:
+            return None
+        sets = []
+        for one in item.sets:
+            image, labels = one.template["spec"]["containers"][0]["image"], one.template["metadata"]["labels"]
+            bad = image in self.broken_images
+            pods = tuple(
+                a_pod(
+                    pod.name, image=image, labels=labels, ready=pod.ready,
+                    waiting="InvalidImageName" if bad and not pod.ready else "",
+                )
+                for pod in one.pods
+            )  # fmt: skip
+            sets.append(a_replica_set(one.name, one.template, revision=one.revision, pods=pods))
+        seen = a_deployment(
+            name, copy.deepcopy(item.template), replicas=item.replicas, replica_sets=tuple(sets),
+            generation=item.generation, observed_generation=item.observed_generation, paused=item.paused,
+            selector=item.selector, strategy=item.strategy, labels=dict(item.labels), annotations=dict(item.annotations),
+        )  # fmt: skip
+        return replace(seen, uid=item.uid)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that "as found" is about; a claim left behind shows."""
+        return copy.deepcopy(
+            {
+                "deployments": {
+                    item.name: {
+                        "uid": item.uid, "template": item.template, "replicas": item.replicas, "selector": item.selector,
+                        "strategy": item.strategy, "paused": item.paused, "labels": item.labels,
+                        "annotations": foreign_annotations(item.annotations), "claim": item.annotations.get(CLAIM_ANNOTATION, ""),
+                    }
+                    for item in self.deployments.values()
+                },
+                "services": {one.name: (one.uid, one.selector, one.affinity) for one in self.services.values()},
+            }
+        )  # fmt: skip
+
+
+def _bounds(item: Deployment) -> DeploymentSeen:
+    return a_deployment(item.name, item.template, replicas=item.replicas, replica_sets=(), strategy=item.strategy)
+
+

@@ -1,0 +1,105 @@
+"""A release walked through a modelled cluster: decide, save, apply, a beat of the controllers, again."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from bot.releases.actions import Action, PatchService
+from bot.releases.health import pods_of, ready_endpoints
+from bot.releases.machine import decide
+from bot.releases.model import Leg, Phase, Release, Strategy
+from bot.releases.observation import Observation
+from bot.releases.plan import ApprovalGate
+from bot.releases.requests import Abort, Approve, Request
+from bot.releases.respond import open_gate, respond
+from tests.builders import DEVELOPER, MANAGER, SECOND, T0
+from tests.transitions.bluegreen.modelled_cluster import ModelledCluster, Refused
+
+MOST_TICKS = 600
+
+
+class Walk:
+    """``approves``: the manager says yes to every gate that waits for people."""
+
+    def __init__(self, cluster: ModelledCluster, release: Release, *, approves: bool = True) -> None:
+        self.cluster, self.release, self.approves = cluster, release, approves
+        self.now = T0
+        self.written: list[Action] = []
+        self.told: list[str] = []
+        self.ticks = 0
+        self.before = cluster.state()
+
+    def look(self) -> Observation:
+        return self.cluster.observe(self.release, self.now)
+
+    def tick(self, *, crash_after: int | None = None) -> None:
+        """One tick. ``crash_after``: the worker dies when that many actions were carried out; the record was saved before."""
+        self.ticks += 1
+        assert self.ticks < MOST_TICKS, f"no end: {self.release.phase}, step {self.release.at_step}, {self.told[-3:]}"
+        decision = decide(self.release, self.look(), self.now)
+        self.release = decision.release
+        self.told += [event.text for event in decision.events]
+        for index, action in enumerate(decision.actions):
+            if crash_after is not None and index >= crash_after:
+                break
+            self.cluster.apply(action)
+            self.written.append(copy.deepcopy(action))
+        self._check()
+        self.cluster.beat()
+        self._check()
+        self.now += SECOND
+        gate = open_gate(self.release) if not self.release.phase.is_final else None
+        if self.approves and isinstance(gate, ApprovalGate) and self.release.plan is not None:
+            self.ask(Approve(MANAGER, gate.name, self.release.plan.hash))
+        elif self.release.phase is Phase.HOLDING and not decision.actions and decision.wake_at is not None:
+            self.now = max(self.now, min(decision.wake_at, self.now + 60 * SECOND))
+
+    def ask(self, request: Request) -> None:
+        answer = respond(self.release, request, self.now)
+        assert not answer.refusal, answer.refusal
+        self.release = answer.release
+
+    def abort(self) -> None:
+        self.ask(Abort(DEVELOPER))
+
+    def until(self, reached: Callable[[Walk], bool]) -> Walk:
+        while not reached(self):
+            assert not self.release.phase.is_final, (self.release.phase, self.release.cause)
+            self.tick()
+        return self
+
+    def to_step(self, name: str, *, gate: str = "") -> Walk:
+        return self.until(lambda walk: walk.step == name and (not gate or walk.gate == gate))
+
+    def to_the_end(self) -> Walk:
+        while not self.release.phase.is_final:
+            self.tick()
+        return self
+
+    @property
+    def step(self) -> str:
+        steps, at = self.release.steps, self.release.at_step
+        return steps[at].name if 0 <= at < len(steps) else ""
+
+    @property
+    def gate(self) -> str:
+        found = open_gate(self.release) if self.release.gate is not None else None
+        return found.name if found else ""
+
+    def switches(self) -> list[tuple[str, dict[str, str]]]:
+        """Every selector written so far: (Service, selector)."""
+        return [(one.name, one.changes[0].after) for one in self.written if isinstance(one, PatchService)]
+
+    def _check(self) -> None:
+        release, seen = self.release, self.look()
+        if release.plan is None or release.strategy is not Strategy.BLUEGREEN or self.cluster.faulty:
+            return
+        if not self.switches() and release.leg is Leg.FORWARD:
+            served = ready_endpoints(seen, seen.candidate, release.target.services)
+            assert not served, f"somebody reaches green before the switch: {served}"
+        available = sum(pod.ready for pod in pods_of(seen.stable))
+        assert available >= release.plan.floor, f"{available} of stable are available, the plan promised {release.plan.floor}"
+
+
+__all__ = ["Refused", "Walk"]
