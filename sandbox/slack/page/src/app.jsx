@@ -92,10 +92,10 @@ export function App() {
   const messages = isHome ? [] : timeline(state, channel);
   return (
     <Surroundings.Provider value={surroundings}>
-      <a className="skip" href="#composer">Skip to the composer</a>
+      <a className="skip" href="#content">Skip to the conversation</a>
       <div className={`app${panel ? " app-with-panel" : ""}`}>
         <Sidebar state={state} dispatch={dispatch} onPerson={become} />
-        <main className="main">
+        <main className="main" id="content" tabIndex={-1}>
           <header className="main-header">
             <button type="button" className="tool menu-button" aria-label="Open channels" aria-expanded={state.drawer} onClick={() => dispatch({ type: "drawer", open: true })}>☰</button>
             <div className="main-title">
@@ -104,7 +104,7 @@ export function App() {
             </div>
             <span className="acting-chip" title="Acting as">{known.real_name}</span>
             <button type="button" className="tool" onClick={cycleTheme} aria-label={`Theme: ${setting}. Change`} title={`Theme: ${setting}`}>{{ system: "◐", light: "☀", dark: "☾" }[setting]}</button>
-            <button type="button" className="tool tool-text" aria-pressed={panel?.kind === "inspector"} onClick={() => dispatch({ type: "panel", panel: panel?.kind === "inspector" ? null : { kind: "inspector" } })}>
+            <button type="button" className="tool tool-text" aria-label="Inspector" aria-pressed={panel?.kind === "inspector"} onClick={() => dispatch({ type: "panel", panel: panel?.kind === "inspector" ? null : { kind: "inspector" } })}>
               <span aria-hidden="true">{"{ }"}</span><span className="tool-label">Inspector</span>
             </button>
           </header>
@@ -114,7 +114,7 @@ export function App() {
           ) : (
             <>
               <Timeline key={channel} channel={channel} messages={messages} label={`Messages in ${title}`} openThread={panel?.kind === "thread" ? panel.ts : null} highlight={state.highlight} onThread={openThread} onDismiss={dismiss}>
-                {state.loaded[channel] && <Welcome workspace={workspace} place={place} title={title} isEmpty={messages.length === 0} onTry={(line) => say(line)} />}
+                {state.loaded[channel] && <Welcome workspace={workspace} place={place} title={title} isEmpty={messages.length === 0} onTry={(line) => { document.querySelector("#composer textarea")?.focus(); return say(line); }} />}
               </Timeline>
               <div id="composer">
                 {notice && <p className="banner" role="alert">⚠ {notice}</p>}
@@ -162,7 +162,7 @@ function Welcome({ workspace, place, title, isEmpty, onTry }) {
   );
 }
 
-/** Escape closes the side panel; Alt with the arrows walks the channels. */
+/** Escape closes the side panel; Alt with the arrows walks the channels; letters go to the composer. */
 function useShortcuts(dispatch, now) {
   useEffect(() => {
     const onKey = (event) => {
@@ -176,6 +176,9 @@ function useShortcuts(dispatch, now) {
         const at = places.indexOf(channel);
         dispatch({ type: "go", channel: places[(at + (event.key === "ArrowDown" ? 1 : -1) + places.length) % places.length] });
         event.preventDefault();
+      } else if (event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey && document.activeElement.matches("body, .timeline, article, main")) {
+        // Typing with nothing else in hand goes to the composer, as in Slack.
+        document.querySelector("#composer textarea")?.focus();
       }
     };
     addEventListener("keydown", onKey);

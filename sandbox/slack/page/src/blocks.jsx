@@ -85,8 +85,7 @@ export function Blocks({ blocks, surface }) {
   const groups = useMemo(() => grouped(blocks), [blocks]);
   return groups.map((group) =>
     group.display ? (
-      <div className="display-blocks" key={`d${group.at}`} tabIndex={group.display.some((block) => block.type === "table") ? 0 : undefined}
-        {...(group.display.some((block) => block.type === "table") ? { role: "region", "aria-label": "Table" } : {})}>
+      <div key={`d${group.at}`} {...(group.display[0].type === "table" ? { className: "display-blocks display-table", tabIndex: 0, role: "group", "aria-label": "Table" } : { className: "display-blocks" })}>
         <DisplayBlocks blocks={group.display} name="" logo="" withoutWrapper {...drawing} />
       </div>
     ) : (

@@ -90,7 +90,7 @@ export function Composer({ workspace, place, onSend, label, autoFocus, isThread 
         </ul>
       )}
       <div className="composer-box">
-        <textarea ref={box} rows={1} value={text} placeholder={label} aria-label={label} role="combobox" aria-expanded={open} aria-controls={open ? list : undefined}
+        <textarea ref={box} rows={1} value={text} placeholder={label} aria-label={label} aria-haspopup="listbox" aria-controls={open ? list : undefined}
           aria-autocomplete="list" aria-activedescendant={open ? `${list}-${at}` : undefined} aria-describedby={usage ? hint : undefined}
           disabled={place?.is_archived} onChange={(event) => change(event.target.value)} onKeyDown={keys} spellCheck={false} />
         <button type="submit" className="send" aria-label="Send" disabled={!text.trim() || sending}>
