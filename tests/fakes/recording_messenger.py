@@ -1,0 +1,60 @@
+"""The Messenger port, noting what would have been said. ``refusals`` are raised first, one by each call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.ports import Message
+
+
+@dataclass(frozen=True)
+class Said:
+    how: str
+    where: str
+    message: Message
+    thread_ts: str = ""
+
+
+@dataclass
+class RecordingMessenger:
+    said: list[Said] = field(default_factory=list)
+    refusals: list[Exception] = field(default_factory=list)
+
+    def _say(self, how: str, where: str, message: Message, thread_ts: str = "") -> str:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.said.append(Said(how, where, message, thread_ts))
+        return f"{len(self.said)}.0"
+
+    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> str:
+        return self._say("post", channel, message, thread_ts)
+
+    def edit(self, channel: str, ts: str, message: Message) -> None:
+        self._say("edit", channel, message, ts)
+
+    def whisper(self, channel: str, user: str, message: Message, *, thread_ts: str = "") -> None:
+        self._say("whisper", user, message, thread_ts)
+
+    def respond(self, response_url: str, message: Message, *, in_channel: bool = False, replace: bool = False) -> None:
+        self._say("respond", response_url, message)
+
+    def direct(self, user: str, message: Message) -> str:
+        return self._say("direct", user, message)
+
+    def upload(self, user: str, filename: str, content: str, *, title: str) -> None:
+        self._say("upload", user, Message(content))
+
+    def find_posted(self, channel: str, *, key: str, thread_ts: str = "") -> str:
+        for number, one in enumerate(self.said, start=1):
+            payload: Mapping[str, Any] = (one.message.metadata or {}).get("event_payload", {})
+            if one.where == channel and payload.get("key") == key:
+                return f"{number}.0"
+        return ""
+
+    def permalink(self, channel: str, ts: str) -> str:
+        return f"https://example.invalid/{channel}/{ts}"
+
+    def publish_home(self, user: str, view: Mapping[str, Any]) -> None:
+        self._say("home", user, Message(str(view)))

@@ -1,0 +1,124 @@
+"""From a change at a cluster to a woken release, and to a line in the app's channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from bot.cluster.watch import Change, PastTheBot
+from bot.operations.context import Context
+from bot.operations.tell_noticed import note_noticed, tell_noticed
+from bot.ports import ChannelUnavailable, RateLimited, SlackUnavailable, StoreUnavailable
+from bot.releases.model import Release
+from bot.wiring import make_context
+from config.catalog import load_catalog
+from config.settings import Settings
+from jobs.watcher import Nudger
+from tests.builders import T0, a_release, a_target
+from tests.fakes.in_memory_store import InMemoryReleaseStore, InMemoryWorkQueue
+from tests.fakes.recording_messenger import RecordingMessenger
+
+CATALOG = """
+clusters: {local: {kubeconfig: ./kubeconfig}}
+apps: {hello: {cluster: local, namespace: default, channel: C0RELEASES}}
+"""
+ROLLED = PastTheBot(("template",), "kubectl-set", "", ("hello:1",), ("hello:2",))
+
+
+@dataclass
+class Scene:
+    """Redis and Slack replaced, everything else as it is wired; the clock stands still."""
+
+    context: Context
+    queue: InMemoryWorkQueue
+    messenger: RecordingMessenger
+
+    def key(self) -> str:
+        (key,) = (wake_id.removeprefix("noticed:") for wake_id in self.queue.due if wake_id.startswith("noticed:"))
+        return key
+
+
+class InMemoryStoreThatGoesAway(InMemoryReleaseStore):
+    away = False
+
+    def active(self, app: str | None = None) -> tuple[Release, ...]:
+        if self.away:
+            raise StoreUnavailable("away")
+        return super().active(app)
+
+
+@pytest.fixture
+def store() -> InMemoryStoreThatGoesAway:
+    return InMemoryStoreThatGoesAway(clock=lambda: T0)
+
+
+@pytest.fixture
+def scene(tmp_path: Path, store: InMemoryStoreThatGoesAway) -> Scene:
+    (tmp_path / "kubeconfig").write_text("{}")
+    (tmp_path / "catalog.yaml").write_text(CATALOG)
+    settings = Settings(redis_url="redis://127.0.0.1:1/0", config=tmp_path / "catalog.yaml", slack_bot_token="xoxb-test")
+    messenger = RecordingMessenger()
+    context = make_context(settings, load_catalog(settings.config))
+    return Scene(replace(context, store=store, queue=store.queue, messenger=messenger), store.queue, messenger)
+
+
+def test_a_change_wakes_the_release_it_concerns_and_no_other(scene: Scene) -> None:
+    for app in ("hello", "cart"):
+        draft = a_release(target=a_target(app=app, deployment=app, services=(app,)))
+        scene.context.store.create(draft, dedup_key=app, same_as="", operation=app)
+    scene.queue.due.clear()
+    nudger = Nudger(scene.context)
+    nudger.take(a_target().cluster, Change(a_target().namespace, "pods", deployment="hello"))
+    nudger.nudge()
+    assert scene.queue.due == {"release:hello-1": T0}
+
+
+def test_a_change_during_an_outage_of_redis_wakes_after_it(scene: Scene, store: InMemoryStoreThatGoesAway) -> None:
+    scene.context.store.create(a_release(), dedup_key="", same_as="", operation="create")
+    scene.queue.due.clear()
+    nudger = Nudger(scene.context)
+    store.away = True
+    nudger.take(a_target().cluster, Change(a_target().namespace, "pods", deployment=a_target().deployment))
+    with pytest.raises(StoreUnavailable):
+        nudger.nudge()
+    store.away = False
+    nudger.nudge()
+    assert set(scene.queue.due) == {"release:hello-1"}
+
+
+def test_a_roll_past_the_bot_is_told_in_the_apps_channel(scene: Scene) -> None:
+    nudger = Nudger(scene.context)
+    nudger.take("local", Change("default", "deployments", deployment="hello", past_the_bot=ROLLED))
+    nudger.nudge()
+    assert tell_noticed(scene.context, scene.key()) is None
+    (said,) = scene.messenger.said
+    assert said.where == "C0RELEASES"
+    assert "hello:2" in said.message.text and "kubectl-set" in said.message.text
+
+
+def test_what_two_watchers_saw_is_told_once(scene: Scene) -> None:
+    for _ in range(2):
+        note_noticed(scene.context, "C0RELEASES", "hello was scaled")
+        for wake_id in list(scene.queue.due):
+            del scene.queue.due[wake_id]
+            tell_noticed(scene.context, wake_id.removeprefix("noticed:"))
+    assert len(scene.messenger.said) == 1
+
+
+@pytest.mark.parametrize(("refusal", "later_ms"), [(RateLimited(7_000), 7_000), (SlackUnavailable("away"), 5_000)])
+def test_what_slack_does_not_take_now_is_told_later(scene: Scene, refusal: Exception, later_ms: int) -> None:
+    note_noticed(scene.context, "C0RELEASES", "hello was scaled")
+    scene.messenger.refusals.append(refusal)
+    assert tell_noticed(scene.context, scene.key()) == T0 + later_ms
+    assert tell_noticed(scene.context, scene.key()) is None
+    assert len(scene.messenger.said) == 1
+
+
+def test_a_channel_that_is_gone_is_not_tried_for_ever(scene: Scene) -> None:
+    note_noticed(scene.context, "C0GONE", "hello was scaled")
+    scene.messenger.refusals.append(ChannelUnavailable("archived"))
+    assert tell_noticed(scene.context, scene.key()) is None
+    assert tell_noticed(scene.context, scene.key()) is None
+    assert scene.messenger.said == []
