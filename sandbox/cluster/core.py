@@ -79,8 +79,10 @@ class Cluster:
         self.faults = Faults(chance)
         self.watches = Watches(self.store)
         self.server = ApiServer(self.registry, self.table, self.store, self.access, self.faults, self.watches, administration(self))
-        special = Subresources(self.registry, self.controllers.kubelet, self.controllers.budgets, self.routing)
-        self.server.specials.update(log=special.log, eviction=special.eviction, proxy=special.proxy)
+        special = Subresources(self.registry, self.controllers.kubelet, self.controllers.budgets, self.routing, self.access)
+        self.server.specials.update(
+            log=special.log, eviction=special.eviction, proxy=special.proxy, token=special.token, binding=special.binding
+        )
         context = self_signed_context() if settings.tls else None
         self.listener = Listener(self.server, settings.host, settings.port, context)
 

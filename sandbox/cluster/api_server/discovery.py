@@ -11,12 +11,14 @@ _SUBRESOURCE_KINDS: dict[str, Json] = {
     "scale": _SCALE,
     "eviction": {"group": "policy", "version": "v1", "kind": "Eviction"},
     "binding": {"kind": "Binding"},
+    "token": {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"},
     "proxy": {"kind": "ServiceProxyOptions"},
 }
 _SUBRESOURCE_VERBS: dict[str, list[str]] = {
     "log": ["get"],
     "eviction": ["create"],
     "binding": ["create"],
+    "token": ["create"],
     "proxy": ["create", "delete", "get", "patch", "update"],
     "finalize": ["update"],
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -131,6 +133,12 @@ def _add_definition(name: str, schemas: dict[str, Json]) -> None:
     schemas[name] = {}
     waiting: list[str] = []
     schemas[name] = _converted(definitions()[name], waiting)
+    for field, schema in (schemas[name].get("properties") or {}).items():
+        enumeration = enumerations().get(f"{name}.{field}")
+        if enumeration is not None:
+            (schema["items"] if enumeration.get("items") else schema)["enum"] = enumeration["values"]
+            if enumeration["about"] not in schema.get("description", ""):
+                schema["description"] = schema.get("description", "") + enumeration["about"]
     for found in waiting:
         _add_definition(found, schemas)
 
@@ -162,6 +170,13 @@ def _converted(schema: Any, references: list[str]) -> Any:
         else:
             result[key] = _converted(value, references)
     return result
+
+
+@cache
+def enumerations() -> dict[str, Json]:
+    """Values of enumerated fields, which the wheel's schemas leave out (from Kubernetes' OpenAPI v3, Apache License 2.0)."""
+    found: dict[str, Json] = orjson.loads(Path(__file__).with_name("enumerations.json").read_bytes())
+    return found
 
 
 def is_document_path(path: str) -> re.Match[str] | None:

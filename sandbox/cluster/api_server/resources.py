@@ -78,7 +78,7 @@ RESOURCE_QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota", short_na
                            subresources=("status",))  # fmt: skip
 CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", short_names=("pvc",),
                   subresources=("status",))  # fmt: skip
-SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount", short_names=("sa",))
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount", short_names=("sa",), subresources=("token",))
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", short_names=("deploy",),
                        subresources=("scale", "status"), categories=("all",), has_generation=True)  # fmt: skip
 REPLICA_SETS = Resource("apps", "v1", "replicasets", "ReplicaSet", short_names=("rs",),

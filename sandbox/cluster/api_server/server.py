@@ -222,7 +222,7 @@ class ApiServer:
         query = request.query
         version = query.get("resourceVersion", "")
         if version and not version.isdigit():
-            raise bad_version(version)
+            raise failures.ApiFailure(500, "", bad_version(version).message.removeprefix("invalid resource version: "))
         seconds = float(query.get("timeoutSeconds") or self._random.uniform(1800, 3600))
         watch = WatchRequest(
             resource=target.resource,

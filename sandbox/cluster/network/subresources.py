@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.cluster.api_server import failures
+from sandbox.cluster.api_server.access import Access
 from sandbox.cluster.api_server.callers import Caller, DeleteOptions
 from sandbox.cluster.api_server.failures import ApiFailure
 from sandbox.cluster.api_server.registry import Registry
@@ -10,11 +11,12 @@ from sandbox.cluster.api_server.requests import Answer, Request, Target
 from sandbox.cluster.controllers.kubelet import Kubelet
 from sandbox.cluster.controllers.limits import BudgetController
 from sandbox.cluster.network.routing import Routing
-from sandbox.cluster.objects import Json
+from sandbox.cluster.objects import Json, copy_json, timestamp
 
 
 class Subresources:
-    def __init__(self, registry: Registry, kubelet: Kubelet, budgets: BudgetController, routing: Routing) -> None:
+    def __init__(self, registry: Registry, kubelet: Kubelet, budgets: BudgetController, routing: Routing, access: Access) -> None:
+        self._access = access
         self._registry = registry
         self._kubelet = kubelet
         self._budgets = budgets
@@ -71,6 +73,37 @@ class Subresources:
             target.resource, target.namespace, target.name, caller,
             DeleteOptions(dry_run=request.query.get("dryRun") == "All", grace_period=grace),
         )  # fmt: skip
+        return Answer(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
+
+    async def token(self, request: Request, target: Target, caller: Caller) -> Answer:
+        """TokenRequest: a token whose rights are the service account's."""
+        del caller
+        self._registry.get(target.resource, target.namespace, target.name)
+        is_protobuf = "protobuf" in request.content_type  # what kubectl sends; its wishes cannot be read and are not needed
+        spec = {} if is_protobuf else request.json().get("spec") or {}
+        seconds = int(spec.get("expirationSeconds") or 3600)
+        status = {
+            "token": self._access.add_service_account(target.namespace, target.name),
+            "expirationTimestamp": timestamp(self._registry.clock() + seconds),
+        }
+        body: Json = {
+            "kind": "TokenRequest",
+            "apiVersion": "authentication.k8s.io/v1",
+            "metadata": {"name": target.name, "namespace": target.namespace},
+            "spec": {"audiences": ["https://kubernetes.default.svc"], "expirationSeconds": seconds},
+            "status": status,
+        }
+        return Answer(201, body)
+
+    async def binding(self, request: Request, target: Target, caller: Caller) -> Answer:
+        """A scheduler's decision: the pod gets its node."""
+        pod: Json = copy_json(self._registry.get(target.resource, target.namespace, target.name))
+        node = (request.json().get("target") or {}).get("name", "")
+        if pod["spec"].get("nodeName"):
+            why = f'pod {target.name} is already assigned to node "{pod["spec"]["nodeName"]}"'
+            raise failures.conflict(target.resource, target.name, why)
+        pod["spec"]["nodeName"] = node
+        self._registry.write_directly(target.resource, pod, caller)
         return Answer(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
     async def proxy(self, request: Request, target: Target, caller: Caller) -> Answer:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from sandbox.cluster import SimulatedCluster
+from sandbox.control_plane import BinariesMissing, ControlPlane
 from tests.contracts.cluster_api.server import ApiServer, Namespace
 
 _numbers = itertools.count(1)
@@ -33,8 +34,6 @@ def api_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     if running:  # one that somebody started by hand, so that a single test is quick
         yield _server("control_plane", Path(running))
         return
-    from sandbox.control_plane import BinariesMissing, ControlPlane
-
     try:
         with ControlPlane() as control_plane:
             yield _server("control_plane", control_plane.kubeconfig)
