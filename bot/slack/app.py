@@ -25,7 +25,7 @@ def build_app(context: Context, settings: Settings) -> App:
     10 ms. What must talk to Slack beyond ``views.open`` runs after the acknowledgement, on the threads of Answering.
     """
     app = App(
-        client=make_client(settings.slack_bot_token, settings.slack_api_url),
+        client=make_client(None, settings.slack_api_url),  # the token comes with `authorize`
         signing_secret=settings.slack_signing_secret or "socket mode has no signatures",
         request_verification_enabled=not settings.uses_socket_mode,
         authorize=lambda enterprise_id, team_id: AuthorizeResult(

@@ -7,6 +7,6 @@ from slack_sdk import WebClient
 TIMEOUT_SECONDS = 4
 
 
-def make_client(token: str, api_url: str) -> WebClient:
+def make_client(token: str | None, api_url: str) -> WebClient:
     """No retries of its own: a message may have been posted although its answer was lost, so the outbox decides."""
     return WebClient(token=token, base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])

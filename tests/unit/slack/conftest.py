@@ -1,0 +1,125 @@
+"""The real Bolt app over HTTP beside the local Slack; the store and the queue in memory."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from bot.operations.context import App, Catalog, Context
+from bot.policy.permissions import Access, Grant, Role
+from bot.ports import Cluster
+from bot.releases.model import Rules, Strategy
+from bot.slack.app import build_app
+from bot.slack.blocks.rendering import SlackRendering
+from bot.slack.http import make_asgi
+from bot.slack.identity import SlackDirectory
+from bot.slack.messenger import SlackMessenger
+from config.settings import Settings
+from sandbox.slack import LocalSlack
+from tests.builders import a_target
+from tests.fakes.in_memory_store import InMemoryReleaseStore, InMemoryWorkQueue
+
+CHANNEL = "C0RELEASES"
+
+
+class InMemoryClusters:
+    """No cluster: the listeners never look at one."""
+
+    def __getitem__(self, name: str) -> Cluster:
+        raise KeyError(name)
+
+    def names(self) -> tuple[str, ...]:
+        return ("local",)
+
+
+class InMemoryManifests:
+    def load(
+        self, folder: str, manifests: Sequence[str], files: Mapping[str, Mapping[str, Sequence[str]]]
+    ) -> tuple[Mapping[str, Any], ...]:
+        del folder, manifests, files
+        return ()
+
+
+@pytest.fixture(scope="session")
+def slack_server() -> Iterator[LocalSlack]:
+    with LocalSlack(rate_scale=0) as slack:
+        yield slack
+
+
+@pytest.fixture
+def slack(slack_server: LocalSlack) -> LocalSlack:
+    slack_server.reset()
+    return slack_server
+
+
+@pytest.fixture
+def settings(slack: LocalSlack) -> Settings:
+    return Settings(
+        redis_url="redis://127.0.0.1:1/0",
+        config=Path("catalog.yaml"),
+        slack_bot_token=slack.settings.bot_token,
+        slack_signing_secret=slack.settings.signing_secret,
+        slack_api_url=slack.api_url,
+    )
+
+
+@pytest.fixture
+def messenger(slack: LocalSlack) -> SlackMessenger:
+    return SlackMessenger(slack.settings.bot_token, slack.api_url)
+
+
+def catalog() -> Catalog:
+    apps = {
+        name: App(a_target(app=name, deployment=name, services=(name,)), Rules(), CHANNEL, Strategy.ROLLING) for name in ("hello", "auth")
+    }
+    roles = {
+        Role.VIEWER: Grant(everyone=True),
+        Role.DEPLOYER: Grant(users=frozenset({"U0DEV1"})),
+        Role.APPROVER: Grant(users=frozenset({"U0MANAGER"})),
+    }
+    return Catalog(apps, ("local",), Access(frozenset({CHANNEL}), roles), CHANNEL)
+
+
+@dataclass
+class Bot:
+    context: Context
+    store: InMemoryReleaseStore
+    queue: InMemoryWorkQueue
+    url: str
+
+
+@pytest.fixture
+def bot(slack: LocalSlack, settings: Settings, messenger: SlackMessenger) -> Iterator[Bot]:
+    queue = InMemoryWorkQueue()
+    store = InMemoryReleaseStore()
+    context = Context(
+        store=store,
+        queue=queue,
+        clusters=InMemoryClusters(),
+        messenger=messenger,
+        directory=SlackDirectory(settings.slack_bot_token, settings.slack_api_url),
+        catalog=catalog(),
+        render=SlackRendering(("hello", "auth")),
+        manifests=InMemoryManifests(),
+    )
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(make_asgi(build_app(context, settings), store.now), log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    slack.wait_for(lambda: server.started, what="the bot listening")
+    slack.connect(f"{url}/slack/events")
+    try:
+        yield Bot(context, store, queue, url)
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()

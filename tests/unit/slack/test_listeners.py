@@ -1,0 +1,161 @@
+"""From a Slack payload through the real Bolt app to an operation, and the answer back."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+from bot.releases.model import Deploy, Phase, Strategy
+from sandbox.slack import LocalSlack
+from tests.unit.slack.conftest import CHANNEL, Bot
+
+
+def test_a_typed_command_starts_a_release_and_is_acknowledged_with_a_receipt(bot: Bot, slack: LocalSlack) -> None:
+    answer = slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0 canary")
+    assert answer["text"] == "hello → 2.0.0 canary: started as hello-1. Its card follows."
+    (release,) = bot.store.active()
+    assert release.change == Deploy("2.0.0", Strategy.CANARY)
+    assert (release.requested_by.team, release.requested_by.user) == ("T0LOCAL", "U0DEV1")
+
+
+def test_a_mistake_is_told_to_the_person_alone_and_starts_nothing(bot: Bot, slack: LocalSlack) -> None:
+    answer = slack.command("U0DEV1", CHANNEL, "/deploy helo 2.0.0")
+    assert "did you mean `hello`?" in answer["text"]
+    assert not bot.store.active()
+    assert not [m for m in slack.messages(CHANNEL, user="U0MANAGER") if "helo" in m.get("text", "")]
+
+
+def test_every_name_of_the_table_is_answered_and_the_umbrella_too(bot: Bot, slack: LocalSlack) -> None:
+    assert "Roles: deployer" in slack.command("U0DEV1", CHANNEL, "/whoami")["text"]
+    assert "Roles: deployer" in slack.command("U0DEV1", CHANNEL, "/pilothouse whoami")["text"]
+    assert "Roles: deployer" in slack.command("U0DEV1", CHANNEL, "/ph-whoami")["text"]
+
+
+def test_a_reason_with_the_word_payload_reaches_the_release(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, '/deploy hello 2.0.0 reason="payload=1 & more"')
+    assert bot.store.active()[0].reason == "payload=1 & more"
+
+
+def test_a_question_for_the_cluster_is_asked_of_a_worker_with_the_way_back(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/pods hello")
+    (query,) = bot.queue.asked
+    assert query["kind"] == "pods"
+    assert str(query["response_url"]).startswith(slack.url)
+
+
+def test_a_person_without_the_role_is_refused_and_nothing_starts(bot: Bot, slack: LocalSlack) -> None:
+    assert "needs the role" in slack.command("U0MANAGER", CHANNEL, "/deploy hello 2.0.0")["text"]
+    assert not bot.store.active()
+
+
+def test_a_click_reaches_its_release_and_the_clicker_is_told(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
+    release = bot.store.active()[0]
+    ts = bot.context.messenger.post(CHANNEL, bot.context.render.card(release, now=bot.store.now()))
+    slack.click("U0DEV1", CHANNEL, ts, "release:abort")
+    assert bot.store.load(release.id).phase is Phase.ABORTED
+    slack.wait_for(lambda: any("hello-1:" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1")), what="the answer to the click")
+
+
+def test_a_click_on_an_old_card_is_refused_and_says_why(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
+    release = bot.store.active()[0]
+    ts = bot.context.messenger.post(CHANNEL, bot.context.render.card(release, now=bot.store.now()))
+    slack.click("U0DEV1", CHANNEL, ts, "release:abort")
+    slack.click("U0DEV1", CHANNEL, ts, "release:abort")
+    slack.wait_for(lambda: any("is over" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1")), what="the refusal")
+
+
+def test_a_bare_deploy_opens_the_form_and_submitting_it_equals_typing(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello")
+    (view,) = slack.views("U0DEV1")
+    assert view["callback_id"] == "deploy"
+    slack.submit(
+        "U0DEV1",
+        {"version": {"deploy_version": "2.0.0"}, "strategy": {"deploy_strategy": "canary"}, "reason": {"deploy_reason": 'say "hi"'}},
+        view_id=view["id"],
+    )
+    (release,) = bot.store.active()
+    assert release.change == Deploy("2.0.0", Strategy.CANARY)
+    assert release.reason == "say 'hi'"
+    assert release.command == "deploy hello 2.0.0 canary reason=\"say 'hi'\""
+
+
+def test_a_form_with_a_mistake_says_it_at_the_field_and_stays_open(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello")
+    (view,) = slack.views("U0DEV1")
+    answer = slack.submit("U0DEV1", {"version": {"deploy_version": "2..$"}}, view_id=view["id"])
+    assert "is not a version" in json.dumps(answer)
+    assert slack.views("U0DEV1")
+    assert not bot.store.active()
+
+
+def test_changing_the_form_redraws_its_command(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello")
+    (view,) = slack.views("U0DEV1")
+    slack.choose("U0DEV1", view["id"], "deploy_strategy", "canary")
+    slack.wait_for(lambda: "hello VERSION canary" in json.dumps(slack.views("U0DEV1")), what="the form drawn anew")
+
+
+def test_a_mention_works_and_answers_in_its_thread(bot: Bot, slack: LocalSlack) -> None:
+    asked = slack.command("U0DEV1", CHANNEL, "<@U0BOT> apps")
+    ts = asked["message"]["ts"]
+    slack.wait_for(lambda: any("Apps" in m["text"] for m in slack.messages(CHANNEL, thread_ts=ts)), what="the answer in the thread")
+
+
+def test_the_home_tab_shows_what_runs(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
+    slack.open_home("U0DEV1")
+    slack.wait_for(lambda: "hello-1" in json.dumps(slack.home("U0DEV1")), what="the home tab")
+
+
+def signed(bot: Bot, secret: str, body: str, *, at: float | None = None) -> httpx.Response:
+    stamp = str(int(time.time() if at is None else at))
+    signature = hmac.new(secret.encode(), f"v0:{stamp}:{body}".encode(), hashlib.sha256).hexdigest()
+    headers = {
+        "X-Slack-Request-Timestamp": stamp,
+        "X-Slack-Signature": f"v0={signature}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    return httpx.post(f"{bot.url}/slack/events", content=body, headers=headers, trust_env=False)
+
+
+def body_of(text: str, trigger: str = "1.2.3") -> str:
+    fields = {"command": "/deploy", "text": text, "team_id": "T0LOCAL", "user_id": "U0DEV1", "channel_id": CHANNEL, "trigger_id": trigger}
+    return urlencode(fields)
+
+
+def test_a_wrong_signature_and_a_stale_request_change_nothing(bot: Bot, slack: LocalSlack) -> None:
+    assert signed(bot, "wrong", body_of("hello 2.0.0")).status_code == 401
+    assert signed(bot, slack.settings.signing_secret, body_of("hello 2.0.0"), at=time.time() - 600).status_code == 401
+    assert not bot.store.active()
+
+
+def test_a_replayed_request_gives_the_first_answer(bot: Bot, slack: LocalSlack) -> None:
+    for _ in range(2):
+        assert signed(bot, slack.settings.signing_secret, body_of("hello 2.0.0")).status_code == 200
+    assert len(bot.store.active()) == 1
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"payload=%7B", b"", b"[1]", b"payload=1"])
+def test_what_is_not_a_request_of_slack_is_refused_calmly(bot: Bot, body: bytes) -> None:
+    status = httpx.post(f"{bot.url}/slack/events", content=body, trust_env=False).status_code
+    assert status in (400, 401)
+
+
+def test_a_body_beyond_every_limit_is_refused_unread(bot: Bot) -> None:
+    assert httpx.post(f"{bot.url}/slack/events", content=b"x" * 1_100_000, trust_env=False).status_code == 413
+
+
+def test_health_readiness_and_metrics_are_served(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/whoami")
+    assert httpx.get(f"{bot.url}/healthz", trust_env=False).text == "ok"
+    assert httpx.get(f"{bot.url}/readyz", trust_env=False).text == "ready"
+    metrics = httpx.get(f"{bot.url}/metrics", trust_env=False).text
+    assert 'pilothouse_slack_requests_total{kind="command",status="200"} 1.0' in metrics

@@ -1,0 +1,67 @@
+"""The Slack manifest is made from the command table, and fits Slack's limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bot.commands.table import BY_NAME
+from bot.slack.manifest import chosen_names, drift, main, make_manifest
+from sandbox.slack.manifest import read_manifest
+
+LIMITS = {"command": 32, "description": 2_000, "usage_hint": 1_000}
+
+
+def test_by_default_five_names_are_registered() -> None:
+    manifest = make_manifest(chosen_names("default"))
+    names = [command["command"] for command in manifest["features"]["slash_commands"]]
+    assert names == ["/deploy", "/scale", "/rollout", "/pods", "/pilothouse"]
+
+
+@pytest.mark.parametrize("prefix", ["", "ph-"])
+def test_all_names_fit_slacks_limits_and_slack_takes_the_manifest(prefix: str) -> None:
+    manifest = make_manifest(chosen_names("all"), prefix=prefix)
+    commands = manifest["features"]["slash_commands"]
+    assert len(commands) == len(BY_NAME) + 1 <= 50
+    for command in commands:
+        for key, limit in LIMITS.items():
+            assert 0 < len(command.get(key, "x")) <= limit
+    display = manifest["display_information"]
+    assert len(display["name"]) <= 35
+    assert len(display["description"]) <= 140
+    assert set(read_manifest(manifest).commands) == {command["command"] for command in commands}
+
+
+def test_socket_mode_needs_no_address() -> None:
+    text = yaml.safe_dump(make_manifest(chosen_names("all"), socket_mode=True))
+    assert "http" not in text
+
+
+def test_drift_names_what_is_missing_and_what_is_too_much() -> None:
+    wanted = make_manifest(chosen_names("all"))
+    installed = make_manifest(("deploy",))
+    installed["features"]["slash_commands"].append({"command": "/old", "description": "x"})
+    installed["oauth_config"]["scopes"]["bot"].remove("chat:write")
+    lines = drift(installed, wanted)
+    assert "the command /scale is not registered" in lines
+    assert "the command /old is registered but not known" in lines
+    assert "the scope chat:write is missing" in lines
+    assert drift(wanted, wanted) == ()
+
+
+def test_what_is_printed_is_checked_as_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--commands", "all", "--prefix", "ph-"]) == 0
+    file = tmp_path / "manifest.yaml"
+    file.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert main(["--commands", "all", "--prefix", "ph-", "--check", str(file)]) == 0
+    assert main(["--check", str(file)]) == 1
+    assert main(["--check", str(tmp_path / "none")]) == 2
+    assert "the command /deploy is not registered" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--commands", "deploi"], ["--prefix", "Ph "], ["--prefix", "x" * 30]])
+def test_a_wrong_name_or_prefix_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
