@@ -135,6 +135,8 @@ def holds(
             return served(stable) >= 1 and not ready_endpoints(seen, candidate, names)
         case Condition.CANDIDATE_SERVES:
             return served(candidate) >= max(1, floor)
+        case Condition.CANDIDATE_LISTED:
+            return candidate is not None and served(candidate) >= max(1, candidate.available)
         case Condition.STABLE_SERVES:
             return stable is not None and served(stable) >= max(1, stable.available)
         case Condition.STABLE_RESELECTED:

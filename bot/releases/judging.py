@@ -1,51 +1,95 @@
-"""During a hold candidate pods are compared with stable pods over the same window."""
+"""During a hold candidate pods are compared with stable pods over the same window: restarts, readiness, crashes, time to ready."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from bot.releases.health import pods_of
 from bot.releases.model import Verdict
-from bot.releases.observation import DeploymentSeen, Observation
+from bot.releases.observation import DeploymentSeen, Observation, PodSeen
+
+WORSE_BY = 0.5  # troubles a pod more than stable's, in the window
+SLOWER_BY = 3  # times stable's time to ready
+SLOWER_BY_MS = 20_000  # and at least that much
 
 
-def _counters(deployment: DeploymentSeen | None) -> dict[str, Any]:
-    pods = [pod for pod in pods_of(deployment) if not pod.terminating]
-    return {pod.uid: {"restarts": pod.restarts, "ready_since": pod.ready_since if pod.ready else 0} for pod in pods}
+def _living(deployment: DeploymentSeen | None) -> list[PodSeen]:
+    return [pod for pod in pods_of(deployment) if not pod.terminating and pod.phase != "Succeeded"]
 
 
 def baseline_of(seen: Observation) -> dict[str, Any]:
-    """Counters of each pod when a hold begins."""
+    """Counters of each pod when a hold begins, as JSON values: they are kept in the record."""
     return {"stable": _counters(seen.stable), "candidate": _counters(seen.candidate)}
 
 
-def _troubles(then: dict[str, Any], deployment: DeploymentSeen | None) -> tuple[int, int, int]:
-    """(pods, restarts, readiness flaps) since the baseline. A pod made since then counts from its start."""
-    pods = [pod for pod in pods_of(deployment) if not pod.terminating]
-    restarts = flaps = 0
+def _counters(deployment: DeploymentSeen | None) -> dict[str, Any]:
+    return {pod.uid: {"restarts": pod.restarts, "ready_since": pod.ready_since if pod.ready else 0} for pod in _living(deployment)}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one side's pods did in the window. A pod made since its beginning counts from its own start."""
+
+    pods: int
+    witnesses: int  # pods that were ready when the window began, and are still there
+    restarts: int
+    flaps: int  # pods that stopped being ready, for good or for a moment
+    lost: int  # pods that were there and are not any more
+    crashes: Counter[str]
+    ready_after_ms: float | None  # median of the pods that never restarted
+
+    @property
+    def rate(self) -> float:
+        """Troubles a pod."""
+        return (self.restarts + self.flaps + self.lost) / self.pods if self.pods else 0.0
+
+
+def record_of(then: dict[str, Any], deployment: DeploymentSeen | None) -> Record:
+    pods = _living(deployment)
+    restarts = flaps = witnesses = 0
+    crashes: Counter[str] = Counter()
     for pod in pods:
         before = then.get(pod.uid, {"restarts": 0, "ready_since": 0})
-        restarts += max(0, pod.restarts - int(before["restarts"]))
+        more = max(0, pod.restarts - int(before["restarts"]))
+        restarts += more
         was_ready = int(before["ready_since"])
-        if not pod.ready or (was_ready and pod.ready_since != was_ready):
+        witnesses += bool(was_ready)
+        # a restart takes readiness with it: that is one trouble, not two
+        if not more and was_ready and (not pod.ready or pod.ready_since != was_ready):
             flaps += 1
-    return len(pods), restarts, flaps
+        if more:
+            crashes.update(c.last_terminated for c in pod.containers if c.last_terminated not in ("", "Completed"))
+    steady = [pod.ready_since - pod.created_at for pod in pods if pod.ready and not pod.restarts and pod.ready_since > pod.created_at]
+    wanted = deployment.replicas if deployment else 0
+    gone = len(set(then) - {pod.uid for pod in pods})
+    lost = max(0, gone - max(0, len(then) - wanted))  # pods that a smaller number of replicas took away are not lost
+    return Record(len(pods), witnesses, restarts, flaps, lost, crashes, median(steady) if steady else None)
 
 
 def judge(baseline: Any, seen: Observation, window_ms: int) -> tuple[Verdict, str]:
     """good, bad (what, how much, against what) or too little to say.
 
-    Rates are troubles (restarts and readiness flaps) per pod in the window; the candidate is bad when its rate exceeds stable's
-    by at least half a trouble a pod. Without a candidate pod in the whole window there is too little to say.
+    Bad: half a trouble a pod more than stable's pods had, or three times as long to become ready (and 20 s longer). Too little: no
+    candidate pod was ready from the beginning to the end of the window.
     """
     then = baseline or {"stable": {}, "candidate": {}}
-    pods, restarts, flaps = _troubles(then.get("candidate", {}), seen.candidate)
-    stable_pods, stable_restarts, stable_flaps = _troubles(then.get("stable", {}), seen.stable)
+    candidate = record_of(then.get("candidate", {}), seen.candidate)
+    stable = record_of(then.get("stable", {}), seen.stable)
     seconds = max(1, window_ms // 1000)
-    if pods == 0 or not set(then.get("candidate", {})) & {pod.uid for pod in pods_of(seen.candidate)}:
-        return Verdict.TOO_LITTLE, f"no candidate pod lived through the {seconds} s"
-    rate = (restarts + flaps) / pods
-    stable_rate = (stable_restarts + stable_flaps) / stable_pods if stable_pods else 0.0
-    against = f"against {stable_restarts} restarts and {stable_flaps} readiness changes of {stable_pods} stable pods, in {seconds} s"
-    detail = f"{restarts} restarts and {flaps} readiness changes of {pods} candidate pods {against}"
-    return (Verdict.BAD if rate - stable_rate >= 0.5 else Verdict.GOOD), detail
+    if candidate.rate - stable.rate >= WORSE_BY:
+        return Verdict.BAD, f"{_told(candidate, 'candidate')} against {_told(stable, 'stable')}, in {seconds} s"
+    if candidate.witnesses == 0:
+        return Verdict.TOO_LITTLE, f"no candidate pod was ready for the whole {seconds} s"
+    slow, usual = candidate.ready_after_ms, stable.ready_after_ms
+    if slow is not None and usual is not None and slow >= SLOWER_BY * usual and slow - usual >= SLOWER_BY_MS:
+        return Verdict.BAD, f"candidate pods take {slow / 1000:.0f} s to become ready, stable pods {usual / 1000:.0f} s"
+    return Verdict.GOOD, f"{_told(candidate, 'candidate')} against {_told(stable, 'stable')}, in {seconds} s"
+
+
+def _told(record: Record, side: str) -> str:
+    reasons = f" ({', '.join(f'{reason} x{count}' for reason, count in record.crashes.most_common(3))})" if record.crashes else ""
+    lost = f", {record.lost} pods lost" if record.lost else ""
+    return f"{record.restarts} restarts{reasons} and {record.flaps} readiness changes{lost} of {record.pods} {side} pods"

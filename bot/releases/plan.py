@@ -34,6 +34,7 @@ class Condition(StrEnum):
     STABLE_SERVES = "every available stable pod is a ready endpoint of every Service"
     STABLE_RESELECTED = "the Services' selectors of the end match all the ready pods stable wants"
     STABLE_TAKES_OVER = "the original selectors match enough of stable's present pods, or any where a Service has nobody"
+    CANDIDATE_LISTED = "every available candidate pod is a ready endpoint of every Service"
     CANDIDATE_UNUSED = "no Service of the app has a ready endpoint of the candidate"
 
 

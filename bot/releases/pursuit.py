@@ -73,10 +73,7 @@ def _already(release: Release, goal: Goal, seen: Observation) -> bool:
     """A goal already in effect does not wait for its condition again."""
     if isinstance(goal, DeploymentGoal):
         item = deployment_of(seen, goal.role)
-        return (
-            item is not None
-            and not settle(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release.id)).changes
-        )
+        return item is not None and not settle(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release.id)).changes
     if isinstance(goal, ServiceGoal):
         service = service_named(seen, goal.name)
         return service is not None and not settle(release.intents, Kind.SERVICE, service, _service_fields(goal)).changes
@@ -117,11 +114,7 @@ def _pursue_one(decision: Decision, goal: Goal, seen: Observation) -> Decision:
         case ServiceGoal():
             service = service_named(seen, goal.name)
             if service is None:
-                return (
-                    decision.doing(CreateService(goal.name, release.id, goal.create_from))
-                    if goal.create_from is not None
-                    else decision
-                )
+                return decision.doing(CreateService(goal.name, release.id, goal.create_from)) if goal.create_from is not None else decision
             settled = settle(release.intents, Kind.SERVICE, service, _service_fields(goal))
             decision = decision.changed(replace(release, intents=settled.intents))
             if not settled.changes:
@@ -140,9 +133,7 @@ def _absent(decision: Decision, goal: AbsentGoal, seen: Observation) -> Decision
         else None
     )
     service = service_named(seen, goal.name) if kind is Kind.SERVICE else None
-    intents = put(
-        drop(release.intents, kind, goal.name), Intent(kind, goal.name, Field.EXISTS, "", False, written=True)
-    )
+    intents = put(drop(release.intents, kind, goal.name), Intent(kind, goal.name, Field.EXISTS, "", False, written=True))
     decision = decision.changed(replace(release, intents=intents))
     if there is not None:
         return decision if there.terminating else decision.doing(DeleteDeployment(there.name, there.uid))

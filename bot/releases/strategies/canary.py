@@ -52,6 +52,9 @@ STICKY: dict[str, Any] = {
     "sessionAffinity": "ClientIP",
     "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10_800}},  # what the API server fills in: three hours
 }
+# Endpoints follow readiness a moment later, and traffic goes by endpoints: nothing that serves is taken away before both hold.
+_CANDIDATES_SERVE = (Condition.CANDIDATE_COMPLETE, Condition.CANDIDATE_LISTED)
+_STABLE_SERVES = (Condition.STABLE_COMPLETE, Condition.STABLE_SERVES)
 
 
 def plan(draft: Draft) -> Plan:
@@ -106,6 +109,8 @@ def _services(draft: Draft) -> tuple[ServiceSeen, ...]:
     for service in services:
         if not service.selector:
             raise PlanRefused(f"Service {service.name} has no selector, so a canary would get no traffic: deploy {app} rolling")
+        if not selects(service.selector, _labels(draft.stable.template)):
+            raise PlanRefused(f"Service {service.name} does not select {draft.stable.name}'s pods: fix `service:` of {app}")
         who = managed_elsewhere(service, ("spec.sessionAffinity",)) if _is_sticky(draft) else ""
         if who and rules.managed_elsewhere == "refuse":
             raise PlanRefused(
@@ -260,12 +265,12 @@ def _share_step(
             goals += [ServiceGoal(s.name, affinity=STICKY) for s in services if s.affinity.get("sessionAffinity") != "ClientIP"]
     goals.append(DeploymentGoal(Role.CANDIDATE, claimed=True, replicas=split.candidates, create_from=body if first else None))
     if shifts:
-        goals.append(DeploymentGoal(Role.STABLE, replicas=split.stables, when=(Condition.CANDIDATE_COMPLETE,)))
+        goals.append(DeploymentGoal(Role.STABLE, replicas=split.stables, when=_CANDIDATES_SERVE))
     return Step(
         f"share-{split.percent}",
         f"{split.percent} % to {draft.version}: {_count(split.candidates, 'canary pod')} beside {split.stables}",
         tuple(goals),
-        (Condition.CANDIDATE_COMPLETE, Condition.STABLE_COMPLETE) if shifts else (Condition.CANDIDATE_COMPLETE,),
+        (*_CANDIDATES_SERVE, Condition.STABLE_COMPLETE) if shifts else _CANDIDATES_SERVE,
         _step_deadline(draft),
         gates=_gates(draft, split, last=index == len(splits) - 1),
         share=split.percent,
@@ -293,7 +298,11 @@ def _gates(draft: Draft, split: Split, *, last: bool) -> tuple[Gate, ...]:
         approvals = rules.approvals
         gates.append(
             ApprovalGate(
-                "promote", approvals.promote, approvals.requester_may_approve, approvals.expires_ms, approvals.on_expiry,
+                "promote",
+                approvals.promote,
+                approvals.requester_may_approve,
+                approvals.expires_ms,
+                approvals.on_expiry,
                 f"promote {draft.release.target.app} to {draft.version}",
             )
         )
@@ -316,10 +325,10 @@ def _promotion(draft: Draft, last: Split, room: int | None, scaler: AutoscalerSe
                 paused=False,
                 change_cause=draft.cause,
                 replicas=stable.replicas if last.stables < stable.replicas and scaler is None else None,
-                when=(Condition.CANDIDATE_COMPLETE,),
+                when=_CANDIDATES_SERVE,
             ),
         ),
-        (Condition.STABLE_COMPLETE,),
+        _STABLE_SERVES,
         draft.deadline_ms,
         share=100,
         wanted_share=100,
@@ -337,7 +346,7 @@ def _finish(draft: Draft, services: tuple[ServiceSeen, ...]) -> Step:
         "finish",
         "the canary pods go",
         (
-            AbsentGoal("Deployment", name, when=(Condition.STABLE_COMPLETE,)),
+            AbsentGoal("Deployment", name, when=_STABLE_SERVES),
             *restored,
             DeploymentGoal(Role.STABLE, claimed=False, when=(Condition.CANDIDATE_GONE,)),
         ),
@@ -374,9 +383,7 @@ def _promotion_note(draft: Draft, last: Split, unavailable: int, room: int | Non
     stable = draft.stable
     if surge_for_promotion(stable.replicas, unavailable, last.candidates, room) >= min(unavailable, stable.replicas):
         return ()
-    return (
-        f"quota has room for {room} canary pods: while it rolls, at least {floor_of(stable)} of {stable.replicas} stable pods serve",
-    )
+    return (f"quota has room for {room} canary pods: while it rolls, at least {floor_of(stable)} of {stable.replicas} stable pods serve",)
 
 
 def _autoscaler_note(scaler: AutoscalerSeen | None, last: Split) -> tuple[str, ...]:
@@ -444,32 +451,33 @@ def _leftover_notes(draft: Draft) -> tuple[str, ...]:
 def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
     """Candidates out at once, stable and Services as found, then the candidate's Deployment goes.
 
-    Where stable has no ready pod while candidates serve (it was being promoted with nothing that must stay available), stable comes
-    first: the Services must not be emptied by us.
+    Where nothing of stable need stay available while it goes back, or none of it is ready, the candidates serve until it is whole:
+    the Services must not be emptied by us.
     """
     found, plan_ = release.as_found, release.plan
     if found is None or plan_ is None or not any(intent.written for intent in release.intents):
         return ()
+    steps: list[Step] = []
     goals: list[Goal] = []
     stable = _stable_as_found(release)
     candidate = seen.candidate if seen.candidate is not None and is_ours(release, seen.candidate) else None
-    silent = DeploymentGoal(Role.CANDIDATE, replicas=0)
-    if candidate is not None:
-        served = any(pod.ready and not pod.terminating for pod in pods_of(seen.stable))
-        needed = any(pod.ready and not pod.terminating for pod in pods_of(candidate))
-        if needed and not served and seen.stable is not None:
-            goals += [*([stable] if stable else []), DeploymentGoal(Role.CANDIDATE, replicas=0, when=(Condition.STABLE_SELECTED,))]
-        else:
-            goals += [silent, *([stable] if stable else [])]
-    elif stable is not None:
-        goals.append(stable)
+    rolls_bare = plan_.floor == 0 and stable is not None and stable.template is not None and _has_ready(seen.stable)
+    if candidate is None and rolls_bare and seen.candidate is None and (body := _body_again(plan_)) is not None:
+        # gone already, and the only pods that serve are about to be replaced: it comes once more
+        up = DeploymentGoal(Role.CANDIDATE, claimed=True, replicas=found.stable.replicas, create_from=body)
+        steps.append(Step("canary again", "canary pods serve meanwhile", (up,), _CANDIDATES_SERVE, MINIMUM_DEADLINE_MS))
+        goals += [*([stable] if stable else []), _silent(_STABLE_SERVES)]
+    elif candidate is not None and seen.stable is not None and _has_ready(candidate) and (rolls_bare or not _has_ready(seen.stable)):
+        goals += [*([stable] if stable else []), _silent(_STABLE_SERVES if stable else (Condition.STABLE_SERVES,))]
+    else:
+        goals += [*([_silent()] if candidate else []), *([stable] if stable else [])]
     for service in found.services:
         intent = find(release.intents, Kind.SERVICE, service.name, Field.AFFINITY)
         if intent is not None and intent.written:
             goals.append(ServiceGoal(service.name, affinity=service.affinity))
     until: list[Condition] = [Condition.STABLE_COMPLETE] if stable else []
-    if candidate is not None:
-        goals.append(AbsentGoal("Deployment", candidate.name, when=(Condition.CANDIDATE_SILENT,)))
+    if any(isinstance(goal, DeploymentGoal) and goal.role is Role.CANDIDATE for goal in goals):
+        goals.append(AbsentGoal("Deployment", plan_.candidate, when=(Condition.CANDIDATE_SILENT,)))
         until.append(Condition.CANDIDATE_GONE)
     if not goals:
         return (LET_GO,)
@@ -477,7 +485,21 @@ def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
         "back", f"back to {plan_.from_version}", tuple(goals), tuple(until), max(MINIMUM_DEADLINE_MS, plan_.deadline_ms),
         candidates=0, stables=found.stable.replicas,
     )  # fmt: skip
-    return (back, LET_GO)
+    return (*steps, back, LET_GO)
+
+
+def _silent(when: tuple[Condition, ...] = ()) -> DeploymentGoal:
+    return DeploymentGoal(Role.CANDIDATE, replicas=0, when=when)
+
+
+def _has_ready(deployment: DeploymentSeen | None) -> bool:
+    return any(pod.ready and not pod.terminating for pod in pods_of(deployment))
+
+
+def _body_again(plan_: Plan) -> Any:
+    """The body that the plan made the candidate of; None where it was adopted."""
+    goals = [goal for goal in plan_.steps[0].goals if isinstance(goal, DeploymentGoal)]
+    return next((goal.create_from for goal in goals if goal.create_from is not None), None)
 
 
 def _stable_as_found(release: Release) -> DeploymentGoal | None:

@@ -22,7 +22,7 @@ from bot.releases.actions import (
 )
 from bot.releases.health import selects
 from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
-from bot.releases.model import Field, Release
+from bot.releases.model import Field, Release, Strategy
 from bot.releases.observation import DeploymentSeen, EndpointSeen, Observation, Survey
 from bot.releases.planning import fence_posts, foreign_annotations
 from tests.builders import ROLLING_UPDATE, a_deployment, a_pod, a_replica_set, a_service
@@ -114,10 +114,14 @@ class ModelledCluster:
                 if (service.uid, service.resource_version) != (action.uid, action.resource_version):
                     raise Refused("the Service changed")
                 for change in action.changes:
-                    assert change.field is Field.SELECTOR
-                    if service.selector != change.before:
-                        raise Refused("the selector changed")
-                self.select(action.name, action.changes[0].after)
+                    assert change.field in (Field.SELECTOR, Field.AFFINITY)
+                    if (service.selector if change.field is Field.SELECTOR else service.affinity) != change.before:
+                        raise Refused(f"the {change.field.value} changed")
+                for change in action.changes:
+                    if change.field is Field.SELECTOR:
+                        self.select(action.name, change.after)
+                    else:
+                        self.bind(action.name, change.after)
             case CreateService():
                 body = action.body
                 if action.name not in self.services:
@@ -167,6 +171,10 @@ class ModelledCluster:
     def select(self, service: str, selector: dict[str, str]) -> None:
         old = self.services[service]
         self.services[service] = replace(old, selector=dict(selector), resource_version=str(int(old.resource_version) + 1))
+
+    def bind(self, service: str, affinity: Any) -> None:
+        old = self.services[service]
+        self.services[service] = replace(old, affinity=affinity, resource_version=str(int(old.resource_version) + 1))
 
     # --- what the controllers do --------------------------------------------------------------------------------------
 
@@ -243,7 +251,8 @@ class ModelledCluster:
 
     def observe(self, release: Release, at: int) -> Observation:
         name = release.target.deployment
-        other = release.candidate_name or f"{name}-green"
+        suffix = "-canary" if release.strategy is Strategy.CANARY else "-green"
+        other = release.candidate_name or f"{name}{suffix}"
         names = [*release.target.services]
         if release.plan and release.plan.preview:
             names.append(release.plan.preview)
