@@ -235,7 +235,7 @@ def refuse_quota(draft: Draft, green: Green, preview: str, *, keeps: bool) -> No
         made["services"] = 1
     short = shortages(survey.quotas if survey else (), draft.template, green.replicas - there + settling, **made)
     if short:
-        size = f"{draft.stable.replicas} + {green.replicas} pods"
+        size = f"{draft.stable.replicas} + {green.replicas} pods" + (f", {settling} more to settle" if settling else "")
         raise PlanRefused(f"no room for blue and green side by side ({size}): {'; '.join(short)}")
 
 

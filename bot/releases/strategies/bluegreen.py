@@ -29,7 +29,7 @@ from bot.releases.green import (
     selector_at_the_end,
     selector_on,
 )
-from bot.releases.health import pods_of, selects
+from bot.releases.health import pods_of, ready_endpoints, selects
 from bot.releases.intents import find
 from bot.releases.model import Field, Kind, Release
 from bot.releases.observation import Observation, ServiceSeen
@@ -267,6 +267,9 @@ def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
     kept_by_others = {s.name for s in found.services} - {s.name for s in services}
     original = tuple(ServiceGoal(s.name, s.selector, when=(Condition.STABLE_TAKES_OVER,)) for s in services)
     steps: list[Step] = []
+    if original and _is_abandoned(release, seen):
+        # nobody is behind a Service: whatever stable has is better, before anything else
+        steps.append(Step("selector back", f"{stable.name} serves again", original, (), MINIMUM_DEADLINE_MS))
     if written(stable.name, Field.TEMPLATE):
         steps += _shelter(release, seen)
         template = DeploymentGoal(
@@ -296,6 +299,20 @@ def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
         still_used=used,
     )
     return (*steps, LET_GO)
+
+
+def _is_abandoned(release: Release, seen: Observation) -> bool:
+    """Some Service has no ready endpoint, and stable has a ready pod for the original selector of each."""
+    found = release.as_found
+    ready = [pod for pod in pods_of(seen.stable) if pod.ready and not pod.terminating]
+    served = {
+        endpoint.service for role in (seen.stable, seen.candidate) for endpoint in ready_endpoints(seen, role)
+    }
+    return (
+        found is not None
+        and any(service.name not in served for service in found.services)
+        and all(any(selects(service.selector, pod.labels) for pod in ready) for service in found.services)
+    )
 
 
 def _shelter(release: Release, seen: Observation) -> tuple[Step, ...]:
