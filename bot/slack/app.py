@@ -40,6 +40,8 @@ def build_app(context: Context, settings: Settings) -> App:
     for part in (commands, actions, views, events):
         part.register(app, answering)
     app.error(_failed)
+    if context.catalog.access.needs_groups:  # so that the first command meets a filled cache
+        answering.after(lambda: context.directory.groups_of("", fresh=True))
     return app
 
 

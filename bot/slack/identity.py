@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from bot.slack.client import make_client
 from bot.slack.errors import translated
 
 GROUPS_SECONDS = 60.0
+STALE_SECONDS = 600.0
 NAMES_SECONDS = 3_600.0
+_log = logging.getLogger(__name__)
 
 
 class SlackDirectory:
@@ -29,27 +32,37 @@ class SlackDirectory:
         self._names_lock = threading.Lock()
 
     def groups_of(self, user: str, *, fresh: bool = False) -> frozenset[str]:
-        members = self._members
-        if members is None or fresh or self._clock() - self._read_at >= GROUPS_SECONDS:
-            try:
-                members = self.refresh()
-            except SlackUnavailable:
-                if members is None or fresh:
-                    raise
+        """After a minute the known groups still answer, and are read again meanwhile; after ten minutes they are read first."""
+        members, age = self._members, self._clock() - self._read_at
+        if members is None or fresh or age >= STALE_SECONDS:
+            members = self.refresh()
+        elif age >= GROUPS_SECONDS and self._reading.acquire(blocking=False):
+            threading.Thread(target=self._refresh_locked, name="groups", daemon=True).start()
         return frozenset(group for group, users in members.items() if user in users)
 
+    def _refresh_locked(self) -> None:
+        try:
+            self._read()
+        except SlackUnavailable as away:
+            _log.warning("user groups are as they were a minute ago: %s", away)
+        finally:
+            self._reading.release()
+
     def refresh(self) -> dict[str, frozenset[str]]:
-        """Read the groups now: at start, and before the minute is over, so that no command meets an empty cache."""
+        """Read the groups now. Raises SlackUnavailable."""
         with self._reading:
-            try:
-                with translated("usergroups.list"):
-                    response = self._client.usergroups_list(include_users=True, include_disabled=False)
-            except RateLimited as limited:
-                raise SlackUnavailable(str(limited)) from limited
-            groups = response.get("usergroups") or ()
-            members = {str(group["id"]): frozenset(map(str, group.get("users") or ())) for group in groups}
-            self._members, self._read_at = members, self._clock()
-            return members
+            return self._read()
+
+    def _read(self) -> dict[str, frozenset[str]]:
+        try:
+            with translated("usergroups.list"):
+                response = self._client.usergroups_list(include_users=True, include_disabled=False)
+        except RateLimited as limited:
+            raise SlackUnavailable(str(limited)) from limited
+        groups = response.get("usergroups") or ()
+        members = {str(group["id"]): frozenset(map(str, group.get("users") or ())) for group in groups}
+        self._members, self._read_at = members, self._clock()
+        return members
 
     def name_of(self, user: str) -> str:
         with self._names_lock:

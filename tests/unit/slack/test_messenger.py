@@ -100,14 +100,26 @@ def test_groups_are_read_once_a_minute_and_afresh_when_asked(slack: LocalSlack) 
     def calls() -> int:
         return len(slack.log(kind="call", name="usergroups.list"))
 
+    before = calls()
     directory.groups_of("U0DEV1")
     directory.groups_of("U0MANAGER")
-    first = calls()
+    assert calls() == before + 1
     now[0] = 61.0
     directory.groups_of("U0DEV1")
-    assert calls() == first + 1
+    slack.wait_for(lambda: calls() == before + 2, what="the groups read again in the background")
     directory.groups_of("U0DEV1", fresh=True)
-    assert calls() == first + 2
+    assert calls() == before + 3
+
+
+def test_a_slow_slack_holds_up_nobody_whose_groups_are_known(slack: LocalSlack) -> None:
+    now = [0.0]
+    directory = SlackDirectory(slack.settings.bot_token, slack.api_url, clock=lambda: now[0])
+    known = directory.groups_of("U0DEV1")
+    slack.fault("server_error", method="usergroups.list", times=-1)
+    now[0] = 120.0
+    assert directory.groups_of("U0DEV1") == known
+    with pytest.raises(SlackUnavailable):
+        directory.groups_of("U0DEV1", fresh=True)
 
 
 def test_an_unreachable_slack_with_nothing_cached_is_said() -> None:
