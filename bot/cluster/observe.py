@@ -7,7 +7,7 @@ match. The selector only narrows the lists; who belongs to whom is told by owner
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -126,6 +126,12 @@ def _survey(
         quotas=tuple(map(reading.quota, items["resourcequotas"])),
         selecting=(
             *(_selecting("NetworkPolicy", one, one["spec"].get("podSelector")) for one in items["networkpolicies"]),
+            *(
+                _selecting("NetworkPolicy", one, peer["podSelector"])
+                for one in items["networkpolicies"]
+                for peer in _peers(one["spec"])
+                if peer.get("podSelector")
+            ),
             *(_selecting("PodDisruptionBudget", one, one["spec"].get("selector")) for one in items["poddisruptionbudgets"]),
             *(
                 _selecting("Service", one, {"matchLabels": one["spec"]["selector"]})
@@ -149,6 +155,13 @@ def _survey(
 
 def _selecting(kind: str, item: Mapping[str, Any], selector: Any) -> SelectingSeen:
     return SelectingSeen(kind, item["metadata"]["name"], selector or {})
+
+
+def _peers(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Whom a NetworkPolicy lets in and out: a pod that loses such a label loses its way to the database."""
+    for side, key in (("ingress", "from"), ("egress", "to")):
+        for rule in policy.get(side) or ():
+            yield from rule.get(key) or ()
 
 
 def _claims(template: Mapping[str, Any]) -> frozenset[str]:

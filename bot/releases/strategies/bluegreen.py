@@ -34,6 +34,7 @@ from bot.releases.intents import find
 from bot.releases.model import Field, Kind, Release
 from bot.releases.observation import Observation, ServiceSeen
 from bot.releases.plan import (
+    LET_GO,
     AbsentGoal,
     ApprovalGate,
     Condition,
@@ -58,8 +59,6 @@ from bot.releases.selector_keys import matches
 
 LEAST_WINDOW_MS = 30_000
 """Old connections drain at least that long before what served them goes."""
-
-LET_GO = Step("finish", "let go of the Deployment", (DeploymentGoal(Role.STABLE, claimed=False),), ())
 
 
 def face(release: Release, seen: Observation) -> tuple[Release, Observation, str]:
