@@ -46,7 +46,7 @@ def definitions() -> dict[str, Json]:
 @cache
 def names_by_kind() -> dict[tuple[str, str, str], str]:
     """Definition name by (group, version, kind), for kinds that belong to exactly one."""
-    names = {}
+    names: dict[tuple[str, str, str], str] = {}
     for name, definition in definitions().items():
         kinds = definition.get("x-kubernetes-group-version-kind") or ()
         if len(kinds) == 1:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 
 _log = logging.getLogger(__name__)
-_BATCH = 64  # work items between two turns of the loop, so that requests are answered meanwhile
+_BATCH = 12  # work items between two turns of the loop, so that requests are answered meanwhile
 
 
 class WorkQueue:

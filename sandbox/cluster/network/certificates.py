@@ -11,15 +11,16 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 
 @cache
 def self_signed() -> tuple[bytes, bytes]:
     """(certificate, key) in PEM for localhost and the loopback address."""
+    # Imported here because it takes 70 ms, and most clusters never speak TLS.
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "simulated cluster")])
     now = dt.datetime.now(dt.UTC)

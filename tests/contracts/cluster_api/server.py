@@ -88,11 +88,11 @@ class Namespace:
     def read(self, plural: str, name: str, subresource: str = "") -> Json:
         return _good(self.get(plural, name, subresource))
 
-    def list(self, plural: str, **query: str) -> Json:
+    def listing(self, plural: str, **query: str) -> Json:
         return _good(self.http.get(self.path(plural), params=query))
 
     def items(self, plural: str, **query: str) -> list[Json]:
-        items: list[Json] = self.list(plural, **query)["items"]
+        items: list[Json] = self.listing(plural, **query)["items"]
         return items
 
     def replace(self, plural: str, name: str, body: Json, **query: str) -> httpx.Response:
@@ -178,7 +178,7 @@ def revision(obj: Json) -> int:
 
 def is_complete(deployment: Json) -> bool:
     status, wanted = deployment["status"], deployment["spec"]["replicas"]
-    return (
+    return bool(
         status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
         and status.get("updatedReplicas", 0) == wanted
         and status.get("replicas", 0) == wanted

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import urllib3
@@ -48,11 +49,13 @@ def kubectl(namespace: Namespace) -> Callable[..., str]:
 
 def test_the_typed_client_creates_reads_scales_and_deletes(namespace: Namespace, api: client.ApiClient) -> None:
     apps = client.AppsV1Api(api)
-    made = apps.create_namespaced_deployment(namespace.name, deployment(replicas=1))
+    body: Any = deployment(replicas=1)
+    made: Any = apps.create_namespaced_deployment(namespace.name, body)
     assert made.spec.strategy.rolling_update.max_surge == "25%"
     apps.patch_namespaced_deployment_scale("hello", namespace.name, {"spec": {"replicas": 2}})
     namespace.wait_complete("hello")
-    assert apps.read_namespaced_deployment("hello", namespace.name).status.ready_replicas == 2
+    read: Any = apps.read_namespaced_deployment("hello", namespace.name)
+    assert read.status.ready_replicas == 2
     apps.delete_namespaced_deployment("hello", namespace.name)
     with pytest.raises(ApiException) as refused:
         apps.read_namespaced_deployment("hello", namespace.name)
@@ -61,7 +64,8 @@ def test_the_typed_client_creates_reads_scales_and_deletes(namespace: Namespace,
 
 def test_the_watch_of_the_client_delivers_typed_events_from_a_version(namespace: Namespace, api: client.ApiClient) -> None:
     core = client.CoreV1Api(api)
-    version = core.list_namespaced_pod(namespace.name).metadata.resource_version
+    listed: Any = core.list_namespaced_pod(namespace.name)
+    version = listed.metadata.resource_version
     namespace.made("deployments", deployment(replicas=1))
     stream = watch.Watch()
     phases = set()

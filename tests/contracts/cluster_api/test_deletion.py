@@ -68,7 +68,7 @@ def test_an_orphaned_replicaset_is_adopted_by_another_deployment_whose_selector_
     def adopted() -> bool:
         found = namespace.read("replicasets", item["metadata"]["name"])
         owners = found["metadata"].get("ownerReferences") or [{}]
-        return owners[0].get("uid") == stable["metadata"]["uid"] and found["spec"]["replicas"] == 0
+        return bool(owners[0].get("uid") == stable["metadata"]["uid"] and found["spec"]["replicas"] == 0)
 
     wait_for(adopted, "the canary's ReplicaSet adopted and scaled to 0 by stable")
 

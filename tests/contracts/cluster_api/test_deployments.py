@@ -195,7 +195,7 @@ def test_false_is_no_value_of_paused_so_that_a_test_for_it_fails(namespace: Name
 def test_recreate_ends_every_old_pod_before_the_first_new_one(namespace: Namespace) -> None:
     namespace.made("deployments", deployment(replicas=2, strategy={"type": "Recreate"}))
     made = namespace.wait_complete("hello")
-    version = namespace.list("pods")["metadata"]["resourceVersion"]
+    version = namespace.listing("pods")["metadata"]["resourceVersion"]
     old = {pod["metadata"]["name"] for pod in namespace.owned_pods(namespace.owned_sets(made)[0])}
     namespace.set_image("hello", "example/hello:2.0.0")
     gone: set[str] = set()

@@ -18,12 +18,12 @@ def names(items: list[Json]) -> list[str]:
 def test_a_list_comes_in_chunks_that_together_hold_everything_once(namespace: Namespace) -> None:
     for number in range(7):
         namespace.made("configmaps", config_map(f"map-{number}"))
-    first = namespace.list("configmaps", limit="3")
+    first = namespace.listing("configmaps", limit="3")
     assert names(first["items"]) == ["map-0", "map-1", "map-2"]
     assert first["metadata"]["remainingItemCount"] == 4
-    second = namespace.list("configmaps", limit="3", **{"continue": first["metadata"]["continue"]})
+    second = namespace.listing("configmaps", limit="3", **{"continue": first["metadata"]["continue"]})
     assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
-    third = namespace.list("configmaps", limit="3", **{"continue": second["metadata"]["continue"]})
+    third = namespace.listing("configmaps", limit="3", **{"continue": second["metadata"]["continue"]})
     assert names(second["items"]) + names(third["items"]) == ["map-3", "map-4", "map-5", "map-6"]
     assert not third["metadata"].get("continue")
 
@@ -69,14 +69,14 @@ def test_field_selectors_by_name_and_by_involved_object(namespace: Namespace) ->
 
 def test_items_of_a_list_carry_no_kind_and_the_list_does(namespace: Namespace) -> None:
     namespace.made("configmaps", config_map("one"))
-    found = namespace.list("configmaps")
+    found = namespace.listing("configmaps")
     assert (found["kind"], found["apiVersion"]) == ("ConfigMapList", "v1")
     assert "kind" not in found["items"][0]
 
 
 def test_a_watch_from_the_version_of_a_list_misses_nothing_and_repeats_nothing(namespace: Namespace) -> None:
     namespace.made("configmaps", config_map("before"))
-    version = namespace.list("configmaps")["metadata"]["resourceVersion"]
+    version = namespace.listing("configmaps")["metadata"]["resourceVersion"]
     namespace.made("configmaps", config_map("one"))
     namespace.patched("configmaps", "one", MERGE, {"data": {"a": "2"}})
     namespace.delete("configmaps", "one")
@@ -90,7 +90,7 @@ def test_a_watch_from_the_version_of_a_list_misses_nothing_and_repeats_nothing(n
 
 
 def test_a_restarted_watch_goes_on_after_the_last_version_seen(namespace: Namespace) -> None:
-    version = namespace.list("configmaps")["metadata"]["resourceVersion"]
+    version = namespace.listing("configmaps")["metadata"]["resourceVersion"]
     namespace.made("configmaps", config_map("one"))
     first = next(namespace.watch("configmaps", version))
     namespace.made("configmaps", config_map("two"))
@@ -103,7 +103,7 @@ def test_an_object_that_leaves_the_selection_is_deleted_for_the_watch_and_added_
     namespace: Namespace,
 ) -> None:
     namespace.made("configmaps", config_map("one", app="a"))
-    version = namespace.list("configmaps")["metadata"]["resourceVersion"]
+    version = namespace.listing("configmaps")["metadata"]["resourceVersion"]
     namespace.patched("configmaps", "one", MERGE, {"metadata": {"labels": {"app": "b"}}})
     namespace.patched("configmaps", "one", MERGE, {"metadata": {"labels": {"app": "a"}}})
     events = namespace.watch("configmaps", version, labelSelector="app=a")
@@ -123,7 +123,7 @@ def test_a_watch_without_a_version_begins_with_what_is_there(namespace: Namespac
 def test_a_streaming_list_ends_its_beginning_with_a_bookmark(namespace: Namespace) -> None:
     namespace.made("configmaps", config_map("one"))
     query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
-    for event in namespace.watch("configmaps", "", **query):
+    for event in namespace.watch("configmaps", "", 20, **query):
         if event["type"] == "BOOKMARK":
             assert event["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
             assert event["object"]["metadata"]["resourceVersion"]
@@ -132,7 +132,7 @@ def test_a_streaming_list_ends_its_beginning_with_a_bookmark(namespace: Namespac
 
 
 def test_a_watch_ends_by_itself_after_its_time(namespace: Namespace) -> None:
-    version = namespace.list("configmaps")["metadata"]["resourceVersion"]
+    version = namespace.listing("configmaps")["metadata"]["resourceVersion"]
     assert list(namespace.watch("configmaps", version, seconds=1)) == []
 
 

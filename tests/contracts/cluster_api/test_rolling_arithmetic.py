@@ -54,7 +54,7 @@ def test_a_roll_keeps_within_surge_and_unavailability(namespace: Namespace, repl
     if most == 0 and missing == 0:
         missing = 1
     sets = {item["metadata"]["name"]: item for item in namespace.owned_sets(made)}
-    version = namespace.list("replicasets")["metadata"]["resourceVersion"]
+    version = namespace.listing("replicasets")["metadata"]["resourceVersion"]
     namespace.set_image("hello", "example/hello:2.0.0")
     for event in namespace.watch("replicasets", version):
         sets[event["object"]["metadata"]["name"]] = event["object"]

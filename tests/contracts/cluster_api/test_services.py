@@ -70,7 +70,7 @@ def test_a_pod_under_deletion_stops_being_ready_before_it_is_gone(namespace: Nam
     namespace.wait_complete("hello")
     wait_for(lambda: namespace.ready_addresses("hello"), "a ready address")
     (pod,) = namespace.ready_addresses("hello")
-    version = namespace.list("endpointslices")["metadata"]["resourceVersion"]
+    version = namespace.listing("endpointslices")["metadata"]["resourceVersion"]
     namespace.delete("pods", pod)
     for event in namespace.watch("endpointslices", version):
         mine = [item for item in event["object"].get("endpoints") or () if item["targetRef"]["name"] == pod]

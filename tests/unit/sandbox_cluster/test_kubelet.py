@@ -1,0 +1,175 @@
+"""Pods do what their image says, in the words of kubelet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sandbox.cluster import ImageBehaviour, SimulatedCluster
+from sandbox.cluster.controllers.images import ImageRuleError, ImageRules, is_valid_reference
+from tests.contracts.cluster_api.server import Json, Namespace, condition, deployment, wait_for
+
+
+def waiting_as(namespace: Namespace, reason: str) -> Json:
+    """The first pod that waits for this reason."""
+
+    def probe() -> Json | None:
+        for pod in namespace.items("pods"):
+            for status in pod["status"].get("containerStatuses") or ():
+                if (status["state"].get("waiting") or {}).get("reason") == reason:
+                    return pod
+        return None
+
+    return wait_for(probe, f"a pod in {reason}")
+
+
+def state_of(pod: Json) -> Json:
+    found: Json = pod["status"]["containerStatuses"][0]
+    return found
+
+
+def test_a_pod_goes_from_creating_to_running_to_ready(namespace: Namespace, cluster: SimulatedCluster) -> None:
+    namespace.made("deployments", deployment(replicas=1))
+    namespace.wait_complete("hello")
+    (name,) = [pod["metadata"]["name"] for pod in namespace.items("pods")]
+    states: list[tuple[str, bool]] = []
+    for write in cluster.history():
+        if write.resource == "pods" and write.name == name and write.obj["status"].get("containerStatuses"):
+            status = write.obj["status"]["containerStatuses"][0]
+            state = status["state"].get("waiting", {}).get("reason") or next(iter(status["state"]))
+            if not states or states[-1] != (state, status["ready"]):
+                states.append((state, status["ready"]))
+    assert states == [("ContainerCreating", False), ("running", False), ("running", True)]
+
+
+def test_an_image_that_is_missing_is_reported_in_the_words_of_the_runtime(namespace: Namespace) -> None:
+    namespace.made("deployments", deployment(image="kelseyhightower/hello:missing", replicas=1))
+    pod = waiting_as(namespace, "ErrImagePull")
+    reference = "docker.io/kelseyhightower/hello:missing"
+    assert state_of(pod)["state"]["waiting"]["message"] == (
+        f'rpc error: code = NotFound desc = failed to pull and unpack image "{reference}": failed to resolve reference '
+        f'"{reference}": {reference}: not found'
+    )
+    backing_off = state_of(waiting_as(namespace, "ImagePullBackOff"))["state"]["waiting"]["message"]
+    assert backing_off.startswith('Back-off pulling image "kelseyhightower/hello:missing": ErrImagePull: rpc error')
+    assert pod["status"]["phase"] == "Pending"
+    events = namespace.items("events", fieldSelector=f"involvedObject.name={pod['metadata']['name']}")
+    told = [event["message"] for event in events if event["reason"] == "Failed"]
+    assert any(text.startswith('Failed to pull image "kelseyhightower/hello:missing": rpc error') for text in told)
+
+
+def test_a_crashing_container_restarts_ever_more_slowly_and_keeps_its_last_state_and_logs(namespace: Namespace) -> None:
+    namespace.made("deployments", deployment(image="example/hello:crash", replicas=1))
+    waiting_as(namespace, "CrashLoopBackOff")
+
+    def restarted() -> Json | None:
+        (pod,) = namespace.items("pods")
+        return pod if state_of(pod)["restartCount"] >= 2 and "waiting" in state_of(pod)["state"] else None
+
+    pod = wait_for(restarted, "two restarts")
+    ended = state_of(pod)["lastState"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (1, "Error")
+    assert "back-off" in state_of(pod)["state"]["waiting"]["message"]
+    name = pod["metadata"]["name"]
+    log = namespace.http.get(namespace.path("pods", name, "log"), params={"previous": "true", "tailLines": "2"})
+    assert log.text.splitlines() == ["panic: cannot connect to the database", "exit status 1"]
+    assert condition(pod, "Ready")["reason"] == "ContainersNotReady"
+
+
+def test_a_container_out_of_memory_ends_with_137(namespace: Namespace) -> None:
+    namespace.made("deployments", deployment(image="example/hello:oom", replicas=1))
+    ended = state_of(waiting_as(namespace, "CrashLoopBackOff"))["lastState"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
+
+
+def test_a_secret_that_is_missing_keeps_the_container_from_being_made_until_it_comes(namespace: Namespace) -> None:
+    body = deployment(replicas=1)
+    reference = {"secretKeyRef": {"name": "keys", "key": "token"}}
+    body["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "TOKEN", "valueFrom": reference}]
+    namespace.made("deployments", body)
+    pod = waiting_as(namespace, "CreateContainerConfigError")
+    assert state_of(pod)["state"]["waiting"]["message"] == 'secret "keys" not found'
+    namespace.made("secrets", {"metadata": {"name": "keys"}, "stringData": {"token": "x"}})
+    namespace.wait_complete("hello")
+
+
+def test_an_image_that_cannot_be_a_name_is_told_as_such(namespace: Namespace) -> None:
+    namespace.made("deployments", deployment(image="Example//hello:1", replicas=1))
+    message = state_of(waiting_as(namespace, "InvalidImageName"))["state"]["waiting"]["message"]
+    assert "couldn't parse image name" in message
+
+
+def test_only_a_share_of_the_pods_fails_when_the_rule_says_so(namespace: Namespace, cluster: SimulatedCluster) -> None:
+    cluster.set_image("example/hello:3.*", ImageBehaviour("crash", share=0.5))
+    namespace.made("deployments", deployment(image="example/hello:3.0.0", replicas=20))
+
+    def settled() -> tuple[int, int] | None:
+        pods = namespace.items("pods")
+        ready = sum(1 for pod in pods if condition(pod, "Ready").get("status") == "True")
+        failed = sum(1 for pod in pods if state_of(pod)["restartCount"] or state_of(pod)["lastState"])
+        return (ready, failed) if ready + failed == 20 else None
+
+    ready, failed = wait_for(settled, "all pods decided")
+    assert ready > 0
+    assert failed > 0
+
+
+def test_a_changed_rule_takes_effect_in_running_pods(namespace: Namespace, cluster: SimulatedCluster) -> None:
+    namespace.made("deployments", deployment(replicas=1))
+    namespace.wait_complete("hello")
+    cluster.set_image("example/hello:1.0.0", "unready")
+    wait_for(lambda: not namespace.read("deployments", "hello")["status"].get("readyReplicas"), "no ready pod")
+    cluster.set_image("example/hello:1.0.0", "ready")
+    namespace.wait_complete("hello")
+
+
+def test_logs_of_a_container_that_never_started_are_refused(namespace: Namespace) -> None:
+    namespace.made("deployments", deployment(image="example/hello:missing", replicas=1))
+    pod = waiting_as(namespace, "ImagePullBackOff")
+    answer = namespace.get("pods", pod["metadata"]["name"], "log")
+    assert answer.status_code == 400
+    assert "is waiting to start: trying and failing to pull image" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        ("example/hello:2.0.0", "ready"),
+        ("example/hello:2.0.0-crash", "crash"),
+        ("example/missing-things:1", "ready"),
+        ("example/hello:missing", "missing"),
+        ("example/hello:unready", "unready"),
+        ("UPPER/hello:1", "ready"),
+        ("example/Hello:1", "invalid-name"),
+    ],
+)
+def test_the_tag_tells_the_behaviour_where_no_rule_does(image: str, kind: str) -> None:
+    assert ImageRules().of(image).kind == kind
+
+
+def test_a_list_of_known_images_makes_all_others_missing() -> None:
+    rules = ImageRules(known=["example/hello:1.*"])
+    assert rules.of("example/hello:1.2").kind == "ready"
+    assert rules.of("example/hello:2.0").kind == "missing"
+
+
+def test_an_unknown_behaviour_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ImageRuleError, match="unknown image behaviour 'explode'; known are ready, missing"):
+        ImageBehaviour("explode")
+
+
+@pytest.mark.parametrize(
+    ("image", "valid"),
+    [
+        ("nginx", True),
+        ("nginx:1.9.14", True),
+        ("localhost:5000/a/b:tag", True),
+        ("a/b@sha256:" + "0" * 64, True),
+        ("a/b:", False),
+        (" a", False),
+        ("a/B", False),
+    ],
+)
+def test_image_references(image: str, valid: Any) -> None:
+    assert is_valid_reference(image) is valid
