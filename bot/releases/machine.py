@@ -10,16 +10,15 @@ from dataclasses import replace
 
 from bot.releases.actions import PatchDeployment
 from bot.releases.decision import RESYNC_MS, Decision, finish, into
+from bot.releases.drift import after_drift, on_drift, was_replaced
 from bot.releases.events import EventKind
 from bot.releases.gates import at_gates
-from bot.releases.health import assess, cause_of, newest, ready_endpoints
-from bot.releases.intents import deployment_of, drop, find, is_ours, look, put, settle
+from bot.releases.health import assess, cause_of, newest
+from bot.releases.intents import deployment_of, find, is_ours, look, settle
 from bot.releases.model import (
     Cause,
-    Drift,
     FailureClass,
     Field,
-    Intent,
     Kind,
     Leg,
     Phase,
@@ -42,9 +41,9 @@ from bot.releases.planning import (
 from bot.releases.pursuit import pursue, rewrite_drifted, true_now
 from bot.releases.sighting import sight
 from bot.releases.strategies import STRATEGIES
+from bot.releases.turning import enter_step, fail, turn_back
 
 ENVIRONMENT_PATIENCE_MS = 300_000
-REVERTS_THAT_END_IT = 2
 
 
 def decide(release: Release, seen: Seen, now: int) -> Decision:
@@ -55,7 +54,9 @@ def decide(release: Release, seen: Seen, now: int) -> Decision:
         return _unreachable(release, seen, now)
     decision = Decision(release)
     if release.unreachable_since:
-        decision = decision.changed(replace(release, unreachable_since=0, unreachable_why=""))
+        stands_still = release.phase in (Phase.PAUSED, Phase.DRIFTED)  # their own time is left out already
+        away = 0 if stands_still else now - release.unreachable_since
+        decision = decision.changed(replace(release, unreachable_since=0, unreachable_why="", step_paused_ms=release.step_paused_ms + away))
         decision = decision.tell(now, EventKind.REACHABLE, f"{release.target.cluster} answers again")
     decision = decision.changed(replace(decision.release, sighting=sight(decision.release, seen)))
     if decision.release.plan is None or decision.release.as_found is None:
@@ -102,86 +103,12 @@ def _begin(decision: Decision, seen: Observation, now: int) -> Decision:
     )  # fmt: skip
     release = into(release, Phase.AWAITING_APPROVAL if plan.start else Phase.PROGRESSING, now)
     release = replace(release, sighting=sight(release, seen))
-    decision = decision.changed(release).tell(
-        now, EventKind.PLANNED, f"{from_version} → {to_version}, {release.strategy.value}"
-    )
+    decision = decision.changed(release).tell(now, EventKind.PLANNED, f"{from_version} → {to_version}, {release.strategy.value}")
     if not plan.start:
         decision = enter_step(decision, 0, now)
     else:
         decision, _ = at_gates(decision, plan.start, now, seen)
     return decision.wake(now)
-
-
-def enter_step(decision: Decision, index: int, now: int) -> Decision:
-    release = replace(
-        decision.release,
-        at_step=index,
-        step_began_at=now,
-        step_paused_ms=0,
-        gate=None,
-        environment=None,
-        environment_since=0,
-        environment_asked=False,
-    )
-    phase = Phase.ROLLING_BACK if release.leg is Leg.BACK else Phase.PROGRESSING
-    decision = decision.changed(into(release, phase, now))
-    if index < len(release.steps) and release.steps[index].until:
-        decision = decision.tell(now, EventKind.STEP_BEGAN, release.steps[index].title)
-    return decision
-
-
-def turn_back(decision: Decision, seen: Observation | None, now: int, *, ends_as: Phase, cause: Cause) -> Decision:
-    """Begin the way back: everything to as found. Without any write so far the release simply ends."""
-    release = replace(
-        decision.release,
-        leg=Leg.BACK,
-        ends_as=ends_as,
-        cause=cause,
-        drift=(),
-        paused_from=None,
-        drifted_from=None,
-        gate=None,
-        environment=None,
-        environment_asked=False,
-    )
-    release = into(release, Phase.ROLLING_BACK, now)
-    if seen is None:
-        return decision.changed(replace(release, back=(), at_step=-1)).wake(now)
-    release = replace(release, intents=_theirs_left_out(release, seen))
-    back = STRATEGIES[release.strategy].way_back(release, seen)
-    # the way back depends on nothing but the Deployment itself: what drifted is written over, and never holds it up
-    intents = tuple(
-        intent
-        if intent.field is Field.EXISTS and intent.name == release.target.deployment
-        else replace(intent, pending="restore", instead_of=None)
-        for intent in release.intents
-        if intent.written or intent.field is Field.EXISTS
-    )
-    release = replace(release, back=back, intents=intents)
-    decision = decision.changed(release)
-    if not back:
-        return finish(decision, ends_as, now, cause.summary)
-    decision = decision.tell(now, EventKind.ROLLING_BACK, f"taking back: {cause.summary}")
-    return enter_step(decision, 0, now).wake(now)
-
-
-def _theirs_left_out(release: Release, seen: Observation) -> tuple[Intent, ...]:
-    """A stable that somebody replaced by another of its name has nothing of ours that could be taken back."""
-    name, found = release.target.deployment, release.as_found
-    if found is None or (seen.stable is not None and seen.stable.uid == found.stable.uid):
-        return release.intents
-    return drop(release.intents, Kind.DEPLOYMENT, name)
-
-
-def fail(decision: Decision, seen: Observation, now: int, cause: Cause, *, pause: bool = False) -> Decision:
-    """A failure was found: cause told, then rolled back, or paused where the catalog or the class says so."""
-    release = decision.release
-    decision = decision.tell(now, EventKind.FAILURE, cause.summary, evidence=cause.evidence)
-    if pause or release.rules.on_failure == "pause":
-        paused = replace(with_roll_paused(release), cause=cause, paused_from=release.phase)
-        decision = decision.changed(into(paused, Phase.PAUSED, now)).wake(now)
-        return decision.tell(now, EventKind.PAUSED, "paused: resume to go on, abort to take it back")
-    return turn_back(decision, seen, now, ends_as=Phase.ROLLED_BACK, cause=cause)
 
 
 def _go_on(decision: Decision, seen: Observation, now: int) -> Decision:
@@ -191,13 +118,13 @@ def _go_on(decision: Decision, seen: Observation, now: int) -> Decision:
         return _walk(turn_back(decision, seen, now, ends_as=ends_as, cause=cause), seen, now)
     intents, drift = look(release.intents, seen)
     decision = decision.changed(replace(release, intents=intents))
-    drifted = _on_drift(decision, drift, seen, now)
+    drifted = on_drift(decision, drift, seen, now)
     if drifted is not None:
+        if drifted.release.leg is decision.release.leg:
+            drifted = _on_permanent_failure(drifted, seen, now)
         return _walk(drifted, seen, now) if drifted.release.leg is not decision.release.leg else drifted
     if decision.release.phase is Phase.DRIFTED:
-        decision = decision.changed(after_drift(decision.release, now)).tell(
-            now, EventKind.DRIFT_ENDED, "as intended again: going on"
-        )
+        decision = decision.changed(after_drift(decision.release, now)).tell(now, EventKind.DRIFT_ENDED, "as intended again: going on")
     decision = rewrite_drifted(decision, seen)
     if decision.actions:
         return decision
@@ -209,7 +136,8 @@ def _go_on(decision: Decision, seen: Observation, now: int) -> Decision:
             return decision
         decision = enter_step(decision, 0, now)
     if decision.release.phase is Phase.PAUSED:
-        return _paused(decision, seen, now)
+        judged = _on_permanent_failure(decision, seen, now)
+        return _walk(judged, seen, now) if judged.release.leg is Leg.BACK else _paused(judged, seen, now)
     return _walk(decision, seen, now)
 
 
@@ -240,77 +168,11 @@ def _arrived(decision: Decision, seen: Observation, now: int) -> Decision:
             Phase.REJECTED: "rejected",
         }
         text = f"{release.target.app} is back on {release.from_version} ({words.get(ended, ended.value)}): {why}"
-        if seen.stable is None or (release.as_found is not None and seen.stable.uid != release.as_found.stable.uid):
+        if seen.stable is None or was_replaced(release, seen):
             text = f"what the release made is removed; {release.target.deployment} itself was deleted by somebody: {why}"
         return finish(decision, ended, now, text)
     verb = "has" if isinstance(release.change, Scale) else "is on"
     return finish(decision, Phase.SUCCEEDED, now, f"{release.target.app} {verb} {release.to_version}")
-
-
-# --- drift ------------------------------------------------------------------------------------------------------------
-
-
-def _on_drift(decision: Decision, drift: tuple[Drift, ...], seen: Observation, now: int) -> Decision | None:
-    release = decision.release
-    if release.leg is Leg.BACK and (seen.stable is None or _replaced(release, seen)):
-        drift = tuple(d for d in drift if d.name != release.target.deployment)
-    elif seen.stable is None:
-        drift = (Drift(release.target.deployment, Kind.DEPLOYMENT, Field.EXISTS, "present", "deleted", ""),)
-    if not drift:
-        return None
-    intents = release.intents
-    fresh = {(d.name, d.field) for d in drift} - {(d.name, d.field) for d in release.drift}
-    for name, field in fresh:
-        intent = next((i for i in intents if i.name == name and i.field is field), None)
-        if intent is not None:
-            intents = put(intents, replace(intent, reverts=intent.reverts + 1, confirmed=True))
-    release = replace(release, intents=intents)
-    told = "; ".join(
-        f"{d.kind} {d.name}, {d.field.value}: intended {d.intended}, is {d.observed}"
-        + (f" (by {d.manager})" if d.manager else "")
-        for d in drift
-    )
-    worst = max((i.reverts for i in intents if (i.name, i.field) in {(d.name, d.field) for d in drift}), default=0)
-    gone = any(d.field is Field.EXISTS for d in drift) and seen.stable is None
-    if worst >= REVERTS_THAT_END_IT and release.leg is Leg.FORWARD and not gone:
-        cause = Cause(FailureClass.DRIFT, f"somebody else keeps changing it: {told}"[:600])
-        decision = decision.changed(release).tell(now, EventKind.FAILURE, cause.summary)
-        return turn_back(decision, seen, now, ends_as=Phase.ABORTED, cause=cause)
-    if release.leg is Leg.FORWARD and _took_away_what_serves(release, drift, seen):
-        cause = Cause(FailureClass.DRIFT, f"what served was taken away: {told}"[:600])
-        decision = decision.changed(release).tell(now, EventKind.FAILURE, cause.summary)
-        return turn_back(decision, seen, now, ends_as=Phase.ABORTED, cause=cause)
-    if release.phase is Phase.DRIFTED:
-        return decision.changed(replace(release, drift=drift))
-    waited = now - release.phase_since if release.phase is Phase.PAUSED else 0
-    release = replace(
-        release, drift=drift, drifted_from=release.phase, step_paused_ms=release.step_paused_ms + waited
-    )
-    decision = decision.changed(into(release, Phase.DRIFTED, now))
-    return decision.tell(now, EventKind.DRIFTED, f"changed past the release, holding: {told}"[:900])
-
-
-def _replaced(release: Release, seen: Observation) -> bool:
-    return seen.stable is not None and release.as_found is not None and seen.stable.uid != release.as_found.stable.uid
-
-
-def after_drift(release: Release, now: int) -> Release:
-    """Where it was before, be that a pause; the time in between does not count against deadlines."""
-    since = now - release.phase_since
-    back = replace(release, drift=(), drifted_from=None, step_paused_ms=release.step_paused_ms + since)
-    return into(back, release.drifted_from or Phase.PROGRESSING, now)
-
-
-def _took_away_what_serves(release: Release, drift: tuple[Drift, ...], seen: Observation) -> bool:
-    """Somebody deleted or emptied the candidate while a Service has nobody else: that is not held for, stable serves at once."""
-    if release.plan is None or release.plan.candidate_selector is None:
-        return False
-    if not any(d.kind is Kind.DEPLOYMENT and d.name == release.candidate_name for d in drift):
-        return False
-    return not all(
-        ready_endpoints(seen, seen.stable, (name,)) or ready_endpoints(seen, seen.candidate, (name,))
-        for name in release.target.services
-    )
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -367,10 +229,8 @@ def _watch_deadline(decision: Decision, step: Step, seen: Observation, now: int)
         what = "still not back" if release.leg is Leg.BACK else "still not done"
         text = f"{what} after {deadline_ms // 60_000} min: {step.title}{waiting}; an admin may end it with abort --force"
         return decision.changed(release).tell(now, EventKind.REMINDED, text).wake(now + deadline_ms), False
-    deployment = seen.stable
-    ready = (
-        f"{deployment.available} of {deployment.replicas} available, {deployment.updated} updated" if deployment else ""
-    )
+    deployment = deployment_of(seen, step.watches[0]) if step.watches else seen.stable
+    ready = f"{deployment.available} of {deployment.replicas} available, {deployment.updated} updated" if deployment else ""
     cause = Cause(
         FailureClass.DEADLINE,
         f"not complete after {step.deadline_ms // 60_000} min ({ready}){waiting}",
@@ -405,6 +265,22 @@ def _judge_pods(decision: Decision, step: Step, seen: Observation, now: int) -> 
     return _environment(decision, environment, now)
 
 
+def _on_permanent_failure(decision: Decision, seen: Observation, now: int) -> Decision:
+    """Paused or drifted, what can never become ready is taken back all the same; not where somebody else's template is the bad one."""
+    release = decision.release
+    if release.leg is Leg.BACK or release.rules.on_failure == "pause" or not 0 <= release.at_step < len(release.steps):
+        return decision
+    theirs = {d.name for d in release.drift if d.field in (Field.TEMPLATE, Field.EXISTS)}
+    for role in release.steps[release.at_step].watches:
+        deployment = deployment_of(seen, role)
+        if deployment is None or deployment.name in theirs or not _is_ours(release, role, deployment.template):
+            continue
+        found = assess(seen, role, release.rules, now, release.tolerated)
+        if found.permanent:
+            return fail(decision, seen, now, cause_of(found.permanent, len(found.permanent)))
+    return decision
+
+
 def _is_ours(release: Release, role: Role, template: object) -> bool:
     """Pods of the old template are not judged: the roll has not begun for the controller."""
     if role is Role.CANDIDATE or isinstance(release.change, Scale):
@@ -433,39 +309,11 @@ def _environment(decision: Decision, cause: Cause | None, now: int) -> Decision:
 # --- paused -----------------------------------------------------------------------------------------------------------
 
 
-def with_roll_paused(release: Release) -> Release:
-    """A pause in the middle of a roll stops the Deployment's own controller too; before and after it there is nothing to stop."""
-    name = release.target.deployment
-    template = find(release.intents, Kind.DEPLOYMENT, name, Field.TEMPLATE)
-    rolling = (
-        release.leg is Leg.FORWARD
-        and 0 <= release.at_step < len(release.steps)
-        and release.gate is None
-        and template is not None
-        and template.written
-        and any(
-            isinstance(g, DeploymentGoal) and g.role is Role.STABLE and g.template is not None
-            for g in release.steps[release.at_step].goals
-        )
-    )
-    if not rolling:
-        return release
-    old = find(release.intents, Kind.DEPLOYMENT, name, Field.PAUSED)
-    paused = Intent(Kind.DEPLOYMENT, name, Field.PAUSED, False, True, written=True, reverts=old.reverts if old else 0)
-    return replace(release, intents=put(release.intents, paused))
-
-
 def _paused(decision: Decision, seen: Observation, now: int) -> Decision:
     """Writes nothing but what the pause itself needs, and the safety action: a candidate that failed goes to 0."""
     release = decision.release
     pause = find(release.intents, Kind.DEPLOYMENT, release.target.deployment, Field.PAUSED)
-    if (
-        pause is not None
-        and pause.after is True
-        and not pause.confirmed
-        and seen.stable is not None
-        and not seen.stable.paused
-    ):
+    if pause is not None and pause.after is True and not pause.confirmed and seen.stable is not None and not seen.stable.paused:
         settled = settle(release.intents, Kind.DEPLOYMENT, seen.stable, {Field.PAUSED: True})
         decision = decision.changed(replace(release, intents=settled.intents))
         return decision.doing(PatchDeployment(seen.stable.name, seen.stable.uid, seen.stable.claim, settled.changes))

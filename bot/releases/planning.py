@@ -271,7 +271,7 @@ def common_refusals(release: Release, seen: Observation) -> DeploymentSeen:
     return stable
 
 
-def _elsewhere(release: Release, seen: Observation, stable: DeploymentSeen) -> tuple[str, ...]:
+def _elsewhere(release: Release, stable: DeploymentSeen) -> tuple[str, ...]:
     container = "spec.template.spec.containers"
     paths: tuple[str, ...] = (
         ("spec.replicas",) if isinstance(release.change, Scale) else (container, "spec.template.metadata")
@@ -292,7 +292,7 @@ def _elsewhere(release: Release, seen: Observation, stable: DeploymentSeen) -> t
 def make_draft(release: Release, seen: Observation, now: int) -> tuple[Draft, tuple[str, ...]]:
     """Resolve the change against what runs. Returns the draft and notes. Raises PlanRefused."""
     stable = common_refusals(release, seen)
-    notes = _elsewhere(release, seen, stable)
+    notes = _elsewhere(release, stable)
     old_image = running_image(stable.template, release)
     old_version = version_of(old_image)
     template, image = stable.template, old_image
@@ -385,6 +385,7 @@ def seed_intents(release: Release, plan: Plan, seen: Observation) -> tuple[Inten
     for service in seen.services:
         if service.name not in release.target.services:
             continue
+        intents.append(Intent(Kind.SERVICE, service.name, Field.EXISTS, service.uid, True, confirmed=True))
         selector = dict(service.selector)
         intents.append(Intent(Kind.SERVICE, service.name, Field.SELECTOR, selector, selector, confirmed=True))
         intents.append(

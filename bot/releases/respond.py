@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Literal
 
 from bot.releases.decision import Decision, finish, into
+from bot.releases.drift import after_drift
 from bot.releases.events import EventKind
-from bot.releases.machine import after_drift, turn_back, with_roll_paused
 from bot.releases.model import (
     Cause,
     FailureClass,
@@ -23,6 +23,7 @@ from bot.releases.model import (
 )
 from bot.releases.plan import ApprovalGate, Gate, HoldGate, Step
 from bot.releases.requests import Abort, Adopt, Approve, Finish, Pause, Promote, Refuse, Reject, Request, Resume
+from bot.releases.turning import turn_back, with_roll_paused
 
 _WAITING = (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
 
@@ -82,21 +83,12 @@ def _name(person: Person) -> str:
 def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now: int) -> Decision:
     release = decision.release
     gate = open_gate(release)
-    if (
-        release.plan is None
-        or not isinstance(gate, ApprovalGate)
-        or release.gate is None
-        or release.phase not in _WAITING
-    ):
+    if release.plan is None or not isinstance(gate, ApprovalGate) or release.gate is None or release.phase not in _WAITING:
         return replace(decision, refusal=f"nothing to approve: {release.id} is {release.phase.value.replace('_', ' ')}")
     if gate_name != gate.name:
-        return replace(
-            decision, refusal=f"that button is from before: {release.id} now waits for {gate.title or gate.name}"
-        )
+        return replace(decision, refusal=f"that button is from before: {release.id} now waits for {gate.title or gate.name}")
     if plan_hash != release.plan.hash:
-        return replace(
-            decision, refusal=f"the plan of {release.id} changed since that button was drawn (now {release.plan.hash})"
-        )
+        return replace(decision, refusal=f"the plan of {release.id} changed since that button was drawn (now {release.plan.hash})")
     if any(vote.by == by for vote in release.gate.votes):
         return replace(decision, refusal="you have approved this already")
     votes = (*release.gate.votes, Vote(by, now))
@@ -128,9 +120,7 @@ def _promote(decision: Decision, by: Person, now: int) -> Decision:
         return _approve(decision, by, gate.name, release.plan.hash, now)
     if isinstance(gate, HoldGate) and release.phase is Phase.HOLDING:
         return _finish_hold(decision, by, now)
-    return replace(
-        decision, refusal=f"{release.id} has nothing to promote now: {release.phase.value.replace('_', ' ')}"
-    )
+    return replace(decision, refusal=f"{release.id} has nothing to promote now: {release.phase.value.replace('_', ' ')}")
 
 
 def _finish_hold(decision: Decision, by: Person, now: int) -> Decision:
@@ -153,9 +143,7 @@ def _pause(decision: Decision, by: Person, now: int) -> Decision:
     if release.leg is Leg.BACK:
         return replace(decision, refusal=f"{release.id} is being taken back: that is not paused")
     if release.phase in (Phase.QUEUED, Phase.AWAITING_APPROVAL, Phase.DRIFTED):
-        return replace(
-            decision, refusal=f"{release.id} is {release.phase.value.replace('_', ' ')}: there is nothing to pause"
-        )
+        return replace(decision, refusal=f"{release.id} is {release.phase.value.replace('_', ' ')}: there is nothing to pause")
     release = into(replace(with_roll_paused(release), paused_from=release.phase), Phase.PAUSED, now)
     return decision.changed(release).tell(now, EventKind.PAUSED, f"paused by {_name(by)}", by=by).wake(now)
 
@@ -173,6 +161,8 @@ def _resume(decision: Decision, by: Person, now: int) -> Decision:
         release, paused_from=None, cause=None, step_paused_ms=release.step_paused_ms + since,
         tolerated=tuple(dict.fromkeys((*release.tolerated, *seen_failing))),
     )  # fmt: skip
+    if decision.release.cause and decision.release.cause.failure is FailureClass.DEADLINE:
+        release = replace(release, step_began_at=now, step_paused_ms=0)  # to wait longer is what resuming means here
     decision = decision.changed(into(release, back_to, now))
     return decision.tell(now, EventKind.RESUMED, f"resumed by {_name(by)}", by=by).wake(now)
 

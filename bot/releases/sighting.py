@@ -73,7 +73,7 @@ def sight(release: Release, seen: Observation) -> Sighting:
                         pod.node,
                         pod.created_at,
                         is_new,
-                    )  # fmt: skip
+                    )
                 )
         for (version, is_new), pods in sorted(by_version.items()):
             alive = [pod for pod in pods if not pod.terminating]

@@ -45,7 +45,7 @@ def plan(draft: Draft) -> Plan:
     )
 
 
-def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
+def way_back(release: Release, _seen: Observation) -> tuple[Step, ...]:
     """The exact saved template, `paused` set back in the same patch, so that the old ReplicaSet is reused."""
     found = release.as_found
     if found is None or release.plan is None or not any(intent.written for intent in release.intents):

@@ -1,0 +1,106 @@
+"""The turns of a release: into a step, into the way back, into a pause. What makes it turn is decided elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.releases.decision import Decision, finish, into
+from bot.releases.events import EventKind
+from bot.releases.intents import drop, find, put
+from bot.releases.model import Cause, Field, Intent, Kind, Leg, Phase, Release
+from bot.releases.observation import Observation
+from bot.releases.plan import DeploymentGoal, Role
+from bot.releases.strategies import STRATEGIES
+
+
+def enter_step(decision: Decision, index: int, now: int) -> Decision:
+    release = replace(
+        decision.release,
+        at_step=index,
+        step_began_at=now,
+        step_paused_ms=0,
+        gate=None,
+        environment=None,
+        environment_since=0,
+        environment_asked=False,
+    )
+    phase = Phase.ROLLING_BACK if release.leg is Leg.BACK else Phase.PROGRESSING
+    decision = decision.changed(into(release, phase, now))
+    if index < len(release.steps) and release.steps[index].until:
+        decision = decision.tell(now, EventKind.STEP_BEGAN, release.steps[index].title)
+    return decision
+
+
+def turn_back(decision: Decision, seen: Observation | None, now: int, *, ends_as: Phase, cause: Cause) -> Decision:
+    """Begin the way back: everything to as found. Without any write so far the release simply ends."""
+    release = replace(
+        decision.release,
+        leg=Leg.BACK,
+        ends_as=ends_as,
+        cause=cause,
+        drift=(),
+        paused_from=None,
+        drifted_from=None,
+        gate=None,
+        environment=None,
+        environment_asked=False,
+    )
+    release = into(release, Phase.ROLLING_BACK, now)
+    if seen is None:
+        return decision.changed(replace(release, back=(), at_step=-1)).wake(now)
+    release = replace(release, intents=_theirs_left_out(release, seen))
+    back = STRATEGIES[release.strategy].way_back(release, seen)
+    # the way back depends on nothing but the Deployment itself: what drifted is written over, and never holds it up
+    intents = tuple(
+        intent
+        if intent.field is Field.EXISTS and intent.name == release.target.deployment
+        else replace(intent, pending="restore", instead_of=None)
+        for intent in release.intents
+        if intent.written or intent.field is Field.EXISTS
+    )
+    release = replace(release, back=back, intents=intents)
+    decision = decision.changed(release)
+    if not back:
+        return finish(decision, ends_as, now, cause.summary)
+    decision = decision.tell(now, EventKind.ROLLING_BACK, f"taking back: {cause.summary}")
+    return enter_step(decision, 0, now).wake(now)
+
+
+def _theirs_left_out(release: Release, seen: Observation) -> tuple[Intent, ...]:
+    """A stable that somebody replaced by another of its name has nothing of ours that could be taken back."""
+    name, found = release.target.deployment, release.as_found
+    if found is None or (seen.stable is not None and seen.stable.uid == found.stable.uid):
+        return release.intents
+    return drop(release.intents, Kind.DEPLOYMENT, name)
+
+
+def fail(decision: Decision, seen: Observation, now: int, cause: Cause, *, pause: bool = False) -> Decision:
+    """A failure was found: cause told, then rolled back, or paused where the catalog or the class says so."""
+    release = decision.release
+    decision = decision.tell(now, EventKind.FAILURE, cause.summary, evidence=cause.evidence)
+    if pause or release.rules.on_failure == "pause":
+        paused = replace(with_roll_paused(release), cause=cause, paused_from=release.phase)
+        decision = decision.changed(into(paused, Phase.PAUSED, now)).wake(now)
+        return decision.tell(now, EventKind.PAUSED, "paused: resume to go on, abort to take it back")
+    return turn_back(decision, seen, now, ends_as=Phase.ROLLED_BACK, cause=cause)
+
+
+def with_roll_paused(release: Release) -> Release:
+    """A pause in the middle of a roll stops the Deployment's own controller too; before and after it there is nothing to stop."""
+    name = release.target.deployment
+    template = find(release.intents, Kind.DEPLOYMENT, name, Field.TEMPLATE)
+    rolling = (
+        release.leg is Leg.FORWARD
+        and 0 <= release.at_step < len(release.steps)
+        and release.gate is None
+        and template is not None
+        and template.written
+        and any(
+            isinstance(g, DeploymentGoal) and g.role is Role.STABLE and g.template is not None for g in release.steps[release.at_step].goals
+        )
+    )
+    if not rolling:
+        return release
+    old = find(release.intents, Kind.DEPLOYMENT, name, Field.PAUSED)
+    paused = Intent(Kind.DEPLOYMENT, name, Field.PAUSED, False, True, written=True, reverts=old.reverts if old else 0)
+    return replace(release, intents=put(release.intents, paused))
