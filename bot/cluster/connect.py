@@ -181,6 +181,9 @@ class Connection:
         except (kubernetes_config.ConfigException, OSError, yaml.YAMLError) as error:
             where = "the pod's service account" if address.in_cluster else f"kubeconfig {address.kubeconfig}"
             raise ClusterUnreachable(f"{where} cannot be used: {errors.one_line(str(error))}") from error
+        if not configuration.verify_ssl:
+            # The kubeconfig says so; one warning for each request would only drown the log.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         readers = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="cluster-read")
         return _PerProcess(os.getpid(), RESTClientObject(configuration).pool_manager, configuration, readers)
 

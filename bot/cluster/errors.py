@@ -50,12 +50,13 @@ def unreachable(error: urllib3.exceptions.HTTPError, server: str, timeout_s: flo
     """A request that got no answer. The address is named, the path is not: it may hold a probe's query."""
     reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
     match reason:
-        case urllib3.exceptions.ConnectTimeoutError() | urllib3.exceptions.ReadTimeoutError():
-            return ClusterUnreachable(f"the API server {server} did not answer within {timeout_s:g} s")
         case urllib3.exceptions.NameResolutionError():
             return ClusterUnreachable(f"the name of the API server {server} cannot be resolved")
         case urllib3.exceptions.NewConnectionError():
             return ClusterUnreachable(f"the API server {server} refuses connections")
+        case urllib3.exceptions.ConnectTimeoutError() | urllib3.exceptions.ReadTimeoutError():
+            # After the two above, which urllib3 derives from a connect time-out.
+            return ClusterUnreachable(f"the API server {server} did not answer within {timeout_s:g} s")
         case urllib3.exceptions.SSLError():
             return ClusterUnreachable(f"no trusted connection to the API server {server}: {one_line(str(reason))}")
         case _:

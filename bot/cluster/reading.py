@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.cluster.managed_fields import managers
 from bot.releases.observation import (
     AutoscalerSeen,
     BudgetSeen,
@@ -22,8 +23,6 @@ HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 SERVICE_NAME = "kubernetes.io/service-name"
-
-Managers = tuple[tuple[str, str, str, str], ...]
 
 
 def milliseconds(time: str | None) -> int:
@@ -72,7 +71,7 @@ def deployment(item: Mapping[str, Any], replica_sets: Sequence[Any] = (), pods: 
             (one["type"], one["status"], one.get("reason", ""), one.get("message", "")) for one in status.get("conditions") or ()
         ),
         replica_sets=tuple(sorted(owned, key=lambda one: (one.revision, one.created_at), reverse=True)),
-        managers=managers(meta.get("managedFields")),
+        managers=managers(item),
         terminating="deletionTimestamp" in meta,
     )
 
@@ -180,7 +179,7 @@ def service(item: Mapping[str, Any]) -> ServiceSeen:
         ports=spec.get("ports") or [],
         annotations=dict(meta.get("annotations") or {}),
         labels=dict(meta.get("labels") or {}),
-        managers=managers(meta.get("managedFields")),
+        managers=managers(item),
         traffic_distribution=spec.get("trafficDistribution", ""),
         internal_traffic_policy=spec.get("internalTrafficPolicy", ""),
     )
@@ -234,41 +233,3 @@ def quota(item: Mapping[str, Any]) -> QuotaSeen:
     status = item.get("status") or {}
     hard = status.get("hard") or item["spec"].get("hard") or {}
     return QuotaSeen(item["metadata"]["name"], dict(hard), dict(status.get("used") or {}))
-
-
-# --- managed fields -------------------------------------------------------------------------------------------------
-
-
-def managers(entries: Sequence[Mapping[str, Any]] | None) -> Managers:
-    """Who owns which leaf: (manager, operation, subresource, ``spec.template.spec.containers[name=hello].image``).
-
-    Status fields are left out: nobody decides by them.
-    """
-    return tuple(
-        (entry.get("manager", ""), entry.get("operation", ""), entry.get("subresource", ""), path)
-        for entry in entries or ()
-        if entry.get("subresource") != "status"
-        for path in _leaves(entry.get("fieldsV1") or {}, "")
-        if not path.startswith("status")
-    )
-
-
-def _leaves(fields: Mapping[str, Any], path: str) -> Iterator[str]:
-    """structured-merge-diff's fieldsV1: ``f:name`` a field, ``k:{…}`` a list item by key, ``v:…`` a set's member, ``.`` itself."""
-    inner = [(key, value) for key, value in fields.items() if key != "."]
-    if not inner and path:
-        yield path
-    for key, value in inner:
-        yield from _leaves(value, path + _segment(key, first=not path))
-
-
-def _segment(key: str, *, first: bool) -> str:
-    kind, _, rest = key.partition(":")
-    match kind:
-        case "f":
-            return rest if first else f".{rest}"
-        case "k":
-            pairs = rest.strip("{}").replace('"', "").replace(":", "=")
-            return f"[{pairs}]"
-        case _:
-            return "[" + rest.strip('"') + "]"

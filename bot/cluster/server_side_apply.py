@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import copy
 import difflib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ import yaml
 from bot.cluster import errors
 from bot.cluster.connect import APPLY_PATCH, Connection
 from bot.cluster.discovery import Resource, resources_of
+from bot.cluster.managed_fields import Path, entries, leaves, remove_at
 from bot.ports import ClusterUnreachable, ObjectChange, PreconditionFailed, Refused
 from bot.releases.model import Target
 
@@ -218,46 +218,18 @@ def without_abandoned(result: Mapping[str, Any]) -> Any:
     wants it, so it goes. Images and the time of a restart are the releases' own.
     """
     template = copy.deepcopy(result["spec"]["template"])
-    ours: set[tuple[str, ...]] = set()
-    others: set[tuple[str, ...]] = set()
-    for entry in result["metadata"].get("managedFields") or ():
-        fields = ((entry.get("fieldsV1") or {}).get("f:spec") or {}).get("f:template") or {}
-        leaves = set(_leaves(fields, ()))
+    ours: set[Path] = set()
+    others: set[Path] = set()
+    for entry in entries(result):
+        found = {path[2:] for path in leaves(entry.get("fieldsV1") or {}) if path[:2] == ("f:spec", "f:template")}
         if entry.get("manager") == "pilothouse" and entry.get("operation") == "Update":
-            ours |= leaves
+            ours |= found
         else:
-            others |= leaves
+            others |= found
     for path in sorted(ours - others, key=len, reverse=True):
         if path[-1] != "f:image" and path != _RESTARTED:
-            _remove(template, path)
+            remove_at(template, path)
     return template
-
-
-def _leaves(fields: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    inner = {key: value for key, value in fields.items() if key != "."}
-    if not inner and path:
-        yield path
-    for key, value in inner.items():
-        yield from _leaves(value, (*path, key))
-
-
-def _remove(value: Any, path: tuple[str, ...]) -> None:
-    """Take one leaf out, and the containers on the way that it leaves with nothing but their key."""
-    key, *rest = path
-    kind, _, text = key.partition(":")
-    if kind == "f" and isinstance(value, dict) and text in value:
-        if rest:
-            _remove(value[text], tuple(rest))
-        if not rest or value[text] in ({}, []):
-            del value[text]
-    elif kind == "k" and isinstance(value, list):
-        wanted = json.loads(text)
-        for item in [one for one in value if all(one.get(name) == found for name, found in wanted.items())]:
-            # The key itself goes with the item, when nothing else is left of it.
-            if rest and rest[0].removeprefix("f:") not in wanted:
-                _remove(item, tuple(rest))
-            if not set(item) - set(wanted):
-                value.remove(item)
 
 
 # --- what people are shown ------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import urllib3
 
 from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, path_of
+from bot.cluster.managed_fields import writer_of
 from bot.cluster.patching import CLAIM
 from bot.ports import ClusterUnreachable, Refused
 
@@ -312,12 +313,12 @@ def past_the_bot(before: Mapping[str, Any] | None, after: Mapping[str, Any] | No
     latest = after if after is not None else before
     assert latest is not None
     claim = (latest["metadata"].get("annotations") or {}).get(CLAIM, "")
-    manager = "" if after is None else _who(before, after, changed)
+    manager, subresource = ("", "") if after is None else writer_of(before, after, () if before is None else changed)
     if manager in _OURS or (after is None and claim):  # nobody signs a deletion; a claimed one is its release's to notice
         return None
     return PastTheBot(
         changed=changed,
-        manager=manager,
+        manager=f"{manager}, subresource {subresource}" if subresource else manager,
         claim=claim,
         images_before=_images(before),
         images_after=_images(after),
@@ -330,30 +331,3 @@ def _images(item: Mapping[str, Any] | None) -> tuple[str, ...]:
     if item is None:
         return ()
     return tuple(one.get("image", "") for one in item["spec"]["template"]["spec"]["containers"])
-
-
-def _who(before: Mapping[str, Any] | None, after: Mapping[str, Any], changed: Sequence[str]) -> str:
-    """The field manager who did it, "" when managedFields do not tell.
-
-    Its entry owns a changed field and is not as it was. A removed field leaves no owner: then an entry that is gone means an unknown
-    remover, and else whoever wrote last did it (times are whole seconds, so two writes of one manager may look the same).
-    """
-    earlier = _written(before)
-    entries = _written(after)
-    paths = tuple("spec" if key == "created" else f"spec.{key}" for key in changed)
-    owners = [one for one in entries if any(path.startswith(paths) for _, _, _, path in reading.managers([one]))]
-    fresh = [one for one in owners if one not in earlier]
-    if not fresh:
-        if {one.get("manager") for one in earlier} - {one.get("manager") for one in entries}:
-            return ""
-        fresh = entries
-    if not fresh:
-        return ""
-    latest = max(fresh, key=lambda one: reading.milliseconds(one.get("time")))
-    manager, subresource = str(latest.get("manager", "")), latest.get("subresource", "")
-    return f"{manager}, subresource {subresource}" if subresource and manager not in _OURS else manager
-
-
-def _written(item: Mapping[str, Any] | None) -> list[Any]:
-    entries = [] if item is None else item["metadata"].get("managedFields") or []
-    return [one for one in entries if one.get("subresource") != "status"]

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bot.cluster import KubernetesCluster
+from bot.ports import ClusterUnreachable
+from bot.releases.model import Target
+from tests.conftest import eventually
+from tests.contracts.cluster_port.conftest import Lab, candidate_of, deployment, service
+
+
+def test_a_healthy_app_is_seen_whole(lab: Lab) -> None:
+    assert eventually(lambda: sum(one.ready for one in lab.observe().endpoints) == 2)
+    seen = lab.observe()
+    stable = seen.stable
+    assert stable is not None
+    assert (stable.name, stable.replicas, stable.available, stable.paused, stable.claim) == ("hello", 2, 2, False, "")
+    (newest,) = stable.replica_sets
+    assert newest.template == stable.template
+    assert newest.template_hash
+    assert "pod-template-hash" not in newest.template["metadata"]["labels"]
+    assert (newest.desired, newest.ready, newest.revision) == (2, 2, 1)
+    assert all(pod.ready and pod.ready_since and pod.created_at and pod.node for pod in newest.pods)
+    assert [one.name for one in newest.pods[0].containers] == ["hello", "sidecar"]
+    assert {one.pod for one in seen.endpoints} == {pod.name for pod in newest.pods}
+    (found,) = seen.services
+    assert (found.name, found.selector) == ("hello", {"app": "hello"})
+    assert found.affinity == {"sessionAffinity": "None", "sessionAffinityConfig": None}
+    assert seen.cluster_uid == lab.cluster.uid() != ""
+
+
+def test_what_is_not_there_reads_as_none_and_empty(empty_lab: Lab) -> None:
+    seen = empty_lab.observe("hello-canary", survey=True, events=True)
+    assert seen.stable is None
+    assert seen.candidate is None
+    assert (seen.services, seen.endpoints, seen.events) == ((), (), ())
+
+
+def test_pods_belong_by_owner_and_not_by_labels(lab: Lab) -> None:
+    lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=1))
+
+    def candidates() -> int:
+        candidate = lab.observe("hello-canary").candidate
+        return sum(len(one.pods) for one in candidate.replica_sets) if candidate else 0
+
+    assert eventually(lambda: candidates() == 1)
+    seen = lab.observe("hello-canary")
+    assert seen.stable is not None
+    assert seen.candidate is not None
+    of_stable = {pod.name for one in seen.stable.replica_sets for pod in one.pods}
+    of_candidate = {pod.name for one in seen.candidate.replica_sets for pod in one.pods}
+    assert len(of_stable) == 2
+    assert not of_stable & of_candidate
+    assert all(name.startswith("hello-canary-") for name in of_candidate)
+
+
+def test_the_survey_holds_what_planning_needs(lab: Lab) -> None:
+    lab.create("deployments", candidate_of(lab.stable(), "hello-1"))
+    lab.create("services", {**service("other")})
+    lab.create(
+        "horizontalpodautoscalers",
+        {
+            "metadata": {"name": "hello"},
+            "spec": {
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"},
+                "minReplicas": 2,
+                "maxReplicas": 5,
+                "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}],
+            },
+        },
+    )
+    lab.create(
+        "poddisruptionbudgets",
+        {"metadata": {"name": "hello"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "hello"}}}},
+    )
+    lab.create("networkpolicies", {"metadata": {"name": "deny"}, "spec": {"podSelector": {"matchLabels": {"app": "hello"}}}})
+    lab.create("resourcequotas", {"metadata": {"name": "pods"}, "spec": {"hard": {"pods": "20"}}})
+    survey = lab.observe(survey=True).survey
+    assert survey is not None
+    (autoscaler,) = survey.autoscalers
+    assert (autoscaler.target, autoscaler.min_replicas, autoscaler.max_replicas) == ("hello", 2, 5)
+    assert [one.name for one in survey.budgets] == ["hello"]
+    assert [(one.name, one.hard) for one in survey.quotas] == [("pods", {"pods": "20"})]
+    assert [one.name for one in survey.leftovers] == ["hello-canary"]
+    assert {(one.kind, one.name) for one in survey.selecting} == {
+        ("NetworkPolicy", "deny"),
+        ("PodDisruptionBudget", "hello"),
+        ("Service", "other"),
+        ("Deployment", "hello-canary"),
+    }
+
+
+def test_who_owns_a_field_is_seen_leaf_by_leaf(lab: Lab) -> None:
+    lab.edit("deployments", "hello", {"spec": {"replicas": 3}}, manager="somebody")
+    owners = {(manager, path) for manager, operation, _, path in lab.stable().managers if operation == "Update"}
+    assert ("somebody", "spec.replicas") in owners
+    assert ("kubectl-create", "spec.template.spec.containers[name=hello].image") in owners
+    assert not any(path.startswith("status") for _, path in owners)
+
+
+def test_old_replica_sets_come_after_the_newest(lab: Lab) -> None:
+    template = lab.read("deployments", "hello")["spec"]["template"]
+    template["spec"]["containers"][0]["image"] = "kelseyhightower/hello:2.0.0"
+    lab.edit("deployments", "hello", {"spec": {"template": template}})
+    stable = lab.settled()
+    assert [one.revision for one in stable.replica_sets] == [2, 1]
+
+
+def test_a_cluster_that_is_away_is_unreachable_and_never_empty(tmp_path: Path, lab: Lab) -> None:
+    path = tmp_path / "kubeconfig"
+    text = lab.kubeconfig.read_text()
+    path.write_text(text.replace(lab.cluster.connection.server, "http://127.0.0.1:1"))
+    away = KubernetesCluster(kubeconfig=str(path))
+    with pytest.raises(ClusterUnreachable, match="refuses connections"):
+        away.observe(lab.target, candidate="")
+
+
+def test_a_kubeconfig_that_is_not_there_is_named() -> None:
+    cluster = KubernetesCluster(kubeconfig="/nowhere/kubeconfig")
+    with pytest.raises(ClusterUnreachable, match="/nowhere/kubeconfig cannot be used"):
+        cluster.uid()
+
+
+def test_credentials_that_the_cluster_does_not_know_never_read_as_gone(tmp_path: Path, lab: Lab) -> None:
+    path = tmp_path / "kubeconfig"
+    config = yaml.safe_load(lab.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": "stranger"}
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(ClusterUnreachable, match="credentials"):
+        KubernetesCluster(kubeconfig=str(path)).observe(lab.target, candidate="")
+
+
+def test_a_namespace_that_does_not_exist_holds_no_app(lab: Lab) -> None:
+    target = Target("hello", "local", f"{lab.namespace}-none", "hello", None, ("hello",))
+    assert lab.cluster.observe(target, candidate="").stable is None
+
+
+def test_a_paused_deployment_is_seen_as_paused(empty_lab: Lab) -> None:
+    empty_lab.create("deployments", deployment(paused=True))
+    stable = empty_lab.stable()
+    assert stable.paused
+    assert stable.replica_sets == ()

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+from bot.ports import Refused
+from tests.contracts.cluster_port.conftest import Lab, candidate_of, service
+
+
+def test_tables_have_kubectls_columns(lab: Lab) -> None:
+    columns = {kind: lab.cluster.table(lab.target, kind, wide=False).columns for kind in ("deployments", "pods", "services")}
+    assert columns == {
+        "deployments": ("NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"),
+        "pods": ("NAME", "READY", "STATUS", "RESTARTS", "AGE"),
+        "services": ("NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"),
+    }
+    wide = lab.cluster.table(lab.target, "pods", wide=True).columns
+    assert wide == ("NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "NOMINATED NODE", "READINESS GATES")
+    (row,) = lab.cluster.table(lab.target, "deployments", wide=False).rows
+    assert row[:4] == ("hello", "2/2", "2", "2")
+
+
+def test_tables_show_the_app_and_its_candidate_and_nothing_else(lab: Lab) -> None:
+    lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=0))
+    lab.create("services", service("other"))
+    names = {kind: sorted(row[0] for row in lab.cluster.table(lab.target, kind, wide=False).rows) for kind in ("deployments", "services")}
+    assert names == {"deployments": ["hello", "hello-canary"], "services": ["hello"]}
+    owners = {row[0].rpartition("-")[0].rpartition("-")[0] for row in lab.cluster.table(lab.target, "pods", wide=False).rows}
+    assert owners == {"hello"}
+
+
+def test_events_of_the_app_come_oldest_first(lab: Lab) -> None:
+    table = lab.cluster.table(lab.target, "events", wide=False)
+    assert table.columns == ("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE")
+    assert any(row[2] == "ScalingReplicaSet" and row[3] == "deployment/hello" for row in table.rows)
+
+
+def test_a_table_of_an_app_that_is_not_there_is_refused_in_plain_words(empty_lab: Lab) -> None:
+    with pytest.raises(Refused, match="there is no Deployment hello in namespace"):
+        empty_lab.cluster.table(empty_lab.target, "pods", wide=False)
+
+
+def test_explain_reads_like_kubectls(lab: Lab) -> None:
+    text = lab.cluster.explain("deploy.spec.replicas", recursive=False)
+    head = "GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n\nFIELD: replicas <integer>\n\n\n"
+    assert text.startswith(f"{head}DESCRIPTION:\n    Number of desired pods.")
+    tree = lab.cluster.explain("deployment.spec.strategy", recursive=True)
+    assert "  rollingUpdate\t<RollingUpdateDeployment>\n    maxSurge\t<IntOrString>\n" in tree
+
+
+def test_letter_case_does_not_matter_to_explain(lab: Lab) -> None:
+    assert lab.cluster.explain("Deploy.SPEC.Replicas", recursive=False) == lab.cluster.explain("deploy.spec.replicas", recursive=False)
+
+
+def test_a_wrong_path_names_the_nearest_fields(lab: Lab) -> None:
+    with pytest.raises(LookupError, match=r"Deployment\.spec has no field `replicaz`; nearest: replicas"):
+        lab.cluster.explain("deploy.spec.replicaz", recursive=False)
+    with pytest.raises(LookupError, match=r"no resource `deploymnt`; nearest: deployment"):
+        lab.cluster.explain("deploymnt", recursive=False)
+
+
+def test_an_administrator_lacks_no_permission(lab: Lab) -> None:
+    assert lab.cluster.missing_permissions(lab.namespace) == ()
+
+
+def test_logs_of_a_pod_that_is_not_there_are_none(lab: Lab) -> None:
+    assert lab.cluster.logs(lab.target, "hello-none", container=None, lines=10, previous=True) == ()
+
+
+def test_a_probe_that_reaches_nothing_says_so_for_each_request(lab: Lab) -> None:
+    answers = lab.cluster.probe(lab.target, "none", "/version", requests=3, sticky=False, url=None)
+    assert len(answers) == 3
+    assert all(one.startswith("error: ") for one in answers)

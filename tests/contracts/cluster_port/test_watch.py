@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bot.cluster.watch import Change, Watcher
+from tests.conftest import eventually
+from tests.contracts.cluster_port.conftest import Lab, deployment
+from tests.contracts.cluster_port.test_apply import rolling, with_image
+
+
+class Seen:
+    """A watcher and everything it told."""
+
+    def __init__(self, watcher: Watcher, changes: list[Change]) -> None:
+        self.watcher = watcher
+        self.changes = changes
+
+    def past(self) -> list[tuple[str, ...]]:
+        told = (one.past_the_bot for one in list(self.changes))
+        return [(*one.changed, one.manager) for one in told if one is not None]
+
+
+@pytest.fixture
+def seen(lab: Lab) -> Iterator[Seen]:
+    changes: list[Change] = []
+    with lab.cluster.watch([lab.namespace], changes.append) as watcher:
+        assert eventually(lambda: watcher.is_synced)
+        yield Seen(watcher, changes)
+        assert watcher.is_alive
+    assert not watcher.is_alive
+
+
+def test_what_is_there_when_watching_begins_is_told_once_and_not_as_changed(lab: Lab, seen: Seen) -> None:
+    first = list(seen.changes)
+    assert {(one.kind, one.deployment, one.service) for one in first} >= {
+        ("deployments", "hello", ""),
+        ("replicasets", "hello", ""),
+        ("pods", "hello", ""),
+        ("services", "", "hello"),
+        ("endpointslices", "", "hello"),
+    }
+    assert seen.past() == []
+    assert all(one.namespace == lab.namespace for one in first)
+
+
+def test_a_roll_of_ours_is_told_pod_by_pod_and_never_as_somebody_elses(lab: Lab, seen: Seen) -> None:
+    seen.changes.clear()
+    lab.cluster.apply(lab.target, rolling(lab.stable()))
+    lab.settled()
+    assert eventually(lambda: sum(one.kind == "pods" and one.deployment == "hello" for one in seen.changes) >= 4)
+    assert eventually(lambda: any(one.service == "hello" for one in seen.changes))
+    assert seen.past() == []
+
+
+def test_what_rolls_past_the_bot_is_told_with_who_did_it(lab: Lab, seen: Seen) -> None:
+    template = with_image(lab.stable().template, "kelseyhightower/hello:2.0.0")
+    lab.edit("deployments", "hello", {"spec": {"template": template}}, manager="kubectl-set")
+    assert eventually(lambda: ("template", "kubectl-set") in seen.past())
+    told = next(one.past_the_bot for one in seen.changes if one.past_the_bot)
+    assert told.images_before[0] == "kelseyhightower/hello:1.0.0"
+    assert told.images_after[0] == "kelseyhightower/hello:2.0.0"
+
+
+def test_scaling_through_the_subresource_shows_as_kubectl_scale(lab: Lab, seen: Seen) -> None:
+    lab.cluster.connection.patch(
+        lab.path("deployments", "hello") + "/scale",
+        {"spec": {"replicas": 3}},
+        {"fieldManager": "kubectl"},
+        content_type="application/merge-patch+json",
+    )
+    assert eventually(lambda: ("replicas", "kubectl, subresource scale") in seen.past())
+
+
+def test_deployments_that_come_and_go_are_told(lab: Lab, seen: Seen) -> None:
+    other = deployment("other", selector={"matchLabels": {"app": "other"}})
+    other["spec"]["template"]["metadata"]["labels"] = {"app": "other"}
+    lab.create("deployments", other)
+    assert eventually(lambda: ("created", "kubectl-create") in seen.past())
+    lab.delete("deployments", "other")
+    assert eventually(lambda: ("deleted", "") in seen.past())
