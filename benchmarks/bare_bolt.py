@@ -29,6 +29,7 @@ def main() -> None:
 
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     server = uvicorn.Server(
         uvicorn.Config(Starlette(routes=[Route("/slack/events", events, methods=["POST"])]), log_level="warning", access_log=False)

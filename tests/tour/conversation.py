@@ -105,7 +105,8 @@ class Tour:
     # --- the cluster ---
 
     def api(self) -> client.ApiClient:
-        return config.new_client_from_config(self.kubeconfig)
+        api: client.ApiClient = config.new_client_from_config(self.kubeconfig)
+        return api
 
     def images(self, app: str) -> set[str]:
         """Images of the app's pods that are not ending."""

@@ -1,0 +1,174 @@
+"""One sandbox a test process, and for each test an app of its own in it: journeys run beside each other in one channel."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import re
+import shutil
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import yaml
+from kubernetes import client, config
+
+from sandbox.main import DEMO, Sandbox, run_sandbox
+
+Seen = TypeVar("Seen")
+CHANNEL = "C0RELEASES"
+DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN = "U0DEV1", "U0DEV2", "U0MANAGER", "U0ONCALL", "U0VIEWER", "U0ADMIN"
+WITHIN_S = 30.0
+APPS = 60
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Journey:
+    """One app, and what people type about it and see of it."""
+
+    app: str
+    sandbox: Sandbox
+    api: client.ApiClient
+
+    # --- people ---
+
+    def say(self, text: str, *, user: str = DEVELOPER, channel: str = CHANNEL) -> str:
+        """Types a line ({app} is this journey's app); what the person saw at once."""
+        answer = self.sandbox.slack.command(user, channel, text.format(app=self.app))
+        return str(answer.get("text") or "")
+
+    def click(self, label: str, *, user: str = MANAGER) -> dict[str, Any]:
+        """Clicks a button of the card by its label."""
+        card = self.until(lambda: self._with_button(label), f"a card with the button `{label}`")
+        message, element = card
+        clicked: dict[str, Any] = self.sandbox.slack.click(
+            user, CHANNEL, message["ts"], element["action_id"], value=element.get("value"), block_id=element["block_id"]
+        )
+        return clicked
+
+    def _with_button(self, label: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        for message in reversed(self.told()):
+            for block in message.get("blocks", []):
+                for element in block.get("elements", []) if block.get("type") == "actions" else []:
+                    if element.get("type") == "button" and element["text"]["text"] == label:
+                        return message, {**element, "block_id": block.get("block_id")}
+        return None
+
+    def told(self, user: str = DEVELOPER) -> list[dict[str, Any]]:
+        """Messages that name this journey's app, oldest first."""
+        word = re.compile(rf"\b{re.escape(self.app)}\b")
+        return [m for m in self.sandbox.slack.messages(CHANNEL, user) if word.search(m.get("text", ""))]
+
+    def sees(self, pattern: str, *, user: str = DEVELOPER, within: float = WITHIN_S) -> str:
+        """Waits for a message about the app that holds the pattern ({app} is the app)."""
+        wanted = re.compile(pattern.replace("{app}", self.app), re.DOTALL)
+
+        def look() -> str | None:
+            return next((m["text"] for m in reversed(self.told(user)) if wanted.search(m["text"])), None)
+
+        return self.until(look, f"a message with `{wanted.pattern}`", within)
+
+    def until(self, look: Callable[[], Seen | None], what: str, within: float = WITHIN_S) -> Seen:
+        ends = time.monotonic() + within
+        while True:
+            found = look()
+            if found:
+                return found
+            if time.monotonic() > ends:
+                seen = "\n---\n".join(m["text"] for m in self.told()[-6:])
+                logs = "\n".join(part.log.read_text(encoding="utf-8", errors="replace")[-1500:] for part in self.sandbox.parts)
+                raise AssertionError(f"not seen within {within:.0f} s: {what}\nlast messages:\n{seen}\nlogs:\n{logs}")
+            time.sleep(0.03)
+
+    # --- the cluster ---
+
+    @property
+    def deployments(self) -> client.AppsV1Api:
+        return client.AppsV1Api(self.api)
+
+    @property
+    def core(self) -> client.CoreV1Api:
+        return client.CoreV1Api(self.api)
+
+    def deployment(self, name: str = "") -> Any:
+        return self.deployments.read_namespaced_deployment(name or self.app, "default")
+
+    def exists(self, name: str) -> bool:
+        return any(d.metadata.name == name for d in self.deployments.list_namespaced_deployment("default").items)
+
+    def service(self) -> Any:
+        return self.core.read_namespaced_service(self.app, "default")
+
+    def versions(self) -> dict[str, int]:
+        """Pods of the app by version, those that are ending left out."""
+        counts: dict[str, int] = {}
+        pods: list[Any] = self.core.list_namespaced_pod("default").items
+        for pod in pods:
+            image = pod.spec.containers[0].image
+            if image.startswith(f"pilothouse/{self.app}:") and pod.metadata.deletion_timestamp is None:
+                version = image.rpartition(":")[2]
+                counts[version] = counts.get(version, 0) + 1
+        return counts
+
+    def as_found(self) -> tuple[Any, Any]:
+        """What must be equal after an abort or a rollback: spec, labels and foreign annotations of Deployment and Service."""
+        return _facts(self.deployment()), _facts(self.service())
+
+    def writes(self, since: int = 0) -> list[dict[str, Any]]:
+        """The bot's own writes to this app's objects, from the cluster's history."""
+        with urllib.request.urlopen(f"{self.api.configuration.host}/_sandbox/history?since={since}", timeout=10) as answer:
+            found = json.load(answer)
+        every: list[dict[str, Any]] = found["writes"] if isinstance(found, dict) else found
+        return [w for w in every if "pilothouse" in str(w.get("agent", "")) and str(w.get("name", "")).startswith(self.app)]
+
+
+def _facts(item: Any) -> dict[str, Any]:
+    body: dict[str, Any] = item.to_dict()
+    notes = {
+        key: value
+        for key, value in (body["metadata"]["annotations"] or {}).items()
+        if not key.startswith(("pilothouse.dev/", "deployment.kubernetes.io/revision"))
+    }
+    return {"spec": body["spec"], "labels": body["metadata"]["labels"], "annotations": notes}
+
+
+def _objects(app: str, replicas: int) -> list[dict[str, Any]]:
+    template = (DEMO / "manifests" / "hello.yaml").read_text(encoding="utf-8").replace("hello", app)
+    deployment, service = yaml.safe_load_all(template)
+    deployment["spec"]["replicas"] = replicas
+    return [deployment, service]
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox whose catalog has many apps; each test takes the next. Slack's rate limits are off: they have tests of their own."""
+    demo = Path(shutil.copytree(DEMO, tmp_path_factory.mktemp("journeys") / "demo"))
+    catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
+    hello = catalog["apps"]["hello"]
+    for number in range(1, APPS + 1):
+        name = f"app{number}"
+        short = {"canary": {"steps": [20, 50], "hold": "1s"}, "bluegreen": {"rollback_window": "30s"}, "manifests": []}
+        catalog["apps"][name] = {**hello, "images": [f"pilothouse/{name}"], **short}
+    (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
+    with run_sandbox(demo=demo, ready_after=0.2, rate_scale=0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def journey(running: Sandbox, request: pytest.FixtureRequest) -> Iterator[Journey]:
+    """An app of its own with 5 pods ready (``@pytest.mark.parametrize("journey", [3], indirect=True)`` for another number)."""
+    replicas = getattr(request, "param", 5)
+    app = f"app{next(_numbers)}"
+    with contextlib.closing(config.new_client_from_config(str(running.kubeconfig))) as api:
+        journey = Journey(app, running, api)
+        deployment, service = _objects(app, replicas)
+        journey.deployments.create_namespaced_deployment("default", deployment)
+        journey.core.create_namespaced_service("default", service)
+        journey.until(lambda: (journey.deployment().status.available_replicas or 0) == replicas, f"{replicas} pods of {app}")
+        yield journey

@@ -1,0 +1,129 @@
+"""A rolling release from the typed command to the last word."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.journeys.conftest import DEVELOPER, MANAGER, VIEWER, Journey
+
+
+def test_a_deploy_brings_every_pod_to_the_version_and_leaves_nothing_else_changed(journey: Journey) -> None:
+    before, service = journey.as_found()
+    receipt = journey.say("/deploy {app} 2.0.0")
+    assert f"{journey.app} → 2.0.0" in receipt
+    journey.sees(r"{app} 1\.0\.0 → 2\.0\.0", within=5)
+    journey.sees(r"{app} is on 2\.0\.0")
+    assert journey.versions() == {"2.0.0": 5}
+    after, service_after = journey.as_found()
+    after["spec"]["template"]["spec"]["containers"][0]["image"] = f"pilothouse/{journey.app}:1.0.0"
+    assert after["spec"] == before["spec"]
+    assert after["labels"] == before["labels"]
+    assert service_after == service
+    assert "pilothouse.dev/release" not in (journey.deployment().metadata.annotations or {})
+
+
+def test_an_image_that_cannot_be_pulled_is_told_with_its_cause_and_taken_back_to_exactly_what_was_there(journey: Journey) -> None:
+    found = journey.as_found()
+    journey.say("/deploy {app} missing")
+    told = journey.sees(r"cannot be pulled: not found")
+    assert f"pilothouse/{journey.app}:missing" in told
+    journey.sees(r"{app} is back on 1\.0\.0 \(rolled back\)")
+    journey.until(lambda: journey.versions() == {"1.0.0": 5}, "all pods on 1.0.0")
+    assert journey.as_found() == found
+
+
+def test_the_old_replica_set_is_reused_by_a_rollback(journey: Journey) -> None:
+    revision = journey.deployments.list_namespaced_replica_set("default", label_selector=f"app={journey.app}").items[0]
+    journey.say("/deploy {app} missing")
+    journey.sees(r"{app} is back on 1\.0\.0")
+    sets = {rs.metadata.name: rs.spec.replicas for rs in _replica_sets(journey)}
+    assert sets[revision.metadata.name] == 5
+    assert sum(sets.values()) == 5
+
+
+def _replica_sets(journey: Journey) -> list[object]:
+    found: list[object] = journey.deployments.list_namespaced_replica_set("default", label_selector=f"app={journey.app}").items
+    return found
+
+
+def test_fifty_people_typing_the_same_command_start_one_release(journey: Journey) -> None:
+    with ThreadPoolExecutor(10) as people:
+        answers = list(people.map(lambda _: journey.say("/deploy {app} 2.0.0"), range(50)))
+    assert len({word for answer in answers for word in answer.split() if word.startswith(f"{journey.app}-")}) <= 2
+    journey.sees(r"{app} is on 2\.0\.0")
+    patches = [write for write in journey.writes() if write["verb"] == "patch" and write["name"] == journey.app]
+    assert len(patches) == 2, "the claim with the image, and the letting go"
+
+
+def test_a_release_can_be_paused_looked_at_and_resumed(journey: Journey) -> None:
+    journey.say("/deploy {app} unready")
+    journey.until(lambda: journey.versions().get("unready"), "the first new pods")
+    journey.say("/rollout pause {app}")
+    journey.until(lambda: journey.deployment().spec.paused, "the Deployment paused")
+    assert "paused" in journey.sees(r"{app} 1\.0\.0 → unready rolling.*paused")
+    journey.say("/rollout resume {app}")
+    journey.until(lambda: not journey.deployment().spec.paused, "the Deployment resumed")
+    journey.say("/rollout abort {app}")
+    journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+    journey.until(lambda: journey.versions() == {"1.0.0": 5}, "all pods on 1.0.0")
+
+
+def test_an_abort_of_a_paused_release_takes_the_pause_back_in_the_same_patch(journey: Journey) -> None:
+    found = journey.as_found()
+    journey.say("/deploy {app} unready")
+    journey.until(lambda: journey.versions().get("unready"), "the first new pods")
+    journey.say("/rollout pause {app}")
+    journey.until(lambda: journey.deployment().spec.paused, "the Deployment paused")
+    journey.say("/rollout abort {app}")
+    journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+    assert journey.as_found() == found
+
+
+def test_a_change_past_the_release_is_held_for_and_told_with_who_made_it(journey: Journey) -> None:
+    journey.say("/deploy {app} unready")
+    journey.until(lambda: journey.versions().get("unready"), "the first new pods")
+    journey.deployments.patch_namespaced_deployment_scale(
+        journey.app, "default", {"spec": {"replicas": 7}}, field_manager="kubectl"
+    )
+    journey.sees(r"changed past the release.*replicas.*kubectl, subresource scale")
+    journey.click("Adopt", user=DEVELOPER)
+    journey.sees(r"{app}-1: adopted")
+    journey.say("/rollout abort {app}")
+    journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+
+
+def test_a_viewer_and_a_wrong_channel_change_nothing(journey: Journey) -> None:
+    assert "needs the role deployer" in journey.say("/deploy {app} 2.0.0", user=VIEWER)
+    assert "not taken in this channel" in journey.say("/deploy {app} 2.0.0", channel="C0RANDOM")
+    assert journey.writes() == []
+
+
+def test_mistakes_get_one_line_with_the_nearest_form_and_start_nothing(journey: Journey) -> None:
+    mistakes = {
+        "/deploy helo 2.0.0": "did you mean `hello`?",
+        "/deploy {app} 2.0.0 cannary": "canary",
+        "/deploy {app} other/image:2.0.0": "not allowed",
+        "/deploy {app} 2.0.0 steps=50,20": "ris",
+        "/scale {app} -3": "replicas",
+        "/scale {app} 999": "1 to 20",
+        "/rollout undoo {app}": "undo",
+        "/pilothouse deploi {app} 2.0.0": "deploy",
+    }
+    for typed, hint in mistakes.items():
+        seen = journey.say(typed)
+        assert hint in seen, f"{typed}: {seen}"
+        assert "Traceback" not in seen
+    assert journey.writes() == []
+
+
+def test_a_deploy_of_what_runs_already_says_so(journey: Journey) -> None:
+    journey.say("/deploy {app} 1.0.0")
+    journey.sees(r"{app} already runs 1\.0\.0")
+    assert journey.writes() == []
+
+
+def test_another_version_waits_for_the_running_one_and_then_follows(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0")
+    journey.say("/deploy {app} 3.0.0", user=MANAGER)
+    journey.sees(r"{app} is on 3\.0\.0")
+    assert journey.versions() == {"3.0.0": 5}
