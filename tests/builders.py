@@ -107,7 +107,7 @@ def a_pod(
 
 def pods_for(replica_set: str, template: Any, count: int, *, ready: int | None = None, **facts: Any) -> tuple[PodSeen, ...]:
     """``count`` pods of a template, the first ``ready`` of them ready (default: all)."""
-    image = template["spec"]["containers"][0]["image"]
+    image = template["spec"]["containers"][0].get("image", "")
     labels = template["metadata"].get("labels") or {}
     top = count if ready is None else ready
     return tuple(a_pod(f"{replica_set}-{index}", image=image, labels=labels, ready=index < top, **facts) for index in range(count))

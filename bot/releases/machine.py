@@ -61,7 +61,8 @@ def decide(release: Release, seen: Seen, now: int) -> Decision:
     decision = decision.changed(replace(decision.release, sighting=sight(decision.release, seen)))
     if decision.release.plan is None or decision.release.as_found is None:
         return _begin(decision, seen, now)
-    return _go_on(decision, seen, now).wake(now + RESYNC_MS)
+    decision = _go_on(decision, seen, now)
+    return decision if decision.release.phase.is_final else decision.wake(now + RESYNC_MS)
 
 
 def _unreachable(release: Release, seen: Unreachable, now: int) -> Decision:
