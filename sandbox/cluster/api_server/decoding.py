@@ -6,6 +6,7 @@ fields that are empty gone (`paused: false` vanishes, `replicas: 0` stays, since
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sandbox.cluster.api_server.quantities import QuantityError, canonical_quantity
@@ -27,6 +28,7 @@ _KEPT_EMPTY_TEXT = frozenset(
     ["stringData", "data", "storageClassName", "appProtocol", "containerName", "volumeName", "clusterIP", "nodeName", "ingressClassName"]
 )
 _KEPT_EMPTY_LISTS = frozenset(["rules", "endpoints"])
+_NO_BASE64 = re.compile(r"[^A-Za-z0-9+/=\r\n]")
 
 
 class DecodingError(Exception):
@@ -100,6 +102,12 @@ class Decoder:
                     return ""
                 if not isinstance(value, str):
                     raise self._mismatch(value, "string", path, owner)
+                wrong = _NO_BASE64.search(value) if schema.format == "byte" else None
+                if wrong is not None:
+                    kind = self._kind
+                    raise DecodingError(
+                        f'{kind} in version "v1" cannot be handled as a {kind}: illegal base64 data at input byte {wrong.start()}'
+                    )
             case "integer":
                 if isinstance(value, float) and value.is_integer():
                     return int(value)

@@ -48,7 +48,7 @@ def names_by_kind() -> dict[tuple[str, str, str], str]:
     """Definition name by (group, version, kind), for kinds that belong to exactly one."""
     names: dict[tuple[str, str, str], str] = {}
     for name, definition in definitions().items():
-        kinds = definition.get("x-kubernetes-group-version-kind") or ()
+        kinds = definition.get("x-kubernetes-group-version-kind") or []
         if len(kinds) == 1:
             kind = kinds[0]
             names[kind["group"], kind["version"], kind["kind"]] = name

@@ -105,7 +105,7 @@ def test_only_a_share_of_the_pods_fails_when_the_rule_says_so(namespace: Namespa
     namespace.made("deployments", deployment(image="example/hello:3.0.0", replicas=20))
 
     def settled() -> tuple[int, int] | None:
-        pods = namespace.items("pods")
+        pods = [pod for pod in namespace.items("pods") if pod["status"].get("containerStatuses")]
         ready = sum(1 for pod in pods if condition(pod, "Ready").get("status") == "True")
         failed = sum(1 for pod in pods if state_of(pod)["restartCount"] or state_of(pod)["lastState"])
         return (ready, failed) if ready + failed == 20 else None
