@@ -293,3 +293,18 @@ def test_the_preview_service_is_there_before_the_switch_and_gone_afterwards() ->
     assert walk.release.sighting.serving == "stable"
     walk.to_the_end()
     assert "hello-preview" not in walk.cluster.services
+
+
+def test_the_second_service_is_not_handed_back_while_stable_lacks_a_pod() -> None:
+    walk = scenes.two_services().to_step("settle")
+    handed = len(walk.switches())
+    walk.until(lambda walk: len(walk.switches()) == handed + 1)
+    walk.cluster.faulty = True
+    for _ in range(3):
+        walk.cluster.deployments["hello"].pods()[0].ready = False
+        walk.tick()
+        assert len(walk.switches()) == handed + 1
+    walk.cluster.faulty = False
+    walk.to_the_end()
+    assert len(walk.switches()) == handed + 2
+    assert walk.release.phase is Phase.SUCCEEDED
