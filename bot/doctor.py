@@ -1,0 +1,169 @@
+"""`pilothouse doctor`: is everything that Pilothouse stands on as it must be? Plain lines; exit status 0, 1 (problems) or 2 (settings).
+
+It only reads: Redis' settings and clock, the permissions that each cluster says the bot has, the token's scopes, the catalog's ids by
+name, and releases that nothing moves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from bot.cluster import KubernetesClusters
+from bot.ports import ClusterUnreachable, RateLimited, Refused, SlackUnavailable, StoreUnavailable
+from bot.releases.ages import human_age
+from bot.releases.model import Phase, Release
+from bot.slack.workspace import inspect_workspace
+from bot.store import Leases, RedisReleaseStore, connect
+from bot.store.health import check_settings
+from bot.wiring import Unconfigured, addresses, load_configuration
+from config.catalog import Catalog
+from config.settings import Settings
+
+CLOCKS_APART_MS = 2_000
+OVERDUE_MS = 15_000
+MOVING = frozenset({Phase.QUEUED, Phase.PROGRESSING, Phase.ROLLING_BACK})
+MOVING_FOR_MS = 3_600_000
+WAITING_FOR_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``text`` of a problem says what to do."""
+
+    text: str
+    is_problem: bool = False
+
+    def __str__(self) -> str:
+        return f"  {'!!' if self.is_problem else 'ok'}  {self.text}"
+
+
+def problem(text: str) -> Finding:
+    return Finding(text, is_problem=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    about = "Check Redis, Kubernetes, Slack and the running releases."
+    argparse.ArgumentParser(prog="pilothouse doctor", description=about).parse_args(argv)
+    try:
+        settings, catalog = load_configuration("worker")
+    except Unconfigured as mistakes:
+        print(mistakes, file=sys.stderr)
+        return 2
+    parts: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+        ("Redis", lambda: examine_redis(settings, time.time)),
+        ("Kubernetes", lambda: examine_clusters(catalog)),
+        ("Slack", lambda: examine_slack(settings, catalog)),
+        ("Releases", lambda: examine_releases(settings)),
+    )
+    problems = 0
+    for title, examine in parts:
+        print(title)
+        for finding in examine():
+            problems += finding.is_problem
+            print(finding, flush=True)
+    print(f"{problems} problem{'s' if problems != 1 else ''} found" if problems else "everything is as it should be")
+    return 1 if problems else 0
+
+
+def examine_redis(settings: Settings, clock: Callable[[], float]) -> Iterator[Finding]:
+    """``clock`` is this machine's, in seconds since 1970."""
+    client = connect(settings.redis_url)
+    try:
+        lines = check_settings(client)
+        before = clock()
+        at_redis = RedisReleaseStore(client).now()
+        after = clock()
+    except StoreUnavailable as away:
+        yield problem(str(away))
+        return
+    yield from map(problem, lines)
+    if not lines:
+        yield Finding("append-only file on, nothing is evicted, version new enough")
+    apart = round(abs(at_redis - (before + after) * 500))
+    if apart > CLOCKS_APART_MS:
+        yield problem(f"this machine's clock and Redis' are {human_age(apart)} apart: set both by NTP (releases follow Redis')")
+    else:
+        yield Finding(f"clocks agree within {max(apart, 1)} ms")
+
+
+def examine_clusters(catalog: Catalog) -> Iterator[Finding]:
+    clusters = KubernetesClusters(addresses(catalog))
+    places = sorted({(app.cluster, app.namespace) for app in catalog.apps.values()})
+    for name, namespace in places:
+        try:
+            missing = clusters[name].missing_permissions(namespace)
+        except (ClusterUnreachable, Refused) as away:
+            yield problem(f"{name}: {away}")
+            continue
+        for permission in missing:
+            yield problem(f"{name}: the bot may not {permission}: grant it in its Role (the chart's rbac.yaml has every rule)")
+        if not missing:
+            yield Finding(f"{name}: every permission in namespace {namespace}")
+
+
+def catalog_ids(catalog: Catalog) -> dict[str, str]:
+    """Slack ids that the catalog names, and where first."""
+    found: dict[str, str] = {}
+    for app in catalog.apps.values():
+        if app.channel:
+            found.setdefault(app.channel, f"channel of {app.name}")
+    for channel in catalog.access.channels:
+        found.setdefault(channel, "access.channels")
+    for role in ("viewer", "deployer", "approver", "admin"):
+        entry = getattr(catalog.access.roles, role)
+        for one in (*entry.users, *entry.groups):
+            found.setdefault(one, role)
+    return found
+
+
+def examine_slack(settings: Settings, catalog: Catalog) -> Iterator[Finding]:
+    where = catalog_ids(catalog)
+    try:
+        workspace = inspect_workspace(settings.slack_bot_token, settings.slack_api_url, where)
+    except (SlackUnavailable, RateLimited) as away:
+        yield problem(f"{away}: check SLACK_BOT_TOKEN and SLACK_API_URL")
+        return
+    yield Finding(f"the token is {workspace.bot}'s in {workspace.team}")
+    for scope in workspace.missing_scopes:
+        yield problem(f"the token lacks the scope {scope}: install the app again with the manifest of `pilothouse manifest`")
+    if not workspace.missing_scopes:
+        yield Finding("every scope is granted")
+    for one in workspace.named:
+        label = f"{one.id} {one.name}".strip()
+        yield problem(f"{label} ({where[one.id]}): {one.problem}") if one.problem else Finding(f"{label} ({where[one.id]})")
+
+
+def examine_releases(settings: Settings) -> Iterator[Finding]:
+    client = connect(settings.redis_url)
+    store = RedisReleaseStore(client)
+    try:
+        active, backlog, now = store.active(), Leases(client).backlog(), store.now()
+    except StoreUnavailable as away:
+        yield problem(str(away))
+        return
+    if backlog.overdue_ms > OVERDUE_MS:
+        yield problem(f"work waits for {human_age(backlog.overdue_ms)}: is `pilothouse worker` running?")
+    stuck = [line for release in active if (line := why_stuck(release, now))]
+    yield from map(problem, stuck)
+    if not stuck:
+        yield Finding(f"{len(active)} active, none is stuck" if active else "none is active")
+
+
+def why_stuck(release: Release, now: int) -> str:
+    """A line for an administrator, "" for a release that moves or waits no longer than people may take."""
+    since = release.phase_since or release.created_at
+    age, named = now - since, f"{release.id} ({release.phase.value.replace('_', ' ')})"
+    if release.unreachable_since and now - release.unreachable_since > OVERDUE_MS:
+        away = human_age(now - release.unreachable_since)
+        return f"{named}: cluster {release.target.cluster} is unreachable since {away}: {release.unreachable_why}"
+    if release.phase is Phase.QUEUED and release.queued_behind:
+        return ""  # the one in front is told about instead
+    if release.phase in MOVING and age > MOVING_FOR_MS:
+        return f"{named} for {human_age(age)}: look at its card, then resume it or `/rollout abort {release.id} --force`"
+    if release.phase not in MOVING and age > WAITING_FOR_MS:
+        return f"{named} waits for people for {human_age(age)}: decide on its card"
+    return ""

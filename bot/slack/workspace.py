@@ -1,0 +1,85 @@
+"""What Slack says about the app's token and about the ids a catalog names: for `pilothouse doctor`, which asks once and leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from slack_sdk import WebClient
+
+from bot.ports import ChannelUnavailable
+from bot.slack.client import make_client
+from bot.slack.errors import translated
+from bot.slack.manifest import SCOPES
+
+
+@dataclass(frozen=True)
+class Named:
+    """One id of the catalog. ``name`` "" when Slack does not know it; ``problem`` "" when it can be used as it is."""
+
+    id: str
+    name: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    team: str
+    bot: str
+    missing_scopes: tuple[str, ...]
+    named: tuple[Named, ...]
+
+
+def inspect_workspace(token: str, api_url: str, ids: Iterable[str]) -> Workspace:
+    """Raises SlackUnavailable, RateLimited. Ids are told apart by their first letter, as Slack makes them."""
+    client = make_client(token, api_url)
+    with translated("auth.test"):
+        answer = client.auth_test()
+    granted = _granted({str(name).lower(): value for name, value in answer.headers.items()}.get("x-oauth-scopes"))
+    # Slack does not say which scopes there are to a token that is not an app's: then nothing is claimed to be missing.
+    missing = tuple(scope for scope in SCOPES if scope not in granted) if granted else ()
+    wanted = tuple(dict.fromkeys(ids))
+    groups = _groups(client) if any(one.startswith("S") for one in wanted) else {}
+    named = tuple(_named(client, one, groups) for one in wanted)
+    return Workspace(str(answer.get("team", "")), str(answer.get("user", "")), missing, named)
+
+
+def _granted(header: object) -> frozenset[str]:
+    text = header[0] if isinstance(header, list) else header
+    return frozenset(part.strip() for part in str(text or "").split(",") if part.strip())
+
+
+def _groups(client: WebClient) -> dict[str, str]:
+    with translated("usergroups.list"):
+        found = client.usergroups_list(include_users=False, include_disabled=False).get("usergroups") or ()
+    return {str(group["id"]): str(group.get("handle") or group.get("name") or group["id"]) for group in found}
+
+
+def _named(client: WebClient, one: str, groups: dict[str, str]) -> Named:
+    try:
+        if one.startswith("S"):
+            return Named(one, f"@{groups[one]}") if one in groups else Named(one, "", "no such user group, or it is disabled")
+        if one.startswith(("U", "W")):
+            return _person(client, one)
+        return _channel(client, one)
+    except ChannelUnavailable as unknown:
+        return Named(one, "", f"Slack does not know it ({unknown})")
+
+
+def _person(client: WebClient, one: str) -> Named:
+    with translated("users.info"):
+        found = client.users_info(user=one).get("user") or {}
+    profile = found.get("profile") or {}
+    name = str(profile.get("display_name") or found.get("real_name") or found.get("name") or one)
+    return Named(one, name, "this person's account is deactivated" if found.get("deleted") else "")
+
+
+def _channel(client: WebClient, one: str) -> Named:
+    with translated("conversations.info"):
+        found = client.conversations_info(channel=one).get("channel") or {}
+    name = f"#{found.get('name') or one}"
+    if found.get("is_archived"):
+        return Named(one, name, "the channel is archived: nothing can be posted there")
+    if not found.get("is_member") and not found.get("is_im"):
+        return Named(one, name, "the bot is not in the channel: /invite it there")
+    return Named(one, name)

@@ -1,0 +1,154 @@
+"""The doctor beside a real Redis-compatible server, the simulated cluster and the local Slack: well, and each thing that may be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from bot.doctor import CLOCKS_APART_MS, examine_redis, main, why_stuck
+from bot.releases.model import Phase
+from bot.store import RedisReleaseStore
+from config.settings import Settings
+from sandbox.cluster import SimulatedCluster
+from sandbox.slack import LocalSlack
+from tests.builders import T0, a_release
+
+CATALOG = """
+clusters:
+  local: {kubeconfig: ./kubeconfig, context: sandbox}
+defaults: {channel: C0RELEASES}
+apps:
+  hello: {cluster: local}
+access:
+  roles:
+    deployer: {users: [U0DEV1], groups: [S0DEV]}
+"""
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+
+
+@pytest.fixture(scope="module")
+def slack() -> Iterator[LocalSlack]:
+    with LocalSlack(rate_scale=0) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[SimulatedCluster]:
+    with SimulatedCluster() as running:
+        yield running
+
+
+class Surroundings:
+    def __init__(self, folder: Path, slack: LocalSlack, cluster: SimulatedCluster, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
+        self.slack, self.cluster, self.catalog = slack, cluster, folder / "catalog.yaml"
+        cluster.kubeconfig(folder / "kubeconfig")
+        self.catalog.write_text(CATALOG)
+        for name, value in {
+            "SLACK_BOT_TOKEN": slack.settings.bot_token,
+            "SLACK_API_URL": slack.api_url,
+            "REDIS_URL": redis_url,
+            "PILOTHOUSE_CONFIG": str(self.catalog),
+        }.items():
+            monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def around(
+    tmp_path: Path, slack: LocalSlack, cluster: SimulatedCluster, monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> Iterator[Surroundings]:
+    slack.reset()
+    slack.channel("C0RELEASES", bot_is_member=True)
+    yield Surroundings(tmp_path, slack, cluster, monkeypatch, redis_url)
+    slack.reset()
+
+
+def test_all_is_well_and_every_id_has_its_name(around: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0, capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "everything is as it should be" in told
+    assert "every permission in namespace default" in told and "every scope is granted" in told
+    assert "C0RELEASES #" in told and "S0DEV @" in told and "U0DEV1 " in told
+    assert "!!" not in told
+
+
+def test_a_server_that_may_evict_is_named_with_what_to_set(
+    around: Surroundings, redis_client: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    redis_client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        assert main([]) == 1
+    finally:
+        redis_client.config_set("maxmemory-policy", "noeviction")
+    assert "set `maxmemory-policy noeviction`" in capsys.readouterr().out
+
+
+def test_a_missing_permission_is_named(around: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+    around.cluster.deny("patch", "apps", "deployments", "default")
+    try:
+        assert main([]) == 1
+    finally:
+        around.cluster.run(lambda core: core.access.denials.clear())
+    assert "may not patch deployments.apps in default" in capsys.readouterr().out
+
+
+def test_a_missing_scope_and_an_unknown_person_are_named(around: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+    around.slack.configure(scopes=["chat:write", "commands", "users:read", "usergroups:read", "channels:read"])
+    around.catalog.write_text(CATALOG.replace("U0DEV1", "U0NOBODY"))
+    try:
+        assert main([]) == 1
+    finally:
+        around.slack.reset()
+    told = capsys.readouterr().out
+    assert "lacks the scope files:write" in told
+    assert "U0NOBODY (deployer): Slack does not know it" in told
+
+
+def test_a_channel_without_the_bot_is_named(around: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+    around.slack.channel("C0RELEASES", bot_is_member=False)
+    assert main([]) == 1
+    assert "the bot is not in the channel" in capsys.readouterr().out
+
+
+def test_a_revoked_token_is_one_clear_line(around: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+    around.slack.configure(token_revoked=True)
+    try:
+        assert main([]) == 1
+    finally:
+        around.slack.configure(token_revoked=False)
+    told = capsys.readouterr().out
+    assert "check SLACK_BOT_TOKEN" in told and "Traceback" not in told
+
+
+def test_without_settings_it_says_every_mistake_and_exits_with_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("REDIS_URL", "SLACK_BOT_TOKEN", "PILOTHOUSE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    assert main([]) == 2
+    assert {"REDIS_URL", "SLACK_BOT_TOKEN", "PILOTHOUSE_CONFIG"} <= set(capsys.readouterr().err.split())
+
+
+def test_clocks_that_differ_are_told(redis_url: str, redis_client: Redis) -> None:
+    at_redis = RedisReleaseStore(redis_client).now()
+    settings = Settings(redis_url=redis_url, config=Path())
+    findings = list(examine_redis(settings, lambda: (at_redis + 90_000) / 1000))
+    assert any(finding.is_problem and "apart" in finding.text for finding in findings)
+    assert CLOCKS_APART_MS < 90_000
+
+
+def test_what_moves_or_waits_as_long_as_people_may_is_not_stuck() -> None:
+    waiting = a_release(phase=Phase.AWAITING_PROMOTION, phase_since=T0)
+    assert why_stuck(waiting, T0 + 20 * HOUR) == ""
+    assert why_stuck(a_release(phase=Phase.PROGRESSING, phase_since=T0), T0 + 5 * MINUTE) == ""
+    assert why_stuck(a_release(phase=Phase.QUEUED, queued_behind="hello-41"), T0 + 3 * DAY) == ""
+
+
+def test_what_neither_moves_nor_can_be_seen_is_stuck() -> None:
+    assert "waits for people" in why_stuck(a_release(phase=Phase.PAUSED, phase_since=T0), T0 + 2 * DAY)
+    rolling = a_release(phase=Phase.PROGRESSING, phase_since=T0)
+    assert "--force" in why_stuck(rolling, T0 + 2 * HOUR)
+    assert "unreachable" in why_stuck(replace(rolling, unreachable_since=T0), T0 + 2 * MINUTE)
