@@ -7,6 +7,8 @@ import logging
 from collections import deque
 from collections.abc import Callable, Hashable
 
+from sandbox.cluster.api_server.failures import ApiFailure
+
 _log = logging.getLogger(__name__)
 _BATCH = 12  # work items between two turns of the loop, so that requests are answered meanwhile
 
@@ -64,18 +66,24 @@ class WorkQueue:
             self._queued.discard(item)
             try:
                 self._handlers[item[0]](item[1])
-            except BaseException as error:
-                if not isinstance(error, Retry):
-                    _log.exception("controller %s failed on %s", *item)
-                count = self._failures[item] = self._failures.get(item, 0) + 1
-                self.add_after(*item, seconds=min(5.0, 0.01 * 2**count))
-                if not isinstance(error, Retry | ArithmeticError | LookupError | TypeError | ValueError | RuntimeError):
-                    raise
+            except Retry:
+                self._try_again(item)
+            except ApiFailure as failure:  # refused by the API server: quota, a namespace that goes away, a lost race
+                _log.info("controller %s on %s: %s", *item, failure.message)
+                self._try_again(item)
+            except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RuntimeError):
+                # One object that a controller cannot digest must not stop the cluster.
+                _log.exception("controller %s failed on %s", *item)
+                self._try_again(item)
             else:
                 self._failures.pop(item, None)
         if self._ready and not self._scheduled and not self._closed:
             self._scheduled = True
             self._loop.call_soon(self._run)
+
+    def _try_again(self, item: tuple[str, Hashable]) -> None:
+        count = self._failures[item] = self._failures.get(item, 0) + 1
+        self.add_after(*item, seconds=min(5.0, 0.01 * 2 ** min(count, 10)))
 
     def close(self) -> None:
         self._closed = True
