@@ -33,10 +33,10 @@ def connected(slack: LocalSlack) -> Iterator[App]:
     """One connection for this file: the SDK takes three seconds to close one."""
     app = App(client=WebClient(token="xoxb-local", base_url=slack.api_url), process_before_response=True)
     handler = SocketModeHandler(app, "xapp-local")
-    handler.connect()
+    handler.connect()  # type: ignore[no-untyped-call]
     slack.wait_for(lambda: slack.get("workspace")["transport"] == "socket")
     yield app
-    handler.close()
+    handler.close()  # type: ignore[no-untyped-call]
 
 
 def test_commands_and_clicks_arrive_as_envelopes(slack: LocalSlack, connected: App, client: WebClient) -> None:

@@ -59,7 +59,7 @@ export function App() {
   useEffect(() => {
     if (isHome) void post("home", { user: me });
     else if (!state.loaded[channel]) void get("messages", { channel, user: me }).then((found) => found.ok && dispatch({ type: "loaded", channel, messages: found.messages }));
-  }, [channel, me, isHome, state.loaded[channel], state.connected]);
+  }, [channel, me, isHome, state.loaded[channel], state.epoch]);
 
   const go = useCallback((id, ts, thread) => dispatch({ type: "go", channel: id, highlight: ts ?? null, panel: thread ? { kind: "thread", ts: thread } : undefined }), []);
   const become = useCallback((user) => {

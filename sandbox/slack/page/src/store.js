@@ -13,6 +13,7 @@ export const initial = {
   log: [],
   drawer: false,
   connected: true,
+  epoch: 0, // grows when everything must be asked for anew
   highlight: null,
 };
 
@@ -65,7 +66,7 @@ export function reduce(state, action) {
     case "old_log":
       return { ...state, log: action.entries };
     case "reset":
-      return { ...state, messages: {}, loaded: {}, unread: {}, views: [], home: null, log: [], panel: state.panel?.kind === "inspector" ? state.panel : null };
+      return { ...state, epoch: state.epoch + 1, messages: {}, loaded: {}, unread: {}, views: [], home: null, log: [], panel: state.panel?.kind === "inspector" ? state.panel : null };
     default:
       return state;
   }
