@@ -93,5 +93,5 @@ def serve_bot(argv: Sequence[str] | None = None) -> int:
     context = make_context(settings, file)
     app = build_app(context, settings)
     if settings.uses_socket_mode:
-        return serve_socket_mode(app, settings)
+        return serve_socket_mode(app, settings, is_ready=context.store.now)
     return serve_http(app, settings, is_ready=context.store.now)

@@ -37,6 +37,7 @@ def take_click(context: Context, click: Click) -> Reply:
         if action == "go_on":
             return _go_on(context, click, str(carried["token"]))
         release_id, gate, plan_hash = str(carried["release"]), str(carried.get("gate", "")), str(carried.get("plan", ""))
+        hold = str(carried.get("step", ""))
     except (ValueError, KeyError, TypeError):
         return Refusal("that button is from another version of Pilothouse: use the newest card")
     permission = _PERMISSION.get(action)
@@ -51,7 +52,7 @@ def take_click(context: Context, click: Click) -> Reply:
             refusal = "" if may(roles, permission) else f"that needs the role {' or '.join(roles_granting(permission))}"
         if refusal:
             return Refusal(refusal)
-        request, done = _request(action, click.person, gate, plan_hash, click.text)
+        request, done = _request(action, click.person, gate, plan_hash, hold, click.text)
         return control_release(context, release_id, request, f"{release_id}: {done}")
     except KeyError:
         return Refusal(f"there is no release {release_id} any more")
@@ -59,12 +60,12 @@ def take_click(context: Context, click: Click) -> Reply:
         return Refusal(str(away), "nothing was changed: try again in a moment")
 
 
-def _request(action: str, by: Person, gate: str, plan_hash: str, text: str) -> tuple[Request, str]:
+def _request(action: str, by: Person, gate: str, plan_hash: str, hold: str, text: str) -> tuple[Request, str]:
     match action:
         case "approve" | "switch":
             return Approve(by, gate, plan_hash), "approved"
         case "promote":
-            return (Approve(by, gate, plan_hash) if gate else Promote(by)), "promoted"
+            return (Approve(by, gate, plan_hash) if gate else Promote(by, hold)), "promoted"
         case "reject":
             return Reject(by, gate, plan_hash, text), "rejected"
         case "hold" | "pause":
@@ -72,7 +73,7 @@ def _request(action: str, by: Person, gate: str, plan_hash: str, text: str) -> t
         case "resume":
             return Resume(by), "goes on"
         case "finish":
-            return Finish(by), "finishing now"
+            return Finish(by, hold), "finishing now"
         case "adopt":
             return Adopt(by), "adopted"
         case _:

@@ -45,17 +45,19 @@ class Resume:
 
 @dataclass(frozen=True)
 class Promote:
-    """End the hold, or approve the gate before the promotion."""
+    """End the hold, or approve the gate before the promotion. ``at`` names the hold a button was drawn for; "" for a typed one."""
 
     by: Person
+    at: str = ""
     kind: Literal["promote"] = "promote"
 
 
 @dataclass(frozen=True)
 class Finish:
-    """ "Finish now": end a rollback window early."""
+    """ "Finish now": end a rollback window early. ``at`` as for Promote."""
 
     by: Person
+    at: str = ""
     kind: Literal["finish"] = "finish"
 
 

@@ -39,9 +39,9 @@ def respond(release: Release, request: Request, now: int) -> Decision:
         case Reject():
             return _reject(decision, request, now)
         case Promote():
-            return _promote(decision, request.by, now)
+            return _promote(decision, request, now)
         case Finish():
-            return _finish_hold(decision, request.by, now)
+            return _finish_hold(decision, request, now)
         case Pause():
             return _pause(decision, request.by, now)
         case Resume():
@@ -112,20 +112,36 @@ def _reject(decision: Decision, request: Reject, now: int) -> Decision:
     return turn_back(told, None, now, ends_as=Phase.REJECTED, cause=cause)
 
 
-def _promote(decision: Decision, by: Person, now: int) -> Decision:
+def hold_name(release: Release) -> str:
+    """Which hold the release is in: what "Go on now" carries, so that a click on a card that was not yet redrawn ends no later one."""
+    gate = open_gate(release)
+    if not isinstance(gate, HoldGate) or release.plan is None:
+        return ""
+    return f"{release.plan.hash}/{release.leg.value}/{release.at_step}/{gate.name}"
+
+
+def _promote(decision: Decision, request: Promote, now: int) -> Decision:
     """Typed or clicked "Promote": at the promotion's gate it is the approval; in a hold it ends the hold."""
     release = decision.release
     gate = open_gate(release)
+    if request.at and request.at != hold_name(release):
+        return replace(decision, refusal=_from_before(release))
     if isinstance(gate, ApprovalGate) and release.plan is not None:
-        return _approve(decision, by, gate.name, release.plan.hash, now)
+        return _approve(decision, request.by, gate.name, release.plan.hash, now)
     if isinstance(gate, HoldGate) and release.phase is Phase.HOLDING:
-        return _finish_hold(decision, by, now)
+        return _finish_hold(decision, request, now)
     return replace(decision, refusal=f"{release.id} has nothing to promote now: {release.phase.value.replace('_', ' ')}")
 
 
-def _finish_hold(decision: Decision, by: Person, now: int) -> Decision:
-    release = decision.release
+def _from_before(release: Release) -> str:
+    return f"that button is from an earlier hold: {release.id} has gone on since; use the newest card"
+
+
+def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Decision:
+    release, by = decision.release, request.by
     gate = open_gate(release)
+    if request.at and request.at != hold_name(release):
+        return replace(decision, refusal=_from_before(release))
     if not isinstance(gate, HoldGate) or release.gate is None or release.phase is not Phase.HOLDING:
         return replace(decision, refusal=f"{release.id} is not holding: {release.phase.value.replace('_', ' ')}")
     least = release.gate.opened_at + 30_000

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from bot.releases.model import Leg, Phase, Release
 from bot.releases.plan import ApprovalGate, HoldGate
+from bot.releases.respond import hold_name
 from bot.slack.blocks.elements import Block, button
 from bot.slack.blocks.words import gate_of
 
@@ -84,11 +85,16 @@ def _plain(
     confirm: tuple[str, str, str] | None = None,
     gate: str | None = None,
 ) -> Block:
-    """``gate`` None: the one the release stands at. "Go on now" carries none: it ends a hold, it approves nothing."""
+    """``gate`` None: the one the release stands at. "Go on now" carries none: it ends a hold, it approves nothing.
+
+    ``step`` names the hold: a click on an older card must not end the next one.
+    """
     stands_at = gate_of(release)
     value = {
         "release": release.id,
         "gate": gate if gate is not None else (stands_at.name if stands_at is not None else ""),
         "plan": release.plan.hash if release.plan is not None else "",
     }
+    if hold := hold_name(release):
+        value["step"] = hold
     return button(label, f"{ACTION_PREFIX}{action}", value, style=style, confirm=confirm)
