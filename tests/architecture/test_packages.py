@@ -55,8 +55,7 @@ def test_pure_packages_use_the_standard_library_and_each_other_only() -> None:
         f"{path}: {module}"
         for path in python_files(*PURE)
         for module in imported_modules(tree_of(path))
-        if module.partition(".")[0] not in {*sys.stdlib_module_names, "bot", "config"}
-        and module.partition(".")[0] not in PURE_LIBRARIES
+        if module.partition(".")[0] not in {*sys.stdlib_module_names, "bot", "config"} and module.partition(".")[0] not in PURE_LIBRARIES
     ]
     assert strangers == []
 
@@ -93,13 +92,18 @@ def _is_a_noun(path: Path) -> bool:
     return not any(isinstance(node, ast.FunctionDef) for node in tree_of(path).body)
 
 
+# It takes the operations' own replies, and ports lies below operations: so it stands where those replies are known.
+RENDER = (Path("bot/operations/context.py"), "Render")
+
+
 def test_protocols_stand_in_ports_only() -> None:
     elsewhere = [
         f"{path}:{node.lineno}: {node.name}"
         for path in python_files("bot", "jobs", "config")
-        if path != Path("bot/ports.py")
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ClassDef)
+        and path != Path("bot/ports.py")
+        and (path, node.name) != RENDER
         and any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases)
     ]
     assert elsewhere == []

@@ -46,17 +46,16 @@ def preview(app: App, strategy: Strategy) -> tuple[str, ...]:
     """The shape of the release by the catalog; `dry-run` computes it against the cluster."""
     rules = app.rules
     lines = [f"Wait for {rules.approvals.start} approval(s) to start"] if rules.approvals.start else []
-    approval = f"Wait for {rules.approvals.promote} approval(s)" if rules.approvals.promote else ""
+    approval = [f"Wait for {rules.approvals.promote} approval(s)"] if rules.approvals.promote else []
     match strategy:
         case Strategy.ROLLING:
             lines.append("Roll pod by pod; taken back by itself when it fails" if rules.on_failure == "rollback" else "Roll pod by pod")
         case Strategy.CANARY:
             hold = duration(rules.canary.hold_ms)
             lines += [f"Give {share} % of the traffic, hold {hold}" for share in rules.canary.steps]
-            lines += [approval] if approval and rules.canary.promote == "approval" else []
+            lines += approval if rules.canary.promote == "approval" else []
             lines.append("Promote: roll all pods")
         case Strategy.BLUEGREEN:
-            lines.append("Start all new pods beside the old ones")
-            lines += [approval] if approval and rules.bluegreen.promote == "approval" else []
+            lines += ["Start all new pods beside the old ones", *(approval if rules.bluegreen.promote == "approval" else [])]
             lines.append(f"Switch the traffic; the way back stays open for {duration(rules.bluegreen.rollback_window_ms)}")
     return tuple(f"{number}. {line}" for number, line in enumerate(lines, 1))

@@ -1,0 +1,120 @@
+"""`pilothouse releases [APP] [--watch]`: what the cards in Slack say, as a table in a terminal. It only reads Redis."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from bot.ports import ReleaseStore, StoreUnavailable
+from bot.releases.ages import human_age
+from bot.releases.model import Phase, Release
+from bot.slack.blocks.words import change_words, percent, phase_words
+from bot.store import RedisReleaseStore, connect
+from config.settings import SettingsMistakes, read_settings
+
+RECENT = 10
+LOOK_EVERY_S = 1.0
+_STYLES: dict[Phase, str] = {
+    Phase.AWAITING_APPROVAL: "yellow",
+    Phase.AWAITING_PROMOTION: "yellow",
+    Phase.PAUSED: "yellow",
+    Phase.DRIFTED: "yellow",
+    Phase.ROLLING_BACK: "red",
+    Phase.ROLLED_BACK: "red",
+    Phase.FAILED: "red",
+    Phase.SUCCEEDED: "green",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 0; 1 when Redis is away; 2 for settings that cannot be used."""
+    parser = argparse.ArgumentParser(prog="pilothouse releases", description="Running and recent releases.")
+    parser.add_argument("app", nargs="?", help="only of this app")
+    parser.add_argument("--watch", action="store_true", help="follow them until Ctrl-C")
+    parser.add_argument("--limit", type=int, default=RECENT, help=f"how many of those that are over (default {RECENT})")
+    given = parser.parse_args(argv)
+    try:
+        settings = read_settings(os.environ, "terminal")
+    except SettingsMistakes as mistakes:
+        print(mistakes, file=sys.stderr)
+        return 2
+    store, console = RedisReleaseStore(connect(settings.redis_url)), Console()
+    if given.watch:
+        stopped = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopped.set())
+        watch(store, console, stopped, app=given.app, limit=given.limit)
+        return 0
+    try:
+        console.print(overview(store, app=given.app, limit=given.limit))
+    except StoreUnavailable as away:
+        print(away, file=sys.stderr)
+        return 1
+    return 0
+
+
+def watch(store: ReleaseStore, console: Console, stopped: threading.Event, *, app: str | None = None, limit: int = RECENT) -> None:
+    """Redraws once a second until ``stopped``. While Redis is away the last table stays, with a line that says so."""
+    shown = Group(Text("looking…"))
+    with Live(shown, console=console, auto_refresh=False) as live:
+        while not stopped.is_set():
+            try:
+                shown = Group(overview(store, app=app, limit=limit))
+                live.update(shown, refresh=True)
+            except StoreUnavailable as away:
+                live.update(Group(*shown.renderables, Text(f"as it was a while ago: {away}", style="red")), refresh=True)
+            stopped.wait(LOOK_EVERY_S)
+
+
+def overview(store: ReleaseStore, *, app: str | None = None, limit: int = RECENT) -> Table:
+    """Those that run, oldest first, then those that are over, newest first. Raises StoreUnavailable."""
+    running = store.active(app)
+    known = {release.id for release in running}
+    over = [r for r in store.recent(app, limit=limit + len(running)) if r.phase.is_final and r.id not in known][:limit]
+    return releases_table(running, over, now=store.now())
+
+
+def releases_table(running: Sequence[Release], over: Sequence[Release], *, now: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=f"{len(running)} running, {len(over)} of those that are over", title_justify="left")
+    for name in ("RELEASE", "WHAT", "STATE", "DONE", "BY", "AGE", "TOOK"):
+        table.add_column(name, no_wrap=name in ("RELEASE", "DONE", "AGE", "TOOK"), overflow="fold")
+    for release in (*running, *over):
+        table.add_row(*(Text(cell, style=_STYLES.get(release.phase, "")) for cell in _cells(release, now)))
+        if release is (running[-1] if running else None) and over:
+            table.add_section()
+    return table
+
+
+def _cells(release: Release, now: int) -> tuple[str, ...]:
+    share = percent(release)
+    state = phase_words(release)
+    if release.cause is not None and release.phase is not Phase.SUCCEEDED:
+        state += f": {release.cause.summary}"
+    if release.unreachable_since and not release.phase.is_final:
+        state += f" (the cluster cannot be reached for {human_age(now - release.unreachable_since)})"
+    ends = release.finished_at or now
+    cells = (
+        release.id,
+        change_words(release),
+        state,
+        f"{share} %" if share is not None and not release.phase.is_final else "",
+        release.requested_by.name or release.requested_by.user,
+        human_age(now - release.created_at),
+        human_age(ends - release.started_at) if release.started_at else "",
+    )
+    return tuple(_printable(cell) for cell in cells)
+
+
+def _printable(text: str) -> str:
+    """Words of people and of clusters must not move the cursor or colour the screen."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,0 +1,152 @@
+"""`pilothouse releases` beside a real Redis-compatible server: the table, what it does without Redis, and following until Ctrl-C."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from redis import Redis
+from rich.console import Console
+
+from bot.releases.events import Event, EventKind
+from bot.releases.model import Cause, FailureClass, Phase, Release
+from bot.store import RedisReleaseStore, connect
+from bot.terminal import main, releases_table, watch
+from sandbox.redis_server import EmbeddedRedis
+from tests.builders import a_release
+from tests.conftest import eventually
+
+
+def make(store: RedisReleaseStore, app: str, version: str) -> Release:
+    draft = a_release()
+    target = replace(draft.target, app=app)
+    draft = replace(draft, id="", version=0, target=target, created_at=store.now(), to_version=version, from_version="1.0.0")
+    return store.create(draft, dedup_key="", same_as=f"{app} {version}", operation=f"{app} {version}").release
+
+
+def finish(store: RedisReleaseStore, release: Release, phase: Phase, **parts: object) -> Release:
+    final = replace(release, phase=phase, started_at=release.created_at, finished_at=store.now(), **parts)  # type: ignore[arg-type]
+    return store.save(final, (Event(store.now(), EventKind.FINISHED, "over"),), operation=f"finish {release.id}")
+
+
+@pytest.fixture
+def store(redis_client: Redis) -> RedisReleaseStore:
+    return RedisReleaseStore(redis_client)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+def test_running_ones_stand_first_and_then_those_that_are_over_newest_first(
+    store: RedisReleaseStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish(store, make(store, "hello", "2.0.0"), Phase.SUCCEEDED)
+    cause = Cause(FailureClass.PERMANENT, "2 of 3 new pods: ErrImagePull")
+    finish(store, make(store, "auth", "3.0.0"), Phase.ROLLED_BACK, cause=cause)
+    make(store, "hello", "4.0.0")
+    assert main([]) == 0
+    told = capsys.readouterr().out
+    assert told.index("hello-2") < told.index("auth-1") < told.index("hello-1")
+    assert "hello is on 2.0.0" in told
+    assert "auth is on 1.0.0: 2 of 3 new pods: ErrImagePull" in " ".join(told.split())
+    assert "1 running, 2 of those that are over" in told
+
+
+def test_an_app_and_a_limit_narrow_it(store: RedisReleaseStore, capsys: pytest.CaptureFixture[str]) -> None:
+    for version in ("2.0.0", "3.0.0"):
+        finish(store, make(store, "hello", version), Phase.SUCCEEDED)
+    make(store, "auth", "9.0.0")
+    assert main(["hello", "--limit", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "hello-2" in told
+    assert "hello-1" not in told and "auth" not in told
+
+
+def test_without_redis_it_is_one_line_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    assert main([]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "check that it runs" in line
+
+
+def test_without_settings_it_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("REDIS_URL")
+    assert main([]) == 2
+    assert "REDIS_URL is not set" in capsys.readouterr().err
+
+
+def test_words_of_people_neither_colour_nor_move_the_screen(store: RedisReleaseStore) -> None:
+    cause = Cause(FailureClass.PERMANENT, "[red]no[/red]\x1b[2Jsuch\nimage")
+    release = finish(store, make(store, "hello", "2.0.0"), Phase.FAILED, cause=cause)
+    out = io.StringIO()
+    Console(file=out, width=160, force_terminal=False).print(releases_table((), (release,), now=store.now()))
+    assert "[red]no[/red] [2Jsuch image" in " ".join(out.getvalue().split())
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_watched_release_is_seen_to_end(store: RedisReleaseStore) -> None:
+    release = make(store, "hello", "2.0.0")
+    out, stopped = io.StringIO(), threading.Event()
+    console = Console(file=out, width=160, force_terminal=True, color_system=None)
+    watching = threading.Thread(target=watch, args=(store, console, stopped))
+    watching.start()
+    try:
+        assert eventually(lambda: "1 running" in out.getvalue())
+        finish(store, release, Phase.SUCCEEDED)
+        assert eventually(lambda: "hello is on 2.0.0" in out.getvalue())
+    finally:
+        stopped.set()
+        watching.join(10)
+    assert not watching.is_alive()
+
+
+def test_following_goes_on_while_redis_is_away() -> None:
+    out, stopped = io.StringIO(), threading.Event()
+    console = Console(file=out, width=160, force_terminal=True, color_system=None)
+    with EmbeddedRedis(append_only=False) as server:
+        store = RedisReleaseStore(connect(server.url))
+        make(store, "hello", "2.0.0")
+        watching = threading.Thread(target=watch, args=(store, console, stopped))
+        watching.start()
+        seen = eventually(lambda: "hello-1" in out.getvalue())
+    try:
+        assert seen
+        assert eventually(lambda: "as it was a while ago: Redis" in out.getvalue())
+        assert "hello-1" in out.getvalue().rpartition("as it was a while ago")[0][-2_000:]
+    finally:
+        stopped.set()
+        watching.join(10)
+    assert not watching.is_alive()
+
+
+def test_ctrl_c_ends_following_quietly(store: RedisReleaseStore) -> None:
+    make(store, "hello", "2.0.0")
+    leader, follower = pty.openpty()
+    running = subprocess.Popen([sys.executable, "-m", "bot", "releases", "--watch"], stdin=follower, stdout=follower, stderr=follower)
+    os.close(follower)
+    told, ends = b"", time.monotonic() + 30
+    try:
+        while b"hello-1" not in told and time.monotonic() < ends:
+            if select.select([leader], [], [], 0.1)[0]:
+                told += os.read(leader, 65_536)
+        assert b"hello-1" in told
+        running.send_signal(signal.SIGINT)
+        assert running.wait(10) == 0
+        assert b"Traceback" not in told
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.wait(10)
+        os.close(leader)
