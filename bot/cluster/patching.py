@@ -35,8 +35,6 @@ def difference(before: Any, after: Any, path: str) -> Iterator[Operation]:
     Lists of equal length are compared item by item, bound to the items' names where they have any, so that a container put in
     front of ours is noticed; lists of another length are tested and replaced whole.
     """
-    if before == after and isinstance(before, bool) == isinstance(after, bool):
-        return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in before:
             if key not in after:
@@ -55,6 +53,8 @@ def difference(before: Any, after: Any, path: str) -> Iterator[Operation]:
             if inner and isinstance(old, Mapping) and "name" in old:
                 yield expect(path + pointer(index, "name"), old["name"])
             yield from inner
+        return
+    if before == after and isinstance(before, bool) == isinstance(after, bool):  # True is not 1 to JSON
         return
     yield expect(path, before)
     yield {"op": "replace", "path": path, "value": after}

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import multiprocessing
+import time
+
+import pytest
+
+from bot.cluster import KubernetesCluster
+from bot.ports import ClusterUnreachable, PreconditionFailed
+from bot.releases.actions import CreateDeployment, FieldChange, PatchDeployment
+from bot.releases.model import Field, Target
+from sandbox.cluster import SimulatedCluster
+from tests.contracts.cluster_port.conftest import Lab, candidate_of
+
+CLAIM = FieldChange(Field.CLAIM, "", "hello-1")
+
+
+def test_a_server_that_does_not_answer_is_given_up_after_the_time_out(lab: Lab, simulation: SimulatedCluster) -> None:
+    simulation.plan_fault("slow", seconds=20, times=None)
+    began = time.monotonic()
+    with pytest.raises(ClusterUnreachable, match=r"did not answer within 0\.5 s"):
+        lab.observe()
+    assert time.monotonic() - began < 3
+
+
+def test_one_read_that_breaks_makes_the_whole_look_unreachable(lab: Lab, simulation: SimulatedCluster) -> None:
+    simulation.plan_fault("reset_before", methods=["GET"], path="endpointslices")
+    with pytest.raises(ClusterUnreachable, match="broke"):
+        lab.observe()
+    assert lab.observe().stable is not None
+
+
+def test_a_busy_server_says_how_long_to_wait(lab: Lab, simulation: SimulatedCluster) -> None:
+    simulation.plan_fault("throttle", seconds=3, path="deployments")
+    with pytest.raises(ClusterUnreachable) as busy:
+        lab.observe()
+    assert busy.value.retry_after_ms == 3_000
+
+
+def test_an_error_of_the_server_is_unreachable_and_named(lab: Lab, simulation: SimulatedCluster) -> None:
+    simulation.plan_fault("error", code=503, path="pods")
+    with pytest.raises(ClusterUnreachable, match="503"):
+        lab.observe()
+
+
+def test_a_write_whose_answer_was_lost_is_done_when_repeated(lab: Lab, simulation: SimulatedCluster) -> None:
+    stable = lab.stable()
+    claiming = PatchDeployment("hello", stable.uid, "", (CLAIM,))
+    creating = CreateDeployment("hello-canary", "hello-1", candidate_of(stable, "hello-1"))
+    for action in (claiming, creating):
+        simulation.plan_fault("reset_after")
+        with pytest.raises(ClusterUnreachable):
+            lab.cluster.apply(lab.target, action)
+        lab.cluster.apply(lab.target, action)
+    seen = lab.observe("hello-canary")
+    assert seen.stable is not None
+    assert seen.stable.claim == "hello-1"
+    assert seen.candidate is not None
+
+
+def test_a_conflict_asks_for_another_look(lab: Lab, simulation: SimulatedCluster) -> None:
+    stable = lab.stable()
+    simulation.plan_fault("conflict")
+    with pytest.raises(PreconditionFailed):
+        lab.cluster.apply(lab.target, PatchDeployment("hello", stable.uid, "", (CLAIM,)))
+    assert lab.stable().claim == ""
+
+
+@pytest.mark.parametrize(
+    "resource",
+    ["horizontalpodautoscalers", "poddisruptionbudgets", "networkpolicies", "resourcequotas", "persistentvolumeclaims", "events"],
+)
+def test_what_is_optional_and_forbidden_is_empty(lab: Lab, simulation: SimulatedCluster, resource: str) -> None:
+    simulation.deny("list", resource=resource)
+    seen = lab.observe(survey=True, events=True)
+    assert seen.stable is not None
+    assert seen.survey is not None
+
+
+def test_what_is_needed_and_forbidden_is_said_and_never_reads_as_gone(lab: Lab, simulation: SimulatedCluster) -> None:
+    simulation.deny("list", resource="pods")
+    with pytest.raises(ClusterUnreachable, match="may not look: pods is forbidden"):
+        lab.observe()
+
+
+def test_a_missing_permission_is_named_with_its_place(lab: Lab, simulation: SimulatedCluster) -> None:
+    simulation.deny("patch", resource="deployments")
+    simulation.deny("get", resource="namespaces")
+    assert lab.cluster.missing_permissions("default") == ("patch deployments.apps in default", "get namespaces kube-system")
+
+
+def _observe_in_child(cluster: KubernetesCluster, target: Target, answer: multiprocessing.SimpleQueue[int]) -> None:
+    stable = cluster.observe(target, candidate="").stable
+    answer.put(stable.available if stable else -1)
+
+
+def test_a_forked_process_makes_connections_of_its_own(lab: Lab) -> None:
+    """The parent is connected; its sockets must not be shared by a child that asks at the same time."""
+    lab.observe()
+    context = multiprocessing.get_context("fork")
+    answer: multiprocessing.SimpleQueue[int] = context.SimpleQueue()
+    children = [context.Process(target=_observe_in_child, args=(lab.cluster, lab.target, answer)) for _ in range(4)]
+    for child in children:
+        child.start()
+    for _ in range(10):
+        assert lab.observe().stable is not None
+    for child in children:
+        child.join(timeout=20)
+        assert child.exitcode == 0
+    assert [answer.get() for _ in children] == [2, 2, 2, 2]

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bot.cluster.watch import Change, Watcher
+from sandbox.cluster import SimulatedCluster
+from tests.conftest import eventually
+from tests.contracts.cluster_port.conftest import Lab
+
+
+@pytest.fixture
+def changes() -> list[Change]:
+    return []
+
+
+@pytest.fixture
+def watcher(lab: Lab, changes: list[Change]) -> Iterator[Watcher]:
+    with lab.cluster.watch(["default"], changes.append) as running:
+        assert eventually(lambda: running.is_synced)
+        changes.clear()
+        yield running
+        assert running.is_alive
+
+
+def scaled(changes: list[Change]) -> bool:
+    return any(one.past_the_bot is not None and "replicas" in one.past_the_bot.changed for one in list(changes))
+
+
+def test_a_watch_that_is_too_old_starts_over_with_a_list(
+    lab: Lab, simulation: SimulatedCluster, watcher: Watcher, changes: list[Change]
+) -> None:
+    simulation.expire_watches()
+    assert eventually(lambda: {one.kind for one in list(changes)} >= {"deployments", "pods", "services"})
+    assert eventually(lambda: watcher.is_synced)
+    lab.edit("deployments", "hello", {"spec": {"replicas": 3}})
+    assert eventually(lambda: scaled(changes))
+
+
+def test_what_happened_while_the_cluster_was_away_is_told_when_it_is_back(
+    lab: Lab, simulation: SimulatedCluster, watcher: Watcher, changes: list[Change]
+) -> None:
+    def break_and_change() -> None:
+        simulation.expire_watches()
+        lab.edit("deployments", "hello", {"spec": {"replicas": 3}}, manager="kubectl-edit")
+
+    break_and_change()
+    assert eventually(lambda: scaled(changes))
+    told = next(one.past_the_bot for one in changes if one.past_the_bot)
+    assert (told.manager, told.replicas_before, told.replicas_after) == ("kubectl-edit", 2, 3)
+
+
+def test_a_cluster_that_is_away_is_a_trouble_that_ends(
+    lab: Lab, simulation: SimulatedCluster, watcher: Watcher, changes: list[Change]
+) -> None:
+    simulation.unreachable(1.0)
+    assert eventually(lambda: bool(watcher.troubles()))
+    assert "refuses connections" in watcher.troubles()[0] or "broke" in watcher.troubles()[0]
+    assert eventually(lambda: watcher.is_synced and not watcher.troubles(), within_s=20)
+    lab.edit("deployments", "hello", {"spec": {"replicas": 3}})
+    assert eventually(lambda: scaled(changes))
+
+
+def test_what_was_deleted_while_nobody_watched_is_told_from_the_next_list(
+    lab: Lab, simulation: SimulatedCluster, watcher: Watcher, changes: list[Change]
+) -> None:
+    lab.delete("services", "hello")
+    simulation.expire_watches()
+    assert eventually(lambda: any(one.service == "hello" and one.kind == "services" for one in list(changes)))

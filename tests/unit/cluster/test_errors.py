@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bot.cluster.errors import FieldConflicts, NotThere, failure, one_line
+from bot.ports import ClusterUnreachable, PreconditionFailed, Refused
+
+SERVER = "https://cluster.example"
+
+
+def answer(code: int, *, reason: str = "", message: str = "", retry_after: str | None = None, **details: Any) -> Exception:
+    status = {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message, "details": details}
+    return failure(code, json.dumps(status).encode(), retry_after, SERVER)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (answer(400, reason="BadRequest", message="no"), Refused),
+        (answer(401, reason="Unauthorized", message="Unauthorized"), ClusterUnreachable),
+        (answer(403, reason="Forbidden", message="exceeded quota: pods"), Refused),
+        (answer(404, reason="NotFound", message="gone", name="hello"), NotThere),
+        (answer(409, reason="Conflict", message="the object has been modified", name="hello"), PreconditionFailed),
+        (answer(409, reason="AlreadyExists", message="exists", name="hello"), PreconditionFailed),
+        (answer(410, reason="Expired", message="too old resource version"), NotThere),
+        (answer(422, reason="Invalid", message="the server rejected our request due to an error in our request"), PreconditionFailed),
+        (answer(422, reason="Invalid", message="spec.replicas: Invalid value", name="hello", causes=[{"field": "x"}]), Refused),
+        (answer(429, reason="TooManyRequests"), ClusterUnreachable),
+        (answer(500, reason="InternalError", message="etcd"), ClusterUnreachable),
+        (answer(500, message="failed to create typed patch object (a/b): .spec.x: field not declared in schema"), Refused),
+        (answer(503, reason="ServiceUnavailable"), ClusterUnreachable),
+        (answer(504, reason="Timeout"), ClusterUnreachable),
+    ],
+)
+def test_each_answer_means_one_thing_that_a_caller_can_do(error: Exception, kind: type[Exception]) -> None:
+    assert type(error) is kind
+
+
+def test_a_404_that_kubernetes_did_not_write_never_means_gone() -> None:
+    """A load balancer without backends answers so."""
+    assert isinstance(failure(404, b"<html>not found</html>", None, SERVER), ClusterUnreachable)
+
+
+def test_how_long_to_wait_is_taken_from_the_server() -> None:
+    error = answer(429, reason="TooManyRequests", retry_after="7")
+    assert isinstance(error, ClusterUnreachable)
+    assert error.retry_after_ms == 7_000
+
+
+def test_conflicts_of_managers_name_those_who_are_not_ours() -> None:
+    causes = [
+        {"reason": "FieldManagerConflict", "message": 'conflict with "kubectl-set" using apps/v1', "field": ".spec.replicas"},
+        {"reason": "FieldManagerConflict", "message": 'conflict with "pilothouse" using apps/v1', "field": ".spec.paused"},
+    ]
+    error = answer(409, reason="Conflict", message="Apply failed with 2 conflicts", causes=causes)
+    assert isinstance(error, FieldConflicts)
+    assert error.lines(("pilothouse", "pilothouse-apply")) == ("kubectl-set: .spec.replicas",)
+
+
+def test_a_message_is_one_line_of_at_most_500_characters() -> None:
+    assert one_line("a\n  b\tc") == "a b c"
+    assert len(one_line("x" * 2_000)) == 500

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from bot.cluster.watch import past_the_bot
+
+
+def deployment(uid: str = "u", image: str = "hello:1", manager: str = "kubectl-set", **spec: Any) -> Any:
+    container = {"name": "hello", "image": image}
+    by_name = {".": {}, "f:image": {}, "f:name": {}}
+    owned: dict[str, Any] = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"hello"}': by_name}}}}}
+    entry = {"manager": manager, "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsV1": owned}
+    return {
+        "metadata": {"name": "hello", "uid": uid, "managedFields": [entry], "annotations": {}},
+        "spec": {"replicas": 2, "template": {"spec": {"containers": [container]}}, **spec},
+    }
+
+
+def test_status_and_annotations_alone_are_nothing_to_tell() -> None:
+    after = deployment()
+    after["metadata"]["annotations"]["note"] = "x"
+    after["status"] = {"replicas": 2}
+    assert past_the_bot(deployment(), after) is None
+
+
+def test_what_our_managers_wrote_is_not_past_the_bot() -> None:
+    assert past_the_bot(deployment(), deployment(image="hello:2", manager="pilothouse")) is None
+    assert past_the_bot(None, deployment(manager="pilothouse-apply")) is None
+
+
+def test_a_deployment_made_anew_between_two_sights_is_created() -> None:
+    past = past_the_bot(deployment("one"), deployment("two"))
+    assert past is not None
+    assert past.changed == ("created",)
+
+
+def test_a_candidate_that_its_release_removes_is_not_told_as_somebody_elses_doing() -> None:
+    candidate = deployment()
+    assert past_the_bot(candidate, None) is not None
+    claimed = copy.deepcopy(candidate)
+    claimed["metadata"]["annotations"]["pilothouse.dev/release"] = "hello-1"
+    assert past_the_bot(claimed, None) is None
