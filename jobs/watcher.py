@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 FIRST_SPACING_MS = 200.0
 LONGEST_SPACING_MS = 2_000.0
 GROWTH = 1.5
+BRISK_MS = 4_000.0
 LOOK_EVERY_S = 0.5  # how long a silent inbox is waited for
 STALE_AFTER_S = 1.0  # the list of running releases is read again
 STALE_WHEN_UNKNOWN_S = 0.2  # and sooner when something changed that no known release is about
@@ -80,12 +81,16 @@ def describe(app: str, past: PastTheBot) -> str:
 
 @dataclass
 class _Pace:
+    began: float
     last: float
     spacing: float = FIRST_SPACING_MS
 
 
 class Pacer:
-    """When a change may wake: at once after silence, then 200 ms apart, growing to 2 s while changes go on. None is dropped."""
+    """When a change may wake: at once after silence, then 200 ms apart, growing to 2 s when changes go on for long. None is dropped.
+
+    The spacing grows only after BRISK_MS: a small app's whole roll is followed closely, a large one's does not tick all the time.
+    """
 
     def __init__(self) -> None:
         self._paces: dict[str, _Pace] = {}
@@ -94,12 +99,13 @@ class Pacer:
         """Milliseconds from now, None where a wake that is already planned serves."""
         pace = self._paces.get(release_id)
         if pace is None or now_ms - pace.last > 2 * pace.spacing:
-            self._paces[release_id] = _Pace(now_ms)
+            self._paces[release_id] = _Pace(now_ms, now_ms)
             return 0.0
         if pace.last > now_ms:
             return None
         at = max(now_ms, pace.last + pace.spacing)
-        self._paces[release_id] = _Pace(at, min(pace.spacing * GROWTH, LONGEST_SPACING_MS))
+        growth = GROWTH if at - pace.began > BRISK_MS else 1.0
+        self._paces[release_id] = _Pace(pace.began, at, min(pace.spacing * growth, LONGEST_SPACING_MS))
         return at - now_ms
 
     def keep(self, release_ids: Sequence[str]) -> None:

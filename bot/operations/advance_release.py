@@ -238,7 +238,10 @@ def _apply(context: Context, cluster: Cluster, release: Release, decision: Decis
         except ClusterUnreachable as away:
             return context.store.now() + (away.retry_after_ms or 1_000), False
         _audit(context, release, f"{action.kind.replace('_', ' ')} {action.name}")
-    soon = context.store.now() + AFTER_WRITE_MS
+    now = context.store.now()
+    if release.at_step < len(release.steps) and not release.steps[release.at_step].until:
+        return now, True  # nothing in the cluster has to follow this write: look at once
+    soon = now + AFTER_WRITE_MS
     return min(soon, decision.wake_at) if decision.wake_at else soon, False
 
 
