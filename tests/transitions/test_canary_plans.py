@@ -1,0 +1,324 @@
+"""What a canary's plan says before the start, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.releases.actions import CreateDeployment
+from bot.releases.machine import decide
+from bot.releases.model import Phase, Release
+from bot.releases.observation import (
+    AutoscalerSeen,
+    BudgetSeen,
+    DeploymentSeen,
+    Observation,
+    QuotaSeen,
+    Survey,
+)
+from bot.releases.plan import ApprovalGate, HoldGate, Plan
+from tests.builders import (
+    MINUTE,
+    T0,
+    a_canary,
+    a_deployment,
+    a_replica_set,
+    a_rolling_update,
+    a_service,
+    a_target,
+    a_template,
+    an_observation,
+    rules_with,
+)
+from tests.transitions.ticks import claimed, planned
+
+RESOURCES = {"requests": {"cpu": "100m"}, "limits": {"memory": "10Mi"}}
+
+
+def plan_of(release: Release, seen: Observation | None = None) -> Plan:
+    plan = planned(release, seen).plan
+    assert plan is not None, "the plan was refused"
+    return plan
+
+
+def notes_of(release: Release, seen: Observation | None = None) -> str:
+    return "\n".join(plan_of(release, seen).notes)
+
+
+def body_of(release: Release, seen: Observation) -> Any:
+    release = decide(planned(release, seen), seen, T0).release
+    assert seen.stable is not None
+    decision = decide(release, replace(seen, stable=claimed(seen.stable, cause="")), T0)
+    (made,) = decision.actions
+    assert isinstance(made, CreateDeployment)
+    return made.body
+
+
+# --- the candidate ----------------------------------------------------------------------------------------------------
+
+
+def test_the_candidate_is_stables_template_with_the_new_image_and_its_own_track() -> None:
+    labels = {"app": "hello", "track": "stable", "version": "1.0.0"}
+    body = body_of(a_canary(), an_observation(a_deployment(template=a_template(labels=labels))))
+    assert body["spec"]["template"] == a_template("2.0.0", labels={**labels, "track": "canary"})
+    assert body["spec"]["selector"] == {"matchLabels": {"app": "hello", "track": "canary"}}
+    assert body["spec"]["replicas"] == 0 and body["metadata"]["annotations"]["pilothouse.dev/release"] == "hello-42"
+    assert body["metadata"]["annotations"]["kubernetes.io/change-cause"].startswith("hello 2.0.0 by developer, hello-42")
+
+
+def test_labels_by_which_a_delivery_tool_finds_its_objects_are_not_passed_on() -> None:
+    labels = {"app": "hello", "argocd.argoproj.io/instance": "hello", "app.kubernetes.io/instance": "hello"}
+    release = a_canary(rules=rules_with(managed_elsewhere="warn"))
+    assert body_of(release, an_observation(a_deployment(labels=labels)))["metadata"]["labels"] == {"app": "hello", "track": "canary"}
+
+
+def test_match_expressions_of_stables_selector_stay_but_for_the_track() -> None:
+    rules = [{"key": "tier", "operator": "In", "values": ["web"]}, {"key": "track", "operator": "NotIn", "values": ["canary"]}]
+    stable = a_deployment(
+        template=a_template(labels={"app": "hello", "tier": "web"}), selector={"matchLabels": {"app": "hello"}, "matchExpressions": rules}
+    )
+    selector = body_of(a_canary(), an_observation(stable))["spec"]["selector"]
+    assert selector == {"matchLabels": {"app": "hello", "track": "canary"}, "matchExpressions": rules[:1]}
+
+
+# --- steps and gates --------------------------------------------------------------------------------------------------
+
+
+def test_each_step_holds_and_the_last_one_waits_for_the_promotion() -> None:
+    plan = plan_of(a_canary(steps=(20, 50), hold_ms=MINUTE), an_observation(a_deployment(replicas=5)))
+    gates = {step.name: [(type(gate).__name__, gate.name) for gate in step.gates] for step in plan.steps}
+    assert gates == {
+        "share-17": [("HoldGate", "hold")],
+        "share-50": [("HoldGate", "hold"), ("ApprovalGate", "promote")],
+        "promote": [],
+        "finish": [],
+    }
+    assert all(gate.judged and gate.ms == MINUTE for step in plan.steps for gate in step.gates if isinstance(gate, HoldGate))
+
+
+def test_a_final_100_is_the_promotion() -> None:
+    assert [step.name for step in plan_of(a_canary(steps=(50, 100))).steps] == ["share-50", "promote", "finish"]
+
+
+def test_without_hold_the_steps_follow_each_other() -> None:
+    plan = plan_of(a_canary(steps=(25, 50), hold_ms=0, rules=rules_with(canary={"promote": "automatic"})))
+    assert all(not step.gates for step in plan.steps)
+
+
+def test_the_promotion_takes_the_quorum_of_the_catalog() -> None:
+    plan = plan_of(a_canary(rules=rules_with(approvals={"promote": 2, "expires_ms": 5 * MINUTE, "on_expiry": "abort"})))
+    (gate,) = [gate for step in plan.steps for gate in step.gates if isinstance(gate, ApprovalGate)]
+    assert (gate.quorum, gate.expires_ms, gate.on_expiry) == (2, 5 * MINUTE, "abort")
+
+
+@pytest.mark.parametrize(
+    ("replicas", "mode", "strategy", "floor"),
+    [(4, "add", ("25%", "25%"), 3), (10, "shift", ("25%", "25%"), 2), (1, "add", (0, 1), 0), (3, "add", (1, 0), 3)],
+)
+def test_the_floor_is_the_least_stable_pods_of_any_step(replicas: int, mode: str, strategy: tuple[Any, Any], floor: int) -> None:
+    seen = an_observation(a_deployment(replicas=replicas, strategy=a_rolling_update(*strategy)))
+    plan = plan_of(a_canary(steps=(50,) if mode == "add" else (80,), rules=rules_with(canary={"mode": mode})), seen)
+    assert plan.floor == floor
+
+
+# --- notes ------------------------------------------------------------------------------------------------------------
+
+
+def test_shares_that_whole_pods_do_not_reach_are_said_before_the_start() -> None:
+    notes = notes_of(a_canary(steps=(10, 50)))
+    assert "wanted 10 %, nearest 25 % with 3 replicas" in notes and "shares within reach: 25, 40, 50 %" in notes
+
+
+def test_shares_that_are_reached_need_no_words() -> None:
+    assert "wanted" not in notes_of(a_canary(steps=(25, 50)))
+
+
+def test_what_shift_mode_would_reach_is_hinted_at() -> None:
+    assert "`mode: shift` reaches more" in notes_of(a_canary(steps=(80,)))
+
+
+NOTED: dict[str, tuple[Observation, str]] = {
+    "trafficDistribution": (an_observation(services=(a_service(traffic_distribution="PreferClose"),)), "trafficDistribution PreferClose"),
+    "internalTrafficPolicy": (an_observation(services=(a_service(internal_traffic_policy="Local"),)), "internalTrafficPolicy Local"),
+    "headless": (an_observation(services=(a_service(cluster_ip="None"),)), "is headless"),
+    "grpc": (an_observation(services=(a_service(ports=({"port": 80, "appProtocol": "grpc"},)),)), "HTTP/2 or gRPC"),
+    "h2c": (an_observation(services=(a_service(ports=({"port": 80, "appProtocol": "kubernetes.io/h2c"},)),)), "HTTP/2 or gRPC"),
+    "grpc by name": (an_observation(services=(a_service(ports=({"port": 80, "name": "grpc-web"},)),)), "HTTP/2 or gRPC"),
+    "ClientIP": (
+        an_observation(services=(a_service(affinity={"sessionAffinity": "ClientIP", "sessionAffinityConfig": None}),)),
+        "session affinity ClientIP",
+    ),
+    "budget": (
+        an_observation(survey=Survey(budgets=(BudgetSeen("hello-pdb", {"matchLabels": {"app": "hello"}}, 1),))),
+        "PodDisruptionBudget hello-pdb counts canary pods too",
+    ),
+    "autoscaler": (
+        an_observation(survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 9),))),
+        "may move stable between 2 and 9: the last share then lies between 25 and 60 %",
+    ),
+    "an orphan of an earlier canary": (
+        an_observation(
+            a_deployment(
+                replica_sets=(
+                    *a_deployment().replica_sets,
+                    a_replica_set("hello-canary-x", a_template("1.5.0"), labels={"track": "canary"}),
+                )
+            )
+        ),
+        "ReplicaSet hello-canary-x of hello is an earlier canary's",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOTED)
+def test_what_makes_the_share_another_one_is_said_before_the_start(name: str) -> None:
+    seen, note = NOTED[name]
+    assert note in notes_of(a_canary(), seen)
+
+
+def test_sticky_says_that_clients_behind_one_address_count_as_one() -> None:
+    assert "many clients behind one address count as one" in notes_of(a_canary(sticky=True))
+
+
+def test_a_plain_service_needs_no_warning() -> None:
+    assert notes_of(a_canary(steps=(25, 50))) == ""
+
+
+def test_a_small_quota_limits_the_candidates_and_says_what_serves_meanwhile() -> None:
+    quota = QuotaSeen("compute", {"pods": "12"}, {"pods": "10"})
+    seen = an_observation(a_deployment(replicas=10, strategy=a_rolling_update(1, 4)), survey=Survey(quotas=(quota,)))
+    plan = plan_of(a_canary(steps=(50,)), seen)
+    assert [step.candidates for step in plan.steps] == [2, 2, 0]
+    assert "quota has room for 2 canary pods: while it rolls, at least 6 of 10 stable pods serve" in plan.notes
+
+
+# --- what cannot start ------------------------------------------------------------------------------------------------
+
+
+def a_leftover(version: str = "2.0.0", **facts: Any) -> DeploymentSeen:
+    labels = {"app": "hello", "track": "canary"}
+    return a_deployment("hello-canary", a_template(version, labels=labels), replicas=1, **facts)
+
+
+def with_spec(**spec: Any) -> Observation:
+    return an_observation(a_deployment(template=a_template(**spec)))
+
+
+def surveyed(**facts: Any) -> Observation:
+    return an_observation(survey=Survey(**facts))
+
+
+def a_shift(**options: Any) -> Release:
+    return a_canary(rules=rules_with(canary={"mode": "shift"}), **options)
+
+
+HOST_PORT = [{"name": "hello", "image": "kelseyhightower/hello:1.0.0", "ports": [{"containerPort": 80, "hostPort": 8080}]}]
+REFUSED: dict[str, tuple[Release, Observation, str]] = {
+    "share 0": (a_canary(steps=(0, 50)), an_observation(), "0 % is not a share for a canary"),
+    "share above 100": (a_canary(steps=(50, 120)), an_observation(), "120 % is not a share"),
+    "100 in the middle": (a_canary(steps=(100, 50)), an_observation(), "100 % is not a share"),
+    "not rising": (a_canary(steps=(50, 20)), an_observation(), "the steps must rise: 50, 20"),
+    "twice the same": (a_canary(steps=(20, 20)), an_observation(), "the steps must rise"),
+    "no step": (a_canary(steps=(100,)), an_observation(), "needs a share between 1 and 99 % before the promotion"),
+    "too many steps": (
+        a_canary(steps=(10, 20, 30, 40)),
+        an_observation(),
+        "4 steps (10, 20, 30, 40 %) cannot be told apart with 3 replicas",
+    ),
+    "no Service in the catalog": (a_canary(target=a_target(services=())), an_observation(), "hello has no Service"),
+    "Service of others": (
+        a_canary(),
+        an_observation(services=(a_service(selector={"app": "other"}),)),
+        "Service hello does not select hello's pods",
+    ),
+    "Service without selector": (a_canary(), an_observation(services=(a_service(selector={}),)), "has no selector"),
+    "Service for the stable track": (
+        a_canary(),
+        an_observation(
+            a_deployment(template=a_template(labels={"app": "hello", "track": "stable"})),
+            services=(a_service(selector={"app": "hello", "track": "stable"}),),
+        ),
+        "Service hello selects track=stable, but the new pods of hello-canary have track=canary",
+    ),
+    "same image": (a_canary("1.0.0"), an_observation(), "hello already runs 1.0.0"),
+    "paused": (a_canary(), an_observation(a_deployment(paused=True)), "hello is paused"),
+    "unhealthy": (a_canary(), an_observation(a_deployment(available=1)), "hello is not healthy"),
+    "Recreate": (a_canary(), an_observation(a_deployment(strategy={"type": "Recreate"})), "the strategy Recreate"),
+    "nothing runs": (a_canary(), an_observation(a_deployment(replicas=0)), "hello has 0 replicas"),
+    "ReadWriteOnce": (a_canary(), surveyed(claims=(("data", ("ReadWriteOnce",)),)), "mounts the claim data (ReadWriteOnce)"),
+    "host port": (a_canary(), with_spec(containers=HOST_PORT), "uses the host port 8080"),
+    "shift with HPA": (
+        a_shift(),
+        surveyed(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 9),)),
+        "HorizontalPodAutoscaler hello-hpa would undo the shrinking of hello",
+    ),
+    "two HPAs": (
+        a_canary(),
+        surveyed(autoscalers=(AutoscalerSeen("one", "hello", 2, 9), AutoscalerSeen("two", "hello", 1, 4))),
+        "several HorizontalPodAutoscalers move hello: one, two",
+    ),
+    "HPA of the candidate": (
+        a_canary(),
+        surveyed(autoscalers=(AutoscalerSeen("canary-hpa", "hello-canary", 1, 4),)),
+        "HorizontalPodAutoscaler canary-hpa moves the replicas of hello-canary",
+    ),
+    "replicas applied elsewhere in shift mode": (
+        a_shift(),
+        an_observation(a_deployment(managers=(("gitops", "Apply", "", "spec.replicas"),))),
+        "gitops (applies spec.replicas) would undo its shrinking",
+    ),
+    "affinity applied elsewhere": (
+        a_canary(sticky=True),
+        an_observation(services=(a_service(managers=(("gitops", "Apply", "", "spec.sessionAffinity"),)),)),
+        "would take the session affinity back; leave `sticky` out",
+    ),
+    "no quota for one pod": (
+        a_canary(),
+        surveyed(quotas=(QuotaSeen("compute", {"pods": "3"}, {"pods": "3"}),)),
+        "no room for a single canary pod: quota compute: pods 3 of 3 used",
+    ),
+    "another release's leftover": (
+        a_canary(),
+        surveyed(leftovers=(a_leftover(annotations={"pilothouse.dev/release": "hello-7"}),)),
+        "left over from release hello-7, which does not run any more; remove it with kubectl -n default delete deployment hello-canary",
+    ),
+    "a leftover of another version": (
+        a_canary(),
+        surveyed(leftovers=(a_leftover("1.5.0"),)),
+        "hello-canary runs 1.5.0 and belongs to no release: deploy 1.5.0 canary to adopt it, or remove it with kubectl",
+    ),
+    "a leftover that goes": (a_canary(), surveyed(leftovers=(a_leftover(terminating=True),)), "is just being deleted"),
+    "a paused leftover": (a_canary(), surveyed(leftovers=(a_leftover(paused=True),)), "is paused and cannot be adopted"),
+    "version label in own selector": (
+        a_canary(target=a_target(version_label="version")),
+        an_observation(
+            a_deployment(
+                template=a_template(labels={"app": "hello", "version": "1.0.0"}),
+                selector={"matchLabels": {"app": "hello", "version": "1.0.0"}},
+            )
+        ),
+        "the label version is in its own selector",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_canary_that_cannot_run_is_refused_in_one_line_and_nothing_changes(name: str) -> None:
+    release, seen, line = REFUSED[name]
+    decision = decide(release, seen, T0)
+    assert decision.release.phase is Phase.FAILED and decision.actions == ()
+    assert decision.release.cause is not None
+    assert line in decision.release.cause.summary and "\n" not in decision.release.cause.summary
+
+
+def test_an_adopted_canary_is_told_with_what_an_abort_will_do() -> None:
+    notes = notes_of(a_canary(), surveyed(leftovers=(a_leftover(),)))
+    assert "hello-canary was begun by hand and already runs 2.0.0 (1 pod): it is adopted, so an abort removes it too" in notes
+
+
+def test_an_adopted_canary_is_part_of_what_was_found() -> None:
+    release = planned(a_canary(), surveyed(leftovers=(a_leftover(),)))
+    assert release.as_found is not None and release.as_found.candidate is not None
+    assert release.as_found.candidate.uid == "uid-hello-canary"
