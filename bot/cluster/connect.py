@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +17,7 @@ import yaml
 from kubernetes import config as kubernetes_config
 from kubernetes.client.configuration import Configuration
 from kubernetes.client.rest import RESTClientObject
+from urllib3.util.ssl_ import create_urllib3_context
 
 from bot.cluster import errors
 from bot.ports import ClusterUnreachable, Refused
@@ -57,6 +59,11 @@ class Connection:
         self._connections = connections
         self._lock = threading.Lock()
         self._made: _PerProcess | None = None
+        self._tls: tuple[Any, ssl.SSLContext] | None = None
+
+    def prepare(self) -> None:
+        """Read the kubeconfig and load the certificates, so that forks need not. Opens no connection. Raises ClusterUnreachable."""
+        self._here()
 
     @property
     def server(self) -> str:
@@ -185,7 +192,33 @@ class Connection:
             # The kubeconfig says so; one warning for each request would only drown the log.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         readers = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="cluster-read")
-        return _PerProcess(os.getpid(), RESTClientObject(configuration).pool_manager, configuration, readers)
+        pool = RESTClientObject(configuration).pool_manager
+        self._share_tls(configuration, pool)
+        return _PerProcess(os.getpid(), pool, configuration, readers)
+
+    def _share_tls(self, configuration: Configuration, pool: urllib3.PoolManager) -> None:
+        """One context for all connections, and for all forks of a process that prepared it.
+
+        Else every connection loads the certificates again: with six side by side the first look took 106 ms instead of 20.
+        """
+        if not configuration.host.startswith("https:"):
+            return
+        files = tuple(pool.connection_pool_kw.pop(key, None) for key in ("ca_certs", "ca_cert_data", "cert_file", "key_file"))
+        wanted = (bool(configuration.verify_ssl), *files)
+        if self._tls is None or self._tls[0] != wanted:
+            self._tls = (wanted, _tls_context(bool(configuration.verify_ssl), *files))
+        pool.connection_pool_kw["ssl_context"] = self._tls[1]
+
+
+def _tls_context(verify: bool, ca_file: str | None, ca_data: str | bytes | None, cert: str | None, key: str | None) -> ssl.SSLContext:
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
+    if ca_file or ca_data:
+        context.load_verify_locations(cafile=ca_file or None, cadata=ca_data or None)
+    elif verify:
+        context.load_default_certs()
+    if cert:
+        context.load_cert_chain(cert, key)
+    return context
 
 
 # --- paths ----------------------------------------------------------------------------------------------------------

@@ -227,6 +227,9 @@ class _Stream:
         self._answer, self.is_following, self.trouble = answer, True, ""
         came = False
         rest = b""
+        if self._stop.is_set():  # after _answer was set: whoever stops us either saw it or is seen here
+            answer.close()
+            return False
         try:
             for chunk in answer.stream(decode_content=True):
                 *lines, rest = (rest + chunk).split(b"\n")

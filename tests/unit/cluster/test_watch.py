@@ -8,7 +8,7 @@ from bot.cluster.watch import past_the_bot
 
 def deployment(uid: str = "u", image: str = "hello:1", manager: str = "kubectl-set", **spec: Any) -> Any:
     container = {"name": "hello", "image": image}
-    by_name = {".": {}, "f:image": {}, "f:name": {}}
+    by_name: dict[str, Any] = {".": {}, "f:image": {}, "f:name": {}}
     owned: dict[str, Any] = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"hello"}': by_name}}}}}
     entry = {"manager": manager, "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsV1": owned}
     return {
