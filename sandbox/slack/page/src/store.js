@@ -35,7 +35,8 @@ export function reduce(state, action) {
     case "drawer":
       return { ...state, drawer: action.open };
     case "loaded": {
-      const known = Object.fromEntries(action.messages.map((message) => [message.ts, message]));
+      // What came live while the answer was under way is newer than the answer.
+      const known = { ...Object.fromEntries(action.messages.map((message) => [message.ts, message])), ...state.messages[action.channel] };
       return { ...state, messages: { ...state.messages, [action.channel]: known }, loaded: { ...state.loaded, [action.channel]: true } };
     }
     case "message":
