@@ -1,0 +1,76 @@
+"""Claims about an observation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.releases.health import holds, is_complete, newest, rollout_line
+from bot.releases.observation import DeploymentSeen
+from bot.releases.plan import Condition
+from tests.builders import a_deployment, a_replica_set, a_rolling_deployment, a_service, a_template, an_observation, pods_for
+
+LINES: list[tuple[DeploymentSeen, str]] = [
+    (a_deployment(generation=2), "Waiting for deployment spec update to be observed..."),
+    (
+        a_deployment(conditions=(("Progressing", "False", "ProgressDeadlineExceeded", ""),)),
+        'deployment "hello" exceeded its progress deadline',
+    ),
+    (
+        a_rolling_deployment(new=1, old=3),
+        'Waiting for deployment "hello" rollout to finish: 1 out of 3 new replicas have been updated...',
+    ),
+    (
+        a_rolling_deployment(new=3, old=1),
+        'Waiting for deployment "hello" rollout to finish: 1 old replicas are pending termination...',
+    ),
+    (
+        a_rolling_deployment(new=3, old=0, new_ready=2),
+        'Waiting for deployment "hello" rollout to finish: 2 of 3 updated replicas are available...',
+    ),
+    (a_deployment(), 'deployment "hello" successfully rolled out'),
+]
+
+
+@pytest.mark.parametrize(("deployment", "line"), LINES)
+def test_a_rollout_is_told_in_kubectls_words(deployment: DeploymentSeen, line: str) -> None:
+    assert rollout_line(deployment) == line
+
+
+@pytest.mark.parametrize("deployment", [deployment for deployment, line in LINES if "Waiting" in line])
+def test_what_kubectl_waits_for_is_not_complete(deployment: DeploymentSeen) -> None:
+    assert not is_complete(deployment)
+
+
+def test_the_newest_replica_set_is_the_one_of_the_present_template_whatever_its_revision() -> None:
+    old = a_replica_set("hello-1", a_template(), revision=1)
+    new = a_replica_set("hello-2", a_template("2.0.0"), revision=2)
+    found = newest(a_deployment(template=a_template(), replica_sets=(new, old)))
+    assert found is not None and found.name == "hello-1"
+
+
+def a_canary_of(count: int, **facts: int) -> DeploymentSeen:
+    template = a_template("2.0.0", labels={"app": "hello", "track": "canary"})
+    pods = pods_for("hello-canary-1", template, count, **facts)
+    return a_deployment("hello-canary", template, replicas=count, replica_sets=(a_replica_set("hello-canary-1", template, pods=pods),))
+
+
+def test_a_candidate_is_listed_when_each_of_its_available_pods_is_an_endpoint() -> None:
+    seen = an_observation(candidate=a_canary_of(2))
+    late = replace(seen, endpoints=tuple(e for e in seen.endpoints if e.pod != "hello-canary-1-1"))
+    assert holds(Condition.CANDIDATE_LISTED, seen) and not holds(Condition.CANDIDATE_LISTED, late)
+
+
+def test_a_candidate_is_silent_while_its_pods_only_terminate() -> None:
+    template = a_template("2.0.0")
+    pods = tuple(replace(pod, terminating=True) for pod in pods_for("hello-canary-1", template, 2))
+    gone = a_deployment("hello-canary", template, replicas=0, replica_sets=(a_replica_set("hello-canary-1", template, pods=pods),))
+    assert holds(Condition.CANDIDATE_SILENT, an_observation(candidate=gone))
+    assert not holds(Condition.CANDIDATE_SILENT, an_observation(candidate=a_canary_of(1)))
+
+
+def test_pods_of_others_behind_the_service_are_not_ours_by_their_labels() -> None:
+    stranger = replace(an_observation().endpoints[0], pod="stranger", pod_uid="uid-stranger")
+    seen = an_observation(a_deployment(replicas=0, replica_sets=()), services=(a_service(),), endpoints=(stranger,))
+    assert not holds(Condition.SERVED_BY_STABLE, seen)

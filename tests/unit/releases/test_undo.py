@@ -1,0 +1,77 @@
+"""Which template an undo goes to."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.releases.planning import PlanRefused
+from bot.releases.undo import Chosen, Known, choose_undo
+from tests.builders import a_deployment, a_replica_set, a_template
+
+V1, V2, V3 = a_template("1.0.0"), a_template("2.0.0"), a_template("3.0.0")
+HELLO = a_deployment(
+    template=V3,
+    replica_sets=(
+        a_replica_set("hello-3", V3, revision=3),
+        a_replica_set("hello-2", V2, revision=2),
+        a_replica_set("hello-1", V1, revision=1),
+    ),
+)
+HEALTHY_1 = Known(V1, "healthy", "1.0.0", "hello-1")
+BAD_2 = Known(V2, "bad", "2.0.0", "hello-2", "image not found")
+
+
+def chosen(*known: Known, to: int | None = None, deployment: object = HELLO) -> Chosen:
+    return choose_undo(deployment, known, to_revision=to, app="hello")  # type: ignore[arg-type]
+
+
+def test_the_last_template_that_a_release_saw_healthy_is_taken_and_kubectls_choice_named() -> None:
+    assert chosen(HEALTHY_1) == Chosen(V1, "kubectl would choose revision 2; 1.0.0 is the last one a release saw healthy")
+
+
+def test_where_both_agree_nothing_is_said() -> None:
+    assert chosen(Known(V2, "healthy", "2.0.0", "hello-2")) == Chosen(V2, "")
+
+
+def test_where_none_is_known_healthy_kubectls_choice_is_taken_and_said() -> None:
+    assert chosen() == Chosen(V2, "no release saw an earlier version healthy: revision 2, as kubectl would choose")
+
+
+def test_what_runs_now_is_not_an_undo() -> None:
+    assert chosen(Known(V3, "healthy", "3.0.0", "hello-3"), HEALTHY_1).template == V1
+
+
+def test_a_template_marked_bad_afterwards_is_not_taken() -> None:
+    assert chosen(Known(V2, "healthy", "2.0.0", "hello-2"), BAD_2, HEALTHY_1).template == V1
+
+
+def test_a_revision_asked_for_is_kubectls() -> None:
+    assert chosen(HEALTHY_1, to=2) == Chosen(V2, "")
+
+
+def test_a_revision_marked_bad_is_refused_with_reason_and_the_good_one() -> None:
+    with pytest.raises(PlanRefused, match=r"revision 2 \(2.0.0\) was bad in hello-2: image not found; last known good is 1.0.0"):
+        chosen(BAD_2, HEALTHY_1, to=2)
+
+
+def test_kubectls_choice_is_refused_when_it_is_known_to_be_bad() -> None:
+    with pytest.raises(PlanRefused, match="was bad: image not found; choose one with --to-revision"):
+        chosen(BAD_2)
+
+
+def test_a_revision_that_is_not_there_is_answered_with_those_that_are() -> None:
+    with pytest.raises(PlanRefused, match="hello has no revision 9; there are 3, 2, 1"):
+        chosen(to=9)
+
+
+def test_without_an_earlier_revision_there_is_nothing_to_go_to() -> None:
+    with pytest.raises(PlanRefused, match="no earlier revision"):
+        chosen(deployment=a_deployment())
+
+
+def test_a_replica_set_that_an_earlier_canary_left_behind_is_never_chosen() -> None:
+    orphan = a_replica_set("hello-canary-9", a_template("9.0.0"), revision=9, labels={"app": "hello", "track": "canary"})
+    adopted = a_deployment(template=V3, replica_sets=(orphan, *HELLO.replica_sets))
+    assert chosen(deployment=adopted).template == V2
+    with pytest.raises(PlanRefused, match="no revision 9"):
+        chosen(deployment=adopted, to=9)
