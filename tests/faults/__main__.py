@@ -1,0 +1,169 @@
+"""`make faults`: releases of every strategy run while faults are caused; when all is quiet again the invariants are checked.
+
+Seeded: the same seed draws the same faults in the same order. What they hit depends on the machine, as it does in life.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.table import Table
+
+from bot.ports import StoreUnavailable
+from sandbox.main import tail
+from tests.faults.injections import INJECTIONS
+from tests.faults.invariants import Verdict, judge
+from tests.faults.people import People, busy_apps, wait_until
+from tests.faults.stage import Stage, open_stage
+
+QUIET_WITHIN_S = 120.0
+RECOVERY_WITHIN_S = 20.0
+BETWEEN_FAULTS_S = (0.2, 1.2)
+TOLD_LINES = 12
+
+
+@dataclass
+class Course:
+    """What was caused, and how soon work went on after each."""
+
+    caused: Counter[str] = field(default_factory=Counter)
+    slowest: dict[str, float] = field(default_factory=dict)
+    quiet_after_s: float = 0.0
+    is_quiet: bool = False
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="make faults", description="Cause faults while releases run, then check the invariants.")
+    parser.add_argument(
+        "--seconds", type=float, default=420.0, help="how long faults are caused (default 420; then all must end within 120)"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--apps", type=int, default=6)
+    parser.add_argument("--only", default="", help="faults whose name holds this")
+    options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the sandbox is ended with it
+    began = time.monotonic()
+    with open_stage(options.apps) as stage:
+        people = People(stage, options.seed)
+        with _at_work(people):
+            course = _cause(stage, people, options.seconds, random.Random(options.seed), options.only)
+            _settle(stage, people, course)
+        verdict = judge(stage, people.accepted)
+        _print(course, verdict, people, time.monotonic() - began)
+        clean = verdict.is_clean and course.is_quiet
+        if not clean:
+            for part in stage.sandbox.parts:
+                print(f"--- {part.name}\n{tail(part.log, 25)}", file=sys.stderr)
+    return 0 if clean else 1
+
+
+@contextlib.contextmanager
+def _at_work(people: People) -> Iterator[None]:
+    threads = [threading.Thread(target=work, name=work.__name__) for work in (people.start_releases, people.decide)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        people.ends.set()
+        for thread in threads:
+            thread.join(40)
+
+
+def _order(chance: random.Random, only: str) -> Iterator[str]:
+    """Every fault comes before any comes again."""
+    names = [name for name in INJECTIONS if only in name]
+    while True:
+        chance.shuffle(names)
+        yield from names
+
+
+def _cause(stage: Stage, people: People, seconds: float, chance: random.Random, only: str) -> Course:
+    course = Course()
+    people.starts.set()
+    ends = time.monotonic() + seconds
+    wait_until(lambda: len(busy_apps(stage) or ()) >= len(stage.apps) // 2, 10)
+    for name in _order(chance, only):
+        if time.monotonic() > ends:
+            break
+        INJECTIONS[name](stage, people, chance)
+        course.caused[name] += 1
+        took = _recovery(stage)
+        course.slowest[name] = max(took, course.slowest.get(name, 0.0))
+        time.sleep(chance.uniform(*BETWEEN_FAULTS_S))
+    people.starts.clear()
+    return course
+
+
+def _recovery(stage: Stage) -> float:
+    """Seconds from the end of the harm until a tick of a release ended, while there is one to tick."""
+    began = time.monotonic()
+    before = _ticks(stage)
+
+    def moved() -> bool:
+        nonlocal before
+        now = _ticks(stage)
+        if before is None:
+            before = now
+            return False
+        return (now is not None and now > before) or busy_apps(stage) == set()
+
+    wait_until(moved, RECOVERY_WITHIN_S)
+    return time.monotonic() - began
+
+
+def _ticks(stage: Stage) -> int | None:
+    try:
+        return stage.leases.counters().get("jobs:release:done", 0)
+    except StoreUnavailable:
+        return None
+
+
+def _settle(stage: Stage, people: People, course: Course) -> None:
+    stage.calm()
+    began = time.monotonic()
+
+    def is_quiet() -> bool:
+        try:
+            if stage.store.active():
+                return False
+            return not any(any(stage.store.outbox(release.id)) for release in stage.store.recent(limit=200))
+        except StoreUnavailable:
+            return False
+
+    course.is_quiet = wait_until(is_quiet, QUIET_WITHIN_S)
+    course.quiet_after_s = time.monotonic() - began
+
+
+def _print(course: Course, verdict: Verdict, people: People, seconds: float) -> None:
+    console = Console(width=110, highlight=False)
+    table = Table("fault", "times", "work went on after, at most", title="Faults caused while releases ran")
+    for name, times in sorted(course.caused.items()):
+        table.add_row(name, str(times), f"{course.slowest[name]:.1f} s")
+    console.print(table)
+    total = Table("faults", "releases", "lost", "doubled", "stuck", "violations", "slowest recovery", "quiet after")
+    counts = [len(found) for found in (verdict.lost, verdict.doubled, verdict.stuck, verdict.violations)]
+    slowest = max(course.slowest.values(), default=0.0)
+    total.add_row(str(course.caused.total()), str(verdict.releases), *map(str, counts), f"{slowest:.1f} s", f"{course.quiet_after_s:.1f} s")
+    console.print(total)
+    outcomes = ", ".join(f"{count} {phase.replace('_', ' ')}" for phase, count in verdict.outcomes.most_common())
+    console.print(f"{outcomes}; {len(people.accepted)} commands accepted, {len(people.refused)} refused or unanswered; {seconds:.0f} s")
+    for what, lines in (("lost", verdict.lost), ("doubled", verdict.doubled), ("stuck", verdict.stuck), ("violation", verdict.violations)):
+        for line in lines[:TOLD_LINES]:
+            console.print(f"  {what}: {line}", markup=False)
+        if len(lines) > TOLD_LINES:
+            console.print(f"  {what}: and {len(lines) - TOLD_LINES} more")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""What must hold when all is quiet again, read from records, audit, the cluster's own history and Slack's messages."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, cast
+
+from redis import Redis
+
+from bot.releases.events import EventKind
+from bot.releases.model import Phase, Release
+from tests.faults.people import Accepted
+from tests.faults.stage import CHANNEL, Stage
+
+CLAIM = "pilothouse.dev/release"
+REVISION = "deployment.kubernetes.io/revision"
+CAUSE = "kubernetes.io/change-cause"
+MOST = 10_000
+Json = dict[str, Any]
+
+
+@dataclass
+class Verdict:
+    """Each list holds a line for each case."""
+
+    releases: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.lost or self.doubled or self.stuck or self.violations)
+
+
+def judge(stage: Stage, accepted: list[Accepted]) -> Verdict:
+    verdict = Verdict()
+    releases = stage.store.recent(limit=MOST)
+    by_id = {release.id: release for release in releases}
+    verdict.releases = len(releases)
+    verdict.outcomes.update(release.phase.value for release in releases)
+    verdict.lost += [
+        f"{one.text}: {one.release_id} was accepted, and there is no such release" for one in accepted if one.release_id not in by_id
+    ]
+    verdict.stuck += [
+        f"{one.id} is {one.phase.value} at step {one.at_step} of {len(one.steps)}" for one in releases if not one.phase.is_final
+    ]
+    verdict.violations += _audited(stage, releases)
+    verdict.doubled += _started_twice(releases)
+    told, twice = _announced(stage, releases)
+    verdict.lost += told
+    verdict.doubled += twice
+    history = stage.history()
+    verdict.violations += [*_locks(stage), *_left_behind(stage), *_never_without_ready_pods(stage, history)]
+    verdict.violations += [line for release in releases for line in _as_found(release, history)]
+    return verdict
+
+
+def _audited(stage: Stage, releases: tuple[Release, ...]) -> Iterator[str]:
+    lines = Counter((line.release_id, line.kind) for line in stage.store.audit(limit=1_000_000))
+    for release in releases:
+        if lines[release.id, EventKind.CREATED.value] != 1:
+            yield f"{release.id}: {lines[release.id, EventKind.CREATED.value]} beginnings in the audit stream"
+        ends = lines[release.id, EventKind.FINISHED.value]
+        if release.phase.is_final and ends != 1:
+            yield f"{release.id} ({release.phase.value}): {ends} ends in the audit stream"
+
+
+def _started_twice(releases: tuple[Release, ...]) -> Iterator[str]:
+    """The same command while its release ran must have given the same release."""
+    by_change: dict[tuple[str, str], list[Release]] = {}
+    for release in sorted(releases, key=lambda one: one.created_at):
+        by_change.setdefault((release.target.app, repr(release.change)), []).append(release)
+    for same in by_change.values():
+        for earlier, later in pairwise(same):
+            if not earlier.finished_at or later.created_at < earlier.finished_at:
+                yield f"{later.id} was started by the command of {earlier.id}, which ran"
+
+
+def _announced(stage: Stage, releases: tuple[Release, ...]) -> tuple[list[str], list[str]]:
+    messages = stage.sandbox.slack.messages(CHANNEL)
+    keys = Counter(_key(message) for message in messages)
+    cards = {_key(message): message for message in messages}
+    lost, twice = [], [f"{key} was posted {count} times" for key, count in keys.items() if key and count > 1]
+    for release in releases:
+        card = cards.get(f"{release.id}:card")
+        if card is None:
+            lost.append(f"{release.id}: no card")
+        elif release.phase.is_final and any(block.get("type") == "actions" for block in card.get("blocks", [])):
+            lost.append(f"{release.id} is {release.phase.value}, and its card still offers buttons: {card.get('text')}")
+        announcements, dirty = stage.store.outbox(release.id)
+        if announcements or dirty:
+            lost.append(f"{release.id}: {len(announcements)} announcements untold" + (", card out of date" if dirty else ""))
+    return lost, twice
+
+
+def _key(message: Json) -> str:
+    payload = (message.get("metadata") or {}).get("event_payload") or {}
+    return str(payload.get("key", ""))
+
+
+def _locks(stage: Stage) -> Iterator[str]:
+    client: Redis = Redis.from_url(stage.sandbox.redis.url, decode_responses=True)
+    for lock, owner in cast(dict[str, str], client.hgetall("pilothouse:lock-owner")).items():
+        yield f"{lock} is held by {owner}"
+    yield from (f"{key} holds a release that waits" for key in client.scan_iter("pilothouse:lock-queue:*"))
+
+
+def _left_behind(stage: Stage) -> Iterator[str]:
+    for path in ("/apis/apps/v1/namespaces/default/deployments", "/api/v1/namespaces/default/services"):
+        for item in stage.objects(path):
+            name = item["metadata"]["name"]
+            if name not in (*stage.apps, "kubernetes"):
+                yield f"{path.rpartition('/')[2]} {name} outlived its release"
+            notes = [key for key in item["metadata"].get("annotations") or {} if key.startswith("pilothouse.dev/")]
+            if notes:
+                yield f"{name} still carries {', '.join(notes)}"
+
+
+def _never_without_ready_pods(stage: Stage, history: list[Json]) -> Iterator[str]:
+    """Replays every write of every EndpointSlice: once a Service had ready endpoints it always has some."""
+    ready: dict[str, dict[str, int]] = {app: {} for app in stage.apps}
+    served: set[str] = set()
+    for write in history:
+        if not write["resource"].startswith("endpointslices"):
+            continue
+        service = (write["object"]["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
+        if service not in ready:
+            continue
+        endpoints = write["object"].get("endpoints") or []
+        count = 0 if write["verb"] == "delete" else sum(bool(one["conditions"].get("ready")) for one in endpoints)
+        ready[service][write["name"]] = count
+        if sum(ready[service].values()):
+            served.add(service)
+        elif service in served:
+            served.discard(service)  # told once for each time
+            yield f"Service {service} selected no ready pod at {write['time']:.1f} (write {write['number']})"
+    for app in stage.apps:
+        if app not in served:
+            yield f"Service {app} has no ready endpoint at the end, or never had"
+
+
+def _as_found(release: Release, history: list[Json]) -> Iterator[str]:
+    """What the release changed of its Deployment between its first and last write, and its promised floor on the way."""
+    before: Json | None = None
+    last: Json | None = None
+    claimed = False
+    for write in history:
+        if write["resource"] != "deployments.apps" or write["name"] != release.target.deployment:
+            continue
+        item: Json = write["object"]
+        is_ours = (item["metadata"].get("annotations") or {}).get(CLAIM) == release.id
+        if is_ours and not claimed and before is None:
+            before = last
+        if claimed and not is_ours:
+            yield from _compared(release, before or {}, item)
+            claimed = False
+        claimed = is_ours
+        last = item
+        available = (item.get("status") or {}).get("availableReplicas", 0)
+        if claimed and release.plan is not None and available < release.plan.floor:
+            yield f"{release.id}: {available} pods of stable available, the plan promised {release.plan.floor}"
+            return
+
+
+def _compared(release: Release, before: Json, after: Json) -> Iterator[str]:
+    was, now = _facts(before), _facts(after)
+    if release.phase is Phase.SUCCEEDED:
+        for facts in (was, now):
+            facts["annotations"].pop(CAUSE, None)
+            for container in facts["spec"]["template"]["spec"]["containers"]:
+                container["image"] = ""
+            (facts["spec"]["template"]["metadata"].get("annotations") or {}).pop(CAUSE, None)
+    for part, value in was.items():
+        if now[part] != value:
+            yield f"{release.id} ({release.phase.value}) left {part} of its Deployment otherwise than it was: {value} -> {now[part]}"
+
+
+def _facts(item: Json) -> Json:
+    meta = item["metadata"]
+    notes = {
+        key: value for key, value in (meta.get("annotations") or {}).items() if not key.startswith("pilothouse.dev/") and key != REVISION
+    }
+    return {"spec": copy.deepcopy(item["spec"]), "labels": dict(meta.get("labels") or {}), "annotations": notes}

@@ -1,0 +1,147 @@
+"""People at work: they start releases of every strategy, decide on cards, and sometimes change their minds."""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from bot.ports import StoreUnavailable
+from tests.faults.stage import CHANNEL, Stage
+
+DEVELOPER, MANAGER, ON_CALL = "U0DEV1", "U0MANAGER", "U0ONCALL"
+STRATEGIES = ("rolling", "canary", "bluegreen")
+DECISIONS = ("Promote", "Switch", "Approve start", "Go on", "Finish now", "Resume", "Adopt", "Go on now")
+ONE_IN_ABORTED = 8
+ONE_IN_BROKEN = 6
+LOOKS_EVERY_S = 0.4
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A command that a person saw accepted."""
+
+    text: str
+    release_id: str
+
+
+@dataclass
+class People:
+    """``starts`` is set while new releases are started; ``ends`` ends everybody's work."""
+
+    stage: Stage
+    seed: int
+    accepted: list[Accepted] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    starts: threading.Event = field(default_factory=threading.Event)
+    ends: threading.Event = field(default_factory=threading.Event)
+    _versions: dict[str, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next_version(self, app: str) -> int:
+        with self._lock:
+            self._versions[app] = self._versions.get(app, 1) + 1
+            return self._versions[app]
+
+    def say(self, text: str, user: str = DEVELOPER) -> str:
+        try:
+            answer = self.stage.sandbox.slack.command(user, CHANNEL, text)
+        except httpx.HTTPError as failure:
+            answer = {"text": f"not sent: {failure}"}
+        shown = str(answer.get("text") or "")
+        app = text.split()[1] if " " in text else ""
+        found = re.search(rf"\b{re.escape(app)}-\d+\b", shown) if app else None
+        with self._lock:
+            if found and text.startswith("/deploy"):
+                self.accepted.append(Accepted(text, found[0]))
+            else:
+                self.refused.append(f"{text}: {shown[:200]}")
+        return shown
+
+    def start_releases(self) -> None:
+        """An app gets its next release when its last is over."""
+        chance = random.Random(self.seed)
+        while not self.ends.wait(0.3):
+            if not self.starts.is_set():
+                continue
+            busy = busy_apps(self.stage)
+            if busy is None:
+                continue
+            for app in self.stage.apps:
+                if app in busy or not self.starts.is_set():
+                    continue
+                strategy = chance.choice(STRATEGIES)
+                broken = "-missing" if chance.randrange(ONE_IN_BROKEN) == 0 else ""
+                self.say(f"/deploy {app} {self.next_version(app)}.0.0{broken} {strategy}")
+
+    def decide(self) -> None:
+        chance = random.Random(self.seed + 1)
+        while not self.ends.wait(LOOKS_EVERY_S):
+            for message, button in self.decisions():
+                if chance.randrange(ONE_IN_ABORTED) == 0:
+                    self.say(f"/rollout abort {re.sub('-[0-9]+$', '', _release_of(button))}")
+                else:
+                    self.click(message, button, MANAGER)
+
+    def decisions(self) -> Iterator[tuple[Json, Json]]:
+        """The button that a manager would press on each card that offers one."""
+        try:
+            messages = self.stage.sandbox.slack.messages(CHANNEL)
+        except httpx.HTTPError:
+            return
+        for message in messages:
+            offered = [
+                {**element, "block_id": block.get("block_id")}
+                for block in message.get("blocks", [])
+                if block.get("type") == "actions"
+                for element in block.get("elements", [])
+            ]
+            by_label = {element["text"]["text"]: element for element in offered if element.get("type") == "button"}
+            label = next((one for one in DECISIONS if one in by_label), None)
+            if label is not None:
+                yield message, by_label[label]
+
+    def click(self, message: Json, button: Json, user: str) -> None:
+        try:
+            self.stage.sandbox.slack.click(
+                user, CHANNEL, message["ts"], button["action_id"], value=button.get("value"), block_id=button["block_id"]
+            )
+        except httpx.HTTPError:
+            return  # not answered in time: the next look finds the button again, or not
+
+
+def _release_of(button: Json) -> str:
+    found = re.search(r'"release": ?"([^"]+)"', str(button.get("value", "")))
+    return found[1] if found else ""
+
+
+def busy_apps(stage: Stage) -> set[str] | None:
+    """None while Redis is away."""
+    try:
+        return {release.target.app for release in stage.store.active()}
+    except StoreUnavailable:
+        return None
+
+
+def many_at_once(work: Sequence[Callable[[], object]]) -> None:
+    threads = [threading.Thread(target=one) for one in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+
+def wait_until(claim: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not claim():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
