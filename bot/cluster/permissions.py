@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.cluster.connect import Connection
 
-# (group, resource or resource/subresource, verbs). The chart's Role grants exactly these.
+# (group, resource or resource/subresource, verbs). The chart's rules grant them.
 NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("apps", "deployments", ("get", "list", "watch", "create", "patch", "delete")),
     ("apps", "replicasets", ("get", "list", "watch")),
@@ -16,14 +16,21 @@ NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "services/proxy", ("get",)),
     ("discovery.k8s.io", "endpointslices", ("get", "list", "watch")),
     ("", "events", ("list",)),
-    ("", "configmaps", ("get", "patch")),
-    ("", "secrets", ("get", "patch")),
+    ("", "configmaps", ("get", "create", "patch")),
+    ("", "secrets", ("get", "create", "patch")),
     ("", "resourcequotas", ("list",)),
     ("", "persistentvolumeclaims", ("list",)),
     ("autoscaling", "horizontalpodautoscalers", ("list",)),
     ("policy", "poddisruptionbudgets", ("list",)),
     ("networking.k8s.io", "networkpolicies", ("list",)),
 )
+# What goes without, so that nobody grants more than is used.
+_ONLY_FOR = {
+    "pods/log": "log lines as evidence",
+    "services/proxy": "probes without a url",
+    "configmaps": "/apply",
+    "secrets": "/apply",
+}
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -56,6 +63,9 @@ def _is_allowed(connection: Connection, group: str, resource: str, verb: str, na
 
 
 def _sentence(group: str, resource: str, verb: str, namespace: str) -> str:
-    resource, slash, subresource = resource.partition("/")
-    name = f"{resource}.{group}" if group else resource
-    return f"{verb} {name}{slash}{subresource} in {namespace}" if namespace else f"{verb} {name} kube-system"
+    if not namespace:
+        return f"{verb} {resource} kube-system"
+    name, slash, subresource = resource.partition("/")
+    qualified = f"{name}.{group}" if group else name
+    use = f" (only for {_ONLY_FOR[resource]})" if resource in _ONLY_FOR else ""
+    return f"{verb} {qualified}{slash}{subresource} in {namespace}{use}"

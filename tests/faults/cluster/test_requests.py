@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from pathlib import Path
 
 import pytest
 
 from bot.cluster import KubernetesCluster
+from bot.cluster.permissions import NEEDED
 from bot.ports import ClusterUnreachable, PreconditionFailed
 from bot.releases.actions import CreateDeployment, FieldChange, PatchDeployment
 from bot.releases.model import Field, Target
@@ -108,3 +110,38 @@ def test_a_forked_process_makes_connections_of_its_own(lab: Lab) -> None:
         child.join(timeout=20)
         assert child.exitcode == 0
     assert [answer.get() for _ in children] == [2, 2, 2, 2]
+
+
+def test_a_service_account_with_the_needed_rules_can_do_all_of_it(lab: Lab, simulation: SimulatedCluster, tmp_path: Path) -> None:
+    """One rule for each entry of NEEDED and nothing more: then nothing is missing, and a claim can be written."""
+    token = simulation.service_account_token("default", "pilothouse")
+    rules = [{"apiGroups": [group], "resources": [resource], "verbs": list(verbs)} for group, resource, verbs in NEEDED]
+    system = [{"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]}]
+    subject = {"kind": "ServiceAccount", "name": "pilothouse", "namespace": "default"}
+    rbac = "rbac.authorization.k8s.io"
+    simulation.seed(
+        [
+            {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": {"name": "bot", "namespace": "default"}, "rules": rules},
+            {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": {"name": "bot"}, "rules": system},
+            {
+                "apiVersion": f"{rbac}/v1",
+                "kind": "RoleBinding",
+                "metadata": {"name": "bot", "namespace": "default"},
+                "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "bot"},
+                "subjects": [subject],
+            },
+            {
+                "apiVersion": f"{rbac}/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": {"name": "bot"},
+                "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "bot"},
+                "subjects": [subject],
+            },
+        ]
+    )
+    cluster = KubernetesCluster(kubeconfig=str(simulation.kubeconfig(tmp_path / "bot", token=token)))
+    assert cluster.missing_permissions("default") == ()
+    stable = cluster.observe(lab.target, candidate="hello-canary", survey=True, events=True).stable
+    assert stable is not None
+    cluster.apply(lab.target, PatchDeployment("hello", stable.uid, "", (CLAIM,)))
+    assert lab.stable().claim == "hello-1"
