@@ -21,9 +21,7 @@ class Decision:
     wake_at: int | None = None
     refusal: str = ""
 
-    def tell(
-        self, now: int, kind: EventKind, text: str, *, by: Person | None = None, evidence: tuple[str, ...] = ()
-    ) -> Decision:
+    def tell(self, now: int, kind: EventKind, text: str, *, by: Person | None = None, evidence: tuple[str, ...] = ()) -> Decision:
         step = self.release.steps[self.release.at_step].name if 0 <= self.release.at_step < len(self.release.steps) else ""
         return replace(self, events=(*self.events, Event(now, kind, text, by, step, evidence)))
 

@@ -35,9 +35,7 @@ def at_gates(decision: Decision, gates: tuple[Gate, ...], now: int, seen: Observ
             case ApprovalGate():
                 if len(state.votes) >= gate.quorum:
                     who = ", ".join(vote.by.name or vote.by.user for vote in state.votes)
-                    decision = decision.tell(
-                        now, EventKind.GATE_PASSED, f"{gate.title or gate.name}: approved by {who}"
-                    )
+                    decision = decision.tell(now, EventKind.GATE_PASSED, f"{gate.title or gate.name}: approved by {who}")
                     decision = _next(decision, gates, f"{gate.name}: {who}", now, seen)
                     continue
                 return _waiting_for_people(decision, gate, state, now), False
@@ -64,9 +62,7 @@ def _open(decision: Decision, gates: tuple[Gate, ...], index: int, now: int, see
         case ApprovalGate():
             phase = Phase.AWAITING_APPROVAL if release.at_step < 0 else Phase.AWAITING_PROMOTION
             decision = decision.changed(into(release, phase, now))
-            return decision.tell(
-                now, EventKind.GATE_OPENED, f"waiting for {gate.quorum} approval(s): {gate.title or gate.name}"
-            )
+            return decision.tell(now, EventKind.GATE_OPENED, f"waiting for {gate.quorum} approval(s): {gate.title or gate.name}")
         case HoldGate():
             return decision.changed(into(release, Phase.HOLDING, now))
 
@@ -91,9 +87,7 @@ def _waiting_for_people(decision: Decision, gate: ApprovalGate, state: GateState
     if now >= due:
         count = state.reminded + 1
         release = replace(release, gate=replace(state, reminded=count))
-        decision = decision.changed(release).tell(
-            now, EventKind.REMINDED, f"still waiting for approval: {gate.title or gate.name}"
-        )
+        decision = decision.changed(release).tell(now, EventKind.REMINDED, f"still waiting for approval: {gate.title or gate.name}")
         due = expires + count * REMIND_EVERY_MS
     return decision.wake(due)
 

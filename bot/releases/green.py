@@ -46,14 +46,10 @@ def refuse_blue_green(draft: Draft) -> tuple[ServiceSeen, ...]:
         if not service.selector:
             raise PlanRefused(f"Service {service.name} has no selector, so there is nothing to switch: deploy {app} rolling")
         if HASH_LABEL not in service.selector and not selects(service.selector, pods):
-            raise PlanRefused(
-                f"Service {service.name} does not select {stable.name}'s pods (its selector: {_text(service.selector)})"
-            )
+            raise PlanRefused(f"Service {service.name} does not select {stable.name}'s pods (its selector: {_text(service.selector)})")
         others = _other_pods(service, draft)
         if others:
-            raise PlanRefused(
-                f"Service {service.name} also selects pods of {', '.join(others)}: narrow its selector to {app} alone first"
-            )
+            raise PlanRefused(f"Service {service.name} also selects pods of {', '.join(others)}: narrow its selector to {app} alone first")
         who = managed_elsewhere(service, ("spec.selector",))
         if who and release.rules.managed_elsewhere == "refuse":
             raise PlanRefused(
@@ -68,9 +64,7 @@ def refuse_blue_green(draft: Draft) -> tuple[ServiceSeen, ...]:
     for claim, modes in survey.claims if survey else ():
         once = [mode for mode in modes if mode in ("ReadWriteOnce", "ReadWriteOncePod")]
         if once:
-            raise PlanRefused(
-                f"{stable.name} mounts the claim {claim} ({once[0]}), which blue and green cannot share: deploy it rolling"
-            )
+            raise PlanRefused(f"{stable.name} mounts the claim {claim} ({once[0]}), which blue and green cannot share: deploy it rolling")
     spec = stable.template.get("spec") or {}
     ports = [p["hostPort"] for c in spec.get("containers") or () for p in c.get("ports") or () if p.get("hostPort")]
     if ports:
@@ -89,9 +83,7 @@ def _other_pods(service: ServiceSeen, draft: Draft) -> tuple[str, ...]:
     others = [
         f"Deployment {item.name}"
         for item in (survey.selecting if survey else ())
-        if item.kind == "Deployment"
-        and item.name not in names
-        and selects(service.selector, item.selector.get("matchLabels") or {})
+        if item.kind == "Deployment" and item.name not in names and selects(service.selector, item.selector.get("matchLabels") or {})
     ]
     known = {pod.uid for item in pair for pod in pods_of(item)}
     others += [
@@ -103,8 +95,10 @@ def _other_pods(service: ServiceSeen, draft: Draft) -> tuple[str, ...]:
         and endpoint.pod_uid
         and endpoint.pod_uid not in known
     ]
-    return tuple(dict.fromkeys(others)) if not any(o.startswith("Deployment") for o in others) else tuple(
-        dict.fromkeys(o for o in others if o.startswith("Deployment"))
+    return (
+        tuple(dict.fromkeys(others))
+        if not any(o.startswith("Deployment") for o in others)
+        else tuple(dict.fromkeys(o for o in others if o.startswith("Deployment")))
     )
 
 

@@ -10,9 +10,7 @@ from bot.releases.model import Cause, FailureClass, Rules
 from bot.releases.observation import ContainerSeen, DeploymentSeen, EndpointSeen, Observation, PodSeen, ReplicaSetSeen
 from bot.releases.plan import Condition, Role
 
-_GONE_FOR_GOOD = re.compile(
-    r"not found|manifest unknown|denied|unauthorized|does not exist|no such image", re.IGNORECASE
-)
+_GONE_FOR_GOOD = re.compile(r"not found|manifest unknown|denied|unauthorized|does not exist|no such image", re.IGNORECASE)
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable"})
 PULL_PATIENCE_MS = 120_000
 
@@ -74,9 +72,7 @@ def ready_endpoints(
     """``services``: only theirs (a preview Service is observed too and serves nobody); None: of all."""
     uids = {pod.uid for pod in pods_of(deployment)}
     return tuple(
-        e
-        for e in seen.endpoints
-        if e.ready and not e.terminating and e.pod_uid in uids and (services is None or e.service in services)
+        e for e in seen.endpoints if e.ready and not e.terminating and e.pod_uid in uids and (services is None or e.service in services)
     )
 
 
@@ -113,15 +109,10 @@ def holds(
             return candidate is not None and is_complete(candidate)
         case Condition.CANDIDATE_MATCHES_STABLE:
             return (
-                candidate is not None
-                and stable is not None
-                and is_complete(candidate)
-                and candidate.available >= max(1, stable.replicas)
+                candidate is not None and stable is not None and is_complete(candidate) and candidate.available >= max(1, stable.replicas)
             )
         case Condition.CANDIDATE_SILENT:
-            return candidate is None or (
-                not ready_endpoints(seen, candidate, names) and not _live(pods_of(candidate))
-            )
+            return candidate is None or (not ready_endpoints(seen, candidate, names) and not _live(pods_of(candidate)))
         case Condition.CANDIDATE_GONE:
             return candidate is None
         case Condition.CANDIDATE_SELECTED:
@@ -148,9 +139,7 @@ def holds(
             return not ready_endpoints(seen, candidate, names)
 
 
-def _takes_over(
-    seen: Observation, selectors: tuple[dict[str, str], ...], services: tuple[str, ...], floor: int
-) -> bool:
+def _takes_over(seen: Observation, selectors: tuple[dict[str, str], ...], services: tuple[str, ...], floor: int) -> bool:
     """While every Service has somebody there is time: only pods of stable's present template, at least the floor of them.
     Where a Service has nobody, any ready pod of stable is better than none.
     """
@@ -192,9 +181,7 @@ def _pull_words(image: str, message: str) -> str:
 
 def _container_failure(pod: PodSeen, container: ContainerSeen, rules: Rules) -> PodFailure | None:
     waiting, message = container.waiting, container.message
-    if waiting == "InvalidImageName" or (
-        waiting in _PULL and (_GONE_FOR_GOOD.search(message) or waiting == "ErrImageNeverPull")
-    ):
+    if waiting == "InvalidImageName" or (waiting in _PULL and (_GONE_FOR_GOOD.search(message) or waiting == "ErrImageNeverPull")):
         words = _pull_words(container.image, message) if waiting in _PULL else f"{container.image} is not a valid image name"
         return PodFailure(FailureClass.PERMANENT, pod.name, waiting, message or container.image, 0, words)
     if waiting == "CreateContainerConfigError":
@@ -203,9 +190,7 @@ def _container_failure(pod: PodSeen, container: ContainerSeen, rules: Rules) -> 
     if waiting in _PULL:
         ripe_at = pod.created_at + PULL_PATIENCE_MS
         return PodFailure(FailureClass.PERSISTENT, pod.name, waiting, message, ripe_at, _pull_words(container.image, message))
-    crashed = waiting == "CrashLoopBackOff" or (
-        container.last_terminated not in ("", "Completed") and not container.ready
-    )
+    crashed = waiting == "CrashLoopBackOff" or (container.last_terminated not in ("", "Completed") and not container.ready)
     if crashed and container.restarts >= rules.crash_loop_restarts:
         what = "OOMKilled" if container.last_terminated == "OOMKilled" else waiting or "CrashLoopBackOff"
         ended = f"exit code {container.exit_code}" if container.exit_code is not None else container.last_terminated
@@ -239,9 +224,7 @@ class Assessment:
     blocked: str = ""  # the ReplicaSet cannot create pods: quota, admission
 
 
-def assess(
-    seen: Observation, role: Role, rules: Rules, now: int, tolerated: Collection[str] = ()
-) -> Assessment:
+def assess(seen: Observation, role: Role, rules: Rules, now: int, tolerated: Collection[str] = ()) -> Assessment:
     """Judge the live pods of the newest ReplicaSet of one Deployment. ``tolerated``: pods whose failure alone is no news."""
     deployment = seen.stable if role is Role.STABLE else seen.candidate
     replica_set = newest(deployment) if deployment else None
@@ -254,9 +237,7 @@ def assess(
     ripening = [f.ripe_at for f in failures if f.failure is FailureClass.PERSISTENT and f.ripe_at > now]
     replaced = any(pod.terminating or pod.phase == "Failed" for pod in everyone)
     broken = [f for f in failures if f.failure is not FailureClass.ENVIRONMENT and f.ripe_at <= now]
-    all_failed = len(broken) == len(live) and (
-        len(broken) >= 2 or (len(broken) == 1 and (replaced or deployment.replicas == 1))
-    )
+    all_failed = len(broken) == len(live) and (len(broken) >= 2 or (len(broken) == 1 and (replaced or deployment.replicas == 1)))
     news = any(f.pod not in tolerated for f in broken)
     return Assessment(
         permanent=tuple(f for f in failures if f.failure is FailureClass.PERMANENT and news),

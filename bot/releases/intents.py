@@ -93,9 +93,7 @@ class Settled:
     changes: tuple[FieldChange, ...]
 
 
-def settle(
-    intents: tuple[Intent, ...], kind: Kind, item: DeploymentSeen | ServiceSeen, wanted: dict[Field, Any]
-) -> Settled:
+def settle(intents: tuple[Intent, ...], kind: Kind, item: DeploymentSeen | ServiceSeen, wanted: dict[Field, Any]) -> Settled:
     """Turn wanted values into intents, and into changes for those not yet in effect."""
     changes: list[FieldChange] = []
     for field, value in wanted.items():

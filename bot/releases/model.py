@@ -39,9 +39,7 @@ class Phase(StrEnum):
         return self in FINAL_PHASES
 
 
-FINAL_PHASES = frozenset(
-    {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED, Phase.REJECTED, Phase.EXPIRED}
-)
+FINAL_PHASES = frozenset({Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED, Phase.REJECTED, Phase.EXPIRED})
 
 
 @dataclass(frozen=True)

@@ -104,9 +104,7 @@ def running_image(template: Any, release: Release) -> str:
 def with_image(template: Any, release: Release, image: str) -> Any:
     """The template with the app's container on the image, and the version label following where the catalog names one."""
     result = copy.deepcopy(template)
-    result["spec"]["containers"][container_index(template, release.target.container, release.target.app)]["image"] = (
-        image
-    )
+    result["spec"]["containers"][container_index(template, release.target.container, release.target.app)]["image"] = image
     label = release.target.version_label
     if label:
         result.setdefault("metadata", {}).setdefault("labels", {})[label] = version_of(image)
@@ -246,9 +244,7 @@ def common_refusals(release: Release, seen: Observation) -> DeploymentSeen:
     """What no release starts on; returns the Deployment. Raises PlanRefused."""
     target, stable = release.target, seen.stable
     if stable is None or stable.terminating:
-        raise PlanRefused(
-            f"there is no Deployment `{target.deployment}` in namespace {target.namespace} of {target.cluster}"
-        )
+        raise PlanRefused(f"there is no Deployment `{target.deployment}` in namespace {target.namespace} of {target.cluster}")
     if stable.claim and stable.claim != release.id:
         raise PlanRefused(
             f"{target.deployment} is claimed by release {stable.claim}, which is not one of this installation's running ones; "
@@ -257,25 +253,19 @@ def common_refusals(release: Release, seen: Observation) -> DeploymentSeen:
     names = {service.name for service in seen.services}
     missing = [name for name in target.services if name not in names]
     if missing and isinstance(release.change, Deploy):
-        raise PlanRefused(
-            f"there is no Service `{missing[0]}` in namespace {target.namespace}: fix `service:` of {target.app}"
-        )
+        raise PlanRefused(f"there is no Service `{missing[0]}` in namespace {target.namespace}: fix `service:` of {target.app}")
     if stable.paused and not isinstance(release.change, Scale):
         raise PlanRefused(f"{target.deployment} is paused: resume it first (rollout resume {target.app})")
     if isinstance(release.change, Deploy | Reapply | Scale) and not is_complete(stable):
         ready = f"{stable.available} of {stable.replicas} available, {stable.updated} updated"
         state = "half-rolled" if stable.updated < stable.status_replicas else "not healthy"
-        raise PlanRefused(
-            f"{target.deployment} is {state} ({ready}): wait for it, or take it back (rollout undo {target.app})"
-        )
+        raise PlanRefused(f"{target.deployment} is {state} ({ready}): wait for it, or take it back (rollout undo {target.app})")
     return stable
 
 
 def _elsewhere(release: Release, stable: DeploymentSeen) -> tuple[str, ...]:
     container = "spec.template.spec.containers"
-    paths: tuple[str, ...] = (
-        ("spec.replicas",) if isinstance(release.change, Scale) else (container, "spec.template.metadata")
-    )
+    paths: tuple[str, ...] = ("spec.replicas",) if isinstance(release.change, Scale) else (container, "spec.template.metadata")
     if isinstance(release.change, Deploy):
         paths = (container,)
     who = managed_elsewhere(stable, paths)
@@ -354,9 +344,7 @@ def _scale_refusals(release: Release, seen: Observation, stable: DeploymentSeen,
     if count < 0:
         raise PlanRefused("the number of replicas cannot be negative")
     if count < rules.scale_min or (top is not None and count > top):
-        raise PlanRefused(
-            f"{app} may have {rules.scale_min} to {top if top is not None else 'any number of'} replicas, not {count}"
-        )
+        raise PlanRefused(f"{app} may have {rules.scale_min} to {top if top is not None else 'any number of'} replicas, not {count}")
     for autoscaler in seen.survey.autoscalers if seen.survey else ():
         if autoscaler.target == stable.name:
             raise PlanRefused(
@@ -388,9 +376,7 @@ def seed_intents(release: Release, plan: Plan, seen: Observation) -> tuple[Inten
         intents.append(Intent(Kind.SERVICE, service.name, Field.EXISTS, service.uid, True, confirmed=True))
         selector = dict(service.selector)
         intents.append(Intent(Kind.SERVICE, service.name, Field.SELECTOR, selector, selector, confirmed=True))
-        intents.append(
-            Intent(Kind.SERVICE, service.name, Field.AFFINITY, service.affinity, service.affinity, confirmed=True)
-        )
+        intents.append(Intent(Kind.SERVICE, service.name, Field.AFFINITY, service.affinity, service.affinity, confirmed=True))
     return tuple(intents)
 
 

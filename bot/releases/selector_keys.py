@@ -61,10 +61,7 @@ def rules_of_placement(template: Any) -> tuple[tuple[str, Any], ...]:
         rules = affinity.get(kind) or {}
         terms = [
             *(rules.get("requiredDuringSchedulingIgnoredDuringExecution") or ()),
-            *(
-                weighted.get("podAffinityTerm") or {}
-                for weighted in rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
-            ),
+            *(weighted.get("podAffinityTerm") or {} for weighted in rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ()),
         ]
         found += [(f"its own {title} rule", term.get("labelSelector") or {}) for term in terms]
     found += [
@@ -98,9 +95,7 @@ def choose_key(
     """
     new_labels = template.get("metadata", {}).get("labels") or {}
     if any(HASH_LABEL in selector for selector in selectors):
-        raise PlanRefused(
-            f"the Service selects by {HASH_LABEL}, so any new pod template would empty it: remove that key from its selector"
-        )
+        raise PlanRefused(f"the Service selects by {HASH_LABEL}, so any new pod template would empty it: remove that key from its selector")
     shared = [key for key in selectors[0] if all(key in selector for selector in selectors)]
     choices = [OtherValue(key, f"{labels.get(key, '')}-{suffix}") for key in shared if key != version_label]
     if version_label in shared and new_labels.get(version_label) != labels.get(version_label):
@@ -115,9 +110,7 @@ def choose_key(
             return other
         taken.append(f"{other.key} (also selected by {', '.join(found)})")
     if not taken:
-        raise PlanRefused(
-            "its Services share no selector key: give pods and Services a label of their own, for instance `color: blue`"
-        )
+        raise PlanRefused("its Services share no selector key: give pods and Services a label of their own, for instance `color: blue`")
     raise PlanRefused(
         f"no key of the Service's selector can tell green from blue: {'; '.join(taken)}; "
         "give pods and Service one more label, for instance `color: blue`"

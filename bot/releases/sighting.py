@@ -55,11 +55,7 @@ def sight(release: Release, seen: Observation) -> Sighting:
             for pod in replica_set.pods:
                 image = app_image(pod, release.target.container)
                 # a restart or an undo of a label keeps the image: there the ReplicaSet tells new from old
-                is_new = (
-                    image == new_image
-                    if release.plan and new_image != release.plan.from_image
-                    else replica_set is current
-                )
+                is_new = image == new_image if release.plan and new_image != release.plan.from_image else replica_set is current
                 by_version.setdefault((version_of(image), is_new), []).append(pod)
                 lines.append(
                     PodLine(

@@ -47,9 +47,7 @@ def choose_undo(deployment: DeploymentSeen, known: Sequence[Known], *, to_revisi
         marked = bad.get(_key(match_.template))
         if marked is not None:
             good = f"; last known good is {healthy[0].version}" if healthy else ""
-            raise PlanRefused(
-                f"revision {to_revision} ({marked.version}) was bad in {marked.release_id}: {marked.why}{good}"
-            )
+            raise PlanRefused(f"revision {to_revision} ({marked.version}) was bad in {marked.release_id}: {marked.why}{good}")
         return Chosen(match_.template, "")
     older = [rs for rs in candidates if rs.template != deployment.template]
     previous = older[0] if older else None  # kubectl's choice: the highest revision that is not the current one

@@ -69,9 +69,7 @@ def face(release: Release, seen: Observation) -> tuple[Release, Observation, str
     if other is None or other.name != green or not services:
         return release, seen, green
     serves = all(selects(service.selector, labels_of(other.template)) for service in services)
-    idle = seen.stable is None or not any(
-        selects(service.selector, labels_of(seen.stable.template)) for service in services
-    )
+    idle = seen.stable is None or not any(selects(service.selector, labels_of(seen.stable.template)) for service in services)
     if not (serves and idle):
         return release, seen, green
     swapped = replace(release, target=replace(release.target, deployment=green))
@@ -170,9 +168,7 @@ def _settled(
     """The Deployment itself on the new version, its Services as they were, green gone."""
     stable = draft.stable
     counts: dict[str, Any] = {"candidates": green.replicas, "stables": stable.replicas}
-    roll = DeploymentGoal(
-        Role.STABLE, paused=False, template=draft.template, change_cause=draft.cause, when=(Condition.CANDIDATE_SERVES,)
-    )
+    roll = DeploymentGoal(Role.STABLE, paused=False, template=draft.template, change_cause=draft.cause, when=(Condition.CANDIDATE_SERVES,))
     settle = Step(
         "settle", f"settle: roll {stable.name} to {draft.version} while {green.name} serves", (roll,),
         (Condition.STABLE_COMPLETE,), draft.deadline_ms, share=100, watches=(Role.STABLE,), **counts,
@@ -283,9 +279,7 @@ def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
         steps.append(Step("back", f"{stable.name} goes on", (DeploymentGoal(Role.STABLE, paused=stable.paused),), ()))
     if original:
         names = " and ".join(s.name for s in services)
-        steps.append(
-            Step("selector back", f"{names} back to {stable.name}", original, (Condition.CANDIDATE_UNUSED,), MINIMUM_DEADLINE_MS)
-        )
+        steps.append(Step("selector back", f"{names} back to {stable.name}", original, (Condition.CANDIDATE_UNUSED,), MINIMUM_DEADLINE_MS))
     used = any(
         service.name in kept_by_others and selects(service.selector, labels_of(seen.candidate.template))
         for service in seen.services
@@ -304,9 +298,7 @@ def _is_abandoned(release: Release, seen: Observation) -> bool:
     """Some Service has no ready endpoint, and stable has a ready pod for the original selector of each."""
     found = release.as_found
     ready = [pod for pod in pods_of(seen.stable) if pod.ready and not pod.terminating]
-    served = {
-        endpoint.service for role in (seen.stable, seen.candidate) for endpoint in ready_endpoints(seen, role)
-    }
+    served = {endpoint.service for role in (seen.stable, seen.candidate) for endpoint in ready_endpoints(seen, role)}
     return (
         found is not None
         and any(service.name not in served for service in found.services)

@@ -20,9 +20,7 @@ def plan(draft: Draft) -> Plan:
         floor = min(draft.stable.replicas, change.replicas)
         has_autoscaler = False
     else:
-        goal = DeploymentGoal(
-            Role.STABLE, claimed=True, paused=False, template=draft.template, change_cause=draft.cause
-        )
+        goal = DeploymentGoal(Role.STABLE, claimed=True, paused=False, template=draft.template, change_cause=draft.cause)
         keeps_own_selector(draft)
         stays_selected(draft, dict(draft.template.get("metadata", {}).get("labels") or {}), draft.stable.name)
         title = f"restart {draft.stable.name}" if isinstance(change, Restart) else f"roll {draft.stable.name} to {draft.version}"
