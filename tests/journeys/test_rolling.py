@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from tests.journeys.conftest import DEVELOPER, MANAGER, VIEWER, Journey
 
@@ -41,8 +42,8 @@ def test_the_old_replica_set_is_reused_by_a_rollback(journey: Journey) -> None:
     assert sum(sets.values()) == 5
 
 
-def _replica_sets(journey: Journey) -> list[object]:
-    found: list[object] = journey.deployments.list_namespaced_replica_set("default", label_selector=f"app={journey.app}").items
+def _replica_sets(journey: Journey) -> list[Any]:
+    found: list[Any] = journey.deployments.list_namespaced_replica_set("default", label_selector=f"app={journey.app}").items
     return found
 
 
