@@ -213,9 +213,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cluster", default="simulated", choices=("simulated", "control-plane"), help="default: simulated")
     parser.add_argument("--kubeconfig", type=Path, help="a cluster of yours, named explicitly, instead")
     parser.add_argument("--context", default="", help="the context in that kubeconfig")
+    parser.add_argument("--demo", type=Path, default=DEMO, help="a folder with catalog.yaml and manifests/ instead of the three demo apps")
     parser.add_argument("--ready-after", type=float, default=1.0, help="seconds until a simulated pod is ready (default 1)")
     parser.add_argument("--socket-mode", action="store_true", help="let the bot connect by Socket Mode instead of HTTP")
     options = parser.parse_args(argv)
+    if not (options.demo / "catalog.yaml").is_file():
+        parser.error(f"there is no catalog.yaml in {options.demo}")
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -223,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         with _cluster(options) as (kubeconfig, context), run_sandbox(
-            ready_after=options.ready_after, kubeconfig=kubeconfig, context=context, socket_mode=options.socket_mode
+            demo=options.demo, ready_after=options.ready_after, kubeconfig=kubeconfig, context=context, socket_mode=options.socket_mode
         ) as sandbox:
             print(f"\n  Open {sandbox.url}   (ready after {time.monotonic() - began:.1f} s)\n", flush=True)
             print(f"  Type /deploy hello 2.0.0 there. kubectl: --kubeconfig {sandbox.kubeconfig}", flush=True)
@@ -246,7 +249,7 @@ def _cluster(options: argparse.Namespace) -> Iterator[tuple[Path | None, str]]:
         from sandbox.control_plane import ControlPlane
 
         with ControlPlane() as control_plane:
-            for path in sorted((DEMO / "manifests").glob("*.yaml")):
+            for path in sorted((options.demo / "manifests").glob("*.yaml")):
                 control_plane.kubectl("apply", "-f", str(path))
             yield Path(control_plane.kubeconfig), "sandbox"
     else:

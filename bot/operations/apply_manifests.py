@@ -39,7 +39,7 @@ def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Rep
     context.store.put(f"confirm:{token}", json.dumps(dict(query)), ttl_ms=CONFIRM_FOR_MS)
     lines = [line for change in changes for line in _described(change)]
     cut = (*lines[:MAX_LINES], f"… and {len(lines) - MAX_LINES} more lines") if len(lines) > MAX_LINES else tuple(lines)
-    return Confirm(f"Apply the manifests of {app.target.app}?", cut, "go_on", token)
+    return Confirm(f"Apply the manifests of {app.target.app}?", cut, "Apply", token)
 
 
 def _described(change: ObjectChange) -> tuple[str, ...]:

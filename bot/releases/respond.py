@@ -91,6 +91,9 @@ def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now
         return replace(decision, refusal=f"the plan of {release.id} changed since that button was drawn (now {release.plan.hash})")
     if any(vote.by == by for vote in release.gate.votes):
         return replace(decision, refusal="you have approved this already")
+    if len(release.gate.votes) >= gate.quorum:  # two people at once: one approval, one effect
+        who = ", ".join(_name(vote.by) for vote in release.gate.votes)
+        return replace(decision, refusal=f"nothing to approve: {gate.title or gate.name} was approved by {who}")
     votes = (*release.gate.votes, Vote(by, now))
     release = replace(release, gate=replace(release.gate, votes=votes))
     text = f"{_name(by)} approved {gate.title or gate.name} ({len(votes)} of {gate.quorum})"

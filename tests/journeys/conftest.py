@@ -24,7 +24,7 @@ Seen = TypeVar("Seen")
 CHANNEL = "C0RELEASES"
 DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN = "U0DEV1", "U0DEV2", "U0MANAGER", "U0ONCALL", "U0VIEWER", "U0ADMIN"
 WITHIN_S = 30.0
-APPS = 60
+APPS = 150
 _numbers = itertools.count(1)
 
 
@@ -45,14 +45,14 @@ class Journey:
 
     def click(self, label: str, *, user: str = MANAGER) -> dict[str, Any]:
         """Clicks a button of the card by its label."""
-        card = self.until(lambda: self._with_button(label), f"a card with the button `{label}`")
+        card = self.until(lambda: self.with_button(label), f"a card with the button `{label}`")
         message, element = card
         clicked: dict[str, Any] = self.sandbox.slack.click(
             user, CHANNEL, message["ts"], element["action_id"], value=element.get("value"), block_id=element["block_id"]
         )
         return clicked
 
-    def _with_button(self, label: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    def with_button(self, label: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
         for message in reversed(self.told()):
             for block in message.get("blocks", []):
                 for element in block.get("elements", []) if block.get("type") == "actions" else []:

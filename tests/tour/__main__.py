@@ -6,9 +6,18 @@ import importlib
 import pkgutil
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from types import ModuleType
 
 import tests.tour
 from tests.tour.conversation import TourFailed, running_sandbox
+
+
+def sandbox_of(story: ModuleType) -> AbstractContextManager[Sequence[str]]:
+    """A story may say what its sandbox is started with: ``sandbox()`` is a context manager of arguments."""
+    made: AbstractContextManager[Sequence[str]] = story.sandbox() if hasattr(story, "sandbox") else nullcontext(())
+    return made
 
 
 def main(argv: list[str]) -> int:
@@ -22,7 +31,7 @@ def main(argv: list[str]) -> int:
         story = importlib.import_module(f"tests.tour.{name}")
         began = time.monotonic()
         try:
-            with running_sandbox(*getattr(story, "SANDBOX", ())) as tour:
+            with sandbox_of(story) as arguments, running_sandbox(*arguments) as tour:
                 story.tell(tour)
         except TourFailed as failure:
             print(f"\nThe story {name} went wrong. {failure}", file=sys.stderr)

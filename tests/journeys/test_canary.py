@@ -1,0 +1,223 @@
+"""A canary from the typed command to the last word: shares, approval, promotion, and each way back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.journeys.conftest import DEVELOPER, MANAGER, ON_CALL, SECOND, Journey
+from tests.journeys.endpoints import is_told_alone, newest, ready_versions
+
+WAITS_FOR_PEOPLE = r"{app} 1\.0\.0 → 2\.0\.0 canary.*waiting for approval"
+
+
+def _ends_only_on_another_image(journey: Journey, found: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    after, service = journey.as_found()
+    after["spec"]["template"]["spec"]["containers"][0]["image"] = f"pilothouse/{journey.app}:1.0.0"
+    assert after["spec"] == found[0]["spec"]
+    assert after["labels"] == found[0]["labels"]
+    assert service == found[1]
+    assert not journey.exists(f"{journey.app}-canary")
+
+
+def test_a_canary_rises_step_by_step_behind_the_same_service_and_is_promoted_by_somebody_else(journey: Journey) -> None:
+    found = journey.as_found()
+    journey.say("/deploy {app} 2.0.0 canary steps=20,50 hold=1s", user=ON_CALL)
+    journey.until(lambda: ready_versions(journey) == {"1.0.0": 5, "2.0.0": 1}, "one canary pod behind the Service")
+    canary = journey.deployment(f"{journey.app}-canary")
+    assert canary.spec.selector.match_labels == {"app": journey.app, "track": "canary"}
+    told = journey.sees(WAITS_FOR_PEOPLE)
+    assert "50 %" in told
+    assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
+    before = newest(journey, ON_CALL)
+    journey.click("Promote", user=ON_CALL)
+    is_told_alone(journey, "you started this release: somebody else approves it", ON_CALL, before)
+    before = newest(journey, DEVELOPER)
+    journey.click("Promote", user=DEVELOPER)
+    is_told_alone(journey, "approving needs the role approver", DEVELOPER, before)
+    assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
+    journey.click("Promote", user=MANAGER)
+    journey.sees(r"{app} is on 2\.0\.0")
+    assert journey.versions() == {"2.0.0": 5}
+    _ends_only_on_another_image(journey, found)
+
+
+def test_the_one_who_asked_cannot_promote_by_command_either(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s", user=MANAGER)
+    journey.sees(WAITS_FOR_PEOPLE)
+    assert "somebody else approves it" in journey.say("/rollout promote {app}", user=MANAGER)
+    assert "needs the role approver" in journey.say("/rollout promote {app}", user=DEVELOPER)
+    assert journey.deployment().spec.template.spec.containers[0].image.endswith(":1.0.0")
+    journey.say("/rollout promote {app}", user=ON_CALL)
+    journey.sees(r"{app} is on 2\.0\.0")
+
+
+def test_a_second_click_on_promote_by_another_person_changes_nothing_more(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
+    journey.sees(WAITS_FOR_PEOPLE)
+    message, element = journey.until(lambda: journey.with_button("Promote"), "the button Promote")
+    before = newest(journey, ON_CALL)
+    for person in (MANAGER, ON_CALL):
+        journey.sandbox.slack.click(
+            person, "C0RELEASES", message["ts"], element["action_id"], value=element["value"], block_id=element["block_id"]
+        )
+    is_told_alone(journey, r"nothing to approve|is over", ON_CALL, before)
+    journey.sees(r"{app} is on 2\.0\.0")
+    patches = [write for write in journey.writes() if write["verb"] == "patch" and write["name"] == journey.app]
+    assert len(patches) == 3, "the claim, the template, the letting go"
+
+
+def test_a_dry_run_shows_the_plan_to_the_person_alone_and_writes_nothing(journey: Journey) -> None:
+    before = newest(journey, DEVELOPER)
+    others = newest(journey, MANAGER)
+    journey.say("/deploy {app} 2.0.0 canary dry-run")
+    plan = is_told_alone(journey, rf"{journey.app} 1\.0\.0 → 2\.0\.0 canary: a dry run, nothing was changed", DEVELOPER, before)
+    assert "17 %" in plan
+    assert "(asked: 20 %)" in plan
+    assert "50 %" in plan
+    assert "1 approval by somebody else than the requester" in plan
+    assert "promote: roll" in plan
+    assert newest(journey, MANAGER) == others
+    assert journey.writes() == []
+    assert not journey.exists(f"{journey.app}-canary")
+
+
+def test_an_abort_at_a_step_takes_the_canary_away_and_leaves_everything_as_found(journey: Journey) -> None:
+    found = journey.as_found()
+    journey.say("/deploy {app} 2.0.0 canary steps=20,50 hold=10m")
+    journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary · 16 %.*holding|{app} 1\.0\.0 → 2\.0\.0 canary · 17 %.*holding")
+    journey.click("Abort", user=DEVELOPER)
+    journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+    assert ready_versions(journey) == {"1.0.0": 5}
+    assert not journey.exists(f"{journey.app}-canary")
+    assert journey.as_found() == found
+
+
+def test_go_on_now_ends_a_hold_and_the_promotion_still_waits_for_an_approver(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
+    journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")
+    journey.click("Go on now", user=MANAGER)
+    journey.sees(WAITS_FOR_PEOPLE)
+    assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
+    journey.say("/rollout abort {app}")
+    journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+
+
+def test_a_rejection_takes_the_canary_away_and_is_told_with_who(journey: Journey) -> None:
+    found = journey.as_found()
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
+    journey.sees(WAITS_FOR_PEOPLE)
+    journey.click("Reject", user=MANAGER)
+    journey.sees(r"{app} is back on 1\.0\.0 \(rejected\)")
+    assert not journey.exists(f"{journey.app}-canary")
+    assert journey.as_found() == found
+
+
+def _pods(journey: Journey) -> set[str]:
+    return {pod.metadata.name for pod in journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items}
+
+
+def test_a_canary_image_that_cannot_be_pulled_goes_back_at_once_and_stable_is_never_touched(journey: Journey) -> None:
+    found, pods = journey.as_found(), _pods(journey)
+    journey.say("/deploy {app} missing canary hold=10m")
+    told = journey.sees(r"cannot be pulled: not found")
+    assert f"pilothouse/{journey.app}:missing" in told
+    journey.sees(r"{app} is back on 1\.0\.0 \(rolled back\)")
+    assert journey.as_found() == found
+    assert not journey.exists(f"{journey.app}-canary")
+    assert _pods(journey) == pods, "not one stable pod was replaced"
+
+
+def test_sticky_keeps_each_client_on_one_version_and_gives_the_service_back_as_found(journey: Journey) -> None:
+    found = journey.as_found()
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s sticky")
+    journey.sees(WAITS_FOR_PEOPLE)
+    assert journey.service().spec.session_affinity == "ClientIP"
+    journey.click("Promote", user=MANAGER)
+    journey.sees(r"{app} is on 2\.0\.0")
+    assert journey.service().spec.session_affinity == "None"
+    _ends_only_on_another_image(journey, found)
+
+
+def test_sticky_is_taken_back_by_an_abort(journey: Journey) -> None:
+    found = journey.as_found()
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m sticky")
+    journey.until(lambda: journey.service().spec.session_affinity == "ClientIP", "session affinity")
+    journey.say("/rollout abort {app}")
+    journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+    assert journey.as_found() == found
+
+
+def _left_over(journey: Journey, image: str) -> None:
+    labels = {"app": journey.app, "track": "canary"}
+    container = {"name": "hello", "image": image}
+    journey.deployments.create_namespaced_deployment(
+        "default",
+        {
+            "metadata": {"name": f"{journey.app}-canary", "labels": labels},
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            },
+        },
+    )
+    journey.until(lambda: journey.deployment(f"{journey.app}-canary").status.available_replicas == 1, "the pod left over")
+
+
+def test_a_canary_that_no_release_owns_is_refused_with_the_command_that_removes_it(journey: Journey) -> None:
+    _left_over(journey, f"pilothouse/{journey.app}:9.9.9")
+    found = journey.as_found()
+    journey.say("/deploy {app} 2.0.0 canary")
+    told = journey.sees(r"{app}-canary runs 9\.9\.9 and belongs to no release")
+    assert f"kubectl -n default delete deployment {journey.app}-canary" in told
+    assert journey.as_found() == found
+    assert journey.writes() == []
+
+
+def test_a_canary_begun_by_hand_with_the_same_version_is_adopted_and_promoted(journey: Journey) -> None:
+    _left_over(journey, f"pilothouse/{journey.app}:2.0.0")
+    found = journey.as_found()
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
+    journey.sees(WAITS_FOR_PEOPLE)
+    assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
+    journey.click("Promote", user=MANAGER)
+    journey.sees(r"{app} is on 2\.0\.0")
+    _ends_only_on_another_image(journey, found)
+
+
+def test_another_version_queues_behind_a_canary_and_the_same_again_shows_its_card(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
+    journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")
+    assert f"{journey.app}-1" in journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m", user=SECOND)
+    journey.say("/deploy {app} 3.0.0", user=SECOND)
+    journey.sees(r"waiting for {app}-1")
+    assert ready_versions(journey).keys() == {"1.0.0", "2.0.0"}
+    journey.click("Go on now", user=MANAGER)
+    journey.click("Promote", user=MANAGER)
+    journey.sees(r"{app} is on 3\.0\.0")
+    assert journey.versions() == {"3.0.0": 5}
+
+
+def test_a_canary_can_be_held_and_goes_on_where_it_was(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
+    journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")
+    journey.click("Hold", user=DEVELOPER)
+    journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*paused")
+    assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
+    assert not journey.deployment().spec.paused, "a canary pauses by standing still: both versions serve whole"
+    journey.click("Resume", user=DEVELOPER)
+    journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")
+    journey.say("/rollout abort {app}")
+    journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+
+
+def test_bad_shares_get_one_line_and_change_nothing(journey: Journey) -> None:
+    for typed, hint in {
+        "/deploy {app} 2.0.0 canary steps=0": "1 to 100",
+        "/deploy {app} 2.0.0 canary steps=50,50": "ris",
+        "/deploy {app} 2.0.0 canary steps=abc": "steps",
+        "/deploy {app} 2.0.0 canary hold=soon": "hold",
+    }.items():
+        seen = journey.say(typed)
+        assert hint in seen, f"{typed}: {seen}"
+    assert journey.writes() == []
