@@ -10,7 +10,7 @@ from bot.operations.context import Context
 from bot.policy.freezes import frozen_by
 from bot.policy.permissions import Permission, may, roles_granting, roles_of
 from bot.policy.redaction import redact_lines
-from bot.ports import AuditLine, Cluster, ClusterUnreachable, PreconditionFailed, Refused, SlackUnavailable, VersionConflict
+from bot.ports import AuditLine, Cluster, ClusterUnreachable, PreconditionFailed, Refused, SlackUnavailable, UnknownSchema, VersionConflict
 from bot.releases.decision import Decision
 from bot.releases.events import Event, EventKind
 from bot.releases.machine import decide
@@ -131,6 +131,7 @@ def _prepare(context: Context, release: Release, seen: Observation) -> Release |
     durations = sorted(context.store.durations(key))
     if durations:
         release = replace(release, usual_ms=durations[min(len(durations) - 1, int(0.95 * len(durations)))])
+    release = replace(release, stale_claim=_stale_claim(context, release, seen))
     change = release.change
     if isinstance(change, Undo) and change.template is None and seen.stable is not None:
         known = [Known(t, "healthy", v, r) for t, v, r in context.store.last_healthy(key)]
@@ -147,6 +148,19 @@ def _prepare(context: Context, release: Release, seen: Observation) -> Release |
         if chosen.note:
             release = replace(release, reason="; ".join(filter(None, (release.reason, chosen.note))))
     return release
+
+
+def _stale_claim(context: Context, release: Release, seen: Observation) -> str:
+    """The controller copies annotations to ReplicaSets, so kubectl's undo brings the claim of a release back that ended long ago."""
+    claim = seen.stable.claim if seen.stable is not None else ""
+    if claim in ("", release.id):
+        return ""
+    try:
+        before = context.store.load(claim)
+    except (KeyError, UnknownSchema):
+        return ""
+    same_place = before.as_found is not None and before.as_found.cluster_uid == seen.cluster_uid
+    return claim if before.phase.is_final and same_place and before.target.namespace == release.target.namespace else ""
 
 
 def _not_allowed(context: Context, release: Release) -> str:

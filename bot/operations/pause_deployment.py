@@ -9,6 +9,7 @@ from typing import Any
 from bot.operations.context import App, Context
 from bot.operations.invocation import Refusal, Reply, Text
 from bot.operations.look_at import look_at
+from bot.operations.take_command import running_release
 from bot.ports import AuditLine, PreconditionFailed
 from bot.releases.actions import FieldChange, PatchDeployment
 from bot.releases.model import Field
@@ -22,13 +23,14 @@ def pause_deployment(context: Context, app: App, query: Mapping[str, Any], *, pa
         stable = look_at(context, app).stable
         if stable is None:
             return Refusal(f"there is no Deployment `{app.target.deployment}` in namespace {app.target.namespace}")
-        if stable.claim:
-            return Refusal(f"{stable.name} belongs to release {stable.claim}: it is paused and resumed with it")
+        release = running_release(context, app.target.app)
+        if release is not None and stable.claim == release.id:
+            return Refusal(f"{stable.name} belongs to release {release.id}: it is paused and resumed with it")
         if stable.paused == paused:
             return Refusal(f"{stable.name} is {'already' if paused else 'not'} paused")
         change = FieldChange(Field.PAUSED, stable.paused, paused)
         try:
-            context.clusters[app.target.cluster].apply(app.target, PatchDeployment(stable.name, stable.uid, "", (change,)))
+            context.clusters[app.target.cluster].apply(app.target, PatchDeployment(stable.name, stable.uid, stable.claim, (change,)))
         except PreconditionFailed:
             continue
         user = query["person"]["user"]

@@ -394,6 +394,7 @@ class Release:
     unreachable_since: int = 0
     unreachable_why: str = ""
     sighting: Sighting = Sighting()
+    stale_claim: str = ""  # a release of ours that is over, whose claim a `kubectl rollout undo` brought back
     usual_ms: int = 0  # p95 of this app's earlier rolls; 0: no history
     started_at: int = 0
     finished_at: int = 0

@@ -245,7 +245,7 @@ def common_refusals(release: Release, seen: Observation) -> DeploymentSeen:
     target, stable = release.target, seen.stable
     if stable is None or stable.terminating:
         raise PlanRefused(f"there is no Deployment `{target.deployment}` in namespace {target.namespace} of {target.cluster}")
-    if stable.claim and stable.claim != release.id:
+    if stable.claim not in ("", release.id, release.stale_claim):
         raise PlanRefused(
             f"{target.deployment} is claimed by release {stable.claim}, which is not one of this installation's running ones; "
             f"if it is dead: kubectl -n {target.namespace} annotate deployment {target.deployment} {CLAIM_ANNOTATION}-"

@@ -85,3 +85,14 @@ def test_a_freeze_stops_new_releases_until_it_is_lifted(journey: Journey) -> Non
     journey.say("/unfreeze {app}", user=ADMIN)
     journey.say("/deploy {app} 2.0.0")
     journey.sees(r"{app} is on 2\.0\.0")
+
+
+def test_a_claim_that_kubectls_undo_brought_back_does_not_stop_the_next_release(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0")
+    journey.sees(r"{app} is on 2\.0\.0")
+    # what `kubectl rollout undo` does: the template and the annotations of the ReplicaSet go back to the Deployment
+    stale = {"metadata": {"annotations": {"pilothouse.dev/release": f"{journey.app}-1"}}}
+    journey.deployments.patch_namespaced_deployment(journey.app, "default", stale, field_manager="kubectl-rollout")
+    journey.say("/deploy {app} 3.0.0")
+    journey.sees(r"{app} is on 3\.0\.0")
+    assert "pilothouse.dev/release" not in journey.deployment().metadata.annotations
