@@ -41,6 +41,8 @@ check: ## everything: test, lint, types, import rules, locks, page, chart, tour,
 .PHONY: check-rest
 check-rest:
 	@for part in static page slow tour chart browser control-plane-suite; do echo; echo "== make $$part"; $(MAKE) $$part; done
+	@echo; echo "== make faults (a cut of it)"; $(MAKE) faults ARGS="--seconds 30 --seed 7"
+	@echo; echo "== make mutants (three of them)"; $(MAKE) mutants ARGS="--most 3"
 
 # The import rules run in `make test` too (tests/architecture), so they are not repeated here.
 static: lint types locks-check ## lint, types and locks

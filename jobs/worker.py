@@ -80,7 +80,7 @@ def supervise(
     board = Board(roles)
     url = settings.redis_url
     recover = partial(end_orphaned_leases, url)
-    children = [Role("ticker", partial(_tick_for_ever, url, board, routes or dict(ROUTES), first_wakes), recover)]
+    children = [Role("ticker", partial(_tick_for_ever, url, board, routes or dict(ROUTES), first_wakes))]
     queues = {"queries": QUERIES, "delivery": DELIVERY} | dict.fromkeys(names, RELEASES)
     children += [Role(name, partial(_work, queue, url), recover) for name, queue in queues.items()]
     if watch is not None:
@@ -97,6 +97,7 @@ def _tick_for_ever(url: str, board: Board, routes: dict[str, Route], first_wakes
     stop = Stop().on_signals()
     client = connect(url)
     leases = Leases(client)
+    end_orphaned_leases(url)  # at the first start too: a worker that was killed whole left nobody to do it
     try:
         for line in check_settings(client):
             log.warning("%s", line)

@@ -158,6 +158,8 @@ def _print(course: Course, verdict: Verdict, people: People, seconds: float) -> 
     console.print(total)
     outcomes = ", ".join(f"{count} {phase.replace('_', ' ')}" for phase, count in verdict.outcomes.most_common())
     console.print(f"{outcomes}; {len(people.accepted)} commands accepted, {len(people.refused)} refused or unanswered; {seconds:.0f} s")
+    for why, times in verdict.causes.most_common(TOLD_LINES):
+        console.print(f"  {times} {why}", markup=False)
     for what, lines in (("lost", verdict.lost), ("doubled", verdict.doubled), ("stuck", verdict.stuck), ("violation", verdict.violations)):
         for line in lines[:TOLD_LINES]:
             console.print(f"  {what}: {line}", markup=False)

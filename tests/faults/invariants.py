@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class Verdict:
 
     releases: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    causes: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
@@ -45,6 +47,7 @@ def judge(stage: Stage, accepted: list[Accepted]) -> Verdict:
     by_id = {release.id: release for release in releases}
     verdict.releases = len(releases)
     verdict.outcomes.update(release.phase.value for release in releases)
+    verdict.causes.update(_cause(release) for release in releases if release.phase is not Phase.SUCCEEDED)
     verdict.lost += [
         f"{one.text}: {one.release_id} was accepted, and there is no such release" for one in accepted if one.release_id not in by_id
     ]
@@ -60,6 +63,13 @@ def judge(stage: Stage, accepted: list[Accepted]) -> Verdict:
     verdict.violations += [*_locks(stage), *_left_behind(stage), *_never_without_ready_pods(stage, history)]
     verdict.violations += [line for release in releases for line in _as_found(release, history)]
     return verdict
+
+
+def _cause(release: Release) -> str:
+    """Without what differs from release to release, so that equal causes are counted together."""
+    if release.cause is None:
+        return f"{release.phase.value}: no cause"
+    return f"{release.phase.value}: {re.sub('[0-9]+', '…', release.cause.summary)[:150]}"
 
 
 def _audited(stage: Stage, releases: tuple[Release, ...]) -> Iterator[str]:

@@ -8,19 +8,20 @@ import pytest
 
 from bot.operations.invocation import Click, Refusal, Text
 from bot.operations.take_click import take_click
-from bot.releases.model import GateState, Phase, Release
+from bot.releases.model import GateState, Person, Phase, Release
 from bot.releases.plan import HoldGate
 from bot.slack.blocks.buttons import ACTION_PREFIX, buttons_of
 from tests.blocks.stories import CARDS
-from tests.builders import MANAGER, T0
+from tests.builders import T0
 from tests.unit.slack.conftest import CHANNEL, Bot
 
+TEAM = "T0LOCAL"
 HOLDING = CARDS["canary holding"]
 
 
 def clicked(release: Release, label: str) -> Click:
     button = next(one for one in buttons_of(release) if one["text"]["text"] == label)
-    return Click(MANAGER, CHANNEL, button["action_id"].removeprefix(ACTION_PREFIX), button["value"], "1.1")
+    return Click(Person(TEAM, "U0MANAGER", "manager"), CHANNEL, button["action_id"].removeprefix(ACTION_PREFIX), button["value"], "1.1")
 
 
 def in_its_second_hold(release: Release) -> Release:

@@ -1,0 +1,119 @@
+"""The defects, each as the text it replaces and the test that must notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Defect:
+    """``there`` stands exactly once in ``file`` and becomes ``instead``."""
+
+    name: str
+    file: str
+    there: str
+    instead: str
+    test: str
+
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        "lease token ignored",
+        "bot/store/scripts/begin.lua",
+        "if redis.call('HGET', key('tokens'), id) ~= ARGV[2] then return 0 end",
+        "",
+        "tests/unit/store/test_leases.py::test_only_the_holder_of_the_token_may_begin",
+    ),
+    Defect(
+        "version compare removed",
+        "bot/store/scripts/save.lua",
+        "if tonumber(found[1]) ~= expected then return -2 end",
+        "",
+        "tests/contracts/store/test_releases.py::test_a_save_of_an_old_version_is_refused_and_changes_nothing",
+    ),
+    Defect(
+        "approval not bound to the plan hash",
+        "bot/releases/respond.py",
+        "    if plan_hash != release.plan.hash:\n",
+        "    if not plan_hash:\n",
+        "tests/transitions/test_requests.py::test_a_button_of_another_plan_is_void_and_says_so",
+    ),
+    Defect(
+        "outbox left out of the script",
+        "bot/store/scripts/save.lua",
+        "if ARGV[11 + 2 * index] ~= '' then append_outbox(id, ARGV[11 + 2 * index]) end",
+        "",
+        "tests/contracts/store/test_releases.py::test_the_outbox_keeps_the_order_and_counts_on",
+    ),
+    Defect(
+        "dedup key dropped",
+        "bot/store/scripts/create.lua",
+        "if dedup ~= '' then redis.call('SET', key('dedup:' .. dedup), id, 'PX', dedup_ttl) end",
+        "",
+        "tests/contracts/store/test_releases.py::test_the_same_request_returns_the_first_release",
+    ),
+    Defect(
+        "a re-sent write done twice",
+        "bot/store/scripts/save.lua",
+        "if first then return tonumber(first) end",
+        "",
+        "tests/contracts/store/test_releases.py::test_a_save_sent_twice_happens_once_and_answers_the_same",
+    ),
+    Defect(
+        "wake during a job forgotten",
+        "bot/store/scripts/finish.lua",
+        "if redis.call('ZSCORE', key('due'), id) then nudge() end",
+        "redis.call('ZREM', key('due'), id)",
+        "tests/unit/store/test_leases.py::test_a_wake_during_a_job_is_honoured_after_it",
+    ),
+    Defect(
+        "lock not freed by the final state",
+        "bot/store/scripts/save.lua",
+        "  free_locks(id)\n",
+        "",
+        "tests/contracts/store/test_locks.py::test_the_end_of_a_release_hands_its_locks_to_the_next_and_wakes_it",
+    ),
+    Defect(
+        "drift ignored",
+        "bot/releases/machine.py",
+        "    if drifted is not None:\n",
+        "    if drifted is not None and now < 0:\n",
+        "tests/transitions/test_drift.py::test_drift_is_told_once",
+    ),
+    Defect(
+        "ownership by labels",
+        "bot/cluster/reading.py",
+        "    return [item for item in items if owner_of(item) == uid]\n",
+        "    return [item for item in items if uid]\n",
+        "tests/contracts/cluster_port/test_observe.py::test_pods_belong_by_owner_and_not_by_labels",
+    ),
+    Defect(
+        "signature unchecked",
+        "bot/slack/app.py",
+        "request_verification_enabled=not settings.uses_socket_mode,",
+        "request_verification_enabled=False,",
+        "tests/unit/slack/test_listeners.py::test_a_wrong_signature_and_a_stale_request_change_nothing",
+    ),
+    Defect(
+        "as found saved in the tick that writes",
+        "bot/releases/machine.py",
+        "        return _begin(decision, seen, now)\n",
+        "        return _go_on(_begin(decision, seen, now), seen, now)\n",
+        "tests/transitions/test_rolling.py::test_the_first_tick_saves_what_was_found_and_writes_nothing",
+    ),
+    Defect(
+        "candidate created live",
+        "bot/releases/green.py",
+        '            "replicas": 0,\n',
+        '            "replicas": 3,\n',
+        "tests/transitions/bluegreen/test_moments.py::test_green_is_created_inert_and_made_live_by_a_tested_patch",
+    ),
+    Defect(
+        "an old card's click ends the next hold",
+        "bot/releases/respond.py",
+        "    if request.at and request.at != hold_name(release):\n        return replace(decision, refusal=_from_before(release))\n"
+        "    if isinstance",
+        "    if isinstance",
+        "tests/unit/slack/test_stale_clicks.py::test_go_on_now_of_a_hold_approves_nothing_when_the_gate_has_come_since",
+    ),
+)
