@@ -10,6 +10,16 @@ import copy
 from itertools import pairwise
 from typing import Any
 
+from bot.releases.canary_notes import (
+    adoption_note,
+    autoscaler_note,
+    budget_notes,
+    count_of,
+    leftover_notes,
+    promotion_note,
+    share_notes,
+    traffic_notes,
+)
 from bot.releases.health import pods_of, selects
 from bot.releases.images import version_of
 from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION, find, is_ours
@@ -44,7 +54,7 @@ from bot.releases.planning import (
     tracking,
 )
 from bot.releases.quotas import shortages
-from bot.releases.replicas import Bounds, CannotSplit, Split, reachable, split_steps, surge_for_promotion
+from bot.releases.replicas import Bounds, CannotSplit, Split, split_steps, surge_for_promotion
 
 SUFFIX = "-canary"
 TRACK = "track"
@@ -84,13 +94,13 @@ def plan(draft: Draft) -> Plan:
         has_autoscaler=scaler is not None,
         autoscaler=(scaler.min_replicas, scaler.max_replicas) if scaler else None,
         notes=(
-            *_adoption_note(draft, there),
-            *_share_notes(percents, splits, bounds),
-            *_promotion_note(draft, splits[-1], unavailable, room),
-            *_autoscaler_note(scaler, splits[-1]),
-            *_budget_notes(draft, labels),
-            *_traffic_notes(draft, services),
-            *_leftover_notes(draft),
+            *adoption_note(draft, there),
+            *share_notes(percents, splits, bounds),
+            *promotion_note(draft, splits[-1], unavailable, room),
+            *autoscaler_note(scaler, splits[-1]),
+            *budget_notes(draft, labels),
+            *traffic_notes(draft, services, sticky=_is_sticky(draft)),
+            *leftover_notes(draft),
         ),
     )
 
@@ -268,7 +278,7 @@ def _share_step(
         goals.append(DeploymentGoal(Role.STABLE, replicas=split.stables, when=_CANDIDATES_SERVE))
     return Step(
         f"share-{split.percent}",
-        f"{split.percent} % to {draft.version}: {_count(split.candidates, 'canary pod')} beside {split.stables}",
+        f"{split.percent} % to {draft.version}: {count_of(split.candidates, 'canary pod')} beside {split.stables}",
         tuple(goals),
         (*_CANDIDATES_SERVE, Condition.STABLE_COMPLETE) if shifts else _CANDIDATES_SERVE,
         _step_deadline(draft),
@@ -279,10 +289,6 @@ def _share_step(
         stables=split.stables,
         watches=(Role.CANDIDATE,),
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _step_deadline(draft: Draft) -> int:
@@ -354,95 +360,6 @@ def _finish(draft: Draft, services: tuple[ServiceSeen, ...]) -> Step:
         candidates=0,
         stables=draft.stable.replicas,
     )
-
-
-# --- what people should know ------------------------------------------------------------------------------------------
-
-
-def _adoption_note(draft: Draft, there: DeploymentSeen | None) -> tuple[str, ...]:
-    if there is None:
-        return ()
-    pods = _count(there.replicas, "pod")
-    return (f"{there.name} was begun by hand and already runs {draft.version} ({pods}): it is adopted, so an abort removes it too",)
-
-
-def _share_notes(percents: tuple[int, ...], splits: tuple[Split, ...], bounds: Bounds) -> tuple[str, ...]:
-    notes = [
-        f"wanted {wanted} %, nearest {split.percent} % with {_count(bounds.replicas, 'replica')}"
-        for wanted, split in zip(percents, splits, strict=True)
-        if abs(split.share * 100 - wanted) >= 1
-    ]
-    if notes and bounds.replicas <= 20:
-        can = ", ".join(map(str, reachable(bounds)))
-        more = "" if bounds.shift or percents[-1] <= splits[-1].percent else "; `mode: shift` reaches more"
-        notes.append(f"shares within reach: {can} %{more}")
-    return tuple(notes)
-
-
-def _promotion_note(draft: Draft, last: Split, unavailable: int, room: int | None) -> tuple[str, ...]:
-    stable = draft.stable
-    if surge_for_promotion(stable.replicas, unavailable, last.candidates, room) >= min(unavailable, stable.replicas):
-        return ()
-    return (f"quota has room for {room} canary pods: while it rolls, at least {floor_of(stable)} of {stable.replicas} stable pods serve",)
-
-
-def _autoscaler_note(scaler: AutoscalerSeen | None, last: Split) -> tuple[str, ...]:
-    if scaler is None:
-        return ()
-    low, high = Split(last.candidates, scaler.max_replicas).percent, Split(last.candidates, max(1, scaler.min_replicas)).percent
-    between = f"{scaler.min_replicas} and {scaler.max_replicas}: the last share then lies between {low} and {high} %"
-    return (f"HorizontalPodAutoscaler {scaler.name} counts canary pods too and may move stable between {between}",)
-
-
-def _budget_notes(draft: Draft, labels: dict[str, str]) -> tuple[str, ...]:
-    budgets = draft.seen.survey.budgets if draft.seen.survey else ()
-    mine = [budget.name for budget in budgets if selects((budget.selector or {}).get("matchLabels") or {}, labels)]
-    if not mine:
-        return ()
-    return (f"PodDisruptionBudget {', '.join(mine)} counts canary pods too: one that fails is scaled to 0, so that it blocks no drain",)
-
-
-def _traffic_notes(draft: Draft, services: tuple[ServiceSeen, ...]) -> tuple[str, ...]:
-    """Where the share of requests is not the share of endpoints."""
-    notes: list[str] = []
-    sticky = _is_sticky(draft)
-    known = {pod.uid for item in (draft.stable, draft.seen.candidate) for pod in pods_of(item)}
-    for service in services:
-        name = f"Service {service.name}"
-        if service.traffic_distribution:
-            notes.append(f"{name} has trafficDistribution {service.traffic_distribution}: near clients may all meet one version")
-        if service.internal_traffic_policy == "Local":
-            notes.append(f"{name} has internalTrafficPolicy Local: each node's clients meet only that node's pods")
-        if service.cluster_ip == "None":
-            notes.append(f"{name} is headless: clients choose among its addresses themselves, so the share is theirs")
-        if any(_keeps_connections(port) for port in service.ports):
-            notes.append(f"{name} serves HTTP/2 or gRPC: a connection stays with one pod, so shares move as connections are made")
-        if sticky:
-            notes.append(f"sticky: a client address stays with one pod of {name}; many clients behind one address count as one")
-        elif service.affinity.get("sessionAffinity") == "ClientIP":
-            notes.append(f"{name} has session affinity ClientIP: earlier clients stay with stable, those behind a NAT count as one")
-        others = sum(1 for e in draft.seen.endpoints if e.service == service.name and e.ready and e.pod_uid not in known)
-        if (others and draft.seen.candidate is not None) or (others and not _has_leftover(draft)):
-            notes.append(f"{name} also sends traffic to {others} other pods, which the shares do not count")
-    return tuple(notes)
-
-
-def _has_leftover(draft: Draft) -> bool:
-    """A hand-made canary that the survey saw without its pods: they are not other pods."""
-    return draft.seen.survey is not None and bool(draft.seen.survey.leftovers)
-
-
-def _keeps_connections(port: Any) -> bool:
-    protocol = str(port.get("appProtocol") or "").lower()
-    name = str(port.get("name") or "").lower()
-    return any(word in protocol for word in ("grpc", "h2c", "http2")) or name.startswith(("grpc", "http2", "h2c"))
-
-
-def _leftover_notes(draft: Draft) -> tuple[str, ...]:
-    """What an orphaning delete of an earlier canary left to stable."""
-    own = _labels(draft.stable.template).get(TRACK)
-    names = [rs.name for rs in draft.stable.replica_sets if rs.labels.get(TRACK) not in (None, own)]
-    return (f"ReplicaSet {', '.join(names)} of {draft.stable.name} is an earlier canary's: undo never chooses it",) if names else ()
 
 
 # --- the way back -----------------------------------------------------------------------------------------------------
