@@ -325,5 +325,8 @@ class Directory(Protocol):
     def groups_of(self, user: str, *, fresh: bool = False) -> frozenset[str]:
         """Ids of user groups the person is in, cached for a minute unless ``fresh``. Raises SlackUnavailable with nothing cached."""
 
+    def home_team(self) -> str:
+        """Id of the workspace that the app belongs to, read once and kept. Raises SlackUnavailable."""
+
     def name_of(self, user: str) -> str:
         """Display name, or the id when unknown."""

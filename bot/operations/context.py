@@ -53,6 +53,11 @@ class Catalog:
         return here or tuple(self.apps.values())
 
 
+def thread_key(channel: str, ts: str) -> str:
+    """Where the store keeps which app the thread under a message is about."""
+    return f"thread:{channel}:{ts}"
+
+
 @dataclass(frozen=True)
 class Context:
     store: ReleaseStore

@@ -39,6 +39,7 @@ class Click:
     trigger_id: str = ""
     dedup_key: str = ""
     text: str = ""
+    was_asked_why: bool = False  # the form for a reason was filled in, or cannot be opened
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,20 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Receipt:
-    """A release was created, or (``fresh`` False) the one that already does the same."""
+    """A release was created, or (``fresh`` False) the one that already does the same. ``behind``: the release it waits for."""
 
     release: Release
     fresh: bool
+    behind: str = ""
     kind: Literal["receipt"] = "receipt"
 
 
 @dataclass(frozen=True)
 class Tabled:
+    """``share``: the token of "Share here", "" where everyone sees the answer anyway."""
+
     tables: tuple[Table, ...]
-    shareable: bool = True
+    share: str = ""
     kind: Literal["tabled"] = "tabled"
 
 
@@ -76,6 +80,7 @@ class Document:
 
     title: str
     text: str
+    share: str = ""
     kind: Literal["document"] = "document"
 
 
@@ -117,6 +122,14 @@ class Confirm:
 
 
 @dataclass(frozen=True)
+class AskReason:
+    """Before a release is rejected: a form with a field for the reason."""
+
+    release: Release
+    kind: Literal["ask_reason"] = "ask_reason"
+
+
+@dataclass(frozen=True)
 class OpenModal:
     app: str
     kind: Literal["modal"] = "modal"
@@ -133,7 +146,10 @@ class Pending:
 class Listing:
     title: str
     releases: Sequence[Release]
+    share: str = ""
     kind: Literal["listing"] = "listing"
 
 
-Reply: TypeAlias = Text | Refusal | Receipt | Tabled | Document | HelpFor | Whoami | Planned | Confirm | OpenModal | Pending | Listing
+Reply: TypeAlias = (
+    Text | Refusal | Receipt | Tabled | Document | HelpFor | Whoami | Planned | Confirm | AskReason | OpenModal | Pending | Listing
+)

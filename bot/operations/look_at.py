@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.operations.context import App, Context
-from bot.operations.take_command import running_release
+from bot.operations.list_apps import running_release
 from bot.ports import ClusterUnreachable
 from bot.releases.observation import Observation
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bot.operations.apply_manifests import apply_manifests
 from bot.operations.context import App, Context
-from bot.operations.invocation import Document, Refusal, Reply, Tabled
+from bot.operations.invocation import Document, Listing, Refusal, Reply, Tabled
+from bot.operations.list_apps import list_apps
+from bot.operations.list_releases import list_releases
 from bot.operations.pause_deployment import pause_deployment
 from bot.operations.plan_release import plan_release
+from bot.operations.share_answer import offer_to_share
 from bot.operations.show_history import show_history
 from bot.operations.show_pods import show_pods
 from bot.operations.show_status import show_status
@@ -37,7 +41,7 @@ def run_query(context: Context, query: Mapping[str, Any]) -> None:
         reply = Refusal(str(refused))
     except LookupError as unknown:
         reply = Refusal(str(unknown.args[0]) if unknown.args else "not found")
-    _tell(context, query, reply)
+    _tell(context, query, _offered(context, query, reply))
 
 
 def _answer(context: Context, query: Mapping[str, Any]) -> Reply:
@@ -48,6 +52,21 @@ def _answer(context: Context, query: Mapping[str, Any]) -> Reply:
     if not apps:
         return Refusal("the catalog has no apps")
     return _ANSWERS[query["kind"]](context, apps, query)
+
+
+def _offered(context: Context, query: Mapping[str, Any], reply: Reply) -> Reply:
+    """What one person alone sees carries "Share here"; what is shared is cut to a message, for a file cannot go along."""
+    if query.get("shared"):
+        long = isinstance(reply, Document) and len(reply.text) > FILE_FROM
+        return replace(reply, text=_top(reply.text)) if isinstance(reply, Document) and long else reply
+    if query["in_channel"] or not isinstance(reply, Tabled | Document):
+        return reply
+    return replace(reply, share=offer_to_share(context, query))
+
+
+def _top(text: str) -> str:
+    lines = text[: FILE_FROM - 100].split("\n")[:-1]
+    return "\n".join([*lines, "… ask for it yourself to have the whole text"])
 
 
 def _pods(context: Context, apps: tuple[App, ...], _query: Mapping[str, Any]) -> Reply:
@@ -78,6 +97,14 @@ def _rollout(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) 
             return pause_deployment(context, apps[0], query, paused=verb == "pause")
 
 
+def _releases(context: Context, _apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
+    return list_releases(context, query["app"])
+
+
+def _list_apps(context: Context, _apps: tuple[App, ...], _query: Mapping[str, Any]) -> Reply:
+    return Tabled((list_apps(context),))
+
+
 def _deploy(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
     return plan_release(context, apps[0], query)
 
@@ -94,13 +121,15 @@ _ANSWERS: dict[str, Callable[[Context, tuple[App, ...], Mapping[str, Any]], Repl
     "rollout": _rollout,
     "deploy": _deploy,
     "apply": _apply,
+    "releases": _releases,
+    "apps": _list_apps,
 }
 
 
 def _tell(context: Context, query: Mapping[str, Any], reply: Reply) -> None:
     now = context.store.now()
     message = context.render.reply(reply, now=now)
-    in_channel = bool(query["in_channel"]) and isinstance(reply, Tabled)
+    in_channel = bool(query["in_channel"]) and isinstance(reply, Tabled | Document | Listing)
     channel, user, thread = query["channel"], query["person"]["user"], query["thread_ts"]
     try:
         if isinstance(reply, Document) and len(reply.text) > FILE_FROM:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bot.operations.context import App, Context
 from bot.operations.invocation import Reply, Tabled
+from bot.operations.list_apps import running_release
 from bot.operations.look_at import look_at
-from bot.operations.take_command import running_release
 from bot.ports import Table
 from bot.releases.health import rollout_line
 

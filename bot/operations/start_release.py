@@ -10,7 +10,7 @@ from bot.operations.context import App, Context
 from bot.operations.invocation import Receipt, Refusal, Reply
 from bot.policy.freezes import frozen_by
 from bot.releases.images import ImageMistake, resolve_image
-from bot.releases.model import Change, Deploy, Person, Release, Scale, Strategy, Undo
+from bot.releases.model import Change, Deploy, Person, Phase, Release, Scale, Strategy, Undo
 
 
 def start_release(
@@ -34,7 +34,18 @@ def start_release(
     )
     same_as = json.dumps([app.target.cluster, app.target.app, asdict(change)], sort_keys=True)
     created = context.store.create(draft, dedup_key=dedup_key, same_as=same_as, operation=uuid.uuid4().hex)
-    return Receipt(created.release, created.fresh)
+    return Receipt(created.release, created.fresh, created.release.queued_behind or _in_front(context, created.release))
+
+
+def _in_front(context: Context, release: Release) -> str:
+    """The last release before this one of the same Deployment: the worker has not yet stood it in line."""
+    if release.phase is not Phase.QUEUED:
+        return ""
+    active = context.store.active(release.target.app)
+    place = (release.target.cluster, release.target.namespace, release.target.deployment)
+    before = [r for r in active if (r.target.cluster, r.target.namespace, r.target.deployment) == place]
+    ids = [r.id for r in before]
+    return ids[ids.index(release.id) - 1] if release.id in ids[1:] else ""
 
 
 def _to_version(change: Change) -> str:

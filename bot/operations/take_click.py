@@ -6,13 +6,16 @@ import json
 
 from bot.operations.context import Context
 from bot.operations.control_release import control_release
-from bot.operations.invocation import Click, Pending, Refusal, Reply
+from bot.operations.invocation import AskReason, Click, Pending, Refusal, Reply
+from bot.operations.refuse_stranger import refuse_stranger
+from bot.operations.share_answer import share_answer
 from bot.operations.take_command import roles_in
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.permissions import Permission, may, roles_granting
 from bot.ports import StoreUnavailable
-from bot.releases.model import Person
+from bot.releases.model import Person, Phase, Release
 from bot.releases.requests import Abort, Adopt, Approve, Finish, Pause, Promote, Reject, Request, Resume
+from bot.releases.respond import respond
 
 _PERMISSION = {
     "approve": Permission.APPROVE,
@@ -26,18 +29,25 @@ _PERMISSION = {
     "roll_back": Permission.DEPLOY,
     "finish": Permission.DEPLOY,
     "adopt": Permission.DEPLOY,
+    "replace": Permission.DEPLOY,
 }
 
 
 def take_click(context: Context, click: Click) -> Reply:
-    """``click.action`` is the word of the table above; "go_on" confirms something shown before (its value carries a token)."""
+    """``click.action`` is the word of the table above; "go_on" and "share" are about an answer (their value carries a token)."""
     try:
+        if (stranger := refuse_stranger(context, click.person)) is not None:
+            return stranger
         carried = json.loads(click.value)
         action = click.action
         if action == "go_on":
             return _go_on(context, click, str(carried["token"]))
+        if action == "share":
+            return share_answer(context, click, str(carried["token"]))
         release_id, gate, plan_hash = str(carried["release"]), str(carried.get("gate", "")), str(carried.get("plan", ""))
         hold = str(carried.get("step", ""))
+    except StoreUnavailable as away:
+        return Refusal(str(away), "nothing was changed: try again in a moment")
     except (ValueError, KeyError, TypeError):
         return Refusal("that button is from another version of Pilothouse: use the newest card")
     permission = _PERMISSION.get(action)
@@ -52,7 +62,12 @@ def take_click(context: Context, click: Click) -> Reply:
             refusal = "" if may(roles, permission) else f"that needs the role {' or '.join(roles_granting(permission))}"
         if refusal:
             return Refusal(refusal)
+        if action == "replace":
+            return _replace(context, click.person, release, str(carried.get("front", "")))
         request, done = _request(action, click.person, gate, plan_hash, hold, click.text)
+        if isinstance(request, Reject) and not click.was_asked_why:
+            in_vain = respond(release, request, context.store.now()).refusal  # nobody fills in a form for nothing
+            return Refusal(in_vain) if in_vain else AskReason(release)
         return control_release(context, release_id, request, f"{release_id}: {done}")
     except KeyError:
         return Refusal(f"there is no release {release_id} any more")
@@ -78,6 +93,15 @@ def _request(action: str, by: Person, gate: str, plan_hash: str, hold: str, text
             return Adopt(by), "adopted"
         case _:
             return Abort(by, reason=text), "being taken back"
+
+
+def _replace(context: Context, by: Person, release: Release, front: str) -> Reply:
+    """The one in front is taken back, so that this one follows. Its own state decides whether it can be."""
+    if release.phase is not Phase.QUEUED or release.queued_behind not in ("", front):
+        return Refusal(f"{release.id} does not wait for {front} any more: use the newest card")
+    return control_release(
+        context, front, Abort(by, reason=f"replaced by {release.id}"), f"{front} is being taken back; {release.id} follows"
+    )
 
 
 def _go_on(context: Context, click: Click, token: str) -> Reply:

@@ -25,12 +25,11 @@ from bot.commands.model import (
 )
 from bot.commands.parse import Known, parse
 from bot.commands.table import Names, answers_channel, permission_of
-from bot.operations.context import Context
+from bot.operations.context import Context, thread_key
 from bot.operations.control_release import control_release
 from bot.operations.invocation import (
     HelpFor,
     Invocation,
-    Listing,
     OpenModal,
     Pending,
     Refusal,
@@ -39,12 +38,16 @@ from bot.operations.invocation import (
     Text,
     Whoami,
 )
+from bot.operations.list_apps import list_apps, running_release
+from bot.operations.list_releases import list_releases
+from bot.operations.refuse_stranger import refuse_stranger
+from bot.operations.share_answer import offer_to_share
 from bot.operations.start_release import start_release
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.freezes import Freeze
 from bot.policy.permissions import Permission, Role, may, roles_granting, roles_of, takes_commands_in
-from bot.ports import SlackUnavailable, StoreUnavailable, Table
-from bot.releases.model import Change, Deploy, Person, Release, Restart, Scale, Undo
+from bot.ports import SlackUnavailable, StoreUnavailable
+from bot.releases.model import Change, Deploy, Person, Restart, Scale, Undo
 from bot.releases.requests import Abort, Pause, Promote, Resume
 
 _CHANGES_NOTHING = (HelpCommand, WhoamiCommand)
@@ -52,8 +55,10 @@ _CHANGES_NOTHING = (HelpCommand, WhoamiCommand)
 
 def take_command(context: Context, invocation: Invocation) -> Reply:
     """Every mistake is one line for the person alone, and starts nothing."""
+    if (stranger := refuse_stranger(context, invocation.person)) is not None:
+        return stranger
     names = Names(context.commands_installed, context.prefix)
-    here = tuple(app.target.app for app in context.catalog.in_channel(invocation.channel))
+    here = _app_of_thread(context, invocation) or tuple(app.target.app for app in context.catalog.in_channel(invocation.channel))
     known = Known(tuple(context.catalog.apps), here, context.catalog.clusters, names)
     command = parse(invocation.text, known)
     if isinstance(command, Mistake):
@@ -66,6 +71,17 @@ def take_command(context: Context, invocation: Invocation) -> Reply:
         return _carry_out(context, invocation, command, roles)
     except StoreUnavailable as away:
         return Refusal(str(away), "nothing was started: try again in a moment")
+
+
+def _app_of_thread(context: Context, invocation: Invocation) -> tuple[str, ...]:
+    """In the thread of a card the app is known."""
+    if not invocation.thread_ts:
+        return ()
+    try:
+        app = context.store.peek(thread_key(invocation.channel, invocation.thread_ts))
+    except StoreUnavailable:
+        return ()  # the command itself says so, if it needs the store
+    return (app,) if app is not None and app in context.catalog.apps else ()
 
 
 def roles_in(context: Context, person: Person) -> frozenset[Role]:
@@ -114,10 +130,10 @@ def _carry_out(context: Context, invocation: Invocation, command: Command, roles
                 return Refusal(f"{command.app} names no manifests", "add `manifests: [FILE]` to its catalog entry")
             return _ask(context, invocation, command, apps=(command.app,))
         case ReleasesCommand():
-            title = f"Releases of {command.app}" if command.app else "Releases"
-            return Listing(title, context.store.recent(command.app, limit=15))
+            listing = list_releases(context, command.app)
+            return replace(listing, share=_sharing(context, invocation, command, app=command.app))
         case AppsCommand():
-            return Tabled((_apps(context),))
+            return Tabled((list_apps(context),), _sharing(context, invocation, command))
         case WhoamiCommand():
             return _whoami(context, invocation, roles)
         case HelpCommand():
@@ -168,12 +184,6 @@ def _deploy(context: Context, invocation: Invocation, command: DeployCommand) ->
     )
 
 
-def running_release(context: Context, app: str) -> Release | None:
-    """The release of this app that holds the lock, else the first that waits for it."""
-    active = context.store.active(app)
-    return next((r for r in active if not r.queued_behind), active[0] if active else None)
-
-
 def _rollout(context: Context, invocation: Invocation, command: RolloutCommand, roles: frozenset[Role]) -> Reply:
     by = invocation.person
     apps = (command.app,) if command.app else tuple(a.target.app for a in context.catalog.in_channel(invocation.channel))
@@ -206,7 +216,19 @@ def _rollout(context: Context, invocation: Invocation, command: RolloutCommand, 
 
 
 def _ask(context: Context, invocation: Invocation, command: Command, **what: Any) -> Reply:
-    query = {
+    context.queue.ask(_query(invocation, command, **what))
+    return Pending()
+
+
+def _sharing(context: Context, invocation: Invocation, command: Command, **what: Any) -> str:
+    """The token for "Share here"; a mention is answered before everyone as it is."""
+    if invocation.via == "mention":
+        return ""
+    return offer_to_share(context, _query(invocation, command, apps=tuple(context.catalog.apps), **what))
+
+
+def _query(invocation: Invocation, command: Command, **what: Any) -> dict[str, Any]:
+    return {
         "kind": command.kind,
         "person": {"team": invocation.person.team, "user": invocation.person.user, "name": invocation.person.name},
         "channel": invocation.channel,
@@ -217,19 +239,6 @@ def _ask(context: Context, invocation: Invocation, command: Command, **what: Any
         "in_channel": answers_channel(command),
         **what,
     }
-    context.queue.ask(query)
-    return Pending()
-
-
-def _apps(context: Context) -> Table:
-    rows = []
-    for name, app in sorted(context.catalog.apps.items()):
-        release = running_release(context, name)
-        last = next(iter(context.store.recent(name, limit=1)), None)
-        runs = release.from_version if release else (last.to_version if last and last.phase.value == "succeeded" else "")
-        state = f"{release.id} {release.phase.value.replace('_', ' ')}" if release else ""
-        rows.append((name, runs or "-", app.target.cluster, app.target.namespace, app.strategy.value, state or "-"))
-    return Table("Apps", ("APP", "VERSION", "CLUSTER", "NAMESPACE", "STRATEGY", "RELEASE"), tuple(rows))
 
 
 def _whoami(context: Context, invocation: Invocation, roles: frozenset[Role]) -> Whoami:

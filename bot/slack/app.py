@@ -10,7 +10,7 @@ from slack_bolt.authorization import AuthorizeResult
 
 from bot.operations.context import Context
 from bot.slack.client import make_client
-from bot.slack.listeners import actions, commands, events, views
+from bot.slack.listeners import actions, commands, events, rejections, views
 from bot.slack.listeners.answering import Answering
 from config.settings import Settings
 
@@ -37,10 +37,11 @@ def build_app(context: Context, settings: Settings) -> App:
         attaching_function_token_enabled=False,
     )
     answering = Answering(context, ThreadPoolExecutor(LATER_THREADS, thread_name_prefix="answer"))
-    for part in (commands, actions, views, events):
+    for part in (commands, actions, views, rejections, events):
         part.register(app, answering)
     app.error(_failed)
-    if context.catalog.access.needs_groups:  # so that the first command meets a filled cache
+    answering.after(context.directory.home_team)  # so that the first command meets a filled cache
+    if context.catalog.access.needs_groups:
         answering.after(lambda: context.directory.groups_of("", fresh=True))
     return app
 

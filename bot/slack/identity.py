@@ -27,6 +27,7 @@ class SlackDirectory:
         self._clock = clock
         self._members: dict[str, frozenset[str]] | None = None  # group -> users
         self._read_at = 0.0
+        self._home = ""
         self._reading = threading.Lock()
         self._names: TTLCache[str, str] = TTLCache(maxsize=10_000, ttl=NAMES_SECONDS, timer=clock)
         self._names_lock = threading.Lock()
@@ -63,6 +64,15 @@ class SlackDirectory:
         members = {str(group["id"]): frozenset(map(str, group.get("users") or ())) for group in groups}
         self._members, self._read_at = members, self._clock()
         return members
+
+    def home_team(self) -> str:
+        if not self._home:
+            try:
+                with translated("auth.test"):
+                    self._home = str(self._client.auth_test()["team_id"])
+            except RateLimited as limited:
+                raise SlackUnavailable(str(limited)) from limited
+        return self._home
 
     def name_of(self, user: str) -> str:
         with self._names_lock:

@@ -165,6 +165,8 @@ REPLIES: dict[str, Reply] = {
     "refusal": Refusal("no app `helo`; did you mean `hello`?", "/deploy hello 2.0.0"),
     "receipt": Receipt(a_release(), True),
     "the same again": Receipt(HOLDING, False),
+    "receipt of one that waits": Receipt(a_release(), True, behind="hello-41"),
+    "listing to share": Listing("Releases", (SUCCEEDED,), share="t0ken"),
     "pods": Tabled((_PODS, replace(_PODS, title="hello: candidate"))),
     "document": Document("pod.spec", "KIND: Pod\nFIELD: spec <PodSpec>"),
     "help": HelpFor(None),

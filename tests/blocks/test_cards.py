@@ -65,7 +65,7 @@ def test_a_card_that_is_over_has_no_buttons(name: str) -> None:
         ("paused by a failure", ["Resume", "Abort"]),
         ("drifted", ["Adopt", "Abort"]),
         ("rolling back", []),
-        ("queued behind another", ["Cancel"]),
+        ("queued behind another", ["Replace", "Cancel"]),
     ],
 )
 def test_a_phase_offers_only_the_buttons_that_fit_it(name: str, labels: list[str]) -> None:
@@ -75,15 +75,15 @@ def test_a_phase_offers_only_the_buttons_that_fit_it(name: str, labels: list[str
 @pytest.mark.parametrize("release", [r for r in CARDS.values() if buttons_of(r)], ids=lambda r: f"{r.phase.value}-{r.strategy.value}")
 def test_a_button_names_release_gate_and_plan_and_never_a_command(release: Release) -> None:
     for button in buttons_of(release):
-        assert set(json.loads(button["value"])) - {"step"} == {"release", "gate", "plan"}
+        assert set(json.loads(button["value"])) - {"step", "front"} == {"release", "gate", "plan"}
         assert "deploy" not in button["value"]
         assert button["action_id"].removeprefix(ACTION_PREFIX) in ACTIONS
 
 
 def test_what_hurts_asks_before_it_is_done() -> None:
-    for release in (ROLLING, PROMOTING, GREEN):
+    for release in (ROLLING, PROMOTING, GREEN, CARDS["queued behind another"]):
         for button in buttons_of(release):
-            if button.get("style") == "danger":
+            if button.get("style") == "danger" and button["text"]["text"] != "Reject":  # which opens a form
                 assert button["confirm"]["deny"]["text"]
 
 

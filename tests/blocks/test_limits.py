@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.operations.invocation import Confirm, Document, Listing, Refusal, Text, Whoami
@@ -80,7 +80,7 @@ def test_an_answer_holds_any_text(text: str, more: list[str]) -> None:
         accepted(RENDERING.reply(reply, now=NOW))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
 @given(cells=st.lists(st.lists(ANY, min_size=3, max_size=3), max_size=120), title=ANY)
 def test_a_table_holds_any_cells(cells: list[list[str]], title: str) -> None:
     tables = (Table(title, ("a", "b", "c"), tuple(tuple(row) for row in cells), title),)

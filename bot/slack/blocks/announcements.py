@@ -72,9 +72,12 @@ def _failure(release: Release, event: Event) -> Message:
     evidence = event.evidence or (release.cause.evidence if release.cause else ())
     if evidence:
         blocks.append(_evidence(evidence))
-    logs = release.cause.logs[:SHOWN_LINES] if release.cause and release.rules.evidence_logs == "channel" else ()
+    found = release.cause.logs[:SHOWN_LINES] if release.cause else ()
+    logs = found if release.rules.evidence_logs == "channel" else ()
     if logs:
         blocks.append(preformatted("\n".join(line[:300] for line in logs)))
+    elif found and release.rules.evidence_logs == "starter":
+        blocks.append(context(f"The last log lines went to {who} alone."))
     done = _done_about_it(release)
     blocks.append(section(f"*Then:* {plain(done, 600)} {who}"))
     buttons = buttons_of(release) if release.phase is Phase.PAUSED else []

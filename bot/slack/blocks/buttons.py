@@ -1,6 +1,6 @@
 """The buttons of a card: only those that fit the phase, each bound to the release, the gate and the plan it was drawn for.
 
-The action's name is what bot.operations reads from a click: approve, reject, promote, pause, resume, abort, finish, adopt.
+The action's name is what bot.operations reads from a click: approve, reject, promote, pause, resume, abort, finish, adopt, replace.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from bot.slack.blocks.elements import Block, button
 from bot.slack.blocks.words import gate_of
 
 ACTION_PREFIX = "release:"
-ACTIONS = ("approve", "reject", "promote", "pause", "resume", "abort", "finish", "adopt")
+ACTIONS = ("approve", "reject", "promote", "pause", "resume", "abort", "finish", "adopt", "replace")
 _APPROVE = {"start": "Approve start", "promote": "Promote", "switch": "Switch", "downtime": "Go on"}
 
 
 def buttons_of(release: Release) -> list[Block]:
     match release.phase:
         case Phase.QUEUED:
-            return [_abort(release, "Cancel", "It has changed nothing yet.")]
+            instead = [replace_button(release, release.queued_behind)] if release.queued_behind else []
+            return [*instead, _abort(release, "Cancel", "It has changed nothing yet.")]
         case Phase.AWAITING_APPROVAL | Phase.AWAITING_PROMOTION:
             return _at_approval(release)
         case Phase.PROGRESSING:
@@ -53,8 +54,7 @@ def _at_approval(release: Release) -> list[Block]:
     if not isinstance(gate, ApprovalGate):
         return [_abort(release)]
     approve = _plain(release, _APPROVE.get(gate.name, "Approve"), "approve", style="primary")
-    back = "Everything goes back to as it was found." if release.phase is Phase.AWAITING_PROMOTION else "Nothing was changed yet."
-    reject = _plain(release, "Reject", "reject", style="danger", confirm=("Reject this release?", back, "Reject"))
+    reject = _plain(release, "Reject", "reject", style="danger")  # asks with a form of its own
     hold = [_plain(release, "Hold", "pause")] if release.phase is Phase.AWAITING_PROMOTION else []
     return [approve, reject, *hold, _abort(release)]
 
@@ -74,6 +74,13 @@ def _at_hold(release: Release) -> list[Block]:
 
 def _abort(release: Release, label: str = "Abort", what: str = "Everything goes back to as it was found.") -> Block:
     return _plain(release, label, "abort", style="danger", confirm=(f"{label} {release.id}?", what, label))
+
+
+def replace_button(release: Release, front: str) -> Block:
+    """``front`` goes with it: a click on an older card takes back no release that came in between."""
+    what = f"{front} is taken back to as it was found, then {release.id} starts."
+    value = {"release": release.id, "gate": "", "plan": "", "front": front}
+    return button("Replace", f"{ACTION_PREFIX}replace", value, style="danger", confirm=(f"Replace {front}?", what, "Replace"))
 
 
 def _plain(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from bot.commands.help import help_entry, overview
 from bot.commands.table import Names
 from bot.operations.invocation import (
+    AskReason,
     Confirm,
     Document,
     HelpFor,
@@ -25,8 +27,8 @@ from bot.operations.invocation import (
 )
 from bot.ports import Message
 from bot.releases.model import Release
-from bot.slack.blocks.buttons import ACTION_PREFIX
-from bot.slack.blocks.elements import Block, actions, button, context, preformatted, section, top_text
+from bot.slack.blocks.buttons import ACTION_PREFIX, replace_button
+from bot.slack.blocks.elements import MAX_BLOCKS, Block, actions, button, context, preformatted, section, top_text
 from bot.slack.blocks.plan import plan_message
 from bot.slack.blocks.tables import table_message
 from bot.slack.blocks.words import MARKS, change_words, phase_words
@@ -36,6 +38,7 @@ _CHANNEL = re.compile(r"&lt;#([CG][A-Z0-9]{2,})&gt;")
 DOCUMENT_SHOWN = 2_800
 LISTED = 20
 GO_ON = f"{ACTION_PREFIX}go_on"
+SHARE = f"{ACTION_PREFIX}share"
 
 
 def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) -> Message:
@@ -44,12 +47,12 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
             return notice(line)
         case Refusal(line=line, hint=hint):
             return _refusal(line, hint)
-        case Receipt(release=release, fresh=fresh):
-            return _receipt(release, fresh)
-        case Tabled(tables=tables):
-            return table_message(tables)
-        case Document(title=title, text=text):
-            return _document(title, text)
+        case Receipt(release=release, fresh=fresh, behind=behind):
+            return _receipt(release, fresh, behind)
+        case Tabled(tables=tables, share=token):
+            return _with_share(table_message(tables), token)
+        case Document(title=title, text=text, share=token):
+            return _with_share(_document(title, text), token)
         case HelpFor(command=command):
             return _help(names, apps) if command is None else _help_for(command, names, apps)
         case Whoami():
@@ -58,15 +61,23 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
             return plan_message(release, plan)
         case Confirm():
             return _confirm(reply)
+        case AskReason(release=release):
+            return notice(f"{release.id}: why is it rejected?")
         case OpenModal(app=app):
             form = names.example("deploy", app or (apps[0] if apps else "APP"))
             return _refusal("which version?", form)
         case Pending():
             return notice("Looking…")
-        case Listing(title=title, releases=releases):
-            return _listing(title, releases, now)
+        case Listing(title=title, releases=releases, share=token):
+            return _with_share(_listing(title, releases, now), token)
         case _ as never:
             assert_never(never)
+
+
+def _with_share(message: Message, token: str) -> Message:
+    if not token or len(message.blocks) >= MAX_BLOCKS:
+        return message
+    return replace(message, blocks=(*message.blocks, actions([button("Share here", SHARE, {"token": token})])))
 
 
 def told(text: str, limit: int = 2_800) -> str:
@@ -87,7 +98,7 @@ def _refusal(line: str, hint: str) -> Message:
     return Message(top_text([told(line, 1_800), form]), (section(shown),))
 
 
-def _receipt(release: Release, fresh: bool) -> Message:
+def _receipt(release: Release, fresh: bool, behind: str) -> Message:
     what = change_words(release)
     if fresh:
         line = f"{what}: started as {release.id}. Its card follows."
@@ -97,7 +108,11 @@ def _receipt(release: Release, fresh: bool) -> Message:
         shown = f"ℹ️ *{plain(what, 300)}* runs already as {code(release.id)}: {plain(phase_words(release), 300)}. Nothing new was started."
         if release.channel:
             shown += f" Its card is in <#{escape(release.channel)}>."
-    return Message(escaped(line, 2_000), (section(shown),))
+    if not behind:
+        return Message(escaped(line, 2_000), (section(shown),))
+    waits = f"It waits for {behind}."
+    blocks = (section(f"{shown} {plain(waits, 200)}"), actions([replace_button(release, behind)]))
+    return Message(escaped(f"{line} {waits}", 2_000), blocks)
 
 
 def _document(title: str, text: str) -> Message:

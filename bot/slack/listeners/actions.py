@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from slack_bolt import Ack, App
+from slack_sdk import WebClient
 
-from bot.operations.invocation import Click
+from bot.operations.invocation import AskReason, Click
 from bot.operations.take_click import take_click
 from bot.slack.blocks.buttons import ACTION_PREFIX
 from bot.slack.listeners.answering import Answering, person_of
+from bot.slack.listeners.rejections import open_form
 
 
 def register(app: App, answering: Answering) -> None:
     @app.action(re.compile(rf"{ACTION_PREFIX}\w+"))
-    def on_click(ack: Ack, body: Mapping[str, Any]) -> None:
+    def on_click(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         click = click_of(body)
         reply = take_click(answering.context, click)
+        if isinstance(reply, AskReason):
+            if open_form(client, click, reply):
+                ack()
+                return
+            reply = take_click(answering.context, replace(click, was_asked_why=True))
         ack()
         answering.respond(click.response_url, reply)
 

@@ -1,0 +1,45 @@
+"""The form that Reject opens: why, for the card and the record. It may stay empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from bot.releases.model import Release
+from bot.slack.blocks.elements import Block, section
+from bot.slack.blocks.words import change_words
+from bot.slack.markup import code, plain
+
+REJECT_CALLBACK = "reject"
+MAX_REASON = 300
+_BLOCK, _ACTION = "reason", "reject_reason"
+
+
+def reject_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, Any]:
+    """``carried`` comes back with the form: what the button was bound to, and where to answer."""
+    back = "Everything goes back to as it was found." if release.started_at else "Nothing was changed yet."
+    reason: Block = {
+        "type": "input",
+        "block_id": _BLOCK,
+        "label": {"type": "plain_text", "text": "Reason"},
+        "optional": True,
+        "element": {"type": "plain_text_input", "action_id": _ACTION, "max_length": MAX_REASON, "focus_on_load": True},
+    }
+    return {
+        "type": "modal",
+        "callback_id": REJECT_CALLBACK,
+        "title": {"type": "plain_text", "text": "Reject"},
+        "submit": {"type": "plain_text", "text": "Reject"},
+        "close": {"type": "plain_text", "text": "Not now"},
+        "private_metadata": orjson.dumps(dict(carried)).decode(),
+        "blocks": [section(f"*{plain(change_words(release), 300)}* ({code(release.id)})\n{back}"), reason],
+    }
+
+
+def read_reason(view: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
+    """(the reason on one line, what was carried)."""
+    typed = view.get("state", {}).get("values", {}).get(_BLOCK, {}).get(_ACTION) or {}
+    carried: Mapping[str, str] = orjson.loads(view.get("private_metadata") or "{}")
+    return " ".join(str(typed.get("value") or "").split()), carried

@@ -1,0 +1,54 @@
+"""The form for the reason of a rejection: opened by the button, and submitted it is the click with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from slack_bolt import Ack, App
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+from bot.operations.invocation import AskReason, Click
+from bot.operations.take_click import take_click
+from bot.slack.blocks.reason_modal import REJECT_CALLBACK, read_reason, reject_modal
+from bot.slack.listeners.answering import Answering, person_of
+
+
+def register(app: App, answering: Answering) -> None:
+    @app.view(REJECT_CALLBACK)
+    def on_reason(ack: Ack, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
+        click = click_of(body, view)
+        reply = take_click(answering.context, click)
+        ack()
+        answering.respond(click.response_url, reply)
+
+
+def open_form(client: WebClient, click: Click, asked: AskReason) -> bool:
+    """False when the trigger is gone (it lives 3 s)."""
+    carried = {
+        "value": click.value,
+        "channel": click.channel,
+        "message_ts": click.message_ts,
+        "response_url": click.response_url,
+    }
+    try:
+        client.views_open(trigger_id=click.trigger_id, view=dict(reject_modal(asked.release, carried)))
+    except (SlackApiError, OSError):
+        return False
+    return True
+
+
+def click_of(body: Mapping[str, Any], view: Mapping[str, Any]) -> Click:
+    reason, carried = read_reason(view)
+    return Click(
+        person=person_of(body),
+        channel=str(carried.get("channel", "")),
+        action="reject",
+        value=str(carried.get("value", "")),
+        message_ts=str(carried.get("message_ts", "")),
+        response_url=str(carried.get("response_url", "")),
+        dedup_key=f"view:{view.get('id', '')}",
+        text=reason,
+        was_asked_why=True,
+    )

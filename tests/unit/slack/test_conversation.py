@@ -1,0 +1,219 @@
+"""What a conversation needs beyond commands and clicks: a reason asked for, an answer shared, a release replaced, threads, strangers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.operations.deliver import deliver
+from bot.operations.invocation import Invocation, Refusal
+from bot.operations.run_query import run_query
+from bot.operations.take_command import take_command
+from bot.releases.events import Event, EventKind
+from bot.releases.model import GateState, Person, Phase, Release
+from bot.slack.identity import SlackDirectory
+from sandbox.slack import LocalSlack
+from tests.blocks.stories import PROMOTING
+from tests.unit.slack.conftest import CHANNEL, Bot
+
+SHARED = "C0SHARED"
+"""A channel with people of another workspace in it."""
+
+
+def button_of(message: Mapping[str, Any], label: str) -> dict[str, Any] | None:
+    for block in message.get("blocks", []):
+        for element in block.get("elements", []) if block.get("type") == "actions" else []:
+            if element["text"]["text"] == label:
+                return {**element, "block_id": block.get("block_id")}
+    return None
+
+
+def press(slack: LocalSlack, label: str, *, user: str, channel: str = CHANNEL) -> None:
+    """Presses the button of the newest message that has it."""
+    for message in reversed(slack.messages(channel, user=user)):
+        if (button := button_of(message, label)) is not None:
+            slack.click(user, channel, message["ts"], button["action_id"], value=button["value"], block_id=button["block_id"])
+            return
+    raise AssertionError(f"nobody offers {label}")
+
+
+def told(slack: LocalSlack, words: str, *, user: str, channel: str = CHANNEL) -> None:
+    slack.wait_for(lambda: any(words in m["text"] for m in slack.messages(channel, user=user)), what=words)
+
+
+def waiting_for_approval(bot: Bot, slack: LocalSlack) -> Release:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0 canary")
+    (release,) = bot.store.active()
+    facts = {"phase": PROMOTING.phase, "plan": PROMOTING.plan, "at_step": PROMOTING.at_step, "from_version": "1.0.0", "started_at": 1}
+    waiting = replace(release, **facts, gate=GateState(1, 1, bot.store.now()))  # type: ignore[arg-type]  # facts of a release
+    saved = bot.store.save(waiting, (), operation="test")
+    bot.context.messenger.post(CHANNEL, bot.context.render.card(saved, now=bot.store.now()))
+    return saved
+
+
+# --- a rejection and its reason ---------------------------------------------------------------------------------------
+
+
+def test_rejecting_asks_why_and_the_reason_reaches_the_release(bot: Bot, slack: LocalSlack) -> None:
+    release = waiting_for_approval(bot, slack)
+    press(slack, "Reject", user="U0MANAGER")
+    (view,) = slack.views("U0MANAGER")
+    assert bot.store.load(release.id).cause is None
+    slack.submit("U0MANAGER", {"reason": {"reject_reason": "not before\nthe holidays"}}, view_id=view["id"])
+    cause = bot.store.load(release.id).cause
+    assert cause is not None and cause.summary.endswith("not before the holidays")
+    told(slack, "hello-1: rejected", user="U0MANAGER")
+
+
+def test_the_reason_may_stay_empty(bot: Bot, slack: LocalSlack) -> None:
+    release = waiting_for_approval(bot, slack)
+    press(slack, "Reject", user="U0MANAGER")
+    (view,) = slack.views("U0MANAGER")
+    slack.submit("U0MANAGER", {}, view_id=view["id"])
+    cause = bot.store.load(release.id).cause
+    assert cause is not None and cause.summary.startswith("rejected by")
+
+
+def test_nobody_who_may_not_reject_is_asked_why(bot: Bot, slack: LocalSlack) -> None:
+    release = waiting_for_approval(bot, slack)
+    press(slack, "Reject", user="U0DEV2")
+    assert not slack.views("U0DEV2")
+    told(slack, "needs the role", user="U0DEV2")
+    assert bot.store.load(release.id).cause is None
+
+
+def test_a_form_that_cannot_be_opened_does_not_keep_anyone_from_rejecting(bot: Bot, slack: LocalSlack) -> None:
+    release = waiting_for_approval(bot, slack)
+    slack.fault("error", method="views.open", code="expired_trigger_id")
+    press(slack, "Reject", user="U0MANAGER")
+    cause = bot.store.load(release.id).cause
+    assert cause is not None and cause.summary.startswith("rejected by")
+
+
+def test_a_form_filled_in_too_late_changes_nothing_and_says_so(bot: Bot, slack: LocalSlack) -> None:
+    release = waiting_for_approval(bot, slack)
+    press(slack, "Reject", user="U0MANAGER")
+    (view,) = slack.views("U0MANAGER")
+    current = bot.store.load(release.id)
+    event = Event(bot.store.now(), EventKind.FINISHED, "over")
+    bot.store.save(replace(current, phase=Phase.ABORTED, finished_at=bot.store.now()), (event,), operation="over")
+    slack.submit("U0MANAGER", {"reason": {"reject_reason": "late"}}, view_id=view["id"])
+    told(slack, "is over", user="U0MANAGER")
+    assert bot.store.load(release.id).phase is Phase.ABORTED
+
+
+# --- a release that waits, put in the place of the one in front -------------------------------------------------------
+
+
+def test_a_version_that_queues_offers_to_replace_the_one_in_front(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
+    answer = slack.command("U0DEV1", CHANNEL, "/deploy hello 3.0.0")
+    assert "It waits for hello-1" in answer["text"]
+    press(slack, "Replace", user="U0DEV1")
+    front = bot.store.load("hello-1")
+    assert front.phase is Phase.ABORTED
+    assert front.cause is not None and "replaced by hello-2" in front.cause.summary
+    assert bot.store.load("hello-2").phase is Phase.QUEUED
+
+
+def test_the_card_of_one_that_waits_offers_it_to_those_allowed_only(bot: Bot, slack: LocalSlack) -> None:
+    for version in ("2.0.0", "3.0.0"):
+        slack.command("U0DEV1", CHANNEL, f"/deploy hello {version}")
+    waiting = bot.store.save(replace(bot.store.load("hello-2"), queued_behind="hello-1"), (), operation="behind")
+    bot.context.messenger.post(CHANNEL, bot.context.render.card(waiting, now=bot.store.now()))
+    press(slack, "Replace", user="U0MANAGER")
+    told(slack, "needs the role", user="U0MANAGER")
+    assert not bot.store.load("hello-1").phase.is_final
+    press(slack, "Replace", user="U0DEV1")
+    assert bot.store.load("hello-1").phase is Phase.ABORTED
+
+
+def test_an_old_offer_to_replace_takes_back_nothing_that_came_in_between(bot: Bot, slack: LocalSlack) -> None:
+    for version in ("2.0.0", "3.0.0"):
+        slack.command("U0DEV1", CHANNEL, f"/deploy hello {version}")
+    bot.store.save(replace(bot.store.load("hello-2"), queued_behind="auth-7"), (), operation="behind")
+    press(slack, "Replace", user="U0DEV1")
+    told(slack, "does not wait for hello-1 any more", user="U0DEV1")
+    assert not bot.store.load("hello-1").phase.is_final
+
+
+# --- an answer for one person, shared ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("typed", "words"), [("/pilothouse apps", "NAMESPACE"), ("/pilothouse releases hello", "hello-1")])
+def test_an_answer_for_one_person_is_shared_by_its_button_once(bot: Bot, slack: LocalSlack, typed: str, words: str) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
+    assert words in slack.command("U0DEV1", CHANNEL, typed)["text"]
+    assert not any(words in m["text"] for m in slack.messages(CHANNEL, user="U0MANAGER"))
+    press(slack, "Share here", user="U0DEV1")
+    (query,) = bot.queue.asked
+    run_query(bot.context, json.loads(json.dumps(query)))
+    told(slack, words, user="U0MANAGER")
+    (shared,) = [m for m in slack.messages(CHANNEL, user="U0MANAGER") if words in m["text"]]
+    assert button_of(shared, "Share here") is None
+    press(slack, "Share here", user="U0DEV1")
+    told(slack, "that was shared already", user="U0DEV1")
+    assert len(bot.queue.asked) == 1
+
+
+def test_a_workers_answer_for_one_person_can_be_shared_too(bot: Bot, slack: LocalSlack) -> None:
+    query = {
+        "kind": "apps", "apps": ["hello"], "in_channel": False, "channel": CHANNEL, "thread_ts": "", "response_url": "",
+        "person": {"team": "T0LOCAL", "user": "U0DEV1", "name": "dev"}, "text": "get", "dedup_key": "",
+    }  # fmt: skip
+    run_query(bot.context, query)
+    press(slack, "Share here", user="U0DEV1")
+    (asked,) = bot.queue.asked
+    assert asked["in_channel"] and asked["kind"] == "apps"
+    assert str(asked["response_url"]).startswith(slack.url)
+
+
+# --- threads ----------------------------------------------------------------------------------------------------------
+
+
+def test_in_a_cards_thread_the_app_need_not_be_named(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy auth 2.0.0")
+    deliver(bot.context, "auth-1")
+    _, ts = bot.store.card("auth-1")
+    slack.command("U0DEV1", CHANNEL, "<@U0BOT> rollout abort", thread_ts=ts)
+    slack.wait_for(lambda: bot.store.load("auth-1").phase is Phase.ABORTED, what="the release of the thread aborted")
+
+
+def test_in_any_other_thread_the_app_is_asked_for(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy auth 2.0.0")
+    ts = bot.context.messenger.post(CHANNEL, bot.context.render.notice("lunch?"))
+    slack.command("U0DEV1", CHANNEL, "<@U0BOT> rollout abort", thread_ts=ts)
+    slack.wait_for(
+        lambda: any("which app?" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=ts)), what="the question back"
+    )
+    assert bot.store.load("auth-1").phase is Phase.QUEUED
+
+
+# --- people of other workspaces ---------------------------------------------------------------------------------------
+
+
+def test_a_person_of_another_workspace_is_refused_politely(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
+    answer = slack.command("U0PARTNER", SHARED, "/pilothouse releases")
+    assert "only from people of its own workspace" in answer["text"]
+    assert "hello-1" not in answer["text"]
+
+
+def test_a_person_of_another_workspace_clicks_in_vain(bot: Bot, slack: LocalSlack) -> None:
+    release = waiting_for_approval(bot, slack)
+    slack.channel(SHARED, bot_is_member=True)
+    bot.context.messenger.post(SHARED, bot.context.render.card(release, now=bot.store.now()))
+    press(slack, "Abort", user="U0PARTNER", channel=SHARED)
+    told(slack, "only from people of its own workspace", user="U0PARTNER", channel=SHARED)
+    assert bot.store.load(release.id).cause is None
+
+
+def test_while_nobody_knows_whose_workspace_it_is_nothing_is_taken(bot: Bot, slack: LocalSlack) -> None:
+    away = replace(bot.context, directory=SlackDirectory("xoxb-1", "http://127.0.0.1:9/api/"))
+    reply = take_command(away, Invocation(Person("T0LOCAL", "U0DEV1"), CHANNEL, "deploy hello 2.0.0", "/deploy", "k"))
+    assert isinstance(reply, Refusal) and "which workspace" in reply.line
+    assert not bot.store.active()
