@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from redis import Redis
+
 from tests.faults.people import DEVELOPER, MANAGER, ON_CALL, People, many_at_once, wait_until
 from tests.faults.stage import Stage
 
@@ -92,6 +94,19 @@ def redis_hangs(stage: Stage, people: People, chance: random.Random) -> None:
     os.kill(pid, signal.SIGCONT)
 
 
+def redis_full(stage: Stage, people: People, chance: random.Random) -> None:
+    client: Redis = Redis.from_url(stage.sandbox.redis.url)
+    client.config_set("maxmemory", "1")
+    time.sleep(chance.uniform(1.0, 3.0))
+    client.config_set("maxmemory", "0")
+
+
+def token_revoked(stage: Stage, people: People, chance: random.Random) -> None:
+    stage.sandbox.slack.configure(token_revoked=True)
+    time.sleep(chance.uniform(1.0, 3.0))
+    stage.sandbox.slack.configure(token_revoked=False)
+
+
 def cluster(kind: str, times: int, stage: Stage, people: People, chance: random.Random, **details: object) -> None:
     stage.cluster_fault(kind=kind, times=times, **details)
     time.sleep(chance.uniform(0.5, 1.5))
@@ -142,6 +157,8 @@ INJECTIONS: Mapping[str, Injection] = {
     "Redis killed": kill_redis,
     "Redis away 3-5 s": redis_away,
     "Redis hangs 2-4 s": redis_hangs,
+    "Redis full 1-3 s": redis_full,
+    "Slack token revoked 1-3 s": token_revoked,
     "Kubernetes slow": partial(cluster, "slow", 6, seconds=2.0),
     "Kubernetes 500": partial(cluster, "error", 10, code=500),
     "Kubernetes 429": partial(cluster, "throttle", 6, seconds=1.0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, cast
@@ -55,13 +55,13 @@ def judge(stage: Stage, accepted: list[Accepted]) -> Verdict:
         f"{one.id} is {one.phase.value} at step {one.at_step} of {len(one.steps)}" for one in releases if not one.phase.is_final
     ]
     verdict.violations += _audited(stage, releases)
-    verdict.doubled += _started_twice(releases)
+    verdict.doubled += started_twice(releases)
     told, twice = _announced(stage, releases)
     verdict.lost += told
     verdict.doubled += twice
     history = stage.history()
-    verdict.violations += [*_locks(stage), *_left_behind(stage), *_never_without_ready_pods(stage, history)]
-    verdict.violations += [line for release in releases for line in _as_found(release, history)]
+    verdict.violations += [*_locks(stage), *_left_behind(stage), *times_without_ready_pods(stage.apps, history)]
+    verdict.violations += [line for release in releases for line in otherwise_than_found(release, history)]
     return verdict
 
 
@@ -82,7 +82,7 @@ def _audited(stage: Stage, releases: tuple[Release, ...]) -> Iterator[str]:
             yield f"{release.id} ({release.phase.value}): {ends} ends in the audit stream"
 
 
-def _started_twice(releases: tuple[Release, ...]) -> Iterator[str]:
+def started_twice(releases: tuple[Release, ...]) -> Iterator[str]:
     """The same command while its release ran must have given the same release."""
     by_change: dict[tuple[str, str], list[Release]] = {}
     for release in sorted(releases, key=lambda one: one.created_at):
@@ -133,9 +133,9 @@ def _left_behind(stage: Stage) -> Iterator[str]:
                 yield f"{name} still carries {', '.join(notes)}"
 
 
-def _never_without_ready_pods(stage: Stage, history: list[Json]) -> Iterator[str]:
+def times_without_ready_pods(apps: Sequence[str], history: list[Json]) -> Iterator[str]:
     """Replays every write of every EndpointSlice: once a Service had ready endpoints it always has some."""
-    ready: dict[str, dict[str, int]] = {app: {} for app in stage.apps}
+    ready: dict[str, dict[str, int]] = {app: {} for app in apps}
     served: set[str] = set()
     for write in history:
         if not write["resource"].startswith("endpointslices"):
@@ -151,12 +151,12 @@ def _never_without_ready_pods(stage: Stage, history: list[Json]) -> Iterator[str
         elif service in served:
             served.discard(service)  # told once for each time
             yield f"Service {service} selected no ready pod at {write['time']:.1f} (write {write['number']})"
-    for app in stage.apps:
+    for app in apps:
         if app not in served:
             yield f"Service {app} has no ready endpoint at the end, or never had"
 
 
-def _as_found(release: Release, history: list[Json]) -> Iterator[str]:
+def otherwise_than_found(release: Release, history: list[Json]) -> Iterator[str]:
     """What the release changed of its Deployment between its first and last write, and its promised floor on the way."""
     before: Json | None = None
     last: Json | None = None

@@ -82,10 +82,13 @@ class People:
                 self.say(f"/deploy {app} {self.next_version(app)}.0.0{broken} {strategy}")
 
     def decide(self) -> None:
+        """A manager makes up their mind once for each button of each card."""
         chance = random.Random(self.seed + 1)
+        aborts: dict[tuple[str, str], bool] = {}
         while not self.ends.wait(LOOKS_EVERY_S):
             for message, button in self.decisions():
-                if chance.randrange(ONE_IN_ABORTED) == 0:
+                choice = (message["ts"], button["action_id"])
+                if aborts.setdefault(choice, chance.randrange(ONE_IN_ABORTED) == 0):
                     self.say(f"/rollout abort {re.sub('-[0-9]+$', '', _release_of(button))}")
                 else:
                     self.click(message, button, MANAGER)
