@@ -8,8 +8,8 @@ from typing import Any
 
 from bot.operations.context import App, Context
 from bot.operations.invocation import Refusal, Reply, Text
-from bot.operations.look_at import look_at
 from bot.operations.list_apps import running_release
+from bot.operations.look_at import look_at
 from bot.ports import AuditLine, PreconditionFailed
 from bot.releases.actions import FieldChange, PatchDeployment
 from bot.releases.model import Field

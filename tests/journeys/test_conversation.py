@@ -1,0 +1,62 @@
+"""What people say beside commands, on real parts: replace what is in front, share an answer, speak in a card's thread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, VIEWER, Journey
+
+
+def newest_button(journey: Journey, label: str, *, user: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """The newest message about the app, as this person sees it, that has the button."""
+    for message in reversed(journey.told(user)):
+        for block in message.get("blocks", []):
+            for element in block.get("elements", []) if block.get("type") == "actions" else []:
+                if element["text"]["text"] == label:
+                    return message, {**element, "block_id": block.get("block_id")}
+    return None
+
+
+def press(journey: Journey, label: str, *, user: str) -> None:
+    message, button = journey.until(lambda: newest_button(journey, label, user=user), f"a button {label} for {user}")
+    journey.sandbox.slack.click(user, CHANNEL, message["ts"], button["action_id"], value=button["value"], block_id=button["block_id"])
+
+
+def test_a_release_that_waits_takes_the_place_of_the_one_in_front(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
+    journey.sees(r"holding")
+    journey.say("/deploy {app} 3.0.0")
+    journey.sees(r"→ 3\.0\.0 rolling · waiting for {app}-1")
+    press(journey, "Replace", user=DEVELOPER)
+    journey.sees(r"{app} is on 3\.0\.0")
+    assert "replaced by" in journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+    assert journey.versions() == {"3.0.0": 5}
+    assert not journey.exists(f"{journey.app}-canary")
+
+
+def test_an_answer_for_one_person_is_given_to_the_channel(journey: Journey) -> None:
+    def public() -> list[dict[str, Any]]:
+        return [m for m in journey.told(VIEWER) if "ready endpoints" in m["text"]]
+
+    journey.say("/traffic {app}", user=DEVELOPER)
+    journey.sees(r"{app}: ready endpoints", user=DEVELOPER)
+    assert public() == []
+    press(journey, "Share here", user=DEVELOPER)
+    journey.until(public, "the answer for everyone")
+
+
+def test_in_the_thread_of_a_card_the_app_is_known(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
+    journey.sees(r"holding")
+    card = next(m for m in journey.told() if "canary" in m["text"] and m.get("metadata"))
+    journey.sandbox.slack.command(DEVELOPER, CHANNEL, "<@U0BOT> rollout abort", thread_ts=card["ts"])
+    journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary · aborted")
+    assert journey.versions() == {"1.0.0": 5}
+
+
+def test_a_rejection_carries_its_reason_to_the_card(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
+    journey.sees(r"waiting for approval")
+    press(journey, "Reject", user=MANAGER)
+    journey.sandbox.slack.submit(MANAGER, {"reason": {"reject_reason": "error rate is up"}})
+    assert "error rate is up" in journey.sees(r"canary · rejected")
