@@ -61,9 +61,9 @@ def _go_on(context: Context, app: App, query: Mapping[str, Any], manifests: Sequ
         line = AuditLine(context.store.now(), "", app.target.app, "applied", text, person["user"])
         context.store.write_audit(line, operation=uuid.uuid4().hex)
     template = next((c.template for c in applied if c.template is not None), None)
-    said = "; ".join(done) or "no object changed"
+    said = f"by {person['name'] or person['user']}: {'; '.join(done) or 'no object changed'}"
     if template is None:
-        return Text(f"{app.target.app} applied: {said}. Image and replicas were left as they are")
+        return Text(f"{app.target.app} applied {said}. Image and replicas were left as they are")
     started = start_release(
         context,
         app,
@@ -74,4 +74,4 @@ def _go_on(context: Context, app: App, query: Mapping[str, Any], manifests: Sequ
         command=query["text"],
         dedup_key=f"apply:{query['dedup_key']}",
     )
-    return started if isinstance(started, Refusal) else Text(f"{app.target.app} applied: {said}. Its template now rolls as a release")
+    return started if isinstance(started, Refusal) else Text(f"{app.target.app} applied {said}. Its template now rolls as a release")

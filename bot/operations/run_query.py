@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.operations.apply_manifests import apply_manifests
 from bot.operations.context import App, Context
-from bot.operations.invocation import Document, Listing, Refusal, Reply, Tabled
+from bot.operations.invocation import Document, Listing, Refusal, Reply, Tabled, Text
 from bot.operations.list_apps import list_apps
 from bot.operations.list_releases import list_releases
 from bot.operations.pause_deployment import pause_deployment
@@ -129,7 +129,8 @@ _ANSWERS: dict[str, Callable[[Context, tuple[App, ...], Mapping[str, Any]], Repl
 def _tell(context: Context, query: Mapping[str, Any], reply: Reply) -> None:
     now = context.store.now()
     message = context.render.reply(reply, now=now)
-    in_channel = bool(query["in_channel"]) and isinstance(reply, Tabled | Document | Listing)
+    changed = bool(query.get("confirmed")) and isinstance(reply, Text)  # what changed the cluster is told to everybody
+    in_channel = bool(query["in_channel"]) and (changed or isinstance(reply, Tabled | Document | Listing))
     channel, user, thread = query["channel"], query["person"]["user"], query["thread_ts"]
     try:
         if isinstance(reply, Document) and len(reply.text) > FILE_FROM:

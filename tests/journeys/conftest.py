@@ -25,6 +25,8 @@ CHANNEL = "C0RELEASES"
 DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN = "U0DEV1", "U0DEV2", "U0MANAGER", "U0ONCALL", "U0VIEWER", "U0ADMIN"
 WITHIN_S = 30.0
 APPS = 150
+TO_CREATE = 30
+NOT_A_KEY = "no-key-at-all-but-nobody-may-ever-see-it"
 _numbers = itertools.count(1)
 
 
@@ -120,6 +122,12 @@ class Journey:
         """What must be equal after an abort or a rollback: spec, labels and foreign annotations of Deployment and Service."""
         return _facts(self.deployment()), _facts(self.service())
 
+    def untouched(self) -> bool:
+        """Whether nothing of this app's objects was ever written by the bot."""
+        items = (self.deployment(), self.service())
+        managers = {entry.manager for item in items for entry in item.metadata.managed_fields or ()}
+        return not any(name.startswith("pilothouse") for name in managers)
+
     def writes(self, since: int = 0) -> list[dict[str, Any]]:
         """The bot's own writes to this app's objects, from the cluster's history."""
         with urllib.request.urlopen(f"{self.api.configuration.host}/_sandbox/history?since={since}", timeout=10) as answer:
@@ -145,9 +153,9 @@ def _objects(app: str, replicas: int) -> list[dict[str, Any]]:
     return [deployment, service]
 
 
-@pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A sandbox whose catalog has many apps; each test takes the next. Slack's rate limits are off: they have tests of their own."""
+@pytest.fixture(scope="session", params=["simulated", pytest.param("control plane", marks=pytest.mark.control_plane)])
+def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """A sandbox on the simulated cluster, and one on the real control plane. Its catalog has many apps; each test takes the next. Slack's rate limits are off: they have tests of their own."""
     demo = Path(shutil.copytree(DEMO, tmp_path_factory.mktemp("journeys") / "demo"))
     catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
     hello = catalog["apps"]["hello"]
@@ -155,9 +163,26 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         name = f"app{number}"
         short = {"canary": {"steps": [20, 50], "hold": "1s"}, "bluegreen": {"rollback_window": "30s"}, "manifests": []}
         catalog["apps"][name] = {**hello, "images": [f"pilothouse/{name}"], **short}
+    (demo / "apply" / "tls").mkdir(parents=True)
+    (demo / "apply" / "tls" / "key.pem").write_text(NOT_A_KEY, encoding="utf-8")
+    (demo / "apply" / "proxy.conf").write_text("listen 80;\n", encoding="utf-8")
+    for number in range(1, TO_CREATE + 1):
+        name = f"made{number}"
+        files = {"secrets": {f"{name}-tls": "apply/tls"}, "configmaps": {f"{name}-conf": ["apply/proxy.conf"]}}
+        catalog["apps"][name] = {**hello, "images": [f"pilothouse/{name}"], "manifests": [f"apply/{name}.yaml"], "files": files}
+        (demo / "apply" / f"{name}.yaml").write_text(yaml.safe_dump_all(_objects(name, 2)), encoding="utf-8")
     (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
-    with run_sandbox(demo=demo, ready_after=0.2, rate_scale=0) as sandbox:
+    kubeconfig = Path(request.getfixturevalue("control_plane").kubeconfig) if request.param == "control plane" else None
+    with run_sandbox(demo=demo, ready_after=0.2, rate_scale=0, kubeconfig=kubeconfig) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def only_simulated(request: pytest.FixtureRequest) -> None:
+    """For what only the simulated cluster has: a history of writes, pods that answer HTTP, logs."""
+    callspec = getattr(request.node, "callspec", None)
+    if callspec is not None and callspec.params.get("running") == "control plane":
+        pytest.skip("only the simulated cluster has this")
 
 
 @pytest.fixture

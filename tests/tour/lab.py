@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,22 +121,22 @@ def _create(tour: Tour) -> None:
         diff = tour.expect(rf"Apply the manifests of {app}\?")
         tour.check("the diff shows nothing of a Secret", holds=not any(secret in diff for secret in _secrets()))
         tour.click(DEVELOPER, "Apply")
-        tour.expect(rf"{app} applied: .*Deployment {app} created", within=10)
-        tour.until(lambda app=app: tour.deployment(app).status.available_replicas, f"pods of {app}")  # type: ignore[misc]
+        tour.expect(rf"{app} applied by developer: .*Deployment {app} created", within=10)
+        tour.until(partial(_available, tour, app), f"pods of {app}")
     everything = "\n".join(str(message) for user in (DEVELOPER, MANAGER, VIEWER) for message in tour.messages(user))
     tour.check("no message shows what a Secret holds", holds=not any(secret in everything for secret in _secrets()))
     tour.say(DEVELOPER, "/apply hello")
     tour.expect(r"hello is as its manifests say: nothing to apply")
 
+    tour.until(lambda: URL in (_service(tour, "frontend").metadata.annotations or {}), "an external address of the frontend")
     for kind, seen in {
-        "deployments": r"auth.*frontend.*hello|hello.*auth|auth.*hello",
-        "replicasets": r"hello-[a-z0-9]+",
-        "pods": r"hello-[a-z0-9]+-[a-z0-9]+.*Running",
-        "services": r"frontend\s+LoadBalancer",
+        "deployments": r"UP-TO-DATE.*hello\s+3/3",
+        "replicasets": r"DESIRED.*hello-[a-z0-9]+\s+3",
+        "pods": r"hello-[a-z0-9]+-[a-z0-9]+\s+1/1\s+Running",
+        "services": r"frontend\s+LoadBalancer\s+\S+\s+127\.",
     }.items():
         tour.say(VIEWER, f"/get {kind}")
         tour.expect(seen, user=VIEWER)
-    tour.until(lambda: URL in (_service(tour, "frontend").metadata.annotations or {}), "an external address of the frontend")
     tour.check("by HTTPS through the frontend's address: Hello", holds=_ask(tour, "/") == {"message": "Hello"}, but=str(_ask(tour, "/")))
 
 
@@ -145,10 +146,10 @@ def _scale(tour: Tour) -> None:
     for number in (5, 3):
         tour.say(DEVELOPER, f"/scale hello {number}")
         tour.expect(rf"hello has {number} pods")
-        tour.until(lambda number=number: len(_pods(tour)) == number, f"{number} pods of hello")  # type: ignore[misc]
-    tour.say(DEVELOPER, "/apply hello")
+        tour.until(partial(_has_pods, tour, number), f"{number} pods of hello")
     began = tour.now()
-    tour.expect(r"hello is as its manifests say: nothing to apply", after=began - 5)
+    tour.say(DEVELOPER, "/apply hello")
+    tour.expect(r"hello is as its manifests say: nothing to apply", after=began)
 
 
 # --- to roll ----------------------------------------------------------------------------------------------------------
@@ -175,7 +176,8 @@ def _pause_and_resume(tour: Tour) -> None:
     tour.say(DEVELOPER, "/rollout pause hello")
     tour.until(lambda: tour.deployment("hello").spec.paused, "the Deployment paused")
     tour.expect(r"hello 1\.0\.0 → 2\.0\.0 rolling.*paused")
-    tour.check("both versions stand side by side", holds=set(_versions_of_pods(tour)) == {"1.0.0", "2.0.0"}, but=str(_versions_of_pods(tour)))
+    both = _versions_of_pods(tour)
+    tour.check("both versions stand side by side", holds=set(both) == {"1.0.0", "2.0.0"}, but=str(both))
     tour.say(DEVELOPER, "/rollout status hello")
     tour.expect(r"paused", after=began)
     tour.say(DEVELOPER, "/pods hello")
@@ -247,6 +249,14 @@ def _blue_green(tour: Tour) -> None:
 
 def _service(tour: Tour, name: str) -> Any:
     return client.CoreV1Api(tour.api()).read_namespaced_service(name, "default")
+
+
+def _available(tour: Tour, app: str) -> int:
+    return int(tour.deployment(app).status.available_replicas or 0)
+
+
+def _has_pods(tour: Tour, number: int) -> bool:
+    return len(_pods(tour)) == number
 
 
 def _pods(tour: Tour) -> list[Any]:

@@ -1,0 +1,170 @@
+"""`/apply`: an app made of its manifests, changed by them, and never taken away from releases and scaling."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+from kubernetes import config
+
+from sandbox.main import Sandbox
+from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, NOT_A_KEY, SECOND, VIEWER, Journey
+from tests.journeys.endpoints import is_told_alone, newest
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def unmade(running: Sandbox) -> Iterator[Journey]:
+    """An app that stands in the catalog, with manifests and files, and not yet in the cluster."""
+    with contextlib.closing(config.new_client_from_config(str(running.kubeconfig))) as api:
+        yield Journey(f"made{next(_numbers)}", running, api)
+
+
+def _manifest(journey: Journey) -> Path:
+    return journey.sandbox.folder / "apply" / f"{journey.app}.yaml"
+
+
+def _edit(journey: Journey, **container: Any) -> None:
+    objects = list(yaml.safe_load_all(_manifest(journey).read_text(encoding="utf-8")))
+    objects[0]["spec"]["template"]["spec"]["containers"][0] |= container
+    _manifest(journey).write_text(yaml.safe_dump_all(objects), encoding="utf-8")
+
+
+def _make(journey: Journey) -> str:
+    """The diff that was shown before it was made."""
+    journey.say("/apply {app}")
+    diff = journey.sees(r"Apply the manifests of {app}\?")
+    journey.click("Apply", user=DEVELOPER)
+    journey.sees(r"{app} applied by developer:", user=VIEWER)  # what changed the cluster is told to everybody
+    journey.until(lambda: (journey.deployment().status.available_replicas or 0) == 2, "both pods")
+    return diff
+
+
+def test_apply_shows_what_it_would_create_and_then_creates_it(unmade: Journey) -> None:
+    unmade.say("/apply {app}")
+    diff = unmade.sees(r"Apply the manifests of {app}\?")
+    for what in (f"Deployment default/{unmade.app}", f"Service default/{unmade.app}", f"Secret default/{unmade.app}-tls"):
+        assert f"create: {what}" in diff
+    assert not unmade.exists(unmade.app), "showing is not doing"
+    unmade.click("Apply", user=DEVELOPER)
+    unmade.sees(rf"{unmade.app} applied by developer: .*Deployment {unmade.app} created")
+    unmade.until(lambda: unmade.versions() == {"1.0.0": 2}, "two pods")
+    secret = unmade.core.read_namespaced_secret(f"{unmade.app}-tls", "default")
+    assert base64.b64decode(secret.data["key.pem"]).decode() == NOT_A_KEY
+    assert unmade.core.read_namespaced_config_map(f"{unmade.app}-conf", "default").data == {"proxy.conf": "listen 80;\n"}
+    assert {entry.manager for entry in unmade.deployment().metadata.managed_fields} >= {"pilothouse-apply"}
+
+
+@pytest.mark.usefixtures("only_simulated")
+def test_applying_again_says_there_is_nothing_to_apply_and_writes_nothing(unmade: Journey) -> None:
+    _make(unmade)
+    before = len(unmade.writes())
+    unmade.say("/apply {app}")
+    unmade.sees(r"{app} is as its manifests say: nothing to apply")
+    assert len(unmade.writes()) == before
+
+
+def test_after_a_deploy_and_a_scale_applying_again_neither_reverts_nor_conflicts(unmade: Journey) -> None:
+    _make(unmade)
+    unmade.say("/deploy {app} 2.0.0")
+    unmade.sees(r"{app} is on 2\.0\.0")
+    unmade.say("/scale {app} 3")
+    unmade.sees(r"{app} has 3 pods")
+    unmade.say("/apply {app}")
+    unmade.sees(r"{app} is as its manifests say: nothing to apply")
+    assert unmade.deployment().spec.replicas == 3
+    assert unmade.versions() == {"2.0.0": 3}
+
+
+def test_another_change_of_the_template_rolls_as_a_release_that_keeps_the_image_and_the_number_of_pods(unmade: Journey) -> None:
+    _make(unmade)
+    unmade.say("/deploy {app} 2.0.0")
+    unmade.sees(r"{app} is on 2\.0\.0")
+    unmade.say("/scale {app} 3")
+    unmade.sees(r"{app} has 3 pods")
+    _edit(unmade, env=[{"name": "GREETING", "value": "hello"}])
+    since = newest(unmade, DEVELOPER)
+    unmade.say("/apply {app}")
+    is_told_alone(unmade, "its pod template changes: that part runs as a rolling release", DEVELOPER, since)
+    unmade.click("Apply", user=DEVELOPER)
+    unmade.sees(r"{app} is as its manifests say(?!: nothing)")
+    container = unmade.deployment().spec.template.spec.containers[0]
+    assert [(one.name, one.value) for one in container.env] == [("GREETING", "hello")]
+    assert container.image == f"pilothouse/{unmade.app}:2.0.0"
+    assert unmade.deployment().spec.replicas == 3
+    assert "apply" in unmade.say("/pilothouse releases {app}")
+
+
+@pytest.mark.usefixtures("only_simulated")
+def test_a_field_of_somebody_else_is_named_and_nothing_is_applied(unmade: Journey) -> None:
+    _make(unmade)
+    body = {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": unmade.app},
+        "spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]},
+    }  # fmt: skip
+    unmade.core.patch_namespaced_service(
+        unmade.app, "default", body, field_manager="somebody", force=True, _content_type="application/apply-patch+yaml"
+    )
+    before = len(unmade.writes())
+    unmade.say("/apply {app}")
+    told = unmade.sees(r"somebody else owns what the manifests of {app} set")
+    assert "somebody" in told.partition("set:")[2]
+    assert unmade.service().spec.ports[0].target_port == 8080
+    assert len(unmade.writes()) == before
+
+
+def test_what_a_secret_holds_is_in_no_message_no_log_and_nowhere_in_redis(unmade: Journey) -> None:
+    _make(unmade)
+    objects = list(yaml.safe_load_all(_manifest(unmade).read_text(encoding="utf-8")))
+    objects.append(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{unmade.app}-more"}, "data": {"key": f"%{NOT_A_KEY}"}}
+    )
+    _manifest(unmade).write_text(yaml.safe_dump_all(objects), encoding="utf-8")
+    since = newest(unmade, DEVELOPER)
+    unmade.say("/apply {app}")
+    is_told_alone(unmade, f"{unmade.app}-more|not valid|base64", DEVELOPER, since)  # refused: that is not base64
+    forms = (NOT_A_KEY, base64.b64encode(NOT_A_KEY.encode()).decode())
+    slack = unmade.sandbox.slack
+    places = {f"messages of {user}": str(slack.messages(CHANNEL, user)) for user in (DEVELOPER, MANAGER, VIEWER)}
+    places |= {"the calls of the bot": str(slack.log())}
+    places |= {part.name: part.log.read_text(encoding="utf-8", errors="replace") for part in unmade.sandbox.parts}
+    places |= _everything_in_redis(unmade)
+    assert len(places) > 20, "Redis holds the release's records at least"
+    assert [place for place, text in places.items() for form in forms if form in text] == []
+
+
+def _everything_in_redis(journey: Journey) -> dict[str, str]:
+    store = redis.Redis.from_url(journey.sandbox.redis.url)
+    found: dict[str, str] = {}
+    for key in store.scan_iter():
+        match store.type(key):
+            case b"string":
+                value: Any = store.get(key)
+            case b"hash":
+                value = store.hgetall(key)
+            case b"list":
+                value = store.lrange(key, 0, -1)
+            case b"set":
+                value = store.smembers(key)
+            case b"zset":
+                value = store.zrange(key, 0, -1)
+            case _:
+                value = store.xrange(key)
+        found[f"redis {key.decode()}"] = repr(value)
+    return found
+
+
+def test_what_would_be_applied_is_shown_to_the_one_who_asked_and_a_viewer_cannot_even_ask(unmade: Journey) -> None:
+    assert "needs the role deployer" in unmade.say("/apply {app}", user=VIEWER)
+    unmade.say("/apply {app}")
+    unmade.sees(r"Apply the manifests of {app}\?", user=DEVELOPER)
+    assert not [m["text"] for m in unmade.told(SECOND) if "Apply the manifests" in m["text"]]
+    assert not unmade.exists(unmade.app)
