@@ -106,7 +106,7 @@ def _cause(stage: Stage, people: People, seconds: float, chance: random.Random, 
 
 
 def _recovery(stage: Stage) -> float:
-    """Seconds from the end of the harm until a tick of a release ended, while there is one to tick."""
+    """Seconds from the end of the harm until a tick of a release ended, or nothing is due and nothing is being worked on."""
     began = time.monotonic()
     before = _ticks(stage)
 
@@ -116,10 +116,18 @@ def _recovery(stage: Stage) -> float:
         if before is None:
             before = now
             return False
-        return (now is not None and now > before) or busy_apps(stage) == set()
+        return (now is not None and now > before) or _is_idle(stage)
 
     wait_until(moved, RECOVERY_WITHIN_S)
     return time.monotonic() - began
+
+
+def _is_idle(stage: Stage) -> bool:
+    try:
+        backlog = stage.leases.backlog()
+    except StoreUnavailable:
+        return False
+    return backlog.leased == 0 and backlog.overdue_ms == 0
 
 
 def _ticks(stage: Stage) -> int | None:

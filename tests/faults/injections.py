@@ -13,9 +13,10 @@ from functools import partial
 from redis import Redis
 
 from tests.faults.people import DEVELOPER, MANAGER, ON_CALL, People, many_at_once, wait_until
-from tests.faults.stage import Stage
+from tests.faults.stage import SECOND, Stage
 
 Injection = Callable[[Stage, People, random.Random], None]
+WORKERS = ("worker", SECOND)
 SLACK_WRITES = ("chat.postMessage", "chat.update")
 
 
@@ -36,7 +37,7 @@ def kill_part(name: str, stage: Stage, people: People, chance: random.Random) ->
 
 def kill_child(stage: Stage, people: People, chance: random.Random) -> None:
     """Ticker, watcher, delivery, queries or a worker of releases."""
-    children = stage.children(stage.pid("worker"))
+    children = stage.children(stage.pid(chance.choice(WORKERS)))
     if children:
         _kill(chance.choice(children))
 
@@ -46,7 +47,7 @@ def kill_job(stage: Stage, people: People, chance: random.Random) -> None:
     found: list[int] = []
 
     def look() -> bool:
-        found[:] = [job for child in stage.children(stage.pid("worker")) for job in stage.children(child)]
+        found[:] = [job for child in stage.children(stage.pid(chance.choice(WORKERS))) for job in stage.children(child)]
         return bool(found)
 
     if wait_until(look, 3):
@@ -65,7 +66,7 @@ def freeze_job(stage: Stage, people: People, chance: random.Random) -> None:
     found: list[int] = []
 
     def look() -> bool:
-        found[:] = [job for child in stage.children(stage.pid("worker")) for job in stage.children(child)]
+        found[:] = [job for child in stage.children(stage.pid(chance.choice(WORKERS))) for job in stage.children(child)]
         return bool(found)
 
     if wait_until(look, 3):
@@ -99,6 +100,13 @@ def redis_full(stage: Stage, people: People, chance: random.Random) -> None:
     client.config_set("maxmemory", "1")
     time.sleep(chance.uniform(1.0, 3.0))
     client.config_set("maxmemory", "0")
+
+
+def replies_lost(stage: Stage, people: People, chance: random.Random) -> None:
+    """Commands take effect, and the second worker is not told."""
+    before = stage.lossy.lost
+    stage.lossy.lose(5)
+    wait_until(lambda: stage.lossy.lost >= before + 5, 5)
 
 
 def token_revoked(stage: Stage, people: People, chance: random.Random) -> None:
@@ -158,6 +166,8 @@ INJECTIONS: Mapping[str, Injection] = {
     "Redis away 3-5 s": redis_away,
     "Redis hangs 2-4 s": redis_hangs,
     "Redis full 1-3 s": redis_full,
+    "Redis' replies lost": replies_lost,
+    "second worker killed": partial(kill_part, SECOND),
     "Slack token revoked 1-3 s": token_revoked,
     "Kubernetes slow": partial(cluster, "slow", 6, seconds=2.0),
     "Kubernetes 500": partial(cluster, "error", 10, code=500),

@@ -18,11 +18,13 @@ import yaml
 
 from bot.store import Leases, RedisReleaseStore, connect
 from sandbox.main import DEMO, Part, Sandbox, run_sandbox
+from tests.faults.lossy_redis import LossyRedis
 
 CHANNEL = "C0RELEASES"
 REPLICAS = 3
 RESTART_AFTER_S = 0.3
-SUPERVISED = ("bot", "worker")
+SECOND = "worker-2"
+SUPERVISED = ("bot", "worker", SECOND)
 Json = dict[str, Any]
 
 
@@ -35,6 +37,7 @@ class Stage:
     api: httpx.Client
     store: RedisReleaseStore
     leases: Leases
+    lossy: LossyRedis
     restarted: dict[str, int] = field(default_factory=dict)
 
     def pid(self, name: str) -> int:
@@ -95,10 +98,12 @@ def open_stage(apps: int) -> Iterator[Stage]:
         demo = _demo(Path(folder), names)
         with run_sandbox(demo=demo, ready_after=0.3, rate_scale=0) as sandbox, _cluster_client(sandbox) as api:
             client = connect(sandbox.redis.url)
-            stage = Stage(sandbox, names, api, RedisReleaseStore(client), Leases(client))
-            _wait_for_pods(stage)
-            with _restarting(stage):
-                yield stage
+            with LossyRedis(sandbox.redis.port) as lossy:
+                stage = Stage(sandbox, names, api, RedisReleaseStore(client), Leases(client), lossy)
+                _add_worker(stage)
+                _wait_for_pods(stage)
+                with _restarting(stage):
+                    yield stage
 
 
 def _cluster_client(sandbox: Sandbox) -> httpx.Client:
@@ -138,12 +143,30 @@ def _restarting(stage: Stage) -> Iterator[None]:
             keeper.join()
 
 
-def _keep(stage: Stage, name: str, ended: threading.Event) -> None:
-    part: Part = stage.sandbox.part(name)
-    # The environment holds the sandbox's own made-up tokens; it is read from the process itself, which alone was given it.
+def _as_started(part: Part) -> tuple[Any, dict[str, str]]:
+    """The environment holds the sandbox's own made-up tokens; it is read from the process itself, which alone was given it."""
     pairs = Path(f"/proc/{part.process.pid}/environ").read_bytes().decode().split("\0")
-    environment = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-    words: Any = part.process.args
+    return part.process.args, dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+def _start(words: Any, environment: dict[str, str], file: Path) -> subprocess.Popen[bytes]:
+    with file.open("ab") as log:
+        return subprocess.Popen(
+            words, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True, env=environment
+        )
+
+
+def _add_worker(stage: Stage) -> None:
+    """A second one, so that two work on every release; it reaches Redis through the proxy. The sandbox ends it with its parts."""
+    words, environment = _as_started(stage.sandbox.part("worker"))
+    log = stage.sandbox.folder / f"{SECOND}.log"
+    process = _start(words, {**environment, "REDIS_URL": stage.lossy.url}, log)
+    stage.sandbox.parts.append(Part(SECOND, process, log))
+
+
+def _keep(stage: Stage, name: str, ended: threading.Event) -> None:
+    part = stage.sandbox.part(name)
+    words, environment = _as_started(part)
     while not ended.is_set():
         if part.process.poll() is None:
             ended.wait(0.05)
@@ -151,12 +174,4 @@ def _keep(stage: Stage, name: str, ended: threading.Event) -> None:
         if ended.wait(RESTART_AFTER_S):
             return
         stage.restarted[name] = stage.restarted.get(name, 0) + 1
-        with part.log.open("ab") as log:
-            part.process = subprocess.Popen(
-                words,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                env=environment,
-            )
+        part.process = _start(words, environment, part.log)
