@@ -155,7 +155,10 @@ def _objects(app: str, replicas: int) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session", params=["simulated", pytest.param("control plane", marks=pytest.mark.control_plane)])
 def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    """A sandbox on the simulated cluster, and one on the real control plane. Its catalog has many apps; each test takes the next. Slack's rate limits are off: they have tests of their own."""
+    """A sandbox on the simulated cluster, and one on the real control plane; each test takes the next app of its catalog.
+
+    Slack's rate limits are off: they have tests of their own.
+    """
     demo = Path(shutil.copytree(DEMO, tmp_path_factory.mktemp("journeys") / "demo"))
     catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
     hello = catalog["apps"]["hello"]

@@ -101,7 +101,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(journey: Journey) -
     plan = is_told_alone(journey, rf"{journey.app} 1\.0\.0 → 2\.0\.0 bluegreen: a dry run, nothing was changed", DEVELOPER, before)
     assert f"{journey.app}-green with 5 pods of 2.0.0" in plan
     assert f"switch {journey.app} to {journey.app}-green" in plan
-    assert journey.writes() == []
+    assert journey.untouched()
 
 
 def test_a_service_set_back_by_hand_lands_on_blue_and_is_told_as_drift(journey: Journey) -> None:
