@@ -205,7 +205,9 @@ def _met(release: Release, how: Literal["rewrite", "adopt"]) -> Release:
 
 def _abort(decision: Decision, request: Abort, now: int) -> Decision:
     release = decision.release
-    why = f"aborted by {_name(request.by)}" + (f": {request.reason}" if request.reason else "")
+    back_at_once = release.phase is Phase.HOLDING and _in_window(release)  # after a switch people roll back, they abort nothing
+    word = "rolled back" if back_at_once and not request.force else "aborted"
+    why = f"{word} by {_name(request.by)}" + (f": {request.reason}" if request.reason else "")
     cause = Cause(FailureClass.REQUEST, why)
     told = decision.tell(now, EventKind.CANCELLED, why, by=request.by)
     if request.force:
@@ -216,7 +218,7 @@ def _abort(decision: Decision, request: Abort, now: int) -> Decision:
         return replace(decision, refusal=f"{release.id} is being taken back already")
     if not _has_written(release):
         return finish(told.changed(replace(release, cause=cause)), Phase.ABORTED, now, why, by=request.by)
-    ends_as = Phase.ROLLED_BACK if release.phase is Phase.HOLDING and _in_window(release) else Phase.ABORTED
+    ends_as = Phase.ROLLED_BACK if back_at_once else Phase.ABORTED
     return turn_back(told, None, now, ends_as=ends_as, cause=cause)
 
 

@@ -52,7 +52,7 @@ def test_nobody_reaches_green_before_the_switch_and_everybody_after_it_and_one_c
         assert journey.versions() == {"1.0.0": 5, "2.0.0": 5}, "blue stays whole for the window"
         journey.click("Roll back", user=DEVELOPER)
         journey.until(lambda: ready_versions(journey) == {"1.0.0": 5}, "only blue behind the Service")
-        journey.sees(r"{app} is back on 1\.0\.0 \(rolled back\)")
+        journey.sees(r"{app} is back on 1\.0\.0 \(rolled back\): rolled back by developer")
     assert [state.keys() for state in seen if len(state) == 1] == [{"1.0.0"}, {"2.0.0"}, {"1.0.0"}]
     assert all(state for state in seen), f"at no moment zero ready endpoints: {seen}"
     assert journey.as_found() == found
