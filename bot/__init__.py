@@ -12,4 +12,6 @@ The packages, innermost first; imports point inwards only:
 - ``bot.work_queue``  RQ behind the WorkQueue port.
 - ``bot.slack``       Slack: listeners in, messages out, blocks rendered.
 - ``bot.wiring``      the only place that constructs adapters.
+- ``bot.terminal``    releases as a table in a terminal.
+- ``bot.doctor``      whether everything that Pilothouse stands on is as it must be.
 """

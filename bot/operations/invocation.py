@@ -107,6 +107,7 @@ class Planned:
 
     release: Release
     plan: Plan
+    share: str = ""
     kind: Literal["planned"] = "planned"
 
 

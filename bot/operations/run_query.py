@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.operations.apply_manifests import apply_manifests
 from bot.operations.context import App, Context
-from bot.operations.invocation import Document, Listing, Refusal, Reply, Tabled, Text
+from bot.operations.invocation import Document, Listing, Planned, Refusal, Reply, Tabled, Text
 from bot.operations.list_apps import list_apps
 from bot.operations.list_releases import list_releases
 from bot.operations.pause_deployment import pause_deployment
@@ -59,7 +59,9 @@ def _offered(context: Context, query: Mapping[str, Any], reply: Reply) -> Reply:
     if query.get("shared"):
         long = isinstance(reply, Document) and len(reply.text) > FILE_FROM
         return replace(reply, text=_top(reply.text)) if isinstance(reply, Document) and long else reply
-    if query["in_channel"] or not isinstance(reply, Tabled | Document):
+    if isinstance(reply, Tabled | Document) and query["in_channel"]:
+        return reply
+    if not isinstance(reply, Tabled | Document | Planned):
         return reply
     return replace(reply, share=offer_to_share(context, query))
 
@@ -130,7 +132,8 @@ def _tell(context: Context, query: Mapping[str, Any], reply: Reply) -> None:
     now = context.store.now()
     message = context.render.reply(reply, now=now)
     changed = bool(query.get("confirmed")) and isinstance(reply, Text)  # what changed the cluster is told to everybody
-    in_channel = bool(query["in_channel"]) and (changed or isinstance(reply, Tabled | Document | Listing))
+    plan = isinstance(reply, Planned) and query.get("shared")  # a dry run is for the person alone, until it is shared
+    in_channel = bool(query["in_channel"]) and (changed or plan or isinstance(reply, Tabled | Document | Listing))
     channel, user, thread = query["channel"], query["person"]["user"], query["thread_ts"]
     try:
         if isinstance(reply, Document) and len(reply.text) > FILE_FROM:

@@ -45,6 +45,15 @@ def test_an_answer_for_one_person_is_given_to_the_channel(journey: Journey) -> N
     journey.until(public, "the answer for everyone")
 
 
+def test_a_plan_is_given_to_the_channel_only_by_its_button(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0 canary dry-run", user=DEVELOPER)
+    message, _ = journey.until(lambda: newest_button(journey, "Share here", user=DEVELOPER), "the plan, with its button")
+    plan = message["text"]
+    assert not [m for m in journey.told(VIEWER) if m["text"] == plan]
+    press(journey, "Share here", user=DEVELOPER)
+    journey.until(lambda: [m for m in journey.told(VIEWER) if m["text"] == plan], "the plan for everyone")
+
+
 def test_in_the_thread_of_a_card_the_app_is_known(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"holding")

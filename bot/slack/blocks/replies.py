@@ -57,8 +57,8 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
             return _help(names, apps) if command is None else _help_for(command, names, apps)
         case Whoami():
             return _whoami(reply)
-        case Planned(release=release, plan=plan):
-            return plan_message(release, plan)
+        case Planned(release=release, plan=plan, share=token):
+            return _with_share(plan_message(release, plan), token)
         case Confirm():
             return _confirm(reply)
         case AskReason(release=release):
