@@ -95,14 +95,14 @@ class Pacer:
     def __init__(self) -> None:
         self._paces: dict[str, _Pace] = {}
 
-    def delay_ms(self, release_id: str, now_ms: float) -> float | None:
-        """Milliseconds from now, None where a wake that is already planned serves."""
+    def delay_ms(self, release_id: str, now_ms: float) -> float:
+        """Milliseconds from now. A planned wake is asked for again: an earlier one may have used it up before this change came."""
         pace = self._paces.get(release_id)
         if pace is None or now_ms - pace.last > 2 * pace.spacing:
             self._paces[release_id] = _Pace(now_ms, now_ms)
             return 0.0
         if pace.last > now_ms:
-            return None
+            return pace.last - now_ms
         at = max(now_ms, pace.last + pace.spacing)
         growth = GROWTH if at - pace.began > BRISK_MS else 1.0
         self._paces[release_id] = _Pace(pace.began, at, min(pace.spacing * growth, LONGEST_SPACING_MS))
@@ -155,8 +155,7 @@ class Nudger:
             self._pacer.keep([release.id for release in self._running])
         for release in filter(place.concerns, self._running):
             delay = self._pacer.delay_ms(release.id, time.monotonic() * 1000)
-            if delay is not None:
-                self._context.queue.wake(f"release:{release.id}", self._context.store.now() + round(delay))
+            self._context.queue.wake(f"release:{release.id}", self._context.store.now() + round(delay))
 
 
 def watch_clusters(context: Context, beat: Callable[[], None]) -> None:

@@ -56,6 +56,9 @@ def _tick(context: Context, release: Release, ends: float) -> tuple[int | None, 
             waiting = _stand_in_line(context, release, seen)
             if waiting is not None:
                 return waiting, False
+            # what was seen before the lock was ours may be another release's half-done work
+            cluster, seen = _look(context, release)
+        if isinstance(seen, Observation):
             ready = _prepare(context, release, seen)
             if isinstance(ready, Decision):
                 _save(context, ready, release)

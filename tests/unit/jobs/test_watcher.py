@@ -21,8 +21,7 @@ def place(deployment: str = "", service: str = "", cluster: str = TARGET.cluster
 
 def wakes_of(pacer: Pacer, changes: list[float]) -> list[float]:
     """When the wakes are that changes at these times plan."""
-    delays = [(now, pacer.delay_ms("hello-1", now)) for now in changes]
-    return [now + delay for now, delay in delays if delay is not None]
+    return sorted({round(now + pacer.delay_ms("hello-1", now)) for now in changes})
 
 
 def test_a_change_after_silence_wakes_at_once() -> None:
@@ -32,6 +31,11 @@ def test_a_change_after_silence_wakes_at_once() -> None:
 def test_the_last_change_of_a_burst_is_followed_by_a_wake() -> None:
     changes = [float(at) for at in range(0, 1_000, 10)]
     assert wakes_of(Pacer(), changes)[-1] >= changes[-1]
+
+
+def test_a_planned_wake_is_asked_for_again_since_an_earlier_tick_may_have_used_it_up() -> None:
+    pacer = Pacer()
+    assert [pacer.delay_ms("hello-1", at) for at in (0, 50, 120)] == [0, 150, 80]
 
 
 def test_wakes_under_a_storm_of_changes_grow_apart_to_two_seconds() -> None:
