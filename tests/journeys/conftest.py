@@ -182,10 +182,10 @@ def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 
 @pytest.fixture
 def only_simulated(request: pytest.FixtureRequest) -> None:
-    """For what only the simulated cluster has: a history of writes, pods that answer HTTP, logs."""
+    """For what only the simulated cluster has (a history of writes, pods that answer HTTP, logs) or is shown on it alone so far."""
     callspec = getattr(request.node, "callspec", None)
     if callspec is not None and callspec.params.get("running") == "control plane":
-        pytest.skip("only the simulated cluster has this")
+        pytest.skip("shown on the simulated cluster only")
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from sandbox.main import Sandbox
 from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, NOT_A_KEY, SECOND, VIEWER, Journey
 from tests.journeys.endpoints import is_told_alone, newest
 
+pytestmark = pytest.mark.usefixtures("only_simulated")
+
 _numbers = itertools.count(1)
 
 
@@ -124,9 +126,7 @@ def test_a_field_of_somebody_else_is_named_and_nothing_is_applied(unmade: Journe
 def test_what_a_secret_holds_is_in_no_message_no_log_and_nowhere_in_redis(unmade: Journey) -> None:
     _make(unmade)
     objects = list(yaml.safe_load_all(_manifest(unmade).read_text(encoding="utf-8")))
-    objects.append(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{unmade.app}-more"}, "data": {"key": f"%{NOT_A_KEY}"}}
-    )
+    objects.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{unmade.app}-more"}, "data": {"key": f"%{NOT_A_KEY}"}})
     _manifest(unmade).write_text(yaml.safe_dump_all(objects), encoding="utf-8")
     since = newest(unmade, DEVELOPER)
     unmade.say("/apply {app}")

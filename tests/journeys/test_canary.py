@@ -9,6 +9,8 @@ import pytest
 from tests.journeys.conftest import DEVELOPER, MANAGER, ON_CALL, SECOND, Journey
 from tests.journeys.endpoints import is_told_alone, newest, ready_versions
 
+pytestmark = pytest.mark.usefixtures("only_simulated")
+
 WAITS_FOR_PEOPLE = r"{app} 1\.0\.0 → 2\.0\.0 canary.*waiting for approval"
 
 

@@ -17,6 +17,8 @@ from kubernetes import client, config
 from sandbox.main import DEMO, run_sandbox
 from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, Journey
 
+pytestmark = pytest.mark.usefixtures("only_simulated")
+
 DIRECT = "D0DEV1"
 LINES = ["connecting with password=hunter2", "panic: no config"]
 

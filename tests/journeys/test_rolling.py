@@ -86,9 +86,7 @@ def test_an_abort_of_a_paused_release_takes_the_pause_back_in_the_same_patch(jou
 def test_a_change_past_the_release_is_held_for_and_told_with_who_made_it(journey: Journey) -> None:
     journey.say("/deploy {app} unready")
     journey.until(lambda: journey.versions().get("unready"), "the first new pods")
-    journey.deployments.patch_namespaced_deployment_scale(
-        journey.app, "default", {"spec": {"replicas": 7}}, field_manager="kubectl"
-    )
+    journey.deployments.patch_namespaced_deployment_scale(journey.app, "default", {"spec": {"replicas": 7}}, field_manager="kubectl")
     journey.sees(r"changed past the release.*replicas.*kubectl, subresource scale")
     journey.click("Adopt", user=DEVELOPER)
     journey.sees(r"{app}-1: adopted")
