@@ -15,7 +15,7 @@ from typing import Any
 from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, in_query, label_query, path_of
 from bot.ports import ClusterUnreachable
-from bot.releases.model import Target
+from bot.releases.model import Target, usual_candidates
 from bot.releases.observation import DeploymentSeen, Observation, SelectingSeen, Survey
 
 EVENTS_KEPT = 20
@@ -119,7 +119,7 @@ def _survey(
     observed_services: Sequence[str],
 ) -> Survey:
     claims = _claims(stable.template) if stable is not None else frozenset()
-    leftovers = {f"{target.deployment}-canary", f"{target.deployment}-green"}
+    leftovers = set(usual_candidates(target.deployment))
     return Survey(
         autoscalers=tuple(map(reading.autoscaler, items["horizontalpodautoscalers"])),
         budgets=tuple(map(reading.budget, items["poddisruptionbudgets"])),

@@ -15,7 +15,7 @@ from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, label_query, path_of
 from bot.cluster.observe import last_seen
 from bot.ports import Refused, Table
-from bot.releases.model import Target
+from bot.releases.model import Target, usual_candidates
 
 _AS_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 _Keeps = Callable[[Mapping[str, Any]], bool]
@@ -60,7 +60,7 @@ def table(connection: Connection, target: Target, kind: str, *, wide: bool) -> T
 
 
 def _family(connection: Connection, target: Target) -> _Family:
-    names = [target.deployment, f"{target.deployment}-canary", f"{target.deployment}-green"]
+    names = [target.deployment, *usual_candidates(target.deployment)]
     reads = [connection.start(connection.existing, path_of("deployments", target.namespace, name)) for name in names]
     deployments = [item for read in reads if (item := read.result()) is not None]
     lists: list[Future[Any]] = [

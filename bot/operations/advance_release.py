@@ -14,7 +14,7 @@ from bot.ports import AuditLine, Cluster, ClusterUnreachable, PreconditionFailed
 from bot.releases.decision import Decision
 from bot.releases.events import Event, EventKind
 from bot.releases.machine import decide
-from bot.releases.model import Deploy, FailureClass, Leg, Phase, Release, Strategy, Undo
+from bot.releases.model import Deploy, FailureClass, Leg, Phase, Release, Strategy, Undo, usual_candidate
 from bot.releases.observation import Observation, Seen, Unreachable
 from bot.releases.plan import DeploymentGoal, Role
 from bot.releases.planning import PlanRefused
@@ -100,8 +100,7 @@ def _look(context: Context, release: Release) -> tuple[Cluster | None, Seen]:
 
 def _candidate_name(release: Release) -> str:
     """Before the plan is made: where the strategy's candidate would be, so that a leftover or an adopted one is seen."""
-    suffix = {"canary": "-canary", "bluegreen": "-green"}.get(release.strategy.value, "")
-    return release.target.deployment + suffix if suffix else ""
+    return usual_candidate(release.target.deployment, release.strategy)
 
 
 def lock_keys(release: Release, cluster_uid: str) -> tuple[str, ...]:

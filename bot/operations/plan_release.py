@@ -9,9 +9,7 @@ from typing import Any
 from bot.operations.context import App, Context
 from bot.operations.invocation import Planned, Refusal, Reply
 from bot.releases.machine import decide
-from bot.releases.model import Deploy, Person, Release, Strategy
-
-_SUFFIX = {Strategy.CANARY: "-canary", Strategy.BLUEGREEN: "-green"}
+from bot.releases.model import Deploy, Person, Release, Strategy, usual_candidate
 
 
 def plan_release(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
@@ -22,8 +20,7 @@ def plan_release(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
     now = context.store.now()
     person = Person(query["person"]["team"], query["person"]["user"], query["person"]["name"])
     release = Release("dry-run", target, app.rules, change, person, app.channel, "", now, command=query["text"])
-    suffix = _SUFFIX.get(strategy)
-    candidate = target.deployment + suffix if suffix else ""
+    candidate = usual_candidate(target.deployment, strategy)
     seen = context.clusters[target.cluster].observe(target, candidate=candidate, survey=True)
     planned = decide(release, seen, now).release
     if planned.plan is None:

@@ -9,13 +9,13 @@ from typing import Any
 from bot.releases.health import pods_of, selects
 from bot.releases.images import version_of
 from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
-from bot.releases.model import DeploymentAsFound, Release
+from bot.releases.model import CANDIDATE_SUFFIX, DeploymentAsFound, Release, Strategy
 from bot.releases.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.planning import Draft, PlanRefused, fence_posts, managed_elsewhere, running_image
 from bot.releases.quotas import shortages
 from bot.releases.selector_keys import HASH_LABEL, choose_key, is_label_value, matches
 
-SUFFIX = "-green"
+SUFFIX = CANDIDATE_SUFFIX[Strategy.BLUEGREEN]
 COLOR_LABEL = "pilothouse.dev/color"
 """In the selector and the pods of a green that a release made: its selector never matches a pod of stable, whatever the labels."""
 _TRACKING = ("app.kubernetes.io/instance", "argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/")

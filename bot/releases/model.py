@@ -18,6 +18,19 @@ class Strategy(StrEnum):
     BLUEGREEN = "bluegreen"
 
 
+CANDIDATE_SUFFIX = {Strategy.CANARY: "-canary", Strategy.BLUEGREEN: "-green"}
+
+
+def usual_candidate(deployment: str, strategy: Strategy) -> str:
+    """Where a strategy puts its candidate beside a Deployment; "" where it has none."""
+    return deployment + CANDIDATE_SUFFIX[strategy] if strategy in CANDIDATE_SUFFIX else ""
+
+
+def usual_candidates(deployment: str) -> tuple[str, ...]:
+    """Every name that a candidate of this Deployment may have."""
+    return tuple(deployment + suffix for suffix in CANDIDATE_SUFFIX.values())
+
+
 class Phase(StrEnum):
     QUEUED = "queued"
     AWAITING_APPROVAL = "awaiting_approval"

@@ -23,7 +23,7 @@ from bot.releases.canary_notes import (
 from bot.releases.health import pods_of, selects
 from bot.releases.images import version_of
 from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION, find, is_ours
-from bot.releases.model import Deploy, Field, Kind, Release
+from bot.releases.model import CANDIDATE_SUFFIX, Deploy, Field, Kind, Release, Strategy
 from bot.releases.observation import AutoscalerSeen, DeploymentSeen, Observation, ServiceSeen
 from bot.releases.plan import (
     LET_GO,
@@ -56,7 +56,7 @@ from bot.releases.planning import (
 from bot.releases.quotas import shortages
 from bot.releases.replicas import Bounds, CannotSplit, Split, split_steps, surge_for_promotion
 
-SUFFIX = "-canary"
+SUFFIX = CANDIDATE_SUFFIX[Strategy.CANARY]
 TRACK = "track"
 STICKY: dict[str, Any] = {
     "sessionAffinity": "ClientIP",
