@@ -10,13 +10,7 @@ from bot.releases.judging import baseline_of, judge
 from bot.releases.model import Cause, FailureClass, GateState, Judgement, Leg, Phase, Verdict
 from bot.releases.observation import Observation
 from bot.releases.plan import ApprovalGate, Gate, HoldGate
-
-REMIND_EVERY_MS = 3_600_000
-
-
-def current_gate(decision: Decision, gates: tuple[Gate, ...]) -> Gate | None:
-    state = decision.release.gate
-    return gates[state.gate] if state is not None and state.gate < len(gates) else None
+from bot.releases.reminders import REMIND_EVERY_MS
 
 
 def at_gates(decision: Decision, gates: tuple[Gate, ...], now: int, seen: Observation) -> tuple[Decision, bool]:

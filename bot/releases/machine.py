@@ -39,6 +39,7 @@ from bot.releases.planning import (
     with_notes,
 )
 from bot.releases.pursuit import pursue, rewrite_drifted, true_now
+from bot.releases.reminders import remind
 from bot.releases.sighting import sight
 from bot.releases.strategies import STRATEGIES
 from bot.releases.turning import enter_step, fail, turn_back
@@ -51,7 +52,7 @@ def decide(release: Release, seen: Seen, now: int) -> Decision:
     if release.phase.is_final:
         return Decision(release)
     if isinstance(seen, Unreachable):
-        return _unreachable(release, seen, now)
+        return remind(_unreachable(release, seen, now), now)
     decision = Decision(release)
     if release.unreachable_since:
         stands_still = release.phase in (Phase.PAUSED, Phase.DRIFTED)  # their own time is left out already
@@ -62,7 +63,7 @@ def decide(release: Release, seen: Seen, now: int) -> Decision:
     if decision.release.plan is None or decision.release.as_found is None:
         return _begin(decision, seen, now)
     decision = _go_on(decision, seen, now)
-    return decision if decision.release.phase.is_final else decision.wake(now + RESYNC_MS)
+    return decision if decision.release.phase.is_final else remind(decision.wake(now + RESYNC_MS), now)
 
 
 def _unreachable(release: Release, seen: Unreachable, now: int) -> Decision:

@@ -406,6 +406,7 @@ class Release:
     judgements: tuple[Judgement, ...] = ()
     unreachable_since: int = 0
     unreachable_why: str = ""
+    reminded_at: int = 0  # when people were last reminded of a wait that has no gate
     sighting: Sighting = Sighting()
     stale_claim: str = ""  # a release of ours that is over, whose claim a `kubectl rollout undo` brought back
     usual_ms: int = 0  # p95 of this app's earlier rolls; 0: no history

@@ -25,6 +25,7 @@ from bot.releases.plan import ApprovalGate, Gate, HoldGate, Step
 from bot.releases.requests import Abort, Adopt, Approve, Finish, Pause, Promote, Refuse, Reject, Request, Resume
 from bot.releases.turning import turn_back, with_roll_paused
 
+REFUSED_AGAIN_MS = 15_000
 _WAITING = (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
 
 
@@ -51,13 +52,25 @@ def respond(release: Release, request: Request, now: int) -> Decision:
         case Adopt():
             return _adopt(decision, request.by, now)
         case Refuse():
+            if release.leg is Leg.BACK and _has_written(release):
+                return _still_refused(decision, request.why, now)
             cause = Cause(FailureClass.REFUSED, request.why)
             told = decision.tell(now, EventKind.FAILURE, request.why)
             if not _has_written(release):
                 return finish(told.changed(replace(release, cause=cause)), Phase.FAILED, now, request.why)
-            if release.leg is Leg.BACK:  # the way back itself is refused: people must act, never silent
-                return told.changed(replace(release, cause=cause)).wake(now + 15_000)
             return turn_back(told, None, now, ends_as=Phase.ROLLED_BACK, cause=cause)
+
+
+def _still_refused(decision: Decision, why: str, now: int) -> Decision:
+    """The way back itself is refused: people must act, so it is told, once for each reason, and tried again. Why it is taken back stays."""
+    release = decision.release
+    cause = release.cause or Cause(FailureClass.REQUEST, "taken back")
+    obstacle = f"the way back is refused: {why}"
+    again = decision.wake(now + REFUSED_AGAIN_MS)
+    if obstacle in cause.evidence:
+        return again
+    release = replace(release, cause=replace(cause, evidence=(*cause.evidence, obstacle)))
+    return again.changed(release).tell(now, EventKind.FAILURE, obstacle)
 
 
 def open_gate(release: Release) -> Gate | None:

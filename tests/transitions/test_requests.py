@@ -333,10 +333,22 @@ def test_a_refusal_before_the_first_write_ends_the_release() -> None:
     assert respond(planned(), Refuse("developer has no longer the role"), T0).release.phase is Phase.FAILED
 
 
-def test_a_refusal_on_the_way_back_is_told_and_tried_again() -> None:
+def test_a_refusal_on_the_way_back_is_told_once_for_each_reason_and_tried_again() -> None:
     release = asked(rolling(), Abort(DEVELOPER))
-    answer = respond(release, Refuse("forbidden"), T0 + SECOND)
-    assert answer.release.phase is Phase.ROLLING_BACK and answer.wake_at is not None and kinds(answer) == [EventKind.FAILURE]
+    first = respond(release, Refuse("forbidden"), T0 + SECOND)
+    again = respond(first.release, Refuse("forbidden"), T0 + MINUTE)
+    other = respond(again.release, Refuse("quota exceeded"), T0 + 2 * MINUTE)
+    assert [kinds(answer) for answer in (first, again, other)] == [[EventKind.FAILURE], [], [EventKind.FAILURE]]
+    assert all(answer.release.phase is Phase.ROLLING_BACK and answer.wake_at for answer in (first, again, other))
+
+
+def test_a_refusal_on_the_way_back_does_not_hide_why_it_is_taken_back() -> None:
+    answer = respond(asked(rolling(), Abort(DEVELOPER)), Refuse("forbidden"), T0 + SECOND)
+    assert answer.release.cause is not None
+    assert (answer.release.cause.summary, answer.release.cause.evidence) == (
+        "aborted by developer",
+        ("the way back is refused: forbidden",),
+    )
 
 
 def back_after(request: Request, release: Release) -> Decision:

@@ -1,0 +1,84 @@
+"""Nothing waits in silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.releases.decision import Decision
+from bot.releases.events import EventKind
+from bot.releases.machine import decide
+from bot.releases.model import Phase, Release
+from bot.releases.observation import Seen, Unreachable
+from bot.releases.requests import Pause, Resume
+from bot.releases.respond import respond
+from tests.builders import DEVELOPER, MINUTE, T0
+from tests.transitions.ticks import half_rolled, kinds, rolling, text_of, with_stable
+
+HOUR = 60 * MINUTE
+PAUSED_ROLL = with_stable(half_rolled(), paused=True)
+AWAY = Unreachable(T0, "timed out")
+
+
+def paused() -> Release:
+    release = respond(rolling(), Pause(DEVELOPER), T0).release
+    return decide(decide(release, half_rolled(), T0).release, PAUSED_ROLL, T0).release
+
+
+def drifted() -> Release:
+    theirs = with_stable(half_rolled(), strategy={"type": "Recreate"})
+    return decide(rolling(), theirs, T0).release
+
+
+def away() -> Release:
+    return decide(rolling(), AWAY, T0).release
+
+
+def reminders(release: Release, seen: Seen, *times: int) -> list[str]:
+    told = []
+    for now in times:
+        decision: Decision = decide(release, seen, now)
+        told += [event.text for event in decision.events if event.kind is EventKind.REMINDED]
+        release = decision.release
+    return told
+
+
+@pytest.mark.parametrize(
+    ("release", "seen", "phase", "told"),
+    [
+        (paused(), PAUSED_ROLL, Phase.PAUSED, "paused for 1 h: resume to go on, abort to take it back"),
+        (
+            drifted(),
+            with_stable(half_rolled(), strategy={"type": "Recreate"}),
+            Phase.DRIFTED,
+            "held for 1 h for a change made past the release",
+        ),
+        (away(), AWAY, Phase.PROGRESSING, "local has not answered for 1 h (timed out): still holding"),
+    ],
+)
+def test_a_wait_without_a_gate_is_told_again_after_an_hour(release: Release, seen: Seen, phase: Phase, told: str) -> None:
+    assert release.phase is phase
+    decision = decide(release, seen, T0 + HOUR)
+    assert kinds(decision) == [EventKind.REMINDED] and text_of(decision, EventKind.REMINDED).startswith(told)
+
+
+@pytest.mark.parametrize(("release", "seen"), [(paused(), PAUSED_ROLL), (away(), AWAY)])
+def test_a_reminder_comes_once_an_hour_however_often_the_cluster_is_looked_at(release: Release, seen: Seen) -> None:
+    times = [T0 + minutes * MINUTE for minutes in (1, 30, 59, 60, 61, 90, 119, 120, 121)]
+    assert len(reminders(release, seen, *times)) == 2
+
+
+def test_after_four_hours_people_are_told_what_an_admin_may_do() -> None:
+    told = reminders(paused(), PAUSED_ROLL, *(T0 + hours * HOUR for hours in range(1, 6)))
+    assert ["--force" in line for line in told] == [False, False, False, True, True]
+
+
+def test_a_new_pause_begins_its_own_hour() -> None:
+    reminded = decide(paused(), PAUSED_ROLL, T0 + HOUR).release
+    resumed = decide(respond(reminded, Resume(DEVELOPER), T0 + HOUR + MINUTE).release, PAUSED_ROLL, T0 + HOUR + MINUTE).release
+    again = respond(resumed, Pause(DEVELOPER), T0 + HOUR + 30 * MINUTE).release
+    assert reminders(again, half_rolled(), T0 + 2 * HOUR, T0 + 2 * HOUR + 29 * MINUTE) == []
+    assert len(reminders(again, half_rolled(), T0 + 2 * HOUR + 30 * MINUTE)) == 1
+
+
+def test_a_release_that_goes_on_is_not_reminded_of() -> None:
+    assert reminders(rolling(), half_rolled(), T0 + MINUTE, T0 + 2 * MINUTE) == []
