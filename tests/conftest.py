@@ -11,7 +11,7 @@ from redis import Redis
 from bot.store import connect
 from sandbox.redis_server import EmbeddedRedis
 
-pytest_plugins = ("tests.real_cluster",)
+pytest_plugins = ("tests.real_cluster", "tests.record_suite")
 
 
 @pytest.fixture(scope="session")

@@ -25,11 +25,13 @@ from tests.faults.injections import INJECTIONS
 from tests.faults.invariants import Verdict, judge
 from tests.faults.people import People, busy_apps, wait_until
 from tests.faults.stage import Stage, open_stage
+from tests.verification import record
 
 QUIET_WITHIN_S = 120.0
 RECOVERY_WITHIN_S = 20.0
 BETWEEN_FAULTS_S = (0.2, 1.2)
 TOLD_LINES = 12
+TOTALS = ("faults", "releases", "lost", "doubled", "stuck", "violations", "slowest recovery", "quiet after")
 
 
 @dataclass
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--apps", type=int, default=6)
     parser.add_argument("--only", default="", help="faults whose name holds this")
+    parser.add_argument("--record", action="store_true", help="write the figures to docs/reference/verification.md")
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the sandbox is ended with it
     began = time.monotonic()
@@ -60,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _settle(stage, people, course)
         verdict = judge(stage, people.accepted)
         _print(course, verdict, people, time.monotonic() - began)
+        if options.record:
+            _record(course, verdict, f"{options.seconds:.0f} s of faults, seed {options.seed}, {options.apps} apps.")
         clean = verdict.is_clean and course.is_quiet
         if not clean:
             for part in stage.sandbox.parts:
@@ -153,16 +158,27 @@ def _settle(stage: Stage, people: People, course: Course) -> None:
     course.quiet_after_s = time.monotonic() - began
 
 
+def _totals(course: Course, verdict: Verdict) -> list[str]:
+    counts = [len(found) for found in (verdict.lost, verdict.doubled, verdict.stuck, verdict.violations)]
+    slowest = max(course.slowest.values(), default=0.0)
+    return [str(course.caused.total()), str(verdict.releases), *map(str, counts), f"{slowest:.1f} s", f"{course.quiet_after_s:.1f} s"]
+
+
+def _record(course: Course, verdict: Verdict, settings: str) -> None:
+    caused = ", ".join(
+        f"{name} {times}x (work went on after at most {course.slowest[name]:.1f} s)" for name, times in sorted(course.caused.items())
+    )
+    record("faults", TOTALS, [_totals(course, verdict)], settings, f"Caused: {caused}.")
+
+
 def _print(course: Course, verdict: Verdict, people: People, seconds: float) -> None:
     console = Console(width=110, highlight=False)
     table = Table("fault", "times", "work went on after, at most", title="Faults caused while releases ran")
     for name, times in sorted(course.caused.items()):
         table.add_row(name, str(times), f"{course.slowest[name]:.1f} s")
     console.print(table)
-    total = Table("faults", "releases", "lost", "doubled", "stuck", "violations", "slowest recovery", "quiet after")
-    counts = [len(found) for found in (verdict.lost, verdict.doubled, verdict.stuck, verdict.violations)]
-    slowest = max(course.slowest.values(), default=0.0)
-    total.add_row(str(course.caused.total()), str(verdict.releases), *map(str, counts), f"{slowest:.1f} s", f"{course.quiet_after_s:.1f} s")
+    total = Table(*TOTALS)
+    total.add_row(*_totals(course, verdict))
     console.print(total)
     outcomes = ", ".join(f"{count} {phase.replace('_', ' ')}" for phase, count in verdict.outcomes.most_common())
     console.print(f"{outcomes}; {len(people.accepted)} commands accepted, {len(people.refused)} refused or unanswered; {seconds:.0f} s")
