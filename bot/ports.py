@@ -13,7 +13,8 @@ from bot.policy.freezes import Freeze
 from bot.releases.actions import Action
 from bot.releases.events import Event
 from bot.releases.model import Release, Target
-from bot.releases.observation import Observation
+from bot.releases.observation import Observation, ProbeSeen
+from bot.releases.plan import Probe
 
 # --- the cluster ----------------------------------------------------------------------------------------------------
 
@@ -98,6 +99,9 @@ class Cluster(Protocol):
 
     def probe(self, target: Target, service: str, path: str, *, requests: int, sticky: bool, url: str | None) -> tuple[str, ...]:
         """The body (at most 200 characters) or error of each of N requests. ``url`` None: through the API server's service proxy."""
+
+    def ask_pods(self, target: Target, pods: Sequence[str], probe: Probe) -> ProbeSeen:
+        """Ask each pod by itself, through the API server's pod proxy; at most some seconds in all. An error is an answer too."""
 
     def missing_permissions(self, namespace: str) -> tuple[str, ...]:
         """SelfSubjectAccessReview for each verb the bot needs: "create deployments.apps in default"."""

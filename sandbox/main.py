@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -225,8 +226,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("Starting Redis, a cluster, a local Slack, the bot and a worker…", flush=True)
     began = time.monotonic()
     try:
-        with _cluster(options) as (kubeconfig, context), run_sandbox(
-            demo=options.demo, ready_after=options.ready_after, kubeconfig=kubeconfig, context=context, socket_mode=options.socket_mode
+        with _cluster(options) as (kubeconfig, context), _demo(options) as demo, run_sandbox(
+            demo=demo, ready_after=options.ready_after, kubeconfig=kubeconfig, context=context, socket_mode=options.socket_mode
         ) as sandbox:
             print(f"\n  Open {sandbox.url}   (ready after {time.monotonic() - began:.1f} s)\n", flush=True)
             print(f"  Type /deploy hello 2.0.0 there. kubectl: --kubeconfig {sandbox.kubeconfig}", flush=True)
@@ -239,6 +240,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(failure, file=sys.stderr)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def _demo(options: argparse.Namespace) -> Iterator[Path]:
+    """The demo folder; without probes where no pod answers HTTP, which is so on KWOK's nodes."""
+    if options.cluster != "control-plane" or options.kubeconfig is not None:
+        yield options.demo
+        return
+    with tempfile.TemporaryDirectory(prefix="pilothouse-demo-") as folder:
+        demo = Path(shutil.copytree(options.demo, folder, dirs_exist_ok=True))
+        catalog = demo / "catalog.yaml"
+        text = catalog.read_text(encoding="utf-8")
+        catalog.write_text(re.sub(r"^ *probe: .*\n", "", text, flags=re.MULTILINE), encoding="utf-8")
+        yield demo
 
 
 @contextlib.contextmanager

@@ -11,14 +11,15 @@ from bot.cluster.explain import explain
 from bot.cluster.logs import logs
 from bot.cluster.observe import cluster_uid, observe
 from bot.cluster.permissions import missing_permissions
-from bot.cluster.probe import probe
+from bot.cluster.probe import ask_pods, probe
 from bot.cluster.server_side_apply import apply_manifests, plan_manifests
 from bot.cluster.tables import table
 from bot.cluster.watch import RESOURCES, OnChange, Watcher
 from bot.ports import ObjectChange, Table
 from bot.releases.actions import Action
 from bot.releases.model import Target
-from bot.releases.observation import Observation
+from bot.releases.observation import Observation, ProbeSeen
+from bot.releases.plan import Probe
 
 
 class KubernetesCluster:
@@ -78,6 +79,9 @@ class KubernetesCluster:
 
     def probe(self, target: Target, service: str, path: str, *, requests: int, sticky: bool, url: str | None) -> tuple[str, ...]:
         return probe(self.connection, target.namespace, service, path, requests=requests, sticky=sticky, url=url)
+
+    def ask_pods(self, target: Target, pods: Sequence[str], probe: Probe) -> ProbeSeen:
+        return ask_pods(self.connection, target.namespace, pods, probe)
 
     def missing_permissions(self, namespace: str) -> tuple[str, ...]:
         return missing_permissions(self.connection, namespace)

@@ -115,20 +115,28 @@ class Connection:
         timeout_s: float | None = None,
     ) -> bytes:
         """One request, one answer, no retries."""
-        here = self._here()
         limit = self._timeout_s if timeout_s is None else timeout_s
-        try:
-            answer = here.pool.request(
-                method, self._url(here, path, query),
-                body=None if body is None else orjson.dumps(body),
-                headers=self._headers(here, accept, content_type if body is not None else None),
-                timeout=urllib3.Timeout(total=limit), retries=False,
-            )  # fmt: skip
-        except urllib3.exceptions.HTTPError as error:
-            raise errors.unreachable(error, self.server, limit) from error
+        headers = self._headers(self._here(), accept, content_type if body is not None else None)
+        answer = self._request(method, path, query, None if body is None else orjson.dumps(body), headers, limit)
         if answer.status >= 300:
             raise errors.failure(answer.status, answer.data, answer.headers.get("Retry-After"), self.server)
         return answer.data
+
+    def answer(self, path: str, *, timeout_s: float) -> tuple[int, bytes]:
+        """Status and body as they came: what stands behind a proxy of the API server may answer as it likes. Raises ClusterUnreachable."""
+        found = self._request("GET", path, None, None, self._headers(self._here(), "*/*", None), timeout_s)
+        return found.status, found.data
+
+    def _request(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None, headers: Mapping[str, str], limit: float
+    ) -> urllib3.BaseHTTPResponse:
+        here = self._here()
+        try:
+            return here.pool.request(
+                method, self._url(here, path, query), body=body, headers=headers, timeout=urllib3.Timeout(total=limit), retries=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise errors.unreachable(error, self.server, limit) from error
 
     def stream(self, path: str, query: Mapping[str, str], *, silence_s: float) -> urllib3.BaseHTTPResponse:
         """An answer that goes on; the caller reads and closes it. ``silence_s``: the longest wait for the next bytes."""

@@ -14,6 +14,7 @@ NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "pods/log", ("get",)),
     ("", "services", ("get", "list", "watch", "create", "patch", "delete")),
     ("", "services/proxy", ("get",)),
+    ("", "pods/proxy", ("get",)),
     ("discovery.k8s.io", "endpointslices", ("get", "list", "watch")),
     ("", "events", ("list",)),
     ("", "configmaps", ("get", "create", "patch")),
@@ -28,6 +29,7 @@ NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 _ONLY_FOR = {
     "pods/log": "log lines as evidence",
     "services/proxy": "probes without a url",
+    "pods/proxy": "the probe before a switch",
     "configmaps": "/apply",
     "secrets": "/apply",
 }

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote, urljoin
 
 import urllib3
 
 from bot.cluster import errors
-from bot.cluster.connect import Connection, path_of
+from bot.cluster.connect import SIDE_BY_SIDE, Connection, path_of
 from bot.ports import ClusterUnreachable, Refused
+from bot.releases.observation import ProbeSeen
+from bot.releases.plan import Probe
 
 _LONGEST_BODY: Final = 200
 _TIMEOUT_S: Final = 3.0
 MOST_REQUESTS: Final = 200
+_PATIENCE_S: Final = 1.0
+"""With a pod's own time-out the most that asking all of them may add to a look: both fit into a tick's budget."""
+_POD_TIMEOUT_S: Final = 1.5
 
 
 def probe(
@@ -63,3 +70,37 @@ def _directly(visitor: urllib3.PoolManager, address: str, headers: dict[str, str
 
 def _shown(body: str) -> str:
     return body.strip()[:_LONGEST_BODY]
+
+
+# --- each pod by itself -----------------------------------------------------------------------------------------------
+
+
+def ask_pods(connection: Connection, namespace: str, pods: Sequence[str], probe: Probe) -> ProbeSeen:
+    """In turn, ``probe.requests`` in all and each pod at least once, as far as the time goes; nobody is asked on once one has failed."""
+    count = min(max(probe.requests, len(pods)), MOST_REQUESTS) if pods else 0
+    ends = time.monotonic() + _PATIENCE_S
+    asked = 0
+    failed: dict[str, str] = {}
+    for first in range(0, count, SIDE_BY_SIDE):
+        if failed or time.monotonic() > ends:
+            break
+        names = [pods[number % len(pods)] for number in range(first, min(first + SIDE_BY_SIDE, count))]
+        answers = [(name, connection.start(_ask_pod, connection, namespace, name, probe)) for name in names]
+        asked += len(answers)
+        for name, answer in answers:
+            if error := answer.result():
+                failed.setdefault(name, error)
+    return ProbeSeen(asked, tuple(failed.items()))
+
+
+def _ask_pod(connection: Connection, namespace: str, pod: str, probe: Probe) -> str:
+    """"" where the pod answered well."""
+    scheme = "https:" if probe.scheme == "https" else ""
+    path = f"{path_of('pods', namespace)}/{scheme}{quote(pod)}:{probe.port}/proxy/{probe.path.lstrip('/')}"
+    try:
+        status, body = connection.answer(path, timeout_s=_POD_TIMEOUT_S)
+    except ClusterUnreachable as silent:
+        return silent.why
+    if status < 400:
+        return ""
+    return errors.one_line(str(errors.status_of(body).get("message") or f"it answers {status}"))

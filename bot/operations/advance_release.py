@@ -18,6 +18,7 @@ from bot.releases.model import Deploy, FailureClass, Leg, Phase, Release, Strate
 from bot.releases.observation import Observation, Seen, Unreachable
 from bot.releases.plan import DeploymentGoal, Role
 from bot.releases.planning import PlanRefused
+from bot.releases.probing import pods_to_ask
 from bot.releases.requests import Refuse
 from bot.releases.respond import respond
 from bot.releases.undo import Known, choose_undo
@@ -93,6 +94,9 @@ def _look(context: Context, release: Release) -> tuple[Cluster | None, Seen]:
             survey=release.plan is None,
             events=release.plan is not None,
         )
+        asked = pods_to_ask(release, seen)
+        if asked and release.plan and release.plan.probe:
+            seen = replace(seen, probe=cluster.ask_pods(release.target, asked, release.plan.probe))
     except ClusterUnreachable as away:
         return cluster, Unreachable(context.store.now(), away.why)
     return cluster, seen

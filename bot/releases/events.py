@@ -20,6 +20,8 @@ class EventKind(StrEnum):
     GATE_PASSED = "gate_passed"
     REMINDED = "reminded"
     JUDGED = "judged"
+    PROBED = "probed"  # the candidate's pods answered
+    PROBE_FAILED = "probe_failed"  # they did not: the switch waits
     PAUSED = "paused"
     RESUMED = "resumed"
     DRIFTED = "drifted"

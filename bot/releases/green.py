@@ -11,6 +11,7 @@ from bot.releases.images import version_of
 from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
 from bot.releases.model import CANDIDATE_SUFFIX, DeploymentAsFound, Release, Strategy
 from bot.releases.observation import DeploymentSeen, Observation, ServiceSeen
+from bot.releases.plan import Probe
 from bot.releases.planning import Draft, PlanRefused, fence_posts, managed_elsewhere, running_image
 from bot.releases.quotas import shortages
 from bot.releases.selector_keys import HASH_LABEL, choose_key, is_label_value, matches
@@ -254,6 +255,27 @@ def preview_for(draft: Draft, service: ServiceSeen, target: dict[str, str]) -> t
         "spec": {"type": "ClusterIP", "selector": target, "ports": ports},
     }
     return name, body
+
+
+def probe_for(draft: Draft, service: ServiceSeen) -> Probe | None:
+    """What every pod of green is asked before the switch, on the port behind the Service's first one."""
+    rules = draft.release.rules.probe
+    if rules is None:
+        return None
+    first: Mapping[str, Any] = next(iter(service.ports), {})
+    wanted = first.get("targetPort") or first.get("port")
+    if not isinstance(wanted, int):
+        spec = draft.template.get("spec") or {}
+        ports = (port for container in spec.get("containers") or () for port in container.get("ports") or ())
+        found = next((port["containerPort"] for port in ports if port.get("name") == wanted), None)
+        if found is None:
+            raise PlanRefused(
+                f"the probe has no port to ask: Service {service.name} names the port `{wanted or 'none'}`, which no container has; "
+                f"name one, or take `probe` of {draft.release.target.app} out of the catalog"
+            )
+        wanted = found
+    is_tls = "https" in (first.get("name"), first.get("appProtocol")) or first.get("port") == 443
+    return Probe(rules.path, wanted, rules.requests, "https" if is_tls else "http")
 
 
 def selector_on(selector: Mapping[str, str], labels: Mapping[str, str], service: ServiceSeen, name: str) -> dict[str, str]:

@@ -137,6 +137,8 @@ def holds(
             return _takes_over(seen, stable_selectors, names, floor)
         case Condition.CANDIDATE_UNUSED:
             return not ready_endpoints(seen, candidate, names)
+        case Condition.CANDIDATE_ANSWERS:
+            return seen.probe is not None and seen.probe.asked > 0 and not seen.probe.failed
 
 
 def _takes_over(seen: Observation, selectors: tuple[dict[str, str], ...], services: tuple[str, ...], floor: int) -> bool:

@@ -38,6 +38,7 @@ from bot.releases.planning import (
     seed_intents,
     with_notes,
 )
+from bot.releases.probing import hear, pods_to_ask
 from bot.releases.pursuit import pursue, rewrite_drifted, true_now
 from bot.releases.reminders import remind
 from bot.releases.sighting import sight
@@ -194,6 +195,7 @@ def _in_step(decision: Decision, seen: Observation, now: int) -> tuple[Decision,
         cause = Cause(FailureClass.DRIFT, f"somebody else made {name} meanwhile; remove or rename it, then start again")
         told = decision.tell(now, EventKind.FAILURE, cause.summary)
         return turn_back(told, seen, now, ends_as=Phase.ABORTED, cause=cause), True
+    decision = hear(decision, seen, now)
     if decision.release.gate is None:
         decision, settled = pursue(decision, step.goals, seen)
         reached = settled and not decision.actions and true_now(decision.release, seen, step.until)
@@ -223,9 +225,12 @@ def _watch_deadline(decision: Decision, step: Step, seen: Observation, now: int)
     release = decision.release
     deadline_ms = step.deadline_ms or MINIMUM_DEADLINE_MS
     ends = release.step_began_at + deadline_ms + release.step_paused_ms
+    if seen.probe is None and pods_to_ask(release, seen):
+        decision = decision.wake(now)  # to look once more, and ask
     if now < ends:
         return decision.wake(ends), False
     waiting = f"; {release.environment.summary}" if release.environment else ""
+    waiting += f"; {release.probe_failure}" if release.probe_failure else ""
     if release.leg is Leg.BACK or step.deadline_ms is None:  # nothing to take back, or nothing to take it back for
         release = replace(release, step_began_at=now, step_paused_ms=0)
         what = "still not back" if release.leg is Leg.BACK else "still not done"

@@ -403,6 +403,7 @@ class Release:
     environment_since: int = 0
     environment_asked: bool = False
     failing_since: int = 0
+    probe_failure: str = ""  # why the candidate's pods do not answer the plan's probe; "" while they do
     judgements: tuple[Judgement, ...] = ()
     unreachable_since: int = 0
     unreachable_why: str = ""

@@ -170,6 +170,14 @@ class Survey:
 
 
 @dataclass(frozen=True)
+class ProbeSeen:
+    """What the candidate's pods answered: how many requests were made, and the first error of each pod that gave one."""
+
+    asked: int
+    failed: tuple[tuple[str, str], ...] = ()  # pod, error
+
+
+@dataclass(frozen=True)
 class Observation:
     """One snapshot. ``stable`` None: the API server said it does not exist (never: could not be reached)."""
 
@@ -180,6 +188,7 @@ class Observation:
     services: tuple[ServiceSeen, ...] = ()
     endpoints: tuple[EndpointSeen, ...] = ()
     survey: Survey | None = None
+    probe: ProbeSeen | None = None  # None: nobody was asked in this look
     events: tuple[str, ...] = ()  # recent Warning events of the app's objects, newest first: "reason: message"
     kind: Literal["observation"] = "observation"
 

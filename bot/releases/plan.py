@@ -36,6 +36,7 @@ class Condition(StrEnum):
     STABLE_TAKES_OVER = "the original selectors match enough of stable's present pods, or any where a Service has nobody"
     CANDIDATE_LISTED = "every available candidate pod is a ready endpoint of every Service"
     CANDIDATE_UNUSED = "no Service of the app has a ready endpoint of the candidate"
+    CANDIDATE_ANSWERS = "the candidate's pods answered the probe in this very look"
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,16 @@ class Step:
     watches: tuple[Role, ...] = ()  # whose new pods are judged for failure during it
 
 
+@dataclass(frozen=True)
+class Probe:
+    """What the candidate's pods are asked before people are sent there: each of them, ``requests`` times in all or once each."""
+
+    path: str
+    port: int
+    requests: int
+    scheme: Literal["http", "https"] = "http"
+
+
 LET_GO = Step("finish", "let go of the Deployment", (DeploymentGoal(Role.STABLE, claimed=False),), ())
 
 
@@ -143,6 +154,7 @@ class Plan:
     candidate_selector: dict[str, str] | None = None  # blue/green: the Services' selector while green serves
     final_selectors: tuple[dict[str, str], ...] = ()  # blue/green: the Services' selectors at the end, in order
     preview: str = ""
+    probe: Probe | None = None
     has_autoscaler: bool = False
     autoscaler: tuple[int, int] | None = None
     as_found_hash: str = ""

@@ -60,7 +60,7 @@ def true_now(release: Release, seen: Observation, conditions: tuple[Condition, .
 def pursue(decision: Decision, goals: tuple[Goal, ...], seen: Observation) -> tuple[Decision, bool]:
     """Emit what the goals still need. A goal whose `when` does not hold yet, or that needed a write, keeps later ones waiting."""
     for goal in goals:
-        if not true_now(decision.release, seen, goal.when) and not _already(decision.release, goal, seen):
+        if not true_now(decision.release, seen, goal.when) and not is_in_effect(decision.release, goal, seen):
             return decision, False
         before = len(decision.actions)
         decision = _pursue_one(decision, goal, seen)
@@ -69,7 +69,7 @@ def pursue(decision: Decision, goals: tuple[Goal, ...], seen: Observation) -> tu
     return decision, True
 
 
-def _already(release: Release, goal: Goal, seen: Observation) -> bool:
+def is_in_effect(release: Release, goal: Goal, seen: Observation) -> bool:
     """A goal already in effect does not wait for its condition again."""
     if isinstance(goal, DeploymentGoal):
         item = deployment_of(seen, goal.role)

@@ -23,6 +23,7 @@ def enter_step(decision: Decision, index: int, now: int) -> Decision:
         environment=None,
         environment_since=0,
         environment_asked=False,
+        probe_failure="",
     )
     phase = Phase.ROLLING_BACK if release.leg is Leg.BACK else Phase.PROGRESSING
     decision = decision.changed(into(release, phase, now))

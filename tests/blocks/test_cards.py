@@ -112,6 +112,7 @@ def test_only_failures_are_loud_and_only_what_needs_people_mentions_them() -> No
             EventKind.REMINDED,
             EventKind.ENVIRONMENT,
             EventKind.DRIFTED,
+            EventKind.PROBE_FAILED,
         )
         assert loud == (kind is EventKind.FAILURE)
         assert ("<@" in message.text) == needs_people

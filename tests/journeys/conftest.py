@@ -166,6 +166,8 @@ def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         name = f"app{number}"
         short = {"canary": {"steps": [20, 50], "hold": "1s"}, "bluegreen": {"rollback_window": "30s"}, "manifests": []}
         catalog["apps"][name] = {**hello, "images": [f"pilothouse/{name}"], **short}
+        if request.param == "control plane":
+            del catalog["apps"][name]["probe"]  # no pod of a KWOK node answers
     (demo / "apply" / "tls").mkdir(parents=True)
     (demo / "apply" / "tls" / "key.pem").write_text(NOT_A_KEY, encoding="utf-8")
     (demo / "apply" / "proxy.conf").write_text("listen 80;\n", encoding="utf-8")

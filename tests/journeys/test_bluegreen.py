@@ -10,6 +10,7 @@ import pytest
 
 from tests.journeys.conftest import DEVELOPER, MANAGER, ON_CALL, Journey
 from tests.journeys.endpoints import is_told_alone, newest, ready_versions
+from tests.journeys.test_evidence import administer
 
 pytestmark = pytest.mark.usefixtures("only_simulated")
 
@@ -97,6 +98,22 @@ def test_a_green_that_cannot_be_pulled_is_told_and_removed_and_blue_never_stops_
     assert seen == [{"1.0.0": 5}]
     assert journey.as_found() == found
     assert not journey.exists(f"{journey.app}-green")
+
+
+def test_a_green_that_answers_with_errors_is_never_offered_until_it_answers_well(journey: Journey) -> None:
+    """Ready, and yet of no use: the probe finds it by asking each pod of green by itself."""
+    with _observer(journey) as seen:
+        journey.say("/deploy {app} sick bluegreen")
+        told = journey.sees(r"/version is not answered by {app}-green-\S+( and \d more)?: it answers 503")
+        assert "The switch waits" in told
+        assert journey.with_button("Switch") is None
+        administer(journey.api, "images", {"pattern": f"pilothouse/{journey.app}:sick", "behaviour": "ready"})
+        journey.sees(r"{app} 1\.0\.0 → sick bluegreen.*waiting for approval")
+        journey.click("Switch", user=MANAGER)
+        journey.until(lambda: ready_versions(journey) == {"sick": 5}, "only green behind the Service")
+        journey.say("/rollout abort {app}")
+        journey.sees(r"{app} is back on 1\.0\.0")
+    assert all(seen)
 
 
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(journey: Journey) -> None:

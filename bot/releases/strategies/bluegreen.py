@@ -23,6 +23,7 @@ from bot.releases.green import (
     green_for,
     labels_of,
     preview_for,
+    probe_for,
     refuse_blue_green,
     refuse_capture,
     refuse_quota,
@@ -123,9 +124,11 @@ def plan(draft: Draft) -> Plan:
             ),
         )  # fmt: skip
     counts: dict[str, Any] = {"candidates": green.replicas, "stables": stable.replicas}
+    probe = probe_for(draft, services[0])
+    answers = (Condition.CANDIDATE_ANSWERS,) if probe else ()
     up = Step(
         "green", f"{'bring up' if green.body else 'take'} {green.name} with {green.replicas} pods of {draft.version}", tuple(goals),
-        (Condition.CANDIDATE_MATCHES_STABLE, Condition.CANDIDATE_SELECTED),
+        (Condition.CANDIDATE_MATCHES_STABLE, Condition.CANDIDATE_SELECTED, *answers),
         draft.deadline_ms, gates, share=0, watches=(Role.CANDIDATE,), **counts,
     )  # fmt: skip
     switch = Step(
@@ -133,7 +136,8 @@ def plan(draft: Draft) -> Plan:
         (
             replace(size, create_from=None),
             *(
-                ServiceGoal(service.name, target, when=(Condition.CANDIDATE_SELECTED,))
+                # once the first Service is switched the others follow, whatever the probe says then: half a switch helps nobody
+                ServiceGoal(service.name, target, when=(Condition.CANDIDATE_SELECTED, *(answers if service is services[0] else ())))
                 for service, target in zip(services, targets, strict=True)
             ),
         ),
@@ -152,6 +156,7 @@ def plan(draft: Draft) -> Plan:
         candidate_selector={key: value for target in targets for key, value in target.items()},
         final_selectors=finals,
         preview=preview,
+        probe=probe,
         has_autoscaler=scaler is not None,
         autoscaler=(scaler.min_replicas, scaler.max_replicas) if scaler else None,
     )

@@ -29,7 +29,7 @@ def announcement(release: Release, event: Event) -> tuple[Message, bool] | None:
             return _finished(release, event)
         case EventKind.REFUSED:
             return _line(release, event, "❌", calls_starter=True), False
-        case EventKind.REMINDED | EventKind.ENVIRONMENT | EventKind.DRIFTED:
+        case EventKind.REMINDED | EventKind.ENVIRONMENT | EventKind.DRIFTED | EventKind.PROBE_FAILED:
             return _line(release, event, "⚠️", calls_starter=True), False
         case EventKind.QUEUED | EventKind.UNREACHABLE | EventKind.REACHABLE | EventKind.DRIFT_ENDED:
             return _line(release, event, "ℹ️"), False
@@ -37,7 +37,7 @@ def announcement(release: Release, event: Event) -> tuple[Message, bool] | None:
             return _line(release, event, "✔️"), False
         case EventKind.GATE_OPENED:
             return _line(release, event, "✋"), False
-        case EventKind.JUDGED:
+        case EventKind.JUDGED | EventKind.PROBED:
             return _line(release, event, "🔎"), False
         case EventKind.PAUSED:
             return _line(release, event, "⏸️"), False

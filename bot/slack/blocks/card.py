@@ -106,6 +106,8 @@ def asked_lines(release: Release, now: int) -> list[str]:
     if release.environment is not None:
         since = f" since {date(release.environment_since)}" if release.environment_since else ""
         lines.append(f"⚠️ The cluster, not the release{since}: {plain(release.environment.summary, 500)}")
+    if release.probe_failure:
+        lines.append(f"⚠️ Probe: {plain(release.probe_failure, 500)}. The switch waits for it.")
     step = step_of(release)
     if release.phase is Phase.PROGRESSING and step is not None and step.deadline_ms:
         until = release.step_began_at + step.deadline_ms + release.step_paused_ms
@@ -263,6 +265,8 @@ def _spoken(release: Release) -> str:
         lines.append(f"{drift.kind.value} {drift.name}, {drift.field.value}: intended {drift.intended}, is {drift.observed}")
     if release.environment is not None:
         lines.append(f"The cluster, not the release: {release.environment.summary}")
+    if release.probe_failure and not release.phase.is_final:
+        lines.append(f"Probe: {release.probe_failure}. The switch waits for it")
     if release.cause is not None and release.phase is not Phase.SUCCEEDED:
         lines.append(f"Why: {release.cause.summary}")
         lines += [*release.cause.evidence[:SHOWN_EVIDENCE]]

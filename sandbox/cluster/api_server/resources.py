@@ -63,7 +63,7 @@ class Resource:
 
 _custom_types: dict[int, tuple[SchemaType, Json]] = {}  # the schema is kept so that its id stays its own
 
-PODS = Resource("", "v1", "pods", "Pod", short_names=("po",), subresources=("log", "status", "eviction", "binding"),
+PODS = Resource("", "v1", "pods", "Pod", short_names=("po",), subresources=("log", "status", "eviction", "binding", "proxy"),
                 categories=("all",), has_generation=True)  # fmt: skip
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False, short_names=("ns",),
                       subresources=("status", "finalize"),

@@ -11,7 +11,7 @@ from sandbox.cluster.objects import Json
 
 KINDS = (
     "ready", "missing", "denied", "crash", "oom", "unready", "slow", "flapping", "config-error", "invalid-name",
-    "crash-later",
+    "crash-later", "sick",
 )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ _BY_TAG: tuple[tuple[str, ImageBehaviour], ...] = (
     ("crash", ImageBehaviour("crash", logs=("starting", "panic: cannot connect to the database", "exit status 1"))),
     ("oom", ImageBehaviour("oom", exit_code=137)),
     ("unready", ImageBehaviour("unready")),
+    ("sick", ImageBehaviour("sick")),  # ready, but no request is answered well
     ("flapping", ImageBehaviour("flapping")),
     ("config-error", ImageBehaviour("config-error")),
     ("slow", ImageBehaviour("slow", ready_after=10.0)),

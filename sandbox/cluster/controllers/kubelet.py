@@ -61,6 +61,7 @@ class Kubelet:
             "ready": self._run,
             "slow": self._run,
             "unready": self._run,
+            "sick": self._run,
             "flapping": self._run,
         }
         view.queue.handle("kubelet", self.advance)

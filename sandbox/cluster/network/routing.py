@@ -69,6 +69,8 @@ class Routing:
     def ask(self, pod: Json, path: str, client: str, hops: int = 0) -> Reply:
         """The pod's answer; a reverse proxy asks on through its Service."""
         behaviour = self._images.of(pod["spec"]["containers"][0]["image"])
+        if behaviour.kind == "sick":
+            return Reply(503, b"503 service unavailable\n", "text/plain")
         found = answer(pod, path, self.configuration_of(pod), behaviour.version)
         if isinstance(found, Reply):
             return found

@@ -1,4 +1,4 @@
-"""Subresources that reach into pods: log, eviction, and the proxy of a Service."""
+"""Subresources that reach into pods: log, eviction, and the proxy of a Service or of a pod."""
 
 from __future__ import annotations
 
@@ -107,11 +107,17 @@ class Subresources:
         return Answer(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
     async def proxy(self, request: Request, target: Target, caller: Caller) -> Answer:
-        """GET .../services/[scheme:]name[:port]/proxy/path; the client of session affinity is X-Forwarded-For."""
+        """GET .../services/[scheme:]name[:port]/proxy/path, and pods/…; the client of session affinity is X-Forwarded-For."""
         del caller
         parts = target.name.split(":")
         name = parts[1] if len(parts) == 3 else parts[0]
         wanted = parts[2] if len(parts) == 3 else parts[1] if len(parts) == 2 else ""
+        if target.resource.plural == "pods":
+            asked = self._registry.get(target.resource, target.namespace, name)
+            if asked.get("status", {}).get("phase") != "Running":
+                raise ApiFailure(503, "ServiceUnavailable", "address not allowed")
+            reply = self._routing.ask(asked, f"/{target.rest}", request.client)
+            return Answer(reply.status, reply.body, content_type=reply.content_type)
         service = self._registry.get(target.resource, target.namespace, name)
         ports = service["spec"].get("ports") or []
         if wanted and not any(wanted in (port.get("name"), str(port["port"])) for port in ports):

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bot.ports import Refused
+from bot.releases.observation import ProbeSeen
+from bot.releases.plan import Probe
 from tests.contracts.cluster_port.conftest import Lab, candidate_of, service
 
 
@@ -70,3 +72,15 @@ def test_a_probe_that_reaches_nothing_says_so_for_each_request(lab: Lab) -> None
     answers = lab.cluster.probe(lab.target, "none", "/version", requests=3, sticky=False, url=None)
     assert len(answers) == 3
     assert all(one.startswith("error: ") for one in answers)
+
+
+def test_pods_are_asked_one_by_one_and_one_that_is_not_there_is_named(lab: Lab) -> None:
+    stable = lab.stable()
+    pods = [pod.name for replica_set in stable.replica_sets for pod in replica_set.pods]
+    seen = lab.cluster.ask_pods(lab.target, [*pods, "hello-none"], Probe("/version", 80, 3))
+    assert seen.asked == 3
+    assert dict(seen.failed)["hello-none"] == 'pods "hello-none" not found'
+
+
+def test_nobody_to_ask_is_no_answer(lab: Lab) -> None:
+    assert lab.cluster.ask_pods(lab.target, [], Probe("/version", 80, 3)) == ProbeSeen(0)

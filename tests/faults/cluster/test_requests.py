@@ -11,6 +11,8 @@ from bot.cluster.permissions import NEEDED
 from bot.ports import ClusterUnreachable, PreconditionFailed
 from bot.releases.actions import CreateDeployment, FieldChange, PatchDeployment
 from bot.releases.model import Field, Target
+from bot.releases.observation import ProbeSeen
+from bot.releases.plan import Probe
 from sandbox.cluster import SimulatedCluster
 from tests.contracts.cluster_port.conftest import Lab, candidate_of
 
@@ -145,3 +147,21 @@ def test_a_service_account_with_the_needed_rules_can_do_all_of_it(lab: Lab, simu
     assert stable is not None
     cluster.apply(lab.target, PatchDeployment("hello", stable.uid, "", (CLAIM,)))
     assert lab.stable().claim == "hello-1"
+
+
+def test_pods_that_do_not_answer_in_time_are_named_and_the_look_goes_on(lab: Lab, simulation: SimulatedCluster) -> None:
+    pods = [pod.name for replica_set in lab.stable().replica_sets for pod in replica_set.pods]
+    simulation.plan_fault("slow", seconds=20, times=None, path="/proxy/")
+    began = time.monotonic()
+    seen = lab.cluster.ask_pods(lab.target, pods, Probe("/version", 80, 100))
+    assert time.monotonic() - began < 3
+    assert {name for name, _ in seen.failed} == set(pods)
+    assert "did not answer within" in seen.failed[0][1]
+    assert lab.observe().stable is not None
+
+
+def test_what_a_pod_answers_is_no_failure_of_the_api_server(lab: Lab) -> None:
+    pods = [pod.name for replica_set in lab.stable().replica_sets for pod in replica_set.pods]
+    seen = lab.cluster.ask_pods(lab.target, pods, Probe("/nothing-here", 80, 4))
+    assert dict(seen.failed) == dict.fromkeys(pods, "it answers 404")
+    assert lab.cluster.ask_pods(lab.target, pods, Probe("/version", 80, 4)) == ProbeSeen(4)

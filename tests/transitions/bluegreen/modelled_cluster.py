@@ -23,7 +23,7 @@ from bot.releases.actions import (
 from bot.releases.health import selects
 from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
 from bot.releases.model import Field, Release, Strategy
-from bot.releases.observation import DeploymentSeen, EndpointSeen, Observation, Survey
+from bot.releases.observation import DeploymentSeen, EndpointSeen, Observation, ProbeSeen, Survey
 from bot.releases.planning import fence_posts, foreign_annotations
 from tests.builders import ROLLING_UPDATE, a_deployment, a_pod, a_replica_set, a_service
 
@@ -75,6 +75,7 @@ class ModelledCluster:
         self.app_services = tuple(services)
         self.survey = survey or Survey()
         self.broken_images: set[str] = set()
+        self.sick_images: set[str] = set()  # ready, but what they answer is an error
         self.faulty = False  # set by a test that takes pods away itself: then the cluster may be empty without our doing
         self.made = 0
         self.endpoints: dict[str, list[str]] = {}
@@ -269,6 +270,15 @@ class ModelledCluster:
             ),
             survey=self.survey if release.plan is None else None,
         )
+
+    def ask(self, pods: tuple[str, ...]) -> ProbeSeen:
+        images = {
+            pod.name: one.template["spec"]["containers"][0]["image"]
+            for item in self.deployments.values()
+            for one in item.sets
+            for pod in one.pods
+        }
+        return ProbeSeen(len(pods), tuple((pod, "it answers 503") for pod in pods if images[pod] in self.sick_images))
 
     def _seen(self, name: str) -> DeploymentSeen | None:
         item = self.deployments.get(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bot.releases.model import Release
+from bot.releases.model import ProbeRules, Release
 from bot.releases.observation import AutoscalerSeen, Survey
 from tests.builders import SECOND, a_bluegreen, a_rolling_update, a_target, a_template, rules_with
 from tests.transitions.bluegreen.modelled_cluster import Deployment, ModelledCluster
@@ -37,9 +37,10 @@ def a_hand_made_green(version: str = "2.0.0", *, replicas: int = 3) -> Deploymen
 
 
 def a_release_of(*, services: tuple[str, ...] = ("hello",), version_label: str | None = None, version: str = "2.0.0",
-                 **bluegreen: Any) -> Release:  # fmt: skip
+                 probe: ProbeRules | None = None, **bluegreen: Any) -> Release:  # fmt: skip
     target = a_target(services=services, version_label=version_label)
-    return a_bluegreen(version, target=target, rules=rules_with(bluegreen={"rollback_window_ms": 40 * SECOND, **bluegreen}))
+    rules = rules_with(bluegreen={"rollback_window_ms": 40 * SECOND, **bluegreen}, probe=probe)
+    return a_bluegreen(version, target=target, rules=rules)
 
 
 def plain() -> Walk:
@@ -82,6 +83,10 @@ def with_preview() -> Walk:
     return Walk(ModelledCluster(a_blue(), services={"hello": {"app": "hello"}}), a_release_of(preview=True))
 
 
+def with_probe() -> Walk:
+    return Walk(ModelledCluster(a_blue(), services={"hello": {"app": "hello"}}), a_release_of(probe=ProbeRules(requests=3)))
+
+
 def with_autoscaler() -> Walk:
     survey = Survey(autoscalers=(AutoscalerSeen("hello", "hello", 2, 9),))
     return Walk(ModelledCluster(a_blue(), services={"hello": {"app": "hello"}}, survey=survey), a_release_of())
@@ -113,6 +118,7 @@ SCENES: dict[str, Callable[[], Walk]] = {
         two_services_by_version,
         one_replica_without_surge,
         with_preview,
+        with_probe,
         with_autoscaler,
         hand_made_pair,
         hand_made_pair_kept,

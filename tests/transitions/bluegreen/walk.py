@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 from bot.releases.actions import Action, PatchService
 from bot.releases.health import pods_of, ready_endpoints
@@ -11,6 +12,7 @@ from bot.releases.machine import decide
 from bot.releases.model import Leg, Phase, Release, Strategy
 from bot.releases.observation import Observation
 from bot.releases.plan import ApprovalGate
+from bot.releases.probing import pods_to_ask
 from bot.releases.requests import Abort, Approve, Request
 from bot.releases.respond import open_gate, respond
 from tests.builders import DEVELOPER, MANAGER, SECOND, T0
@@ -31,7 +33,10 @@ class Walk:
         self.before = cluster.state()
 
     def look(self) -> Observation:
-        return self.cluster.observe(self.release, self.now)
+        """The candidate's pods are asked only where the release says that it waits for them."""
+        seen = self.cluster.observe(self.release, self.now)
+        asked = pods_to_ask(self.release, seen)
+        return replace(seen, probe=self.cluster.ask(asked)) if asked else seen
 
     def tick(self, *, crash_after: int | None = None) -> None:
         """One tick. ``crash_after``: the worker dies when that many actions were carried out; the record was saved before."""
