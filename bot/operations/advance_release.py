@@ -7,25 +7,23 @@ import uuid
 from dataclasses import replace
 
 from bot.operations.context import Context
-from bot.policy.freezes import frozen_by
-from bot.policy.permissions import Permission, may, roles_granting, roles_of
+from bot.operations.prepare_release import app_key, prepare_release
 from bot.policy.redaction import redact_lines
-from bot.ports import AuditLine, Cluster, ClusterUnreachable, PreconditionFailed, Refused, SlackUnavailable, UnknownSchema, VersionConflict
+from bot.ports import AuditLine, Cluster, ClusterUnreachable, PreconditionFailed, Refused, SlackUnavailable, VersionConflict
 from bot.releases.decision import Decision
 from bot.releases.events import Event, EventKind
 from bot.releases.machine import decide
-from bot.releases.model import Deploy, FailureClass, Leg, Phase, Release, Strategy, Undo, usual_candidate
+from bot.releases.model import Deploy, FailureClass, Leg, Phase, Release, Strategy, usual_candidate
 from bot.releases.observation import Observation, Seen, Unreachable
 from bot.releases.plan import DeploymentGoal, Role
-from bot.releases.planning import PlanRefused
 from bot.releases.probing import pods_to_ask
 from bot.releases.requests import Refuse
 from bot.releases.respond import respond
-from bot.releases.undo import Known, choose_undo
 
 TICK_BUDGET_S = 6.0
 ATTEMPTS = 4
 QUEUE_LOOK_MS = 30_000
+SLACK_AWAY_MS = 5_000
 AFTER_WRITE_MS = 250  # the watcher usually comes first; this is for when it is away
 
 
@@ -60,7 +58,10 @@ def _tick(context: Context, release: Release, ends: float) -> tuple[int | None, 
             # what was seen before the lock was ours may be another release's half-done work
             cluster, seen = _look(context, release)
         if isinstance(seen, Observation):
-            ready = _prepare(context, release, seen)
+            try:
+                ready = prepare_release(context, release, seen)
+            except SlackUnavailable:  # nobody knows whether the starter still may
+                return context.store.now() + SLACK_AWAY_MS, False
             if isinstance(ready, Decision):
                 _save(context, ready, release)
                 return None, False
@@ -125,75 +126,6 @@ def _stand_in_line(context: Context, release: Release, seen: Observation) -> int
         waiting = replace(release, queued_behind=locked.behind)
         context.store.save(waiting, (event,), operation=uuid.uuid4().hex)
     return now + QUEUE_LOOK_MS
-
-
-def _prepare(context: Context, release: Release, seen: Observation) -> Release | Decision:
-    """Before the first look is decided on: is the requester still allowed, is the line stopped, which template does an undo mean?"""
-    now = context.store.now()
-    why = _not_allowed(context, release) or _frozen(context, release, now)
-    if why:
-        return respond(release, Refuse(why), now)
-    key = app_key(release, seen.cluster_uid)
-    durations = sorted(context.store.durations(key))
-    if durations:
-        release = replace(release, usual_ms=durations[min(len(durations) - 1, int(0.95 * len(durations)))])
-    release = replace(release, stale_claim=_stale_claim(context, release, seen))
-    change = release.change
-    if isinstance(change, Undo) and change.template is None and seen.stable is not None:
-        known = [Known(t, "healthy", v, r) for t, v, r in context.store.last_healthy(key)]
-        for replica_set in seen.stable.replica_sets:
-            verdict, by, reason = context.store.verdict_on(key, replica_set.template)
-            if verdict == "bad":
-                version = next((k.version for k in known if k.template == replica_set.template), f"revision {replica_set.revision}")
-                known.append(Known(replica_set.template, "bad", version, by, reason))
-        try:
-            chosen = choose_undo(seen.stable, known, to_revision=change.to_revision, app=release.target.app)
-        except PlanRefused as refused:
-            return respond(release, Refuse(f"not started: {refused}"), now)
-        release = replace(release, change=replace(change, template=chosen.template))
-        if chosen.note:
-            release = replace(release, reason="; ".join(filter(None, (release.reason, chosen.note))))
-    return release
-
-
-def _stale_claim(context: Context, release: Release, seen: Observation) -> str:
-    """The controller copies annotations to ReplicaSets, so kubectl's undo brings the claim of a release back that ended long ago."""
-    claim = seen.stable.claim if seen.stable is not None else ""
-    if claim in ("", release.id):
-        return ""
-    try:
-        before = context.store.load(claim)
-    except (KeyError, UnknownSchema):
-        return ""
-    same_place = before.as_found is not None and before.as_found.cluster_uid == seen.cluster_uid
-    return claim if before.phase.is_final and same_place and before.target.namespace == release.target.namespace else ""
-
-
-def _not_allowed(context: Context, release: Release) -> str:
-    """The worker checks roles and group membership afresh before the first write."""
-    access = context.catalog.access
-    person = release.requested_by
-    groups: frozenset[str] = frozenset()
-    if access.needs_groups:
-        try:
-            groups = context.directory.groups_of(person.user, fresh=True)
-        except SlackUnavailable:
-            groups = context.directory.groups_of(person.user)
-    if may(roles_of(access, person.user, groups), Permission.DEPLOY):
-        return ""
-    wanted = " or ".join(roles_granting(Permission.DEPLOY))
-    return f"not started: {person.name or person.user} no longer has the role {wanted}; nothing was changed"
-
-
-def _frozen(context: Context, release: Release, now: int) -> str:
-    freeze = frozen_by(context.store.freezes(), app=release.target.app, cluster=release.target.cluster, now=now)
-    if freeze is None:
-        return ""
-    return f"not started: {freeze.scope} is frozen by {freeze.by.name or freeze.by.user}: {freeze.reason}"
-
-
-def app_key(release: Release, cluster_uid: str) -> str:
-    return f"{cluster_uid}/{release.target.namespace}/{release.target.deployment}"
 
 
 def _with_logs(cluster: Cluster, decision: Decision, before: Release) -> Decision:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.operations.context import App, Context
 from bot.operations.invocation import Confirm, Refusal, Reply, Text
-from bot.operations.start_release import start_release
+from bot.operations.start_release import frozen, start_release
 from bot.ports import AuditLine, ObjectChange
 from bot.releases.model import Person, Reapply
 
@@ -22,6 +22,9 @@ MAX_LINES = 60
 
 def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
     """Raises ClusterUnreachable, Refused."""
+    person = _person(query)
+    if (stopped := frozen(context, app, Reapply(None), by=person, reason="")) is not None:
+        return stopped
     manifests = context.manifests.load(app.manifests_folder, app.manifests, app.files)
     cluster = context.clusters[app.target.cluster]
     if query.get("confirmed"):
@@ -42,6 +45,11 @@ def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Rep
     return Confirm(f"Apply the manifests of {app.target.app}?", cut, "Apply", token)
 
 
+def _person(query: Mapping[str, Any]) -> Person:
+    who = query["person"]
+    return Person(who["team"], who["user"], who["name"])
+
+
 def _described(change: ObjectChange) -> tuple[str, ...]:
     head = (
         f"{change.does}: {change.kind} {change.namespace}/{change.name}"
@@ -56,19 +64,19 @@ def _go_on(context: Context, app: App, query: Mapping[str, Any], manifests: Sequ
     cluster = context.clusters[app.target.cluster]
     applied = cluster.apply_manifests(app.target, manifests, skip_template_of=app.target.deployment)
     done = [f"{c.kind} {c.name} {c.does}d" for c in applied if c.does in ("create", "update")]
-    person = query["person"]
+    person = _person(query)
     for text in done:
-        line = AuditLine(context.store.now(), "", app.target.app, "applied", text, person["user"])
+        line = AuditLine(context.store.now(), "", app.target.app, "applied", text, person.user)
         context.store.write_audit(line, operation=uuid.uuid4().hex)
     template = next((c.template for c in applied if c.template is not None), None)
-    said = f"by {person['name'] or person['user']}: {'; '.join(done) or 'no object changed'}"
+    said = f"by {person.name or person.user}: {'; '.join(done) or 'no object changed'}"
     if template is None:
         return Text(f"{app.target.app} applied {said}. Image and replicas were left as they are")
     started = start_release(
         context,
         app,
         Reapply(template),
-        by=Person(person["team"], person["user"], person["name"]),
+        by=person,
         channel=query["channel"],
         reason="manifests changed",
         command=query["text"],

@@ -8,7 +8,9 @@ from dataclasses import asdict
 
 from bot.operations.context import App, Context
 from bot.operations.invocation import Receipt, Refusal, Reply
-from bot.policy.freezes import frozen_by
+from bot.operations.known_roles import known_roles
+from bot.policy.freezes import frozen_by, goes_on_frozen
+from bot.policy.permissions import Permission, may
 from bot.releases.images import ImageMistake, resolve_image
 from bot.releases.model import Change, Deploy, Person, Phase, Release, Scale, Strategy, Undo
 
@@ -17,7 +19,7 @@ def start_release(
     context: Context, app: App, change: Change, *, by: Person, channel: str, reason: str, command: str, dedup_key: str
 ) -> Reply:
     """The same change of the same app while it runs or waits gives that release; fifty people typing it start one."""
-    refusal = _at_a_glance(context, app, change)
+    refusal = frozen(context, app, change, by=by, reason=reason) or _at_a_glance(app, change)
     if refusal is not None:
         return refusal
     draft = Release(
@@ -58,13 +60,22 @@ def _to_version(change: Change) -> str:
     return change.kind
 
 
-def _at_a_glance(context: Context, app: App, change: Change) -> Refusal | None:
+def frozen(context: Context, app: App, change: Change, *, by: Person, reason: str) -> Refusal | None:
+    """The line is stopped, and this is neither a way back nor an admin with a reason."""
+    freeze = frozen_by(context.store.freezes(), app=app.target.app, cluster=app.target.cluster, now=context.store.now())
+    roles = known_roles(context, by)
+    if freeze is None or goes_on_frozen(change, roles, reason):
+        return None
+    if may(roles, Permission.ADMIN):
+        hint = 'as an admin you may go on all the same: add reason="…"'
+    else:
+        hint = f"an admin may go on with a reason; when it is over: `/pilothouse unfreeze {freeze.scope}`"
+    return Refusal(freeze.told, hint)
+
+
+def _at_a_glance(app: App, change: Change) -> Refusal | None:
     """What can be refused without looking at the cluster; the rest is the plan's."""
     name = app.target.app
-    freeze = frozen_by(context.store.freezes(), app=name, cluster=app.target.cluster, now=context.store.now())
-    if freeze is not None:
-        who = freeze.by.name or freeze.by.user
-        return Refusal(f"{freeze.scope} is frozen by {who}: {freeze.reason}", f"when it is over: `/pilothouse unfreeze {freeze.scope}`")
     if isinstance(change, Deploy):
         if app.target.images or "/" not in change.version:
             running = app.target.images[0] if app.target.images else "any/image"

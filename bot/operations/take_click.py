@@ -7,9 +7,9 @@ import json
 from bot.operations.context import Context
 from bot.operations.control_release import control_release
 from bot.operations.invocation import AskReason, Click, Pending, Refusal, Reply
+from bot.operations.known_roles import known_roles
 from bot.operations.refuse_stranger import refuse_stranger
 from bot.operations.share_answer import share_answer
-from bot.operations.take_command import roles_in
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.permissions import Permission, may, roles_granting
 from bot.ports import StoreUnavailable
@@ -55,7 +55,7 @@ def take_click(context: Context, click: Click) -> Reply:
         return Refusal(f"this version of Pilothouse does not know the button {action}: use the newest card")
     try:
         release = context.store.load(release_id)
-        roles = roles_in(context, click.person)
+        roles = known_roles(context, click.person)
         if action in ("approve", "switch", "promote"):
             refusal = refusal_to_approve(release, click.person, roles)
         else:

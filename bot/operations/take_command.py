@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from bot.commands.model import (
@@ -38,6 +39,7 @@ from bot.operations.invocation import (
     Text,
     Whoami,
 )
+from bot.operations.known_roles import known_roles
 from bot.operations.list_apps import list_apps, running_release
 from bot.operations.list_releases import list_releases
 from bot.operations.refuse_stranger import refuse_stranger
@@ -45,9 +47,9 @@ from bot.operations.share_answer import offer_to_share
 from bot.operations.start_release import start_release
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.freezes import Freeze
-from bot.policy.permissions import Permission, Role, may, roles_granting, roles_of, takes_commands_in
-from bot.ports import SlackUnavailable, StoreUnavailable
-from bot.releases.model import Change, Deploy, Person, Restart, Scale, Undo
+from bot.policy.permissions import Permission, Role, may, roles_granting, takes_commands_in
+from bot.ports import AuditLine, SlackUnavailable, StoreUnavailable
+from bot.releases.model import Change, Deploy, Restart, Scale, Undo
 from bot.releases.requests import Abort, Pause, Promote, Resume
 
 _CHANGES_NOTHING = (HelpCommand, WhoamiCommand)
@@ -64,7 +66,7 @@ def take_command(context: Context, invocation: Invocation) -> Reply:
     if isinstance(command, Mistake):
         return Refusal(command.line, command.hint)
     try:
-        roles = roles_in(context, invocation.person)
+        roles = known_roles(context, invocation.person)
         refusal = _refusal(context, invocation, command, roles)
         if refusal is not None:
             return refusal
@@ -82,18 +84,6 @@ def _app_of_thread(context: Context, invocation: Invocation) -> tuple[str, ...]:
     except StoreUnavailable:
         return ()  # the command itself says so, if it needs the store
     return (app,) if app is not None and app in context.catalog.apps else ()
-
-
-def roles_in(context: Context, person: Person) -> frozenset[Role]:
-    """From the cached directory: a listener never waits for Slack. A group that cannot be read grants nothing."""
-    access = context.catalog.access
-    groups: frozenset[str] = frozenset()
-    if access.needs_groups:
-        try:
-            groups = context.directory.groups_of(person.user)
-        except SlackUnavailable:
-            groups = frozenset()
-    return roles_of(access, person.user, groups)
 
 
 def _refusal(context: Context, invocation: Invocation, command: Command, roles: frozenset[Role]) -> Refusal | None:
@@ -142,10 +132,22 @@ def _carry_out(context: Context, invocation: Invocation, command: Command, roles
             now = context.store.now()
             until = now + command.for_ms if command.for_ms is not None else command.until_ms
             context.store.freeze(Freeze(command.scope, command.reason, invocation.person, now, until))
-            return Text(f"{command.scope} is frozen: {command.reason}. Running releases go on; new ones wait for unfreeze")
+            _audit(context, invocation, "froze", command.scope, command.reason)
+            ends = "" if until is None else f" until {datetime.fromtimestamp(until / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+            what = "Running releases go on, undo too; new ones need an admin and a reason"
+            return Text(f"{command.scope} is frozen{ends}: {command.reason}. {what}")
         case UnfreezeCommand():
-            lifted = context.store.unfreeze(command.scope)
-            return Text(f"{command.scope} is no longer frozen") if lifted else Refusal(f"{command.scope} is not frozen")
+            if not context.store.unfreeze(command.scope):
+                return Refusal(f"{command.scope} is not frozen")
+            _audit(context, invocation, "unfroze", command.scope, "")
+            return Text(f"{command.scope} is no longer frozen")
+
+
+def _audit(context: Context, invocation: Invocation, kind: str, scope: str, reason: str) -> None:
+    app = scope if scope in context.catalog.apps else ""
+    text = f"{scope}: {reason}" if reason else scope
+    line = AuditLine(context.store.now(), "", app, kind, text, invocation.person.user)
+    context.store.write_audit(line, operation=f"{kind}:{invocation.dedup_key}")
 
 
 def _start(context: Context, invocation: Invocation, app: str, change: Change, reason: str) -> Reply:

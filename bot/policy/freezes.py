@@ -1,11 +1,12 @@
-"""Stopping the line: for an app, a cluster or all."""
+"""Stopping the line: for an app, a cluster or all. What goes on in spite of it, and for whom."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from bot.releases.model import Person
+from bot.policy.permissions import Permission, Role, may
+from bot.releases.model import Change, Person, Undo
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,19 @@ class Freeze:
     at: int
     until: int | None = None
 
+    @property
+    def told(self) -> str:
+        """ "all is frozen by oncall: incident"."""
+        return f"{self.scope} is frozen by {self.by.name or self.by.user}: {self.reason}"
+
 
 def frozen_by(freezes: Iterable[Freeze], *, app: str, cluster: str, now: int) -> Freeze | None:
     for freeze in freezes:
         if (freeze.until is None or freeze.until > now) and freeze.scope in ("all", app, f"cluster:{cluster}"):
             return freeze
     return None
+
+
+def goes_on_frozen(change: Change, roles: Collection[Role], reason: str) -> bool:
+    """A way back is never stopped; anything else breaks the glass: an admin, with a reason."""
+    return isinstance(change, Undo) or (may(roles, Permission.ADMIN) and bool(reason.strip()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.commands.table import Names
 from bot.operations.context import Context
-from bot.operations.take_command import roles_in
+from bot.operations.known_roles import known_roles
 from bot.policy.approvals import refusal_to_approve
 from bot.ports import ChannelUnavailable, MessageGone
 from bot.releases.model import Person, Phase, Release
@@ -16,7 +16,7 @@ _WAITING = (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
 
 def publish_home(context: Context, person: Person) -> None:
     running = context.store.active()
-    roles = roles_in(context, person)
+    roles = known_roles(context, person)
     waiting = [release for release in running if release.phase in _WAITING and not refusal_to_approve(release, person, roles)]
     mine = [release for release in context.store.recent(limit=MINE_AMONG) if release.requested_by == person][:SHOWN]
     shown = {release.id: release for release in (*waiting[:SHOWN], *running[:SHOWN], *mine)}

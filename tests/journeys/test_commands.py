@@ -79,12 +79,15 @@ def test_traffic_tells_the_share_of_ready_endpoints(journey: Journey) -> None:
     assert "100 %" in journey.sees(r"{app}: ready endpoints")
 
 
-def test_a_freeze_stops_new_releases_until_it_is_lifted(journey: Journey) -> None:
+def test_a_freeze_stops_new_releases_but_an_admins_with_a_reason_until_it_is_lifted(journey: Journey) -> None:
     journey.say('/freeze {app} reason="incident"', user=ADMIN)
     assert "incident" in journey.say("/deploy {app} 2.0.0")
-    journey.say("/unfreeze {app}", user=ADMIN)
-    journey.say("/deploy {app} 2.0.0")
+    journey.say('/deploy {app} 2.0.0 reason="the fix"', user=ADMIN)
+    assert "in spite of a freeze" in journey.sees(r"{app} 1\.0\.0 → 2\.0\.0.*the fix")
     journey.sees(r"{app} is on 2\.0\.0")
+    journey.say("/unfreeze {app}", user=ADMIN)
+    journey.say("/deploy {app} 3.0.0")
+    journey.sees(r"{app} is on 3\.0\.0")
 
 
 def test_a_claim_that_kubectls_undo_brought_back_does_not_stop_the_next_release(journey: Journey) -> None:

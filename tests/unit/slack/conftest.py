@@ -83,6 +83,7 @@ def catalog() -> Catalog:
         Role.VIEWER: Grant(everyone=True),
         Role.DEPLOYER: Grant(users=frozenset({"U0DEV1"})),
         Role.APPROVER: Grant(users=frozenset({"U0MANAGER"})),
+        Role.ADMIN: Grant(users=frozenset({"U0ADMIN"})),
     }
     return Catalog(apps, ("local",), Access(frozenset({CHANNEL}), roles), CHANNEL)
 

@@ -1,0 +1,43 @@
+"""Stopping the line, and what goes on in spite of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.policy.freezes import Freeze, frozen_by, goes_on_frozen
+from bot.policy.permissions import Role
+from bot.releases.model import Change, Deploy, Reapply, Restart, Scale, Undo
+from tests.builders import ADMIN, T0
+
+ADMINS, DEPLOYERS = frozenset({Role.ADMIN}), frozenset({Role.DEPLOYER, Role.APPROVER})
+
+
+def a_freeze(scope: str = "all", until: int | None = None) -> Freeze:
+    return Freeze(scope, "incident", ADMIN, T0, until)
+
+
+@pytest.mark.parametrize("scope", ["all", "hello", "cluster:local"])
+def test_a_freeze_holds_for_its_app_its_cluster_or_all(scope: str) -> None:
+    assert frozen_by([a_freeze(scope)], app="hello", cluster="local", now=T0) is not None
+
+
+@pytest.mark.parametrize("scope", ["auth", "cluster:other", "local"])
+def test_a_freeze_of_something_else_does_not_hold(scope: str) -> None:
+    assert frozen_by([a_freeze(scope)], app="hello", cluster="local", now=T0) is None
+
+
+def test_a_freeze_ends_at_its_time() -> None:
+    freeze = a_freeze(until=T0 + 1000)
+    assert frozen_by([freeze], app="hello", cluster="local", now=T0 + 999) == freeze
+    assert frozen_by([freeze], app="hello", cluster="local", now=T0 + 1000) is None
+
+
+@pytest.mark.parametrize("change", [Deploy("2.0.0"), Scale(3), Restart(), Reapply({})])
+def test_the_glass_is_broken_by_an_admin_with_a_reason_and_by_nobody_else(change: Change) -> None:
+    assert goes_on_frozen(change, ADMINS, "customers cannot pay")
+    assert not goes_on_frozen(change, ADMINS, "  ")
+    assert not goes_on_frozen(change, DEPLOYERS, "customers cannot pay")
+
+
+def test_a_way_back_is_never_stopped() -> None:
+    assert goes_on_frozen(Undo(), DEPLOYERS, "")
