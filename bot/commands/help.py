@@ -26,7 +26,10 @@ _DETAILS: dict[str, tuple[str, ...]] = {
     ),
     "apply": ("The diff is shown first; the live image and the number of replicas are kept.",),
     "get": ("Short names work: deploy, rs, po, svc, ev.",),
-    "freeze": ("until is a duration (2h) or a time (2026-12-31T18:00Z). During a freeze a release needs an admin and a reason; undo goes on.",),
+    "freeze": (
+        "until is a duration (2h) or a time (2026-12-31T18:00Z).",
+        "During a freeze a release needs an admin and a reason; undo goes on.",
+    ),
 }
 
 
