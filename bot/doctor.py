@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from bot.cluster import KubernetesClusters
 from bot.ports import ClusterUnreachable, RateLimited, Refused, SlackUnavailable, StoreUnavailable
 from bot.releases.ages import human_age
+from bot.releases.counts import counted
 from bot.releases.model import Phase, Release
 from bot.slack.workspace import inspect_workspace
 from bot.store import Leases, RedisReleaseStore, connect
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for finding in examine():
             problems += finding.is_problem
             print(finding, flush=True)
-    print(f"{problems} problem{'s' if problems != 1 else ''} found" if problems else "everything is as it should be")
+    print(f"{counted(problems, 'problem')} found" if problems else "everything is as it should be")
     return 1 if problems else 0
 
 

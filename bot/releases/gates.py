@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.releases.counts import counted
 from bot.releases.decision import Decision, into
 from bot.releases.events import EventKind
 from bot.releases.judging import baseline_of, judge
@@ -56,7 +57,7 @@ def _open(decision: Decision, gates: tuple[Gate, ...], index: int, now: int, see
         case ApprovalGate():
             phase = Phase.AWAITING_APPROVAL if release.at_step < 0 else Phase.AWAITING_PROMOTION
             decision = decision.changed(into(release, phase, now))
-            return decision.tell(now, EventKind.GATE_OPENED, f"waiting for {gate.quorum} approval(s): {gate.title or gate.name}")
+            return decision.tell(now, EventKind.GATE_OPENED, f"waiting for {counted(gate.quorum, 'approval')}: {gate.title or gate.name}")
         case HoldGate():
             return decision.changed(into(release, Phase.HOLDING, now))
 

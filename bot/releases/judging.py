@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bot.releases.counts import counted
 from bot.releases.health import pods_of
 from bot.releases.model import Verdict
 from bot.releases.observation import DeploymentSeen, Observation, PodSeen
@@ -91,5 +92,6 @@ def judge(baseline: Any, seen: Observation, window_ms: int) -> tuple[Verdict, st
 
 def _told(record: Record, side: str) -> str:
     reasons = f" ({', '.join(f'{reason} x{count}' for reason, count in record.crashes.most_common(3))})" if record.crashes else ""
-    lost = f", {record.lost} pods lost" if record.lost else ""
-    return f"{record.restarts} restarts{reasons} and {record.flaps} readiness changes{lost} of {record.pods} {side} pods"
+    lost = f", {counted(record.lost, 'pod')} lost" if record.lost else ""
+    troubles = f"{counted(record.restarts, 'restart')}{reasons} and {counted(record.flaps, 'readiness change')}{lost}"
+    return f"{troubles} of {counted(record.pods, f'{side} pod')}"

@@ -170,7 +170,9 @@ def _arrived(decision: Decision, seen: Observation, now: int) -> Decision:
             Phase.EXPIRED: "expired",
             Phase.REJECTED: "rejected",
         }
-        text = f"{release.target.app} is back on {release.from_version} ({words.get(ended, ended.value)}): {why}"
+        word = words.get(ended, ended.value)
+        ending = why if why.startswith(word) else f"{word}: {why}"
+        text = f"{release.target.app} is back on {release.from_version}, {ending}"
         if seen.stable is None or was_replaced(release, seen):
             text = f"what the release made is removed; {release.target.deployment} itself was deleted by somebody: {why}"
         return finish(decision, ended, now, text)

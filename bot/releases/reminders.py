@@ -43,6 +43,6 @@ def _what_ends_it(release: Release, hours: str) -> str:
     if release.unreachable_since:
         return f"{release.target.cluster} has not answered for {hours} ({release.unreachable_why}): still holding"
     if release.phase is Phase.DRIFTED:
-        return f"held for {hours} for a change made past the release: adopt it, write the release's values again, or abort"
+        return f"held for {hours} for a change made past the release: adopt it, resume to write the release's values again, or abort"
     why = f" ({release.cause.summary})" if release.cause else ""
     return f"paused for {hours}{why}: resume to go on, abort to take it back"

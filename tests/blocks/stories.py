@@ -155,7 +155,7 @@ EVENTS: dict[str, tuple[Release, Event]] = {
     ),
     "failure that pauses": (PAUSED_FAILED, Event(T0, EventKind.FAILURE, CAUSE.summary, evidence=CAUSE.evidence)),
     "succeeded": (SUCCEEDED, Event(T0 + 42 * SECOND, EventKind.FINISHED, "hello is on 2.0.0")),
-    "rolled back": (ROLLED_BACK, Event(T0, EventKind.FINISHED, f"hello is back on 1.0.0 (rolled back): {CAUSE.summary}")),
+    "rolled back": (ROLLED_BACK, Event(T0, EventKind.FINISHED, f"hello is back on 1.0.0, rolled back: {CAUSE.summary}")),
     "reminded": (PROMOTING, Event(T0, EventKind.REMINDED, "still waiting for approval: promote")),
 }
 

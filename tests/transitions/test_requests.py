@@ -186,7 +186,7 @@ def test_a_bad_verdict_pauses_and_asks() -> None:
     worse = replace(candidate, replica_sets=(replace(candidate.replica_sets[0], pods=(pod,)),))
     decision = decide(holding(), an_observation(claimed(a_deployment(), cause=""), worse), T0 + 2 * MINUTE)
     assert decision.release.phase is Phase.PAUSED and decision.release.cause is not None
-    assert decision.release.cause.summary.startswith("2 restarts and 0 readiness changes of 1 candidate pods against 0 restarts")
+    assert decision.release.cause.summary.startswith("2 restarts and 0 readiness changes of 1 candidate pod against 0 restarts")
 
 
 def test_resuming_after_a_verdict_goes_on_to_the_next_gate() -> None:

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from bot.commands.table import BY_NAME, Names
 from bot.ports import Message
+from bot.releases.counts import counted
 from bot.releases.model import Deploy, Leg, Phase, Release, Scale, Strategy
 from bot.releases.plan import ApprovalGate, HoldGate, Step
 from bot.slack.blocks.buttons import buttons_of
@@ -163,7 +164,7 @@ def _step_line(release: Release, step: Step) -> str:
 def _gate_words(gate: ApprovalGate | HoldGate) -> str:
     match gate:
         case ApprovalGate(quorum=quorum):
-            return f"{quorum} approval{'s' if quorum > 1 else ''}"
+            return counted(quorum, "approval")
         case HoldGate(ms=ms, name=name):
             return f"{duration(ms)} {'with the way back open' if name == 'window' else 'of holding'}"
         case _ as never:

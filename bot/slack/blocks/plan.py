@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.ports import Message
+from bot.releases.counts import counted
 from bot.releases.model import Release
 from bot.releases.plan import ApprovalGate, HoldGate, Plan, Step
 from bot.slack.blocks.elements import Block, context, section, top_text
@@ -36,10 +37,9 @@ def _gate(gate: ApprovalGate | HoldGate) -> str:
     if isinstance(gate, HoldGate):
         judged = ", then judge the candidate against stable" if gate.judged else ""
         return f"{gate.title or 'hold'} for {duration(gate.ms)}{judged}"
-    plural = "s" if gate.quorum > 1 else ""
     who = "" if gate.requester_may_approve else " by somebody else than the requester"
     then = "aborts" if gate.on_expiry == "abort" else "reminds"
-    return f"wait for {gate.quorum} approval{plural}{who}: {gate.title or gate.name} ({then} after {duration(gate.expires_ms)})"
+    return f"wait for {counted(gate.quorum, 'approval')}{who}: {gate.title or gate.name} ({then} after {duration(gate.expires_ms)})"
 
 
 def plan_message(release: Release, plan: Plan) -> Message:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.ports import Message, Table
+from bot.releases.counts import counted
 from bot.releases.model import PodLine, Release
 from bot.slack.blocks.elements import MAX_BLOCKS, Block, context, preformatted, section, top_text
 from bot.slack.markup import age, columns, cut, escape, one_line, padded, plain, units
@@ -123,7 +124,7 @@ def _as_text(table: Table) -> list[Block]:
 
 
 def _left_out(count: int) -> str:
-    return f"{count} more row{'s' if count > 1 else ''} not shown"
+    return f"{counted(count, 'more row')} not shown"
 
 
 def rows_of(block: Mapping[str, Any]) -> list[list[str]]:

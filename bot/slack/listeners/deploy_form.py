@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.operations.context import App, Context
 from bot.ports import StoreUnavailable
+from bot.releases.counts import counted
 from bot.releases.model import Phase, Strategy
 from bot.slack.blocks.modal import DeployForm, with_app
 from bot.slack.markup import duration
@@ -45,8 +46,8 @@ def versions_of(context: Context, app: str) -> tuple[str, ...]:
 def preview(app: App, strategy: Strategy) -> tuple[str, ...]:
     """The shape of the release by the catalog; `dry-run` computes it against the cluster."""
     rules = app.rules
-    lines = [f"Wait for {rules.approvals.start} approval(s) to start"] if rules.approvals.start else []
-    approval = [f"Wait for {rules.approvals.promote} approval(s)"] if rules.approvals.promote else []
+    lines = [f"Wait for {counted(rules.approvals.start, 'approval')} to start"] if rules.approvals.start else []
+    approval = [f"Wait for {counted(rules.approvals.promote, 'approval')}"] if rules.approvals.promote else []
     match strategy:
         case Strategy.ROLLING:
             lines.append("Roll pod by pod; taken back by itself when it fails" if rules.on_failure == "rollback" else "Roll pod by pod")

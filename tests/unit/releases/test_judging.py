@@ -68,7 +68,7 @@ def test_a_pod_that_stopped_being_ready_for_good_or_for_a_moment_counts(facts: d
 
 def test_a_restart_that_takes_readiness_with_it_is_one_trouble() -> None:
     sick = replace(CANDIDATE[0], ready_since=LATER, containers=(a_container(restarts=1),))
-    assert "1 restarts and 0 readiness changes" in judge(BEFORE, looked(STABLE, (sick, CANDIDATE[1])), MINUTE)[1]
+    assert "1 restart and 0 readiness changes" in judge(BEFORE, looked(STABLE, (sick, CANDIDATE[1])), MINUTE)[1]
 
 
 def test_candidates_that_were_lost_and_replaced_are_bad() -> None:
