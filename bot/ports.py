@@ -85,8 +85,9 @@ class Cluster(Protocol):
     def logs(self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool) -> tuple[str, ...]:
         """Last log lines, unredacted; () when there are none to be had."""
 
-    def table(self, target: Target, kind: str, *, wide: bool) -> Table:
-        """kind: deployments, replicasets, pods, services, events."""
+    def table(self, targets: Sequence[Target], kind: str, *, wide: bool) -> Table:
+        """kind: deployments, replicasets, pods, services, events (newest first). Of several apps the first column says which.
+        Raises Refused where none of the Deployments exists."""
 
     def explain(self, path: str, *, recursive: bool) -> str:
         """kubectl explain's text from OpenAPI v3. Raises LookupError(message naming the nearest fields)."""

@@ -65,8 +65,8 @@ class KubernetesCluster:
     def logs(self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool) -> tuple[str, ...]:
         return logs(self.connection, target.namespace, pod, container=container, lines=lines, previous=previous)
 
-    def table(self, target: Target, kind: str, *, wide: bool) -> Table:
-        return table(self.connection, target, kind, wide=wide)
+    def table(self, targets: Sequence[Target], kind: str, *, wide: bool) -> Table:
+        return table(self.connection, targets, kind, wide=wide)
 
     def explain(self, path: str, *, recursive: bool) -> str:
         return explain(self.connection, path, recursive=recursive)

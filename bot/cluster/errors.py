@@ -5,6 +5,7 @@ Sources: Kubernetes API conventions, "Response Status Kind"; apimachinery/pkg/ap
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,23 @@ class FieldConflicts(Exception):
             if manager not in ours:
                 found.append(f"{manager}: {cause.get('field', '')}")
         return tuple(found)
+
+
+_FORBIDDEN = re.compile(r'cannot (\w+) resource "([^"]+)" in API group "([^"]*)" (?:in the namespace "([^"]+)"|at the cluster scope)')
+
+
+def missing_permission(message: str) -> str:
+    """``the bot may not create namespaces in the whole cluster`` from RBAC's words; "" for a 403 of quota or admission.
+
+    Source: apiserver/pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage.
+    """
+    found = _FORBIDDEN.search(message)
+    if found is None:
+        return ""
+    verb, resource, group, namespace = found.groups()
+    # Of a Namespace itself the API server says that it lies in itself.
+    place = f"namespace {namespace}" if namespace and resource != "namespaces" else "the whole cluster"
+    return f"the bot may not {verb} {resource}{f'.{group}' if group else ''} in {place}"
 
 
 def one_line(text: str) -> str:

@@ -81,7 +81,7 @@ class _Loader(yaml.SafeLoader):
         for index, key in enumerate(keys):
             if key in keys[:index]:
                 mark = node.value[index][0].start_mark
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key} stands twice", mark)
+                raise yaml.constructor.ConstructorError(None, None, "a key stands there twice", mark)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -97,8 +97,9 @@ def _objects(root: _Folder, name: str) -> Iterator[Mapping[str, Any]]:
         documents = list(yaml.load_all(content, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise Refused(f"{name}{line} is not YAML: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, TypeError):
+        raise Refused(f"{name}{line} is not YAML: {_without_quotes(error.problem or '')}") from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError, TypeError):
+        # Also what PyYAML's constructors raise for `!!int text` and the like, with the value in their words.
         raise Refused(f"{name} is not YAML") from None
     for number, document in enumerate(documents, start=1):
         where = f"{name}, document {number}" if len(documents) > 1 else name
@@ -109,6 +110,11 @@ def _objects(root: _Folder, name: str) -> Iterator[Mapping[str, Any]]:
                 yield _checked(item, f"{where}, item {index}")
         else:
             yield _checked(document, where)
+
+
+def _without_quotes(problem: str) -> str:
+    """PyYAML quotes what it stumbled over: an unquoted value that begins with ``*``, ``&`` or ``!`` may be a password."""
+    return re.sub(r"'.*'|\".*\"", "…", problem, flags=re.DOTALL)
 
 
 def _checked(document: Any, where: str) -> Mapping[str, Any]:

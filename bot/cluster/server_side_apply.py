@@ -2,7 +2,8 @@
 
 Never forced against others: only our own two field managers give way to each other. On the app's Deployment the live image and
 replicas are filled in before anything is sent, since releases and scaling own them and since a field that an applier leaves out is
-removed; whatever else changes in its pod template is handed back for a release to roll.
+removed; whatever else changes in its pod template is handed back for a release to roll. Objects are of the app's namespace or of the
+whole cluster (Namespace first of all); what the bot's service account may not write is said with the permission that it lacks.
 """
 
 from __future__ import annotations
@@ -27,7 +28,17 @@ _OURS = ("pilothouse", FIELD_MANAGER)
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _RESTARTED = ("f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt")
 # What others refer to comes before what refers to it (helm: InstallOrder, shortened).
-_FIRST = ("ServiceAccount", "Secret", "ConfigMap", "PersistentVolumeClaim", "Role", "RoleBinding", "Service")
+_FIRST = (
+    "Namespace",
+    "CustomResourceDefinition",
+    "ServiceAccount",
+    "Secret",
+    "ConfigMap",
+    "PersistentVolumeClaim",
+    "Role",
+    "RoleBinding",
+    "Service",
+)
 _LAST = ("Deployment", "HorizontalPodAutoscaler", "Ingress")
 _CONTEXT_LINES = 1
 
@@ -38,6 +49,7 @@ class _Manifest:
     body: dict[str, Any]
     live: Any | None
     is_target: bool
+    waits_for_namespace: bool = False  # which these same manifests make
 
     @property
     def kind(self) -> str:
@@ -50,30 +62,52 @@ class _Manifest:
 
 def plan_manifests(connection: Connection, target: Target, manifests: Sequence[Mapping[str, Any]]) -> tuple[ObjectChange, ...]:
     """What would change. Raises Refused for what the server will not take, ClusterUnreachable."""
-    reads = [connection.start(_plan, connection, target, one) for one in _prepared(connection, target, manifests)]
-    return tuple(read.result() for read in reads)
+    return _planned(connection, target, _prepared(connection, target, manifests))
 
 
 def apply_manifests(
     connection: Connection, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str
 ) -> tuple[ObjectChange, ...]:
     """Plan all, and then, when nobody else's field is in the way of any, apply one after the other."""
-    prepared = _prepared(connection, replace(target, deployment=skip_template_of), manifests)
-    planned = [_plan(connection, target, one) for one in prepared]
+    target = replace(target, deployment=skip_template_of)
+    prepared = _prepared(connection, target, manifests)
+    planned = _planned(connection, target, prepared)
+    _refuse_conflicts(planned)
+    if _makes_namespace(target, prepared):
+        # Only now can the server be asked about what comes into the namespace; nothing of that is written before it agreed to all.
+        _write(connection, prepared[0], planned[0])
+        later = [replace(one, waits_for_namespace=False) for one in prepared[1:]]
+        rest = _planned(connection, target, later)
+        _refuse_conflicts(rest)
+        prepared, planned, made = later, rest, planned[:1]
+    else:
+        made = ()
+    for manifest, change in zip(prepared, planned, strict=True):
+        _write(connection, manifest, change)
+    return (*made, *planned)
+
+
+def _planned(connection: Connection, target: Target, prepared: Sequence[_Manifest]) -> tuple[ObjectChange, ...]:
+    reads = [connection.start(_plan, connection, target, one) for one in prepared]
+    return tuple(read.result() for read in reads)
+
+
+def _refuse_conflicts(planned: Sequence[ObjectChange]) -> None:
     conflicts = [f"{one.kind} {one.name}: {line}" for one in planned for line in one.conflicts]
     if conflicts:
         raise Refused(f"nothing was applied, others own what the manifests set: {'; '.join(conflicts)}")
-    for manifest, change in zip(prepared, planned, strict=True):
-        if change.does == "unchanged" and manifest.live is not None and _applied_before(manifest.live):
-            continue  # nothing to write, so no version moves
-        body = copy.deepcopy(manifest.body)
-        if manifest.is_target and manifest.live is not None:
-            body["spec"]["template"] = manifest.live["spec"]["template"]
-        try:
-            _send(connection, manifest, body, dry_run=False)
-        except errors.FieldConflicts as late:
-            raise Refused(f"somebody took a field meanwhile: {'; '.join(late.lines(_OURS))}") from late
-    return tuple(planned)
+
+
+def _write(connection: Connection, manifest: _Manifest, change: ObjectChange) -> None:
+    if change.does == "unchanged" and manifest.live is not None and _applied_before(manifest.live):
+        return  # nothing to write, so no version moves
+    body = copy.deepcopy(manifest.body)
+    if manifest.is_target and manifest.live is not None:
+        body["spec"]["template"] = manifest.live["spec"]["template"]
+    try:
+        _send(connection, manifest, body, dry_run=False)
+    except errors.FieldConflicts as late:
+        raise Refused(f"somebody took a field meanwhile: {'; '.join(late.lines(_OURS))}") from late
 
 
 def _applied_before(live: Mapping[str, Any]) -> bool:
@@ -91,7 +125,18 @@ def _prepared(connection: Connection, target: Target, manifests: Sequence[Mappin
         if (one.kind, one.name) in seen:
             raise Refused(f"{one.kind} {one.name} stands in the manifests twice")
         seen.add((one.kind, one.name))
-    return sorted(prepared, key=lambda one: _rank(one.kind))
+    prepared.sort(key=lambda one: (not _is_namespace(target, one), _rank(one.kind)))
+    if _makes_namespace(target, prepared):
+        prepared = [replace(one, waits_for_namespace=one.resource.namespaced) for one in prepared]
+    return prepared
+
+
+def _is_namespace(target: Target, manifest: _Manifest) -> bool:
+    return manifest.resource.group == "" and manifest.kind == "Namespace" and manifest.name == target.namespace
+
+
+def _makes_namespace(target: Target, prepared: Sequence[_Manifest]) -> bool:
+    return bool(prepared) and _is_namespace(target, prepared[0]) and prepared[0].live is None
 
 
 def _rank(kind: str) -> int:
@@ -105,14 +150,17 @@ def _prepare(connection: Connection, target: Target, manifest: Mapping[str, Any]
     resource = next((one for one in served if one.kind == kind), None)
     if resource is None:
         raise Refused(f"the cluster {target.cluster} does not serve {kind} of {manifest['apiVersion']}")
-    if not resource.namespaced:
-        raise Refused(f"{kind} {name} belongs to the whole cluster; only objects in {target.namespace} are taken")
     body = copy.deepcopy(dict(manifest))
     body.pop("status", None)
-    namespace = body["metadata"].setdefault("namespace", target.namespace)
-    if namespace != target.namespace:
-        raise Refused(f"{kind} {name} is for namespace {namespace}; {target.app} lives in {target.namespace}")
     body["metadata"].pop("managedFields", None)
+    namespace = body["metadata"].get("namespace")
+    if not resource.namespaced:
+        if namespace:
+            raise Refused(f"{kind} {name} belongs to the whole cluster: take `namespace: {namespace}` out of its manifest")
+    else:
+        if namespace not in (None, target.namespace):
+            raise Refused(f"{kind} {name} is for namespace {namespace}; {target.app} lives in {target.namespace}")
+        body["metadata"]["namespace"] = target.namespace
     live = _read(connection, resource, target.namespace, kind, name)
     is_target = kind == "Deployment" and resource.group == "apps" and name == target.deployment
     if is_target and live is not None:
@@ -126,7 +174,17 @@ def _read(connection: Connection, resource: Resource, namespace: str, kind: str,
     except errors.NotThere:
         return None
     except Refused as refused:
-        raise Refused(f"{kind} {name} cannot be compared: {refused}") from refused
+        raise Refused(f"{kind} {name}: {_permission(resource, refused) or f'it cannot be compared: {refused}'}") from refused
+
+
+def _permission(resource: Resource, refused: Refused) -> str:
+    """What to grant, where RBAC is why; "" for any other refusal."""
+    missing = errors.missing_permission(str(refused))
+    if not missing:
+        return ""
+    rules = "rbac.extraRules" if resource.namespaced else "rbac.extraClusterRules"
+    name = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+    return f"{missing}; its service account needs get, create and patch of {name} (the chart's `{rules}`)"
 
 
 def _fill_in(body: dict[str, Any], live: Mapping[str, Any], target: Target) -> None:
@@ -152,8 +210,11 @@ def _plan(connection: Connection, target: Target, manifest: _Manifest) -> Object
         conflicts: tuple[str, ...] = (),
         template: Any = None,
     ) -> ObjectChange:
-        return ObjectChange(manifest.kind, manifest.name, target.namespace, does, lines, conflicts, template)
+        namespace = target.namespace if manifest.resource.namespaced else ""
+        return ObjectChange(manifest.kind, manifest.name, namespace, does, lines, conflicts, template)
 
+    if manifest.waits_for_namespace:
+        return change("create", (*difference({}, manifest.body), "# the server checks it once its namespace is there"))
     try:
         result = _send(connection, manifest, manifest.body, dry_run=True)
     except errors.FieldConflicts as found:
@@ -179,7 +240,7 @@ def _plan(connection: Connection, target: Target, manifest: _Manifest) -> Object
 
 def _send(connection: Connection, manifest: _Manifest, body: Mapping[str, Any], *, dry_run: bool) -> Any:
     """Raises errors.FieldConflicts when anybody but us owns a field that would change."""
-    path = manifest.resource.path(body["metadata"]["namespace"], manifest.name)
+    path = manifest.resource.path(body["metadata"].get("namespace", ""), manifest.name)
     try:
         try:
             return _patch(connection, path, body, dry_run=dry_run, force=False)
@@ -196,6 +257,8 @@ def _send(connection: Connection, manifest: _Manifest, body: Mapping[str, Any], 
             raise ClusterUnreachable("the API server did not take the Secret; its words are not shown", away.retry_after_ms) from None
         raise
     except Refused as refused:
+        if permission := _permission(manifest.resource, refused):
+            raise Refused(f"{manifest.kind} {manifest.name}: {permission}") from None
         if manifest.kind == "Secret":  # the server quotes what it cannot take
             raise Refused(f"the API server does not take Secret {manifest.name}; its words may hold values and are not shown") from None
         raise Refused(f"{manifest.kind} {manifest.name}: {refused}") from refused

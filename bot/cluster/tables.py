@@ -1,4 +1,4 @@
-"""Tables with kubectl's columns, drawn by the API server itself, of what belongs to one app.
+"""Tables with kubectl's columns, drawn by the API server itself, of what belongs to one app or to several.
 
 kubectl's columns, ages and pod states are computed by the API server (``as=Table``, stable since 1.15), so they are its own, and so
 is whether a column is wide. Rows carry their object's metadata, which tells by ownerReferences what belongs to the app.
@@ -6,98 +6,151 @@ is whether a column is wide. Rows carry their object's metadata, which tells by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, label_query, path_of
 from bot.cluster.observe import last_seen
 from bot.ports import Refused, Table
+from bot.releases.ages import counted
 from bot.releases.model import Target, usual_candidates
 
 _AS_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-_Keeps = Callable[[Mapping[str, Any]], bool]
 KINDS = ("deployments", "replicasets", "pods", "services", "events")
 
 
 @dataclass(frozen=True)
-class _Family:
-    """The app's Deployments (its own, and candidates beside it) and what they own."""
+class _Owners:
+    """Whose the objects of one namespace are: apps by the uid of what they own, and by the name of a Service, which nobody owns."""
 
-    deployments: tuple[Any, ...]
-    replica_sets: tuple[Any, ...]
+    deployments: Mapping[str, str]
+    replica_sets: Mapping[str, str]
+    services: Mapping[str, str]
+    without: tuple[str, ...] = ()  # apps whose Deployment does not exist
+    query: Mapping[str, str] = field(default_factory=dict)  # narrows lists of what Deployments own to one app's
 
-    @property
-    def uids(self) -> frozenset[str]:
-        return frozenset(one["metadata"]["uid"] for one in (*self.deployments, *self.replica_sets))
+    def app_of(self, kind: str, item: Mapping[str, Any]) -> str:
+        """The empty name for what belongs to none of the apps."""
+        meta = item["metadata"]
+        match kind:
+            case "deployments":
+                return self.deployments.get(meta["uid"], "")
+            case "replicasets":
+                return self.deployments.get(reading.owner_of(item), "")
+            case "pods":
+                return self.replica_sets.get(reading.owner_of(item), "")
+            case _:
+                return self.services.get(meta["name"], "")
 
 
-def table(connection: Connection, target: Target, kind: str, *, wide: bool) -> Table:
-    """``kind``: one of KINDS. Raises ClusterUnreachable, Refused (no Deployment of that name, or the bot may not look)."""
+def table(connection: Connection, targets: Sequence[Target], kind: str, *, wide: bool) -> Table:
+    """``kind``: one of KINDS; of several apps the first column says which. How many requests go out depends on the namespaces alone.
+
+    Raises ClusterUnreachable, Refused (none of the Deployments exists, or the bot may not look).
+    """
     if kind not in KINDS:
         raise Refused(f"there is no table of {kind}; there are {', '.join(KINDS)}")
-    namespace = target.namespace
+    by_namespace: dict[str, list[Target]] = {}
+    for target in targets:
+        by_namespace.setdefault(target.namespace, []).append(target)
+    columns: tuple[str, ...] = ()
+    rows: list[tuple[str, ...]] = []
+    without: list[str] = []
+    for namespace, here in by_namespace.items():
+        owners = _owners(connection, namespace, here, kind)
+        without += owners.without
+        if len(owners.without) < len(here):
+            columns, found = _rows(connection, namespace, owners, kind, wide=wide)
+            shown = [target.app for target in here]
+            found = found if kind == "events" else sorted(found, key=lambda row: shown.index(row[0]))
+            rows += [(row[0], namespace, *row[1:]) for row in found]
+    if len(without) == len(targets):
+        raise Refused(_missing(targets))
+    lead = (0,) * (len(targets) > 1) + (1,) * (len(by_namespace) > 1)
+    kept = tuple(tuple(row[index] for index in (*lead, *range(2, len(row)))) for row in rows)
+    heads = tuple(("APP", "NAMESPACE")[index] for index in lead)
+    return Table(_title(kind, targets), (*heads, *columns), kept, _note(kind, len(rows), without, targets))
+
+
+def _title(kind: str, targets: Sequence[Target]) -> str:
+    name = {"replicasets": "ReplicaSets"}.get(kind, kind.capitalize())
+    if len(targets) == 1:
+        return f"{name} of {targets[0].app}"
+    return f"{name} of {len(targets)} apps"
+
+
+def _note(kind: str, count: int, without: Sequence[str], targets: Sequence[Target]) -> str:
+    """The count, and what is missing."""
+    if kind == "services" and not any(target.services for target in targets):
+        return f"no Service in the catalog's entr{'y' if len(targets) == 1 else 'ies'}"
+    places = {target.namespace for target in targets}
+    where = next(iter(places)) if len(places) == 1 else f"{len(places)} namespaces"
+    missing = f"; without a Deployment: {', '.join(without)}" if without else ""
+    return f"{counted(count, kind.removesuffix('s'))} in {where}{missing}"
+
+
+def _missing(targets: Sequence[Target]) -> str:
+    if len(targets) == 1:
+        return f"there is no Deployment {targets[0].deployment} in namespace {targets[0].namespace}"
+    return f"none of the Deployments exists: {', '.join(f'{one.namespace}/{one.deployment}' for one in targets)}"
+
+
+def _owners(connection: Connection, namespace: str, targets: Sequence[Target], kind: str) -> _Owners:
+    services = {name: target.app for target in reversed(targets) for name in target.services}
     if kind == "services":
-        keep = _named(target.services)
-        return _drawn(connection, kind, namespace, {}, keep, wide=wide) if target.services else _empty(kind, namespace)
-    family = _family(connection, target)
-    if not family.deployments:
-        raise Refused(f"there is no Deployment {target.deployment} in namespace {namespace}")
-    names = {one["metadata"]["name"] for one in family.deployments}
-    query = label_query(family.deployments[0]["spec"]["selector"]) if len(family.deployments) == 1 else {}
-    match kind:
-        case "deployments":
-            return _drawn(connection, kind, namespace, {}, _named(names), wide=wide)
-        case "replicasets":
-            uids = {one["metadata"]["uid"] for one in family.deployments}
-            return _drawn(connection, kind, namespace, query, _owned(uids), wide=wide)
-        case "pods":
-            return _drawn(connection, kind, namespace, query, _owned(family.uids), wide=wide)
-        case _:
-            return _events(connection, target, family, wide=wide)
+        return _Owners({}, {}, services)
+    wanted = {name: one.app for one in targets for name in usual_candidates(one.deployment)}
+    wanted |= {one.deployment: one.app for one in targets}
+    if len(targets) == 1:
+        reads = [connection.start(connection.existing, path_of("deployments", namespace, name)) for name in wanted]
+        items = [item for read in reads if (item := read.result()) is not None]
+        query = label_query(items[0]["spec"]["selector"]) if len(items) == 1 else {}
+    else:
+        listed = connection.required(path_of("deployments", namespace)).get("items") or ()
+        items, query = [item for item in listed if item["metadata"]["name"] in wanted], {}
+    deployments = {item["metadata"]["uid"]: wanted[item["metadata"]["name"]] for item in items}
+    names = {item["metadata"]["name"] for item in items}
+    replica_sets: dict[str, str] = {}
+    if items and kind in ("pods", "events"):
+        for item in connection.required(path_of("replicasets", namespace), query).get("items") or ():
+            if app := deployments.get(reading.owner_of(item)):
+                replica_sets[item["metadata"]["uid"]] = app
+    without = tuple(one.app for one in targets if one.deployment not in names)
+    return _Owners(deployments, replica_sets, services, without, query)
 
 
-def _family(connection: Connection, target: Target) -> _Family:
-    names = [target.deployment, *usual_candidates(target.deployment)]
-    reads = [connection.start(connection.existing, path_of("deployments", target.namespace, name)) for name in names]
-    deployments = [item for read in reads if (item := read.result()) is not None]
-    lists: list[Future[Any]] = [
-        connection.start(connection.required, path_of("replicasets", target.namespace), label_query(one["spec"]["selector"]))
-        for one in deployments
-    ]
-    uids = {one["metadata"]["uid"] for one in deployments}
-    owned = {item["metadata"]["uid"]: item for one in lists for item in one.result().get("items") or () if reading.owner_of(item) in uids}
-    return _Family(tuple(deployments), tuple(owned.values()))
+_Rows = list[tuple[str, ...]]
 
 
-def _named(names: Sequence[str] | set[str]) -> _Keeps:
-    return lambda item: item["metadata"]["name"] in names
-
-
-def _owned(uids: set[str] | frozenset[str]) -> _Keeps:
-    return lambda item: reading.owner_of(item) in uids
-
-
-def _drawn(connection: Connection, kind: str, namespace: str, query: Mapping[str, str], keep: _Keeps, *, wide: bool) -> Table:
+def _rows(connection: Connection, namespace: str, owners: _Owners, kind: str, *, wide: bool) -> tuple[tuple[str, ...], _Rows]:
+    """The columns, and the rows that belong to an app, each with the app before it."""
+    if kind == "events":
+        return _events(connection, namespace, owners, wide=wide)
+    query = owners.query if kind in ("replicasets", "pods") else {}
     answer = _ask(connection, kind, namespace, {**query, "includeObject": "Metadata"})
-    rows = [row for row in answer["rows"] if keep(row["object"])]
-    return _table(kind, namespace, answer, rows, wide=wide)
+    found = [(app, row) for row in answer["rows"] if (app := owners.app_of(kind, row["object"]))]
+    return _cut(answer, found, wide=wide)
 
 
-def _events(connection: Connection, target: Target, family: _Family, *, wide: bool) -> Table:
-    pods = connection.required(path_of("pods", target.namespace)).get("items") or ()
-    uids = family.uids | {one["metadata"]["uid"] for one in pods if reading.owner_of(one) in family.uids}
-    answer = _ask(connection, "events", target.namespace, {"includeObject": "Object"})
-    services = frozenset(target.services)
+def _events(connection: Connection, namespace: str, owners: _Owners, *, wide: bool) -> tuple[tuple[str, ...], _Rows]:
+    """Newest first: what just happened is what people ask for."""
+    listing = connection.start(connection.required, path_of("pods", namespace), owners.query)
+    answer = _ask(connection, "events", namespace, {"includeObject": "Object"})
+    pods = listing.result().get("items") or ()
+    apps = {**owners.deployments, **owners.replica_sets}
+    apps |= {one["metadata"]["uid"]: app for one in pods if (app := owners.app_of("pods", one))}
 
-    def is_ours(event: Mapping[str, Any]) -> bool:
+    def app_of(event: Mapping[str, Any]) -> str:
         about = event.get("involvedObject") or {}
-        return about.get("uid") in uids or (about.get("kind") == "Service" and about.get("name") in services)
+        if about.get("kind") == "Service":
+            return owners.services.get(about.get("name", ""), "")
+        return apps.get(about.get("uid", ""), "")
 
-    rows = sorted((row for row in answer["rows"] if is_ours(row["object"])), key=lambda row: last_seen(row["object"]))
-    return _table("events", target.namespace, answer, rows, wide=wide)
+    found = [(app, row) for row in answer["rows"] if (app := app_of(row["object"]))]
+    found.sort(key=lambda one: last_seen(one[1]["object"]), reverse=True)
+    return _cut(answer, found, wide=wide)
 
 
 def _ask(connection: Connection, kind: str, namespace: str, query: Mapping[str, str]) -> Any:
@@ -110,19 +163,11 @@ def _ask(connection: Connection, kind: str, namespace: str, query: Mapping[str, 
     return {**answer, "rows": answer.get("rows") or []}
 
 
-def _table(kind: str, namespace: str, answer: Mapping[str, Any], rows: Sequence[Any], *, wide: bool) -> Table:
+def _cut(answer: Mapping[str, Any], found: Sequence[tuple[str, Any]], *, wide: bool) -> tuple[tuple[str, ...], _Rows]:
     # A narrow column has priority 0. kubectl puts the wide ones wherever the server put them: they come last in practice.
     order = [index for index, one in enumerate(answer["columnDefinitions"]) if wide or not one.get("priority")]
-    return Table(
-        title=f"{kind} in {namespace}",
-        columns=tuple(answer["columnDefinitions"][index]["name"].upper() for index in order),
-        rows=tuple(tuple(_cell(row["cells"][index]) for index in order) for row in rows),
-        note="" if rows else f"No {kind} found.",
-    )
-
-
-def _empty(kind: str, namespace: str) -> Table:
-    return Table(f"{kind} in {namespace}", (), (), "This app has no Service in the catalog.")
+    columns = tuple(answer["columnDefinitions"][index]["name"].upper() for index in order)
+    return columns, [(app, *(_cell(row["cells"][index]) for index in order)) for app, row in found]
 
 
 def _cell(value: Any) -> str:

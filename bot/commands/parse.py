@@ -140,13 +140,9 @@ def _rollout(line: Line) -> Command | Mistake:
         form = f"{line.names.typed('rollout')} {close} {' '.join(positional)}".rstrip()
         hint = f"did you mean `{form}`?" if close in ROLLOUT_VERBS else f"there are {listed(ROLLOUT_VERBS, 'and')}"
         return Mistake(f"no verb `{verb}`; {hint}", line.names.usage("rollout"))
-    revision: int | None = None
-    if "to-revision" in line.words.options:
-        revision = whole_number(line.words.options["to-revision"])
-        if verb not in ("undo", "history"):
-            return Mistake(f"`--to-revision` belongs to undo, not to {verb}", f"{line.names.typed('rollout')} undo APP --to-revision 2")
-        if revision is None:
-            return Mistake(f"`{line.words.options['to-revision']}` is not a revision", f"{line.names.typed('rollout')} history APP")
+    revision = _revision(line, verb)
+    if isinstance(revision, Mistake):
+        return revision
     if "force" in line.words.options and verb != "abort":
         return Mistake(f"`--force` belongs to abort, not to {verb}", line.names.usage("rollout"))
     app = app_or_all(line, positional) if verb in ("status", "history") else one_app(line, positional)
@@ -157,6 +153,19 @@ def _rollout(line: Line) -> Command | Mistake:
         return extra
     reason = line.words.options.get("reason", "")
     return RolloutCommand(ROLLOUT_VERBS[verb], app, revision, "force" in line.words.options, reason)
+
+
+def _revision(line: Line, verb: str) -> int | Mistake | None:
+    """kubectl's words: ``undo --to-revision N``, ``history --revision N``; each is taken for the other."""
+    given = [name for name in ("to-revision", "revision") if name in line.words.options]
+    if not given:
+        return None
+    if verb not in ("undo", "history"):
+        return Mistake(f"`--{given[0]}` belongs to undo, not to {verb}", f"{line.names.typed('rollout')} undo APP --to-revision 2")
+    revision = whole_number(line.words.options[given[0]])
+    if revision is None:
+        return Mistake(f"`{line.words.options[given[0]]}` is not a revision", f"{line.names.typed('rollout')} history APP")
+    return revision
 
 
 def _reading(make: Callable[[str | None], Command]) -> Callable[[Line], Command | Mistake]:

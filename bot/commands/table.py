@@ -56,7 +56,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "read",
         "channel",
         ("status {app}", "undo {app}", "promote {app}", 'abort {app} reason="error rate"'),
-        values=("to-revision", "reason"),
+        values=("to-revision", "revision", "reason"),
         flags=("force",),
         by_default=True,
     ),

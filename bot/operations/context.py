@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bot.operations.invocation import Reply
+from bot.operations.invocation import Reply, Tabled
 from bot.policy.permissions import Access
 from bot.ports import Clusters, Directory, ManifestSource, Message, Messenger, ReleaseStore, WorkQueue
 from bot.releases.events import Event
@@ -24,6 +24,9 @@ class Render(Protocol):
     def reply(self, reply: Reply, *, now: int) -> Message: ...
 
     def notice(self, line: str) -> Message: ...
+
+    def file(self, reply: Tabled) -> str:
+        """Every row, in columns of a fixed-width font."""
 
 
 @dataclass(frozen=True)

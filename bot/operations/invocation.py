@@ -67,10 +67,11 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Tabled:
-    """``share``: the token of "Share here", "" where everyone sees the answer anyway."""
+    """``share``: the token of "Share here", "" where everyone sees the answer anyway; ``file``: of "As a file", "" for a short answer."""
 
     tables: tuple[Table, ...]
     share: str = ""
+    file: str = ""
     kind: Literal["tabled"] = "tabled"
 
 

@@ -13,8 +13,10 @@ from bot.operations.list_apps import list_apps
 from bot.operations.list_releases import list_releases
 from bot.operations.pause_deployment import pause_deployment
 from bot.operations.plan_release import plan_release
+from bot.operations.send_file import offer_file, send_file
 from bot.operations.share_answer import offer_to_share
 from bot.operations.show_history import show_history
+from bot.operations.show_objects import show_objects
 from bot.operations.show_pods import show_pods
 from bot.operations.show_status import show_status
 from bot.operations.show_traffic import show_traffic
@@ -41,7 +43,11 @@ def run_query(context: Context, query: Mapping[str, Any]) -> None:
         reply = Refusal(str(refused))
     except LookupError as unknown:
         reply = Refusal(str(unknown.args[0]) if unknown.args else "not found")
-    _tell(context, query, _offered(context, query, reply))
+    try:
+        reply = _offered(context, query, reply)
+    except (RateLimited, SlackUnavailable, ChannelUnavailable) as refused:
+        reply = Refusal(f"the file could not be sent: {refused}", "try again in a moment")
+    _tell(context, query, reply)
 
 
 def _answer(context: Context, query: Mapping[str, Any]) -> Reply:
@@ -56,6 +62,10 @@ def _answer(context: Context, query: Mapping[str, Any]) -> Reply:
 
 def _offered(context: Context, query: Mapping[str, Any], reply: Reply) -> Reply:
     """What one person alone sees carries "Share here"; what is shared is cut to a message, for a file cannot go along."""
+    if isinstance(reply, Tabled) and query.get("as_file"):
+        return send_file(context, query, reply)
+    if isinstance(reply, Tabled):
+        reply = replace(reply, file=offer_file(context, query, reply.tables))
     if query.get("shared"):
         long = isinstance(reply, Document) and len(reply.text) > FILE_FROM
         return replace(reply, text=_top(reply.text)) if isinstance(reply, Document) and long else reply
@@ -72,12 +82,11 @@ def _top(text: str) -> str:
 
 
 def _pods(context: Context, apps: tuple[App, ...], _query: Mapping[str, Any]) -> Reply:
-    return Tabled(tuple(table for app in apps for table in show_pods(context, app)))
+    return Tabled((show_pods(context, apps),))
 
 
 def _get(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
-    kind, wide = query["objects"], query["wide"]
-    return Tabled(tuple(context.clusters[app.target.cluster].table(app.target, kind, wide=wide) for app in apps))
+    return Tabled(show_objects(context, apps, query["objects"], wide=query["wide"]))
 
 
 def _explain(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
@@ -94,7 +103,7 @@ def _rollout(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) 
         case "status":
             return show_status(context, apps)
         case "history":
-            return Tabled(tuple(show_history(context, app, query["revision"]) for app in apps))
+            return Tabled((show_history(context, apps, query["revision"]),))
         case verb:
             return pause_deployment(context, apps[0], query, paused=verb == "pause")
 

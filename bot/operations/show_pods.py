@@ -2,41 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.operations.context import App, Context
 from bot.operations.look_at import look_at
 from bot.ports import Table
-from bot.releases.ages import human_age
+from bot.releases.ages import counted, human_age
 from bot.releases.health import ready_endpoints
 from bot.releases.images import version_of
 from bot.releases.observation import DeploymentSeen, Observation, PodSeen
 from bot.releases.planning import PlanRefused
 from bot.releases.sighting import app_image, pod_status
 
-COLUMNS = ("POD", "IMAGE", "VERSION", "READY", "STATUS", "RESTARTS", "AGE", "NODE")
+COLUMNS = ("ROLE", "REV", "POD", "VERSION", "READY", "STATUS", "RESTARTS", "AGE", "NODE", "IMAGE")
+
+Rows = list[tuple[str, ...]]
 
 
-def show_pods(context: Context, app: App) -> tuple[Table, ...]:
-    """Raises ClusterUnreachable; PlanRefused where the Deployment does not exist."""
-    seen = look_at(context, app)
-    if seen.stable is None:
-        raise PlanRefused(f"there is no Deployment `{app.target.deployment}` in {app.target.namespace} of {app.target.cluster}")
-    tables = [*_tables(app, seen, seen.stable, "stable"), *(_tables(app, seen, seen.candidate, "candidate") if seen.candidate else ())]
-    return tuple(tables) or (Table(f"{app.target.app}: no pods", COLUMNS, (), "scaled to 0"),)
+def show_pods(context: Context, apps: Sequence[App]) -> Table:
+    """The note says for each ReplicaSet how many pods it has and which share of the ready endpoints.
 
-
-def _tables(app: App, seen: Observation, deployment: DeploymentSeen, role: str) -> list[Table]:
-    serving = {e.pod_uid for e in ready_endpoints(seen, deployment)}
-    total = sum(1 for e in seen.endpoints if e.ready and not e.terminating)
-    tables = []
-    for replica_set in deployment.replica_sets:
-        if not replica_set.pods:
+    Raises ClusterUnreachable; PlanRefused where the Deployment of the only app does not exist.
+    """
+    rows: Rows = []
+    lines: list[str] = []
+    for app in apps:
+        name = app.target.app
+        lead = (name,) if len(apps) > 1 else ()
+        seen = look_at(context, app)
+        if seen.stable is None:
+            missing = f"there is no Deployment `{app.target.deployment}` in {app.target.namespace} of {app.target.cluster}"
+            if len(apps) == 1:
+                raise PlanRefused(missing)
+            lines.append(f"{name}: {missing}")
             continue
-        pods = sorted(replica_set.pods, key=lambda pod: (pod.created_at, pod.name))
-        mine = sum(pod.uid in serving for pod in pods)
-        share = f", {round(100 * mine / total)} % of {total} ready endpoints" if total else ""
-        title = f"{deployment.name} ({role}), revision {replica_set.revision}: {len(pods)} pods{share}"
-        tables.append(Table(title, COLUMNS, tuple(_row(app, pod, seen.at) for pod in pods)))
-    return tables
+        found, told = _groups(app, seen)
+        rows += [(*lead, *row) for row in found]
+        lines += [f"{name} {line}" if lead else line for line in told or ["no pods: scaled to 0"]]
+    title = f"Pods of {apps[0].target.app}" if len(apps) == 1 else f"Pods of {len(apps)} apps: {len(rows)}"
+    return Table(title, ("APP", *COLUMNS) if len(apps) > 1 else COLUMNS, tuple(rows), "\n".join(lines))
+
+
+def _groups(app: App, seen: Observation) -> tuple[Rows, list[str]]:
+    rows: Rows = []
+    lines: list[str] = []
+    total = len({e.pod_uid or e.address for e in seen.endpoints if e.ready and not e.terminating})
+    for role, deployment in (("stable", seen.stable), ("candidate", seen.candidate)):
+        for replica_set in deployment.replica_sets if deployment is not None else ():
+            pods = sorted(replica_set.pods, key=lambda pod: (pod.created_at, pod.name))
+            if deployment is None or not pods:
+                continue
+            share = _share(seen, deployment, pods, total)
+            versions = ", ".join(sorted({version_of(app_image(pod, app.target.container)) for pod in pods}))
+            lines.append(f"{role}, revision {replica_set.revision} ({versions}): {counted(len(pods), 'pod')}{share}")
+            rows += [(role, str(replica_set.revision), *_row(app, pod, seen.at)) for pod in pods]
+    return rows, lines
+
+
+def _share(seen: Observation, deployment: DeploymentSeen, pods: Sequence[PodSeen], total: int) -> str:
+    """A pod behind two Services counts once."""
+    if not total:
+        return ", no ready endpoint" if seen.services else ""
+    serving = {e.pod_uid for e in ready_endpoints(seen, deployment)}
+    mine = sum(pod.uid in serving for pod in pods)
+    return f", {round(100 * mine / total)} % of {counted(total, 'ready endpoint')}"
 
 
 def _row(app: App, pod: PodSeen, now: int) -> tuple[str, ...]:
@@ -46,5 +75,5 @@ def _row(app: App, pod: PodSeen, now: int) -> tuple[str, ...]:
     restarts = f"{pod.restarts} ({human_age(now - last)} ago)" if pod.restarts and last else str(pod.restarts)
     ready = f"{sum(c.ready for c in containers)}/{len(containers)}"
     return (
-        pod.name, image, version_of(image), ready, pod_status(pod), restarts, human_age(now - pod.created_at), pod.node or "-",
+        pod.name, version_of(image), ready, pod_status(pod), restarts, human_age(now - pod.created_at), pod.node or "-", image,
     )  # fmt: skip

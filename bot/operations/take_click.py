@@ -9,6 +9,7 @@ from bot.operations.control_release import control_release
 from bot.operations.invocation import AskReason, Click, Pending, Refusal, Reply
 from bot.operations.known_roles import known_roles
 from bot.operations.refuse_stranger import refuse_stranger
+from bot.operations.send_file import ask_for_file
 from bot.operations.share_answer import share_answer
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.permissions import Permission, may, roles_granting
@@ -34,7 +35,7 @@ _PERMISSION = {
 
 
 def take_click(context: Context, click: Click) -> Reply:
-    """``click.action`` is the word of the table above; "go_on" and "share" are about an answer (their value carries a token)."""
+    """``click.action`` is the word of the table above; "go_on", "share" and "file" are about an answer (their value carries a token)."""
     try:
         if (stranger := refuse_stranger(context, click.person)) is not None:
             return stranger
@@ -44,6 +45,8 @@ def take_click(context: Context, click: Click) -> Reply:
             return _go_on(context, click, str(carried["token"]))
         if action == "share":
             return share_answer(context, click, str(carried["token"]))
+        if action == "file":
+            return ask_for_file(context, click, str(carried["token"]))
         release_id, gate, plan_hash = str(carried["release"]), str(carried.get("gate", "")), str(carried.get("plan", ""))
         hold = str(carried.get("step", ""))
     except StoreUnavailable as away:

@@ -64,10 +64,16 @@ def test_extra_rules_are_granted_beside_the_others(render: Render) -> None:
     assert rule in only(render(rbac={"extraRules": [rule]}), "Role")["rules"]
 
 
+def test_kinds_of_the_whole_cluster_are_granted_only_where_they_are_named(render: Render) -> None:
+    assert not {resource for _, resource, verb in grants(only(render(), "ClusterRole")) if verb in ("create", "patch")} & {"namespaces"}
+    rule = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "create", "patch"]}
+    rendered = render(rbac={"extraClusterRules": [rule]})
+    assert rule in only(rendered, "ClusterRole")["rules"]
+    assert rule not in only(rendered, "Role")["rules"]
+
+
 @pytest.fixture
-def installed(
-    control_plane: ControlPlane, namespace: str, values_file: Callable[[dict[str, Any]], str]
-) -> Callable[[dict[str, Any]], str]:
+def installed(control_plane: ControlPlane, namespace: str, values_file: Callable[[dict[str, Any]], str]) -> Callable[[dict[str, Any]], str]:
     """Installs the chart with the real helm into the test's namespace."""
 
     def install(values: dict[str, Any]) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.journeys.conftest import ADMIN, VIEWER, Journey
+import re
+import urllib.request
+
+from tests.journeys.conftest import ADMIN, CHANNEL, VIEWER, Journey
 
 
 def test_scale_follows_until_the_pods_are_ready_and_is_a_release_of_its_own(journey: Journey) -> None:
@@ -43,14 +46,19 @@ def test_history_tells_revisions_with_image_cause_and_verdict(journey: Journey) 
     journey.sees(r"{app} is on 2\.0\.0")
     journey.say("/rollout history {app}")
     told = journey.sees(r"{app}: revisions of deployment")
-    assert f"pilothouse/{journey.app}:1.0.0" in told
-    assert "2 (current)" in told
-    assert "healthy" in told
+    found, made = (line.split("  ") for line in told.splitlines()[-2:])
+    assert f"pilothouse/{journey.app}:1.0.0" in found and "healthy" in found
+    assert "2 (current)" in made
+    assert "developer" in made, "who"
+    assert any(re.fullmatch(r"\d\d \w{3} \d\d:\d\d UTC, \d+s ago", cell) for cell in made), "when"
+    assert f"healthy ({journey.app}-1)" in made
+    journey.say("/rollout history {app} --revision=1")
+    journey.until(lambda: [m for m in journey.told() if "revisions of" in m["text"] and "2 (current)" not in m["text"]], "revision 1 alone")
 
 
 def test_pods_shows_every_pod_with_its_image(journey: Journey) -> None:
     journey.say("/pods {app}", user=VIEWER)
-    told = journey.sees(r"{app} \(stable\), revision 1: 5 pods, 100 % of 5 ready endpoints", user=VIEWER)
+    told = journey.sees(r"stable, revision 1 \(1\.0\.0\): 5 pods, 100 % of 5 ready endpoints", user=VIEWER)
     assert told.count(f"pilothouse/{journey.app}:1.0.0") == 5
 
 
@@ -69,9 +77,41 @@ def test_a_deployment_without_a_release_is_paused_and_resumed(journey: Journey) 
 
 
 def test_get_shows_kubectls_columns_to_the_person_alone(journey: Journey) -> None:
-    journey.say("/pilothouse get deployments {app}")
-    told = journey.sees(r"UP-TO-DATE")
-    assert "5/5" in told
+    for kind, columns in {
+        "deployments": r"UP-TO-DATE.*\b5/5\b",
+        "replicasets": r"DESIRED +CURRENT +READY",
+        "pods": r"5 pods in default.*RESTARTS",
+        "services": r"CLUSTER-IP +EXTERNAL-IP",
+        "events": r"LAST SEEN +TYPE +REASON",
+        "pods {app} wide": r"NOMINATED NODE",
+    }.items():
+        journey.say(f"/pilothouse get {kind}" if "{app}" in kind else f"/pilothouse get {kind} {{app}}")
+        journey.sees(columns)
+    assert not [m for m in journey.told(VIEWER) if "CLUSTER-IP" in m["text"]]
+
+
+def test_explain_answers_from_the_clusters_own_api_and_a_long_tree_comes_as_a_file(journey: Journey) -> None:
+    def seen(*words: str) -> bool:
+        return any(all(word in m["text"] for word in words) for m in journey.sandbox.slack.messages(CHANNEL, VIEWER))
+
+    journey.say("/pilothouse explain deploy.spec.replicas", user=VIEWER)
+    journey.until(lambda: seen("KIND:       Deployment", "FIELD: replicas"), "the field")
+    journey.say("/pilothouse explain deploy.spec.replicaz", user=VIEWER)
+    journey.until(lambda: seen("no field `replicaz`; nearest: replicas"), "the nearest field")
+    journey.say("/pilothouse explain replicaset --recursive", user=VIEWER)
+    journey.until(lambda: seen("KIND:       ReplicaSet", "metadata"), "the top of the tree")
+    file = journey.until(lambda: file_of(journey, VIEWER, "replicaset.txt"), "the whole tree")
+    assert "terminationGracePeriodSeconds" in file
+
+
+def file_of(journey: Journey, user: str, name: str) -> str:
+    """The newest file of this name in the person's direct messages."""
+    direct = journey.sandbox.slack.messages(f"D{user[1:]}", user)
+    found = [file for message in direct for file in message.get("files", ()) if file["name"] == name]
+    if not found:
+        return ""
+    with urllib.request.urlopen(journey.sandbox.url + found[-1]["url_private"], timeout=10) as answer:
+        return str(answer.read().decode())
 
 
 def test_traffic_tells_the_share_of_ready_endpoints(journey: Journey) -> None:

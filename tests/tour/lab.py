@@ -181,7 +181,7 @@ def _pause_and_resume(tour: Tour) -> None:
     tour.say(DEVELOPER, "/rollout status hello")
     tour.expect(r"paused", after=began)
     tour.say(DEVELOPER, "/pods hello")
-    pods = tour.expect(r"revision \d+:.*revision \d+:", after=began)
+    pods = tour.expect(r"revision \d+ \(2\.0\.0\):.*revision \d+ \(1\.0\.0\):", after=began)
     tour.check("/pods shows both images", holds=":1.0.0" in pods and ":2.0.0" in pods, but=pods)
     tour.say(DEVELOPER, "/rollout resume hello")
     tour.expect(r"hello is on 2\.0\.0", within=40, after=began)
@@ -196,7 +196,7 @@ def _undo(tour: Tour) -> None:
     tour.say(DEVELOPER, "/rollout history hello")
     tour.expect(r"hello: revisions of deployment", after=began)
     tour.say(DEVELOPER, "/pods hello")
-    tour.expect(r"revision \d+: 3 pods", after=began)
+    tour.expect(r"revision \d+ \(1\.0\.0\): 3 pods", after=began)
     tour.check("every pod runs 1.0.0 again", holds=_versions_of_pods(tour) == {"1.0.0": 3}, but=str(_versions_of_pods(tour)))
 
 

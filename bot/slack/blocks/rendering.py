@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bot.commands.table import Names
-from bot.operations.invocation import Reply
+from bot.operations.invocation import Reply, Tabled
 from bot.ports import Message
 from bot.releases.events import Event
 from bot.releases.model import Release
 from bot.slack.blocks import announcements, card, replies
+from bot.slack.blocks.tables import as_file
 
 
 @dataclass(frozen=True)
@@ -28,3 +29,6 @@ class SlackRendering:
 
     def notice(self, line: str) -> Message:
         return replies.notice(line)
+
+    def file(self, reply: Tabled) -> str:
+        return as_file(reply.tables)

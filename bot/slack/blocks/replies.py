@@ -39,6 +39,7 @@ DOCUMENT_SHOWN = 2_800
 LISTED = 20
 GO_ON = f"{ACTION_PREFIX}go_on"
 SHARE = f"{ACTION_PREFIX}share"
+FILE = f"{ACTION_PREFIX}file"
 
 
 def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) -> Message:
@@ -49,8 +50,8 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
             return _refusal(line, hint)
         case Receipt(release=release, fresh=fresh, behind=behind):
             return _receipt(release, fresh, behind)
-        case Tabled(tables=tables, share=token):
-            return _with_share(table_message(tables), token)
+        case Tabled(tables=tables, share=token, file=file):
+            return _with_share(table_message(tables), token, file)
         case Document(title=title, text=text, share=token):
             return _with_share(_document(title, text), token)
         case HelpFor(command=command):
@@ -74,10 +75,12 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
             assert_never(never)
 
 
-def _with_share(message: Message, token: str) -> Message:
-    if not token or len(message.blocks) >= MAX_BLOCKS:
+def _with_share(message: Message, token: str, file: str = "") -> Message:
+    buttons = [button("Share here", SHARE, {"token": token})] if token else []
+    buttons += [button("All of it as a file", FILE, {"token": file})] if file else []
+    if not buttons or len(message.blocks) >= MAX_BLOCKS:
         return message
-    return replace(message, blocks=(*message.blocks, actions([button("Share here", SHARE, {"token": token})])))
+    return replace(message, blocks=(*message.blocks, actions(buttons)))
 
 
 def told(text: str, limit: int = 2_800) -> str:

@@ -15,6 +15,7 @@ MAX_ROWS = 100  # with the header
 MAX_COLUMNS = 20
 MAX_CHARACTERS = 10_000
 MAX_CELL = 300
+NOTE_LINES = 15
 _PREFORMATTED = 2_900
 
 
@@ -29,7 +30,7 @@ def table_message(tables: Sequence[Table]) -> Message:
         filled = [_joined(filled)]
     if len(filled) == 1:
         table = filled[0]
-        blocks.append(section(f"*{plain(table.title, 200)}*" + (f"\n{plain(table.note, 500)}" if table.note else "")))
+        blocks.append(section(_head(table)))
         block, left_out = _table_block(table)
         blocks += [section("\n".join(lines))] if lines else []
         blocks += [context(_left_out(left_out))] if left_out else []
@@ -37,13 +38,17 @@ def table_message(tables: Sequence[Table]) -> Message:
         told = [table.title, table.note, *aligned(table), *told]
     else:
         for table in filled:
-            head = f"*{plain(table.title, 200)}*" + (f"\n{plain(table.note, 500)}" if table.note else "")
-            blocks += [section(head), *_as_text(table)]
+            blocks += [section(_head(table)), *_as_text(table)]
             told = [*told, table.title, table.note, *aligned(table)]
         blocks += [section("\n".join(lines))] if lines else []
     if len(blocks) > MAX_BLOCKS:
         blocks = [*blocks[: MAX_BLOCKS - 1], context("… more than a message holds: ask for one app")]
     return Message(top_text(escape(line) for line in told) or "nothing there", tuple(blocks))
+
+
+def _head(table: Table) -> str:
+    lines = [plain(line, 300) for line in table.note.split("\n")[:NOTE_LINES]] if table.note else []
+    return "\n".join([f"*{plain(table.title, 200)}*", *lines])
 
 
 def aligned(table: Table) -> list[str]:
@@ -52,6 +57,12 @@ def aligned(table: Table) -> list[str]:
     cells = [[one_line(cell) or "-" for cell in row] for row in rows]
     widths = [max(columns(row[i]) for row in cells if i < len(row)) for i in range(max(len(row) for row in cells))]
     return ["  ".join(padded(cell, widths[i]) for i, cell in enumerate(row)).rstrip() for row in cells]
+
+
+def as_file(tables: Sequence[Table]) -> str:
+    """Every row of every table, for a file."""
+    parts = [[table.title, *table.note.split("\n"), "", *(aligned(table) if table.rows else ())] for table in tables]
+    return "\n\n".join("\n".join(part).rstrip() for part in parts) + "\n"
 
 
 def without_tables(message: Message) -> Message:

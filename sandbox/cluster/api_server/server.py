@@ -124,18 +124,17 @@ class ApiServer:
         if target is None:
             return self._answer_path(request, caller)
         verb = target.verb(request)
-        self._access.check(
-            caller,
-            Attributes(
-                verb, target.resource.group, target.resource.plural, target.subresource, target.namespace_scope,
-                target.name,
-            ),
-        )  # fmt: skip
+        self._check_access(caller, verb, target)
         if target.subresource in self.specials and target.subresource in target.resource.subresources:
             return await self.specials[target.subresource](request, target, caller)
         if target.subresource and target.subresource not in target.resource.subresources:
             raise failures.unknown_path()
         return self._answer_resource(request, target, caller, verb)
+
+    def _check_access(self, caller: Caller, verb: str, target: Target) -> None:
+        resource = target.resource
+        wanted = Attributes(verb, resource.group, resource.plural, target.subresource, target.namespace_scope, target.name)
+        self._access.check(caller, wanted)
 
     def _answer_path(self, request: Request, caller: Caller) -> Answer:
         path = request.path.rstrip("/") or "/"
@@ -259,6 +258,8 @@ class ApiServer:
             obj = self._registry.get(resource, target.namespace, target.name)
             scale = scaling.patch_scale(self._registry, resource, obj, content_type, request.body, caller, options)
             return _written(200, scale, options)
+        if content_type == patching.APPLY_PATCH and self._registry.store.get(resource, target.namespace, target.name) is None:
+            self._check_access(caller, "create", target)  # to apply what is not there is to create it
         stored, created = patching.patch_object(
             self._registry, resource, target.namespace, target.name, content_type, request.body, caller, options,
             target.subresource,

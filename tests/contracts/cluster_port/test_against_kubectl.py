@@ -75,7 +75,7 @@ def test_explain_is_kubectls_text_to_the_letter(control_plane: ControlPlane, lab
 def test_tables_hold_what_kubectl_get_prints(control_plane: ControlPlane, lab: Lab, kind: str, wide: bool) -> None:
     def matches() -> bool:
         """Ages go on between the two looks, so they may have to be taken again."""
-        table = lab.cluster.table(Target("hello", "local", lab.namespace, "hello", None, ("hello",)), kind, wide=wide)
+        table = lab.cluster.table([Target("hello", "local", lab.namespace, "hello", None, ("hello",))], kind, wide=wide)
         ours = [" ".join(row).split() for row in (table.columns, *table.rows)]
         printed = control_plane.kubectl("get", kind, "-n", lab.namespace, *(("-o", "wide") if wide else ()))
         return ours == [line.split() for line in printed.splitlines()]

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from bot.cluster import KubernetesCluster
+from bot.cluster.errors import NotThere
 from bot.ports import ObjectChange, Refused
 from bot.releases.actions import FieldChange, PatchDeployment
 from bot.releases.model import Field
+from tests.conftest import eventually
 from tests.contracts.cluster_port.conftest import Lab, deployment, service
 
 SECRET_TEXT = "correct horse battery staple"
@@ -118,9 +125,111 @@ def test_only_objects_of_the_apps_own_namespace_are_taken(empty_lab: Lab) -> Non
     with pytest.raises(Refused, match="kube-system"):
         plan(empty_lab, elsewhere)
     with pytest.raises(Refused, match="belongs to the whole cluster"):
-        plan(empty_lab, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})
+        plan(empty_lab, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other", "namespace": "other"}})
     with pytest.raises(Refused, match="does not serve"):
         plan(empty_lab, {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "one"}})
+
+
+def namespace_object(name: str, **labels: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+@pytest.fixture
+def nowhere(empty_lab: Lab) -> Iterator[Lab]:
+    """An app whose namespace is not there yet."""
+    lab = Lab(empty_lab.cluster, f"{empty_lab.namespace}-new", empty_lab.kubeconfig)
+    yield lab
+    with contextlib.suppress(NotThere):
+        lab.cluster.connection.send("DELETE", f"/api/v1/namespaces/{lab.namespace}")
+
+
+def test_a_namespace_is_made_first_and_then_what_comes_into_it(nowhere: Lab) -> None:
+    everything = (deployment(), secret(), namespace_object(nowhere.namespace, team="shop"))
+    planned = nowhere.cluster.plan_manifests(nowhere.target, everything)
+    assert [(one.kind, one.does, one.namespace) for one in planned] == [
+        ("Namespace", "create", ""), ("Secret", "create", nowhere.namespace), ("Deployment", "create", nowhere.namespace)
+    ]  # fmt: skip
+    assert not any(SECRET_TEXT in line or base64.b64encode(SECRET_TEXT.encode()).decode() in line for one in planned for line in one.diff)
+    with pytest.raises(NotThere):
+        nowhere.cluster.connection.get(f"/api/v1/namespaces/{nowhere.namespace}")
+    apply(nowhere, *everything)
+    assert nowhere.settled().replicas == 2
+    assert {one.does for one in plan(nowhere, *everything).values()} == {"unchanged"}
+    assert nowhere.cluster.connection.get(f"/api/v1/namespaces/{nowhere.namespace}")["metadata"]["labels"]["team"] == "shop"
+
+
+def test_nothing_goes_into_a_new_namespace_when_the_server_refuses_one_of_the_objects(nowhere: Lab) -> None:
+    with pytest.raises(Refused, match="replicaz"):
+        apply(nowhere, namespace_object(nowhere.namespace), config_map(), deployment(replicaz=3))
+    with pytest.raises(NotThere):
+        nowhere.read("configmaps", "frontend")
+
+
+def test_an_object_of_the_whole_cluster_is_created_changed_and_then_unchanged(empty_lab: Lab) -> None:
+    name = f"{empty_lab.namespace}-reader"
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
+    try:
+        assert apply(empty_lab, role)["ClusterRole"].does == "create"
+        wider = {**role, "rules": [{**rules[0], "verbs": ["get", "list"]}]}
+        changed = apply(empty_lab, wider)["ClusterRole"]
+        assert (changed.does, changed.namespace) == ("update", "")
+        assert any(line.startswith("+") and "list" in line for line in changed.diff)
+        assert plan(empty_lab, wider)["ClusterRole"].does == "unchanged"
+    finally:
+        empty_lab.cluster.connection.send("DELETE", f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{name}")
+
+
+def test_any_kind_that_the_cluster_serves_is_applied(empty_lab: Lab) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "7"}}}
+    assert apply(empty_lab, quota)["ResourceQuota"].does == "create"
+    assert empty_lab.read("resourcequotas", "few")["spec"]["hard"] == {"pods": "7"}
+
+
+def as_service_account(lab: Lab, folder: Path, rules: list[dict[str, Any]]) -> Lab:
+    """The same lab through the eyes of a service account that may only do this."""
+    group = {"apiGroup": "rbac.authorization.k8s.io"}
+    connection = lab.cluster.connection
+    lab.create("serviceaccounts", {"metadata": {"name": "bot"}})
+    roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{lab.namespace}"
+    connection.post(f"{roles}/roles", {"metadata": {"name": "bot"}, "rules": rules})
+    subject = {"kind": "ServiceAccount", "name": "bot", "namespace": lab.namespace}
+    connection.post(
+        f"{roles}/rolebindings",
+        {"metadata": {"name": "bot"}, "roleRef": {**group, "kind": "Role", "name": "bot"}, "subjects": [subject]},
+    )
+    path = lab.path("serviceaccounts", "bot") + "/token"
+    asked = connection.post(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
+    config = yaml.safe_load(lab.kubeconfig.read_text(encoding="utf-8"))
+    for user in config["users"]:
+        user["user"] = {"token": asked["status"]["token"]}
+    mine = folder / "kubeconfig"
+    mine.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return Lab(KubernetesCluster(kubeconfig=str(mine)), lab.namespace, mine)
+
+
+def test_what_the_service_account_may_not_write_is_said_with_the_permission_to_grant(empty_lab: Lab, tmp_path: Path) -> None:
+    rules = [
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]},
+        {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "create", "patch"]},
+    ]
+    bot = as_service_account(empty_lab, tmp_path, rules)
+
+    def refusal(*manifests: dict[str, Any]) -> str:
+        with pytest.raises(Refused) as refused:
+            plan(bot, *manifests)
+        return str(refused.value)
+
+    assert eventually(lambda: "may not" in refusal(secret()), within_s=10)
+    where = f"in namespace {bot.namespace}"
+    assert f"Secret tls-certs: the bot may not get secrets {where}; its service account needs get, create and patch of secrets" in refusal(
+        service(), secret()
+    )
+    assert f"ConfigMap frontend: the bot may not create configmaps {where}" in refusal(service(), config_map())
+    told = refusal(namespace_object("other"))
+    assert "Namespace other: the bot may not get namespaces in the whole cluster" in told
+    assert "rbac.extraClusterRules" in told
+    assert SECRET_TEXT not in refusal(secret())
 
 
 def test_the_template_of_another_apps_deployment_is_not_rolled_in_passing(empty_lab: Lab) -> None:

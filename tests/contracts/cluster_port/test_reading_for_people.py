@@ -1,44 +1,68 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.ports import Refused
 from bot.releases.observation import ProbeSeen
 from bot.releases.plan import Probe
-from tests.contracts.cluster_port.conftest import Lab, candidate_of, service
+from tests.conftest import eventually
+from tests.contracts.cluster_port.conftest import Lab, candidate_of, deployment, service
 
 
 def test_tables_have_kubectls_columns(lab: Lab) -> None:
-    columns = {kind: lab.cluster.table(lab.target, kind, wide=False).columns for kind in ("deployments", "pods", "services")}
+    columns = {kind: lab.cluster.table([lab.target], kind, wide=False).columns for kind in ("deployments", "pods", "services")}
     assert columns == {
         "deployments": ("NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"),
         "pods": ("NAME", "READY", "STATUS", "RESTARTS", "AGE"),
         "services": ("NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"),
     }
-    wide = lab.cluster.table(lab.target, "pods", wide=True).columns
+    wide = lab.cluster.table([lab.target], "pods", wide=True).columns
     assert wide == ("NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "NOMINATED NODE", "READINESS GATES")
-    (row,) = lab.cluster.table(lab.target, "deployments", wide=False).rows
+    (row,) = lab.cluster.table([lab.target], "deployments", wide=False).rows
     assert row[:4] == ("hello", "2/2", "2", "2")
 
 
 def test_tables_show_the_app_and_its_candidate_and_nothing_else(lab: Lab) -> None:
     lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=0))
     lab.create("services", service("other"))
-    names = {kind: sorted(row[0] for row in lab.cluster.table(lab.target, kind, wide=False).rows) for kind in ("deployments", "services")}
+    names = {kind: sorted(row[0] for row in lab.cluster.table([lab.target], kind, wide=False).rows) for kind in ("deployments", "services")}
     assert names == {"deployments": ["hello", "hello-canary"], "services": ["hello"]}
-    owners = {row[0].rpartition("-")[0].rpartition("-")[0] for row in lab.cluster.table(lab.target, "pods", wide=False).rows}
+    owners = {row[0].rpartition("-")[0].rpartition("-")[0] for row in lab.cluster.table([lab.target], "pods", wide=False).rows}
     assert owners == {"hello"}
 
 
-def test_events_of_the_app_come_oldest_first(lab: Lab) -> None:
-    table = lab.cluster.table(lab.target, "events", wide=False)
+def test_events_of_the_app_come_newest_first(lab: Lab) -> None:
+    lab.edit("deployments", "hello", {"spec": {"replicas": 3}})
+    assert eventually(lambda: "to 3" in str(lab.cluster.table([lab.target], "events", wide=False).rows))
+    table = lab.cluster.table([lab.target], "events", wide=False)
     assert table.columns == ("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE")
-    assert any(row[2] == "ScalingReplicaSet" and row[3] == "deployment/hello" for row in table.rows)
+    scalings = [row[4] for row in table.rows if row[2] == "ScalingReplicaSet" and row[3] == "deployment/hello"]
+    assert [text.rpartition(" ")[2] for text in scalings] == ["3", "2"]
+
+
+@pytest.mark.parametrize("kind", ["deployments", "replicasets", "pods", "services", "events"])
+def test_of_several_apps_the_first_column_says_which_and_a_line_counts(lab: Lab, kind: str) -> None:
+    labels = {"app": "other"}
+    other = deployment("other", replicas=1, selector={"matchLabels": labels})
+    other["spec"]["template"]["metadata"]["labels"] = labels
+    lab.create("deployments", other)
+    lab.create("services", service("other"))
+    targets = [replace(lab.target, app=name, deployment=name, services=(name,)) for name in ("hello", "other", "missing")]
+
+    assert eventually(lambda: {row[0] for row in lab.cluster.table(targets, kind, wide=False).rows} == {"hello", "other"})
+    table = lab.cluster.table(targets, kind, wide=False)
+    assert table.columns[0] == "APP"
+    assert table.note.startswith(f"{len(table.rows)} {kind} in {lab.namespace}")
+    assert ("without a Deployment: missing" in table.note) == (kind != "services")
+    column = table.columns.index("OBJECT" if kind == "events" else "NAME")
+    assert all(row[0] in row[column] for row in table.rows if kind != "events" or not row[column].startswith("service"))
 
 
 def test_a_table_of_an_app_that_is_not_there_is_refused_in_plain_words(empty_lab: Lab) -> None:
     with pytest.raises(Refused, match="there is no Deployment hello in namespace"):
-        empty_lab.cluster.table(empty_lab.target, "pods", wide=False)
+        empty_lab.cluster.table([empty_lab.target], "pods", wide=False)
 
 
 def test_explain_reads_like_kubectls(lab: Lab) -> None:

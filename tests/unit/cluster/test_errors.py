@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bot.cluster.errors import FieldConflicts, NotThere, failure, one_line
+from bot.cluster.errors import FieldConflicts, NotThere, failure, missing_permission, one_line
 from bot.ports import ClusterUnreachable, PreconditionFailed, Refused
 
 SERVER = "https://cluster.example"
@@ -14,6 +14,29 @@ SERVER = "https://cluster.example"
 def answer(code: int, *, reason: str = "", message: str = "", retry_after: str | None = None, **details: Any) -> Exception:
     status = {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message, "details": details}
     return failure(code, json.dumps(status).encode(), retry_after, SERVER)
+
+
+@pytest.mark.parametrize(
+    ("message", "permission"),
+    [
+        (
+            'deployments.apps "a" is forbidden: User "bot" cannot patch resource "deployments" in API group "apps" in the namespace "shop"',
+            "the bot may not patch deployments.apps in namespace shop",
+        ),
+        (
+            'User "bot" cannot get resource "clusterroles" in API group "rbac.authorization.k8s.io" at the cluster scope',
+            "the bot may not get clusterroles.rbac.authorization.k8s.io in the whole cluster",
+        ),
+        (
+            'namespaces "shop" is forbidden: User "bot" cannot get resource "namespaces" in API group "" in the namespace "shop"',
+            "the bot may not get namespaces in the whole cluster",
+        ),
+        ('pods "a" is forbidden: exceeded quota: few, requested: pods=1, used: pods=7, limited: pods=7', ""),
+        ("", ""),
+    ],
+)
+def test_a_missing_permission_is_read_from_the_words_of_the_api_server(message: str, permission: str) -> None:
+    assert missing_permission(message) == permission
 
 
 @pytest.mark.parametrize(

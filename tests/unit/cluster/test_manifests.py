@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
         ("apiVersion: v1\nkind: Service\n", "has no metadata.name"),
         ("apiVersion: v1\nkind: Service\nmetadata: {generateName: a-}\n", "generateName is not taken"),
         ("- 1\n- 2\n", "is not a Kubernetes object"),
-        (MANIFEST + "kind: Secret\n", "line 4 is not YAML: the key kind stands twice"),
+        (MANIFEST + "kind: Secret\n", "line 4 is not YAML: a key stands there twice"),
         ("a: [1\n", "is not YAML"),
         ("a: !!python/object/apply:os.getcwd []\n", "is not YAML"),
         ("\x00", "is not YAML"),
@@ -69,6 +70,23 @@ def test_a_file_that_is_no_manifest_is_refused_with_its_name_and_place(tmp_path:
     message = refusal(tmp_path, "bad.yaml")
     assert message.startswith("bad.yaml")
     assert says in message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "password: *hunter2", "password: !hunter2", "password: &hunter2 &hunter2 x", "password: !!int hunter2", "password: !!bool hunter2",
+        "password: !!float hunter2", "password: !!timestamp hunter2", "password: !!binary hunter2", "hunter2: 1\n  hunter2: 2",
+        "password: !h!hunter2", 'password: "\\hunter2"', "password: @hunter2", "password: [hunter2", "password: 'hunter2",
+        "password: hunter2: hunter2", "password: !!python/name:hunter2 x", "- hunter2\n  hunter2: 3", "password: 0b_hunter2\n\thunter2: x",
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_secret_never_shows_what_stands_in_it(tmp_path: Path, line: str) -> None:
+    (tmp_path / "bad.yaml").write_text(f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\nstringData:\n  {line}\n")
+    with pytest.raises(Refused) as refused:
+        load(tmp_path, "bad.yaml")
+    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value)), "what a log would show"
 
 
 def test_dates_stay_text_and_keys_become_text(tmp_path: Path) -> None:

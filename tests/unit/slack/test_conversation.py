@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
+from bot.operations.context import Context
 from bot.operations.deliver import deliver
-from bot.operations.invocation import Invocation, Refusal
+from bot.operations.invocation import Click, Invocation, Refusal
 from bot.operations.run_query import run_query
+from bot.operations.take_click import take_click
 from bot.operations.take_command import take_command
+from bot.policy.permissions import Access
 from bot.releases.events import Event, EventKind
 from bot.releases.model import GateState, Person, Phase, Release
 from bot.slack.identity import SlackDirectory
@@ -170,6 +174,53 @@ def test_a_workers_answer_for_one_person_can_be_shared_too(bot: Bot, slack: Loca
     (asked,) = bot.queue.asked
     assert asked["in_channel"] and asked["kind"] == "apps"
     assert str(asked["response_url"]).startswith(slack.url)
+
+
+# --- a long list, as a file -------------------------------------------------------------------------------------------
+
+
+def asked_for_apps(bot: Bot, count: int) -> Context:
+    """A worker's answer that lists so many apps, and the context it was given in."""
+    app = bot.context.catalog.apps["hello"]
+    apps = {f"app{n:03}": replace(app, target=replace(app.target, app=f"app{n:03}")) for n in range(count)}
+    context = replace(bot.context, catalog=replace(bot.context.catalog, apps=apps))
+    query = {
+        "kind": "apps", "apps": ["app000"], "in_channel": True, "channel": CHANNEL, "thread_ts": "", "response_url": "",
+        "person": {"team": "T0LOCAL", "user": "U0DEV1", "name": "dev"}, "text": "apps", "dedup_key": "",
+    }  # fmt: skip
+    run_query(context, query)
+    return context
+
+
+def test_a_list_that_is_cut_is_counted_and_offered_as_a_file_to_everyone_who_sees_it(bot: Bot, slack: LocalSlack) -> None:
+    context = asked_for_apps(bot, 130)
+    (cut,) = [m for m in slack.messages(CHANNEL, user="U0MANAGER") if "app000" in m["text"]]
+    assert "31 more rows not shown" in str(cut["blocks"])
+    press(slack, "All of it as a file", user="U0MANAGER")
+    (query,) = bot.queue.asked
+    run_query(context, json.loads(json.dumps(query)))
+    (file,) = [f for m in slack.messages("D0MANAGER", user="U0MANAGER") for f in m.get("files", ())]
+    content = httpx.get(f"{slack.url}{file['url_private']}").text
+    assert [f"app{n:03}" in content for n in range(130)] == [True] * 130
+    told(slack, "the whole list is in your direct messages", user="U0MANAGER")
+    assert not any("the whole list" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1"))
+
+
+def test_a_list_that_fits_is_not_offered_as_a_file(bot: Bot, slack: LocalSlack) -> None:
+    asked_for_apps(bot, 12)
+    (whole,) = [m for m in slack.messages(CHANNEL, user="U0DEV1") if "app000" in m["text"]]
+    assert button_of(whole, "All of it as a file") is None
+
+
+def test_a_file_is_not_given_to_people_who_may_not_read_nor_after_its_time(bot: Bot, slack: LocalSlack) -> None:
+    asked_for_apps(bot, 130)
+    click = Click(Person("T0LOCAL", "U0VIEWER"), CHANNEL, "file", json.dumps({"token": "none"}), "1.0")
+    reply = take_click(bot.context, click)
+    assert isinstance(reply, Refusal) and "too old" in reply.line
+    nobody = replace(bot.context, catalog=replace(bot.context.catalog, access=Access(frozenset({CHANNEL}), {})))
+    reply = take_click(nobody, click)
+    assert isinstance(reply, Refusal) and "role viewer" in reply.line
+    assert not bot.queue.asked
 
 
 # --- threads ----------------------------------------------------------------------------------------------------------
