@@ -173,6 +173,16 @@ class AuditLine:
     by: str
 
 
+@dataclass(frozen=True)
+class Budget:
+    """A limit that all processes share: ``burst`` at once, then ``per_minute``; the last ``reserve`` are for rank 0."""
+
+    name: str
+    per_minute: int
+    burst: int = 1
+    reserve: int = 0
+
+
 class ReleaseStore(Protocol):
     """Redis. Every write is one script carrying an operation id: twice is once. Raises StoreUnavailable."""
 
@@ -249,8 +259,12 @@ class ReleaseStore(Protocol):
 
     def peek(self, key: str) -> str | None: ...
 
-    def spend(self, budget: str, *, per_minute: int, burst: int) -> int:
-        """Take one from a shared token bucket. Returns 0 when granted, else milliseconds to wait."""
+    def book(self, budget: Budget, claimant: str, *, rank: int = 0) -> int:
+        """Take one from a shared token bucket. Returns 0 when granted, else the milliseconds after which to ask again: until then the
+        claimant stands in line, behind lower ranks and behind those of its rank who asked before. Rank 0 may use the reserve."""
+
+    def close(self, budget: Budget, *, for_ms: int) -> None:
+        """The other side asked for a pause: nothing is granted meanwhile."""
 
     def reconcile(self) -> tuple[str, ...]:
         """For the sweep: free locks of releases that are over, wake active ones that nothing would wake and deliveries that nothing

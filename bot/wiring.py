@@ -66,7 +66,7 @@ def make_context(settings: Settings, file: Catalog) -> Context:
         messenger=messenger,
         directory=SlackDirectory(settings.slack_bot_token, settings.slack_api_url),
         catalog=catalog,
-        render=SlackRendering(tuple(catalog.apps)),
+        render=SlackRendering(tuple(catalog.apps), approvers=catalog.access.named_approvers),
         manifests=FileManifests(),
     )
 

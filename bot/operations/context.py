@@ -16,7 +16,8 @@ from bot.releases.model import Release, Rules, Strategy, Target
 class Render(Protocol):
     """Domain data to Slack messages; bot.slack.blocks provides it."""
 
-    def card(self, release: Release, *, now: int) -> Message: ...
+    def card(self, release: Release, *, now: int, first: bool = False) -> Message:
+        """``first``: it is posted, not edited, and calls nobody."""
 
     def announcement(self, release: Release, event: Event) -> tuple[Message, bool] | None:
         """(message, loud); None where the card alone tells it. Loud: a message of its own in the channel, else in the thread."""

@@ -4,58 +4,65 @@ from __future__ import annotations
 
 from bot.operations.context import Context, thread_key
 from bot.operations.invocation import Document
+from bot.operations.slack_budgets import EDITS, WAITED_FOR, posts_in, rank_of
 from bot.ports import Announcement, ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable
 from bot.releases.events import EventKind
-from bot.releases.model import Phase, Release
+from bot.releases.model import Release
 
-EDITS_PER_MINUTE = 48
-EDIT_BURST = 10
 RETRY_MS = 5_000
 LOG_LINE = 270  # ten of them are one message
 THREAD_KNOWN_MS = 30 * 86_400_000
-_URGENT = frozenset({Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION, Phase.PAUSED, Phase.DRIFTED})
-_ATTEMPTS_BUDGET = "slack edits"
+LINES_AT_ONCE = 10
 
 
 def deliver(context: Context, release_id: str) -> int | None:
-    """Returns when to try again (milliseconds of Redis TIME), None when everything is told."""
+    """Returns when to try again (milliseconds of Redis TIME), None when everything is told.
+
+    The card goes before its thread: it is what people look at, and edits have a limit of their own.
+    """
     try:
         release = context.store.load(release_id)
     except KeyError:
         return None
     announcements, dirty = context.store.outbox(release_id)
+    rank = rank_of(release, announcements)
     try:
         channel, ts = context.store.card(release_id)
+        wait = 0
         if not ts:
-            channel, ts = _post_card(context, release)
-        for entry in announcements:
-            _announce(context, release, channel, ts, entry)
-            context.store.delivered(release_id, through=entry.sequence, card_version=None)
-        if dirty:
-            wait = _edit_card(context, release, channel, ts)
-            if wait:
-                return context.store.now() + wait
-    except RateLimited as limited:
-        return context.store.now() + limited.retry_after_ms
+            channel, ts, wait = _post_card(context, release, rank)
+        elif dirty:
+            wait = _edit_card(context, release, channel, ts, rank)
+        waits = [wait, _tell_all(context, release, channel, ts, announcements) if ts else 0]
     except SlackUnavailable:
         return context.store.now() + RETRY_MS
     except ChannelUnavailable:
         _tell_in_person(context, release, announcements)
-    return None
+        return None
+    soonest = min((wait for wait in waits if wait), default=0)
+    return context.store.now() + soonest if soonest else None
 
 
-def _post_card(context: Context, release: Release) -> tuple[str, str]:
-    """Posted once: an answer lost after posting is found again by the message's metadata."""
+def _post_card(context: Context, release: Release, rank: int) -> tuple[str, str, int]:
+    """(channel, ts, milliseconds to wait). Posted once: an answer lost after posting is found again by the message's metadata."""
     key = f"{release.id}:card"
     channel = release.channel
     attempted = context.store.peek(f"posting:{key}")
     ts = context.messenger.find_posted(channel, key=key) if attempted else ""
     if not ts:
+        wait = context.store.book(posts_in(channel), key, rank=rank)
+        if wait:
+            return channel, "", wait
         context.store.put(f"posting:{key}", "1", ttl_ms=3_600_000)
-        message = context.render.card(release, now=context.store.now())
-        ts = context.messenger.post(channel, _keyed(message, key))
+        message = context.render.card(release, now=context.store.now(), first=True)
+        try:
+            ts = context.messenger.post(channel, _keyed(message, key))
+        except RateLimited as limited:
+            context.store.close(posts_in(channel), for_ms=limited.retry_after_ms)
+            return channel, "", limited.retry_after_ms
+        context.store.delivered(release.id, through=0, card_version=release.version)
     _record_card(context, release, channel, ts)
-    return channel, ts
+    return channel, ts, 0
 
 
 def _record_card(context: Context, release: Release, channel: str, ts: str) -> None:
@@ -63,22 +70,74 @@ def _record_card(context: Context, release: Release, channel: str, ts: str) -> N
     context.store.put(thread_key(channel, ts), release.target.app, ttl_ms=THREAD_KNOWN_MS)
 
 
-def _announce(context: Context, release: Release, channel: str, ts: str, entry: Announcement) -> None:
-    rendered = context.render.announcement(release, entry.event)
-    if rendered is None:
-        return
-    message, loud = rendered
-    key = f"{release.id}:{entry.sequence}"
-    attempted = context.store.peek(f"posting:{key}")
-    thread = "" if loud else ts
-    posted = context.messenger.find_posted(channel, key=key, thread_ts=thread) if attempted else ""
+def _tell_all(context: Context, release: Release, channel: str, ts: str, announcements: tuple[Announcement, ...]) -> int:
+    """In order; lines that have waited together go as one message. Returns milliseconds to wait, 0 when all is told."""
+    left = list(announcements)
+    while left:
+        told, message, loud = _next_message(context, release, left)
+        if message is not None:
+            wait = _announce(context, release, channel, "" if loud else ts, told, message, rank=_rank_of_post(release, left))
+            if wait:
+                return wait
+        context.store.delivered(release.id, through=told[-1].sequence, card_version=None)
+        left = left[len(told) :]
+    return 0
+
+
+def _rank_of_post(release: Release, left: list[Announcement]) -> int:
+    """A line in a thread follows what its card says already; only a failure that is still to be told goes before everything."""
+    rank = rank_of(release, tuple(left))
+    return rank if any(entry.event.kind is EventKind.FAILURE for entry in left) else max(WAITED_FOR, rank)
+
+
+def _next_message(context: Context, release: Release, left: list[Announcement]) -> tuple[list[Announcement], Message | None, bool]:
+    """(what is told by it, the message, loud): a failure alone, else the lines before the next failure; None where nothing is to be said.
+
+    What was attempted before is told the same way again, so that it can be found.
+    """
+    attempted = context.store.peek(f"posting:{release.id}:{left[0].sequence}")
+    last = int(attempted) if attempted else None
+    told: list[Announcement] = []
+    lines: list[Message] = []
+    for entry in left:
+        rendered = context.render.announcement(release, entry.event)
+        if rendered is not None and rendered[1]:
+            return (told, _joined(lines), False) if told else ([entry], rendered[0], True)
+        told.append(entry)
+        lines += [rendered[0]] if rendered is not None else []
+        if len(lines) == LINES_AT_ONCE or entry.sequence == last:
+            break
+    return told, _joined(lines), False
+
+
+def _joined(lines: list[Message]) -> Message | None:
+    if not lines:
+        return None
+    return Message("\n".join(line.text for line in lines), tuple(block for line in lines for block in line.blocks))
+
+
+def _announce(
+    context: Context, release: Release, channel: str, thread: str, told: list[Announcement], message: Message, *, rank: int
+) -> int:
+    """Returns milliseconds to wait, 0 when it is said."""
+    key = f"{release.id}:{told[0].sequence}"
+    posted = context.messenger.find_posted(channel, key=key, thread_ts=thread) if context.store.peek(f"posting:{key}") else ""
     if not posted:
-        context.store.put(f"posting:{key}", "1", ttl_ms=3_600_000)
-        posted = context.messenger.post(channel, _keyed(message, key), thread_ts=thread)
-    if loud:
+        wait = context.store.book(posts_in(channel), key, rank=rank)
+        if wait:
+            return wait
+        context.store.put(f"posting:{key}", str(told[-1].sequence), ttl_ms=3_600_000)
+        try:
+            posted = context.messenger.post(channel, _keyed(message, key), thread_ts=thread)
+        except RateLimited as limited:
+            context.store.close(posts_in(channel), for_ms=limited.retry_after_ms)
+            return limited.retry_after_ms
+    if not thread:
         context.store.put(thread_key(channel, posted), release.target.app, ttl_ms=THREAD_KNOWN_MS)
-    if entry.event.kind is EventKind.FAILURE:
-        _give_logs(context, release, key)
+    for entry in told:
+        if entry.event.kind is EventKind.FAILURE:
+            _give_logs(context, release, key)
+    return 0
 
 
 def _give_logs(context: Context, release: Release, key: str) -> None:
@@ -95,19 +154,19 @@ def _give_logs(context: Context, release: Release, key: str) -> None:
     context.store.put(f"logs:{key}", "1", ttl_ms=3_600_000)
 
 
-def _edit_card(context: Context, release: Release, channel: str, ts: str) -> int:
-    """Edits share one budget; what people wait for and final states do not wait for it. Returns milliseconds to wait, 0 when done."""
-    wait = context.store.spend(_ATTEMPTS_BUDGET, per_minute=EDITS_PER_MINUTE, burst=EDIT_BURST)
-    urgent = release.phase.is_final or release.phase in _URGENT
-    if wait and not urgent:
+def _edit_card(context: Context, release: Release, channel: str, ts: str, rank: int) -> int:
+    """Returns milliseconds to wait, 0 when it is done. A card that somebody deleted is posted again: its release still needs one."""
+    wait = context.store.book(EDITS, release.id, rank=rank)
+    if wait:
         return wait
     message = _keyed(context.render.card(release, now=context.store.now()), f"{release.id}:card")
     try:
         context.messenger.edit(channel, ts, message)
     except MessageGone:
-        if not release.phase.is_final or context.store.outbox(release.id)[1]:
-            again = context.messenger.post(channel, message)
-            _record_card(context, release, channel, again)
+        _record_card(context, release, channel, context.messenger.post(channel, message))
+    except RateLimited as limited:
+        context.store.close(EDITS, for_ms=limited.retry_after_ms)
+        return limited.retry_after_ms
     context.store.delivered(release.id, through=0, card_version=release.version)
     return 0
 

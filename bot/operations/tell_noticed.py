@@ -6,7 +6,8 @@ import hashlib
 import json
 
 from bot.operations.context import Context
-from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable
+from bot.operations.slack_budgets import MOVING, posts_in
+from bot.ports import Budget, ChannelUnavailable, Message, RateLimited, SlackUnavailable
 
 KEPT_MS = 3_600_000
 RETRY_MS = 5_000
@@ -16,7 +17,7 @@ def note_noticed(context: Context, channel: str, line: str) -> None:
     """Called by the watcher, which does not speak to Slack: leaves the line for a worker to tell. Twice within a minute is once."""
     key = hashlib.sha256(f"{channel} {line}".encode()).hexdigest()[:16]
     context.store.put(f"noticed:{key}", json.dumps([channel, line]), ttl_ms=KEPT_MS)
-    if context.store.spend(f"noticed:{key}", per_minute=1, burst=1) == 0:
+    if context.store.book(Budget(f"noticed:{key}", per_minute=1), "watchers") == 0:
         context.queue.wake(f"noticed:{key}", context.store.now())
 
 
@@ -28,9 +29,13 @@ def tell_noticed(context: Context, key: str) -> int | None:
     channel, line = json.loads(kept)
     plain = context.render.notice(line)
     metadata = {"event_type": "pilothouse", "event_payload": {"key": f"noticed:{key}"}}
+    wait = context.store.book(posts_in(channel), f"noticed:{key}", rank=MOVING)
+    if wait:
+        return context.store.now() + wait
     try:
         context.messenger.post(channel, Message(plain.text, plain.blocks, metadata))
     except RateLimited as limited:
+        context.store.close(posts_in(channel), for_ms=limited.retry_after_ms)
         return context.store.now() + limited.retry_after_ms
     except SlackUnavailable:
         return context.store.now() + RETRY_MS

@@ -46,6 +46,12 @@ class Access:
     def needs_groups(self) -> bool:
         return any(grant.groups for grant in self.roles.values())
 
+    @property
+    def named_approvers(self) -> tuple[str, ...]:
+        """Ids of the groups, then of the people, to whom the catalog gives the role by name."""
+        grant = self.roles.get(Role.APPROVER, Grant())
+        return (*sorted(grant.groups), *sorted(grant.users))
+
 
 def roles_of(access: Access, user: str, groups: Collection[str]) -> frozenset[Role]:
     if not access.configured:

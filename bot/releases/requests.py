@@ -29,7 +29,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class Pause:
-    """Hold where it is: "Hold" on a card, `/rollout pause`."""
+    """Hold where it is: "Pause" on a card, `/rollout pause`."""
 
     by: Person
     kind: Literal["pause"] = "pause"

@@ -62,8 +62,11 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def mention(user: str) -> str:
-    return f"<@{user}>" if _ID.fullmatch(user) else escaped(user, 100)
+def mention(one: str) -> str:
+    """A person, or a user group (its id begins with S)."""
+    if not _ID.fullmatch(one):
+        return escaped(one, 100)
+    return f"<!subteam^{one}>" if one.startswith("S") else f"<@{one}>"
 
 
 def date(at_ms: int, form: str = "{time}") -> str:

@@ -12,7 +12,7 @@ import orjson
 from redis import Redis
 
 from bot.policy.freezes import Freeze
-from bot.ports import Announcement, AuditLine, Created, Locked, UnknownSchema, VersionConflict
+from bot.ports import Announcement, AuditLine, Budget, Created, Locked, UnknownSchema, VersionConflict
 from bot.releases.events import Event, EventKind
 from bot.releases.model import Release
 from bot.store import records
@@ -258,8 +258,11 @@ class RedisReleaseStore:
             found = cast(bytes | None, self._client.get(self._key(f"passing:{key}")))
         return None if found is None else found.decode()
 
-    def spend(self, budget: str, *, per_minute: int, burst: int) -> int:
-        return int(self._scripts.run("spend", budget, per_minute, burst))
+    def book(self, budget: Budget, claimant: str, *, rank: int = 0) -> int:
+        return int(self._scripts.run("book", budget.name, budget.per_minute, budget.burst, budget.reserve, claimant, rank))
+
+    def close(self, budget: Budget, *, for_ms: int) -> None:
+        self._scripts.run("close_budget", budget.name, for_ms)
 
     # --- upkeep ---------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,6 @@ from bot.releases.model import (
     Vote,
 )
 from bot.releases.plan import ApprovalGate, Condition, HoldGate, Plan, Step
-from bot.slack.blocks.announcements import announcement
 from bot.slack.blocks.card import card
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import ADMIN, DEVELOPER, MANAGER, MINUTE, REPOSITORY, SECOND, T0, a_bluegreen, a_canary, a_release
@@ -34,6 +33,7 @@ from tests.builders import ADMIN, DEVELOPER, MANAGER, MINUTE, REPOSITORY, SECOND
 NOW = T0 + 3 * MINUTE
 _PROMOTE = ApprovalGate("promote", 1, False, 60 * MINUTE, "hold", "promote to all pods")
 _SWITCH = ApprovalGate("switch", 2, False, 60 * MINUTE, "abort", "switch the traffic to 2.0.0")
+_START = ApprovalGate("start", 1, False, 60 * MINUTE, "abort", "approve the start")
 _ROLL = Step("roll", "roll hello to 2.0.0", (), (Condition.STABLE_COMPLETE,), 5 * MINUTE)
 _FINISH = Step("finish", "let go of the Deployment", (), ())
 _CANARY_STEPS = (
@@ -74,15 +74,16 @@ def _plan(*steps: Step, **parts: object) -> Plan:
     return Plan(f"{REPOSITORY}:2.0.0", "2.0.0", f"{REPOSITORY}:1.0.0", "1.0.0", (), steps, **facts)  # type: ignore[arg-type]  # facts of a plan
 
 
-def _seen(*, old: int, new: int, candidates: int = 0) -> Sighting:
-    counts = [VersionCount("stable", "1.0.0", False, old, old, old)] if old else []
+def _seen(*, old: int, new: int, candidates: int = 0, served_by: str = "both") -> Sighting:
+    """``served_by``: whose pods the Service reaches, as before and after the switch of blue/green."""
+    olds, news = (0 if served_by == "candidate" else old), (0 if served_by == "stable" else candidates)
+    counts = [VersionCount("stable", "1.0.0", False, old, old, olds)] if old else []
     counts += [VersionCount("stable", "2.0.0", True, new, new, new)] if new else []
-    counts += [VersionCount("candidate", "2.0.0", True, candidates, candidates, candidates)] if candidates else []
+    counts += [VersionCount("candidate", "2.0.0", True, candidates, candidates, news)] if candidates else []
     pods = tuple(
         PodLine(f"hello-1-{i}", "stable", "1.0.0", f"{REPOSITORY}:1.0.0", True, "Running", 0, "node-1", T0, False) for i in range(old)
     )
-    total = old + new + candidates
-    share = round(100 * candidates / total) if candidates else None
+    share = round(100 * news / (olds + new + news)) if candidates else None
     return Sighting(3, new, old + new, tuple(counts), pods, len(pods), "both" if candidates else "stable", share)
 
 
@@ -103,7 +104,7 @@ CAUSE = Cause(
     "2 of 3 new pods: ErrImagePull (manifest unknown)",
     ("hello-2-a: ErrImagePull: manifest unknown", "hello-2-b: ErrImagePull: manifest unknown"),
 )
-HOLDING = replace(CANARY, phase=Phase.HOLDING, at_step=0, gate=GateState(0, 0, T0 + MINUTE))
+HOLDING = replace(CANARY, phase=Phase.HOLDING, at_step=0, gate=GateState(0, 0, T0 + MINUTE), sighting=_seen(old=3, new=0, candidates=1))
 PROMOTING = replace(
     CANARY,
     phase=Phase.AWAITING_PROMOTION,
@@ -120,14 +121,33 @@ CARDS: dict[str, Release] = {
     "refused": replace(
         a_release(), phase=Phase.FAILED, cause=Cause(FailureClass.REFUSED, "hello already runs 2.0.0"), finished_at=T0 + SECOND
     ),
+    "waiting for approval to start": replace(
+        ROLLING,
+        phase=Phase.AWAITING_APPROVAL,
+        plan=replace(_plan(_ROLL, _FINISH), start=(_START,)),
+        at_step=-1,
+        gate=GateState(-1, 0, T0 + MINUTE),
+        started_at=0,
+        sighting=_seen(old=3, new=0),
+    ),
     "rolling": ROLLING,
+    "paused by a person": replace(ROLLING, phase=Phase.PAUSED, paused_from=Phase.PROGRESSING),
     "scaling": replace(ROLLING, change=Scale(5), from_version="3 pods", to_version="5 pods"),
     "canary holding": HOLDING,
     "canary waiting for approval": PROMOTING,
     "bluegreen waiting for the switch": replace(
-        GREEN, phase=Phase.AWAITING_PROMOTION, gate=GateState(0, 0, T0 + MINUTE, (Vote(MANAGER, T0 + 2 * MINUTE),))
+        GREEN,
+        phase=Phase.AWAITING_PROMOTION,
+        gate=GateState(0, 0, T0 + MINUTE, (Vote(MANAGER, T0 + 2 * MINUTE),)),
+        sighting=_seen(old=3, new=0, candidates=3, served_by="stable"),
     ),
-    "bluegreen in its rollback window": replace(GREEN, phase=Phase.HOLDING, at_step=1, gate=GateState(1, 0, T0 + MINUTE)),
+    "bluegreen in its rollback window": replace(
+        GREEN,
+        phase=Phase.HOLDING,
+        at_step=1,
+        gate=GateState(1, 0, T0 + MINUTE),
+        sighting=_seen(old=3, new=0, candidates=3, served_by="candidate"),
+    ),
     "paused by a failure": PAUSED_FAILED,
     "drifted": replace(
         ROLLING, phase=Phase.DRIFTED, drift=(Drift("hello", Kind.DEPLOYMENT, Field.REPLICAS, "3", "5", "kubectl (subresource scale)"),)
@@ -141,6 +161,12 @@ CARDS: dict[str, Release] = {
     ),
     "succeeded": SUCCEEDED,
     "rolled back": ROLLED_BACK,
+    "aborted": replace(
+        CANARY, phase=Phase.ABORTED, leg=Leg.BACK, cause=Cause(FailureClass.REQUEST, "aborted by developer: error rate"), finished_at=NOW
+    ),
+    "expired": replace(
+        PROMOTING, phase=Phase.EXPIRED, leg=Leg.BACK, cause=Cause(FailureClass.REQUEST, "nobody approved within 60 min"), finished_at=NOW
+    ),
     "rejected": replace(
         PROMOTING, phase=Phase.REJECTED, leg=Leg.BACK, cause=Cause(FailureClass.REQUEST, "rejected by manager: not today"), finished_at=NOW
     ),
@@ -177,13 +203,14 @@ REPLIES: dict[str, Reply] = {
     "listing": Listing("Releases", (SUCCEEDED, replace(ROLLED_BACK, requested_by=ADMIN))),
 }
 
-RENDERING = SlackRendering(("hello", "auth"))
+RENDERING = SlackRendering(("hello", "auth"), approvers=(MANAGER.user,))
 
 
 def messages() -> dict[str, Message]:
     found = {f"card {name}": card(release, now=NOW) for name, release in CARDS.items()}
+    found["card as it is first posted"] = card(CARDS["waiting for approval to start"], now=NOW, first=True)
     for name, (release, event) in EVENTS.items():
-        told = announcement(release, event)
+        told = RENDERING.announcement(release, event)
         assert told is not None
         found[f"{'loud' if told[1] else 'quiet'} {name}"] = told[0]
     found |= {f"reply {name}": RENDERING.reply(reply, now=NOW) for name, reply in REPLIES.items()}

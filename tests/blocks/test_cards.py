@@ -58,9 +58,9 @@ def test_a_card_that_is_over_has_no_buttons(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "labels"),
     [
-        ("rolling", ["Hold", "Abort"]),
-        ("canary waiting for approval", ["Promote", "Reject", "Hold", "Abort"]),
-        ("bluegreen waiting for the switch", ["Switch", "Reject", "Hold", "Abort"]),
+        ("rolling", ["Pause", "Abort"]),
+        ("canary waiting for approval", ["Promote", "Reject", "Pause", "Abort"]),
+        ("bluegreen waiting for the switch", ["Switch", "Reject", "Pause", "Abort"]),
         ("bluegreen in its rollback window", ["Finish now", "Roll back"]),
         ("paused by a failure", ["Resume", "Abort"]),
         ("drifted", ["Adopt", "Abort"]),

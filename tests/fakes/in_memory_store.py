@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from bot.policy.freezes import Freeze
-from bot.ports import Announcement, AuditLine, Created, Locked, VersionConflict
+from bot.ports import Announcement, AuditLine, Budget, Created, Locked, VersionConflict
 from bot.releases.events import Event, EventKind
 from bot.releases.model import Release
 from bot.store.records import audit_line, template_hash
+
+BOOKING_LOST_MS = 15_000
 
 
 def system_clock() -> int:
@@ -62,7 +65,9 @@ class InMemoryReleaseStore:
         self._audit: list[AuditLine] = []
         self._freezes: dict[str, Freeze] = {}
         self._passing: dict[str, tuple[str, int]] = {}
-        self._arrivals: dict[str, float] = {}
+        self._levels: dict[str, tuple[float, int]] = {}
+        self._queues: dict[str, dict[str, tuple[int, int, int]]] = {}  # claimant -> rank, since, promised
+        self._closed: dict[str, int] = {}
 
     def now(self) -> int:
         return self._clock()
@@ -251,14 +256,31 @@ class InMemoryReleaseStore:
         value, until = self._passing.get(key, ("", 0))
         return value if until > self.now() else None
 
-    def spend(self, budget: str, *, per_minute: int, burst: int) -> int:
-        now, interval = self.now(), 60_000 / per_minute
-        arrival = max(float(now), self._arrivals.get(budget, 0.0))
-        wait = arrival - now - (burst - 1) * interval
-        if wait > 0:
-            return -int(-wait // 1)
-        self._arrivals[budget] = arrival + interval
-        return 0
+    def book(self, budget: Budget, claimant: str, *, rank: int = 0) -> int:
+        now, interval = self.now(), 60_000 / budget.per_minute
+        level, at = self._levels.get(budget.name, (float(budget.burst), now))
+        level = min(float(budget.burst), level + (now - at) / interval)
+        queue = self._queues.setdefault(budget.name, {})
+        for lost in [one for one, (_, _, promised) in queue.items() if promised <= now - BOOKING_LOST_MS]:
+            del queue[lost]
+        stood_rank, since, _ = queue.get(claimant, (rank, now, now))
+        queue[claimant] = (min(rank, stood_rank), since, now)
+        ahead = sum(1 for name, one in queue.items() if (*one[:2], name) < (*queue[claimant][:2], claimant))
+        free = level - (budget.reserve if rank > 0 else 0) - ahead
+        closed = max(0, self._closed.get(budget.name, 0) - now)
+        wait = 0
+        if free >= 1 and not closed:
+            level -= 1
+            del queue[claimant]
+        else:
+            wait = max(1, closed, math.ceil((1 - free) * interval))
+            queue[claimant] = (*queue[claimant][:2], now + wait)
+        self._levels[budget.name] = (level, now)
+        return wait
+
+    def close(self, budget: Budget, *, for_ms: int) -> None:
+        self._closed[budget.name] = self.now() + for_ms
+        self._levels[budget.name] = (1.0, self.now() + for_ms)
 
     def reconcile(self) -> tuple[str, ...]:
         repairs = []

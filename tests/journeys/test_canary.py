@@ -212,7 +212,7 @@ def test_another_version_queues_behind_a_canary_and_the_same_again_shows_its_car
 def test_a_canary_can_be_held_and_goes_on_where_it_was(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")
-    journey.click("Hold", user=DEVELOPER)
+    journey.click("Pause", user=DEVELOPER)
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*paused")
     assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
     assert not journey.deployment().spec.paused, "a canary pauses by standing still: both versions serve whole"

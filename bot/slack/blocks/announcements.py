@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from bot.ports import Message
 from bot.releases.events import Event, EventKind
 from bot.releases.model import FailureClass, Leg, Phase, Release
+from bot.releases.plan import ApprovalGate
 from bot.slack.blocks.buttons import buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
 from bot.slack.blocks.tables import pods_table, table_message
-from bot.slack.blocks.words import change_words, phase_words
+from bot.slack.blocks.words import change_words, gate_of, phase_words
 from bot.slack.markup import code, duration, escape, mention, plain
 
 SHOWN_LINES = 10
+MOST_CALLED = 5
 
 
-def announcement(release: Release, event: Event) -> tuple[Message, bool] | None:
-    """(message, loud). None where the card alone tells it."""
+def announcement(release: Release, event: Event, approvers: Sequence[str] = ()) -> tuple[Message, bool] | None:
+    """(message, loud). None where the card alone tells it. ``approvers``: ids of people and groups whom a reminder calls."""
     match event.kind:
         case EventKind.CREATED | EventKind.PLANNED | EventKind.STEP_BEGAN | EventKind.WROTE:
             return None
@@ -28,29 +31,40 @@ def announcement(release: Release, event: Event) -> tuple[Message, bool] | None:
         case EventKind.FINISHED:
             return _finished(release, event)
         case EventKind.REFUSED:
-            return _line(release, event, "❌", calls_starter=True), False
-        case EventKind.REMINDED | EventKind.ENVIRONMENT | EventKind.DRIFTED | EventKind.PROBE_FAILED:
-            return _line(release, event, "⚠️", calls_starter=True), False
+            return _line(event, "❌", calls=(release.requested_by.user,)), False
+        case EventKind.REMINDED:
+            return _line(event, "⚠️", calls=_who_may_answer(release, approvers)), False
+        case EventKind.ENVIRONMENT | EventKind.DRIFTED | EventKind.PROBE_FAILED:
+            return _line(event, "⚠️", calls=(release.requested_by.user,)), False
         case EventKind.QUEUED | EventKind.UNREACHABLE | EventKind.REACHABLE | EventKind.DRIFT_ENDED:
-            return _line(release, event, "ℹ️"), False
+            return _line(event, "ℹ️"), False
         case EventKind.STEP_DONE | EventKind.GATE_PASSED | EventKind.VOTED | EventKind.RESUMED:
-            return _line(release, event, "✔️"), False
+            return _line(event, "✔️"), False
         case EventKind.GATE_OPENED:
-            return _line(release, event, "✋"), False
+            return _line(event, "✋"), False
         case EventKind.JUDGED | EventKind.PROBED:
-            return _line(release, event, "🔎"), False
+            return _line(event, "🔎"), False
         case EventKind.PAUSED:
-            return _line(release, event, "⏸️"), False
+            return _line(event, "⏸️"), False
         case EventKind.ROLLING_BACK:
-            return _line(release, event, "↩️"), False
+            return _line(event, "↩️"), False
         case EventKind.CANCELLED:
-            return _line(release, event, "⏹️"), False
+            return _line(event, "⏹️"), False
         case _ as never:
             assert_never(never)
 
 
-def _line(release: Release, event: Event, mark: str, *, calls_starter: bool = False) -> Message:
-    who = f"{mention(release.requested_by.user)} " if calls_starter else ""
+def _who_may_answer(release: Release, approvers: Sequence[str]) -> Sequence[str]:
+    """Those who can open the gate; its starter where that is enough, or where nobody is named."""
+    starter, gate = release.requested_by.user, gate_of(release)
+    asks = isinstance(gate, ApprovalGate) and gate.name != "downtime" and not gate.requester_may_approve
+    if not asks or release.phase not in (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION):
+        return (starter,)
+    return tuple(one for one in approvers if one != starter)[:MOST_CALLED] or (starter,)
+
+
+def _line(event: Event, mark: str, *, calls: Sequence[str] = ()) -> Message:
+    who = "".join(f"{mention(one)} " for one in calls)
     shown = f"{mark} {who}{plain(event.text, 1_500)}"
     blocks: list[Block] = [section(shown)]
     if event.evidence and event.kind is not EventKind.ROLLING_BACK:

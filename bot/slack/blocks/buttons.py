@@ -28,7 +28,7 @@ def buttons_of(release: Release) -> list[Block]:
         case Phase.PROGRESSING:
             if release.leg is Leg.BACK:
                 return []
-            return [_plain(release, "Hold", "pause"), _abort(release)]
+            return [_plain(release, "Pause", "pause"), _abort(release)]
         case Phase.HOLDING:
             return _at_hold(release)
         case Phase.PAUSED:
@@ -55,8 +55,9 @@ def _at_approval(release: Release) -> list[Block]:
         return [_abort(release)]
     approve = _plain(release, _APPROVE.get(gate.name, "Approve"), "approve", style="primary")
     reject = _plain(release, "Reject", "reject", style="danger")  # asks with a form of its own
-    hold = [_plain(release, "Hold", "pause")] if release.phase is Phase.AWAITING_PROMOTION else []
-    return [approve, reject, *hold, _abort(release)]
+    # One red button a card: Reject is the answer to what is asked, Abort asks before it acts.
+    pause = [_plain(release, "Pause", "pause")] if release.phase is Phase.AWAITING_PROMOTION else []
+    return [approve, reject, *pause, _abort(release, style="")]
 
 
 def _at_hold(release: Release) -> list[Block]:
@@ -69,11 +70,13 @@ def _at_hold(release: Release) -> list[Block]:
             confirm=("Finish now?", "The old pods go; the way back is then a rollout undo.", "Finish now"),
         )
         return [finish, _abort(release, "Roll back", f"Traffic goes back to {release.from_version} at once.")]
-    return [_plain(release, "Go on now", "promote", gate=""), _plain(release, "Hold", "pause"), _abort(release)]
+    return [_plain(release, "Go on now", "promote", gate=""), _plain(release, "Pause", "pause"), _abort(release)]
 
 
-def _abort(release: Release, label: str = "Abort", what: str = "Everything goes back to as it was found.") -> Block:
-    return _plain(release, label, "abort", style="danger", confirm=(f"{label} {release.id}?", what, label))
+def _abort(
+    release: Release, label: str = "Abort", what: str = "Everything goes back to as it was found.", *, style: str = "danger"
+) -> Block:
+    return _plain(release, label, "abort", style=style, confirm=(f"{label} {release.id}?", what, label))
 
 
 def replace_button(release: Release, front: str) -> Block:

@@ -11,7 +11,7 @@ from typing import assert_never
 from bot.commands.table import BY_NAME, Names
 from bot.ports import Message
 from bot.releases.counts import counted
-from bot.releases.model import Deploy, Leg, Phase, Release, Scale, Strategy
+from bot.releases.model import Deploy, Leg, Person, Phase, Release, Scale, Strategy
 from bot.releases.plan import ApprovalGate, HoldGate, Step
 from bot.slack.blocks.buttons import buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
@@ -20,11 +20,12 @@ from bot.slack.blocks.words import (
     change_words,
     expires_at,
     gate_of,
+    gates_of_step,
     headline,
     hold_ends_at,
-    percent,
     phase_words,
     progress,
+    shown_percent,
     step_of,
 )
 from bot.slack.markup import clock, code, date, duration, escape, mention, plain
@@ -35,16 +36,17 @@ SHOWN_NOTES = 4
 SHOWN_EVIDENCE = 5
 
 
-def card(release: Release, *, now: int, names: Names | None = None) -> Message:
+def card(release: Release, *, now: int, names: Names | None = None, first: bool = False) -> Message:
+    """``first``: as it is posted, not edited. Slack calls the people whom a new message mentions, so it names them in words."""
     blocks: list[Block] = [section(_title(release))]
     if release.phase.is_final:
         blocks += _record(release)
     else:
-        blocks += [block for block in (_asked(release, now), _steps(release), _state(release), _notes(release)) if block]
+        blocks += [block for block in (_asked(release, now, first), _steps(release), _state(release), _notes(release)) if block]
         buttons = buttons_of(release)
         if buttons:
             blocks.append(actions(buttons))
-    blocks.append(context(_origin(release, names or Names())))
+    blocks.append(context(_origin(release, names or Names(), first)))
     return Message(_spoken(release), tuple(blocks))
 
 
@@ -55,8 +57,8 @@ def bar(share: int) -> str:
 
 def _title(release: Release) -> str:
     what = plain(change_words(release), 400)
-    share = percent(release)
-    far = f" · {share} %" if share is not None and not release.phase.is_final else ""
+    share = shown_percent(release)
+    far = f" · {share} %" if share is not None else ""
     if release.finished_at and release.started_at:
         far = f" · took {duration(release.finished_at - release.started_at)}"
     return f"*{what}*\n{MARKS[release.phase]} {plain(phase_words(release), 400)}{far}"
@@ -65,12 +67,16 @@ def _title(release: Release) -> str:
 # --- what is asked of whom --------------------------------------------------------------------------------------------
 
 
-def _asked(release: Release, now: int) -> Block | None:
-    lines = asked_lines(release, now)
+def _asked(release: Release, now: int, first: bool) -> Block | None:
+    lines = asked_lines(release, now, first)
     return section("\n".join(lines)) if lines else None
 
 
-def asked_lines(release: Release, now: int) -> list[str]:
+def _who(person: Person, first: bool) -> str:
+    return plain(person.name or person.user, 100) if first else mention(person.user)
+
+
+def asked_lines(release: Release, now: int, first: bool = False) -> list[str]:
     """mrkdwn; what the release waits for, and until when."""
     lines: list[str] = []
     if release.unreachable_since:
@@ -82,16 +88,19 @@ def asked_lines(release: Release, now: int) -> list[str]:
         case Phase.AWAITING_APPROVAL | Phase.AWAITING_PROMOTION:
             gate = gate_of(release)
             if isinstance(gate, ApprovalGate):
-                lines += _approval_lines(release, gate, now)
+                lines += _approval_lines(release, gate, now, first)
         case Phase.HOLDING:
             gate = gate_of(release)
             ends = hold_ends_at(release, gate) if isinstance(gate, HoldGate) else None
             if isinstance(gate, HoldGate) and ends is not None:
                 what = gate.title or ("rollback window" if gate.name == "window" else "hold")
-                lines.append(f"{plain(what[:1].upper() + what[1:])} until {date(ends, '{time_secs}')} ({duration(gate.ms)}).")
+                ending = f"{date(ends, '{time_secs}')} ({duration(gate.ms)})"
+                lines.append(f"{plain(what[:1].upper() + what[1:])} until {ending}, then {_after_hold(release)}.")
         case Phase.PAUSED if release.cause is not None:
             lines.append(f"*Why:* {plain(release.cause.summary, 700)}")
             lines.append("Resume to go on, or abort to take it back.")
+        case Phase.PAUSED:
+            lines.append("Nothing is changed until somebody resumes or aborts it.")
         case Phase.DRIFTED:
             for drift in release.drift[:5]:
                 by = f" by {code(drift.manager, 80)}" if drift.manager else ""
@@ -112,18 +121,18 @@ def asked_lines(release: Release, now: int) -> list[str]:
     step = step_of(release)
     if release.phase is Phase.PROGRESSING and step is not None and step.deadline_ms:
         until = release.step_began_at + step.deadline_ms + release.step_paused_ms
-        lines.append(f"Has time until {date(until)}.")
+        lines.append(f"Deadline {date(until)}.")
     return lines
 
 
-def _approval_lines(release: Release, gate: ApprovalGate, now: int) -> list[str]:
+def _approval_lines(release: Release, gate: ApprovalGate, now: int, first: bool) -> list[str]:
     votes = release.gate.votes if release.gate else ()
     role = "deployer" if gate.name == "downtime" else "approver"
     who = f"{'an' if role == 'approver' else 'a'} {role}" if gate.quorum == 1 else f"{gate.quorum} {role}s"
-    other = "" if gate.requester_may_approve else f" other than {mention(release.requested_by.user)}"
+    other = "" if gate.requester_may_approve else f" other than {_who(release.requested_by, first)}"
     lines = [f"*Asked:* {who}{other} to {plain(gate.title or gate.name, 200)}."]
     if votes:
-        names = ", ".join(mention(vote.by.user) for vote in votes)
+        names = ", ".join(_who(vote.by, first) for vote in votes)
         lines.append(f"{len(votes)} of {gate.quorum} approved: {names}")
     ends = expires_at(release, gate)
     if ends is not None and ends > now:
@@ -132,6 +141,14 @@ def _approval_lines(release: Release, gate: ApprovalGate, now: int) -> list[str]
     elif ends is not None:
         lines.append(f"Overdue since {date(ends)}; it goes on waiting.")
     return lines
+
+
+def _after_hold(release: Release) -> str:
+    """What comes when a hold ends and nobody does anything."""
+    following = gates_of_step(release)[release.gate.gate + 1 :] if release.gate is not None else ()
+    if following and isinstance(following[0], ApprovalGate):
+        return f"it waits for {_gate_words(following[0])}"
+    return "it goes on by itself"
 
 
 # --- how far ----------------------------------------------------------------------------------------------------------
@@ -156,7 +173,8 @@ def _step_line(release: Release, step: Step) -> str:
     else:
         mark = "▫️ next"
     share = f" ({step.share} %)" if step.share is not None and f"{step.share} %" not in step.title else ""
-    gates = [_gate_words(gate) for gate in step.gates]
+    passed = release.gate.gate if index == release.at_step and release.gate is not None else 0
+    gates = [_gate_words(gate) for gate in step.gates[passed:]]
     after = f", then {' and '.join(gates)}" if gates and index >= release.at_step else ""
     return f"{mark}: {plain(step.title, 200)}{share}{after}"
 
@@ -172,13 +190,13 @@ def _gate_words(gate: ApprovalGate | HoldGate) -> str:
 
 
 def pods_words(release: Release) -> list[str]:
-    """One line a version, stable and candidate apart: ``2.0.0 (new): 3 of 5 pods ready``."""
+    """One line a version, stable and candidate apart: ``2.0.0 candidate: 3 of 5 ready, 3 serving``. Short: a phone shows 36 columns."""
     lines = []
     many = len({count.role for count in release.sighting.versions}) > 1
     for count in release.sighting.versions:
         role = count.role if many else ("new" if count.is_new else "old")
-        traffic = f", {count.endpoints} in the Service" if release.target.services and many else ""
-        lines.append(f"{count.version} ({role}): {count.ready} of {count.pods} pods ready{traffic}")
+        traffic = f", {count.endpoints} serving" if release.target.services and many else ""
+        lines.append(f"{count.version} {role}: {count.ready} of {count.pods} ready{traffic}")
     return lines
 
 
@@ -186,13 +204,13 @@ def _state(release: Release) -> Block | None:
     seen = release.sighting
     lines: list[str] = []
     if release.strategy is not Strategy.ROLLING and seen.share is not None:
-        lines.append(f"`{bar(seen.share)}` {seen.share} % of ready endpoints on {plain(release.to_version)}")
+        lines.append(f"{bar(seen.share)} {seen.share} % of traffic to {plain(release.to_version)}")
     else:
         counted = progress(release)
         if counted is not None and counted[1] and release.phase is not Phase.AWAITING_APPROVAL:
             ready, wanted = counted
             on = "" if isinstance(release.change, Scale) else f" on {plain(release.to_version)}"
-            lines.append(f"`{bar(100 * ready // wanted)}` {ready} of {wanted} pods{on} ready")
+            lines.append(f"{bar(100 * ready // wanted)} {ready} of {wanted} pods{on} ready")
     lines += [plain(line, 200) for line in pods_words(release)[:8]]
     if release.judgements:
         last = release.judgements[-1]
@@ -221,8 +239,8 @@ def _record(release: Release) -> list[Block]:
     return blocks
 
 
-def _origin(release: Release, names: Names) -> str:
-    parts = [code(release.id), f"by {mention(release.requested_by.user)}", date(release.created_at, "{date_short_pretty} {time}")]
+def _origin(release: Release, names: Names, first: bool) -> str:
+    parts = [code(release.id), f"by {_who(release.requested_by, first)}", date(release.created_at, "{date_short_pretty} {time}")]
     if release.passed and release.phase.is_final:
         approvals = [name for name in release.passed if ":" in name]
         parts += [plain(f"approved {name}", 200) for name in approvals[:3]]

@@ -17,12 +17,13 @@ from bot.slack.blocks.tables import as_file
 class SlackRendering:
     apps: tuple[str, ...] = ()  # for examples
     names: Names = field(default_factory=Names)
+    approvers: tuple[str, ...] = ()  # ids of people and groups, for reminders
 
-    def card(self, release: Release, *, now: int) -> Message:
-        return card.card(release, now=now, names=self.names)
+    def card(self, release: Release, *, now: int, first: bool = False) -> Message:
+        return card.card(release, now=now, names=self.names, first=first)
 
     def announcement(self, release: Release, event: Event) -> tuple[Message, bool] | None:
-        return announcements.announcement(release, event)
+        return announcements.announcement(release, event, self.approvers)
 
     def reply(self, reply: Reply, *, now: int) -> Message:
         return replies.reply_message(reply, names=self.names, apps=self.apps, now=now)

@@ -144,11 +144,17 @@ def percent(release: Release) -> int | None:
     return min(100, 100 * counted[0] // counted[1])
 
 
+def shown_percent(release: Release) -> int | None:
+    """Nothing while nothing was begun, and nothing when it is over."""
+    begun = not release.phase.is_final and release.phase not in (Phase.QUEUED, Phase.AWAITING_APPROVAL)
+    return percent(release) if begun else None
+
+
 def headline(release: Release) -> str:
     """The line a phone's notification shows: ``hello 1.0.0 → 2.0.0 canary · 40 % · waiting for approval``."""
     parts = [change_words(release)]
-    share = percent(release)
-    if share is not None and not release.phase.is_final and release.phase not in (Phase.QUEUED, Phase.AWAITING_APPROVAL):
+    share = shown_percent(release)
+    if share is not None:
         parts.append(f"{share} %")
     parts.append(phase_words(release))
     if release.phase.is_final and release.started_at:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.policy.freezes import Freeze
-from bot.ports import AuditLine, ReleaseStore
+from bot.ports import AuditLine, Budget, ReleaseStore
 from tests.builders import ADMIN, T0, a_template
 from tests.conftest import eventually
 from tests.contracts.store.conftest import Adapters
@@ -83,17 +85,62 @@ def test_passing_state_passes(store: ReleaseStore) -> None:
     assert store.take("draft") is None
 
 
+EDITS = Budget("edits", per_minute=60, burst=3)
+
+
 def test_a_budget_grants_its_burst_and_then_says_how_long_to_wait(store: ReleaseStore) -> None:
-    answers = [store.spend("edits", per_minute=60, burst=3) for _ in range(4)]
+    answers = [store.book(EDITS, f"card {number}") for number in range(4)]
     assert answers[:3] == [0, 0, 0]
     assert 900 < answers[3] <= 1_000
-    assert store.spend("other budget", per_minute=60, burst=1) == 0
+    assert store.book(replace(EDITS, name="another"), "card 3") == 0
 
 
 def test_a_budget_fills_up_again(store: ReleaseStore) -> None:
-    assert store.spend("posts", per_minute=1_200, burst=1) == 0
-    assert eventually(lambda: store.spend("posts", per_minute=1_200, burst=1) == 0)
-    assert store.spend("posts", per_minute=1_200, burst=1) > 0
+    posts = Budget("posts", per_minute=1_200)
+    assert store.book(posts, "a") == 0
+    assert eventually(lambda: store.book(posts, "a") == 0)
+    assert store.book(posts, "a") > 0
+
+
+def test_who_asked_first_is_served_first_however_often_others_ask(store: ReleaseStore) -> None:
+    edits = Budget("edits", per_minute=1_200)
+    assert store.book(edits, "taken") == 0
+    assert store.book(edits, "first") > 0
+    assert eventually(lambda: store.now() > 0 and store.book(edits, "second") > 0 and store.book(edits, "first") == 0)
+    assert store.book(edits, "second") > 0
+    assert eventually(lambda: store.book(edits, "third") > 0 and store.book(edits, "second") == 0)
+
+
+def test_a_place_in_line_says_how_long_it_takes(store: ReleaseStore) -> None:
+    for number in range(3):
+        store.book(EDITS, f"taken {number}")
+    waits = [store.book(EDITS, name, rank=1) for name in ("a", "b", "c")]
+    assert [round(wait, -3) for wait in waits] == [1_000, 2_000, 3_000]
+    assert round(store.book(EDITS, "urgent"), -3) == 1_000
+    assert round(store.book(EDITS, "a", rank=1), -3) == 2_000
+
+
+def test_a_reserve_is_left_for_those_who_cannot_wait(store: ReleaseStore) -> None:
+    edits = replace(EDITS, reserve=2)
+    assert store.book(edits, "moving", rank=1) == 0
+    assert store.book(edits, "another", rank=1) > 0
+    assert [store.book(edits, "final"), store.book(edits, "failed")] == [0, 0]
+    assert store.book(edits, "too much") > 0
+
+
+def test_who_becomes_urgent_while_standing_in_line_stays_so(store: ReleaseStore) -> None:
+    for number in range(3):
+        store.book(EDITS, f"taken {number}")
+    store.book(EDITS, "a", rank=2)
+    store.book(EDITS, "b", rank=2)
+    assert round(store.book(EDITS, "b", rank=0), -3) == 1_000
+    assert round(store.book(EDITS, "b", rank=2), -3) == 1_000
+
+
+def test_a_budget_that_was_closed_grants_nothing_meanwhile(store: ReleaseStore) -> None:
+    store.close(EDITS, for_ms=7_000)
+    assert 6_500 < store.book(EDITS, "card") <= 8_100
+    assert store.book(replace(EDITS, name="another"), "card") == 0
 
 
 def test_the_earliest_wake_wins(adapters: Adapters) -> None:

@@ -63,6 +63,6 @@ def test_go_on_now_of_a_hold_approves_nothing_when_the_gate_has_come_since(bot: 
     assert gate is not None and not gate.votes
 
 
-@pytest.mark.parametrize("label", ["Go on now", "Hold", "Abort"])
+@pytest.mark.parametrize("label", ["Go on now", "Pause", "Abort"])
 def test_every_button_of_a_hold_says_which_one(label: str) -> None:
     assert '"step"' in clicked(HOLDING, label).value

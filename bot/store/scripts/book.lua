@@ -1,0 +1,34 @@
+-- A token bucket with a queue. ARGV: budget, per minute, burst, reserve, claimant, rank (0 goes first).
+-- Answers 0 when granted, else the ms after which to ask again. Whoever asks stands in line by rank and then by when they first
+-- asked, so nobody is overtaken by their like; all but rank 0 leave `reserve` tokens in the bucket for those who cannot wait.
+-- A re-sent call books twice: that only makes the budget stricter.
+local budget, claimant, rank = key('budget:' .. ARGV[1]), ARGV[5], tonumber(ARGV[6])
+local queue, promised = key('budget-queue:' .. ARGV[1]), key('budget-promised:' .. ARGV[1])
+local interval, burst, reserve = 60000 / tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local RANK, LOST_MS, KEPT_MS = 1e13, 15000, 600000
+
+local found = redis.call('HMGET', budget, 'level', 'at', 'closed_until')
+local level = math.min(burst, tonumber(found[1] or burst) + (now - tonumber(found[2] or now)) / interval)
+local closed = math.max(0, tonumber(found[3] or '0') - now)
+-- Who did not come back when told to is not waited for.
+for _, lost in ipairs(redis.call('ZRANGEBYSCORE', promised, '-inf', now - LOST_MS)) do
+  redis.call('ZREM', queue, lost)
+  redis.call('ZREM', promised, lost)
+end
+local stands = tonumber(redis.call('ZSCORE', queue, claimant) or 'nil')
+local place = rank * RANK + (stands and stands % RANK or now)
+redis.call('ZADD', queue, stands and math.min(stands, place) or place, claimant)
+local ahead = redis.call('ZRANK', queue, claimant)
+local free = level - (rank > 0 and reserve or 0) - ahead
+local wait = 0
+if free >= 1 and closed == 0 then
+  level = level - 1
+  redis.call('ZREM', queue, claimant)
+  redis.call('ZREM', promised, claimant)
+else
+  wait = math.max(1, closed, math.ceil((1 - free) * interval))
+  redis.call('ZADD', promised, now + wait, claimant)
+end
+redis.call('HSET', budget, 'level', string.format('%.6f', level), 'at', now)
+for _, name in ipairs({budget, queue, promised}) do redis.call('PEXPIRE', name, KEPT_MS) end
+return wait
