@@ -139,7 +139,13 @@ Command: TypeAlias = (
 
 @dataclass(frozen=True)
 class Mistake:
-    """One line for the person alone; ``hint`` is a valid form to type instead, as it would be typed here."""
+    """One line for the person alone; ``hint`` is a valid form to type instead, as it would be typed here.
+
+    ``fix``: the word that is wrong ("" where one is missing) and what may stand there. ``instead``: the whole commands that follow
+    from it, each of which is valid: they are offered as buttons.
+    """
 
     line: str
     hint: str = ""
+    fix: tuple[str, tuple[str, ...]] | None = None
+    instead: tuple[str, ...] = ()

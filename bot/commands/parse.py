@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 
 from bot.commands.model import (
     ApplyCommand,
@@ -82,6 +82,27 @@ def parse(text: str, known: Known) -> Command | Mistake:
     tokens = split(normalise(text))
     if isinstance(tokens, Mistake):
         return tokens
+    meant = _meant(tokens, known)
+    if not isinstance(meant, Mistake) or meant.fix is None:
+        return meant
+    forms = _fixed(tokens, *meant.fix)
+    return replace(meant, instead=tuple(" ".join(form) for form in forms if not isinstance(_meant(form, known), Mistake)))
+
+
+def _fixed(tokens: list[str], wrong: str, rights: tuple[str, ...]) -> Iterator[list[str]]:
+    """The line with the wrong word replaced, or with the missing one put behind the command and its verb."""
+    if not wrong:
+        behind = 2 if len(tokens) > 1 and tokens[1].lower() in ROLLOUT_VERBS else 1
+        yield from ([*tokens[:behind], right, *tokens[behind:]] for right in rights)
+        return
+    at = next((i for i, token in enumerate(tokens) if re.search(rf"(^|[/=]){re.escape(wrong)}($|[:@])", token, re.IGNORECASE)), None)
+    if at is not None:
+        for right in rights:
+            repaired = re.sub(rf"(^|[/=]){re.escape(wrong)}($|[:@])", rf"\g<1>{right}\g<2>", tokens[at], flags=re.IGNORECASE)
+            yield [*tokens[:at], *repaired.split(), *tokens[at + 1 :]]
+
+
+def _meant(tokens: list[str], known: Known) -> Command | Mistake:
     if not tokens:
         return HelpCommand()
     name = tokens[0].strip("`").removeprefix("/").lower()
@@ -101,7 +122,7 @@ def _no_such_command(name: str, rest: list[str], known: Known) -> Mistake:
     if meant:
         command, _, verb = meant.partition(" ")
         form = f"{known.names.typed(command)} {verb} {tail}"
-        return Mistake(f"no command `{name}`; did you mean `{' '.join(form.split())}`?", known.names.usage(command))
+        return Mistake(f"no command `{name}`; did you mean `{' '.join(form.split())}`?", known.names.usage(command), (name, (meant,)))
     return Mistake(f"no command `{name}`; there are {listed(BY_NAME, 'and')}", known.names.typed("help"))
 
 
@@ -129,17 +150,18 @@ def _scale(line: Line) -> Command | Mistake:
 def _rollout(line: Line) -> Command | Mistake:
     positional = list(line.words.positional)
     if not positional:
-        return Mistake(f"rollout what? {listed(ROLLOUT_VERBS)}", line.names.usage("rollout"))
+        return Mistake(f"rollout what? {listed(ROLLOUT_VERBS)}", line.names.usage("rollout"), ("", ("status", "history")))
     verb = positional.pop(0).lower()
     if verb not in ROLLOUT_VERBS:
         verb_again = positional[0].lower() if positional else ""
         if verb_again in ROLLOUT_VERBS:  # "rollout hello status"
             form = f"{line.names.typed('rollout')} {verb_again} {verb}"
-            return Mistake(f"the verb comes first: `{form}`", form)
+            return Mistake(f"the verb comes first: `{form}`", form, instead=(" ".join(["rollout", verb_again, verb, *positional[1:]]),))
         close = _FAMILIAR.get(verb, "").removeprefix("rollout ") or nearest(verb, ROLLOUT_VERBS)
         form = f"{line.names.typed('rollout')} {close} {' '.join(positional)}".rstrip()
         hint = f"did you mean `{form}`?" if close in ROLLOUT_VERBS else f"there are {listed(ROLLOUT_VERBS, 'and')}"
-        return Mistake(f"no verb `{verb}`; {hint}", line.names.usage("rollout"))
+        fix = (verb, (close,)) if close in ROLLOUT_VERBS else None
+        return Mistake(f"no verb `{verb}`; {hint}", line.names.usage("rollout"), fix)
     revision = _revision(line, verb)
     if isinstance(revision, Mistake):
         return revision
@@ -198,7 +220,8 @@ def _get(line: Line) -> Command | Mistake:
         close = nearest(kind.lower(), dict.fromkeys(KINDS.values()))
         rest = " ".join(positional)
         if close:
-            return Mistake(f"no kind `{kind}`; did you mean `{line.names.typed('get')} {close} {rest}`?".replace(" `?", "`?"))
+            form = f"{line.names.typed('get')} {close} {rest}".rstrip()
+            return Mistake(f"no kind `{kind}`; did you mean `{form}`?", "", (kind, (close,)))
         return Mistake(f"no kind `{kind}`; there are {listed(dict.fromkeys(KINDS.values()), 'and')}", line.names.usage("get"))
     if slash:
         positional.insert(0, named)
@@ -237,7 +260,7 @@ def _help(line: Line) -> Command | Mistake:
         return HelpCommand("rollout")
     close = nearest(topic, BY_NAME)
     hint = f"; did you mean `{line.names.typed('help')} {close}`?" if close else f"; there are {listed(BY_NAME, 'and')}"
-    return Mistake(f"no command `{topic}`{hint}", line.names.typed("help"))
+    return Mistake(f"no command `{topic}`{hint}", line.names.typed("help"), (topic, (close,)) if close else None)
 
 
 def _scope(line: Line, positional: list[str]) -> str | Mistake:

@@ -85,7 +85,8 @@ def _app_and_version(line: Line, words: list[str]) -> tuple[str | Mistake | None
             return line.only_app, _version(words)
         choices = [f"`{name}`" for name in list(line.here or line.apps)[:8]]
         which = f"which app? {listed(choices)}" if choices else "which app?"
-        return Mistake(which, f"{line.names.typed('deploy')} {next(iter(line.here or line.apps), 'APP')} {' '.join(words)}"), None
+        form = f"{line.names.typed('deploy')} {next(iter(line.here or line.apps), 'APP')} {' '.join(words)}"
+        return Mistake(which, form, ("", tuple(line.here or line.apps)[:8])), None
     return mistake_about_app(line, first), None
 
 
@@ -107,11 +108,14 @@ def _strategy(line: Line, words: list[str]) -> Strategy | Mistake | None:
     if strategy is None:
         close = nearest(named, _STRATEGIES)
         if close:
-            return Mistake(f"no strategy `{named}`; did you mean `{_STRATEGIES[close].value}`?", line.names.usage("deploy"))
+            right = _STRATEGIES[close].value
+            return Mistake(f"no strategy `{named}`; did you mean `{right}`?", line.names.usage("deploy"), (named, (right,)))
         if "reason" in line.words.options:
             words.insert(0, named)
             return no_more(line, words)
-        return Mistake(f"no strategy `{named}`; there are {listed([s.value for s in Strategy], 'and')}", line.names.usage("deploy"))
+        there = listed([s.value for s in Strategy], "and")
+        rights = tuple(s.value for s in Strategy)
+        return Mistake(f"no strategy `{named}`; there are {there}", line.names.usage("deploy"), (named, rights))
     return strategy
 
 

@@ -57,11 +57,13 @@ def mistake_about_app(line: Line, word: str) -> Mistake:
         return Mistake(f"no app `{name}`: the catalog has no apps yet")
     close = nearest(name, line.apps)
     if close:
-        return Mistake(f"no app `{name}`; did you mean `{close}`?", line.names.example(line.spec.name, close))
+        return Mistake(f"no app `{name}`; did you mean `{close}`?", line.names.example(line.spec.name, close), (name, (close,)))
     some = list(line.apps)[:8]
     more = f" and {len(line.apps) - 8} more" if len(line.apps) > 8 else ""
     there = f"{', '.join(f'`{app}`' for app in some)}{more}" if more else listed([f"`{app}`" for app in some], "and")
-    return Mistake(f"no app `{name}`; there {'is' if len(line.apps) == 1 else 'are'} {there}", line.names.typed("apps"))
+    return Mistake(
+        f"no app `{name}`; there {'is' if len(line.apps) == 1 else 'are'} {there}", line.names.typed("apps"), (name, tuple(some))
+    )
 
 
 def one_app(line: Line, positional: list[str]) -> str | Mistake:
@@ -77,7 +79,8 @@ def one_app(line: Line, positional: list[str]) -> str | Mistake:
     choices = list(line.here or line.apps)[:8]
     verb = f" {line.words.positional[0].lower()}" if line.spec.name == "rollout" and line.words.positional else ""
     form = f"{line.names.typed(line.spec.name)}{verb} {choices[0] if choices else 'APP'}"
-    return Mistake(f"which app? {listed([f'`{app}`' for app in choices])}" if choices else "which app?", form)
+    which = f"which app? {listed([f'`{app}`' for app in choices])}" if choices else "which app?"
+    return Mistake(which, form, ("", tuple(choices)))
 
 
 def app_or_all(line: Line, positional: list[str]) -> str | Mistake | None:

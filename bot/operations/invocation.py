@@ -44,14 +44,21 @@ class Click:
 
 @dataclass(frozen=True)
 class Text:
+    """``in_channel``: it concerns everyone there."""
+
     line: str
+    in_channel: bool = False
     kind: Literal["text"] = "text"
 
 
 @dataclass(frozen=True)
 class Refusal:
+    """``instead``: valid commands, as they would be typed here, offered as buttons that carry ``token``."""
+
     line: str
     hint: str = ""
+    instead: tuple[str, ...] = ()
+    token: str = ""
     kind: Literal["refusal"] = "refusal"
 
 

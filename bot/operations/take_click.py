@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 
+from bot.commands.table import BY_NAME
+from bot.operations.ask_back import chosen
 from bot.operations.context import Context
 from bot.operations.control_release import control_release
-from bot.operations.invocation import AskReason, Click, Pending, Refusal, Reply
+from bot.operations.invocation import AskReason, Click, Invocation, Pending, Refusal, Reply
 from bot.operations.known_roles import known_roles
 from bot.operations.refuse_stranger import refuse_stranger
 from bot.operations.send_file import ask_for_file
 from bot.operations.share_answer import share_answer
+from bot.operations.take_command import take_command
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.permissions import Permission, may, roles_granting
 from bot.ports import StoreUnavailable
@@ -18,6 +21,7 @@ from bot.releases.model import Person, Phase, Release
 from bot.releases.requests import Abort, Adopt, Approve, Finish, Pause, Promote, Reject, Request, Resume
 from bot.releases.respond import respond
 
+SHOWN = frozenset({"deploy", "apps", "pods", "releases", "whoami", "help"})
 _PERMISSION = {
     "approve": Permission.APPROVE,
     "switch": Permission.APPROVE,
@@ -35,7 +39,8 @@ _PERMISSION = {
 
 
 def take_click(context: Context, click: Click) -> Reply:
-    """``click.action`` is the word of the table above; "go_on", "share" and "file" are about an answer (their value carries a token)."""
+    """``click.action`` is the word of the table above; "go_on", "share", "file" and "meant" are about an answer (their value carries a
+    token), "show" is a button of the help."""
     try:
         if (stranger := refuse_stranger(context, click.person)) is not None:
             return stranger
@@ -47,6 +52,11 @@ def take_click(context: Context, click: Click) -> Reply:
             return share_answer(context, click, str(carried["token"]))
         if action == "file":
             return ask_for_file(context, click, str(carried["token"]))
+        if action == "meant":
+            invocation = chosen(context, click, carried)
+            return invocation if isinstance(invocation, Refusal) else take_command(context, invocation)
+        if action == "show":
+            return _show(context, click, str(carried["what"]))
         release_id, gate, plan_hash = str(carried["release"]), str(carried.get("gate", "")), str(carried.get("plan", ""))
         hold = str(carried.get("step", ""))
     except StoreUnavailable as away:
@@ -105,6 +115,18 @@ def _replace(context: Context, by: Person, release: Release, front: str) -> Repl
     return control_release(
         context, front, Abort(by, reason=f"replaced by {release.id}"), f"{front} is being taken back; {release.id} follows"
     )
+
+
+def _show(context: Context, click: Click, what: str) -> Reply:
+    """A button of the help: only what reads, and the form of deploy, which asks before anything starts."""
+    name, _, about = what.partition(" ")
+    known = {"deploy": context.catalog.apps, "help": BY_NAME}.get(name, ())
+    if name not in SHOWN or (about and about not in known):
+        return Refusal(f"this version of Pilothouse does not know the button {what}: ask for help again")
+    invocation = Invocation(
+        click.person, click.channel, what, "button", click.dedup_key, response_url=click.response_url, trigger_id=click.trigger_id
+    )
+    return take_command(context, invocation)
 
 
 def _go_on(context: Context, click: Click, token: str) -> Reply:

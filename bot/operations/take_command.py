@@ -26,6 +26,7 @@ from bot.commands.model import (
 )
 from bot.commands.parse import Known, parse
 from bot.commands.table import Names, answers_channel, permission_of
+from bot.operations.ask_back import ask_back
 from bot.operations.context import Context, thread_key
 from bot.operations.control_release import control_release
 from bot.operations.invocation import (
@@ -49,7 +50,7 @@ from bot.policy.approvals import refusal_to_approve
 from bot.policy.freezes import Freeze
 from bot.policy.permissions import Permission, Role, may, roles_granting, takes_commands_in
 from bot.ports import AuditLine, SlackUnavailable, StoreUnavailable
-from bot.releases.model import Change, Deploy, Restart, Scale, Undo
+from bot.releases.model import Change, Deploy, Phase, Restart, Scale, Undo
 from bot.releases.requests import Abort, Pause, Promote, Resume
 
 _CHANGES_NOTHING = (HelpCommand, WhoamiCommand)
@@ -64,13 +65,14 @@ def take_command(context: Context, invocation: Invocation) -> Reply:
     known = Known(tuple(context.catalog.apps), here, context.catalog.clusters, names)
     command = parse(invocation.text, known)
     if isinstance(command, Mistake):
-        return Refusal(command.line, command.hint)
+        return ask_back(context, invocation, command)
     try:
         roles = known_roles(context, invocation.person)
         refusal = _refusal(context, invocation, command, roles)
         if refusal is not None:
             return refusal
-        return _carry_out(context, invocation, command, roles)
+        reply = _carry_out(context, invocation, command, roles)
+        return replace(reply, in_channel=answers_channel(command)) if isinstance(reply, Text) else reply
     except StoreUnavailable as away:
         return Refusal(str(away), "nothing was started: try again in a moment")
 
@@ -214,7 +216,20 @@ def _rollout(context: Context, invocation: Invocation, command: RolloutCommand, 
             request = Abort(by, force=command.force, reason=command.reason)
             return control_release(context, release.id, request, f"{release.id} is being taken back")
         case _:
-            return Refusal(f"no release of {app} is running", f"see `/pilothouse releases {app}`")
+            return _nothing_runs(context, app)
+
+
+def _nothing_runs(context: Context, app: str) -> Refusal:
+    """A command for a state that has passed: the state is explained."""
+    last = next(iter(context.store.recent(app, limit=1)), None)
+    hint = f"see `{Names(context.commands_installed, context.prefix).typed('releases')} {app}`"
+    if last is None:
+        return Refusal(f"no release of {app} is running, and none was yet", hint)
+    version = f" to {last.to_version}" if last.to_version else ""
+    why = f": {last.cause.summary}" if last.cause is not None and last.phase is not Phase.SUCCEEDED else ""
+    return Refusal(
+        f"no release of {app} is running; the last one, {last.id}{version}, is over: {last.phase.value.replace('_', ' ')}{why}", hint
+    )
 
 
 def _ask(context: Context, invocation: Invocation, command: Command, **what: Any) -> Reply:

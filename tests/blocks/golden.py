@@ -39,6 +39,8 @@ def _block(block: Mapping[str, Any]) -> list[str]:
 
 
 def _button(element: Mapping[str, Any]) -> str:
+    if element["type"] == "static_select":
+        return f"[{element['placeholder']['text']} ▾]"
     style = {"primary": "!", "danger": "!!"}.get(element.get("style", ""), "")
     return f"[{element['text']['text']}{style}{' (asks)' if 'confirm' in element else ''}]"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.operations.invocation import Confirm, Document, HelpFor, Listing, Planned, Receipt, Refusal, Reply, Tabled, Text, Whoami
+from bot.operations.invocation import Confirm, Document, HelpFor, Listing, OpenModal, Planned, Receipt, Refusal, Reply, Tabled, Text, Whoami
 from bot.ports import Message, Table
 from bot.releases.events import Event, EventKind
 from bot.releases.model import (
@@ -189,6 +189,8 @@ _PODS = Table("hello: stable", ("pod", "image", "ready"), (("hello-1-a", f"{REPO
 REPLIES: dict[str, Reply] = {
     "text": Text("all is no longer frozen"),
     "refusal": Refusal("no app `helo`; did you mean `hello`?", "/deploy hello 2.0.0"),
+    "refusal that asks back": Refusal("which app? `hello` or `auth`", "", ("/deploy hello 2.0.0", "/deploy auth 2.0.0"), "t0ken"),
+    "which version": OpenModal("hello"),
     "receipt": Receipt(a_release(), True),
     "the same again": Receipt(HOLDING, False),
     "receipt of one that waits": Receipt(a_release(), True, behind="hello-41"),

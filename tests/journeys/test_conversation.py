@@ -16,7 +16,7 @@ def newest_button(journey: Journey, label: str, *, user: str) -> tuple[dict[str,
     for message in reversed(journey.told(user)):
         for block in message.get("blocks", []):
             for element in block.get("elements", []) if block.get("type") == "actions" else []:
-                if element["text"]["text"] == label:
+                if element["type"] == "button" and element["text"]["text"] == label:
                     return message, {**element, "block_id": block.get("block_id")}
     return None
 

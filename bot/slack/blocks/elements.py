@@ -76,6 +76,12 @@ def button(
     return result
 
 
+def menu(hint: str, action: str, options: Iterable[tuple[str, str]]) -> Block:
+    """``options``: (what is read, what it stands for)."""
+    shown = [{"text": {"type": "plain_text", "text": cut(text, MAX_BUTTON)}, "value": value} for text, value in options]
+    return {"type": "static_select", "action_id": action, "placeholder": {"type": "plain_text", "text": hint}, "options": shown[:100]}
+
+
 def fitting(text: str, limit: int) -> str:
     """Whole lines up to the limit; the first line is cut when it alone is too long."""
     if units(text) <= limit:

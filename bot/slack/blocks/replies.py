@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
 from bot.commands.help import help_entry, overview
-from bot.commands.table import Names
+from bot.commands.table import BY_NAME, UMBRELLA, Names
 from bot.operations.invocation import (
     AskReason,
     Confirm,
@@ -28,7 +29,7 @@ from bot.operations.invocation import (
 from bot.ports import Message
 from bot.releases.model import Release
 from bot.slack.blocks.buttons import ACTION_PREFIX, replace_button
-from bot.slack.blocks.elements import MAX_BLOCKS, Block, actions, button, context, preformatted, section, top_text
+from bot.slack.blocks.elements import MAX_BLOCKS, Block, actions, button, context, menu, preformatted, section, top_text
 from bot.slack.blocks.plan import plan_message
 from bot.slack.blocks.tables import table_message
 from bot.slack.blocks.words import MARKS, change_words, phase_words
@@ -40,14 +41,21 @@ LISTED = 20
 GO_ON = f"{ACTION_PREFIX}go_on"
 SHARE = f"{ACTION_PREFIX}share"
 FILE = f"{ACTION_PREFIX}file"
+MEANT = f"{ACTION_PREFIX}meant"
+SHOW = f"{ACTION_PREFIX}show"
+_PARTS = (
+    ("Release", ("deploy", "scale", "rollout", "apply")),
+    ("Look", ("pods", "get", "traffic", "releases", "apps", "explain")),
+    ("Stop the line, and help", ("freeze", "unfreeze", "whoami", "help")),
+)
 
 
 def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) -> Message:
     match reply:
         case Text(line=line):
             return notice(line)
-        case Refusal(line=line, hint=hint):
-            return _refusal(line, hint)
+        case Refusal():
+            return _refusal(reply)
         case Receipt(release=release, fresh=fresh, behind=behind):
             return _receipt(release, fresh, behind)
         case Tabled(tables=tables, share=token, file=file):
@@ -65,8 +73,8 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
         case AskReason(release=release):
             return notice(f"{release.id}: why is it rejected?")
         case OpenModal(app=app):
-            form = names.example("deploy", app or (apps[0] if apps else "APP"))
-            return _refusal("which version?", form)
+            asked = _refusal(Refusal("which version?", names.example("deploy", app or (apps[0] if apps else "APP"))))
+            return replace(asked, blocks=(*asked.blocks, actions([_show("Open the form", f"deploy {app}".rstrip(), style="primary")])))
         case Pending():
             return notice("Looking…")
         case Listing(title=title, releases=releases, share=token):
@@ -93,8 +101,15 @@ def notice(line: str) -> Message:
     return Message(shown, (section(shown),))
 
 
-def _refusal(line: str, hint: str) -> Message:
+def _refusal(refusal: Refusal) -> Message:
+    line, hint = refusal.line, refusal.hint
     shown = f"⚠️ {told(line, 1_800)}"
+    if refusal.instead:
+        values = ({"token": refusal.token, "choice": str(number)} for number in range(len(refusal.instead)))
+        # Slack wants each action of a block to have a name of its own.
+        buttons = [button(text, f"{MEANT}:{value['choice']}", value) for text, value in zip(refusal.instead, values, strict=True)]
+        text = top_text([told(line, 1_800), f"To choose, press: {escape(', '.join(refusal.instead))}"])
+        return Message(text, (section(shown), actions(buttons)))
     form = told(hint, 1_000)
     if hint:
         shown += f"\nTry: {code(hint, 1_000)}" if hint.startswith(("/", "@")) and "`" not in hint else f"\n{form}"
@@ -126,20 +141,31 @@ def _document(title: str, text: str) -> Message:
     return Message(top_text([escape(title), escaped(text, 3_000)]), tuple(blocks))
 
 
+def _show(label: str, what: str, *, style: str = "") -> Block:
+    return button(label, f"{SHOW}:{what.partition(' ')[0]}", {"what": what}, style=style)
+
+
 def _help(names: Names, apps: Sequence[str]) -> Message:
+    """Short enough for a phone: what each command is for; how it is written comes when one is chosen."""
     app = apps[0] if apps else "APP"
-    rows = overview(names)
-    lines = [f"{code(usage, 300)}\n{plain(summary)}" for usage, summary in rows]
-    first = [names.example("deploy", app), names.example("pods", app), f"{names.typed('help')} deploy"]
+    first = [names.example("deploy", app), names.example("pods", app)]
     blocks: list[Block] = [
-        section("*Pilothouse releases software on Kubernetes.* First steps:\n" + "\n".join(f"• {code(line)}" for line in first)),
-        section("\n".join(lines[:7])),
-        section("\n".join(lines[7:])),
-        context(
-            f"Every command also works as {code('/' + names.prefix + 'pilothouse COMMAND')} and by mentioning the app, also in threads."
-        ),
-    ]
-    text = ["Pilothouse releases software on Kubernetes.", *(f"{usage}: {summary}" for usage, summary in rows)]
+        section("*Pilothouse releases software on Kubernetes.* Type, or press:\n" + "\n".join(f"• {code(line)}" for line in first)),
+        actions([
+            _show("Release an app", "deploy", style="primary"), _show("Pods", "pods"), _show("Apps", "apps"),
+            _show("Releases", "releases"), _show("Who am I?", "whoami"),
+        ]),
+    ]  # fmt: skip
+    for title, commands in _PARTS:
+        lines = [
+            f"{code(names.typed(name), 100)} {plain(BY_NAME[name].summary[:1].lower() + BY_NAME[name].summary[1:])}" for name in commands
+        ]
+        blocks.append(section(f"*{title}*\n" + "\n".join(lines)))
+    topics = [(names.typed(name), json.dumps({"what": f"help {name}"})) for _, commands in _PARTS for name in commands]
+    blocks.append(actions([menu("More about a command", f"{SHOW}:topic", topics)]))
+    also = code(f"/{names.prefix}{UMBRELLA} COMMAND")
+    blocks.append(context(f"Every command also works as {also} and by mentioning the app, also in threads."))
+    text = ["Pilothouse releases software on Kubernetes.", *(f"{usage}: {summary}" for usage, summary in overview(names))]
     return Message(top_text(escape(line) for line in text), tuple(blocks))
 
 
@@ -150,7 +176,9 @@ def _help_for(command: str, names: Names, apps: Sequence[str]) -> Message:
     parts += ["*Examples*", *(code(line) for line in entry.examples)]
     foot = f"{entry.seen_by[0].upper()}{entry.seen_by[1:]}. For {entry.who}."
     text = [entry.usage, entry.summary, *entry.details, "Examples:", *entry.examples, foot]
-    return Message(top_text(escape(line) for line in text), (section("\n".join(parts)), context(plain(foot))))
+    more = [_show("Open the form", "deploy", style="primary")] if command == "deploy" else []
+    blocks = (section("\n".join(parts)), actions([*more, _show("All commands", "help")]), context(plain(foot)))
+    return Message(top_text(escape(line) for line in text), blocks)
 
 
 def _whoami(who: Whoami) -> Message:

@@ -10,15 +10,16 @@ from typing import Any
 from slack_bolt import Ack, App
 from slack_sdk import WebClient
 
-from bot.operations.invocation import AskReason, Click
+from bot.operations.invocation import AskReason, Click, OpenModal
 from bot.operations.take_click import take_click
 from bot.slack.blocks.buttons import ACTION_PREFIX
 from bot.slack.listeners.answering import Answering, person_of
+from bot.slack.listeners.commands import open_modal
 from bot.slack.listeners.rejections import open_form
 
 
 def register(app: App, answering: Answering) -> None:
-    @app.action(re.compile(rf"{ACTION_PREFIX}\w+"))
+    @app.action(re.compile(rf"{ACTION_PREFIX}\w+(:\w+)?"))
     def on_click(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         click = click_of(body)
         reply = take_click(answering.context, click)
@@ -27,6 +28,9 @@ def register(app: App, answering: Answering) -> None:
                 ack()
                 return
             reply = take_click(answering.context, replace(click, was_asked_why=True))
+        if isinstance(reply, OpenModal) and open_modal(answering, client, click.trigger_id, click.channel, reply.app):
+            ack()
+            return
         ack()
         answering.respond(click.response_url, reply)
 
@@ -38,8 +42,8 @@ def click_of(body: Mapping[str, Any]) -> Click:
     return Click(
         person=person_of(body),
         channel=str((body.get("channel") or {}).get("id") or container.get("channel_id") or ""),
-        action=str(action.get("action_id", "")).removeprefix(ACTION_PREFIX),
-        value=str(action.get("value") or ""),
+        action=str(action.get("action_id", "")).removeprefix(ACTION_PREFIX).partition(":")[0],
+        value=str(action.get("value") or (action.get("selected_option") or {}).get("value") or ""),
         message_ts=message_ts,
         response_url=str(body.get("response_url") or ""),
         trigger_id=str(body.get("trigger_id") or ""),

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bot.commands.table import Names
@@ -48,18 +49,26 @@ class Answering:
 
     def respond(self, response_url: str, reply: Reply) -> None:
         if response_url and not isinstance(reply, Pending):
-            message = self.message(reply)
-            self.after(lambda: self.context.messenger.respond(response_url, message))
+            message, in_channel = self.message(reply), isinstance(reply, Text) and reply.in_channel
+            self.after(lambda: self.context.messenger.respond(response_url, message, in_channel=in_channel))
 
     def in_thread(self, channel: str, user: str, thread_ts: str, reply: Reply) -> None:
         """To a mention: mistakes for the person alone, answers for the thread."""
         if isinstance(reply, Pending):
             return
         message, messenger = self.message(reply), self.context.messenger
+        whisper = partial(messenger.whisper, channel, user, message, thread_ts=thread_ts)
         if isinstance(reply, Refusal | OpenModal):
-            self.after(lambda: messenger.whisper(channel, user, message, thread_ts=thread_ts))
-        else:
-            self.after(lambda: messenger.post(channel, message, thread_ts=thread_ts))
+            self.after(whisper)
+            return
+
+        def answer() -> None:
+            try:
+                messenger.post(channel, message, thread_ts=thread_ts)
+            except RateLimited:  # the channel is full just now: who asked is answered all the same
+                whisper()
+
+        self.after(answer)
 
 
 def person_of(body: Mapping[str, Any]) -> Person:

@@ -10,7 +10,7 @@ from slack_bolt import Ack, App
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from bot.commands.table import BY_NAME, spoken
+from bot.commands.table import spoken
 from bot.operations.invocation import Invocation, OpenModal, Pending, Text
 from bot.operations.take_command import take_command
 from bot.slack.blocks.modal import deploy_modal
@@ -24,11 +24,13 @@ def register(app: App, answering: Answering) -> None:
     def on_command(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         invocation = invocation_of(body)
         reply = take_command(answering.context, invocation)
-        if isinstance(reply, Pending) or (isinstance(reply, OpenModal) and open_modal(answering, client, invocation, reply.app)):
+        if isinstance(reply, Pending) or (
+            isinstance(reply, OpenModal) and open_modal(answering, client, invocation.trigger_id, invocation.channel, reply.app)
+        ):
             ack()
         else:
             message = without_tables(answering.message(reply))  # an acknowledgement that Slack cannot draw would be lost
-            loud = isinstance(reply, Text) and _is_for_channel(invocation.text)
+            loud = isinstance(reply, Text) and reply.in_channel
             ack(response_type="in_channel" if loud else "ephemeral", **ack_body(message))
 
 
@@ -46,17 +48,11 @@ def invocation_of(body: Mapping[str, Any]) -> Invocation:
     )
 
 
-def open_modal(answering: Answering, client: WebClient, invocation: Invocation, app: str) -> bool:
+def open_modal(answering: Answering, client: WebClient, trigger_id: str, channel: str, app: str) -> bool:
     """False when the trigger is gone (it lives 3 s): then the command's form is told instead."""
-    form = first_form(answering.context, app, invocation.channel)
+    form = first_form(answering.context, app, channel)
     try:
-        client.views_open(trigger_id=invocation.trigger_id, view=dict(deploy_modal(form, answering.names)))
+        client.views_open(trigger_id=trigger_id, view=dict(deploy_modal(form, answering.names)))
     except (SlackApiError, OSError):
         return False
     return True
-
-
-def _is_for_channel(text: str) -> bool:
-    """Freezing and controlling a release concern everyone there."""
-    name = text.partition(" ")[0].lower()
-    return name in BY_NAME and BY_NAME[name].seen_by == "channel"

@@ -31,7 +31,7 @@ SHARED = "C0SHARED"
 def button_of(message: Mapping[str, Any], label: str) -> dict[str, Any] | None:
     for block in message.get("blocks", []):
         for element in block.get("elements", []) if block.get("type") == "actions" else []:
-            if element["text"]["text"] == label:
+            if element["type"] == "button" and element["text"]["text"] == label:
                 return {**element, "block_id": block.get("block_id")}
     return None
 
