@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bot.operations.budgets import EDITS, WAITED_FOR, posts_in, rank_of
 from bot.operations.context import Context, thread_key
 from bot.operations.invocation import Document
-from bot.operations.slack_budgets import EDITS, WAITED_FOR, posts_in, rank_of
 from bot.ports import Announcement, ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable
 from bot.releases.events import EventKind
 from bot.releases.model import Release

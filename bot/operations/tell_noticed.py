@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
+from bot.operations.budgets import MOVING, posts_in
 from bot.operations.context import Context
-from bot.operations.slack_budgets import MOVING, posts_in
 from bot.ports import Budget, ChannelUnavailable, Message, RateLimited, SlackUnavailable
 
 KEPT_MS = 3_600_000
