@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.control_plane import BinariesMissing, ControlPlane, built_binaries
+from sandbox.control_plane import BinariesMissing, ControlPlane, ControlPlaneFailed, built_binaries
+from tests.conftest import eventually
+
+CHART = Path(__file__).resolve().parents[1] / "helm" / "pilothouse"
+BOT_NAMESPACE = "pilothouse"
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +34,37 @@ def control_plane_binaries() -> Path:
 def control_plane(control_plane_binaries: Path) -> Iterator[ControlPlane]:
     with ControlPlane() as cluster:
         yield cluster
+
+
+def bot_credentials(cluster: ControlPlane, apps_in: str = "default") -> Path:
+    """A kubeconfig that may do what the chart allows the bot in the apps' namespace, and nothing else.
+
+    The service account and its roles are the chart's own, rendered by helm, so that a verb the chart forgot fails what needs it.
+    """
+    rendered = cluster.helm(
+        "template", "pilothouse", str(CHART), "--namespace", BOT_NAMESPACE, "--show-only", "templates/rbac.yaml",
+        "--set", f"rbac.namespaces={{{apps_in}}}", "--set", "existingCatalogConfigMap=catalog",
+    )  # fmt: skip
+    cluster.kubectl("create", "namespace", BOT_NAMESPACE)
+    cluster.kubectl("apply", "--filename", "-", stdin=rendered)
+    kubeconfig = cluster.kubeconfig_for("pilothouse", BOT_NAMESPACE)
+    asked = (f"--kubeconfig={kubeconfig}", "auth", "can-i", "--namespace", apps_in)
+    assert eventually(lambda: _may(cluster, *asked, "patch", "deployments")), "the role takes effect within moments"
+    assert not _may(cluster, *asked, "delete", "pods"), "and it is not an administrator's"
+    return kubeconfig
+
+
+def _may(cluster: ControlPlane, *question: str) -> bool:
+    try:
+        return cluster.kubectl(*question).strip() == "yes"
+    except ControlPlaneFailed:  # kubectl's way of saying no
+        return False
+
+
+@pytest.fixture(scope="session")
+def bot_kubeconfig(control_plane: ControlPlane) -> Path:
+    """The bot's credentials on the control plane of this test process."""
+    return bot_credentials(control_plane)
 
 
 @pytest.fixture

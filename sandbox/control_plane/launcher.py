@@ -21,6 +21,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from sandbox.control_plane.audit import POLICY
 from sandbox.control_plane.binaries import MODULE, built_binaries
 from sandbox.control_plane.processes import ProcessGroup
 
@@ -45,6 +46,7 @@ class ControlPlane:
 
     url, port      where the API server listens, on loopback
     kubeconfig     a file with an admin's credentials (context `sandbox`)
+    audit          the API server's log of what service accounts asked of it (audit.py reads it)
     binaries       the folder with kubectl and helm
 
     Raises BinariesMissing where it was not built, ControlPlaneFailed where it does not start.
@@ -67,6 +69,10 @@ class ControlPlane:
     @property
     def kubeconfig(self) -> Path:
         return self.folder / "kubeconfig"
+
+    @property
+    def audit(self) -> Path:
+        return self.folder / "audit.log"
 
     def __enter__(self) -> ControlPlane:
         self.start()
@@ -126,6 +132,7 @@ class ControlPlane:
         self._processes = ProcessGroup(remove_folder=None if self._kept else self.folder)
         self.port, client, peer = _free_ports(3)
         _write_signing_key(self.folder / "sa.key")
+        (self.folder / "audit-policy.yaml").write_text(POLICY)
         (self.folder / "tokens.csv").write_text(f"{self._token},admin,admin,system:masters\n")
         self._start_etcd(f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}")
         self._start_api_server(f"http://127.0.0.1:{client}")
@@ -163,7 +170,8 @@ class ControlPlane:
             "--cert-dir=certs", "--service-account-key-file=sa.key", "--service-account-signing-key-file=sa.key",
             "--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.96.0.0/16",
             "--token-auth-file=tokens.csv", "--authorization-mode=RBAC", "--endpoint-reconciler-type=none",
-            "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
+            "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition", "--audit-policy-file=audit-policy.yaml",
+            f"--audit-log-path={self.audit}",
         )  # fmt: skip
 
     def _start_controllers(self) -> None:

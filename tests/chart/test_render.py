@@ -127,6 +127,13 @@ def test_the_environment_is_complete_for_the_process_it_starts(
     assert port == container["ports"][0]["containerPort"]
 
 
+def test_every_object_names_its_namespace_so_that_kubectl_can_apply_what_is_rendered(render: Render) -> None:
+    for one in render(rbac={"namespaces": ["shop", "payments"]}, **WAYS["ingress"]):
+        expected = {"Role": {"shop", "payments"}, "RoleBinding": {"shop", "payments"}}.get(one["kind"], {"deploy"})
+        if not one["kind"].startswith("ClusterRole"):
+            assert one["metadata"].get("namespace") in expected, one["kind"]
+
+
 def test_no_secret_stands_in_what_is_rendered(render: Render) -> None:
     for way in WAYS.values():
         rendered = render(**way)

@@ -18,6 +18,8 @@ import pytest
 import yaml
 from kubernetes import client, config
 
+from sandbox.control_plane import ControlPlane
+from sandbox.control_plane.audit import requests_in
 from sandbox.main import DEMO, Sandbox, run_sandbox
 
 Seen = TypeVar("Seen")
@@ -36,7 +38,8 @@ class Journey:
 
     app: str
     sandbox: Sandbox
-    api: client.ApiClient
+    api: client.ApiClient  # an administrator's, which the bot's is not on the control plane
+    control_plane: ControlPlane | None = None
 
     # --- people ---
 
@@ -128,12 +131,18 @@ class Journey:
         managers = {entry.manager for item in items for entry in item.metadata.managed_fields or ()}
         return not any(name.startswith("pilothouse") for name in managers)
 
-    def writes(self, since: int = 0) -> list[dict[str, Any]]:
-        """The bot's own writes to this app's objects, from the cluster's history."""
-        with urllib.request.urlopen(f"{self.api.configuration.host}/_sandbox/history?since={since}", timeout=10) as answer:
-            found = json.load(answer)
-        every: list[dict[str, Any]] = found["writes"] if isinstance(found, dict) else found
-        return [w for w in every if "pilothouse" in str(w.get("agent", "")) and str(w.get("name", "")).startswith(self.app)]
+    def writes(self) -> list[dict[str, Any]]:
+        """The bot's own writes to this app's objects, as the cluster itself noted them: verb, resource, name."""
+        every: list[dict[str, Any]]
+        if self.control_plane is not None:
+            every = [vars(one) for one in requests_in(self.control_plane.audit) if one.has_written]
+        else:
+            with urllib.request.urlopen(f"{self.api.configuration.host}/_sandbox/history", timeout=10) as answer:
+                every = json.load(answer)
+        return [one for one in every if "pilothouse" in one["agent"] and self._is_of_this_app(one["name"])]
+
+    def _is_of_this_app(self, name: str) -> bool:
+        return re.match(rf"{re.escape(self.app)}(-|$)", name) is not None
 
 
 def _facts(item: Any) -> dict[str, Any]:
@@ -177,28 +186,52 @@ def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         catalog["apps"][name] = {**hello, "images": [f"pilothouse/{name}"], "manifests": [f"apply/{name}.yaml"], "files": files}
         (demo / "apply" / f"{name}.yaml").write_text(yaml.safe_dump_all(_objects(name, 2)), encoding="utf-8")
     (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
-    kubeconfig = Path(request.getfixturevalue("control_plane").kubeconfig) if request.param == "control plane" else None
+    kubeconfig: Path | None = request.getfixturevalue("bot_kubeconfig") if request.param == "control plane" else None
     with run_sandbox(demo=demo, ready_after=0.2, rate_scale=0, kubeconfig=kubeconfig) as sandbox:
         yield sandbox
 
 
+@dataclass
+class Ground:
+    """What a journey takes place on."""
+
+    sandbox: Sandbox
+    api: client.ApiClient
+    control_plane: ControlPlane | None
+
+    def journey(self, app: str) -> Journey:
+        return Journey(app, self.sandbox, self.api, self.control_plane)
+
+
+@pytest.fixture
+def ground(running: Sandbox, request: pytest.FixtureRequest) -> Iterator[Ground]:
+    """With an administrator's client: on the control plane the bot itself has no more than its chart grants."""
+    control_plane: ControlPlane | None = request.getfixturevalue("control_plane") if is_real(request) else None
+    kubeconfig = control_plane.kubeconfig if control_plane else running.kubeconfig
+    with contextlib.closing(config.new_client_from_config(str(kubeconfig))) as api:
+        yield Ground(running, api, control_plane)
+
+
+def is_real(request: pytest.FixtureRequest) -> bool:
+    """Whether the test runs on the control plane."""
+    callspec = getattr(request.node, "callspec", None)
+    return callspec is not None and callspec.params.get("running") == "control plane"
+
+
 @pytest.fixture
 def only_simulated(request: pytest.FixtureRequest) -> None:
-    """For what only the simulated cluster has (a history of writes, pods that answer HTTP, logs) or is shown on it alone so far."""
-    callspec = getattr(request.node, "callspec", None)
-    if callspec is not None and callspec.params.get("running") == "control plane":
+    """For what only the simulated cluster has, with its reason: `pytest.mark.usefixtures("only_simulated")  # why`."""
+    if is_real(request):
         pytest.skip("shown on the simulated cluster only")
 
 
 @pytest.fixture
-def journey(running: Sandbox, request: pytest.FixtureRequest) -> Iterator[Journey]:
+def journey(ground: Ground, request: pytest.FixtureRequest) -> Journey:
     """An app of its own with 5 pods ready (``@pytest.mark.parametrize("journey", [3], indirect=True)`` for another number)."""
     replicas = getattr(request, "param", 5)
-    app = f"app{next(_numbers)}"
-    with contextlib.closing(config.new_client_from_config(str(running.kubeconfig))) as api:
-        journey = Journey(app, running, api)
-        deployment, service = _objects(app, replicas)
-        journey.deployments.create_namespaced_deployment("default", deployment)
-        journey.core.create_namespaced_service("default", service)
-        journey.until(lambda: (journey.deployment().status.available_replicas or 0) == replicas, f"{replicas} pods of {app}")
-        yield journey
+    journey = ground.journey(f"app{next(_numbers)}")
+    deployment, service = _objects(journey.app, replicas)
+    journey.deployments.create_namespaced_deployment("default", deployment)
+    journey.core.create_namespaced_service("default", service)
+    journey.until(lambda: (journey.deployment().status.available_replicas or 0) == replicas, f"{replicas} pods of {journey.app}")
+    return journey

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 import yaml
-from kubernetes import config
 
-from sandbox.main import Sandbox
-from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, NOT_A_KEY, SECOND, VIEWER, Journey
+from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, NOT_A_KEY, SECOND, VIEWER, Ground, Journey
 from tests.journeys.endpoints import is_told_alone, newest
-
-pytestmark = pytest.mark.usefixtures("only_simulated")
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def unmade(running: Sandbox) -> Iterator[Journey]:
+def unmade(ground: Ground) -> Journey:
     """An app that stands in the catalog, with manifests and files, and not yet in the cluster."""
-    with contextlib.closing(config.new_client_from_config(str(running.kubeconfig))) as api:
-        yield Journey(f"made{next(_numbers)}", running, api)
+    return ground.journey(f"made{next(_numbers)}")
 
 
 def _manifest(journey: Journey) -> Path:
@@ -65,7 +58,6 @@ def test_apply_shows_what_it_would_create_and_then_creates_it(unmade: Journey) -
     assert {entry.manager for entry in unmade.deployment().metadata.managed_fields} >= {"pilothouse-apply"}
 
 
-@pytest.mark.usefixtures("only_simulated")
 def test_applying_again_says_there_is_nothing_to_apply_and_writes_nothing(unmade: Journey) -> None:
     _make(unmade)
     before = len(unmade.writes())
@@ -105,7 +97,6 @@ def test_another_change_of_the_template_rolls_as_a_release_that_keeps_the_image_
     assert "apply" in unmade.say("/pilothouse releases {app}")
 
 
-@pytest.mark.usefixtures("only_simulated")
 def test_a_field_of_somebody_else_is_named_and_nothing_is_applied(unmade: Journey) -> None:
     _make(unmade)
     body = {

@@ -12,8 +12,6 @@ from tests.journeys.conftest import DEVELOPER, MANAGER, ON_CALL, Journey
 from tests.journeys.endpoints import is_told_alone, newest, ready_versions
 from tests.journeys.test_evidence import administer
 
-pytestmark = pytest.mark.usefixtures("only_simulated")
-
 WAITS_FOR_SWITCH = r"{app} 1\.0\.0 → 2\.0\.0 bluegreen.*waiting for approval"
 IN_THE_WINDOW = r"{app} 1\.0\.0 → 2\.0\.0 bluegreen.*keeping the way back open"
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.journeys.conftest import DEVELOPER, MANAGER, ON_CALL, SECOND, Journey
 from tests.journeys.endpoints import is_told_alone, newest, ready_versions
-
-pytestmark = pytest.mark.usefixtures("only_simulated")
 
 WAITS_FOR_PEOPLE = r"{app} 1\.0\.0 → 2\.0\.0 canary.*waiting for approval"
 
@@ -55,7 +51,6 @@ def test_the_one_who_asked_cannot_promote_by_command_either(journey: Journey) ->
     journey.sees(r"{app} is on 2\.0\.0")
 
 
-@pytest.mark.usefixtures("only_simulated")
 def test_a_second_click_on_promote_by_another_person_changes_nothing_more(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(WAITS_FOR_PEOPLE)

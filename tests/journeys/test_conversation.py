@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, VIEWER, Journey
-
-pytestmark = pytest.mark.usefixtures("only_simulated")
 
 
 def newest_button(journey: Journey, label: str, *, user: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
