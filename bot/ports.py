@@ -116,6 +116,14 @@ class Clusters(Protocol):
     def names(self) -> tuple[str, ...]: ...
 
 
+class Shelf(Protocol):
+    """Large answers of a cluster kept between jobs, by a name that changes with their content. Losing one costs time, nothing else."""
+
+    def fetch(self, name: str) -> bytes | None: ...
+
+    def keep(self, name: str, content: bytes) -> None: ...
+
+
 class ManifestSource(Protocol):
     def load(
         self, folder: str, manifests: Sequence[str], files: Mapping[str, Mapping[str, Sequence[str]]]

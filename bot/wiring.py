@@ -16,7 +16,7 @@ from bot.operations.context import Context
 from bot.slack.blocks.rendering import SlackRendering
 from bot.slack.identity import SlackDirectory
 from bot.slack.messenger import SlackMessenger
-from bot.store import Leases, RedisReleaseStore, Retention, connect
+from bot.store import Leases, RedisReleaseStore, RedisShelf, Retention, connect
 from bot.work_queue import RqWorkQueue
 from config.catalog import Catalog, CatalogMistakes, load_catalog
 from config.logs import configure_logging
@@ -62,7 +62,7 @@ def make_context(settings: Settings, file: Catalog) -> Context:
     return Context(
         store=RedisReleaseStore(client, retention=Retention(file.retention.releases, file.retention.audit_ms, file.retention.names_ms)),
         queue=RqWorkQueue(client, wake=leases.wake),
-        clusters=KubernetesClusters(addresses(file)),
+        clusters=KubernetesClusters(addresses(file), RedisShelf(client)),
         messenger=messenger,
         directory=SlackDirectory(settings.slack_bot_token, settings.slack_api_url),
         catalog=catalog,

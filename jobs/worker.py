@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import logging
 import os
@@ -10,15 +11,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import cast
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from bot.ports import StoreUnavailable
+from bot.cluster import KubernetesClusters
+from bot.operations.context import Context
+from bot.ports import ClusterUnreachable, StoreUnavailable
 from bot.store import Leases, connect
-from bot.store.connection import advice
+from bot.store.connection import DRIVER, advice
 from bot.store.health import check_settings
 from bot.wiring import Unconfigured, load_configuration, worker_context
 from bot.work_queue import DELIVERY, QUERIES, RELEASES, ROUTES, Route, RqWorkQueue
@@ -31,6 +35,9 @@ from jobs.ticker import run_ticker
 from jobs.watcher import watch_clusters
 
 log = logging.getLogger(__name__)
+
+STEPS_BACK = 10
+"""Niceness of what nobody waits for with an answer in mind: with fifty releases under way, a question still gets the processor."""
 
 JOB_MODULES = ("jobs.advance_release", "jobs.deliver", "jobs.run_query", "jobs.sweep", "jobs.tell_noticed")
 
@@ -48,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(settings.log_level, settings.log_format)
     prepare(settings, JOB_MODULES)
     context = worker_context()
+    prepare_clusters(context)
     watch = None if options.without_watcher else partial(watch_clusters, context)
     return supervise(settings, processes=options.processes, watch=watch)
 
@@ -63,6 +71,14 @@ def prepare(settings: Settings, modules: Sequence[str]) -> None:
     os.environ["REDIS_URL"] = settings.redis_url
     for module in modules:
         importlib.import_module(module)
+
+
+def prepare_clusters(context: Context) -> None:
+    """Kubeconfigs and certificates, which every job would else read again. A cluster that cannot be used yet is told by its jobs."""
+    clusters = cast(KubernetesClusters, context.clusters)
+    for name in clusters.names():
+        with contextlib.suppress(ClusterUnreachable):
+            clusters[name].prepare()
 
 
 def supervise(
@@ -82,7 +98,9 @@ def supervise(
     recover = partial(end_orphaned_leases, url)
     children = [Role("ticker", partial(_tick_for_ever, url, board, routes or dict(ROUTES), first_wakes))]
     queues = {"queries": QUERIES, "delivery": DELIVERY} | dict.fromkeys(names, RELEASES)
-    children += [Role(name, partial(_work, queue, url), recover) for name, queue in queues.items()]
+    children += [
+        Role(name, partial(_work, queue, url, niceness=0 if queue == QUERIES else STEPS_BACK), recover) for name, queue in queues.items()
+    ]
     if watch is not None:
         children.append(Role("watcher", partial(watch, partial(board.beat, "watcher"))))
     if settings.metrics_port is not None:
@@ -110,10 +128,11 @@ def _tick_for_ever(url: str, board: Board, routes: dict[str, Route], first_wakes
     run_ticker(leases, RqWorkQueue(client, wake=leases.wake, routes=routes), stop, partial(board.beat, "ticker"))
 
 
-def _work(queue: str, url: str) -> None:
+def _work(queue: str, url: str, *, niceness: int) -> None:
+    os.nice(niceness)
     # Its own client: RQ sets time-outs on it that suit blocking reads.
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
-    connection = Redis.from_url(url, socket_connect_timeout=2.0, health_check_interval=30, retry=retry)
+    connection = Redis.from_url(url, socket_connect_timeout=2.0, health_check_interval=30, retry=retry, driver_info=DRIVER)
     try:
         make_worker(queue, connection).work(logging_level=None)
     except RedisError as error:

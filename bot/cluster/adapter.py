@@ -15,7 +15,7 @@ from bot.cluster.probe import ask_pods, probe
 from bot.cluster.server_side_apply import apply_manifests, plan_manifests
 from bot.cluster.tables import table
 from bot.cluster.watch import RESOURCES, OnChange, Watcher
-from bot.ports import ObjectChange, Table
+from bot.ports import ObjectChange, Shelf, Table
 from bot.releases.actions import Action
 from bot.releases.model import Target
 from bot.releases.observation import Observation, ProbeSeen
@@ -32,9 +32,11 @@ class KubernetesCluster:
         context: str | None = None,
         in_cluster: bool = False,
         timeout_s: float = REQUEST_TIMEOUT_S,
+        shelf: Shelf | None = None,
     ) -> None:
         self._address = ClusterAddress(kubeconfig, context, in_cluster)
         self._timeout_s = timeout_s
+        self._shelf = shelf
         self.connection = Connection(self._address, timeout_s=timeout_s)
         self._uid = ""
 
@@ -69,7 +71,7 @@ class KubernetesCluster:
         return table(self.connection, targets, kind, wide=wide)
 
     def explain(self, path: str, *, recursive: bool) -> str:
-        return explain(self.connection, path, recursive=recursive)
+        return explain(self.connection, path, recursive=recursive, shelf=self._shelf)
 
     def plan_manifests(self, target: Target, manifests: Sequence[Mapping[str, Any]]) -> tuple[ObjectChange, ...]:
         return plan_manifests(self.connection, target, manifests)
@@ -96,9 +98,11 @@ class KubernetesCluster:
 class KubernetesClusters:
     """The catalog's clusters by name, from plain settings: ``{"local": {"kubeconfig": …, "context": …, "in_cluster": …}}``."""
 
-    def __init__(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, settings: Mapping[str, Mapping[str, Any]], shelf: Shelf | None = None) -> None:
         self._clusters = {
-            name: KubernetesCluster(kubeconfig=one.get("kubeconfig"), context=one.get("context"), in_cluster=bool(one.get("in_cluster")))
+            name: KubernetesCluster(
+                kubeconfig=one.get("kubeconfig"), context=one.get("context"), in_cluster=bool(one.get("in_cluster")), shelf=shelf
+            )
             for name, one in settings.items()
         }
 

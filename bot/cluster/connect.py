@@ -60,6 +60,7 @@ class Connection:
         self._lock = threading.Lock()
         self._made: _PerProcess | None = None
         self._tls: tuple[Any, ssl.SSLContext] | None = None
+        self._read: tuple[tuple[int, int], Configuration] | None = None
 
     def prepare(self) -> None:
         """Read the kubeconfig and load the certificates, so that forks need not. Opens no connection. Raises ClusterUnreachable."""
@@ -181,21 +182,7 @@ class Connection:
             return self._made
 
     def _make(self) -> _PerProcess:
-        configuration = Configuration()
-        configuration.retries = False
-        configuration.connection_pool_maxsize = self._connections
-        address = self._address
-        try:
-            if address.in_cluster:
-                kubernetes_config.load_incluster_config(client_configuration=configuration)
-            else:
-                kubernetes_config.load_kube_config(
-                    config_file=address.kubeconfig, context=address.context, client_configuration=configuration,
-                    persist_config=False,
-                )  # fmt: skip
-        except (kubernetes_config.ConfigException, OSError, yaml.YAMLError) as error:
-            where = "the pod's service account" if address.in_cluster else f"kubeconfig {address.kubeconfig}"
-            raise ClusterUnreachable(f"{where} cannot be used: {errors.one_line(str(error))}") from error
+        configuration = self._configuration()
         if not configuration.verify_ssl:
             # The kubeconfig says so; one warning for each request would only drown the log.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -203,6 +190,33 @@ class Connection:
         pool = RESTClientObject(configuration).pool_manager
         self._share_tls(configuration, pool)
         return _PerProcess(os.getpid(), pool, configuration, readers)
+
+    def _configuration(self) -> Configuration:
+        """As the kubeconfig says. A fork takes what was read before it, unless the file has changed since: to read it takes 6 ms."""
+        address = self._address
+        try:
+            if address.in_cluster:
+                configuration = self._unread()
+                kubernetes_config.load_incluster_config(client_configuration=configuration)
+                return configuration
+            stamp = _stamp(address.kubeconfig)
+            if self._read is None or self._read[0] != stamp:
+                configuration = self._unread()
+                kubernetes_config.load_kube_config(
+                    config_file=address.kubeconfig, context=address.context, client_configuration=configuration,
+                    persist_config=False,
+                )  # fmt: skip
+                self._read = (stamp, configuration)
+            return self._read[1]
+        except (kubernetes_config.ConfigException, OSError, yaml.YAMLError) as error:
+            where = "the pod's service account" if address.in_cluster else f"kubeconfig {address.kubeconfig}"
+            raise ClusterUnreachable(f"{where} cannot be used: {errors.one_line(str(error))}") from error
+
+    def _unread(self) -> Configuration:
+        configuration = Configuration()
+        configuration.retries = False
+        configuration.connection_pool_maxsize = self._connections
+        return configuration
 
     def _share_tls(self, configuration: Configuration, pool: urllib3.PoolManager) -> None:
         """One context for all connections, and for all forks of a process that prepared it.
@@ -216,6 +230,14 @@ class Connection:
         if self._tls is None or self._tls[0] != wanted:
             self._tls = (wanted, _tls_context(bool(configuration.verify_ssl), *files))
         pool.connection_pool_kw["ssl_context"] = self._tls[1]
+
+
+def _stamp(file: str | None) -> tuple[int, int]:
+    """Changes whenever the file does; the default kubeconfig is not looked at."""
+    if file is None or not os.path.exists(file):
+        return (0, 0)
+    found = os.stat(file)
+    return found.st_mtime_ns, found.st_size
 
 
 def _tls_context(verify: bool, ca_file: str | None, ca_data: str | bytes | None, cert: str | None, key: str | None) -> ssl.SSLContext:

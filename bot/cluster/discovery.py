@@ -48,6 +48,12 @@ def resources_of(connection: Connection, api_version: str) -> tuple[Resource, ..
     return tuple(_resources(api_version, answer.get("resources") or ()))
 
 
+def served_versions(connection: Connection) -> frozenset[str]:
+    """Every group and version, also those that are not preferred. To an unknown one a real API server answers 404 without a Status."""
+    groups = connection.get("/apis").get("groups") or ()
+    return frozenset(("v1", *(version["groupVersion"] for group in groups for version in group["versions"])))
+
+
 def all_resources(connection: Connection) -> tuple[Resource, ...]:
     """Those of every group in the group's preferred version, the core group first, then in the server's order."""
     groups = connection.get("/apis").get("groups") or ()

@@ -6,31 +6,29 @@ path. Beyond it, letter case does not matter and a wrong path is answered with t
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
 from rapidfuzz import process
 
 from bot.cluster import errors
 from bot.cluster.connect import Connection
 from bot.cluster.discovery import Resource, all_resources
-from bot.ports import Refused
+from bot.ports import Refused, Shelf
 
 Schema = Mapping[str, Any]
-_DOCUMENTS_KEPT = 4
 _LINE = 76
 _ENUMS_SHOWN = 4
 _SUGGESTIONS = 3
 _LIKENESS = 60.0
 
 
-def explain(connection: Connection, path: str, *, recursive: bool) -> str:
-    """Raises LookupError that names the nearest fields, ClusterUnreachable, Refused."""
+def explain(connection: Connection, path: str, *, recursive: bool, shelf: Shelf | None = None) -> str:
+    """``shelf`` keeps documents for the next time. Raises LookupError that names the nearest fields, ClusterUnreachable, Refused."""
     name, *fields = [part for part in path.strip().strip(".").split(".") if part] or [""]
     resource = _resource(connection, name)
-    document = _document(connection, resource.api_version)
+    document = _document(connection, resource.api_version, shelf)
     explained = _Explained(document)
     schema = explained.of_kind(resource)
     if schema is None:
@@ -58,11 +56,8 @@ def _nearest(wrong: str, names: Sequence[str]) -> str:
 
 # --- documents --------------------------------------------------------------------------------------------------------
 
-_documents: OrderedDict[tuple[str, str], Any] = OrderedDict()
-_documents_lock = threading.Lock()
 
-
-def _document(connection: Connection, api_version: str) -> Any:
+def _document(connection: Connection, api_version: str, shelf: Shelf | None) -> Any:
     """One group's document. Its address carries a hash of the content, so it is asked for once as long as nothing changes."""
     key = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
     try:
@@ -70,19 +65,14 @@ def _document(connection: Connection, api_version: str) -> Any:
         if entry is None:
             raise LookupError(f"the cluster does not describe {api_version}")
         address = str(entry["serverRelativeURL"])
-        known = (connection.server, address)
-        with _documents_lock:
-            if known in _documents:
-                _documents.move_to_end(known)
-                return _documents[known]
-        document = connection.get(address)
+        name = f"{connection.server}{address}"
+        known = shelf.fetch(name) if shelf is not None and "hash=" in address else None
+        content = connection.send("GET", address) if known is None else known
     except errors.NotThere as gone:
         raise Refused("the cluster has no OpenAPI v3 (Kubernetes 1.27 and later have)") from gone
-    with _documents_lock:
-        _documents[known] = document
-        while len(_documents) > _DOCUMENTS_KEPT:
-            _documents.popitem(last=False)
-    return document
+    if known is None and shelf is not None:
+        shelf.keep(name, content)
+    return orjson.loads(content)
 
 
 # --- the template -----------------------------------------------------------------------------------------------------

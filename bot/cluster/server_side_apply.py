@@ -18,7 +18,7 @@ import yaml
 
 from bot.cluster import errors
 from bot.cluster.connect import APPLY_PATCH, Connection
-from bot.cluster.discovery import Resource, resources_of
+from bot.cluster.discovery import Resource, resources_of, served_versions
 from bot.cluster.managed_fields import Path, entries, leaves, remove_at
 from bot.ports import ClusterUnreachable, ObjectChange, PreconditionFailed, Refused
 from bot.releases.model import Target
@@ -118,8 +118,10 @@ def _applied_before(live: Mapping[str, Any]) -> bool:
 
 
 def _prepared(connection: Connection, target: Target, manifests: Sequence[Mapping[str, Any]]) -> list[_Manifest]:
-    served = {version: resources_of(connection, version) for version in sorted({one["apiVersion"] for one in manifests})}
-    prepared = [_prepare(connection, target, one, served[one["apiVersion"]]) for one in manifests]
+    versions = {one["apiVersion"] for one in manifests} & served_versions(connection)
+    asked = {version: connection.start(resources_of, connection, version) for version in sorted(versions)}
+    served = {version: answer.result() for version, answer in asked.items()}
+    prepared = [_prepare(connection, target, one, served.get(one["apiVersion"], ())) for one in manifests]
     seen: set[tuple[str, str]] = set()
     for one in prepared:
         if (one.kind, one.name) in seen:

@@ -10,5 +10,6 @@ if wished) is needed, not a Redis Cluster.
 from bot.store.connection import connect
 from bot.store.leases import Claim, Leases
 from bot.store.releases import RedisReleaseStore, Retention
+from bot.store.shelf import RedisShelf
 
-__all__ = ["Claim", "Leases", "RedisReleaseStore", "Retention", "connect"]
+__all__ = ["Claim", "Leases", "RedisReleaseStore", "RedisShelf", "Retention", "connect"]

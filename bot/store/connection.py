@@ -8,6 +8,7 @@ from functools import cache
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import (
     AuthenticationError,
     ConnectionError,  # noqa: A004 — redis' own
@@ -23,6 +24,8 @@ from redis.retry import Retry
 from bot.ports import StoreUnavailable
 
 PREFIX = "pilothouse:"
+DRIVER = DriverInfo()
+"""Made once: redis-py looks its own version up on the disk for the first connection of each process, and every job is a process."""
 _REFUSALS = ("MISCONF", "OOM", "READONLY", "NOREPLICAS", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "NOAUTH", "WRONGPASS")
 
 
@@ -36,6 +39,7 @@ def connect(url: str) -> Redis:
         health_check_interval=30,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
         client_name="pilothouse",
+        driver_info=DRIVER,
     )
 
 

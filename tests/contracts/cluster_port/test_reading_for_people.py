@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from bot.cluster import KubernetesCluster
 from bot.ports import Refused
 from bot.releases.observation import ProbeSeen
 from bot.releases.plan import Probe
@@ -71,6 +72,29 @@ def test_explain_reads_like_kubectls(lab: Lab) -> None:
     assert text.startswith(f"{head}DESCRIPTION:\n    Number of desired pods.")
     tree = lab.cluster.explain("deployment.spec.strategy", recursive=True)
     assert "  rollingUpdate\t<RollingUpdateDeployment>\n    maxSurge\t<IntOrString>\n" in tree
+
+
+@dataclass
+class InMemoryShelf:
+    kept: dict[str, bytes] = field(default_factory=dict)
+
+    def fetch(self, name: str) -> bytes | None:
+        return self.kept.get(name)
+
+    def keep(self, name: str, content: bytes) -> None:
+        self.kept[name] = content
+
+
+def test_explain_asks_for_a_document_once_for_each_hash_of_its_content(lab: Lab) -> None:
+    shelf = InMemoryShelf()
+    cluster = KubernetesCluster(kubeconfig=str(lab.kubeconfig), shelf=shelf)
+    first = cluster.explain("deploy.spec.replicas", recursive=False)
+    ((name, content),) = shelf.kept.items()
+    assert "/openapi/v3/apis/apps/v1?hash=" in name
+    shelf.kept[name] = content.replace(b"Number of desired pods.", b"Number of pods wanted.")
+    assert "Number of pods wanted." in cluster.explain("deploy.spec.replicas", recursive=False), "answered from what was kept"
+    shelf.kept = {name.replace("hash=", "hash=OLD"): b"{}"}
+    assert cluster.explain("deploy.spec.replicas", recursive=False) == first, "a document of another hash is another document"
 
 
 def test_letter_case_does_not_matter_to_explain(lab: Lab) -> None:

@@ -1,0 +1,72 @@
+"""What a forked job takes over from the worker that prepared it, and what it reads again."""
+
+from __future__ import annotations
+
+import base64
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bot.cluster.connect import ClusterAddress, Connection
+from sandbox.cluster.network.certificates import self_signed
+
+
+def kubeconfig(path: Path, server: str) -> Path:
+    """As a provider's: certificate and key stand in the file itself, so that the client must write them to files of their own."""
+    own = f"# {path}\n".encode()  # the client keeps one file for each content
+    certificate, key = (base64.b64encode(own + part).decode() for part in self_signed())
+    config = {
+        "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority-data": certificate}}],
+        "users": [{"name": "u", "user": {"client-certificate-data": certificate, "client-key-data": key}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
+
+
+def in_a_fork(connection: Connection) -> str:
+    """The server that a forked process would ask, which ends as RQ's jobs do: without cleaning up."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writer, connection.server.encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with os.fdopen(reader) as told:
+        return told.read()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    tempfile.tempdir = None  # so that the variable is read again
+    yield folder
+    tempfile.tempdir = None
+
+
+def test_a_job_of_a_prepared_worker_writes_no_key_to_the_disk(tmp_path: Path, folder: Path) -> None:
+    connection = Connection(ClusterAddress(str(kubeconfig(tmp_path / "kubeconfig", "https://127.0.0.1:1"))))
+    connection.prepare()
+    before = sorted(folder.iterdir())
+    assert before, "the worker itself has to"
+    assert in_a_fork(connection) == "https://127.0.0.1:1"
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_kubeconfig_that_changed_since_is_read_again(tmp_path: Path, folder: Path) -> None:
+    path = kubeconfig(tmp_path / "kubeconfig", "https://127.0.0.1:1")
+    connection = Connection(ClusterAddress(str(path)))
+    connection.prepare()
+    kubeconfig(path, "https://127.0.0.1:22")
+    assert in_a_fork(connection) == "https://127.0.0.1:22"
+    assert folder.is_dir()
