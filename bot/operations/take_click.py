@@ -58,7 +58,7 @@ def take_click(context: Context, click: Click) -> Reply:
         if action == "show":
             return _show(context, click, str(carried["what"]))
         release_id, gate, plan_hash = str(carried["release"]), str(carried.get("gate", "")), str(carried.get("plan", ""))
-        hold = str(carried.get("step", ""))
+        moment = str(carried.get("step", ""))
     except StoreUnavailable as away:
         return Refusal(str(away), "nothing was changed: try again in a moment")
     except (ValueError, KeyError, TypeError):
@@ -77,7 +77,7 @@ def take_click(context: Context, click: Click) -> Reply:
             return Refusal(refusal)
         if action == "replace":
             return _replace(context, click.person, release, str(carried.get("front", "")))
-        request, done = _request(action, click.person, gate, plan_hash, hold, click.text)
+        request, done = _request(action, click.person, gate, plan_hash, moment, click.text)
         if isinstance(request, Reject) and not click.was_asked_why:
             in_vain = respond(release, request, context.store.now()).refusal  # nobody fills in a form for nothing
             return Refusal(in_vain) if in_vain else AskReason(release)
@@ -88,22 +88,22 @@ def take_click(context: Context, click: Click) -> Reply:
         return Refusal(str(away), "nothing was changed: try again in a moment")
 
 
-def _request(action: str, by: Person, gate: str, plan_hash: str, hold: str, text: str) -> tuple[Request, str]:
+def _request(action: str, by: Person, gate: str, plan_hash: str, moment: str, text: str) -> tuple[Request, str]:
     match action:
         case "approve" | "switch":
             return Approve(by, gate, plan_hash), "approved"
         case "promote":
-            return (Approve(by, gate, plan_hash) if gate else Promote(by, hold)), "promoted"
+            return (Approve(by, gate, plan_hash) if gate else Promote(by, moment)), "promoted"
         case "reject":
             return Reject(by, gate, plan_hash, text), "rejected"
         case "hold" | "pause":
             return Pause(by), "paused"
         case "resume":
-            return Resume(by), "goes on"
+            return Resume(by, moment), "goes on"
         case "finish":
-            return Finish(by, hold), "finishing now"
+            return Finish(by, moment), "finishing now"
         case "adopt":
-            return Adopt(by), "adopted"
+            return Adopt(by, moment), "adopted"
         case _:
             return Abort(by, reason=text), "being taken back"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from bot.policy.permissions import Permission, Role, may
+from bot.releases.gates import open_gate
 from bot.releases.model import Person, Release
 from bot.releases.plan import ApprovalGate
-from bot.releases.respond import open_gate
 
 
 def refusal_to_approve(release: Release, by: Person, roles: Collection[Role]) -> str:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.releases.health import pods_of, selects
+from bot.releases.counts import counted
+from bot.releases.health import matches, pods_of
 from bot.releases.observation import AutoscalerSeen, DeploymentSeen, ServiceSeen
 from bot.releases.planning import Draft, floor_of
 from bot.releases.replicas import Bounds, Split, reachable, surge_for_promotion
 
 
-def count_of(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def adoption_note(draft: Draft, there: DeploymentSeen | None) -> tuple[str, ...]:
     if there is None:
         return ()
-    pods = count_of(there.replicas, "pod")
-    return (f"{there.name} was begun by hand and already runs {draft.version} ({pods}): it is adopted, so an abort removes it too",)
+    pods = counted(there.replicas, "pod")
+    adopted = f"{there.name} was begun by hand and already runs {draft.version} ({pods}): it is adopted, so an abort removes it too"
+    if there.template.get("spec") == draft.template.get("spec"):
+        return (adopted,)
+    return (adopted, f"{there.name}'s pods differ in more than labels from what {draft.stable.name} would run: so may what they show")
 
 
 def share_notes(percents: tuple[int, ...], splits: tuple[Split, ...], bounds: Bounds) -> tuple[str, ...]:
     notes = [
-        f"wanted {wanted} %, nearest {split.percent} % with {count_of(bounds.replicas, 'replica')}"
+        f"wanted {wanted} %, nearest {split.percent} % with {counted(bounds.replicas, 'replica')}"
         for wanted, split in zip(percents, splits, strict=True)
         if abs(split.share * 100 - wanted) >= 1
     ]
@@ -34,24 +34,34 @@ def share_notes(percents: tuple[int, ...], splits: tuple[Split, ...], bounds: Bo
     return tuple(notes)
 
 
+def shift_note(draft: Draft, last: Split) -> tuple[str, ...]:
+    """Candidates leave at once on an abort, and what was shifted comes back only as fast as pods become ready."""
+    if last.stables >= draft.stable.replicas:
+        return ()
+    back = draft.stable.replicas - last.stables
+    return (f"an abort at {last.percent} % leaves {counted(last.stables, 'stable pod')} to serve until {back} more are ready",)
+
+
 def promotion_note(draft: Draft, last: Split, unavailable: int, room: int | None) -> tuple[str, ...]:
     stable = draft.stable
     if surge_for_promotion(stable.replicas, unavailable, last.candidates, room) >= min(unavailable, stable.replicas):
         return ()
-    return (f"quota has room for {room} canary pods: while it rolls, at least {floor_of(stable)} of {stable.replicas} stable pods serve",)
+    has = counted(room or 0, "canary pod")
+    return (f"there is room for {has}: while it rolls, at least {floor_of(stable)} of {stable.replicas} stable pods serve",)
 
 
-def autoscaler_note(scaler: AutoscalerSeen | None, last: Split) -> tuple[str, ...]:
+def autoscaler_note(scaler: AutoscalerSeen | None, last: Split, limit: str) -> tuple[str, ...]:
     if scaler is None:
         return ()
-    low, high = Split(last.candidates, scaler.max_replicas).percent, Split(last.candidates, max(1, scaler.min_replicas)).percent
-    between = f"{scaler.min_replicas} and {scaler.max_replicas}: the last share then lies between {low} and {high} %"
-    return (f"HorizontalPodAutoscaler {scaler.name} counts canary pods too and may move stable between {between}",)
+    least = Split(last.candidates, max(scaler.max_replicas, 1)).percent
+    moves = f"HorizontalPodAutoscaler {scaler.name} counts canary pods too and may move stable between {scaler.min_replicas} and "
+    follow = f"{scaler.max_replicas}: canary pods follow it down, so that their share does not grow; upwards it may fall to {least} %"
+    return (f"{moves}{follow}{limit}",)
 
 
 def budget_notes(draft: Draft, labels: dict[str, str]) -> tuple[str, ...]:
     budgets = draft.seen.survey.budgets if draft.seen.survey else ()
-    mine = [budget.name for budget in budgets if selects((budget.selector or {}).get("matchLabels") or {}, labels)]
+    mine = [budget.name for budget in budgets if matches(budget.selector or {}, labels)]
     if not mine:
         return ()
     return (f"PodDisruptionBudget {', '.join(mine)} counts canary pods too: one that fails is scaled to 0, so that it blocks no drain",)

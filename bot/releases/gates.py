@@ -8,10 +8,42 @@ from bot.releases.counts import counted
 from bot.releases.decision import Decision, into
 from bot.releases.events import EventKind
 from bot.releases.judging import baseline_of, judge
-from bot.releases.model import Cause, FailureClass, GateState, Judgement, Leg, Phase, Verdict
+from bot.releases.model import Cause, FailureClass, GateState, Judgement, Leg, Phase, Release, Verdict
 from bot.releases.observation import Observation
 from bot.releases.plan import ApprovalGate, Gate, HoldGate
 from bot.releases.reminders import REMIND_EVERY_MS
+
+
+def gates_here(release: Release) -> tuple[Gate, ...]:
+    """Those of the step the release is in; before the first step, those of the start."""
+    if release.plan is None:
+        return ()
+    if release.at_step < 0:
+        return release.plan.start
+    return release.steps[release.at_step].gates if release.at_step < len(release.steps) else ()
+
+
+def open_gate(release: Release) -> Gate | None:
+    """The gate the release stands at."""
+    gates = gates_here(release)
+    return gates[release.gate.gate] if release.gate is not None and release.gate.gate < len(gates) else None
+
+
+def expires_at(release: Release, gate: ApprovalGate) -> int | None:
+    """Milliseconds; pauses and times out of reach do not count."""
+    return release.gate.opened_at + gate.expires_ms + release.step_paused_ms if release.gate is not None else None
+
+
+def is_expired(release: Release, gate: ApprovalGate, now: int) -> bool:
+    ends = expires_at(release, gate)
+    return ends is not None and not release.unreachable_since and now >= ends
+
+
+def hold_ends_at(release: Release, gate: HoldGate) -> int | None:
+    """Milliseconds; None while the release does not hold (it is paused, for instance)."""
+    if release.gate is None or release.phase is not Phase.HOLDING:
+        return None
+    return release.gate.opened_at + gate.ms + release.step_paused_ms
 
 
 def at_gates(decision: Decision, gates: tuple[Gate, ...], now: int, seen: Observation) -> tuple[Decision, bool]:
@@ -71,8 +103,8 @@ def _next(decision: Decision, gates: tuple[Gate, ...], passed: str, now: int, se
 
 def _waiting_for_people(decision: Decision, gate: ApprovalGate, state: GateState, now: int) -> Decision:
     release = decision.release
-    expires = state.opened_at + gate.expires_ms + release.step_paused_ms
-    if now < expires:
+    expires = expires_at(release, gate)
+    if expires is None or now < expires:
         return decision.wake(expires)
     if gate.on_expiry == "abort":
         cause = Cause(FailureClass.REQUEST, f"nobody approved within {gate.expires_ms // 60_000} min")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.releases.health import pods_of, selects
+from bot.releases.health import matches, pods_of, selects
 from bot.releases.images import version_of
 from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
 from bot.releases.model import CANDIDATE_SUFFIX, DeploymentAsFound, Release, Strategy
@@ -14,7 +14,7 @@ from bot.releases.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.plan import Probe
 from bot.releases.planning import Draft, PlanRefused, fence_posts, managed_elsewhere, running_image
 from bot.releases.quotas import shortages
-from bot.releases.selector_keys import HASH_LABEL, choose_key, is_label_value, matches
+from bot.releases.selector_keys import HASH_LABEL, choose_key, is_label_value
 
 SUFFIX = CANDIDATE_SUFFIX[Strategy.BLUEGREEN]
 COLOR_LABEL = "pilothouse.dev/color"

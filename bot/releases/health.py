@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bot.releases.model import Cause, FailureClass, Rules
 from bot.releases.observation import ContainerSeen, DeploymentSeen, EndpointSeen, Observation, PodSeen, ReplicaSetSeen
@@ -78,6 +79,29 @@ def ready_endpoints(
 
 def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+
+def matches(selector: Any, labels: Mapping[str, str]) -> bool:
+    """A LabelSelector on labels; an empty one matches everything. Source: apimachinery meta/v1 LabelSelectorAsSelector."""
+    for key, value in (selector.get("matchLabels") or {}).items():
+        if labels.get(key) != value:
+            return False
+    for rule in selector.get("matchExpressions") or ():
+        key, values = rule["key"], rule.get("values") or ()
+        match rule["operator"]:
+            case "In":
+                fits = key in labels and labels[key] in values
+            case "NotIn":
+                fits = labels.get(key) not in values
+            case "Exists":
+                fits = key in labels
+            case "DoesNotExist":
+                fits = key not in labels
+            case _:
+                fits = False
+        if not fits:
+            return False
+    return True
 
 
 def _selected_ready(selector: dict[str, str], deployment: DeploymentSeen | None) -> int:
@@ -233,8 +257,11 @@ def assess(seen: Observation, role: Role, rules: Rules, now: int, tolerated: Col
     if deployment is None or replica_set is None:
         return Assessment()
     everyone = replica_set.pods
-    live = tuple(pod for pod in everyone if not pod.terminating and pod.phase != "Succeeded")
-    failures = [failure for pod in live if (failure := pod_failure(pod, rules)) is not None]
+    live = _live(everyone)
+    # an evicted pod stays behind as a failed object: it matters only while its successor is not there
+    short = sum(pod.ready for pod in live) < replica_set.desired
+    left = tuple(pod for pod in everyone if pod.phase == "Failed" and not pod.terminating) if short else ()
+    failures = [failure for pod in (*live, *left) if (failure := pod_failure(pod, rules)) is not None]
     persistent = tuple(f for f in failures if f.failure is FailureClass.PERSISTENT and f.ripe_at <= now)
     ripening = [f.ripe_at for f in failures if f.failure is FailureClass.PERSISTENT and f.ripe_at > now]
     replaced = any(pod.terminating or pod.phase == "Failed" for pod in everyone)

@@ -11,6 +11,7 @@ from bot.releases.actions import FieldChange
 from bot.releases.model import Drift, Field, Intent, Kind, Release
 from bot.releases.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.plan import DeploymentGoal, Role
+from bot.releases.replicas import Bounds, nearest
 
 CLAIM_ANNOTATION = "pilothouse.dev/release"
 CAUSE_ANNOTATION = "kubernetes.io/change-cause"
@@ -83,7 +84,11 @@ def wanted_fields(goal: DeploymentGoal, seen: Observation, release_id: str) -> d
         current = seen.stable.replicas if goal.at_least_stable and seen.stable else 0
         here = deployment_of(seen, goal.role)
         never_shrink = here.replicas if goal.at_least_stable and here else 0
-        fields[Field.REPLICAS] = max(goal.replicas, current, never_shrink)
+        wanted = goal.replicas
+        if goal.at_most_share is not None and seen.stable is not None:
+            split = nearest(goal.at_most_share, Bounds(seen.stable.replicas, goal.replicas))
+            wanted = split.candidates if split else wanted
+        fields[Field.REPLICAS] = max(wanted, current, never_shrink)
     return fields
 
 

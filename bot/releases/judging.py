@@ -18,7 +18,8 @@ SLOWER_BY_MS = 20_000  # and at least that much
 
 
 def _living(deployment: DeploymentSeen | None) -> list[PodSeen]:
-    return [pod for pod in pods_of(deployment) if not pod.terminating and pod.phase != "Succeeded"]
+    """An evicted pod stays behind as a failed object: it says nothing about the version, its successor does."""
+    return [pod for pod in pods_of(deployment) if not pod.terminating and pod.phase not in ("Succeeded", "Failed")]
 
 
 def baseline_of(seen: Observation) -> dict[str, Any]:
@@ -38,14 +39,14 @@ class Record:
     witnesses: int  # pods that were ready when the window began, and are still there
     restarts: int
     flaps: int  # pods that stopped being ready, for good or for a moment
-    lost: int  # pods that were there and are not any more
+    lost: int  # pods that were there and are not any more: told, but no trouble of theirs, since others took them away
     crashes: Counter[str]
     ready_after_ms: float | None  # median of the pods that never restarted
 
     @property
     def rate(self) -> float:
         """Troubles a pod."""
-        return (self.restarts + self.flaps + self.lost) / self.pods if self.pods else 0.0
+        return (self.restarts + self.flaps) / self.pods if self.pods else 0.0
 
 
 def record_of(then: dict[str, Any], deployment: DeploymentSeen | None) -> Record:
@@ -83,7 +84,8 @@ def judge(baseline: Any, seen: Observation, window_ms: int) -> tuple[Verdict, st
     if candidate.rate - stable.rate >= WORSE_BY:
         return Verdict.BAD, f"{_told(candidate, 'candidate')} against {_told(stable, 'stable')}, in {seconds} s"
     if candidate.witnesses == 0:
-        return Verdict.TOO_LITTLE, f"no candidate pod was ready for the whole {seconds} s"
+        lost = f" ({counted(candidate.lost, 'pod')} lost)" if candidate.lost else ""
+        return Verdict.TOO_LITTLE, f"no candidate pod was ready for the whole {seconds} s{lost}"
     slow, usual = candidate.ready_after_ms, stable.ready_after_ms
     if slow is not None and usual is not None and slow >= SLOWER_BY * usual and slow - usual >= SLOWER_BY_MS:
         return Verdict.BAD, f"candidate pods take {slow / 1000:.0f} s to become ready, stable pods {usual / 1000:.0f} s"

@@ -226,7 +226,9 @@ def _is_foreign(release: Release, step: Step, seen: Observation) -> bool:
 def _watch_deadline(decision: Decision, step: Step, seen: Observation, now: int) -> tuple[Decision, bool]:
     release = decision.release
     deadline_ms = step.deadline_ms or MINIMUM_DEADLINE_MS
-    ends = release.step_began_at + deadline_ms + release.step_paused_ms
+    # people are asked about the environment, and have as long again to answer; counted from the step, so that flapping resets nothing
+    least_ms = 2 * ENVIRONMENT_PATIENCE_MS if release.environment else 0
+    ends = release.step_began_at + max(deadline_ms, least_ms) + release.step_paused_ms
     if seen.probe is None and pods_to_ask(release, seen):
         decision = decision.wake(now)  # to look once more, and ask
     if now < ends:
@@ -242,7 +244,7 @@ def _watch_deadline(decision: Decision, step: Step, seen: Observation, now: int)
     ready = f"{deployment.available} of {deployment.replicas} available, {deployment.updated} updated" if deployment else ""
     cause = Cause(
         FailureClass.DEADLINE,
-        f"not complete after {step.deadline_ms // 60_000} min ({ready}){waiting}",
+        f"not complete after {max(deadline_ms, least_ms) // 60_000} min ({ready}){waiting}",
         seen.events[:3],
     )
     failed = fail(decision, seen, now, cause)

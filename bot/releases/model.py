@@ -384,6 +384,7 @@ class Release:
     to_version: str = ""
     as_found: AsFound | None = None
     plan: Plan | None = None
+    plan_changed: str = ""  # why it was made again before the start: what void buttons are answered with
     leg: Leg = Leg.FORWARD
     back: tuple[Step, ...] = ()  # the way back, computed when it begins
     at_step: int = 0

@@ -46,6 +46,7 @@ class DeploymentGoal:
     role: Role
     template: Any = None
     replicas: int | None = None
+    at_most_share: int | None = None  # fewer replicas where they would be more than this percent beside stable's present ones
     at_least_stable: bool = False  # raise replicas to stable's current ones where an autoscaler moves them
     paused: bool | None = None
     change_cause: str | None = None  # "" removes it

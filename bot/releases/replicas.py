@@ -29,6 +29,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from bot.releases.counts import counted
+
 
 class CannotSplit(Exception):
     """No whole number of pods gives what was asked; the message is one line that says what can be had."""
@@ -105,8 +107,8 @@ def split_steps(percents: Iterable[int], bounds: Bounds) -> tuple[Split, ...]:
         if split is None:
             can = ", ".join(f"{share}" for share in reachable(bounds)) or "none"
             raise CannotSplit(
-                f"{len(wanted)} steps ({', '.join(map(str, wanted))} %) cannot be told apart with {bounds.replicas} replicas "
-                f"and at most {bounds.most_candidates} candidates; reachable: {can} %"
+                f"{len(wanted)} steps ({', '.join(map(str, wanted))} %) cannot be told apart with "
+                f"{counted(bounds.replicas, 'replica')} and at most {counted(bounds.most_candidates, 'candidate')}; reachable: {can} %"
             )
         chosen.append(split)
     return tuple(chosen)

@@ -37,9 +37,10 @@ class Pause:
 
 @dataclass(frozen=True)
 class Resume:
-    """Go on after a pause, or write our values again after drift."""
+    """Go on after a pause, or write our values again after drift. ``at`` names the one a button was drawn for; "" for a typed one."""
 
     by: Person
+    at: str = ""
     kind: Literal["resume"] = "resume"
 
 
@@ -73,9 +74,10 @@ class Abort:
 
 @dataclass(frozen=True)
 class Adopt:
-    """Accept the drift: keep what somebody else set."""
+    """Accept the drift: keep what somebody else set. ``at`` as for Resume."""
 
     by: Person
+    at: str = ""
     kind: Literal["adopt"] = "adopt"
 
 

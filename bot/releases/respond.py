@@ -5,12 +5,14 @@ Nothing here touches the cluster: it changes the record, and the next decision a
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Literal
 
 from bot.releases.decision import Decision, finish, into
 from bot.releases.drift import after_drift
 from bot.releases.events import EventKind
+from bot.releases.gates import is_expired, open_gate
 from bot.releases.model import (
     Cause,
     FailureClass,
@@ -21,7 +23,7 @@ from bot.releases.model import (
     Release,
     Vote,
 )
-from bot.releases.plan import ApprovalGate, Gate, HoldGate, Step
+from bot.releases.plan import ApprovalGate, HoldGate
 from bot.releases.requests import Abort, Adopt, Approve, Finish, Pause, Promote, Refuse, Reject, Request, Resume
 from bot.releases.turning import turn_back, with_roll_paused
 
@@ -46,11 +48,11 @@ def respond(release: Release, request: Request, now: int) -> Decision:
         case Pause():
             return _pause(decision, request.by, now)
         case Resume():
-            return _resume(decision, request.by, now)
+            return _resume(decision, request, now)
         case Abort():
             return _abort(decision, request, now)
         case Adopt():
-            return _adopt(decision, request.by, now)
+            return _adopt(decision, request, now)
         case Refuse():
             if release.leg is Leg.BACK and _has_written(release):
                 return _still_refused(decision, request.why, now)
@@ -73,18 +75,6 @@ def _still_refused(decision: Decision, why: str, now: int) -> Decision:
     return again.changed(release).tell(now, EventKind.FAILURE, obstacle)
 
 
-def open_gate(release: Release) -> Gate | None:
-    """The gate the release stands at."""
-    if release.gate is None or release.plan is None:
-        return None
-    gates = release.plan.start if release.at_step < 0 else _step(release).gates
-    return gates[release.gate.gate] if release.gate.gate < len(gates) else None
-
-
-def _step(release: Release) -> Step:
-    return release.steps[release.at_step]
-
-
 def _has_written(release: Release) -> bool:
     return any(intent.written for intent in release.intents)
 
@@ -101,9 +91,11 @@ def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now
     if gate_name != gate.name:
         return replace(decision, refusal=f"that button is from before: {release.id} now waits for {gate.title or gate.name}")
     if plan_hash != release.plan.hash:
-        return replace(decision, refusal=f"the plan of {release.id} changed since that button was drawn (now {release.plan.hash})")
+        return replace(decision, refusal=_plan_changed(release))
     if any(vote.by == by for vote in release.gate.votes):
         return replace(decision, refusal="you have approved this already")
+    if gate.on_expiry == "abort" and is_expired(release, gate, now):  # the tick that says so may come a moment later
+        return replace(decision, refusal=f"too late: the time to {gate.title or gate.name} is over, and {release.id} is taken back")
     if len(release.gate.votes) >= gate.quorum:  # two people at once: one approval, one effect
         who = ", ".join(_name(vote.by) for vote in release.gate.votes)
         return replace(decision, refusal=f"nothing to approve: {gate.title or gate.name} was approved by {who}")
@@ -119,7 +111,7 @@ def _reject(decision: Decision, request: Reject, now: int) -> Decision:
     if not isinstance(gate, ApprovalGate) or request.gate != gate.name or release.phase not in _WAITING:
         return replace(decision, refusal=f"nothing to reject: {release.id} is {release.phase.value.replace('_', ' ')}")
     if release.plan is None or request.plan_hash != release.plan.hash:
-        return replace(decision, refusal=f"the plan of {release.id} changed since that button was drawn")
+        return replace(decision, refusal=_plan_changed(release))
     summary = f"rejected by {_name(request.by)}" + (f": {request.reason}" if request.reason else "")
     cause = Cause(FailureClass.REQUEST, summary)
     told = decision.tell(now, EventKind.CANCELLED, summary, by=request.by)
@@ -150,7 +142,7 @@ def _promote(decision: Decision, request: Promote, now: int) -> Decision:
 
 
 def _from_before(release: Release) -> str:
-    return f"that button is from an earlier hold: {release.id} has gone on since; use the newest card"
+    return f"that button is from before: {release.id} has gone on since; use the newest card"
 
 
 def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Decision:
@@ -180,8 +172,18 @@ def _pause(decision: Decision, by: Person, now: int) -> Decision:
     return decision.changed(release).tell(now, EventKind.PAUSED, f"paused by {_name(by)}", by=by).wake(now)
 
 
-def _resume(decision: Decision, by: Person, now: int) -> Decision:
-    release = decision.release
+def stop_name(release: Release) -> str:
+    """Which pause or drift the release stands at: what Resume and Adopt carry, so that nobody waves through what they have not seen."""
+    if release.phase not in (Phase.PAUSED, Phase.DRIFTED):
+        return ""
+    seen = hashlib.sha256(repr((release.drift, release.cause)).encode()).hexdigest()[:8]
+    return f"{release.phase.value}/{release.phase_since}/{seen}"
+
+
+def _resume(decision: Decision, request: Resume, now: int) -> Decision:
+    release, by = decision.release, request.by
+    if request.at and request.at != stop_name(release):
+        return replace(decision, refusal=_from_before(release))
     if release.phase is Phase.DRIFTED:
         return _write_again(decision, by, now)
     if release.phase is not Phase.PAUSED:
@@ -216,6 +218,22 @@ def _met(release: Release, how: Literal["rewrite", "adopt"]) -> Release:
     return replace(release, intents=intents)
 
 
+def _plan_again(decision: Decision, by: Person, now: int) -> Decision:
+    """Approvals given so far were for another plan: they are void, and so is every button that carries its hash."""
+    release = decision.release
+    changed = "; ".join(f"{d.name}, {d.field.value}: {d.intended} became {d.observed}" for d in release.drift)
+    release = replace(
+        release, plan=None, as_found=None, intents=(), drift=(), gate=None, drifted_from=None, step_paused_ms=0, plan_changed=changed[:400]
+    )  # fmt: skip
+    told = decision.changed(into(release, Phase.AWAITING_APPROVAL, now))
+    return told.tell(now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change: the plan is made again", by=by).wake(now)
+
+
+def _plan_changed(release: Release) -> str:
+    what = f": {release.plan_changed}" if release.plan_changed else ""
+    return f"the plan of {release.id} changed since that button was drawn{what}; use the newest card"
+
+
 def _abort(decision: Decision, request: Abort, now: int) -> Decision:
     release = decision.release
     back_at_once = release.phase is Phase.HOLDING and _in_window(release)  # after a switch people roll back, they abort nothing
@@ -240,11 +258,17 @@ def _in_window(release: Release) -> bool:
     return isinstance(gate, HoldGate) and gate.name == "window"
 
 
-def _adopt(decision: Decision, by: Person, now: int) -> Decision:
-    """Replicas: go on with theirs. Anything else: theirs stays, and what else we wrote is taken back."""
-    release = decision.release
+def _adopt(decision: Decision, request: Adopt, now: int) -> Decision:
+    """Nothing begun yet: the plan is made again from what is there now. Later, replicas: go on with theirs. Anything else: theirs
+    stays, and what else we wrote is taken back.
+    """
+    release, by = decision.release, request.by
     if release.phase is not Phase.DRIFTED:
         return replace(decision, refusal=f"{release.id} has not drifted: there is nothing to adopt")
+    if request.at and request.at != stop_name(release):
+        return replace(decision, refusal=_from_before(release))
+    if release.at_step < 0 and release.leg is Leg.FORWARD and not any(d.field is Field.EXISTS for d in release.drift):
+        return _plan_again(decision, by, now)
     told = decision.tell(now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change", by=by)
     if all(d.field is Field.REPLICAS for d in release.drift):
         return told.changed(after_drift(_met(release, "adopt"), now)).wake(now)

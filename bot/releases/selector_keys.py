@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bot.releases.health import matches
 from bot.releases.observation import Survey
 from bot.releases.planning import PlanRefused
 
@@ -27,29 +28,6 @@ class OtherValue:
 def is_label_value(value: str) -> bool:
     """Kubernetes apimachinery/validation: IsValidLabelValue."""
     return _LABEL_VALUE.match(value) is not None
-
-
-def matches(selector: Any, labels: Mapping[str, str]) -> bool:
-    """A LabelSelector on labels; an empty one matches everything. Source: apimachinery meta/v1 LabelSelectorAsSelector."""
-    for key, value in (selector.get("matchLabels") or {}).items():
-        if labels.get(key) != value:
-            return False
-    for rule in selector.get("matchExpressions") or ():
-        key, values = rule["key"], rule.get("values") or ()
-        match rule["operator"]:
-            case "In":
-                fits = key in labels and labels[key] in values
-            case "NotIn":
-                fits = labels.get(key) not in values
-            case "Exists":
-                fits = key in labels
-            case "DoesNotExist":
-                fits = key not in labels
-            case _:
-                fits = False
-        if not fits:
-            return False
-    return True
 
 
 def rules_of_placement(template: Any) -> tuple[tuple[str, Any], ...]:

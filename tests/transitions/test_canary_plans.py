@@ -16,6 +16,7 @@ from bot.releases.observation import (
     DeploymentSeen,
     Observation,
     QuotaSeen,
+    SelectingSeen,
     Survey,
 )
 from bot.releases.plan import ApprovalGate, HoldGate, Plan
@@ -25,6 +26,7 @@ from tests.builders import (
     a_canary,
     a_deployment,
     a_replica_set,
+    a_rolling_deployment,
     a_rolling_update,
     a_service,
     a_target,
@@ -154,9 +156,17 @@ NOTED: dict[str, tuple[Observation, str]] = {
         an_observation(survey=Survey(budgets=(BudgetSeen("hello-pdb", {"matchLabels": {"app": "hello"}}, 1),))),
         "PodDisruptionBudget hello-pdb counts canary pods too",
     ),
+    "budget by expression": (
+        an_observation(
+            survey=Survey(
+                budgets=(BudgetSeen("web-pdb", {"matchExpressions": [{"key": "app", "operator": "In", "values": ["hello", "auth"]}]}, 1),)
+            )
+        ),
+        "PodDisruptionBudget web-pdb counts canary pods too",
+    ),
     "autoscaler": (
         an_observation(survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 9),))),
-        "may move stable between 2 and 9: the last share then lies between 25 and 60 %",
+        "may move stable between 2 and 9: canary pods follow it down, so that their share does not grow; upwards it may fall to 25 %",
     ),
     "an orphan of an earlier canary": (
         an_observation(
@@ -191,7 +201,26 @@ def test_a_small_quota_limits_the_candidates_and_says_what_serves_meanwhile() ->
     seen = an_observation(a_deployment(replicas=10, strategy=a_rolling_update(1, 4)), survey=Survey(quotas=(quota,)))
     plan = plan_of(a_canary(steps=(50,)), seen)
     assert [step.candidates for step in plan.steps] == [2, 2, 0]
-    assert "quota has room for 2 canary pods: while it rolls, at least 6 of 10 stable pods serve" in plan.notes
+    assert "there is room for 2 canary pods: while it rolls, at least 6 of 10 stable pods serve" in plan.notes
+
+
+def test_candidates_keep_within_the_maximum_of_an_autoscaler_and_that_is_said() -> None:
+    seen = an_observation(a_deployment(replicas=5), survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 7),)))
+    plan = plan_of(a_canary(steps=(17, 50)), seen)
+    assert [step.candidates for step in plan.steps] == [1, 2, 2, 0]
+    assert "wanted 50 %, nearest 29 % with 5 replicas" in plan.notes
+    assert any(note.endswith("; HorizontalPodAutoscaler hello-hpa allows 7 pods in all") for note in plan.notes)
+
+
+def test_the_catalog_may_let_candidates_go_beyond_an_autoscalers_maximum() -> None:
+    seen = an_observation(a_deployment(replicas=5), survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 5),)))
+    plan = plan_of(a_canary(steps=(20, 50), rules=rules_with(canary={"max_candidates": 5})), seen)
+    assert [step.candidates for step in plan.steps] == [1, 5, 5, 0]
+
+
+def test_shift_mode_says_how_few_serve_right_after_an_abort() -> None:
+    notes = notes_of(a_shift(steps=(20, 80)), an_observation(a_deployment(replicas=5)))
+    assert "an abort at 80 % leaves 1 stable pod to serve until 4 more are ready" in notes
 
 
 # --- what cannot start ------------------------------------------------------------------------------------------------
@@ -244,10 +273,32 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
     ),
     "same image": (a_canary("1.0.0"), an_observation(), "hello already runs 1.0.0"),
     "paused": (a_canary(), an_observation(a_deployment(paused=True)), "hello is paused"),
+    "mid-rollout": (
+        a_canary(),
+        an_observation(a_rolling_deployment(new=1, old=2)),
+        "hello is half-rolled (3 of 3 available, 1 updated): wait for it, or take it back (rollout undo hello)",
+    ),
+    "managed by Argo CD": (
+        a_canary(),
+        an_observation(a_deployment(annotations={"argocd.argoproj.io/tracking-id": "web:apps/Deployment:default/hello"})),
+        "hello is managed elsewhere: Argo CD (argocd.argoproj.io/tracking-id: web:apps/Deployment:default/hello)",
+    ),
+    "managed by Helm": (
+        a_canary(),
+        an_observation(a_deployment(annotations={"meta.helm.sh/release-name": "web"})),
+        "managed elsewhere: Helm (meta.helm.sh/release-name: web) would take the change back; change it there, or set",
+    ),
+    "image applied elsewhere": (
+        a_canary(),
+        an_observation(a_deployment(managers=(("gitops", "Apply", "", "spec.template.spec.containers.hello.image"),))),
+        "gitops (applies spec.template.spec.containers.hello.image) would take the change back",
+    ),
+    "a Service that is not there": (a_canary(), an_observation(services=()), "there is no Service `hello` in namespace default"),
     "unhealthy": (a_canary(), an_observation(a_deployment(available=1)), "hello is not healthy"),
     "Recreate": (a_canary(), an_observation(a_deployment(strategy={"type": "Recreate"})), "the strategy Recreate"),
     "nothing runs": (a_canary(), an_observation(a_deployment(replicas=0)), "hello has 0 replicas"),
     "ReadWriteOnce": (a_canary(), surveyed(claims=(("data", ("ReadWriteOnce",)),)), "mounts the claim data (ReadWriteOnce)"),
+    "ReadWriteOncePod": (a_canary(), surveyed(claims=(("data", ("ReadWriteOncePod",)),)), "mounts the claim data (ReadWriteOncePod)"),
     "host port": (a_canary(), with_spec(containers=HOST_PORT), "uses the host port 8080"),
     "shift with HPA": (
         a_shift(),
@@ -263,6 +314,29 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
         a_canary(),
         surveyed(autoscalers=(AutoscalerSeen("canary-hpa", "hello-canary", 1, 4),)),
         "HorizontalPodAutoscaler canary-hpa moves the replicas of hello-canary",
+    ),
+    "HPA of a Deployment whose selector takes the candidate's pods in": (
+        a_canary(),
+        surveyed(
+            autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 9), AutoscalerSeen("old-hpa", "hello-old", 1, 4)),
+            selecting=(SelectingSeen("Deployment", "hello-old", {"matchLabels": {"app": "hello"}}),),
+        ),
+        "the pods of hello-canary would count for HorizontalPodAutoscaler hello-hpa and old-hpa",
+    ),
+    "stable as large as its HPA allows": (
+        a_canary(),
+        surveyed(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 3),)),
+        "hello has 3 pods, as many as HorizontalPodAutoscaler hello-hpa allows: raise its maximum, or set `canary: {max_candidates: 1}`",
+    ),
+    "steps that an HPA leaves no room for": (
+        a_canary(steps=(20, 50)),
+        surveyed(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 4),)),
+        "reachable: 25 %; HorizontalPodAutoscaler hello-hpa allows 4 pods in all",
+    ),
+    "more steps than one replica can tell apart": (
+        a_canary(steps=(20, 50)),
+        an_observation(a_deployment(replicas=1)),
+        "2 steps (20, 50 %) cannot be told apart with 1 replica and at most 1 candidate; reachable: 50 %",
     ),
     "replicas applied elsewhere in shift mode": (
         a_shift(),
@@ -316,6 +390,12 @@ def test_a_canary_that_cannot_run_is_refused_in_one_line_and_nothing_changes(nam
 def test_an_adopted_canary_is_told_with_what_an_abort_will_do() -> None:
     notes = notes_of(a_canary(), surveyed(leftovers=(a_leftover(),)))
     assert "hello-canary was begun by hand and already runs 2.0.0 (1 pod): it is adopted, so an abort removes it too" in notes
+
+
+def test_an_adopted_canary_that_differs_in_more_than_its_image_is_said_to() -> None:
+    other = a_deployment("hello-canary", a_template("2.0.0", labels={"app": "hello", "track": "canary"}, hostNetwork=True), replicas=1)
+    assert "hello-canary's pods differ in more than labels from what hello would run" in notes_of(a_canary(), surveyed(leftovers=(other,)))
+    assert "differ" not in notes_of(a_canary(), surveyed(leftovers=(a_leftover(),)))
 
 
 def test_an_adopted_canary_is_part_of_what_was_found() -> None:

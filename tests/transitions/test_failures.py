@@ -144,6 +144,11 @@ def test_one_broken_pod_that_replaced_another_is_all() -> None:
     assert judged(seen, LATER).release.phase is Phase.ROLLING_BACK
 
 
+def test_what_an_eviction_left_behind_is_not_counted_among_those_that_might_still_be_well() -> None:
+    evicted = a_new_pod("hello-2-a", phase="Failed", reason="Evicted")
+    assert judged(new_pods(evicted, crashing("hello-2-b")), LATER).release.phase is Phase.ROLLING_BACK
+
+
 def test_the_only_pod_of_one_replica_is_all() -> None:
     alone = patched(a_release(), an_observation(a_deployment(replicas=1)))
     assert judged(new_pods(crashing("hello-2-a"), replicas=1), LATER, alone).release.phase is Phase.ROLLING_BACK
@@ -212,6 +217,13 @@ def test_a_pod_that_the_cluster_took_away_is_nobodys_fault(reason: str) -> None:
     assert decision.release.phase is Phase.PROGRESSING and decision.release.environment is not None
 
 
+def test_an_eviction_is_over_when_its_successor_is_ready_though_kubernetes_keeps_the_failed_pod() -> None:
+    evicted = a_new_pod("hello-2-a", phase="Failed", reason="Evicted")
+    waits = judged(new_pods(evicted, desired=1)).release
+    assert waits.environment is not None
+    assert decide(waits, new_pods(evicted, a_new_pod("hello-2-b", ready=True), desired=1), T0 + 2 * SECOND).release.environment is None
+
+
 def test_a_quota_that_forbids_pods_is_the_environment() -> None:
     decision = judged(new_pods(failure='pods "hello-2-x" is forbidden: exceeded quota: compute'))
     assert decision.release.environment is not None and "exceeded quota" in decision.release.environment.summary
@@ -224,6 +236,15 @@ def test_a_roll_that_does_not_complete_in_time_is_taken_back() -> None:
     decision = judged(half_rolled(), T0 + 6 * MINUTE)
     assert decision.release.phase is Phase.ROLLING_BACK
     assert decision.release.cause is not None and decision.release.cause.failure is FailureClass.DEADLINE
+
+
+def test_who_is_asked_about_a_full_cluster_has_time_to_answer_before_the_deadline() -> None:
+    waits = judged(unschedulable()).release
+    asked = decide(waits, unschedulable(), T0 + SECOND + ENVIRONMENT_PATIENCE_MS)
+    assert EventKind.ENVIRONMENT in kinds(asked) and asked.release.phase is Phase.PROGRESSING
+    late = decide(asked.release, unschedulable(), T0 + SECOND + 2 * ENVIRONMENT_PATIENCE_MS)
+    assert late.release.phase is Phase.ROLLING_BACK
+    assert late.release.cause is not None and "insufficient cpu" in late.release.cause.summary
 
 
 def test_the_deadline_is_waked_for() -> None:

@@ -14,12 +14,13 @@ from bot.ports import VersionConflict
 from bot.releases.actions import Action, CreateDeployment, CreateService
 from bot.releases.decision import Decision
 from bot.releases.events import EventKind
+from bot.releases.gates import open_gate
 from bot.releases.machine import decide
 from bot.releases.model import Deploy, Phase, Release, Strategy
 from bot.releases.observation import Seen, Unreachable
 from bot.releases.plan import ApprovalGate
 from bot.releases.requests import Abort, Approve, Finish, Pause, Promote, Reject, Request, Resume
-from bot.releases.respond import open_gate, respond
+from bot.releases.respond import respond
 from tests.builders import DEVELOPER, MANAGER, REPOSITORY, SECOND, T0, a_release, rules_with
 from tests.fakes.in_memory_store import InMemoryReleaseStore
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster, Refused

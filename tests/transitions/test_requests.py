@@ -8,11 +8,12 @@ import pytest
 
 from bot.releases.decision import Decision
 from bot.releases.events import EventKind
+from bot.releases.gates import open_gate
 from bot.releases.machine import decide
 from bot.releases.model import Field, Leg, Phase, Release
 from bot.releases.observation import DeploymentSeen, Observation
 from bot.releases.requests import Abort, Approve, Finish, Pause, Promote, Refuse, Reject, Request, Resume
-from bot.releases.respond import open_gate, respond
+from bot.releases.respond import respond
 from tests.builders import (
     ADMIN,
     DEVELOPER,

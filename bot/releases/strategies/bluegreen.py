@@ -30,7 +30,7 @@ from bot.releases.green import (
     selector_at_the_end,
     selector_on,
 )
-from bot.releases.health import pods_of, ready_endpoints, selects
+from bot.releases.health import matches, pods_of, ready_endpoints, selects
 from bot.releases.intents import find
 from bot.releases.model import Field, Kind, Release
 from bot.releases.observation import Observation, ServiceSeen
@@ -56,7 +56,6 @@ from bot.releases.planning import (
     found_cause,
     managed_elsewhere,
 )
-from bot.releases.selector_keys import matches
 
 LEAST_WINDOW_MS = 30_000
 """Old connections drain at least that long before what served them goes."""

@@ -10,16 +10,18 @@ import copy
 from itertools import pairwise
 from typing import Any
 
+from bot.releases.canary_limits import autoscaler_of, room_for
 from bot.releases.canary_notes import (
     adoption_note,
     autoscaler_note,
     budget_notes,
-    count_of,
     leftover_notes,
     promotion_note,
     share_notes,
+    shift_note,
     traffic_notes,
 )
+from bot.releases.counts import counted
 from bot.releases.health import pods_of, selects
 from bot.releases.images import version_of
 from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION, find, is_ours
@@ -53,7 +55,6 @@ from bot.releases.planning import (
     stays_selected,
     tracking,
 )
-from bot.releases.quotas import shortages
 from bot.releases.replicas import Bounds, CannotSplit, Split, split_steps, surge_for_promotion
 
 SUFFIX = CANDIDATE_SUFFIX[Strategy.CANARY]
@@ -71,20 +72,21 @@ def plan(draft: Draft) -> Plan:
     services = _services(draft)
     refuse_second_copy(draft, "stable and canary")
     keeps_own_selector(draft)
-    scaler = _autoscaler(draft)
     percents = _percents(draft)
     there = _adopted(draft)
     body = _body(draft)
     labels = _labels(there.template if there else body["spec"]["template"])
     stays_selected(draft, labels, f"{draft.stable.name}{SUFFIX}")
-    room, most = _room(draft, there)
-    bounds = Bounds(draft.stable.replicas, most, shift=draft.release.rules.canary.mode == "shift")
+    scaler = autoscaler_of(draft, f"{draft.stable.name}{SUFFIX}", labels)
+    room = room_for(draft, there, scaler)
+    bounds = Bounds(draft.stable.replicas, room.in_steps, shift=draft.release.rules.canary.mode == "shift")
     try:
         splits = split_steps(percents, bounds)
     except CannotSplit as cannot:
-        raise PlanRefused(str(cannot)) from cannot
-    steps = [_share_step(draft, index, percents, splits, services, None if there else body) for index in range(len(splits))]
-    steps += [_promotion(draft, splits[-1], room, scaler), _finish(draft, services)]
+        raise PlanRefused(f"{cannot}{room.why}") from cannot
+    first = None if there else body
+    steps = [_share_step(draft, index, percents, splits, services, first, scaler) for index in range(len(splits))]
+    steps += [_promotion(draft, splits[-1], room.at_promotion, scaler), _finish(draft, services)]
     unavailable = fence_posts(draft.stable)[1]
     return draft.plan(
         steps=tuple(steps),
@@ -96,8 +98,9 @@ def plan(draft: Draft) -> Plan:
         notes=(
             *adoption_note(draft, there),
             *share_notes(percents, splits, bounds),
-            *promotion_note(draft, splits[-1], unavailable, room),
-            *autoscaler_note(scaler, splits[-1]),
+            *shift_note(draft, splits[-1]),
+            *promotion_note(draft, splits[-1], unavailable, room.at_promotion),
+            *autoscaler_note(scaler, splits[-1], room.why),
             *budget_notes(draft, labels),
             *traffic_notes(draft, services, sticky=_is_sticky(draft)),
             *leftover_notes(draft),
@@ -131,29 +134,6 @@ def _services(draft: Draft) -> tuple[ServiceSeen, ...]:
 
 def _is_sticky(draft: Draft) -> bool:
     return isinstance(draft.release.change, Deploy) and draft.release.change.sticky
-
-
-def _autoscaler(draft: Draft) -> AutoscalerSeen | None:
-    stable, rules = draft.stable, draft.release.rules
-    scalers = draft.seen.survey.autoscalers if draft.seen.survey else ()
-    mine = [scaler for scaler in scalers if scaler.target == stable.name]
-    if len(mine) > 1:
-        names = ", ".join(scaler.name for scaler in mine)
-        raise PlanRefused(f"several HorizontalPodAutoscalers move {stable.name}: {names}; leave one of them")
-    other = next((scaler for scaler in scalers if scaler.target == f"{stable.name}{SUFFIX}"), None)
-    if other is not None:
-        raise PlanRefused(
-            f"HorizontalPodAutoscaler {other.name} moves the replicas of {stable.name}{SUFFIX}, which the release sets: remove it first"
-        )
-    if mine and rules.canary.mode == "shift":
-        raise PlanRefused(
-            f"HorizontalPodAutoscaler {mine[0].name} would undo the shrinking of {stable.name}: "
-            f"set `canary: {{mode: add}}` for {draft.release.target.app}"
-        )
-    who = managed_elsewhere(stable, ("spec.replicas",)) if rules.canary.mode == "shift" else ""
-    if who and rules.managed_elsewhere == "refuse":
-        raise PlanRefused(f"{stable.name} is managed elsewhere: {who} would undo its shrinking; set `canary: {{mode: add}}`")
-    return mine[0] if mine else None
 
 
 def _percents(draft: Draft) -> tuple[int, ...]:
@@ -196,26 +176,6 @@ def _adopted(draft: Draft) -> DeploymentSeen | None:
     if who and draft.release.rules.managed_elsewhere == "refuse":
         raise PlanRefused(f"{name} is managed elsewhere: {who} would undo its scaling; change it there")
     return there
-
-
-def _room(draft: Draft, there: DeploymentSeen | None) -> tuple[int | None, int]:
-    """(candidates that quotas have room for, None: any number; the most that the steps may use). Raises PlanRefused."""
-    quotas = draft.seen.survey.quotas if draft.seen.survey else ()
-    allowed = draft.release.rules.canary.max_candidates
-    most = draft.stable.replicas if allowed is None else allowed
-    if most < 1:
-        raise PlanRefused(f"`max_candidates` of {draft.release.target.app} is {most}: a canary needs at least one pod")
-    has = there.replicas if there else 0
-    made = {} if there else {"deployments": 1}
-    rolls = 1 if fence_posts(draft.stable)[1] == 0 else 0  # stable itself needs a pod more while it rolls
-    top = max(most, draft.stable.replicas)
-    room = has
-    while room < top and not shortages(quotas, draft.template, room + 1 - has + rolls, **made):
-        room += 1
-    if room < 1:
-        short = "; ".join(shortages(quotas, draft.template, 1 + rolls, **made))
-        raise PlanRefused(f"no room for a single canary pod: {short}")
-    return (room if room < top else None), min(most, room)
 
 
 # --- the candidate ----------------------------------------------------------------------------------------------------
@@ -264,7 +224,13 @@ def _body(draft: Draft) -> dict[str, Any]:
 
 
 def _share_step(
-    draft: Draft, index: int, percents: tuple[int, ...], splits: tuple[Split, ...], services: tuple[ServiceSeen, ...], body: Any
+    draft: Draft,
+    index: int,
+    percents: tuple[int, ...],
+    splits: tuple[Split, ...],
+    services: tuple[ServiceSeen, ...],
+    body: Any,
+    scaler: AutoscalerSeen | None,
 ) -> Step:
     split, first = splits[index], index == 0
     shifts = split.stables < draft.stable.replicas
@@ -273,12 +239,14 @@ def _share_step(
         goals.append(DeploymentGoal(Role.STABLE, claimed=True))
         if _is_sticky(draft):
             goals += [ServiceGoal(s.name, affinity=STICKY) for s in services if s.affinity.get("sessionAffinity") != "ClientIP"]
-    goals.append(DeploymentGoal(Role.CANDIDATE, claimed=True, replicas=split.candidates, create_from=body if first else None))
+    follows = percents[index] if scaler else None  # an autoscaler that shrinks stable must not make the share grow
+    made_of = body if first else None
+    goals.append(DeploymentGoal(Role.CANDIDATE, claimed=True, replicas=split.candidates, at_most_share=follows, create_from=made_of))
     if shifts:
         goals.append(DeploymentGoal(Role.STABLE, replicas=split.stables, when=_CANDIDATES_SERVE))
     return Step(
         f"share-{split.percent}",
-        f"{split.percent} % to {draft.version}: {count_of(split.candidates, 'canary pod')} beside {split.stables}",
+        f"{split.percent} % to {draft.version}: {counted(split.candidates, 'canary pod')} beside {split.stables}",
         tuple(goals),
         (*_CANDIDATES_SERVE, Condition.STABLE_COMPLETE) if shifts else _CANDIDATES_SERVE,
         _step_deadline(draft),

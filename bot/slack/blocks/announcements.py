@@ -7,12 +7,13 @@ from typing import assert_never
 
 from bot.ports import Message
 from bot.releases.events import Event, EventKind
+from bot.releases.gates import open_gate
 from bot.releases.model import FailureClass, Leg, Phase, Release
 from bot.releases.plan import ApprovalGate
 from bot.slack.blocks.buttons import buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
 from bot.slack.blocks.tables import pods_table, table_message
-from bot.slack.blocks.words import change_words, gate_of, phase_words
+from bot.slack.blocks.words import change_words, phase_words
 from bot.slack.markup import code, duration, escape, mention, plain
 
 SHOWN_LINES = 10
@@ -56,7 +57,7 @@ def announcement(release: Release, event: Event, approvers: Sequence[str] = ()) 
 
 def _who_may_answer(release: Release, approvers: Sequence[str]) -> Sequence[str]:
     """Those who can open the gate; its starter where that is enough, or where nobody is named."""
-    starter, gate = release.requested_by.user, gate_of(release)
+    starter, gate = release.requested_by.user, open_gate(release)
     asks = isinstance(gate, ApprovalGate) and gate.name != "downtime" and not gate.requester_may_approve
     if not asks or release.phase not in (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION):
         return (starter,)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from bot.releases.gates import open_gate
 from bot.releases.model import Leg, Phase, Release
 from bot.releases.plan import ApprovalGate, HoldGate
-from bot.releases.respond import hold_name
+from bot.releases.respond import hold_name, stop_name
 from bot.slack.blocks.elements import Block, button
-from bot.slack.blocks.words import gate_of
 
 ACTION_PREFIX = "release:"
 ACTIONS = ("approve", "reject", "promote", "pause", "resume", "abort", "finish", "adopt", "replace")
@@ -50,7 +50,7 @@ def buttons_of(release: Release) -> list[Block]:
 
 
 def _at_approval(release: Release) -> list[Block]:
-    gate = gate_of(release)
+    gate = open_gate(release)
     if not isinstance(gate, ApprovalGate):
         return [_abort(release)]
     approve = _plain(release, _APPROVE.get(gate.name, "Approve"), "approve", style="primary")
@@ -61,7 +61,7 @@ def _at_approval(release: Release) -> list[Block]:
 
 
 def _at_hold(release: Release) -> list[Block]:
-    gate = gate_of(release)
+    gate = open_gate(release)
     if isinstance(gate, HoldGate) and gate.name == "window":
         finish = _plain(
             release,
@@ -97,14 +97,14 @@ def _plain(
 ) -> Block:
     """``gate`` None: the one the release stands at. "Go on now" carries none: it ends a hold, it approves nothing.
 
-    ``step`` names the hold: a click on an older card must not end the next one.
+    ``step`` names the hold, the pause or the drift: a click on an older card must not end the next one.
     """
-    stands_at = gate_of(release)
+    stands_at = open_gate(release)
     value = {
         "release": release.id,
         "gate": gate if gate is not None else (stands_at.name if stands_at is not None else ""),
         "plan": release.plan.hash if release.plan is not None else "",
     }
-    if hold := hold_name(release):
-        value["step"] = hold
+    if moment := stop_name(release) or hold_name(release):
+        value["step"] = moment
     return button(label, f"{ACTION_PREFIX}{action}", value, style=style, confirm=confirm)

@@ -11,6 +11,7 @@ from typing import assert_never
 from bot.commands.table import BY_NAME, Names
 from bot.ports import Message
 from bot.releases.counts import counted
+from bot.releases.gates import expires_at, gates_here, hold_ends_at, open_gate
 from bot.releases.model import Deploy, Leg, Person, Phase, Release, Scale, Strategy
 from bot.releases.plan import ApprovalGate, HoldGate, Step
 from bot.slack.blocks.buttons import buttons_of
@@ -18,11 +19,7 @@ from bot.slack.blocks.elements import Block, actions, context, preformatted, sec
 from bot.slack.blocks.words import (
     MARKS,
     change_words,
-    expires_at,
-    gate_of,
-    gates_of_step,
     headline,
-    hold_ends_at,
     phase_words,
     progress,
     shown_percent,
@@ -86,11 +83,11 @@ def asked_lines(release: Release, now: int, first: bool = False) -> list[str]:
         case Phase.QUEUED if release.queued_behind:
             lines.append(f"Starts when {code(release.queued_behind)} is over.")
         case Phase.AWAITING_APPROVAL | Phase.AWAITING_PROMOTION:
-            gate = gate_of(release)
+            gate = open_gate(release)
             if isinstance(gate, ApprovalGate):
                 lines += _approval_lines(release, gate, now, first)
         case Phase.HOLDING:
-            gate = gate_of(release)
+            gate = open_gate(release)
             ends = hold_ends_at(release, gate) if isinstance(gate, HoldGate) else None
             if isinstance(gate, HoldGate) and ends is not None:
                 what = gate.title or ("rollback window" if gate.name == "window" else "hold")
@@ -145,7 +142,7 @@ def _approval_lines(release: Release, gate: ApprovalGate, now: int, first: bool)
 
 def _after_hold(release: Release) -> str:
     """What comes when a hold ends and nobody does anything."""
-    following = gates_of_step(release)[release.gate.gate + 1 :] if release.gate is not None else ()
+    following = gates_here(release)[release.gate.gate + 1 :] if release.gate is not None else ()
     if following and isinstance(following[0], ApprovalGate):
         return f"it waits for {_gate_words(following[0])}"
     return "it goes on by itself"
@@ -268,7 +265,7 @@ def _spoken(release: Release) -> str:
     if step is not None and not release.phase.is_final:
         count = len([s for s in release.steps if s.until or s.gates])
         lines.append(f"Step {min(release.at_step + 1, count)} of {count}: {step.title}")
-    gate = gate_of(release)
+    gate = open_gate(release)
     if isinstance(gate, ApprovalGate) and release.phase in (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION):
         votes = len(release.gate.votes) if release.gate else 0
         ends = expires_at(release, gate)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from bot.releases.gates import open_gate
 from bot.releases.model import Deploy, Leg, Phase, Reapply, Release, Restart, Scale, Strategy, Undo
-from bot.releases.plan import ApprovalGate, Gate, HoldGate, Step
+from bot.releases.plan import Step
 from bot.slack.markup import duration
 
 MARKS: dict[Phase, str] = {
@@ -64,7 +65,7 @@ def phase_words(release: Release) -> str:
         case Phase.PROGRESSING:
             return "in progress"
         case Phase.HOLDING:
-            gate = gate_of(release)
+            gate = open_gate(release)
             return "keeping the way back open" if gate is not None and gate.name == "window" else "holding"
         case Phase.AWAITING_PROMOTION:
             return "waiting for approval"
@@ -101,20 +102,6 @@ def _success_words(release: Release) -> str:
             return f"{app} is as its manifests say"
         case _:
             return f"{app} is on {release.to_version}"
-
-
-def gates_of_step(release: Release) -> tuple[Gate, ...]:
-    if release.plan is None or release.leg is Leg.BACK:
-        return ()
-    if release.at_step < 0 or release.phase is Phase.AWAITING_APPROVAL:
-        return release.plan.start
-    return release.steps[release.at_step].gates if release.at_step < len(release.steps) else ()
-
-
-def gate_of(release: Release) -> Gate | None:
-    """The gate the release stands at."""
-    gates = gates_of_step(release)
-    return gates[release.gate.gate] if release.gate is not None and release.gate.gate < len(gates) else None
 
 
 def step_of(release: Release) -> Step | None:
@@ -160,14 +147,3 @@ def headline(release: Release) -> str:
     if release.phase.is_final and release.started_at:
         parts.append(f"took {duration(release.finished_at - release.started_at)}")
     return " · ".join(parts)
-
-
-def hold_ends_at(release: Release, gate: HoldGate) -> int | None:
-    """Unix milliseconds; None while the release is paused."""
-    if release.gate is None or release.phase is not Phase.HOLDING:
-        return None
-    return release.gate.opened_at + gate.ms + release.step_paused_ms
-
-
-def expires_at(release: Release, gate: ApprovalGate) -> int | None:
-    return release.gate.opened_at + gate.expires_ms if release.gate is not None else None

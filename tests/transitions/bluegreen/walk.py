@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bot.releases.actions import Action, PatchService
+from bot.releases.gates import open_gate
 from bot.releases.health import pods_of, ready_endpoints
 from bot.releases.machine import decide
 from bot.releases.model import Leg, Phase, Release, Strategy
@@ -14,7 +15,7 @@ from bot.releases.observation import Observation
 from bot.releases.plan import ApprovalGate
 from bot.releases.probing import pods_to_ask
 from bot.releases.requests import Abort, Approve, Request
-from bot.releases.respond import open_gate, respond
+from bot.releases.respond import respond
 from tests.builders import DEVELOPER, MANAGER, SECOND, T0
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster, Refused
 

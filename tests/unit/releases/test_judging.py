@@ -71,10 +71,18 @@ def test_a_restart_that_takes_readiness_with_it_is_one_trouble() -> None:
     assert "1 restart and 0 readiness changes" in judge(BEFORE, looked(STABLE, (sick, CANDIDATE[1])), MINUTE)[1]
 
 
-def test_candidates_that_were_lost_and_replaced_are_bad() -> None:
+def test_candidates_that_were_taken_away_say_too_little_about_the_version() -> None:
+    """A drained node deletes pods, an eviction leaves them behind as failed: neither is the version's doing."""
     fresh = (pod("c8", created_at=T0 + MINUTE), pod("c9", created_at=T0 + MINUTE))
     verdict_, detail = judge(BEFORE, looked(STABLE, fresh), 2 * MINUTE)
-    assert verdict_ is Verdict.BAD and "2 pods lost" in detail
+    assert verdict_ is Verdict.TOO_LITTLE and detail == "no candidate pod was ready for the whole 120 s (2 pods lost)"
+    evicted = tuple(replace(one, phase="Failed", reason="Evicted", ready=False) for one in CANDIDATE)
+    assert verdict(candidate=(*evicted, *fresh)) is Verdict.TOO_LITTLE
+
+
+def test_one_candidate_that_was_taken_away_beside_one_that_ran_is_told_and_good() -> None:
+    verdict_, detail = judge(BEFORE, looked(STABLE, (CANDIDATE[0], pod("c9", created_at=T0 + MINUTE))), 2 * MINUTE)
+    assert verdict_ is Verdict.GOOD and "0 readiness changes, 1 pod lost of 2 candidate pods" in detail
 
 
 def test_stable_pods_that_a_scaling_took_away_are_not_lost() -> None:

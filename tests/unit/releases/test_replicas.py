@@ -88,7 +88,7 @@ def test_three_replicas_reach_25_40_and_50_percent() -> None:
 
 
 def test_more_steps_than_replicas_can_tell_apart_are_refused_in_one_line() -> None:
-    with pytest.raises(CannotSplit, match=r"2 steps \(10, 20 %\) cannot be told apart with 1 replicas .* reachable: 50 %"):
+    with pytest.raises(CannotSplit, match=r"2 steps \(10, 20 %\) cannot be told apart with 1 replica .* reachable: 50 %"):
         split_steps((10, 20), Bounds(1, 1))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bot.operations.invocation import Click, Refusal, Text
 from bot.operations.take_click import take_click
-from bot.releases.model import GateState, Person, Phase, Release
+from bot.releases.model import Cause, Drift, FailureClass, Field, GateState, Kind, Person, Phase, Release
 from bot.releases.plan import HoldGate
 from bot.slack.blocks.buttons import ACTION_PREFIX, buttons_of
 from tests.blocks.stories import CARDS
@@ -19,9 +19,9 @@ TEAM = "T0LOCAL"
 HOLDING = CARDS["canary holding"]
 
 
-def clicked(release: Release, label: str) -> Click:
+def clicked(release: Release, label: str, *, user: str = "U0MANAGER") -> Click:
     button = next(one for one in buttons_of(release) if one["text"]["text"] == label)
-    return Click(Person(TEAM, "U0MANAGER", "manager"), CHANNEL, button["action_id"].removeprefix(ACTION_PREFIX), button["value"], "1.1")
+    return Click(Person(TEAM, user, user), CHANNEL, button["action_id"].removeprefix(ACTION_PREFIX), button["value"], "1.1")
 
 
 def in_its_second_hold(release: Release) -> Release:
@@ -48,7 +48,7 @@ def test_go_on_now_of_an_earlier_hold_does_not_end_the_next_one(bot: Bot) -> Non
     release = stored(bot, in_its_second_hold(HOLDING))
     old_card = replace(release, at_step=0, gate=GateState(0, 0, T0))
     answer = take_click(bot.context, clicked(old_card, "Go on now"))
-    assert isinstance(answer, Refusal) and "earlier hold" in answer.line
+    assert isinstance(answer, Refusal) and "that button is from before" in answer.line
     gate = bot.store.load(release.id).gate
     assert gate is not None and not gate.skipped
 
@@ -58,7 +58,7 @@ def test_go_on_now_of_a_hold_approves_nothing_when_the_gate_has_come_since(bot: 
     release = stored(bot, waiting)
     old_card = replace(release, phase=Phase.HOLDING, at_step=0, gate=GateState(0, 0, T0))
     answer = take_click(bot.context, clicked(old_card, "Go on now"))
-    assert isinstance(answer, Refusal) and "earlier hold" in answer.line
+    assert isinstance(answer, Refusal) and "that button is from before" in answer.line
     gate = bot.store.load(release.id).gate
     assert gate is not None and not gate.votes
 
@@ -66,3 +66,25 @@ def test_go_on_now_of_a_hold_approves_nothing_when_the_gate_has_come_since(bot: 
 @pytest.mark.parametrize("label", ["Go on now", "Pause", "Abort"])
 def test_every_button_of_a_hold_says_which_one(label: str) -> None:
     assert '"step"' in clicked(HOLDING, label).value
+
+
+BAD = Cause(FailureClass.VERDICT, "5 restarts of 1 candidate pod")
+
+
+def test_resume_of_an_earlier_pause_does_not_wave_a_bad_verdict_through(bot: Bot) -> None:
+    release = stored(bot, replace(HOLDING, phase=Phase.PAUSED, phase_since=T0 + 1000, paused_from=Phase.HOLDING, cause=BAD))
+    old_card = replace(release, phase_since=T0, cause=None)
+    answer = take_click(bot.context, clicked(old_card, "Resume", user="U0DEV1"))
+    assert isinstance(answer, Refusal) and "that button is from before" in answer.line
+    assert bot.store.load(release.id).phase is Phase.PAUSED
+    assert isinstance(take_click(bot.context, clicked(release, "Resume", user="U0DEV1")), Text)
+
+
+def test_adopt_keeps_only_the_change_that_its_card_showed(bot: Bot) -> None:
+    shown = Drift("hello", Kind.DEPLOYMENT, Field.REPLICAS, "5", "6", "kubectl")
+    more = replace(shown, name="hello-canary", observed="0")
+    release = stored(bot, replace(HOLDING, phase=Phase.DRIFTED, phase_since=T0, drifted_from=Phase.HOLDING, drift=(shown, more)))
+    answer = take_click(bot.context, clicked(replace(release, drift=(shown,)), "Adopt", user="U0DEV1"))
+    assert isinstance(answer, Refusal) and "that button is from before" in answer.line
+    assert bot.store.load(release.id).phase is Phase.DRIFTED
+    assert isinstance(take_click(bot.context, clicked(release, "Adopt", user="U0DEV1")), Text)

@@ -1,0 +1,333 @@
+"""What may happen to a canary while it runs: other people, autoscalers, evictions, quotas, and clicks that come at the wrong moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.releases.actions import PatchDeployment
+from bot.releases.decision import Decision
+from bot.releases.events import EventKind
+from bot.releases.machine import ENVIRONMENT_PATIENCE_MS, decide
+from bot.releases.model import Field, Phase, Release, Verdict
+from bot.releases.observation import AutoscalerSeen, DeploymentSeen, Observation, PodSeen, Survey
+from bot.releases.requests import Abort, Adopt, Approve, Pause, Promote, Reject, Request, Resume
+from bot.releases.respond import respond
+from tests.builders import (
+    DEVELOPER,
+    MANAGER,
+    MINUTE,
+    OTHER_DEVELOPER,
+    REPOSITORY,
+    SECOND,
+    T0,
+    a_canary,
+    a_deployment,
+    a_pod,
+    a_replica_set,
+    a_template,
+    an_observation,
+    pods_for,
+    rules_with,
+)
+from tests.transitions.bluegreen.walk import Walk
+from tests.transitions.test_canary_walks import a_hello, a_walk, shifting
+from tests.transitions.ticks import kinds, planned, text_of
+
+LABELS = {"app": "hello", "track": "canary"}
+
+
+def by_kubectl(walk: Walk, name: str, replicas: int) -> None:
+    """Somebody, or an autoscaler, scales past the release."""
+    item = walk.cluster.deployments[name]
+    item.replicas, item.generation = replicas, item.generation + 1
+    walk.cluster.beat()
+
+
+def canary_sizes(walk: Walk) -> list[int]:
+    return [
+        change.after
+        for action in walk.written
+        if isinstance(action, PatchDeployment) and action.name == "hello-canary"
+        for change in action.changes
+        if change.field is Field.REPLICAS
+    ]
+
+
+# --- autoscalers ------------------------------------------------------------------------------------------------------
+
+
+def autoscaled() -> Walk:
+    survey = Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 20),))
+    return a_walk(a_hello(replicas=8), survey=survey, canary={"hold_ms": 10 * MINUTE}, steps=(50,))
+
+
+def test_candidates_follow_an_autoscaler_down_so_that_nobody_gets_a_share_that_was_not_approved() -> None:
+    walk = autoscaled().to_step("share-50", gate="hold")
+    by_kubectl(walk, "hello", 4)
+    for _ in range(6):
+        walk.tick()
+    assert walk.release.phase is Phase.HOLDING and walk.release.sighting.share == 50
+    assert canary_sizes(walk) == [8, 4]
+
+
+def test_candidates_are_no_more_than_planned_when_an_autoscaler_makes_stable_larger() -> None:
+    walk = autoscaled().to_step("share-50", gate="hold")
+    by_kubectl(walk, "hello", 12)
+    for _ in range(16):
+        walk.tick()
+    assert walk.release.phase is Phase.HOLDING and walk.release.sighting.share == 40
+    assert canary_sizes(walk) == [8]
+
+
+def test_an_autoscalers_number_is_what_stays_at_the_end_and_after_an_abort() -> None:
+    for ends in (Walk.to_the_end, aborted):
+        walk = autoscaled().to_step("share-50", gate="hold")
+        by_kubectl(walk, "hello", 4)
+        ends(walk)
+        assert walk.cluster.deployments["hello"].replicas == 4
+        assert "hello-canary" not in walk.cluster.deployments
+
+
+def aborted(walk: Walk) -> Walk:
+    walk.abort()
+    return walk.to_the_end()
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+
+def test_stable_scaled_by_a_person_holds_the_canary_until_somebody_says_what_is_meant() -> None:
+    walk = a_walk(a_hello(replicas=4), canary={"hold_ms": 10 * MINUTE}).to_step("share-20", gate="hold")
+    by_kubectl(walk, "hello", 2)
+    walk.until(lambda w: w.release.phase is Phase.DRIFTED).ask(Adopt(DEVELOPER))
+    walk.tick()
+    assert walk.release.phase is Phase.HOLDING and walk.release.sighting.share == 33
+    assert aborted(walk).cluster.deployments["hello"].replicas == 2, "theirs stays: it was not the release's to take back"
+
+
+def test_candidates_that_a_person_scaled_to_nothing_are_not_fought_over() -> None:
+    walk = a_walk(canary={"hold_ms": 10 * MINUTE}).to_step("share-25", gate="hold")
+    by_kubectl(walk, "hello-canary", 0)
+    for _ in range(5):
+        walk.tick()
+    assert walk.release.phase is Phase.DRIFTED and canary_sizes(walk) == [1]
+
+
+def test_in_shift_mode_an_abort_brings_back_what_was_shifted_and_never_leaves_nobody() -> None:
+    walk = shifting()
+    walk.until(lambda w: w.release.phase is Phase.AWAITING_PROMOTION or w.step == "promote")
+    assert walk.cluster.deployments["hello"].replicas == 1
+    aborted(walk)
+    assert walk.release.phase is Phase.ABORTED and walk.cluster.state() == walk.before
+
+
+# --- the cluster ------------------------------------------------------------------------------------------------------
+
+
+def holding(*pods: PodSeen, hold_ms: int = 10 * MINUTE) -> tuple[Release, Observation]:
+    """In the hold of 40 % with these candidate pods, and what is seen."""
+    walk = a_walk(canary={"hold_ms": hold_ms}, steps=(40,)).to_step("share-40", gate="hold")
+    return walk.release, replace(walk.look(), at=walk.now, candidate=candidates(walk.look(), *pods) if pods else walk.look().candidate)
+
+
+def candidates(seen: Observation, *pods: PodSeen, failure: str = "") -> DeploymentSeen:
+    assert seen.candidate is not None
+    template = seen.candidate.template
+    replica_set = a_replica_set("hello-canary-1", template, pods=pods, desired=seen.candidate.replicas, failure=failure)
+    made = a_deployment(
+        "hello-canary", template, replicas=seen.candidate.replicas, replica_sets=(replica_set,),
+        annotations=seen.candidate.annotations, selector=seen.candidate.selector,
+    )  # fmt: skip
+    return replace(made, uid=seen.candidate.uid)
+
+
+def a_candidate(name: str, **facts: object) -> PodSeen:
+    return a_pod(name, **{"image": f"{REPOSITORY}:2.0.0", "labels": LABELS, **facts})  # type: ignore[arg-type]
+
+
+def test_an_evicted_candidate_is_shown_and_held_for_never_taken_back_for() -> None:
+    evicted = a_candidate("c-2", phase="Failed", reason="Evicted", ready=False)
+    release, seen = holding(a_candidate("c-1"), evicted)
+    decision = decide(release, seen, T0 + MINUTE)
+    assert decision.release.phase is Phase.HOLDING and decision.actions == ()
+    assert decision.release.environment is not None and "Evicted" in decision.release.environment.summary
+    back = replace(seen, candidate=candidates(seen, a_candidate("c-1"), evicted, a_candidate("c-3")))
+    assert decide(decision.release, back, T0 + 2 * MINUTE).release.environment is None
+
+
+def test_a_hold_whose_candidates_were_all_moved_to_other_nodes_asks_a_person() -> None:
+    release, seen = holding(a_candidate("c-8"), a_candidate("c-9"))
+    assert release.gate is not None
+    decision = decide(release, seen, release.gate.opened_at + 10 * MINUTE)
+    assert decision.release.phase is Phase.PAUSED
+    assert decision.release.judgements[-1].verdict is Verdict.TOO_LITTLE
+    assert "too little to say whether it is good" in text_of(decision, EventKind.PAUSED)
+
+
+def short_of_quota(walk: Walk) -> Observation:
+    seen = walk.look()
+    return replace(seen, candidate=candidates(seen, failure='pods "hello-canary-x" is forbidden: exceeded quota: compute'))
+
+
+def test_a_quota_that_is_used_up_in_the_middle_of_a_step_is_asked_about_before_the_canary_goes_back() -> None:
+    walk = a_walk(a_hello(replicas=5), steps=(20, 50))
+    walk.until(lambda w: w.step == "share-50" and len(canary_sizes(w)) == 2)
+    seen, began = short_of_quota(walk), walk.release.step_began_at
+    waits = decide(walk.release, seen, began + SECOND)
+    assert waits.release.environment is not None and "exceeded quota" in waits.release.environment.summary
+    asked = decide(waits.release, seen, began + SECOND + ENVIRONMENT_PATIENCE_MS)
+    assert EventKind.ENVIRONMENT in kinds(asked) and asked.release.phase is Phase.PROGRESSING
+    late = decide(asked.release, seen, began + 2 * ENVIRONMENT_PATIENCE_MS)
+    assert late.release.phase is Phase.ROLLING_BACK and late.release.cause is not None and "exceeded quota" in late.release.cause.summary
+
+
+# --- clicks at the wrong moment ---------------------------------------------------------------------------------------
+
+
+def awaiting(on_expiry: str = "abort") -> Walk:
+    rules = {"expires_ms": 5 * MINUTE, "on_expiry": on_expiry}
+    walk = a_walk(steps=(50,), canary={"hold_ms": 0})
+    walk.release = replace(walk.release, rules=replace(walk.release.rules, approvals=rules_with(approvals=rules).approvals))
+    walk.approves = False
+    return walk.until(lambda w: w.release.phase is Phase.AWAITING_PROMOTION)
+
+
+def opened(walk: Walk) -> int:
+    assert walk.release.gate is not None
+    return walk.release.gate.opened_at
+
+
+def an_approval(walk: Walk, by: object = MANAGER) -> Approve:
+    assert walk.release.plan is not None
+    return Approve(by, "promote", walk.release.plan.hash)  # type: ignore[arg-type]
+
+
+def test_an_approval_that_comes_with_the_expiry_counts_when_it_is_in_time_though_the_tick_is_late() -> None:
+    walk = awaiting()
+    walk.now = opened(walk) + 5 * MINUTE - 1
+    walk.ask(an_approval(walk))
+    decision = decide(walk.release, walk.look(), opened(walk) + 6 * MINUTE)
+    assert decision.release.phase is Phase.PROGRESSING and decision.release.steps[decision.release.at_step].name == "promote"
+
+
+@pytest.mark.parametrize("request_", [an_approval, lambda walk: Promote(MANAGER)], ids=["button", "typed"])
+def test_an_approval_after_the_time_is_refused_though_no_tick_has_said_so_yet(request_: object) -> None:
+    walk = awaiting()
+    answer = respond(walk.release, request_(walk), opened(walk) + 5 * MINUTE)  # type: ignore[operator]
+    assert answer.refusal == "too late: the time to promote hello to 2.0.0 is over, and hello-42 is taken back"
+    walk.now = opened(walk) + 5 * MINUTE
+    assert walk.to_the_end().release.phase is Phase.EXPIRED and walk.cluster.state() == walk.before
+
+
+def test_where_expiry_only_reminds_a_late_approval_still_counts() -> None:
+    walk = awaiting("hold")
+    walk.now = opened(walk) + 3 * 60 * MINUTE
+    walk.tick()
+    assert walk.release.phase is Phase.AWAITING_PROMOTION and "still waiting for approval" in walk.told[-1]
+    walk.ask(an_approval(walk))
+    assert walk.to_the_end().release.phase is Phase.SUCCEEDED
+
+
+def test_time_in_a_pause_does_not_use_up_the_time_to_approve() -> None:
+    walk = awaiting()
+    walk.now = opened(walk) + 4 * MINUTE
+    walk.ask(Pause(DEVELOPER))
+    assert "nothing to approve: hello-42 is paused" in respond(walk.release, an_approval(walk), walk.now).refusal
+    walk.now += 60 * MINUTE
+    walk.ask(Resume(DEVELOPER))
+    walk.tick()
+    assert walk.release.phase is Phase.AWAITING_PROMOTION
+    walk.ask(an_approval(walk))
+    assert walk.to_the_end().release.phase is Phase.SUCCEEDED
+
+
+def test_two_approvals_of_a_quorum_of_two_are_two_people() -> None:
+    walk = a_walk(steps=(50,), canary={"hold_ms": 0})
+    walk.release = replace(walk.release, rules=replace(walk.release.rules, approvals=rules_with(approvals={"promote": 2}).approvals))
+    walk.approves = False
+    walk.until(lambda w: w.release.phase is Phase.AWAITING_PROMOTION)
+    walk.ask(an_approval(walk))
+    walk.tick()
+    assert walk.release.phase is Phase.AWAITING_PROMOTION
+    assert respond(walk.release, an_approval(walk), walk.now).refusal == "you have approved this already"
+    walk.ask(an_approval(walk, OTHER_DEVELOPER))
+    assert walk.to_the_end().release.phase is Phase.SUCCEEDED
+
+
+@pytest.mark.parametrize("late", [Abort(DEVELOPER), Reject(MANAGER, "promote", ""), Promote(MANAGER), Pause(DEVELOPER)])
+def test_whoever_comes_second_to_an_abort_is_told_and_changes_nothing(late: Request) -> None:
+    walk = awaiting()
+    walk.abort()
+    if isinstance(late, Reject):
+        assert walk.release.plan is not None
+        late = replace(late, plan_hash=walk.release.plan.hash)
+    assert respond(walk.release, late, walk.now).refusal
+    assert walk.to_the_end().cluster.state() == walk.before
+
+
+# --- the plan is made again -------------------------------------------------------------------------------------------
+
+
+def waiting_to_start() -> tuple[Release, Observation]:
+    seen = an_observation(a_deployment(replicas=4))
+    return planned(a_canary(steps=(20, 50), rules=rules_with(approvals={"start": 1})), seen), seen
+
+
+def scaled_meanwhile() -> tuple[Decision, str]:
+    """Adopted before the start; with the hash of the plan that people had seen."""
+    release, _ = waiting_to_start()
+    assert release.plan is not None
+    seen = an_observation(a_deployment(replicas=9))
+    drifted = decide(release, seen, T0 + SECOND)
+    assert drifted.release.phase is Phase.DRIFTED
+    adopted = respond(drifted.release, Adopt(DEVELOPER), T0 + 2 * SECOND)
+    return decide(adopted.release, seen, T0 + 3 * SECOND), release.plan.hash
+
+
+def test_what_changed_before_the_start_makes_another_plan_that_waits_for_approval_again() -> None:
+    decision, old_hash = scaled_meanwhile()
+    release = decision.release
+    assert release.plan is not None and release.plan.hash != old_hash and release.phase is Phase.AWAITING_APPROVAL
+    assert [step.candidates for step in release.plan.steps] == [2, 9, 9, 0]
+    assert release.as_found is not None and release.as_found.stable.replicas == 9
+
+
+def test_a_button_that_was_drawn_for_the_plan_before_is_void_and_says_what_changed() -> None:
+    decision, old_hash = scaled_meanwhile()
+    answer = respond(decision.release, Approve(MANAGER, "start", old_hash), T0 + 4 * SECOND)
+    assert answer.refusal == (
+        "the plan of hello-42 changed since that button was drawn: hello, replicas: 4 became 9; use the newest card"
+    )
+    assert answer.release.gate is not None and not answer.release.gate.votes
+
+
+def test_an_approval_given_to_the_plan_before_is_void_too() -> None:
+    release, seen = waiting_to_start()
+    release = replace(release, rules=replace(release.rules, approvals=replace(release.rules.approvals, start=2)), plan=None, as_found=None)
+    release = decide(release, seen, T0).release
+    assert release.plan is not None
+    release = respond(release, Approve(MANAGER, "start", release.plan.hash), T0 + 1).release
+    other = an_observation(a_deployment(replicas=9))
+    release = respond(decide(release, other, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND).release
+    release = decide(release, other, T0 + SECOND).release
+    assert release.gate is not None and release.gate.votes == ()
+
+
+def test_another_version_that_came_in_before_the_start_is_what_the_release_then_starts_from() -> None:
+    release, _ = waiting_to_start()
+    template = a_template("1.5.0")
+    seen = an_observation(a_deployment(template=template, replicas=4))
+    release = respond(decide(release, seen, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND).release
+    assert decide(release, seen, T0 + 2 * SECOND).release.from_version == "1.5.0"
+
+
+def test_the_very_version_that_came_in_by_another_way_leaves_nothing_to_release() -> None:
+    release, _ = waiting_to_start()
+    template = a_template("2.0.0")
+    sets = (a_replica_set("hello-2", template, revision=2, pods=pods_for("hello-2", template, 4)),)
+    seen = an_observation(a_deployment(template=template, replicas=4, replica_sets=sets))
+    release = respond(decide(release, seen, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND).release
+    ended = decide(release, seen, T0 + 2 * SECOND).release
+    assert ended.phase is Phase.FAILED and ended.cause is not None and ended.cause.summary == "hello already runs 2.0.0"
