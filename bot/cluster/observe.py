@@ -119,7 +119,7 @@ def _survey(
     observed_services: Sequence[str],
 ) -> Survey:
     claims = _claims(stable.template) if stable is not None else frozenset()
-    leftovers = set(usual_candidates(target.deployment))
+    leftovers = set(usual_candidates(target))
     return Survey(
         autoscalers=tuple(map(reading.autoscaler, items["horizontalpodautoscalers"])),
         budgets=tuple(map(reading.budget, items["poddisruptionbudgets"])),

@@ -2,8 +2,9 @@
 
 Never forced against others: only our own two field managers give way to each other. On the app's Deployment the live image and
 replicas are filled in before anything is sent, since releases and scaling own them and since a field that an applier leaves out is
-removed; whatever else changes in its pod template is handed back for a release to roll. Objects are of the app's namespace or of the
-whole cluster (Namespace first of all); what the bot's service account may not write is said with the permission that it lacks.
+removed; whatever else changes in its pod template is handed back for a release to roll. So are the selector's values of a Service
+that a release switched. Objects are of the app's namespace or of the whole cluster (Namespace first of all); what the bot's service
+account may not write is said with the permission that it lacks.
 """
 
 from __future__ import annotations
@@ -167,6 +168,8 @@ def _prepare(connection: Connection, target: Target, manifest: Mapping[str, Any]
     is_target = kind == "Deployment" and resource.group == "apps" and name == target.deployment
     if is_target and live is not None:
         _fill_in(body, live, target)
+    if kind == "Service" and live is not None and name in target.services:
+        _keep_switch(body, live)
     return _Manifest(resource, body, live, is_target)
 
 
@@ -203,6 +206,19 @@ def _fill_in(body: dict[str, Any], live: Mapping[str, Any], target: Target) -> N
     live_labels = (live_spec["template"].get("metadata") or {}).get("labels") or {}
     if label is not None and label in live_labels:
         template.setdefault("metadata", {}).setdefault("labels", {})[label] = live_labels[label]
+
+
+def _keep_switch(body: dict[str, Any], live: Mapping[str, Any]) -> None:
+    """The live values of a selector that a release switched: the manifest's own would send people back, or to nobody at all."""
+    wanted, now = body.get("spec", {}).get("selector") or {}, live["spec"].get("selector") or {}
+    switched = any(
+        path[:2] == ("f:spec", "f:selector")
+        for entry in entries(live)
+        if entry.get("manager") == "pilothouse" and entry.get("operation") == "Update"
+        for path in leaves(entry.get("fieldsV1") or {})
+    )
+    if switched and wanted:
+        body["spec"]["selector"] = {key: now.get(key, value) for key, value in wanted.items()}
 
 
 def _plan(connection: Connection, target: Target, manifest: _Manifest) -> ObjectChange:

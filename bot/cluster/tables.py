@@ -101,7 +101,7 @@ def _owners(connection: Connection, namespace: str, targets: Sequence[Target], k
     services = {name: target.app for target in reversed(targets) for name in target.services}
     if kind == "services":
         return _Owners({}, {}, services)
-    wanted = {name: one.app for one in targets for name in usual_candidates(one.deployment)}
+    wanted = {name: one.app for one in targets for name in usual_candidates(one)}
     wanted |= {one.deployment: one.app for one in targets}
     if len(targets) == 1:
         reads = [connection.start(connection.existing, path_of("deployments", namespace, name)) for name in wanted]

@@ -13,8 +13,9 @@ from bot.ports import AuditLine, Cluster, ClusterUnreachable, PreconditionFailed
 from bot.releases.decision import Decision
 from bot.releases.events import Event, EventKind
 from bot.releases.machine import decide
-from bot.releases.model import Deploy, FailureClass, Leg, Phase, Release, Strategy, usual_candidate
+from bot.releases.model import Deploy, FailureClass, Leg, Phase, Reapply, Release, Strategy, usual_candidate
 from bot.releases.observation import Observation, Seen, Unreachable
+from bot.releases.pairs import facing
 from bot.releases.plan import DeploymentGoal, Role
 from bot.releases.probing import pods_to_ask
 from bot.releases.requests import Refuse
@@ -57,6 +58,11 @@ def _tick(context: Context, release: Release, ends: float) -> tuple[int | None, 
                 return waiting, False
             # what was seen before the lock was ours may be another release's half-done work
             cluster, seen = _look(context, release)
+        if isinstance(seen, Observation) and release.plan is None and not isinstance(release.change, Reapply):
+            faced = facing(release.target, seen)
+            if faced != release.target:  # people are sent to the other one of a pair: the change is meant for that
+                release = replace(release, target=faced)
+                cluster, seen = _look(context, release)
         if isinstance(seen, Observation):
             try:
                 ready = prepare_release(context, release, seen)
@@ -105,13 +111,14 @@ def _look(context: Context, release: Release) -> tuple[Cluster | None, Seen]:
 
 def _candidate_name(release: Release) -> str:
     """Before the plan is made: where the strategy's candidate would be, so that a leftover or an adopted one is seen."""
-    return usual_candidate(release.target.deployment, release.strategy)
+    return usual_candidate(release.target, release.strategy)
 
 
 def lock_keys(release: Release, cluster_uid: str) -> tuple[str, ...]:
     where = f"{cluster_uid}/{release.target.namespace}"
     services = tuple(f"{where}/Service/{name}" for name in release.target.services)
-    return (f"{where}/Deployment/{release.target.deployment}", *services)
+    deployments = tuple(f"{where}/Deployment/{name}" for name in (release.target.deployment, release.target.idle) if name)
+    return (*deployments, *services)
 
 
 def _stand_in_line(context: Context, release: Release, seen: Observation) -> int | None:
@@ -153,8 +160,10 @@ def _remember(context: Context, release: Release, seen: Seen) -> None:
         if stable is not None and stable.replicas and stable.available >= stable.replicas:
             version = release.plan.from_version
             context.store.remember_healthy(key, release.as_found.stable.template, version=version, release_id="")
-    if release.phase is Phase.SUCCEEDED and seen.stable is not None:
-        context.store.remember_healthy(key, seen.stable.template, version=release.plan.version, release_id=release.id)
+    serves = seen.candidate if release.plan.keeps_both else seen.stable
+    if release.phase is Phase.SUCCEEDED and serves is not None:
+        served = app_key(release, release.as_found.cluster_uid, serves.name)
+        context.store.remember_healthy(served, serves.template, version=release.plan.version, release_id=release.id)
         if isinstance(release.change, Deploy) and release.finished_at > release.started_at:
             took = release.finished_at - release.started_at
             if release.strategy is Strategy.ROLLING:

@@ -1,12 +1,15 @@
-"""One look at an app outside a release's tick: what its running release has as candidate is looked at too."""
+"""One look at an app outside a release's tick: with its candidate beside it, and of a kept pair the one that serves as stable."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from bot.operations.context import App, Context
 from bot.operations.list_apps import running_release
 from bot.ports import ClusterUnreachable
 from bot.releases.model import Strategy, usual_candidate
 from bot.releases.observation import Observation
+from bot.releases.pairs import facing
 
 
 def look_at(context: Context, app: App) -> Observation:
@@ -16,9 +19,11 @@ def look_at(context: Context, app: App) -> Observation:
     except KeyError:
         raise ClusterUnreachable(f"the catalog has no cluster {app.target.cluster}") from None
     release = running_release(context, app.target.app)
-    candidate = release.candidate_name if release is not None else ""
-    seen = cluster.observe(app.target, candidate=candidate or usual_candidate(app.target.deployment, Strategy.CANARY))
-    if not candidate and seen.candidate is None:
-        green = cluster.observe(app.target, candidate=usual_candidate(app.target.deployment, Strategy.BLUEGREEN))
-        return green if green.candidate is not None else seen
-    return seen
+    if release is not None and release.candidate_name:
+        return cluster.observe(release.target, candidate=release.candidate_name)
+    green = usual_candidate(app.target, Strategy.BLUEGREEN)
+    seen = cluster.observe(app.target, candidate=green)
+    if seen.candidate is not None:
+        turned = facing(app.target, seen) != app.target
+        return replace(seen, stable=seen.candidate, candidate=seen.stable) if turned else seen
+    return cluster.observe(app.target, candidate=usual_candidate(app.target, Strategy.CANARY))

@@ -10,6 +10,7 @@ from bot.operations.context import App, Context
 from bot.operations.invocation import Planned, Refusal, Reply
 from bot.releases.machine import decide
 from bot.releases.model import Deploy, Person, Release, Strategy, usual_candidate
+from bot.releases.pairs import facing
 
 
 def plan_release(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
@@ -20,8 +21,12 @@ def plan_release(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
     now = context.store.now()
     person = Person(query["person"]["team"], query["person"]["user"], query["person"]["name"])
     release = Release("dry-run", target, app.rules, change, person, app.channel, "", now, command=query["text"])
-    candidate = usual_candidate(target.deployment, strategy)
-    seen = context.clusters[target.cluster].observe(target, candidate=candidate, survey=True)
+    cluster = context.clusters[target.cluster]
+    seen = cluster.observe(target, candidate=usual_candidate(target, strategy), survey=True)
+    faced = facing(target, seen)
+    if faced != target:
+        release = replace(release, target=faced)
+        seen = cluster.observe(faced, candidate=usual_candidate(faced, strategy), survey=True)
     planned = decide(release, seen, now).release
     if planned.plan is None:
         return Refusal(planned.cause.summary if planned.cause else "no plan could be made")

@@ -10,9 +10,11 @@ from bot.policy.freezes import frozen_by, goes_on_frozen
 from bot.policy.permissions import Permission, Role, may, roles_granting
 from bot.ports import AuditLine, UnknownSchema
 from bot.releases.decision import Decision
+from bot.releases.images import version_of
 from bot.releases.model import Release, Undo
 from bot.releases.observation import Observation
-from bot.releases.planning import PlanRefused
+from bot.releases.pairs import idle_of
+from bot.releases.planning import PlanRefused, running_image
 from bot.releases.requests import Refuse
 from bot.releases.respond import respond
 from bot.releases.undo import Known, choose_undo
@@ -40,6 +42,9 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
     release = replace(release, stale_claim=_stale_claim(context, release, seen))
     change = release.change
     if isinstance(change, Undo) and change.template is None and seen.stable is not None:
+        beside = _version_beside(context, release, seen) if change.to_revision is None else ""
+        if beside:
+            return respond(release, Refuse(beside), now)
         known = [Known(t, "healthy", v, r) for t, v, r in context.store.last_healthy(key)]
         for replica_set in seen.stable.replica_sets:
             verdict, by, reason = context.store.verdict_on(key, replica_set.template)
@@ -59,6 +64,17 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
 def _noted(release: Release, note: str) -> Release:
     """Beside the reason, where the card, the change cause and the record show it."""
     return release if note in release.reason else replace(release, reason="; ".join(filter(None, (release.reason, note))))
+
+
+def _version_beside(context: Context, release: Release, seen: Observation) -> str:
+    """Of a kept pair the version before stands beside the one that serves, whole: no roll brings it back as fast as the switch."""
+    idle = idle_of(release.target, seen)
+    if idle is None or seen.stable is None or running_image(idle.template, release) == running_image(seen.stable.template, release):
+        return ""
+    if context.store.verdict_on(app_key(release, seen.cluster_uid, idle.name), idle.template)[0] != "healthy":
+        return ""
+    app, version = release.target.app, version_of(running_image(idle.template, release))
+    return f"not started: {idle.name} still runs {version} beside it: deploy {app} {version} bluegreen switches back to it at once"
 
 
 def _stale_claim(context: Context, release: Release, seen: Observation) -> str:
@@ -83,5 +99,6 @@ def _not_allowed(release: Release, roles: frozenset[Role]) -> str:
     return f"not started: {person.name or person.user} no longer has the role {wanted}; nothing was changed"
 
 
-def app_key(release: Release, cluster_uid: str) -> str:
-    return f"{cluster_uid}/{release.target.namespace}/{release.target.deployment}"
+def app_key(release: Release, cluster_uid: str, deployment: str = "") -> str:
+    """Under which the templates of a Deployment are remembered: the release's own, or the other one of a pair."""
+    return f"{cluster_uid}/{release.target.namespace}/{deployment or release.target.deployment}"

@@ -24,6 +24,7 @@ def show_history(context: Context, apps: Sequence[App], revision: int | None) ->
     several = len(apps) > 1
     rows: list[tuple[str, ...]] = []
     notes: list[str] = []
+    title = ""
     for app in apps:
         try:
             found = _rows(context, app, revision)
@@ -32,17 +33,19 @@ def show_history(context: Context, apps: Sequence[App], revision: int | None) ->
                 raise
             notes.append(str(refused))
         else:
-            rows += [(app.target.app, *row) if several else row for row in found]
-    first = apps[0].target
-    title = f"Revisions of {len(apps)} apps" if several else f"{first.app}: revisions of deployment {first.deployment}"
+            name, lines = found
+            title = f"{app.target.app}: revisions of deployment {name}"
+            rows += [(app.target.app, *row) if several else row for row in lines]
+    title = f"Revisions of {len(apps)} apps" if several else title
     return Table(title, ("APP", *COLUMNS) if several else COLUMNS, tuple(rows), "; ".join(notes))
 
 
-def _rows(context: Context, app: App, revision: int | None) -> list[tuple[str, ...]]:
+def _rows(context: Context, app: App, revision: int | None) -> tuple[str, list[tuple[str, ...]]]:
+    """The Deployment's name, which of a pair is the serving one's, and its revisions."""
     seen = look_at(context, app)
     if seen.stable is None:
         raise PlanRefused(f"there is no Deployment `{app.target.deployment}` in {app.target.namespace} of {app.target.cluster}")
-    key = f"{seen.cluster_uid}/{app.target.namespace}/{app.target.deployment}"
+    key = f"{seen.cluster_uid}/{app.target.namespace}/{seen.stable.name}"
     current = newest(seen.stable)
     rows: list[tuple[str, ...]] = []
     replica_sets = sorted(seen.stable.replica_sets, key=lambda rs: rs.revision)
@@ -59,7 +62,7 @@ def _rows(context: Context, app: App, revision: int | None) -> list[tuple[str, .
     if not rows:
         there = ", ".join(str(rs.revision) for rs in replica_sets)
         raise PlanRefused(f"{app.target.app} has no revision {revision}; there are {there or 'none'}")
-    return rows
+    return seen.stable.name, rows
 
 
 def _who_and_when(context: Context, replica_set: ReplicaSetSeen) -> tuple[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.operations.context import App, Context
+from bot.operations.list_apps import running_release
 from bot.operations.look_at import look_at
 from bot.ports import Table
 from bot.releases.ages import counted, human_age
@@ -36,18 +37,24 @@ def show_pods(context: Context, apps: Sequence[App]) -> Table:
                 raise PlanRefused(missing)
             lines.append(f"{name}: {missing}")
             continue
-        found, told = _groups(app, seen)
+        found, told = _groups(app, seen, other=_role_of_other(context, app, seen))
         rows += [(*lead, *row) for row in found]
         lines += [f"{name} {line}" if lead else line for line in told or ["no pods: scaled to 0"]]
     title = f"Pods of {apps[0].target.app}" if len(apps) == 1 else f"Pods of {len(apps)} apps: {len(rows)}"
     return Table(title, ("APP", *COLUMNS) if len(apps) > 1 else COLUMNS, tuple(rows), "\n".join(lines))
 
 
-def _groups(app: App, seen: Observation) -> tuple[Rows, list[str]]:
+def _role_of_other(context: Context, app: App, seen: Observation) -> str:
+    """Of a pair that was kept the one that nobody reaches is no candidate for anything."""
+    is_idle = not ready_endpoints(seen, seen.candidate) and running_release(context, app.target.app) is None
+    return "idle" if is_idle else "candidate"
+
+
+def _groups(app: App, seen: Observation, *, other: str) -> tuple[Rows, list[str]]:
     rows: Rows = []
     lines: list[str] = []
     total = len({e.pod_uid or e.address for e in seen.endpoints if e.ready and not e.terminating})
-    for role, deployment in (("stable", seen.stable), ("candidate", seen.candidate)):
+    for role, deployment in (("stable", seen.stable), (other, seen.candidate)):
         for replica_set in deployment.replica_sets if deployment is not None else ():
             pods = sorted(replica_set.pods, key=lambda pod: (pod.created_at, pod.name))
             if deployment is None or not pods:

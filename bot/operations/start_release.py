@@ -40,12 +40,12 @@ def start_release(
 
 
 def _in_front(context: Context, release: Release) -> str:
-    """The last release before this one of the same Deployment: the worker has not yet stood it in line."""
+    """The last release before this one of the same app and place: the worker has not yet stood it in line."""
     if release.phase is not Phase.QUEUED:
         return ""
     active = context.store.active(release.target.app)
-    place = (release.target.cluster, release.target.namespace, release.target.deployment)
-    before = [r for r in active if (r.target.cluster, r.target.namespace, r.target.deployment) == place]
+    place = (release.target.cluster, release.target.namespace)
+    before = [r for r in active if (r.target.cluster, r.target.namespace) == place]
     ids = [r.id for r in before]
     return ids[ids.index(release.id) - 1] if release.id in ids[1:] else ""
 

@@ -9,14 +9,13 @@ from typing import Any
 from bot.releases.health import matches, pods_of, selects
 from bot.releases.images import version_of
 from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
-from bot.releases.model import CANDIDATE_SUFFIX, DeploymentAsFound, Release, Strategy
+from bot.releases.model import DeploymentAsFound, Release, Strategy, usual_candidate
 from bot.releases.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.plan import Probe
 from bot.releases.planning import Draft, PlanRefused, fence_posts, managed_elsewhere, running_image
 from bot.releases.quotas import shortages
 from bot.releases.selector_keys import HASH_LABEL, choose_key, is_label_value
 
-SUFFIX = CANDIDATE_SUFFIX[Strategy.BLUEGREEN]
 COLOR_LABEL = "pilothouse.dev/color"
 """In the selector and the pods of a green that a release made: its selector never matches a pod of stable, whatever the labels."""
 _TRACKING = ("app.kubernetes.io/instance", "argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/")
@@ -123,7 +122,7 @@ class Green:
 
 
 def green_for(draft: Draft, services: tuple[ServiceSeen, ...], *, keeps: bool) -> Green:
-    name = draft.candidate or draft.stable.name + SUFFIX
+    name = usual_candidate(draft.release.target, Strategy.BLUEGREEN)
     there = draft.seen.candidate
     if there is None:
         return _made(draft, services, name)
@@ -149,6 +148,8 @@ def green_for(draft: Draft, services: tuple[ServiceSeen, ...], *, keeps: bool) -
             f"remove it with {where} and a fresh one is made"
         )
     template = with_labels(draft.template, labels)
+    # nobody is on it: as many as serve now are wanted, also where it was left larger
+    replicas = draft.stable.replicas
     return Green(there.name, labels, None, template, replicas, f"{there.name} is there already and takes {draft.version}")
 
 

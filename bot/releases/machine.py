@@ -84,10 +84,9 @@ def _begin(decision: Decision, seen: Observation, now: int) -> Decision:
     """Plan and save as-found facts; writes nothing to the cluster."""
     release = decision.release
     ways = STRATEGIES[release.strategy]
-    release, seen, candidate = ways.face(release, seen)
     try:
         draft, notes = make_draft(release, seen, now)
-        plan = with_notes(ways.plan(replace(draft, candidate=candidate)), notes)
+        plan = with_notes(ways.plan(draft), notes)
         found = as_found_of(release, plan, seen, now)
     except PlanRefused as refused:
         cause = Cause(FailureClass.REFUSED, str(refused))

@@ -21,16 +21,6 @@ class Strategy(StrEnum):
 CANDIDATE_SUFFIX = {Strategy.CANARY: "-canary", Strategy.BLUEGREEN: "-green"}
 
 
-def usual_candidate(deployment: str, strategy: Strategy) -> str:
-    """Where a strategy puts its candidate beside a Deployment; "" where it has none."""
-    return deployment + CANDIDATE_SUFFIX[strategy] if strategy in CANDIDATE_SUFFIX else ""
-
-
-def usual_candidates(deployment: str) -> tuple[str, ...]:
-    """Every name that a candidate of this Deployment may have."""
-    return tuple(deployment + suffix for suffix in CANDIDATE_SUFFIX.values())
-
-
 class Phase(StrEnum):
     QUEUED = "queued"
     AWAITING_APPROVAL = "awaiting_approval"
@@ -76,6 +66,19 @@ class Target:
     services: tuple[str, ...] = ()
     version_label: str | None = None
     images: tuple[str, ...] = ()  # allowed repositories; empty: the one now running
+    idle: str = ""  # the catalog's Deployment, where an earlier release left the other one of the pair serving
+
+
+def usual_candidate(target: Target, strategy: Strategy) -> str:
+    """Where a strategy puts its candidate beside the Deployment; "" where it has none."""
+    if strategy is Strategy.BLUEGREEN and target.idle:
+        return target.idle
+    return target.deployment + CANDIDATE_SUFFIX[strategy] if strategy in CANDIDATE_SUFFIX else ""
+
+
+def usual_candidates(target: Target) -> tuple[str, ...]:
+    """Every name that a candidate of this Deployment may have."""
+    return tuple(usual_candidate(target, strategy) for strategy in CANDIDATE_SUFFIX)
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,7 @@ class Plan:
     stable_selector: Any = None
     candidate_selector: dict[str, str] | None = None  # blue/green: the Services' selector while green serves
     final_selectors: tuple[dict[str, str], ...] = ()  # blue/green: the Services' selectors at the end, in order
+    keeps_both: bool = False  # blue/green: afterwards the candidate serves and both Deployments stay
     preview: str = ""
     probe: Probe | None = None
     has_autoscaler: bool = False

@@ -53,7 +53,6 @@ class Draft:
     cause: str  # kubernetes.io/change-cause
     deadline_ms: int  # of one roll of stable
     now: int
-    candidate: str = ""  # the other Deployment's name, where a strategy's `face` told it
 
     def start_gates(self) -> tuple[Gate, ...]:
         rules = self.release.rules.approvals

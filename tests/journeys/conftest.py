@@ -28,6 +28,7 @@ DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN = "U0DEV1", "U0DEV2", "U0MANA
 WITHIN_S = 30.0
 APPS = 150
 TO_CREATE = 30
+TO_KEEP = 5
 NOT_A_KEY = "no-key-at-all-but-nobody-may-ever-see-it"
 _numbers = itertools.count(1)
 
@@ -155,7 +156,7 @@ def _facts(item: Any) -> dict[str, Any]:
     return {"spec": body["spec"], "labels": body["metadata"]["labels"], "annotations": notes}
 
 
-def _objects(app: str, replicas: int) -> list[dict[str, Any]]:
+def objects_of(app: str, replicas: int) -> list[dict[str, Any]]:
     template = (DEMO / "manifests" / "hello.yaml").read_text(encoding="utf-8").replace("hello", app)
     deployment, service = yaml.safe_load_all(template)
     deployment["spec"]["replicas"] = replicas
@@ -177,6 +178,10 @@ def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         catalog["apps"][name] = {**hello, "images": [f"pilothouse/{name}"], **short}
         if request.param == "control plane":
             del catalog["apps"][name]["probe"]  # no pod of a KWOK node answers
+    for number in range(1, TO_KEEP + 1):
+        bluegreen = {"rollback_window": "30s", "promote": "automatic", "settle": "keep"}
+        pair = {"images": [f"pilothouse/kept{number}"], "bluegreen": bluegreen, "probe": None, "manifests": []}
+        catalog["apps"][f"kept{number}"] = {**hello, **pair}
     (demo / "apply" / "tls").mkdir(parents=True)
     (demo / "apply" / "tls" / "key.pem").write_text(NOT_A_KEY, encoding="utf-8")
     (demo / "apply" / "proxy.conf").write_text("listen 80;\n", encoding="utf-8")
@@ -184,7 +189,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         name = f"made{number}"
         files = {"secrets": {f"{name}-tls": "apply/tls"}, "configmaps": {f"{name}-conf": ["apply/proxy.conf"]}}
         catalog["apps"][name] = {**hello, "images": [f"pilothouse/{name}"], "manifests": [f"apply/{name}.yaml"], "files": files}
-        (demo / "apply" / f"{name}.yaml").write_text(yaml.safe_dump_all(_objects(name, 2)), encoding="utf-8")
+        (demo / "apply" / f"{name}.yaml").write_text(yaml.safe_dump_all(objects_of(name, 2)), encoding="utf-8")
     (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
     kubeconfig: Path | None = request.getfixturevalue("bot_kubeconfig") if request.param == "control plane" else None
     with run_sandbox(demo=demo, ready_after=0.2, rate_scale=0, kubeconfig=kubeconfig) as sandbox:
@@ -230,7 +235,7 @@ def journey(ground: Ground, request: pytest.FixtureRequest) -> Journey:
     """An app of its own with 5 pods ready (``@pytest.mark.parametrize("journey", [3], indirect=True)`` for another number)."""
     replicas = getattr(request, "param", 5)
     journey = ground.journey(f"app{next(_numbers)}")
-    deployment, service = _objects(journey.app, replicas)
+    deployment, service = objects_of(journey.app, replicas)
     journey.deployments.create_namespaced_deployment("default", deployment)
     journey.core.create_namespaced_service("default", service)
     journey.until(lambda: (journey.deployment().status.available_replicas or 0) == replicas, f"{replicas} pods of {journey.app}")

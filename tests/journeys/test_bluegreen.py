@@ -2,60 +2,40 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import itertools
+from dataclasses import replace
 
 import pytest
 
-from tests.journeys.conftest import DEVELOPER, MANAGER, ON_CALL, Journey
+from tests.journeys.conftest import DEVELOPER, MANAGER, ON_CALL, Journey, objects_of
 from tests.journeys.endpoints import is_told_alone, newest, ready_versions
+from tests.journeys.observer import observed
 from tests.journeys.test_evidence import administer
 
 WAITS_FOR_SWITCH = r"{app} 1\.0\.0 → 2\.0\.0 bluegreen.*waiting for approval"
 IN_THE_WINDOW = r"{app} 1\.0\.0 → 2\.0\.0 bluegreen.*keeping the way back open"
-
-
-@contextmanager
-def _observer(journey: Journey) -> Iterator[list[dict[str, int]]]:
-    """Everything that was behind the Service meanwhile, each state once in its order."""
-    seen: list[dict[str, int]] = []
-    ended = threading.Event()
-
-    def look() -> None:
-        while not ended.is_set():
-            now = ready_versions(journey)
-            if not seen or seen[-1] != now:
-                seen.append(now)
-            ended.wait(0.05)
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        watcher.join()
+_kept = itertools.count(1)
 
 
 def test_nobody_reaches_green_before_the_switch_and_everybody_after_it_and_one_click_goes_back(journey: Journey) -> None:
     found = journey.as_found()
-    with _observer(journey) as seen:
+    with observed(journey) as seen:
         journey.say("/deploy {app} 2.0.0 bluegreen")
         told = journey.sees(WAITS_FOR_SWITCH)
         assert "switch" in told
         assert journey.versions() == {"1.0.0": 5, "2.0.0": 5}
         assert journey.service().spec.selector == found[1]["spec"]["selector"]
-        assert seen == [{"1.0.0": 5}]
         journey.click("Switch", user=MANAGER)
         journey.until(lambda: ready_versions(journey) == {"2.0.0": 5}, "only green behind the Service")
         journey.sees(IN_THE_WINDOW)
         assert journey.versions() == {"1.0.0": 5, "2.0.0": 5}, "blue stays whole for the window"
         journey.click("Roll back", user=DEVELOPER)
         journey.until(lambda: ready_versions(journey) == {"1.0.0": 5}, "only blue behind the Service")
-        journey.sees(r"{app} is back on 1\.0\.0 \(rolled back\): rolled back by developer")
-    assert [state.keys() for state in seen if len(state) == 1] == [{"1.0.0"}, {"2.0.0"}, {"1.0.0"}]
-    assert all(state for state in seen), f"at no moment zero ready endpoints: {seen}"
+        journey.sees(r"{app} is back on 1\.0\.0, rolled back by developer")
+    seen.was_never_empty()
+    seen.only("1.0.0", since=None, until=seen.selected(1))
+    seen.only("2.0.0", since=seen.selected(1), until=seen.selected(2))
+    seen.only("1.0.0", since=seen.selected(2), until=None)
     assert journey.as_found() == found
     assert not journey.exists(f"{journey.app}-green")
     assert journey.versions() == {"1.0.0": 5}
@@ -72,7 +52,7 @@ def test_the_switch_needs_an_approver_other_than_the_one_who_asked(journey: Jour
     is_told_alone(journey, "approving needs the role approver", DEVELOPER, before)
     assert ready_versions(journey) == {"1.0.0": 5}
     journey.say("/rollout abort {app}", user=ON_CALL)
-    journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+    journey.sees(r"{app} is back on 1\.0\.0, aborted")
 
 
 def test_a_rejected_switch_removes_green_and_leaves_everything_as_found(journey: Journey) -> None:
@@ -82,25 +62,26 @@ def test_a_rejected_switch_removes_green_and_leaves_everything_as_found(journey:
     journey.click("Reject", user=MANAGER)
     journey.until(lambda: journey.sandbox.slack.views(MANAGER), "the form that asks why")
     journey.sandbox.slack.submit(MANAGER)
-    journey.sees(r"{app} is back on 1\.0\.0 \(rejected\)")
+    journey.sees(r"{app} is back on 1\.0\.0, rejected")
     assert journey.as_found() == found
     assert not journey.exists(f"{journey.app}-green")
 
 
 def test_a_green_that_cannot_be_pulled_is_told_and_removed_and_blue_never_stops_serving(journey: Journey) -> None:
     found = journey.as_found()
-    with _observer(journey) as seen:
+    with observed(journey) as seen:
         journey.say("/deploy {app} missing bluegreen")
         journey.sees(r"cannot be pulled: not found")
-        journey.sees(r"{app} is back on 1\.0\.0 \(rolled back\)")
-    assert seen == [{"1.0.0": 5}]
+        journey.sees(r"{app} is back on 1\.0\.0, rolled back")
+    assert [state.versions for state in seen.states] == [(("1.0.0", 5),)]
     assert journey.as_found() == found
     assert not journey.exists(f"{journey.app}-green")
 
 
+@pytest.mark.usefixtures("only_simulated")  # no pod of a KWOK node answers HTTP
 def test_a_green_that_answers_with_errors_is_never_offered_until_it_answers_well(journey: Journey) -> None:
     """Ready, and yet of no use: the probe finds it by asking each pod of green by itself."""
-    with _observer(journey) as seen:
+    with observed(journey) as seen:
         journey.say("/deploy {app} sick bluegreen")
         told = journey.sees(r"/version is not answered by {app}-green-\S+( and \d more)?: it answers 503")
         assert "The switch waits" in told
@@ -111,7 +92,8 @@ def test_a_green_that_answers_with_errors_is_never_offered_until_it_answers_well
         journey.until(lambda: ready_versions(journey) == {"sick": 5}, "only green behind the Service")
         journey.say("/rollout abort {app}")
         journey.sees(r"{app} is back on 1\.0\.0")
-    assert all(seen)
+    seen.was_never_empty()
+    seen.only("1.0.0", since=None, until=seen.selected(1))
 
 
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(journey: Journey) -> None:
@@ -141,7 +123,7 @@ def test_a_service_set_back_by_hand_lands_on_blue_and_is_told_as_drift(journey: 
 @pytest.mark.slow
 def test_the_window_can_be_ended_after_half_a_minute_and_only_the_image_differs_in_the_end(journey: Journey) -> None:
     found = journey.as_found()
-    with _observer(journey) as seen:
+    with observed(journey) as seen:
         journey.say("/deploy {app} 2.0.0 bluegreen")
         journey.sees(WAITS_FOR_SWITCH)
         journey.click("Switch", user=MANAGER)
@@ -150,9 +132,10 @@ def test_the_window_can_be_ended_after_half_a_minute_and_only_the_image_differs_
         journey.click("Finish now", user=MANAGER)
         is_told_alone(journey, "old connections still drain", MANAGER, before)
         journey.sees(r"{app} is on 2\.0\.0", within=120)
-    assert all(state for state in seen), f"at no moment zero ready endpoints: {seen}"
-    switched = next(index for index, state in enumerate(seen) if state.keys() == {"2.0.0"})
-    assert all("1.0.0" not in state for state in seen[switched:]), f"nobody meets the old version again: {seen}"
+    seen.was_never_empty()
+    seen.only("1.0.0", since=None, until=seen.selected(1))
+    seen.only("2.0.0", since=seen.selected(1), until=None)  # through settling, to the end
+    assert seen.selected(2).selector == seen.selected(0).selector
     after, service = journey.as_found()
     after["spec"]["template"]["spec"]["containers"][0]["image"] = f"pilothouse/{journey.app}:1.0.0"
     assert after["spec"] == found[0]["spec"]
@@ -160,3 +143,84 @@ def test_the_window_can_be_ended_after_half_a_minute_and_only_the_image_differs_
     assert service == found[1]
     assert journey.versions() == {"2.0.0": 5}
     assert not journey.exists(f"{journey.app}-green")
+
+
+# --- pairs ------------------------------------------------------------------------------------------------------------
+
+
+def _a_green_beside(journey: Journey, *, serves: bool) -> None:
+    """Made by hand: `{app}-green` on 2.0.0, with 5 pods as blue has."""
+    labels = {"app": f"{journey.app}-green"}
+    green, _ = objects_of(journey.app, 5)
+    green["metadata"] = {"name": f"{journey.app}-green", "labels": labels}
+    green["spec"] |= {"selector": {"matchLabels": labels}}
+    green["spec"]["template"]["metadata"]["labels"] = labels
+    green["spec"]["template"]["spec"]["containers"][0]["image"] = f"pilothouse/{journey.app}:2.0.0"
+    journey.deployments.create_namespaced_deployment("default", green)
+    journey.until(lambda: journey.deployment(f"{journey.app}-green").status.available_replicas == 5, "the pods of green")
+    if serves:
+        journey.core.patch_namespaced_service(journey.app, "default", {"spec": {"selector": labels}})
+        journey.until(lambda: ready_versions(journey) == {"2.0.0": 5}, "green behind the Service")
+
+
+def test_of_a_pair_every_command_is_meant_for_the_one_that_serves(journey: Journey) -> None:
+    _a_green_beside(journey, serves=True)
+    idle = journey.as_found()[0]
+    journey.say("/scale {app} 3")
+    journey.sees(r"{app} 5 pods → 3 pods .*{app} has 3 pods")
+    assert journey.deployment(f"{journey.app}-green").spec.replicas == 3
+    before = newest(journey, DEVELOPER)
+    journey.say("/pods {app}")
+    pods = is_told_alone(journey, r"stable, revision 1 \(2\.0\.0\): 3 pods, 100 % of 3 ready endpoints", DEVELOPER, before)
+    assert "idle, revision 1 (1.0.0): 5 pods, 0 % of 3 ready endpoints" in pods
+    journey.say("/rollout history {app}")
+    is_told_alone(journey, rf"{journey.app}: revisions of deployment {journey.app}-green", DEVELOPER, before)
+    journey.say("/rollout pause {app}")
+    is_told_alone(journey, rf"deployment {journey.app}-green paused", DEVELOPER, before)
+    journey.say("/rollout resume {app}")
+    is_told_alone(journey, rf"deployment {journey.app}-green resumed", DEVELOPER, before)
+    journey.say("/rollout restart {app}")
+    journey.sees(r"{app} restart of 2\.0\.0 .*was restarted")
+    journey.say("/deploy {app} 2.1.0")
+    journey.sees(r"{app} is on 2\.1\.0")
+    assert ready_versions(journey) == {"2.1.0": 3}
+    assert journey.as_found()[0] == idle, "the idle one was left alone"
+
+
+def test_a_pair_made_by_hand_is_switched_as_it_is(journey: Journey) -> None:
+    _a_green_beside(journey, serves=False)
+    pods = {pod.metadata.name for pod in journey.core.list_namespaced_pod("default").items if pod.metadata.name.startswith(journey.app)}
+    with observed(journey) as seen:
+        journey.say("/deploy {app} 2.0.0 bluegreen")
+        told = journey.sees(WAITS_FOR_SWITCH)
+        assert "switch" in told
+        journey.click("Switch", user=MANAGER)
+        journey.sees(IN_THE_WINDOW)
+        now = {pod.metadata.name for pod in journey.core.list_namespaced_pod("default").items if pod.metadata.name.startswith(journey.app)}
+        assert now == pods, "not one pod was made or removed"
+        journey.click("Roll back", user=DEVELOPER)
+        journey.sees(r"{app} is back on 1\.0\.0, rolled back")
+    seen.was_never_empty()
+    seen.only("2.0.0", since=seen.selected(1), until=seen.selected(2))
+    assert journey.exists(f"{journey.app}-green"), "who made it may remove it"
+
+
+@pytest.mark.slow
+def test_a_pair_that_is_kept_takes_turns_and_undo_says_what_brings_the_other_one_back(journey: Journey) -> None:
+    pair = replace(journey, app=f"kept{next(_kept)}")
+    deployment, service = objects_of(pair.app, 2)
+    pair.deployments.create_namespaced_deployment("default", deployment)
+    pair.core.create_namespaced_service("default", service)
+    pair.until(lambda: pair.deployment().status.available_replicas == 2, "the pods")
+    with observed(pair) as seen:
+        pair.say("/deploy {app} 2.0.0 bluegreen")
+        pair.sees(r"{app} is on 2\.0\.0", within=90)
+        assert pair.versions() == {"1.0.0": 2, "2.0.0": 2}
+        pair.say("/rollout undo {app}")
+        pair.sees(r"{app} still runs 1\.0\.0 beside it: deploy {app} 1\.0\.0 bluegreen switches back to it at once")
+        pair.say("/deploy {app} 1.0.0 bluegreen")
+        pair.until(lambda: ready_versions(pair) == {"1.0.0": 2}, "the first one serves again")
+    seen.was_never_empty()
+    seen.only("1.0.0", since=None, until=seen.selected(1))
+    seen.only("2.0.0", since=seen.selected(1), until=seen.selected(2))
+    assert seen.selected(2).selector == seen.selected(0).selector

@@ -28,7 +28,7 @@ def test_an_image_that_cannot_be_pulled_is_told_with_its_cause_and_taken_back_to
     journey.say("/deploy {app} missing")
     told = journey.sees(r"cannot be pulled: not found")
     assert f"pilothouse/{journey.app}:missing" in told
-    journey.sees(r"{app} is back on 1\.0\.0 \(rolled back\)")
+    journey.sees(r"{app} is back on 1\.0\.0, rolled back")
     journey.until(lambda: journey.versions() == {"1.0.0": 5}, "all pods on 1.0.0")
     assert journey.as_found() == found
 
@@ -59,7 +59,7 @@ def test_fifty_people_typing_the_same_command_start_one_release(journey: Journey
     journey.until(lambda: journey.versions().get("unready"), "the first new pods")
     assert len(patches()) == 1, "the claim with the image"
     journey.say("/rollout abort {app}")
-    journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+    journey.sees(r"{app} is back on 1\.0\.0, aborted")
     journey.until(lambda: len(patches()) >= 3, "the way back, and the letting go")
     assert len(patches()) == 3
 
@@ -73,7 +73,7 @@ def test_a_release_can_be_paused_looked_at_and_resumed(journey: Journey) -> None
     journey.say("/rollout resume {app}")
     journey.until(lambda: not journey.deployment().spec.paused, "the Deployment resumed")
     journey.say("/rollout abort {app}")
-    journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+    journey.sees(r"{app} is back on 1\.0\.0, aborted")
     journey.until(lambda: journey.versions() == {"1.0.0": 5}, "all pods on 1.0.0")
 
 
@@ -84,7 +84,7 @@ def test_an_abort_of_a_paused_release_takes_the_pause_back_in_the_same_patch(jou
     journey.say("/rollout pause {app}")
     journey.until(lambda: journey.deployment().spec.paused, "the Deployment paused")
     journey.say("/rollout abort {app}")
-    journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+    journey.sees(r"{app} is back on 1\.0\.0, aborted")
     assert journey.as_found() == found
 
 
@@ -96,7 +96,7 @@ def test_a_change_past_the_release_is_held_for_and_told_with_who_made_it(journey
     journey.click("Adopt", user=DEVELOPER)
     journey.sees(r"{app}-1: adopted")
     journey.say("/rollout abort {app}")
-    journey.sees(r"{app} is back on 1\.0\.0 \(aborted\)")
+    journey.sees(r"{app} is back on 1\.0\.0, aborted")
 
 
 def test_a_viewer_and_a_wrong_channel_change_nothing(journey: Journey) -> None:

@@ -16,22 +16,14 @@ from bot.releases.planning import Draft
 from bot.releases.strategies import bluegreen, canary, rolling
 
 
-def as_named(release: Release, seen: Observation) -> tuple[Release, Observation, str]:
-    """The catalog's Deployment is the stable one."""
-    return release, seen, ""
-
-
 @dataclass(frozen=True)
 class Ways:
-    """``face`` tells which Deployment serves now, before anything is planned: (release, observation, candidate's name)."""
-
     plan: Callable[[Draft], Plan]
     way_back: Callable[[Release, Observation], tuple[Step, ...]]
-    face: Callable[[Release, Observation], tuple[Release, Observation, str]] = as_named
 
 
 STRATEGIES: dict[Strategy, Ways] = {
     Strategy.CANARY: Ways(canary.plan, canary.way_back),
-    Strategy.BLUEGREEN: Ways(bluegreen.plan, bluegreen.way_back, bluegreen.face),
+    Strategy.BLUEGREEN: Ways(bluegreen.plan, bluegreen.way_back),
     Strategy.ROLLING: Ways(rolling.plan, rolling.way_back),
 }

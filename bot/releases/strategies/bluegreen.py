@@ -16,9 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot.releases.green import (
-    SUFFIX,
     Green,
-    app_services,
     body_as_found,
     green_for,
     labels_of,
@@ -61,21 +59,6 @@ LEAST_WINDOW_MS = 30_000
 """Old connections drain at least that long before what served them goes."""
 
 
-def face(release: Release, seen: Observation) -> tuple[Release, Observation, str]:
-    """Which of the pair serves? After ``settle: keep`` it may be the green one: then it is stable and the other the candidate."""
-    name, green = release.target.deployment, release.target.deployment + SUFFIX
-    other = seen.candidate
-    services = app_services(release, seen)
-    if other is None or other.name != green or not services:
-        return release, seen, green
-    serves = all(selects(service.selector, labels_of(other.template)) for service in services)
-    idle = seen.stable is None or not any(selects(service.selector, labels_of(seen.stable.template)) for service in services)
-    if not (serves and idle):
-        return release, seen, green
-    swapped = replace(release, target=replace(release.target, deployment=green))
-    return swapped, replace(seen, stable=other, candidate=seen.stable), name
-
-
 # --- the way there ----------------------------------------------------------------------------------------------------
 
 
@@ -83,7 +66,7 @@ def plan(draft: Draft) -> Plan:
     release, stable, survey = draft.release, draft.stable, draft.seen.survey
     rules, approvals = release.rules.bluegreen, release.rules.approvals
     services = refuse_blue_green(draft)
-    swapped = bool(draft.candidate) and stable.name == draft.candidate + SUFFIX
+    swapped = bool(release.target.idle)
     keeps = swapped or rules.settle == "keep"
     green = green_for(draft, services, keeps=keeps)
     targets = tuple(selector_on(service.selector, green.labels, service, green.name) for service in services)
@@ -154,6 +137,7 @@ def plan(draft: Draft) -> Plan:
         stable_selector=stable.selector,
         candidate_selector={key: value for target in targets for key, value in target.items()},
         final_selectors=finals,
+        keeps_both=keeps,
         preview=preview,
         probe=probe,
         has_autoscaler=scaler is not None,

@@ -13,7 +13,7 @@ import yaml
 from bot.cluster import KubernetesCluster
 from bot.cluster.errors import NotThere
 from bot.ports import ObjectChange, Refused
-from bot.releases.actions import FieldChange, PatchDeployment
+from bot.releases.actions import FieldChange, PatchDeployment, PatchService
 from bot.releases.model import Field
 from tests.conftest import eventually
 from tests.contracts.cluster_port.conftest import Lab, deployment, service
@@ -239,3 +239,25 @@ def test_the_template_of_another_apps_deployment_is_not_rolled_in_passing(empty_
     other["spec"]["template"]["spec"]["containers"][0]["image"] = "kelseyhightower/hello:2.0.0"
     with pytest.raises(Refused, match="entry of its own"):
         plan(empty_lab, other)
+
+
+def test_a_service_that_a_release_switched_stays_switched_whatever_else_is_applied(lab: Lab) -> None:
+    (seen,) = lab.observe().services
+    to_green = FieldChange(Field.SELECTOR, seen.selector, {"app": "hello-green"})
+    lab.cluster.apply(lab.target, PatchService("hello", seen.uid, seen.resource_version, (to_green,)))
+    assert plan(lab, service())["Service"].does == "unchanged"
+    renamed = service()
+    renamed["spec"]["ports"][0]["name"] = "web"
+    assert not any("selector" in line or "hello-green" in line for line in plan(lab, renamed)["Service"].diff)
+    apply(lab, renamed)
+    (after,) = lab.observe().services
+    assert after.selector == {"app": "hello-green"}
+    assert after.ports[0]["name"] == "web"
+
+
+def test_a_selector_that_no_release_wrote_is_the_manifests(empty_lab: Lab) -> None:
+    apply(empty_lab, service())
+    narrowed = service()
+    narrowed["spec"]["selector"]["track"] = "stable"
+    apply(empty_lab, narrowed)
+    assert empty_lab.observe().services[0].selector == {"app": "hello", "track": "stable"}

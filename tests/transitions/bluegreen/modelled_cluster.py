@@ -22,7 +22,7 @@ from bot.releases.actions import (
 )
 from bot.releases.health import selects
 from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
-from bot.releases.model import Field, Release, Strategy
+from bot.releases.model import Field, Release, Strategy, usual_candidate
 from bot.releases.observation import DeploymentSeen, EndpointSeen, Observation, ProbeSeen, Survey
 from bot.releases.planning import fence_posts, foreign_annotations
 from tests.builders import ROLLING_UPDATE, a_deployment, a_pod, a_replica_set, a_service
@@ -252,8 +252,9 @@ class ModelledCluster:
 
     def observe(self, release: Release, at: int) -> Observation:
         name = release.target.deployment
-        suffix = "-canary" if release.strategy is Strategy.CANARY else "-green"
-        other = release.candidate_name or f"{name}{suffix}"
+        other = release.candidate_name or usual_candidate(
+            release.target, Strategy.CANARY if release.strategy is Strategy.CANARY else Strategy.BLUEGREEN
+        )
         names = [*release.target.services]
         if release.plan and release.plan.preview:
             names.append(release.plan.preview)

@@ -12,6 +12,7 @@ from bot.releases.health import pods_of, ready_endpoints
 from bot.releases.machine import decide
 from bot.releases.model import Leg, Phase, Release, Strategy
 from bot.releases.observation import Observation
+from bot.releases.pairs import facing
 from bot.releases.plan import ApprovalGate
 from bot.releases.probing import pods_to_ask
 from bot.releases.requests import Abort, Approve, Request
@@ -35,6 +36,9 @@ class Walk:
 
     def look(self) -> Observation:
         """The candidate's pods are asked only where the release says that it waits for them."""
+        if self.release.plan is None:
+            found = self.cluster.observe(self.release, self.now)
+            self.release = replace(self.release, target=facing(self.release.target, found))
         seen = self.cluster.observe(self.release, self.now)
         asked = pods_to_ask(self.release, seen)
         return replace(seen, probe=self.cluster.ask(asked)) if asked else seen
@@ -43,7 +47,8 @@ class Walk:
         """One tick. ``crash_after``: the worker dies when that many actions were carried out; the record was saved before."""
         self.ticks += 1
         assert self.ticks < MOST_TICKS, f"no end: {self.release.phase}, step {self.release.at_step}, {self.told[-3:]}"
-        decision = decide(self.release, self.look(), self.now)
+        seen = self.look()
+        decision = decide(self.release, seen, self.now)
         self.release = decision.release
         self.told += [event.text for event in decision.events]
         for index, action in enumerate(decision.actions):

@@ -1,0 +1,169 @@
+"""Watches who is behind a Service through a whole release, and orders what it saw by the cluster's own revisions.
+
+A poll would miss states. A watch of EndpointSlices is told every one; a watch of the Service tells when it was switched; and etcd
+counts all writes of a cluster by one number, so what came before what does not depend on when it reached us.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubernetes import client, watch
+
+from tests.journeys.conftest import Journey
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Behind:
+    """Ready addresses of a Service by version, from one moment to the next. ``revision``: the cluster's count of writes."""
+
+    revision: int
+    at: float
+    versions: tuple[tuple[str, int], ...]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} of {version}" for version, count in self.versions) or "nobody"
+
+
+@dataclass(frozen=True)
+class Selected:
+    revision: int
+    at: float
+    selector: dict[str, str]
+
+
+@dataclass
+class Seen:
+    """Everything that was behind the Service, and every selector it had, in order."""
+
+    service: str
+    slices: list[tuple[int, float, str, tuple[str, ...] | None]] = field(default_factory=list)  # revision, at, slice, ready pods
+    selectors: list[Selected] = field(default_factory=list)
+    pods: dict[str, str] = field(default_factory=dict)  # name -> version, of pods long gone too
+
+    @property
+    def states(self) -> list[Behind]:
+        """Each different state once, in the order of the cluster's writes."""
+        parts: dict[str, tuple[str, ...]] = {}
+        found: list[Behind] = []
+        for revision, at, name, ready in sorted(self.slices, key=lambda one: one[0]):
+            if ready is None:
+                parts.pop(name, None)
+            else:
+                parts[name] = ready
+            versions = Counter(self.pods[pod] for pods in parts.values() for pod in pods)
+            state = Behind(revision, at, tuple(sorted(versions.items())))
+            if not found or found[-1].versions != state.versions:
+                found.append(state)
+        return found
+
+    def selected(self, number: int) -> Selected:
+        """The selector's ``number``-th change; 0 is the one it was found with."""
+        different = [one for i, one in enumerate(self.selectors) if i == 0 or one.selector != self.selectors[i - 1].selector]
+        return different[number]
+
+    # --- what is claimed ---
+
+    def was_never_empty(self) -> None:
+        empty = [state for state in self.states if not state.versions]
+        assert self.states and not empty, f"{self.service} had nobody ready: {self}"
+
+    def only(self, version: str, *, since: Selected | None, until: Selected | None, settled_within_s: float = 1.0) -> None:
+        """From one change of the selector (and a moment for the endpoints to follow) to the next, only this version was ready."""
+        first = since.at + settled_within_s if since is not None else 0.0
+        last = until.revision if until is not None else float("inf")
+        states = self.states
+        for index, state in enumerate(states):
+            ended = states[index + 1].at if index + 1 < len(states) else float("inf")
+            if state.revision < last and ended > first:
+                others = [other for other, _ in state.versions if other != version]
+                assert not others, f"{others[0]} was ready behind {self.service} where only {version} may be: {self}"
+
+    def __str__(self) -> str:
+        lines = [(state.revision, state.at, str(state)) for state in self.states]
+        lines += [(one.revision, one.at, f"selector {one.selector}") for one in self.selectors]
+        began = min((at for _, at, _ in lines), default=0.0)
+        return "\n" + "\n".join(f"  {revision} +{at - began:.3f} s: {what}" for revision, at, what in sorted(lines))
+
+
+@contextmanager
+def observed(journey: Journey, service: str = "") -> Iterator[Seen]:
+    """Entered once the watches tell what is there now; left once they have told all that was written before."""
+    seen = Seen(service or journey.app)
+    ended = threading.Event()
+
+    def pods(_kind: str, item: Json) -> None:
+        seen.pods[item["metadata"]["name"]] = item["spec"]["containers"][0]["image"].rpartition(":")[2]
+
+    def slices(kind: str, item: Json) -> None:
+        ready = tuple(one["targetRef"]["name"] for one in item.get("endpoints") or () if one["conditions"].get("ready"))
+        seen.slices.append((_revision(item), time.monotonic(), item["metadata"]["name"], None if kind == "DELETED" else ready))
+
+    def services(_kind: str, item: Json) -> None:
+        seen.selectors.append(Selected(_revision(item), time.monotonic(), dict(item["spec"]["selector"])))
+
+    named = {"field_selector": f"metadata.name={seen.service}"}
+    watched: tuple[tuple[Callable[[str, Json], None], Callable[..., Any], dict[str, str]], ...] = (
+        (pods, journey.core.list_namespaced_pod, {}),
+        (slices, client.DiscoveryV1Api(journey.api).list_namespaced_endpoint_slice, _slices_of(seen.service)),
+        (services, journey.core.list_namespaced_service, named),
+    )
+    with ThreadPoolExecutor(len(watched)) as threads:
+        following = [threads.submit(_follow, note, listing, narrowed, ended) for note, listing, narrowed in watched]
+        try:
+            journey.until(lambda: seen.pods and seen.slices and seen.selectors, "what is behind the Service now")
+            yield seen
+            _catch_up(journey, seen)
+        finally:
+            ended.set()
+        for one in following:
+            one.result()  # a watch that ended early proves nothing
+
+
+def _revision(item: Json) -> int:
+    return int(item["metadata"]["resourceVersion"])
+
+
+def _slices_of(service: str) -> dict[str, str]:
+    return {"label_selector": f"kubernetes.io/service-name={service}"}
+
+
+def _catch_up(journey: Journey, seen: Seen) -> None:
+    """The slices as they are now have been told."""
+    api = client.DiscoveryV1Api(journey.api)
+
+    def is_told() -> bool:
+        now = _listed(api.list_namespaced_endpoint_slice, _slices_of(seen.service))["items"]
+        told = {name: revision for revision, _, name, _ in sorted(seen.slices, key=lambda one: one[0])}
+        return all(told.get(item["metadata"]["name"]) == _revision(item) for item in now)
+
+    journey.until(is_told, "every state of the EndpointSlices told")
+
+
+def _listed(listing: Callable[..., Any], narrowed: Mapping[str, str]) -> Json:
+    """As plain JSON: the client's class refuses a slice without endpoints, which is the very thing to be seen."""
+    found: Json = json.loads(listing("default", _preload_content=False, **narrowed).data)
+    return found
+
+
+def _follow(note: Callable[[str, Json], None], listing: Callable[..., Any], narrowed: Mapping[str, str], ended: threading.Event) -> None:
+    """One watch from a list on, without a gap. Its requests end by themselves every second, so that it can be told to end."""
+    listed = _listed(listing, narrowed)
+    for item in listed["items"]:
+        note("ADDED", item)
+    since = listed["metadata"]["resourceVersion"]
+    while not ended.is_set():
+        told = watch.Watch().stream(listing, "default", resource_version=since, timeout_seconds=1, deserialize=False, **narrowed)
+        for event in told:
+            note(event["type"], event["object"])
+            since = event["object"]["metadata"]["resourceVersion"]
