@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Where it is set (many containers do), every process of the sandbox and of a test would compile all it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 python := .venv/bin/python
 pytest := $(python) -m pytest

@@ -50,7 +50,8 @@ sys.exit(m.version("uv") not in re.findall(r"^uv==(\S+)", open("requirements/uv.
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements/uv.txt
 fi
 echo "Installing requirements/$wanted.txt into $venv"
-"$venv/bin/uv" pip sync --python "$venv/bin/python" --require-hashes requirements/uv.txt "requirements/$wanted.txt"
+# Compiled now, side by side: else the first start of every process would compile the same files at once.
+"$venv/bin/uv" pip sync --python "$venv/bin/python" --compile-bytecode --require-hashes requirements/uv.txt "requirements/$wanted.txt"
 # The project itself, so that its command and its entry points exist; nothing is fetched for it.
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --offline --no-deps --no-build-isolation --editable .
 rm -f "$venv"/.installed-*
