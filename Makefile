@@ -44,6 +44,7 @@ check: ## everything: test, lint, types, import rules, locks, page, chart, tour,
 check-rest:
 	@for part in static page slow tour chart browser control-plane-suite; do echo; echo "== make $$part"; $(MAKE) $$part; done
 	@echo; echo "== make faults (a cut of it)"; $(MAKE) faults ARGS="--seconds 30 --seed 7"
+	@echo; echo "== make soak (a cut of it)"; $(MAKE) soak ARGS="--seconds 20 --apps 4 --seed 3"
 	@echo; echo "== make mutants (three of them)"; $(MAKE) mutants ARGS="--most 3"
 
 # The import rules run in `make test` too (tests/architecture), so they are not repeated here.
@@ -95,7 +96,8 @@ faults: venv ## cause faults while releases run, and check the invariants
 mutants: venv ## seed defects one at a time; each must make a named test fail
 	@$(python) -m tests.mutants $(ARGS)
 
-soak: venv ## ten minutes of random releases against the control plane
+soak: venv ## ten minutes of random releases against the real control plane (ARGS="--seconds 60 --seed 3")
+	@$(python) -m sandbox.control_plane build --or-skip
 	@$(python) -m tests.soak $(ARGS)
 
 # ---- to ship it ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,86 @@
+"""People at work on many apps: what they start is drawn at random, and a manager decides on every card that asks."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.slack import LocalSlack
+
+CHANNEL = "C0RELEASES"
+DEVELOPER, MANAGER = "U0DEV1", "U0MANAGER"
+DECISIONS = ("Promote", "Switch", "Go on", "Resume")
+ONE_IN_ABORTED = 8
+ONE_IN_BROKEN = 8
+Json = dict[str, Any]
+
+# What is started, as often as it stands here; {v} is a version that the app never had, {n} a number of pods.
+WORK = (
+    "/deploy {app} {v} rolling", "/deploy {app} {v} rolling", "/deploy {app} {v} rolling",
+    "/deploy {app} {v} canary", "/deploy {app} {v} canary", "/deploy {app} {v} canary sticky",
+    "/deploy {app} {v} bluegreen", "/deploy {app} {v} bluegreen",
+    "/scale {app} {n}", "/rollout restart {app}", "/rollout undo {app}",
+)  # fmt: skip
+
+
+@dataclass
+class People:
+    """``started`` counts commands by their kind, ``unanswered`` holds those that gave no release."""
+
+    slack: LocalSlack
+    seed: int
+    started: Counter[str] = field(default_factory=Counter)
+    unanswered: list[str] = field(default_factory=list)
+    _versions: Counter[str] = field(default_factory=Counter)
+    _minds: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._chance = random.Random(self.seed)
+
+    def start(self, app: str) -> None:
+        """Draws what is next for an app that nothing is released of."""
+        work = self._chance.choice(WORK)
+        self._versions[app] += 1
+        broken = "-missing" if self._chance.randrange(ONE_IN_BROKEN) == 0 else ""
+        text = work.format(app=app, v=f"2.{self._versions[app]}.0{broken}", n=self._chance.choice((2, 3, 4, 5)))
+        told = str(self.slack.command(DEVELOPER, CHANNEL, text).get("text") or "")
+        if re.search(rf"\b{re.escape(app)}-\d+\b", told):
+            self.started[" ".join(word for word in work.split() if "{" not in word)] += 1
+        else:
+            self.unanswered.append(f"{text}: {told[:200]}")
+
+    def decide(self, running: Collection[str]) -> None:
+        """Presses what a manager would press on each card of a release that runs; makes up their mind once for each button."""
+        for message, button in self._offered():
+            release = _release_of(button)
+            if release not in running:
+                continue  # the card will lose its buttons in a moment
+            aborts = self._minds.setdefault((release, button["action_id"]), self._chance.randrange(ONE_IN_ABORTED) == 0)
+            if aborts:
+                self.slack.command(DEVELOPER, CHANNEL, f"/rollout abort {release.rpartition('-')[0]}")
+            else:
+                self.slack.click(
+                    MANAGER, CHANNEL, message["ts"], button["action_id"], value=button.get("value"), block_id=button["block_id"]
+                )
+
+    def _offered(self) -> Iterator[tuple[Json, Json]]:
+        for message in self.slack.messages(CHANNEL):
+            by_label = {
+                element["text"]["text"]: {**element, "block_id": block.get("block_id")}
+                for block in message.get("blocks", [])
+                if block.get("type") == "actions"
+                for element in block.get("elements", [])
+                if element.get("type") == "button"
+            }
+            label = next((one for one in DECISIONS if one in by_label), None)
+            if label is not None:
+                yield message, by_label[label]
+
+
+def _release_of(button: Json) -> str:
+    found = re.search(r'"release": ?"([^"]+)"', str(button.get("value", "")))
+    return found[1] if found else ""
