@@ -334,6 +334,7 @@ def masked(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any
     if after.get("kind") != "Secret":
         return before, after
     left, right = copy.deepcopy(before), copy.deepcopy(after)
+    changed = "*** (after)" if before else "***"
     for section in ("data", "stringData"):
         old, new = before.get(section) or {}, after.get(section) or {}
         for key in {*old, *new}:
@@ -341,7 +342,7 @@ def masked(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any
             if key in old:
                 left[section][key] = "***" if same else "*** (before)"
             if key in new:
-                right[section][key] = "***" if same else "*** (after)"
+                right[section][key] = "***" if same else changed
     return left, right
 
 

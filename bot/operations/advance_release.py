@@ -158,8 +158,10 @@ def _remember(context: Context, release: Release, seen: Seen) -> None:
     if release.at_step <= 0 and release.phase is not Phase.SUCCEEDED and not any(i.written for i in release.intents):
         stable = seen.stable
         if stable is not None and stable.replicas and stable.available >= stable.replicas:
+            template = release.as_found.stable.template
+            verdict, seen_by, _ = context.store.verdict_on(key, template)  # the history goes on to name the release that saw it first
             version = release.plan.from_version
-            context.store.remember_healthy(key, release.as_found.stable.template, version=version, release_id="")
+            context.store.remember_healthy(key, template, version=version, release_id=seen_by if verdict == "healthy" else "")
     serves = seen.candidate if release.plan.keeps_both else seen.stable
     if release.phase is Phase.SUCCEEDED and serves is not None:
         served = app_key(release, release.as_found.cluster_uid, serves.name)

@@ -51,13 +51,14 @@ def _person(query: Mapping[str, Any]) -> Person:
 
 
 def _described(change: ObjectChange) -> tuple[str, ...]:
-    head = (
-        f"{change.does}: {change.kind} {change.namespace}/{change.name}"
-        if change.namespace
-        else f"{change.does}: {change.kind} {change.name}"
-    )
-    rolls = ("  its pod template changes: that part runs as a rolling release",) if change.template is not None else ()
-    return (head, *rolls, *(f"  {line}" for line in change.diff))
+    name = f"{change.namespace}/{change.name}" if change.namespace else change.name
+    does = "rolls" if change.template is not None and change.does == "unchanged" else change.does
+    shown = [*change.diff] if change.does != "unchanged" or change.template is not None else []
+    if shown and change.kind == "Deployment" and change.does != "create":
+        shown.insert(0, "# image and number of pods stay as they are: releases and scaling own them")
+    if change.template is not None:
+        shown.insert(0, "# its pod template changes: that part runs as a rolling release")
+    return (f"{does}: {change.kind} {name}", *(f"  {line}" for line in shown))
 
 
 def _go_on(context: Context, app: App, query: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]]) -> Reply:

@@ -22,22 +22,30 @@ def show_traffic(context: Context, app: App) -> tuple[Table, ...]:
         rows = tuple((version, str(count), f"{round(100 * count / len(ready))} %") for version, count in sorted(counts.items()))
         note = "" if ready else f"Service {service} has no ready endpoint"
         tables.append(Table(f"{app.target.app}: ready endpoints of {service}", ("VERSION", "ENDPOINTS", "SHARE"), rows, note))
-        tables += _probed(context, app, service)
+        affinity = next((str(one.affinity.get("sessionAffinity")) for one in seen.services if one.name == service), "")
+        tables += _probed(context, app, service, is_sticky=affinity == "ClientIP")
     if not tables:
         tables.append(Table(f"{app.target.app} has no Service", ("VERSION", "ENDPOINTS", "SHARE"), (), "nothing to share"))
     return tuple(tables)
 
 
-def _probed(context: Context, app: App, service: str) -> list[Table]:
+def _probed(context: Context, app: App, service: str, *, is_sticky: bool) -> list[Table]:
+    """kube-proxy chooses a pod for each connection, by the client's address where there is session affinity; the API server's
+    proxy takes any ready pod for each request, so through it affinity cannot be seen."""
     probe = app.rules.probe
     if probe is None:
         return []
+    kept = "; session affinity keeps one client on one pod" if is_sticky else ""
+    if probe.url is None:
+        unseen = "; it does not know the Service's session affinity" if is_sticky else ""
+        ways = [(False, "requests", f"through the API server, which takes any ready pod{unseen}")]
+    else:
+        ways = [(False, "requests, each over a new connection", f"to {probe.url}{kept}"), (True, "requests over one connection", "")]
     cluster = context.clusters[app.target.cluster]
     tables = []
-    for sticky in (False, True):
+    for sticky, how, note in ways:
         answers = Counter(cluster.probe(app.target, service, probe.path, requests=probe.requests, sticky=sticky, url=probe.url))
         total = sum(answers.values())
         rows = tuple((answer[:80], str(n), f"{round(100 * n / total)} %") for answer, n in answers.most_common(20))
-        how = "one client" if sticky else "a new client each time"
-        tables.append(Table(f"{probe.path} of {service}, {total} requests, {how}", ("ANSWER", "REQUESTS", "SHARE"), rows))
+        tables.append(Table(f"{probe.path} of {service}: {total} {how}", ("ANSWER", "REQUESTS", "SHARE"), rows, note))
     return tables

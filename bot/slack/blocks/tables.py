@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ MAX_CHARACTERS = 10_000
 MAX_CELL = 300
 NOTE_LINES = 15
 _PREFORMATTED = 2_900
+_BRACKETED = re.compile(r"\A<([a-z]+)>\Z")
 
 
 def table_message(tables: Sequence[Table]) -> Message:
@@ -115,7 +117,8 @@ def _table_block(table: Table) -> tuple[Block, int]:
 
 
 def _cell(text: str) -> dict[str, str]:
-    return {"type": "raw_text", "text": cut(one_line(text), MAX_CELL) or "-"}
+    """kubectl's `<none>` and `<pending>` without their brackets, which some clients take for markup and leave out."""
+    return {"type": "raw_text", "text": cut(_BRACKETED.sub(r"\1", one_line(text)), MAX_CELL) or "-"}
 
 
 def _as_text(table: Table) -> list[Block]:

@@ -46,8 +46,13 @@ class Routing:
                     serving.append(pod)
         return ready or serving
 
+    def any_pod(self, service: Json) -> Json | None:
+        """Any ready pod, as the API server's proxy takes it: it knows no session affinity (core/service: ResourceLocation)."""
+        pods = self.ready_pods(service)
+        return self._chance.choice(pods) if pods else None
+
     def choose(self, service: Json, client: str) -> Json | None:
-        """The pod for a new connection of a client."""
+        """The pod for a new connection of a client, as kube-proxy chooses it."""
         pods = self.ready_pods(service)
         if not pods:
             return None

@@ -107,7 +107,7 @@ class Subresources:
         return Answer(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
     async def proxy(self, request: Request, target: Target, caller: Caller) -> Answer:
-        """GET .../services/[scheme:]name[:port]/proxy/path, and pods/…; the client of session affinity is X-Forwarded-For."""
+        """GET .../services/[scheme:]name[:port]/proxy/path, and pods/…"""
         del caller
         parts = target.name.split(":")
         name = parts[1] if len(parts) == 3 else parts[0]
@@ -123,7 +123,7 @@ class Subresources:
         if wanted and not any(wanted in (port.get("name"), str(port["port"])) for port in ports):
             raise ApiFailure(503, "ServiceUnavailable", f'no service port "{wanted}" found for service "{name}"')
         client = request.headers.get("x-forwarded-for", request.client).partition(",")[0].strip()
-        pod = self._routing.choose(service, client)
+        pod = self._routing.any_pod(service)
         if pod is None:
             raise ApiFailure(503, "ServiceUnavailable", f'no endpoints available for service "{name}"')
         reply = self._routing.ask(pod, f"/{target.rest}", client)

@@ -10,9 +10,8 @@ from sandbox.cluster import SimulatedCluster
 from tests.contracts.cluster_api.server import MERGE, Json, Namespace, deployment, service, wait_for
 
 
-def proxied(namespace: Namespace, name: str, path: str, client: str = "") -> httpx.Response:
-    headers = {"X-Forwarded-For": client} if client else {}
-    return namespace.http.get(f"/api/v1/namespaces/default/services/{name}/proxy/{path}", headers=headers)
+def proxied(namespace: Namespace, name: str, path: str) -> httpx.Response:
+    return namespace.http.get(f"/api/v1/namespaces/default/services/{name}/proxy/{path}")
 
 
 def two_versions(namespace: Namespace) -> None:
@@ -54,16 +53,24 @@ def test_requests_are_shared_among_ready_pods_at_random(namespace: Namespace) ->
     assert 20 <= found["2.0.0"] <= 85  # a quarter of 200, six standard deviations wide
 
 
-def test_with_session_affinity_each_client_stays_with_one_version(namespace: Namespace) -> None:
+def test_with_session_affinity_each_client_stays_with_one_version(namespace: Namespace, cluster: SimulatedCluster) -> None:
     two_versions(namespace)
-    namespace.patched("services", "hello", MERGE, {"spec": {"sessionAffinity": "ClientIP"}})
+    namespace.patched("services", "hello", MERGE, {"spec": {"type": "LoadBalancer", "sessionAffinity": "ClientIP"}})
+    url = wait_for(lambda: cluster.service_url("default", "hello"), "an external address")
     versions = set()
-    for number in range(30):
-        client = f"192.0.2.{number}"
-        seen = {proxied(namespace, "hello", "version", client).json()["version"] for _ in range(5)}
+    for number in range(2, 32):
+        transport = httpx.HTTPTransport(local_address=f"127.0.0.{number}")
+        with httpx.Client(transport=transport, headers={"Connection": "close"}) as client:
+            seen = {client.get(f"{url}/version").json()["version"] for _ in range(5)}
         assert len(seen) == 1
         versions |= seen
     assert versions == {"1.0.0", "2.0.0"}
+
+
+def test_the_proxy_of_the_api_server_knows_no_session_affinity(namespace: Namespace) -> None:
+    two_versions(namespace)
+    namespace.patched("services", "hello", MERGE, {"spec": {"sessionAffinity": "ClientIP"}})
+    assert {proxied(namespace, "hello", "version").json()["version"] for _ in range(100)} == {"1.0.0", "2.0.0"}
 
 
 def frontend() -> list[Json]:
