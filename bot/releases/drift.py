@@ -18,7 +18,7 @@ REVERTS_THAT_END_IT = 2
 def on_drift(decision: Decision, drift: tuple[Drift, ...], seen: Observation, now: int) -> Decision | None:
     release = decision.release
     if release.leg is Leg.BACK and (seen.stable is None or was_replaced(release, seen)):
-        drift = tuple(d for d in drift if d.name != release.target.deployment)
+        drift = tuple(d for d in drift if (d.kind, d.name) != (Kind.DEPLOYMENT, release.target.deployment))
     elif seen.stable is None:
         drift = (Drift(release.target.deployment, Kind.DEPLOYMENT, Field.EXISTS, "present", "deleted", ""),)
     if not drift:

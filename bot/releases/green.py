@@ -12,13 +12,12 @@ from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
 from bot.releases.model import DeploymentAsFound, Release, Strategy, usual_candidate
 from bot.releases.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.plan import Probe
-from bot.releases.planning import Draft, PlanRefused, fence_posts, managed_elsewhere, running_image
+from bot.releases.planning import Draft, PlanRefused, fence_posts, managed_elsewhere, refuse_second_copy, running_image, tracking
 from bot.releases.quotas import shortages
 from bot.releases.selector_keys import HASH_LABEL, choose_key, is_label_value
 
 COLOR_LABEL = "pilothouse.dev/color"
 """In the selector and the pods of a green that a release made: its selector never matches a pod of stable, whatever the labels."""
-_TRACKING = ("app.kubernetes.io/instance", "argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/")
 
 
 def labels_of(template: Any) -> dict[str, str]:
@@ -56,19 +55,7 @@ def refuse_blue_green(draft: Draft) -> tuple[ServiceSeen, ...]:
                 f"Service {service.name} is managed elsewhere: {who} would take the switch back; "
                 f"change it there, or set `managed_elsewhere: warn` for {app}"
             )
-    if stable.strategy.get("type") == "Recreate":
-        raise PlanRefused(f"{stable.name} has the strategy Recreate: its pods must not run twice; deploy it rolling")
-    if stable.replicas < 1:
-        raise PlanRefused(f"{stable.name} has 0 replicas: scale it up first, or deploy it rolling")
-    survey = draft.seen.survey
-    for claim, modes in survey.claims if survey else ():
-        once = [mode for mode in modes if mode in ("ReadWriteOnce", "ReadWriteOncePod")]
-        if once:
-            raise PlanRefused(f"{stable.name} mounts the claim {claim} ({once[0]}), which blue and green cannot share: deploy it rolling")
-    spec = stable.template.get("spec") or {}
-    ports = [p["hostPort"] for c in spec.get("containers") or () for p in c.get("ports") or () if p.get("hostPort")]
-    if ports:
-        raise PlanRefused(f"{stable.name} uses the host port {ports[0]}, which blue and green cannot share: deploy it rolling")
+    refuse_second_copy(draft, "blue and green")
     label = release.target.version_label
     if label and not is_label_value(draft.version):
         raise PlanRefused(f"`{draft.version}` cannot be the value of the label {label}: use a shorter tag of letters and digits")
@@ -191,7 +178,7 @@ def _made(draft: Draft, services: tuple[ServiceSeen, ...], name: str) -> Green:
         "metadata": {
             "name": name,
             "namespace": release.target.namespace,
-            "labels": {key: value for key, value in labels.items() if not key.startswith(_TRACKING)},
+            "labels": {key: value for key, value in labels.items() if not tracking(key)},
             "annotations": {CLAIM_ANNOTATION: release.id, CAUSE_ANNOTATION: draft.cause},
         },
         "spec": {

@@ -69,11 +69,11 @@ def drop(intents: tuple[Intent, ...], kind: Kind, name: str) -> tuple[Intent, ..
     return tuple(i for i in intents if (i.kind, i.name) != (kind, name))
 
 
-def wanted_fields(goal: DeploymentGoal, seen: Observation, release_id: str) -> dict[Field, Any]:
+def wanted_fields(goal: DeploymentGoal, seen: Observation, release: Release) -> dict[Field, Any]:
     """The fields a goal sets, in the order they are written."""
     fields: dict[Field, Any] = {}
     if goal.claimed is not None:
-        fields[Field.CLAIM] = release_id if goal.claimed else ""
+        fields[Field.CLAIM] = release.id if goal.claimed else ""
     if goal.paused is not None:
         fields[Field.PAUSED] = goal.paused
     if goal.template is not None:
@@ -83,7 +83,8 @@ def wanted_fields(goal: DeploymentGoal, seen: Observation, release_id: str) -> d
     if goal.replicas is not None:
         current = seen.stable.replicas if goal.at_least_stable and seen.stable else 0
         here = deployment_of(seen, goal.role)
-        never_shrink = here.replicas if goal.at_least_stable and here else 0
+        set_before = find(release.intents, Kind.DEPLOYMENT, here.name, Field.REPLICAS) if goal.at_least_stable and here else None
+        never_shrink = set_before.after if set_before else 0
         wanted = goal.replicas
         if goal.at_most_share is not None and seen.stable is not None:
             split = nearest(goal.at_most_share, Bounds(seen.stable.replicas, goal.replicas))

@@ -115,7 +115,8 @@ def _begin(decision: Decision, seen: Observation, now: int) -> Decision:
 
 def _go_on(decision: Decision, seen: Observation, now: int) -> Decision:
     release = decision.release
-    if release.leg is Leg.BACK and release.at_step < 0:  # asked for while the cluster was not being looked at
+    # asked for while the cluster was not being looked at; or what it would go back to is gone, so that there is another way
+    if release.leg is Leg.BACK and (release.at_step < 0 or _lost_stable(release, seen)):
         ends_as, cause = release.ends_as or Phase.ABORTED, release.cause or Cause(FailureClass.REQUEST, "aborted")
         return _walk(turn_back(decision, seen, now, ends_as=ends_as, cause=cause), seen, now)
     intents, drift = look(release.intents, seen)
@@ -141,6 +142,10 @@ def _go_on(decision: Decision, seen: Observation, now: int) -> Decision:
         judged = _on_permanent_failure(decision, seen, now)
         return _walk(judged, seen, now) if judged.release.leg is Leg.BACK else _paused(judged, seen, now)
     return _walk(decision, seen, now)
+
+
+def _lost_stable(release: Release, seen: Observation) -> bool:
+    return seen.stable is None and find(release.intents, Kind.DEPLOYMENT, release.target.deployment, Field.EXISTS) is not None
 
 
 def _walk(decision: Decision, seen: Observation, now: int) -> Decision:
@@ -173,7 +178,8 @@ def _arrived(decision: Decision, seen: Observation, now: int) -> Decision:
         ending = why if why.startswith(word) else f"{word}: {why}"
         text = f"{release.target.app} is back on {release.from_version}, {ending}"
         if seen.stable is None or was_replaced(release, seen):
-            text = f"what the release made is removed; {release.target.deployment} itself was deleted by somebody: {why}"
+            left = next((step.title for step in release.back if step.name == "green stays"), "what the release made is removed")
+            text = f"{left}; {release.target.deployment} itself was deleted by somebody: {why}"
         return finish(decision, ended, now, text)
     verb = "has" if isinstance(release.change, Scale) else "is on"
     return finish(decision, Phase.SUCCEEDED, now, f"{release.target.app} {verb} {release.to_version}")

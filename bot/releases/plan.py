@@ -47,7 +47,7 @@ class DeploymentGoal:
     template: Any = None
     replicas: int | None = None
     at_most_share: int | None = None  # fewer replicas where they would be more than this percent beside stable's present ones
-    at_least_stable: bool = False  # raise replicas to stable's current ones where an autoscaler moves them
+    at_least_stable: bool = False  # as many as stable has now, which an autoscaler or a person may raise; never fewer again
     paused: bool | None = None
     change_cause: str | None = None  # "" removes it
     claimed: bool | None = None

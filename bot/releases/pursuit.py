@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bot.releases.actions import CreateDeployment, CreateService, DeleteDeployment, DeleteService, PatchDeployment, PatchService
 from bot.releases.decision import Decision
-from bot.releases.health import holds
+from bot.releases.health import holds, ready_endpoints
 from bot.releases.intents import (
     deployment_of,
     drop,
@@ -32,6 +32,15 @@ _OF_STABLE = frozenset(
         Condition.STABLE_TAKES_OVER,
     }
 )
+_OF_ENDPOINTS = frozenset(
+    {
+        Condition.SERVED_BY_CANDIDATE,
+        Condition.SERVED_BY_STABLE,
+        Condition.CANDIDATE_SERVES,
+        Condition.STABLE_SERVES,
+        Condition.CANDIDATE_LISTED,
+    }
+)
 
 
 def _selectors(release: Release) -> tuple[dict[str, str], ...]:
@@ -39,9 +48,16 @@ def _selectors(release: Release) -> tuple[dict[str, str], ...]:
 
 
 def true_now(release: Release, seen: Observation, conditions: tuple[Condition, ...]) -> bool:
-    """Of a stable that somebody deleted nothing can be waited for on the way back."""
-    if release.leg is Leg.BACK and seen.stable is None:
-        conditions = tuple(condition for condition in conditions if condition not in _OF_STABLE)
+    """Of a Service or a stable that somebody deleted nothing can be waited for on the way back."""
+    services = release.target.services
+    if release.leg is Leg.BACK:
+        there = {service.name for service in seen.services}
+        left = tuple(name for name in services if name in there)
+        if services and not left:
+            conditions = tuple(condition for condition in conditions if condition not in _OF_ENDPOINTS)
+        services = left
+        if seen.stable is None and not ready_endpoints(seen, seen.candidate, services):
+            conditions = tuple(condition for condition in conditions if condition not in _OF_STABLE)
     candidate_selector = release.plan.candidate_selector if release.plan else None
     return all(
         holds(
@@ -50,7 +66,7 @@ def true_now(release: Release, seen: Observation, conditions: tuple[Condition, .
             candidate_selector=candidate_selector,
             stable_selectors=_selectors(release),
             final_selectors=release.plan.final_selectors if release.plan else (),
-            services=release.target.services,
+            services=services,
             floor=release.plan.floor if release.plan else 0,
         )
         for condition in conditions
@@ -73,7 +89,7 @@ def is_in_effect(release: Release, goal: Goal, seen: Observation) -> bool:
     """A goal already in effect does not wait for its condition again."""
     if isinstance(goal, DeploymentGoal):
         item = deployment_of(seen, goal.role)
-        return item is not None and not settle(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release.id)).changes
+        return item is not None and not settle(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release)).changes
     if isinstance(goal, ServiceGoal):
         service = service_named(seen, goal.name)
         return service is not None and not settle(release.intents, Kind.SERVICE, service, _service_fields(goal)).changes
@@ -101,7 +117,7 @@ def _pursue_one(decision: Decision, goal: Goal, seen: Observation) -> Decision:
                 made = Intent(Kind.DEPLOYMENT, name, Field.EXISTS, "", True, written=True)
                 release = replace(release, intents=put(drop(release.intents, Kind.DEPLOYMENT, name), made))
                 return decision.changed(release).doing(CreateDeployment(name, release.id, goal.create_from))
-            settled = settle(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release.id))
+            settled = settle(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release))
             intents = settled.intents
             if goal.role is Role.CANDIDATE and find(intents, Kind.DEPLOYMENT, item.name, Field.TEMPLATE) is None:
                 # what the API server made of the body is what is judged from now on: any other template later is drift

@@ -54,7 +54,7 @@ def turn_back(decision: Decision, seen: Observation | None, now: int, *, ends_as
     # the way back depends on nothing but the Deployment itself: what drifted is written over, and never holds it up
     intents = tuple(
         intent
-        if intent.field is Field.EXISTS and intent.name == release.target.deployment
+        if intent.field is Field.EXISTS and (intent.kind, intent.name) == (Kind.DEPLOYMENT, release.target.deployment)
         else replace(intent, pending="restore", instead_of=None)
         for intent in release.intents
         if intent.written or intent.field is Field.EXISTS

@@ -91,7 +91,7 @@ def plan(draft: Draft) -> Plan:
     size = DeploymentGoal(
         Role.CANDIDATE, claimed=True, paused=False, template=green.template, replicas=green.replicas,
         change_cause=draft.cause if green.template is not None else None,
-        at_least_stable=scaler is not None, create_from=green.body,
+        at_least_stable=True, create_from=green.body,
     )  # fmt: skip
     goals: list[Goal] = [DeploymentGoal(Role.STABLE, claimed=True), size]
     if preview:
@@ -240,6 +240,8 @@ def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
     if found is None or made is None or not any(intent.written for intent in release.intents):
         return ()
     stable, deadline = found.stable, made.deadline_ms
+    if seen.stable is None and ready_endpoints(seen, seen.candidate, release.target.services):
+        return _green_stays(made, "nobody else serves")
 
     def written(name: str, field: Field, kind: Kind = Kind.DEPLOYMENT) -> bool:
         intent = find(release.intents, kind, name, field)
@@ -289,7 +291,7 @@ def _is_abandoned(release: Release, seen: Observation) -> bool:
     served = {endpoint.service for role in (seen.stable, seen.candidate) for endpoint in ready_endpoints(seen, role)}
     return (
         found is not None
-        and any(service.name not in served for service in found.services)
+        and any(service.name not in served for service in seen.services if service.name in release.target.services)
         and all(any(selects(service.selector, pod.labels) for pod in ready) for service in found.services)
     )
 
@@ -345,6 +347,12 @@ def _body_of_green(release: Release) -> Any:
     return next((goal.create_from for goal in goals if goal.create_from is not None), None)
 
 
+def _green_stays(made: Plan, why: str) -> tuple[Step, ...]:
+    goals: tuple[Goal, ...] = (AbsentGoal("Service", made.preview),) if made.preview else ()
+    goals = (*goals, DeploymentGoal(Role.CANDIDATE, claimed=False))
+    return (Step("green stays", f"{made.candidate} stays: {why}", goals, ()),)
+
+
 def _green_away(release: Release, *, gone: bool, written: Callable[[Field], bool], still_used: bool) -> tuple[Step, ...]:
     """Green as it was before the release: not there, or as it was found."""
     found, made = release.as_found, release.plan
@@ -352,8 +360,7 @@ def _green_away(release: Release, *, gone: bool, written: Callable[[Field], bool
         return ()
     goals: tuple[Goal, ...] = (AbsentGoal("Service", made.preview),) if made.preview else ()
     if still_used:
-        goals = (*goals, DeploymentGoal(Role.CANDIDATE, claimed=False))
-        return (Step("green stays", f"{made.candidate} stays: a Service that was changed by hand uses it", goals, ()),)
+        return _green_stays(made, "a Service that was changed by hand uses it")
     unused = (Condition.CANDIDATE_UNUSED,)
     if found.candidate is None:
         goals = (*goals, AbsentGoal("Deployment", made.candidate, when=unused))
