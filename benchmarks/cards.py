@@ -29,6 +29,7 @@ class Behind:
     """What is saved and not yet shown of one release; ``asked`` and ``over`` are the versions at which it opened a gate and ended."""
 
     unshown: dict[int, float] = field(default_factory=dict)
+    shown: int = 0
     phase: Phase = Phase.QUEUED
     asked: int = 0
     over: int = 0
@@ -67,13 +68,15 @@ def follow(store: RedisReleaseStore, ended: threading.Event, lags: Lags) -> None
         for release in store.recent(limit=CARDS):
             behind = seen.setdefault(release.id, Behind())
             now = time.monotonic()
-            behind.unshown.setdefault(release.version, now)
+            if release.version > behind.shown:
+                behind.unshown.setdefault(release.version, now)
             if release.phase is not behind.phase:
                 behind.asked = release.version if release.phase in (Phase.AWAITING_PROMOTION, Phase.PAUSED) else behind.asked
                 behind.over = release.version if release.phase.is_final else behind.over
                 behind.phase = release.phase
             if store.outbox(release.id)[1]:
                 continue
+            behind.shown = release.version
             for version in [version for version in behind.unshown if version <= release.version]:
                 lag = now - behind.unshown.pop(version)
                 lags.every.append(lag)

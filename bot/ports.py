@@ -343,6 +343,10 @@ class Messenger(Protocol):
 
     def permalink(self, channel: str, ts: str) -> str: ...
 
+    def update_view(self, view_id: str, seen_hash: str, view: Mapping[str, Any]) -> str:
+        """Draw an open form anew and return its hash; MessageGone when it was closed, or changed since ``seen_hash`` ("": whatever
+        stands there)."""
+
     def publish_home(self, user: str, view: Mapping[str, Any]) -> None: ...
 
 

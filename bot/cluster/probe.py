@@ -94,7 +94,7 @@ def ask_pods(connection: Connection, namespace: str, pods: Sequence[str], probe:
 
 
 def _ask_pod(connection: Connection, namespace: str, pod: str, probe: Probe) -> str:
-    """"" where the pod answered well."""
+    """ "" where the pod answered well."""
     scheme = "https:" if probe.scheme == "https" else ""
     path = f"{path_of('pods', namespace)}/{scheme}{quote(pod)}:{probe.port}/proxy/{probe.path.lstrip('/')}"
     try:

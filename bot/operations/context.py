@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bot.operations.invocation import Reply, Tabled
+from bot.operations.invocation import DeployForm, Reply, Tabled
 from bot.policy.permissions import Access
 from bot.ports import Clusters, Directory, ManifestSource, Message, Messenger, ReleaseStore, WorkQueue
 from bot.releases.events import Event
 from bot.releases.model import Release, Rules, Strategy, Target
+from bot.releases.plan import Plan
 
 
 class Render(Protocol):
@@ -23,6 +24,12 @@ class Render(Protocol):
         """(message, loud); None where the card alone tells it. Loud: a message of its own in the channel, else in the thread."""
 
     def reply(self, reply: Reply, *, now: int) -> Message: ...
+
+    def form(self, form: DeployForm) -> Mapping[str, Any]:
+        """The view of `/deploy`."""
+
+    def plan(self, plan: Plan) -> tuple[str, ...]:
+        """One line a step, and what is to be known beside them."""
 
     def notice(self, line: str) -> Message: ...
 

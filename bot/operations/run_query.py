@@ -13,6 +13,7 @@ from bot.operations.list_apps import list_apps
 from bot.operations.list_releases import list_releases
 from bot.operations.pause_deployment import pause_deployment
 from bot.operations.plan_release import plan_release
+from bot.operations.preview_release import preview_release
 from bot.operations.send_file import offer_file, send_file
 from bot.operations.share_answer import offer_to_share
 from bot.operations.show_history import show_history
@@ -35,6 +36,9 @@ FILE_FROM = 2_800  # characters: longer documents go as a file
 
 def run_query(context: Context, query: Mapping[str, Any]) -> None:
     """Answers exactly once; what cannot be answered says why in one line."""
+    if query["kind"] == "preview":
+        preview_release(context, query)
+        return
     try:
         reply = _answer(context, query)
     except ClusterUnreachable as away:

@@ -30,7 +30,7 @@ NO_CHANNEL = frozenset(
         "used_url",
     }
 )
-NO_MESSAGE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
+NO_MESSAGE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found", "not_found", "hash_conflict"})
 BAD_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "invalid_attachments", "only_one_table_allowed"})
 
 

@@ -63,7 +63,7 @@ def make_manifest(names: Iterable[str], *, prefix: str = "", url: str = PLACEHOL
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
         "settings": {
             "event_subscriptions": {**request, "bot_events": list(EVENTS)},
-            "interactivity": {"is_enabled": True, **request},
+            "interactivity": {"is_enabled": True, **request, **({} if socket_mode else {"message_menu_options_url": address})},
             "org_deploy_enabled": False,
             "socket_mode_enabled": socket_mode,
             "token_rotation_enabled": False,

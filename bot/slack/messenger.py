@@ -108,6 +108,14 @@ class SlackMessenger:
         with translated("chat.getPermalink"):
             return str(self._client.chat_getPermalink(channel=channel, message_ts=ts)["permalink"])
 
+    def update_view(self, view_id: str, seen_hash: str, view: Mapping[str, Any]) -> str:
+        try:
+            with translated("views.update"):
+                response = self._client.views_update(view_id=view_id, hash=seen_hash or None, view=dict(view))
+        except BlocksRefused as refused:
+            raise SlackUnavailable(f"Slack refused the form: {refused.why}") from refused
+        return str((response.get("view") or {}).get("hash") or "")
+
     def publish_home(self, user: str, view: Mapping[str, Any]) -> None:
         with translated("views.publish"):
             self._client.views_publish(user_id=user, view=dict(view))

@@ -56,5 +56,8 @@ class RecordingMessenger:
     def permalink(self, channel: str, ts: str) -> str:
         return f"https://example.invalid/{channel}/{ts}"
 
+    def update_view(self, view_id: str, seen_hash: str, view: Mapping[str, Any]) -> str:
+        return self._say("form", view_id, Message(str(view)))
+
     def publish_home(self, user: str, view: Mapping[str, Any]) -> None:
         self._say("home", user, Message(str(view)))

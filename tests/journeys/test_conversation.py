@@ -69,3 +69,21 @@ def test_a_rejection_carries_its_reason_to_the_card(journey: Journey) -> None:
     press(journey, "Reject", user=MANAGER)
     journey.sandbox.slack.submit(MANAGER, {"reason": {"reject_reason": "error rate is up"}})
     assert "error rate is up" in journey.sees(r"canary · rejected")
+
+
+def test_the_form_shows_the_plan_against_the_cluster_before_anything_starts(journey: Journey) -> None:
+    slack = journey.sandbox.slack
+    journey.say("/deploy {app}")
+    (view,) = slack.views(DEVELOPER)
+    slack.choose(DEVELOPER, view["id"], "deploy_strategy", "canary")
+    slack.choose(DEVELOPER, view["id"], "deploy_version", "2.0.0")
+
+    def shown() -> str:
+        return next((str(block["text"]["text"]) for v in slack.views(DEVELOPER) for block in v["blocks"] if block["type"] == "section"), "")
+
+    journey.until(lambda: "The plan, as of now" in shown(), "the plan in the form")
+    assert "17 % of the traffic (asked: 20 %): 1 candidate and 5 stable pods" in shown()
+    slack.choose(DEVELOPER, view["id"], "deploy_version", "1.0.0")
+    journey.until(lambda: "already runs 1.0.0" in shown(), "why it cannot be")
+    assert journey.untouched()
+    slack.close_view(DEVELOPER)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from bot.commands.table import Names
+from bot.operations.invocation import DeployForm, KnownVersion
 from bot.releases.model import Strategy
 from bot.slack.blocks.elements import Block, context, section
-from bot.slack.markup import code, cut, one_line, plain
+from bot.slack.markup import code, cut, plain
 
 CALLBACK = "deploy"
 PREVIEW_ACTIONS = ("deploy_app", "deploy_known", "deploy_version", "deploy_strategy", "deploy_steps", "deploy_reason")
 OPTIONS = 100
+SHOWN = 20
 MAX_REASON = 300
 _STRATEGY_TEXT = {
     Strategy.ROLLING: "rolling: pod by pod",
@@ -24,37 +25,13 @@ _STRATEGY_TEXT = {
 }
 
 
-@dataclass(frozen=True)
-class DeployForm:
-    """What the form shows and holds. ``versions``: known ones of the chosen app, newest first."""
-
-    apps: tuple[str, ...]
-    app: str = ""
-    versions: tuple[str, ...] = ()
-    version: str = ""
-    strategy: Strategy = Strategy.ROLLING
-    steps: str = ""
-    reason: str = ""
-    channel: str = ""
-    preview: tuple[str, ...] = ()  # what the release would do, one line a step
-
-    @property
-    def command(self) -> str:
-        """What would be typed: ``deploy hello 2.0.0 canary steps=20,50 reason="…"``."""
-        words = ["deploy", self.app or "APP", self.version or "VERSION", self.strategy.value]
-        if self.steps and self.strategy is Strategy.CANARY:
-            words.append(f"steps={self.steps.replace(' ', '')}")
-        if self.reason:
-            words.append('reason="' + one_line(self.reason).replace('"', "'") + '"')
-        return " ".join(words)
-
-
 def deploy_modal(form: DeployForm, names: Names) -> Mapping[str, Any]:
     chosen = form.app if form.app in form.apps else ""
     blocks: list[Block] = [_input("app", "App", _select("deploy_app", form.apps, chosen, "Choose an app"), dispatch=True)]
-    if form.versions:
-        known = _select("deploy_known", form.versions, form.version if form.version in form.versions else "", "Versions seen lately")
-        blocks.append(_input("known", "Known version", known, dispatch=True, optional=True))
+    known = {one.version: _known_text(one) for one in form.known}
+    if known:
+        select = _select("deploy_known", tuple(known), form.version if form.version in known else "", "Versions seen lately", known)
+        blocks.append(_input("known", "Known version", select, dispatch=True, optional=True))
     typed: dict[str, Any] = {
         "type": "plain_text_input",
         "action_id": "deploy_version",
@@ -62,28 +39,30 @@ def deploy_modal(form: DeployForm, names: Names) -> Mapping[str, Any]:
         "dispatch_action_config": {"trigger_actions_on": ["on_enter_pressed"]},
         "max_length": 300,
     }
-    if form.version and form.version not in form.versions:
+    if form.version and form.version not in known:
         typed["initial_value"] = cut(form.version, 300)
-    label = "Or another version" if form.versions else "Version"
-    blocks.append(_input("version", label, typed, dispatch=True, optional=bool(form.versions)))
+    label = "Or another version" if known else "Version"
+    blocks.append(_input("version", label, typed, dispatch=True, optional=bool(known), hint="Enter shows the plan below."))
     blocks.append(_input("strategy", "Strategy", _strategies(form.strategy), dispatch=True))
     if form.strategy is Strategy.CANARY:
         steps: dict[str, Any] = {
             "type": "plain_text_input",
             "action_id": "deploy_steps",
             "placeholder": {"type": "plain_text", "text": "20,50"},
+            "dispatch_action_config": {"trigger_actions_on": ["on_enter_pressed"]},
             "max_length": 60,
         }
         if form.steps:
             steps["initial_value"] = cut(form.steps, 60)
-        blocks.append(_input("steps", "Steps, in percent of the traffic", steps, optional=True))
+        blocks.append(_input("steps", "Steps, in percent of the traffic", steps, dispatch=True, optional=True))
     reason: dict[str, Any] = {"type": "plain_text_input", "action_id": "deploy_reason", "max_length": MAX_REASON}
     if form.reason:
         reason["initial_value"] = cut(form.reason, MAX_REASON)
     blocks.append(_input("reason", "Reason", reason, optional=True))
     if form.preview:
-        blocks.append(section("\n".join(plain(line, 200) for line in form.preview[:20])))
-    slash = form.command.removeprefix("deploy")
+        head = "*The plan, as of now*" if form.computed else "*What it does, in outline*"
+        blocks.append(section("\n".join([head, *(plain(line, 200) for line in form.preview[:SHOWN])])))
+    slash = form.command.removeprefix("deploy")  # what submitting does is what this does, word for word
     blocks.append(context(f"The same, typed: {code(names.typed('deploy') + slash, 900)}"))
     return {
         "type": "modal",
@@ -119,12 +98,18 @@ def read_form(view: Mapping[str, Any], apps: Sequence[str]) -> DeployForm:
     )
 
 
-def with_app(form: DeployForm, app: str, versions: Sequence[str], preview: Sequence[str]) -> DeployForm:
-    known = tuple(dict.fromkeys(version for version in versions if 0 < len(version) <= 75))
-    return replace(form, app=app, versions=known[:OPTIONS], preview=tuple(preview))
+def app_options(apps: Sequence[str], typed: str) -> list[dict[str, Any]]:
+    """For a workspace with more apps than a select holds: those that have the typed letters, the ones that begin with them first."""
+    wanted = typed.casefold().strip()
+    found = [app for app in apps if wanted in app.casefold()]
+    return [dict(_option(app)) for app in sorted(found, key=lambda app: (not app.casefold().startswith(wanted), app))[:OPTIONS]]
 
 
-def _input(block: str, label: str, element: Mapping[str, Any], *, dispatch: bool = False, optional: bool = False) -> Block:
+def _known_text(known: KnownVersion) -> str:
+    return f"{known.version} (runs as {known.where})" if known.where else known.version
+
+
+def _input(block: str, label: str, element: Mapping[str, Any], *, dispatch: bool = False, optional: bool = False, hint: str = "") -> Block:
     result: dict[str, Any] = {
         "type": "input",
         "block_id": block,
@@ -132,6 +117,8 @@ def _input(block: str, label: str, element: Mapping[str, Any], *, dispatch: bool
         "element": element,
         "optional": optional,
     }
+    if hint:
+        result["hint"] = {"type": "plain_text", "text": hint}
     return {**result, "dispatch_action": True} if dispatch else result
 
 
@@ -139,18 +126,15 @@ def _option(value: str, text: str = "") -> Mapping[str, Any]:
     return {"text": {"type": "plain_text", "text": cut(text or value, 75)}, "value": value}
 
 
-def _select(action: str, values: Sequence[str], chosen: str, hint: str) -> Mapping[str, Any]:
-    """Slack filters a select's options as people type. Beyond its 100 options the rest is still reached by typing the command."""
-    shown = list(values[:OPTIONS])
-    if chosen and chosen not in shown:
-        shown[-1] = chosen
-    result: dict[str, Any] = {
-        "type": "static_select",
-        "action_id": action,
-        "placeholder": {"type": "plain_text", "text": hint},
-        "options": [_option(value) for value in shown] or [_option("-", "no app in the catalog")],
-    }
-    return {**result, "initial_option": _option(chosen)} if chosen else result
+def _select(action: str, values: Sequence[str], chosen: str, hint: str, texts: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+    """Slack filters a select's options as people type, up to 100 of them; beyond that it asks us (see app_options)."""
+    text = texts or {}
+    result: dict[str, Any] = {"type": "static_select", "action_id": action, "placeholder": {"type": "plain_text", "text": hint}}
+    if len(values) > OPTIONS:
+        result |= {"type": "external_select", "min_query_length": 0}
+    else:
+        result["options"] = [_option(value, text.get(value, "")) for value in values] or [_option("-", "no app in the catalog")]
+    return {**result, "initial_option": _option(chosen, text.get(chosen, ""))} if chosen else result
 
 
 def _strategies(chosen: Strategy) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from bot.slack.blocks.elements import Block, context, section, top_text
 from bot.slack.markup import code, duration, escape, plain
 
 SHOWN = 20
+OUTLINED = 12
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -46,9 +47,7 @@ def plan_message(release: Release, plan: Plan) -> Message:
     app = release.target.app
     head = f"{app} {plan.from_version} → {plan.version} {release.strategy.value}: a dry run, nothing was changed"
     lines = plan_lines(plan)
-    facts = [f"At least {plan.floor} stable pods stay available.", f"A roll has {duration(plan.deadline_ms)}."]
-    if plan.down:
-        facts.insert(0, f"{app} WILL BE DOWN meanwhile.")
+    facts = _facts(app, plan)
     more = [f"and {len(lines) - SHOWN} more steps"] if len(lines) > SHOWN else []
     blocks: list[Block] = [
         section(f"*{plain(head, 400)}*\n{code(plan.from_image, 300)} → {code(plan.image, 300)}"),
@@ -57,3 +56,17 @@ def plan_message(release: Release, plan: Plan) -> Message:
         context(f"plan {code(plan.hash)}"),
     ]
     return Message(top_text(escape(line) for line in [head, *lines, *facts, *plan.notes]), tuple(blocks))
+
+
+def plan_outline(plan: Plan) -> tuple[str, ...]:
+    """The same for a form, which has less room."""
+    lines = plan_lines(plan)
+    more = [f"and {len(lines) - OUTLINED} more steps"] if len(lines) > OUTLINED else []
+    return (*lines[:OUTLINED], *more, *_facts("It", plan)[: 2 if plan.down else 1], *(f"• {note}" for note in plan.notes[:4]))
+
+
+def _facts(app: str, plan: Plan) -> list[str]:
+    facts = [f"At least {plan.floor} stable pods stay available.", f"A roll has {duration(plan.deadline_ms)}."]
+    if plan.down:
+        facts.insert(0, f"{app} WILL BE DOWN meanwhile.")
+    return facts

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bot.commands.table import Names
-from bot.operations.invocation import Reply, Tabled
+from bot.operations.invocation import DeployForm, Reply, Tabled
 from bot.ports import Message
 from bot.releases.events import Event
 from bot.releases.model import Release
-from bot.slack.blocks import announcements, card, replies
+from bot.releases.plan import Plan
+from bot.slack.blocks import announcements, card, modal, replies
+from bot.slack.blocks.plan import plan_outline
 from bot.slack.blocks.tables import as_file
 
 
@@ -27,6 +31,12 @@ class SlackRendering:
 
     def reply(self, reply: Reply, *, now: int) -> Message:
         return replies.reply_message(reply, names=self.names, apps=self.apps, now=now)
+
+    def form(self, form: DeployForm) -> Mapping[str, Any]:
+        return modal.deploy_modal(form, self.names)
+
+    def plan(self, plan: Plan) -> tuple[str, ...]:
+        return plan_outline(plan)
 
     def notice(self, line: str) -> Message:
         return replies.notice(line)

@@ -13,7 +13,6 @@ from slack_sdk.errors import SlackApiError
 from bot.commands.table import spoken
 from bot.operations.invocation import Invocation, OpenModal, Pending, Text
 from bot.operations.take_command import take_command
-from bot.slack.blocks.modal import deploy_modal
 from bot.slack.blocks.tables import without_tables
 from bot.slack.listeners.answering import Answering, ack_body, person_of
 from bot.slack.listeners.deploy_form import first_form
@@ -52,7 +51,7 @@ def open_modal(answering: Answering, client: WebClient, trigger_id: str, channel
     """False when the trigger is gone (it lives 3 s): then the command's form is told instead."""
     form = first_form(answering.context, app, channel)
     try:
-        client.views_open(trigger_id=trigger_id, view=dict(deploy_modal(form, answering.names)))
+        client.views_open(trigger_id=trigger_id, view=dict(answering.context.render.form(form)))
     except (SlackApiError, OSError):
         return False
     return True

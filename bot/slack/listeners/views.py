@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from slack_bolt import Ack, App
-from slack_sdk import WebClient
 
-from bot.operations.invocation import Invocation, Refusal
+from bot.operations.invocation import DeployForm, Invocation, Refusal
+from bot.operations.preview_release import ask_for_preview
 from bot.operations.take_command import take_command
-from bot.slack.blocks.modal import CALLBACK, DeployForm, deploy_modal, read_form
-from bot.slack.errors import BlocksRefused, translated
+from bot.releases.model import Person
+from bot.slack.blocks.modal import CALLBACK, app_options, read_form
 from bot.slack.listeners.answering import Answering, person_of
 from bot.slack.listeners.deploy_form import refreshed
 
@@ -21,10 +21,14 @@ def register(app: App, answering: Answering) -> None:
     context = answering.context
 
     @app.action(re.compile(r"deploy_\w+"))
-    def on_change(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
+    def on_change(ack: Ack, body: Mapping[str, Any]) -> None:
         ack()
-        view = body.get("view") or {}
-        answering.after(lambda: _redraw(answering, client, view))
+        view, person = body.get("view") or {}, person_of(body)
+        answering.after(lambda: _redraw(answering, person, view))
+
+    @app.options("deploy_app")
+    def on_options(ack: Ack, payload: Mapping[str, Any]) -> None:
+        ack(options=app_options(sorted(context.catalog.apps), str(payload.get("value") or "")))
 
     @app.view(CALLBACK)
     def on_submit(ack: Ack, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
@@ -54,11 +58,13 @@ def error_block(line: str, form: DeployForm) -> str:
     return "app" if line.startswith(("no app", "that needs", "commands are not")) else "version"
 
 
-def _redraw(answering: Answering, client: WebClient, view: Mapping[str, Any]) -> None:
-    form = refreshed(answering.context, read_form(view, sorted(answering.context.catalog.apps)))
-    drawn = dict(deploy_modal(form, answering.names))
-    try:
-        with translated("views.update"):
-            client.views_update(view_id=str(view.get("id", "")), hash=str(view.get("hash", "")), view=drawn)
-    except BlocksRefused as refused:
-        raise RuntimeError(f"the form was refused: {refused.why}") from refused
+def _redraw(answering: Answering, person: Person, view: Mapping[str, Any]) -> None:
+    """At once in outline, for that needs no cluster; with a version the worker's plan follows.
+
+    Without the hash that came with the change: two changes in quick succession carry the same one, and the later must be drawn.
+    """
+    context, view_id = answering.context, str(view.get("id", ""))
+    form = refreshed(context, read_form(view, sorted(context.catalog.apps)))
+    drawn = context.messenger.update_view(view_id, "", context.render.form(form))
+    if form.app and form.version:
+        ask_for_preview(context, person, form, view_id=view_id, view_hash=drawn)

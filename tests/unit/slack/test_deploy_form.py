@@ -1,0 +1,161 @@
+"""The form of `/deploy`: what it offers, what it shows while it is filled in, and that submitting it is typing its command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from bot.commands.table import Names
+from bot.operations.invocation import DeployForm
+from bot.operations.run_query import run_query
+from bot.releases.model import Phase, Strategy
+from bot.slack.blocks.modal import app_options, deploy_modal, read_form
+from bot.slack.listeners.deploy_form import first_form, refreshed, versions_of
+from sandbox.slack import LocalSlack
+from sandbox.slack.block_rules import check_view
+from tests.blocks.stories import SUCCEEDED
+from tests.unit.slack.conftest import CHANNEL, Bot
+from tests.unit.slack.test_listeners import signed
+
+
+def opened(slack: LocalSlack, typed: str = "/deploy hello") -> dict[str, Any]:
+    slack.command("U0DEV1", CHANNEL, typed)
+    (view,) = slack.views("U0DEV1")
+    return view
+
+
+def released(bot: Bot, app: str, version: str) -> None:
+    """A release that brought this version, over."""
+    asked = bot.context.catalog.apps[app]
+    draft = replace(SUCCEEDED, id="", version=0, target=asked.target, phase=Phase.QUEUED, finished_at=0)
+    release = bot.store.create(draft, dedup_key="", same_as="", operation=f"{app} {version}").release
+    assert release.plan is not None
+    plan = replace(release.plan, version=version)
+    bot.store.save(replace(release, phase=Phase.SUCCEEDED, plan=plan, finished_at=1), (), operation=f"{app} {version} over")
+
+
+def block_of(view: Mapping[str, Any], block_id: str) -> dict[str, Any]:
+    return next(block for block in view["blocks"] if block.get("block_id") == block_id)
+
+
+def test_versions_come_from_the_apps_history_and_from_what_runs_elsewhere(bot: Bot) -> None:
+    released(bot, "hello", "1.1.0")
+    released(bot, "hello", "1.2.0")
+    released(bot, "auth", "1.3.0")
+    hello = bot.context.catalog.apps["hello"]
+    known = [(one.version, one.where) for one in versions_of(bot.context, hello)]
+    assert known == [("1.2.0", ""), ("1.0.0", ""), ("1.1.0", ""), ("1.3.0", "auth")]
+    of_another_image = replace(hello, target=replace(hello.target, images=("registry.example/other",)))
+    assert ("1.3.0", "auth") not in [(one.version, one.where) for one in versions_of(bot.context, of_another_image)]
+
+
+def test_where_a_version_runs_stands_beside_it(bot: Bot, slack: LocalSlack) -> None:
+    released(bot, "hello", "1.1.0")
+    released(bot, "auth", "1.3.0")
+    options = block_of(opened(slack), "known")["element"]["options"]
+    assert [option["text"]["text"] for option in options] == ["1.1.0", "1.0.0", "1.3.0 (runs as auth)"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "steps", "words"),
+    [
+        (Strategy.ROLLING, "", ("pod by pod",)),
+        (Strategy.CANARY, "", ("20 %", "50 %", "Promote")),
+        (Strategy.CANARY, "5, 10,100", ("5 %", "10 %", "Promote")),
+        (Strategy.BLUEGREEN, "", ("Switch", "10 min")),
+    ],
+)
+def test_the_outline_follows_strategy_and_steps(bot: Bot, strategy: Strategy, steps: str, words: tuple[str, ...]) -> None:
+    form = replace(first_form(bot.context, "hello", CHANNEL), strategy=strategy, steps=steps)
+    outline = "\n".join(refreshed(bot.context, form).preview)
+    assert all(word in outline for word in words)
+    assert "100 %" not in outline
+
+
+def test_with_a_version_the_plan_is_asked_of_a_worker_for_the_form_as_it_stands(bot: Bot, slack: LocalSlack) -> None:
+    view = opened(slack)
+    slack.post("click", user="U0DEV1", view_id=view["id"], action_id="deploy_version", value="2.0.0")
+    slack.wait_for(lambda: bot.queue.asked, what="a preview asked for")
+    (query,) = bot.queue.asked
+    assert (query["kind"], query["form"]["app"], query["form"]["version"]) == ("preview", "hello", "2.0.0")
+    assert query["view_hash"] == slack.views("U0DEV1")[0]["hash"]
+    json.dumps(query)
+
+
+def test_a_preview_of_a_form_that_changed_or_closed_meanwhile_is_dropped(bot: Bot, slack: LocalSlack) -> None:
+    view = opened(slack)
+    form = replace(first_form(bot.context, "hello", CHANNEL), version="2..$")
+    query = {"kind": "preview", "person": {"team": "T0LOCAL", "user": "U0DEV1", "name": "dev"}, "view_id": view["id"]}
+    fields = {**vars(form), "known": [], "strategy": "rolling"}
+    run_query(bot.context, {**query, "form": fields, "view_hash": "1.old"})
+    assert "is not a version" not in json.dumps(slack.views("U0DEV1"))
+    run_query(bot.context, {**query, "form": fields, "view_hash": view["hash"]})
+    assert "is not a version" in json.dumps(slack.views("U0DEV1"))
+    slack.close_view("U0DEV1")
+    run_query(bot.context, {**query, "form": fields, "view_hash": view["hash"]})
+    assert slack.views("U0DEV1") == []
+
+
+def test_a_form_submitted_twice_starts_one_release(bot: Bot, slack: LocalSlack) -> None:
+    """As when Slack sends it again: the same view, a new trigger."""
+    view = opened(slack)
+    values = {
+        "version": {"deploy_version": {"type": "plain_text_input", "value": "2.0.0"}},
+        "app": {"deploy_app": {"type": "static_select", "selected_option": {"value": "hello"}}},
+        "strategy": {"deploy_strategy": {"type": "radio_buttons", "selected_option": {"value": "rolling"}}},
+    }
+    sent = {**view, "state": {"values": values}}
+    for trigger in ("1.1.a", "1.1.b"):
+        payload = {
+            "type": "view_submission", "team": {"id": "T0LOCAL", "domain": "local"}, "trigger_id": trigger, "view": sent,
+            "user": {"id": "U0DEV1", "username": "developer", "team_id": "T0LOCAL"}, "api_app_id": "A0LOCAL", "token": "t",
+        }  # fmt: skip
+        assert signed(bot, slack.settings.signing_secret, f"payload={quote(json.dumps(payload))}").status_code == 200
+        bot.store.delivered("hello-1", through=99, card_version=99)
+    assert [release.id for release in bot.store.active()] == ["hello-1"]
+    over = bot.store.load("hello-1")
+    bot.store.save(replace(over, phase=Phase.SUCCEEDED, finished_at=1), (), operation="over")
+    assert signed(bot, slack.settings.signing_secret, f"payload={quote(json.dumps(payload))}").status_code == 200
+    assert bot.store.active() == ()  # not even when the first one is over
+
+
+def test_a_trigger_that_is_gone_leaves_the_form_to_type_and_a_button_for_another(bot: Bot, slack: LocalSlack) -> None:
+    slack.fault("error", method="views.open", code="expired_trigger_id")
+    answer = slack.command("U0DEV1", CHANNEL, "/deploy hello")
+    assert "/deploy hello 2.0.0" in answer["text"]
+    button = next(element for block in answer["message"]["blocks"] if block["type"] == "actions" for element in block["elements"])
+    block_id = next(block["block_id"] for block in answer["message"]["blocks"] if block["type"] == "actions")
+    slack.click("U0DEV1", CHANNEL, answer["message"]["ts"], button["action_id"], value=button["value"], block_id=block_id)
+    (view,) = slack.views("U0DEV1")
+    assert block_of(view, "app")["element"]["initial_option"]["value"] == "hello"
+
+
+def test_a_slow_slack_still_gets_the_form_within_the_life_of_the_trigger(bot: Bot, slack: LocalSlack) -> None:
+    slack.fault("slow", method="views.open", seconds=1.5)
+    answer = slack.command("U0DEV1", CHANNEL, "/deploy")
+    assert answer["ack_ms"] < 3_000
+    assert len(slack.views("U0DEV1")) == 1
+
+
+def test_more_apps_than_a_select_holds_are_looked_for_by_typing() -> None:
+    apps = (*(f"shop-{number}" for number in range(150)), "hello")
+    view = deploy_modal(DeployForm(apps, app="hello"), Names())
+    assert block_of(view, "app")["element"]["type"] == "external_select"
+    assert check_view(dict(view)).problems == []
+    assert [option["value"] for option in app_options(apps, "HEL")] == ["hello"]
+    assert len(app_options(apps, "")) == 100
+    assert [option["value"] for option in app_options(("a-hello", "hello"), "hel")] == ["hello", "a-hello"]
+
+
+def test_what_the_form_shows_as_typed_is_what_submitting_it_means() -> None:
+    form = DeployForm(("hello",), "hello", version="2.0.0", strategy=Strategy.CANARY, steps="20, 50", reason='say "hi"\nnow')
+    view = deploy_modal(form, Names())
+    assert "`/deploy hello 2.0.0 canary steps=20,50 reason=\"say 'hi' now\"`" in json.dumps(view, ensure_ascii=False).replace('\\"', '"')
+    assert form.command == "deploy hello 2.0.0 canary steps=20,50 reason=\"say 'hi' now\""
+    state = {"app": {"deploy_app": {"selected_option": {"value": "hello"}}}, "version": {"deploy_version": {"value": " 2.0.0 "}}}
+    assert read_form({"state": {"values": state}}, ("hello",)).command == "deploy hello 2.0.0 rolling"
