@@ -226,6 +226,9 @@ class ReleaseStore(Protocol):
     def card(self, release_id: str) -> tuple[str, str]:
         """(channel, ts) of the card; ("", "") when not yet posted."""
 
+    def book_card(self, release_id: str, *, in_ms: int) -> None:
+        """The card's edit has its turn then: until it, a change without an event wakes no delivery."""
+
     def outbox(self, release_id: str) -> tuple[tuple[Announcement, ...], bool]:
         """Undelivered announcements in order, and whether the card is dirty."""
 
@@ -353,8 +356,11 @@ class Messenger(Protocol):
 class Directory(Protocol):
     """Slack people and groups."""
 
-    def groups_of(self, user: str, *, fresh: bool = False) -> frozenset[str]:
-        """Ids of user groups the person is in, cached for a minute unless ``fresh``. Raises SlackUnavailable with nothing cached."""
+    def groups_of(self, user: str) -> frozenset[str]:
+        """Ids of user groups the person is in, cached for a minute. Raises SlackUnavailable with nothing cached."""
+
+    def memberships(self) -> Mapping[str, frozenset[str]]:
+        """Who is in each user group, read now. Raises SlackUnavailable."""
 
     def home_team(self) -> str:
         """Id of the workspace that the app belongs to, read once and kept. Raises SlackUnavailable."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.operations.budgets import EDITS, WAITED_FOR, posts_in, rank_of
+from bot.operations.budgets import EDITS, MOVING, WAITED_FOR, posts_in, rank_of
 from bot.operations.context import Context, thread_key
 from bot.operations.invocation import Document
 from bot.ports import Announcement, ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable
@@ -158,6 +158,8 @@ def _edit_card(context: Context, release: Release, channel: str, ts: str, rank: 
     """Returns milliseconds to wait, 0 when it is done. A card that somebody deleted is posted again: its release still needs one."""
     wait = context.store.book(EDITS, release.id, rank=rank)
     if wait:
+        if rank == MOVING:
+            context.store.book_card(release.id, in_ms=wait)
         return wait
     message = _keyed(context.render.card(release, now=context.store.now()), f"{release.id}:card")
     try:

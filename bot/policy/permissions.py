@@ -44,7 +44,11 @@ class Access:
 
     @property
     def needs_groups(self) -> bool:
-        return any(grant.groups for grant in self.roles.values())
+        return bool(self.named_groups)
+
+    @property
+    def named_groups(self) -> frozenset[str]:
+        return frozenset(group for grant in self.roles.values() for group in grant.groups)
 
     @property
     def named_approvers(self) -> tuple[str, ...]:

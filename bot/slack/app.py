@@ -42,7 +42,7 @@ def build_app(context: Context, settings: Settings) -> App:
     app.error(_failed)
     answering.after(context.directory.home_team)  # so that the first command meets a filled cache
     if context.catalog.access.needs_groups:
-        answering.after(lambda: context.directory.groups_of("", fresh=True))
+        answering.after(context.directory.memberships)
     return app
 
 

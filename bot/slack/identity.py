@@ -32,11 +32,11 @@ class SlackDirectory:
         self._names: TTLCache[str, str] = TTLCache(maxsize=10_000, ttl=NAMES_SECONDS, timer=clock)
         self._names_lock = threading.Lock()
 
-    def groups_of(self, user: str, *, fresh: bool = False) -> frozenset[str]:
+    def groups_of(self, user: str) -> frozenset[str]:
         """After a minute the known groups still answer, and are read again meanwhile; after ten minutes they are read first."""
         members, age = self._members, self._clock() - self._read_at
-        if members is None or fresh or age >= STALE_SECONDS:
-            members = self.refresh()
+        if members is None or age >= STALE_SECONDS:
+            members = self.memberships()
         elif age >= GROUPS_SECONDS and self._reading.acquire(blocking=False):
             threading.Thread(target=self._refresh_locked, name="groups", daemon=True).start()
         return frozenset(group for group, users in members.items() if user in users)
@@ -49,7 +49,7 @@ class SlackDirectory:
         finally:
             self._reading.release()
 
-    def refresh(self) -> dict[str, frozenset[str]]:
+    def memberships(self) -> dict[str, frozenset[str]]:
         """Read the groups now. Raises SlackUnavailable."""
         with self._reading:
             return self._read()

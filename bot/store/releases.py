@@ -160,6 +160,9 @@ class RedisReleaseStore:
             )
         return (channel or b"").decode(), (ts or b"").decode()
 
+    def book_card(self, release_id: str, *, in_ms: int) -> None:
+        self._scripts.run("book_card", release_id, in_ms)
+
     def outbox(self, release_id: str) -> tuple[tuple[Announcement, ...], bool]:
         with store_errors():
             pipeline = self._client.pipeline(transaction=True)

@@ -38,15 +38,24 @@ _ROLL = Step("roll", "roll hello to 2.0.0", (), (Condition.STABLE_COMPLETE,), 5 
 _FINISH = Step("finish", "let go of the Deployment", (), ())
 _CANARY_STEPS = (
     Step(
-        "canary-25", "add 1 candidate", (), (Condition.CANDIDATE_COMPLETE,), 5 * MINUTE, (HoldGate("hold", 2 * MINUTE, True),), 25, 20, 1, 3
-    ),
-    Step(
-        "canary-50",
-        "add 2 candidates",
+        "share-25",
+        "25 % to 2.0.0: 1 canary pod beside 3",
         (),
         (Condition.CANDIDATE_COMPLETE,),
         5 * MINUTE,
-        (HoldGate("hold", 2 * MINUTE, True), _PROMOTE),
+        (HoldGate("hold", 2 * MINUTE, True, "hold at 25 %"),),
+        25,
+        20,
+        1,
+        3,
+    ),
+    Step(
+        "share-50",
+        "50 % to 2.0.0: 3 canary pods beside 3",
+        (),
+        (Condition.CANDIDATE_COMPLETE,),
+        5 * MINUTE,
+        (HoldGate("hold", 2 * MINUTE, True, "hold at 50 %"), _PROMOTE),
         50,
         50,
         3,

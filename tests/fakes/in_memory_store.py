@@ -56,6 +56,7 @@ class InMemoryReleaseStore:
         self._cards: dict[str, tuple[str, str]] = {}
         self._card_wanted: dict[str, int] = {}
         self._card_shown: dict[str, int] = {}
+        self._card_booked: dict[str, int] = {}
         self._owners: dict[str, str] = {}
         self._waiting: list[str] = []  # release ids by ticket
         self._wants: dict[str, set[str]] = {}
@@ -120,7 +121,8 @@ class InMemoryReleaseStore:
         for event in events:
             self._append(saved, event)
         if card or events:
-            self.queue.wake(f"deliver:{release.id}", self.now())
+            booked = 0 if events or saved.phase.is_final else self._card_booked.get(release.id, 0)
+            self.queue.wake(f"deliver:{release.id}", max(self.now(), booked))
         if saved.phase.is_final and not before.phase.is_final:
             self.queue.due.pop(f"release:{release.id}", None)
             self._same = {same: known for same, known in self._same.items() if known != release.id}
@@ -189,6 +191,9 @@ class InMemoryReleaseStore:
 
     def card(self, release_id: str) -> tuple[str, str]:
         return self._cards.get(release_id, ("", ""))
+
+    def book_card(self, release_id: str, *, in_ms: int) -> None:
+        self._card_booked[release_id] = self.now() + in_ms
 
     def outbox(self, release_id: str) -> tuple[tuple[Announcement, ...], bool]:
         dirty = self._card_wanted.get(release_id, 0) > self._card_shown.get(release_id, 0)

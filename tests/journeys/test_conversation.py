@@ -82,7 +82,7 @@ def test_the_form_shows_the_plan_against_the_cluster_before_anything_starts(jour
         return next((str(block["text"]["text"]) for v in slack.views(DEVELOPER) for block in v["blocks"] if block["type"] == "section"), "")
 
     journey.until(lambda: "The plan, as of now" in shown(), "the plan in the form")
-    assert "17 % of the traffic (asked: 20 %): 1 candidate and 5 stable pods" in shown()
+    assert "17 % to 2.0.0: 1 canary pod beside 5 (asked: 20 %)" in shown()
     slack.choose(DEVELOPER, view["id"], "deploy_version", "1.0.0")
     journey.until(lambda: "already runs 1.0.0" in shown(), "why it cannot be")
     assert journey.untouched()

@@ -25,13 +25,14 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def _step(step: Step) -> str:
-    share = f", {step.share} % of the traffic" if step.share is not None and "%" not in step.title else ""
-    if step.share is not None and step.wanted_share not in (None, step.share):
-        share += f" (asked: {step.wanted_share} %)"
-    pods = ""
-    if step.candidates is not None and step.stables is not None:
-        pods = f": {step.candidates} candidate and {step.stables} stable pods"
-    return f"{step.title}{share}{pods}"
+    """A title that tells the share tells the pods too."""
+    asked = f" (asked: {step.wanted_share} %)" if step.share is not None and step.wanted_share not in (None, step.share) else ""
+    if step.share is None or "%" in step.title:
+        return f"{step.title}{asked}"
+    pods = (
+        f": {step.candidates} candidate and {step.stables} stable pods" if step.candidates is not None and step.stables is not None else ""
+    )
+    return f"{step.title}, {step.share} % of the traffic{asked}{pods}"
 
 
 def _gate(gate: ApprovalGate | HoldGate) -> str:

@@ -15,7 +15,10 @@ for index = 0, events - 1 do
   if ARGV[11 + 2 * index] ~= '' then append_outbox(id, ARGV[11 + 2 * index]) end
   append_audit(app, retention_ms, ARGV[12 + 2 * index])
 end
-if ARGV[7] == '1' or events > 0 then wake('deliver:' .. id, now) end
+-- A card that stands in line for its edit is told of nothing that only moves it; what happened (an event) is told at once.
+local told_at = now
+if events == 0 and not final then told_at = math.max(now, tonumber(redis.call('HGET', record, 'card_booked') or '0')) end
+if ARGV[7] == '1' or events > 0 then wake('deliver:' .. id, told_at) end
 if final and not was_final then
   redis.call('HSET', record, 'phase_final', '1')
   redis.call('ZADD', key('named'), now, id)

@@ -233,3 +233,21 @@ def test_reconciling_leaves_alone_what_is_well(adapters: Adapters) -> None:
     planned = adapters.due()
     assert adapters.store.reconcile() == ()
     assert adapters.due() == planned
+
+
+def test_a_card_with_a_turn_of_its_own_is_not_told_of_every_change_but_of_every_event(adapters: Adapters) -> None:
+    release = created(adapters.store)
+    adapters.store.book_card(release.id, in_ms=30_000)
+    adapters.forget_wakes()
+    moved = saved(adapters.store, release)
+    assert adapters.due()[f"deliver:{release.id}"] > adapters.store.now() + 25_000
+    saved(adapters.store, moved, an_event())
+    assert adapters.due()[f"deliver:{release.id}"] <= adapters.store.now()
+
+
+def test_a_release_that_ends_does_not_wait_for_its_cards_turn(adapters: Adapters) -> None:
+    release = created(adapters.store)
+    adapters.store.book_card(release.id, in_ms=30_000)
+    adapters.forget_wakes()
+    saved(adapters.store, release, phase=Phase.SUCCEEDED)
+    assert adapters.due()[f"deliver:{release.id}"] <= adapters.store.now()

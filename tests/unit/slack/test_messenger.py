@@ -107,7 +107,7 @@ def test_groups_are_read_once_a_minute_and_afresh_when_asked(slack: LocalSlack) 
     now[0] = 61.0
     directory.groups_of("U0DEV1")
     slack.wait_for(lambda: calls() == before + 2, what="the groups read again in the background")
-    directory.groups_of("U0DEV1", fresh=True)
+    directory.memberships()
     assert calls() == before + 3
 
 
@@ -119,7 +119,7 @@ def test_a_slow_slack_holds_up_nobody_whose_groups_are_known(slack: LocalSlack) 
     now[0] = 120.0
     assert directory.groups_of("U0DEV1") == known
     with pytest.raises(SlackUnavailable):
-        directory.groups_of("U0DEV1", fresh=True)
+        directory.memberships()
 
 
 def test_an_unreachable_slack_with_nothing_cached_is_said() -> None:
