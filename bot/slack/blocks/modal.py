@@ -16,6 +16,7 @@ from bot.slack.markup import code, cut, plain
 CALLBACK = "deploy"
 PREVIEW_ACTIONS = ("deploy_app", "deploy_known", "deploy_version", "deploy_strategy", "deploy_steps", "deploy_reason")
 OPTIONS = 100
+MAX_OPTION = 75  # what an option of a select holds
 SHOWN = 20
 MAX_REASON = 300
 _STRATEGY_TEXT = {
@@ -28,7 +29,7 @@ _STRATEGY_TEXT = {
 def deploy_modal(form: DeployForm, names: Names) -> Mapping[str, Any]:
     chosen = form.app if form.app in form.apps else ""
     blocks: list[Block] = [_input("app", "App", _select("deploy_app", form.apps, chosen, "Choose an app"), dispatch=True)]
-    known = {one.version: _known_text(one) for one in form.known}
+    known = {one.version: _known_text(one) for one in form.known[:OPTIONS] if len(one.version) <= MAX_OPTION}
     if known:
         select = _select("deploy_known", tuple(known), form.version if form.version in known else "", "Versions seen lately", known)
         blocks.append(_input("known", "Known version", select, dispatch=True, optional=True))

@@ -12,10 +12,11 @@ import pytest
 
 from bot.commands.table import Names
 from bot.operations.invocation import DeployForm
+from bot.operations.known_versions import known_versions
 from bot.operations.run_query import run_query
 from bot.releases.model import Phase, Strategy
 from bot.slack.blocks.modal import app_options, deploy_modal, read_form
-from bot.slack.listeners.deploy_form import first_form, refreshed, versions_of
+from bot.slack.listeners.deploy_form import first_form, refreshed
 from sandbox.slack import LocalSlack
 from sandbox.slack.block_rules import check_view
 from tests.blocks.stories import SUCCEEDED
@@ -48,10 +49,10 @@ def test_versions_come_from_the_apps_history_and_from_what_runs_elsewhere(bot: B
     released(bot, "hello", "1.2.0")
     released(bot, "auth", "1.3.0")
     hello = bot.context.catalog.apps["hello"]
-    known = [(one.version, one.where) for one in versions_of(bot.context, hello)]
+    known = [(one.version, one.where) for one in known_versions(bot.context, hello)]
     assert known == [("1.2.0", ""), ("1.0.0", ""), ("1.1.0", ""), ("1.3.0", "auth")]
     of_another_image = replace(hello, target=replace(hello.target, images=("registry.example/other",)))
-    assert ("1.3.0", "auth") not in [(one.version, one.where) for one in versions_of(bot.context, of_another_image)]
+    assert ("1.3.0", "auth") not in [(one.version, one.where) for one in known_versions(bot.context, of_another_image)]
 
 
 def test_where_a_version_runs_stands_beside_it(bot: Bot, slack: LocalSlack) -> None:
