@@ -19,6 +19,11 @@ def until_ready(api: client.ApiClient, pods: int) -> None:
     raise TimeoutError("the pods of the load did not become ready")
 
 
+def claimed(api: client.ApiClient) -> int:
+    found = client.AppsV1Api(api).list_namespaced_deployment("default").items
+    return sum("pilothouse.dev/release" in (one.metadata.annotations or {}) for one in found)
+
+
 def look(api: client.ApiClient) -> None:
     apps, core = client.AppsV1Api(api), client.CoreV1Api(api)
     core.read_namespace("kube-system")
@@ -33,6 +38,9 @@ def main(kubeconfig: str, *words: str) -> None:
     api = config.new_client_from_config(kubeconfig)
     if words[0] == "--until-ready":
         until_ready(api, int(words[1]))
+        return
+    if words[0] == "--claimed":
+        print(claimed(api))
         return
     times = []
     for _ in range(int(words[0])):

@@ -36,8 +36,8 @@ from jobs.watcher import watch_clusters
 
 log = logging.getLogger(__name__)
 
-STEPS_BACK = 10
-"""Niceness of what nobody waits for with an answer in mind: with fifty releases under way, a question still gets the processor."""
+STEPS_BACK = 5
+"""Niceness of the workers that a person does not wait for: a third of the weight each, so that a question gets a whole core of two."""
 
 JOB_MODULES = ("jobs.advance_release", "jobs.deliver", "jobs.run_query", "jobs.sweep", "jobs.tell_noticed")
 
