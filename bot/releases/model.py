@@ -292,6 +292,7 @@ class Sighting:
     pods_total: int = 0
     serving: Literal["stable", "candidate", "both", "none", ""] = ""
     share: int | None = None  # candidate's percent of the ready endpoints
+    serving_since: int = 0  # when it was first seen so; 0: it was so when the release first looked
 
 
 SIGHTING_PODS = 60

@@ -101,5 +101,12 @@ def sight(release: Release, seen: Observation) -> Sighting:
         pods=tuple(lines[:SIGHTING_PODS]),
         pods_total=len(lines),
         serving=serving,
+        serving_since=_since(release.sighting, serving, seen.at),
         share=round(100 * candidate_ready / total) if total and seen.candidate is not None else None,
     )
+
+
+def _since(before: Sighting, serving: str, at: int) -> int:
+    if before.serving in ("", serving):
+        return before.serving_since
+    return at

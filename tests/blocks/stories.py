@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal, cast
 
 from bot.operations.invocation import Confirm, Document, HelpFor, Listing, OpenModal, Planned, Receipt, Refusal, Reply, Tabled, Text, Whoami
 from bot.ports import Message, Table
@@ -93,7 +94,9 @@ def _seen(*, old: int, new: int, candidates: int = 0, served_by: str = "both") -
         PodLine(f"hello-1-{i}", "stable", "1.0.0", f"{REPOSITORY}:1.0.0", True, "Running", 0, "node-1", T0, False) for i in range(old)
     )
     share = round(100 * news / (olds + new + news)) if candidates else None
-    return Sighting(3, new, old + new, tuple(counts), pods, len(pods), "both" if candidates else "stable", share)
+    since = T0 + MINUTE if served_by == "candidate" else 0
+    serving = cast(Literal["stable", "candidate", "both"], served_by if candidates else "stable")
+    return Sighting(3, new, old + new, tuple(counts), pods, len(pods), serving, share, since)
 
 
 def _begun(release: Release, plan: Plan, **parts: object) -> Release:

@@ -19,6 +19,7 @@ from bot.slack.blocks.elements import Block, actions, context, preformatted, sec
 from bot.slack.blocks.words import (
     MARKS,
     change_words,
+    colour_of,
     headline,
     phase_words,
     progress,
@@ -191,10 +192,24 @@ def pods_words(release: Release) -> list[str]:
     lines = []
     many = len({count.role for count in release.sighting.versions}) > 1
     for count in release.sighting.versions:
-        role = count.role if many else ("new" if count.is_new else "old")
+        role = colour_of(release, count.role) if many else ("new" if count.is_new else "old")
         traffic = f", {count.endpoints} serving" if release.target.services and many else ""
         lines.append(f"{count.version} {role}: {count.ready} of {count.pods} ready{traffic}")
     return lines
+
+
+def _colours(release: Release) -> tuple[str, str] | None:
+    """(the one that serves, the one that waits) of blue/green, while exactly one does and both are there."""
+    there = {count.role for count in release.sighting.versions}
+    if release.strategy is not Strategy.BLUEGREEN or len(there) < 2:
+        return None
+    match release.sighting.serving:
+        case "stable":
+            return colour_of(release, "stable"), colour_of(release, "candidate")
+        case "candidate":
+            return colour_of(release, "candidate"), colour_of(release, "stable")
+        case _:
+            return None
 
 
 def _state(release: Release) -> Block | None:
@@ -209,6 +224,11 @@ def _state(release: Release) -> Block | None:
             on = "" if isinstance(release.change, Scale) else f" on {plain(release.to_version)}"
             lines.append(f"{bar(100 * ready // wanted)} {ready} of {wanted} pods{on} ready")
     lines += [plain(line, 200) for line in pods_words(release)[:8]]
+    if colours := _colours(release):
+        serves, waits = colours
+        since = f" since {date(seen.serving_since)}" if seen.serving_since else ""
+        waiting = f" since {date(release.gate.opened_at)}" if release.gate and release.phase is Phase.AWAITING_PROMOTION else ""
+        lines.append(f"{serves.capitalize()} serves{since}; {waits} waits{waiting}.")
     if release.judgements:
         last = release.judgements[-1]
         lines.append(f"Last verdict, {date(last.at)}: *{last.verdict.value.replace('_', ' ')}*, {plain(last.detail, 400)}")
@@ -274,6 +294,9 @@ def _spoken(release: Release) -> str:
     if isinstance(gate, HoldGate) and (ends := hold_ends_at(release, gate)) is not None:
         lines.append(f"Holds until {clock(ends)}")
     lines += pods_words(release)[:8] if not release.phase.is_final else []
+    if not release.phase.is_final and (colours := _colours(release)):
+        seen_at = release.sighting.serving_since
+        lines.append(f"{colours[0].capitalize()} serves{f' since {clock(seen_at)}' if seen_at else ''}; {colours[1]} waits")
     if release.judgements and not release.phase.is_final:
         last = release.judgements[-1]
         lines.append(f"Last verdict: {last.verdict.value.replace('_', ' ')}, {last.detail}")

@@ -47,6 +47,14 @@ def change_words(release: Release) -> str:
             assert_never(never)
 
 
+def colour_of(release: Release, role: str) -> str:
+    """stable and candidate; of blue/green the colours that people see in the Deployments' names, also after they have changed places."""
+    if release.strategy is not Strategy.BLUEGREEN:
+        return role
+    is_green = bool(release.target.idle) == (role == "stable")
+    return "green" if is_green else "blue"
+
+
 def version_word(version: str) -> str:
     """The tag of a full image, the first digits of a digest."""
     if version.startswith("sha256:"):

@@ -308,3 +308,15 @@ def test_the_second_service_is_not_handed_back_while_stable_lacks_a_pod() -> Non
     walk.to_the_end()
     assert len(walk.switches()) == handed + 2
     assert walk.release.phase is Phase.SUCCEEDED
+
+
+def test_the_card_is_told_which_one_serves_and_since_when() -> None:
+    walk = scenes.plain().to_step("green", gate="switch")
+    assert (walk.release.sighting.serving, walk.release.sighting.serving_since) == ("stable", 0), "since before the release"
+    walk.to_step("switch", gate="window")
+    since = walk.release.sighting.serving_since
+    assert walk.release.sighting.serving == "candidate"
+    assert walk.release.gate is not None
+    assert abs(since - walk.release.gate.opened_at) <= 3 * SECOND
+    walk.tick()
+    assert walk.release.sighting.serving_since == since

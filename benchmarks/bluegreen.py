@@ -1,0 +1,200 @@
+"""The two clicks of blue/green: from "Switch" to the patched selector, and from "Roll back" to endpoints that are all blue.
+
+The baseline of the way back is the same patch by the Python client, on a pair of the same size beside it, watched in the same way.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes import client, config, watch
+
+from benchmarks.rows import Row, percentile
+from sandbox.control_plane import BinariesMissing, ControlPlane, built_binaries
+from sandbox.main import DEMO, Sandbox, run_sandbox
+
+ROUNDS = 7
+REPLICAS = 5
+CHANNEL, STARTER, APPROVER = "C0RELEASES", "U0DEV1", "U0MANAGER"
+WITHIN_S = 30.0
+Json = dict[str, Any]
+
+
+class Watched:
+    """What the cluster tells of one Service: when its selector became what, and when whose pods were all that is ready."""
+
+    def __init__(self, api: client.ApiClient, service: str) -> None:
+        self._api, self._service = api, service
+        self._ended = threading.Event()
+        self.selected: list[tuple[float, Json]] = []
+        self.ready: list[tuple[float, tuple[str, ...]]] = []
+
+    @contextmanager
+    def following(self) -> Iterator[Watched]:
+        slices = client.DiscoveryV1Api(self._api).list_namespaced_endpoint_slice
+        services = client.CoreV1Api(self._api).list_namespaced_service
+        labelled = {"label_selector": f"kubernetes.io/service-name={self._service}"}
+        named = {"field_selector": f"metadata.name={self._service}"}
+        threads = [
+            threading.Thread(target=self._follow, args=(slices, labelled, self._slice)),
+            threading.Thread(target=self._follow, args=(services, named, self._select)),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._ended.set()
+            for thread in threads:
+                thread.join()
+
+    def _follow(self, listing: Callable[..., Any], narrowed: dict[str, str], note: Callable[[Json], None]) -> None:
+        while not self._ended.is_set():
+            for event in watch.Watch().stream(listing, "default", timeout_seconds=1, deserialize=False, **narrowed):
+                note(event["object"])
+
+    def _slice(self, item: Json) -> None:
+        ready = tuple(one["targetRef"]["name"] for one in item.get("endpoints") or () if one["conditions"].get("ready"))
+        self.ready.append((time.perf_counter(), ready))
+
+    def _select(self, item: Json) -> None:
+        self.selected.append((time.perf_counter(), item["spec"]["selector"]))
+
+    def first(self, since: float, holds: Callable[[], float | None]) -> float:
+        """Milliseconds from ``since`` until it held."""
+        ends = time.monotonic() + WITHIN_S
+        while (at := holds()) is None:
+            if time.monotonic() > ends:
+                raise TimeoutError(f"{self._service}: {self.ready[-1:]}, {self.selected[-1:]}")
+            time.sleep(0.002)
+        return (at - since) * 1000
+
+    def patched(self, since: float, selector: Json) -> float:
+        return self.first(since, lambda: next((at for at, found in self.selected if at > since and found == selector), None))
+
+    def all_ready_are(self, since: float, pods: frozenset[str]) -> float:
+        return self.first(since, lambda: next((at for at, found in self.ready if at > since and frozenset(found) == pods), None))
+
+
+def run() -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="pilothouse-bench-") as folder:
+        demo = Path(shutil.copytree(DEMO, Path(folder) / "demo"))
+        catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
+        del catalog["apps"]["hello"]["probe"]
+        (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
+        with run_sandbox(demo=demo, ready_after=0.2, rate_scale=0) as sandbox:
+            rows = measured(sandbox, "simulated cluster")
+        try:
+            built_binaries()
+        except BinariesMissing:
+            return rows
+        with ControlPlane() as real:
+            for path in sorted((demo / "manifests").glob("*.yaml")):
+                real.kubectl("apply", "-f", str(path))
+            with run_sandbox(demo=demo, rate_scale=0, kubeconfig=Path(real.kubeconfig)) as sandbox:
+                return [*rows, *measured(sandbox, "real control plane")]
+
+
+def measured(sandbox: Sandbox, where: str) -> list[Row]:
+    with closing(config.new_client_from_config(str(sandbox.kubeconfig))) as api:
+        to_switch, ours = by_release(sandbox, api)
+        _a_pair_by_hand(api)
+        baseline = by_client(api)
+    switch, back, theirs = percentile(to_switch, 0.5), percentile(ours, 0.5), percentile(baseline, 0.5)
+    settings = f"{REPLICAS} + {REPLICAS} pods, {ROUNDS} rounds, median, {where}"
+    return [
+        Row("approval click to selector patched p50", "ms", switch, "<= 150 ms", switch <= 150, None, settings),
+        Row("roll-back click to endpoints all blue p50", "ms", back, "<= 1.5x", back <= 1.5 * theirs, theirs, settings),
+    ]
+
+
+def by_release(sandbox: Sandbox, api: client.ApiClient) -> tuple[list[float], list[float]]:
+    """(milliseconds of each switch, of each way back)."""
+    switches, backs = [], []
+    with Watched(api, "hello").following() as seen:
+        for number in range(ROUNDS):
+            sandbox.slack.command(STARTER, CHANNEL, f"/deploy hello 2.{number}.0 bluegreen")
+            blue = _pods(api, "hello")
+            switches.append(seen.patched(_click(sandbox, APPROVER, "Switch"), {"app": "hello-green"}))
+            backs.append(seen.all_ready_are(_click(sandbox, STARTER, "Roll back"), blue))
+            _told(sandbox, f"2.{number}.0", "rolled back")
+    return switches, backs
+
+
+def _click(sandbox: Sandbox, user: str, label: str) -> float:
+    """When the button was clicked that the newest card shows."""
+    found: list[tuple[Json, Json, str]] = []
+
+    def is_there() -> bool:
+        found.extend(
+            (message, element, block.get("block_id", ""))
+            for message in sandbox.slack.messages(CHANNEL)[-3:]
+            for block in message.get("blocks", [])
+            if block.get("type") == "actions"
+            for element in block["elements"]
+            if element.get("type") == "button" and element["text"]["text"] == label
+        )
+        return bool(found)
+
+    sandbox.slack.wait_for(is_there, seconds=WITHIN_S, what=f"the button {label}")
+    message, element, block_id = found[-1]
+    clicked = time.perf_counter()
+    sandbox.slack.click(user, CHANNEL, message["ts"], element["action_id"], value=element.get("value"), block_id=block_id)
+    return clicked
+
+
+def _told(sandbox: Sandbox, version: str, word: str) -> None:
+    def is_over() -> bool:
+        return any(version in m.get("text", "") and f"{word}:" in m.get("text", "") for m in sandbox.slack.messages(CHANNEL))
+
+    sandbox.slack.wait_for(is_over, seconds=WITHIN_S, what=f"{version} {word}")
+
+
+def _pods(api: client.ApiClient, label: str) -> frozenset[str]:
+    pods = client.CoreV1Api(api).list_namespaced_pod("default", label_selector=f"app={label}").items
+    return frozenset(pod.metadata.name for pod in pods if pod.metadata.deletion_timestamp is None)
+
+
+# --- the same patch by the client ---------------------------------------------------------------------------------------
+
+
+def _a_pair_by_hand(api: client.ApiClient) -> None:
+    """auth and auth-green, as large as hello and its green."""
+    apps = client.AppsV1Api(api)
+    blue = apps.read_namespaced_deployment("auth", "default")
+    green = copy.deepcopy(blue)
+    green.metadata = client.V1ObjectMeta(name="auth-green", labels={"app": "auth-green"})
+    green.spec.selector.match_labels = {"app": "auth-green"}
+    green.spec.template.metadata.labels = {"app": "auth-green"}
+    green.spec.replicas = REPLICAS
+    apps.create_namespaced_deployment("default", green)
+    apps.patch_namespaced_deployment("auth", "default", {"spec": {"replicas": REPLICAS}})
+    ends = time.monotonic() + WITHIN_S
+    while any(apps.read_namespaced_deployment(name, "default").status.available_replicas != REPLICAS for name in ("auth", "auth-green")):
+        if time.monotonic() > ends:
+            raise TimeoutError("the pair made by hand is not ready")
+        time.sleep(0.02)
+
+
+def by_client(api: client.ApiClient) -> list[float]:
+    """Milliseconds from the patch back to blue until the endpoints follow."""
+    core, took = client.CoreV1Api(api), []
+    blue, green = _pods(api, "auth"), _pods(api, "auth-green")
+    with Watched(api, "auth").following() as seen:
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            core.patch_namespaced_service("auth", "default", {"spec": {"selector": {"app": "auth-green"}}})
+            seen.all_ready_are(began, green)
+            began = time.perf_counter()
+            core.patch_namespaced_service("auth", "default", {"spec": {"selector": {"app": "auth"}}})
+            took.append(seen.all_ready_are(began, blue))
+    return took
