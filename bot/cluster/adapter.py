@@ -38,16 +38,13 @@ class KubernetesCluster:
         self._timeout_s = timeout_s
         self._shelf = shelf
         self.connection = Connection(self._address, timeout_s=timeout_s)
-        self._uid = ""
 
     def prepare(self) -> None:
         """For a process that forks workers: read kubeconfig and certificates once. Opens no connection. Raises ClusterUnreachable."""
         self.connection.prepare()
 
     def uid(self) -> str:
-        if not self._uid:
-            self._uid = cluster_uid(self.connection)
-        return self._uid
+        return cluster_uid(self.connection)
 
     def observe(
         self,

@@ -59,7 +59,7 @@ def observe(
     surveyed = {kind: connection.start(listed, path_of(kind, namespace)) for kind in _SURVEYED} if survey else {}
     warnings = connection.start(listed, path_of("events", namespace), {"fieldSelector": "type=Warning", "limit": "500"}) if events else None
 
-    reads = [_read_owned(connection, namespace, future.result()) for future in deployments]
+    reads = _read_owned(connection, namespace, [future.result() for future in deployments])
     seen = [None if owned is None else owned.seen() for owned in reads]
     stable = seen[0]
     return Observation(
@@ -87,15 +87,34 @@ class _Owned:
         return reading.deployment(self.deployment, _items(self.replica_sets), _items(self.pods))
 
 
-def _read_owned(connection: Connection, namespace: str, deployment: Any) -> _Owned | None:
-    if deployment is None:
-        return None
-    query = label_query(deployment["spec"]["selector"])
-    return _Owned(
-        deployment,
-        connection.start(connection.required, path_of("replicasets", namespace), query),
-        connection.start(connection.required, path_of("pods", namespace), query),
-    )
+def _read_owned(connection: Connection, namespace: str, deployments: Sequence[Any]) -> list[_Owned | None]:
+    """What belongs to each. Lists that another's hold already are not read again: a candidate's labels are stable's and one more."""
+    made: list[_Owned | None] = []
+    for deployment in deployments:
+        if deployment is None:
+            made.append(None)
+            continue
+        selector = deployment["spec"]["selector"]
+        wider = next((one for one in made if one and _is_within(selector, one.deployment["spec"]["selector"])), None)
+        if wider is not None:
+            made.append(_Owned(deployment, wider.replica_sets, wider.pods))
+            continue
+        query = label_query(selector)
+        made.append(
+            _Owned(
+                deployment,
+                connection.start(connection.required, path_of("replicasets", namespace), query),
+                connection.start(connection.required, path_of("pods", namespace), query),
+            )
+        )
+    return made
+
+
+def _is_within(narrow: Mapping[str, Any], wide: Mapping[str, Any]) -> bool:
+    """Whether a list by the wide selector holds everything that the narrow one matches."""
+    labels, rules = narrow.get("matchLabels") or {}, narrow.get("matchExpressions") or ()
+    held = (wide.get("matchLabels") or {}).items() <= labels.items()
+    return held and all(rule in rules for rule in wide.get("matchExpressions") or ())
 
 
 def _items(future: Future[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from bot.policy.redaction import redact_lines
 from bot.ports import AuditLine, Cluster, ClusterUnreachable, PreconditionFailed, Refused, SlackUnavailable, VersionConflict
 from bot.releases.decision import Decision
 from bot.releases.events import Event, EventKind
-from bot.releases.machine import decide
+from bot.releases.machine import decide, step_ends_at
 from bot.releases.model import Deploy, FailureClass, Leg, Phase, Reapply, Release, Strategy, usual_candidate
 from bot.releases.observation import Observation, Seen, Unreachable
 from bot.releases.pairs import facing
@@ -24,6 +24,7 @@ from bot.releases.respond import respond
 TICK_BUDGET_S = 6.0
 ATTEMPTS = 4
 QUEUE_LOOK_MS = 30_000
+WHICH_CLUSTER_MS = 1_000
 SLACK_AWAY_MS = 5_000
 AFTER_WRITE_MS = 250  # the watcher usually comes first; this is for when it is away
 
@@ -50,14 +51,16 @@ def advance_release(context: Context, release_id: str) -> int | None:
 
 def _tick(context: Context, release: Release, ends: float) -> tuple[int | None, bool]:
     """(next wake, whether to observe and decide again at once)."""
+    locked_at = ""
+    if release.phase is Phase.QUEUED and (locked_at := _cluster_uid(context, release)):
+        waiting = _stand_in_line(context, release, locked_at)
+        if waiting is not None:
+            return waiting, False
+    # only now: what was seen before the lock was ours may be another release's half-done work
     cluster, seen = _look(context, release)
     if release.phase is Phase.QUEUED:
-        if isinstance(seen, Observation):
-            waiting = _stand_in_line(context, release, seen)
-            if waiting is not None:
-                return waiting, False
-            # what was seen before the lock was ours may be another release's half-done work
-            cluster, seen = _look(context, release)
+        if isinstance(seen, Observation) and seen.cluster_uid != locked_at:  # it did not say, or its name means another one by now
+            return context.store.now() + WHICH_CLUSTER_MS, False
         if isinstance(seen, Observation) and release.plan is None and not isinstance(release.change, Reapply):
             faced = facing(release.target, seen)
             if faced != release.target:  # people are sent to the other one of a pair: the change is meant for that
@@ -99,7 +102,7 @@ def _look(context: Context, release: Release) -> tuple[Cluster | None, Seen]:
             candidate=release.candidate_name or _candidate_name(release),
             extra_services=extra,
             survey=release.plan is None,
-            events=release.plan is not None,
+            events=_may_be_late(context, release),
         )
         asked = pods_to_ask(release, seen)
         if asked and release.plan and release.plan.probe:
@@ -107,6 +110,12 @@ def _look(context: Context, release: Release) -> tuple[Cluster | None, Seen]:
     except ClusterUnreachable as away:
         return cluster, Unreachable(context.store.now(), away.why)
     return cluster, seen
+
+
+def _may_be_late(context: Context, release: Release) -> bool:
+    """The cluster's events are evidence for a deadline alone, so they are not read before one is near."""
+    ends = step_ends_at(release)
+    return ends is not None and context.store.now() >= ends - round(TICK_BUDGET_S * 1000)
 
 
 def _candidate_name(release: Release) -> str:
@@ -121,9 +130,17 @@ def lock_keys(release: Release, cluster_uid: str) -> tuple[str, ...]:
     return (*deployments, *services)
 
 
-def _stand_in_line(context: Context, release: Release, seen: Observation) -> int | None:
+def _cluster_uid(context: Context, release: Release) -> str:
+    """ "" where it cannot be read: the look that follows says why."""
+    try:
+        return context.clusters[release.target.cluster].uid()
+    except (KeyError, ClusterUnreachable):
+        return ""
+
+
+def _stand_in_line(context: Context, release: Release, cluster_uid: str) -> int | None:
     """None when the locks are held; else when to look again (the one in front wakes it sooner)."""
-    locked = context.store.acquire(release, lock_keys(release, seen.cluster_uid))
+    locked = context.store.acquire(release, lock_keys(release, cluster_uid))
     now = context.store.now()
     if not locked.behind:
         return None

@@ -228,12 +228,25 @@ def _is_foreign(release: Release, step: Step, seen: Observation) -> bool:
     return release.leg is Leg.FORWARD and wants and seen.candidate is not None and not is_ours(release, seen.candidate)
 
 
+def step_ends_at(release: Release) -> int | None:
+    """When the current step is over its deadline, or is reminded of; None outside of steps.
+
+    People are asked about the environment, and have as long again to answer; counted from the step, so that flapping resets nothing.
+    """
+    if not 0 <= release.at_step < len(release.steps):
+        return None
+    return release.step_began_at + _patience_ms(release, release.steps[release.at_step]) + release.step_paused_ms
+
+
+def _patience_ms(release: Release, step: Step) -> int:
+    least_ms = 2 * ENVIRONMENT_PATIENCE_MS if release.environment else 0
+    return max(step.deadline_ms or MINIMUM_DEADLINE_MS, least_ms)
+
+
 def _watch_deadline(decision: Decision, step: Step, seen: Observation, now: int) -> tuple[Decision, bool]:
     release = decision.release
-    deadline_ms = step.deadline_ms or MINIMUM_DEADLINE_MS
-    # people are asked about the environment, and have as long again to answer; counted from the step, so that flapping resets nothing
-    least_ms = 2 * ENVIRONMENT_PATIENCE_MS if release.environment else 0
-    ends = release.step_began_at + max(deadline_ms, least_ms) + release.step_paused_ms
+    deadline_ms = _patience_ms(release, step)
+    ends = release.step_began_at + deadline_ms + release.step_paused_ms
     if seen.probe is None and pods_to_ask(release, seen):
         decision = decision.wake(now)  # to look once more, and ask
     if now < ends:
@@ -249,7 +262,7 @@ def _watch_deadline(decision: Decision, step: Step, seen: Observation, now: int)
     ready = f"{deployment.available} of {deployment.replicas} available, {deployment.updated} updated" if deployment else ""
     cause = Cause(
         FailureClass.DEADLINE,
-        f"not complete after {max(deadline_ms, least_ms) // 60_000} min ({ready}){waiting}",
+        f"not complete after {deadline_ms // 60_000} min ({ready}){waiting}",
         seen.events[:3],
     )
     failed = fail(decision, seen, now, cause)

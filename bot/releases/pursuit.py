@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.releases.actions import CreateDeployment, CreateService, DeleteDeployment, DeleteService, PatchDeployment, PatchService
+from bot.releases.actions import Action, CreateDeployment, CreateService, DeleteDeployment, DeleteService, PatchDeployment, PatchService
 from bot.releases.decision import Decision
 from bot.releases.health import holds, ready_endpoints
 from bot.releases.intents import (
@@ -74,15 +74,24 @@ def true_now(release: Release, seen: Observation, conditions: tuple[Condition, .
 
 
 def pursue(decision: Decision, goals: tuple[Goal, ...], seen: Observation) -> tuple[Decision, bool]:
-    """Emit what the goals still need. A goal whose `when` does not hold yet, or that needed a write, keeps later ones waiting."""
+    """Emit what the goals still need. A goal whose `when` does not hold yet, or that needed a write, keeps later ones waiting; a claim
+    alone does not, since nothing in the cluster follows from it.
+    """
+    wrote = False
     for goal in goals:
         if not true_now(decision.release, seen, goal.when) and not is_in_effect(decision.release, goal, seen):
             return decision, False
         before = len(decision.actions)
         decision = _pursue_one(decision, goal, seen)
-        if len(decision.actions) != before:
+        made = decision.actions[before:]
+        wrote = wrote or bool(made)
+        if not all(_only_claims(action) for action in made):
             return decision, False
-    return decision, True
+    return decision, not wrote
+
+
+def _only_claims(action: Action) -> bool:
+    return isinstance(action, PatchDeployment) and all(change.field is Field.CLAIM and change.after for change in action.changes)
 
 
 def is_in_effect(release: Release, goal: Goal, seen: Observation) -> bool:

@@ -2,7 +2,7 @@
 
 | method and path | what |
 |---|---|
-| GET state | url, resource version, request counts, watches, timings, load balancers |
+| GET state | url, resource version, request counts (also by user agent), watches, timings, load balancers |
 | GET, POST, DELETE faults | planned faults; a body is one fault or a list of them (see faults.Fault) |
 | POST unreachable | {"seconds": n}: connections are refused for so long |
 | POST connections/cut, watches/end, watches/expire, watches/compact | resets; ends streams; 410 now; 410 at the next start |
@@ -102,6 +102,7 @@ class _Handlers:
                 "url": cluster.url,
                 "resourceVersion": cluster.store.version,
                 "requests": cluster.server.request_counts,
+                "requestsOf": cluster.server.requests_of,
                 "faults": cluster.faults.hits,
                 "watches": cluster.watches.count,
                 "timings": {name: getattr(timings, name) for name in timings.__dataclass_fields__},

@@ -58,6 +58,7 @@ class ApiServer:
         self._random = random.Random()
         self.specials: dict[str, Special] = {}
         self.request_counts: dict[str, int] = {}
+        self.requests_of: dict[str, dict[str, int]] = {}  # by user agent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -87,7 +88,8 @@ class ApiServer:
 
     def _count(self, request: Request, *, is_watch: bool) -> None:
         verb = "WATCH" if is_watch else request.method
-        self.request_counts[verb] = self.request_counts.get(verb, 0) + 1
+        for counts in (self.request_counts, self.requests_of.setdefault(request.agent, {})):
+            counts[verb] = counts.get(verb, 0) + 1
 
     async def _meets_failure(self, fault: Fault, request: Request, scope: Scope, send: Send) -> bool:
         match fault.kind:

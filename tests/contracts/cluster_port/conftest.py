@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bot.cluster import KubernetesCluster
+from bot.cluster.errors import NotThere
 from bot.releases.model import Target
 from bot.releases.observation import DeploymentSeen, Observation
 from sandbox.cluster import SimulatedCluster
@@ -75,6 +76,14 @@ class Lab:
 
     def observe(self, candidate: str = "", **options: Any) -> Observation:
         return self.cluster.observe(self.target, candidate=candidate, **options)
+
+    def reads(self) -> int | None:
+        """The bot's reads so far; None where the cluster does not tell."""
+        try:
+            state = self.cluster.connection.get("/_sandbox/state")
+        except NotThere:
+            return None
+        return int(state["requestsOf"]["pilothouse"]["GET"])
 
     def stable(self) -> DeploymentSeen:
         stable = self.observe().stable

@@ -57,6 +57,30 @@ def test_pods_belong_by_owner_and_not_by_labels(lab: Lab) -> None:
     assert all(name.startswith("hello-canary-") for name in of_candidate)
 
 
+@pytest.mark.parametrize("own_selector", [False, True])
+def test_a_candidate_is_whole_whether_stables_lists_hold_it_or_not(lab: Lab, own_selector: bool) -> None:
+    body = candidate_of(lab.stable(), "hello-1", replicas=1)
+    labels = {"app": "hello-green", "color": "green"} if own_selector else {"app": "hello", "track": "canary"}
+    body["spec"]["selector"] = {"matchLabels": labels}
+    body["spec"]["template"]["metadata"]["labels"] = labels
+    lab.create("deployments", body)
+
+    def ready() -> int:
+        candidate = lab.observe("hello-canary").candidate
+        return sum(pod.ready for one in candidate.replica_sets for pod in one.pods) if candidate else 0
+
+    assert eventually(lambda: ready() == 1)
+
+
+def test_a_look_at_stable_and_its_canary_takes_eight_reads(lab: Lab) -> None:
+    lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=1))
+    before = lab.reads()
+    if before is None:
+        pytest.skip("the real API server counts no reads of ours")
+    lab.observe("hello-canary", events=True)
+    assert lab.reads() == before + 8
+
+
 def test_the_survey_holds_what_planning_needs(lab: Lab) -> None:
     lab.create("deployments", candidate_of(lab.stable(), "hello-1"))
     lab.create("services", {**service("other")})
