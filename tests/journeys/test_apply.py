@@ -97,6 +97,14 @@ def test_another_change_of_the_template_rolls_as_a_release_that_keeps_the_image_
     assert "apply" in unmade.say("/pilothouse releases {app}")
 
 
+def test_objects_of_the_whole_cluster_come_with_the_app(unmade: Journey) -> None:
+    objects = list(yaml.safe_load_all(_manifest(unmade).read_text(encoding="utf-8")))
+    objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{unmade.app}-previews", "labels": {"team": "shop"}}})
+    _manifest(unmade).write_text(yaml.safe_dump_all(objects), encoding="utf-8")
+    assert f"create: Namespace {unmade.app}-previews" in _make(unmade)
+    assert unmade.core.read_namespace(f"{unmade.app}-previews").metadata.labels["team"] == "shop"
+
+
 def test_a_field_of_somebody_else_is_named_and_nothing_is_applied(unmade: Journey) -> None:
     _make(unmade)
     body = {

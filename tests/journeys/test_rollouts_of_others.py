@@ -1,0 +1,99 @@
+"""Rollouts that the bot did not start, and scaling that cannot be: the commands work on whatever runs, and say why when they do not."""
+
+from __future__ import annotations
+
+import pytest
+from kubernetes import client
+
+from tests.journeys.conftest import VIEWER, Journey
+
+
+def set_image(journey: Journey, version: str) -> None:
+    """What `kubectl set image` does."""
+    name = journey.deployment().spec.template.spec.containers[0].name
+    body = {"spec": {"template": {"spec": {"containers": [{"name": name, "image": f"pilothouse/{journey.app}:{version}"}]}}}}
+    journey.deployments.patch_namespaced_deployment(journey.app, "default", body, field_manager="kubectl-set")
+
+
+def complete(journey: Journey, version: str) -> None:
+    journey.until(lambda: journey.versions() == {version: 5}, f"5 pods of {version} and no others")
+    journey.until(lambda: journey.deployment().status.available_replicas == 5, "all available")
+
+
+def test_a_rollout_started_past_the_bot_is_paused_shown_resumed_and_undone(journey: Journey) -> None:
+    journey.deployments.patch_namespaced_deployment(journey.app, "default", {"spec": {"minReadySeconds": 1}}, field_manager="kubectl-edit")
+    set_image(journey, "2.0.0")
+    journey.until(lambda: journey.versions().get("2.0.0"), "the first new pod")
+    journey.say("/rollout pause {app}")
+    journey.sees(r"deployment {app} paused")
+    assert journey.deployment().spec.paused
+    journey.until(lambda: set(journey.versions()) == {"1.0.0", "2.0.0"}, "both versions")
+    journey.say("/pods {app}", user=VIEWER)
+    journey.sees(r"stable, revision 2 \(2\.0\.0\).*stable, revision 1 \(1\.0\.0\)", user=VIEWER)
+    journey.say("/rollout status {app}")
+    journey.sees(r"Waiting for deployment \"{app}\" rollout to finish: .* yes ")
+    journey.say("/scale {app} 7")
+    journey.sees(r"{app} is half-rolled")
+    journey.say("/rollout resume {app}")
+    journey.sees(r"deployment {app} resumed")
+    complete(journey, "2.0.0")
+    journey.say("/rollout undo {app}")
+    journey.sees(r"{app} is on 1\.0\.0")
+    complete(journey, "1.0.0")
+
+
+def test_a_version_brought_past_the_bot_is_restarted_and_stands_in_the_history(journey: Journey) -> None:
+    set_image(journey, "2.0.0")
+    complete(journey, "2.0.0")
+    before = {pod.metadata.name for pod in journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items}
+    journey.say("/rollout restart {app}")
+    journey.sees(r"{app} is on 2\.0\.0, restarted")
+    after = {pod.metadata.name for pod in journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items}
+    assert len(after - before) == 5
+    journey.say("/rollout history {app}")
+    journey.sees(r"2 +pilothouse/{app}:2\.0\.0 +.*3 \(current\) +pilothouse/{app}:2\.0\.0 +restart by developer")
+
+
+def test_an_undo_to_a_revision_that_never_was_starts_nothing(journey: Journey) -> None:
+    journey.say("/rollout undo {app} --to-revision 99")
+    journey.sees(r"{app} has no revision 99; there (is|are) 1")
+    assert journey.untouched()
+
+
+@pytest.mark.usefixtures("only_simulated")
+def test_pods_that_fit_nowhere_are_shown_with_the_schedulers_reason_and_the_scaling_can_be_taken_back(journey: Journey) -> None:
+    container = journey.deployment().spec.template.spec.containers[0].name
+    requests = {"resources": {"requests": {"cpu": nearly_half_a_node(journey)}}}
+    body = {"spec": {"template": {"spec": {"containers": [{"name": container, **requests}]}}}}
+    journey.deployments.patch_namespaced_deployment(journey.app, "default", body)
+    journey.until(lambda: journey.deployment().status.updated_replicas == 5 and journey.versions() == {"1.0.0": 5}, "5 heavy pods")
+    journey.until(lambda: journey.deployment().status.available_replicas == 5, "all available")
+    journey.say("/scale {app} 9")
+    told = journey.sees(r"{app} .*9.*Insufficient cpu")
+    assert "Unschedulable" in told
+    journey.say("/pods {app}")
+    journey.sees(r"Unschedulable|Pending")
+    journey.say("/rollout abort {app}")
+    journey.sees(r"{app} (is back|has 5 pods)")
+    assert journey.deployment().spec.replicas == 5
+
+
+def nearly_half_a_node(journey: Journey) -> str:
+    """Two such pods fit on each of the three nodes: six in all."""
+    cpu = min(int(node.status.allocatable["cpu"]) for node in journey.core.list_node().items)
+    return f"{cpu * 450}m"
+
+
+def test_an_autoscaler_that_would_take_the_scaling_back_is_named_with_its_bounds(journey: Journey) -> None:
+    scaler = {
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": journey.app},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": journey.app}, "minReplicas": 2, "maxReplicas": 8,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}],
+        },
+    }  # fmt: skip
+    client.AutoscalingV2Api(journey.api).create_namespaced_horizontal_pod_autoscaler("default", scaler)
+    journey.say("/scale {app} 7")
+    journey.sees(r"HorizontalPodAutoscaler {app} keeps {app} between 2 and 8 replicas")
+    assert journey.deployment().spec.replicas == 5
+    assert "may have 1 to 20 replicas, not 100" in journey.say("/scale {app} 100")
