@@ -178,9 +178,10 @@ def _takes_over(seen: Observation, selectors: tuple[dict[str, str], ...], servic
     current = newest(stable)
     ours = {pod.uid for pod in current.pods} if current else set()
     ready = [pod for pod in pods_of(stable) if pod.ready and not pod.terminating]
+    need = max(1, min(floor, stable.replicas))  # fewer than the floor where an autoscaler took them while nobody asked
     for selector in selectors:
         chosen = [pod for pod in ready if selects(selector, pod.labels)]
-        if len(chosen) < max(1, floor) or any(pod.uid not in ours for pod in chosen):
+        if len(chosen) < need or any(pod.uid not in ours for pod in chosen):
             return False
     return True
 

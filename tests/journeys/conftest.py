@@ -28,7 +28,7 @@ DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN = "U0DEV1", "U0DEV2", "U0MANA
 WITHIN_S = 30.0
 APPS = 150
 TO_CREATE = 30
-TO_KEEP = 5
+TO_KEEP = 5  # and as many apps of two Services
 NOT_A_KEY = "no-key-at-all-but-nobody-may-ever-see-it"
 _numbers = itertools.count(1)
 
@@ -182,6 +182,10 @@ def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         bluegreen = {"rollback_window": "30s", "promote": "automatic", "settle": "keep"}
         pair = {"images": [f"pilothouse/kept{number}"], "bluegreen": bluegreen, "probe": None, "manifests": []}
         catalog["apps"][f"kept{number}"] = {**hello, **pair}
+        name = f"two{number}"
+        services = [name, f"{name}-internal"]
+        two = {"images": [f"pilothouse/{name}"], "bluegreen": {"rollback_window": "30s"}, "services": services, "probe": None}
+        catalog["apps"][name] = {**hello, **two, "manifests": []}
     (demo / "apply" / "tls").mkdir(parents=True)
     (demo / "apply" / "tls" / "key.pem").write_text(NOT_A_KEY, encoding="utf-8")
     (demo / "apply" / "proxy.conf").write_text("listen 80;\n", encoding="utf-8")

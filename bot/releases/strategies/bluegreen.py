@@ -222,8 +222,11 @@ def _notes(
     elif green.body is None:
         notes.append(f"{green.name} goes at the end; `settle: keep` would leave it")
     if autoscaler:
-        follows = "which serves nobody meanwhile and may be shrunk" if not keeps else f"not {green.name}, which keeps its size"
-        notes.append(f"HorizontalPodAutoscaler {autoscaler} goes on following {stable}, {follows}")
+        follows = f"not {green.name}, which keeps its size" if keeps else "which serves nobody meanwhile"
+        notes.append(
+            f"HorizontalPodAutoscaler {autoscaler} goes on following {stable}, {follows}: it may shrink it, and whoever goes back to "
+            f"{stable} meets as many pods as are left until it grows again"
+        )
     return tuple(notes)
 
 

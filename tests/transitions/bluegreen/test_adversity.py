@@ -124,6 +124,21 @@ def test_the_autoscaler_grows_blue_between_the_approval_and_the_switch() -> None
     assert sum(pod.ready for pod in green.pods()) == 7, "green is as large as blue has become before anybody is sent there"
 
 
+def test_a_roll_back_to_a_blue_that_the_autoscaler_shrank_meanwhile_is_as_quick_as_any() -> None:
+    """Fewer pods than the floor that was planned: they are all that blue has, and people asked to go back to it."""
+    walk = scenes.with_autoscaler().to_step("switch", gate="window")
+    walk.cluster.faulty = True  # it is the autoscaler that takes pods away
+    walk.cluster.deployments["hello"].replicas = 1
+    walk.tick()
+    walk.abort()
+    walk.tick()
+    walk.tick()
+    assert walk.cluster.services["hello"].selector == ON_BLUE
+    walk.to_the_end()
+    assert walk.release.phase is Phase.ROLLED_BACK
+    assert "hello-green" not in walk.cluster.deployments
+
+
 def test_a_person_who_scales_blue_while_green_waits_and_keeps_that_gets_a_green_of_that_size() -> None:
     walk = scenes.plain()
     walk.approves = False
