@@ -128,7 +128,10 @@ async def views(request: Request) -> Json:
 
 
 async def messages(request: Request) -> Json:
-    """?channel=&user=&thread_ts=: oldest first; with `user` also what only that person sees."""
+    """?channel=&user=&thread_ts=&after=&about=: oldest first; with `user` also what only that person sees.
+
+    `after` is a time stamp, `about` a part of the text: whoever waits for one message need not read the whole channel each time.
+    """
     platform, _ = _parts(request)
     query = request.query_params
     conversation = platform.workspace.conversation(query.get("channel", ""))
@@ -136,6 +139,8 @@ async def messages(request: Request) -> Json:
     thread_ts = query.get("thread_ts")
     if thread_ts:
         found = [message for message in found if message.get("thread_ts", message["ts"]) == thread_ts]
+    after, about = query.get("after", ""), query.get("about", "")
+    found = [message for message in found if message["ts"] > after and about in message.get("text", "")]
     return {"ok": True, "channel": conversation.id, "messages": found}
 
 

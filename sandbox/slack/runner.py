@@ -104,8 +104,11 @@ class LocalSlack:
 
     # --- what people see ---
 
-    def messages(self, channel: str, user: str | None = None, thread_ts: str | None = None) -> list[Json]:
-        query = {"channel": channel, "user": user, "thread_ts": thread_ts}
+    def messages(
+        self, channel: str, user: str | None = None, thread_ts: str | None = None, *, after: str = "", about: str = ""
+    ) -> list[Json]:
+        """Oldest first; `after` a time stamp, and with `about` in the text."""
+        query = {"channel": channel, "user": user, "thread_ts": thread_ts, "after": after or None, "about": about or None}
         found: list[Json] = self.get("messages", **query)["messages"]
         return found
 

@@ -69,7 +69,7 @@ class Journey:
     def told(self, user: str = DEVELOPER) -> list[dict[str, Any]]:
         """Messages that name this journey's app, oldest first."""
         word = re.compile(rf"\b{re.escape(self.app)}\b")
-        return [m for m in self.sandbox.slack.messages(CHANNEL, user) if word.search(m.get("text", ""))]
+        return [m for m in self.sandbox.slack.messages(CHANNEL, user, about=self.app) if word.search(m.get("text", ""))]
 
     def sees(self, pattern: str, *, user: str = DEVELOPER, within: float = WITHIN_S) -> str:
         """Waits for a message about the app that holds the pattern ({app} is the app)."""

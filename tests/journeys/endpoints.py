@@ -35,7 +35,7 @@ def is_told_alone(journey: Journey, pattern: str, user: str, since: str) -> str:
     """Waits for a message that this person sees, newer than ``since``."""
 
     def look() -> str | None:
-        seen: list[dict[str, Any]] = journey.sandbox.slack.messages(CHANNEL, user)
-        return next((m["text"] for m in seen if m["ts"] > since and re.search(pattern, m.get("text", ""))), None)
+        seen: list[dict[str, Any]] = journey.sandbox.slack.messages(CHANNEL, user, after=since)
+        return next((m["text"] for m in seen if re.search(pattern, m.get("text", ""))), None)
 
     return journey.until(look, f"an answer to {user} with `{pattern}`")

@@ -38,6 +38,12 @@ def test_a_message_is_posted_edited_and_deleted(slack: LocalSlack, client: WebCl
     assert slack.messages("C0RELEASES") == []
 
 
+def test_who_waits_for_a_message_reads_what_is_newer_and_about_it_alone(slack: LocalSlack, client: WebClient) -> None:
+    first, second, third = (client.chat_postMessage(channel="C0RELEASES", text=text)["ts"] for text in ("hello", "auth", "hello again"))
+    assert [message["ts"] for message in slack.messages("C0RELEASES", about="hello")] == [first, third]
+    assert [message["ts"] for message in slack.messages("C0RELEASES", after=first)] == [second, third]
+
+
 def test_metadata_comes_back_only_when_asked_for(client: WebClient) -> None:
     metadata = {"event_type": "release", "event_payload": {"id": "hello-42", "sequence": 7}}
     client.chat_postMessage(channel="C0RELEASES", text="card", metadata=metadata)
