@@ -38,7 +38,7 @@ def client(slack: LocalSlack) -> WebClient:
 
 @contextmanager
 def served(endpoint: Callable[[Request], Any]) -> Iterator[str]:
-    listener = socket.socket()
+    listener = socket.socket(proto=socket.IPPROTO_TCP)  # else asyncio leaves Nagle's delay on
     listener.bind(("127.0.0.1", 0))
     routes = [Route("/slack/events", endpoint, methods=["POST"])]
     server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="critical", timeout_graceful_shutdown=1))

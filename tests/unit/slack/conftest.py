@@ -110,7 +110,7 @@ def bot(slack: LocalSlack, settings: Settings, messenger: SlackMessenger) -> Ite
         render=SlackRendering(("hello", "auth")),
         manifests=InMemoryManifests(),
     )
-    listener = socket.socket()
+    listener = socket.socket(proto=socket.IPPROTO_TCP)  # else asyncio leaves Nagle's delay on
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(make_asgi(build_app(context, settings), store.now), log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
