@@ -11,7 +11,7 @@ from importlib.metadata import version
 from benchmarks.rows import COLUMNS, Row, table
 from tests.verification import record
 
-BENCHMARKS = ("acknowledgement", "queries", "rolling", "canary", "bluegreen", "cards", "footprint")
+BENCHMARKS = ("acknowledgement", "queries", "rolling", "canary", "bluegreen", "engine", "cards", "footprint")
 
 
 def main(words: list[str]) -> int:

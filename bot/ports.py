@@ -207,9 +207,13 @@ class ReleaseStore(Protocol):
     def load(self, release_id: str) -> Release:
         """Raises KeyError, UnknownSchema."""
 
-    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True) -> Release:
-        """Compare ``release.version``, write, append audit and outbox, mark the card dirty (``card``), wake delivery; a final phase
-        also frees the locks, hands them to the next waiting release and wakes it. Raises VersionConflict."""
+    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True, wake: bool = False) -> Release:
+        """Compare ``release.version``, write, append audit and outbox, mark the card dirty (``card``), wake delivery and, for whoever
+        is not the release's own tick, the release (``wake``). A final phase also frees the locks, hands them to the next waiting
+        release and wakes it. Raises VersionConflict."""
+
+    def is_current(self, release: Release) -> bool:
+        """Whether nobody has saved it since."""
 
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
         """Take all lock keys for this release or stand in their queue. Idempotent."""

@@ -17,7 +17,7 @@ _SECRETS = (
     (re.compile(r"\bx(?:ox[a-z]|app)-[\w-]+"), "x…"),
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s@]+@"), r"\1:…@"),
     (re.compile(r"(?i)\b(bearer) +[\w.~+/=-]+"), r"\1 …"),
-    (re.compile(r"(?i)\b(token|password|secret)=[^\s&]+"), r"\1=…"),
+    (re.compile(r"(?i)\b(\w*(?:token|password|secret))=[^\s&]+"), r"\1=…"),
 )
 
 

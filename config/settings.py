@@ -168,4 +168,6 @@ def _redis_url(value: str) -> str:
         return ""
     if parts.scheme in ("redis", "rediss") and parts.hostname:
         return ""
-    return "is not a Redis URL: redis://HOST:PORT/0, rediss://… or unix://PATH is expected"
+    if parts.scheme == "redis+sentinel" and parts.netloc and parts.path.strip("/"):
+        return ""
+    return "is not a Redis URL: redis://HOST:PORT/0, rediss://…, unix://PATH or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE is expected"

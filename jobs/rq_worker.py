@@ -46,13 +46,13 @@ class LeasedWorker(Worker):
             log.error("%s failed", job.description, exc_info=error)
 
 
-def end_lease(job: Job, *_death: Any) -> None:
+def end_lease(job: Job, pid: int, *_death: Any) -> None:
     """The job's process died (out of memory, a crash): its release is looked at again at once, not when the lease runs out."""
     match job.args:
         case [str() as wake_id, str() as token]:
             log.warning("the process of %s died", job.description)
             try:
-                Leases(connect(os.environ["REDIS_URL"])).fail(wake_id, token)
+                Leases(connect(os.environ["REDIS_URL"])).bury(wake_id, token, pid)
             except StoreUnavailable as error:
                 log.warning("%s; its lease runs out within %d s", error, RUNNING_LEASE_MS // 1000)
         case _:

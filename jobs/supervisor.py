@@ -180,6 +180,7 @@ class Supervisor:
             for end in pipe:
                 os.close(end)
             _die_with(parent)
+            _name_process(child.role.name)
             if child.restarts:
                 child.role.recover()
             child.role.run()
@@ -240,6 +241,12 @@ def _prctl(option: int, argument: int) -> None:
     """prctl(2), which only Linux has."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, argument)
+
+
+def _name_process(name: str) -> None:
+    """What `ps -o comm` and `top` show, 15 characters of it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(15, ctypes.create_string_buffer(name.encode()[:15]), 0, 0, 0)  # PR_SET_NAME
 
 
 def _drain(reader: int) -> None:

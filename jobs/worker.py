@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
-from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -22,7 +21,7 @@ from bot.cluster import KubernetesClusters
 from bot.operations.context import Context
 from bot.ports import ClusterUnreachable, StoreUnavailable
 from bot.store import Leases, connect
-from bot.store.connection import DRIVER, advice
+from bot.store.connection import DRIVER, advice, open_client
 from bot.store.health import check_settings
 from bot.wiring import Unconfigured, load_configuration, worker_context
 from bot.work_queue import DELIVERY, QUERIES, RELEASES, ROUTES, Route, RqWorkQueue
@@ -132,7 +131,7 @@ def _work(queue: str, url: str, *, niceness: int) -> None:
     os.nice(niceness)
     # Its own client: RQ sets time-outs on it that suit blocking reads.
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
-    connection = Redis.from_url(url, socket_connect_timeout=2.0, health_check_interval=30, retry=retry, driver_info=DRIVER)
+    connection = open_client(url, socket_connect_timeout=2.0, health_check_interval=30, retry=retry, driver_info=DRIVER)
     try:
         make_worker(queue, connection).work(logging_level=None)
     except RedisError as error:

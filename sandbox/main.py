@@ -102,10 +102,13 @@ def run_sandbox(
     context: str = "sandbox",
     socket_mode: bool = False,
     rate_scale: float = 1.0,
-    worker_arguments: Sequence[str] = ("--processes", "2"),
+    worker: Sequence[str] = ("bot", "worker", "--processes", "2"),
     slack_options: Mapping[str, Any] | None = None,
+    variables: Mapping[str, str] | None = None,
+    redis_variables: Mapping[str, str] | None = None,
 ) -> Iterator[Sandbox]:
-    """Everything, started side by side and ready when it is entered. ``kubeconfig`` names a cluster instead of the simulated one."""
+    """Everything, started side by side and ready when it is entered. ``kubeconfig`` names a cluster instead of the simulated one;
+    ``variables`` are given to bot and worker instead of what the sandbox would set, ``redis_variables`` to Redis."""
     folder = Path(tempfile.mkdtemp(prefix="pilothouse-sandbox-"))
     parts: list[Part] = []
     try:
@@ -123,15 +126,15 @@ def run_sandbox(
         bot_url = f"http://127.0.0.1:{port}"
         options = {"first_commands": FIRST_COMMANDS, "rate_scale": rate_scale, **(slack_options or {})}
         settings = SlackSettings(**options)
-        with EmbeddedRedis(folder / "redis") as redis, LocalSlack(settings) as slack:
+        with EmbeddedRedis(folder / "redis", variables=redis_variables) as redis, LocalSlack(settings) as slack:
             if not socket_mode:
                 slack.connect(f"{bot_url}/slack/events")
             more = {"SLACK_APP_TOKEN": settings.app_token} if socket_mode else {}
-            env = environment(folder, settings, slack.url, redis.url, port, **more)
+            env = environment(folder, settings, slack.url, redis.url, port, **more, **(variables or {}))
             sandbox = Sandbox(slack, redis, folder, bot_url, parts)
             _wait_for_file(folder / "kubeconfig", parts)
             parts.append(_start("bot", ["bot", "bot"], folder, env))
-            parts.append(_start("worker", ["bot", "worker", *worker_arguments], folder, env))
+            parts.append(_start("worker", worker, folder, env))
             _wait_until_ready(sandbox)
             _install_manifest(slack, env)
             try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -24,10 +26,13 @@ class RedisDidNotStart(Exception):
 class EmbeddedRedis:
     """``with EmbeddedRedis() as redis: redis.url``. ``folder`` keeps the data; without it a temporary one is removed at the end."""
 
-    def __init__(self, folder: Path | None = None, *, append_only: bool = True, port: int = 0) -> None:
+    def __init__(
+        self, folder: Path | None = None, *, append_only: bool = True, port: int = 0, variables: Mapping[str, str] | None = None
+    ) -> None:
         self._kept = folder
         self._append_only = append_only
         self._wanted_port = port
+        self._environment = {**os.environ, **(variables or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = folder or Path()
         self.port = port
@@ -81,7 +86,10 @@ class EmbeddedRedis:
         arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
         with (self.folder / "server.log").open("ab") as log:
             # A group of its own: Ctrl-C in the terminal ends the bot first, and this when everything is written.
-            return subprocess.Popen([str(get_binary_path()), *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0)
+            words = [str(get_binary_path()), *arguments]
+            return subprocess.Popen(
+                words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0, env=self._environment
+            )  # fmt: skip
 
     def _answers(self) -> bool:
         try:

@@ -29,7 +29,10 @@ def apply(connection: Connection, namespace: str, action: Action) -> None:
     """Carry out one action. Raises PreconditionFailed, Refused, ClusterUnreachable."""
     match action:
         case PatchDeployment():
-            _patch(connection, path_of("deployments", namespace, action.name), action.uid, action.changes, claim=action.claim)
+            _patch(
+                connection, path_of("deployments", namespace, action.name), action.uid, action.changes,
+                claim=action.claim, resource_version=action.resource_version or None,
+            )  # fmt: skip
         case PatchService():
             _patch(
                 connection, path_of("services", namespace, action.name), action.uid, action.changes,

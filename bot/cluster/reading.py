@@ -73,6 +73,7 @@ def deployment(item: Mapping[str, Any], replica_sets: Sequence[Any] = (), pods: 
         replica_sets=tuple(sorted(owned, key=lambda one: (one.revision, one.created_at), reverse=True)),
         managers=managers(item),
         terminating="deletionTimestamp" in meta,
+        resource_version=meta["resourceVersion"],
     )
 
 

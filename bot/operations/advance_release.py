@@ -6,10 +6,11 @@ import time
 import uuid
 from dataclasses import replace
 
-from bot.operations.context import Context
+from bot.operations.context import Context, left_to_newer
 from bot.operations.prepare_release import app_key, prepare_release
 from bot.policy.redaction import redact_lines
-from bot.ports import AuditLine, Cluster, ClusterUnreachable, PreconditionFailed, Refused, SlackUnavailable, VersionConflict
+from bot.ports import Cluster, ClusterUnreachable, PreconditionFailed, Refused, SlackUnavailable, UnknownSchema, VersionConflict
+from bot.releases.actions import Action, PatchDeployment, PatchService
 from bot.releases.decision import Decision
 from bot.releases.events import Event, EventKind
 from bot.releases.machine import decide, step_ends_at
@@ -38,6 +39,8 @@ def advance_release(context: Context, release_id: str) -> int | None:
             release = context.store.load(release_id)
         except KeyError:
             return None
+        except UnknownSchema as newer:
+            return left_to_newer(context, newer)
         if release.phase.is_final:
             return None
         try:
@@ -81,6 +84,8 @@ def _tick(context: Context, release: Release, ends: float) -> tuple[int | None, 
     if cluster is not None:
         decision = _with_logs(cluster, decision, release)
     _remember(context, decision.release, seen)
+    if cluster is not None:
+        decision = replace(decision, events=(*decision.events, *_intended(context, decision)))
     saved = _save(context, decision, release)
     if saved.phase.is_final:
         return None, False
@@ -206,6 +211,8 @@ def _apply(context: Context, cluster: Cluster, release: Release, decision: Decis
     for action in decision.actions:
         if time.monotonic() > ends:
             return context.store.now(), False
+        if not context.store.is_current(release):  # a person, or another worker, was faster: decide anew
+            return context.store.now(), True
         try:
             cluster.apply(release.target, action)
         except PreconditionFailed:
@@ -217,7 +224,6 @@ def _apply(context: Context, cluster: Cluster, release: Release, decision: Decis
             return answer.wake_at, False
         except ClusterUnreachable as away:
             return context.store.now() + (away.retry_after_ms or 1_000), False
-        _audit(context, release, f"{action.kind.replace('_', ' ')} {action.name}")
     now = context.store.now()
     if release.at_step < len(release.steps) and not release.steps[release.at_step].until:
         return now, True  # nothing in the cluster has to follow this write: look at once
@@ -225,7 +231,16 @@ def _apply(context: Context, cluster: Cluster, release: Release, decision: Decis
     return min(soon, decision.wake_at) if decision.wake_at else soon, False
 
 
-def _audit(context: Context, release: Release, text: str) -> None:
-    by = release.requested_by.user
-    line = AuditLine(context.store.now(), release.id, release.target.app, EventKind.WROTE.value, text, by)
-    context.store.write_audit(line, operation=uuid.uuid4().hex)
+def _intended(context: Context, decision: Decision) -> tuple[Event, ...]:
+    """For the audit stream, saved before the first of them is sent: whatever dies then, no write at the cluster is without its line."""
+    if not decision.actions:
+        return ()
+    now, by = context.store.now(), decision.release.requested_by
+    return tuple(Event(now, EventKind.WROTE, _in_words(action), by) for action in decision.actions)
+
+
+def _in_words(action: Action) -> str:
+    words = f"{action.kind.replace('_', ' ')} {action.name}"
+    if isinstance(action, PatchDeployment | PatchService):
+        return f"{words}: {', '.join(change.field.value for change in action.changes)}"
+    return words

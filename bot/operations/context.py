@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bot.operations.invocation import DeployForm, Reply, Tabled
 from bot.policy.permissions import Access
-from bot.ports import Clusters, Directory, ManifestSource, Message, Messenger, ReleaseStore, WorkQueue
+from bot.ports import Clusters, Directory, ManifestSource, Message, Messenger, ReleaseStore, UnknownSchema, WorkQueue
 from bot.releases.events import Event
 from bot.releases.model import Release, Rules, Strategy, Target
 from bot.releases.plan import Plan
+
+log = logging.getLogger(__name__)
+
+NEWER_LOOKS_MS = 1_000
 
 
 class Render(Protocol):
@@ -81,3 +86,9 @@ class Context:
     manifests: ManifestSource
     commands_installed: tuple[str, ...] = ()  # names registered with Slack, for hints
     prefix: str = ""
+
+
+def left_to_newer(context: Context, newer: UnknownSchema) -> int:
+    """During an upgrade workers of two versions share the work: what only the newer can read is soon offered again. Returns when."""
+    log.warning("left alone: %s", newer)
+    return context.store.now() + NEWER_LOOKS_MS

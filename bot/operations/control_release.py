@@ -1,4 +1,4 @@
-"""A person asks something of a release that exists: approve, pause, abort… Answered from the record, then the release is woken."""
+"""A person asks something of a release that exists: approve, pause, abort… Answered from the record; saving wakes the release."""
 
 from __future__ import annotations
 
@@ -20,15 +20,12 @@ def control_release(context: Context, release_id: str, request: Request, done: s
             release = context.store.load(release_id)
         except KeyError:
             return Refusal(f"there is no release `{release_id}`", "see `/releases`")
-        now = context.store.now()
-        decision = respond(release, request, now)
+        decision = respond(release, request, context.store.now())
         if decision.refusal:
             return Refusal(decision.refusal)
         try:
-            saved = context.store.save(decision.release, decision.events, operation=uuid.uuid4().hex)
+            context.store.save(decision.release, decision.events, operation=uuid.uuid4().hex, wake=True)
         except VersionConflict:
             continue
-        if not saved.phase.is_final:
-            context.queue.wake(f"release:{release_id}", now)
         return Text(done)
     return Refusal(f"{release_id} changes too fast right now: try again")

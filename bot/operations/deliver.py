@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bot.operations.budgets import EDITS, MOVING, WAITED_FOR, posts_in, rank_of
-from bot.operations.context import Context, thread_key
+from bot.operations.context import Context, left_to_newer, thread_key
 from bot.operations.invocation import Document
-from bot.ports import Announcement, ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable
+from bot.ports import Announcement, ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable, UnknownSchema
 from bot.releases.events import EventKind
 from bot.releases.model import Release
 
@@ -24,23 +24,38 @@ def deliver(context: Context, release_id: str) -> int | None:
         release = context.store.load(release_id)
     except KeyError:
         return None
+    except UnknownSchema as newer:
+        return left_to_newer(context, newer)
     announcements, dirty = context.store.outbox(release_id)
-    rank = rank_of(release, announcements)
     try:
-        channel, ts = context.store.card(release_id)
-        wait = 0
-        if not ts:
-            channel, ts, wait = _post_card(context, release, rank)
-        elif dirty:
-            wait = _edit_card(context, release, channel, ts, rank)
-        waits = [wait, _tell_all(context, release, channel, ts, announcements) if ts else 0]
+        try:
+            wait = _tell_in_channel(context, release, announcements, dirty)
+        except ChannelUnavailable:
+            _tell_in_person(context, release, announcements)
+            return None
+    except RateLimited as limited:
+        wait = limited.retry_after_ms
     except SlackUnavailable:
-        return context.store.now() + RETRY_MS
-    except ChannelUnavailable:
-        _tell_in_person(context, release, announcements)
-        return None
-    soonest = min((wait for wait in waits if wait), default=0)
-    return context.store.now() + soonest if soonest else None
+        wait = RETRY_MS
+    return context.store.now() + wait if wait else None
+
+
+def _tell_in_channel(context: Context, release: Release, announcements: tuple[Announcement, ...], dirty: bool) -> int:
+    """Returns milliseconds to wait, 0 when everything is told."""
+    rank = rank_of(release, announcements)
+    channel, ts = context.store.card(release.id)
+    waits = [0]
+    try:
+        if not ts:
+            channel, ts, waits[0] = _post_card(context, release, rank)
+        elif dirty:
+            waits[0] = _edit_card(context, release, channel, ts, rank)
+        if ts:
+            waits.append(_tell_all(context, release, channel, ts, announcements))
+    except MessageGone:  # a person deleted the card, and its thread with it: the next look posts it, and tells there what is left
+        context.store.record_card(release.id, channel=channel, ts="")
+        return 1
+    return min((wait for wait in waits if wait), default=0)
 
 
 def _post_card(context: Context, release: Release, rank: int) -> tuple[str, str, int]:
@@ -155,7 +170,7 @@ def _give_logs(context: Context, release: Release, key: str) -> None:
 
 
 def _edit_card(context: Context, release: Release, channel: str, ts: str, rank: int) -> int:
-    """Returns milliseconds to wait, 0 when it is done. A card that somebody deleted is posted again: its release still needs one."""
+    """Returns milliseconds to wait, 0 when it is done. Raises MessageGone."""
     wait = context.store.book(EDITS, release.id, rank=rank)
     if wait:
         if rank == MOVING:
@@ -164,8 +179,6 @@ def _edit_card(context: Context, release: Release, channel: str, ts: str, rank: 
     message = _keyed(context.render.card(release, now=context.store.now()), f"{release.id}:card")
     try:
         context.messenger.edit(channel, ts, message)
-    except MessageGone:
-        _record_card(context, release, channel, context.messenger.post(channel, message))
     except RateLimited as limited:
         context.store.close(EDITS, for_ms=limited.retry_after_ms)
         return limited.retry_after_ms
@@ -178,7 +191,10 @@ def _tell_in_person(context: Context, release: Release, announcements: tuple[Ann
     for entry in announcements:
         rendered = context.render.announcement(release, entry.event)
         if rendered is not None and entry.event.kind in (EventKind.FINISHED, EventKind.FAILURE, EventKind.GATE_OPENED):
-            context.messenger.direct(release.requested_by.user, rendered[0])
+            try:
+                context.messenger.direct(release.requested_by.user, rendered[0])
+            except ChannelUnavailable:
+                pass  # they take no messages from apps either; the record and the audit stream have it
             if entry.event.kind is EventKind.FAILURE:
                 _give_logs(context, release, f"{release.id}:{entry.sequence}")
         context.store.delivered(release.id, through=entry.sequence, card_version=None)

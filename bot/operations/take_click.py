@@ -16,7 +16,7 @@ from bot.operations.share_answer import share_answer
 from bot.operations.take_command import take_command
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.permissions import Permission, may, roles_granting
-from bot.ports import StoreUnavailable
+from bot.ports import StoreUnavailable, UnknownSchema
 from bot.releases.model import Person, Phase, Release
 from bot.releases.requests import Abort, Adopt, Approve, Finish, Pause, Promote, Reject, Request, Resume
 from bot.releases.respond import respond
@@ -84,6 +84,8 @@ def take_click(context: Context, click: Click) -> Reply:
         return control_release(context, release_id, request, f"{release_id}: {done}")
     except KeyError:
         return Refusal(f"there is no release {release_id} any more")
+    except UnknownSchema as newer:
+        return Refusal(str(newer), "nothing was changed")
     except StoreUnavailable as away:
         return Refusal(str(away), "nothing was changed: try again in a moment")
 

@@ -49,7 +49,7 @@ from bot.operations.start_release import start_release
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.freezes import Freeze
 from bot.policy.permissions import Permission, Role, may, roles_granting, takes_commands_in
-from bot.ports import AuditLine, SlackUnavailable, StoreUnavailable
+from bot.ports import AuditLine, SlackUnavailable, StoreUnavailable, UnknownSchema
 from bot.releases.model import Change, Deploy, Phase, Restart, Scale, Undo
 from bot.releases.requests import Abort, Pause, Promote, Resume
 
@@ -75,6 +75,8 @@ def take_command(context: Context, invocation: Invocation) -> Reply:
         return replace(reply, in_channel=answers_channel(command)) if isinstance(reply, Text) else reply
     except StoreUnavailable as away:
         return Refusal(str(away), "nothing was started: try again in a moment")
+    except UnknownSchema as newer:
+        return Refusal(str(newer), "nothing was changed")
 
 
 def _app_of_thread(context: Context, invocation: Invocation) -> tuple[str, ...]:

@@ -7,18 +7,23 @@ import json
 
 from bot.operations.budgets import MOVING, posts_in
 from bot.operations.context import Context
-from bot.ports import Budget, ChannelUnavailable, Message, RateLimited, SlackUnavailable
+from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable
 
 KEPT_MS = 3_600_000
 RETRY_MS = 5_000
+ONCE_WITHIN_MS = 60_000
 
 
 def note_noticed(context: Context, channel: str, line: str) -> None:
-    """Called by the watcher, which does not speak to Slack: leaves the line for a worker to tell. Twice within a minute is once."""
+    """Called by the watcher, which does not speak to Slack: leaves the line for a worker to tell. Twice within a minute is once;
+    called again after an error it leaves nothing out."""
     key = hashlib.sha256(f"{channel} {line}".encode()).hexdigest()[:16]
-    context.store.put(f"noticed:{key}", json.dumps([channel, line]), ttl_ms=KEPT_MS)
-    if context.store.book(Budget(f"noticed:{key}", per_minute=1), "watchers") == 0:
-        context.queue.wake(f"noticed:{key}", context.store.now())
+    if context.store.peek(f"told:{key}") is not None:
+        return
+    now = context.store.now()
+    if context.store.peek(f"noticed:{key}") is None:
+        context.store.put(f"noticed:{key}", json.dumps([channel, line, now]), ttl_ms=KEPT_MS)
+    context.queue.wake(f"noticed:{key}", now)
 
 
 def tell_noticed(context: Context, key: str) -> int | None:
@@ -26,14 +31,17 @@ def tell_noticed(context: Context, key: str) -> int | None:
     kept = context.store.peek(f"noticed:{key}")
     if kept is None:
         return None
-    channel, line = json.loads(kept)
-    plain = context.render.notice(line)
-    metadata = {"event_type": "pilothouse", "event_payload": {"key": f"noticed:{key}"}}
-    wait = context.store.book(posts_in(channel), f"noticed:{key}", rank=MOVING)
-    if wait:
-        return context.store.now() + wait
+    channel, line, noticed_at = json.loads(kept)
+    plain, name = context.render.notice(line), f"noticed:{key}:{noticed_at}"
+    metadata = {"event_type": "pilothouse", "event_payload": {"key": name}}
     try:
-        context.messenger.post(channel, Message(plain.text, plain.blocks, metadata))
+        attempted = context.store.peek(f"posting:{name}")
+        if not attempted or not context.messenger.find_posted(channel, key=name):
+            wait = context.store.book(posts_in(channel), f"noticed:{key}", rank=MOVING)
+            if wait:
+                return context.store.now() + wait
+            context.store.put(f"posting:{name}", "1", ttl_ms=KEPT_MS)
+            context.messenger.post(channel, Message(plain.text, plain.blocks, metadata))
     except RateLimited as limited:
         context.store.close(posts_in(channel), for_ms=limited.retry_after_ms)
         return context.store.now() + limited.retry_after_ms
@@ -41,5 +49,6 @@ def tell_noticed(context: Context, key: str) -> int | None:
         return context.store.now() + RETRY_MS
     except ChannelUnavailable:
         pass  # nobody there to be told
+    context.store.put(f"told:{key}", "1", ttl_ms=ONCE_WITHIN_MS)
     context.store.take(f"noticed:{key}")
     return None

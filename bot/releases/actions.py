@@ -21,12 +21,17 @@ class FieldChange:
 
 @dataclass(frozen=True)
 class PatchDeployment:
-    """``claim``: value the claim annotation must have now ("" = must be absent)."""
+    """``claim``: value the claim annotation must have now ("" = must be absent).
+
+    ``resource_version`` is tested where it is given: by the patch that claims, which alone could come late and find no claim in its
+    way after its release is over. A Deployment that nothing rolls keeps its version long enough for that.
+    """
 
     name: str
     uid: str
     claim: str
     changes: tuple[FieldChange, ...]
+    resource_version: str = ""
     kind: Literal["patch_deployment"] = "patch_deployment"
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 from bot.releases.actions import Action
 from bot.releases.events import Event, EventKind
-from bot.releases.model import Person, Phase, Release
+from bot.releases.model import WAITING_PHASES, Person, Phase, Release
 
 RESYNC_MS = 30_000
+WAITING_RESYNC_MS = 300_000
+"""Where people or time are waited for: a change at the cluster wakes the release sooner, and so does whatever is timed."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class Decision:
 
     def changed(self, release: Release) -> Decision:
         return replace(self, release=release)
+
+
+def resync_ms(phase: Phase) -> int:
+    return WAITING_RESYNC_MS if phase in WAITING_PHASES else RESYNC_MS
 
 
 def into(release: Release, phase: Phase, now: int) -> Release:

@@ -31,7 +31,7 @@ class EventKind(StrEnum):
     ENVIRONMENT = "environment"  # shown and asked about
     FAILURE = "failure"
     ROLLING_BACK = "rolling_back"
-    WROTE = "wrote"  # audit only: an action took effect
+    WROTE = "wrote"  # audit only: an action is about to be sent to the cluster
     CANCELLED = "cancelled"
     FINISHED = "finished"
 

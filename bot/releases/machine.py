@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.actions import PatchDeployment
-from bot.releases.decision import RESYNC_MS, Decision, finish, into
+from bot.releases.decision import Decision, finish, into, resync_ms
 from bot.releases.drift import after_drift, on_drift, was_replaced
 from bot.releases.events import EventKind
 from bot.releases.gates import at_gates
@@ -46,6 +46,7 @@ from bot.releases.strategies import STRATEGIES
 from bot.releases.turning import enter_step, fail, turn_back
 
 ENVIRONMENT_PATIENCE_MS = 300_000
+LATE_WRITE_MS = 10_000  # a lease: by then whoever sent it has been ended, and its request with it
 
 
 def decide(release: Release, seen: Seen, now: int) -> Decision:
@@ -64,7 +65,7 @@ def decide(release: Release, seen: Seen, now: int) -> Decision:
     if decision.release.plan is None or decision.release.as_found is None:
         return _begin(decision, seen, now)
     decision = _go_on(decision, seen, now)
-    return decision if decision.release.phase.is_final else remind(decision.wake(now + RESYNC_MS), now)
+    return decision if decision.release.phase.is_final else remind(decision.wake(now + resync_ms(decision.release.phase)), now)
 
 
 def _unreachable(release: Release, seen: Unreachable, now: int) -> Decision:
@@ -117,6 +118,9 @@ def _go_on(decision: Decision, seen: Observation, now: int) -> Decision:
     release = decision.release
     # asked for while the cluster was not being looked at; or what it would go back to is gone, so that there is another way
     if release.leg is Leg.BACK and (release.at_step < 0 or _lost_stable(release, seen)):
+        settled_at = release.phase_since + LATE_WRITE_MS
+        if release.at_step < 0 and now < settled_at and _may_still_be_written(release, seen):
+            return decision.wake(settled_at)
         ends_as, cause = release.ends_as or Phase.ABORTED, release.cause or Cause(FailureClass.REQUEST, "aborted")
         return _walk(turn_back(decision, seen, now, ends_as=ends_as, cause=cause), seen, now)
     intents, drift = look(release.intents, seen)
@@ -146,6 +150,13 @@ def _go_on(decision: Decision, seen: Observation, now: int) -> Decision:
 
 def _lost_stable(release: Release, seen: Observation) -> bool:
     return seen.stable is None and find(release.intents, Kind.DEPLOYMENT, release.target.deployment, Field.EXISTS) is not None
+
+
+def _may_still_be_written(release: Release, seen: Observation) -> bool:
+    """A write that was announced and is not to be seen may be on its way to the API server, which may carry out what the bot gave up
+    on: the way back is planned when it has come, or cannot come any more. Else it might come after the end."""
+    intents, _ = look(release.intents, seen)
+    return any(intent.written and not intent.confirmed for intent in intents)
 
 
 def _walk(decision: Decision, seen: Observation, now: int) -> Decision:

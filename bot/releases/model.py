@@ -42,6 +42,7 @@ class Phase(StrEnum):
         return self in FINAL_PHASES
 
 
+WAITING_PHASES = frozenset({Phase.AWAITING_APPROVAL, Phase.HOLDING, Phase.AWAITING_PROMOTION, Phase.PAUSED, Phase.DRIFTED})
 FINAL_PHASES = frozenset({Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED, Phase.REJECTED, Phase.EXPIRED})
 
 

@@ -87,6 +87,7 @@ class DeploymentSeen:
     replica_sets: tuple[ReplicaSetSeen, ...] = ()  # newest revision first
     managers: tuple[tuple[str, str, str, str], ...] = ()  # manager, operation, subresource, dotted field path it owns
     terminating: bool = False
+    resource_version: str = ""
 
     @property
     def claim(self) -> str:

@@ -135,7 +135,9 @@ def _pursue_one(decision: Decision, goal: Goal, seen: Observation) -> Decision:
             decision = decision.changed(replace(release, intents=intents))
             if not settled.changes:
                 return decision
-            return decision.doing(PatchDeployment(item.name, item.uid, item.claim, settled.changes))
+            claims = any(change.field is Field.CLAIM and change.after for change in settled.changes)
+            version = item.resource_version if claims else ""
+            return decision.doing(PatchDeployment(item.name, item.uid, item.claim, settled.changes, version))
         case ServiceGoal():
             service = service_named(seen, goal.name)
             if service is None:

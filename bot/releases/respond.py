@@ -152,6 +152,8 @@ def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Dec
         return replace(decision, refusal=_from_before(release))
     if not isinstance(gate, HoldGate) or release.gate is None or release.phase is not Phase.HOLDING:
         return replace(decision, refusal=f"{release.id} is not holding: {release.phase.value.replace('_', ' ')}")
+    if release.gate.skipped:  # ten clicks end it once, and tell it once
+        return replace(decision, refusal=f"the {gate.title or 'hold'} has been ended already")
     least = release.gate.opened_at + 30_000
     if gate.name == "window" and now < least:
         return replace(decision, refusal="old connections still drain: the window can be ended 30 s after the switch")

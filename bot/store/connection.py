@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
@@ -20,8 +21,10 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004 — redis' own
 )
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from bot.ports import StoreUnavailable
+from bot.store.replication import ReplicatedRedis, SentinelGroup, is_sentinel_url
 
 PREFIX = "pilothouse:"
 DRIVER = DriverInfo()
@@ -32,7 +35,7 @@ _REFUSALS = ("MISCONF", "OOM", "READONLY", "NOREPLICAS", "MASTERDOWN", "LOADING"
 @cache
 def connect(url: str) -> Redis:
     """No connection is opened yet. Safe to share between threads, and across a fork (each process opens its own connections)."""
-    return Redis.from_url(
+    return open_client(
         url,
         socket_connect_timeout=1.0,
         socket_timeout=2.0,
@@ -41,6 +44,21 @@ def connect(url: str) -> Redis:
         client_name="pilothouse",
         driver_info=DRIVER,
     )
+
+
+def open_client(url: str, **options: Any) -> Redis:
+    """A client of its own, for a single server or for the primary that Sentinels name. Raises ValueError for no URL of ours."""
+    if not is_sentinel_url(url):
+        return Redis.from_url(url, **options)
+    group = SentinelGroup.parse(url)
+    asked = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "password": group.sentinel_password or None}
+    sentinel = Sentinel(list(group.sentinels), sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
+    credentials = {"username": group.username or None, "password": group.password or None}
+    client: ReplicatedRedis = sentinel.master_for(  # type: ignore[no-untyped-call]
+        group.service, redis_class=ReplicatedRedis, db=group.database, **credentials, **options
+    )
+    client.replicas = group.replicas
+    return client
 
 
 @contextmanager

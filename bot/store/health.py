@@ -22,6 +22,7 @@ def check_settings(client: Redis) -> tuple[str, ...]:
         memory = client.info("memory")
         cluster = client.info("cluster")
         appendfsync = _setting(client, "appendfsync")
+        replicas = online_replicas(client)
     problems = []
     version = str(server.get("redis_version", "0"))
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
@@ -36,7 +37,16 @@ def check_settings(client: Redis) -> tuple[str, ...]:
         problems.append(f"Redis may throw records away (maxmemory-policy {policy}): set `maxmemory-policy noeviction`")
     if cluster.get("cluster_enabled"):
         problems.append("Redis runs as a cluster, which the scripts cannot use: use a single server with replicas")
+    wanted = getattr(client, "replicas", 0)
+    if replicas < wanted:
+        problems.append(f"the primary has {replicas} of {wanted} replicas, and no write counts without them: start more, or see REDIS_URL")
     return tuple(problems)
+
+
+def online_replicas(client: Redis) -> int:
+    """Those that follow; one that is still being sent the whole data set does not count yet."""
+    replication = client.info("replication")
+    return sum(1 for name, one in replication.items() if re.fullmatch(r"slave\d+", name) and one["state"] == "online")
 
 
 def _setting(client: Redis, name: str) -> str:

@@ -102,7 +102,7 @@ class RedisReleaseStore:
                 log.warning("left alone: %s", error)
         return releases
 
-    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True) -> Release:
+    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True, wake: bool = False) -> Release:
         told: list[bytes] = []
         for event in events:
             # WROTE is for the audit alone: people are told of steps, not of patches.
@@ -118,6 +118,7 @@ class RedisReleaseStore:
                 int(release.phase.is_final),
                 records.dump_release(release),
                 int(card),
+                int(wake),
                 self._retention.audit_ms,
                 self._retention.releases,
                 len(events),
@@ -129,6 +130,11 @@ class RedisReleaseStore:
         if version == -2:
             raise VersionConflict(f"{release.id} was saved by somebody else since version {release.version}")
         return replace(release, version=version)
+
+    def is_current(self, release: Release) -> bool:
+        with store_errors():
+            found = cast(bytes | None, self._client.hget(self._key(f"release:{release.id}"), "version"))
+        return found is not None and int(found) == release.version
 
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
         behind, position = self._scripts.run("acquire", release.id, *sorted(set(keys)))

@@ -13,7 +13,7 @@ KINDS: tuple[str, ...] = get_args(FaultKind)
 class Fault:
     """One rule, used up after `times` calls (-1: until removed).
 
-    rate_limited: 429 with Retry-After `seconds`. slow: answers after `seconds`. server_error: HTTP 503.
+    rate_limited: 429 with Retry-After `seconds`. slow: done at once, answered after `seconds`. server_error: HTTP 503.
     error: `{"ok": false, "error": code}`. lost_reply: done, but the connection is cut before the answer.
     lost_request: the connection is cut and nothing is done. garbled: done, answered with a page instead of JSON.
     """

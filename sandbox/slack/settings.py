@@ -57,5 +57,7 @@ class SlackSettings:
     """Waits before the three retries of an event."""
     first_commands: tuple[str, ...] = ("/deploy hello 2.0.0", "/pods hello", "/help")
     log_size: int = 20_000
+    crowd: int = 0
+    """That many more people are in the workspace: U0CROWD0, U0CROWD1 and so on."""
     clock: Callable[[], float] = field(default=time.time)
     """Unix seconds; tests give one they can move."""

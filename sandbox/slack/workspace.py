@@ -81,7 +81,8 @@ class Workspace:
 
     def __init__(self, settings: SlackSettings) -> None:
         self.settings = settings
-        self.people = {person.id: person for person in first_people(settings.team_id)}
+        crowd = (Person(f"U0CROWD{n}", f"crowd{n}", f"Crowd {n}", "", settings.team_id) for n in range(settings.crowd))
+        self.people = {person.id: person for person in (*first_people(settings.team_id), *crowd)}
         self.bot = Person(
             settings.bot_user_id,
             settings.app_name.lower().replace(" ", "-"),

@@ -108,7 +108,7 @@ class InMemoryReleaseStore:
         ts = self.card(release_id)[1]
         return replace(release, card_ts=ts) if ts else release
 
-    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True) -> Release:
+    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True, wake: bool = False) -> Release:
         if operation in self._operations:
             return replace(release, version=self._operations[operation])
         before = self._releases[release.id]
@@ -120,8 +120,9 @@ class InMemoryReleaseStore:
             self._card_wanted[release.id] = saved.version
         for event in events:
             self._append(saved, event)
-        if card or events:
-            booked = 0 if events or saved.phase.is_final else self._card_booked.get(release.id, 0)
+        told = any(event.kind is not EventKind.WROTE for event in events)
+        if card or told:
+            booked = 0 if told or saved.phase.is_final else self._card_booked.get(release.id, 0)
             self.queue.wake(f"deliver:{release.id}", max(self.now(), booked))
         if saved.phase.is_final and not before.phase.is_final:
             self.queue.due.pop(f"release:{release.id}", None)
@@ -129,7 +130,7 @@ class InMemoryReleaseStore:
             self._free(release.id)
             self._trim(saved)
         elif not saved.phase.is_final:
-            self.queue.wake(f"release:{release.id}", self.now() + 1_000)
+            self.queue.wake(f"release:{release.id}", self.now() + (0 if wake else 1_000))
         self._operations[operation] = saved.version
         return saved
 
@@ -138,6 +139,9 @@ class InMemoryReleaseStore:
         for oldest in final[: max(0, len(final) - self._kept)]:
             if oldest.id != saved.id and not self._outboxes.get(oldest.id):
                 del self._releases[oldest.id]
+
+    def is_current(self, release: Release) -> bool:
+        return release.id in self._releases and self._releases[release.id].version == release.version
 
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
         if self._releases[release.id].phase.is_final:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import cast
 
-from redis import Redis
+import yaml
 
-from tests.faults.people import DEVELOPER, MANAGER, ON_CALL, People, many_at_once, wait_until
-from tests.faults.stage import SECOND, Stage
+from bot.work_queue import RqWorkQueue
+from tests.faults.armed_worker import ROUTES as ARMED_ROUTES
+from tests.faults.people import MANAGER, ON_CALL, People, busy_apps, many_at_once, wait_until
+from tests.faults.points import ONCE, POINTS
+from tests.faults.stage import CHANNEL, CROWD, SECOND, Stage
 
 Injection = Callable[[Stage, People, random.Random], None]
-WORKERS = ("worker", SECOND)
+PAST_A_LEASE_S = 10.5
 SLACK_WRITES = ("chat.postMessage", "chat.update")
 
 
@@ -35,23 +40,35 @@ def kill_part(name: str, stage: Stage, people: People, chance: random.Random) ->
     _back(stage, name, before)
 
 
-def kill_child(stage: Stage, people: People, chance: random.Random) -> None:
-    """Ticker, watcher, delivery, queries or a worker of releases."""
-    children = stage.children(stage.pid(chance.choice(WORKERS)))
-    if children:
-        _kill(chance.choice(children))
+def kill_child(role: str, stage: Stage, people: People, chance: random.Random) -> None:
+    found = [pid for pid in stage.children(stage.pid(chance.choice(stage.names("worker")))) if stage.role(pid).startswith(role)]
+    if found:
+        _kill(chance.choice(found))
 
 
-def kill_job(stage: Stage, people: People, chance: random.Random) -> None:
-    """The forked process of a job, as early or late in its tick as it happens to be."""
+def _a_job(stage: Stage, chance: random.Random, within_s: float = 3) -> int:
+    """The forked process of a release's job, 0 where none was seen."""
     found: list[int] = []
 
     def look() -> bool:
-        found[:] = [job for child in stage.children(stage.pid(chance.choice(WORKERS))) for job in stage.children(child)]
+        worker = stage.pid(chance.choice(stage.names("worker")))
+        found[:] = [job for child in stage.children(worker) if stage.role(child).startswith("releases") for job in stage.children(child)]
         return bool(found)
 
-    if wait_until(look, 3):
-        _kill(chance.choice(found))
+    return chance.choice(found) if wait_until(look, within_s) else 0
+
+
+def kill_job(stage: Stage, people: People, chance: random.Random) -> None:
+    """As early or late in its tick as it happens to be."""
+    if job := _a_job(stage, chance):
+        _kill(job)
+
+
+def kill_at(point: str, stage: Stage, people: People, chance: random.Random) -> None:
+    """The next job that comes to this point of its tick dies there."""
+    stage.redis.set(ONCE, point)
+    if not wait_until(lambda: not stage.redis.exists(ONCE), 5):
+        stage.redis.delete(ONCE)
 
 
 def stop_worker(stage: Stage, people: People, chance: random.Random) -> None:
@@ -62,18 +79,35 @@ def stop_worker(stage: Stage, people: People, chance: random.Random) -> None:
 
 
 def freeze_job(stage: Stage, people: People, chance: random.Random) -> None:
-    """A job that stands still past its lease, and then goes on while another has taken over."""
-    found: list[int] = []
+    """A job stands still past its lease; its release is aborted meanwhile, and then it goes on."""
+    job = _a_job(stage, chance)
+    if not job:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(job, signal.SIGSTOP)
+        time.sleep(1)
+        _abort(people, stage.release_of(job))
+        time.sleep(PAST_A_LEASE_S)
+        os.kill(job, signal.SIGCONT)
 
-    def look() -> bool:
-        found[:] = [job for child in stage.children(stage.pid(chance.choice(WORKERS))) for job in stage.children(child)]
-        return bool(found)
 
-    if wait_until(look, 3):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(found[0], signal.SIGSTOP)
-            time.sleep(11)
-            os.kill(found[0], signal.SIGCONT)
+def freeze_worker(stage: Stage, people: People, chance: random.Random) -> None:
+    """All processes of a worker stand still past every lease they hold, and then go on."""
+    worker = stage.pid(chance.choice(stage.names("worker")))
+    frozen = stage.descendants(worker)
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        for pid in (worker, *frozen):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        if number is signal.SIGSTOP:
+            held = [release for pid in frozen if (release := stage.release_of(pid))]
+            _abort(people, held[0] if held else "")
+            time.sleep(PAST_A_LEASE_S)
+
+
+def _abort(people: People, release_id: str) -> None:
+    if release_id:
+        people.say(f"/rollout abort {release_id.rpartition('-')[0]}")
 
 
 def kill_redis(stage: Stage, people: People, chance: random.Random) -> None:
@@ -84,8 +118,15 @@ def kill_redis(stage: Stage, people: People, chance: random.Random) -> None:
 
 def redis_away(stage: Stage, people: People, chance: random.Random) -> None:
     stage.sandbox.redis.kill()
-    time.sleep(chance.uniform(3.0, 5.0))
+    time.sleep(min(30.0, stage.longest_s))
     stage.sandbox.redis.restart()
+
+
+def job_twice(stage: Stage, people: People, chance: random.Random) -> None:
+    """Every job that is given out now is put into its queue once more."""
+    queue = RqWorkQueue(stage.redis, wake=stage.leases.wake, routes=ARMED_ROUTES)
+    for wake_id, token in cast(dict[bytes, bytes], stage.redis.hgetall("pilothouse:tokens")).items():
+        queue.enqueue_wake(wake_id.decode(), token.decode())
 
 
 def redis_hangs(stage: Stage, people: People, chance: random.Random) -> None:
@@ -96,10 +137,9 @@ def redis_hangs(stage: Stage, people: People, chance: random.Random) -> None:
 
 
 def redis_full(stage: Stage, people: People, chance: random.Random) -> None:
-    client: Redis = Redis.from_url(stage.sandbox.redis.url)
-    client.config_set("maxmemory", "1")
+    stage.redis.config_set("maxmemory", "1")
     time.sleep(chance.uniform(1.0, 3.0))
-    client.config_set("maxmemory", "0")
+    stage.redis.config_set("maxmemory", "0")
 
 
 def replies_lost(stage: Stage, people: People, chance: random.Random) -> None:
@@ -121,18 +161,73 @@ def cluster(kind: str, times: int, stage: Stage, people: People, chance: random.
 
 
 def cluster_away(stage: Stage, people: People, chance: random.Random) -> None:
-    seconds = chance.uniform(2.0, 5.0)
+    seconds = min(60.0, stage.longest_s)
     stage.api.post("/_sandbox/unreachable", json={"seconds": seconds})
     time.sleep(seconds + 0.2)
+
+
+def pod_deleted(stage: Stage, people: People, chance: random.Random) -> None:
+    """One of a candidate's: stable keeps what its plan promised."""
+    path = "/api/v1/namespaces/default/pods"
+    found: list[str] = []
+
+    def look() -> bool:
+        found[:] = [name for pod in stage.objects(path) if re.search("-(canary|green)-", name := pod["metadata"]["name"])]
+        return bool(found)
+
+    if wait_until(look, 6):
+        stage.api.delete(f"{path}/{chance.choice(found)}")
+
+
+def candidate_deleted(stage: Stage, people: People, chance: random.Random) -> None:
+    """A canary that serves is deleted by somebody's hand: its release stands still until a person takes it back."""
+    path = "/apis/apps/v1/namespaces/default/deployments"
+    found: list[str] = []
+
+    def look() -> bool:
+        items = [item for item in stage.objects(path) if item["metadata"]["name"].endswith("-canary")]
+        found[:] = [item["metadata"]["name"] for item in items if (item.get("status") or {}).get("readyReplicas")]
+        return bool(found)
+
+    if wait_until(look, 6):
+        stage.api.delete(f"{path}/{chance.choice(found)}")
+
+
+def catalog_entry_removed(stage: Stage, people: People, chance: random.Random) -> None:
+    """Everything is started again without an app whose release runs, and later with it."""
+    busy = sorted(busy_apps(stage) or ())
+    if not busy:
+        return
+    whole = stage.sandbox.catalog.read_text(encoding="utf-8")
+    catalog = yaml.safe_load(whole)
+    del catalog["apps"][chance.choice(busy)]
+    for text in (yaml.safe_dump(catalog), whole):
+        stage.sandbox.catalog.write_text(text, encoding="utf-8")
+        for name in (*stage.names("bot"), *stage.names("worker")):
+            kill_part(name, stage, people, chance)
+        time.sleep(3.0)
 
 
 def watches_expire(stage: Stage, people: People, chance: random.Random) -> None:
     stage.api.post("/_sandbox/watches/expire", json={})
 
 
-def slack(kind: str, times: int, stage: Stage, people: People, chance: random.Random) -> None:
-    stage.sandbox.slack.fault(kind, method=chance.choice(SLACK_WRITES), times=times, seconds=1.0)
+def slack(kind: str, times: int, seconds: float, stage: Stage, people: People, chance: random.Random) -> None:
+    stage.sandbox.slack.fault(kind, method=chance.choice(SLACK_WRITES), times=times, seconds=seconds)
     time.sleep(chance.uniform(0.5, 1.5))
+
+
+def message_deleted(stage: Stage, people: People, chance: random.Random) -> None:
+    """A person deletes a card of a release that runs."""
+    cards = [stage.store.card(release.id)[1] for release in stage.store.active()]
+    if known := [ts for ts in cards if ts]:
+        stage.sandbox.slack.delete_message(CHANNEL, chance.choice(known))
+
+
+def pause(stage: Stage, people: People, chance: random.Random) -> None:
+    """A release is paused for a while; somebody resumes it on its card."""
+    if busy := sorted(busy_apps(stage) or ()):
+        people.say(f"/rollout pause {chance.choice(busy)}")
 
 
 def same_click(stage: Stage, people: People, chance: random.Random) -> None:
@@ -149,27 +244,34 @@ def same_click(stage: Stage, people: People, chance: random.Random) -> None:
 
 
 def same_command(stage: Stage, people: People, chance: random.Random) -> None:
-    """Fifty times the same line at once: one release."""
+    """Fifty people type the same line at once: one release."""
     app = chance.choice(stage.apps)
     line = f"/deploy {app} {people.next_version(app)}.0.0 rolling"
-    many_at_once([partial(people.say, line, DEVELOPER) for _ in range(50)])
+    many_at_once([partial(people.say, line, person) for person in CROWD])
 
 
 INJECTIONS: Mapping[str, Injection] = {
     "worker killed": partial(kill_part, "worker"),
-    "child of the worker killed": kill_child,
-    "job's process killed": kill_job,
+    "second worker killed": partial(kill_part, SECOND),
+    "ticker killed": partial(kill_child, "ticker"),
+    "watcher killed": partial(kill_child, "watcher"),
+    "delivery killed": partial(kill_child, "delivery"),
+    "queries killed": partial(kill_child, "queries"),
+    "worker of releases killed": partial(kill_child, "releases"),
+    "job killed at any time": kill_job,
+    **{f"job killed {point}": partial(kill_at, point) for point in POINTS},
     "worker ended in a tick": stop_worker,
-    "job frozen past its lease": freeze_job,
+    "job frozen past its lease, aborted": freeze_job,
+    "worker frozen past its leases, aborted": freeze_worker,
+    "every job delivered twice": job_twice,
     "bot killed": partial(kill_part, "bot"),
     "Redis killed": kill_redis,
-    "Redis away 3-5 s": redis_away,
+    "Redis away": redis_away,
     "Redis hangs 2-4 s": redis_hangs,
     "Redis full 1-3 s": redis_full,
     "Redis' replies lost": replies_lost,
-    "second worker killed": partial(kill_part, SECOND),
-    "Slack token revoked 1-3 s": token_revoked,
-    "Kubernetes slow": partial(cluster, "slow", 6, seconds=2.0),
+    "Kubernetes times out": partial(cluster, "slow", 4, seconds=4.0),
+    "Kubernetes slow (2 s)": partial(cluster, "slow", 6, seconds=2.0),
     "Kubernetes 500": partial(cluster, "error", 10, code=500),
     "Kubernetes 429": partial(cluster, "throttle", 6, seconds=1.0),
     "Kubernetes 409": partial(cluster, "conflict", 3),
@@ -179,9 +281,16 @@ INJECTIONS: Mapping[str, Injection] = {
     "reset after the write": partial(cluster, "reset_after", 3),
     "watches expire (410)": watches_expire,
     "Kubernetes unreachable": cluster_away,
-    "Slack 429": partial(slack, "rate_limited", 3),
-    "Slack 5xx": partial(slack, "server_error", 4),
-    "Slack reply lost after posting": partial(slack, "lost_reply", 2),
-    "same click x10": same_click,
-    "same command x50": same_command,
+    "pod deleted": pod_deleted,
+    "canary deleted": candidate_deleted,
+    "Slack 429": partial(slack, "rate_limited", 3, 1.0),
+    "Slack 5xx": partial(slack, "server_error", 4, 0.0),
+    "Slack times out": partial(slack, "slow", 2, 12.0),
+    "Slack reply lost after posting": partial(slack, "lost_reply", 2, 0.0),
+    "Slack token revoked 1-3 s": token_revoked,
+    "card deleted": message_deleted,
+    "catalog entry removed": catalog_entry_removed,
+    "paused and resumed": pause,
+    "same click x10, two people": same_click,
+    "same command, 50 people": same_command,
 }

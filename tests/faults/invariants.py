@@ -8,16 +8,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
-from redis import Redis
-
-from bot.releases.events import EventKind
+from bot.ports import AuditLine
 from bot.releases.model import Phase, Release
+from tests.faults import leftovers, trail
 from tests.faults.people import Accepted
 from tests.faults.stage import CHANNEL, Stage
+from tests.faults.trail import CLAIM
 
-CLAIM = "pilothouse.dev/release"
 REVISION = "deployment.kubernetes.io/revision"
 CAUSE = "kubernetes.io/change-cause"
 MOST = 10_000
@@ -54,13 +53,18 @@ def judge(stage: Stage, accepted: list[Accepted]) -> Verdict:
     verdict.stuck += [
         f"{one.id} is {one.phase.value} at step {one.at_step} of {len(one.steps)}" for one in releases if not one.phase.is_final
     ]
-    verdict.violations += _audited(stage, releases)
-    verdict.doubled += started_twice(releases)
-    told, twice = _announced(stage, releases)
+    lines = stage.store.audit(limit=1_000_000)[::-1]
+    history = stage.history()
+    verdict.violations += [*trail.incomplete(releases, lines), *trail.in_order(lines)]
+    verdict.violations += [*trail.without_a_line(lines, history, clock_ahead_s=stage.clock_ahead_s), *trail.written_while_paused(lines)]
+    verdict.doubled += [*started_twice(releases), *trail.counted_twice(lines), *trail.done_twice(releases, history)]
+    told, twice = _announced(stage, releases, lines)
     verdict.lost += told
     verdict.doubled += twice
-    history = stage.history()
-    verdict.violations += [*_locks(stage), *_left_behind(stage), *times_without_ready_pods(stage.apps, history)]
+    verdict.violations += leftovers.in_redis(stage.redis)
+    for path in ("/apis/apps/v1/namespaces/default/deployments", "/api/v1/namespaces/default/services"):
+        verdict.violations += leftovers.in_cluster(stage.apps, stage.objects(path))
+    verdict.violations += times_without_ready_pods(stage.apps, history)
     verdict.violations += [line for release in releases for line in otherwise_than_found(release, history)]
     return verdict
 
@@ -70,16 +74,6 @@ def _cause(release: Release) -> str:
     if release.cause is None:
         return f"{release.phase.value}: no cause"
     return f"{release.phase.value}: {re.sub('[0-9]+', '…', release.cause.summary)[:150]}"
-
-
-def _audited(stage: Stage, releases: tuple[Release, ...]) -> Iterator[str]:
-    lines = Counter((line.release_id, line.kind) for line in stage.store.audit(limit=1_000_000))
-    for release in releases:
-        if lines[release.id, EventKind.CREATED.value] != 1:
-            yield f"{release.id}: {lines[release.id, EventKind.CREATED.value]} beginnings in the audit stream"
-        ends = lines[release.id, EventKind.FINISHED.value]
-        if release.phase.is_final and ends != 1:
-            yield f"{release.id} ({release.phase.value}): {ends} ends in the audit stream"
 
 
 def started_twice(releases: tuple[Release, ...]) -> Iterator[str]:
@@ -93,44 +87,34 @@ def started_twice(releases: tuple[Release, ...]) -> Iterator[str]:
                 yield f"{later.id} was started by the command of {earlier.id}, which ran"
 
 
-def _announced(stage: Stage, releases: tuple[Release, ...]) -> tuple[list[str], list[str]]:
-    messages = stage.sandbox.slack.messages(CHANNEL)
-    keys = Counter(_key(message) for message in messages)
-    cards = {_key(message): message for message in messages}
-    lost, twice = [], [f"{key} was posted {count} times" for key, count in keys.items() if key and count > 1]
+def _announced(stage: Stage, releases: tuple[Release, ...], lines: Sequence[AuditLine]) -> tuple[list[str], list[str]]:
+    top = stage.sandbox.slack.messages(CHANNEL)
+    lost, messages = [], list(top)
+    for release in releases:
+        ts = stage.store.card(release.id)[1]
+        messages += stage.sandbox.slack.messages(CHANNEL, thread_ts=ts)[1:] if ts else []
+        announcements, dirty = stage.store.outbox(release.id)
+        if announcements or dirty:
+            lost.append(f"{release.id}: {len(announcements)} announcements untold" + (", card out of date" if dirty else ""))
+    return lost + untold(releases, messages, lines), posted_twice(messages)
+
+
+def untold(releases: Sequence[Release], messages: Sequence[Json], lines: Sequence[AuditLine]) -> list[str]:
+    cards = {trail.key_of(message): message for message in messages}
+    lost = [line for release in releases if (line := trail.told_end(release, messages, lines))]
     for release in releases:
         card = cards.get(f"{release.id}:card")
         if card is None:
             lost.append(f"{release.id}: no card")
         elif release.phase.is_final and any(block.get("type") == "actions" for block in card.get("blocks", [])):
             lost.append(f"{release.id} is {release.phase.value}, and its card still offers buttons: {card.get('text')}")
-        announcements, dirty = stage.store.outbox(release.id)
-        if announcements or dirty:
-            lost.append(f"{release.id}: {len(announcements)} announcements untold" + (", card out of date" if dirty else ""))
-    return lost, twice
+    return lost
 
 
-def _key(message: Json) -> str:
-    payload = (message.get("metadata") or {}).get("event_payload") or {}
-    return str(payload.get("key", ""))
-
-
-def _locks(stage: Stage) -> Iterator[str]:
-    client: Redis = Redis.from_url(stage.sandbox.redis.url, decode_responses=True)
-    for lock, owner in cast(dict[str, str], client.hgetall("pilothouse:lock-owner")).items():
-        yield f"{lock} is held by {owner}"
-    yield from (f"{key} holds a release that waits" for key in client.scan_iter("pilothouse:lock-queue:*"))
-
-
-def _left_behind(stage: Stage) -> Iterator[str]:
-    for path in ("/apis/apps/v1/namespaces/default/deployments", "/api/v1/namespaces/default/services"):
-        for item in stage.objects(path):
-            name = item["metadata"]["name"]
-            if name not in (*stage.apps, "kubernetes"):
-                yield f"{path.rpartition('/')[2]} {name} outlived its release"
-            notes = [key for key in item["metadata"].get("annotations") or {} if key.startswith("pilothouse.dev/")]
-            if notes:
-                yield f"{name} still carries {', '.join(notes)}"
+def posted_twice(messages: Sequence[Json]) -> list[str]:
+    keys = Counter((trail.key_of(message), message["ts"]) for message in messages)
+    by_key = Counter(key for key, _ in keys if key)
+    return [f"{key} was posted {count} times" for key, count in by_key.items() if count > 1]
 
 
 def times_without_ready_pods(apps: Sequence[str], history: list[Json]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import threading
@@ -44,6 +45,19 @@ class People:
     ends: threading.Event = field(default_factory=threading.Event)
     _versions: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """They start releases while ``starts`` is set, and decide all the time."""
+        threads = [threading.Thread(target=work, name=work.__name__) for work in (self.start_releases, self.decide)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self.ends.set()
+            for thread in threads:
+                thread.join(40)
 
     def next_version(self, app: str) -> int:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -11,20 +12,25 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import yaml
+from redis import Redis
+from redis.exceptions import RedisError
 
+from bot.ports import StoreUnavailable
 from bot.store import Leases, RedisReleaseStore, connect
 from sandbox.main import DEMO, Part, Sandbox, run_sandbox
 from tests.faults.lossy_redis import LossyRedis
+from tests.faults.turns import Turns
 
 CHANNEL = "C0RELEASES"
 REPLICAS = 3
 RESTART_AFTER_S = 0.3
 SECOND = "worker-2"
-SUPERVISED = ("bot", "worker", SECOND)
+CROWD = tuple(f"U0CROWD{number}" for number in range(50))
+ARMED = ("tests.faults.armed_worker", "2")
 Json = dict[str, Any]
 
 
@@ -37,8 +43,15 @@ class Stage:
     api: httpx.Client
     store: RedisReleaseStore
     leases: Leases
+    redis: Redis
     lossy: LossyRedis
+    clock_ahead_s: int = 0
+    longest_s: float = 4.0  # what lasts long in life is cut to this
     restarted: dict[str, int] = field(default_factory=dict)
+
+    def names(self, kind: str) -> list[str]:
+        """The processes of a kind: bot or worker."""
+        return [part.name for part in self.sandbox.parts if part.name.partition("-")[0] == kind]
 
     def pid(self, name: str) -> int:
         return self.sandbox.part(name).process.pid
@@ -47,6 +60,23 @@ class Stage:
         with contextlib.suppress(OSError):
             return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         return []
+
+    def descendants(self, pid: int) -> list[int]:
+        return [one for child in self.children(pid) for one in (child, *self.descendants(child))]
+
+    def role(self, pid: int) -> str:
+        """What a child of a worker is there for."""
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{pid}/comm").read_text().strip()
+        return ""
+
+    def release_of(self, pid: int) -> str:
+        """The release that the job in this process has begun to work on, "" where there is none."""
+        with contextlib.suppress(RedisError):
+            for wake_id, runner in cast(dict[bytes, bytes], self.redis.hgetall("pilothouse:begun")).items():
+                if runner.split(b"|")[1] == str(pid).encode() and wake_id.startswith(b"release:"):
+                    return wake_id.decode().partition(":")[2]
+        return ""
 
     def cluster_fault(self, **fault: Any) -> None:
         self.api.post("/_sandbox/faults", json=fault).raise_for_status()
@@ -58,6 +88,15 @@ class Stage:
     def objects(self, path: str) -> list[Json]:
         found: list[Json] = self.api.get(path).raise_for_status().json()["items"]
         return found
+
+    def is_quiet(self) -> bool:
+        """Every release is over and everything is told."""
+        try:
+            if self.store.active():
+                return False
+            return not any(any(self.store.outbox(release.id)) for release in self.store.recent(limit=1_000))
+        except StoreUnavailable:
+            return False
 
     def calm(self) -> None:
         """No fault is left planned anywhere."""
@@ -86,24 +125,51 @@ def _demo(folder: Path, apps: Sequence[str]) -> Path:
         for app in apps
     }
     catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
+    catalog["access"]["roles"]["deployer"]["users"] += CROWD
     (demo / "catalog.yaml").write_text(yaml.safe_dump({**catalog, "apps": entries}), encoding="utf-8")
     (demo / "manifests" / "apps.yaml").write_text(yaml.safe_dump_all([one for app in apps for one in _objects(app)]), encoding="utf-8")
     return demo
 
 
 @contextlib.contextmanager
-def open_stage(apps: int) -> Iterator[Stage]:
+def open_stage(
+    apps: int, *, workers: int = 2, bots: int = 1, clock_ahead_s: int = 0, redis_url: str = ""
+) -> Iterator[Stage]:
+    """``clock_ahead_s``: of Redis' clock before that of everybody else. ``redis_url``: another than the sandbox's own, which then
+    nobody uses, and no reply of it is lost."""
     names = tuple(f"app{number}" for number in range(1, apps + 1))
     with tempfile.TemporaryDirectory(prefix="pilothouse-faults-") as folder:
         demo = _demo(Path(folder), names)
-        with run_sandbox(demo=demo, ready_after=0.3, rate_scale=0) as sandbox, _cluster_client(sandbox) as api:
-            client = connect(sandbox.redis.url)
+        variables = {"REDIS_URL": redis_url} if redis_url else {}
+        with (
+            run_sandbox(
+                demo=demo, ready_after=0.3, rate_scale=0, worker=ARMED, variables=variables,
+                slack_options={"crowd": len(CROWD)}, redis_variables=_clock(clock_ahead_s),
+            ) as sandbox,  # fmt: skip
+            _cluster_client(sandbox) as api,
+        ):
+            client = connect(redis_url or sandbox.redis.url)
             with LossyRedis(sandbox.redis.port) as lossy:
-                stage = Stage(sandbox, names, api, RedisReleaseStore(client), Leases(client), lossy)
-                _add_worker(stage)
+                stage = Stage(sandbox, names, api, RedisReleaseStore(client), Leases(client), client, lossy, clock_ahead_s)
+                for number in range(2, workers + 1):
+                    _add(stage, "worker", number, **({"REDIS_URL": lossy.url} if number == 2 and not redis_url else {}))
+                more_bots = [_add(stage, "bot", number, PILOTHOUSE_PORT=str(_free_port())) for number in range(2, bots + 1)]
                 _wait_for_pods(stage)
-                with _restarting(stage):
+                with _turns(stage, more_bots), _restarting(stage):
                     yield stage
+
+
+@contextlib.contextmanager
+def _turns(stage: Stage, more_bots: Sequence[str]) -> Iterator[None]:
+    """With several bots Slack reaches them by turns, as behind a Service."""
+    if not more_bots:
+        yield
+        return
+    urls = [stage.sandbox.bot_url, *more_bots]
+    _wait_for_bots(urls)
+    with Turns([int(url.rpartition(":")[2]) for url in urls]) as turns:
+        stage.sandbox.slack.connect(f"{turns.url}/slack/events")
+        yield
 
 
 def _cluster_client(sandbox: Sandbox) -> httpx.Client:
@@ -132,7 +198,8 @@ def _wait_for_pods(stage: Stage) -> None:
 def _restarting(stage: Stage) -> Iterator[None]:
     """Bot and worker come back by themselves until the stage is left; then the sandbox ends what runs."""
     ended = threading.Event()
-    keepers = [threading.Thread(target=_keep, args=(stage, name, ended), name=f"keeper of {name}") for name in SUPERVISED]
+    names = [*stage.names("bot"), *stage.names("worker")]
+    keepers = [threading.Thread(target=_keep, args=(stage, name, ended), name=f"keeper of {name}") for name in names]
     for keeper in keepers:
         keeper.start()
     try:
@@ -156,12 +223,43 @@ def _start(words: Any, environment: dict[str, str], file: Path) -> subprocess.Po
         )
 
 
-def _add_worker(stage: Stage) -> None:
-    """A second one, so that two work on every release; it reaches Redis through the proxy. The sandbox ends it with its parts."""
-    words, environment = _as_started(stage.sandbox.part("worker"))
-    log = stage.sandbox.folder / f"{SECOND}.log"
-    process = _start(words, {**environment, "REDIS_URL": stage.lossy.url}, log)
-    stage.sandbox.parts.append(Part(SECOND, process, log))
+def _add(stage: Stage, kind: str, number: int, **more: str) -> str:
+    """One more of a kind, as the first was started; the sandbox ends it with its parts. Answers its URL (a bot's)."""
+    words, environment = _as_started(stage.sandbox.part(kind))
+    name = f"{kind}-{number}"
+    log = stage.sandbox.folder / f"{name}.log"
+    stage.sandbox.parts.append(Part(name, _start(words, {**environment, **more}, log), log))
+    return f"http://127.0.0.1:{more.get('PILOTHOUSE_PORT', '0')}"
+
+
+def _clock(seconds: int) -> dict[str, str]:
+    """libfaketime: what a process is told by its clock; what measures time goes on as it is."""
+    if not seconds:
+        return {}
+    return {"LD_PRELOAD": str(clock_library()), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+def clock_library() -> Path | None:
+    """Debian's libfaketime, None where it is not installed."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+
+
+def _wait_for_bots(urls: Sequence[str]) -> None:
+    ends = time.monotonic() + 30
+    for url in urls:
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{url}/readyz", timeout=1, trust_env=False).status_code == 200:
+                    break
+            if time.monotonic() > ends:
+                raise TimeoutError(f"the bot at {url} is not ready")
+            time.sleep(0.05)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _keep(stage: Stage, name: str, ended: threading.Event) -> None:

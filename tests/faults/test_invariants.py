@@ -8,7 +8,8 @@ from typing import Any
 
 from bot.releases.model import Phase
 from tests.builders import T0, a_release
-from tests.faults.invariants import CLAIM, otherwise_than_found, started_twice, times_without_ready_pods
+from tests.faults.invariants import otherwise_than_found, started_twice, times_without_ready_pods
+from tests.faults.trail import CLAIM
 
 Json = dict[str, Any]
 

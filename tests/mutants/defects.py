@@ -41,7 +41,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "outbox left out of the script",
         "bot/store/scripts/save.lua",
-        "if ARGV[11 + 2 * index] ~= '' then append_outbox(id, ARGV[11 + 2 * index]) end",
+        "if ARGV[12 + 2 * index] ~= '' then append_outbox(id, ARGV[12 + 2 * index]) end",
         "",
         "tests/contracts/store/test_releases.py::test_the_outbox_keeps_the_order_and_counts_on",
     ),

@@ -75,7 +75,7 @@ def test_candidates_follow_an_autoscaler_down_so_that_nobody_gets_a_share_that_w
 def test_candidates_are_no_more_than_planned_when_an_autoscaler_makes_stable_larger() -> None:
     walk = autoscaled().to_step("share-50", gate="hold")
     by_kubectl(walk, "hello", 12)
-    for _ in range(16):
+    for _ in range(8):
         walk.tick()
     assert walk.release.phase is Phase.HOLDING and walk.release.sighting.share == 40
     assert canary_sizes(walk) == [8]

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from bot.ports import VersionConflict
-from bot.releases.actions import Action, CreateDeployment, CreateService
+from bot.releases.actions import Action
 from bot.releases.decision import Decision
 from bot.releases.events import EventKind
 from bot.releases.gates import open_gate
-from bot.releases.machine import decide
+from bot.releases.machine import LATE_WRITE_MS, decide
 from bot.releases.model import Deploy, Phase, Release, Strategy
 from bot.releases.observation import Seen, Unreachable
 from bot.releases.plan import ApprovalGate
@@ -38,7 +38,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.now = T0
         self.operations = count(1)
         self.store = InMemoryReleaseStore(clock=lambda: self.now)
-        self.asleep: list[tuple[Decision, bool]] = []  # decided by a worker that sleeps since; whether it had saved
+        self.asleep: list[tuple[Decision, int | None]] = []  # decided by a worker that sleeps since; when it saved, if it had
         self.was_final: Phase | None = None
 
     @initialize(strategy=st.sampled_from(list(Strategy)), version=st.sampled_from(["2.0.0", "2.0.0", BAD]), replicas=st.integers(2, 4))
@@ -99,18 +99,19 @@ class AnyOrder(RuleBasedStateMachine):
     def fall_asleep_in_a_tick(self, saved: bool) -> None:
         decision = self._decide()
         if decision is not None and (not saved or self._save(decision)):
-            self.asleep.append((decision, saved))
+            self.asleep.append((decision, self.now if saved else None))
 
     @precondition(lambda self: self.asleep)
     @rule()
     def wake_up_late(self) -> None:
-        """With the version it loaded then, or with the writes it was about to send; preconditions and versions must stop what is stale.
-
-        Creations are left out: a late one leaves an inert object with its release's claim, which the next release names.
-        """
-        decision, saved = self.asleep.pop(0)
-        if saved or self._save(decision):
-            self._apply(tuple(one for one in decision.actions if not isinstance(one, CreateDeployment | CreateService)))
+        """With the version it loaded then, or with the first write that it had sent when it fell asleep (before any other it would ask
+        for the version again); no request is on its way for longer than a lease."""
+        decision, saved_at = self.asleep.pop(0)
+        if saved_at is None:
+            if self._save(decision):
+                self._apply(decision.actions)
+        elif self.now < saved_at + LATE_WRITE_MS:
+            self._apply(decision.actions[:1])
 
     @rule()
     def find_the_cluster_away(self) -> None:

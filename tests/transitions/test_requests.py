@@ -216,6 +216,12 @@ def test_finish_when_nothing_is_held_is_refused() -> None:
     assert refused(rolling(), Finish(DEVELOPER)) == "hello-42 is not holding: progressing"
 
 
+def test_a_hold_that_was_ended_early_is_ended_once_however_often_it_is_asked_for() -> None:
+    release = asked(holding(), Promote(DEVELOPER))
+    assert "ended already" in refused(release, Promote(MANAGER))
+    assert "ended already" in refused(release, Finish(MANAGER))
+
+
 def test_an_automatic_promotion_needs_nobody() -> None:
     release = holding(a_canary(steps=(25,), rules=rules_with(canary={"promote": "automatic"})))
     decision = decide(release, canaried(1), T0 + 2 * MINUTE)

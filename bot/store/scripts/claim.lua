@@ -1,7 +1,9 @@
--- Moves what is due to `leased`. ARGV: token, lease ms, limit. Answers {now, ms until the next, id, token, id, token...}.
+-- Moves what is due to `leased`. ARGV: token, lease ms, limit, operation. Answers {now, ms until the next, id, token, id, token...}.
 -- A lease that ran out is taken over: with a new token when its job had begun (it may still run, and then exits at its next look at
 -- the token), with the same one when it had not (the job may only be waiting in the queue: whichever copy begins first runs).
 local lease_ms, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
+local first = earlier_answer(ARGV[4])
+if first then return cjson.decode(first) end
 local claims = {}
 local function grant(id, token)
   redis.call('ZADD', key('leased'), now + lease_ms, id)
@@ -40,4 +42,5 @@ sooner(redis.call('ZRANGEBYSCORE', key('due'), '(' .. whole(now), '+inf', 'WITHS
 sooner(redis.call('ZRANGE', key('leased'), 0, 0, 'WITHSCORES'))
 local answer = {whole(now), later and whole(later) or '-1'}
 for _, value in ipairs(claims) do answer[#answer + 1] = value end
+if #claims > 0 then redis.call('SET', key('operation:' .. ARGV[4]), cjson.encode(answer), 'PX', lease_ms + 1) end
 return answer

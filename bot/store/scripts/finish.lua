@@ -1,6 +1,9 @@
--- A job's last act. ARGV: wake id, token, next wake ('' for none), 'done' or 'failed', job's ms. A lost lease or a second call: nothing.
+-- A job's last act. ARGV: wake id, token, next wake ('' for none), 'done' or 'failed', job's ms, runner ('' for the holder itself; else
+-- host and process of a dead one). A lost lease, a second call, or a copy of the job that somebody else has begun: nothing.
 local id = ARGV[1]
 if redis.call('HGET', key('tokens'), id) ~= ARGV[2] then return 0 end
+local begun = redis.call('HGET', key('begun'), id)
+if ARGV[6] ~= '' and begun and string.sub(begun, 1, #ARGV[6]) ~= ARGV[6] then return 0 end
 redis.call('ZREM', key('leased'), id)
 redis.call('HDEL', key('tokens'), id)
 redis.call('HDEL', key('begun'), id)

@@ -1,5 +1,5 @@
--- ARGV: operation, id, expected version, phase, is final, document, mark card, retention ms, releases kept,
---       number of events, then for each event: event ('' for the audit alone), audit line
+-- ARGV: operation, id, expected version, phase, is final, document, mark card, wake, retention ms, releases
+--       kept, number of events, then for each event: event ('' for the audit alone), audit line
 local operation, id, expected, phase, final = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5] == '1'
 local first = earlier_answer(operation)
 if first then return tonumber(first) end
@@ -10,15 +10,17 @@ if tonumber(found[1]) ~= expected then return -2 end
 local version, app, same_as, was_final = expected + 1, found[2], found[3], found[4] == '1'
 redis.call('HSET', record, 'document', ARGV[6], 'version', version, 'phase', phase)
 if ARGV[7] == '1' then redis.call('HSET', record, 'card_wanted', version) end
-local retention_ms, kept, events = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local retention_ms, kept, events = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local told = 0
 for index = 0, events - 1 do
-  if ARGV[11 + 2 * index] ~= '' then append_outbox(id, ARGV[11 + 2 * index]) end
-  append_audit(app, retention_ms, ARGV[12 + 2 * index])
+  if ARGV[12 + 2 * index] ~= '' then append_outbox(id, ARGV[12 + 2 * index]) end
+  if ARGV[12 + 2 * index] ~= '' then told = told + 1 end
+  append_audit(app, retention_ms, ARGV[13 + 2 * index])
 end
--- A card that stands in line for its edit is told of nothing that only moves it; what happened (an event) is told at once.
+-- A card that stands in line for its edit is told of nothing that only moves it; what happened (an event to tell) is told at once.
 local told_at = now
-if events == 0 and not final then told_at = math.max(now, tonumber(redis.call('HGET', record, 'card_booked') or '0')) end
-if ARGV[7] == '1' or events > 0 then wake('deliver:' .. id, told_at) end
+if told == 0 and not final then told_at = math.max(now, tonumber(redis.call('HGET', record, 'card_booked') or '0')) end
+if ARGV[7] == '1' or told > 0 then wake('deliver:' .. id, told_at) end
 if final and not was_final then
   redis.call('HSET', record, 'phase_final', '1')
   redis.call('ZADD', key('named'), now, id)
@@ -35,8 +37,10 @@ if final and not was_final then
       if oldest ~= id and redis.call('EXISTS', key('outbox:' .. oldest)) == 0 then forget(oldest, app) end
     end
   end
+elseif not final and ARGV[8] == '1' then
+  wake('release:' .. id, now)
 elseif not final and not redis.call('ZSCORE', key('leased'), 'release:' .. id) then
-  -- Who saves outside a tick wakes the release afterwards; should it die in between, this does.
+  -- A tick that lost its lease: nobody else may know that there is something to go on with.
   redis.call('ZADD', key('due'), 'LT', now + 1000, 'release:' .. id)
 end
 remember_answer(operation, whole(version))

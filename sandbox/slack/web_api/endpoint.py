@@ -37,9 +37,9 @@ async def call(request: Request) -> Response:
     try:
         arguments = _decode(await request.body(), request.headers.get("content-type", ""))
         fault = platform.faults.take(name, arguments.get("channel"))
+        response = _answer(platform, name, arguments, _token(request, arguments), fault)
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
-        response = _answer(platform, name, arguments, _token(request, arguments), fault)
     except SlackError as error:
         fault = None
         response = error_response(error)

@@ -177,11 +177,35 @@ def test_a_save_wakes_the_delivery(adapters: Adapters) -> None:
     assert adapters.due()[f"deliver:{release.id}"] <= adapters.store.now()
 
 
+def test_a_card_that_waits_for_its_turn_is_not_brought_forward_unless_there_is_something_to_tell(adapters: Adapters) -> None:
+    release = created(adapters.store)
+    adapters.store.book_card(release.id, in_ms=20_000)
+    adapters.forget_wakes()
+    release = saved(adapters.store, release, an_event("patched", EventKind.WROTE))
+    assert adapters.due()[f"deliver:{release.id}"] > adapters.store.now() + 10_000
+    saved(adapters.store, release, an_event("a step is done"))
+    assert adapters.due()[f"deliver:{release.id}"] <= adapters.store.now()
+
+
 def test_a_save_outside_a_tick_has_the_release_looked_at_within_a_second_or_so(adapters: Adapters) -> None:
     release = created(adapters.store)
     adapters.forget_wakes()
     saved(adapters.store, release, phase=Phase.PROGRESSING)
     assert adapters.due()[f"release:{release.id}"] <= adapters.store.now() + 1_000
+
+
+def test_a_save_that_wakes_does_so_at_once_and_with_the_change_itself(adapters: Adapters) -> None:
+    release = created(adapters.store)
+    adapters.forget_wakes()
+    adapters.store.save(release, (), operation="asked", wake=True)
+    assert adapters.due()[f"release:{release.id}"] <= adapters.store.now()
+
+
+def test_a_release_is_current_until_somebody_saves_it(store: ReleaseStore) -> None:
+    release = created(store)
+    assert store.is_current(release)
+    newer = saved(store, release)
+    assert (store.is_current(release), store.is_current(newer)) == (False, True)
 
 
 def test_active_lists_what_is_not_over_oldest_first(store: ReleaseStore) -> None:

@@ -135,6 +135,8 @@ class ModelledCluster:
         item = self.deployments.get(action.name)
         if item is None or item.uid != action.uid or item.annotations.get(CLAIM_ANNOTATION, "") != action.claim:
             raise Refused(f"{action.name}: uid or claim")
+        if action.resource_version not in ("", str(item.generation)):
+            raise Refused(f"{action.name}: resourceVersion")
         for change in action.changes:
             if self._value(item, change.field) != change.before:
                 raise Refused(f"{action.name}: {change.field.value}")
@@ -302,7 +304,7 @@ class ModelledCluster:
             generation=item.generation, observed_generation=item.observed_generation, paused=item.paused,
             selector=item.selector, strategy=item.strategy, labels=dict(item.labels), annotations=dict(item.annotations),
         )  # fmt: skip
-        return replace(seen, uid=item.uid)
+        return replace(seen, uid=item.uid, resource_version=str(item.generation))
 
     def state(self) -> dict[str, Any]:
         """Everything that "as found" is about; a claim left behind shows."""

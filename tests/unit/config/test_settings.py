@@ -78,9 +78,16 @@ def test_no_secret_is_in_the_representation_or_in_a_mistake() -> None:
     assert not any("abc-secret" in line for line in mistakes({"SLACK_BOT_TOKEN": "abc-secret", "REDIS_URL": "abc-secret"}))
 
 
+def test_a_redis_behind_sentinels_is_named_with_its_service() -> None:
+    url = "redis+sentinel://bot:pa55word@a:26379,b:26379/mymaster/0?replicas=1"
+    assert read_settings({**GOOD, "REDIS_URL": url}, "bot").redis_url == url
+    (line,) = mistakes({"REDIS_URL": "redis+sentinel://a:26379"})
+    assert "SERVICE" in line
+
+
 def test_no_secret_gets_into_a_log_line() -> None:
-    line = without_secrets("xoxb-123-abc xapp-1-A redis://:pa55word@host/0 Authorization: Bearer abcdef token=zzz")
-    for secret in ("123", "pa55word", "abcdef", "zzz"):
+    line = without_secrets("xoxb-123-abc xapp-1-A redis://:pa55word@host/0 Authorization: Bearer abcdef token=zzz sentinel_password=qqq")
+    for secret in ("123", "pa55word", "abcdef", "zzz", "qqq"):
         assert secret not in line
 
 

@@ -10,7 +10,7 @@ import pytest
 from bot.cluster.watch import Change, PastTheBot
 from bot.operations.context import Context
 from bot.operations.tell_noticed import note_noticed, tell_noticed
-from bot.ports import ChannelUnavailable, RateLimited, SlackUnavailable, StoreUnavailable
+from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable, StoreUnavailable
 from bot.releases.model import Release
 from bot.wiring import make_context
 from config.catalog import load_catalog
@@ -110,6 +110,42 @@ def test_what_two_watchers_saw_is_told_once(scene: Scene) -> None:
             del scene.queue.due[wake_id]
             tell_noticed(scene.context, wake_id.removeprefix("noticed:"))
     assert len(scene.messenger.said) == 1
+
+
+class InMemoryQueueThatGoesAway(InMemoryWorkQueue):
+    away = False
+
+    def wake(self, wake_id: str, at: int) -> None:
+        if self.away:
+            raise StoreUnavailable("away")
+        super().wake(wake_id, at)
+
+
+def test_a_redis_that_goes_while_something_is_noted_loses_nothing(scene: Scene) -> None:
+    queue = InMemoryQueueThatGoesAway()
+    context = replace(scene.context, queue=queue)
+    queue.away = True
+    with pytest.raises(StoreUnavailable):
+        note_noticed(context, "C0RELEASES", "hello was scaled")
+    queue.away = False
+    note_noticed(context, "C0RELEASES", "hello was scaled")
+    assert len(queue.due) == 1
+
+
+class RecordingWithLostReplies(RecordingMessenger):
+    """Slack posts, and nobody hears of it."""
+
+    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> str:
+        super().post(channel, message, thread_ts=thread_ts, broadcast=broadcast)
+        raise SlackUnavailable("no answer")
+
+
+def test_a_line_that_was_posted_though_slack_did_not_answer_is_not_posted_again(scene: Scene) -> None:
+    lossy = RecordingWithLostReplies()
+    note_noticed(scene.context, "C0RELEASES", "hello was scaled")
+    assert tell_noticed(replace(scene.context, messenger=lossy), scene.key()) == T0 + 5_000
+    assert tell_noticed(replace(scene.context, messenger=lossy), scene.key()) is None
+    assert len(lossy.said) == 1
 
 
 @pytest.mark.parametrize(("refusal", "later_ms"), [(RateLimited(7_000), 7_000), (SlackUnavailable("away"), 5_000)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import pytest
@@ -10,11 +10,12 @@ import pytest
 from bot.operations.context import Catalog, Context
 from bot.operations.deliver import deliver
 from bot.policy.permissions import Access
-from bot.ports import ChannelUnavailable, Message, SlackUnavailable
+from bot.ports import ChannelUnavailable, Message, MessageGone, SlackUnavailable
 from bot.releases.events import Event, EventKind
 from bot.releases.model import Cause, FailureClass, Leg, Phase
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import a_release
+from tests.conftest import eventually
 from tests.fakes.in_memory_store import InMemoryReleaseStore
 from tests.fakes.recording_messenger import RecordingMessenger, Said
 
@@ -92,6 +93,61 @@ def test_a_failure_is_told_although_its_starter_takes_no_messages(desk: Desk) ->
     assert deliver(replace(desk.context, messenger=messenger), release_id) is None
     assert any("CrashLoopBackOff" in one.message.text for one in messenger.said if one.how == "post")
     assert desk.store.outbox(release_id) == ((), False)
+
+
+@dataclass
+class RecordingWithDeletions(RecordingMessenger):
+    """As Slack with messages that people deleted: neither they nor their threads take anything."""
+
+    deleted: set[str] = field(default_factory=set)
+
+    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> str:
+        if thread_ts in self.deleted:
+            raise MessageGone("thread_not_found")
+        return super().post(channel, message, thread_ts=thread_ts, broadcast=broadcast)
+
+    def edit(self, channel: str, ts: str, message: Message) -> None:
+        if ts in self.deleted:
+            raise MessageGone("message_not_found")
+        super().edit(channel, ts, message)
+
+    def find_posted(self, channel: str, *, key: str, thread_ts: str = "") -> str:
+        found = super().find_posted(channel, key=key, thread_ts=thread_ts)
+        return "" if found in self.deleted else found
+
+
+@pytest.mark.parametrize("kind", [EventKind.STEP_DONE, EventKind.FAILURE])
+def test_a_card_that_a_person_deleted_is_posted_again_once_and_what_was_to_tell_is_told(desk: Desk, kind: EventKind) -> None:
+    messenger = RecordingWithDeletions()
+    context = replace(desk.context, messenger=messenger)
+    release = desk.store.create(replace(a_release(), id="", version=0), dedup_key="", same_as="", operation="create").release
+    assert deliver(context, release.id) is None
+    messenger.deleted.add(desk.store.card(release.id)[1])
+    desk.store.save(desk.store.load(release.id), (Event(desk.store.now(), kind, "step one: done"),), operation="save")
+    again = deliver(context, release.id)
+    assert again is not None and again <= desk.store.now() + 1_000
+    assert eventually(lambda: deliver(context, release.id) is None, 5)
+    cards = [one for one in messenger.said if one.how == "post" and (one.message.metadata or {})["event_payload"]["key"].endswith(":card")]
+    assert len(cards) == 2 and desk.store.card(release.id)[1] not in messenger.deleted
+    assert desk.store.outbox(release.id) == ((), False)
+    assert sum("step one: done" in one.message.text for one in messenger.said if one.how == "post") == 1
+
+
+def test_a_channel_that_is_gone_with_a_starter_who_takes_no_messages_is_not_tried_for_ever(desk: Desk) -> None:
+    release_id = failed(desk)
+    messenger = RecordingWithoutDirects(why=ChannelUnavailable("cannot_dm_bot"), refusals=[ChannelUnavailable("is_archived")])
+    assert deliver(replace(desk.context, messenger=messenger), release_id) is None
+    assert desk.store.outbox(release_id) == ((), False)
+
+
+def test_while_slack_is_away_those_of_an_archived_channel_are_told_later(desk: Desk) -> None:
+    release_id = failed(desk)
+    messenger = RecordingWithoutDirects(why=SlackUnavailable("time-out"), refusals=[ChannelUnavailable("is_archived")])
+    context = replace(desk.context, messenger=messenger)
+    assert deliver(context, release_id) is not None
+    messenger.why, messenger.refusals = None, [ChannelUnavailable("is_archived")]
+    assert deliver(context, release_id) is None
+    assert any("CrashLoopBackOff" in one.message.text for one in messenger.said if one.how == "direct")
 
 
 def test_after_an_interruption_the_failure_is_not_told_twice_and_the_lines_still_arrive(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import cast
@@ -9,9 +10,11 @@ from typing import cast
 import pytest
 from redis import Redis
 
-from bot.store import Leases, RedisReleaseStore
+from bot.store import Leases, RedisReleaseStore, connect
 from bot.store.connection import PREFIX
+from sandbox.redis_server import EmbeddedRedis
 from tests.conftest import eventually
+from tests.faults.lossy_redis import LossyRedis
 
 
 @pytest.fixture
@@ -168,6 +171,33 @@ def test_a_job_that_nobody_has_begun_is_given_out_again_only_when_a_worker_died(
     assert leases.expedite(lambda pid: False, waiting=False) == 0
     assert leases.expedite(lambda pid: False, waiting=True) == 1
     assert leases.claim()[0] == claims
+
+
+def test_a_dead_process_ends_only_the_lease_of_its_own_copy_of_a_job(leases: Leases, redis_client: Redis) -> None:
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim()
+    assert leases.begin(claim.wake_id, claim.token)
+    assert not leases.bury(claim.wake_id, claim.token, os.getpid() + 1)
+    assert leases.backlog().leased == 1
+    assert leases.bury(claim.wake_id, claim.token, os.getpid())
+    assert leases.backlog().leased == 0 and set(due(redis_client)) == {"release:a-1"}
+
+
+def test_a_process_that_died_before_its_first_act_has_its_job_come_again(leases: Leases, redis_client: Redis) -> None:
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim()
+    assert leases.bury(claim.wake_id, claim.token, 1)
+    assert set(due(redis_client)) == {"release:a-1"}
+
+
+def test_a_claim_whose_reply_was_lost_is_answered_again(redis_server: EmbeddedRedis, redis_url: str, leases: Leases) -> None:
+    with LossyRedis(redis_server.port) as lossy:
+        ticker = Leases(connect(lossy.url))
+        ticker.claim()
+        leases.wake("release:a-1", 0)
+        lossy.lose(1)
+        assert [claim.wake_id for claim in ticker.claim()[0]] == ["release:a-1"]
+        assert lossy.lost == 1
 
 
 def test_a_wake_ends_a_tickers_wait(leases: Leases, redis_url: str) -> None:

@@ -1,0 +1,44 @@
+"""``python -m tests.faults.armed_worker``: `pilothouse worker`, but for its releases' jobs, which may be told to die at a named point."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from bot.operations.advance_release import advance_release as operation
+from bot.store import connect
+from bot.wiring import load_configuration, worker_context
+from bot.work_queue import RELEASES, Route
+from bot.work_queue import ROUTES as PRODUCT_ROUTES
+from config.logs import configure_logging
+from jobs.leasing import lease
+from jobs.watcher import watch_clusters
+from jobs.worker import JOB_MODULES, prepare, supervise
+from tests.faults.points import Points, armed
+
+ROUTES = {**PRODUCT_ROUTES, "release": Route(RELEASES, "tests.faults.armed_worker.advance_release")}
+
+
+def advance_release(wake_id: str, token: str) -> None:
+    """As jobs.advance_release; its lease ends between the last two points."""
+    points = Points(connect(os.environ["REDIS_URL"]), wake_id.partition(":")[2])
+    with lease(wake_id, token) as held:
+        if not held.granted:
+            return
+        held.next_wake = operation(armed(worker_context(), points), held.subject)
+        points.reach("before wake")
+    points.reach("after wake")
+
+
+def main(argv: Sequence[str]) -> int:
+    """The number of processes for releases."""
+    settings, _ = load_configuration("worker")
+    configure_logging(settings.log_level, settings.log_format)
+    prepare(settings, (*JOB_MODULES, "tests.faults.armed_worker"))
+    return supervise(settings, processes=int(argv[0]), watch=partial(watch_clusters, worker_context()), routes=ROUTES)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

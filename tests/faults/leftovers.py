@@ -1,0 +1,44 @@
+"""What is left when nothing runs: in the cluster, and in Redis."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from redis import Redis
+
+Json = dict[str, Any]
+KEPT_BY_SYSTEM = (
+    "counters", "counter", "order", "lease", "ticket", "audit", "recent", "named", "nudge", "due", "leased", "tokens", "begun", "failures"
+)  # fmt: skip
+KEPT_BY_APP = ("recent", "final", "audit", "durations", "verdicts", "verdict-order", "healthy", "templates", "release")
+WORK = re.compile(r"(release|deliver|noticed):")
+
+
+def in_cluster(names: Sequence[str], items: Sequence[Json]) -> Iterator[str]:
+    for item in items:
+        name = item["metadata"]["name"]
+        if name not in (*names, "kubernetes"):
+            yield f"{name} outlived its release"
+        notes = [key for key in item["metadata"].get("annotations") or {} if key.startswith("pilothouse.dev/")]
+        if notes:
+            yield f"{name} still carries {', '.join(notes)}"
+
+
+def in_redis(redis: Redis) -> Iterator[str]:
+    """Locks, leases, plans and indexes of releases that are over; and keys that belong to nothing that is bounded or ends by itself."""
+    for lock, owner in cast(dict[bytes, bytes], redis.hgetall("pilothouse:lock-owner")).items():
+        yield f"{lock.decode()} is held by {owner.decode()}"
+    for name in ("due", "leased"):
+        members = cast(list[bytes], redis.zrange(f"pilothouse:{name}", 0, -1))
+        yield from (f"{one.decode()} is still in {name}" for one in members if WORK.match(one.decode()))
+    for name in ("tokens", "begun", "failures"):
+        fields = cast(list[bytes], redis.hkeys(f"pilothouse:{name}"))
+        yield from (f"{one.decode()} is still in {name}" for one in fields if WORK.match(one.decode()))
+    for key in cast(list[bytes], list(redis.scan_iter("pilothouse:*", count=1000))):
+        name = key.decode().removeprefix("pilothouse:")
+        kind = name.partition(":")[0]
+        bounded = name in KEPT_BY_SYSTEM or (":" in name and kind in KEPT_BY_APP)
+        if not bounded and redis.pttl(key) < 0:
+            yield f"{name} stays in Redis for ever"

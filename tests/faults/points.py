@@ -1,0 +1,113 @@
+"""The named points of a tick, and a way to die exactly there: wrappers around the ports that a release's job works with.
+
+What is armed stands in Redis, so that whoever watches a run can arm processes that are already running, and sees where they died.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from redis import Redis
+
+from bot.operations.context import Context
+from bot.ports import Cluster, Clusters, ReleaseStore
+from bot.releases.actions import Action
+from bot.releases.model import Release, Target
+from bot.releases.observation import Observation
+
+POINTS = (
+    "before observe", "after observe", "before save", "after save", "before action", "after action", "before wake", "after wake"
+)  # fmt: skip
+ONCE = "points:once"  # the name of one point: the first job that reaches it dies
+ALWAYS = "points:always"  # app -> point: every tick of its releases dies there, and its repetition does not
+DIED = "points:died"
+Reach = Callable[[str], None]
+
+
+class Points:
+    """One job's way through its points. A death is noted before it comes, so that the same tick dies at a point once."""
+
+    def __init__(self, redis: Redis, release_id: str) -> None:
+        self._redis = redis
+        self._id = release_id
+        self._app = release_id.rpartition("-")[0]
+        self._version = 0
+        self._actions = 0
+
+    def loaded(self, release: Release) -> None:
+        self._version = release.version
+
+    def reach(self, point: str) -> None:
+        if point == "after action":
+            self._actions += 1
+        if self._redis.get(ONCE) == point.encode() and self._redis.delete(ONCE):
+            self._die(point)
+        if self._redis.hget(ALWAYS, self._app) == point.encode():
+            self._die(point)
+
+    def _die(self, point: str) -> None:
+        if self._redis.sadd(DIED, f"{point}|{self._id}|{self._version}|{self._actions}"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class PointedCluster:
+    def __init__(self, cluster: Cluster, reach: Reach) -> None:
+        self._cluster = cluster
+        self._reach = reach
+
+    def observe(
+        self, target: Target, *, candidate: str, extra_services: Sequence[str] = (), survey: bool = False, events: bool = False
+    ) -> Observation:
+        self._reach("before observe")
+        seen = self._cluster.observe(target, candidate=candidate, extra_services=extra_services, survey=survey, events=events)
+        self._reach("after observe")
+        return seen
+
+    def apply(self, target: Target, action: Action) -> None:
+        self._reach("before action")
+        self._cluster.apply(target, action)
+        self._reach("after action")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+
+class PointedClusters:
+    def __init__(self, clusters: Clusters, reach: Reach) -> None:
+        self._clusters = clusters
+        self._reach = reach
+
+    def __getitem__(self, name: str) -> Cluster:
+        return cast(Cluster, PointedCluster(self._clusters[name], self._reach))
+
+    def names(self) -> tuple[str, ...]:
+        return self._clusters.names()
+
+
+class PointedStore:
+    def __init__(self, store: ReleaseStore, points: Points) -> None:
+        self._store = store
+        self._points = points
+
+    def load(self, release_id: str) -> Release:
+        release = self._store.load(release_id)
+        self._points.loaded(release)
+        return release
+
+    def save(self, *arguments: Any, **named: Any) -> Release:
+        self._points.reach("before save")
+        saved = self._store.save(*arguments, **named)
+        self._points.reach("after save")
+        return saved
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def armed(context: Context, points: Points) -> Context:
+    store = cast(ReleaseStore, PointedStore(context.store, points))
+    return replace(context, store=store, clusters=PointedClusters(context.clusters, points.reach))

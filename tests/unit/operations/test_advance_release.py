@@ -1,0 +1,152 @@
+"""One tick between its store and its cluster: what comes in between, and what is kept of what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+
+from bot.operations.advance_release import advance_release
+from bot.operations.context import Catalog, Context
+from bot.operations.control_release import control_release
+from bot.policy.permissions import Access, Grant, Role
+from bot.ports import Cluster, ClusterUnreachable
+from bot.releases.actions import Action
+from bot.releases.events import Event, EventKind
+from bot.releases.model import Phase, Release, Target
+from bot.releases.observation import Observation
+from bot.releases.requests import Abort
+from bot.slack.blocks.rendering import SlackRendering
+from tests.builders import DEVELOPER, T0, a_release
+from tests.fakes.in_memory_store import InMemoryReleaseStore
+from tests.fakes.recording_messenger import RecordingMessenger
+from tests.transitions.bluegreen.modelled_cluster import ModelledCluster
+from tests.transitions.bluegreen.modelled_cluster import Refused as TooLate
+from tests.transitions.test_canary_walks import a_hello
+
+
+@dataclass
+class SimulatedPort:
+    """The modelled cluster behind the port. ``sent`` are the actions that arrived; ``at_once`` is called when one has."""
+
+    model: ModelledCluster
+    store: InMemoryReleaseStore
+    sent: list[Action] = field(default_factory=list)
+    at_once: Callable[[], object] = lambda: None
+    lost: Callable[[Target, Action], None] | None = None
+
+    def uid(self) -> str:
+        return self.observe(a_release().target, candidate="").cluster_uid
+
+    def observe(self, target: Target, *, candidate: str, extra_services: Sequence[str] = (), **what: bool) -> Observation:
+        (release,) = self.store.active()
+        return self.model.observe(release, self.store.now())
+
+    def apply(self, target: Target, action: Action) -> None:
+        if self.lost is not None:
+            self.lost(target, action)
+        self.sent.append(action)
+        self.model.apply(action)
+        self.at_once()
+
+
+class StoreWithVisitors(InMemoryReleaseStore):
+    """``visitor`` comes once, right after the first save that announces a write."""
+
+    visitor: Callable[[], object] | None = None
+
+    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True, wake: bool = False) -> Release:
+        saved = super().save(release, events, operation=operation, card=card, wake=wake)
+        if self.visitor is not None and any(event.kind is EventKind.WROTE for event in events):
+            visit, self.visitor = self.visitor, None
+            visit()
+        return saved
+
+
+@dataclass
+class Clock:
+    now: int = T0
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@dataclass
+class Scene:
+    clock: Clock
+    store: StoreWithVisitors
+    port: SimulatedPort
+    context: Context
+    id: str
+
+    def audited(self) -> list[str]:
+        return [line.text for line in self.store.audit(limit=100)[::-1] if line.kind == EventKind.WROTE.value]
+
+
+@pytest.fixture
+def scene() -> Scene:
+    clock = Clock()
+    store = StoreWithVisitors(clock=clock)
+    model = ModelledCluster(a_hello(), services={"hello": {"app": "hello"}})
+    port = SimulatedPort(model, store)
+    unused = cast(Any, None)
+    access = Access(frozenset(), {Role.DEPLOYER: Grant(users=frozenset({DEVELOPER.user}))})
+    clusters: Mapping[str, Cluster] = {"local": cast(Cluster, port)}
+    context = Context(
+        store, store.queue, cast(Any, clusters), RecordingMessenger(), unused, Catalog({}, ("local",), access, ""), SlackRendering(), unused
+    )
+    draft = replace(a_release(), id="", created_at=store.now())
+    created = store.create(replace(draft, target=replace(draft.target, cluster="local")), dedup_key="", same_as="", operation="create")
+    return Scene(clock, store, port, context, created.release.id)
+
+
+def test_an_abort_between_the_save_and_the_write_is_heard_before_the_write(scene: Scene) -> None:
+    def abort() -> None:
+        control_release(scene.context, scene.id, Abort(DEVELOPER), "aborted")
+
+    before = scene.port.model.state()
+    scene.store.visitor = abort
+    for _ in range(8):
+        advance_release(scene.context, scene.id)
+        scene.port.model.beat()
+        scene.clock.now += 2_000
+    assert scene.store.load(scene.id).phase is Phase.ABORTED
+    assert scene.port.model.state() == before
+    assert scene.port.sent == []
+
+
+def test_the_way_back_waits_for_a_write_that_may_still_come_and_takes_it_back(scene: Scene) -> None:
+    """The API server carries out what the bot gave up on: after the abort was asked for, and before it is over."""
+    sent: list[Action] = []
+    before = scene.port.model.state()
+
+    def lose(target: Target, action: Action) -> None:
+        sent.append(action)
+        raise ClusterUnreachable("timed out")
+
+    scene.port.lost = lose
+    advance_release(scene.context, scene.id)
+    scene.port.lost = None
+    control_release(scene.context, scene.id, Abort(DEVELOPER), "aborted")
+    advance_release(scene.context, scene.id)
+    assert not scene.store.load(scene.id).phase.is_final
+    scene.port.model.apply(sent[0])
+    for _ in range(12):
+        advance_release(scene.context, scene.id)
+        scene.port.model.beat()
+        scene.clock.now += 2_000
+    assert scene.store.load(scene.id).phase is Phase.ABORTED
+    assert scene.port.model.state() == before
+    with pytest.raises(TooLate):
+        scene.port.model.apply(sent[0])  # once more, after the end
+
+
+def test_a_write_has_its_line_in_the_audit_stream_before_it_is_sent(scene: Scene) -> None:
+    seen: list[list[str]] = []
+    scene.port.at_once = lambda: seen.append(scene.audited())
+    for _ in range(3):
+        advance_release(scene.context, scene.id)
+        scene.port.model.beat()
+    assert seen and seen[0] == ["patch deployment hello: claim, template, change_cause"]

@@ -1,0 +1,65 @@
+"""Two versions of Pilothouse on one Redis: what only the newer can read is left to it, unharmed and soon."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import orjson
+import pytest
+from redis import Redis
+
+from bot.operations.advance_release import advance_release
+from bot.operations.context import NEWER_LOOKS_MS, Catalog, Context
+from bot.operations.control_release import control_release
+from bot.operations.deliver import deliver
+from bot.operations.sweep import sweep
+from bot.policy.permissions import Access
+from bot.ports import UnknownSchema
+from bot.releases.requests import Pause
+from bot.slack.blocks.rendering import SlackRendering
+from bot.store import Leases, RedisReleaseStore
+from bot.store.connection import PREFIX
+from bot.store.records import SCHEMA_VERSION
+from bot.work_queue import RqWorkQueue
+from tests.builders import DEVELOPER, a_release
+from tests.fakes.recording_messenger import RecordingMessenger
+
+
+@pytest.fixture
+def context(redis_client: Redis) -> Context:
+    unused = cast(Any, None)  # whoever looked at a cluster here would act on a record that it cannot read
+    catalog = Catalog({}, ("local",), Access(frozenset(), {}), "C0RELEASES")
+    queue = RqWorkQueue(redis_client, wake=Leases(redis_client).wake)
+    return Context(RedisReleaseStore(redis_client), queue, unused, RecordingMessenger(), unused, catalog, SlackRendering(), unused)
+
+
+@pytest.fixture
+def newer(context: Context, redis_client: Redis) -> str:
+    """A release as the next version would have written it: another schema, another shape."""
+    created = context.store.create(replace(a_release(), id=""), dedup_key="", same_as="", operation="create").release
+    document = orjson.dumps({"schema_version": SCHEMA_VERSION + 1, "release": {"stage": "rolling"}})
+    redis_client.hset(f"{PREFIX}release:{created.id}", "document", document)
+    return created.id
+
+
+def test_workers_offer_it_again_within_a_second_or_so(context: Context, newer: str) -> None:
+    for work in (advance_release, deliver):
+        again = work(context, newer)
+        assert again is not None and 0 < again - context.store.now() <= NEWER_LOOKS_MS
+
+
+def test_nothing_of_it_is_changed(context: Context, newer: str, redis_client: Redis) -> None:
+    before = redis_client.hgetall(f"{PREFIX}release:{newer}")
+    advance_release(context, newer)
+    deliver(context, newer)
+    sweep(context)
+    with pytest.raises(UnknownSchema, match="newer Pilothouse"):
+        control_release(context, newer, Pause(DEVELOPER), "paused")
+    assert redis_client.hgetall(f"{PREFIX}release:{newer}") == before
+    assert cast(RecordingMessenger, context.messenger).said == []
+
+
+def test_the_others_go_on(context: Context, newer: str) -> None:
+    other = context.store.create(replace(a_release(), id=""), dedup_key="", same_as="", operation="another").release
+    assert [release.id for release in context.store.active()] == [other.id]
