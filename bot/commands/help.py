@@ -12,6 +12,7 @@ _WHO = {
     "approve": "approvers and admins",
     "admin": "admins",
 }
+_WHO_ROLLS = "everyone who may read (status, history), approvers (promote), deployers and admins (the others)"
 _DETAILS: dict[str, tuple[str, ...]] = {
     "deploy": (
         "VERSION is a tag, a digest (sha256:…) or a full image of an allowed repository; APP:VERSION works as well.",
@@ -62,7 +63,7 @@ def help_entry(name: str, names: Names, app: str) -> HelpEntry:
     """Raises KeyError for a name that the table does not hold."""
     spec = BY_NAME[name]
     seen = "everyone in the channel sees the answer" if spec.seen_by == "channel" else "only you see the answer"
-    who = "everyone who may read (status, history), approvers (promote), deployers and admins (the others)" if name == "rollout" else _WHO[spec.permission]
+    who = _WHO_ROLLS if name == "rollout" else _WHO[spec.permission]
     return HelpEntry(names.usage(name), spec.summary, _examples(spec, names, app), _DETAILS.get(name, ()), seen, who)
 
 
