@@ -13,7 +13,7 @@ from bot.releases.decision import Decision, finish, into, resync_ms
 from bot.releases.drift import after_drift, on_drift, was_replaced
 from bot.releases.events import EventKind
 from bot.releases.gates import at_gates
-from bot.releases.health import assess, cause_of, newest
+from bot.releases.health import assess, cause_of, newest, pods_of, ready_endpoints
 from bot.releases.intents import deployment_of, find, is_ours, look, settle
 from bot.releases.model import (
     Cause,
@@ -28,7 +28,7 @@ from bot.releases.model import (
     Strategy,
 )
 from bot.releases.observation import Observation, Seen, Unreachable
-from bot.releases.plan import DeploymentGoal, Role, Step, plan_hash
+from bot.releases.plan import Condition, DeploymentGoal, Role, Step, plan_hash
 from bot.releases.planning import (
     MINIMUM_DEADLINE_MS,
     PlanRefused,
@@ -126,6 +126,10 @@ def _go_on(decision: Decision, seen: Observation, now: int) -> Decision:
     intents, drift = look(release.intents, seen)
     decision = decision.changed(replace(release, intents=intents))
     drifted = on_drift(decision, drift, seen, now)
+    if _is_deserted(release, seen) and (drifted is None or drifted.release.leg is release.leg):
+        cause = Cause(FailureClass.ENVIRONMENT, f"no pod of {release.candidate_name} is ready any more, and {release.target.deployment} is")
+        told = decision.tell(now, EventKind.FAILURE, cause.summary, evidence=seen.events[:3])
+        return _walk(turn_back(told, seen, now, ends_as=Phase.ROLLED_BACK, cause=cause), seen, now)
     if drifted is not None:
         if drifted.release.leg is decision.release.leg:
             drifted = _on_permanent_failure(drifted, seen, now)
@@ -146,6 +150,18 @@ def _go_on(decision: Decision, seen: Observation, now: int) -> Decision:
         judged = _on_permanent_failure(decision, seen, now)
         return _walk(judged, seen, now) if judged.release.leg is Leg.BACK else _paused(judged, seen, now)
     return _walk(decision, seen, now)
+
+
+def _is_deserted(release: Release, seen: Observation) -> bool:
+    """People were sent to a candidate of which nothing is left, whatever took it, while stable could serve them: neither a pause nor
+    the cluster's trouble is a reason to leave them with nobody.
+    """
+    if release.leg is Leg.BACK or release.plan is None or release.plan.candidate_selector is None:
+        return False
+    sent = any(intent.kind is Kind.SERVICE and intent.field is Field.SELECTOR and intent.written for intent in release.intents)
+    left = any(pod.ready and not pod.terminating for pod in pods_of(seen.candidate))
+    served = ready_endpoints(seen, seen.candidate, release.target.services) or ready_endpoints(seen, seen.stable, release.target.services)
+    return sent and not left and not served and true_now(release, seen, (Condition.STABLE_TAKES_OVER,))
 
 
 def _lost_stable(release: Release, seen: Observation) -> bool:

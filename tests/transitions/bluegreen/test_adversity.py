@@ -166,6 +166,50 @@ def test_a_green_pod_that_dies_right_before_the_switch_is_waited_for() -> None:
     assert sum(pod.ready for pod in walk.cluster.deployments["hello-green"].pods()) == 3
 
 
+def _robbed(walk: Walk) -> None:
+    """Every green pod stops being ready at once, as with the node below them; nothing is wrong with the image."""
+    walk.cluster.faulty = True
+    for pod in walk.cluster.deployments["hello-green"].pods():
+        pod.ready = False
+    walk.cluster._follow()
+
+
+@pytest.mark.parametrize("moment", ["window", "settle"])
+@pytest.mark.parametrize("held", [False, True])
+def test_a_green_of_which_nothing_is_left_gives_back_to_a_blue_that_stands_paused_or_not(moment: str, held: bool) -> None:
+    walk = scenes.plain().until(lambda walk: moment in (walk.step, walk.gate))
+    if held:
+        walk.ask(Pause(DEVELOPER))
+    _robbed(walk)
+    walk.tick()
+    assert walk.cluster.services["hello"].selector == ON_BLUE
+    walk.cluster.faulty = False
+    walk.to_the_end()
+    assert walk.release.phase is Phase.ROLLED_BACK
+    assert walk.release.cause is not None
+    assert "no pod of hello-green is ready any more" in walk.release.cause.summary
+    assert walk.cluster.state() == walk.before
+
+
+def test_where_blue_could_not_serve_either_nothing_is_gained_by_going_back() -> None:
+    walk = scenes.plain().to_step("switch", gate="window")
+    for pod in walk.cluster.deployments["hello"].pods():
+        pod.ready = False
+    _robbed(walk)
+    decision = decide(walk.release, walk.look(), walk.now)
+    assert decision.actions == ()
+    assert decision.release.leg is walk.release.leg
+
+
+def test_before_the_switch_a_green_that_is_not_ready_is_only_waited_for() -> None:
+    walk = scenes.plain()
+    walk.approves = False
+    walk.to_step("green", gate="switch")
+    _robbed(walk)
+    walk.tick()
+    assert walk.release.phase is Phase.AWAITING_PROMOTION
+
+
 # --- two at once --------------------------------------------------------------------------------------------------------
 
 
