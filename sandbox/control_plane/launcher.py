@@ -140,19 +140,29 @@ class ControlPlane:
         certificate = self.folder / "certs" / "apiserver.crt"
         self._wait_until(certificate.exists, "the API server's certificate")
         self._write_kubeconfig(self.kubeconfig, self._token, "default")
-        with httpx.Client(
-            base_url=self.url,
-            verify=ssl.create_default_context(cafile=str(certificate)),
-            headers={"Authorization": f"Bearer {self._token}"},
-            timeout=5.0,
-            trust_env=False,
-        ) as api:
+        with self._client() as api:
             self._wait_until(lambda: _answers(api, "/readyz"), "the API server")
             self._start_controllers()
             for number in range(1, self._node_count + 1):
                 api.post("/api/v1/nodes", json=_node(number)).raise_for_status()
             self._wait_until(lambda: _nodes_joined(api) == self._node_count, "the nodes")
             self._wait_until(lambda: _answers(api, "/api/v1/namespaces/default/serviceaccounts/default"), "the controllers")
+
+    def restart_api_server(self) -> None:
+        """As after a crash: it forgets what it had seen, so that every watch begins anew. Returns when it answers again."""
+        assert self._processes is not None
+        self._processes.restart("kube-apiserver")
+        with self._client() as api:
+            self._wait_until(lambda: _answers(api, "/readyz"), "the API server")
+
+    def _client(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=self.url,
+            verify=ssl.create_default_context(cafile=str(self.folder / "certs" / "apiserver.crt")),
+            headers={"Authorization": f"Bearer {self._token}"},
+            timeout=5.0,
+            trust_env=False,
+        )
 
     def _start_etcd(self, client: str, peer: str) -> None:
         # No fsync: the state lives as long as the block does.

@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 END_WITHIN_S = 5.0
 
@@ -37,6 +37,7 @@ class Component:
     """One running process and where it logs."""
 
     name: str
+    command: list[str | Path]
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -65,15 +66,24 @@ class ProcessGroup:
         )
 
     def start(self, name: str, command: list[str | Path], folder: Path) -> Component:
-        log = folder / f"{name}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
-        self._tell_guardian(f"{process.pid}\n")
-        component = Component(name, process, log)
+        component = Component(name, command, self._spawn(command, folder / f"{name}.log", "wb"), folder / f"{name}.log")
         self.components.append(component)
         return component
+
+    def restart(self, name: str) -> None:
+        """As after a crash: killed without a word, and started again with the same words."""
+        component = next(one for one in self.components if one.name == name)
+        _signal(component.process, signal.SIGKILL)
+        component.process.wait()
+        component.process = self._spawn(component.command, component.log, "ab")
+
+    def _spawn(self, command: list[str | Path], log: Path, mode: Literal["wb", "ab"]) -> subprocess.Popen[bytes]:
+        with log.open(mode) as output:
+            process = subprocess.Popen(
+                command, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        self._tell_guardian(f"{process.pid}\n")
+        return process
 
     def ended(self) -> Component | None:
         """The first component that is no longer running, if any."""

@@ -206,6 +206,7 @@ class Ground:
 
     sandbox: Sandbox
     api: client.ApiClient
+    kubeconfig: Path
     control_plane: ControlPlane | None
 
     def journey(self, app: str) -> Journey:
@@ -218,7 +219,7 @@ def ground(running: Sandbox, request: pytest.FixtureRequest) -> Iterator[Ground]
     control_plane: ControlPlane | None = request.getfixturevalue("control_plane") if is_real(request) else None
     kubeconfig = control_plane.kubeconfig if control_plane else running.kubeconfig
     with contextlib.closing(config.new_client_from_config(str(kubeconfig))) as api:
-        yield Ground(running, api, control_plane)
+        yield Ground(running, api, kubeconfig, control_plane)
 
 
 def is_real(request: pytest.FixtureRequest) -> bool:

@@ -16,6 +16,8 @@ from sandbox.cluster.api_server.tables import TableWriter
 from sandbox.cluster.objects import Json, namespace_of
 
 BOOKMARK_EVERY_SECONDS = 10.0
+# One comes shortly before a watch ends, so that the next begins with the present. Source: k8s.io/apiserver cacheWatcher.nextBookmarkTime.
+LAST_BOOKMARK_BEFORE_END_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Watches:
             self._begin(request, watch)
             loop = asyncio.get_running_loop()
             deadline = loop.time() + request.timeout_seconds
+            told = self._store.version
             while self._open:
                 chunk = watch.take()
                 if chunk:
@@ -81,8 +84,10 @@ class Watches:
                 left = deadline - loop.time()
                 if left <= 0:
                     return
-                woken = await watch.wait(min(left, BOOKMARK_EVERY_SECONDS))
-                if not woken and request.bookmarks:
+                until_last = left - LAST_BOOKMARK_BEFORE_END_SECONDS
+                woken = await watch.wait(min(until_last if until_last > 0 else left, BOOKMARK_EVERY_SECONDS))
+                if not woken and request.bookmarks and self._store.version > told:  # else it would tell nothing new
+                    told = self._store.version
                     yield self._bookmark(request, {})
         finally:
             self._running[key].discard(watch)

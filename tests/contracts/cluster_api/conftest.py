@@ -18,7 +18,7 @@ from tests.contracts.cluster_api.server import ApiServer, Namespace
 _numbers = itertools.count(1)
 
 
-def _server(kind: str, kubeconfig: Path) -> ApiServer:
+def server_of(kind: str, kubeconfig: Path) -> ApiServer:
     config = yaml.safe_load(kubeconfig.read_text())
     return ApiServer(kind, config["clusters"][0]["cluster"]["server"], config["users"][0]["user"]["token"], kubeconfig)
 
@@ -28,15 +28,15 @@ def api_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     """A running API server with three ready nodes whose pods become ready within about a second."""
     if request.param == "simulated":
         with SimulatedCluster(ready_after=0.1, jitter=0.05, stop_after=0.05) as cluster:
-            yield _server("simulated", cluster.kubeconfig(tmp_path_factory.mktemp("simulated") / "kubeconfig"))
+            yield server_of("simulated", cluster.kubeconfig(tmp_path_factory.mktemp("simulated") / "kubeconfig"))
         return
     running = os.environ.get("PILOTHOUSE_CONTROL_PLANE_KUBECONFIG")
     if running:  # one that somebody started by hand, so that a single test is quick
-        yield _server("control_plane", Path(running))
+        yield server_of("control_plane", Path(running))
         return
     try:
         with ControlPlane() as control_plane:
-            yield _server("control_plane", control_plane.kubeconfig)
+            yield server_of("control_plane", control_plane.kubeconfig)
     except BinariesMissing as missing:
         pytest.skip(str(missing))
 

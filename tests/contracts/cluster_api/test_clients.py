@@ -116,6 +116,9 @@ def test_what_kubectl_writes_shows_in_managed_fields(namespace: Namespace, kubec
     kubectl("rollout", "restart", "deployment/hello")
     stamp = ("f:spec", "f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt")
     assert owners(namespace.read("deployments", "hello"), *stamp) == {("kubectl-rollout", "Update", "")}
+    namespace.wait_complete("hello")
+    kubectl("rollout", "undo", "deployment/hello", "--to-revision=1")
+    assert owners(namespace.read("deployments", "hello"), *image) == {("kubectl", "Update", "")}
 
 
 def test_kubectl_pauses_and_resumes(namespace: Namespace, kubectl: Callable[..., str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.contracts.cluster_api.server import MERGE, Json, Namespace, wait_for
@@ -134,6 +136,22 @@ def test_a_streaming_list_ends_its_beginning_with_a_bookmark(namespace: Namespac
 def test_a_watch_ends_by_itself_after_its_time(namespace: Namespace) -> None:
     version = namespace.listing("configmaps")["metadata"]["resourceVersion"]
     assert list(namespace.watch("configmaps", version, seconds=1)) == []
+
+
+def test_a_bookmark_before_the_end_of_a_watch_tells_a_newer_version_although_nothing_of_it_changed(namespace: Namespace) -> None:
+    version = namespace.made("configmaps", config_map("one"))["metadata"]["resourceVersion"]
+    query = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true", "fieldSelector": "metadata.name=one"}
+    with (
+        namespace.server.client() as other,
+        namespace.http.stream("GET", namespace.path("configmaps"), params={**query, "timeoutSeconds": "4"}) as stream,
+    ):
+        assert stream.status_code == 200
+        made = other.post(namespace.path("configmaps"), json=config_map("two")).json()
+        events = [json.loads(line) for line in stream.iter_lines()]
+    assert {event["type"] for event in events} == {"BOOKMARK"}
+    told = events[-1]["object"]
+    assert (told["kind"], told["apiVersion"]) == ("ConfigMap", "v1")
+    assert int(told["metadata"]["resourceVersion"]) >= int(made["metadata"]["resourceVersion"])
 
 
 def test_a_bad_version_is_refused(namespace: Namespace) -> None:
