@@ -6,10 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 
 from bot.store import connect
 from sandbox.redis_server import EmbeddedRedis
+
+# How long one example takes says something about the machine and what else it does, not about the code.
+settings.register_profile("pilothouse", deadline=None)
+settings.load_profile("pilothouse")
 
 pytest_plugins = ("tests.real_cluster", "tests.record_suite")
 
