@@ -22,7 +22,7 @@ def buttons_of(release: Release) -> list[Block]:
     match release.phase:
         case Phase.QUEUED:
             instead = [replace_button(release, release.queued_behind)] if release.queued_behind else []
-            return [*instead, _abort(release, "Cancel", "It has changed nothing yet.")]
+            return [*instead, _abort(release, "Cancel", "It has changed nothing yet.", style="")]
         case Phase.AWAITING_APPROVAL | Phase.AWAITING_PROMOTION:
             return _at_approval(release)
         case Phase.PROGRESSING:

@@ -222,7 +222,7 @@ def _state(release: Release) -> Block | None:
         if counted is not None and counted[1] and release.phase is not Phase.AWAITING_APPROVAL:
             ready, wanted = counted
             on = "" if isinstance(release.change, Scale) else f" on {plain(release.to_version)}"
-            lines.append(f"{bar(100 * ready // wanted)} {ready} of {wanted} pods{on} ready")
+            lines.append(f"{bar(100 * ready // wanted)} {ready} of {wanted} ready{on}")
     lines += [plain(line, 200) for line in pods_words(release)[:8]]
     if colours := _colours(release):
         serves, waits = colours

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page
 from slack_bolt import Ack, App
 from slack_bolt.adapter.starlette import SlackRequestHandler
 from slack_sdk import WebClient
@@ -18,18 +17,6 @@ from sandbox.slack import LocalSlack
 from tests.unit.sandbox_slack.conftest import served
 
 Json = dict[str, Any]
-
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def plain(text: str) -> Json:
@@ -173,21 +160,6 @@ def running(submitted: list[Json]) -> Iterator[LocalSlack]:
             assert slack.connect(url, verify=True)["verified"]
             assert slack.install(MANIFEST)["ok"]
             yield slack
-
-
-@pytest.fixture(scope="session")
-def playwright_driver() -> Iterator[Playwright]:
-    with sync_playwright() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="session")
-def browser(playwright_driver: Playwright) -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium here: apt-get install chromium fonts-noto-cjk fonts-noto-color-emoji")
-    launched = playwright_driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, ignore_default_args=["--headless"])
-    yield launched
-    launched.close()
 
 
 @pytest.fixture

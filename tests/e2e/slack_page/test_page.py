@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +13,6 @@ from slack_sdk import WebClient
 from sandbox.slack import LocalSlack
 
 pytestmark = pytest.mark.browser
-
-AXE = Path(__file__).parents[3] / "sandbox/slack/page/node_modules/axe-core/axe.min.js"
 
 
 def composer(page: Page) -> Any:
@@ -173,38 +171,25 @@ def test_nothing_overflows_at_phone_width(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(page: Page, scheme: Any) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm ci --ignore-scripts in sandbox/slack/page")
+def test_axe_finds_nothing_serious(page: Page, scheme: Any, has_no_violation: Callable[[Page, str], None]) -> None:
     page.emulate_media(color_scheme=scheme)
-    page.evaluate(AXE.read_text() + ";0")
-
-    def check(where: str) -> None:
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-        serious = [
-            (violation["id"], [node["html"][:120] for node in violation["nodes"][:2]])
-            for violation in found
-            if violation["impact"] in ("serious", "critical")
-        ]
-        assert serious == [], f"{where}, {scheme}"
-
-    check("empty channel")
+    has_no_violation(page, "empty channel")
     page.get_by_role("button", name="/deploy hello 2.0.0").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     say(page, "@Pilothouse hello")
     page.get_by_role("button", name="1 reply").click()
     expect(page.get_by_text("At your service")).to_be_visible()
-    check("thread")
+    has_no_violation(page, "thread")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Inspector").click()
-    check("inspector")
+    has_no_violation(page, "inspector")
     say(page, "/deploy")
     expect(page.get_by_role("dialog", name="Deploy")).to_be_visible()
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_text("Please complete this required field.").first).to_be_visible()
-    check("modal with errors")
+    has_no_violation(page, "modal with errors")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_role("button", name="Pilothouse home").click()
     expect(page.get_by_role("region", name="Home of Pilothouse")).to_contain_text("waits for you")
-    check("home")
+    has_no_violation(page, "home")
