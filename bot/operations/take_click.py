@@ -95,7 +95,7 @@ def _request(action: str, by: Person, gate: str, plan_hash: str, moment: str, te
         case "approve" | "switch":
             return Approve(by, gate, plan_hash), "approved"
         case "promote":
-            return (Approve(by, gate, plan_hash) if gate else Promote(by, moment)), "promoted"
+            return (Approve(by, gate, plan_hash), "promoted") if gate else (Promote(by, moment), "goes on now")
         case "reject":
             return Reject(by, gate, plan_hash, text), "rejected"
         case "hold" | "pause":

@@ -39,6 +39,8 @@ def announcement(release: Release, event: Event, approvers: Sequence[str] = ()) 
             return _line(event, "⚠️", calls=(release.requested_by.user,)), False
         case EventKind.QUEUED | EventKind.UNREACHABLE | EventKind.REACHABLE | EventKind.DRIFT_ENDED:
             return _line(event, "ℹ️"), False
+        case EventKind.GATE_PASSED if event.by is None:
+            return None  # the last vote told it
         case EventKind.STEP_DONE | EventKind.GATE_PASSED | EventKind.VOTED | EventKind.RESUMED:
             return _line(event, "✔️"), False
         case EventKind.GATE_OPENED:

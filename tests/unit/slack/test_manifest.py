@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from bot.commands.table import BY_NAME
 from bot.slack.manifest import chosen_names, drift, main, make_manifest
 from sandbox.slack.manifest import read_manifest
 
-LIMITS = {"command": 32, "description": 2_000, "usage_hint": 1_000}
+LIMITS = json.loads((Path(__file__).parent / "manifest_limits.schema.json").read_text(encoding="utf-8"))
+"""From Slack's app manifest reference."""
 
 
 def test_by_default_five_names_are_registered() -> None:
@@ -20,18 +24,34 @@ def test_by_default_five_names_are_registered() -> None:
     assert names == ["/deploy", "/scale", "/rollout", "/pods", "/pilothouse"]
 
 
+@pytest.mark.parametrize("socket_mode", [False, True])
 @pytest.mark.parametrize("prefix", ["", "ph-"])
-def test_all_names_fit_slacks_limits_and_slack_takes_the_manifest(prefix: str) -> None:
-    manifest = make_manifest(chosen_names("all"), prefix=prefix)
+def test_all_names_fit_slacks_limits_and_slack_takes_the_manifest(prefix: str, socket_mode: bool) -> None:
+    manifest = make_manifest(chosen_names("all"), prefix=prefix, socket_mode=socket_mode)
+    Draft202012Validator(LIMITS).validate(manifest)
     commands = manifest["features"]["slash_commands"]
-    assert len(commands) == len(BY_NAME) + 1 <= 50
-    for command in commands:
-        for key, limit in LIMITS.items():
-            assert 0 < len(command.get(key, "x")) <= limit
-    display = manifest["display_information"]
-    assert len(display["name"]) <= 35
-    assert len(display["description"]) <= 140
+    assert len(commands) == len(BY_NAME) + 1
     assert set(read_manifest(manifest).commands) == {command["command"] for command in commands}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("display_information", "name"), "x" * 36),
+        (("features", "slash_commands", 0, "command"), "/" + "x" * 32),
+        (("features", "slash_commands", 0, "command"), "deploy"),
+        (("features", "slash_commands", 0, "usage_hint"), "x" * 1_001),
+        (("settings", "interactivity", "request_url"), "http://pilothouse.example.com"),
+        (("settings", "typo"), True),
+    ],
+)
+def test_the_schema_of_the_limits_refuses_what_slack_would_refuse(path: tuple[str | int, ...], value: object) -> None:
+    manifest = make_manifest(chosen_names("all"))
+    place: Any = manifest
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert not Draft202012Validator(LIMITS).is_valid(manifest)
 
 
 def test_socket_mode_needs_no_address() -> None:
