@@ -13,7 +13,7 @@ import yaml
 from playwright.sync_api import sync_playwright
 
 from sandbox.main import DEMO, Sandbox, run_sandbox
-from tests.e2e.slack_page.conftest import ARGUMENTS, CHROMIUM
+from tests.e2e.conftest import ARGUMENTS, CHROMIUM
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 CHANNEL, DEVELOPER = "C0RELEASES", "U0DEV1"
