@@ -97,6 +97,37 @@ def test_explain_asks_for_a_document_once_for_each_hash_of_its_content(lab: Lab)
     assert cluster.explain("deploy.spec.replicas", recursive=False) == first, "a document of another hash is another document"
 
 
+def test_custom_resources_are_explained_by_every_name_they_have(lab: Lab) -> None:
+    group, crds = f"{lab.namespace}.example.com", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    spec = {
+        "type": "object", "description": "What it shall be.", "required": ["size"],
+        "properties": {"size": {"type": "integer", "description": "How big."}, "color": {"type": "string", "enum": ["red", "blue"]}},
+    }  # fmt: skip
+    schema = {"type": "object", "description": "A gadget.", "properties": {"spec": spec}}
+    names = {"kind": "Gadget", "plural": "gadgets", "singular": "gadget", "shortNames": ["gd"]}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"gadgets.{group}"},
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
+    }  # fmt: skip
+    lab.cluster.connection.post(crds, crd)
+    try:
+        assert eventually(lambda: "How big." in explained(lab, "gd.spec.size"), within_s=20)
+        told = explained(lab, "gadgets.spec")
+        assert f"GROUP:      {group}\nKIND:       Gadget\nVERSION:    v1" in told
+        assert "size\t<integer> -required-" in told and "enum: red, blue" in told
+        assert "nearest: size" in explained(lab, "Gadget.spec.sise")
+    finally:
+        lab.cluster.connection.send("DELETE", f"{crds}/gadgets.{group}")
+
+
+def explained(lab: Lab, path: str) -> str:
+    try:
+        return lab.cluster.explain(path, recursive=False)
+    except LookupError as unknown:
+        return str(unknown)
+
+
 def test_letter_case_does_not_matter_to_explain(lab: Lab) -> None:
     assert lab.cluster.explain("Deploy.SPEC.Replicas", recursive=False) == lab.cluster.explain("deploy.spec.replicas", recursive=False)
 
