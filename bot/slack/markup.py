@@ -11,7 +11,7 @@ _ID = re.compile(r"[A-Z][A-Z0-9]{1,30}", re.ASCII)
 
 def units(text: str) -> int:
     """Length as Slack counts it: UTF-16 code units, so an emoji may count twice."""
-    return len(text) + sum(1 for character in text if ord(character) > 0xFFFF)
+    return len(text) if text.isascii() else len(text) + sum(1 for character in text if ord(character) > 0xFFFF)
 
 
 def escape(text: str) -> str:
@@ -105,6 +105,8 @@ def age(ms: int) -> str:
 
 def columns(text: str) -> int:
     """How many columns a text takes in a fixed-width font: wide characters take two, marks none."""
+    if text.isascii() and text.isprintable():
+        return len(text)
     width = 0
     for character in text:
         if unicodedata.combining(character) or unicodedata.category(character) in ("Cf", "Mn", "Me"):
