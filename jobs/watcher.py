@@ -19,7 +19,7 @@ from bot.cluster.watch import Change, PastTheBot
 from bot.operations.context import Context
 from bot.operations.tell_noticed import note_noticed
 from bot.ports import StoreUnavailable
-from bot.releases.model import Release
+from bot.releases.model import Release, usual_candidates
 from bot.wiring import Unconfigured, load_configuration, make_context
 from config.logs import configure_logging
 from jobs.metrics import serve_metrics
@@ -138,12 +138,17 @@ class Nudger:
             self._pending.discard(place)
 
     def _note(self, cluster: str, change: Change) -> None:
-        """A change that a release sees itself (its claim is on the object) is drift, and its card tells it."""
+        """A change that a release sees itself (its claim is on the object) is drift, and its card tells it.
+
+        What stands beside the app's Deployment is the app's too: the green one of a kept pair may be the one that serves.
+        """
         for app in self._context.catalog.apps.values():
             target = app.target
-            here = (target.cluster, target.namespace, target.deployment)
-            if here == (cluster, change.namespace, change.deployment) and change.past_the_bot and app.channel:
-                line = describe(target.app, change.past_the_bot)
+            names = (target.deployment, *usual_candidates(target))
+            here = (target.cluster, target.namespace) == (cluster, change.namespace) and change.deployment in names
+            if here and change.past_the_bot and app.channel:
+                whose = target.app if change.deployment == target.deployment else f"{change.deployment} of {target.app}"
+                line = describe(whose, change.past_the_bot)
                 if line:
                     note_noticed(self._context, app.channel, line)
 

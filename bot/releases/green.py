@@ -204,7 +204,14 @@ def body_as_found(found: DeploymentAsFound, release: Release) -> dict[str, Any]:
             "labels": found.labels,
             "annotations": {**found.annotations, CLAIM_ANNOTATION: release.id},
         },
-        "spec": {"replicas": 0, "selector": found.selector, "template": found.template, "strategy": found.strategy},
+        "spec": {
+            "replicas": 0,
+            "selector": found.selector,
+            "template": found.template,
+            "strategy": found.strategy,
+            "minReadySeconds": found.min_ready_seconds,
+            "progressDeadlineSeconds": found.progress_deadline_seconds,
+        },
     }
 
 

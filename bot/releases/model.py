@@ -193,6 +193,8 @@ class DeploymentAsFound:
     labels: dict[str, str]
     annotations: dict[str, str]  # foreign ones and the change cause; never revision or pilothouse.dev/*
     revision: int
+    min_ready_seconds: int = 0
+    progress_deadline_seconds: int = 600
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,7 @@ def deployment_as_found(seen: DeploymentSeen) -> DeploymentAsFound:
     return DeploymentAsFound(
         seen.name, seen.uid, seen.template, seen.replicas, seen.paused, seen.selector, seen.strategy,
         dict(seen.labels), foreign_annotations(seen.annotations), int(revision) if revision.isdigit() else 0,
+        seen.min_ready_seconds, seen.progress_deadline_seconds,
     )  # fmt: skip
 
 

@@ -99,6 +99,14 @@ def hand_made_pair() -> Walk:
     return Walk(cluster, a_release_of(version_label="version"))
 
 
+def hand_made_pair_without_a_label_in_the_catalog() -> Walk:
+    """The Service holds the version, and the catalog does not know that labels follow images: the key stays as it was."""
+    cluster = ModelledCluster(
+        a_blue(VERSIONED), a_hand_made_green(), services={"hello": {"app": "hello", "version": "1.0.0"}}
+    )
+    return Walk(cluster, a_release_of())
+
+
 def hand_made_pair_kept() -> Walk:
     walk = hand_made_pair()
     return Walk(walk.cluster, a_release_of(version_label="version", settle="keep"))
@@ -121,8 +129,9 @@ SCENES: dict[str, Callable[[], Walk]] = {
         with_probe,
         with_autoscaler,
         hand_made_pair,
+        hand_made_pair_without_a_label_in_the_catalog,
         hand_made_pair_kept,
         kept,
     )
 }
-SETTLING = tuple(name for name in SCENES if "kept" not in name and name != "hand_made_pair")
+SETTLING = tuple(name for name in SCENES if "kept" not in name and "hand_made" not in name)

@@ -61,7 +61,7 @@ def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
         walk.to_the_end()
         assert walk.release.phase in (Phase.ABORTED, Phase.ROLLED_BACK), where
         found, before = walk.cluster.state(), copy.deepcopy(walk.before)
-        if name == "hand_made_pair":  # where it was removed already it is made again
+        if "hand_made_pair" in name and "kept" not in name:  # where it was removed already it is made again
             found["deployments"]["hello-green"].pop("uid")
             before["deployments"]["hello-green"].pop("uid")
         assert found == before, where

@@ -103,6 +103,16 @@ def test_a_roll_past_the_bot_is_told_in_the_apps_channel(scene: Scene) -> None:
     assert "hello:2" in said.message.text and "kubectl-set" in said.message.text
 
 
+def test_the_green_one_of_a_pair_is_told_of_by_its_name(scene: Scene) -> None:
+    nudger = Nudger(scene.context)
+    nudger.take("local", Change("default", "deployments", deployment="hello-green", past_the_bot=ROLLED))
+    nudger.take("local", Change("default", "deployments", deployment="hello-other", past_the_bot=ROLLED))
+    nudger.nudge()
+    assert tell_noticed(scene.context, scene.key()) is None
+    (said,) = scene.messenger.said
+    assert "hello-green of hello is rolling from" in said.message.text
+
+
 def test_what_two_watchers_saw_is_told_once(scene: Scene) -> None:
     for _ in range(2):
         note_noticed(scene.context, "C0RELEASES", "hello was scaled")
