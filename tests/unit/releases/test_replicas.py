@@ -41,7 +41,8 @@ def test_add_mode_leaves_stable_whole_and_keeps_to_the_most_candidates(count: in
     assert split is not None and split.stables == count and split.candidates <= max(1, count // 2)
 
 
-@given(st.integers(1, 40), SHARES, MODES)
+@settings(max_examples=60)
+@given(REPLICAS, SHARES, MODES)
 def test_no_other_allowed_split_is_nearer(count: int, share: int, shift: bool) -> None:
     bounds = Bounds(count, count, shift=shift)
     split, wanted = nearest(share, bounds), Fraction(share, 100)
@@ -57,7 +58,7 @@ def test_shift_mode_never_goes_below_the_floor(count: int, share: int, floor: in
 
 
 @settings(max_examples=200)
-@given(st.integers(1, 60), st.lists(SHARES, min_size=1, max_size=5, unique=True), MODES)
+@given(REPLICAS, st.lists(SHARES, min_size=1, max_size=5, unique=True), MODES)
 def test_steps_rise_strictly_or_are_refused_with_what_can_be_reached(count: int, shares: list[int], shift: bool) -> None:
     bounds = Bounds(count, count, shift=shift)
     try:
@@ -67,12 +68,26 @@ def test_steps_rise_strictly_or_are_refused_with_what_can_be_reached(count: int,
     else:
         told = ""
     if told:
+        assert "\n" not in told
         assert told.endswith(f"reachable: {', '.join(map(str, reachable(bounds)))} %")
         return
     rising = [split.share for split in splits]
     assert rising == sorted(set(rising)) and len(splits) == len(shares)
     assert all(later.candidates >= earlier.candidates for earlier, later in pairwise(splits))
     assert all(later.stables <= earlier.stables for earlier, later in pairwise(splits))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shift", [False, True], ids=["add", "shift"])
+def test_every_share_of_every_number_of_replicas_has_both_versions_and_rises_with_the_wish(shift: bool) -> None:
+    for count in range(1, 201):
+        before = Fraction(0)
+        for share in range(1, 100):
+            split = nearest(share, Bounds(count, count, shift=shift))
+            assert split is not None and split.candidates >= 1 and split.stables >= 1, (count, share)
+            assert split.candidates + split.stables >= count, (count, share)
+            assert split.share >= before, (count, share)
+            before = split.share
 
 
 @pytest.mark.parametrize("shift", [False, True], ids=["add", "shift"])
