@@ -191,6 +191,14 @@ EVENTS: dict[str, tuple[Release, Event]] = {
         replace(ROLLING, leg=Leg.BACK, phase=Phase.ROLLING_BACK, cause=CAUSE),
         Event(T0, EventKind.FAILURE, CAUSE.summary, evidence=CAUSE.evidence),
     ),
+    "verdict that asks": (
+        replace(CANARY, phase=Phase.PAUSED, cause=Cause(FailureClass.VERDICT, "no candidate pod was ready for the whole 120 s")),
+        Event(
+            T0,
+            EventKind.PAUSED,
+            "too little to say whether it is good: no candidate pod was ready for the whole 120 s. Resume to go on, abort to take it back",
+        ),
+    ),
     "failure that pauses": (PAUSED_FAILED, Event(T0, EventKind.FAILURE, CAUSE.summary, evidence=CAUSE.evidence)),
     "succeeded": (SUCCEEDED, Event(T0 + 42 * SECOND, EventKind.FINISHED, "hello is on 2.0.0")),
     "rolled back": (ROLLED_BACK, Event(T0, EventKind.FINISHED, f"hello is back on 1.0.0, rolled back: {CAUSE.summary}")),

@@ -210,13 +210,13 @@ def _restarting(stage: Stage) -> Iterator[None]:
             keeper.join()
 
 
-def _as_started(part: Part) -> tuple[Any, dict[str, str]]:
+def as_started(part: Part) -> tuple[Any, dict[str, str]]:
     """The environment holds the sandbox's own made-up tokens; it is read from the process itself, which alone was given it."""
     pairs = Path(f"/proc/{part.process.pid}/environ").read_bytes().decode().split("\0")
     return part.process.args, dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
-def _start(words: Any, environment: dict[str, str], file: Path) -> subprocess.Popen[bytes]:
+def start_again(words: Any, environment: dict[str, str], file: Path) -> subprocess.Popen[bytes]:
     with file.open("ab") as log:
         return subprocess.Popen(
             words, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True, env=environment
@@ -225,10 +225,10 @@ def _start(words: Any, environment: dict[str, str], file: Path) -> subprocess.Po
 
 def _add(stage: Stage, kind: str, number: int, **more: str) -> str:
     """One more of a kind, as the first was started; the sandbox ends it with its parts. Answers its URL (a bot's)."""
-    words, environment = _as_started(stage.sandbox.part(kind))
+    words, environment = as_started(stage.sandbox.part(kind))
     name = f"{kind}-{number}"
     log = stage.sandbox.folder / f"{name}.log"
-    stage.sandbox.parts.append(Part(name, _start(words, {**environment, **more}, log), log))
+    stage.sandbox.parts.append(Part(name, start_again(words, {**environment, **more}, log), log))
     return f"http://127.0.0.1:{more.get('PILOTHOUSE_PORT', '0')}"
 
 
@@ -264,7 +264,7 @@ def _free_port() -> int:
 
 def _keep(stage: Stage, name: str, ended: threading.Event) -> None:
     part = stage.sandbox.part(name)
-    words, environment = _as_started(part)
+    words, environment = as_started(part)
     while not ended.is_set():
         if part.process.poll() is None:
             ended.wait(0.05)
@@ -272,4 +272,4 @@ def _keep(stage: Stage, name: str, ended: threading.Event) -> None:
         if ended.wait(RESTART_AFTER_S):
             return
         stage.restarted[name] = stage.restarted.get(name, 0) + 1
-        part.process = _start(words, environment, part.log)
+        part.process = start_again(words, environment, part.log)

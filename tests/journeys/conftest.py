@@ -29,6 +29,12 @@ WITHIN_S = 30.0
 APPS = 150
 TO_CREATE = 30
 TO_KEEP = 5  # and as many apps of two Services
+OTHER_RULES: dict[str, dict[str, Any]] = {  # as many apps of each
+    "quorum": {"approvals": {"promote": 2}},
+    "brief": {"approvals": {"expires": "2s", "on_expiry": "abort"}},
+    "gated": {"approvals": {"start": 1}},
+    "asking": {"on_failure": "pause"},
+}
 NOT_A_KEY = "no-key-at-all-but-nobody-may-ever-see-it"
 _numbers = itertools.count(1)
 
@@ -186,6 +192,10 @@ def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         services = [name, f"{name}-internal"]
         two = {"images": [f"pilothouse/{name}"], "bluegreen": {"rollback_window": "30s"}, "services": services, "probe": None}
         catalog["apps"][name] = {**hello, **two, "manifests": []}
+    for kind, rules in OTHER_RULES.items():
+        for number in range(1, TO_KEEP + 1):
+            own = {"images": [f"pilothouse/{kind}{number}"], "probe": None, "manifests": []}
+            catalog["apps"][f"{kind}{number}"] = {**hello, **own, **rules}
     (demo / "apply" / "tls").mkdir(parents=True)
     (demo / "apply" / "tls" / "key.pem").write_text(NOT_A_KEY, encoding="utf-8")
     (demo / "apply" / "proxy.conf").write_text("listen 80;\n", encoding="utf-8")

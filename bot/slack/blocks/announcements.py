@@ -28,7 +28,7 @@ def announcement(release: Release, event: Event, approvers: Sequence[str] = ()) 
         case EventKind.FAILURE:
             return _failure(release, event), True
         case EventKind.PAUSED if event.by is None and release.cause is not None and release.cause.failure is FailureClass.VERDICT:
-            return _failure(release, event), True
+            return _question(release, event), True
         case EventKind.FINISHED:
             return _finished(release, event)
         case EventKind.REFUSED:
@@ -83,8 +83,7 @@ def _failure(release: Release, event: Event) -> Message:
     """Cause first, evidence next, then what was done about it; mentions who must act."""
     who = mention(release.requested_by.user)
     what = change_words(release)
-    cause = release.cause.summary if event.kind is EventKind.PAUSED and release.cause else event.text
-    head = f"❌ *{plain(what, 300)} failed*\n*Why:* {plain(cause, 1_500)}"
+    head = f"❌ *{plain(what, 300)} failed*\n*Why:* {plain(event.text, 1_500)}"
     blocks: list[Block] = [section(head)]
     evidence = event.evidence or (release.cause.evidence if release.cause else ())
     if evidence:
@@ -101,8 +100,18 @@ def _failure(release: Release, event: Event) -> Message:
     if buttons:
         blocks.append(actions(buttons))
     blocks.append(context(code(release.id)))
-    told = [f"{what} failed: {cause}", *evidence[:SHOWN_LINES], *logs]
+    told = [f"{what} failed: {event.text}", *evidence[:SHOWN_LINES], *logs]
     return Message(top_text([*(escape(line) for line in told), f"{escape(done)} {who}"]), tuple(blocks))
+
+
+def _question(release: Release, event: Event) -> Message:
+    """A verdict that is not good: nothing failed, and a person decides on what the comparison showed."""
+    who, what = mention(release.requested_by.user), change_words(release)
+    blocks: list[Block] = [section(f"⚠️ *{plain(what, 300)} asks*\n{plain(event.text, 1_500)} {who}")]
+    if buttons := buttons_of(release):
+        blocks.append(actions(buttons))
+    blocks.append(context(code(release.id)))
+    return Message(top_text([f"{escape(f'{what} asks: {event.text}')} {who}"]), tuple(blocks))
 
 
 def _done_about_it(release: Release) -> str:
