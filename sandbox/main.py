@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -229,15 +229,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("Starting Redis, a cluster, a local Slack, the bot and a worker…", flush=True)
     began = time.monotonic()
     try:
-        with _cluster(options) as (kubeconfig, context), _demo(options) as demo, run_sandbox(
-            demo=demo, ready_after=options.ready_after, kubeconfig=kubeconfig, context=context, socket_mode=options.socket_mode
-        ) as sandbox:
+        with _cluster(options) as (kubeconfig, check_cluster), _demo(options) as demo, run_sandbox(
+            demo=demo, ready_after=options.ready_after, kubeconfig=kubeconfig, context=options.context if options.kubeconfig else "sandbox",
+            socket_mode=options.socket_mode,
+        ) as sandbox:  # fmt: skip
             print(f"\n  Open {sandbox.url}   (ready after {time.monotonic() - began:.1f} s)\n", flush=True)
             print(f"  Type /deploy hello 2.0.0 there. kubectl: --kubeconfig {sandbox.kubeconfig}", flush=True)
             print(f"  Logs: {sandbox.folder}/*.log   Ctrl-C ends everything.\n", flush=True)
             while not ended.wait(0.5):
                 for part in sandbox.parts:
                     part.check()
+                check_cluster()
             print("Ending…", flush=True)
     except SandboxDidNotStart as failure:
         print(failure, file=sys.stderr)
@@ -260,18 +262,22 @@ def _demo(options: argparse.Namespace) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _cluster(options: argparse.Namespace) -> Iterator[tuple[Path | None, str]]:
+def _cluster(options: argparse.Namespace) -> Iterator[tuple[Path | None, Callable[[], None]]]:
+    """The kubeconfig of a cluster other than the simulated one, and what finds out whether it still runs."""
     if options.kubeconfig is not None:
-        yield options.kubeconfig, options.context
+        yield options.kubeconfig, lambda: None
     elif options.cluster == "control-plane":
-        from sandbox.control_plane import ControlPlane
+        from sandbox.control_plane import BinariesMissing, ControlPlane, ControlPlaneFailed
 
-        with ControlPlane() as control_plane:
-            for path in sorted((options.demo / "manifests").glob("*.yaml")):
-                control_plane.kubectl("apply", "-f", str(path))
-            yield Path(control_plane.kubeconfig), "sandbox"
+        try:
+            with ControlPlane() as control_plane:
+                for path in sorted((options.demo / "manifests").glob("*.yaml")):
+                    control_plane.kubectl("apply", "-f", str(path))
+                yield Path(control_plane.kubeconfig), control_plane.check
+        except (BinariesMissing, ControlPlaneFailed) as failure:
+            raise SandboxDidNotStart(str(failure)) from failure
     else:
-        yield None, "sandbox"
+        yield None, lambda: None
 
 
 if __name__ == "__main__":

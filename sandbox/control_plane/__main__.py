@@ -49,7 +49,8 @@ def run(nodes: int) -> int:
     with ControlPlane(nodes=nodes) as cluster:
         print(f"The control plane answers at {cluster.url}. Ctrl-C ends it.")
         print(f"  export KUBECONFIG={cluster.kubeconfig} PATH={cluster.binaries}:$PATH", flush=True)
-        wanted_to_end.wait()
+        while not wanted_to_end.wait(0.5):
+            cluster.check()
     return 0
 
 

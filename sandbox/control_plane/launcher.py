@@ -102,6 +102,12 @@ class ControlPlane:
         self._stop_processes()
         self._restore_termination()
 
+    def check(self) -> None:
+        """Raises ControlPlaneFailed, with the end of its log, where a process has ended by itself."""
+        ended = self._processes.ended() if self._processes is not None else None
+        if ended is not None:
+            raise ControlPlaneFailed(f"{ended.name} ended:\n{ended.last_lines()}")
+
     def kubeconfig_for(self, service_account: str, namespace: str) -> Path:
         """A kubeconfig that acts as the service account, by a token that the API server issued (TokenRequest)."""
         token = self.kubectl("create", "token", service_account, "--namespace", namespace, "--duration", "24h").strip()

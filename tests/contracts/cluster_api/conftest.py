@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from sandbox.cluster import SimulatedCluster
-from sandbox.control_plane import BinariesMissing, ControlPlane
 from tests.contracts.cluster_api.server import ApiServer, Namespace
 
 _numbers = itertools.count(1)
@@ -34,11 +33,7 @@ def api_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     if running:  # one that somebody started by hand, so that a single test is quick
         yield server_of("control_plane", Path(running))
         return
-    try:
-        with ControlPlane() as control_plane:
-            yield server_of("control_plane", control_plane.kubeconfig)
-    except BinariesMissing as missing:
-        pytest.skip(str(missing))
+    yield server_of("control_plane", request.getfixturevalue("control_plane").kubeconfig)
 
 
 @pytest.fixture
