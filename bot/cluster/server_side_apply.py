@@ -238,8 +238,8 @@ def _plan(connection: Connection, target: Target, manifest: _Manifest) -> Object
     except errors.FieldConflicts as found:
         return change("conflict", conflicts=found.lines(_OURS))
     live = manifest.live
-    if live is None:
-        return change("create", difference({}, shown(result)))
+    if live is None:  # as it is written: the server's defaults would bury it
+        return change("create", difference({}, manifest.body))
     if manifest.kind == "Deployment":
         result["spec"]["template"] = without_abandoned(result)
         if not manifest.is_target and result["spec"]["template"] != live["spec"]["template"]:

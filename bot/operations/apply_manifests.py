@@ -5,7 +5,9 @@ A template change of the Deployment that exists is not applied but rolled: it ru
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,11 +15,14 @@ from typing import Any
 from bot.operations.context import App, Context
 from bot.operations.invocation import Confirm, Refusal, Reply, Text
 from bot.operations.start_release import frozen, start_release
-from bot.ports import AuditLine, ObjectChange
+from bot.ports import AuditLine, ChannelUnavailable, ObjectChange, RateLimited, SlackUnavailable
+from bot.releases.ages import counted
 from bot.releases.model import Person, Reapply
 
 CONFIRM_FOR_MS = 600_000
 MAX_LINES = 60
+MAX_CHARACTERS = 2_600
+_ALLOCATED = re.compile(r"(nodePort|NodePort|clusterIPs?): |clusterIPs:$|^\s*[+-]?\s*- [0-9a-f.:]+$")
 
 
 def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
@@ -26,10 +31,7 @@ def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Rep
     if (stopped := frozen(context, app, Reapply(None), by=person, reason="")) is not None:
         return stopped
     manifests = context.manifests.load(app.manifests_folder, app.manifests, app.files)
-    cluster = context.clusters[app.target.cluster]
-    if query.get("confirmed"):
-        return _go_on(context, app, query, manifests)
-    changes = cluster.plan_manifests(app.target, manifests)
+    changes = context.clusters[app.target.cluster].plan_manifests(app.target, manifests)
     conflicts = [f"{c.kind}/{c.name}: {line}" for c in changes for line in c.conflicts]
     if conflicts:
         return Refusal(
@@ -38,11 +40,41 @@ def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Rep
         )
     if all(change.does == "unchanged" and change.template is None for change in changes):
         return Text(f"{app.target.app} is as its manifests say: nothing to apply")
-    token = uuid.uuid4().hex
-    context.store.put(f"confirm:{token}", json.dumps(dict(query)), ttl_ms=CONFIRM_FOR_MS)
     lines = [line for change in changes for line in _described(change)]
-    cut = (*lines[:MAX_LINES], f"… and {len(lines) - MAX_LINES} more lines") if len(lines) > MAX_LINES else tuple(lines)
-    return Confirm(f"Apply the manifests of {app.target.app}?", cut, "Apply", token)
+    shown = _fingerprint(lines)
+    if query.get("confirmed") and query.get("shown") == shown:
+        return _go_on(context, app, query, manifests)
+    token = uuid.uuid4().hex
+    asked = {key: value for key, value in query.items() if key != "confirmed"}
+    context.store.put(f"confirm:{token}", json.dumps({**asked, "shown": shown}), ttl_ms=CONFIRM_FOR_MS)
+    again = "Nothing was applied, for it is not what was shown before. " if query.get("confirmed") else ""
+    return Confirm(f"{again}Apply the manifests of {app.target.app}?", _fitting(context, app, query, lines), "Apply", token)
+
+
+def _fingerprint(lines: Sequence[str]) -> str:
+    """Names what was shown. Addresses and ports that the server draws anew in each dry run are left out."""
+    told = "\n".join(line for line in lines if not _ALLOCATED.search(line))
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _fitting(context: Context, app: App, query: Mapping[str, Any], lines: Sequence[str]) -> tuple[str, ...]:
+    """What a message holds; who is to press the button gets all of it as a file when that is not everything."""
+    kept: list[str] = []
+    left = MAX_CHARACTERS
+    for line in lines[:MAX_LINES]:
+        left -= len(line) + 1
+        if left < 0:
+            break
+        kept.append(line)
+    if len(kept) == len(lines):
+        return tuple(lines)
+    where = "all of it is in your direct messages with this app"
+    try:
+        name = f"apply-{app.target.app}"
+        context.messenger.upload(query["person"]["user"], f"{name}.txt", "\n".join(lines) + "\n", title=name)
+    except (RateLimited, SlackUnavailable, ChannelUnavailable) as failure:
+        where = f"the file with all of it could not be sent: {failure}"
+    return (*kept, f"… and {counted(len(lines) - len(kept), 'more line')}: {where}")
 
 
 def _person(query: Mapping[str, Any]) -> Person:

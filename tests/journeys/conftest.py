@@ -98,6 +98,15 @@ class Journey:
                 raise AssertionError(f"not seen within {within:.0f} s: {what}\nlast messages:\n{seen}\nlogs:\n{logs}")
             time.sleep(0.03)
 
+    def file_of(self, user: str, name: str) -> str:
+        """The newest file of this name in the person's direct messages with the bot, "" while there is none."""
+        direct = self.sandbox.slack.messages(f"D{user[1:]}", user)
+        found = [file for message in direct for file in message.get("files", ()) if file["name"] == name]
+        if not found:
+            return ""
+        with urllib.request.urlopen(self.sandbox.url + found[-1]["url_private"], timeout=10) as answer:
+            return str(answer.read().decode())
+
     # --- the cluster ---
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,28 @@ def test_another_change_of_the_template_rolls_as_a_release_that_keeps_the_image_
     assert container.image == f"pilothouse/{unmade.app}:2.0.0"
     assert unmade.deployment().spec.replicas == 3
     assert "apply" in unmade.say("/pilothouse releases {app}")
+
+
+def test_what_changed_since_it_was_shown_is_shown_again_before_anything_is_applied(unmade: Journey) -> None:
+    unmade.say("/apply {app}")
+    unmade.sees(r"Apply the manifests of {app}\?")
+    _edit(unmade, env=[{"name": "GREETING", "value": "hello"}])
+    unmade.click("Apply", user=DEVELOPER)
+    assert "GREETING" in unmade.sees(r"Nothing was applied, for it is not what was shown before\. Apply the manifests of {app}\?")
+    assert not unmade.exists(unmade.app)
+    unmade.click("Apply", user=DEVELOPER)
+    unmade.sees(r"{app} applied by developer:")
+    assert unmade.exists(unmade.app)
+
+
+def test_a_diff_too_long_for_a_message_is_cut_with_a_count_and_comes_whole_as_a_file(unmade: Journey) -> None:
+    _edit(unmade, env=[{"name": f"VARIABLE_{number}", "value": "x"} for number in range(90)])
+    unmade.say("/apply {app}")
+    told = unmade.sees(r"Apply the manifests of {app}\?")
+    assert re.search(r"and \d+ more lines: all of it is in your direct messages", told)
+    file = unmade.file_of(DEVELOPER, f"apply-{unmade.app}.txt")
+    assert "VARIABLE_89" in file and "VARIABLE_89" not in told
+    assert f"create: Service default/{unmade.app}" in file
 
 
 def test_objects_of_the_whole_cluster_come_with_the_app(unmade: Journey) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import urllib.request
 
 from tests.journeys.conftest import ADMIN, CHANNEL, VIEWER, Journey
 
@@ -100,18 +99,8 @@ def test_explain_answers_from_the_clusters_own_api_and_a_long_tree_comes_as_a_fi
     journey.until(lambda: seen("no field `replicaz`; nearest: replicas"), "the nearest field")
     journey.say("/pilothouse explain replicaset --recursive", user=VIEWER)
     journey.until(lambda: seen("KIND:       ReplicaSet", "metadata"), "the top of the tree")
-    file = journey.until(lambda: file_of(journey, VIEWER, "replicaset.txt"), "the whole tree")
+    file = journey.until(lambda: journey.file_of(VIEWER, "replicaset.txt"), "the whole tree")
     assert "terminationGracePeriodSeconds" in file
-
-
-def file_of(journey: Journey, user: str, name: str) -> str:
-    """The newest file of this name in the person's direct messages."""
-    direct = journey.sandbox.slack.messages(f"D{user[1:]}", user)
-    found = [file for message in direct for file in message.get("files", ()) if file["name"] == name]
-    if not found:
-        return ""
-    with urllib.request.urlopen(journey.sandbox.url + found[-1]["url_private"], timeout=10) as answer:
-        return str(answer.read().decode())
 
 
 def test_traffic_tells_the_share_of_ready_endpoints(journey: Journey) -> None:
