@@ -1,29 +1,32 @@
-"""Every kind of card on the page of the local Slack, as text and as a picture. ``python -m tests.e2e.conversation.gallery`` writes the
-texts anew: look at the difference, and at the pictures in test-results/cards."""
+"""Every kind of card on the page of the local Slack, as text and as a picture (in test-results/cards: look at them).
+
+What a reader reads must be what tests/blocks keeps as this card's text, with Slack's markup carried out.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from slack_sdk import WebClient
 
 from sandbox.slack import LocalSlack
 from tests.blocks.golden import file_of
 from tests.blocks.stories import messages
-from tests.e2e.conftest import ARGUMENTS, CHROMIUM, RESULTS
+from tests.builders import T0
+from tests.e2e.conftest import RESULTS
 
-FOLDER = Path(__file__).parent / "golden"
 WIDTHS = {"desktop": 1280, "phone": 390}
 PICTURES = RESULTS / "cards"
 KINDS = sorted(name for name in messages() if name.startswith(("card", "loud", "quiet")))
-
-
-def golden(name: str) -> Path:
-    return FOLDER / file_of(name).name
+_LATER = datetime.fromtimestamp(T0 / 1000 + 5 * 86_400, UTC)
+_DATE = re.compile(r"<!date\^(\d+)\^([^|]+)\|[^>]*>")
+_BUTTON = re.compile(r"\[([^\]]*?)!{0,2}(?: \(asks\))?\](?:  |$)")
+_TOKENS = {"{time}": "%-I:%M %p", "{time_secs}": "%-I:%M:%S %p", "{date_short_pretty}": "%b %-d, %Y"}
 
 
 def post_all(slack: LocalSlack) -> dict[str, str]:
@@ -40,10 +43,11 @@ def post_all(slack: LocalSlack) -> dict[str, str]:
 
 @contextmanager
 def opened(browser: Browser, slack: LocalSlack, width: int, scheme: Literal["light", "dark"]) -> Iterator[Page]:
-    """Dates as a reader in UTC sees them."""
+    """As a reader in UTC sees it some days later."""
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, timezone_id="UTC", locale="en-US", bypass_csp=True
     )
+    context.clock.set_fixed_time(_LATER)
     page = context.new_page()
     page.goto(slack.url)
     page.wait_for_selector("article")
@@ -52,24 +56,36 @@ def opened(browser: Browser, slack: LocalSlack, width: int, scheme: Literal["lig
     context.close()
 
 
-def as_read(page: Page, ts: str) -> str:
+def as_read(page: Page, ts: str) -> list[str]:
+    """Line by line, without spaces, which a browser breaks and joins as it likes."""
     text: str = page.locator(f'article[data-ts="{ts}"] .message-body').inner_text()
-    return "\n".join(line.strip() for line in text.replace("\u2060", "").splitlines() if line.strip()) + "\n"
+    return [squeezed for line in text.splitlines() if (squeezed := _squeezed(line))]
+
+
+def as_kept(slack: LocalSlack, name: str) -> list[str]:
+    """The same of the text in tests/blocks/golden: below its empty line are the blocks."""
+    _, _, drawn = file_of(name).read_text(encoding="utf-8").partition("\n\n")
+    people = {person["id"]: person["real_name"] for person in slack.get("workspace")["people"]}
+    lines: list[str] = []
+    for line in drawn.splitlines():
+        shown = _DATE.sub(lambda match: _moment(int(match[1]), match[2]), line)
+        shown = re.sub(r"<@(\w+)>", lambda match: f"@{people[match[1]]}", shown)
+        shown = shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        buttons = _BUTTON.findall(shown) if shown.startswith("[") else []
+        cells = shown.split(" | ")
+        lines += buttons or cells
+    return [squeezed for line in lines if (squeezed := _squeezed(re.sub(r"[*`]", "", line)))]
+
+
+def _moment(seconds: int, form: str) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return re.sub(r"\{\w+\}", lambda token: moment.strftime(_TOKENS[token[0]]), form)
+
+
+def _squeezed(line: str) -> str:
+    return re.sub(r"[\s\u2060\ufe0f]+", "", line)
 
 
 def picture(page: Page, ts: str, name: str) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     page.locator(f'article[data-ts="{ts}"]').screenshot(path=PICTURES / f"{name}.png")
-
-
-if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
-    for left_over in FOLDER.glob("*.txt"):
-        left_over.unlink()
-    with LocalSlack(rate_scale=0) as local, sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, ignore_default_args=["--headless"])
-        posts = post_all(local)
-        with opened(chromium, local, WIDTHS["desktop"], "light") as shown:
-            for kind, posted_at in posts.items():
-                golden(kind).write_text(as_read(shown, posted_at), encoding="utf-8")
-        chromium.close()
