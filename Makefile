@@ -10,6 +10,8 @@ python := .venv/bin/python
 pytest := $(python) -m pytest
 page   := sandbox/slack/page
 workers ?= auto
+# Each test process starts a real control plane of its own, with about 1 GB; the tests mostly wait for its controllers.
+control_planes ?= 2
 
 .PHONY: help
 help: ## list the targets
@@ -79,7 +81,7 @@ control-plane: venv ## build the real control plane from Go modules, once (about
 
 control-plane-suite: venv ## what is marked control_plane, against the real kube-apiserver and controllers
 	@$(python) -m sandbox.control_plane build --or-skip
-	@$(pytest) -m control_plane --ignore tests/chart $(ARGS)
+	@$(pytest) -n $(control_planes) -m control_plane --ignore tests/chart $(ARGS)
 
 chart: venv ## lint, render and validate the helm chart (needs the helm of `make control-plane`)
 	@$(python) -m sandbox.control_plane build --or-skip

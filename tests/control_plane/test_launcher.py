@@ -76,6 +76,18 @@ class TestProcessGroup:
         assert component.last_lines(2) == "line 2\nline 3"
         group.stop()
 
+    def test_a_process_that_is_started_again_is_another_one_that_ends_with_the_group(self, tmp_path: Path) -> None:
+        group = ProcessGroup(remove_folder=None)
+        component = group.start("sleeper", ["sh", "-c", "echo started; exec sleep 300"], tmp_path)
+        first = component.process.pid
+        assert wait_until(lambda: component.log.read_text() == "started\n")
+        group.restart("sleeper")
+        assert wait_until(lambda: component.log.read_text() == "started\nstarted\n")
+        assert not is_running(first)
+        assert is_running(component.process.pid)
+        group.stop()
+        assert not is_running(component.process.pid)
+
     def test_when_its_owner_is_killed_the_guardian_ends_them_and_removes_the_folder(self, tmp_path: Path) -> None:
         folder = tmp_path / "state"
         folder.mkdir()
