@@ -125,8 +125,14 @@ def _told(sandbox: Sandbox, words: str) -> None:
 # --- aborts -----------------------------------------------------------------------------------------------------------
 
 
-def _press(sandbox: Sandbox, user: str, label: str, *, unlike: str = "") -> str:
-    """The newest button of that label, as soon as there is one that carries something else than ``unlike``; what it carried."""
+@dataclass(frozen=True)
+class _Pressed:
+    value: str
+    at: float
+
+
+def _press(sandbox: Sandbox, user: str, label: str, *, unlike: str = "") -> _Pressed:
+    """The newest button of that label, as soon as there is one that carries something else than ``unlike``."""
     found: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
 
     def look() -> bool:
@@ -139,10 +145,13 @@ def _press(sandbox: Sandbox, user: str, label: str, *, unlike: str = "") -> str:
         ]
         return bool(found)
 
-    sandbox.slack.wait_for(look, seconds=WITHIN_S, what=f"the button {label}")
-    ts, block, element = found[-1]
-    sandbox.slack.click(user, CHANNEL, ts, element["action_id"], value=element["value"], block_id=block.get("block_id"))
-    return str(element["value"])
+    while True:
+        sandbox.slack.wait_for(look, seconds=WITHIN_S, what=f"the button {label}")
+        ts, block, element = found[-1]
+        pressed = _Pressed(str(element["value"]), time.time())
+        answer = sandbox.slack.click(user, CHANNEL, ts, element["action_id"], value=element["value"], block_id=block.get("block_id"))
+        if answer.get("ok"):  # else the card was redrawn under the finger
+            return pressed
 
 
 def _wait(claim: Callable[[], bool], what: str) -> None:
@@ -171,20 +180,20 @@ class _Stage:
     def first_hold(self) -> None:
         _wait(lambda: self.ready_candidates() == 1, "one candidate that serves")
 
-    def rising(self) -> str:
+    def rising(self) -> _Pressed:
         """One candidate serves, four are on their way."""
         self.first_hold()
         pressed = _press(self.sandbox, DEVELOPER_AND_APPROVER, "Go on now")
         _wait(lambda: self.deployment("hello-canary").spec.replicas == 5, "hello-canary scaled to 5")
         return pressed
 
-    def second_hold(self) -> str:
+    def second_hold(self) -> _Pressed:
         pressed = self.rising()
         _wait(lambda: self.ready_candidates() == 5, "five candidates that serve")
         return pressed
 
     def waiting(self) -> None:
-        _press(self.sandbox, DEVELOPER_AND_APPROVER, "Go on now", unlike=self.second_hold())
+        _press(self.sandbox, DEVELOPER_AND_APPROVER, "Go on now", unlike=self.second_hold().value)
         _wait(lambda: _has_button(self.sandbox, "Promote"), "the button Promote")
 
     def promoting(self) -> None:
@@ -215,7 +224,7 @@ def _abort(stage: _Stage, number: int) -> float:
     since = _cluster(stage.sandbox, "history")[-1]["number"]
     clicked_at = time.time()
     if by_button:
-        _press(stage.sandbox, DEVELOPER, "Abort")
+        clicked_at = _press(stage.sandbox, DEVELOPER, "Abort").at
     else:
         stage.sandbox.slack.command(DEVELOPER, CHANNEL, "/rollout abort hello")
     _wait(lambda: stage.ready_candidates() == 0, "no candidate that serves")

@@ -10,13 +10,13 @@ import json
 import shutil
 import ssl
 import tempfile
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from kubernetes import client
@@ -27,6 +27,7 @@ CHECKOUT = Path(__file__).parents[2]
 LAB = CHECKOUT.parent / "shared" / "lab"
 DEMO = CHECKOUT / "sandbox" / "demo"
 REQUESTS = 200
+CLIENTS = 20  # half of them on each version: that all meet the same one happens once in 500,000 times
 URL = "sandbox.pilothouse.dev/url"
 NGINX = """\
 upstream hello { server hello.default.svc.cluster.local; }
@@ -219,8 +220,10 @@ def _canary(tour: Tour) -> None:
     began = tour.now()
     tour.say(DEVELOPER, "/deploy hello 2.0.0 canary steps=50 hold=1s sticky")
     tour.expect(r"hello 1\.0\.0 → 2\.0\.0 canary.*waiting for approval", within=40, after=began)
-    found = _versions(tour, REQUESTS)
-    tour.check(f"a sticky canary shows one client one version: {dict(found)}", holds=len(found) == 1)
+    people = [_versions(tour, REQUESTS // CLIENTS, f"127.0.0.{number}") for number in range(2, 2 + CLIENTS)]
+    met = Counter(version for seen in people for version in seen)
+    tour.check(f"a sticky canary shows each of {CLIENTS} clients one version, and both are met: {dict(met)}",
+               holds=all(len(seen) == 1 for seen in people) and set(met) == {"1.0.0", "2.0.0"}, but=str(people))  # fmt: skip
     tour.click(MANAGER, "Promote")
     tour.expect(r"hello is on 2\.0\.0", within=40, after=began)
     tour.check("only 2.0.0 answers", holds=_versions(tour, REQUESTS) == {"2.0.0": REQUESTS})
@@ -268,21 +271,24 @@ def _versions_of_pods(tour: Tour) -> dict[str, int]:
     return dict(Counter(pod.spec.containers[0].image.rpartition(":")[2] for pod in _pods(tour)))
 
 
-def _ask(tour: Tour, path: str) -> Any:
-    """One request by a new connection; like `curl -k`, since a certificate of the lab proves nothing."""
+def _ask(tour: Tour, path: str, source: str = "127.0.0.1") -> Any:
+    """One request by a new connection; like `curl -k`, since a certificate of the lab proves nothing. ``source``: the client's address."""
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    url = _service(tour, "frontend").metadata.annotations[URL]
+    url = urlsplit(_service(tour, "frontend").metadata.annotations[URL])
+    connection = HTTPSConnection(url.hostname or "", url.port, timeout=10, context=trusting, source_address=(source, 0))
     try:
-        with urllib.request.urlopen(f"{url}{path}", timeout=10, context=trusting) as answer:
-            return json.load(answer)
-    except urllib.error.URLError as error:
+        connection.request("GET", path)
+        return json.load(connection.getresponse())
+    except (OSError, HTTPException, ValueError) as error:
         return {"error": str(error)}
+    finally:
+        connection.close()
 
 
-def _versions(tour: Tour, requests: int) -> Counter[str]:
+def _versions(tour: Tour, requests: int, source: str = "127.0.0.1") -> Counter[str]:
     """The lab's loop of `curl …/version`: how often each version answered."""
-    return Counter(str(_ask(tour, "/version").get("version", "none")) for _ in range(requests))
+    return Counter(str(_ask(tour, "/version", source).get("version", "none")) for _ in range(requests))
 
 
 def _secrets() -> tuple[str, ...]:

@@ -183,6 +183,22 @@ def test_a_quota_that_is_used_up_in_the_middle_of_a_step_is_asked_about_before_t
     assert late.release.phase is Phase.ROLLING_BACK and late.release.cause is not None and "exceeded quota" in late.release.cause.summary
 
 
+def test_a_failed_canary_that_waits_for_a_person_has_no_pods_until_somebody_wants_to_see_it_fail_again() -> None:
+    walk = a_walk(canary={"hold_ms": 0}, steps=(50,))
+    walk.release = replace(walk.release, rules=replace(walk.release.rules, on_failure="pause"))
+    walk.cluster.broken_images.add(f"{REPOSITORY}:2.0.0")
+    walk.until(lambda w: w.release.phase is Phase.PAUSED and canary_sizes(w) == [3, 0])
+    assert walk.release.cause is not None and walk.release.cause.evidence, "what happened is kept"
+    for _ in range(5):
+        walk.tick()
+    assert canary_sizes(walk) == [3, 0], "a paused release writes nothing more"
+    walk.ask(Resume(DEVELOPER))
+    walk.until(lambda w: w.release.phase is Phase.PAUSED and canary_sizes(w) == [3, 0, 3, 0])
+    walk.cluster.broken_images.clear()
+    walk.ask(Resume(DEVELOPER))
+    assert walk.to_the_end().release.phase is Phase.SUCCEEDED
+
+
 # --- clicks at the wrong moment ---------------------------------------------------------------------------------------
 
 
