@@ -9,7 +9,7 @@ from bot.releases.events import Event, EventKind
 from bot.releases.model import WAITING_PHASES, Person, Phase, Release
 
 RESYNC_MS = 30_000
-WAITING_RESYNC_MS = 300_000
+WAITING_RESYNC_MS = 600_000
 """Where people or time are waited for: a change at the cluster wakes the release sooner, and so does whatever is timed."""
 
 

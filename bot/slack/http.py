@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import signal
 import time
 from collections.abc import Callable
 from urllib.parse import parse_qsl
@@ -138,6 +139,9 @@ def serve_http(app: App | None, settings: Settings, is_ready: Callable[[], objec
         timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal again once it has stopped: it must not end the answers that go out after their acknowledgements
+        signal.signal(number, lambda *_: None)
     server.run()
     if not server.started:
         _log.error(json.dumps({"cannot listen on": f"{settings.host}:{settings.port}"}))

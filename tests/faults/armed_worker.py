@@ -16,19 +16,22 @@ from config.logs import configure_logging
 from jobs.leasing import lease
 from jobs.watcher import watch_clusters
 from jobs.worker import JOB_MODULES, prepare, supervise
-from tests.faults.points import Points, armed
+from tests.faults.points import RAN, TICKED, Points, armed
 
 ROUTES = {**PRODUCT_ROUTES, "release": Route(RELEASES, "tests.faults.armed_worker.advance_release")}
 
 
 def advance_release(wake_id: str, token: str) -> None:
     """As jobs.advance_release; its lease ends between the last two points."""
-    points = Points(connect(os.environ["REDIS_URL"]), wake_id.partition(":")[2])
+    redis = connect(os.environ["REDIS_URL"])
+    points = Points(redis, wake_id.partition(":")[2])
     with lease(wake_id, token) as held:
         if not held.granted:
             return
         held.next_wake = operation(armed(worker_context(), points), held.subject)
         points.reach("before wake")
+        redis.hset(TICKED, held.subject, redis.time()[0])
+        redis.hincrby(RAN, os.getppid(), 1)
     points.reach("after wake")
 
 

@@ -40,5 +40,5 @@ def in_redis(redis: Redis) -> Iterator[str]:
         name = key.decode().removeprefix("pilothouse:")
         kind = name.partition(":")[0]
         bounded = name in KEPT_BY_SYSTEM or (":" in name and kind in KEPT_BY_APP)
-        if not bounded and redis.pttl(key) < 0:
+        if not bounded and redis.pttl(key) == -1:
             yield f"{name} stays in Redis for ever"

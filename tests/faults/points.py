@@ -25,6 +25,8 @@ POINTS = (
 ONCE = "points:once"  # the name of one point: the first job that reaches it dies
 ALWAYS = "points:always"  # app -> point: every tick of its releases dies there, and its repetition does not
 DIED = "points:died"
+TICKED = "points:ticked"  # release -> the second of its last whole tick
+RAN = "points:ran"  # process of a worker -> whole ticks of releases in it
 Reach = Callable[[str], None]
 
 

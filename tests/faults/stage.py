@@ -9,9 +9,10 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import httpx
@@ -30,6 +31,7 @@ REPLICAS = 3
 RESTART_AFTER_S = 0.3
 SECOND = "worker-2"
 CROWD = tuple(f"U0CROWD{number}" for number in range(50))
+NONE: Mapping[str, str] = MappingProxyType({})
 ARMED = ("tests.faults.armed_worker", "2")
 Json = dict[str, Any]
 
@@ -46,6 +48,7 @@ class Stage:
     redis: Redis
     lossy: LossyRedis
     clock_ahead_s: int = 0
+    turns: Turns | None = None  # with several bots
     longest_s: float = 4.0  # what lasts long in life is cut to this
     restarted: dict[str, int] = field(default_factory=dict)
 
@@ -152,8 +155,8 @@ def open_stage(
             with LossyRedis(sandbox.redis.port) as lossy:
                 stage = Stage(sandbox, names, api, RedisReleaseStore(client), Leases(client), client, lossy, clock_ahead_s)
                 for number in range(2, workers + 1):
-                    _add(stage, "worker", number, **({"REDIS_URL": lossy.url} if number == 2 and not redis_url else {}))
-                more_bots = [_add(stage, "bot", number, PILOTHOUSE_PORT=str(_free_port())) for number in range(2, bots + 1)]
+                    add(stage, "worker", number, {"REDIS_URL": lossy.url} if number == 2 and not redis_url else {})
+                more_bots = [add(stage, "bot", number, {"PILOTHOUSE_PORT": str(_free_port())}) for number in range(2, bots + 1)]
                 _wait_for_pods(stage)
                 with _turns(stage, more_bots), _restarting(stage):
                     yield stage
@@ -169,6 +172,7 @@ def _turns(stage: Stage, more_bots: Sequence[str]) -> Iterator[None]:
     _wait_for_bots(urls)
     with Turns([int(url.rpartition(":")[2]) for url in urls]) as turns:
         stage.sandbox.slack.connect(f"{turns.url}/slack/events")
+        stage.turns = turns
         yield
 
 
@@ -216,20 +220,21 @@ def as_started(part: Part) -> tuple[Any, dict[str, str]]:
     return part.process.args, dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
-def start_again(words: Any, environment: dict[str, str], file: Path) -> subprocess.Popen[bytes]:
+def start_again(words: Any, environment: dict[str, str], file: Path, folder: Path | None = None) -> subprocess.Popen[bytes]:
     with file.open("ab") as log:
         return subprocess.Popen(
-            words, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True, env=environment
+            words, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True, env=environment, cwd=folder
         )
 
 
-def _add(stage: Stage, kind: str, number: int, **more: str) -> str:
-    """One more of a kind, as the first was started; the sandbox ends it with its parts. Answers its URL (a bot's)."""
+def add(stage: Stage, kind: str, number: int, variables: Mapping[str, str] = NONE, *, folder: Path | None = None) -> str:
+    """One more of a kind, as the first was started; the sandbox ends it with its parts. Answers its URL (a bot's). ``folder``: another
+    copy of the code."""
     words, environment = as_started(stage.sandbox.part(kind))
     name = f"{kind}-{number}"
     log = stage.sandbox.folder / f"{name}.log"
-    stage.sandbox.parts.append(Part(name, start_again(words, {**environment, **more}, log), log))
-    return f"http://127.0.0.1:{more.get('PILOTHOUSE_PORT', '0')}"
+    stage.sandbox.parts.append(Part(name, start_again(words, {**environment, **variables}, log, folder), log))
+    return f"http://127.0.0.1:{variables.get('PILOTHOUSE_PORT', '0')}"
 
 
 def _clock(seconds: int) -> dict[str, str]:

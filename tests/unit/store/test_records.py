@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import orjson
 import pytest
 
 from bot.ports import UnknownSchema
+from bot.releases.machine import decide
 from bot.releases.model import Phase, Reapply, Restart, Scale, Undo
+from bot.releases.observation import Unreachable
 from bot.store import records
 from tests.builders import a_release, a_template
 
@@ -21,6 +25,35 @@ def test_every_kind_of_change_comes_back_as_itself(change: Scale | Restart | Und
 def test_the_id_and_version_beside_the_document_count() -> None:
     loaded = records.load_release(records.dump_release(a_release()), id="hello-42", version=9, card_ts="1.2")
     assert (loaded.id, loaded.version, loaded.card_ts) == ("hello-42", 9, "1.2")
+
+
+SAMPLES = sorted((Path(__file__).parent / "samples").glob("release-schema-*.json"))
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_a_release_as_an_older_version_stored_it_is_read_and_goes_on(sample: Path) -> None:
+    """The samples are never written anew: a running release may have been started by any version that could migrate."""
+    release = records.load_release(sample.read_bytes(), id="hello-42", version=3)
+    assert release.phase is Phase.HOLDING and release.plan is not None and release.as_found is not None
+    assert not decide(release, Unreachable(release.created_at, "away"), release.created_at).release.phase.is_final
+    written = records.dump_release(release)
+    assert records.unpack(written)["schema_version"] == records.SCHEMA_VERSION
+    assert records.load_release(written, id="hello-42", version=3) == release
+
+
+def test_there_is_a_sample_of_every_older_schema() -> None:
+    assert [path.stem for path in SAMPLES] == [f"release-schema-{number}" for number in range(1, records.SCHEMA_VERSION)]
+
+
+@pytest.mark.parametrize("document", [b"", b"x\x9c nothing", b'{"schema_version"', b"\x00\x01"])
+def test_a_document_that_is_damaged_or_of_no_known_form_is_refused(document: bytes) -> None:
+    with pytest.raises(UnknownSchema, match="hello-1 cannot be read"):
+        records.load_release(document, id="hello-1", version=1)
+
+
+def test_a_document_takes_a_fraction_of_its_text() -> None:
+    release = replace(a_release(Undo(2, {"spec": {"containers": [a_template()] * 20}})), id="hello-1")
+    assert len(records.dump_release(release)) < 0.2 * len(orjson.dumps(records.unpack(records.dump_release(release))))
 
 
 def test_an_older_record_is_migrated_step_by_step() -> None:

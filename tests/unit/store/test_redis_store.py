@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import cast
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from redis import Redis
 
 from bot.ports import StoreUnavailable, UnknownSchema, VersionConflict
 from bot.releases.model import GateState, Person, Phase, Vote
-from bot.store import RedisReleaseStore, Retention, connect
+from bot.store import RedisReleaseStore, Retention, connect, records
 from bot.store.connection import PREFIX
 from bot.store.health import check_settings
 from sandbox.redis_server import EmbeddedRedis
@@ -64,7 +65,7 @@ def test_a_record_of_a_newer_schema_is_left_alone(store: RedisReleaseStore, redi
 
 def test_a_record_that_lacks_a_newer_field_gets_its_default(store: RedisReleaseStore, redis_client: Redis) -> None:
     release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
-    document = orjson.loads(redis_client.hget(f"{PREFIX}release:{release.id}", "document"))  # type: ignore[arg-type]
+    document = records.unpack(cast(bytes, redis_client.hget(f"{PREFIX}release:{release.id}", "document")))
     del document["release"]["judgements"]
     redis_client.hset(f"{PREFIX}release:{release.id}", "document", orjson.dumps(document))
     assert store.load(release.id) == release

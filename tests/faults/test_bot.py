@@ -1,0 +1,46 @@
+"""The bot is told to end while it is asked something: what is under way is answered, nothing new is taken."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.main import run_sandbox
+from tests.conftest import eventually
+
+pytestmark = pytest.mark.slow
+
+
+def has_unread(port: int) -> bool:
+    """Whether somebody has sent something to a server of this machine that it has not read yet (proc(5): /proc/net/tcp)."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+    return any(int(row[1].rpartition(":")[2], 16) == port and int(row[4].rpartition(":")[2], 16) > 0 for row in rows)
+
+
+def test_a_command_under_way_is_answered_and_the_bot_ends_in_time() -> None:
+    with run_sandbox(ready_after=0.1, rate_scale=0) as sandbox:
+        bot = sandbox.part("bot").process
+        os.kill(sandbox.redis.pid, signal.SIGSTOP)
+        answers: list[dict[str, Any]] = []
+        asking = threading.Thread(target=lambda: answers.append(sandbox.slack.command("U0DEV1", "C0RELEASES", "/deploy hello 2.0.0")))
+        asking.start()
+        assert eventually(lambda: has_unread(sandbox.redis.port), 2)
+        bot.terminate()
+        port = int(sandbox.bot_url.rpartition(":")[2])
+        assert eventually(lambda: not _takes_connections(port), 5)
+        os.kill(sandbox.redis.pid, signal.SIGCONT)
+        asking.join(10)
+        assert "hello-1" in str(answers[0].get("text")), answers
+        assert bot.wait(10) == 0
+
+
+def _takes_connections(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
