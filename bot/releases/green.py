@@ -253,9 +253,11 @@ def preview_for(draft: Draft, service: ServiceSeen, target: dict[str, str]) -> t
 
 
 def probe_for(draft: Draft, service: ServiceSeen) -> Probe | None:
-    """What every pod of green is asked before the switch, on the port behind the Service's first one."""
+    """What every pod of green is asked before the switch, on the port behind the Service's first one. A probe by a URL asks whoever
+    serves: that cannot be green yet.
+    """
     rules = draft.release.rules.probe
-    if rules is None:
+    if rules is None or rules.url is not None:
         return None
     first: Mapping[str, Any] = next(iter(service.ports), {})
     wanted = first.get("targetPort") or first.get("port")

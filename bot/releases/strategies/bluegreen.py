@@ -200,6 +200,9 @@ def _notes(
 ) -> tuple[str, ...]:
     stable = draft.stable.name
     notes = [green.note] if green.note else []
+    asked = draft.release.rules.probe
+    if asked is not None and asked.url is not None:
+        notes.append(f"the probe's URL reaches who serves, so {green.name} is not asked before the switch")
     for service, target in zip(services, targets, strict=True):
         changed = ", ".join(f"{key}: {value} → {target[key]}" for key, value in service.selector.items() if target[key] != value)
         notes.append(f"Service {service.name} is switched by {changed}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bot.releases.intents import find
 from bot.releases.model import Field, Kind, Release, Restart, Scale
 from bot.releases.observation import Observation
+from bot.releases.pairs import facing
 from bot.releases.plan import LET_GO, Condition, DeploymentGoal, Plan, Role, Step
 from bot.releases.planning import Draft, floor_of, found_cause, keeps_own_selector, stays_selected
 
@@ -31,8 +32,11 @@ def plan(draft: Draft) -> Plan:
         "roll", title, (goal,), (Condition.STABLE_COMPLETE,), draft.deadline_ms, watches=(Role.STABLE,),
         stables=draft.stable.replicas,
     )  # fmt: skip
-    down = floor == 0 and draft.stable.replicas > 0 and not isinstance(change, Scale)
+    serves = facing(draft.release.target, draft.seen).deployment  # another one only where manifests name the idle one of a pair
+    down = floor == 0 and draft.stable.replicas > 0 and not isinstance(change, Scale) and serves == draft.stable.name
     notes = (f"{draft.release.target.app} will be down for a moment: no pod has to stay available",) if down else ()
+    if serves != draft.stable.name:
+        notes = (*notes, f"{draft.stable.name} serves nobody now: {serves} does, and is left alone")
     return draft.plan(
         steps=(roll, LET_GO),
         floor=floor,

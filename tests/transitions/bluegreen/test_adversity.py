@@ -129,7 +129,7 @@ def test_a_roll_back_to_a_blue_that_the_autoscaler_shrank_meanwhile_is_as_quick_
     walk = scenes.with_autoscaler().to_step("switch", gate="window")
     walk.cluster.faulty = True  # it is the autoscaler that takes pods away
     walk.cluster.deployments["hello"].replicas = 1
-    walk.tick()
+    walk.cluster.beat()
     walk.abort()
     walk.tick()
     walk.tick()

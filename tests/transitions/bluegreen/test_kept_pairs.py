@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.releases.model import Change, Deploy, Phase, Restart, Scale, Undo
-from tests.builders import a_release, a_target, a_template
+from bot.releases.machine import decide
+from bot.releases.model import Change, Deploy, Phase, Reapply, Restart, Scale, Undo
+from bot.releases.observation import Survey
+from tests.builders import T0, a_deployment, a_release, a_target, a_template, an_observation
 from tests.transitions.bluegreen import scenes
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster
 from tests.transitions.bluegreen.walk import Walk
@@ -82,3 +84,12 @@ def test_settling_by_rolling_is_not_for_a_pair_whose_green_serves() -> None:
     assert set(cluster.deployments) == {"hello", "hello-green"}
     assert walk.release.plan is not None
     assert any("both stay" in note for note in walk.release.plan.notes)
+
+
+def test_manifests_change_the_deployment_that_they_name_and_the_plan_says_that_it_is_the_idle_one() -> None:
+    cluster = a_kept_pair()
+    green = a_deployment("hello-green", cluster.deployments["hello-green"].template)
+    seen = an_observation(services=(cluster.services["hello"],), survey=Survey(leftovers=(green,)))
+    planned = decide(a_release(Reapply(a_template("1.0.0", terminationGracePeriodSeconds=5))), seen, T0).release
+    assert planned.plan is not None, planned.cause
+    assert "hello serves nobody now: hello-green does, and is left alone" in planned.plan.notes

@@ -13,7 +13,7 @@ from bot.releases.plan import Probe
 from bot.releases.probing import pods_to_ask
 from tests.builders import MINUTE, SECOND, T0, a_bluegreen, a_deployment, a_service, a_template, an_observation, rules_with
 from tests.transitions.bluegreen import scenes
-from tests.transitions.bluegreen.test_refusals import refusal
+from tests.transitions.bluegreen.test_refusals import notes, refusal
 from tests.transitions.bluegreen.walk import Walk
 
 SICK = "kelseyhightower/hello:2.0.0"
@@ -156,6 +156,14 @@ def test_green_is_asked_on_the_port_behind_the_service(port: dict[str, Any], ask
 def test_a_port_that_no_container_has_is_refused_before_the_start() -> None:
     seen = an_observation(services=(a_service(ports=({"port": 80, "targetPort": "web"},)),))
     assert "names the port `web`, which no container has" in refusal(seen, a_bluegreen(rules=rules_with(probe=ProbeRules())))
+
+
+def test_a_url_reaches_who_serves_so_green_is_not_asked_and_the_plan_says_so() -> None:
+    release = a_bluegreen(rules=rules_with(probe=ProbeRules(url="https://hello.example.com")))
+    assert "is not asked before the switch" in notes(an_observation(), release)
+    planned = decide(release, an_observation(), T0).release.plan
+    assert planned is not None
+    assert planned.probe is None
 
 
 def test_without_a_probe_in_the_catalog_nobody_is_asked() -> None:
