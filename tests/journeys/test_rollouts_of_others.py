@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from kubernetes import client
 
@@ -52,6 +54,24 @@ def test_a_version_brought_past_the_bot_is_restarted_and_stands_in_the_history(j
     assert len(after - before) == 5
     journey.say("/rollout history {app}")
     journey.sees(r"2 +pilothouse/{app}:2\.0\.0 +.*3 \(current\) +pilothouse/{app}:2\.0\.0 +restart by developer")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("only_simulated")
+def test_pods_tells_how_often_a_container_came_back_and_when_it_last_did(journey: Journey) -> None:
+    set_image(journey, "2.0.0-crash")
+    journey.say("/pods {app}")
+    journey.until(lambda: restarted(journey), "a container that came back")
+    journey.say("/pods {app}")
+    told = journey.sees(r"2\.0\.0-crash +0/1 +\w+ +[1-9]\d* \(\d+s ago\)")
+    assert "revision 2 (2.0.0-crash)" in told and "0 % of" in told
+    journey.say("/rollout undo {app}")
+    journey.sees(r"{app} is on 1\.0\.0")
+
+
+def restarted(journey: Journey) -> bool:
+    pods: list[Any] = journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items
+    return any(status.restart_count >= 1 for pod in pods for status in pod.status.container_statuses or ())
 
 
 def test_an_undo_to_a_revision_that_never_was_starts_nothing(journey: Journey) -> None:

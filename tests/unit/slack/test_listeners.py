@@ -42,6 +42,38 @@ def test_a_reason_with_the_word_payload_reaches_the_release(bot: Bot, slack: Loc
     assert bot.store.active()[0].reason == "payload=1 & more"
 
 
+QUESTIONS = [
+    "pods hello", "get services auth", "get ev", "explain deploy.spec.replicas --recursive", "traffic hello", "rollout status",
+    "rollout history hello --revision=2", "rollout pause hello", "deploy hello 2.0.0 canary dry-run",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", QUESTIONS)
+def test_a_question_means_the_same_by_its_name_by_the_umbrella_and_by_mention_in_a_thread(bot: Bot, slack: LocalSlack, text: str) -> None:
+    ts = bot.context.messenger.post(CHANNEL, bot.context.render.notice("about hello"))
+    slack.command("U0DEV1", CHANNEL, f"/{text}")
+    slack.command("U0DEV1", CHANNEL, f"/pilothouse {text}")
+    slack.command("U0DEV1", CHANNEL, f"<@U0BOT> {text}", thread_ts=ts)
+    slack.wait_for(lambda: len(bot.queue.asked) == 3, what="three questions")
+    transport = {"response_url", "thread_ts", "dedup_key", "in_channel", "person"}
+    by_name, by_umbrella, by_mention = ({k: v for k, v in query.items() if k not in transport} for query in bot.queue.asked)
+    assert by_name == by_umbrella == by_mention
+    assert [bool(query["thread_ts"]) for query in bot.queue.asked] == [False, False, True]
+
+
+@pytest.mark.parametrize("text", ["apps", "releases", "whoami", "help get", "traffic nope", "get", "rollout abort auth", "scale hello"])
+def test_an_answer_at_once_is_the_same_by_each_way(bot: Bot, slack: LocalSlack, text: str) -> None:
+    ts = bot.context.messenger.post(CHANNEL, bot.context.render.notice("about hello"))
+    by_name, by_umbrella = (slack.command("U0DEV1", CHANNEL, f"{way}{text}")["text"] for way in ("/", "/pilothouse "))
+    slack.command("U0DEV1", CHANNEL, f"<@U0BOT> {text}", thread_ts=ts)
+
+    def in_thread() -> list[str]:
+        return [m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=ts)[1:] if "U0BOT" not in m["text"]]
+
+    slack.wait_for(in_thread, what="an answer in the thread")
+    assert by_name == by_umbrella == in_thread()[-1]
+
+
 def test_a_question_for_the_cluster_is_asked_of_a_worker_with_the_way_back(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/pods hello")
     (query,) = bot.queue.asked
