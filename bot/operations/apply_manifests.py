@@ -28,7 +28,7 @@ _ALLOCATED = re.compile(r"(nodePort|NodePort|clusterIPs?): |clusterIPs:$|^\s*[+-
 def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
     """Raises ClusterUnreachable, Refused."""
     person = _person(query)
-    if (stopped := frozen(context, app, Reapply(None), by=person, reason="")) is not None:
+    if (stopped := frozen(context, app, Reapply(None), by=person, reason="", now=context.store.now())) is not None:
         return stopped
     manifests = context.manifests.load(app.manifests_folder, app.manifests, app.files)
     changes = context.clusters[app.target.cluster].plan_manifests(app.target, manifests)

@@ -19,7 +19,8 @@ def start_release(
     context: Context, app: App, change: Change, *, by: Person, channel: str, reason: str, command: str, dedup_key: str
 ) -> Reply:
     """The same change of the same app while it runs or waits gives that release; fifty people typing it start one."""
-    refusal = frozen(context, app, change, by=by, reason=reason) or _at_a_glance(app, change)
+    now = context.store.now()
+    refusal = frozen(context, app, change, by=by, reason=reason, now=now) or _at_a_glance(app, change)
     if refusal is not None:
         return refusal
     draft = Release(
@@ -30,7 +31,7 @@ def start_release(
         requested_by=by,
         channel=app.channel or channel,
         reason=reason,
-        created_at=context.store.now(),
+        created_at=now,
         command=command,
         to_version=_to_version(change),
     )
@@ -60,9 +61,9 @@ def _to_version(change: Change) -> str:
     return change.kind
 
 
-def frozen(context: Context, app: App, change: Change, *, by: Person, reason: str) -> Refusal | None:
+def frozen(context: Context, app: App, change: Change, *, by: Person, reason: str, now: int) -> Refusal | None:
     """The line is stopped, and this is neither a way back nor an admin with a reason."""
-    freeze = frozen_by(context.store.freezes(), app=app.target.app, cluster=app.target.cluster, now=context.store.now())
+    freeze = frozen_by(context.store.freezes(), app=app.target.app, cluster=app.target.cluster, now=now)
     roles = known_roles(context, by)
     if freeze is None or goes_on_frozen(change, roles, reason):
         return None

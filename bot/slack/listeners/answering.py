@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.commands.table import Names
 from bot.operations.context import Context
-from bot.operations.invocation import OpenModal, Pending, Refusal, Reply, Text
+from bot.operations.invocation import Listing, OpenModal, Pending, Refusal, Reply, Text
 from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable, StoreUnavailable
 from bot.releases.model import Person
 
@@ -31,8 +31,8 @@ class Answering:
         return self.context.render.reply(reply, now=self._now(reply))
 
     def _now(self, reply: Reply) -> int:
-        """Refusals name no time, so that they can be given while Redis is away."""
-        return 0 if isinstance(reply, Refusal | Text | Pending | OpenModal) else self.context.store.now()
+        """Ages are told in listings alone: all else is said without asking Redis, so also while it is away."""
+        return self.context.store.now() if isinstance(reply, Listing) else 0
 
     def after(self, send: Callable[[], object]) -> None:
         """Runs once the acknowledgement is out; what fails at Slack is logged, for nobody waits for it."""
