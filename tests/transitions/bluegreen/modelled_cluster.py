@@ -300,7 +300,7 @@ class ModelledCluster:
             )  # fmt: skip
             sets.append(a_replica_set(one.name, one.template, revision=one.revision, pods=pods))
         seen = a_deployment(
-            name, copy.deepcopy(item.template), replicas=item.replicas, replica_sets=tuple(sets),
+            name, item.template, replicas=item.replicas, replica_sets=tuple(sets),
             generation=item.generation, observed_generation=item.observed_generation, paused=item.paused,
             selector=item.selector, strategy=item.strategy, labels=dict(item.labels), annotations=dict(item.annotations),
         )  # fmt: skip

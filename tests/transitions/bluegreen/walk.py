@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -55,7 +54,7 @@ class Walk:
             if crash_after is not None and index >= crash_after:
                 break
             self.cluster.apply(action)
-            self.written.append(copy.deepcopy(action))
+            self.written.append(action)
         self._check()
         self.cluster.beat()
         self._check()
@@ -103,9 +102,10 @@ class Walk:
         return [(one.name, one.changes[0].after) for one in self.written if isinstance(one, PatchService)]
 
     def _check(self) -> None:
-        release, seen = self.release, self.look()
+        release = self.release
         if release.plan is None or release.strategy is not Strategy.BLUEGREEN or self.cluster.faulty:
             return
+        seen = self.cluster.observe(release, self.now)
         if not self.switches() and release.leg is Leg.FORWARD:
             served = ready_endpoints(seen, seen.candidate, release.target.services)
             assert not served, f"somebody reaches green before the switch: {served}"
