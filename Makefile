@@ -35,7 +35,7 @@ tour: venv ## a scripted conversation through the sandbox, printed as it goes (S
 # ---- to check it -----------------------------------------------------------------------------------------------------------
 .PHONY: test check static lint types imports page browser slow control-plane-suite chart
 test: venv ## the hermetic tests, about a minute, no Go and no network
-	@$(pytest) -n $(workers) -m "not control_plane and not browser and not slow" $(ARGS)
+	@$(pytest) -n $(workers) --dist worksteal -m "not control_plane and not browser and not slow" $(ARGS)
 
 # Each part once, the cheap ones first; `.ci/run` runs the same list.
 check: ## everything: test, lint, types, import rules, locks, page, chart, tour, browser, control plane
@@ -61,8 +61,8 @@ types: venv ## mypy --strict
 imports: venv ## the import rules of pyproject.toml
 	@.venv/bin/lint-imports --no-cache
 
-slow: venv ## the hermetic tests that take longer than a minute
-	@$(pytest) -m "slow and not control_plane and not browser" $(ARGS) || [ $$? -eq 5 ]
+slow: venv ## the hermetic tests that the minute of `make test` has no room for
+	@$(pytest) -n $(workers) --dist worksteal -m "slow and not control_plane and not browser" $(ARGS) || [ $$? -eq 5 ]
 
 browser: venv ## the local Slack's page in a real browser (needs Chromium)
 	@$(pytest) -m "browser and not control_plane" $(ARGS)

@@ -156,6 +156,7 @@ def test_every_child_that_dies_is_started_again_and_work_goes_on(worker: Running
     assert eventually(lambda: bool(worker.ran("release:plain-2")), 5), worker.log()
 
 
+@pytest.mark.slow
 def test_a_job_lost_from_its_queue_runs_when_its_lease_is_over(worker: RunningWorker, tmp_path: Path) -> None:
     worker.end()
     worker.leases.wake("release:plain-3", 0)
@@ -172,6 +173,7 @@ def _url(client: Redis) -> str:
     return f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
 
 
+@pytest.mark.slow
 def test_the_end_waits_for_the_running_job_and_leaves_no_process(worker: RunningWorker) -> None:
     children = worker.children()
     worker.wake("release:slow-3")
@@ -214,6 +216,7 @@ def test_health_readiness_and_metrics_are_served(shared: RunningWorker) -> None:
     assert shared.get("/elsewhere")[0] == 404
 
 
+@pytest.mark.slow
 def test_a_redis_that_goes_and_comes_back_is_waited_for(tmp_path: Path) -> None:
     with EmbeddedRedis() as server:
         worker = RunningWorker(server.url, tmp_path / "worker.log")

@@ -79,6 +79,7 @@ def test_after_a_deploy_and_a_scale_applying_again_neither_reverts_nor_conflicts
     assert unmade.versions() == {"2.0.0": 3}
 
 
+@pytest.mark.slow
 def test_another_change_of_the_template_rolls_as_a_release_that_keeps_the_image_and_the_number_of_pods(unmade: Journey) -> None:
     _make(unmade)
     unmade.say("/deploy {app} 2.0.0")

@@ -41,6 +41,7 @@ def test_nobody_reaches_green_before_the_switch_and_everybody_after_it_and_one_c
     assert journey.versions() == {"1.0.0": 5}
 
 
+@pytest.mark.slow
 def test_the_switch_needs_an_approver_other_than_the_one_who_asked(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 bluegreen", user=ON_CALL)
     journey.sees(WAITS_FOR_SWITCH)
@@ -55,6 +56,7 @@ def test_the_switch_needs_an_approver_other_than_the_one_who_asked(journey: Jour
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
 
 
+@pytest.mark.slow
 def test_a_rejected_switch_removes_green_and_leaves_everything_as_found(journey: Journey) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 bluegreen")
@@ -105,6 +107,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(journey: Journey) -
     assert journey.untouched()
 
 
+@pytest.mark.slow
 def test_a_service_set_back_by_hand_lands_on_blue_and_is_told_as_drift(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 bluegreen")
     journey.sees(WAITS_FOR_SWITCH)
@@ -187,6 +190,7 @@ def test_of_a_pair_every_command_is_meant_for_the_one_that_serves(journey: Journ
     assert journey.as_found()[0] == idle, "the idle one was left alone"
 
 
+@pytest.mark.slow
 def test_a_pair_made_by_hand_is_switched_as_it_is(journey: Journey) -> None:
     _a_green_beside(journey, serves=False)
     pods = {pod.metadata.name for pod in journey.core.list_namespaced_pod("default").items if pod.metadata.name.startswith(journey.app)}

@@ -19,6 +19,7 @@ _twos = itertools.count(1)
 Json = dict[str, Any]
 
 
+@pytest.mark.slow
 def test_two_services_are_switched_in_their_order_and_both_rolled_back(journey: Journey) -> None:
     two = replace(journey, app=f"two{next(_twos)}")
     deployment, public = objects_of(two.app, 3)
@@ -47,6 +48,7 @@ def test_two_services_are_switched_in_their_order_and_both_rolled_back(journey: 
     assert outside.selected(2).revision < inside.selected(2).revision
 
 
+@pytest.mark.slow
 def test_green_follows_what_the_autoscaler_does_to_blue_until_the_switch_and_never_shrinks_after_it(journey: Journey) -> None:
     reference = client.V2CrossVersionObjectReference(api_version="apps/v1", kind="Deployment", name=journey.app)
     spec = client.V2HorizontalPodAutoscalerSpec(min_replicas=2, max_replicas=9, scale_target_ref=reference)
@@ -76,6 +78,7 @@ def test_green_follows_what_the_autoscaler_does_to_blue_until_the_switch_and_nev
     assert ready_versions(journey) == {"1.0.0": 2}
 
 
+@pytest.mark.slow
 def test_a_pair_as_in_the_lab_is_switched_by_its_version_and_the_rest_stays_as_it_was_made(journey: Journey) -> None:
     """The Service's own selector holds the version; green was made by hand with another one, which its selector holds too."""
     labels = {"app": journey.app, "track": "stable", "version": "1.0.0"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.journeys.conftest import DEVELOPER, MANAGER, ON_CALL, SECOND, Journey
 from tests.journeys.endpoints import is_told_alone, newest, ready_versions
 
@@ -41,6 +43,7 @@ def test_a_canary_rises_step_by_step_behind_the_same_service_and_is_promoted_by_
     _ends_only_on_another_image(journey, found)
 
 
+@pytest.mark.slow
 def test_the_one_who_asked_cannot_promote_by_command_either(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s", user=MANAGER)
     journey.sees(WAITS_FOR_PEOPLE)
@@ -51,6 +54,7 @@ def test_the_one_who_asked_cannot_promote_by_command_either(journey: Journey) ->
     journey.sees(r"{app} is on 2\.0\.0")
 
 
+@pytest.mark.slow
 def test_a_second_click_on_promote_by_another_person_changes_nothing_more(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(WAITS_FOR_PEOPLE)
@@ -96,6 +100,7 @@ def test_an_abort_at_a_step_takes_the_canary_away_and_leaves_everything_as_found
     assert journey.as_found() == found
 
 
+@pytest.mark.slow
 def test_go_on_now_ends_a_hold_and_the_promotion_still_waits_for_an_approver(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")
@@ -106,6 +111,7 @@ def test_go_on_now_ends_a_hold_and_the_promotion_still_waits_for_an_approver(jou
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
 
 
+@pytest.mark.slow
 def test_a_rejection_takes_the_canary_away_and_is_told_with_who(journey: Journey) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
@@ -143,6 +149,7 @@ def test_sticky_keeps_each_client_on_one_version_and_gives_the_service_back_as_f
     _ends_only_on_another_image(journey, found)
 
 
+@pytest.mark.slow
 def test_sticky_is_taken_back_by_an_abort(journey: Journey) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m sticky")
@@ -179,6 +186,7 @@ def test_a_canary_that_no_release_owns_is_refused_with_the_command_that_removes_
     assert journey.untouched()
 
 
+@pytest.mark.slow
 def test_a_canary_begun_by_hand_with_the_same_version_is_adopted_and_promoted(journey: Journey) -> None:
     _left_over(journey, f"pilothouse/{journey.app}:2.0.0")
     found = journey.as_found()
@@ -190,6 +198,7 @@ def test_a_canary_begun_by_hand_with_the_same_version_is_adopted_and_promoted(jo
     _ends_only_on_another_image(journey, found)
 
 
+@pytest.mark.slow
 def test_another_version_queues_behind_a_canary_and_the_same_again_shows_its_card(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")
@@ -203,6 +212,7 @@ def test_another_version_queues_behind_a_canary_and_the_same_again_shows_its_car
     assert journey.versions() == {"3.0.0": 5}
 
 
+@pytest.mark.slow
 def test_a_canary_can_be_held_and_goes_on_where_it_was(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")

@@ -19,6 +19,8 @@ from tests.journeys.endpoints import is_told_alone, newest, ready_versions
 from tests.journeys.observer import observed
 from tests.journeys.test_canary import WAITS_FOR_PEOPLE
 
+pytestmark = pytest.mark.slow
+
 _numbers: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
 HOLDING = r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding"
 
@@ -206,7 +208,6 @@ def restart_everything(journey: Journey) -> None:
     journey.until(answers, "the bot again")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("by", ["button", "command"])
 def test_after_bot_redis_and_workers_died_in_the_middle_people_promote_and_abort_as_before(journey: Journey, by: str) -> None:
     found = journey.as_found()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.journeys.conftest import ADMIN, CHANNEL, VIEWER, Journey
 
 
@@ -119,6 +121,7 @@ def test_a_freeze_stops_new_releases_but_an_admins_with_a_reason_until_it_is_lif
     journey.sees(r"{app} is on 3\.0\.0")
 
 
+@pytest.mark.slow
 def test_a_claim_that_kubectls_undo_brought_back_does_not_stop_the_next_release(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0")
     journey.sees(r"{app} is on 2\.0\.0")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, VIEWER, Journey
 
 
@@ -22,6 +24,7 @@ def press(journey: Journey, label: str, *, user: str) -> None:
     journey.sandbox.slack.click(user, CHANNEL, message["ts"], button["action_id"], value=button["value"], block_id=button["block_id"])
 
 
+@pytest.mark.slow
 def test_a_release_that_waits_takes_the_place_of_the_one_in_front(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"holding")
@@ -54,6 +57,7 @@ def test_a_plan_is_given_to_the_channel_only_by_its_button(journey: Journey) -> 
     journey.until(lambda: [m for m in journey.told(VIEWER) if m["text"] == plan], "the plan for everyone")
 
 
+@pytest.mark.slow
 def test_in_the_thread_of_a_card_the_app_is_known(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"holding")

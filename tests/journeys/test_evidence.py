@@ -44,6 +44,7 @@ def administer(api: client.ApiClient, what: str, body: dict[str, Any]) -> None:
         assert answer.status == 200
 
 
+@pytest.mark.slow
 def test_the_log_lines_of_a_crash_go_to_the_starter_alone(crashing: Journey) -> None:
     crashing.say("/deploy hello 2.0.0")
     crashing.sees(r"CrashLoopBackOff")

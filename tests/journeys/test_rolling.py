@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from tests.journeys.conftest import DEVELOPER, MANAGER, VIEWER, Journey
 
 
@@ -33,6 +35,7 @@ def test_an_image_that_cannot_be_pulled_is_told_with_its_cause_and_taken_back_to
     assert journey.as_found() == found
 
 
+@pytest.mark.slow
 def test_the_old_replica_set_is_reused_by_a_rollback(journey: Journey) -> None:
     revision = journey.deployments.list_namespaced_replica_set("default", label_selector=f"app={journey.app}").items[0]
     journey.say("/deploy {app} missing")
@@ -47,6 +50,7 @@ def _replica_sets(journey: Journey) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_fifty_people_typing_the_same_command_start_one_release(journey: Journey) -> None:
     with ThreadPoolExecutor(10) as people:  # a version that is never ready, so that the release runs until the last has typed
         answers = list(people.map(lambda _: journey.say("/deploy {app} unready"), range(50)))
@@ -77,6 +81,7 @@ def test_a_release_can_be_paused_looked_at_and_resumed(journey: Journey) -> None
     journey.until(lambda: journey.versions() == {"1.0.0": 5}, "all pods on 1.0.0")
 
 
+@pytest.mark.slow
 def test_an_abort_of_a_paused_release_takes_the_pause_back_in_the_same_patch(journey: Journey) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} unready")

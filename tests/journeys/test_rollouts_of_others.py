@@ -22,6 +22,7 @@ def complete(journey: Journey, version: str) -> None:
     journey.until(lambda: journey.deployment().status.available_replicas == 5, "all available")
 
 
+@pytest.mark.slow
 def test_a_rollout_started_past_the_bot_is_paused_shown_resumed_and_undone(journey: Journey) -> None:
     journey.deployments.patch_namespaced_deployment(journey.app, "default", {"spec": {"minReadySeconds": 1}}, field_manager="kubectl-edit")
     set_image(journey, "2.0.0")
@@ -80,6 +81,7 @@ def test_an_undo_to_a_revision_that_never_was_starts_nothing(journey: Journey) -
     assert journey.untouched()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_simulated")
 def test_pods_that_fit_nowhere_are_shown_with_the_schedulers_reason_and_the_scaling_can_be_taken_back(journey: Journey) -> None:
     container = journey.deployment().spec.template.spec.containers[0].name
