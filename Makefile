@@ -10,7 +10,7 @@ python := .venv/bin/python
 pytest := $(python) -m pytest
 page   := sandbox/slack/page
 workers ?= auto
-# Each test process starts a real control plane of its own, with about 1 GB; the tests mostly wait for its controllers.
+# Each test process starts a real control plane of its own (half a GB at first); the tests mostly wait for its controllers.
 control_planes ?= 2
 
 .PHONY: help

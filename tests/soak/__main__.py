@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -20,7 +21,7 @@ import yaml
 from redis import Redis
 
 from benchmarks.footprint import children, resident_mb
-from bot.releases.model import Deploy, Phase, Release, Undo
+from bot.releases.model import Deploy, Phase, Release
 from bot.store import RedisReleaseStore, connect
 from sandbox.control_plane import BinariesMissing, ControlPlane
 from sandbox.control_plane.audit import WRITES, requests_in
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         setting = (
             f"{options.seconds:.0f} s, {options.apps} apps of {REPLICAS} pods, seed {options.seed}, Kubernetes {kubernetes_version()}."
         )
-        record("soak", columns, [row], setting, _commands(people), _spread(outcome))
+        record("soak", columns, [row], setting, _commands(people), _why(outcome), _spread(outcome))
     return 1 if outcome.broken else 0
 
 
@@ -169,7 +170,8 @@ def _judge(spectator: Spectator, store: RedisReleaseStore, sandbox: Sandbox, app
     for write in history:
         by_name.setdefault(write["name"], []).append(write)
     for release in outcome.releases:
-        if isinstance(release.change, Deploy | Undo) or release.phase is not Phase.SUCCEEDED:  # a scaling may change replicas, …
+        # Scaling, restart and undo change more than the image on purpose; whatever did not succeed must have left nothing.
+        if isinstance(release.change, Deploy) or release.phase is not Phase.SUCCEEDED:
             yield from otherwise_than_found(release, by_name.get(release.target.deployment, []))
     for path in ("/apis/apps/v1/namespaces/default/deployments", "/api/v1/namespaces/default/services"):
         for item in spectator.objects(path):
@@ -227,11 +229,27 @@ def _spread(outcome: Outcome) -> str:
     return f"Requests: {spread}. Refused: {refused}."
 
 
+def _reasons(outcome: Outcome) -> Counter[str]:
+    """Why releases did not succeed, without what differs from app to app."""
+    reasons: Counter[str] = Counter()
+    for release in outcome.releases:
+        if release.phase is not Phase.SUCCEEDED:
+            why = release.cause.summary if release.cause else "no cause"
+            reasons[f"{release.phase.value.replace('_', ' ')}: {re.sub('[0-9]+', 'N', why)[:120]}"] += 1
+    return reasons
+
+
+def _why(outcome: Outcome) -> str:
+    return f"Not succeeded: {'; '.join(f'{times}x {why}' for why, times in _reasons(outcome).most_common()) or 'none'}."
+
+
 def _print(outcome: Outcome, people: People) -> None:
     for name, value in zip(*_figures(outcome), strict=True):
         print(f"{name:45} {value}")
     print(_commands(people))
     print(_spread(outcome))
+    for line, times in _reasons(outcome).most_common(TOLD_LINES):
+        print(f"  {times}x {line}")
     for line in people.unanswered[:3]:
         print(f"  without a release: {line}")
     for line in outcome.broken[:TOLD_LINES]:
