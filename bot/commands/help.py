@@ -23,7 +23,7 @@ _DETAILS: dict[str, tuple[str, ...]] = {
     "rollout": (
         "status, history, pause, resume, undo and restart mean what they mean in kubectl.",
         "During a release, pause and resume act on it; promote ends a hold or opens the gate, abort takes everything back.",
-        "history --revision N shows one revision; undo --to-revision N goes back to it.",
+        "history --revision N shows one revision with its pod template; undo --to-revision N goes back to it.",
         "promote needs an approver. abort --force ends a release without touching the cluster, and needs an admin.",
     ),
     "scale": ("N is within the catalog's bounds; refused while half-rolled, or where a HorizontalPodAutoscaler would take it back.",),

@@ -107,7 +107,7 @@ def _rollout(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) 
         case "status":
             return show_status(context, apps)
         case "history":
-            return Tabled((show_history(context, apps, query["revision"]),))
+            return Tabled(show_history(context, apps, query["revision"]))
         case verb:
             return pause_deployment(context, apps[0], query, paused=verb == "pause")
 

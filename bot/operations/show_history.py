@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from bot.operations.context import App, Context
 from bot.operations.look_at import look_at
+from bot.policy.redaction import redact
 from bot.ports import Table, UnknownSchema
 from bot.releases.ages import human_age
 from bot.releases.health import newest
-from bot.releases.observation import ReplicaSetSeen
+from bot.releases.observation import DeploymentSeen, Observation, ReplicaSetSeen
 from bot.releases.planning import PlanRefused
 
 COLUMNS = ("REVISION", "IMAGE", "CHANGE-CAUSE", "WHO", "WHEN", "SEEN")
@@ -19,36 +21,38 @@ _BY = re.compile(r" by (.+), (\S+-\d+)(?::|$)")
 """How a release ends the cause that it writes (planning.make_draft)."""
 
 
-def show_history(context: Context, apps: Sequence[App], revision: int | None) -> Table:
-    """Oldest first, as kubectl. Raises ClusterUnreachable; PlanRefused for a Deployment or revision of the only app that does not exist."""
-    several = len(apps) > 1
+def show_history(context: Context, apps: Sequence[App], revision: int | None) -> tuple[Table, ...]:
+    """Oldest first, as kubectl; one revision of one app with its pod template.
+
+    Raises ClusterUnreachable; PlanRefused for a Deployment or revision of the only app that does not exist.
+    """
+    if len(apps) == 1:
+        seen, stable = _seen(context, apps[0])
+        title = f"{apps[0].target.app}: revisions of deployment {stable.name}"
+        shown = [_template(one) for one in stable.replica_sets if one.revision == revision]
+        return (Table(title, COLUMNS, tuple(_rows(context, apps[0], seen, stable, revision))), *shown)
     rows: list[tuple[str, ...]] = []
     notes: list[str] = []
-    title = ""
     for app in apps:
         try:
-            found = _rows(context, app, revision)
+            rows += [(app.target.app, *row) for row in _rows(context, app, *_seen(context, app), revision)]
         except PlanRefused as refused:
-            if not several:
-                raise
             notes.append(str(refused))
-        else:
-            name, lines = found
-            title = f"{app.target.app}: revisions of deployment {name}"
-            rows += [(app.target.app, *row) if several else row for row in lines]
-    title = f"Revisions of {len(apps)} apps" if several else title
-    return Table(title, ("APP", *COLUMNS) if several else COLUMNS, tuple(rows), "; ".join(notes))
+    return (Table(f"Revisions of {len(apps)} apps", ("APP", *COLUMNS), tuple(rows), "; ".join(notes)),)
 
 
-def _rows(context: Context, app: App, revision: int | None) -> tuple[str, list[tuple[str, ...]]]:
-    """The Deployment's name, which of a pair is the serving one's, and its revisions."""
+def _seen(context: Context, app: App) -> tuple[Observation, DeploymentSeen]:
     seen = look_at(context, app)
     if seen.stable is None:
         raise PlanRefused(f"there is no Deployment `{app.target.deployment}` in {app.target.namespace} of {app.target.cluster}")
-    key = f"{seen.cluster_uid}/{app.target.namespace}/{seen.stable.name}"
-    current = newest(seen.stable)
+    return seen, seen.stable
+
+
+def _rows(context: Context, app: App, seen: Observation, stable: DeploymentSeen, revision: int | None) -> list[tuple[str, ...]]:
+    key = f"{seen.cluster_uid}/{app.target.namespace}/{stable.name}"
+    current = newest(stable)
     rows: list[tuple[str, ...]] = []
-    replica_sets = sorted(seen.stable.replica_sets, key=lambda rs: rs.revision)
+    replica_sets = sorted(stable.replica_sets, key=lambda rs: rs.revision)
     for replica_set in replica_sets:
         if revision is not None and replica_set.revision != revision:
             continue
@@ -59,10 +63,10 @@ def _rows(context: Context, app: App, revision: int | None) -> tuple[str, list[t
         number = f"{replica_set.revision} (current)" if replica_set is current else str(replica_set.revision)
         who, at = _who_and_when(context, replica_set)
         rows.append((number, images, replica_set.change_cause or "<none>", who, _when(at, seen.at), told or "-"))
-    if not rows:
+    if not rows and revision is not None:
         there = ", ".join(str(rs.revision) for rs in replica_sets)
         raise PlanRefused(f"{app.target.app} has no revision {revision}; there are {there or 'none'}")
-    return seen.stable.name, rows
+    return rows
 
 
 def _who_and_when(context: Context, replica_set: ReplicaSetSeen) -> tuple[str, int]:
@@ -79,3 +83,26 @@ def _who_and_when(context: Context, replica_set: ReplicaSetSeen) -> tuple[str, i
 
 def _when(at: int, now: int) -> str:
     return f"{datetime.fromtimestamp(at / 1000, UTC):%d %b %H:%M} UTC, {human_age(now - at)} ago"
+
+
+# --- one revision, as `kubectl rollout history --revision` shows it -------------------------------------------------------
+
+
+def _template(replica_set: ReplicaSetSeen) -> Table:
+    rows = tuple((path, redact(f"{path}={value}").partition("=")[2]) for path, value in _leaves(replica_set.template))
+    return Table(f"Pod template of revision {replica_set.revision}", ("FIELD", "VALUE"), rows)
+
+
+def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Dotted paths and their values; what has a name in a list stands under its name."""
+    match value:
+        case dict() if value:
+            for key in value:
+                yield from _leaves(value[key], (*path, key))
+        case list() if value:
+            for index, one in enumerate(value):
+                named = isinstance(one, dict) and isinstance(one.get("name"), str) and len(one) > 1
+                inner = {key: part for key, part in one.items() if key != "name"} if named else one
+                yield from _leaves(inner, (*path, one["name"] if named else str(index)))
+        case _:
+            yield ".".join(path), str(value)

@@ -107,6 +107,12 @@ def test_cells_beyond_slacks_characters_are_left_out_and_counted() -> None:
     assert f"{60 - (len(rows_of(table)) - 1)} more rows not shown" in json.dumps(message.blocks)
 
 
+def test_kubectls_bracketed_words_are_shown_without_brackets_that_a_client_could_take_for_markup() -> None:
+    message = table_message((Table("Services", ("name", "external-ip"), (("frontend", "<pending>"), ("hello", "<none>"), ("a<b>", "1"))),))
+    table = next(block for block in message.blocks if block["type"] == "table")
+    assert rows_of(table)[1:] == [["frontend", "pending"], ["hello", "none"], ["a<b>", "1"]]
+
+
 def test_a_table_without_rows_says_so() -> None:
     assert table_message((Table("Pods of hello", ("pod",), ()),)).text == "Pods of hello: nothing there"
 

@@ -54,7 +54,9 @@ def test_history_tells_revisions_with_image_cause_and_verdict(journey: Journey) 
     assert any(re.fullmatch(r"\d\d \w{3} \d\d:\d\d UTC, \d+s ago", cell) for cell in made), "when"
     assert f"healthy ({journey.app}-1)" in made
     journey.say("/rollout history {app} --revision=1")
-    journey.until(lambda: [m for m in journey.told() if "revisions of" in m["text"] and "2 (current)" not in m["text"]], "revision 1 alone")
+    one = journey.sees(r"Pod template of revision 1")
+    assert "2 (current)" not in one
+    assert re.search(rf"spec\.containers\.{journey.app}\.image +pilothouse/{journey.app}:1\.0\.0", one)
 
 
 def test_pods_shows_every_pod_with_its_image(journey: Journey) -> None:
