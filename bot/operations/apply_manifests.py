@@ -104,7 +104,8 @@ def _go_on(context: Context, app: App, query: Mapping[str, Any], manifests: Sequ
     template = next((c.template for c in applied if c.template is not None), None)
     said = f"by {person.name or person.user}: {'; '.join(done) or 'no object changed'}"
     if template is None:
-        return Text(f"{app.target.app} applied {said}. Image and replicas were left as they are")
+        kept = any(c.kind == "Deployment" and c.does != "create" for c in applied)
+        return Text(f"{app.target.app} applied {said}{'. Image and number of pods were left as they are' if kept else ''}")
     started = start_release(
         context,
         app,
