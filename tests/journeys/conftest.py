@@ -199,8 +199,9 @@ def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         catalog["apps"][f"kept{number}"] = {**hello, **pair}
         name = f"two{number}"
         services = [name, f"{name}-internal"]
-        two = {"images": [f"pilothouse/{name}"], "bluegreen": {"rollback_window": "30s"}, "services": services, "probe": None}
-        catalog["apps"][name] = {**hello, **two, "manifests": []}
+        bluegreen = {"rollback_window": "30s", "preview": True}
+        two = {"images": [f"pilothouse/{name}"], "bluegreen": bluegreen, "services": services, "probe": None, "manifests": []}
+        catalog["apps"][name] = {**hello, **two}
     for kind, rules in OTHER_RULES.items():
         for number in range(1, TO_KEEP + 1):
             own = {"images": [f"pilothouse/{kind}{number}"], "probe": None, "manifests": []}

@@ -50,6 +50,7 @@ class Seen:
     slices: list[tuple[int, float, str, tuple[str, ...] | None]] = field(default_factory=list)  # revision, at, slice, ready pods
     selectors: list[Selected] = field(default_factory=list)
     pods: dict[str, str] = field(default_factory=dict)  # name -> version, of pods long gone too
+    ending: dict[str, float] = field(default_factory=dict)  # name -> when it was first told to end
 
     @property
     def states(self) -> list[Behind]:
@@ -89,6 +90,12 @@ class Seen:
                 others = [other for other, _ in state.versions if other != version]
                 assert not others, f"{others[0]} was ready behind {self.service} where only {version} may be: {self}"
 
+    def drained(self, prefix: str, version: str, *, since: Selected, seconds: float) -> None:
+        """What served before a change of the selector went on for that long, for connections that were open."""
+        ended = [at for name, at in self.ending.items() if name.startswith(prefix) and self.pods[name] == version]
+        assert ended, f"no pod of {prefix} on {version} ended"
+        assert min(ended) - since.at >= seconds, f"a pod of {prefix} on {version} ended {min(ended) - since.at:.1f} s after the change"
+
     def __str__(self) -> str:
         lines = [(state.revision, state.at, str(state)) for state in self.states]
         lines += [(one.revision, one.at, f"selector {one.selector}") for one in self.selectors]
@@ -102,8 +109,11 @@ def observed(journey: Journey, service: str = "") -> Iterator[Seen]:
     seen = Seen(service or journey.app)
     ended = threading.Event()
 
-    def pods(_kind: str, item: Json) -> None:
-        seen.pods[item["metadata"]["name"]] = item["spec"]["containers"][0]["image"].rpartition(":")[2]
+    def pods(kind: str, item: Json) -> None:
+        name = item["metadata"]["name"]
+        seen.pods[name] = item["spec"]["containers"][0]["image"].rpartition(":")[2]
+        if kind == "DELETED" or "deletionTimestamp" in item["metadata"]:
+            seen.ending.setdefault(name, time.monotonic())
 
     def slices(kind: str, item: Json) -> None:
         ready = tuple(one["targetRef"]["name"] for one in item.get("endpoints") or () if one["conditions"].get("ready"))

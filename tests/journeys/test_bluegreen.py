@@ -139,6 +139,8 @@ def test_the_window_can_be_ended_after_half_a_minute_and_only_the_image_differs_
     seen.only("1.0.0", since=None, until=seen.selected(1))
     seen.only("2.0.0", since=seen.selected(1), until=None)  # through settling, to the end
     assert seen.selected(2).selector == seen.selected(0).selector
+    seen.drained(f"{journey.app}-", "1.0.0", since=seen.selected(1), seconds=29.5)
+    seen.drained(f"{journey.app}-green-", "2.0.0", since=seen.selected(2), seconds=29.5)
     after, service = journey.as_found()
     after["spec"]["template"]["spec"]["containers"][0]["image"] = f"pilothouse/{journey.app}:1.0.0"
     assert after["spec"] == found[0]["spec"]

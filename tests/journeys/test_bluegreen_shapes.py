@@ -34,10 +34,14 @@ def test_two_services_are_switched_in_their_order_and_both_rolled_back(journey: 
     with observed(two) as outside, observed(two, f"{two.app}-internal") as inside:
         two.say("/deploy {app} 2.0.0 bluegreen")
         two.sees(WAITS_FOR_SWITCH)
+        preview = two.core.read_namespaced_service(f"{two.app}-preview", "default").spec
+        assert preview.selector == {"app": f"{two.app}-green"}
+        assert [port.port for port in preview.ports] == [80, 9090]
         two.click("Switch", user=MANAGER)
         two.sees(IN_THE_WINDOW)
         two.click("Roll back", user=DEVELOPER)
         two.sees(r"{app} is back on 1\.0\.0, rolled back")
+    assert not any(service.metadata.name == f"{two.app}-preview" for service in two.core.list_namespaced_service("default").items)
     for seen in (outside, inside):
         seen.was_never_empty()
         seen.only("1.0.0", since=None, until=seen.selected(1))
