@@ -194,7 +194,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         if request.param == "control plane":
             del catalog["apps"][name]["probe"]  # no pod of a KWOK node answers
     for number in range(1, TO_KEEP + 1):
-        bluegreen = {"rollback_window": "30s", "promote": "automatic", "settle": "keep"}
+        bluegreen: dict[str, Any] = {"rollback_window": "30s", "promote": "automatic", "settle": "keep"}
         pair = {"images": [f"pilothouse/kept{number}"], "bluegreen": bluegreen, "probe": None, "manifests": []}
         catalog["apps"][f"kept{number}"] = {**hello, **pair}
         name = f"two{number}"

@@ -273,14 +273,15 @@ def way_back(release: Release, seen: Observation) -> tuple[Step, ...]:
         steps.append(Step("back", title, (template, *original), (Condition.STABLE_COMPLETE,), deadline, stables=stable.replicas))
     elif written(stable.name, Field.PAUSED):
         steps.append(Step("back", f"{stable.name} goes on", (DeploymentGoal(Role.STABLE, paused=stable.paused),), ()))
-    if original:
-        names = " and ".join(s.name for s in services)
-        steps.append(Step("selector back", f"{names} back to {stable.name}", original, (Condition.CANDIDATE_UNUSED,), MINIMUM_DEADLINE_MS))
     used = any(
         service.name in kept_by_others and selects(service.selector, labels_of(seen.candidate.template))
         for service in seen.services
         if seen.candidate is not None
     )
+    if original:
+        names = " and ".join(s.name for s in services)
+        left = () if used else (Condition.CANDIDATE_UNUSED,)
+        steps.append(Step("selector back", f"{names} back to {stable.name}", original, left, MINIMUM_DEADLINE_MS))
     steps += _green_away(
         release,
         gone=seen.candidate is None,

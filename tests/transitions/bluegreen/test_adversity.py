@@ -321,6 +321,18 @@ def test_a_service_switched_early_by_hand_is_told_and_kept_only_when_somebody_sa
     assert len(walk.cluster.selected("hello")) == 3, "what somebody sends people to is not taken away"
 
 
+def test_of_two_services_one_that_somebody_keeps_on_green_does_not_hold_up_the_other() -> None:
+    walk = scenes.two_services().to_step("switch", gate="window")
+    walk.cluster.select("hello-internal", {"app": "hello-green"})
+    walk.tick()
+    assert phase_of(walk) is Phase.DRIFTED
+    walk.ask(Adopt(DEVELOPER))
+    walk.to_the_end()
+    assert walk.release.phase is Phase.ABORTED
+    assert walk.cluster.services["hello"].selector == ON_BLUE
+    assert len(walk.cluster.selected("hello-internal")) == 3, "what somebody sends people to is not taken away"
+
+
 def test_a_foreign_green_made_between_the_plan_and_the_first_write_is_left_alone() -> None:
     walk = scenes.plain()
     walk.tick()
