@@ -294,7 +294,7 @@ class Sighting:
     pods: tuple[PodLine, ...] = ()  # at most SIGHTING_PODS
     pods_total: int = 0
     serving: Literal["stable", "candidate", "both", "none", ""] = ""
-    share: int | None = None  # candidate's percent of the ready endpoints
+    share: int | None = None  # percent of the ready endpoints that run the new version, while there is a candidate
     serving_since: int = 0  # when it was first seen so; 0: it was so when the release first looked
 
 

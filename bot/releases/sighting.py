@@ -85,6 +85,7 @@ def sight(release: Release, seen: Observation) -> Sighting:
             )
     stable_ready, candidate_ready = serving_by_role.get("stable", 0), serving_by_role.get("candidate", 0)
     total = stable_ready + candidate_ready
+    on_new = sum(count.endpoints for count in counts if count.is_new)  # stable's own new pods too, once it rolls
     serving: Literal["stable", "candidate", "both", "none", ""] = "none"
     if not seen.services:
         serving = ""
@@ -102,7 +103,7 @@ def sight(release: Release, seen: Observation) -> Sighting:
         pods_total=len(lines),
         serving=serving,
         serving_since=_since(release.sighting, serving, seen.at),
-        share=round(100 * candidate_ready / total) if total and seen.candidate is not None else None,
+        share=round(100 * on_new / total) if total and seen.candidate is not None else None,
     )
 
 

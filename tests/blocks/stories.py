@@ -147,6 +147,10 @@ CARDS: dict[str, Release] = {
     "scaling": replace(ROLLING, change=Scale(5), from_version="3 pods", to_version="5 pods"),
     "canary holding": HOLDING,
     "canary waiting for approval": PROMOTING,
+    "canary being promoted": replace(
+        CANARY, phase=Phase.PROGRESSING, at_step=2, gate=None, step_began_at=T0 + 5 * MINUTE, passed=("hold", "hold", "promote: manager"),
+        sighting=_seen(old=3, new=0, candidates=3),
+    ),
     "bluegreen waiting for the switch": replace(
         GREEN,
         phase=Phase.AWAITING_PROMOTION,

@@ -153,6 +153,15 @@ def test_the_shares_rise_step_by_step_and_a_person_promotes() -> None:
     assert (walk.release.phase, walk.release.at_step) == (Phase.AWAITING_PROMOTION, stays)
 
 
+def test_while_stable_rolls_its_new_pods_count_for_the_share_of_the_new_version() -> None:
+    walk = a_walk(a_hello(replicas=4), steps=(50,)).to_step("promote")
+    shares = []
+    while walk.step != "finish":
+        walk.tick()
+        shares.append(walk.release.sighting.share or 0)
+    assert shares == sorted(shares) and shares[0] >= 50 and shares[-1] == 100 and len(set(shares)) > 2
+
+
 def test_sticky_binds_clients_and_gives_back_the_affinity_found() -> None:
     walk = sticky().to_step("share-25", gate="hold")
     assert walk.cluster.services["hello"].affinity == STICKY

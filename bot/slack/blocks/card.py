@@ -258,9 +258,8 @@ def _record(release: Release) -> list[Block]:
 
 def _origin(release: Release, names: Names, first: bool) -> str:
     parts = [code(release.id), f"by {_who(release.requested_by, first)}", date(release.created_at, "{date_short_pretty} {time}")]
-    if release.passed and release.phase.is_final:
-        approvals = [name for name in release.passed if ":" in name]
-        parts += [plain(f"approved {name}", 200) for name in approvals[:3]]
+    approvals = [name.partition(": ") for name in release.passed if ": " in name]
+    parts += [plain(f"{gate} approved by {who}", 200) for gate, _, who in approvals[:3]]
     target = release.target
     parts.append(plain(f"{target.namespace}/{target.deployment} on {target.cluster}", 300))
     line = " · ".join(parts)
