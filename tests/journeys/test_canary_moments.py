@@ -40,6 +40,17 @@ def candidates(journey: Journey) -> list[Any]:
     return [pod for pod in pods if pod.metadata.deletion_timestamp is None]
 
 
+def is_evicted(journey: Journey, pod: str) -> bool:
+    """Whether a drain may take this pod; a budget that is used up says no for now."""
+    try:
+        journey.core.create_namespaced_pod_eviction(pod, "default", {"metadata": {"name": pod, "namespace": "default"}})
+    except client.ApiException as refusal:
+        if refusal.status != 429:
+            raise
+        return False
+    return True
+
+
 def is_as_found(journey: Journey, found: tuple[Any, Any]) -> None:
     assert not journey.exists(f"{journey.app}-canary")
     assert journey.as_found() == found
@@ -149,10 +160,14 @@ def test_a_candidate_that_was_not_ready_for_a_moment_is_bad_with_what_how_much_a
 def test_a_canary_that_cannot_run_where_the_catalog_asks_first_is_scaled_to_nothing_and_waits(ground: Ground) -> None:
     journey = an_app(ground, "asking")
     found = journey.as_found()
+    (one, *_) = journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items
+    budget = {"metadata": {"name": journey.app}, "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": journey.app}}}}
+    client.PolicyV1Api(journey.api).create_namespaced_pod_disruption_budget("default", budget)
     journey.say("/deploy {app} missing canary steps=50")
     journey.sees(r"cannot be pulled: not found")
-    journey.until(lambda: journey.deployment(f"{journey.app}-canary").spec.replicas == 0, "no pod of it blocks a drain")
+    journey.until(lambda: journey.deployment(f"{journey.app}-canary").spec.replicas == 0, "a canary without pods")
     journey.sees(r"canary.*paused: a person decides")
+    journey.until(lambda: is_evicted(journey, one.metadata.name), "a drain that the shared budget lets through")
     journey.click("Abort", user=DEVELOPER)
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
     is_as_found(journey, found)

@@ -12,6 +12,7 @@ import ssl
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
@@ -271,24 +272,41 @@ def _versions_of_pods(tour: Tour) -> dict[str, int]:
     return dict(Counter(pod.spec.containers[0].image.rpartition(":")[2] for pod in _pods(tour)))
 
 
-def _ask(tour: Tour, path: str, source: str = "127.0.0.1") -> Any:
-    """One request by a new connection; like `curl -k`, since a certificate of the lab proves nothing. ``source``: the client's address."""
+@dataclass(frozen=True)
+class _Frontend:
+    """Where the frontend answers from outside, and `curl -k`'s trust: a certificate of the lab proves nothing."""
+
+    host: str
+    port: int
+    trusting: ssl.SSLContext
+
+    def ask(self, path: str, source: str) -> Any:
+        """One request by a new connection from a client's address."""
+        connection = HTTPSConnection(self.host, self.port, timeout=10, context=self.trusting, source_address=(source, 0))
+        try:
+            connection.request("GET", path)
+            return json.load(connection.getresponse())
+        except (OSError, HTTPException, ValueError) as error:
+            return {"error": str(error)}
+        finally:
+            connection.close()
+
+
+def _frontend(tour: Tour) -> _Frontend:
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
     url = urlsplit(_service(tour, "frontend").metadata.annotations[URL])
-    connection = HTTPSConnection(url.hostname or "", url.port, timeout=10, context=trusting, source_address=(source, 0))
-    try:
-        connection.request("GET", path)
-        return json.load(connection.getresponse())
-    except (OSError, HTTPException, ValueError) as error:
-        return {"error": str(error)}
-    finally:
-        connection.close()
+    return _Frontend(url.hostname or "", url.port or 443, trusting)
+
+
+def _ask(tour: Tour, path: str) -> Any:
+    return _frontend(tour).ask(path, "127.0.0.1")
 
 
 def _versions(tour: Tour, requests: int, source: str = "127.0.0.1") -> Counter[str]:
     """The lab's loop of `curl …/version`: how often each version answered."""
-    return Counter(str(_ask(tour, "/version", source).get("version", "none")) for _ in range(requests))
+    frontend = _frontend(tour)
+    return Counter(str(frontend.ask("/version", source).get("version", "none")) for _ in range(requests))
 
 
 def _secrets() -> tuple[str, ...]:
