@@ -45,7 +45,7 @@ check: ## everything: test, lint, types, import rules, locks, page, chart, tour,
 .PHONY: check-rest
 check-rest:
 	@for part in static page slow tour chart browser control-plane-suite; do echo; echo "== make $$part"; $(MAKE) $$part; done
-	@echo; echo "== make faults (a cut of it)"; $(MAKE) faults ARGS="--seconds 30 --seed 7"
+	@echo; echo "== make faults (a cut of it)"; $(MAKE) faults ARGS="--seconds 45 --seed 7"
 	@echo; echo "== make soak (a cut of it)"; $(MAKE) soak ARGS="--seconds 20 --apps 4 --seed 3"
 	@echo; echo "== make mutants (three of them)"; $(MAKE) mutants ARGS="--most 3"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -48,7 +49,7 @@ def sandbox_of(apps: Sequence[str], *, replicas: int, ready_after: float, settin
         catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
         catalog["apps"] = {app: {"cluster": "local", "images": [f"pilothouse/{app}"], **settings} for app in apps}
         (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
-        with run_sandbox(demo=demo, ready_after=ready_after, rate_scale=0) as sandbox:
+        with run_sandbox(demo=demo, ready_after=ready_after, rate_scale=0, nodes=3 + len(apps) // 100) as sandbox:
             _wait_for_pods(sandbox, apps, replicas)
             yield sandbox
 
@@ -58,11 +59,14 @@ def _api(sandbox: Sandbox) -> client.AppsV1Api:
 
 
 def _wait_for_pods(sandbox: Sandbox, apps: Sequence[str], replicas: int) -> None:
-    def ready() -> bool:
-        items = cast(Any, _api(sandbox).list_namespaced_deployment("default")).items
-        return bool(sum(one.status.available_replicas == replicas for one in items) == len(apps))
+    api = _api(sandbox)
 
-    _wait(ready, 120, "the apps' pods")
+    def ready() -> bool:
+        answer = cast(Any, api.list_namespaced_deployment("default", _preload_content=False))
+        statuses = [one.get("status") or {} for one in json.loads(answer.data)["items"]]
+        return len([one for one in statuses if one.get("availableReplicas") == replicas]) == len(apps)
+
+    _wait(ready, 120, "the apps' pods", every_s=1.0)
 
 
 def _wait(claim: Callable[[], bool], seconds: float, what: str, *, every_s: float = 0.05) -> None:

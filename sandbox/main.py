@@ -104,6 +104,7 @@ def run_sandbox(
     rate_scale: float = 1.0,
     worker: Sequence[str] = ("bot", "worker", "--processes", "2"),
     slack_options: Mapping[str, Any] | None = None,
+    nodes: int = 3,
     variables: Mapping[str, str] | None = None,
     redis_variables: Mapping[str, str] | None = None,
 ) -> Iterator[Sandbox]:
@@ -115,7 +116,8 @@ def run_sandbox(
         shutil.copytree(demo, folder, dirs_exist_ok=True)
         if kubeconfig is None:
             seeds = [word for path in sorted((folder / "manifests").glob("*.yaml")) for word in ("--seed", str(path))]
-            words = ["sandbox.cluster", "--kubeconfig", str(folder / "kubeconfig"), "--ready-after", str(ready_after), *seeds]
+            words = ["sandbox.cluster", "--kubeconfig", str(folder / "kubeconfig"), "--ready-after", str(ready_after)]
+            words += ["--nodes", str(nodes), *seeds]
             parts.append(_start("cluster", words, folder, None))
         else:
             shutil.copy(kubeconfig, folder / "kubeconfig")
