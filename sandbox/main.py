@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from sandbox.guardian import Guardian
 from sandbox.redis_server import EmbeddedRedis
 from sandbox.slack import LocalSlack, SlackSettings
 
@@ -31,6 +32,10 @@ FIRST_COMMANDS = ("/deploy hello 2.0.0", "/pods hello", "/deploy hello missing")
 
 class SandboxDidNotStart(Exception):
     """A part ended or did not answer in time; the message names it and shows the end of its log."""
+
+
+class SandboxCalledOff(Exception):
+    """Somebody wanted it ended before it was there."""
 
 
 @dataclass
@@ -107,18 +112,34 @@ def run_sandbox(
     nodes: int = 3,
     variables: Mapping[str, str] | None = None,
     redis_variables: Mapping[str, str] | None = None,
+    is_called_off: Callable[[], bool] = lambda: False,
 ) -> Iterator[Sandbox]:
-    """Everything, started side by side and ready when it is entered. ``kubeconfig`` names a cluster instead of the simulated one;
-    ``variables`` are given to bot and worker instead of what the sandbox would set, ``redis_variables`` to Redis."""
+    """Everything, started side by side and ready when it is entered. Raises SandboxCalledOff when that is said meanwhile.
+
+    ``kubeconfig`` names a cluster instead of the simulated one; ``variables`` are given to bot and worker instead of what the sandbox
+    would set, ``redis_variables`` to Redis. Where this process is killed, a guardian ends the parts.
+    """
     folder = Path(tempfile.mkdtemp(prefix="pilothouse-sandbox-"))
     parts: list[Part] = []
+    guardian = Guardian(remove_folder=folder)
+
+    def start(name: str, words: Sequence[str], env: Mapping[str, str] | None) -> None:
+        parts.append(_start(name, words, folder, env))
+        guardian.watch(parts[-1].process.pid)
+
+    def check() -> None:
+        if is_called_off():
+            raise SandboxCalledOff
+        for part in parts:
+            part.check()
+
     try:
         shutil.copytree(demo, folder, dirs_exist_ok=True)
         if kubeconfig is None:
             seeds = [word for path in sorted((folder / "manifests").glob("*.yaml")) for word in ("--seed", str(path))]
             words = ["sandbox.cluster", "--kubeconfig", str(folder / "kubeconfig"), "--ready-after", str(ready_after)]
             words += ["--nodes", str(nodes), *seeds]
-            parts.append(_start("cluster", words, folder, None))
+            start("cluster", words, None)
         else:
             shutil.copy(kubeconfig, folder / "kubeconfig")
             if context != "sandbox":
@@ -129,15 +150,16 @@ def run_sandbox(
         options = {"first_commands": FIRST_COMMANDS, "rate_scale": rate_scale, **(slack_options or {})}
         settings = SlackSettings(**options)
         with EmbeddedRedis(folder / "redis", variables=redis_variables) as redis, LocalSlack(settings) as slack:
+            guardian.watch(redis.pid)
             if not socket_mode:
                 slack.connect(f"{bot_url}/slack/events")
             more = {"SLACK_APP_TOKEN": settings.app_token} if socket_mode else {}
             env = environment(folder, settings, slack.url, redis.url, port, **more, **(variables or {}))
             sandbox = Sandbox(slack, redis, folder, bot_url, parts)
-            _wait_for_file(folder / "kubeconfig", parts)
-            parts.append(_start("bot", ["bot", "bot"], folder, env))
-            parts.append(_start("worker", worker, folder, env))
-            _wait_until_ready(sandbox)
+            _wait_for_file(folder / "kubeconfig", check)
+            start("bot", ["bot", "bot"], env)
+            start("worker", worker, env)
+            _wait_until_ready(sandbox, check)
             _install_manifest(slack, env)
             try:
                 yield sandbox
@@ -146,6 +168,7 @@ def run_sandbox(
     finally:
         _stop(parts)
         shutil.rmtree(folder, ignore_errors=True)
+        guardian.dismiss()
 
 
 def _start(name: str, module: Sequence[str], folder: Path, env: Mapping[str, str] | None) -> Part:
@@ -167,22 +190,20 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for_file(path: Path, parts: Sequence[Part]) -> None:
+def _wait_for_file(path: Path, check: Callable[[], None]) -> None:
     ends = time.monotonic() + START_WITHIN_S
     while not path.exists():
-        for part in parts:
-            part.check()
+        check()
         if time.monotonic() > ends:
             raise SandboxDidNotStart(f"the cluster did not start within {START_WITHIN_S:.0f} s")
         time.sleep(0.02)
 
 
-def _wait_until_ready(sandbox: Sandbox) -> None:
+def _wait_until_ready(sandbox: Sandbox, check: Callable[[], None]) -> None:
     ends = time.monotonic() + START_WITHIN_S
     with httpx.Client(timeout=1.0) as client:
         while True:
-            for part in sandbox.parts:
-                part.check()
+            check()
             with contextlib.suppress(httpx.HTTPError):
                 if client.get(f"{sandbox.bot_url}/readyz").status_code == 200:
                     return
@@ -226,14 +247,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not (options.demo / "catalog.yaml").is_file():
         parser.error(f"there is no catalog.yaml in {options.demo}")
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # SIGHUP: the terminal was closed. A second Ctrl-C does not disturb the ending.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
     print("Starting Redis, a cluster, a local Slack, the bot and a worker…", flush=True)
     began = time.monotonic()
     try:
         with _cluster(options) as (kubeconfig, check_cluster), _demo(options) as demo, run_sandbox(
             demo=demo, ready_after=options.ready_after, kubeconfig=kubeconfig, context=options.context if options.kubeconfig else "sandbox",
-            socket_mode=options.socket_mode,
+            socket_mode=options.socket_mode, is_called_off=ended.is_set,
         ) as sandbox:  # fmt: skip
             print(f"\n  Open {sandbox.url}   (ready after {time.monotonic() - began:.1f} s)\n", flush=True)
             print(f"  Type /deploy hello 2.0.0 there. kubectl: --kubeconfig {sandbox.kubeconfig}", flush=True)
@@ -243,6 +265,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                     part.check()
                 check_cluster()
             print("Ending…", flush=True)
+    except SandboxCalledOff:
+        print("Ended before it was ready.", flush=True)
     except SandboxDidNotStart as failure:
         print(failure, file=sys.stderr)
         return 1

@@ -5,31 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
+
+from sandbox.guardian import Guardian
 
 END_WITHIN_S = 5.0
-
-# Reads one line per started group; the end of file means that the parent is gone, in whatever way. Then the groups are ended and
-# the folder removed. A clean stop writes "done" first, and the guardian leaves everything alone.
-_GUARDIAN = """
-import os, shutil, signal, sys
-groups = []
-for line in sys.stdin:
-    if line.strip() == "done":
-        sys.exit(0)
-    groups.append(int(line))
-for group in reversed(groups):
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
-if sys.argv[1]:
-    shutil.rmtree(sys.argv[1], ignore_errors=True)
-"""
 
 
 @dataclass
@@ -56,14 +39,7 @@ class ProcessGroup:
     def __init__(self, *, remove_folder: Path | None, end_within_s: float = END_WITHIN_S) -> None:
         self._end_within_s = end_within_s
         self.components: list[Component] = []
-        self._guardian: subprocess.Popen[str] = subprocess.Popen(
-            [sys.executable, "-I", "-c", _GUARDIAN, str(remove_folder or "")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,  # Ctrl-C in a terminal must not reach it
-        )
+        self._guardian = Guardian(remove_folder=remove_folder)
 
     def start(self, name: str, command: list[str | Path], folder: Path) -> Component:
         component = Component(name, command, self._spawn(command, folder / f"{name}.log", "wb"), folder / f"{name}.log")
@@ -82,7 +58,7 @@ class ProcessGroup:
             process = subprocess.Popen(
                 command, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
-        self._tell_guardian(f"{process.pid}\n")
+        self._guardian.watch(process.pid)
         return process
 
     def ended(self) -> Component | None:
@@ -100,19 +76,7 @@ class ProcessGroup:
                 _signal(component.process, signal.SIGKILL)
                 component.process.wait()
         self.components.clear()
-        self._tell_guardian("done\n")
-        pipe: IO[str] | None = self._guardian.stdin
-        if pipe is not None:
-            with suppress(BrokenPipeError):
-                pipe.close()
-        self._guardian.wait()
-
-    def _tell_guardian(self, line: str) -> None:
-        pipe = self._guardian.stdin
-        if pipe is not None and not pipe.closed:
-            with suppress(BrokenPipeError):
-                pipe.write(line)
-                pipe.flush()
+        self._guardian.dismiss()
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

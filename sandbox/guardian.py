@@ -1,0 +1,58 @@
+"""Ends what we started even where we are killed ourselves, and removes the folder it lived in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+# Reads one line per started group; the end of file means that the parent is gone, in whatever way. Then the groups are ended and
+# the folder removed. A clean stop writes "done" first, and the guardian leaves everything alone.
+_GUARDIAN = """
+import os, shutil, signal, sys
+groups = []
+for line in sys.stdin:
+    if line.strip() == "done":
+        sys.exit(0)
+    groups.append(int(line))
+for group in reversed(groups):
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+if sys.argv[1]:
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
+"""
+
+
+class Guardian:
+    """A small process of its own. What it watches leads a process group."""
+
+    def __init__(self, *, remove_folder: Path | None) -> None:
+        self._process: subprocess.Popen[str] = subprocess.Popen(
+            [sys.executable, "-I", "-c", _GUARDIAN, str(remove_folder or "")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,  # Ctrl-C in a terminal must not reach it
+        )
+
+    def watch(self, pid: int) -> None:
+        self._tell(f"{pid}\n")
+
+    def dismiss(self) -> None:
+        """Everything has ended in order. Twice is once."""
+        self._tell("done\n")
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+        self._process.wait()
+
+    def _tell(self, line: str) -> None:
+        pipe = self._process.stdin
+        if pipe is not None and not pipe.closed:
+            with suppress(BrokenPipeError):
+                pipe.write(line)
+                pipe.flush()

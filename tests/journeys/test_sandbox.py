@@ -1,0 +1,101 @@
+"""`pilothouse sandbox` as a newcomer starts and ends it: one URL, and afterwards no process and no file."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import eventually
+
+Start = Callable[[], subprocess.Popen[str]]
+WITHIN_S = 60.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the sandbox keeps its files; each of its processes has it in its environment."""
+    return tmp_path
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def begin() -> subprocess.Popen[str]:
+        words = [sys.executable, "-m", "bot", "sandbox"]
+        environment = {**os.environ, "TMPDIR": str(folder)}
+        started.append(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def processes_of(folder: Path) -> set[int]:
+    """Who runs with this folder for its temporary files."""
+    found: set[int] = set()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"TMPDIR={folder}\0".encode() in path.read_bytes():
+                found.add(int(path.parent.name))
+        except OSError:
+            continue  # it ended while we looked
+    return found
+
+
+def read_until(process: subprocess.Popen[str], pattern: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(pattern, line):
+            return found[0]
+    raise AssertionError(f"it ended without saying `{pattern}`")
+
+
+def test_one_url_opens_it_and_ctrl_c_ends_everything_and_a_second_one_does_not_disturb_that(start: Start, folder: Path) -> None:
+    process = start()
+    url = read_until(process, r"http://\S+")
+    described = httpx.get(f"{url}/_sandbox/workspace").json()
+    assert described["first_commands"] == ["/deploy hello 2.0.0", "/pods hello", "/deploy hello missing"]
+    assert {"Developer", "Release manager", "On-call"} <= {person["real_name"] for person in described["people"]}
+    assert len(processes_of(folder)) > 5, "the cluster, Redis, the bot, the worker and its children"
+    process.send_signal(signal.SIGINT)
+    read_until(process, "Ending")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(WITHIN_S) == 0
+    assert eventually(lambda: not processes_of(folder))
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_it_starts_ends_it_too(start: Start, folder: Path) -> None:
+    process = start()
+    read_until(process, "Starting")
+    assert eventually(lambda: len(processes_of(folder)) > 2, WITHIN_S)
+    process.send_signal(signal.SIGINT)
+    read_until(process, "Ended before it was ready")
+    assert process.wait(WITHIN_S) == 0
+    assert eventually(lambda: not processes_of(folder))
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGKILL], ids=["its terminal is closed", "it is killed"])
+def test_nothing_outlives_it(start: Start, folder: Path, how: signal.Signals) -> None:
+    process = start()
+    read_until(process, r"http://\S+")
+    process.send_signal(how)
+    process.wait(WITHIN_S)
+    assert eventually(lambda: not processes_of(folder), WITHIN_S)
+    assert eventually(lambda: not list(folder.iterdir()))
