@@ -1,6 +1,6 @@
 """Forty releases that move at once in one channel, told within the rates that Slack publishes: how far are their cards behind?
 
-Real releases on the simulated cluster, real workers, and the local Slack enforcing Slack's rates. How far a card is behind is read
+Real releases on the simulated cluster (some that wait for an approval, some that end early, some that fail), real workers, and the local Slack enforcing Slack's rates. How far a card is behind is read
 from the store: from when a version of a release was saved to when Slack had taken a card that shows it.
 """
 
@@ -20,7 +20,7 @@ from bot.releases.model import Phase
 from bot.store import RedisReleaseStore, connect
 from sandbox.main import DEMO, Sandbox, run_sandbox
 
-CARDS, GATED, BROKEN, SECONDS, EVERY = 40, 6, 4, 240, 0.1
+CARDS, GATED, SHORT, BROKEN, SECONDS, EVERY = 40, 6, 10, 4, 240, 0.1
 CHANNEL, DEVELOPER = "C0RELEASES", "U0DEV1"
 
 
@@ -54,8 +54,11 @@ def folder_of_apps(folder: Path) -> Path:
     hello, catalog["apps"] = catalog["apps"]["hello"], {}
     for number in range(CARDS):
         app = f"app{number}"
-        promote = "approval" if number < GATED else "automatic"
-        canary = {"steps": [25, 40, 50], "hold": "25s", "promote": promote}
+        canary: dict[str, object] = {"steps": [25, 40, 50], "hold": f"{40 + 2 * number}s", "promote": "automatic"}
+        if number < GATED:
+            canary |= {"steps": [25], "hold": f"{20 + 8 * number}s", "promote": "approval"}
+        elif number < GATED + SHORT:
+            canary |= {"steps": [25], "hold": f"{20 + 8 * number}s"}
         catalog["apps"][app] = {**hello, "images": [f"pilothouse/{app}"], "manifests": [], "canary": canary}
         (demo / "manifests" / f"{app}.yaml").write_text(manifest.replace("hello", app), encoding="utf-8")
     (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")

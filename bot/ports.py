@@ -183,7 +183,7 @@ class AuditLine:
 
 @dataclass(frozen=True)
 class Budget:
-    """A limit that all processes share: ``burst`` at once, then ``per_minute``; the last ``reserve`` are for rank 0."""
+    """A limit that all processes share: ``burst`` at once, then ``per_minute``; the last ``reserve`` are for those who cannot wait."""
 
     name: str
     per_minute: int
@@ -276,7 +276,8 @@ class ReleaseStore(Protocol):
 
     def book(self, budget: Budget, claimant: str, *, rank: int = 0) -> int:
         """Take one from a shared token bucket. Returns 0 when granted, else the milliseconds after which to ask again: until then the
-        claimant stands in line, behind lower ranks and behind those of its rank who asked before. Rank 0 may use the reserve."""
+        claimant stands in line, behind lower ranks and behind those of its rank who asked before. Rank 0 may use the reserve, rank 1 half
+        of it."""
 
     def close(self, budget: Budget, *, for_ms: int) -> None:
         """The other side asked for a pause: nothing is granted meanwhile."""

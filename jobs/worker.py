@@ -98,7 +98,7 @@ def supervise(
     children = [Role("ticker", partial(_tick_for_ever, url, board, routes or dict(ROUTES), first_wakes))]
     queues = {"queries": QUERIES, "delivery": DELIVERY} | dict.fromkeys(names, RELEASES)
     children += [
-        Role(name, partial(_work, queue, url, niceness=0 if queue == QUERIES else STEPS_BACK), recover) for name, queue in queues.items()
+        Role(name, partial(_work, queue, url, niceness=STEPS_BACK if queue == RELEASES else 0), recover) for name, queue in queues.items()
     ]
     if watch is not None:
         children.append(Role("watcher", partial(watch, partial(board.beat, "watcher"))))
@@ -133,7 +133,7 @@ def _work(queue: str, url: str, *, niceness: int) -> None:
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
     connection = open_client(url, socket_connect_timeout=2.0, health_check_interval=30, retry=retry, driver_info=DRIVER)
     try:
-        make_worker(queue, connection).work(logging_level=None)
+        make_worker(queue, connection, forks=queue != DELIVERY).work(logging_level=None)
     except RedisError as error:
         log.warning("%s: %s", queue, advice(error) or error)
         raise SystemExit(1) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.operations.budgets import EDITS, MOVING, WAITED_FOR, posts_in, rank_of
+from bot.operations.budgets import EDITS, MOVING, OVER, WAITED_FOR, posts_in, rank_of
 from bot.operations.context import Context, left_to_newer, thread_key
 from bot.operations.invocation import Document
 from bot.ports import Announcement, ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable, UnknownSchema
@@ -86,43 +86,57 @@ def _record_card(context: Context, release: Release, channel: str, ts: str) -> N
 
 
 def _tell_all(context: Context, release: Release, channel: str, ts: str, announcements: tuple[Announcement, ...]) -> int:
-    """In order; lines that have waited together go as one message. Returns milliseconds to wait, 0 when all is told."""
-    left = list(announcements)
-    while left:
-        told, message, loud = _next_message(context, release, left)
+    """Failures first, for they stand alone; then the lines of the thread in order. Returns milliseconds to wait, 0 when all is told."""
+    lines: list[tuple[Announcement, Message | None]] = []
+    for entry in announcements:
+        message, loud = context.render.announcement(release, entry.event) or (None, False)
+        if message is not None and loud:
+            wait = _shout(context, release, channel, entry, message)
+            if wait:
+                return wait
+        lines.append((entry, None if loud else message))
+    rank = max(WAITED_FOR, rank_of(release, announcements))  # a line says what its card shows already
+    while lines:
+        told, message = _next_lines(context, release, lines)
         if message is not None:
-            wait = _announce(context, release, channel, "" if loud else ts, told, message, rank=_rank_of_post(release, left))
+            wait = _announce(context, release, channel, ts, told, message, rank=rank)
             if wait:
                 return wait
         context.store.delivered(release.id, through=told[-1].sequence, card_version=None)
-        left = left[len(told) :]
+        lines = lines[len(told) :]
     return 0
 
 
-def _rank_of_post(release: Release, left: list[Announcement]) -> int:
-    """A line in a thread follows what its card says already; only a failure that is still to be told goes before everything."""
-    rank = rank_of(release, tuple(left))
-    return rank if any(entry.event.kind is EventKind.FAILURE for entry in left) else max(WAITED_FOR, rank)
+def _shout(context: Context, release: Release, channel: str, entry: Announcement, message: Message) -> int:
+    """A message of its own, once, whenever its turn among the lines comes. Returns milliseconds to wait, 0 when it is said."""
+    key = f"shouted:{release.id}:{entry.sequence}"
+    if context.store.peek(key):
+        return 0
+    wait = _announce(context, release, channel, "", [entry], message, rank=OVER)
+    if not wait:
+        if entry.event.kind is EventKind.FAILURE:
+            _give_logs(context, release, f"{release.id}:{entry.sequence}")
+        context.store.put(key, "1", ttl_ms=3_600_000)
+    return wait
 
 
-def _next_message(context: Context, release: Release, left: list[Announcement]) -> tuple[list[Announcement], Message | None, bool]:
-    """(what is told by it, the message, loud): a failure alone, else the lines before the next failure; None where nothing is to be said.
+def _next_lines(
+    context: Context, release: Release, lines: list[tuple[Announcement, Message | None]]
+) -> tuple[list[Announcement], Message | None]:
+    """(what is told by it, the message): lines that have waited together go as one; None where nothing is to be said.
 
     What was attempted before is told the same way again, so that it can be found.
     """
-    attempted = context.store.peek(f"posting:{release.id}:{left[0].sequence}")
+    attempted = context.store.peek(f"posting:{release.id}:{lines[0][0].sequence}")
     last = int(attempted) if attempted else None
     told: list[Announcement] = []
-    lines: list[Message] = []
-    for entry in left:
-        rendered = context.render.announcement(release, entry.event)
-        if rendered is not None and rendered[1]:
-            return (told, _joined(lines), False) if told else ([entry], rendered[0], True)
+    joined: list[Message] = []
+    for entry, message in lines:
         told.append(entry)
-        lines += [rendered[0]] if rendered is not None else []
-        if len(lines) == LINES_AT_ONCE or entry.sequence == last:
+        joined += [message] if message is not None else []
+        if len(joined) == LINES_AT_ONCE or entry.sequence == last:
             break
-    return told, _joined(lines), False
+    return told, _joined(joined)
 
 
 def _joined(lines: list[Message]) -> Message | None:
@@ -149,9 +163,6 @@ def _announce(
             return limited.retry_after_ms
     if not thread:
         context.store.put(thread_key(channel, posted), release.target.app, ttl_ms=THREAD_KNOWN_MS)
-    for entry in told:
-        if entry.event.kind is EventKind.FAILURE:
-            _give_logs(context, release, key)
     return 0
 
 

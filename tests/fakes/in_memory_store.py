@@ -275,7 +275,8 @@ class InMemoryReleaseStore:
         stood_rank, since, _ = queue.get(claimant, (rank, now, now))
         queue[claimant] = (min(rank, stood_rank), since, now)
         ahead = sum(1 for name, one in queue.items() if (*one[:2], name) < (*queue[claimant][:2], claimant))
-        free = level - (budget.reserve if rank > 0 else 0) - ahead
+        kept = 0 if rank == 0 else budget.reserve // 2 if rank == 1 else budget.reserve
+        free = level - kept - ahead
         closed = max(0, self._closed.get(budget.name, 0) - now)
         wait = 0
         if free >= 1 and not closed:

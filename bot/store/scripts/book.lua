@@ -1,6 +1,6 @@
 -- A token bucket with a queue. ARGV: budget, per minute, burst, reserve, claimant, rank (0 goes first).
 -- Answers 0 when granted, else the ms after which to ask again. Whoever asks stands in line by rank and then by when they first
--- asked, so nobody is overtaken by their like; all but rank 0 leave `reserve` tokens in the bucket for those who cannot wait.
+-- asked, so nobody is overtaken by their like; rank 0 may take the last token, rank 1 leaves half of `reserve`, all others leave it whole.
 -- A re-sent call books twice: that only makes the budget stricter.
 local budget, claimant, rank = key('budget:' .. ARGV[1]), ARGV[5], tonumber(ARGV[6])
 local queue, promised = key('budget-queue:' .. ARGV[1]), key('budget-promised:' .. ARGV[1])
@@ -19,7 +19,8 @@ local stands = tonumber(redis.call('ZSCORE', queue, claimant) or 'nil')
 local place = rank * RANK + (stands and stands % RANK or now)
 redis.call('ZADD', queue, stands and math.min(stands, place) or place, claimant)
 local ahead = redis.call('ZRANK', queue, claimant)
-local free = level - (rank > 0 and reserve or 0) - ahead
+local kept = rank == 0 and 0 or rank == 1 and math.floor(reserve / 2) or reserve
+local free = level - kept - ahead
 local wait = 0
 if free >= 1 and closed == 0 then
   level = level - 1

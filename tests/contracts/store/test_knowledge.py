@@ -122,9 +122,9 @@ def test_a_place_in_line_says_how_long_it_takes(store: ReleaseStore) -> None:
 
 def test_a_reserve_is_left_for_those_who_cannot_wait(store: ReleaseStore) -> None:
     edits = replace(EDITS, reserve=2)
-    assert store.book(edits, "moving", rank=1) == 0
-    assert store.book(edits, "another", rank=1) > 0
-    assert [store.book(edits, "final"), store.book(edits, "failed")] == [0, 0]
+    assert store.book(edits, "moving", rank=2) == 0
+    assert store.book(edits, "another", rank=2) > 0
+    assert [store.book(edits, "waited for", rank=1), store.book(edits, "final")] == [0, 0]
     assert store.book(edits, "too much") > 0
 
 

@@ -191,6 +191,20 @@ def test_a_failure_is_told_within_seconds_while_forty_others_fill_the_channel(wo
     assert workspace.messenger.refused == 0
 
 
+def test_a_failure_does_not_wait_for_the_lines_before_it_and_is_told_once(workspace: Workspace) -> None:
+    (release_id, *_) = started(workspace)
+    workspace.run(60)
+    before = len(workspace.messenger.said)
+    cause = Cause(FailureClass.PERMANENT, "1 new pod: ErrImagePull")
+    events = ((EventKind.STEP_DONE, "a step: done"), (EventKind.FAILURE, cause.summary), (EventKind.ROLLING_BACK, "going back"))
+    workspace.change(release_id, *events, phase=Phase.ROLLING_BACK, leg=Leg.BACK, cause=cause)
+    workspace.run(120)
+    posts = [one for one in workspace.messenger.said[before:] if one.how == "post"]
+    assert [bool(one.thread_ts) for one in posts] == [False, True]
+    assert "failed: 1 new pod" in posts[0].message.text
+    assert posts[1].message.text.split("\n") == ["a step: done", "going back"]
+
+
 def test_lines_that_waited_together_are_one_message_in_the_thread(workspace: Workspace) -> None:
     (release_id, *_) = started(workspace)
     workspace.run(60)
