@@ -1,7 +1,8 @@
 """Forty releases that move at once in one channel, told within the rates that Slack publishes: how far are their cards behind?
 
-Real releases on the simulated cluster (some that wait for an approval, some that end early, some that fail), real workers, and the local Slack enforcing Slack's rates. How far a card is behind is read
-from the store: from when a version of a release was saved to when Slack had taken a card that shows it.
+Real releases on the simulated cluster (some that wait for an approval, some that end early, some that fail), real workers, and the
+local Slack enforcing Slack's rates. How far a card is behind is read from the store: from when a version of a release was saved to
+when Slack had taken a card that shows it.
 """
 
 from __future__ import annotations
