@@ -40,6 +40,7 @@ LABELS = {"app": "hello", "track": "canary"}
 
 def by_kubectl(walk: Walk, name: str, replicas: int) -> None:
     """Somebody, or an autoscaler, scales past the release."""
+    walk.cluster.faulty = True  # fewer than the plan promised is not the release's doing
     item = walk.cluster.deployments[name]
     item.replicas, item.generation = replicas, item.generation + 1
     walk.cluster.beat()

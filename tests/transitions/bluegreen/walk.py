@@ -103,10 +103,10 @@ class Walk:
 
     def _check(self) -> None:
         release = self.release
-        if release.plan is None or release.strategy is not Strategy.BLUEGREEN or self.cluster.faulty:
+        if release.plan is None or self.cluster.faulty:
             return
         seen = self.cluster.observe(release, self.now)
-        if not self.switches() and release.leg is Leg.FORWARD:
+        if release.strategy is Strategy.BLUEGREEN and not self.switches() and release.leg is Leg.FORWARD:
             served = ready_endpoints(seen, seen.candidate, release.target.services)
             assert not served, f"somebody reaches green before the switch: {served}"
         available = sum(pod.ready for pod in pods_of(seen.stable))
