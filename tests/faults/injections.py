@@ -156,7 +156,7 @@ def token_revoked(stage: Stage, people: People, chance: random.Random) -> None:
 
 
 def cluster(kind: str, times: int, stage: Stage, people: People, chance: random.Random, **details: object) -> None:
-    stage.cluster_fault(kind=kind, times=times, **details)
+    stage.cluster_fault(kind=kind, times=times, agent="pilothouse", **details)  # never the spectator's own requests
     time.sleep(chance.uniform(0.5, 1.5))
 
 
@@ -176,7 +176,7 @@ def pod_deleted(stage: Stage, people: People, chance: random.Random) -> None:
         return bool(found)
 
     if wait_until(look, 6):
-        stage.api.delete(f"{path}/{chance.choice(found)}")
+        stage.delete(f"{path}/{chance.choice(found)}")
 
 
 def candidate_deleted(stage: Stage, people: People, chance: random.Random) -> None:
@@ -190,7 +190,7 @@ def candidate_deleted(stage: Stage, people: People, chance: random.Random) -> No
         return bool(found)
 
     if wait_until(look, 6):
-        stage.api.delete(f"{path}/{chance.choice(found)}")
+        stage.delete(f"{path}/{chance.choice(found)}")
 
 
 def catalog_entry_removed(stage: Stage, people: People, chance: random.Random) -> None:

@@ -92,6 +92,10 @@ class Stage:
         found: list[Json] = self.api.get(path).raise_for_status().json()["items"]
         return found
 
+    def delete(self, path: str) -> None:
+        """As somebody would with kubectl; what is gone already is gone."""
+        self.api.delete(path)
+
     def is_quiet(self) -> bool:
         """Every release is over and everything is told."""
         try:
