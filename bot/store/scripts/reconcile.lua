@@ -21,6 +21,19 @@ for index = 1, #owners, 2 do
     told(id .. ': held ' .. lock .. ' though it is over; freed')
   end
 end
+-- Whoever is over and still stands first in a line would hold up everybody behind it, for nobody hands a lock over to it.
+for _, id in ipairs(redis.call('ZRANGE', key('active'), 0, -1)) do
+  for _, lock in ipairs(redis.call('SMEMBERS', key('locks-of:' .. id))) do
+    local lost = 0
+    for _, waiter in ipairs(redis.call('ZRANGE', key('lock-queue:' .. lock), 0, -1)) do
+      if is_gone(waiter) or is_final(waiter) then lost = lost + redis.call('ZREM', key('lock-queue:' .. lock), waiter) end
+    end
+    if lost > 0 then
+      told(id .. ': waited for ' .. lock .. ' behind ' .. whole(lost) .. ' that are over')
+      if redis.call('HEXISTS', key('lock-owner'), lock) == 0 then hand_over({lock}) end
+    end
+  end
+end
 local running = redis.call('HGETALL', key('same'))
 for index = 1, #running, 2 do
   local id = running[index + 1]

@@ -95,6 +95,22 @@ def test_a_lock_whose_holder_is_gone_is_freed(store: RedisReleaseStore, redis_cl
     assert store.acquire(waiting, ["deployment"]).behind == ""
 
 
+def test_whoever_is_gone_from_a_line_holds_up_nobody_behind_it(store: RedisReleaseStore, redis_client: Redis) -> None:
+    holder, gone, waiting = (
+        store.create(a_release(), dedup_key="", same_as="", operation=f"create {number}").release for number in range(3)
+    )
+    store.acquire(holder, ["deployment"])
+    assert store.acquire(gone, ["deployment"]).behind == holder.id
+    assert store.acquire(waiting, ["deployment"]).behind == gone.id
+    redis_client.delete(f"{PREFIX}release:{gone.id}")
+    store.save(replace(holder, phase=Phase.SUCCEEDED), (), operation="over")
+    redis_client.hdel(f"{PREFIX}lock-owner", "deployment")  # as it is when the lock was handed to one that is gone, and freed
+    redis_client.zadd(f"{PREFIX}lock-queue:deployment", {gone.id: 0})
+    assert store.acquire(waiting, ["deployment"]).behind == gone.id
+    assert any("that are over" in line for line in store.reconcile())
+    assert store.acquire(waiting, ["deployment"]).behind == ""
+
+
 def test_a_taken_value_is_given_again_only_to_the_call_that_took_it(redis_client: Redis) -> None:
     store = RedisReleaseStore(redis_client)
     store.put("draft", "value", ttl_ms=60_000)
