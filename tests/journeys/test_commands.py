@@ -133,3 +133,11 @@ def test_a_claim_that_kubectls_undo_brought_back_does_not_stop_the_next_release(
     journey.say("/deploy {app} 3.0.0")
     journey.sees(r"{app} is on 3\.0\.0")
     assert "pilothouse.dev/release" not in journey.deployment().metadata.annotations
+
+
+def test_what_there_is_and_what_one_may_is_told_at_once_to_the_person_alone(journey: Journey) -> None:
+    assert re.search(r"^app1 .*rolling", journey.say("/pilothouse apps", user=VIEWER), re.MULTILINE)
+    assert "viewer" in journey.say("/pilothouse whoami", user=VIEWER)
+    assert "/deploy" in journey.say("/pilothouse help", user=VIEWER)
+    assert "canary" in journey.say("/pilothouse help deploy", user=VIEWER)
+    assert journey.told(ADMIN) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -97,12 +98,10 @@ class Bot:
 
 
 @pytest.fixture
-def bot(slack: LocalSlack, settings: Settings, messenger: SlackMessenger) -> Iterator[Bot]:
-    queue = InMemoryWorkQueue()
-    store = InMemoryReleaseStore()
-    context = Context(
-        store=store,
-        queue=queue,
+def context(settings: Settings, messenger: SlackMessenger) -> Context:
+    return Context(
+        store=InMemoryReleaseStore(),
+        queue=InMemoryWorkQueue(),
         clusters=InMemoryClusters(),
         messenger=messenger,
         directory=SlackDirectory(settings.slack_bot_token, settings.slack_api_url),
@@ -110,17 +109,30 @@ def bot(slack: LocalSlack, settings: Settings, messenger: SlackMessenger) -> Ite
         render=SlackRendering(("hello", "auth")),
         manifests=InMemoryManifests(),
     )
+
+
+@contextlib.contextmanager
+def serving(context: Context, settings: Settings, slack: LocalSlack) -> Iterator[str]:
+    """The bot over HTTP, connected to the local Slack; gives its URL."""
     listener = socket.socket(proto=socket.IPPROTO_TCP)  # else asyncio leaves Nagle's delay on
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(make_asgi(build_app(context, settings), store.now), log_config=None, lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(make_asgi(build_app(context, settings), context.store.now), log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     slack.wait_for(lambda: server.started, what="the bot listening")
     slack.connect(f"{url}/slack/events")
     try:
-        yield Bot(context, store, queue, url)
+        yield url
     finally:
         server.should_exit = True
         thread.join(10)
         listener.close()
+
+
+@pytest.fixture
+def bot(context: Context, slack: LocalSlack, settings: Settings) -> Iterator[Bot]:
+    store, queue = context.store, context.queue
+    assert isinstance(store, InMemoryReleaseStore) and isinstance(queue, InMemoryWorkQueue)
+    with serving(context, settings, slack) as url:
+        yield Bot(context, store, queue, url)

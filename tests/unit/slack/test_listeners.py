@@ -6,14 +6,19 @@ import hashlib
 import hmac
 import json
 import time
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import httpx
 import pytest
 
+from bot.operations.context import Context
 from bot.releases.model import Deploy, Phase, Strategy
+from bot.store import Leases, RedisReleaseStore, connect
+from bot.work_queue import RqWorkQueue
+from config.settings import Settings
 from sandbox.slack import LocalSlack
-from tests.unit.slack.conftest import CHANNEL, Bot
+from tests.unit.slack.conftest import CHANNEL, Bot, serving
 
 
 def test_a_typed_command_starts_a_release_and_is_acknowledged_with_a_receipt(bot: Bot, slack: LocalSlack) -> None:
@@ -191,3 +196,19 @@ def test_health_readiness_and_metrics_are_served(bot: Bot, slack: LocalSlack) ->
     assert httpx.get(f"{bot.url}/readyz", trust_env=False).text == "ready"
     metrics = httpx.get(f"{bot.url}/metrics", trust_env=False).text
     assert 'pilothouse_slack_requests_total{kind="command",status="200"} 1.0' in metrics
+
+
+def test_while_redis_is_away_a_command_is_told_so_in_one_line_and_help_goes_on(
+    context: Context, settings: Settings, slack: LocalSlack
+) -> None:
+    nowhere = connect("redis://127.0.0.1:1/0")
+    store = RedisReleaseStore(nowhere)
+    away = replace(context, store=store, queue=RqWorkQueue(nowhere, wake=Leases(nowhere).wake))
+    with serving(away, settings, slack) as url:
+        for typed in ("/deploy hello 2.0.0", "/pods hello", "/scale hello 3"):
+            seen = slack.command("U0DEV1", CHANNEL, typed)
+            assert seen["text"].startswith("Redis cannot be reached"), seen
+            assert "nothing was started" in seen["text"]
+            assert seen["ack_ms"] < 3_000
+        assert "/deploy" in slack.command("U0DEV1", CHANNEL, "/pilothouse help")["text"]
+        assert httpx.get(f"{url}/readyz").status_code == 503
