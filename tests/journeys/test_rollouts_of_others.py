@@ -58,7 +58,6 @@ def test_a_version_brought_past_the_bot_is_restarted_and_stands_in_the_history(j
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("only_simulated")
 def test_pods_tells_how_often_a_container_came_back_and_when_it_last_did(journey: Journey) -> None:
     set_image(journey, "2.0.0-crash")
     journey.say("/pods {app}")
