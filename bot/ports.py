@@ -221,6 +221,9 @@ class ReleaseStore(Protocol):
     def active(self, app: str | None = None) -> tuple[Release, ...]:
         """Releases that are not final, oldest first."""
 
+    def active_ids(self) -> tuple[str, ...]:
+        """As ``active``, without reading them; one that is just over may still be among them."""
+
     def recent(self, app: str | None = None, *, limit: int = 10) -> tuple[Release, ...]:
         """Newest first."""
 

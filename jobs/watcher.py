@@ -8,7 +8,7 @@ import os
 import queue
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from bot.cluster import KubernetesClusters
 from bot.cluster.watch import Change, PastTheBot
 from bot.operations.context import Context
 from bot.operations.tell_noticed import note_noticed
-from bot.ports import StoreUnavailable
+from bot.ports import StoreUnavailable, UnknownSchema
 from bot.releases.model import Release, usual_candidates
 from bot.wiring import Unconfigured, load_configuration, make_context
 from config.logs import configure_logging
@@ -108,7 +108,7 @@ class Pacer:
         self._paces[release_id] = _Pace(pace.began, at, min(pace.spacing * growth, LONGEST_SPACING_MS))
         return at - now_ms
 
-    def keep(self, release_ids: Sequence[str]) -> None:
+    def keep(self, release_ids: Collection[str]) -> None:
         self._paces = {name: pace for name, pace in self._paces.items() if name in release_ids}
 
 
@@ -120,7 +120,7 @@ class Nudger:
         self._pacer = Pacer()
         self._pending: set[Place] = set()
         self._noticed: list[tuple[str, Change]] = []
-        self._running: tuple[Release, ...] = ()
+        self._running: dict[str, Release] = {}
         self._read_at = float("-inf")
 
     def take(self, cluster: str, change: Change) -> None:
@@ -154,13 +154,25 @@ class Nudger:
 
     def _wake(self, place: Place) -> None:
         age = time.monotonic() - self._read_at
-        if age > STALE_AFTER_S or (age > STALE_WHEN_UNKNOWN_S and not any(map(place.concerns, self._running))):
-            self._running = self._context.store.active()
+        if age > STALE_AFTER_S or (age > STALE_WHEN_UNKNOWN_S and not any(map(place.concerns, self._running.values()))):
+            self._running = dict(self._read())
             self._read_at = time.monotonic()
-            self._pacer.keep([release.id for release in self._running])
-        for release in filter(place.concerns, self._running):
+            self._pacer.keep(self._running)
+        for release in filter(place.concerns, self._running.values()):
             delay = self._pacer.delay_ms(release.id, time.monotonic() * 1000)
             self._context.queue.wake(f"release:{release.id}", self._context.store.now() + round(delay))
+
+
+    def _read(self) -> Iterator[tuple[str, Release]]:
+        """Where a release works does not change once it has a plan: of a thousand that wait, none is read again."""
+        for release_id in self._context.store.active_ids():
+            release = self._running.get(release_id)
+            if release is None or release.plan is None:
+                try:
+                    release = self._context.store.load(release_id)
+                except (KeyError, UnknownSchema):
+                    continue  # over by now, or a newer version's, whose watcher knows it
+            yield release_id, release
 
 
 def watch_clusters(context: Context, beat: Callable[[], None]) -> None:

@@ -147,6 +147,11 @@ class RedisReleaseStore:
             found = cast(list[bytes], self._client.zrange(self._key(f"active:{app}" if app else "active"), 0, -1))
         return tuple(r for r in self._read([i.decode() for i in found]) if not r.phase.is_final)
 
+    def active_ids(self) -> tuple[str, ...]:
+        with store_errors():
+            found = cast(list[bytes], self._client.zrange(self._key("active"), 0, -1))
+        return tuple(identity.decode() for identity in found)
+
     def recent(self, app: str | None = None, *, limit: int = 10) -> tuple[Release, ...]:
         with store_errors():
             name = self._key(f"recent:{app}" if app else "recent")

@@ -183,6 +183,9 @@ class InMemoryReleaseStore:
     def active(self, app: str | None = None) -> tuple[Release, ...]:
         return tuple(r for r in self._of(app) if not r.phase.is_final)
 
+    def active_ids(self) -> tuple[str, ...]:
+        return tuple(release_id for release_id, release in self._releases.items() if not release.phase.is_final)
+
     def _of(self, app: str | None) -> list[Release]:
         return [self.load(i) for i, r in self._releases.items() if app is None or r.target.app == app]
 

@@ -212,6 +212,7 @@ def test_active_lists_what_is_not_over_oldest_first(store: ReleaseStore) -> None
     one, two, three = created(store), created(store, "cart"), created(store)
     saved(store, two, phase=Phase.FAILED)
     assert [r.id for r in store.active()] == [one.id, three.id]
+    assert store.active_ids() == (one.id, three.id)
     assert [r.id for r in store.active("cart")] == []
     assert [r.id for r in store.active("hello")] == [one.id, three.id]
 

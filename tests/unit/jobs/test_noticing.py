@@ -11,12 +11,13 @@ from bot.cluster.watch import Change, PastTheBot
 from bot.operations.context import Context
 from bot.operations.tell_noticed import note_noticed, tell_noticed
 from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable, StoreUnavailable
+from bot.releases.machine import decide
 from bot.releases.model import Release
 from bot.wiring import make_context
 from config.catalog import load_catalog
 from config.settings import Settings
 from jobs.watcher import Nudger
-from tests.builders import T0, a_release, a_target
+from tests.builders import T0, a_release, a_target, an_observation
 from tests.fakes.in_memory_store import InMemoryReleaseStore, InMemoryWorkQueue
 from tests.fakes.recording_messenger import RecordingMessenger
 
@@ -43,10 +44,10 @@ class Scene:
 class InMemoryStoreThatGoesAway(InMemoryReleaseStore):
     away = False
 
-    def active(self, app: str | None = None) -> tuple[Release, ...]:
+    def active_ids(self) -> tuple[str, ...]:
         if self.away:
             raise StoreUnavailable("away")
-        return super().active(app)
+        return super().active_ids()
 
 
 @pytest.fixture
@@ -78,6 +79,28 @@ def test_a_change_wakes_the_release_it_concerns_and_no_other(scene: Scene) -> No
     nudger.take(a_target().cluster, Change(a_target().namespace, "pods", deployment="hello"))
     nudger.nudge()
     assert scene.queue.due == {"release:hello-1": T0}
+
+
+class StoreThatCountsReads(InMemoryReleaseStore):
+    reads = 0
+
+    def load(self, release_id: str) -> Release:
+        self.reads += 1
+        return super().load(release_id)
+
+
+def test_a_release_that_has_its_plan_is_read_once_and_one_that_has_none_yet_again(scene: Scene) -> None:
+    store = StoreThatCountsReads(clock=lambda: T0)
+    draft = a_release()
+    planned = store.create(draft, dedup_key="", same_as="", operation="one").release
+    plan = decide(planned, an_observation(), T0).release.plan
+    store.save(replace(planned, plan=plan), (), operation="planned")
+    store.create(replace(draft, target=a_target(app="cart", deployment="cart")), dedup_key="", same_as="", operation="two")
+    nudger = Nudger(replace(scene.context, store=store, queue=store.queue))
+    first = dict(nudger._read())
+    nudger._running, store.reads = first, 0
+    assert list(nudger._read()) == list(first.items())
+    assert store.reads == 1
 
 
 def test_a_change_during_an_outage_of_redis_wakes_after_it(scene: Scene, store: InMemoryStoreThatGoesAway) -> None:

@@ -11,12 +11,14 @@ import pytest
 from redis import Redis
 
 from bot.ports import StoreUnavailable, UnknownSchema, VersionConflict
+from bot.releases.events import Event, EventKind
 from bot.releases.model import GateState, Person, Phase, Vote
 from bot.store import RedisReleaseStore, Retention, connect, records
 from bot.store.connection import PREFIX
 from bot.store.health import check_settings
 from sandbox.redis_server import EmbeddedRedis
 from tests.builders import DEVELOPER, T0, a_release
+from tests.transitions.test_requests import holding
 
 
 @pytest.fixture
@@ -109,6 +111,24 @@ def test_whoever_is_gone_from_a_line_holds_up_nobody_behind_it(store: RedisRelea
     assert store.acquire(waiting, ["deployment"]).behind == gone.id
     assert any("that are over" in line for line in store.reconcile())
     assert store.acquire(waiting, ["deployment"]).behind == ""
+
+
+def test_a_release_that_waits_takes_little_of_redis_memory(store: RedisReleaseStore, redis_client: Redis) -> None:
+    """A thousand in a hold shall take at most 20 MB, their audit lines included; measured with the template of the demo app."""
+
+    def used() -> int:
+        return int(redis_client.info("memory")["used_memory"])
+
+    before = used()
+    for number in range(100):
+        place = replace(holding().target, app=f"app{number}", deployment=f"app{number}")
+        release = store.create(replace(holding(), id="", target=place), dedup_key=f"{number}", same_as="", operation=f"c{number}").release
+        store.acquire(release, [f"Deployment/app{number}", f"Service/app{number}"])
+        for step in range(7):
+            told = (Event(T0, EventKind.STEP_DONE, "share 50 %: 1 of 2 pods are candidates: done", DEVELOPER, "share-50"),)
+            release = store.save(release, told, operation=f"{number}-{step}")
+        store.delivered(release.id, through=99, card_version=release.version)
+    assert (used() - before) / 100 < 20_000
 
 
 def test_a_taken_value_is_given_again_only_to_the_call_that_took_it(redis_client: Redis) -> None:
