@@ -148,6 +148,17 @@ def a_candidate(name: str, **facts: object) -> PodSeen:
     return a_pod(name, **{"image": f"{REPOSITORY}:2.0.0", "labels": LABELS, **facts})  # type: ignore[arg-type]
 
 
+def test_a_quiet_hold_is_looked_at_at_most_once_in_thirty_seconds_and_at_its_end() -> None:
+    release, seen = holding(hold_ms=80 * SECOND)
+    assert release.gate is not None
+    now, ends, looks = release.gate.opened_at + SECOND, release.gate.opened_at + 80 * SECOND, 0
+    while now < ends:
+        wake_at = decide(release, seen, now).wake_at
+        assert wake_at is not None and wake_at <= ends
+        now, looks = wake_at, looks + 1
+    assert now == ends and looks <= 3
+
+
 def test_an_evicted_candidate_is_shown_and_held_for_never_taken_back_for() -> None:
     evicted = a_candidate("c-2", phase="Failed", reason="Evicted", ready=False)
     release, seen = holding(a_candidate("c-1"), evicted)
