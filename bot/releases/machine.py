@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.actions import PatchDeployment
-from bot.releases.decision import Decision, finish, into, resync_ms
+from bot.releases.decision import RESYNC_MS, Decision, finish, into, resync_ms
 from bot.releases.drift import after_drift, on_drift, was_replaced
 from bot.releases.events import EventKind
 from bot.releases.gates import at_gates
-from bot.releases.health import assess, cause_of, newest, pods_of, ready_endpoints
+from bot.releases.health import assess, cause_of, is_complete, newest, pods_of, ready_endpoints
 from bot.releases.intents import deployment_of, find, is_ours, look, settle
 from bot.releases.model import (
     Cause,
@@ -84,6 +84,9 @@ def _unreachable(release: Release, seen: Unreachable, now: int) -> Decision:
 def _begin(decision: Decision, seen: Observation, now: int) -> Decision:
     """Plan and save as-found facts; writes nothing to the cluster."""
     release = decision.release
+    settling = release.plan_changed and seen.stable is not None and not is_complete(seen.stable)
+    if settling and now < release.phase_since + MINIMUM_DEADLINE_MS:  # what was adopted is still on its way
+        return decision.wake(now + RESYNC_MS)
     ways = STRATEGIES[release.strategy]
     try:
         draft, notes = make_draft(release, seen, now)

@@ -331,6 +331,17 @@ def test_a_button_that_was_drawn_for_the_plan_before_is_void_and_says_what_chang
     assert answer.release.gate is not None and not answer.release.gate.votes
 
 
+def test_the_plan_is_made_again_only_when_what_was_adopted_has_come_up_and_refused_where_it_does_not() -> None:
+    release, _ = waiting_to_start()
+    on_its_way = an_observation(a_deployment(replicas=9, available=5))
+    release = respond(decide(release, on_its_way, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND).release
+    waits = decide(release, on_its_way, T0 + 2 * SECOND)
+    assert waits.release.plan is None and waits.release.phase is Phase.AWAITING_APPROVAL and waits.wake_at is not None
+    assert decide(waits.release, an_observation(a_deployment(replicas=9)), T0 + MINUTE).release.plan is not None
+    late = decide(waits.release, on_its_way, T0 + 6 * MINUTE).release
+    assert late.phase is Phase.FAILED and late.cause is not None and "hello is not healthy (5 of 9 available" in late.cause.summary
+
+
 def test_an_approval_given_to_the_plan_before_is_void_too() -> None:
     release, seen = waiting_to_start()
     release = replace(release, rules=replace(release.rules, approvals=replace(release.rules.approvals, start=2)), plan=None, as_found=None)
