@@ -121,11 +121,19 @@ def test_a_diff_too_long_for_a_message_is_cut_with_a_count_and_comes_whole_as_a_
     assert f"create: Service default/{unmade.app}" in file
 
 
-def test_objects_of_the_whole_cluster_come_with_the_app(unmade: Journey) -> None:
+def test_objects_of_the_whole_cluster_come_with_the_app_where_the_bot_may_write_them(unmade: Journey) -> None:
+    """On the real control plane the bot has the chart's service account, whose defaults grant no kind of the whole cluster."""
     objects = list(yaml.safe_load_all(_manifest(unmade).read_text(encoding="utf-8")))
     objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{unmade.app}-previews", "labels": {"team": "shop"}}})
     _manifest(unmade).write_text(yaml.safe_dump_all(objects), encoding="utf-8")
-    assert f"create: Namespace {unmade.app}-previews" in _make(unmade)
+    unmade.say("/apply {app}")
+    told = unmade.sees(r"Namespace {app}-previews")
+    if "may not" in told:
+        assert "rbac.extraClusterRules" in told and not unmade.exists(unmade.app)
+        return
+    assert f"create: Namespace {unmade.app}-previews" in told
+    unmade.click("Apply", user=DEVELOPER)
+    unmade.sees(r"{app} applied by developer:")
     assert unmade.core.read_namespace(f"{unmade.app}-previews").metadata.labels["team"] == "shop"
 
 
