@@ -149,8 +149,14 @@ def _events(connection: Connection, namespace: str, owners: _Owners, *, wide: bo
         return apps.get(about.get("uid", ""), "")
 
     found = [(app, row) for row in answer["rows"] if (app := app_of(row["object"]))]
-    found.sort(key=lambda one: last_seen(one[1]["object"]), reverse=True)
+    found.sort(key=lambda one: _recency(one[1]["object"]), reverse=True)
     return _cut(answer, found, wide=wide)
+
+
+def _recency(event: Mapping[str, Any]) -> tuple[int, int]:
+    """The times of events are whole seconds; within one the later write is the newer (Kubernetes 1.35: resource versions are ordered)."""
+    version = str(event["metadata"].get("resourceVersion") or "")
+    return last_seen(event), int(version) if version.isdigit() else 0
 
 
 def _ask(connection: Connection, kind: str, namespace: str, query: Mapping[str, str]) -> Any:
