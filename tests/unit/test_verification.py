@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import BENCHMARKS
 from tests.verification import PAGE, NoSuchSection, record, record_row
 
-SECTIONS = ("suites", "bench", "faults", "soak")
+SECTIONS = ("suites", *(f"bench {name}" for name in BENCHMARKS), "faults", "soak")
 
 
 @pytest.fixture
