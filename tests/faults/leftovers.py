@@ -26,13 +26,18 @@ def in_cluster(names: Sequence[str], items: Sequence[Json]) -> Iterator[str]:
             yield f"{name} still carries {', '.join(notes)}"
 
 
+def waiting_work(redis: Redis) -> Iterator[str]:
+    """Ticks and deliveries that are still to come; one that died after its release was over comes once more, and finds nothing to do."""
+    for name in ("due", "leased"):
+        members = cast(list[bytes], redis.zrange(f"pilothouse:{name}", 0, -1))
+        yield from (f"{one.decode()} is still in {name}" for one in members if WORK.match(one.decode()))
+
+
 def in_redis(redis: Redis) -> Iterator[str]:
     """Locks, leases, plans and indexes of releases that are over; and keys that belong to nothing that is bounded or ends by itself."""
     for lock, owner in cast(dict[bytes, bytes], redis.hgetall("pilothouse:lock-owner")).items():
         yield f"{lock.decode()} is held by {owner.decode()}"
-    for name in ("due", "leased"):
-        members = cast(list[bytes], redis.zrange(f"pilothouse:{name}", 0, -1))
-        yield from (f"{one.decode()} is still in {name}" for one in members if WORK.match(one.decode()))
+    yield from waiting_work(redis)
     for name in ("tokens", "begun", "failures"):
         fields = cast(list[bytes], redis.hkeys(f"pilothouse:{name}"))
         yield from (f"{one.decode()} is still in {name}" for one in fields if WORK.match(one.decode()))

@@ -37,11 +37,14 @@ class Points:
         self._redis = redis
         self._id = release_id
         self._app = release_id.rpartition("-")[0]
-        self._version = 0
+        self._state = ""
         self._actions = 0
 
     def loaded(self, release: Release) -> None:
-        self._version = release.version
+        """What a repeated tick finds again: not the record's version, since each tick saves what it is about to write."""
+        gate = release.gate.gate if release.gate else ""
+        done = "".join(f"{intent.written:d}{intent.confirmed:d}" for intent in release.intents)
+        self._state = f"{release.phase.value}:{release.leg.value}:{release.at_step}:{gate}:{done}"
 
     def reach(self, point: str) -> None:
         if point == "after action":
@@ -52,7 +55,7 @@ class Points:
             self._die(point)
 
     def _die(self, point: str) -> None:
-        if self._redis.sadd(DIED, f"{point}|{self._id}|{self._version}|{self._actions}"):
+        if self._redis.sadd(DIED, f"{point}|{self._id}|{self._state}|{self._actions}"):
             os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 from bot.ports import StoreUnavailable
 from bot.store import Leases, RedisReleaseStore, connect
 from sandbox.main import DEMO, Part, Sandbox, run_sandbox
+from tests.faults.leftovers import waiting_work
 from tests.faults.lossy_redis import LossyRedis
 from tests.faults.turns import Turns
 
@@ -97,12 +98,12 @@ class Stage:
         self.api.delete(path)
 
     def is_quiet(self) -> bool:
-        """Every release is over and everything is told."""
+        """Every release is over, everything is told, and no work waits."""
         try:
-            if self.store.active():
+            if self.store.active() or any(waiting_work(self.redis)):
                 return False
             return not any(any(self.store.outbox(release.id)) for release in self.store.recent(limit=1_000))
-        except StoreUnavailable:
+        except (StoreUnavailable, RedisError):
             return False
 
     def calm(self) -> None:
@@ -239,6 +240,13 @@ def add(stage: Stage, kind: str, number: int, variables: Mapping[str, str] = NON
     log = stage.sandbox.folder / f"{name}.log"
     stage.sandbox.parts.append(Part(name, start_again(words, {**environment, **variables}, log, folder), log))
     return f"http://127.0.0.1:{variables.get('PILOTHOUSE_PORT', '0')}"
+
+
+def upgrade_bot(stage: Stage, folder: Path) -> None:
+    """From now on Slack reaches a bot of another copy of the code."""
+    url = add(stage, "bot", 2, {"PILOTHOUSE_PORT": str(_free_port())}, folder=folder)
+    _wait_for_bots([url])
+    stage.sandbox.slack.connect(f"{url}/slack/events")
 
 
 def _clock(seconds: int) -> dict[str, str]:

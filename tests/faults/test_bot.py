@@ -17,10 +17,23 @@ from tests.conftest import eventually
 pytestmark = pytest.mark.slow
 
 
-def has_unread(port: int) -> bool:
-    """Whether somebody has sent something to a server of this machine that it has not read yet (proc(5): /proc/net/tcp)."""
+def connections(port: int) -> list[tuple[int, int, int, int]]:
+    """(local port, remote port, unread bytes, inode) of this machine's connections with that port (proc(5): /proc/net/tcp)."""
     rows = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
-    return any(int(row[1].rpartition(":")[2], 16) == port and int(row[4].rpartition(":")[2], 16) > 0 for row in rows)
+    every = ((_last_hex(row[1]), _last_hex(row[2]), _last_hex(row[4]), int(row[9])) for row in rows)
+    return [one for one in every if port in one[:2]]
+
+
+def _last_hex(text: str) -> int:
+    return int(text.rpartition(":")[2], 16)
+
+
+def waits_for(pid: int, port: int) -> bool:
+    """Whether a process has sent something to a server of this machine that it has not read yet."""
+    links = Path(f"/proc/{pid}/fd").iterdir()
+    inodes = {link.readlink().name for link in links if link.is_symlink()}
+    own = {local for local, remote, _, inode in connections(port) if remote == port and f"socket:[{inode}]" in inodes}
+    return any(local == port and remote in own and unread for local, remote, unread, _ in connections(port))
 
 
 def test_a_command_under_way_is_answered_and_the_bot_ends_in_time() -> None:
@@ -30,7 +43,7 @@ def test_a_command_under_way_is_answered_and_the_bot_ends_in_time() -> None:
         answers: list[dict[str, Any]] = []
         asking = threading.Thread(target=lambda: answers.append(sandbox.slack.command("U0DEV1", "C0RELEASES", "/deploy hello 2.0.0")))
         asking.start()
-        assert eventually(lambda: has_unread(sandbox.redis.port), 2)
+        assert eventually(lambda: waits_for(bot.pid, sandbox.redis.port), 2)
         bot.terminate()
         port = int(sandbox.bot_url.rpartition(":")[2])
         assert eventually(lambda: not _takes_connections(port), 5)

@@ -18,7 +18,7 @@ from bot.store.records import SCHEMA_VERSION, unpack
 from tests.faults.invariants import judge
 from tests.faults.people import People, many_at_once, wait_until
 from tests.faults.points import RAN, TICKED
-from tests.faults.stage import Stage, add, open_stage
+from tests.faults.stage import Stage, add, open_stage, upgrade_bot
 
 pytestmark = pytest.mark.slow
 STRATEGIES = ("rolling", "canary", "bluegreen")
@@ -60,7 +60,9 @@ def _next_version(folder: Path) -> Path:
 
 def test_workers_of_two_adjacent_versions_share_one_redis_and_every_release_comes_to_its_end(tmp_path: Path) -> None:
     with open_stage(6, workers=1) as stage:
-        add(stage, "worker", 2, folder=_next_version(tmp_path))
+        newer = _next_version(tmp_path)
+        upgrade_bot(stage, newer)  # first, as the how-to says: an older one takes no click on what a newer worker has written
+        add(stage, "worker", 2, folder=newer)
         people = People(stage, seed=8)
 
         def ends() -> list[str]:
