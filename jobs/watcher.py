@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
@@ -32,8 +32,7 @@ LONGEST_SPACING_MS = 2_000.0
 GROWTH = 1.5
 BRISK_MS = 4_000.0
 LOOK_EVERY_S = 0.5  # how long a silent inbox is waited for
-STALE_AFTER_S = 1.0  # the list of running releases is read again
-STALE_WHEN_UNKNOWN_S = 0.2  # and sooner when something changed that no known release is about
+READ_EVERY_S = 0.2  # the list of running releases, at most, while changes come
 RETRY_S = 0.5
 
 
@@ -112,19 +111,32 @@ class Pacer:
         self._paces = {name: pace for name, pace in self._paces.items() if name in release_ids}
 
 
-class Nudger:
-    """Collects places and wakes the releases they concern; a Redis that is away loses none of them."""
+@dataclass
+class _Pending:
+    """A change that was told. ``woken``: whom it has woken."""
 
-    def __init__(self, context: Context) -> None:
+    since: float
+    woken: set[str] = field(default_factory=set)
+
+
+class Nudger:
+    """Collects places and wakes the releases they concern; a Redis that is away loses none of them.
+
+    A place is done with once the list of running releases was read after it changed: a release that is younger than the list must not
+    miss what happened to it meanwhile. ``clock`` gives seconds.
+    """
+
+    def __init__(self, context: Context, clock: Callable[[], float] = time.monotonic) -> None:
         self._context = context
+        self._clock = clock
         self._pacer = Pacer()
-        self._pending: set[Place] = set()
+        self._pending: dict[Place, _Pending] = {}
         self._noticed: list[tuple[str, Change]] = []
         self._running: dict[str, Release] = {}
         self._read_at = float("-inf")
 
     def take(self, cluster: str, change: Change) -> None:
-        self._pending.add(Place(cluster, change.namespace, change.deployment, change.service))
+        self._pending[Place(cluster, change.namespace, change.deployment, change.service)] = _Pending(self._clock())
         if change.past_the_bot is not None:
             self._noticed.append((cluster, change))
 
@@ -133,9 +145,19 @@ class Nudger:
         while self._noticed:
             self._note(*self._noticed[0])
             del self._noticed[0]
-        for place in tuple(self._pending):
-            self._wake(place)
-            self._pending.discard(place)
+        for place, change in tuple(self._pending.items()):
+            if self._read_at <= change.since and self._clock() - self._read_at >= READ_EVERY_S:
+                read_at = self._clock()
+                self._running = dict(self._read())
+                self._read_at = read_at
+                self._pacer.keep(self._running)
+            self._wake(place, change)
+            if self._read_at > change.since:
+                del self._pending[place]
+
+    @property
+    def has_pending(self) -> bool:
+        return bool(self._pending)
 
     def _note(self, cluster: str, change: Change) -> None:
         """A change that a release sees itself (its claim is on the object) is drift, and its card tells it.
@@ -152,16 +174,12 @@ class Nudger:
                 if line:
                     note_noticed(self._context, app.channel, line)
 
-    def _wake(self, place: Place) -> None:
-        age = time.monotonic() - self._read_at
-        if age > STALE_AFTER_S or (age > STALE_WHEN_UNKNOWN_S and not any(map(place.concerns, self._running.values()))):
-            self._running = dict(self._read())
-            self._read_at = time.monotonic()
-            self._pacer.keep(self._running)
+    def _wake(self, place: Place, change: _Pending) -> None:
         for release in filter(place.concerns, self._running.values()):
-            delay = self._pacer.delay_ms(release.id, time.monotonic() * 1000)
-            self._context.queue.wake(f"release:{release.id}", self._context.store.now() + round(delay))
-
+            if release.id not in change.woken:
+                delay = self._pacer.delay_ms(release.id, self._clock() * 1000)
+                self._context.queue.wake(f"release:{release.id}", self._context.store.now() + round(delay))
+                change.woken.add(release.id)
 
     def _read(self) -> Iterator[tuple[str, Release]]:
         """Where a release works does not change once it has a plan: of a thousand that wait, none is read again."""
@@ -206,7 +224,7 @@ def _put(inbox: queue.SimpleQueue[tuple[str, Change]], cluster: str, change: Cha
 def _collect(inbox: queue.SimpleQueue[tuple[str, Change]], nudger: Nudger) -> None:
     """Waits for one change, then takes all that are there."""
     try:
-        nudger.take(*inbox.get(timeout=LOOK_EVERY_S))
+        nudger.take(*inbox.get(timeout=READ_EVERY_S if nudger.has_pending else LOOK_EVERY_S))
         while True:
             nudger.take(*inbox.get_nowait())
     except queue.Empty:

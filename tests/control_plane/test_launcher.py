@@ -15,7 +15,8 @@ from sandbox.control_plane import ControlPlane, ControlPlaneFailed
 from sandbox.control_plane.processes import ProcessGroup
 
 HOLDS_ONE = """
-import sys, time
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it puts in the background deaf to it
 from sandbox.control_plane import ControlPlane
 with ControlPlane() as cluster:
     print(cluster.folder, flush=True)

@@ -13,7 +13,7 @@ from tests.faults.points import ALWAYS, DIED, POINTS
 from tests.faults.stage import open_stage
 
 STORIES = ("2.0.0 rolling", "2.0.0 canary", "2.0.0 bluegreen", "2.0.0-missing canary")
-ENDS_WITHIN_S = 150
+ENDS_WITHIN_S = 300  # each of the 32 releases dies again and again; loose, since the machine may be busy
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ def tell(tour: Tour) -> None:
     tour.check("nothing of ours is left on the Deployment", holds="pilothouse.dev/release" not in annotations, but=str(annotations))
 
     tour.say(DEVELOPER, "/pods hello")
-    tour.expect(r"revision 2: 5 pods", within=10)
+    tour.expect(r"revision 2 \(2\.0\.0\): 5 pods", within=10)
 
     seen = tour.say(DEVELOPER, "/deploy helo 2.0.0")
     tour.check("a mistake gets the nearest form", holds="did you mean `hello`" in seen, but=seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,6 @@ from typing import Any
 import pytest
 
 from bot.cluster import KubernetesCluster
-from bot.cluster.errors import NotThere
 from bot.releases.model import Target
 from bot.releases.observation import DeploymentSeen, Observation
 from sandbox.cluster import SimulatedCluster
@@ -79,11 +79,8 @@ class Lab:
 
     def reads(self) -> int | None:
         """The bot's reads so far; None where the cluster does not tell."""
-        try:
-            state = self.cluster.connection.get("/_sandbox/state")
-        except NotThere:
-            return None
-        return int(state["requestsOf"]["pilothouse"]["GET"])
+        status, body = self.cluster.connection.answer("/_sandbox/state", timeout_s=5)
+        return int(json.loads(body)["requestsOf"]["pilothouse"]["GET"]) if status == 200 else None
 
     def stable(self) -> DeploymentSeen:
         stable = self.observe().stable

@@ -46,6 +46,7 @@ def test_a_release_by_keyboard_alone(page: Page) -> None:
     expect(dialog).to_be_hidden()
     expect(abort).to_be_focused()
     page.keyboard.press("Enter")
+    expect(dialog).to_be_visible()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("article", name=re.compile("hello-1 was aborted"))).to_be_focused()

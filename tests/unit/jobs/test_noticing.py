@@ -12,7 +12,7 @@ from bot.operations.context import Context
 from bot.operations.tell_noticed import note_noticed, tell_noticed
 from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable, StoreUnavailable
 from bot.releases.machine import decide
-from bot.releases.model import Release
+from bot.releases.model import Phase, Release
 from bot.wiring import make_context
 from config.catalog import load_catalog
 from config.settings import Settings
@@ -79,6 +79,29 @@ def test_a_change_wakes_the_release_it_concerns_and_no_other(scene: Scene) -> No
     nudger.take(a_target().cluster, Change(a_target().namespace, "pods", deployment="hello"))
     nudger.nudge()
     assert scene.queue.due == {"release:hello-1": T0}
+
+
+def test_a_change_of_a_release_that_is_younger_than_the_list_waits_until_the_list_is_read_again(scene: Scene) -> None:
+    now = [0.0]
+    nudger = Nudger(scene.context, clock=lambda: now[0])
+    hello = Change(a_target().namespace, "deployments", deployment="hello")
+
+    def told(at: float) -> set[str]:
+        scene.queue.due.clear()
+        now[0] = at
+        nudger.nudge()
+        return set(scene.queue.due)
+
+    first = scene.context.store.create(a_release(), dedup_key="1", same_as="", operation="1").release
+    nudger.take(a_target().cluster, hello)
+    assert told(0.01) == {"release:hello-1"}
+    scene.context.store.save(replace(first, phase=Phase.SUCCEEDED), (), operation="over")
+    scene.context.store.create(a_release(), dedup_key="2", same_as="", operation="2")
+    nudger.take(a_target().cluster, hello)
+    told(0.1)
+    assert nudger.has_pending
+    assert told(0.25) == {"release:hello-2"}
+    assert not nudger.has_pending
 
 
 class StoreThatCountsReads(InMemoryReleaseStore):
