@@ -74,6 +74,20 @@ def test_an_effect_that_is_there_twice_is_found() -> None:
     assert len(list(trail.done_twice([release], [*once, write("hello:2")]))) >= 1
 
 
+def test_an_object_that_was_made_again_after_somebody_deleted_it_is_another_one() -> None:
+    release = a_release(phase=Phase.SUCCEEDED)
+
+    def emptied(uid: str) -> list[Json]:
+        writes = [write(), write(replicas=0)]
+        for one in writes:
+            one["object"]["metadata"]["uid"] = uid
+        return writes
+
+    assert list(trail.done_twice([release], [*emptied("1"), write(verb="delete", ours=False), *emptied("2")])) == []
+    assert list(trail.done_twice([release], [*emptied("1"), *emptied("1")])) != []
+
+
+
 def message(key: str, text: str, ts: str = "1", *, buttons: bool = False) -> Json:
     return {"ts": ts, "text": text, "metadata": {"event_payload": {"key": key}}, "blocks": [{"type": "actions"}] if buttons else []}
 

@@ -75,7 +75,7 @@ def done_twice(releases: Iterable[Release], history: Sequence[Json]) -> Iterator
     """No release brings a field to the same value twice: each action's effect is there once, on the way there and on the way back."""
     by_id = {release.id: release for release in releases}
     last: dict[tuple[str, str], Json] = {}
-    brought: Counter[tuple[str, str, str, str]] = Counter()
+    brought: Counter[tuple[str, str, str, str, str]] = Counter()
     owner: dict[tuple[str, str], str] = {}
     for write in history:
         if write["resource"] not in KINDS:
@@ -84,14 +84,17 @@ def done_twice(releases: Iterable[Release], history: Sequence[Json]) -> Iterator
         item = write["object"]
         claim = (item["metadata"].get("annotations") or {}).get(CLAIM, "") or owner.get(place, "")
         owner[place] = (item["metadata"].get("annotations") or {}).get(CLAIM, "")
+        if write["verb"] == "delete":  # what is made again under this name is begun anew
+            last.pop(place, None)
+            continue
         before = last.get(place)
         last[place] = item
-        if before is None or not is_ours(write) or write["verb"] == "delete" or claim not in by_id:
+        if before is None or not is_ours(write) or claim not in by_id:
             continue
         for field, value in _fields(item).items():
             if _fields(before).get(field) != value:
-                brought[claim, write["name"], field, value] += 1
-    for (release_id, name, field, value), times in brought.items():
+                brought[claim, write["name"], str(item["metadata"].get("uid")), field, value] += 1
+    for (release_id, name, _, field, value), times in brought.items():
         if times > 1 and not by_id[release_id].judgements:
             yield f"{release_id} brought {field} of {name} to {value[:80]} {times} times"
 
