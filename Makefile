@@ -34,7 +34,7 @@ tour: venv ## a scripted conversation through the sandbox, printed as it goes (S
 
 # ---- to check it -----------------------------------------------------------------------------------------------------------
 .PHONY: test check static lint types imports page browser slow control-plane-suite chart
-test: venv ## the hermetic tests, about a minute, no Go and no network
+test: venv ## the hermetic tests, two minutes on two cores, no Go and no network
 	@$(pytest) -n $(workers) --dist worksteal -m "not control_plane and not browser and not slow" $(ARGS)
 
 # Each part once, the cheap ones first; `.ci/run` runs the same list.
