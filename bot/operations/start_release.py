@@ -64,8 +64,10 @@ def _to_version(change: Change) -> str:
 def frozen(context: Context, app: App, change: Change, *, by: Person, reason: str, now: int) -> Refusal | None:
     """The line is stopped, and this is neither a way back nor an admin with a reason."""
     freeze = frozen_by(context.store.freezes(), app=app.target.app, cluster=app.target.cluster, now=now)
+    if freeze is None:
+        return None
     roles = known_roles(context, by)
-    if freeze is None or goes_on_frozen(change, roles, reason):
+    if goes_on_frozen(change, roles, reason):
         return None
     if may(roles, Permission.ADMIN):
         hint = 'as an admin you may go on all the same: add reason="…"'
