@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 from redis import Redis
@@ -48,12 +49,15 @@ class LeasedWorker(Worker):
 
 
 class StayingWorker(LeasedWorker):
-    """Runs its jobs in its own process. For many small ones: what a fork costs is many times what telling Slack one thing costs, and
-    a line of them that grows faster than it is worked off would outlive its leases. A job that hangs takes the process with it, which
-    its supervisor starts anew."""
+    """Runs its jobs in its own process, with connections that stay. For many small ones: a fork and its new connections cost more than
+    a tick or than telling Slack one thing, and a line of them that grows faster than it is worked off would outlive its leases. A job
+    that hangs or crashes takes the process with it: its supervisor starts another, and gives the job out again."""
+
+    came_to_work: Callable[[], None] = staticmethod(lambda: None)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """As rq's SimpleWorker does, and with the watchdog of a fork."""
+        self.came_to_work()
         faulthandler.dump_traceback_later((job.timeout or 0) + WATCHDOG_MARGIN_S, exit=True)
         try:
             self.perform_job(job, queue, self.prepare_execution(job))
@@ -75,9 +79,10 @@ def end_lease(job: Job, pid: int, *_death: Any) -> None:
             log.warning("the process of %s died", job.description)
 
 
-def make_worker(queue: str, connection: Redis, *, forks: bool = True) -> LeasedWorker:
+def make_worker(queue: str, connection: Redis, *, forks: bool, came_to_work: Callable[[], None] = lambda: None) -> LeasedWorker:
+    """``came_to_work`` is called before each job of a worker that runs them itself."""
     kind = LeasedWorker if forks else StayingWorker
-    return kind(
+    made = kind(
         [Queue(queue, connection=connection, serializer=JSONSerializer)],
         connection=connection,
         serializer=JSONSerializer,
@@ -87,3 +92,6 @@ def make_worker(queue: str, connection: Redis, *, forks: bool = True) -> LeasedW
         disable_default_exception_handler=False,
         work_horse_killed_handler=end_lease,
     )
+    if isinstance(made, StayingWorker):
+        made.came_to_work = came_to_work
+    return made

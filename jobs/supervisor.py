@@ -27,7 +27,7 @@ END_WITHIN_S = 8.5  # a job's time-out is 8 s; after this a second SIGTERM makes
 FORCE_WITHIN_S = 0.7
 LIVED_WELL_S = 10.0
 LONGEST_BACKOFF_S = 10.0
-_SLOT = struct.Struct("=dqq")  # last beat (monotonic seconds), process id, restarts
+_SLOT = struct.Struct("=dqqd")  # last beat (monotonic seconds), process id, restarts, last work (monotonic seconds)
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Pulse:
     last_beat: float
     pid: int
     restarts: int
+    last_work: float
 
 
 class Board:
@@ -50,6 +51,10 @@ class Board:
     def beat(self, name: str) -> None:
         offset = self._names.index(name) * _SLOT.size
         struct.pack_into("=d", self._memory, offset, time.monotonic())
+
+    def note_work(self, name: str) -> None:
+        """It has come to what it is there for: if it dies now, that is no failed start."""
+        struct.pack_into("=d", self._memory, self._names.index(name) * _SLOT.size + 24, time.monotonic())
 
     def note(self, name: str, *, pid: int, restarts: int) -> None:
         offset = self._names.index(name) * _SLOT.size
@@ -211,9 +216,10 @@ class Supervisor:
 
     def _mourn(self, child: _Child, status: int) -> None:
         lived = time.monotonic() - child.started
+        worked = any(pulse.name == child.role.name and pulse.last_work >= child.started for pulse in self._board.read())
         child.pid = 0
         child.restarts += 1
-        child.quick_deaths = 0 if lived >= LIVED_WELL_S else child.quick_deaths + 1
+        child.quick_deaths = 0 if worked or lived >= LIVED_WELL_S else child.quick_deaths + 1
         backoff = 0.0 if child.quick_deaths <= 1 else min(LONGEST_BACKOFF_S, 0.25 * 2.0**child.quick_deaths)
         child.start_at = time.monotonic() + backoff
         self._board.note(child.role.name, pid=0, restarts=child.restarts)

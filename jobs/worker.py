@@ -98,7 +98,8 @@ def supervise(
     children = [Role("ticker", partial(_tick_for_ever, url, board, routes or dict(ROUTES), first_wakes))]
     queues = {"queries": QUERIES, "delivery": DELIVERY} | dict.fromkeys(names, RELEASES)
     children += [
-        Role(name, partial(_work, queue, url, niceness=STEPS_BACK if queue == RELEASES else 0), recover) for name, queue in queues.items()
+        Role(name, partial(_work, queue, url, STEPS_BACK if queue == RELEASES else 0, partial(board.note_work, name)), recover)
+        for name, queue in queues.items()
     ]
     if watch is not None:
         children.append(Role("watcher", partial(watch, partial(board.beat, "watcher"))))
@@ -127,13 +128,14 @@ def _tick_for_ever(url: str, board: Board, routes: dict[str, Route], first_wakes
     run_ticker(leases, RqWorkQueue(client, wake=leases.wake, routes=routes), stop, partial(board.beat, "ticker"))
 
 
-def _work(queue: str, url: str, *, niceness: int) -> None:
+def _work(queue: str, url: str, niceness: int, came_to_work: Callable[[], None]) -> None:
     os.nice(niceness)
     # Its own client: RQ sets time-outs on it that suit blocking reads.
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
     connection = open_client(url, socket_connect_timeout=2.0, health_check_interval=30, retry=retry, driver_info=DRIVER)
     try:
-        make_worker(queue, connection, forks=queue != DELIVERY).work(logging_level=None)
+        # A query reads what it likes, logs and whole documents: it is forked, and its memory is gone with it.
+        make_worker(queue, connection, forks=queue == QUERIES, came_to_work=came_to_work).work(logging_level=None)
     except RedisError as error:
         log.warning("%s: %s", queue, advice(error) or error)
         raise SystemExit(1) from error

@@ -1,10 +1,11 @@
-"""One connection to one API server, made when it is first used and made anew in every forked process."""
+"""One connection to one API server, made when it is first used, and made anew in every forked process and when its credentials change."""
 
 from __future__ import annotations
 
 import os
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ REQUEST_TIMEOUT_S = 3.0
 SIDE_BY_SIDE = 8
 """How many reads of one observation go out at once, and so how many connections are kept."""
 
+LONGEST_IDLE_S = 45.0
+"""Balancers forget a silent connection without a word, the quickest common ones after 50 to 60 s; a request into it would only time out."""
+
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -45,6 +51,7 @@ class ClusterAddress:
 @dataclass(frozen=True)
 class _PerProcess:
     pid: int
+    stamp: tuple[int, int]
     pool: urllib3.PoolManager
     configuration: Configuration
     readers: ThreadPoolExecutor
@@ -61,6 +68,7 @@ class Connection:
         self._made: _PerProcess | None = None
         self._tls: tuple[Any, ssl.SSLContext] | None = None
         self._read: tuple[tuple[int, int], Configuration] | None = None
+        self._used_at = 0.0
 
     def prepare(self) -> None:
         """Read the kubeconfig and load the certificates, so that forks need not. Opens no connection. Raises ClusterUnreachable."""
@@ -132,6 +140,9 @@ class Connection:
         self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None, headers: Mapping[str, str], limit: float
     ) -> urllib3.BaseHTTPResponse:
         here = self._here()
+        before, self._used_at = self._used_at, time.monotonic()
+        if self._used_at - before > LONGEST_IDLE_S:
+            here.pool.clear()
         try:
             return here.pool.request(
                 method, self._url(here, path, query), body=body, headers=headers, timeout=urllib3.Timeout(total=limit), retries=False
@@ -171,27 +182,31 @@ class Connection:
         return headers
 
     def _here(self) -> _PerProcess:
-        made = self._made
-        if made is not None and made.pid == os.getpid():
+        made, stamp = self._made, _stamp(self._credentials())
+        if made is not None and (made.pid, made.stamp) == (os.getpid(), stamp):
             return made
-        if made is not None:
+        if made is not None and made.pid != os.getpid():
             self._lock = threading.Lock()  # a fork may have copied it held
         with self._lock:
-            if self._made is None or self._made.pid != os.getpid():
-                self._made = self._make()
+            if self._made is None or (self._made.pid, self._made.stamp) != (os.getpid(), stamp):
+                self._made = self._make(stamp)
             return self._made
 
-    def _make(self) -> _PerProcess:
-        configuration = self._configuration()
+    def _credentials(self) -> str | None:
+        """The file that a renewal changes. A service account's token is read anew by the client itself."""
+        return f"{SERVICE_ACCOUNT}/ca.crt" if self._address.in_cluster else self._address.kubeconfig
+
+    def _make(self, stamp: tuple[int, int]) -> _PerProcess:
+        configuration = self._configuration(stamp)
         if not configuration.verify_ssl:
             # The kubeconfig says so; one warning for each request would only drown the log.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         readers = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="cluster-read")
         pool = RESTClientObject(configuration).pool_manager
         self._share_tls(configuration, pool)
-        return _PerProcess(os.getpid(), pool, configuration, readers)
+        return _PerProcess(os.getpid(), stamp, pool, configuration, readers)
 
-    def _configuration(self) -> Configuration:
+    def _configuration(self, stamp: tuple[int, int]) -> Configuration:
         """As the kubeconfig says. A fork takes what was read before it, unless the file has changed since: to read it takes 6 ms."""
         address = self._address
         try:
@@ -199,7 +214,6 @@ class Connection:
                 configuration = self._unread()
                 kubernetes_config.load_incluster_config(client_configuration=configuration)
                 return configuration
-            stamp = _stamp(address.kubeconfig)
             if self._read is None or self._read[0] != stamp:
                 configuration = self._unread()
                 kubernetes_config.load_kube_config(
@@ -226,7 +240,7 @@ class Connection:
         if not configuration.host.startswith("https:"):
             return
         files = tuple(pool.connection_pool_kw.pop(key, None) for key in ("ca_certs", "ca_cert_data", "cert_file", "key_file"))
-        wanted = (bool(configuration.verify_ssl), *files)
+        wanted = (bool(configuration.verify_ssl), *files, *map(_stamp, (file for file in files if isinstance(file, str))))
         if self._tls is None or self._tls[0] != wanted:
             self._tls = (wanted, _tls_context(bool(configuration.verify_ssl), *files))
         pool.connection_pool_kw["ssl_context"] = self._tls[1]

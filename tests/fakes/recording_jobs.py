@@ -23,7 +23,7 @@ def note(wake_id: str, token: str) -> None:
             return
         client = _client()
         running = client.incr(f"running:{wake_id}")
-        client.rpush(f"ran:{wake_id}", f"{time.time():.6f} {os.getpid()} {os.getppid()} {running}")
+        client.rpush(f"ran:{wake_id}", f"{time.time():.6f} {os.getpid()} {running}")
         times = client.llen(f"ran:{wake_id}")
         what = held.subject.partition("-")[0]
         if what == "crash" and times == 1:
@@ -40,4 +40,6 @@ def note(wake_id: str, token: str) -> None:
 
 
 def answer(query: dict[str, Any]) -> None:
+    if query["question"] == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
     _client().rpush("answered", str(query["question"]))

@@ -31,7 +31,7 @@ def advance_release(wake_id: str, token: str) -> None:
         held.next_wake = operation(armed(worker_context(), points), held.subject)
         points.reach("before wake")
         redis.hset(TICKED, held.subject, redis.time()[0])
-        redis.hincrby(RAN, os.getppid(), 1)
+        redis.hincrby(RAN, os.getpid(), 1)
     points.reach("after wake")
 
 

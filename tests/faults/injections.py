@@ -47,12 +47,12 @@ def kill_child(role: str, stage: Stage, people: People, chance: random.Random) -
 
 
 def _a_job(stage: Stage, chance: random.Random, within_s: float = 3) -> int:
-    """The forked process of a release's job, 0 where none was seen."""
+    """A process in which a release's job runs, 0 where none was seen."""
     found: list[int] = []
 
     def look() -> bool:
         worker = stage.pid(chance.choice(stage.names("worker")))
-        found[:] = [job for child in stage.children(worker) if stage.role(child).startswith("releases") for job in stage.children(child)]
+        found[:] = [child for child in stage.children(worker) if stage.release_of(child)]
         return bool(found)
 
     return chance.choice(found) if wait_until(look, within_s) else 0
@@ -257,11 +257,11 @@ INJECTIONS: Mapping[str, Injection] = {
     "watcher killed": partial(kill_child, "watcher"),
     "delivery killed": partial(kill_child, "delivery"),
     "queries killed": partial(kill_child, "queries"),
-    "worker of releases killed": partial(kill_child, "releases"),
-    "job killed at any time": kill_job,
+    "worker of releases killed, idle or not": partial(kill_child, "releases"),
+    "worker killed in the middle of a tick": kill_job,
     **{f"job killed {point}": partial(kill_at, point) for point in POINTS},
     "worker ended in a tick": stop_worker,
-    "job frozen past its lease, aborted": freeze_job,
+    "worker of releases frozen past its lease, aborted": freeze_job,
     "worker frozen past its leases, aborted": freeze_worker,
     "every job delivered twice": job_twice,
     "bot killed": partial(kill_part, "bot"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -21,7 +22,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from bot.store import Leases, RedisReleaseStore, connect
-from bot.work_queue import RELEASES, RqWorkQueue
+from bot.work_queue import QUEUES, RqWorkQueue
 from jobs.supervisor import is_alive
 from sandbox.redis_server import EmbeddedRedis
 from tests.conftest import eventually
@@ -33,7 +34,6 @@ SOON_S = 2.0
 class Ran:
     at: float
     pid: int
-    worker: int
     side_by_side: int
 
 
@@ -56,7 +56,7 @@ class RunningWorker:
 
     def ran(self, wake_id: str) -> list[Ran]:
         rows = [row.split() for row in cast(list[str], self.redis.lrange(f"ran:{wake_id}", 0, -1))]
-        return [Ran(float(at), int(pid), int(worker), int(together)) for at, pid, worker, together in rows]
+        return [Ran(float(at), int(pid), int(together)) for at, pid, together in rows]
 
     def wake(self, wake_id: str) -> float:
         self.leases.wake(wake_id, 0)
@@ -104,7 +104,7 @@ def test_a_wake_runs_its_job_at_once(shared: RunningWorker) -> None:
 
 def test_a_question_is_answered(shared: RunningWorker) -> None:
     shared.queue.ask({"question": "pods?"})
-    assert eventually(lambda: shared.redis.lrange("answered", 0, -1) == ["pods?"])
+    assert eventually(lambda: "pods?" in shared.redis.lrange("answered", 0, -1))
 
 
 def test_one_release_never_runs_twice_at_once_under_a_storm_of_wakes(shared: RunningWorker) -> None:
@@ -133,17 +133,22 @@ def test_a_job_that_raises_comes_again_soon(shared: RunningWorker) -> None:
     assert "the first time fails" in shared.log()
 
 
-@pytest.mark.parametrize("first", ["worker", "job"])
-def test_a_worker_killed_with_its_job_is_replaced_and_the_job_comes_again_soon(worker: RunningWorker, first: str) -> None:
+def test_a_worker_killed_with_its_job_is_replaced_and_the_job_comes_again_soon(worker: RunningWorker) -> None:
     worker.wake("release:orphan-1")
     assert eventually(lambda: bool(worker.ran("release:orphan-1")), 5)
-    lost = worker.ran("release:orphan-1")[0]
-    for pid in (lost.worker, lost.pid) if first == "worker" else (lost.pid, lost.worker):
-        os.kill(pid, signal.SIGKILL)
+    os.kill(worker.ran("release:orphan-1")[0].pid, signal.SIGKILL)
     killed = time.time()
     assert eventually(lambda: len(worker.ran("release:orphan-1")) == 2, 12), worker.log()
     assert worker.ran("release:orphan-1")[1].at - killed < SOON_S
     assert eventually(lambda: len(worker.children()) == 6)
+
+
+def test_a_query_that_kills_its_process_leaves_its_worker_alive(shared: RunningWorker) -> None:
+    before = shared.children()
+    shared.queue.ask({"question": "crash"})
+    shared.queue.ask({"question": "and now?"})
+    assert eventually(lambda: "and now?" in shared.redis.lrange("answered", 0, -1)), shared.log()
+    assert shared.children() == before
 
 
 def test_every_child_that_dies_is_started_again_and_work_goes_on(worker: RunningWorker) -> None:
@@ -192,16 +197,22 @@ def test_workers_do_not_outlive_a_killed_supervisor(worker: RunningWorker) -> No
     assert eventually(lambda: not any(map(is_alive, children)), 10)
 
 
-def test_jobs_leave_nothing_in_redis_unless_they_failed(shared: RunningWorker) -> None:
+def test_jobs_leave_nothing_in_redis_unless_they_failed_or_died(shared: RunningWorker) -> None:
     shared.wake("release:plain-4")
     assert eventually(lambda: shared.leases.backlog().leased == 0 and bool(shared.ran("release:plain-4")), 5)
-    queue = Queue(RELEASES, connection=connect(_url(shared.redis)), serializer=JSONSerializer)
+    client = connect(_url(shared.redis))
+    queues = [Queue(name, connection=client, serializer=JSONSerializer) for name in QUEUES]
 
     def kept() -> set[str]:
         return {key.removeprefix("rq:job:") for key in shared.redis.scan_iter("rq:job:????????-????-????-????-????????????")}
 
-    assert eventually(lambda: kept() == set(queue.failed_job_registry.get_job_ids()))
-    assert queue.finished_job_registry.count == 0
+    def explained() -> set[str]:
+        """A job whose worker was killed counts as started until RQ's maintenance finds it."""
+        found = [(*queue.failed_job_registry.get_job_ids(), *queue.started_job_registry.get_job_ids(cleanup=False)) for queue in queues]
+        return set(itertools.chain(*found))
+
+    assert eventually(lambda: kept() == explained())
+    assert not any(queue.finished_job_registry.count for queue in queues)
 
 
 def test_health_readiness_and_metrics_are_served(shared: RunningWorker) -> None:

@@ -25,6 +25,19 @@ local function wake(id, at)
   nudge()
 end
 
+-- The end of a lease, whatever came of its job.
+local function end_lease(id)
+  redis.call('ZREM', key('leased'), id)
+  redis.call('HDEL', key('tokens'), id)
+  redis.call('HDEL', key('begun'), id)
+end
+-- A job that fails again and again comes back ever later, at most after a minute. `grace`: how many times at once.
+local function comes_back(id, grace)
+  redis.call('HINCRBY', key('counters'), 'jobs:' .. string.match(id, '^[^:]*') .. ':failed', 1)
+  local failures = redis.call('HINCRBY', key('failures'), id, 1) - grace
+  wake(id, now + (failures < 1 and 0 or math.min(60000, 500 * 2 ^ math.min(failures - 1, 10))))
+end
+
 local function release_key(id) return key('release:' .. id) end
 
 local function append_outbox(id, event)

@@ -18,10 +18,16 @@ def simulation() -> Iterator[SimulatedCluster]:
 
 @pytest.fixture
 def lab(simulation: SimulatedCluster, tmp_path: Path) -> Lab:
-    """The demo app, and an adapter that loses patience after half a second."""
+    """The demo app, and an adapter with a product's patience: a busy machine is no fault."""
     kubeconfig = simulation.kubeconfig(tmp_path / "kubeconfig")
-    made = Lab(KubernetesCluster(kubeconfig=str(kubeconfig), timeout_s=0.5), "default", kubeconfig)
+    made = Lab(KubernetesCluster(kubeconfig=str(kubeconfig)), "default", kubeconfig)
     made.create("deployments", deployment())
     made.create("services", service())
     made.settled()
     return made
+
+
+@pytest.fixture
+def impatient(lab: Lab) -> Lab:
+    """The same, with an adapter that gives up after half a second: only for a server that does not answer at all."""
+    return Lab(KubernetesCluster(kubeconfig=str(lab.kubeconfig), timeout_s=0.5), "default", lab.kubeconfig)

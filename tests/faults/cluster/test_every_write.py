@@ -40,7 +40,7 @@ class StumblingCluster(KubernetesCluster):
     """Each write meets its mishap when it is first tried, and no other."""
 
     def __init__(self, kubeconfig: Path, mishap: Callable[[Callable[[], None]], None]) -> None:
-        super().__init__(kubeconfig=str(kubeconfig), timeout_s=0.5)
+        super().__init__(kubeconfig=str(kubeconfig))
         self._mishap = mishap
         self.stumbles = False
         self.tried: list[str] = []

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import os
+import socketserver
 import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 import yaml
 
+from bot.cluster import connect
 from bot.cluster.connect import ClusterAddress, Connection
 from sandbox.cluster.network.certificates import self_signed
 
@@ -69,4 +73,48 @@ def test_a_kubeconfig_that_changed_since_is_read_again(tmp_path: Path, folder: P
     connection.prepare()
     kubeconfig(path, "https://127.0.0.1:22")
     assert in_a_fork(connection) == "https://127.0.0.1:22"
+    assert connection.server == "https://127.0.0.1:22", "a process that stays takes it up too"
     assert folder.is_dir()
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Answers ``{}`` and keeps its connections; counts them."""
+
+    daemon_threads = True
+    accepted = 0
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    def process_request(self, request: object, client_address: object) -> None:
+        self.accepted += 1
+        super().process_request(request, client_address)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), Server.Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+@pytest.mark.parametrize(("longest_idle_s", "connections"), [(45.0, 1), (-1.0, 3)])
+def test_a_connection_is_kept_but_not_used_after_a_long_silence(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longest_idle_s: float, connections: int
+) -> None:
+    monkeypatch.setattr(connect, "LONGEST_IDLE_S", longest_idle_s)
+    path = kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{server.server_address[1]}")
+    connection = Connection(ClusterAddress(str(path)))
+    for _ in range(3):
+        assert connection.get("/version") == {}
+    assert server.accepted == connections

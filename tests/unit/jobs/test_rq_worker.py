@@ -28,7 +28,7 @@ def queue(redis_client: Redis) -> Queue:
     return Queue("pilothouse-delivery", connection=redis_client, serializer=JSONSerializer)
 
 
-def test_deliveries_are_run_one_after_the_other_without_a_fork(redis_client: Redis, queue: Queue) -> None:
+def test_releases_and_deliveries_are_run_one_after_the_other_without_a_fork(redis_client: Redis, queue: Queue) -> None:
     for _ in range(3):
         queue.enqueue_call(note_process, args=("deliver:hello-1", "token"), timeout=8, result_ttl=0)
     worker = make_worker("pilothouse-delivery", redis_client, forks=False)
@@ -44,7 +44,7 @@ def test_a_job_that_fails_does_not_end_the_ones_behind_it(redis_client: Redis, q
     assert ran_in == [os.getpid()]
 
 
-def test_releases_run_in_processes_of_their_own(redis_client: Redis, queue: Queue) -> None:
-    queue.enqueue_call(note_process, args=("release:hello-1", "token"), timeout=8, result_ttl=0)
-    make_worker("pilothouse-delivery", redis_client).work(burst=True, logging_level=None)
+def test_queries_run_in_processes_of_their_own(redis_client: Redis, queue: Queue) -> None:
+    queue.enqueue_call(note_process, args=({"question": "pods"},), timeout=8, result_ttl=0)
+    make_worker("pilothouse-delivery", redis_client, forks=True).work(burst=True, logging_level=None)
     assert ran_in == []  # what a fork notes is gone with it
