@@ -60,10 +60,18 @@ class _PerProcess:
 class Connection:
     """Requests to one API server. Nothing is opened, read or started before the first request of each process."""
 
-    def __init__(self, address: ClusterAddress, *, timeout_s: float = REQUEST_TIMEOUT_S, connections: int = SIDE_BY_SIDE) -> None:
+    def __init__(
+        self,
+        address: ClusterAddress,
+        *,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+        connections: int = SIDE_BY_SIDE,
+        longest_idle_s: float = LONGEST_IDLE_S,
+    ) -> None:
         self._address = address
         self._timeout_s = timeout_s
         self._connections = connections
+        self._longest_idle_s = longest_idle_s
         self._lock = threading.Lock()
         self._made: _PerProcess | None = None
         self._tls: tuple[Any, ssl.SSLContext] | None = None
@@ -141,7 +149,7 @@ class Connection:
     ) -> urllib3.BaseHTTPResponse:
         here = self._here()
         before, self._used_at = self._used_at, time.monotonic()
-        if self._used_at - before > LONGEST_IDLE_S:
+        if self._used_at - before > self._longest_idle_s:
             here.pool.clear()
         try:
             return here.pool.request(

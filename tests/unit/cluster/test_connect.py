@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.cluster import connect
-from bot.cluster.connect import ClusterAddress, Connection
+from bot.cluster.connect import LONGEST_IDLE_S, ClusterAddress, Connection
 from sandbox.cluster.network.certificates import self_signed
 
 
@@ -108,13 +107,12 @@ def server() -> Iterator[Server]:
         running.shutdown()
 
 
-@pytest.mark.parametrize(("longest_idle_s", "connections"), [(45.0, 1), (-1.0, 3)])
+@pytest.mark.parametrize(("longest_idle_s", "connections"), [(LONGEST_IDLE_S, 1), (-1.0, 3)])
 def test_a_connection_is_kept_but_not_used_after_a_long_silence(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longest_idle_s: float, connections: int
+    server: Server, tmp_path: Path, longest_idle_s: float, connections: int
 ) -> None:
-    monkeypatch.setattr(connect, "LONGEST_IDLE_S", longest_idle_s)
     path = kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{server.server_address[1]}")
-    connection = Connection(ClusterAddress(str(path)))
+    connection = Connection(ClusterAddress(str(path)), longest_idle_s=longest_idle_s)
     for _ in range(3):
         assert connection.get("/version") == {}
     assert server.accepted == connections
