@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ from bot.releases.model import Target
 from bot.releases.observation import Observation, ProbeSeen
 from bot.releases.plan import Probe
 
+UID_STANDS_S = 1.0
+"""The looks of one job, a few tenths of a second apart, ask once which cluster this is."""
+
 
 class KubernetesCluster:
     """One Kubernetes cluster. Made without touching it: the first call of each process connects."""
@@ -38,13 +42,21 @@ class KubernetesCluster:
         self._timeout_s = timeout_s
         self._shelf = shelf
         self.connection = Connection(self._address, timeout_s=timeout_s)
+        self._known: tuple[str, float, str] = ("", 0.0, "")
 
     def prepare(self) -> None:
         """For a process that forks workers: read kubeconfig and certificates once. Opens no connection. Raises ClusterUnreachable."""
         self.connection.prepare()
 
     def uid(self) -> str:
-        return cluster_uid(self.connection)
+        """Read again after a second, or when the kubeconfig names another server: another cluster may come to stand at an address, and
+        then nothing may be written. (Every write also names the uid of its object.)"""
+        server, at, uid = self._known
+        now = time.monotonic()
+        if server != self.connection.server or now - at > UID_STANDS_S:
+            uid = cluster_uid(self.connection)
+            self._known = (self.connection.server, now, uid)
+        return uid
 
     def observe(
         self,
@@ -55,8 +67,9 @@ class KubernetesCluster:
         survey: bool = False,
         events: bool = False,
     ) -> Observation:
-        # The uid is read each time: a kubeconfig may come to name another cluster, and then nothing may be written.
-        return observe(self.connection, target, candidate=candidate, extra_services=extra_services, survey=survey, events=events)
+        return observe(
+            self.connection, target, uid=self.uid, candidate=candidate, extra_services=extra_services, survey=survey, events=events
+        )
 
     def apply(self, target: Target, action: Action) -> None:
         apply(self.connection, target.namespace, action)

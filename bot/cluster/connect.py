@@ -256,9 +256,12 @@ class Connection:
 
 def _stamp(file: str | None) -> tuple[int, int]:
     """Changes whenever the file does; the default kubeconfig is not looked at."""
-    if file is None or not os.path.exists(file):
+    if file is None:
         return (0, 0)
-    found = os.stat(file)
+    try:
+        found = os.stat(file)
+    except OSError:
+        return (0, 0)
     return found.st_mtime_ns, found.st_size
 
 

@@ -7,7 +7,7 @@ match. The selector only narrows the lists; who belongs to whom is told by owner
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +37,7 @@ def observe(
     connection: Connection,
     target: Target,
     *,
+    uid: Callable[[], str],
     candidate: str,
     extra_services: Sequence[str],
     survey: bool,
@@ -49,7 +50,7 @@ def observe(
     at = time.time_ns() // 1_000_000
 
     read, listed = connection.existing, connection.optional_items
-    uid = connection.start(cluster_uid, connection)
+    which = connection.start(uid)
     deployments = [connection.start(read, path_of("deployments", namespace, name)) for name in names]
     services = [connection.start(read, path_of("services", namespace, name)) for name in service_names]
     slices: Future[Any] | None = None
@@ -64,7 +65,7 @@ def observe(
     stable = seen[0]
     return Observation(
         at=at,
-        cluster_uid=uid.result(),
+        cluster_uid=which.result(),
         stable=stable,
         candidate=seen[1] if len(seen) > 1 else None,
         services=tuple(reading.service(item) for future in services if (item := future.result()) is not None),

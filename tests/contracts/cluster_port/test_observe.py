@@ -72,13 +72,16 @@ def test_a_candidate_is_whole_whether_stables_lists_hold_it_or_not(lab: Lab, own
     assert eventually(lambda: ready() == 1)
 
 
-def test_a_look_at_stable_and_its_canary_takes_eight_reads(lab: Lab) -> None:
+def test_a_look_at_stable_and_its_canary_takes_eight_reads_and_one_less_right_after_another(lab: Lab) -> None:
     lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=1))
     before = lab.reads()
     if before is None:
         pytest.skip("the real API server counts no reads of ours")
-    lab.observe("hello-canary", events=True)
+    anew = Lab(KubernetesCluster(kubeconfig=str(lab.kubeconfig)), lab.namespace, lab.kubeconfig)
+    anew.observe("hello-canary", events=True)
     assert lab.reads() == before + 8
+    anew.observe("hello-canary", events=True)
+    assert lab.reads() == before + 15, "which cluster this is was just read"
 
 
 def test_the_survey_holds_what_planning_needs(lab: Lab) -> None:
