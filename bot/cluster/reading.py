@@ -14,6 +14,7 @@ from bot.releases.observation import (
     DeploymentSeen,
     EndpointSeen,
     PodSeen,
+    QuotaScope,
     QuotaSeen,
     ReplicaSetSeen,
     ServiceSeen,
@@ -232,5 +233,11 @@ def budget(item: Mapping[str, Any]) -> BudgetSeen:
 
 def quota(item: Mapping[str, Any]) -> QuotaSeen:
     status = item.get("status") or {}
-    hard = status.get("hard") or item["spec"].get("hard") or {}
-    return QuotaSeen(item["metadata"]["name"], dict(hard), dict(status.get("used") or {}))
+    spec = item["spec"]
+    hard = status.get("hard") or spec.get("hard") or {}
+    rules = (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
+    scopes = (
+        *map(QuotaScope, spec.get("scopes") or ()),
+        *(QuotaScope(rule["scopeName"], rule["operator"], tuple(rule.get("values") or ())) for rule in rules),
+    )
+    return QuotaSeen(item["metadata"]["name"], dict(hard), dict(status.get("used") or {}), scopes)

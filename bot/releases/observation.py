@@ -141,12 +141,22 @@ class BudgetSeen:
 
 
 @dataclass(frozen=True)
+class QuotaScope:
+    """Which pods a ResourceQuota counts (ScopedResourceSelectorRequirement). ``spec.scopes`` are read as ``Exists``."""
+
+    name: str
+    operator: str = "Exists"
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class QuotaSeen:
-    """A ResourceQuota: hard and used by resource name, as strings of Kubernetes quantities."""
+    """A ResourceQuota: hard and used by resource name, as strings of Kubernetes quantities. It counts pods in all of its scopes."""
 
     name: str
     hard: dict[str, str]
     used: dict[str, str]
+    scopes: tuple[QuotaScope, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from bot.releases.observation import QuotaSeen
+from bot.releases.observation import QuotaScope, QuotaSeen
 
 _QUANTITY = re.compile(r"\A([+-]?\d*\.?\d*)(?:([eE][+-]?\d+)|([A-Za-z]*))\Z")
 _SUFFIXES: dict[str, Fraction] = {
@@ -76,7 +76,8 @@ def shortages(quotas: Iterable[QuotaSeen], template: Any, pods: int, **objects: 
     >>> shortages([QuotaSeen("compute", {"pods": "4"}, {"pods": "3"})], {"spec": {}}, 3)
     ('quota compute: pods 3 of 4 used, 3 more needed',)
     """
-    needs = {name: amount * pods for name, amount in pod_needs(template).items()}
+    of_pods = {name: amount * pods for name, amount in pod_needs(template).items()}
+    needs: dict[str, Fraction] = {}
     for name, count in objects.items():
         group = ".apps" if name == "deployments" else ""
         needs[f"count/{name}{group}"] = Fraction(count)
@@ -85,10 +86,43 @@ def shortages(quotas: Iterable[QuotaSeen], template: Any, pods: int, **objects: 
     lines = []
     for quota in quotas:
         for name, hard in quota.hard.items():
-            needed, used = needs.get(name), quota.used.get(name, "0")
+            counted = needs | of_pods if all(_is_in(scope, template) for scope in quota.scopes) else needs
+            needed, used = counted.get(name), quota.used.get(name, "0")
             if needed and quantity(used) + needed > quantity(hard):
                 lines.append(f"quota {quota.name}: {name} {used} of {hard} used, {_plain(needed, name)} more needed")
     return tuple(lines)
+
+
+def _is_in(scope: QuotaScope, template: Any) -> bool:
+    """Whether a quota's scope holds the pods of a template. Source: kubernetes pkg/quota/v1/evaluator/core/pods.go, podMatchesScopeFunc."""
+    spec = template.get("spec") or {}
+    match scope.name:
+        case "Terminating" | "NotTerminating":
+            return (spec.get("activeDeadlineSeconds") is not None) == (scope.name == "Terminating")
+        case "BestEffort" | "NotBestEffort":
+            return _is_best_effort(spec) == (scope.name == "BestEffort")
+        case "PriorityClass":
+            wanted = spec.get("priorityClassName") or ""
+            chosen = wanted in scope.values
+            return {"In": chosen, "NotIn": not chosen, "Exists": bool(wanted), "DoesNotExist": not wanted}.get(scope.operator, False)
+        case "CrossNamespacePodAffinity":
+            return any(term.get("namespaces") or term.get("namespaceSelector") is not None for term in _affinity_terms(spec))
+        case _:
+            return False  # of other objects than pods
+
+
+def _is_best_effort(spec: Mapping[str, Any]) -> bool:
+    """No container asks for CPU or memory. Source: component-helpers qos.GetPodQOS."""
+    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    asked = (_amounts(container, side) for container in containers for side in ("requests", "limits"))
+    return not any(amounts.get(name) for amounts in asked for name in ("cpu", "memory"))
+
+
+def _affinity_terms(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for kind in ("podAffinity", "podAntiAffinity"):
+        rules = (spec.get("affinity") or {}).get(kind) or {}
+        yield from rules.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
+        yield from (one["podAffinityTerm"] for one in rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ())
 
 
 def _plain(amount: Fraction, name: str) -> str:

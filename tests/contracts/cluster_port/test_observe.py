@@ -8,6 +8,7 @@ import yaml
 from bot.cluster import KubernetesCluster
 from bot.ports import ClusterUnreachable
 from bot.releases.model import Target
+from bot.releases.observation import QuotaScope
 from tests.conftest import eventually
 from tests.contracts.cluster_port.conftest import Lab, candidate_of, deployment, service
 
@@ -104,13 +105,18 @@ def test_the_survey_holds_what_planning_needs(lab: Lab) -> None:
         {"metadata": {"name": "hello"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "hello"}}}},
     )
     lab.create("networkpolicies", {"metadata": {"name": "deny"}, "spec": {"podSelector": {"matchLabels": {"app": "hello"}}}})
-    lab.create("resourcequotas", {"metadata": {"name": "pods"}, "spec": {"hard": {"pods": "20"}}})
+    urgent = {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["urgent"]}]}
+    lab.create(
+        "resourcequotas",
+        {"metadata": {"name": "pods"}, "spec": {"hard": {"pods": "20"}, "scopes": ["NotTerminating"], "scopeSelector": urgent}},
+    )
     survey = lab.observe(survey=True).survey
     assert survey is not None
     (autoscaler,) = survey.autoscalers
     assert (autoscaler.target, autoscaler.min_replicas, autoscaler.max_replicas) == ("hello", 2, 5)
     assert [one.name for one in survey.budgets] == ["hello"]
     assert [(one.name, one.hard) for one in survey.quotas] == [("pods", {"pods": "20"})]
+    assert survey.quotas[0].scopes == (QuotaScope("NotTerminating"), QuotaScope("PriorityClass", "In", ("urgent",)))
     assert [one.name for one in survey.leftovers] == ["hello-canary"]
     assert {(one.kind, one.name) for one in survey.selecting} == {
         ("NetworkPolicy", "deny"),

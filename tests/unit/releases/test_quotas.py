@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.releases.observation import QuotaSeen
+from bot.releases.observation import QuotaScope, QuotaSeen
 from bot.releases.quotas import pod_needs, quantity, shortages
 
 Mi = 2**20
@@ -69,3 +69,44 @@ def test_a_shortage_is_told_with_its_numbers() -> None:
 
 def test_exactly_enough_room_is_enough() -> None:
     assert shortages([QuotaSeen("pods", {"pods": "6"}, {"pods": "3"})], {"spec": {}}, 3) == ()
+
+
+QUIET: dict[str, Any] = {"spec": {"containers": [a_container()]}}
+ASKING: dict[str, Any] = {"spec": {"containers": [a_container(requests={"cpu": "100m"})]}}
+URGENT: dict[str, Any] = {"spec": {"containers": [a_container()], "priorityClassName": "urgent"}}
+NEXT_TO = {"topologyKey": "zone", "labelSelector": {}, "namespaces": ["data"]}
+NEAR: dict[str, Any] = {"spec": {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [NEXT_TO]}}}}
+PREFERS: dict[str, Any] = {
+    "spec": {"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"podAffinityTerm": NEXT_TO}]}}}
+}
+
+
+@pytest.mark.parametrize(
+    ("scope", "template", "counts"),
+    [
+        (QuotaScope("BestEffort"), QUIET, True),
+        (QuotaScope("BestEffort"), ASKING, False),
+        (QuotaScope("NotBestEffort"), ASKING, True),
+        (QuotaScope("NotBestEffort"), QUIET, False),
+        (QuotaScope("Terminating"), QUIET, False),
+        (QuotaScope("NotTerminating"), QUIET, True),
+        (QuotaScope("PriorityClass", "In", ("urgent", "high")), URGENT, True),
+        (QuotaScope("PriorityClass", "In", ("high",)), URGENT, False),
+        (QuotaScope("PriorityClass", "NotIn", ("urgent",)), URGENT, False),
+        (QuotaScope("PriorityClass", "Exists"), QUIET, False),
+        (QuotaScope("PriorityClass", "DoesNotExist"), QUIET, True),
+        (QuotaScope("CrossNamespacePodAffinity"), QUIET, False),
+        (QuotaScope("CrossNamespacePodAffinity"), NEAR, True),
+        (QuotaScope("CrossNamespacePodAffinity"), PREFERS, True),
+        (QuotaScope("VolumeAttributesClass", "Exists"), QUIET, False),
+    ],
+)
+def test_a_quota_counts_only_the_pods_in_its_scope(scope: QuotaScope, template: dict[str, Any], counts: bool) -> None:
+    full = QuotaSeen("scoped", {"pods": "1"}, {"pods": "1"}, (scope,))
+    assert bool(shortages([full], template, 1)) == counts
+
+
+def test_a_quota_counts_only_what_is_in_all_of_its_scopes() -> None:
+    full = QuotaSeen("scoped", {"pods": "1"}, {"pods": "1"}, (QuotaScope("NotTerminating"), QuotaScope("BestEffort")))
+    assert shortages([full], QUIET, 1)
+    assert not shortages([full], ASKING, 1)
