@@ -73,11 +73,13 @@ class Cluster(Protocol):
         target: Target,
         *,
         candidate: str,
+        or_candidate: str = "",
         extra_services: Sequence[str] = (),
         survey: bool = False,
         events: bool = False,
     ) -> Observation:
-        """One snapshot; independent reads go out side by side (at most 8). ``candidate`` "" where there is none."""
+        """One snapshot; independent reads go out side by side (at most 8). ``candidate`` "" where there is none; ``or_candidate`` is
+        the candidate where that one does not exist."""
 
     def apply(self, target: Target, action: Action) -> None:
         """Carry out one action in the target's namespace. Raises PreconditionFailed, Refused, ClusterUnreachable."""

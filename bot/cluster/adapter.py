@@ -63,13 +63,15 @@ class KubernetesCluster:
         target: Target,
         *,
         candidate: str,
+        or_candidate: str = "",
         extra_services: Sequence[str] = (),
         survey: bool = False,
         events: bool = False,
     ) -> Observation:
         return observe(
-            self.connection, target, uid=self.uid, candidate=candidate, extra_services=extra_services, survey=survey, events=events
-        )
+            self.connection, target, uid=self.uid, candidate=candidate, or_candidate=or_candidate, extra_services=extra_services,
+            survey=survey, events=events,
+        )  # fmt: skip
 
     def apply(self, target: Target, action: Action) -> None:
         apply(self.connection, target.namespace, action)

@@ -7,6 +7,7 @@ path. Beyond it, letter case does not matter and a wrong path is answered with t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import orjson
@@ -27,8 +28,9 @@ _LIKENESS = 60.0
 def explain(connection: Connection, path: str, *, recursive: bool, shelf: Shelf | None = None) -> str:
     """``shelf`` keeps documents for the next time. Raises LookupError that names the nearest fields, ClusterUnreachable, Refused."""
     name, *fields = [part for part in path.strip().strip(".").split(".") if part] or [""]
+    index = connection.start(connection.get, "/openapi/v3")
     resource = _resource(connection, name)
-    document = _document(connection, resource.api_version, shelf)
+    document = _document(connection, resource.api_version, index, shelf)
     explained = _Explained(document)
     schema = explained.of_kind(resource)
     if schema is None:
@@ -57,11 +59,11 @@ def _nearest(wrong: str, names: Sequence[str]) -> str:
 # --- documents --------------------------------------------------------------------------------------------------------
 
 
-def _document(connection: Connection, api_version: str, shelf: Shelf | None) -> Any:
+def _document(connection: Connection, api_version: str, index: Future[Any], shelf: Shelf | None) -> Any:
     """One group's document. Its address carries a hash of the content, so it is asked for once as long as nothing changes."""
     key = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
     try:
-        entry = connection.get("/openapi/v3")["paths"].get(key)
+        entry = index.result()["paths"].get(key)
         if entry is None:
             raise LookupError(f"the cluster does not describe {api_version}")
         address = str(entry["serverRelativeURL"])

@@ -39,6 +39,7 @@ def observe(
     *,
     uid: Callable[[], str],
     candidate: str,
+    or_candidate: str = "",
     extra_services: Sequence[str],
     survey: bool,
     events: bool,
@@ -46,7 +47,7 @@ def observe(
     """Raises ClusterUnreachable: also where the bot may not read what it must, since then nothing can be said."""
     namespace = target.namespace
     service_names = tuple(dict.fromkeys((*target.services, *extra_services)))
-    names = tuple(dict.fromkeys((target.deployment, candidate))) if candidate else (target.deployment,)
+    names = tuple(dict.fromkeys(name for name in (target.deployment, candidate, or_candidate) if name))
     at = time.time_ns() // 1_000_000
 
     read, listed = connection.existing, connection.optional_items
@@ -60,14 +61,15 @@ def observe(
     surveyed = {kind: connection.start(listed, path_of(kind, namespace)) for kind in _SURVEYED} if survey else {}
     warnings = connection.start(listed, path_of("events", namespace), {"fieldSelector": "type=Warning", "limit": "500"}) if events else None
 
-    reads = _read_owned(connection, namespace, [future.result() for future in deployments])
+    found, *beside = [future.result() for future in deployments]
+    reads = _read_owned(connection, namespace, [found, next((one for one in beside if one is not None), None)])
     seen = [None if owned is None else owned.seen() for owned in reads]
     stable = seen[0]
     return Observation(
         at=at,
         cluster_uid=which.result(),
         stable=stable,
-        candidate=seen[1] if len(seen) > 1 else None,
+        candidate=seen[1],
         services=tuple(reading.service(item) for future in services if (item := future.result()) is not None),
         endpoints=reading.endpoints(_slice_items(slices)),
         survey=_survey({kind: future.result() for kind, future in surveyed.items()}, target, stable, names, service_names)

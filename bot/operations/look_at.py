@@ -21,9 +21,7 @@ def look_at(context: Context, app: App) -> Observation:
     release = running_release(context, app.target.app)
     if release is not None and release.candidate_name:
         return cluster.observe(release.target, candidate=release.candidate_name)
-    green = usual_candidate(app.target, Strategy.BLUEGREEN)
-    seen = cluster.observe(app.target, candidate=green)
-    if seen.candidate is not None:
-        turned = facing(app.target, seen) != app.target
-        return replace(seen, stable=seen.candidate, candidate=seen.stable) if turned else seen
-    return cluster.observe(app.target, candidate=usual_candidate(app.target, Strategy.CANARY))
+    green, canary = (usual_candidate(app.target, strategy) for strategy in (Strategy.BLUEGREEN, Strategy.CANARY))
+    seen = cluster.observe(app.target, candidate=green, or_candidate=canary)
+    turned = facing(app.target, seen) != app.target
+    return replace(seen, stable=seen.candidate, candidate=seen.stable) if turned else seen

@@ -65,10 +65,13 @@ class PointedCluster:
         self._reach = reach
 
     def observe(
-        self, target: Target, *, candidate: str, extra_services: Sequence[str] = (), survey: bool = False, events: bool = False
-    ) -> Observation:
+        self, target: Target, *, candidate: str, or_candidate: str = "", extra_services: Sequence[str] = (), survey: bool = False,
+        events: bool = False,
+    ) -> Observation:  # fmt: skip
         self._reach("before observe")
-        seen = self._cluster.observe(target, candidate=candidate, extra_services=extra_services, survey=survey, events=events)
+        seen = self._cluster.observe(
+            target, candidate=candidate, or_candidate=or_candidate, extra_services=extra_services, survey=survey, events=events
+        )
         self._reach("after observe")
         return seen
 

@@ -1,4 +1,4 @@
-"""Discovery documents: /api, /apis, one per group and version, and /version."""
+"""Discovery documents: /api, /apis (aggregated too), one per group and version, and /version."""
 
 from __future__ import annotations
 
@@ -110,3 +110,46 @@ def _subresource(resource: Resource, name: str) -> Json:
         **({"kind": resource.kind} | _SUBRESOURCE_KINDS.get(name, {})),
         "verbs": _SUBRESOURCE_VERBS.get(name, ["get", "patch", "update"]),
     }
+
+
+def aggregated(table: ResourceTable, *, core: bool) -> Json:
+    """APIGroupDiscoveryList: every group with the resources of its versions, the preferred one first. ``core`` is /api, else /apis."""
+    found: dict[str, dict[str, list[Json]]] = {}
+    for resource in sorted((item for item in table.all() if bool(item.group) != core), key=lambda item: item.plural):
+        found.setdefault(resource.group, {}).setdefault(resource.version, []).append(_aggregated_entry(resource))
+    in_order = {"": ["v1"]} if core else {group["name"]: [v["version"] for v in group["versions"]] for group in groups(table)["groups"]}
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": [
+            {
+                "metadata": {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None},
+                "versions": [{"version": one, "resources": found[name][one], "freshness": "Current"} for one in versions],
+            }
+            for name, versions in in_order.items()
+        ],
+    }
+
+
+def _aggregated_entry(resource: Resource) -> Json:
+    entry: Json = {
+        "resource": resource.plural,
+        "responseKind": {"group": resource.group, "version": resource.version, "kind": resource.kind},
+        "scope": "Namespaced" if resource.namespaced else "Cluster",
+        "singularResource": resource.singular,
+        "verbs": list(resource.verbs),
+    }
+    if resource.short_names:
+        entry["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        entry["categories"] = list(resource.categories)
+    if resource.subresources:
+        entry["subresources"] = [_aggregated_subresource(resource, name) for name in resource.subresources]
+    return entry
+
+
+def _aggregated_subresource(resource: Resource, name: str) -> Json:
+    whole = _subresource(resource, name)
+    kind = {"group": whole.get("group", resource.group), "version": whole.get("version", resource.version), "kind": whole["kind"]}
+    return {"subresource": name, "responseKind": kind, "verbs": whole["verbs"]}

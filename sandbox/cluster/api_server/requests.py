@@ -14,6 +14,8 @@ from sandbox.cluster.api_server.callers import DeleteOptions, WriteOptions
 from sandbox.cluster.api_server.resources import NAMESPACES, Resource, ResourceTable
 from sandbox.cluster.objects import Json
 
+AGGREGATED_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
 
 @dataclass(frozen=True)
 class Request:
@@ -42,6 +44,10 @@ class Request:
     @property
     def wants_metadata_only(self) -> bool:
         return "as=PartialObjectMetadata" in self.headers.get("accept", "").partition(",")[0]
+
+    @property
+    def wants_aggregated_discovery(self) -> bool:
+        return self.headers.get("accept", "").partition(",")[0] == AGGREGATED_DISCOVERY
 
     def json(self) -> Json:
         if self.content_type == "application/vnd.kubernetes.protobuf":

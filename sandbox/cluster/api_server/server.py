@@ -17,7 +17,7 @@ from sandbox.cluster.api_server.failures import ApiFailure
 from sandbox.cluster.api_server.faults import Fault, Faults, delay_for
 from sandbox.cluster.api_server.listing import bad_version, list_objects, object_test
 from sandbox.cluster.api_server.registry import Registry
-from sandbox.cluster.api_server.requests import Answer, Request, Target, parse_target
+from sandbox.cluster.api_server.requests import AGGREGATED_DISCOVERY, Answer, Request, Target, parse_target
 from sandbox.cluster.api_server.resources import Resource, ResourceTable
 from sandbox.cluster.api_server.store import Store
 from sandbox.cluster.api_server.tables import TableWriter
@@ -148,6 +148,8 @@ class ApiServer:
                 found = discovery.version()
             case ["healthz" | "livez" | "readyz"] | ["healthz" | "livez" | "readyz", _]:
                 return Answer(200, b"ok", content_type="text/plain; charset=utf-8")
+            case ["api" | "apis"] if request.wants_aggregated_discovery:
+                return Answer(200, discovery.aggregated(self._table, core=parts == ["api"]), content_type=AGGREGATED_DISCOVERY)
             case ["api"]:
                 found = discovery.core_versions()
             case ["api", "v1"]:

@@ -29,6 +29,30 @@ def test_resources_tell_their_names(namespace: Namespace, path: str, plural: str
     assert {"get", "list", "watch", "patch", "create", "delete"} <= set(resources[plural]["verbs"])
 
 
+def test_aggregated_discovery_tells_in_two_answers_what_one_a_group_tells(namespace: Namespace) -> None:
+    form = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    for path in ("/api", "/apis"):
+        answer = namespace.http.get(path, headers={"Accept": f"{form},application/json"})
+        assert answer.headers["content-type"].replace(" ", "") == form
+        found = answer.json()
+        assert (found["kind"], found["apiVersion"]) == ("APIGroupDiscoveryList", "apidiscovery.k8s.io/v2")
+        for group in found["items"]:
+            name = group["metadata"].get("name", "")
+            for one in group["versions"]:
+                root = f"/apis/{name}/{one['version']}" if name else f"/api/{one['version']}"
+                apart = {item["name"]: item for item in namespace.http.get(root).json()["resources"]}
+                assert {entry["resource"] for entry in one["resources"]} == {item for item in apart if "/" not in item}
+                for entry in one["resources"]:
+                    item = apart[entry["resource"]]
+                    assert entry["responseKind"]["kind"] == item["kind"]
+                    assert entry["singularResource"] == item["singularName"]
+                    assert (entry["scope"] == "Namespaced") == item["namespaced"]
+                    assert entry.get("shortNames", []) == item.get("shortNames", [])
+                    assert sorted(entry["verbs"]) == sorted(item["verbs"])
+                    subresources = {name.partition("/")[2] for name in apart if name.startswith(f"{entry['resource']}/")}
+                    assert {one["subresource"] for one in entry.get("subresources", [])} == subresources
+
+
 def test_the_index_of_openapi_names_a_document_by_its_hash(namespace: Namespace) -> None:
     paths = namespace.http.get("/openapi/v3").json()["paths"]
     url = paths["apis/apps/v1"]["serverRelativeURL"]

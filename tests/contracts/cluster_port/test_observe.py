@@ -40,6 +40,19 @@ def test_what_is_not_there_reads_as_none_and_empty(empty_lab: Lab) -> None:
     assert (seen.services, seen.endpoints, seen.events) == ((), (), ())
 
 
+def test_the_other_candidate_is_seen_where_the_first_does_not_exist(lab: Lab) -> None:
+    def seen_as_candidate(candidate: str, or_candidate: str) -> str:
+        found = lab.observe(candidate, or_candidate=or_candidate).candidate
+        return found.name if found else ""
+
+    assert seen_as_candidate("hello-green", "hello-canary") == ""
+    lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=0))
+    assert seen_as_candidate("hello-green", "hello-canary") == "hello-canary"
+    green = candidate_of(lab.stable(), "hello-1", replicas=0)
+    lab.create("deployments", {**green, "metadata": {"name": "hello-green"}})
+    assert seen_as_candidate("hello-green", "hello-canary") == "hello-green"
+
+
 def test_pods_belong_by_owner_and_not_by_labels(lab: Lab) -> None:
     lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=1))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bot.cluster import KubernetesCluster
+from bot.cluster.discovery import all_resources, resources_of
 from bot.ports import Refused
 from bot.releases.observation import ProbeSeen
 from bot.releases.plan import Probe
@@ -95,6 +96,27 @@ def test_explain_asks_for_a_document_once_for_each_hash_of_its_content(lab: Lab)
     assert "Number of pods wanted." in cluster.explain("deploy.spec.replicas", recursive=False), "answered from what was kept"
     shelf.kept = {name.replace("hash=", "hash=OLD"): b"{}"}
     assert cluster.explain("deploy.spec.replicas", recursive=False) == first, "a document of another hash is another document"
+
+
+def test_explain_asks_how_the_cluster_calls_things_once_and_not_once_a_group(lab: Lab) -> None:
+    shelf = InMemoryShelf()
+    cluster = KubernetesCluster(kubeconfig=str(lab.kubeconfig), shelf=shelf)
+    cluster.explain("deploy.spec.replicas", recursive=False)
+    before = lab.reads()
+    cluster.explain("deploy.spec.strategy", recursive=False)
+    after = lab.reads()
+    if before is not None and after is not None:
+        assert after - before == 3, "/api, /apis and the index of documents"
+
+
+def test_what_the_cluster_calls_things_is_the_same_asked_at_once_or_group_by_group(lab: Lab) -> None:
+    connection = lab.cluster.connection
+    groups = connection.get("/apis")["groups"]
+    one_by_one = {one for group in ({"preferredVersion": {"groupVersion": "v1"}}, *groups)
+                  for one in resources_of(connection, group["preferredVersion"]["groupVersion"])}  # fmt: skip
+    at_once = all_resources(connection)
+    assert set(at_once) == one_by_one
+    assert at_once[0].group == "", "the core group first: its names win"
 
 
 def test_custom_resources_are_explained_by_every_name_they_have(lab: Lab) -> None:

@@ -40,7 +40,7 @@ class SimulatedPort:
     def uid(self) -> str:
         return self.observe(a_release().target, candidate="").cluster_uid
 
-    def observe(self, target: Target, *, candidate: str, extra_services: Sequence[str] = (), **what: bool) -> Observation:
+    def observe(self, target: Target, *, candidate: str, extra_services: Sequence[str] = (), **what: str | bool) -> Observation:
         (release,) = self.store.active()
         return self.model.observe(release, self.store.now())
 
