@@ -6,7 +6,7 @@ Belongs here: Protocols, the small values they exchange, and the errors a caller
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from bot.policy.freezes import Freeze
@@ -60,6 +60,7 @@ class ObjectChange:
     diff: tuple[str, ...] = ()  # unified-diff-like lines
     conflicts: tuple[str, ...] = ()  # "manager: .spec.replicas"
     template: Any = None  # Deployments that exist: the template the release shall roll to, None when equal
+    concealed: Any = field(default=None, repr=False)  # a Secret's values before and after: for a keyed digest and nothing else
 
 
 class Cluster(Protocol):

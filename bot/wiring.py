@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import hmac
 import os
 import sys
 from collections.abc import Sequence
@@ -69,6 +70,8 @@ def make_context(settings: Settings, file: Catalog) -> Context:
         catalog=catalog,
         render=SlackRendering(tuple(catalog.apps), approvers=catalog.access.named_approvers),
         manifests=FileManifests(),
+        # Every bot and worker has the token, and Redis, where the digests are kept, has not.
+        digest_key=hmac.digest(settings.slack_bot_token.encode(), b"pilothouse: digests", "sha256"),
     )
 
 

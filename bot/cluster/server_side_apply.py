@@ -42,6 +42,7 @@ _FIRST = (
 )
 _LAST = ("Deployment", "HorizontalPodAutoscaler", "Ingress")
 _CONTEXT_LINES = 1
+_CONCEALED = ("data", "stringData")  # of a Secret
 
 
 @dataclass(frozen=True)
@@ -227,9 +228,11 @@ def _plan(connection: Connection, target: Target, manifest: _Manifest) -> Object
         lines: tuple[str, ...] = (),
         conflicts: tuple[str, ...] = (),
         template: Any = None,
+        result: Mapping[str, Any] | None = None,
     ) -> ObjectChange:
         namespace = target.namespace if manifest.resource.namespaced else ""
-        return ObjectChange(manifest.kind, manifest.name, namespace, does, lines, conflicts, template)
+        concealed = (_values(manifest.live or {}), _values(result or manifest.body)) if manifest.kind == "Secret" else None
+        return ObjectChange(manifest.kind, manifest.name, namespace, does, lines, conflicts, template, concealed)
 
     if manifest.waits_for_namespace:
         return change("create", (*difference({}, manifest.body), "# the server checks it once its namespace is there"))
@@ -239,7 +242,7 @@ def _plan(connection: Connection, target: Target, manifest: _Manifest) -> Object
         return change("conflict", conflicts=found.lines(_OURS))
     live = manifest.live
     if live is None:  # as it is written: the server's defaults would bury it
-        return change("create", difference({}, manifest.body))
+        return change("create", difference({}, manifest.body), result=result)
     if manifest.kind == "Deployment":
         result["spec"]["template"] = without_abandoned(result)
         if not manifest.is_target and result["spec"]["template"] != live["spec"]["template"]:
@@ -253,7 +256,7 @@ def _plan(connection: Connection, target: Target, manifest: _Manifest) -> Object
         template = result["spec"]["template"]
     rest_changed = before != after if template is None else _but_template(before) != _but_template(after)
     lines = difference(*masked(before, after))
-    return change("update" if rest_changed else "unchanged", lines, template=template)
+    return change("update" if rest_changed else "unchanged", lines, template=template, result=result)
 
 
 def _send(connection: Connection, manifest: _Manifest, body: Mapping[str, Any], *, dry_run: bool) -> Any:
@@ -329,13 +332,17 @@ def shown(item: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _values(secret: Mapping[str, Any]) -> dict[str, Any]:
+    return {section: secret[section] for section in _CONCEALED if secret.get(section)}
+
+
 def masked(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both with the values of a Secret hidden, so that only which keys change can be seen (as kubectl diff does)."""
     if after.get("kind") != "Secret":
         return before, after
     left, right = copy.deepcopy(before), copy.deepcopy(after)
     changed = "*** (after)" if before else "***"
-    for section in ("data", "stringData"):
+    for section in _CONCEALED:
         old, new = before.get(section) or {}, after.get(section) or {}
         for key in {*old, *new}:
             same = key in old and key in new and old[key] == new[key]

@@ -38,6 +38,7 @@ _DETAILS: dict[str, tuple[str, ...]] = {
     ),
     "apply": (
         "The server's dry run is shown first, with a button to go on; a field that another manager owns is named and never taken.",
+        "The button is for what was shown: whatever changed since, a Secret's values too, is named and shown again.",
         "On a Deployment that exists image and number of pods are kept; any other change of its pods runs as a rolling release.",
         "Every kind that the cluster serves is taken, as far as the bot may write it. Contents of Secrets are never shown.",
     ),

@@ -6,6 +6,7 @@ A template change of the Deployment that exists is not applied but rolled: it ru
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import re
 import uuid
@@ -22,6 +23,7 @@ from bot.releases.model import Person, Reapply
 CONFIRM_FOR_MS = 600_000
 MAX_LINES = 60
 MAX_CHARACTERS = 2_600
+MOST_NAMED = 3
 _ALLOCATED = re.compile(r"(nodePort|NodePort|clusterIPs?): |clusterIPs:$|^\s*[+-]?\s*- [0-9a-f.:]+$")
 
 
@@ -41,20 +43,46 @@ def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Rep
     if all(change.does == "unchanged" and change.template is None for change in changes):
         return Text(f"{app.target.app} is as its manifests say: nothing to apply")
     lines = [line for change in changes for line in _described(change)]
-    shown = _fingerprint(lines)
-    if query.get("confirmed") and query.get("shown") == shown:
-        return _go_on(context, app, query, manifests)
+    shown = _digests(context.digest_key, changes, manifests)
+    again = ""
+    if query.get("confirmed"):
+        moved = _moved(query.get("shown"), shown)
+        if not moved:
+            return _go_on(context, app, query, manifests)
+        again = f"Nothing was applied, for {_listed(moved)} changed since it was shown: look again. "
     token = uuid.uuid4().hex
     asked = {key: value for key, value in query.items() if key != "confirmed"}
     context.store.put(f"confirm:{token}", json.dumps({**asked, "shown": shown}), ttl_ms=CONFIRM_FOR_MS)
-    again = "Nothing was applied, for it is not what was shown before. " if query.get("confirmed") else ""
     return Confirm(f"{again}Apply the manifests of {app.target.app}?", _fitting(context, app, query, lines), "Apply", token)
 
 
-def _fingerprint(lines: Sequence[str]) -> str:
-    """Names what was shown. Addresses and ports that the server draws anew in each dry run are left out."""
-    told = "\n".join(line for line in lines if not _ALLOCATED.search(line))
-    return hashlib.sha256(told.encode()).hexdigest()
+def _digests(key: bytes, changes: Sequence[ObjectChange], manifests: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Names what was shown of each object, with what stands in its manifest and with the values of a Secret that nobody is shown.
+
+    Keyed, for a password that can be guessed is told by its plain digest. Addresses and ports that the server draws anew in each dry run
+    are left out.
+    """
+    found = {}
+    for change in changes:
+        told = [line for line in _described(change) if not _ALLOCATED.search(line)]
+        ours = [one for one in manifests if (one["kind"], one["metadata"]["name"]) == (change.kind, change.name)]
+        content = json.dumps([told, change.concealed, ours], sort_keys=True, default=str)
+        found[_name(change)] = hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
+    return found
+
+
+def _moved(before: Any, now: Mapping[str, str]) -> list[str]:
+    """Objects that are not as they were shown, those that came or went among them."""
+    shown = before if isinstance(before, dict) else {}
+    return [name for name in dict.fromkeys((*now, *shown)) if shown.get(name) != now.get(name)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
+def _name(change: ObjectChange) -> str:
+    return f"{change.kind} {change.namespace}/{change.name}" if change.namespace else f"{change.kind} {change.name}"
 
 
 def _fitting(context: Context, app: App, query: Mapping[str, Any], lines: Sequence[str]) -> tuple[str, ...]:
@@ -83,14 +111,13 @@ def _person(query: Mapping[str, Any]) -> Person:
 
 
 def _described(change: ObjectChange) -> tuple[str, ...]:
-    name = f"{change.namespace}/{change.name}" if change.namespace else change.name
     does = "rolls" if change.template is not None and change.does == "unchanged" else change.does
     shown = [*change.diff] if change.does != "unchanged" or change.template is not None else []
     if shown and change.kind == "Deployment" and change.does != "create":
         shown.insert(0, "# image and number of pods stay as they are: releases and scaling own them")
     if change.template is not None:
         shown.insert(0, "# its pod template changes: that part runs as a rolling release")
-    return (f"{does}: {change.kind} {name}", *(f"  {line}" for line in shown))
+    return (f"{does}: {_name(change)}", *(f"  {line}" for line in shown))
 
 
 def _go_on(context: Context, app: App, query: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]]) -> Reply:

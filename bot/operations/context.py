@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from secrets import token_bytes
 from typing import Any, Protocol
 
 from bot.operations.invocation import DeployForm, Reply, Tabled
@@ -86,6 +88,8 @@ class Context:
     manifests: ManifestSource
     commands_installed: tuple[str, ...] = ()  # names registered with Slack, for hints
     prefix: str = ""
+    digest_key: bytes = field(default_factory=partial(token_bytes, 32), repr=False)
+    """Of digests that outlive a job and must tell nothing about what was digested; workers that share a queue share it."""
 
 
 def left_to_newer(context: Context, newer: UnknownSchema) -> int:

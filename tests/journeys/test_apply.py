@@ -104,11 +104,33 @@ def test_what_changed_since_it_was_shown_is_shown_again_before_anything_is_appli
     unmade.sees(r"Apply the manifests of {app}\?")
     _edit(unmade, env=[{"name": "GREETING", "value": "hello"}])
     unmade.click("Apply", user=DEVELOPER)
-    assert "GREETING" in unmade.sees(r"Nothing was applied, for it is not what was shown before\. Apply the manifests of {app}\?")
+    assert "GREETING" in unmade.sees(r"for Deployment default/{app} changed since it was shown: look again\. Apply")
     assert not unmade.exists(unmade.app)
     unmade.click("Apply", user=DEVELOPER)
     unmade.sees(r"{app} applied by developer:")
     assert unmade.exists(unmade.app)
+
+
+def test_a_value_of_a_secret_that_changed_since_it_was_shown_is_noticed_though_nobody_sees_it(unmade: Journey) -> None:
+    _make(unmade)
+    made = _manifest(unmade).read_text(encoding="utf-8")
+
+    def keep(value: str) -> None:
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{unmade.app}-more"}, "stringData": {"password": value}}
+        _manifest(unmade).write_text(f"{made}\n---\n{yaml.safe_dump(secret)}", encoding="utf-8")
+
+    keep("first")
+    unmade.say("/apply {app}")
+    shown = unmade.sees(r"create: Secret default/{app}-more")
+    keep("second")
+    unmade.click("Apply", user=DEVELOPER)
+    again = unmade.sees(r"Nothing was applied, for Secret default/{app}-more changed since it was shown: look again\. Apply")
+    assert again.partition("?")[2] == shown.partition("?")[2], "to the eye it is the same"
+    unmade.click("Apply", user=DEVELOPER)
+    unmade.sees(r"{app} applied by developer: Secret {app}-more created")
+    secret = unmade.core.read_namespaced_secret(f"{unmade.app}-more", "default")
+    assert base64.b64decode(secret.data["password"]) == b"second"
+    assert [place for place, text in _everything_in_redis(unmade).items() if "second" in text] == []
 
 
 def test_a_diff_too_long_for_a_message_is_cut_with_a_count_and_comes_whole_as_a_file(unmade: Journey) -> None:

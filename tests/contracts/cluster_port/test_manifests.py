@@ -94,6 +94,19 @@ def test_the_values_of_a_secret_are_never_shown(empty_lab: Lab) -> None:
     assert not any(text in created + changed for text in hidden)
 
 
+def test_a_change_carries_a_secrets_values_before_and_after_to_be_digested_and_prints_none(empty_lab: Lab) -> None:
+    apply(empty_lab, secret())
+    same, other = (plan(empty_lab, secret(text))["Secret"] for text in ("another", "a third"))
+    assert same.diff == other.diff
+    assert same.concealed == (secret_values(SECRET_TEXT), secret_values("another"))
+    assert other.concealed == (secret_values(SECRET_TEXT), secret_values("a third"))
+    assert secret_values("another")["data"]["tls.key"] not in repr(same)
+
+
+def secret_values(text: str) -> dict[str, Any]:
+    return {"data": secret(text)["data"]}
+
+
 def test_a_secret_that_is_not_taken_is_refused_without_its_values(empty_lab: Lab) -> None:
     wrong = {**secret(), "data": {"tls.key": f"not base64: {SECRET_TEXT}"}}
     with pytest.raises(Refused) as refusal:
