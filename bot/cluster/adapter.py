@@ -10,7 +10,7 @@ from bot.cluster.apply import apply
 from bot.cluster.connect import REQUEST_TIMEOUT_S, ClusterAddress, Connection
 from bot.cluster.explain import explain
 from bot.cluster.logs import logs
-from bot.cluster.observe import cluster_uid, observe
+from bot.cluster.observe import cluster_uid, glance, observe
 from bot.cluster.permissions import missing_permissions
 from bot.cluster.probe import ask_pods, probe
 from bot.cluster.server_side_apply import apply_manifests, plan_manifests
@@ -72,6 +72,9 @@ class KubernetesCluster:
             self.connection, target, uid=self.uid, candidate=candidate, or_candidate=or_candidate, extra_services=extra_services,
             survey=survey, events=events,
         )  # fmt: skip
+
+    def glance(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
+        return glance(self.connection, targets, uid=self.uid)
 
     def apply(self, target: Target, action: Action) -> None:
         apply(self.connection, target.namespace, action)

@@ -15,7 +15,7 @@ from typing import Any
 from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, in_query, label_query, path_of
 from bot.ports import ClusterUnreachable
-from bot.releases.model import Target, usual_candidates
+from bot.releases.model import Strategy, Target, usual_candidate, usual_candidates
 from bot.releases.observation import DeploymentSeen, Observation, SelectingSeen, Survey
 
 EVENTS_KEPT = 20
@@ -77,6 +77,29 @@ def observe(
         else None,
         events=_event_lines(warnings.result(), [one for one in seen if one]) if warnings is not None else (),
     )
+
+
+def glance(connection: Connection, targets: Sequence[Target], *, uid: Callable[[], str]) -> dict[str, Observation]:
+    """What each app runs, by its name: Deployments and Services alone, two reads a namespace. Raises ClusterUnreachable."""
+    at, which = time.time_ns() // 1_000_000, connection.start(uid)
+    namespaces = dict.fromkeys(target.namespace for target in targets)
+    lists = {
+        (kind, namespace): connection.start(connection.required, path_of(kind, namespace))
+        for namespace in namespaces
+        for kind in ("deployments", "services")
+    }
+
+    def named(kind: str, target: Target, names: Sequence[str]) -> list[Any]:
+        items = {item["metadata"]["name"]: item for item in _items(lists[kind, target.namespace])}
+        return [items.get(name) for name in names]
+
+    found = {}
+    for target in targets:
+        green = usual_candidate(target, Strategy.BLUEGREEN)
+        stable, candidate = (reading.deployment(one) if one else None for one in named("deployments", target, (target.deployment, green)))
+        services = tuple(reading.service(one) for one in named("services", target, target.services) if one)
+        found[target.app] = Observation(at, which.result(), stable, candidate, services)
+    return found
 
 
 @dataclass(frozen=True)

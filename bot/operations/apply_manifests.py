@@ -17,7 +17,7 @@ from bot.operations.context import App, Context
 from bot.operations.invocation import Confirm, Refusal, Reply, Text
 from bot.operations.start_release import frozen, start_release
 from bot.ports import AuditLine, ChannelUnavailable, ObjectChange, RateLimited, SlackUnavailable
-from bot.releases.ages import counted
+from bot.releases.counts import counted, some_of
 from bot.releases.model import Person, Reapply
 
 CONFIRM_FOR_MS = 600_000
@@ -49,7 +49,7 @@ def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Rep
         moved = _moved(query.get("shown"), shown)
         if not moved:
             return _go_on(context, app, query, manifests)
-        again = f"Nothing was applied, for {_listed(moved)} changed since it was shown: look again. "
+        again = f"Nothing was applied, for {some_of(moved, MOST_NAMED)} changed since it was shown: look again. "
     token = uuid.uuid4().hex
     asked = {key: value for key, value in query.items() if key != "confirmed"}
     context.store.put(f"confirm:{token}", json.dumps({**asked, "shown": shown}), ttl_ms=CONFIRM_FOR_MS)
@@ -75,10 +75,6 @@ def _moved(before: Any, now: Mapping[str, str]) -> list[str]:
     """Objects that are not as they were shown, those that came or went among them."""
     shown = before if isinstance(before, dict) else {}
     return [name for name in dict.fromkeys((*now, *shown)) if shown.get(name) != now.get(name)]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
 
 
 def _name(change: ObjectChange) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from bot.operations.context import Context
 from bot.operations.known_roles import fresh_roles
+from bot.operations.known_templates import known_templates, templates_key
 from bot.policy.freezes import frozen_by, goes_on_frozen
 from bot.policy.permissions import Permission, Role, may, roles_granting
 from bot.ports import AuditLine, UnknownSchema
@@ -17,7 +18,7 @@ from bot.releases.pairs import idle_of
 from bot.releases.planning import PlanRefused, running_image
 from bot.releases.requests import Refuse
 from bot.releases.respond import respond
-from bot.releases.undo import Known, choose_undo
+from bot.releases.undo import choose_undo
 
 
 def prepare_release(context: Context, release: Release, seen: Observation) -> Release | Decision:
@@ -45,12 +46,7 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
         beside = _version_beside(context, release, seen) if change.to_revision is None else ""
         if beside:
             return respond(release, Refuse(beside), now)
-        known = [Known(t, "healthy", v, r) for t, v, r in context.store.last_healthy(key)]
-        for replica_set in seen.stable.replica_sets:
-            verdict, by, reason = context.store.verdict_on(key, replica_set.template)
-            if verdict == "bad":
-                version = next((k.version for k in known if k.template == replica_set.template), f"revision {replica_set.revision}")
-                known.append(Known(replica_set.template, "bad", version, by, reason))
+        known = known_templates(context, key, seen.stable)
         try:
             chosen = choose_undo(seen.stable, known, to_revision=change.to_revision, app=release.target.app)
         except PlanRefused as refused:
@@ -100,5 +96,5 @@ def _not_allowed(release: Release, roles: frozenset[Role]) -> str:
 
 
 def app_key(release: Release, cluster_uid: str, deployment: str = "") -> str:
-    """Under which the templates of a Deployment are remembered: the release's own, or the other one of a pair."""
-    return f"{cluster_uid}/{release.target.namespace}/{deployment or release.target.deployment}"
+    """Of the release's own Deployment, or the other one of a pair."""
+    return templates_key(cluster_uid, release.target.namespace, deployment or release.target.deployment)

@@ -21,6 +21,7 @@ from bot.operations.show_objects import show_objects
 from bot.operations.show_pods import show_pods
 from bot.operations.show_status import show_status
 from bot.operations.show_traffic import show_traffic
+from bot.operations.undo_to_revision import undo_to_revision
 from bot.ports import (
     ChannelUnavailable,
     ClusterUnreachable,
@@ -108,6 +109,8 @@ def _rollout(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) 
             return show_status(context, apps)
         case "history":
             return Tabled(show_history(context, apps, query["revision"]))
+        case "undo":
+            return undo_to_revision(context, apps[0], query)
         case verb:
             return pause_deployment(context, apps[0], query, paused=verb == "pause")
 

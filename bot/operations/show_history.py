@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.operations.context import App, Context
+from bot.operations.known_templates import templates_key
 from bot.operations.look_at import look_at
 from bot.policy.redaction import redact
 from bot.ports import Table, UnknownSchema
@@ -49,7 +50,7 @@ def _seen(context: Context, app: App) -> tuple[Observation, DeploymentSeen]:
 
 
 def _rows(context: Context, app: App, seen: Observation, stable: DeploymentSeen, revision: int | None) -> list[tuple[str, ...]]:
-    key = f"{seen.cluster_uid}/{app.target.namespace}/{stable.name}"
+    key = templates_key(seen.cluster_uid, app.target.namespace, stable.name)
     current = newest(stable)
     rows: list[tuple[str, ...]] = []
     replica_sets = sorted(stable.replica_sets, key=lambda rs: rs.revision)
@@ -65,7 +66,7 @@ def _rows(context: Context, app: App, seen: Observation, stable: DeploymentSeen,
         rows.append((number, images, replica_set.change_cause or "<none>", who, _when(at, seen.at), told or "-"))
     if not rows and revision is not None:
         there = ", ".join(str(rs.revision) for rs in replica_sets)
-        raise PlanRefused(f"{app.target.app} has no revision {revision}; there are {there or 'none'}")
+        raise PlanRefused(f"{app.target.app} has no revision {revision}; it has {there or 'none'}")
     return rows
 
 

@@ -36,12 +36,11 @@ from bot.operations.invocation import (
     Pending,
     Refusal,
     Reply,
-    Tabled,
     Text,
     Whoami,
 )
 from bot.operations.known_roles import known_roles
-from bot.operations.list_apps import list_apps, running_release
+from bot.operations.list_apps import running_release
 from bot.operations.list_releases import list_releases
 from bot.operations.refuse_stranger import refuse_stranger
 from bot.operations.share_answer import offer_to_share
@@ -127,7 +126,7 @@ def _carry_out(context: Context, invocation: Invocation, command: Command, roles
             listing = list_releases(context, command.app)
             return replace(listing, share=_sharing(context, invocation, command, app=command.app))
         case AppsCommand():
-            return Tabled((list_apps(context),), _sharing(context, invocation, command))
+            return _ask(context, invocation, command, apps=tuple(context.catalog.apps))
         case WhoamiCommand():
             return _whoami(context, invocation, roles)
         case HelpCommand():
@@ -198,11 +197,12 @@ def _rollout(context: Context, invocation: Invocation, command: RolloutCommand, 
     app = apps[0]
     release = running_release(context, app)
     match command.verb:
-        case "undo" if release is None or command.to_revision is not None:
-            return _start(context, invocation, app, Undo(command.to_revision), command.reason)
-        case "undo":
-            assert release is not None
+        case "undo" if command.to_revision is not None:
+            return _ask(context, invocation, command, apps=(app,), verb="undo", revision=command.to_revision, reason=command.reason)
+        case "undo" if release is not None:
             return control_release(context, release.id, Abort(by, reason=command.reason), f"{release.id} is being taken back")
+        case "undo":
+            return _start(context, invocation, app, Undo(), command.reason)
         case "restart":
             return _start(context, invocation, app, Restart(), command.reason)
         case "pause" if release is not None:

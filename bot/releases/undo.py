@@ -43,7 +43,7 @@ def choose_undo(deployment: DeploymentSeen, known: Sequence[Known], *, to_revisi
         match_ = next((rs for rs in candidates if rs.revision == to_revision), None)
         if match_ is None:
             there = ", ".join(str(rs.revision) for rs in candidates) or "none"
-            raise PlanRefused(f"{app} has no revision {to_revision}; there are {there}")
+            raise PlanRefused(f"{app} has no revision {to_revision}; it has {there}")
         marked = bad.get(_key(match_.template))
         if marked is not None:
             good = f"; last known good is {healthy[0].version}" if healthy else ""

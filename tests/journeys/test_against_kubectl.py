@@ -150,7 +150,7 @@ def test_a_revision_that_is_not_there_is_refused_by_both_and_the_present_one_cha
     _three_revisions(journey, kubectl, journey.app)
     assert "unable to find specified revision 9 in history" in kubectl(f"rollout undo deployment/{journey.app} --to-revision=9")
     journey.say("/rollout undo {app} --to-revision 9")
-    journey.sees(r"{app} has no revision 9; there are 3, 2, 1")
+    journey.sees(r"{app} has no revision 9; it has 3, 2, 1")
     assert "skipped rollback (current template already matches revision 3)" in kubectl(
         f"rollout undo deployment/{journey.app} --to-revision=3"
     )

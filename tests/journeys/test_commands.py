@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.journeys.conftest import ADMIN, CHANNEL, VIEWER, Journey
+from tests.journeys.endpoints import is_told_alone, newest
 
 
 def test_scale_follows_until_the_pods_are_ready_and_is_a_release_of_its_own(journey: Journey) -> None:
@@ -135,8 +136,23 @@ def test_a_claim_that_kubectls_undo_brought_back_does_not_stop_the_next_release(
     assert "pilothouse.dev/release" not in journey.deployment().metadata.annotations
 
 
-def test_what_there_is_and_what_one_may_is_told_at_once_to_the_person_alone(journey: Journey) -> None:
-    assert re.search(r"^app1 .*rolling", journey.say("/pilothouse apps", user=VIEWER), re.MULTILINE)
+def test_the_list_of_apps_tells_what_runs_also_where_no_release_ever_was_and_no_number_of_pods(journey: Journey) -> None:
+    def listed() -> str:
+        since = newest(journey, VIEWER)
+        journey.say("/pilothouse apps", user=VIEWER)
+        return is_told_alone(journey, rf"(?m)^{journey.app} +\d", VIEWER, since)
+
+    assert re.search(rf"^{journey.app} +1\.0\.0 .*rolling", listed(), re.MULTILINE)
+    journey.say("/scale {app} 3")
+    journey.sees(r"{app} has 3 pods")
+    name = journey.deployment().spec.template.spec.containers[0].name
+    body = {"spec": {"template": {"spec": {"containers": [{"name": name, "image": f"pilothouse/{journey.app}:2.0.0"}]}}}}
+    journey.deployments.patch_namespaced_deployment(journey.app, "default", body, field_manager="kubectl-set")
+    assert re.search(rf"^{journey.app} +2\.0\.0 .*rolling", listed(), re.MULTILINE)
+    assert not [m for m in journey.told(ADMIN) if "NAMESPACE" in m["text"]]
+
+
+def test_what_one_may_is_told_at_once_to_the_person_alone(journey: Journey) -> None:
     assert "viewer" in journey.say("/pilothouse whoami", user=VIEWER)
     assert "/deploy" in journey.say("/pilothouse help", user=VIEWER)
     assert "canary" in journey.say("/pilothouse help deploy", user=VIEWER)

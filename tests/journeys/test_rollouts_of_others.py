@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from tests.journeys.conftest import VIEWER, Journey
+from tests.journeys.conftest import DEVELOPER, VIEWER, Journey
+from tests.journeys.endpoints import is_told_alone, newest
 
 
 def set_image(journey: Journey, version: str) -> None:
@@ -74,10 +75,13 @@ def restarted(journey: Journey) -> bool:
     return any(status.restart_count >= 1 for pod in pods for status in pod.status.container_statuses or ())
 
 
-def test_an_undo_to_a_revision_that_never_was_starts_nothing(journey: Journey) -> None:
+def test_an_undo_to_a_revision_that_never_was_is_refused_to_the_person_alone_and_opens_no_card(journey: Journey) -> None:
+    since = newest(journey, DEVELOPER)
     journey.say("/rollout undo {app} --to-revision 99")
-    journey.sees(r"{app} has no revision 99; there (is|are) 1")
+    is_told_alone(journey, rf"{journey.app} has no revision 99; it has 1", DEVELOPER, since)
     assert journey.untouched()
+    assert "none yet" in journey.say("/pilothouse releases {app}")
+    assert not [m for m in journey.told(VIEWER) if "revision 99" in m["text"]]
 
 
 @pytest.mark.slow

@@ -53,6 +53,22 @@ def test_the_other_candidate_is_seen_where_the_first_does_not_exist(lab: Lab) ->
     assert seen_as_candidate("hello-green", "hello-canary") == "hello-green"
 
 
+def test_a_glance_at_several_apps_tells_what_each_runs_and_costs_two_reads_a_namespace(lab: Lab) -> None:
+    lab.create("deployments", {**candidate_of(lab.stable(), "hello-1"), "metadata": {"name": "hello-green"}})
+    targets = [lab.target, Target("missing", "local", lab.namespace, "missing", "missing", ("missing",))]
+    before = lab.reads()
+    seen = lab.cluster.glance(targets)
+    after = lab.reads()
+    if before is not None and after is not None:
+        assert after - before <= 3, "Deployments, Services, and which cluster it is"
+    hello, missing = seen["hello"], seen["missing"]
+    assert hello.stable is not None and hello.candidate is not None
+    assert hello.stable.template == lab.stable().template
+    assert (hello.candidate.name, [one.name for one in hello.services]) == ("hello-green", ["hello"])
+    assert (missing.stable, missing.candidate, missing.services) == (None, None, ())
+    assert hello.cluster_uid == lab.cluster.uid()
+
+
 def test_pods_belong_by_owner_and_not_by_labels(lab: Lab) -> None:
     lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=1))
 

@@ -60,7 +60,7 @@ def test_kubectls_choice_is_refused_when_it_is_known_to_be_bad() -> None:
 
 
 def test_a_revision_that_is_not_there_is_answered_with_those_that_are() -> None:
-    with pytest.raises(PlanRefused, match="hello has no revision 9; there are 3, 2, 1"):
+    with pytest.raises(PlanRefused, match="hello has no revision 9; it has 3, 2, 1"):
         chosen(to=9)
 
 

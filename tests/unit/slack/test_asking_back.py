@@ -57,7 +57,7 @@ def test_the_one_who_presses_needs_the_role_as_the_one_who_types(bot: Bot, slack
 def test_the_helps_buttons_answer_and_open_the_form(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/help")
     press(slack, "Apps", user="U0DEV1")
-    told(slack, "Apps", user="U0DEV1")
+    slack.wait_for(lambda: [query["kind"] for query in bot.queue.asked] == ["apps"], what="the question asked of a worker")
     press(slack, "Release an app", user="U0DEV1")
     (view,) = slack.views("U0DEV1")
     assert view["callback_id"] == "deploy"
@@ -103,8 +103,8 @@ def test_an_answer_in_a_full_channel_goes_to_the_one_who_asked(bot: Bot, slack: 
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     deliver(bot.context, "hello-1")
     slack.fault("rate_limited", method="chat.postMessage", seconds=30)
-    asked = slack.command("U0DEV1", CHANNEL, "<@U0BOT> apps")["message"]["ts"]
+    asked = slack.command("U0DEV1", CHANNEL, "<@U0BOT> releases")["message"]["ts"]
     slack.wait_for(
-        lambda: any("NAMESPACE" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=asked)), what="the answer"
+        lambda: any("hello-1" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=asked)), what="the answer"
     )
-    assert not any("NAMESPACE" in m["text"] for m in slack.messages(CHANNEL, user="U0MANAGER", thread_ts=asked))
+    assert not any("hello-1" in m["text"] for m in slack.messages(CHANNEL, user="U0MANAGER", thread_ts=asked))
