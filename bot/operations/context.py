@@ -27,8 +27,9 @@ class Render(Protocol):
     def card(self, release: Release, *, now: int, first: bool = False) -> Message:
         """``first``: it is posted, not edited, and calls nobody."""
 
-    def announcement(self, release: Release, event: Event) -> tuple[Message, bool] | None:
-        """(message, loud); None where the card alone tells it. Loud: a message of its own in the channel, else in the thread."""
+    def announcement(self, release: Release, event: Event, card: str = "") -> tuple[Message, bool] | None:
+        """(message, loud); None where the card alone tells it. Loud: a message of its own in the channel, which leads to the card at
+        the address ``card``; else it goes in the card's thread."""
 
     def reply(self, reply: Reply, *, now: int) -> Message: ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.operations.budgets import EDITS, MOVING, OVER, WAITED_FOR, posts_in, rank_of
 from bot.operations.context import Context, left_to_newer, thread_key
+from bot.operations.find_card import find_card
 from bot.operations.invocation import Document
 from bot.ports import Announcement, ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable, UnknownSchema
 from bot.releases.events import EventKind
@@ -91,7 +92,7 @@ def _tell_all(context: Context, release: Release, channel: str, ts: str, announc
     for entry in announcements:
         message, loud = context.render.announcement(release, entry.event) or (None, False)
         if message is not None and loud:
-            wait = _shout(context, release, channel, entry, message)
+            wait = _shout(context, release, channel, entry)
             if wait:
                 return wait
         lines.append((entry, None if loud else message))
@@ -107,12 +108,13 @@ def _tell_all(context: Context, release: Release, channel: str, ts: str, announc
     return 0
 
 
-def _shout(context: Context, release: Release, channel: str, entry: Announcement, message: Message) -> int:
+def _shout(context: Context, release: Release, channel: str, entry: Announcement) -> int:
     """A message of its own, once, whenever its turn among the lines comes. Returns milliseconds to wait, 0 when it is said."""
     key = f"shouted:{release.id}:{entry.sequence}"
     if context.store.peek(key):
         return 0
-    wait = _announce(context, release, channel, "", [entry], message, rank=OVER)
+    rendered = context.render.announcement(release, entry.event, find_card(context, release.id))
+    wait = _announce(context, release, channel, "", [entry], rendered[0], rank=OVER) if rendered is not None else 0
     if not wait:
         if entry.event.kind is EventKind.FAILURE:
             _give_logs(context, release, f"{release.id}:{entry.sequence}")

@@ -98,11 +98,13 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Receipt:
-    """A release was created, or (``fresh`` False) the one that already does the same. ``behind``: the release it waits for."""
+    """A release was created, or (``fresh`` False) the one that already does the same. ``behind``: the release it waits for;
+    ``elsewhere``: its card is not in the channel where it was asked for."""
 
     release: Release
     fresh: bool
     behind: str = ""
+    elsewhere: bool = False
     kind: Literal["receipt"] = "receipt"
 
 

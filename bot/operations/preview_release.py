@@ -22,7 +22,7 @@ def ask_for_preview(context: Context, by: Person, form: DeployForm, *, view_id: 
 
 
 def preview_release(context: Context, query: Mapping[str, Any]) -> None:
-    form = _form(query["form"])
+    form = form_of(query["form"])
     reply = _plan(context, form, query)
     if isinstance(reply, Planned):
         lines = context.render.plan(reply.plan)
@@ -50,6 +50,7 @@ def _plan(context: Context, form: DeployForm, query: Mapping[str, Any]) -> Reply
         return Refusal(str(refused))
 
 
-def _form(stored: Mapping[str, Any]) -> DeployForm:
+def form_of(stored: Mapping[str, Any]) -> DeployForm:
+    """What ``asdict`` of a form became as JSON; its preview is computed anew."""
     known = tuple(KnownVersion(**one) for one in stored["known"])
     return DeployForm(**{**stored, "apps": tuple(stored["apps"]), "known": known, "preview": (), "strategy": Strategy(stored["strategy"])})

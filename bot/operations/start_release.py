@@ -20,7 +20,7 @@ def start_release(
 ) -> Reply:
     """The same change of the same app while it runs or waits gives that release; fifty people typing it start one."""
     now = context.store.now()
-    refusal = frozen(context, app, change, by=by, reason=reason, now=now) or _at_a_glance(app, change)
+    refusal = frozen(context, app, change, by=by, reason=reason, now=now) or _at_a_glance(app, change, app.channel or channel)
     if refusal is not None:
         return refusal
     draft = Release(
@@ -37,7 +37,9 @@ def start_release(
     )
     same_as = json.dumps([app.target.cluster, app.target.app, asdict(change)], sort_keys=True)
     created = context.store.create(draft, dedup_key=dedup_key, same_as=same_as, operation=uuid.uuid4().hex)
-    return Receipt(created.release, created.fresh, created.release.queued_behind or _in_front(context, created.release))
+    release = created.release
+    behind = release.queued_behind or _in_front(context, release)
+    return Receipt(release, created.fresh, behind, elsewhere=release.channel != channel)
 
 
 def _in_front(context: Context, release: Release) -> str:
@@ -76,9 +78,11 @@ def frozen(context: Context, app: App, change: Change, *, by: Person, reason: st
     return Refusal(freeze.told, hint)
 
 
-def _at_a_glance(app: App, change: Change) -> Refusal | None:
+def _at_a_glance(app: App, change: Change, channel: str) -> Refusal | None:
     """What can be refused without looking at the cluster; the rest is the plan's."""
     name = app.target.app
+    if not channel:  # asked for in the home tab
+        return Refusal(f"{name} has no channel where its card could be", "add `channel` to its catalog entry, or deploy it in a channel")
     if isinstance(change, Deploy):
         if app.target.images or "/" not in change.version:
             running = app.target.images[0] if app.target.images else "any/image"

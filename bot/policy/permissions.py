@@ -74,5 +74,5 @@ def roles_granting(permission: Permission) -> tuple[str, ...]:
 
 
 def takes_commands_in(access: Access, channel: str) -> bool:
-    """Direct messages (ids that begin with D) count as the person's own."""
-    return not access.channels or channel in access.channels or channel.startswith("D")
+    """Direct messages (ids that begin with D) and the home tab (no channel) count as the person's own."""
+    return not access.channels or channel in access.channels or channel.startswith("D") or not channel

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bot.commands.table import Names
 from bot.operations.context import Context
+from bot.operations.find_card import find_card
 from bot.operations.known_roles import known_roles
 from bot.policy.approvals import refusal_to_approve
-from bot.ports import ChannelUnavailable, MessageGone
-from bot.releases.model import Person, Phase, Release
+from bot.policy.permissions import Permission, may
+from bot.releases.model import Person, Phase
 from bot.slack.blocks.home import SHOWN, HomeSeen, home_view
 
 MINE_AMONG = 100
@@ -20,17 +21,7 @@ def publish_home(context: Context, person: Person) -> None:
     waiting = [release for release in running if release.phase in _WAITING and not refusal_to_approve(release, person, roles)]
     mine = [release for release in context.store.recent(limit=MINE_AMONG) if release.requested_by == person][:SHOWN]
     shown = {release.id: release for release in (*waiting[:SHOWN], *running[:SHOWN], *mine)}
-    links = {release.id: link for release in shown.values() if (link := _link(context, release))}
-    seen = HomeSeen(running, waiting, mine, links)
+    links = {release.id: link for release in shown.values() if (link := find_card(context, release.id))}
+    seen = HomeSeen(running, waiting, mine, may(roles, Permission.DEPLOY), links)
     names = Names(context.commands_installed, context.prefix)
     context.messenger.publish_home(person.user, home_view(seen, names, tuple(context.catalog.apps)))
-
-
-def _link(context: Context, release: Release) -> str:
-    channel, ts = context.store.card(release.id)
-    if not ts:
-        return ""
-    try:
-        return context.messenger.permalink(channel, ts)
-    except (ChannelUnavailable, MessageGone):
-        return ""

@@ -62,6 +62,12 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def link(url: str, text: str) -> str:
+    """``text`` as code where there is no address, or one that would break out of the brackets."""
+    fits = url.startswith(("https://", "http://")) and not re.search(r"[\s<>|]", url)
+    return f"<{url}|{escaped(one_line(text), 300)}>" if fits else code(text)
+
+
 def mention(one: str) -> str:
     """A person, or a user group (its id begins with S)."""
     if not _ID.fullmatch(one):

@@ -263,6 +263,9 @@ class RedisReleaseStore:
         with store_errors():
             self._client.set(self._key(f"passing:{key}"), value, px=ttl_ms)
 
+    def put_newest(self, key: str, value: str, *, order: int, ttl_ms: int) -> bool:
+        return bool(self._scripts.run("put_newest", key, value, order, ttl_ms))
+
     def take(self, key: str) -> str | None:
         found: bytes | None = self._scripts.run("take", uuid4().hex, key)
         return None if found is None else found.decode()

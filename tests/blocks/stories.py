@@ -216,6 +216,7 @@ REPLIES: dict[str, Reply] = {
     "refusal that asks back": Refusal("which app? `hello` or `auth`", "", ("/deploy hello 2.0.0", "/deploy auth 2.0.0"), "t0ken"),
     "which version": OpenModal("hello"),
     "receipt": Receipt(a_release(), True),
+    "receipt elsewhere": Receipt(a_release(), True, elsewhere=True),
     "the same again": Receipt(HOLDING, False),
     "receipt of one that waits": Receipt(a_release(), True, behind="hello-41"),
     "listing to share": Listing("Releases", (SUCCEEDED,), share="t0ken"),
@@ -236,7 +237,7 @@ def messages() -> dict[str, Message]:
     found = {f"card {name}": card(release, now=NOW) for name, release in CARDS.items()}
     found["card as it is first posted"] = card(CARDS["waiting for approval to start"], now=NOW, first=True)
     for name, (release, event) in EVENTS.items():
-        told = RENDERING.announcement(release, event)
+        told = RENDERING.announcement(release, event, "https://example.slack.com/archives/C0RELEASES/p1795000000000100")
         assert told is not None
         found[f"{'loud' if told[1] else 'quiet'} {name}"] = told[0]
     found |= {f"reply {name}": RENDERING.reply(reply, now=NOW) for name, reply in REPLIES.items()}

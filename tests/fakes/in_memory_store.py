@@ -66,6 +66,7 @@ class InMemoryReleaseStore:
         self._audit: list[AuditLine] = []
         self._freezes: dict[str, Freeze] = {}
         self._passing: dict[str, tuple[str, int]] = {}
+        self._passing_orders: dict[str, int] = {}
         self._levels: dict[str, tuple[float, int]] = {}
         self._queues: dict[str, dict[str, tuple[int, int, int]]] = {}  # claimant -> rank, since, promised
         self._closed: dict[str, int] = {}
@@ -258,6 +259,13 @@ class InMemoryReleaseStore:
 
     def put(self, key: str, value: str, *, ttl_ms: int) -> None:
         self._passing[key] = (value, self.now() + ttl_ms)
+
+    def put_newest(self, key: str, value: str, *, order: int, ttl_ms: int) -> bool:
+        if self.peek(key) is not None and self._passing_orders.get(key, -1) > order:
+            return False
+        self._passing_orders[key] = order
+        self.put(key, value, ttl_ms=ttl_ms)
+        return True
 
     def take(self, key: str) -> str | None:
         found = self.peek(key)

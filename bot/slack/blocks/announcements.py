@@ -14,21 +14,22 @@ from bot.slack.blocks.buttons import buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
 from bot.slack.blocks.tables import pods_table, table_message
 from bot.slack.blocks.words import change_words, phase_words
-from bot.slack.markup import code, duration, escape, mention, plain
+from bot.slack.markup import code, duration, escape, link, mention, plain
 
 SHOWN_LINES = 10
 MOST_CALLED = 5
 
 
-def announcement(release: Release, event: Event, approvers: Sequence[str] = ()) -> tuple[Message, bool] | None:
-    """(message, loud). None where the card alone tells it. ``approvers``: ids of people and groups whom a reminder calls."""
+def announcement(release: Release, event: Event, approvers: Sequence[str] = (), card: str = "") -> tuple[Message, bool] | None:
+    """(message, loud). None where the card alone tells it. ``approvers``: ids of people and groups whom a reminder calls; ``card``:
+    the card's address, for what does not stand in its thread."""
     match event.kind:
         case EventKind.CREATED | EventKind.PLANNED | EventKind.STEP_BEGAN | EventKind.WROTE:
             return None
         case EventKind.FAILURE:
-            return _failure(release, event), True
+            return _failure(release, event, card), True
         case EventKind.PAUSED if event.by is None and release.cause is not None and release.cause.failure is FailureClass.VERDICT:
-            return _question(release, event), True
+            return _question(release, event, card), True
         case EventKind.FINISHED:
             return _finished(release, event)
         case EventKind.REFUSED:
@@ -79,7 +80,7 @@ def _evidence(lines: tuple[str, ...]) -> Block:
     return preformatted("\n".join(line[:300] for line in lines[:SHOWN_LINES]))
 
 
-def _failure(release: Release, event: Event) -> Message:
+def _failure(release: Release, event: Event, card: str) -> Message:
     """Cause first, evidence next, then what was done about it; mentions who must act."""
     who = mention(release.requested_by.user)
     what = change_words(release)
@@ -99,19 +100,23 @@ def _failure(release: Release, event: Event) -> Message:
     buttons = buttons_of(release) if release.phase is Phase.PAUSED else []
     if buttons:
         blocks.append(actions(buttons))
-    blocks.append(context(code(release.id)))
+    blocks.append(context(_card_link(release, card)))
     told = [f"{what} failed: {event.text}", *evidence[:SHOWN_LINES], *logs]
     return Message(top_text([*(escape(line) for line in told), f"{escape(done)} {who}"]), tuple(blocks))
 
 
-def _question(release: Release, event: Event) -> Message:
+def _question(release: Release, event: Event, card: str) -> Message:
     """A verdict that is not good: nothing failed, and a person decides on what the comparison showed."""
     who, what = mention(release.requested_by.user), change_words(release)
     blocks: list[Block] = [section(f"⚠️ *{plain(what, 300)} asks*\n{plain(event.text, 1_500)} {who}")]
     if buttons := buttons_of(release):
         blocks.append(actions(buttons))
-    blocks.append(context(code(release.id)))
+    blocks.append(context(_card_link(release, card)))
     return Message(top_text([f"{escape(f'{what} asks: {event.text}')} {who}"]), tuple(blocks))
+
+
+def _card_link(release: Release, card: str) -> str:
+    return link(card, f"Card of {release.id}") if card else code(release.id)
 
 
 def _done_about_it(release: Release) -> str:

@@ -14,6 +14,7 @@ from bot.releases.respond import hold_name, stop_name
 from bot.slack.blocks.elements import Block, button
 
 ACTION_PREFIX = "release:"
+SHOW = f"{ACTION_PREFIX}show"
 ACTIONS = ("approve", "reject", "promote", "pause", "resume", "abort", "finish", "adopt", "replace")
 _APPROVE = {"start": "Approve start", "promote": "Promote", "switch": "Switch", "downtime": "Go on"}
 
@@ -108,3 +109,8 @@ def _plain(
     if moment := stop_name(release) or hold_name(release):
         value["step"] = moment
     return button(label, f"{ACTION_PREFIX}{action}", value, style=style, confirm=confirm)
+
+
+def show_button(label: str, what: str, *, style: str = "") -> Block:
+    """Bound to no release: it answers a command that only reads, or opens the form."""
+    return button(label, f"{SHOW}:{what.partition(' ')[0]}", {"what": what}, style=style)

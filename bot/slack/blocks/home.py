@@ -1,4 +1,4 @@
-"""The home tab: what runs, what waits for me, what I did lately; each with a link to its card."""
+"""The home tab: the form first, then what waits for me, what runs, what I did lately; each with a link to its card."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from typing import Any
 
 from bot.commands.table import Names
 from bot.releases.model import Release
-from bot.slack.blocks.elements import Block, context, divider, header, section
+from bot.slack.blocks.buttons import show_button
+from bot.slack.blocks.elements import Block, actions, context, divider, header, section
 from bot.slack.blocks.words import MARKS, headline
-from bot.slack.markup import code, date, plain
+from bot.slack.markup import code, date, link, plain
 
 SHOWN = 10
 
 
 @dataclass(frozen=True)
 class HomeSeen:
-    """``links``: release id -> permalink of its card."""
+    """``links``: release id -> permalink of its card; ``may_release``: the form is offered."""
 
     running: Sequence[Release] = ()
     waiting_for_me: Sequence[Release] = ()
     mine: Sequence[Release] = ()
+    may_release: bool = False
     links: Mapping[str, str] = field(default_factory=dict)
 
 
 def home_view(seen: HomeSeen, names: Names, apps: Sequence[str]) -> Mapping[str, Any]:
-    blocks: list[Block] = []
+    blocks: list[Block] = [actions([show_button("Release an app", "deploy", style="primary")])] if seen.may_release else []
     blocks += _part("Waiting for you", seen.waiting_for_me, seen, "Nothing waits for you.")
     blocks += _part("Running", seen.running, seen, "No release is running.")
     blocks += _part("Your recent releases", seen.mine, seen, "You have not released anything yet.")
@@ -46,9 +48,6 @@ def _part(title: str, releases: Sequence[Release], seen: HomeSeen, none: str) ->
     return blocks
 
 
-def _line(release: Release, link: str) -> str:
-    name = (
-        f"<{link}|{release.id}>" if link.startswith(("https://", "http://")) and ">" not in link and "|" not in link else code(release.id)
-    )
+def _line(release: Release, address: str) -> str:
     when = date(release.finished_at or release.created_at, "{date_short_pretty} {time}")
-    return f"{MARKS[release.phase]} *{plain(headline(release), 400)}*\n{name} · {when}"
+    return f"{MARKS[release.phase]} *{plain(headline(release), 400)}*\n{link(address, release.id)} · {when}"

@@ -26,8 +26,8 @@ class SlackRendering:
     def card(self, release: Release, *, now: int, first: bool = False) -> Message:
         return card.card(release, now=now, names=self.names, first=first)
 
-    def announcement(self, release: Release, event: Event) -> tuple[Message, bool] | None:
-        return announcements.announcement(release, event, self.approvers)
+    def announcement(self, release: Release, event: Event, card: str = "") -> tuple[Message, bool] | None:
+        return announcements.announcement(release, event, self.approvers, card)
 
     def reply(self, reply: Reply, *, now: int) -> Message:
         return replies.reply_message(reply, names=self.names, apps=self.apps, now=now)

@@ -28,7 +28,7 @@ from bot.operations.invocation import (
 )
 from bot.ports import Message
 from bot.releases.model import Release
-from bot.slack.blocks.buttons import ACTION_PREFIX, replace_button
+from bot.slack.blocks.buttons import ACTION_PREFIX, SHOW, replace_button, show_button
 from bot.slack.blocks.elements import MAX_BLOCKS, Block, actions, button, context, menu, preformatted, section, top_text
 from bot.slack.blocks.plan import plan_message
 from bot.slack.blocks.tables import table_message
@@ -42,7 +42,6 @@ GO_ON = f"{ACTION_PREFIX}go_on"
 SHARE = f"{ACTION_PREFIX}share"
 FILE = f"{ACTION_PREFIX}file"
 MEANT = f"{ACTION_PREFIX}meant"
-SHOW = f"{ACTION_PREFIX}show"
 _PARTS = (
     ("Release", ("deploy", "scale", "rollout", "apply")),
     ("Look", ("pods", "get", "traffic", "releases", "apps", "explain")),
@@ -56,8 +55,8 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
             return notice(line)
         case Refusal():
             return _refusal(reply)
-        case Receipt(release=release, fresh=fresh, behind=behind):
-            return _receipt(release, fresh, behind)
+        case Receipt():
+            return _receipt(reply)
         case Tabled(tables=tables, share=token, file=file):
             return _with_share(table_message(tables), token, file)
         case Document(title=title, text=text, share=token):
@@ -74,7 +73,8 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
             return notice(f"{release.id}: why is it rejected?")
         case OpenModal(app=app):
             asked = _refusal(Refusal("which version?", names.example("deploy", app or (apps[0] if apps else "APP"))))
-            return replace(asked, blocks=(*asked.blocks, actions([_show("Open the form", f"deploy {app}".rstrip(), style="primary")])))
+            to_form = show_button("Open the form", f"deploy {app}".rstrip(), style="primary")
+            return replace(asked, blocks=(*asked.blocks, actions([to_form])))
         case Pending():
             return notice("Looking…")
         case Listing(title=title, releases=releases, share=token):
@@ -116,21 +116,22 @@ def _refusal(refusal: Refusal) -> Message:
     return Message(top_text([told(line, 1_800), form]), (section(shown),))
 
 
-def _receipt(release: Release, fresh: bool, behind: str) -> Message:
-    what = change_words(release)
-    if fresh:
-        line = f"{what}: started as {release.id}. Its card follows."
-        shown = f"🚢 *{plain(what, 300)}*: started as {code(release.id)}. Its card follows."
+def _receipt(receipt: Receipt) -> Message:
+    release, what = receipt.release, change_words(receipt.release)
+    place = f" in <#{escape(release.channel)}>" if receipt.elsewhere else ""
+    if receipt.fresh:
+        line = f"{escaped(what, 1_000)}: started as {escape(release.id)}. Its card follows{place}."
+        shown = f"🚢 *{plain(what, 300)}*: started as {code(release.id)}. Its card follows{place}."
     else:
-        line = f"{what} runs already as {release.id}: {phase_words(release)}. Nothing new was started."
+        line = f"{escaped(what, 1_000)} runs already as {escape(release.id)}: {escape(phase_words(release))}. Nothing new was started."
         shown = f"ℹ️ *{plain(what, 300)}* runs already as {code(release.id)}: {plain(phase_words(release), 300)}. Nothing new was started."
         if release.channel:
             shown += f" Its card is in <#{escape(release.channel)}>."
-    if not behind:
-        return Message(escaped(line, 2_000), (section(shown),))
-    waits = f"It waits for {behind}."
-    blocks = (section(f"{shown} {plain(waits, 200)}"), actions([replace_button(release, behind)]))
-    return Message(escaped(f"{line} {waits}", 2_000), blocks)
+    if not receipt.behind:
+        return Message(line, (section(shown),))
+    waits = f"It waits for {receipt.behind}."
+    blocks = (section(f"{shown} {plain(waits, 200)}"), actions([replace_button(release, receipt.behind)]))
+    return Message(f"{line} {escape(waits)}", blocks)
 
 
 def _document(title: str, text: str) -> Message:
@@ -141,10 +142,6 @@ def _document(title: str, text: str) -> Message:
     return Message(top_text([escape(title), escaped(text, 3_000)]), tuple(blocks))
 
 
-def _show(label: str, what: str, *, style: str = "") -> Block:
-    return button(label, f"{SHOW}:{what.partition(' ')[0]}", {"what": what}, style=style)
-
-
 def _help(names: Names, apps: Sequence[str]) -> Message:
     """Short enough for a phone: what each command is for; how it is written comes when one is chosen."""
     app = apps[0] if apps else "APP"
@@ -152,8 +149,8 @@ def _help(names: Names, apps: Sequence[str]) -> Message:
     blocks: list[Block] = [
         section("*Pilothouse releases software on Kubernetes.* Type, or press:\n" + "\n".join(f"• {code(line)}" for line in first)),
         actions([
-            _show("Release an app", "deploy", style="primary"), _show("Pods", "pods"), _show("Apps", "apps"),
-            _show("Releases", "releases"), _show("Who am I?", "whoami"),
+            show_button("Release an app", "deploy", style="primary"), show_button("Pods", "pods"), show_button("Apps", "apps"),
+            show_button("Releases", "releases"), show_button("Who am I?", "whoami"),
         ]),
     ]  # fmt: skip
     for title, commands in _PARTS:
@@ -176,8 +173,8 @@ def _help_for(command: str, names: Names, apps: Sequence[str]) -> Message:
     parts += ["*Examples*", *(code(line) for line in entry.examples)]
     foot = f"{entry.seen_by[0].upper()}{entry.seen_by[1:]}. For {entry.who}."
     text = [entry.usage, entry.summary, *entry.details, "Examples:", *entry.examples, foot]
-    more = [_show("Open the form", "deploy", style="primary")] if command == "deploy" else []
-    blocks = (section("\n".join(parts)), actions([*more, _show("All commands", "help")]), context(plain(foot)))
+    more = [show_button("Open the form", "deploy", style="primary")] if command == "deploy" else []
+    blocks = (section("\n".join(parts)), actions([*more, show_button("All commands", "help")]), context(plain(foot)))
     return Message(top_text(escape(line) for line in text), blocks)
 
 

@@ -32,7 +32,10 @@ def register(app: App, answering: Answering) -> None:
             ack()
             return
         ack()
-        answering.respond(click.response_url, reply)
+        if click.response_url:
+            answering.respond(click.response_url, reply)
+        else:
+            answering.tell(click.person.user, click.channel, reply)
 
 
 def click_of(body: Mapping[str, Any]) -> Click:

@@ -52,6 +52,13 @@ class Answering:
             message, in_channel = self.message(reply), isinstance(reply, Text) and reply.in_channel
             self.after(lambda: self.context.messenger.respond(response_url, message, in_channel=in_channel))
 
+    def tell(self, user: str, channel: str, reply: Reply) -> None:
+        """To the person alone: in the channel, or in direct messages where there is none (the home tab)."""
+        if isinstance(reply, Pending):
+            return
+        message, messenger = self.message(reply), self.context.messenger
+        self.after(lambda: messenger.whisper(channel, user, message) if channel else messenger.direct(user, message))
+
     def in_thread(self, channel: str, user: str, thread_ts: str, reply: Reply) -> None:
         """To a mention: mistakes for the person alone, answers for the thread."""
         if isinstance(reply, Pending):

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, dataclass, replace
 
 from bot.operations.context import Context
 from bot.operations.invocation import DeployForm
 from bot.operations.known_versions import known_versions
+from bot.operations.preview_release import ask_for_preview, form_of
+from bot.releases.model import Person
 from bot.slack.blocks.outline import outline
+
+FORM_KNOWN_MS = 600_000
+
+
+@dataclass(frozen=True)
+class FormChange:
+    """Something in the form was changed; ``at``: when, in microseconds by Slack's clock."""
+
+    person: Person
+    view_id: str
+    at: int
+    form: DeployForm
 
 
 def first_form(context: Context, app: str, channel: str) -> DeployForm:
@@ -22,3 +37,24 @@ def refreshed(context: Context, form: DeployForm) -> DeployForm:
     if entry is None:
         return form
     return replace(form, known=known_versions(context, entry), preview=outline(entry, form), computed=False)
+
+
+def redraw(context: Context, change: FormChange) -> None:
+    """At once in outline, for that needs no cluster; with a version the worker's plan follows.
+
+    Two changes in quick succession are drawn side by side, perhaps by two bots, and Slack keeps what arrives last. So each leaves a
+    note of itself before it draws, and whoever finds a newer note after drawing draws that one: the last drawing is of the newest.
+    Slack's hash cannot say this: both changes carry the same one.
+    """
+    key, note = f"form:{change.view_id}", json.dumps({"at": change.at, "form": asdict(change.form)})
+    if not context.store.put_newest(key, note, order=change.at, ttl_ms=FORM_KNOWN_MS):
+        return
+    while True:
+        form = refreshed(context, form_of(json.loads(note)["form"]))
+        drawn = context.messenger.update_view(change.view_id, "", context.render.form(form))
+        newest = context.store.peek(key)
+        if newest is None or newest == note:
+            break
+        note = newest
+    if form.app and form.version:
+        ask_for_preview(context, change.person, form, view_id=change.view_id, view_hash=drawn)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slack_bolt import Ack, App
 
 from bot.operations.invocation import DeployForm, Invocation, Refusal
-from bot.operations.preview_release import ask_for_preview
 from bot.operations.take_command import take_command
-from bot.releases.model import Person
 from bot.slack.blocks.modal import CALLBACK, app_options, read_form
 from bot.slack.listeners.answering import Answering, person_of
-from bot.slack.listeners.deploy_form import refreshed
+from bot.slack.listeners.deploy_form import FormChange, redraw
 
 
 def register(app: App, answering: Answering) -> None:
@@ -23,8 +21,8 @@ def register(app: App, answering: Answering) -> None:
     @app.action(re.compile(r"deploy_\w+"))
     def on_change(ack: Ack, body: Mapping[str, Any]) -> None:
         ack()
-        view, person = body.get("view") or {}, person_of(body)
-        answering.after(lambda: _redraw(answering, person, view))
+        change = change_of(body, sorted(context.catalog.apps))
+        answering.after(lambda: redraw(context, change))
 
     @app.options("deploy_app")
     def on_options(ack: Ack, payload: Mapping[str, Any]) -> None:
@@ -41,8 +39,7 @@ def register(app: App, answering: Answering) -> None:
             ack(response_action="errors", errors={error_block(reply.line, form): reply.line[:2_000]})
             return
         ack()
-        user, channel, message = person_of(body).user, form.channel, answering.message(reply)
-        answering.after(lambda: context.messenger.whisper(channel, user, message) if channel else None)
+        answering.tell(person_of(body).user, form.channel, reply)
 
 
 def invocation_of(body: Mapping[str, Any], view: Mapping[str, Any], form: DeployForm) -> Invocation:
@@ -58,13 +55,8 @@ def error_block(line: str, form: DeployForm) -> str:
     return "app" if line.startswith(("no app", "that needs", "commands are not")) else "version"
 
 
-def _redraw(answering: Answering, person: Person, view: Mapping[str, Any]) -> None:
-    """At once in outline, for that needs no cluster; with a version the worker's plan follows.
-
-    Without the hash that came with the change: two changes in quick succession carry the same one, and the later must be drawn.
-    """
-    context, view_id = answering.context, str(view.get("id", ""))
-    form = refreshed(context, read_form(view, sorted(context.catalog.apps)))
-    drawn = context.messenger.update_view(view_id, "", context.render.form(form))
-    if form.app and form.version:
-        ask_for_preview(context, person, form, view_id=view_id, view_hash=drawn)
+def change_of(body: Mapping[str, Any], apps: Sequence[str]) -> FormChange:
+    view, action = body.get("view") or {}, (body.get("actions") or [{}])[0]
+    seconds, _, fraction = str(action.get("action_ts") or "0").partition(".")
+    at = int(seconds) * 1_000_000 + int(fraction[:6].ljust(6, "0"))
+    return FormChange(person_of(body), str(view.get("id", "")), at, read_form(view, apps))

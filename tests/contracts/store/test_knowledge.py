@@ -85,6 +85,14 @@ def test_passing_state_passes(store: ReleaseStore) -> None:
     assert store.take("draft") is None
 
 
+def test_of_passing_state_with_an_order_the_newest_stands_whoever_comes_last(store: ReleaseStore) -> None:
+    stands = [store.put_newest("form", value, order=order, ttl_ms=60_000) for value, order in (("b", 2), ("c", 3), ("a", 1))]
+    assert (stands, store.peek("form")) == ([True, True, False], "c")
+    assert store.put_newest("form", "c, sent again", order=3, ttl_ms=60_000)
+    assert store.put_newest("another form", "a", order=1_795_000_000_000_001, ttl_ms=60_000)
+    assert not store.put_newest("another form", "b", order=1_795_000_000_000_000, ttl_ms=60_000)
+
+
 EDITS = Budget("edits", per_minute=60, burst=3)
 
 

@@ -76,6 +76,10 @@ def test_a_canary_from_the_help_to_the_record_by_clicks_as_two_people(
     expect(home).to_contain_text("hello 1.0.0 → 2.0.0 canary · hello is on 2.0.0")
     has_no_violation(page, "home")
     screen.picture("story-home")
+    expect(home.locator("button, a[href]").first).to_have_text("Release an app")
+    home.get_by_role("button", name="Release an app").press("Enter")
+    expect(page.get_by_role("dialog", name="Deploy").get_by_role("combobox", name="App")).to_be_visible()
+    page.keyboard.press("Escape")
     home.get_by_role("link", name="hello-1").click()
     expect(page.locator("article.message-highlight")).to_contain_text("hello is on 2.0.0")
 
@@ -124,6 +128,8 @@ def test_a_failure_reaches_the_one_on_call_on_a_phone_in_the_dark(
     has_no_violation(page, "a failure on a phone")
     screen.picture("story-failure-phone")
     assert screen.image("auth").endswith(":1.0.0")
+    loud.get_by_role("link", name=re.compile(r"Card of auth-\d+")).click()
+    expect(page.locator("article.message-highlight")).to_contain_text("rolled back: auth is on 1.0.0")
 
     screen.say("/deploy auth")
     form = page.get_by_role("dialog", name="Deploy")

@@ -10,7 +10,7 @@ import pytest
 from bot.operations.context import Catalog, Context
 from bot.operations.deliver import deliver
 from bot.policy.permissions import Access
-from bot.ports import ChannelUnavailable, Message, MessageGone, SlackUnavailable
+from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable
 from bot.releases.events import Event, EventKind
 from bot.releases.model import Cause, FailureClass, Leg, Phase
 from bot.slack.blocks.rendering import SlackRendering
@@ -59,6 +59,26 @@ def test_log_lines_go_to_the_one_who_started_it_and_to_nobody_else(desk: Desk) -
     assert any("CrashLoopBackOff" in message for message in in_channel)
     assert any("last log lines went to <@U0DEV1> alone" in message for message in in_channel)
     assert not any("panic" in message for message in in_channel)
+
+
+def test_a_failure_leads_to_its_card(desk: Desk) -> None:
+    release_id = failed(desk)
+    deliver(desk.context, release_id)
+    (loud,) = (one for one in desk.said("post") if " failed: " in one.message.text)
+    address = desk.messenger.permalink(*desk.store.card(release_id))
+    assert f"<{address}|Card of {release_id}>" in str(loud.message.blocks)
+
+
+@pytest.mark.parametrize("why", [SlackUnavailable("time-out"), RateLimited(30_000), MessageGone("message_not_found")])
+def test_a_failure_is_told_without_its_link_where_slack_does_not_say_it(desk: Desk, why: Exception) -> None:
+    class RecordingWithoutLinks(RecordingMessenger):
+        def permalink(self, channel: str, ts: str) -> str:
+            raise why
+
+    messenger, release_id = RecordingWithoutLinks(), failed(desk)
+    assert deliver(replace(desk.context, messenger=messenger), release_id) is None
+    (loud,) = (one for one in messenger.said if one.how == "post" and " failed: " in one.message.text)
+    assert f"`{release_id}`" in str(loud.message.blocks)
 
 
 @pytest.mark.parametrize("logs", ["off", "channel"])

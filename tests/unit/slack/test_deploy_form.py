@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -14,9 +14,11 @@ from bot.commands.table import Names
 from bot.operations.invocation import DeployForm
 from bot.operations.known_versions import known_versions
 from bot.operations.run_query import run_query
-from bot.releases.model import Phase, Strategy
+from bot.releases.model import Person, Phase, Strategy
 from bot.slack.blocks.modal import app_options, deploy_modal, read_form
-from bot.slack.listeners.deploy_form import first_form, refreshed
+from bot.slack.listeners.deploy_form import FormChange, first_form, redraw, refreshed
+from bot.slack.listeners.views import change_of
+from bot.slack.messenger import SlackMessenger
 from sandbox.slack import LocalSlack
 from sandbox.slack.block_rules import check_view
 from tests.blocks.stories import SUCCEEDED
@@ -86,6 +88,53 @@ def test_with_a_version_the_plan_is_asked_of_a_worker_for_the_form_as_it_stands(
     assert (query["kind"], query["form"]["app"], query["form"]["version"]) == ("preview", "hello", "2.0.0")
     assert query["view_hash"] == slack.views("U0DEV1")[0]["hash"]
     json.dumps(query)
+
+
+class SlowMessenger(SlackMessenger):
+    """What ``meanwhile`` does happens after the form was made and before it arrives."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def update_view(self, view_id: str, seen_hash: str, view: Mapping[str, Any]) -> str:
+        if self.meanwhile is not None:
+            act, self.meanwhile = self.meanwhile, None
+            act()
+        return super().update_view(view_id, seen_hash, view)
+
+
+def test_of_two_quick_changes_the_newer_stands_in_the_form_whichever_is_drawn_last(bot: Bot, slack: LocalSlack) -> None:
+    view = opened(slack)
+    messenger = SlowMessenger(slack.settings.bot_token, slack.api_url)
+    context = replace(bot.context, messenger=messenger)
+    chosen = replace(first_form(context, "hello", CHANNEL), strategy=Strategy.CANARY)
+    older = FormChange(Person("T0LOCAL", "U0DEV1"), view["id"], 1_795_000_000_000_001, chosen)
+    newer = replace(older, at=older.at + 1, form=replace(chosen, version="2.0.0"))
+    messenger.meanwhile = lambda: redraw(context, newer)
+    redraw(context, older)
+    (shown,) = slack.views("U0DEV1")
+    assert block_of(shown, "version")["element"]["initial_value"] == "2.0.0"
+    last = bot.queue.asked[-1]
+    assert (last["form"]["version"], last["view_hash"]) == ("2.0.0", shown["hash"])
+
+
+def test_a_change_that_arrives_after_a_newer_one_draws_nothing(bot: Bot, slack: LocalSlack) -> None:
+    view = opened(slack)
+    newer = FormChange(Person("T0LOCAL", "U0DEV1"), view["id"], 2, replace(first_form(bot.context, "hello", CHANNEL), version="2.0.0"))
+    redraw(bot.context, newer)
+    (drawn,) = slack.views("U0DEV1")
+    redraw(bot.context, replace(newer, at=1, form=replace(newer.form, version="1.9.0")))
+    assert [one["hash"] for one in slack.views("U0DEV1")] == [drawn["hash"]]
+    assert [query["form"]["version"] for query in bot.queue.asked] == ["2.0.0"]
+
+
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [("1795000000.000002", 1_795_000_000_000_002), ("1795000000.5", 1_795_000_000_500_000), ("1795000000", 1_795_000_000_000_000)],
+)
+def test_changes_are_ordered_by_when_slack_says_they_were_made(said: str, at: int) -> None:
+    body = {"actions": [{"action_id": "deploy_strategy", "action_ts": said}], "view": {"id": "V1"}, "user": {"id": "U0DEV1"}}
+    change = change_of(body, ("hello",))
+    assert (change.view_id, change.person.user, change.at) == ("V1", "U0DEV1", at)
 
 
 def test_a_preview_of_a_form_that_changed_or_closed_meanwhile_is_dropped(bot: Bot, slack: LocalSlack) -> None:

@@ -1,0 +1,17 @@
+"""Where a release's card is, as a link for people."""
+
+from __future__ import annotations
+
+from bot.operations.context import Context
+from bot.ports import ChannelUnavailable, MessageGone, RateLimited, SlackUnavailable
+
+
+def find_card(context: Context, release_id: str) -> str:
+    """Its address; "" before it is posted, or where Slack does not say just now: nothing waits for a link."""
+    channel, ts = context.store.card(release_id)
+    if not ts:
+        return ""
+    try:
+        return context.messenger.permalink(channel, ts)
+    except (ChannelUnavailable, MessageGone, RateLimited, SlackUnavailable):
+        return ""

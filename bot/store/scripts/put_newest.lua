@@ -1,0 +1,7 @@
+-- ARGV: key, value, order, ttl ms. Stands unless something of a later order does; answers whether it stands now. Twice is once.
+local name, order = key('passing:' .. ARGV[1]), key('passing-order:' .. ARGV[1])
+local stands = tonumber(redis.call('GET', order) or '-1')
+if stands > tonumber(ARGV[3]) then return 0 end
+redis.call('SET', name, ARGV[2], 'PX', ARGV[4])
+redis.call('SET', order, ARGV[3], 'PX', ARGV[4])
+return 1
