@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bot.commands.table import Names
 from bot.operations.context import Context
 from bot.operations.find_card import find_card
 from bot.operations.known_roles import known_roles
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.permissions import Permission, may
+from bot.ports import StoreUnavailable
 from bot.releases.model import Person, Phase
-from bot.slack.blocks.home import SHOWN, HomeSeen, home_view
+from bot.slack.blocks.home import SHOWN, HomeSeen, home_away, home_view
 
 MINE_AMONG = 100
 _WAITING = (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
 
 
 def publish_home(context: Context, person: Person) -> None:
+    try:
+        view = _view(context, person)
+    except StoreUnavailable as away:
+        view = home_away(str(away))
+    context.messenger.publish_home(person.user, view)
+
+
+def _view(context: Context, person: Person) -> Mapping[str, Any]:
     running = context.store.active()
     roles = known_roles(context, person)
     waiting = [release for release in running if release.phase in _WAITING and not refusal_to_approve(release, person, roles)]
@@ -23,5 +35,4 @@ def publish_home(context: Context, person: Person) -> None:
     shown = {release.id: release for release in (*waiting[:SHOWN], *running[:SHOWN], *mine)}
     links = {release.id: link for release in shown.values() if (link := find_card(context, release.id))}
     seen = HomeSeen(running, waiting, mine, may(roles, Permission.DEPLOY), links)
-    names = Names(context.commands_installed, context.prefix)
-    context.messenger.publish_home(person.user, home_view(seen, names, tuple(context.catalog.apps)))
+    return home_view(seen, Names(context.commands_installed, context.prefix), tuple(context.catalog.apps))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.conftest import DEVELOPER, MANAGER, VIEWER, Journey
+from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, VIEWER, Journey
 
 
 def test_a_deploy_brings_every_pod_to_the_version_and_leaves_nothing_else_changed(journey: Journey) -> None:
@@ -120,11 +120,20 @@ def test_mistakes_get_one_line_with_the_nearest_form_and_start_nothing(journey: 
         "/scale {app} 999": "1 to 20",
         "/rollout undoo {app}": "undo",
         "/pilothouse deploi {app} 2.0.0": "deploy",
+        "/deploy {app} 2.0.0 stps=20": "did you mean `steps=…`?",
+        "/deploy {app} 2.0.0 —dry-rn": "did you mean `dry-run`?",
+        "/deploy {app} 2.0.0 reason=“fix": "a quote is not closed",
+        "/deploy {app} 2..$": "not a version",
+        "/scale {app}": "how many replicas?",
+        "/rollout": "rollout what?",
     }
+    told = set()
     for typed, hint in mistakes.items():
         seen = journey.say(typed)
+        told.add(seen)
         assert hint in seen, f"{typed}: {seen}"
         assert "Traceback" not in seen
+    assert told.isdisjoint(m["text"] for m in journey.sandbox.slack.messages(CHANNEL, VIEWER))
     assert journey.untouched()
 
 

@@ -38,6 +38,11 @@ def home_view(seen: HomeSeen, names: Names, apps: Sequence[str]) -> Mapping[str,
     return {"type": "home", "callback_id": "home", "blocks": blocks}
 
 
+def home_away(why: str) -> Mapping[str, Any]:
+    """Nothing is known just now, which is not the same as nothing runs."""
+    return {"type": "home", "callback_id": "home", "blocks": [section(f"⚠️ {plain(why, 500)}: open this tab again in a moment.")]}
+
+
 def _part(title: str, releases: Sequence[Release], seen: HomeSeen, none: str) -> list[Block]:
     blocks: list[Block] = [header(title)]
     if not releases:

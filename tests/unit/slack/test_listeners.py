@@ -18,6 +18,7 @@ from bot.store import Leases, RedisReleaseStore, connect
 from bot.work_queue import RqWorkQueue
 from config.settings import Settings
 from sandbox.slack import LocalSlack
+from tests.blocks.stories import NOW, ROLLING
 from tests.unit.slack.conftest import CHANNEL, Bot, serving
 
 
@@ -146,12 +147,6 @@ def test_a_mention_works_and_answers_in_its_thread(bot: Bot, slack: LocalSlack) 
     slack.wait_for(lambda: any("Releases" in m["text"] for m in slack.messages(CHANNEL, thread_ts=ts)), what="the answer in the thread")
 
 
-def test_the_home_tab_shows_what_runs(bot: Bot, slack: LocalSlack) -> None:
-    slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
-    slack.open_home("U0DEV1")
-    slack.wait_for(lambda: "hello-1" in json.dumps(slack.home("U0DEV1")), what="the home tab")
-
-
 def signed(bot: Bot, secret: str, body: str, *, at: float | None = None) -> httpx.Response:
     stamp = str(int(time.time() if at is None else at))
     signature = hmac.new(secret.encode(), f"v0:{stamp}:{body}".encode(), hashlib.sha256).hexdigest()
@@ -198,13 +193,38 @@ def test_health_readiness_and_metrics_are_served(bot: Bot, slack: LocalSlack) ->
     assert 'pilothouse_slack_requests_total{kind="command",status="200"} 1.0' in metrics
 
 
-def test_while_redis_is_away_a_command_is_told_so_in_one_line_and_help_goes_on(
-    context: Context, settings: Settings, slack: LocalSlack
-) -> None:
+@pytest.fixture
+def redis_away(context: Context) -> Context:
     nowhere = connect("redis://127.0.0.1:1/0")
-    store = RedisReleaseStore(nowhere)
-    away = replace(context, store=store, queue=RqWorkQueue(nowhere, wake=Leases(nowhere).wake))
-    with serving(away, settings, slack) as url:
+    return replace(context, store=RedisReleaseStore(nowhere), queue=RqWorkQueue(nowhere, wake=Leases(nowhere).wake))
+
+
+def test_while_redis_is_away_a_click_a_mention_a_form_and_the_home_tab_say_so_too(
+    redis_away: Context, settings: Settings, slack: LocalSlack
+) -> None:
+    def told() -> list[str]:
+        return [m["text"] for m in slack.messages(CHANNEL, user="U0DEV1") if m["text"].startswith("Redis cannot be reached")]
+
+    with serving(redis_away, settings, slack):
+        card = redis_away.messenger.post(CHANNEL, redis_away.render.card(ROLLING, now=NOW))
+        slack.click("U0DEV1", CHANNEL, card, "release:pause")
+        slack.wait_for(told, what="the answer to the click")
+        assert "nothing was changed" in told()[0]
+        mention = slack.command("U0DEV1", CHANNEL, "<@U0BOT> pods hello")["message"]["ts"]
+        slack.wait_for(lambda: len(slack.messages(CHANNEL, user="U0DEV1", thread_ts=mention)) > 1, what="the answer to the mention")
+        answer = slack.messages(CHANNEL, user="U0DEV1", thread_ts=mention)[-1]["text"]
+        assert answer.startswith("Redis cannot be reached") and "nothing was started" in answer
+        slack.command("U0DEV1", CHANNEL, "/deploy hello")
+        refused = slack.submit("U0DEV1", {"version": {"deploy_version": "2.0.0"}})
+        assert refused["errors"]["version"].startswith("Redis cannot be reached")
+        slack.open_home("U0DEV1")
+        slack.wait_for(lambda: "Redis cannot be reached" in json.dumps(slack.home("U0DEV1")), what="the home tab that says so")
+
+
+def test_while_redis_is_away_a_command_is_told_so_in_one_line_and_help_goes_on(
+    redis_away: Context, settings: Settings, slack: LocalSlack
+) -> None:
+    with serving(redis_away, settings, slack) as url:
         for typed in ("/deploy hello 2.0.0", "/pods hello", "/scale hello 3"):
             seen = slack.command("U0DEV1", CHANNEL, typed)
             assert seen["text"].startswith("Redis cannot be reached"), seen
