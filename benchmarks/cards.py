@@ -67,7 +67,7 @@ def folder_of_apps(folder: Path) -> Path:
     hello, catalog["apps"] = catalog["apps"]["hello"], {}
     for number in range(CARDS):
         app = f"app{number}"
-        entry: dict[str, object] = {"canary": {"steps": [25, 40, 50], "hold": f"{50 + 2 * number}s", "promote": "automatic"}}
+        entry: dict[str, object] = {"canary": {"steps": [25, 40, 50], "hold": f"{30 + number}s", "promote": "automatic"}}
         if number < GATED:
             entry = {"canary": {"steps": [25], "hold": f"{20 + 12 * number}s", "promote": "approval"}}
         elif number < GATED + SHORT:

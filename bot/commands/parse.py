@@ -64,6 +64,12 @@ _FAMILIAR = {  # words people know from elsewhere -> what they are here
     "me": "whoami",
 }
 
+_OTHER_KINDS = frozenset({
+    "all", "secret", "secrets", "configmap", "configmaps", "cm", "node", "nodes", "no", "namespace", "namespaces", "ns", "ingress",
+    "ingresses", "ing", "job", "jobs", "cronjob", "cronjobs", "cj", "daemonset", "daemonsets", "ds", "statefulset", "statefulsets",
+    "sts", "endpoints", "ep", "endpointslice", "endpointslices", "hpa", "pdb", "pvc", "pv",
+})  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Known:
@@ -217,12 +223,15 @@ def _get(line: Line) -> Command | Mistake:
     kind, slash, named = word.partition("/")
     objects = KINDS.get(kind.lower())
     if objects is None:
-        close = nearest(kind.lower(), dict.fromkeys(KINDS.values()))
+        shown = dict.fromkeys(KINDS.values())
+        if kind.lower() in _OTHER_KINDS:  # rightly written: the nearest of ours is not what is meant
+            return Mistake(f"get does not show `{kind}`; it shows {listed(shown, 'and')}", line.names.usage("get"))
+        close = nearest(kind.lower(), shown)
         rest = " ".join(positional)
         if close:
             form = f"{line.names.typed('get')} {close} {rest}".rstrip()
             return Mistake(f"no kind `{kind}`; did you mean `{form}`?", "", (kind, (close,)))
-        return Mistake(f"no kind `{kind}`; there are {listed(dict.fromkeys(KINDS.values()), 'and')}", line.names.usage("get"))
+        return Mistake(f"no kind `{kind}`; there are {listed(shown, 'and')}", line.names.usage("get"))
     if slash:
         positional.insert(0, named)
     app = app_or_all(line, positional)
