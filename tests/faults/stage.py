@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -22,6 +21,7 @@ from redis.exceptions import RedisError
 
 from bot.ports import StoreUnavailable
 from bot.store import Leases, RedisReleaseStore, connect
+from sandbox.free_ports import free_port
 from sandbox.main import DEMO, Part, Sandbox, run_sandbox
 from tests.faults.leftovers import waiting_work
 from tests.faults.lossy_redis import LossyRedis
@@ -271,12 +271,6 @@ def _wait_for_bots(urls: Sequence[str]) -> None:
             if time.monotonic() > ends:
                 raise TimeoutError(f"the bot at {url} is not ready")
             time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _keep(stage: Stage, name: str, ended: threading.Event) -> None:

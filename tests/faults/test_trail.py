@@ -121,6 +121,8 @@ def test_what_outlives_its_release_in_the_cluster_is_found() -> None:
         lambda redis: redis.zadd("pilothouse:due", {f"release:{RELEASE}": T0}),
         lambda redis: redis.zadd("pilothouse:leased", {f"deliver:{RELEASE}": T0}),
         lambda redis: redis.hset("pilothouse:failures", f"release:{RELEASE}", 3),
+        lambda redis: redis.hset("pilothouse:tokens", f"release:{RELEASE}", "1-1"),
+        lambda redis: redis.hset("pilothouse:begun", f"deliver:{RELEASE}", "host|1|x"),
         lambda redis: redis.zadd("pilothouse:lock-queue:uid/default/Deployment/hello", {RELEASE: 1}),
         lambda redis: redis.set("pilothouse:passing:confirm:1", "for ever"),
     ],

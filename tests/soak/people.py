@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.slack import LocalSlack
+from tests.card_buttons import offered, release_of
 
 CHANNEL = "C0RELEASES"
 DEVELOPER, MANAGER = "U0DEV1", "U0MANAGER"
@@ -55,8 +56,8 @@ class People:
 
     def decide(self, running: Collection[str]) -> None:
         """Presses what a manager would press on each card of a release that runs; makes up their mind once for each button."""
-        for message, button in self._offered():
-            release = _release_of(button)
+        for message, button in offered(self.slack.messages(CHANNEL), DECISIONS):
+            release = release_of(button)
             if release not in running:
                 continue  # the card will lose its buttons in a moment
             aborts = self._minds.setdefault((release, button["action_id"]), self._chance.randrange(ONE_IN_ABORTED) == 0)
@@ -66,21 +67,3 @@ class People:
                 self.slack.click(
                     MANAGER, CHANNEL, message["ts"], button["action_id"], value=button.get("value"), block_id=button["block_id"]
                 )
-
-    def _offered(self) -> Iterator[tuple[Json, Json]]:
-        for message in self.slack.messages(CHANNEL):
-            by_label = {
-                element["text"]["text"]: {**element, "block_id": block.get("block_id")}
-                for block in message.get("blocks", [])
-                if block.get("type") == "actions"
-                for element in block.get("elements", [])
-                if element.get("type") == "button"
-            }
-            label = next((one for one in DECISIONS if one in by_label), None)
-            if label is not None:
-                yield message, by_label[label]
-
-
-def _release_of(button: Json) -> str:
-    found = re.search(r'"release": ?"([^"]+)"', str(button.get("value", "")))
-    return found[1] if found else ""

@@ -64,6 +64,11 @@ def test_a_release_is_concerned_by_its_own_objects(changed: Place) -> None:
     assert changed.concerns(a_release(target=TARGET))
 
 
+def test_a_release_is_concerned_by_the_idle_one_of_its_pair() -> None:
+    pair = replace(TARGET, deployment="hello-green", idle="hello")
+    assert place("hello").concerns(a_release(target=pair))
+
+
 @pytest.mark.parametrize(
     "changed",
     [place("cart"), place(service="cart"), place("hello", cluster="other"), place("hello", namespace="other"), place("hello-2")],
