@@ -17,7 +17,8 @@ def _client() -> Redis:
 
 
 def note(wake_id: str, token: str) -> None:
-    """``release:<what>``: crash kills its own process the first time, fail raises the first time, slow sleeps 0.3 s, hang for ever."""
+    """``release:<what>``: crash kills its own process the first time and poison every time, fail raises the first time, slow sleeps
+    0.3 s, orphan half a minute the first time."""
     with lease(wake_id, token) as held:
         if not held.granted:
             return
@@ -26,7 +27,7 @@ def note(wake_id: str, token: str) -> None:
         client.rpush(f"ran:{wake_id}", f"{time.time():.6f} {os.getpid()} {running}")
         times = client.llen(f"ran:{wake_id}")
         what = held.subject.partition("-")[0]
-        if what == "crash" and times == 1:
+        if what == "poison" or (what == "crash" and times == 1):
             client.decr(f"running:{wake_id}")
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "fail" and times == 1:

@@ -62,6 +62,13 @@ class RunningWorker:
         self.leases.wake(wake_id, 0)
         return time.time()
 
+    def lateness(self, wake_id: str) -> float:
+        """Wakes it now; seconds until its job ran."""
+        before = len(self.ran(wake_id))
+        woken = self.wake(wake_id)
+        assert eventually(lambda: len(self.ran(wake_id)) > before, 20), self.log()
+        return self.ran(wake_id)[before].at - woken
+
     def children(self) -> list[int]:
         return [int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
 
@@ -159,6 +166,27 @@ def test_every_child_that_dies_is_started_again_and_work_goes_on(worker: Running
     assert eventually(lambda: len(set(worker.children()) - set(before)) == 6, 5), worker.log()
     worker.wake("release:plain-2")
     assert eventually(lambda: bool(worker.ran("release:plain-2")), 5), worker.log()
+
+
+@pytest.mark.slow
+def test_a_job_that_kills_its_process_every_time_is_tried_ever_later_and_others_are_looked_at_soon(worker: RunningWorker) -> None:
+    worker.wake("release:poison-1")
+    assert eventually(lambda: len(worker.ran("release:poison-1")) >= 2, 10), worker.log()
+    late = []
+    while len(worker.ran("release:poison-1")) < 5:
+        late.append(worker.lateness("release:plain-7"))
+    tries = [run.at for run in worker.ran("release:poison-1")]
+    gaps = [later - sooner for sooner, later in itertools.pairwise(tries)]
+    assert gaps[3] > gaps[2] > gaps[1] > 0.4
+    assert max(late) < SOON_S
+
+
+@pytest.mark.slow
+def test_changes_that_wake_jobs_which_kill_their_process_every_time_do_not_keep_others_waiting(worker: RunningWorker) -> None:
+    while len(worker.ran("release:poison-1")) < 15:
+        for number in (1, 2, 3):
+            worker.wake(f"release:poison-{number}")
+        assert worker.lateness("release:plain-8") < SOON_S
 
 
 @pytest.mark.slow

@@ -165,4 +165,18 @@ DEFECTS: tuple[Defect, ...] = (
         "    if isinstance",
         "tests/unit/slack/test_stale_clicks.py::test_go_on_now_of_a_hold_approves_nothing_when_the_gate_has_come_since",
     ),
+    Defect(
+        "a job's death not counted",
+        "bot/store/scripts/expedite.lua",
+        "      comes_back(id, 1)\n",
+        "      wake(id, now)\n",
+        "tests/unit/store/test_leases.py::test_a_job_whose_process_dies_comes_back_at_once_and_if_it_dies_again_later_each_time",
+    ),
+    Defect(
+        "a worker kept waiting for the death of its job",
+        "jobs/supervisor.py",
+        "child.quick_deaths = 0 if worked or lived",
+        "child.quick_deaths = 0 if lived",
+        "tests/faults/test_worker.py::test_changes_that_wake_jobs_which_kill_their_process_every_time_do_not_keep_others_waiting",
+    ),
 )

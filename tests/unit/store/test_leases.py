@@ -165,6 +165,40 @@ def test_the_lease_of_a_dead_process_ends_at_once(leases: Leases) -> None:
     assert again.token != claim.token
 
 
+def died(leases: Leases, client: Redis) -> int:
+    """A job is begun and its process dies; the milliseconds until it comes again."""
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim()
+    assert leases.begin(claim.wake_id, claim.token)
+    assert leases.expedite(lambda pid: False, waiting=False) == 1
+    return max(0, due(client)["release:a-1"] - RedisReleaseStore(client).now())
+
+
+def test_a_job_whose_process_dies_comes_back_at_once_and_if_it_dies_again_later_each_time(leases: Leases, redis_client: Redis) -> None:
+    first, *later = [died(leases, redis_client) for _ in range(10)]
+    assert first == 0
+    assert 0 < later[0] <= 500
+    assert all(longer > 1.5 * shorter for shorter, longer in pairwise(later[:7]))
+    assert 50_000 < later[-1] <= 60_000
+
+
+def test_a_job_that_lived_to_its_end_may_die_again_and_comes_back_at_once(leases: Leases, redis_client: Redis) -> None:
+    for _ in range(3):
+        died(leases, redis_client)
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim()
+    leases.begin(claim.wake_id, claim.token)
+    leases.finish(claim.wake_id, claim.token, None)
+    assert died(leases, redis_client) == 0
+
+
+def test_what_dies_again_and_again_holds_up_no_other(leases: Leases, redis_client: Redis) -> None:
+    for _ in range(3):
+        died(leases, redis_client)
+    leases.wake("release:b-1", 0)
+    assert [claim.wake_id for claim in leases.claim()[0]] == ["release:b-1"]
+
+
 def test_a_job_that_nobody_has_begun_is_given_out_again_only_when_a_worker_died(leases: Leases) -> None:
     leases.wake("release:a-1", 0)
     claims, _ = leases.claim()
