@@ -5,6 +5,8 @@ measured. Nothing else is kept of a run, so the page is the only place of a figu
 
     record("bench", ["figure", "ours"], [["rolling release", "6.3 s"]], "3 rounds, median")      # a section is one table
     record_row("suites", ["suite", "passed"], ["make test", "512"])                              # or one row of a shared table
+
+Where the README tells a figure too, it has a section of the same kind, which the same run writes with ``retell``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "verification.md"
+TOP = Path(__file__).resolve().parents[1]
+PAGE = TOP / "docs" / "reference" / "verification.md"
+README = TOP / "README.md"
 _RULE = re.compile(r"[| :-]+")
 
 
@@ -32,10 +36,23 @@ def record(section: str, columns: Sequence[str], rows: Sequence[Sequence[str]], 
 
 def record_row(section: str, columns: Sequence[str], row: Sequence[str], page: Path = PAGE) -> None:
     """Puts the row in place of the one that begins with the same cell, or after the others."""
-    lines = [line for line in _section(page, section).splitlines() if line.startswith("|") and not _RULE.fullmatch(line)]
-    found = {cells[0]: cells for cells in (_cells(line) for line in lines[1:]) if len(cells) == len(columns)}
+    found = {cells[0]: cells for cells in _table_of(page, section)[1:] if len(cells) == len(columns)}
     found[row[0]] = [*row]
     _replace(page, section, _table(columns, list(found.values())))
+
+
+def retell(section: str, sentence: str, page: Path = README) -> None:
+    _replace(page, section, sentence)
+
+
+def retold(section: str, page: Path = README) -> str:
+    return _section(page, section).strip()
+
+
+def recorded(section: str, page: Path = PAGE) -> list[dict[str, str]]:
+    """The rows of the section's table by column, none where nothing was measured yet."""
+    columns, *rows = _table_of(page, section) or [[]]
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def setting() -> str:
@@ -56,6 +73,11 @@ def memory_gb() -> float:
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def _table_of(page: Path, section: str) -> list[list[str]]:
+    lines = [line for line in _section(page, section).splitlines() if line.startswith("|") and not _RULE.fullmatch(line)]
+    return [_cells(line) for line in lines]
 
 
 def _cells(line: str) -> list[str]:

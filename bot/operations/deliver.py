@@ -11,6 +11,8 @@ from bot.releases.events import EventKind
 from bot.releases.model import Release
 
 RETRY_MS = 5_000
+CHANNEL_AGAIN_MS = 30_000  # a channel that takes no messages: it may be opened again, and the bot invited
+CHANNEL_GIVEN_UP_MS = 3_600_000  # after the release's end
 LOG_LINE = 270  # ten of them are one message
 THREAD_KNOWN_MS = 30 * 86_400_000
 LINES_AT_ONCE = 10
@@ -32,8 +34,8 @@ def deliver(context: Context, release_id: str) -> int | None:
         try:
             wait = _tell_in_channel(context, release, announcements, dirty)
         except ChannelUnavailable:
-            _tell_in_person(context, release, announcements)
-            return None
+            _tell_in_person(context, release)
+            wait = _until_channel_again(context, release)
     except RateLimited as limited:
         wait = limited.retry_after_ms
     except SlackUnavailable:
@@ -199,11 +201,22 @@ def _edit_card(context: Context, release: Release, channel: str, ts: str, rank: 
     return 0
 
 
-def _tell_in_person(context: Context, release: Release, announcements: tuple[Announcement, ...]) -> None:
-    """The channel is gone: the one who started it is told directly, and nothing is retried for ever."""
-    for entry in announcements:
+def _until_channel_again(context: Context, release: Release) -> int:
+    """Milliseconds until the card is tried again, 0 when it is given up: a card that still asks when its channel is back would be
+    answered, and one that never came would be missed. Less and less often after the end, for edits are few and others need them."""
+    since_end = context.store.now() - release.finished_at if release.phase.is_final else 0
+    if since_end < CHANNEL_GIVEN_UP_MS:
+        return max(CHANNEL_AGAIN_MS, since_end)
+    context.store.delivered(release.id, through=0, card_version=release.version)
+    return 0
+
+
+def _tell_in_person(context: Context, release: Release) -> None:
+    """The channel takes nothing: the one who started it is told directly what is left to tell; the channel will not be told it too."""
+    for entry in context.store.outbox(release.id)[0]:
         rendered = context.render.announcement(release, entry.event)
-        if rendered is not None and entry.event.kind in (EventKind.FINISHED, EventKind.FAILURE, EventKind.GATE_OPENED):
+        told = context.store.peek(f"shouted:{release.id}:{entry.sequence}") is not None
+        if rendered is not None and not told and entry.event.kind in (EventKind.FINISHED, EventKind.FAILURE, EventKind.GATE_OPENED):
             try:
                 context.messenger.direct(release.requested_by.user, rendered[0])
             except ChannelUnavailable:
@@ -211,7 +224,6 @@ def _tell_in_person(context: Context, release: Release, announcements: tuple[Ann
             if entry.event.kind is EventKind.FAILURE:
                 _give_logs(context, release, f"{release.id}:{entry.sequence}")
         context.store.delivered(release.id, through=entry.sequence, card_version=None)
-    context.store.delivered(release.id, through=0, card_version=release.version)
 
 
 def _keyed(message: Message, key: str) -> Message:

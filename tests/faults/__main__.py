@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -24,13 +24,13 @@ from tests.faults.injections import INJECTIONS
 from tests.faults.invariants import Verdict, judge
 from tests.faults.people import People, busy_apps, wait_until
 from tests.faults.stage import Stage, clock_library, open_stage
-from tests.verification import record
+from tests.verification import record, retell
 
 QUIET_WITHIN_S = 120.0
 RECOVERY_WITHIN_S = 20.0
 BETWEEN_FAULTS_S = (0.2, 1.2)
 TOLD_LINES = 12
-TOTALS = ("faults", "releases", "lost", "doubled", "stuck", "violations", "slowest recovery", "quiet after")
+TOTALS = ("faults", "kinds", "releases", "lost", "doubled", "stuck", "violations", "slowest recovery", "quiet after")
 CLOCK_AHEAD_S = 90  # Redis' clock, all the time
 LONGEST_S, LONG_FROM_S = 60.0, 240.0  # in a short run what lasts long is cut
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--apps", type=int, default=6)
     parser.add_argument("--only", default="", help="faults whose name holds this")
-    parser.add_argument("--record", action="store_true", help="write the figures to docs/reference/verification.md")
+    parser.add_argument("--record", action="store_true", help="write the figures to docs/reference/verification.md and the README")
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the sandbox is ended with it
     began = time.monotonic()
@@ -147,14 +147,24 @@ def _settle(stage: Stage, people: People, course: Course) -> None:
 def _totals(course: Course, verdict: Verdict) -> list[str]:
     counts = [len(found) for found in (verdict.lost, verdict.doubled, verdict.stuck, verdict.violations)]
     slowest = max(course.slowest.values(), default=0.0)
-    return [str(course.caused.total()), str(verdict.releases), *map(str, counts), f"{slowest:.1f} s", f"{course.quiet_after_s:.1f} s"]
+    amounts = [course.caused.total(), len(course.caused), verdict.releases, *counts]
+    return [*map(str, amounts), f"{slowest:.1f} s", f"{course.quiet_after_s:.1f} s"]
+
+
+def retelling(totals: Mapping[str, str]) -> str:
+    """What the README says of the last run."""
+    harm = f"{totals['faults']} faults of {totals['kinds']} kinds while {totals['releases']} releases ran"
+    found = f"{totals['lost']} lost, {totals['doubled']} doubled, {totals['stuck']} stuck, {totals['violations']} invariants violated"
+    return f"The last recorded run: {harm}; {found}; work went on {totals['slowest recovery']} after a fault at the latest."
 
 
 def _record(course: Course, verdict: Verdict, settings: str) -> None:
     caused = ", ".join(
         f"{name} {times}x (work went on after at most {course.slowest[name]:.1f} s)" for name, times in sorted(course.caused.items())
     )
-    record("faults", TOTALS, [_totals(course, verdict)], settings, f"Caused: {caused}.")
+    totals = _totals(course, verdict)
+    record("faults", TOTALS, [totals], settings, f"Caused: {caused}.")
+    retell("faults", retelling(dict(zip(TOTALS, totals, strict=True))))
 
 
 def _print(course: Course, verdict: Verdict, people: People, seconds: float) -> None:

@@ -155,6 +155,13 @@ def token_revoked(stage: Stage, people: People, chance: random.Random) -> None:
     stage.sandbox.slack.configure(token_revoked=False)
 
 
+def channel_archived(stage: Stage, people: People, chance: random.Random) -> None:
+    """Nobody can write or press anything there; then somebody takes it back."""
+    stage.sandbox.slack.channel(CHANNEL, archived=True)
+    time.sleep(chance.uniform(1.0, 3.0))
+    stage.sandbox.slack.channel(CHANNEL, archived=False)
+
+
 def cluster(kind: str, times: int, stage: Stage, people: People, chance: random.Random, **details: object) -> None:
     stage.cluster_fault(kind=kind, times=times, agent="pilothouse", **details)  # never the spectator's own requests
     time.sleep(chance.uniform(0.5, 1.5))
@@ -288,6 +295,7 @@ INJECTIONS: Mapping[str, Injection] = {
     "Slack times out": partial(slack, "slow", 2, 12.0),
     "Slack reply lost after posting": partial(slack, "lost_reply", 2, 0.0),
     "Slack token revoked 1-3 s": token_revoked,
+    "channel archived 1-3 s": channel_archived,
     "card deleted": message_deleted,
     "catalog entry removed": catalog_entry_removed,
     "paused and resumed": pause,

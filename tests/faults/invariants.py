@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from bot.ports import Announcement, AuditLine
@@ -21,6 +22,7 @@ REVISION = "deployment.kubernetes.io/revision"
 CAUSE = "kubernetes.io/change-cause"
 MOST = 10_000
 Json = dict[str, Any]
+NOTHING: Mapping[str, Sequence[Json]] = MappingProxyType({})
 
 
 @dataclass
@@ -107,12 +109,23 @@ def _announced(stage: Stage, releases: tuple[Release, ...], lines: Sequence[Audi
         messages += stage.sandbox.slack.messages(CHANNEL, thread_ts=ts)[1:] if ts else []
         announcements, dirty = stage.store.outbox(release.id)
         lost += unsent(release.id, announcements, dirty=dirty)
-    return lost + untold(releases, messages, lines), posted_twice(messages)
+    calls = [call for name in ("chat.postMessage", "chat.update") for call in stage.sandbox.slack.log(kind="call", name=name)]
+    turned_away = refused_as_archived(calls)
+    direct = {one.id: stage.sandbox.slack.messages(one.requested_by.user) for one in releases if one.id in turned_away}
+    return lost + untold(releases, messages, lines, direct), posted_twice(messages)
 
 
-def untold(releases: Sequence[Release], messages: Sequence[Json], lines: Sequence[AuditLine]) -> list[str]:
+def refused_as_archived(calls: Sequence[Json]) -> set[str]:
+    """The releases of which Slack did not take a message, because the channel was archived just then."""
+    return {trail.key_of(call["request"]).partition(":")[0] for call in calls if call.get("error") == "is_archived"}
+
+
+def untold(
+    releases: Sequence[Release], messages: Sequence[Json], lines: Sequence[AuditLine], direct: Mapping[str, Sequence[Json]] = NOTHING
+) -> list[str]:
+    """``direct``: what those whose channel was archived have been told in person, by release. Its card is due to the channel still."""
     cards = {trail.key_of(message): message for message in messages}
-    lost = [line for release in releases if (line := trail.told_end(release, messages, lines))]
+    lost = [line for release in releases if (line := trail.told_end(release, messages, lines, direct.get(release.id, ())))]
     for release in releases:
         card = cards.get(f"{release.id}:card")
         if card is None:

@@ -12,7 +12,7 @@ from bot.releases.events import EventKind
 from bot.releases.model import Phase
 from tests.builders import T0, a_release
 from tests.faults import leftovers, trail
-from tests.faults.invariants import posted_twice, untold
+from tests.faults.invariants import posted_twice, refused_as_archived, untold
 
 Json = dict[str, Any]
 RELEASE = "hello-42"
@@ -100,6 +100,23 @@ def test_an_end_that_nobody_was_told_and_a_card_that_still_asks_are_found() -> N
     assert len(untold([over], [message(f"{RELEASE}:card", "hello 2.0.0: rolling")], lines)) == 1
     assert len(untold([over], [told], lines)) == 1
     assert len(untold([over], [message(f"{RELEASE}:card", "hello 2.0.0 aborted", buttons=True), told], lines)) == 1
+
+
+def test_where_the_channel_was_archived_an_end_may_be_told_in_person_and_the_card_comes_all_the_same() -> None:
+    over = a_release(phase=Phase.ABORTED, id=RELEASE)
+    lines = [line(EventKind.FINISHED, "hello is back on 1.0.0: taken back by developer")]
+    card = message(f"{RELEASE}:card", "hello 2.0.0")
+    direct = {RELEASE: [message("", f"<@U0DEV1> {lines[0].text}, took 3 s")]}
+    assert untold([over], [card], lines, direct) == []
+    assert len(untold([over], [card], lines, {RELEASE: [message("", "hello 2.0.0 waits for you")]})) == 1
+    assert len(untold([over], [], lines, direct)) == 1
+
+
+def test_only_what_slack_turned_away_counts_as_archived() -> None:
+    def call(release: str, error: str | None) -> Json:
+        return {"error": error, "request": message(f"{release}:card", "")}
+
+    assert refused_as_archived([call("a-1", "is_archived"), call("a-2", "ratelimited"), call("a-3", None)]) == {"a-1"}
 
 
 def test_a_message_that_is_there_twice_is_found() -> None:

@@ -105,14 +105,15 @@ def _fields(item: Json) -> dict[str, str]:
     return {name: json.dumps(spec.get(name), sort_keys=True) for name in names if name in spec}
 
 
-def told_end(release: Release, messages: Sequence[Json], lines: Sequence[AuditLine]) -> str:
-    """"" when the final state is told: in a message of the release's own, or by the card that shows it."""
+def told_end(release: Release, messages: Sequence[Json], lines: Sequence[AuditLine], direct: Sequence[Json] = ()) -> str:
+    """"" when the final state is told: in a message of the release's own, by the card that shows it, or to its starter in person."""
     if not release.phase.is_final:
         return ""
     finished = next((line.text for line in lines if line.release_id == release.id and line.kind == EventKind.FINISHED.value), "")
     texts = [str(message.get("text", "")) for message in messages if key_of(message).startswith(f"{release.id}:")]
     word = release.phase.value.replace("_", " ")
     told = any((finished and finished[:60] in text) or word in text.lower() or _in_own_words(release, text) for text in texts)
+    told = told or any(finished and finished[:60] in str(message.get("text", "")) for message in direct)
     return "" if told else f"{release.id} is {word}, and no message says so; its messages: {texts[-3:]}"
 
 

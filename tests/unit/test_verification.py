@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import BENCHMARKS
-from tests.verification import PAGE, NoSuchSection, record, record_row
+from tests.faults.__main__ import retelling
+from tests.faults.injections import INJECTIONS
+from tests.mutants.defects import DEFECTS
+from tests.verification import PAGE, README, NoSuchSection, record, record_row, recorded, retold
 
 SECTIONS = ("suites", *(f"bench {name}" for name in BENCHMARKS), "faults", "soak")
 
@@ -52,3 +55,22 @@ def test_the_page_has_a_place_for_every_command_that_measures(section: str, tmp_
     copy.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     record_row(section, ["what"], ["measured"], page=copy)
     assert "| measured |" in copy.read_text(encoding="utf-8")
+
+
+def test_the_readme_tells_of_the_fault_run_that_stands_on_the_page() -> None:
+    assert retold("faults") == "".join(retelling(row) for row in recorded("faults"))
+
+
+def test_a_recorded_table_is_read_as_it_was_written(page: Path) -> None:
+    assert recorded("soak", page=page) == []
+    record("soak", ["releases", "memory"], [["12", "80 MB"]], "Seed 3.", page=page)
+    assert recorded("soak", page=page) == [{"releases": "12", "memory": "80 MB"}]
+
+
+def test_as_many_kinds_of_harm_are_promised_as_are_caused() -> None:
+    text = f"{len(INJECTIONS)} kinds of harm"
+    assert text in README.read_text(encoding="utf-8") and text in PAGE.read_text(encoding="utf-8")
+
+
+def test_as_many_defects_are_promised_as_are_seeded() -> None:
+    assert f"{len(DEFECTS)} seeded defects" in PAGE.read_text(encoding="utf-8")

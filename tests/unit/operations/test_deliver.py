@@ -20,6 +20,7 @@ from tests.fakes.in_memory_store import InMemoryReleaseStore
 from tests.fakes.recording_messenger import RecordingMessenger, Said
 
 LINES = ("starting", "panic: no config")
+HOUR_MS = 3_600_000
 
 
 @dataclass
@@ -116,6 +117,16 @@ def test_a_failure_is_told_although_its_starter_takes_no_messages(desk: Desk) ->
 
 
 @dataclass
+class RecordingUntilArchived(RecordingMessenger):
+    """As Slack with a channel that is archived after its first two messages."""
+
+    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> str:
+        if sum(one.how == "post" for one in self.said) == 2:
+            raise ChannelUnavailable("is_archived")
+        return super().post(channel, message, thread_ts=thread_ts, broadcast=broadcast)
+
+
+@dataclass
 class RecordingWithDeletions(RecordingMessenger):
     """As Slack with messages that people deleted: neither they nor their threads take anything."""
 
@@ -153,11 +164,54 @@ def test_a_card_that_a_person_deleted_is_posted_again_once_and_what_was_to_tell_
     assert sum("step one: done" in one.message.text for one in messenger.said if one.how == "post") == 1
 
 
+def over(desk: Desk, release_id: str, ago_ms: int) -> None:
+    """The release ended that long ago, and nobody was told."""
+    end = desk.store.now() - ago_ms
+    done = replace(desk.store.load(release_id), phase=Phase.ROLLED_BACK, finished_at=end)
+    desk.store.save(done, (Event(end, EventKind.FINISHED, "hello is back on 1.0.0"),), operation="end")
+
+
 def test_a_channel_that_is_gone_with_a_starter_who_takes_no_messages_is_not_tried_for_ever(desk: Desk) -> None:
     release_id = failed(desk)
+    over(desk, release_id, ago_ms=HOUR_MS)
     messenger = RecordingWithoutDirects(why=ChannelUnavailable("cannot_dm_bot"), refusals=[ChannelUnavailable("is_archived")])
     assert deliver(replace(desk.context, messenger=messenger), release_id) is None
     assert desk.store.outbox(release_id) == ((), False)
+
+
+def test_a_channel_that_takes_messages_again_gets_the_card_and_nothing_that_was_told_in_person(desk: Desk) -> None:
+    release_id = failed(desk)
+    desk.messenger.refusals.append(ChannelUnavailable("is_archived"))
+    again = deliver(desk.context, release_id)
+    assert again is not None and 0 < again - desk.store.now() <= 30_000
+    assert any("CrashLoopBackOff" in one.message.text for one in desk.said("direct"))
+    assert desk.said("post") == []
+    assert eventually(lambda: deliver(desk.context, release_id) is None, 5)
+    (card,) = desk.said("post")
+    assert (card.message.metadata or {})["event_payload"]["key"] == f"{release_id}:card"
+    assert desk.store.outbox(release_id) == ((), False)
+
+
+@pytest.mark.parametrize(("over_for", "again_in"), [(0, 0.5), (2, 2), (20, 20)])
+def test_the_card_of_a_release_that_ended_in_an_archived_channel_is_tried_less_and_less_often(
+    desk: Desk, over_for: int, again_in: float
+) -> None:
+    release_id = failed(desk)
+    over(desk, release_id, ago_ms=over_for * 60_000)
+    desk.messenger.refusals.append(ChannelUnavailable("is_archived"))
+    again = deliver(desk.context, release_id)
+    assert again is not None and (again - desk.store.now()) / 60_000 == pytest.approx(again_in, abs=0.2)
+
+
+def test_what_the_channel_has_heard_is_not_said_in_person_too(desk: Desk) -> None:
+    """The channel is archived between a failure's own message and the line after it."""
+    release_id = failed(desk, "off")
+    over(desk, release_id, ago_ms=0)
+    messenger = RecordingUntilArchived()
+    context = replace(desk.context, messenger=messenger)
+    assert eventually(lambda: bool(deliver(context, release_id)) and any(one.how == "direct" for one in messenger.said), 8)
+    assert [one.how for one in messenger.said if "CrashLoopBackOff" in one.message.text and "failed: " in one.message.text] == ["post"]
+    assert [one.how for one in messenger.said if "hello is back on 1.0.0" in one.message.text] == ["direct"]
 
 
 def test_while_slack_is_away_those_of_an_archived_channel_are_told_later(desk: Desk) -> None:
@@ -166,7 +220,7 @@ def test_while_slack_is_away_those_of_an_archived_channel_are_told_later(desk: D
     context = replace(desk.context, messenger=messenger)
     assert deliver(context, release_id) is not None
     messenger.why, messenger.refusals = None, [ChannelUnavailable("is_archived")]
-    assert deliver(context, release_id) is None
+    deliver(context, release_id)
     assert any("CrashLoopBackOff" in one.message.text for one in messenger.said if one.how == "direct")
 
 
