@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,11 +68,24 @@ class RqWorkQueue:
         route = self._routes[wake_id.partition(":")[0]]
         self._enqueue(route.queue, route.job, (wake_id, token), JOB_TIMEOUT_S)
 
+    def foremost(self) -> dict[str, str]:
+        """The token of the claim whose job is next in its queue, by the kind of its wake id. See bot.store.Leases.claim."""
+        found: dict[str, str] = {}
+        with _queue_errors():
+            for kind, route in self._routes.items():
+                for job in self._queues[route.queue].get_jobs(0, 1):
+                    match job.args:
+                        case [str(), str() as token]:
+                            found[kind] = token
+                        case _:
+                            pass  # a question, which no claim stands behind
+        return found
+
     def lengths(self) -> dict[str, int]:
         return {name: queue.count for name, queue in self._queues.items()}
 
     def _enqueue(self, queue: str, job: str, arguments: tuple[Any, ...], timeout_s: int) -> None:
-        try:
+        with _queue_errors():
             # Random job ids: RQ takes only letters, digits, `_` and `-`, and nothing may hang on them.
             self._queues[queue].enqueue_call(
                 job,
@@ -81,7 +95,13 @@ class RqWorkQueue:
                 failure_ttl=FAILURE_TTL_S,
                 description=f"{job.rpartition('.')[2]} {arguments[0] if isinstance(arguments[0], str) else ''}".rstrip(),
             )
-        except (ConnectionError, TimeoutError) as error:
-            raise StoreUnavailable("Redis cannot be reached: check that it runs and that REDIS_URL names it") from error
-        except (OutOfMemoryError, ReadOnlyError) as error:
-            raise StoreUnavailable(f"Redis refuses writes: {error}") from error
+
+
+@contextmanager
+def _queue_errors() -> Iterator[None]:
+    try:
+        yield
+    except (ConnectionError, TimeoutError) as error:
+        raise StoreUnavailable("Redis cannot be reached: check that it runs and that REDIS_URL names it") from error
+    except (OutOfMemoryError, ReadOnlyError) as error:
+        raise StoreUnavailable(f"Redis refuses writes: {error}") from error

@@ -20,7 +20,7 @@ ORPHANS_EVERY_S = 1.0  # a job whose worker died with it has nobody else to end 
 
 def tick(leases: Leases, queue: RqWorkQueue) -> int:
     """One round. Returns the milliseconds to wait for something to be woken."""
-    claims, later = leases.claim()
+    claims, later = leases.claim(foremost=queue.foremost)
     for claim in claims:
         try:
             queue.enqueue_wake(claim.wake_id, claim.token)

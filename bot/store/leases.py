@@ -6,9 +6,10 @@ while its job runs is honoured after it.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,7 +20,7 @@ from redis import Redis
 from bot.store.connection import PREFIX, store_errors
 from bot.store.scripts import Scripts
 
-QUEUED_LEASE_MS = 10_000  # from the claim until the job's first act; a job still in the queue after it is enqueued once more
+QUEUED_LEASE_MS = 10_000  # from the claim until the job's first act; a job that has left its queue unbegun is enqueued once more
 RUNNING_LEASE_MS = 10_000  # from the job's first act; longer than a job may take
 CLAIMS_AT_ONCE = 100
 
@@ -55,12 +56,25 @@ class Leases:
         """At ``at`` (milliseconds) or earlier; idempotent, the earliest wins."""
         self._scripts.run("wake", wake_id, at)
 
-    def claim(self, *, limit: int = CLAIMS_AT_ONCE, lease_ms: int = QUEUED_LEASE_MS) -> tuple[tuple[Claim, ...], int | None]:
-        """What is due and free, now leased; and the milliseconds until something else comes due or a lease runs out."""
-        answer = cast(list[bytes], self._scripts.run("claim", self._nonce, lease_ms, limit, uuid4().hex))
-        later = int(answer[1])
-        pairs = zip(answer[2::2], answer[3::2], strict=True)
-        return tuple(Claim(i.decode(), t.decode()) for i, t in pairs), None if later < 0 else later
+    def claim(
+        self, *, limit: int = CLAIMS_AT_ONCE, lease_ms: int = QUEUED_LEASE_MS, foremost: Callable[[], Mapping[str, str]] = dict
+    ) -> tuple[tuple[Claim, ...], int | None]:
+        """What is due and free, now leased; and the milliseconds until something else comes due or a lease runs out.
+
+        ``foremost`` is asked only when a lease ran out whose job nobody has begun: the token of the foremost job that waits for a
+        worker, by the kind of its wake id. Without it every such job counts as lost.
+        """
+        unclear, claims, later = self._claim(limit, lease_ms, "unknown")
+        if unclear:
+            _, more, later = self._claim(limit, lease_ms, json.dumps(dict(foremost())))
+            claims = (*claims, *more)
+        return claims, later
+
+    def _claim(self, limit: int, lease_ms: int, foremost: str) -> tuple[int, tuple[Claim, ...], int | None]:
+        answer = cast(list[bytes], self._scripts.run("claim", self._nonce, lease_ms, limit, uuid4().hex, foremost))
+        later, unclear = int(answer[1]), int(answer[2])
+        pairs = zip(answer[3::2], answer[4::2], strict=True)
+        return unclear, tuple(Claim(i.decode(), t.decode()) for i, t in pairs), None if later < 0 else later
 
     def wait(self, at_most_ms: int) -> None:
         """Until something is woken, or the time is over."""

@@ -1,24 +1,40 @@
--- Moves what is due to `leased`. ARGV: token, lease ms, limit, operation. Answers {now, ms until the next, id, token, id, token...}.
+-- Moves what is due to `leased`. ARGV: nonce, lease ms, limit, operation, and the token of the foremost job in each kind's queue as JSON
+-- (a kind without one: nothing waits there), or 'unknown'. Answers {now, ms until the next, how many are unclear, id, token, id, token...}.
 -- A lease that ran out is taken over: with a new token when its job had begun (it may still run, and then exits at its next look at
--- the token), with the same one when it had not (the job may only be waiting in the queue: whichever copy begins first runs).
+-- the token), with the same one when it had not and is in its queue no more (whichever copy begins first runs). While it still waits in
+-- a long queue, its lease goes on: a second copy would only make the queue longer. Queues are first in, first out, and tokens are
+-- numbered: what has a lower number than the foremost job has left the queue. With 'unknown' such leases are only counted.
 local lease_ms, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 local first = earlier_answer(ARGV[4])
 if first then return cjson.decode(first) end
-local claims = {}
+local foremost = ARGV[5] ~= 'unknown' and cjson.decode(ARGV[5])
+local unclear, claims = 0, {}
 local function grant(id, token)
   redis.call('ZADD', key('leased'), now + lease_ms, id)
   redis.call('HSET', key('tokens'), id, token)
   claims[#claims + 1] = id
   claims[#claims + 1] = token
 end
+local function number(token) return tonumber(string.match(token, '%d+$')) end
+local function waits(id, token)
+  local next_one = foremost[string.match(id, '^[^:]*')]
+  return next_one and number(next_one) <= number(token)
+end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leased'), '-inf', now, 'LIMIT', 0, limit)) do
   local token = redis.call('HGET', key('tokens'), id)
-  if not token or redis.call('HEXISTS', key('begun'), id) == 1 then
-    token = ARGV[1] .. '-' .. whole(redis.call('INCR', key('lease')))
-    if redis.call('HDEL', key('begun'), id) == 1 then redis.call('HINCRBY', key('counters'), 'leases_taken_over', 1) end
+  local begun = redis.call('HEXISTS', key('begun'), id) == 1
+  if token and not begun and not foremost then
+    unclear = unclear + 1
+  elseif token and not begun and waits(id, token) then
+    redis.call('ZADD', key('leased'), now + lease_ms, id)
+  else
+    if begun or not token then
+      token = ARGV[1] .. '-' .. whole(redis.call('INCR', key('lease')))
+      if redis.call('HDEL', key('begun'), id) == 1 then redis.call('HINCRBY', key('counters'), 'leases_taken_over', 1) end
+    end
+    redis.call('ZREM', key('due'), id)
+    grant(id, token)
   end
-  redis.call('ZREM', key('due'), id)
-  grant(id, token)
 end
 local later = nil
 local offset = 0
@@ -40,7 +56,7 @@ local function sooner(entry)
 end
 sooner(redis.call('ZRANGEBYSCORE', key('due'), '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1))
 sooner(redis.call('ZRANGE', key('leased'), 0, 0, 'WITHSCORES'))
-local answer = {whole(now), later and whole(later) or '-1'}
+local answer = {whole(now), later and whole(later) or '-1', whole(unclear)}
 for _, value in ipairs(claims) do answer[#answer + 1] = value end
 if #claims > 0 then redis.call('SET', key('operation:' .. ARGV[4]), cjson.encode(answer), 'PX', lease_ms + 1) end
 return answer

@@ -207,6 +207,26 @@ def test_a_job_that_nobody_has_begun_is_given_out_again_only_when_a_worker_died(
     assert leases.claim()[0] == claims
 
 
+def test_a_job_that_still_waits_in_a_long_queue_gets_no_copy(leases: Leases) -> None:
+    for number in range(3):
+        leases.wake(f"release:a-{number}", 0)
+    claims, _ = leases.claim(lease_ms=0)
+    again, later = leases.claim(foremost=lambda: {"release": claims[1].token})
+    assert again == claims[:1], "only the first has left its queue, and nobody has begun it"
+    assert later is not None and later > 0
+
+
+def test_the_queue_is_asked_only_about_a_job_that_nobody_has_begun(leases: Leases) -> None:
+    def asked() -> dict[str, str]:
+        raise AssertionError("nothing is unclear")
+
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim(foremost=asked)
+    leases.begin(claim.wake_id, claim.token, lease_ms=0)
+    (again,), _ = leases.claim(foremost=asked)
+    assert again.token != claim.token
+
+
 def test_a_dead_process_ends_only_the_lease_of_its_own_copy_of_a_job(leases: Leases, redis_client: Redis) -> None:
     leases.wake("release:a-1", 0)
     (claim,), _ = leases.claim()

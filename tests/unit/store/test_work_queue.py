@@ -49,6 +49,15 @@ def test_a_question_is_enqueued_as_json(queue: RqWorkQueue, redis_client: Redis)
     assert job.args == [{"kind": "pods", "apps": ["hello"], "wide": False}]
 
 
+def test_the_foremost_job_of_each_kind_is_told_by_its_token(queue: RqWorkQueue) -> None:
+    queue.enqueue_wake("release:a-1", "ab-1")
+    queue.enqueue_wake("release:a-2", "ab-2")
+    queue.enqueue_wake("deliver:a-1", "ab-3")
+    queue.ask({"kind": "pods"})
+    queue.enqueue_wake("sweep", "ab-4")
+    assert queue.foremost() == {"release": "ab-1", "deliver": "ab-3", "noticed": "ab-3"}
+
+
 def test_every_queue_is_counted(queue: RqWorkQueue) -> None:
     assert queue.lengths() == dict.fromkeys(QUEUES, 0)
 
