@@ -122,14 +122,14 @@ class Watch:
         self.lags.at_once = max(self.lags.at_once, sum(not Phase(card.phase).is_final for card in self.cards.values()))
 
     def _see(self, card: Card, wanted: int, shown: int, phase: Phase, now: float) -> None:
-        if wanted > shown:
+        if wanted > shown or phase != card.phase:  # what was shown between two looks was behind too
             card.unshown.setdefault(wanted, now)
         if phase != card.phase:
             card.asked = wanted if phase in WAITED_FOR else card.asked
             card.over = wanted if phase.is_final else card.over
             card.phase = phase
         for version in [version for version in card.unshown if version <= shown]:
-            lag = now - card.unshown.pop(version)
+            lag = now - card.unshown.pop(version) + LOOKS_EVERY_S  # at most: it was saved at some time since the look before
             self.lags.every.append(lag)
             self.lags.asked += [lag] if version == card.asked else []
             self.lags.over += [lag] if version == card.over else []
@@ -174,6 +174,8 @@ def run() -> list[Row]:
         refused = len([call for call in sandbox.slack.log(kind="call") if call.get("status") == 429])
     if lags.at_once < CARDS:
         raise Void(f"only {lags.at_once} releases were under way at once")
+    if not (lags.asked and lags.over and lags.failures):
+        raise Void(f"{len(lags.asked)} gates, {len(lags.over)} final states and {len(lags.failures)} failures were seen")
     if ended[Phase.AWAITING_PROMOTION] != GATED or ended[Phase.SUCCEEDED] != CARDS - GATED - BROKEN or len(lags.failures) != BROKEN:
         raise Void(f"not what was to happen: {dict(ended)}, {len(lags.failures)} failures")
     settings = f"{lags.at_once} canaries at once in one channel for {took:.0f} s, Slack's published rates"

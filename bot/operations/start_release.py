@@ -11,6 +11,7 @@ from bot.operations.invocation import Receipt, Refusal, Reply
 from bot.operations.known_roles import known_roles
 from bot.policy.freezes import frozen_by, goes_on_frozen
 from bot.policy.permissions import Permission, may
+from bot.releases.counts import counted
 from bot.releases.images import ImageMistake, resolve_image
 from bot.releases.model import Change, Deploy, Person, Phase, Release, Scale, Strategy, Undo
 
@@ -57,7 +58,7 @@ def _to_version(change: Change) -> str:
     if isinstance(change, Deploy):
         return change.version.rpartition(":")[2] if "/" in change.version else change.version
     if isinstance(change, Scale):
-        return f"{change.replicas} pods"
+        return counted(change.replicas, "pod")
     if isinstance(change, Undo):
         return f"revision {change.to_revision}" if change.to_revision else "the last good version"
     return change.kind

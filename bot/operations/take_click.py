@@ -15,7 +15,7 @@ from bot.operations.send_file import ask_for_file
 from bot.operations.share_answer import share_answer
 from bot.operations.take_command import take_command
 from bot.policy.approvals import refusal_to_approve
-from bot.policy.permissions import Permission, may, roles_granting
+from bot.policy.permissions import Permission, refusal_of_role
 from bot.ports import StoreUnavailable, UnknownSchema
 from bot.releases.model import Person, Phase, Release
 from bot.releases.requests import Abort, Adopt, Approve, Finish, Pause, Promote, Reject, Request, Resume
@@ -72,7 +72,7 @@ def take_click(context: Context, click: Click) -> Reply:
         if action in ("approve", "switch", "promote"):
             refusal = refusal_to_approve(release, click.person, roles)
         else:
-            refusal = "" if may(roles, permission) else f"that needs the role {' or '.join(roles_granting(permission))}"
+            refusal = refusal_of_role(permission, roles)
         if refusal:
             return Refusal(refusal)
         if action == "replace":

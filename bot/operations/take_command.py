@@ -47,11 +47,19 @@ from bot.operations.share_answer import offer_to_share
 from bot.operations.start_release import start_release
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.freezes import Freeze
-from bot.policy.permissions import Permission, Role, may, roles_granting, takes_commands_in
+from bot.policy.permissions import Permission, Role, refusal_of_role, takes_commands_in
 from bot.ports import AuditLine, SlackUnavailable, StoreUnavailable, UnknownSchema
 from bot.releases.model import Change, Deploy, Phase, Restart, Scale, Undo
 from bot.releases.requests import Abort, Pause, Promote, Resume
 
+_ENDED = {
+    Phase.SUCCEEDED: "succeeded",
+    Phase.ROLLED_BACK: "was rolled back",
+    Phase.ABORTED: "was aborted",
+    Phase.FAILED: "failed",
+    Phase.REJECTED: "was rejected",
+    Phase.EXPIRED: "expired",
+}
 _CHANGES_NOTHING = (HelpCommand, WhoamiCommand)
 
 
@@ -96,11 +104,8 @@ def _refusal(context: Context, invocation: Invocation, command: Command, roles: 
     if not takes_commands_in(access, invocation.channel):
         channels = ", ".join(f"<#{channel}>" for channel in sorted(access.channels))
         return Refusal("commands are not taken in this channel", f"use {channels}")
-    permission = Permission(permission_of(command))
-    if not may(roles, permission):
-        wanted = " or ".join(roles_granting(permission))
-        return Refusal(f"that needs the role {wanted}; you have {', '.join(sorted(roles)) or 'none'}", "see `/pilothouse whoami`")
-    return None
+    refusal = refusal_of_role(Permission(permission_of(command)), roles)
+    return Refusal(refusal, "see `/pilothouse whoami`") if refusal else None
 
 
 def _carry_out(context: Context, invocation: Invocation, command: Command, roles: frozenset[Role]) -> Reply:
@@ -229,9 +234,7 @@ def _nothing_runs(context: Context, app: str) -> Refusal:
         return Refusal(f"no release of {app} is running, and none was yet", hint)
     version = f" to {last.to_version}" if last.to_version else ""
     why = f": {last.cause.summary}" if last.cause is not None and last.phase is not Phase.SUCCEEDED else ""
-    return Refusal(
-        f"no release of {app} is running; the last one, {last.id}{version}, is over: {last.phase.value.replace('_', ' ')}{why}", hint
-    )
+    return Refusal(f"no release of {app} is running; the last one, {last.id}{version}, {_ENDED.get(last.phase, 'is over')}{why}", hint)
 
 
 def _ask(context: Context, invocation: Invocation, command: Command, **what: Any) -> Reply:

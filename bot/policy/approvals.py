@@ -7,7 +7,7 @@ from collections.abc import Collection
 from bot.policy.permissions import Permission, Role, may
 from bot.releases.gates import open_gate
 from bot.releases.model import Person, Release
-from bot.releases.plan import ApprovalGate
+from bot.releases.plan import ApprovalGate, HoldGate
 
 
 def refusal_to_approve(release: Release, by: Person, roles: Collection[Role]) -> str:
@@ -17,6 +17,8 @@ def refusal_to_approve(release: Release, by: Person, roles: Collection[Role]) ->
         needed = Permission.DEPLOY
     else:
         needed = Permission.APPROVE
+    if not may(roles, needed) and isinstance(gate, HoldGate):
+        return "going on before the hold is over needs the role approver"
     if not may(roles, needed):
         return "approving needs the role approver" if needed is Permission.APPROVE else "confirming needs the role deployer"
     if isinstance(gate, ApprovalGate) and by == release.requested_by and not gate.requester_may_approve:

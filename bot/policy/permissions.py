@@ -73,6 +73,13 @@ def roles_granting(permission: Permission) -> tuple[str, ...]:
     return tuple(role.value for role in Role if role in _GRANTED_BY[permission])
 
 
+def refusal_of_role(permission: Permission, roles: Collection[Role]) -> str:
+    """ "" when one of the roles gives the permission, else one line that names those which do."""
+    if may(roles, permission):
+        return ""
+    return f"that needs the role {' or '.join(roles_granting(permission))}; you have {', '.join(sorted(roles)) or 'none'}"
+
+
 def takes_commands_in(access: Access, channel: str) -> bool:
     """Direct messages (ids that begin with D) and the home tab (no channel) count as the person's own."""
     return not access.channels or channel in access.channels or channel.startswith("D") or not channel

@@ -48,6 +48,10 @@ class Record:
         """Troubles a pod."""
         return (self.restarts + self.flaps) / self.pods if self.pods else 0.0
 
+    @property
+    def is_troubled(self) -> bool:
+        return bool(self.restarts or self.flaps or self.lost)
+
 
 def record_of(then: dict[str, Any], deployment: DeploymentSeen | None) -> Record:
     pods = _living(deployment)
@@ -89,6 +93,9 @@ def judge(baseline: Any, seen: Observation, window_ms: int) -> tuple[Verdict, st
     slow, usual = candidate.ready_after_ms, stable.ready_after_ms
     if slow is not None and usual is not None and slow >= SLOWER_BY * usual and slow - usual >= SLOWER_BY_MS:
         return Verdict.BAD, f"candidate pods take {slow / 1000:.0f} s to become ready, stable pods {usual / 1000:.0f} s"
+    if not (candidate.is_troubled or stable.is_troubled):
+        both = f"{counted(candidate.pods, 'candidate pod')} and {counted(stable.pods, 'stable pod')}"
+        return Verdict.GOOD, f"no restart and no readiness change of {both} in {seconds} s"
     return Verdict.GOOD, f"{_told(candidate, 'candidate')} against {_told(stable, 'stable')}, in {seconds} s"
 
 

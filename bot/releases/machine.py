@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.actions import PatchDeployment
+from bot.releases.counts import counted
 from bot.releases.decision import RESYNC_MS, Decision, finish, into, resync_ms
 from bot.releases.drift import after_drift, on_drift, was_replaced
 from bot.releases.events import EventKind
@@ -100,7 +101,7 @@ def _begin(decision: Decision, seen: Observation, now: int) -> Decision:
     plan = replace(plan, hash=plan_hash(plan))
     from_version, to_version = plan.from_version, plan.version
     if isinstance(release.change, Scale):
-        from_version, to_version = f"{draft.stable.replicas} pods", f"{release.change.replicas} pods"
+        from_version, to_version = counted(draft.stable.replicas, "pod"), counted(release.change.replicas, "pod")
     elif isinstance(release.change, Restart):
         to_version = f"{from_version}, restarted"
     release = replace(
@@ -239,7 +240,7 @@ def _in_step(decision: Decision, seen: Observation, now: int) -> tuple[Decision,
         if not reached:
             return _watch_deadline(decision, step, seen, now)
         if step.until:
-            decision = decision.tell(now, EventKind.STEP_DONE, f"{step.title}: done")
+            decision = decision.tell(now, EventKind.STEP_DONE, f"done: {step.title}")
     else:
         decision, settled = pursue(decision, step.goals, seen)
         if not settled:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bot.releases.decision import Decision, finish, into
 from bot.releases.events import EventKind
 from bot.releases.intents import drop, find, put
-from bot.releases.model import Cause, Field, Intent, Kind, Leg, Phase, Release
+from bot.releases.model import Cause, FailureClass, Field, Intent, Kind, Leg, Phase, Release
 from bot.releases.observation import Observation
 from bot.releases.plan import DeploymentGoal, Role
 from bot.releases.strategies import STRATEGIES
@@ -63,8 +63,15 @@ def turn_back(decision: Decision, seen: Observation | None, now: int, *, ends_as
     decision = decision.changed(release)
     if not back:
         return finish(decision, ends_as, now, cause.summary)
-    decision = decision.tell(now, EventKind.ROLLING_BACK, f"taking back: {cause.summary}")
+    decision = decision.tell(now, EventKind.ROLLING_BACK, _going_back(release, cause))
     return enter_step(decision, 0, now).wake(now)
+
+
+def _going_back(release: Release, cause: Cause) -> str:
+    """Who asked for it, and why, was told when they did."""
+    if cause.failure is FailureClass.REQUEST:
+        return f"going back to {release.from_version or 'the version before'}"
+    return f"taking back: {cause.summary}"
 
 
 def _theirs_left_out(release: Release, seen: Observation) -> tuple[Intent, ...]:

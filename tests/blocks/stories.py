@@ -62,7 +62,7 @@ _CANARY_STEPS = (
         3,
         3,
     ),
-    replace(_ROLL, title="promote: roll hello to 2.0.0"),
+    replace(_ROLL, title="promote hello to 2.0.0"),
     _FINISH,
 )
 _GREEN_STEPS = (
@@ -189,7 +189,7 @@ CARDS: dict[str, Release] = {
 }
 
 EVENTS: dict[str, tuple[Release, Event]] = {
-    "step done": (ROLLING, Event(T0, EventKind.STEP_DONE, "roll hello to 2.0.0: done", step="roll")),
+    "step done": (ROLLING, Event(T0, EventKind.STEP_DONE, "done: roll hello to 2.0.0", step="roll")),
     "approved": (PROMOTING, Event(T0, EventKind.VOTED, "manager approved promote (1 of 1)", by=MANAGER)),
     "failure": (
         replace(ROLLING, leg=Leg.BACK, phase=Phase.ROLLING_BACK, cause=CAUSE),

@@ -9,7 +9,7 @@ import pytest
 
 from bot.ports import Message
 from bot.releases.events import Event, EventKind
-from bot.releases.model import Leg, Phase, Release
+from bot.releases.model import Leg, Phase, Release, Scale
 from bot.slack.blocks.announcements import announcement
 from bot.slack.blocks.buttons import ACTION_PREFIX, ACTIONS, buttons_of
 from bot.slack.blocks.card import bar, card
@@ -17,7 +17,7 @@ from bot.slack.blocks.words import headline
 from sandbox.slack.block_rules import check_message_blocks
 from tests.blocks.golden import FOLDER, file_of, shown
 from tests.blocks.stories import CARDS, EVENTS, GREEN, NOW, PROMOTING, ROLLING, SUCCEEDED, messages
-from tests.builders import T0
+from tests.builders import T0, a_release
 
 MESSAGES = messages()
 
@@ -139,6 +139,18 @@ def test_log_lines_stay_with_the_starter_unless_the_catalog_says_channel() -> No
 @pytest.mark.parametrize(("share", "drawn"), [(0, "░" * 10), (4, "░" * 10), (40, "████░░░░░░"), (100, "█" * 10), (250, "█" * 10)])
 def test_the_bar_is_ten_cells_whatever_the_share(share: int, drawn: str) -> None:
     assert bar(share) == drawn
+
+
+@pytest.mark.parametrize(("pods", "words"), [(1, "hello → 1 pod · starting"), (3, "hello → 3 pods · starting")])
+def test_one_pod_is_not_several(pods: int, words: str) -> None:
+    assert headline(replace(a_release(change=Scale(pods)), from_version="")) == words
+
+
+@pytest.mark.parametrize("phase", [Phase.REJECTED, Phase.ABORTED, Phase.EXPIRED, Phase.ROLLED_BACK])
+def test_a_release_that_was_taken_back_says_what_runs_now(phase: Phase) -> None:
+    assert "hello is on 1.0.0" in headline(replace(PROMOTING, phase=phase, leg=Leg.BACK, finished_at=NOW))
+    if phase is not Phase.ROLLED_BACK:  # before it began nothing was changed, and nothing goes back
+        assert "is on" not in headline(replace(PROMOTING, phase=phase, started_at=0, finished_at=NOW))
 
 
 def test_going_back_offers_no_button_that_would_stop_it() -> None:

@@ -83,7 +83,7 @@ def test_a_dry_run_shows_the_plan_to_the_person_alone_and_writes_nothing(journey
     assert "(asked: 20 %)" in plan
     assert "50 %" in plan
     assert "1 approval by somebody else than the requester" in plan
-    assert "promote: roll" in plan
+    assert f"6. promote {journey.app} to 2.0.0" in plan
     assert not [m for m in journey.told(MANAGER) if "a dry run" in m["text"]]
     assert journey.untouched()
     assert not journey.exists(f"{journey.app}-canary")

@@ -181,6 +181,13 @@ def test_a_hold_is_waked_for_when_it_ends() -> None:
     assert decide(holding(), canaried(1), T0 + 2 * MINUTE - SECOND).wake_at == T0 + 2 * MINUTE
 
 
+def test_the_way_back_repeats_no_reason_that_was_told_when_it_was_asked_for() -> None:
+    answer = respond(holding(), Abort(DEVELOPER, reason="pager"), T0 + SECOND)
+    assert [event.text for event in answer.events if event.kind is EventKind.CANCELLED] == ["aborted by developer: pager"]
+    back = decide(answer.release, canaried(1), T0 + 2 * SECOND)
+    assert [event.text for event in back.events if event.kind is EventKind.ROLLING_BACK] == ["going back to 1.0.0"]
+
+
 def test_a_bad_verdict_pauses_and_asks() -> None:
     pod = a_pod("hello-canary-1-0", labels=CANARY_LABELS, restarts=2, created_at=T0, image="kelseyhightower/hello:2.0.0")
     candidate = a_candidate(1)

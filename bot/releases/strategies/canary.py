@@ -290,7 +290,7 @@ def _promotion(draft: Draft, last: Split, room: int | None, scaler: AutoscalerSe
     candidates = surge_for_promotion(stable.replicas, unavailable, last.candidates, room)
     return Step(
         "promote",
-        f"promote: roll {stable.name} to {draft.version}",
+        f"promote {stable.name} to {draft.version}",
         (
             DeploymentGoal(Role.CANDIDATE, replicas=candidates),
             DeploymentGoal(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from bot.releases.counts import counted
 from bot.releases.gates import open_gate
 from bot.releases.model import Deploy, Leg, Phase, Reapply, Release, Restart, Scale, Strategy, Undo
 from bot.releases.plan import Step
@@ -35,7 +36,7 @@ def change_words(release: Release) -> str:
             arrow = f"{before} → {after}" if before else f"→ {version_word(version)}"
             return f"{app} {arrow} {release.strategy.value}"
         case Scale(replicas=replicas):
-            return f"{app} {before} → {after}" if before else f"{app} → {replicas} pods"
+            return f"{app} {before} → {after}" if before else f"{app} → {counted(replicas, 'pod')}"
         case Restart():
             return f"{app} restart" + (f" of {before}" if before else "")
         case Undo(to_revision=revision):
@@ -65,6 +66,7 @@ def version_word(version: str) -> str:
 
 def phase_words(release: Release) -> str:
     app, before = release.target.app, release.from_version or "the version before"
+    went_back = bool(release.started_at) and release.leg is Leg.BACK
     match release.phase:
         case Phase.QUEUED:
             return f"waiting for {release.queued_behind}" if release.queued_behind else "starting"
@@ -88,13 +90,13 @@ def phase_words(release: Release) -> str:
         case Phase.ROLLED_BACK:
             return f"rolled back: {app} is on {before}"
         case Phase.ABORTED:
-            return f"aborted: {app} is on {before}" if release.started_at and release.leg is Leg.BACK else "aborted"
+            return f"aborted: {app} is on {before}" if went_back else "aborted"
         case Phase.FAILED:
             return "not started" if release.plan is None else "failed"
         case Phase.REJECTED:
-            return "rejected"
+            return f"rejected: {app} is on {before}" if went_back else "rejected"
         case Phase.EXPIRED:
-            return "expired: nobody approved in time"
+            return "expired: nobody approved in time" + (f", {app} is on {before}" if went_back else "")
         case _ as never:
             assert_never(never)
 
@@ -103,7 +105,7 @@ def _success_words(release: Release) -> str:
     app = release.target.app
     match release.change:
         case Scale(replicas=replicas):
-            return f"{app} has {replicas} pods"
+            return f"{app} has {counted(replicas, 'pod')}"
         case Restart():
             return f"{app} was restarted"
         case Reapply():

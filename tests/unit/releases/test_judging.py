@@ -40,7 +40,7 @@ def test_pods_that_only_run_are_good() -> None:
     verdict_, detail = judge(BEFORE, looked(STABLE, CANDIDATE), 2 * MINUTE)
     assert verdict_ is Verdict.GOOD
     assert detail == (
-        "0 restarts and 0 readiness changes of 2 candidate pods against 0 restarts and 0 readiness changes of 3 stable pods, in 120 s"
+        "no restart and no readiness change of 2 candidate pods and 3 stable pods in 120 s"
     )
 
 

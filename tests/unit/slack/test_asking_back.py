@@ -90,7 +90,7 @@ def test_a_command_for_a_release_that_is_over_says_how_it_ended(bot: Bot, slack:
     bot.store.save(replace(release, phase=Phase.SUCCEEDED, finished_at=bot.store.now()), (event,), operation="over")
     user = "U0DEV1" if verb == "abort" else "U0MANAGER"
     answer = slack.command(user, CHANNEL, f"/rollout {verb} hello")
-    assert "no release of hello is running; the last one, hello-1 to 2.0.0, is over: succeeded" in answer["text"]
+    assert "no release of hello is running; the last one, hello-1 to 2.0.0, succeeded" in answer["text"]
 
 
 def test_a_command_that_fits_no_state_says_which_state_it_is(bot: Bot, slack: LocalSlack) -> None:
