@@ -163,7 +163,8 @@ def a_deployment(
         "labels": {"app": "hello"},
         "annotations": {"deployment.kubernetes.io/revision": str(replica_sets[0].revision if replica_sets else 1)},
     }
-    return DeploymentSeen(name, f"uid-{name}", replicas=replicas, template=template, replica_sets=replica_sets, **{**status, **facts})
+    uid = facts.pop("uid", f"uid-{name}")
+    return DeploymentSeen(name, uid, replicas=replicas, template=template, replica_sets=replica_sets, **{**status, **facts})
 
 
 def a_rolling_deployment(

@@ -111,8 +111,8 @@ def settle(intents: tuple[Intent, ...], kind: Kind, item: DeploymentSeen | Servi
             reverts = intent.reverts if intent else 0
             written = (intent.written if intent else False) or observed != value
             intent = Intent(kind, item.name, field, observed, value, observed == value, written, reverts)
-        elif observed == value and (not intent.confirmed or intent.pending):
-            intent = replace(intent, confirmed=True, pending="")
+        elif observed == value:
+            intent = _confirmed(intent)
         intents = put(intents, intent)
         if observed != value:
             changes.append(FieldChange(field, observed, value))
@@ -138,12 +138,17 @@ def look(intents: tuple[Intent, ...], seen: Observation) -> tuple[tuple[Intent, 
     return tuple(result), tuple(drift)
 
 
+def _confirmed(intent: Intent) -> Intent:
+    """The same object where it was so already: every tick looks at every intent."""
+    return intent if intent.confirmed and not intent.pending else replace(intent, confirmed=True, pending="")
+
+
 def _look_for(intent: Intent, item: DeploymentSeen | ServiceSeen | None) -> tuple[Intent, Drift | None]:
     """``before`` holds the uid: of an object found, or of one made as soon as it is seen."""
     there = item is not None and (intent.after is not True or item.uid == intent.before or not intent.before)
     if there == bool(intent.after):
         uid = item.uid if item is not None and intent.after is True else intent.before
-        return replace(intent, confirmed=True, before=uid, pending=""), None
+        return _confirmed(intent if uid == intent.before else replace(intent, before=uid)), None
     if not intent.confirmed or intent.pending:
         return intent, None
     says = "deleted" if item is None else "replaced by another object of the same name"
@@ -153,7 +158,7 @@ def _look_for(intent: Intent, item: DeploymentSeen | ServiceSeen | None) -> tupl
 def _look_at(intent: Intent, item: DeploymentSeen | ServiceSeen) -> tuple[Intent, Drift | None]:
     observed = field_value(item, intent.field)
     if observed == intent.after:
-        return replace(intent, confirmed=True, pending=""), None
+        return _confirmed(intent), None
     if intent.pending == "adopt":
         kept = replace(intent, before=observed, after=observed, confirmed=True, written=False, pending="", instead_of=intent.after)
         return kept, None

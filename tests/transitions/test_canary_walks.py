@@ -98,13 +98,9 @@ def test_the_version_is_the_only_difference_at_the_end(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCENES)
 def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
-    moments = SCENES[name]().to_the_end().ticks
-    for moment in range(1, moments):
-        walk = SCENES[name]()
-        while walk.ticks < moment and not walk.release.phase.is_final:
-            walk.tick()
+    for walk in SCENES[name]().moments():
         wrote = bool(walk.written)
-        where = f"{name}: tick {moment}, step {walk.step} {walk.gate}"
+        where = f"{name}: tick {walk.ticks}, step {walk.step} {walk.gate}"
         walk.abort()
         walk.to_the_end()
         assert walk.release.phase is Phase.ABORTED, where
@@ -114,13 +110,10 @@ def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCENES)
 def test_a_worker_that_dies_after_any_save_is_made_good_by_the_next_tick(name: str) -> None:
-    for moment in range(1, SCENES[name]().to_the_end().ticks):
-        walk = SCENES[name]()
-        while walk.ticks < moment - 1 and not walk.release.phase.is_final:
-            walk.tick()
-        if not walk.release.phase.is_final:
-            walk.tick(crash_after=0)
-        assert walk.to_the_end().release.phase is Phase.SUCCEEDED, f"{name}: dies in tick {moment}"
+    for walk in SCENES[name]().moments():
+        walk.tick(crash_after=0)
+        dies_in = walk.ticks
+        assert walk.to_the_end().release.phase is Phase.SUCCEEDED, f"{name}: dies in tick {dies_in}"
 
 
 @pytest.mark.parametrize("name", ["plain", "shifting", "ten_replicas", "one_replica_that_may_miss"])

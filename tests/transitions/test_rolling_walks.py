@@ -44,24 +44,20 @@ def test_it_takes_two_writes(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCENES)
 def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
-    for moment in range(1, SCENES[name]().to_the_end().ticks):
-        walk = SCENES[name]()
-        while walk.ticks < moment:
-            walk.tick()
+    for walk in SCENES[name]().moments():
+        where = f"{name}: tick {walk.ticks}"
         walk.abort()
         walk.to_the_end()
-        assert walk.release.phase is Phase.ABORTED, f"{name}: tick {moment}"
-        assert walk.cluster.state() == walk.before, f"{name}: tick {moment}"
+        assert walk.release.phase is Phase.ABORTED, where
+        assert walk.cluster.state() == walk.before, where
 
 
 @pytest.mark.parametrize("name", SCENES)
 def test_a_worker_that_dies_after_any_save_is_made_good_by_the_next_tick(name: str) -> None:
-    for moment in range(1, SCENES[name]().to_the_end().ticks):
-        walk = SCENES[name]()
-        while walk.ticks < moment - 1:
-            walk.tick()
+    for walk in SCENES[name]().moments():
         walk.tick(crash_after=0)
-        assert walk.to_the_end().release.phase is Phase.SUCCEEDED, f"{name}: dies in tick {moment}"
+        dies_in = walk.ticks
+        assert walk.to_the_end().release.phase is Phase.SUCCEEDED, f"{name}: dies in tick {dies_in}"
 
 
 def test_a_pause_stops_the_roll_where_it_is_until_it_is_resumed() -> None:

@@ -67,6 +67,10 @@ class Deployment:
     def pods(self) -> list[Pod]:
         return [pod for one in self.sets for pod in one.pods]
 
+    def fork(self) -> Deployment:
+        sets = [replace(one, pods=[replace(pod) for pod in one.pods]) for one in self.sets]
+        return replace(self, labels=dict(self.labels), annotations=dict(self.annotations), sets=sets)
+
 
 class ModelledCluster:
     def __init__(self, *deployments: Deployment, services: dict[str, dict[str, str]], survey: Survey | None = None) -> None:
@@ -85,6 +89,14 @@ class ModelledCluster:
                 pod.ready = True
             item.observed_generation = item.generation
         self._follow()
+
+    def fork(self) -> ModelledCluster:
+        """Another cluster that stands where this one does. Templates and selectors are shared: nobody changes one in place."""
+        other = copy.copy(self)
+        other.deployments = {name: item.fork() for name, item in self.deployments.items()}
+        other.services, other.endpoints = dict(self.services), dict(self.endpoints)
+        other.broken_images, other.sick_images = set(self.broken_images), set(self.sick_images)
+        return other
 
     # --- what the API server does -------------------------------------------------------------------------------------
 
@@ -254,9 +266,6 @@ class ModelledCluster:
 
     def observe(self, release: Release, at: int) -> Observation:
         name = release.target.deployment
-        other = release.candidate_name or usual_candidate(
-            release.target, Strategy.CANARY if release.strategy is Strategy.CANARY else Strategy.BLUEGREEN
-        )
         names = [*release.target.services]
         if release.plan and release.plan.preview:
             names.append(release.plan.preview)
@@ -264,7 +273,7 @@ class ModelledCluster:
             at,
             "uid-cluster",
             self._seen(name),
-            self._seen(other),
+            self._seen(candidate_of(release)),
             tuple(self.services[one] for one in names if one in self.services),
             tuple(
                 EndpointSeen(service, f"ip-{pod}", pod, f"uid-{pod}", ready=True)
@@ -299,12 +308,11 @@ class ModelledCluster:
                 for pod in one.pods
             )  # fmt: skip
             sets.append(a_replica_set(one.name, one.template, revision=one.revision, pods=pods))
-        seen = a_deployment(
-            name, item.template, replicas=item.replicas, replica_sets=tuple(sets),
+        return a_deployment(
+            name, item.template, replicas=item.replicas, replica_sets=tuple(sets), uid=item.uid, resource_version=str(item.generation),
             generation=item.generation, observed_generation=item.observed_generation, paused=item.paused,
             selector=item.selector, strategy=item.strategy, labels=dict(item.labels), annotations=dict(item.annotations),
         )  # fmt: skip
-        return replace(seen, uid=item.uid, resource_version=str(item.generation))
 
     def state(self) -> dict[str, Any]:
         """Everything that "as found" is about; a claim left behind shows."""
@@ -321,6 +329,12 @@ class ModelledCluster:
                 "services": {one.name: (one.uid, one.selector, one.affinity) for one in self.services.values()},
             }
         )  # fmt: skip
+
+
+def candidate_of(release: Release) -> str:
+    return release.candidate_name or usual_candidate(
+        release.target, Strategy.CANARY if release.strategy is Strategy.CANARY else Strategy.BLUEGREEN
+    )
 
 
 def _bounds(item: Deployment) -> DeploymentSeen:

@@ -23,17 +23,6 @@ ON_GREEN, ON_BLUE = {"app": "hello-green"}, {"app": "hello"}
 SCENES = (scenes.plain, scenes.by_version_label, scenes.with_preview, scenes.kept)
 
 
-def at_every_moment(scene: Callable[[], Walk]) -> list[Walk]:
-    """One walk for each tick of the whole release, stopped there."""
-    walks = []
-    for moment in range(1, scene().to_the_end().ticks):
-        walk = scene()
-        while walk.ticks < moment:
-            walk.tick()
-        walks.append(walk)
-    return walks
-
-
 # --- held -------------------------------------------------------------------------------------------------------------
 
 
@@ -41,7 +30,7 @@ def at_every_moment(scene: Callable[[], Walk]) -> list[Walk]:
 def test_paused_at_any_moment_nothing_is_written_and_resumed_it_ends_as_if_it_never_was(scene: Callable[[], Walk]) -> None:
     whole = scene().to_the_end()
     paused = 0
-    for walk in at_every_moment(scene):
+    for walk in scene().moments():
         if respond(walk.release, Pause(DEVELOPER), walk.now).refusal:
             continue
         paused += 1
@@ -63,7 +52,7 @@ def test_paused_at_any_moment_nothing_is_written_and_resumed_it_ends_as_if_it_ne
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_aborted_while_paused_everything_is_as_found(scene: Callable[[], Walk]) -> None:
-    for walk in at_every_moment(scene):
+    for walk in scene().moments():
         if respond(walk.release, Pause(DEVELOPER), walk.now).refusal:
             continue
         walk.approves = False
@@ -76,7 +65,7 @@ def test_aborted_while_paused_everything_is_as_found(scene: Callable[[], Walk]) 
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_cluster_out_of_reach_at_any_moment_is_waited_for_and_nothing_is_lost(scene: Callable[[], Walk]) -> None:
-    for walk in at_every_moment(scene):
+    for walk in scene().moments():
         for _ in range(3):
             decision = decide(walk.release, Unreachable(walk.now, "no route"), walk.now)
             assert decision.actions == ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 
 from bot.releases.actions import CreateDeployment, PatchDeployment, PatchService
@@ -256,18 +254,12 @@ def test_a_kept_pair_takes_turns(label: str | None) -> None:
 
 @pytest.mark.parametrize("label", [None, "version"])
 def test_an_abort_of_a_kept_pairs_second_turn_leaves_both_as_found(label: str | None) -> None:
-    def second() -> Walk:
-        first = scenes.kept() if label is None else scenes.hand_made_pair_kept()
-        return next_release(first.to_the_end().cluster, "3.0.0", label)
-
-    for moment in range(1, second().to_the_end().ticks):
-        walk = second()
-        while walk.ticks < moment:
-            walk.tick()
-        before = copy.deepcopy(walk.before)
+    first = scenes.kept() if label is None else scenes.hand_made_pair_kept()
+    for walk in next_release(first.to_the_end().cluster, "3.0.0", label).moments():
+        where = f"tick {walk.ticks}, step {walk.step} {walk.gate}"
         walk.abort()
         walk.to_the_end()
-        assert walk.cluster.state() == before, (moment, walk.release.phase)
+        assert walk.cluster.state() == walk.before, where
 
 
 def test_a_kept_green_whose_own_selector_holds_the_version_is_refused_with_the_way_out() -> None:

@@ -49,14 +49,8 @@ def test_after_success_everything_is_as_found_but_for_the_version(name: str) -> 
 
 @pytest.mark.parametrize("name", SCENES)
 def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
-    moments = SCENES[name]().to_the_end().ticks
-    for moment in range(1, moments):
-        walk = SCENES[name]()
-        while walk.ticks < moment and not walk.release.phase.is_final:
-            walk.tick()
-        if walk.release.phase.is_final:
-            break
-        where = f"{name}: tick {moment}, step {walk.step} {walk.gate}"
+    for walk in SCENES[name]().moments():
+        where = f"{name}: tick {walk.ticks}, step {walk.step} {walk.gate}"
         walk.abort()
         walk.to_the_end()
         assert walk.release.phase in (Phase.ABORTED, Phase.ROLLED_BACK), where
@@ -70,10 +64,7 @@ def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
 @pytest.mark.parametrize("name", SCENES)
 def test_a_crash_between_any_two_writes_is_finished_by_the_next_tick(name: str) -> None:
     whole = SCENES[name]().to_the_end()
-    for moment in range(1, whole.ticks + 1):
-        walk = SCENES[name]()
-        while walk.ticks < moment - 1:
-            walk.tick()
+    for walk in SCENES[name]().moments():
         walk.tick(crash_after=0)  # saved, nothing written
         walk.to_the_end()
         assert walk.release.phase is Phase.SUCCEEDED
@@ -90,18 +81,9 @@ def _same_but_uids(one: Walk, other: Walk) -> bool:
 
 @pytest.mark.parametrize("name", SCENES)
 def test_a_crash_at_any_write_of_the_way_back_is_finished_by_the_next_tick(name: str) -> None:
-    def aborted_in_the_window() -> Walk:
-        walk = SCENES[name]().to_step("switch", gate="window")
-        walk.abort()
-        return walk
-
-    start = aborted_in_the_window()
-    begun = start.ticks
-    length = start.to_the_end().ticks - begun
-    for moment in range(length):
-        walk = aborted_in_the_window()
-        for _ in range(moment):
-            walk.tick()
+    aborted = SCENES[name]().to_step("switch", gate="window")
+    aborted.abort()
+    for walk in aborted.moments():
         walk.tick(crash_after=0)
         walk.to_the_end()
         assert walk.release.phase is Phase.ROLLED_BACK

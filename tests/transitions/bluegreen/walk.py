@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from bot.releases.actions import Action, PatchService
 from bot.releases.gates import open_gate
-from bot.releases.health import pods_of, ready_endpoints
 from bot.releases.machine import decide
 from bot.releases.model import Leg, Phase, Release, Strategy
 from bot.releases.observation import Observation
@@ -17,7 +17,7 @@ from bot.releases.probing import pods_to_ask
 from bot.releases.requests import Abort, Approve, Request
 from bot.releases.respond import respond
 from tests.builders import DEVELOPER, MANAGER, SECOND, T0
-from tests.transitions.bluegreen.modelled_cluster import ModelledCluster, Refused
+from tests.transitions.bluegreen.modelled_cluster import ModelledCluster, Refused, candidate_of
 
 MOST_TICKS = 600
 
@@ -32,6 +32,19 @@ class Walk:
         self.told: list[str] = []
         self.ticks = 0
         self.before = cluster.state()
+
+    def fork(self) -> Walk:
+        """Another walk that stands where this one does."""
+        other = copy.copy(self)
+        other.cluster = self.cluster.fork()
+        other.written, other.told = [*self.written], [*self.told]
+        return other
+
+    def moments(self) -> Iterator[Walk]:
+        """As the release stands before each of its ticks from here to its end, each a walk of its own; this one goes to the end."""
+        while not self.release.phase.is_final:
+            yield self.fork()
+            self.tick()
 
     def look(self) -> Observation:
         """The candidate's pods are asked only where the release says that it waits for them."""
@@ -105,11 +118,14 @@ class Walk:
         release = self.release
         if release.plan is None or self.cluster.faulty:
             return
-        seen = self.cluster.observe(release, self.now)
-        if release.strategy is Strategy.BLUEGREEN and not self.switches() and release.leg is Leg.FORWARD:
-            served = ready_endpoints(seen, seen.candidate, release.target.services)
+        deployments, endpoints = self.cluster.deployments, self.cluster.endpoints
+        green = deployments.get(candidate_of(release))
+        if green is not None and release.strategy is Strategy.BLUEGREEN and not self.switches() and release.leg is Leg.FORWARD:
+            reached = {name for service in release.target.services for name in endpoints.get(service, ())}
+            served = [pod.name for pod in green.pods() if pod.name in reached]
             assert not served, f"somebody reaches green before the switch: {served}"
-        available = sum(pod.ready for pod in pods_of(seen.stable))
+        blue = deployments.get(release.target.deployment)
+        available = sum(pod.ready for pod in blue.pods()) if blue is not None else 0
         assert available >= release.plan.floor, f"{available} of stable are available, the plan promised {release.plan.floor}"
 
 
