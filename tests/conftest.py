@@ -16,7 +16,7 @@ from sandbox.redis_server import EmbeddedRedis
 settings.register_profile("pilothouse", deadline=None)
 settings.load_profile("pilothouse")
 
-pytest_plugins = ("tests.real_cluster", "tests.record_suite")
+pytest_plugins = ("tests.real_cluster", "tests.record_suite", "tests.shared_server")
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +39,13 @@ def redis_client(redis_url: str) -> Redis:
     return connect(redis_url)
 
 
-def eventually(claim: Callable[[], bool], within_s: float = 10.0) -> bool:
-    """Whether the claim came true before the deadline; looked at every few milliseconds."""
+def eventually(claim: Callable[[], bool], within_s: float = 30.0) -> bool:
+    """Whether the claim came true before the deadline. Looked at often at first, then every 25 ms: a look may cost a request."""
     deadline = time.monotonic() + within_s
+    pause_s = 0.002
     while not claim():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.005)
+        time.sleep(pause_s)
+        pause_s = min(1.5 * pause_s, 0.025)
     return True

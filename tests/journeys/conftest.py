@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import re
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 from kubernetes import client, config
+from redis import Redis
 from redis.exceptions import RedisError
 
 from bot.operations.budgets import EDITS, posts_in
@@ -91,6 +93,7 @@ class Journey:
 
     def until(self, look: Callable[[], Seen | None], what: str, within: float = WITHIN_S) -> Seen:
         ends = time.monotonic() + within
+        pause_s = 0.01
         while True:
             self._refill()
             found = look()
@@ -100,7 +103,8 @@ class Journey:
                 seen = "\n---\n".join(m["text"] for m in self.told()[-6:])
                 logs = "\n".join(part.log.read_text(encoding="utf-8", errors="replace")[-1500:] for part in self.sandbox.parts)
                 raise AssertionError(f"not seen within {within:.0f} s: {what}\nlast messages:\n{seen}\nlogs:\n{logs}")
-            time.sleep(0.03)
+            time.sleep(pause_s)
+            pause_s = min(1.3 * pause_s, 0.06)  # a look is a request, or some
 
     def file_of(self, user: str, name: str) -> str:
         """The newest file of this name in the person's direct messages with the bot, "" while there is none."""
@@ -111,11 +115,14 @@ class Journey:
         with urllib.request.urlopen(self.sandbox.url + found[-1]["url_private"], timeout=10) as answer:
             return str(answer.read().decode())
 
+    @functools.cached_property
+    def _store(self) -> Redis:
+        return connect(self.sandbox.redis.url)
+
     def _refill(self) -> None:
         """Slack's limits are off here, and so is what the bot spares for their sake: else all journeys would share one post a second."""
-        store = connect(self.sandbox.redis.url)
         with contextlib.suppress(RedisError):  # it is away in some journeys
-            store.delete(*(f"{PREFIX}budget:{budget.name}" for budget in (EDITS, posts_in(CHANNEL))))
+            self._store.delete(*(f"{PREFIX}budget:{budget.name}" for budget in (EDITS, posts_in(CHANNEL))))
 
     # --- the cluster ---
 

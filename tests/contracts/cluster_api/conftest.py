@@ -22,7 +22,10 @@ def server_of(kind: str, kubeconfig: Path) -> ApiServer:
     return ApiServer(kind, config["clusters"][0]["cluster"]["server"], config["users"][0]["user"]["token"], kubeconfig)
 
 
-@pytest.fixture(scope="session", params=["simulated", pytest.param("control_plane", marks=pytest.mark.control_plane)])
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param("simulated", marks=pytest.mark.slow), pytest.param("control_plane", marks=pytest.mark.control_plane)],
+)
 def api_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A running API server with three ready nodes whose pods become ready within about a second."""
     if request.param == "simulated":

@@ -46,6 +46,7 @@ def _config_map(name: str) -> Json:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
 
 
+@pytest.mark.slow
 def test_a_version_from_before_a_restart_is_too_old_to_watch_from_and_the_objects_are_there(restarting: Restarting) -> None:
     namespace = restarting.namespace
     before = namespace.made("configmaps", _config_map("one"))["metadata"]["resourceVersion"]

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox.slack import LocalSlack
+from tests.shared_server import SharedServer
 from tests.unit.sandbox_slack.conftest import served
 
 Json = dict[str, Any]
@@ -143,7 +144,7 @@ def submitted() -> list[Json]:
 
 
 @pytest.fixture(scope="session")
-def running(submitted: list[Json]) -> Iterator[LocalSlack]:
+def running(submitted: list[Json], shared_server: SharedServer) -> Iterator[LocalSlack]:
     with LocalSlack(rate_scale=0) as slack:
         app = App(
             client=WebClient(token="xoxb-local", base_url=slack.api_url),
@@ -156,7 +157,7 @@ def running(submitted: list[Json]) -> Iterator[LocalSlack]:
         async def endpoint(request: Request) -> Response:
             return await handler.handle(request)
 
-        with served(endpoint) as url:
+        with served(shared_server, endpoint) as url:
             assert slack.connect(url, verify=True)["verified"]
             assert slack.install(MANIFEST)["ok"]
             yield slack

@@ -15,6 +15,8 @@ from sandbox.cluster import SimulatedCluster
 from sandbox.cluster.api_server.faults import FaultError
 from tests.contracts.cluster_api.server import MERGE, Namespace, deployment, service, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 def label(namespace: Namespace, value: str) -> httpx.Response:
     return namespace.patch("services", "hello", MERGE, {"metadata": {"labels": {"seen": value}}})

@@ -10,6 +10,8 @@ from sandbox.cluster import ImageBehaviour, SimulatedCluster
 from sandbox.cluster.controllers.images import ImageRuleError, ImageRules, is_valid_reference
 from tests.contracts.cluster_api.server import Json, Namespace, condition, deployment, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 def waiting_as(namespace: Namespace, reason: str) -> Json:
     """The first pod that waits for this reason."""

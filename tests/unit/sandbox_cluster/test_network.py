@@ -5,9 +5,12 @@ from __future__ import annotations
 import collections
 
 import httpx
+import pytest
 
 from sandbox.cluster import SimulatedCluster
 from tests.contracts.cluster_api.server import MERGE, Json, Namespace, deployment, service, wait_for
+
+pytestmark = pytest.mark.slow
 
 
 def proxied(namespace: Namespace, name: str, path: str) -> httpx.Response:

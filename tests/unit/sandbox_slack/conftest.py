@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from slack_bolt import App
 from slack_bolt.adapter.starlette import SlackRequestHandler
 from slack_sdk import WebClient
@@ -20,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.slack import LocalSlack
+from tests.shared_server import SharedServer
 
 Serve = Callable[[Callable[[Request], Any]], str]
 
@@ -37,38 +34,17 @@ def client(slack: LocalSlack) -> WebClient:
 
 
 @contextmanager
-def served(endpoint: Callable[[Request], Any]) -> Iterator[str]:
-    listener = socket.socket(proto=socket.IPPROTO_TCP)  # else asyncio leaves Nagle's delay on
-    listener.bind(("127.0.0.1", 0))
-    routes = [Route("/slack/events", endpoint, methods=["POST"])]
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="critical", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 5.0
-    while not server.started:
-        assert time.monotonic() < deadline, "the app did not start"
-        time.sleep(0.005)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/slack/events"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=5.0)
+def served(shared_server: SharedServer, endpoint: Callable[[Request], Any]) -> Iterator[str]:
+    """Gives the request URL."""
+    with shared_server.serving(Starlette(routes=[Route("/slack/events", endpoint, methods=["POST"])])) as url:
+        yield f"{url}/slack/events"
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
+def serve(shared_server: SharedServer) -> Iterator[Serve]:
     """Serves an endpoint as the app's request URL until the test ends."""
-    running: list[Any] = []
-
-    def start(endpoint: Callable[[Request], Any]) -> str:
-        context = served(endpoint)
-        url = context.__enter__()
-        running.append(context)
-        return url
-
-    yield start
-    for context in running:
-        context.__exit__(None, None, None)
+    with ExitStack() as running:
+        yield lambda endpoint: running.enter_context(served(shared_server, endpoint))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 import httpx
+import pytest
 from slack_bolt import Ack, App, Respond
 from slack_sdk import WebClient
 from starlette.requests import Request
@@ -16,6 +17,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from sandbox.slack import LocalSlack
 from tests.unit.sandbox_slack.conftest import Serve
+
+pytestmark = pytest.mark.slow
 
 Json = dict[str, Any]
 

@@ -13,6 +13,8 @@ from slack_sdk.errors import SlackApiError
 
 from sandbox.slack import LocalSlack
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 
 

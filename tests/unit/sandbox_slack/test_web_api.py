@@ -11,6 +11,8 @@ from slack_sdk.errors import SlackApiError
 
 from sandbox.slack import LocalSlack
 
+pytestmark = pytest.mark.slow
+
 
 def error_of(call: Callable[[], Any]) -> str:
     with pytest.raises(SlackApiError) as refused:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from bot.operations.context import App, Catalog, Context
 from bot.policy.permissions import Access, Grant, Role
@@ -26,6 +23,7 @@ from config.settings import Settings
 from sandbox.slack import LocalSlack
 from tests.builders import a_target
 from tests.fakes.in_memory_store import InMemoryReleaseStore, InMemoryWorkQueue
+from tests.shared_server import SharedServer
 
 CHANNEL = "C0RELEASES"
 
@@ -112,27 +110,16 @@ def context(settings: Settings, messenger: SlackMessenger) -> Context:
 
 
 @contextlib.contextmanager
-def serving(context: Context, settings: Settings, slack: LocalSlack) -> Iterator[str]:
+def serving(shared_server: SharedServer, context: Context, settings: Settings, slack: LocalSlack) -> Iterator[str]:
     """The bot over HTTP, connected to the local Slack; gives its URL."""
-    listener = socket.socket(proto=socket.IPPROTO_TCP)  # else asyncio leaves Nagle's delay on
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(make_asgi(build_app(context, settings), context.store.now), log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    slack.wait_for(lambda: server.started, what="the bot listening")
-    slack.connect(f"{url}/slack/events")
-    try:
+    with shared_server.serving(make_asgi(build_app(context, settings), context.store.now)) as url:
+        slack.connect(f"{url}/slack/events")
         yield url
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
 
 
 @pytest.fixture
-def bot(context: Context, slack: LocalSlack, settings: Settings) -> Iterator[Bot]:
+def bot(shared_server: SharedServer, context: Context, slack: LocalSlack, settings: Settings) -> Iterator[Bot]:
     store, queue = context.store, context.queue
     assert isinstance(store, InMemoryReleaseStore) and isinstance(queue, InMemoryWorkQueue)
-    with serving(context, settings, slack) as url:
+    with serving(shared_server, context, settings, slack) as url:
         yield Bot(context, store, queue, url)

@@ -19,6 +19,7 @@ from bot.work_queue import RqWorkQueue
 from config.settings import Settings
 from sandbox.slack import LocalSlack
 from tests.blocks.stories import NOW, ROLLING
+from tests.shared_server import SharedServer
 from tests.unit.slack.conftest import CHANNEL, Bot, serving
 
 
@@ -200,12 +201,12 @@ def redis_away(context: Context) -> Context:
 
 
 def test_while_redis_is_away_a_click_a_mention_a_form_and_the_home_tab_say_so_too(
-    redis_away: Context, settings: Settings, slack: LocalSlack
+    shared_server: SharedServer, redis_away: Context, settings: Settings, slack: LocalSlack
 ) -> None:
     def told() -> list[str]:
         return [m["text"] for m in slack.messages(CHANNEL, user="U0DEV1") if m["text"].startswith("Redis cannot be reached")]
 
-    with serving(redis_away, settings, slack):
+    with serving(shared_server, redis_away, settings, slack):
         card = redis_away.messenger.post(CHANNEL, redis_away.render.card(ROLLING, now=NOW))
         slack.click("U0DEV1", CHANNEL, card, "release:pause")
         slack.wait_for(told, what="the answer to the click")
@@ -222,9 +223,9 @@ def test_while_redis_is_away_a_click_a_mention_a_form_and_the_home_tab_say_so_to
 
 
 def test_while_redis_is_away_a_command_is_told_so_in_one_line_and_help_goes_on(
-    redis_away: Context, settings: Settings, slack: LocalSlack
+    shared_server: SharedServer, redis_away: Context, settings: Settings, slack: LocalSlack
 ) -> None:
-    with serving(redis_away, settings, slack) as url:
+    with serving(shared_server, redis_away, settings, slack) as url:
         for typed in ("/deploy hello 2.0.0", "/pods hello", "/scale hello 3"):
             seen = slack.command("U0DEV1", CHANNEL, typed)
             assert seen["text"].startswith("Redis cannot be reached"), seen
