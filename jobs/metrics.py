@@ -36,7 +36,7 @@ def ailing(board: Board, now: float) -> tuple[str, ...]:
 
 
 class WorkerCollector(Collector):
-    """Reads Redis when scraped: jobs are forked processes and keep nothing of their own."""
+    """Reads Redis when scraped: jobs run in several processes and keep nothing of their own."""
 
     def __init__(self, leases: Leases, queue: RqWorkQueue, board: Board) -> None:
         self._leases = leases

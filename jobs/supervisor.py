@@ -99,7 +99,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Role:
-    """``run`` is the child's whole life; ``recover`` runs first in a child that replaces a dead one."""
+    """``run`` is the child's whole life; ``recover`` runs first in a child that replaces one that died, and not one that just ended."""
 
     name: str
     run: Callable[[], None]
@@ -113,6 +113,7 @@ class _Child:
     started: float = 0.0
     restarts: int = 0
     quick_deaths: int = 0
+    died: bool = False
     start_at: float = field(default=0.0)
 
 
@@ -186,7 +187,7 @@ class Supervisor:
                 os.close(end)
             _die_with(parent)
             _name_process(child.role.name)
-            if child.restarts:
+            if child.died:
                 child.role.recover()
             child.role.run()
             code = 0
@@ -219,11 +220,15 @@ class Supervisor:
         worked = any(pulse.name == child.role.name and pulse.last_work >= child.started for pulse in self._board.read())
         child.pid = 0
         child.restarts += 1
+        child.died = status != 0
         child.quick_deaths = 0 if worked or lived >= LIVED_WELL_S else child.quick_deaths + 1
         backoff = 0.0 if child.quick_deaths <= 1 else min(LONGEST_BACKOFF_S, 0.25 * 2.0**child.quick_deaths)
         child.start_at = time.monotonic() + backoff
         self._board.note(child.role.name, pid=0, restarts=child.restarts)
         if not self._ending:
+            if status == 0:
+                log.info("%s ended; starting it again", child.role.name)
+                return
             how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit code {os.waitstatus_to_exitcode(status)}"
             log.warning("%s died (%s); starting it again%s", child.role.name, how, f" in {backoff:g} s" if backoff else "")
 

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 STEPS_BACK = 5
 """Niceness of the workers that a person does not wait for: a third of the weight each, so that a question gets a whole core of two."""
 
+QUERIES_GROW_BY_BYTES = 128 * 2**20
+
 JOB_MODULES = ("jobs.advance_release", "jobs.deliver", "jobs.run_query", "jobs.sweep", "jobs.tell_noticed")
 
 
@@ -98,7 +100,11 @@ def supervise(
     children = [Role("ticker", partial(_tick_for_ever, url, board, routes or dict(ROUTES), first_wakes))]
     queues = {"queries": QUERIES, "delivery": DELIVERY} | dict.fromkeys(names, RELEASES)
     children += [
-        Role(name, partial(_work, queue, url, STEPS_BACK if queue == RELEASES else 0, partial(board.note_work, name)), recover)
+        Role(
+            name,
+            partial(_work, queue, url, STEPS_BACK if queue == RELEASES else 0, partial(board.note_work, name)),
+            recover,
+        )
         for name, queue in queues.items()
     ]
     if watch is not None:
@@ -134,11 +140,15 @@ def _work(queue: str, url: str, niceness: int, came_to_work: Callable[[], None])
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
     connection = open_client(url, socket_connect_timeout=2.0, health_check_interval=30, retry=retry, driver_info=DRIVER)
     try:
-        # A query reads what it likes, logs and whole documents: it is forked, and its memory is gone with it.
-        make_worker(queue, connection, forks=queue == QUERIES, came_to_work=came_to_work).work(logging_level=None)
+        # A query reads what it likes, logs and whole documents: its worker makes room for a new one when that has left it large.
+        grows_by = QUERIES_GROW_BY_BYTES if queue == QUERIES else None
+        worker = make_worker(queue, connection, came_to_work=came_to_work, memory_grows_by_bytes=grows_by)
+        worker.work(logging_level=None)
     except RedisError as error:
         log.warning("%s: %s", queue, advice(error) or error)
         raise SystemExit(1) from error
+    if not worker.makes_room:
+        raise SystemExit(1)  # RQ gave up, on a time-out of Redis for instance: it may have taken a job along
 
 
 def end_orphaned_leases(url: str) -> None:

@@ -99,10 +99,10 @@ class Connection:
     def get_text(self, path: str, query: Mapping[str, str] | None = None) -> str:
         return self.send("GET", path, query=query, accept="*/*").decode("utf-8", "replace")
 
-    def required(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+    def required(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON) -> Any:
         """A read that an observation cannot do without: refused means that nothing can be said, never that nothing is there."""
         try:
-            return self.get(path, query)
+            return self.get(path, query, accept=accept)
         except Refused as refusal:
             raise ClusterUnreachable(f"the bot may not look: {refusal}") from refusal
 

@@ -7,7 +7,7 @@ is whether a column is wide. Rows carry their object's metadata, which tells by 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.cluster import errors, reading
@@ -18,6 +18,7 @@ from bot.releases.ages import counted
 from bot.releases.model import Target, usual_candidates
 
 _AS_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+_AS_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
 KINDS = ("deployments", "replicasets", "pods", "services", "events")
 
 
@@ -26,10 +27,13 @@ class _Owners:
     """Whose the objects of one namespace are: apps by the uid of what they own, and by the name of a Service, which nobody owns."""
 
     deployments: Mapping[str, str]
-    replica_sets: Mapping[str, str]
     services: Mapping[str, str]
     without: tuple[str, ...] = ()  # apps whose Deployment does not exist
     query: Mapping[str, str] = field(default_factory=dict)  # narrows lists of what Deployments own to one app's
+    replica_sets: Mapping[str, str] = field(default_factory=dict)
+
+    def with_replica_sets(self, items: Sequence[Any]) -> _Owners:
+        return replace(self, replica_sets={one["metadata"]["uid"]: app for one in items if (app := self.app_of("replicasets", one))})
 
     def app_of(self, kind: str, item: Mapping[str, Any]) -> str:
         """The empty name for what belongs to none of the apps."""
@@ -100,7 +104,7 @@ def _missing(targets: Sequence[Target]) -> str:
 def _owners(connection: Connection, namespace: str, targets: Sequence[Target], kind: str) -> _Owners:
     services = {name: target.app for target in reversed(targets) for name in target.services}
     if kind == "services":
-        return _Owners({}, {}, services)
+        return _Owners({}, services)
     wanted = {name: one.app for one in targets for name in usual_candidates(one)}
     wanted |= {one.deployment: one.app for one in targets}
     if len(targets) == 1:
@@ -108,17 +112,16 @@ def _owners(connection: Connection, namespace: str, targets: Sequence[Target], k
         items = [item for read in reads if (item := read.result()) is not None]
         query = label_query(items[0]["spec"]["selector"]) if len(items) == 1 else {}
     else:
-        listed = connection.required(path_of("deployments", namespace)).get("items") or ()
-        items, query = [item for item in listed if item["metadata"]["name"] in wanted], {}
+        items, query = [item for item in _owned(connection, "deployments", namespace, {}) if item["metadata"]["name"] in wanted], {}
     deployments = {item["metadata"]["uid"]: wanted[item["metadata"]["name"]] for item in items}
     names = {item["metadata"]["name"] for item in items}
-    replica_sets: dict[str, str] = {}
-    if items and kind in ("pods", "events"):
-        for item in connection.required(path_of("replicasets", namespace), query).get("items") or ():
-            if app := deployments.get(reading.owner_of(item)):
-                replica_sets[item["metadata"]["uid"]] = app
     without = tuple(one.app for one in targets if one.deployment not in names)
-    return _Owners(deployments, replica_sets, services, without, query)
+    return _Owners(deployments, services, without, query)
+
+
+def _owned(connection: Connection, kind: str, namespace: str, query: Mapping[str, str]) -> Sequence[Any]:
+    """The objects' metadata alone: who owns whom stands there."""
+    return connection.required(path_of(kind, namespace), query, accept=_AS_METADATA).get("items") or ()
 
 
 _Rows = list[tuple[str, ...]]
@@ -129,18 +132,20 @@ def _rows(connection: Connection, namespace: str, owners: _Owners, kind: str, *,
     if kind == "events":
         return _events(connection, namespace, owners, wide=wide)
     query = owners.query if kind in ("replicasets", "pods") else {}
+    replica_sets = connection.start(_owned, connection, "replicasets", namespace, query) if kind == "pods" else None
     answer = _ask(connection, kind, namespace, {**query, "includeObject": "Metadata"})
+    owners = owners.with_replica_sets(replica_sets.result()) if replica_sets is not None else owners
     found = [(app, row) for row in answer["rows"] if (app := owners.app_of(kind, row["object"]))]
     return _cut(answer, found, wide=wide)
 
 
 def _events(connection: Connection, namespace: str, owners: _Owners, *, wide: bool) -> tuple[tuple[str, ...], _Rows]:
     """Newest first: what just happened is what people ask for."""
-    listing = connection.start(connection.required, path_of("pods", namespace), owners.query)
+    replica_sets, pods = (connection.start(_owned, connection, kind, namespace, owners.query) for kind in ("replicasets", "pods"))
     answer = _ask(connection, "events", namespace, {"includeObject": "Object"})
-    pods = listing.result().get("items") or ()
+    owners = owners.with_replica_sets(replica_sets.result())
     apps = {**owners.deployments, **owners.replica_sets}
-    apps |= {one["metadata"]["uid"]: app for one in pods if (app := owners.app_of("pods", one))}
+    apps |= {one["metadata"]["uid"]: app for one in pods.result() if (app := owners.app_of("pods", one))}
 
     def app_of(event: Mapping[str, Any]) -> str:
         about = event.get("involvedObject") or {}

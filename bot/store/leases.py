@@ -88,15 +88,11 @@ class Leases:
     def finish(self, wake_id: str, token: str, next_wake: int | None, *, took_ms: int = 0) -> bool:
         """A job's last act. False when the lease was lost meanwhile: then nothing happens."""
         at = "" if next_wake is None else next_wake
-        return bool(self._scripts.run("finish", wake_id, token, at, "done", took_ms, ""))
+        return bool(self._scripts.run("finish", wake_id, token, at, "done", took_ms))
 
     def fail(self, wake_id: str, token: str, *, took_ms: int = 0) -> bool:
         """The job raised: its lease ends now and it comes again soon, later each time."""
-        return bool(self._scripts.run("finish", wake_id, token, "", "failed", took_ms, ""))
-
-    def bury(self, wake_id: str, token: str, pid: int) -> bool:
-        """A process of this host died with the job: as ``fail``, unless another copy of the job is the one that was begun."""
-        return bool(self._scripts.run("finish", wake_id, token, "", "failed", 0, f"{HOST}|{pid}|"))
+        return bool(self._scripts.run("finish", wake_id, token, "", "failed", took_ms))
 
     def expedite(self, is_alive: Callable[[int], bool], *, waiting: bool) -> int:
         """Leases of this host's jobs whose process is dead end now; with ``waiting`` those of jobs that nobody has begun too (a dead

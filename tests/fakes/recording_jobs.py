@@ -10,6 +10,7 @@ from typing import Any
 from redis import Redis
 
 from jobs.leasing import lease
+from jobs.worker import QUERIES_GROW_BY_BYTES
 
 
 def _client() -> Redis:
@@ -43,4 +44,6 @@ def note(wake_id: str, token: str) -> None:
 def answer(query: dict[str, Any]) -> None:
     if query["question"] == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
+    if query["question"] == "large":
+        bytearray(b"x") * (QUERIES_GROW_BY_BYTES + 2**20)
     _client().rpush("answered", str(query["question"]))

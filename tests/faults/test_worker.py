@@ -150,12 +150,22 @@ def test_a_worker_killed_with_its_job_is_replaced_and_the_job_comes_again_soon(w
     assert eventually(lambda: len(worker.children()) == 6)
 
 
-def test_a_query_that_kills_its_process_leaves_its_worker_alive(shared: RunningWorker) -> None:
-    before = shared.children()
+def test_after_a_query_that_kills_its_worker_the_next_one_is_answered_by_a_new_worker(shared: RunningWorker) -> None:
+    before = set(shared.children())
     shared.queue.ask({"question": "crash"})
     shared.queue.ask({"question": "and now?"})
     assert eventually(lambda: "and now?" in shared.redis.lrange("answered", 0, -1)), shared.log()
-    assert shared.children() == before
+    assert len(before - set(shared.children())) == 1 and len(shared.children()) == 6
+
+
+def test_a_worker_that_a_question_left_large_makes_room_and_gives_nothing_out_again(worker: RunningWorker) -> None:
+    before = set(worker.children())
+    for question in ("large", "and now?"):
+        worker.queue.ask({"question": question})
+    assert eventually(lambda: worker.redis.lrange("answered", 0, -1) == ["large", "and now?"]), worker.log()
+    assert len(before - set(worker.children())) == 1
+    assert "queries ended; starting it again" in worker.log()
+    assert "given out again" not in worker.log() and "died" not in worker.log()
 
 
 def test_every_child_that_dies_is_started_again_and_work_goes_on(worker: RunningWorker) -> None:

@@ -1,9 +1,7 @@
--- A job's last act. ARGV: wake id, token, next wake ('' for none), 'done' or 'failed', job's ms, runner ('' for the holder itself; else
--- host and process of a dead one). A lost lease, a second call, or a copy of the job that somebody else has begun: nothing.
+-- A job's last act. ARGV: wake id, token, next wake ('' for none), 'done' or 'failed', job's ms. A lost lease or a
+-- second call: nothing.
 local id = ARGV[1]
 if redis.call('HGET', key('tokens'), id) ~= ARGV[2] then return 0 end
-local begun = redis.call('HGET', key('begun'), id)
-if ARGV[6] ~= '' and begun and string.sub(begun, 1, #ARGV[6]) ~= ARGV[6] then return 0 end
 end_lease(id)
 local kind = string.match(id, '^[^:]*')
 redis.call('HINCRBY', key('counters'), 'job_ms:' .. kind, ARGV[5])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from jobs.rq_worker import StayingWorker, make_worker
+from jobs.rq_worker import make_worker
 
 ran_in: list[int] = []
 
@@ -28,23 +31,37 @@ def queue(redis_client: Redis) -> Queue:
     return Queue("pilothouse-delivery", connection=redis_client, serializer=JSONSerializer)
 
 
-def test_releases_and_deliveries_are_run_one_after_the_other_without_a_fork(redis_client: Redis, queue: Queue) -> None:
+def test_jobs_are_run_one_after_the_other_without_a_fork(redis_client: Redis, queue: Queue) -> None:
     for _ in range(3):
         queue.enqueue_call(note_process, args=("deliver:hello-1", "token"), timeout=8, result_ttl=0)
-    worker = make_worker("pilothouse-delivery", redis_client, forks=False)
-    assert isinstance(worker, StayingWorker)
-    worker.work(burst=True, logging_level=None)
+    make_worker("pilothouse-delivery", redis_client).work(burst=True, logging_level=None)
     assert ran_in == [os.getpid()] * 3
 
 
 def test_a_job_that_fails_does_not_end_the_ones_behind_it(redis_client: Redis, queue: Queue) -> None:
     queue.enqueue_call(fail, args=("deliver:hello-1", "token"), timeout=8, result_ttl=0)
     queue.enqueue_call(note_process, args=("deliver:hello-2", "token"), timeout=8, result_ttl=0)
-    make_worker("pilothouse-delivery", redis_client, forks=False).work(burst=True, logging_level=None)
+    make_worker("pilothouse-delivery", redis_client).work(burst=True, logging_level=None)
     assert ran_in == [os.getpid()]
 
 
-def test_queries_run_in_processes_of_their_own(redis_client: Redis, queue: Queue) -> None:
-    queue.enqueue_call(note_process, args=({"question": "pods"},), timeout=8, result_ttl=0)
-    make_worker("pilothouse-delivery", redis_client, forks=True).work(burst=True, logging_level=None)
-    assert ran_in == []  # what a fork notes is gone with it
+def hold(megabytes: int) -> None:
+    ran_in.append(len(bytearray(os.urandom(1)) * (megabytes * 2**20)))
+
+
+def test_a_worker_that_a_job_left_large_makes_room_for_a_new_one_and_one_that_is_not_stays(redis_client: Redis, queue: Queue) -> None:
+    for megabytes in (1, 1, 64, 1):
+        queue.enqueue_call(hold, args=(megabytes,), timeout=8, result_ttl=0)
+    worked = partial(make_worker, "pilothouse-delivery", redis_client, memory_grows_by_bytes=32 * 2**20)
+    in_a_process_of_its_own(lambda: worked().work(burst=True, logging_level=None))
+    assert len(queue) == 1
+    in_a_process_of_its_own(lambda: worked().work(burst=True, logging_level=None))
+    assert len(queue) == 0
+
+
+def in_a_process_of_its_own(run: Callable[[], object]) -> None:
+    """What this one has held before is none of the worker's."""
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import cast
@@ -225,23 +224,6 @@ def test_the_queue_is_asked_only_about_a_job_that_nobody_has_begun(leases: Lease
     leases.begin(claim.wake_id, claim.token, lease_ms=0)
     (again,), _ = leases.claim(foremost=asked)
     assert again.token != claim.token
-
-
-def test_a_dead_process_ends_only_the_lease_of_its_own_copy_of_a_job(leases: Leases, redis_client: Redis) -> None:
-    leases.wake("release:a-1", 0)
-    (claim,), _ = leases.claim()
-    assert leases.begin(claim.wake_id, claim.token)
-    assert not leases.bury(claim.wake_id, claim.token, os.getpid() + 1)
-    assert leases.backlog().leased == 1
-    assert leases.bury(claim.wake_id, claim.token, os.getpid())
-    assert leases.backlog().leased == 0 and set(due(redis_client)) == {"release:a-1"}
-
-
-def test_a_process_that_died_before_its_first_act_has_its_job_come_again(leases: Leases, redis_client: Redis) -> None:
-    leases.wake("release:a-1", 0)
-    (claim,), _ = leases.claim()
-    assert leases.bury(claim.wake_id, claim.token, 1)
-    assert set(due(redis_client)) == {"release:a-1"}
 
 
 def test_a_claim_whose_reply_was_lost_is_answered_again(redis_server: EmbeddedRedis, redis_url: str, leases: Leases) -> None:
