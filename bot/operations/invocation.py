@@ -120,11 +120,13 @@ class Tabled:
 
 @dataclass(frozen=True)
 class Document:
-    """Long preformatted text: the top in the message, the whole as a file when it does not fit."""
+    """Long text: the top in the message, the whole as a file when it does not fit. ``explains``: kubectl's explanation, whose sentences
+    the message lets flow; else all of it is preformatted."""
 
     title: str
     text: str
     share: str = ""
+    explains: bool = False
     kind: Literal["document"] = "document"
 
 

@@ -96,7 +96,7 @@ def _get(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> R
 
 def _explain(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
     cluster = context.clusters[apps[0].target.cluster]
-    return Document(query["path"], cluster.explain(query["path"], recursive=query["recursive"]))
+    return Document(query["path"], cluster.explain(query["path"], recursive=query["recursive"]), explains=True)
 
 
 def _traffic(context: Context, apps: tuple[App, ...], _query: Mapping[str, Any]) -> Reply:

@@ -20,6 +20,14 @@ def shown(message: Message) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def _rich(part: Mapping[str, Any]) -> list[str]:
+    """What is preformatted stands apart; code and slanted words as Slack's markup writes them."""
+    marks = {"code": "`", "italic": "_", "bold": "*"}
+    texts = ((text["text"], next((marks[style] for style in text.get("style", ())), "")) for text in part["elements"])
+    whole = "".join(text.replace(text.strip(), f"{mark}{text.strip()}{mark}") for text, mark in texts)
+    return [f"    {line}" if part["type"] == "rich_text_preformatted" else line for line in whole.split("\n")]
+
+
 def _block(block: Mapping[str, Any]) -> list[str]:
     match block["type"]:
         case "section":
@@ -29,7 +37,7 @@ def _block(block: Mapping[str, Any]) -> list[str]:
         case "actions":
             return ["  ".join(_button(element) for element in block["elements"])]
         case "rich_text":
-            return [f"    {line}" for part in block["elements"] for text in part["elements"] for line in text["text"].split("\n")]
+            return [line for part in block["elements"] for line in _rich(part)]
         case "table":
             return [" | ".join(cell["text"] for cell in row) for row in block["rows"]]
         case "header":

@@ -210,6 +210,36 @@ EVENTS: dict[str, tuple[Release, Event]] = {
 }
 
 _PODS = Table("hello: stable", ("pod", "image", "ready"), (("hello-1-a", f"{REPOSITORY}:1.0.0", "yes"), ("안녕-1-b", "이미지:1", "no")))
+_HEAD = "GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n\nFIELD: strategy <DeploymentStrategy>\n\n\nDESCRIPTION:\n"
+EXPLAINED = _HEAD + """\
+    The deployment strategy to use to replace existing pods with new ones.
+    DeploymentStrategy describes how to replace existing pods with new ones.
+
+FIELDS:
+  rollingUpdate\t<RollingUpdateDeployment>
+    Rolling update config params. Present only if DeploymentStrategyType =
+    RollingUpdate.
+
+  type\t<string> -required-
+  enum: Recreate, RollingUpdate
+    Type of deployment. Can be "Recreate" or "RollingUpdate". Default is
+    RollingUpdate.
+
+    Possible enum values:
+     - `"Recreate"` Kill all existing pods before creating new ones.
+     - `"RollingUpdate"` Replace the old ReplicaSets by new one using rolling
+    update i.e gradually scale down the old ReplicaSets and scale up the new
+    one."""
+EXPLAINED_TREE = _HEAD + """\
+    The deployment strategy to use to replace existing pods with new ones.
+
+FIELDS:
+  rollingUpdate\t<RollingUpdateDeployment>
+    maxSurge\t<IntOrString>
+    maxUnavailable\t<IntOrString>
+  type\t<string>
+  enum: Recreate, RollingUpdate"""
+
 REPLIES: dict[str, Reply] = {
     "text": Text("all is no longer frozen"),
     "refusal": Refusal("no app `helo`; did you mean `hello`?", "/deploy hello 2.0.0"),
@@ -221,6 +251,8 @@ REPLIES: dict[str, Reply] = {
     "receipt of one that waits": Receipt(a_release(), True, behind="hello-41"),
     "listing to share": Listing("Releases", (SUCCEEDED,), share="t0ken"),
     "pods": Tabled((_PODS, replace(_PODS, title="hello: candidate"))),
+    "explanation": Document("deployment.spec.strategy", EXPLAINED, explains=True),
+    "explanation of a tree": Document("deployment.spec.strategy", EXPLAINED_TREE, explains=True),
     "document": Document("pod.spec", "KIND: Pod\nFIELD: spec <PodSpec>"),
     "help": HelpFor(None),
     "help for deploy": HelpFor("deploy"),

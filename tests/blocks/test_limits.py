@@ -74,6 +74,7 @@ def test_an_answer_holds_any_text(text: str, more: list[str]) -> None:
         Text(text or "-"),
         Refusal(text or "-", text),
         Document(text, text),
+        Document(text, f"KIND: {text}\n\nDESCRIPTION:\n    {text}\n\nFIELDS:\n  {text}\t<{text}>\n    {text}", explains=True),
         Confirm(text or "-", tuple(more), "Apply", "t0ken"),
         Whoami(Person("T1", "U0DEV1"), tuple(more), (), text, False, text),
         Listing(text, [replace(ROLLING, reason=text, to_version=text)] * 30),

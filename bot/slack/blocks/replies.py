@@ -30,6 +30,7 @@ from bot.ports import Message
 from bot.releases.model import Release
 from bot.slack.blocks.buttons import ACTION_PREFIX, SHOW, replace_button, show_button
 from bot.slack.blocks.elements import MAX_BLOCKS, Block, actions, button, context, menu, preformatted, section, top_text
+from bot.slack.blocks.explained import explained
 from bot.slack.blocks.plan import plan_message
 from bot.slack.blocks.tables import table_message
 from bot.slack.blocks.words import MARKS, change_words, phase_words
@@ -59,8 +60,8 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
             return _receipt(reply)
         case Tabled(tables=tables, share=token, file=file):
             return _with_share(table_message(tables), token, file)
-        case Document(title=title, text=text, share=token):
-            return _with_share(_document(title, text), token)
+        case Document(share=token):
+            return _with_share(_document(reply), token)
         case HelpFor(command=command):
             return _help(names, apps) if command is None else _help_for(command, names, apps)
         case Whoami():
@@ -134,12 +135,13 @@ def _receipt(receipt: Receipt) -> Message:
     return Message(f"{line} {escape(waits)}", blocks)
 
 
-def _document(title: str, text: str) -> Message:
-    shown = cut(text, DOCUMENT_SHOWN)
-    blocks: list[Block] = [section(f"*{plain(title, 200)}*"), preformatted(shown)]
-    if shown != text:
+def _document(document: Document) -> Message:
+    shown = cut(document.text, DOCUMENT_SHOWN)
+    blocks: list[Block] = [section(f"*{plain(document.title, 200)}*")]
+    blocks.append(explained(shown) if document.explains else preformatted(shown))
+    if shown != document.text:
         blocks.append(context("The whole text is in your direct messages with this app."))
-    return Message(top_text([escape(title), escaped(text, 3_000)]), tuple(blocks))
+    return Message(top_text([escape(document.title), escaped(document.text, 3_000)]), tuple(blocks))
 
 
 def _help(names: Names, apps: Sequence[str]) -> Message:
