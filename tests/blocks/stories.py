@@ -214,6 +214,7 @@ _HEAD = "GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n\nFIELD: stra
 EXPLAINED = _HEAD + """\
     The deployment strategy to use to replace existing pods with new ones.
     DeploymentStrategy describes how to replace existing pods with new ones.
+    More info: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/.
 
 FIELDS:
   rollingUpdate\t<RollingUpdateDeployment>

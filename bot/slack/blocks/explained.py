@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from bot.slack.blocks.elements import Block
 
 _PROSE = 4  # spaces before a line of a description; kubectl's fields stand deeper only in a tree, which has no descriptions
+_BROKEN_AT = 76
+_LINK = re.compile(r"(https?://[^\s<>\"`]*[^\s<>\"`.,;:)])")
 _Element = dict[str, Any]
 
 
@@ -17,7 +20,7 @@ def explained(text: str) -> Block:
     description, _, fields = rest.partition("\nFIELDS:\n")
     containers = [_fixed(_narrow(head))]
     if prose := _paragraphs(description):
-        containers.append({"type": "rich_text_section", "elements": [_words(prose)]})
+        containers.append({"type": "rich_text_section", "elements": list(_linked(prose))})
     if fields and not _is_tree(fields):
         containers.append({"type": "rich_text_section", "elements": [_words("\nFIELDS:\n", bold=True), *_fields(fields)]})
     elif fields:
@@ -44,17 +47,16 @@ def _words(text: str, **style: bool) -> _Element:
 
 
 def _paragraphs(text: str) -> str:
-    """Lines that were broken for a terminal are one again; an empty line or a list item begins anew."""
+    """Lines that were broken for a terminal are one again."""
     made: list[str] = []
-    anew = True
+    before = ""
     for line in (line.strip() for line in text.split("\n")):
-        if not line:
-            anew = True
-        elif anew or line.startswith(("- ", "* ")):
+        fitted = len(before) + 1 + len(line.partition(" ")[0]) <= _BROKEN_AT  # so it was not the terminal that broke it
+        if line and (not before or fitted or line.startswith(("- ", "* "))):
             made.append(line)
-            anew = False
-        else:
+        elif line:
             made[-1] += f" {line}"
+        before = line
     return "\n".join(made)
 
 
@@ -82,4 +84,13 @@ def _told(prose: list[str]) -> Iterator[_Element]:
     told = _paragraphs("\n".join(prose))
     prose.clear()
     if told:
-        yield _words(f"{told}\n")
+        yield from _linked(f"{told}\n")
+
+
+def _linked(text: str) -> Iterator[_Element]:
+    """An address as a short link: it is longer than a phone is wide."""
+    for number, part in enumerate(_LINK.split(text)):
+        if number % 2:
+            yield {"type": "link", "url": part, "text": part.split("/")[2] or part}
+        elif part:
+            yield _words(part)
