@@ -1,4 +1,4 @@
-"""The pod image table: pod, image, version, ready, restarts, age, node; by ReplicaSet, stable and candidate apart."""
+"""The pod image table: version, ready, restarts, pod, age, node, image; by ReplicaSet, stable and candidate apart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from bot.releases.observation import DeploymentSeen, Observation, PodSeen
 from bot.releases.planning import PlanRefused
 from bot.releases.sighting import app_image, pod_status
 
-COLUMNS = ("ROLE", "REV", "POD", "VERSION", "READY", "STATUS", "RESTARTS", "AGE", "NODE", "IMAGE")
+COLUMNS = ("ROLE", "VERSION", "READY", "STATUS", "RESTARTS", "POD", "REV", "AGE", "NODE", "IMAGE")
+"""A phone shows the first four: what runs, and whether it is well."""
 
 Rows = list[tuple[str, ...]]
 
@@ -62,7 +63,7 @@ def _groups(app: App, seen: Observation, *, other: str) -> tuple[Rows, list[str]
             share = _share(seen, deployment, pods, total)
             versions = ", ".join(sorted({version_of(app_image(pod, app.target.container)) for pod in pods}))
             lines.append(f"{role}, revision {replica_set.revision} ({versions}): {counted(len(pods), 'pod')}{share}")
-            rows += [(role, str(replica_set.revision), *_row(app, pod, seen.at)) for pod in pods]
+            rows += [(role, *_row(app, pod, str(replica_set.revision), seen.at)) for pod in pods]
     return rows, lines
 
 
@@ -75,12 +76,12 @@ def _share(seen: Observation, deployment: DeploymentSeen, pods: Sequence[PodSeen
     return f", {round(100 * mine / total)} % of {counted(total, 'ready endpoint')}"
 
 
-def _row(app: App, pod: PodSeen, now: int) -> tuple[str, ...]:
+def _row(app: App, pod: PodSeen, revision: str, now: int) -> tuple[str, ...]:
     image = app_image(pod, app.target.container)
     containers = [c for c in pod.containers if not c.init]
     last = max((c.last_terminated_at for c in containers), default=0)
     restarts = f"{pod.restarts} ({human_age(now - last)} ago)" if pod.restarts and last else str(pod.restarts)
     ready = f"{sum(c.ready for c in containers)}/{len(containers)}"
     return (
-        pod.name, version_of(image), ready, pod_status(pod), restarts, human_age(now - pod.created_at), pod.node or "-", image,
+        version_of(image), ready, pod_status(pod), restarts, pod.name, revision, human_age(now - pod.created_at), pod.node or "-", image,
     )  # fmt: skip

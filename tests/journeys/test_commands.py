@@ -64,6 +64,7 @@ def test_pods_shows_every_pod_with_its_image(journey: Journey) -> None:
     journey.say("/pods {app}", user=VIEWER)
     told = journey.sees(r"stable, revision 1 \(1\.0\.0\): 5 pods, 100 % of 5 ready endpoints", user=VIEWER)
     assert told.count(f"pilothouse/{journey.app}:1.0.0") == 5
+    assert len(re.findall(rf"^stable +1\.0\.0 +1/1 +Running +0 +{journey.app}-\w+-\w+ +1 ", told, re.MULTILINE)) == 5
 
 
 def test_status_says_what_kubectl_says(journey: Journey) -> None:
