@@ -25,6 +25,7 @@ PICTURES = RESULTS / "cards"
 KINDS = sorted(name for name in messages() if name.startswith(("card", "loud", "quiet")))
 _LATER = datetime.fromtimestamp(T0 / 1000 + 5 * 86_400, UTC)
 _DATE = re.compile(r"<!date\^(\d+)\^([^|]+)\|[^>]*>")
+_LINK = re.compile(r"<https?://[^|>]+\|([^>]+)>")
 _BUTTON = re.compile(r"\[([^\]]*?)!{0,2}(?: \(asks\))?\](?:  |$)")
 _TOKENS = {"{time}": "%-I:%M %p", "{time_secs}": "%-I:%M:%S %p", "{date_short_pretty}": "%b %-d, %Y"}
 
@@ -70,6 +71,7 @@ def as_kept(slack: LocalSlack, name: str) -> list[str]:
     for line in drawn.splitlines():
         shown = _DATE.sub(lambda match: _moment(int(match[1]), match[2]), line)
         shown = re.sub(r"<@(\w+)>", lambda match: f"@{people[match[1]]}", shown)
+        shown = _LINK.sub(r"\1", shown)
         shown = shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
         buttons = _BUTTON.findall(shown) if shown.startswith("[") else []
         cells = shown.split(" | ")
