@@ -16,7 +16,7 @@ from config.logs import configure_logging
 from jobs.leasing import lease
 from jobs.watcher import watch_clusters
 from jobs.worker import JOB_MODULES, prepare, supervise
-from tests.faults.points import RAN, TICKED, Points, armed
+from tests.faults.points import RAN, TICKED, Points, armed, now_ms
 
 ROUTES = {**PRODUCT_ROUTES, "release": Route(RELEASES, "tests.faults.armed_worker.advance_release")}
 
@@ -30,7 +30,7 @@ def advance_release(wake_id: str, token: str) -> None:
             return
         held.next_wake = operation(armed(worker_context(), points), held.subject)
         points.reach("before wake")
-        redis.hset(TICKED, held.subject, redis.time()[0])
+        redis.hset(TICKED, held.subject, now_ms(redis))
         redis.hincrby(RAN, os.getpid(), 1)
     points.reach("after wake")
 

@@ -25,7 +25,7 @@ POINTS = (
 ONCE = "points:once"  # the name of one point: the first job that reaches it dies
 ALWAYS = "points:always"  # app -> point: every tick of its releases dies there, and its repetition does not
 DIED = "points:died"
-TICKED = "points:ticked"  # release -> the second of its last whole tick
+TICKED = "points:ticked"  # release -> when its last whole tick ended, milliseconds of Redis TIME
 RAN = "points:ran"  # process of a worker -> whole ticks of releases in it
 Reach = Callable[[str], None]
 
@@ -114,6 +114,11 @@ class PointedStore:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
+
+
+def now_ms(redis: Redis) -> int:
+    seconds, microseconds = redis.time()
+    return seconds * 1000 + microseconds // 1000
 
 
 def armed(context: Context, points: Points) -> Context:

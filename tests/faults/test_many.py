@@ -17,10 +17,11 @@ from bot.releases.model import Phase
 from bot.store.records import SCHEMA_VERSION, unpack
 from tests.faults.invariants import judge
 from tests.faults.people import People, many_at_once, wait_until
-from tests.faults.points import RAN, TICKED
+from tests.faults.points import RAN, TICKED, now_ms
 from tests.faults.stage import Stage, add, open_stage, upgrade_bot
 
 pytestmark = pytest.mark.slow
+MOVES_AGAIN_WITHIN_S = 5.0
 STRATEGIES = ("rolling", "canary", "bluegreen")
 
 
@@ -103,19 +104,28 @@ def _all_ticked_since(stage: Stage, began: int) -> bool:
     return all(ticked.get(one, 0) >= began for one in active)
 
 
-def test_after_everything_was_killed_each_release_moves_again_soon() -> None:
-    """Those that wait for people too: somebody may have changed what they stand on meanwhile. Loose: the machine may be busy."""
+def _moves_again_after(stage: Stage) -> float:
+    """Kills everything; seconds from when all processes and Redis were started again until each running release was looked at."""
+    _restart_everything(stage)
+    began, since = time.monotonic(), now_ms(stage.redis)
+    assert wait_until(partial(_all_ticked_since, stage, since), 20)
+    assert len(stage.store.active()) > 1
+    return time.monotonic() - began
+
+
+def test_after_everything_was_killed_each_release_moves_again_within_5_s() -> None:
+    """Those that wait for people too: somebody may have changed what they stand on meanwhile. The fastest of three times counts: with
+    others at work on the machine the start of the processes alone may take that long, and a lease that is waited out takes 10 s."""
     with open_stage(6) as stage:
         people = People(stage, seed=6)
         stage.redis.config_set("appendfsync", "always")
         start_all(people, stage.apps)
         assert wait_until(lambda: any(release.phase.value.startswith("awaiting") for release in stage.store.active()), 30)
-        _restart_everything(stage)
-        began, since = time.monotonic(), int(stage.redis.time()[0])
-        assert wait_until(partial(_all_ticked_since, stage, since), 20)
-        took = time.monotonic() - began
+        times: list[float] = []
+        while len(times) < 3 and min(times, default=MOVES_AGAIN_WITHIN_S + 1) > MOVES_AGAIN_WITHIN_S:
+            times.append(_moves_again_after(stage))
         with people.at_work():
             assert wait_until(stage.is_quiet, 120)
         verdict = judge(stage, people.accepted)
     assert verdict.is_clean, verdict
-    assert took < 15, f"{took:.1f} s"
+    assert min(times) <= MOVES_AGAIN_WITHIN_S, times
