@@ -102,6 +102,8 @@ def get_permalink(platform: Platform, arguments: Json) -> Json:
 @method("reactions.add", "reactions:write", rate=TIER_3)
 def add_reaction(platform: Platform, arguments: Json) -> Json:
     conversation = platform.workspace.conversation(required(arguments, "channel"))
+    if conversation.is_archived:
+        raise SlackError("is_archived")
     message = platform.workspace.message(conversation, required(arguments, "timestamp"))
     name = required(arguments, "name").strip(":")
     reactions = message.setdefault("reactions", [])

@@ -94,6 +94,11 @@ def test_errors_have_slacks_names(slack: LocalSlack, client: WebClient) -> None:
     assert error_of(lambda: client.chat_postEphemeral(channel="C0RELEASES", user="U0PARTNER", text="x")) == "user_not_in_channel"
     slack.channel("C0RANDOM", archived=True)
     assert error_of(lambda: post(channel="C0RANDOM", text="x")) == "is_archived"
+    slack.channel("C0RELEASES", archived=True)
+    assert error_of(lambda: client.chat_update(channel="C0RELEASES", ts=own, text="x")) == "is_archived"
+    assert error_of(lambda: client.reactions_add(channel="C0RELEASES", timestamp=own, name="eyes")) == "is_archived"
+    slack.channel("C0RELEASES", archived=False)
+    post(channel="C0RELEASES", text="opened again")
 
 
 def test_invalid_blocks_are_refused_with_their_place(client: WebClient) -> None:
