@@ -19,7 +19,7 @@ from kubernetes import client, config, watch
 from benchmarks.rows import Row, percentile
 from bot.operations.bind_catalog import bind_catalog
 from bot.releases.model import Deploy, Person, Phase, Release, Strategy
-from bot.store import RedisReleaseStore, connect
+from bot.store import Leases, RedisReleaseStore, connect
 from config.catalog import load_catalog
 from sandbox.main import DEMO, Sandbox, run_sandbox
 
@@ -127,6 +127,8 @@ def holds() -> list[Row]:
         for app in apps[ENDING:]:
             start(sandbox, store, app, Deploy("2.0.0", Strategy.CANARY, hold_ms=3_600_000))
         _wait(lambda: _in_hold(store) == len(apps) - ENDING, HELD_WITHIN_S, f"{len(apps) - ENDING} releases in a hold", every_s=5.0)
+        leases = Leases(redis)
+        _wait(lambda: not leases.backlog().leased, HELD_WITHIN_S, "nothing to do", every_s=1.0)
         window_at = time.monotonic() + LAST_ONES_S
         for number, app in enumerate(apps[:ENDING]):
             ends_in_s = window_at + 5 + number * (WINDOW_S - 10) / ENDING - time.monotonic()
