@@ -137,13 +137,6 @@ DEFECTS: tuple[Defect, ...] = (
         "tests/unit/operations/test_advance_release.py::test_a_write_has_its_line_in_the_audit_stream_before_it_is_sent",
     ),
     Defect(
-        "a dead copy of a job ends the lease of the living one",
-        "bot/store/scripts/finish.lua",
-        "if ARGV[6] ~= '' and begun and string.sub(begun, 1, #ARGV[6]) ~= ARGV[6] then return 0 end",
-        "",
-        "tests/unit/store/test_leases.py::test_a_dead_process_ends_only_the_lease_of_its_own_copy_of_a_job",
-    ),
-    Defect(
         "a claim answered once though its reply was lost",
         "bot/store/scripts/claim.lua",
         "if first then return cjson.decode(first) end",
