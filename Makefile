@@ -9,7 +9,8 @@ unexport PYTHONDONTWRITEBYTECODE
 python := .venv/bin/python
 pytest := $(python) -m pytest
 page   := sandbox/slack/page
-workers ?= auto
+# Two more test processes than cores: tests wait for each other's processes and for pods to become ready about half of the time.
+workers ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )))
 # Each test process starts a real control plane of its own (half a GB at first); the tests mostly wait for its controllers.
 control_planes ?= 2
 
@@ -34,7 +35,7 @@ tour: venv ## a scripted conversation through the sandbox, printed as it goes (S
 
 # ---- to check it -----------------------------------------------------------------------------------------------------------
 .PHONY: test check static lint types imports page browser slow control-plane-suite chart
-test: venv ## the hermetic tests, two minutes on two cores, no Go and no network
+test: venv ## the hermetic tests, a minute on two cores, no Go and no network
 	@$(pytest) -n $(workers) --dist worksteal -m "not control_plane and not browser and not slow" $(ARGS)
 
 # Each part once, the cheap ones first; `.ci/run` runs the same list.
@@ -61,7 +62,7 @@ types: venv ## mypy --strict
 imports: venv ## the import rules of pyproject.toml
 	@.venv/bin/lint-imports --no-cache
 
-slow: venv ## the hermetic tests that the minute of `make test` has no room for
+slow: venv ## the further hermetic tests: exhaustive variations, and what proves the sandbox itself
 	@$(pytest) -n $(workers) --dist worksteal -m "slow and not control_plane and not browser" $(ARGS) || [ $$? -eq 5 ]
 
 browser: venv ## the local Slack's page in a real browser (needs Chromium)

@@ -19,7 +19,7 @@ from sandbox.slack.settings import SlackSettings
 
 Json = dict[str, Any]
 
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 
 
 class LocalSlack:
@@ -121,7 +121,7 @@ class LocalSlack:
         found: Json | None = self.get("views", user=user)["home"]
         return found
 
-    def wait_for(self, seen: Callable[[], Any], seconds: float = 5.0, what: str = "what was expected") -> Any:
+    def wait_for(self, seen: Callable[[], Any], seconds: float = 30.0, what: str = "what was expected") -> Any:
         """Asks `seen` until it gives something true; raises TimeoutError after `seconds`."""
         deadline = time.monotonic() + seconds
         while True:

@@ -46,7 +46,7 @@ def test_a_command_under_way_is_answered_and_the_bot_ends_in_time() -> None:
         assert eventually(lambda: waits_for(bot.pid, sandbox.redis.port), 2)
         bot.terminate()
         port = int(sandbox.bot_url.rpartition(":")[2])
-        assert eventually(lambda: not _takes_connections(port), 5)
+        assert eventually(lambda: not _takes_connections(port))
         os.kill(sandbox.redis.pid, signal.SIGCONT)
         asking.join(10)
         assert "hello-1" in str(answers[0].get("text")), answers

@@ -22,12 +22,14 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from bot.store import Leases, RedisReleaseStore, connect
+from bot.store.leases import RUNNING_LEASE_MS
 from bot.work_queue import QUEUES, RqWorkQueue
-from jobs.supervisor import is_alive
+from jobs.supervisor import END_WITHIN_S, is_alive
 from sandbox.redis_server import EmbeddedRedis
 from tests.conftest import eventually
 
-SOON_S = 2.0
+SOON_S = 0.8 * RUNNING_LEASE_MS / 1000
+"""Long before a lease would be over: what an idle machine does in moments, a busy one does within this."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class RunningWorker:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.fakes.recording_worker", url], stderr=output, cwd=Path(__file__).parents[2]
             )
-        assert eventually(lambda: bool(self.ran("sweep")), 30), self.log()
+        assert eventually(lambda: bool(self.ran("sweep"))), self.log()
 
     def log(self) -> str:
         return self._log.read_text()
@@ -66,7 +68,7 @@ class RunningWorker:
         """Wakes it now; seconds until its job ran."""
         before = len(self.ran(wake_id))
         woken = self.wake(wake_id)
-        assert eventually(lambda: len(self.ran(wake_id)) > before, 20), self.log()
+        assert eventually(lambda: len(self.ran(wake_id)) > before), self.log()
         return self.ran(wake_id)[before].at - woken
 
     def children(self) -> list[int]:
@@ -76,7 +78,7 @@ class RunningWorker:
         found = re.search(r"metrics on (http://\S+)", self.log())
         assert found, self.log()
         try:
-            with urllib.request.urlopen(found[1] + path, timeout=5) as answer:
+            with urllib.request.urlopen(found[1] + path, timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except HTTPError as error:
             return error.code, error.read().decode()
@@ -84,7 +86,7 @@ class RunningWorker:
     def end(self) -> int:
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(15)
+        return self.process.wait(30)
 
 
 @pytest.fixture
@@ -103,10 +105,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]:
         running.end()
 
 
-def test_a_wake_runs_its_job_at_once(shared: RunningWorker) -> None:
-    woken = shared.wake("release:plain-1")
-    assert eventually(lambda: bool(shared.ran("release:plain-1")), 5)
-    assert shared.ran("release:plain-1")[0].at - woken < 0.5
+def test_a_wake_runs_its_job_soon(shared: RunningWorker) -> None:
+    assert shared.lateness("release:plain-1") < SOON_S
 
 
 def test_a_question_is_answered(shared: RunningWorker) -> None:
@@ -115,37 +115,39 @@ def test_a_question_is_answered(shared: RunningWorker) -> None:
 
 
 def test_one_release_never_runs_twice_at_once_under_a_storm_of_wakes(shared: RunningWorker) -> None:
-    ends = time.monotonic() + 2.0
-    while time.monotonic() < ends:
-        shared.wake("release:slow-1")
-        shared.wake("release:slow-2")
-        time.sleep(0.02)
+    stormed = ("release:slow-1", "release:slow-2")
+
+    def have_run(times: int) -> bool:
+        for wake_id in stormed:
+            shared.wake(wake_id)
+        return min(len(shared.ran(wake_id)) for wake_id in stormed) >= times
+
+    assert eventually(lambda: have_run(4)), shared.log()
     last = shared.wake("release:slow-1")
-    assert eventually(lambda: shared.ran("release:slow-1")[-1].at > last, 5)
-    for wake_id in ("release:slow-1", "release:slow-2"):
-        runs = shared.ran(wake_id)
-        assert len(runs) >= 3 and {run.side_by_side for run in runs} == {1}
+    assert eventually(lambda: shared.ran("release:slow-1")[-1].at > last)
+    for wake_id in stormed:
+        assert {run.side_by_side for run in shared.ran(wake_id)} == {1}
 
 
 def test_a_job_that_kills_its_process_comes_again_soon(shared: RunningWorker) -> None:
     woken = shared.wake("release:crash-1")
-    assert eventually(lambda: len(shared.ran("release:crash-1")) == 2, 9), shared.log()
+    assert eventually(lambda: len(shared.ran("release:crash-1")) == 2), shared.log()
     assert shared.ran("release:crash-1")[1].at - woken < SOON_S
 
 
 def test_a_job_that_raises_comes_again_soon(shared: RunningWorker) -> None:
     woken = shared.wake("release:fail-1")
-    assert eventually(lambda: len(shared.ran("release:fail-1")) == 2, 9), shared.log()
+    assert eventually(lambda: len(shared.ran("release:fail-1")) == 2), shared.log()
     assert shared.ran("release:fail-1")[1].at - woken < SOON_S
     assert "the first time fails" in shared.log()
 
 
 def test_a_worker_killed_with_its_job_is_replaced_and_the_job_comes_again_soon(worker: RunningWorker) -> None:
     worker.wake("release:orphan-1")
-    assert eventually(lambda: bool(worker.ran("release:orphan-1")), 5)
+    assert eventually(lambda: bool(worker.ran("release:orphan-1")))
     os.kill(worker.ran("release:orphan-1")[0].pid, signal.SIGKILL)
     killed = time.time()
-    assert eventually(lambda: len(worker.ran("release:orphan-1")) == 2, 12), worker.log()
+    assert eventually(lambda: len(worker.ran("release:orphan-1")) == 2), worker.log()
     assert worker.ran("release:orphan-1")[1].at - killed < SOON_S
     assert eventually(lambda: len(worker.children()) == 6)
 
@@ -173,15 +175,15 @@ def test_every_child_that_dies_is_started_again_and_work_goes_on(worker: Running
     assert len(before) == 6
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    assert eventually(lambda: len(set(worker.children()) - set(before)) == 6, 5), worker.log()
+    assert eventually(lambda: len(set(worker.children()) - set(before)) == 6), worker.log()
     worker.wake("release:plain-2")
-    assert eventually(lambda: bool(worker.ran("release:plain-2")), 5), worker.log()
+    assert eventually(lambda: bool(worker.ran("release:plain-2"))), worker.log()
 
 
 @pytest.mark.slow
 def test_a_job_that_kills_its_process_every_time_is_tried_ever_later_and_others_are_looked_at_soon(worker: RunningWorker) -> None:
     worker.wake("release:poison-1")
-    assert eventually(lambda: len(worker.ran("release:poison-1")) >= 2, 10), worker.log()
+    assert eventually(lambda: len(worker.ran("release:poison-1")) >= 2), worker.log()
     late = []
     while len(worker.ran("release:poison-1")) < 5:
         late.append(worker.lateness("release:plain-7"))
@@ -207,7 +209,7 @@ def test_a_job_lost_from_its_queue_runs_when_its_lease_is_over(worker: RunningWo
     again = RunningWorker(_url(worker.redis), tmp_path / "again.log")
     try:
         assert claim.wake_id == "release:plain-3"
-        assert eventually(lambda: bool(again.ran("release:plain-3")), 8), again.log()
+        assert eventually(lambda: bool(again.ran("release:plain-3"))), again.log()
     finally:
         again.end()
 
@@ -220,10 +222,10 @@ def _url(client: Redis) -> str:
 def test_the_end_waits_for_the_running_job_and_leaves_no_process(worker: RunningWorker) -> None:
     children = worker.children()
     worker.wake("release:slow-3")
-    assert eventually(lambda: bool(worker.ran("release:slow-3")), 5)
+    assert eventually(lambda: bool(worker.ran("release:slow-3")))
     began = time.monotonic()
     assert worker.end() == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < END_WITHIN_S  # nobody had to be forced
     assert worker.redis.get("running:release:slow-3") == "0"
     assert not any(map(is_alive, children))
 
@@ -231,13 +233,13 @@ def test_the_end_waits_for_the_running_job_and_leaves_no_process(worker: Running
 def test_workers_do_not_outlive_a_killed_supervisor(worker: RunningWorker) -> None:
     children = worker.children()
     worker.process.kill()
-    worker.process.wait(5)
-    assert eventually(lambda: not any(map(is_alive, children)), 10)
+    worker.process.wait(30)
+    assert eventually(lambda: not any(map(is_alive, children)))
 
 
 def test_jobs_leave_nothing_in_redis_unless_they_failed_or_died(shared: RunningWorker) -> None:
     shared.wake("release:plain-4")
-    assert eventually(lambda: shared.leases.backlog().leased == 0 and bool(shared.ran("release:plain-4")), 5)
+    assert eventually(lambda: shared.leases.backlog().leased == 0 and bool(shared.ran("release:plain-4")))
     client = connect(_url(shared.redis))
     queues = [Queue(name, connection=client, serializer=JSONSerializer) for name in QUEUES]
 
@@ -273,7 +275,7 @@ def test_a_redis_that_goes_and_comes_back_is_waited_for(tmp_path: Path) -> None:
             worker.redis.config_set("appendfsync", "always")
             worker.leases.wake("release:plain-6", RedisReleaseStore(connect(server.url)).now() + 1_500)
             server.kill()
-            assert eventually(lambda: worker.get("/readyz")[0] == 503, 5), worker.log()
+            assert eventually(lambda: worker.get("/readyz")[0] == 503), worker.log()
             assert "REDIS_URL" in worker.get("/readyz")[1]
             server.restart()
             assert eventually(lambda: bool(worker.ran("release:plain-6")), 15), worker.log()

@@ -14,7 +14,7 @@ def test_a_deploy_brings_every_pod_to_the_version_and_leaves_nothing_else_change
     before, service = journey.as_found()
     receipt = journey.say("/deploy {app} 2.0.0")
     assert f"{journey.app} → 2.0.0" in receipt
-    journey.sees(r"{app} 1\.0\.0 → 2\.0\.0", within=5)
+    journey.sees(r"{app} 1\.0\.0 → 2\.0\.0")
     journey.sees(r"{app} is on 2\.0\.0")
     assert journey.versions() == {"2.0.0": 5}
     after, service_after = journey.as_found()

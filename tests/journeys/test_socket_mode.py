@@ -20,9 +20,9 @@ def test_a_canary_by_command_click_form_mention_and_home_over_socket_mode() -> N
             def look() -> Any:
                 return next((m for m in reversed(slack.messages(CHANNEL, DEVELOPER, thread_ts)) if words in m["text"]), None)
 
-            return slack.wait_for(look, seconds=30, what=words)
+            return slack.wait_for(look, what=words)
 
-        slack.wait_for(lambda: slack.get("workspace")["transport"] == "socket", seconds=20, what="the bot connected")
+        slack.wait_for(lambda: slack.get("workspace")["transport"] == "socket", what="the bot connected")
         slack.command(DEVELOPER, CHANNEL, "/deploy")
         view = slack.wait_for(lambda: slack.views(DEVELOPER), what="the form")[0]
         slack.choose(DEVELOPER, view["id"], "deploy_app", "hello")
@@ -35,5 +35,5 @@ def test_a_canary_by_command_click_form_mention_and_home_over_socket_mode() -> N
         asked = slack.command(DEVELOPER, CHANNEL, "<@U0BOT> releases hello")["message"]["ts"]
         told("hello-1: hello 1.0.0 → 2.0.0 canary", thread_ts=asked)
         slack.open_home(DEVELOPER)
-        slack.wait_for(lambda: "hello-1" in str(slack.home(DEVELOPER)), seconds=10, what="the home tab")
+        slack.wait_for(lambda: "hello-1" in str(slack.home(DEVELOPER)), what="the home tab")
         assert {entry["transport"] for entry in slack.log(kind="delivery")} == {"socket"}

@@ -7,14 +7,14 @@ from tests.tour.conversation import DEVELOPER, MANAGER, VIEWER, Tour
 
 def tell(tour: Tour) -> None:
     tour.say(DEVELOPER, "/deploy hello 2.0.0")
-    tour.expect(r"hello 1\.0\.0 → 2\.0\.0", within=5)
+    tour.expect(r"hello 1\.0\.0 → 2\.0\.0", within=30)
     tour.expect(r"hello is on 2\.0\.0", within=30)
     tour.check("every pod runs 2.0.0", holds=tour.images("hello") == {"pilothouse/hello:2.0.0"}, but=str(tour.images("hello")))
     annotations = tour.deployment("hello").metadata.annotations
     tour.check("nothing of ours is left on the Deployment", holds="pilothouse.dev/release" not in annotations, but=str(annotations))
 
     tour.say(DEVELOPER, "/pods hello")
-    tour.expect(r"revision 2 \(2\.0\.0\): 5 pods", within=10)
+    tour.expect(r"revision 2 \(2\.0\.0\): 5 pods", within=30)
 
     seen = tour.say(DEVELOPER, "/deploy helo 2.0.0")
     tour.check("a mistake gets the nearest form", holds="did you mean `hello`" in seen, but=seen)
@@ -23,7 +23,7 @@ def tell(tour: Tour) -> None:
     tour.check("nothing was started by mistakes", holds=tour.images("hello") == {"pilothouse/hello:2.0.0"})
 
     tour.say(DEVELOPER, "/deploy hello missing")
-    tour.expect(r"cannot be pulled: not found", within=10)
+    tour.expect(r"cannot be pulled: not found", within=30)
     tour.expect(r"hello is back on 2\.0\.0", within=30)
     tour.check("every pod runs 2.0.0 again", holds=tour.images("hello") == {"pilothouse/hello:2.0.0"}, but=str(tour.images("hello")))
 

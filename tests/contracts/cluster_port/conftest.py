@@ -79,7 +79,7 @@ class Lab:
 
     def reads(self) -> int | None:
         """The bot's reads so far; None where the cluster does not tell."""
-        status, body = self.cluster.connection.answer("/_sandbox/state", timeout_s=5)
+        status, body = self.cluster.connection.answer("/_sandbox/state", timeout_s=30)
         return int(json.loads(body)["requestsOf"]["pilothouse"]["GET"]) if status == 200 else None
 
     def stable(self) -> DeploymentSeen:

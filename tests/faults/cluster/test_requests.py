@@ -24,7 +24,7 @@ def test_a_server_that_does_not_answer_is_given_up_after_the_time_out(impatient:
     began = time.monotonic()
     with pytest.raises(ClusterUnreachable, match=r"did not answer within 0\.5 s"):
         impatient.observe()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15  # the answer itself takes 20
 
 
 def test_one_read_that_breaks_makes_the_whole_look_unreachable(lab: Lab, simulation: SimulatedCluster) -> None:
@@ -154,7 +154,7 @@ def test_pods_that_do_not_answer_in_time_are_named_and_the_look_goes_on(lab: Lab
     simulation.plan_fault("slow", seconds=20, times=None, path="/proxy/")
     began = time.monotonic()
     seen = lab.cluster.ask_pods(lab.target, pods, Probe("/version", 80, 100))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15  # the answer itself takes 20
     assert {name for name, _ in seen.failed} == set(pods)
     assert "did not answer within" in seen.failed[0][1]
     assert lab.observe().stable is not None

@@ -157,7 +157,7 @@ def test_a_card_that_a_person_deleted_is_posted_again_once_and_what_was_to_tell_
     desk.store.save(desk.store.load(release.id), (Event(desk.store.now(), kind, "step one: done"),), operation="save")
     again = deliver(context, release.id)
     assert again is not None and again <= desk.store.now() + 1_000
-    assert eventually(lambda: deliver(context, release.id) is None, 5)
+    assert eventually(lambda: deliver(context, release.id) is None)
     cards = [one for one in messenger.said if one.how == "post" and (one.message.metadata or {})["event_payload"]["key"].endswith(":card")]
     assert len(cards) == 2 and desk.store.card(release.id)[1] not in messenger.deleted
     assert desk.store.outbox(release.id) == ((), False)
@@ -186,7 +186,7 @@ def test_a_channel_that_takes_messages_again_gets_the_card_and_nothing_that_was_
     assert again is not None and 0 < again - desk.store.now() <= 30_000
     assert any("CrashLoopBackOff" in one.message.text for one in desk.said("direct"))
     assert desk.said("post") == []
-    assert eventually(lambda: deliver(desk.context, release_id) is None, 5)
+    assert eventually(lambda: deliver(desk.context, release_id) is None)
     (card,) = desk.said("post")
     assert (card.message.metadata or {})["event_payload"]["key"] == f"{release_id}:card"
     assert desk.store.outbox(release_id) == ((), False)
@@ -209,7 +209,7 @@ def test_what_the_channel_has_heard_is_not_said_in_person_too(desk: Desk) -> Non
     over(desk, release_id, ago_ms=0)
     messenger = RecordingUntilArchived()
     context = replace(desk.context, messenger=messenger)
-    assert eventually(lambda: bool(deliver(context, release_id)) and any(one.how == "direct" for one in messenger.said), 8)
+    assert eventually(lambda: bool(deliver(context, release_id)) and any(one.how == "direct" for one in messenger.said))
     assert [one.how for one in messenger.said if "CrashLoopBackOff" in one.message.text and "failed: " in one.message.text] == ["post"]
     assert [one.how for one in messenger.said if "hello is back on 1.0.0" in one.message.text] == ["direct"]
 

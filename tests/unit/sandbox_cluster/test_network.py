@@ -105,7 +105,7 @@ def test_a_load_balancer_serves_https_and_nginx_passes_on_to_its_upstream(namesp
     url = wait_for(lambda: cluster.service_url("default", "frontend"), "an external address")
     assert url.startswith("https://127.")
     wait_for(lambda: namespace.ready_addresses("frontend") and namespace.ready_addresses("hello"), "addresses")
-    with httpx.Client(verify=False, timeout=5) as client:
+    with httpx.Client(verify=False, timeout=30) as client:
         assert client.get(url).json() == {"message": "Hello"}
     ingress = namespace.read("services", "frontend")["status"]["loadBalancer"]["ingress"]
     assert ingress[0]["ip"] in url
@@ -114,7 +114,7 @@ def test_a_load_balancer_serves_https_and_nginx_passes_on_to_its_upstream(namesp
 def test_a_load_balancer_without_pods_refuses(namespace: Namespace, cluster: SimulatedCluster) -> None:
     namespace.made("services", service(type="LoadBalancer"))
     url = wait_for(lambda: cluster.service_url("default", "hello"), "an external address")
-    with httpx.Client(timeout=5) as client:
+    with httpx.Client(timeout=30) as client:
         try:
             client.get(url)
         except httpx.TransportError:

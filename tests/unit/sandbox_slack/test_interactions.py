@@ -105,7 +105,7 @@ def test_an_app_slower_than_the_timer_gives_operation_timeout(serve: Serve) -> N
     release = threading.Event()
 
     async def endpoint(_request: Request) -> Response:
-        await asyncio.to_thread(release.wait, 5.0)
+        await asyncio.to_thread(release.wait, 30.0)
         return PlainTextResponse("")
 
     with LocalSlack(ack_seconds=0.2) as slack:
@@ -271,7 +271,7 @@ def test_closing_a_modal_is_told_and_the_home_tab_is_published(slack: LocalSlack
 
     slack.command("U0DEV1", "C0RELEASES", "/deploy")
     slack.close_view("U0DEV1")
-    assert closed.wait(5.0)
+    assert closed.wait(30.0)
     slack.open_home("U0DEV1")
     view = slack.wait_for(lambda: slack.home("U0DEV1"))
     assert view["blocks"][0]["text"]["text"] == "Releases"

@@ -72,7 +72,7 @@ def test_the_client_connects_anew_when_slack_asks(slack: LocalSlack, connected: 
     connected.command("/still-here")(lambda ack: ack("still here"))
     assert slack.disconnect(reason="refresh_requested")["connections"] == 1
     slack.wait_for(lambda: slack.get("workspace")["transport"] == "socket", what="a new connection")
-    slack.wait_for(lambda: slack.command("U0DEV1", "C0RELEASES", "/still-here").get("text") == "still here", seconds=10.0)
+    slack.wait_for(lambda: slack.command("U0DEV1", "C0RELEASES", "/still-here").get("text") == "still here")
 
 
 def test_a_ticket_opens_one_connection_and_needs_the_app_token(slack: LocalSlack) -> None:

