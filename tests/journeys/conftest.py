@@ -67,6 +67,7 @@ class Journey:
         clicked: dict[str, Any] = self.sandbox.slack.click(
             user, CHANNEL, message["ts"], element["action_id"], value=element.get("value"), block_id=element["block_id"]
         )
+        assert clicked["ok"], f"the click on `{label}` was not taken: {clicked}"
         return clicked
 
     def with_button(self, label: str) -> tuple[dict[str, Any], dict[str, Any]] | None:

@@ -168,12 +168,20 @@ def _a_green_beside(journey: Journey, *, serves: bool) -> None:
         journey.until(lambda: ready_versions(journey) == {"2.0.0": 5}, "green behind the Service")
 
 
+def pods_of(journey: Journey, deployment: str) -> list[str]:
+    """Those that are ending too."""
+    return [
+        pod.metadata.name for pod in journey.core.list_namespaced_pod("default").items if pod.metadata.name.startswith(f"{deployment}-")
+    ]
+
+
 def test_of_a_pair_every_command_is_meant_for_the_one_that_serves(journey: Journey) -> None:
     _a_green_beside(journey, serves=True)
     idle = journey.as_found()[0]
     journey.say("/scale {app} 3")
     journey.sees(r"{app} 5 pods → 3 pods .*{app} has 3 pods")
     assert journey.deployment(f"{journey.app}-green").spec.replicas == 3
+    journey.until(lambda: len(pods_of(journey, f"{journey.app}-green")) == 3, "three pods, none of them ending: /pods counts those too")
     before = newest(journey, DEVELOPER)
     journey.say("/pods {app}")
     pods = is_told_alone(journey, r"stable, revision 1 \(2\.0\.0\): 3 pods, 100 % of 3 ready endpoints", DEVELOPER, before)
