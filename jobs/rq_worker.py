@@ -30,7 +30,7 @@ class StayingWorker(Worker):
     a question or telling Slack one thing, and a line of them that grows faster than it is worked off would outlive its leases. A job that
     hangs or crashes takes the process with it: its supervisor starts another, and gives the job out again."""
 
-    came_to_work: Callable[[], None] = staticmethod(lambda: None)
+    came_to_work: Callable[[], None]
     most_memory_bytes: int | None = None
     makes_room = False  # it stopped because it is large, with nothing left undone
 

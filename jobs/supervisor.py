@@ -49,16 +49,17 @@ class Board:
         self._memory = mmap.mmap(-1, _SLOT.size * len(self._names))
 
     def beat(self, name: str) -> None:
-        offset = self._names.index(name) * _SLOT.size
-        struct.pack_into("=d", self._memory, offset, time.monotonic())
+        struct.pack_into("=d", self._memory, self._slot(name), time.monotonic())
 
     def note_work(self, name: str) -> None:
         """It has come to what it is there for: if it dies now, that is no failed start."""
-        struct.pack_into("=d", self._memory, self._names.index(name) * _SLOT.size + 24, time.monotonic())
+        struct.pack_into("=d", self._memory, self._slot(name) + 24, time.monotonic())
 
     def note(self, name: str, *, pid: int, restarts: int) -> None:
-        offset = self._names.index(name) * _SLOT.size
-        struct.pack_into("=qq", self._memory, offset + 8, pid, restarts)
+        struct.pack_into("=qq", self._memory, self._slot(name) + 8, pid, restarts)
+
+    def _slot(self, name: str) -> int:
+        return self._names.index(name) * _SLOT.size
 
     def read(self) -> tuple[Pulse, ...]:
         slots = (_SLOT.unpack_from(self._memory, index * _SLOT.size) for index in range(len(self._names)))

@@ -51,11 +51,11 @@ class KubernetesCluster:
     def uid(self) -> str:
         """Read again after a second, or when the kubeconfig names another server: another cluster may come to stand at an address, and
         then nothing may be written. (Every write also names the uid of its object.)"""
-        server, at, uid = self._known
-        now = time.monotonic()
-        if server != self.connection.server or now - at > UID_STANDS_S:
+        server, now = self.connection.server, time.monotonic()
+        known, at, uid = self._known
+        if server != known or now - at > UID_STANDS_S:
             uid = cluster_uid(self.connection)
-            self._known = (self.connection.server, now, uid)
+            self._known = (server, now, uid)
         return uid
 
     def observe(

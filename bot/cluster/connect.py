@@ -247,10 +247,11 @@ class Connection:
         """
         if not configuration.host.startswith("https:"):
             return
-        files = tuple(pool.connection_pool_kw.pop(key, None) for key in ("ca_certs", "ca_cert_data", "cert_file", "key_file"))
-        wanted = (bool(configuration.verify_ssl), *files, *map(_stamp, (file for file in files if isinstance(file, str))))
+        keys = ("ca_certs", "ca_cert_data", "cert_file", "key_file")
+        ca, data, cert, key = given = tuple(pool.connection_pool_kw.pop(name, None) for name in keys)
+        wanted = (bool(configuration.verify_ssl), *given, *map(_stamp, (ca, cert, key)))
         if self._tls is None or self._tls[0] != wanted:
-            self._tls = (wanted, _tls_context(bool(configuration.verify_ssl), *files))
+            self._tls = (wanted, _tls_context(bool(configuration.verify_ssl), ca, data, cert, key))
         pool.connection_pool_kw["ssl_context"] = self._tls[1]
 
 

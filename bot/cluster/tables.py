@@ -14,7 +14,7 @@ from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, label_query, path_of
 from bot.cluster.observe import last_seen
 from bot.ports import Refused, Table
-from bot.releases.ages import counted
+from bot.releases.counts import counted
 from bot.releases.model import Target, usual_candidates
 
 _AS_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"

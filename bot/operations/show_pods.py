@@ -8,7 +8,8 @@ from bot.operations.context import App, Context
 from bot.operations.list_apps import running_release
 from bot.operations.look_at import look_at
 from bot.ports import Table
-from bot.releases.ages import counted, human_age
+from bot.releases.ages import human_age
+from bot.releases.counts import counted
 from bot.releases.health import ready_endpoints
 from bot.releases.images import version_of
 from bot.releases.observation import DeploymentSeen, Observation, PodSeen

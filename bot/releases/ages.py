@@ -26,11 +26,3 @@ def human_age(milliseconds: int) -> str:
         return f"{days}d"
     years = days // 365
     return f"{years}y{days % 365}d" if years < 8 and days % 365 else f"{years}y"
-
-
-def counted(number: int, what: str) -> str:
-    """
-    >>> counted(1, "pod"), counted(0, "pod"), counted(2, "pod")
-    ('1 pod', '0 pods', '2 pods')
-    """
-    return f"{number} {what}{'s' if number != 1 else ''}"

@@ -85,9 +85,9 @@ def shortages(quotas: Iterable[QuotaSeen], template: Any, pods: int, **objects: 
             needs[name] = Fraction(count)
     lines = []
     for quota in quotas:
+        needed_here = needs | of_pods if all(_is_in(scope, template) for scope in quota.scopes) else needs
         for name, hard in quota.hard.items():
-            counted = needs | of_pods if all(_is_in(scope, template) for scope in quota.scopes) else needs
-            needed, used = counted.get(name), quota.used.get(name, "0")
+            needed, used = needed_here.get(name), quota.used.get(name, "0")
             if needed and quantity(used) + needed > quantity(hard):
                 lines.append(f"quota {quota.name}: {name} {used} of {hard} used, {_plain(needed, name)} more needed")
     return tuple(lines)

@@ -88,18 +88,20 @@ def resources(table: ResourceTable, group: str, version: str) -> Json | None:
 
 
 def _entry(resource: Resource) -> Json:
-    entry: Json = {
+    return {
         "name": resource.plural,
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
         "verbs": list(resource.verbs),
+        **_also_known_as(resource),
     }
-    if resource.short_names:
-        entry["shortNames"] = list(resource.short_names)
-    if resource.categories:
-        entry["categories"] = list(resource.categories)
-    return entry
+
+
+def _also_known_as(resource: Resource) -> Json:
+    """What both kinds of discovery leave out where there is none."""
+    names = {"shortNames": list(resource.short_names), "categories": list(resource.categories)}
+    return {key: value for key, value in names.items() if value}
 
 
 def _subresource(resource: Resource, name: str) -> Json:
@@ -139,11 +141,8 @@ def _aggregated_entry(resource: Resource) -> Json:
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
         "verbs": list(resource.verbs),
+        **_also_known_as(resource),
     }
-    if resource.short_names:
-        entry["shortNames"] = list(resource.short_names)
-    if resource.categories:
-        entry["categories"] = list(resource.categories)
     if resource.subresources:
         entry["subresources"] = [_aggregated_subresource(resource, name) for name in resource.subresources]
     return entry
