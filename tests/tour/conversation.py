@@ -69,10 +69,14 @@ class Tour:
         return found
 
     def expect(self, text: str, *, within: float = 20.0, user: str = DEVELOPER, after: float = 0.0) -> str:
-        """Waits for a message whose text holds this (a regular expression); prints it when it is new or has changed."""
+        """Waits for a message whose text holds this (a regular expression); prints what is new or has changed until then."""
 
         def look() -> str | None:
-            for message in reversed(self.messages(user)):
+            found = self.messages(user)
+            for message in found:
+                if not message.get("ephemeral_to"):  # what one person alone sees was printed when they typed, or is waited for
+                    self._show(message, _text_of(message))
+            for message in reversed(found):
                 told = _text_of(message)
                 if float(message["ts"]) >= after and re.search(text, told, re.DOTALL):
                     self._show(message, told)

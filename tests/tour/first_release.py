@@ -24,6 +24,7 @@ def tell(tour: Tour) -> None:
 
     tour.say(DEVELOPER, "/deploy hello missing")
     tour.expect(r"cannot be pulled: not found", within=30)
+    tour.expect(r"→ missing rolling failed: image pilothouse/hello:missing cannot be pulled.*<@U0DEV1>", within=30)
     tour.expect(r"hello is back on 2\.0\.0", within=30)
     tour.check("every pod runs 2.0.0 again", holds=tour.images("hello") == {"pilothouse/hello:2.0.0"}, but=str(tour.images("hello")))
 
