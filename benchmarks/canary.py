@@ -19,6 +19,7 @@ import yaml
 from kubernetes import client, config, watch
 
 from benchmarks.rows import Row, percentile
+from benchmarks.waiting import is_complete, until
 from bot.store import Leases, connect
 from sandbox.main import DEMO, Sandbox, run_sandbox
 
@@ -69,10 +70,7 @@ def _complete(api: client.AppsV1Api, name: str, generation: int) -> None:
     for event in watch.Watch().stream(
         api.list_namespaced_deployment, "default", field_selector=f"metadata.name={name}", timeout_seconds=WITHIN_S
     ):
-        status, wanted = event["object"].status, event["object"].spec.replicas
-        updated = status.updated_replicas or 0
-        counted = updated >= wanted and (status.replicas or 0) <= updated and (status.available_replicas or 0) >= updated
-        if (status.observed_generation or 0) >= generation and counted:
+        if is_complete(event["object"], generation):
             return
 
 
@@ -154,11 +152,7 @@ def _press(sandbox: Sandbox, user: str, label: str, *, unlike: str = "") -> _Pre
 
 
 def _wait(claim: Callable[[], bool], what: str) -> None:
-    ends = time.monotonic() + WITHIN_S
-    while not claim():
-        if time.monotonic() > ends:
-            raise TimeoutError(what)
-        time.sleep(0.01)
+    until(claim, WITHIN_S, what, every_s=0.01)
 
 
 @dataclass(frozen=True)

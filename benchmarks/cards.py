@@ -11,15 +11,15 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from kubernetes import client, config
 from redis import Redis
 
 from benchmarks.rows import Row
+from benchmarks.waiting import until, until_pods_are_ready
 from bot.releases.model import Phase
 from bot.store import RedisReleaseStore, connect
 from bot.store.connection import PREFIX
@@ -27,7 +27,7 @@ from sandbox.main import DEMO, Sandbox, run_sandbox
 
 CARDS, GATED, SHORT, BROKEN = 40, 6, 10, 4
 REPLICAS = 3
-LOOKS_EVERY_S, READY_WITHIN_S, SEEN_WITHIN_S = 0.1, 180.0, 360.0
+LOOKS_EVERY_S, SEEN_WITHIN_S = 0.1, 360.0
 CHANNEL, DEVELOPER = "C0RELEASES", "U0DEV1"
 WAITED_FOR = (Phase.AWAITING_PROMOTION, Phase.PAUSED)
 
@@ -82,26 +82,6 @@ def folder_of_apps(folder: Path) -> Path:
 
 def is_broken(number: int) -> bool:
     return number >= CARDS - BROKEN
-
-
-def wait_for_pods(sandbox: Sandbox) -> None:
-    """A release of an app that is still starting is refused."""
-    with config.new_client_from_config(str(sandbox.kubeconfig)) as api:
-        apps = client.AppsV1Api(api)
-
-        def ready() -> bool:
-            found = apps.list_namespaced_deployment("default").items
-            return len([one for one in found if one.status.available_replicas == REPLICAS]) == CARDS
-
-        until(ready, READY_WITHIN_S, f"the {CARDS * REPLICAS} pods were not ready")
-
-
-def until(reached: Callable[[], bool], within_s: float, otherwise: str) -> None:
-    ends = time.monotonic() + within_s
-    while not reached():
-        if time.monotonic() > ends:
-            raise Void(f"{otherwise} within {within_s:.0f} s")
-        time.sleep(LOOKS_EVERY_S)
 
 
 class Watch:
@@ -162,12 +142,12 @@ def loud_lags(sandbox: Sandbox, store: RedisReleaseStore) -> list[float]:
 
 
 def run() -> list[Row]:
-    """Raises Void."""
+    """Raises Void, TimeoutError."""
     with tempfile.TemporaryDirectory() as folder, run_sandbox(demo=folder_of_apps(Path(folder)), ready_after=4.0) as sandbox:
-        wait_for_pods(sandbox)
+        until_pods_are_ready(sandbox, apps=CARDS, replicas=REPLICAS)
         redis, began = connect(sandbox.redis.url), time.monotonic()
         store, watch = RedisReleaseStore(redis), Watch(redis, start(sandbox))
-        until(watch.has_seen_all, SEEN_WITHIN_S, "not every gate was opened, every other release over and every card drawn")
+        until(watch.has_seen_all, SEEN_WITHIN_S, "every gate opened, every other release over, every card drawn", every_s=LOOKS_EVERY_S)
         took, lags = time.monotonic() - began, watch.lags
         lags.failures = loud_lags(sandbox, store)
         ended = Counter(card.phase for card in watch.cards.values())

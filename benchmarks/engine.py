@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 from kubernetes import client, config, watch
 
 from benchmarks.rows import Row, percentile
+from benchmarks.waiting import is_complete, until, until_pods_are_ready
 from bot.operations.bind_catalog import bind_catalog
 from bot.releases.model import Deploy, Person, Phase, Release, Strategy
 from bot.store import Leases, RedisReleaseStore, connect
@@ -51,31 +51,12 @@ def sandbox_of(apps: Sequence[str], *, replicas: int, ready_after: float, settin
         catalog["apps"] = {app: {"cluster": "local", "images": [f"pilothouse/{app}"], **settings} for app in apps}
         (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
         with run_sandbox(demo=demo, ready_after=ready_after, rate_scale=0, nodes=3 + len(apps) // 100) as sandbox:
-            _wait_for_pods(sandbox, apps, replicas)
+            until_pods_are_ready(sandbox, apps=len(apps), replicas=replicas)
             yield sandbox
 
 
 def _api(sandbox: Sandbox) -> client.AppsV1Api:
     return client.AppsV1Api(config.new_client_from_config(str(sandbox.kubeconfig)))
-
-
-def _wait_for_pods(sandbox: Sandbox, apps: Sequence[str], replicas: int) -> None:
-    api = _api(sandbox)
-
-    def ready() -> bool:
-        answer = cast(Any, api.list_namespaced_deployment("default", _preload_content=False))
-        statuses = [one.get("status") or {} for one in json.loads(answer.data)["items"]]
-        return len([one for one in statuses if one.get("availableReplicas") == replicas]) == len(apps)
-
-    _wait(ready, 120, "the apps' pods", every_s=1.0)
-
-
-def _wait(claim: Callable[[], bool], seconds: float, what: str, *, every_s: float = 0.05) -> None:
-    ends = time.monotonic() + seconds
-    while not claim():
-        if time.monotonic() > ends:
-            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
-        time.sleep(every_s)
 
 
 def start(sandbox: Sandbox, store: RedisReleaseStore, app: str, change: Deploy) -> str:
@@ -126,14 +107,14 @@ def holds() -> list[Row]:
         began = time.monotonic()
         for app in apps[ENDING:]:
             start(sandbox, store, app, Deploy("2.0.0", Strategy.CANARY, hold_ms=3_600_000))
-        _wait(lambda: _in_hold(store) == len(apps) - ENDING, HELD_WITHIN_S, f"{len(apps) - ENDING} releases in a hold", every_s=5.0)
+        until(lambda: _in_hold(store) == len(apps) - ENDING, HELD_WITHIN_S, f"{len(apps) - ENDING} releases in a hold", every_s=5.0)
         leases = Leases(redis)
-        _wait(lambda: not leases.backlog().leased, HELD_WITHIN_S, "nothing to do", every_s=1.0)
+        until(lambda: not leases.backlog().leased, HELD_WITHIN_S, "nothing to do", every_s=1.0)
         window_at = time.monotonic() + LAST_ONES_S
         for number, app in enumerate(apps[:ENDING]):
             ends_in_s = window_at + 5 + number * (WINDOW_S - 10) / ENDING - time.monotonic()
             start(sandbox, store, app, Deploy("2.0.0", Strategy.CANARY, hold_ms=round(1000 * ends_in_s)))
-        _wait(lambda: _in_hold(store) == len(apps), LAST_ONES_S, f"{len(apps)} releases in a hold", every_s=2.0)
+        until(lambda: _in_hold(store) == len(apps), LAST_ONES_S, f"{len(apps)} releases in a hold", every_s=2.0)
         ready_s = time.monotonic() - began
         at_hold = {release.id: release for release in store.active()}
         time.sleep(max(0.0, window_at - time.monotonic()))
@@ -183,7 +164,7 @@ def rolls() -> list[Row]:
             thread.start()
         for thread in threads:
             thread.join()
-        _wait(lambda: _all_over(store), 180, f"{ROLLS} releases over")
+        until(lambda: _all_over(store), 180, f"{ROLLS} releases over")
         ours = time.perf_counter() - began
         failed = [release.id for release in store.recent(limit=ROLLS) if release.phase is not Phase.SUCCEEDED]
         if failed:
@@ -206,11 +187,7 @@ def by_client(sandbox: Sandbox, apps: Sequence[str], version: str) -> float:
     left = set(apps)
     for event in watch.Watch().stream(api.list_namespaced_deployment, "default", timeout_seconds=180):
         one = event["object"]
-        status, wanted = one.status, one.spec.replicas
-        updated = status.updated_replicas or 0
-        complete = updated >= wanted and (status.replicas or 0) <= updated and (status.available_replicas or 0) >= updated
-        seen = (status.observed_generation or 0) >= one.metadata.generation
-        if seen and complete and one.spec.template.spec.containers[0].image.endswith(version):
+        if is_complete(one, one.metadata.generation) and one.spec.template.spec.containers[0].image.endswith(version):
             left.discard(one.metadata.name)
         if not left:
             break

@@ -13,6 +13,7 @@ from typing import Any
 from kubernetes import client, config, watch
 
 from benchmarks.rows import Row, percentile
+from benchmarks.waiting import is_complete
 from sandbox.main import Sandbox, run_sandbox
 
 ROUNDS = 3
@@ -28,11 +29,7 @@ def by_client(sandbox: Sandbox, version: str) -> float:
     api.patch_namespaced_deployment("hello", "default", body)
     for event in watch.Watch().stream(api.list_namespaced_deployment, "default", field_selector="metadata.name=hello", timeout_seconds=120):
         deployment = event["object"]
-        status, wanted = deployment.status, deployment.spec.replicas
-        seen = (status.observed_generation or 0) >= deployment.metadata.generation
-        updated = status.updated_replicas or 0
-        complete = updated >= wanted and (status.replicas or 0) <= updated and (status.available_replicas or 0) >= updated
-        if deployment.spec.template.spec.containers[0].image == image and seen and complete:
+        if deployment.spec.template.spec.containers[0].image == image and is_complete(deployment, deployment.metadata.generation):
             break
     return time.perf_counter() - began
 
