@@ -20,7 +20,7 @@ from redis import Redis
 
 from benchmarks.rows import Row
 from benchmarks.waiting import until, until_pods_are_ready
-from bot.releases.model import Phase
+from bot.releases.facts.release import Phase
 from bot.store import RedisReleaseStore, connect
 from bot.store.connection import PREFIX
 from sandbox.main import DEMO, Sandbox, run_sandbox

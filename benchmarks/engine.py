@@ -18,7 +18,10 @@ from kubernetes import client, config, watch
 from benchmarks.rows import Row, percentile
 from benchmarks.waiting import is_complete, until, until_pods_are_ready
 from bot.operations.bind_catalog import bind_catalog
-from bot.releases.model import Deploy, Person, Phase, Release, Strategy
+from bot.releases.facts.changes import Deploy
+from bot.releases.facts.people import Person
+from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.target import Strategy
 from bot.store import Leases, RedisReleaseStore, connect
 from config.catalog import load_catalog
 from sandbox.main import DEMO, Sandbox, run_sandbox

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 from bot.cluster import KubernetesClusters
 from bot.ports import ClusterUnreachable, RateLimited, Refused, SlackUnavailable, StoreUnavailable
-from bot.releases.ages import human_age
-from bot.releases.counts import counted
-from bot.releases.model import Phase, Release
+from bot.releases.facts.ages import human_age
+from bot.releases.facts.counts import counted
+from bot.releases.facts.release import Phase, Release
 from bot.slack.workspace import inspect_workspace
 from bot.store import Leases, RedisReleaseStore, connect
 from bot.store.health import check_settings
 from bot.wiring import Unconfigured, addresses, load_configuration
-from config.catalog import Catalog
+from config.catalog import CatalogSettings
 from config.settings import Settings
 
 CLOCKS_APART_MS = 2_000
@@ -91,7 +91,7 @@ def examine_redis(settings: Settings, clock: Callable[[], float]) -> Iterator[Fi
         yield Finding(f"clocks agree within {max(apart, 1)} ms")
 
 
-def examine_clusters(catalog: Catalog) -> Iterator[Finding]:
+def examine_clusters(catalog: CatalogSettings) -> Iterator[Finding]:
     clusters = KubernetesClusters(addresses(catalog))
     places = sorted({(app.cluster, app.namespace) for app in catalog.apps.values()})
     for name, namespace in places:
@@ -106,7 +106,7 @@ def examine_clusters(catalog: Catalog) -> Iterator[Finding]:
             yield Finding(f"{name}: every permission in namespace {namespace}")
 
 
-def catalog_ids(catalog: Catalog) -> dict[str, str]:
+def catalog_ids(catalog: CatalogSettings) -> dict[str, str]:
     """Slack ids that the catalog names, and where first."""
     found: dict[str, str] = {}
     for app in catalog.apps.values():
@@ -121,7 +121,7 @@ def catalog_ids(catalog: Catalog) -> dict[str, str]:
     return found
 
 
-def examine_slack(settings: Settings, catalog: Catalog) -> Iterator[Finding]:
+def examine_slack(settings: Settings, catalog: CatalogSettings) -> Iterator[Finding]:
     where = catalog_ids(catalog)
     try:
         workspace = inspect_workspace(settings.slack_bot_token, settings.slack_api_url, where)

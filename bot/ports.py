@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from bot.policy.freezes import Freeze
-from bot.releases.actions import Action
-from bot.releases.events import Event
-from bot.releases.model import Release, Target
-from bot.releases.observation import Observation, ProbeSeen
-from bot.releases.plan import Probe
+from bot.releases.facts.actions import Action
+from bot.releases.facts.events import Event
+from bot.releases.facts.observation import Observation, ProbeSeen
+from bot.releases.facts.plan import Probe
+from bot.releases.facts.release import Release
+from bot.releases.facts.target import Target
 
 # --- the cluster ----------------------------------------------------------------------------------------------------
 

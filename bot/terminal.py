@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.ports import ReleaseStore, StoreUnavailable
-from bot.releases.ages import human_age
-from bot.releases.model import Phase, Release
+from bot.releases.facts.ages import human_age
+from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.words import change_words, percent, phase_words
 from bot.store import RedisReleaseStore, connect
 from config.settings import SettingsMistakes, read_settings

@@ -20,7 +20,7 @@ from bot.slack.identity import SlackDirectory
 from bot.slack.messenger import SlackMessenger
 from bot.store import Leases, RedisReleaseStore, RedisShelf, Retention, connect
 from bot.work_queue import RqWorkQueue
-from config.catalog import Catalog, CatalogMistakes, load_catalog
+from config.catalog import CatalogMistakes, CatalogSettings, load_catalog
 from config.logs import configure_logging
 from config.settings import Process, Settings, SettingsMistakes, read_settings
 
@@ -29,7 +29,7 @@ class Unconfigured(Exception):
     """Environment or catalog cannot be used; the message holds every mistake, one a line."""
 
 
-def load_configuration(process: Process) -> tuple[Settings, Catalog]:
+def load_configuration(process: Process) -> tuple[Settings, CatalogSettings]:
     """Environment and catalog, all mistakes of both at once. Raises Unconfigured."""
     mistakes: list[str] = []
     try:
@@ -43,7 +43,7 @@ def load_configuration(process: Process) -> tuple[Settings, Catalog]:
     raise Unconfigured("\n".join(mistakes))
 
 
-def addresses(catalog: Catalog) -> dict[str, dict[str, Any]]:
+def addresses(catalog: CatalogSettings) -> dict[str, dict[str, Any]]:
     """Where each cluster is; a kubeconfig is named relative to the catalog's folder."""
     return {
         name: {
@@ -55,7 +55,7 @@ def addresses(catalog: Catalog) -> dict[str, dict[str, Any]]:
     }
 
 
-def make_context(settings: Settings, file: Catalog) -> Context:
+def make_context(settings: Settings, file: CatalogSettings) -> Context:
     """Opens no connection: each is made when it is first used."""
     client = connect(settings.redis_url)
     leases = Leases(client)

@@ -32,8 +32,8 @@ class Route:
 
 ROUTES: Mapping[str, Route] = {
     "release": Route(RELEASES, "jobs.advance_release.advance_release"),
-    "deliver": Route(DELIVERY, "jobs.deliver.deliver"),
-    "noticed": Route(DELIVERY, "jobs.tell_noticed.tell_noticed"),
+    "deliver": Route(DELIVERY, "jobs.deliver_release.deliver_release"),
+    "noticed": Route(DELIVERY, "jobs.report_outside_change.report_outside_change"),
     "sweep": Route(QUERIES, "jobs.sweep.sweep"),
 }
 """By the part of a wake id before the colon."""

@@ -1,6 +1,6 @@
 """The catalog: one strict YAML file that says which apps there are and who may release them.
 
-``load_catalog(path)`` gives a Catalog or raises CatalogMistakes with every mistake, its line, and the nearest thing that
+``load_catalog(path)`` gives a CatalogSettings or raises CatalogMistakes with every mistake, its line, and the nearest thing that
 would have been right.
 """
 
@@ -39,7 +39,7 @@ class CatalogMistakes(Exception):
 
 
 @dataclass(frozen=True)
-class App:
+class AppCatalogEntry:
     """One app with the defaults filled in. ``settings`` holds the rest, as written or by default."""
 
     name: str
@@ -53,9 +53,9 @@ class App:
 
 
 @dataclass(frozen=True)
-class Catalog:
+class CatalogSettings:
     clusters: Mapping[str, ClusterEntry]
-    apps: Mapping[str, App]
+    apps: Mapping[str, AppCatalogEntry]
     access: AccessEntry
     retention: RetentionEntry
     directory: Path = Path()
@@ -64,11 +64,11 @@ class Catalog:
         """Files are named relative to the catalog's folder."""
         return self.directory / relative
 
-    def apps_of_channel(self, channel: str) -> tuple[App, ...]:
+    def apps_of_channel(self, channel: str) -> tuple[AppCatalogEntry, ...]:
         return tuple(app for app in self.apps.values() if app.channel == channel)
 
 
-def load_catalog(path: Path) -> Catalog:
+def load_catalog(path: Path) -> CatalogSettings:
     """Raises CatalogMistakes."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def load_catalog(path: Path) -> Catalog:
     return parse_catalog(text, file=str(path), directory=path.resolve().parent)
 
 
-def parse_catalog(text: str, *, file: str = "catalog", directory: Path | None = None) -> Catalog:
+def parse_catalog(text: str, *, file: str = "catalog", directory: Path | None = None) -> CatalogSettings:
     """``directory`` None: named files are not looked for. Raises CatalogMistakes."""
     try:
         document = read_yaml(text)
@@ -90,12 +90,12 @@ def parse_catalog(text: str, *, file: str = "catalog", directory: Path | None = 
     mistakes += problems
     if content is None:
         raise CatalogMistakes(file, _in_order(mistakes))
-    apps: dict[str, App] = {}
+    apps: dict[str, AppCatalogEntry] = {}
     for name, entry in content.apps.items():
         app = _resolved(name, entry, content, document, mistakes)
         if app is not None:
             apps[name] = app
-    catalog = Catalog(content.clusters, apps, content.access, content.retention, directory or Path())
+    catalog = CatalogSettings(content.clusters, apps, content.access, content.retention, directory or Path())
     if directory is not None:
         mistakes += _missing_files(catalog, document)
     if mistakes:
@@ -116,7 +116,9 @@ def _validated(document: Document) -> tuple[CatalogFile | None, list[CatalogMist
         return None, [_translated(problem, document) for problem in error.errors(include_url=False)]
 
 
-def _resolved(name: str, entry: AppSettings, content: CatalogFile, document: Document, mistakes: list[CatalogMistake]) -> App | None:
+def _resolved(
+    name: str, entry: AppSettings, content: CatalogFile, document: Document, mistakes: list[CatalogMistake]
+) -> AppCatalogEntry | None:
     place: Place = ("apps", name)
     own = entry.model_dump(by_alias=True, exclude_unset=True)
     inherited = content.defaults.model_dump(by_alias=True, exclude_unset=True)
@@ -143,7 +145,7 @@ def _resolved(name: str, entry: AppSettings, content: CatalogFile, document: Doc
         services = (merged.service,) if merged.service else ()
     else:
         services = (name,)
-    return App(
+    return AppCatalogEntry(
         name=name,
         cluster=cluster,
         namespace=merged.namespace,
@@ -171,7 +173,7 @@ def _as_written(value: Any) -> Any:
     return value
 
 
-def _missing_files(catalog: Catalog, document: Document) -> Iterator[CatalogMistake]:
+def _missing_files(catalog: CatalogSettings, document: Document) -> Iterator[CatalogMistake]:
     for app in catalog.apps.values():
         named: list[tuple[Place, str]] = [(("manifests",), path) for path in app.settings.manifests]
         for kind, entries in (("secrets", app.settings.files.secrets), ("configmaps", app.settings.files.configmaps)):
@@ -272,4 +274,4 @@ def _dotted(place: Place) -> str:
     return ".".join(str(part) for part in place)
 
 
-__all__ = ["App", "Catalog", "CatalogMistake", "CatalogMistakes", "load_catalog", "parse_catalog"]
+__all__ = ["AppCatalogEntry", "CatalogMistake", "CatalogMistakes", "CatalogSettings", "load_catalog", "parse_catalog"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.operations.advance_release import advance_release as operation
+from bot.operations.lifecycle.advance_release import advance_release as operation
 from bot.wiring import worker_context
 from jobs.leasing import lease
 

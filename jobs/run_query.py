@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.operations.run_query import run_query as operation
+from bot.operations.queries.run_query import run_query as operation
 from bot.wiring import worker_context
 
 

@@ -99,7 +99,7 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Role:
+class WorkerRole:
     """``run`` is the child's whole life; ``recover`` runs first in a child that replaces one that died, and not one that just ended."""
 
     name: str
@@ -109,7 +109,7 @@ class Role:
 
 @dataclass
 class _Child:
-    role: Role
+    role: WorkerRole
     pid: int = 0
     started: float = 0.0
     restarts: int = 0
@@ -121,7 +121,7 @@ class _Child:
 class Supervisor:
     """``run`` returns when a signal asked for the end and every child is gone."""
 
-    def __init__(self, roles: Sequence[Role], board: Board) -> None:
+    def __init__(self, roles: Sequence[WorkerRole], board: Board) -> None:
         self._children = [_Child(role) for role in roles]
         self._board = board
         self._ending = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.operations.sweep import sweep as operation
+from bot.operations.lifecycle.sweep import sweep as operation
 from bot.wiring import worker_context
 from jobs.leasing import lease
 

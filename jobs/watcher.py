@@ -15,22 +15,23 @@ from functools import partial
 from typing import cast
 
 from bot.cluster import KubernetesClusters
-from bot.cluster.watch import Change, PastTheBot
+from bot.cluster.watch import Change, OutsideChange
 from bot.operations.context import Context
-from bot.operations.tell_noticed import note_noticed
+from bot.operations.delivery.report_outside_change import queue_outside_change
 from bot.ports import StoreUnavailable, UnknownSchema
-from bot.releases.model import Release, usual_candidates
+from bot.releases.facts.release import Release
+from bot.releases.facts.target import default_candidate_names
 from bot.wiring import Unconfigured, load_configuration, make_context
 from config.logs import configure_logging
 from jobs.metrics import serve_metrics
-from jobs.supervisor import Board, Role, Stop, Supervisor
+from jobs.supervisor import Board, Stop, Supervisor, WorkerRole
 
 log = logging.getLogger(__name__)
 
 FIRST_SPACING_MS = 200.0
 LONGEST_SPACING_MS = 2_000.0
 GROWTH = 1.5
-BRISK_MS = 4_000.0
+FAST_PACE_MS = 4_000.0
 LOOK_EVERY_S = 0.5  # how long a silent inbox is waited for
 READ_EVERY_S = 0.2  # the list of running releases, at most, while changes come
 RETRY_S = 0.5
@@ -50,14 +51,14 @@ class Place:
         if (self.cluster, self.namespace) != (target.cluster, target.namespace):
             return False
         if self.deployment:
-            return self.deployment in (target.deployment, *usual_candidates(target), release.candidate_name)
+            return self.deployment in (target.deployment, *default_candidate_names(target), release.candidate_name)
         return self.service in target.services or (release.plan is not None and self.service == release.plan.preview)
 
 
 AUTOSCALER = "kube-controller-manager, subresource scale"
 
 
-def describe(app: str, past: PastTheBot) -> str:
+def describe(app: str, past: OutsideChange) -> str:
     """One line for the app's channel, "" for what nobody needs to hear: an autoscaler's steps, and what a release sees itself."""
     if past.claim or (past.changed == ("replicas",) and past.manager == AUTOSCALER):
         return ""
@@ -87,7 +88,7 @@ class _Pace:
 class Pacer:
     """When a change may wake: at once after silence, then 200 ms apart, growing to 2 s when changes go on for long. None is dropped.
 
-    The spacing grows only after BRISK_MS: a small app's whole roll is followed closely, a large one's does not tick all the time.
+    The spacing grows only after FAST_PACE_MS: a small app's whole roll is followed closely, a large one's does not tick all the time.
     """
 
     def __init__(self) -> None:
@@ -102,7 +103,7 @@ class Pacer:
         if pace.last > now_ms:
             return pace.last - now_ms
         at = max(now_ms, pace.last + pace.spacing)
-        growth = GROWTH if at - pace.began > BRISK_MS else 1.0
+        growth = GROWTH if at - pace.began > FAST_PACE_MS else 1.0
         self._paces[release_id] = _Pace(pace.began, at, min(pace.spacing * growth, LONGEST_SPACING_MS))
         return at - now_ms
 
@@ -136,7 +137,7 @@ class Nudger:
 
     def take(self, cluster: str, change: Change) -> None:
         self._pending[Place(cluster, change.namespace, change.deployment, change.service)] = _Pending(self._clock())
-        if change.past_the_bot is not None:
+        if change.outside_change is not None:
             self._noticed.append((cluster, change))
 
     def nudge(self) -> None:
@@ -165,13 +166,13 @@ class Nudger:
         """
         for app in self._context.catalog.apps.values():
             target = app.target
-            names = (target.deployment, *usual_candidates(target))
+            names = (target.deployment, *default_candidate_names(target))
             here = (target.cluster, target.namespace) == (cluster, change.namespace) and change.deployment in names
-            if here and change.past_the_bot and app.channel:
+            if here and change.outside_change and app.channel:
                 whose = target.app if change.deployment == target.deployment else f"{change.deployment} of {target.app}"
-                line = describe(whose, change.past_the_bot)
+                line = describe(whose, change.outside_change)
                 if line:
-                    note_noticed(self._context, app.channel, line)
+                    queue_outside_change(self._context, app.channel, line)
 
     def _wake(self, place: Place, change: _Pending) -> None:
         for release in filter(place.concerns, self._running.values()):
@@ -243,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     context = make_context(settings, file)
     names = ["watcher"] + ["metrics"] * (settings.metrics_port is not None)
     board = Board(names)
-    roles = [Role("watcher", partial(watch_clusters, context, partial(board.beat, "watcher")))]
+    roles = [WorkerRole("watcher", partial(watch_clusters, context, partial(board.beat, "watcher")))]
     if settings.metrics_port is not None:
-        roles.append(Role("metrics", partial(serve_metrics, settings, board)))
+        roles.append(WorkerRole("metrics", partial(serve_metrics, settings, board)))
     return Supervisor(roles, board).run()

@@ -29,18 +29,18 @@ from config.logs import configure_logging
 from config.settings import Settings
 from jobs.metrics import serve_metrics
 from jobs.rq_worker import make_worker
-from jobs.supervisor import Board, Role, Stop, Supervisor, is_alive
+from jobs.supervisor import Board, Stop, Supervisor, WorkerRole, is_alive
 from jobs.ticker import run_ticker
 from jobs.watcher import watch_clusters
 
 log = logging.getLogger(__name__)
 
-STEPS_BACK = 5
+WORKER_NICENESS = 5
 """Niceness of the workers that a person does not wait for: a third of the weight each, so that a question gets a whole core of two."""
 
 QUERIES_GROW_BY_BYTES = 128 * 2**20
 
-JOB_MODULES = ("jobs.advance_release", "jobs.deliver", "jobs.run_query", "jobs.sweep", "jobs.tell_noticed")
+JOB_MODULES = ("jobs.advance_release", "jobs.deliver_release", "jobs.run_query", "jobs.sweep", "jobs.report_outside_change")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,20 +97,20 @@ def supervise(
     board = Board(roles)
     url = settings.redis_url
     recover = partial(end_orphaned_leases, url)
-    children = [Role("ticker", partial(_tick_for_ever, url, board, routes or dict(ROUTES), first_wakes))]
+    children = [WorkerRole("ticker", partial(_tick_for_ever, url, board, routes or dict(ROUTES), first_wakes))]
     queues = {"queries": QUERIES, "delivery": DELIVERY} | dict.fromkeys(names, RELEASES)
     children += [
-        Role(
+        WorkerRole(
             name,
-            partial(_work, queue, url, STEPS_BACK if queue == RELEASES else 0, partial(board.note_work, name)),
+            partial(_work, queue, url, WORKER_NICENESS if queue == RELEASES else 0, partial(board.note_work, name)),
             recover,
         )
         for name, queue in queues.items()
     ]
     if watch is not None:
-        children.append(Role("watcher", partial(watch, partial(board.beat, "watcher"))))
+        children.append(WorkerRole("watcher", partial(watch, partial(board.beat, "watcher"))))
     if settings.metrics_port is not None:
-        children.append(Role("metrics", partial(serve_metrics, settings, board)))
+        children.append(WorkerRole("metrics", partial(serve_metrics, settings, board)))
     log.info("worker: %s", ", ".join(roles))
     code = Supervisor(children, board).run()
     log.info("worker: ended")

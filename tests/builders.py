@@ -9,20 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot.releases.model import (
-    ApprovalRules,
-    BlueGreenRules,
-    CanaryRules,
-    Change,
-    Deploy,
-    Person,
-    Release,
-    Rules,
-    Scale,
-    Strategy,
-    Target,
-)
-from bot.releases.observation import (
+from bot.releases.facts.changes import Change, Deploy, Scale
+from bot.releases.facts.observation import (
     ContainerSeen,
     DeploymentSeen,
     EndpointSeen,
@@ -32,6 +20,10 @@ from bot.releases.observation import (
     ServiceSeen,
     Survey,
 )
+from bot.releases.facts.people import Person
+from bot.releases.facts.release import Release
+from bot.releases.facts.rules import ApprovalRules, BlueGreenRules, CanaryRules, Rules
+from bot.releases.facts.target import Strategy, Target
 
 T0 = 1_800_000_000_000
 SECOND = 1_000

@@ -25,6 +25,6 @@ def offered(messages: Iterable[Json], labels: Sequence[str]) -> Iterator[tuple[J
 
 
 def release_of(button: Json) -> str:
-    """"" for a button of no release."""
+    """ "" for a button of no release."""
     found = re.search(r'"release": ?"([^"]+)"', str(button.get("value", "")))
     return found[1] if found else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bot.commands.help import help_entry
 from bot.commands.table import COMMANDS, Names
-from bot.releases.replicas import Bounds, nearest
+from bot.releases.facts.replicas import Bounds, nearest
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -17,10 +17,10 @@ from bot.cluster.server_side_apply import apply_manifests, plan_manifests
 from bot.cluster.tables import table
 from bot.cluster.watch import RESOURCES, OnChange, Watcher
 from bot.ports import ObjectChange, Shelf, Table
-from bot.releases.actions import Action
-from bot.releases.model import Target
-from bot.releases.observation import Observation, ProbeSeen
-from bot.releases.plan import Probe
+from bot.releases.facts.actions import Action
+from bot.releases.facts.observation import Observation, ProbeSeen
+from bot.releases.facts.plan import Probe
+from bot.releases.facts.target import Target
 
 UID_STANDS_S = 1.0
 """The looks of one job, a few tenths of a second apart, ask once which cluster this is."""

@@ -9,7 +9,7 @@ from bot.cluster import errors
 from bot.cluster.connect import JSON_PATCH, Connection, path_of
 from bot.cluster.patching import CLAIM, holds, patch
 from bot.ports import PreconditionFailed, Refused
-from bot.releases.actions import (
+from bot.releases.facts.actions import (
     Action,
     CreateDeployment,
     CreateService,
@@ -19,7 +19,7 @@ from bot.releases.actions import (
     PatchDeployment,
     PatchService,
 )
-from bot.releases.model import Field
+from bot.releases.facts.intent import Field
 
 FIELD_MANAGER = "pilothouse"
 _AS_US = {"fieldManager": FIELD_MANAGER}

@@ -15,8 +15,8 @@ from typing import Any
 from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, in_query, label_query, path_of
 from bot.ports import ClusterUnreachable
-from bot.releases.model import Strategy, Target, usual_candidate, usual_candidates
-from bot.releases.observation import DeploymentSeen, Observation, SelectingSeen, Survey
+from bot.releases.facts.observation import DeploymentSeen, Observation, SelectingSeen, Survey
+from bot.releases.facts.target import Strategy, Target, default_candidate_name, default_candidate_names
 
 EVENTS_KEPT = 20
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
@@ -95,7 +95,7 @@ def glance(connection: Connection, targets: Sequence[Target], *, uid: Callable[[
 
     found = {}
     for target in targets:
-        green = usual_candidate(target, Strategy.BLUEGREEN)
+        green = default_candidate_name(target, Strategy.BLUEGREEN)
         stable, candidate = (reading.deployment(one) if one else None for one in named("deployments", target, (target.deployment, green)))
         services = tuple(reading.service(one) for one in named("services", target, target.services) if one)
         found[target.app] = Observation(at, which.result(), stable, candidate, services)
@@ -164,7 +164,7 @@ def _survey(
     observed_services: Sequence[str],
 ) -> Survey:
     claims = _claims(stable.template) if stable is not None else frozenset()
-    leftovers = set(usual_candidates(target))
+    leftovers = set(default_candidate_names(target))
     return Survey(
         autoscalers=tuple(map(reading.autoscaler, items["horizontalpodautoscalers"])),
         budgets=tuple(map(reading.budget, items["poddisruptionbudgets"])),

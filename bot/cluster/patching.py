@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
 from bot.cluster.reading import CHANGE_CAUSE
-from bot.releases.actions import FieldChange
-from bot.releases.model import Field
+from bot.releases.facts.actions import FieldChange
+from bot.releases.facts.intent import Field
 
 CLAIM = "pilothouse.dev/release"
 Operation = dict[str, Any]

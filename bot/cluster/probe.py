@@ -12,8 +12,8 @@ import urllib3
 from bot.cluster import errors
 from bot.cluster.connect import SIDE_BY_SIDE, Connection, path_of
 from bot.ports import ClusterUnreachable, Refused
-from bot.releases.observation import ProbeSeen
-from bot.releases.plan import Probe
+from bot.releases.facts.observation import ProbeSeen
+from bot.releases.facts.plan import Probe
 
 _LONGEST_BODY: Final = 200
 _TIMEOUT_S: Final = 3.0

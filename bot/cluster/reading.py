@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.cluster.managed_fields import managers
-from bot.releases.observation import (
+from bot.releases.facts.observation import (
     AutoscalerSeen,
     BudgetSeen,
     ContainerSeen,

@@ -22,7 +22,7 @@ from bot.cluster.connect import APPLY_PATCH, Connection
 from bot.cluster.discovery import Resource, resources_of, served_versions
 from bot.cluster.managed_fields import Path, entries, leaves, remove_at
 from bot.ports import ClusterUnreachable, ObjectChange, PreconditionFailed, Refused
-from bot.releases.model import Target
+from bot.releases.facts.target import Target
 
 FIELD_MANAGER = "pilothouse-apply"
 _OURS = ("pilothouse", FIELD_MANAGER)

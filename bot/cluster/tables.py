@@ -14,8 +14,8 @@ from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, label_query, path_of
 from bot.cluster.observe import last_seen
 from bot.ports import Refused, Table
-from bot.releases.counts import counted
-from bot.releases.model import Target, usual_candidates
+from bot.releases.facts.counts import counted
+from bot.releases.facts.target import Target, default_candidate_names
 
 _AS_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 _AS_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
@@ -105,7 +105,7 @@ def _owners(connection: Connection, namespace: str, targets: Sequence[Target], k
     services = {name: target.app for target in reversed(targets) for name in target.services}
     if kind == "services":
         return _Owners({}, services)
-    wanted = {name: one.app for one in targets for name in usual_candidates(one)}
+    wanted = {name: one.app for one in targets for name in default_candidate_names(one)}
     wanted |= {one.deployment: one.app for one in targets}
     if len(targets) == 1:
         reads = [connection.start(connection.existing, path_of("deployments", namespace, name)) for name in wanted]

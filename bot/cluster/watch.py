@@ -35,7 +35,7 @@ _TOLD_ABOUT = ("template", "replicas", "paused", "strategy", "selector")
 
 
 @dataclass(frozen=True)
-class PastTheBot:
+class OutsideChange:
     """A Deployment that somebody else changed. ``changed``: created, deleted, template, replicas, paused, strategy, selector."""
 
     changed: tuple[str, ...]
@@ -55,7 +55,7 @@ class Change:
     kind: str  # deployments, replicasets, pods, services, endpointslices
     deployment: str = ""
     service: str = ""
-    past_the_bot: PastTheBot | None = None
+    outside_change: OutsideChange | None = None
 
 
 OnChange = Callable[[Change], None]
@@ -284,11 +284,11 @@ class _Stream:
             self._of[meta["uid"]] = whose
         return whose
 
-    def _tell(self, whose: tuple[str, str], past: PastTheBot | None = None) -> None:
+    def _tell(self, whose: tuple[str, str], past: OutsideChange | None = None) -> None:
         if any(whose):
-            self._on_change(Change(self.namespace, self.resource, *whose, past_the_bot=past))
+            self._on_change(Change(self.namespace, self.resource, *whose, outside_change=past))
 
-    def _compare(self, item: Any, *, deleted: bool, tell: bool = True) -> PastTheBot | None:
+    def _compare(self, item: Any, *, deleted: bool, tell: bool = True) -> OutsideChange | None:
         """What somebody else did to a Deployment since it was last seen; remembered as it is now."""
         name = item["metadata"]["name"]
         before = self._known.pop(name, None)
@@ -296,13 +296,13 @@ class _Stream:
             self._known[name] = {"metadata": item["metadata"], "spec": item["spec"]}
         if before is None and (deleted or not self._listed_before):
             return None  # the first list: nobody knows what was there before
-        past = past_the_bot(before, None if deleted else item)
+        past = outside_change_of(before, None if deleted else item)
         if past is not None and tell:
             self._tell((name, ""), past)
         return past
 
 
-def past_the_bot(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> PastTheBot | None:
+def outside_change_of(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> OutsideChange | None:
     """What changed between two sights of a Deployment, None if nothing that matters or if the bot did it. Pure."""
     changed: tuple[str, ...]
     if before is None or (after is not None and before["metadata"]["uid"] != after["metadata"]["uid"]):
@@ -319,7 +319,7 @@ def past_the_bot(before: Mapping[str, Any] | None, after: Mapping[str, Any] | No
     manager, subresource = ("", "") if after is None else writer_of(before, after, () if before is None else changed)
     if manager in _OURS or (after is None and claim):  # nobody signs a deletion; a claimed one is its release's to notice
         return None
-    return PastTheBot(
+    return OutsideChange(
         changed=changed,
         manager=f"{manager}, subresource {subresource}" if subresource else manager,
         claim=claim,

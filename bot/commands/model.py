@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from bot.releases.model import Strategy
+from bot.releases.facts.target import Strategy
 
 RolloutVerb: TypeAlias = Literal["status", "history", "pause", "resume", "undo", "restart", "promote", "abort"]
 ObjectKind: TypeAlias = Literal["deployments", "replicasets", "pods", "services", "events"]

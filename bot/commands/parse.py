@@ -72,7 +72,7 @@ _OTHER_KINDS = frozenset({
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownNames:
     """What can be named here. ``here``: the channel's apps, among which a word left out is looked for."""
 
     apps: Collection[str]
@@ -81,7 +81,7 @@ class Known:
     names: Names = field(default_factory=Names)
 
 
-def parse(text: str, known: Known) -> Command | Mistake:
+def parse(text: str, known: KnownNames) -> Command | Mistake:
     """``text`` begins with the command's name; no text is a call for help."""
     if len(text) > MAX_TEXT:
         return Mistake(f"that is {len(text):,} characters; a command has at most {MAX_TEXT:,}")
@@ -108,7 +108,7 @@ def _fixed(tokens: list[str], wrong: str, rights: tuple[str, ...]) -> Iterator[l
             yield [*tokens[:at], *repaired.split(), *tokens[at + 1 :]]
 
 
-def _meant(tokens: list[str], known: Known) -> Command | Mistake:
+def _meant(tokens: list[str], known: KnownNames) -> Command | Mistake:
     if not tokens:
         return HelpCommand()
     name = tokens[0].strip("`").removeprefix("/").lower()
@@ -122,7 +122,7 @@ def _meant(tokens: list[str], known: Known) -> Command | Mistake:
     return reader(Line(spec, words, known.apps, tuple(known.here), tuple(known.clusters), known.names))
 
 
-def _no_such_command(name: str, rest: list[str], known: Known) -> Mistake:
+def _no_such_command(name: str, rest: list[str], known: KnownNames) -> Mistake:
     tail = " ".join(rest)
     meant = _FAMILIAR.get(name) or (f"rollout {name}" if name in ROLLOUT_VERBS else nearest(name, BY_NAME))
     if meant:

@@ -6,7 +6,7 @@ import re
 
 from bot.commands.model import Command, DeployCommand, Mistake
 from bot.commands.reading import Line, app_named, mistake_about_app, no_more
-from bot.releases.model import Strategy
+from bot.releases.facts.target import Strategy
 from config.durations import parse_duration
 from config.nearest import listed, nearest
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from bot.operations.context import App, Catalog
 from bot.policy.permissions import Access, Grant, Role
-from bot.releases.model import ApprovalRules, BlueGreenRules, CanaryRules, ProbeRules, Rules, Strategy, Target
-from config.catalog import App as Entry
-from config.catalog import Catalog as File
+from bot.releases.facts.rules import ApprovalRules, BlueGreenRules, CanaryRules, ProbeRules, Rules
+from bot.releases.facts.target import Strategy, Target
+from config.catalog import AppCatalogEntry, CatalogSettings
 from config.entries import AccessEntry
 
 
-def bind_catalog(file: File) -> Catalog:
+def bind_catalog(file: CatalogSettings) -> Catalog:
     apps = {name: _app(file, entry) for name, entry in file.apps.items()}
     channel = next((app.channel for app in apps.values() if app.channel), "")
     return Catalog(apps, tuple(file.clusters), _access(file.access), channel, file.retention.releases)
 
 
-def _app(file: File, entry: Entry) -> App:
+def _app(file: CatalogSettings, entry: AppCatalogEntry) -> App:
     s = entry.settings
     target = Target(
         app=entry.name,

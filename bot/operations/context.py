@@ -9,12 +9,15 @@ from functools import partial
 from secrets import token_bytes
 from typing import Any, Protocol
 
-from bot.operations.invocation import DeployForm, Reply, Tabled
+from bot.operations.replies import Reply, TableReply
+from bot.operations.requests import DeployForm
 from bot.policy.permissions import Access
 from bot.ports import Clusters, Directory, ManifestSource, Message, Messenger, ReleaseStore, UnknownSchema, WorkQueue
-from bot.releases.events import Event
-from bot.releases.model import Release, Rules, Strategy, Target
-from bot.releases.plan import Plan
+from bot.releases.facts.events import Event
+from bot.releases.facts.plan import Plan
+from bot.releases.facts.release import Release
+from bot.releases.facts.rules import Rules
+from bot.releases.facts.target import Strategy, Target
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ class Render(Protocol):
 
     def notice(self, line: str) -> Message: ...
 
-    def file(self, reply: Tabled) -> str:
+    def file(self, reply: TableReply) -> str:
         """Every row, in columns of a fixed-width font."""
 
 

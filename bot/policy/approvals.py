@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from bot.policy.permissions import Permission, Role, may
-from bot.releases.gates import open_gate
-from bot.releases.model import Person, Release
-from bot.releases.plan import ApprovalGate, HoldGate
+from bot.releases.engine.gates import open_gate
+from bot.releases.facts.people import Person
+from bot.releases.facts.plan import ApprovalGate, HoldGate
+from bot.releases.facts.release import Release
 
 
 def refusal_to_approve(release: Release, by: Person, roles: Collection[Role]) -> str:

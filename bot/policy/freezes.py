@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from bot.policy.permissions import Permission, Role, may
-from bot.releases.model import Change, Person, Undo
+from bot.releases.facts.changes import Change, Undo
+from bot.releases.facts.people import Person
 
 
 @dataclass(frozen=True)

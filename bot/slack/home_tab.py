@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.commands.table import Names
+from bot.operations.access.roles import known_roles
 from bot.operations.context import Context
-from bot.operations.find_card import find_card
-from bot.operations.known_roles import known_roles
+from bot.operations.delivery.find_card import find_card
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.permissions import Permission, may
 from bot.ports import StoreUnavailable
-from bot.releases.model import Person, Phase
+from bot.releases.facts.people import Person
+from bot.releases.facts.release import Phase
 from bot.slack.blocks.home import SHOWN, HomeSeen, home_away, home_view
 
 MINE_AMONG = 100

@@ -19,13 +19,34 @@ from pydantic import TypeAdapter, ValidationError
 
 from bot.policy.freezes import Freeze
 from bot.ports import Announcement, AuditLine, UnknownSchema
-from bot.releases.events import Event
-from bot.releases.model import GateState, Release
+from bot.releases.facts.events import Event
+from bot.releases.facts.release import GateState, Release
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FASTEST = 1
-Document = dict[str, Any]
-MIGRATIONS: Mapping[int, Callable[[Document], Document]] = {1: lambda body: body}
+JsonDocument = dict[str, Any]
+
+
+def _sides(items: Any) -> None:
+    """``role`` became ``side``: a role is what a person has."""
+    for item in items or ():
+        if "role" in item:
+            item["side"] = item.pop("role")
+
+
+def _from_2(body: JsonDocument) -> JsonDocument:
+    snapshot = body.pop("sighting", None)
+    if snapshot is not None:
+        _sides(snapshot.get("versions"))
+        _sides(snapshot.get("pods"))
+        body["card_snapshot"] = snapshot
+    plan = body.get("plan") or {}
+    for step in (*plan.get("steps", ()), *body.get("back", ())):
+        _sides(step["goals"])
+    return body
+
+
+MIGRATIONS: Mapping[int, Callable[[JsonDocument], JsonDocument]] = {1: lambda body: body, 2: _from_2}
 """From the schema version that is the key to the next one. A field that is added with a default needs none."""
 
 _RELEASE: TypeAdapter[Release] = TypeAdapter(Release)
@@ -73,13 +94,13 @@ def migrate(
     what: str,
     *,
     current: int = SCHEMA_VERSION,
-    migrations: Mapping[int, Callable[[Document], Document]] = MIGRATIONS,
-) -> Document:
+    migrations: Mapping[int, Callable[[JsonDocument], JsonDocument]] = MIGRATIONS,
+) -> JsonDocument:
     """The release's body in the current schema. Raises UnknownSchema for a newer one, or for one too old to be migrated."""
     version = envelope.get("schema_version")
     if not isinstance(version, int) or version > current:
         raise UnknownSchema(f"{what} was written by a newer Pilothouse (schema {version}, this one reads {current}): upgrade")
-    body: Document = dict(envelope["release"])
+    body: JsonDocument = dict(envelope["release"])
     for step in range(version, current):
         if step not in migrations:
             raise UnknownSchema(f"{what} has schema {version}, which this Pilothouse cannot read any more")

@@ -13,8 +13,8 @@ from redis import Redis
 
 from bot.policy.freezes import Freeze
 from bot.ports import Announcement, AuditLine, Budget, Created, Locked, UnknownSchema, VersionConflict
-from bot.releases.events import Event, EventKind
-from bot.releases.model import Release
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.release import Release
 from bot.store import records
 from bot.store.connection import PREFIX, store_errors
 from bot.store.scripts import Scripts

@@ -124,9 +124,7 @@ class ControlPlane:
         return self._run("helm", f"--kubeconfig={self.kubeconfig}", *arguments)
 
     def _run(self, name: str, *arguments: str, stdin: str | None = None) -> str:
-        done = subprocess.run(
-            [self.binaries / name, *arguments], check=False, capture_output=True, text=True, input=stdin, timeout=120
-        )
+        done = subprocess.run([self.binaries / name, *arguments], check=False, capture_output=True, text=True, input=stdin, timeout=120)
         if done.returncode != 0:
             raise ControlPlaneFailed(f"{name} {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
@@ -261,9 +259,7 @@ def _write_signing_key(path: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     path.touch(mode=0o600)
     path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
     )
 
 

@@ -36,9 +36,7 @@ def tree_of(path: Path) -> ast.Module:
 def python_files(*folders: str) -> tuple[Path, ...]:
     """Of the folders, or all of them."""
     return tuple(
-        path
-        for path in tracked_files()
-        if path.suffix == ".py" and (not folders or any(path.is_relative_to(folder) for folder in folders))
+        path for path in tracked_files() if path.suffix == ".py" and (not folders or any(path.is_relative_to(folder) for folder in folders))
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot.cluster.permissions import NEEDED
 from bot.commands.table import BY_NAME
-from bot.releases.actions import Action
+from bot.releases.facts.actions import Action
 from tests.architecture.sources import TOP, tree_of
 
 VERBS = {"Patch": "patch", "Create": "create", "Delete": "delete"}

@@ -5,28 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, cast
 
-from bot.operations.invocation import Confirm, Document, HelpFor, Listing, OpenModal, Planned, Receipt, Refusal, Reply, Tabled, Text, Whoami
-from bot.ports import Message, Table
-from bot.releases.events import Event, EventKind
-from bot.releases.model import (
-    Cause,
-    Drift,
-    FailureClass,
-    Field,
-    GateState,
-    Judgement,
-    Kind,
-    Leg,
-    Phase,
-    PodLine,
-    Release,
-    Scale,
-    Sighting,
-    Verdict,
-    VersionCount,
-    Vote,
+from bot.operations.replies import (
+    ConfirmReply,
+    DocumentReply,
+    HelpReply,
+    ListingReply,
+    OpenFormReply,
+    PlanReply,
+    Receipt,
+    Refusal,
+    Reply,
+    TableReply,
+    TextReply,
+    WhoamiReply,
 )
-from bot.releases.plan import ApprovalGate, Condition, HoldGate, Plan, Step
+from bot.ports import Message, Table
+from bot.releases.facts.card_snapshot import CardSnapshot, PodLine, VersionCount
+from bot.releases.facts.causes import Cause, FailureClass, Judgement, Verdict
+from bot.releases.facts.changes import Scale
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.intent import Drift, Field, Kind
+from bot.releases.facts.people import Vote
+from bot.releases.facts.plan import ApprovalGate, Condition, HoldGate, Plan, Step
+from bot.releases.facts.release import GateState, Leg, Phase, Release
 from bot.slack.blocks.card import card
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import ADMIN, DEVELOPER, MANAGER, MINUTE, REPOSITORY, SECOND, T0, a_bluegreen, a_canary, a_release
@@ -84,7 +85,7 @@ def _plan(*steps: Step, **parts: object) -> Plan:
     return Plan(f"{REPOSITORY}:2.0.0", "2.0.0", f"{REPOSITORY}:1.0.0", "1.0.0", (), steps, **facts)  # type: ignore[arg-type]  # facts of a plan
 
 
-def _seen(*, old: int, new: int, candidates: int = 0, served_by: str = "both") -> Sighting:
+def _seen(*, old: int, new: int, candidates: int = 0, served_by: str = "both") -> CardSnapshot:
     """``served_by``: whose pods the Service reaches, as before and after the switch of blue/green."""
     olds, news = (0 if served_by == "candidate" else old), (0 if served_by == "stable" else candidates)
     counts = [VersionCount("stable", "1.0.0", False, old, old, olds)] if old else []
@@ -96,7 +97,7 @@ def _seen(*, old: int, new: int, candidates: int = 0, served_by: str = "both") -
     share = round(100 * news / (olds + new + news)) if candidates else None
     since = T0 + MINUTE if served_by == "candidate" else 0
     serving = cast(Literal["stable", "candidate", "both"], served_by if candidates else "stable")
-    return Sighting(3, new, old + new, tuple(counts), pods, len(pods), serving, share, since)
+    return CardSnapshot(3, new, old + new, tuple(counts), pods, len(pods), serving, share, since)
 
 
 def _begun(release: Release, plan: Plan, **parts: object) -> Release:
@@ -104,19 +105,21 @@ def _begun(release: Release, plan: Plan, **parts: object) -> Release:
     return replace(release, command="deploy hello 2.0.0", **facts)  # type: ignore[arg-type]  # facts of a release
 
 
-ROLLING = _begun(a_release(), _plan(_ROLL, _FINISH), phase=Phase.PROGRESSING, sighting=_seen(old=2, new=1))
+ROLLING = _begun(a_release(), _plan(_ROLL, _FINISH), phase=Phase.PROGRESSING, card_snapshot=_seen(old=2, new=1))
 CANARY = _begun(
     replace(a_canary(), reason="faster start"),
     _plan(*_CANARY_STEPS, candidate="hello-canary", notes=("20 % was asked, 25 % can be reached with 3 pods",)),
-    sighting=_seen(old=3, new=0, candidates=3),
+    card_snapshot=_seen(old=3, new=0, candidates=3),
 )
-GREEN = _begun(a_bluegreen(), _plan(*_GREEN_STEPS, candidate="hello-green"), sighting=_seen(old=3, new=0, candidates=3))
+GREEN = _begun(a_bluegreen(), _plan(*_GREEN_STEPS, candidate="hello-green"), card_snapshot=_seen(old=3, new=0, candidates=3))
 CAUSE = Cause(
     FailureClass.PERMANENT,
     "2 of 3 new pods: ErrImagePull (manifest unknown)",
     ("hello-2-a: ErrImagePull: manifest unknown", "hello-2-b: ErrImagePull: manifest unknown"),
 )
-HOLDING = replace(CANARY, phase=Phase.HOLDING, at_step=0, gate=GateState(0, 0, T0 + MINUTE), sighting=_seen(old=3, new=0, candidates=1))
+HOLDING = replace(
+    CANARY, phase=Phase.HOLDING, at_step=0, gate=GateState(0, 0, T0 + MINUTE), card_snapshot=_seen(old=3, new=0, candidates=1)
+)
 PROMOTING = replace(
     CANARY,
     phase=Phase.AWAITING_PROMOTION,
@@ -124,7 +127,7 @@ PROMOTING = replace(
     gate=GateState(1, 1, T0 + 2 * MINUTE),
     judgements=(Judgement(T0 + 2 * MINUTE, Verdict.GOOD, "0 restarts of 3 candidate pods"),),
 )
-SUCCEEDED = replace(ROLLING, phase=Phase.SUCCEEDED, at_step=2, finished_at=T0 + 42 * SECOND, sighting=_seen(old=0, new=3))
+SUCCEEDED = replace(ROLLING, phase=Phase.SUCCEEDED, at_step=2, finished_at=T0 + 42 * SECOND, card_snapshot=_seen(old=0, new=3))
 PAUSED_FAILED = replace(ROLLING, phase=Phase.PAUSED, cause=CAUSE)
 ROLLED_BACK = replace(ROLLING, phase=Phase.ROLLED_BACK, leg=Leg.BACK, cause=CAUSE, finished_at=T0 + MINUTE)
 
@@ -140,7 +143,7 @@ CARDS: dict[str, Release] = {
         at_step=-1,
         gate=GateState(-1, 0, T0 + MINUTE),
         started_at=0,
-        sighting=_seen(old=3, new=0),
+        card_snapshot=_seen(old=3, new=0),
     ),
     "rolling": ROLLING,
     "paused by a person": replace(ROLLING, phase=Phase.PAUSED, paused_from=Phase.PROGRESSING),
@@ -148,21 +151,26 @@ CARDS: dict[str, Release] = {
     "canary holding": HOLDING,
     "canary waiting for approval": PROMOTING,
     "canary being promoted": replace(
-        CANARY, phase=Phase.PROGRESSING, at_step=2, gate=None, step_began_at=T0 + 5 * MINUTE, passed=("hold", "hold", "promote: manager"),
-        sighting=_seen(old=3, new=0, candidates=3),
+        CANARY,
+        phase=Phase.PROGRESSING,
+        at_step=2,
+        gate=None,
+        step_began_at=T0 + 5 * MINUTE,
+        passed=("hold", "hold", "promote: manager"),
+        card_snapshot=_seen(old=3, new=0, candidates=3),
     ),
     "bluegreen waiting for the switch": replace(
         GREEN,
         phase=Phase.AWAITING_PROMOTION,
         gate=GateState(0, 0, T0 + MINUTE, (Vote(MANAGER, T0 + 2 * MINUTE),)),
-        sighting=_seen(old=3, new=0, candidates=3, served_by="stable"),
+        card_snapshot=_seen(old=3, new=0, candidates=3, served_by="stable"),
     ),
     "bluegreen in its rollback window": replace(
         GREEN,
         phase=Phase.HOLDING,
         at_step=1,
         gate=GateState(1, 0, T0 + MINUTE),
-        sighting=_seen(old=3, new=0, candidates=3, served_by="candidate"),
+        card_snapshot=_seen(old=3, new=0, candidates=3, served_by="candidate"),
     ),
     "paused by a failure": PAUSED_FAILED,
     "drifted": replace(
@@ -211,7 +219,9 @@ EVENTS: dict[str, tuple[Release, Event]] = {
 
 _PODS = Table("hello: stable", ("pod", "image", "ready"), (("hello-1-a", f"{REPOSITORY}:1.0.0", "yes"), ("안녕-1-b", "이미지:1", "no")))
 _HEAD = "GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n\nFIELD: strategy <DeploymentStrategy>\n\n\nDESCRIPTION:\n"
-EXPLAINED = _HEAD + """\
+EXPLAINED = (
+    _HEAD
+    + """\
     The deployment strategy to use to replace existing pods with new ones.
     DeploymentStrategy describes how to replace existing pods with new ones.
     More info: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/.
@@ -231,7 +241,10 @@ FIELDS:
      - `"RollingUpdate"` Replace the old ReplicaSets by new one using rolling
     update i.e gradually scale down the old ReplicaSets and scale up the new
     one."""
-EXPLAINED_TREE = _HEAD + """\
+)
+EXPLAINED_TREE = (
+    _HEAD
+    + """\
     The deployment strategy to use to replace existing pods with new ones.
 
 FIELDS:
@@ -240,27 +253,28 @@ FIELDS:
     maxUnavailable\t<IntOrString>
   type\t<string>
   enum: Recreate, RollingUpdate"""
+)
 
 REPLIES: dict[str, Reply] = {
-    "text": Text("all is no longer frozen"),
+    "text": TextReply("all is no longer frozen"),
     "refusal": Refusal("no app `helo`; did you mean `hello`?", "/deploy hello 2.0.0"),
     "refusal that asks back": Refusal("which app? `hello` or `auth`", "", ("/deploy hello 2.0.0", "/deploy auth 2.0.0"), "t0ken"),
-    "which version": OpenModal("hello"),
+    "which version": OpenFormReply("hello"),
     "receipt": Receipt(a_release(), True),
     "receipt elsewhere": Receipt(a_release(), True, elsewhere=True),
     "the same again": Receipt(HOLDING, False),
     "receipt of one that waits": Receipt(a_release(), True, behind="hello-41"),
-    "listing to share": Listing("Releases", (SUCCEEDED,), share="t0ken"),
-    "pods": Tabled((_PODS, replace(_PODS, title="hello: candidate"))),
-    "explanation": Document("deployment.spec.strategy", EXPLAINED, explains=True),
-    "explanation of a tree": Document("deployment.spec.strategy", EXPLAINED_TREE, explains=True),
-    "document": Document("pod.spec", "KIND: Pod\nFIELD: spec <PodSpec>"),
-    "help": HelpFor(None),
-    "help for deploy": HelpFor("deploy"),
-    "whoami": Whoami(DEVELOPER, ("S0DEV",), ("viewer",), "C0RELEASES", True, "access: {roles: {deployer: {users: [U0DEV1]}}}"),
-    "plan": Planned(CANARY, CANARY.plan) if CANARY.plan else Text(""),
-    "confirm": Confirm("Apply hello?", ("update Deployment hello", "- a", "+ b"), "Apply", "t0ken"),
-    "listing": Listing("Releases", (SUCCEEDED, replace(ROLLED_BACK, requested_by=ADMIN))),
+    "listing to share": ListingReply("Releases", (SUCCEEDED,), share="t0ken"),
+    "pods": TableReply((_PODS, replace(_PODS, title="hello: candidate"))),
+    "explanation": DocumentReply("deployment.spec.strategy", EXPLAINED, explains=True),
+    "explanation of a tree": DocumentReply("deployment.spec.strategy", EXPLAINED_TREE, explains=True),
+    "document": DocumentReply("pod.spec", "KIND: Pod\nFIELD: spec <PodSpec>"),
+    "help": HelpReply(None),
+    "help for deploy": HelpReply("deploy"),
+    "whoami": WhoamiReply(DEVELOPER, ("S0DEV",), ("viewer",), "C0RELEASES", True, "access: {roles: {deployer: {users: [U0DEV1]}}}"),
+    "plan": PlanReply(CANARY, CANARY.plan) if CANARY.plan else TextReply(""),
+    "confirm": ConfirmReply("Apply hello?", ("update Deployment hello", "- a", "+ b"), "Apply", "t0ken"),
+    "listing": ListingReply("Releases", (SUCCEEDED, replace(ROLLED_BACK, requested_by=ADMIN))),
 }
 
 RENDERING = SlackRendering(("hello", "auth"), approvers=(MANAGER.user,))

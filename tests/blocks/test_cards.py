@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from bot.ports import Message
-from bot.releases.events import Event, EventKind
-from bot.releases.model import Leg, Phase, Release, Scale
+from bot.releases.facts.changes import Scale
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.release import Leg, Phase, Release
 from bot.slack.blocks.announcements import announcement
 from bot.slack.blocks.buttons import ACTION_PREFIX, ACTIONS, buttons_of
 from bot.slack.blocks.card import bar, card

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.operations.invocation import Confirm, Document, Listing, Refusal, Text, Whoami
+from bot.operations.replies import ConfirmReply, DocumentReply, ListingReply, Refusal, TextReply, WhoamiReply
 from bot.ports import Message, Table
-from bot.releases.events import Event, EventKind
-from bot.releases.model import Cause, FailureClass, Person, Phase
+from bot.releases.facts.causes import Cause, FailureClass
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.people import Person
+from bot.releases.facts.release import Phase
 from bot.slack.blocks.announcements import announcement
 from bot.slack.blocks.card import card
 from bot.slack.blocks.elements import MAX_TEXT
@@ -71,13 +73,13 @@ def test_an_announcement_holds_any_text(text: str, evidence: list[str], kind: Ev
 @given(text=ANY, more=st.lists(ANY, max_size=5))
 def test_an_answer_holds_any_text(text: str, more: list[str]) -> None:
     replies = (
-        Text(text or "-"),
+        TextReply(text or "-"),
         Refusal(text or "-", text),
-        Document(text, text),
-        Document(text, f"KIND: {text}\n\nDESCRIPTION:\n    {text}\n\nFIELDS:\n  {text}\t<{text}>\n    {text}", explains=True),
-        Confirm(text or "-", tuple(more), "Apply", "t0ken"),
-        Whoami(Person("T1", "U0DEV1"), tuple(more), (), text, False, text),
-        Listing(text, [replace(ROLLING, reason=text, to_version=text)] * 30),
+        DocumentReply(text, text),
+        DocumentReply(text, f"KIND: {text}\n\nDESCRIPTION:\n    {text}\n\nFIELDS:\n  {text}\t<{text}>\n    {text}", explains=True),
+        ConfirmReply(text or "-", tuple(more), "Apply", "t0ken"),
+        WhoamiReply(Person("T1", "U0DEV1"), tuple(more), (), text, False, text),
+        ListingReply(text, [replace(ROLLING, reason=text, to_version=text)] * 30),
     )
     for reply in replies:
         accepted(RENDERING.reply(reply, now=NOW))

@@ -28,9 +28,7 @@ class HelmRefused(Exception):
 @pytest.fixture(scope="session")
 def helm(control_plane_binaries: Path) -> Callable[..., str]:
     def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [control_plane_binaries / "helm", *arguments], check=False, capture_output=True, text=True, timeout=60
-        )
+        done = subprocess.run([control_plane_binaries / "helm", *arguments], check=False, capture_output=True, text=True, timeout=60)
         if done.returncode != 0:
             raise HelmRefused(done.stdout + done.stderr)
         return done.stdout

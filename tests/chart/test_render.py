@@ -50,9 +50,7 @@ def environment(pod: dict[str, Any]) -> dict[str, str]:
     return {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
 
 
-def test_helm_finds_nothing_to_complain_about(
-    helm: Callable[..., str], values_file: Callable[[dict[str, Any]], str]
-) -> None:
+def test_helm_finds_nothing_to_complain_about(helm: Callable[..., str], values_file: Callable[[dict[str, Any]], str]) -> None:
     assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART), "--values", values_file({}))
 
 
@@ -97,9 +95,7 @@ def test_the_catalog_is_one_that_the_product_reads(render: Render, tmp_path: Pat
 
 @pytest.mark.parametrize("way", ["as it comes", "socket mode", "external redis", "redis with a password"])
 @pytest.mark.parametrize("process", ["bot", "worker"])
-def test_the_environment_is_complete_for_the_process_it_starts(
-    render: Render, tmp_path: Path, way: str, process: str
-) -> None:
+def test_the_environment_is_complete_for_the_process_it_starts(render: Render, tmp_path: Path, way: str, process: str) -> None:
     pod = pods(render(**WAYS[way]))[f"pilothouse-{process}"]
     container = pod["spec"]["containers"][0]
     assert container["args"][0] == process
@@ -111,11 +107,7 @@ def test_the_environment_is_complete_for_the_process_it_starts(
     mounts = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
     for name, path in given.items():
         if name.endswith("_FILE"):
-            (items,) = [
-                volume["secret"]["items"]
-                for volume in pod["spec"]["volumes"]
-                if volume["name"] == mounts[str(Path(path).parent)]
-            ]
+            (items,) = [volume["secret"]["items"] for volume in pod["spec"]["volumes"] if volume["name"] == mounts[str(Path(path).parent)]]
             assert Path(path).name in {item["path"] for item in items}, f"{name} names a file that is not mounted"
             file = tmp_path / Path(path).name
             file.write_text(contents[Path(path).name])
@@ -201,9 +193,7 @@ def test_a_value_that_cannot_work_is_refused_by_name(render: Render, values: dic
         render(**values)
 
 
-def test_the_example_of_the_chart_s_page_renders(
-    helm: Callable[..., str], tmp_path: Path
-) -> None:
+def test_the_example_of_the_chart_s_page_renders(helm: Callable[..., str], tmp_path: Path) -> None:
     page = (CHART / "README.md").read_text()
     example = page.split("```yaml\n")[1].split("```")[0]
     values = tmp_path / "values.yaml"

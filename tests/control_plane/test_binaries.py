@@ -37,9 +37,7 @@ def test_a_build_that_lacks_one_binary_does_not_count(tmp_path: Path, monkeypatc
 def test_every_go_tool_of_the_module_is_a_binary_we_expect() -> None:
     text = (binaries.MODULE / "go.mod").read_text()
     block = text[text.index("\ntool (") :].split(")")[0]
-    tools = {
-        next(part for part in reversed(line.split("/")) if part != "v3") for line in block.splitlines() if "/" in line
-    }
+    tools = {next(part for part in reversed(line.split("/")) if part != "v3") for line in block.splitlines() if "/" in line}
     assert tools == set(binaries.BINARIES)
 
 
@@ -50,9 +48,7 @@ def test_the_version_is_the_one_that_go_mod_pins() -> None:
     assert patch.isdigit()
 
 
-def test_a_machine_with_neither_go_nor_the_lock_is_told_which_version_it_needs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_machine_with_neither_go_nor_the_lock_is_told_which_version_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = tmp_path / "go"
     old.write_text("#!/bin/sh\necho go version go1.19.8 linux/amd64\n")
     old.chmod(0o755)

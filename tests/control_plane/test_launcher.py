@@ -114,9 +114,7 @@ class TestControlPlane:
         assert all(" Ready " in line for line in nodes)
         assert "Server Version: v1.36" in control_plane.kubectl("version")
 
-    def test_a_deployment_becomes_available_and_its_service_has_endpoints(
-        self, control_plane: ControlPlane, namespace: str
-    ) -> None:
+    def test_a_deployment_becomes_available_and_its_service_has_endpoints(self, control_plane: ControlPlane, namespace: str) -> None:
         kubectl = control_plane.kubectl
         kubectl("-n", namespace, "create", "deployment", "hello", "--image=example.com/hello:1.0.0", "--replicas=2", "--port=80")
         kubectl("-n", namespace, "expose", "deployment", "hello")
@@ -136,9 +134,7 @@ class TestControlPlane:
             ("unready", "Running"),
         ],
     )
-    def test_a_word_in_the_tag_makes_a_pod_fail(
-        self, control_plane: ControlPlane, namespace: str, tag: str, status: str
-    ) -> None:
+    def test_a_word_in_the_tag_makes_a_pod_fail(self, control_plane: ControlPlane, namespace: str, tag: str, status: str) -> None:
         control_plane.kubectl("-n", namespace, "create", "deployment", "hello", f"--image=example.com/hello:{tag}")
         read = ("-n", namespace, "get", "pods", "--no-headers")
         assert wait_until(lambda: f"0/1   {status} " in control_plane.kubectl(*read))
@@ -148,9 +144,7 @@ class TestControlPlane:
         path = "jsonpath={.items[*].status.containerStatuses[*].restartCount}"
         assert wait_until(lambda: control_plane.kubectl("-n", namespace, "get", "pods", "-o", path) == "3")
 
-    def test_a_service_account_may_do_what_its_role_says_and_nothing_else(
-        self, control_plane: ControlPlane, namespace: str
-    ) -> None:
+    def test_a_service_account_may_do_what_its_role_says_and_nothing_else(self, control_plane: ControlPlane, namespace: str) -> None:
         kubectl = control_plane.kubectl
         kubectl("-n", namespace, "create", "serviceaccount", "reader")
         kubectl("-n", namespace, "create", "role", "reader", "--verb=get,list", "--resource=pods")

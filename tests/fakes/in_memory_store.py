@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from bot.policy.freezes import Freeze
 from bot.ports import Announcement, AuditLine, Budget, Created, Locked, VersionConflict
-from bot.releases.events import Event, EventKind
-from bot.releases.model import Release
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.release import Release
 from bot.store.records import audit_line, template_hash
 
 BOOKING_LOST_MS = 15_000

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from bot.operations.advance_release import advance_release as operation
+from bot.operations.lifecycle.advance_release import advance_release as operation
 from bot.store import connect
 from bot.wiring import load_configuration, worker_context
 from bot.work_queue import RELEASES, Route

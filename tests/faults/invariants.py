@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bot.ports import Announcement, AuditLine
-from bot.releases.model import Phase, Release
+from bot.releases.facts.release import Phase, Release
 from tests.faults import leftovers, trail
 from tests.faults.people import Accepted, wait_until
 from tests.faults.stage import CHANNEL, Stage

@@ -15,9 +15,10 @@ from redis import Redis
 
 from bot.operations.context import Context
 from bot.ports import Cluster, Clusters, ReleaseStore
-from bot.releases.actions import Action
-from bot.releases.model import Release, Target
-from bot.releases.observation import Observation
+from bot.releases.facts.actions import Action
+from bot.releases.facts.observation import Observation
+from bot.releases.facts.release import Release
+from bot.releases.facts.target import Target
 
 POINTS = (
     "before observe", "after observe", "before save", "after save", "before action", "after action", "before wake", "after wake"

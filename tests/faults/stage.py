@@ -140,9 +140,7 @@ def _demo(folder: Path, apps: Sequence[str]) -> Path:
 
 
 @contextlib.contextmanager
-def open_stage(
-    apps: int, *, workers: int = 2, bots: int = 1, clock_ahead_s: int = 0, redis_url: str = ""
-) -> Iterator[Stage]:
+def open_stage(apps: int, *, workers: int = 2, bots: int = 1, clock_ahead_s: int = 0, redis_url: str = "") -> Iterator[Stage]:
     """``clock_ahead_s``: of Redis' clock before that of everybody else. ``redis_url``: another than the sandbox's own, which then
     nobody uses, and no reply of it is lost."""
     names = tuple(f"app{number}" for number in range(1, apps + 1))
@@ -151,8 +149,13 @@ def open_stage(
         variables = {"REDIS_URL": redis_url} if redis_url else {}
         with (
             run_sandbox(
-                demo=demo, ready_after=0.3, rate_scale=0, worker=ARMED, variables=variables,
-                slack_options={"crowd": len(CROWD)}, redis_variables=_clock(clock_ahead_s),
+                demo=demo,
+                ready_after=0.3,
+                rate_scale=0,
+                worker=ARMED,
+                variables=variables,
+                slack_options={"crowd": len(CROWD)},
+                redis_variables=_clock(clock_ahead_s),
             ) as sandbox,  # fmt: skip
             _cluster_client(sandbox) as api,
         ):

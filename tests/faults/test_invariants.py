@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bot.ports import Announcement
-from bot.releases.events import Event, EventKind
-from bot.releases.model import Phase
-from bot.releases.plan import Plan
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.plan import Plan
+from bot.releases.facts.release import Phase
 from tests.builders import T0, a_release
 from tests.faults.invariants import (
     Verdict,

@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from bot.ports import StoreUnavailable
-from bot.releases.model import Phase
+from bot.releases.facts.release import Phase
 from bot.store.records import SCHEMA_VERSION, unpack
 from tests.faults.invariants import judge
 from tests.faults.people import People, many_at_once, wait_until

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from bot.ports import StoreUnavailable
-from bot.releases.model import Phase, Release
+from bot.releases.facts.release import Phase, Release
 from bot.store import RedisReleaseStore, connect
 from bot.store.health import check_settings
 from bot.store.replication import SentinelGroup as Group
@@ -94,7 +94,9 @@ def test_the_url_names_sentinels_service_credentials_and_replicas() -> None:
     assert parsed == Group((("a", 26380), ("b", 26379)), "mymaster", 2, "bot", "p@ss", "x", 2)
 
 
-@pytest.mark.parametrize("url", ["redis+sentinel://a:1", "redis+sentinel://a/s/x", "redis+sentinel://a/s?quorum=2", "redis+sentinel://:1/s"])
+@pytest.mark.parametrize(
+    "url", ["redis+sentinel://a:1", "redis+sentinel://a/s/x", "redis+sentinel://a/s?quorum=2", "redis+sentinel://:1/s"]
+)
 def test_a_url_that_cannot_be_used_says_why_without_a_secret(url: str) -> None:
     with pytest.raises(ValueError, match=r"expected|known are|no HOST"):
         Group.parse(url)

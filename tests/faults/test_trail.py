@@ -8,8 +8,8 @@ import pytest
 from redis import Redis
 
 from bot.ports import AuditLine
-from bot.releases.events import EventKind
-from bot.releases.model import Phase
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.release import Phase
 from tests.builders import T0, a_release
 from tests.faults import leftovers, trail
 from tests.faults.invariants import posted_twice, refused_as_archived, untold
@@ -85,7 +85,6 @@ def test_an_object_that_was_made_again_after_somebody_deleted_it_is_another_one(
 
     assert list(trail.done_twice([release], [*emptied("1"), write(verb="delete", ours=False), *emptied("2")])) == []
     assert list(trail.done_twice([release], [*emptied("1"), *emptied("1")])) != []
-
 
 
 def message(key: str, text: str, ts: str = "1", *, buttons: bool = False) -> Json:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bot.ports import AuditLine
-from bot.releases.events import EventKind
-from bot.releases.model import Phase, Release
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.release import Phase, Release
 
 Json = dict[str, Any]
 CLAIM = "pilothouse.dev/release"
@@ -106,7 +106,7 @@ def _fields(item: Json) -> dict[str, str]:
 
 
 def told_end(release: Release, messages: Sequence[Json], lines: Sequence[AuditLine], direct: Sequence[Json] = ()) -> str:
-    """"" when the final state is told: in a message of the release's own, by the card that shows it, or to its starter in person."""
+    """ "" when the final state is told: in a message of the release's own, by the card that shows it, or to its starter in person."""
     if not release.phase.is_final:
         return ""
     finished = next((line.text for line in lines if line.release_id == release.id and line.kind == EventKind.FINISHED.value), "")

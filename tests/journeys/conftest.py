@@ -21,7 +21,7 @@ from kubernetes import client, config
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.operations.budgets import EDITS, posts_in
+from bot.operations.delivery.budgets import EDITS, posts_in
 from bot.store.connection import PREFIX, connect
 from sandbox.control_plane import ControlPlane
 from sandbox.control_plane.audit import requests_in

@@ -21,7 +21,8 @@ import yaml
 from redis import Redis
 
 from benchmarks.footprint import children, resident_mb
-from bot.releases.model import Deploy, Phase, Release
+from bot.releases.facts.changes import Deploy
+from bot.releases.facts.release import Phase, Release
 from bot.store import RedisReleaseStore, connect
 from sandbox.control_plane import BinariesMissing, ControlPlane
 from sandbox.control_plane.audit import WRITES, requests_in

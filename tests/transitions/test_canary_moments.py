@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from bot.releases.actions import PatchDeployment
-from bot.releases.decision import Decision
-from bot.releases.events import EventKind
-from bot.releases.machine import ENVIRONMENT_PATIENCE_MS, decide
-from bot.releases.model import Field, Phase, Release, Verdict
-from bot.releases.observation import AutoscalerSeen, DeploymentSeen, Observation, PodSeen, Survey
-from bot.releases.requests import Abort, Adopt, Approve, Pause, Promote, Reject, Request, Resume
-from bot.releases.respond import respond
+from bot.releases.engine.decide import ENVIRONMENT_PATIENCE_MS, decide
+from bot.releases.engine.decision import Decision
+from bot.releases.engine.respond import respond
+from bot.releases.facts.actions import PatchDeployment
+from bot.releases.facts.causes import Verdict
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import AutoscalerSeen, DeploymentSeen, Observation, PodSeen, Survey
+from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.requests import Abort, Adopt, Approve, Pause, Promote, Reject, Request, Resume
 from tests.builders import (
     DEVELOPER,
     MANAGER,
@@ -69,7 +71,7 @@ def test_candidates_follow_an_autoscaler_down_so_that_nobody_gets_a_share_that_w
     by_kubectl(walk, "hello", 4)
     for _ in range(6):
         walk.tick()
-    assert walk.release.phase is Phase.HOLDING and walk.release.sighting.share == 50
+    assert walk.release.phase is Phase.HOLDING and walk.release.card_snapshot.share == 50
     assert canary_sizes(walk) == [8, 4]
 
 
@@ -78,7 +80,7 @@ def test_candidates_are_no_more_than_planned_when_an_autoscaler_makes_stable_lar
     by_kubectl(walk, "hello", 12)
     for _ in range(8):
         walk.tick()
-    assert walk.release.phase is Phase.HOLDING and walk.release.sighting.share == 40
+    assert walk.release.phase is Phase.HOLDING and walk.release.card_snapshot.share == 40
     assert canary_sizes(walk) == [8]
 
 
@@ -104,7 +106,7 @@ def test_stable_scaled_by_a_person_holds_the_canary_until_somebody_says_what_is_
     by_kubectl(walk, "hello", 2)
     walk.until(lambda w: w.release.phase is Phase.DRIFTED).ask(Adopt(DEVELOPER))
     walk.tick()
-    assert walk.release.phase is Phase.HOLDING and walk.release.sighting.share == 33
+    assert walk.release.phase is Phase.HOLDING and walk.release.card_snapshot.share == 33
     assert aborted(walk).cluster.deployments["hello"].replicas == 2, "theirs stays: it was not the release's to take back"
 
 
@@ -325,9 +327,7 @@ def test_what_changed_before_the_start_makes_another_plan_that_waits_for_approva
 def test_a_button_that_was_drawn_for_the_plan_before_is_void_and_says_what_changed() -> None:
     decision, old_hash = scaled_meanwhile()
     answer = respond(decision.release, Approve(MANAGER, "start", old_hash), T0 + 4 * SECOND)
-    assert answer.refusal == (
-        "the plan of hello-42 changed since that button was drawn: hello, replicas: 4 became 9; use the newest card"
-    )
+    assert answer.refusal == ("the plan of hello-42 changed since that button was drawn: hello, replicas: 4 became 9; use the newest card")
     assert answer.release.gate is not None and not answer.release.gate.votes
 
 

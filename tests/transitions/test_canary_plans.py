@@ -7,19 +7,11 @@ from typing import Any
 
 import pytest
 
-from bot.releases.actions import CreateDeployment
-from bot.releases.machine import decide
-from bot.releases.model import Phase, Release
-from bot.releases.observation import (
-    AutoscalerSeen,
-    BudgetSeen,
-    DeploymentSeen,
-    Observation,
-    QuotaSeen,
-    SelectingSeen,
-    Survey,
-)
-from bot.releases.plan import ApprovalGate, HoldGate, Plan
+from bot.releases.engine.decide import decide
+from bot.releases.facts.actions import CreateDeployment
+from bot.releases.facts.observation import AutoscalerSeen, BudgetSeen, DeploymentSeen, Observation, QuotaSeen, SelectingSeen, Survey
+from bot.releases.facts.plan import ApprovalGate, HoldGate, Plan
+from bot.releases.facts.release import Phase, Release
 from tests.builders import (
     MINUTE,
     T0,

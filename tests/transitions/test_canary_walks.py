@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from bot.releases.actions import CreateDeployment, PatchDeployment
-from bot.releases.intents import CLAIM_ANNOTATION
-from bot.releases.model import Field, Phase
-from bot.releases.observation import AutoscalerSeen, Survey
-from bot.releases.strategies.canary import STICKY
+from bot.releases.assess.intents import CLAIM_ANNOTATION
+from bot.releases.facts.actions import CreateDeployment, PatchDeployment
+from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import AutoscalerSeen, Survey
+from bot.releases.facts.release import Phase
+from bot.releases.strategies.canary.plan import STICKY
 from tests.builders import NO_AFFINITY, REPOSITORY, SECOND, a_canary, a_rolling_update, a_template, rules_with
 from tests.transitions.bluegreen.modelled_cluster import Deployment, ModelledCluster
 from tests.transitions.bluegreen.walk import Walk
@@ -139,7 +140,7 @@ def test_the_shares_rise_step_by_step_and_a_person_promotes() -> None:
     walk.approves = False
     walk.until(lambda w: w.release.phase is Phase.AWAITING_PROMOTION)
     assert [(step.wanted_share, step.share) for step in walk.release.steps if step.share] == [(20, 25), (50, 50), (100, 100)]
-    assert walk.release.sighting.share == 50
+    assert walk.release.card_snapshot.share == 50
     stays = walk.release.at_step
     for _ in range(20):
         walk.tick()
@@ -151,7 +152,7 @@ def test_while_stable_rolls_its_new_pods_count_for_the_share_of_the_new_version(
     shares = []
     while walk.step != "finish":
         walk.tick()
-        shares.append(walk.release.sighting.share or 0)
+        shares.append(walk.release.card_snapshot.share or 0)
     assert shares == sorted(shares) and shares[0] >= 50 and shares[-1] == 100 and len(set(shares)) > 2
 
 

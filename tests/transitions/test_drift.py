@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from bot.releases.actions import PatchDeployment
-from bot.releases.decision import Decision
-from bot.releases.events import EventKind
-from bot.releases.machine import decide
-from bot.releases.model import Field, Phase, Release
-from bot.releases.observation import AutoscalerSeen, Observation, Survey
-from bot.releases.requests import Abort, Adopt, Pause, Resume
-from bot.releases.respond import respond
+from bot.releases.engine.decide import decide
+from bot.releases.engine.decision import Decision
+from bot.releases.engine.respond import respond
+from bot.releases.facts.actions import PatchDeployment
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import AutoscalerSeen, Observation, Survey
+from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.requests import Abort, Adopt, Pause, Resume
 from tests.builders import (
     DEVELOPER,
     SECOND,

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from bot.releases.decision import Decision
-from bot.releases.events import EventKind
-from bot.releases.machine import ENVIRONMENT_PATIENCE_MS, decide
-from bot.releases.model import FailureClass, Field, Phase, Release
-from bot.releases.observation import Observation, PodSeen
-from bot.releases.requests import Resume
-from bot.releases.respond import respond
+from bot.releases.engine.decide import ENVIRONMENT_PATIENCE_MS, decide
+from bot.releases.engine.decision import Decision
+from bot.releases.engine.respond import respond
+from bot.releases.facts.causes import FailureClass
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import Observation, PodSeen
+from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.requests import Resume
 from tests.builders import (
     DEVELOPER,
     MINUTE,

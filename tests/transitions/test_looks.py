@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from bot.releases.decision import RESYNC_MS, WAITING_RESYNC_MS
-from bot.releases.machine import decide
-from bot.releases.model import Phase, Release
-from bot.releases.observation import Observation
+from bot.releases.engine.decide import decide
+from bot.releases.engine.decision import RESYNC_MS, WAITING_RESYNC_MS
+from bot.releases.facts.observation import Observation
+from bot.releases.facts.release import Phase, Release
 from tests.builders import MINUTE, T0
 from tests.transitions.test_canary_walks import a_walk
 from tests.transitions.ticks import half_rolled, rolling

@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from bot.ports import VersionConflict
-from bot.releases.actions import Action
-from bot.releases.decision import Decision
-from bot.releases.events import EventKind
-from bot.releases.gates import open_gate
-from bot.releases.machine import LATE_WRITE_MS, decide
-from bot.releases.model import Deploy, Phase, Release, Strategy
-from bot.releases.observation import Seen, Unreachable
-from bot.releases.plan import ApprovalGate
-from bot.releases.requests import Abort, Approve, Finish, Pause, Promote, Reject, Request, Resume
-from bot.releases.respond import respond
+from bot.releases.engine.decide import LATE_WRITE_MS, decide
+from bot.releases.engine.decision import Decision
+from bot.releases.engine.gates import open_gate
+from bot.releases.engine.respond import respond
+from bot.releases.facts.actions import Action
+from bot.releases.facts.changes import Deploy
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.observation import Seen, Unreachable
+from bot.releases.facts.plan import ApprovalGate
+from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.requests import Abort, Approve, Finish, Pause, Promote, Reject, Request, Resume
+from bot.releases.facts.target import Strategy
 from tests.builders import DEVELOPER, MANAGER, REPOSITORY, SECOND, T0, a_release, rules_with
 from tests.fakes.in_memory_store import InMemoryReleaseStore
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster, Refused

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from bot.releases.decision import Decision
-from bot.releases.events import EventKind
-from bot.releases.machine import decide
-from bot.releases.model import Phase, Release
-from bot.releases.observation import Seen, Unreachable
-from bot.releases.requests import Pause, Resume
-from bot.releases.respond import respond
+from bot.releases.engine.decide import decide
+from bot.releases.engine.decision import Decision
+from bot.releases.engine.respond import respond
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.observation import Seen, Unreachable
+from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.requests import Pause, Resume
 from tests.builders import DEVELOPER, MINUTE, T0
 from tests.transitions.ticks import half_rolled, kinds, rolling, text_of, with_stable
 

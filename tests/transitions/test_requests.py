@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from bot.releases.decision import Decision
-from bot.releases.events import EventKind
-from bot.releases.gates import open_gate
-from bot.releases.machine import decide
-from bot.releases.model import Field, Leg, Phase, Release
-from bot.releases.observation import DeploymentSeen, Observation
-from bot.releases.requests import Abort, Approve, Finish, Pause, Promote, Refuse, Reject, Request, Resume
-from bot.releases.respond import respond
+from bot.releases.engine.decide import decide
+from bot.releases.engine.decision import Decision
+from bot.releases.engine.gates import open_gate
+from bot.releases.engine.respond import respond
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.requests import Abort, Approve, Finish, Pause, Promote, Refuse, Reject, Request, Resume
 from tests.builders import (
     ADMIN,
     DEVELOPER,

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from bot.releases.actions import PatchDeployment
-from bot.releases.events import EventKind
-from bot.releases.machine import decide
-from bot.releases.model import Deploy, Field, Phase, Restart, Undo
-from bot.releases.observation import AutoscalerSeen, DeploymentSeen, Survey, Unreachable
-from bot.releases.plan import ApprovalGate
-from bot.releases.planning import RESTARTED_AT
+from bot.releases.engine.decide import decide
+from bot.releases.facts.actions import PatchDeployment
+from bot.releases.facts.changes import Deploy, Restart, Undo
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import AutoscalerSeen, DeploymentSeen, Survey, Unreachable
+from bot.releases.facts.plan import ApprovalGate
+from bot.releases.facts.release import Phase
+from bot.releases.planning.draft import RESTARTED_AT
 from tests.builders import (
     MINUTE,
     REPOSITORY,

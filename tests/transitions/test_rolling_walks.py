@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bot.releases.model import Change, Deploy, Phase, Reapply, Restart, Scale, Undo
-from bot.releases.requests import Pause, Resume
+from bot.releases.facts.changes import Change, Deploy, Reapply, Restart, Scale, Undo
+from bot.releases.facts.release import Phase
+from bot.releases.facts.requests import Pause, Resume
 from tests.builders import DEVELOPER, REPOSITORY, a_release, a_rolling_update, a_template
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster
 from tests.transitions.bluegreen.walk import Walk

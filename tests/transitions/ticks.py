@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.releases.actions import Action, CreateDeployment, PatchDeployment
-from bot.releases.decision import Decision
-from bot.releases.events import EventKind
-from bot.releases.intents import CLAIM_ANNOTATION, deployment_named, field_value
-from bot.releases.machine import decide
-from bot.releases.model import Field, Release
-from bot.releases.observation import DeploymentSeen, Observation
+from bot.releases.assess.intents import CLAIM_ANNOTATION, deployment_named, field_value
+from bot.releases.engine.decide import decide
+from bot.releases.engine.decision import Decision
+from bot.releases.facts.actions import Action, CreateDeployment, PatchDeployment
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.release import Release
 from tests.builders import T0, a_deployment, a_release, a_rolling_deployment, an_observation
 
 CLAIMED = {CLAIM_ANNOTATION: "hello-42", "deployment.kubernetes.io/revision": "1"}

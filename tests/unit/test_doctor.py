@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from bot.doctor import CLOCKS_APART_MS, examine_redis, main, why_stuck
-from bot.releases.model import Phase
+from bot.releases.facts.release import Phase
 from bot.store import RedisReleaseStore
 from config.settings import Settings
 from sandbox.cluster import SimulatedCluster

@@ -17,8 +17,9 @@ import pytest
 from redis import Redis
 from rich.console import Console
 
-from bot.releases.events import Event, EventKind
-from bot.releases.model import Cause, FailureClass, Phase, Release
+from bot.releases.facts.causes import Cause, FailureClass
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.release import Phase, Release
 from bot.store import RedisReleaseStore, connect
 from bot.terminal import main, releases_table, watch
 from sandbox.redis_server import EmbeddedRedis

@@ -5,23 +5,28 @@ Scale, restart, undo and apply are rollings too: one write to the Deployment, fo
 
 from __future__ import annotations
 
-from bot.releases.intents import find
-from bot.releases.model import Field, Kind, Release, Restart, Scale
-from bot.releases.observation import Observation
-from bot.releases.pairs import facing
-from bot.releases.plan import LET_GO, Condition, DeploymentGoal, Plan, Role, Step
-from bot.releases.planning import Draft, floor_of, found_cause, keeps_own_selector, stays_selected
+from bot.releases.assess.intents import find
+from bot.releases.assess.pairs import retarget_to_serving
+from bot.releases.facts.changes import Restart, Scale
+from bot.releases.facts.intent import Field, Kind
+from bot.releases.facts.observation import Observation
+from bot.releases.facts.plan import LET_GO, Condition, DeploymentGoal, Plan, Side, Step
+from bot.releases.facts.release import Release
+from bot.releases.planning.as_found import found_cause
+from bot.releases.planning.capacity import floor_of
+from bot.releases.planning.draft import Draft
+from bot.releases.planning.selection import keeps_own_selector, stays_selected
 
 
 def plan(draft: Draft) -> Plan:
     change = draft.release.change
     if isinstance(change, Scale):
-        goal = DeploymentGoal(Role.STABLE, claimed=True, replicas=change.replicas)
+        goal = DeploymentGoal(Side.STABLE, claimed=True, replicas=change.replicas)
         title = f"scale from {draft.stable.replicas} to {change.replicas}"
         floor = min(draft.stable.replicas, change.replicas)
         has_autoscaler = False
     else:
-        goal = DeploymentGoal(Role.STABLE, claimed=True, paused=False, template=draft.template, change_cause=draft.cause)
+        goal = DeploymentGoal(Side.STABLE, claimed=True, paused=False, template=draft.template, change_cause=draft.cause)
         keeps_own_selector(draft)
         stays_selected(draft, dict(draft.template.get("metadata", {}).get("labels") or {}), draft.stable.name)
         title = f"restart {draft.stable.name}" if isinstance(change, Restart) else f"roll {draft.stable.name} to {draft.version}"
@@ -29,10 +34,12 @@ def plan(draft: Draft) -> Plan:
         survey = draft.seen.survey
         has_autoscaler = survey is not None and any(a.target == draft.stable.name for a in survey.autoscalers)
     roll = Step(
-        "roll", title, (goal,), (Condition.STABLE_COMPLETE,), draft.deadline_ms, watches=(Role.STABLE,),
+        "roll", title, (goal,), (Condition.STABLE_COMPLETE,), draft.deadline_ms, watches=(Side.STABLE,),
         stables=draft.stable.replicas,
     )  # fmt: skip
-    serves = facing(draft.release.target, draft.seen).deployment  # another one only where manifests name the idle one of a pair
+    serves = retarget_to_serving(
+        draft.release.target, draft.seen
+    ).deployment  # another one only where manifests name the idle one of a pair
     down = floor == 0 and draft.stable.replicas > 0 and not isinstance(change, Scale) and serves == draft.stable.name
     notes = (f"{draft.release.target.app} will be down for a moment: no pod has to stay available",) if down else ()
     if serves != draft.stable.name:
@@ -47,7 +54,7 @@ def plan(draft: Draft) -> Plan:
     )
 
 
-def way_back(release: Release, _seen: Observation) -> tuple[Step, ...]:
+def rollback_steps(release: Release, _seen: Observation) -> tuple[Step, ...]:
     """The exact saved template, `paused` set back in the same patch, so that the old ReplicaSet is reused."""
     found = release.as_found
     if found is None or release.plan is None or not any(intent.written for intent in release.intents):
@@ -59,7 +66,7 @@ def way_back(release: Release, _seen: Observation) -> tuple[Step, ...]:
         return intent is not None and intent.written
 
     goal = DeploymentGoal(
-        Role.STABLE,
+        Side.STABLE,
         template=stable.template if written(Field.TEMPLATE) else None,
         paused=stable.paused if written(Field.PAUSED) else None,
         change_cause=found_cause(stable) if written(Field.CHANGE_CAUSE) else None,

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from bot.ports import Message
-from bot.releases.events import Event, EventKind
-from bot.releases.gates import open_gate
-from bot.releases.model import FailureClass, Leg, Phase, Release
-from bot.releases.plan import ApprovalGate
+from bot.releases.engine.gates import open_gate
+from bot.releases.facts.causes import FailureClass
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.plan import ApprovalGate
+from bot.releases.facts.release import Leg, Phase, Release
 from bot.slack.blocks.buttons import buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
 from bot.slack.blocks.tables import pods_table, table_message
@@ -17,7 +18,7 @@ from bot.slack.blocks.words import change_words, phase_words
 from bot.slack.markup import code, duration, escape, link, mention, plain
 
 SHOWN_LINES = 10
-MOST_CALLED = 5
+MAX_MENTIONS = 5
 
 
 def announcement(release: Release, event: Event, approvers: Sequence[str] = (), card: str = "") -> tuple[Message, bool] | None:
@@ -64,7 +65,7 @@ def _who_may_answer(release: Release, approvers: Sequence[str]) -> Sequence[str]
     asks = isinstance(gate, ApprovalGate) and gate.name != "downtime" and not gate.requester_may_approve
     if not asks or release.phase not in (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION):
         return (starter,)
-    return tuple(one for one in approvers if one != starter)[:MOST_CALLED] or (starter,)
+    return tuple(one for one in approvers if one != starter)[:MAX_MENTIONS] or (starter,)
 
 
 def _line(event: Event, mark: str, *, calls: Sequence[str] = ()) -> Message:
@@ -138,7 +139,7 @@ def _finished(release: Release, event: Event) -> tuple[Message, bool] | None:
     who = mention(release.requested_by.user)
     line = f"{mark} {who} {plain(event.text, 1_500)}{took}"
     message = Message(top_text([f"{who} {escape(event.text)}{took}"]), (section(line),))
-    if release.sighting.pods:
+    if release.card_snapshot.pods:
         table = table_message((pods_table(release, now=event.at),))
         message = Message(message.text, (*message.blocks, *table.blocks))
     return message, False

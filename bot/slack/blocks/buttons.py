@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.releases.gates import open_gate
-from bot.releases.model import Leg, Phase, Release
-from bot.releases.plan import ApprovalGate, HoldGate
-from bot.releases.respond import hold_name, stop_name
+from bot.releases.engine.gates import open_gate
+from bot.releases.engine.respond import hold_name, stop_name
+from bot.releases.facts.plan import ApprovalGate, HoldGate
+from bot.releases.facts.release import Leg, Phase, Release
 from bot.slack.blocks.elements import Block, button
 
 ACTION_PREFIX = "release:"

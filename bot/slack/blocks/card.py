@@ -10,10 +10,13 @@ from typing import assert_never
 
 from bot.commands.table import BY_NAME, Names
 from bot.ports import Message
-from bot.releases.counts import counted
-from bot.releases.gates import expires_at, gates_here, hold_ends_at, open_gate
-from bot.releases.model import Deploy, Leg, Person, Phase, Release, Scale, Strategy
-from bot.releases.plan import ApprovalGate, HoldGate, Step
+from bot.releases.engine.gates import expires_at, gates_here, hold_ends_at, open_gate
+from bot.releases.facts.changes import Deploy, Scale
+from bot.releases.facts.counts import counted
+from bot.releases.facts.people import Person
+from bot.releases.facts.plan import ApprovalGate, HoldGate, Step
+from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.target import Strategy
 from bot.slack.blocks.buttons import buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
 from bot.slack.blocks.words import (
@@ -190,9 +193,9 @@ def _gate_words(gate: ApprovalGate | HoldGate) -> str:
 def pods_words(release: Release) -> list[str]:
     """One line a version, stable and candidate apart: ``2.0.0 candidate: 3 of 5 ready, 3 serving``. Short: a phone shows 36 columns."""
     lines = []
-    many = len({count.role for count in release.sighting.versions}) > 1
-    for count in release.sighting.versions:
-        role = colour_of(release, count.role) if many else ("new" if count.is_new else "old")
+    many = len({count.side for count in release.card_snapshot.versions}) > 1
+    for count in release.card_snapshot.versions:
+        role = colour_of(release, count.side) if many else ("new" if count.is_new else "old")
         traffic = f", {count.endpoints} serving" if release.target.services and many else ""
         lines.append(f"{count.version} {role}: {count.ready} of {count.pods} ready{traffic}")
     return lines
@@ -200,10 +203,10 @@ def pods_words(release: Release) -> list[str]:
 
 def _colours(release: Release) -> tuple[str, str] | None:
     """(the one that serves, the one that waits) of blue/green, while exactly one does and both are there."""
-    there = {count.role for count in release.sighting.versions}
+    there = {count.side for count in release.card_snapshot.versions}
     if release.strategy is not Strategy.BLUEGREEN or len(there) < 2:
         return None
-    match release.sighting.serving:
+    match release.card_snapshot.serving:
         case "stable":
             return colour_of(release, "stable"), colour_of(release, "candidate")
         case "candidate":
@@ -213,7 +216,7 @@ def _colours(release: Release) -> tuple[str, str] | None:
 
 
 def _state(release: Release) -> Block | None:
-    seen = release.sighting
+    seen = release.card_snapshot
     lines: list[str] = []
     if release.strategy is not Strategy.ROLLING and seen.share is not None:
         lines.append(f"{bar(seen.share)} {seen.share} % of traffic to {plain(release.to_version)}")
@@ -294,7 +297,7 @@ def _spoken(release: Release) -> str:
         lines.append(f"Holds until {clock(ends)}")
     lines += pods_words(release)[:8] if not release.phase.is_final else []
     if not release.phase.is_final and (colours := _colours(release)):
-        seen_at = release.sighting.serving_since
+        seen_at = release.card_snapshot.serving_since
         lines.append(f"{colours[0].capitalize()} serves{f' since {clock(seen_at)}' if seen_at else ''}; {colours[1]} waits")
     if release.judgements and not release.phase.is_final:
         last = release.judgements[-1]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.commands.table import Names
-from bot.releases.model import Release
+from bot.releases.facts.release import Release
 from bot.slack.blocks.buttons import show_button
 from bot.slack.blocks.elements import Block, actions, context, divider, header, section
 from bot.slack.blocks.words import MARKS, headline

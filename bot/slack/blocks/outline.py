@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bot.operations.context import App
-from bot.operations.invocation import DeployForm
-from bot.releases.counts import counted
-from bot.releases.model import Strategy
+from bot.operations.requests import DeployForm
+from bot.releases.facts.counts import counted
+from bot.releases.facts.target import Strategy
 from bot.slack.markup import duration
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bot.ports import Message
-from bot.releases.counts import counted
-from bot.releases.model import Release
-from bot.releases.plan import ApprovalGate, HoldGate, Plan, Step
+from bot.releases.facts.counts import counted
+from bot.releases.facts.plan import ApprovalGate, HoldGate, Plan, Step
+from bot.releases.facts.release import Release
 from bot.slack.blocks.elements import Block, context, section, top_text
 from bot.slack.markup import code, duration, escape, plain
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from bot.releases.model import Release
+from bot.releases.facts.release import Release
 from bot.slack.blocks.elements import Block, section
 from bot.slack.blocks.words import change_words
 from bot.slack.markup import code, plain

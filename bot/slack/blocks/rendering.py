@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.commands.table import Names
-from bot.operations.invocation import DeployForm, Reply, Tabled
+from bot.operations.replies import Reply, TableReply
+from bot.operations.requests import DeployForm
 from bot.ports import Message
-from bot.releases.events import Event
-from bot.releases.model import Release
-from bot.releases.plan import Plan
+from bot.releases.facts.events import Event
+from bot.releases.facts.plan import Plan
+from bot.releases.facts.release import Release
 from bot.slack.blocks import announcements, card, modal, replies
 from bot.slack.blocks.plan import plan_outline
 from bot.slack.blocks.tables import as_file
@@ -41,5 +42,5 @@ class SlackRendering:
     def notice(self, line: str) -> Message:
         return replies.notice(line)
 
-    def file(self, reply: Tabled) -> str:
+    def file(self, reply: TableReply) -> str:
         return as_file(reply.tables)

@@ -10,24 +10,24 @@ from typing import assert_never
 
 from bot.commands.help import help_entry, overview
 from bot.commands.table import BY_NAME, UMBRELLA, Names
-from bot.operations.invocation import (
-    AskReason,
-    Confirm,
-    Document,
-    HelpFor,
-    Listing,
-    OpenModal,
+from bot.operations.replies import (
+    AskReasonReply,
+    ConfirmReply,
+    DocumentReply,
+    HelpReply,
+    ListingReply,
+    OpenFormReply,
     Pending,
-    Planned,
+    PlanReply,
     Receipt,
     Refusal,
     Reply,
-    Tabled,
-    Text,
-    Whoami,
+    TableReply,
+    TextReply,
+    WhoamiReply,
 )
 from bot.ports import Message
-from bot.releases.model import Release
+from bot.releases.facts.release import Release
 from bot.slack.blocks.buttons import ACTION_PREFIX, SHOW, replace_button, show_button
 from bot.slack.blocks.elements import MAX_BLOCKS, Block, actions, button, context, menu, preformatted, section, top_text
 from bot.slack.blocks.explained import explained
@@ -52,33 +52,33 @@ _PARTS = (
 
 def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) -> Message:
     match reply:
-        case Text(line=line):
+        case TextReply(line=line):
             return notice(line)
         case Refusal():
             return _refusal(reply)
         case Receipt():
             return _receipt(reply)
-        case Tabled(tables=tables, share=token, file=file):
+        case TableReply(tables=tables, share=token, file=file):
             return _with_share(table_message(tables), token, file)
-        case Document(share=token):
+        case DocumentReply(share=token):
             return _with_share(_document(reply), token)
-        case HelpFor(command=command):
+        case HelpReply(command=command):
             return _help(names, apps) if command is None else _help_for(command, names, apps)
-        case Whoami():
+        case WhoamiReply():
             return _whoami(reply)
-        case Planned(release=release, plan=plan, share=token):
+        case PlanReply(release=release, plan=plan, share=token):
             return _with_share(plan_message(release, plan), token)
-        case Confirm():
+        case ConfirmReply():
             return _confirm(reply)
-        case AskReason(release=release):
+        case AskReasonReply(release=release):
             return notice(f"{release.id}: why is it rejected?")
-        case OpenModal(app=app):
+        case OpenFormReply(app=app):
             asked = _refusal(Refusal("which version?", names.example("deploy", app or (apps[0] if apps else "APP"))))
             to_form = show_button("Open the form", f"deploy {app}".rstrip(), style="primary")
             return replace(asked, blocks=(*asked.blocks, actions([to_form])))
         case Pending():
             return notice("Looking…")
-        case Listing(title=title, releases=releases, share=token):
+        case ListingReply(title=title, releases=releases, share=token):
             return _with_share(_listing(title, releases, now), token)
         case _ as never:
             assert_never(never)
@@ -135,7 +135,7 @@ def _receipt(receipt: Receipt) -> Message:
     return Message(f"{line} {escape(waits)}", blocks)
 
 
-def _document(document: Document) -> Message:
+def _document(document: DocumentReply) -> Message:
     shown = cut(document.text, DOCUMENT_SHOWN)
     blocks: list[Block] = [section(f"*{plain(document.title, 200)}*")]
     blocks.append(explained(shown) if document.explains else preformatted(shown))
@@ -180,7 +180,7 @@ def _help_for(command: str, names: Names, apps: Sequence[str]) -> Message:
     return Message(top_text(escape(line) for line in text), blocks)
 
 
-def _whoami(who: Whoami) -> Message:
+def _whoami(who: WhoamiReply) -> Message:
     here = "Commands are taken here." if who.channel_allowed else "Commands are not taken in this channel."
     facts = [
         ("User", who.person.user),
@@ -199,7 +199,7 @@ def _whoami(who: Whoami) -> Message:
     return Message(top_text(escape(line) for line in [*text, here, f"To grant more: {who.grant_line}"]), blocks)
 
 
-def _confirm(confirm: Confirm) -> Message:
+def _confirm(confirm: ConfirmReply) -> Message:
     body = "\n".join(confirm.lines)
     shown = cut(body, DOCUMENT_SHOWN)
     blocks: list[Block] = [section(f"*{plain(confirm.title, 300)}*")]

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.ports import Message, Table
-from bot.releases.counts import counted
-from bot.releases.model import PodLine, Release
+from bot.releases.facts.card_snapshot import PodLine
+from bot.releases.facts.counts import counted
+from bot.releases.facts.release import Release
 from bot.slack.blocks.elements import MAX_BLOCKS, Block, context, preformatted, section, top_text
 from bot.slack.markup import age, columns, cut, escape, one_line, padded, plain, units
 
@@ -86,14 +87,14 @@ def has_table(message: Message) -> bool:
 def pods_table(release: Release, *, now: int) -> Table:
     """The pod image table as the release last saw it."""
     names = ("role", "pod", "image", "version", "ready", "status", "restarts", "age", "node")
-    rows = tuple(_pod_row(pod, now) for pod in release.sighting.pods)
-    more = release.sighting.pods_total - len(rows)
+    rows = tuple(_pod_row(pod, now) for pod in release.card_snapshot.pods)
+    more = release.card_snapshot.pods_total - len(rows)
     return Table(f"Pods of {release.target.app}", names, rows, f"and {more} more pods" if more > 0 else "")
 
 
 def _pod_row(pod: PodLine, now: int) -> tuple[str, ...]:
     ready = "yes" if pod.ready else "no"
-    return (pod.role, pod.name, pod.image, pod.version, ready, pod.status, str(pod.restarts), age(now - pod.created_at), pod.node)
+    return (pod.side, pod.name, pod.image, pod.version, ready, pod.status, str(pod.restarts), age(now - pod.created_at), pod.node)
 
 
 def _joined(tables: Sequence[Table]) -> Table:

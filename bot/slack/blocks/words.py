@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.releases.counts import counted
-from bot.releases.gates import open_gate
-from bot.releases.model import Deploy, Leg, Phase, Reapply, Release, Restart, Scale, Strategy, Undo
-from bot.releases.plan import Step
+from bot.releases.engine.gates import open_gate
+from bot.releases.facts.changes import Deploy, Reapply, Restart, Scale, Undo
+from bot.releases.facts.counts import counted
+from bot.releases.facts.plan import Step
+from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.target import Strategy
 from bot.slack.markup import duration
 
 MARKS: dict[Phase, str] = {
@@ -120,19 +122,19 @@ def step_of(release: Release) -> Step | None:
 
 def progress(release: Release) -> tuple[int, int] | None:
     """(new pods that are ready, pods wanted) of a roll; None before anything was seen."""
-    seen = release.sighting
+    seen = release.card_snapshot
     if not seen.versions and not seen.desired:
         return None
     if isinstance(release.change, Scale):
         return seen.available, release.change.replicas
-    return sum(count.ready for count in seen.versions if count.is_new and count.role == "stable"), seen.desired
+    return sum(count.ready for count in seen.versions if count.is_new and count.side == "stable"), seen.desired
 
 
 def percent(release: Release) -> int | None:
     """How far: the candidate's share of the traffic, or the part of a roll that is ready."""
     if release.strategy is not Strategy.ROLLING:
-        if release.sighting.share is not None:
-            return release.sighting.share
+        if release.card_snapshot.share is not None:
+            return release.card_snapshot.share
         if release.plan is None or release.at_step < 1:
             return None
     counted = progress(release)

@@ -10,8 +10,9 @@ from typing import Any
 from slack_bolt import Ack, App
 from slack_sdk import WebClient
 
-from bot.operations.invocation import AskReason, Click, OpenModal
-from bot.operations.take_click import take_click
+from bot.operations.intake.handle_click import handle_click
+from bot.operations.replies import AskReasonReply, OpenFormReply
+from bot.operations.requests import Click
 from bot.slack.blocks.buttons import ACTION_PREFIX
 from bot.slack.listeners.answering import Answering, person_of
 from bot.slack.listeners.commands import open_modal
@@ -22,13 +23,13 @@ def register(app: App, answering: Answering) -> None:
     @app.action(re.compile(rf"{ACTION_PREFIX}\w+(:\w+)?"))
     def on_click(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         click = click_of(body)
-        reply = take_click(answering.context, click)
-        if isinstance(reply, AskReason):
+        reply = handle_click(answering.context, click)
+        if isinstance(reply, AskReasonReply):
             if open_form(client, click, reply):
                 ack()
                 return
-            reply = take_click(answering.context, replace(click, was_asked_why=True))
-        if isinstance(reply, OpenModal) and open_modal(answering, client, click.trigger_id, click.channel, reply.app):
+            reply = handle_click(answering.context, replace(click, was_asked_why=True))
+        if isinstance(reply, OpenFormReply) and open_modal(answering, client, click.trigger_id, click.channel, reply.app):
             ack()
             return
         ack()

@@ -11,9 +11,9 @@ from typing import Any
 
 from bot.commands.table import Names
 from bot.operations.context import Context
-from bot.operations.invocation import Listing, OpenModal, Pending, Refusal, Reply, Text
+from bot.operations.replies import ListingReply, OpenFormReply, Pending, Refusal, Reply, TextReply
 from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable, StoreUnavailable
-from bot.releases.model import Person
+from bot.releases.facts.people import Person
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Answering:
 
     def _now(self, reply: Reply) -> int:
         """Ages are told in listings alone: all else is said without asking Redis, so also while it is away."""
-        return self.context.store.now() if isinstance(reply, Listing) else 0
+        return self.context.store.now() if isinstance(reply, ListingReply) else 0
 
     def after(self, send: Callable[[], object]) -> None:
         """Runs once the acknowledgement is out; what fails at Slack is logged, for nobody waits for it."""
@@ -49,7 +49,7 @@ class Answering:
 
     def respond(self, response_url: str, reply: Reply) -> None:
         if response_url and not isinstance(reply, Pending):
-            message, in_channel = self.message(reply), isinstance(reply, Text) and reply.in_channel
+            message, in_channel = self.message(reply), isinstance(reply, TextReply) and reply.in_channel
             self.after(lambda: self.context.messenger.respond(response_url, message, in_channel=in_channel))
 
     def tell(self, user: str, channel: str, reply: Reply) -> None:
@@ -65,7 +65,7 @@ class Answering:
             return
         message, messenger = self.message(reply), self.context.messenger
         whisper = partial(messenger.whisper, channel, user, message, thread_ts=thread_ts)
-        if isinstance(reply, Refusal | OpenModal):
+        if isinstance(reply, Refusal | OpenFormReply):
             self.after(whisper)
             return
 

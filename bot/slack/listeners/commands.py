@@ -11,8 +11,9 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.commands.table import spoken
-from bot.operations.invocation import Invocation, OpenModal, Pending, Text
-from bot.operations.take_command import take_command
+from bot.operations.intake.handle_command import handle_command
+from bot.operations.replies import OpenFormReply, Pending, TextReply
+from bot.operations.requests import Invocation
 from bot.slack.blocks.tables import without_tables
 from bot.slack.listeners.answering import Answering, ack_body, person_of
 from bot.slack.listeners.deploy_form import first_form
@@ -22,14 +23,14 @@ def register(app: App, answering: Answering) -> None:
     @app.command(re.compile(r"/.+"))
     def on_command(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         invocation = invocation_of(body)
-        reply = take_command(answering.context, invocation)
+        reply = handle_command(answering.context, invocation)
         if isinstance(reply, Pending) or (
-            isinstance(reply, OpenModal) and open_modal(answering, client, invocation.trigger_id, invocation.channel, reply.app)
+            isinstance(reply, OpenFormReply) and open_modal(answering, client, invocation.trigger_id, invocation.channel, reply.app)
         ):
             ack()
         else:
             message = without_tables(answering.message(reply))  # an acknowledgement that Slack cannot draw would be lost
-            loud = isinstance(reply, Text) and reply.in_channel
+            loud = isinstance(reply, TextReply) and reply.in_channel
             ack(response_type="in_channel" if loud else "ephemeral", **ack_body(message))
 
 

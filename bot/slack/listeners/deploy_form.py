@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass, replace
 
 from bot.operations.context import Context
-from bot.operations.invocation import DeployForm
-from bot.operations.known_versions import known_versions
-from bot.operations.preview_release import ask_for_preview, form_of
-from bot.releases.model import Person
+from bot.operations.queries.known_versions import known_versions
+from bot.operations.queries.preview_release import ask_for_preview, form_of
+from bot.operations.requests import DeployForm
+from bot.releases.facts.people import Person
 from bot.slack.blocks.outline import outline
 
 FORM_KNOWN_MS = 600_000

@@ -8,9 +8,9 @@ from typing import Any
 from slack_bolt import App
 
 from bot.commands.normalise import without_mention
-from bot.operations.invocation import Invocation
-from bot.operations.take_command import take_command
-from bot.releases.model import Person
+from bot.operations.intake.handle_command import handle_command
+from bot.operations.requests import Invocation
+from bot.releases.facts.people import Person
 from bot.slack.home_tab import publish_home
 from bot.slack.listeners.answering import Answering
 
@@ -21,7 +21,7 @@ def register(app: App, answering: Answering) -> None:
         invocation = invocation_of(event, body)
         if event.get("bot_id") or not invocation.person.user:
             return  # another app's words are not a person's
-        reply = take_command(answering.context, invocation)
+        reply = handle_command(answering.context, invocation)
         answering.in_thread(invocation.channel, invocation.person.user, invocation.thread_ts, reply)
 
     @app.event("app_home_opened")

@@ -9,8 +9,9 @@ from slack_bolt import Ack, App
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from bot.operations.invocation import AskReason, Click
-from bot.operations.take_click import take_click
+from bot.operations.intake.handle_click import handle_click
+from bot.operations.replies import AskReasonReply
+from bot.operations.requests import Click
 from bot.slack.blocks.reason_modal import REJECT_CALLBACK, read_reason, reject_modal
 from bot.slack.listeners.answering import Answering, person_of
 
@@ -19,12 +20,12 @@ def register(app: App, answering: Answering) -> None:
     @app.view(REJECT_CALLBACK)
     def on_reason(ack: Ack, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
         click = click_of(body, view)
-        reply = take_click(answering.context, click)
+        reply = handle_click(answering.context, click)
         ack()
         answering.respond(click.response_url, reply)
 
 
-def open_form(client: WebClient, click: Click, asked: AskReason) -> bool:
+def open_form(client: WebClient, click: Click, asked: AskReasonReply) -> bool:
     """False when the trigger is gone (it lives 3 s)."""
     carried = {
         "value": click.value,

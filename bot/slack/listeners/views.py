@@ -8,8 +8,9 @@ from typing import Any
 
 from slack_bolt import Ack, App
 
-from bot.operations.invocation import DeployForm, Invocation, Refusal
-from bot.operations.take_command import take_command
+from bot.operations.intake.handle_command import handle_command
+from bot.operations.replies import Refusal
+from bot.operations.requests import DeployForm, Invocation
 from bot.slack.blocks.modal import CALLBACK, app_options, read_form
 from bot.slack.listeners.answering import Answering, person_of
 from bot.slack.listeners.deploy_form import FormChange, redraw
@@ -34,7 +35,7 @@ def register(app: App, answering: Answering) -> None:
         if not form.version:
             ack(response_action="errors", errors={"version": "name a version, or choose a known one"})
             return
-        reply = take_command(context, invocation_of(body, view, form))
+        reply = handle_command(context, invocation_of(body, view, form))
         if isinstance(reply, Refusal):
             ack(response_action="errors", errors={error_block(reply.line, form): reply.line[:2_000]})
             return

@@ -78,7 +78,7 @@ def test_the_watcher_of_the_bot_goes_on_after_a_restart_and_tells_what_happened_
         namespace.patched("deployments", "hello", MERGE, image, fieldManager="kubectl-set")
 
         def told() -> bool:
-            past = [one.past_the_bot for one in list(changes) if one.past_the_bot is not None]
+            past = [one.outside_change for one in list(changes) if one.outside_change is not None]
             return any("template" in one.changed and one.manager == "kubectl-set" for one in past)
 
         assert eventually(told, within_s=30)

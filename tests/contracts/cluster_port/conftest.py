@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from bot.cluster import KubernetesCluster
-from bot.releases.model import Target
-from bot.releases.observation import DeploymentSeen, Observation
+from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.target import Target
 from sandbox.cluster import SimulatedCluster
 from tests.conftest import eventually
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.cluster import KubernetesCluster
-from bot.releases.model import Target
+from bot.releases.facts.target import Target
 from sandbox.control_plane import ControlPlane
 from tests.conftest import eventually
 from tests.contracts.cluster_port.conftest import Lab, deployment, service

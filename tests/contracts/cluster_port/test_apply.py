@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bot.ports import PreconditionFailed, Refused
-from bot.releases.actions import (
+from bot.releases.facts.actions import (
     CreateDeployment,
     CreateService,
     DeleteDeployment,
@@ -15,8 +15,8 @@ from bot.releases.actions import (
     PatchDeployment,
     PatchService,
 )
-from bot.releases.model import Field
-from bot.releases.observation import DeploymentSeen
+from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import DeploymentSeen
 from tests.conftest import eventually
 from tests.contracts.cluster_port.conftest import Lab, candidate_of, deployment, service
 

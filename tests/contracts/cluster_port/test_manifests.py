@@ -13,8 +13,8 @@ import yaml
 from bot.cluster import KubernetesCluster
 from bot.cluster.errors import NotThere
 from bot.ports import ObjectChange, Refused
-from bot.releases.actions import FieldChange, PatchDeployment, PatchService
-from bot.releases.model import Field
+from bot.releases.facts.actions import FieldChange, PatchDeployment, PatchService
+from bot.releases.facts.intent import Field
 from tests.conftest import eventually
 from tests.contracts.cluster_port.conftest import Lab, deployment, service
 

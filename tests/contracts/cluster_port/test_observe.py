@@ -7,8 +7,8 @@ import yaml
 
 from bot.cluster import KubernetesCluster
 from bot.ports import ClusterUnreachable
-from bot.releases.model import Target
-from bot.releases.observation import QuotaScope
+from bot.releases.facts.observation import QuotaScope
+from bot.releases.facts.target import Target
 from tests.conftest import eventually
 from tests.contracts.cluster_port.conftest import Lab, candidate_of, deployment, service
 

@@ -7,8 +7,8 @@ import pytest
 from bot.cluster import KubernetesCluster
 from bot.cluster.discovery import all_resources, resources_of
 from bot.ports import Refused
-from bot.releases.observation import ProbeSeen
-from bot.releases.plan import Probe
+from bot.releases.facts.observation import ProbeSeen
+from bot.releases.facts.plan import Probe
 from tests.conftest import eventually
 from tests.contracts.cluster_port.conftest import Lab, candidate_of, deployment, service
 

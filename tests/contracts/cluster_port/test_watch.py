@@ -18,7 +18,7 @@ class Seen:
         self.changes = changes
 
     def past(self) -> list[tuple[str, ...]]:
-        told = (one.past_the_bot for one in list(self.changes))
+        told = (one.outside_change for one in list(self.changes))
         return [(*one.changed, one.manager) for one in told if one is not None]
 
 
@@ -58,7 +58,7 @@ def test_what_rolls_past_the_bot_is_told_with_who_did_it(lab: Lab, seen: Seen) -
     template = with_image(lab.stable().template, "kelseyhightower/hello:2.0.0")
     lab.edit("deployments", "hello", {"spec": {"template": template}}, manager="kubectl-set")
     assert eventually(lambda: ("template", "kubectl-set") in seen.past())
-    told = next(one.past_the_bot for one in seen.changes if one.past_the_bot)
+    told = next(one.outside_change for one in seen.changes if one.outside_change)
     assert told.images_before[0] == "kelseyhightower/hello:1.0.0"
     assert told.images_after[0] == "kelseyhightower/hello:2.0.0"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.ports import Locked, ReleaseStore, VersionConflict
-from bot.releases.model import Phase, Release
+from bot.releases.facts.release import Phase, Release
 from tests.contracts.store.conftest import Adapters
 from tests.contracts.store.test_releases import created, saved
 

@@ -8,8 +8,9 @@ from itertools import count
 import pytest
 
 from bot.ports import ReleaseStore, VersionConflict
-from bot.releases.events import Event, EventKind
-from bot.releases.model import Deploy, Phase, Release, Undo
+from bot.releases.facts.changes import Deploy, Undo
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.release import Phase, Release
 from tests.builders import T0, a_release, a_target, a_template
 from tests.contracts.store.conftest import KEPT, Adapters
 

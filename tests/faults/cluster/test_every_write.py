@@ -14,13 +14,14 @@ from typing import Any, cast
 import pytest
 
 from bot.cluster import KubernetesCluster
-from bot.operations.advance_release import advance_release
 from bot.operations.context import Catalog, Context
-from bot.operations.control_release import control_release
+from bot.operations.lifecycle.advance_release import advance_release
+from bot.operations.lifecycle.control_release import control_release
 from bot.policy.permissions import Access, Grant, Role
-from bot.releases.actions import Action, CreateDeployment, CreateService, DeleteDeployment, DeleteService
-from bot.releases.model import Phase, Release, Target
-from bot.releases.requests import Abort
+from bot.releases.facts.actions import Action, CreateDeployment, CreateService, DeleteDeployment, DeleteService
+from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.requests import Abort
+from bot.releases.facts.target import Target
 from bot.slack.blocks.rendering import SlackRendering
 from sandbox.cluster import SimulatedCluster
 from tests.builders import DEVELOPER, T0, a_bluegreen, a_target, rules_with

@@ -9,10 +9,11 @@ import pytest
 from bot.cluster import KubernetesCluster
 from bot.cluster.permissions import NEEDED
 from bot.ports import ClusterUnreachable, PreconditionFailed
-from bot.releases.actions import CreateDeployment, FieldChange, PatchDeployment
-from bot.releases.model import Field, Target
-from bot.releases.observation import ProbeSeen
-from bot.releases.plan import Probe
+from bot.releases.facts.actions import CreateDeployment, FieldChange, PatchDeployment
+from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import ProbeSeen
+from bot.releases.facts.plan import Probe
+from bot.releases.facts.target import Target
 from sandbox.cluster import SimulatedCluster
 from tests.contracts.cluster_port.conftest import Lab, candidate_of
 

@@ -25,7 +25,7 @@ def watcher(lab: Lab, changes: list[Change]) -> Iterator[Watcher]:
 
 
 def scaled(changes: list[Change]) -> bool:
-    return any(one.past_the_bot is not None and "replicas" in one.past_the_bot.changed for one in list(changes))
+    return any(one.outside_change is not None and "replicas" in one.outside_change.changed for one in list(changes))
 
 
 def test_a_watch_that_is_too_old_starts_over_with_a_list(
@@ -47,7 +47,7 @@ def test_what_happened_while_the_cluster_was_away_is_told_when_it_is_back(
 
     break_and_change()
     assert eventually(lambda: scaled(changes))
-    told = next(one.past_the_bot for one in changes if one.past_the_bot)
+    told = next(one.outside_change for one in changes if one.outside_change)
     assert (told.manager, told.replicas_before, told.replicas_after) == ("kubectl-edit", 2, 3)
 
 

@@ -10,7 +10,9 @@ import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.releases.actions import (
+from bot.releases.assess.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
+from bot.releases.assess.selectors import selects
+from bot.releases.facts.actions import (
     Action,
     CreateDeployment,
     CreateService,
@@ -20,11 +22,12 @@ from bot.releases.actions import (
     PatchDeployment,
     PatchService,
 )
-from bot.releases.health import selects
-from bot.releases.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
-from bot.releases.model import Field, Release, Strategy, usual_candidate
-from bot.releases.observation import DeploymentSeen, EndpointSeen, Observation, ProbeSeen, Survey
-from bot.releases.planning import fence_posts, foreign_annotations
+from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import DeploymentSeen, EndpointSeen, Observation, ProbeSeen, Survey
+from bot.releases.facts.release import Release
+from bot.releases.facts.target import Strategy, default_candidate_name
+from bot.releases.planning.as_found import foreign_annotations
+from bot.releases.planning.capacity import fence_posts
 from tests.builders import ROLLING_UPDATE, a_deployment, a_pod, a_replica_set, a_service
 
 
@@ -332,12 +335,10 @@ class ModelledCluster:
 
 
 def candidate_of(release: Release) -> str:
-    return release.candidate_name or usual_candidate(
+    return release.candidate_name or default_candidate_name(
         release.target, Strategy.CANARY if release.strategy is Strategy.CANARY else Strategy.BLUEGREEN
     )
 
 
 def _bounds(item: Deployment) -> DeploymentSeen:
     return a_deployment(item.name, item.template, replicas=item.replicas, replica_sets=(), strategy=item.strategy)
-
-

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bot.releases.model import ProbeRules, Release
-from bot.releases.observation import AutoscalerSeen, Survey
+from bot.releases.facts.observation import AutoscalerSeen, Survey
+from bot.releases.facts.release import Release
+from bot.releases.facts.rules import ProbeRules
 from tests.builders import SECOND, a_bluegreen, a_rolling_update, a_target, a_template, rules_with
 from tests.transitions.bluegreen.modelled_cluster import Deployment, ModelledCluster
 from tests.transitions.bluegreen.walk import Walk
@@ -93,17 +94,13 @@ def with_autoscaler() -> Walk:
 
 
 def hand_made_pair() -> Walk:
-    cluster = ModelledCluster(
-        a_blue(VERSIONED), a_hand_made_green(), services={"hello": {"app": "hello", "version": "1.0.0"}}
-    )
+    cluster = ModelledCluster(a_blue(VERSIONED), a_hand_made_green(), services={"hello": {"app": "hello", "version": "1.0.0"}})
     return Walk(cluster, a_release_of(version_label="version"))
 
 
 def hand_made_pair_without_a_label_in_the_catalog() -> Walk:
     """The Service holds the version, and the catalog does not know that labels follow images: the key stays as it was."""
-    cluster = ModelledCluster(
-        a_blue(VERSIONED), a_hand_made_green(), services={"hello": {"app": "hello", "version": "1.0.0"}}
-    )
+    cluster = ModelledCluster(a_blue(VERSIONED), a_hand_made_green(), services={"hello": {"app": "hello", "version": "1.0.0"}})
     return Walk(cluster, a_release_of())
 
 

@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from bot.releases.actions import PatchService
-from bot.releases.machine import decide
-from bot.releases.model import FailureClass, Field, Phase
-from bot.releases.observation import Unreachable
-from bot.releases.requests import Abort, Adopt, Approve, Finish, Pause, Resume
-from bot.releases.respond import respond
+from bot.releases.engine.decide import decide
+from bot.releases.engine.respond import respond
+from bot.releases.facts.actions import PatchService
+from bot.releases.facts.causes import FailureClass
+from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import Unreachable
+from bot.releases.facts.release import Phase
+from bot.releases.facts.requests import Abort, Adopt, Approve, Finish, Pause, Resume
 from tests.builders import DEVELOPER, MANAGER, MINUTE, SECOND
 from tests.transitions.bluegreen import scenes
 from tests.transitions.bluegreen.modelled_cluster import Refused
@@ -342,5 +344,3 @@ def test_force_leaves_the_cluster_as_it_is_and_says_so() -> None:
     assert "left as it is" in answer.events[-1].text
     assert decide(answer.release, walk.look(), walk.now).actions == ()
     assert walk.cluster.state() == found
-
-

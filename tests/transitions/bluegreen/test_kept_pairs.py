@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.releases.machine import decide
-from bot.releases.model import Change, Deploy, Phase, Reapply, Restart, Scale, Undo
-from bot.releases.observation import Survey
+from bot.releases.engine.decide import decide
+from bot.releases.facts.changes import Change, Deploy, Reapply, Restart, Scale, Undo
+from bot.releases.facts.observation import Survey
+from bot.releases.facts.release import Phase
 from tests.builders import T0, a_deployment, a_release, a_target, a_template, an_observation
 from tests.transitions.bluegreen import scenes
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bot.releases.actions import CreateDeployment, PatchDeployment, PatchService
-from bot.releases.machine import decide
-from bot.releases.model import FailureClass, Phase
-from bot.releases.requests import Abort, Finish, Reject
-from bot.releases.respond import respond
+from bot.releases.engine.decide import decide
+from bot.releases.engine.respond import respond
+from bot.releases.facts.actions import CreateDeployment, PatchDeployment, PatchService
+from bot.releases.facts.causes import FailureClass
+from bot.releases.facts.release import Phase
+from bot.releases.facts.requests import Abort, Finish, Reject
 from tests.builders import DEVELOPER, MANAGER, SECOND, T0
 from tests.transitions.bluegreen import scenes
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster
@@ -282,7 +283,7 @@ def test_an_abort_is_refused_once_the_release_is_being_taken_back() -> None:
 def test_the_preview_service_is_there_before_the_switch_and_gone_afterwards() -> None:
     walk = scenes.with_preview().to_step("green", gate="switch")
     assert len(walk.cluster.selected("hello-preview")) == 3
-    assert walk.release.sighting.serving == "stable"
+    assert walk.release.card_snapshot.serving == "stable"
     walk.to_the_end()
     assert "hello-preview" not in walk.cluster.services
 
@@ -304,11 +305,11 @@ def test_the_second_service_is_not_handed_back_while_stable_lacks_a_pod() -> Non
 
 def test_the_card_is_told_which_one_serves_and_since_when() -> None:
     walk = scenes.plain().to_step("green", gate="switch")
-    assert (walk.release.sighting.serving, walk.release.sighting.serving_since) == ("stable", 0), "since before the release"
+    assert (walk.release.card_snapshot.serving, walk.release.card_snapshot.serving_since) == ("stable", 0), "since before the release"
     walk.to_step("switch", gate="window")
-    since = walk.release.sighting.serving_since
-    assert walk.release.sighting.serving == "candidate"
+    since = walk.release.card_snapshot.serving_since
+    assert walk.release.card_snapshot.serving == "candidate"
     assert walk.release.gate is not None
     assert abs(since - walk.release.gate.opened_at) <= 3 * SECOND
     walk.tick()
-    assert walk.release.sighting.serving_since == since
+    assert walk.release.card_snapshot.serving_since == since

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from bot.releases.machine import decide
-from bot.releases.model import FailureClass, Phase, ProbeRules
-from bot.releases.plan import Probe
-from bot.releases.probing import pods_to_ask
+from bot.releases.engine.decide import decide
+from bot.releases.engine.probing import pods_to_probe
+from bot.releases.facts.causes import FailureClass
+from bot.releases.facts.plan import Probe
+from bot.releases.facts.release import Phase
+from bot.releases.facts.rules import ProbeRules
 from tests.builders import MINUTE, SECOND, T0, a_bluegreen, a_deployment, a_service, a_template, an_observation, rules_with
 from tests.transitions.bluegreen import scenes
 from tests.transitions.bluegreen.test_refusals import notes, refusal
@@ -97,8 +99,8 @@ def test_nobody_is_asked_before_green_is_ready_nor_while_people_decide_nor_after
     asked: dict[tuple[str, str], bool] = {}
     while not walk.release.phase.is_final:
         seen = walk.look()
-        asked[walk.step, walk.gate] = asked.get((walk.step, walk.gate), False) or bool(pods_to_ask(walk.release, seen))
-        if pods_to_ask(walk.release, seen):
+        asked[walk.step, walk.gate] = asked.get((walk.step, walk.gate), False) or bool(pods_to_probe(walk.release, seen))
+        if pods_to_probe(walk.release, seen):
             assert sum(pod.ready for pod in walk.cluster.deployments["hello-green"].pods()) == 3
         walk.tick()
     assert {where for where, was in asked.items() if was} == {("green", ""), ("switch", "")}
@@ -108,14 +110,12 @@ def test_a_paused_release_asks_nobody() -> None:
     walk = a_sick_green()
     ticks(walk, 10)
     paused = replace(walk.release, phase=Phase.PAUSED)
-    assert pods_to_ask(walk.release, walk.look())
-    assert pods_to_ask(paused, walk.look()) == ()
+    assert pods_to_probe(walk.release, walk.look())
+    assert pods_to_probe(paused, walk.look()) == ()
 
 
 def test_the_second_service_follows_the_first_whatever_the_probe_says_then() -> None:
-    walk = Walk(
-        scenes.two_services().cluster, scenes.a_release_of(services=("hello", "hello-internal"), probe=ProbeRules(requests=3))
-    )
+    walk = Walk(scenes.two_services().cluster, scenes.a_release_of(services=("hello", "hello-internal"), probe=ProbeRules(requests=3)))
     walk.until(lambda walk: len(walk.switches()) == 1)
     walk.cluster.sick_images.add(SICK)
     walk.to_step("switch", gate="window")
@@ -169,6 +169,4 @@ def test_a_url_reaches_who_serves_so_green_is_not_asked_and_the_plan_says_so() -
 def test_without_a_probe_in_the_catalog_nobody_is_asked() -> None:
     walk = scenes.plain().to_step("green")
     ticks(walk, 6)
-    assert pods_to_ask(walk.release, walk.look()) == ()
-
-
+    assert pods_to_probe(walk.release, walk.look()) == ()

@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import pytest
 
-from bot.releases.actions import Action
-from bot.releases.gates import open_gate
-from bot.releases.machine import decide
-from bot.releases.model import Phase
-from bot.releases.observation import Unreachable
-from bot.releases.requests import Abort, Adopt, Approve, Finish, Pause, Request, Resume
-from bot.releases.respond import respond
+from bot.releases.engine.decide import decide
+from bot.releases.engine.gates import open_gate
+from bot.releases.engine.respond import respond
+from bot.releases.facts.actions import Action
+from bot.releases.facts.observation import Unreachable
+from bot.releases.facts.release import Phase
+from bot.releases.facts.requests import Abort, Adopt, Approve, Finish, Pause, Request, Resume
 from tests.builders import DEVELOPER, MANAGER, MINUTE, SECOND
 from tests.transitions.bluegreen import scenes
 from tests.transitions.bluegreen.modelled_cluster import Refused

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bot.releases.machine import decide
-from bot.releases.model import Phase, Release
-from bot.releases.observation import AutoscalerSeen, EndpointSeen, Observation, QuotaSeen, SelectingSeen, Survey
+from bot.releases.engine.decide import decide
+from bot.releases.facts.observation import AutoscalerSeen, EndpointSeen, Observation, QuotaSeen, SelectingSeen, Survey
+from bot.releases.facts.release import Phase, Release
 from tests.builders import (
     T0,
     a_bluegreen,

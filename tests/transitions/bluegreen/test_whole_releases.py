@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.releases.actions import CreateDeployment, CreateService
-from bot.releases.model import Phase
+from bot.releases.facts.actions import CreateDeployment, CreateService
+from bot.releases.facts.release import Phase
 from tests.transitions.bluegreen.modelled_cluster import Refused
 from tests.transitions.bluegreen.scenes import SCENES, SETTLING
 from tests.transitions.bluegreen.walk import Walk
@@ -40,9 +40,7 @@ def test_after_success_everything_is_as_found_but_for_the_version(name: str) -> 
     walk = SCENES[name]().to_the_end()
     assert walk.release.phase is Phase.SUCCEEDED
     label = walk.release.target.version_label
-    assert without_cause(walk.cluster.state()) == without_cause(
-        as_found_but_for_the_version(walk.before, label=label, selected_by=True)
-    )
+    assert without_cause(walk.cluster.state()) == without_cause(as_found_but_for_the_version(walk.before, label=label, selected_by=True))
     for service in walk.release.target.services:
         assert len(walk.cluster.selected(service)) == walk.before["deployments"]["hello"]["replicas"]
 

@@ -6,16 +6,17 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from bot.releases.actions import Action, PatchService
-from bot.releases.gates import open_gate
-from bot.releases.machine import decide
-from bot.releases.model import Leg, Phase, Release, Strategy
-from bot.releases.observation import Observation
-from bot.releases.pairs import facing
-from bot.releases.plan import ApprovalGate
-from bot.releases.probing import pods_to_ask
-from bot.releases.requests import Abort, Approve, Request
-from bot.releases.respond import respond
+from bot.releases.assess.pairs import retarget_to_serving
+from bot.releases.engine.decide import decide
+from bot.releases.engine.gates import open_gate
+from bot.releases.engine.probing import pods_to_probe
+from bot.releases.engine.respond import respond
+from bot.releases.facts.actions import Action, PatchService
+from bot.releases.facts.observation import Observation
+from bot.releases.facts.plan import ApprovalGate
+from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.requests import Abort, Approve, Request
+from bot.releases.facts.target import Strategy
 from tests.builders import DEVELOPER, MANAGER, SECOND, T0
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster, Refused, candidate_of
 
@@ -50,9 +51,9 @@ class Walk:
         """The candidate's pods are asked only where the release says that it waits for them."""
         if self.release.plan is None:
             found = self.cluster.observe(self.release, self.now)
-            self.release = replace(self.release, target=facing(self.release.target, found))
+            self.release = replace(self.release, target=retarget_to_serving(self.release.target, found))
         seen = self.cluster.observe(self.release, self.now)
-        asked = pods_to_ask(self.release, seen)
+        asked = pods_to_probe(self.release, seen)
         return replace(seen, probe=self.cluster.ask(asked)) if asked else seen
 
     def tick(self, *, crash_after: int | None = None) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.cluster.patching import difference, holds, patch
-from bot.releases.actions import FieldChange
-from bot.releases.model import Field
+from bot.releases.facts.actions import FieldChange
+from bot.releases.facts.intent import Field
 from sandbox.cluster.api_server.json_patch import PatchDoesNotApply, apply_json_patch
 
 TEMPLATE: dict[str, Any] = {

@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from bot.cluster.watch import past_the_bot
+from bot.cluster.watch import outside_change_of
 
 
 def deployment(uid: str = "u", image: str = "hello:1", manager: str = "kubectl-set", **spec: Any) -> Any:
@@ -21,23 +21,23 @@ def test_status_and_annotations_alone_are_nothing_to_tell() -> None:
     after = deployment()
     after["metadata"]["annotations"]["note"] = "x"
     after["status"] = {"replicas": 2}
-    assert past_the_bot(deployment(), after) is None
+    assert outside_change_of(deployment(), after) is None
 
 
 def test_what_our_managers_wrote_is_not_past_the_bot() -> None:
-    assert past_the_bot(deployment(), deployment(image="hello:2", manager="pilothouse")) is None
-    assert past_the_bot(None, deployment(manager="pilothouse-apply")) is None
+    assert outside_change_of(deployment(), deployment(image="hello:2", manager="pilothouse")) is None
+    assert outside_change_of(None, deployment(manager="pilothouse-apply")) is None
 
 
 def test_a_deployment_made_anew_between_two_sights_is_created() -> None:
-    past = past_the_bot(deployment("one"), deployment("two"))
+    past = outside_change_of(deployment("one"), deployment("two"))
     assert past is not None
     assert past.changed == ("created",)
 
 
 def test_a_candidate_that_its_release_removes_is_not_told_as_somebody_elses_doing() -> None:
     candidate = deployment()
-    assert past_the_bot(candidate, None) is not None
+    assert outside_change_of(candidate, None) is not None
     claimed = copy.deepcopy(candidate)
     claimed["metadata"]["annotations"]["pilothouse.dev/release"] = "hello-1"
-    assert past_the_bot(claimed, None) is None
+    assert outside_change_of(claimed, None) is None

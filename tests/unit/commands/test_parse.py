@@ -25,13 +25,13 @@ from bot.commands.model import (
     WhoamiCommand,
 )
 from bot.commands.normalise import normalise, without_mention
-from bot.commands.parse import Known, parse
+from bot.commands.parse import KnownNames, parse
 from bot.commands.table import BY_NAME, COMMANDS, ROLLOUT_VERBS, Names, answers_channel, permission_of, spoken
 from bot.policy.permissions import Permission
-from bot.releases.model import Strategy
+from bot.releases.facts.target import Strategy
 
-MANY = Known(apps=("hello", "auth", "frontend"), here=("hello", "auth"), clusters=("local", "prod-eu"))
-ONE = Known(apps=("hello",), here=("hello",), clusters=("local",))
+MANY = KnownNames(apps=("hello", "auth", "frontend"), here=("hello", "auth"), clusters=("local", "prod-eu"))
+ONE = KnownNames(apps=("hello",), here=("hello",), clusters=("local",))
 DIGEST = "sha256:" + "a" * 64
 
 FORMS: list[tuple[str, Command]] = [
@@ -227,7 +227,7 @@ def test_forcing_an_abort_needs_an_admin() -> None:
 
 def test_hints_name_only_commands_that_are_registered_here() -> None:
     names = Names(installed=("deploy",), prefix="ph-")
-    mistake = parse("scale hello", Known(("hello",), names=names))
+    mistake = parse("scale hello", KnownNames(("hello",), names=names))
     assert isinstance(mistake, Mistake)
     assert mistake.hint == "/ph-pilothouse scale hello 3"
     assert names.example("deploy", "hello") == "/ph-deploy hello 2.0.0"

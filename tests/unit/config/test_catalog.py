@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import config
-from config.catalog import Catalog, CatalogMistakes, load_catalog, parse_catalog
+from config.catalog import CatalogMistakes, CatalogSettings, load_catalog, parse_catalog
 from config.check import main
 from config.durations import format_duration, parse_duration
 
@@ -15,7 +15,7 @@ EXAMPLE = Path(config.__file__).parent / "example" / "catalog.yaml"
 SMALL = "clusters: {local: {in_cluster: true}}\napps:\n  hello:\n"
 
 
-def app(lines: str) -> Catalog:
+def app(lines: str) -> CatalogSettings:
     return parse_catalog(SMALL + "".join(f"    {line}\n" for line in lines.split("\n")))
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bot.cluster.watch import Change, PastTheBot
+from bot.cluster.watch import Change, OutsideChange
 from bot.operations.context import Context
-from bot.operations.tell_noticed import note_noticed, tell_noticed
+from bot.operations.delivery.report_outside_change import queue_outside_change, report_outside_change
 from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable, StoreUnavailable
-from bot.releases.machine import decide
-from bot.releases.model import Phase, Release
+from bot.releases.engine.decide import decide
+from bot.releases.facts.release import Phase, Release
 from bot.wiring import make_context
 from config.catalog import load_catalog
 from config.settings import Settings
@@ -25,7 +25,7 @@ CATALOG = """
 clusters: {local: {kubeconfig: ./kubeconfig}}
 apps: {hello: {cluster: local, namespace: default, channel: C0RELEASES}}
 """
-ROLLED = PastTheBot(("template",), "kubectl-set", "", ("hello:1",), ("hello:2",))
+ROLLED = OutsideChange(("template",), "kubectl-set", "", ("hello:1",), ("hello:2",))
 
 
 @dataclass
@@ -141,9 +141,9 @@ def test_a_change_during_an_outage_of_redis_wakes_after_it(scene: Scene, store: 
 
 def test_a_roll_past_the_bot_is_told_in_the_apps_channel(scene: Scene) -> None:
     nudger = Nudger(scene.context)
-    nudger.take("local", Change("default", "deployments", deployment="hello", past_the_bot=ROLLED))
+    nudger.take("local", Change("default", "deployments", deployment="hello", outside_change=ROLLED))
     nudger.nudge()
-    assert tell_noticed(scene.context, scene.key()) is None
+    assert report_outside_change(scene.context, scene.key()) is None
     (said,) = scene.messenger.said
     assert said.where == "C0RELEASES"
     assert "hello:2" in said.message.text and "kubectl-set" in said.message.text
@@ -151,20 +151,20 @@ def test_a_roll_past_the_bot_is_told_in_the_apps_channel(scene: Scene) -> None:
 
 def test_the_green_one_of_a_pair_is_told_of_by_its_name(scene: Scene) -> None:
     nudger = Nudger(scene.context)
-    nudger.take("local", Change("default", "deployments", deployment="hello-green", past_the_bot=ROLLED))
-    nudger.take("local", Change("default", "deployments", deployment="hello-other", past_the_bot=ROLLED))
+    nudger.take("local", Change("default", "deployments", deployment="hello-green", outside_change=ROLLED))
+    nudger.take("local", Change("default", "deployments", deployment="hello-other", outside_change=ROLLED))
     nudger.nudge()
-    assert tell_noticed(scene.context, scene.key()) is None
+    assert report_outside_change(scene.context, scene.key()) is None
     (said,) = scene.messenger.said
     assert "hello-green of hello is rolling from" in said.message.text
 
 
 def test_what_two_watchers_saw_is_told_once(scene: Scene) -> None:
     for _ in range(2):
-        note_noticed(scene.context, "C0RELEASES", "hello was scaled")
+        queue_outside_change(scene.context, "C0RELEASES", "hello was scaled")
         for wake_id in list(scene.queue.due):
             del scene.queue.due[wake_id]
-            tell_noticed(scene.context, wake_id.removeprefix("noticed:"))
+            report_outside_change(scene.context, wake_id.removeprefix("noticed:"))
     assert len(scene.messenger.said) == 1
 
 
@@ -182,9 +182,9 @@ def test_a_redis_that_goes_while_something_is_noted_loses_nothing(scene: Scene) 
     context = replace(scene.context, queue=queue)
     queue.away = True
     with pytest.raises(StoreUnavailable):
-        note_noticed(context, "C0RELEASES", "hello was scaled")
+        queue_outside_change(context, "C0RELEASES", "hello was scaled")
     queue.away = False
-    note_noticed(context, "C0RELEASES", "hello was scaled")
+    queue_outside_change(context, "C0RELEASES", "hello was scaled")
     assert len(queue.due) == 1
 
 
@@ -198,28 +198,28 @@ class RecordingWithLostReplies(RecordingMessenger):
 
 def test_a_line_that_was_posted_though_slack_did_not_answer_is_not_posted_again(scene: Scene) -> None:
     lossy = RecordingWithLostReplies()
-    note_noticed(scene.context, "C0RELEASES", "hello was scaled")
-    assert tell_noticed(replace(scene.context, messenger=lossy), scene.key()) == T0 + 5_000
-    assert tell_noticed(replace(scene.context, messenger=lossy), scene.key()) is None
+    queue_outside_change(scene.context, "C0RELEASES", "hello was scaled")
+    assert report_outside_change(replace(scene.context, messenger=lossy), scene.key()) == T0 + 5_000
+    assert report_outside_change(replace(scene.context, messenger=lossy), scene.key()) is None
     assert len(lossy.said) == 1
 
 
 @pytest.mark.parametrize(("refusal", "later_ms"), [(RateLimited(7_000), 7_000), (SlackUnavailable("away"), 5_000)])
 def test_what_slack_does_not_take_now_is_told_later(scene: Scene, clock: list[int], refusal: Exception, later_ms: int) -> None:
-    note_noticed(scene.context, "C0RELEASES", "hello was scaled")
+    queue_outside_change(scene.context, "C0RELEASES", "hello was scaled")
     scene.messenger.refusals.append(refusal)
-    again = tell_noticed(scene.context, scene.key())
+    again = report_outside_change(scene.context, scene.key())
     assert again == T0 + later_ms
     while again is not None:
         clock[0] = again
-        again = tell_noticed(scene.context, scene.key())
+        again = report_outside_change(scene.context, scene.key())
     assert clock[0] <= T0 + later_ms + 2_000
     assert len(scene.messenger.said) == 1
 
 
 def test_a_channel_that_is_gone_is_not_tried_for_ever(scene: Scene) -> None:
-    note_noticed(scene.context, "C0GONE", "hello was scaled")
+    queue_outside_change(scene.context, "C0GONE", "hello was scaled")
     scene.messenger.refusals.append(ChannelUnavailable("archived"))
-    assert tell_noticed(scene.context, scene.key()) is None
-    assert tell_noticed(scene.context, scene.key()) is None
+    assert report_outside_change(scene.context, scene.key()) is None
+    assert report_outside_change(scene.context, scene.key()) is None
     assert scene.messenger.said == []

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from bot.cluster.watch import PastTheBot
-from bot.releases.model import Release
+from bot.cluster.watch import OutsideChange
+from bot.releases.facts.release import Release
 from jobs.watcher import Pacer, Place, describe
 from tests.builders import a_release, a_target
 
@@ -78,8 +78,8 @@ def test_a_release_is_not_concerned_by_those_of_others(changed: Place) -> None:
     assert not changed.concerns(release)
 
 
-def past(*changed: str, manager: str = "kubectl-set", claim: str = "", after: str = "hello:2") -> PastTheBot:
-    return PastTheBot(changed, manager, claim, ("hello:1",), (after,), 3, 5)
+def past(*changed: str, manager: str = "kubectl-set", claim: str = "", after: str = "hello:2") -> OutsideChange:
+    return OutsideChange(changed, manager, claim, ("hello:1",), (after,), 3, 5)
 
 
 def test_a_roll_past_the_bot_is_told_with_versions_and_who() -> None:

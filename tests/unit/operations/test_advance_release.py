@@ -8,16 +8,17 @@ from typing import Any, cast
 
 import pytest
 
-from bot.operations.advance_release import advance_release
 from bot.operations.context import Catalog, Context
-from bot.operations.control_release import control_release
+from bot.operations.lifecycle.advance_release import advance_release
+from bot.operations.lifecycle.control_release import control_release
 from bot.policy.permissions import Access, Grant, Role
 from bot.ports import Cluster, ClusterUnreachable
-from bot.releases.actions import Action
-from bot.releases.events import Event, EventKind
-from bot.releases.model import Phase, Release, Target
-from bot.releases.observation import Observation
-from bot.releases.requests import Abort
+from bot.releases.facts.actions import Action
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.observation import Observation
+from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.requests import Abort
+from bot.releases.facts.target import Target
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import DEVELOPER, T0, a_release
 from tests.fakes.in_memory_store import InMemoryReleaseStore

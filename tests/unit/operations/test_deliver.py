@@ -8,11 +8,12 @@ from typing import Any, Literal, cast
 import pytest
 
 from bot.operations.context import Catalog, Context
-from bot.operations.deliver import deliver
+from bot.operations.delivery.deliver_release import deliver_release
 from bot.policy.permissions import Access
 from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable
-from bot.releases.events import Event, EventKind
-from bot.releases.model import Cause, FailureClass, Leg, Phase
+from bot.releases.facts.causes import Cause, FailureClass
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.release import Leg, Phase
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import a_release
 from tests.conftest import eventually
@@ -52,7 +53,7 @@ def failed(desk: Desk, logs: Literal["off", "starter", "channel"] = "starter", l
 
 
 def test_log_lines_go_to_the_one_who_started_it_and_to_nobody_else(desk: Desk) -> None:
-    deliver(desk.context, failed(desk))
+    deliver_release(desk.context, failed(desk))
     (direct,) = desk.said("direct")
     assert direct.where == "U0DEV1"
     assert "panic: no config" in direct.message.text and "hello-2-a" in direct.message.text
@@ -64,7 +65,7 @@ def test_log_lines_go_to_the_one_who_started_it_and_to_nobody_else(desk: Desk) -
 
 def test_a_failure_leads_to_its_card(desk: Desk) -> None:
     release_id = failed(desk)
-    deliver(desk.context, release_id)
+    deliver_release(desk.context, release_id)
     (loud,) = (one for one in desk.said("post") if " failed: " in one.message.text)
     address = desk.messenger.permalink(*desk.store.card(release_id))
     assert f"<{address}|Card of {release_id}>" in str(loud.message.blocks)
@@ -77,20 +78,20 @@ def test_a_failure_is_told_without_its_link_where_slack_does_not_say_it(desk: De
             raise why
 
     messenger, release_id = RecordingWithoutLinks(), failed(desk)
-    assert deliver(replace(desk.context, messenger=messenger), release_id) is None
+    assert deliver_release(replace(desk.context, messenger=messenger), release_id) is None
     (loud,) = (one for one in messenger.said if one.how == "post" and " failed: " in one.message.text)
     assert f"`{release_id}`" in str(loud.message.blocks)
 
 
 @pytest.mark.parametrize("logs", ["off", "channel"])
 def test_nothing_goes_in_person_where_the_catalog_says_otherwise(desk: Desk, logs: Literal["off", "channel"]) -> None:
-    deliver(desk.context, failed(desk, logs, LINES if logs == "channel" else ()))
+    deliver_release(desk.context, failed(desk, logs, LINES if logs == "channel" else ()))
     assert not desk.said("direct")
     assert any("panic" in str(one.message) for one in desk.said("post")) == (logs == "channel")
 
 
 def test_ten_long_lines_are_one_whole_message(desk: Desk) -> None:
-    deliver(desk.context, failed(desk, lines=tuple(f"{number} {'x' * 300}" for number in range(10))))
+    deliver_release(desk.context, failed(desk, lines=tuple(f"{number} {'x' * 300}" for number in range(10))))
     (direct,) = desk.said("direct")
     assert all(f"\n{number} xxx" in direct.message.text for number in range(10))
     assert "…" not in str(direct.message.blocks)
@@ -111,7 +112,7 @@ class RecordingWithoutDirects(RecordingMessenger):
 def test_a_failure_is_told_although_its_starter_takes_no_messages(desk: Desk) -> None:
     release_id = failed(desk)
     messenger = RecordingWithoutDirects(why=ChannelUnavailable("conversations.open: cannot_dm_bot"))
-    assert deliver(replace(desk.context, messenger=messenger), release_id) is None
+    assert deliver_release(replace(desk.context, messenger=messenger), release_id) is None
     assert any("CrashLoopBackOff" in one.message.text for one in messenger.said if one.how == "post")
     assert desk.store.outbox(release_id) == ((), False)
 
@@ -152,12 +153,12 @@ def test_a_card_that_a_person_deleted_is_posted_again_once_and_what_was_to_tell_
     messenger = RecordingWithDeletions()
     context = replace(desk.context, messenger=messenger)
     release = desk.store.create(replace(a_release(), id="", version=0), dedup_key="", same_as="", operation="create").release
-    assert deliver(context, release.id) is None
+    assert deliver_release(context, release.id) is None
     messenger.deleted.add(desk.store.card(release.id)[1])
     desk.store.save(desk.store.load(release.id), (Event(desk.store.now(), kind, "step one: done"),), operation="save")
-    again = deliver(context, release.id)
+    again = deliver_release(context, release.id)
     assert again is not None and again <= desk.store.now() + 1_000
-    assert eventually(lambda: deliver(context, release.id) is None)
+    assert eventually(lambda: deliver_release(context, release.id) is None)
     cards = [one for one in messenger.said if one.how == "post" and (one.message.metadata or {})["event_payload"]["key"].endswith(":card")]
     assert len(cards) == 2 and desk.store.card(release.id)[1] not in messenger.deleted
     assert desk.store.outbox(release.id) == ((), False)
@@ -175,18 +176,18 @@ def test_a_channel_that_is_gone_with_a_starter_who_takes_no_messages_is_not_trie
     release_id = failed(desk)
     over(desk, release_id, ago_ms=HOUR_MS)
     messenger = RecordingWithoutDirects(why=ChannelUnavailable("cannot_dm_bot"), refusals=[ChannelUnavailable("is_archived")])
-    assert deliver(replace(desk.context, messenger=messenger), release_id) is None
+    assert deliver_release(replace(desk.context, messenger=messenger), release_id) is None
     assert desk.store.outbox(release_id) == ((), False)
 
 
 def test_a_channel_that_takes_messages_again_gets_the_card_and_nothing_that_was_told_in_person(desk: Desk) -> None:
     release_id = failed(desk)
     desk.messenger.refusals.append(ChannelUnavailable("is_archived"))
-    again = deliver(desk.context, release_id)
+    again = deliver_release(desk.context, release_id)
     assert again is not None and 0 < again - desk.store.now() <= 30_000
     assert any("CrashLoopBackOff" in one.message.text for one in desk.said("direct"))
     assert desk.said("post") == []
-    assert eventually(lambda: deliver(desk.context, release_id) is None)
+    assert eventually(lambda: deliver_release(desk.context, release_id) is None)
     (card,) = desk.said("post")
     assert (card.message.metadata or {})["event_payload"]["key"] == f"{release_id}:card"
     assert desk.store.outbox(release_id) == ((), False)
@@ -199,7 +200,7 @@ def test_the_card_of_a_release_that_ended_in_an_archived_channel_is_tried_less_a
     release_id = failed(desk)
     over(desk, release_id, ago_ms=over_for * 60_000)
     desk.messenger.refusals.append(ChannelUnavailable("is_archived"))
-    again = deliver(desk.context, release_id)
+    again = deliver_release(desk.context, release_id)
     assert again is not None and (again - desk.store.now()) / 60_000 == pytest.approx(again_in, abs=0.2)
 
 
@@ -209,7 +210,7 @@ def test_what_the_channel_has_heard_is_not_said_in_person_too(desk: Desk) -> Non
     over(desk, release_id, ago_ms=0)
     messenger = RecordingUntilArchived()
     context = replace(desk.context, messenger=messenger)
-    assert eventually(lambda: bool(deliver(context, release_id)) and any(one.how == "direct" for one in messenger.said))
+    assert eventually(lambda: bool(deliver_release(context, release_id)) and any(one.how == "direct" for one in messenger.said))
     assert [one.how for one in messenger.said if "CrashLoopBackOff" in one.message.text and "failed: " in one.message.text] == ["post"]
     assert [one.how for one in messenger.said if "hello is back on 1.0.0" in one.message.text] == ["direct"]
 
@@ -218,9 +219,9 @@ def test_while_slack_is_away_those_of_an_archived_channel_are_told_later(desk: D
     release_id = failed(desk)
     messenger = RecordingWithoutDirects(why=SlackUnavailable("time-out"), refusals=[ChannelUnavailable("is_archived")])
     context = replace(desk.context, messenger=messenger)
-    assert deliver(context, release_id) is not None
+    assert deliver_release(context, release_id) is not None
     messenger.why, messenger.refusals = None, [ChannelUnavailable("is_archived")]
-    deliver(context, release_id)
+    deliver_release(context, release_id)
     assert any("CrashLoopBackOff" in one.message.text for one in messenger.said if one.how == "direct")
 
 
@@ -228,9 +229,9 @@ def test_after_an_interruption_the_failure_is_not_told_twice_and_the_lines_still
     release_id = failed(desk)
     messenger = RecordingWithoutDirects(why=SlackUnavailable("time-out"))
     context = replace(desk.context, messenger=messenger)
-    assert deliver(context, release_id) is not None
+    assert deliver_release(context, release_id) is not None
     messenger.why = None
-    assert deliver(context, release_id) is None
-    deliver(context, release_id)
+    assert deliver_release(context, release_id) is None
+    deliver_release(context, release_id)
     assert len([one for one in messenger.said if one.how == "direct"]) == 1
     assert len([one for one in messenger.said if one.how == "post" and one.message.text.count("failed: ")]) == 1

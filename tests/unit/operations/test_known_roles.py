@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
+from bot.operations.access.roles import fresh_roles
 from bot.operations.context import Catalog, Context
-from bot.operations.known_roles import fresh_roles
 from bot.policy.permissions import Access, Grant, Role
 from bot.ports import SlackUnavailable
 from bot.slack.blocks.rendering import SlackRendering

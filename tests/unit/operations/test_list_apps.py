@@ -9,11 +9,13 @@ from typing import Any, cast
 import pytest
 
 from bot.operations.context import App, Catalog, Context
-from bot.operations.list_apps import list_apps
+from bot.operations.queries.list_apps import list_apps
 from bot.policy.permissions import Access
 from bot.ports import Cluster, ClusterUnreachable, Table
-from bot.releases.model import Rules, Scale, Strategy, Target
-from bot.releases.observation import Observation
+from bot.releases.facts.changes import Scale
+from bot.releases.facts.observation import Observation
+from bot.releases.facts.rules import Rules
+from bot.releases.facts.target import Strategy, Target
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import DEVELOPER, a_deployment, a_release, a_service, a_target, a_template, an_observation
 from tests.fakes.in_memory_store import InMemoryReleaseStore

@@ -10,11 +10,12 @@ from typing import Any, cast
 import pytest
 
 from bot.operations.context import Catalog, Context
-from bot.operations.deliver import deliver
+from bot.operations.delivery.deliver_release import deliver_release
 from bot.policy.permissions import Access
 from bot.ports import Message, RateLimited
-from bot.releases.events import Event, EventKind
-from bot.releases.model import Cause, FailureClass, Leg, Phase
+from bot.releases.facts.causes import Cause, FailureClass
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.release import Leg, Phase
 from bot.slack.blocks.rendering import SlackRendering
 from sandbox.slack.errors import RateLimited as SlackSaysTooMuch
 from sandbox.slack.rate_limits import POSTING, TIER_3, RateLimits
@@ -69,7 +70,9 @@ class Workspace:
     def run(self, seconds: int) -> None:
         ends = T0 + seconds * SECOND
         while True:
-            due = min(((when, wake) for wake, when in self.store.queue.due.items() if wake.startswith("deliver:")), default=(ends, ""))
+            due = min(
+                ((when, wake) for wake, when in self.store.queue.due.items() if wake.startswith("deliver:")), default=(ends, "")
+            )
             planned = self.plans[0][0] if self.plans else ends
             self.clock[0] = max(self.clock[0], min(due[0], planned))
             if self.clock[0] >= ends:
@@ -81,7 +84,7 @@ class Workspace:
             self._deliver(due[1].removeprefix("deliver:"))
 
     def _deliver(self, release_id: str) -> None:
-        again = deliver(self.context, release_id)
+        again = deliver_release(self.context, release_id)
         if again is not None:
             self.store.queue.wake(f"deliver:{release_id}", again)
         if not self.store.outbox(release_id)[1]:

@@ -9,14 +9,14 @@ import orjson
 import pytest
 from redis import Redis
 
-from bot.operations.advance_release import advance_release
 from bot.operations.context import NEWER_LOOKS_MS, Catalog, Context
-from bot.operations.control_release import control_release
-from bot.operations.deliver import deliver
-from bot.operations.sweep import sweep
+from bot.operations.delivery.deliver_release import deliver_release
+from bot.operations.lifecycle.advance_release import advance_release
+from bot.operations.lifecycle.control_release import control_release
+from bot.operations.lifecycle.sweep import sweep
 from bot.policy.permissions import Access
 from bot.ports import UnknownSchema
-from bot.releases.requests import Pause
+from bot.releases.facts.requests import Pause
 from bot.slack.blocks.rendering import SlackRendering
 from bot.store import Leases, RedisReleaseStore
 from bot.store.connection import PREFIX
@@ -44,7 +44,7 @@ def newer(context: Context, redis_client: Redis) -> str:
 
 
 def test_workers_offer_it_again_within_a_second_or_so(context: Context, newer: str) -> None:
-    for work in (advance_release, deliver):
+    for work in (advance_release, deliver_release):
         again = work(context, newer)
         assert again is not None and 0 < again - context.store.now() <= NEWER_LOOKS_MS
 
@@ -52,7 +52,7 @@ def test_workers_offer_it_again_within_a_second_or_so(context: Context, newer: s
 def test_nothing_of_it_is_changed(context: Context, newer: str, redis_client: Redis) -> None:
     before = redis_client.hgetall(f"{PREFIX}release:{newer}")
     advance_release(context, newer)
-    deliver(context, newer)
+    deliver_release(context, newer)
     sweep(context)
     with pytest.raises(UnknownSchema, match="newer Pilothouse"):
         control_release(context, newer, Pause(DEVELOPER), "paused")

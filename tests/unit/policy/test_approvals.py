@@ -6,7 +6,8 @@ import pytest
 
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.permissions import Permission, Role, refusal_of_role
-from bot.releases.model import Person, Release
+from bot.releases.facts.people import Person
+from bot.releases.facts.release import Release
 from tests.blocks.stories import HOLDING, PROMOTING
 from tests.builders import DEVELOPER, MANAGER
 

@@ -6,7 +6,7 @@ import pytest
 
 from bot.policy.freezes import Freeze, frozen_by, goes_on_frozen
 from bot.policy.permissions import Role
-from bot.releases.model import Change, Deploy, Reapply, Restart, Scale, Undo
+from bot.releases.facts.changes import Change, Deploy, Reapply, Restart, Scale, Undo
 from tests.builders import ADMIN, T0
 
 ADMINS, DEPLOYERS = frozenset({Role.ADMIN}), frozenset({Role.DEPLOYER, Role.APPROVER})

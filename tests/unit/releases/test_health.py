@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bot.releases.health import holds, is_complete, newest, rollout_line
-from bot.releases.observation import DeploymentSeen
-from bot.releases.plan import Condition
+from bot.releases.assess.conditions import condition_holds
+from bot.releases.assess.rollout import is_complete, newest, rollout_line
+from bot.releases.facts.observation import DeploymentSeen
+from bot.releases.facts.plan import Condition
 from tests.builders import a_deployment, a_replica_set, a_rolling_deployment, a_service, a_template, an_observation, pods_for
 
 LINES: list[tuple[DeploymentSeen, str]] = [
@@ -59,18 +60,18 @@ def a_canary_of(count: int, **facts: int) -> DeploymentSeen:
 def test_a_candidate_is_listed_when_each_of_its_available_pods_is_an_endpoint() -> None:
     seen = an_observation(candidate=a_canary_of(2))
     late = replace(seen, endpoints=tuple(e for e in seen.endpoints if e.pod != "hello-canary-1-1"))
-    assert holds(Condition.CANDIDATE_LISTED, seen) and not holds(Condition.CANDIDATE_LISTED, late)
+    assert condition_holds(Condition.CANDIDATE_LISTED, seen) and not condition_holds(Condition.CANDIDATE_LISTED, late)
 
 
 def test_a_candidate_is_silent_while_its_pods_only_terminate() -> None:
     template = a_template("2.0.0")
     pods = tuple(replace(pod, terminating=True) for pod in pods_for("hello-canary-1", template, 2))
     gone = a_deployment("hello-canary", template, replicas=0, replica_sets=(a_replica_set("hello-canary-1", template, pods=pods),))
-    assert holds(Condition.CANDIDATE_SILENT, an_observation(candidate=gone))
-    assert not holds(Condition.CANDIDATE_SILENT, an_observation(candidate=a_canary_of(1)))
+    assert condition_holds(Condition.CANDIDATE_SILENT, an_observation(candidate=gone))
+    assert not condition_holds(Condition.CANDIDATE_SILENT, an_observation(candidate=a_canary_of(1)))
 
 
 def test_pods_of_others_behind_the_service_are_not_ours_by_their_labels() -> None:
     stranger = replace(an_observation().endpoints[0], pod="stranger", pod_uid="uid-stranger")
     seen = an_observation(a_deployment(replicas=0, replica_sets=()), services=(a_service(),), endpoints=(stranger,))
-    assert not holds(Condition.SERVED_BY_STABLE, seen)
+    assert not condition_holds(Condition.SERVED_BY_STABLE, seen)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.releases.images import Image, ImageMistake, resolve_image, split_image, version_of
+from bot.releases.facts.images import Image, ImageMistake, resolve_image, split_image, version_of
 
 DIGEST = "sha256:" + "ab" * 32
 RUNNING = "kelseyhightower/hello:1.0.0"

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.releases.judging import baseline_of, judge
-from bot.releases.model import Verdict
-from bot.releases.observation import Observation, PodSeen
+from bot.releases.assess.canary_comparison import baseline_of, judge
+from bot.releases.facts.causes import Verdict
+from bot.releases.facts.observation import Observation, PodSeen
 from tests.builders import MINUTE, SECOND, T0, a_container, a_deployment, a_pod, a_replica_set, a_template, an_observation
 
 LATER = T0 + 2 * MINUTE
@@ -39,9 +39,7 @@ def verdict(stable: tuple[PodSeen, ...] = STABLE, candidate: tuple[PodSeen, ...]
 def test_pods_that_only_run_are_good() -> None:
     verdict_, detail = judge(BEFORE, looked(STABLE, CANDIDATE), 2 * MINUTE)
     assert verdict_ is Verdict.GOOD
-    assert detail == (
-        "no restart and no readiness change of 2 candidate pods and 3 stable pods in 120 s"
-    )
+    assert detail == ("no restart and no readiness change of 2 candidate pods and 3 stable pods in 120 s")
 
 
 def test_restarts_that_stable_does_not_have_are_bad_and_told_with_their_reason() -> None:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.releases.model import Strategy, usual_candidate
-from bot.releases.observation import DeploymentSeen, Observation, Survey
-from bot.releases.pairs import facing, idle_of
+from bot.releases.assess.pairs import idle_of, retarget_to_serving
+from bot.releases.facts.observation import DeploymentSeen, Observation, Survey
+from bot.releases.facts.target import Strategy, default_candidate_name
 from tests.builders import a_deployment, a_service, a_target, a_template, an_observation
 
 BLUE = a_deployment()
@@ -19,16 +19,16 @@ def a_pair(selector: dict[str, str], green: DeploymentSeen | None = GREEN) -> Ob
 
 
 def test_where_the_services_select_green_it_is_what_the_app_is() -> None:
-    faced = facing(a_target(), a_pair(TO_GREEN))
+    faced = retarget_to_serving(a_target(), a_pair(TO_GREEN))
     assert (faced.deployment, faced.idle) == ("hello-green", "hello")
-    assert usual_candidate(faced, Strategy.BLUEGREEN) == "hello", "the next release uses the other one"
-    assert usual_candidate(faced, Strategy.CANARY) == "hello-green-canary"
+    assert default_candidate_name(faced, Strategy.BLUEGREEN) == "hello", "the next release uses the other one"
+    assert default_candidate_name(faced, Strategy.CANARY) == "hello-green-canary"
 
 
 def test_a_survey_is_enough_to_know_it() -> None:
     """A rolling release looks at no candidate."""
     seen = replace(a_pair(TO_GREEN, None), survey=Survey(leftovers=(GREEN,)))
-    assert facing(a_target(), seen).deployment == "hello-green"
+    assert retarget_to_serving(a_target(), seen).deployment == "hello-green"
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,18 @@ def test_a_survey_is_enough_to_know_it() -> None:
     ids=["blue serves", "no green", "no Service", "half switched", "a canary"],
 )
 def test_else_the_catalogs_deployment_is(seen: Observation) -> None:
-    assert facing(a_target(services=("hello", "inner")), seen) == a_target(services=("hello", "inner"))
+    assert retarget_to_serving(a_target(services=("hello", "inner")), seen) == a_target(services=("hello", "inner"))
 
 
 def test_a_pair_faces_once() -> None:
-    faced = facing(a_target(), a_pair(TO_GREEN))
-    assert facing(faced, an_observation(GREEN, BLUE, services=(a_service(selector=TO_GREEN),))) == faced
+    faced = retarget_to_serving(a_target(), a_pair(TO_GREEN))
+    assert retarget_to_serving(faced, an_observation(GREEN, BLUE, services=(a_service(selector=TO_GREEN),))) == faced
 
 
 def test_the_idle_one_is_the_other_one_whichever_serves() -> None:
     blue_serves, green_serves = a_pair(TO_BLUE), an_observation(GREEN, BLUE, services=(a_service(selector=TO_GREEN),))
     assert idle_of(a_target(), blue_serves) == GREEN
-    assert idle_of(facing(a_target(), a_pair(TO_GREEN)), green_serves) == BLUE
+    assert idle_of(retarget_to_serving(a_target(), a_pair(TO_GREEN)), green_serves) == BLUE
 
 
 @pytest.mark.parametrize(

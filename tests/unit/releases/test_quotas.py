@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.releases.observation import QuotaScope, QuotaSeen
-from bot.releases.quotas import pod_needs, quantity, shortages
+from bot.releases.facts.observation import QuotaScope, QuotaSeen
+from bot.releases.planning.quotas import pod_needs, quantity, shortages
 
 Mi = 2**20
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.releases import replicas
-from bot.releases.replicas import Bounds, CannotSplit, Split, nearest, reachable, split_steps, surge_for_promotion
+from bot.releases.facts import replicas
+from bot.releases.facts.replicas import Bounds, CannotSplit, Split, nearest, reachable, split_steps, surge_for_promotion
 
 REPLICAS = st.integers(1, 200)
 SHARES = st.integers(1, 99)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bot.releases.health import matches
-from bot.releases.observation import SelectingSeen, Survey
-from bot.releases.planning import PlanRefused
-from bot.releases.selector_keys import OtherValue, choose_key, dependents, is_label_value
+from bot.releases.assess.selectors import matches
+from bot.releases.facts.observation import SelectingSeen, Survey
+from bot.releases.planning.refusals import PlanRefused
+from bot.releases.strategies.bluegreen.selector_keys import OtherValue, choose_key, dependents, is_label_value
 from tests.builders import a_template
 
 LABELS = {"app": "hello", "tier": "web", "version": "1.0.0"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.releases.planning import PlanRefused
-from bot.releases.undo import Chosen, Known, choose_undo
+from bot.releases.planning.refusals import PlanRefused
+from bot.releases.planning.undo import ChosenUndo, KnownTemplate, choose_undo
 from tests.builders import a_deployment, a_replica_set, a_template
 
 V1, V2, V3 = a_template("1.0.0"), a_template("2.0.0"), a_template("3.0.0")
@@ -17,36 +17,36 @@ HELLO = a_deployment(
         a_replica_set("hello-1", V1, revision=1),
     ),
 )
-HEALTHY_1 = Known(V1, "healthy", "1.0.0", "hello-1")
-BAD_2 = Known(V2, "bad", "2.0.0", "hello-2", "image not found")
+HEALTHY_1 = KnownTemplate(V1, "healthy", "1.0.0", "hello-1")
+BAD_2 = KnownTemplate(V2, "bad", "2.0.0", "hello-2", "image not found")
 
 
-def chosen(*known: Known, to: int | None = None, deployment: object = HELLO) -> Chosen:
+def chosen(*known: KnownTemplate, to: int | None = None, deployment: object = HELLO) -> ChosenUndo:
     return choose_undo(deployment, known, to_revision=to, app="hello")  # type: ignore[arg-type]
 
 
 def test_the_last_template_that_a_release_saw_healthy_is_taken_and_kubectls_choice_named() -> None:
-    assert chosen(HEALTHY_1) == Chosen(V1, "kubectl would choose revision 2; 1.0.0 is the last one a release saw healthy")
+    assert chosen(HEALTHY_1) == ChosenUndo(V1, "kubectl would choose revision 2; 1.0.0 is the last one a release saw healthy")
 
 
 def test_where_both_agree_nothing_is_said() -> None:
-    assert chosen(Known(V2, "healthy", "2.0.0", "hello-2")) == Chosen(V2, "")
+    assert chosen(KnownTemplate(V2, "healthy", "2.0.0", "hello-2")) == ChosenUndo(V2, "")
 
 
 def test_where_none_is_known_healthy_kubectls_choice_is_taken_and_said() -> None:
-    assert chosen() == Chosen(V2, "no release saw an earlier version healthy: revision 2, as kubectl would choose")
+    assert chosen() == ChosenUndo(V2, "no release saw an earlier version healthy: revision 2, as kubectl would choose")
 
 
 def test_what_runs_now_is_not_an_undo() -> None:
-    assert chosen(Known(V3, "healthy", "3.0.0", "hello-3"), HEALTHY_1).template == V1
+    assert chosen(KnownTemplate(V3, "healthy", "3.0.0", "hello-3"), HEALTHY_1).template == V1
 
 
 def test_a_template_marked_bad_afterwards_is_not_taken() -> None:
-    assert chosen(Known(V2, "healthy", "2.0.0", "hello-2"), BAD_2, HEALTHY_1).template == V1
+    assert chosen(KnownTemplate(V2, "healthy", "2.0.0", "hello-2"), BAD_2, HEALTHY_1).template == V1
 
 
 def test_a_revision_asked_for_is_kubectls() -> None:
-    assert chosen(HEALTHY_1, to=2) == Chosen(V2, "")
+    assert chosen(HEALTHY_1, to=2) == ChosenUndo(V2, "")
 
 
 def test_a_revision_marked_bad_is_refused_with_reason_and_the_good_one() -> None:

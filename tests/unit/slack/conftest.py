@@ -13,7 +13,8 @@ import pytest
 from bot.operations.context import App, Catalog, Context
 from bot.policy.permissions import Access, Grant, Role
 from bot.ports import Cluster
-from bot.releases.model import Rules, Strategy
+from bot.releases.facts.rules import Rules
+from bot.releases.facts.target import Strategy
 from bot.slack.app import build_app
 from bot.slack.blocks.rendering import SlackRendering
 from bot.slack.http import make_asgi

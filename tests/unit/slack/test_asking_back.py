@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.operations.deliver import deliver
-from bot.releases.events import Event, EventKind
-from bot.releases.model import Phase
+from bot.operations.delivery.deliver_release import deliver_release
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.release import Phase
 from sandbox.slack import LocalSlack
 from tests.unit.slack.conftest import CHANNEL, Bot
 from tests.unit.slack.test_conversation import button_of, press, told
@@ -101,10 +101,8 @@ def test_a_command_that_fits_no_state_says_which_state_it_is(bot: Bot, slack: Lo
 
 def test_an_answer_in_a_full_channel_goes_to_the_one_who_asked(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
-    deliver(bot.context, "hello-1")
+    deliver_release(bot.context, "hello-1")
     slack.fault("rate_limited", method="chat.postMessage", seconds=30)
     asked = slack.command("U0DEV1", CHANNEL, "<@U0BOT> releases")["message"]["ts"]
-    slack.wait_for(
-        lambda: any("hello-1" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=asked)), what="the answer"
-    )
+    slack.wait_for(lambda: any("hello-1" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=asked)), what="the answer")
     assert not any("hello-1" in m["text"] for m in slack.messages(CHANNEL, user="U0MANAGER", thread_ts=asked))

@@ -8,11 +8,11 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from bot.operations.deliver import deliver
-from bot.operations.invocation import Tabled
+from bot.operations.delivery.deliver_release import deliver_release
+from bot.operations.replies import TableReply
 from bot.ports import Table
-from bot.releases.events import Event, EventKind
-from bot.releases.model import Phase
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.release import Phase
 from bot.slack.markup import columns
 from sandbox.slack import LocalSlack
 from tests.conftest import eventually
@@ -23,7 +23,7 @@ EVERY_SCRIPT = "안녕 배포 🚀 שלום مرحبا"
 
 def told_all(bot: Bot, release_id: str) -> None:
     """Delivers as a worker would, again for as long as it is asked to."""
-    assert eventually(lambda: deliver(bot.context, release_id) is None)
+    assert eventually(lambda: deliver_release(bot.context, release_id) is None)
 
 
 def changed(bot: Bot, release_id: str, *events: tuple[EventKind, str], phase: Phase = Phase.PROGRESSING) -> None:
@@ -120,10 +120,10 @@ def test_every_script_survives_parser_card_table_file_and_audit(bot: Bot, slack:
     told_all(bot, "hello-1")
     assert any(EVERY_SCRIPT in m["text"] for m in slack.messages(CHANNEL, thread_ts=ts))
     table = Table(EVERY_SCRIPT, ("name", "x"), ((EVERY_SCRIPT, "1"), ("hello", "2")))
-    listed = bot.context.messenger.post(CHANNEL, bot.context.render.reply(Tabled((table,)), now=0))
+    listed = bot.context.messenger.post(CHANNEL, bot.context.render.reply(TableReply((table,)), now=0))
     (message,) = [m for m in slack.messages(CHANNEL) if m["ts"] == listed]
     assert EVERY_SCRIPT in message["text"] and EVERY_SCRIPT in json.dumps(message["blocks"], ensure_ascii=False)
-    bot.context.messenger.upload("U0DEV1", "list.txt", bot.context.render.file(Tabled((table,))), title="list")
+    bot.context.messenger.upload("U0DEV1", "list.txt", bot.context.render.file(TableReply((table,))), title="list")
     channel = slack.log(kind="call", name="conversations.open")[-1]["response"]["channel"]["id"]
     (file,) = [file for m in slack.messages(channel, user="U0DEV1") for file in m.get("files", ())]
     content = httpx.get(

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from bot.cluster import KubernetesClusters
-from bot.operations.advance_release import advance_release
 from bot.operations.context import Context
-from bot.operations.deliver import deliver
-from bot.operations.run_query import run_query
-from bot.releases.model import Phase
+from bot.operations.delivery.deliver_release import deliver_release
+from bot.operations.lifecycle.advance_release import advance_release
+from bot.operations.queries.run_query import run_query
+from bot.releases.facts.release import Phase
 from sandbox.slack import LocalSlack
 from tests.conftest import eventually
 from tests.unit.slack.conftest import CHANNEL, Bot
@@ -53,7 +53,7 @@ def test_a_question_is_answered_with_why_to_the_person_alone(bot: Bot, slack: Lo
 def test_a_release_waits_for_it_and_its_card_says_so(bot: Bot, slack: LocalSlack, away: Context) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     advance_release(away, "hello-1")
-    assert eventually(lambda: deliver(bot.context, "hello-1") is None)
+    assert eventually(lambda: deliver_release(bot.context, "hello-1") is None)
     (card,) = (m for m in slack.messages(CHANNEL) if m["text"].startswith("hello → 2.0.0 rolling"))
     assert "local cannot be reached since" in card["text"] and "nothing is changed meanwhile" in card["text"]
     assert "refuses connections" in json.dumps(card["blocks"])

@@ -10,14 +10,16 @@ from typing import Any
 import httpx
 
 from bot.operations.context import Context
-from bot.operations.deliver import deliver
-from bot.operations.invocation import Click, Invocation, Refusal
-from bot.operations.run_query import run_query
-from bot.operations.take_click import take_click
-from bot.operations.take_command import take_command
+from bot.operations.delivery.deliver_release import deliver_release
+from bot.operations.intake.handle_click import handle_click
+from bot.operations.intake.handle_command import handle_command
+from bot.operations.queries.run_query import run_query
+from bot.operations.replies import Refusal
+from bot.operations.requests import Click, Invocation
 from bot.policy.permissions import Access
-from bot.releases.events import Event, EventKind
-from bot.releases.model import GateState, Person, Phase, Release
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.people import Person
+from bot.releases.facts.release import GateState, Phase, Release
 from bot.slack.identity import SlackDirectory
 from sandbox.slack import LocalSlack
 from tests.blocks.stories import PROMOTING
@@ -214,10 +216,10 @@ def test_a_list_that_fits_is_not_offered_as_a_file(bot: Bot, slack: LocalSlack) 
 def test_a_file_is_not_given_to_people_who_may_not_read_nor_after_its_time(bot: Bot, slack: LocalSlack) -> None:
     asked_for_apps(bot, 130)
     click = Click(Person("T0LOCAL", "U0VIEWER"), CHANNEL, "file", json.dumps({"token": "none"}), "1.0")
-    reply = take_click(bot.context, click)
+    reply = handle_click(bot.context, click)
     assert isinstance(reply, Refusal) and "too old" in reply.line
     nobody = replace(bot.context, catalog=replace(bot.context.catalog, access=Access(frozenset({CHANNEL}), {})))
-    reply = take_click(nobody, click)
+    reply = handle_click(nobody, click)
     assert isinstance(reply, Refusal) and "role viewer" in reply.line
     assert not bot.queue.asked
 
@@ -227,7 +229,7 @@ def test_a_file_is_not_given_to_people_who_may_not_read_nor_after_its_time(bot: 
 
 def test_in_a_cards_thread_the_app_need_not_be_named(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy auth 2.0.0")
-    deliver(bot.context, "auth-1")
+    deliver_release(bot.context, "auth-1")
     _, ts = bot.store.card("auth-1")
     slack.command("U0DEV1", CHANNEL, "<@U0BOT> rollout abort", thread_ts=ts)
     slack.wait_for(lambda: bot.store.load("auth-1").phase is Phase.ABORTED, what="the release of the thread aborted")
@@ -264,6 +266,6 @@ def test_a_person_of_another_workspace_clicks_in_vain(bot: Bot, slack: LocalSlac
 
 def test_while_nobody_knows_whose_workspace_it_is_nothing_is_taken(bot: Bot, slack: LocalSlack) -> None:
     away = replace(bot.context, directory=SlackDirectory("xoxb-1", "http://127.0.0.1:9/api/"))
-    reply = take_command(away, Invocation(Person("T0LOCAL", "U0DEV1"), CHANNEL, "deploy hello 2.0.0", "/deploy", "k"))
+    reply = handle_command(away, Invocation(Person("T0LOCAL", "U0DEV1"), CHANNEL, "deploy hello 2.0.0", "/deploy", "k"))
     assert isinstance(reply, Refusal) and "which workspace" in reply.line
     assert not bot.store.active()

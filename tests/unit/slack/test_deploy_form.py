@@ -11,10 +11,12 @@ from urllib.parse import quote
 import pytest
 
 from bot.commands.table import Names
-from bot.operations.invocation import DeployForm
-from bot.operations.known_versions import known_versions
-from bot.operations.run_query import run_query
-from bot.releases.model import Person, Phase, Strategy
+from bot.operations.queries.known_versions import known_versions
+from bot.operations.queries.run_query import run_query
+from bot.operations.requests import DeployForm
+from bot.releases.facts.people import Person
+from bot.releases.facts.release import Phase
+from bot.releases.facts.target import Strategy
 from bot.slack.blocks.modal import app_options, deploy_modal, read_form
 from bot.slack.listeners.deploy_form import FormChange, first_form, redraw, refreshed
 from bot.slack.listeners.views import change_of

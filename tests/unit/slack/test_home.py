@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.operations.deliver import deliver
+from bot.operations.delivery.deliver_release import deliver_release
 from sandbox.slack import LocalSlack
 from tests.conftest import eventually
 from tests.unit.slack.conftest import CHANNEL, Bot
@@ -42,7 +42,7 @@ def direct_messages(slack: LocalSlack, user: str) -> list[str]:
 
 def test_it_shows_what_runs_with_a_link_to_its_card(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
-    assert eventually(lambda: deliver(bot.context, "hello-1") is None)
+    assert eventually(lambda: deliver_release(bot.context, "hello-1") is None)
     address = bot.context.messenger.permalink(*bot.store.card("hello-1"))
     assert f"<{address}|hello-1>" in json.dumps(home_of(slack, "U0DEV1"))
 

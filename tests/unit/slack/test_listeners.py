@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from bot.operations.context import Context
-from bot.releases.model import Deploy, Phase, Strategy
+from bot.releases.facts.changes import Deploy
+from bot.releases.facts.release import Phase
+from bot.releases.facts.target import Strategy
 from bot.store import Leases, RedisReleaseStore, connect
 from bot.work_queue import RqWorkQueue
 from config.settings import Settings

@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from bot.operations.invocation import Click, Refusal, Text
-from bot.operations.take_click import take_click
-from bot.releases.model import Cause, Drift, FailureClass, Field, GateState, Kind, Person, Phase, Release
-from bot.releases.plan import HoldGate
+from bot.operations.intake.handle_click import handle_click
+from bot.operations.replies import Refusal, TextReply
+from bot.operations.requests import Click
+from bot.releases.facts.causes import Cause, FailureClass
+from bot.releases.facts.intent import Drift, Field, Kind
+from bot.releases.facts.people import Person
+from bot.releases.facts.plan import HoldGate
+from bot.releases.facts.release import GateState, Phase, Release
 from bot.slack.blocks.buttons import ACTION_PREFIX, buttons_of
 from tests.blocks.stories import CARDS
 from tests.builders import T0
@@ -39,7 +43,7 @@ def stored(bot: Bot, release: Release) -> Release:
 
 def test_go_on_now_ends_the_hold_it_was_drawn_for(bot: Bot) -> None:
     release = stored(bot, HOLDING)
-    assert isinstance(take_click(bot.context, clicked(release, "Go on now")), Text)
+    assert isinstance(handle_click(bot.context, clicked(release, "Go on now")), TextReply)
     gate = bot.store.load(release.id).gate
     assert gate is not None and gate.skipped
 
@@ -47,7 +51,7 @@ def test_go_on_now_ends_the_hold_it_was_drawn_for(bot: Bot) -> None:
 def test_go_on_now_of_an_earlier_hold_does_not_end_the_next_one(bot: Bot) -> None:
     release = stored(bot, in_its_second_hold(HOLDING))
     old_card = replace(release, at_step=0, gate=GateState(0, 0, T0))
-    answer = take_click(bot.context, clicked(old_card, "Go on now"))
+    answer = handle_click(bot.context, clicked(old_card, "Go on now"))
     assert isinstance(answer, Refusal) and "that button is from before" in answer.line
     gate = bot.store.load(release.id).gate
     assert gate is not None and not gate.skipped
@@ -57,7 +61,7 @@ def test_go_on_now_of_a_hold_approves_nothing_when_the_gate_has_come_since(bot: 
     waiting = CARDS["canary waiting for approval"]
     release = stored(bot, waiting)
     old_card = replace(release, phase=Phase.HOLDING, at_step=0, gate=GateState(0, 0, T0))
-    answer = take_click(bot.context, clicked(old_card, "Go on now"))
+    answer = handle_click(bot.context, clicked(old_card, "Go on now"))
     assert isinstance(answer, Refusal) and "that button is from before" in answer.line
     gate = bot.store.load(release.id).gate
     assert gate is not None and not gate.votes
@@ -74,17 +78,17 @@ BAD = Cause(FailureClass.VERDICT, "5 restarts of 1 candidate pod")
 def test_resume_of_an_earlier_pause_does_not_wave_a_bad_verdict_through(bot: Bot) -> None:
     release = stored(bot, replace(HOLDING, phase=Phase.PAUSED, phase_since=T0 + 1000, paused_from=Phase.HOLDING, cause=BAD))
     old_card = replace(release, phase_since=T0, cause=None)
-    answer = take_click(bot.context, clicked(old_card, "Resume", user="U0DEV1"))
+    answer = handle_click(bot.context, clicked(old_card, "Resume", user="U0DEV1"))
     assert isinstance(answer, Refusal) and "that button is from before" in answer.line
     assert bot.store.load(release.id).phase is Phase.PAUSED
-    assert isinstance(take_click(bot.context, clicked(release, "Resume", user="U0DEV1")), Text)
+    assert isinstance(handle_click(bot.context, clicked(release, "Resume", user="U0DEV1")), TextReply)
 
 
 def test_adopt_keeps_only_the_change_that_its_card_showed(bot: Bot) -> None:
     shown = Drift("hello", Kind.DEPLOYMENT, Field.REPLICAS, "5", "6", "kubectl")
     more = replace(shown, name="hello-canary", observed="0")
     release = stored(bot, replace(HOLDING, phase=Phase.DRIFTED, phase_since=T0, drifted_from=Phase.HOLDING, drift=(shown, more)))
-    answer = take_click(bot.context, clicked(replace(release, drift=(shown,)), "Adopt", user="U0DEV1"))
+    answer = handle_click(bot.context, clicked(replace(release, drift=(shown,)), "Adopt", user="U0DEV1"))
     assert isinstance(answer, Refusal) and "that button is from before" in answer.line
     assert bot.store.load(release.id).phase is Phase.DRIFTED
-    assert isinstance(take_click(bot.context, clicked(release, "Adopt", user="U0DEV1")), Text)
+    assert isinstance(handle_click(bot.context, clicked(release, "Adopt", user="U0DEV1")), TextReply)

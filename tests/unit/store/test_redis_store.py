@@ -11,8 +11,9 @@ import pytest
 from redis import Redis
 
 from bot.ports import StoreUnavailable, UnknownSchema, VersionConflict
-from bot.releases.events import Event, EventKind
-from bot.releases.model import GateState, Person, Phase, Vote
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.people import Person, Vote
+from bot.releases.facts.release import GateState, Phase
 from bot.store import RedisReleaseStore, Retention, connect, records
 from bot.store.connection import PREFIX
 from bot.store.health import check_settings

@@ -27,7 +27,7 @@ def jobs_in(client: Redis, name: str) -> list[Job]:
     ("wake_id", "name", "function"),
     [
         ("release:hello.world-1", RELEASES, "jobs.advance_release.advance_release"),
-        ("deliver:hello-1", DELIVERY, "jobs.deliver.deliver"),
+        ("deliver:hello-1", DELIVERY, "jobs.deliver_release.deliver_release"),
         ("sweep", QUERIES, "jobs.sweep.sweep"),
     ],
 )

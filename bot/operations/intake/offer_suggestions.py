@@ -1,0 +1,67 @@
+"""What was typed has more than one meaning, or a mistake with a near form: the valid commands are offered as buttons.
+
+A button never carries a command: it carries a token, and the commands wait in the store for the person who typed.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from bot.commands.model import Mistake
+from bot.commands.table import Names
+from bot.operations.context import Context
+from bot.operations.replies import Refusal
+from bot.operations.requests import Click, Invocation
+from bot.ports import StoreUnavailable
+
+CHOSEN_WITHIN_MS = 1_800_000  # as long as Slack takes answers to the click
+OFFERED = 8
+
+
+def offer_suggestions(context: Context, invocation: Invocation, mistake: Mistake) -> Refusal:
+    if not mistake.instead:
+        return Refusal(mistake.line, mistake.hint)
+    token, meant = uuid.uuid4().hex, mistake.instead[:OFFERED]
+    asked = {
+        "person": {"team": invocation.person.team, "user": invocation.person.user},
+        "channel": invocation.channel,
+        "command": invocation.command,
+        "thread_ts": invocation.thread_ts,
+        "meant": meant,
+    }
+    try:
+        context.store.put(f"meant:{token}", json.dumps(asked), ttl_ms=CHOSEN_WITHIN_MS)
+    except StoreUnavailable:
+        return Refusal(mistake.line, mistake.hint)  # the line alone still says what to type
+    names = Names(context.commands_installed, context.prefix)
+    return Refusal(mistake.line, mistake.hint, tuple(_typed(names, text) for text in meant), token)
+
+
+def _typed(names: Names, text: str) -> str:
+    name, _, rest = text.partition(" ")
+    return f"{names.typed(name)} {rest}".rstrip()
+
+
+def chosen_suggestion(context: Context, click: Click, carried: Mapping[str, Any]) -> Invocation | Refusal:
+    """The command that a button stands for, as if it had been typed now. The second of two clicks finds nothing left to take."""
+    token, choice = str(carried["token"]), int(carried["choice"])
+    stored = context.store.take(f"meant:{token}")
+    if stored is None:
+        return Refusal("that was chosen already, or is too old: type the command again")
+    asked = json.loads(stored)
+    if asked["person"] != {"team": click.person.team, "user": click.person.user}:
+        context.store.put(f"meant:{token}", stored, ttl_ms=CHOSEN_WITHIN_MS)
+        return Refusal("only the one who typed the command may choose")
+    return Invocation(
+        person=click.person,
+        channel=asked["channel"],
+        text=asked["meant"][choice],
+        command=asked["command"],
+        dedup_key=f"meant:{token}",
+        response_url=click.response_url,
+        trigger_id=click.trigger_id,
+        thread_ts=asked["thread_ts"],
+    )

@@ -1,0 +1,104 @@
+"""Create a release from what a person asked for. One Redis script does it all or not at all."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import asdict
+
+from bot.operations.access.roles import known_roles
+from bot.operations.context import App, Context
+from bot.operations.replies import Receipt, Refusal, Reply
+from bot.policy.freezes import frozen_by, goes_on_frozen
+from bot.policy.permissions import Permission, may
+from bot.releases.facts.changes import Change, Deploy, Scale, Undo
+from bot.releases.facts.counts import counted
+from bot.releases.facts.images import ImageMistake, resolve_image
+from bot.releases.facts.people import Person
+from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.target import Strategy
+
+
+def start_release(
+    context: Context, app: App, change: Change, *, by: Person, channel: str, reason: str, command: str, dedup_key: str
+) -> Reply:
+    """The same change of the same app while it runs or waits gives that release; fifty people typing it start one."""
+    now = context.store.now()
+    refusal = frozen(context, app, change, by=by, reason=reason, now=now) or _at_a_glance(app, change, app.channel or channel)
+    if refusal is not None:
+        return refusal
+    draft = Release(
+        id="",
+        target=app.target,
+        rules=app.rules,
+        change=change,
+        requested_by=by,
+        channel=app.channel or channel,
+        reason=reason,
+        created_at=now,
+        command=command,
+        to_version=_to_version(change),
+    )
+    same_as = json.dumps([app.target.cluster, app.target.app, asdict(change)], sort_keys=True)
+    created = context.store.create(draft, dedup_key=dedup_key, same_as=same_as, operation=uuid.uuid4().hex)
+    release = created.release
+    behind = release.queued_behind or _in_front(context, release)
+    return Receipt(release, created.fresh, behind, elsewhere=release.channel != channel)
+
+
+def _in_front(context: Context, release: Release) -> str:
+    """The last release before this one of the same app and place: the worker has not yet stood it in line."""
+    if release.phase is not Phase.QUEUED:
+        return ""
+    active = context.store.active(release.target.app)
+    place = (release.target.cluster, release.target.namespace)
+    before = [r for r in active if (r.target.cluster, r.target.namespace) == place]
+    ids = [r.id for r in before]
+    return ids[ids.index(release.id) - 1] if release.id in ids[1:] else ""
+
+
+def _to_version(change: Change) -> str:
+    if isinstance(change, Deploy):
+        return change.version.rpartition(":")[2] if "/" in change.version else change.version
+    if isinstance(change, Scale):
+        return counted(change.replicas, "pod")
+    if isinstance(change, Undo):
+        return f"revision {change.to_revision}" if change.to_revision else "the last good version"
+    return change.kind
+
+
+def frozen(context: Context, app: App, change: Change, *, by: Person, reason: str, now: int) -> Refusal | None:
+    """The line is stopped, and this is neither a way back nor an admin with a reason."""
+    freeze = frozen_by(context.store.freezes(), app=app.target.app, cluster=app.target.cluster, now=now)
+    if freeze is None:
+        return None
+    roles = known_roles(context, by)
+    if goes_on_frozen(change, roles, reason):
+        return None
+    if may(roles, Permission.ADMIN):
+        hint = 'as an admin you may go on all the same: add reason="…"'
+    else:
+        hint = f"an admin may go on with a reason; when it is over: `/pilothouse unfreeze {freeze.scope}`"
+    return Refusal(freeze.told, hint)
+
+
+def _at_a_glance(app: App, change: Change, channel: str) -> Refusal | None:
+    """What can be refused without looking at the cluster; the rest is the plan's."""
+    name = app.target.app
+    if not channel:  # asked for in the home tab
+        return Refusal(f"{name} has no channel where its card could be", "add `channel` to its catalog entry, or deploy it in a channel")
+    if isinstance(change, Deploy):
+        if app.target.images or "/" not in change.version:
+            running = app.target.images[0] if app.target.images else "any/image"
+            try:
+                resolve_image(change.version, running=running, allowed=app.target.images)
+            except ImageMistake as mistake:
+                return Refusal(str(mistake))
+        if change.strategy is not Strategy.ROLLING and not app.target.services:
+            return Refusal(f"{name} has no Service, so traffic cannot be shared: deploy it rolling")
+    if isinstance(change, Scale):
+        rules = app.rules
+        if change.replicas < rules.scale_min or (rules.scale_max is not None and change.replicas > rules.scale_max):
+            top = rules.scale_max if rules.scale_max is not None else "any number of"
+            return Refusal(f"{name} may have {rules.scale_min} to {top} replicas, not {change.replicas}")
+    return None

@@ -1,0 +1,44 @@
+"""The versions of an app that are worth offering: what releases brought here or found, and what apps of the same image run."""
+
+from __future__ import annotations
+
+from bot.operations.context import App, Context
+from bot.operations.requests import KnownVersion
+from bot.ports import StoreUnavailable
+from bot.releases.facts.images import normal_repository, split_image
+from bot.releases.facts.release import Phase, Release
+
+HISTORY = 20
+
+
+def known_versions(context: Context, app: App) -> tuple[KnownVersion, ...]:
+    """Versions that releases brought here or found, newest first, then what apps of the same image run; none while Redis is away."""
+    try:
+        history = context.store.recent(app.target.app, limit=HISTORY)
+        others = {other: context.store.recent(other, limit=1) for other in context.catalog.apps if other != app.target.app}
+    except StoreUnavailable:
+        return ()
+    here = _repositories(app, history)
+    elsewhere = [
+        KnownVersion(version, other)
+        for other, releases in others.items()
+        if not here.isdisjoint(_repositories(context.catalog.apps[other], releases))
+        for release in releases
+        for version in _seen_in(release)[:1]
+    ]
+    known = {version: KnownVersion(version) for release in history for version in _seen_in(release)}
+    for one in elsewhere:
+        known.setdefault(one.version, one)
+    return tuple(one for one in known.values() if one.version)
+
+
+def _seen_in(release: Release) -> list[str]:
+    if release.plan is None:
+        return []
+    return [*([release.plan.version] if release.phase is Phase.SUCCEEDED else []), release.plan.from_version]
+
+
+def _repositories(app: App, releases: tuple[Release, ...]) -> set[str]:
+    """Those that the catalog allows, else those that were released."""
+    released = [split_image(release.plan.image).repository for release in releases if release.plan is not None]
+    return {normal_repository(repository) for repository in (app.target.images or released)}

@@ -1,0 +1,63 @@
+"""The apps of the catalog and what each runs: what served before a release that runs, else what the cluster says."""
+
+from __future__ import annotations
+
+from bot.operations.context import App, Context
+from bot.ports import ClusterUnreachable, Table
+from bot.releases.assess.pairs import retarget_to_serving
+from bot.releases.facts.counts import some_of
+from bot.releases.facts.images import version_of
+from bot.releases.facts.observation import Observation
+from bot.releases.facts.release import Release
+from bot.releases.facts.target import Target
+
+COLUMNS = ("APP", "VERSION", "CLUSTER", "NAMESPACE", "STRATEGY", "RELEASE")
+MOST_NAMED = 8
+
+
+def list_apps(context: Context) -> Table:
+    """A cluster that is away costs its own apps their versions, and the note says so."""
+    apps = dict(sorted(context.catalog.apps.items()))
+    seen, notes = _seen(context, tuple(app.target for app in apps.values()))
+    rows = []
+    for name, app in apps.items():
+        release = running_release(context, name)
+        state = f"{release.id} {release.phase.value.replace('_', ' ')}" if release else "-"
+        version = _before(release) or (_runs(app, seen[name]) if name in seen else "")
+        rows.append((name, version or "-", app.target.cluster, app.target.namespace, app.strategy.value, state))
+    missing = [name for name, one in seen.items() if one.stable is None]
+    notes += [f"without a Deployment: {some_of(missing, MOST_NAMED)}"] * bool(missing)
+    return Table("Apps", COLUMNS, tuple(rows), "\n".join(notes))
+
+
+def _seen(context: Context, targets: tuple[Target, ...]) -> tuple[dict[str, Observation], list[str]]:
+    by_cluster: dict[str, list[Target]] = {}
+    for target in targets:
+        by_cluster.setdefault(target.cluster, []).append(target)
+    seen: dict[str, Observation] = {}
+    notes = []
+    for cluster, here in by_cluster.items():
+        try:
+            seen |= context.clusters[cluster].glance(here)
+        except (ClusterUnreachable, KeyError) as away:
+            why = f"cannot be reached: {away.why}" if isinstance(away, ClusterUnreachable) else "is no longer in the catalog"
+            notes.append(f"{some_of([target.app for target in here], MOST_NAMED)}: the cluster {cluster} {why}")
+    return seen, notes
+
+
+def _before(release: Release | None) -> str:
+    return release.plan.from_version if release is not None and release.plan is not None else ""
+
+
+def _runs(app: App, seen: Observation) -> str:
+    """Of a pair the version of the one that people reach."""
+    serves = seen.candidate if retarget_to_serving(app.target, seen) != app.target else seen.stable
+    containers = serves.template["spec"]["containers"] if serves is not None else ()
+    ours = [one for one in containers if app.target.container in (None, one["name"])]
+    return ", ".join(version_of(one.get("image", "")) for one in ours)
+
+
+def running_release(context: Context, app: str) -> Release | None:
+    """The release of this app that holds the lock, else the first that waits for it."""
+    active = context.store.active(app)
+    return next((r for r in active if not r.queued_behind), active[0] if active else None)

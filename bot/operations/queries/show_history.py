@@ -1,0 +1,109 @@
+"""Revisions with image, change cause, who, when, and whether a release saw them healthy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.operations.context import App, Context
+from bot.operations.lifecycle.known_templates import templates_key
+from bot.operations.queries.observe_app import observe_app
+from bot.policy.redaction import redact
+from bot.ports import Table, UnknownSchema
+from bot.releases.assess.rollout import newest
+from bot.releases.facts.ages import human_age
+from bot.releases.facts.observation import DeploymentSeen, Observation, ReplicaSetSeen
+from bot.releases.planning.refusals import PlanRefused
+
+COLUMNS = ("REVISION", "IMAGE", "CHANGE-CAUSE", "WHO", "WHEN", "SEEN")
+_BY = re.compile(r" by (.+), (\S+-\d+)(?::|$)")
+"""How a release ends the cause that it writes (planning.make_draft)."""
+
+
+def show_history(context: Context, apps: Sequence[App], revision: int | None) -> tuple[Table, ...]:
+    """Oldest first, as kubectl; one revision of one app with its pod template.
+
+    Raises ClusterUnreachable; PlanRefused for a Deployment or revision of the only app that does not exist.
+    """
+    if len(apps) == 1:
+        seen, stable = _seen(context, apps[0])
+        title = f"{apps[0].target.app}: revisions of deployment {stable.name}"
+        shown = [_template(one) for one in stable.replica_sets if one.revision == revision]
+        return (Table(title, COLUMNS, tuple(_rows(context, apps[0], seen, stable, revision))), *shown)
+    rows: list[tuple[str, ...]] = []
+    notes: list[str] = []
+    for app in apps:
+        try:
+            rows += [(app.target.app, *row) for row in _rows(context, app, *_seen(context, app), revision)]
+        except PlanRefused as refused:
+            notes.append(str(refused))
+    return (Table(f"Revisions of {len(apps)} apps", ("APP", *COLUMNS), tuple(rows), "; ".join(notes)),)
+
+
+def _seen(context: Context, app: App) -> tuple[Observation, DeploymentSeen]:
+    seen = observe_app(context, app)
+    if seen.stable is None:
+        raise PlanRefused(f"there is no Deployment `{app.target.deployment}` in {app.target.namespace} of {app.target.cluster}")
+    return seen, seen.stable
+
+
+def _rows(context: Context, app: App, seen: Observation, stable: DeploymentSeen, revision: int | None) -> list[tuple[str, ...]]:
+    key = templates_key(seen.cluster_uid, app.target.namespace, stable.name)
+    current = newest(stable)
+    rows: list[tuple[str, ...]] = []
+    replica_sets = sorted(stable.replica_sets, key=lambda rs: rs.revision)
+    for replica_set in replica_sets:
+        if revision is not None and replica_set.revision != revision:
+            continue
+        verdict, release_id, why = context.store.verdict_on(key, replica_set.template)
+        told = " ".join(filter(None, (verdict, f"({release_id})" if release_id else "", why)))
+        containers = replica_set.template.get("spec", {}).get("containers", [])
+        images = ", ".join(c.get("image", "") for c in containers)
+        number = f"{replica_set.revision} (current)" if replica_set is current else str(replica_set.revision)
+        who, at = _who_and_when(context, replica_set)
+        rows.append((number, images, replica_set.change_cause or "<none>", who, _when(at, seen.at), told or "-"))
+    if not rows and revision is not None:
+        there = ", ".join(str(rs.revision) for rs in replica_sets)
+        raise PlanRefused(f"{app.target.app} has no revision {revision}; it has {there or 'none'}")
+    return rows
+
+
+def _who_and_when(context: Context, replica_set: ReplicaSetSeen) -> tuple[str, int]:
+    """By the record of the release that the change cause names; a ReplicaSet that is used again is older than its rollout."""
+    found = _BY.search(replica_set.change_cause)
+    if found is None:
+        return "-", replica_set.created_at
+    try:
+        release = context.store.load(found[2])
+    except (KeyError, UnknownSchema):
+        return found[1], replica_set.created_at
+    return release.requested_by.name or release.requested_by.user, release.created_at
+
+
+def _when(at: int, now: int) -> str:
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%d %b %H:%M} UTC, {human_age(now - at)} ago"
+
+
+# --- one revision, as `kubectl rollout history --revision` shows it -------------------------------------------------------
+
+
+def _template(replica_set: ReplicaSetSeen) -> Table:
+    rows = tuple((path, redact(f"{path}={value}").partition("=")[2]) for path, value in _leaves(replica_set.template))
+    return Table(f"Pod template of revision {replica_set.revision}", ("FIELD", "VALUE"), rows)
+
+
+def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Dotted paths and their values; what has a name in a list stands under its name."""
+    match value:
+        case dict() if value:
+            for key in value:
+                yield from _leaves(value[key], (*path, key))
+        case list() if value:
+            for index, one in enumerate(value):
+                named = isinstance(one, dict) and isinstance(one.get("name"), str) and len(one) > 1
+                inner = {key: part for key, part in one.items() if key != "name"} if named else one
+                yield from _leaves(inner, (*path, one["name"] if named else str(index)))
+        case _:
+            yield ".".join(path), str(value)

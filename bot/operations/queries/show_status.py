@@ -1,0 +1,27 @@
+"""`/rollout status`: kubectl's sentence, and the running release where there is one."""
+
+from __future__ import annotations
+
+from bot.operations.context import App, Context
+from bot.operations.queries.list_apps import running_release
+from bot.operations.queries.observe_app import observe_app
+from bot.operations.replies import Reply, TableReply
+from bot.ports import Table
+from bot.releases.assess.rollout import rollout_line
+
+COLUMNS = ("APP", "STATUS", "READY", "UP-TO-DATE", "AVAILABLE", "PAUSED", "RELEASE")
+
+
+def show_status(context: Context, apps: tuple[App, ...]) -> Reply:
+    rows = []
+    for app in apps:
+        stable = observe_app(context, app).stable
+        release = running_release(context, app.target.app)
+        told = f"{release.id}: {release.phase.value.replace('_', ' ')}" if release else "-"
+        if stable is None:
+            rows.append((app.target.app, f"there is no Deployment {app.target.deployment}", "-", "-", "-", "-", told))
+            continue
+        ready = f"{stable.ready}/{stable.replicas}"
+        paused = "yes" if stable.paused else "no"
+        rows.append((app.target.app, rollout_line(stable), ready, str(stable.updated), str(stable.available), paused, told))
+    return TableReply((Table("Rollout status", COLUMNS, tuple(rows)),))

@@ -1,0 +1,150 @@
+"""What goes back to one person, as domain data; bot.slack.blocks renders it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from bot.ports import Table
+from bot.releases.facts.people import Person
+from bot.releases.facts.plan import Plan
+from bot.releases.facts.release import Release
+
+
+@dataclass(frozen=True)
+class TextReply:
+    """``in_channel``: it concerns everyone there."""
+
+    line: str
+    in_channel: bool = False
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """``instead``: valid commands, as they would be typed here, offered as buttons that carry ``token``."""
+
+    line: str
+    hint: str = ""
+    instead: tuple[str, ...] = ()
+    token: str = ""
+    kind: Literal["refusal"] = "refusal"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A release was created, or (``fresh`` False) the one that already does the same. ``behind``: the release it waits for;
+    ``elsewhere``: its card is not in the channel where it was asked for."""
+
+    release: Release
+    fresh: bool
+    behind: str = ""
+    elsewhere: bool = False
+    kind: Literal["receipt"] = "receipt"
+
+
+@dataclass(frozen=True)
+class TableReply:
+    """``share``: the token of "Share here", "" where everyone sees the answer anyway; ``file``: of "As a file", "" for a short answer."""
+
+    tables: tuple[Table, ...]
+    share: str = ""
+    file: str = ""
+    kind: Literal["tabled"] = "tabled"
+
+
+@dataclass(frozen=True)
+class DocumentReply:
+    """Long text: the top in the message, the whole as a file when it does not fit. ``explains``: kubectl's explanation, whose sentences
+    the message lets flow; else all of it is preformatted."""
+
+    title: str
+    text: str
+    share: str = ""
+    explains: bool = False
+    kind: Literal["document"] = "document"
+
+
+@dataclass(frozen=True)
+class HelpReply:
+    command: str | None
+    kind: Literal["help"] = "help"
+
+
+@dataclass(frozen=True)
+class WhoamiReply:
+    person: Person
+    groups: tuple[str, ...]
+    roles: tuple[str, ...]
+    channel: str
+    channel_allowed: bool
+    grant_line: str  # the catalog line that would grant more
+    kind: Literal["whoami"] = "whoami"
+
+
+@dataclass(frozen=True)
+class PlanReply:
+    """A dry run."""
+
+    release: Release
+    plan: Plan
+    share: str = ""
+    kind: Literal["planned"] = "planned"
+
+
+@dataclass(frozen=True)
+class ConfirmReply:
+    """Shown with a button to go on: a diff of /apply, a deployment that will be down. ``token`` comes back in the click's value."""
+
+    title: str
+    lines: tuple[str, ...]
+    action: str
+    token: str
+    kind: Literal["confirm"] = "confirm"
+
+
+@dataclass(frozen=True)
+class AskReasonReply:
+    """Before a release is rejected: a form with a field for the reason."""
+
+    release: Release
+    kind: Literal["ask_reason"] = "ask_reason"
+
+
+@dataclass(frozen=True)
+class OpenFormReply:
+    app: str
+    kind: Literal["modal"] = "modal"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The answer comes later through the response_url."""
+
+    kind: Literal["pending"] = "pending"
+
+
+@dataclass(frozen=True)
+class ListingReply:
+    title: str
+    releases: Sequence[Release]
+    share: str = ""
+    kind: Literal["listing"] = "listing"
+
+
+Reply: TypeAlias = (
+    TextReply
+    | Refusal
+    | Receipt
+    | TableReply
+    | DocumentReply
+    | HelpReply
+    | WhoamiReply
+    | PlanReply
+    | ConfirmReply
+    | AskReasonReply
+    | OpenFormReply
+    | Pending
+    | ListingReply
+)

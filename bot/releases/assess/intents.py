@@ -1,0 +1,231 @@
+"""From goals to field changes: what each field was, shall be, and is. Drift is what is neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot.releases.facts.actions import FieldChange
+from bot.releases.facts.intent import Drift, Field, Intent, Kind
+from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
+from bot.releases.facts.plan import DeploymentGoal, Side
+from bot.releases.facts.release import Release
+from bot.releases.facts.replicas import Bounds, nearest
+
+CLAIM_ANNOTATION = "pilothouse.dev/release"
+CAUSE_ANNOTATION = "kubernetes.io/change-cause"
+
+
+def deployment_of(seen: Observation, role: Side) -> DeploymentSeen | None:
+    return seen.stable if role is Side.STABLE else seen.candidate
+
+
+def deployment_named(seen: Observation, name: str) -> DeploymentSeen | None:
+    return next((item for item in (seen.stable, seen.candidate) if item is not None and item.name == name), None)
+
+
+def service_named(seen: Observation, name: str) -> ServiceSeen | None:
+    return next((item for item in seen.services if item.name == name), None)
+
+
+def field_value(item: DeploymentSeen | ServiceSeen, field: Field) -> Any:
+    """The observed value of one field, in the form intents carry it."""
+    if isinstance(item, ServiceSeen):
+        return dict(item.selector) if field is Field.SELECTOR else item.affinity
+    values: dict[Field, Any] = {
+        Field.CLAIM: item.claim,
+        Field.TEMPLATE: item.template,
+        Field.REPLICAS: item.replicas,
+        Field.PAUSED: item.paused,
+        Field.CHANGE_CAUSE: item.annotations.get(CAUSE_ANNOTATION, ""),
+        Field.STRATEGY: item.strategy,
+        Field.SELECTOR: item.selector,
+    }
+    return values[field]
+
+
+def is_ours(release: Release, item: DeploymentSeen) -> bool:
+    """The candidate that this release made or adopted, never one that merely has its name."""
+    made = find(release.intents, Kind.DEPLOYMENT, item.name, Field.EXISTS)
+    adopted = release.as_found.candidate if release.as_found else None
+    return (
+        item.claim == release.id
+        or (made is not None and bool(made.after) and bool(made.before) and made.before == item.uid)
+        or (adopted is not None and adopted.uid == item.uid)
+    )
+
+
+def find(intents: Iterable[Intent], kind: Kind, name: str, field: Field) -> Intent | None:
+    return next((i for i in intents if (i.kind, i.name, i.field) == (kind, name, field)), None)
+
+
+def put(intents: tuple[Intent, ...], intent: Intent) -> tuple[Intent, ...]:
+    kept = tuple(i for i in intents if (i.kind, i.name, i.field) != (intent.kind, intent.name, intent.field))
+    return (*kept, intent)
+
+
+def drop(intents: tuple[Intent, ...], kind: Kind, name: str) -> tuple[Intent, ...]:
+    return tuple(i for i in intents if (i.kind, i.name) != (kind, name))
+
+
+def wanted_fields(goal: DeploymentGoal, seen: Observation, release: Release) -> dict[Field, Any]:
+    """The fields a goal sets, in the order they are written."""
+    fields: dict[Field, Any] = {}
+    if goal.claimed is not None:
+        fields[Field.CLAIM] = release.id if goal.claimed else ""
+    if goal.paused is not None:
+        fields[Field.PAUSED] = goal.paused
+    if goal.template is not None:
+        fields[Field.TEMPLATE] = goal.template
+    if goal.change_cause is not None:
+        fields[Field.CHANGE_CAUSE] = goal.change_cause
+    if goal.replicas is not None:
+        current = seen.stable.replicas if goal.at_least_stable and seen.stable else 0
+        here = deployment_of(seen, goal.side)
+        set_before = find(release.intents, Kind.DEPLOYMENT, here.name, Field.REPLICAS) if goal.at_least_stable and here else None
+        never_shrink = set_before.after if set_before else 0
+        wanted = goal.replicas
+        if goal.at_most_share is not None and seen.stable is not None:
+            split = nearest(goal.at_most_share, Bounds(seen.stable.replicas, goal.replicas))
+            wanted = split.candidates if split else wanted
+        fields[Field.REPLICAS] = max(wanted, current, never_shrink)
+    return fields
+
+
+@dataclass(frozen=True)
+class FieldsSet:
+    intents: tuple[Intent, ...]
+    changes: tuple[FieldChange, ...]
+
+
+def set_fields(intents: tuple[Intent, ...], kind: Kind, item: DeploymentSeen | ServiceSeen, wanted: dict[Field, Any]) -> FieldsSet:
+    """Turn wanted values into intents, and into changes for those not yet in effect."""
+    changes: list[FieldChange] = []
+    for field, value in wanted.items():
+        observed = field_value(item, field)
+        intent = find(intents, kind, item.name, field)
+        if intent is not None and intent.instead_of is not None and intent.instead_of == value:
+            continue  # a person kept another value than the plan's
+        if intent is None or intent.after != value:
+            reverts = intent.reverts if intent else 0
+            written = (intent.written if intent else False) or observed != value
+            intent = Intent(kind, item.name, field, observed, value, observed == value, written, reverts)
+        elif observed == value:
+            intent = _confirmed(intent)
+        intents = put(intents, intent)
+        if observed != value:
+            changes.append(FieldChange(field, observed, value))
+    return FieldsSet(intents, tuple(changes))
+
+
+def confirm_intents(intents: tuple[Intent, ...], seen: Observation) -> tuple[tuple[Intent, ...], tuple[Drift, ...]]:
+    """Confirm what is as intended; report what is neither as it was nor as it shall be."""
+    result: list[Intent] = []
+    drift: list[Drift] = []
+    for intent in intents:
+        item: DeploymentSeen | ServiceSeen | None
+        item = deployment_named(seen, intent.name) if intent.kind is Kind.DEPLOYMENT else service_named(seen, intent.name)
+        if intent.field is Field.EXISTS:
+            looked, drifted = _confirm_existence(intent, item)
+        elif item is None:
+            looked, drifted = intent, None
+        else:
+            looked, drifted = _confirm_field(intent, item)
+        result.append(looked)
+        if drifted is not None:
+            drift.append(drifted)
+    return tuple(result), tuple(drift)
+
+
+def _confirmed(intent: Intent) -> Intent:
+    """The same object where it was so already: every tick looks at every intent."""
+    return intent if intent.confirmed and not intent.pending else replace(intent, confirmed=True, pending="")
+
+
+def _confirm_existence(intent: Intent, item: DeploymentSeen | ServiceSeen | None) -> tuple[Intent, Drift | None]:
+    """``before`` holds the uid: of an object found, or of one made as soon as it is seen."""
+    there = item is not None and (intent.after is not True or item.uid == intent.before or not intent.before)
+    if there == bool(intent.after):
+        uid = item.uid if item is not None and intent.after is True else intent.before
+        return _confirmed(intent if uid == intent.before else replace(intent, before=uid)), None
+    if not intent.confirmed or intent.pending:
+        return intent, None
+    says = "deleted" if item is None else "replaced by another object of the same name"
+    return intent, Drift(intent.name, intent.kind, intent.field, "present", says, "")
+
+
+def _confirm_field(intent: Intent, item: DeploymentSeen | ServiceSeen) -> tuple[Intent, Drift | None]:
+    observed = field_value(item, intent.field)
+    if observed == intent.after:
+        return _confirmed(intent), None
+    if intent.pending == "adopt":
+        kept = replace(intent, before=observed, after=observed, confirmed=True, written=False, pending="", instead_of=intent.after)
+        return kept, None
+    if intent.pending or (observed == intent.before and not intent.confirmed) or not _matters(intent, observed):
+        return intent, None
+    shown, was = _difference(intent.after, observed)
+    return intent, Drift(intent.name, intent.kind, intent.field, shown, was, manager_of(item, intent.field))
+
+
+def _matters(intent: Intent, observed: Any) -> bool:
+    """Annotations alone are nobody's harm, except that another release's claim means that two are at work."""
+    match intent.field:
+        case Field.CHANGE_CAUSE:
+            return False
+        case Field.CLAIM:
+            return bool(observed)
+        case _:
+            return True
+
+
+def rewrites(intents: tuple[Intent, ...], item: DeploymentSeen | ServiceSeen) -> tuple[FieldChange, ...]:
+    """What a person asked to be written again after drift, and is not yet."""
+    kind = Kind.SERVICE if isinstance(item, ServiceSeen) else Kind.DEPLOYMENT
+    mine = (i for i in intents if i.pending == "rewrite" and (i.kind, i.name) == (kind, item.name) and i.field is not Field.EXISTS)
+    pairs = ((intent, field_value(item, intent.field)) for intent in mine)
+    return tuple(FieldChange(intent.field, observed, intent.after) for intent, observed in pairs if observed != intent.after)
+
+
+_PATHS = {
+    Field.TEMPLATE: "spec.template",
+    Field.REPLICAS: "spec.replicas",
+    Field.PAUSED: "spec.paused",
+    Field.STRATEGY: "spec.strategy",
+    Field.SELECTOR: "spec.selector",
+    Field.AFFINITY: "spec.sessionAffinity",
+    Field.CLAIM: "metadata.annotations",
+    Field.CHANGE_CAUSE: "metadata.annotations",
+}
+
+
+def field_path(field: Field) -> str:
+    return _PATHS.get(field, "")
+
+
+def manager_of(item: DeploymentSeen | ServiceSeen, field: Field) -> str:
+    """The foreign manager that owns the field now, as managedFields tells ("kubectl, subresource scale")."""
+    path = field_path(field)
+    for manager, _operation, subresource, owned in item.managers:
+        if path and (owned.startswith(path) or path.startswith(owned)) and not manager.startswith("pilothouse"):
+            return f"{manager}, subresource {subresource}" if subresource else manager
+    return ""
+
+
+def _difference(intended: Any, observed: Any) -> tuple[str, str]:
+    """The first leaves that differ, as text for people."""
+    if isinstance(intended, dict) and isinstance(observed, dict):
+        for key in sorted(set(intended) | set(observed), key=str):
+            if intended.get(key) != observed.get(key):
+                left, right = _difference(intended.get(key), observed.get(key))
+                return (f"{key}: {left}"[:300], f"{key}: {right}"[:300])
+    if isinstance(intended, list) and isinstance(observed, list) and len(intended) == len(observed):
+        for left_item, right_item in zip(intended, observed, strict=True):
+            if left_item != right_item:
+                return _difference(left_item, right_item)
+    return (_plain(intended), _plain(observed))
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)[:200]

@@ -1,0 +1,72 @@
+"""Has this rollout progressed, or completed? Which pods and endpoints belong to it?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from bot.releases.facts.observation import DeploymentSeen, EndpointSeen, Observation, PodSeen, ReplicaSetSeen
+
+
+def newest(deployment: DeploymentSeen) -> ReplicaSetSeen | None:
+    """The ReplicaSet of the current template, else the one of the highest revision."""
+    for replica_set in deployment.replica_sets:
+        if replica_set.template == deployment.template:
+            return replica_set
+    return None
+
+
+def is_complete(deployment: DeploymentSeen) -> bool:
+    """As ``kubectl rollout status`` means it: seen by the controller, all updated, none old left, all available.
+
+    Source: k8s.io/kubectl polymorphichelpers/rollout_status.go (DeploymentStatusViewer.Status).
+    """
+    return (
+        deployment.observed_generation >= deployment.generation
+        and deployment.updated >= deployment.replicas
+        and deployment.status_replicas <= deployment.updated
+        and deployment.available >= deployment.updated
+    )
+
+
+def rollout_line(deployment: DeploymentSeen) -> str:
+    """kubectl's sentence for the state of a rollout. Source: as is_complete."""
+    name = deployment.name
+    if deployment.observed_generation < deployment.generation:
+        return "Waiting for deployment spec update to be observed..."
+    for kind, _status, reason, _message in deployment.conditions:
+        if kind == "Progressing" and reason == "ProgressDeadlineExceeded":
+            return f'deployment "{name}" exceeded its progress deadline'
+    if deployment.updated < deployment.replicas:
+        return (
+            f'Waiting for deployment "{name}" rollout to finish: '
+            f"{deployment.updated} out of {deployment.replicas} new replicas have been updated..."
+        )
+    if deployment.status_replicas > deployment.updated:
+        return (
+            f'Waiting for deployment "{name}" rollout to finish: '
+            f"{deployment.status_replicas - deployment.updated} old replicas are pending termination..."
+        )
+    if deployment.available < deployment.updated:
+        return (
+            f'Waiting for deployment "{name}" rollout to finish: '
+            f"{deployment.available} of {deployment.updated} updated replicas are available..."
+        )
+    return f'deployment "{name}" successfully rolled out'
+
+
+def pods_of(deployment: DeploymentSeen | None) -> tuple[PodSeen, ...]:
+    return tuple(pod for rs in deployment.replica_sets for pod in rs.pods) if deployment else ()
+
+
+def ready_endpoints(
+    seen: Observation, deployment: DeploymentSeen | None, services: Collection[str] | None = None
+) -> tuple[EndpointSeen, ...]:
+    """``services``: only theirs (a preview Service is observed too and serves nobody); None: of all."""
+    uids = {pod.uid for pod in pods_of(deployment)}
+    return tuple(
+        e for e in seen.endpoints if e.ready and not e.terminating and e.pod_uid in uids and (services is None or e.service in services)
+    )
+
+
+def _live(pods: tuple[PodSeen, ...]) -> tuple[PodSeen, ...]:
+    return tuple(pod for pod in pods if not pod.terminating and pod.phase not in ("Succeeded", "Failed"))

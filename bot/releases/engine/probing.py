@@ -1,0 +1,67 @@
+"""The probe before a switch: when the candidate's pods must be asked, and what becomes of their answers.
+
+Deciding asks nobody: it is told in the observation what was answered, and says by ``pods_to_probe`` whom the next look must ask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.releases.assess.rollout import newest
+from bot.releases.engine.decision import Decision
+from bot.releases.engine.reconcile import conditions_hold, is_in_effect
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.observation import Observation, ProbeSeen
+from bot.releases.facts.plan import Condition, Probe, Step
+from bot.releases.facts.release import Leg, Phase, Release
+
+AGAIN_MS = 5_000
+
+
+def pods_to_probe(release: Release, seen: Observation) -> tuple[str, ...]:
+    """The candidate's pods from which the present step must get an answer before it continues; () where nobody need be asked."""
+    if release.plan is None or release.plan.probe is None or release.leg is Leg.BACK or release.phase in (Phase.PAUSED, Phase.DRIFTED):
+        return ()
+    if not 0 <= release.at_step < len(release.steps) or not _waits(release, release.steps[release.at_step], seen):
+        return ()
+    current = newest(seen.candidate) if seen.candidate else None
+    return tuple(pod.name for pod in current.pods if pod.ready and not pod.terminating) if current else ()
+
+
+def _waits(release: Release, step: Step, seen: Observation) -> bool:
+    """Whether an answer is all that is missing: a candidate that is not ready yet is left alone."""
+    waiting = [goal.when for goal in step.goals if not is_in_effect(release, goal, seen)]
+    if release.gate is None:
+        waiting.append(step.until)
+    wanted = [conditions for conditions in waiting if Condition.CANDIDATE_ANSWERS in conditions]
+    return any(
+        conditions_hold(release, seen, tuple(c for c in conditions if c is not Condition.CANDIDATE_ANSWERS)) for conditions in wanted
+    )
+
+
+def record_probe(decision: Decision, seen: Observation, now: int) -> Decision:
+    """Tell what the pods answered, once when it turns bad and once when it turns good; what is bad is asked again."""
+    release = decision.release
+    probe = release.plan.probe if release.plan else None
+    if probe is None or seen.probe is None:
+        return decision
+    if not seen.probe.failed:
+        if release.probe_failure or (seen.probe.asked and release.gate is None and Condition.CANDIDATE_ANSWERS in _until(release)):
+            decision = decision.record(now, EventKind.PROBED, f"{seen.probe.asked} requests of {probe.path} were answered")
+        return decision.changed(replace(release, probe_failure=""))
+    failure = _failure(probe, seen.probe)
+    if not release.probe_failure:
+        evidence = tuple(f"{pod}: {error}" for pod, error in seen.probe.failed[:5])
+        told = f"{failure}. The switch waits until they do; abort to take it back"
+        decision = decision.record(now, EventKind.PROBE_FAILED, told, evidence=evidence)
+    return decision.changed(replace(release, probe_failure=failure)).wake(now + AGAIN_MS)
+
+
+def _until(release: Release) -> tuple[Condition, ...]:
+    return release.steps[release.at_step].until
+
+
+def _failure(probe: Probe, seen: ProbeSeen) -> str:
+    pod, error = seen.failed[0]
+    others = f" and {len(seen.failed) - 1} more" if len(seen.failed) > 1 else ""
+    return f"{probe.path} is not answered by {pod}{others}: {error}"[:400]

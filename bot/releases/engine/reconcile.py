@@ -1,0 +1,183 @@
+"""From the goals of a step to the actions they still need: in order, one write at a time, each only when its time has come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.releases.assess.conditions import condition_holds
+from bot.releases.assess.intents import deployment_of, drop, find, is_ours, put, rewrites, service_named, set_fields, wanted_fields
+from bot.releases.assess.rollout import ready_endpoints
+from bot.releases.engine.decision import Decision
+from bot.releases.facts.actions import (
+    Action,
+    CreateDeployment,
+    CreateService,
+    DeleteDeployment,
+    DeleteService,
+    PatchDeployment,
+    PatchService,
+)
+from bot.releases.facts.intent import Field, Intent, Kind
+from bot.releases.facts.observation import Observation
+from bot.releases.facts.plan import AbsentGoal, Condition, DeploymentGoal, Goal, ServiceGoal, Side
+from bot.releases.facts.release import Leg, Release
+
+_OF_STABLE = frozenset(
+    {
+        Condition.STABLE_COMPLETE,
+        Condition.STABLE_SELECTED,
+        Condition.SERVED_BY_STABLE,
+        Condition.STABLE_SERVES,
+        Condition.STABLE_RESELECTED,
+        Condition.STABLE_TAKES_OVER,
+    }
+)
+_OF_ENDPOINTS = frozenset(
+    {
+        Condition.SERVED_BY_CANDIDATE,
+        Condition.SERVED_BY_STABLE,
+        Condition.CANDIDATE_SERVES,
+        Condition.STABLE_SERVES,
+        Condition.CANDIDATE_LISTED,
+    }
+)
+
+
+def _selectors(release: Release) -> tuple[dict[str, str], ...]:
+    return tuple(service.selector for service in release.as_found.services) if release.as_found else ()
+
+
+def conditions_hold(release: Release, seen: Observation, conditions: tuple[Condition, ...]) -> bool:
+    """Of a Service or a stable that somebody deleted nothing can be waited for on the way back."""
+    services = release.target.services
+    if release.leg is Leg.BACK:
+        there = {service.name for service in seen.services}
+        left = tuple(name for name in services if name in there)
+        if services and not left:
+            conditions = tuple(condition for condition in conditions if condition not in _OF_ENDPOINTS)
+        services = left
+        if seen.stable is None and not ready_endpoints(seen, seen.candidate, services):
+            conditions = tuple(condition for condition in conditions if condition not in _OF_STABLE)
+    candidate_selector = release.plan.candidate_selector if release.plan else None
+    return all(
+        condition_holds(
+            condition,
+            seen,
+            candidate_selector=candidate_selector,
+            stable_selectors=_selectors(release),
+            final_selectors=release.plan.final_selectors if release.plan else (),
+            services=services,
+            floor=release.plan.floor if release.plan else 0,
+        )
+        for condition in conditions
+    )
+
+
+def reconcile(decision: Decision, goals: tuple[Goal, ...], seen: Observation) -> tuple[Decision, bool]:
+    """Emit what the goals still need. A goal whose `when` does not hold yet, or that needed a write, keeps later ones waiting; a claim
+    alone does not, since nothing in the cluster follows from it.
+    """
+    wrote = False
+    for goal in goals:
+        if not conditions_hold(decision.release, seen, goal.when) and not is_in_effect(decision.release, goal, seen):
+            return decision, False
+        before = len(decision.actions)
+        decision = _reconcile_goal(decision, goal, seen)
+        made = decision.actions[before:]
+        wrote = wrote or bool(made)
+        if not all(_only_claims(action) for action in made):
+            return decision, False
+    return decision, not wrote
+
+
+def _only_claims(action: Action) -> bool:
+    return isinstance(action, PatchDeployment) and all(change.field is Field.CLAIM and change.after for change in action.changes)
+
+
+def is_in_effect(release: Release, goal: Goal, seen: Observation) -> bool:
+    """A goal already in effect does not wait for its condition again."""
+    if isinstance(goal, DeploymentGoal):
+        item = deployment_of(seen, goal.side)
+        return item is not None and not set_fields(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release)).changes
+    if isinstance(goal, ServiceGoal):
+        service = service_named(seen, goal.name)
+        return service is not None and not set_fields(release.intents, Kind.SERVICE, service, _service_fields(goal)).changes
+    return False
+
+
+def _service_fields(goal: ServiceGoal) -> dict[Field, object]:
+    fields: dict[Field, object] = {}
+    if goal.selector is not None:
+        fields[Field.SELECTOR] = goal.selector
+    if goal.affinity is not None:
+        fields[Field.AFFINITY] = goal.affinity
+    return fields
+
+
+def _reconcile_goal(decision: Decision, goal: Goal, seen: Observation) -> Decision:
+    release = decision.release
+    match goal:
+        case DeploymentGoal():
+            item = deployment_of(seen, goal.side)
+            name = release.candidate_name if goal.side is Side.CANDIDATE else release.target.deployment
+            if item is None:
+                if goal.create_from is None:
+                    return decision
+                made = Intent(Kind.DEPLOYMENT, name, Field.EXISTS, "", True, written=True)
+                release = replace(release, intents=put(drop(release.intents, Kind.DEPLOYMENT, name), made))
+                return decision.changed(release).doing(CreateDeployment(name, release.id, goal.create_from))
+            settled = set_fields(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release))
+            intents = settled.intents
+            if goal.side is Side.CANDIDATE and find(intents, Kind.DEPLOYMENT, item.name, Field.TEMPLATE) is None:
+                # what the API server made of the body is what is judged from now on: any other template later is drift
+                made = Intent(Kind.DEPLOYMENT, item.name, Field.TEMPLATE, item.template, item.template, confirmed=True)
+                intents = put(intents, made)
+            decision = decision.changed(replace(release, intents=intents))
+            if not settled.changes:
+                return decision
+            claims = any(change.field is Field.CLAIM and change.after for change in settled.changes)
+            version = item.resource_version if claims else ""
+            return decision.doing(PatchDeployment(item.name, item.uid, item.claim, settled.changes, version))
+        case ServiceGoal():
+            service = service_named(seen, goal.name)
+            if service is None:
+                return decision.doing(CreateService(goal.name, release.id, goal.create_from)) if goal.create_from is not None else decision
+            settled = set_fields(release.intents, Kind.SERVICE, service, _service_fields(goal))
+            decision = decision.changed(replace(release, intents=settled.intents))
+            if not settled.changes:
+                return decision
+            return decision.doing(PatchService(service.name, service.uid, service.resource_version, settled.changes))
+        case AbsentGoal():
+            return _absent(decision, goal, seen)
+
+
+def _absent(decision: Decision, goal: AbsentGoal, seen: Observation) -> Decision:
+    release = decision.release
+    kind = Kind(goal.object)
+    there = (
+        next((d for d in (seen.candidate,) if d is not None and d.name == goal.name and is_ours(release, d)), None)
+        if kind is Kind.DEPLOYMENT
+        else None
+    )
+    service = service_named(seen, goal.name) if kind is Kind.SERVICE else None
+    intents = put(drop(release.intents, kind, goal.name), Intent(kind, goal.name, Field.EXISTS, "", False, written=True))
+    decision = decision.changed(replace(release, intents=intents))
+    if there is not None:
+        return decision if there.terminating else decision.doing(DeleteDeployment(there.name, there.uid))
+    if service is not None:
+        return decision.doing(DeleteService(service.name, service.uid))
+    return decision
+
+
+def rewrite_drifted(decision: Decision, seen: Observation) -> Decision:
+    """Our values again, where a person asked for that after drift."""
+    intents = decision.release.intents
+    for deployment in (seen.stable, seen.candidate):
+        changes = rewrites(intents, deployment) if deployment is not None else ()
+        if deployment is not None and changes:
+            decision = decision.doing(PatchDeployment(deployment.name, deployment.uid, deployment.claim, changes))
+    for service in seen.services:
+        changes = rewrites(intents, service)
+        if changes:
+            decision = decision.doing(PatchService(service.name, service.uid, service.resource_version, changes))
+    return decision

@@ -1,0 +1,41 @@
+"""Why a release failed, was paused or rolled back, and what a comparison of its pods found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FailureClass(StrEnum):
+    PERMANENT = "permanent"
+    PERSISTENT = "persistent"
+    ENVIRONMENT = "environment"
+    DEADLINE = "deadline"
+    VERDICT = "verdict"
+    DRIFT = "drift"
+    REFUSED = "refused"  # the API server or the plan refused it
+    REQUEST = "request"  # a person asked
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a release failed, was paused or was taken back: one line first, evidence next."""
+
+    failure: FailureClass
+    summary: str
+    evidence: tuple[str, ...] = ()
+    pods: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()  # redacted lines, at most 10
+
+
+class Verdict(StrEnum):
+    GOOD = "good"
+    BAD = "bad"
+    TOO_LITTLE = "too_little"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    at: int
+    verdict: Verdict
+    detail: str

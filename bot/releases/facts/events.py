@@ -1,0 +1,48 @@
+"""What happened to a release: the audit stream's lines and the reasons to tell people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.releases.facts.people import Person
+
+
+class EventKind(StrEnum):
+    CREATED = "created"
+    QUEUED = "queued"
+    PLANNED = "planned"
+    REFUSED = "refused"  # the plan or the API server refused it; final
+    STEP_BEGAN = "step_began"
+    STEP_DONE = "step_done"
+    GATE_OPENED = "gate_opened"
+    VOTED = "voted"
+    GATE_PASSED = "gate_passed"
+    REMINDED = "reminded"
+    JUDGED = "judged"
+    PROBED = "probed"  # the candidate's pods answered
+    PROBE_FAILED = "probe_failed"  # they did not: the switch waits
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    DRIFTED = "drifted"
+    DRIFT_ENDED = "drift_ended"
+    UNREACHABLE = "unreachable"
+    REACHABLE = "reachable"
+    ENVIRONMENT = "environment"  # shown and asked about
+    FAILURE = "failure"
+    ROLLING_BACK = "rolling_back"
+    WROTE = "wrote"  # audit only: an action is about to be sent to the cluster
+    CANCELLED = "cancelled"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class Event:
+    """``text`` is one plain line for people, without markup; ``mentions`` whether someone must act."""
+
+    at: int
+    kind: EventKind
+    text: str
+    by: Person | None = None
+    step: str = ""
+    evidence: tuple[str, ...] = ()

@@ -1,0 +1,129 @@
+"""The release record. All times are integer milliseconds of Redis TIME."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bot.releases.facts.as_found import AsFound, Json
+from bot.releases.facts.card_snapshot import CardSnapshot
+from bot.releases.facts.causes import Cause, Judgement
+from bot.releases.facts.changes import Change, Deploy
+from bot.releases.facts.intent import Drift, Intent
+from bot.releases.facts.people import Person, Vote
+from bot.releases.facts.plan import Plan, Step
+from bot.releases.facts.rules import Rules
+from bot.releases.facts.target import Strategy, Target
+
+
+class Phase(StrEnum):
+    QUEUED = "queued"
+    AWAITING_APPROVAL = "awaiting_approval"
+    PROGRESSING = "progressing"
+    HOLDING = "holding"
+    AWAITING_PROMOTION = "awaiting_promotion"
+    PAUSED = "paused"
+    DRIFTED = "drifted"
+    ROLLING_BACK = "rolling_back"
+    SUCCEEDED = "succeeded"
+    ROLLED_BACK = "rolled_back"
+    ABORTED = "aborted"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL_PHASES
+
+
+WAITING_PHASES = frozenset({Phase.AWAITING_APPROVAL, Phase.HOLDING, Phase.AWAITING_PROMOTION, Phase.PAUSED, Phase.DRIFTED})
+
+
+FINAL_PHASES = frozenset({Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED, Phase.REJECTED, Phase.EXPIRED})
+
+
+@dataclass(frozen=True)
+class GateState:
+    """The gate a release stands at. ``waited_ms`` counts time before the last pause."""
+
+    step: int
+    gate: int
+    opened_at: int
+    votes: tuple[Vote, ...] = ()
+    reminded: int = 0
+    skipped: bool = False  # a person ended a hold early
+    baseline: Json = None  # counters of stable and candidate pods when a hold began, for judging
+
+
+class Leg(StrEnum):
+    FORWARD = "forward"
+    BACK = "back"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One attempt to bring one app to one version (or scale, restart, undo, reapply it)."""
+
+    id: str
+    target: Target
+    rules: Rules
+    change: Change
+    requested_by: Person
+    channel: str
+    reason: str
+    created_at: int
+    phase: Phase = Phase.QUEUED
+    command: str = ""  # what was typed, normalised: the card shows it
+    card_ts: str = ""  # Slack's ts of the card once posted
+    queued_behind: str = ""
+    version: int = 0  # the store's compare-and-set counter
+    from_version: str = ""  # what ran before, as people read it: "1.0.0"
+    to_version: str = ""
+    as_found: AsFound | None = None
+    plan: Plan | None = None
+    plan_changed: str = ""  # why it was made again before the start: what void buttons are answered with
+    leg: Leg = Leg.FORWARD
+    back: tuple[Step, ...] = ()  # the way back, computed when it begins
+    at_step: int = 0
+    step_began_at: int = 0
+    step_paused_ms: int = 0  # time in this step that does not count against its deadline
+    gate: GateState | None = None
+    passed: tuple[str, ...] = ()  # names of gates that were passed, with who
+    intents: tuple[Intent, ...] = ()
+    drift: tuple[Drift, ...] = ()
+    phase_since: int = 0
+    paused_from: Phase | None = None
+    drifted_from: Phase | None = None
+    tolerated: tuple[str, ...] = ()  # failing pods that a person saw and went on in spite of
+    ends_as: Phase | None = None  # final phase once the way back is done
+    cause: Cause | None = None
+    environment: Cause | None = None  # shown and asked about, never rolled back for
+    environment_since: int = 0
+    environment_asked: bool = False
+    failing_since: int = 0
+    probe_failure: str = ""  # why the candidate's pods do not answer the plan's probe; "" while they do
+    judgements: tuple[Judgement, ...] = ()
+    unreachable_since: int = 0
+    unreachable_why: str = ""
+    reminded_at: int = 0  # when people were last reminded of a wait that has no gate
+    card_snapshot: CardSnapshot = field(default_factory=CardSnapshot)
+    stale_claim: str = ""  # a release of ours that is over, whose claim a `kubectl rollout undo` brought back
+    usual_ms: int = 0  # p95 of this app's earlier rolls; 0: no history
+    started_at: int = 0
+    finished_at: int = 0
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        if self.leg is Leg.BACK:
+            return self.back
+        return self.plan.steps if self.plan else ()
+
+    @property
+    def strategy(self) -> Strategy:
+        return self.change.strategy if isinstance(self.change, Deploy) else Strategy.ROLLING
+
+    @property
+    def candidate_name(self) -> str:
+        """The candidate Deployment's name; "" where the strategy has none."""
+        return self.plan.candidate if self.plan else ""

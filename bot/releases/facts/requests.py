@@ -1,0 +1,92 @@
+"""What people (or a deadline, or the API server's refusal) ask of a running release. Answered by machine.respond."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from bot.releases.facts.people import Person
+
+
+@dataclass(frozen=True)
+class Approve:
+    """``gate`` and ``plan_hash`` are what the button carried; a typed promote carries the current ones."""
+
+    by: Person
+    gate: str
+    plan_hash: str
+    kind: Literal["approve"] = "approve"
+
+
+@dataclass(frozen=True)
+class Reject:
+    by: Person
+    gate: str
+    plan_hash: str
+    reason: str = ""
+    kind: Literal["reject"] = "reject"
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Hold where it is: "Pause" on a card, `/rollout pause`."""
+
+    by: Person
+    kind: Literal["pause"] = "pause"
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on after a pause, or write our values again after drift. ``at`` names the one a button was drawn for; "" for a typed one."""
+
+    by: Person
+    at: str = ""
+    kind: Literal["resume"] = "resume"
+
+
+@dataclass(frozen=True)
+class Promote:
+    """End the hold, or approve the gate before the promotion. ``at`` names the hold a button was drawn for; "" for a typed one."""
+
+    by: Person
+    at: str = ""
+    kind: Literal["promote"] = "promote"
+
+
+@dataclass(frozen=True)
+class Finish:
+    """ "Finish now": end a rollback window early. ``at`` as for Promote."""
+
+    by: Person
+    at: str = ""
+    kind: Literal["finish"] = "finish"
+
+
+@dataclass(frozen=True)
+class Abort:
+    """Take everything back to as found. ``force`` ends the release without touching the cluster (admins)."""
+
+    by: Person
+    force: bool = False
+    reason: str = ""
+    kind: Literal["abort"] = "abort"
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """Accept the drift: keep what somebody else set. ``at`` as for Resume."""
+
+    by: Person
+    at: str = ""
+    kind: Literal["adopt"] = "adopt"
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """The API server (or a fresh check of the requester's role) will not let the release go on: permanent, told word for word."""
+
+    why: str
+    kind: Literal["refuse"] = "refuse"
+
+
+Request: TypeAlias = Approve | Reject | Pause | Resume | Promote | Finish | Abort | Adopt | Refuse

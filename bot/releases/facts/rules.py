@@ -1,0 +1,58 @@
+"""The catalog's settings that bind a release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class CanaryRules:
+    steps: tuple[int, ...] = (20, 50)  # percent of traffic before the promotion
+    hold_ms: int = 120_000
+    promote: Literal["approval", "automatic"] = "approval"
+    mode: Literal["add", "shift"] = "add"
+    max_candidates: int | None = None  # None: as many as stable has
+
+
+@dataclass(frozen=True)
+class BlueGreenRules:
+    rollback_window_ms: int = 600_000
+    promote: Literal["approval", "automatic"] = "approval"
+    preview: bool = False
+    settle: Literal["roll", "keep"] = "roll"
+
+
+@dataclass(frozen=True)
+class ApprovalRules:
+    start: int = 0
+    promote: int = 1
+    requester_may_approve: bool = False
+    expires_ms: int = 3_600_000
+    on_expiry: Literal["hold", "abort"] = "hold"
+
+
+@dataclass(frozen=True)
+class ProbeRules:
+    url: str | None = None  # None: through the API server's service proxy
+    path: str = "/version"
+    requests: int = 20
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The catalog's settings that bind a release, copied when it is created: later edits never change one that runs."""
+
+    canary: CanaryRules = CanaryRules()
+    bluegreen: BlueGreenRules = BlueGreenRules()
+    approvals: ApprovalRules = ApprovalRules()
+    probe: ProbeRules | None = None
+    on_failure: Literal["rollback", "pause"] = "rollback"
+    ready_within_ms: int = 120_000
+    crash_loop_restarts: int = 3
+    crash_loop_for_ms: int = 60_000
+    managed_elsewhere: Literal["refuse", "warn"] = "refuse"
+    scale_min: int = 0
+    scale_max: int | None = None
+    watch_after_ms: int = 600_000
+    evidence_logs: Literal["off", "starter", "channel"] = "starter"

@@ -1,0 +1,153 @@
+"""From a change and an observation to what a strategy writes its plan from, or to the reason why there is none."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot.releases.assess.rollout import pods_of
+from bot.releases.facts.changes import Deploy, Reapply, Restart, Scale, Undo
+from bot.releases.facts.images import ImageMistake, resolve_image, split_image, version_of
+from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.plan import ApprovalGate, Gate, Plan
+from bot.releases.facts.release import Release
+from bot.releases.planning.capacity import deadline_of
+from bot.releases.planning.refusals import PlanRefused, common_refusals, elsewhere_notes, refuse_scale
+
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a strategy gets to write its plan from: the change resolved, the cluster as found."""
+
+    release: Release
+    seen: Observation
+    stable: DeploymentSeen
+    template: Any  # what stable shall run at the end
+    image: str
+    version: str
+    from_image: str
+    from_version: str
+    cause: str  # kubernetes.io/change-cause
+    deadline_ms: int  # of one roll of stable
+    now: int
+
+    def start_gates(self) -> tuple[Gate, ...]:
+        rules = self.release.rules.approvals
+        if rules.start < 1:
+            return ()
+        return (
+            ApprovalGate(
+                "start",
+                rules.start,
+                rules.requester_may_approve,
+                rules.expires_ms,
+                rules.on_expiry,
+                "approve the start",
+            ),
+        )
+
+    def downtime_gate(self) -> ApprovalGate:
+        """The app will be down: somebody must say that this is meant, and that may be the person who asked."""
+        approvals = self.release.rules.approvals
+        title = f"confirm that {self.release.target.app} will be down meanwhile"
+        return ApprovalGate("downtime", 1, True, approvals.expires_ms, approvals.on_expiry, title)
+
+    def plan(self, **parts: Any) -> Plan:
+        """An undo is never made to wait for a confirmation: it is how people get out of trouble."""
+        asks = bool(parts.get("down")) and not isinstance(self.release.change, Undo)
+        gates = (*((self.downtime_gate(),) if asks else ()), *self.start_gates())
+        return Plan(self.image, self.version, self.from_image, self.from_version, gates, **parts)
+
+
+def container_index(template: Any, name: str | None, app: str) -> int:
+    """Index of the app's container in a pod template. Raises PlanRefused."""
+    containers = template.get("spec", {}).get("containers", [])
+    names = [c.get("name", "") for c in containers]
+    if name is None:
+        if len(containers) == 1:
+            return 0
+        raise PlanRefused(f"{app} has several containers ({', '.join(names)}): name one in the catalog as `container:`")
+    if name not in names:
+        raise PlanRefused(f"{app} has no container `{name}`; there are {', '.join(names)}")
+    return names.index(name)
+
+
+def running_image(template: Any, release: Release) -> str:
+    index = container_index(template, release.target.container, release.target.app)
+    return str(template["spec"]["containers"][index].get("image", ""))
+
+
+def with_image(template: Any, release: Release, image: str) -> Any:
+    """The template with the app's container on the image, and the version label following where the catalog names one."""
+    result = copy.deepcopy(template)
+    result["spec"]["containers"][container_index(template, release.target.container, release.target.app)]["image"] = image
+    label = release.target.version_label
+    if label:
+        result.setdefault("metadata", {}).setdefault("labels", {})[label] = version_of(image)
+    return result
+
+
+def make_draft(release: Release, seen: Observation, now: int) -> tuple[Draft, tuple[str, ...]]:
+    """Resolve the change against what runs. Returns the draft and notes. Raises PlanRefused."""
+    stable = common_refusals(release, seen)
+    notes = elsewhere_notes(release, stable)
+    old_image = running_image(stable.template, release)
+    old_version = version_of(old_image)
+    template, image = stable.template, old_image
+    who = f"by {release.requested_by.name or release.requested_by.user}, {release.id}"
+    match release.change:
+        case Deploy(version=version):
+            try:
+                image = resolve_image(version, running=old_image, allowed=release.target.images)
+            except ImageMistake as mistake:
+                raise PlanRefused(str(mistake)) from mistake
+            template = with_image(stable.template, release, image)
+            if template == stable.template:
+                raise PlanRefused(f"{release.target.app} already runs {version_of(image)}")
+            moved = _moved_tag(image, seen)
+            notes = (*notes, *moved)
+            cause = f"{release.target.app} {version_of(image)} {who}"
+        case Scale(replicas=count):
+            refuse_scale(release, seen, stable, count)
+            cause = ""
+        case Restart():
+            template = copy.deepcopy(stable.template)
+            stamp = f"{now // 1000}"
+            template.setdefault("metadata", {}).setdefault("annotations", {})[RESTARTED_AT] = stamp
+            cause = f"restart {who}"
+        case Undo(template=wanted):
+            if wanted is None:
+                raise PlanRefused(f"{release.target.app} has no earlier revision to go back to")
+            if wanted == stable.template:
+                raise PlanRefused(f"{release.target.app} is already on that template ({old_version}): nothing to undo")
+            template, image = wanted, running_image(wanted, release)
+            cause = f"undo to {version_of(image)} {who}"
+        case Reapply(template=wanted):
+            template, image = wanted, running_image(wanted, release)
+            cause = f"apply {who}"
+    if release.reason and cause:
+        cause = f"{cause}: {release.reason}"
+    draft = Draft(
+        release, seen, stable, template, image, version_of(image), old_image, old_version, cause[:250],
+        deadline_of(stable, release), now,
+    )  # fmt: skip
+    return draft, notes
+
+
+def _moved_tag(image: str, seen: Observation) -> tuple[str, ...]:
+    """A digest is compared, never written: pods of one tag with two image ids mean that the tag was moved."""
+    wanted = split_image(image)
+    ids = {
+        c.image_id.rpartition("@")[2]
+        for pod in pods_of(seen.stable)
+        for c in pod.containers
+        if split_image(c.image) == wanted and "@sha256:" in c.image_id
+    }
+    return (f"the tag {wanted.tag} was moved: pods run {len(ids)} different digests of it",) if len(ids) > 1 else ()
+
+
+def with_notes(plan: Plan, notes: tuple[str, ...]) -> Plan:
+    return replace(plan, notes=(*notes, *plan.notes)) if notes else plan
