@@ -1,1 +1,2 @@
-"""Figures with their baseline, in one run. Each file is a benchmark with `run() -> list[Row]`; `python -m benchmarks [NAME…]`."""
+"""Figures with their baseline, in one run. Each file is a benchmark with `run() -> list[Row]`;
+`python -m benchmarks [NAME…]`."""

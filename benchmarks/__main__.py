@@ -1,4 +1,5 @@
-"""Runs the benchmarks and prints a table for each; exits 1 when a goal is missed. With --record the page of figures gets them too."""
+"""Runs the benchmarks and prints a table for each; exits 1 when a goal is missed. With --record the
+page of figures gets them too."""
 
 from __future__ import annotations
 
@@ -11,7 +12,16 @@ from importlib.metadata import version
 from benchmarks.rows import COLUMNS, Row, table
 from tests.verification import record
 
-BENCHMARKS = ("acknowledgement", "queries", "rolling", "canary", "bluegreen", "engine", "cards", "footprint")
+BENCHMARKS = (
+    "acknowledgement",
+    "queries",
+    "rolling",
+    "canary",
+    "bluegreen",
+    "engine",
+    "cards",
+    "footprint",
+)
 
 
 def main(words: list[str]) -> int:

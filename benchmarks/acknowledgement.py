@@ -1,4 +1,5 @@
-"""How soon a slash command is acknowledged at 50 requests a second, against a Bolt app that does nothing but acknowledge."""
+"""How soon a slash command is acknowledged at 50 requests a second, against a Bolt app that does
+nothing but acknowledge."""
 
 from __future__ import annotations
 
@@ -33,18 +34,30 @@ def signed(secret: str, body: str) -> dict[str, str]:
 
 def command_body(number: int, text: str) -> str:
     fields = {
-        "token": "t", "team_id": "T0LOCAL", "team_domain": "local", "channel_id": "C0RELEASES", "channel_name": "releases",
-        "user_id": "U0DEV1", "user_name": "developer", "command": "/deploy", "text": text, "api_app_id": "A0LOCAL",
-        "response_url": "http://127.0.0.1:1/none", "trigger_id": f"bench.{time.time_ns()}.{number}",
-    }  # fmt: skip
+        "token": "t",
+        "team_id": "T0LOCAL",
+        "team_domain": "local",
+        "channel_id": "C0RELEASES",
+        "channel_name": "releases",
+        "user_id": "U0DEV1",
+        "user_name": "developer",
+        "command": "/deploy",
+        "text": text,
+        "api_app_id": "A0LOCAL",
+        "response_url": "http://127.0.0.1:1/none",
+        "trigger_id": f"bench.{time.time_ns()}.{number}",
+    }
     return urlencode(fields)
 
 
 def load(url: str, secret: str) -> list[float]:
-    """Milliseconds of each answer; requests leave on time, whether or not earlier ones are answered."""
+    """Milliseconds of each answer; requests leave on time, whether or not earlier ones are
+    answered."""
     times: list[float] = []
     lock = threading.Lock()
-    with httpx.Client(timeout=5.0, trust_env=False, limits=httpx.Limits(max_keepalive_connections=50)) as client:
+    with httpx.Client(
+        timeout=5.0, trust_env=False, limits=httpx.Limits(max_keepalive_connections=50)
+    ) as client:
 
         def send(number: int, measured: bool) -> None:
             body = command_body(number, "hello 2.0.0")
@@ -73,7 +86,9 @@ def load(url: str, secret: str) -> list[float]:
 
 
 def bare_bolt() -> list[float]:
-    with subprocess.Popen([sys.executable, "-m", "benchmarks.bare_bolt"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.bare_bolt"], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         try:
             url = process.stdout.readline().strip()
@@ -88,14 +103,36 @@ def run() -> list[Row]:
         demo = Path(folder) / "demo"
         shutil.copytree(DEMO, demo)
         catalog = demo / "catalog.yaml"
-        # The first command's release waits for an approval, so that all others are the same command typed again.
+        # The first command's release waits for an approval, so that all others are the same command
+        # typed again.
         waiting = "strategy: rolling\n  approvals: {start: 1}"
-        catalog.write_text(catalog.read_text(encoding="utf-8").replace("strategy: rolling", waiting), encoding="utf-8")
+        catalog.write_text(
+            catalog.read_text(encoding="utf-8").replace("strategy: rolling", waiting),
+            encoding="utf-8",
+        )
         with run_sandbox(demo=demo) as sandbox:
             ours = load(sandbox.bot_url, sandbox.slack.settings.signing_secret)
     p99, base99 = percentile(ours, 0.99), percentile(baseline, 0.99)
-    settings = f"{PER_SECOND}/s for {SECONDS} s, loopback, baseline: bare Bolt, process_before_response"
+    settings = (
+        f"{PER_SECOND}/s for {SECONDS} s, loopback, baseline: bare Bolt, process_before_response"
+    )
     return [
-        Row("acknowledgement p50", "ms", percentile(ours, 0.5), "-", True, percentile(baseline, 0.5), settings),
-        Row("acknowledgement p99", "ms", p99, "<= 25 ms, <= 3x", p99 <= 25 and p99 <= 3 * base99, base99, settings),
+        Row(
+            "acknowledgement p50",
+            "ms",
+            percentile(ours, 0.5),
+            "-",
+            True,
+            percentile(baseline, 0.5),
+            settings,
+        ),
+        Row(
+            "acknowledgement p99",
+            "ms",
+            p99,
+            "<= 25 ms, <= 3x",
+            p99 <= 25 and p99 <= 3 * base99,
+            base99,
+            settings,
+        ),
     ]

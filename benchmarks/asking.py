@@ -1,4 +1,5 @@
-"""Asks one question after the other as Slack would, and prints as JSON how many milliseconds each answer took."""
+"""Asks one question after the other as Slack would, and prints as JSON how many milliseconds each
+answer took."""
 
 from __future__ import annotations
 
@@ -46,13 +47,25 @@ def main(bot_url: str, secret: str, rounds: int) -> None:
     with httpx.Client(timeout=30.0, trust_env=False) as client:
         for number in range(rounds + 1):
             for kind, (command, text) in KINDS.items():
-                body = urlencode({
-                    "token": "t", "team_id": "T0LOCAL", "channel_id": "C0RELEASES", "channel_name": "releases", "user_id": "U0DEV1",
-                    "user_name": "developer", "command": command, "text": text, "api_app_id": "A0LOCAL",
-                    "response_url": f"http://127.0.0.1:{server.server_port}/{number}", "trigger_id": f"ask.{time.time_ns()}",
-                })  # fmt: skip
+                body = urlencode(
+                    {
+                        "token": "t",
+                        "team_id": "T0LOCAL",
+                        "channel_id": "C0RELEASES",
+                        "channel_name": "releases",
+                        "user_id": "U0DEV1",
+                        "user_name": "developer",
+                        "command": command,
+                        "text": text,
+                        "api_app_id": "A0LOCAL",
+                        "response_url": f"http://127.0.0.1:{server.server_port}/{number}",
+                        "trigger_id": f"ask.{time.time_ns()}",
+                    }
+                )
                 began = time.perf_counter()
-                client.post(f"{bot_url}/slack/events", content=body, headers=signed(secret, body)).raise_for_status()
+                client.post(
+                    f"{bot_url}/slack/events", content=body, headers=signed(secret, body)
+                ).raise_for_status()
                 at, answer = Answers.arrived.get(timeout=30)
                 if "⚠️" in answer:
                     raise RuntimeError(f"{command} {text} was refused: {answer[:300]}")

@@ -1,4 +1,5 @@
-"""The baseline of the acknowledgement: a Bolt app, served as ours is, whose listener only acknowledges."""
+"""The baseline of the acknowledgement: a Bolt app, served as ours is, whose listener only
+acknowledges."""
 
 from __future__ import annotations
 
@@ -15,8 +16,12 @@ from starlette.routing import Route
 
 
 def main() -> None:
-    known = AuthorizeResult(enterprise_id=None, team_id="T0LOCAL", bot_token="xoxb-local", bot_user_id="U0BOT")
-    app = App(signing_secret="local-signing-secret", authorize=lambda: known, process_before_response=True)
+    known = AuthorizeResult(
+        enterprise_id=None, team_id="T0LOCAL", bot_token="xoxb-local", bot_user_id="U0BOT"
+    )
+    app = App(
+        signing_secret="local-signing-secret", authorize=lambda: known, process_before_response=True
+    )
 
     def acknowledge(ack: Ack) -> None:
         ack("ok")
@@ -32,7 +37,11 @@ def main() -> None:
     listener.listen(128)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     server = uvicorn.Server(
-        uvicorn.Config(Starlette(routes=[Route("/slack/events", events, methods=["POST"])]), log_level="warning", access_log=False)
+        uvicorn.Config(
+            Starlette(routes=[Route("/slack/events", events, methods=["POST"])]),
+            log_level="warning",
+            access_log=False,
+        )
     )
     server.run(sockets=[listener])
 

@@ -1,8 +1,10 @@
-"""The two clicks of blue/green: from "Switch" to the patched selector, and from "Roll back" to endpoints that are all blue.
+"""The two clicks of blue/green: from "Switch" to the patched selector, and from "Roll back" to
+endpoints that are all blue.
 
-The baseline of the way back is the same patch by the Python client, on a pair of the same size beside it, watched in the same way, three
-times: by a client that is connected already and only sends the patch; by one that is made for it from the kubeconfig in a Python that
-runs; and as a person would run it, a process of its own from its start. All three are judged by the same goal.
+The baseline of the way back is the same patch by the Python client, on a pair of the same size
+beside it, watched in the same way, three times: by a client that is connected already and only
+sends the patch; by one that is made for it from the kubeconfig in a Python that runs; and as a
+person would run it, a process of its own from its start. All three are judged by the same goal.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ Json = dict[str, Any]
 
 
 class Watched:
-    """What the cluster tells of one Service: when its selector became what, and when whose pods were all that is ready."""
+    """What the cluster tells of one Service: when its selector became what, and when whose pods
+    were all that is ready."""
 
     def __init__(self, api: client.ApiClient, service: str) -> None:
         self._api, self._service = api, service
@@ -61,13 +64,21 @@ class Watched:
             for thread in threads:
                 thread.join()
 
-    def _follow(self, listing: Callable[..., Any], narrowed: dict[str, str], note: Callable[[Json], None]) -> None:
+    def _follow(
+        self, listing: Callable[..., Any], narrowed: dict[str, str], note: Callable[[Json], None]
+    ) -> None:
         while not self._ended.is_set():
-            for event in watch.Watch().stream(listing, "default", timeout_seconds=1, deserialize=False, **narrowed):
+            for event in watch.Watch().stream(
+                listing, "default", timeout_seconds=1, deserialize=False, **narrowed
+            ):
                 note(event["object"])
 
     def _slice(self, item: Json) -> None:
-        ready = tuple(one["targetRef"]["name"] for one in item.get("endpoints") or () if one["conditions"].get("ready"))
+        ready = tuple(
+            one["targetRef"]["name"]
+            for one in item.get("endpoints") or ()
+            if one["conditions"].get("ready")
+        )
         self.ready.append((time.perf_counter(), ready))
 
     def _select(self, item: Json) -> None:
@@ -83,10 +94,20 @@ class Watched:
         return (at - since) * 1000
 
     def patched(self, since: float, selector: Json) -> float:
-        return self.first(since, lambda: next((at for at, found in self.selected if at > since and found == selector), None))
+        return self.first(
+            since,
+            lambda: next(
+                (at for at, found in self.selected if at > since and found == selector), None
+            ),
+        )
 
     def all_ready_are(self, since: float, pods: frozenset[str]) -> float:
-        return self.first(since, lambda: next((at for at, found in self.ready if at > since and frozenset(found) == pods), None))
+        return self.first(
+            since,
+            lambda: next(
+                (at for at, found in self.ready if at > since and frozenset(found) == pods), None
+            ),
+        )
 
 
 def run() -> list[Row]:
@@ -115,11 +136,31 @@ def measured(sandbox: Sandbox, where: str) -> list[Row]:
         clients = by_client(sandbox, api)
     switch, back = percentile(to_switch, 0.5), percentile(ours, 0.5)
     settings = f"{REPLICAS} + {REPLICAS} pods, {ROUNDS} rounds, median, {where}"
-    rows = [Row("approval click to selector patched p50", "ms", switch, "<= 150 ms", switch <= 150, None, settings)]
+    rows = [
+        Row(
+            "approval click to selector patched p50",
+            "ms",
+            switch,
+            "<= 150 ms",
+            switch <= 150,
+            None,
+            settings,
+        )
+    ]
     for how, took in clients.items():
         theirs = percentile(took, 0.5)
         named = f"{settings}; client: {how}"
-        rows.append(Row("roll-back click to endpoints all blue p50", "ms", back, "<= 1.5x", back <= 1.5 * theirs, theirs, named))
+        rows.append(
+            Row(
+                "roll-back click to endpoints all blue p50",
+                "ms",
+                back,
+                "<= 1.5x",
+                back <= 1.5 * theirs,
+                theirs,
+                named,
+            )
+        )
     return rows
 
 
@@ -130,7 +171,9 @@ def by_release(sandbox: Sandbox, api: client.ApiClient) -> tuple[list[float], li
         for number in range(ROUNDS):
             sandbox.slack.command(STARTER, CHANNEL, f"/deploy hello 2.{number}.0 bluegreen")
             blue = _pods(api, "hello")
-            switches.append(seen.patched(_click(sandbox, APPROVER, "Switch"), {"app": "hello-green"}))
+            switches.append(
+                seen.patched(_click(sandbox, APPROVER, "Switch"), {"app": "hello-green"})
+            )
             backs.append(seen.all_ready_are(_click(sandbox, STARTER, "Roll back"), blue))
             _told(sandbox, f"2.{number}.0", "rolled back")
     return switches, backs
@@ -143,7 +186,9 @@ def _click(sandbox: Sandbox, user: str, label: str) -> float:
     def is_there() -> bool:
         found.extend(
             (message, element, block.get("block_id", ""))
-            for message in sandbox.slack.messages(CHANNEL)  # cards of releases that are over have no buttons
+            for message in sandbox.slack.messages(
+                CHANNEL
+            )  # cards of releases that are over have no buttons
             for block in message.get("blocks", [])
             if block.get("type") == "actions"
             for element in block["elements"]
@@ -154,13 +199,23 @@ def _click(sandbox: Sandbox, user: str, label: str) -> float:
     sandbox.slack.wait_for(is_there, seconds=WITHIN_S, what=f"the button {label}")
     message, element, block_id = found[-1]
     clicked = time.perf_counter()
-    sandbox.slack.click(user, CHANNEL, message["ts"], element["action_id"], value=element.get("value"), block_id=block_id)
+    sandbox.slack.click(
+        user,
+        CHANNEL,
+        message["ts"],
+        element["action_id"],
+        value=element.get("value"),
+        block_id=block_id,
+    )
     return clicked
 
 
 def _told(sandbox: Sandbox, version: str, word: str) -> None:
     def is_over() -> bool:
-        return any(version in m.get("text", "") and f"{word}:" in m.get("text", "") for m in sandbox.slack.messages(CHANNEL))
+        return any(
+            version in m.get("text", "") and f"{word}:" in m.get("text", "")
+            for m in sandbox.slack.messages(CHANNEL)
+        )
 
     sandbox.slack.wait_for(is_over, seconds=WITHIN_S, what=f"{version} {word}")
 
@@ -170,7 +225,7 @@ def _pods(api: client.ApiClient, label: str) -> frozenset[str]:
     return frozenset(pod.metadata.name for pod in pods if pod.metadata.deletion_timestamp is None)
 
 
-# --- the same patch by the client ---------------------------------------------------------------------------------------
+# --- the same patch by the client -----------------------------------------------------------------
 
 
 def _a_pair_by_hand(api: client.ApiClient) -> None:
@@ -185,7 +240,10 @@ def _a_pair_by_hand(api: client.ApiClient) -> None:
     apps.create_namespaced_deployment("default", green)
     apps.patch_namespaced_deployment("auth", "default", {"spec": {"replicas": REPLICAS}})
     ends = time.monotonic() + WITHIN_S
-    while any(apps.read_namespaced_deployment(name, "default").status.available_replicas != REPLICAS for name in ("auth", "auth-green")):
+    while any(
+        apps.read_namespaced_deployment(name, "default").status.available_replicas != REPLICAS
+        for name in ("auth", "auth-green")
+    ):
         if time.monotonic() > ends:
             raise TimeoutError("the pair made by hand is not ready")
         time.sleep(0.02)
@@ -195,12 +253,14 @@ SCRIPT = """
 import sys
 from kubernetes import client, config
 config.load_kube_config(sys.argv[1])
-client.CoreV1Api().patch_namespaced_service("auth", "default", {"spec": {"selector": {"app": "auth"}}})
+selector = {"spec": {"selector": {"app": "auth"}}}
+client.CoreV1Api().patch_namespaced_service("auth", "default", selector)
 """
 
 
 def by_client(sandbox: Sandbox, api: client.ApiClient) -> dict[str, list[float]]:
-    """By what the client is: milliseconds from the start of its work until the endpoints are all blue."""
+    """By what the client is: milliseconds from the start of its work until the endpoints are all
+    blue."""
     blue, green = _pods(api, "auth"), _pods(api, "auth-green")
     back = {"spec": {"selector": {"app": "auth"}}}
 
@@ -214,13 +274,19 @@ def by_client(sandbox: Sandbox, api: client.ApiClient) -> dict[str, list[float]]
     def a_process() -> None:
         subprocess.run([sys.executable, "-c", SCRIPT, str(sandbox.kubeconfig)], check=True)
 
-    ways = {"connected already": connected, "made from the kubeconfig": made_for_it, "a process": a_process}
+    ways = {
+        "connected already": connected,
+        "made from the kubeconfig": made_for_it,
+        "a process": a_process,
+    }
     took: dict[str, list[float]] = {how: [] for how in ways}
     with Watched(api, "auth").following() as seen:
         for _ in range(ROUNDS):
             for how, patch in ways.items():
                 began = time.perf_counter()
-                client.CoreV1Api(api).patch_namespaced_service("auth", "default", {"spec": {"selector": {"app": "auth-green"}}})
+                client.CoreV1Api(api).patch_namespaced_service(
+                    "auth", "default", {"spec": {"selector": {"app": "auth-green"}}}
+                )
                 seen.all_ready_are(began, green)
                 began = time.perf_counter()
                 patch()

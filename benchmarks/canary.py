@@ -1,5 +1,6 @@
-"""A canary of 5 pods, steps 20 and 50 without holds, against the same scalings and rollout with the kubernetes client and watches;
-what it asks of the API server; and how soon nobody meets the candidate any more after an abort.
+"""A canary of 5 pods, steps 20 and 50 without holds, against the same scalings and rollout with the
+kubernetes client and watches; what it asks of the API server; and how soon nobody meets the
+candidate any more after an abort.
 """
 
 from __future__ import annotations
@@ -41,19 +42,29 @@ def _sandbox(ready_after: float, **canary: object) -> Iterator[Sandbox]:
             yield sandbox
 
 
-# --- the same, by hand ------------------------------------------------------------------------------------------------
+# --- the same, by hand ----------------------------------------------------------------------------
 
 
 def by_client(sandbox: Sandbox, version: str) -> float:
-    """Seconds to make hello-canary with 1 pod, scale it to 5, roll hello, and delete hello-canary; each when the one before is ready."""
+    """Seconds to make hello-canary with 1 pod, scale it to 5, roll hello, and delete hello-canary;
+    each when the one before is ready."""
     api = client.AppsV1Api(config.new_client_from_config(str(sandbox.kubeconfig)))
-    image = {"spec": {"template": {"spec": {"containers": [{"name": "hello", "image": f"pilothouse/hello:{version}"}]}}}}
+    image = {
+        "spec": {
+            "template": {
+                "spec": {"containers": [{"name": "hello", "image": f"pilothouse/hello:{version}"}]}
+            }
+        }
+    }
     hello = api.read_namespaced_deployment("hello", "default")
     labels = {"app": "hello", "track": "canary"}
     template = client.ApiClient().sanitize_for_serialization(hello.spec.template)
     template["metadata"]["labels"] = labels
     template["spec"]["containers"][0]["image"] = f"pilothouse/hello:{version}"
-    body = {"metadata": {"name": "hello-canary"}, "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}}
+    body = {
+        "metadata": {"name": "hello-canary"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+    }
     began = time.perf_counter()
     made = api.create_namespaced_deployment("default", body)
     _complete(api, "hello-canary", made.metadata.generation)
@@ -68,13 +79,16 @@ def by_client(sandbox: Sandbox, version: str) -> float:
 def _complete(api: client.AppsV1Api, name: str, generation: int) -> None:
     """Until `kubectl rollout status` would say so of this generation."""
     for event in watch.Watch().stream(
-        api.list_namespaced_deployment, "default", field_selector=f"metadata.name={name}", timeout_seconds=WITHIN_S
+        api.list_namespaced_deployment,
+        "default",
+        field_selector=f"metadata.name={name}",
+        timeout_seconds=WITHIN_S,
     ):
         if is_complete(event["object"], generation):
             return
 
 
-# --- by a release -----------------------------------------------------------------------------------------------------
+# --- by a release ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -94,7 +108,9 @@ def by_release(sandbox: Sandbox, version: str) -> tuple[float, Asked]:
     took = time.perf_counter() - began
     time.sleep(0.3)  # the last tick ends its lease
     after = _asked(sandbox)
-    return took, Asked(after.reads - before.reads, after.writes - before.writes, after.ticks - before.ticks)
+    return took, Asked(
+        after.reads - before.reads, after.writes - before.writes, after.ticks - before.ticks
+    )
 
 
 def _asked(sandbox: Sandbox) -> Asked:
@@ -119,7 +135,7 @@ def _told(sandbox: Sandbox, words: str) -> None:
     sandbox.slack.wait_for(look, seconds=WITHIN_S, what=words)
 
 
-# --- aborts -----------------------------------------------------------------------------------------------------------
+# --- aborts ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -129,7 +145,8 @@ class _Pressed:
 
 
 def _press(sandbox: Sandbox, user: str, label: str, *, unlike: str = "") -> _Pressed:
-    """The newest button of that label, as soon as there is one that carries something else than ``unlike``."""
+    """The newest button of that label, as soon as there is one that carries something else than
+    ``unlike``."""
     found: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
 
     def look() -> bool:
@@ -138,7 +155,9 @@ def _press(sandbox: Sandbox, user: str, label: str, *, unlike: str = "") -> _Pre
             for message in sandbox.slack.messages(CHANNEL)
             for block in message.get("blocks", [])
             for element in (block.get("elements", []) if block.get("type") == "actions" else [])
-            if element.get("type") == "button" and element["text"]["text"] == label and element["value"] != unlike
+            if element.get("type") == "button"
+            and element["text"]["text"] == label
+            and element["value"] != unlike
         ]
         return bool(found)
 
@@ -146,7 +165,14 @@ def _press(sandbox: Sandbox, user: str, label: str, *, unlike: str = "") -> _Pre
         sandbox.slack.wait_for(look, seconds=WITHIN_S, what=f"the button {label}")
         ts, block, element = found[-1]
         pressed = _Pressed(str(element["value"]), time.time())
-        answer = sandbox.slack.click(user, CHANNEL, ts, element["action_id"], value=element["value"], block_id=block.get("block_id"))
+        answer = sandbox.slack.click(
+            user,
+            CHANNEL,
+            ts,
+            element["action_id"],
+            value=element["value"],
+            block_id=block.get("block_id"),
+        )
         if answer.get("ok"):  # else the card was redrawn under the finger
             return pressed
 
@@ -168,7 +194,11 @@ class _Stage:
             "default", label_selector="kubernetes.io/service-name=hello"
         )
         endpoints = [endpoint for item in slices.items for endpoint in item.endpoints or ()]
-        return sum(1 for one in endpoints if one.conditions.ready and one.target_ref.name.startswith("hello-canary-"))
+        return sum(
+            1
+            for one in endpoints
+            if one.conditions.ready and one.target_ref.name.startswith("hello-canary-")
+        )
 
     def first_hold(self) -> None:
         _wait(lambda: self.ready_candidates() == 1, "one candidate that serves")
@@ -177,7 +207,9 @@ class _Stage:
         """One candidate serves, four are on their way."""
         self.first_hold()
         pressed = _press(self.sandbox, DEVELOPER_AND_APPROVER, "Go on now")
-        _wait(lambda: self.deployment("hello-canary").spec.replicas == 5, "hello-canary scaled to 5")
+        _wait(
+            lambda: self.deployment("hello-canary").spec.replicas == 5, "hello-canary scaled to 5"
+        )
         return pressed
 
     def second_hold(self) -> _Pressed:
@@ -210,9 +242,12 @@ def _has_button(sandbox: Sandbox, label: str) -> bool:
 
 
 def _abort(stage: _Stage, number: int) -> float:
-    """Seconds from the click (or the typed command, every other time) until no ready endpoint is a candidate's."""
+    """Seconds from the click (or the typed command, every other time) until no ready endpoint is a
+    candidate's."""
     moment, by_button = MOMENTS[number % len(MOMENTS)], number // len(MOMENTS) % 2 == 0
-    stage.sandbox.slack.command(DEVELOPER, CHANNEL, f"/deploy hello 2.0.{number} canary steps=20,50 hold=10m")
+    stage.sandbox.slack.command(
+        DEVELOPER, CHANNEL, f"/deploy hello 2.0.{number} canary steps=20,50 hold=10m"
+    )
     getattr(stage, moment)()
     since = _cluster(stage.sandbox, "history")[-1]["number"]
     clicked_at = time.time()
@@ -222,7 +257,11 @@ def _abort(stage: _Stage, number: int) -> float:
         stage.sandbox.slack.command(DEVELOPER, CHANNEL, "/rollout abort hello")
     _wait(lambda: stage.ready_candidates() == 0, "no candidate that serves")
     slices = f"history?since={since}&resource=endpointslices.discovery.k8s.io"
-    empty = next(write["time"] for write in reversed(_cluster(stage.sandbox, slices)) if _serves_candidates(write) is False)
+    empty = next(
+        write["time"]
+        for write in reversed(_cluster(stage.sandbox, slices))
+        if _serves_candidates(write) is False
+    )
     _told(stage.sandbox, f"2.0.{number} canary · aborted")
     return float(empty) - clicked_at
 
@@ -233,10 +272,13 @@ def _serves_candidates(write: dict[str, Any]) -> bool | None:
     if found["metadata"]["labels"].get("kubernetes.io/service-name") != "hello":
         return None
     endpoints = found.get("endpoints") or ()
-    return any(one["conditions"].get("ready") and one["targetRef"]["name"].startswith("hello-canary-") for one in endpoints)
+    return any(
+        one["conditions"].get("ready") and one["targetRef"]["name"].startswith("hello-canary-")
+        for one in endpoints
+    )
 
 
-# --- the rows ---------------------------------------------------------------------------------------------------------
+# --- the rows -------------------------------------------------------------------------------------
 
 
 def run() -> list[Row]:
@@ -255,7 +297,15 @@ def _releases(ready_after: float) -> Iterator[Row]:
     settings = f"5 pods, steps 20 and 50, ready after {ready_after} s, {ROUNDS} rounds, median"
     if ready_after < 1:
         most = 0.3 * STEPS
-        yield Row("canary release", "s", mine, f"<= +{most:.1f} s (0.3 s a step)", mine <= theirs + most, theirs, settings)
+        yield Row(
+            "canary release",
+            "s",
+            mine,
+            f"<= +{most:.1f} s (0.3 s a step)",
+            mine <= theirs + most,
+            theirs,
+            settings,
+        )
         return
     yield Row("canary release", "s", mine, "<= 1.3x", mine <= 1.3 * theirs, theirs, settings)
     reads = max(one.reads / one.ticks for one in asked)
@@ -263,8 +313,18 @@ def _releases(ready_after: float) -> Iterator[Row]:
     writes = max(one.writes for one in asked)
     worst = f"5 pods, steps 20 and 50, ready after {ready_after} s, the most of {ROUNDS} rounds"
     yield Row("canary: reads a tick", "", reads, "<= 8", reads <= 8, None, worst)
-    yield Row("canary: ticks", "", ticks, f"<= {6 * STEPS} (6 a step)", ticks <= 6 * STEPS, None, worst)
-    yield Row("canary: writes", "", writes, f"<= {2 * STEPS + 6} (2 a step and 6)", writes <= 2 * STEPS + 6, None, worst)
+    yield Row(
+        "canary: ticks", "", ticks, f"<= {6 * STEPS} (6 a step)", ticks <= 6 * STEPS, None, worst
+    )
+    yield Row(
+        "canary: writes",
+        "",
+        writes,
+        f"<= {2 * STEPS + 6} (2 a step and 6)",
+        writes <= 2 * STEPS + 6,
+        None,
+        worst,
+    )
 
 
 def _aborts() -> Row:
@@ -272,5 +332,8 @@ def _aborts() -> Row:
         stage = _Stage(sandbox, config.new_client_from_config(str(sandbox.kubeconfig)))
         times = [_abort(stage, number) for number in range(ABORTS)]
     p95 = percentile(times, 0.95)
-    settings = f"{ABORTS} aborts in {len(MOMENTS)} moments, by button and command, from click to no ready endpoint of the candidate"
+    settings = (
+        f"{ABORTS} aborts in {len(MOMENTS)} moments, by button and command, from click to no ready"
+        " endpoint of the candidate"
+    )
     return Row("canary: abort p95", "s", p95, "<= 1 s", p95 <= 1.0, None, settings)

@@ -1,8 +1,10 @@
-"""Forty releases that move at once in one channel, told within the rates that Slack publishes: how far are their cards behind?
+"""Forty releases that move at once in one channel, told within the rates that Slack publishes: how
+far are their cards behind?
 
-Real releases on the simulated cluster (some that wait for an approval, some that end early, some whose candidates crash), real workers,
-and the local Slack enforcing Slack's rates. How far a card is behind is read from the store: from when a version of a release was saved
-to when Slack had taken a card that shows it.
+Real releases on the simulated cluster (some that wait for an approval, some that end early, some
+whose candidates crash), real workers, and the local Slack enforcing Slack's rates. How far a card
+is behind is read from the store: from when a version of a release was saved to when Slack had taken
+a card that shows it.
 """
 
 from __future__ import annotations
@@ -58,24 +60,40 @@ class Lags:
 
 
 def folder_of_apps(folder: Path) -> Path:
-    """What is waited for comes about one after the other, as people's doings do, while all the others move."""
+    """What is waited for comes about one after the other, as people's doings do, while all the
+    others move."""
     demo = Path(shutil.copytree(DEMO, folder / "demo"))
     catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
-    manifest = (demo / "manifests" / "hello.yaml").read_text(encoding="utf-8").replace("replicas: 5", f"replicas: {REPLICAS}")
+    manifest = (
+        (demo / "manifests" / "hello.yaml")
+        .read_text(encoding="utf-8")
+        .replace("replicas: 5", f"replicas: {REPLICAS}")
+    )
     for path in (demo / "manifests").glob("*.yaml"):
         path.unlink()
     hello, catalog["apps"] = catalog["apps"]["hello"], {}
     for number in range(CARDS):
         app = f"app{number}"
-        entry: dict[str, object] = {"canary": {"steps": [25, 40, 50], "hold": f"{30 + number}s", "promote": "automatic"}}
+        entry: dict[str, object] = {
+            "canary": {"steps": [25, 40, 50], "hold": f"{30 + number}s", "promote": "automatic"}
+        }
         if number < GATED:
-            entry = {"canary": {"steps": [25], "hold": f"{20 + 12 * number}s", "promote": "approval"}}
+            entry = {
+                "canary": {"steps": [25], "hold": f"{20 + 12 * number}s", "promote": "approval"}
+            }
         elif number < GATED + SHORT:
-            entry = {"canary": {"steps": [25], "hold": f"{20 + 8 * number}s", "promote": "automatic"}}
+            entry = {
+                "canary": {"steps": [25], "hold": f"{20 + 8 * number}s", "promote": "automatic"}
+            }
         elif is_broken(number):
-            entry = {"canary": {"steps": [40], "hold": "1m"}, "crash_loop": {"restarts": 3, "for": f"{75 + 15 * (CARDS - number)}s"}}
+            entry = {
+                "canary": {"steps": [40], "hold": "1m"},
+                "crash_loop": {"restarts": 3, "for": f"{75 + 15 * (CARDS - number)}s"},
+            }
         catalog["apps"][app] = {**hello, "images": [f"pilothouse/{app}"], "manifests": [], **entry}
-        (demo / "manifests" / f"{app}.yaml").write_text(manifest.replace("hello", app), encoding="utf-8")
+        (demo / "manifests" / f"{app}.yaml").write_text(
+            manifest.replace("hello", app), encoding="utf-8"
+        )
     (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
     return demo
 
@@ -85,7 +103,8 @@ def is_broken(number: int) -> bool:
 
 
 class Watch:
-    """Looks at the numbers of the records alone: reading them whole would take from the workers what is measured."""
+    """Looks at the numbers of the records alone: reading them whole would take from the workers
+    what is measured."""
 
     def __init__(self, redis: Redis, releases: Sequence[str]) -> None:
         self._redis = redis
@@ -99,7 +118,9 @@ class Watch:
         found, now = pipeline.execute(), time.monotonic()
         for card, (wanted, shown, phase) in zip(self.cards.values(), found, strict=True):
             self._see(card, int(wanted), int(shown), Phase(phase.decode()), now)
-        self.lags.at_once = max(self.lags.at_once, sum(not Phase(card.phase).is_final for card in self.cards.values()))
+        self.lags.at_once = max(
+            self.lags.at_once, sum(not Phase(card.phase).is_final for card in self.cards.values())
+        )
 
     def _see(self, card: Card, wanted: int, shown: int, phase: Phase, now: float) -> None:
         if wanted > shown or phase != card.phase:  # what was shown between two looks was behind too
@@ -109,7 +130,9 @@ class Watch:
             card.over = wanted if phase.is_final else card.over
             card.phase = phase
         for version in [version for version in card.unshown if version <= shown]:
-            lag = now - card.unshown.pop(version) + LOOKS_EVERY_S  # at most: it was saved at some time since the look before
+            lag = (
+                now - card.unshown.pop(version) + LOOKS_EVERY_S
+            )  # at most: it was saved at some time since the look before
             self.lags.every.append(lag)
             self.lags.asked += [lag] if version == card.asked else []
             self.lags.over += [lag] if version == card.over else []
@@ -118,13 +141,21 @@ class Watch:
         self.look()
         phases = Counter(Phase(card.phase).is_final for card in self.cards.values())
         gates = sum(bool(card.asked) for card in self.cards.values())
-        return gates >= GATED and phases[True] == CARDS - GATED and not any(card.unshown for card in self.cards.values())
+        return (
+            gates >= GATED
+            and phases[True] == CARDS - GATED
+            and not any(card.unshown for card in self.cards.values())
+        )
 
 
 def start(sandbox: Sandbox) -> list[str]:
     releases = []
     for number in range(CARDS):
-        told = sandbox.slack.command(DEVELOPER, CHANNEL, f"/deploy app{number} {'2.0.0-crash' if is_broken(number) else '2.0.0'} canary")
+        told = sandbox.slack.command(
+            DEVELOPER,
+            CHANNEL,
+            f"/deploy app{number} {'2.0.0-crash' if is_broken(number) else '2.0.0'} canary",
+        )
         if f"started as app{number}-1." not in told["text"]:
             raise Void(f"app{number} did not start: {told['text']}")
         releases.append(f"app{number}-1")
@@ -132,33 +163,58 @@ def start(sandbox: Sandbox) -> list[str]:
 
 
 def loud_lags(sandbox: Sandbox, store: RedisReleaseStore) -> list[float]:
-    failed = {line.release_id: line.at / 1000 for line in store.audit(limit=10_000) if line.kind == "failure"}
+    failed = {
+        line.release_id: line.at / 1000
+        for line in store.audit(limit=10_000)
+        if line.kind == "failure"
+    }
     posted: dict[str, float] = {}
     for message in sandbox.slack.messages(CHANNEL):
         for release_id in failed:
-            if " failed: " in message["text"] and message["text"].startswith(f"{release_id.rpartition('-')[0]} "):
+            if " failed: " in message["text"] and message["text"].startswith(
+                f"{release_id.rpartition('-')[0]} "
+            ):
                 posted.setdefault(release_id, float(message["ts"]))
     return [posted.get(release_id, time.time()) - at for release_id, at in failed.items()]
 
 
 def run() -> list[Row]:
     """Raises Void, TimeoutError."""
-    with tempfile.TemporaryDirectory() as folder, run_sandbox(demo=folder_of_apps(Path(folder)), ready_after=4.0) as sandbox:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        run_sandbox(demo=folder_of_apps(Path(folder)), ready_after=4.0) as sandbox,
+    ):
         until_pods_are_ready(sandbox, apps=CARDS, replicas=REPLICAS)
         redis, began = connect(sandbox.redis.url), time.monotonic()
         store, watch = RedisReleaseStore(redis), Watch(redis, start(sandbox))
-        until(watch.has_seen_all, SEEN_WITHIN_S, "every gate opened, every other release over, every card drawn", every_s=LOOKS_EVERY_S)
+        until(
+            watch.has_seen_all,
+            SEEN_WITHIN_S,
+            "every gate opened, every other release over, every card drawn",
+            every_s=LOOKS_EVERY_S,
+        )
         took, lags = time.monotonic() - began, watch.lags
         lags.failures = loud_lags(sandbox, store)
         ended = Counter(card.phase for card in watch.cards.values())
-        refused = len([call for call in sandbox.slack.log(kind="call") if call.get("status") == 429])
+        refused = len(
+            [call for call in sandbox.slack.log(kind="call") if call.get("status") == 429]
+        )
     if lags.at_once < CARDS:
         raise Void(f"only {lags.at_once} releases were under way at once")
     if not (lags.asked and lags.over and lags.failures):
-        raise Void(f"{len(lags.asked)} gates, {len(lags.over)} final states and {len(lags.failures)} failures were seen")
-    if ended[Phase.AWAITING_PROMOTION] != GATED or ended[Phase.SUCCEEDED] != CARDS - GATED - BROKEN or len(lags.failures) != BROKEN:
+        raise Void(
+            f"{len(lags.asked)} gates, {len(lags.over)} final states and {len(lags.failures)}"
+            " failures were seen"
+        )
+    if (
+        ended[Phase.AWAITING_PROMOTION] != GATED
+        or ended[Phase.SUCCEEDED] != CARDS - GATED - BROKEN
+        or len(lags.failures) != BROKEN
+    ):
         raise Void(f"not what was to happen: {dict(ended)}, {len(lags.failures)} failures")
-    settings = f"{lags.at_once} canaries at once in one channel for {took:.0f} s, Slack's published rates"
+    settings = (
+        f"{lags.at_once} canaries at once in one channel for {took:.0f} s, Slack's published rates"
+    )
     return [
         Row("calls that Slack refused (429)", "", refused, "none", refused == 0, None, settings),
         _row("a card is behind, at most", lags.every, 60, settings),
@@ -170,4 +226,6 @@ def run() -> list[Row]:
 
 def _row(what: str, lags: list[float], most: float, settings: str) -> Row:
     worst = max(lags)
-    return Row(f"{what} ({len(lags)} seen)", "s", worst, f"<= {most:.0f} s", worst <= most, None, settings)
+    return Row(
+        f"{what} ({len(lags)} seen)", "s", worst, f"<= {most:.0f} s", worst <= most, None, settings
+    )

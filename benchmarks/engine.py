@@ -1,4 +1,5 @@
-"""The engine under many releases: 1,000 that wait in a hold, and 50 rolling ones at once against the same 50 changes with the client."""
+"""The engine under many releases: 1,000 that wait in a hold, and 50 rolling ones at once against
+the same 50 changes with the client."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ BY = Person("T0LOCAL", "U0DEV1", "developer")
 
 
 @contextmanager
-def sandbox_of(apps: Sequence[str], *, replicas: int, ready_after: float, settings: dict[str, Any]) -> Iterator[Sandbox]:
+def sandbox_of(
+    apps: Sequence[str], *, replicas: int, ready_after: float, settings: dict[str, Any]
+) -> Iterator[Sandbox]:
     """A sandbox whose catalog holds these apps."""
     with tempfile.TemporaryDirectory(prefix="pilothouse-bench-") as folder:
         demo = Path(shutil.copytree(DEMO, Path(folder) / "demo"))
@@ -51,9 +54,13 @@ def sandbox_of(apps: Sequence[str], *, replicas: int, ready_after: float, settin
             objects += [deployment, service]
         (demo / "manifests" / "apps.yaml").write_text(yaml.safe_dump_all(objects), encoding="utf-8")
         catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
-        catalog["apps"] = {app: {"cluster": "local", "images": [f"pilothouse/{app}"], **settings} for app in apps}
+        catalog["apps"] = {
+            app: {"cluster": "local", "images": [f"pilothouse/{app}"], **settings} for app in apps
+        }
         (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
-        with run_sandbox(demo=demo, ready_after=ready_after, rate_scale=0, nodes=3 + len(apps) // 100) as sandbox:
+        with run_sandbox(
+            demo=demo, ready_after=ready_after, rate_scale=0, nodes=3 + len(apps) // 100
+        ) as sandbox:
             until_pods_are_ready(sandbox, apps=len(apps), replicas=replicas)
             yield sandbox
 
@@ -64,18 +71,32 @@ def _api(sandbox: Sandbox) -> client.AppsV1Api:
 
 def start(sandbox: Sandbox, store: RedisReleaseStore, app: str, change: Deploy) -> str:
     """As the bot does for a typed command, without the typing."""
-    entry = bind_catalog(load_catalog(sandbox.catalog)).apps[app] if app not in _entries else _entries[app]
+    entry = (
+        bind_catalog(load_catalog(sandbox.catalog)).apps[app]
+        if app not in _entries
+        else _entries[app]
+    )
     draft = Release(
-        id="", target=entry.target, rules=entry.rules, change=change, requested_by=BY, channel="C0RELEASES", reason="",
-        created_at=store.now(), command=f"/deploy {app} {change.version}", to_version=change.version,
-    )  # fmt: skip
-    return store.create(draft, dedup_key="", same_as="", operation=f"bench {app} {change.version}").release.id
+        id="",
+        target=entry.target,
+        rules=entry.rules,
+        change=change,
+        requested_by=BY,
+        channel="C0RELEASES",
+        reason="",
+        created_at=store.now(),
+        command=f"/deploy {app} {change.version}",
+        to_version=change.version,
+    )
+    return store.create(
+        draft, dedup_key="", same_as="", operation=f"bench {app} {change.version}"
+    ).release.id
 
 
 _entries: dict[str, Any] = {}
 
 
-# --- 1,000 in a hold ----------------------------------------------------------------------------------------------------------
+# --- 1,000 in a hold ------------------------------------------------------------------------------
 
 
 def cpu_seconds(pid: int) -> float:
@@ -84,7 +105,9 @@ def cpu_seconds(pid: int) -> float:
     total = 0.0
     for one in (pid, *_descendants(pid)):
         try:
-            fields = Path(f"/proc/{one}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+            fields = (
+                Path(f"/proc/{one}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+            )
         except OSError:
             continue  # it ended meanwhile: its parent has collected its time
         total += sum(map(int, fields[11:15])) / tick
@@ -93,7 +116,10 @@ def cpu_seconds(pid: int) -> float:
 
 def _descendants(pid: int) -> list[int]:
     try:
-        children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+        children = [
+            int(word)
+            for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        ]
     except OSError:
         return []
     return [one for child in children for one in (child, *_descendants(child))]
@@ -101,7 +127,9 @@ def _descendants(pid: int) -> list[int]:
 
 def holds() -> list[Row]:
     apps = [f"app{number}" for number in range(1, HOLDS + 1)]
-    with sandbox_of(apps, replicas=1, ready_after=0.1, settings={"canary": {"steps": [50], "hold": "1h"}}) as sandbox:
+    with sandbox_of(
+        apps, replicas=1, ready_after=0.1, settings={"canary": {"steps": [50], "hold": "1h"}}
+    ) as sandbox:
         worker = sandbox.part("worker").process.pid
         redis = connect(sandbox.redis.url)
         store = RedisReleaseStore(redis)
@@ -110,14 +138,29 @@ def holds() -> list[Row]:
         began = time.monotonic()
         for app in apps[ENDING:]:
             start(sandbox, store, app, Deploy("2.0.0", Strategy.CANARY, hold_ms=3_600_000))
-        until(lambda: _in_hold(store) == len(apps) - ENDING, HELD_WITHIN_S, f"{len(apps) - ENDING} releases in a hold", every_s=5.0)
+        until(
+            lambda: _in_hold(store) == len(apps) - ENDING,
+            HELD_WITHIN_S,
+            f"{len(apps) - ENDING} releases in a hold",
+            every_s=5.0,
+        )
         leases = Leases(redis)
         until(lambda: not leases.backlog().leased, HELD_WITHIN_S, "nothing to do", every_s=1.0)
         window_at = time.monotonic() + LAST_ONES_S
         for number, app in enumerate(apps[:ENDING]):
             ends_in_s = window_at + 5 + number * (WINDOW_S - 10) / ENDING - time.monotonic()
-            start(sandbox, store, app, Deploy("2.0.0", Strategy.CANARY, hold_ms=round(1000 * ends_in_s)))
-        until(lambda: _in_hold(store) == len(apps), LAST_ONES_S, f"{len(apps)} releases in a hold", every_s=2.0)
+            start(
+                sandbox,
+                store,
+                app,
+                Deploy("2.0.0", Strategy.CANARY, hold_ms=round(1000 * ends_in_s)),
+            )
+        until(
+            lambda: _in_hold(store) == len(apps),
+            LAST_ONES_S,
+            f"{len(apps)} releases in a hold",
+            every_s=2.0,
+        )
         ready_s = time.monotonic() - began
         at_hold = {release.id: release for release in store.active()}
         time.sleep(max(0.0, window_at - time.monotonic()))
@@ -128,12 +171,33 @@ def holds() -> list[Row]:
         errors = list(_wake_errors(store, at_hold))
     if not errors:
         raise RuntimeError("no hold ended while it was measured")
-    settings = f"{HOLDS} canaries, {len(errors)} holds ended in {WINDOW_S:.0f} s, one worker of 2 processes; all held after {ready_s:.0f} s"
+    settings = (
+        f"{HOLDS} canaries, {len(errors)} holds ended in {WINDOW_S:.0f} s, one worker of 2"
+        f" processes; all held after {ready_s:.0f} s"
+    )
     p99 = percentile(errors, 0.99)
     return [
-        Row(f"{HOLDS} in a hold: CPU of a core", "%", share, "<= 25 %", share <= 25, None, settings),
-        Row(f"{HOLDS} in a hold: wake-up error p99", "s", p99, "<= 1.5 s", p99 <= 1.5, None, settings),
-        Row(f"{HOLDS} in a hold: Redis memory", "MB", memory_mb, "<= 20 MB", memory_mb <= 20, None, settings),
+        Row(
+            f"{HOLDS} in a hold: CPU of a core", "%", share, "<= 25 %", share <= 25, None, settings
+        ),
+        Row(
+            f"{HOLDS} in a hold: wake-up error p99",
+            "s",
+            p99,
+            "<= 1.5 s",
+            p99 <= 1.5,
+            None,
+            settings,
+        ),
+        Row(
+            f"{HOLDS} in a hold: Redis memory",
+            "MB",
+            memory_mb,
+            "<= 20 MB",
+            memory_mb <= 20,
+            None,
+            settings,
+        ),
     ]
 
 
@@ -145,12 +209,19 @@ def _wake_errors(store: RedisReleaseStore, at_hold: dict[str, Release]) -> Itera
     """Seconds between the planned end of a hold and the tick that judged it."""
     for release in store.active():
         before = at_hold.get(release.id)
-        if before is None or before.gate is None or not release.judgements or not isinstance(before.change, Deploy):
+        if (
+            before is None
+            or before.gate is None
+            or not release.judgements
+            or not isinstance(before.change, Deploy)
+        ):
             continue
-        yield (release.judgements[0].at - (before.gate.opened_at + (before.change.hold_ms or 0))) / 1000
+        yield (
+            release.judgements[0].at - (before.gate.opened_at + (before.change.hold_ms or 0))
+        ) / 1000
 
 
-# --- 50 at once ---------------------------------------------------------------------------------------------------------------
+# --- 50 at once -----------------------------------------------------------------------------------
 
 
 def rolls() -> list[Row]:
@@ -161,7 +232,11 @@ def rolls() -> list[Row]:
         time.sleep(2)
         began = time.perf_counter()
         threads = [
-            threading.Thread(target=sandbox.slack.command, args=("U0DEV1", "C0RELEASES", f"/deploy {app} 2.0.0 rolling")) for app in apps
+            threading.Thread(
+                target=sandbox.slack.command,
+                args=("U0DEV1", "C0RELEASES", f"/deploy {app} 2.0.0 rolling"),
+            )
+            for app in apps
         ]
         for thread in threads:
             thread.start()
@@ -169,11 +244,28 @@ def rolls() -> list[Row]:
             thread.join()
         until(lambda: _all_over(store), 180, f"{ROLLS} releases over")
         ours = time.perf_counter() - began
-        failed = [release.id for release in store.recent(limit=ROLLS) if release.phase is not Phase.SUCCEEDED]
+        failed = [
+            release.id
+            for release in store.recent(limit=ROLLS)
+            if release.phase is not Phase.SUCCEEDED
+        ]
         if failed:
             raise RuntimeError(f"not succeeded: {failed}")
-    settings = f"{REPLICAS} pods each, ready after {READY_AFTER_S:.0f} s, one worker of 2 processes, cluster on the same cores"
-    return [Row(f"{ROLLS} rolling releases at once", "s", ours, "<= 1.5x", ours <= 1.5 * theirs, theirs, settings)]
+    settings = (
+        f"{REPLICAS} pods each, ready after {READY_AFTER_S:.0f} s, one worker of 2 processes,"
+        " cluster on the same cores"
+    )
+    return [
+        Row(
+            f"{ROLLS} rolling releases at once",
+            "s",
+            ours,
+            "<= 1.5x",
+            ours <= 1.5 * theirs,
+            theirs,
+            settings,
+        )
+    ]
 
 
 def _all_over(store: RedisReleaseStore) -> bool:
@@ -181,16 +273,27 @@ def _all_over(store: RedisReleaseStore) -> bool:
 
 
 def by_client(sandbox: Sandbox, apps: Sequence[str], version: str) -> float:
-    """Seconds for 50 patches, and one watch until each is complete as `kubectl rollout status` means it."""
+    """Seconds for 50 patches, and one watch until each is complete as `kubectl rollout status`
+    means it."""
     api = _api(sandbox)
     began = time.perf_counter()
     for app in apps:
-        body = {"spec": {"template": {"spec": {"containers": [{"name": app, "image": f"pilothouse/{app}:{version}"}]}}}}
+        body = {
+            "spec": {
+                "template": {
+                    "spec": {"containers": [{"name": app, "image": f"pilothouse/{app}:{version}"}]}
+                }
+            }
+        }
         api.patch_namespaced_deployment(app, "default", body)
     left = set(apps)
-    for event in watch.Watch().stream(api.list_namespaced_deployment, "default", timeout_seconds=180):
+    for event in watch.Watch().stream(
+        api.list_namespaced_deployment, "default", timeout_seconds=180
+    ):
         one = event["object"]
-        if is_complete(one, one.metadata.generation) and one.spec.template.spec.containers[0].image.endswith(version):
+        if is_complete(one, one.metadata.generation) and one.spec.template.spec.containers[
+            0
+        ].image.endswith(version):
             left.discard(one.metadata.name)
         if not left:
             break

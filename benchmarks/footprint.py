@@ -18,7 +18,10 @@ def resident_mb(pid: int) -> float:
 
 
 def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    return [
+        int(word)
+        for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    ]
 
 
 def run() -> list[Row]:
@@ -27,11 +30,31 @@ def run() -> list[Row]:
         started = time.perf_counter() - began
         sandbox.slack.command("U0DEV1", "C0RELEASES", "/deploy hello 2.0.0")
         told = "hello is on 2.0.0"
-        sandbox.slack.wait_for(lambda: any(told in m.get("text", "") for m in sandbox.slack.messages("C0RELEASES")), seconds=60, what=told)
+        sandbox.slack.wait_for(
+            lambda: any(told in m.get("text", "") for m in sandbox.slack.messages("C0RELEASES")),
+            seconds=60,
+            what=told,
+        )
         bot = resident_mb(sandbox.part("bot").process.pid)
         worker = max(resident_mb(pid) for pid in children(sandbox.part("worker").process.pid))
     return [
         Row("bot resident", "MB", bot, "<= 110 MB", bot <= 110, None, "after one release"),
-        Row("largest worker process resident", "MB", worker, "<= 130 MB", worker <= 130, None, "after one release"),
-        Row("sandbox ready", "s", started, "<= 8 s", started <= 8, None, "installed; Redis, cluster, Slack, bot, worker"),
+        Row(
+            "largest worker process resident",
+            "MB",
+            worker,
+            "<= 130 MB",
+            worker <= 130,
+            None,
+            "after one release",
+        ),
+        Row(
+            "sandbox ready",
+            "s",
+            started,
+            "<= 8 s",
+            started <= 8,
+            None,
+            "installed; Redis, cluster, Slack, bot, worker",
+        ),
     ]

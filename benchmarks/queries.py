@@ -1,7 +1,8 @@
-"""How soon a question is answered: with nothing else to do, and while 50 releases run; beside the same reads by the Python client.
+"""How soon a question is answered: with nothing else to do, and while 50 releases run; beside the
+same reads by the Python client.
 
-A question is timed from the signed request of Slack until its answer reaches the response_url. Bot, workers, cluster, the one who
-asks and the one who reads with the client are processes of their own.
+A question is timed from the signed request of Slack until its answer reaches the response_url. Bot,
+workers, cluster, the one who asks and the one who reads with the client are processes of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from benchmarks.rows import Row, percentile
 from sandbox.main import DEMO, Sandbox, run_sandbox
 
 RELEASES = 50
-REPLICAS = 8  # one after the other, ready after 8 s each: the releases run for longer than the questions are asked
+# one after the other, ready after 8 s each: the releases run for longer than the questions are
+# asked
+REPLICAS = 8
 READY_AFTER_S = 8.0
 ROUNDS = 10
 
@@ -32,7 +35,11 @@ def make_demo(to: Path) -> None:
     objects = []
     for number in range(1, RELEASES + 1):
         name = f"load{number}"
-        catalog["apps"][name] = {**catalog["apps"]["hello"], "images": [f"pilothouse/{name}"], "manifests": []}
+        catalog["apps"][name] = {
+            **catalog["apps"]["hello"],
+            "images": [f"pilothouse/{name}"],
+            "manifests": [],
+        }
         deployment, service = yaml.safe_load_all(template.replace("hello", name))
         rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
         deployment["spec"] |= {"replicas": REPLICAS, "strategy": rolling}
@@ -43,23 +50,34 @@ def make_demo(to: Path) -> None:
 
 def ask(sandbox: Sandbox) -> dict[str, list[float]]:
     """Milliseconds of each kind of question, asked by a process of its own."""
-    words = ["benchmarks.asking", sandbox.bot_url, sandbox.slack.settings.signing_secret, str(ROUNDS)]
+    words = [
+        "benchmarks.asking",
+        sandbox.bot_url,
+        sandbox.slack.settings.signing_secret,
+        str(ROUNDS),
+    ]
     found: dict[str, list[float]] = json.loads(_output(words))
     return found
 
 
 def read(sandbox: Sandbox) -> list[float]:
     """Milliseconds of the same reads by the Python client."""
-    found: list[float] = json.loads(_output(["benchmarks.reading", str(sandbox.kubeconfig), str(ROUNDS * 4)]))
+    found: list[float] = json.loads(
+        _output(["benchmarks.reading", str(sandbox.kubeconfig), str(ROUNDS * 4)])
+    )
     return found
 
 
 def _output(words: list[str]) -> str:
-    return subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=True, timeout=200).stdout
+    return subprocess.run(
+        [sys.executable, "-m", *words], capture_output=True, text=True, check=True, timeout=200
+    ).stdout
 
 
 def wait_until_settled(sandbox: Sandbox) -> None:
-    _output(["benchmarks.reading", str(sandbox.kubeconfig), "--until-ready", str(RELEASES * REPLICAS)])
+    _output(
+        ["benchmarks.reading", str(sandbox.kubeconfig), "--until-ready", str(RELEASES * REPLICAS)]
+    )
 
 
 def running(sandbox: Sandbox) -> int:
@@ -70,7 +88,9 @@ def running(sandbox: Sandbox) -> int:
 def start_releases(sandbox: Sandbox) -> None:
     for number in range(1, RELEASES + 1):
         sandbox.slack.command("U0DEV1", "C0RELEASES", f"/deploy load{number} 2.0.0")
-    sandbox.slack.wait_for(lambda: running(sandbox) == RELEASES, seconds=90, what=f"{RELEASES} releases running")
+    sandbox.slack.wait_for(
+        lambda: running(sandbox) == RELEASES, seconds=90, what=f"{RELEASES} releases running"
+    )
 
 
 def run() -> list[Row]:
@@ -83,18 +103,64 @@ def run() -> list[Row]:
             start_releases(sandbox)
             busy, client_busy = ask(sandbox), read(sandbox)
             still = running(sandbox)
-    every, every_busy = [ms for one in idle.values() for ms in one], [ms for one in busy.values() for ms in one]
+    every, every_busy = (
+        [ms for one in idle.values() for ms in one],
+        [ms for one in busy.values() for ms in one],
+    )
     settings = f"{', '.join(idle)}: {ROUNDS} each; client: reads of /pods"
-    slow = f"{RELEASES} rolling releases of {REPLICAS} pods, {still} of them still running at the end; baseline: idle"
+    slow = (
+        f"{RELEASES} rolling releases of {REPLICAS} pods, {still} of them still running at the end;"
+        " baseline: idle"
+    )
     p95, p95_busy = percentile(every, 0.95), percentile(every_busy, 0.95)
     rows = [
-        Row("question answered p50, idle", "ms", percentile(every, 0.5), "-", True, percentile(client_idle, 0.5), settings),
-        Row("question answered p95, idle", "ms", p95, "<= 400 ms", p95 <= 400, percentile(client_idle, 0.95), settings),
-        Row("question answered p95, busy", "ms", p95_busy, "<= 2x of idle", p95_busy <= 2 * p95 and still >= 0.9 * RELEASES, p95, slow),
-        Row("the client's reads p95, busy", "ms", percentile(client_busy, 0.95), "-", True, percentile(client_idle, 0.95), slow),
+        Row(
+            "question answered p50, idle",
+            "ms",
+            percentile(every, 0.5),
+            "-",
+            True,
+            percentile(client_idle, 0.5),
+            settings,
+        ),
+        Row(
+            "question answered p95, idle",
+            "ms",
+            p95,
+            "<= 400 ms",
+            p95 <= 400,
+            percentile(client_idle, 0.95),
+            settings,
+        ),
+        Row(
+            "question answered p95, busy",
+            "ms",
+            p95_busy,
+            "<= 2x of idle",
+            p95_busy <= 2 * p95 and still >= 0.9 * RELEASES,
+            p95,
+            slow,
+        ),
+        Row(
+            "the client's reads p95, busy",
+            "ms",
+            percentile(client_busy, 0.95),
+            "-",
+            True,
+            percentile(client_idle, 0.95),
+            slow,
+        ),
     ]
     rows += [
-        Row(f"{kind} p95, busy", "ms", percentile(times, 0.95), "-", True, percentile(idle[kind], 0.95), "baseline: idle")
+        Row(
+            f"{kind} p95, busy",
+            "ms",
+            percentile(times, 0.95),
+            "-",
+            True,
+            percentile(idle[kind], 0.95),
+            "baseline: idle",
+        )
         for kind, times in busy.items()
     ]
     return rows

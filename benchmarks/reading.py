@@ -1,4 +1,5 @@
-"""Reads with the Kubernetes client what /pods reads, and prints as JSON how many milliseconds each look took."""
+"""Reads with the Kubernetes client what /pods reads, and prints as JSON how many milliseconds each
+look took."""
 
 from __future__ import annotations
 
@@ -13,7 +14,14 @@ def until_ready(api: client.ApiClient, pods: int) -> None:
     ends = time.monotonic() + 120
     while time.monotonic() < ends:
         found = client.AppsV1Api(api).list_namespaced_deployment("default").items
-        if sum(one.status.available_replicas or 0 for one in found if one.metadata.name.startswith("load")) == pods:
+        if (
+            sum(
+                one.status.available_replicas or 0
+                for one in found
+                if one.metadata.name.startswith("load")
+            )
+            == pods
+        ):
             return
         time.sleep(0.5)
     raise TimeoutError("the pods of the load did not become ready")
@@ -31,7 +39,9 @@ def look(api: client.ApiClient) -> None:
     apps.list_namespaced_replica_set("default", label_selector="app=hello")
     core.list_namespaced_pod("default", label_selector="app=hello")
     core.read_namespaced_service("hello", "default")
-    client.DiscoveryV1Api(api).list_namespaced_endpoint_slice("default", label_selector="kubernetes.io/service-name=hello")
+    client.DiscoveryV1Api(api).list_namespaced_endpoint_slice(
+        "default", label_selector="kubernetes.io/service-name=hello"
+    )
 
 
 def main(kubeconfig: str, *words: str) -> None:

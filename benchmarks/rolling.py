@@ -1,5 +1,6 @@
-"""A rolling release of 5 pods, from the typed command to "succeeded", against the same change with the kubernetes client and a watch;
-how soon its card is there, and how soon an image that cannot be pulled is told.
+"""A rolling release of 5 pods, from the typed command to "succeeded", against the same change with
+the kubernetes client and a watch; how soon its card is there, and how soon an image that cannot be
+pulled is told.
 """
 
 from __future__ import annotations
@@ -27,16 +28,24 @@ def by_client(sandbox: Sandbox, version: str) -> float:
     body = {"spec": {"template": {"spec": {"containers": [{"name": "hello", "image": image}]}}}}
     began = time.perf_counter()
     api.patch_namespaced_deployment("hello", "default", body)
-    for event in watch.Watch().stream(api.list_namespaced_deployment, "default", field_selector="metadata.name=hello", timeout_seconds=120):
+    for event in watch.Watch().stream(
+        api.list_namespaced_deployment,
+        "default",
+        field_selector="metadata.name=hello",
+        timeout_seconds=120,
+    ):
         deployment = event["object"]
-        if deployment.spec.template.spec.containers[0].image == image and is_complete(deployment, deployment.metadata.generation):
+        if deployment.spec.template.spec.containers[0].image == image and is_complete(
+            deployment, deployment.metadata.generation
+        ):
             break
     return time.perf_counter() - began
 
 
 @dataclass(frozen=True)
 class Moments:
-    """After the typed command: seconds until the card is there and until it says that all is done; milliseconds to the first write."""
+    """After the typed command: seconds until the card is there and until it says that all is done;
+    milliseconds to the first write."""
 
     card_s: float
     done_s: float
@@ -51,18 +60,25 @@ def by_release(sandbox: Sandbox, version: str) -> Moments:
 
     sandbox.slack.wait_for(lambda: bool(_posts(sandbox, done)), seconds=120, what=done)
     took = time.perf_counter() - began
-    ours = [write for write in history(sandbox, since) if "pilothouse" in str(write.get("agent", ""))]
-    return Moments(min(_posts(sandbox, f"→ {version} ")) - typed_at, took, (ours[0]["time"] - typed_at) * 1000)
+    ours = [
+        write for write in history(sandbox, since) if "pilothouse" in str(write.get("agent", ""))
+    ]
+    return Moments(
+        min(_posts(sandbox, f"→ {version} ")) - typed_at, took, (ours[0]["time"] - typed_at) * 1000
+    )
 
 
 def told_of_missing(sandbox: Sandbox, version: str) -> float:
-    """Seconds from the first pod's report that its image cannot be pulled to the message that says so."""
+    """Seconds from the first pod's report that its image cannot be pulled to the message that says
+    so."""
     since = history(sandbox)[-1]["number"]
     sandbox.slack.command("U0DEV1", "C0RELEASES", f"/deploy hello {version}")
     failed = f"→ {version} rolling failed: image pilothouse/hello:{version} cannot be pulled"
     sandbox.slack.wait_for(lambda: bool(_posts(sandbox, failed)), seconds=60, what=failed)
     reported: float = next(
-        write["time"] for write in history(sandbox, since) if write["resource"] == "pods" and "ErrImagePull" in json.dumps(write["object"])
+        write["time"]
+        for write in history(sandbox, since)
+        if write["resource"] == "pods" and "ErrImagePull" in json.dumps(write["object"])
     )
     back = f"→ {version} rolling · rolled back"
     sandbox.slack.wait_for(lambda: bool(_posts(sandbox, back)), seconds=60, what=back)
@@ -70,8 +86,13 @@ def told_of_missing(sandbox: Sandbox, version: str) -> float:
 
 
 def _posts(sandbox: Sandbox, words: str) -> list[float]:
-    """When the messages with these words were posted, seconds since 1970: the local Slack's clock is this machine's."""
-    return [float(message["ts"]) for message in sandbox.slack.messages("C0RELEASES") if words in message.get("text", "")]
+    """When the messages with these words were posted, seconds since 1970: the local Slack's clock
+    is this machine's."""
+    return [
+        float(message["ts"])
+        for message in sandbox.slack.messages("C0RELEASES")
+        if words in message.get("text", "")
+    ]
 
 
 def history(sandbox: Sandbox, since: int = 0) -> list[dict[str, Any]]:
@@ -98,13 +119,31 @@ def run() -> list[Row]:
         settings = f"5 pods, ready after {ready_after} s, {ROUNDS} rounds, median"
         longest = settings.replace("median", "the longest")
         if ready_after > 1:
-            rows.append(Row("rolling release", "s", mine, "<= 1.2x", mine <= 1.2 * theirs, theirs, settings))
+            rows.append(
+                Row("rolling release", "s", mine, "<= 1.2x", mine <= 1.2 * theirs, theirs, settings)
+            )
         else:
-            rows.append(Row("rolling release", "s", mine, "<= +0.5 s", mine <= theirs + 0.5, theirs, settings))
+            rows.append(
+                Row(
+                    "rolling release",
+                    "s",
+                    mine,
+                    "<= +0.5 s",
+                    mine <= theirs + 0.5,
+                    theirs,
+                    settings,
+                )
+            )
         write = percentile([one.first_write_ms for one in ours], 0.5)
-        rows.append(Row("command to first write p50", "ms", write, "<= 150 ms", write <= 150, None, settings))
+        rows.append(
+            Row(
+                "command to first write p50", "ms", write, "<= 150 ms", write <= 150, None, settings
+            )
+        )
         card = max(one.card_s for one in ours)
         rows.append(Row("command to card", "s", card, "<= 1 s", card <= 1, None, longest))
         told = max(missing)
-        rows.append(Row("pod cannot pull its image to told", "s", told, "<= 3 s", told <= 3, None, longest))
+        rows.append(
+            Row("pod cannot pull its image to told", "s", told, "<= 3 s", told <= 3, None, longest)
+        )
     return rows

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """``ours`` and ``baseline`` in ``unit``; ``goal`` says in words what is wanted, ``met`` whether it is."""
+    """``ours`` and ``baseline`` in ``unit``; ``goal`` says in words what is wanted, ``met`` whether
+    it is."""
 
     what: str
     unit: str
@@ -22,7 +23,16 @@ class Row:
         base = f"{self.baseline:.1f}" if self.baseline is not None else "-"
         ratio = f"{self.ours / self.baseline:.2f}" if self.baseline else "-"
         difference = f"{self.ours - self.baseline:+.1f}" if self.baseline is not None else "-"
-        return (self.what, f"{self.ours:.1f} {self.unit}", base, ratio, difference, self.goal, "yes" if self.met else "NO", self.settings)
+        return (
+            self.what,
+            f"{self.ours:.1f} {self.unit}",
+            base,
+            ratio,
+            difference,
+            self.goal,
+            "yes" if self.met else "NO",
+            self.settings,
+        )
 
 
 COLUMNS = ("figure", "ours", "baseline", "ratio", "difference", "goal", "met", "settings")
@@ -37,4 +47,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 def table(rows: Sequence[Row]) -> str:
     lines = [COLUMNS, *(row.cells() for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

@@ -14,7 +14,9 @@ from sandbox.main import Sandbox
 PODS_READY_WITHIN_S = 180.0
 
 
-def until(reached: Callable[[], bool], within_s: float, what: str, *, every_s: float = 0.05) -> None:
+def until(
+    reached: Callable[[], bool], within_s: float, what: str, *, every_s: float = 0.05
+) -> None:
     """Raises TimeoutError."""
     ends = time.monotonic() + within_s
     while not reached():
@@ -29,16 +31,25 @@ def until_pods_are_ready(sandbox: Sandbox, *, apps: int, replicas: int) -> None:
         deployments = client.AppsV1Api(api)
 
         def ready() -> bool:
-            answer = cast(Any, deployments.list_namespaced_deployment("default", _preload_content=False))
+            answer = cast(
+                Any, deployments.list_namespaced_deployment("default", _preload_content=False)
+            )
             statuses = [one.get("status") or {} for one in json.loads(answer.data)["items"]]
-            return len([one for one in statuses if one.get("availableReplicas") == replicas]) == apps
+            return (
+                len([one for one in statuses if one.get("availableReplicas") == replicas]) == apps
+            )
 
         until(ready, PODS_READY_WITHIN_S, f"the {apps * replicas} pods", every_s=1.0)
 
 
 def is_complete(deployment: Any, generation: int) -> bool:
-    """What `kubectl rollout status` would say of this generation (kubectl: DeploymentStatusViewer)."""
+    """What `kubectl rollout status` would say of this generation (kubectl:
+    DeploymentStatusViewer)."""
     status, wanted = deployment.status, deployment.spec.replicas
     updated = status.updated_replicas or 0
-    counted = updated >= wanted and (status.replicas or 0) <= updated and (status.available_replicas or 0) >= updated
+    counted = (
+        updated >= wanted
+        and (status.replicas or 0) <= updated
+        and (status.available_replicas or 0) >= updated
+    )
     return bool(counted and (status.observed_generation or 0) >= generation)

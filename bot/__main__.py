@@ -1,4 +1,5 @@
-"""The command line. Subcommands are entry points of the group `pilothouse.commands`, so bot imports neither jobs nor sandbox."""
+"""The command line. Subcommands are entry points of the group `pilothouse.commands`, so bot imports
+neither jobs nor sandbox."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, rest = words[0], words[1:]
     if name not in commands:
         close = nearest(name, list(commands))
-        hint = f"; did you mean `{close}`?" if close else f"; there are {', '.join(sorted(commands))}"
+        hint = (
+            f"; did you mean `{close}`?" if close else f"; there are {', '.join(sorted(commands))}"
+        )
         print(f"pilothouse: no command `{name}`{hint}", file=sys.stderr)
         return 2
     try:
@@ -31,7 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] in ("bot", "jobs", "config"):
             raise
-        print(f"pilothouse {name} needs the module `{missing.name}`: pip install 'pilothouse[sandbox]'", file=sys.stderr)
+        print(
+            f"pilothouse {name} needs the module `{missing.name}`: pip install"
+            " 'pilothouse[sandbox]'",
+            file=sys.stderr,
+        )
         return 2
     return int(run(rest) or 0)
 

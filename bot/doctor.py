@@ -1,7 +1,8 @@
-"""`pilothouse doctor`: is everything that Pilothouse stands on as it must be? Plain lines; exit status 0, 1 (problems) or 2 (settings).
+"""`pilothouse doctor`: is everything that Pilothouse stands on as it must be? Plain lines; exit
+status 0, 1 (problems) or 2 (settings).
 
-It only reads: Redis' settings and clock, the permissions that each cluster says the bot has, the token's scopes, the catalog's ids by
-name, and releases that nothing moves.
+It only reads: Redis' settings and clock, the permissions that each cluster says the bot has, the
+token's scopes, the catalog's ids by name, and releases that nothing moves.
 """
 
 from __future__ import annotations
@@ -86,7 +87,10 @@ def examine_redis(settings: Settings, clock: Callable[[], float]) -> Iterator[Fi
         yield Finding("append-only file on, nothing is evicted, version new enough")
     apart = round(abs(at_redis - (before + after) * 500))
     if apart > CLOCKS_APART_MS:
-        yield problem(f"this machine's clock and Redis' are {human_age(apart)} apart: set both by NTP (releases follow Redis')")
+        yield problem(
+            f"this machine's clock and Redis' are {human_age(apart)} apart: set both by NTP"
+            " (releases follow Redis')"
+        )
     else:
         yield Finding(f"clocks agree within {max(apart, 1)} ms")
 
@@ -101,7 +105,10 @@ def examine_clusters(catalog: CatalogSettings) -> Iterator[Finding]:
             yield problem(f"{name}: {away}")
             continue
         for permission in missing:
-            yield problem(f"{name}: the bot may not {permission}: grant it in its Role (the chart's rbac.yaml has every rule)")
+            yield problem(
+                f"{name}: the bot may not {permission}: grant it in its Role (the chart's rbac.yaml"
+                " has every rule)"
+            )
         if not missing:
             yield Finding(f"{name}: every permission in namespace {namespace}")
 
@@ -130,12 +137,19 @@ def examine_slack(settings: Settings, catalog: CatalogSettings) -> Iterator[Find
         return
     yield Finding(f"the token is {workspace.bot}'s in {workspace.team}")
     for scope in workspace.missing_scopes:
-        yield problem(f"the token lacks the scope {scope}: install the app again with the manifest of `pilothouse manifest`")
+        yield problem(
+            f"the token lacks the scope {scope}: install the app again with the manifest of"
+            " `pilothouse manifest`"
+        )
     if not workspace.missing_scopes:
         yield Finding("every scope is granted")
     for one in workspace.named:
         label = f"{one.id} {one.name}".strip()
-        yield problem(f"{label} ({where[one.id]}): {one.problem}") if one.problem else Finding(f"{label} ({where[one.id]})")
+        yield (
+            problem(f"{label} ({where[one.id]}): {one.problem}")
+            if one.problem
+            else Finding(f"{label} ({where[one.id]})")
+        )
 
 
 def examine_releases(settings: Settings) -> Iterator[Finding]:
@@ -147,7 +161,9 @@ def examine_releases(settings: Settings) -> Iterator[Finding]:
         yield problem(str(away))
         return
     if backlog.overdue_ms > OVERDUE_MS:
-        yield problem(f"work waits for {human_age(backlog.overdue_ms)}: is `pilothouse worker` running?")
+        yield problem(
+            f"work waits for {human_age(backlog.overdue_ms)}: is `pilothouse worker` running?"
+        )
     stuck = [line for release in active if (line := why_stuck(release, now))]
     yield from map(problem, stuck)
     if not stuck:
@@ -155,16 +171,23 @@ def examine_releases(settings: Settings) -> Iterator[Finding]:
 
 
 def why_stuck(release: Release, now: int) -> str:
-    """A line for an administrator, "" for a release that moves or waits no longer than people may take."""
+    """A line for an administrator, "" for a release that moves or waits no longer than people may
+    take."""
     since = release.phase_since or release.created_at
     age, named = now - since, f"{release.id} ({release.phase.value.replace('_', ' ')})"
     if release.unreachable_since and now - release.unreachable_since > OVERDUE_MS:
         away = human_age(now - release.unreachable_since)
-        return f"{named}: cluster {release.target.cluster} is unreachable since {away}: {release.unreachable_why}"
+        return (
+            f"{named}: cluster {release.target.cluster} is unreachable since {away}:"
+            f" {release.unreachable_why}"
+        )
     if release.phase is Phase.QUEUED and release.queued_behind:
         return ""  # the one in front is told about instead
     if release.phase in MOVING and age > MOVING_FOR_MS:
-        return f"{named} for {human_age(age)}: look at its card, then resume it or `/rollout abort {release.id} --force`"
+        return (
+            f"{named} for {human_age(age)}: look at its card, then resume it or `/rollout abort"
+            f" {release.id} --force`"
+        )
     if release.phase not in MOVING and age > WAITING_FOR_MS:
         return f"{named} waits for people for {human_age(age)}: decide on its card"
     return ""

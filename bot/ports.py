@@ -1,6 +1,8 @@
-"""The few Protocols behind which the outside world stands. Every adapter and every test double passes the same contract suite.
+"""The few Protocols behind which the outside world stands. Every adapter and every test double
+passes the same contract suite.
 
-Belongs here: Protocols, the small values they exchange, and the errors a caller can act on. Not: any behaviour.
+Belongs here: Protocols, the small values they exchange, and the errors a caller can act on. Not:
+any behaviour.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ from bot.releases.facts.plan import Probe
 from bot.releases.facts.release import Release
 from bot.releases.facts.target import Target
 
-# --- the cluster ----------------------------------------------------------------------------------------------------
+# --- the cluster ----------------------------------------------------------------------------------
 
 
 class ClusterUnreachable(Exception):
-    """The API server could not be read or written: time-out, refused, reset, 5xx, 429 after its retries. Hold and try again.
+    """The API server could not be read or written: time-out, refused, reset, 5xx, 429 after its
+    retries. Hold and try again.
 
     ``retry_after_ms`` is what the server asked for, else None. Never means "gone".
     """
@@ -33,16 +36,19 @@ class ClusterUnreachable(Exception):
 
 
 class PreconditionFailed(Exception):
-    """The object is not as the decision saw it (422 of a JSON-patch test, 409, 404 of a patched object): observe and decide again."""
+    """The object is not as the decision saw it (422 of a JSON-patch test, 409, 404 of a patched
+    object): observe and decide again."""
 
 
 class Refused(Exception):
-    """The API server will not do it, and will not later either (403, 400, 422 invalid, quota of the object): its own words, one line."""
+    """The API server will not do it, and will not later either (403, 400, 422 invalid, quota of the
+    object): its own words, one line."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows for people, as kubectl's columns. ``wide`` columns are the last ``len(columns) - narrow``."""
+    """Rows for people, as kubectl's columns. ``wide`` columns are the last ``len(columns) -
+    narrow``."""
 
     title: str
     columns: tuple[str, ...]
@@ -52,7 +58,8 @@ class Table:
 
 @dataclass(frozen=True)
 class ObjectChange:
-    """What server-side apply would change in one object (from the server's dry run). Secret values never appear in ``diff``."""
+    """What server-side apply would change in one object (from the server's dry run). Secret values
+    never appear in ``diff``."""
 
     kind: str
     name: str
@@ -60,8 +67,12 @@ class ObjectChange:
     does: Literal["create", "update", "unchanged", "conflict"]
     diff: tuple[str, ...] = ()  # unified-diff-like lines
     conflicts: tuple[str, ...] = ()  # "manager: .spec.replicas"
-    template: Any = None  # Deployments that exist: the template the release shall roll to, None when equal
-    concealed: Any = field(default=None, repr=False)  # a Secret's values before and after: for a keyed digest and nothing else
+    template: Any = (
+        None  # Deployments that exist: the template the release shall roll to, None when equal
+    )
+    concealed: Any = field(
+        default=None, repr=False
+    )  # a Secret's values before and after: for a keyed digest and nothing else
 
 
 class Cluster(Protocol):
@@ -80,40 +91,62 @@ class Cluster(Protocol):
         survey: bool = False,
         events: bool = False,
     ) -> Observation:
-        """One snapshot; independent reads go out side by side (at most 8). ``candidate`` "" where there is none; ``or_candidate`` is
-        the candidate where that one does not exist."""
+        """One snapshot; independent reads go out side by side (at most 8). ``candidate`` "" where
+        there is none; ``or_candidate`` is the candidate where that one does not exist."""
 
     def glance(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
-        """By app: its Deployment, a green one beside it as the candidate, and its Services; no pods and no endpoints. How many requests go
-        out depends on the namespaces alone."""
+        """By app: its Deployment, a green one beside it as the candidate, and its Services; no pods
+        and no endpoints. How many requests go out depends on the namespaces alone."""
 
     def apply(self, target: Target, action: Action) -> None:
-        """Carry out one action in the target's namespace. Raises PreconditionFailed, Refused, ClusterUnreachable."""
+        """Carry out one action in the target's namespace. Raises PreconditionFailed, Refused,
+        ClusterUnreachable."""
 
-    def logs(self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool) -> tuple[str, ...]:
+    def logs(
+        self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool
+    ) -> tuple[str, ...]:
         """Last log lines, unredacted; () when there are none to be had."""
 
     def table(self, targets: Sequence[Target], kind: str, *, wide: bool) -> Table:
-        """kind: deployments, replicasets, pods, services, events (newest first). Of several apps the first column says which.
-        Raises Refused where none of the Deployments exists."""
+        """kind: deployments, replicasets, pods, services, events (newest first). Of several apps
+        the first column says which. Raises Refused where none of the Deployments exists."""
 
     def explain(self, path: str, *, recursive: bool) -> str:
-        """kubectl explain's text from OpenAPI v3. Raises LookupError(message naming the nearest fields)."""
+        """kubectl explain's text from OpenAPI v3. Raises LookupError(message naming the nearest
+        fields)."""
 
-    def plan_manifests(self, target: Target, manifests: Sequence[Mapping[str, Any]]) -> tuple[ObjectChange, ...]:
-        """Dry run of server-side apply with field manager pilothouse-apply. Raises Refused for what the server will not take."""
+    def plan_manifests(
+        self, target: Target, manifests: Sequence[Mapping[str, Any]]
+    ) -> tuple[ObjectChange, ...]:
+        """Dry run of server-side apply with field manager pilothouse-apply. Raises Refused for what
+        the server will not take."""
 
-    def apply_manifests(self, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str) -> tuple[ObjectChange, ...]:
-        """Server-side apply. On the Deployment ``skip_template_of`` the live template and replicas are filled in."""
+    def apply_manifests(
+        self, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str
+    ) -> tuple[ObjectChange, ...]:
+        """Server-side apply. On the Deployment ``skip_template_of`` the live template and replicas
+        are filled in."""
 
-    def probe(self, target: Target, service: str, path: str, *, requests: int, sticky: bool, url: str | None) -> tuple[str, ...]:
-        """The body (at most 200 characters) or error of each of N requests. ``url`` None: through the API server's service proxy."""
+    def probe(
+        self,
+        target: Target,
+        service: str,
+        path: str,
+        *,
+        requests: int,
+        sticky: bool,
+        url: str | None,
+    ) -> tuple[str, ...]:
+        """The body (at most 200 characters) or error of each of N requests. ``url`` None: through
+        the API server's service proxy."""
 
     def ask_pods(self, target: Target, pods: Sequence[str], probe: Probe) -> ProbeSeen:
-        """Ask each pod by itself, through the API server's pod proxy; at most some seconds in all. An error is an answer too."""
+        """Ask each pod by itself, through the API server's pod proxy; at most some seconds in all.
+        An error is an answer too."""
 
     def missing_permissions(self, namespace: str) -> tuple[str, ...]:
-        """SelfSubjectAccessReview for each verb the bot needs: "create deployments.apps in default"."""
+        """SelfSubjectAccessReview for each verb the bot needs: "create deployments.apps in
+        default"."""
 
 
 class Clusters(Protocol):
@@ -125,7 +158,8 @@ class Clusters(Protocol):
 
 
 class Shelf(Protocol):
-    """Large answers of a cluster kept between jobs, by a name that changes with their content. Losing one costs time, nothing else."""
+    """Large answers of a cluster kept between jobs, by a name that changes with their content.
+    Losing one costs time, nothing else."""
 
     def fetch(self, name: str) -> bytes | None: ...
 
@@ -134,13 +168,18 @@ class Shelf(Protocol):
 
 class ManifestSource(Protocol):
     def load(
-        self, folder: str, manifests: Sequence[str], files: Mapping[str, Mapping[str, Sequence[str]]]
+        self,
+        folder: str,
+        manifests: Sequence[str],
+        files: Mapping[str, Mapping[str, Sequence[str]]],
     ) -> tuple[Mapping[str, Any], ...]:
-        """The objects an app's manifest files hold, then its Secrets and ConfigMaps made of ``files`` ({"secrets": …, "configmaps": …})
-        as ``kubectl create --from-file`` makes them. Nothing outside ``folder`` is read. Raises Refused, never with a Secret's value."""
+        """The objects an app's manifest files hold, then its Secrets and ConfigMaps made of
+        ``files`` ({"secrets": …, "configmaps": …}) as ``kubectl create --from-file`` makes them.
+        Nothing outside ``folder`` is read. Raises Refused, never with a Secret's value.
+        """
 
 
-# --- the store ------------------------------------------------------------------------------------------------------
+# --- the store ------------------------------------------------------------------------------------
 
 
 class StoreUnavailable(Exception):
@@ -157,7 +196,8 @@ class UnknownSchema(Exception):
 
 @dataclass(frozen=True)
 class Created:
-    """``fresh`` False: the same request (deduplication key) or the same command while it runs; ``release`` is the first one."""
+    """``fresh`` False: the same request (deduplication key) or the same command while it runs;
+    ``release`` is the first one."""
 
     release: Release
     fresh: bool
@@ -165,7 +205,8 @@ class Created:
 
 @dataclass(frozen=True)
 class Locked:
-    """``behind`` "" when the lock is held by the asker; else the id of the release in front. ``position`` counts from 1."""
+    """``behind`` "" when the lock is held by the asker; else the id of the release in front.
+    ``position`` counts from 1."""
 
     behind: str = ""
     position: int = 0
@@ -191,7 +232,8 @@ class AuditLine:
 
 @dataclass(frozen=True)
 class Budget:
-    """A limit that all processes share: ``burst`` at once, then ``per_minute``; the last ``reserve`` are for those who cannot wait."""
+    """A limit that all processes share: ``burst`` at once, then ``per_minute``; the last
+    ``reserve`` are for those who cannot wait."""
 
     name: str
     per_minute: int
@@ -200,25 +242,36 @@ class Budget:
 
 
 class ReleaseStore(Protocol):
-    """Redis. Every write is one script carrying an operation id: twice is once. Raises StoreUnavailable."""
+    """Redis. Every write is one script carrying an operation id: twice is once. Raises
+    StoreUnavailable."""
 
     def now(self) -> int:
         """Redis TIME in milliseconds."""
 
     def create(self, draft: Release, *, dedup_key: str, same_as: str, operation: str) -> Created:
-        """Give the draft its id (``<app>-<n>``), store it, append CREATED to audit and outbox, wake it; all or nothing.
+        """Give the draft its id (``<app>-<n>``), store it, append CREATED to audit and outbox, wake
+        it; all or nothing.
 
-        ``dedup_key`` (kept a day) returns the first answer. ``same_as`` names app, version, strategy and options: while a
-        non-final release has the same one, that release is returned.
+        ``dedup_key`` (kept a day) returns the first answer. ``same_as`` names app, version,
+        strategy and options: while a non-final release has the same one, that release is returned.
         """
 
     def load(self, release_id: str) -> Release:
         """Raises KeyError, UnknownSchema."""
 
-    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True, wake: bool = False) -> Release:
-        """Compare ``release.version``, write, append audit and outbox, mark the card dirty (``card``), wake delivery and, for whoever
-        is not the release's own tick, the release (``wake``). A final phase also frees the locks, hands them to the next waiting
-        release and wakes it. Raises VersionConflict."""
+    def save(
+        self,
+        release: Release,
+        events: Sequence[Event],
+        *,
+        operation: str,
+        card: bool = True,
+        wake: bool = False,
+    ) -> Release:
+        """Compare ``release.version``, write, append audit and outbox, mark the card dirty
+        (``card``), wake delivery and, for whoever is not the release's own tick, the release
+        (``wake``). A final phase also frees the locks, hands them to the next waiting release and
+        wakes it. Raises VersionConflict."""
 
     def is_current(self, release: Release) -> bool:
         """Whether nobody has saved it since."""
@@ -242,26 +295,35 @@ class ReleaseStore(Protocol):
         """(channel, ts) of the card; ("", "") when not yet posted."""
 
     def book_card(self, release_id: str, *, in_ms: int) -> None:
-        """The card's edit has its turn then: until it, a change without an event wakes no delivery."""
+        """The card's edit has its turn then: until it, a change without an event wakes no
+        delivery."""
 
     def outbox(self, release_id: str) -> tuple[tuple[Announcement, ...], bool]:
         """Undelivered announcements in order, and whether the card is dirty."""
 
     def delivered(self, release_id: str, *, through: int, card_version: int | None) -> None:
-        """Announcements up to and including ``through`` are told; the card shows ``card_version``."""
+        """Announcements up to and including ``through`` are told; the card shows
+        ``card_version``."""
 
-    def remember_healthy(self, app_key: str, template: Any, *, version: str, release_id: str) -> None: ...
+    def remember_healthy(
+        self, app_key: str, template: Any, *, version: str, release_id: str
+    ) -> None: ...
 
-    def remember_bad(self, app_key: str, template: Any, *, version: str, why: str, release_id: str) -> None: ...
+    def remember_bad(
+        self, app_key: str, template: Any, *, version: str, why: str, release_id: str
+    ) -> None: ...
 
-    def verdict_on(self, app_key: str, template: Any) -> tuple[Literal["healthy", "bad", ""], str, str]:
+    def verdict_on(
+        self, app_key: str, template: Any
+    ) -> tuple[Literal["healthy", "bad", ""], str, str]:
         """(verdict, release id, why) of exactly this template."""
 
     def last_healthy(self, app_key: str) -> tuple[tuple[Any, str, str], ...]:
         """Templates seen healthy, newest first, as (template, version, release id); at most 10."""
 
     def durations(self, app_key: str) -> tuple[int, ...]:
-        """Milliseconds of this app's last successful steps of rolling (at most 50), for the p95 of the deadline. Newest first."""
+        """Milliseconds of this app's last successful steps of rolling (at most 50), for the p95 of
+        the deadline. Newest first."""
 
     def remember_duration(self, app_key: str, duration_ms: int, *, operation: str) -> None: ...
 
@@ -269,7 +331,8 @@ class ReleaseStore(Protocol):
         """Newest first."""
 
     def write_audit(self, line: AuditLine, *, operation: str) -> None:
-        """Append one line to the audit stream alone: an action took effect at the cluster, a query changed something."""
+        """Append one line to the audit stream alone: an action took effect at the cluster, a query
+        changed something."""
 
     def freezes(self) -> tuple[Freeze, ...]: ...
 
@@ -281,7 +344,8 @@ class ReleaseStore(Protocol):
         """Small passing state (a pending /apply, a modal's draft); never a secret."""
 
     def put_newest(self, key: str, value: str, *, order: int, ttl_ms: int) -> bool:
-        """As ``put``, unless something of a later ``order`` (below 2^53) stands there: then False."""
+        """As ``put``, unless something of a later ``order`` (below 2^53) stands there: then
+        False."""
 
     def take(self, key: str) -> str | None:
         """Read and remove: the second taker gets None."""
@@ -289,16 +353,17 @@ class ReleaseStore(Protocol):
     def peek(self, key: str) -> str | None: ...
 
     def book(self, budget: Budget, claimant: str, *, rank: int = 0) -> int:
-        """Take one from a shared token bucket. Returns 0 when granted, else the milliseconds after which to ask again: until then the
-        claimant stands in line, behind lower ranks and behind those of its rank who asked before. Rank 0 may use the reserve, rank 1 half
-        of it."""
+        """Take one from a shared token bucket. Returns 0 when granted, else the milliseconds after
+        which to ask again: until then the claimant stands in line, behind lower ranks and behind
+        those of its rank who asked before. Rank 0 may use the reserve, rank 1 half of it."""
 
     def close(self, budget: Budget, *, for_ms: int) -> None:
         """The other side asked for a pause: nothing is granted meanwhile."""
 
     def reconcile(self) -> tuple[str, ...]:
-        """For the sweep: free locks of releases that are over, wake active ones that nothing would wake and deliveries that nothing
-        would make, forget names after their time. Returns a line for each repair."""
+        """For the sweep: free locks of releases that are over, wake active ones that nothing would
+        wake and deliveries that nothing would make, forget names after their time. Returns a line
+        for each repair."""
 
 
 class WorkQueue(Protocol):
@@ -311,7 +376,7 @@ class WorkQueue(Protocol):
         """Enqueue a query job (JSON values) on the queries queue."""
 
 
-# --- Slack ----------------------------------------------------------------------------------------------------------
+# --- Slack ----------------------------------------------------------------------------------------
 
 
 class RateLimited(Exception):
@@ -344,7 +409,9 @@ class Message:
 class Messenger(Protocol):
     """Raises RateLimited, ChannelUnavailable, MessageGone, SlackUnavailable."""
 
-    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> str:
+    def post(
+        self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False
+    ) -> str:
         """Returns ts."""
 
     def edit(self, channel: str, ts: str, message: Message) -> None: ...
@@ -352,7 +419,14 @@ class Messenger(Protocol):
     def whisper(self, channel: str, user: str, message: Message, *, thread_ts: str = "") -> None:
         """For one person's eyes (chat.postEphemeral)."""
 
-    def respond(self, response_url: str, message: Message, *, in_channel: bool = False, replace: bool = False) -> None: ...
+    def respond(
+        self,
+        response_url: str,
+        message: Message,
+        *,
+        in_channel: bool = False,
+        replace: bool = False,
+    ) -> None: ...
 
     def direct(self, user: str, message: Message) -> str:
         """A direct message; returns ts."""
@@ -361,13 +435,14 @@ class Messenger(Protocol):
         """A text file in the person's direct messages."""
 
     def find_posted(self, channel: str, *, key: str, thread_ts: str = "") -> str:
-        """ts of our message whose metadata carries this key, "" when none: an answer lost after posting is found again."""
+        """ts of our message whose metadata carries this key, "" when none: an answer lost after
+        posting is found again."""
 
     def permalink(self, channel: str, ts: str) -> str: ...
 
     def update_view(self, view_id: str, seen_hash: str, view: Mapping[str, Any]) -> str:
-        """Draw an open form anew and return its hash; MessageGone when it was closed, or changed since ``seen_hash`` ("": whatever
-        stands there)."""
+        """Draw an open form anew and return its hash; MessageGone when it was closed, or changed
+        since ``seen_hash`` ("": whatever stands there)."""
 
     def publish_home(self, user: str, view: Mapping[str, Any]) -> None: ...
 
@@ -376,13 +451,15 @@ class Directory(Protocol):
     """Slack people and groups."""
 
     def groups_of(self, user: str) -> frozenset[str]:
-        """Ids of user groups the person is in, cached for a minute. Raises SlackUnavailable with nothing cached."""
+        """Ids of user groups the person is in, cached for a minute. Raises SlackUnavailable with
+        nothing cached."""
 
     def memberships(self) -> Mapping[str, frozenset[str]]:
         """Who is in each user group, read now. Raises SlackUnavailable."""
 
     def home_team(self) -> str:
-        """Id of the workspace that the app belongs to, read once and kept. Raises SlackUnavailable."""
+        """Id of the workspace that the app belongs to, read once and kept. Raises
+        SlackUnavailable."""
 
     def name_of(self, user: str) -> str:
         """Display name, or the id when unknown."""

@@ -1,4 +1,5 @@
-"""`pilothouse releases [APP] [--watch]`: what the cards in Slack say, as a table in a terminal. It only reads Redis."""
+"""`pilothouse releases [APP] [--watch]`: what the cards in Slack say, as a table in a terminal. It
+only reads Redis."""
 
 from __future__ import annotations
 
@@ -38,10 +39,17 @@ _STYLES: dict[Phase, str] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0; 1 when Redis is away; 2 for settings that cannot be used."""
-    parser = argparse.ArgumentParser(prog="pilothouse releases", description="Running and recent releases.")
+    parser = argparse.ArgumentParser(
+        prog="pilothouse releases", description="Running and recent releases."
+    )
     parser.add_argument("app", nargs="?", help="only of this app")
     parser.add_argument("--watch", action="store_true", help="follow them until Ctrl-C")
-    parser.add_argument("--limit", type=int, default=RECENT, help=f"how many of those that are over (default {RECENT})")
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=RECENT,
+        help=f"how many of those that are over (default {RECENT})",
+    )
     given = parser.parse_args(argv)
     try:
         settings = read_settings(os.environ, "terminal")
@@ -63,8 +71,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def watch(store: ReleaseStore, console: Console, stopped: threading.Event, *, app: str | None = None, limit: int = RECENT) -> None:
-    """Redraws once a second until ``stopped``. While Redis is away the last table stays, with a line that says so."""
+def watch(
+    store: ReleaseStore,
+    console: Console,
+    stopped: threading.Event,
+    *,
+    app: str | None = None,
+    limit: int = RECENT,
+) -> None:
+    """Redraws once a second until ``stopped``. While Redis is away the last table stays, with a
+    line that says so."""
     shown = Group(Text("looking…"))
     with Live(shown, console=console, auto_refresh=False) as live:
         while not stopped.is_set():
@@ -72,24 +88,38 @@ def watch(store: ReleaseStore, console: Console, stopped: threading.Event, *, ap
                 shown = Group(overview(store, app=app, limit=limit))
                 live.update(shown, refresh=True)
             except StoreUnavailable as away:
-                live.update(Group(*shown.renderables, Text(f"as it was a while ago: {away}", style="red")), refresh=True)
+                live.update(
+                    Group(*shown.renderables, Text(f"as it was a while ago: {away}", style="red")),
+                    refresh=True,
+                )
             stopped.wait(LOOK_EVERY_S)
 
 
 def overview(store: ReleaseStore, *, app: str | None = None, limit: int = RECENT) -> Table:
-    """Those that run, oldest first, then those that are over, newest first. Raises StoreUnavailable."""
+    """Those that run, oldest first, then those that are over, newest first. Raises
+    StoreUnavailable."""
     running = store.active(app)
     known = {release.id for release in running}
-    over = [r for r in store.recent(app, limit=limit + len(running)) if r.phase.is_final and r.id not in known][:limit]
+    over = [
+        r
+        for r in store.recent(app, limit=limit + len(running))
+        if r.phase.is_final and r.id not in known
+    ][:limit]
     return releases_table(running, over, now=store.now())
 
 
 def releases_table(running: Sequence[Release], over: Sequence[Release], *, now: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=f"{len(running)} running, {len(over)} of those that are over", title_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"{len(running)} running, {len(over)} of those that are over",
+        title_justify="left",
+    )
     for name in ("RELEASE", "WHAT", "STATE", "DONE", "BY", "AGE", "TOOK"):
         table.add_column(name, no_wrap=name in ("RELEASE", "DONE", "AGE", "TOOK"), overflow="fold")
     for release in (*running, *over):
-        table.add_row(*(Text(cell, style=_STYLES.get(release.phase, "")) for cell in _cells(release, now)))
+        table.add_row(
+            *(Text(cell, style=_STYLES.get(release.phase, "")) for cell in _cells(release, now))
+        )
         if release is (running[-1] if running else None) and over:
             table.add_section()
     return table
@@ -101,7 +131,9 @@ def _cells(release: Release, now: int) -> tuple[str, ...]:
     if release.cause is not None and release.phase is not Phase.SUCCEEDED:
         state += f": {release.cause.summary}"
     if release.unreachable_since and not release.phase.is_final:
-        state += f" (the cluster cannot be reached for {human_age(now - release.unreachable_since)})"
+        state += (
+            f" (the cluster cannot be reached for {human_age(now - release.unreachable_since)})"
+        )
     ends = release.finished_at or now
     cells = (
         release.id,

@@ -62,7 +62,12 @@ def make_context(settings: Settings, file: CatalogSettings) -> Context:
     catalog = bind_catalog(file)
     messenger = SlackMessenger(settings.slack_bot_token, settings.slack_api_url)
     return Context(
-        store=RedisReleaseStore(client, retention=Retention(file.retention.releases, file.retention.audit_ms, file.retention.names_ms)),
+        store=RedisReleaseStore(
+            client,
+            retention=Retention(
+                file.retention.releases, file.retention.audit_ms, file.retention.names_ms
+            ),
+        ),
         queue=RqWorkQueue(client, wake=leases.wake),
         clusters=KubernetesClusters(addresses(file), RedisShelf(client)),
         messenger=messenger,
@@ -82,12 +87,15 @@ def worker_context() -> Context:
 
 
 def serve_bot(argv: Sequence[str] | None = None) -> int:
-    """`pilothouse bot`: Socket Mode where an app token is set, else signed HTTP. Until SIGTERM or SIGINT."""
+    """`pilothouse bot`: Socket Mode where an app token is set, else signed HTTP. Until SIGTERM or
+    SIGINT."""
     from bot.slack.app import build_app
     from bot.slack.http import serve_http
     from bot.slack.socket_mode import serve_socket_mode
 
-    argparse.ArgumentParser(prog="pilothouse bot", description="Takes commands and clicks from Slack.").parse_args(argv)
+    argparse.ArgumentParser(
+        prog="pilothouse bot", description="Takes commands and clicks from Slack."
+    ).parse_args(argv)
     try:
         settings, file = load_configuration("bot")
     except Unconfigured as mistakes:
@@ -96,7 +104,8 @@ def serve_bot(argv: Sequence[str] | None = None) -> int:
     configure_logging(settings.log_level, settings.log_format)
     context = make_context(settings, file)
     app = build_app(context, settings)
-    # What is imported stays. Looking through it for garbage stopped every acknowledgement for up to 270 ms.
+    # What is imported stays. Looking through it for garbage stopped every acknowledgement for up to
+    # 270 ms.
     gc.collect()
     gc.freeze()
     if settings.uses_socket_mode:

@@ -1,4 +1,5 @@
-"""RQ behind the WorkQueue port: which job runs for which wake, on which queue. RQ only executes; waking is the store's."""
+"""RQ behind the WorkQueue port: which job runs for which wake, on which queue. RQ only executes;
+waking is the store's."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, TimeoutError  # noqa: A004 — redis' own
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue
 from rq.serializers import JSONSerializer
 
@@ -55,7 +58,9 @@ class RqWorkQueue:
         self._routes = routes
         self._query_job = query_job
         names = {QUERIES, *(route.queue for route in routes.values())}
-        self._queues = {name: Queue(name, connection=client, serializer=JSONSerializer) for name in names}
+        self._queues = {
+            name: Queue(name, connection=client, serializer=JSONSerializer) for name in names
+        }
 
     def wake(self, wake_id: str, at: int) -> None:
         self._wake(wake_id, at)
@@ -69,7 +74,8 @@ class RqWorkQueue:
         self._enqueue(route.queue, route.job, (wake_id, token), JOB_TIMEOUT_S)
 
     def foremost(self) -> dict[str, str]:
-        """The token of the claim whose job is next in its queue, by the kind of its wake id. See bot.store.Leases.claim."""
+        """The token of the claim whose job is next in its queue, by the kind of its wake id. See
+        bot.store.Leases.claim."""
         found: dict[str, str] = {}
         with _queue_errors():
             for kind, route in self._routes.items():
@@ -86,14 +92,18 @@ class RqWorkQueue:
 
     def _enqueue(self, queue: str, job: str, arguments: tuple[Any, ...], timeout_s: int) -> None:
         with _queue_errors():
-            # Random job ids: RQ takes only letters, digits, `_` and `-`, and nothing may hang on them.
+            # Random job ids: RQ takes only letters, digits, `_` and `-`, and nothing may hang on
+            # them.
             self._queues[queue].enqueue_call(
                 job,
                 args=arguments,
                 timeout=timeout_s,
                 result_ttl=0,
                 failure_ttl=FAILURE_TTL_S,
-                description=f"{job.rpartition('.')[2]} {arguments[0] if isinstance(arguments[0], str) else ''}".rstrip(),
+                description=(
+                    f"{job.rpartition('.')[2]}"
+                    f" {arguments[0] if isinstance(arguments[0], str) else ''}".rstrip()
+                ),
             )
 
 
@@ -101,7 +111,9 @@ class RqWorkQueue:
 def _queue_errors() -> Iterator[None]:
     try:
         yield
-    except (ConnectionError, TimeoutError) as error:
-        raise StoreUnavailable("Redis cannot be reached: check that it runs and that REDIS_URL names it") from error
+    except (RedisConnectionError, RedisTimeoutError) as error:
+        raise StoreUnavailable(
+            "Redis cannot be reached: check that it runs and that REDIS_URL names it"
+        ) from error
     except (OutOfMemoryError, ReadOnlyError) as error:
         raise StoreUnavailable(f"Redis refuses writes: {error}") from error

@@ -1,7 +1,7 @@
 """The catalog: one strict YAML file that says which apps there are and who may release them.
 
-``load_catalog(path)`` gives a CatalogSettings or raises CatalogMistakes with every mistake, its line, and the nearest thing that
-would have been right.
+``load_catalog(path)`` gives a CatalogSettings or raises CatalogMistakes with every mistake, its
+line, and the nearest thing that would have been right.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ class CatalogMistake:
     message: str
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.place}: {self.message}" if self.place else f"line {self.line}: {self.message}"
+        return (
+            f"line {self.line}: {self.place}: {self.message}"
+            if self.place
+            else f"line {self.line}: {self.message}"
+        )
 
 
 class CatalogMistakes(Exception):
@@ -40,7 +44,8 @@ class CatalogMistakes(Exception):
 
 @dataclass(frozen=True)
 class AppCatalogEntry:
-    """One app with the defaults filled in. ``settings`` holds the rest, as written or by default."""
+    """One app with the defaults filled in. ``settings`` holds the rest, as written or by
+    default."""
 
     name: str
     cluster: str
@@ -73,19 +78,28 @@ def load_catalog(path: Path) -> CatalogSettings:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise CatalogMistakes(str(path), (CatalogMistake(1, "", f"the file cannot be read: {error.strerror}"),)) from error
+        raise CatalogMistakes(
+            str(path), (CatalogMistake(1, "", f"the file cannot be read: {error.strerror}"),)
+        ) from error
     except UnicodeDecodeError as error:
-        raise CatalogMistakes(str(path), (CatalogMistake(1, "", "the file is not UTF-8 text"),)) from error
+        raise CatalogMistakes(
+            str(path), (CatalogMistake(1, "", "the file is not UTF-8 text"),)
+        ) from error
     return parse_catalog(text, file=str(path), directory=path.resolve().parent)
 
 
-def parse_catalog(text: str, *, file: str = "catalog", directory: Path | None = None) -> CatalogSettings:
+def parse_catalog(
+    text: str, *, file: str = "catalog", directory: Path | None = None
+) -> CatalogSettings:
     """``directory`` None: named files are not looked for. Raises CatalogMistakes."""
     try:
         document = read_yaml(text)
     except YamlMistake as error:
         raise CatalogMistakes(file, (CatalogMistake(error.line, "", error.message),)) from error
-    mistakes = [CatalogMistake(document.line(place), _dotted(place), message) for place, message in document.problems]
+    mistakes = [
+        CatalogMistake(document.line(place), _dotted(place), message)
+        for place, message in document.problems
+    ]
     content, problems = _validated(document)
     mistakes += problems
     if content is None:
@@ -95,7 +109,9 @@ def parse_catalog(text: str, *, file: str = "catalog", directory: Path | None = 
         app = _resolved(name, entry, content, document, mistakes)
         if app is not None:
             apps[name] = app
-    catalog = CatalogSettings(content.clusters, apps, content.access, content.retention, directory or Path())
+    catalog = CatalogSettings(
+        content.clusters, apps, content.access, content.retention, directory or Path()
+    )
     if directory is not None:
         mistakes += _missing_files(catalog, document)
     if mistakes:
@@ -117,7 +133,11 @@ def _validated(document: Document) -> tuple[CatalogFile | None, list[CatalogMist
 
 
 def _resolved(
-    name: str, entry: AppSettings, content: CatalogFile, document: Document, mistakes: list[CatalogMistake]
+    name: str,
+    entry: AppSettings,
+    content: CatalogFile,
+    document: Document,
+    mistakes: list[CatalogMistake],
 ) -> AppCatalogEntry | None:
     place: Place = ("apps", name)
     own = entry.model_dump(by_alias=True, exclude_unset=True)
@@ -132,12 +152,18 @@ def _resolved(
         cluster = next(iter(content.clusters))
     if cluster is None:
         known = listed(content.clusters)
-        mistakes.append(CatalogMistake(document.line(place), _dotted(place), f"`cluster` is missing: {known} is expected"))
+        mistakes.append(
+            CatalogMistake(
+                document.line(place), _dotted(place), f"`cluster` is missing: {known} is expected"
+            )
+        )
         return None
     if cluster not in content.clusters:
         where = (*place, "cluster") if "cluster" in own else ("defaults", "cluster")
         hint = _did_you_mean(cluster, list(content.clusters))
-        mistakes.append(CatalogMistake(document.line(where), _dotted(where), f"no cluster `{cluster}`{hint}"))
+        mistakes.append(
+            CatalogMistake(document.line(where), _dotted(where), f"no cluster `{cluster}`{hint}")
+        )
         return None
     if merged.services is not None:
         services = merged.services
@@ -159,7 +185,9 @@ def _resolved(
 
 def _merged(below: Any, above: Any) -> Any:
     if isinstance(below, dict) and isinstance(above, dict):
-        return {key: _merged(below.get(key), above.get(key, below.get(key))) for key in (*below, *above)}
+        return {
+            key: _merged(below.get(key), above.get(key, below.get(key))) for key in (*below, *above)
+        }
     return above
 
 
@@ -169,23 +197,33 @@ _DURATIONS = frozenset({"hold", "rollback_window", "for", "expires", "ready_with
 def _as_written(value: Any) -> Any:
     """A dump holds durations as milliseconds; validating it again needs them as written."""
     if isinstance(value, dict):
-        return {key: f"{item}ms" if key in _DURATIONS and isinstance(item, int) else _as_written(item) for key, item in value.items()}
+        return {
+            key: f"{item}ms" if key in _DURATIONS and isinstance(item, int) else _as_written(item)
+            for key, item in value.items()
+        }
     return value
 
 
 def _missing_files(catalog: CatalogSettings, document: Document) -> Iterator[CatalogMistake]:
     for app in catalog.apps.values():
         named: list[tuple[Place, str]] = [(("manifests",), path) for path in app.settings.manifests]
-        for kind, entries in (("secrets", app.settings.files.secrets), ("configmaps", app.settings.files.configmaps)):
-            named += [(("files", kind, name), path) for name, paths in entries.items() for path in paths]
+        for kind, entries in (
+            ("secrets", app.settings.files.secrets),
+            ("configmaps", app.settings.files.configmaps),
+        ):
+            named += [
+                (("files", kind, name), path) for name, paths in entries.items() for path in paths
+            ]
         for inner, path in named:
             if not catalog.path(path).exists():
                 own: Place = ("apps", app.name, *inner)
                 place = own if document.knows(own) else ("defaults", *inner)
-                yield CatalogMistake(document.line(place), _dotted(place), f"no file `{path}` in {catalog.directory}")
+                yield CatalogMistake(
+                    document.line(place), _dotted(place), f"no file `{path}` in {catalog.directory}"
+                )
 
 
-# --- pydantic's findings in plain words ------------------------------------------------------------------------------
+# --- pydantic's findings in plain words -----------------------------------------------------------
 
 _EXPECTED = {
     "string_type": "a text",
@@ -200,7 +238,11 @@ _EXPECTED = {
 
 
 def _translated(problem: ErrorDetails, document: Document) -> CatalogMistake:
-    place, kind, context = _known_place(problem["loc"], document), problem["type"], problem.get("ctx", {})
+    place, kind, context = (
+        _known_place(problem["loc"], document),
+        problem["type"],
+        problem.get("ctx", {}),
+    )
     value = problem.get("input")
     message = problem["msg"]
     if kind == "extra_forbidden":
@@ -210,7 +252,9 @@ def _translated(problem: ErrorDetails, document: Document) -> CatalogMistake:
     elif kind == "missing":
         message = f"the key `{problem['loc'][-1]}` is missing"
     elif kind == "literal_error":
-        known = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
+        known = [
+            word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")
+        ]
         close = nearest(str(value), known)
         hint = f"; did you mean `{close}`?" if close else ""
         message = f"`{_shown(value)}` is not possible: {listed(known)} is expected{hint}"
@@ -239,7 +283,9 @@ def _keys_at(place: Place) -> list[str]:
     """The keys that may stand at a place of the file."""
     model: type[BaseModel] | None = CatalogFile
     inner = place
-    if place[:1] in (("apps",), ("clusters",)) and len(place) > 1:  # the names of apps and clusters are free
+    if (
+        place[:1] in (("apps",), ("clusters",)) and len(place) > 1
+    ):  # the names of apps and clusters are free
         model, inner = (AppSettings if place[0] == "apps" else ClusterEntry), place[2:]
     for part in inner:
         model = _model_below(model, str(part)) if model else None
@@ -250,7 +296,9 @@ def _model_below(model: type[BaseModel], key: str) -> type[BaseModel] | None:
     for name, field in model.model_fields.items():
         if (field.alias or name) == key:
             found = [field.annotation, *getattr(field.annotation, "__args__", ())]
-            return next((t for t in found if isinstance(t, type) and issubclass(t, BaseModel)), None)
+            return next(
+                (t for t in found if isinstance(t, type) and issubclass(t, BaseModel)), None
+            )
     return None
 
 
@@ -274,4 +322,11 @@ def _dotted(place: Place) -> str:
     return ".".join(str(part) for part in place)
 
 
-__all__ = ["AppCatalogEntry", "CatalogMistake", "CatalogMistakes", "CatalogSettings", "load_catalog", "parse_catalog"]
+__all__ = [
+    "AppCatalogEntry",
+    "CatalogMistake",
+    "CatalogMistakes",
+    "CatalogSettings",
+    "load_catalog",
+    "parse_catalog",
+]

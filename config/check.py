@@ -1,4 +1,5 @@
-"""`pilothouse check FILE`: is this catalog right? Every mistake with its line; exit status 0, 1 (mistakes) or 2 (usage)."""
+"""`pilothouse check FILE`: is this catalog right? Every mistake with its line; exit status 0, 1
+(mistakes) or 2 (usage)."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from config.catalog import CatalogMistakes, load_catalog
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="pilothouse check", description="Check a catalog and report every mistake at once, with its line."
+        prog="pilothouse check",
+        description="Check a catalog and report every mistake at once, with its line.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the catalog (YAML)")
     chosen = parser.parse_args(arguments)
@@ -20,10 +22,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         catalog = load_catalog(chosen.file)
     except CatalogMistakes as error:
         for mistake in error.mistakes:
-            print(f"{chosen.file}:{mistake.line}: {mistake.place + ': ' if mistake.place else ''}{mistake.message}", file=sys.stderr)
+            print(
+                f"{chosen.file}:{mistake.line}:"
+                f" {mistake.place + ': ' if mistake.place else ''}{mistake.message}",
+                file=sys.stderr,
+            )
         count = len(error.mistakes)
         print(f"{count} mistake{'s' if count > 1 else ''} in {chosen.file}", file=sys.stderr)
         return 1
     apps, clusters = len(catalog.apps), len(catalog.clusters)
-    print(f"{chosen.file}: {apps} app{'s' if apps != 1 else ''} on {clusters} cluster{'s' if clusters != 1 else ''}, no mistakes")
+    print(
+        f"{chosen.file}: {apps} app{'s' if apps != 1 else ''} on {clusters}"
+        f" cluster{'s' if clusters != 1 else ''}, no mistakes"
+    )
     return 0

@@ -15,7 +15,9 @@ def parse_duration(text: str) -> int:
     if word == "0":
         return 0
     if not _WHOLE.fullmatch(word):
-        raise ValueError(f"`{text}` is not a duration: write a number and a unit, such as 90s, 2m or 1h30m")
+        raise ValueError(
+            f"`{text}` is not a duration: write a number and a unit, such as 90s, 2m or 1h30m"
+        )
     return round(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(word)))
 
 

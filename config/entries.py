@@ -1,4 +1,5 @@
-"""The shape of the catalog. Names of attributes carry the unit (``hold_ms``); the YAML key is the alias (``hold``)."""
+"""The shape of the catalog. Names of attributes carry the unit (``hold_ms``); the YAML key is the
+alias (``hold``)."""
 
 from __future__ import annotations
 
@@ -6,13 +7,23 @@ import re
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    model_validator,
+)
 
 from config.durations import parse_duration
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_LABEL_KEY = re.compile(
+    r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+)
 _REPOSITORY = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 
 
@@ -21,7 +32,9 @@ def _duration(value: object) -> int:
         return parse_duration(value)
     if value == 0 and not isinstance(value, bool):
         return 0
-    raise ValueError(f"`{value}` is not a duration: write a number and a unit, such as 90s, 2m or 1h30m")
+    raise ValueError(
+        f"`{value}` is not a duration: write a number and a unit, such as 90s, 2m or 1h30m"
+    )
 
 
 def _one_or_many(value: object) -> object:
@@ -42,22 +55,53 @@ def _rising(steps: tuple[int, ...]) -> tuple[int, ...]:
         raise ValueError("each step is a percent of traffic from 1 to 100")
     if any(later <= earlier for earlier, later in pairwise(steps)):
         raise ValueError("steps rise: each share is larger than the one before")
-    shares = steps[:-1] if steps and steps[-1] == 100 else steps  # the promotion may be written, and is meant anyway
+    shares = (
+        steps[:-1] if steps and steps[-1] == 100 else steps
+    )  # the promotion may be written, and is meant anyway
     if not shares:
-        raise ValueError("at least one share below 100 is needed; for a release without one use strategy: rolling")
+        raise ValueError(
+            "at least one share below 100 is needed; for a release without one use strategy:"
+            " rolling"
+        )
     return shares
 
 
 Duration = Annotated[int, BeforeValidator(_duration)]
-Label = Annotated[str, _matching(_DNS_LABEL, "a Kubernetes name (lower-case letters, digits and -, at most 63)")]
-ObjectName = Annotated[str, _matching(_DNS_SUBDOMAIN, "a Kubernetes name (lower-case letters, digits, - and .)")]
-LabelKey = Annotated[str, _matching(_LABEL_KEY, "a label key such as `version`")]
-Repository = Annotated[str, _matching(_REPOSITORY, "an image repository without tag or digest, such as registry.example.com/team/app")]
-AppName = Annotated[
-    str, _matching(re.compile(r"[a-z0-9]([-a-z0-9.]{0,48}[a-z0-9])?"), "an app's name (lower-case letters, digits, - and ., at most 50)")
+Label = Annotated[
+    str, _matching(_DNS_LABEL, "a Kubernetes name (lower-case letters, digits and -, at most 63)")
 ]
-Channel = Annotated[str, _matching(re.compile(r"[CGD][A-Z0-9]{2,}"), "a channel's id (C…): open the channel's details in Slack to copy it")]
-UserId = Annotated[str, _matching(re.compile(r"[UW][A-Z0-9]{2,}"), "a member's id (U…): open the person's profile in Slack to copy it")]
+ObjectName = Annotated[
+    str, _matching(_DNS_SUBDOMAIN, "a Kubernetes name (lower-case letters, digits, - and .)")
+]
+LabelKey = Annotated[str, _matching(_LABEL_KEY, "a label key such as `version`")]
+Repository = Annotated[
+    str,
+    _matching(
+        _REPOSITORY,
+        "an image repository without tag or digest, such as registry.example.com/team/app",
+    ),
+]
+AppName = Annotated[
+    str,
+    _matching(
+        re.compile(r"[a-z0-9]([-a-z0-9.]{0,48}[a-z0-9])?"),
+        "an app's name (lower-case letters, digits, - and ., at most 50)",
+    ),
+]
+Channel = Annotated[
+    str,
+    _matching(
+        re.compile(r"[CGD][A-Z0-9]{2,}"),
+        "a channel's id (C…): open the channel's details in Slack to copy it",
+    ),
+]
+UserId = Annotated[
+    str,
+    _matching(
+        re.compile(r"[UW][A-Z0-9]{2,}"),
+        "a member's id (U…): open the person's profile in Slack to copy it",
+    ),
+]
 GroupId = Annotated[str, _matching(re.compile(r"S[A-Z0-9]{2,}"), "a user group's id (S…)")]
 Channels = Annotated[tuple[Channel, ...], Strict(False)]
 Names = Annotated[tuple[ObjectName, ...], Strict(False)]
@@ -107,7 +151,9 @@ class ScaleEntry(Entry):
 
 
 class ProbeEntry(Entry):
-    url: Annotated[str, _matching(re.compile(r"https?://\S+"), "a URL (http:// or https://)")] | None = None
+    url: (
+        Annotated[str, _matching(re.compile(r"https?://\S+"), "a URL (http:// or https://)")] | None
+    ) = None
     path: Annotated[str, _matching(re.compile(r"/\S*"), "a path that begins with /")] = "/version"
     requests: Annotated[int, Field(ge=1, le=200)] = 20
 

@@ -10,7 +10,8 @@ import time
 from typing import Literal
 
 QUIET = ("rq", "rq.worker", "rq.job", "urllib3", "slack_bolt", "slack_sdk", "kubernetes")
-"""Libraries whose own information is noise: they are heard from `warning` on, unless the level is debug."""
+"""Libraries whose own information is noise: they are heard from `warning` on, unless the level is
+debug."""
 
 
 _SECRETS = (
@@ -35,8 +36,9 @@ class TextLines(logging.Formatter):
 
 class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
+        second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
-            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
+            "time": f"{second}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "process": record.process,

@@ -81,8 +81,13 @@ class _Walk:
         result: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge" or getattr(key_node, "value", None) == "<<":
-                for source in value_node.value if isinstance(value_node, SequenceNode) else [value_node]:
+            if (
+                key_node.tag == "tag:yaml.org,2002:merge"
+                or getattr(key_node, "value", None) == "<<"
+            ):
+                for source in (
+                    value_node.value if isinstance(value_node, SequenceNode) else [value_node]
+                ):
                     content = self.value(source, place)
                     if isinstance(content, dict):
                         merged = {**content, **merged}
@@ -99,5 +104,7 @@ class _Walk:
         try:
             return self._constructor.construct_object(node, deep=True)
         except (YAMLError, ValueError) as error:
-            self.problems.append((place, f"this value cannot be read: {str(error).splitlines()[0]}"))
+            self.problems.append(
+                (place, f"this value cannot be read: {str(error).splitlines()[0]}")
+            )
             return None

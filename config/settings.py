@@ -1,6 +1,8 @@
-"""The environment of a process, checked at once: every mistake is reported together, and no secret is ever printed.
+"""The environment of a process, checked at once: every mistake is reported together, and no secret
+is ever printed.
 
-Each secret may instead be the name of a file that holds it: ``SLACK_BOT_TOKEN_FILE=/run/secrets/bot-token``.
+Each secret may instead be the name of a file that holds it:
+``SLACK_BOT_TOKEN_FILE=/run/secrets/bot-token``.
 """
 
 from __future__ import annotations
@@ -61,16 +63,24 @@ def read_settings(environment: Mapping[str, str], process: Process) -> Settings:
     """The settings that ``process`` needs. Raises SettingsMistakes with all of them."""
     reader = _Reader(environment)
     talks_to_slack = process in ("bot", "worker")
-    bot_token = reader.secret("SLACK_BOT_TOKEN", needed=talks_to_slack, check=_prefixed("xoxb-", "a bot token"))
-    app_token = reader.secret("SLACK_APP_TOKEN", needed=False, check=_prefixed("xapp-", "an app-level token"))
+    bot_token = reader.secret(
+        "SLACK_BOT_TOKEN", needed=talks_to_slack, check=_prefixed("xoxb-", "a bot token")
+    )
+    app_token = reader.secret(
+        "SLACK_APP_TOKEN", needed=False, check=_prefixed("xapp-", "an app-level token")
+    )
     signing = reader.secret("SLACK_SIGNING_SECRET", needed=process == "bot" and not app_token)
     redis_url = reader.secret("REDIS_URL", needed=True, check=_redis_url)
     config = reader.plain("PILOTHOUSE_CONFIG", "" if process != "terminal" else "-")
     if not config:
-        reader.mistakes.append("PILOTHOUSE_CONFIG is not set: name the catalog file (pilothouse check FILE checks it)")
+        reader.mistakes.append(
+            "PILOTHOUSE_CONFIG is not set: name the catalog file (pilothouse check FILE checks it)"
+        )
     api_url = reader.plain("SLACK_API_URL", SLACK_API_URL)
     if urlsplit(api_url).scheme not in ("http", "https") or not urlsplit(api_url).netloc:
-        reader.mistakes.append(f"SLACK_API_URL is `{api_url}`: a URL such as {SLACK_API_URL} is expected")
+        reader.mistakes.append(
+            f"SLACK_API_URL is `{api_url}`: a URL such as {SLACK_API_URL} is expected"
+        )
     host = reader.plain("PILOTHOUSE_HOST", "127.0.0.1")
     port = reader.port("PILOTHOUSE_PORT", 3000)
     metrics_port = reader.port("PILOTHOUSE_METRICS_PORT", None)
@@ -103,7 +113,10 @@ class _Reader:
         return self.environment.get(name, "").strip() or default
 
     def secret(self, name: str, *, needed: bool, check: Callable[[str], str] | None = None) -> str:
-        direct, file = self.environment.get(name, "").strip(), self.environment.get(f"{name}_FILE", "").strip()
+        direct, file = (
+            self.environment.get(name, "").strip(),
+            self.environment.get(f"{name}_FILE", "").strip(),
+        )
         if direct and file:
             self.mistakes.append(f"{name} and {name}_FILE are both set: keep one")
             return direct
@@ -120,7 +133,9 @@ class _Reader:
                 return ""
         if not value:
             if needed:
-                self.mistakes.append(f"{name} is not set: set it, or {name}_FILE to a file that holds it")
+                self.mistakes.append(
+                    f"{name} is not set: set it, or {name}_FILE to a file that holds it"
+                )
             return ""
         if check is not None and (problem := check(value)):
             self.mistakes.append(f"{name} {problem}")
@@ -134,7 +149,10 @@ class _Reader:
             return int(text)
         hint = ""
         if text.startswith("tcp://"):
-            hint = "; Kubernetes made it for a Service of that name: set `enableServiceLinks: false` in the pod"
+            hint = (
+                "; Kubernetes made it for a Service of that name: set `enableServiceLinks: false`"
+                " in the pod"
+            )
         self.mistakes.append(f"{name} is `{text}`: a port from 0 to 65535 is expected{hint}")
         return default
 
@@ -148,18 +166,25 @@ class _Reader:
         return text
 
     def find_misspelled(self) -> None:
-        """A variable that is almost one of ours does nothing, silently: say so. Others are none of our business."""
+        """A variable that is almost one of ours does nothing, silently: say so. Others are none of
+        our business."""
         for name in self.environment:
-            ours = name.startswith("PILOTHOUSE_") and "_SERVICE_" not in name and "_PORT_" not in name
+            ours = (
+                name.startswith("PILOTHOUSE_") and "_SERVICE_" not in name and "_PORT_" not in name
+            )
             if not ours or name in VARIABLES:
                 continue
-            close = nearest(name.removeprefix("PILOTHOUSE_"), [v.removeprefix("PILOTHOUSE_") for v in PLAIN])
+            close = nearest(
+                name.removeprefix("PILOTHOUSE_"), [v.removeprefix("PILOTHOUSE_") for v in PLAIN]
+            )
             if close and f"PILOTHOUSE_{close}" not in self.environment:
                 self.mistakes.append(f"{name} is not known; did you mean PILOTHOUSE_{close}?")
 
 
 def _prefixed(prefix: str, what: str) -> Callable[[str], str]:
-    return lambda value: "" if value.startswith(prefix) else f"does not look like {what}: it begins with {prefix}"
+    return lambda value: (
+        "" if value.startswith(prefix) else f"does not look like {what}: it begins with {prefix}"
+    )
 
 
 def _redis_url(value: str) -> str:
@@ -170,4 +195,7 @@ def _redis_url(value: str) -> str:
         return ""
     if parts.scheme == "redis+sentinel" and parts.netloc and parts.path.strip("/"):
         return ""
-    return "is not a Redis URL: redis://HOST:PORT/0, rediss://…, unix://PATH or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE is expected"
+    return (
+        "is not a Redis URL: redis://HOST:PORT/0, rediss://…, unix://PATH or"
+        " redis+sentinel://HOST:PORT,HOST:PORT/SERVICE is expected"
+    )

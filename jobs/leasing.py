@@ -1,4 +1,5 @@
-"""A job's first and last act: to check and renew its lease, and to end it with the time of the next wake."""
+"""A job's first and last act: to check and renew its lease, and to end it with the time of the next
+wake."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from bot.store import Leases, connect
 
 @dataclass
 class Lease:
-    """``subject`` is the wake id's part after the colon; ``next_wake`` (milliseconds of Redis TIME) is the job's to set."""
+    """``subject`` is the wake id's part after the colon; ``next_wake`` (milliseconds of Redis TIME)
+    is the job's to set."""
 
     subject: str
     granted: bool
@@ -22,7 +24,8 @@ class Lease:
 
 @contextmanager
 def lease(wake_id: str, token: str) -> Iterator[Lease]:
-    """Not ``granted``: somebody else has it, do nothing. A job that raises (its time-out too) comes again soon; the error goes on."""
+    """Not ``granted``: somebody else has it, do nothing. A job that raises (its time-out too) comes
+    again soon; the error goes on."""
     leases = Leases(connect(os.environ["REDIS_URL"]))
     held = Lease(wake_id.partition(":")[2], leases.begin(wake_id, token))
     began = time.monotonic()

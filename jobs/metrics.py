@@ -1,4 +1,5 @@
-"""Health and metrics of a worker over HTTP: /healthz (are the processes alive), /readyz (is Redis there), /metrics (Prometheus)."""
+"""Health and metrics of a worker over HTTP: /healthz (are the processes alive), /readyz (is Redis
+there), /metrics (Prometheus)."""
 
 from __future__ import annotations
 
@@ -44,8 +45,12 @@ class WorkerCollector(Collector):
         self._board = board
 
     def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("pilothouse_process_up", "1 while the process runs", labels=["process"])
-        restarts = CounterMetricFamily("pilothouse_process_restarts", "Times it was started again", labels=["process"])
+        up = GaugeMetricFamily(
+            "pilothouse_process_up", "1 while the process runs", labels=["process"]
+        )
+        restarts = CounterMetricFamily(
+            "pilothouse_process_restarts", "Times it was started again", labels=["process"]
+        )
         for pulse in self._board.read():
             up.add_metric([pulse.name], float(bool(pulse.pid)))
             restarts.add_metric([pulse.name], pulse.restarts)
@@ -64,16 +69,28 @@ class WorkerCollector(Collector):
 
     def _stored(self) -> Iterator[Metric]:
         backlog = self._leases.backlog()
-        yield GaugeMetricFamily("pilothouse_active_releases", "Releases that are not final", value=backlog.active)
+        yield GaugeMetricFamily(
+            "pilothouse_active_releases", "Releases that are not final", value=backlog.active
+        )
         yield GaugeMetricFamily("pilothouse_due", "Wake-ups that are planned", value=backlog.due)
-        yield GaugeMetricFamily("pilothouse_leased", "Wake-ups that are being worked on", value=backlog.leased)
-        yield GaugeMetricFamily("pilothouse_overdue_seconds", "How late the earliest is", value=backlog.overdue_ms / 1000)
-        lengths = GaugeMetricFamily("pilothouse_queue_length", "Jobs that wait for a worker", labels=["queue"])
+        yield GaugeMetricFamily(
+            "pilothouse_leased", "Wake-ups that are being worked on", value=backlog.leased
+        )
+        yield GaugeMetricFamily(
+            "pilothouse_overdue_seconds",
+            "How late the earliest is",
+            value=backlog.overdue_ms / 1000,
+        )
+        lengths = GaugeMetricFamily(
+            "pilothouse_queue_length", "Jobs that wait for a worker", labels=["queue"]
+        )
         for name, length in self._queue.lengths().items():
             lengths.add_metric([name], length)
         yield lengths
         jobs = CounterMetricFamily("pilothouse_jobs", "Jobs that ended", labels=["kind", "outcome"])
-        seconds = CounterMetricFamily("pilothouse_job_seconds", "Time spent in jobs", labels=["kind"])
+        seconds = CounterMetricFamily(
+            "pilothouse_job_seconds", "Time spent in jobs", labels=["kind"]
+        )
         taken = 0
         for name, value in self._leases.counters().items():
             match name.split(":"):
@@ -87,10 +104,14 @@ class WorkerCollector(Collector):
                     pass  # counted by a newer version
         yield jobs
         yield seconds
-        yield CounterMetricFamily("pilothouse_leases_taken_over", "Jobs that were lost and run again", value=taken)
+        yield CounterMetricFamily(
+            "pilothouse_leases_taken_over", "Jobs that were lost and run again", value=taken
+        )
 
 
-def make_server(host: str, port: int, leases: Leases, queue: RqWorkQueue, board: Board) -> ThreadingHTTPServer:
+def make_server(
+    host: str, port: int, leases: Leases, queue: RqWorkQueue, board: Board
+) -> ThreadingHTTPServer:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(WorkerCollector(leases, queue, board))
 
@@ -131,7 +152,9 @@ def serve_metrics(settings: Settings, board: Board) -> None:
     client = connect(settings.redis_url)
     leases = Leases(client)
     port = settings.metrics_port or 0
-    with make_server(settings.host, port, leases, RqWorkQueue(client, wake=leases.wake), board) as server:
+    with make_server(
+        settings.host, port, leases, RqWorkQueue(client, wake=leases.wake), board
+    ) as server:
         host, bound = server.server_address[:2]
         log.info("health and metrics on http://%s:%s", host, bound)
         server.serve_forever()

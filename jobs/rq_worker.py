@@ -1,4 +1,5 @@
-"""RQ's worker without what needs threads or a second connection, and without its fork for each job."""
+"""RQ's worker without what needs threads or a second connection, and without its fork for
+each job."""
 
 from __future__ import annotations
 
@@ -26,9 +27,11 @@ WATCHDOG_MARGIN_S = 1  # after RQ's own time-out, before the lease runs out
 
 
 class StayingWorker(Worker):
-    """One queue, one job at a time, in its own process, with connections that stay. A fork and its new connections cost more than a tick,
-    a question or telling Slack one thing, and a line of them that grows faster than it is worked off would outlive its leases. A job that
-    hangs or crashes takes the process with it: its supervisor starts another, and gives the job out again."""
+    """One queue, one job at a time, in its own process, with connections that stay. A fork and its
+    new connections cost more than a tick, a question or telling Slack one thing, and a line of them
+    that grows faster than it is worked off would outlive its leases. A job that hangs or crashes
+    takes the process with it: its supervisor starts another, and gives the job out again.
+    """
 
     came_to_work: Callable[[], None]
     most_memory_bytes: int | None = None
@@ -38,8 +41,8 @@ class StayingWorker(Worker):
         """No commands over pub/sub: that takes a thread."""
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """As rq's SimpleWorker does. RQ's time-out is a signal, which a call stuck in C never sees; the watchdog ends the process from
-        another thread."""
+        """As rq's SimpleWorker does. RQ's time-out is a signal, which a call stuck in C never sees;
+        the watchdog ends the process from another thread."""
         self.came_to_work()
         faulthandler.dump_traceback_later((job.timeout or 0) + WATCHDOG_MARGIN_S, exit=True)
         try:
@@ -48,7 +51,11 @@ class StayingWorker(Worker):
             faulthandler.cancel_dump_traceback_later()
         self.set_state(WorkerStatus.IDLE)
         if self.most_memory_bytes is not None and most_memory_bytes() > self.most_memory_bytes:
-            log.info("%s has held more than %d MB: a new one follows", job.origin, self.most_memory_bytes // 2**20)
+            log.info(
+                "%s has held more than %d MB: a new one follows",
+                job.origin,
+                self.most_memory_bytes // 2**20,
+            )
             self.makes_room = self._stop_requested = True
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
@@ -63,15 +70,21 @@ class StayingWorker(Worker):
 
 
 def most_memory_bytes() -> int:
-    """The most that this process has ever held; what Python frees of it seldom goes back to the system."""
+    """The most that this process has ever held; what Python frees of it seldom goes back to the
+    system."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def make_worker(
-    queue: str, connection: Redis, *, came_to_work: Callable[[], None] = lambda: None, memory_grows_by_bytes: int | None = None
+    queue: str,
+    connection: Redis,
+    *,
+    came_to_work: Callable[[], None] = lambda: None,
+    memory_grows_by_bytes: int | None = None,
 ) -> StayingWorker:
-    """``came_to_work`` is called before each job. A worker whose memory grew by more than ``memory_grows_by_bytes`` stops after its job."""
+    """``came_to_work`` is called before each job. A worker whose memory grew by more than
+    ``memory_grows_by_bytes`` stops after its job."""
     made = StayingWorker(
         [Queue(queue, connection=connection, serializer=JSONSerializer)],
         connection=connection,

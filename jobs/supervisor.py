@@ -1,6 +1,7 @@
 """Keeps a set of child processes alive: forks them, restarts those that die, ends them all in time.
 
-The parent stays small on purpose: one thread, no connection, so that a fork at any time is safe and finds everything imported.
+The parent stays small on purpose: one thread, no connection, so that a fork at any time is safe and
+finds everything imported.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from types import FrameType
 
 log = logging.getLogger(__name__)
 
-END_WITHIN_S = 8.5  # a job's time-out is 8 s; after this a second SIGTERM makes RQ end the job, then comes SIGKILL
+# a job's time-out is 8 s; after this a second SIGTERM makes RQ end the job, then comes SIGKILL
+END_WITHIN_S = 8.5
 FORCE_WITHIN_S = 0.7
 LIVED_WELL_S = 10.0
 LONGEST_BACKOFF_S = 10.0
-_SLOT = struct.Struct("=dqqd")  # last beat (monotonic seconds), process id, restarts, last work (monotonic seconds)
+_SLOT = struct.Struct(
+    "=dqqd"
+)  # last beat (monotonic seconds), process id, restarts, last work (monotonic seconds)
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Pulse:
 
 
 class Board:
-    """Memory shared between the parent and all children: who lives, and when each last gave a sign."""
+    """Memory shared between the parent and all children: who lives, and when each last gave
+    a sign."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
@@ -62,7 +67,9 @@ class Board:
         return self._names.index(name) * _SLOT.size
 
     def read(self) -> tuple[Pulse, ...]:
-        slots = (_SLOT.unpack_from(self._memory, index * _SLOT.size) for index in range(len(self._names)))
+        slots = (
+            _SLOT.unpack_from(self._memory, index * _SLOT.size) for index in range(len(self._names))
+        )
         return tuple(Pulse(name, *slot) for name, slot in zip(self._names, slots, strict=True))
 
 
@@ -80,7 +87,8 @@ class Stop:
 
     @contextlib.contextmanager
     def idle(self) -> Iterator[None]:
-        """Around a wait that a signal may break off, because nothing is lost by it: the process then ends at once."""
+        """Around a wait that a signal may break off, because nothing is lost by it: the process
+        then ends at once."""
         self._idle = True
         try:
             if self.requested:
@@ -100,7 +108,8 @@ class Stop:
 
 @dataclass(frozen=True)
 class WorkerRole:
-    """``run`` is the child's whole life; ``recover`` runs first in a child that replaces one that died, and not one that just ended."""
+    """``run`` is the child's whole life; ``recover`` runs first in a child that replaces one that
+    died, and not one that just ended."""
 
     name: str
     run: Callable[[], None]
@@ -127,9 +136,15 @@ class Supervisor:
         self._ending = False
 
     def run(self) -> int:
-        _prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: the job of a killed worker becomes our child, and is collected when it ends
+        _prctl(
+            36,
+            1,
+            # PR_SET_CHILD_SUBREAPER: the job of a killed worker becomes our child, and is collected
+            # when it ends
+        )
         gc.collect()
-        gc.freeze()  # what is imported stays shared with the children instead of being copied by their collector
+        # what is imported stays shared with the children instead of being copied by their collector
+        gc.freeze()
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
         os.set_blocking(writer, False)
@@ -204,7 +219,8 @@ class Supervisor:
             os._exit(code)
 
     def _collect(self) -> None:
-        """Every dead process is collected: as process 1 of a container, this inherits the jobs of a killed worker too."""
+        """Every dead process is collected: as process 1 of a container, this inherits the jobs of a
+        killed worker too."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -218,23 +234,43 @@ class Supervisor:
 
     def _mourn(self, child: _Child, status: int) -> None:
         lived = time.monotonic() - child.started
-        worked = any(pulse.name == child.role.name and pulse.last_work >= child.started for pulse in self._board.read())
+        worked = any(
+            pulse.name == child.role.name and pulse.last_work >= child.started
+            for pulse in self._board.read()
+        )
         child.pid = 0
         child.restarts += 1
         child.died = status != 0
         child.quick_deaths = 0 if worked or lived >= LIVED_WELL_S else child.quick_deaths + 1
-        backoff = 0.0 if child.quick_deaths <= 1 else min(LONGEST_BACKOFF_S, 0.25 * 2.0**child.quick_deaths)
+        backoff = (
+            0.0
+            if child.quick_deaths <= 1
+            else min(LONGEST_BACKOFF_S, 0.25 * 2.0**child.quick_deaths)
+        )
         child.start_at = time.monotonic() + backoff
         self._board.note(child.role.name, pid=0, restarts=child.restarts)
         if not self._ending:
             if status == 0:
                 log.info("%s ended; starting it again", child.role.name)
                 return
-            how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit code {os.waitstatus_to_exitcode(status)}"
-            log.warning("%s died (%s); starting it again%s", child.role.name, how, f" in {backoff:g} s" if backoff else "")
+            how = (
+                f"signal {os.WTERMSIG(status)}"
+                if os.WIFSIGNALED(status)
+                else f"exit code {os.waitstatus_to_exitcode(status)}"
+            )
+            log.warning(
+                "%s died (%s); starting it again%s",
+                child.role.name,
+                how,
+                f" in {backoff:g} s" if backoff else "",
+            )
 
     def _end_all(self, reader: int) -> None:
-        for number, within in ((signal.SIGTERM, END_WITHIN_S), (signal.SIGTERM, FORCE_WITHIN_S), (signal.SIGKILL, 5.0)):
+        for number, within in (
+            (signal.SIGTERM, END_WITHIN_S),
+            (signal.SIGTERM, FORCE_WITHIN_S),
+            (signal.SIGKILL, 5.0),
+        ):
             for child in self._children:
                 if child.pid:
                     with contextlib.suppress(ProcessLookupError):
@@ -258,7 +294,9 @@ def _prctl(option: int, argument: int) -> None:
 def _name_process(name: str) -> None:
     """What `ps -o comm` and `top` show, 15 characters of it."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(15, ctypes.create_string_buffer(name.encode()[:15]), 0, 0, 0)  # PR_SET_NAME
+        ctypes.CDLL(None).prctl(
+            15, ctypes.create_string_buffer(name.encode()[:15]), 0, 0, 0
+        )  # PR_SET_NAME
 
 
 def _drain(reader: int) -> None:
@@ -282,7 +320,8 @@ def is_alive(pid: int) -> bool:
 
 
 def _die_with(parent: int) -> None:
-    """Linux: a child gets SIGTERM when its parent is gone, so that a killed supervisor leaves no workers behind."""
+    """Linux: a child gets SIGTERM when its parent is gone, so that a killed supervisor leaves no
+    workers behind."""
     _prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)

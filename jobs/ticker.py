@@ -1,4 +1,5 @@
-"""Moves what is due to the queues. Any number of tickers may run; between them each id is claimed once."""
+"""Moves what is due to the queues. Any number of tickers may run; between them each id is claimed
+once."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def tick(leases: Leases, queue: RqWorkQueue) -> int:
     return LONGEST_WAIT_MS if later is None else min(later, LONGEST_WAIT_MS)
 
 
-def run_ticker(leases: Leases, queue: RqWorkQueue, stop: Stop, beat: Callable[[], None] = lambda: None) -> None:
+def run_ticker(
+    leases: Leases, queue: RqWorkQueue, stop: Stop, beat: Callable[[], None] = lambda: None
+) -> None:
     """Until ``stop()``. A Redis that is away is waited for: nothing is lost meanwhile."""
     away = False
     looked_at = 0.0

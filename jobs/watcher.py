@@ -1,4 +1,5 @@
-"""``pilothouse watcher``: turns changes at the clusters into wakes. It only nudges: the tick reads the truth again."""
+"""``pilothouse watcher``: turns changes at the clusters into wakes. It only nudges: the tick reads
+the truth again."""
 
 from __future__ import annotations
 
@@ -51,15 +52,22 @@ class Place:
         if (self.cluster, self.namespace) != (target.cluster, target.namespace):
             return False
         if self.deployment:
-            return self.deployment in (target.deployment, *default_candidate_names(target), release.candidate_name)
-        return self.service in target.services or (release.plan is not None and self.service == release.plan.preview)
+            return self.deployment in (
+                target.deployment,
+                *default_candidate_names(target),
+                release.candidate_name,
+            )
+        return self.service in target.services or (
+            release.plan is not None and self.service == release.plan.preview
+        )
 
 
 AUTOSCALER = "kube-controller-manager, subresource scale"
 
 
 def describe(app: str, past: OutsideChange) -> str:
-    """One line for the app's channel, "" for what nobody needs to hear: an autoscaler's steps, and what a release sees itself."""
+    """One line for the app's channel, "" for what nobody needs to hear: an autoscaler's steps, and
+    what a release sees itself."""
     if past.claim or (past.changed == ("replicas",) and past.manager == AUTOSCALER):
         return ""
     whom = f"by {past.manager}, not by me" if past.manager else "not by me"
@@ -69,7 +77,10 @@ def describe(app: str, past: OutsideChange) -> str:
         case ("deleted",):
             return f"{app} was deleted, not by me"
         case changed if "template" in changed and past.images_before != past.images_after:
-            return f"{app} is rolling from {', '.join(past.images_before)} to {', '.join(past.images_after)}, started {whom}"
+            return (
+                f"{app} is rolling from {', '.join(past.images_before)} to"
+                f" {', '.join(past.images_after)}, started {whom}"
+            )
         case changed if "template" in changed:
             return f"{app} is rolling: its pod template was changed {whom}"
         case changed if "replicas" in changed:
@@ -86,16 +97,19 @@ class _Pace:
 
 
 class Pacer:
-    """When a change may wake: at once after silence, then 200 ms apart, growing to 2 s when changes go on for long. None is dropped.
+    """When a change may wake: at once after silence, then 200 ms apart, growing to 2 s when changes
+    go on for long. None is dropped.
 
-    The spacing grows only after FAST_PACE_MS: a small app's whole roll is followed closely, a large one's does not tick all the time.
+    The spacing grows only after FAST_PACE_MS: a small app's whole roll is followed closely, a large
+    one's does not tick all the time.
     """
 
     def __init__(self) -> None:
         self._paces: dict[str, _Pace] = {}
 
     def delay_ms(self, release_id: str, now_ms: float) -> float:
-        """Milliseconds from now. A planned wake is asked for again: an earlier one may have used it up before this change came."""
+        """Milliseconds from now. A planned wake is asked for again: an earlier one may have used it
+        up before this change came."""
         pace = self._paces.get(release_id)
         if pace is None or now_ms - pace.last > 2 * pace.spacing:
             self._paces[release_id] = _Pace(now_ms, now_ms)
@@ -104,7 +118,9 @@ class Pacer:
             return pace.last - now_ms
         at = max(now_ms, pace.last + pace.spacing)
         growth = GROWTH if at - pace.began > FAST_PACE_MS else 1.0
-        self._paces[release_id] = _Pace(pace.began, at, min(pace.spacing * growth, LONGEST_SPACING_MS))
+        self._paces[release_id] = _Pace(
+            pace.began, at, min(pace.spacing * growth, LONGEST_SPACING_MS)
+        )
         return at - now_ms
 
     def keep(self, release_ids: Collection[str]) -> None:
@@ -122,8 +138,8 @@ class _Pending:
 class Nudger:
     """Collects places and wakes the releases they concern; a Redis that is away loses none of them.
 
-    A place is done with once the list of running releases was read after it changed: a release that is younger than the list must not
-    miss what happened to it meanwhile. ``clock`` gives seconds.
+    A place is done with once the list of running releases was read after it changed: a release that
+    is younger than the list must not miss what happened to it meanwhile. ``clock`` gives seconds.
     """
 
     def __init__(self, context: Context, clock: Callable[[], float] = time.monotonic) -> None:
@@ -136,7 +152,9 @@ class Nudger:
         self._read_at = float("-inf")
 
     def take(self, cluster: str, change: Change) -> None:
-        self._pending[Place(cluster, change.namespace, change.deployment, change.service)] = _Pending(self._clock())
+        self._pending[Place(cluster, change.namespace, change.deployment, change.service)] = (
+            _Pending(self._clock())
+        )
         if change.outside_change is not None:
             self._noticed.append((cluster, change))
 
@@ -160,16 +178,25 @@ class Nudger:
         return bool(self._pending)
 
     def _note(self, cluster: str, change: Change) -> None:
-        """A change that a release sees itself (its claim is on the object) is drift, and its card tells it.
+        """A change that a release sees itself (its claim is on the object) is drift, and its card
+        tells it.
 
-        What stands beside the app's Deployment is the app's too: the green one of a kept pair may be the one that serves.
+        What stands beside the app's Deployment is the app's too: the green one of a kept pair may
+        be the one that serves.
         """
         for app in self._context.catalog.apps.values():
             target = app.target
             names = (target.deployment, *default_candidate_names(target))
-            here = (target.cluster, target.namespace) == (cluster, change.namespace) and change.deployment in names
+            here = (target.cluster, target.namespace) == (
+                cluster,
+                change.namespace,
+            ) and change.deployment in names
             if here and change.outside_change and app.channel:
-                whose = target.app if change.deployment == target.deployment else f"{change.deployment} of {target.app}"
+                whose = (
+                    target.app
+                    if change.deployment == target.deployment
+                    else f"{change.deployment} of {target.app}"
+                )
                 line = describe(whose, change.outside_change)
                 if line:
                     queue_outside_change(self._context, app.channel, line)
@@ -178,11 +205,14 @@ class Nudger:
         for release in filter(place.concerns, self._running.values()):
             if release.id not in change.woken:
                 delay = self._pacer.delay_ms(release.id, self._clock() * 1000)
-                self._context.queue.wake(f"release:{release.id}", self._context.store.now() + round(delay))
+                self._context.queue.wake(
+                    f"release:{release.id}", self._context.store.now() + round(delay)
+                )
                 change.woken.add(release.id)
 
     def _read(self) -> Iterator[tuple[str, Release]]:
-        """Where a release works does not change once it has a plan: of a thousand that wait, none is read again."""
+        """Where a release works does not change once it has a plan: of a thousand that wait, none
+        is read again."""
         for release_id in self._context.store.active_ids():
             release = self._running.get(release_id)
             if release is None or release.plan is None:
@@ -198,11 +228,19 @@ def watch_clusters(context: Context, beat: Callable[[], None]) -> None:
     stop = Stop().on_signals()
     inbox: queue.SimpleQueue[tuple[str, Change]] = queue.SimpleQueue()
     nudger = Nudger(context)
-    clusters = cast(KubernetesClusters, context.clusters)  # watching is no part of the port: nothing else does it
+    clusters = cast(
+        KubernetesClusters, context.clusters
+    )  # watching is no part of the port: nothing else does it
     with ExitStack() as stack:
         watchers = []
         for name in clusters.names():
-            namespaces = sorted({a.target.namespace for a in context.catalog.apps.values() if a.target.cluster == name})
+            namespaces = sorted(
+                {
+                    a.target.namespace
+                    for a in context.catalog.apps.values()
+                    if a.target.cluster == name
+                }
+            )
             tell = partial(_put, inbox, name)
             watchers.append(stack.enter_context(clusters[name].watch(namespaces, tell)))
         while not stop():
@@ -232,7 +270,9 @@ def _collect(inbox: queue.SimpleQueue[tuple[str, Change]], nudger: Nudger) -> No
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="pilothouse watcher", description="Watches the clusters and wakes releases.")
+    parser = argparse.ArgumentParser(
+        prog="pilothouse watcher", description="Watches the clusters and wakes releases."
+    )
     parser.parse_args(argv)
     try:
         settings, file = load_configuration("watcher")
@@ -244,7 +284,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     context = make_context(settings, file)
     names = ["watcher"] + ["metrics"] * (settings.metrics_port is not None)
     board = Board(names)
-    roles = [WorkerRole("watcher", partial(watch_clusters, context, partial(board.beat, "watcher")))]
+    roles = [
+        WorkerRole("watcher", partial(watch_clusters, context, partial(board.beat, "watcher")))
+    ]
     if settings.metrics_port is not None:
         roles.append(WorkerRole("metrics", partial(serve_metrics, settings, board)))
     return Supervisor(roles, board).run()

@@ -1,4 +1,5 @@
-"""``pilothouse worker``: one supervisor, and under it a ticker, the RQ workers (one queue each), the watcher, and metrics."""
+"""``pilothouse worker``: one supervisor, and under it a ticker, the RQ workers (one queue each),
+the watcher, and metrics."""
 
 from __future__ import annotations
 
@@ -36,17 +37,34 @@ from jobs.watcher import watch_clusters
 log = logging.getLogger(__name__)
 
 WORKER_NICENESS = 5
-"""Niceness of the workers that a person does not wait for: a third of the weight each, so that a question gets a whole core of two."""
+"""Niceness of the workers that a person does not wait for: a third of the weight each, so that a
+question gets a whole core of two."""
 
 QUERIES_GROW_BY_BYTES = 128 * 2**20
 
-JOB_MODULES = ("jobs.advance_release", "jobs.deliver_release", "jobs.run_query", "jobs.sweep", "jobs.report_outside_change")
+JOB_MODULES = (
+    "jobs.advance_release",
+    "jobs.deliver_release",
+    "jobs.run_query",
+    "jobs.sweep",
+    "jobs.report_outside_change",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="pilothouse worker", description="Runs releases, queries and deliveries.")
-    parser.add_argument("--processes", type=_positive, default=2, metavar="N", help="workers for releases (default 2)")
-    parser.add_argument("--without-watcher", action="store_true", help="`pilothouse watcher` runs elsewhere")
+    parser = argparse.ArgumentParser(
+        prog="pilothouse worker", description="Runs releases, queries and deliveries."
+    )
+    parser.add_argument(
+        "--processes",
+        type=_positive,
+        default=2,
+        metavar="N",
+        help="workers for releases (default 2)",
+    )
+    parser.add_argument(
+        "--without-watcher", action="store_true", help="`pilothouse watcher` runs elsewhere"
+    )
     options = parser.parse_args(argv)
     try:
         settings, _ = load_configuration("worker")
@@ -63,19 +81,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"`{text}` is not a number of processes: 1 or more is expected")
+        raise argparse.ArgumentTypeError(
+            f"`{text}` is not a number of processes: 1 or more is expected"
+        )
     return int(text)
 
 
 def prepare(settings: Settings, modules: Sequence[str]) -> None:
-    """What every job would otherwise pay for: imports and the Kubernetes client's classes. Opens no connection."""
+    """What every job would otherwise pay for: imports and the Kubernetes client's classes. Opens no
+    connection."""
     os.environ["REDIS_URL"] = settings.redis_url
     for module in modules:
         importlib.import_module(module)
 
 
 def prepare_clusters(context: Context) -> None:
-    """Kubeconfigs and certificates, which every job would else read again. A cluster that cannot be used yet is told by its jobs."""
+    """Kubeconfigs and certificates, which every job would else read again. A cluster that cannot be
+    used yet is told by its jobs."""
     clusters = cast(KubernetesClusters, context.clusters)
     for name in clusters.names():
         with contextlib.suppress(ClusterUnreachable):
@@ -90,19 +112,30 @@ def supervise(
     routes: dict[str, Route] | None = None,
     first_wakes: Sequence[str] = ("sweep",),
 ) -> int:
-    """Until SIGTERM or SIGINT. ``watch`` is the watcher's whole life, given a function that says it is alive."""
+    """Until SIGTERM or SIGINT. ``watch`` is the watcher's whole life, given a function that says it
+    is alive."""
     names = [f"releases-{number + 1}" for number in range(processes)]
     roles = ["ticker", "queries", "delivery", *names]
     roles += ["watcher"] * (watch is not None) + ["metrics"] * (settings.metrics_port is not None)
     board = Board(roles)
     url = settings.redis_url
     recover = partial(end_orphaned_leases, url)
-    children = [WorkerRole("ticker", partial(_tick_for_ever, url, board, routes or dict(ROUTES), first_wakes))]
+    children = [
+        WorkerRole(
+            "ticker", partial(_tick_for_ever, url, board, routes or dict(ROUTES), first_wakes)
+        )
+    ]
     queues = {"queries": QUERIES, "delivery": DELIVERY} | dict.fromkeys(names, RELEASES)
     children += [
         WorkerRole(
             name,
-            partial(_work, queue, url, WORKER_NICENESS if queue == RELEASES else 0, partial(board.note_work, name)),
+            partial(
+                _work,
+                queue,
+                url,
+                WORKER_NICENESS if queue == RELEASES else 0,
+                partial(board.note_work, name),
+            ),
             recover,
         )
         for name, queue in queues.items()
@@ -117,11 +150,15 @@ def supervise(
     return code
 
 
-def _tick_for_ever(url: str, board: Board, routes: dict[str, Route], first_wakes: Sequence[str]) -> None:
+def _tick_for_ever(
+    url: str, board: Board, routes: dict[str, Route], first_wakes: Sequence[str]
+) -> None:
     stop = Stop().on_signals()
     client = connect(url)
     leases = Leases(client)
-    end_orphaned_leases(url)  # at the first start too: a worker that was killed whole left nobody to do it
+    end_orphaned_leases(
+        url
+    )  # at the first start too: a worker that was killed whole left nobody to do it
     try:
         for line in check_settings(client):
             log.warning("%s", line)
@@ -131,28 +168,41 @@ def _tick_for_ever(url: str, board: Board, routes: dict[str, Route], first_wakes
         log.warning("%s; retrying", error)
         time.sleep(0.5)
         raise SystemExit(1) from error
-    run_ticker(leases, RqWorkQueue(client, wake=leases.wake, routes=routes), stop, partial(board.beat, "ticker"))
+    run_ticker(
+        leases,
+        RqWorkQueue(client, wake=leases.wake, routes=routes),
+        stop,
+        partial(board.beat, "ticker"),
+    )
 
 
 def _work(queue: str, url: str, niceness: int, came_to_work: Callable[[], None]) -> None:
     os.nice(niceness)
     # Its own client: RQ sets time-outs on it that suit blocking reads.
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
-    connection = open_client(url, socket_connect_timeout=2.0, health_check_interval=30, retry=retry, driver_info=DRIVER)
+    connection = open_client(
+        url, socket_connect_timeout=2.0, health_check_interval=30, retry=retry, driver_info=DRIVER
+    )
     try:
-        # A query reads what it likes, logs and whole documents: its worker makes room for a new one when that has left it large.
+        # A query reads what it likes, logs and whole documents: its worker makes room for a new one
+        # when that has left it large.
         grows_by = QUERIES_GROW_BY_BYTES if queue == QUERIES else None
-        worker = make_worker(queue, connection, came_to_work=came_to_work, memory_grows_by_bytes=grows_by)
+        worker = make_worker(
+            queue, connection, came_to_work=came_to_work, memory_grows_by_bytes=grows_by
+        )
         worker.work(logging_level=None)
     except RedisError as error:
         log.warning("%s: %s", queue, advice(error) or error)
         raise SystemExit(1) from error
     if not worker.makes_room:
-        raise SystemExit(1)  # RQ gave up, on a time-out of Redis for instance: it may have taken a job along
+        raise SystemExit(
+            1
+        )  # RQ gave up, on a time-out of Redis for instance: it may have taken a job along
 
 
 def end_orphaned_leases(url: str) -> None:
-    """A worker died: what its jobs held, and what it had taken from the queue, is given out again at once."""
+    """A worker died: what its jobs held, and what it had taken from the queue, is given out again
+    at once."""
     try:
         ended = Leases(connect(url)).expedite(is_alive, waiting=True)
     except StoreUnavailable as error:

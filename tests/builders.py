@@ -1,6 +1,8 @@
-"""Builders for the values of bot.releases: a healthy app unless told otherwise, so that a test states only what it is about.
+"""Builders for the values of bot.releases: a healthy app unless told otherwise, so that a test
+states only what it is about.
 
-Belongs here: functions that return one frozen value. Not: behaviour, doubles, fixtures. Times start at ``T0``.
+Belongs here: functions that return one frozen value. Not: behaviour, doubles, fixtures. Times start
+at ``T0``.
 """
 
 from __future__ import annotations
@@ -36,15 +38,27 @@ MANAGER = Person("T1", "U0MANAGER", "manager")
 ADMIN = Person("T1", "U0ADMIN", "admin")
 
 NO_AFFINITY: dict[str, Any] = {"sessionAffinity": "None", "sessionAffinityConfig": None}
-ROLLING_UPDATE: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}
+ROLLING_UPDATE: dict[str, Any] = {
+    "type": "RollingUpdate",
+    "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"},
+}
 SELECTOR: dict[str, Any] = {"matchLabels": {"app": "hello"}}
 
 
 def a_rolling_update(surge: int | str, unavailable: int | str) -> dict[str, Any]:
-    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
+    return {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable},
+    }
 
 
-def a_template(version: str = "1.0.0", *, labels: Mapping[str, str] | None = None, container: str = "hello", **spec: Any) -> dict[str, Any]:
+def a_template(
+    version: str = "1.0.0",
+    *,
+    labels: Mapping[str, str] | None = None,
+    container: str = "hello",
+    **spec: Any,
+) -> dict[str, Any]:
     """A pod template of hello at a version; ``spec`` adds to the pod's spec."""
     return {
         "metadata": {"labels": dict(labels) if labels is not None else {"app": "hello"}},
@@ -62,7 +76,9 @@ def a_template(version: str = "1.0.0", *, labels: Mapping[str, str] | None = Non
     }
 
 
-def a_container(image: str = f"{REPOSITORY}:1.0.0", *, name: str = "hello", ready: bool = True, **facts: Any) -> ContainerSeen:
+def a_container(
+    image: str = f"{REPOSITORY}:1.0.0", *, name: str = "hello", ready: bool = True, **facts: Any
+) -> ContainerSeen:
     return ContainerSeen(name, image, ready=ready, **facts)
 
 
@@ -82,7 +98,9 @@ def a_pod(
     """A ready pod; ``waiting`` or ``ready=False`` makes it one that is not."""
     ready = ready and not waiting
     if containers is None:
-        containers = (a_container(image, ready=ready, waiting=waiting, message=message, restarts=restarts),)
+        containers = (
+            a_container(image, ready=ready, waiting=waiting, message=message, restarts=restarts),
+        )
     return PodSeen(
         name,
         f"uid-{name}",
@@ -97,16 +115,26 @@ def a_pod(
     )
 
 
-def pods_for(replica_set: str, template: Any, count: int, *, ready: int | None = None, **facts: Any) -> tuple[PodSeen, ...]:
+def pods_for(
+    replica_set: str, template: Any, count: int, *, ready: int | None = None, **facts: Any
+) -> tuple[PodSeen, ...]:
     """``count`` pods of a template, the first ``ready`` of them ready (default: all)."""
     image = template["spec"]["containers"][0].get("image", "")
     labels = template["metadata"].get("labels") or {}
     top = count if ready is None else ready
-    return tuple(a_pod(f"{replica_set}-{index}", image=image, labels=labels, ready=index < top, **facts) for index in range(count))
+    return tuple(
+        a_pod(f"{replica_set}-{index}", image=image, labels=labels, ready=index < top, **facts)
+        for index in range(count)
+    )
 
 
 def a_replica_set(
-    name: str = "hello-1", template: Any = None, *, revision: int = 1, pods: tuple[PodSeen, ...] | None = None, **facts: Any
+    name: str = "hello-1",
+    template: Any = None,
+    *,
+    revision: int = 1,
+    pods: tuple[PodSeen, ...] | None = None,
+    **facts: Any,
 ) -> ReplicaSetSeen:
     """A ReplicaSet whose counters follow its pods (default: none)."""
     template = a_template() if template is None else template
@@ -137,10 +165,13 @@ def a_deployment(
     replica_sets: tuple[ReplicaSetSeen, ...] | None = None,
     **facts: Any,
 ) -> DeploymentSeen:
-    """A complete Deployment: one ReplicaSet of its template with all pods ready. ``replica_sets``: newest first, counters follow."""
+    """A complete Deployment: one ReplicaSet of its template with all pods ready. ``replica_sets``:
+    newest first, counters follow."""
     template = a_template() if template is None else template
     if replica_sets is None:
-        replica_sets = (a_replica_set(f"{name}-1", template, pods=pods_for(f"{name}-1", template, replicas)),)
+        replica_sets = (
+            a_replica_set(f"{name}-1", template, pods=pods_for(f"{name}-1", template, replicas)),
+        )
     current = next((rs for rs in replica_sets if rs.template == template), None)
     status = {
         "generation": 1,
@@ -153,22 +184,49 @@ def a_deployment(
         "selector": SELECTOR,
         "strategy": ROLLING_UPDATE,
         "labels": {"app": "hello"},
-        "annotations": {"deployment.kubernetes.io/revision": str(replica_sets[0].revision if replica_sets else 1)},
+        "annotations": {
+            "deployment.kubernetes.io/revision": str(
+                replica_sets[0].revision if replica_sets else 1
+            )
+        },
     }
     uid = facts.pop("uid", f"uid-{name}")
-    return DeploymentSeen(name, uid, replicas=replicas, template=template, replica_sets=replica_sets, **{**status, **facts})
+    return DeploymentSeen(
+        name,
+        uid,
+        replicas=replicas,
+        template=template,
+        replica_sets=replica_sets,
+        **{**status, **facts},
+    )
 
 
 def a_rolling_deployment(
-    *, new: int, old: int, new_ready: int | None = None, replicas: int = 3, version: str = "2.0.0", **facts: Any
+    *,
+    new: int,
+    old: int,
+    new_ready: int | None = None,
+    replicas: int = 3,
+    version: str = "2.0.0",
+    **facts: Any,
 ) -> DeploymentSeen:
     """Half-rolled from 1.0.0 to ``version``: that many new and old pods."""
     before, after = a_template(), a_template(version)
     sets = (
-        a_replica_set("hello-2", after, revision=2, pods=pods_for("hello-2", after, new, ready=new_ready, created_at=T0)),
+        a_replica_set(
+            "hello-2",
+            after,
+            revision=2,
+            pods=pods_for("hello-2", after, new, ready=new_ready, created_at=T0),
+        ),
         a_replica_set("hello-1", before, revision=1, pods=pods_for("hello-1", before, old)),
     )
-    return a_deployment(template=after, replicas=replicas, replica_sets=sets, **{"generation": 2, "observed_generation": 2, **facts})
+    return a_deployment(
+        template=after,
+        replicas=replicas,
+        replica_sets=sets,
+        **{"generation": 2, "observed_generation": 2, **facts},
+    )
 
 
 def a_service(name: str = "hello", **facts: Any) -> ServiceSeen:
@@ -184,16 +242,26 @@ def a_service(name: str = "hello", **facts: Any) -> ServiceSeen:
     )
 
 
-def endpoints_for(services: Sequence[ServiceSeen], *deployments: DeploymentSeen | None) -> tuple[EndpointSeen, ...]:
+def endpoints_for(
+    services: Sequence[ServiceSeen], *deployments: DeploymentSeen | None
+) -> tuple[EndpointSeen, ...]:
     """What the EndpointSlice controller would write: every pod that a Service selects."""
     return tuple(
-        EndpointSeen(service.name, pod.ip or f"ip-{pod.name}", pod.name, pod.uid, pod.ready and not pod.terminating, pod.terminating)
+        EndpointSeen(
+            service.name,
+            pod.ip or f"ip-{pod.name}",
+            pod.name,
+            pod.uid,
+            pod.ready and not pod.terminating,
+            pod.terminating,
+        )
         for service in services
         for deployment in deployments
         if deployment is not None
         for replica_set in deployment.replica_sets
         for pod in replica_set.pods
-        if service.selector and all(pod.labels.get(key) == value for key, value in service.selector.items())
+        if service.selector
+        and all(pod.labels.get(key) == value for key, value in service.selector.items())
     )
 
 
@@ -206,7 +274,8 @@ def an_observation(
     at: int = T0,
     **facts: Any,
 ) -> Observation:
-    """A snapshot with hello and its Service; endpoints follow from the pods. For a deleted Deployment use ``without_stable``."""
+    """A snapshot with hello and its Service; endpoints follow from the pods. For a deleted
+    Deployment use ``without_stable``."""
     stable = a_deployment() if stable is None else stable
     services = (a_service(),) if services is None else services
     return Observation(
@@ -272,12 +341,32 @@ def a_release(change: Change | None = None, **parts: Any) -> Release:
     )
 
 
-def a_canary(version: str = "2.0.0", *, rules: Rules | None = None, target: Target | None = None, **options: Any) -> Release:
-    return a_release(Deploy(version, Strategy.CANARY, **options), rules=rules or Rules(), target=target or a_target())
+def a_canary(
+    version: str = "2.0.0",
+    *,
+    rules: Rules | None = None,
+    target: Target | None = None,
+    **options: Any,
+) -> Release:
+    return a_release(
+        Deploy(version, Strategy.CANARY, **options),
+        rules=rules or Rules(),
+        target=target or a_target(),
+    )
 
 
-def a_bluegreen(version: str = "2.0.0", *, rules: Rules | None = None, target: Target | None = None, **options: Any) -> Release:
-    return a_release(Deploy(version, Strategy.BLUEGREEN, **options), rules=rules or Rules(), target=target or a_target())
+def a_bluegreen(
+    version: str = "2.0.0",
+    *,
+    rules: Rules | None = None,
+    target: Target | None = None,
+    **options: Any,
+) -> Release:
+    return a_release(
+        Deploy(version, Strategy.BLUEGREEN, **options),
+        rules=rules or Rules(),
+        target=target or a_target(),
+    )
 
 
 def a_scaling(replicas: int, **parts: Any) -> Release:

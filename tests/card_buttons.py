@@ -1,4 +1,5 @@
-"""What a person finds to press on the cards of a channel. Belongs here: reading messages as Slack keeps them; not: pressing."""
+"""What a person finds to press on the cards of a channel. Belongs here: reading messages as Slack
+keeps them; not: pressing."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ Json = dict[str, Any]
 
 
 def offered(messages: Iterable[Json], labels: Sequence[str]) -> Iterator[tuple[Json, Json]]:
-    """(message, button): of each message the button with the earliest of these labels; with the id of its block, as a click needs it."""
+    """(message, button): of each message the button with the earliest of these labels; with the id
+    of its block, as a click needs it."""
     for message in messages:
         by_label = {
             element["text"]["text"]: {**element, "block_id": block.get("block_id")}

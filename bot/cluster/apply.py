@@ -1,4 +1,5 @@
-"""Actions into requests, one function each. Every request may be sent twice: what is in effect already is done."""
+"""Actions into requests, one function each. Every request may be sent twice: what is in effect
+already is done."""
 
 from __future__ import annotations
 
@@ -30,9 +31,13 @@ def apply(connection: Connection, namespace: str, action: Action) -> None:
     match action:
         case PatchDeployment():
             _patch(
-                connection, path_of("deployments", namespace, action.name), action.uid, action.changes,
-                claim=action.claim, resource_version=action.resource_version or None,
-            )  # fmt: skip
+                connection,
+                path_of("deployments", namespace, action.name),
+                action.uid,
+                action.changes,
+                claim=action.claim,
+                resource_version=action.resource_version or None,
+            )
         case PatchService():
             _patch(
                 connection, path_of("services", namespace, action.name), action.uid, action.changes,
@@ -60,7 +65,9 @@ def _patch(
     resource_version: str | None = None,
 ) -> None:
     def send(*, annotated: bool) -> None:
-        operations = patch(uid, changes, claim=claim, resource_version=resource_version, annotated=annotated)
+        operations = patch(
+            uid, changes, claim=claim, resource_version=resource_version, annotated=annotated
+        )
         connection.send("PATCH", path, query=_AS_US, body=operations, content_type=JSON_PATCH)
 
     try:
@@ -68,7 +75,8 @@ def _patch(
     except errors.NotThere as gone:
         raise PreconditionFailed(str(gone)) from gone
     except PreconditionFailed as stale:
-        # Ask the object why: done already, somebody else's, changed since, or without any annotation to test in.
+        # Ask the object why: done already, somebody else's, changed since, or without any
+        # annotation to test in.
         item = connection.existing(path)
         if item is None or item["metadata"]["uid"] != uid:
             raise PreconditionFailed("the object was deleted since this was decided") from stale
@@ -86,19 +94,33 @@ def _in_effect(item: Mapping[str, Any], changes: Sequence[FieldChange], claim: s
     return ours and all(holds(item, change.field, change.after) for change in changes)
 
 
-def _check_unchanged(item: Mapping[str, Any], changes: Sequence[FieldChange], claim: str | None, resource_version: str | None) -> None:
+def _check_unchanged(
+    item: Mapping[str, Any],
+    changes: Sequence[FieldChange],
+    claim: str | None,
+    resource_version: str | None,
+) -> None:
     name = item["metadata"]["name"]
     if claim is not None and not holds(item, Field.CLAIM, claim):
         holder = (item["metadata"].get("annotations") or {}).get(CLAIM, "") or "no release"
         raise PreconditionFailed(f"{name} is claimed by {holder}, not by {claim or 'no release'}")
-    changed = [change.field.value for change in changes if not holds(item, change.field, change.before)]
+    changed = [
+        change.field.value for change in changes if not holds(item, change.field, change.before)
+    ]
     if changed:
         raise PreconditionFailed(f"{name} changed since this was decided: {', '.join(changed)}")
     if resource_version is not None and item["metadata"]["resourceVersion"] != resource_version:
         raise PreconditionFailed(f"{name} changed since this was decided")
 
 
-def _create(connection: Connection, resource: str, namespace: str, name: str, claim: str, body: Mapping[str, Any]) -> None:
+def _create(
+    connection: Connection,
+    resource: str,
+    namespace: str,
+    name: str,
+    claim: str,
+    body: Mapping[str, Any],
+) -> None:
     try:
         connection.send("POST", path_of(resource, namespace), query=_AS_US, body=body)
     except PreconditionFailed as exists:
@@ -106,15 +128,20 @@ def _create(connection: Connection, resource: str, namespace: str, name: str, cl
         if item is None or "deletionTimestamp" in item["metadata"]:
             raise PreconditionFailed(f"{name} is just being deleted") from exists
         if not holds(item, Field.CLAIM, claim):
-            raise PreconditionFailed(f"{name} exists already and is not of release {claim}") from exists
+            raise PreconditionFailed(
+                f"{name} exists already and is not of release {claim}"
+            ) from exists
     except errors.NotThere as gone:
         raise Refused(str(gone)) from gone  # the namespace
 
 
 def _delete(connection: Connection, path: str, uid: str) -> None:
     options = {
-        "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, "propagationPolicy": "Background",
-    }  # fmt: skip
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": {"uid": uid},
+        "propagationPolicy": "Background",
+    }
     try:
         connection.send("DELETE", path, body=options)
     except errors.NotThere:

@@ -1,4 +1,5 @@
-"""One connection to one API server, made when it is first used, and made anew in every forked process and when its credentials change."""
+"""One connection to one API server, made when it is first used, and made anew in every forked
+process and when its credentials change."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ SIDE_BY_SIDE = 8
 """How many reads of one observation go out at once, and so how many connections are kept."""
 
 LONGEST_IDLE_S = 45.0
-"""Balancers forget a silent connection without a word, the quickest common ones after 50 to 60 s; a request into it would only time out."""
+"""Balancers forget a silent connection without a word, the quickest common ones after 50 to 60 s; a
+request into it would only time out."""
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -41,7 +43,8 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class ClusterAddress:
-    """Where a cluster is: a kubeconfig that was named, and a context in it, or the pod's own service account."""
+    """Where a cluster is: a kubeconfig that was named, and a context in it, or the pod's own
+    service account."""
 
     kubeconfig: str | None = None
     context: str | None = None
@@ -58,7 +61,8 @@ class _PerProcess:
 
 
 class Connection:
-    """Requests to one API server. Nothing is opened, read or started before the first request of each process."""
+    """Requests to one API server. Nothing is opened, read or started before the first request of
+    each process."""
 
     def __init__(
         self,
@@ -79,7 +83,8 @@ class Connection:
         self._used_at = 0.0
 
     def prepare(self) -> None:
-        """Read the kubeconfig and load the certificates, so that forks need not. Opens no connection. Raises ClusterUnreachable."""
+        """Read the kubeconfig and load the certificates, so that forks need not. Opens no
+        connection. Raises ClusterUnreachable."""
         self._here()
 
     @property
@@ -94,13 +99,18 @@ class Connection:
         return orjson.loads(self.send("POST", path, query=query, body=body))
 
     def patch(self, path: str, body: Any, query: Mapping[str, str], *, content_type: str) -> Any:
-        return orjson.loads(self.send("PATCH", path, query=query, body=body, content_type=content_type))
+        return orjson.loads(
+            self.send("PATCH", path, query=query, body=body, content_type=content_type)
+        )
 
     def get_text(self, path: str, query: Mapping[str, str] | None = None) -> str:
         return self.send("GET", path, query=query, accept="*/*").decode("utf-8", "replace")
 
-    def required(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON) -> Any:
-        """A read that an observation cannot do without: refused means that nothing can be said, never that nothing is there."""
+    def required(
+        self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON
+    ) -> Any:
+        """A read that an observation cannot do without: refused means that nothing can be said,
+        never that nothing is there."""
         try:
             return self.get(path, query, accept=accept)
         except Refused as refusal:
@@ -134,18 +144,31 @@ class Connection:
         """One request, one answer, no retries."""
         limit = self._timeout_s if timeout_s is None else timeout_s
         headers = self._headers(self._here(), accept, content_type if body is not None else None)
-        answer = self._request(method, path, query, None if body is None else orjson.dumps(body), headers, limit)
+        answer = self._request(
+            method, path, query, None if body is None else orjson.dumps(body), headers, limit
+        )
         if answer.status >= 300:
-            raise errors.failure(answer.status, answer.data, answer.headers.get("Retry-After"), self.server)
+            raise errors.failure(
+                answer.status, answer.data, answer.headers.get("Retry-After"), self.server
+            )
         return answer.data
 
     def answer(self, path: str, *, timeout_s: float) -> tuple[int, bytes]:
-        """Status and body as they came: what stands behind a proxy of the API server may answer as it likes. Raises ClusterUnreachable."""
-        found = self._request("GET", path, None, None, self._headers(self._here(), "*/*", None), timeout_s)
+        """Status and body as they came: what stands behind a proxy of the API server may answer as
+        it likes. Raises ClusterUnreachable."""
+        found = self._request(
+            "GET", path, None, None, self._headers(self._here(), "*/*", None), timeout_s
+        )
         return found.status, found.data
 
     def _request(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: bytes | None, headers: Mapping[str, str], limit: float
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        limit: float,
     ) -> urllib3.BaseHTTPResponse:
         here = self._here()
         before, self._used_at = self._used_at, time.monotonic()
@@ -153,21 +176,35 @@ class Connection:
             here.pool.clear()
         try:
             return here.pool.request(
-                method, self._url(here, path, query), body=body, headers=headers, timeout=urllib3.Timeout(total=limit), retries=False
+                method,
+                self._url(here, path, query),
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(total=limit),
+                retries=False,
             )
         except urllib3.exceptions.HTTPError as error:
             raise errors.unreachable(error, self.server, limit) from error
 
-    def stream(self, path: str, query: Mapping[str, str], *, silence_s: float) -> urllib3.BaseHTTPResponse:
-        """An answer that goes on; the caller reads and closes it. ``silence_s``: the longest wait for the next bytes."""
+    def stream(
+        self, path: str, query: Mapping[str, str], *, silence_s: float
+    ) -> urllib3.BaseHTTPResponse:
+        """An answer that goes on; the caller reads and closes it. ``silence_s``: the longest wait
+        for the next bytes."""
         here = self._here()
         try:
             answer = here.pool.request(
-                "GET", self._url(here, path, query), headers=self._headers(here, JSON, None), preload_content=False,
-                timeout=urllib3.Timeout(connect=self._timeout_s, read=silence_s), retries=False,
-            )  # fmt: skip
+                "GET",
+                self._url(here, path, query),
+                headers=self._headers(here, JSON, None),
+                preload_content=False,
+                timeout=urllib3.Timeout(connect=self._timeout_s, read=silence_s),
+                retries=False,
+            )
             if answer.status >= 300:
-                raise errors.failure(answer.status, answer.data, answer.headers.get("Retry-After"), self.server)
+                raise errors.failure(
+                    answer.status, answer.data, answer.headers.get("Retry-After"), self.server
+                )
         except urllib3.exceptions.HTTPError as error:
             raise errors.unreachable(error, self.server, silence_s) from error
         return answer
@@ -201,7 +238,8 @@ class Connection:
             return self._made
 
     def _credentials(self) -> str | None:
-        """The file that a renewal changes. A service account's token is read anew by the client itself."""
+        """The file that a renewal changes. A service account's token is read anew by the client
+        itself."""
         return f"{SERVICE_ACCOUNT}/ca.crt" if self._address.in_cluster else self._address.kubeconfig
 
     def _make(self, stamp: tuple[int, int]) -> _PerProcess:
@@ -215,7 +253,8 @@ class Connection:
         return _PerProcess(os.getpid(), stamp, pool, configuration, readers)
 
     def _configuration(self, stamp: tuple[int, int]) -> Configuration:
-        """As the kubeconfig says. A fork takes what was read before it, unless the file has changed since: to read it takes 6 ms."""
+        """As the kubeconfig says. A fork takes what was read before it, unless the file has changed
+        since: to read it takes 6 ms."""
         address = self._address
         try:
             if address.in_cluster:
@@ -225,14 +264,22 @@ class Connection:
             if self._read is None or self._read[0] != stamp:
                 configuration = self._unread()
                 kubernetes_config.load_kube_config(
-                    config_file=address.kubeconfig, context=address.context, client_configuration=configuration,
+                    config_file=address.kubeconfig,
+                    context=address.context,
+                    client_configuration=configuration,
                     persist_config=False,
-                )  # fmt: skip
+                )
                 self._read = (stamp, configuration)
             return self._read[1]
         except (kubernetes_config.ConfigException, OSError, yaml.YAMLError) as error:
-            where = "the pod's service account" if address.in_cluster else f"kubeconfig {address.kubeconfig}"
-            raise ClusterUnreachable(f"{where} cannot be used: {errors.one_line(str(error))}") from error
+            where = (
+                "the pod's service account"
+                if address.in_cluster
+                else f"kubeconfig {address.kubeconfig}"
+            )
+            raise ClusterUnreachable(
+                f"{where} cannot be used: {errors.one_line(str(error))}"
+            ) from error
 
     def _unread(self) -> Configuration:
         configuration = Configuration()
@@ -243,12 +290,15 @@ class Connection:
     def _share_tls(self, configuration: Configuration, pool: urllib3.PoolManager) -> None:
         """One context for all connections, and for all forks of a process that prepared it.
 
-        Else every connection loads the certificates again: with six side by side the first look took 106 ms instead of 20.
+        Else every connection loads the certificates again: with six side by side the first look
+        took 106 ms instead of 20.
         """
         if not configuration.host.startswith("https:"):
             return
         keys = ("ca_certs", "ca_cert_data", "cert_file", "key_file")
-        ca, data, cert, key = given = tuple(pool.connection_pool_kw.pop(name, None) for name in keys)
+        ca, data, cert, key = given = tuple(
+            pool.connection_pool_kw.pop(name, None) for name in keys
+        )
         wanted = (bool(configuration.verify_ssl), *given, *map(_stamp, (ca, cert, key)))
         if self._tls is None or self._tls[0] != wanted:
             self._tls = (wanted, _tls_context(bool(configuration.verify_ssl), ca, data, cert, key))
@@ -266,7 +316,13 @@ def _stamp(file: str | None) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-def _tls_context(verify: bool, ca_file: str | None, ca_data: str | bytes | None, cert: str | None, key: str | None) -> ssl.SSLContext:
+def _tls_context(
+    verify: bool,
+    ca_file: str | None,
+    ca_data: str | bytes | None,
+    cert: str | None,
+    key: str | None,
+) -> ssl.SSLContext:
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
     if ca_file or ca_data:
         context.load_verify_locations(cafile=ca_file or None, cadata=ca_data or None)
@@ -277,7 +333,7 @@ def _tls_context(verify: bool, ca_file: str | None, ca_data: str | bytes | None,
     return context
 
 
-# --- paths ----------------------------------------------------------------------------------------------------------
+# --- paths ----------------------------------------------------------------------------------------
 
 _GROUPS = {
     "deployments": "/apis/apps/v1",
@@ -295,13 +351,19 @@ def path_of(resource: str, namespace: str, name: str | None = None) -> str:
 
 
 def label_query(selector: Mapping[str, Any] | None) -> dict[str, str]:
-    """A LabelSelector as the query of a list (apimachinery/pkg/apis/meta/v1: LabelSelectorAsSelector)."""
+    """A LabelSelector as the query of a list (apimachinery/pkg/apis/meta/v1:
+    LabelSelectorAsSelector)."""
     selector = selector or {}
     terms = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
     for rule in selector.get("matchExpressions") or ():
         key, values = rule["key"], ",".join(rule.get("values") or ())
         terms.append(
-            {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key, "DoesNotExist": f"!{key}"}[rule["operator"]]
+            {
+                "In": f"{key} in ({values})",
+                "NotIn": f"{key} notin ({values})",
+                "Exists": key,
+                "DoesNotExist": f"!{key}",
+            }[rule["operator"]]
         )
     return {"labelSelector": ",".join(terms)}
 

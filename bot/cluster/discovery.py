@@ -1,4 +1,5 @@
-"""Which resources an API server serves, under which names and paths. Asked, never assumed: custom resources come and go."""
+"""Which resources an API server serves, under which names and paths. Asked, never assumed: custom
+resources come and go."""
 
 from __future__ import annotations
 
@@ -14,7 +15,13 @@ from bot.cluster.connect import JSON, Connection
 from bot.ports import ClusterUnreachable, Refused
 
 _AGGREGATED = ",".join(
-    (*(f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")), JSON)
+    (
+        *(
+            f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+            for version in ("v2", "v2beta1")
+        ),
+        JSON,
+    )
 )
 
 
@@ -35,7 +42,9 @@ class Resource:
     def path(self, namespace: str, name: str | None = None) -> str:
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         place = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced else ""
-        return f"{root}{place}/{self.plural}" + (f"/{quote(name, safe='')}" if name is not None else "")
+        return f"{root}{place}/{self.plural}" + (
+            f"/{quote(name, safe='')}" if name is not None else ""
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -44,7 +53,8 @@ class Resource:
 
 
 def resources_of(connection: Connection, api_version: str) -> tuple[Resource, ...]:
-    """Those of one group and version; none when it is not served. Raises ClusterUnreachable, Refused."""
+    """Those of one group and version; none when it is not served. Raises ClusterUnreachable,
+    Refused."""
     root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
     try:
         answer = connection.get(root)
@@ -54,25 +64,39 @@ def resources_of(connection: Connection, api_version: str) -> tuple[Resource, ..
 
 
 def served_versions(connection: Connection) -> frozenset[str]:
-    """Every group and version, also those that are not preferred. To an unknown one a real API server answers 404 without a Status."""
+    """Every group and version, also those that are not preferred. To an unknown one a real API
+    server answers 404 without a Status."""
     groups = connection.get("/apis").get("groups") or ()
-    return frozenset(("v1", *(version["groupVersion"] for group in groups for version in group["versions"])))
+    return frozenset(
+        ("v1", *(version["groupVersion"] for group in groups for version in group["versions"]))
+    )
 
 
 def all_resources(connection: Connection) -> tuple[Resource, ...]:
-    """Those of every group in the group's preferred version, the core group first, then in the server's order.
+    """Those of every group in the group's preferred version, the core group first, then in the
+    server's order.
 
-    Two requests side by side, as kubectl's: aggregated discovery (Kubernetes 1.27 and later). One for each group where there is none.
+    Two requests side by side, as kubectl's: aggregated discovery (Kubernetes 1.27 and later). One
+    for each group where there is none.
     """
-    core, groups = (connection.start(partial(connection.get, accept=_AGGREGATED), path) for path in ("/api", "/apis"))
+    core, groups = (
+        connection.start(partial(connection.get, accept=_AGGREGATED), path)
+        for path in ("/api", "/apis")
+    )
     documents = [core.result(), groups.result()]
     if any(one.get("kind") != "APIGroupDiscoveryList" for one in documents):
         return _resources_group_by_group(connection, documents[1].get("groups") or ())
-    return tuple(found for one in documents for group in one.get("items") or () for found in _aggregated(group))
+    return tuple(
+        found
+        for one in documents
+        for group in one.get("items") or ()
+        for found in _aggregated(group)
+    )
 
 
 def _aggregated(group: Any) -> Iterator[Resource]:
-    """The preferred version comes first. Of an aggregated API whose server is away it holds nothing, or what it held last."""
+    """The preferred version comes first. Of an aggregated API whose server is away it holds
+    nothing, or what it held last."""
     preferred: Any = next(iter(group.get("versions") or ()), {})
     for entry in preferred.get("resources") or ():
         kind = (entry.get("responseKind") or {}).get("kind")
@@ -88,15 +112,20 @@ def _aggregated(group: Any) -> Iterator[Resource]:
             )
 
 
-def _resources_group_by_group(connection: Connection, groups: Iterable[Any]) -> tuple[Resource, ...]:
+def _resources_group_by_group(
+    connection: Connection, groups: Iterable[Any]
+) -> tuple[Resource, ...]:
     versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
-    reads: list[Future[tuple[Resource, ...]]] = [connection.start(resources_of, connection, one) for one in versions]
+    reads: list[Future[tuple[Resource, ...]]] = [
+        connection.start(resources_of, connection, one) for one in versions
+    ]
     found: list[Resource] = []
     for read in reads:
         try:
             found.extend(read.result())
         except (ClusterUnreachable, Refused):
-            # An aggregated API whose server is away must not take the others with it (kubectl goes on as well).
+            # An aggregated API whose server is away must not take the others with it (kubectl goes
+            # on as well).
             if read is reads[0]:
                 raise
     return tuple(found)

@@ -1,4 +1,5 @@
-"""The one place where failures become what a caller can do about them: wait, look again, or tell a person.
+"""The one place where failures become what a caller can do about them: wait, look again, or tell a
+person.
 
 Sources: Kubernetes API conventions, "Response Status Kind"; apimachinery/pkg/api/errors.
 """
@@ -15,7 +16,8 @@ import urllib3.exceptions
 from bot.ports import ClusterUnreachable, PreconditionFailed, Refused
 
 _LONGEST_MESSAGE = 500
-# What the API server answers as 500, and always will, to an unknown field or a wrong type in server-side apply (seen on 1.36).
+# What the API server answers as 500, and always will, to an unknown field or a wrong type in
+# server-side apply (seen on 1.36).
 _NOT_TAKEN = ("failed to create typed patch object", "failed to convert new object")
 
 
@@ -41,11 +43,15 @@ class FieldConflicts(Exception):
         return tuple(found)
 
 
-_FORBIDDEN = re.compile(r'cannot (\w+) resource "([^"]+)" in API group "([^"]*)" (?:in the namespace "([^"]+)"|at the cluster scope)')
+_FORBIDDEN = re.compile(
+    r'cannot (\w+) resource "([^"]+)" in API group "([^"]*)" (?:in the namespace "([^"]+)"|at the'
+    r" cluster scope)"
+)
 
 
 def missing_permission(message: str) -> str:
-    """``the bot may not create namespaces in the whole cluster`` from RBAC's words; "" for a 403 of quota or admission.
+    """``the bot may not create namespaces in the whole cluster`` from RBAC's words; "" for a 403 of
+    quota or admission.
 
     Source: apiserver/pkg/endpoints/handlers/responsewriters/errors.go, forbiddenMessage.
     """
@@ -54,7 +60,9 @@ def missing_permission(message: str) -> str:
         return ""
     verb, resource, group, namespace = found.groups()
     # Of a Namespace itself the API server says that it lies in itself.
-    place = f"namespace {namespace}" if namespace and resource != "namespaces" else "the whole cluster"
+    place = (
+        f"namespace {namespace}" if namespace and resource != "namespaces" else "the whole cluster"
+    )
     return f"the bot may not {verb} {resource}{f'.{group}' if group else ''} in {place}"
 
 
@@ -64,8 +72,11 @@ def one_line(text: str) -> str:
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
 
 
-def unreachable(error: urllib3.exceptions.HTTPError, server: str, timeout_s: float) -> ClusterUnreachable:
-    """A request that got no answer. The address is named, the path is not: it may hold a probe's query."""
+def unreachable(
+    error: urllib3.exceptions.HTTPError, server: str, timeout_s: float
+) -> ClusterUnreachable:
+    """A request that got no answer. The address is named, the path is not: it may hold a probe's
+    query."""
     reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
     match reason:
         case urllib3.exceptions.NameResolutionError():
@@ -74,11 +85,17 @@ def unreachable(error: urllib3.exceptions.HTTPError, server: str, timeout_s: flo
             return ClusterUnreachable(f"the API server {server} refuses connections")
         case urllib3.exceptions.ConnectTimeoutError() | urllib3.exceptions.ReadTimeoutError():
             # After the two above, which urllib3 derives from a connect time-out.
-            return ClusterUnreachable(f"the API server {server} did not answer within {timeout_s:g} s")
+            return ClusterUnreachable(
+                f"the API server {server} did not answer within {timeout_s:g} s"
+            )
         case urllib3.exceptions.SSLError():
-            return ClusterUnreachable(f"no trusted connection to the API server {server}: {one_line(str(reason))}")
+            return ClusterUnreachable(
+                f"no trusted connection to the API server {server}: {one_line(str(reason))}"
+            )
         case _:
-            return ClusterUnreachable(f"the connection to the API server {server} broke: {type(reason).__name__}")
+            return ClusterUnreachable(
+                f"the connection to the API server {server} broke: {type(reason).__name__}"
+            )
 
 
 def status_of(body: bytes) -> dict[str, Any]:
@@ -95,16 +112,22 @@ def failure(code: int, body: bytes, retry_after: str | None, server: str) -> Exc
     status = status_of(body)
     message = one_line(str(status.get("message") or ""))
     if code == 429:
-        return ClusterUnreachable(f"the API server {server} is busy (429)", _retry_after_ms(retry_after))
+        return ClusterUnreachable(
+            f"the API server {server} is busy (429)", _retry_after_ms(retry_after)
+        )
     if code == 500 and message.startswith(_NOT_TAKEN):
         return Refused(message)
     if code >= 500 or not status:
-        # Without a Status some proxy or load balancer answered. Its 404 says nothing about the object.
+        # Without a Status some proxy or load balancer answered. Its 404 says nothing about the
+        # object.
         return ClusterUnreachable(
-            f"the API server {server} answered {code}" + (f": {message}" if message else ""), _retry_after_ms(retry_after)
+            f"the API server {server} answered {code}" + (f": {message}" if message else ""),
+            _retry_after_ms(retry_after),
         )
     if code == 401:
-        return ClusterUnreachable(f"the API server {server} does not accept the bot's credentials (401): renew them")
+        return ClusterUnreachable(
+            f"the API server {server} does not accept the bot's credentials (401): renew them"
+        )
     if code in (404, 410) and status.get("reason") in ("NotFound", "Gone", "Expired"):
         return NotThere(message)
     if code == 409:
@@ -118,10 +141,12 @@ def failure(code: int, body: bytes, retry_after: str | None, server: str) -> Exc
 
 
 def is_failed_test(status: dict[str, Any]) -> bool:
-    """Whether a 422 means that a JSON patch did not fit the object, and not that the result is invalid.
+    """Whether a 422 means that a JSON patch did not fit the object, and not that the result is
+    invalid.
 
-    The API server names the object and the causes only in the second case (apiserver/pkg/endpoints/handlers/patch.go:
-    applyJSPatch answers NewGenericServerResponse with an empty name).
+    The API server names the object and the causes only in the second case
+    (apiserver/pkg/endpoints/handlers/patch.go: applyJSPatch answers NewGenericServerResponse with
+    an empty name).
     """
     details = status.get("details") or {}
     return not details.get("name") and not details.get("causes")

@@ -1,7 +1,9 @@
-"""What kubectl explain prints, from the cluster's own OpenAPI v3, so that custom resources are explained as well.
+"""What kubectl explain prints, from the cluster's own OpenAPI v3, so that custom resources are
+explained as well.
 
-A port of kubectl's template (kubectl/pkg/explain/v2/templates/plaintext.tmpl, 1.36), its quirks included: the same text for the same
-path. Beyond it, letter case does not matter and a wrong path is answered with the nearest right one.
+A port of kubectl's template (kubectl/pkg/explain/v2/templates/plaintext.tmpl, 1.36), its quirks
+included: the same text for the same path. Beyond it, letter case does not matter and a wrong path
+is answered with the nearest right one.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ _SUGGESTIONS = 3
 _LIKENESS = 60.0
 
 
-def explain(connection: Connection, path: str, *, recursive: bool, shelf: Shelf | None = None) -> str:
-    """``shelf`` keeps documents for the next time. Raises LookupError that names the nearest fields, ClusterUnreachable, Refused."""
+def explain(
+    connection: Connection, path: str, *, recursive: bool, shelf: Shelf | None = None
+) -> str:
+    """``shelf`` keeps documents for the next time. Raises LookupError that names the nearest
+    fields, ClusterUnreachable, Refused."""
     name, *fields = [part for part in path.strip().strip(".").split(".") if part] or [""]
     index = connection.start(connection.get, "/openapi/v3")
     resource = _resource(connection, name)
@@ -34,7 +39,9 @@ def explain(connection: Connection, path: str, *, recursive: bool, shelf: Shelf 
     explained = _Explained(document)
     schema = explained.of_kind(resource)
     if schema is None:
-        raise LookupError(f"the cluster does not describe {resource.kind} of {resource.api_version}")
+        raise LookupError(
+            f"the cluster does not describe {resource.kind} of {resource.api_version}"
+        )
     right = explained.corrected(schema, fields, resource.kind)
     group = f"GROUP:      {resource.group}\n" if resource.group else ""
     head = f"{group}KIND:       {resource.kind}\nVERSION:    {resource.version}\n\n"
@@ -52,15 +59,21 @@ def _resource(connection: Connection, name: str) -> Resource:
 
 
 def _nearest(wrong: str, names: Sequence[str]) -> str:
-    found = [one for one, _, _ in process.extract(wrong, names, limit=_SUGGESTIONS, score_cutoff=_LIKENESS)]
+    found = [
+        one
+        for one, _, _ in process.extract(wrong, names, limit=_SUGGESTIONS, score_cutoff=_LIKENESS)
+    ]
     return f"; nearest: {', '.join(found)}" if found else ""
 
 
-# --- documents --------------------------------------------------------------------------------------------------------
+# --- documents ------------------------------------------------------------------------------------
 
 
-def _document(connection: Connection, api_version: str, index: Future[Any], shelf: Shelf | None) -> Any:
-    """One group's document. Its address carries a hash of the content, so it is asked for once as long as nothing changes."""
+def _document(
+    connection: Connection, api_version: str, index: Future[Any], shelf: Shelf | None
+) -> Any:
+    """One group's document. Its address carries a hash of the content, so it is asked for once as
+    long as nothing changes."""
     key = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
     try:
         entry = index.result()["paths"].get(key)
@@ -77,7 +90,7 @@ def _document(connection: Connection, api_version: str, index: Future[Any], shel
     return orjson.loads(content)
 
 
-# --- the template -----------------------------------------------------------------------------------------------------
+# --- the template ---------------------------------------------------------------------------------
 
 
 class _Explained:
@@ -95,7 +108,8 @@ class _Explained:
         return None
 
     def corrected(self, schema: Schema, fields: Sequence[str], kind: str) -> list[str]:
-        """The path in the schema's own letter case. Raises LookupError at the first field that is not there."""
+        """The path in the schema's own letter case. Raises LookupError at the first field that is
+        not there."""
         right: list[str] = []
         for field in fields:
             names = sorted(self._names(schema, right))
@@ -105,7 +119,9 @@ class _Explained:
                 where = ".".join((kind, *right))
                 if not names:
                     raise LookupError(f"{where} has no fields")
-                near = _nearest(field, names) or "; it has: " + ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+                near = _nearest(field, names) or "; it has: " + ", ".join(names[:20]) + (
+                    ", …" if len(names) > 20 else ""
+                )
                 raise LookupError(f"{where} has no field `{field}`{near}")
             right.append(exact or alike or field)
         return right
@@ -117,7 +133,9 @@ class _Explained:
             found |= set(one.get("properties") or ())
         return found
 
-    def _reached(self, schema: Schema, path: Sequence[str], history: frozenset[str]) -> Iterator[Schema]:
+    def _reached(
+        self, schema: Schema, path: Sequence[str], history: frozenset[str]
+    ) -> Iterator[Schema]:
         """Every schema the path leads to, through references, lists, maps and alternatives."""
         reference = schema.get("$ref", "")
         if reference in history:
@@ -146,12 +164,18 @@ class _Explained:
             current = current.get(part) if isinstance(current, Mapping) else None
         return current if isinstance(current, Mapping) else None
 
-    def output(self, schema: Schema, path: Sequence[str], history: Mapping[str, int], *, recursive: bool) -> str:
+    def output(
+        self, schema: Schema, path: Sequence[str], history: Mapping[str, int], *, recursive: bool
+    ) -> str:
         reference = schema.get("$ref", "")
         after = {**history, reference: 1}
         resolved = self._resolve(reference) or schema
         if not path:
-            text = "DESCRIPTION:\n" + _indent(4, _wrap(_LINE, self._description(resolved) or "<empty>")) + "\n"
+            text = (
+                "DESCRIPTION:\n"
+                + _indent(4, _wrap(_LINE, self._description(resolved) or "<empty>"))
+                + "\n"
+            )
             if documents := _external_documents(resolved, 0):
                 text += "\n" + documents
             if fields := self._fields(resolved, 1, {}, recursive=recursive):
@@ -168,14 +192,19 @@ class _Explained:
             return text + self.output(inner, path[1:], {}, recursive=recursive)
         if resolved.get("items"):
             return self.output(resolved["items"], path, after, recursive=recursive)
-        if isinstance(resolved.get("additionalProperties"), Mapping) and resolved["additionalProperties"]:
+        if (
+            isinstance(resolved.get("additionalProperties"), Mapping)
+            and resolved["additionalProperties"]
+        ):
             return self.output(resolved["additionalProperties"], path, after, recursive=recursive)
         for alternative in resolved.get("allOf") or ():
             if text := self.output(alternative, path, after, recursive=recursive):
                 return text
         return ""
 
-    def _fields(self, schema: Schema, level: int, history: Mapping[str, int], *, recursive: bool) -> str:
+    def _fields(
+        self, schema: Schema, level: int, history: Mapping[str, int], *, recursive: bool
+    ) -> str:
         reference = schema.get("$ref", "")
         if reference and history.get(reference):
             return ""
@@ -198,10 +227,14 @@ class _Explained:
         amount = 2 * level
         field = schema["properties"][name]
         required = " -required-" if name in (schema.get("required") or ()) else ""
-        text = f"{_indent(amount, name)}\t<{self._type(field)}>{required}{_short_enum(field, amount)}\n"
+        shown = f"{self._type(field)}>{required}{_short_enum(field, amount)}"
+        text = f"{_indent(amount, name)}\t<{shown}\n"
         if short:
             return text
-        text += _indent(amount + 2, _wrap(78 - amount, field.get("description") or "<no description>")) + "\n"
+        text += (
+            _indent(amount + 2, _wrap(78 - amount, field.get("description") or "<no description>"))
+            + "\n"
+        )
         if documents := _external_documents(field, amount + 2):
             text += "\n" + documents
         return text + "\n"
@@ -220,13 +253,20 @@ class _Explained:
         all_of = schema.get("allOf") or ()
         if schema.get("items"):
             return "[]" + self._type(schema["items"])
-        if isinstance(schema.get("additionalProperties"), Mapping) and schema["additionalProperties"]:
+        if (
+            isinstance(schema.get("additionalProperties"), Mapping)
+            and schema["additionalProperties"]
+        ):
             return "map[string]" + self._type(schema["additionalProperties"])
         if len(all_of) == 1 and not schema.get("properties"):
             return self._type(next(iter(all_of)))
         if "$ref" in schema:
             kind = (self._resolve(schema["$ref"]) or {}).get("type")
-            return str(kind) if kind and kind != "object" else schema["$ref"].rpartition("/")[2].rpartition(".")[2] or "Object"
+            return (
+                str(kind)
+                if kind and kind != "object"
+                else schema["$ref"].rpartition("/")[2].rpartition(".")[2] or "Object"
+            )
         kind = schema.get("type")
         return "Object" if kind in (None, "", "object") else str(kind)
 
@@ -252,7 +292,9 @@ def _short_enum(schema: Schema, amount: int) -> str:
     values = schema.get("enum") or ()
     if not values:
         return ""
-    shown = ", ".join(map(_enum_text, values[:_ENUMS_SHOWN])) + (", ...." if len(values) > _ENUMS_SHOWN else "")
+    shown = ", ".join(map(_enum_text, values[:_ENUMS_SHOWN])) + (
+        ", ...." if len(values) > _ENUMS_SHOWN else ""
+    )
     return f"\n{' ' * amount}enum: {shown}"
 
 
@@ -266,7 +308,8 @@ def _indent(amount: int, text: str) -> str:
 
 
 def _wrap(limit: int, text: str) -> str:
-    """github.com/mitchellh/go-wordwrap: WrapString. Words longer than the limit stay whole; spaces at a break go."""
+    """github.com/mitchellh/go-wordwrap: WrapString. Words longer than the limit stay whole; spaces
+    at a break go."""
     out: list[str] = []
     word = space = ""
     current = 0

@@ -9,8 +9,17 @@ from bot.ports import Refused
 _MOST_BYTES = 64 * 1024
 
 
-def logs(connection: Connection, namespace: str, pod: str, *, container: str | None, lines: int, previous: bool) -> tuple[str, ...]:
-    """() when there are none to be had: the pod is gone, the container never ran, or the bot may not read them."""
+def logs(
+    connection: Connection,
+    namespace: str,
+    pod: str,
+    *,
+    container: str | None,
+    lines: int,
+    previous: bool,
+) -> tuple[str, ...]:
+    """() when there are none to be had: the pod is gone, the container never ran, or the bot may
+    not read them."""
     query = {"tailLines": str(lines), "limitBytes": str(_MOST_BYTES)}
     if container is not None:
         query["container"] = container

@@ -1,7 +1,8 @@
 """Who wrote which field: managedFields read, and their paths followed. Pure.
 
-A path is a tuple of structured-merge-diff's segments: ``f:name`` a field, ``k:{"name":"x"}`` a list's item by its keys, ``v:…`` a set's
-member, ``i:…`` an index. A leaf is a path that nothing lies below.
+A path is a tuple of structured-merge-diff's segments: ``f:name`` a field, ``k:{"name":"x"}`` a
+list's item by its keys, ``v:…`` a set's member, ``i:…`` an index. A leaf is a path that nothing
+lies below.
 """
 
 from __future__ import annotations
@@ -29,9 +30,15 @@ def leaves(fields: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:
 
 
 def managers(item: Mapping[str, Any]) -> Managers:
-    """(manager, operation, subresource, ``spec.template.spec.containers[name=hello].image``) for each leaf."""
+    """(manager, operation, subresource, ``spec.template.spec.containers[name=hello].image``) for
+    each leaf."""
     return tuple(
-        (entry.get("manager", ""), entry.get("operation", ""), entry.get("subresource", ""), dotted(path))
+        (
+            entry.get("manager", ""),
+            entry.get("operation", ""),
+            entry.get("subresource", ""),
+            dotted(path),
+        )
         for entry in entries(item)
         for path in leaves(entry.get("fieldsV1") or {})
         if path[0] != "f:status"
@@ -46,7 +53,11 @@ def dotted(path: Path) -> str:
             case "f":
                 text += f".{rest}" if text else rest
             case "k":
-                text += "[" + ",".join(f"{key}={value}" for key, value in json.loads(rest).items()) + "]"
+                text += (
+                    "["
+                    + ",".join(f"{key}={value}" for key, value in json.loads(rest).items())
+                    + "]"
+                )
             case _:
                 text += "[" + rest.strip('"') + "]"
     return text
@@ -92,19 +103,35 @@ def remove_at(value: Any, path: Path) -> None:
 def _keyed(value: Any, keys: Mapping[str, Any]) -> list[Any]:
     if not isinstance(value, list):
         return []
-    return [one for one in value if isinstance(one, dict) and all(one.get(key) == found for key, found in keys.items())]
+    return [
+        one
+        for one in value
+        if isinstance(one, dict) and all(one.get(key) == found for key, found in keys.items())
+    ]
 
 
-def writer_of(before: Mapping[str, Any] | None, after: Mapping[str, Any], within: Sequence[str]) -> tuple[str, str]:
-    """(manager, subresource) of whoever made the difference between two sights of an object, ("", "") where nobody can tell.
+def writer_of(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any], within: Sequence[str]
+) -> tuple[str, str]:
+    """(manager, subresource) of whoever made the difference between two sights of an object, ("",
+    "") where nobody can tell.
 
-    ``within``: fields of the spec. A changed field belongs to who wrote it last. A removed one belongs to nobody; the one who owned it
-    is named then, since we remove only what is ours and others seldom do.
+    ``within``: fields of the spec. A changed field belongs to who wrote it last. A removed one
+    belongs to nobody; the one who owned it is named then, since we remove only what is ours and
+    others seldom do.
     """
     roots = tuple(("f:spec", f"f:{one}") for one in within)
-    writers = [one for one in entries(after) if any(_changed(path, before, after) for path in _below(one, roots))]
+    writers = [
+        one
+        for one in entries(after)
+        if any(_changed(path, before, after) for path in _below(one, roots))
+    ]
     if not writers:
-        writers = [one for one in entries(before) if any(value_at(after, path) is None for path in _below(one, roots))]
+        writers = [
+            one
+            for one in entries(before)
+            if any(value_at(after, path) is None for path in _below(one, roots))
+        ]
     if not writers:
         return "", ""
     latest = max(writers, key=lambda one: str(one.get("time", "")))

@@ -1,4 +1,5 @@
-"""Manifests from files: read, checked, and never from outside their folder. Touches the disk, not the cluster.
+"""Manifests from files: read, checked, and never from outside their folder. Touches the disk, not
+the cluster.
 
 What stands in a Secret is never in an error: messages name files, lines and keys.
 """
@@ -24,14 +25,24 @@ class FileManifests:
     """The ManifestSource port."""
 
     def load(
-        self, folder: str, manifests: Sequence[str], files: Mapping[str, Mapping[str, Sequence[str] | str]]
+        self,
+        folder: str,
+        manifests: Sequence[str],
+        files: Mapping[str, Mapping[str, Sequence[str] | str]],
     ) -> tuple[Mapping[str, Any], ...]:
-        """The objects of the manifest files, then the Secrets and ConfigMaps made of ``files``. Raises Refused."""
+        """The objects of the manifest files, then the Secrets and ConfigMaps made of ``files``.
+        Raises Refused."""
         root = _Folder(folder)
         return (
             *(item for name in manifests for item in _objects(root, name)),
-            *(_secret(root, name, sources) for name, sources in (files.get("secrets") or {}).items()),
-            *(_config_map(root, name, sources) for name, sources in (files.get("configmaps") or {}).items()),
+            *(
+                _secret(root, name, sources)
+                for name, sources in (files.get("secrets") or {}).items()
+            ),
+            *(
+                _config_map(root, name, sources)
+                for name, sources in (files.get("configmaps") or {}).items()
+            ),
         )
 
 
@@ -42,7 +53,9 @@ class _Folder:
         try:
             self._root = Path(folder).resolve(strict=True)
         except OSError as error:
-            raise Refused(f"the folder of the manifests cannot be read: {error.strerror}") from error
+            raise Refused(
+                f"the folder of the manifests cannot be read: {error.strerror}"
+            ) from error
 
     def path(self, name: str) -> Path:
         asked = Path(name)
@@ -51,7 +64,9 @@ class _Folder:
         try:
             found = (self._root / asked).resolve(strict=True)
         except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
-            raise Refused(f"{name} cannot be read: there is no such file beside the catalog") from error
+            raise Refused(
+                f"{name} cannot be read: there is no such file beside the catalog"
+            ) from error
         if not found.is_relative_to(self._root):
             raise Refused(f"{name} lies outside the catalog's folder")
         return found
@@ -69,11 +84,12 @@ class _Folder:
         return content
 
 
-# --- manifests ------------------------------------------------------------------------------------------------------
+# --- manifests ------------------------------------------------------------------------------------
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes' own reader takes it: dates are strings, and a key that stands twice is a mistake."""
+    """YAML as Kubernetes' own reader takes it: dates are strings, and a key that stands twice is a
+    mistake."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         self.flatten_mapping(node)
@@ -81,7 +97,9 @@ class _Loader(yaml.SafeLoader):
         for index, key in enumerate(keys):
             if key in keys[:index]:
                 mark = node.value[index][0].start_mark
-                raise yaml.constructor.ConstructorError(None, None, "a key stands there twice", mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key stands there twice", mark
+                )
         return super().construct_mapping(node, deep=deep)
 
 
@@ -99,13 +117,18 @@ def _objects(root: _Folder, name: str) -> Iterator[Mapping[str, Any]]:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise Refused(f"{name}{line} is not YAML: {_without_quotes(error.problem or '')}") from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError, TypeError):
-        # Also what PyYAML's constructors raise for `!!int text` and the like, with the value in their words.
+        # Also what PyYAML's constructors raise for `!!int text` and the like, with the value in
+        # their words.
         raise Refused(f"{name} is not YAML") from None
     for number, document in enumerate(documents, start=1):
         where = f"{name}, document {number}" if len(documents) > 1 else name
         if document is None:
             continue
-        if isinstance(document, dict) and document.get("kind") == "List" and isinstance(document.get("items"), list):
+        if (
+            isinstance(document, dict)
+            and document.get("kind") == "List"
+            and isinstance(document.get("items"), list)
+        ):
             for index, item in enumerate(document["items"], start=1):
                 yield _checked(item, f"{where}, item {index}")
         else:
@@ -113,7 +136,8 @@ def _objects(root: _Folder, name: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _without_quotes(problem: str) -> str:
-    """PyYAML quotes what it stumbled over: an unquoted value that begins with ``*``, ``&`` or ``!`` may be a password."""
+    """PyYAML quotes what it stumbled over: an unquoted value that begins with ``*``, ``&`` or ``!``
+    may be a password."""
     return re.sub(r"'.*'|\".*\"", "…", problem, flags=re.DOTALL)
 
 
@@ -126,7 +150,10 @@ def _checked(document: Any, where: str) -> Mapping[str, Any]:
             raise Refused(f"{where} has no {key}")
     meta = item.get("metadata")
     if not isinstance(meta, dict) or not isinstance(meta.get("name"), str) or not meta["name"]:
-        raise Refused(f"{where} has no metadata.name" + (" (generateName is not taken)" if _generates(meta) else ""))
+        raise Refused(
+            f"{where} has no metadata.name"
+            + (" (generateName is not taken)" if _generates(meta) else "")
+        )
     return item
 
 
@@ -149,7 +176,7 @@ def _key_text(key: Any) -> str:
     return str(key).lower() if isinstance(key, bool) else str(key)
 
 
-# --- ConfigMaps and Secrets from files ----------------------------------------------------------------------------------
+# --- ConfigMaps and Secrets from files ------------------------------------------------------------
 
 
 def _config_map(root: _Folder, name: str, sources: Sequence[str] | str) -> Mapping[str, Any]:
@@ -163,12 +190,22 @@ def _config_map(root: _Folder, name: str, sources: Sequence[str] | str) -> Mappi
 
 
 def _secret(root: _Folder, name: str, sources: Sequence[str] | str) -> Mapping[str, Any]:
-    data = {key: base64.b64encode(content).decode("ascii") for key, content in _contents(root, f"secret {name}", sources).items()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque", "data": data}
+    data = {
+        key: base64.b64encode(content).decode("ascii")
+        for key, content in _contents(root, f"secret {name}", sources).items()
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name},
+        "type": "Opaque",
+        "data": data,
+    }
 
 
 def _contents(root: _Folder, what: str, sources: Sequence[str] | str) -> dict[str, bytes]:
-    """As ``kubectl create --from-file``: a file under its name or ``KEY=FILE``, a folder's regular files, not deeper."""
+    """As ``kubectl create --from-file``: a file under its name or ``KEY=FILE``, a folder's regular
+    files, not deeper."""
     found: dict[str, bytes] = {}
     for source in (sources,) if isinstance(sources, str) else sources:
         given, equals, name = source.partition("=")
@@ -177,12 +214,23 @@ def _contents(root: _Folder, what: str, sources: Sequence[str] | str) -> dict[st
         if path.is_dir():
             if equals:
                 raise Refused(f"{what}: a key cannot be given to the folder {name}")
-            chosen = [(one.name, one) for one in sorted(path.iterdir()) if one.is_file() and not one.is_symlink()]
+            chosen = [
+                (one.name, one)
+                for one in sorted(path.iterdir())
+                if one.is_file() and not one.is_symlink()
+            ]
         else:
             chosen = [(given if equals else Path(name).name, path)]
         for key, file in chosen:
-            if not _KEY.fullmatch(key) or key in (".", "..") or key.startswith("..") or len(key) > 253:
-                raise Refused(f"{what}: `{key}` is not a valid key (letters, digits, `-`, `_` and `.`)")
+            if (
+                not _KEY.fullmatch(key)
+                or key in (".", "..")
+                or key.startswith("..")
+                or len(key) > 253
+            ):
+                raise Refused(
+                    f"{what}: `{key}` is not a valid key (letters, digits, `-`, `_` and `.`)"
+                )
             if key in found:
                 raise Refused(f"{what}: two files give the key {key}")
             found[key] = root.read(file, f"{name.rstrip('/')}/{key}" if path.is_dir() else name)

@@ -1,7 +1,8 @@
 """One snapshot of an app: two rounds of reads, at most eight side by side, and nothing guessed.
 
-The first round reads the Deployments and whatever does not depend on them, the second the ReplicaSets and pods that their selectors
-match. The selector only narrows the lists; who belongs to whom is told by ownerReferences alone.
+The first round reads the Deployments and whatever does not depend on them, the second the
+ReplicaSets and pods that their selectors match. The selector only narrows the lists; who belongs to
+whom is told by ownerReferences alone.
 """
 
 from __future__ import annotations
@@ -16,21 +17,33 @@ from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, in_query, label_query, path_of
 from bot.ports import ClusterUnreachable
 from bot.releases.facts.observation import DeploymentSeen, Observation, SelectingSeen, Survey
-from bot.releases.facts.target import Strategy, Target, default_candidate_name, default_candidate_names
+from bot.releases.facts.target import (
+    Strategy,
+    Target,
+    default_candidate_name,
+    default_candidate_names,
+)
 
 EVENTS_KEPT = 20
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 _SURVEYED = (
-    "horizontalpodautoscalers", "poddisruptionbudgets", "resourcequotas", "networkpolicies", "services", "deployments",
+    "horizontalpodautoscalers",
+    "poddisruptionbudgets",
+    "resourcequotas",
+    "networkpolicies",
+    "services",
+    "deployments",
     "persistentvolumeclaims",
-)  # fmt: skip
+)
 
 
 def cluster_uid(connection: Connection) -> str:
     try:
         return str(connection.required(_KUBE_SYSTEM)["metadata"]["uid"])
     except errors.NotThere as gone:
-        raise ClusterUnreachable(f"the cluster {connection.server} has no namespace kube-system to know it by") from gone
+        raise ClusterUnreachable(
+            f"the cluster {connection.server} has no namespace kube-system to know it by"
+        ) from gone
 
 
 def observe(
@@ -44,25 +57,44 @@ def observe(
     survey: bool,
     events: bool,
 ) -> Observation:
-    """Raises ClusterUnreachable: also where the bot may not read what it must, since then nothing can be said."""
+    """Raises ClusterUnreachable: also where the bot may not read what it must, since then nothing
+    can be said."""
     namespace = target.namespace
     service_names = tuple(dict.fromkeys((*target.services, *extra_services)))
-    names = tuple(dict.fromkeys(name for name in (target.deployment, candidate, or_candidate) if name))
+    names = tuple(
+        dict.fromkeys(name for name in (target.deployment, candidate, or_candidate) if name)
+    )
     at = time.time_ns() // 1_000_000
 
     read, listed = connection.existing, connection.optional_items
     which = connection.start(uid)
-    deployments = [connection.start(read, path_of("deployments", namespace, name)) for name in names]
-    services = [connection.start(read, path_of("services", namespace, name)) for name in service_names]
+    deployments = [
+        connection.start(read, path_of("deployments", namespace, name)) for name in names
+    ]
+    services = [
+        connection.start(read, path_of("services", namespace, name)) for name in service_names
+    ]
     slices: Future[Any] | None = None
     if service_names:
         query = in_query(reading.SERVICE_NAME, service_names)
         slices = connection.start(connection.required, path_of("endpointslices", namespace), query)
-    surveyed = {kind: connection.start(listed, path_of(kind, namespace)) for kind in _SURVEYED} if survey else {}
-    warnings = connection.start(listed, path_of("events", namespace), {"fieldSelector": "type=Warning", "limit": "500"}) if events else None
+    surveyed = (
+        {kind: connection.start(listed, path_of(kind, namespace)) for kind in _SURVEYED}
+        if survey
+        else {}
+    )
+    warnings = (
+        connection.start(
+            listed, path_of("events", namespace), {"fieldSelector": "type=Warning", "limit": "500"}
+        )
+        if events
+        else None
+    )
 
     found, *beside = [future.result() for future in deployments]
-    reads = _read_owned(connection, namespace, [found, next((one for one in beside if one is not None), None)])
+    reads = _read_owned(
+        connection, namespace, [found, next((one for one in beside if one is not None), None)]
+    )
     seen = [None if owned is None else owned.seen() for owned in reads]
     stable = seen[0]
     return Observation(
@@ -70,17 +102,34 @@ def observe(
         cluster_uid=which.result(),
         stable=stable,
         candidate=seen[1],
-        services=tuple(reading.service(item) for future in services if (item := future.result()) is not None),
+        services=tuple(
+            reading.service(item) for future in services if (item := future.result()) is not None
+        ),
         endpoints=reading.endpoints(_slice_items(slices)),
-        survey=_survey({kind: future.result() for kind, future in surveyed.items()}, target, stable, names, service_names)
-        if survey
-        else None,
-        events=_event_lines(warnings.result(), [one for one in seen if one]) if warnings is not None else (),
+        survey=(
+            _survey(
+                {kind: future.result() for kind, future in surveyed.items()},
+                target,
+                stable,
+                names,
+                service_names,
+            )
+            if survey
+            else None
+        ),
+        events=(
+            _event_lines(warnings.result(), [one for one in seen if one])
+            if warnings is not None
+            else ()
+        ),
     )
 
 
-def glance(connection: Connection, targets: Sequence[Target], *, uid: Callable[[], str]) -> dict[str, Observation]:
-    """What each app runs, by its name: Deployments and Services alone, two reads a namespace. Raises ClusterUnreachable."""
+def glance(
+    connection: Connection, targets: Sequence[Target], *, uid: Callable[[], str]
+) -> dict[str, Observation]:
+    """What each app runs, by its name: Deployments and Services alone, two reads a namespace.
+    Raises ClusterUnreachable."""
     at, which = time.time_ns() // 1_000_000, connection.start(uid)
     namespaces = dict.fromkeys(target.namespace for target in targets)
     lists = {
@@ -96,8 +145,13 @@ def glance(connection: Connection, targets: Sequence[Target], *, uid: Callable[[
     found = {}
     for target in targets:
         green = default_candidate_name(target, Strategy.BLUEGREEN)
-        stable, candidate = (reading.deployment(one) if one else None for one in named("deployments", target, (target.deployment, green)))
-        services = tuple(reading.service(one) for one in named("services", target, target.services) if one)
+        stable, candidate = (
+            reading.deployment(one) if one else None
+            for one in named("deployments", target, (target.deployment, green))
+        )
+        services = tuple(
+            reading.service(one) for one in named("services", target, target.services) if one
+        )
         found[target.app] = Observation(at, which.result(), stable, candidate, services)
     return found
 
@@ -109,19 +163,30 @@ class _Owned:
     pods: Future[Any]
 
     def seen(self) -> DeploymentSeen:
-        # ReplicaSets and pods are read at once, so a pod can be seen before its new ReplicaSet is: it is counted next time.
+        # ReplicaSets and pods are read at once, so a pod can be seen before its new ReplicaSet is:
+        # it is counted next time.
         return reading.deployment(self.deployment, _items(self.replica_sets), _items(self.pods))
 
 
-def _read_owned(connection: Connection, namespace: str, deployments: Sequence[Any]) -> list[_Owned | None]:
-    """What belongs to each. Lists that another's hold already are not read again: a candidate's labels are stable's and one more."""
+def _read_owned(
+    connection: Connection, namespace: str, deployments: Sequence[Any]
+) -> list[_Owned | None]:
+    """What belongs to each. Lists that another's hold already are not read again: a candidate's
+    labels are stable's and one more."""
     made: list[_Owned | None] = []
     for deployment in deployments:
         if deployment is None:
             made.append(None)
             continue
         selector = deployment["spec"]["selector"]
-        wider = next((one for one in made if one and _is_within(selector, one.deployment["spec"]["selector"])), None)
+        wider = next(
+            (
+                one
+                for one in made
+                if one and _is_within(selector, one.deployment["spec"]["selector"])
+            ),
+            None,
+        )
         if wider is not None:
             made.append(_Owned(deployment, wider.replica_sets, wider.pods))
             continue
@@ -153,7 +218,9 @@ def _slice_items(future: Future[Any] | None) -> list[Any]:
     try:
         return _items(future)
     except errors.NotThere as gone:
-        raise ClusterUnreachable("the API server does not serve EndpointSlices (discovery.k8s.io/v1)") from gone
+        raise ClusterUnreachable(
+            "the API server does not serve EndpointSlices (discovery.k8s.io/v1)"
+        ) from gone
 
 
 def _survey(
@@ -170,14 +237,20 @@ def _survey(
         budgets=tuple(map(reading.budget, items["poddisruptionbudgets"])),
         quotas=tuple(map(reading.quota, items["resourcequotas"])),
         selecting=(
-            *(_selecting("NetworkPolicy", one, one["spec"].get("podSelector")) for one in items["networkpolicies"]),
+            *(
+                _selecting("NetworkPolicy", one, one["spec"].get("podSelector"))
+                for one in items["networkpolicies"]
+            ),
             *(
                 _selecting("NetworkPolicy", one, peer["podSelector"])
                 for one in items["networkpolicies"]
                 for peer in _peers(one["spec"])
                 if peer.get("podSelector")
             ),
-            *(_selecting("PodDisruptionBudget", one, one["spec"].get("selector")) for one in items["poddisruptionbudgets"]),
+            *(
+                _selecting("PodDisruptionBudget", one, one["spec"].get("selector"))
+                for one in items["poddisruptionbudgets"]
+            ),
             *(
                 _selecting("Service", one, {"matchLabels": one["spec"]["selector"]})
                 for one in items["services"]
@@ -194,7 +267,11 @@ def _survey(
             for one in items["persistentvolumeclaims"]
             if one["metadata"]["name"] in claims
         ),
-        leftovers=tuple(reading.deployment(one) for one in items["deployments"] if one["metadata"]["name"] in leftovers),
+        leftovers=tuple(
+            reading.deployment(one)
+            for one in items["deployments"]
+            if one["metadata"]["name"] in leftovers
+        ),
     )
 
 
@@ -203,7 +280,8 @@ def _selecting(kind: str, item: Mapping[str, Any], selector: Any) -> SelectingSe
 
 
 def _peers(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Whom a NetworkPolicy lets in and out: a pod that loses such a label loses its way to the database."""
+    """Whom a NetworkPolicy lets in and out: a pod that loses such a label loses its way to the
+    database."""
     for side, key in (("ingress", "from"), ("egress", "to")):
         for rule in policy.get(side) or ():
             yield from rule.get(key) or ()
@@ -212,25 +290,39 @@ def _peers(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _claims(template: Mapping[str, Any]) -> frozenset[str]:
     """Names of the PersistentVolumeClaims that a pod template mounts."""
     volumes = (template.get("spec") or {}).get("volumes") or ()
-    return frozenset(one["persistentVolumeClaim"]["claimName"] for one in volumes if one.get("persistentVolumeClaim"))
+    return frozenset(
+        one["persistentVolumeClaim"]["claimName"]
+        for one in volumes
+        if one.get("persistentVolumeClaim")
+    )
 
 
-def _event_lines(items: Sequence[Mapping[str, Any]], deployments: Sequence[DeploymentSeen]) -> tuple[str, ...]:
+def _event_lines(
+    items: Sequence[Mapping[str, Any]], deployments: Sequence[DeploymentSeen]
+) -> tuple[str, ...]:
     uids = {
         uid
         for one in deployments
         for replica_set in one.replica_sets
         for uid in (one.uid, replica_set.uid, *(pod.uid for pod in replica_set.pods))
     } | {one.uid for one in deployments}
-    ours = [one for one in items if one.get("type") == "Warning" and (one.get("involvedObject") or {}).get("uid") in uids]
+    ours = [
+        one
+        for one in items
+        if one.get("type") == "Warning" and (one.get("involvedObject") or {}).get("uid") in uids
+    ]
     ours.sort(key=last_seen, reverse=True)
     lines = (errors.one_line(f"{one.get('reason', '')}: {one.get('message', '')}") for one in ours)
     return tuple(dict.fromkeys(lines))[:EVENTS_KEPT]
 
 
 def last_seen(event: Mapping[str, Any]) -> int:
-    """When an event last happened, milliseconds (kubectl: translateTimestampSince of series, last, event time)."""
+    """When an event last happened, milliseconds (kubectl: translateTimestampSince of series, last,
+    event time)."""
     series = event.get("series") or {}
     return reading.milliseconds(
-        series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
+        series.get("lastObservedTime")
+        or event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"].get("creationTimestamp")
     )

@@ -1,8 +1,9 @@
 """Field changes into the JSON patch that Kubernetes itself checks. Pure.
 
-What the API server does with the ``test`` of something absent (evanphx/json-patch v4, seen on 1.36): a missing key of an object that
-is there equals null; a key of an object that is itself missing fails, as does ``remove`` of what is absent. So the first annotation
-of an object needs its parent tested as absent and added whole.
+What the API server does with the ``test`` of something absent (evanphx/json-patch v4, seen on
+1.36): a missing key of an object that is there equals null; a key of an object that is itself
+missing fails, as does ``remove`` of what is absent. So the first annotation of an object needs its
+parent tested as absent and added whole.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ def expect(path: str, value: Any) -> Operation:
 
 
 def difference(before: Any, after: Any, path: str) -> Iterator[Operation]:
-    """The smallest operations from one JSON value to the other, each leaf tested before it is written.
+    """The smallest operations from one JSON value to the other, each leaf tested before it is
+    written.
 
-    Lists of equal length are compared item by item, bound to the items' names where they have any, so that a container put in
-    front of ours is noticed; lists of another length are tested and replaced whole.
+    Lists of equal length are compared item by item, bound to the items' names where they have any,
+    so that a container put in front of ours is noticed; lists of another length are tested and
+    replaced whole.
     """
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in before:
@@ -54,18 +57,26 @@ def difference(before: Any, after: Any, path: str) -> Iterator[Operation]:
                 yield expect(path + pointer(index, "name"), old["name"])
             yield from inner
         return
-    if before == after and isinstance(before, bool) == isinstance(after, bool):  # True is not 1 to JSON
+    if before == after and isinstance(before, bool) == isinstance(
+        after, bool
+    ):  # True is not 1 to JSON
         return
     yield expect(path, before)
     yield {"op": "replace", "path": path, "value": after}
 
 
 def patch(
-    uid: str, changes: Sequence[FieldChange], *, claim: str | None, resource_version: str | None = None, annotated: bool = True
+    uid: str,
+    changes: Sequence[FieldChange],
+    *,
+    claim: str | None,
+    resource_version: str | None = None,
+    annotated: bool = True,
 ) -> list[Operation]:
     """The whole patch: who it is, whose it is, what was there, what shall be.
 
-    ``claim`` None: not looked at (Services). ``annotated`` False: the object has no annotations at all, and still must have none.
+    ``claim`` None: not looked at (Services). ``annotated`` False: the object has no annotations at
+    all, and still must have none.
     """
     operations = [expect("/metadata/uid", uid)]
     if resource_version is not None:
@@ -73,7 +84,9 @@ def patch(
     annotations = pointer("metadata", "annotations")
     if not annotated:
         operations.append(expect(annotations, None))
-        if any(change.field in (Field.CLAIM, Field.CHANGE_CAUSE) and change.after for change in changes):
+        if any(
+            change.field in (Field.CLAIM, Field.CHANGE_CAUSE) and change.after for change in changes
+        ):
             operations.append({"op": "add", "path": annotations, "value": {}})
     elif claim is not None:
         operations.append(expect(annotations + pointer(CLAIM), claim or None))
@@ -94,16 +107,21 @@ def _operations(change: FieldChange, *, annotated: bool) -> Iterator[Operation]:
             yield from difference(change.before, change.after, pointer("spec", "replicas"))
         case Field.PAUSED:
             # The server leaves false out, so false is absent.
-            yield from _optional(change.before or None, change.after or None, pointer("spec", "paused"))
+            yield from _optional(
+                change.before or None, change.after or None, pointer("spec", "paused")
+            )
         case Field.STRATEGY:
             yield from difference(change.before, change.after, pointer("spec", "strategy"))
         case Field.SELECTOR:
             yield from difference(change.before, change.after, pointer("spec", "selector"))
         case Field.AFFINITY:
-            # Null says that the config goes; a key that is left out leaves the config to the server.
+            # Null says that the config goes; a key that is left out leaves the config to the
+            # server.
             for key in _AFFINITY_KEYS:
                 if key in change.after:
-                    yield from _optional((change.before or {}).get(key), change.after[key], pointer("spec", key))
+                    yield from _optional(
+                        (change.before or {}).get(key), change.after[key], pointer("spec", key)
+                    )
         case Field.EXISTS:
             raise ValueError("objects come and go by Create and Delete actions, not by a patch")
         case _:
@@ -118,7 +136,11 @@ def _optional(before: Any, after: Any, path: str) -> Iterator[Operation]:
         yield from difference(before, after, path)
         return
     yield expect(path, before)
-    yield {"op": "remove", "path": path} if after is None else {"op": "add", "path": path, "value": after}
+    yield (
+        {"op": "remove", "path": path}
+        if after is None
+        else {"op": "add", "path": path, "value": after}
+    )
 
 
 def _annotation(key: str, change: FieldChange, *, annotated: bool) -> Iterator[Operation]:
@@ -126,13 +148,18 @@ def _annotation(key: str, change: FieldChange, *, annotated: bool) -> Iterator[O
     path = pointer("metadata", "annotations", key)
     if before is None and after is None:
         return
-    # A cause that is overwritten is nobody's decision: kubectl overwrites it too. The claim always is.
+    # A cause that is overwritten is nobody's decision: kubectl overwrites it too. The claim always
+    # is.
     if annotated and (key == CLAIM or after is None):
         yield expect(path, before)
-    yield {"op": "remove", "path": path} if after is None else {"op": "add", "path": path, "value": after}
+    yield (
+        {"op": "remove", "path": path}
+        if after is None
+        else {"op": "add", "path": path, "value": after}
+    )
 
 
-# --- the same questions asked of an object ----------------------------------------------------------------------------
+# --- the same questions asked of an object --------------------------------------------------------
 
 
 def value_in(item: Mapping[str, Any], field: Field) -> Any:
@@ -162,7 +189,8 @@ def value_in(item: Mapping[str, Any], field: Field) -> Any:
 
 
 def holds(item: Mapping[str, Any], field: Field, value: Any) -> bool:
-    """Whether the object has the value, taking absent, null and empty alike where Kubernetes does."""
+    """Whether the object has the value, taking absent, null and empty alike where
+    Kubernetes does."""
     found = value_in(item, field)
     match field:
         case Field.CLAIM | Field.CHANGE_CAUSE:
@@ -170,6 +198,10 @@ def holds(item: Mapping[str, Any], field: Field, value: Any) -> bool:
         case Field.PAUSED:
             return bool(found) == bool(value)
         case Field.AFFINITY:
-            return all(found[key] == (value or {}).get(key) for key in _AFFINITY_KEYS if key in (value or {}))
+            return all(
+                found[key] == (value or {}).get(key)
+                for key in _AFFINITY_KEYS
+                if key in (value or {})
+            )
         case _:
             return bool(found == value)

@@ -37,14 +37,21 @@ _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 def missing_permissions(connection: Connection, namespace: str) -> tuple[str, ...]:
-    """Each missing one as ``create deployments.apps in default``. Raises ClusterUnreachable, Refused."""
-    wanted = [(group, resource, verb, namespace) for group, resource, verbs in NEEDED for verb in verbs]
+    """Each missing one as ``create deployments.apps in default``. Raises ClusterUnreachable,
+    Refused."""
+    wanted = [
+        (group, resource, verb, namespace) for group, resource, verbs in NEEDED for verb in verbs
+    ]
     wanted.append(("", "namespaces", "get", ""))  # kube-system, whose uid names the cluster
     answers = [connection.start(_is_allowed, connection, *one) for one in wanted]
-    return tuple(_sentence(*one) for one, answer in zip(wanted, answers, strict=True) if not answer.result())
+    return tuple(
+        _sentence(*one) for one, answer in zip(wanted, answers, strict=True) if not answer.result()
+    )
 
 
-def _is_allowed(connection: Connection, group: str, resource: str, verb: str, namespace: str) -> bool:
+def _is_allowed(
+    connection: Connection, group: str, resource: str, verb: str, namespace: str
+) -> bool:
     resource, _, subresource = resource.partition("/")
     attributes: dict[str, Any] = {"group": group, "resource": resource, "verb": verb}
     if subresource:

@@ -19,21 +19,32 @@ _LONGEST_BODY: Final = 200
 _TIMEOUT_S: Final = 3.0
 MOST_REQUESTS: Final = 200
 _PATIENCE_S: Final = 1.0
-"""With a pod's own time-out the most that asking all of them may add to a look: both fit into a tick's budget."""
+"""With a pod's own time-out the most that asking all of them may add to a look: both fit into a
+tick's budget."""
 _POD_TIMEOUT_S: Final = 1.5
 
 
 def probe(
-    connection: Connection, namespace: str, service: str, path: str, *, requests: int, sticky: bool, url: str | None
+    connection: Connection,
+    namespace: str,
+    service: str,
+    path: str,
+    *,
+    requests: int,
+    sticky: bool,
+    url: str | None,
 ) -> tuple[str, ...]:
     """The body or the error of each request. ``url`` None: through the API server's service proxy.
 
-    A new connection for every request, as a new visitor has: kube-proxy chooses a pod per connection, so requests over one that
-    is kept would all reach the same pod. ``sticky``: one visitor who comes back, over one connection.
+    A new connection for every request, as a new visitor has: kube-proxy chooses a pod per
+    connection, so requests over one that is kept would all reach the same pod. ``sticky``: one
+    visitor who comes back, over one connection.
     """
     count = max(0, min(requests, MOST_REQUESTS))
     if url is None:
-        through = f"{path_of('services', namespace)}/{quote(service, safe=':')}/proxy/{path.lstrip('/')}"
+        through = (
+            f"{path_of('services', namespace)}/{quote(service, safe=':')}/proxy/{path.lstrip('/')}"
+        )
         futures = [connection.start(_through_proxy, connection, through) for _ in range(count)]
         return tuple(future.result() for future in futures)
     address = urljoin(url if url.endswith("/") else url + "/", path.lstrip("/"))
@@ -60,7 +71,9 @@ def _as_new_visitor(address: str) -> str:
 
 def _directly(visitor: urllib3.PoolManager, address: str, headers: dict[str, str]) -> str:
     try:
-        answer = visitor.request("GET", address, headers=headers, timeout=_TIMEOUT_S, redirect=False)
+        answer = visitor.request(
+            "GET", address, headers=headers, timeout=_TIMEOUT_S, redirect=False
+        )
     except urllib3.exceptions.HTTPError as error:
         return f"error: {type(error).__name__}"
     if answer.status >= 400:
@@ -72,11 +85,14 @@ def _shown(body: str) -> str:
     return body.strip()[:_LONGEST_BODY]
 
 
-# --- each pod by itself -----------------------------------------------------------------------------------------------
+# --- each pod by itself ---------------------------------------------------------------------------
 
 
-def ask_pods(connection: Connection, namespace: str, pods: Sequence[str], probe: Probe) -> ProbeSeen:
-    """In turn, ``probe.requests`` in all and each pod at least once, as far as the time goes; nobody is asked on once one has failed."""
+def ask_pods(
+    connection: Connection, namespace: str, pods: Sequence[str], probe: Probe
+) -> ProbeSeen:
+    """In turn, ``probe.requests`` in all and each pod at least once, as far as the time goes;
+    nobody is asked on once one has failed."""
     count = min(max(probe.requests, len(pods)), MOST_REQUESTS) if pods else 0
     ends = time.monotonic() + _PATIENCE_S
     asked = 0
@@ -84,8 +100,12 @@ def ask_pods(connection: Connection, namespace: str, pods: Sequence[str], probe:
     for first in range(0, count, SIDE_BY_SIDE):
         if failed or time.monotonic() > ends:
             break
-        names = [pods[number % len(pods)] for number in range(first, min(first + SIDE_BY_SIDE, count))]
-        answers = [(name, connection.start(_ask_pod, connection, namespace, name, probe)) for name in names]
+        names = [
+            pods[number % len(pods)] for number in range(first, min(first + SIDE_BY_SIDE, count))
+        ]
+        answers = [
+            (name, connection.start(_ask_pod, connection, namespace, name, probe)) for name in names
+        ]
         asked += len(answers)
         for name, answer in answers:
             if error := answer.result():
@@ -96,7 +116,8 @@ def ask_pods(connection: Connection, namespace: str, pods: Sequence[str], probe:
 def _ask_pod(connection: Connection, namespace: str, pod: str, probe: Probe) -> str:
     """ "" where the pod answered well."""
     scheme = "https:" if probe.scheme == "https" else ""
-    path = f"{path_of('pods', namespace)}/{scheme}{quote(pod)}:{probe.port}/proxy/{probe.path.lstrip('/')}"
+    named = f"{scheme}{quote(pod)}:{probe.port}"
+    path = f"{path_of('pods', namespace)}/{named}/proxy/{probe.path.lstrip('/')}"
     try:
         status, body = connection.answer(path, timeout_s=_POD_TIMEOUT_S)
     except ClusterUnreachable as silent:

@@ -27,7 +27,8 @@ SERVICE_NAME = "kubernetes.io/service-name"
 
 
 def milliseconds(time: str | None) -> int:
-    """A Kubernetes time (RFC 3339, seconds or microseconds, UTC) as integer milliseconds; 0 for none."""
+    """A Kubernetes time (RFC 3339, seconds or microseconds, UTC) as integer milliseconds; 0 for
+    none."""
     if not time:
         return 0
     moment = datetime.fromisoformat(time)
@@ -46,7 +47,9 @@ def owned_by(items: Iterable[Any], uid: str) -> list[Any]:
     return [item for item in items if owner_of(item) == uid]
 
 
-def deployment(item: Mapping[str, Any], replica_sets: Sequence[Any] = (), pods: Sequence[Any] = ()) -> DeploymentSeen:
+def deployment(
+    item: Mapping[str, Any], replica_sets: Sequence[Any] = (), pods: Sequence[Any] = ()
+) -> DeploymentSeen:
     """The Deployment with those of the ReplicaSets and pods that it owns, newest revision first."""
     meta, spec, status = item["metadata"], item["spec"], item.get("status") or {}
     owned = [replica_set(one, pods) for one in owned_by(replica_sets, meta["uid"])]
@@ -69,9 +72,12 @@ def deployment(item: Mapping[str, Any], replica_sets: Sequence[Any] = (), pods: 
         ready=status.get("readyReplicas", 0),
         available=status.get("availableReplicas", 0),
         conditions=tuple(
-            (one["type"], one["status"], one.get("reason", ""), one.get("message", "")) for one in status.get("conditions") or ()
+            (one["type"], one["status"], one.get("reason", ""), one.get("message", ""))
+            for one in status.get("conditions") or ()
         ),
-        replica_sets=tuple(sorted(owned, key=lambda one: (one.revision, one.created_at), reverse=True)),
+        replica_sets=tuple(
+            sorted(owned, key=lambda one: (one.revision, one.created_at), reverse=True)
+        ),
         managers=managers(item),
         terminating="deletionTimestamp" in meta,
         resource_version=meta["resourceVersion"],
@@ -84,7 +90,9 @@ def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSet
     template, template_hash = without_hash(spec["template"])
     revision = str(annotations.get(REVISION, ""))
     failures = [
-        one.get("message", "") for one in status.get("conditions") or () if one["type"] == "ReplicaFailure" and one["status"] == "True"
+        one.get("message", "")
+        for one in status.get("conditions") or ()
+        if one["type"] == "ReplicaFailure" and one["status"] == "True"
     ]
     owned = [pod(one) for one in owned_by(pods, meta["uid"])]
     return ReplicaSetSeen(
@@ -106,7 +114,8 @@ def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSet
 
 
 def without_hash(template: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """A ReplicaSet's template as the Deployment had it, and the hash label that the controller added."""
+    """A ReplicaSet's template as the Deployment had it, and the hash label that the controller
+    added."""
     meta = dict(template.get("metadata") or {})
     labels = dict(meta.get("labels") or {})
     template_hash = labels.pop(HASH_LABEL, "")
@@ -119,7 +128,9 @@ def pod(item: Mapping[str, Any]) -> PodSeen:
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
     ready = conditions.get("Ready") or {}
     scheduled = conditions.get("PodScheduled") or {}
-    unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    unschedulable = (
+        scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    )
     is_ready = ready.get("status") == "True"
     return PodSeen(
         name=meta["name"],
@@ -136,13 +147,17 @@ def pod(item: Mapping[str, Any]) -> PodSeen:
         terminating="deletionTimestamp" in meta,
         unschedulable=scheduled.get("message", "") or "Unschedulable" if unschedulable else "",
         containers=(
-            *_containers(spec.get("initContainers"), status.get("initContainerStatuses"), init=True),
+            *_containers(
+                spec.get("initContainers"), status.get("initContainerStatuses"), init=True
+            ),
             *_containers(spec.get("containers"), status.get("containerStatuses"), init=False),
         ),
     )
 
 
-def _containers(specs: Sequence[Any] | None, statuses: Sequence[Any] | None, *, init: bool) -> Iterator[ContainerSeen]:
+def _containers(
+    specs: Sequence[Any] | None, statuses: Sequence[Any] | None, *, init: bool
+) -> Iterator[ContainerSeen]:
     by_name = {status["name"]: status for status in statuses or ()}
     for spec in specs or ():
         status = by_name.get(spec["name"]) or {}
@@ -196,7 +211,10 @@ def endpoints(slices: Iterable[Mapping[str, Any]]) -> tuple[EndpointSeen, ...]:
     for one in slices:
         name = (one["metadata"].get("labels") or {}).get(SERVICE_NAME, "")
         for endpoint in one.get("endpoints") or ():
-            conditions, reference = endpoint.get("conditions") or {}, endpoint.get("targetRef") or {}
+            conditions, reference = (
+                endpoint.get("conditions") or {},
+                endpoint.get("targetRef") or {},
+            )
             of_pod = reference.get("kind") == "Pod"
             for address in endpoint.get("addresses") or ():
                 seen = EndpointSeen(
@@ -217,7 +235,9 @@ def autoscaler(item: Mapping[str, Any]) -> AutoscalerSeen:
     spec = item["spec"]
     target = spec.get("scaleTargetRef") or {}
     name = target.get("name", "") if target.get("kind") == "Deployment" else ""
-    return AutoscalerSeen(item["metadata"]["name"], name, spec.get("minReplicas", 1), spec["maxReplicas"])
+    return AutoscalerSeen(
+        item["metadata"]["name"], name, spec.get("minReplicas", 1), spec["maxReplicas"]
+    )
 
 
 def budget(item: Mapping[str, Any]) -> BudgetSeen:
@@ -238,6 +258,9 @@ def quota(item: Mapping[str, Any]) -> QuotaSeen:
     rules = (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
     scopes = (
         *map(QuotaScope, spec.get("scopes") or ()),
-        *(QuotaScope(rule["scopeName"], rule["operator"], tuple(rule.get("values") or ())) for rule in rules),
+        *(
+            QuotaScope(rule["scopeName"], rule["operator"], tuple(rule.get("values") or ()))
+            for rule in rules
+        ),
     )
     return QuotaSeen(item["metadata"]["name"], dict(hard), dict(status.get("used") or {}), scopes)

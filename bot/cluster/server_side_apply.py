@@ -1,10 +1,12 @@
-"""Manifests into the cluster by server-side apply, after the server itself said in a dry run what would change.
+"""Manifests into the cluster by server-side apply, after the server itself said in a dry run what
+would change.
 
-Never forced against others: only our own two field managers give way to each other. On the app's Deployment the live image and
-replicas are filled in before anything is sent, since releases and scaling own them and since a field that an applier leaves out is
-removed; whatever else changes in its pod template is handed back for a release to roll. So are the selector's values of a Service
-that a release switched. Objects are of the app's namespace or of the whole cluster (Namespace first of all); what the bot's service
-account may not write is said with the permission that it lacks.
+Never forced against others: only our own two field managers give way to each other. On the app's
+Deployment the live image and replicas are filled in before anything is sent, since releases and
+scaling own them and since a field that an applier leaves out is removed; whatever else changes in
+its pod template is handed back for a release to roll. So are the selector's values of a Service
+that a release switched. Objects are of the app's namespace or of the whole cluster (Namespace first
+of all); what the bot's service account may not write is said with the permission that it lacks.
 """
 
 from __future__ import annotations
@@ -62,21 +64,29 @@ class _Manifest:
         return str(self.body["metadata"]["name"])
 
 
-def plan_manifests(connection: Connection, target: Target, manifests: Sequence[Mapping[str, Any]]) -> tuple[ObjectChange, ...]:
+def plan_manifests(
+    connection: Connection, target: Target, manifests: Sequence[Mapping[str, Any]]
+) -> tuple[ObjectChange, ...]:
     """What would change. Raises Refused for what the server will not take, ClusterUnreachable."""
     return _planned(connection, target, _prepared(connection, target, manifests))
 
 
 def apply_manifests(
-    connection: Connection, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str
+    connection: Connection,
+    target: Target,
+    manifests: Sequence[Mapping[str, Any]],
+    *,
+    skip_template_of: str,
 ) -> tuple[ObjectChange, ...]:
-    """Plan all, and then, when nobody else's field is in the way of any, apply one after the other."""
+    """Plan all, and then, when nobody else's field is in the way of any, apply one after
+    the other."""
     target = replace(target, deployment=skip_template_of)
     prepared = _prepared(connection, target, manifests)
     planned = _planned(connection, target, prepared)
     _refuse_conflicts(planned)
     if _makes_namespace(target, prepared):
-        # Only now can the server be asked about what comes into the namespace; nothing of that is written before it agreed to all.
+        # Only now can the server be asked about what comes into the namespace; nothing of that is
+        # written before it agreed to all.
         _write(connection, prepared[0], planned[0])
         later = [replace(one, waits_for_namespace=False) for one in prepared[1:]]
         rest = _planned(connection, target, later)
@@ -89,7 +99,9 @@ def apply_manifests(
     return (*made, *planned)
 
 
-def _planned(connection: Connection, target: Target, prepared: Sequence[_Manifest]) -> tuple[ObjectChange, ...]:
+def _planned(
+    connection: Connection, target: Target, prepared: Sequence[_Manifest]
+) -> tuple[ObjectChange, ...]:
     reads = [connection.start(_plan, connection, target, one) for one in prepared]
     return tuple(read.result() for read in reads)
 
@@ -97,7 +109,9 @@ def _planned(connection: Connection, target: Target, prepared: Sequence[_Manifes
 def _refuse_conflicts(planned: Sequence[ObjectChange]) -> None:
     conflicts = [f"{one.kind} {one.name}: {line}" for one in planned for line in one.conflicts]
     if conflicts:
-        raise Refused(f"nothing was applied, others own what the manifests set: {'; '.join(conflicts)}")
+        raise Refused(
+            f"nothing was applied, others own what the manifests set: {'; '.join(conflicts)}"
+        )
 
 
 def _write(connection: Connection, manifest: _Manifest, change: ObjectChange) -> None:
@@ -113,17 +127,25 @@ def _write(connection: Connection, manifest: _Manifest, change: ObjectChange) ->
 
 
 def _applied_before(live: Mapping[str, Any]) -> bool:
-    return any(one.get("manager") == FIELD_MANAGER for one in live["metadata"].get("managedFields") or ())
+    return any(
+        one.get("manager") == FIELD_MANAGER for one in live["metadata"].get("managedFields") or ()
+    )
 
 
-# --- one manifest ---------------------------------------------------------------------------------------------------
+# --- one manifest ---------------------------------------------------------------------------------
 
 
-def _prepared(connection: Connection, target: Target, manifests: Sequence[Mapping[str, Any]]) -> list[_Manifest]:
+def _prepared(
+    connection: Connection, target: Target, manifests: Sequence[Mapping[str, Any]]
+) -> list[_Manifest]:
     versions = {one["apiVersion"] for one in manifests} & served_versions(connection)
-    asked = {version: connection.start(resources_of, connection, version) for version in sorted(versions)}
+    asked = {
+        version: connection.start(resources_of, connection, version) for version in sorted(versions)
+    }
     served = {version: answer.result() for version, answer in asked.items()}
-    prepared = [_prepare(connection, target, one, served.get(one["apiVersion"], ())) for one in manifests]
+    prepared = [
+        _prepare(connection, target, one, served.get(one["apiVersion"], ())) for one in manifests
+    ]
     seen: set[tuple[str, str]] = set()
     for one in prepared:
         if (one.kind, one.name) in seen:
@@ -136,7 +158,11 @@ def _prepared(connection: Connection, target: Target, manifests: Sequence[Mappin
 
 
 def _is_namespace(target: Target, manifest: _Manifest) -> bool:
-    return manifest.resource.group == "" and manifest.kind == "Namespace" and manifest.name == target.namespace
+    return (
+        manifest.resource.group == ""
+        and manifest.kind == "Namespace"
+        and manifest.name == target.namespace
+    )
 
 
 def _makes_namespace(target: Target, prepared: Sequence[_Manifest]) -> bool:
@@ -149,21 +175,31 @@ def _rank(kind: str) -> int:
     return len(_FIRST) + (1 + _LAST.index(kind) if kind in _LAST else 0)
 
 
-def _prepare(connection: Connection, target: Target, manifest: Mapping[str, Any], served: Sequence[Resource]) -> _Manifest:
+def _prepare(
+    connection: Connection, target: Target, manifest: Mapping[str, Any], served: Sequence[Resource]
+) -> _Manifest:
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     resource = next((one for one in served if one.kind == kind), None)
     if resource is None:
-        raise Refused(f"the cluster {target.cluster} does not serve {kind} of {manifest['apiVersion']}")
+        raise Refused(
+            f"the cluster {target.cluster} does not serve {kind} of {manifest['apiVersion']}"
+        )
     body = copy.deepcopy(dict(manifest))
     body.pop("status", None)
     body["metadata"].pop("managedFields", None)
     namespace = body["metadata"].get("namespace")
     if not resource.namespaced:
         if namespace:
-            raise Refused(f"{kind} {name} belongs to the whole cluster: take `namespace: {namespace}` out of its manifest")
+            raise Refused(
+                f"{kind} {name} belongs to the whole cluster: take `namespace: {namespace}` out of"
+                " its manifest"
+            )
     else:
         if namespace not in (None, target.namespace):
-            raise Refused(f"{kind} {name} is for namespace {namespace}; {target.app} lives in {target.namespace}")
+            raise Refused(
+                f"{kind} {name} is for namespace {namespace}; {target.app} lives in"
+                f" {target.namespace}"
+            )
         body["metadata"]["namespace"] = target.namespace
     live = _read(connection, resource, target.namespace, kind, name)
     is_target = kind == "Deployment" and resource.group == "apps" and name == target.deployment
@@ -174,13 +210,18 @@ def _prepare(connection: Connection, target: Target, manifest: Mapping[str, Any]
     return _Manifest(resource, body, live, is_target)
 
 
-def _read(connection: Connection, resource: Resource, namespace: str, kind: str, name: str) -> Any | None:
+def _read(
+    connection: Connection, resource: Resource, namespace: str, kind: str, name: str
+) -> Any | None:
     try:
         return connection.get(resource.path(namespace, name))
     except errors.NotThere:
         return None
     except Refused as refused:
-        raise Refused(f"{kind} {name}: {_permission(resource, refused) or f'it cannot be compared: {refused}'}") from refused
+        raise Refused(
+            f"{kind} {name}:"
+            f" {_permission(resource, refused) or f'it cannot be compared: {refused}'}"
+        ) from refused
 
 
 def _permission(resource: Resource, refused: Refused) -> str:
@@ -190,11 +231,15 @@ def _permission(resource: Resource, refused: Refused) -> str:
         return ""
     rules = "rbac.extraRules" if resource.namespaced else "rbac.extraClusterRules"
     name = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
-    return f"{missing}; its service account needs get, create and patch of {name} (the chart's `{rules}`)"
+    return (
+        f"{missing}; its service account needs get, create and patch of {name} (the chart's"
+        f" `{rules}`)"
+    )
 
 
 def _fill_in(body: dict[str, Any], live: Mapping[str, Any], target: Target) -> None:
-    """The live replicas, the live image of the app's container, and the label that follows the image."""
+    """The live replicas, the live image of the app's container, and the label that follows the
+    image."""
     spec, live_spec = body.setdefault("spec", {}), live["spec"]
     spec["replicas"] = live_spec.get("replicas", 1)
     template = spec.setdefault("template", copy.deepcopy(live_spec["template"]))
@@ -210,7 +255,8 @@ def _fill_in(body: dict[str, Any], live: Mapping[str, Any], target: Target) -> N
 
 
 def _keep_switch(body: dict[str, Any], live: Mapping[str, Any]) -> None:
-    """The live values of a selector that a release switched: the manifest's own would send people back, or to nobody at all."""
+    """The live values of a selector that a release switched: the manifest's own would send people
+    back, or to nobody at all."""
     wanted, now = body.get("spec", {}).get("selector") or {}, live["spec"].get("selector") or {}
     switched = any(
         path[:2] == ("f:spec", "f:selector")
@@ -231,11 +277,20 @@ def _plan(connection: Connection, target: Target, manifest: _Manifest) -> Object
         result: Mapping[str, Any] | None = None,
     ) -> ObjectChange:
         namespace = target.namespace if manifest.resource.namespaced else ""
-        concealed = (_values(manifest.live or {}), _values(result or manifest.body)) if manifest.kind == "Secret" else None
-        return ObjectChange(manifest.kind, manifest.name, namespace, does, lines, conflicts, template, concealed)
+        concealed = (
+            (_values(manifest.live or {}), _values(result or manifest.body))
+            if manifest.kind == "Secret"
+            else None
+        )
+        return ObjectChange(
+            manifest.kind, manifest.name, namespace, does, lines, conflicts, template, concealed
+        )
 
     if manifest.waits_for_namespace:
-        return change("create", (*difference({}, manifest.body), "# the server checks it once its namespace is there"))
+        return change(
+            "create",
+            (*difference({}, manifest.body), "# the server checks it once its namespace is there"),
+        )
     try:
         result = _send(connection, manifest, manifest.body, dry_run=True)
     except errors.FieldConflicts as found:
@@ -247,19 +302,25 @@ def _plan(connection: Connection, target: Target, manifest: _Manifest) -> Object
         result["spec"]["template"] = without_abandoned(result)
         if not manifest.is_target and result["spec"]["template"] != live["spec"]["template"]:
             raise Refused(
-                f"the pod template of Deployment {manifest.name} would change, which is not {target.app}'s: "
-                "give it an entry of its own in the catalog"
+                f"the pod template of Deployment {manifest.name} would change, which is not"
+                f" {target.app}'s: give it an entry of its own in the catalog"
             )
     before, after = shown(live), shown(result)
     template = None
     if manifest.is_target and after["spec"]["template"] != before["spec"]["template"]:
         template = result["spec"]["template"]
-    rest_changed = before != after if template is None else _but_template(before) != _but_template(after)
+    rest_changed = (
+        before != after if template is None else _but_template(before) != _but_template(after)
+    )
     lines = difference(*masked(before, after))
-    return change("update" if rest_changed else "unchanged", lines, template=template, result=result)
+    return change(
+        "update" if rest_changed else "unchanged", lines, template=template, result=result
+    )
 
 
-def _send(connection: Connection, manifest: _Manifest, body: Mapping[str, Any], *, dry_run: bool) -> Any:
+def _send(
+    connection: Connection, manifest: _Manifest, body: Mapping[str, Any], *, dry_run: bool
+) -> Any:
     """Raises errors.FieldConflicts when anybody but us owns a field that would change."""
     path = manifest.resource.path(body["metadata"].get("namespace", ""), manifest.name)
     try:
@@ -272,40 +333,59 @@ def _send(connection: Connection, manifest: _Manifest, body: Mapping[str, Any], 
     except errors.NotThere as gone:
         raise Refused(str(gone)) from gone
     except PreconditionFailed as moved:
-        raise ClusterUnreachable(f"{manifest.kind} {manifest.name} is changing right now: try again") from moved
+        raise ClusterUnreachable(
+            f"{manifest.kind} {manifest.name} is changing right now: try again"
+        ) from moved
     except ClusterUnreachable as away:
         if manifest.kind == "Secret":
-            raise ClusterUnreachable("the API server did not take the Secret; its words are not shown", away.retry_after_ms) from None
+            raise ClusterUnreachable(
+                "the API server did not take the Secret; its words are not shown",
+                away.retry_after_ms,
+            ) from None
         raise
     except Refused as refused:
         if permission := _permission(manifest.resource, refused):
             raise Refused(f"{manifest.kind} {manifest.name}: {permission}") from None
         if manifest.kind == "Secret":  # the server quotes what it cannot take
-            raise Refused(f"the API server does not take Secret {manifest.name}; its words may hold values and are not shown") from None
+            raise Refused(
+                f"the API server does not take Secret {manifest.name}; its words may hold values"
+                " and are not shown"
+            ) from None
         raise Refused(f"{manifest.kind} {manifest.name}: {refused}") from refused
 
 
-def _patch(connection: Connection, path: str, body: Mapping[str, Any], *, dry_run: bool, force: bool) -> Any:
-    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "force": "true" if force else "false"}
+def _patch(
+    connection: Connection, path: str, body: Mapping[str, Any], *, dry_run: bool, force: bool
+) -> Any:
+    query = {
+        "fieldManager": FIELD_MANAGER,
+        "fieldValidation": "Strict",
+        "force": "true" if force else "false",
+    }
     if dry_run:
         query["dryRun"] = "All"
     return connection.patch(path, body, query, content_type=APPLY_PATCH)
 
 
-# --- what our releases once wrote and the manifests no longer say -------------------------------------------------------
+# --- what our releases once wrote and the manifests no longer say ---------------------------------
 
 
 def without_abandoned(result: Mapping[str, Any]) -> Any:
     """The template without the fields that only the manager of releases still owns. Pure.
 
-    A release that rolled out an earlier manifest owns what it added, so the applier leaving it out does not remove it; nobody else
-    wants it, so it goes. Images and the time of a restart are the releases' own.
+    A release that rolled out an earlier manifest owns what it added, so the applier leaving it out
+    does not remove it; nobody else wants it, so it goes. Images and the time of a restart are the
+    releases' own.
     """
     template = copy.deepcopy(result["spec"]["template"])
     ours: set[Path] = set()
     others: set[Path] = set()
     for entry in entries(result):
-        found = {path[2:] for path in leaves(entry.get("fieldsV1") or {}) if path[:2] == ("f:spec", "f:template")}
+        found = {
+            path[2:]
+            for path in leaves(entry.get("fieldsV1") or {})
+            if path[:2] == ("f:spec", "f:template")
+        }
         if entry.get("manager") == "pilothouse" and entry.get("operation") == "Update":
             ours |= found
         else:
@@ -316,14 +396,22 @@ def without_abandoned(result: Mapping[str, Any]) -> Any:
     return template
 
 
-# --- what people are shown ------------------------------------------------------------------------------------------
+# --- what people are shown ------------------------------------------------------------------------
 
 
 def shown(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An object without what the server keeps for itself, and without kubectl's copy of it (which holds a Secret's values)."""
+    """An object without what the server keeps for itself, and without kubectl's copy of it (which
+    holds a Secret's values)."""
     result = {key: copy.deepcopy(value) for key, value in item.items() if key != "status"}
     meta = result["metadata"]
-    for key in ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"):
+    for key in (
+        "managedFields",
+        "resourceVersion",
+        "generation",
+        "uid",
+        "creationTimestamp",
+        "selfLink",
+    ):
         meta.pop(key, None)
     annotations = meta.get("annotations") or {}
     annotations.pop(_LAST_APPLIED, None)
@@ -337,7 +425,8 @@ def _values(secret: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def masked(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Both with the values of a Secret hidden, so that only which keys change can be seen (as kubectl diff does)."""
+    """Both with the values of a Secret hidden, so that only which keys change can be seen (as
+    kubectl diff does)."""
     if after.get("kind") != "Secret":
         return before, after
     left, right = copy.deepcopy(before), copy.deepcopy(after)
@@ -367,22 +456,35 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
+    )
 
 
 _Dumper.add_representer(str, _text)
 
 
 def _yaml(item: dict[str, Any]) -> list[str]:
-    text = yaml.dump(_named_first(item), Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120)
+    text = yaml.dump(
+        _named_first(item),
+        Dumper=_Dumper,
+        sort_keys=False,
+        default_flow_style=False,
+        allow_unicode=True,
+        width=120,
+    )
     return text.splitlines()
 
 
 def _named_first(value: Any) -> Any:
-    """Keys in order, but a name first: then a list item keeps its first line when another key comes or goes."""
+    """Keys in order, but a name first: then a list item keeps its first line when another key comes
+    or goes."""
     match value:
         case dict():
-            return {key: _named_first(value[key]) for key in sorted(value, key=lambda one: (one != "name", one))}
+            return {
+                key: _named_first(value[key])
+                for key in sorted(value, key=lambda one: (one != "name", one))
+            }
         case list():
             return [_named_first(one) for one in value]
         case _:
@@ -390,4 +492,7 @@ def _named_first(value: Any) -> Any:
 
 
 def _but_template(item: dict[str, Any]) -> dict[str, Any]:
-    return {**item, "spec": {key: value for key, value in item["spec"].items() if key != "template"}}
+    return {
+        **item,
+        "spec": {key: value for key, value in item["spec"].items() if key != "template"},
+    }

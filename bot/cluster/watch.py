@@ -1,8 +1,10 @@
-"""Watches: every change of the objects that apps are made of, told as "look at this app", and who rolled it.
+"""Watches: every change of the objects that apps are made of, told as "look at this app", and who
+rolled it.
 
-A watcher only nudges: what it tells is a reason to look, and the next look reads the truth. So it may tell too much (everything is
-told again after each relist), but it must never tell too little: a stream that breaks is resumed from the version it had reached, one
-that is too old (410) starts over with a list. Kubernetes API concepts: "Efficient detection of changes".
+A watcher only nudges: what it tells is a reason to look, and the next look reads the truth. So it
+may tell too much (everything is told again after each relist), but it must never tell too little: a
+stream that breaks is resumed from the version it had reached, one that is too old (410) starts over
+with a list. Kubernetes API concepts: "Efficient detection of changes".
 """
 
 from __future__ import annotations
@@ -36,10 +38,13 @@ _TOLD_ABOUT = ("template", "replicas", "paused", "strategy", "selector")
 
 @dataclass(frozen=True)
 class OutsideChange:
-    """A Deployment that somebody else changed. ``changed``: created, deleted, template, replicas, paused, strategy, selector."""
+    """A Deployment that somebody else changed. ``changed``: created, deleted, template, replicas,
+    paused, strategy, selector."""
 
     changed: tuple[str, ...]
-    manager: str  # field manager, "" unknown: kubectl-set, kubectl-rollout, "kubectl, subresource scale"
+    manager: (
+        str  # field manager, "" unknown: kubectl-set, kubectl-rollout, "kubectl, subresource scale"
+    )
     claim: str = ""  # the release that holds the Deployment, "" none
     images_before: tuple[str, ...] = ()
     images_after: tuple[str, ...] = ()
@@ -49,7 +54,8 @@ class OutsideChange:
 
 @dataclass(frozen=True)
 class Change:
-    """Something of an app changed: look at it. Either ``deployment`` or ``service`` says whose it is."""
+    """Something of an app changed: look at it. Either ``deployment`` or ``service`` says whose it
+    is."""
 
     namespace: str
     kind: str  # deployments, replicasets, pods, services, endpointslices
@@ -59,13 +65,16 @@ class Change:
 
 
 OnChange = Callable[[Change], None]
-"""Called from the watcher's threads, several at once, and expected to return at once. What it raises ends the watcher."""
+"""Called from the watcher's threads, several at once, and expected to return at once. What it
+raises ends the watcher."""
 
 
 class Watcher:
     """Watches the five resources of each namespace from entering to leaving."""
 
-    def __init__(self, connection: Connection, namespaces: Sequence[str], on_change: OnChange) -> None:
+    def __init__(
+        self, connection: Connection, namespaces: Sequence[str], on_change: OnChange
+    ) -> None:
         self._stop = threading.Event()
         owners = {namespace: _Owners() for namespace in namespaces}
         self._streams = [
@@ -79,7 +88,12 @@ class Watcher:
             stream.thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stop.set()
         for stream in self._streams:
             stream.interrupt()
@@ -88,7 +102,8 @@ class Watcher:
 
     @property
     def is_alive(self) -> bool:
-        """Whether every stream is still served; one that ended by a mistake of ours must be seen."""
+        """Whether every stream is still served; one that ended by a mistake of ours must be
+        seen."""
         return all(stream.thread.is_alive() for stream in self._streams)
 
     @property
@@ -98,14 +113,20 @@ class Watcher:
 
     def troubles(self) -> tuple[str, ...]:
         """What cannot be watched right now, and why."""
-        return tuple(f"{one.resource} in {one.namespace}: {one.trouble}" for one in self._streams if one.trouble)
+        return tuple(
+            f"{one.resource} in {one.namespace}: {one.trouble}"
+            for one in self._streams
+            if one.trouble
+        )
 
 
 class _Owners:
     """Which ReplicaSet belongs to which Deployment, shared by the streams of one namespace."""
 
     def __init__(self) -> None:
-        self._deployments: dict[str, str] = {}  # by the ReplicaSet's uid; a dict's single operations are atomic
+        self._deployments: dict[
+            str, str
+        ] = {}  # by the ReplicaSet's uid; a dict's single operations are atomic
 
     def learn(self, replica_set: Mapping[str, Any]) -> str:
         for reference in replica_set["metadata"].get("ownerReferences") or ():
@@ -124,7 +145,9 @@ class _Owners:
                 if known is not None:
                     return known
                 # The pod's event came before its ReplicaSet's, which is called <deployment>-<hash>.
-                suffix = "-" + ((pod["metadata"].get("labels") or {}).get(reading.HASH_LABEL) or "?")
+                suffix = "-" + (
+                    (pod["metadata"].get("labels") or {}).get(reading.HASH_LABEL) or "?"
+                )
                 name = str(reference["name"])
                 return name.removesuffix(suffix) if name.endswith(suffix) else ""
         return ""
@@ -143,17 +166,27 @@ class _Stream:
         self.namespace, self.resource = namespace, resource
         self.trouble = ""
         self.is_following = False
-        self.thread = threading.Thread(target=self._run, name=f"watch-{namespace}-{resource}", daemon=True)
-        self._connection, self._owners, self._on_change, self._stop = connection, owners, on_change, stop
+        self.thread = threading.Thread(
+            target=self._run, name=f"watch-{namespace}-{resource}", daemon=True
+        )
+        self._connection, self._owners, self._on_change, self._stop = (
+            connection,
+            owners,
+            on_change,
+            stop,
+        )
         self._path = path_of(resource, namespace)
         self._version = ""
         self._answer: urllib3.BaseHTTPResponse | None = None
         self._known: dict[str, Any] = {}  # Deployments by name, as last seen
         self._listed_before = False
-        self._of: dict[str, tuple[str, str]] = {}  # whose each object was, by uid: told again when a list lacks it
+        self._of: dict[
+            str, tuple[str, str]
+        ] = {}  # whose each object was, by uid: told again when a list lacks it
 
     def interrupt(self) -> None:
-        """Wakes the thread out of its read; the socket is shut for reading, and closed by the thread itself."""
+        """Wakes the thread out of its read; the socket is shut for reading, and closed by the
+        thread itself."""
         answer = self._answer
         if answer is not None:
             try:
@@ -218,7 +251,8 @@ class _Stream:
             self._compare(self._known[name], deleted=True)
 
     def _follow(self) -> bool:
-        """Until the server ends the stream. Whether anything came at all: a server that hangs up at once is no progress."""
+        """Until the server ends the stream. Whether anything came at all: a server that hangs up at
+        once is no progress."""
         query = {
             "watch": "1", "allowWatchBookmarks": "true", "resourceVersion": self._version,
             "timeoutSeconds": str(SERVER_ENDS_AFTER_S),
@@ -227,7 +261,9 @@ class _Stream:
         self._answer, self.is_following, self.trouble = answer, True, ""
         came = False
         rest = b""
-        if self._stop.is_set():  # after _answer was set: whoever stops us either saw it or is seen here
+        if (
+            self._stop.is_set()
+        ):  # after _answer was set: whoever stops us either saw it or is seen here
             answer.close()
             return False
         try:
@@ -253,10 +289,16 @@ class _Stream:
             case "ERROR":
                 if item.get("code") == 410:
                     raise errors.NotThere(item.get("message", ""))
-                raise ClusterUnreachable(f"the watch ended: {errors.one_line(str(item.get('message', '')))}")
+                raise ClusterUnreachable(
+                    f"the watch ended: {errors.one_line(str(item.get('message', '')))}"
+                )
             case kind:
                 deleted = kind == "DELETED"
-                past = self._compare(item, deleted=deleted, tell=False) if self.resource == "deployments" else None
+                past = (
+                    self._compare(item, deleted=deleted, tell=False)
+                    if self.resource == "deployments"
+                    else None
+                )
                 whose = self._whose(item)
                 if deleted:
                     self._of.pop(item["metadata"]["uid"], None)
@@ -289,7 +331,8 @@ class _Stream:
             self._on_change(Change(self.namespace, self.resource, *whose, outside_change=past))
 
     def _compare(self, item: Any, *, deleted: bool, tell: bool = True) -> OutsideChange | None:
-        """What somebody else did to a Deployment since it was last seen; remembered as it is now."""
+        """What somebody else did to a Deployment since it was last seen; remembered as it
+        is now."""
         name = item["metadata"]["name"]
         before = self._known.pop(name, None)
         if not deleted:
@@ -302,22 +345,33 @@ class _Stream:
         return past
 
 
-def outside_change_of(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> OutsideChange | None:
-    """What changed between two sights of a Deployment, None if nothing that matters or if the bot did it. Pure."""
+def outside_change_of(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> OutsideChange | None:
+    """What changed between two sights of a Deployment, None if nothing that matters or if the bot
+    did it. Pure."""
     changed: tuple[str, ...]
-    if before is None or (after is not None and before["metadata"]["uid"] != after["metadata"]["uid"]):
+    if before is None or (
+        after is not None and before["metadata"]["uid"] != after["metadata"]["uid"]
+    ):
         changed = ("created",)
     elif after is None:
         changed = ("deleted",)
     else:
-        changed = tuple(key for key in _TOLD_ABOUT if before["spec"].get(key) != after["spec"].get(key))
+        changed = tuple(
+            key for key in _TOLD_ABOUT if before["spec"].get(key) != after["spec"].get(key)
+        )
     if not changed:
         return None
     latest = after if after is not None else before
     assert latest is not None
     claim = (latest["metadata"].get("annotations") or {}).get(CLAIM, "")
-    manager, subresource = ("", "") if after is None else writer_of(before, after, () if before is None else changed)
-    if manager in _OURS or (after is None and claim):  # nobody signs a deletion; a claimed one is its release's to notice
+    manager, subresource = (
+        ("", "") if after is None else writer_of(before, after, () if before is None else changed)
+    )
+    if manager in _OURS or (
+        after is None and claim
+    ):  # nobody signs a deletion; a claimed one is its release's to notice
         return None
     return OutsideChange(
         changed=changed,

@@ -7,7 +7,9 @@ from typing import Literal, TypeAlias
 
 from bot.releases.facts.target import Strategy
 
-RolloutVerb: TypeAlias = Literal["status", "history", "pause", "resume", "undo", "restart", "promote", "abort"]
+RolloutVerb: TypeAlias = Literal[
+    "status", "history", "pause", "resume", "undo", "restart", "promote", "abort"
+]
 ObjectKind: TypeAlias = Literal["deployments", "replicasets", "pods", "services", "events"]
 
 
@@ -104,7 +106,8 @@ class HelpCommand:
 
 @dataclass(frozen=True)
 class FreezeCommand:
-    """``scope``: an app, ``cluster:NAME`` or ``all``. ``for_ms`` counts from now; ``until_ms`` is a moment (Unix milliseconds)."""
+    """``scope``: an app, ``cluster:NAME`` or ``all``. ``for_ms`` counts from now; ``until_ms`` is a
+    moment (Unix milliseconds)."""
 
     scope: str
     reason: str
@@ -139,10 +142,11 @@ Command: TypeAlias = (
 
 @dataclass(frozen=True)
 class Mistake:
-    """One line for the person alone; ``hint`` is a valid form to type instead, as it would be typed here.
+    """One line for the person alone; ``hint`` is a valid form to type instead, as it would be typed
+    here.
 
-    ``fix``: the word that is wrong ("" where one is missing) and what may stand there. ``instead``: the whole commands that follow
-    from it, each of which is valid: they are offered as buttons.
+    ``fix``: the word that is wrong ("" where one is missing) and what may stand there. ``instead``:
+    the whole commands that follow from it, each of which is valid: they are offered as buttons.
     """
 
     line: str

@@ -1,7 +1,7 @@
 """What keyboards and Slack make of typed text, undone before parsing.
 
-Phones write curly quotes and turn ``--`` into a dash; Slack turns an image into a link, escapes ``& < >``, and writes people,
-channels and broadcasts in angle brackets.
+Phones write curly quotes and turn ``--`` into a dash; Slack turns an image into a link, escapes ``&
+< >``, and writes people, channels and broadcasts in angle brackets.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def normalise(text: str) -> str:
 
 
 def _unlinked(match: re.Match[str]) -> str:
-    """``<http://gcr.io/a:1|gcr.io/a:1>`` was typed ``gcr.io/a:1``; ``<@U1|ann>`` stays ``<@U1>``; ``<!channel>`` is ``@channel``."""
+    """``<http://gcr.io/a:1|gcr.io/a:1>`` was typed ``gcr.io/a:1``; ``<@U1|ann>`` stays ``<@U1>``;
+    ``<!channel>`` is ``@channel``."""
     target, bar, label = match.group(1).partition("|")
     if target.startswith("@"):
         return f"<{target}>"

@@ -1,4 +1,5 @@
-"""Text -> a command, or a mistake with the nearest valid form. Nothing is looked up and nothing is done."""
+"""Text -> a command, or a mistake with the nearest valid form. Nothing is looked up and nothing is
+done."""
 
 from __future__ import annotations
 
@@ -64,16 +65,50 @@ _FAMILIAR = {  # words people know from elsewhere -> what they are here
     "me": "whoami",
 }
 
-_OTHER_KINDS = frozenset({
-    "all", "secret", "secrets", "configmap", "configmaps", "cm", "node", "nodes", "no", "namespace", "namespaces", "ns", "ingress",
-    "ingresses", "ing", "job", "jobs", "cronjob", "cronjobs", "cj", "daemonset", "daemonsets", "ds", "statefulset", "statefulsets",
-    "sts", "endpoints", "ep", "endpointslice", "endpointslices", "hpa", "pdb", "pvc", "pv",
-})  # fmt: skip
+_OTHER_KINDS = frozenset(
+    {
+        "all",
+        "secret",
+        "secrets",
+        "configmap",
+        "configmaps",
+        "cm",
+        "node",
+        "nodes",
+        "no",
+        "namespace",
+        "namespaces",
+        "ns",
+        "ingress",
+        "ingresses",
+        "ing",
+        "job",
+        "jobs",
+        "cronjob",
+        "cronjobs",
+        "cj",
+        "daemonset",
+        "daemonsets",
+        "ds",
+        "statefulset",
+        "statefulsets",
+        "sts",
+        "endpoints",
+        "ep",
+        "endpointslice",
+        "endpointslices",
+        "hpa",
+        "pdb",
+        "pvc",
+        "pv",
+    }
+)
 
 
 @dataclass(frozen=True)
 class KnownNames:
-    """What can be named here. ``here``: the channel's apps, among which a word left out is looked for."""
+    """What can be named here. ``here``: the channel's apps, among which a word left out is looked
+    for."""
 
     apps: Collection[str]
     here: Collection[str] = ()
@@ -92,19 +127,37 @@ def parse(text: str, known: KnownNames) -> Command | Mistake:
     if not isinstance(meant, Mistake) or meant.fix is None:
         return meant
     forms = _fixed(tokens, *meant.fix)
-    return replace(meant, instead=tuple(" ".join(form) for form in forms if not isinstance(_meant(form, known), Mistake)))
+    return replace(
+        meant,
+        instead=tuple(
+            " ".join(form) for form in forms if not isinstance(_meant(form, known), Mistake)
+        ),
+    )
 
 
 def _fixed(tokens: list[str], wrong: str, rights: tuple[str, ...]) -> Iterator[list[str]]:
-    """The line with the wrong word replaced, or with the missing one put behind the command and its verb."""
+    """The line with the wrong word replaced, or with the missing one put behind the command and its
+    verb."""
     if not wrong:
         behind = 2 if len(tokens) > 1 and tokens[1].lower() in ROLLOUT_VERBS else 1
         yield from ([*tokens[:behind], right, *tokens[behind:]] for right in rights)
         return
-    at = next((i for i, token in enumerate(tokens) if re.search(rf"(^|[/=]){re.escape(wrong)}($|[:@])", token, re.IGNORECASE)), None)
+    at = next(
+        (
+            i
+            for i, token in enumerate(tokens)
+            if re.search(rf"(^|[/=]){re.escape(wrong)}($|[:@])", token, re.IGNORECASE)
+        ),
+        None,
+    )
     if at is not None:
         for right in rights:
-            repaired = re.sub(rf"(^|[/=]){re.escape(wrong)}($|[:@])", rf"\g<1>{right}\g<2>", tokens[at], flags=re.IGNORECASE)
+            repaired = re.sub(
+                rf"(^|[/=]){re.escape(wrong)}($|[:@])",
+                rf"\g<1>{right}\g<2>",
+                tokens[at],
+                flags=re.IGNORECASE,
+            )
             yield [*tokens[:at], *repaired.split(), *tokens[at + 1 :]]
 
 
@@ -119,17 +172,27 @@ def _meant(tokens: list[str], known: KnownNames) -> Command | Mistake:
     words = read_words(tokens[1:], spec)
     if isinstance(words, Mistake):
         return Mistake(words.line, words.hint or known.names.usage(name))
-    return reader(Line(spec, words, known.apps, tuple(known.here), tuple(known.clusters), known.names))
+    return reader(
+        Line(spec, words, known.apps, tuple(known.here), tuple(known.clusters), known.names)
+    )
 
 
 def _no_such_command(name: str, rest: list[str], known: KnownNames) -> Mistake:
     tail = " ".join(rest)
-    meant = _FAMILIAR.get(name) or (f"rollout {name}" if name in ROLLOUT_VERBS else nearest(name, BY_NAME))
+    meant = _FAMILIAR.get(name) or (
+        f"rollout {name}" if name in ROLLOUT_VERBS else nearest(name, BY_NAME)
+    )
     if meant:
         command, _, verb = meant.partition(" ")
         form = f"{known.names.typed(command)} {verb} {tail}"
-        return Mistake(f"no command `{name}`; did you mean `{' '.join(form.split())}`?", known.names.usage(command), (name, (meant,)))
-    return Mistake(f"no command `{name}`; there are {listed(BY_NAME, 'and')}", known.names.typed("help"))
+        return Mistake(
+            f"no command `{name}`; did you mean `{' '.join(form.split())}`?",
+            known.names.usage(command),
+            (name, (meant,)),
+        )
+    return Mistake(
+        f"no command `{name}`; there are {listed(BY_NAME, 'and')}", known.names.typed("help")
+    )
 
 
 def _scale(line: Line) -> Command | Mistake:
@@ -149,23 +212,37 @@ def _scale(line: Line) -> Command | Mistake:
         return Mistake("how many replicas?", f"{line.names.typed('scale')} {app} 3")
     number = whole_number(count)
     if number is None:
-        return Mistake(f"`{count}` is not a number of replicas", f"{line.names.typed('scale')} {app} 3")
+        return Mistake(
+            f"`{count}` is not a number of replicas", f"{line.names.typed('scale')} {app} 3"
+        )
     return ScaleCommand(app, number, line.words.options.get("reason", ""))
 
 
 def _rollout(line: Line) -> Command | Mistake:
     positional = list(line.words.positional)
     if not positional:
-        return Mistake(f"rollout what? {listed(ROLLOUT_VERBS)}", line.names.usage("rollout"), ("", ("status", "history")))
+        return Mistake(
+            f"rollout what? {listed(ROLLOUT_VERBS)}",
+            line.names.usage("rollout"),
+            ("", ("status", "history")),
+        )
     verb = positional.pop(0).lower()
     if verb not in ROLLOUT_VERBS:
         verb_again = positional[0].lower() if positional else ""
         if verb_again in ROLLOUT_VERBS:  # "rollout hello status"
             form = f"{line.names.typed('rollout')} {verb_again} {verb}"
-            return Mistake(f"the verb comes first: `{form}`", form, instead=(" ".join(["rollout", verb_again, verb, *positional[1:]]),))
+            return Mistake(
+                f"the verb comes first: `{form}`",
+                form,
+                instead=(" ".join(["rollout", verb_again, verb, *positional[1:]]),),
+            )
         close = _FAMILIAR.get(verb, "").removeprefix("rollout ") or nearest(verb, ROLLOUT_VERBS)
         form = f"{line.names.typed('rollout')} {close} {' '.join(positional)}".rstrip()
-        hint = f"did you mean `{form}`?" if close in ROLLOUT_VERBS else f"there are {listed(ROLLOUT_VERBS, 'and')}"
+        hint = (
+            f"did you mean `{form}`?"
+            if close in ROLLOUT_VERBS
+            else f"there are {listed(ROLLOUT_VERBS, 'and')}"
+        )
         fix = (verb, (close,)) if close in ROLLOUT_VERBS else None
         return Mistake(f"no verb `{verb}`; {hint}", line.names.usage("rollout"), fix)
     revision = _revision(line, verb)
@@ -173,7 +250,9 @@ def _rollout(line: Line) -> Command | Mistake:
         return revision
     if "force" in line.words.options and verb != "abort":
         return Mistake(f"`--force` belongs to abort, not to {verb}", line.names.usage("rollout"))
-    app = app_or_all(line, positional) if verb in ("status", "history") else one_app(line, positional)
+    app = (
+        app_or_all(line, positional) if verb in ("status", "history") else one_app(line, positional)
+    )
     if isinstance(app, Mistake):
         return app
     extra = no_more(line, positional)
@@ -184,15 +263,22 @@ def _rollout(line: Line) -> Command | Mistake:
 
 
 def _revision(line: Line, verb: str) -> int | Mistake | None:
-    """kubectl's words: ``undo --to-revision N``, ``history --revision N``; each is taken for the other."""
+    """kubectl's words: ``undo --to-revision N``, ``history --revision N``; each is taken for the
+    other."""
     given = [name for name in ("to-revision", "revision") if name in line.words.options]
     if not given:
         return None
     if verb not in ("undo", "history"):
-        return Mistake(f"`--{given[0]}` belongs to undo, not to {verb}", f"{line.names.typed('rollout')} undo APP --to-revision 2")
+        return Mistake(
+            f"`--{given[0]}` belongs to undo, not to {verb}",
+            f"{line.names.typed('rollout')} undo APP --to-revision 2",
+        )
     revision = whole_number(line.words.options[given[0]])
     if revision is None:
-        return Mistake(f"`{line.words.options[given[0]]}` is not a revision", f"{line.names.typed('rollout')} history APP")
+        return Mistake(
+            f"`{line.words.options[given[0]]}` is not a revision",
+            f"{line.names.typed('rollout')} history APP",
+        )
     return revision
 
 
@@ -218,20 +304,29 @@ def _get(line: Line) -> Command | Mistake:
     if output is not None and output.lower() != "wide":
         return Mistake(f"the only other form is `wide`, not `{output}`", line.names.usage("get"))
     if not positional:
-        return Mistake(f"get what? {listed(dict.fromkeys(KINDS.values()))}", line.names.example("get"))
+        return Mistake(
+            f"get what? {listed(dict.fromkeys(KINDS.values()))}", line.names.example("get")
+        )
     word = positional.pop(0)
     kind, slash, named = word.partition("/")
     objects = KINDS.get(kind.lower())
     if objects is None:
         shown = dict.fromkeys(KINDS.values())
-        if kind.lower() in _OTHER_KINDS:  # rightly written: the nearest of ours is not what is meant
-            return Mistake(f"get does not show `{kind}`; it shows {listed(shown, 'and')}", line.names.usage("get"))
+        if (
+            kind.lower() in _OTHER_KINDS
+        ):  # rightly written: the nearest of ours is not what is meant
+            return Mistake(
+                f"get does not show `{kind}`; it shows {listed(shown, 'and')}",
+                line.names.usage("get"),
+            )
         close = nearest(kind.lower(), shown)
         rest = " ".join(positional)
         if close:
             form = f"{line.names.typed('get')} {close} {rest}".rstrip()
             return Mistake(f"no kind `{kind}`; did you mean `{form}`?", "", (kind, (close,)))
-        return Mistake(f"no kind `{kind}`; there are {listed(shown, 'and')}", line.names.usage("get"))
+        return Mistake(
+            f"no kind `{kind}`; there are {listed(shown, 'and')}", line.names.usage("get")
+        )
     if slash:
         positional.insert(0, named)
     app = app_or_all(line, positional)
@@ -243,7 +338,9 @@ def _get(line: Line) -> Command | Mistake:
 def _explain(line: Line) -> Command | Mistake:
     positional = list(line.words.positional)
     if not positional:
-        return Mistake("explain what? A kind and its fields, with dots", line.names.example("explain"))
+        return Mistake(
+            "explain what? A kind and its fields, with dots", line.names.example("explain")
+        )
     path = positional.pop(0)
     if not _PATH.fullmatch(path):
         return Mistake(f"`{path}` is not a path of fields", line.names.example("explain"))
@@ -268,15 +365,26 @@ def _help(line: Line) -> Command | Mistake:
     if topic in ROLLOUT_VERBS or _FAMILIAR.get(topic, "").startswith("rollout"):
         return HelpCommand("rollout")
     close = nearest(topic, BY_NAME)
-    hint = f"; did you mean `{line.names.typed('help')} {close}`?" if close else f"; there are {listed(BY_NAME, 'and')}"
-    return Mistake(f"no command `{topic}`{hint}", line.names.typed("help"), (topic, (close,)) if close else None)
+    hint = (
+        f"; did you mean `{line.names.typed('help')} {close}`?"
+        if close
+        else f"; there are {listed(BY_NAME, 'and')}"
+    )
+    return Mistake(
+        f"no command `{topic}`{hint}",
+        line.names.typed("help"),
+        (topic, (close,)) if close else None,
+    )
 
 
 def _scope(line: Line, positional: list[str]) -> str | Mistake:
     cluster = line.words.options.get("cluster")
     word = f"cluster:{cluster}" if cluster else (positional.pop(0) if positional else "")
     if not word:
-        return Mistake("which scope: an app, cluster:NAME or all?", line.names.example(line.spec.name, next(iter(line.apps), "APP")))
+        return Mistake(
+            "which scope: an app, cluster:NAME or all?",
+            line.names.example(line.spec.name, next(iter(line.apps), "APP")),
+        )
     if word.lower() in ("all", "everything", "*"):
         return "all"
     head, colon, name = word.partition(":")
@@ -285,7 +393,12 @@ def _scope(line: Line, positional: list[str]) -> str | Mistake:
             return f"cluster:{name}"
         close = nearest(name, line.clusters)
         return Mistake(
-            f"no cluster `{name}`; " + (f"did you mean `cluster:{close}`?" if close else f"there are {listed(line.clusters, 'and')}")
+            f"no cluster `{name}`; "
+            + (
+                f"did you mean `cluster:{close}`?"
+                if close
+                else f"there are {listed(line.clusters, 'and')}"
+            )
         )
     app = app_named(line, word)
     if app is not None:
@@ -305,7 +418,9 @@ def _freeze(line: Line) -> Command | Mistake:
         return extra
     reason = line.words.options.get("reason", "")
     if not reason:
-        return Mistake("a freeze needs a reason", f'{line.names.typed("freeze")} {scope} reason="…"')
+        return Mistake(
+            "a freeze needs a reason", f'{line.names.typed("freeze")} {scope} reason="…"'
+        )
     until = line.words.options.get("until")
     if until is None:
         return FreezeCommand(scope, reason)
@@ -314,7 +429,10 @@ def _freeze(line: Line) -> Command | Mistake:
     except ValueError:
         at = moment(until)
         if at is None:
-            return Mistake(f"`until={until}` is neither a duration nor a time: write until=2h or until=2026-12-31T18:00Z")
+            return Mistake(
+                f"`until={until}` is neither a duration nor a time: write until=2h or"
+                " until=2026-12-31T18:00Z"
+            )
         return FreezeCommand(scope, reason, until_ms=at)
 
 

@@ -36,13 +36,26 @@ def parse_deploy(line: Line) -> Command | Mistake:
     extra = no_more(line, words)
     if extra:
         return extra
-    if version is not None and "/" not in version and ":" not in version and not _TAG.fullmatch(version):
-        return Mistake(f"`{version}` is not a version: a tag such as 2.0.0, a digest, or a full image", _example(line, app))
+    if (
+        version is not None
+        and "/" not in version
+        and ":" not in version
+        and not _TAG.fullmatch(version)
+    ):
+        return Mistake(
+            f"`{version}` is not a version: a tag such as 2.0.0, a digest, or a full image",
+            _example(line, app),
+        )
     cluster = options.get("in")
     if cluster is not None and cluster not in line.clusters:
         close = nearest(cluster, line.clusters)
         return Mistake(
-            f"no cluster `{cluster}`; " + (f"did you mean `in={close}`?" if close else f"there are {listed(line.clusters, 'and')}")
+            f"no cluster `{cluster}`; "
+            + (
+                f"did you mean `in={close}`?"
+                if close
+                else f"there are {listed(line.clusters, 'and')}"
+            )
         )
     steps = _steps(options.get("steps"))
     if isinstance(steps, Mistake):
@@ -57,7 +70,17 @@ def parse_deploy(line: Line) -> Command | Mistake:
     if wrong:
         return wrong
     reason = options.get("reason", "")
-    return DeployCommand(app, version, strategy, cluster, steps, hold, "sticky" in options, "dry-run" in options, reason)
+    return DeployCommand(
+        app,
+        version,
+        strategy,
+        cluster,
+        steps,
+        hold,
+        "sticky" in options,
+        "dry-run" in options,
+        reason,
+    )
 
 
 def _example(line: Line, app: str | None) -> str:
@@ -65,7 +88,8 @@ def _example(line: Line, app: str | None) -> str:
 
 
 def _app_and_version(line: Line, words: list[str]) -> tuple[str | Mistake | None, str | None]:
-    """Takes both from the words. ``hello 2.0.0``, ``hello:2.0.0``, ``deployment/hello 2.0.0``, ``2.0.0`` where one app is meant."""
+    """Takes both from the words. ``hello 2.0.0``, ``hello:2.0.0``, ``deployment/hello 2.0.0``,
+    ``2.0.0`` where one app is meant."""
     if not words:
         return line.only_app, None
     first = words[0]
@@ -80,12 +104,17 @@ def _app_and_version(line: Line, words: list[str]) -> tuple[str | Mistake | None
         return app, version
     if separator and "/" not in first and first.lower().partition(":")[0] != "sha256":
         return mistake_about_app(line, name), None
-    if _is_strategy(first) or (_VERSIONISH.fullmatch(first) and not (words[1:] and not _is_strategy(words[1]))):
+    if _is_strategy(first) or (
+        _VERSIONISH.fullmatch(first) and not (words[1:] and not _is_strategy(words[1]))
+    ):
         if line.only_app is not None:
             return line.only_app, _version(words)
         choices = [f"`{name}`" for name in list(line.here or line.apps)[:8]]
         which = f"which app? {listed(choices)}" if choices else "which app?"
-        form = f"{line.names.typed('deploy')} {next(iter(line.here or line.apps), 'APP')} {' '.join(words)}"
+        form = (
+            f"{line.names.typed('deploy')} {next(iter(line.here or line.apps), 'APP')}"
+            f" {' '.join(words)}"
+        )
         return Mistake(which, form, ("", tuple(line.here or line.apps)[:8])), None
     return mistake_about_app(line, first), None
 
@@ -109,13 +138,19 @@ def _strategy(line: Line, words: list[str]) -> Strategy | Mistake | None:
         close = nearest(named, _STRATEGIES)
         if close:
             right = _STRATEGIES[close].value
-            return Mistake(f"no strategy `{named}`; did you mean `{right}`?", line.names.usage("deploy"), (named, (right,)))
+            return Mistake(
+                f"no strategy `{named}`; did you mean `{right}`?",
+                line.names.usage("deploy"),
+                (named, (right,)),
+            )
         if "reason" in line.words.options:
             words.insert(0, named)
             return no_more(line, words)
         there = listed([s.value for s in Strategy], "and")
         rights = tuple(s.value for s in Strategy)
-        return Mistake(f"no strategy `{named}`; there are {there}", line.names.usage("deploy"), (named, rights))
+        return Mistake(
+            f"no strategy `{named}`; there are {there}", line.names.usage("deploy"), (named, rights)
+        )
     return strategy
 
 
@@ -129,14 +164,24 @@ def _steps(text: str | None) -> tuple[int, ...] | Mistake | None:
     if any(not 1 <= share <= 100 for share in shares):
         return Mistake("each step is a percent of traffic from 1 to 100: write steps=20,50")
     if list(shares) != sorted(set(shares)):
-        return Mistake(f"steps rise: write steps={','.join(str(share) for share in sorted(set(shares)))}")
+        return Mistake(
+            f"steps rise: write steps={','.join(str(share) for share in sorted(set(shares)))}"
+        )
     return shares[:-1] if shares[-1] == 100 and len(shares) > 1 else shares
 
 
-def _canary_only(line: Line, strategy: Strategy | None, steps: tuple[int, ...] | None, hold: int | None) -> Mistake | None:
+def _canary_only(
+    line: Line, strategy: Strategy | None, steps: tuple[int, ...] | None, hold: int | None
+) -> Mistake | None:
     if strategy in (None, Strategy.CANARY):
         return None
-    for name, given in (("steps", steps is not None), ("hold", hold is not None), ("sticky", "sticky" in line.words.options)):
+    for name, given in (
+        ("steps", steps is not None),
+        ("hold", hold is not None),
+        ("sticky", "sticky" in line.words.options),
+    ):
         if given:
-            return Mistake(f"`{name}` belongs to canary, not to {strategy}", line.names.usage("deploy"))
+            return Mistake(
+                f"`{name}` belongs to canary, not to {strategy}", line.names.usage("deploy")
+            )
     return None

@@ -13,8 +13,13 @@ from bot.commands.words import Words
 from config.nearest import listed, nearest
 
 KINDS: dict[str, ObjectKind] = {
-    **dict.fromkeys(("deployments", "deployment", "deploy", "deployments.apps", "deployment.apps"), "deployments"),
-    **dict.fromkeys(("replicasets", "replicaset", "rs", "replicasets.apps", "replicaset.apps"), "replicasets"),
+    **dict.fromkeys(
+        ("deployments", "deployment", "deploy", "deployments.apps", "deployment.apps"),
+        "deployments",
+    ),
+    **dict.fromkeys(
+        ("replicasets", "replicaset", "rs", "replicasets.apps", "replicaset.apps"), "replicasets"
+    ),
     **dict.fromkeys(("pods", "pod", "po"), "pods"),
     **dict.fromkeys(("services", "service", "svc"), "services"),
     **dict.fromkeys(("events", "event", "ev"), "events"),
@@ -35,7 +40,8 @@ class Line:
 
     @property
     def only_app(self) -> str | None:
-        """The app that is meant when none is named: the only one of the channel, else the only one there is."""
+        """The app that is meant when none is named: the only one of the channel, else the only one
+        there is."""
         if len(self.here) == 1:
             return self.here[0]
         return next(iter(self.apps)) if len(self.apps) == 1 else None
@@ -57,12 +63,22 @@ def mistake_about_app(line: Line, word: str) -> Mistake:
         return Mistake(f"no app `{name}`: the catalog has no apps yet")
     close = nearest(name, line.apps)
     if close:
-        return Mistake(f"no app `{name}`; did you mean `{close}`?", line.names.example(line.spec.name, close), (name, (close,)))
+        return Mistake(
+            f"no app `{name}`; did you mean `{close}`?",
+            line.names.example(line.spec.name, close),
+            (name, (close,)),
+        )
     some = list(line.apps)[:8]
     more = f" and {len(line.apps) - 8} more" if len(line.apps) > 8 else ""
-    there = f"{', '.join(f'`{app}`' for app in some)}{more}" if more else listed([f"`{app}`" for app in some], "and")
+    there = (
+        f"{', '.join(f'`{app}`' for app in some)}{more}"
+        if more
+        else listed([f"`{app}`" for app in some], "and")
+    )
     return Mistake(
-        f"no app `{name}`; there {'is' if len(line.apps) == 1 else 'are'} {there}", line.names.typed("apps"), (name, tuple(some))
+        f"no app `{name}`; there {'is' if len(line.apps) == 1 else 'are'} {there}",
+        line.names.typed("apps"),
+        (name, tuple(some)),
     )
 
 
@@ -77,7 +93,11 @@ def one_app(line: Line, positional: list[str]) -> str | Mistake:
     if line.only_app is not None:
         return line.only_app
     choices = list(line.here or line.apps)[:8]
-    verb = f" {line.words.positional[0].lower()}" if line.spec.name == "rollout" and line.words.positional else ""
+    verb = (
+        f" {line.words.positional[0].lower()}"
+        if line.spec.name == "rollout" and line.words.positional
+        else ""
+    )
     form = f"{line.names.typed(line.spec.name)}{verb} {choices[0] if choices else 'APP'}"
     which = f"which app? {listed([f'`{app}`' for app in choices])}" if choices else "which app?"
     return Mistake(which, form, ("", tuple(choices)))
@@ -94,9 +114,16 @@ def no_more(line: Line, positional: list[str]) -> Mistake | None:
     extra = " ".join(positional)
     if "reason" in line.words.options and '"' not in extra:
         reason = f"{line.words.options['reason']} {extra}"
-        return Mistake(f'put the reason in quotes: reason="{reason}"', line.names.usage(line.spec.name))
+        return Mistake(
+            f'put the reason in quotes: reason="{reason}"', line.names.usage(line.spec.name)
+        )
     return Mistake(
-        f"`{extra}` is one word too many" if len(positional) == 1 else f"`{extra}` are words too many", line.names.usage(line.spec.name)
+        (
+            f"`{extra}` is one word too many"
+            if len(positional) == 1
+            else f"`{extra}` are words too many"
+        ),
+        line.names.usage(line.spec.name),
     )
 
 

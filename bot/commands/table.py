@@ -1,4 +1,5 @@
-"""The one table of commands. Parser, help, permissions and the Slack manifest are all made from it."""
+"""The one table of commands. Parser, help, permissions and the Slack manifest are all made
+from it."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ PermissionName: TypeAlias = Literal["read", "deploy", "approve", "admin"]
 
 @dataclass(frozen=True)
 class CommandSpec:
-    """``usage`` follows the name; ``examples`` hold ``{app}`` where an app of the workspace belongs."""
+    """``usage`` follows the name; ``examples`` hold ``{app}`` where an app of the workspace
+    belongs."""
 
     name: str
     usage: str
@@ -30,7 +32,8 @@ class CommandSpec:
 COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "deploy",
-        'APP VERSION [rolling|canary|bluegreen] [in=CLUSTER] [steps=20,50] [hold=2m] [sticky] [dry-run] [reason="…"]',
+        "APP VERSION [rolling|canary|bluegreen] [in=CLUSTER] [steps=20,50] [hold=2m] [sticky]"
+        ' [dry-run] [reason="…"]',
         "Release a version of an app; without a version a form opens",
         "deploy",
         "channel",
@@ -60,7 +63,15 @@ COMMANDS: tuple[CommandSpec, ...] = (
         flags=("force",),
         by_default=True,
     ),
-    CommandSpec("pods", "[APP]", "Which pod runs which image", "read", "channel", ("{app}",), by_default=True),
+    CommandSpec(
+        "pods",
+        "[APP]",
+        "Which pod runs which image",
+        "read",
+        "channel",
+        ("{app}",),
+        by_default=True,
+    ),
     CommandSpec(
         "get",
         "deployments|replicasets|pods|services|events [APP] [wide]",
@@ -80,12 +91,35 @@ COMMANDS: tuple[CommandSpec, ...] = (
         ("deployment.spec.strategy", "pod.spec.containers.readinessProbe --recursive"),
         flags=("recursive",),
     ),
-    CommandSpec("apply", "APP", "Create or update the app's objects from its manifests", "deploy", "channel", ("{app}",)),
-    CommandSpec("traffic", "APP", "Which versions answer, and with which share", "read", "person", ("{app}",)),
+    CommandSpec(
+        "apply",
+        "APP",
+        "Create or update the app's objects from its manifests",
+        "deploy",
+        "channel",
+        ("{app}",),
+    ),
+    CommandSpec(
+        "traffic",
+        "APP",
+        "Which versions answer, and with which share",
+        "read",
+        "person",
+        ("{app}",),
+    ),
     CommandSpec("releases", "[APP]", "The last releases", "read", "person", ("", "{app}")),
     CommandSpec("apps", "", "The apps and what each runs", "read", "person", ("",)),
-    CommandSpec("whoami", "", "Your ids and roles, and what is taken here", "read", "person", ("",)),
-    CommandSpec("help", "[COMMAND]", "The commands, or one of them in full", "read", "person", ("", "deploy")),
+    CommandSpec(
+        "whoami", "", "Your ids and roles, and what is taken here", "read", "person", ("",)
+    ),
+    CommandSpec(
+        "help",
+        "[COMMAND]",
+        "The commands, or one of them in full",
+        "read",
+        "person",
+        ("", "deploy"),
+    ),
     CommandSpec(
         "freeze",
         'APP|cluster:NAME|all reason="…" [until=2h]',
@@ -137,7 +171,8 @@ def answers_channel(command: Command) -> bool:
 
 @dataclass(frozen=True)
 class Names:
-    """How commands are typed in this workspace: only the names registered with Slack are ever suggested."""
+    """How commands are typed in this workspace: only the names registered with Slack are ever
+    suggested."""
 
     installed: Collection[str] = ()  # names of the table; empty: those registered by default
     prefix: str = ""  # "ph-": /ph-deploy
@@ -155,7 +190,8 @@ class Names:
 
 
 def spoken(slash: str, text: str) -> str:
-    """What `/deploy hello 2.0.0` says: ``deploy hello 2.0.0``, whatever prefix the name was registered with."""
+    """What `/deploy hello 2.0.0` says: ``deploy hello 2.0.0``, whatever prefix the name was
+    registered with."""
     name = slash.removeprefix("/").lower()
     for known in (UMBRELLA, *sorted(BY_NAME, key=len, reverse=True)):
         if name == known or name.endswith((f"-{known}", f"_{known}")):

@@ -62,13 +62,18 @@ def read_words(tokens: list[str], spec: CommandSpec) -> Words | Mistake:
 
 
 def _is_reference(token: str, name: str, dashes: str | None) -> bool:
-    """An image or a path may hold an equals sign only after other characters than letters; ``a=b`` is an option."""
+    """An image or a path may hold an equals sign only after other characters than letters; ``a=b``
+    is an option."""
     return dashes is None and ("/" in token.partition("=")[0] or not name)
 
 
-def _take_option(words: Words, spec: CommandSpec, name: str, value: str | None, *, dashed: bool) -> tuple[Mistake | None, str]:
+def _take_option(
+    words: Words, spec: CommandSpec, name: str, value: str | None, *, dashed: bool
+) -> tuple[Mistake | None, str]:
     known = (*spec.values, *spec.flags)
-    if name.startswith("o") and name not in known and "o" in known and value is None and dashed:  # kubectl's -owide
+    if (
+        name.startswith("o") and name not in known and "o" in known and value is None and dashed
+    ):  # kubectl's -owide
         name, value = "o", name[1:]
     if name in spec.flags:
         if value is not None and name != "dry-run" and value.lower() not in ("true", "false"):
@@ -92,5 +97,9 @@ def unknown_option(name: str, spec: CommandSpec) -> Mistake:
         return Mistake(f"{spec.name} takes no options; `{name}` is one too many")
     close = nearest(name, known)
     forms = [f"{word}=…" if word in spec.values else word for word in known]
-    hint = f"did you mean `{close}{'=…' if close in spec.values else ''}`?" if close else f"{spec.name} knows {listed(forms, 'and')}"
+    hint = (
+        f"did you mean `{close}{'=…' if close in spec.values else ''}`?"
+        if close
+        else f"{spec.name} knows {listed(forms, 'and')}"
+    )
     return Mistake(f"no option `{name}`; {hint}")

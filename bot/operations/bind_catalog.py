@@ -13,7 +13,9 @@ from config.entries import AccessEntry
 def bind_catalog(file: CatalogSettings) -> Catalog:
     apps = {name: _app(file, entry) for name, entry in file.apps.items()}
     channel = next((app.channel for app in apps.values() if app.channel), "")
-    return Catalog(apps, tuple(file.clusters), _access(file.access), channel, file.retention.releases)
+    return Catalog(
+        apps, tuple(file.clusters), _access(file.access), channel, file.retention.releases
+    )
 
 
 def _app(file: CatalogSettings, entry: AppCatalogEntry) -> App:
@@ -28,13 +30,19 @@ def _app(file: CatalogSettings, entry: AppCatalogEntry) -> App:
         version_label=s.version_label,
         images=s.images,
     )
-    canary = CanaryRules(s.canary.steps, s.canary.hold_ms, s.canary.promote, s.canary.mode, s.canary.max_candidates)
-    bluegreen = BlueGreenRules(s.bluegreen.rollback_window_ms, s.bluegreen.promote, s.bluegreen.preview, s.bluegreen.settle)
+    canary = CanaryRules(
+        s.canary.steps, s.canary.hold_ms, s.canary.promote, s.canary.mode, s.canary.max_candidates
+    )
+    bluegreen = BlueGreenRules(
+        s.bluegreen.rollback_window_ms, s.bluegreen.promote, s.bluegreen.preview, s.bluegreen.settle
+    )
     a = s.approvals
     rules = Rules(
         canary=canary,
         bluegreen=bluegreen,
-        approvals=ApprovalRules(a.start, a.promote, a.requester_may_approve, a.expires_ms, a.on_expiry),
+        approvals=ApprovalRules(
+            a.start, a.promote, a.requester_may_approve, a.expires_ms, a.on_expiry
+        ),
         probe=ProbeRules(s.probe.url, s.probe.path, s.probe.requests) if s.probe else None,
         on_failure=s.on_failure,
         ready_within_ms=s.ready_within_ms,
@@ -48,7 +56,9 @@ def _app(file: CatalogSettings, entry: AppCatalogEntry) -> App:
     )
     files = {"secrets": dict(s.files.secrets), "configmaps": dict(s.files.configmaps)}
     folder = str(file.directory)
-    return App(target, rules, entry.channel or "", Strategy(s.strategy), tuple(s.manifests), files, folder)
+    return App(
+        target, rules, entry.channel or "", Strategy(s.strategy), tuple(s.manifests), files, folder
+    )
 
 
 def _access(entry: AccessEntry) -> Access:

@@ -1,4 +1,5 @@
-"""What an operation works with: the ports, the catalog's settings as the core knows them, and the renderer."""
+"""What an operation works with: the ports, the catalog's settings as the core knows them, and the
+renderer."""
 
 from __future__ import annotations
 
@@ -12,7 +13,16 @@ from typing import Any, Protocol
 from bot.operations.replies import Reply, TableReply
 from bot.operations.requests import DeployForm
 from bot.policy.permissions import Access
-from bot.ports import Clusters, Directory, ManifestSource, Message, Messenger, ReleaseStore, UnknownSchema, WorkQueue
+from bot.ports import (
+    Clusters,
+    Directory,
+    ManifestSource,
+    Message,
+    Messenger,
+    ReleaseStore,
+    UnknownSchema,
+    WorkQueue,
+)
 from bot.releases.facts.events import Event
 from bot.releases.facts.plan import Plan
 from bot.releases.facts.release import Release
@@ -30,9 +40,12 @@ class Render(Protocol):
     def card(self, release: Release, *, now: int, first: bool = False) -> Message:
         """``first``: it is posted, not edited, and calls nobody."""
 
-    def announcement(self, release: Release, event: Event, card: str = "") -> tuple[Message, bool] | None:
-        """(message, loud); None where the card alone tells it. Loud: a message of its own in the channel, which leads to the card at
-        the address ``card``; else it goes in the card's thread."""
+    def announcement(
+        self, release: Release, event: Event, card: str = ""
+    ) -> tuple[Message, bool] | None:
+        """(message, loud); None where the card alone tells it. Loud: a message of its own in the
+        channel, which leads to the card at the address ``card``; else it goes in the card's thread.
+        """
 
     def reply(self, reply: Reply, *, now: int) -> Message: ...
 
@@ -93,10 +106,12 @@ class Context:
     commands_installed: tuple[str, ...] = ()  # names registered with Slack, for hints
     prefix: str = ""
     digest_key: bytes = field(default_factory=partial(token_bytes, 32), repr=False)
-    """Of digests that outlive a job and must tell nothing about what was digested; workers that share a queue share it."""
+    """Of digests that outlive a job and must tell nothing about what was digested; workers that
+    share a queue share it."""
 
 
 def left_to_newer(context: Context, newer: UnknownSchema) -> int:
-    """During an upgrade workers of two versions share the work: what only the newer can read is soon offered again. Returns when."""
+    """During an upgrade workers of two versions share the work: what only the newer can read is
+    soon offered again. Returns when."""
     log.warning("left alone: %s", newer)
     return context.store.now() + NEWER_LOOKS_MS

@@ -23,7 +23,8 @@ class TextReply:
 
 @dataclass(frozen=True)
 class Refusal:
-    """``instead``: valid commands, as they would be typed here, offered as buttons that carry ``token``."""
+    """``instead``: valid commands, as they would be typed here, offered as buttons that carry
+    ``token``."""
 
     line: str
     hint: str = ""
@@ -34,7 +35,8 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Receipt:
-    """A release was created, or (``fresh`` False) the one that already does the same. ``behind``: the release it waits for;
+    """A release was created, or (``fresh`` False) the one that already does the same. ``behind``:
+    the release it waits for;
     ``elsewhere``: its card is not in the channel where it was asked for."""
 
     release: Release
@@ -46,7 +48,8 @@ class Receipt:
 
 @dataclass(frozen=True)
 class TableReply:
-    """``share``: the token of "Share here", "" where everyone sees the answer anyway; ``file``: of "As a file", "" for a short answer."""
+    """``share``: the token of "Share here", "" where everyone sees the answer anyway; ``file``: of
+    "As a file", "" for a short answer."""
 
     tables: tuple[Table, ...]
     share: str = ""
@@ -56,8 +59,8 @@ class TableReply:
 
 @dataclass(frozen=True)
 class DocumentReply:
-    """Long text: the top in the message, the whole as a file when it does not fit. ``explains``: kubectl's explanation, whose sentences
-    the message lets flow; else all of it is preformatted."""
+    """Long text: the top in the message, the whole as a file when it does not fit. ``explains``:
+    kubectl's explanation, whose sentences the message lets flow; else all of it is preformatted."""
 
     title: str
     text: str
@@ -95,7 +98,8 @@ class PlanReply:
 
 @dataclass(frozen=True)
 class ConfirmReply:
-    """Shown with a button to go on: a diff of /apply, a deployment that will be down. ``token`` comes back in the click's value."""
+    """Shown with a button to go on: a diff of /apply, a deployment that will be down. ``token``
+    comes back in the click's value."""
 
     title: str
     lines: tuple[str, ...]

@@ -11,7 +11,8 @@ from bot.releases.facts.target import Strategy
 
 @dataclass(frozen=True)
 class Invocation:
-    """A typed command, however it was typed. ``text`` begins with the command's name: "deploy hello 2.0.0"."""
+    """A typed command, however it was typed. ``text`` begins with the command's name: "deploy hello
+    2.0.0"."""
 
     person: Person
     channel: str
@@ -50,7 +51,8 @@ class KnownVersion:
 
 @dataclass(frozen=True)
 class DeployForm:
-    """What the `/deploy` form shows and holds. ``known``: versions of the chosen app, newest first, then what runs elsewhere."""
+    """What the `/deploy` form shows and holds. ``known``: versions of the chosen app, newest first,
+    then what runs elsewhere."""
 
     apps: tuple[str, ...]
     app: str = ""
@@ -61,7 +63,8 @@ class DeployForm:
     reason: str = ""
     channel: str = ""
     preview: tuple[str, ...] = ()  # what the release would do, one line a step
-    computed: bool = False  # the preview is the plan, computed against the cluster; else the outline by the catalog
+    # the preview is the plan, computed against the cluster; else the outline by the catalog
+    computed: bool = False
 
     @property
     def command(self) -> str:

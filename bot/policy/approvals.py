@@ -21,7 +21,15 @@ def refusal_to_approve(release: Release, by: Person, roles: Collection[Role]) ->
     if not may(roles, needed) and isinstance(gate, HoldGate):
         return "going on before the hold is over needs the role approver"
     if not may(roles, needed):
-        return "approving needs the role approver" if needed is Permission.APPROVE else "confirming needs the role deployer"
-    if isinstance(gate, ApprovalGate) and by == release.requested_by and not gate.requester_may_approve:
+        return (
+            "approving needs the role approver"
+            if needed is Permission.APPROVE
+            else "confirming needs the role deployer"
+        )
+    if (
+        isinstance(gate, ApprovalGate)
+        and by == release.requested_by
+        and not gate.requester_may_approve
+    ):
         return "you started this release: somebody else approves it"
     return ""

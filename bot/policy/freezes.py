@@ -28,7 +28,11 @@ class Freeze:
 
 def frozen_by(freezes: Iterable[Freeze], *, app: str, cluster: str, now: int) -> Freeze | None:
     for freeze in freezes:
-        if (freeze.until is None or freeze.until > now) and freeze.scope in ("all", app, f"cluster:{cluster}"):
+        if (freeze.until is None or freeze.until > now) and freeze.scope in (
+            "all",
+            app,
+            f"cluster:{cluster}",
+        ):
             return freeze
     return None
 

@@ -1,4 +1,5 @@
-"""Roles and what each may do. Without an access section: reading for everyone, changing for nobody."""
+"""Roles and what each may do. Without an access section: reading for everyone, changing for
+nobody."""
 
 from __future__ import annotations
 
@@ -61,7 +62,9 @@ def roles_of(access: Access, user: str, groups: Collection[str]) -> frozenset[Ro
     if not access.configured:
         return frozenset({Role.VIEWER})
     return frozenset(
-        role for role, grant in access.roles.items() if grant.everyone or user in grant.users or not grant.groups.isdisjoint(groups)
+        role
+        for role, grant in access.roles.items()
+        if grant.everyone or user in grant.users or not grant.groups.isdisjoint(groups)
     )
 
 
@@ -77,9 +80,15 @@ def refusal_of_role(permission: Permission, roles: Collection[Role]) -> str:
     """ "" when one of the roles gives the permission, else one line that names those which do."""
     if may(roles, permission):
         return ""
-    return f"that needs the role {' or '.join(roles_granting(permission))}; you have {', '.join(sorted(roles)) or 'none'}"
+    return (
+        f"that needs the role {' or '.join(roles_granting(permission))}; you have"
+        f" {', '.join(sorted(roles)) or 'none'}"
+    )
 
 
 def takes_commands_in(access: Access, channel: str) -> bool:
-    """Direct messages (ids that begin with D) and the home tab (no channel) count as the person's own."""
-    return not access.channels or channel in access.channels or channel.startswith("D") or not channel
+    """Direct messages (ids that begin with D) and the home tab (no channel) count as the person's
+    own."""
+    return (
+        not access.channels or channel in access.channels or channel.startswith("D") or not channel
+    )

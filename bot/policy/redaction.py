@@ -1,4 +1,5 @@
-"""What log lines may show: secrets in key=value, bearer tokens, passwords in URLs and e-mail addresses are taken out."""
+"""What log lines may show: secrets in key=value, bearer tokens, passwords in URLs and e-mail
+addresses are taken out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The Bolt app: signature and replay checked by Bolt, one bot token, the listeners registered. Makes no call to Slack."""
+"""The Bolt app: signature and replay checked by Bolt, one bot token, the listeners registered.
+Makes no call to Slack."""
 
 from __future__ import annotations
 
@@ -21,8 +22,9 @@ _log = logging.getLogger(__name__)
 def build_app(context: Context, settings: Settings) -> App:
     """The same listeners for Socket Mode and HTTP.
 
-    ``process_before_response=True``: the acknowledgement leaves when the listener returns; Bolt's default looks for it every
-    10 ms. What must talk to Slack beyond ``views.open`` runs after the acknowledgement, on the threads of Answering.
+    ``process_before_response=True``: the acknowledgement leaves when the listener returns; Bolt's
+    default looks for it every 10 ms. What must talk to Slack beyond ``views.open`` runs after the
+    acknowledgement, on the threads of Answering.
     """
     app = App(
         client=make_client(None, settings.slack_api_url),  # the token comes with `authorize`
@@ -47,7 +49,13 @@ def build_app(context: Context, settings: Settings) -> App:
 
 
 def _failed(error: Exception, logger: logging.Logger) -> BoltResponse:
-    """A mistake of ours: logged in full, told in one line. Slack shows the text to the person alone."""
+    """A mistake of ours: logged in full, told in one line. Slack shows the text to the person
+    alone."""
     del logger
     _log.error("a listener failed", exc_info=error)
-    return BoltResponse(status=200, body="Something went wrong inside Pilothouse; nothing was started. Its log has the details.")
+    return BoltResponse(
+        status=200,
+        body=(
+            "Something went wrong inside Pilothouse; nothing was started. Its log has the details."
+        ),
+    )

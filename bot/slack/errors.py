@@ -1,4 +1,5 @@
-"""What went wrong at Slack, in the words of the ports: each error is one thing a caller can do about it."""
+"""What went wrong at Slack, in the words of the ports: each error is one thing a caller can do
+about it."""
 
 from __future__ import annotations
 
@@ -30,8 +31,19 @@ NO_CHANNEL = frozenset(
         "used_url",
     }
 )
-NO_MESSAGE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found", "not_found", "hash_conflict"})
-BAD_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "invalid_attachments", "only_one_table_allowed"})
+NO_MESSAGE = frozenset(
+    {
+        "message_not_found",
+        "cant_update_message",
+        "edit_window_closed",
+        "thread_not_found",
+        "not_found",
+        "hash_conflict",
+    }
+)
+BAD_BLOCKS = frozenset(
+    {"invalid_blocks", "invalid_blocks_format", "invalid_attachments", "only_one_table_allowed"}
+)
 
 
 class BlocksRefused(Exception):
@@ -44,12 +56,19 @@ class BlocksRefused(Exception):
 
 @contextmanager
 def translated(method: str) -> Iterator[None]:
-    """slack_sdk's errors as RateLimited, ChannelUnavailable, MessageGone, SlackUnavailable, BlocksRefused."""
+    """slack_sdk's errors as RateLimited, ChannelUnavailable, MessageGone, SlackUnavailable,
+    BlocksRefused."""
     try:
         yield
     except SlackApiError as error:
         raise _meaning(method, error) from error
-    except (URLError, TimeoutError, ConnectionError, http.client.HTTPException, SlackClientError) as error:
+    except (
+        URLError,
+        TimeoutError,
+        ConnectionError,
+        http.client.HTTPException,
+        SlackClientError,
+    ) as error:
         reason = getattr(error, "reason", None) or error
         raise SlackUnavailable(f"Slack cannot be reached ({method}: {reason})") from error
 
@@ -65,7 +84,9 @@ def _meaning(method: str, error: SlackApiError) -> Exception:
     if code in NO_MESSAGE:
         return MessageGone(f"{method}: {code}")
     if code in BAD_BLOCKS:
-        details = response.get("errors") or response.get("response_metadata", {}).get("messages") or code
+        details = (
+            response.get("errors") or response.get("response_metadata", {}).get("messages") or code
+        )
         return BlocksRefused(str(details)[:500])
     return SlackUnavailable(f"Slack refused {method}: {code or status}")
 

@@ -31,9 +31,21 @@ def publish_home(context: Context, person: Person) -> None:
 def _view(context: Context, person: Person) -> Mapping[str, Any]:
     running = context.store.active()
     roles = known_roles(context, person)
-    waiting = [release for release in running if release.phase in _WAITING and not refusal_to_approve(release, person, roles)]
-    mine = [release for release in context.store.recent(limit=MINE_AMONG) if release.requested_by == person][:SHOWN]
+    waiting = [
+        release
+        for release in running
+        if release.phase in _WAITING and not refusal_to_approve(release, person, roles)
+    ]
+    mine = [
+        release
+        for release in context.store.recent(limit=MINE_AMONG)
+        if release.requested_by == person
+    ][:SHOWN]
     shown = {release.id: release for release in (*waiting[:SHOWN], *running[:SHOWN], *mine)}
-    links = {release.id: link for release in shown.values() if (link := find_card(context, release.id))}
+    links = {
+        release.id: link for release in shown.values() if (link := find_card(context, release.id))
+    }
     seen = HomeSeen(running, waiting, mine, may(roles, Permission.DEPLOY), links)
-    return home_view(seen, Names(context.commands_installed, context.prefix), tuple(context.catalog.apps))
+    return home_view(
+        seen, Names(context.commands_installed, context.prefix), tuple(context.catalog.apps)
+    )

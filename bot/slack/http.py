@@ -1,7 +1,8 @@
-"""The bot over HTTP: `POST /slack/events` for everything Slack sends, and health and metrics for everybody else.
+"""The bot over HTTP: `POST /slack/events` for everything Slack sends, and health and metrics for
+everybody else.
 
-Starlette on uvicorn; Bolt, which is synchronous, runs on a pool of threads, so a slow listener never holds up another's
-acknowledgement.
+Starlette on uvicorn; Bolt, which is synchronous, runs on a pool of threads, so a slow listener
+never holds up another's acknowledgement.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from urllib.parse import parse_qsl
 
 import anyio.to_thread
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
 from slack_bolt import App, BoltRequest, BoltResponse
 from slack_bolt.context import BoltContext
 from slack_bolt.request.internals import build_context
@@ -40,9 +47,18 @@ class RequestMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter("pilothouse_slack_requests", "Requests from Slack by answer", ("kind", "status"), registry=self.registry)
+        self.requests = Counter(
+            "pilothouse_slack_requests",
+            "Requests from Slack by answer",
+            ("kind", "status"),
+            registry=self.registry,
+        )
         self.seconds = Histogram(
-            "pilothouse_slack_ack_seconds", "Seconds to acknowledge", ("kind",), buckets=_BUCKETS, registry=self.registry
+            "pilothouse_slack_ack_seconds",
+            "Seconds to acknowledge",
+            ("kind",),
+            buckets=_BUCKETS,
+            registry=self.registry,
         )
 
     def observe(self, kind: str, status: int, seconds: float) -> None:
@@ -51,7 +67,8 @@ class RequestMetrics:
 
 
 def make_asgi(app: App | None, is_ready: Callable[[], object]) -> Starlette:
-    """``is_ready`` raises StoreUnavailable when Redis is away. ``app`` None (Socket Mode): health and metrics only."""
+    """``is_ready`` raises StoreUnavailable when Redis is away. ``app`` None (Socket Mode): health
+    and metrics only."""
     metrics = RequestMetrics()
     limiter: list[anyio.CapacityLimiter] = []  # made inside the event loop
 
@@ -70,7 +87,9 @@ def make_asgi(app: App | None, is_ready: Callable[[], object]) -> Starlette:
                 if len(body) > MAX_BODY:
                     break
             if len(body) <= MAX_BODY and app is not None:
-                answer = await in_thread(functools.partial(dispatch, app, bytes(body), dict(request.headers)))
+                answer = await in_thread(
+                    functools.partial(dispatch, app, bytes(body), dict(request.headers))
+                )
                 assert isinstance(answer, tuple)
                 kind, response = answer
         metrics.observe(kind, response.status_code, time.perf_counter() - began)
@@ -96,7 +115,8 @@ def make_asgi(app: App | None, is_ready: Callable[[], object]) -> Starlette:
 
 
 def dispatch(app: App, body: bytes, headers: dict[str, str]) -> tuple[str, Response]:
-    """(kind of request, answer). What is not a request of Slack's shape is 400, before anything is read from it."""
+    """(kind of request, answer). What is not a request of Slack's shape is 400, before anything is
+    read from it."""
     try:
         request = bolt_request(body.decode("utf-8"), headers)
     except (UnicodeDecodeError, ValueError, AttributeError, TypeError):
@@ -105,7 +125,8 @@ def dispatch(app: App, body: bytes, headers: dict[str, str]) -> tuple[str, Respo
 
 
 def bolt_request(raw: str, headers: dict[str, str]) -> BoltRequest:
-    """A form that merely contains the word "payload" (in a reason, say) reads as empty in Bolt's own parser: read again here."""
+    """A form that merely contains the word "payload" (in a reason, say) reads as empty in Bolt's
+    own parser: read again here."""
     request = BoltRequest(body=raw, headers=dict(headers))
     if raw and not request.body and not raw.startswith("{"):
         request.body = dict(parse_qsl(raw, keep_blank_values=True))
@@ -118,7 +139,18 @@ def kind_of(request: BoltRequest) -> str:
     if "command" in body:
         return "command"
     kind = str(body.get("type", ""))
-    return kind if kind in ("block_actions", "view_submission", "view_closed", "event_callback", "url_verification") else "other"
+    return (
+        kind
+        if kind
+        in (
+            "block_actions",
+            "view_submission",
+            "view_closed",
+            "event_callback",
+            "url_verification",
+        )
+        else "other"
+    )
 
 
 def to_response(answer: BoltResponse) -> Response:
@@ -140,7 +172,8 @@ def serve_http(app: App | None, settings: Settings, is_ready: Callable[[], objec
     )
     server = uvicorn.Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signal again once it has stopped: it must not end the answers that go out after their acknowledgements
+        # uvicorn raises the signal again once it has stopped: it must not end the answers that go
+        # out after their acknowledgements
         signal.signal(number, lambda *_: None)
     server.run()
     if not server.started:

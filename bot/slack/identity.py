@@ -1,4 +1,5 @@
-"""The Directory port: people and user groups of the workspace, cached so that a listener never waits for Slack."""
+"""The Directory port: people and user groups of the workspace, cached so that a listener never
+waits for Slack."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ _log = logging.getLogger(__name__)
 class SlackDirectory:
     """``clock`` counts seconds and never goes back."""
 
-    def __init__(self, token: str, api_url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, token: str, api_url: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._client = make_client(token, api_url)
         self._clock = clock
         self._members: dict[str, frozenset[str]] | None = None  # group -> users
@@ -33,7 +36,8 @@ class SlackDirectory:
         self._names_lock = threading.Lock()
 
     def groups_of(self, user: str) -> frozenset[str]:
-        """After a minute the known groups still answer, and are read again meanwhile; after ten minutes they are read first."""
+        """After a minute the known groups still answer, and are read again meanwhile; after ten
+        minutes they are read first."""
         members, age = self._members, self._clock() - self._read_at
         if members is None or age >= STALE_SECONDS:
             members = self.memberships()
@@ -61,7 +65,9 @@ class SlackDirectory:
         except RateLimited as limited:
             raise SlackUnavailable(str(limited)) from limited
         groups = response.get("usergroups") or ()
-        members = {str(group["id"]): frozenset(map(str, group.get("users") or ())) for group in groups}
+        members = {
+            str(group["id"]): frozenset(map(str, group.get("users") or ())) for group in groups
+        }
         self._members, self._read_at = members, self._clock()
         return members
 
@@ -85,7 +91,9 @@ class SlackDirectory:
         except (SlackUnavailable, RateLimited, ChannelUnavailable):  # the last: user_not_found
             return user
         profile = found.get("profile") or {}
-        name = str(profile.get("display_name") or found.get("real_name") or found.get("name") or user)
+        name = str(
+            profile.get("display_name") or found.get("real_name") or found.get("name") or user
+        )
         with self._names_lock:
             self._names[user] = name
         return name

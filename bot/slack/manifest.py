@@ -1,4 +1,5 @@
-"""`pilothouse manifest`: the Slack app manifest, made from the command table; `--check FILE` compares an installed one with it."""
+"""`pilothouse manifest`: the Slack app manifest, made from the command table; `--check FILE`
+compares an installed one with it."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ EVENTS = ("app_home_opened", "app_mention", "message.im")
 PLACEHOLDER_URL = "https://pilothouse.example.com"
 
 
-def make_manifest(names: Iterable[str], *, prefix: str = "", url: str = PLACEHOLDER_URL, socket_mode: bool = False) -> dict[str, Any]:
+def make_manifest(
+    names: Iterable[str], *, prefix: str = "", url: str = PLACEHOLDER_URL, socket_mode: bool = False
+) -> dict[str, Any]:
     """``names``: commands of the table to register beside `/pilothouse`."""
     address = f"{url.rstrip('/')}/slack/events"
     where: dict[str, Any] = {} if socket_mode else {"url": address}
@@ -56,14 +59,22 @@ def make_manifest(names: Iterable[str], *, prefix: str = "", url: str = PLACEHOL
             "background_color": "#1d3557",
         },
         "features": {
-            "app_home": {"home_tab_enabled": True, "messages_tab_enabled": True, "messages_tab_read_only_enabled": False},
+            "app_home": {
+                "home_tab_enabled": True,
+                "messages_tab_enabled": True,
+                "messages_tab_read_only_enabled": False,
+            },
             "bot_user": {"display_name": "Pilothouse", "always_online": True},
             "slash_commands": commands,
         },
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
         "settings": {
             "event_subscriptions": {**request, "bot_events": list(EVENTS)},
-            "interactivity": {"is_enabled": True, **request, **({} if socket_mode else {"message_menu_options_url": address})},
+            "interactivity": {
+                "is_enabled": True,
+                **request,
+                **({} if socket_mode else {"message_menu_options_url": address}),
+            },
             "org_deploy_enabled": False,
             "socket_mode_enabled": socket_mode,
             "token_rotation_enabled": False,
@@ -72,22 +83,36 @@ def make_manifest(names: Iterable[str], *, prefix: str = "", url: str = PLACEHOL
 
 
 def _command(spec: CommandSpec, prefix: str, where: Mapping[str, Any]) -> dict[str, Any]:
-    """``should_escape``: people and channels come as ids, which the parser undoes, never as look-alike text."""
-    command = {"command": f"/{prefix}{spec.name}", "description": spec.summary, "should_escape": True, **where}
+    """``should_escape``: people and channels come as ids, which the parser undoes, never as
+    look-alike text."""
+    command = {
+        "command": f"/{prefix}{spec.name}",
+        "description": spec.summary,
+        "should_escape": True,
+        **where,
+    }
     return {**command, "usage_hint": spec.usage[:MAX_USAGE_HINT]} if spec.usage else command
 
 
 def drift(installed: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
-    """What an installed manifest lacks or says otherwise, one line each; more than is wanted does no harm but for commands."""
+    """What an installed manifest lacks or says otherwise, one line each; more than is wanted does
+    no harm but for commands."""
     lines: list[str] = []
     here, there = _commands(installed), _commands(wanted)
     lines += [f"the command {name} is not registered" for name in there if name not in here]
-    lines += [f"the command {name} is registered but not known" for name in here if name not in there]
+    lines += [
+        f"the command {name} is registered but not known" for name in here if name not in there
+    ]
     for name in sorted(here.keys() & there.keys()):
         for key in ("description", "usage_hint", "should_escape"):
             if here[name].get(key) != there[name].get(key):
-                lines.append(f"{name}: {key} is {here[name].get(key)!r}, not {there[name].get(key)!r}")
-    for what, path in (("scope", ("oauth_config", "scopes", "bot")), ("event", ("settings", "event_subscriptions", "bot_events"))):
+                lines.append(
+                    f"{name}: {key} is {here[name].get(key)!r}, not {there[name].get(key)!r}"
+                )
+    for what, path in (
+        ("scope", ("oauth_config", "scopes", "bot")),
+        ("event", ("settings", "event_subscriptions", "bot_events")),
+    ):
         lacking = set(_at(wanted, path) or ()) - set(_at(installed, path) or ())
         lines += [f"the {what} {name} is missing" for name in sorted(lacking)]
     if not _at(installed, ("settings", "interactivity", "is_enabled")):
@@ -98,7 +123,10 @@ def drift(installed: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str,
 
 
 def _commands(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {str(item.get("command")): item for item in _at(manifest, ("features", "slash_commands")) or ()}
+    return {
+        str(item.get("command")): item
+        for item in _at(manifest, ("features", "slash_commands")) or ()
+    }
 
 
 def _at(value: Any, path: Sequence[str]) -> Any:
@@ -117,18 +145,42 @@ def chosen_names(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in BY_NAME:
             close = nearest(name, BY_NAME)
-            raise ValueError(f"no command `{name}`; " + (f"did you mean `{close}`?" if close else f"there are {listed(BY_NAME, 'and')}"))
+            raise ValueError(
+                f"no command `{name}`; "
+                + (f"did you mean `{close}`?" if close else f"there are {listed(BY_NAME, 'and')}")
+            )
     return names
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="pilothouse manifest", description="Print the Slack app manifest, made from the command table.")
-    parser.add_argument("--commands", default="default", metavar="all|default|NAMES", help="slash commands to register (default: default)")
-    parser.add_argument("--prefix", default="", help="put before each name, for instance ph- (for workspaces where a name is taken)")
-    parser.add_argument("--url", default=PLACEHOLDER_URL, help="address at which Slack reaches the bot")
-    parser.add_argument("--socket-mode", action="store_true", help="for Socket Mode: no address is needed")
+    parser = argparse.ArgumentParser(
+        prog="pilothouse manifest",
+        description="Print the Slack app manifest, made from the command table.",
+    )
+    parser.add_argument(
+        "--commands",
+        default="default",
+        metavar="all|default|NAMES",
+        help="slash commands to register (default: default)",
+    )
+    parser.add_argument(
+        "--prefix",
+        default="",
+        help="put before each name, for instance ph- (for workspaces where a name is taken)",
+    )
+    parser.add_argument(
+        "--url", default=PLACEHOLDER_URL, help="address at which Slack reaches the bot"
+    )
+    parser.add_argument(
+        "--socket-mode", action="store_true", help="for Socket Mode: no address is needed"
+    )
     parser.add_argument("--json", action="store_true", help="JSON instead of YAML")
-    parser.add_argument("--check", type=Path, metavar="FILE", help="compare an installed manifest (YAML or JSON) and report drift")
+    parser.add_argument(
+        "--check",
+        type=Path,
+        metavar="FILE",
+        help="compare an installed manifest (YAML or JSON) and report drift",
+    )
     chosen = parser.parse_args(arguments)
     try:
         names = chosen_names(chosen.commands)
@@ -142,11 +194,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         or chosen.prefix.lower() != chosen.prefix
     ):
         print(
-            f"pilothouse manifest: the prefix {chosen.prefix!r} does not make command names of at most {MAX_COMMAND} lower-case letters",
+            f"pilothouse manifest: the prefix {chosen.prefix!r} does not make command names of at"
+            f" most {MAX_COMMAND} lower-case letters",
             file=sys.stderr,
         )
         return 2
-    manifest = make_manifest(names, prefix=chosen.prefix, url=chosen.url, socket_mode=chosen.socket_mode)
+    manifest = make_manifest(
+        names, prefix=chosen.prefix, url=chosen.url, socket_mode=chosen.socket_mode
+    )
     if chosen.check is not None:
         return _check(chosen.check, manifest)
     if chosen.json:

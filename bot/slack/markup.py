@@ -1,4 +1,5 @@
-"""Slack's text: escaping, cutting, dates in each reader's local time, people, and columns that line up in every script. Pure."""
+"""Slack's text: escaping, cutting, dates in each reader's local time, people, and columns that line
+up in every script. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +12,16 @@ _ID = re.compile(r"[A-Z][A-Z0-9]{1,30}", re.ASCII)
 
 def units(text: str) -> int:
     """Length as Slack counts it: UTF-16 code units, so an emoji may count twice."""
-    return len(text) if text.isascii() else len(text) + sum(1 for character in text if ord(character) > 0xFFFF)
+    return (
+        len(text)
+        if text.isascii()
+        else len(text) + sum(1 for character in text if ord(character) > 0xFFFF)
+    )
 
 
 def escape(text: str) -> str:
-    """Echoed text never becomes markup of Slack's angle brackets: no link, no mention, no ``<!channel>``."""
+    """Echoed text never becomes markup of Slack's angle brackets: no link, no mention, no
+    ``<!channel>``."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -48,7 +54,8 @@ def escaped(text: str, limit: int) -> str:
 
 
 def plain(text: str, limit: int = 2_000) -> str:
-    """Echoed text inside mrkdwn: escaped, and the signs of bold, italic, strike and code kept from acting."""
+    """Echoed text inside mrkdwn: escaped, and the signs of bold, italic, strike and code kept from
+    acting."""
     return re.sub(r"([*_~`])", "\\1\u2060", escaped(one_line(text), limit))
 
 
@@ -101,7 +108,8 @@ def duration(ms: int) -> str:
 
 
 def age(ms: int) -> str:
-    """kubectl's AGE column, rounded down: ``42s``, ``5m``, ``3h``, ``2d``. Source: apimachinery duration.HumanDuration."""
+    """kubectl's AGE column, rounded down: ``42s``, ``5m``, ``3h``, ``2d``. Source: apimachinery
+    duration.HumanDuration."""
     seconds = max(0, ms) // 1000
     for size, unit, until in ((1, "s", 120), (60, "m", 180 * 60), (3_600, "h", 48 * 3_600)):
         if seconds < until:
@@ -115,7 +123,11 @@ def columns(text: str) -> int:
         return len(text)
     width = 0
     for character in text:
-        if unicodedata.combining(character) or unicodedata.category(character) in ("Cf", "Mn", "Me"):
+        if unicodedata.combining(character) or unicodedata.category(character) in (
+            "Cf",
+            "Mn",
+            "Me",
+        ):
             continue
         width += 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
     return width

@@ -21,13 +21,16 @@ _log = logging.getLogger(__name__)
 
 
 class SlackMessenger:
-    """Raises what the port names. Blocks that Slack refuses go again as preformatted text, then as text alone: the story gets out."""
+    """Raises what the port names. Blocks that Slack refuses go again as preformatted text, then as
+    text alone: the story gets out."""
 
     def __init__(self, token: str, api_url: str) -> None:
         self._client = make_client(token, api_url)
         self._directs: LRUCache[str, str] = LRUCache(maxsize=1_000)
 
-    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> str:
+    def post(
+        self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False
+    ) -> str:
         def send(shown: Message) -> str:
             response = self._client.chat_postMessage(
                 channel=channel,
@@ -46,17 +49,36 @@ class SlackMessenger:
     def edit(self, channel: str, ts: str, message: Message) -> None:
         def send(shown: Message) -> None:
             metadata = dict(shown.metadata) if shown.metadata else None
-            self._client.chat_update(channel=channel, ts=ts, text=shown.text, blocks=_blocks(shown) or [], metadata=metadata)
+            self._client.chat_update(
+                channel=channel,
+                ts=ts,
+                text=shown.text,
+                blocks=_blocks(shown) or [],
+                metadata=metadata,
+            )
 
         _degrading("chat.update", send, message)
 
     def whisper(self, channel: str, user: str, message: Message, *, thread_ts: str = "") -> None:
         def send(shown: Message) -> None:
-            self._client.chat_postEphemeral(channel=channel, user=user, text=shown.text, blocks=_blocks(shown), thread_ts=thread_ts or None)
+            self._client.chat_postEphemeral(
+                channel=channel,
+                user=user,
+                text=shown.text,
+                blocks=_blocks(shown),
+                thread_ts=thread_ts or None,
+            )
 
         _degrading("chat.postEphemeral", send, message)
 
-    def respond(self, response_url: str, message: Message, *, in_channel: bool = False, replace: bool = False) -> None:
+    def respond(
+        self,
+        response_url: str,
+        message: Message,
+        *,
+        in_channel: bool = False,
+        replace: bool = False,
+    ) -> None:
         """A response_url serves five times in 30 minutes; beyond that ChannelUnavailable."""
         webhook = WebhookClient(response_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
 
@@ -72,7 +94,9 @@ class SlackMessenger:
                 raise RateLimited(retry_after_ms(response.headers))
             if any(code in body for code in BAD_BLOCKS):
                 raise BlocksRefused(body[:500])
-            if response.status_code in (403, 404, 410) or any(code in body for code in ("expired_url", "used_url")):
+            if response.status_code in (403, 404, 410) or any(
+                code in body for code in ("expired_url", "used_url")
+            ):
                 raise ChannelUnavailable(f"response_url: {body[:100]}")
             if response.status_code >= 400:
                 raise SlackUnavailable(f"Slack refused the response_url: {response.status_code}")
@@ -85,7 +109,9 @@ class SlackMessenger:
     def upload(self, user: str, filename: str, content: str, *, title: str) -> None:
         channel = self._direct_channel(user)
         with translated("files.upload"):
-            self._client.files_upload_v2(channel=channel, filename=filename, content=content, title=title)
+            self._client.files_upload_v2(
+                channel=channel, filename=filename, content=content, title=title
+            )
 
     def find_posted(self, channel: str, *, key: str, thread_ts: str = "") -> str:
         cursor = ""
@@ -94,10 +120,16 @@ class SlackMessenger:
                 more: dict[str, Any] = {"cursor": cursor} if cursor else {}
                 if thread_ts:
                     response = self._client.conversations_replies(
-                        channel=channel, ts=thread_ts, limit=HISTORY, include_all_metadata=True, **more
+                        channel=channel,
+                        ts=thread_ts,
+                        limit=HISTORY,
+                        include_all_metadata=True,
+                        **more,
                     )
                 else:
-                    response = self._client.conversations_history(channel=channel, limit=HISTORY, include_all_metadata=True, **more)
+                    response = self._client.conversations_history(
+                        channel=channel, limit=HISTORY, include_all_metadata=True, **more
+                    )
                 found = _with_key(response.get("messages") or (), key)
                 cursor = str((response.get("response_metadata") or {}).get("next_cursor") or "")
             if found or not cursor:
@@ -111,7 +143,9 @@ class SlackMessenger:
     def update_view(self, view_id: str, seen_hash: str, view: Mapping[str, Any]) -> str:
         try:
             with translated("views.update"):
-                response = self._client.views_update(view_id=view_id, hash=seen_hash or None, view=dict(view))
+                response = self._client.views_update(
+                    view_id=view_id, hash=seen_hash or None, view=dict(view)
+                )
         except BlocksRefused as refused:
             raise SlackUnavailable(f"Slack refused the form: {refused.why}") from refused
         return str((response.get("view") or {}).get("hash") or "")

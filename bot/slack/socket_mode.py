@@ -1,4 +1,5 @@
-"""The same listeners over a WebSocket that the bot opens, so that no address of it needs to be reachable."""
+"""The same listeners over a WebSocket that the bot opens, so that no address of it needs to be
+reachable."""
 
 from __future__ import annotations
 
@@ -18,11 +19,15 @@ LONGEST_WAIT_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
-def serve_socket_mode(app: App, settings: Settings, is_ready: Callable[[], object] = lambda: None) -> int:
+def serve_socket_mode(
+    app: App, settings: Settings, is_ready: Callable[[], object] = lambda: None
+) -> int:
     """Connect, serve health and metrics until SIGTERM or SIGINT, close."""
     handler = SocketModeHandler(app, settings.slack_app_token)
     ended = threading.Event()
-    opener = threading.Thread(target=connect, args=(handler, ended), name="socket-mode", daemon=True)
+    opener = threading.Thread(
+        target=connect, args=(handler, ended), name="socket-mode", daemon=True
+    )
     opener.start()
     try:
         return serve_http(None, settings, is_ready)
@@ -40,7 +45,11 @@ def connect(handler: SocketModeHandler, ended: threading.Event) -> None:
             _log.info("connected to Slack by Socket Mode")
             return
         except (SlackApiError, OSError) as error:
-            _log.warning("Slack does not take the Socket Mode connection (%s); trying again in %.0f s", error, wait)
+            _log.warning(
+                "Slack does not take the Socket Mode connection (%s); trying again in %.0f s",
+                error,
+                wait,
+            )
         if ended.wait(wait):
             return
         wait = min(LONGEST_WAIT_SECONDS, wait * 2)

@@ -1,4 +1,5 @@
-"""What Slack says about the app's token and about the ids a catalog names: for `pilothouse doctor`, which asks once and leaves."""
+"""What Slack says about the app's token and about the ids a catalog names: for `pilothouse doctor`,
+which asks once and leaves."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from bot.slack.manifest import SCOPES
 
 @dataclass(frozen=True)
 class Named:
-    """One id of the catalog. ``name`` "" when Slack does not know it; ``problem`` "" when it can be used as it is."""
+    """One id of the catalog. ``name`` "" when Slack does not know it; ``problem`` "" when it can be
+    used as it is."""
 
     id: str
     name: str
@@ -31,12 +33,16 @@ class Workspace:
 
 
 def inspect_workspace(token: str, api_url: str, ids: Iterable[str]) -> Workspace:
-    """Raises SlackUnavailable, RateLimited. Ids are told apart by their first letter, as Slack makes them."""
+    """Raises SlackUnavailable, RateLimited. Ids are told apart by their first letter, as Slack
+    makes them."""
     client = make_client(token, api_url)
     with translated("auth.test"):
         answer = client.auth_test()
-    granted = _granted({str(name).lower(): value for name, value in answer.headers.items()}.get("x-oauth-scopes"))
-    # Slack does not say which scopes there are to a token that is not an app's: then nothing is claimed to be missing.
+    granted = _granted(
+        {str(name).lower(): value for name, value in answer.headers.items()}.get("x-oauth-scopes")
+    )
+    # Slack does not say which scopes there are to a token that is not an app's: then nothing is
+    # claimed to be missing.
     missing = tuple(scope for scope in SCOPES if scope not in granted) if granted else ()
     wanted = tuple(dict.fromkeys(ids))
     groups = _groups(client) if any(one.startswith("S") for one in wanted) else {}
@@ -51,14 +57,24 @@ def _granted(header: object) -> frozenset[str]:
 
 def _groups(client: WebClient) -> dict[str, str]:
     with translated("usergroups.list"):
-        found = client.usergroups_list(include_users=False, include_disabled=False).get("usergroups") or ()
-    return {str(group["id"]): str(group.get("handle") or group.get("name") or group["id"]) for group in found}
+        found = (
+            client.usergroups_list(include_users=False, include_disabled=False).get("usergroups")
+            or ()
+        )
+    return {
+        str(group["id"]): str(group.get("handle") or group.get("name") or group["id"])
+        for group in found
+    }
 
 
 def _named(client: WebClient, one: str, groups: dict[str, str]) -> Named:
     try:
         if one.startswith("S"):
-            return Named(one, f"@{groups[one]}") if one in groups else Named(one, "", "no such user group, or it is disabled")
+            return (
+                Named(one, f"@{groups[one]}")
+                if one in groups
+                else Named(one, "", "no such user group, or it is disabled")
+            )
         if one.startswith(("U", "W")):
             return _person(client, one)
         return _channel(client, one)

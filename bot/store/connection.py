@@ -1,4 +1,5 @@
-"""One client per process and URL, quick to give up: a command has three seconds to be acknowledged."""
+"""One client per process and URL, quick to give up: a command has three seconds to be
+acknowledged."""
 
 from __future__ import annotations
 
@@ -28,13 +29,25 @@ from bot.store.replication import ReplicatedRedis, SentinelGroup, is_sentinel_ur
 
 PREFIX = "pilothouse:"
 DRIVER = DriverInfo()
-"""Made once: redis-py looks its own version up on the disk for the first connection of each process, and every job is a process."""
-_REFUSALS = ("MISCONF", "OOM", "READONLY", "NOREPLICAS", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "NOAUTH", "WRONGPASS")
+"""Made once: redis-py looks its own version up on the disk for the first connection of each
+process, and every job is a process."""
+_REFUSALS = (
+    "MISCONF",
+    "OOM",
+    "READONLY",
+    "NOREPLICAS",
+    "MASTERDOWN",
+    "LOADING",
+    "CLUSTERDOWN",
+    "NOAUTH",
+    "WRONGPASS",
+)
 
 
 @cache
 def connect(url: str) -> Redis:
-    """No connection is opened yet. Safe to share between threads, and across a fork (each process opens its own connections)."""
+    """No connection is opened yet. Safe to share between threads, and across a fork (each process
+    opens its own connections)."""
     return open_client(
         url,
         socket_connect_timeout=1.0,
@@ -47,11 +60,16 @@ def connect(url: str) -> Redis:
 
 
 def open_client(url: str, **options: Any) -> Redis:
-    """A client of its own, for a single server or for the primary that Sentinels name. Raises ValueError for no URL of ours."""
+    """A client of its own, for a single server or for the primary that Sentinels name. Raises
+    ValueError for no URL of ours."""
     if not is_sentinel_url(url):
         return Redis.from_url(url, **options)
     group = SentinelGroup.parse(url)
-    asked = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "password": group.sentinel_password or None}
+    asked = {
+        "socket_connect_timeout": 0.5,
+        "socket_timeout": 0.5,
+        "password": group.sentinel_password or None,
+    }
     sentinel = Sentinel(list(group.sentinels), sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
     credentials = {"username": group.username or None, "password": group.password or None}
     client: ReplicatedRedis = sentinel.master_for(  # type: ignore[no-untyped-call]
@@ -63,7 +81,8 @@ def open_client(url: str, **options: Any) -> Redis:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """What Redis cannot do becomes StoreUnavailable with one line that says what to do; a mistake of ours stays what it is."""
+    """What Redis cannot do becomes StoreUnavailable with one line that says what to do; a mistake
+    of ours stays what it is."""
     try:
         yield
     except RedisError as error:
@@ -87,7 +106,9 @@ def advice(error: RedisError) -> str | None:
         case ReadOnlyError():
             return "Redis is a read-only replica: point REDIS_URL at the primary"
         case NoPermissionError():
-            return "Redis forbids a command: give the user of REDIS_URL all commands on its keys (ACL)"
+            return (
+                "Redis forbids a command: give the user of REDIS_URL all commands on its keys (ACL)"
+            )
         case ResponseError() if str(error).startswith(_REFUSALS):
             return f"Redis refuses writes: {str(error).splitlines()[0][:200]}"
         case _:

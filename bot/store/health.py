@@ -11,11 +11,13 @@ from redis.exceptions import ResponseError
 from bot.store.connection import store_errors
 
 OLDEST_REDIS = (6, 2)
-"""ZADD LT, GETDEL, XADD MINID and BLPOP with fractions of a second need Redis 6.2; every Valkey has them."""
+"""ZADD LT, GETDEL, XADD MINID and BLPOP with fractions of a second need Redis 6.2; every Valkey has
+them."""
 
 
 def check_settings(client: Redis) -> tuple[str, ...]:
-    """One line for each setting to change, saying what to change; () when all is well. Raises StoreUnavailable."""
+    """One line for each setting to change, saying what to change; () when all is well. Raises
+    StoreUnavailable."""
     with store_errors():
         server = client.info("server")
         persistence = client.info("persistence")
@@ -29,24 +31,42 @@ def check_settings(client: Redis) -> tuple[str, ...]:
     if numbers < OLDEST_REDIS:
         problems.append(f"Redis {version} is too old: use Redis 6.2 or later, or Valkey")
     if not persistence.get("aof_enabled"):
-        problems.append("Redis does not keep an append-only file, so releases would be lost: set `appendonly yes`")
+        problems.append(
+            "Redis does not keep an append-only file, so releases would be lost: set `appendonly"
+            " yes`"
+        )
     elif appendfsync == "no":
-        problems.append("Redis leaves writing to the operating system: set `appendfsync everysec` (or `always`)")
+        problems.append(
+            "Redis leaves writing to the operating system: set `appendfsync everysec` (or `always`)"
+        )
     policy = memory.get("maxmemory_policy")
     if policy != "noeviction":
-        problems.append(f"Redis may throw records away (maxmemory-policy {policy}): set `maxmemory-policy noeviction`")
+        problems.append(
+            f"Redis may throw records away (maxmemory-policy {policy}): set `maxmemory-policy"
+            " noeviction`"
+        )
     if cluster.get("cluster_enabled"):
-        problems.append("Redis runs as a cluster, which the scripts cannot use: use a single server with replicas")
+        problems.append(
+            "Redis runs as a cluster, which the scripts cannot use: use a single server with"
+            " replicas"
+        )
     wanted = getattr(client, "replicas", 0)
     if replicas < wanted:
-        problems.append(f"the primary has {replicas} of {wanted} replicas, and no write counts without them: start more, or see REDIS_URL")
+        problems.append(
+            f"the primary has {replicas} of {wanted} replicas, and no write counts without them:"
+            " start more, or see REDIS_URL"
+        )
     return tuple(problems)
 
 
 def online_replicas(client: Redis) -> int:
     """Those that follow; one that is still being sent the whole data set does not count yet."""
     replication = client.info("replication")
-    return sum(1 for name, one in replication.items() if re.fullmatch(r"slave\d+", name) and one["state"] == "online")
+    return sum(
+        1
+        for name, one in replication.items()
+        if re.fullmatch(r"slave\d+", name) and one["state"] == "online"
+    )
 
 
 def _setting(client: Redis, name: str) -> str:

@@ -1,7 +1,7 @@
 """The due set and the leases: at a time or earlier, and never twice at once.
 
-``due`` says when an id wants to run, ``leased`` until when somebody may be running it. A wake touches only ``due``, so one that comes
-while its job runs is honoured after it.
+``due`` says when an id wants to run, ``leased`` until when somebody may be running it. A wake
+touches only ``due``, so one that comes while its job runs is honoured after it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from redis import Redis
 from bot.store.connection import PREFIX, store_errors
 from bot.store.scripts import Scripts
 
-QUEUED_LEASE_MS = 10_000  # from the claim until the job's first act; a job that has left its queue unbegun is enqueued once more
+# from the claim until the job's first act; a job that has left its queue unbegun is enqueued once
+# more
+QUEUED_LEASE_MS = 10_000
 RUNNING_LEASE_MS = 10_000  # from the job's first act; longer than a job may take
 CLAIMS_AT_ONCE = 100
 
@@ -57,12 +59,18 @@ class Leases:
         self._scripts.run("wake", wake_id, at)
 
     def claim(
-        self, *, limit: int = CLAIMS_AT_ONCE, lease_ms: int = QUEUED_LEASE_MS, foremost: Callable[[], Mapping[str, str]] = dict
+        self,
+        *,
+        limit: int = CLAIMS_AT_ONCE,
+        lease_ms: int = QUEUED_LEASE_MS,
+        foremost: Callable[[], Mapping[str, str]] = dict,
     ) -> tuple[tuple[Claim, ...], int | None]:
-        """What is due and free, now leased; and the milliseconds until something else comes due or a lease runs out.
+        """What is due and free, now leased; and the milliseconds until something else comes due or
+        a lease runs out.
 
-        ``foremost`` is asked only when a lease ran out whose job nobody has begun: the token of the foremost job that waits for a
-        worker, by the kind of its wake id. Without it every such job counts as lost.
+        ``foremost`` is asked only when a lease ran out whose job nobody has begun: the token of the
+        foremost job that waits for a worker, by the kind of its wake id. Without it every such job
+        counts as lost.
         """
         unclear, claims, later = self._claim(limit, lease_ms, "unknown")
         if unclear:
@@ -70,11 +78,20 @@ class Leases:
             claims = (*claims, *more)
         return claims, later
 
-    def _claim(self, limit: int, lease_ms: int, foremost: str) -> tuple[int, tuple[Claim, ...], int | None]:
-        answer = cast(list[bytes], self._scripts.run("claim", self._nonce, lease_ms, limit, uuid4().hex, foremost))
+    def _claim(
+        self, limit: int, lease_ms: int, foremost: str
+    ) -> tuple[int, tuple[Claim, ...], int | None]:
+        answer = cast(
+            list[bytes],
+            self._scripts.run("claim", self._nonce, lease_ms, limit, uuid4().hex, foremost),
+        )
         later, unclear = int(answer[1]), int(answer[2])
         pairs = zip(answer[3::2], answer[4::2], strict=True)
-        return unclear, tuple(Claim(i.decode(), t.decode()) for i, t in pairs), None if later < 0 else later
+        return (
+            unclear,
+            tuple(Claim(i.decode(), t.decode()) for i, t in pairs),
+            None if later < 0 else later,
+        )
 
     def wait(self, at_most_ms: int) -> None:
         """Until something is woken, or the time is over."""
@@ -95,8 +112,9 @@ class Leases:
         return bool(self._scripts.run("finish", wake_id, token, "", "failed", took_ms))
 
     def expedite(self, is_alive: Callable[[int], bool], *, waiting: bool) -> int:
-        """Leases of this host's jobs whose process is dead end now; with ``waiting`` those of jobs that nobody has begun too (a dead
-        worker may have taken one from the queue). Returns how many."""
+        """Leases of this host's jobs whose process is dead end now; with ``waiting`` those of jobs
+        that nobody has begun too (a dead worker may have taken one from the queue). Returns how
+        many."""
         with store_errors():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.zrange(self._prefix + "leased", 0, -1)
@@ -106,7 +124,9 @@ class Leases:
         for wake_id in leased:
             by = begun.get(wake_id, b"").decode()
             host, _, rest = by.partition("|")
-            if (waiting and not by) or (by and host == HOST and not is_alive(int(rest.partition("|")[0]))):
+            if (waiting and not by) or (
+                by and host == HOST and not is_alive(int(rest.partition("|")[0]))
+            ):
                 ended += [wake_id.decode(), by]
         return int(self._scripts.run("expedite", *ended)) if ended else 0
 
@@ -123,7 +143,8 @@ class Leases:
         return Backlog(due, leased, active, max(0, now - int(first[0][1])) if first else 0)
 
     def counters(self) -> dict[str, int]:
-        """What jobs counted: ``jobs:<kind>:done|failed``, ``job_ms:<kind>``, ``leases_taken_over``."""
+        """What jobs counted: ``jobs:<kind>:done|failed``, ``job_ms:<kind>``,
+        ``leases_taken_over``."""
         with store_errors():
             found = cast(dict[bytes, bytes], self._client.hgetall(self._prefix + "counters"))
         return {name.decode(): int(value) for name, value in found.items()}
@@ -142,5 +163,6 @@ HOST = _host()
 
 
 def runner(nonce: str) -> str:
-    """Names a running job: the host (and pid namespace), its process, and the object that speaks for it."""
+    """Names a running job: the host (and pid namespace), its process, and the object that speaks
+    for it."""
     return f"{HOST}|{os.getpid()}|{nonce}"

@@ -1,9 +1,11 @@
-"""What is written: JSON with a schema version, read back through pydantic into the frozen dataclasses of bot.releases.
+"""What is written: JSON with a schema version, read back through pydantic into the frozen
+dataclasses of bot.releases.
 
-A release holds the same pod template several times, so its document is compressed: a fifth of the memory for a third of a millisecond.
-Documents of schema 1 were plain JSON.
+A release holds the same pod template several times, so its document is compressed: a fifth of the
+memory for a third of a millisecond. Documents of schema 1 were plain JSON.
 
-A record of an older schema is migrated on the way in and written anew by its next save; one of a newer schema is left alone.
+A record of an older schema is migrated on the way in and written anew by its next save; one of a
+newer schema is left alone.
 """
 
 from __future__ import annotations
@@ -46,8 +48,12 @@ def _from_2(body: JsonDocument) -> JsonDocument:
     return body
 
 
-MIGRATIONS: Mapping[int, Callable[[JsonDocument], JsonDocument]] = {1: lambda body: body, 2: _from_2}
-"""From the schema version that is the key to the next one. A field that is added with a default needs none."""
+MIGRATIONS: Mapping[int, Callable[[JsonDocument], JsonDocument]] = {
+    1: lambda body: body,
+    2: _from_2,
+}
+"""From the schema version that is the key to the next one. A field that is added with a default
+needs none."""
 
 _RELEASE: TypeAdapter[Release] = TypeAdapter(Release)
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -56,7 +62,9 @@ _AUDIT_LINE: TypeAdapter[AuditLine] = TypeAdapter(AuditLine)
 
 
 def dump_release(release: Release) -> bytes:
-    return pack(b'{"schema_version":%d,"release":%b}' % (SCHEMA_VERSION, _RELEASE.dump_json(release)))
+    return pack(
+        b'{"schema_version":%d,"release":%b}' % (SCHEMA_VERSION, _RELEASE.dump_json(release))
+    )
 
 
 def pack(text: bytes) -> bytes:
@@ -72,7 +80,8 @@ def unpack(document: bytes) -> Any:
 
 
 def load_release(document: bytes, *, id: str, version: int, card_ts: str = "") -> Release:  # noqa: A002 — the field's name
-    """``id``, ``version`` and ``card_ts`` are kept beside the document, where the scripts can see them. Raises UnknownSchema."""
+    """``id``, ``version`` and ``card_ts`` are kept beside the document, where the scripts can see
+    them. Raises UnknownSchema."""
     try:
         envelope = unpack(document)
     except ValueError as error:
@@ -96,14 +105,20 @@ def migrate(
     current: int = SCHEMA_VERSION,
     migrations: Mapping[int, Callable[[JsonDocument], JsonDocument]] = MIGRATIONS,
 ) -> JsonDocument:
-    """The release's body in the current schema. Raises UnknownSchema for a newer one, or for one too old to be migrated."""
+    """The release's body in the current schema. Raises UnknownSchema for a newer one, or for one
+    too old to be migrated."""
     version = envelope.get("schema_version")
     if not isinstance(version, int) or version > current:
-        raise UnknownSchema(f"{what} was written by a newer Pilothouse (schema {version}, this one reads {current}): upgrade")
+        raise UnknownSchema(
+            f"{what} was written by a newer Pilothouse (schema {version}, this one reads"
+            f" {current}): upgrade"
+        )
     body: JsonDocument = dict(envelope["release"])
     for step in range(version, current):
         if step not in migrations:
-            raise UnknownSchema(f"{what} has schema {version}, which this Pilothouse cannot read any more")
+            raise UnknownSchema(
+                f"{what} has schema {version}, which this Pilothouse cannot read any more"
+            )
         body = migrations[step](body)
     return body
 
@@ -112,7 +127,9 @@ def without_names(release: Release) -> Release:
     """Ids stay, since permissions and the record rest on them; what people are called goes."""
 
     def nameless(gate: GateState) -> GateState:
-        return replace(gate, votes=tuple(replace(vote, by=replace(vote.by, name="")) for vote in gate.votes))
+        return replace(
+            gate, votes=tuple(replace(vote, by=replace(vote.by, name="")) for vote in gate.votes)
+        )
 
     return replace(
         release,
@@ -132,7 +149,9 @@ def load_announcement(entry: bytes) -> Announcement:
 
 
 def audit_line(event: Event, release_id: str, app: str) -> AuditLine:
-    return AuditLine(event.at, release_id, app, event.kind.value, event.text, event.by.user if event.by else "")
+    return AuditLine(
+        event.at, release_id, app, event.kind.value, event.text, event.by.user if event.by else ""
+    )
 
 
 def dump_audit_line(line: AuditLine) -> bytes:

@@ -1,4 +1,5 @@
-"""The ReleaseStore port on Redis. Each write is one script; see the scripts for what is done together."""
+"""The ReleaseStore port on Redis. Each write is one script; see the scripts for what is done
+together."""
 
 from __future__ import annotations
 
@@ -12,7 +13,15 @@ import orjson
 from redis import Redis
 
 from bot.policy.freezes import Freeze
-from bot.ports import Announcement, AuditLine, Budget, Created, Locked, UnknownSchema, VersionConflict
+from bot.ports import (
+    Announcement,
+    AuditLine,
+    Budget,
+    Created,
+    Locked,
+    UnknownSchema,
+    VersionConflict,
+)
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import Release
 from bot.store import records
@@ -41,7 +50,9 @@ class Retention:
 class RedisReleaseStore:
     """See bot.ports.ReleaseStore."""
 
-    def __init__(self, client: Redis, *, retention: Retention = Retention(), prefix: str = PREFIX) -> None:
+    def __init__(
+        self, client: Redis, *, retention: Retention = Retention(), prefix: str = PREFIX
+    ) -> None:
         self._client = client
         self._retention = retention
         self._prefix = prefix
@@ -55,7 +66,7 @@ class RedisReleaseStore:
             seconds, microseconds = self._client.time()
         return seconds * 1000 + microseconds // 1000
 
-    # --- releases -----------------------------------------------------------------------------------------------
+    # --- releases ---------------------------------------------------------------------------------
 
     def create(self, draft: Release, *, dedup_key: str, same_as: str, operation: str) -> Created:
         app = draft.target.app
@@ -83,7 +94,8 @@ class RedisReleaseStore:
         return found[0]
 
     def _read(self, identities: Sequence[str], *, strict: bool = False) -> list[Release]:
-        """Those that exist, in the order asked for; ``strict`` raises UnknownSchema, else such records are left out."""
+        """Those that exist, in the order asked for; ``strict`` raises UnknownSchema, else such
+        records are left out."""
         with store_errors():
             pipeline = self._client.pipeline(transaction=False)
             for identity in identities:
@@ -95,19 +107,31 @@ class RedisReleaseStore:
                 continue
             ts = (card_ts or b"").decode()
             try:
-                releases.append(records.load_release(document, id=identity, version=int(version), card_ts=ts))
+                releases.append(
+                    records.load_release(document, id=identity, version=int(version), card_ts=ts)
+                )
             except UnknownSchema as error:
                 if strict:
                     raise
                 log.warning("left alone: %s", error)
         return releases
 
-    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True, wake: bool = False) -> Release:
+    def save(
+        self,
+        release: Release,
+        events: Sequence[Event],
+        *,
+        operation: str,
+        card: bool = True,
+        wake: bool = False,
+    ) -> Release:
         told: list[bytes] = []
         for event in events:
             # WROTE is for the audit alone: people are told of steps, not of patches.
             told.append(b"" if event.kind is EventKind.WROTE else records.dump_event(event))
-            told.append(records.dump_audit_line(records.audit_line(event, release.id, release.target.app)))
+            told.append(
+                records.dump_audit_line(records.audit_line(event, release.id, release.target.app))
+            )
         version = int(
             self._scripts.run(
                 "save",
@@ -128,12 +152,16 @@ class RedisReleaseStore:
         if version == -1:
             raise KeyError(release.id)
         if version == -2:
-            raise VersionConflict(f"{release.id} was saved by somebody else since version {release.version}")
+            raise VersionConflict(
+                f"{release.id} was saved by somebody else since version {release.version}"
+            )
         return replace(release, version=version)
 
     def is_current(self, release: Release) -> bool:
         with store_errors():
-            found = cast(bytes | None, self._client.hget(self._key(f"release:{release.id}"), "version"))
+            found = cast(
+                bytes | None, self._client.hget(self._key(f"release:{release.id}"), "version")
+            )
         return found is not None and int(found) == release.version
 
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
@@ -144,7 +172,10 @@ class RedisReleaseStore:
 
     def active(self, app: str | None = None) -> tuple[Release, ...]:
         with store_errors():
-            found = cast(list[bytes], self._client.zrange(self._key(f"active:{app}" if app else "active"), 0, -1))
+            found = cast(
+                list[bytes],
+                self._client.zrange(self._key(f"active:{app}" if app else "active"), 0, -1),
+            )
         return tuple(r for r in self._read([i.decode() for i in found]) if not r.phase.is_final)
 
     def active_ids(self) -> tuple[str, ...]:
@@ -155,10 +186,12 @@ class RedisReleaseStore:
     def recent(self, app: str | None = None, *, limit: int = 10) -> tuple[Release, ...]:
         with store_errors():
             name = self._key(f"recent:{app}" if app else "recent")
-            found = cast(list[bytes], self._client.zrevrange(name, 0, limit - 1)) if limit > 0 else []
+            found = (
+                cast(list[bytes], self._client.zrevrange(name, 0, limit - 1)) if limit > 0 else []
+            )
         return tuple(self._read([identity.decode() for identity in found]))
 
-    # --- the card and the outbox --------------------------------------------------------------------------------
+    # --- the card and the outbox ------------------------------------------------------------------
 
     def record_card(self, release_id: str, *, channel: str, ts: str) -> None:
         self._scripts.run("record_card", release_id, channel, ts)
@@ -183,17 +216,25 @@ class RedisReleaseStore:
         return tuple(map(records.load_announcement, entries)), int(wanted or 0) > int(shown or 0)
 
     def delivered(self, release_id: str, *, through: int, card_version: int | None) -> None:
-        self._scripts.run("delivered", release_id, through, "" if card_version is None else card_version)
+        self._scripts.run(
+            "delivered", release_id, through, "" if card_version is None else card_version
+        )
 
-    # --- what was learnt about templates -------------------------------------------------------------------------
+    # --- what was learnt about templates ----------------------------------------------------------
 
-    def remember_healthy(self, app_key: str, template: Any, *, version: str, release_id: str) -> None:
+    def remember_healthy(
+        self, app_key: str, template: Any, *, version: str, release_id: str
+    ) -> None:
         self._remember(app_key, template, "healthy", version=version, why="", release_id=release_id)
 
-    def remember_bad(self, app_key: str, template: Any, *, version: str, why: str, release_id: str) -> None:
+    def remember_bad(
+        self, app_key: str, template: Any, *, version: str, why: str, release_id: str
+    ) -> None:
         self._remember(app_key, template, "bad", version=version, why=why, release_id=release_id)
 
-    def _remember(self, app_key: str, template: Any, verdict: str, *, version: str, why: str, release_id: str) -> None:
+    def _remember(
+        self, app_key: str, template: Any, verdict: str, *, version: str, why: str, release_id: str
+    ) -> None:
         self._scripts.run(
             "remember_verdict",
             app_key,
@@ -205,9 +246,13 @@ class RedisReleaseStore:
             VERDICTS_KEPT,
         )
 
-    def verdict_on(self, app_key: str, template: Any) -> tuple[Literal["healthy", "bad", ""], str, str]:
+    def verdict_on(
+        self, app_key: str, template: Any
+    ) -> tuple[Literal["healthy", "bad", ""], str, str]:
         with store_errors():
-            found = self._client.hget(self._key(f"verdicts:{app_key}"), records.template_hash(template))
+            found = self._client.hget(
+                self._key(f"verdicts:{app_key}"), records.template_hash(template)
+            )
         if found is None:
             return "", "", ""
         verdict, release_id, why = orjson.loads(cast(bytes, found))
@@ -215,21 +260,32 @@ class RedisReleaseStore:
 
     def last_healthy(self, app_key: str) -> tuple[tuple[Any, str, str], ...]:
         with store_errors():
-            hashes = cast(list[bytes], self._client.zrevrange(self._key(f"healthy:{app_key}"), 0, HEALTHY_KEPT - 1))
+            hashes = cast(
+                list[bytes],
+                self._client.zrevrange(self._key(f"healthy:{app_key}"), 0, HEALTHY_KEPT - 1),
+            )
             if not hashes:
                 return ()
-            found = cast(list[bytes | None], self._client.hmget(self._key(f"templates:{app_key}"), hashes))
-        return tuple((template, version, by) for template, version, by in map(orjson.loads, filter(None, found)))
+            found = cast(
+                list[bytes | None], self._client.hmget(self._key(f"templates:{app_key}"), hashes)
+            )
+        return tuple(
+            (template, version, by)
+            for template, version, by in map(orjson.loads, filter(None, found))
+        )
 
     def durations(self, app_key: str) -> tuple[int, ...]:
         with store_errors():
-            found = cast(list[bytes], self._client.lrange(self._key(f"durations:{app_key}"), 0, DURATIONS_KEPT - 1))
+            found = cast(
+                list[bytes],
+                self._client.lrange(self._key(f"durations:{app_key}"), 0, DURATIONS_KEPT - 1),
+            )
         return tuple(map(int, found))
 
     def remember_duration(self, app_key: str, duration_ms: int, *, operation: str) -> None:
         self._scripts.run("remember_duration", operation, app_key, duration_ms, DURATIONS_KEPT)
 
-    # --- audit and freezes ----------------------------------------------------------------------------------------
+    # --- audit and freezes ------------------------------------------------------------------------
 
     def audit(self, *, app: str | None = None, limit: int = 50) -> tuple[AuditLine, ...]:
         with store_errors():
@@ -240,7 +296,13 @@ class RedisReleaseStore:
         return tuple(records.load_audit_line(fields[b"line"]) for _, fields in entries)
 
     def write_audit(self, line: AuditLine, *, operation: str) -> None:
-        self._scripts.run("write_audit", operation, line.app, self._retention.audit_ms, records.dump_audit_line(line))
+        self._scripts.run(
+            "write_audit",
+            operation,
+            line.app,
+            self._retention.audit_ms,
+            records.dump_audit_line(line),
+        )
 
     def freezes(self) -> tuple[Freeze, ...]:
         """Those in force, oldest first."""
@@ -248,7 +310,12 @@ class RedisReleaseStore:
         with store_errors():
             found = cast(list[bytes], self._client.hvals(self._key("freezes")))
         all_of_them = map(records.load_freeze, found)
-        return tuple(sorted((f for f in all_of_them if f.until is None or f.until > now), key=lambda freeze: freeze.at))
+        return tuple(
+            sorted(
+                (f for f in all_of_them if f.until is None or f.until > now),
+                key=lambda freeze: freeze.at,
+            )
+        )
 
     def freeze(self, freeze: Freeze) -> None:
         with store_errors():
@@ -257,7 +324,7 @@ class RedisReleaseStore:
     def unfreeze(self, scope: str) -> bool:
         return bool(self._scripts.run("unfreeze", uuid4().hex, scope))
 
-    # --- small passing state --------------------------------------------------------------------------------------
+    # --- small passing state ----------------------------------------------------------------------
 
     def put(self, key: str, value: str, *, ttl_ms: int) -> None:
         with store_errors():
@@ -276,16 +343,21 @@ class RedisReleaseStore:
         return None if found is None else found.decode()
 
     def book(self, budget: Budget, claimant: str, *, rank: int = 0) -> int:
-        return int(self._scripts.run("book", budget.name, budget.per_minute, budget.burst, budget.reserve, claimant, rank))
+        return int(
+            self._scripts.run(
+                "book", budget.name, budget.per_minute, budget.burst, budget.reserve, claimant, rank
+            )
+        )
 
     def close(self, budget: Budget, *, for_ms: int) -> None:
         self._scripts.run("close_budget", budget.name, for_ms)
 
-    # --- upkeep ---------------------------------------------------------------------------------------------------
+    # --- upkeep -----------------------------------------------------------------------------------
 
     def reconcile(self) -> tuple[str, ...]:
-        """Free locks of releases that are over, wake active ones that nothing would wake and cards that nothing would tell, and
-        forget people's names after their time. Returns a line for each repair."""
+        """Free locks of releases that are over, wake active ones that nothing would wake and cards
+        that nothing would tell, and forget people's names after their time. Returns a line for each
+        repair."""
         repaired = tuple(line.decode() for line in self._scripts.run("reconcile"))
         self._forget_names()
         return repaired
@@ -294,7 +366,10 @@ class RedisReleaseStore:
         before = self.now() - self._retention.names_ms
         with store_errors():
             name = self._key("named")
-            found = cast(list[bytes], self._client.zrangebyscore(name, "-inf", before, 0, NAMES_FORGOTTEN_AT_ONCE))
+            found = cast(
+                list[bytes],
+                self._client.zrangebyscore(name, "-inf", before, 0, NAMES_FORGOTTEN_AT_ONCE),
+            )
         for release in self._read([identity.decode() for identity in found]):
             document = records.dump_release(records.without_names(release))
             self._scripts.run("forget_names", release.id, release.version, document)

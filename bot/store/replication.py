@@ -1,8 +1,11 @@
-"""Redis with Sentinel: which server is the primary, and a write that counts only once a replica has it too.
+"""Redis with Sentinel: which server is the primary, and a write that counts only once a replica has
+it too.
 
-A write that the primary alone holds is lost when that primary dies, and Sentinel makes another server the primary. So each write is
-followed by WAIT: whoever is told that it was done is told so when it will outlive the failover. A write that is in effect at the
-primary, but at too few replicas, is answered with an error; sending it again is safe, since every write carries an operation id.
+A write that the primary alone holds is lost when that primary dies, and Sentinel makes another
+server the primary. So each write is followed by WAIT: whoever is told that it was done is told so
+when it will outlive the failover. A write that is in effect at the primary, but at too few
+replicas, is answered with an error; sending it again is safe, since every write carries an
+operation id.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ from redis.exceptions import ResponseError
 
 SCHEME = "redis+sentinel"
 SENTINEL_PORT = 26_379
-WRITES = frozenset({"EVALSHA", "SET", "HSET"})  # what bot.store sends alone; all else of it goes through scripts
+WRITES = frozenset(
+    {"EVALSHA", "SET", "HSET"}
+)  # what bot.store sends alone; all else of it goes through scripts
 WAIT_MS = 1_000
 
 
@@ -45,11 +50,19 @@ class SentinelGroup:
         service, _, database = parts.path.strip("/").partition("/")
         named = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         if not service or not hosts:
-            raise ValueError("names no Sentinel, or no service: redis+sentinel://HOST:26379,HOST:26379/SERVICE is expected")
+            raise ValueError(
+                "names no Sentinel, or no service: redis+sentinel://HOST:26379,HOST:26379/SERVICE"
+                " is expected"
+            )
         if database and not database.isdigit():
-            raise ValueError("ends in something that is no database number: redis+sentinel://HOST:26379/SERVICE/0 is expected")
+            raise ValueError(
+                "ends in something that is no database number:"
+                " redis+sentinel://HOST:26379/SERVICE/0 is expected"
+            )
         if unknown := set(named) - {"replicas", "sentinel_password"}:
-            raise ValueError(f"has the option {min(unknown)}: known are replicas and sentinel_password")
+            raise ValueError(
+                f"has the option {min(unknown)}: known are replicas and sentinel_password"
+            )
         if not named.get("replicas", "1").isdigit():
             raise ValueError("has replicas that are no number")
         return cls(
@@ -78,7 +91,9 @@ class ReplicatedRedis(Redis):
     def execute_command(self, *args: Any, **options: Any) -> Any:
         if not self.replicas or args[0] not in WRITES:
             return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-        both = self.pipeline(transaction=False)  # one connection: WAIT is about the writes of its own
+        both = self.pipeline(
+            transaction=False
+        )  # one connection: WAIT is about the writes of its own
         both.execute_command(*args, **options)  # type: ignore[no-untyped-call]
         both.execute_command("WAIT", self.replicas, WAIT_MS)  # type: ignore[no-untyped-call]
         answer, reached = both.execute()

@@ -1,4 +1,5 @@
-"""The Shelf port in Redis: several processes answer questions, and none of them for ever. Compressed, and forgotten after a day."""
+"""The Shelf port in Redis: several processes answer questions, and none of them for ever.
+Compressed, and forgotten after a day."""
 
 from __future__ import annotations
 

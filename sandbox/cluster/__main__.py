@@ -1,4 +1,5 @@
-"""`python -m sandbox.cluster`: a simulated cluster as a process of its own, until it is told to end."""
+"""`python -m sandbox.cluster`: a simulated cluster as a process of its own, until it is told to
+end."""
 
 from __future__ import annotations
 
@@ -17,16 +18,29 @@ from sandbox.cluster.simulation import kubeconfig_text
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sandbox.cluster", description="A simulated Kubernetes cluster on loopback.")
+    parser = argparse.ArgumentParser(
+        prog="sandbox.cluster", description="A simulated Kubernetes cluster on loopback."
+    )
     parser.add_argument("--port", type=int, default=0, help="0: chosen by the system")
     parser.add_argument("--kubeconfig", type=Path, help="file to write, removed at the end")
-    parser.add_argument("--ready-after", type=float, default=0.3, help="seconds until a pod is ready")
+    parser.add_argument(
+        "--ready-after", type=float, default=0.3, help="seconds until a pod is ready"
+    )
     parser.add_argument("--jitter", type=float, default=0.0, help="seconds more or less of that")
     parser.add_argument("--stop-after", type=float, default=0.1, help="seconds a pod takes to end")
-    parser.add_argument("--back-off", type=float, default=10.0, help="seconds before the first restart or second pull")
+    parser.add_argument(
+        "--back-off",
+        type=float,
+        default=10.0,
+        help="seconds before the first restart or second pull",
+    )
     parser.add_argument("--nodes", type=int, default=3)
-    parser.add_argument("--tls", action="store_true", help="serve HTTPS, so that kubectl sends its token")
-    parser.add_argument("--seed", type=Path, action="append", default=[], help="YAML file of objects to begin with")
+    parser.add_argument(
+        "--tls", action="store_true", help="serve HTTPS, so that kubectl sends its token"
+    )
+    parser.add_argument(
+        "--seed", type=Path, action="append", default=[], help="YAML file of objects to begin with"
+    )
     return parser
 
 

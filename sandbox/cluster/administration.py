@@ -1,4 +1,5 @@
-"""The admin path of the simulated cluster, /_sandbox/: faults, image behaviours, timings, history. JSON in and out.
+"""The admin path of the simulated cluster, /_sandbox/: faults, image behaviours, timings, history.
+JSON in and out.
 
 | method and path | what |
 |---|---|
@@ -13,7 +14,7 @@
 | POST tokens | {"namespace", "name"} of a service account; answers its token |
 | PUT nodes/NAME | {"ready": bool, "unschedulable": bool} |
 | PUT pods/NAMESPACE/NAME | {"ready": bool}: a single pod's readiness |
-"""
+"""  # noqa: E501 — a table
 
 from __future__ import annotations
 
@@ -74,8 +75,15 @@ def administration(cluster: Cluster) -> Starlette:
         ("PUT", "pods/{namespace}/{name}", handlers.put_pod),
     ]
     return Starlette(
-        routes=[Route(f"/_sandbox/{path}", handler, methods=[method]) for method, path, handler in routes],
-        exception_handlers={FaultError: _refused, ImageRuleError: _refused, orjson.JSONDecodeError: _refused},
+        routes=[
+            Route(f"/_sandbox/{path}", handler, methods=[method])
+            for method, path, handler in routes
+        ],
+        exception_handlers={
+            FaultError: _refused,
+            ImageRuleError: _refused,
+            orjson.JSONDecodeError: _refused,
+        },
     )
 
 
@@ -92,7 +100,9 @@ class _Handlers:
         cluster = self._cluster
         services = cluster.store.list_all(SERVICES)
         urls = {
-            f"{item['metadata']['namespace']}/{item['metadata']['name']}": item["metadata"]["annotations"][URL]
+            f"{item['metadata']['namespace']}/{item['metadata']['name']}": item["metadata"][
+                "annotations"
+            ][URL]
             for item in services
             if URL in (item["metadata"].get("annotations") or {})
         }
@@ -146,7 +156,9 @@ class _Handlers:
             case "compact":
                 self._cluster.store.compact()
             case other:
-                return _json({"error": f"unknown action {other}; known are end, expire, compact"}, 404)
+                return _json(
+                    {"error": f"unknown action {other}; known are end, expire, compact"}, 404
+                )
         return _json({})
 
     async def get_images(self, request: Request) -> Response:
@@ -182,7 +194,10 @@ class _Handlers:
         query = request.query_params
         writes = self._cluster.history.since(int(query.get("since", "0")))
         wanted = [
-            write.body() for write in writes if query.get("resource") in (None, write.resource) and query.get("verb") in (None, write.verb)
+            write.body()
+            for write in writes
+            if query.get("resource") in (None, write.resource)
+            and query.get("verb") in (None, write.verb)
         ]
         return _json(wanted)
 
@@ -193,7 +208,12 @@ class _Handlers:
     async def deny(self, request: Request) -> Response:
         body = await _body(request)
         self._cluster.access.denials.append(
-            Denial(body.get("verb", ""), body.get("group", "*"), body.get("resource", ""), body.get("namespace", ""))
+            Denial(
+                body.get("verb", ""),
+                body.get("group", "*"),
+                body.get("resource", ""),
+                body.get("namespace", ""),
+            )
         )
         return _json({})
 
@@ -203,7 +223,9 @@ class _Handlers:
 
     async def make_token(self, request: Request) -> Response:
         body = await _body(request)
-        return _json({"token": self._cluster.access.add_service_account(body["namespace"], body["name"])})
+        return _json(
+            {"token": self._cluster.access.add_service_account(body["namespace"], body["name"])}
+        )
 
     async def put_node(self, request: Request) -> Response:
         body = await _body(request)
@@ -224,7 +246,9 @@ class _Handlers:
 
     async def put_pod(self, request: Request) -> Response:
         body = await _body(request)
-        pod = self._cluster.store.get(PODS, request.path_params["namespace"], request.path_params["name"])
+        pod = self._cluster.store.get(
+            PODS, request.path_params["namespace"], request.path_params["name"]
+        )
         if pod is None:
             return _json({"error": f"no pod {request.path_params['name']}"}, 404)
         changed: Json = copy_json(pod)

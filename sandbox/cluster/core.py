@@ -17,7 +17,13 @@ from sandbox.cluster.api_server.faults import Faults
 from sandbox.cluster.api_server.history import History
 from sandbox.cluster.api_server.listener import Listener
 from sandbox.cluster.api_server.registry import Registry
-from sandbox.cluster.api_server.resources import DEFINITIONS, NAMESPACES, NODES, SERVICE_ACCOUNTS, ResourceTable
+from sandbox.cluster.api_server.resources import (
+    DEFINITIONS,
+    NAMESPACES,
+    NODES,
+    SERVICE_ACCOUNTS,
+    ResourceTable,
+)
 from sandbox.cluster.api_server.server import ApiServer
 from sandbox.cluster.api_server.store import Store
 from sandbox.cluster.api_server.watching import Watches
@@ -37,7 +43,8 @@ DEFAULT_ALLOCATABLE: Mapping[str, str] = {"cpu": "32", "memory": "256Gi", "pods"
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """Times in seconds; `images` maps patterns of images to behaviours, `known_images` lists those that exist."""
+    """Times in seconds; `images` maps patterns of images to behaviours, `known_images` lists those
+    that exist."""
 
     ready_after: float = 0.3
     jitter: float = 0.0
@@ -68,20 +75,42 @@ class Cluster:
         self.registry = Registry(self.store, self.table, self.history, time.time)
         self.queue = WorkQueue(loop, settings.controller_delay)
         self.view = ClusterView(self.registry, self.store, self.queue, time.time, chance)
-        self.images = ImageRules(known=None if settings.known_images is None else list(settings.known_images))
+        self.images = ImageRules(
+            known=None if settings.known_images is None else list(settings.known_images)
+        )
         for pattern, behaviour in settings.images.items():
             self.images.add(pattern, behaviour)
-        self.timings = Timings(settings.ready_after, settings.jitter, settings.stop_after, settings.back_off)
+        self.timings = Timings(
+            settings.ready_after, settings.jitter, settings.stop_after, settings.back_off
+        )
         self.controllers = Controllers(self.view, self.images, self.timings)
         self.routing = Routing(self.store, self.images, chance)
         self.load_balancers = LoadBalancers(self.view, self.routing)
         self.access = Access(self.store)
         self.faults = Faults(chance)
         self.watches = Watches(self.store)
-        self.server = ApiServer(self.registry, self.table, self.store, self.access, self.faults, self.watches, administration(self))
-        special = Subresources(self.registry, self.controllers.kubelet, self.controllers.budgets, self.routing, self.access)
+        self.server = ApiServer(
+            self.registry,
+            self.table,
+            self.store,
+            self.access,
+            self.faults,
+            self.watches,
+            administration(self),
+        )
+        special = Subresources(
+            self.registry,
+            self.controllers.kubelet,
+            self.controllers.budgets,
+            self.routing,
+            self.access,
+        )
         self.server.specials.update(
-            log=special.log, eviction=special.eviction, proxy=special.proxy, token=special.token, binding=special.binding
+            log=special.log,
+            eviction=special.eviction,
+            proxy=special.proxy,
+            token=special.token,
+            binding=special.binding,
         )
         context = self_signed_context() if settings.tls else None
         self.listener = Listener(self.server, settings.host, settings.port, context)
@@ -97,7 +126,9 @@ class Cluster:
         for number in range(1, self.settings.nodes + 1):
             node = seeds.node(number, self.settings.allocatable, time.time())
             self.registry.create(NODES, "", node, SEEDER, WriteOptions(validation="Ignore"))
-        self.registry.create(DEFINITIONS, "", seeds.sample_definition(), SEEDER, WriteOptions(validation="Ignore"))
+        self.registry.create(
+            DEFINITIONS, "", seeds.sample_definition(), SEEDER, WriteOptions(validation="Ignore")
+        )
         await self.listener.open()
 
     def seed(self, manifests: Iterable[Json]) -> None:
@@ -105,7 +136,11 @@ class Cluster:
         for manifest in manifests:
             resource = self.table.of_object(manifest)
             if resource is None:
-                raise ApiFailure(404, "NotFound", f"no resource {manifest.get('apiVersion')} {manifest.get('kind')}")
+                raise ApiFailure(
+                    404,
+                    "NotFound",
+                    f"no resource {manifest.get('apiVersion')} {manifest.get('kind')}",
+                )
             metadata = manifest.get("metadata") or {}
             namespace = metadata.get("namespace", "default") if resource.namespaced else ""
             if namespace and self.store.get(NAMESPACES, "", namespace) is None:
@@ -114,7 +149,9 @@ class Cluster:
             if present is None:
                 self.registry.create(resource, namespace, manifest, SEEDER, WriteOptions())
             elif resource.key not in (NAMESPACES.key, SERVICE_ACCOUNTS.key):
-                self.registry.update(resource, namespace, metadata["name"], manifest, SEEDER, WriteOptions())
+                self.registry.update(
+                    resource, namespace, metadata["name"], manifest, SEEDER, WriteOptions()
+                )
 
     async def stop(self) -> None:
         self.queue.close()

@@ -1,6 +1,7 @@
 """Small operations on Kubernetes objects held as plain JSON dictionaries.
 
-Stored objects are never changed in place: whoever wants to change one copies it first with `copy_json`.
+Stored objects are never changed in place: whoever wants to change one copies it first with
+`copy_json`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def random_suffix(length: int = 5) -> str:
 
 def safe_encode(text: str) -> str:
     """rand.SafeEncodeString: maps digits of a hash to letters that spell no words."""
-    return "".join(_SAFE_NAME_CHARACTERS[ord(character) % len(_SAFE_NAME_CHARACTERS)] for character in text)
+    return "".join(
+        _SAFE_NAME_CHARACTERS[ord(character) % len(_SAFE_NAME_CHARACTERS)] for character in text
+    )
 
 
 def name_of(obj: Json) -> str:
@@ -120,7 +123,8 @@ def is_pod_ready(pod: Json) -> bool:
 
 
 def pod_available_in(pod: Json, min_ready_seconds: int, now: float) -> float | None:
-    """Seconds until the pod counts as available: 0 when it does, None while it is not ready (podutil.IsPodAvailable)."""
+    """Seconds until the pod counts as available: 0 when it does, None while it is not ready
+    (podutil.IsPodAvailable)."""
     condition = condition_of(pod, "Ready")
     if condition is None or condition["status"] != "True":
         return None
@@ -135,9 +139,12 @@ def drop_empty(value: Json) -> Json:
 
 
 def semantically_equal(left: Any, right: Any) -> bool:
-    """apiequality.Semantic.DeepEqual on JSON: absent, null and empty containers are the same thing."""
+    """apiequality.Semantic.DeepEqual on JSON: absent, null and empty containers are the
+    same thing."""
     if isinstance(left, dict) and isinstance(right, dict):
-        return all(semantically_equal(left.get(key), right.get(key)) for key in left.keys() | right.keys())
+        return all(
+            semantically_equal(left.get(key), right.get(key)) for key in left.keys() | right.keys()
+        )
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(semantically_equal, left, right))
     if left in (None, [], {}) and right in (None, [], {}):

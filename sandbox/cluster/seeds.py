@@ -14,14 +14,24 @@ def namespace(name: str) -> Json:
 
 
 def service_account(name: str) -> Json:
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "default", "namespace": name},
+    }
 
 
 def node(number: int, allocatable: Mapping[str, str], now: float) -> Json:
     since = timestamp(now)
     name = f"node-{number}"
-    condition = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status",
-                 "lastHeartbeatTime": since, "lastTransitionTime": since}  # fmt: skip
+    condition = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "KubeletReady",
+        "message": "kubelet is posting ready status",
+        "lastHeartbeatTime": since,
+        "lastTransitionTime": since,
+    }
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -121,7 +131,9 @@ def sample_definition() -> Json:
                     "storage": True,
                     "schema": {"openAPIV3Schema": schema},
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": [{"name": "Title", "type": "string", "jsonPath": ".spec.title"}],
+                    "additionalPrinterColumns": [
+                        {"name": "Title", "type": "string", "jsonPath": ".spec.title"}
+                    ],
                 }
             ],
         },

@@ -34,7 +34,12 @@ def kubeconfig_text(url: str, token: str = ADMIN_TOKEN, namespace: str = "defaul
             "kind": "Config",
             "clusters": [{"name": "sandbox", "cluster": cluster}],
             "users": [{"name": "sandbox", "user": {"token": token}}],
-            "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": "sandbox", "namespace": namespace}}],
+            "contexts": [
+                {
+                    "name": "sandbox",
+                    "context": {"cluster": "sandbox", "user": "sandbox", "namespace": namespace},
+                }
+            ],
             "current-context": "sandbox",
         },
         sort_keys=False,
@@ -42,11 +47,15 @@ def kubeconfig_text(url: str, token: str = ADMIN_TOKEN, namespace: str = "defaul
 
 
 class SimulatedCluster:
-    """Starts on entering, ends on leaving. All its methods may be called from any thread but its own."""
+    """Starts on entering, ends on leaving. All its methods may be called from any thread but its
+    own."""
 
-    def __init__(self, *, images: Mapping[str, ImageBehaviour | str | Json] | None = None, **settings: Any) -> None:
+    def __init__(
+        self, *, images: Mapping[str, ImageBehaviour | str | Json] | None = None, **settings: Any
+    ) -> None:
         behaviours = {
-            pattern: item if isinstance(item, ImageBehaviour) else parse_behaviour(item) for pattern, item in (images or {}).items()
+            pattern: item if isinstance(item, ImageBehaviour) else parse_behaviour(item)
+            for pattern, item in (images or {}).items()
         }
         self._settings = ClusterSettings(images=behaviours, **settings)
         self._thread: threading.Thread | None = None
@@ -64,7 +73,12 @@ class SimulatedCluster:
             raise self._failure
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._loop is not None and self._finish is not None:
             self._loop.call_soon_threadsafe(self._finish.set)
         if self._thread is not None:
@@ -91,7 +105,9 @@ class SimulatedCluster:
     def core(self) -> Cluster:
         """The cluster itself; to be touched only within `run`."""
         if self._cluster is None:
-            raise RuntimeError("the simulated cluster has not been started: use it as a context manager")
+            raise RuntimeError(
+                "the simulated cluster has not been started: use it as a context manager"
+            )
         return self._cluster
 
     def run(self, work: Callable[[Cluster], Result]) -> Result:
@@ -107,7 +123,9 @@ class SimulatedCluster:
     def url(self) -> str:
         return self.core.url
 
-    def kubeconfig(self, path: Path | str, token: str = ADMIN_TOKEN, namespace: str = "default") -> Path:
+    def kubeconfig(
+        self, path: Path | str, token: str = ADMIN_TOKEN, namespace: str = "default"
+    ) -> Path:
         """Writes a kubeconfig and gives its path."""
         target = Path(path)
         target.write_text(kubeconfig_text(self.url, token, namespace), encoding="utf-8")
@@ -124,15 +142,20 @@ class SimulatedCluster:
         self.run(lambda cluster: cluster.seed(items))
 
     def plan_fault(self, kind: str, **details: Any) -> None:
-        """Plans a fault (faults.Fault): slow, error, throttle, conflict, invalid, reset_before, reset_after, watch_gone."""
+        """Plans a fault (faults.Fault): slow, error, throttle, conflict, invalid, reset_before,
+        reset_after, watch_gone."""
         fault = parse_fault({"kind": kind, **details})
         self.run(lambda cluster: cluster.faults.plan(fault))
 
     def clear_faults(self) -> None:
         self.run(lambda cluster: cluster.faults.clear())
 
-    def deny(self, verb: str = "", group: str = "*", resource: str = "", namespace: str = "") -> None:
-        self.run(lambda cluster: cluster.access.denials.append(Denial(verb, group, resource, namespace)))
+    def deny(
+        self, verb: str = "", group: str = "*", resource: str = "", namespace: str = ""
+    ) -> None:
+        self.run(
+            lambda cluster: cluster.access.denials.append(Denial(verb, group, resource, namespace))
+        )
 
     def unreachable(self, seconds: float) -> None:
         """Refuses connections for a time."""
@@ -174,7 +197,8 @@ class SimulatedCluster:
         return self.run(lambda cluster: cluster.history.since(since))
 
     def service_url(self, namespace: str, name: str) -> str | None:
-        """The URL of a Service of type LoadBalancer that works from here; None while it is pending."""
+        """The URL of a Service of type LoadBalancer that works from here; None while it is
+        pending."""
 
         def find(cluster: Cluster) -> str | None:
             service = cluster.store.get(SERVICES, namespace, name)

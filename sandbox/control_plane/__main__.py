@@ -15,8 +15,14 @@ from sandbox.control_plane.launcher import ControlPlane, ControlPlaneFailed
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sandbox.control_plane", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    building = commands.add_parser("build", help="build the binaries into the cache, unless they are there")
-    building.add_argument("--or-skip", action="store_true", help="where it cannot be built, say so and succeed (but never with CI=true)")
+    building = commands.add_parser(
+        "build", help="build the binaries into the cache, unless they are there"
+    )
+    building.add_argument(
+        "--or-skip",
+        action="store_true",
+        help="where it cannot be built, say so and succeed (but never with CI=true)",
+    )
     running = commands.add_parser("run", help="run a control plane until Ctrl-C")
     running.add_argument("--nodes", type=int, default=3)
     commands.add_parser("where", help="print the folder of the binaries")
@@ -31,7 +37,9 @@ def main() -> int:
         return run(arguments.nodes)
     except BinariesMissing as missing:
         if arguments.command == "build" and arguments.or_skip and os.environ.get("CI") != "true":
-            print(f"SKIPPED: the real control plane cannot be built here. {missing}", file=sys.stderr)
+            print(
+                f"SKIPPED: the real control plane cannot be built here. {missing}", file=sys.stderr
+            )
             return 0
         print(missing, file=sys.stderr)
         return 1

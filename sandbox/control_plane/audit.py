@@ -1,4 +1,5 @@
-"""What service accounts asked of the API server, as it wrote down itself: who wrote what, and how many requests it took."""
+"""What service accounts asked of the API server, as it wrote down itself: who wrote what, and how
+many requests it took."""
 
 from __future__ import annotations
 
@@ -9,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-# Only service accounts: the controllers and the administrator act with other names, and would be most of the log. A long watch is
-# noted when it begins and again when it ends; the second is left out here, since it is the same request.
+# Only service accounts: the controllers and the administrator act with other names, and would be
+# most of the log. A long watch is noted when it begins and again when it ends; the second is left
+# out here, since it is the same request.
 POLICY = """
 apiVersion: audit.k8s.io/v1
 kind: Policy

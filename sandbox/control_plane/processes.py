@@ -1,4 +1,5 @@
-"""Child processes that never outlive us: each in its own process group, and a guardian that ends them even if we are killed."""
+"""Child processes that never outlive us: each in its own process group, and a guardian that ends
+them even if we are killed."""
 
 from __future__ import annotations
 
@@ -29,12 +30,15 @@ class Component:
         return self.process.poll() is not None
 
     def last_lines(self, count: int = 5) -> str:
-        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        lines = (
+            self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        )
         return "\n".join(line[:400] for line in lines[-count:])
 
 
 class ProcessGroup:
-    """Starts components and ends them in reverse order. `remove_folder` is removed by the guardian if we are killed."""
+    """Starts components and ends them in reverse order. `remove_folder` is removed by the guardian
+    if we are killed."""
 
     def __init__(self, *, remove_folder: Path | None, end_within_s: float = END_WITHIN_S) -> None:
         self._end_within_s = end_within_s
@@ -42,7 +46,12 @@ class ProcessGroup:
         self._guardian = Guardian(remove_folder=remove_folder)
 
     def start(self, name: str, command: list[str | Path], folder: Path) -> Component:
-        component = Component(name, command, self._spawn(command, folder / f"{name}.log", "wb"), folder / f"{name}.log")
+        component = Component(
+            name,
+            command,
+            self._spawn(command, folder / f"{name}.log", "wb"),
+            folder / f"{name}.log",
+        )
         self.components.append(component)
         return component
 
@@ -53,10 +62,17 @@ class ProcessGroup:
         component.process.wait()
         component.process = self._spawn(component.command, component.log, "ab")
 
-    def _spawn(self, command: list[str | Path], log: Path, mode: Literal["wb", "ab"]) -> subprocess.Popen[bytes]:
+    def _spawn(
+        self, command: list[str | Path], log: Path, mode: Literal["wb", "ab"]
+    ) -> subprocess.Popen[bytes]:
         with log.open(mode) as output:
             process = subprocess.Popen(
-                command, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                command,
+                cwd=log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         self._guardian.watch(process.pid)
         return process

@@ -16,10 +16,22 @@ from sandbox.slack.settings import SlackSettings
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sandbox.slack", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
-    parser.add_argument("--bot-url", help="where the app takes Slack's requests, for instance http://127.0.0.1:3000/slack/events")
+    parser.add_argument(
+        "--bot-url",
+        help=(
+            "where the app takes Slack's requests, for instance http://127.0.0.1:3000/slack/events"
+        ),
+    )
     parser.add_argument("--manifest", type=Path, help="an app manifest to install (YAML or JSON)")
-    parser.add_argument("--rate-scale", type=float, default=1.0, help="1: Slack's rates, 2: twice as much, 0: no rate limits")
-    parser.add_argument("--first-command", action="append", help="a suggestion on the empty page; may be repeated")
+    parser.add_argument(
+        "--rate-scale",
+        type=float,
+        default=1.0,
+        help="1: Slack's rates, 2: twice as much, 0: no rate limits",
+    )
+    parser.add_argument(
+        "--first-command", action="append", help="a suggestion on the empty page; may be repeated"
+    )
     options = parser.parse_args(arguments)
     made_up = SlackSettings()
     settings = SlackSettings(

@@ -1,4 +1,5 @@
-"""The way to the app: signed HTTP requests to its URL, or envelopes over Socket Mode when it is connected that way.
+"""The way to the app: signed HTTP requests to its URL, or envelopes over Socket Mode when it is
+connected that way.
 
 Slack waits three seconds for an answer. What comes back, or why nothing did, is an `Answer`.
 """
@@ -28,7 +29,8 @@ Envelope = Literal["slash_commands", "interactive", "events_api"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`problem` is empty when the app answered 200 in time; else one of Slack's words for what went wrong."""
+    """`problem` is empty when the app answered 200 in time; else one of Slack's words for what went
+    wrong."""
 
     problem: str
     status: int
@@ -72,8 +74,11 @@ class AppLink:
     def number_of_sockets(self) -> int:
         return len(self._sockets)
 
-    async def send(self, kind: Envelope, name: str, payload: Json, retry: tuple[int, str] | None = None) -> Answer:
-        """`name` is what the inspector shows; `retry` is the number and reason of an event sent again."""
+    async def send(
+        self, kind: Envelope, name: str, payload: Json, retry: tuple[int, str] | None = None
+    ) -> Answer:
+        """`name` is what the inspector shows; `retry` is the number and reason of an event sent
+        again."""
         at = time.time()
         if self._sockets:
             answer = await self._send_by_socket(kind, payload, retry)
@@ -104,7 +109,9 @@ class AppLink:
             for future in connection.waiting.values():
                 future.cancel()
 
-    async def _send_by_http(self, kind: Envelope, payload: Json, retry: tuple[int, str] | None) -> Answer:
+    async def _send_by_http(
+        self, kind: Envelope, payload: Json, retry: tuple[int, str] | None
+    ) -> Answer:
         assert self.bot_url is not None
         headers = {"User-Agent": "Slackbot 1.0 (local)"}
         if kind == "events_api":
@@ -118,8 +125,12 @@ class AppLink:
             headers |= {"X-Slack-Retry-Num": str(retry[0]), "X-Slack-Retry-Reason": retry[1]}
         headers |= signature_headers(self._settings.signing_secret, body, int(time.time()))
         if self._http is None:
-            limits = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=4.0)
-            self._http = httpx.AsyncClient(timeout=self._settings.ack_seconds + 60.0, limits=limits, trust_env=False)
+            limits = httpx.Limits(
+                max_connections=200, max_keepalive_connections=50, keepalive_expiry=4.0
+            )
+            self._http = httpx.AsyncClient(
+                timeout=self._settings.ack_seconds + 60.0, limits=limits, trust_env=False
+            )
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.ack_seconds):
@@ -130,7 +141,9 @@ class AppLink:
             return Answer("dispatch_failed", 0, "", (time.perf_counter() - started) * 1000)
         duration = (time.perf_counter() - started) * 1000
         problem = "" if response.status_code == 200 else "dispatch_failed"
-        return Answer(problem, response.status_code, response.text, duration, dict(response.headers))
+        return Answer(
+            problem, response.status_code, response.text, duration, dict(response.headers)
+        )
 
     # --- Socket Mode ---
 
@@ -167,14 +180,18 @@ class AppLink:
             if connection in self._sockets:
                 self._sockets.remove(connection)
 
-    async def disconnect_sockets(self, reason: str = "refresh_requested", *, abruptly: bool = False) -> int:
+    async def disconnect_sockets(
+        self, reason: str = "refresh_requested", *, abruptly: bool = False
+    ) -> int:
         """Asks connected apps to connect anew, as Slack does every few hours; or cuts them off."""
         leaving, self._sockets = self._sockets, []
         for connection in leaving:
             if abruptly:
                 await connection.websocket.close(code=1001)
             else:
-                await connection.websocket.send_json({"type": "disconnect", "reason": reason, "debug_info": {"host": "local"}})
+                await connection.websocket.send_json(
+                    {"type": "disconnect", "reason": reason, "debug_info": {"host": "local"}}
+                )
         return len(leaving)
 
     def _take(self, connection: _SocketConnection, line: str) -> None:
@@ -189,7 +206,9 @@ class AppLink:
             payload = message.get("payload")
             future.set_result(payload if isinstance(payload, dict) else {})
 
-    async def _send_by_socket(self, kind: Envelope, payload: Json, retry: tuple[int, str] | None) -> Answer:
+    async def _send_by_socket(
+        self, kind: Envelope, payload: Json, retry: tuple[int, str] | None
+    ) -> Answer:
         connection = self._sockets[next(self._turn) % len(self._sockets)]
         envelope_id = f"{secrets.token_hex(4)}-{secrets.token_hex(8)}"
         envelope: Json = {
@@ -199,7 +218,10 @@ class AppLink:
             "payload": payload,
         }
         if kind == "events_api":
-            envelope |= {"retry_attempt": retry[0] if retry else 0, "retry_reason": retry[1] if retry else ""}
+            envelope |= {
+                "retry_attempt": retry[0] if retry else 0,
+                "retry_reason": retry[1] if retry else "",
+            }
         future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         connection.waiting[envelope_id] = future
         started = time.perf_counter()

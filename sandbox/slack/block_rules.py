@@ -1,6 +1,7 @@
 """Block Kit checked as Slack checks it: every problem is named with the JSON pointer of its place.
 
-Pure. Blocks and views are checked here, the elements inside them in `element_rules`. Limits are those of Slack's block reference.
+Pure. Blocks and views are checked here, the elements inside them in `element_rules`. Limits are
+those of Slack's block reference.
 """
 
 from __future__ import annotations
@@ -8,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.slack.element_rules import ACTION_ELEMENTS, CONTEXT_ACTION_ELEMENTS, INPUT_ELEMENTS, check_element
+from sandbox.slack.element_rules import (
+    ACTION_ELEMENTS,
+    CONTEXT_ACTION_ELEMENTS,
+    INPUT_ELEMENTS,
+    check_element,
+)
 from sandbox.slack.findings import Findings
 
 MAX_MESSAGE_BLOCKS = 50
@@ -34,7 +40,14 @@ def check_view(view: Any) -> Findings:
         return found
     allowed = {"type", "blocks", "private_metadata", "callback_id", "external_id"}
     if kind == "modal":
-        allowed |= {"title", "close", "submit", "clear_on_close", "notify_on_close", "submit_disabled"}
+        allowed |= {
+            "title",
+            "close",
+            "submit",
+            "clear_on_close",
+            "notify_on_close",
+            "submit_disabled",
+        }
         found.text(view, "title", "/view", 24, kinds=("plain_text",), required=True)
         found.text(view, "submit", "/view", 24, kinds=("plain_text",))
         found.text(view, "close", "/view", 24, kinds=("plain_text",))
@@ -112,7 +125,9 @@ def _context_actions(block: Any, at: str, found: Findings) -> None:
     _check_elements(block, at, found, CONTEXT_ACTION_ELEMENTS, most=5)
 
 
-def _check_elements(block: Any, at: str, found: Findings, allowed: frozenset[str], most: int) -> None:
+def _check_elements(
+    block: Any, at: str, found: Findings, allowed: frozenset[str], most: int
+) -> None:
     if not found.is_list(block.get("elements"), f"{at}/elements", most=most, least=1):
         return
     seen: set[str] = set()
@@ -122,7 +137,10 @@ def _check_elements(block: Any, at: str, found: Findings, allowed: frozenset[str
         action_id = element.get("action_id") if isinstance(element, dict) else None
         if isinstance(action_id, str):
             if action_id in seen:
-                found.add(f"`action_id` {action_id} already exists for another element in this block", here)
+                found.add(
+                    f"`action_id` {action_id} already exists for another element in this block",
+                    here,
+                )
             seen.add(action_id)
 
 
@@ -161,7 +179,9 @@ def _markdown(block: Any, at: str, found: Findings) -> None:
 
 def _table(block: Any, at: str, found: Findings) -> None:
     found.only(block, at, {"rows", "column_settings"})
-    if "column_settings" in block and found.is_list(block["column_settings"], f"{at}/column_settings", most=MAX_TABLE_COLUMNS):
+    if "column_settings" in block and found.is_list(
+        block["column_settings"], f"{at}/column_settings", most=MAX_TABLE_COLUMNS
+    ):
         for index, setting in enumerate(block["column_settings"]):
             here = f"{at}/column_settings/{index}"
             if setting is not None and found.is_object(setting, here):
@@ -177,7 +197,9 @@ def _table(block: Any, at: str, found: Findings) -> None:
         for column, cell in enumerate(row):
             characters += _check_cell(cell, f"{here}/{column}", found)
     if characters > MAX_TABLE_CHARACTERS:
-        found.add(f"must be less than {MAX_TABLE_CHARACTERS + 1} characters in all cells", f"{at}/rows")
+        found.add(
+            f"must be less than {MAX_TABLE_CHARACTERS + 1} characters in all cells", f"{at}/rows"
+        )
 
 
 def _check_cell(cell: Any, at: str, found: Findings) -> int:
@@ -197,7 +219,12 @@ def _check_cell(cell: Any, at: str, found: Findings) -> int:
             return 0
 
 
-_RICH_CONTAINERS = {"rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote"}
+_RICH_CONTAINERS = {
+    "rich_text_section",
+    "rich_text_list",
+    "rich_text_preformatted",
+    "rich_text_quote",
+}
 _RICH_ELEMENTS: dict[str, set[str]] = {
     "text": {"text", "style"},
     "link": {"url", "text", "unsafe", "style"},
@@ -267,7 +294,16 @@ def _check_rich_element(element: Any, at: str, found: Findings) -> None:
         found.add("must be more than 0 characters", f"{at}/text")
     style = element.get("style")
     if style is not None and found.is_object(style, f"{at}/style"):
-        known = {"bold", "italic", "strike", "code", "underline", "highlight", "client_highlight", "unlink"}
+        known = {
+            "bold",
+            "italic",
+            "strike",
+            "code",
+            "underline",
+            "highlight",
+            "client_highlight",
+            "unlink",
+        }
         found.only(style, f"{at}/style", known, typed=False)
 
 

@@ -1,4 +1,5 @@
-"""Cutting a connection before its answer, which is how a reply is lost: the app cannot know whether its call took effect."""
+"""Cutting a connection before its answer, which is how a reply is lost: the app cannot know whether
+its call took effect."""
 
 from __future__ import annotations
 

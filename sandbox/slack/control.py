@@ -44,14 +44,20 @@ async def _body(request: Request, *required: str) -> Json:
     return value
 
 
-def _answering(handler: Callable[[Request], Awaitable[Json]]) -> Callable[[Request], Awaitable[Response]]:
+def _answering(
+    handler: Callable[[Request], Awaitable[Json]],
+) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
             return JSONResponse(await handler(request))
         except SlackError as error:
-            return JSONResponse({"ok": False, "error": error.code, "details": error.messages}, status_code=400)
+            return JSONResponse(
+                {"ok": False, "error": error.code, "details": error.messages}, status_code=400
+            )
         except BadRequest as error:
-            return JSONResponse({"ok": False, "error": "bad_request", "details": [str(error)]}, status_code=400)
+            return JSONResponse(
+                {"ok": False, "error": "bad_request", "details": [str(error)]}, status_code=400
+            )
 
     return answer
 
@@ -60,7 +66,9 @@ async def command(request: Request) -> Json:
     """{user, channel, text, thread_ts?}: a line typed in the composer."""
     body = await _body(request, "user", "channel", "text")
     _, interactions = _parts(request)
-    return await interactions.type_line(body["user"], body["channel"], body["text"], body.get("thread_ts"))
+    return await interactions.type_line(
+        body["user"], body["channel"], body["text"], body.get("thread_ts")
+    )
 
 
 async def click(request: Request) -> Json:
@@ -128,9 +136,11 @@ async def views(request: Request) -> Json:
 
 
 async def messages(request: Request) -> Json:
-    """?channel=&user=&thread_ts=&after=&about=: oldest first; with `user` also what only that person sees.
+    """?channel=&user=&thread_ts=&after=&about=: oldest first; with `user` also what only that
+    person sees.
 
-    `after` is a time stamp, `about` a part of the text: whoever waits for one message need not read the whole channel each time.
+    `after` is a time stamp, `about` a part of the text: whoever waits for one message need not read
+    the whole channel each time.
     """
     platform, _ = _parts(request)
     query = request.query_params
@@ -138,9 +148,13 @@ async def messages(request: Request) -> Json:
     found = platform.messages.visible_to(conversation, query.get("user"))
     thread_ts = query.get("thread_ts")
     if thread_ts:
-        found = [message for message in found if message.get("thread_ts", message["ts"]) == thread_ts]
+        found = [
+            message for message in found if message.get("thread_ts", message["ts"]) == thread_ts
+        ]
     after, about = query.get("after", ""), query.get("about", "")
-    found = [message for message in found if message["ts"] > after and about in message.get("text", "")]
+    found = [
+        message for message in found if message["ts"] > after and about in message.get("text", "")
+    ]
     return {"ok": True, "channel": conversation.id, "messages": found}
 
 
@@ -150,7 +164,8 @@ async def workspace(request: Request) -> Json:
 
 
 async def log(request: Request) -> Json:
-    """?after=ID&kind=call|delivery|response_url&name=chat.update&limit=N: the newest N, oldest first."""
+    """?after=ID&kind=call|delivery|response_url&name=chat.update&limit=N: the newest N, oldest
+    first."""
     platform, _ = _parts(request)
     query = request.query_params
     after, limit = query.get("after", "0"), query.get("limit", "20000")
@@ -161,7 +176,8 @@ async def log(request: Request) -> Json:
 
 
 async def faults(request: Request) -> Json:
-    """GET lists; POST adds one rule {kind, method, channel, times, seconds, code}; {"clear": true} removes all."""
+    """GET lists; POST adds one rule {kind, method, channel, times, seconds, code}; {"clear": true}
+    removes all."""
     platform, _ = _parts(request)
     if request.method == "POST":
         body = await _body(request)
@@ -206,16 +222,22 @@ async def disconnect(request: Request) -> Json:
     """{reason?, abruptly?}: asks Socket Mode connections to be made anew, or cuts them."""
     body = await _body(request)
     platform, _ = _parts(request)
-    left = await platform.app.disconnect_sockets(str(body.get("reason", "refresh_requested")), abruptly=bool(body.get("abruptly")))
+    left = await platform.app.disconnect_sockets(
+        str(body.get("reason", "refresh_requested")), abruptly=bool(body.get("abruptly"))
+    )
     return {"ok": True, "connections": left}
 
 
 async def channel(request: Request) -> Json:
-    """{channel, archived?, bot_is_member?, name?}: changes a channel, or makes one when `name` is given and it is new."""
+    """{channel, archived?, bot_is_member?, name?}: changes a channel, or makes one when `name` is
+    given and it is new."""
     body = await _body(request, "channel")
     platform, _ = _parts(request)
     place = platform.change_channel(
-        str(body["channel"]), name=body.get("name"), archived=body.get("archived"), bot_is_member=body.get("bot_is_member")
+        str(body["channel"]),
+        name=body.get("name"),
+        archived=body.get("archived"),
+        bot_is_member=body.get("bot_is_member"),
     )
     return {"ok": True, "channel": platform.workspace.conversation_json(place)}
 
@@ -258,7 +280,11 @@ async def stream(request: Request) -> Response:
     """?user=: server-sent events of what that person sees; without `user`, of everything."""
     platform, _ = _parts(request)
     lines = platform.stream.read(request.query_params.get("user"))
-    return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return StreamingResponse(
+        lines,
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
 
 
 ROUTES = [

@@ -13,12 +13,22 @@ _PICKERS = frozenset({"datepicker", "timepicker", "datetimepicker"})
 _CHOICES = frozenset({"radio_buttons", "checkboxes"})
 _TEXT_INPUTS = frozenset({"plain_text_input", "email_text_input", "url_text_input", "number_input"})
 
-ACTION_ELEMENTS = frozenset({"button", "overflow"}) | SINGLE_SELECTS | MULTI_SELECTS | _PICKERS | _CHOICES
-INPUT_ELEMENTS = SINGLE_SELECTS | MULTI_SELECTS | _PICKERS | _CHOICES | _TEXT_INPUTS | {"file_input"}
+ACTION_ELEMENTS = (
+    frozenset({"button", "overflow"}) | SINGLE_SELECTS | MULTI_SELECTS | _PICKERS | _CHOICES
+)
+INPUT_ELEMENTS = (
+    SINGLE_SELECTS | MULTI_SELECTS | _PICKERS | _CHOICES | _TEXT_INPUTS | {"file_input"}
+)
 CONTEXT_ACTION_ELEMENTS = frozenset({"feedback_buttons", "icon_button"})
 
 _COMMON = {"type", "action_id", "confirm", "focus_on_load", "placeholder", "accessibility_label"}
-_OPTION_LIMITS = {"static_select": 100, "multi_static_select": 100, "overflow": 5, "radio_buttons": 10, "checkboxes": 10}
+_OPTION_LIMITS = {
+    "static_select": 100,
+    "multi_static_select": 100,
+    "overflow": 5,
+    "radio_buttons": 10,
+    "checkboxes": 10,
+}
 _KNOWN: dict[str, set[str]] = {
     "button": {"text", "url", "value", "style"},
     "icon_button": {"icon", "text", "value", "visible_to_user_ids"},
@@ -50,10 +60,22 @@ _KNOWN: dict[str, set[str]] = {
     "datepicker": {"initial_date"},
     "timepicker": {"initial_time", "timezone"},
     "datetimepicker": {"initial_date_time"},
-    "plain_text_input": {"initial_value", "multiline", "min_length", "max_length", "dispatch_action_config"},
+    "plain_text_input": {
+        "initial_value",
+        "multiline",
+        "min_length",
+        "max_length",
+        "dispatch_action_config",
+    },
     "email_text_input": {"initial_value", "dispatch_action_config"},
     "url_text_input": {"initial_value", "dispatch_action_config"},
-    "number_input": {"is_decimal_allowed", "initial_value", "min_value", "max_value", "dispatch_action_config"},
+    "number_input": {
+        "is_decimal_allowed",
+        "initial_value",
+        "min_value",
+        "max_value",
+        "dispatch_action_config",
+    },
     "file_input": {"filetypes", "max_files"},
 }
 
@@ -105,8 +127,12 @@ def _check_options(element: Any, at: str, found: Findings, most: int) -> None:
                     found.text(group, "label", here, 75, kinds=("plain_text",), required=True)
                     check_options(group.get("options"), f"{here}/options", found, 100)
         return
-    check_options(element.get("options"), f"{at}/options", found, most, rich=element["type"] in _CHOICES)
-    values = [option.get("value") for option in element.get("options") or [] if isinstance(option, dict)]
+    check_options(
+        element.get("options"), f"{at}/options", found, most, rich=element["type"] in _CHOICES
+    )
+    values = [
+        option.get("value") for option in element.get("options") or [] if isinstance(option, dict)
+    ]
     initial = [*(element.get("initial_options") or []), element.get("initial_option")]
     for option in initial:
         if isinstance(option, dict) and option.get("value") not in values:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 
 class SlackError(Exception):
-    """An answer `{"ok": false, "error": code}`; `messages` are the details Slack puts in `response_metadata`."""
+    """An answer `{"ok": false, "error": code}`; `messages` are the details Slack puts in
+    `response_metadata`."""
 
     def __init__(self, code: str, messages: Sequence[str] = (), **extra: object) -> None:
         super().__init__(code)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-FaultKind = Literal["rate_limited", "slow", "server_error", "error", "lost_reply", "lost_request", "garbled"]
+FaultKind = Literal[
+    "rate_limited", "slow", "server_error", "error", "lost_reply", "lost_request", "garbled"
+]
 KINDS: tuple[str, ...] = get_args(FaultKind)
 
 
@@ -13,9 +15,10 @@ KINDS: tuple[str, ...] = get_args(FaultKind)
 class Fault:
     """One rule, used up after `times` calls (-1: until removed).
 
-    rate_limited: 429 with Retry-After `seconds`. slow: done at once, answered after `seconds`. server_error: HTTP 503.
-    error: `{"ok": false, "error": code}`. lost_reply: done, but the connection is cut before the answer.
-    lost_request: the connection is cut and nothing is done. garbled: done, answered with a page instead of JSON.
+    rate_limited: 429 with Retry-After `seconds`. slow: done at once, answered after `seconds`.
+    server_error: HTTP 503. error: `{"ok": false, "error": code}`. lost_reply: done, but the
+    connection is cut before the answer. lost_request: the connection is cut and nothing is done.
+    garbled: done, answered with a page instead of JSON.
     """
 
     kind: str
@@ -49,7 +52,9 @@ class Faults:
     def take(self, method: str, channel: str | None) -> Fault | None:
         """The first rule that fits this call; a rule with none left is removed."""
         for rule in self._rules:
-            if rule.method not in ("*", method) or (rule.channel is not None and rule.channel != channel):
+            if rule.method not in ("*", method) or (
+                rule.channel is not None and rule.channel != channel
+            ):
                 continue
             if rule.times > 0:
                 rule.times -= 1

@@ -1,4 +1,5 @@
-"""The list of problems found in blocks, worded as Slack words them, and the checks that every block shares."""
+"""The list of problems found in blocks, worded as Slack words them, and the checks that every block
+shares."""
 
 from __future__ import annotations
 
@@ -40,13 +41,24 @@ class Findings:
             self.add(f"no fewer than {least} items allowed", at)
         return True
 
-    def only(self, value: dict[str, Any], at: str, allowed: Iterable[str], *, typed: bool = True) -> None:
+    def only(
+        self, value: dict[str, Any], at: str, allowed: Iterable[str], *, typed: bool = True
+    ) -> None:
         known = {*allowed, "type", "block_id"} if typed else set(allowed)
         for key in value:
             if key not in known:
                 self.add(f"invalid additional property: {key}", at)
 
-    def string(self, value: dict[str, Any], key: str, at: str, most: int, *, required: bool = False, least: int = 0) -> None:
+    def string(
+        self,
+        value: dict[str, Any],
+        key: str,
+        at: str,
+        most: int,
+        *,
+        required: bool = False,
+        least: int = 0,
+    ) -> None:
         if key not in value or value[key] is None:
             if required:
                 self.add(f"missing required field: {key}", at)
@@ -59,7 +71,15 @@ class Findings:
         elif len(text) < least:
             self.add(f"must be more than {least - 1} characters", f"{at}/{key}")
 
-    def one_of(self, value: dict[str, Any], key: str, at: str, allowed: Sequence[str], *, required: bool = False) -> None:
+    def one_of(
+        self,
+        value: dict[str, Any],
+        key: str,
+        at: str,
+        allowed: Sequence[str],
+        *,
+        required: bool = False,
+    ) -> None:
         if key not in value:
             if required:
                 self.add(f"missing required field: {key}", at)
@@ -81,7 +101,9 @@ class Findings:
         elif required:
             self.add(f"missing required field: {key}", at)
 
-    def text_object(self, text: Any, at: str, most: int, *, kinds: Sequence[str] = ("plain_text", "mrkdwn")) -> None:
+    def text_object(
+        self, text: Any, at: str, most: int, *, kinds: Sequence[str] = ("plain_text", "mrkdwn")
+    ) -> None:
         if not self.is_object(text, at):
             return
         if text.get("type") not in kinds:

@@ -1,4 +1,5 @@
-"""The two short-lived permissions Slack hands an app: trigger ids (open a modal) and response URLs (answer later)."""
+"""The two short-lived permissions Slack hands an app: trigger ids (open a modal) and response URLs
+(answer later)."""
 
 from __future__ import annotations
 
@@ -36,8 +37,12 @@ class Grants:
         self._response_urls: dict[str, ResponseUrl] = {}
 
     def trigger(self, user_id: str, view_id: str | None = None) -> str:
-        trigger_id = f"{secrets.randbelow(10**13)}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
-        self._triggers[trigger_id] = Trigger(user_id, self._settings.clock() + self._settings.trigger_seconds, view_id=view_id)
+        trigger_id = (
+            f"{secrets.randbelow(10**13)}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
+        )
+        self._triggers[trigger_id] = Trigger(
+            user_id, self._settings.clock() + self._settings.trigger_seconds, view_id=view_id
+        )
         self._forget_old()
         return trigger_id
 
@@ -53,11 +58,19 @@ class Grants:
         trigger.is_used = True
         return trigger
 
-    def response_url(self, user_id: str, channel_id: str, message_ts: str | None = None, thread_ts: str | None = None) -> str:
+    def response_url(
+        self,
+        user_id: str,
+        channel_id: str,
+        message_ts: str | None = None,
+        thread_ts: str | None = None,
+    ) -> str:
         """The path of a new URL."""
         key = secrets.token_hex(12)
         until = self._settings.clock() + self._settings.response_url_seconds
-        self._response_urls[key] = ResponseUrl(user_id, channel_id, until, self._settings.response_url_uses, message_ts, thread_ts)
+        self._response_urls[key] = ResponseUrl(
+            user_id, channel_id, until, self._settings.response_url_uses, message_ts, thread_ts
+        )
         return f"/actions/{self._settings.team_id}/{key}"
 
     def use_response_url(self, key: str) -> ResponseUrl:
@@ -72,5 +85,11 @@ class Grants:
     def _forget_old(self) -> None:
         if len(self._triggers) > 5_000:
             horizon = self._settings.clock() - 60.0
-            self._triggers = {key: trigger for key, trigger in self._triggers.items() if trigger.until > horizon}
-            self._response_urls = {key: grant for key, grant in self._response_urls.items() if grant.until > self._settings.clock()}
+            self._triggers = {
+                key: trigger for key, trigger in self._triggers.items() if trigger.until > horizon
+            }
+            self._response_urls = {
+                key: grant
+                for key, grant in self._response_urls.items()
+                if grant.until > self._settings.clock()
+            }

@@ -1,6 +1,8 @@
-"""What people do, told to the app: commands, clicks, submissions, typing into selects, mentions; and what its answer does.
+"""What people do, told to the app: commands, clicks, submissions, typing into selects, mentions;
+and what its answer does.
 
-Each function is one thing a person does. It returns what that person saw at once, as the control API hands it on.
+Each function is one thing a person does. It returns what that person saw at once, as the control
+API hands it on.
 """
 
 from __future__ import annotations
@@ -39,35 +41,49 @@ class Interactions:
 
     # --- a typed line ---
 
-    async def type_line(self, user_id: str, channel: str, text: str, thread_ts: str | None = None) -> Json:
+    async def type_line(
+        self, user_id: str, channel: str, text: str, thread_ts: str | None = None
+    ) -> Json:
         conversation = self._entered(user_id, channel)
         if text.startswith("/"):
             return await self._slash_command(user_id, conversation, text, thread_ts)
         formatted = format_typed(text, self._platform.workspace)
-        message = self._platform.messages.post(conversation, {"user": user_id, "text": formatted}, thread_ts)
+        message = self._platform.messages.post(
+            conversation, {"user": user_id, "text": formatted}, thread_ts
+        )
         self._tell_of_message(conversation, message)
         return {"ok": True, "message": message}
 
-    async def _slash_command(self, user_id: str, conversation: Conversation, line: str, thread_ts: str | None) -> Json:
+    async def _slash_command(
+        self, user_id: str, conversation: Conversation, line: str, thread_ts: str | None
+    ) -> Json:
         command, _, text = line.partition(" ")
         if thread_ts:
-            return self._say_privately(conversation, user_id, f"{command} is not supported in threads. Sorry!", thread_ts)
+            return self._say_privately(
+                conversation, user_id, f"{command} is not supported in threads. Sorry!", thread_ts
+            )
         if not self._platform.manifest.knows(command):
             return self._say_privately(
                 conversation,
                 user_id,
-                f"{command} is not a valid command. In Slack, all messages that start with the “/” character are "
-                "interpreted as commands. If you are trying to send a message and not run a command, try preceding "
-                "the “/” with an empty space.",
+                f"{command} is not a valid command. In Slack, all messages that start with the “/”"
+                " character are interpreted as commands. If you are trying to send a message and"
+                " not run a command, try preceding the “/” with an empty space.",
             )
         known = self._platform.manifest.commands.get(command)
         if known is not None and known.should_escape:
             text = format_typed(text, self._platform.workspace)
         payload = self._payloads.slash_command(user_id, conversation, command, text.strip())
         answer = await self._platform.app.send("slash_commands", command, payload)
-        result: Json = {"ok": not answer.problem, "ack_ms": round(answer.duration_ms, 2), "payload": payload}
+        result: Json = {
+            "ok": not answer.problem,
+            "ack_ms": round(answer.duration_ms, 2),
+            "payload": payload,
+        }
         if answer.problem:
-            said = self._say_privately(conversation, user_id, f'{command} failed with the error "{answer.problem}"')
+            said = self._say_privately(
+                conversation, user_id, f'{command} failed with the error "{answer.problem}"'
+            )
             return {**result, **said, "ok": False, "error": answer.problem}
         if not answer.body.strip():
             return {**result, "text": "", "message": None}
@@ -77,17 +93,23 @@ class Interactions:
         try:
             message = self._answer_command(user_id, conversation, line, content)
         except SlackError as error:
-            said = self._say_privately(conversation, user_id, f'{command} failed with the error "{error.code}"')
+            said = self._say_privately(
+                conversation, user_id, f'{command} failed with the error "{error.code}"'
+            )
             return {**result, **said, "ok": False, "error": error.code, "details": error.messages}
         return {**result, "text": message["text"], "message": message}
 
-    def _answer_command(self, user_id: str, conversation: Conversation, line: str, content: Json) -> Json:
+    def _answer_command(
+        self, user_id: str, conversation: Conversation, line: str, content: Json
+    ) -> Json:
         text, blocks = check_content(content)
         messages = self._platform.messages
         if content.get("response_type") == "in_channel":
             messages.post(conversation, {"user": user_id, "text": line, "subtype": "slash_command"})
             return messages.post_as_app(conversation, {"text": text, "blocks": blocks})
-        return messages.post_ephemeral(conversation, user_id, {**messages.app_author(), "text": text, "blocks": blocks})
+        return messages.post_ephemeral(
+            conversation, user_id, {**messages.app_author(), "text": text, "blocks": blocks}
+        )
 
     # --- a click, a choice ---
 
@@ -103,7 +125,8 @@ class Interactions:
         value: Any = None,
         values: Json | None = None,
     ) -> Json:
-        """A button pressed or a choice made, in a message or in a view; `values` is what stands in its other inputs."""
+        """A button pressed or a choice made, in a message or in a view; `values` is what stands in
+        its other inputs."""
         if view_id is not None:
             owner, view = self._platform.views.find(view_id)
             if owner != user_id:
@@ -116,9 +139,15 @@ class Interactions:
             conversation = self._entered(user_id, channel or "")
             message = self._seen_message(user_id, conversation, message_ts or "")
             block, element = find_element(message.get("blocks", []), action_id, block_id)
-            payload = self._payloads.message_action(user_id, conversation, message, block, element, value)
+            payload = self._payloads.message_action(
+                user_id, conversation, message, block, element, value
+            )
         answer = await self._platform.app.send("interactive", "block_actions", payload)
-        result: Json = {"ok": not answer.problem, "ack_ms": round(answer.duration_ms, 2), "payload": payload}
+        result: Json = {
+            "ok": not answer.problem,
+            "ack_ms": round(answer.duration_ms, 2),
+            "payload": payload,
+        }
         return {**result, "error": answer.problem} if answer.problem else result
 
     async def load_options(
@@ -141,7 +170,9 @@ class Interactions:
             conversation = self._entered(user_id, channel or "")
             message = self._seen_message(user_id, conversation, message_ts or "")
             block, element = find_element(message.get("blocks", []), action_id, block_id)
-            payload = self._payloads.suggestion(user_id, block, element, query, place=(conversation, message))
+            payload = self._payloads.suggestion(
+                user_id, block, element, query, place=(conversation, message)
+            )
         answer = await self._platform.app.send("interactive", "block_suggestion", payload)
         content = answer.json or {}
         findings = Findings()
@@ -151,13 +182,19 @@ class Interactions:
         if options:
             check_options(options, "/options", findings, 100)
         if answer.problem or findings:
-            return {"ok": False, "error": answer.problem or "invalid_options", "details": findings.messages, "options": []}
+            return {
+                "ok": False,
+                "error": answer.problem or "invalid_options",
+                "details": findings.messages,
+                "options": [],
+            }
         return {"ok": True, "ack_ms": round(answer.duration_ms, 2), **content, "options": options}
 
     # --- modals and the home tab ---
 
     async def submit(self, user_id: str, view_id: str, values: Json | None = None) -> Json:
-        """`values` by block_id (or action_id alone); what is left out keeps what stands in the view."""
+        """`values` by block_id (or action_id alone); what is left out keeps what stands in the
+        view."""
         owner, view = self._platform.views.find(view_id)
         stack = self._platform.views.stack(user_id)
         if owner != user_id or not stack or stack[-1]["id"] != view["id"]:
@@ -168,9 +205,17 @@ class Interactions:
             return {"ok": False, "errors": errors, "sent": False}
         payload = self._payloads.view_submission(user_id, view)
         answer = await self._platform.app.send("interactive", "view_submission", payload)
-        result: Json = {"ok": not answer.problem, "ack_ms": round(answer.duration_ms, 2), "payload": payload}
+        result: Json = {
+            "ok": not answer.problem,
+            "ack_ms": round(answer.duration_ms, 2),
+            "payload": payload,
+        }
         if answer.problem:
-            return {**result, "error": answer.problem, "text": "We had some trouble connecting. Try again?"}
+            return {
+                **result,
+                "error": answer.problem,
+                "text": "We had some trouble connecting. Try again?",
+            }
         try:
             return {**result, **self._follow_submission(user_id, view, answer)}
         except SlackError as error:
@@ -187,7 +232,10 @@ class Interactions:
                 known = {block["block_id"] for block in view["blocks"] if block["type"] == "input"}
                 errors = content.get("errors") or {}
                 if not errors or not set(errors) <= known:
-                    raise SlackError("invalid_errors", [f"[ERROR] no input block {block_id}" for block_id in set(errors) - known])
+                    raise SlackError(
+                        "invalid_errors",
+                        [f"[ERROR] no input block {block_id}" for block_id in set(errors) - known],
+                    )
                 return {"ok": False, "errors": errors}
             case "update":
                 return {"view": views.update(view["id"], content.get("view") or {})}
@@ -197,7 +245,9 @@ class Interactions:
                 views.close(user_id, all_of_them=True)
                 return {"closed": True}
             case other:
-                raise SlackError("invalid_response_action", [f"[ERROR] unknown response_action {other}"])
+                raise SlackError(
+                    "invalid_response_action", [f"[ERROR] unknown response_action {other}"]
+                )
 
     async def close_view(self, user_id: str, *, all_of_them: bool = False) -> Json:
         for view in self._platform.views.close(user_id, all_of_them=all_of_them):
@@ -207,9 +257,16 @@ class Interactions:
         return {"ok": True}
 
     async def open_home(self, user_id: str) -> Json:
-        conversation = self._platform.workspace.direct_message(self._platform.workspace.person(user_id).id)
+        conversation = self._platform.workspace.direct_message(
+            self._platform.workspace.person(user_id).id
+        )
         view = self._platform.views.home(user_id)
-        event: Json = {"type": "app_home_opened", "user": user_id, "channel": conversation.id, "tab": "home"}
+        event: Json = {
+            "type": "app_home_opened",
+            "user": user_id,
+            "channel": conversation.id,
+            "tab": "home",
+        }
         if view is not None:
             event["view"] = view
         self._tell("app_home_opened", event)
@@ -249,15 +306,25 @@ class Interactions:
         for number, wait in enumerate(self._platform.settings.event_retry_seconds, start=1):
             if not answer.problem or answer.headers.get("x-slack-no-retry") == "1":
                 return
-            reason = {"operation_timeout": "http_timeout"}.get(answer.problem, "http_error" if answer.status else "connection_failed")
+            reason = {"operation_timeout": "http_timeout"}.get(
+                answer.problem, "http_error" if answer.status else "connection_failed"
+            )
             await asyncio.sleep(wait)
             answer = await self._platform.app.send("events_api", name, payload, (number, reason))
 
     async def verify_url(self) -> bool:
         """Slack's url_verification: the app must send the challenge back."""
-        payload = {"type": "url_verification", "token": self._platform.settings.verification_token, "challenge": "c0ffee"}
+        payload = {
+            "type": "url_verification",
+            "token": self._platform.settings.verification_token,
+            "challenge": "c0ffee",
+        }
         answer = await self._platform.app.send("events_api", "url_verification", payload)
-        echoed = answer.json.get("challenge") if answer.json is not None else answer.body.strip().strip('"')
+        echoed = (
+            answer.json.get("challenge")
+            if answer.json is not None
+            else answer.body.strip().strip('"')
+        )
         return not answer.problem and echoed == "c0ffee"
 
     async def _send_quietly(self, name: str, payload: Json) -> None:
@@ -285,8 +352,12 @@ class Interactions:
             return ephemeral
         return self._platform.workspace.message(conversation, ts)
 
-    def _say_privately(self, conversation: Conversation, user_id: str, text: str, thread_ts: str | None = None) -> Json:
+    def _say_privately(
+        self, conversation: Conversation, user_id: str, text: str, thread_ts: str | None = None
+    ) -> Json:
         """Slackbot's own words, to one person."""
         author = {"user": "USLACKBOT", "username": "Slackbot"}
-        message = self._platform.messages.post_ephemeral(conversation, user_id, {**author, "text": text}, thread_ts)
+        message = self._platform.messages.post_ephemeral(
+            conversation, user_id, {**author, "text": text}, thread_ts
+        )
         return {"ok": False, "text": text, "message": message, "error": "not_sent"}

@@ -1,4 +1,5 @@
-"""The inspector's memory: each call of the app and each payload sent to it, with sizes beside Slack's limits."""
+"""The inspector's memory: each call of the app and each payload sent to it, with sizes beside
+Slack's limits."""
 
 from __future__ import annotations
 
@@ -19,15 +20,24 @@ class Journal:
         self._next = 1
 
     def add(self, entry: Json) -> Json:
-        """`entry` has kind ("call", "delivery" or "response_url"), at, name, duration_ms and what went over the wire."""
+        """`entry` has kind ("call", "delivery" or "response_url"), at, name, duration_ms and what
+        went over the wire."""
         numbered = {"id": self._next, **entry}
         self._next += 1
         self._entries.append(numbered)
         self._stream.publish("log", numbered)
         return numbered
 
-    def entries(self, after: int = 0, kind: str | None = None, name: str | None = None) -> list[Json]:
-        return [entry for entry in self._entries if entry["id"] > after and kind in (None, entry["kind"]) and name in (None, entry["name"])]
+    def entries(
+        self, after: int = 0, kind: str | None = None, name: str | None = None
+    ) -> list[Json]:
+        return [
+            entry
+            for entry in self._entries
+            if entry["id"] > after
+            and kind in (None, entry["kind"])
+            and name in (None, entry["name"])
+        ]
 
     def clear(self) -> None:
         self._entries.clear()

@@ -1,4 +1,5 @@
-"""An installed app manifest: which slash commands exist, how they are hinted, which events the app gets."""
+"""An installed app manifest: which slash commands exist, how they are hinted, which events the app
+gets."""
 
 from __future__ import annotations
 
@@ -41,13 +42,21 @@ def read_manifest(source: str | dict[str, Any]) -> Manifest:
     for item in document["features"].get("slash_commands") or []:
         name = str(item.get("command", ""))
         if not name.startswith("/") or " " in name or len(name) > 32:
-            raise ValueError(f"slash_commands: {json.dumps(name)} must be one word of at most 32 characters after /")
+            raise ValueError(
+                f"slash_commands: {json.dumps(name)} must be one word of at most 32 characters"
+                " after /"
+            )
         if not item.get("description"):
             raise ValueError(f"slash_commands: {name} has no description")
         commands[name] = SlashCommand(
-            name, str(item["description"]), str(item.get("usage_hint", "")), bool(item.get("should_escape", False))
+            name,
+            str(item["description"]),
+            str(item.get("usage_hint", "")),
+            bool(item.get("should_escape", False)),
         )
-    subscribed = ((document.get("settings") or {}).get("event_subscriptions") or {}).get("bot_events")
+    subscribed = ((document.get("settings") or {}).get("event_subscriptions") or {}).get(
+        "bot_events"
+    )
     scopes = ((document.get("oauth_config") or {}).get("scopes") or {}).get("bot")
     return Manifest(
         commands=commands,

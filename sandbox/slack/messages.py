@@ -20,7 +20,9 @@ def with_ids(blocks: list[Json]) -> list[Json]:
     for block in named:
         block.setdefault("block_id", secrets.token_urlsafe(4)[:5])
         elements = [*block.get("elements", []), block.get("accessory"), block.get("element")]
-        for element in elements if block["type"] in ("actions", "context_actions", "section", "input") else []:
+        for element in (
+            elements if block["type"] in ("actions", "context_actions", "section", "input") else []
+        ):
             if isinstance(element, dict) and element.get("type") != "image":
                 element.setdefault("action_id", secrets.token_urlsafe(4)[:5])
     return named
@@ -31,7 +33,9 @@ def check_content(arguments: Json, *, needs_text: bool = True) -> tuple[str, lis
     text = arguments.get("text") or ""
     blocks = arguments.get("blocks")
     if not isinstance(text, str):
-        raise SlackError("invalid_arguments", ["[ERROR] must provide a string [json-pointer:/text]"])
+        raise SlackError(
+            "invalid_arguments", ["[ERROR] must provide a string [json-pointer:/text]"]
+        )
     if len(text) > MAX_TEXT:
         raise SlackError("msg_too_long")
     if blocks is None or blocks == "":
@@ -56,7 +60,10 @@ def check_metadata(metadata: Any) -> Json | None:
         raise SlackError("invalid_metadata_format")
     if not isinstance(metadata.get("event_payload", {}), dict):
         raise SlackError("invalid_metadata_format")
-    return {"event_type": metadata["event_type"], "event_payload": metadata.get("event_payload", {})}
+    return {
+        "event_type": metadata["event_type"],
+        "event_payload": metadata.get("event_payload", {}),
+    }
 
 
 class Messages:
@@ -65,7 +72,8 @@ class Messages:
         self._stream = stream
 
     def post(self, conversation: Conversation, message: Json, thread_ts: str | None = None) -> Json:
-        """`message` names its author; `ts` is given here. The thread's parent counts its replies."""
+        """`message` names its author; `ts` is given here. The thread's parent counts its
+        replies."""
         stored: Json = {
             "type": "message",
             "team": self._workspace.settings.team_id,
@@ -83,7 +91,9 @@ class Messages:
         self._publish("message", conversation, stored)
         return stored
 
-    def post_as_app(self, conversation: Conversation, message: Json, thread_ts: str | None = None) -> Json:
+    def post_as_app(
+        self, conversation: Conversation, message: Json, thread_ts: str | None = None
+    ) -> Json:
         return self.post(conversation, {**self.app_author(), **message}, thread_ts)
 
     def app_author(self) -> Json:
@@ -100,7 +110,9 @@ class Messages:
             },
         }
 
-    def post_ephemeral(self, conversation: Conversation, user_id: str, message: Json, thread_ts: str | None = None) -> Json:
+    def post_ephemeral(
+        self, conversation: Conversation, user_id: str, message: Json, thread_ts: str | None = None
+    ) -> Json:
         stored: Json = {
             "type": "message",
             "subtype": "bot_message",
@@ -132,7 +144,14 @@ class Messages:
             keep = {"type", "ts", "thread_ts", "reply_count", "reply_users", "latest_reply"}
             for key in [key for key in message if key not in keep]:
                 del message[key]
-            message.update({"subtype": "tombstone", "text": "This message was deleted.", "user": "USLACKBOT", "hidden": True})
+            message.update(
+                {
+                    "subtype": "tombstone",
+                    "text": "This message was deleted.",
+                    "user": "USLACKBOT",
+                    "hidden": True,
+                }
+            )
             self._publish("message_changed", conversation, message)
             return
         else:
@@ -145,7 +164,11 @@ class Messages:
 
     def visible_to(self, conversation: Conversation, user_id: str | None) -> list[Json]:
         """Messages of a conversation with the ephemeral ones for this person, oldest first."""
-        own = [message for message in conversation.ephemerals.values() if message["ephemeral_to"] == user_id]
+        own = [
+            message
+            for message in conversation.ephemerals.values()
+            if message["ephemeral_to"] == user_id
+        ]
         return sorted([*conversation.messages.values(), *own], key=lambda message: message["ts"])
 
     def _count_reply(self, conversation: Conversation, parent: Json, reply: Json) -> None:

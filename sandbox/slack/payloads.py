@@ -13,7 +13,9 @@ from sandbox.slack.workspace import Conversation
 Json = dict[str, Any]
 
 
-def find_element(blocks: list[Json], action_id: str, block_id: str | None = None) -> tuple[Json, Json]:
+def find_element(
+    blocks: list[Json], action_id: str, block_id: str | None = None
+) -> tuple[Json, Json]:
     for block in blocks:
         if block_id is not None and block.get("block_id") != block_id:
             continue
@@ -30,7 +32,9 @@ class Payloads:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def slash_command(self, user_id: str, conversation: Conversation, command: str, text: str) -> Json:
+    def slash_command(
+        self, user_id: str, conversation: Conversation, command: str, text: str
+    ) -> Json:
         platform = self._platform
         person = platform.workspace.person(user_id)
         return {
@@ -45,11 +49,21 @@ class Payloads:
             "text": text,
             "api_app_id": platform.settings.app_id,
             "is_enterprise_install": "false",
-            "response_url": platform.base_url + platform.grants.response_url(user_id, conversation.id),
+            "response_url": (
+                platform.base_url + platform.grants.response_url(user_id, conversation.id)
+            ),
             "trigger_id": platform.grants.trigger(user_id),
         }
 
-    def message_action(self, user_id: str, conversation: Conversation, message: Json, block: Json, element: Json, value: Any) -> Json:
+    def message_action(
+        self,
+        user_id: str,
+        conversation: Conversation,
+        message: Json,
+        block: Json,
+        element: Json,
+        value: Any,
+    ) -> Json:
         platform = self._platform
         container: Json = {
             "type": "message",
@@ -93,7 +107,12 @@ class Payloads:
         }
 
     def view_closed(self, user_id: str, view: Json, *, is_cleared: bool) -> Json:
-        return {"type": "view_closed", **self._who(user_id), "view": copy.deepcopy(view), "is_cleared": is_cleared}
+        return {
+            "type": "view_closed",
+            **self._who(user_id),
+            "view": copy.deepcopy(view),
+            "is_cleared": is_cleared,
+        }
 
     def suggestion(
         self,
@@ -113,12 +132,20 @@ class Payloads:
             "value": query,
         }
         if view is not None:
-            return {**payload, "container": {"type": "view", "view_id": view["id"]}, "view": copy.deepcopy(view)}
+            return {
+                **payload,
+                "container": {"type": "view", "view_id": view["id"]},
+                "view": copy.deepcopy(view),
+            }
         assert place is not None
         conversation, message = place
         return {
             **payload,
-            "container": {"type": "message", "message_ts": message["ts"], "channel_id": conversation.id},
+            "container": {
+                "type": "message",
+                "message_ts": message["ts"],
+                "channel_id": conversation.id,
+            },
             "channel": {"id": conversation.id, "name": conversation.name},
             "message": copy.deepcopy(message),
         }
@@ -149,7 +176,12 @@ class Payloads:
         platform = self._platform
         person = platform.workspace.person(user_id)
         return {
-            "user": {"id": person.id, "username": person.name, "name": person.name, "team_id": person.team_id},
+            "user": {
+                "id": person.id,
+                "username": person.name,
+                "name": person.name,
+                "team_id": person.team_id,
+            },
             "api_app_id": platform.settings.app_id,
             "token": platform.settings.verification_token,
             "team": {"id": platform.settings.team_id, "domain": platform.settings.team_domain},
@@ -165,7 +197,9 @@ class Payloads:
             "action_ts": self._platform.workspace.next_ts(),
         }
         if element["type"] in ("button", "icon_button"):
-            action |= {key: element[key] for key in ("text", "value", "style", "url") if key in element}
+            action |= {
+                key: element[key] for key in ("text", "value", "style", "url") if key in element
+            }
             if value is not None:
                 action["value"] = value
             return action

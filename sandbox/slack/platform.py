@@ -45,7 +45,8 @@ class Platform:
         self.grants = Grants(self.settings)
 
     def reset(self) -> None:
-        """As new: messages, modals, faults, budgets and the log go; manifest and connection to the app stay."""
+        """As new: messages, modals, faults, budgets and the log go; manifest and connection to the
+        app stay."""
         self._begin()
         self.faults.clear()
         self.is_token_revoked = False
@@ -60,9 +61,15 @@ class Platform:
         self.stream.publish("workspace", self.describe())
 
     def change_channel(
-        self, channel_id: str, *, name: str | None = None, archived: bool | None = None, bot_is_member: bool | None = None
+        self,
+        channel_id: str,
+        *,
+        name: str | None = None,
+        archived: bool | None = None,
+        bot_is_member: bool | None = None,
     ) -> Conversation:
-        """A channel that is not there yet is made when it gets a name; all people of this workspace are in it."""
+        """A channel that is not there yet is made when it gets a name; all people of this workspace
+        are in it."""
         conversations = self.workspace.conversations
         if channel_id not in conversations and name is not None:
             own = {person.id for person in self.workspace.people.values() if not person.is_stranger}
@@ -104,7 +111,12 @@ class Platform:
                 for person in self.workspace.people.values()
             ],
             "groups": [
-                {"id": group.id, "handle": group.handle, "name": group.name, "members": list(group.members)}
+                {
+                    "id": group.id,
+                    "handle": group.handle,
+                    "name": group.name,
+                    "members": list(group.members),
+                }
                 for group in self.workspace.groups.values()
             ],
             "channels": [
@@ -120,7 +132,11 @@ class Platform:
                 for place in self.workspace.conversations.values()
             ],
             "commands": [
-                {"command": item.command, "description": item.description, "usage_hint": item.usage_hint}
+                {
+                    "command": item.command,
+                    "description": item.description,
+                    "usage_hint": item.usage_hint,
+                }
                 for item in self.manifest.commands.values()
             ],
             "first_commands": list(self.settings.first_commands),

@@ -1,8 +1,9 @@
 """Slack's rate limits: a budget per method and workspace, and one per channel for posting.
 
-Slack publishes tiers as "N+ per minute" with short bursts allowed, and about one message a second for each channel.
-Here each budget is a bucket that refills evenly at the published rate and holds a small burst; what it refuses gets 429
-and the whole seconds until a call will be taken again. Pure: `now` is an argument.
+Slack publishes tiers as "N+ per minute" with short bursts allowed, and about one message a second
+for each channel. Here each budget is a bucket that refills evenly at the published rate and holds a
+small burst; what it refuses gets 429 and the whole seconds until a call will be taken again. Pure:
+`now` is an argument.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""`POST /actions/<team>/<key>`: an app answers a command or a click later, up to five times within thirty minutes."""
+"""`POST /actions/<team>/<key>`: an app answers a command or a click later, up to five times within
+thirty minutes."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ async def respond(request: Request) -> Response:
         body: Json = {"ok": False, "error": error.code}
         if error.messages:
             body["response_metadata"] = {"messages": error.messages}
-        response = JSONResponse(body, status_code=404 if gone else 400 if error.code.startswith("invalid") else 200)
+        response = JSONResponse(
+            body, status_code=404 if gone else 400 if error.code.startswith("invalid") else 200
+        )
         problem = error.code
     platform.journal.add(
         {

@@ -23,13 +23,17 @@ START_SECONDS = 30.0
 
 
 class LocalSlack:
-    """A context manager: the server runs while it is entered, on a port of 127.0.0.1 that the system chooses (port 0).
+    """A context manager: the server runs while it is entered, on a port of 127.0.0.1 that the
+    system chooses (port 0).
 
-    `with LocalSlack(bot_url=..., signing_secret=...) as slack: slack.command("U0DEV1", "C0RELEASES", "/help")`. The keyword
-    arguments are the fields of `SlackSettings`. Give the app `slack.api_url` as the base URL of the Web API.
+    `with LocalSlack(bot_url=..., signing_secret=...) as slack: slack.command("U0DEV1",
+    "C0RELEASES", "/help")`. The keyword arguments are the fields of `SlackSettings`. Give the app
+    `slack.api_url` as the base URL of the Web API.
     """
 
-    def __init__(self, settings: SlackSettings | None = None, *, port: int = 0, **changes: Any) -> None:
+    def __init__(
+        self, settings: SlackSettings | None = None, *, port: int = 0, **changes: Any
+    ) -> None:
         self.settings = replace(settings or SlackSettings(), **changes)
         self._port = port
         self._server: uvicorn.Server | None = None
@@ -42,7 +46,8 @@ class LocalSlack:
         return f"{self.url}/api/"
 
     def start(self) -> Self:
-        # asyncio sends small answers at once only where the protocol is named: without it every answer took 44 ms.
+        # asyncio sends small answers at once only where the protocol is named: without it every
+        # answer took 44 ms.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self._port))
@@ -50,13 +55,17 @@ class LocalSlack:
         app = build_app(self.settings)
         app.state.platform.base_url = self.url
         self._server = make_server(app)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, name="local-slack", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="local-slack", daemon=True
+        )
         self._thread.start()
         deadline = time.monotonic() + START_SECONDS
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
                 listener.close()
-                raise RuntimeError("the local Slack did not start: its port or its page may be missing")
+                raise RuntimeError(
+                    "the local Slack did not start: its port or its page may be missing"
+                )
             time.sleep(0.005)
         self._http = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
         return self
@@ -71,17 +80,25 @@ class LocalSlack:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     # --- what people do ---
 
     def command(self, user: str, channel: str, text: str, thread_ts: str | None = None) -> Json:
-        """A typed line. `text` and `message` of the answer are what the person saw at once, `ack_ms` how soon."""
+        """A typed line. `text` and `message` of the answer are what the person saw at once,
+        `ack_ms` how soon."""
         return self.post("command", user=user, channel=channel, text=text, thread_ts=thread_ts)
 
     def click(self, user: str, channel: str, message_ts: str, action_id: str, **more: Any) -> Json:
-        return self.post("click", user=user, channel=channel, message_ts=message_ts, action_id=action_id, **more)
+        return self.post(
+            "click", user=user, channel=channel, message_ts=message_ts, action_id=action_id, **more
+        )
 
     def choose(self, user: str, view_id: str, action_id: str, value: Any = None) -> Json:
         """A button or a choice inside a modal or the home tab."""
@@ -106,10 +123,22 @@ class LocalSlack:
     # --- what people see ---
 
     def messages(
-        self, channel: str, user: str | None = None, thread_ts: str | None = None, *, after: str = "", about: str = ""
+        self,
+        channel: str,
+        user: str | None = None,
+        thread_ts: str | None = None,
+        *,
+        after: str = "",
+        about: str = "",
     ) -> list[Json]:
         """Oldest first; `after` a time stamp, and with `about` in the text."""
-        query = {"channel": channel, "user": user, "thread_ts": thread_ts, "after": after or None, "about": about or None}
+        query = {
+            "channel": channel,
+            "user": user,
+            "thread_ts": thread_ts,
+            "after": after or None,
+            "about": about or None,
+        }
         found: list[Json] = self.get("messages", **query)["messages"]
         return found
 
@@ -121,7 +150,9 @@ class LocalSlack:
         found: Json | None = self.get("views", user=user)["home"]
         return found
 
-    def wait_for(self, seen: Callable[[], Any], seconds: float = 30.0, what: str = "what was expected") -> Any:
+    def wait_for(
+        self, seen: Callable[[], Any], seconds: float = 30.0, what: str = "what was expected"
+    ) -> Any:
         """Asks `seen` until it gives something true; raises TimeoutError after `seconds`."""
         deadline = time.monotonic() + seconds
         while True:

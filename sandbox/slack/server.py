@@ -1,4 +1,5 @@
-"""The web application: Web API, response URLs, file uploads, Socket Mode, control API and the page, on one port."""
+"""The web application: Web API, response URLs, file uploads, Socket Mode, control API and the page,
+on one port."""
 
 from __future__ import annotations
 
@@ -24,8 +25,9 @@ PAGE = Path(__file__).parent / "page" / "dist"
 # The page loads nothing from elsewhere; data: covers the small images that styles carry.
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'"
+        " data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'"
     ),
     "Cache-Control": "no-cache",
 }
@@ -78,7 +80,9 @@ async def _upload(request: Request) -> Response:
         return PlainTextResponse("no such upload", status_code=404)
     content = await request.body()
     if len(content) != file.length:
-        return PlainTextResponse(f"expected {file.length} bytes, got {len(content)}", status_code=400)
+        return PlainTextResponse(
+            f"expected {file.length} bytes, got {len(content)}", status_code=400
+        )
     file.content = content
     return PlainTextResponse(f"OK - {len(content)}")
 

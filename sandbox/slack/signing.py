@@ -1,4 +1,5 @@
-"""Slack's request signature, version 0: HMAC-SHA256 over `v0:timestamp:body` with the app's signing secret."""
+"""Slack's request signature, version 0: HMAC-SHA256 over `v0:timestamp:body` with the app's signing
+secret."""
 
 from __future__ import annotations
 

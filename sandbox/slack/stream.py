@@ -1,4 +1,5 @@
-"""Live updates to pages and tests: every change of what people see, and every call and delivery, as it happens."""
+"""Live updates to pages and tests: every change of what people see, and every call and delivery, as
+it happens."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ class Stream:
             queue.put_nowait(None)
 
     async def read(self, user: str | None) -> AsyncIterator[str]:
-        """Server-sent events for one person, or for an onlooker who sees all when `user` is None."""
+        """Server-sent events for one person, or for an onlooker who sees all when `user` is
+        None."""
         with self._reader(user) as queue:
             yield ": connected\n\n"
             while not self.is_closed:

@@ -11,12 +11,17 @@ Json = dict[str, Any]
 
 
 def options_of(element: Json) -> list[Json]:
-    grouped = [option for group in element.get("option_groups") or [] for option in group.get("options", [])]
+    grouped = [
+        option
+        for group in element.get("option_groups") or []
+        for option in group.get("options", [])
+    ]
     return [*(element.get("options") or []), *grouped]
 
 
 def element_state(element: Json, value: Any) -> Json:
-    """`value` as typed: a string, an option's value, an option object, or a list of these for multiple choices."""
+    """`value` as typed: a string, an option's value, an option object, or a list of these for
+    multiple choices."""
     kind = element["type"]
     key = value_key(kind)
     chosen: Any
@@ -37,14 +42,24 @@ def _option(element: Json, value: Any) -> Json:
         if option["value"] == value:
             return {key: option[key] for key in ("text", "value", "description") if key in option}
     if "external" in element["type"]:
-        return {"text": {"type": "plain_text", "text": str(value), "emoji": True}, "value": str(value)}
-    raise SlackError("invalid_option", [f"[ERROR] {element.get('action_id')} has no option {value}"])
+        return {
+            "text": {"type": "plain_text", "text": str(value), "emoji": True},
+            "value": str(value),
+        }
+    raise SlackError(
+        "invalid_option", [f"[ERROR] {element.get('action_id')} has no option {value}"]
+    )
 
 
 def fill_state(view: Json, values: Json) -> None:
-    """Writes what was entered into `state.values`. Keys are block ids, or action ids where that is enough to tell."""
+    """Writes what was entered into `state.values`. Keys are block ids, or action ids where that is
+    enough to tell."""
     for block in view["blocks"]:
-        for element in (block.get("element"), block.get("accessory"), *(block.get("elements") or [])):
+        for element in (
+            block.get("element"),
+            block.get("accessory"),
+            *(block.get("elements") or []),
+        ):
             action_id = element.get("action_id") if isinstance(element, dict) else None
             state = view["state"]["values"].get(block["block_id"], {})
             if not isinstance(element, dict) or action_id not in state:
@@ -90,4 +105,6 @@ def _is_number(element: Json, value: str) -> bool:
         return False
     if not element.get("is_decimal_allowed") and not number.is_integer():
         return False
-    return float(element.get("min_value", "-inf")) <= number <= float(element.get("max_value", "inf"))
+    return (
+        float(element.get("min_value", "-inf")) <= number <= float(element.get("max_value", "inf"))
+    )

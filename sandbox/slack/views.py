@@ -34,7 +34,9 @@ class Views:
         """The person who has it open, and the view."""
         for user_id, stack in self._stacks.items():
             for view in stack:
-                if view["id"] == view_id or (view["external_id"] and view["external_id"] == view_id):
+                if view["id"] == view_id or (
+                    view["external_id"] and view["external_id"] == view_id
+                ):
                     return user_id, view
         for user_id, view in self._homes.items():
             if view["id"] == view_id:
@@ -106,7 +108,9 @@ class Views:
         self._homes.clear()
 
     def _publish(self, user_id: str) -> None:
-        self._stream.publish("views", {"user": user_id, "views": self.stack(user_id)}, only_for=user_id)
+        self._stream.publish(
+            "views", {"user": user_id, "views": self.stack(user_id)}, only_for=user_id
+        )
 
     def _make(self, view: Any, kind: str) -> Json:
         findings = check_view(view)
@@ -128,7 +132,9 @@ class Views:
             "blocks": with_ids(view["blocks"]),
         }
         view_id = self._workspace.next_id("V")
-        digest = hashlib.sha256(f"{view_id}{json.dumps(content, sort_keys=True)}".encode()).hexdigest()[:8]
+        digest = hashlib.sha256(
+            f"{view_id}{json.dumps(content, sort_keys=True)}".encode()
+        ).hexdigest()[:8]
         return {
             "id": view_id,
             "team_id": settings.team_id,
@@ -149,7 +155,12 @@ def initial_values(blocks: list[Json]) -> Json:
     for block in blocks:
         elements = [block.get("element"), block.get("accessory"), *(block.get("elements") or [])]
         for element in elements if block["type"] in ("input", "section", "actions") else []:
-            if isinstance(element, dict) and element.get("type") not in ("button", "overflow", "image", None):
+            if isinstance(element, dict) and element.get("type") not in (
+                "button",
+                "overflow",
+                "image",
+                None,
+            ):
                 values.setdefault(block["block_id"], {})[element["action_id"]] = _initial(element)
     return values
 
@@ -188,6 +199,11 @@ _INITIAL_KEYS = {
 def _initial(element: Json) -> Json:
     key = value_key(element["type"])
     initial = element.get(_INITIAL_KEYS.get(key, key.replace("selected_", "initial_")))
-    if initial is None and key in ("selected_options", "selected_users", "selected_channels", "selected_conversations"):
+    if initial is None and key in (
+        "selected_options",
+        "selected_users",
+        "selected_channels",
+        "selected_conversations",
+    ):
         initial = []
     return {"type": element["type"], key: initial}

@@ -46,7 +46,8 @@ class Conversation:
     is_shared: bool = False
     topic: str = ""
     messages: dict[str, Json] = field(default_factory=dict)
-    """By `ts`, oldest first. Ephemeral messages live in `ephemerals`, since no API reads them back."""
+    """By `ts`, oldest first. Ephemeral messages live in `ephemerals`, since no API reads them back.
+    """
     ephemerals: dict[str, Json] = field(default_factory=dict)
 
 
@@ -63,7 +64,9 @@ class File:
 
 def first_people(team_id: str) -> list[Person]:
     def person(user_id: str, name: str, real_name: str, **more: Any) -> Person:
-        return Person(user_id, name, real_name, f"{name}@example.com", **{"team_id": team_id, **more})
+        return Person(
+            user_id, name, real_name, f"{name}@example.com", **{"team_id": team_id, **more}
+        )
 
     return [
         person("U0DEV1", "developer", "Developer"),
@@ -72,7 +75,9 @@ def first_people(team_id: str) -> list[Person]:
         person("U0ONCALL", "on-call", "On-call"),
         person("U0ADMIN", "admin", "Admin", is_admin=True),
         person("U0VIEWER", "viewer", "Viewer"),
-        person("U0PARTNER", "partner", "Partner of another team", team_id="T0PARTNER", is_stranger=True),
+        person(
+            "U0PARTNER", "partner", "Partner of another team", team_id="T0PARTNER", is_stranger=True
+        ),
     ]
 
 
@@ -81,7 +86,10 @@ class Workspace:
 
     def __init__(self, settings: SlackSettings) -> None:
         self.settings = settings
-        crowd = (Person(f"U0CROWD{n}", f"crowd{n}", f"Crowd {n}", "", settings.team_id) for n in range(settings.crowd))
+        crowd = (
+            Person(f"U0CROWD{n}", f"crowd{n}", f"Crowd {n}", "", settings.team_id)
+            for n in range(settings.crowd)
+        )
         self.people = {person.id: person for person in (*first_people(settings.team_id), *crowd)}
         self.bot = Person(
             settings.bot_user_id,
@@ -102,8 +110,16 @@ class Workspace:
         for conversation in (
             Conversation("C0RELEASES", "releases", set(own), topic="What ships, and how it goes"),
             Conversation("C0RANDOM", "random", set(own), topic="Everything else"),
-            Conversation("C0GENERAL", "general", set(without_bot), topic="The app is not a member here"),
-            Conversation("C0SHARED", "shared", {*own, "U0PARTNER"}, is_shared=True, topic="With another workspace"),
+            Conversation(
+                "C0GENERAL", "general", set(without_bot), topic="The app is not a member here"
+            ),
+            Conversation(
+                "C0SHARED",
+                "shared",
+                {*own, "U0PARTNER"},
+                is_shared=True,
+                topic="With another workspace",
+            ),
         ):
             self.conversations[conversation.id] = conversation
         self.files: dict[str, File] = {}
@@ -133,7 +149,9 @@ class Workspace:
     def direct_message(self, user_id: str) -> Conversation:
         channel_id = f"D{user_id.removeprefix('U')}"
         if channel_id not in self.conversations:
-            self.conversations[channel_id] = Conversation(channel_id, "directmessage", {user_id, self.bot.id}, is_im=True)
+            self.conversations[channel_id] = Conversation(
+                channel_id, "directmessage", {user_id, self.bot.id}, is_im=True
+            )
         return self.conversations[channel_id]
 
     def conversation(self, reference: str) -> Conversation:
@@ -177,7 +195,11 @@ class Workspace:
                 "display_name": person.name,
                 "email": person.email,
                 "team": person.team_id,
-                **({"api_app_id": self.settings.app_id, "bot_id": self.settings.bot_id} if person.is_bot else {}),
+                **(
+                    {"api_app_id": self.settings.app_id, "bot_id": self.settings.bot_id}
+                    if person.is_bot
+                    else {}
+                ),
             },
         }
 

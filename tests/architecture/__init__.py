@@ -1,1 +1,2 @@
-"""Rules about the repository itself, each held by a test. Not here: anything about what the product does."""
+"""Rules about the repository itself, each held by a test. Not here: anything about what the product
+does."""

@@ -14,7 +14,8 @@ BINARY = {".png", ".woff2", ".ico", ".gz"}
 
 @cache
 def tracked_files() -> tuple[Path, ...]:
-    """Relative to the top. Includes what is new and not ignored, so that a rule is heard before the commit."""
+    """Relative to the top. Includes what is new and not ignored, so that a rule is heard before the
+    commit."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=TOP, check=True, capture_output=True, text=True, timeout=30,
@@ -36,7 +37,10 @@ def tree_of(path: Path) -> ast.Module:
 def python_files(*folders: str) -> tuple[Path, ...]:
     """Of the folders, or all of them."""
     return tuple(
-        path for path in tracked_files() if path.suffix == ".py" and (not folders or any(path.is_relative_to(folder) for folder in folders))
+        path
+        for path in tracked_files()
+        if path.suffix == ".py"
+        and (not folders or any(path.is_relative_to(folder) for folder in folders))
     )
 
 
@@ -45,7 +49,9 @@ def text_files() -> tuple[Path, ...]:
 
 
 def functions(tree: ast.Module) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
-    return tuple(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return tuple(
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
 
 
 def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

@@ -1,4 +1,5 @@
-"""What the tables promise is there at both ends: a command has a journey, an action is carried out and permitted."""
+"""What the tables promise is there at both ends: a command has a journey, an action is carried out
+and permitted."""
 
 from __future__ import annotations
 
@@ -19,12 +20,27 @@ VERBS = {"Patch": "patch", "Create": "create", "Delete": "delete"}
 @pytest.mark.parametrize("name", list(BY_NAME))
 def test_every_command_is_typed_in_a_journey(name: str) -> None:
     typed = re.compile(rf"[\"'](/pilothouse |/){name}\b")
-    assert any(typed.search(path.read_text(encoding="utf-8")) for path in (TOP / "tests" / "journeys").glob("test_*.py"))
+    assert any(
+        typed.search(path.read_text(encoding="utf-8"))
+        for path in (TOP / "tests" / "journeys").glob("test_*.py")
+    )
 
 
 @pytest.mark.parametrize("action", [one.__name__ for one in get_args(Action)])
-def test_every_action_is_carried_out_by_a_branch_and_its_verb_is_asked_of_the_cluster(action: str) -> None:
-    patterns = [node.pattern for node in ast.walk(tree_of(TOP / "bot" / "cluster" / "apply.py")) if isinstance(node, ast.match_case)]
-    assert action in {pattern.cls.id for pattern in patterns if isinstance(pattern, ast.MatchClass) and isinstance(pattern.cls, ast.Name)}
+def test_every_action_is_carried_out_by_a_branch_and_its_verb_is_asked_of_the_cluster(
+    action: str,
+) -> None:
+    patterns = [
+        node.pattern
+        for node in ast.walk(tree_of(TOP / "bot" / "cluster" / "apply.py"))
+        if isinstance(node, ast.match_case)
+    ]
+    assert action in {
+        pattern.cls.id
+        for pattern in patterns
+        if isinstance(pattern, ast.MatchClass) and isinstance(pattern.cls, ast.Name)
+    }
     word, kind = re.findall("[A-Z][a-z]+", action)
-    assert any(VERBS[word] in verbs for _, resource, verbs in NEEDED if resource == f"{kind.lower()}s")
+    assert any(
+        VERBS[word] in verbs for _, resource, verbs in NEEDED if resource == f"{kind.lower()}s"
+    )

@@ -1,4 +1,5 @@
-"""The documentation is true: pages made from the code are current, links lead somewhere, permissions are told completely."""
+"""The documentation is true: pages made from the code are current, links lead somewhere,
+permissions are told completely."""
 
 from __future__ import annotations
 
@@ -17,13 +18,17 @@ RBAC = (TOP / "helm" / "pilothouse" / "templates" / "rbac.yaml").read_text(encod
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_made_from_the_code_is_current(name: str) -> None:
-    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "python -m tests.reference_pages writes it anew"
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), (
+        "python -m tests.reference_pages writes it anew"
+    )
 
 
 @pytest.mark.parametrize("page", PROSE, ids=str)
 def test_every_link_leads_to_a_file_and_a_heading_that_exist(page: Path) -> None:
     broken = []
-    for target in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", (TOP / page).read_text(encoding="utf-8")):
+    for target in re.findall(
+        r"\]\((?!https?:|mailto:)([^)\s]+)\)", (TOP / page).read_text(encoding="utf-8")
+    ):
         name, _, heading = target.partition("#")
         file = (TOP / page.parent / name).resolve() if name else TOP / page
         if not file.exists() or (heading and heading not in headings(file)):
@@ -39,7 +44,13 @@ def headings(page: Path) -> set[str]:
 
 def test_every_permission_that_is_asked_for_is_explained() -> None:
     page = (DOCS / "reference" / "permissions.md").read_text(encoding="utf-8")
-    resources = {name.strip() for line in re.findall(r"resources: \[(.+)\]", RBAC) for name in line.split(",")}
+    resources = {
+        name.strip()
+        for line in re.findall(r"resources: \[(.+)\]", RBAC)
+        for name in line.split(",")
+    }
     assert {"deployments", "secrets"} <= resources
-    missing = [scope for scope in SCOPES if f"`{scope}`" not in page] + [name for name in sorted(resources) if name not in page]
+    missing = [scope for scope in SCOPES if f"`{scope}`" not in page] + [
+        name for name in sorted(resources) if name not in page
+    ]
     assert not missing

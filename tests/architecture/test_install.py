@@ -16,7 +16,8 @@ TOOLS = ("bash", "cat", "cksum", "dirname", "rm", "env")
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """A checkout and a PATH with the bare tools and no Python; the test adds what it wants as machine/bin/python3."""
+    """A checkout and a PATH with the bare tools and no Python; the test adds what it wants as
+    machine/bin/python3."""
     (tmp_path / "bin").mkdir()
     for tool in TOOLS:
         (tmp_path / "bin" / tool).symlink_to(shutil.which(tool) or tool)
@@ -69,14 +70,23 @@ def test_a_missing_venv_module_is_named_with_its_debian_package(machine: Path) -
     assert not (machine / ".venv").exists()
 
 
-def test_what_is_installed_already_is_not_installed_again_and_dev_satisfies_the_sandbox(machine: Path) -> None:
+def test_what_is_installed_already_is_not_installed_again_and_dev_satisfies_the_sandbox(
+    machine: Path,
+) -> None:
     (machine / ".venv" / "bin").mkdir(parents=True)
     python = machine / ".venv" / "bin" / "python"
     python.write_text("#!/usr/bin/env bash\necho must not be run >&2\nexit 1\n")
     python.chmod(0o755)
-    files = ("requirements/uv.txt", "requirements/dev.txt", "pyproject.toml", "requirements/install.sh")
+    files = (
+        "requirements/uv.txt",
+        "requirements/dev.txt",
+        "pyproject.toml",
+        "requirements/install.sh",
+    )
     content = b"".join((machine / name).read_bytes() for name in files)
-    checksum = subprocess.run(["cksum"], input=content, check=True, capture_output=True, env=dict(os.environ)).stdout
+    checksum = subprocess.run(
+        ["cksum"], input=content, check=True, capture_output=True, env=dict(os.environ)
+    ).stdout
     (machine / ".venv" / ".installed-dev").write_bytes(checksum)
     for wanted in ("sandbox", "dev"):
         done = install(machine, wanted)

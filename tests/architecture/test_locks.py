@@ -1,4 +1,5 @@
-"""A lock holds all that the code it is for imports: what happens to be installed beside it on a developer's machine does not count."""
+"""A lock holds all that the code it is for imports: what happens to be installed beside it on a
+developer's machine does not count."""
 
 from __future__ import annotations
 
@@ -22,17 +23,33 @@ def imported(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module.partition(".")[0]
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("find_spec"):
-            yield from (str(argument.value) for argument in node.args if isinstance(argument, ast.Constant))
+            yield from (
+                str(argument.value) for argument in node.args if isinstance(argument, ast.Constant)
+            )
 
 
 def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize(("lock", "folders"), [("runtime", PRODUCT), ("sandbox", (*PRODUCT, "sandbox"))])
-def test_a_lock_holds_all_that_the_code_it_is_for_imports(lock: str, folders: tuple[str, ...]) -> None:
-    locked = {canonical(name) for name in re.findall(r"^([\w.-]+)==", text_of(Path(f"requirements/{lock}.txt")), re.MULTILINE)}
+@pytest.mark.parametrize(
+    ("lock", "folders"), [("runtime", PRODUCT), ("sandbox", (*PRODUCT, "sandbox"))]
+)
+def test_a_lock_holds_all_that_the_code_it_is_for_imports(
+    lock: str, folders: tuple[str, ...]
+) -> None:
+    locked = {
+        canonical(name)
+        for name in re.findall(
+            r"^([\w.-]+)==", text_of(Path(f"requirements/{lock}.txt")), re.MULTILINE
+        )
+    }
     owners = packages_distributions()
-    names = {name for path in python_files(*folders) for name in imported(path)} & set(owners) - {*PRODUCT, "sandbox"}
+    names = {name for path in python_files(*folders) for name in imported(path)} & set(owners) - {
+        *PRODUCT,
+        "sandbox",
+    }
     assert {"kubernetes", "redis"} <= names
-    assert [name for name in sorted(names) if not {canonical(owner) for owner in owners[name]} & locked] == []
+    assert [
+        name for name in sorted(names) if not {canonical(owner) for owner in owners[name]} & locked
+    ] == []

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ast
+import doctest
+import importlib
 import sys
 import warnings
 from collections.abc import Iterator
@@ -12,11 +14,36 @@ from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 from tests.architecture.sources import TOP, body_lines, functions, python_files, text_of, tree_of
 
 PURE = ("bot/releases", "bot/policy", "bot/commands", "bot/slack/blocks")
-# Reading a clock, the environment or entropy, or telling a log, is what a pure function is not allowed.
-IMPURE_MODULES = {"time", "random", "secrets", "uuid", "os", "socket", "subprocess", "threading", "logging", "asyncio", "io"}
+# Reading a clock, the environment or entropy, or telling a log, is what a pure function is not
+# allowed.
+IMPURE_MODULES = {
+    "time",
+    "random",
+    "secrets",
+    "uuid",
+    "os",
+    "socket",
+    "subprocess",
+    "threading",
+    "logging",
+    "asyncio",
+    "io",
+}
 IMPURE_CALLS = {"now", "utcnow", "today", "open", "print", "input"}
 PURE_LIBRARIES = {"orjson", "rapidfuzz"}  # arithmetic on what they are given, no more
-VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc", "lib", "shared", "base"}
+VAGUE_NAMES = {
+    "utils",
+    "util",
+    "helpers",
+    "helper",
+    "common",
+    "manager",
+    "managers",
+    "misc",
+    "lib",
+    "shared",
+    "base",
+}
 LONG_FILE_LINES = 500
 
 
@@ -32,7 +59,9 @@ def imported_modules(tree: ast.Module) -> Iterator[str]:
             yield node.module
 
 
-def test_imports_point_one_way_and_every_module_of_bot_has_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imports_point_one_way_and_every_module_of_bot_has_a_layer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(TOP)
     assert lint_imports(config_filename="pyproject.toml", no_cache=True) == EXIT_STATUS_SUCCESS
 
@@ -55,7 +84,8 @@ def test_pure_packages_use_the_standard_library_and_each_other_only() -> None:
         f"{path}: {module}"
         for path in python_files(*PURE)
         for module in imported_modules(tree_of(path))
-        if module.partition(".")[0] not in {*sys.stdlib_module_names, "bot", "config"} and module.partition(".")[0] not in PURE_LIBRARIES
+        if module.partition(".")[0] not in {*sys.stdlib_module_names, "bot", "config"}
+        and module.partition(".")[0] not in PURE_LIBRARIES
     ]
     assert strangers == []
 
@@ -70,16 +100,35 @@ def test_pure_packages_read_no_clock_no_environment_and_no_entropy_and_log_nothi
     for path in python_files(*PURE):
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call):
-                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                called = (
+                    node.func.attr
+                    if isinstance(node.func, ast.Attribute)
+                    else getattr(node.func, "id", "")
+                )
                 if called in IMPURE_CALLS:
                     impure.append(f"{path}:{node.lineno}: calls {called}()")
     assert impure == []
 
 
+@pytest.mark.parametrize(
+    "path", [path for path in python_files(*PURE, "config") if ">>>" in text_of(path)], ids=str
+)
+def test_worked_examples_of_pure_modules_are_true(path: Path) -> None:
+    module = importlib.import_module(".".join(path.with_suffix("").parts))
+    results = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert results.attempted and not results.failed
+
+
 def test_every_file_of_operations_has_the_function_it_is_named_for() -> None:
-    operations = [path for path in python_files("bot/operations") if "_" in path.stem and path.stem != "__init__"]
+    operations = [
+        path
+        for path in python_files("bot/operations")
+        if "_" in path.stem and path.stem != "__init__"
+    ]
     assert operations, "bot/operations is empty"
-    verbless = [str(path) for path in operations if not _defines(path, path.stem) and not _is_a_noun(path)]
+    verbless = [
+        str(path) for path in operations if not _defines(path, path.stem) and not _is_a_noun(path)
+    ]
     assert verbless == []
 
 
@@ -88,11 +137,13 @@ def _defines(path: Path, name: str) -> bool:
 
 
 def _is_a_noun(path: Path) -> bool:
-    """A file of what several operations share says so: it holds types, and its docstring does not begin with a verb's result."""
+    """A file of what several operations share says so: it holds types, and its docstring does not
+    begin with a verb's result."""
     return not any(isinstance(node, ast.FunctionDef) for node in tree_of(path).body)
 
 
-# It takes the operations' own replies, and ports lies below operations: so it stands where those replies are known.
+# It takes the operations' own replies, and ports lies below operations: so it stands where those
+# replies are known.
 RENDER = (Path("bot/operations/context.py"), "Render")
 
 
@@ -123,7 +174,8 @@ def test_a_listener_is_at_most_fifteen_lines() -> None:
         for path in python_files("bot/slack/listeners")
         for function in functions(tree_of(path))
         # What registers them holds them all; each of them counts by itself.
-        if body_lines(function) > 15 and not any(isinstance(inner, ast.FunctionDef) for inner in function.body)
+        if body_lines(function) > 15
+        and not any(isinstance(inner, ast.FunctionDef) for inner in function.body)
     ]
     assert long == []
 

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import TOP, python_files, text_files, text_of, tracked_files, tree_of
+from tests.architecture.sources import (
+    TOP,
+    python_files,
+    text_files,
+    text_of,
+    tracked_files,
+    tree_of,
+)
 
 # Written with a class in each, so that this file does not hold what it looks for.
 REGISTRY_HOSTS = re.compile(
@@ -18,8 +25,12 @@ REGISTRY_HOSTS = re.compile(
 )
 MACHINE_PATHS = re.compile(r"(^|[^a-zA-Z0-9_./-])/(wor[k]|far[m]|roo[t]|hom[e]/[a-z]+)/")
 BANNED_IN_PYTHON = {
-    "a mock where a port with a double should stand": re.compile(r"unittest[.]mock|Magic[M]ock|monkeypatch[.]setattr"),
-    "unfinished or swallowed": re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X)\b|NotImplemented[E]rror|except [E]xception|except:[ \n]"),
+    "a mock where a port with a double should stand": re.compile(
+        r"unittest[.]mock|Magic[M]ock|monkeypatch[.]setattr"
+    ),
+    "unfinished or swallowed": re.compile(
+        r"\b(TO[D]O|FIX[M]E|X[X]X)\b|NotImplemented[E]rror|except [E]xception|except:[ \n]"
+    ),
     "skipped for good": re.compile(r"pytest[.]mark[.](skip|xfail)\b"),
 }
 LOCKS = ("runtime", "sandbox", "dev", "build", "uv", "go")
@@ -52,8 +63,16 @@ def test_a_lock_pins_every_package_with_hashes_and_names_no_host(name: str) -> N
     lock = text_of(Path("requirements") / f"{name}.txt")
     assert "://" not in lock
     assert "--index-url" not in lock
-    pinned = re.findall(r"^([a-z0-9][^=\s]*==\S+)(?: ;[^\\]*)? \\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE)
-    unpinned = [line for line in lock.splitlines() if line and not line.startswith((" ", "#")) and "==" not in line]
+    pinned = re.findall(
+        r"^([a-z0-9][^=\s]*==\S+)(?: ;[^\\]*)? \\\n    --hash=sha256:[0-9a-f]{64}",
+        lock,
+        re.MULTILINE,
+    )
+    unpinned = [
+        line
+        for line in lock.splitlines()
+        if line and not line.startswith((" ", "#")) and "==" not in line
+    ]
     starts = [line for line in lock.splitlines() if line and not line.startswith((" ", "#"))]
     assert unpinned == []
     assert pinned
@@ -65,18 +84,33 @@ def test_the_image_installs_nothing_that_only_the_sandbox_needs() -> None:
     project = tomllib.loads(text_of(Path("pyproject.toml")))["project"]
     for requirement in project["optional-dependencies"]["sandbox"]:
         name = re.split(r"[<>=]", requirement)[0]
-        assert f"\n{name}==" not in runtime, f"{name} is in the sandbox extra and in requirements/runtime.txt"
+        assert f"\n{name}==" not in runtime, (
+            f"{name} is in the sandbox extra and in requirements/runtime.txt"
+        )
 
 
 def test_what_the_product_imports_is_declared_as_a_dependency() -> None:
     project = tomllib.loads(text_of(Path("pyproject.toml")))["project"]
-    declared = {re.split(r"[<>=]", requirement)[0].lower() for requirement in project["dependencies"]}
+    declared = {
+        re.split(r"[<>=]", requirement)[0].lower() for requirement in project["dependencies"]
+    }
     distribution = {
-        "slack_bolt": "slack-bolt", "slack_sdk": "slack-sdk", "yaml": "pyyaml", "ruamel": "ruamel.yaml",
-        "prometheus_client": "prometheus-client", "urllib3": "kubernetes", "pydantic_core": "pydantic",
-    }  # fmt: skip
-    imported = {module for path in python_files("bot", "jobs", "config") for module in _external_modules(path)}
-    undeclared = sorted(module for module in imported if distribution.get(module, module) not in declared)
+        "slack_bolt": "slack-bolt",
+        "slack_sdk": "slack-sdk",
+        "yaml": "pyyaml",
+        "ruamel": "ruamel.yaml",
+        "prometheus_client": "prometheus-client",
+        "urllib3": "kubernetes",
+        "pydantic_core": "pydantic",
+    }
+    imported = {
+        module
+        for path in python_files("bot", "jobs", "config")
+        for module in _external_modules(path)
+    }
+    undeclared = sorted(
+        module for module in imported if distribution.get(module, module) not in declared
+    )
     assert undeclared == []
 
 
@@ -92,7 +126,10 @@ def _external_modules(path: Path) -> set[str]:
 
 def test_every_command_of_the_project_leads_to_a_function() -> None:
     project = tomllib.loads(text_of(Path("pyproject.toml")))["project"]
-    targets = [*project["scripts"].values(), *project["entry-points"]["pilothouse.commands"].values()]
+    targets = [
+        *project["scripts"].values(),
+        *project["entry-points"]["pilothouse.commands"].values(),
+    ]
     assert targets
     absent = [target for target in targets if not _is_defined(*target.split(":"))]
     assert absent == []
@@ -100,12 +137,17 @@ def test_every_command_of_the_project_leads_to_a_function() -> None:
 
 def _is_defined(module: str, function: str) -> bool:
     path = Path(*module.split("."))
-    found = next((p for p in (path.with_suffix(".py"), path / "__init__.py") if (TOP / p).is_file()), None)
+    found = next(
+        (p for p in (path.with_suffix(".py"), path / "__init__.py") if (TOP / p).is_file()), None
+    )
     if found is None:
         return False
     return any(
         (isinstance(node, ast.FunctionDef) and node.name == function)
-        or (isinstance(node, ast.ImportFrom) and any((name.asname or name.name) == function for name in node.names))
+        or (
+            isinstance(node, ast.ImportFrom)
+            and any((name.asname or name.name) == function for name in node.names)
+        )
         for node in tree_of(found).body
     )
 
@@ -120,7 +162,9 @@ def test_what_the_dockerfile_copies_exists_and_is_not_ignored() -> None:
     assert copied
     missing = [name for name in copied if not (TOP / name).exists()]
     assert missing == []
-    let_in = [line[1:] for line in text_of(Path(".dockerignore")).splitlines() if line.startswith("!")]
+    let_in = [
+        line[1:] for line in text_of(Path(".dockerignore")).splitlines() if line.startswith("!")
+    ]
     kept_out = [name for name in copied if not any(Path(name).match(pattern) for pattern in let_in)]
     assert kept_out == []
 
@@ -133,7 +177,9 @@ def test_the_image_runs_as_nobody_special_from_locked_requirements_only() -> Non
     last = dockerfile[dockerfile.rindex("FROM ") :]
     assert re.search(r"^USER 10001:10001$", last, re.MULTILINE)
     assert "pip install" not in last
-    installs = [line for line in dockerfile.splitlines() if " -r requirements" in line or "pip sync" in line]
+    installs = [
+        line for line in dockerfile.splitlines() if " -r requirements" in line or "pip sync" in line
+    ]
     assert installs
     assert all("--require-hashes" in line for line in installs)
 

@@ -1,4 +1,5 @@
-"""A message as a person reads it, in plain text. ``python -m tests.blocks.golden`` writes the goldens anew: look at the difference."""
+"""A message as a person reads it, in plain text. ``python -m tests.blocks.golden`` writes the
+goldens anew: look at the difference."""
 
 from __future__ import annotations
 
@@ -23,9 +24,17 @@ def shown(message: Message) -> str:
 def _rich(part: Mapping[str, Any]) -> list[str]:
     """What is preformatted stands apart; code and slanted words as Slack's markup writes them."""
     marks = {"code": "`", "italic": "_", "bold": "*"}
-    texts = ((text["text"], next((marks[style] for style in text.get("style", ())), "")) for text in part["elements"])
-    whole = "".join(text.replace(text.strip(), f"{mark}{text.strip()}{mark}") for text, mark in texts)
-    return [f"    {line}" if part["type"] == "rich_text_preformatted" else line for line in whole.split("\n")]
+    texts = (
+        (text["text"], next((marks[style] for style in text.get("style", ())), ""))
+        for text in part["elements"]
+    )
+    whole = "".join(
+        text.replace(text.strip(), f"{mark}{text.strip()}{mark}") for text, mark in texts
+    )
+    return [
+        f"    {line}" if part["type"] == "rich_text_preformatted" else line
+        for line in whole.split("\n")
+    ]
 
 
 def _block(block: Mapping[str, Any]) -> list[str]:
@@ -33,7 +42,9 @@ def _block(block: Mapping[str, Any]) -> list[str]:
         case "section":
             return block["text"]["text"].split("\n")  # type: ignore[no-any-return]  # JSON
         case "context":
-            return [f"  {line}" for element in block["elements"] for line in element["text"].split("\n")]
+            return [
+                f"  {line}" for element in block["elements"] for line in element["text"].split("\n")
+            ]
         case "actions":
             return ["  ".join(_button(element) for element in block["elements"])]
         case "rich_text":

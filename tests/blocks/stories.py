@@ -1,4 +1,5 @@
-"""One release in each state that people see, as values: the cards, lines and answers whose texts are kept as goldens."""
+"""One release in each state that people see, as values: the cards, lines and answers whose texts
+are kept as goldens."""
 
 from __future__ import annotations
 
@@ -30,7 +31,18 @@ from bot.releases.facts.plan import ApprovalGate, Condition, HoldGate, Plan, Ste
 from bot.releases.facts.release import GateState, Leg, Phase, Release
 from bot.slack.blocks.card import card
 from bot.slack.blocks.rendering import SlackRendering
-from tests.builders import ADMIN, DEVELOPER, MANAGER, MINUTE, REPOSITORY, SECOND, T0, a_bluegreen, a_canary, a_release
+from tests.builders import (
+    ADMIN,
+    DEVELOPER,
+    MANAGER,
+    MINUTE,
+    REPOSITORY,
+    SECOND,
+    T0,
+    a_bluegreen,
+    a_canary,
+    a_release,
+)
 
 NOW = T0 + 3 * MINUTE
 _PROMOTE = ApprovalGate("promote", 1, False, 60 * MINUTE, "hold", "promote to all pods")
@@ -67,7 +79,14 @@ _CANARY_STEPS = (
     _FINISH,
 )
 _GREEN_STEPS = (
-    Step("green", "start hello-green with 3 pods", (), (Condition.CANDIDATE_COMPLETE,), 5 * MINUTE, (_SWITCH,)),
+    Step(
+        "green",
+        "start hello-green with 3 pods",
+        (),
+        (Condition.CANDIDATE_COMPLETE,),
+        5 * MINUTE,
+        (_SWITCH,),
+    ),
     Step(
         "switch",
         "switch hello to hello-green",
@@ -76,7 +95,13 @@ _GREEN_STEPS = (
         MINUTE,
         (HoldGate("window", 10 * MINUTE, title="rollback window"),),
     ),
-    Step("settle", "roll hello to 2.0.0 and remove hello-green", (), (Condition.STABLE_COMPLETE,), 5 * MINUTE),
+    Step(
+        "settle",
+        "roll hello to 2.0.0 and remove hello-green",
+        (),
+        (Condition.STABLE_COMPLETE,),
+        5 * MINUTE,
+    ),
 )
 
 
@@ -86,13 +111,33 @@ def _plan(*steps: Step, **parts: object) -> Plan:
 
 
 def _seen(*, old: int, new: int, candidates: int = 0, served_by: str = "both") -> CardSnapshot:
-    """``served_by``: whose pods the Service reaches, as before and after the switch of blue/green."""
-    olds, news = (0 if served_by == "candidate" else old), (0 if served_by == "stable" else candidates)
+    """``served_by``: whose pods the Service reaches, as before and after the switch of
+    blue/green."""
+    olds, news = (
+        (0 if served_by == "candidate" else old),
+        (0 if served_by == "stable" else candidates),
+    )
     counts = [VersionCount("stable", "1.0.0", False, old, old, olds)] if old else []
     counts += [VersionCount("stable", "2.0.0", True, new, new, new)] if new else []
-    counts += [VersionCount("candidate", "2.0.0", True, candidates, candidates, news)] if candidates else []
+    counts += (
+        [VersionCount("candidate", "2.0.0", True, candidates, candidates, news)]
+        if candidates
+        else []
+    )
     pods = tuple(
-        PodLine(f"hello-1-{i}", "stable", "1.0.0", f"{REPOSITORY}:1.0.0", True, "Running", 0, "node-1", T0, False) for i in range(old)
+        PodLine(
+            f"hello-1-{i}",
+            "stable",
+            "1.0.0",
+            f"{REPOSITORY}:1.0.0",
+            True,
+            "Running",
+            0,
+            "node-1",
+            T0,
+            False,
+        )
+        for i in range(old)
     )
     share = round(100 * news / (olds + new + news)) if candidates else None
     since = T0 + MINUTE if served_by == "candidate" else 0
@@ -101,24 +146,45 @@ def _seen(*, old: int, new: int, candidates: int = 0, served_by: str = "both") -
 
 
 def _begun(release: Release, plan: Plan, **parts: object) -> Release:
-    facts = {"plan": plan, "from_version": "1.0.0", "to_version": "2.0.0", "started_at": T0, "step_began_at": T0, **parts}
+    facts = {
+        "plan": plan,
+        "from_version": "1.0.0",
+        "to_version": "2.0.0",
+        "started_at": T0,
+        "step_began_at": T0,
+        **parts,
+    }
     return replace(release, command="deploy hello 2.0.0", **facts)  # type: ignore[arg-type]  # facts of a release
 
 
-ROLLING = _begun(a_release(), _plan(_ROLL, _FINISH), phase=Phase.PROGRESSING, card_snapshot=_seen(old=2, new=1))
+ROLLING = _begun(
+    a_release(), _plan(_ROLL, _FINISH), phase=Phase.PROGRESSING, card_snapshot=_seen(old=2, new=1)
+)
 CANARY = _begun(
     replace(a_canary(), reason="faster start"),
-    _plan(*_CANARY_STEPS, candidate="hello-canary", notes=("20 % was asked, 25 % can be reached with 3 pods",)),
+    _plan(
+        *_CANARY_STEPS,
+        candidate="hello-canary",
+        notes=("20 % was asked, 25 % can be reached with 3 pods",),
+    ),
     card_snapshot=_seen(old=3, new=0, candidates=3),
 )
-GREEN = _begun(a_bluegreen(), _plan(*_GREEN_STEPS, candidate="hello-green"), card_snapshot=_seen(old=3, new=0, candidates=3))
+GREEN = _begun(
+    a_bluegreen(),
+    _plan(*_GREEN_STEPS, candidate="hello-green"),
+    card_snapshot=_seen(old=3, new=0, candidates=3),
+)
 CAUSE = Cause(
     FailureClass.PERMANENT,
     "2 of 3 new pods: ErrImagePull (manifest unknown)",
     ("hello-2-a: ErrImagePull: manifest unknown", "hello-2-b: ErrImagePull: manifest unknown"),
 )
 HOLDING = replace(
-    CANARY, phase=Phase.HOLDING, at_step=0, gate=GateState(0, 0, T0 + MINUTE), card_snapshot=_seen(old=3, new=0, candidates=1)
+    CANARY,
+    phase=Phase.HOLDING,
+    at_step=0,
+    gate=GateState(0, 0, T0 + MINUTE),
+    card_snapshot=_seen(old=3, new=0, candidates=1),
 )
 PROMOTING = replace(
     CANARY,
@@ -127,14 +193,27 @@ PROMOTING = replace(
     gate=GateState(1, 1, T0 + 2 * MINUTE),
     judgements=(Judgement(T0 + 2 * MINUTE, Verdict.GOOD, "0 restarts of 3 candidate pods"),),
 )
-SUCCEEDED = replace(ROLLING, phase=Phase.SUCCEEDED, at_step=2, finished_at=T0 + 42 * SECOND, card_snapshot=_seen(old=0, new=3))
+SUCCEEDED = replace(
+    ROLLING,
+    phase=Phase.SUCCEEDED,
+    at_step=2,
+    finished_at=T0 + 42 * SECOND,
+    card_snapshot=_seen(old=0, new=3),
+)
 PAUSED_FAILED = replace(ROLLING, phase=Phase.PAUSED, cause=CAUSE)
-ROLLED_BACK = replace(ROLLING, phase=Phase.ROLLED_BACK, leg=Leg.BACK, cause=CAUSE, finished_at=T0 + MINUTE)
+ROLLED_BACK = replace(
+    ROLLING, phase=Phase.ROLLED_BACK, leg=Leg.BACK, cause=CAUSE, finished_at=T0 + MINUTE
+)
 
 CARDS: dict[str, Release] = {
-    "queued behind another": replace(a_release(command="deploy hello 2.0.0"), queued_behind="hello-41"),
+    "queued behind another": replace(
+        a_release(command="deploy hello 2.0.0"), queued_behind="hello-41"
+    ),
     "refused": replace(
-        a_release(), phase=Phase.FAILED, cause=Cause(FailureClass.REFUSED, "hello already runs 2.0.0"), finished_at=T0 + SECOND
+        a_release(),
+        phase=Phase.FAILED,
+        cause=Cause(FailureClass.REFUSED, "hello already runs 2.0.0"),
+        finished_at=T0 + SECOND,
     ),
     "waiting for approval to start": replace(
         ROLLING,
@@ -174,51 +253,101 @@ CARDS: dict[str, Release] = {
     ),
     "paused by a failure": PAUSED_FAILED,
     "drifted": replace(
-        ROLLING, phase=Phase.DRIFTED, drift=(Drift("hello", Kind.DEPLOYMENT, Field.REPLICAS, "3", "5", "kubectl (subresource scale)"),)
+        ROLLING,
+        phase=Phase.DRIFTED,
+        drift=(
+            Drift(
+                "hello", Kind.DEPLOYMENT, Field.REPLICAS, "3", "5", "kubectl (subresource scale)"
+            ),
+        ),
     ),
-    "cluster away": replace(ROLLING, unreachable_since=T0 + MINUTE, unreachable_why="connection refused"),
+    "cluster away": replace(
+        ROLLING, unreachable_since=T0 + MINUTE, unreachable_why="connection refused"
+    ),
     "environment": replace(
-        ROLLING, environment=Cause(FailureClass.ENVIRONMENT, "1 pod: Unschedulable (0/3 nodes)"), environment_since=T0 + MINUTE
+        ROLLING,
+        environment=Cause(FailureClass.ENVIRONMENT, "1 pod: Unschedulable (0/3 nodes)"),
+        environment_since=T0 + MINUTE,
     ),
     "rolling back": replace(
-        ROLLING, phase=Phase.ROLLING_BACK, leg=Leg.BACK, cause=CAUSE, back=(replace(_ROLL, name="back", title="back to 1.0.0"), _FINISH)
+        ROLLING,
+        phase=Phase.ROLLING_BACK,
+        leg=Leg.BACK,
+        cause=CAUSE,
+        back=(replace(_ROLL, name="back", title="back to 1.0.0"), _FINISH),
     ),
     "succeeded": SUCCEEDED,
     "rolled back": ROLLED_BACK,
     "aborted": replace(
-        CANARY, phase=Phase.ABORTED, leg=Leg.BACK, cause=Cause(FailureClass.REQUEST, "aborted by developer: error rate"), finished_at=NOW
+        CANARY,
+        phase=Phase.ABORTED,
+        leg=Leg.BACK,
+        cause=Cause(FailureClass.REQUEST, "aborted by developer: error rate"),
+        finished_at=NOW,
     ),
     "expired": replace(
-        PROMOTING, phase=Phase.EXPIRED, leg=Leg.BACK, cause=Cause(FailureClass.REQUEST, "nobody approved within 60 min"), finished_at=NOW
+        PROMOTING,
+        phase=Phase.EXPIRED,
+        leg=Leg.BACK,
+        cause=Cause(FailureClass.REQUEST, "nobody approved within 60 min"),
+        finished_at=NOW,
     ),
     "rejected": replace(
-        PROMOTING, phase=Phase.REJECTED, leg=Leg.BACK, cause=Cause(FailureClass.REQUEST, "rejected by manager: not today"), finished_at=NOW
+        PROMOTING,
+        phase=Phase.REJECTED,
+        leg=Leg.BACK,
+        cause=Cause(FailureClass.REQUEST, "rejected by manager: not today"),
+        finished_at=NOW,
     ),
 }
 
 EVENTS: dict[str, tuple[Release, Event]] = {
-    "step done": (ROLLING, Event(T0, EventKind.STEP_DONE, "done: roll hello to 2.0.0", step="roll")),
-    "approved": (PROMOTING, Event(T0, EventKind.VOTED, "manager approved promote (1 of 1)", by=MANAGER)),
+    "step done": (
+        ROLLING,
+        Event(T0, EventKind.STEP_DONE, "done: roll hello to 2.0.0", step="roll"),
+    ),
+    "approved": (
+        PROMOTING,
+        Event(T0, EventKind.VOTED, "manager approved promote (1 of 1)", by=MANAGER),
+    ),
     "failure": (
         replace(ROLLING, leg=Leg.BACK, phase=Phase.ROLLING_BACK, cause=CAUSE),
         Event(T0, EventKind.FAILURE, CAUSE.summary, evidence=CAUSE.evidence),
     ),
     "verdict that asks": (
-        replace(CANARY, phase=Phase.PAUSED, cause=Cause(FailureClass.VERDICT, "no candidate pod was ready for the whole 120 s")),
+        replace(
+            CANARY,
+            phase=Phase.PAUSED,
+            cause=Cause(FailureClass.VERDICT, "no candidate pod was ready for the whole 120 s"),
+        ),
         Event(
             T0,
             EventKind.PAUSED,
-            "too little to say whether it is good: no candidate pod was ready for the whole 120 s. Resume to go on, abort to take it back",
+            "too little to say whether it is good: no candidate pod was ready for the whole 120 s."
+            " Resume to go on, abort to take it back",
         ),
     ),
-    "failure that pauses": (PAUSED_FAILED, Event(T0, EventKind.FAILURE, CAUSE.summary, evidence=CAUSE.evidence)),
+    "failure that pauses": (
+        PAUSED_FAILED,
+        Event(T0, EventKind.FAILURE, CAUSE.summary, evidence=CAUSE.evidence),
+    ),
     "succeeded": (SUCCEEDED, Event(T0 + 42 * SECOND, EventKind.FINISHED, "hello is on 2.0.0")),
-    "rolled back": (ROLLED_BACK, Event(T0, EventKind.FINISHED, f"hello is back on 1.0.0, rolled back: {CAUSE.summary}")),
+    "rolled back": (
+        ROLLED_BACK,
+        Event(T0, EventKind.FINISHED, f"hello is back on 1.0.0, rolled back: {CAUSE.summary}"),
+    ),
     "reminded": (PROMOTING, Event(T0, EventKind.REMINDED, "still waiting for approval: promote")),
 }
 
-_PODS = Table("hello: stable", ("pod", "image", "ready"), (("hello-1-a", f"{REPOSITORY}:1.0.0", "yes"), ("안녕-1-b", "이미지:1", "no")))
-_HEAD = "GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n\nFIELD: strategy <DeploymentStrategy>\n\n\nDESCRIPTION:\n"
+_PODS = Table(
+    "hello: stable",
+    ("pod", "image", "ready"),
+    (("hello-1-a", f"{REPOSITORY}:1.0.0", "yes"), ("안녕-1-b", "이미지:1", "no")),
+)
+_HEAD = (
+    "GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n\nFIELD: strategy"
+    " <DeploymentStrategy>\n\n\nDESCRIPTION:\n"
+)
 EXPLAINED = (
     _HEAD
     + """\
@@ -258,7 +387,9 @@ FIELDS:
 REPLIES: dict[str, Reply] = {
     "text": TextReply("all is no longer frozen"),
     "refusal": Refusal("no app `helo`; did you mean `hello`?", "/deploy hello 2.0.0"),
-    "refusal that asks back": Refusal("which app? `hello` or `auth`", "", ("/deploy hello 2.0.0", "/deploy auth 2.0.0"), "t0ken"),
+    "refusal that asks back": Refusal(
+        "which app? `hello` or `auth`", "", ("/deploy hello 2.0.0", "/deploy auth 2.0.0"), "t0ken"
+    ),
     "which version": OpenFormReply("hello"),
     "receipt": Receipt(a_release(), True),
     "receipt elsewhere": Receipt(a_release(), True, elsewhere=True),
@@ -267,13 +398,24 @@ REPLIES: dict[str, Reply] = {
     "listing to share": ListingReply("Releases", (SUCCEEDED,), share="t0ken"),
     "pods": TableReply((_PODS, replace(_PODS, title="hello: candidate"))),
     "explanation": DocumentReply("deployment.spec.strategy", EXPLAINED, explains=True),
-    "explanation of a tree": DocumentReply("deployment.spec.strategy", EXPLAINED_TREE, explains=True),
+    "explanation of a tree": DocumentReply(
+        "deployment.spec.strategy", EXPLAINED_TREE, explains=True
+    ),
     "document": DocumentReply("pod.spec", "KIND: Pod\nFIELD: spec <PodSpec>"),
     "help": HelpReply(None),
     "help for deploy": HelpReply("deploy"),
-    "whoami": WhoamiReply(DEVELOPER, ("S0DEV",), ("viewer",), "C0RELEASES", True, "access: {roles: {deployer: {users: [U0DEV1]}}}"),
+    "whoami": WhoamiReply(
+        DEVELOPER,
+        ("S0DEV",),
+        ("viewer",),
+        "C0RELEASES",
+        True,
+        "access: {roles: {deployer: {users: [U0DEV1]}}}",
+    ),
     "plan": PlanReply(CANARY, CANARY.plan) if CANARY.plan else TextReply(""),
-    "confirm": ConfirmReply("Apply hello?", ("update Deployment hello", "- a", "+ b"), "Apply", "t0ken"),
+    "confirm": ConfirmReply(
+        "Apply hello?", ("update Deployment hello", "- a", "+ b"), "Apply", "t0ken"
+    ),
     "listing": ListingReply("Releases", (SUCCEEDED, replace(ROLLED_BACK, requested_by=ADMIN))),
 }
 
@@ -282,9 +424,13 @@ RENDERING = SlackRendering(("hello", "auth"), approvers=(MANAGER.user,))
 
 def messages() -> dict[str, Message]:
     found = {f"card {name}": card(release, now=NOW) for name, release in CARDS.items()}
-    found["card as it is first posted"] = card(CARDS["waiting for approval to start"], now=NOW, first=True)
+    found["card as it is first posted"] = card(
+        CARDS["waiting for approval to start"], now=NOW, first=True
+    )
     for name, (release, event) in EVENTS.items():
-        told = RENDERING.announcement(release, event, "https://example.slack.com/archives/C0RELEASES/p1795000000000100")
+        told = RENDERING.announcement(
+            release, event, "https://example.slack.com/archives/C0RELEASES/p1795000000000100"
+        )
         assert told is not None
         found[f"{'loud' if told[1] else 'quiet'} {name}"] = told[0]
     found |= {f"reply {name}": RENDERING.reply(reply, now=NOW) for name, reply in REPLIES.items()}

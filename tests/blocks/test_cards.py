@@ -1,4 +1,5 @@
-"""What people see of a release, against kept texts and against the local Slack's own reading of Slack's rules."""
+"""What people see of a release, against kept texts and against the local Slack's own reading of
+Slack's rules."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ MESSAGES = messages()
 
 @pytest.mark.parametrize("name", sorted(MESSAGES))
 def test_each_kind_of_message_reads_as_it_was_last_looked_at(name: str) -> None:
-    assert shown(MESSAGES[name]) == file_of(name).read_text(encoding="utf-8"), "python -m tests.blocks.golden writes it anew: look at it"
+    assert shown(MESSAGES[name]) == file_of(name).read_text(encoding="utf-8"), (
+        "python -m tests.blocks.golden writes it anew: look at it"
+    )
 
 
 def test_every_golden_belongs_to_a_message() -> None:
@@ -46,12 +49,16 @@ def test_the_first_line_says_what_how_far_and_what_it_waits_for() -> None:
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_every_phase_has_a_card_in_words(phase: Phase) -> None:
-    message = card(replace(PROMOTING, phase=phase, finished_at=NOW if phase.is_final else 0), now=NOW)
+    message = card(
+        replace(PROMOTING, phase=phase, finished_at=NOW if phase.is_final else 0), now=NOW
+    )
     assert len(message.text.split(" · ")[-1]) > 3
     assert check_message_blocks([dict(block) for block in message.blocks]).problems == []
 
 
-@pytest.mark.parametrize("name", [name for name, release in CARDS.items() if release.phase.is_final])
+@pytest.mark.parametrize(
+    "name", [name for name, release in CARDS.items() if release.phase.is_final]
+)
 def test_a_card_that_is_over_has_no_buttons(name: str) -> None:
     assert not _buttons(card(CARDS[name], now=NOW))
 
@@ -73,7 +80,11 @@ def test_a_phase_offers_only_the_buttons_that_fit_it(name: str, labels: list[str
     assert [button["text"]["text"] for button in buttons_of(CARDS[name])] == labels
 
 
-@pytest.mark.parametrize("release", [r for r in CARDS.values() if buttons_of(r)], ids=lambda r: f"{r.phase.value}-{r.strategy.value}")
+@pytest.mark.parametrize(
+    "release",
+    [r for r in CARDS.values() if buttons_of(r)],
+    ids=lambda r: f"{r.phase.value}-{r.strategy.value}",
+)
 def test_a_button_names_release_gate_and_plan_and_never_a_command(release: Release) -> None:
     for button in buttons_of(release):
         assert set(json.loads(button["value"])) - {"step", "front"} == {"release", "gate", "plan"}
@@ -84,7 +95,9 @@ def test_a_button_names_release_gate_and_plan_and_never_a_command(release: Relea
 def test_what_hurts_asks_before_it_is_done() -> None:
     for release in (ROLLING, PROMOTING, GREEN, CARDS["queued behind another"]):
         for button in buttons_of(release):
-            if button.get("style") == "danger" and button["text"]["text"] != "Reject":  # which opens a form
+            if (
+                button.get("style") == "danger" and button["text"]["text"] != "Reject"
+            ):  # which opens a form
                 assert button["confirm"]["deny"]["text"]
 
 
@@ -132,26 +145,37 @@ def test_log_lines_stay_with_the_starter_unless_the_catalog_says_channel() -> No
     assert release.cause is not None
     with_logs = replace(release, cause=replace(release.cause, logs=("panic: no config",)))
     quiet = announcement(with_logs, event)
-    told = announcement(replace(with_logs, rules=replace(with_logs.rules, evidence_logs="channel")), event)
+    told = announcement(
+        replace(with_logs, rules=replace(with_logs.rules, evidence_logs="channel")), event
+    )
     assert quiet is not None and "panic" not in json.dumps(quiet[0].blocks) + quiet[0].text
     assert told is not None and "panic" in json.dumps(told[0].blocks)
 
 
-@pytest.mark.parametrize(("share", "drawn"), [(0, "░" * 10), (4, "░" * 10), (40, "████░░░░░░"), (100, "█" * 10), (250, "█" * 10)])
+@pytest.mark.parametrize(
+    ("share", "drawn"),
+    [(0, "░" * 10), (4, "░" * 10), (40, "████░░░░░░"), (100, "█" * 10), (250, "█" * 10)],
+)
 def test_the_bar_is_ten_cells_whatever_the_share(share: int, drawn: str) -> None:
     assert bar(share) == drawn
 
 
-@pytest.mark.parametrize(("pods", "words"), [(1, "hello → 1 pod · starting"), (3, "hello → 3 pods · starting")])
+@pytest.mark.parametrize(
+    ("pods", "words"), [(1, "hello → 1 pod · starting"), (3, "hello → 3 pods · starting")]
+)
 def test_one_pod_is_not_several(pods: int, words: str) -> None:
     assert headline(replace(a_release(change=Scale(pods)), from_version="")) == words
 
 
 @pytest.mark.parametrize("phase", [Phase.REJECTED, Phase.ABORTED, Phase.EXPIRED, Phase.ROLLED_BACK])
 def test_a_release_that_was_taken_back_says_what_runs_now(phase: Phase) -> None:
-    assert "hello is on 1.0.0" in headline(replace(PROMOTING, phase=phase, leg=Leg.BACK, finished_at=NOW))
+    assert "hello is on 1.0.0" in headline(
+        replace(PROMOTING, phase=phase, leg=Leg.BACK, finished_at=NOW)
+    )
     if phase is not Phase.ROLLED_BACK:  # before it began nothing was changed, and nothing goes back
-        assert "is on" not in headline(replace(PROMOTING, phase=phase, started_at=0, finished_at=NOW))
+        assert "is on" not in headline(
+            replace(PROMOTING, phase=phase, started_at=0, finished_at=NOW)
+        )
 
 
 def test_going_back_offers_no_button_that_would_stop_it() -> None:
@@ -159,4 +183,9 @@ def test_going_back_offers_no_button_that_would_stop_it() -> None:
 
 
 def _buttons(message: Message) -> list[object]:
-    return [element for block in message.blocks if block["type"] == "actions" for element in block["elements"]]
+    return [
+        element
+        for block in message.blocks
+        if block["type"] == "actions"
+        for element in block["elements"]
+    ]

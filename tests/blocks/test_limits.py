@@ -1,4 +1,5 @@
-"""Whatever people type or clusters report, what goes out is within Slack's limits, pings nobody and loses no row silently."""
+"""Whatever people type or clusters report, what goes out is within Slack's limits, pings nobody and
+loses no row silently."""
 
 from __future__ import annotations
 
@@ -9,7 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.operations.replies import ConfirmReply, DocumentReply, ListingReply, Refusal, TextReply, WhoamiReply
+from bot.operations.replies import (
+    ConfirmReply,
+    DocumentReply,
+    ListingReply,
+    Refusal,
+    TextReply,
+    WhoamiReply,
+)
 from bot.ports import Message, Table
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import Event, EventKind
@@ -36,15 +44,26 @@ def accepted(message: Message) -> None:
     assert message.text
     assert units(message.text) <= MAX_TEXT
     assert check_message_blocks([dict(block) for block in message.blocks]).problems == []
-    drawn = json.dumps([block for block in message.blocks if block["type"] != "rich_text"], ensure_ascii=False)
+    drawn = json.dumps(
+        [block for block in message.blocks if block["type"] != "rich_text"], ensure_ascii=False
+    )
     for ping in PINGS:
         assert ping not in message.text
         assert ping not in drawn
 
 
 @settings(max_examples=60, deadline=None)
-@given(reason=ANY, why=ANY, evidence=st.lists(ANY, max_size=6), version=ANY, note=ANY, phase=st.sampled_from(list(Phase)))
-def test_a_card_holds_any_text(reason: str, why: str, evidence: list[str], version: str, note: str, phase: Phase) -> None:
+@given(
+    reason=ANY,
+    why=ANY,
+    evidence=st.lists(ANY, max_size=6),
+    version=ANY,
+    note=ANY,
+    phase=st.sampled_from(list(Phase)),
+)
+def test_a_card_holds_any_text(
+    reason: str, why: str, evidence: list[str], version: str, note: str, phase: Phase
+) -> None:
     assert PROMOTING.plan is not None
     release = replace(
         PROMOTING,
@@ -76,7 +95,11 @@ def test_an_answer_holds_any_text(text: str, more: list[str]) -> None:
         TextReply(text or "-"),
         Refusal(text or "-", text),
         DocumentReply(text, text),
-        DocumentReply(text, f"KIND: {text}\n\nDESCRIPTION:\n    {text}\n\nFIELDS:\n  {text}\t<{text}>\n    {text}", explains=True),
+        DocumentReply(
+            text,
+            f"KIND: {text}\n\nDESCRIPTION:\n    {text}\n\nFIELDS:\n  {text}\t<{text}>\n    {text}",
+            explains=True,
+        ),
         ConfirmReply(text or "-", tuple(more), "Apply", "t0ken"),
         WhoamiReply(Person("T1", "U0DEV1"), tuple(more), (), text, False, text),
         ListingReply(text, [replace(ROLLING, reason=text, to_version=text)] * 30),
@@ -89,7 +112,11 @@ def test_an_answer_holds_any_text(text: str, more: list[str]) -> None:
 @given(cells=st.lists(st.lists(ANY, min_size=3, max_size=3), max_size=120), title=ANY)
 def test_a_table_holds_any_cells(cells: list[list[str]], title: str) -> None:
     tables = (Table(title, ("a", "b", "c"), tuple(tuple(row) for row in cells), title),)
-    for message in (table_message(tables), without_tables(table_message(tables)), table_message(tables * 2)):
+    for message in (
+        table_message(tables),
+        without_tables(table_message(tables)),
+        table_message(tables * 2),
+    ):
         assert check_message_blocks([dict(block) for block in message.blocks]).problems == []
         assert units(message.text) <= MAX_TEXT
 
@@ -110,14 +137,25 @@ def test_cells_beyond_slacks_characters_are_left_out_and_counted() -> None:
     assert f"{60 - (len(rows_of(table)) - 1)} more rows not shown" in json.dumps(message.blocks)
 
 
-def test_kubectls_bracketed_words_are_shown_without_brackets_that_a_client_could_take_for_markup() -> None:
-    message = table_message((Table("Services", ("name", "external-ip"), (("frontend", "<pending>"), ("hello", "<none>"), ("a<b>", "1"))),))
+def test_kubectls_bracketed_words_lose_brackets_that_look_like_markup() -> None:
+    message = table_message(
+        (
+            Table(
+                "Services",
+                ("name", "external-ip"),
+                (("frontend", "<pending>"), ("hello", "<none>"), ("a<b>", "1")),
+            ),
+        )
+    )
     table = next(block for block in message.blocks if block["type"] == "table")
     assert rows_of(table)[1:] == [["frontend", "pending"], ["hello", "none"], ["a<b>", "1"]]
 
 
 def test_a_table_without_rows_says_so() -> None:
-    assert table_message((Table("Pods of hello", ("pod",), ()),)).text == "Pods of hello: nothing there"
+    assert (
+        table_message((Table("Pods of hello", ("pod",), ()),)).text
+        == "Pods of hello: nothing there"
+    )
 
 
 def test_columns_line_up_by_the_width_of_each_character() -> None:
@@ -141,13 +179,23 @@ def test_cutting_never_exceeds_the_limit_nor_splits_an_entity(text: str, limit: 
 
 @pytest.mark.parametrize(
     ("ms", "words"),
-    [(0, "0 s"), (42_000, "42 s"), (60_000, "1 min"), (185_000, "3 min 5 s"), (7_800_000, "2 h 10 min"), (400 * 86_400_000, "400 d")],
+    [
+        (0, "0 s"),
+        (42_000, "42 s"),
+        (60_000, "1 min"),
+        (185_000, "3 min 5 s"),
+        (7_800_000, "2 h 10 min"),
+        (400 * 86_400_000, "400 d"),
+    ],
 )
 def test_durations_read_as_people_say_them(ms: int, words: str) -> None:
     assert duration(ms) == words
 
 
-@pytest.mark.parametrize(("ms", "words"), [(90_000, "90s"), (600_000, "10m"), (4 * 3_600_000, "4h"), (72 * 3_600_000, "3d")])
+@pytest.mark.parametrize(
+    ("ms", "words"),
+    [(90_000, "90s"), (600_000, "10m"), (4 * 3_600_000, "4h"), (72 * 3_600_000, "3d")],
+)
 def test_ages_read_as_kubectl_writes_them(ms: int, words: str) -> None:
     assert age(ms) == words
 

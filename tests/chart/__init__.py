@@ -1,1 +1,2 @@
-"""The helm chart: what it renders, whether Kubernetes accepts it, and whether its permissions are what the bot needs, no more."""
+"""The helm chart: what it renders, whether Kubernetes accepts it, and whether its permissions are
+what the bot needs, no more."""

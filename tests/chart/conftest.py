@@ -14,7 +14,10 @@ CATALOG = {
     "clusters": {"production": {"in_cluster": True}},
     "defaults": {"channel": "C0RELEASES"},
     "apps": {"hello": {"namespace": "shop", "manifests": ["manifests/hello.yaml"]}},
-    "access": {"channels": ["C0RELEASES"], "roles": {"viewer": {"everyone": True}, "deployer": {"groups": ["S0DEV"]}}},
+    "access": {
+        "channels": ["C0RELEASES"],
+        "roles": {"viewer": {"everyone": True}, "deployer": {"groups": ["S0DEV"]}},
+    },
 }
 FILES = {"manifests/hello.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: hello}\n"}
 Rendered = list[dict[str, Any]]
@@ -28,7 +31,13 @@ class HelmRefused(Exception):
 @pytest.fixture(scope="session")
 def helm(control_plane_binaries: Path) -> Callable[..., str]:
     def run(*arguments: str) -> str:
-        done = subprocess.run([control_plane_binaries / "helm", *arguments], check=False, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [control_plane_binaries / "helm", *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         if done.returncode != 0:
             raise HelmRefused(done.stdout + done.stderr)
         return done.stdout
@@ -51,14 +60,24 @@ def values_file(tmp_path: Path) -> Callable[[dict[str, Any]], str]:
 @pytest.fixture
 def render(helm: Callable[..., str], values_file: Callable[[dict[str, Any]], str]) -> Render:
     def rendered(**values: Any) -> Rendered:
-        text = helm("template", "pilothouse", str(CHART), "--namespace", "deploy", "--values", values_file(values))
+        text = helm(
+            "template",
+            "pilothouse",
+            str(CHART),
+            "--namespace",
+            "deploy",
+            "--values",
+            values_file(values),
+        )
         return [document for document in yaml.safe_load_all(text) if document]
 
     return rendered
 
 
 def of_kind(rendered: Rendered, kind: str, name: str = "") -> list[dict[str, Any]]:
-    return [one for one in rendered if one["kind"] == kind and one["metadata"]["name"].endswith(name)]
+    return [
+        one for one in rendered if one["kind"] == kind and one["metadata"]["name"].endswith(name)
+    ]
 
 
 def only(rendered: Rendered, kind: str, name: str = "") -> dict[str, Any]:

@@ -35,7 +35,8 @@ def test_the_role_grants_everything_that_the_bot_says_it_needs(render: Render) -
 
 def test_the_role_grants_hardly_more_than_that(render: Render) -> None:
     spare = grants(only(render(), "Role")) - needed()
-    # A person reads with these what `/get` shows; creating is what `/apply` does to an object that is not there yet.
+    # A person reads with these what `/get` shows; creating is what `/apply` does to an object that
+    # is not there yet.
     assert {grant for grant in spare if grant[2] not in ("get", "list", "watch")} <= {
         ("", "configmaps", "create"),
         ("", "secrets", "create"),
@@ -43,20 +44,40 @@ def test_the_role_grants_hardly_more_than_that(render: Render) -> None:
     }
     everything = grants(only(render(), "Role")) | grants(only(render(), "ClusterRole"))
     assert not any("*" in grant for grant in everything)
-    assert {grant for grant in everything if "exec" in grant[1] or "rolebinding" in grant[1]} == set()
+    assert {
+        grant for grant in everything if "exec" in grant[1] or "rolebinding" in grant[1]
+    } == set()
 
 
 def test_without_apply_neither_secrets_nor_configmaps_can_be_read(render: Render) -> None:
     role = grants(only(render(rbac={"apply": False, "logs": False, "serviceProxy": False}), "Role"))
-    assert {resource for _, resource, _ in role} & {"secrets", "configmaps", "pods/log", "services/proxy"} == set()
+    assert {resource for _, resource, _ in role} & {
+        "secrets",
+        "configmaps",
+        "pods/log",
+        "services/proxy",
+    } == set()
 
 
-def test_outside_the_named_namespaces_only_the_cluster_s_identity_is_readable(render: Render) -> None:
+def test_outside_the_named_namespaces_only_the_cluster_s_identity_is_readable(
+    render: Render,
+) -> None:
     rendered = render(rbac={"namespaces": ["shop", "payments"]})
-    assert {role["metadata"]["namespace"] for role in of_kind(rendered, "Role")} == {"shop", "payments"}
+    assert {role["metadata"]["namespace"] for role in of_kind(rendered, "Role")} == {
+        "shop",
+        "payments",
+    }
     rules = only(rendered, "ClusterRole")["rules"]
-    assert {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]} in rules
-    assert {resource for rule in rules for resource in rule["resources"]} == {"namespaces", "selfsubjectaccessreviews"}
+    assert {
+        "apiGroups": [""],
+        "resources": ["namespaces"],
+        "resourceNames": ["kube-system"],
+        "verbs": ["get"],
+    } in rules
+    assert {resource for rule in rules for resource in rule["resources"]} == {
+        "namespaces",
+        "selfsubjectaccessreviews",
+    }
 
 
 def test_extra_rules_are_granted_beside_the_others(render: Render) -> None:
@@ -65,7 +86,11 @@ def test_extra_rules_are_granted_beside_the_others(render: Render) -> None:
 
 
 def test_kinds_of_the_whole_cluster_are_granted_only_where_they_are_named(render: Render) -> None:
-    assert not {resource for _, resource, verb in grants(only(render(), "ClusterRole")) if verb in ("create", "patch")} & {"namespaces"}
+    assert not {
+        resource
+        for _, resource, verb in grants(only(render(), "ClusterRole"))
+        if verb in ("create", "patch")
+    } & {"namespaces"}
     rule = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "create", "patch"]}
     rendered = render(rbac={"extraClusterRules": [rule]})
     assert rule in only(rendered, "ClusterRole")["rules"]
@@ -73,18 +98,34 @@ def test_kinds_of_the_whole_cluster_are_granted_only_where_they_are_named(render
 
 
 @pytest.fixture
-def installed(control_plane: ControlPlane, namespace: str, values_file: Callable[[dict[str, Any]], str]) -> Callable[[dict[str, Any]], str]:
+def installed(
+    control_plane: ControlPlane, namespace: str, values_file: Callable[[dict[str, Any]], str]
+) -> Callable[[dict[str, Any]], str]:
     """Installs the chart with the real helm into the test's namespace."""
 
     def install(values: dict[str, Any]) -> str:
         control_plane.kubectl(
-            "-n", namespace, "create", "secret", "generic", "pilothouse-slack", "--from-literal=bot-token=xoxb-1",
+            "-n",
+            namespace,
+            "create",
+            "secret",
+            "generic",
+            "pilothouse-slack",
+            "--from-literal=bot-token=xoxb-1",
             "--from-literal=signing-secret=secret",
-        )  # fmt: skip
+        )
         return control_plane.helm(
-            "install", "pilothouse", str(CHART), "--namespace", namespace, "--values", values_file(values),
-            "--wait", "--timeout", "60s",
-        )  # fmt: skip
+            "install",
+            "pilothouse",
+            str(CHART),
+            "--namespace",
+            namespace,
+            "--values",
+            values_file(values),
+            "--wait",
+            "--timeout",
+            "60s",
+        )
 
     return install
 
@@ -100,7 +141,9 @@ def test_it_installs_and_its_service_account_may_do_all_that_the_bot_does(
     assert missing_permissions(connection, namespace) == ()
     assert any("in default" in line for line in missing_permissions(connection, "default"))
     control_plane.helm("uninstall", "pilothouse", "--namespace", namespace, "--wait")
-    left = control_plane.kubectl("-n", namespace, "get", "deployments,statefulsets,services,roles", "-o", "name")
+    left = control_plane.kubectl(
+        "-n", namespace, "get", "deployments,statefulsets,services,roles", "-o", "name"
+    )
     assert left.strip() == ""
 
 
@@ -110,7 +153,15 @@ def test_upgrading_changes_the_pods_and_keeps_redis(
 ) -> None:  # fmt: skip
     small = {"redis": {"persistence": {"enabled": False}}}
     installed(small)
-    read = ("-n", namespace, "get", "statefulset", "pilothouse-redis", "-o", "jsonpath={.metadata.uid} {.metadata.generation}")
+    read = (
+        "-n",
+        namespace,
+        "get",
+        "statefulset",
+        "pilothouse-redis",
+        "-o",
+        "jsonpath={.metadata.uid} {.metadata.generation}",
+    )
     before = control_plane.kubectl(*read)
     control_plane.helm(
         "upgrade", "pilothouse", str(CHART), "--namespace", namespace, "--wait", "--timeout", "60s",
@@ -118,6 +169,12 @@ def test_upgrading_changes_the_pods_and_keeps_redis(
     )  # fmt: skip
     assert control_plane.kubectl(*read) == before
     image = control_plane.kubectl(
-        "-n", namespace, "get", "deployment", "pilothouse-bot", "-o", "jsonpath={.spec.template.spec.containers[0].image}"
+        "-n",
+        namespace,
+        "get",
+        "deployment",
+        "pilothouse-bot",
+        "-o",
+        "jsonpath={.spec.template.spec.containers[0].image}",
     )
     assert image == "pilothouse:0.2.0"

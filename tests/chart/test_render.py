@@ -20,37 +20,63 @@ pytestmark = pytest.mark.control_plane
 WAYS: dict[str, dict[str, Any]] = {
     "as it comes": {},
     "socket mode": {"slack": {"socketMode": True}},
-    "ingress": {"ingress": {"enabled": True, "host": "pilothouse.example.com", "className": "nginx", "tlsSecret": "tls"}},
+    "ingress": {
+        "ingress": {
+            "enabled": True,
+            "host": "pilothouse.example.com",
+            "className": "nginx",
+            "tlsSecret": "tls",
+        }
+    },
     "external redis": {"redis": {"bundled": False, "existingSecret": "redis"}},
     "redis with a password": {"redis": {"existingSecret": "redis"}},
     "redis without a volume": {"redis": {"persistence": {"enabled": False}}},
     "cluster wide": {"rbac": {"clusterWide": True}},
     "two namespaces": {"rbac": {"namespaces": ["shop", "payments"]}},
-    "own service account": {"serviceAccount": {"create": False, "name": "deployer"}, "rbac": {"create": False}},
+    "own service account": {
+        "serviceAccount": {"create": False, "name": "deployer"},
+        "rbac": {"create": False},
+    },
     "own catalog": {"existingCatalogConfigMap": "catalog", "catalog": {}},
     "placed": {
-        "nodeSelector": {"kubernetes.io/os": "linux"}, "tolerations": [{"operator": "Exists"}], "priorityClassName": "high",
-        "affinity": {"nodeAffinity": {}}, "podAnnotations": {"a": "b"}, "podLabels": {"team": "platform"},
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"operator": "Exists"}],
+        "priorityClassName": "high",
+        "affinity": {"nodeAffinity": {}},
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"team": "platform"},
         "image": {"pullSecrets": ["registry"], "digest": "sha256:" + "0" * 64},
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com"}],
         "extraVolumes": [{"name": "clusters", "secret": {"secretName": "clusters"}}],
         "extraVolumeMounts": [{"name": "clusters", "mountPath": "/etc/clusters"}],
     },
-    "closed in": {"networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}]}, "service": {"annotations": {"a": "b"}}},
-    "open": {"networkPolicy": {"enabled": False}, "bot": {"podDisruptionBudget": {"enabled": False}}},
-}  # fmt: skip
+    "closed in": {
+        "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}]},
+        "service": {"annotations": {"a": "b"}},
+    },
+    "open": {
+        "networkPolicy": {"enabled": False},
+        "bot": {"podDisruptionBudget": {"enabled": False}},
+    },
+}
 
 
 def pods(rendered: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     kinds = ("Deployment", "StatefulSet")
-    return {one["metadata"]["name"]: one["spec"]["template"] for kind in kinds for one in of_kind(rendered, kind)}
+    return {
+        one["metadata"]["name"]: one["spec"]["template"]
+        for kind in kinds
+        for one in of_kind(rendered, kind)
+    }
 
 
 def environment(pod: dict[str, Any]) -> dict[str, str]:
     return {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
 
 
-def test_helm_finds_nothing_to_complain_about(helm: Callable[..., str], values_file: Callable[[dict[str, Any]], str]) -> None:
+def test_helm_finds_nothing_to_complain_about(
+    helm: Callable[..., str], values_file: Callable[[dict[str, Any]], str]
+) -> None:
     assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART), "--values", values_file({}))
 
 
@@ -60,7 +86,9 @@ def test_every_object_has_the_shape_that_kubernetes_asks_for(render: Render, way
     minor = ".".join(kubernetes_version().split(".")[:2])
     for one in rendered:
         kubernetes_validate.validate(one, minor, strict=True)
-    names = [(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in rendered]
+    names = [
+        (one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in rendered
+    ]
     assert len(names) == len(set(names))
 
 
@@ -85,7 +113,11 @@ def test_every_pod_meets_the_restricted_security_standard(render: Render, way: s
 def test_the_catalog_is_one_that_the_product_reads(render: Render, tmp_path: Path) -> None:
     rendered = render()
     data = only(rendered, "ConfigMap")["data"]
-    (volume,) = [one for one in pods(rendered)["pilothouse-bot"]["spec"]["volumes"] if one["name"] == "catalog"]
+    (volume,) = [
+        one
+        for one in pods(rendered)["pilothouse-bot"]["spec"]["volumes"]
+        if one["name"] == "catalog"
+    ]
     for item in volume["configMap"]["items"]:
         target = tmp_path / item["path"]
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,22 +125,35 @@ def test_the_catalog_is_one_that_the_product_reads(render: Render, tmp_path: Pat
     assert "hello" in load_catalog(tmp_path / "catalog.yaml").apps
 
 
-@pytest.mark.parametrize("way", ["as it comes", "socket mode", "external redis", "redis with a password"])
+@pytest.mark.parametrize(
+    "way", ["as it comes", "socket mode", "external redis", "redis with a password"]
+)
 @pytest.mark.parametrize("process", ["bot", "worker"])
-def test_the_environment_is_complete_for_the_process_it_starts(render: Render, tmp_path: Path, way: str, process: str) -> None:
+def test_the_environment_is_complete_for_the_process_it_starts(
+    render: Render, tmp_path: Path, way: str, process: str
+) -> None:
     pod = pods(render(**WAYS[way]))[f"pilothouse-{process}"]
     container = pod["spec"]["containers"][0]
     assert container["args"][0] == process
     given = environment(pod)
     assert set(given) <= set(VARIABLES)
     contents = {
-        "bot-token": "xoxb-1", "app-token": "xapp-1", "signing-secret": "s", "url": "redis://:secret@redis:6379/0",
-    }  # fmt: skip
+        "bot-token": "xoxb-1",
+        "app-token": "xapp-1",
+        "signing-secret": "s",
+        "url": "redis://:secret@redis:6379/0",
+    }
     mounts = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
     for name, path in given.items():
         if name.endswith("_FILE"):
-            (items,) = [volume["secret"]["items"] for volume in pod["spec"]["volumes"] if volume["name"] == mounts[str(Path(path).parent)]]
-            assert Path(path).name in {item["path"] for item in items}, f"{name} names a file that is not mounted"
+            (items,) = [
+                volume["secret"]["items"]
+                for volume in pod["spec"]["volumes"]
+                if volume["name"] == mounts[str(Path(path).parent)]
+            ]
+            assert Path(path).name in {item["path"] for item in items}, (
+                f"{name} names a file that is not mounted"
+            )
             file = tmp_path / Path(path).name
             file.write_text(contents[Path(path).name])
             given[name] = str(file)
@@ -119,9 +164,13 @@ def test_the_environment_is_complete_for_the_process_it_starts(render: Render, t
     assert port == container["ports"][0]["containerPort"]
 
 
-def test_every_object_names_its_namespace_so_that_kubectl_can_apply_what_is_rendered(render: Render) -> None:
+def test_every_object_names_its_namespace_so_that_kubectl_can_apply_what_is_rendered(
+    render: Render,
+) -> None:
     for one in render(rbac={"namespaces": ["shop", "payments"]}, **WAYS["ingress"]):
-        expected = {"Role": {"shop", "payments"}, "RoleBinding": {"shop", "payments"}}.get(one["kind"], {"deploy"})
+        expected = {"Role": {"shop", "payments"}, "RoleBinding": {"shop", "payments"}}.get(
+            one["kind"], {"deploy"}
+        )
         if not one["kind"].startswith("ClusterRole"):
             assert one["metadata"].get("namespace") in expected, one["kind"]
 
@@ -135,7 +184,9 @@ def test_no_secret_stands_in_what_is_rendered(render: Render) -> None:
                 assert "TOKEN" not in variable["name"] or variable["name"].endswith("_FILE")
 
 
-def test_services_and_policies_and_budgets_select_the_pods_they_are_meant_for(render: Render) -> None:
+def test_services_and_policies_and_budgets_select_the_pods_they_are_meant_for(
+    render: Render,
+) -> None:
     rendered = render()
     labels = {name: pod["metadata"]["labels"] for name, pod in pods(rendered).items()}
 
@@ -144,13 +195,17 @@ def test_services_and_policies_and_budgets_select_the_pods_they_are_meant_for(re
 
     assert chosen(only(rendered, "Service", "pilothouse")["spec"]["selector"]) == ["pilothouse-bot"]
     assert chosen(only(rendered, "Service", "-redis")["spec"]["selector"]) == ["pilothouse-redis"]
-    for kind, field in product(("PodDisruptionBudget", "NetworkPolicy"), ("selector", "podSelector")):
+    for kind, field in product(
+        ("PodDisruptionBudget", "NetworkPolicy"), ("selector", "podSelector")
+    ):
         for one in of_kind(rendered, kind):
             if field in one["spec"]:
                 assert chosen(one["spec"][field]["matchLabels"]) == [one["metadata"]["name"]]
 
 
-def test_redis_keeps_every_acknowledged_write_and_forgets_nothing_for_want_of_memory(render: Render) -> None:
+def test_redis_keeps_every_acknowledged_write_and_forgets_nothing_for_want_of_memory(
+    render: Render,
+) -> None:
     command = only(render(), "StatefulSet")["spec"]["template"]["spec"]["containers"][0]["args"][0]
     assert "--appendonly yes" in command
     assert "--appendfsync always" in command
@@ -164,7 +219,9 @@ def test_with_an_external_redis_nothing_of_the_bundled_one_is_left(render: Rende
 
 def test_a_changed_catalog_restarts_the_pods(render: Render) -> None:
     def checksum(**values: Any) -> str:
-        annotations: dict[str, str] = pods(render(**values))["pilothouse-bot"]["metadata"]["annotations"]
+        annotations: dict[str, str] = pods(render(**values))["pilothouse-bot"]["metadata"][
+            "annotations"
+        ]
         return annotations["checksum/catalog"]
 
     assert checksum() == checksum()
@@ -188,7 +245,9 @@ def test_only_what_slack_calls_is_reachable_from_outside(render: Render) -> None
         ({"image": {"digest": "latest"}}, "digest"),
     ],
 )
-def test_a_value_that_cannot_work_is_refused_by_name(render: Render, values: dict[str, Any], told: str) -> None:
+def test_a_value_that_cannot_work_is_refused_by_name(
+    render: Render, values: dict[str, Any], told: str
+) -> None:
     with pytest.raises(HelmRefused, match=re.escape(told)):
         render(**values)
 
@@ -198,7 +257,11 @@ def test_the_example_of_the_chart_s_page_renders(helm: Callable[..., str], tmp_p
     example = page.split("```yaml\n")[1].split("```")[0]
     values = tmp_path / "values.yaml"
     values.write_text(example)
-    rendered = [one for one in yaml.safe_load_all(helm("template", "p", str(CHART), "--values", str(values))) if one]
+    rendered = [
+        one
+        for one in yaml.safe_load_all(helm("template", "p", str(CHART), "--values", str(values)))
+        if one
+    ]
     namespaces = {one["metadata"]["namespace"] for one in of_kind(rendered, "Role")}
     assert namespaces == {"shop", "payments"}
     (tmp_path / "catalog.yaml").write_text(only(rendered, "ConfigMap")["data"]["catalog.yaml"])

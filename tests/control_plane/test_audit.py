@@ -10,7 +10,11 @@ from sandbox.control_plane.audit import requests_in
 
 
 def entry(
-    verb: str, *, code: int = 200, stage: str = "ResponseComplete", uri: str = "/apis/apps/v1/namespaces/default/deployments/hello"
+    verb: str,
+    *,
+    code: int = 200,
+    stage: str = "ResponseComplete",
+    uri: str = "/apis/apps/v1/namespaces/default/deployments/hello",
 ) -> str:
     body: dict[str, Any] = {
         "stage": stage,
@@ -18,7 +22,12 @@ def entry(
         "requestURI": uri,
         "user": {"username": "system:serviceaccount:pilothouse:pilothouse"},
         "userAgent": "pilothouse",
-        "objectRef": {"resource": "deployments", "namespace": "default", "name": "hello", "apiGroup": "apps"},
+        "objectRef": {
+            "resource": "deployments",
+            "namespace": "default",
+            "name": "hello",
+            "apiGroup": "apps",
+        },
         "responseStatus": {"code": code},
         "requestReceivedTimestamp": "2026-01-02T03:04:05.678901Z",
     }
@@ -27,9 +36,15 @@ def entry(
 
 def test_only_what_took_effect_counts_as_a_write(tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
-    dry = entry("patch", uri="/apis/apps/v1/namespaces/default/deployments/hello?dryRun=All&fieldManager=pilothouse")
+    dry = entry(
+        "patch",
+        uri="/apis/apps/v1/namespaces/default/deployments/hello?dryRun=All&fieldManager=pilothouse",
+    )
     log.write_text(entry("get") + entry("patch") + dry + entry("patch", code=422) + entry("delete"))
-    assert [(one.verb, one.code) for one in requests_in(log) if one.has_written] == [("patch", 200), ("delete", 200)]
+    assert [(one.verb, one.code) for one in requests_in(log) if one.has_written] == [
+        ("patch", 200),
+        ("delete", 200),
+    ]
     assert {(one.resource, one.namespace, one.name, one.agent) for one in requests_in(log)} == {
         ("deployments", "default", "hello", "pilothouse")
     }

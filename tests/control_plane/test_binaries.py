@@ -8,7 +8,9 @@ import pytest
 from sandbox.control_plane import BinariesMissing, binaries, built_binaries
 
 
-def test_the_cache_is_named_by_the_modules_it_was_built_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_named_by_the_modules_it_was_built_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = binaries.binaries_folder()
     assert folder.is_relative_to(tmp_path)
@@ -16,13 +18,17 @@ def test_the_cache_is_named_by_the_modules_it_was_built_from(tmp_path: Path, mon
     assert folder == binaries.binaries_folder()
 
 
-def test_where_nothing_is_built_one_line_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_is_built_one_line_says_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(BinariesMissing, match="make control-plane"):
         built_binaries()
 
 
-def test_a_build_that_lacks_one_binary_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_that_lacks_one_binary_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = binaries.binaries_folder()
     folder.mkdir(parents=True)
@@ -37,7 +43,11 @@ def test_a_build_that_lacks_one_binary_does_not_count(tmp_path: Path, monkeypatc
 def test_every_go_tool_of_the_module_is_a_binary_we_expect() -> None:
     text = (binaries.MODULE / "go.mod").read_text()
     block = text[text.index("\ntool (") :].split(")")[0]
-    tools = {next(part for part in reversed(line.split("/")) if part != "v3") for line in block.splitlines() if "/" in line}
+    tools = {
+        next(part for part in reversed(line.split("/")) if part != "v3")
+        for line in block.splitlines()
+        if "/" in line
+    }
     assert tools == set(binaries.BINARIES)
 
 
@@ -48,7 +58,9 @@ def test_the_version_is_the_one_that_go_mod_pins() -> None:
     assert patch.isdigit()
 
 
-def test_a_machine_with_neither_go_nor_the_lock_is_told_which_version_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_with_neither_go_nor_the_lock_is_told_which_version_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old = tmp_path / "go"
     old.write_text("#!/bin/sh\necho go version go1.19.8 linux/amd64\n")
     old.chmod(0o755)

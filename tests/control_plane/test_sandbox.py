@@ -17,10 +17,19 @@ COMMAND = [sys.executable, "-m", "bot", "sandbox", "--cluster", "control-plane"]
 
 def test_where_the_control_plane_is_not_built_one_line_says_what_to_run(tmp_path: Path) -> None:
     done = subprocess.run(
-        COMMAND, capture_output=True, text=True, timeout=30, check=False, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+        COMMAND,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
     )
     assert done.returncode == 1
-    assert done.stderr == "The real control plane is not built yet: run `make control-plane` (about 6 minutes, once).\n"
+    assert (
+        done.stderr
+        == "The real control plane is not built yet: run `make control-plane` (about 6 minutes,"
+        " once).\n"
+    )
 
 
 @pytest.mark.control_plane
@@ -28,18 +37,26 @@ def test_it_starts_and_when_a_part_of_the_control_plane_dies_it_says_which_and_l
     control_plane_binaries: Path, tmp_path: Path
 ) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stdout is not None and process.stderr is not None
         lines = iter(process.stdout.readline, "")
         told = next((line for line in lines if "Open http" in line), "")
         assert "ready after" in told, process.stderr.read()
-        (scheduler,) = [pid for pid, words in _processes(tmp_path).items() if "kube-scheduler" in words]
+        (scheduler,) = [
+            pid for pid, words in _processes(tmp_path).items() if "kube-scheduler" in words
+        ]
         os.kill(scheduler, signal.SIGKILL)
         assert eventually(lambda: process.poll() is not None, within_s=30)
         assert process.returncode == 1
         assert process.stderr.read().startswith("kube-scheduler ended:\n")
     assert eventually(lambda: _processes(tmp_path) == {})
-    assert eventually(lambda: [path.name for path in tmp_path.iterdir() if path.name.startswith("pilothouse")] == [])
+    assert eventually(
+        lambda: (
+            [path.name for path in tmp_path.iterdir() if path.name.startswith("pilothouse")] == []
+        )
+    )
 
 
 def _processes(folder: Path) -> dict[int, str]:

@@ -35,8 +35,12 @@ def playwright_driver() -> Iterator[Playwright]:
 @pytest.fixture(scope="session")
 def browser(playwright_driver: Playwright) -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("no chromium here: apt-get install chromium fonts-noto-cjk fonts-noto-color-emoji")
-    launched = playwright_driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, ignore_default_args=["--headless"])
+        pytest.skip(
+            "no chromium here: apt-get install chromium fonts-noto-cjk fonts-noto-color-emoji"
+        )
+    launched = playwright_driver.chromium.launch(
+        executable_path=CHROMIUM, args=ARGUMENTS, ignore_default_args=["--headless"]
+    )
     yield launched
     launched.close()
 
@@ -49,7 +53,9 @@ def has_no_violation() -> Callable[[Page, str], None]:
 
     def check(page: Page, where: str) -> None:
         page.evaluate(AXE.read_text(encoding="utf-8") + ";0")
-        found: list[dict[str, Any]] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        found: list[dict[str, Any]] = page.evaluate(
+            "axe.run(document, {resultTypes: ['violations']})"
+        )["violations"]
         serious = [
             (violation["id"], [node["html"][:120] for node in violation["nodes"][:2]])
             for violation in found

@@ -1,4 +1,5 @@
-"""`python -m tests.e2e.pictures [FOLDER]`: the tables of docs/images as a browser draws them; with a folder, all of them in every size."""
+"""`python -m tests.e2e.pictures [FOLDER]`: the tables of docs/images as a browser draws them; with
+a folder, all of them in every size."""
 
 from __future__ import annotations
 
@@ -18,7 +19,14 @@ from tests.e2e.conftest import ARGUMENTS, CHROMIUM
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 CHANNEL, DEVELOPER = "C0RELEASES", "U0DEV1"
 SIZES = {"desktop": (1280, 900, 1.0), "phone": (390, 844, 2.0)}
-IN_THE_DOCS = ("pods-desktop", "pods-phone", "services-desktop", "traffic-phone", "history-desktop", "apply-desktop")
+IN_THE_DOCS = (
+    "pods-desktop",
+    "pods-phone",
+    "services-desktop",
+    "traffic-phone",
+    "history-desktop",
+    "apply-desktop",
+)
 QUESTIONS = {
     "pods": ("/pods hello", "candidate, revision"),
     "services": ("/get services", "EXTERNAL-IP"),
@@ -33,19 +41,29 @@ def make_demo(to: Path) -> None:
     shutil.copytree(DEMO, to)
     catalog = yaml.safe_load((to / "catalog.yaml").read_text(encoding="utf-8"))
     catalog["apps"]["hello"] |= {
-        "canary": {"steps": [25], "hold": "10m"}, "manifests": ["apply/hello.yaml"], "files": {"secrets": {"hello-tls": "apply/tls/"}},
-    }  # fmt: skip
+        "canary": {"steps": [25], "hold": "10m"},
+        "manifests": ["apply/hello.yaml"],
+        "files": {"secrets": {"hello-tls": "apply/tls/"}},
+    }
     (to / "apply" / "tls").mkdir(parents=True)
     (to / "apply" / "tls" / "key.pem").write_text("not shown", encoding="utf-8")
-    deployment, service = yaml.safe_load_all((to / "manifests" / "hello.yaml").read_text(encoding="utf-8"))
-    deployment["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "GREETING", "value": "hello"}]
-    (to / "apply" / "hello.yaml").write_text(yaml.safe_dump_all([deployment, service]), encoding="utf-8")
+    deployment, service = yaml.safe_load_all(
+        (to / "manifests" / "hello.yaml").read_text(encoding="utf-8")
+    )
+    deployment["spec"]["template"]["spec"]["containers"][0]["env"] = [
+        {"name": "GREETING", "value": "hello"}
+    ]
+    (to / "apply" / "hello.yaml").write_text(
+        yaml.safe_dump_all([deployment, service]), encoding="utf-8"
+    )
     (to / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
 
 
 def newest(sandbox: Sandbox, words: str) -> str:
     """ts of the newest message with these words, "" while there is none."""
-    found = [m["ts"] for m in sandbox.slack.messages(CHANNEL, DEVELOPER) if re.search(words, m["text"])]
+    found = [
+        m["ts"] for m in sandbox.slack.messages(CHANNEL, DEVELOPER) if re.search(words, m["text"])
+    ]
     return str(found[-1]) if found else ""
 
 
@@ -56,9 +74,15 @@ def ask(sandbox: Sandbox, text: str, words: str) -> str:
 
 def take(sandbox: Sandbox, messages: Mapping[str, str], to: Path) -> None:
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, ignore_default_args=["--headless"])
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM, args=ARGUMENTS, ignore_default_args=["--headless"]
+        )
         for size, (width, height, scale) in SIZES.items():
-            page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=scale, bypass_csp=True)
+            page = browser.new_page(
+                viewport={"width": width, "height": height},
+                device_scale_factor=scale,
+                bypass_csp=True,
+            )
             page.goto(sandbox.url)
             for name, ts in messages.items():
                 if to == IMAGES and f"{name}-{size}" not in IN_THE_DOCS:
@@ -76,7 +100,9 @@ def main(to: Path) -> None:
         with run_sandbox(demo=demo, ready_after=0.3, rate_scale=0) as sandbox:
             ask(sandbox, "/deploy hello 2.0.0", r"hello is on 2\.0\.0")
             ask(sandbox, "/deploy hello 3.0.0 canary", "holding")
-            take(sandbox, {name: ask(sandbox, *question) for name, question in QUESTIONS.items()}, to)
+            take(
+                sandbox, {name: ask(sandbox, *question) for name, question in QUESTIONS.items()}, to
+            )
 
 
 if __name__ == "__main__":

@@ -68,7 +68,9 @@ class InMemoryReleaseStore:
         self._passing: dict[str, tuple[str, int]] = {}
         self._passing_orders: dict[str, int] = {}
         self._levels: dict[str, tuple[float, int]] = {}
-        self._queues: dict[str, dict[str, tuple[int, int, int]]] = {}  # claimant -> rank, since, promised
+        self._queues: dict[
+            str, dict[str, tuple[int, int, int]]
+        ] = {}  # claimant -> rank, since, promised
         self._closed: dict[str, int] = {}
 
     def now(self) -> int:
@@ -77,7 +79,10 @@ class InMemoryReleaseStore:
     def create(self, draft: Release, *, dedup_key: str, same_as: str, operation: str) -> Created:
         if operation in self._operations:
             return Created(self.load(self._operations[operation]), True)
-        for known in (self._dedup.get(dedup_key) if dedup_key else None, self._same.get(same_as) if same_as else None):
+        for known in (
+            self._dedup.get(dedup_key) if dedup_key else None,
+            self._same.get(same_as) if same_as else None,
+        ):
             if known is not None:
                 if dedup_key:
                     self._dedup.setdefault(dedup_key, known)
@@ -102,19 +107,31 @@ class InMemoryReleaseStore:
         self._audit.append(audit_line(event, release.id, release.target.app))
         if event.kind is not EventKind.WROTE:
             self._sequences[release.id] = self._sequences.get(release.id, 0) + 1
-            self._outboxes.setdefault(release.id, []).append(Announcement(self._sequences[release.id], event))
+            self._outboxes.setdefault(release.id, []).append(
+                Announcement(self._sequences[release.id], event)
+            )
 
     def load(self, release_id: str) -> Release:
         release = self._releases[release_id]
         ts = self.card(release_id)[1]
         return replace(release, card_ts=ts) if ts else release
 
-    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True, wake: bool = False) -> Release:
+    def save(
+        self,
+        release: Release,
+        events: Sequence[Event],
+        *,
+        operation: str,
+        card: bool = True,
+        wake: bool = False,
+    ) -> Release:
         if operation in self._operations:
             return replace(release, version=self._operations[operation])
         before = self._releases[release.id]
         if before.version != release.version:
-            raise VersionConflict(f"{release.id} was saved by somebody else since version {release.version}")
+            raise VersionConflict(
+                f"{release.id} was saved by somebody else since version {release.version}"
+            )
         saved = replace(release, version=release.version + 1)
         self._releases[release.id] = saved
         if card:
@@ -136,13 +153,19 @@ class InMemoryReleaseStore:
         return saved
 
     def _trim(self, saved: Release) -> None:
-        final = [r for r in self._releases.values() if r.phase.is_final and r.target.app == saved.target.app]
+        final = [
+            r
+            for r in self._releases.values()
+            if r.phase.is_final and r.target.app == saved.target.app
+        ]
         for oldest in final[: max(0, len(final) - self._kept)]:
             if oldest.id != saved.id and not self._outboxes.get(oldest.id):
                 del self._releases[oldest.id]
 
     def is_current(self, release: Release) -> bool:
-        return release.id in self._releases and self._releases[release.id].version == release.version
+        return (
+            release.id in self._releases and self._releases[release.id].version == release.version
+        )
 
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
         if self._releases[release.id].phase.is_final:
@@ -155,7 +178,9 @@ class InMemoryReleaseStore:
         front = Locked()
         for key in sorted(self._wants[release.id]):
             owner = self._owners.get(key)
-            ahead = [w for w in self._waiting[: self._waiting.index(release.id)] if key in self._wants[w]]
+            ahead = [
+                w for w in self._waiting[: self._waiting.index(release.id)] if key in self._wants[w]
+            ]
             behind = ahead[-1] if ahead else owner
             if owner != release.id and behind and len(ahead) + 1 > front.position:
                 front = Locked(behind, len(ahead) + 1)
@@ -185,10 +210,16 @@ class InMemoryReleaseStore:
         return tuple(r for r in self._of(app) if not r.phase.is_final)
 
     def active_ids(self) -> tuple[str, ...]:
-        return tuple(release_id for release_id, release in self._releases.items() if not release.phase.is_final)
+        return tuple(
+            release_id
+            for release_id, release in self._releases.items()
+            if not release.phase.is_final
+        )
 
     def _of(self, app: str | None) -> list[Release]:
-        return [self.load(i) for i, r in self._releases.items() if app is None or r.target.app == app]
+        return [
+            self.load(i) for i, r in self._releases.items() if app is None or r.target.app == app
+        ]
 
     def recent(self, app: str | None = None, *, limit: int = 10) -> tuple[Release, ...]:
         return tuple(self._of(app)[::-1][:limit])
@@ -208,10 +239,14 @@ class InMemoryReleaseStore:
         return tuple(self._outboxes.get(release_id, ())), dirty
 
     def delivered(self, release_id: str, *, through: int, card_version: int | None) -> None:
-        self._outboxes[release_id] = [a for a in self._outboxes.get(release_id, []) if a.sequence > through]
+        self._outboxes[release_id] = [
+            a for a in self._outboxes.get(release_id, []) if a.sequence > through
+        ]
         self._card_shown[release_id] = max(card_version or 0, self._card_shown.get(release_id, 0))
 
-    def remember_healthy(self, app_key: str, template: Any, *, version: str, release_id: str) -> None:
+    def remember_healthy(
+        self, app_key: str, template: Any, *, version: str, release_id: str
+    ) -> None:
         name = template_hash(template)
         self._verdicts[app_key, name] = ("healthy", release_id, "")
         known = self._healthy.setdefault(app_key, {})
@@ -220,11 +255,15 @@ class InMemoryReleaseStore:
         for oldest in list(known)[:-10]:
             del known[oldest]
 
-    def remember_bad(self, app_key: str, template: Any, *, version: str, why: str, release_id: str) -> None:
+    def remember_bad(
+        self, app_key: str, template: Any, *, version: str, why: str, release_id: str
+    ) -> None:
         self._verdicts[app_key, template_hash(template)] = ("bad", release_id, why)
         self._healthy.get(app_key, {}).pop(template_hash(template), None)
 
-    def verdict_on(self, app_key: str, template: Any) -> tuple[Literal["healthy", "bad", ""], str, str]:
+    def verdict_on(
+        self, app_key: str, template: Any
+    ) -> tuple[Literal["healthy", "bad", ""], str, str]:
         return self._verdicts.get((app_key, template_hash(template)), ("", "", ""))
 
     def last_healthy(self, app_key: str) -> tuple[tuple[Any, str, str], ...]:
@@ -281,11 +320,15 @@ class InMemoryReleaseStore:
         level, at = self._levels.get(budget.name, (float(budget.burst), now))
         level = min(float(budget.burst), level + (now - at) / interval)
         queue = self._queues.setdefault(budget.name, {})
-        for lost in [one for one, (_, _, promised) in queue.items() if promised <= now - BOOKING_LOST_MS]:
+        for lost in [
+            one for one, (_, _, promised) in queue.items() if promised <= now - BOOKING_LOST_MS
+        ]:
             del queue[lost]
         stood_rank, since, _ = queue.get(claimant, (rank, now, now))
         queue[claimant] = (min(rank, stood_rank), since, now)
-        ahead = sum(1 for name, one in queue.items() if (*one[:2], name) < (*queue[claimant][:2], claimant))
+        ahead = sum(
+            1 for name, one in queue.items() if (*one[:2], name) < (*queue[claimant][:2], claimant)
+        )
         kept = 0 if rank == 0 else budget.reserve // 2 if rank == 1 else budget.reserve
         free = level - kept - ahead
         closed = max(0, self._closed.get(budget.name, 0) - now)

@@ -1,4 +1,5 @@
-"""Jobs for the tests of the worker itself: each notes in Redis that it ran, and does what its id says."""
+"""Jobs for the tests of the worker itself: each notes in Redis that it ran, and does what its id
+says."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ def _client() -> Redis:
 
 
 def note(wake_id: str, token: str) -> None:
-    """``release:<what>``: crash kills its own process the first time and poison every time, fail raises the first time, slow sleeps
-    0.3 s, orphan half a minute the first time."""
+    """``release:<what>``: crash kills its own process the first time and poison every time, fail
+    raises the first time, slow sleeps 0.3 s, orphan half a minute the first time."""
     with lease(wake_id, token) as held:
         if not held.granted:
             return

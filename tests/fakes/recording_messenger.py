@@ -1,4 +1,5 @@
-"""The Messenger port, noting what would have been said. ``refusals`` are raised first, one by each call."""
+"""The Messenger port, noting what would have been said. ``refusals`` are raised first, one by each
+call."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ class RecordingMessenger:
         self.said.append(Said(how, where, message, thread_ts))
         return f"{len(self.said)}.0"
 
-    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> str:
+    def post(
+        self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False
+    ) -> str:
         return self._say("post", channel, message, thread_ts)
 
     def edit(self, channel: str, ts: str, message: Message) -> None:
@@ -37,7 +40,14 @@ class RecordingMessenger:
     def whisper(self, channel: str, user: str, message: Message, *, thread_ts: str = "") -> None:
         self._say("whisper", user, message, thread_ts)
 
-    def respond(self, response_url: str, message: Message, *, in_channel: bool = False, replace: bool = False) -> None:
+    def respond(
+        self,
+        response_url: str,
+        message: Message,
+        *,
+        in_channel: bool = False,
+        replace: bool = False,
+    ) -> None:
         self._say("respond", response_url, message)
 
     def direct(self, user: str, message: Message) -> str:

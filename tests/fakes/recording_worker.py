@@ -1,4 +1,5 @@
-"""``python -m tests.fakes.recording_worker URL``: the real supervisor, ticker and RQ workers, running recording jobs."""
+"""``python -m tests.fakes.recording_worker URL``: the real supervisor, ticker and RQ workers,
+running recording jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +18,11 @@ def main(url: str) -> int:
     configure_logging("info", "text")
     settings = Settings(redis_url=url, config=Path("unused"), metrics_port=0)
     prepare(settings, ["tests.fakes.recording_jobs"])
-    routes = {"release": Route(RELEASES, JOB), "deliver": Route(DELIVERY, JOB), "sweep": Route(QUERIES, JOB)}
+    routes = {
+        "release": Route(RELEASES, JOB),
+        "deliver": Route(DELIVERY, JOB),
+        "sweep": Route(QUERIES, JOB),
+    }
     return supervise(settings, processes=2, watch=None, routes=routes)
 
 

@@ -1,6 +1,8 @@
-"""`make faults`: releases of every strategy run while faults are caused; when all is quiet again the invariants are checked.
+"""`make faults`: releases of every strategy run while faults are caused; when all is quiet again
+the invariants are checked.
 
-Seeded: the same seed draws the same faults in the same order. What they hit depends on the machine, as it does in life.
+Seeded: the same seed draws the same faults in the same order. What they hit depends on the machine,
+as it does in life.
 """
 
 from __future__ import annotations
@@ -30,7 +32,17 @@ QUIET_WITHIN_S = 120.0
 RECOVERY_WITHIN_S = 20.0
 BETWEEN_FAULTS_S = (0.2, 1.2)
 TOLD_LINES = 12
-TOTALS = ("faults", "kinds", "releases", "lost", "doubled", "stuck", "violations", "slowest recovery", "quiet after")
+TOTALS = (
+    "faults",
+    "kinds",
+    "releases",
+    "lost",
+    "doubled",
+    "stuck",
+    "violations",
+    "slowest recovery",
+    "quiet after",
+)
 CLOCK_AHEAD_S = 90  # Redis' clock, all the time
 LONGEST_S, LONG_FROM_S = 60.0, 240.0  # in a short run what lasts long is cut
 
@@ -46,32 +58,52 @@ class Course:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="make faults", description="Cause faults while releases run, then check the invariants.")
+    parser = argparse.ArgumentParser(
+        prog="make faults",
+        description="Cause faults while releases run, then check the invariants.",
+    )
     parser.add_argument(
-        "--seconds", type=float, default=420.0, help="how long faults are caused (default 420; then all must end within 120)"
+        "--seconds",
+        type=float,
+        default=420.0,
+        help="how long faults are caused (default 420; then all must end within 120)",
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--apps", type=int, default=6)
     parser.add_argument("--only", default="", help="faults whose name holds this")
-    parser.add_argument("--record", action="store_true", help="write the figures to docs/reference/verification.md and the README")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="write the figures to docs/reference/verification.md and the README",
+    )
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the sandbox is ended with it
     began = time.monotonic()
     ahead_s = CLOCK_AHEAD_S if clock_library() else 0
     if not ahead_s:
-        print("NOT CAUSED: clocks apart, because libfaketime is missing (Debian: apt install libfaketime).", file=sys.stderr)
+        print(
+            "NOT CAUSED: clocks apart, because libfaketime is missing (Debian: apt install"
+            " libfaketime).",
+            file=sys.stderr,
+        )
         if os.environ.get("CI") == "true":
             return 2
     with open_stage(options.apps, clock_ahead_s=ahead_s) as stage:
         stage.longest_s = LONGEST_S if options.seconds >= LONG_FROM_S else stage.longest_s
         people = People(stage, options.seed)
         with people.at_work():
-            course = _cause(stage, people, options.seconds, random.Random(options.seed), options.only)
+            course = _cause(
+                stage, people, options.seconds, random.Random(options.seed), options.only
+            )
             _settle(stage, people, course)
         verdict = judge(stage, people.accepted)
         _print(course, verdict, people, time.monotonic() - began)
         if options.record:
-            _record(course, verdict, f"{options.seconds:.0f} s of faults, seed {options.seed}, {options.apps} apps.")
+            _record(
+                course,
+                verdict,
+                f"{options.seconds:.0f} s of faults, seed {options.seed}, {options.apps} apps.",
+            )
         clean = verdict.is_clean and course.is_quiet
         if not clean:
             for part in stage.sandbox.parts:
@@ -87,7 +119,9 @@ def _order(chance: random.Random, only: str) -> Iterator[str]:
         yield from names
 
 
-def _cause(stage: Stage, people: People, seconds: float, chance: random.Random, only: str) -> Course:
+def _cause(
+    stage: Stage, people: People, seconds: float, chance: random.Random, only: str
+) -> Course:
     course = Course()
     people.starts.set()
     ends = time.monotonic() + seconds
@@ -105,7 +139,8 @@ def _cause(stage: Stage, people: People, seconds: float, chance: random.Random, 
 
 
 def _recovery(stage: Stage) -> float:
-    """Seconds from the end of the harm until a tick of a release ended, or nothing is due and nothing is being worked on."""
+    """Seconds from the end of the harm until a tick of a release ended, or nothing is due and
+    nothing is being worked on."""
     began = time.monotonic()
     before = _ticks(stage)
 
@@ -145,7 +180,9 @@ def _settle(stage: Stage, people: People, course: Course) -> None:
 
 
 def _totals(course: Course, verdict: Verdict) -> list[str]:
-    counts = [len(found) for found in (verdict.lost, verdict.doubled, verdict.stuck, verdict.violations)]
+    counts = [
+        len(found) for found in (verdict.lost, verdict.doubled, verdict.stuck, verdict.violations)
+    ]
     slowest = max(course.slowest.values(), default=0.0)
     amounts = [course.caused.total(), len(course.caused), verdict.releases, *counts]
     return [*map(str, amounts), f"{slowest:.1f} s", f"{course.quiet_after_s:.1f} s"]
@@ -153,14 +190,24 @@ def _totals(course: Course, verdict: Verdict) -> list[str]:
 
 def retelling(totals: Mapping[str, str]) -> str:
     """What the README says of the last run."""
-    harm = f"{totals['faults']} faults of {totals['kinds']} kinds while {totals['releases']} releases ran"
-    found = f"{totals['lost']} lost, {totals['doubled']} doubled, {totals['stuck']} stuck, {totals['violations']} invariants violated"
-    return f"The last recorded run: {harm}; {found}; work went on {totals['slowest recovery']} after a fault at the latest."
+    harm = (
+        f"{totals['faults']} faults of {totals['kinds']} kinds while {totals['releases']}"
+        " releases ran"
+    )
+    found = (
+        f"{totals['lost']} lost, {totals['doubled']} doubled, {totals['stuck']} stuck,"
+        f" {totals['violations']} invariants violated"
+    )
+    return (
+        f"The last recorded run: {harm}; {found}; work went on {totals['slowest recovery']} after a"
+        " fault at the latest."
+    )
 
 
 def _record(course: Course, verdict: Verdict, settings: str) -> None:
     caused = ", ".join(
-        f"{name} {times}x (work went on after at most {course.slowest[name]:.1f} s)" for name, times in sorted(course.caused.items())
+        f"{name} {times}x (work went on after at most {course.slowest[name]:.1f} s)"
+        for name, times in sorted(course.caused.items())
     )
     totals = _totals(course, verdict)
     record("faults", TOTALS, [totals], settings, f"Caused: {caused}.")
@@ -169,18 +216,30 @@ def _record(course: Course, verdict: Verdict, settings: str) -> None:
 
 def _print(course: Course, verdict: Verdict, people: People, seconds: float) -> None:
     console = Console(width=110, highlight=False)
-    table = Table("fault", "times", "work went on after, at most", title="Faults caused while releases ran")
+    table = Table(
+        "fault", "times", "work went on after, at most", title="Faults caused while releases ran"
+    )
     for name, times in sorted(course.caused.items()):
         table.add_row(name, str(times), f"{course.slowest[name]:.1f} s")
     console.print(table)
     total = Table(*TOTALS)
     total.add_row(*_totals(course, verdict))
     console.print(total)
-    outcomes = ", ".join(f"{count} {phase.replace('_', ' ')}" for phase, count in verdict.outcomes.most_common())
-    console.print(f"{outcomes}; {len(people.accepted)} commands accepted, {len(people.refused)} refused or unanswered; {seconds:.0f} s")
+    outcomes = ", ".join(
+        f"{count} {phase.replace('_', ' ')}" for phase, count in verdict.outcomes.most_common()
+    )
+    console.print(
+        f"{outcomes}; {len(people.accepted)} commands accepted, {len(people.refused)} refused or"
+        f" unanswered; {seconds:.0f} s"
+    )
     for why, times in verdict.causes.most_common(TOLD_LINES):
         console.print(f"  {times} {why}", markup=False)
-    for what, lines in (("lost", verdict.lost), ("doubled", verdict.doubled), ("stuck", verdict.stuck), ("violation", verdict.violations)):
+    for what, lines in (
+        ("lost", verdict.lost),
+        ("doubled", verdict.doubled),
+        ("stuck", verdict.stuck),
+        ("violation", verdict.violations),
+    ):
         for line in lines[:TOLD_LINES]:
             console.print(f"  {what}: {line}", markup=False)
         if len(lines) > TOLD_LINES:

@@ -1,4 +1,5 @@
-"""``python -m tests.faults.armed_worker``: `pilothouse worker`, but for its releases' jobs, which may be told to die at a named point."""
+"""``python -m tests.faults.armed_worker``: `pilothouse worker`, but for its releases' jobs, which
+may be told to die at a named point."""
 
 from __future__ import annotations
 
@@ -40,7 +41,12 @@ def main(argv: Sequence[str]) -> int:
     settings, _ = load_configuration("worker")
     configure_logging(settings.log_level, settings.log_format)
     prepare(settings, (*JOB_MODULES, "tests.faults.armed_worker"))
-    return supervise(settings, processes=int(argv[0]), watch=partial(watch_clusters, worker_context()), routes=ROUTES)
+    return supervise(
+        settings,
+        processes=int(argv[0]),
+        watch=partial(watch_clusters, worker_context()),
+        routes=ROUTES,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The faults, by name. Each causes its harm and returns when the harm is over; what was harmed must then go on by itself."""
+"""The faults, by name. Each causes its harm and returns when the harm is over; what was harmed must
+then go on by itself."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ def _kill(pid: int) -> None:
 
 
 def _back(stage: Stage, name: str, before: int) -> None:
-    wait_until(lambda: stage.pid(name) != before and stage.sandbox.part(name).process.poll() is None, 15)
+    wait_until(
+        lambda: stage.pid(name) != before and stage.sandbox.part(name).process.poll() is None, 15
+    )
 
 
 def kill_part(name: str, stage: Stage, people: People, chance: random.Random) -> None:
@@ -41,7 +44,11 @@ def kill_part(name: str, stage: Stage, people: People, chance: random.Random) ->
 
 
 def kill_child(role: str, stage: Stage, people: People, chance: random.Random) -> None:
-    found = [pid for pid in stage.children(stage.pid(chance.choice(stage.names("worker")))) if stage.role(pid).startswith(role)]
+    found = [
+        pid
+        for pid in stage.children(stage.pid(chance.choice(stage.names("worker"))))
+        if stage.role(pid).startswith(role)
+    ]
     if found:
         _kill(chance.choice(found))
 
@@ -125,7 +132,9 @@ def redis_away(stage: Stage, people: People, chance: random.Random) -> None:
 def job_twice(stage: Stage, people: People, chance: random.Random) -> None:
     """Every job that is given out now is put into its queue once more."""
     queue = RqWorkQueue(stage.redis, wake=stage.leases.wake, routes=ARMED_ROUTES)
-    for wake_id, token in cast(dict[bytes, bytes], stage.redis.hgetall("pilothouse:tokens")).items():
+    for wake_id, token in cast(
+        dict[bytes, bytes], stage.redis.hgetall("pilothouse:tokens")
+    ).items():
         queue.enqueue_wake(wake_id.decode(), token.decode())
 
 
@@ -162,8 +171,12 @@ def channel_archived(stage: Stage, people: People, chance: random.Random) -> Non
     stage.sandbox.slack.channel(CHANNEL, archived=False)
 
 
-def cluster(kind: str, times: int, stage: Stage, people: People, chance: random.Random, **details: object) -> None:
-    stage.cluster_fault(kind=kind, times=times, agent="pilothouse", **details)  # never the spectator's own requests
+def cluster(
+    kind: str, times: int, stage: Stage, people: People, chance: random.Random, **details: object
+) -> None:
+    stage.cluster_fault(
+        kind=kind, times=times, agent="pilothouse", **details
+    )  # never the spectator's own requests
     time.sleep(chance.uniform(0.5, 1.5))
 
 
@@ -179,7 +192,11 @@ def pod_deleted(stage: Stage, people: People, chance: random.Random) -> None:
     found: list[str] = []
 
     def look() -> bool:
-        found[:] = [name for pod in stage.objects(path) if re.search("-(canary|green)-", name := pod["metadata"]["name"])]
+        found[:] = [
+            name
+            for pod in stage.objects(path)
+            if re.search("-(canary|green)-", name := pod["metadata"]["name"])
+        ]
         return bool(found)
 
     if wait_until(look, 6):
@@ -187,13 +204,20 @@ def pod_deleted(stage: Stage, people: People, chance: random.Random) -> None:
 
 
 def candidate_deleted(stage: Stage, people: People, chance: random.Random) -> None:
-    """A canary that serves is deleted by somebody's hand: its release stands still until a person takes it back."""
+    """A canary that serves is deleted by somebody's hand: its release stands still until a person
+    takes it back."""
     path = "/apis/apps/v1/namespaces/default/deployments"
     found: list[str] = []
 
     def look() -> bool:
-        items = [item for item in stage.objects(path) if item["metadata"]["name"].endswith("-canary")]
-        found[:] = [item["metadata"]["name"] for item in items if (item.get("status") or {}).get("readyReplicas")]
+        items = [
+            item for item in stage.objects(path) if item["metadata"]["name"].endswith("-canary")
+        ]
+        found[:] = [
+            item["metadata"]["name"]
+            for item in items
+            if (item.get("status") or {}).get("readyReplicas")
+        ]
         return bool(found)
 
     if wait_until(look, 6):
@@ -219,8 +243,12 @@ def watches_expire(stage: Stage, people: People, chance: random.Random) -> None:
     stage.api.post("/_sandbox/watches/expire", json={})
 
 
-def slack(kind: str, times: int, seconds: float, stage: Stage, people: People, chance: random.Random) -> None:
-    stage.sandbox.slack.fault(kind, method=chance.choice(SLACK_WRITES), times=times, seconds=seconds)
+def slack(
+    kind: str, times: int, seconds: float, stage: Stage, people: People, chance: random.Random
+) -> None:
+    stage.sandbox.slack.fault(
+        kind, method=chance.choice(SLACK_WRITES), times=times, seconds=seconds
+    )
     time.sleep(chance.uniform(0.5, 1.5))
 
 
@@ -247,7 +275,12 @@ def same_click(stage: Stage, people: People, chance: random.Random) -> None:
 
     if wait_until(look, 4):
         message, button = offered[0]
-        many_at_once([partial(people.click, message, button, MANAGER if n % 2 else ON_CALL) for n in range(10)])
+        many_at_once(
+            [
+                partial(people.click, message, button, MANAGER if n % 2 else ON_CALL)
+                for n in range(10)
+            ]
+        )
 
 
 def same_command(stage: Stage, people: People, chance: random.Random) -> None:

@@ -1,4 +1,5 @@
-"""What must hold when all is quiet again, read from records, audit, the cluster's own history and Slack's messages."""
+"""What must hold when all is quiet again, read from records, audit, the cluster's own history and
+Slack's messages."""
 
 from __future__ import annotations
 
@@ -48,41 +49,67 @@ def judge(stage: Stage, accepted: list[Accepted]) -> Verdict:
     releases = stage.store.recent(limit=MOST)
     verdict.releases = len(releases)
     verdict.outcomes.update(release.phase.value for release in releases)
-    verdict.causes.update(_cause(release) for release in releases if release.phase is not Phase.SUCCEEDED)
+    verdict.causes.update(
+        _cause(release) for release in releases if release.phase is not Phase.SUCCEEDED
+    )
     verdict.lost += without_a_record(accepted, releases)
     verdict.stuck += unfinished(releases)
     lines = stage.store.audit(limit=1_000_000)[::-1]
     history = stage.history()
     verdict.violations += [*trail.incomplete(releases, lines), *trail.in_order(lines)]
-    verdict.violations += [*trail.without_a_line(lines, history, clock_ahead_s=stage.clock_ahead_s), *trail.written_while_paused(lines)]
-    verdict.doubled += [*started_twice(releases), *trail.counted_twice(lines), *trail.done_twice(releases, history)]
+    verdict.violations += [
+        *trail.without_a_line(lines, history, clock_ahead_s=stage.clock_ahead_s),
+        *trail.written_while_paused(lines),
+    ]
+    verdict.doubled += [
+        *started_twice(releases),
+        *trail.counted_twice(lines),
+        *trail.done_twice(releases, history),
+    ]
     told, twice = _announced(stage, releases, lines)
     verdict.lost += told
     verdict.doubled += twice
-    # The watcher may wake once more what it still took for running: that tick finds nothing to do. What stays is told.
+    # The watcher may wake once more what it still took for running: that tick finds nothing to do.
+    # What stays is told.
     wait_until(lambda: not any(leftovers.waiting_work(stage.redis)), LATE_WAKE_WITHIN_S)
     verdict.violations += leftovers.in_redis(stage.redis)
-    for path in ("/apis/apps/v1/namespaces/default/deployments", "/api/v1/namespaces/default/services"):
+    for path in (
+        "/apis/apps/v1/namespaces/default/deployments",
+        "/api/v1/namespaces/default/services",
+    ):
         verdict.violations += leftovers.in_cluster(stage.apps, stage.objects(path))
     verdict.violations += times_without_ready_pods(stage.apps, history)
-    verdict.violations += [line for release in releases for line in otherwise_than_found(release, history)]
+    verdict.violations += [
+        line for release in releases for line in otherwise_than_found(release, history)
+    ]
     return verdict
 
 
 def without_a_record(accepted: Sequence[Accepted], releases: Sequence[Release]) -> list[str]:
     known = {release.id for release in releases}
-    return [f"{one.text}: {one.release_id} was accepted, and there is no such release" for one in accepted if one.release_id not in known]
+    return [
+        f"{one.text}: {one.release_id} was accepted, and there is no such release"
+        for one in accepted
+        if one.release_id not in known
+    ]
 
 
 def unfinished(releases: Sequence[Release]) -> list[str]:
-    return [f"{one.id} is {one.phase.value} at step {one.at_step} of {len(one.steps)}" for one in releases if not one.phase.is_final]
+    return [
+        f"{one.id} is {one.phase.value} at step {one.at_step} of {len(one.steps)}"
+        for one in releases
+        if not one.phase.is_final
+    ]
 
 
 def unsent(release_id: str, announcements: Sequence[Announcement], *, dirty: bool) -> list[str]:
     """``dirty``: the card shows an older version of the record."""
     if not (announcements or dirty):
         return []
-    return [f"{release_id}: {len(announcements)} announcements untold" + (", card out of date" if dirty else "")]
+    return [
+        f"{release_id}: {len(announcements)} announcements untold"
+        + (", card out of date" if dirty else "")
+    ]
 
 
 def _cause(release: Release) -> str:
@@ -103,7 +130,9 @@ def started_twice(releases: tuple[Release, ...]) -> Iterator[str]:
                 yield f"{later.id} was started by the command of {earlier.id}, which ran"
 
 
-def _announced(stage: Stage, releases: tuple[Release, ...], lines: Sequence[AuditLine]) -> tuple[list[str], list[str]]:
+def _announced(
+    stage: Stage, releases: tuple[Release, ...], lines: Sequence[AuditLine]
+) -> tuple[list[str], list[str]]:
     top = stage.sandbox.slack.messages(CHANNEL)
     lost: list[str] = []
     messages = list(top)
@@ -112,29 +141,55 @@ def _announced(stage: Stage, releases: tuple[Release, ...], lines: Sequence[Audi
         messages += stage.sandbox.slack.messages(CHANNEL, thread_ts=ts)[1:] if ts else []
         announcements, dirty = stage.store.outbox(release.id)
         lost += unsent(release.id, announcements, dirty=dirty)
-    calls = [call for name in ("chat.postMessage", "chat.update") for call in stage.sandbox.slack.log(kind="call", name=name)]
+    calls = [
+        call
+        for name in ("chat.postMessage", "chat.update")
+        for call in stage.sandbox.slack.log(kind="call", name=name)
+    ]
     turned_away = refused_as_archived(calls)
-    direct = {one.id: stage.sandbox.slack.messages(one.requested_by.user) for one in releases if one.id in turned_away}
+    direct = {
+        one.id: stage.sandbox.slack.messages(one.requested_by.user)
+        for one in releases
+        if one.id in turned_away
+    }
     return lost + untold(releases, messages, lines, direct), posted_twice(messages)
 
 
 def refused_as_archived(calls: Sequence[Json]) -> set[str]:
-    """The releases of which Slack did not take a message, because the channel was archived just then."""
-    return {trail.key_of(call["request"]).partition(":")[0] for call in calls if call.get("error") == "is_archived"}
+    """The releases of which Slack did not take a message, because the channel was archived just
+    then."""
+    return {
+        trail.key_of(call["request"]).partition(":")[0]
+        for call in calls
+        if call.get("error") == "is_archived"
+    }
 
 
 def untold(
-    releases: Sequence[Release], messages: Sequence[Json], lines: Sequence[AuditLine], direct: Mapping[str, Sequence[Json]] = NOTHING
+    releases: Sequence[Release],
+    messages: Sequence[Json],
+    lines: Sequence[AuditLine],
+    direct: Mapping[str, Sequence[Json]] = NOTHING,
 ) -> list[str]:
-    """``direct``: what those whose channel was archived have been told in person, by release. Its card is due to the channel still."""
+    """``direct``: what those whose channel was archived have been told in person, by release. Its
+    card is due to the channel still."""
     cards = {trail.key_of(message): message for message in messages}
-    lost = [line for release in releases if (line := trail.told_end(release, messages, lines, direct.get(release.id, ())))]
+    lost = [
+        line
+        for release in releases
+        if (line := trail.told_end(release, messages, lines, direct.get(release.id, ())))
+    ]
     for release in releases:
         card = cards.get(f"{release.id}:card")
         if card is None:
             lost.append(f"{release.id}: no card")
-        elif release.phase.is_final and any(block.get("type") == "actions" for block in card.get("blocks", [])):
-            lost.append(f"{release.id} is {release.phase.value}, and its card still offers buttons: {card.get('text')}")
+        elif release.phase.is_final and any(
+            block.get("type") == "actions" for block in card.get("blocks", [])
+        ):
+            lost.append(
+                f"{release.id} is {release.phase.value}, and its card still offers buttons:"
+                f" {card.get('text')}"
+            )
     return lost
 
 
@@ -145,30 +200,41 @@ def posted_twice(messages: Sequence[Json]) -> list[str]:
 
 
 def times_without_ready_pods(apps: Sequence[str], history: list[Json]) -> Iterator[str]:
-    """Replays every write of every EndpointSlice: once a Service had ready endpoints it always has some."""
+    """Replays every write of every EndpointSlice: once a Service had ready endpoints it always has
+    some."""
     ready: dict[str, dict[str, int]] = {app: {} for app in apps}
     served: set[str] = set()
     for write in history:
         if not write["resource"].startswith("endpointslices"):
             continue
-        service = (write["object"]["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
+        service = (write["object"]["metadata"].get("labels") or {}).get(
+            "kubernetes.io/service-name", ""
+        )
         if service not in ready:
             continue
         endpoints = write["object"].get("endpoints") or []
-        count = 0 if write["verb"] == "delete" else sum(bool(one["conditions"].get("ready")) for one in endpoints)
+        count = (
+            0
+            if write["verb"] == "delete"
+            else sum(bool(one["conditions"].get("ready")) for one in endpoints)
+        )
         ready[service][write["name"]] = count
         if sum(ready[service].values()):
             served.add(service)
         elif service in served:
             served.discard(service)  # told once for each time
-            yield f"Service {service} selected no ready pod at {write['time']:.1f} (write {write['number']})"
+            yield (
+                f"Service {service} selected no ready pod at {write['time']:.1f} (write"
+                f" {write['number']})"
+            )
     for app in apps:
         if app not in served:
             yield f"Service {app} has no ready endpoint at the end, or never had"
 
 
 def otherwise_than_found(release: Release, history: list[Json]) -> Iterator[str]:
-    """What the release changed of its Deployment between its first and last write, and its promised floor on the way."""
+    """What the release changed of its Deployment between its first and last write, and its promised
+    floor on the way."""
     before: Json | None = None
     last: Json | None = None
     claimed = False
@@ -186,7 +252,10 @@ def otherwise_than_found(release: Release, history: list[Json]) -> Iterator[str]
         last = item
         available = (item.get("status") or {}).get("availableReplicas", 0)
         if claimed and release.plan is not None and available < release.plan.floor:
-            yield f"{release.id}: {available} pods of stable available, the plan promised {release.plan.floor}"
+            yield (
+                f"{release.id}: {available} pods of stable available, the plan promised"
+                f" {release.plan.floor}"
+            )
             return
 
 
@@ -200,12 +269,21 @@ def _compared(release: Release, before: Json, after: Json) -> Iterator[str]:
             (facts["spec"]["template"]["metadata"].get("annotations") or {}).pop(CAUSE, None)
     for part, value in was.items():
         if now[part] != value:
-            yield f"{release.id} ({release.phase.value}) left {part} of its Deployment otherwise than it was: {value} -> {now[part]}"
+            yield (
+                f"{release.id} ({release.phase.value}) left {part} of its Deployment otherwise than"
+                f" it was: {value} -> {now[part]}"
+            )
 
 
 def _facts(item: Json) -> Json:
     meta = item["metadata"]
     notes = {
-        key: value for key, value in (meta.get("annotations") or {}).items() if not key.startswith("pilothouse.dev/") and key != REVISION
+        key: value
+        for key, value in (meta.get("annotations") or {}).items()
+        if not key.startswith("pilothouse.dev/") and key != REVISION
     }
-    return {"spec": copy.deepcopy(item["spec"]), "labels": dict(meta.get("labels") or {}), "annotations": notes}
+    return {
+        "spec": copy.deepcopy(item["spec"]),
+        "labels": dict(meta.get("labels") or {}),
+        "annotations": notes,
+    }

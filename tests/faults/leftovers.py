@@ -10,9 +10,32 @@ from redis import Redis
 
 Json = dict[str, Any]
 KEPT_BY_SYSTEM = (
-    "counters", "counter", "order", "lease", "ticket", "audit", "recent", "named", "nudge", "due", "leased", "tokens", "begun", "failures"
-)  # fmt: skip
-KEPT_BY_APP = ("recent", "final", "audit", "durations", "verdicts", "verdict-order", "healthy", "templates", "release")
+    "counters",
+    "counter",
+    "order",
+    "lease",
+    "ticket",
+    "audit",
+    "recent",
+    "named",
+    "nudge",
+    "due",
+    "leased",
+    "tokens",
+    "begun",
+    "failures",
+)
+KEPT_BY_APP = (
+    "recent",
+    "final",
+    "audit",
+    "durations",
+    "verdicts",
+    "verdict-order",
+    "healthy",
+    "templates",
+    "release",
+)
 WORK = re.compile(r"(release|deliver|noticed):")
 
 
@@ -21,26 +44,36 @@ def in_cluster(names: Sequence[str], items: Sequence[Json]) -> Iterator[str]:
         name = item["metadata"]["name"]
         if name not in (*names, "kubernetes"):
             yield f"{name} outlived its release"
-        notes = [key for key in item["metadata"].get("annotations") or {} if key.startswith("pilothouse.dev/")]
+        notes = [
+            key
+            for key in item["metadata"].get("annotations") or {}
+            if key.startswith("pilothouse.dev/")
+        ]
         if notes:
             yield f"{name} still carries {', '.join(notes)}"
 
 
 def waiting_work(redis: Redis) -> Iterator[str]:
-    """Ticks and deliveries that are still to come; one that died after its release was over comes once more, and finds nothing to do."""
+    """Ticks and deliveries that are still to come; one that died after its release was over comes
+    once more, and finds nothing to do."""
     for name in ("due", "leased"):
         members = cast(list[bytes], redis.zrange(f"pilothouse:{name}", 0, -1))
-        yield from (f"{one.decode()} is still in {name}" for one in members if WORK.match(one.decode()))
+        yield from (
+            f"{one.decode()} is still in {name}" for one in members if WORK.match(one.decode())
+        )
 
 
 def in_redis(redis: Redis) -> Iterator[str]:
-    """Locks, leases, plans and indexes of releases that are over; and keys that belong to nothing that is bounded or ends by itself."""
+    """Locks, leases, plans and indexes of releases that are over; and keys that belong to nothing
+    that is bounded or ends by itself."""
     for lock, owner in cast(dict[bytes, bytes], redis.hgetall("pilothouse:lock-owner")).items():
         yield f"{lock.decode()} is held by {owner.decode()}"
     yield from waiting_work(redis)
     for name in ("tokens", "begun", "failures"):
         fields = cast(list[bytes], redis.hkeys(f"pilothouse:{name}"))
-        yield from (f"{one.decode()} is still in {name}" for one in fields if WORK.match(one.decode()))
+        yield from (
+            f"{one.decode()} is still in {name}" for one in fields if WORK.match(one.decode())
+        )
     for key in cast(list[bytes], list(redis.scan_iter("pilothouse:*", count=1000))):
         name = key.decode().removeprefix("pilothouse:")
         kind = name.partition(":")[0]

@@ -1,4 +1,5 @@
-"""A proxy before Redis that loses replies: the command has taken effect, and whoever sent it is not told."""
+"""A proxy before Redis that loses replies: the command has taken effect, and whoever sent it is not
+told."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from tests.faults.proxy import Proxy, connected
 
 
 class LossyRedis:
-    """``with LossyRedis(port) as proxy: proxy.url``. ``lose(n)``: the next n replies are dropped with their connections."""
+    """``with LossyRedis(port) as proxy: proxy.url``. ``lose(n)``: the next n replies are dropped
+    with their connections."""
 
     def __init__(self, port: int) -> None:
         self._proxy = Proxy(partial(connected, port), lambda: not self._loses())
@@ -30,7 +32,12 @@ class LossyRedis:
         self._proxy.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._proxy.__exit__(kind, error, trace)
 
     def _loses(self) -> bool:

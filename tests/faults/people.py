@@ -1,4 +1,5 @@
-"""People at work: they start releases of every strategy, decide on cards, and sometimes change their minds."""
+"""People at work: they start releases of every strategy, decide on cards, and sometimes change
+their minds."""
 
 from __future__ import annotations
 
@@ -19,7 +20,16 @@ from tests.faults.stage import CHANNEL, Stage
 
 DEVELOPER, MANAGER, ON_CALL = "U0DEV1", "U0MANAGER", "U0ONCALL"
 STRATEGIES = ("rolling", "canary", "bluegreen")
-DECISIONS = ("Promote", "Switch", "Approve start", "Go on", "Finish now", "Resume", "Adopt", "Go on now")
+DECISIONS = (
+    "Promote",
+    "Switch",
+    "Approve start",
+    "Go on",
+    "Finish now",
+    "Resume",
+    "Adopt",
+    "Go on now",
+)
 ONE_IN_ABORTED = 8
 ONE_IN_BROKEN = 6
 LOOKS_EVERY_S = 0.4
@@ -50,7 +60,10 @@ class People:
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
         """They start releases while ``starts`` is set, and decide all the time."""
-        threads = [threading.Thread(target=work, name=work.__name__) for work in (self.start_releases, self.decide)]
+        threads = [
+            threading.Thread(target=work, name=work.__name__)
+            for work in (self.start_releases, self.decide)
+        ]
         for thread in threads:
             thread.start()
         try:
@@ -119,7 +132,12 @@ class People:
     def click(self, message: Json, button: Json, user: str) -> None:
         try:
             self.stage.sandbox.slack.click(
-                user, CHANNEL, message["ts"], button["action_id"], value=button.get("value"), block_id=button["block_id"]
+                user,
+                CHANNEL,
+                message["ts"],
+                button["action_id"],
+                value=button.get("value"),
+                block_id=button["block_id"],
             )
         except httpx.HTTPError:
             return  # not answered in time: the next look finds the button again, or not

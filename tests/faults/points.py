@@ -1,6 +1,8 @@
-"""The named points of a tick, and a way to die exactly there: wrappers around the ports that a release's job works with.
+"""The named points of a tick, and a way to die exactly there: wrappers around the ports that a
+release's job works with.
 
-What is armed stands in Redis, so that whoever watches a run can arm processes that are already running, and sees where they died.
+What is armed stands in Redis, so that whoever watches a run can arm processes that are already
+running, and sees where they died.
 """
 
 from __future__ import annotations
@@ -21,10 +23,19 @@ from bot.releases.facts.release import Release
 from bot.releases.facts.target import Target
 
 POINTS = (
-    "before observe", "after observe", "before save", "after save", "before action", "after action", "before wake", "after wake"
-)  # fmt: skip
+    "before observe",
+    "after observe",
+    "before save",
+    "after save",
+    "before action",
+    "after action",
+    "before wake",
+    "after wake",
+)
 ONCE = "points:once"  # the name of one point: the first job that reaches it dies
-ALWAYS = "points:always"  # app -> point: every tick of its releases dies there, and its repetition does not
+ALWAYS = (  # app -> point: every tick of its releases dies there, and its repetition does not
+    "points:always"
+)
 DIED = "points:died"
 TICKED = "points:ticked"  # release -> when its last whole tick ended, milliseconds of Redis TIME
 RAN = "points:ran"  # process of a worker -> whole ticks of releases in it
@@ -32,7 +43,8 @@ Reach = Callable[[str], None]
 
 
 class Points:
-    """One job's way through its points. A death is noted before it comes, so that the same tick dies at a point once."""
+    """One job's way through its points. A death is noted before it comes, so that the same tick
+    dies at a point once."""
 
     def __init__(self, redis: Redis, release_id: str) -> None:
         self._redis = redis
@@ -42,7 +54,8 @@ class Points:
         self._actions = 0
 
     def loaded(self, release: Release) -> None:
-        """What a repeated tick finds again: not the record's version, since each tick saves what it is about to write."""
+        """What a repeated tick finds again: not the record's version, since each tick saves what it
+        is about to write."""
         gate = release.gate.gate if release.gate else ""
         done = "".join(f"{intent.written:d}{intent.confirmed:d}" for intent in release.intents)
         self._state = f"{release.phase.value}:{release.leg.value}:{release.at_step}:{gate}:{done}"
@@ -66,12 +79,23 @@ class PointedCluster:
         self._reach = reach
 
     def observe(
-        self, target: Target, *, candidate: str, or_candidate: str = "", extra_services: Sequence[str] = (), survey: bool = False,
+        self,
+        target: Target,
+        *,
+        candidate: str,
+        or_candidate: str = "",
+        extra_services: Sequence[str] = (),
+        survey: bool = False,
         events: bool = False,
-    ) -> Observation:  # fmt: skip
+    ) -> Observation:
         self._reach("before observe")
         seen = self._cluster.observe(
-            target, candidate=candidate, or_candidate=or_candidate, extra_services=extra_services, survey=survey, events=events
+            target,
+            candidate=candidate,
+            or_candidate=or_candidate,
+            extra_services=extra_services,
+            survey=survey,
+            events=events,
         )
         self._reach("after observe")
         return seen

@@ -1,4 +1,5 @@
-"""A proxy between a client and a server of this machine, for what stands in the way of their bytes."""
+"""A proxy between a client and a server of this machine, for what stands in the way of
+their bytes."""
 
 from __future__ import annotations
 
@@ -13,10 +14,15 @@ CONNECT_WITHIN_S = 2.0
 
 
 class Proxy:
-    """``with Proxy(server, keeps_reply) as proxy: proxy.port``. ``server`` opens the other end of a new connection, None where nothing
-    answers; a reply that ``keeps_reply`` does not keep is dropped, and its connection cut."""
+    """``with Proxy(server, keeps_reply) as proxy: proxy.port``. ``server`` opens the other end of a
+    new connection, None where nothing answers; a reply that ``keeps_reply`` does not keep is
+    dropped, and its connection cut."""
 
-    def __init__(self, server: Callable[[], socket.socket | None], keeps_reply: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        server: Callable[[], socket.socket | None],
+        keeps_reply: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._server = server
         self._keeps_reply = keeps_reply
         self._listener = socket.socket()
@@ -31,7 +37,12 @@ class Proxy:
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -46,7 +57,10 @@ class Proxy:
             if server is None:
                 client.close()
                 continue
-            for source, sink, keeps in ((client, server, lambda: True), (server, client, self._keeps_reply)):
+            for source, sink, keeps in (
+                (client, server, lambda: True),
+                (server, client, self._keeps_reply),
+            ):
                 threading.Thread(target=_pump, args=(source, sink, keeps), daemon=True).start()
 
 
@@ -61,8 +75,8 @@ def connected(port: int) -> socket.socket | None:
 
 
 def _pump(source: socket.socket, sink: socket.socket, keeps: Callable[[], bool]) -> None:
-    """Until either end closes. Both are shut then, which ends the pump of the other direction; what is shut is closed with its last
-    reference, never under a thread that still reads it."""
+    """Until either end closes. Both are shut then, which ends the pump of the other direction; what
+    is shut is closed with its last reference, never under a thread that still reads it."""
     with contextlib.suppress(OSError):
         while data := source.recv(MOST_BYTES):
             if not keeps():

@@ -1,4 +1,5 @@
-"""Three servers and three Sentinels as processes: one primary, and two replicas of which either may become it."""
+"""Three servers and three Sentinels as processes: one primary, and two replicas of which either may
+become it."""
 
 from __future__ import annotations
 
@@ -43,7 +44,13 @@ class SentinelGroup:
         ports = free_ports(2 * SERVERS)
         self.servers, self.sentinels = ports[:SERVERS], ports[SERVERS:]
         for port in self.servers:
-            lines = ["save ''", "appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction", "repl-diskless-sync-delay 0"]
+            lines = [
+                "save ''",
+                "appendonly yes",
+                "appendfsync everysec",
+                "maxmemory-policy noeviction",
+                "repl-diskless-sync-delay 0",
+            ]
             if port != self.servers[0]:
                 lines.append(f"replicaof 127.0.0.1 {self.servers[0]}")
             self._write(port, lines)
@@ -51,13 +58,21 @@ class SentinelGroup:
         assert eventually(lambda: self.replicas_of(self.servers[0]) == SERVERS - 1, 20)
         for port in self.sentinels:
             watched = f"sentinel monitor {SERVICE} 127.0.0.1 {self.servers[0]} 2"
-            times = [f"down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}", f"failover-timeout {SERVICE} {FAILOVER_TIMEOUT_MS}"]
+            times = [
+                f"down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}",
+                f"failover-timeout {SERVICE} {FAILOVER_TIMEOUT_MS}",
+            ]
             self._write(port, [watched, *(f"sentinel {one}" for one in times)])
             self._launch(port, "--sentinel")
         assert eventually(self._sees_all, 20)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for process in self._processes.values():
             process.kill()
             process.wait()
@@ -67,7 +82,10 @@ class SentinelGroup:
         """The port that the Sentinels name now, 0 while they name none."""
         for port in self.sentinels:
             try:
-                address = cast(Any, Redis(port=port, socket_timeout=1).sentinel_get_master_addr_by_name(SERVICE))
+                address = cast(
+                    Any,
+                    Redis(port=port, socket_timeout=1).sentinel_get_master_addr_by_name(SERVICE),
+                )
             except RedisError:
                 continue
             if address:
@@ -89,10 +107,16 @@ class SentinelGroup:
 
     def _sees_all(self) -> bool:
         try:
-            states = [cast(Any, Redis(port=port, socket_timeout=1).sentinel_master(SERVICE)) for port in self.sentinels]
+            states = [
+                cast(Any, Redis(port=port, socket_timeout=1).sentinel_master(SERVICE))
+                for port in self.sentinels
+            ]
         except RedisError:
             return False
-        return all(one["num-slaves"] == SERVERS - 1 and one["num-other-sentinels"] == SERVERS - 1 for one in states)
+        return all(
+            one["num-slaves"] == SERVERS - 1 and one["num-other-sentinels"] == SERVERS - 1
+            for one in states
+        )
 
     def _write(self, port: int, lines: list[str]) -> None:
         folder = self._folder / str(port)
@@ -104,4 +128,6 @@ class SentinelGroup:
         folder = self._folder / str(port)
         with (folder / "server.log").open("ab") as log:
             words = [str(get_binary_path()), str(folder / "server.conf"), *more]
-            self._processes[port] = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0)
+            self._processes[port] = subprocess.Popen(
+                words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0
+            )

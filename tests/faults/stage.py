@@ -1,4 +1,5 @@
-"""A sandbox with many apps whose processes may be killed: each that dies is started again, as a container runtime would."""
+"""A sandbox with many apps whose processes may be killed: each that dies is started again, as a
+container runtime would."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ Json = dict[str, Any]
 
 @dataclass
 class Stage:
-    """What the faults and the checks need of the sandbox. ``store`` and ``leases`` are read only."""
+    """What the faults and the checks need of the sandbox. ``store`` and ``leases`` are read
+    only."""
 
     sandbox: Sandbox
     apps: tuple[str, ...]
@@ -62,7 +64,9 @@ class Stage:
 
     def children(self, pid: int) -> list[int]:
         with contextlib.suppress(OSError):
-            return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+            return [
+                int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            ]
         return []
 
     def descendants(self, pid: int) -> list[int]:
@@ -77,7 +81,9 @@ class Stage:
     def release_of(self, pid: int) -> str:
         """The release that the job in this process has begun to work on, "" where there is none."""
         with contextlib.suppress(RedisError):
-            for wake_id, runner in cast(dict[bytes, bytes], self.redis.hgetall("pilothouse:begun")).items():
+            for wake_id, runner in cast(
+                dict[bytes, bytes], self.redis.hgetall("pilothouse:begun")
+            ).items():
                 if runner.split(b"|")[1] == str(pid).encode() and wake_id.startswith(b"release:"):
                     return wake_id.decode().partition(":")[2]
         return ""
@@ -102,7 +108,9 @@ class Stage:
         try:
             if self.store.active() or any(waiting_work(self.redis)):
                 return False
-            return not any(any(self.store.outbox(release.id)) for release in self.store.recent(limit=1_000))
+            return not any(
+                any(self.store.outbox(release.id)) for release in self.store.recent(limit=1_000)
+            )
         except (StoreUnavailable, RedisError):
             return False
 
@@ -134,15 +142,21 @@ def _demo(folder: Path, apps: Sequence[str]) -> Path:
     }
     catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
     catalog["access"]["roles"]["deployer"]["users"] += CROWD
-    (demo / "catalog.yaml").write_text(yaml.safe_dump({**catalog, "apps": entries}), encoding="utf-8")
-    (demo / "manifests" / "apps.yaml").write_text(yaml.safe_dump_all([one for app in apps for one in _objects(app)]), encoding="utf-8")
+    (demo / "catalog.yaml").write_text(
+        yaml.safe_dump({**catalog, "apps": entries}), encoding="utf-8"
+    )
+    (demo / "manifests" / "apps.yaml").write_text(
+        yaml.safe_dump_all([one for app in apps for one in _objects(app)]), encoding="utf-8"
+    )
     return demo
 
 
 @contextlib.contextmanager
-def open_stage(apps: int, *, workers: int = 2, bots: int = 1, clock_ahead_s: int = 0, redis_url: str = "") -> Iterator[Stage]:
-    """``clock_ahead_s``: of Redis' clock before that of everybody else. ``redis_url``: another than the sandbox's own, which then
-    nobody uses, and no reply of it is lost."""
+def open_stage(
+    apps: int, *, workers: int = 2, bots: int = 1, clock_ahead_s: int = 0, redis_url: str = ""
+) -> Iterator[Stage]:
+    """``clock_ahead_s``: of Redis' clock before that of everybody else. ``redis_url``: another than
+    the sandbox's own, which then nobody uses, and no reply of it is lost."""
     names = tuple(f"app{number}" for number in range(1, apps + 1))
     with tempfile.TemporaryDirectory(prefix="pilothouse-faults-") as folder:
         demo = _demo(Path(folder), names)
@@ -161,10 +175,27 @@ def open_stage(apps: int, *, workers: int = 2, bots: int = 1, clock_ahead_s: int
         ):
             client = connect(redis_url or sandbox.redis.url)
             with LossyRedis(sandbox.redis.port) as lossy:
-                stage = Stage(sandbox, names, api, RedisReleaseStore(client), Leases(client), client, lossy, clock_ahead_s)
+                stage = Stage(
+                    sandbox,
+                    names,
+                    api,
+                    RedisReleaseStore(client),
+                    Leases(client),
+                    client,
+                    lossy,
+                    clock_ahead_s,
+                )
                 for number in range(2, workers + 1):
-                    add(stage, "worker", number, {"REDIS_URL": lossy.url} if number == 2 and not redis_url else {})
-                more_bots = [add(stage, "bot", number, {"PILOTHOUSE_PORT": str(free_port())}) for number in range(2, bots + 1)]
+                    add(
+                        stage,
+                        "worker",
+                        number,
+                        {"REDIS_URL": lossy.url} if number == 2 and not redis_url else {},
+                    )
+                more_bots = [
+                    add(stage, "bot", number, {"PILOTHOUSE_PORT": str(free_port())})
+                    for number in range(2, bots + 1)
+                ]
                 _wait_for_pods(stage)
                 with _turns(stage, more_bots), _restarting(stage):
                     yield stage
@@ -189,7 +220,10 @@ def _cluster_client(sandbox: Sandbox) -> httpx.Client:
     token = config["users"][0]["user"]["token"]
     server = config["clusters"][0]["cluster"]["server"]
     return httpx.Client(
-        base_url=server, headers={"Authorization": f"Bearer {token}", "User-Agent": "spectator"}, timeout=10, trust_env=False
+        base_url=server,
+        headers={"Authorization": f"Bearer {token}", "User-Agent": "spectator"},
+        timeout=10,
+        trust_env=False,
     )
 
 
@@ -197,7 +231,8 @@ def _wait_for_pods(stage: Stage) -> None:
     ends = time.monotonic() + 30
     while True:
         ready = [
-            item.get("status", {}).get("availableReplicas", 0) for item in stage.objects("/apis/apps/v1/namespaces/default/deployments")
+            item.get("status", {}).get("availableReplicas", 0)
+            for item in stage.objects("/apis/apps/v1/namespaces/default/deployments")
         ]
         if ready == [REPLICAS] * len(stage.apps):
             return
@@ -208,10 +243,14 @@ def _wait_for_pods(stage: Stage) -> None:
 
 @contextlib.contextmanager
 def _restarting(stage: Stage) -> Iterator[None]:
-    """Bot and worker come back by themselves until the stage is left; then the sandbox ends what runs."""
+    """Bot and worker come back by themselves until the stage is left; then the sandbox ends what
+    runs."""
     ended = threading.Event()
     names = [*stage.names("bot"), *stage.names("worker")]
-    keepers = [threading.Thread(target=_keep, args=(stage, name, ended), name=f"keeper of {name}") for name in names]
+    keepers = [
+        threading.Thread(target=_keep, args=(stage, name, ended), name=f"keeper of {name}")
+        for name in names
+    ]
     for keeper in keepers:
         keeper.start()
     try:
@@ -223,25 +262,43 @@ def _restarting(stage: Stage) -> Iterator[None]:
 
 
 def as_started(part: Part) -> tuple[Any, dict[str, str]]:
-    """The environment holds the sandbox's own made-up tokens; it is read from the process itself, which alone was given it."""
+    """The environment holds the sandbox's own made-up tokens; it is read from the process itself,
+    which alone was given it."""
     pairs = Path(f"/proc/{part.process.pid}/environ").read_bytes().decode().split("\0")
     return part.process.args, dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
-def start_again(words: Any, environment: dict[str, str], file: Path, folder: Path | None = None) -> subprocess.Popen[bytes]:
+def start_again(
+    words: Any, environment: dict[str, str], file: Path, folder: Path | None = None
+) -> subprocess.Popen[bytes]:
     with file.open("ab") as log:
         return subprocess.Popen(
-            words, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True, env=environment, cwd=folder
+            words,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=environment,
+            cwd=folder,
         )
 
 
-def add(stage: Stage, kind: str, number: int, variables: Mapping[str, str] = NONE, *, folder: Path | None = None) -> str:
-    """One more of a kind, as the first was started; the sandbox ends it with its parts. Answers its URL (a bot's). ``folder``: another
-    copy of the code."""
+def add(
+    stage: Stage,
+    kind: str,
+    number: int,
+    variables: Mapping[str, str] = NONE,
+    *,
+    folder: Path | None = None,
+) -> str:
+    """One more of a kind, as the first was started; the sandbox ends it with its parts. Answers its
+    URL (a bot's). ``folder``: another copy of the code."""
     words, environment = as_started(stage.sandbox.part(kind))
     name = f"{kind}-{number}"
     log = stage.sandbox.folder / f"{name}.log"
-    stage.sandbox.parts.append(Part(name, start_again(words, {**environment, **variables}, log, folder), log))
+    stage.sandbox.parts.append(
+        Part(name, start_again(words, {**environment, **variables}, log, folder), log)
+    )
     return f"http://127.0.0.1:{variables.get('PILOTHOUSE_PORT', '0')}"
 
 
@@ -256,7 +313,11 @@ def _clock(seconds: int) -> dict[str, str]:
     """libfaketime: what a process is told by its clock; what measures time goes on as it is."""
     if not seconds:
         return {}
-    return {"LD_PRELOAD": str(clock_library()), "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    return {
+        "LD_PRELOAD": str(clock_library()),
+        "FAKETIME": f"{seconds:+d}s",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
 
 
 def clock_library() -> Path | None:

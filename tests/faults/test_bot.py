@@ -1,4 +1,5 @@
-"""The bot is told to end while it is asked something: what is under way is answered, nothing new is taken."""
+"""The bot is told to end while it is asked something: what is under way is answered, nothing new is
+taken."""
 
 from __future__ import annotations
 
@@ -18,8 +19,11 @@ pytestmark = pytest.mark.slow
 
 
 def connections(port: int) -> list[tuple[int, int, int, int]]:
-    """(local port, remote port, unread bytes, inode) of this machine's connections with that port (proc(5): /proc/net/tcp)."""
-    rows = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+    """(local port, remote port, unread bytes, inode) of this machine's connections with that port
+    (proc(5): /proc/net/tcp)."""
+    rows = (
+        line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    )
     every = ((_last_hex(row[1]), _last_hex(row[2]), _last_hex(row[4]), int(row[9])) for row in rows)
     return [one for one in every if port in one[:2]]
 
@@ -32,8 +36,14 @@ def waits_for(pid: int, port: int) -> bool:
     """Whether a process has sent something to a server of this machine that it has not read yet."""
     links = Path(f"/proc/{pid}/fd").iterdir()
     inodes = {link.readlink().name for link in links if link.is_symlink()}
-    own = {local for local, remote, _, inode in connections(port) if remote == port and f"socket:[{inode}]" in inodes}
-    return any(local == port and remote in own and unread for local, remote, unread, _ in connections(port))
+    own = {
+        local
+        for local, remote, _, inode in connections(port)
+        if remote == port and f"socket:[{inode}]" in inodes
+    }
+    return any(
+        local == port and remote in own and unread for local, remote, unread, _ in connections(port)
+    )
 
 
 def test_a_command_under_way_is_answered_and_the_bot_ends_in_time() -> None:
@@ -41,7 +51,11 @@ def test_a_command_under_way_is_answered_and_the_bot_ends_in_time() -> None:
         bot = sandbox.part("bot").process
         os.kill(sandbox.redis.pid, signal.SIGSTOP)
         answers: list[dict[str, Any]] = []
-        asking = threading.Thread(target=lambda: answers.append(sandbox.slack.command("U0DEV1", "C0RELEASES", "/deploy hello 2.0.0")))
+        asking = threading.Thread(
+            target=lambda: answers.append(
+                sandbox.slack.command("U0DEV1", "C0RELEASES", "/deploy hello 2.0.0")
+            )
+        )
         asking.start()
         assert eventually(lambda: waits_for(bot.pid, sandbox.redis.port), 2)
         bot.terminate()

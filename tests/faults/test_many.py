@@ -1,4 +1,5 @@
-"""Several bots and workers as processes on one Redis: even use, no double effect, and everybody goes on when everything was restarted."""
+"""Several bots and workers as processes on one Redis: even use, no double effect, and everybody
+goes on when everything was restarted."""
 
 from __future__ import annotations
 
@@ -26,7 +27,12 @@ STRATEGIES = ("rolling", "canary", "bluegreen")
 
 
 def start_all(people: People, apps: tuple[str, ...]) -> None:
-    many_at_once([partial(people.say, f"/deploy {app} 2.0.0 {STRATEGIES[number % 3]}") for number, app in enumerate(apps)])
+    many_at_once(
+        [
+            partial(people.say, f"/deploy {app} 2.0.0 {STRATEGIES[number % 3]}")
+            for number, app in enumerate(apps)
+        ]
+    )
     assert len(people.accepted) == len(apps), people.refused
 
 
@@ -37,8 +43,14 @@ def test_three_bots_and_four_workers_share_the_work_and_do_nothing_twice() -> No
             start_all(people, stage.apps)
             is_quiet = wait_until(stage.is_quiet, 120)
         verdict = judge(stage, people.accepted)
-        ran = {int(pid): int(times) for pid, times in cast(dict[bytes, bytes], stage.redis.hgetall(RAN)).items()}
-        shares = [sum(ran.get(pid, 0) for pid in stage.descendants(stage.pid(name))) for name in stage.names("worker")]
+        ran = {
+            int(pid): int(times)
+            for pid, times in cast(dict[bytes, bytes], stage.redis.hgetall(RAN)).items()
+        }
+        shares = [
+            sum(ran.get(pid, 0) for pid in stage.descendants(stage.pid(name)))
+            for name in stage.names("worker")
+        ]
         asked = dict(stage.turns.taken) if stage.turns else {}
     assert is_quiet and verdict.is_clean, verdict
     assert len(asked) == 3 and min(asked.values()) > 0
@@ -49,33 +61,59 @@ def _next_version(folder: Path) -> Path:
     """A copy of the code that writes a newer schema, as the next release of Pilothouse may."""
     top = Path(__file__).parents[2]
     for name in ("bot", "jobs", "config", "sandbox", "tests"):
-        shutil.copytree(top / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules", "page"))
+        shutil.copytree(
+            top / name,
+            folder / name,
+            ignore=shutil.ignore_patterns("__pycache__", "node_modules", "page"),
+        )
     records = folder / "bot" / "store" / "records.py"
     text = records.read_text(encoding="utf-8")
-    newer = text.replace(f"SCHEMA_VERSION = {SCHEMA_VERSION}\n", f"SCHEMA_VERSION = {SCHEMA_VERSION + 1}\n")
-    newer = newer.replace("= {1: lambda body: body", f"= {{{SCHEMA_VERSION}: lambda body: body, 1: lambda body: body")
+    newer = text.replace(
+        f"SCHEMA_VERSION = {SCHEMA_VERSION}\n", f"SCHEMA_VERSION = {SCHEMA_VERSION + 1}\n"
+    )
+    newer = newer.replace(
+        "= {1: lambda body: body", f"= {{{SCHEMA_VERSION}: lambda body: body, 1: lambda body: body"
+    )
     assert newer.count(str(SCHEMA_VERSION + 1)) > text.count(str(SCHEMA_VERSION + 1))
     records.write_text(newer, encoding="utf-8")
     return folder
 
 
-def test_workers_of_two_adjacent_versions_share_one_redis_and_every_release_comes_to_its_end(tmp_path: Path) -> None:
+def test_workers_of_two_adjacent_versions_share_one_redis_and_every_release_comes_to_its_end(
+    tmp_path: Path,
+) -> None:
     with open_stage(6, workers=1) as stage:
         newer = _next_version(tmp_path)
-        upgrade_bot(stage, newer)  # first, as the how-to says: an older one takes no click on what a newer worker has written
+        upgrade_bot(
+            stage,
+            newer,
+            # first, as the how-to says: an older one takes no click on what a newer worker has
+            # written
+        )
         add(stage, "worker", 2, folder=newer)
         people = People(stage, seed=8)
 
         def ends() -> list[str]:
             found = cast(list[bytes], stage.redis.zrange("pilothouse:recent", 0, -1))
-            return [cast(bytes, stage.redis.hget(f"pilothouse:release:{one.decode()}", "phase")).decode() for one in found]
+            return [
+                cast(
+                    bytes, stage.redis.hget(f"pilothouse:release:{one.decode()}", "phase")
+                ).decode()
+                for one in found
+            ]
 
         with people.at_work():
             start_all(people, stage.apps)
             assert wait_until(lambda: all(Phase(phase).is_final for phase in ends()), 120), ends()
-        documents = [cast(bytes, stage.redis.hget(key, "document")) for key in stage.redis.scan_iter("pilothouse:release:*")]
+        documents = [
+            cast(bytes, stage.redis.hget(key, "document"))
+            for key in stage.redis.scan_iter("pilothouse:release:*")
+        ]
         schemas = {unpack(document)["schema_version"] for document in documents}
-        left = [item["metadata"]["name"] for item in stage.objects("/apis/apps/v1/namespaces/default/deployments")]
+        left = [
+            item["metadata"]["name"]
+            for item in stage.objects("/apis/apps/v1/namespaces/default/deployments")
+        ]
         assert wait_until(lambda: not list(stage.redis.scan_iter("pilothouse:outbox:*")), 60)
     assert SCHEMA_VERSION + 1 in schemas
     assert sorted(left) == sorted(stage.apps)
@@ -98,14 +136,18 @@ def _restart_everything(stage: Stage) -> None:
 def _all_ticked_since(stage: Stage, began: int) -> bool:
     try:
         active = [release.id for release in stage.store.active()]
-        ticked = {name.decode(): int(at) for name, at in cast(dict[bytes, bytes], stage.redis.hgetall(TICKED)).items()}
+        ticked = {
+            name.decode(): int(at)
+            for name, at in cast(dict[bytes, bytes], stage.redis.hgetall(TICKED)).items()
+        }
     except StoreUnavailable:
         return False
     return all(ticked.get(one, 0) >= began for one in active)
 
 
 def _moves_again_after(stage: Stage) -> float:
-    """Kills everything; seconds from when all processes and Redis were started again until each running release was looked at."""
+    """Kills everything; seconds from when all processes and Redis were started again until each
+    running release was looked at."""
     _restart_everything(stage)
     began, since = time.monotonic(), now_ms(stage.redis)
     assert wait_until(partial(_all_ticked_since, stage, since), 20)
@@ -114,15 +156,24 @@ def _moves_again_after(stage: Stage) -> float:
 
 
 def test_after_everything_was_killed_each_release_moves_again_within_5_s() -> None:
-    """Those that wait for people too: somebody may have changed what they stand on meanwhile. The fastest of three times counts: with
-    others at work on the machine the start of the processes alone may take that long, and a lease that is waited out takes 10 s."""
+    """Those that wait for people too: somebody may have changed what they stand on meanwhile. The
+    fastest of three times counts: with others at work on the machine the start of the processes
+    alone may take that long, and a lease that is waited out takes 10 s.
+    """
     with open_stage(6) as stage:
         people = People(stage, seed=6)
         stage.redis.config_set("appendfsync", "always")
         start_all(people, stage.apps)
-        assert wait_until(lambda: any(release.phase.value.startswith("awaiting") for release in stage.store.active()), 30)
+        assert wait_until(
+            lambda: any(
+                release.phase.value.startswith("awaiting") for release in stage.store.active()
+            ),
+            30,
+        )
         times: list[float] = []
-        while len(times) < 3 and min(times, default=MOVES_AGAIN_WITHIN_S + 1) > MOVES_AGAIN_WITHIN_S:
+        while (
+            len(times) < 3 and min(times, default=MOVES_AGAIN_WITHIN_S + 1) > MOVES_AGAIN_WITHIN_S
+        ):
             times.append(_moves_again_after(stage))
         with people.at_work():
             assert wait_until(stage.is_quiet, 120)

@@ -1,4 +1,5 @@
-"""A job's process dies at each named point of each of its ticks: the next tick goes on as if nothing had been."""
+"""A job's process dies at each named point of each of its ticks: the next tick goes on as if
+nothing had been."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from tests.faults.points import ALWAYS, DIED, POINTS
 from tests.faults.stage import open_stage
 
 STORIES = ("2.0.0 rolling", "2.0.0 canary", "2.0.0 bluegreen", "2.0.0-missing canary")
-ENDS_WITHIN_S = 300  # each of the 32 releases dies again and again; loose, since the machine may be busy
+ENDS_WITHIN_S = (
+    300  # each of the 32 releases dies again and again; loose, since the machine may be busy
+)
 
 
 @pytest.mark.slow
@@ -28,8 +31,13 @@ def test_every_tick_killed_at_any_of_its_points_is_repaired_by_the_next() -> Non
         with people.at_work():
             is_quiet = wait_until(stage.is_quiet, ENDS_WITHIN_S)
         verdict = judge(stage, people.accepted)
-        died = {tuple(row.split("|")[:2]) for row in map(bytes.decode, cast(set[bytes], stage.redis.smembers(DIED)))}
+        died = {
+            tuple(row.split("|")[:2])
+            for row in map(bytes.decode, cast(set[bytes], stage.redis.smembers(DIED)))
+        }
     assert is_quiet, verdict.stuck
     assert verdict.is_clean, verdict
-    missing = {(point, f"{app}-1") for app, (_, point) in zip(stage.apps, lines, strict=True)} - died
+    missing = {
+        (point, f"{app}-1") for app, (_, point) in zip(stage.apps, lines, strict=True)
+    } - died
     assert not missing, f"nobody died there: {missing}"

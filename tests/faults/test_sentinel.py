@@ -35,8 +35,12 @@ def test_what_was_acknowledged_outlives_the_primary_that_dies_at_once(group: Sen
     for round_ in range(2):
         first = group.primary()
         draft = a_release()
-        release = store.create(draft, dedup_key="", same_as="", operation=f"create {round_}").release
-        saved = store.save(replace(release, phase=Phase.PROGRESSING), (), operation=f"save {round_}")
+        release = store.create(
+            draft, dedup_key="", same_as="", operation=f"create {round_}"
+        ).release
+        saved = store.save(
+            replace(release, phase=Phase.PROGRESSING), (), operation=f"save {round_}"
+        )
         group.kill(first)
         assert eventually(partial(_is_another, group, first), 30)
         assert eventually(partial(_loads, store, saved), 10)
@@ -55,7 +59,9 @@ def _loads(store: RedisReleaseStore, release: Release) -> bool:
         return False
 
 
-def test_a_write_that_no_replica_has_is_not_acknowledged_and_doctor_says_why(group: SentinelGroup) -> None:
+def test_a_write_that_no_replica_has_is_not_acknowledged_and_doctor_says_why(
+    group: SentinelGroup,
+) -> None:
     store = RedisReleaseStore(connect(group.url))
     for port in group.servers[1:]:
         group.kill(port)
@@ -64,7 +70,9 @@ def test_a_write_that_no_replica_has_is_not_acknowledged_and_doctor_says_why(gro
     assert any("0 of 1 replicas" in line for line in check_settings(connect(group.url)))
     group.start(group.servers[1])
     assert eventually(lambda: group.replicas_of(group.servers[0]) == 1, 20)
-    assert not store.create(a_release(), dedup_key="", same_as="s", operation="create").release.phase.is_final
+    assert not store.create(
+        a_release(), dedup_key="", same_as="s", operation="create"
+    ).release.phase.is_final
     assert len(store.active()) == 1
     assert check_settings(connect(group.url)) == ()
 
@@ -90,12 +98,20 @@ def test_releases_go_on_when_the_primary_is_killed_under_them(group: SentinelGro
 
 
 def test_the_url_names_sentinels_service_credentials_and_replicas() -> None:
-    parsed = Group.parse("redis+sentinel://bot:p%40ss@a:26380,b/mymaster/2?replicas=2&sentinel_password=x")
+    parsed = Group.parse(
+        "redis+sentinel://bot:p%40ss@a:26380,b/mymaster/2?replicas=2&sentinel_password=x"
+    )
     assert parsed == Group((("a", 26380), ("b", 26379)), "mymaster", 2, "bot", "p@ss", "x", 2)
 
 
 @pytest.mark.parametrize(
-    "url", ["redis+sentinel://a:1", "redis+sentinel://a/s/x", "redis+sentinel://a/s?quorum=2", "redis+sentinel://:1/s"]
+    "url",
+    [
+        "redis+sentinel://a:1",
+        "redis+sentinel://a/s/x",
+        "redis+sentinel://a/s?quorum=2",
+        "redis+sentinel://:1/s",
+    ],
 )
 def test_a_url_that_cannot_be_used_says_why_without_a_secret(url: str) -> None:
     with pytest.raises(ValueError, match=r"expected|known are|no HOST"):

@@ -1,4 +1,5 @@
-"""What compares the audit stream with the cluster's history is itself shown wrong ones, and must say so."""
+"""What compares the audit stream with the cluster's history is itself shown wrong ones, and must
+say so."""
 
 from __future__ import annotations
 
@@ -22,19 +23,39 @@ def line(kind: EventKind, text: str = "", *, at: int = T0) -> AuditLine:
     return AuditLine(at, RELEASE, "hello", kind.value, text, "U0DEV1")
 
 
-def write(image: str = "hello:1", *, at: float = T0 / 1000, verb: str = "patch", ours: bool = True, **spec: Any) -> Json:
+def write(
+    image: str = "hello:1",
+    *,
+    at: float = T0 / 1000,
+    verb: str = "patch",
+    ours: bool = True,
+    **spec: Any,
+) -> Json:
     template = {"spec": {"containers": [{"image": image}]}}
-    item = {"metadata": {"annotations": {trail.CLAIM: RELEASE}}, "spec": {"replicas": 3, "template": template, **spec}}
+    item = {
+        "metadata": {"annotations": {trail.CLAIM: RELEASE}},
+        "spec": {"replicas": 3, "template": template, **spec},
+    }
     return {
-        "number": 1, "time": at, "verb": verb, "resource": "deployments.apps", "subresource": "", "name": "hello",
-        "manager": "pilothouse" if ours else "kubectl", "agent": "pilothouse/1" if ours else "kubectl", "object": item,
-    }  # fmt: skip
+        "number": 1,
+        "time": at,
+        "verb": verb,
+        "resource": "deployments.apps",
+        "subresource": "",
+        "name": "hello",
+        "manager": "pilothouse" if ours else "kubectl",
+        "agent": "pilothouse/1" if ours else "kubectl",
+        "object": item,
+    }
 
 
 WHOLE = [line(EventKind.CREATED), line(EventKind.PLANNED), line(EventKind.FINISHED)]
 
 
-@pytest.mark.parametrize(("lines", "found"), [(WHOLE, 0), (WHOLE[:2], 1), (WHOLE[1:], 1), ([*WHOLE, WHOLE[2]], 1), ([*WHOLE, WHOLE[1]], 1)])
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [(WHOLE, 0), (WHOLE[:2], 1), (WHOLE[1:], 1), ([*WHOLE, WHOLE[2]], 1), ([*WHOLE, WHOLE[1]], 1)],
+)
 def test_a_stream_that_lacks_or_repeats_a_line_is_found(lines: list[AuditLine], found: int) -> None:
     assert len(list(trail.incomplete([a_release(phase=Phase.SUCCEEDED)], lines))) == found
 
@@ -46,30 +67,60 @@ def test_a_line_after_the_end_is_found() -> None:
 
 def test_a_click_that_counted_twice_is_found() -> None:
     vote = line(EventKind.VOTED, "the manager approved (1 of 1)")
-    assert list(trail.counted_twice([vote, line(EventKind.VOTED, "somebody else approved (2 of 2)")])) == []
-    assert list(trail.counted_twice([vote, vote])) == [f"{RELEASE}: 2 times `the manager approved (1 of 1)`"]
+    assert (
+        list(trail.counted_twice([vote, line(EventKind.VOTED, "somebody else approved (2 of 2)")]))
+        == []
+    )
+    assert list(trail.counted_twice([vote, vote])) == [
+        f"{RELEASE}: 2 times `the manager approved (1 of 1)`"
+    ]
 
 
 def test_a_write_without_a_line_before_it_is_found() -> None:
     said = line(EventKind.WROTE, "patch deployment hello: template")
     assert list(trail.without_a_line([said], [write(), write(ours=False)])) == []
     assert len(list(trail.without_a_line([], [write()]))) == 1
-    assert len(list(trail.without_a_line([line(EventKind.WROTE, said.text, at=T0 + 5_000)], [write()]))) == 1
+    assert (
+        len(
+            list(trail.without_a_line([line(EventKind.WROTE, said.text, at=T0 + 5_000)], [write()]))
+        )
+        == 1
+    )
     assert len(list(trail.without_a_line([said], [write(verb="delete")]))) == 1
 
 
 def test_a_write_of_a_paused_release_is_found_unless_it_is_for_safety() -> None:
     paused = line(EventKind.PAUSED, "paused by developer")
-    safe = [line(EventKind.WROTE, text) for text in ("patch deployment hello: paused", "patch deployment hello-canary: replicas")]
+    safe = [
+        line(EventKind.WROTE, text)
+        for text in ("patch deployment hello: paused", "patch deployment hello-canary: replicas")
+    ]
     rolls = line(EventKind.WROTE, "patch deployment hello: template")
-    assert list(trail.written_while_paused([rolls, paused, *safe, line(EventKind.RESUMED), rolls])) == []
+    assert (
+        list(trail.written_while_paused([rolls, paused, *safe, line(EventKind.RESUMED), rolls]))
+        == []
+    )
     assert len(list(trail.written_while_paused([paused, rolls]))) == 1
-    assert len(list(trail.written_while_paused([paused, line(EventKind.WROTE, "patch deployment hello: replicas")]))) == 1
+    assert (
+        len(
+            list(
+                trail.written_while_paused(
+                    [paused, line(EventKind.WROTE, "patch deployment hello: replicas")]
+                )
+            )
+        )
+        == 1
+    )
 
 
 def test_an_effect_that_is_there_twice_is_found() -> None:
     release = a_release(phase=Phase.SUCCEEDED)
-    once = [write("hello:1", ours=False), write("hello:2"), write("hello:2", replicas=4), write("hello:1")]
+    once = [
+        write("hello:1", ours=False),
+        write("hello:2"),
+        write("hello:2", replicas=4),
+        write("hello:1"),
+    ]
     assert list(trail.done_twice([release], once)) == []
     assert len(list(trail.done_twice([release], [*once, write("hello:2")]))) >= 1
 
@@ -83,12 +134,24 @@ def test_an_object_that_was_made_again_after_somebody_deleted_it_is_another_one(
             one["object"]["metadata"]["uid"] = uid
         return writes
 
-    assert list(trail.done_twice([release], [*emptied("1"), write(verb="delete", ours=False), *emptied("2")])) == []
+    assert (
+        list(
+            trail.done_twice(
+                [release], [*emptied("1"), write(verb="delete", ours=False), *emptied("2")]
+            )
+        )
+        == []
+    )
     assert list(trail.done_twice([release], [*emptied("1"), *emptied("1")])) != []
 
 
 def message(key: str, text: str, ts: str = "1", *, buttons: bool = False) -> Json:
-    return {"ts": ts, "text": text, "metadata": {"event_payload": {"key": key}}, "blocks": [{"type": "actions"}] if buttons else []}
+    return {
+        "ts": ts,
+        "text": text,
+        "metadata": {"event_payload": {"key": key}},
+        "blocks": [{"type": "actions"}] if buttons else [],
+    }
 
 
 def test_an_end_that_nobody_was_told_and_a_card_that_still_asks_are_found() -> None:
@@ -98,16 +161,28 @@ def test_an_end_that_nobody_was_told_and_a_card_that_still_asks_are_found() -> N
     assert untold([over], [message(f"{RELEASE}:card", "hello 2.0.0 aborted"), told], lines) == []
     assert len(untold([over], [message(f"{RELEASE}:card", "hello 2.0.0: rolling")], lines)) == 1
     assert len(untold([over], [told], lines)) == 1
-    assert len(untold([over], [message(f"{RELEASE}:card", "hello 2.0.0 aborted", buttons=True), told], lines)) == 1
+    assert (
+        len(
+            untold(
+                [over],
+                [message(f"{RELEASE}:card", "hello 2.0.0 aborted", buttons=True), told],
+                lines,
+            )
+        )
+        == 1
+    )
 
 
-def test_where_the_channel_was_archived_an_end_may_be_told_in_person_and_the_card_comes_all_the_same() -> None:
+def test_an_end_in_an_archived_channel_goes_to_the_person_and_the_card_follows() -> None:
     over = a_release(phase=Phase.ABORTED, id=RELEASE)
     lines = [line(EventKind.FINISHED, "hello is back on 1.0.0: taken back by developer")]
     card = message(f"{RELEASE}:card", "hello 2.0.0")
     direct = {RELEASE: [message("", f"<@U0DEV1> {lines[0].text}, took 3 s")]}
     assert untold([over], [card], lines, direct) == []
-    assert len(untold([over], [card], lines, {RELEASE: [message("", "hello 2.0.0 waits for you")]})) == 1
+    assert (
+        len(untold([over], [card], lines, {RELEASE: [message("", "hello 2.0.0 waits for you")]}))
+        == 1
+    )
     assert len(untold([over], [], lines, direct)) == 1
 
 
@@ -115,18 +190,27 @@ def test_only_what_slack_turned_away_counts_as_archived() -> None:
     def call(release: str, error: str | None) -> Json:
         return {"error": error, "request": message(f"{release}:card", "")}
 
-    assert refused_as_archived([call("a-1", "is_archived"), call("a-2", "ratelimited"), call("a-3", None)]) == {"a-1"}
+    assert refused_as_archived(
+        [call("a-1", "is_archived"), call("a-2", "ratelimited"), call("a-3", None)]
+    ) == {"a-1"}
 
 
 def test_a_message_that_is_there_twice_is_found() -> None:
-    assert posted_twice([message("a", "x", "1"), message("a", "x", "1"), message("b", "x", "2")]) == []
-    assert posted_twice([message("a", "x", "1"), message("a", "x", "2")]) == ["a was posted 2 times"]
+    assert (
+        posted_twice([message("a", "x", "1"), message("a", "x", "1"), message("b", "x", "2")]) == []
+    )
+    assert posted_twice([message("a", "x", "1"), message("a", "x", "2")]) == [
+        "a was posted 2 times"
+    ]
 
 
 def test_what_outlives_its_release_in_the_cluster_is_found() -> None:
     clean: list[Json] = [{"metadata": {"name": "hello"}}, {"metadata": {"name": "kubernetes"}}]
     assert list(leftovers.in_cluster(["hello"], clean)) == []
-    left: list[Json] = [{"metadata": {"name": "hello-canary"}}, {"metadata": {"name": "hello", "annotations": {trail.CLAIM: RELEASE}}}]
+    left: list[Json] = [
+        {"metadata": {"name": "hello-canary"}},
+        {"metadata": {"name": "hello", "annotations": {trail.CLAIM: RELEASE}}},
+    ]
     assert len(list(leftovers.in_cluster(["hello"], left))) == 2
 
 
@@ -139,7 +223,9 @@ def test_what_outlives_its_release_in_the_cluster_is_found() -> None:
         lambda redis: redis.hset("pilothouse:failures", f"release:{RELEASE}", 3),
         lambda redis: redis.hset("pilothouse:tokens", f"release:{RELEASE}", "1-1"),
         lambda redis: redis.hset("pilothouse:begun", f"deliver:{RELEASE}", "host|1|x"),
-        lambda redis: redis.zadd("pilothouse:lock-queue:uid/default/Deployment/hello", {RELEASE: 1}),
+        lambda redis: redis.zadd(
+            "pilothouse:lock-queue:uid/default/Deployment/hello", {RELEASE: 1}
+        ),
         lambda redis: redis.set("pilothouse:passing:confirm:1", "for ever"),
     ],
 )

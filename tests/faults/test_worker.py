@@ -1,4 +1,5 @@
-"""The worker's processes die in every way, and each wake is still honoured, once at a time and soon."""
+"""The worker's processes die in every way, and each wake is still honoured, once at a time and
+soon."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ from sandbox.redis_server import EmbeddedRedis
 from tests.conftest import eventually
 
 SOON_S = 0.8 * RUNNING_LEASE_MS / 1000
-"""Long before a lease would be over: what an idle machine does in moments, a busy one does within this."""
+"""Long before a lease would be over: what an idle machine does in moments, a busy one does within
+this."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,16 @@ class RunningWorker:
 
     def __init__(self, url: str, log: Path) -> None:
         self.leases = Leases(connect(url))
-        self.queue = RqWorkQueue(connect(url), wake=self.leases.wake, query_job="tests.fakes.recording_jobs.answer")
+        self.queue = RqWorkQueue(
+            connect(url), wake=self.leases.wake, query_job="tests.fakes.recording_jobs.answer"
+        )
         self.redis = Redis.from_url(url, decode_responses=True)
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.fakes.recording_worker", url], stderr=output, cwd=Path(__file__).parents[2]
+                [sys.executable, "-m", "tests.fakes.recording_worker", url],
+                stderr=output,
+                cwd=Path(__file__).parents[2],
             )
         assert eventually(lambda: bool(self.ran("sweep"))), self.log()
 
@@ -72,7 +78,14 @@ class RunningWorker:
         return self.ran(wake_id)[before].at - woken
 
     def children(self) -> list[int]:
-        return [int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
+        return [
+            int(pid)
+            for pid in (
+                Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+                .read_text()
+                .split()
+            )
+        ]
 
     def get(self, path: str) -> tuple[int, str]:
         found = re.search(r"metrics on (http://\S+)", self.log())
@@ -142,7 +155,9 @@ def test_a_job_that_raises_comes_again_soon(shared: RunningWorker) -> None:
     assert "the first time fails" in shared.log()
 
 
-def test_a_worker_killed_with_its_job_is_replaced_and_the_job_comes_again_soon(worker: RunningWorker) -> None:
+def test_a_worker_killed_with_its_job_is_replaced_and_the_job_comes_again_soon(
+    worker: RunningWorker,
+) -> None:
     worker.wake("release:orphan-1")
     assert eventually(lambda: bool(worker.ran("release:orphan-1")))
     os.kill(worker.ran("release:orphan-1")[0].pid, signal.SIGKILL)
@@ -152,7 +167,9 @@ def test_a_worker_killed_with_its_job_is_replaced_and_the_job_comes_again_soon(w
     assert eventually(lambda: len(worker.children()) == 6)
 
 
-def test_after_a_query_that_kills_its_worker_the_next_one_is_answered_by_a_new_worker(shared: RunningWorker) -> None:
+def test_after_a_query_that_kills_its_worker_the_next_one_is_answered_by_a_new_worker(
+    shared: RunningWorker,
+) -> None:
     before = set(shared.children())
     shared.queue.ask({"question": "crash"})
     shared.queue.ask({"question": "and now?"})
@@ -160,11 +177,15 @@ def test_after_a_query_that_kills_its_worker_the_next_one_is_answered_by_a_new_w
     assert len(before - set(shared.children())) == 1 and len(shared.children()) == 6
 
 
-def test_a_worker_that_a_question_left_large_makes_room_and_gives_nothing_out_again(worker: RunningWorker) -> None:
+def test_a_worker_that_a_question_left_large_makes_room_and_gives_nothing_out_again(
+    worker: RunningWorker,
+) -> None:
     before = set(worker.children())
     for question in ("large", "and now?"):
         worker.queue.ask({"question": question})
-    assert eventually(lambda: worker.redis.lrange("answered", 0, -1) == ["large", "and now?"]), worker.log()
+    assert eventually(lambda: worker.redis.lrange("answered", 0, -1) == ["large", "and now?"]), (
+        worker.log()
+    )
     assert len(before - set(worker.children())) == 1
     assert "queries ended; starting it again" in worker.log()
     assert "given out again" not in worker.log() and "died" not in worker.log()
@@ -181,7 +202,9 @@ def test_every_child_that_dies_is_started_again_and_work_goes_on(worker: Running
 
 
 @pytest.mark.slow
-def test_a_job_that_kills_its_process_every_time_is_tried_ever_later_and_others_are_looked_at_soon(worker: RunningWorker) -> None:
+def test_a_job_that_kills_its_process_every_time_is_tried_ever_later_and_others_are_looked_at_soon(
+    worker: RunningWorker,
+) -> None:
     worker.wake("release:poison-1")
     assert eventually(lambda: len(worker.ran("release:poison-1")) >= 2), worker.log()
     late = []
@@ -194,7 +217,9 @@ def test_a_job_that_kills_its_process_every_time_is_tried_ever_later_and_others_
 
 
 @pytest.mark.slow
-def test_changes_that_wake_jobs_which_kill_their_process_every_time_do_not_keep_others_waiting(worker: RunningWorker) -> None:
+def test_changes_that_wake_jobs_which_kill_their_process_every_time_do_not_keep_others_waiting(
+    worker: RunningWorker,
+) -> None:
     while len(worker.ran("release:poison-1")) < 15:
         for number in (1, 2, 3):
             worker.wake(f"release:poison-{number}")
@@ -202,7 +227,9 @@ def test_changes_that_wake_jobs_which_kill_their_process_every_time_do_not_keep_
 
 
 @pytest.mark.slow
-def test_a_job_lost_from_its_queue_runs_when_its_lease_is_over(worker: RunningWorker, tmp_path: Path) -> None:
+def test_a_job_lost_from_its_queue_runs_when_its_lease_is_over(
+    worker: RunningWorker, tmp_path: Path
+) -> None:
     worker.end()
     worker.leases.wake("release:plain-3", 0)
     (claim,), _ = worker.leases.claim(lease_ms=1_000)
@@ -239,16 +266,27 @@ def test_workers_do_not_outlive_a_killed_supervisor(worker: RunningWorker) -> No
 
 def test_jobs_leave_nothing_in_redis_unless_they_failed_or_died(shared: RunningWorker) -> None:
     shared.wake("release:plain-4")
-    assert eventually(lambda: shared.leases.backlog().leased == 0 and bool(shared.ran("release:plain-4")))
+    assert eventually(
+        lambda: shared.leases.backlog().leased == 0 and bool(shared.ran("release:plain-4"))
+    )
     client = connect(_url(shared.redis))
     queues = [Queue(name, connection=client, serializer=JSONSerializer) for name in QUEUES]
 
     def kept() -> set[str]:
-        return {key.removeprefix("rq:job:") for key in shared.redis.scan_iter("rq:job:????????-????-????-????-????????????")}
+        return {
+            key.removeprefix("rq:job:")
+            for key in shared.redis.scan_iter("rq:job:????????-????-????-????-????????????")
+        }
 
     def explained() -> set[str]:
         """A job whose worker was killed counts as started until RQ's maintenance finds it."""
-        found = [(*queue.failed_job_registry.get_job_ids(), *queue.started_job_registry.get_job_ids(cleanup=False)) for queue in queues]
+        found = [
+            (
+                *queue.failed_job_registry.get_job_ids(),
+                *queue.started_job_registry.get_job_ids(cleanup=False),
+            )
+            for queue in queues
+        ]
         return set(itertools.chain(*found))
 
     assert eventually(lambda: kept() == explained())
@@ -273,7 +311,9 @@ def test_a_redis_that_goes_and_comes_back_is_waited_for(tmp_path: Path) -> None:
         worker = RunningWorker(server.url, tmp_path / "worker.log")
         try:
             worker.redis.config_set("appendfsync", "always")
-            worker.leases.wake("release:plain-6", RedisReleaseStore(connect(server.url)).now() + 1_500)
+            worker.leases.wake(
+                "release:plain-6", RedisReleaseStore(connect(server.url)).now() + 1_500
+            )
             server.kill()
             assert eventually(lambda: worker.get("/readyz")[0] == 503), worker.log()
             assert "REDIS_URL" in worker.get("/readyz")[1]

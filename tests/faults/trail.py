@@ -1,4 +1,5 @@
-"""The audit stream beside the cluster's own history: every write has its line, nothing is done twice, a paused release is still."""
+"""The audit stream beside the cluster's own history: every write has its line, nothing is done
+twice, a paused release is still."""
 
 from __future__ import annotations
 
@@ -17,29 +18,55 @@ MANAGER = "pilothouse"
 KINDS = {"deployments.apps": "deployment", "services": "service"}
 ONCE = (EventKind.CREATED, EventKind.PLANNED, EventKind.FINISHED)
 TOLD_ONCE = (EventKind.VOTED, EventKind.GATE_PASSED)
-GOES_ON = frozenset({EventKind.RESUMED, EventKind.CANCELLED, EventKind.ROLLING_BACK, EventKind.DRIFT_ENDED, EventKind.FINISHED})
+GOES_ON = frozenset(
+    {
+        EventKind.RESUMED,
+        EventKind.CANCELLED,
+        EventKind.ROLLING_BACK,
+        EventKind.DRIFT_ENDED,
+        EventKind.FINISHED,
+    }
+)
 
 
 def incomplete(releases: Iterable[Release], lines: Sequence[AuditLine]) -> Iterator[str]:
-    """``lines`` oldest first. What happens once in the life of a release stands once in the stream."""
+    """``lines`` oldest first. What happens once in the life of a release stands once in the
+    stream."""
     counted = Counter((line.release_id, line.kind) for line in lines)
     for release in releases:
         for kind in ONCE:
             times = counted[release.id, kind.value]
-            must = kind is EventKind.CREATED or (kind is EventKind.FINISHED and release.phase.is_final)
+            must = kind is EventKind.CREATED or (
+                kind is EventKind.FINISHED and release.phase.is_final
+            )
             if times > 1 or (must and times == 0):
-                yield f"{release.id} ({release.phase.value}): {times} lines `{kind.value}` in the audit stream"
+                yield (
+                    f"{release.id} ({release.phase.value}): {times} lines `{kind.value}` in the"
+                    " audit stream"
+                )
 
 
 def counted_twice(lines: Sequence[AuditLine]) -> Iterator[str]:
     """A vote, or the end of a gate, that came of one click too many."""
-    told = Counter((line.release_id, line.kind, line.text) for line in lines if line.kind in TOLD_ONCE)
-    yield from (f"{release}: {times} times `{text}`" for (release, _, text), times in told.items() if times > 1)
+    told = Counter(
+        (line.release_id, line.kind, line.text) for line in lines if line.kind in TOLD_ONCE
+    )
+    yield from (
+        f"{release}: {times} times `{text}`"
+        for (release, _, text), times in told.items()
+        if times > 1
+    )
 
 
-def without_a_line(lines: Sequence[AuditLine], history: Sequence[Json], *, clock_ahead_s: int = 0) -> Iterator[str]:
+def without_a_line(
+    lines: Sequence[AuditLine], history: Sequence[Json], *, clock_ahead_s: int = 0
+) -> Iterator[str]:
     """Each write of ours at the cluster was announced in the audit stream before it came."""
-    announced = [(line.at / 1000 - clock_ahead_s, line.text.partition(":")[0]) for line in lines if line.kind == EventKind.WROTE.value]
+    announced = [
+        (line.at / 1000 - clock_ahead_s, line.text.partition(":")[0])
+        for line in lines
+        if line.kind == EventKind.WROTE.value
+    ]
     for write in history:
         kind = KINDS.get(write["resource"])
         if kind is None or not is_ours(write):
@@ -57,7 +84,8 @@ def is_ours(write: Json) -> bool:
 
 
 def written_while_paused(lines: Sequence[AuditLine]) -> Iterator[str]:
-    """From the pause until somebody goes on only `paused` itself is written, and a candidate that failed goes to no pods."""
+    """From the pause until somebody goes on only `paused` itself is written, and a candidate that
+    failed goes to no pods."""
     paused: set[str] = set()
     for line in lines:
         if line.kind == EventKind.PAUSED.value:
@@ -72,7 +100,8 @@ def written_while_paused(lines: Sequence[AuditLine]) -> Iterator[str]:
 
 
 def done_twice(releases: Iterable[Release], history: Sequence[Json]) -> Iterator[str]:
-    """No release brings a field to the same value twice: each action's effect is there once, on the way there and on the way back."""
+    """No release brings a field to the same value twice: each action's effect is there once, on the
+    way there and on the way back."""
     by_id = {release.id: release for release in releases}
     last: dict[tuple[str, str], Json] = {}
     brought: Counter[tuple[str, str, str, str, str]] = Counter()
@@ -105,16 +134,42 @@ def _fields(item: Json) -> dict[str, str]:
     return {name: json.dumps(spec.get(name), sort_keys=True) for name in names if name in spec}
 
 
-def told_end(release: Release, messages: Sequence[Json], lines: Sequence[AuditLine], direct: Sequence[Json] = ()) -> str:
-    """ "" when the final state is told: in a message of the release's own, by the card that shows it, or to its starter in person."""
+def told_end(
+    release: Release,
+    messages: Sequence[Json],
+    lines: Sequence[AuditLine],
+    direct: Sequence[Json] = (),
+) -> str:
+    """ "" when the final state is told: in a message of the release's own, by the card that shows
+    it, or to its starter in person."""
     if not release.phase.is_final:
         return ""
-    finished = next((line.text for line in lines if line.release_id == release.id and line.kind == EventKind.FINISHED.value), "")
-    texts = [str(message.get("text", "")) for message in messages if key_of(message).startswith(f"{release.id}:")]
+    finished = next(
+        (
+            line.text
+            for line in lines
+            if line.release_id == release.id and line.kind == EventKind.FINISHED.value
+        ),
+        "",
+    )
+    texts = [
+        str(message.get("text", ""))
+        for message in messages
+        if key_of(message).startswith(f"{release.id}:")
+    ]
     word = release.phase.value.replace("_", " ")
-    told = any((finished and finished[:60] in text) or word in text.lower() or _in_own_words(release, text) for text in texts)
-    told = told or any(finished and finished[:60] in str(message.get("text", "")) for message in direct)
-    return "" if told else f"{release.id} is {word}, and no message says so; its messages: {texts[-3:]}"
+    told = any(
+        (finished and finished[:60] in text) or word in text.lower() or _in_own_words(release, text)
+        for text in texts
+    )
+    told = told or any(
+        finished and finished[:60] in str(message.get("text", "")) for message in direct
+    )
+    return (
+        ""
+        if told
+        else f"{release.id} is {word}, and no message says so; its messages: {texts[-3:]}"
+    )
 
 
 def _in_own_words(release: Release, text: str) -> bool:

@@ -1,4 +1,5 @@
-"""A proxy that gives each connection to the next of several servers, as a Service gives them to its pods."""
+"""A proxy that gives each connection to the next of several servers, as a Service gives them to its
+pods."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from tests.faults.proxy import Proxy, connected
 
 
 class Turns:
-    """``with Turns(ports) as turns: turns.url``. A server that is down is passed over. ``taken`` counts the connections by port."""
+    """``with Turns(ports) as turns: turns.url``. A server that is down is passed over. ``taken``
+    counts the connections by port."""
 
     def __init__(self, ports: Sequence[int]) -> None:
         self._proxy = Proxy(self._next)
@@ -28,7 +30,12 @@ class Turns:
         self._proxy.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._proxy.__exit__(kind, error, trace)
 
     def _next(self) -> socket.socket | None:

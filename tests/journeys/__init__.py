@@ -1,1 +1,2 @@
-"""From a signed Slack payload through the real bot, Redis and RQ workers to a cluster and back: what a person would see."""
+"""From a signed Slack payload through the real bot, Redis and RQ workers to a cluster and back:
+what a person would see."""

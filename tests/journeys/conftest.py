@@ -1,4 +1,5 @@
-"""One sandbox a test process, and for each test an app of its own in it: journeys run beside each other in one channel."""
+"""One sandbox a test process, and for each test an app of its own in it: journeys run beside each
+other in one channel."""
 
 from __future__ import annotations
 
@@ -29,7 +30,14 @@ from sandbox.main import DEMO, Sandbox, run_sandbox
 
 Seen = TypeVar("Seen")
 CHANNEL = "C0RELEASES"
-DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN = "U0DEV1", "U0DEV2", "U0MANAGER", "U0ONCALL", "U0VIEWER", "U0ADMIN"
+DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN = (
+    "U0DEV1",
+    "U0DEV2",
+    "U0MANAGER",
+    "U0ONCALL",
+    "U0VIEWER",
+    "U0ADMIN",
+)
 WITHIN_S = 30.0
 APPS = 150
 TO_CREATE = 30
@@ -65,7 +73,12 @@ class Journey:
         card = self.until(lambda: self.with_button(label), f"a card with the button `{label}`")
         message, element = card
         clicked: dict[str, Any] = self.sandbox.slack.click(
-            user, CHANNEL, message["ts"], element["action_id"], value=element.get("value"), block_id=element["block_id"]
+            user,
+            CHANNEL,
+            message["ts"],
+            element["action_id"],
+            value=element.get("value"),
+            block_id=element["block_id"],
         )
         assert clicked["ok"], f"the click on `{label}` was not taken: {clicked}"
         return clicked
@@ -81,14 +94,20 @@ class Journey:
     def told(self, user: str = DEVELOPER) -> list[dict[str, Any]]:
         """Messages that name this journey's app, oldest first."""
         word = re.compile(rf"\b{re.escape(self.app)}\b")
-        return [m for m in self.sandbox.slack.messages(CHANNEL, user, about=self.app) if word.search(m.get("text", ""))]
+        return [
+            m
+            for m in self.sandbox.slack.messages(CHANNEL, user, about=self.app)
+            if word.search(m.get("text", ""))
+        ]
 
     def sees(self, pattern: str, *, user: str = DEVELOPER, within: float = WITHIN_S) -> str:
         """Waits for a message about the app that holds the pattern ({app} is the app)."""
         wanted = re.compile(pattern.replace("{app}", self.app), re.DOTALL)
 
         def look() -> str | None:
-            return next((m["text"] for m in reversed(self.told(user)) if wanted.search(m["text"])), None)
+            return next(
+                (m["text"] for m in reversed(self.told(user)) if wanted.search(m["text"])), None
+            )
 
         return self.until(look, f"a message with `{wanted.pattern}`", within)
 
@@ -102,18 +121,28 @@ class Journey:
                 return found
             if time.monotonic() > ends:
                 seen = "\n---\n".join(m["text"] for m in self.told()[-6:])
-                logs = "\n".join(part.log.read_text(encoding="utf-8", errors="replace")[-1500:] for part in self.sandbox.parts)
-                raise AssertionError(f"not seen within {within:.0f} s: {what}\nlast messages:\n{seen}\nlogs:\n{logs}")
+                logs = "\n".join(
+                    part.log.read_text(encoding="utf-8", errors="replace")[-1500:]
+                    for part in self.sandbox.parts
+                )
+                raise AssertionError(
+                    f"not seen within {within:.0f} s: {what}\nlast messages:\n{seen}\nlogs:\n{logs}"
+                )
             time.sleep(pause_s)
             pause_s = min(1.3 * pause_s, 0.06)  # a look is a request, or some
 
     def file_of(self, user: str, name: str) -> str:
-        """The newest file of this name in the person's direct messages with the bot, "" while there is none."""
+        """The newest file of this name in the person's direct messages with the bot, "" while there
+        is none."""
         direct = self.sandbox.slack.messages(f"D{user[1:]}", user)
-        found = [file for message in direct for file in message.get("files", ()) if file["name"] == name]
+        found = [
+            file for message in direct for file in message.get("files", ()) if file["name"] == name
+        ]
         if not found:
             return ""
-        with urllib.request.urlopen(self.sandbox.url + found[-1]["url_private"], timeout=10) as answer:
+        with urllib.request.urlopen(
+            self.sandbox.url + found[-1]["url_private"], timeout=10
+        ) as answer:
             return str(answer.read().decode())
 
     @functools.cached_property
@@ -121,9 +150,12 @@ class Journey:
         return connect(self.sandbox.redis.url)
 
     def _refill(self) -> None:
-        """Slack's limits are off here, and so is what the bot spares for their sake: else all journeys would share one post a second."""
+        """Slack's limits are off here, and so is what the bot spares for their sake: else all
+        journeys would share one post a second."""
         with contextlib.suppress(RedisError):  # it is away in some journeys
-            self._store.delete(*(f"{PREFIX}budget:{budget.name}" for budget in (EDITS, posts_in(CHANNEL))))
+            self._store.delete(
+                *(f"{PREFIX}budget:{budget.name}" for budget in (EDITS, posts_in(CHANNEL)))
+            )
 
     # --- the cluster ---
 
@@ -139,7 +171,10 @@ class Journey:
         return self.deployments.read_namespaced_deployment(name or self.app, "default")
 
     def exists(self, name: str) -> bool:
-        return any(d.metadata.name == name for d in self.deployments.list_namespaced_deployment("default").items)
+        return any(
+            d.metadata.name == name
+            for d in self.deployments.list_namespaced_deployment("default").items
+        )
 
     def service(self) -> Any:
         return self.core.read_namespaced_service(self.app, "default")
@@ -150,13 +185,17 @@ class Journey:
         pods: list[Any] = self.core.list_namespaced_pod("default").items
         for pod in pods:
             image = pod.spec.containers[0].image
-            if image.startswith(f"pilothouse/{self.app}:") and pod.metadata.deletion_timestamp is None:
+            if (
+                image.startswith(f"pilothouse/{self.app}:")
+                and pod.metadata.deletion_timestamp is None
+            ):
                 version = image.rpartition(":")[2]
                 counts[version] = counts.get(version, 0) + 1
         return counts
 
     def as_found(self) -> tuple[Any, Any]:
-        """What must be equal after an abort or a rollback: spec, labels and foreign annotations of Deployment and Service."""
+        """What must be equal after an abort or a rollback: spec, labels and foreign annotations of
+        Deployment and Service."""
         return _facts(self.deployment()), _facts(self.service())
 
     def untouched(self) -> bool:
@@ -166,14 +205,21 @@ class Journey:
         return not any(name.startswith("pilothouse") for name in managers)
 
     def writes(self) -> list[dict[str, Any]]:
-        """The bot's own writes to this app's objects, as the cluster itself noted them: verb, resource, name."""
+        """The bot's own writes to this app's objects, as the cluster itself noted them: verb,
+        resource, name."""
         every: list[dict[str, Any]]
         if self.control_plane is not None:
             every = [vars(one) for one in requests_in(self.control_plane.audit) if one.has_written]
         else:
-            with urllib.request.urlopen(f"{self.api.configuration.host}/_sandbox/history", timeout=10) as answer:
+            with urllib.request.urlopen(
+                f"{self.api.configuration.host}/_sandbox/history", timeout=10
+            ) as answer:
                 every = json.load(answer)
-        return [one for one in every if "pilothouse" in one["agent"] and self._is_of_this_app(one["name"])]
+        return [
+            one
+            for one in every
+            if "pilothouse" in one["agent"] and self._is_of_this_app(one["name"])
+        ]
 
     def _is_of_this_app(self, name: str) -> bool:
         return re.match(rf"{re.escape(self.app)}(-|$)", name) is not None
@@ -196,9 +242,15 @@ def objects_of(app: str, replicas: int) -> list[dict[str, Any]]:
     return [deployment, service]
 
 
-@pytest.fixture(scope="session", params=["simulated", pytest.param("control plane", marks=pytest.mark.control_plane)])
-def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    """A sandbox on the simulated cluster, and one on the real control plane; each test takes the next app of its catalog.
+@pytest.fixture(
+    scope="session",
+    params=["simulated", pytest.param("control plane", marks=pytest.mark.control_plane)],
+)
+def running(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Sandbox]:
+    """A sandbox on the simulated cluster, and one on the real control plane; each test takes the
+    next app of its catalog.
 
     Slack's rate limits are off: they have tests of their own.
     """
@@ -207,18 +259,37 @@ def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     hello = catalog["apps"]["hello"]
     for number in range(1, APPS + 1):
         name = f"app{number}"
-        short = {"canary": {"steps": [20, 50], "hold": "1s"}, "bluegreen": {"rollback_window": "30s"}, "manifests": []}
+        short = {
+            "canary": {"steps": [20, 50], "hold": "1s"},
+            "bluegreen": {"rollback_window": "30s"},
+            "manifests": [],
+        }
         catalog["apps"][name] = {**hello, "images": [f"pilothouse/{name}"], **short}
         if request.param == "control plane":
             del catalog["apps"][name]["probe"]  # no pod of a KWOK node answers
     for number in range(1, TO_KEEP + 1):
-        bluegreen: dict[str, Any] = {"rollback_window": "30s", "promote": "automatic", "settle": "keep"}
-        pair = {"images": [f"pilothouse/kept{number}"], "bluegreen": bluegreen, "probe": None, "manifests": []}
+        bluegreen: dict[str, Any] = {
+            "rollback_window": "30s",
+            "promote": "automatic",
+            "settle": "keep",
+        }
+        pair = {
+            "images": [f"pilothouse/kept{number}"],
+            "bluegreen": bluegreen,
+            "probe": None,
+            "manifests": [],
+        }
         catalog["apps"][f"kept{number}"] = {**hello, **pair}
         name = f"two{number}"
         services = [name, f"{name}-internal"]
         bluegreen = {"rollback_window": "30s", "preview": True}
-        two = {"images": [f"pilothouse/{name}"], "bluegreen": bluegreen, "services": services, "probe": None, "manifests": []}
+        two = {
+            "images": [f"pilothouse/{name}"],
+            "bluegreen": bluegreen,
+            "services": services,
+            "probe": None,
+            "manifests": [],
+        }
         catalog["apps"][name] = {**hello, **two}
     for kind, rules in OTHER_RULES.items():
         for number in range(1, TO_KEEP + 1):
@@ -229,11 +300,23 @@ def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     (demo / "apply" / "proxy.conf").write_text("listen 80;\n", encoding="utf-8")
     for number in range(1, TO_CREATE + 1):
         name = f"made{number}"
-        files = {"secrets": {f"{name}-tls": "apply/tls"}, "configmaps": {f"{name}-conf": ["apply/proxy.conf"]}}
-        catalog["apps"][name] = {**hello, "images": [f"pilothouse/{name}"], "manifests": [f"apply/{name}.yaml"], "files": files}
-        (demo / "apply" / f"{name}.yaml").write_text(yaml.safe_dump_all(objects_of(name, 2)), encoding="utf-8")
+        files = {
+            "secrets": {f"{name}-tls": "apply/tls"},
+            "configmaps": {f"{name}-conf": ["apply/proxy.conf"]},
+        }
+        catalog["apps"][name] = {
+            **hello,
+            "images": [f"pilothouse/{name}"],
+            "manifests": [f"apply/{name}.yaml"],
+            "files": files,
+        }
+        (demo / "apply" / f"{name}.yaml").write_text(
+            yaml.safe_dump_all(objects_of(name, 2)), encoding="utf-8"
+        )
     (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
-    kubeconfig: Path | None = request.getfixturevalue("bot_kubeconfig") if request.param == "control plane" else None
+    kubeconfig: Path | None = (
+        request.getfixturevalue("bot_kubeconfig") if request.param == "control plane" else None
+    )
     with run_sandbox(demo=demo, ready_after=0.2, rate_scale=0, kubeconfig=kubeconfig) as sandbox:
         yield sandbox
 
@@ -253,8 +336,11 @@ class Ground:
 
 @pytest.fixture
 def ground(running: Sandbox, request: pytest.FixtureRequest) -> Iterator[Ground]:
-    """With an administrator's client: on the control plane the bot itself has no more than its chart grants."""
-    control_plane: ControlPlane | None = request.getfixturevalue("control_plane") if is_real(request) else None
+    """With an administrator's client: on the control plane the bot itself has no more than its
+    chart grants."""
+    control_plane: ControlPlane | None = (
+        request.getfixturevalue("control_plane") if is_real(request) else None
+    )
     kubeconfig = control_plane.kubeconfig if control_plane else running.kubeconfig
     with contextlib.closing(config.new_client_from_config(str(kubeconfig))) as api:
         yield Ground(running, api, kubeconfig, control_plane)
@@ -268,18 +354,23 @@ def is_real(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def only_simulated(request: pytest.FixtureRequest) -> None:
-    """For what only the simulated cluster has, with its reason: `pytest.mark.usefixtures("only_simulated")  # why`."""
+    """For what only the simulated cluster has, with its reason:
+    `pytest.mark.usefixtures("only_simulated")  # why`."""
     if is_real(request):
         pytest.skip("shown on the simulated cluster only")
 
 
 @pytest.fixture
 def journey(ground: Ground, request: pytest.FixtureRequest) -> Journey:
-    """An app of its own with 5 pods ready (``@pytest.mark.parametrize("journey", [3], indirect=True)`` for another number)."""
+    """An app of its own with 5 pods ready (``@pytest.mark.parametrize("journey", [3],
+    indirect=True)`` for another number)."""
     replicas = getattr(request, "param", 5)
     journey = ground.journey(f"app{next(_numbers)}")
     deployment, service = objects_of(journey.app, replicas)
     journey.deployments.create_namespaced_deployment("default", deployment)
     journey.core.create_namespaced_service("default", service)
-    journey.until(lambda: (journey.deployment().status.available_replicas or 0) == replicas, f"{replicas} pods of {journey.app}")
+    journey.until(
+        lambda: (journey.deployment().status.available_replicas or 0) == replicas,
+        f"{replicas} pods of {journey.app}",
+    )
     return journey

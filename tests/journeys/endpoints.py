@@ -11,7 +11,8 @@ from tests.journeys.conftest import CHANNEL, Journey
 
 
 def ready_versions(journey: Journey) -> dict[str, int]:
-    """Ready endpoints of the app's Service by the version of their pods, from its EndpointSlices."""
+    """Ready endpoints of the app's Service by the version of their pods, from its
+    EndpointSlices."""
     pods = {pod.metadata.name: pod for pod in journey.core.list_namespaced_pod("default").items}
     counts: dict[str, int] = {}
     slices = client.DiscoveryV1Api(journey.api).list_namespaced_endpoint_slice(

@@ -1,7 +1,9 @@
-"""Watches who is behind a Service through a whole release, and orders what it saw by the cluster's own revisions.
+"""Watches who is behind a Service through a whole release, and orders what it saw by the cluster's
+own revisions.
 
-A poll would miss states. A watch of EndpointSlices is told every one; a watch of the Service tells when it was switched; and etcd
-counts all writes of a cluster by one number, so what came before what does not depend on when it reached us.
+A poll would miss states. A watch of EndpointSlices is told every one; a watch of the Service tells
+when it was switched; and etcd counts all writes of a cluster by one number, so what came before
+what does not depend on when it reached us.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Behind:
-    """Ready addresses of a Service by version, from one moment to the next. ``revision``: the cluster's count of writes."""
+    """Ready addresses of a Service by version, from one moment to the next. ``revision``: the
+    cluster's count of writes."""
 
     revision: int
     at: float
@@ -47,7 +50,9 @@ class Seen:
     """Everything that was behind the Service, and every selector it had, in order."""
 
     service: str
-    slices: list[tuple[int, float, str, tuple[str, ...] | None]] = field(default_factory=list)  # revision, at, slice, ready pods
+    slices: list[tuple[int, float, str, tuple[str, ...] | None]] = field(
+        default_factory=list
+    )  # revision, at, slice, ready pods
     selectors: list[Selected] = field(default_factory=list)
     pods: dict[str, str] = field(default_factory=dict)  # name -> version, of pods long gone too
     ending: dict[str, float] = field(default_factory=dict)  # name -> when it was first told to end
@@ -70,7 +75,11 @@ class Seen:
 
     def selected(self, number: int) -> Selected:
         """The selector's ``number``-th change; 0 is the one it was found with."""
-        different = [one for i, one in enumerate(self.selectors) if i == 0 or one.selector != self.selectors[i - 1].selector]
+        different = [
+            one
+            for i, one in enumerate(self.selectors)
+            if i == 0 or one.selector != self.selectors[i - 1].selector
+        ]
         return different[number]
 
     # --- what is claimed ---
@@ -79,8 +88,16 @@ class Seen:
         empty = [state for state in self.states if not state.versions]
         assert self.states and not empty, f"{self.service} had nobody ready: {self}"
 
-    def only(self, version: str, *, since: Selected | None, until: Selected | None, settled_within_s: float = 1.0) -> None:
-        """From one change of the selector (and a moment for the endpoints to follow) to the next, only this version was ready."""
+    def only(
+        self,
+        version: str,
+        *,
+        since: Selected | None,
+        until: Selected | None,
+        settled_within_s: float = 1.0,
+    ) -> None:
+        """From one change of the selector (and a moment for the endpoints to follow) to the next,
+        only this version was ready."""
         first = since.at + settled_within_s if since is not None else 0.0
         last = until.revision if until is not None else float("inf")
         states = self.states
@@ -88,24 +105,37 @@ class Seen:
             ended = states[index + 1].at if index + 1 < len(states) else float("inf")
             if state.revision < last and ended > first:
                 others = [other for other, _ in state.versions if other != version]
-                assert not others, f"{others[0]} was ready behind {self.service} where only {version} may be: {self}"
+                assert not others, (
+                    f"{others[0]} was ready behind {self.service} where only {version} may be:"
+                    f" {self}"
+                )
 
     def drained(self, prefix: str, version: str, *, since: Selected, seconds: float) -> None:
-        """What served before a change of the selector went on for that long, for connections that were open."""
-        ended = [at for name, at in self.ending.items() if name.startswith(prefix) and self.pods[name] == version]
+        """What served before a change of the selector went on for that long, for connections that
+        were open."""
+        ended = [
+            at
+            for name, at in self.ending.items()
+            if name.startswith(prefix) and self.pods[name] == version
+        ]
         assert ended, f"no pod of {prefix} on {version} ended"
-        assert min(ended) - since.at >= seconds, f"a pod of {prefix} on {version} ended {min(ended) - since.at:.1f} s after the change"
+        assert min(ended) - since.at >= seconds, (
+            f"a pod of {prefix} on {version} ended {min(ended) - since.at:.1f} s after the change"
+        )
 
     def __str__(self) -> str:
         lines = [(state.revision, state.at, str(state)) for state in self.states]
         lines += [(one.revision, one.at, f"selector {one.selector}") for one in self.selectors]
         began = min((at for _, at, _ in lines), default=0.0)
-        return "\n" + "\n".join(f"  {revision} +{at - began:.3f} s: {what}" for revision, at, what in sorted(lines))
+        return "\n" + "\n".join(
+            f"  {revision} +{at - began:.3f} s: {what}" for revision, at, what in sorted(lines)
+        )
 
 
 @contextmanager
 def observed(journey: Journey, service: str = "") -> Iterator[Seen]:
-    """Entered once the watches tell what is there now; left once they have told all that was written before."""
+    """Entered once the watches tell what is there now; left once they have told all that was
+    written before."""
     seen = Seen(service or journey.app)
     ended = threading.Event()
 
@@ -116,22 +146,45 @@ def observed(journey: Journey, service: str = "") -> Iterator[Seen]:
             seen.ending.setdefault(name, time.monotonic())
 
     def slices(kind: str, item: Json) -> None:
-        ready = tuple(one["targetRef"]["name"] for one in item.get("endpoints") or () if one["conditions"].get("ready"))
-        seen.slices.append((_revision(item), time.monotonic(), item["metadata"]["name"], None if kind == "DELETED" else ready))
+        ready = tuple(
+            one["targetRef"]["name"]
+            for one in item.get("endpoints") or ()
+            if one["conditions"].get("ready")
+        )
+        seen.slices.append(
+            (
+                _revision(item),
+                time.monotonic(),
+                item["metadata"]["name"],
+                None if kind == "DELETED" else ready,
+            )
+        )
 
     def services(_kind: str, item: Json) -> None:
-        seen.selectors.append(Selected(_revision(item), time.monotonic(), dict(item["spec"]["selector"])))
+        seen.selectors.append(
+            Selected(_revision(item), time.monotonic(), dict(item["spec"]["selector"]))
+        )
 
     named = {"field_selector": f"metadata.name={seen.service}"}
     watched: tuple[tuple[Callable[[str, Json], None], Callable[..., Any], dict[str, str]], ...] = (
         (pods, journey.core.list_namespaced_pod, {}),
-        (slices, client.DiscoveryV1Api(journey.api).list_namespaced_endpoint_slice, _slices_of(seen.service)),
+        (
+            slices,
+            client.DiscoveryV1Api(journey.api).list_namespaced_endpoint_slice,
+            _slices_of(seen.service),
+        ),
         (services, journey.core.list_namespaced_service, named),
     )
     with ThreadPoolExecutor(len(watched)) as threads:
-        following = [threads.submit(_follow, note, listing, narrowed, ended) for note, listing, narrowed in watched]
+        following = [
+            threads.submit(_follow, note, listing, narrowed, ended)
+            for note, listing, narrowed in watched
+        ]
         try:
-            journey.until(lambda: seen.pods and seen.slices and seen.selectors, "what is behind the Service now")
+            journey.until(
+                lambda: seen.pods and seen.slices and seen.selectors,
+                "what is behind the Service now",
+            )
             yield seen
             _catch_up(journey, seen)
         finally:
@@ -154,26 +207,42 @@ def _catch_up(journey: Journey, seen: Seen) -> None:
 
     def is_told() -> bool:
         now = _listed(api.list_namespaced_endpoint_slice, _slices_of(seen.service))["items"]
-        told = {name: revision for revision, _, name, _ in sorted(seen.slices, key=lambda one: one[0])}
+        told = {
+            name: revision for revision, _, name, _ in sorted(seen.slices, key=lambda one: one[0])
+        }
         return all(told.get(item["metadata"]["name"]) == _revision(item) for item in now)
 
     journey.until(is_told, "every state of the EndpointSlices told")
 
 
 def _listed(listing: Callable[..., Any], narrowed: Mapping[str, str]) -> Json:
-    """As plain JSON: the client's class refuses a slice without endpoints, which is the very thing to be seen."""
+    """As plain JSON: the client's class refuses a slice without endpoints, which is the very thing
+    to be seen."""
     found: Json = json.loads(listing("default", _preload_content=False, **narrowed).data)
     return found
 
 
-def _follow(note: Callable[[str, Json], None], listing: Callable[..., Any], narrowed: Mapping[str, str], ended: threading.Event) -> None:
-    """One watch from a list on, without a gap. Its requests end by themselves every second, so that it can be told to end."""
+def _follow(
+    note: Callable[[str, Json], None],
+    listing: Callable[..., Any],
+    narrowed: Mapping[str, str],
+    ended: threading.Event,
+) -> None:
+    """One watch from a list on, without a gap. Its requests end by themselves every second, so that
+    it can be told to end."""
     listed = _listed(listing, narrowed)
     for item in listed["items"]:
         note("ADDED", item)
     since = listed["metadata"]["resourceVersion"]
     while not ended.is_set():
-        told = watch.Watch().stream(listing, "default", resource_version=since, timeout_seconds=1, deserialize=False, **narrowed)
+        told = watch.Watch().stream(
+            listing,
+            "default",
+            resource_version=since,
+            timeout_seconds=1,
+            deserialize=False,
+            **narrowed,
+        )
         for event in told:
             note(event["type"], event["object"])
             since = event["object"]["metadata"]["resourceVersion"]

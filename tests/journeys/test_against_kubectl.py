@@ -1,6 +1,8 @@
-"""`/rollout status`, `history` and `undo --to-revision` beside kubectl's, on the same Deployments: they agree in every state.
+"""`/rollout status`, `history` and `undo --to-revision` beside kubectl's, on the same Deployments:
+they agree in every state.
 
-Here kubectl is the tool of record; the binary is the one that was built with the control plane, so both clusters need it.
+Here kubectl is the tool of record; the binary is the one that was built with the control plane, so
+both clusters need it.
 """
 
 from __future__ import annotations
@@ -24,36 +26,41 @@ UNREADY = "set image deployment/{app} {app}=pilothouse/{app}:unready"
 NEXT = "set image deployment/{app} {app}=pilothouse/{app}:2.0.0"
 UNTIL_HALF = "(until it is half-rolled)"
 
-# What was done to the Deployment with kubectl, and how kubectl's sentence about it then begins ({app} is the Deployment).
+# What was done to the Deployment with kubectl, and how kubectl's sentence about it then begins
+# ({app} is the Deployment).
+WAITING = 'Waiting for deployment "{app}" rollout to finish: '
 STATES: dict[str, tuple[tuple[str, ...], str]] = {
     "settled": ((), 'deployment "{app}" successfully rolled out'),
     "paused": (("rollout pause deployment/{app}",), 'deployment "{app}" successfully rolled out'),
     "paused before a change": (
         ("rollout pause deployment/{app}", NEXT),
-        'Waiting for deployment "{app}" rollout to finish: 0 out of 5 new replicas have been updated...',
+        WAITING + "0 out of 5 new replicas have been updated...",
     ),
     "half-rolled": (
         (UNREADY,),
-        'Waiting for deployment "{app}" rollout to finish: 3 out of 5 new replicas have been updated...',
+        WAITING + "3 out of 5 new replicas have been updated...",
     ),
     "half-rolled and paused": (
         (UNREADY, UNTIL_HALF, "rollout pause deployment/{app}"),
-        'Waiting for deployment "{app}" rollout to finish: 3 out of 5 new replicas have been updated...',
+        WAITING + "3 out of 5 new replicas have been updated...",
     ),
     "failed": (
         ("patch deployment {app} --type=merge -p " + LATE, UNREADY),
         'deployment "{app}" exceeded its progress deadline',
     ),
-    "scaled to zero": (("scale deployment/{app} --replicas=0",), 'deployment "{app}" successfully rolled out'),
+    "scaled to zero": (
+        ("scale deployment/{app} --replicas=0",),
+        'deployment "{app}" successfully rolled out',
+    ),
     "changed at zero": (
         ("scale deployment/{app} --replicas=0", NEXT),
         'deployment "{app}" successfully rolled out',
     ),
     "without a ready pod": (
         ("scale deployment/{app} --replicas=0", UNREADY, "scale deployment/{app} --replicas=5"),
-        'Waiting for deployment "{app}" rollout to finish: 0 of 5 updated replicas are available...',
+        WAITING + "0 of 5 updated replicas are available...",
     ),
-}  # fmt: skip
+}
 
 
 @dataclass
@@ -64,8 +71,16 @@ class Kubectl:
     kubeconfig: Path
 
     def __call__(self, words: str) -> str:
-        """What it prints, errors too: for a rollout that failed kubectl prints its sentence as one."""
-        command: list[str | Path] = [self.binary, "--kubeconfig", self.kubeconfig, "--namespace", "default", *words.split()]
+        """What it prints, errors too: for a rollout that failed kubectl prints its sentence
+        as one."""
+        command: list[str | Path] = [
+            self.binary,
+            "--kubeconfig",
+            self.kubeconfig,
+            "--namespace",
+            "default",
+            *words.split(),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         return str(done.stdout or done.stderr.removeprefix("error: ")).strip()
 
@@ -99,15 +114,30 @@ def test_status_is_kubectls_sentence(journey: Journey, kubectl: Kubectl, state: 
     assert _status(kubectl, journey.app) in told
 
 
-@pytest.mark.parametrize("state", ["settled", "after an undo", "half-rolled and paused", "failed", "scaled to zero", "changed at zero"])
-def test_history_holds_kubectls_revisions_with_their_causes(journey: Journey, kubectl: Kubectl, state: str) -> None:
+@pytest.mark.parametrize(
+    "state",
+    [
+        "settled",
+        "after an undo",
+        "half-rolled and paused",
+        "failed",
+        "scaled to zero",
+        "changed at zero",
+    ],
+)
+def test_history_holds_kubectls_revisions_with_their_causes(
+    journey: Journey, kubectl: Kubectl, state: str
+) -> None:
     _three_revisions(journey, kubectl, journey.app)
     if state == "after an undo":
         kubectl(f"rollout undo deployment/{journey.app} --to-revision=1")
         journey.until(lambda: _revision(journey.deployment()) == "4", "the undo")
     else:
         _prepare(journey, kubectl, journey.app, state)
-    printed = [line.split(maxsplit=1) for line in kubectl(f"rollout history deployment/{journey.app}").splitlines()[2:]]
+    printed = [
+        line.split(maxsplit=1)
+        for line in kubectl(f"rollout history deployment/{journey.app}").splitlines()[2:]
+    ]
     assert len(printed) >= 3
     journey.say("/rollout history {app}")
     told = html.unescape(journey.sees(r"{app}: revisions of deployment {app}"))
@@ -115,14 +145,21 @@ def test_history_holds_kubectls_revisions_with_their_causes(journey: Journey, ku
     assert list(rows) == [number for number, _ in printed]
     for number, cause in printed:
         assert cause in rows[number]
-        image = re.findall(r"Image:\s*(\S+)", kubectl(f"rollout history deployment/{journey.app} --revision={number}"))[0]
+        image = re.findall(
+            r"Image:\s*(\S+)",
+            kubectl(f"rollout history deployment/{journey.app} --revision={number}"),
+        )[0]
         assert image in rows[number]
     current = next(number for number, line in rows.items() if "(current)" in line)
     assert current == journey.deployment().metadata.annotations["deployment.kubernetes.io/revision"]
 
 
-@pytest.mark.parametrize("state", ["settled", "half-rolled", "failed", "scaled to zero", "without a ready pod"])
-def test_undo_to_a_revision_ends_where_kubectls_ends(journey: Journey, kubectl: Kubectl, state: str) -> None:
+@pytest.mark.parametrize(
+    "state", ["settled", "half-rolled", "failed", "scaled to zero", "without a ready pod"]
+)
+def test_undo_to_a_revision_ends_where_kubectls_ends(
+    journey: Journey, kubectl: Kubectl, state: str
+) -> None:
     twin = f"{journey.app}-twin"
     journey.deployments.create_namespaced_deployment("default", objects_of(twin, 5)[0])
     for app in (journey.app, twin):
@@ -130,25 +167,37 @@ def test_undo_to_a_revision_ends_where_kubectls_ends(journey: Journey, kubectl: 
         _prepare(journey, kubectl, app, state)
     assert "rolled back" in kubectl(f"rollout undo deployment/{twin} --to-revision=1")
     journey.say("/rollout undo {app} --to-revision 1")
-    journey.until(lambda: "successfully rolled out" in _status(kubectl, twin), "the twin rolled back")
+    journey.until(
+        lambda: "successfully rolled out" in _status(kubectl, twin), "the twin rolled back"
+    )
     journey.sees(r"{app} is on 1\.0\.0")
     ours, theirs = _outcome(journey, journey.app), _outcome(journey, twin)
     assert ours == theirs
-    assert "deployment.kubernetes.io/revision-history=1" in str(ours), "the old ReplicaSet is used again"
+    assert "deployment.kubernetes.io/revision-history=1" in str(ours), (
+        "the old ReplicaSet is used again"
+    )
 
 
-def test_undo_of_a_paused_deployment_is_refused_by_both_with_the_way_out(journey: Journey, kubectl: Kubectl) -> None:
+def test_undo_of_a_paused_deployment_is_refused_by_both_with_the_way_out(
+    journey: Journey, kubectl: Kubectl
+) -> None:
     _three_revisions(journey, kubectl, journey.app)
     kubectl(f"rollout pause deployment/{journey.app}")
-    assert "cannot rollback a paused deployment; resume it first" in kubectl(f"rollout undo deployment/{journey.app} --to-revision=1")
+    assert "cannot rollback a paused deployment; resume it first" in kubectl(
+        f"rollout undo deployment/{journey.app} --to-revision=1"
+    )
     journey.say("/rollout undo {app} --to-revision 1")
     journey.sees(r"{app} is paused: resume it first")
     assert journey.versions() == {"3.0.0": 5}
 
 
-def test_a_revision_that_is_not_there_is_refused_by_both_and_the_present_one_changes_nothing(journey: Journey, kubectl: Kubectl) -> None:
+def test_a_revision_that_is_not_there_is_refused_by_both_and_the_present_one_changes_nothing(
+    journey: Journey, kubectl: Kubectl
+) -> None:
     _three_revisions(journey, kubectl, journey.app)
-    assert "unable to find specified revision 9 in history" in kubectl(f"rollout undo deployment/{journey.app} --to-revision=9")
+    assert "unable to find specified revision 9 in history" in kubectl(
+        f"rollout undo deployment/{journey.app} --to-revision=9"
+    )
     journey.say("/rollout undo {app} --to-revision 9")
     journey.sees(r"{app} has no revision 9; it has 3, 2, 1")
     assert "skipped rollback (current template already matches revision 3)" in kubectl(
@@ -164,10 +213,18 @@ def _three_revisions(journey: Journey, kubectl: Kubectl, app: str) -> None:
     for version in ("2.0.0", "3.0.0"):
         change = {
             "metadata": {"annotations": {"kubernetes.io/change-cause": f"to {version} by hand"}},
-            "spec": {"template": {"spec": {"containers": [{"name": app, "image": f"pilothouse/{app}:{version}"}]}}},
+            "spec": {
+                "template": {
+                    "spec": {"containers": [{"name": app, "image": f"pilothouse/{app}:{version}"}]}
+                }
+            },
         }
-        journey.deployments.patch_namespaced_deployment(app, "default", change, field_manager="kubectl-edit")
-        journey.until(lambda: "successfully rolled out" in _status(kubectl, app), f"{app} on {version}")
+        journey.deployments.patch_namespaced_deployment(
+            app, "default", change, field_manager="kubectl-edit"
+        )
+        journey.until(
+            lambda: "successfully rolled out" in _status(kubectl, app), f"{app} on {version}"
+        )
 
 
 def _revision(item: Any) -> str:
@@ -175,11 +232,14 @@ def _revision(item: Any) -> str:
 
 
 def _outcome(journey: Journey, app: str) -> Any:
-    """The Deployment's template and what became of each ReplicaSet, with nothing in it that tells whose it is."""
+    """The Deployment's template and what became of each ReplicaSet, with nothing in it that tells
+    whose it is."""
     found = journey.deployment(app)
     owned = [
         one
-        for one in journey.deployments.list_namespaced_replica_set("default", label_selector=f"app={app}").items
+        for one in journey.deployments.list_namespaced_replica_set(
+            "default", label_selector=f"app={app}"
+        ).items
         if one.metadata.owner_references[0].uid == found.metadata.uid
     ]
     notes = ("deployment.kubernetes.io/revision", "deployment.kubernetes.io/revision-history")
@@ -189,4 +249,10 @@ def _outcome(journey: Journey, app: str) -> Any:
         for one in sorted(owned, key=lambda one: int(_revision(one)))
     ]
     template = journey.api.sanitize_for_serialization(found.spec.template)
-    return json.loads(re.sub(rf"\b{app}\b", "APP", json.dumps([template, _revision(found), found.spec.replicas, sets])))
+    return json.loads(
+        re.sub(
+            rf"\b{app}\b",
+            "APP",
+            json.dumps([template, _revision(found), found.spec.replicas, sets]),
+        )
+    )

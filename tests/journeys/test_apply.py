@@ -1,4 +1,5 @@
-"""`/apply`: an app made of its manifests, changed by them, and never taken away from releases and scaling."""
+"""`/apply`: an app made of its manifests, changed by them, and never taken away from releases and
+scaling."""
 
 from __future__ import annotations
 
@@ -12,7 +13,16 @@ import pytest
 import redis
 import yaml
 
-from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, NOT_A_KEY, SECOND, VIEWER, Ground, Journey
+from tests.journeys.conftest import (
+    CHANNEL,
+    DEVELOPER,
+    MANAGER,
+    NOT_A_KEY,
+    SECOND,
+    VIEWER,
+    Ground,
+    Journey,
+)
 from tests.journeys.endpoints import is_told_alone, newest
 
 _numbers = itertools.count(1)
@@ -39,7 +49,9 @@ def _make(journey: Journey) -> str:
     journey.say("/apply {app}")
     diff = journey.sees(r"Apply the manifests of {app}\?")
     journey.click("Apply", user=DEVELOPER)
-    journey.sees(r"{app} applied by developer:", user=VIEWER)  # what changed the cluster is told to everybody
+    journey.sees(
+        r"{app} applied by developer:", user=VIEWER
+    )  # what changed the cluster is told to everybody
     journey.until(lambda: (journey.deployment().status.available_replicas or 0) == 2, "both pods")
     return diff
 
@@ -47,7 +59,11 @@ def _make(journey: Journey) -> str:
 def test_apply_shows_what_it_would_create_and_then_creates_it(unmade: Journey) -> None:
     unmade.say("/apply {app}")
     diff = unmade.sees(r"Apply the manifests of {app}\?")
-    for what in (f"Deployment default/{unmade.app}", f"Service default/{unmade.app}", f"Secret default/{unmade.app}-tls"):
+    for what in (
+        f"Deployment default/{unmade.app}",
+        f"Service default/{unmade.app}",
+        f"Secret default/{unmade.app}-tls",
+    ):
         assert f"create: {what}" in diff
     assert not unmade.exists(unmade.app), "showing is not doing"
     unmade.click("Apply", user=DEVELOPER)
@@ -55,8 +71,12 @@ def test_apply_shows_what_it_would_create_and_then_creates_it(unmade: Journey) -
     unmade.until(lambda: unmade.versions() == {"1.0.0": 2}, "two pods")
     secret = unmade.core.read_namespaced_secret(f"{unmade.app}-tls", "default")
     assert base64.b64decode(secret.data["key.pem"]).decode() == NOT_A_KEY
-    assert unmade.core.read_namespaced_config_map(f"{unmade.app}-conf", "default").data == {"proxy.conf": "listen 80;\n"}
-    assert {entry.manager for entry in unmade.deployment().metadata.managed_fields} >= {"pilothouse-apply"}
+    assert unmade.core.read_namespaced_config_map(f"{unmade.app}-conf", "default").data == {
+        "proxy.conf": "listen 80;\n"
+    }
+    assert {entry.manager for entry in unmade.deployment().metadata.managed_fields} >= {
+        "pilothouse-apply"
+    }
 
 
 def test_applying_again_says_there_is_nothing_to_apply_and_writes_nothing(unmade: Journey) -> None:
@@ -67,7 +87,9 @@ def test_applying_again_says_there_is_nothing_to_apply_and_writes_nothing(unmade
     assert len(unmade.writes()) == before
 
 
-def test_after_a_deploy_and_a_scale_applying_again_neither_reverts_nor_conflicts(unmade: Journey) -> None:
+def test_after_a_deploy_and_a_scale_applying_again_neither_reverts_nor_conflicts(
+    unmade: Journey,
+) -> None:
     _make(unmade)
     unmade.say("/deploy {app} 2.0.0")
     unmade.sees(r"{app} is on 2\.0\.0")
@@ -80,7 +102,9 @@ def test_after_a_deploy_and_a_scale_applying_again_neither_reverts_nor_conflicts
 
 
 @pytest.mark.slow
-def test_another_change_of_the_template_rolls_as_a_release_that_keeps_the_image_and_the_number_of_pods(unmade: Journey) -> None:
+def test_another_template_change_rolls_as_a_release_and_keeps_image_and_replicas(
+    unmade: Journey,
+) -> None:
     _make(unmade)
     unmade.say("/deploy {app} 2.0.0")
     unmade.sees(r"{app} is on 2\.0\.0")
@@ -89,7 +113,9 @@ def test_another_change_of_the_template_rolls_as_a_release_that_keeps_the_image_
     _edit(unmade, env=[{"name": "GREETING", "value": "hello"}])
     since = newest(unmade, DEVELOPER)
     unmade.say("/apply {app}")
-    is_told_alone(unmade, "its pod template changes: that part runs as a rolling release", DEVELOPER, since)
+    is_told_alone(
+        unmade, "its pod template changes: that part runs as a rolling release", DEVELOPER, since
+    )
     unmade.click("Apply", user=DEVELOPER)
     unmade.sees(r"{app} is as its manifests say(?!: nothing)")
     container = unmade.deployment().spec.template.spec.containers[0]
@@ -99,24 +125,35 @@ def test_another_change_of_the_template_rolls_as_a_release_that_keeps_the_image_
     assert "apply" in unmade.say("/pilothouse releases {app}")
 
 
-def test_what_changed_since_it_was_shown_is_shown_again_before_anything_is_applied(unmade: Journey) -> None:
+def test_what_changed_since_it_was_shown_is_shown_again_before_anything_is_applied(
+    unmade: Journey,
+) -> None:
     unmade.say("/apply {app}")
     unmade.sees(r"Apply the manifests of {app}\?")
     _edit(unmade, env=[{"name": "GREETING", "value": "hello"}])
     unmade.click("Apply", user=DEVELOPER)
-    assert "GREETING" in unmade.sees(r"for Deployment default/{app} changed since it was shown: look again\. Apply")
+    assert "GREETING" in unmade.sees(
+        r"for Deployment default/{app} changed since it was shown: look again\. Apply"
+    )
     assert not unmade.exists(unmade.app)
     unmade.click("Apply", user=DEVELOPER)
     unmade.sees(r"{app} applied by developer:")
     assert unmade.exists(unmade.app)
 
 
-def test_a_value_of_a_secret_that_changed_since_it_was_shown_is_noticed_though_nobody_sees_it(unmade: Journey) -> None:
+def test_a_value_of_a_secret_that_changed_since_it_was_shown_is_noticed_though_nobody_sees_it(
+    unmade: Journey,
+) -> None:
     _make(unmade)
     made = _manifest(unmade).read_text(encoding="utf-8")
 
     def keep(value: str) -> None:
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{unmade.app}-more"}, "stringData": {"password": value}}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": f"{unmade.app}-more"},
+            "stringData": {"password": value},
+        }
         _manifest(unmade).write_text(f"{made}\n---\n{yaml.safe_dump(secret)}", encoding="utf-8")
 
     keep("first")
@@ -124,7 +161,10 @@ def test_a_value_of_a_secret_that_changed_since_it_was_shown_is_noticed_though_n
     shown = unmade.sees(r"create: Secret default/{app}-more")
     keep("second")
     unmade.click("Apply", user=DEVELOPER)
-    again = unmade.sees(r"Nothing was applied, for Secret default/{app}-more changed since it was shown: look again\. Apply")
+    again = unmade.sees(
+        r"Nothing was applied, for Secret default/{app}-more changed since it was shown: look"
+        r" again\. Apply"
+    )
     assert again.partition("?")[2] == shown.partition("?")[2], "to the eye it is the same"
     unmade.click("Apply", user=DEVELOPER)
     unmade.sees(r"{app} applied by developer: Secret {app}-more created")
@@ -133,7 +173,9 @@ def test_a_value_of_a_secret_that_changed_since_it_was_shown_is_noticed_though_n
     assert [place for place, text in _everything_in_redis(unmade).items() if "second" in text] == []
 
 
-def test_a_diff_too_long_for_a_message_is_cut_with_a_count_and_comes_whole_as_a_file(unmade: Journey) -> None:
+def test_a_diff_too_long_for_a_message_is_cut_with_a_count_and_comes_whole_as_a_file(
+    unmade: Journey,
+) -> None:
     _edit(unmade, env=[{"name": f"VARIABLE_{number}", "value": "x"} for number in range(90)])
     unmade.say("/apply {app}")
     told = unmade.sees(r"Apply the manifests of {app}\?")
@@ -143,10 +185,19 @@ def test_a_diff_too_long_for_a_message_is_cut_with_a_count_and_comes_whole_as_a_
     assert f"create: Service default/{unmade.app}" in file
 
 
-def test_objects_of_the_whole_cluster_come_with_the_app_where_the_bot_may_write_them(unmade: Journey) -> None:
-    """On the real control plane the bot has the chart's service account, whose defaults grant no kind of the whole cluster."""
+def test_objects_of_the_whole_cluster_come_with_the_app_where_the_bot_may_write_them(
+    unmade: Journey,
+) -> None:
+    """On the real control plane the bot has the chart's service account, whose defaults grant no
+    kind of the whole cluster."""
     objects = list(yaml.safe_load_all(_manifest(unmade).read_text(encoding="utf-8")))
-    objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{unmade.app}-previews", "labels": {"team": "shop"}}})
+    objects.append(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": f"{unmade.app}-previews", "labels": {"team": "shop"}},
+        }
+    )
     _manifest(unmade).write_text(yaml.safe_dump_all(objects), encoding="utf-8")
     unmade.say("/apply {app}")
     told = unmade.sees(r"Namespace {app}-previews")
@@ -166,7 +217,12 @@ def test_a_field_of_somebody_else_is_named_and_nothing_is_applied(unmade: Journe
         "spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]},
     }  # fmt: skip
     unmade.core.patch_namespaced_service(
-        unmade.app, "default", body, field_manager="somebody", force=True, _content_type="application/apply-patch+yaml"
+        unmade.app,
+        "default",
+        body,
+        field_manager="somebody",
+        force=True,
+        _content_type="application/apply-patch+yaml",
     )
     before = len(unmade.writes())
     unmade.say("/apply {app}")
@@ -179,16 +235,31 @@ def test_a_field_of_somebody_else_is_named_and_nothing_is_applied(unmade: Journe
 def test_what_a_secret_holds_is_in_no_message_no_log_and_nowhere_in_redis(unmade: Journey) -> None:
     _make(unmade)
     objects = list(yaml.safe_load_all(_manifest(unmade).read_text(encoding="utf-8")))
-    objects.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{unmade.app}-more"}, "data": {"key": f"%{NOT_A_KEY}"}})
+    objects.append(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": f"{unmade.app}-more"},
+            "data": {"key": f"%{NOT_A_KEY}"},
+        }
+    )
     _manifest(unmade).write_text(yaml.safe_dump_all(objects), encoding="utf-8")
     since = newest(unmade, DEVELOPER)
     unmade.say("/apply {app}")
-    is_told_alone(unmade, f"{unmade.app}-more|not valid|base64", DEVELOPER, since)  # refused: that is not base64
+    is_told_alone(
+        unmade, f"{unmade.app}-more|not valid|base64", DEVELOPER, since
+    )  # refused: that is not base64
     forms = (NOT_A_KEY, base64.b64encode(NOT_A_KEY.encode()).decode())
     slack = unmade.sandbox.slack
-    places = {f"messages of {user}": str(slack.messages(CHANNEL, user)) for user in (DEVELOPER, MANAGER, VIEWER)}
+    places = {
+        f"messages of {user}": str(slack.messages(CHANNEL, user))
+        for user in (DEVELOPER, MANAGER, VIEWER)
+    }
     places |= {"the calls of the bot": str(slack.log())}
-    places |= {part.name: part.log.read_text(encoding="utf-8", errors="replace") for part in unmade.sandbox.parts}
+    places |= {
+        part.name: part.log.read_text(encoding="utf-8", errors="replace")
+        for part in unmade.sandbox.parts
+    }
     places |= _everything_in_redis(unmade)
     assert len(places) > 20, "Redis holds the release's records at least"
     assert [place for place, text in places.items() for form in forms if form in text] == []
@@ -215,7 +286,9 @@ def _everything_in_redis(journey: Journey) -> dict[str, str]:
     return found
 
 
-def test_what_would_be_applied_is_shown_to_the_one_who_asked_and_a_viewer_cannot_even_ask(unmade: Journey) -> None:
+def test_what_would_be_applied_is_shown_to_the_one_who_asked_and_a_viewer_cannot_even_ask(
+    unmade: Journey,
+) -> None:
     assert "needs the role deployer" in unmade.say("/apply {app}", user=VIEWER)
     unmade.say("/apply {app}")
     unmade.sees(r"Apply the manifests of {app}\?", user=DEVELOPER)

@@ -1,4 +1,5 @@
-"""Blue/green from the typed command to the last word: nobody on green before the switch, everybody after it, and back in one click."""
+"""Blue/green from the typed command to the last word: nobody on green before the switch, everybody
+after it, and back in one click."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ IN_THE_WINDOW = r"{app} 1\.0\.0 → 2\.0\.0 bluegreen.*keeping the way back open
 _kept = itertools.count(1)
 
 
-def test_nobody_reaches_green_before_the_switch_and_everybody_after_it_and_one_click_goes_back(journey: Journey) -> None:
+def test_nobody_reaches_green_before_the_switch_and_everybody_after_it_and_one_click_goes_back(
+    journey: Journey,
+) -> None:
     found = journey.as_found()
     with observed(journey) as seen:
         journey.say("/deploy {app} 2.0.0 bluegreen")
@@ -26,11 +29,15 @@ def test_nobody_reaches_green_before_the_switch_and_everybody_after_it_and_one_c
         assert journey.versions() == {"1.0.0": 5, "2.0.0": 5}
         assert journey.service().spec.selector == found[1]["spec"]["selector"]
         journey.click("Switch", user=MANAGER)
-        journey.until(lambda: ready_versions(journey) == {"2.0.0": 5}, "only green behind the Service")
+        journey.until(
+            lambda: ready_versions(journey) == {"2.0.0": 5}, "only green behind the Service"
+        )
         journey.sees(IN_THE_WINDOW)
         assert journey.versions() == {"1.0.0": 5, "2.0.0": 5}, "blue stays whole for the window"
         journey.click("Roll back", user=DEVELOPER)
-        journey.until(lambda: ready_versions(journey) == {"1.0.0": 5}, "only blue behind the Service")
+        journey.until(
+            lambda: ready_versions(journey) == {"1.0.0": 5}, "only blue behind the Service"
+        )
         journey.sees(r"{app} is back on 1\.0\.0, rolled back by developer")
     seen.was_never_empty()
     seen.only("1.0.0", since=None, until=seen.selected(1))
@@ -69,7 +76,9 @@ def test_a_rejected_switch_removes_green_and_leaves_everything_as_found(journey:
     assert not journey.exists(f"{journey.app}-green")
 
 
-def test_a_green_that_cannot_be_pulled_is_told_and_removed_and_blue_never_stops_serving(journey: Journey) -> None:
+def test_a_green_that_cannot_be_pulled_is_told_and_removed_and_blue_never_stops_serving(
+    journey: Journey,
+) -> None:
     found = journey.as_found()
     with observed(journey) as seen:
         journey.say("/deploy {app} missing bluegreen")
@@ -81,17 +90,27 @@ def test_a_green_that_cannot_be_pulled_is_told_and_removed_and_blue_never_stops_
 
 
 @pytest.mark.usefixtures("only_simulated")  # no pod of a KWOK node answers HTTP
-def test_a_green_that_answers_with_errors_is_never_offered_until_it_answers_well(journey: Journey) -> None:
+def test_a_green_that_answers_with_errors_is_never_offered_until_it_answers_well(
+    journey: Journey,
+) -> None:
     """Ready, and yet of no use: the probe finds it by asking each pod of green by itself."""
     with observed(journey) as seen:
         journey.say("/deploy {app} sick bluegreen")
-        told = journey.sees(r"/version is not answered by {app}-green-\S+( and \d more)?: it answers 503")
+        told = journey.sees(
+            r"/version is not answered by {app}-green-\S+( and \d more)?: it answers 503"
+        )
         assert "The switch waits" in told
         assert journey.with_button("Switch") is None
-        administer(journey.api, "images", {"pattern": f"pilothouse/{journey.app}:sick", "behaviour": "ready"})
+        administer(
+            journey.api,
+            "images",
+            {"pattern": f"pilothouse/{journey.app}:sick", "behaviour": "ready"},
+        )
         journey.sees(r"{app} 1\.0\.0 → sick bluegreen.*waiting for approval")
         journey.click("Switch", user=MANAGER)
-        journey.until(lambda: ready_versions(journey) == {"sick": 5}, "only green behind the Service")
+        journey.until(
+            lambda: ready_versions(journey) == {"sick": 5}, "only green behind the Service"
+        )
         journey.say("/rollout abort {app}")
         journey.sees(r"{app} is back on 1\.0\.0")
     seen.was_never_empty()
@@ -101,7 +120,12 @@ def test_a_green_that_answers_with_errors_is_never_offered_until_it_answers_well
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(journey: Journey) -> None:
     before = newest(journey, DEVELOPER)
     journey.say("/deploy {app} 2.0.0 bluegreen dry-run")
-    plan = is_told_alone(journey, rf"{journey.app} 1\.0\.0 → 2\.0\.0 bluegreen: a dry run, nothing was changed", DEVELOPER, before)
+    plan = is_told_alone(
+        journey,
+        rf"{journey.app} 1\.0\.0 → 2\.0\.0 bluegreen: a dry run, nothing was changed",
+        DEVELOPER,
+        before,
+    )
     assert f"{journey.app}-green with 5 pods of 2.0.0" in plan
     assert f"switch {journey.app} to {journey.app}-green" in plan
     assert journey.untouched()
@@ -114,7 +138,10 @@ def test_a_service_set_back_by_hand_lands_on_blue_and_is_told_as_drift(journey: 
     journey.click("Switch", user=MANAGER)
     journey.sees(IN_THE_WINDOW)
     journey.core.patch_namespaced_service(
-        journey.app, "default", {"spec": {"selector": {"app": journey.app}}}, field_manager="kubectl-edit"
+        journey.app,
+        "default",
+        {"spec": {"selector": {"app": journey.app}}},
+        field_manager="kubectl-edit",
     )
     journey.until(lambda: ready_versions(journey) == {"1.0.0": 5}, "blue behind the Service")
     journey.sees(r"changed past the release.*kubectl-edit")
@@ -124,7 +151,9 @@ def test_a_service_set_back_by_hand_lands_on_blue_and_is_told_as_drift(journey: 
 
 
 @pytest.mark.slow
-def test_the_window_can_be_ended_after_half_a_minute_and_only_the_image_differs_in_the_end(journey: Journey) -> None:
+def test_the_window_can_be_ended_after_half_a_minute_and_only_the_image_differs_in_the_end(
+    journey: Journey,
+) -> None:
     found = journey.as_found()
     with observed(journey) as seen:
         journey.say("/deploy {app} 2.0.0 bluegreen")
@@ -150,7 +179,7 @@ def test_the_window_can_be_ended_after_half_a_minute_and_only_the_image_differs_
     assert not journey.exists(f"{journey.app}-green")
 
 
-# --- pairs ------------------------------------------------------------------------------------------------------------
+# --- pairs ----------------------------------------------------------------------------------------
 
 
 def _a_green_beside(journey: Journey, *, serves: bool) -> None:
@@ -162,16 +191,23 @@ def _a_green_beside(journey: Journey, *, serves: bool) -> None:
     green["spec"]["template"]["metadata"]["labels"] = labels
     green["spec"]["template"]["spec"]["containers"][0]["image"] = f"pilothouse/{journey.app}:2.0.0"
     journey.deployments.create_namespaced_deployment("default", green)
-    journey.until(lambda: journey.deployment(f"{journey.app}-green").status.available_replicas == 5, "the pods of green")
+    journey.until(
+        lambda: journey.deployment(f"{journey.app}-green").status.available_replicas == 5,
+        "the pods of green",
+    )
     if serves:
-        journey.core.patch_namespaced_service(journey.app, "default", {"spec": {"selector": labels}})
+        journey.core.patch_namespaced_service(
+            journey.app, "default", {"spec": {"selector": labels}}
+        )
         journey.until(lambda: ready_versions(journey) == {"2.0.0": 5}, "green behind the Service")
 
 
 def pods_of(journey: Journey, deployment: str) -> list[str]:
     """Those that are ending too."""
     return [
-        pod.metadata.name for pod in journey.core.list_namespaced_pod("default").items if pod.metadata.name.startswith(f"{deployment}-")
+        pod.metadata.name
+        for pod in journey.core.list_namespaced_pod("default").items
+        if pod.metadata.name.startswith(f"{deployment}-")
     ]
 
 
@@ -181,13 +217,23 @@ def test_of_a_pair_every_command_is_meant_for_the_one_that_serves(journey: Journ
     journey.say("/scale {app} 3")
     journey.sees(r"{app} 5 pods → 3 pods .*{app} has 3 pods")
     assert journey.deployment(f"{journey.app}-green").spec.replicas == 3
-    journey.until(lambda: len(pods_of(journey, f"{journey.app}-green")) == 3, "three pods, none of them ending: /pods counts those too")
+    journey.until(
+        lambda: len(pods_of(journey, f"{journey.app}-green")) == 3,
+        "three pods, none of them ending: /pods counts those too",
+    )
     before = newest(journey, DEVELOPER)
     journey.say("/pods {app}")
-    pods = is_told_alone(journey, r"stable, revision 1 \(2\.0\.0\): 3 pods, 100 % of 3 ready endpoints", DEVELOPER, before)
+    pods = is_told_alone(
+        journey,
+        r"stable, revision 1 \(2\.0\.0\): 3 pods, 100 % of 3 ready endpoints",
+        DEVELOPER,
+        before,
+    )
     assert "idle, revision 1 (1.0.0): 5 pods, 0 % of 3 ready endpoints" in pods
     journey.say("/rollout history {app}")
-    is_told_alone(journey, rf"{journey.app}: revisions of deployment {journey.app}-green", DEVELOPER, before)
+    is_told_alone(
+        journey, rf"{journey.app}: revisions of deployment {journey.app}-green", DEVELOPER, before
+    )
     journey.say("/rollout pause {app}")
     is_told_alone(journey, rf"deployment {journey.app}-green paused", DEVELOPER, before)
     journey.say("/rollout resume {app}")
@@ -203,14 +249,22 @@ def test_of_a_pair_every_command_is_meant_for_the_one_that_serves(journey: Journ
 @pytest.mark.slow
 def test_a_pair_made_by_hand_is_switched_as_it_is(journey: Journey) -> None:
     _a_green_beside(journey, serves=False)
-    pods = {pod.metadata.name for pod in journey.core.list_namespaced_pod("default").items if pod.metadata.name.startswith(journey.app)}
+    pods = {
+        pod.metadata.name
+        for pod in journey.core.list_namespaced_pod("default").items
+        if pod.metadata.name.startswith(journey.app)
+    }
     with observed(journey) as seen:
         journey.say("/deploy {app} 2.0.0 bluegreen")
         told = journey.sees(WAITS_FOR_SWITCH)
         assert "switch" in told
         journey.click("Switch", user=MANAGER)
         journey.sees(IN_THE_WINDOW)
-        now = {pod.metadata.name for pod in journey.core.list_namespaced_pod("default").items if pod.metadata.name.startswith(journey.app)}
+        now = {
+            pod.metadata.name
+            for pod in journey.core.list_namespaced_pod("default").items
+            if pod.metadata.name.startswith(journey.app)
+        }
         assert now == pods, "not one pod was made or removed"
         journey.click("Roll back", user=DEVELOPER)
         journey.sees(r"{app} is back on 1\.0\.0, rolled back")
@@ -220,7 +274,9 @@ def test_a_pair_made_by_hand_is_switched_as_it_is(journey: Journey) -> None:
 
 
 @pytest.mark.slow
-def test_a_pair_that_is_kept_takes_turns_and_undo_says_what_brings_the_other_one_back(journey: Journey) -> None:
+def test_a_pair_that_is_kept_takes_turns_and_undo_says_what_brings_the_other_one_back(
+    journey: Journey,
+) -> None:
     pair = replace(journey, app=f"kept{next(_kept)}")
     deployment, service = objects_of(pair.app, 2)
     pair.deployments.create_namespaced_deployment("default", deployment)
@@ -231,7 +287,10 @@ def test_a_pair_that_is_kept_takes_turns_and_undo_says_what_brings_the_other_one
         pair.sees(r"{app} is on 2\.0\.0", within=90)
         assert pair.versions() == {"1.0.0": 2, "2.0.0": 2}
         pair.say("/rollout undo {app}")
-        pair.sees(r"{app} still runs 1\.0\.0 beside it: deploy {app} 1\.0\.0 bluegreen switches back to it at once")
+        pair.sees(
+            r"{app} still runs 1\.0\.0 beside it: deploy {app} 1\.0\.0 bluegreen switches back to"
+            r" it at once"
+        )
         pair.say("/deploy {app} 1.0.0 bluegreen")
         pair.until(lambda: ready_versions(pair) == {"1.0.0": 2}, "the first one serves again")
     seen.was_never_empty()

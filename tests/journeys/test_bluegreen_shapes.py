@@ -1,4 +1,5 @@
-"""Blue/green of apps that are not the plain one: two Services, an autoscaler, pairs as in the lab; and what it does not start on."""
+"""Blue/green of apps that are not the plain one: two Services, an autoscaler, pairs as in the lab;
+and what it does not start on."""
 
 from __future__ import annotations
 
@@ -25,7 +26,10 @@ def test_two_services_are_switched_in_their_order_and_both_rolled_back(journey: 
     deployment, public = objects_of(two.app, 3)
     deployment["spec"]["template"]["metadata"]["labels"]["tier"] = "web"
     public["spec"]["ports"].append({"name": "metrics", "port": 9090, "targetPort": 9090})
-    internal = {"metadata": {"name": f"{two.app}-internal"}, "spec": {**public["spec"], "selector": {"app": two.app, "tier": "web"}}}
+    internal = {
+        "metadata": {"name": f"{two.app}-internal"},
+        "spec": {**public["spec"], "selector": {"app": two.app, "tier": "web"}},
+    }
     internal["spec"]["clusterIP"] = "None"
     two.deployments.create_namespaced_deployment("default", deployment)
     for service in (public, internal):
@@ -41,7 +45,10 @@ def test_two_services_are_switched_in_their_order_and_both_rolled_back(journey: 
         two.sees(IN_THE_WINDOW)
         two.click("Roll back", user=DEVELOPER)
         two.sees(r"{app} is back on 1\.0\.0, rolled back")
-    assert not any(service.metadata.name == f"{two.app}-preview" for service in two.core.list_namespaced_service("default").items)
+    assert not any(
+        service.metadata.name == f"{two.app}-preview"
+        for service in two.core.list_namespaced_service("default").items
+    )
     for seen in (outside, inside):
         seen.was_never_empty()
         seen.only("1.0.0", since=None, until=seen.selected(1))
@@ -53,28 +60,48 @@ def test_two_services_are_switched_in_their_order_and_both_rolled_back(journey: 
 
 
 @pytest.mark.slow
-def test_green_follows_what_the_autoscaler_does_to_blue_until_the_switch_and_never_shrinks_after_it(journey: Journey) -> None:
-    reference = client.V2CrossVersionObjectReference(api_version="apps/v1", kind="Deployment", name=journey.app)
-    spec = client.V2HorizontalPodAutoscalerSpec(min_replicas=2, max_replicas=9, scale_target_ref=reference)
-    autoscaler = client.V2HorizontalPodAutoscaler(metadata=client.V1ObjectMeta(name=journey.app), spec=spec)
-    client.AutoscalingV2Api(journey.api).create_namespaced_horizontal_pod_autoscaler("default", autoscaler)
+def test_green_follows_what_the_autoscaler_does_to_blue_until_the_switch_and_never_shrinks_after_it(
+    journey: Journey,
+) -> None:
+    reference = client.V2CrossVersionObjectReference(
+        api_version="apps/v1", kind="Deployment", name=journey.app
+    )
+    spec = client.V2HorizontalPodAutoscalerSpec(
+        min_replicas=2, max_replicas=9, scale_target_ref=reference
+    )
+    autoscaler = client.V2HorizontalPodAutoscaler(
+        metadata=client.V1ObjectMeta(name=journey.app), spec=spec
+    )
+    client.AutoscalingV2Api(journey.api).create_namespaced_horizontal_pod_autoscaler(
+        "default", autoscaler
+    )
     green = f"{journey.app}-green"
 
     def scale(replicas: int) -> None:
         """As the autoscaler's controller does it."""
         journey.deployments.patch_namespaced_deployment_scale(
-            journey.app, "default", {"spec": {"replicas": replicas}}, field_manager="kube-controller-manager"
+            journey.app,
+            "default",
+            {"spec": {"replicas": replicas}},
+            field_manager="kube-controller-manager",
         )
 
     journey.say("/deploy {app} 2.0.0 bluegreen")
     journey.sees(WAITS_FOR_SWITCH)
     scale(7)
-    journey.until(lambda: journey.deployment(green).spec.replicas == 7, "green as large as blue has become")
+    journey.until(
+        lambda: journey.deployment(green).spec.replicas == 7, "green as large as blue has become"
+    )
     journey.click("Switch", user=MANAGER)
-    journey.until(lambda: ready_versions(journey) == {"2.0.0": 7}, "all seven of green behind the Service")
+    journey.until(
+        lambda: ready_versions(journey) == {"2.0.0": 7}, "all seven of green behind the Service"
+    )
     journey.sees(IN_THE_WINDOW)
     scale(2)
-    journey.until(lambda: journey.versions() == {"1.0.0": 2, "2.0.0": 7}, "blue shrunk, since nobody asks it any more")
+    journey.until(
+        lambda: journey.versions() == {"1.0.0": 2, "2.0.0": 7},
+        "blue shrunk, since nobody asks it any more",
+    )
     assert journey.deployment(green).spec.replicas == 7
     assert ready_versions(journey) == {"2.0.0": 7}
     journey.say("/rollout abort {app}")
@@ -83,12 +110,17 @@ def test_green_follows_what_the_autoscaler_does_to_blue_until_the_switch_and_nev
 
 
 @pytest.mark.slow
-def test_a_pair_as_in_the_lab_is_switched_by_its_version_and_the_rest_stays_as_it_was_made(journey: Journey) -> None:
-    """The Service's own selector holds the version; green was made by hand with another one, which its selector holds too."""
+def test_a_pair_as_in_the_lab_is_switched_by_its_version_and_the_rest_stays_as_it_was_made(
+    journey: Journey,
+) -> None:
+    """The Service's own selector holds the version; green was made by hand with another one, which
+    its selector holds too."""
     labels = {"app": journey.app, "track": "stable", "version": "1.0.0"}
     template = {"spec": {"template": {"metadata": {"labels": labels}}}}
     journey.deployments.patch_namespaced_deployment(journey.app, "default", template)
-    journey.core.patch_namespaced_service(journey.app, "default", {"spec": {"selector": {"version": "1.0.0"}}})
+    journey.core.patch_namespaced_service(
+        journey.app, "default", {"spec": {"selector": {"version": "1.0.0"}}}
+    )
     green, _ = objects_of(journey.app, 3)
     newer = {**labels, "version": "2.0.0"}
     green["metadata"] = {"name": f"{journey.app}-green"}
@@ -97,8 +129,14 @@ def test_a_pair_as_in_the_lab_is_switched_by_its_version_and_the_rest_stays_as_i
     green["spec"]["template"]["spec"]["containers"][0]["image"] = f"pilothouse/{journey.app}:2.0.0"
     green["spec"]["replicas"] = 5
     journey.deployments.create_namespaced_deployment("default", green)
-    journey.until(lambda: journey.deployment(f"{journey.app}-green").status.available_replicas == 5, "the pods of green")
-    journey.until(lambda: ready_versions(journey) == {"1.0.0": 5} and _is_complete(journey), "blue complete and alone behind the Service")
+    journey.until(
+        lambda: journey.deployment(f"{journey.app}-green").status.available_replicas == 5,
+        "the pods of green",
+    )
+    journey.until(
+        lambda: ready_versions(journey) == {"1.0.0": 5} and _is_complete(journey),
+        "blue complete and alone behind the Service",
+    )
     found = journey.as_found()
     with observed(journey) as seen:
         journey.say("/deploy {app} 2.0.0 bluegreen")
@@ -119,7 +157,7 @@ def _is_complete(journey: Journey) -> bool:
     return bool(status.updated_replicas == status.replicas == status.available_replicas == 5)
 
 
-# --- what it does not start on ------------------------------------------------------------------------------------------
+# --- what it does not start on --------------------------------------------------------------------
 
 
 def _recreate(journey: Journey) -> None:
@@ -142,20 +180,33 @@ def _another_apps_pods(journey: Journey) -> None:
 
 def _a_roll_in_the_middle(journey: Journey) -> None:
     image = {"name": "hello", "image": f"pilothouse/{journey.app}:missing"}
-    journey.deployments.patch_namespaced_deployment(journey.app, "default", {"spec": {"template": {"spec": {"containers": [image]}}}})
-    journey.until(lambda: (journey.deployment().status.unavailable_replicas or 0) > 0, "a pod that cannot start")
+    journey.deployments.patch_namespaced_deployment(
+        journey.app, "default", {"spec": {"template": {"spec": {"containers": [image]}}}}
+    )
+    journey.until(
+        lambda: (journey.deployment().status.unavailable_replicas or 0) > 0,
+        "a pod that cannot start",
+    )
 
 
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
-        (_recreate, r"{app} has the strategy Recreate: its pods must not run twice; deploy it rolling"),
+        (
+            _recreate,
+            r"{app} has the strategy Recreate: its pods must not run twice; deploy it rolling",
+        ),
         (_no_selector, r"Service {app} has no selector, so there is nothing to switch"),
-        (_another_apps_pods, r"Service {app} also selects pods of Deployment {app}-worker: narrow its selector"),
+        (
+            _another_apps_pods,
+            r"Service {app} also selects pods of Deployment {app}-worker: narrow its selector",
+        ),
         (_a_roll_in_the_middle, r"{app} is half-rolled \(\d of 5 available, \d updated\)"),
     ],
 )
-def test_what_it_does_not_start_on_is_one_line_and_changes_nothing(journey: Journey, spoil: Callable[[Journey], None], line: str) -> None:
+def test_what_it_does_not_start_on_is_one_line_and_changes_nothing(
+    journey: Journey, spoil: Callable[[Journey], None], line: str
+) -> None:
     spoil(journey)
     journey.say("/deploy {app} 2.0.0 bluegreen")
     told = journey.sees(line)

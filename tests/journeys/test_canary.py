@@ -1,4 +1,5 @@
-"""A canary from the typed command to the last word: shares, approval, promotion, and each way back."""
+"""A canary from the typed command to the last word: shares, approval, promotion, and each
+way back."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ from tests.journeys.endpoints import is_told_alone, newest, ready_versions
 WAITS_FOR_PEOPLE = r"{app} 1\.0\.0 → 2\.0\.0 canary.*waiting for approval"
 
 
-def _ends_only_on_another_image(journey: Journey, found: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def _ends_only_on_another_image(
+    journey: Journey, found: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
     after, service = journey.as_found()
     after["spec"]["template"]["spec"]["containers"][0]["image"] = f"pilothouse/{journey.app}:1.0.0"
     assert after["spec"] == found[0]["spec"]
@@ -21,10 +24,15 @@ def _ends_only_on_another_image(journey: Journey, found: tuple[dict[str, Any], d
     assert not journey.exists(f"{journey.app}-canary")
 
 
-def test_a_canary_rises_step_by_step_behind_the_same_service_and_is_promoted_by_somebody_else(journey: Journey) -> None:
+def test_a_canary_rises_step_by_step_behind_the_same_service_and_is_promoted_by_somebody_else(
+    journey: Journey,
+) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=20,50 hold=1s", user=ON_CALL)
-    journey.until(lambda: ready_versions(journey) == {"1.0.0": 5, "2.0.0": 1}, "one canary pod behind the Service")
+    journey.until(
+        lambda: ready_versions(journey) == {"1.0.0": 5, "2.0.0": 1},
+        "one canary pod behind the Service",
+    )
     canary = journey.deployment(f"{journey.app}-canary")
     assert canary.spec.selector.match_labels == {"app": journey.app, "track": "canary"}
     told = journey.sees(WAITS_FOR_PEOPLE)
@@ -63,7 +71,12 @@ def test_a_second_click_on_promote_by_another_person_changes_nothing_more(journe
 
     def click(person: str) -> bool:
         answer = journey.sandbox.slack.click(
-            person, "C0RELEASES", message["ts"], element["action_id"], value=element["value"], block_id=element["block_id"]
+            person,
+            "C0RELEASES",
+            message["ts"],
+            element["action_id"],
+            value=element["value"],
+            block_id=element["block_id"],
         )
         return bool(answer.get("ok"))
 
@@ -71,14 +84,23 @@ def test_a_second_click_on_promote_by_another_person_changes_nothing_more(journe
     if click(ON_CALL):  # else the card was edited in between, and the button is gone
         is_told_alone(journey, r"nothing to approve|is over", ON_CALL, before)
     journey.sees(r"{app} is on 2\.0\.0")
-    patches = [write for write in journey.writes() if write["verb"] == "patch" and write["name"] == journey.app]
+    patches = [
+        write
+        for write in journey.writes()
+        if write["verb"] == "patch" and write["name"] == journey.app
+    ]
     assert len(patches) == 3, "the claim, the template, the letting go"
 
 
 def test_a_dry_run_shows_the_plan_to_the_person_alone_and_writes_nothing(journey: Journey) -> None:
     before = newest(journey, DEVELOPER)
     journey.say("/deploy {app} 2.0.0 canary dry-run")
-    plan = is_told_alone(journey, rf"{journey.app} 1\.0\.0 → 2\.0\.0 canary: a dry run, nothing was changed", DEVELOPER, before)
+    plan = is_told_alone(
+        journey,
+        rf"{journey.app} 1\.0\.0 → 2\.0\.0 canary: a dry run, nothing was changed",
+        DEVELOPER,
+        before,
+    )
     assert "17 %" in plan
     assert "(asked: 20 %)" in plan
     assert "50 %" in plan
@@ -89,10 +111,15 @@ def test_a_dry_run_shows_the_plan_to_the_person_alone_and_writes_nothing(journey
     assert not journey.exists(f"{journey.app}-canary")
 
 
-def test_an_abort_at_a_step_takes_the_canary_away_and_leaves_everything_as_found(journey: Journey) -> None:
+def test_an_abort_at_a_step_takes_the_canary_away_and_leaves_everything_as_found(
+    journey: Journey,
+) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=20,50 hold=10m")
-    journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary · 16 %.*holding|{app} 1\.0\.0 → 2\.0\.0 canary · 17 %.*holding")
+    journey.sees(
+        r"{app} 1\.0\.0 → 2\.0\.0 canary · 16 %.*holding|{app} 1\.0\.0 → 2\.0\.0 canary · 17"
+        r" %.*holding"
+    )
     journey.click("Abort", user=DEVELOPER)
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
     assert ready_versions(journey) == {"1.0.0": 5}
@@ -101,7 +128,9 @@ def test_an_abort_at_a_step_takes_the_canary_away_and_leaves_everything_as_found
 
 
 @pytest.mark.slow
-def test_go_on_now_ends_a_hold_and_the_promotion_still_waits_for_an_approver(journey: Journey) -> None:
+def test_go_on_now_ends_a_hold_and_the_promotion_still_waits_for_an_approver(
+    journey: Journey,
+) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")
     journey.click("Go on now", user=MANAGER)
@@ -124,10 +153,17 @@ def test_a_rejection_takes_the_canary_away_and_is_told_with_who(journey: Journey
 
 
 def _pods(journey: Journey) -> set[str]:
-    return {pod.metadata.name for pod in journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items}
+    return {
+        pod.metadata.name
+        for pod in journey.core.list_namespaced_pod(
+            "default", label_selector=f"app={journey.app}"
+        ).items
+    }
 
 
-def test_a_canary_image_that_cannot_be_pulled_goes_back_at_once_and_stable_is_never_touched(journey: Journey) -> None:
+def test_a_canary_image_that_cannot_be_pulled_goes_back_at_once_and_stable_is_never_touched(
+    journey: Journey,
+) -> None:
     found, pods = journey.as_found(), _pods(journey)
     journey.say("/deploy {app} missing canary hold=10m")
     told = journey.sees(r"cannot be pulled: not found")
@@ -138,7 +174,9 @@ def test_a_canary_image_that_cannot_be_pulled_goes_back_at_once_and_stable_is_ne
     assert _pods(journey) == pods, "not one stable pod was replaced"
 
 
-def test_sticky_keeps_each_client_on_one_version_and_gives_the_service_back_as_found(journey: Journey) -> None:
+def test_sticky_keeps_each_client_on_one_version_and_gives_the_service_back_as_found(
+    journey: Journey,
+) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s sticky")
     journey.sees(WAITS_FOR_PEOPLE)
@@ -173,10 +211,15 @@ def _left_over(journey: Journey, image: str) -> None:
             },
         },
     )
-    journey.until(lambda: journey.deployment(f"{journey.app}-canary").status.available_replicas == 1, "the pod left over")
+    journey.until(
+        lambda: journey.deployment(f"{journey.app}-canary").status.available_replicas == 1,
+        "the pod left over",
+    )
 
 
-def test_a_canary_that_no_release_owns_is_refused_with_the_command_that_removes_it(journey: Journey) -> None:
+def test_a_canary_that_no_release_owns_is_refused_with_the_command_that_removes_it(
+    journey: Journey,
+) -> None:
     _left_over(journey, f"pilothouse/{journey.app}:9.9.9")
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary")
@@ -187,7 +230,9 @@ def test_a_canary_that_no_release_owns_is_refused_with_the_command_that_removes_
 
 
 @pytest.mark.slow
-def test_a_canary_begun_by_hand_with_the_same_version_is_adopted_and_promoted(journey: Journey) -> None:
+def test_a_canary_begun_by_hand_with_the_same_version_is_adopted_and_promoted(
+    journey: Journey,
+) -> None:
     _left_over(journey, f"pilothouse/{journey.app}:2.0.0")
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
@@ -199,10 +244,14 @@ def test_a_canary_begun_by_hand_with_the_same_version_is_adopted_and_promoted(jo
 
 
 @pytest.mark.slow
-def test_another_version_queues_behind_a_canary_and_the_same_again_shows_its_card(journey: Journey) -> None:
+def test_another_version_queues_behind_a_canary_and_the_same_again_shows_its_card(
+    journey: Journey,
+) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")
-    assert f"{journey.app}-1" in journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m", user=SECOND)
+    assert f"{journey.app}-1" in journey.say(
+        "/deploy {app} 2.0.0 canary steps=50 hold=10m", user=SECOND
+    )
     journey.say("/deploy {app} 3.0.0", user=SECOND)
     journey.sees(r"waiting for {app}-1")
     assert ready_versions(journey).keys() == {"1.0.0", "2.0.0"}
@@ -219,7 +268,9 @@ def test_a_canary_can_be_held_and_goes_on_where_it_was(journey: Journey) -> None
     journey.click("Pause", user=DEVELOPER)
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*paused")
     assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
-    assert not journey.deployment().spec.paused, "a canary pauses by standing still: both versions serve whole"
+    assert not journey.deployment().spec.paused, (
+        "a canary pauses by standing still: both versions serve whole"
+    )
     journey.click("Resume", user=DEVELOPER)
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")
     journey.say("/rollout abort {app}")

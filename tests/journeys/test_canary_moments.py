@@ -1,4 +1,5 @@
-"""Canaries at which something happens: several people, bad pods, restarts in the middle, autoscalers, and what was there before."""
+"""Canaries at which something happens: several people, bad pods, restarts in the middle,
+autoscalers, and what was there before."""
 
 from __future__ import annotations
 
@@ -31,19 +32,26 @@ def an_app(ground: Ground, kind: str, replicas: int = 3) -> Journey:
     deployment, service = objects_of(journey.app, replicas)
     journey.deployments.create_namespaced_deployment("default", deployment)
     journey.core.create_namespaced_service("default", service)
-    journey.until(lambda: (journey.deployment().status.available_replicas or 0) == replicas, f"{replicas} pods of {journey.app}")
+    journey.until(
+        lambda: (journey.deployment().status.available_replicas or 0) == replicas,
+        f"{replicas} pods of {journey.app}",
+    )
     return journey
 
 
 def candidates(journey: Journey) -> list[Any]:
-    pods: list[Any] = journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app},track=canary").items
+    pods: list[Any] = journey.core.list_namespaced_pod(
+        "default", label_selector=f"app={journey.app},track=canary"
+    ).items
     return [pod for pod in pods if pod.metadata.deletion_timestamp is None]
 
 
 def is_evicted(journey: Journey, pod: str) -> bool:
     """Whether a drain may take this pod; a budget that is used up says no for now."""
     try:
-        journey.core.create_namespaced_pod_eviction(pod, "default", {"metadata": {"name": pod, "namespace": "default"}})
+        journey.core.create_namespaced_pod_eviction(
+            pod, "default", {"metadata": {"name": pod, "namespace": "default"}}
+        )
     except client.ApiException as refusal:
         if refusal.status != 429:
             raise
@@ -56,10 +64,12 @@ def is_as_found(journey: Journey, found: tuple[Any, Any]) -> None:
     assert journey.as_found() == found
 
 
-# --- approvals --------------------------------------------------------------------------------------------------------
+# --- approvals ------------------------------------------------------------------------------------
 
 
-def test_a_quorum_of_two_takes_two_people_and_neither_the_same_twice_nor_one_without_the_role(ground: Ground) -> None:
+def test_a_quorum_of_two_takes_two_people_and_neither_the_same_twice_nor_one_without_the_role(
+    ground: Ground,
+) -> None:
     journey = an_app(ground, "quorum")
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(WAITS_FOR_PEOPLE)
@@ -91,11 +101,17 @@ def test_two_people_who_promote_at_the_same_moment_promote_once(journey: Journey
     for person in people:
         person.join()
     journey.sees(r"{app} is on 2\.0\.0")
-    patches = [write for write in journey.writes() if write["verb"] == "patch" and write["name"] == journey.app]
+    patches = [
+        write
+        for write in journey.writes()
+        if write["verb"] == "patch" and write["name"] == journey.app
+    ]
     assert len(patches) == 3, "the claim, the template, the letting go"
 
 
-def test_where_nobody_approves_in_time_the_catalogs_default_takes_the_canary_back(ground: Ground) -> None:
+def test_where_nobody_approves_in_time_the_catalogs_default_takes_the_canary_back(
+    ground: Ground,
+) -> None:
     journey = an_app(ground, "brief")
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
@@ -104,37 +120,51 @@ def test_where_nobody_approves_in_time_the_catalogs_default_takes_the_canary_bac
     is_as_found(journey, found)
 
 
-def test_what_somebody_scaled_before_the_start_makes_a_new_plan_and_voids_the_old_button(ground: Ground) -> None:
+def test_what_somebody_scaled_before_the_start_makes_a_new_plan_and_voids_the_old_button(
+    ground: Ground,
+) -> None:
     journey = an_app(ground, "gated")
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(r"waiting for approval to start")
-    journey.deployments.patch_namespaced_deployment_scale(journey.app, "default", {"spec": {"replicas": 4}})
+    journey.deployments.patch_namespaced_deployment_scale(
+        journey.app, "default", {"spec": {"replicas": 4}}
+    )
     journey.sees(r"changed past the release")
     journey.click("Adopt", user=DEVELOPER)
     journey.click("Approve start", user=MANAGER)
-    journey.until(lambda: ready_versions(journey) == {"1.0.0": 4, "2.0.0": 4}, "the steps of the new plan")
+    journey.until(
+        lambda: ready_versions(journey) == {"1.0.0": 4, "2.0.0": 4}, "the steps of the new plan"
+    )
     journey.say("/rollout abort {app}")
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
     assert journey.deployment().spec.replicas == 4, "what somebody else scaled is as found"
 
 
-# --- judging ----------------------------------------------------------------------------------------------------------
+# --- judging --------------------------------------------------------------------------------------
 
 
-def test_candidates_that_ran_through_their_hold_are_good_and_the_next_step_follows(journey: Journey) -> None:
+def test_candidates_that_ran_through_their_hold_are_good_and_the_next_step_follows(
+    journey: Journey,
+) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=20,50 hold=1s")
-    journey.sees(r"good, no restart and no readiness change of \d candidate pods? and 5 stable pods in")
+    journey.sees(
+        r"good, no restart and no readiness change of \d candidate pods? and 5 stable pods in"
+    )
     journey.sees(WAITS_FOR_PEOPLE)
     journey.say("/rollout abort {app}")
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
 
 
-def test_candidates_that_were_moved_in_their_hold_say_too_little_and_a_person_decides(journey: Journey) -> None:
+def test_candidates_that_were_moved_in_their_hold_say_too_little_and_a_person_decides(
+    journey: Journey,
+) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=20 hold=3s")
     journey.sees(HOLDING)
     (moved,) = candidates(journey)
     journey.core.delete_namespaced_pod(moved.metadata.name, "default", grace_period_seconds=0)
-    journey.sees(r"too little to say whether it is good: no candidate pod was ready for the whole \d+ s")
+    journey.sees(
+        r"too little to say whether it is good: no candidate pod was ready for the whole \d+ s"
+    )
     assert journey.deployment().spec.template.spec.containers[0].image.endswith(":1.0.0")
     journey.click("Resume", user=DEVELOPER)
     journey.sees(WAITS_FOR_PEOPLE)
@@ -143,7 +173,9 @@ def test_candidates_that_were_moved_in_their_hold_say_too_little_and_a_person_de
 
 
 @pytest.mark.usefixtures("only_simulated")  # KWOK writes a pod's readiness itself
-def test_a_candidate_that_was_not_ready_for_a_moment_is_bad_with_what_how_much_and_against_what(journey: Journey) -> None:
+def test_a_candidate_that_was_not_ready_for_a_moment_is_bad_with_what_how_much_and_against_what(
+    journey: Journey,
+) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=20 hold=4s")
     journey.sees(HOLDING)
@@ -151,29 +183,43 @@ def test_a_candidate_that_was_not_ready_for_a_moment_is_bad_with_what_how_much_a
     path = f"{journey.api.configuration.host}/_sandbox/pods/default/{pod.metadata.name}"
     httpx.put(path, json={"ready": False}).raise_for_status()
     told = journey.sees(r"the candidate looks worse")
-    assert "1 readiness change of 1 candidate pod against 0 restarts and 0 readiness changes of 5 stable pods" in told
+    assert (
+        "1 readiness change of 1 candidate pod against 0 restarts and 0 readiness changes of 5"
+        " stable pods" in told
+    )
     journey.say("/rollout abort {app}")
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
     is_as_found(journey, found)
 
 
-def test_a_canary_that_cannot_run_where_the_catalog_asks_first_is_scaled_to_nothing_and_waits(ground: Ground) -> None:
+def test_a_canary_that_cannot_run_where_the_catalog_asks_first_is_scaled_to_nothing_and_waits(
+    ground: Ground,
+) -> None:
     journey = an_app(ground, "asking")
     found = journey.as_found()
-    (one, *_) = journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items
-    budget = {"metadata": {"name": journey.app}, "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": journey.app}}}}
+    one, *_ = journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items
+    budget = {
+        "metadata": {"name": journey.app},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": journey.app}}},
+    }
     client.PolicyV1Api(journey.api).create_namespaced_pod_disruption_budget("default", budget)
     journey.say("/deploy {app} missing canary steps=50")
     journey.sees(r"cannot be pulled: not found")
-    journey.until(lambda: journey.deployment(f"{journey.app}-canary").spec.replicas == 0, "a canary without pods")
+    journey.until(
+        lambda: journey.deployment(f"{journey.app}-canary").spec.replicas == 0,
+        "a canary without pods",
+    )
     journey.sees(r"canary.*paused: a person decides")
-    journey.until(lambda: is_evicted(journey, one.metadata.name), "a drain that the shared budget lets through")
+    journey.until(
+        lambda: is_evicted(journey, one.metadata.name),
+        "a drain that the shared budget lets through",
+    )
     journey.click("Abort", user=DEVELOPER)
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
     is_as_found(journey, found)
 
 
-# --- the promotion, and ways out of it --------------------------------------------------------------------------------
+# --- the promotion, and ways out of it ------------------------------------------------------------
 
 
 def test_the_candidates_serve_until_stable_is_whole_on_the_new_version(journey: Journey) -> None:
@@ -187,13 +233,18 @@ def test_the_candidates_serve_until_stable_is_whole_on_the_new_version(journey: 
     assert seen.states[-1].versions == (("2.0.0", 5),)
 
 
-def test_an_abort_in_the_middle_of_the_promotion_leaves_everything_as_found(journey: Journey) -> None:
+def test_an_abort_in_the_middle_of_the_promotion_leaves_everything_as_found(
+    journey: Journey,
+) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(WAITS_FOR_PEOPLE)
     with observed(journey) as seen:
         journey.say("/rollout promote {app}", user=MANAGER)
-        journey.until(lambda: journey.deployment().spec.template.spec.containers[0].image.endswith(":2.0.0"), "stable on its way")
+        journey.until(
+            lambda: journey.deployment().spec.template.spec.containers[0].image.endswith(":2.0.0"),
+            "stable on its way",
+        )
         journey.say("/rollout abort {app}")
         journey.sees(r"{app} is back on 1\.0\.0, aborted")
     seen.was_never_empty()
@@ -224,7 +275,9 @@ def restart_everything(journey: Journey) -> None:
 
 
 @pytest.mark.parametrize("by", ["button", "command"])
-def test_after_bot_redis_and_workers_died_in_the_middle_people_promote_and_abort_as_before(journey: Journey, by: str) -> None:
+def test_after_bot_redis_and_workers_died_in_the_middle_people_promote_and_abort_as_before(
+    journey: Journey, by: str
+) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(HOLDING)
@@ -242,17 +295,27 @@ def test_after_bot_redis_and_workers_died_in_the_middle_people_promote_and_abort
         is_as_found(journey, found)
 
 
-# --- what was there before --------------------------------------------------------------------------------------------
+# --- what was there before ------------------------------------------------------------------------
 
 
 def begin_by_hand(journey: Journey, version: str) -> None:
-    """As the lab's hello-canary.yaml: the same app label, `track: canary`, and a version of its own."""
+    """As the lab's hello-canary.yaml: the same app label, `track: canary`, and a version of its
+    own."""
     own = {"app": journey.app, "track": "canary"}
-    pods = {"metadata": {"labels": {**own, "version": version}}, "spec": objects_of(journey.app, 1)[0]["spec"]["template"]["spec"]}
+    pods = {
+        "metadata": {"labels": {**own, "version": version}},
+        "spec": objects_of(journey.app, 1)[0]["spec"]["template"]["spec"],
+    }
     pods["spec"]["containers"][0]["image"] = f"pilothouse/{journey.app}:{version}"
-    body = {"metadata": {"name": f"{journey.app}-canary"}, "spec": {"replicas": 1, "selector": {"matchLabels": own}, "template": pods}}
+    body = {
+        "metadata": {"name": f"{journey.app}-canary"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": own}, "template": pods},
+    }
     journey.deployments.create_namespaced_deployment("default", body)
-    journey.until(lambda: journey.deployment(f"{journey.app}-canary").status.available_replicas == 1, "the canary made by hand")
+    journey.until(
+        lambda: journey.deployment(f"{journey.app}-canary").status.available_replicas == 1,
+        "the canary made by hand",
+    )
 
 
 def test_a_canary_begun_by_hand_as_in_the_lab_is_adopted_told_and_aborted(journey: Journey) -> None:
@@ -266,13 +329,23 @@ def test_a_canary_begun_by_hand_as_in_the_lab_is_adopted_told_and_aborted(journe
     is_as_found(journey, found)
 
 
-def test_what_an_orphaning_delete_left_to_stable_is_named_and_never_chosen_by_undo(journey: Journey) -> None:
+def test_what_an_orphaning_delete_left_to_stable_is_named_and_never_chosen_by_undo(
+    journey: Journey,
+) -> None:
     begin_by_hand(journey, "9.9.9")
-    journey.deployments.delete_namespaced_deployment(f"{journey.app}-canary", "default", propagation_policy="Orphan")
+    journey.deployments.delete_namespaced_deployment(
+        f"{journey.app}-canary", "default", propagation_policy="Orphan"
+    )
 
     def is_adopted() -> bool:
-        sets = journey.deployments.list_namespaced_replica_set("default", label_selector=f"app={journey.app},track=canary").items
-        return any(owner.name == journey.app for one in sets for owner in one.metadata.owner_references or ())
+        sets = journey.deployments.list_namespaced_replica_set(
+            "default", label_selector=f"app={journey.app},track=canary"
+        ).items
+        return any(
+            owner.name == journey.app
+            for one in sets
+            for owner in one.metadata.owner_references or ()
+        )
 
     journey.until(is_adopted, "the ReplicaSet taken in by stable")
     journey.until(lambda: journey.versions() == {"1.0.0": 5}, "its pods gone")
@@ -286,26 +359,37 @@ def test_what_an_orphaning_delete_left_to_stable_is_named_and_never_chosen_by_un
     journey.sees(r"{app} is on 1\.0\.0")
 
 
-# --- autoscalers ------------------------------------------------------------------------------------------------------
+# --- autoscalers ----------------------------------------------------------------------------------
 
 
 def autoscale(journey: Journey, name: str, most: int) -> None:
-    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
+    cpu = {
+        "type": "Resource",
+        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+    }
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": journey.app}
     spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": most, "metrics": [cpu]}
-    client.AutoscalingV2Api(journey.api).create_namespaced_horizontal_pod_autoscaler("default", {"metadata": {"name": name}, "spec": spec})
+    client.AutoscalingV2Api(journey.api).create_namespaced_horizontal_pod_autoscaler(
+        "default", {"metadata": {"name": name}, "spec": spec}
+    )
 
 
-def test_two_autoscalers_and_one_without_room_are_refused_by_name_and_nothing_changes(journey: Journey) -> None:
+def test_two_autoscalers_and_one_without_room_are_refused_by_name_and_nothing_changes(
+    journey: Journey,
+) -> None:
     autoscale(journey, f"{journey.app}-hpa", 5)
     journey.say("/deploy {app} 2.0.0 canary")
     journey.sees(r"{app} has 5 pods, as many as HorizontalPodAutoscaler {app}-hpa allows")
     autoscale(journey, f"{journey.app}-other", 9)
     journey.say("/deploy {app} 2.0.0 canary")
-    journey.sees(r"several HorizontalPodAutoscalers move {app}: {app}-hpa, {app}-other; leave one of them")
+    journey.sees(
+        r"several HorizontalPodAutoscalers move {app}: {app}-hpa, {app}-other; leave one of them"
+    )
     assert journey.untouched()
     for name in (f"{journey.app}-hpa", f"{journey.app}-other"):
-        client.AutoscalingV2Api(journey.api).delete_namespaced_horizontal_pod_autoscaler(name, "default")
+        client.AutoscalingV2Api(journey.api).delete_namespaced_horizontal_pod_autoscaler(
+            name, "default"
+        )
 
 
 def test_candidates_follow_an_autoscaler_that_makes_stable_smaller(journey: Journey) -> None:
@@ -316,7 +400,11 @@ def test_candidates_follow_an_autoscaler_that_makes_stable_smaller(journey: Jour
     assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
     api = client.AutoscalingV2Api(journey.api)
     api.patch_namespaced_horizontal_pod_autoscaler(name, "default", {"spec": {"maxReplicas": 3}})
-    journey.until(lambda: ready_versions(journey) == {"1.0.0": 3, "2.0.0": 3}, "the share that was asked for", within=60)
+    journey.until(
+        lambda: ready_versions(journey) == {"1.0.0": 3, "2.0.0": 3},
+        "the share that was asked for",
+        within=60,
+    )
     journey.say("/rollout abort {app}")
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
     api.delete_namespaced_horizontal_pod_autoscaler(name, "default")

@@ -1,4 +1,5 @@
-"""The other commands of a day: scale, restart, undo, history, status, pods, get, explain, traffic."""
+"""The other commands of a day: scale, restart, undo, history, status, pods, get, explain,
+traffic."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from tests.journeys.conftest import ADMIN, CHANNEL, VIEWER, Journey
 from tests.journeys.endpoints import is_told_alone, newest
 
 
-def test_scale_follows_until_the_pods_are_ready_and_is_a_release_of_its_own(journey: Journey) -> None:
+def test_scale_follows_until_the_pods_are_ready_and_is_a_release_of_its_own(
+    journey: Journey,
+) -> None:
     journey.say("/scale {app} 3")
     journey.sees(r"{app} has 3 pods")
     assert journey.deployment().spec.replicas == 3
@@ -18,12 +21,19 @@ def test_scale_follows_until_the_pods_are_ready_and_is_a_release_of_its_own(jour
 
 
 def test_restart_replaces_every_pod_on_the_same_image(journey: Journey) -> None:
-    before = {pod.metadata.name for pod in journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items}
+    before = {
+        pod.metadata.name
+        for pod in journey.core.list_namespaced_pod(
+            "default", label_selector=f"app={journey.app}"
+        ).items
+    }
     journey.say("/rollout restart {app}")
     journey.sees(r"{app} is on 1\.0\.0, restarted")
     after = {
         pod.metadata.name
-        for pod in journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items
+        for pod in journey.core.list_namespaced_pod(
+            "default", label_selector=f"app={journey.app}"
+        ).items
         if pod.metadata.deletion_timestamp is None
     }
     assert not before & after
@@ -57,14 +67,25 @@ def test_history_tells_revisions_with_image_cause_and_verdict(journey: Journey) 
     journey.say("/rollout history {app} --revision=1")
     one = journey.sees(r"Pod template of revision 1")
     assert "2 (current)" not in one
-    assert re.search(rf"spec\.containers\.{journey.app}\.image +pilothouse/{journey.app}:1\.0\.0", one)
+    assert re.search(
+        rf"spec\.containers\.{journey.app}\.image +pilothouse/{journey.app}:1\.0\.0", one
+    )
 
 
 def test_pods_shows_every_pod_with_its_image(journey: Journey) -> None:
     journey.say("/pods {app}", user=VIEWER)
-    told = journey.sees(r"stable, revision 1 \(1\.0\.0\): 5 pods, 100 % of 5 ready endpoints", user=VIEWER)
+    told = journey.sees(
+        r"stable, revision 1 \(1\.0\.0\): 5 pods, 100 % of 5 ready endpoints", user=VIEWER
+    )
     assert told.count(f"pilothouse/{journey.app}:1.0.0") == 5
-    assert len(re.findall(rf"^stable +1\.0\.0 +1/1 +Running +0 +{journey.app}-\w+-\w+ +1 ", told, re.MULTILINE)) == 5
+    assert (
+        len(
+            re.findall(
+                rf"^stable +1\.0\.0 +1/1 +Running +0 +{journey.app}-\w+-\w+ +1 ", told, re.MULTILINE
+            )
+        )
+        == 5
+    )
 
 
 def test_status_says_what_kubectl_says(journey: Journey) -> None:
@@ -90,14 +111,21 @@ def test_get_shows_kubectls_columns_to_the_person_alone(journey: Journey) -> Non
         "events": r"LAST SEEN +TYPE +REASON",
         "pods {app} wide": r"NOMINATED NODE",
     }.items():
-        journey.say(f"/pilothouse get {kind}" if "{app}" in kind else f"/pilothouse get {kind} {{app}}")
+        journey.say(
+            f"/pilothouse get {kind}" if "{app}" in kind else f"/pilothouse get {kind} {{app}}"
+        )
         journey.sees(columns)
     assert not [m for m in journey.told(VIEWER) if "CLUSTER-IP" in m["text"]]
 
 
-def test_explain_answers_from_the_clusters_own_api_and_a_long_tree_comes_as_a_file(journey: Journey) -> None:
+def test_explain_answers_from_the_clusters_own_api_and_a_long_tree_comes_as_a_file(
+    journey: Journey,
+) -> None:
     def seen(*words: str) -> bool:
-        return any(all(word in m["text"] for word in words) for m in journey.sandbox.slack.messages(CHANNEL, VIEWER))
+        return any(
+            all(word in m["text"] for word in words)
+            for m in journey.sandbox.slack.messages(CHANNEL, VIEWER)
+        )
 
     journey.say("/pilothouse explain deploy.spec.replicas", user=VIEWER)
     journey.until(lambda: seen("KIND:       Deployment", "FIELD: replicas"), "the field")
@@ -114,7 +142,9 @@ def test_traffic_tells_the_share_of_ready_endpoints(journey: Journey) -> None:
     assert "100 %" in journey.sees(r"{app}: ready endpoints")
 
 
-def test_a_freeze_stops_new_releases_but_an_admins_with_a_reason_until_it_is_lifted(journey: Journey) -> None:
+def test_a_freeze_stops_new_releases_but_an_admins_with_a_reason_until_it_is_lifted(
+    journey: Journey,
+) -> None:
     journey.say('/freeze {app} reason="incident"', user=ADMIN)
     assert "incident" in journey.say("/deploy {app} 2.0.0")
     journey.say('/deploy {app} 2.0.0 reason="the fix"', user=ADMIN)
@@ -126,26 +156,51 @@ def test_a_freeze_stops_new_releases_but_an_admins_with_a_reason_until_it_is_lif
 
 
 @pytest.mark.slow
-def test_a_claim_that_kubectls_undo_brought_back_does_not_stop_the_next_release(journey: Journey) -> None:
+def test_a_claim_that_kubectls_undo_brought_back_does_not_stop_the_next_release(
+    journey: Journey,
+) -> None:
     journey.say("/deploy {app} 2.0.0")
     journey.sees(r"{app} is on 2\.0\.0")
-    # what `kubectl rollout undo` does: the template and the annotations of the ReplicaSet go back to the Deployment
+    # what `kubectl rollout undo` does: the template and the annotations of the ReplicaSet go back
+    # to the Deployment
     stale = {"metadata": {"annotations": {"pilothouse.dev/release": f"{journey.app}-1"}}}
-    journey.deployments.patch_namespaced_deployment(journey.app, "default", stale, field_manager="kubectl-rollout")
+    journey.deployments.patch_namespaced_deployment(
+        journey.app, "default", stale, field_manager="kubectl-rollout"
+    )
     journey.say("/deploy {app} 3.0.0")
     journey.sees(r"{app} is on 3\.0\.0")
     assert "pilothouse.dev/release" not in journey.deployment().metadata.annotations
 
 
-def test_the_list_of_apps_tells_the_person_alone_what_each_runs_also_where_no_release_ever_was(journey: Journey) -> None:
+def test_the_list_of_apps_tells_the_person_alone_what_each_runs_also_where_no_release_ever_was(
+    journey: Journey,
+) -> None:
     slack, since = journey.sandbox.slack, newest(journey, VIEWER)
     journey.say("/pilothouse apps", user=VIEWER)
     is_told_alone(journey, "NAMESPACE", VIEWER, since)
-    (answer,) = [m for m in slack.messages(CHANNEL, VIEWER, after=since) if "NAMESPACE" in m["text"]]
-    buttons = [(block, one) for block in answer["blocks"] if block["type"] == "actions" for one in block["elements"]]
-    ((block, whole),) = [(block, one) for block, one in buttons if one["text"]["text"] == "All of it as a file"]
-    slack.click(VIEWER, CHANNEL, answer["ts"], whole["action_id"], value=whole["value"], block_id=block["block_id"])
-    rows = journey.until(lambda: journey.file_of(VIEWER, "apps.txt"), "the whole list, which no message holds")
+    (answer,) = [
+        m for m in slack.messages(CHANNEL, VIEWER, after=since) if "NAMESPACE" in m["text"]
+    ]
+    buttons = [
+        (block, one)
+        for block in answer["blocks"]
+        if block["type"] == "actions"
+        for one in block["elements"]
+    ]
+    ((block, whole),) = [
+        (block, one) for block, one in buttons if one["text"]["text"] == "All of it as a file"
+    ]
+    slack.click(
+        VIEWER,
+        CHANNEL,
+        answer["ts"],
+        whole["action_id"],
+        value=whole["value"],
+        block_id=block["block_id"],
+    )
+    rows = journey.until(
+        lambda: journey.file_of(VIEWER, "apps.txt"), "the whole list, which no message holds"
+    )
     assert re.search(rf"^{journey.app} +1\.0\.0 .*rolling", rows, re.MULTILINE)
     assert not [m for m in journey.told(ADMIN) if "NAMESPACE" in m["text"]]
 

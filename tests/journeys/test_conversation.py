@@ -1,4 +1,5 @@
-"""What people say beside commands, on real parts: replace what is in front, share an answer, speak in a card's thread."""
+"""What people say beside commands, on real parts: replace what is in front, share an answer, speak
+in a card's thread."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ import pytest
 from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, VIEWER, Journey
 
 
-def newest_button(journey: Journey, label: str, *, user: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def newest_button(
+    journey: Journey, label: str, *, user: str
+) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """The newest message about the app, as this person sees it, that has the button."""
     for message in reversed(journey.told(user)):
         for block in message.get("blocks", []):
@@ -20,8 +23,17 @@ def newest_button(journey: Journey, label: str, *, user: str) -> tuple[dict[str,
 
 
 def press(journey: Journey, label: str, *, user: str) -> None:
-    message, button = journey.until(lambda: newest_button(journey, label, user=user), f"a button {label} for {user}")
-    journey.sandbox.slack.click(user, CHANNEL, message["ts"], button["action_id"], value=button["value"], block_id=button["block_id"])
+    message, button = journey.until(
+        lambda: newest_button(journey, label, user=user), f"a button {label} for {user}"
+    )
+    journey.sandbox.slack.click(
+        user,
+        CHANNEL,
+        message["ts"],
+        button["action_id"],
+        value=button["value"],
+        block_id=button["block_id"],
+    )
 
 
 @pytest.mark.slow
@@ -50,11 +62,15 @@ def test_an_answer_for_one_person_is_given_to_the_channel(journey: Journey) -> N
 
 def test_a_plan_is_given_to_the_channel_only_by_its_button(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary dry-run", user=DEVELOPER)
-    message, _ = journey.until(lambda: newest_button(journey, "Share here", user=DEVELOPER), "the plan, with its button")
+    message, _ = journey.until(
+        lambda: newest_button(journey, "Share here", user=DEVELOPER), "the plan, with its button"
+    )
     plan = message["text"]
     assert not [m for m in journey.told(VIEWER) if m["text"] == plan]
     press(journey, "Share here", user=DEVELOPER)
-    journey.until(lambda: [m for m in journey.told(VIEWER) if m["text"] == plan], "the plan for everyone")
+    journey.until(
+        lambda: [m for m in journey.told(VIEWER) if m["text"] == plan], "the plan for everyone"
+    )
 
 
 @pytest.mark.slow
@@ -62,7 +78,9 @@ def test_in_the_thread_of_a_card_the_app_is_known(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"holding")
     card = next(m for m in journey.told() if "canary" in m["text"] and m.get("metadata"))
-    journey.sandbox.slack.command(DEVELOPER, CHANNEL, "<@U0BOT> rollout abort", thread_ts=card["ts"])
+    journey.sandbox.slack.command(
+        DEVELOPER, CHANNEL, "<@U0BOT> rollout abort", thread_ts=card["ts"]
+    )
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary · aborted")
     assert journey.versions() == {"1.0.0": 5}
 
@@ -75,7 +93,9 @@ def test_a_rejection_carries_its_reason_to_the_card(journey: Journey) -> None:
     assert "error rate is up" in journey.sees(r"canary · rejected")
 
 
-def test_the_form_shows_the_plan_against_the_cluster_before_anything_starts(journey: Journey) -> None:
+def test_the_form_shows_the_plan_against_the_cluster_before_anything_starts(
+    journey: Journey,
+) -> None:
     slack = journey.sandbox.slack
     journey.say("/deploy {app}")
     (view,) = slack.views(DEVELOPER)
@@ -83,10 +103,23 @@ def test_the_form_shows_the_plan_against_the_cluster_before_anything_starts(jour
     slack.choose(DEVELOPER, view["id"], "deploy_version", "2.0.0")
 
     def shown() -> str:
-        return next((str(block["text"]["text"]) for v in slack.views(DEVELOPER) for block in v["blocks"] if block["type"] == "section"), "")
+        return next(
+            (
+                str(block["text"]["text"])
+                for v in slack.views(DEVELOPER)
+                for block in v["blocks"]
+                if block["type"] == "section"
+            ),
+            "",
+        )
 
-    wanted = "17 % to 2.0.0: 1 canary pod beside 5 (asked: 20 %)"  # each choice draws the outline, and later the plan, anew
-    journey.until(lambda: all(words in shown() for words in ("The plan, as of now", wanted)), "the plan in the form")
+    wanted = (  # each choice draws the outline, and later the plan, anew
+        "17 % to 2.0.0: 1 canary pod beside 5 (asked: 20 %)"
+    )
+    journey.until(
+        lambda: all(words in shown() for words in ("The plan, as of now", wanted)),
+        "the plan in the form",
+    )
     slack.choose(DEVELOPER, view["id"], "deploy_version", "1.0.0")
     journey.until(lambda: "already runs 1.0.0" in shown(), "why it cannot be")
     assert journey.untouched()

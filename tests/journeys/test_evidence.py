@@ -1,4 +1,5 @@
-"""A release that crashes: its log lines reach the one who started it, redacted, and nobody else. No pod of a KWOK node writes logs."""
+"""A release that crashes: its log lines reach the one who started it, redacted, and nobody else. No
+pod of a KWOK node writes logs."""
 
 from __future__ import annotations
 
@@ -30,14 +31,22 @@ def crashing(tmp_path: Path) -> Iterator[Journey]:
     (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
     with contextlib.ExitStack() as opened:
         sandbox = opened.enter_context(run_sandbox(demo=demo, ready_after=0.2, rate_scale=0))
-        api = opened.enter_context(contextlib.closing(config.new_client_from_config(str(sandbox.kubeconfig))))
+        api = opened.enter_context(
+            contextlib.closing(config.new_client_from_config(str(sandbox.kubeconfig)))
+        )
         administer(api, "timings", {"back_off": 0.3})
-        administer(api, "images", {"pattern": "pilothouse/hello:2.0.0", "behaviour": {"kind": "crash", "logs": LINES}})
+        administer(
+            api,
+            "images",
+            {"pattern": "pilothouse/hello:2.0.0", "behaviour": {"kind": "crash", "logs": LINES}},
+        )
         yield Journey("hello", sandbox, api)
 
 
 def administer(api: client.ApiClient, what: str, body: dict[str, Any]) -> None:
-    request = urllib.request.Request(f"{api.configuration.host}/_sandbox/{what}", json.dumps(body).encode(), method="PUT")
+    request = urllib.request.Request(
+        f"{api.configuration.host}/_sandbox/{what}", json.dumps(body).encode(), method="PUT"
+    )
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 200
 
@@ -49,7 +58,15 @@ def test_the_log_lines_of_a_crash_go_to_the_starter_alone(crashing: Journey) -> 
     crashing.sees(r"hello is back on 1\.0\.0")
     slack = crashing.sandbox.slack
     told = crashing.until(
-        lambda: next((m["text"] for m in slack.messages(DIRECT, DEVELOPER) if "the last log lines" in m["text"]), ""), "the log lines"
+        lambda: next(
+            (
+                m["text"]
+                for m in slack.messages(DIRECT, DEVELOPER)
+                if "the last log lines" in m["text"]
+            ),
+            "",
+        ),
+        "the log lines",
     )
     assert "panic: no config" in told
     assert "password=[redacted]" in told and "hunter2" not in told

@@ -10,7 +10,9 @@ import pytest
 from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, VIEWER, Journey
 
 
-def test_a_deploy_brings_every_pod_to_the_version_and_leaves_nothing_else_changed(journey: Journey) -> None:
+def test_a_deploy_brings_every_pod_to_the_version_and_leaves_nothing_else_changed(
+    journey: Journey,
+) -> None:
     before, service = journey.as_found()
     receipt = journey.say("/deploy {app} 2.0.0")
     assert f"{journey.app} → 2.0.0" in receipt
@@ -25,7 +27,9 @@ def test_a_deploy_brings_every_pod_to_the_version_and_leaves_nothing_else_change
     assert "pilothouse.dev/release" not in (journey.deployment().metadata.annotations or {})
 
 
-def test_an_image_that_cannot_be_pulled_is_told_with_its_cause_and_taken_back_to_exactly_what_was_there(journey: Journey) -> None:
+def test_a_failed_pull_is_reported_with_its_cause_and_rolled_back_to_as_found(
+    journey: Journey,
+) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} missing")
     told = journey.sees(r"cannot be pulled: not found")
@@ -37,7 +41,9 @@ def test_an_image_that_cannot_be_pulled_is_told_with_its_cause_and_taken_back_to
 
 @pytest.mark.slow
 def test_the_old_replica_set_is_reused_by_a_rollback(journey: Journey) -> None:
-    revision = journey.deployments.list_namespaced_replica_set("default", label_selector=f"app={journey.app}").items[0]
+    revision = journey.deployments.list_namespaced_replica_set(
+        "default", label_selector=f"app={journey.app}"
+    ).items[0]
     journey.say("/deploy {app} missing")
     journey.sees(r"{app} is back on 1\.0\.0")
     sets = {rs.metadata.name: rs.spec.replicas for rs in _replica_sets(journey)}
@@ -46,19 +52,32 @@ def test_the_old_replica_set_is_reused_by_a_rollback(journey: Journey) -> None:
 
 
 def _replica_sets(journey: Journey) -> list[Any]:
-    found: list[Any] = journey.deployments.list_namespaced_replica_set("default", label_selector=f"app={journey.app}").items
+    found: list[Any] = journey.deployments.list_namespaced_replica_set(
+        "default", label_selector=f"app={journey.app}"
+    ).items
     return found
 
 
 @pytest.mark.slow
 def test_fifty_people_typing_the_same_command_start_one_release(journey: Journey) -> None:
-    with ThreadPoolExecutor(10) as people:  # a version that is never ready, so that the release runs until the last has typed
+    with ThreadPoolExecutor(
+        10
+    ) as people:  # a version that is never ready, so that the release runs until the last has typed
         answers = list(people.map(lambda _: journey.say("/deploy {app} unready"), range(50)))
-    named = {word.rstrip(".:") for answer in answers for word in answer.split() if word.startswith(f"{journey.app}-")}
+    named = {
+        word.rstrip(".:")
+        for answer in answers
+        for word in answer.split()
+        if word.startswith(f"{journey.app}-")
+    }
     assert named == {f"{journey.app}-1"}
 
     def patches() -> list[str]:
-        return [write["verb"] for write in journey.writes() if write["verb"] == "patch" and write["name"] == journey.app]
+        return [
+            write["verb"]
+            for write in journey.writes()
+            if write["verb"] == "patch" and write["name"] == journey.app
+        ]
 
     journey.until(lambda: journey.versions().get("unready"), "the first new pods")
     assert len(patches()) == 1, "the claim with the image"
@@ -82,7 +101,9 @@ def test_a_release_can_be_paused_looked_at_and_resumed(journey: Journey) -> None
 
 
 @pytest.mark.slow
-def test_an_abort_of_a_paused_release_takes_the_pause_back_in_the_same_patch(journey: Journey) -> None:
+def test_an_abort_of_a_paused_release_takes_the_pause_back_in_the_same_patch(
+    journey: Journey,
+) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} unready")
     journey.until(lambda: journey.versions().get("unready"), "the first new pods")
@@ -96,7 +117,9 @@ def test_an_abort_of_a_paused_release_takes_the_pause_back_in_the_same_patch(jou
 def test_a_change_past_the_release_is_held_for_and_told_with_who_made_it(journey: Journey) -> None:
     journey.say("/deploy {app} unready")
     journey.until(lambda: journey.versions().get("unready"), "the first new pods")
-    journey.deployments.patch_namespaced_deployment_scale(journey.app, "default", {"spec": {"replicas": 7}}, field_manager="kubectl")
+    journey.deployments.patch_namespaced_deployment_scale(
+        journey.app, "default", {"spec": {"replicas": 7}}, field_manager="kubectl"
+    )
     journey.sees(r"changed past the release.*replicas.*kubectl, subresource scale")
     journey.click("Adopt", user=DEVELOPER)
     journey.sees(r"{app}-1: adopted")

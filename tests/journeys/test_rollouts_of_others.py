@@ -1,4 +1,5 @@
-"""Rollouts that the bot did not start, and scaling that cannot be: the commands work on whatever runs, and say why when they do not."""
+"""Rollouts that the bot did not start, and scaling that cannot be: the commands work on whatever
+runs, and say why when they do not."""
 
 from __future__ import annotations
 
@@ -14,8 +15,18 @@ from tests.journeys.endpoints import is_told_alone, newest
 def set_image(journey: Journey, version: str) -> None:
     """What `kubectl set image` does."""
     name = journey.deployment().spec.template.spec.containers[0].name
-    body = {"spec": {"template": {"spec": {"containers": [{"name": name, "image": f"pilothouse/{journey.app}:{version}"}]}}}}
-    journey.deployments.patch_namespaced_deployment(journey.app, "default", body, field_manager="kubectl-set")
+    body = {
+        "spec": {
+            "template": {
+                "spec": {
+                    "containers": [{"name": name, "image": f"pilothouse/{journey.app}:{version}"}]
+                }
+            }
+        }
+    }
+    journey.deployments.patch_namespaced_deployment(
+        journey.app, "default", body, field_manager="kubectl-set"
+    )
 
 
 def complete(journey: Journey, version: str) -> None:
@@ -24,8 +35,12 @@ def complete(journey: Journey, version: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_rollout_started_past_the_bot_is_paused_shown_resumed_and_undone(journey: Journey) -> None:
-    journey.deployments.patch_namespaced_deployment(journey.app, "default", {"spec": {"minReadySeconds": 1}}, field_manager="kubectl-edit")
+def test_a_rollout_started_past_the_bot_is_paused_shown_resumed_and_undone(
+    journey: Journey,
+) -> None:
+    journey.deployments.patch_namespaced_deployment(
+        journey.app, "default", {"spec": {"minReadySeconds": 1}}, field_manager="kubectl-edit"
+    )
     set_image(journey, "2.0.0")
     journey.until(lambda: journey.versions().get("2.0.0"), "the first new pod")
     journey.say("/rollout pause {app}")
@@ -46,16 +61,31 @@ def test_a_rollout_started_past_the_bot_is_paused_shown_resumed_and_undone(journ
     complete(journey, "1.0.0")
 
 
-def test_a_version_brought_past_the_bot_is_restarted_and_stands_in_the_history(journey: Journey) -> None:
+def test_a_version_brought_past_the_bot_is_restarted_and_stands_in_the_history(
+    journey: Journey,
+) -> None:
     set_image(journey, "2.0.0")
     complete(journey, "2.0.0")
-    before = {pod.metadata.name for pod in journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items}
+    before = {
+        pod.metadata.name
+        for pod in journey.core.list_namespaced_pod(
+            "default", label_selector=f"app={journey.app}"
+        ).items
+    }
     journey.say("/rollout restart {app}")
     journey.sees(r"{app} is on 2\.0\.0, restarted")
-    after = {pod.metadata.name for pod in journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items}
+    after = {
+        pod.metadata.name
+        for pod in journey.core.list_namespaced_pod(
+            "default", label_selector=f"app={journey.app}"
+        ).items
+    }
     assert len(after - before) == 5
     journey.say("/rollout history {app}")
-    journey.sees(r"2 +pilothouse/{app}:2\.0\.0 +.*3 \(current\) +pilothouse/{app}:2\.0\.0 +restart by developer")
+    journey.sees(
+        r"2 +pilothouse/{app}:2\.0\.0 +.*3 \(current\) +pilothouse/{app}:2\.0\.0 +restart by"
+        r" developer"
+    )
 
 
 @pytest.mark.slow
@@ -71,11 +101,17 @@ def test_pods_tells_how_often_a_container_came_back_and_when_it_last_did(journey
 
 
 def restarted(journey: Journey) -> bool:
-    pods: list[Any] = journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}").items
-    return any(status.restart_count >= 1 for pod in pods for status in pod.status.container_statuses or ())
+    pods: list[Any] = journey.core.list_namespaced_pod(
+        "default", label_selector=f"app={journey.app}"
+    ).items
+    return any(
+        status.restart_count >= 1 for pod in pods for status in pod.status.container_statuses or ()
+    )
 
 
-def test_an_undo_to_a_revision_that_never_was_is_refused_to_the_person_alone_and_opens_no_card(journey: Journey) -> None:
+def test_an_undo_to_a_revision_that_never_was_is_refused_to_the_person_alone_and_opens_no_card(
+    journey: Journey,
+) -> None:
     since = newest(journey, DEVELOPER)
     journey.say("/rollout undo {app} --to-revision 99")
     is_told_alone(journey, rf"{journey.app} has no revision 99; it has 1", DEVELOPER, since)
@@ -86,12 +122,19 @@ def test_an_undo_to_a_revision_that_never_was_is_refused_to_the_person_alone_and
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("only_simulated")
-def test_pods_that_fit_nowhere_are_shown_with_the_schedulers_reason_and_the_scaling_can_be_taken_back(journey: Journey) -> None:
+def test_unschedulable_pods_show_the_schedulers_reason_and_the_scaling_can_be_aborted(
+    journey: Journey,
+) -> None:
     container = journey.deployment().spec.template.spec.containers[0].name
     requests = {"resources": {"requests": {"cpu": nearly_half_a_node(journey)}}}
     body = {"spec": {"template": {"spec": {"containers": [{"name": container, **requests}]}}}}
     journey.deployments.patch_namespaced_deployment(journey.app, "default", body)
-    journey.until(lambda: journey.deployment().status.updated_replicas == 5 and journey.versions() == {"1.0.0": 5}, "5 heavy pods")
+    journey.until(
+        lambda: (
+            journey.deployment().status.updated_replicas == 5 and journey.versions() == {"1.0.0": 5}
+        ),
+        "5 heavy pods",
+    )
     journey.until(lambda: journey.deployment().status.available_replicas == 5, "all available")
     journey.say("/scale {app} 9")
     told = journey.sees(r"{app} .*9.*Insufficient cpu")
@@ -109,15 +152,31 @@ def nearly_half_a_node(journey: Journey) -> str:
     return f"{cpu * 450}m"
 
 
-def test_an_autoscaler_that_would_take_the_scaling_back_is_named_with_its_bounds(journey: Journey) -> None:
+def test_an_autoscaler_that_would_take_the_scaling_back_is_named_with_its_bounds(
+    journey: Journey,
+) -> None:
     scaler = {
-        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": journey.app},
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": journey.app},
         "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": journey.app}, "minReplicas": 2, "maxReplicas": 8,
-            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}],
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": journey.app},
+            "minReplicas": 2,
+            "maxReplicas": 8,
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {
+                        "name": "cpu",
+                        "target": {"type": "Utilization", "averageUtilization": 80},
+                    },
+                }
+            ],
         },
-    }  # fmt: skip
-    client.AutoscalingV2Api(journey.api).create_namespaced_horizontal_pod_autoscaler("default", scaler)
+    }
+    client.AutoscalingV2Api(journey.api).create_namespaced_horizontal_pod_autoscaler(
+        "default", scaler
+    )
     journey.say("/scale {app} 7")
     journey.sees(r"HorizontalPodAutoscaler {app} keeps {app} between 2 and 8 replicas")
     assert journey.deployment().spec.replicas == 5

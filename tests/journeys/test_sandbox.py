@@ -1,4 +1,5 @@
-"""`pilothouse sandbox` as a newcomer starts and ends it: one URL, and afterwards no process and no file."""
+"""`pilothouse sandbox` as a newcomer starts and ends it: one URL, and afterwards no process and no
+file."""
 
 from __future__ import annotations
 
@@ -32,7 +33,11 @@ def start(folder: Path) -> Iterator[Start]:
     def begin() -> subprocess.Popen[str]:
         words = [sys.executable, "-m", "bot", "sandbox"]
         environment = {**os.environ, "TMPDIR": str(folder)}
-        started.append(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment))
+        started.append(
+            subprocess.Popen(
+                words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+            )
+        )
         return started[-1]
 
     yield begin
@@ -63,12 +68,20 @@ def read_until(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"it ended without saying `{pattern}`")
 
 
-def test_one_url_opens_it_and_ctrl_c_ends_everything_and_a_second_one_does_not_disturb_that(start: Start, folder: Path) -> None:
+def test_one_url_opens_it_and_ctrl_c_ends_everything_and_a_second_one_does_not_disturb_that(
+    start: Start, folder: Path
+) -> None:
     process = start()
     url = read_until(process, r"http://\S+")
     described = httpx.get(f"{url}/_sandbox/workspace").json()
-    assert described["first_commands"] == ["/deploy hello 2.0.0", "/pods hello", "/deploy hello missing"]
-    assert {"Developer", "Release manager", "On-call"} <= {person["real_name"] for person in described["people"]}
+    assert described["first_commands"] == [
+        "/deploy hello 2.0.0",
+        "/pods hello",
+        "/deploy hello missing",
+    ]
+    assert {"Developer", "Release manager", "On-call"} <= {
+        person["real_name"] for person in described["people"]
+    }
     assert len(processes_of(folder)) > 5, "the cluster, Redis, the bot, the worker and its children"
     process.send_signal(signal.SIGINT)
     read_until(process, "Ending")
@@ -91,7 +104,9 @@ def test_ctrl_c_while_it_starts_ends_it_too(start: Start, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGKILL], ids=["its terminal is closed", "it is killed"])
+@pytest.mark.parametrize(
+    "how", [signal.SIGHUP, signal.SIGKILL], ids=["its terminal is closed", "it is killed"]
+)
 def test_nothing_outlives_it(start: Start, folder: Path, how: signal.Signals) -> None:
     process = start()
     read_until(process, r"http://\S+")

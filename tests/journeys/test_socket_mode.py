@@ -1,4 +1,5 @@
-"""The other way to Slack: the same bot, worker and cluster, and no address of the bot that Slack could reach."""
+"""The other way to Slack: the same bot, worker and cluster, and no address of the bot that Slack
+could reach."""
 
 from __future__ import annotations
 
@@ -18,18 +19,33 @@ def test_a_canary_by_command_click_form_mention_and_home_over_socket_mode() -> N
 
         def told(words: str, *, thread_ts: str | None = None) -> Any:
             def look() -> Any:
-                return next((m for m in reversed(slack.messages(CHANNEL, DEVELOPER, thread_ts)) if words in m["text"]), None)
+                return next(
+                    (
+                        m
+                        for m in reversed(slack.messages(CHANNEL, DEVELOPER, thread_ts))
+                        if words in m["text"]
+                    ),
+                    None,
+                )
 
             return slack.wait_for(look, what=words)
 
-        slack.wait_for(lambda: slack.get("workspace")["transport"] == "socket", what="the bot connected")
+        slack.wait_for(
+            lambda: slack.get("workspace")["transport"] == "socket", what="the bot connected"
+        )
         slack.command(DEVELOPER, CHANNEL, "/deploy")
         view = slack.wait_for(lambda: slack.views(DEVELOPER), what="the form")[0]
         slack.choose(DEVELOPER, view["id"], "deploy_app", "hello")
         slack.close_view(DEVELOPER)
         slack.command(DEVELOPER, CHANNEL, "/deploy hello 2.0.0 canary steps=50 hold=0s")
         card = told("waiting for approval")
-        promote = next(e for b in card["blocks"] if b["type"] == "actions" for e in b["elements"] if e["text"]["text"] == "Promote")
+        promote = next(
+            e
+            for b in card["blocks"]
+            if b["type"] == "actions"
+            for e in b["elements"]
+            if e["text"]["text"] == "Promote"
+        )
         slack.click(MANAGER, CHANNEL, card["ts"], promote["action_id"], value=promote["value"])
         told("hello is on 2.0.0")
         asked = slack.command(DEVELOPER, CHANNEL, "<@U0BOT> releases hello")["message"]["ts"]

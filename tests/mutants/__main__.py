@@ -1,4 +1,5 @@
-"""`make mutants`: each defect alone in a copy of the tree; the table says which test noticed. Exit status 1 when one was not noticed."""
+"""`make mutants`: each defect alone in a copy of the tree; the table says which test noticed. Exit
+status 1 when one was not noticed."""
 
 from __future__ import annotations
 
@@ -24,11 +25,15 @@ PASSED, FAILED = 0, 1  # pytest's exit status
 
 
 class Unsuitable(Exception):
-    """A defect cannot be seeded, or its test fails without it: the list must be mended. One line."""
+    """A defect cannot be seeded, or its test fails without it: the list must be mended. One
+    line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="make mutants", description="Seed defects one at a time; each must make a named test fail.")
+    parser = argparse.ArgumentParser(
+        prog="make mutants",
+        description="Seed defects one at a time; each must make a named test fail.",
+    )
     parser.add_argument("--most", type=int, default=len(DEFECTS), help="only the first N")
     parser.add_argument("--only", default="", help="defects whose name holds this")
     options = parser.parse_args(argv)
@@ -45,7 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 noticed = _is_noticed(copy, defect)
                 survived += not noticed
                 test = defect.test.rpartition("::")[2]
-                table.add_row(defect.name, test, "noticed" if noticed else "NOT NOTICED", f"{time.monotonic() - began:.1f}")
+                table.add_row(
+                    defect.name,
+                    test,
+                    "noticed" if noticed else "NOT NOTICED",
+                    f"{time.monotonic() - began:.1f}",
+                )
         except Unsuitable as why:
             print(why, file=sys.stderr)
             return 2
@@ -58,7 +68,11 @@ def _copy_tree(copy: Path) -> None:
     for name in COPIED:
         source = TOP / name
         if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules", ".hypothesis"))
+            shutil.copytree(
+                source,
+                copy / name,
+                ignore=shutil.ignore_patterns("__pycache__", "node_modules", ".hypothesis"),
+            )
         else:
             shutil.copy(source, copy / name)
 
@@ -74,22 +88,48 @@ def _is_noticed(copy: Path, defect: Defect) -> bool:
     path = copy / defect.file
     text = path.read_text(encoding="utf-8")
     if text.count(defect.there) != 1:
-        raise Unsuitable(f"{defect.name}: its text stands {text.count(defect.there)} times in {defect.file}, once is needed")
+        raise Unsuitable(
+            f"{defect.name}: its text stands {text.count(defect.there)} times in {defect.file},"
+            " once is needed"
+        )
     path.write_text(text.replace(defect.there, defect.instead), encoding="utf-8")
     try:
         status, told = _run(copy, [defect.test])
     finally:
         path.write_text(text, encoding="utf-8")
     if status not in (PASSED, FAILED):
-        raise Unsuitable(f"{defect.name}: the test could not be run (pytest's exit status {status}):\n{told[-2000:]}")
+        raise Unsuitable(
+            f"{defect.name}: the test could not be run (pytest's exit status"
+            f" {status}):\n{told[-2000:]}"
+        )
     return status == FAILED
 
 
 def _run(copy: Path, tests: Sequence[str]) -> tuple[int, str]:
-    # No byte code: a file changed twice within one second and of equal size would be taken for the old one.
+    # No byte code: a file changed twice within one second and of equal size would be taken for the
+    # old one.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy)}
-    words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not control_plane", *tests]
-    done = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True, timeout=LONGEST_S, check=False)
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not control_plane",
+        *tests,
+    ]
+    done = subprocess.run(
+        words,
+        cwd=copy,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
     return done.returncode, done.stdout + done.stderr
 
 

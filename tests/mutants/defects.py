@@ -153,8 +153,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "an old card's click ends the next hold",
         "bot/releases/engine/respond.py",
-        "    if request.at and request.at != hold_name(release):\n        return replace(decision, refusal=_from_before(release))\n"
-        "    if isinstance",
+        "    if request.at and request.at != hold_name(release):\n        return replace(decision,"
+        " refusal=_from_before(release))\n    if isinstance",
         "    if isinstance",
         "tests/unit/slack/test_stale_clicks.py::test_go_on_now_of_a_hold_approves_nothing_when_the_gate_has_come_since",
     ),

@@ -1,4 +1,5 @@
-"""`make soak`: random releases of many apps on the real control plane; prints what was done and what it took, exits 1 if anything broke."""
+"""`make soak`: random releases of many apps on the real control plane; prints what was done and
+what it took, exits 1 if anything broke."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Memory:
-    """MB. The worker's is the largest of its processes, since what is shared by the fork counts in each."""
+    """MB. The worker's is the largest of its processes, since what is shared by the fork counts in
+    each."""
 
     bot: float
     worker: float
@@ -71,34 +73,55 @@ class Outcome:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="make soak", description="Release at random on the real control plane and watch what must hold.")
-    parser.add_argument("--seconds", type=float, default=600.0, help="how long releases are started (default 600; then all must end)")
+    parser = argparse.ArgumentParser(
+        prog="make soak",
+        description="Release at random on the real control plane and watch what must hold.",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=600.0,
+        help="how long releases are started (default 600; then all must end)",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--apps", type=int, default=20)
-    parser.add_argument("--record", action="store_true", help="write the figures to docs/reference/verification.md")
+    parser.add_argument(
+        "--record", action="store_true", help="write the figures to docs/reference/verification.md"
+    )
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is ended with it
     apps = tuple(f"app{number}" for number in range(1, options.apps + 1))
     try:
-        with ControlPlane() as cluster, tempfile.TemporaryDirectory(prefix="pilothouse-soak-") as folder:
+        with (
+            ControlPlane() as cluster,
+            tempfile.TemporaryDirectory(prefix="pilothouse-soak-") as folder,
+        ):
             outcome, people = _soak(cluster, _demo(Path(folder), apps), apps, options)
     except BinariesMissing as missing:
-        print(f"{'FAILED' if os.environ.get('CI') == 'true' else 'SKIPPED'}: {missing}", file=sys.stderr)
+        print(
+            f"{'FAILED' if os.environ.get('CI') == 'true' else 'SKIPPED'}: {missing}",
+            file=sys.stderr,
+        )
         return int(os.environ.get("CI") == "true")
     _print(outcome, people)
     if options.record:
         columns, row = _figures(outcome)
         setting = (
-            f"{options.seconds:.0f} s, {options.apps} apps of {REPLICAS} pods, seed {options.seed}, Kubernetes {kubernetes_version()}."
+            f"{options.seconds:.0f} s, {options.apps} apps of {REPLICAS} pods, seed {options.seed},"
+            f" Kubernetes {kubernetes_version()}."
         )
         record("soak", columns, [row], setting, _commands(people), _why(outcome), _spread(outcome))
     return 1 if outcome.broken else 0
 
 
-def _soak(cluster: ControlPlane, demo: Path, apps: tuple[str, ...], options: argparse.Namespace) -> tuple[Outcome, People]:
+def _soak(
+    cluster: ControlPlane, demo: Path, apps: tuple[str, ...], options: argparse.Namespace
+) -> tuple[Outcome, People]:
     with Spectator(cluster) as spectator:
         cluster.kubectl("apply", "--filename", str(demo / "apps.yaml"))
-        cluster.kubectl("wait", "deployments", "--all", "--for=condition=Available", "--timeout=60s")
+        cluster.kubectl(
+            "wait", "deployments", "--all", "--for=condition=Available", "--timeout=60s"
+        )
         with run_sandbox(demo=demo, rate_scale=0, kubeconfig=bot_credentials(cluster)) as sandbox:
             store = RedisReleaseStore(connect(sandbox.redis.url))
             people = People(sandbox.slack, options.seed)
@@ -117,10 +140,16 @@ def _soak(cluster: ControlPlane, demo: Path, apps: tuple[str, ...], options: arg
 
 def _demo(folder: Path, apps: Sequence[str]) -> Path:
     demo = Path(shutil.copytree(DEMO, folder / "demo", ignore=shutil.ignore_patterns("manifests")))
-    rules = {"canary": {"steps": [50], "hold": "1s"}, "bluegreen": {"rollback_window": "30s"}, "scale": {"min": 1, "max": 9}}
+    rules = {
+        "canary": {"steps": [50], "hold": "1s"},
+        "bluegreen": {"rollback_window": "30s"},
+        "scale": {"min": 1, "max": 9},
+    }
     entries = {app: {"cluster": "local", "images": [f"pilothouse/{app}"], **rules} for app in apps}
     catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
-    (demo / "catalog.yaml").write_text(yaml.safe_dump({**catalog, "apps": entries}), encoding="utf-8")
+    (demo / "catalog.yaml").write_text(
+        yaml.safe_dump({**catalog, "apps": entries}), encoding="utf-8"
+    )
     manifest = (DEMO / "manifests" / "hello.yaml").read_text(encoding="utf-8")
     objects = [one for app in apps for one in yaml.safe_load_all(manifest.replace("hello", app))]
     for one in objects:
@@ -130,7 +159,9 @@ def _demo(folder: Path, apps: Sequence[str]) -> Path:
     return demo
 
 
-def _release_at_random(store: RedisReleaseStore, people: People, apps: Sequence[str], seconds: float, sandbox: Sandbox) -> None:
+def _release_at_random(
+    store: RedisReleaseStore, people: People, apps: Sequence[str], seconds: float, sandbox: Sandbox
+) -> None:
     """An app gets its next release when its last is over."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
@@ -146,11 +177,15 @@ def _release_at_random(store: RedisReleaseStore, people: People, apps: Sequence[
 
 
 def _settle(store: RedisReleaseStore, people: People) -> Iterator[str]:
-    """No more releases are started; those that run are decided on until they end and everything is told."""
+    """No more releases are started; those that run are decided on until they end and everything is
+    told."""
     ends = time.monotonic() + QUIET_WITHIN_S
     while active := store.active():
         if time.monotonic() > ends:
-            yield from (f"{one.id} is still {one.phase.value} at step {one.at_step} of {len(one.steps)}" for one in active)
+            yield from (
+                f"{one.id} is still {one.phase.value} at step {one.at_step} of {len(one.steps)}"
+                for one in active
+            )
             return
         people.decide({release.id for release in active})
         time.sleep(LOOKS_EVERY_S)
@@ -161,7 +196,13 @@ def _settle(store: RedisReleaseStore, people: People) -> Iterator[str]:
         time.sleep(LOOKS_EVERY_S)
 
 
-def _judge(spectator: Spectator, store: RedisReleaseStore, sandbox: Sandbox, apps: Sequence[str], outcome: Outcome) -> Iterator[str]:
+def _judge(
+    spectator: Spectator,
+    store: RedisReleaseStore,
+    sandbox: Sandbox,
+    apps: Sequence[str],
+    outcome: Outcome,
+) -> Iterator[str]:
     yield from spectator.gaps
     history = spectator.history()
     outcome.changes = len(history)
@@ -171,15 +212,23 @@ def _judge(spectator: Spectator, store: RedisReleaseStore, sandbox: Sandbox, app
     for write in history:
         by_name.setdefault(write["name"], []).append(write)
     for release in outcome.releases:
-        # Scaling, restart and undo change more than the image on purpose; whatever did not succeed must have left nothing.
+        # Scaling, restart and undo change more than the image on purpose; whatever did not succeed
+        # must have left nothing.
         if isinstance(release.change, Deploy) or release.phase is not Phase.SUCCEEDED:
             yield from otherwise_than_found(release, by_name.get(release.target.deployment, []))
-    for path in ("/apis/apps/v1/namespaces/default/deployments", "/api/v1/namespaces/default/services"):
+    for path in (
+        "/apis/apps/v1/namespaces/default/deployments",
+        "/api/v1/namespaces/default/services",
+    ):
         for item in spectator.objects(path):
             name = item["metadata"]["name"]
             if name not in (*apps, "kubernetes"):
                 yield f"{path.rpartition('/')[2]} {name} outlived its release"
-            yield from (f"{name} still carries {key}" for key in item["metadata"].get("annotations") or {} if key.startswith("pilothouse."))
+            yield from (
+                f"{name} still carries {key}"
+                for key in item["metadata"].get("annotations") or {}
+                if key.startswith("pilothouse.")
+            )
     with contextlib.closing(Redis.from_url(sandbox.redis.url, decode_responses=True)) as client:
         held = cast(dict[str, str], client.hgetall("pilothouse:lock-owner"))
         yield from (f"{lock} is held by {owner}" for lock, owner in held.items())
@@ -226,7 +275,10 @@ def _commands(people: People) -> str:
 
 def _spread(outcome: Outcome) -> str:
     spread = ", ".join(f"{what} {count}" for what, count in outcome.requests.most_common(12))
-    refused = ", ".join(f"{code} {count} times" for code, count in sorted(outcome.refusals.items())) or "none"
+    refused = (
+        ", ".join(f"{code} {count} times" for code, count in sorted(outcome.refusals.items()))
+        or "none"
+    )
     return f"Requests: {spread}. Refused: {refused}."
 
 
@@ -236,12 +288,15 @@ def _reasons(outcome: Outcome) -> Counter[str]:
     for release in outcome.releases:
         if release.phase is not Phase.SUCCEEDED:
             why = release.cause.summary if release.cause else "no cause"
-            reasons[f"{release.phase.value.replace('_', ' ')}: {re.sub('[0-9]+', 'N', why)[:120]}"] += 1
+            reasons[
+                f"{release.phase.value.replace('_', ' ')}: {re.sub('[0-9]+', 'N', why)[:120]}"
+            ] += 1
     return reasons
 
 
 def _why(outcome: Outcome) -> str:
-    return f"Not succeeded: {'; '.join(f'{times}x {why}' for why, times in _reasons(outcome).most_common()) or 'none'}."
+    reasons = (f"{times}x {why}" for why, times in _reasons(outcome).most_common())
+    return f"Not succeeded: {'; '.join(reasons) or 'none'}."
 
 
 def _print(outcome: Outcome, people: People) -> None:

@@ -1,4 +1,5 @@
-"""People at work on many apps: what they start is drawn at random, and a manager decides on every card that asks."""
+"""People at work on many apps: what they start is drawn at random, and a manager decides on every
+card that asks."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ ONE_IN_ABORTED = 8
 ONE_IN_BROKEN = 8
 Json = dict[str, Any]
 
-# What is started, as often as it stands here; {v} is a version that the app never had, {n} a number of pods.
+# What is started, as often as it stands here; {v} is a version that the app never had, {n} a number
+# of pods.
 WORK = (
     "/deploy {app} {v} rolling", "/deploy {app} {v} rolling", "/deploy {app} {v} rolling",
     "/deploy {app} {v} canary", "/deploy {app} {v} canary", "/deploy {app} {v} canary sticky",
@@ -30,7 +32,8 @@ WORK = (
 
 @dataclass
 class People:
-    """``started`` counts commands by their kind, ``unanswered`` holds those that gave no release."""
+    """``started`` counts commands by their kind, ``unanswered`` holds those that gave no
+    release."""
 
     slack: LocalSlack
     seed: int
@@ -47,7 +50,9 @@ class People:
         work = self._chance.choice(WORK)
         self._versions[app] += 1
         broken = "-missing" if self._chance.randrange(ONE_IN_BROKEN) == 0 else ""
-        text = work.format(app=app, v=f"2.{self._versions[app]}.0{broken}", n=self._chance.choice((2, 3, 4, 5)))
+        text = work.format(
+            app=app, v=f"2.{self._versions[app]}.0{broken}", n=self._chance.choice((2, 3, 4, 5))
+        )
         told = str(self.slack.command(DEVELOPER, CHANNEL, text).get("text") or "")
         if re.search(rf"\b{re.escape(app)}-\d+\b", told):
             self.started[" ".join(word for word in work.split() if "{" not in word)] += 1
@@ -55,15 +60,25 @@ class People:
             self.unanswered.append(f"{text}: {told[:200]}")
 
     def decide(self, running: Collection[str]) -> None:
-        """Presses what a manager would press on each card of a release that runs; makes up their mind once for each button."""
+        """Presses what a manager would press on each card of a release that runs; makes up their
+        mind once for each button."""
         for message, button in offered(self.slack.messages(CHANNEL), DECISIONS):
             release = release_of(button)
             if release not in running:
                 continue  # the card will lose its buttons in a moment
-            aborts = self._minds.setdefault((release, button["action_id"]), self._chance.randrange(ONE_IN_ABORTED) == 0)
+            aborts = self._minds.setdefault(
+                (release, button["action_id"]), self._chance.randrange(ONE_IN_ABORTED) == 0
+            )
             if aborts:
-                self.slack.command(DEVELOPER, CHANNEL, f"/rollout abort {release.rpartition('-')[0]}")
+                self.slack.command(
+                    DEVELOPER, CHANNEL, f"/rollout abort {release.rpartition('-')[0]}"
+                )
             else:
                 self.slack.click(
-                    MANAGER, CHANNEL, message["ts"], button["action_id"], value=button.get("value"), block_id=button["block_id"]
+                    MANAGER,
+                    CHANNEL,
+                    message["ts"],
+                    button["action_id"],
+                    value=button.get("value"),
+                    block_id=button["block_id"],
                 )

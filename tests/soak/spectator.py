@@ -1,4 +1,5 @@
-"""Sees every change of the apps' Deployments and EndpointSlices, with an administrator's eyes and not through the bot."""
+"""Sees every change of the apps' Deployments and EndpointSlices, with an administrator's eyes and
+not through the bot."""
 
 from __future__ import annotations
 
@@ -18,12 +19,15 @@ Json = dict[str, Any]
 VERBS = {"ADDED": "create", "MODIFIED": "update", "DELETED": "delete"}
 PATHS = {
     "deployments.apps": "/apis/apps/v1/namespaces/default/deployments",
-    "endpointslices.discovery.k8s.io": "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+    "endpointslices.discovery.k8s.io": (
+        "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+    ),
 }
 
 
 class Spectator:
-    """A watch for each kind from before the first release on. ``gaps`` says where changes may have been missed."""
+    """A watch for each kind from before the first release on. ``gaps`` says where changes may have
+    been missed."""
 
     def __init__(self, cluster: ControlPlane) -> None:
         config = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8"))
@@ -31,7 +35,10 @@ class Spectator:
         self.api = httpx.Client(
             base_url=cluster.url,
             verify=ssl.create_default_context(cafile=authority),
-            headers={"Authorization": f"Bearer {config['users'][0]['user']['token']}", "User-Agent": "spectator"},
+            headers={
+                "Authorization": f"Bearer {config['users'][0]['user']['token']}",
+                "User-Agent": "spectator",
+            },
             timeout=httpx.Timeout(10, read=None),
             trust_env=False,
         )
@@ -40,7 +47,10 @@ class Spectator:
         self._ended = threading.Event()
         self._versions = dict.fromkeys(PATHS, "")
         self._streams: dict[str, httpx.Response] = {}
-        self._threads = [threading.Thread(target=self._watch, args=(kind,), name=f"watch of {kind}") for kind in PATHS]
+        self._threads = [
+            threading.Thread(target=self._watch, args=(kind,), name=f"watch of {kind}")
+            for kind in PATHS
+        ]
 
     def __enter__(self) -> Spectator:
         for kind, path in PATHS.items():
@@ -52,7 +62,12 @@ class Spectator:
             thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
         self._ended.set()
         self.api.close()
         for thread in self._threads:
@@ -68,7 +83,12 @@ class Spectator:
 
     def _watch(self, kind: str) -> None:
         while not self._ended.is_set():
-            query = {"watch": "1", "resourceVersion": self._versions[kind], "allowWatchBookmarks": "true", "timeoutSeconds": "20"}
+            query = {
+                "watch": "1",
+                "resourceVersion": self._versions[kind],
+                "allowWatchBookmarks": "true",
+                "timeoutSeconds": "20",
+            }
             try:
                 with self.api.stream("GET", PATHS[kind], params=query) as stream:
                     for line in stream.iter_lines():
@@ -81,8 +101,12 @@ class Spectator:
 
     def _see(self, kind: str, event: Json) -> None:
         if event["type"] == "ERROR":
-            self.gaps.append(f"the watch of {kind} from {self._versions[kind]}: {event['object'].get('message')}")
-            self._versions[kind] = self.api.get(PATHS[kind]).raise_for_status().json()["metadata"]["resourceVersion"]
+            self.gaps.append(
+                f"the watch of {kind} from {self._versions[kind]}: {event['object'].get('message')}"
+            )
+            self._versions[kind] = (
+                self.api.get(PATHS[kind]).raise_for_status().json()["metadata"]["resourceVersion"]
+            )
             return
         self._versions[kind] = event["object"]["metadata"]["resourceVersion"]
         if event["type"] in VERBS:
@@ -90,8 +114,21 @@ class Spectator:
 
     def _note(self, kind: str, verb: str, item: Json) -> None:
         meta = item["metadata"]
-        kept = {"metadata": {"name": meta["name"], "labels": meta.get("labels"), "annotations": meta.get("annotations")}}
+        kept = {
+            "metadata": {
+                "name": meta["name"],
+                "labels": meta.get("labels"),
+                "annotations": meta.get("annotations"),
+            }
+        }
         kept |= {part: item[part] for part in ("spec", "status", "endpoints") if part in item}
         self._writes.append(
-            {"number": meta["resourceVersion"], "time": time.time(), "verb": verb, "resource": kind, "name": meta["name"], "object": kept}
+            {
+                "number": meta["resourceVersion"],
+                "time": time.time(),
+                "verb": verb,
+                "resource": kind,
+                "name": meta["name"],
+                "object": kept,
+            }
         )

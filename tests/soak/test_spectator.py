@@ -29,7 +29,9 @@ spec: {selector: {app: watched}, ports: [{port: 80}]}
 """
 
 
-def test_a_service_that_lost_its_last_pod_is_seen_even_when_it_has_one_again(control_plane: ControlPlane) -> None:
+def test_a_service_that_lost_its_last_pod_is_seen_even_when_it_has_one_again(
+    control_plane: ControlPlane,
+) -> None:
     with Spectator(control_plane) as spectator:
         control_plane.kubectl("apply", "-f", "-", stdin=APP)
         try:
@@ -48,6 +50,10 @@ def test_a_service_that_lost_its_last_pod_is_seen_even_when_it_has_one_again(con
 
 def _serves(spectator: Spectator) -> bool:
     slices = [
-        write for write in spectator.history() if write["resource"].startswith("endpointslices") and write["name"].startswith("watched")
+        write
+        for write in spectator.history()
+        if write["resource"].startswith("endpointslices") and write["name"].startswith("watched")
     ]
-    return bool(slices) and any(one["conditions"].get("ready") for one in slices[-1]["object"].get("endpoints") or ())
+    return bool(slices) and any(
+        one["conditions"].get("ready") for one in slices[-1]["object"].get("endpoints") or ()
+    )

@@ -1,4 +1,5 @@
-"""`make tour` (STORY=lab for the long one): prints the channel as it goes, exits non-zero when anything differs."""
+"""`make tour` (STORY=lab for the long one): prints the channel as it goes, exits non-zero when
+anything differs."""
 
 from __future__ import annotations
 
@@ -15,13 +16,20 @@ from tests.tour.conversation import TourFailed, running_sandbox
 
 
 def sandbox_of(story: ModuleType) -> AbstractContextManager[Sequence[str]]:
-    """A story may say what its sandbox is started with: ``sandbox()`` is a context manager of arguments."""
-    made: AbstractContextManager[Sequence[str]] = story.sandbox() if hasattr(story, "sandbox") else nullcontext(())
+    """A story may say what its sandbox is started with: ``sandbox()`` is a context manager of
+    arguments."""
+    made: AbstractContextManager[Sequence[str]] = (
+        story.sandbox() if hasattr(story, "sandbox") else nullcontext(())
+    )
     return made
 
 
 def main(argv: list[str]) -> int:
-    stories = sorted(m.name for m in pkgutil.iter_modules(tests.tour.__path__) if m.name not in ("__main__", "conversation"))
+    stories = sorted(
+        m.name
+        for m in pkgutil.iter_modules(tests.tour.__path__)
+        if m.name not in ("__main__", "conversation")
+    )
     wanted = argv or ["first_release"]
     unknown = [name for name in wanted if name not in stories]
     if unknown:
@@ -36,7 +44,10 @@ def main(argv: list[str]) -> int:
         except TourFailed as failure:
             print(f"\nThe story {name} went wrong. {failure}", file=sys.stderr)
             return 1
-        print(f"The story {name} is told: {tour.checks} things seen in {time.monotonic() - began:.1f} s.")
+        print(
+            f"The story {name} is told: {tour.checks} things seen in"
+            f" {time.monotonic() - began:.1f} s."
+        )
     return 0
 
 

@@ -39,7 +39,9 @@ class Tour:
     def say(self, user: str, text: str, *, thread: str | None = None) -> str:
         """Types a line; prints and returns what the person saw at once."""
         self._print(f"\n{NAMES[user]} types: {text}")
-        body = {"user": user, "channel": CHANNEL, "text": text} | ({"thread_ts": thread} if thread else {})
+        body = {"user": user, "channel": CHANNEL, "text": text} | (
+            {"thread_ts": thread} if thread else {}
+        )
         answer = self.http.post("/_sandbox/command", json=body).json()
         seen = str(answer.get("text") or "")
         if seen:
@@ -51,12 +53,18 @@ class Tour:
         for message in reversed(self.messages(user)):
             for block in message.get("blocks", []):
                 for element in block.get("elements", []) if block.get("type") == "actions" else []:
-                    if element.get("type") == "button" and element["text"]["text"].startswith(label):
+                    if element.get("type") == "button" and element["text"]["text"].startswith(
+                        label
+                    ):
                         self._print(f"\n{NAMES[user]} clicks: {label}")
                         body = {
-                            "user": user, "channel": CHANNEL, "message_ts": message["ts"], "action_id": element["action_id"],
-                            "block_id": block.get("block_id"), "value": element.get("value"),
-                        }  # fmt: skip
+                            "user": user,
+                            "channel": CHANNEL,
+                            "message_ts": message["ts"],
+                            "action_id": element["action_id"],
+                            "block_id": block.get("block_id"),
+                            "value": element.get("value"),
+                        }
                         answer: dict[str, Any] = self.http.post("/_sandbox/click", json=body).json()
                         return answer
         raise TourFailed(f"there is no button `{label}` to click")
@@ -64,17 +72,24 @@ class Tour:
     # --- what people see ---
 
     def messages(self, user: str = DEVELOPER) -> list[dict[str, Any]]:
-        answer = self.http.get("/_sandbox/messages", params={"channel": CHANNEL, "user": user}).json()
+        answer = self.http.get(
+            "/_sandbox/messages", params={"channel": CHANNEL, "user": user}
+        ).json()
         found: list[dict[str, Any]] = answer["messages"]
         return found
 
-    def expect(self, text: str, *, within: float = 20.0, user: str = DEVELOPER, after: float = 0.0) -> str:
-        """Waits for a message whose text holds this (a regular expression); prints what is new or has changed until then."""
+    def expect(
+        self, text: str, *, within: float = 20.0, user: str = DEVELOPER, after: float = 0.0
+    ) -> str:
+        """Waits for a message whose text holds this (a regular expression); prints what is new or
+        has changed until then."""
 
         def look() -> str | None:
             found = self.messages(user)
             for message in found:
-                if not message.get("ephemeral_to"):  # what one person alone sees was printed when they typed, or is waited for
+                if not message.get(
+                    "ephemeral_to"
+                ):  # what one person alone sees was printed when they typed, or is waited for
                     self._show(message, _text_of(message))
             for message in reversed(found):
                 told = _text_of(message)
@@ -100,7 +115,9 @@ class Tour:
                 return found
             if time.monotonic() > ends:
                 last = "\n".join(_indent(_text_of(message)) for message in self.messages()[-4:])
-                raise TourFailed(f"not seen within {within:.0f} s: {what}\nthe last messages:\n{last}")
+                raise TourFailed(
+                    f"not seen within {within:.0f} s: {what}\nthe last messages:\n{last}"
+                )
             time.sleep(0.05)
 
     def now(self) -> float:
@@ -114,8 +131,14 @@ class Tour:
 
     def images(self, app: str) -> set[str]:
         """Images of the app's pods that are not ending."""
-        pods: list[Any] = client.CoreV1Api(self.api()).list_namespaced_pod("default", label_selector=f"app={app}").items
-        return {pod.spec.containers[0].image for pod in pods if pod.metadata.deletion_timestamp is None}
+        pods: list[Any] = (
+            client.CoreV1Api(self.api())
+            .list_namespaced_pod("default", label_selector=f"app={app}")
+            .items
+        )
+        return {
+            pod.spec.containers[0].image for pod in pods if pod.metadata.deletion_timestamp is None
+        }
 
     def deployment(self, app: str) -> Any:
         return client.AppsV1Api(self.api()).read_namespaced_deployment(app, "default")
@@ -131,7 +154,9 @@ class Tour:
 
 
 def _text_of(message: dict[str, Any]) -> str:
-    return str(message.get("text", "")).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return (
+        str(message.get("text", "")).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    )
 
 
 def _indent(text: str) -> str:
@@ -140,10 +165,15 @@ def _indent(text: str) -> str:
 
 @contextlib.contextmanager
 def running_sandbox(*arguments: str) -> Iterator[Tour]:
-    """Starts `pilothouse sandbox` as a person would, and sees to it that Ctrl-C leaves nothing behind."""
+    """Starts `pilothouse sandbox` as a person would, and sees to it that Ctrl-C leaves nothing
+    behind."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "bot", "sandbox", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        [sys.executable, "-m", "bot", "sandbox", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
     )
     assert process.stdout is not None
     url = kubeconfig = ""
@@ -166,4 +196,7 @@ def running_sandbox(*arguments: str) -> Iterator[Tour]:
         print(rest, flush=True)
     folder = os.path.dirname(kubeconfig)
     if process.returncode != 0 or os.path.exists(folder):
-        raise TourFailed(f"the sandbox did not end cleanly: exit code {process.returncode}, folder left: {os.path.exists(folder)}")
+        raise TourFailed(
+            f"the sandbox did not end cleanly: exit code {process.returncode}, folder left:"
+            f" {os.path.exists(folder)}"
+        )

@@ -1,6 +1,8 @@
-"""The well-known lab of orchestrating Deployments, in its order: auth, hello and a frontend that serves HTTPS; everything from the channel.
+"""The well-known lab of orchestrating Deployments, in its order: auth, hello and a frontend that
+serves HTTPS; everything from the channel.
 
-The lab's own manifests are read where they lie beside the checkout; elsewhere the sandbox's demo apps take their parts.
+The lab's own manifests are read where they lie beside the checkout; elsewhere the sandbox's demo
+apps take their parts.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ CHECKOUT = Path(__file__).parents[2]
 LAB = CHECKOUT.parent / "shared" / "lab"
 DEMO = CHECKOUT / "sandbox" / "demo"
 REQUESTS = 200
-CLIENTS = 20  # half of them on each version: that all meet the same one happens once in 500,000 times
+CLIENTS = (
+    20  # half of them on each version: that all meet the same one happens once in 500,000 times
+)
 URL = "sandbox.pilothouse.dev/url"
 NGINX = """\
 upstream hello { server hello.default.svc.cluster.local; }
@@ -44,25 +48,36 @@ NOT_A_KEY = "this-is-no-key-but-nobody-may-see-it"
 
 @contextlib.contextmanager
 def sandbox() -> Iterator[tuple[str, ...]]:
-    """A folder whose apps are not yet in the cluster: what the catalog names lies outside `manifests`, which is seeded."""
+    """A folder whose apps are not yet in the cluster: what the catalog names lies outside
+    `manifests`, which is seeded."""
     with tempfile.TemporaryDirectory(prefix="pilothouse-lab-") as made:
         folder = Path(made)
         (folder / "lab").mkdir()
         apps = _real_apps(folder / "lab") if LAB.is_dir() else _demo_apps(folder / "lab")
         catalog = yaml.safe_load((DEMO / "catalog.yaml").read_text(encoding="utf-8"))
-        catalog["apps"] = {name: {"cluster": "local", "scale": {"min": 1, "max": 20}, **entry} for name, entry in apps.items()}
+        catalog["apps"] = {
+            name: {"cluster": "local", "scale": {"min": 1, "max": 20}, **entry}
+            for name, entry in apps.items()
+        }
         catalog["apps"]["hello"] |= {
             "canary": {"steps": [25], "hold": "1s"},
             "bluegreen": {"rollback_window": "60s"},
             "probe": {"path": "/version", "requests": 20},
         }
-        (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog, sort_keys=False), encoding="utf-8")
+        (folder / "catalog.yaml").write_text(
+            yaml.safe_dump(catalog, sort_keys=False), encoding="utf-8"
+        )
         yield ("--demo", str(folder))
 
 
 def _real_apps(to: Path) -> dict[str, dict[str, Any]]:
     shutil.copytree(LAB, to, dirs_exist_ok=True)
-    frontend = ["nginx/frontend-configmap.yaml", "tls/tls-certs-secret.yaml", "deployments/frontend.yaml", "services/frontend.yaml"]
+    frontend = [
+        "nginx/frontend-configmap.yaml",
+        "tls/tls-certs-secret.yaml",
+        "deployments/frontend.yaml",
+        "services/frontend.yaml",
+    ]
     return {
         "auth": {"manifests": ["lab/deployments/auth.yaml", "lab/services/auth.yaml"]},
         "hello": {"manifests": ["lab/deployments/hello.yaml", "lab/services/hello.yaml"]},
@@ -72,12 +87,17 @@ def _real_apps(to: Path) -> dict[str, dict[str, Any]]:
 
 def _demo_apps(to: Path) -> dict[str, dict[str, Any]]:
     for name in ("auth", "hello", "frontend"):
-        items = list(yaml.safe_load_all((DEMO / "manifests" / f"{name}.yaml").read_text(encoding="utf-8")))
+        items = list(
+            yaml.safe_load_all((DEMO / "manifests" / f"{name}.yaml").read_text(encoding="utf-8"))
+        )
         if name == "hello":
             items[0]["spec"]["replicas"] = 3
         if name == "frontend":
             pod = items[0]["spec"]["template"]["spec"]
-            pod["containers"][0] |= {"image": "nginx:1.29", "volumeMounts": [{"name": "conf", "mountPath": "/etc/nginx/conf.d"}]}
+            pod["containers"][0] |= {
+                "image": "nginx:1.29",
+                "volumeMounts": [{"name": "conf", "mountPath": "/etc/nginx/conf.d"}],
+            }
             pod["volumes"] = [
                 {"name": "conf", "configMap": {"name": "nginx-frontend-conf"}},
                 {"name": "tls", "secret": {"secretName": "tls-certs"}},
@@ -86,7 +106,10 @@ def _demo_apps(to: Path) -> dict[str, dict[str, Any]]:
     (to / "tls").mkdir()
     (to / "tls" / "key.pem").write_text(NOT_A_KEY, encoding="utf-8")
     (to / "frontend.conf").write_text(NGINX, encoding="utf-8")
-    files = {"secrets": {"tls-certs": "lab/tls/"}, "configmaps": {"nginx-frontend-conf": ["lab/frontend.conf"]}}
+    files = {
+        "secrets": {"tls-certs": "lab/tls/"},
+        "configmaps": {"nginx-frontend-conf": ["lab/frontend.conf"]},
+    }
     return {
         "auth": {"manifests": ["lab/auth.yaml"]},
         "hello": {"manifests": ["lab/hello.yaml"]},
@@ -105,7 +128,7 @@ def tell(tour: Tour) -> None:
     _blue_green(tour)
 
 
-# --- to look and to create --------------------------------------------------------------------------------------------
+# --- to look and to create ------------------------------------------------------------------------
 
 
 def _explain(tour: Tour) -> None:
@@ -121,16 +144,27 @@ def _create(tour: Tour) -> None:
     for app in ("auth", "hello", "frontend"):
         tour.say(DEVELOPER, f"/apply {app}")
         diff = tour.expect(rf"Apply the manifests of {app}\?")
-        tour.check("the diff shows nothing of a Secret", holds=not any(secret in diff for secret in _secrets()))
+        tour.check(
+            "the diff shows nothing of a Secret",
+            holds=not any(secret in diff for secret in _secrets()),
+        )
         tour.click(DEVELOPER, "Apply")
         tour.expect(rf"{app} applied by developer: .*Deployment {app} created", within=10)
         tour.until(partial(_available, tour, app), f"pods of {app}")
-    everything = "\n".join(str(message) for user in (DEVELOPER, MANAGER, VIEWER) for message in tour.messages(user))
-    tour.check("no message shows what a Secret holds", holds=not any(secret in everything for secret in _secrets()))
+    everything = "\n".join(
+        str(message) for user in (DEVELOPER, MANAGER, VIEWER) for message in tour.messages(user)
+    )
+    tour.check(
+        "no message shows what a Secret holds",
+        holds=not any(secret in everything for secret in _secrets()),
+    )
     tour.say(DEVELOPER, "/apply hello")
     tour.expect(r"hello is as its manifests say: nothing to apply")
 
-    tour.until(lambda: URL in (_service(tour, "frontend").metadata.annotations or {}), "an external address of the frontend")
+    tour.until(
+        lambda: URL in (_service(tour, "frontend").metadata.annotations or {}),
+        "an external address of the frontend",
+    )
     for kind, seen in {
         "deployments": r"UP-TO-DATE.*hello\s+3/3",
         "replicasets": r"DESIRED.*hello-[a-z0-9]+\s+3",
@@ -139,7 +173,11 @@ def _create(tour: Tour) -> None:
     }.items():
         tour.say(VIEWER, f"/get {kind}")
         tour.expect(seen, user=VIEWER)
-    tour.check("by HTTPS through the frontend's address: Hello", holds=_ask(tour, "/") == {"message": "Hello"}, but=str(_ask(tour, "/")))
+    tour.check(
+        "by HTTPS through the frontend's address: Hello",
+        holds=_ask(tour, "/") == {"message": "Hello"},
+        but=str(_ask(tour, "/")),
+    )
 
 
 def _scale(tour: Tour) -> None:
@@ -154,18 +192,26 @@ def _scale(tour: Tour) -> None:
     tour.expect(r"hello is as its manifests say: nothing to apply", after=began)
 
 
-# --- to roll ----------------------------------------------------------------------------------------------------------
+# --- to roll --------------------------------------------------------------------------------------
 
 
 def _roll(tour: Tour) -> None:
     tour.say(DEVELOPER, "/deploy hello 2.0.0")
     tour.expect(r"hello is on 2\.0\.0", within=40)
-    tour.check("every pod runs 2.0.0", holds=_versions_of_pods(tour) == {"2.0.0": 3}, but=str(_versions_of_pods(tour)))
+    tour.check(
+        "every pod runs 2.0.0",
+        holds=_versions_of_pods(tour) == {"2.0.0": 3},
+        but=str(_versions_of_pods(tour)),
+    )
     tour.say(VIEWER, "/get replicasets hello")
     tour.expect(r"hello-[a-z0-9]+.*\n.*hello-[a-z0-9]+", user=VIEWER)
     tour.say(DEVELOPER, "/rollout history hello")
     history = tour.expect(r"hello: revisions of deployment")
-    tour.check("the history names the version and who brought it", holds="2.0.0" in history and "2 (current)" in history, but=history)
+    tour.check(
+        "the history names the version and who brought it",
+        holds="2.0.0" in history and "2 (current)" in history,
+        but=history,
+    )
     tour.check("the frontend now reaches 2.0.0 alone", holds=_versions(tour, 20) == {"2.0.0": 20})
     tour.say(DEVELOPER, "/rollout undo hello")
     tour.expect(r"hello is on 1\.0\.0", within=40)
@@ -179,7 +225,9 @@ def _pause_and_resume(tour: Tour) -> None:
     tour.until(lambda: tour.deployment("hello").spec.paused, "the Deployment paused")
     tour.expect(r"hello 1\.0\.0 → 2\.0\.0 rolling.*paused")
     both = _versions_of_pods(tour)
-    tour.check("both versions stand side by side", holds=set(both) == {"1.0.0", "2.0.0"}, but=str(both))
+    tour.check(
+        "both versions stand side by side", holds=set(both) == {"1.0.0", "2.0.0"}, but=str(both)
+    )
     tour.say(DEVELOPER, "/rollout status hello")
     tour.expect(r"paused", after=began)
     tour.say(DEVELOPER, "/pods hello")
@@ -199,10 +247,14 @@ def _undo(tour: Tour) -> None:
     tour.expect(r"hello: revisions of deployment", after=began)
     tour.say(DEVELOPER, "/pods hello")
     tour.expect(r"revision \d+ \(1\.0\.0\): 3 pods", after=began)
-    tour.check("every pod runs 1.0.0 again", holds=_versions_of_pods(tour) == {"1.0.0": 3}, but=str(_versions_of_pods(tour)))
+    tour.check(
+        "every pod runs 1.0.0 again",
+        holds=_versions_of_pods(tour) == {"1.0.0": 3},
+        but=str(_versions_of_pods(tour)),
+    )
 
 
-# --- canary and blue/green --------------------------------------------------------------------------------------------
+# --- canary and blue/green ------------------------------------------------------------------------
 
 
 def _canary(tour: Tour) -> None:
@@ -210,8 +262,12 @@ def _canary(tour: Tour) -> None:
     tour.say(DEVELOPER, "/deploy hello 2.0.0 canary steps=25 hold=1s")
     tour.expect(r"hello 1\.0\.0 → 2\.0\.0 canary.*waiting for approval", within=40, after=began)
     found = _versions(tour, REQUESTS)
-    # 3 stable pods and 1 canary pod: 50 of 200 requests, five standard deviations of sqrt(200 * 0.25 * 0.75) around
-    tour.check(f"of {REQUESTS} requests about a quarter meets 2.0.0: {dict(found)}", holds=20 <= found["2.0.0"] <= 80)
+    # 3 stable pods and 1 canary pod: 50 of 200 requests, five standard deviations of sqrt(200 *
+    # 0.25 * 0.75) around
+    tour.check(
+        f"of {REQUESTS} requests about a quarter meets 2.0.0: {dict(found)}",
+        holds=20 <= found["2.0.0"] <= 80,
+    )
     tour.say(DEVELOPER, "/traffic hello")
     tour.expect(r"hello: ready endpoints.*25 %", after=began)
     tour.say(MANAGER, "/rollout abort hello")
@@ -221,14 +277,23 @@ def _canary(tour: Tour) -> None:
     began = tour.now()
     tour.say(DEVELOPER, "/deploy hello 2.0.0 canary steps=50 hold=1s sticky")
     tour.expect(r"hello 1\.0\.0 → 2\.0\.0 canary.*waiting for approval", within=40, after=began)
-    people = [_versions(tour, REQUESTS // CLIENTS, f"127.0.0.{number}") for number in range(2, 2 + CLIENTS)]
+    people = [
+        _versions(tour, REQUESTS // CLIENTS, f"127.0.0.{number}")
+        for number in range(2, 2 + CLIENTS)
+    ]
     met = Counter(version for seen in people for version in seen)
-    tour.check(f"a sticky canary shows each of {CLIENTS} clients one version, and both are met: {dict(met)}",
-               holds=all(len(seen) == 1 for seen in people) and set(met) == {"1.0.0", "2.0.0"}, but=str(people))  # fmt: skip
+    tour.check(
+        f"a sticky canary shows each of {CLIENTS} clients one version, both are met: {dict(met)}",
+        holds=all(len(seen) == 1 for seen in people) and set(met) == {"1.0.0", "2.0.0"},
+        but=str(people),
+    )
     tour.click(MANAGER, "Promote")
     tour.expect(r"hello is on 2\.0\.0", within=40, after=began)
     tour.check("only 2.0.0 answers", holds=_versions(tour, REQUESTS) == {"2.0.0": REQUESTS})
-    tour.check("the session affinity is as found", holds=_service(tour, "hello").spec.session_affinity == "None")
+    tour.check(
+        "the session affinity is as found",
+        holds=_service(tour, "hello").spec.session_affinity == "None",
+    )
     tour.say(DEVELOPER, "/rollout undo hello")
     tour.expect(r"hello is on 1\.0\.0", within=40, after=began)
 
@@ -237,18 +302,32 @@ def _blue_green(tour: Tour) -> None:
     began = tour.now()
     tour.say(DEVELOPER, "/deploy hello 2.0.0 bluegreen")
     tour.expect(r"hello 1\.0\.0 → 2\.0\.0 bluegreen.*waiting for approval", within=40, after=began)
-    tour.check("before the switch only 1.0.0 answers", holds=_versions(tour, REQUESTS) == {"1.0.0": REQUESTS})
+    tour.check(
+        "before the switch only 1.0.0 answers",
+        holds=_versions(tour, REQUESTS) == {"1.0.0": REQUESTS},
+    )
     tour.click(MANAGER, "Switch")
     tour.expect(r"bluegreen.*keeping the way back open", within=40, after=began)
-    tour.check("after the switch only 2.0.0 answers", holds=_versions(tour, REQUESTS) == {"2.0.0": REQUESTS})
+    tour.check(
+        "after the switch only 2.0.0 answers",
+        holds=_versions(tour, REQUESTS) == {"2.0.0": REQUESTS},
+    )
     tour.click(DEVELOPER, "Roll back")
     tour.expect(r"hello is back on 1\.0\.0, rolled back", within=40, after=began)
-    tour.check("after the way back only 1.0.0 answers", holds=_versions(tour, REQUESTS) == {"1.0.0": REQUESTS})
-    names = {item.metadata.name for item in client.AppsV1Api(tour.api()).list_namespaced_deployment("default").items}
-    tour.check("what helped is gone again", holds=names == {"auth", "frontend", "hello"}, but=str(names))
+    tour.check(
+        "after the way back only 1.0.0 answers",
+        holds=_versions(tour, REQUESTS) == {"1.0.0": REQUESTS},
+    )
+    names = {
+        item.metadata.name
+        for item in client.AppsV1Api(tour.api()).list_namespaced_deployment("default").items
+    }
+    tour.check(
+        "what helped is gone again", holds=names == {"auth", "frontend", "hello"}, but=str(names)
+    )
 
 
-# --- what the story looks at ------------------------------------------------------------------------------------------
+# --- what the story looks at ----------------------------------------------------------------------
 
 
 def _service(tour: Tour, name: str) -> Any:
@@ -264,7 +343,11 @@ def _has_pods(tour: Tour, number: int) -> bool:
 
 
 def _pods(tour: Tour) -> list[Any]:
-    pods: list[Any] = client.CoreV1Api(tour.api()).list_namespaced_pod("default", label_selector="app=hello").items
+    pods: list[Any] = (
+        client.CoreV1Api(tour.api())
+        .list_namespaced_pod("default", label_selector="app=hello")
+        .items
+    )
     return [pod for pod in pods if pod.metadata.deletion_timestamp is None]
 
 
@@ -274,7 +357,8 @@ def _versions_of_pods(tour: Tour) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class _Frontend:
-    """Where the frontend answers from outside, and `curl -k`'s trust: a certificate of the lab proves nothing."""
+    """Where the frontend answers from outside, and `curl -k`'s trust: a certificate of the lab
+    proves nothing."""
 
     host: str
     port: int
@@ -282,7 +366,9 @@ class _Frontend:
 
     def ask(self, path: str, source: str) -> Any:
         """One request by a new connection from a client's address."""
-        connection = HTTPSConnection(self.host, self.port, timeout=10, context=self.trusting, source_address=(source, 0))
+        connection = HTTPSConnection(
+            self.host, self.port, timeout=10, context=self.trusting, source_address=(source, 0)
+        )
         try:
             connection.request("GET", path)
             return json.load(connection.getresponse())
@@ -306,7 +392,9 @@ def _ask(tour: Tour, path: str) -> Any:
 def _versions(tour: Tour, requests: int, source: str = "127.0.0.1") -> Counter[str]:
     """The lab's loop of `curl …/version`: how often each version answered."""
     frontend = _frontend(tour)
-    return Counter(str(frontend.ask("/version", source).get("version", "none")) for _ in range(requests))
+    return Counter(
+        str(frontend.ask("/version", source).get("version", "none")) for _ in range(requests)
+    )
 
 
 def _secrets() -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""What may happen to a canary while it runs: other people, autoscalers, evictions, quotas, and clicks that come at the wrong moment."""
+"""What may happen to a canary while it runs: other people, autoscalers, evictions, quotas, and
+clicks that come at the wrong moment."""
 
 from __future__ import annotations
 
@@ -13,9 +14,24 @@ from bot.releases.facts.actions import PatchDeployment
 from bot.releases.facts.causes import Verdict
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field
-from bot.releases.facts.observation import AutoscalerSeen, DeploymentSeen, Observation, PodSeen, Survey
+from bot.releases.facts.observation import (
+    AutoscalerSeen,
+    DeploymentSeen,
+    Observation,
+    PodSeen,
+    Survey,
+)
 from bot.releases.facts.release import Phase, Release
-from bot.releases.facts.requests import Abort, Adopt, Approve, Pause, Promote, Reject, Request, Resume
+from bot.releases.facts.requests import (
+    Abort,
+    Adopt,
+    Approve,
+    Pause,
+    Promote,
+    Reject,
+    Request,
+    Resume,
+)
 from tests.builders import (
     DEVELOPER,
     MANAGER,
@@ -58,7 +74,7 @@ def canary_sizes(walk: Walk) -> list[int]:
     ]
 
 
-# --- autoscalers ------------------------------------------------------------------------------------------------------
+# --- autoscalers ----------------------------------------------------------------------------------
 
 
 def autoscaled() -> Walk:
@@ -66,7 +82,7 @@ def autoscaled() -> Walk:
     return a_walk(a_hello(replicas=8), survey=survey, canary={"hold_ms": 10 * MINUTE}, steps=(50,))
 
 
-def test_candidates_follow_an_autoscaler_down_so_that_nobody_gets_a_share_that_was_not_approved() -> None:
+def test_candidates_follow_an_autoscaler_down_to_keep_the_approved_share() -> None:
     walk = autoscaled().to_step("share-50", gate="hold")
     by_kubectl(walk, "hello", 4)
     for _ in range(6):
@@ -98,16 +114,20 @@ def aborted(walk: Walk) -> Walk:
     return walk.to_the_end()
 
 
-# --- people -----------------------------------------------------------------------------------------------------------
+# --- people ---------------------------------------------------------------------------------------
 
 
 def test_stable_scaled_by_a_person_holds_the_canary_until_somebody_says_what_is_meant() -> None:
-    walk = a_walk(a_hello(replicas=4), canary={"hold_ms": 10 * MINUTE}).to_step("share-20", gate="hold")
+    walk = a_walk(a_hello(replicas=4), canary={"hold_ms": 10 * MINUTE}).to_step(
+        "share-20", gate="hold"
+    )
     by_kubectl(walk, "hello", 2)
     walk.until(lambda w: w.release.phase is Phase.DRIFTED).ask(Adopt(DEVELOPER))
     walk.tick()
     assert walk.release.phase is Phase.HOLDING and walk.release.card_snapshot.share == 33
-    assert aborted(walk).cluster.deployments["hello"].replicas == 2, "theirs stays: it was not the release's to take back"
+    assert aborted(walk).cluster.deployments["hello"].replicas == 2, (
+        "theirs stays: it was not the release's to take back"
+    )
 
 
 def test_candidates_that_a_person_scaled_to_nothing_are_not_fought_over() -> None:
@@ -126,19 +146,25 @@ def test_in_shift_mode_an_abort_brings_back_what_was_shifted_and_never_leaves_no
     assert walk.release.phase is Phase.ABORTED and walk.cluster.state() == walk.before
 
 
-# --- the cluster ------------------------------------------------------------------------------------------------------
+# --- the cluster ----------------------------------------------------------------------------------
 
 
 def holding(*pods: PodSeen, hold_ms: int = 10 * MINUTE) -> tuple[Release, Observation]:
     """In the hold of 40 % with these candidate pods, and what is seen."""
     walk = a_walk(canary={"hold_ms": hold_ms}, steps=(40,)).to_step("share-40", gate="hold")
-    return walk.release, replace(walk.look(), at=walk.now, candidate=candidates(walk.look(), *pods) if pods else walk.look().candidate)
+    return walk.release, replace(
+        walk.look(),
+        at=walk.now,
+        candidate=candidates(walk.look(), *pods) if pods else walk.look().candidate,
+    )
 
 
 def candidates(seen: Observation, *pods: PodSeen, failure: str = "") -> DeploymentSeen:
     assert seen.candidate is not None
     template = seen.candidate.template
-    replica_set = a_replica_set("hello-canary-1", template, pods=pods, desired=seen.candidate.replicas, failure=failure)
+    replica_set = a_replica_set(
+        "hello-canary-1", template, pods=pods, desired=seen.candidate.replicas, failure=failure
+    )
     made = a_deployment(
         "hello-canary", template, replicas=seen.candidate.replicas, replica_sets=(replica_set,),
         annotations=seen.candidate.annotations, selector=seen.candidate.selector,
@@ -166,8 +192,13 @@ def test_an_evicted_candidate_is_shown_and_held_for_never_taken_back_for() -> No
     release, seen = holding(a_candidate("c-1"), evicted)
     decision = decide(release, seen, T0 + MINUTE)
     assert decision.release.phase is Phase.HOLDING and decision.actions == ()
-    assert decision.release.environment is not None and "Evicted" in decision.release.environment.summary
-    back = replace(seen, candidate=candidates(seen, a_candidate("c-1"), evicted, a_candidate("c-3")))
+    assert (
+        decision.release.environment is not None
+        and "Evicted" in decision.release.environment.summary
+    )
+    back = replace(
+        seen, candidate=candidates(seen, a_candidate("c-1"), evicted, a_candidate("c-3"))
+    )
     assert decide(decision.release, back, T0 + 2 * MINUTE).release.environment is None
 
 
@@ -182,22 +213,34 @@ def test_a_hold_whose_candidates_were_all_moved_to_other_nodes_asks_a_person() -
 
 def short_of_quota(walk: Walk) -> Observation:
     seen = walk.look()
-    return replace(seen, candidate=candidates(seen, failure='pods "hello-canary-x" is forbidden: exceeded quota: compute'))
+    return replace(
+        seen,
+        candidate=candidates(
+            seen, failure='pods "hello-canary-x" is forbidden: exceeded quota: compute'
+        ),
+    )
 
 
-def test_a_quota_that_is_used_up_in_the_middle_of_a_step_is_asked_about_before_the_canary_goes_back() -> None:
+def test_a_quota_exhausted_during_a_step_is_asked_about_before_the_rollback() -> None:
     walk = a_walk(a_hello(replicas=5), steps=(20, 50))
     walk.until(lambda w: w.step == "share-50" and len(canary_sizes(w)) == 2)
     seen, began = short_of_quota(walk), walk.release.step_began_at
     waits = decide(walk.release, seen, began + SECOND)
-    assert waits.release.environment is not None and "exceeded quota" in waits.release.environment.summary
+    assert (
+        waits.release.environment is not None
+        and "exceeded quota" in waits.release.environment.summary
+    )
     asked = decide(waits.release, seen, began + SECOND + ENVIRONMENT_PATIENCE_MS)
     assert EventKind.ENVIRONMENT in kinds(asked) and asked.release.phase is Phase.PROGRESSING
     late = decide(asked.release, seen, began + 2 * ENVIRONMENT_PATIENCE_MS)
-    assert late.release.phase is Phase.ROLLING_BACK and late.release.cause is not None and "exceeded quota" in late.release.cause.summary
+    assert (
+        late.release.phase is Phase.ROLLING_BACK
+        and late.release.cause is not None
+        and "exceeded quota" in late.release.cause.summary
+    )
 
 
-def test_a_failed_canary_that_waits_for_a_person_has_no_pods_until_somebody_wants_to_see_it_fail_again() -> None:
+def test_a_failed_canary_waiting_for_a_person_has_no_pods_until_it_is_resumed() -> None:
     walk = a_walk(canary={"hold_ms": 0}, steps=(50,))
     walk.release = replace(walk.release, rules=replace(walk.release.rules, on_failure="pause"))
     walk.cluster.broken_images.add(f"{REPOSITORY}:2.0.0")
@@ -213,13 +256,16 @@ def test_a_failed_canary_that_waits_for_a_person_has_no_pods_until_somebody_want
     assert walk.to_the_end().release.phase is Phase.SUCCEEDED
 
 
-# --- clicks at the wrong moment ---------------------------------------------------------------------------------------
+# --- clicks at the wrong moment -------------------------------------------------------------------
 
 
 def awaiting(on_expiry: str = "abort") -> Walk:
     rules = {"expires_ms": 5 * MINUTE, "on_expiry": on_expiry}
     walk = a_walk(steps=(50,), canary={"hold_ms": 0})
-    walk.release = replace(walk.release, rules=replace(walk.release.rules, approvals=rules_with(approvals=rules).approvals))
+    walk.release = replace(
+        walk.release,
+        rules=replace(walk.release.rules, approvals=rules_with(approvals=rules).approvals),
+    )
     walk.approves = False
     return walk.until(lambda w: w.release.phase is Phase.AWAITING_PROMOTION)
 
@@ -234,19 +280,29 @@ def an_approval(walk: Walk, by: object = MANAGER) -> Approve:
     return Approve(by, "promote", walk.release.plan.hash)  # type: ignore[arg-type]
 
 
-def test_an_approval_that_comes_with_the_expiry_counts_when_it_is_in_time_though_the_tick_is_late() -> None:
+def test_an_approval_in_time_counts_even_when_the_tick_is_late() -> None:
     walk = awaiting()
     walk.now = opened(walk) + 5 * MINUTE - 1
     walk.ask(an_approval(walk))
     decision = decide(walk.release, walk.look(), opened(walk) + 6 * MINUTE)
-    assert decision.release.phase is Phase.PROGRESSING and decision.release.steps[decision.release.at_step].name == "promote"
+    assert (
+        decision.release.phase is Phase.PROGRESSING
+        and decision.release.steps[decision.release.at_step].name == "promote"
+    )
 
 
-@pytest.mark.parametrize("request_", [an_approval, lambda walk: Promote(MANAGER)], ids=["button", "typed"])
-def test_an_approval_after_the_time_is_refused_though_no_tick_has_said_so_yet(request_: object) -> None:
+@pytest.mark.parametrize(
+    "request_", [an_approval, lambda walk: Promote(MANAGER)], ids=["button", "typed"]
+)
+def test_an_approval_after_the_time_is_refused_though_no_tick_has_said_so_yet(
+    request_: object,
+) -> None:
     walk = awaiting()
     answer = respond(walk.release, request_(walk), opened(walk) + 5 * MINUTE)  # type: ignore[operator]
-    assert answer.refusal == "too late: the time to promote hello to 2.0.0 is over, and hello-42 is taken back"
+    assert (
+        answer.refusal
+        == "too late: the time to promote hello to 2.0.0 is over, and hello-42 is taken back"
+    )
     walk.now = opened(walk) + 5 * MINUTE
     assert walk.to_the_end().release.phase is Phase.EXPIRED and walk.cluster.state() == walk.before
 
@@ -255,7 +311,10 @@ def test_where_expiry_only_reminds_a_late_approval_still_counts() -> None:
     walk = awaiting("hold")
     walk.now = opened(walk) + 3 * 60 * MINUTE
     walk.tick()
-    assert walk.release.phase is Phase.AWAITING_PROMOTION and "still waiting for approval" in walk.told[-1]
+    assert (
+        walk.release.phase is Phase.AWAITING_PROMOTION
+        and "still waiting for approval" in walk.told[-1]
+    )
     walk.ask(an_approval(walk))
     assert walk.to_the_end().release.phase is Phase.SUCCEEDED
 
@@ -264,7 +323,10 @@ def test_time_in_a_pause_does_not_use_up_the_time_to_approve() -> None:
     walk = awaiting()
     walk.now = opened(walk) + 4 * MINUTE
     walk.ask(Pause(DEVELOPER))
-    assert "nothing to approve: hello-42 is paused" in respond(walk.release, an_approval(walk), walk.now).refusal
+    assert (
+        "nothing to approve: hello-42 is paused"
+        in respond(walk.release, an_approval(walk), walk.now).refusal
+    )
     walk.now += 60 * MINUTE
     walk.ask(Resume(DEVELOPER))
     walk.tick()
@@ -275,18 +337,26 @@ def test_time_in_a_pause_does_not_use_up_the_time_to_approve() -> None:
 
 def test_two_approvals_of_a_quorum_of_two_are_two_people() -> None:
     walk = a_walk(steps=(50,), canary={"hold_ms": 0})
-    walk.release = replace(walk.release, rules=replace(walk.release.rules, approvals=rules_with(approvals={"promote": 2}).approvals))
+    walk.release = replace(
+        walk.release,
+        rules=replace(walk.release.rules, approvals=rules_with(approvals={"promote": 2}).approvals),
+    )
     walk.approves = False
     walk.until(lambda w: w.release.phase is Phase.AWAITING_PROMOTION)
     walk.ask(an_approval(walk))
     walk.tick()
     assert walk.release.phase is Phase.AWAITING_PROMOTION
-    assert respond(walk.release, an_approval(walk), walk.now).refusal == "you have approved this already"
+    assert (
+        respond(walk.release, an_approval(walk), walk.now).refusal
+        == "you have approved this already"
+    )
     walk.ask(an_approval(walk, OTHER_DEVELOPER))
     assert walk.to_the_end().release.phase is Phase.SUCCEEDED
 
 
-@pytest.mark.parametrize("late", [Abort(DEVELOPER), Reject(MANAGER, "promote", ""), Promote(MANAGER), Pause(DEVELOPER)])
+@pytest.mark.parametrize(
+    "late", [Abort(DEVELOPER), Reject(MANAGER, "promote", ""), Promote(MANAGER), Pause(DEVELOPER)]
+)
 def test_whoever_comes_second_to_an_abort_is_told_and_changes_nothing(late: Request) -> None:
     walk = awaiting()
     walk.abort()
@@ -297,7 +367,7 @@ def test_whoever_comes_second_to_an_abort_is_told_and_changes_nothing(late: Requ
     assert walk.to_the_end().cluster.state() == walk.before
 
 
-# --- the plan is made again -------------------------------------------------------------------------------------------
+# --- the plan is made again -----------------------------------------------------------------------
 
 
 def waiting_to_start() -> tuple[Release, Observation]:
@@ -319,7 +389,11 @@ def scaled_meanwhile() -> tuple[Decision, str]:
 def test_what_changed_before_the_start_makes_another_plan_that_waits_for_approval_again() -> None:
     decision, old_hash = scaled_meanwhile()
     release = decision.release
-    assert release.plan is not None and release.plan.hash != old_hash and release.phase is Phase.AWAITING_APPROVAL
+    assert (
+        release.plan is not None
+        and release.plan.hash != old_hash
+        and release.phase is Phase.AWAITING_APPROVAL
+    )
     assert [step.candidates for step in release.plan.steps] == [2, 9, 9, 0]
     assert release.as_found is not None and release.as_found.stable.replicas == 9
 
@@ -327,38 +401,66 @@ def test_what_changed_before_the_start_makes_another_plan_that_waits_for_approva
 def test_a_button_that_was_drawn_for_the_plan_before_is_void_and_says_what_changed() -> None:
     decision, old_hash = scaled_meanwhile()
     answer = respond(decision.release, Approve(MANAGER, "start", old_hash), T0 + 4 * SECOND)
-    assert answer.refusal == ("the plan of hello-42 changed since that button was drawn: hello, replicas: 4 became 9; use the newest card")
+    assert (
+        answer.refusal
+        == "the plan of hello-42 changed since that button was drawn: hello, replicas: 4 became 9;"
+        " use the newest card"
+    )
     assert answer.release.gate is not None and not answer.release.gate.votes
 
 
-def test_the_plan_is_made_again_only_when_what_was_adopted_has_come_up_and_refused_where_it_does_not() -> None:
+def test_replanning_waits_until_the_adopted_candidate_is_up_and_refuses_if_it_fails() -> None:
     release, _ = waiting_to_start()
     on_its_way = an_observation(a_deployment(replicas=9, available=5))
-    release = respond(decide(release, on_its_way, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND).release
+    release = respond(
+        decide(release, on_its_way, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND
+    ).release
     waits = decide(release, on_its_way, T0 + 2 * SECOND)
-    assert waits.release.plan is None and waits.release.phase is Phase.AWAITING_APPROVAL and waits.wake_at is not None
-    assert decide(waits.release, an_observation(a_deployment(replicas=9)), T0 + MINUTE).release.plan is not None
+    assert (
+        waits.release.plan is None
+        and waits.release.phase is Phase.AWAITING_APPROVAL
+        and waits.wake_at is not None
+    )
+    assert (
+        decide(waits.release, an_observation(a_deployment(replicas=9)), T0 + MINUTE).release.plan
+        is not None
+    )
     late = decide(waits.release, on_its_way, T0 + 6 * MINUTE).release
-    assert late.phase is Phase.FAILED and late.cause is not None and "hello is not healthy (5 of 9 available" in late.cause.summary
+    assert (
+        late.phase is Phase.FAILED
+        and late.cause is not None
+        and "hello is not healthy (5 of 9 available" in late.cause.summary
+    )
 
 
 def test_an_approval_given_to_the_plan_before_is_void_too() -> None:
     release, seen = waiting_to_start()
-    release = replace(release, rules=replace(release.rules, approvals=replace(release.rules.approvals, start=2)), plan=None, as_found=None)
+    release = replace(
+        release,
+        rules=replace(release.rules, approvals=replace(release.rules.approvals, start=2)),
+        plan=None,
+        as_found=None,
+    )
     release = decide(release, seen, T0).release
     assert release.plan is not None
     release = respond(release, Approve(MANAGER, "start", release.plan.hash), T0 + 1).release
     other = an_observation(a_deployment(replicas=9))
-    release = respond(decide(release, other, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND).release
+    release = respond(
+        decide(release, other, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND
+    ).release
     release = decide(release, other, T0 + SECOND).release
     assert release.gate is not None and release.gate.votes == ()
 
 
-def test_another_version_that_came_in_before_the_start_is_what_the_release_then_starts_from() -> None:
+def test_another_version_that_came_in_before_the_start_is_what_the_release_then_starts_from() -> (
+    None
+):
     release, _ = waiting_to_start()
     template = a_template("1.5.0")
     seen = an_observation(a_deployment(template=template, replicas=4))
-    release = respond(decide(release, seen, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND).release
+    release = respond(
+        decide(release, seen, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND
+    ).release
     assert decide(release, seen, T0 + 2 * SECOND).release.from_version == "1.5.0"
 
 
@@ -367,6 +469,12 @@ def test_the_very_version_that_came_in_by_another_way_leaves_nothing_to_release(
     template = a_template("2.0.0")
     sets = (a_replica_set("hello-2", template, revision=2, pods=pods_for("hello-2", template, 4)),)
     seen = an_observation(a_deployment(template=template, replicas=4, replica_sets=sets))
-    release = respond(decide(release, seen, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND).release
+    release = respond(
+        decide(release, seen, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND
+    ).release
     ended = decide(release, seen, T0 + 2 * SECOND).release
-    assert ended.phase is Phase.FAILED and ended.cause is not None and ended.cause.summary == "hello already runs 2.0.0"
+    assert (
+        ended.phase is Phase.FAILED
+        and ended.cause is not None
+        and ended.cause.summary == "hello already runs 2.0.0"
+    )

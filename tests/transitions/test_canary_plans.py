@@ -9,7 +9,15 @@ import pytest
 
 from bot.releases.engine.decide import decide
 from bot.releases.facts.actions import CreateDeployment
-from bot.releases.facts.observation import AutoscalerSeen, BudgetSeen, DeploymentSeen, Observation, QuotaSeen, SelectingSeen, Survey
+from bot.releases.facts.observation import (
+    AutoscalerSeen,
+    BudgetSeen,
+    DeploymentSeen,
+    Observation,
+    QuotaSeen,
+    SelectingSeen,
+    Survey,
+)
 from bot.releases.facts.plan import ApprovalGate, HoldGate, Plan
 from bot.releases.facts.release import Phase, Release
 from tests.builders import (
@@ -50,7 +58,7 @@ def body_of(release: Release, seen: Observation) -> Any:
     return made.body
 
 
-# --- the candidate ----------------------------------------------------------------------------------------------------
+# --- the candidate --------------------------------------------------------------------------------
 
 
 def test_the_candidate_is_stables_template_with_the_new_image_and_its_own_track() -> None:
@@ -58,71 +66,124 @@ def test_the_candidate_is_stables_template_with_the_new_image_and_its_own_track(
     body = body_of(a_canary(), an_observation(a_deployment(template=a_template(labels=labels))))
     assert body["spec"]["template"] == a_template("2.0.0", labels={**labels, "track": "canary"})
     assert body["spec"]["selector"] == {"matchLabels": {"app": "hello", "track": "canary"}}
-    assert body["spec"]["replicas"] == 0 and body["metadata"]["annotations"]["pilothouse.dev/release"] == "hello-42"
-    assert body["metadata"]["annotations"]["kubernetes.io/change-cause"].startswith("hello 2.0.0 by developer, hello-42")
+    assert (
+        body["spec"]["replicas"] == 0
+        and body["metadata"]["annotations"]["pilothouse.dev/release"] == "hello-42"
+    )
+    assert body["metadata"]["annotations"]["kubernetes.io/change-cause"].startswith(
+        "hello 2.0.0 by developer, hello-42"
+    )
 
 
 def test_labels_by_which_a_delivery_tool_finds_its_objects_are_not_passed_on() -> None:
-    labels = {"app": "hello", "argocd.argoproj.io/instance": "hello", "app.kubernetes.io/instance": "hello"}
+    labels = {
+        "app": "hello",
+        "argocd.argoproj.io/instance": "hello",
+        "app.kubernetes.io/instance": "hello",
+    }
     release = a_canary(rules=rules_with(managed_elsewhere="warn"))
-    assert body_of(release, an_observation(a_deployment(labels=labels)))["metadata"]["labels"] == {"app": "hello", "track": "canary"}
+    assert body_of(release, an_observation(a_deployment(labels=labels)))["metadata"]["labels"] == {
+        "app": "hello",
+        "track": "canary",
+    }
 
 
 def test_match_expressions_of_stables_selector_stay_but_for_the_track() -> None:
-    rules = [{"key": "tier", "operator": "In", "values": ["web"]}, {"key": "track", "operator": "NotIn", "values": ["canary"]}]
+    rules = [
+        {"key": "tier", "operator": "In", "values": ["web"]},
+        {"key": "track", "operator": "NotIn", "values": ["canary"]},
+    ]
     stable = a_deployment(
-        template=a_template(labels={"app": "hello", "tier": "web"}), selector={"matchLabels": {"app": "hello"}, "matchExpressions": rules}
+        template=a_template(labels={"app": "hello", "tier": "web"}),
+        selector={"matchLabels": {"app": "hello"}, "matchExpressions": rules},
     )
     selector = body_of(a_canary(), an_observation(stable))["spec"]["selector"]
-    assert selector == {"matchLabels": {"app": "hello", "track": "canary"}, "matchExpressions": rules[:1]}
+    assert selector == {
+        "matchLabels": {"app": "hello", "track": "canary"},
+        "matchExpressions": rules[:1],
+    }
 
 
-# --- steps and gates --------------------------------------------------------------------------------------------------
+# --- steps and gates ------------------------------------------------------------------------------
 
 
 def test_each_step_holds_and_the_last_one_waits_for_the_promotion() -> None:
-    plan = plan_of(a_canary(steps=(20, 50), hold_ms=MINUTE), an_observation(a_deployment(replicas=5)))
-    gates = {step.name: [(type(gate).__name__, gate.name) for gate in step.gates] for step in plan.steps}
+    plan = plan_of(
+        a_canary(steps=(20, 50), hold_ms=MINUTE), an_observation(a_deployment(replicas=5))
+    )
+    gates = {
+        step.name: [(type(gate).__name__, gate.name) for gate in step.gates] for step in plan.steps
+    }
     assert gates == {
         "share-17": [("HoldGate", "hold")],
         "share-50": [("HoldGate", "hold"), ("ApprovalGate", "promote")],
         "promote": [],
         "finish": [],
     }
-    assert all(gate.judged and gate.ms == MINUTE for step in plan.steps for gate in step.gates if isinstance(gate, HoldGate))
+    assert all(
+        gate.judged and gate.ms == MINUTE
+        for step in plan.steps
+        for gate in step.gates
+        if isinstance(gate, HoldGate)
+    )
 
 
 def test_a_final_100_is_the_promotion() -> None:
-    assert [step.name for step in plan_of(a_canary(steps=(50, 100))).steps] == ["share-50", "promote", "finish"]
+    assert [step.name for step in plan_of(a_canary(steps=(50, 100))).steps] == [
+        "share-50",
+        "promote",
+        "finish",
+    ]
 
 
 def test_without_hold_the_steps_follow_each_other() -> None:
-    plan = plan_of(a_canary(steps=(25, 50), hold_ms=0, rules=rules_with(canary={"promote": "automatic"})))
+    plan = plan_of(
+        a_canary(steps=(25, 50), hold_ms=0, rules=rules_with(canary={"promote": "automatic"}))
+    )
     assert all(not step.gates for step in plan.steps)
 
 
 def test_the_promotion_takes_the_quorum_of_the_catalog() -> None:
-    plan = plan_of(a_canary(rules=rules_with(approvals={"promote": 2, "expires_ms": 5 * MINUTE, "on_expiry": "abort"})))
+    plan = plan_of(
+        a_canary(
+            rules=rules_with(
+                approvals={"promote": 2, "expires_ms": 5 * MINUTE, "on_expiry": "abort"}
+            )
+        )
+    )
     (gate,) = [gate for step in plan.steps for gate in step.gates if isinstance(gate, ApprovalGate)]
     assert (gate.quorum, gate.expires_ms, gate.on_expiry) == (2, 5 * MINUTE, "abort")
 
 
 @pytest.mark.parametrize(
     ("replicas", "mode", "strategy", "floor"),
-    [(4, "add", ("25%", "25%"), 3), (10, "shift", ("25%", "25%"), 2), (1, "add", (0, 1), 0), (3, "add", (1, 0), 3)],
+    [
+        (4, "add", ("25%", "25%"), 3),
+        (10, "shift", ("25%", "25%"), 2),
+        (1, "add", (0, 1), 0),
+        (3, "add", (1, 0), 3),
+    ],
 )
-def test_the_floor_is_the_least_stable_pods_of_any_step(replicas: int, mode: str, strategy: tuple[Any, Any], floor: int) -> None:
+def test_the_floor_is_the_least_stable_pods_of_any_step(
+    replicas: int, mode: str, strategy: tuple[Any, Any], floor: int
+) -> None:
     seen = an_observation(a_deployment(replicas=replicas, strategy=a_rolling_update(*strategy)))
-    plan = plan_of(a_canary(steps=(50,) if mode == "add" else (80,), rules=rules_with(canary={"mode": mode})), seen)
+    plan = plan_of(
+        a_canary(steps=(50,) if mode == "add" else (80,), rules=rules_with(canary={"mode": mode})),
+        seen,
+    )
     assert plan.floor == floor
 
 
-# --- notes ------------------------------------------------------------------------------------------------------------
+# --- notes ----------------------------------------------------------------------------------------
 
 
 def test_shares_that_whole_pods_do_not_reach_are_said_before_the_start() -> None:
     notes = notes_of(a_canary(steps=(10, 50)))
-    assert "wanted 10 %, nearest 25 % with 3 replicas" in notes and "shares within reach: 25, 40, 50 %" in notes
+    assert (
+        "wanted 10 %, nearest 25 % with 3 replicas" in notes
+        and "shares within reach: 25, 40, 50 %" in notes
+    )
 
 
 def test_shares_that_are_reached_need_no_words() -> None:
@@ -134,38 +195,76 @@ def test_what_shift_mode_would_reach_is_hinted_at() -> None:
 
 
 NOTED: dict[str, tuple[Observation, str]] = {
-    "trafficDistribution": (an_observation(services=(a_service(traffic_distribution="PreferClose"),)), "trafficDistribution PreferClose"),
-    "internalTrafficPolicy": (an_observation(services=(a_service(internal_traffic_policy="Local"),)), "internalTrafficPolicy Local"),
+    "trafficDistribution": (
+        an_observation(services=(a_service(traffic_distribution="PreferClose"),)),
+        "trafficDistribution PreferClose",
+    ),
+    "internalTrafficPolicy": (
+        an_observation(services=(a_service(internal_traffic_policy="Local"),)),
+        "internalTrafficPolicy Local",
+    ),
     "headless": (an_observation(services=(a_service(cluster_ip="None"),)), "is headless"),
-    "grpc": (an_observation(services=(a_service(ports=({"port": 80, "appProtocol": "grpc"},)),)), "HTTP/2 or gRPC"),
-    "h2c": (an_observation(services=(a_service(ports=({"port": 80, "appProtocol": "kubernetes.io/h2c"},)),)), "HTTP/2 or gRPC"),
-    "grpc by name": (an_observation(services=(a_service(ports=({"port": 80, "name": "grpc-web"},)),)), "HTTP/2 or gRPC"),
+    "grpc": (
+        an_observation(services=(a_service(ports=({"port": 80, "appProtocol": "grpc"},)),)),
+        "HTTP/2 or gRPC",
+    ),
+    "h2c": (
+        an_observation(
+            services=(a_service(ports=({"port": 80, "appProtocol": "kubernetes.io/h2c"},)),)
+        ),
+        "HTTP/2 or gRPC",
+    ),
+    "grpc by name": (
+        an_observation(services=(a_service(ports=({"port": 80, "name": "grpc-web"},)),)),
+        "HTTP/2 or gRPC",
+    ),
     "ClientIP": (
-        an_observation(services=(a_service(affinity={"sessionAffinity": "ClientIP", "sessionAffinityConfig": None}),)),
+        an_observation(
+            services=(
+                a_service(affinity={"sessionAffinity": "ClientIP", "sessionAffinityConfig": None}),
+            )
+        ),
         "session affinity ClientIP",
     ),
     "budget": (
-        an_observation(survey=Survey(budgets=(BudgetSeen("hello-pdb", {"matchLabels": {"app": "hello"}}, 1),))),
+        an_observation(
+            survey=Survey(budgets=(BudgetSeen("hello-pdb", {"matchLabels": {"app": "hello"}}, 1),))
+        ),
         "PodDisruptionBudget hello-pdb counts canary pods too",
     ),
     "budget by expression": (
         an_observation(
             survey=Survey(
-                budgets=(BudgetSeen("web-pdb", {"matchExpressions": [{"key": "app", "operator": "In", "values": ["hello", "auth"]}]}, 1),)
+                budgets=(
+                    BudgetSeen(
+                        "web-pdb",
+                        {
+                            "matchExpressions": [
+                                {"key": "app", "operator": "In", "values": ["hello", "auth"]}
+                            ]
+                        },
+                        1,
+                    ),
+                )
             )
         ),
         "PodDisruptionBudget web-pdb counts canary pods too",
     ),
     "autoscaler": (
         an_observation(survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 9),))),
-        "may move stable between 2 and 9: canary pods follow it down, so that their share does not grow; upwards it may fall to 25 %",
+        (
+            "may move stable between 2 and 9: canary pods follow it down, so that their share does"
+            " not grow; upwards it may fall to 25 %"
+        ),
     ),
     "an orphan of an earlier canary": (
         an_observation(
             a_deployment(
                 replica_sets=(
                     *a_deployment().replica_sets,
-                    a_replica_set("hello-canary-x", a_template("1.5.0"), labels={"track": "canary"}),
+                    a_replica_set(
+                        "hello-canary-x", a_template("1.5.0"), labels={"track": "canary"}
+                    ),
                 )
             )
         ),
@@ -190,22 +289,36 @@ def test_a_plain_service_needs_no_warning() -> None:
 
 def test_a_small_quota_limits_the_candidates_and_says_what_serves_meanwhile() -> None:
     quota = QuotaSeen("compute", {"pods": "12"}, {"pods": "10"})
-    seen = an_observation(a_deployment(replicas=10, strategy=a_rolling_update(1, 4)), survey=Survey(quotas=(quota,)))
+    seen = an_observation(
+        a_deployment(replicas=10, strategy=a_rolling_update(1, 4)), survey=Survey(quotas=(quota,))
+    )
     plan = plan_of(a_canary(steps=(50,)), seen)
     assert [step.candidates for step in plan.steps] == [2, 2, 0]
-    assert "there is room for 2 canary pods: while it rolls, at least 6 of 10 stable pods serve" in plan.notes
+    assert (
+        "there is room for 2 canary pods: while it rolls, at least 6 of 10 stable pods serve"
+        in plan.notes
+    )
 
 
 def test_candidates_keep_within_the_maximum_of_an_autoscaler_and_that_is_said() -> None:
-    seen = an_observation(a_deployment(replicas=5), survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 7),)))
+    seen = an_observation(
+        a_deployment(replicas=5),
+        survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 7),)),
+    )
     plan = plan_of(a_canary(steps=(17, 50)), seen)
     assert [step.candidates for step in plan.steps] == [1, 2, 2, 0]
     assert "wanted 50 %, nearest 29 % with 5 replicas" in plan.notes
-    assert any(note.endswith("; HorizontalPodAutoscaler hello-hpa allows 7 pods in all") for note in plan.notes)
+    assert any(
+        note.endswith("; HorizontalPodAutoscaler hello-hpa allows 7 pods in all")
+        for note in plan.notes
+    )
 
 
 def test_the_catalog_may_let_candidates_go_beyond_an_autoscalers_maximum() -> None:
-    seen = an_observation(a_deployment(replicas=5), survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 5),)))
+    seen = an_observation(
+        a_deployment(replicas=5),
+        survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 5),)),
+    )
     plan = plan_of(a_canary(steps=(20, 50), rules=rules_with(canary={"max_candidates": 5})), seen)
     assert [step.candidates for step in plan.steps] == [1, 5, 5, 0]
 
@@ -215,7 +328,7 @@ def test_shift_mode_says_how_few_serve_right_after_an_abort() -> None:
     assert "an abort at 80 % leaves 1 stable pod to serve until 4 more are ready" in notes
 
 
-# --- what cannot start ------------------------------------------------------------------------------------------------
+# --- what cannot start ----------------------------------------------------------------------------
 
 
 def a_leftover(version: str = "2.0.0", **facts: Any) -> DeploymentSeen:
@@ -235,26 +348,44 @@ def a_shift(**options: Any) -> Release:
     return a_canary(rules=rules_with(canary={"mode": "shift"}), **options)
 
 
-HOST_PORT = [{"name": "hello", "image": "kelseyhightower/hello:1.0.0", "ports": [{"containerPort": 80, "hostPort": 8080}]}]
+HOST_PORT = [
+    {
+        "name": "hello",
+        "image": "kelseyhightower/hello:1.0.0",
+        "ports": [{"containerPort": 80, "hostPort": 8080}],
+    }
+]
 REFUSED: dict[str, tuple[Release, Observation, str]] = {
     "share 0": (a_canary(steps=(0, 50)), an_observation(), "0 % is not a share for a canary"),
     "share above 100": (a_canary(steps=(50, 120)), an_observation(), "120 % is not a share"),
     "100 in the middle": (a_canary(steps=(100, 50)), an_observation(), "100 % is not a share"),
     "not rising": (a_canary(steps=(50, 20)), an_observation(), "the steps must rise: 50, 20"),
     "twice the same": (a_canary(steps=(20, 20)), an_observation(), "the steps must rise"),
-    "no step": (a_canary(steps=(100,)), an_observation(), "needs a share between 1 and 99 % before the promotion"),
+    "no step": (
+        a_canary(steps=(100,)),
+        an_observation(),
+        "needs a share between 1 and 99 % before the promotion",
+    ),
     "too many steps": (
         a_canary(steps=(10, 20, 30, 40)),
         an_observation(),
         "4 steps (10, 20, 30, 40 %) cannot be told apart with 3 replicas",
     ),
-    "no Service in the catalog": (a_canary(target=a_target(services=())), an_observation(), "hello has no Service"),
+    "no Service in the catalog": (
+        a_canary(target=a_target(services=())),
+        an_observation(),
+        "hello has no Service",
+    ),
     "Service of others": (
         a_canary(),
         an_observation(services=(a_service(selector={"app": "other"}),)),
         "Service hello does not select hello's pods",
     ),
-    "Service without selector": (a_canary(), an_observation(services=(a_service(selector={}),)), "has no selector"),
+    "Service without selector": (
+        a_canary(),
+        an_observation(services=(a_service(selector={}),)),
+        "has no selector",
+    ),
     "Service for the stable track": (
         a_canary(),
         an_observation(
@@ -268,29 +399,62 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
     "mid-rollout": (
         a_canary(),
         an_observation(a_rolling_deployment(new=1, old=2)),
-        "hello is half-rolled (3 of 3 available, 1 updated): wait for it, or take it back (rollout undo hello)",
+        (
+            "hello is half-rolled (3 of 3 available, 1 updated): wait for it, or take it back"
+            " (rollout undo hello)"
+        ),
     ),
     "managed by Argo CD": (
         a_canary(),
-        an_observation(a_deployment(annotations={"argocd.argoproj.io/tracking-id": "web:apps/Deployment:default/hello"})),
-        "hello is managed elsewhere: Argo CD (argocd.argoproj.io/tracking-id: web:apps/Deployment:default/hello)",
+        an_observation(
+            a_deployment(
+                annotations={"argocd.argoproj.io/tracking-id": "web:apps/Deployment:default/hello"}
+            )
+        ),
+        (
+            "hello is managed elsewhere: Argo CD (argocd.argoproj.io/tracking-id:"
+            " web:apps/Deployment:default/hello)"
+        ),
     ),
     "managed by Helm": (
         a_canary(),
         an_observation(a_deployment(annotations={"meta.helm.sh/release-name": "web"})),
-        "managed elsewhere: Helm (meta.helm.sh/release-name: web) would take the change back; change it there, or set",
+        (
+            "managed elsewhere: Helm (meta.helm.sh/release-name: web) would take the change back;"
+            " change it there, or set"
+        ),
     ),
     "image applied elsewhere": (
         a_canary(),
-        an_observation(a_deployment(managers=(("gitops", "Apply", "", "spec.template.spec.containers.hello.image"),))),
+        an_observation(
+            a_deployment(
+                managers=(("gitops", "Apply", "", "spec.template.spec.containers.hello.image"),)
+            )
+        ),
         "gitops (applies spec.template.spec.containers.hello.image) would take the change back",
     ),
-    "a Service that is not there": (a_canary(), an_observation(services=()), "there is no Service `hello` in namespace default"),
+    "a Service that is not there": (
+        a_canary(),
+        an_observation(services=()),
+        "there is no Service `hello` in namespace default",
+    ),
     "unhealthy": (a_canary(), an_observation(a_deployment(available=1)), "hello is not healthy"),
-    "Recreate": (a_canary(), an_observation(a_deployment(strategy={"type": "Recreate"})), "the strategy Recreate"),
+    "Recreate": (
+        a_canary(),
+        an_observation(a_deployment(strategy={"type": "Recreate"})),
+        "the strategy Recreate",
+    ),
     "nothing runs": (a_canary(), an_observation(a_deployment(replicas=0)), "hello has 0 replicas"),
-    "ReadWriteOnce": (a_canary(), surveyed(claims=(("data", ("ReadWriteOnce",)),)), "mounts the claim data (ReadWriteOnce)"),
-    "ReadWriteOncePod": (a_canary(), surveyed(claims=(("data", ("ReadWriteOncePod",)),)), "mounts the claim data (ReadWriteOncePod)"),
+    "ReadWriteOnce": (
+        a_canary(),
+        surveyed(claims=(("data", ("ReadWriteOnce",)),)),
+        "mounts the claim data (ReadWriteOnce)",
+    ),
+    "ReadWriteOncePod": (
+        a_canary(),
+        surveyed(claims=(("data", ("ReadWriteOncePod",)),)),
+        "mounts the claim data (ReadWriteOncePod)",
+    ),
     "host port": (a_canary(), with_spec(containers=HOST_PORT), "uses the host port 8080"),
     "shift with HPA": (
         a_shift(),
@@ -299,7 +463,9 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
     ),
     "two HPAs": (
         a_canary(),
-        surveyed(autoscalers=(AutoscalerSeen("one", "hello", 2, 9), AutoscalerSeen("two", "hello", 1, 4))),
+        surveyed(
+            autoscalers=(AutoscalerSeen("one", "hello", 2, 9), AutoscalerSeen("two", "hello", 1, 4))
+        ),
         "several HorizontalPodAutoscalers move hello: one, two",
     ),
     "HPA of the candidate": (
@@ -310,15 +476,23 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
     "HPA of a Deployment whose selector takes the candidate's pods in": (
         a_canary(),
         surveyed(
-            autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 9), AutoscalerSeen("old-hpa", "hello-old", 1, 4)),
-            selecting=(SelectingSeen("Deployment", "hello-old", {"matchLabels": {"app": "hello"}}),),
+            autoscalers=(
+                AutoscalerSeen("hello-hpa", "hello", 2, 9),
+                AutoscalerSeen("old-hpa", "hello-old", 1, 4),
+            ),
+            selecting=(
+                SelectingSeen("Deployment", "hello-old", {"matchLabels": {"app": "hello"}}),
+            ),
         ),
         "the pods of hello-canary would count for HorizontalPodAutoscaler hello-hpa and old-hpa",
     ),
     "stable as large as its HPA allows": (
         a_canary(),
         surveyed(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 3),)),
-        "hello has 3 pods, as many as HorizontalPodAutoscaler hello-hpa allows: raise its maximum, or set `canary: {max_candidates: 1}`",
+        (
+            "hello has 3 pods, as many as HorizontalPodAutoscaler hello-hpa allows: raise its"
+            " maximum, or set `canary: {max_candidates: 1}`"
+        ),
     ),
     "steps that an HPA leaves no room for": (
         a_canary(steps=(20, 50)),
@@ -328,7 +502,10 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
     "more steps than one replica can tell apart": (
         a_canary(steps=(20, 50)),
         an_observation(a_deployment(replicas=1)),
-        "2 steps (20, 50 %) cannot be told apart with 1 replica and at most 1 candidate; reachable: 50 %",
+        (
+            "2 steps (20, 50 %) cannot be told apart with 1 replica and at most 1 candidate;"
+            " reachable: 50 %"
+        ),
     ),
     "replicas applied elsewhere in shift mode": (
         a_shift(),
@@ -337,7 +514,9 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
     ),
     "affinity applied elsewhere": (
         a_canary(sticky=True),
-        an_observation(services=(a_service(managers=(("gitops", "Apply", "", "spec.sessionAffinity"),)),)),
+        an_observation(
+            services=(a_service(managers=(("gitops", "Apply", "", "spec.sessionAffinity"),)),)
+        ),
         "would take the session affinity back; leave `sticky` out",
     ),
     "no quota for one pod": (
@@ -348,15 +527,29 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
     "another release's leftover": (
         a_canary(),
         surveyed(leftovers=(a_leftover(annotations={"pilothouse.dev/release": "hello-7"}),)),
-        "left over from release hello-7, which does not run any more; remove it with kubectl -n default delete deployment hello-canary",
+        (
+            "left over from release hello-7, which does not run any more; remove it with kubectl -n"
+            " default delete deployment hello-canary"
+        ),
     ),
     "a leftover of another version": (
         a_canary(),
         surveyed(leftovers=(a_leftover("1.5.0"),)),
-        "hello-canary runs 1.5.0 and belongs to no release: deploy 1.5.0 canary to adopt it, or remove it with kubectl",
+        (
+            "hello-canary runs 1.5.0 and belongs to no release: deploy 1.5.0 canary to adopt it, or"
+            " remove it with kubectl"
+        ),
     ),
-    "a leftover that goes": (a_canary(), surveyed(leftovers=(a_leftover(terminating=True),)), "is just being deleted"),
-    "a paused leftover": (a_canary(), surveyed(leftovers=(a_leftover(paused=True),)), "is paused and cannot be adopted"),
+    "a leftover that goes": (
+        a_canary(),
+        surveyed(leftovers=(a_leftover(terminating=True),)),
+        "is just being deleted",
+    ),
+    "a paused leftover": (
+        a_canary(),
+        surveyed(leftovers=(a_leftover(paused=True),)),
+        "is paused and cannot be adopted",
+    ),
     "version label in own selector": (
         a_canary(target=a_target(version_label="version")),
         an_observation(
@@ -381,12 +574,21 @@ def test_a_canary_that_cannot_run_is_refused_in_one_line_and_nothing_changes(nam
 
 def test_an_adopted_canary_is_told_with_what_an_abort_will_do() -> None:
     notes = notes_of(a_canary(), surveyed(leftovers=(a_leftover(),)))
-    assert "hello-canary was begun by hand and already runs 2.0.0 (1 pod): it is adopted, so an abort removes it too" in notes
+    assert (
+        "hello-canary was begun by hand and already runs 2.0.0 (1 pod): it is adopted, so an abort"
+        " removes it too" in notes
+    )
 
 
 def test_an_adopted_canary_that_differs_in_more_than_its_image_is_said_to() -> None:
-    other = a_deployment("hello-canary", a_template("2.0.0", labels={"app": "hello", "track": "canary"}, hostNetwork=True), replicas=1)
-    assert "hello-canary's pods differ in more than labels from what hello would run" in notes_of(a_canary(), surveyed(leftovers=(other,)))
+    other = a_deployment(
+        "hello-canary",
+        a_template("2.0.0", labels={"app": "hello", "track": "canary"}, hostNetwork=True),
+        replicas=1,
+    )
+    assert "hello-canary's pods differ in more than labels from what hello would run" in notes_of(
+        a_canary(), surveyed(leftovers=(other,))
+    )
     assert "differ" not in notes_of(a_canary(), surveyed(leftovers=(a_leftover(),)))
 
 

@@ -13,12 +13,22 @@ from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import AutoscalerSeen, Survey
 from bot.releases.facts.release import Phase
 from bot.releases.strategies.canary.plan import STICKY
-from tests.builders import NO_AFFINITY, REPOSITORY, SECOND, a_canary, a_rolling_update, a_template, rules_with
+from tests.builders import (
+    NO_AFFINITY,
+    REPOSITORY,
+    SECOND,
+    a_canary,
+    a_rolling_update,
+    a_template,
+    rules_with,
+)
 from tests.transitions.bluegreen.modelled_cluster import Deployment, ModelledCluster
 from tests.transitions.bluegreen.walk import Walk
 
 
-def a_hello(*, replicas: int = 3, labels: Mapping[str, str] | None = None, **facts: Any) -> Deployment:
+def a_hello(
+    *, replicas: int = 3, labels: Mapping[str, str] | None = None, **facts: Any
+) -> Deployment:
     return Deployment(
         "hello",
         "uid-hello",
@@ -40,9 +50,16 @@ def a_hand_made_canary(version: str = "2.0.0", *, replicas: int = 1) -> Deployme
     )  # fmt: skip
 
 
-def a_walk(*deployments: Deployment, survey: Survey | None = None, canary: Mapping[str, Any] | None = None, **options: Any) -> Walk:
+def a_walk(
+    *deployments: Deployment,
+    survey: Survey | None = None,
+    canary: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Walk:
     rules = rules_with(canary={"hold_ms": 10 * SECOND, **(canary or {})})
-    cluster = ModelledCluster(*(deployments or (a_hello(),)), services={"hello": {"app": "hello"}}, survey=survey)
+    cluster = ModelledCluster(
+        *(deployments or (a_hello(),)), services={"hello": {"app": "hello"}}, survey=survey
+    )
     return Walk(cluster, a_canary(rules=rules, **options))
 
 
@@ -67,7 +84,10 @@ def ten_replicas() -> Walk:
 
 
 def adopted() -> Walk:
-    return a_walk(a_hello(labels={"app": "hello", "track": "stable", "version": "1.0.0"}), a_hand_made_canary())
+    return a_walk(
+        a_hello(labels={"app": "hello", "track": "stable", "version": "1.0.0"}),
+        a_hand_made_canary(),
+    )
 
 
 def with_autoscaler() -> Walk:
@@ -75,7 +95,16 @@ def with_autoscaler() -> Walk:
 
 
 SCENES: dict[str, Callable[[], Walk]] = {
-    scene.__name__: scene for scene in (plain, sticky, shifting, one_replica_that_may_miss, ten_replicas, adopted, with_autoscaler)
+    scene.__name__: scene
+    for scene in (
+        plain,
+        sticky,
+        shifting,
+        one_replica_that_may_miss,
+        ten_replicas,
+        adopted,
+        with_autoscaler,
+    )
 }
 
 
@@ -89,8 +118,13 @@ def test_the_version_is_the_only_difference_at_the_end(name: str) -> None:
     walk = SCENES[name]().to_the_end()
     assert walk.release.phase is Phase.SUCCEEDED, walk.told
     after, before = walk.cluster.state(), without_candidate(walk.before)
-    assert after["deployments"]["hello"]["template"]["spec"]["containers"][0]["image"] == f"{REPOSITORY}:2.0.0"
-    before["deployments"]["hello"]["template"]["spec"]["containers"][0]["image"] = f"{REPOSITORY}:2.0.0"
+    assert (
+        after["deployments"]["hello"]["template"]["spec"]["containers"][0]["image"]
+        == f"{REPOSITORY}:2.0.0"
+    )
+    before["deployments"]["hello"]["template"]["spec"]["containers"][0]["image"] = (
+        f"{REPOSITORY}:2.0.0"
+    )
     cause = after["deployments"]["hello"]["annotations"].pop("kubernetes.io/change-cause")
     before["deployments"]["hello"]["annotations"].pop("kubernetes.io/change-cause")
     assert after == before
@@ -105,7 +139,11 @@ def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
         walk.abort()
         walk.to_the_end()
         assert walk.release.phase is Phase.ABORTED, where
-        before = without_candidate(walk.before) if wrote and walk.cluster.deployments.get("hello-canary") is None else walk.before
+        before = (
+            without_candidate(walk.before)
+            if wrote and walk.cluster.deployments.get("hello-canary") is None
+            else walk.before
+        )
         assert walk.cluster.state() == before, where
 
 
@@ -127,19 +165,27 @@ def test_never_fewer_pods_serve_than_before_the_release(name: str) -> None:
         assert ready >= least, f"{ready} of {least} at step {walk.step}"
 
 
-def test_the_candidate_is_created_inert_and_then_made_live_by_a_patch_that_tests_its_claim() -> None:
+def test_the_candidate_is_created_inert_and_then_made_live_by_a_patch_that_tests_its_claim() -> (
+    None
+):
     walk = plain().to_step("share-25", gate="hold")
     made = [action for action in walk.written if isinstance(action, CreateDeployment)]
     assert [(one.name, one.body["spec"]["replicas"]) for one in made] == [("hello-canary", 0)]
     live = [a for a in walk.written if isinstance(a, PatchDeployment) and a.name == "hello-canary"]
-    assert [(a.claim, [(c.field, c.before, c.after) for c in a.changes]) for a in live] == [("hello-42", [(Field.REPLICAS, 0, 1)])]
+    assert [(a.claim, [(c.field, c.before, c.after) for c in a.changes]) for a in live] == [
+        ("hello-42", [(Field.REPLICAS, 0, 1)])
+    ]
 
 
 def test_the_shares_rise_step_by_step_and_a_person_promotes() -> None:
     walk = a_walk()
     walk.approves = False
     walk.until(lambda w: w.release.phase is Phase.AWAITING_PROMOTION)
-    assert [(step.wanted_share, step.share) for step in walk.release.steps if step.share] == [(20, 25), (50, 50), (100, 100)]
+    assert [(step.wanted_share, step.share) for step in walk.release.steps if step.share] == [
+        (20, 25),
+        (50, 50),
+        (100, 100),
+    ]
     assert walk.release.card_snapshot.share == 50
     stays = walk.release.at_step
     for _ in range(20):
@@ -153,7 +199,9 @@ def test_while_stable_rolls_its_new_pods_count_for_the_share_of_the_new_version(
     while walk.step != "finish":
         walk.tick()
         shares.append(walk.release.card_snapshot.share or 0)
-    assert shares == sorted(shares) and shares[0] >= 50 and shares[-1] == 100 and len(set(shares)) > 2
+    assert (
+        shares == sorted(shares) and shares[0] >= 50 and shares[-1] == 100 and len(set(shares)) > 2
+    )
 
 
 def test_sticky_binds_clients_and_gives_back_the_affinity_found() -> None:
@@ -167,7 +215,10 @@ def test_shift_mode_shrinks_stable_only_when_the_candidates_are_ready() -> None:
     sizes: list[tuple[int, int]] = []
     while walk.step != "promote":
         walk.tick()
-        hello, canary = walk.cluster.deployments["hello"], walk.cluster.deployments.get("hello-canary")
+        hello, canary = (
+            walk.cluster.deployments["hello"],
+            walk.cluster.deployments.get("hello-canary"),
+        )
         sizes.append((hello.replicas, sum(pod.ready for pod in canary.pods()) if canary else 0))
     assert all(stable + ready >= 5 for stable, ready in sizes)
     assert (1, 4) in sizes
@@ -219,4 +270,7 @@ def test_somebody_elses_deployment_of_that_name_is_left_alone() -> None:
     before = walk.cluster.deployments["hello-canary"]
     walk.to_the_end()
     assert walk.release.phase is Phase.ABORTED
-    assert walk.cluster.deployments["hello-canary"] is before and CLAIM_ANNOTATION not in before.annotations
+    assert (
+        walk.cluster.deployments["hello-canary"] is before
+        and CLAIM_ANNOTATION not in before.annotations
+    )

@@ -1,4 +1,5 @@
-"""Changed past the release: held, told with who did it, then adopted, written again or taken back."""
+"""Changed past the release: held, told with who did it, then adopted, written again or
+taken back."""
 
 from __future__ import annotations
 
@@ -30,7 +31,17 @@ from tests.builders import (
     without_stable,
 )
 from tests.transitions.test_requests import asked, canaried, holding, refused
-from tests.transitions.ticks import changes_of, half_rolled, kinds, patched, rolled, rolling, scaled, text_of, with_stable
+from tests.transitions.ticks import (
+    changes_of,
+    half_rolled,
+    kinds,
+    patched,
+    rolled,
+    rolling,
+    scaled,
+    text_of,
+    with_stable,
+)
 
 THEIRS = a_template("3.0.0")
 
@@ -42,21 +53,35 @@ def drifted(seen: Observation, release: Release | None = None, now: int = T0 + S
 
 
 DIFFERENT: dict[str, tuple[Observation, str]] = {
-    "template": (with_stable(half_rolled(), template=THEIRS), "template: intended spec: containers"),
+    "template": (
+        with_stable(half_rolled(), template=THEIRS),
+        "template: intended spec: containers",
+    ),
     "replicas": (half_rolled(replicas=7), "replicas: intended 3, is 7"),
     "paused": (half_rolled(paused=True), "paused: intended false, is true"),
     "strategy": (half_rolled(strategy={"type": "Recreate"}), "strategy: intended"),
-    "uid": (with_stable(half_rolled(), uid="uid-other"), "replaced by another object of the same name"),
+    "uid": (
+        with_stable(half_rolled(), uid="uid-other"),
+        "replaced by another object of the same name",
+    ),
     "deleted": (without_stable(half_rolled()), "intended present, is deleted"),
     "service selector": (
         replace(half_rolled(), services=(a_service(selector={"app": "other"}),)),
         "Service hello, selector: intended app: hello, is app: other",
     ),
     "service affinity": (
-        replace(half_rolled(), services=(a_service(affinity={"sessionAffinity": "ClientIP", "sessionAffinityConfig": None}),)),
+        replace(
+            half_rolled(),
+            services=(
+                a_service(affinity={"sessionAffinity": "ClientIP", "sessionAffinityConfig": None}),
+            ),
+        ),
         "affinity: intended sessionAffinity: None, is sessionAffinity: ClientIP",
     ),
-    "service deleted": (replace(half_rolled(), services=()), "Service hello, exists: intended present, is deleted"),
+    "service deleted": (
+        replace(half_rolled(), services=()),
+        "Service hello, exists: intended present, is deleted",
+    ),
     "another release": (
         with_stable(half_rolled(), annotations={"pilothouse.dev/release": "hello-99"}),
         "claim: intended hello-42, is hello-99",
@@ -70,20 +95,33 @@ def test_a_change_that_is_not_ours_is_held_for_and_shown(name: str) -> None:
     assert told in text_of(drifted(seen), EventKind.DRIFTED)
 
 
-@pytest.mark.parametrize("facts", [
-    {"annotations": {"pilothouse.dev/release": "hello-42", "team": "other"}},
-    {"annotations": {"pilothouse.dev/release": "hello-42", "kubernetes.io/change-cause": "edited by hand"}},
-    {"annotations": {}},
-    {"labels": {"app": "hello", "owner": "me"}},
-    {"generation": 9, "observed_generation": 9},
-    {"available": 0, "ready": 0},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"annotations": {"pilothouse.dev/release": "hello-42", "team": "other"}},
+        {
+            "annotations": {
+                "pilothouse.dev/release": "hello-42",
+                "kubernetes.io/change-cause": "edited by hand",
+            }
+        },
+        {"annotations": {}},
+        {"labels": {"app": "hello", "owner": "me"}},
+        {"generation": 9, "observed_generation": 9},
+        {"available": 0, "ready": 0},
+    ],
+)
 def test_annotations_labels_status_and_generation_are_not_drift(facts: dict[str, Any]) -> None:
-    assert decide(rolling(), with_stable(half_rolled(), **facts), T0 + SECOND).release.phase is Phase.PROGRESSING
+    assert (
+        decide(rolling(), with_stable(half_rolled(), **facts), T0 + SECOND).release.phase
+        is Phase.PROGRESSING
+    )
 
 
 def test_who_did_it_is_told_by_field_manager_and_subresource() -> None:
-    seen = with_stable(half_rolled(replicas=7), managers=(("kubectl", "Update", "scale", "spec.replicas"),))
+    seen = with_stable(
+        half_rolled(replicas=7), managers=(("kubectl", "Update", "scale", "spec.replicas"),)
+    )
     assert "is 7 (by kubectl, subresource scale)" in text_of(drifted(seen), EventKind.DRIFTED)
 
 
@@ -94,8 +132,12 @@ def test_replicas_that_an_autoscaler_moves_are_not_drift() -> None:
 
 
 def test_our_own_write_seen_late_is_not_drift() -> None:
-    decision = decide(patched(a_release()), an_observation(), T0 + SECOND)  # the patch was not applied, or is not seen yet
-    assert decision.release.phase is Phase.PROGRESSING and changes_of(decision)[Field.TEMPLATE] == a_template("2.0.0")
+    decision = decide(
+        patched(a_release()), an_observation(), T0 + SECOND
+    )  # the patch was not applied, or is not seen yet
+    assert decision.release.phase is Phase.PROGRESSING and changes_of(decision)[
+        Field.TEMPLATE
+    ] == a_template("2.0.0")
 
 
 def test_drift_is_told_once() -> None:
@@ -126,14 +168,20 @@ def test_the_second_change_of_the_same_field_ends_the_release_instead_of_a_war()
     release = drifted(half_rolled(replicas=7)).release
     release = decide(release, half_rolled(), T0 + 2 * SECOND).release
     decision = decide(release, half_rolled(replicas=7), T0 + 3 * SECOND)
-    assert decision.release.phase is Phase.ROLLING_BACK and decision.release.ends_as is Phase.ABORTED
-    assert decision.release.cause is not None and decision.release.cause.summary.startswith("somebody else keeps changing it")
+    assert (
+        decision.release.phase is Phase.ROLLING_BACK and decision.release.ends_as is Phase.ABORTED
+    )
+    assert decision.release.cause is not None and decision.release.cause.summary.startswith(
+        "somebody else keeps changing it"
+    )
 
 
 def test_changes_of_two_fields_are_not_a_war() -> None:
     release = drifted(half_rolled(replicas=7)).release
     release = decide(release, half_rolled(), T0 + 2 * SECOND).release
-    assert drifted(half_rolled(paused=True), release, T0 + 3 * SECOND).release.phase is Phase.DRIFTED
+    assert (
+        drifted(half_rolled(paused=True), release, T0 + 3 * SECOND).release.phase is Phase.DRIFTED
+    )
 
 
 def test_a_service_and_a_deployment_of_one_name_are_told_apart() -> None:
@@ -143,7 +191,7 @@ def test_a_service_and_a_deployment_of_one_name_are_told_apart() -> None:
     assert reverts == {("Service", "selector"): 1}
 
 
-# --- resume: ours again -----------------------------------------------------------------------------------------------
+# --- resume: ours again ---------------------------------------------------------------------------
 
 
 def test_a_resume_writes_our_values_again() -> None:
@@ -170,7 +218,7 @@ def test_what_was_deleted_cannot_be_written_again() -> None:
     assert "Deployment hello was deleted: abort hello-42" in refused(release, Resume(DEVELOPER))
 
 
-# --- adopt: theirs ----------------------------------------------------------------------------------------------------
+# --- adopt: theirs --------------------------------------------------------------------------------
 
 
 def test_adopted_replicas_stay_and_the_release_goes_on() -> None:
@@ -196,21 +244,29 @@ def test_adopted_replicas_are_not_taken_back_by_an_abort() -> None:
     release = asked(drifted(half_rolled(replicas=7)).release, Adopt(DEVELOPER))
     release = decide(release, half_rolled(replicas=7), T0 + 3 * SECOND).release
     decision = decide(asked(release, Abort(DEVELOPER)), half_rolled(replicas=7), T0 + 5 * SECOND)
-    assert Field.REPLICAS not in changes_of(decision) and changes_of(decision)[Field.TEMPLATE] == a_template()
+    assert (
+        Field.REPLICAS not in changes_of(decision)
+        and changes_of(decision)[Field.TEMPLATE] == a_template()
+    )
 
 
 def test_an_adopted_template_stays_and_the_rest_is_taken_back() -> None:
     seen = with_stable(half_rolled(), template=THEIRS)
     release = asked(drifted(seen).release, Adopt(DEVELOPER))
     decision = decide(release, seen, T0 + 3 * SECOND)
-    assert Field.TEMPLATE not in changes_of(decision) and decision.release.phase is Phase.ROLLING_BACK
+    assert (
+        Field.TEMPLATE not in changes_of(decision) and decision.release.phase is Phase.ROLLING_BACK
+    )
 
 
 def test_adopting_where_nothing_drifted_is_refused() -> None:
-    assert refused(rolling(), Adopt(DEVELOPER)) == "hello-42 has not drifted: there is nothing to adopt"
+    assert (
+        refused(rolling(), Adopt(DEVELOPER))
+        == "hello-42 has not drifted: there is nothing to adopt"
+    )
 
 
-# --- abort ------------------------------------------------------------------------------------------------------------
+# --- abort ----------------------------------------------------------------------------------------
 
 
 def test_an_abort_writes_over_what_drifted() -> None:
@@ -218,7 +274,10 @@ def test_an_abort_writes_over_what_drifted() -> None:
     decision = decide(asked(drifted(seen).release, Abort(DEVELOPER)), seen, T0 + 3 * SECOND)
     (patch,) = decision.actions
     assert isinstance(patch, PatchDeployment)
-    assert next((c.before, c.after) for c in patch.changes if c.field is Field.TEMPLATE) == (THEIRS, a_template())
+    assert next((c.before, c.after) for c in patch.changes if c.field is Field.TEMPLATE) == (
+        THEIRS,
+        a_template(),
+    )
 
 
 def test_the_way_back_is_not_held_up_by_the_same_drift() -> None:
@@ -236,7 +295,9 @@ def test_a_canary_whose_stable_was_deleted_is_removed_all_the_same() -> None:
 
 def test_a_deployment_that_took_the_place_of_ours_is_left_alone() -> None:
     stranger = with_stable(an_observation(a_deployment(template=THEIRS)), uid="uid-other")
-    release = decide(asked(drifted(stranger).release, Abort(DEVELOPER)), stranger, T0 + 3 * SECOND).release
+    release = decide(
+        asked(drifted(stranger).release, Abort(DEVELOPER)), stranger, T0 + 3 * SECOND
+    ).release
     decision = decide(release, stranger, T0 + 4 * SECOND)
     assert decision.actions == () and decision.release.phase is Phase.ABORTED
 
@@ -246,7 +307,12 @@ def test_a_permanent_failure_is_taken_back_in_spite_of_drift() -> None:
     seen = half_rolled(replicas=7)
     assert seen.stable is not None
     new_set, old_set = seen.stable.replica_sets
-    pod = replace(new_set.pods[0], containers=(replace(new_set.pods[0].containers[0], waiting="InvalidImageName", ready=False),))
+    pod = replace(
+        new_set.pods[0],
+        containers=(
+            replace(new_set.pods[0].containers[0], waiting="InvalidImageName", ready=False),
+        ),
+    )
     sick = with_stable(seen, replica_sets=(replace(new_set, pods=(pod,)), old_set))
     assert decide(release, sick, T0 + 3 * SECOND).release.phase is Phase.ROLLING_BACK
 
@@ -273,4 +339,7 @@ def test_a_canary_scaled_by_hand_names_its_deployment() -> None:
 
 def test_a_request_is_answered_while_it_drifts() -> None:
     release = drifted(half_rolled(replicas=7)).release
-    assert respond(release, Pause(DEVELOPER), T0).refusal == "hello-42 is drifted: there is nothing to pause"
+    assert (
+        respond(release, Pause(DEVELOPER), T0).refusal
+        == "hello-42 is drifted: there is nothing to pause"
+    )

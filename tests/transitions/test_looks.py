@@ -1,4 +1,5 @@
-"""Nothing polls: a release that waits is looked at when something was planned for then, or when the resync comes."""
+"""Nothing polls: a release that waits is looked at when something was planned for then, or when the
+resync comes."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ def pods_that_do_not_get_ready() -> Scene:
 
 
 def a_long_hold() -> Scene:
-    walk = a_walk(canary={"hold_ms": 60 * MINUTE}).until(lambda walk: walk.release.phase is Phase.HOLDING)
+    walk = a_walk(canary={"hold_ms": 60 * MINUTE}).until(
+        lambda walk: walk.release.phase is Phase.HOLDING
+    )
     return walk.release, walk.look()
 
 
@@ -35,7 +38,11 @@ def a_wait_for_people() -> Scene:
 
 @pytest.mark.parametrize(
     ("scene", "resync_ms"),
-    [(pods_that_do_not_get_ready, RESYNC_MS), (a_long_hold, WAITING_RESYNC_MS), (a_wait_for_people, WAITING_RESYNC_MS)],
+    [
+        (pods_that_do_not_get_ready, RESYNC_MS),
+        (a_long_hold, WAITING_RESYNC_MS),
+        (a_wait_for_people, WAITING_RESYNC_MS),
+    ],
 )
 def test_a_release_that_waits_for_a_cluster_without_news_is_looked_at_no_more_often_than_the_resync(
     scene: Callable[[], Scene], resync_ms: int

@@ -1,4 +1,5 @@
-"""Any order of ticks, crashes, late writes, absences and requests: one final state, told once, and everything as it should be then."""
+"""Any order of ticks, crashes, late writes, absences and requests: one final state, told once, and
+everything as it should be then."""
 
 from __future__ import annotations
 
@@ -8,7 +9,14 @@ from itertools import count
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from bot.ports import VersionConflict
 from bot.releases.engine.decide import LATE_WRITE_MS, decide
@@ -21,7 +29,16 @@ from bot.releases.facts.events import EventKind
 from bot.releases.facts.observation import Seen, Unreachable
 from bot.releases.facts.plan import ApprovalGate
 from bot.releases.facts.release import Phase, Release
-from bot.releases.facts.requests import Abort, Approve, Finish, Pause, Promote, Reject, Request, Resume
+from bot.releases.facts.requests import (
+    Abort,
+    Approve,
+    Finish,
+    Pause,
+    Promote,
+    Reject,
+    Request,
+    Resume,
+)
 from bot.releases.facts.target import Strategy
 from tests.builders import DEVELOPER, MANAGER, REPOSITORY, SECOND, T0, a_release, rules_with
 from tests.fakes.in_memory_store import InMemoryReleaseStore
@@ -33,26 +50,37 @@ BAD = "9.9.9"
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Workers are careless: they die, sleep past their lease and wake up with what they knew. Store and cluster are not."""
+    """Workers are careless: they die, sleep past their lease and wake up with what they knew. Store
+    and cluster are not."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = T0
         self.operations = count(1)
         self.store = InMemoryReleaseStore(clock=lambda: self.now)
-        self.asleep: list[tuple[Decision, int | None]] = []  # decided by a worker that sleeps since; when it saved, if it had
+        self.asleep: list[
+            tuple[Decision, int | None]
+        ] = []  # decided by a worker that sleeps since; when it saved, if it had
         self.was_final: Phase | None = None
 
-    @initialize(strategy=st.sampled_from(list(Strategy)), version=st.sampled_from(["2.0.0", "2.0.0", BAD]), replicas=st.integers(2, 4))
+    @initialize(
+        strategy=st.sampled_from(list(Strategy)),
+        version=st.sampled_from(["2.0.0", "2.0.0", BAD]),
+        replicas=st.integers(2, 4),
+    )
     def begin(self, strategy: Strategy, version: str, replicas: int) -> None:
-        self.cluster = ModelledCluster(a_hello(replicas=replicas), services={"hello": {"app": "hello"}})
+        self.cluster = ModelledCluster(
+            a_hello(replicas=replicas), services={"hello": {"app": "hello"}}
+        )
         self.cluster.broken_images.add(f"{REPOSITORY}:{BAD}")
         self.before = self.cluster.state()
-        rules = rules_with(canary={"hold_ms": 5 * SECOND}, bluegreen={"rollback_window_ms": 30 * SECOND})
+        rules = rules_with(
+            canary={"hold_ms": 5 * SECOND}, bluegreen={"rollback_window_ms": 30 * SECOND}
+        )
         draft = replace(a_release(Deploy(version, strategy), rules=rules), id="")
         self.id = self.store.create(draft, dedup_key="", same_as="", operation="create").release.id
 
-    # --- workers ------------------------------------------------------------------------------------------------------
+    # --- workers ----------------------------------------------------------------------------------
 
     @property
     def release(self) -> Release:
@@ -66,7 +94,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     def _save(self, decision: Decision) -> bool:
         try:
-            self.store.save(decision.release, decision.events, operation=f"save-{next(self.operations)}")
+            self.store.save(
+                decision.release, decision.events, operation=f"save-{next(self.operations)}"
+            )
         except VersionConflict:
             return False
         return True
@@ -106,8 +136,9 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: self.asleep)
     @rule()
     def wake_up_late(self) -> None:
-        """With the version it loaded then, or with the first write that it had sent when it fell asleep (before any other it would ask
-        for the version again); no request is on its way for longer than a lease."""
+        """With the version it loaded then, or with the first write that it had sent when it fell
+        asleep (before any other it would ask for the version again); no request is on its way for
+        longer than a lease."""
         decision, saved_at = self.asleep.pop(0)
         if saved_at is None:
             if self._save(decision):
@@ -122,7 +153,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert not decision.actions, "nothing is written to a cluster that cannot be seen"
             self._save(decision)
 
-    # --- the world ----------------------------------------------------------------------------------------------------
+    # --- the world --------------------------------------------------------------------------------
 
     @rule()
     def beat(self) -> None:
@@ -132,14 +163,21 @@ class AnyOrder(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += seconds * SECOND
 
-    @rule(which=st.sampled_from(["approve", "promote", "pause", "resume", "finish", "abort", "reject"]), again=st.booleans())
+    @rule(
+        which=st.sampled_from(
+            ["approve", "promote", "pause", "resume", "finish", "abort", "reject"]
+        ),
+        again=st.booleans(),
+    )
     def ask(self, which: str, again: bool) -> None:
         for _ in range(1 + again):
             self._ask(which)
 
     def _ask(self, which: str) -> None:
         release = self.release
-        gate = open_gate(release) if release.gate is not None and not release.phase.is_final else None
+        gate = (
+            open_gate(release) if release.gate is not None and not release.phase.is_final else None
+        )
         name, plan_hash = gate.name if gate else "", release.plan.hash if release.plan else ""
         requests: dict[str, Request] = {
             "approve": Approve(MANAGER, name, plan_hash),
@@ -154,7 +192,7 @@ class AnyOrder(RuleBasedStateMachine):
         if not answer.refusal:
             self._save(answer)
 
-    # --- what holds ---------------------------------------------------------------------------------------------------
+    # --- what holds -------------------------------------------------------------------------------
 
     @invariant()
     def a_final_state_stays_and_is_told_once(self) -> None:
@@ -182,7 +220,9 @@ class AnyOrder(RuleBasedStateMachine):
                 self._ask("approve")
             self.tick_and_beat()
         release = self.release
-        assert release.phase.is_final, f"no end: {release.phase}, step {release.at_step}, {release.cause}"
+        assert release.phase.is_final, (
+            f"no end: {release.phase}, step {release.at_step}, {release.cause}"
+        )
         after = self.cluster.state()
         assert set(after["deployments"]) == {"hello"}, "a candidate outlived its release"
         assert after["deployments"]["hello"]["claim"] == ""

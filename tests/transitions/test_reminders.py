@@ -45,24 +45,40 @@ def reminders(release: Release, seen: Seen, *times: int) -> list[str]:
 @pytest.mark.parametrize(
     ("release", "seen", "phase", "told"),
     [
-        (paused(), PAUSED_ROLL, Phase.PAUSED, "paused for 1 h: resume to go on, abort to take it back"),
+        (
+            paused(),
+            PAUSED_ROLL,
+            Phase.PAUSED,
+            "paused for 1 h: resume to go on, abort to take it back",
+        ),
         (
             drifted(),
             with_stable(half_rolled(), strategy={"type": "Recreate"}),
             Phase.DRIFTED,
             "held for 1 h for a change made past the release",
         ),
-        (away(), AWAY, Phase.PROGRESSING, "local has not answered for 1 h (timed out): still holding"),
+        (
+            away(),
+            AWAY,
+            Phase.PROGRESSING,
+            "local has not answered for 1 h (timed out): still holding",
+        ),
     ],
 )
-def test_a_wait_without_a_gate_is_told_again_after_an_hour(release: Release, seen: Seen, phase: Phase, told: str) -> None:
+def test_a_wait_without_a_gate_is_told_again_after_an_hour(
+    release: Release, seen: Seen, phase: Phase, told: str
+) -> None:
     assert release.phase is phase
     decision = decide(release, seen, T0 + HOUR)
-    assert kinds(decision) == [EventKind.REMINDED] and text_of(decision, EventKind.REMINDED).startswith(told)
+    assert kinds(decision) == [EventKind.REMINDED] and text_of(
+        decision, EventKind.REMINDED
+    ).startswith(told)
 
 
 @pytest.mark.parametrize(("release", "seen"), [(paused(), PAUSED_ROLL), (away(), AWAY)])
-def test_a_reminder_comes_once_an_hour_however_often_the_cluster_is_looked_at(release: Release, seen: Seen) -> None:
+def test_a_reminder_comes_once_an_hour_however_often_the_cluster_is_looked_at(
+    release: Release, seen: Seen
+) -> None:
     times = [T0 + minutes * MINUTE for minutes in (1, 30, 59, 60, 61, 90, 119, 120, 121)]
     assert len(reminders(release, seen, *times)) == 2
 
@@ -74,7 +90,11 @@ def test_after_four_hours_people_are_told_what_an_admin_may_do() -> None:
 
 def test_a_new_pause_begins_its_own_hour() -> None:
     reminded = decide(paused(), PAUSED_ROLL, T0 + HOUR).release
-    resumed = decide(respond(reminded, Resume(DEVELOPER), T0 + HOUR + MINUTE).release, PAUSED_ROLL, T0 + HOUR + MINUTE).release
+    resumed = decide(
+        respond(reminded, Resume(DEVELOPER), T0 + HOUR + MINUTE).release,
+        PAUSED_ROLL,
+        T0 + HOUR + MINUTE,
+    ).release
     again = respond(resumed, Pause(DEVELOPER), T0 + HOUR + 30 * MINUTE).release
     assert reminders(again, half_rolled(), T0 + 2 * HOUR, T0 + 2 * HOUR + 29 * MINUTE) == []
     assert len(reminders(again, half_rolled(), T0 + 2 * HOUR + 30 * MINUTE)) == 1

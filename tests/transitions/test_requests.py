@@ -1,4 +1,5 @@
-"""What people ask of a running release, and what waits for them: approvals, holds, pauses, aborts."""
+"""What people ask of a running release, and what waits for them: approvals, holds, pauses,
+aborts."""
 
 from __future__ import annotations
 
@@ -14,7 +15,17 @@ from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.release import Leg, Phase, Release
-from bot.releases.facts.requests import Abort, Approve, Finish, Pause, Promote, Refuse, Reject, Request, Resume
+from bot.releases.facts.requests import (
+    Abort,
+    Approve,
+    Finish,
+    Pause,
+    Promote,
+    Refuse,
+    Reject,
+    Request,
+    Resume,
+)
 from tests.builders import (
     ADMIN,
     DEVELOPER,
@@ -33,13 +44,23 @@ from tests.builders import (
     pods_for,
     rules_with,
 )
-from tests.transitions.ticks import changes_of, claimed, half_rolled, kinds, planned, rolled, rolling
+from tests.transitions.ticks import (
+    changes_of,
+    claimed,
+    half_rolled,
+    kinds,
+    planned,
+    rolled,
+    rolling,
+)
 
 CANARY_LABELS = {"app": "hello", "track": "canary"}
 HOUR = 60 * MINUTE
 
 
-def a_candidate(count: int = 1, *, ready: int | None = None, replicas: int | None = None) -> DeploymentSeen:
+def a_candidate(
+    count: int = 1, *, ready: int | None = None, replicas: int | None = None
+) -> DeploymentSeen:
     template = a_template("2.0.0", labels=CANARY_LABELS)
     pods = pods_for("hello-canary-1", template, count, ready=ready, created_at=T0)
     sets = (a_replica_set("hello-canary-1", template, pods=pods),)
@@ -55,7 +76,13 @@ def canaried(count: int = 1, **facts: int) -> Observation:
 def holding(release: Release | None = None, now: int = T0) -> Release:
     """A canary whose first share is reached."""
     release = planned(release or a_canary(steps=(25,)))
-    for seen in (an_observation(), an_observation(claimed(a_deployment(), cause="")), canaried(0), canaried(1, ready=0), canaried(1)):
+    for seen in (
+        an_observation(),
+        an_observation(claimed(a_deployment(), cause="")),
+        canaried(0),
+        canaried(1, ready=0),
+        canaried(1),
+    ):
         release = decide(release, seen, now).release
     assert release.phase in (Phase.HOLDING, Phase.AWAITING_PROMOTION), release.phase
     return release
@@ -89,7 +116,7 @@ def hash_of(release: Release) -> str:
     return release.plan.hash
 
 
-# --- approvals --------------------------------------------------------------------------------------------------------
+# --- approvals ------------------------------------------------------------------------------------
 
 
 def test_a_start_that_needs_approval_waits_and_writes_nothing() -> None:
@@ -101,7 +128,9 @@ def test_a_start_that_needs_approval_waits_and_writes_nothing() -> None:
 def test_an_approved_start_begins() -> None:
     release = at_start()
     release = asked(release, Approve(MANAGER, "start", hash_of(release)))
-    assert changes_of(decide(release, an_observation(), T0 + 2 * SECOND))[Field.TEMPLATE] == a_template("2.0.0")
+    assert changes_of(decide(release, an_observation(), T0 + 2 * SECOND))[
+        Field.TEMPLATE
+    ] == a_template("2.0.0")
 
 
 def test_a_quorum_of_two_waits_for_the_second() -> None:
@@ -116,35 +145,53 @@ def test_a_quorum_of_two_waits_for_the_second() -> None:
 def test_the_same_person_counts_once() -> None:
     release = at_start(2)
     release = asked(release, Approve(MANAGER, "start", hash_of(release)))
-    assert refused(release, Approve(MANAGER, "start", hash_of(release))) == "you have approved this already"
+    assert (
+        refused(release, Approve(MANAGER, "start", hash_of(release)))
+        == "you have approved this already"
+    )
 
 
 def test_a_button_of_another_plan_is_void_and_says_so() -> None:
-    assert "the plan of hello-42 changed since that button was drawn" in refused(at_start(), Approve(MANAGER, "start", "000000000000"))
+    assert "the plan of hello-42 changed since that button was drawn" in refused(
+        at_start(), Approve(MANAGER, "start", "000000000000")
+    )
 
 
 def test_a_button_of_an_earlier_gate_is_refused() -> None:
     release = at_promotion()
-    assert "that button is from before" in refused(release, Approve(MANAGER, "start", hash_of(release)))
+    assert "that button is from before" in refused(
+        release, Approve(MANAGER, "start", hash_of(release))
+    )
 
 
 def test_a_click_when_nothing_waits_is_refused() -> None:
     release = rolling()
-    assert refused(release, Approve(MANAGER, "promote", hash_of(release))) == "nothing to approve: hello-42 is progressing"
+    assert (
+        refused(release, Approve(MANAGER, "promote", hash_of(release)))
+        == "nothing to approve: hello-42 is progressing"
+    )
 
 
 def test_a_rejected_start_is_over_and_nothing_was_changed() -> None:
     release = at_start()
-    answer = respond(release, Reject(MANAGER, "start", hash_of(release), "not before the holidays"), T0)
+    answer = respond(
+        release, Reject(MANAGER, "start", hash_of(release), "not before the holidays"), T0
+    )
     assert answer.release.phase is Phase.REJECTED and not answer.actions
-    assert answer.release.cause is not None and answer.release.cause.summary == "rejected by manager: not before the holidays"
+    assert (
+        answer.release.cause is not None
+        and answer.release.cause.summary == "rejected by manager: not before the holidays"
+    )
 
 
 def test_a_rejected_promotion_takes_the_canary_back() -> None:
     release = at_promotion()
     release = asked(release, Reject(MANAGER, "promote", hash_of(release)))
     decision = decide(release, canaried(1), T0 + 2 * SECOND)
-    assert changes_of(decision, "hello-canary") == {Field.REPLICAS: 0} and decision.release.ends_as is Phase.REJECTED
+    assert (
+        changes_of(decision, "hello-canary") == {Field.REPLICAS: 0}
+        and decision.release.ends_as is Phase.REJECTED
+    )
 
 
 def test_an_approval_that_nobody_gives_reminds_each_hour_and_goes_on_waiting() -> None:
@@ -162,14 +209,16 @@ def test_an_approval_that_expires_with_abort_ends_the_release() -> None:
 
 def test_a_promotion_that_expires_with_abort_takes_the_canary_back() -> None:
     decision = decide(at_promotion(on_expiry="abort"), canaried(1), T0 + 2 * HOUR)
-    assert decision.release.leg is Leg.BACK and changes_of(decision, "hello-canary") == {Field.REPLICAS: 0}
+    assert decision.release.leg is Leg.BACK and changes_of(decision, "hello-canary") == {
+        Field.REPLICAS: 0
+    }
 
 
 def test_the_expiry_is_waked_for() -> None:
     assert decide(at_start(), an_observation(), T0 + HOUR - SECOND).wake_at == T0 + HOUR
 
 
-# --- holds and promotion ----------------------------------------------------------------------------------------------
+# --- holds and promotion --------------------------------------------------------------------------
 
 
 def test_a_hold_ends_by_itself_and_is_judged() -> None:
@@ -184,18 +233,32 @@ def test_a_hold_is_waked_for_when_it_ends() -> None:
 
 def test_the_way_back_repeats_no_reason_that_was_told_when_it_was_asked_for() -> None:
     answer = respond(holding(), Abort(DEVELOPER, reason="pager"), T0 + SECOND)
-    assert [event.text for event in answer.events if event.kind is EventKind.CANCELLED] == ["aborted by developer: pager"]
+    assert [event.text for event in answer.events if event.kind is EventKind.CANCELLED] == [
+        "aborted by developer: pager"
+    ]
     back = decide(answer.release, canaried(1), T0 + 2 * SECOND)
-    assert [event.text for event in back.events if event.kind is EventKind.ROLLING_BACK] == ["going back to 1.0.0"]
+    assert [event.text for event in back.events if event.kind is EventKind.ROLLING_BACK] == [
+        "going back to 1.0.0"
+    ]
 
 
 def test_a_bad_verdict_pauses_and_asks() -> None:
-    pod = a_pod("hello-canary-1-0", labels=CANARY_LABELS, restarts=2, created_at=T0, image="kelseyhightower/hello:2.0.0")
+    pod = a_pod(
+        "hello-canary-1-0",
+        labels=CANARY_LABELS,
+        restarts=2,
+        created_at=T0,
+        image="kelseyhightower/hello:2.0.0",
+    )
     candidate = a_candidate(1)
     worse = replace(candidate, replica_sets=(replace(candidate.replica_sets[0], pods=(pod,)),))
-    decision = decide(holding(), an_observation(claimed(a_deployment(), cause=""), worse), T0 + 2 * MINUTE)
+    decision = decide(
+        holding(), an_observation(claimed(a_deployment(), cause=""), worse), T0 + 2 * MINUTE
+    )
     assert decision.release.phase is Phase.PAUSED and decision.release.cause is not None
-    assert decision.release.cause.summary.startswith("2 restarts and 0 readiness changes of 1 candidate pod against 0 restarts")
+    assert decision.release.cause.summary.startswith(
+        "2 restarts and 0 readiness changes of 1 candidate pod against 0 restarts"
+    )
 
 
 def test_resuming_after_a_verdict_goes_on_to_the_next_gate() -> None:
@@ -236,7 +299,7 @@ def test_an_automatic_promotion_needs_nobody() -> None:
     assert changes_of(decision)[Field.TEMPLATE] == a_template("2.0.0")
 
 
-# --- pause and resume -------------------------------------------------------------------------------------------------
+# --- pause and resume -----------------------------------------------------------------------------
 
 
 def test_a_pause_in_a_roll_writes_paused_once() -> None:
@@ -251,7 +314,10 @@ def test_a_resume_takes_paused_away_and_goes_on() -> None:
     paused = decide(asked(rolling(), Pause(DEVELOPER)), half_rolled(), T0 + 2 * SECOND).release
     paused = decide(paused, half_rolled(paused=True), T0 + 3 * SECOND).release
     decision = decide(asked(paused, Resume(DEVELOPER)), half_rolled(paused=True), T0 + 4 * SECOND)
-    assert changes_of(decision) == {Field.PAUSED: False} and decision.release.phase is Phase.PROGRESSING
+    assert (
+        changes_of(decision) == {Field.PAUSED: False}
+        and decision.release.phase is Phase.PROGRESSING
+    )
 
 
 def test_a_rollback_of_a_paused_roll_sets_paused_back_in_the_same_patch_as_the_template() -> None:
@@ -259,7 +325,9 @@ def test_a_rollback_of_a_paused_roll_sets_paused_back_in_the_same_patch_as_the_t
     paused = decide(paused, half_rolled(paused=True), T0 + 3 * SECOND).release
     decision = decide(asked(paused, Abort(DEVELOPER)), half_rolled(paused=True), T0 + 4 * SECOND)
     (patch,) = decision.actions
-    assert {Field.TEMPLATE: a_template(), Field.PAUSED: False}.items() <= changes_of(decision).items()
+    assert {Field.TEMPLATE: a_template(), Field.PAUSED: False}.items() <= changes_of(
+        decision
+    ).items()
     assert patch.name == "hello"
 
 
@@ -272,7 +340,9 @@ def test_a_pause_in_a_hold_writes_nothing_and_stops_its_clock() -> None:
     release = asked(holding(), Pause(DEVELOPER), T0 + MINUTE)
     assert decide(release, canaried(1), T0 + 30 * MINUTE).actions == ()
     release = asked(release, Resume(DEVELOPER), T0 + 31 * MINUTE)
-    assert decide(release, canaried(1), T0 + 31 * MINUTE + 59 * SECOND).release.phase is Phase.HOLDING
+    assert (
+        decide(release, canaried(1), T0 + 31 * MINUTE + 59 * SECOND).release.phase is Phase.HOLDING
+    )
     assert decide(release, canaried(1), T0 + 32 * MINUTE).release.phase is Phase.AWAITING_PROMOTION
 
 
@@ -280,7 +350,10 @@ def test_paused_time_does_not_count_against_the_deadline() -> None:
     paused = decide(asked(rolling(), Pause(DEVELOPER)), half_rolled(), T0 + 2 * SECOND).release
     paused = decide(paused, half_rolled(paused=True), T0 + 3 * SECOND).release
     release = asked(paused, Resume(DEVELOPER), T0 + HOUR)
-    assert decide(release, half_rolled(paused=True), T0 + HOUR + MINUTE).release.phase is Phase.PROGRESSING
+    assert (
+        decide(release, half_rolled(paused=True), T0 + HOUR + MINUTE).release.phase
+        is Phase.PROGRESSING
+    )
 
 
 @pytest.mark.parametrize(("release", "line"), [
@@ -296,7 +369,7 @@ def test_a_resume_of_what_is_not_paused_is_refused() -> None:
     assert refused(rolling(), Resume(DEVELOPER)) == "hello-42 is not paused: progressing"
 
 
-# --- abort ------------------------------------------------------------------------------------------------------------
+# --- abort ----------------------------------------------------------------------------------------
 
 
 def test_an_abort_before_the_first_write_just_ends_it() -> None:
@@ -306,7 +379,10 @@ def test_an_abort_before_the_first_write_just_ends_it() -> None:
 
 def test_an_abort_of_a_roll_writes_back_the_exact_template_found() -> None:
     decision = decide(asked(rolling(), Abort(DEVELOPER)), half_rolled(), T0 + 2 * SECOND)
-    assert changes_of(decision)[Field.TEMPLATE] == a_template() and decision.release.phase is Phase.ROLLING_BACK
+    assert (
+        changes_of(decision)[Field.TEMPLATE] == a_template()
+        and decision.release.phase is Phase.ROLLING_BACK
+    )
 
 
 def test_the_way_back_ends_with_the_claim_let_go() -> None:
@@ -333,19 +409,30 @@ def test_an_abort_by_force_ends_it_and_leaves_the_cluster_alone() -> None:
     assert answer.release.phase is Phase.ABORTED and answer.actions == ()
 
 
-@pytest.mark.parametrize("request_", [Pause(DEVELOPER), Resume(DEVELOPER), Abort(DEVELOPER), Promote(DEVELOPER)])
+@pytest.mark.parametrize(
+    "request_", [Pause(DEVELOPER), Resume(DEVELOPER), Abort(DEVELOPER), Promote(DEVELOPER)]
+)
 def test_a_release_that_is_over_answers_so(request_: Request) -> None:
-    assert refused(replace(rolling(), phase=Phase.SUCCEEDED), request_) == "hello-42 is over: succeeded"
+    assert (
+        refused(replace(rolling(), phase=Phase.SUCCEEDED), request_)
+        == "hello-42 is over: succeeded"
+    )
 
 
 def test_a_write_that_the_api_server_refuses_is_taken_back_with_its_words() -> None:
     decision = back_after(Refuse("deployments.apps is forbidden"), rolling())
-    assert decision.release.cause is not None and decision.release.cause.summary == "deployments.apps is forbidden"
+    assert (
+        decision.release.cause is not None
+        and decision.release.cause.summary == "deployments.apps is forbidden"
+    )
     assert decision.release.phase is Phase.ROLLING_BACK
 
 
 def test_a_refusal_before_the_first_write_ends_the_release() -> None:
-    assert respond(planned(), Refuse("developer has no longer the role"), T0).release.phase is Phase.FAILED
+    assert (
+        respond(planned(), Refuse("developer has no longer the role"), T0).release.phase
+        is Phase.FAILED
+    )
 
 
 def test_a_refusal_on_the_way_back_is_told_once_for_each_reason_and_tried_again() -> None:
@@ -353,8 +440,15 @@ def test_a_refusal_on_the_way_back_is_told_once_for_each_reason_and_tried_again(
     first = respond(release, Refuse("forbidden"), T0 + SECOND)
     again = respond(first.release, Refuse("forbidden"), T0 + MINUTE)
     other = respond(again.release, Refuse("quota exceeded"), T0 + 2 * MINUTE)
-    assert [kinds(answer) for answer in (first, again, other)] == [[EventKind.FAILURE], [], [EventKind.FAILURE]]
-    assert all(answer.release.phase is Phase.ROLLING_BACK and answer.wake_at for answer in (first, again, other))
+    assert [kinds(answer) for answer in (first, again, other)] == [
+        [EventKind.FAILURE],
+        [],
+        [EventKind.FAILURE],
+    ]
+    assert all(
+        answer.release.phase is Phase.ROLLING_BACK and answer.wake_at
+        for answer in (first, again, other)
+    )
 
 
 def test_a_refusal_on_the_way_back_does_not_hide_why_it_is_taken_back() -> None:

@@ -34,7 +34,18 @@ from tests.builders import (
     rules_with,
     without_stable,
 )
-from tests.transitions.ticks import changes_of, claimed, half_rolled, kinds, patched, planned, rolled, rolling, scaled, text_of
+from tests.transitions.ticks import (
+    changes_of,
+    claimed,
+    half_rolled,
+    kinds,
+    patched,
+    planned,
+    rolled,
+    rolling,
+    scaled,
+    text_of,
+)
 
 
 def refusal(release: object, seen: object) -> str:
@@ -48,11 +59,17 @@ def refusal(release: object, seen: object) -> str:
 def test_the_first_tick_saves_what_was_found_and_writes_nothing() -> None:
     decision = decide(a_release(), an_observation(), T0)
     assert decision.actions == ()
-    assert decision.release.as_found is not None and decision.release.as_found.stable.template == a_template()
+    assert (
+        decision.release.as_found is not None
+        and decision.release.as_found.stable.template == a_template()
+    )
 
 
 def test_the_plan_is_named_by_a_hash_that_changes_with_what_was_found() -> None:
-    plans = [planned(a_release(), an_observation(a_deployment(replicas=count))).plan for count in (3, 3, 4)]
+    plans = [
+        planned(a_release(), an_observation(a_deployment(replicas=count))).plan
+        for count in (3, 3, 4)
+    ]
     hashes = [plan.hash for plan in plans if plan is not None]
     assert hashes[0] == hashes[1] != hashes[2]
 
@@ -62,7 +79,11 @@ def test_template_claim_and_change_cause_are_one_patch_bound_to_uid_and_absent_c
     (patch,) = decision.actions
     assert isinstance(patch, PatchDeployment)
     assert (patch.uid, patch.claim) == ("uid-hello", "")
-    assert {change.field for change in patch.changes} == {Field.CLAIM, Field.TEMPLATE, Field.CHANGE_CAUSE}
+    assert {change.field for change in patch.changes} == {
+        Field.CLAIM,
+        Field.TEMPLATE,
+        Field.CHANGE_CAUSE,
+    }
 
 
 def test_only_the_containers_image_changes_in_the_template() -> None:
@@ -116,7 +137,7 @@ def test_time_without_the_cluster_does_not_count_against_the_deadline() -> None:
     assert back.release.phase is Phase.PROGRESSING and kinds(back) == [EventKind.REACHABLE]
 
 
-# --- scale, restart, undo ---------------------------------------------------------------------------------------------
+# --- scale, restart, undo -------------------------------------------------------------------------
 
 
 def test_scaling_writes_the_replicas_alone() -> None:
@@ -130,13 +151,23 @@ def test_scaling_ends_when_all_replicas_are_there() -> None:
 
 
 def test_a_restart_stamps_the_template_as_kubectl_does() -> None:
-    template = changes_of(decide(planned(a_release(Restart())), an_observation(), T0))[Field.TEMPLATE]
-    assert template == {**a_template(), "metadata": {"labels": {"app": "hello"}, "annotations": {RESTARTED_AT: str(T0 // 1000)}}}
+    template = changes_of(decide(planned(a_release(Restart())), an_observation(), T0))[
+        Field.TEMPLATE
+    ]
+    assert template == {
+        **a_template(),
+        "metadata": {"labels": {"app": "hello"}, "annotations": {RESTARTED_AT: str(T0 // 1000)}},
+    }
 
 
 def test_an_undo_writes_the_chosen_template_back_exactly() -> None:
     old = a_template("0.9.0")
-    assert changes_of(decide(planned(a_release(Undo(template=old))), an_observation(), T0))[Field.TEMPLATE] == old
+    assert (
+        changes_of(decide(planned(a_release(Undo(template=old))), an_observation(), T0))[
+            Field.TEMPLATE
+        ]
+        == old
+    )
 
 
 def test_an_undo_starts_on_a_deployment_that_is_half_rolled() -> None:
@@ -144,7 +175,7 @@ def test_an_undo_starts_on_a_deployment_that_is_half_rolled() -> None:
     assert planned(a_release(Undo(template=a_template())), seen).phase is Phase.PROGRESSING
 
 
-# --- what cannot start ------------------------------------------------------------------------------------------------
+# --- what cannot start ----------------------------------------------------------------------------
 
 
 def a_seen(**facts: object) -> object:
@@ -152,9 +183,17 @@ def a_seen(**facts: object) -> object:
 
 
 REFUSED: dict[str, tuple[object, object, str]] = {
-    "no Deployment": (a_release(), without_stable(an_observation()), "there is no Deployment `hello`"),
+    "no Deployment": (
+        a_release(),
+        without_stable(an_observation()),
+        "there is no Deployment `hello`",
+    ),
     "paused": (a_release(), a_seen(paused=True), "hello is paused: resume it first"),
-    "half-rolled": (a_release(), an_observation(a_rolling_deployment(new=1, old=3, new_ready=0)), "hello is half-rolled"),
+    "half-rolled": (
+        a_release(),
+        an_observation(a_rolling_deployment(new=1, old=3, new_ready=0)),
+        "hello is half-rolled",
+    ),
     "unhealthy": (a_release(), a_seen(available=1), "hello is not healthy (1 of 3 available"),
     "claimed": (
         a_release(),
@@ -162,26 +201,56 @@ REFUSED: dict[str, tuple[object, object, str]] = {
         "hello is claimed by release hello-7",
     ),
     "same version": (a_release(Deploy("1.0.0")), an_observation(), "hello already runs 1.0.0"),
-    "no such version": (a_release(Deploy("not a tag")), an_observation(), "`not a tag` is not a version"),
-    "foreign image": (a_release(Deploy("evil/hello:2.0.0")), an_observation(), "images of `evil/hello` are not allowed here"),
+    "no such version": (
+        a_release(Deploy("not a tag")),
+        an_observation(),
+        "`not a tag` is not a version",
+    ),
+    "foreign image": (
+        a_release(Deploy("evil/hello:2.0.0")),
+        an_observation(),
+        "images of `evil/hello` are not allowed here",
+    ),
     "no Service": (a_release(), an_observation(services=()), "there is no Service `hello`"),
-    "Argo CD": (a_release(), a_seen(annotations={"argocd.argoproj.io/tracking-id": "hello"}), "managed elsewhere: Argo CD"),
-    "Helm": (a_release(), a_seen(annotations={"meta.helm.sh/release-name": "hello"}), "managed elsewhere: Helm"),
+    "Argo CD": (
+        a_release(),
+        a_seen(annotations={"argocd.argoproj.io/tracking-id": "hello"}),
+        "managed elsewhere: Argo CD",
+    ),
+    "Helm": (
+        a_release(),
+        a_seen(annotations={"meta.helm.sh/release-name": "hello"}),
+        "managed elsewhere: Helm",
+    ),
     "Apply manager": (
         a_release(),
-        a_seen(managers=(("gitops", "Apply", "", "spec.template.spec.containers[name=hello].image"),)),
+        a_seen(
+            managers=(("gitops", "Apply", "", "spec.template.spec.containers[name=hello].image"),)
+        ),
         "managed elsewhere: gitops (applies spec.template.spec.containers[name=hello].image)",
     ),
     "scale below 0": (a_scaling(-1), an_observation(), "cannot be negative"),
-    "scale out of bounds": (a_scaling(60, rules=rules_with(scale_min=1, scale_max=50)), an_observation(), "1 to 50 replicas, not 60"),
+    "scale out of bounds": (
+        a_scaling(60, rules=rules_with(scale_min=1, scale_max=50)),
+        an_observation(),
+        "1 to 50 replicas, not 60",
+    ),
     "scale with HPA": (
         a_scaling(5),
         an_observation(survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 9),))),
         "HorizontalPodAutoscaler hello-hpa keeps hello between 2 and 9",
     ),
-    "scale while half-rolled": (a_scaling(9), an_observation(a_rolling_deployment(new=1, old=3)), "hello is"),
+    "scale while half-rolled": (
+        a_scaling(9),
+        an_observation(a_rolling_deployment(new=1, old=3)),
+        "hello is",
+    ),
     "scale to the same": (a_scaling(3), an_observation(), "hello already has 3 replicas"),
-    "undo to the same": (a_release(Undo(template=a_template())), an_observation(), "already on that template"),
+    "undo to the same": (
+        a_release(Undo(template=a_template())),
+        an_observation(),
+        "already on that template",
+    ),
     "undo to nothing": (a_release(Undo()), an_observation(), "no earlier revision"),
     "several containers": (
         a_release(),
@@ -220,27 +289,45 @@ def test_managed_elsewhere_is_only_a_note_where_the_catalog_says_warn() -> None:
 
 
 def test_the_field_managers_of_pilothouse_itself_are_not_elsewhere() -> None:
-    managers = (("pilothouse-apply", "Apply", "", "spec.template.spec.containers[name=hello].image"),)
-    assert planned(a_release(), an_observation(a_deployment(managers=managers))).phase is Phase.PROGRESSING
+    managers = (
+        ("pilothouse-apply", "Apply", "", "spec.template.spec.containers[name=hello].image"),
+    )
+    assert (
+        planned(a_release(), an_observation(a_deployment(managers=managers))).phase
+        is Phase.PROGRESSING
+    )
 
 
-# --- floor, deadline, downtime ------------------------------------------------------------------------------------------
+# --- floor, deadline, downtime --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("replicas", "surge", "unavailable", "floor"),
-    [(4, "25%", "25%", 3), (5, "25%", "25%", 4), (3, "25%", "25%", 3), (10, 0, "30%", 7), (3, 0, "10%", 2), (2, 5, 2, 0)],
+    [
+        (4, "25%", "25%", 3),
+        (5, "25%", "25%", 4),
+        (3, "25%", "25%", 3),
+        (10, 0, "30%", 7),
+        (3, 0, "10%", 2),
+        (2, 5, 2, 0),
+    ],
 )
 def test_the_plan_states_the_floor_that_the_deployments_own_rule_gives(
     replicas: int, surge: int | str, unavailable: int | str, floor: int
 ) -> None:
-    seen = an_observation(a_deployment(replicas=replicas, strategy=a_rolling_update(surge, unavailable)))
+    seen = an_observation(
+        a_deployment(replicas=replicas, strategy=a_rolling_update(surge, unavailable))
+    )
     plan = planned(a_release(), seen).plan
     assert plan is not None and plan.floor == floor
 
 
-@pytest.mark.parametrize(("replicas", "usual", "minutes"), [(3, 0, 6), (50, 0, 5), (3, 10 * MINUTE, 20), (3, MINUTE, 5)])
-def test_the_deadline_follows_history_or_the_number_of_waves_and_is_5_minutes_at_least(replicas: int, usual: int, minutes: int) -> None:
+@pytest.mark.parametrize(
+    ("replicas", "usual", "minutes"), [(3, 0, 6), (50, 0, 5), (3, 10 * MINUTE, 20), (3, MINUTE, 5)]
+)
+def test_the_deadline_follows_history_or_the_number_of_waves_and_is_5_minutes_at_least(
+    replicas: int, usual: int, minutes: int
+) -> None:
     plan = planned(a_release(usual_ms=usual), an_observation(a_deployment(replicas=replicas))).plan
     assert plan is not None and plan.deadline_ms == minutes * MINUTE
 
@@ -251,7 +338,9 @@ def recreated() -> DeploymentSeen:
 
 def test_where_the_app_will_be_down_a_person_must_say_that_this_is_meant() -> None:
     release = planned(a_release(), an_observation(recreated()))
-    assert release.phase is Phase.AWAITING_APPROVAL and release.plan is not None and release.plan.down
+    assert (
+        release.phase is Phase.AWAITING_APPROVAL and release.plan is not None and release.plan.down
+    )
     (gate,) = release.plan.start
     assert isinstance(gate, ApprovalGate)
     assert (gate.name, gate.quorum, gate.requester_may_approve) == ("downtime", 1, True)
@@ -266,18 +355,30 @@ def test_a_moved_tag_is_warned_about() -> None:
     template = a_template("2.0.0")
     pods = pods_for("hello-1", template, 2)
     pods = tuple(
-        replace(pod, containers=(replace(pod.containers[0], image_id=f"{REPOSITORY}@sha256:{index}"),)) for index, pod in enumerate(pods)
+        replace(
+            pod, containers=(replace(pod.containers[0], image_id=f"{REPOSITORY}@sha256:{index}"),)
+        )
+        for index, pod in enumerate(pods)
     )
-    stable = a_deployment(template=template, replicas=2, replica_sets=(a_replica_set("hello-1", template, pods=pods),))
+    stable = a_deployment(
+        template=template, replicas=2, replica_sets=(a_replica_set("hello-1", template, pods=pods),)
+    )
     plan = planned(a_release(Restart()), an_observation(stable)).plan
     assert plan is not None  # a restart says nothing about tags
-    plan = planned(a_release(Deploy("2.0.0"), target=a_target(version_label=None)), an_observation(with_other(stable))).plan
+    plan = planned(
+        a_release(Deploy("2.0.0"), target=a_target(version_label=None)),
+        an_observation(with_other(stable)),
+    ).plan
     assert plan is not None and "the tag 2.0.0 was moved" in " ".join(plan.notes)
 
 
 def with_other(stable: DeploymentSeen) -> DeploymentSeen:
     """The template names another tag, while its pods still run two digests of the wanted one."""
-    return replace(stable, template=a_template("1.9.9"), replica_sets=(replace(stable.replica_sets[0], template=a_template("1.9.9")),))
+    return replace(
+        stable,
+        template=a_template("1.9.9"),
+        replica_sets=(replace(stable.replica_sets[0], template=a_template("1.9.9")),),
+    )
 
 
 def test_what_happens_is_told_in_plain_words() -> None:

@@ -15,7 +15,9 @@ from tests.transitions.bluegreen.walk import Walk
 from tests.transitions.test_canary_walks import a_hello
 
 
-def a_walk(change: Change, *, replicas: int = 3, surge: int | str = "25%", unavailable: int | str = "25%") -> Walk:
+def a_walk(
+    change: Change, *, replicas: int = 3, surge: int | str = "25%", unavailable: int | str = "25%"
+) -> Walk:
     hello = a_hello(replicas=replicas, strategy=a_rolling_update(surge, unavailable))
     return Walk(ModelledCluster(hello, services={"hello": {"app": "hello"}}), a_release(change))
 
@@ -40,7 +42,9 @@ def test_it_succeeds_and_leaves_no_claim(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCENES)
 def test_it_takes_two_writes(name: str) -> None:
-    assert len(SCENES[name]().to_the_end().written) == 2  # the change with the claim, and letting go
+    assert (
+        len(SCENES[name]().to_the_end().written) == 2
+    )  # the change with the claim, and letting go
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -68,12 +72,17 @@ def test_a_pause_stops_the_roll_where_it_is_until_it_is_resumed() -> None:
     walk.ask(Pause(DEVELOPER))
     for _ in range(3):
         walk.tick()
-    stands = [(one.template["spec"]["containers"][0]["image"], len(one.pods)) for one in walk.cluster.deployments["hello"].sets]
+    stands = [
+        (one.template["spec"]["containers"][0]["image"], len(one.pods))
+        for one in walk.cluster.deployments["hello"].sets
+    ]
     writes = len(walk.written)
     for _ in range(20):
         walk.tick()
     hello = walk.cluster.deployments["hello"]
-    assert [(one.template["spec"]["containers"][0]["image"], len(one.pods)) for one in hello.sets] == stands
+    assert [
+        (one.template["spec"]["containers"][0]["image"], len(one.pods)) for one in hello.sets
+    ] == stands
     assert len(walk.written) == writes and hello.paused
     walk.ask(Resume(DEVELOPER))
     assert walk.to_the_end().release.phase is Phase.SUCCEEDED

@@ -31,9 +31,14 @@ def patched(release: Release, seen: Observation | None = None, now: int = T0) ->
     return decision.release
 
 
-def claimed(deployment: DeploymentSeen, *, cause: str = "hello 2.0.0 by developer, hello-42") -> DeploymentSeen:
+def claimed(
+    deployment: DeploymentSeen, *, cause: str = "hello 2.0.0 by developer, hello-42"
+) -> DeploymentSeen:
     """As the Deployment looks once the release wrote to it."""
-    return replace(deployment, annotations={**deployment.annotations, **CLAIMED, "kubernetes.io/change-cause": cause})
+    return replace(
+        deployment,
+        annotations={**deployment.annotations, **CLAIMED, "kubernetes.io/change-cause": cause},
+    )
 
 
 def half_rolled(**facts: object) -> Observation:
@@ -54,7 +59,11 @@ def changes_of(decision: Decision, name: str = "hello") -> dict[Field, object]:
     """What the decision writes to one object."""
     found: dict[Field, object] = {}
     for action in decision.actions:
-        if action.name == name and not isinstance(action, CreateDeployment) and hasattr(action, "changes"):
+        if (
+            action.name == name
+            and not isinstance(action, CreateDeployment)
+            and hasattr(action, "changes")
+        ):
             found.update({change.field: change.after for change in action.changes})
     return found
 

@@ -1,4 +1,5 @@
-"""The doctor beside a real Redis-compatible server, the simulated cluster and the local Slack: well, and each thing that may be wrong."""
+"""The doctor beside a real Redis-compatible server, the simulated cluster and the local Slack:
+well, and each thing that may be wrong."""
 
 from __future__ import annotations
 
@@ -43,7 +44,14 @@ def cluster() -> Iterator[SimulatedCluster]:
 
 
 class Surroundings:
-    def __init__(self, folder: Path, slack: LocalSlack, cluster: SimulatedCluster, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        slack: LocalSlack,
+        cluster: SimulatedCluster,
+        monkeypatch: pytest.MonkeyPatch,
+        redis_url: str,
+    ) -> None:
         self.slack, self.cluster, self.catalog = slack, cluster, folder / "catalog.yaml"
         cluster.kubeconfig(folder / "kubeconfig")
         self.catalog.write_text(CATALOG)
@@ -58,7 +66,11 @@ class Surroundings:
 
 @pytest.fixture
 def around(
-    tmp_path: Path, slack: LocalSlack, cluster: SimulatedCluster, monkeypatch: pytest.MonkeyPatch, redis_url: str
+    tmp_path: Path,
+    slack: LocalSlack,
+    cluster: SimulatedCluster,
+    monkeypatch: pytest.MonkeyPatch,
+    redis_url: str,
 ) -> Iterator[Surroundings]:
     slack.reset()
     slack.channel("C0RELEASES", bot_is_member=True)
@@ -66,7 +78,9 @@ def around(
     slack.reset()
 
 
-def test_all_is_well_and_every_id_has_its_name(around: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_is_well_and_every_id_has_its_name(
+    around: Surroundings, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([]) == 0, capsys.readouterr().out
     told = capsys.readouterr().out
     assert "everything is as it should be" in told
@@ -86,7 +100,9 @@ def test_a_server_that_may_evict_is_named_with_what_to_set(
     assert "set `maxmemory-policy noeviction`" in capsys.readouterr().out
 
 
-def test_a_missing_permission_is_named(around: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_permission_is_named(
+    around: Surroundings, capsys: pytest.CaptureFixture[str]
+) -> None:
     around.cluster.deny("patch", "apps", "deployments", "default")
     try:
         assert main([]) == 1
@@ -95,8 +111,12 @@ def test_a_missing_permission_is_named(around: Surroundings, capsys: pytest.Capt
     assert "may not patch deployments.apps in default" in capsys.readouterr().out
 
 
-def test_a_missing_scope_and_an_unknown_person_are_named(around: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
-    around.slack.configure(scopes=["chat:write", "commands", "users:read", "usergroups:read", "channels:read"])
+def test_a_missing_scope_and_an_unknown_person_are_named(
+    around: Surroundings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    around.slack.configure(
+        scopes=["chat:write", "commands", "users:read", "usergroups:read", "channels:read"]
+    )
     around.catalog.write_text(CATALOG.replace("U0DEV1", "U0NOBODY"))
     try:
         assert main([]) == 1
@@ -107,13 +127,17 @@ def test_a_missing_scope_and_an_unknown_person_are_named(around: Surroundings, c
     assert "U0NOBODY (deployer): Slack does not know it" in told
 
 
-def test_a_channel_without_the_bot_is_named(around: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_channel_without_the_bot_is_named(
+    around: Surroundings, capsys: pytest.CaptureFixture[str]
+) -> None:
     around.slack.channel("C0RELEASES", bot_is_member=False)
     assert main([]) == 1
     assert "the bot is not in the channel" in capsys.readouterr().out
 
 
-def test_a_revoked_token_is_one_clear_line(around: Surroundings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_revoked_token_is_one_clear_line(
+    around: Surroundings, capsys: pytest.CaptureFixture[str]
+) -> None:
     around.slack.configure(token_revoked=True)
     try:
         assert main([]) == 1
@@ -129,7 +153,9 @@ def test_without_settings_it_says_every_mistake_and_exits_with_2(
     for name in ("REDIS_URL", "SLACK_BOT_TOKEN", "PILOTHOUSE_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     assert main([]) == 2
-    assert {"REDIS_URL", "SLACK_BOT_TOKEN", "PILOTHOUSE_CONFIG"} <= set(capsys.readouterr().err.split())
+    assert {"REDIS_URL", "SLACK_BOT_TOKEN", "PILOTHOUSE_CONFIG"} <= set(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_clocks_that_differ_are_told(redis_url: str, redis_client: Redis) -> None:
@@ -148,7 +174,9 @@ def test_what_moves_or_waits_as_long_as_people_may_is_not_stuck() -> None:
 
 
 def test_what_neither_moves_nor_can_be_seen_is_stuck() -> None:
-    assert "waits for people" in why_stuck(a_release(phase=Phase.PAUSED, phase_since=T0), T0 + 2 * DAY)
+    assert "waits for people" in why_stuck(
+        a_release(phase=Phase.PAUSED, phase_since=T0), T0 + 2 * DAY
+    )
     rolling = a_release(phase=Phase.PROGRESSING, phase_since=T0)
     assert "--force" in why_stuck(rolling, T0 + 2 * HOUR)
     assert "unreachable" in why_stuck(replace(rolling, unreachable_since=T0), T0 + 2 * MINUTE)

@@ -1,4 +1,5 @@
-"""`pilothouse releases` beside a real Redis-compatible server: the table, what it does without Redis, and following until Ctrl-C."""
+"""`pilothouse releases` beside a real Redis-compatible server: the table, what it does without
+Redis, and following until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -30,13 +32,27 @@ from tests.conftest import eventually
 def make(store: RedisReleaseStore, app: str, version: str) -> Release:
     draft = a_release()
     target = replace(draft.target, app=app)
-    draft = replace(draft, id="", version=0, target=target, created_at=store.now(), to_version=version, from_version="1.0.0")
-    return store.create(draft, dedup_key="", same_as=f"{app} {version}", operation=f"{app} {version}").release
+    draft = replace(
+        draft,
+        id="",
+        version=0,
+        target=target,
+        created_at=store.now(),
+        to_version=version,
+        from_version="1.0.0",
+    )
+    return store.create(
+        draft, dedup_key="", same_as=f"{app} {version}", operation=f"{app} {version}"
+    ).release
 
 
-def finish(store: RedisReleaseStore, release: Release, phase: Phase, **parts: object) -> Release:
-    final = replace(release, phase=phase, started_at=release.created_at, finished_at=store.now(), **parts)  # type: ignore[arg-type]
-    return store.save(final, (Event(store.now(), EventKind.FINISHED, "over"),), operation=f"finish {release.id}")
+def finish(store: RedisReleaseStore, release: Release, phase: Phase, **parts: Any) -> Release:
+    final = replace(
+        release, phase=phase, started_at=release.created_at, finished_at=store.now(), **parts
+    )
+    return store.save(
+        final, (Event(store.now(), EventKind.FINISHED, "over"),), operation=f"finish {release.id}"
+    )
 
 
 @pytest.fixture
@@ -65,7 +81,9 @@ def test_running_ones_stand_first_and_then_those_that_are_over_newest_first(
     assert "1 running, 2 of those that are over" in told
 
 
-def test_an_app_and_a_limit_narrow_it(store: RedisReleaseStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_app_and_a_limit_narrow_it(
+    store: RedisReleaseStore, capsys: pytest.CaptureFixture[str]
+) -> None:
     for version in ("2.0.0", "3.0.0"):
         finish(store, make(store, "hello", version), Phase.SUCCEEDED)
     make(store, "auth", "9.0.0")
@@ -75,14 +93,18 @@ def test_an_app_and_a_limit_narrow_it(store: RedisReleaseStore, capsys: pytest.C
     assert "hello-1" not in told and "auth" not in told
 
 
-def test_without_redis_it_is_one_line_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_redis_it_is_one_line_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert main([]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "check that it runs" in line
 
 
-def test_without_settings_it_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_settings_it_names_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("REDIS_URL")
     assert main([]) == 2
     assert "REDIS_URL is not set" in capsys.readouterr().err
@@ -92,7 +114,9 @@ def test_words_of_people_neither_colour_nor_move_the_screen(store: RedisReleaseS
     cause = Cause(FailureClass.PERMANENT, "[red]no[/red]\x1b[2Jsuch\nimage")
     release = finish(store, make(store, "hello", "2.0.0"), Phase.FAILED, cause=cause)
     out = io.StringIO()
-    Console(file=out, width=160, force_terminal=False).print(releases_table((), (release,), now=store.now()))
+    Console(file=out, width=160, force_terminal=False).print(
+        releases_table((), (release,), now=store.now())
+    )
     assert "[red]no[/red] [2Jsuch image" in " ".join(out.getvalue().split())
     assert "\x1b" not in out.getvalue()
 
@@ -135,7 +159,12 @@ def test_following_goes_on_while_redis_is_away() -> None:
 def test_ctrl_c_ends_following_quietly(store: RedisReleaseStore) -> None:
     make(store, "hello", "2.0.0")
     leader, follower = pty.openpty()
-    running = subprocess.Popen([sys.executable, "-m", "bot", "releases", "--watch"], stdin=follower, stdout=follower, stderr=follower)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "bot", "releases", "--watch"],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
     os.close(follower)
     told, ends = b"", time.monotonic() + 30
     try:

@@ -1,4 +1,5 @@
-"""The page of figures is written by the commands, and its words by people: neither loses what the other wrote."""
+"""The page of figures is written by the commands, and its words by people: neither loses what the
+other wrote."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ SECTIONS = ("suites", *(f"bench {name}" for name in BENCHMARKS), "faults", "soak
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     path = tmp_path / "page.md"
-    path.write_text("Before.\n<!-- figures of soak -->\nold\n<!-- end of soak -->\nAfter.\n", encoding="utf-8")
+    path.write_text(
+        "Before.\n<!-- figures of soak -->\nold\n<!-- end of soak -->\nAfter.\n", encoding="utf-8"
+    )
     return path
 
 
@@ -26,13 +29,18 @@ def test_a_run_replaces_the_figures_of_the_one_before_and_no_word_around_them(pa
     record("soak", ["releases", "memory"], [["12", "80 MB"]], "Seed 3.", page=page)
     record("soak", ["releases", "memory"], [["13", "81 MB"]], "Seed 4.", page=page)
     text = page.read_text(encoding="utf-8")
-    assert text.startswith("Before.\n<!-- figures of soak -->\n| releases | memory |\n| --- | --- |\n| 13 | 81 MB |\n\n")
+    assert text.startswith(
+        "Before.\n<!-- figures of soak -->\n| releases | memory |\n| --- | --- |\n| 13 | 81 MB"
+        " |\n\n"
+    )
     assert text.endswith("\n\nSeed 4.\n<!-- end of soak -->\nAfter.\n")
     assert "12" not in text.partition("13")[0]
     assert "Python" in text
 
 
-def test_a_row_takes_the_place_of_the_one_of_the_same_name_and_leaves_the_others(page: Path) -> None:
+def test_a_row_takes_the_place_of_the_one_of_the_same_name_and_leaves_the_others(
+    page: Path,
+) -> None:
     for row in (["make test", "1"], ["make slow", "2"], ["make test", "3"]):
         record_row("soak", ["suite", "passed"], row, page=page)
     rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]

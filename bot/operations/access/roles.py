@@ -14,7 +14,8 @@ FRESH_MS = 6_000
 
 
 def known_roles(context: Context, person: Person) -> frozenset[Role]:
-    """From the cached directory: a listener never waits for Slack. A group that cannot be read grants nothing."""
+    """From the cached directory: a listener never waits for Slack. A group that cannot be read
+    grants nothing."""
     try:
         groups = _groups(context, person)
     except SlackUnavailable:
@@ -23,7 +24,8 @@ def known_roles(context: Context, person: Person) -> frozenset[Role]:
 
 
 def fresh_roles(context: Context, person: Person) -> frozenset[Role]:
-    """Groups as Slack had them seconds ago; older ones serve only while Slack is away. Raises SlackUnavailable where there are none."""
+    """Groups as Slack had them seconds ago; older ones serve only while Slack is away. Raises
+    SlackUnavailable where there are none."""
     try:
         groups = _fresh_groups(context, person)
     except SlackUnavailable:
@@ -38,13 +40,16 @@ def _groups(context: Context, person: Person) -> frozenset[str]:
 
 
 def _fresh_groups(context: Context, person: Person) -> frozenset[str]:
-    """One read serves all workers for some seconds: Slack answers this question 20 times a minute, and forty releases may ask at once."""
+    """One read serves all workers for some seconds: Slack answers this question 20 times a minute,
+    and forty releases may ask at once."""
     access = context.catalog.access
     if not access.needs_groups:
         return frozenset()
     kept = context.store.peek(MEMBERS)
     if kept is None:
         members = context.directory.memberships()
-        kept = json.dumps({group: sorted(members.get(group, ())) for group in sorted(access.named_groups)})
+        kept = json.dumps(
+            {group: sorted(members.get(group, ())) for group in sorted(access.named_groups)}
+        )
         context.store.put(MEMBERS, kept, ttl_ms=FRESH_MS)
     return frozenset(group for group, users in json.loads(kept).items() if person.user in users)

@@ -1,7 +1,9 @@
-"""How much may be said to Slack, shared by all workers, and who goes first when that is less than there is to say.
+"""How much may be said to Slack, shared by all workers, and who goes first when that is less than
+there is to say.
 
-Slack publishes about one post a second for each channel, and "50+ per minute" for chat.update in the whole workspace. Both buckets
-stay a little below, since calls that leave evenly may arrive in a bunch.
+Slack publishes about one post a second for each channel, and "50+ per minute" for chat.update in
+the whole workspace. Both buckets stay a little below, since calls that leave evenly may arrive in a
+bunch.
 """
 
 from __future__ import annotations
@@ -14,7 +16,14 @@ EDITS = Budget("slack edits", per_minute=49, burst=8, reserve=5)
 OVER, WAITED_FOR, MOVING = 0, 1, 2
 """Ranks: a final state or a failure, what a person waits for, all else."""
 _WAITED_FOR = frozenset(
-    {EventKind.GATE_OPENED, EventKind.PAUSED, EventKind.DRIFTED, EventKind.REMINDED, EventKind.ENVIRONMENT, EventKind.REFUSED}
+    {
+        EventKind.GATE_OPENED,
+        EventKind.PAUSED,
+        EventKind.DRIFTED,
+        EventKind.REMINDED,
+        EventKind.ENVIRONMENT,
+        EventKind.REFUSED,
+    }
 )
 
 
@@ -23,10 +32,13 @@ def posts_in(channel: str) -> Budget:
 
 
 def rank_of(release: Release, untold: tuple[Announcement, ...]) -> int:
-    """By what is not told yet: a card that waits for approval for an hour is urgent once, not with every pod that restarts meanwhile."""
+    """By what is not told yet: a card that waits for approval for an hour is urgent once, not with
+    every pod that restarts meanwhile."""
     if release.phase.is_final or any(entry.event.kind is EventKind.FAILURE for entry in untold):
         return OVER
     asked = (
-        entry.event.kind in _WAITED_FOR or (entry.event.by is not None and entry.event.kind is not EventKind.CREATED) for entry in untold
+        entry.event.kind in _WAITED_FOR
+        or (entry.event.by is not None and entry.event.kind is not EventKind.CREATED)
+        for entry in untold
     )
     return WAITED_FOR if any(asked) else MOVING

@@ -1,4 +1,5 @@
-"""Tell Slack what happened to one release: the card, its thread, and loud messages. Runs until all is told or a limit says wait."""
+"""Tell Slack what happened to one release: the card, its thread, and loud messages. Runs until all
+is told or a limit says wait."""
 
 from __future__ import annotations
 
@@ -6,12 +7,22 @@ from bot.operations.context import Context, left_to_newer, thread_key
 from bot.operations.delivery.budgets import EDITS, MOVING, OVER, WAITED_FOR, posts_in, rank_of
 from bot.operations.delivery.find_card import find_card
 from bot.operations.replies import DocumentReply
-from bot.ports import Announcement, ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable, UnknownSchema
+from bot.ports import (
+    Announcement,
+    ChannelUnavailable,
+    Message,
+    MessageGone,
+    RateLimited,
+    SlackUnavailable,
+    UnknownSchema,
+)
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.release import Release
 
 RETRY_MS = 5_000
-CHANNEL_AGAIN_MS = 30_000  # a channel that takes no messages: it may be opened again, and the bot invited
+CHANNEL_AGAIN_MS = (
+    30_000  # a channel that takes no messages: it may be opened again, and the bot invited
+)
 CHANNEL_GIVEN_UP_MS = 3_600_000  # after the release's end
 LOG_LINE = 270  # ten of them are one message
 THREAD_KNOWN_MS = 30 * 86_400_000
@@ -43,7 +54,9 @@ def deliver_release(context: Context, release_id: str) -> int | None:
     return context.store.now() + wait if wait else None
 
 
-def _tell_in_channel(context: Context, release: Release, announcements: tuple[Announcement, ...], dirty: bool) -> int:
+def _tell_in_channel(
+    context: Context, release: Release, announcements: tuple[Announcement, ...], dirty: bool
+) -> int:
     """Returns milliseconds to wait, 0 when everything is told."""
     rank = rank_of(release, announcements)
     channel, ts = context.store.card(release.id)
@@ -55,14 +68,17 @@ def _tell_in_channel(context: Context, release: Release, announcements: tuple[An
             waits[0] = _edit_card(context, release, channel, ts, rank)
         if ts:
             waits.append(_tell_all(context, release, channel, ts, announcements))
-    except MessageGone:  # a person deleted the card, and its thread with it: the next look posts it, and tells there what is left
+    # a person deleted the card, and its thread with it: the next look posts it, and tells there
+    # what is left
+    except MessageGone:
         context.store.record_card(release.id, channel=channel, ts="")
         return 1
     return min((wait for wait in waits if wait), default=0)
 
 
 def _post_card(context: Context, release: Release, rank: int) -> tuple[str, str, int]:
-    """(channel, ts, milliseconds to wait). Posted once: an answer lost after posting is found again by the message's metadata."""
+    """(channel, ts, milliseconds to wait). Posted once: an answer lost after posting is found again
+    by the message's metadata."""
     key = f"{release.id}:card"
     channel = release.channel
     attempted = context.store.peek(f"posting:{key}")
@@ -88,8 +104,15 @@ def _record_card(context: Context, release: Release, channel: str, ts: str) -> N
     context.store.put(thread_key(channel, ts), release.target.app, ttl_ms=THREAD_KNOWN_MS)
 
 
-def _tell_all(context: Context, release: Release, channel: str, ts: str, announcements: tuple[Announcement, ...]) -> int:
-    """Failures first, for they stand alone; then the lines of the thread in order. Returns milliseconds to wait, 0 when all is told."""
+def _tell_all(
+    context: Context,
+    release: Release,
+    channel: str,
+    ts: str,
+    announcements: tuple[Announcement, ...],
+) -> int:
+    """Failures first, for they stand alone; then the lines of the thread in order. Returns
+    milliseconds to wait, 0 when all is told."""
     lines: list[tuple[Announcement, Message | None]] = []
     for entry in announcements:
         message, loud = context.render.announcement(release, entry.event) or (None, False)
@@ -98,7 +121,9 @@ def _tell_all(context: Context, release: Release, channel: str, ts: str, announc
             if wait:
                 return wait
         lines.append((entry, None if loud else message))
-    rank = max(WAITED_FOR, rank_of(release, announcements))  # a line says what its card shows already
+    rank = max(
+        WAITED_FOR, rank_of(release, announcements)
+    )  # a line says what its card shows already
     while lines:
         told, message = _next_lines(context, release, lines)
         if message is not None:
@@ -111,12 +136,17 @@ def _tell_all(context: Context, release: Release, channel: str, ts: str, announc
 
 
 def _shout(context: Context, release: Release, channel: str, entry: Announcement) -> int:
-    """A message of its own, once, whenever its turn among the lines comes. Returns milliseconds to wait, 0 when it is said."""
+    """A message of its own, once, whenever its turn among the lines comes. Returns milliseconds to
+    wait, 0 when it is said."""
     key = f"shouted:{release.id}:{entry.sequence}"
     if context.store.peek(key):
         return 0
     rendered = context.render.announcement(release, entry.event, find_card(context, release.id))
-    wait = _announce(context, release, channel, "", [entry], rendered[0], rank=OVER) if rendered is not None else 0
+    wait = (
+        _announce(context, release, channel, "", [entry], rendered[0], rank=OVER)
+        if rendered is not None
+        else 0
+    )
     if not wait:
         if entry.event.kind is EventKind.FAILURE:
             _give_logs(context, release, f"{release.id}:{entry.sequence}")
@@ -127,7 +157,8 @@ def _shout(context: Context, release: Release, channel: str, entry: Announcement
 def _next_lines(
     context: Context, release: Release, lines: list[tuple[Announcement, Message | None]]
 ) -> tuple[list[Announcement], Message | None]:
-    """(what is told by it, the message): lines that have waited together go as one; None where nothing is to be said.
+    """(what is told by it, the message): lines that have waited together go as one; None where
+    nothing is to be said.
 
     What was attempted before is told the same way again, so that it can be found.
     """
@@ -146,15 +177,29 @@ def _next_lines(
 def _joined(lines: list[Message]) -> Message | None:
     if not lines:
         return None
-    return Message("\n".join(line.text for line in lines), tuple(block for line in lines for block in line.blocks))
+    return Message(
+        "\n".join(line.text for line in lines),
+        tuple(block for line in lines for block in line.blocks),
+    )
 
 
 def _announce(
-    context: Context, release: Release, channel: str, thread: str, told: list[Announcement], message: Message, *, rank: int
+    context: Context,
+    release: Release,
+    channel: str,
+    thread: str,
+    told: list[Announcement],
+    message: Message,
+    *,
+    rank: int,
 ) -> int:
     """Returns milliseconds to wait, 0 when it is said."""
     key = f"{release.id}:{told[0].sequence}"
-    posted = context.messenger.find_posted(channel, key=key, thread_ts=thread) if context.store.peek(f"posting:{key}") else ""
+    posted = (
+        context.messenger.find_posted(channel, key=key, thread_ts=thread)
+        if context.store.peek(f"posting:{key}")
+        else ""
+    )
     if not posted:
         wait = context.store.book(posts_in(channel), key, rank=rank)
         if wait:
@@ -171,14 +216,21 @@ def _announce(
 
 
 def _give_logs(context: Context, release: Release, key: str) -> None:
-    """Log lines may hold what is not for everyone: they go to the one who started the release, unless the catalog says otherwise."""
+    """Log lines may hold what is not for everyone: they go to the one who started the release,
+    unless the catalog says otherwise."""
     logs = release.cause.logs if release.cause is not None else ()
     if not logs or release.rules.evidence_logs != "starter" or context.store.peek(f"logs:{key}"):
         return
     text = "\n".join(line[:LOG_LINE] for line in logs)
-    title = f"{release.id}: the last log lines of {release.cause.pods[0] if release.cause and release.cause.pods else 'a failed pod'}"
+    title = (
+        f"{release.id}: the last log lines of"
+        f" {release.cause.pods[0] if release.cause and release.cause.pods else 'a failed pod'}"
+    )
     try:
-        context.messenger.direct(release.requested_by.user, context.render.reply(DocumentReply(title, text), now=context.store.now()))
+        context.messenger.direct(
+            release.requested_by.user,
+            context.render.reply(DocumentReply(title, text), now=context.store.now()),
+        )
     except ChannelUnavailable:
         pass  # they take no messages from apps; the failure itself is told in the channel
     context.store.put(f"logs:{key}", "1", ttl_ms=3_600_000)
@@ -202,8 +254,10 @@ def _edit_card(context: Context, release: Release, channel: str, ts: str, rank: 
 
 
 def _until_channel_again(context: Context, release: Release) -> int:
-    """Milliseconds until the card is tried again, 0 when it is given up: a card that still asks when its channel is back would be
-    answered, and one that never came would be missed. Less and less often after the end, for edits are few and others need them."""
+    """Milliseconds until the card is tried again, 0 when it is given up: a card that still asks
+    when its channel is back would be answered, and one that never came would be missed. Less and
+    less often after the end, for edits are few and others need them.
+    """
     since_end = context.store.now() - release.finished_at if release.phase.is_final else 0
     if since_end < CHANNEL_GIVEN_UP_MS:
         return max(CHANNEL_AGAIN_MS, since_end)
@@ -212,19 +266,27 @@ def _until_channel_again(context: Context, release: Release) -> int:
 
 
 def _tell_in_person(context: Context, release: Release) -> None:
-    """The channel takes nothing: the one who started it is told directly what is left to tell; the channel will not be told it too."""
+    """The channel takes nothing: the one who started it is told directly what is left to tell; the
+    channel will not be told it too."""
     for entry in context.store.outbox(release.id)[0]:
         rendered = context.render.announcement(release, entry.event)
         told = context.store.peek(f"shouted:{release.id}:{entry.sequence}") is not None
-        if rendered is not None and not told and entry.event.kind in (EventKind.FINISHED, EventKind.FAILURE, EventKind.GATE_OPENED):
+        if (
+            rendered is not None
+            and not told
+            and entry.event.kind in (EventKind.FINISHED, EventKind.FAILURE, EventKind.GATE_OPENED)
+        ):
             try:
                 context.messenger.direct(release.requested_by.user, rendered[0])
             except ChannelUnavailable:
-                pass  # they take no messages from apps either; the record and the audit stream have it
+                # they take no messages from apps either; the record and the audit stream have it
+                pass
             if entry.event.kind is EventKind.FAILURE:
                 _give_logs(context, release, f"{release.id}:{entry.sequence}")
         context.store.delivered(release.id, through=entry.sequence, card_version=None)
 
 
 def _keyed(message: Message, key: str) -> Message:
-    return Message(message.text, message.blocks, {"event_type": "pilothouse", "event_payload": {"key": key}})
+    return Message(
+        message.text, message.blocks, {"event_type": "pilothouse", "event_payload": {"key": key}}
+    )

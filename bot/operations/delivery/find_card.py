@@ -7,7 +7,8 @@ from bot.ports import ChannelUnavailable, MessageGone, RateLimited, SlackUnavail
 
 
 def find_card(context: Context, release_id: str) -> str:
-    """Its address; "" before it is posted, or where Slack does not say just now: nothing waits for a link."""
+    """Its address; "" before it is posted, or where Slack does not say just now: nothing waits for
+    a link."""
     channel, ts = context.store.card(release_id)
     if not ts:
         return ""

@@ -1,4 +1,5 @@
-"""Somebody rolled, scaled or paused an app past the bot: its channel is told, once, however many watchers saw it."""
+"""Somebody rolled, scaled or paused an app past the bot: its channel is told, once, however many
+watchers saw it."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ ONCE_WITHIN_MS = 60_000
 
 
 def queue_outside_change(context: Context, channel: str, line: str) -> None:
-    """Called by the watcher, which does not speak to Slack: leaves the line for a worker to tell. Twice within a minute is once;
-    called again after an error it leaves nothing out."""
+    """Called by the watcher, which does not speak to Slack: leaves the line for a worker to tell.
+    Twice within a minute is once; called again after an error it leaves nothing out."""
     key = hashlib.sha256(f"{channel} {line}".encode()).hexdigest()[:16]
     if context.store.peek(f"told:{key}") is not None:
         return

@@ -1,4 +1,5 @@
-"""A button was clicked: who may, and is it still this release, this gate, this plan? The record decides, not the button."""
+"""A button was clicked: who may, and is it still this release, this gate, this plan? The record
+decides, not the button."""
 
 from __future__ import annotations
 
@@ -21,7 +22,17 @@ from bot.ports import StoreUnavailable, UnknownSchema
 from bot.releases.engine.respond import respond
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Phase, Release
-from bot.releases.facts.requests import Abort, Adopt, Approve, Finish, Pause, Promote, Reject, Request, Resume
+from bot.releases.facts.requests import (
+    Abort,
+    Adopt,
+    Approve,
+    Finish,
+    Pause,
+    Promote,
+    Reject,
+    Request,
+    Resume,
+)
 
 SHOWN = frozenset({"deploy", "apps", "pods", "releases", "whoami", "help"})
 _PERMISSION = {
@@ -41,8 +52,8 @@ _PERMISSION = {
 
 
 def handle_click(context: Context, click: Click) -> Reply:
-    """``click.action`` is the word of the table above; "go_on", "share", "file" and "meant" are about an answer (their value carries a
-    token), "show" is a button of the help."""
+    """``click.action`` is the word of the table above; "go_on", "share", "file" and "meant" are
+    about an answer (their value carries a token), "show" is a button of the help."""
     try:
         if (stranger := refuse_stranger(context, click.person)) is not None:
             return stranger
@@ -56,10 +67,18 @@ def handle_click(context: Context, click: Click) -> Reply:
             return ask_for_file(context, click, str(carried["token"]))
         if action == "meant":
             invocation = chosen_suggestion(context, click, carried)
-            return invocation if isinstance(invocation, Refusal) else handle_command(context, invocation)
+            return (
+                invocation
+                if isinstance(invocation, Refusal)
+                else handle_command(context, invocation)
+            )
         if action == "show":
             return _show(context, click, str(carried["what"]))
-        release_id, gate, plan_hash = str(carried["release"]), str(carried.get("gate", "")), str(carried.get("plan", ""))
+        release_id, gate, plan_hash = (
+            str(carried["release"]),
+            str(carried.get("gate", "")),
+            str(carried.get("plan", "")),
+        )
         moment = str(carried.get("step", ""))
     except StoreUnavailable as away:
         return Refusal(str(away), "nothing was changed: try again in a moment")
@@ -67,7 +86,9 @@ def handle_click(context: Context, click: Click) -> Reply:
         return Refusal("that button is from another version of Pilothouse: use the newest card")
     permission = _PERMISSION.get(action)
     if permission is None:
-        return Refusal(f"this version of Pilothouse does not know the button {action}: use the newest card")
+        return Refusal(
+            f"this version of Pilothouse does not know the button {action}: use the newest card"
+        )
     try:
         release = context.store.load(release_id)
         roles = known_roles(context, click.person)
@@ -81,7 +102,9 @@ def handle_click(context: Context, click: Click) -> Reply:
             return _replace(context, click.person, release, str(carried.get("front", "")))
         request, done = _request(action, click.person, gate, plan_hash, moment, click.text)
         if isinstance(request, Reject) and not click.was_asked_why:
-            in_vain = respond(release, request, context.store.now()).refusal  # nobody fills in a form for nothing
+            in_vain = respond(
+                release, request, context.store.now()
+            ).refusal  # nobody fills in a form for nothing
             return Refusal(in_vain) if in_vain else AskReasonReply(release)
         return control_release(context, release_id, request, f"{release_id}: {done}")
     except KeyError:
@@ -92,12 +115,18 @@ def handle_click(context: Context, click: Click) -> Reply:
         return Refusal(str(away), "nothing was changed: try again in a moment")
 
 
-def _request(action: str, by: Person, gate: str, plan_hash: str, moment: str, text: str) -> tuple[Request, str]:
+def _request(
+    action: str, by: Person, gate: str, plan_hash: str, moment: str, text: str
+) -> tuple[Request, str]:
     match action:
         case "approve" | "switch":
             return Approve(by, gate, plan_hash), "approved"
         case "promote":
-            return (Approve(by, gate, plan_hash), "promoted") if gate else (Promote(by, moment), "goes on now")
+            return (
+                (Approve(by, gate, plan_hash), "promoted")
+                if gate
+                else (Promote(by, moment), "goes on now")
+            )
         case "reject":
             return Reject(by, gate, plan_hash, text), "rejected"
         case "hold" | "pause":
@@ -113,22 +142,35 @@ def _request(action: str, by: Person, gate: str, plan_hash: str, moment: str, te
 
 
 def _replace(context: Context, by: Person, release: Release, front: str) -> Reply:
-    """The one in front is taken back, so that this one follows. Its own state decides whether it can be."""
+    """The one in front is taken back, so that this one follows. Its own state decides whether it
+    can be."""
     if release.phase is not Phase.QUEUED or release.queued_behind not in ("", front):
         return Refusal(f"{release.id} does not wait for {front} any more: use the newest card")
     return control_release(
-        context, front, Abort(by, reason=f"replaced by {release.id}"), f"{front} is being taken back; {release.id} follows"
+        context,
+        front,
+        Abort(by, reason=f"replaced by {release.id}"),
+        f"{front} is being taken back; {release.id} follows",
     )
 
 
 def _show(context: Context, click: Click, what: str) -> Reply:
-    """A button of the help: only what reads, and the form of deploy, which asks before anything starts."""
+    """A button of the help: only what reads, and the form of deploy, which asks before anything
+    starts."""
     name, _, about = what.partition(" ")
     known = {"deploy": context.catalog.apps, "help": BY_NAME}.get(name, ())
     if name not in SHOWN or (about and about not in known):
-        return Refusal(f"this version of Pilothouse does not know the button {what}: ask for help again")
+        return Refusal(
+            f"this version of Pilothouse does not know the button {what}: ask for help again"
+        )
     invocation = Invocation(
-        click.person, click.channel, what, "button", click.dedup_key, response_url=click.response_url, trigger_id=click.trigger_id
+        click.person,
+        click.channel,
+        what,
+        "button",
+        click.dedup_key,
+        response_url=click.response_url,
+        trigger_id=click.trigger_id,
     )
     return handle_command(context, invocation)
 

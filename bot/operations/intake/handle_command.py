@@ -1,4 +1,5 @@
-"""A typed command: parse, authorise, and start what it asks for. Looks nothing up at the cluster: that is the worker's."""
+"""A typed command: parse, authorise, and start what it asks for. Looks nothing up at the cluster:
+that is the worker's."""
 
 from __future__ import annotations
 
@@ -35,7 +36,15 @@ from bot.operations.lifecycle.start_release import start_release
 from bot.operations.queries.list_apps import running_release
 from bot.operations.queries.list_releases import list_releases
 from bot.operations.queries.share_answer import offer_to_share
-from bot.operations.replies import HelpReply, OpenFormReply, Pending, Refusal, Reply, TextReply, WhoamiReply
+from bot.operations.replies import (
+    HelpReply,
+    OpenFormReply,
+    Pending,
+    Refusal,
+    Reply,
+    TextReply,
+    WhoamiReply,
+)
 from bot.operations.requests import Invocation
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.freezes import Freeze
@@ -61,7 +70,9 @@ def handle_command(context: Context, invocation: Invocation) -> Reply:
     if (stranger := refuse_stranger(context, invocation.person)) is not None:
         return stranger
     names = Names(context.commands_installed, context.prefix)
-    here = _app_of_thread(context, invocation) or tuple(app.target.app for app in context.catalog.in_channel(invocation.channel))
+    here = _app_of_thread(context, invocation) or tuple(
+        app.target.app for app in context.catalog.in_channel(invocation.channel)
+    )
     known = KnownNames(tuple(context.catalog.apps), here, context.catalog.clusters, names)
     command = parse(invocation.text, known)
     if isinstance(command, Mistake):
@@ -72,7 +83,11 @@ def handle_command(context: Context, invocation: Invocation) -> Reply:
         if refusal is not None:
             return refusal
         reply = _carry_out(context, invocation, command, roles)
-        return replace(reply, in_channel=answers_channel(command)) if isinstance(reply, TextReply) else reply
+        return (
+            replace(reply, in_channel=answers_channel(command))
+            if isinstance(reply, TextReply)
+            else reply
+        )
     except StoreUnavailable as away:
         return Refusal(str(away), "nothing was started: try again in a moment")
     except UnknownSchema as newer:
@@ -90,7 +105,9 @@ def _app_of_thread(context: Context, invocation: Invocation) -> tuple[str, ...]:
     return (app,) if app is not None and app in context.catalog.apps else ()
 
 
-def _refusal(context: Context, invocation: Invocation, command: Command, roles: frozenset[Role]) -> Refusal | None:
+def _refusal(
+    context: Context, invocation: Invocation, command: Command, roles: frozenset[Role]
+) -> Refusal | None:
     if isinstance(command, _CHANGES_NOTHING):
         return None
     access = context.catalog.access
@@ -101,7 +118,9 @@ def _refusal(context: Context, invocation: Invocation, command: Command, roles: 
     return Refusal(refusal, "see `/pilothouse whoami`") if refusal else None
 
 
-def _carry_out(context: Context, invocation: Invocation, command: Command, roles: frozenset[Role]) -> Reply:
+def _carry_out(
+    context: Context, invocation: Invocation, command: Command, roles: frozenset[Role]
+) -> Reply:
     match command:
         case DeployCommand():
             return _deploy(context, invocation, command)
@@ -110,15 +129,33 @@ def _carry_out(context: Context, invocation: Invocation, command: Command, roles
         case RolloutCommand():
             return _rollout(context, invocation, command, roles)
         case PodsCommand() | GetCommand() | TrafficCommand():
-            apps = (command.app,) if command.app else tuple(a.target.app for a in context.catalog.in_channel(invocation.channel))
-            extra: dict[str, Any] = {"objects": command.objects, "wide": command.wide} if isinstance(command, GetCommand) else {}
+            apps = (
+                (command.app,)
+                if command.app
+                else tuple(a.target.app for a in context.catalog.in_channel(invocation.channel))
+            )
+            extra: dict[str, Any] = (
+                {"objects": command.objects, "wide": command.wide}
+                if isinstance(command, GetCommand)
+                else {}
+            )
             return _ask(context, invocation, command, apps=apps, **extra)
         case ExplainCommand():
             app = context.catalog.in_channel(invocation.channel)[0].target.app
-            return _ask(context, invocation, command, apps=(app,), path=command.path, recursive=command.recursive)
+            return _ask(
+                context,
+                invocation,
+                command,
+                apps=(app,),
+                path=command.path,
+                recursive=command.recursive,
+            )
         case ApplyCommand():
             if not context.catalog.apps[command.app].manifests:
-                return Refusal(f"{command.app} names no manifests", "add `manifests: [FILE]` to its catalog entry")
+                return Refusal(
+                    f"{command.app} names no manifests",
+                    "add `manifests: [FILE]` to its catalog entry",
+                )
             return _ask(context, invocation, command, apps=(command.app,))
         case ReleasesCommand():
             listing = list_releases(context, command.app)
@@ -132,9 +169,15 @@ def _carry_out(context: Context, invocation: Invocation, command: Command, roles
         case FreezeCommand():
             now = context.store.now()
             until = now + command.for_ms if command.for_ms is not None else command.until_ms
-            context.store.freeze(Freeze(command.scope, command.reason, invocation.person, now, until))
+            context.store.freeze(
+                Freeze(command.scope, command.reason, invocation.person, now, until)
+            )
             _audit(context, invocation, "froze", command.scope, command.reason)
-            ends = "" if until is None else f" until {datetime.fromtimestamp(until / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+            ends = (
+                ""
+                if until is None
+                else f" until {datetime.fromtimestamp(until / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+            )
             what = "Running releases go on, undo too; new ones need an admin and a reason"
             return TextReply(f"{command.scope} is frozen{ends}: {command.reason}. {what}")
         case UnfreezeCommand():
@@ -151,7 +194,9 @@ def _audit(context: Context, invocation: Invocation, kind: str, scope: str, reas
     context.store.write_audit(line, operation=f"{kind}:{invocation.dedup_key}")
 
 
-def _start(context: Context, invocation: Invocation, app: str, change: Change, reason: str) -> Reply:
+def _start(
+    context: Context, invocation: Invocation, app: str, change: Change, reason: str
+) -> Reply:
     return start_release(
         context,
         context.catalog.apps[app],
@@ -173,8 +218,21 @@ def _deploy(context: Context, invocation: Invocation, command: DeployCommand) ->
     strategy = command.strategy or app.strategy
     change = Deploy(command.version, strategy, command.steps, command.hold_ms, command.sticky)
     if command.dry_run:
-        words = {"version": change.version, "strategy": strategy.value, "sticky": change.sticky, "hold_ms": change.hold_ms}
-        return _ask(context, invocation, command, apps=(command.app,), cluster=app.target.cluster, steps=change.steps, **words)
+        words = {
+            "version": change.version,
+            "strategy": strategy.value,
+            "sticky": change.sticky,
+            "hold_ms": change.hold_ms,
+        }
+        return _ask(
+            context,
+            invocation,
+            command,
+            apps=(command.app,),
+            cluster=app.target.cluster,
+            steps=change.steps,
+            **words,
+        )
     return start_release(
         context,
         app,
@@ -187,18 +245,39 @@ def _deploy(context: Context, invocation: Invocation, command: DeployCommand) ->
     )
 
 
-def _rollout(context: Context, invocation: Invocation, command: RolloutCommand, roles: frozenset[Role]) -> Reply:
+def _rollout(
+    context: Context, invocation: Invocation, command: RolloutCommand, roles: frozenset[Role]
+) -> Reply:
     by = invocation.person
-    apps = (command.app,) if command.app else tuple(a.target.app for a in context.catalog.in_channel(invocation.channel))
+    apps = (
+        (command.app,)
+        if command.app
+        else tuple(a.target.app for a in context.catalog.in_channel(invocation.channel))
+    )
     if command.verb in ("status", "history"):
-        return _ask(context, invocation, command, apps=apps, verb=command.verb, revision=command.to_revision)
+        return _ask(
+            context, invocation, command, apps=apps, verb=command.verb, revision=command.to_revision
+        )
     app = apps[0]
     release = running_release(context, app)
     match command.verb:
         case "undo" if command.to_revision is not None:
-            return _ask(context, invocation, command, apps=(app,), verb="undo", revision=command.to_revision, reason=command.reason)
+            return _ask(
+                context,
+                invocation,
+                command,
+                apps=(app,),
+                verb="undo",
+                revision=command.to_revision,
+                reason=command.reason,
+            )
         case "undo" if release is not None:
-            return control_release(context, release.id, Abort(by, reason=command.reason), f"{release.id} is being taken back")
+            return control_release(
+                context,
+                release.id,
+                Abort(by, reason=command.reason),
+                f"{release.id} is being taken back",
+            )
         case "undo":
             return _start(context, invocation, app, Undo(), command.reason)
         case "restart":
@@ -211,10 +290,16 @@ def _rollout(context: Context, invocation: Invocation, command: RolloutCommand, 
             return _ask(context, invocation, command, apps=(app,), verb=command.verb)
         case "promote" if release is not None:
             refusal = refusal_to_approve(release, by, roles)
-            return Refusal(refusal) if refusal else control_release(context, release.id, Promote(by), f"{release.id}: promoted")
+            return (
+                Refusal(refusal)
+                if refusal
+                else control_release(context, release.id, Promote(by), f"{release.id}: promoted")
+            )
         case "abort" if release is not None:
             request = Abort(by, force=command.force, reason=command.reason)
-            return control_release(context, release.id, request, f"{release.id} is being taken back")
+            return control_release(
+                context, release.id, request, f"{release.id} is being taken back"
+            )
         case _:
             return _nothing_runs(context, app)
 
@@ -226,8 +311,16 @@ def _nothing_runs(context: Context, app: str) -> Refusal:
     if last is None:
         return Refusal(f"no release of {app} is running, and none was yet", hint)
     version = f" to {last.to_version}" if last.to_version else ""
-    why = f": {last.cause.summary}" if last.cause is not None and last.phase is not Phase.SUCCEEDED else ""
-    return Refusal(f"no release of {app} is running; the last one, {last.id}{version}, {_ENDED.get(last.phase, 'is over')}{why}", hint)
+    why = (
+        f": {last.cause.summary}"
+        if last.cause is not None and last.phase is not Phase.SUCCEEDED
+        else ""
+    )
+    return Refusal(
+        f"no release of {app} is running; the last one, {last.id}{version},"
+        f" {_ENDED.get(last.phase, 'is over')}{why}",
+        hint,
+    )
 
 
 def _ask(context: Context, invocation: Invocation, command: Command, **what: Any) -> Reply:
@@ -239,13 +332,19 @@ def _sharing(context: Context, invocation: Invocation, command: Command, **what:
     """The token for "Share here"; a mention is answered before everyone as it is."""
     if invocation.via == "mention":
         return ""
-    return offer_to_share(context, _query(invocation, command, apps=tuple(context.catalog.apps), **what))
+    return offer_to_share(
+        context, _query(invocation, command, apps=tuple(context.catalog.apps), **what)
+    )
 
 
 def _query(invocation: Invocation, command: Command, **what: Any) -> dict[str, Any]:
     return {
         "kind": command.kind,
-        "person": {"team": invocation.person.team, "user": invocation.person.user, "name": invocation.person.name},
+        "person": {
+            "team": invocation.person.team,
+            "user": invocation.person.user,
+            "name": invocation.person.name,
+        },
         "channel": invocation.channel,
         "thread_ts": invocation.thread_ts,
         "response_url": invocation.response_url,
@@ -266,4 +365,6 @@ def _whoami(context: Context, invocation: Invocation, roles: frozenset[Role]) ->
             groups = ()
     line = f"access: {{roles: {{deployer: {{users: [{invocation.person.user}]}}}}}}"
     allowed = takes_commands_in(access, invocation.channel)
-    return WhoamiReply(invocation.person, groups, tuple(sorted(roles)), invocation.channel, allowed, line)
+    return WhoamiReply(
+        invocation.person, groups, tuple(sorted(roles)), invocation.channel, allowed, line
+    )

@@ -1,6 +1,8 @@
-"""What was typed has more than one meaning, or a mistake with a near form: the valid commands are offered as buttons.
+"""What was typed has more than one meaning, or a mistake with a near form: the valid commands are
+offered as buttons.
 
-A button never carries a command: it carries a token, and the commands wait in the store for the person who typed.
+A button never carries a command: it carries a token, and the commands wait in the store for the
+person who typed.
 """
 
 from __future__ import annotations
@@ -45,8 +47,11 @@ def _typed(names: Names, text: str) -> str:
     return f"{names.typed(name)} {rest}".rstrip()
 
 
-def chosen_suggestion(context: Context, click: Click, carried: Mapping[str, Any]) -> Invocation | Refusal:
-    """The command that a button stands for, as if it had been typed now. The second of two clicks finds nothing left to take."""
+def chosen_suggestion(
+    context: Context, click: Click, carried: Mapping[str, Any]
+) -> Invocation | Refusal:
+    """The command that a button stands for, as if it had been typed now. The second of two clicks
+    finds nothing left to take."""
     token, choice = str(carried["token"]), int(carried["choice"])
     stored = context.store.take(f"meant:{token}")
     if stored is None:

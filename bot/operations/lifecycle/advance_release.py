@@ -1,4 +1,5 @@
-"""One tick: load, observe, decide, save what is intended, apply, say when to look again. A crash anywhere is repaired by a tick."""
+"""One tick: load, observe, decide, save what is intended, apply, say when to look again. A crash
+anywhere is repaired by a tick."""
 
 from __future__ import annotations
 
@@ -9,7 +10,15 @@ from dataclasses import replace
 from bot.operations.context import Context, left_to_newer
 from bot.operations.lifecycle.prepare_release import app_key, prepare_release
 from bot.policy.redaction import redact_lines
-from bot.ports import Cluster, ClusterUnreachable, PreconditionFailed, Refused, SlackUnavailable, UnknownSchema, VersionConflict
+from bot.ports import (
+    Cluster,
+    ClusterUnreachable,
+    PreconditionFailed,
+    Refused,
+    SlackUnavailable,
+    UnknownSchema,
+    VersionConflict,
+)
 from bot.releases.assess.pairs import retarget_to_serving
 from bot.releases.engine.decide import decide, step_ends_at
 from bot.releases.engine.decision import Decision
@@ -34,7 +43,8 @@ AFTER_WRITE_MS = 250  # the watcher usually comes first; this is for when it is 
 
 
 def advance_release(context: Context, release_id: str) -> int | None:
-    """Returns when to look again (milliseconds of Redis TIME), None when the release is over or unknown."""
+    """Returns when to look again (milliseconds of Redis TIME), None when the release is over or
+    unknown."""
     ends = time.monotonic() + TICK_BUDGET_S
     wake: int | None = None
     for _ in range(ATTEMPTS):
@@ -65,11 +75,19 @@ def _tick(context: Context, release: Release, ends: float) -> tuple[int | None, 
     # only now: what was seen before the lock was ours may be another release's half-done work
     cluster, seen = _look(context, release)
     if release.phase is Phase.QUEUED:
-        if isinstance(seen, Observation) and seen.cluster_uid != locked_at:  # it did not say, or its name means another one by now
+        if (
+            isinstance(seen, Observation) and seen.cluster_uid != locked_at
+        ):  # it did not say, or its name means another one by now
             return context.store.now() + WHICH_CLUSTER_MS, False
-        if isinstance(seen, Observation) and release.plan is None and not isinstance(release.change, Reapply):
+        if (
+            isinstance(seen, Observation)
+            and release.plan is None
+            and not isinstance(release.change, Reapply)
+        ):
             faced = retarget_to_serving(release.target, seen)
-            if faced != release.target:  # people are sent to the other one of a pair: the change is meant for that
+            if (
+                faced != release.target
+            ):  # people are sent to the other one of a pair: the change is meant for that
                 release = replace(release, target=faced)
                 cluster, seen = _look(context, release)
         if isinstance(seen, Observation):
@@ -102,7 +120,9 @@ def _look(context: Context, release: Release) -> tuple[Cluster | None, Seen]:
     try:
         cluster = context.clusters[release.target.cluster]
     except KeyError:
-        return None, Unreachable(context.store.now(), f"the catalog has no cluster {release.target.cluster}")
+        return None, Unreachable(
+            context.store.now(), f"the catalog has no cluster {release.target.cluster}"
+        )
     extra = (release.plan.preview,) if release.plan and release.plan.preview else ()
     try:
         seen = cluster.observe(
@@ -121,20 +141,26 @@ def _look(context: Context, release: Release) -> tuple[Cluster | None, Seen]:
 
 
 def _may_be_late(context: Context, release: Release) -> bool:
-    """The cluster's events are evidence for a deadline alone, so they are not read before one is near."""
+    """The cluster's events are evidence for a deadline alone, so they are not read before one is
+    near."""
     ends = step_ends_at(release)
     return ends is not None and context.store.now() >= ends - round(TICK_BUDGET_S * 1000)
 
 
 def _candidate_name(release: Release) -> str:
-    """Before the plan is made: where the strategy's candidate would be, so that a leftover or an adopted one is seen."""
+    """Before the plan is made: where the strategy's candidate would be, so that a leftover or an
+    adopted one is seen."""
     return default_candidate_name(release.target, release.strategy)
 
 
 def lock_keys(release: Release, cluster_uid: str) -> tuple[str, ...]:
     where = f"{cluster_uid}/{release.target.namespace}"
     services = tuple(f"{where}/Service/{name}" for name in release.target.services)
-    deployments = tuple(f"{where}/Deployment/{name}" for name in (release.target.deployment, release.target.idle) if name)
+    deployments = tuple(
+        f"{where}/Deployment/{name}"
+        for name in (release.target.deployment, release.target.idle)
+        if name
+    )
     return (*deployments, *services)
 
 
@@ -163,45 +189,82 @@ def _stand_in_line(context: Context, release: Release, cluster_uid: str) -> int 
 def _with_logs(cluster: Cluster, decision: Decision, before: Release) -> Decision:
     """Evidence is saved in the same write as the failure, before anything is taken back."""
     cause = decision.release.cause
-    if cause is None or cause == before.cause or not cause.pods or decision.release.rules.evidence_logs == "off":
+    if (
+        cause is None
+        or cause == before.cause
+        or not cause.pods
+        or decision.release.rules.evidence_logs == "off"
+    ):
         return decision
     if cause.failure is not FailureClass.PERSISTENT:
         return decision  # what never started has no log
     container = decision.release.target.container
     try:
-        lines = cluster.logs(decision.release.target, cause.pods[0], container=container, lines=10, previous=True)
+        lines = cluster.logs(
+            decision.release.target, cause.pods[0], container=container, lines=10, previous=True
+        )
     except (ClusterUnreachable, Refused):
         return decision
-    return decision.changed(replace(decision.release, cause=replace(cause, logs=redact_lines(lines))))
+    return decision.changed(
+        replace(decision.release, cause=replace(cause, logs=redact_lines(lines)))
+    )
 
 
 def _remember(context: Context, release: Release, seen: Seen) -> None:
-    """What was seen healthy or bad, kept for undo. Written before the save it belongs to: twice is once."""
+    """What was seen healthy or bad, kept for undo. Written before the save it belongs to: twice is
+    once."""
     if not isinstance(seen, Observation) or release.as_found is None or release.plan is None:
         return
     key = app_key(release, release.as_found.cluster_uid)
-    if release.at_step <= 0 and release.phase is not Phase.SUCCEEDED and not any(i.written for i in release.intents):
+    if (
+        release.at_step <= 0
+        and release.phase is not Phase.SUCCEEDED
+        and not any(i.written for i in release.intents)
+    ):
         stable = seen.stable
         if stable is not None and stable.replicas and stable.available >= stable.replicas:
             template = release.as_found.stable.template
-            verdict, seen_by, _ = context.store.verdict_on(key, template)  # the history goes on to name the release that saw it first
+            verdict, seen_by, _ = context.store.verdict_on(
+                key, template
+            )  # the history goes on to name the release that saw it first
             version = release.plan.from_version
-            context.store.remember_healthy(key, template, version=version, release_id=seen_by if verdict == "healthy" else "")
+            context.store.remember_healthy(
+                key, template, version=version, release_id=seen_by if verdict == "healthy" else ""
+            )
     serves = seen.candidate if release.plan.keeps_both else seen.stable
     if release.phase is Phase.SUCCEEDED and serves is not None:
         served = app_key(release, release.as_found.cluster_uid, serves.name)
-        context.store.remember_healthy(served, serves.template, version=release.plan.version, release_id=release.id)
+        context.store.remember_healthy(
+            served, serves.template, version=release.plan.version, release_id=release.id
+        )
         if isinstance(release.change, Deploy) and release.finished_at > release.started_at:
             took = release.finished_at - release.started_at
             if release.strategy is Strategy.ROLLING:
                 context.store.remember_duration(key, took, operation=f"{release.id}:duration")
-    failed = release.cause is not None and release.cause.failure in (FailureClass.PERMANENT, FailureClass.PERSISTENT)
+    failed = release.cause is not None and release.cause.failure in (
+        FailureClass.PERMANENT,
+        FailureClass.PERSISTENT,
+    )
     if failed and release.leg is Leg.BACK and release.phase.is_final and release.cause is not None:
-        goals = [goal for step in release.plan.steps for goal in step.goals if isinstance(goal, DeploymentGoal)]
-        bad = next((goal.template for goal in goals if goal.side is Side.STABLE and goal.template is not None), None)
+        goals = [
+            goal
+            for step in release.plan.steps
+            for goal in step.goals
+            if isinstance(goal, DeploymentGoal)
+        ]
+        bad = next(
+            (
+                goal.template
+                for goal in goals
+                if goal.side is Side.STABLE and goal.template is not None
+            ),
+            None,
+        )
         if bad is not None:
             why = release.cause.summary
-            context.store.remember_bad(key, bad, version=release.plan.version, why=why, release_id=release.id)
+            context.store.remember_bad(
+                key, bad, version=release.plan.version, why=why, release_id=release.id
+            )
 
 
 def _save(context: Context, decision: Decision, before: Release) -> Release:
@@ -210,11 +273,15 @@ def _save(context: Context, decision: Decision, before: Release) -> Release:
     return context.store.save(decision.release, decision.events, operation=uuid.uuid4().hex)
 
 
-def _apply(context: Context, cluster: Cluster, release: Release, decision: Decision, ends: float) -> tuple[int | None, bool]:
+def _apply(
+    context: Context, cluster: Cluster, release: Release, decision: Decision, ends: float
+) -> tuple[int | None, bool]:
     for action in decision.actions:
         if time.monotonic() > ends:
             return context.store.now(), False
-        if not context.store.is_current(release):  # a person, or another worker, was faster: decide anew
+        if not context.store.is_current(
+            release
+        ):  # a person, or another worker, was faster: decide anew
             return context.store.now(), True
         try:
             cluster.apply(release.target, action)
@@ -235,7 +302,8 @@ def _apply(context: Context, cluster: Cluster, release: Release, decision: Decis
 
 
 def _intended(context: Context, decision: Decision) -> tuple[Event, ...]:
-    """For the audit stream, saved before the first of them is sent: whatever dies then, no write at the cluster is without its line."""
+    """For the audit stream, saved before the first of them is sent: whatever dies then, no write at
+    the cluster is without its line."""
     if not decision.actions:
         return ()
     now, by = context.store.now(), decision.release.requested_by

@@ -1,4 +1,5 @@
-"""A person asks something of a release that exists: approve, pause, abort… Answered from the record; saving wakes the release."""
+"""A person asks something of a release that exists: approve, pause, abort… Answered from the
+record; saving wakes the release."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ ATTEMPTS = 5
 
 
 def control_release(context: Context, release_id: str, request: Request, done: str) -> Reply:
-    """``done`` is what the asker is told when it was granted. The caller has checked who may ask."""
+    """``done`` is what the asker is told when it was granted. The caller has checked who
+    may ask."""
     for _ in range(ATTEMPTS):
         try:
             release = context.store.load(release_id)
@@ -24,7 +26,9 @@ def control_release(context: Context, release_id: str, request: Request, done: s
         if decision.refusal:
             return Refusal(decision.refusal)
         try:
-            context.store.save(decision.release, decision.events, operation=uuid.uuid4().hex, wake=True)
+            context.store.save(
+                decision.release, decision.events, operation=uuid.uuid4().hex, wake=True
+            )
         except VersionConflict:
             continue
         return TextReply(done)

@@ -1,4 +1,5 @@
-"""What the record knows of a Deployment's templates: those that releases saw healthy, and which of its revisions were bad."""
+"""What the record knows of a Deployment's templates: those that releases saw healthy, and which of
+its revisions were bad."""
 
 from __future__ import annotations
 
@@ -13,7 +14,10 @@ def known_templates(context: Context, key: str, deployment: DeploymentSeen) -> l
     for replica_set in deployment.replica_sets:
         verdict, by, reason = context.store.verdict_on(key, replica_set.template)
         if verdict == "bad":
-            version = next((k.version for k in known if k.template == replica_set.template), f"revision {replica_set.revision}")
+            version = next(
+                (k.version for k in known if k.template == replica_set.template),
+                f"revision {replica_set.revision}",
+            )
             known.append(KnownTemplate(replica_set.template, "bad", version, by, reason))
     return known
 

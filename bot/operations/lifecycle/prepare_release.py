@@ -1,4 +1,5 @@
-"""Before a release is first decided on: is its starter still allowed, is the line stopped, which template does an undo mean?"""
+"""Before a release is first decided on: is its starter still allowed, is the line stopped, which
+template does an undo mean?"""
 
 from __future__ import annotations
 
@@ -24,10 +25,13 @@ from bot.releases.planning.undo import choose_undo
 
 
 def prepare_release(context: Context, release: Release, seen: Observation) -> Release | Decision:
-    """A Decision ends it before the first write. Raises SlackUnavailable while nobody knows what its starter may do."""
+    """A Decision ends it before the first write. Raises SlackUnavailable while nobody knows what
+    its starter may do."""
     now = context.store.now()
     roles = fresh_roles(context, release.requested_by)
-    freeze = frozen_by(context.store.freezes(), app=release.target.app, cluster=release.target.cluster, now=now)
+    freeze = frozen_by(
+        context.store.freezes(), app=release.target.app, cluster=release.target.cluster, now=now
+    )
     why = _not_allowed(release, roles)
     if not why and freeze is not None and not goes_on_frozen(release.change, roles, release.reason):
         why = f"not started: {freeze.told}"
@@ -36,12 +40,16 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
     if freeze is not None:
         release = _noted(release, f"in spite of a freeze: {freeze.told}")
         text = f"goes on though {freeze.told}"
-        line = AuditLine(now, release.id, release.target.app, "broke a freeze", text, release.requested_by.user)
+        line = AuditLine(
+            now, release.id, release.target.app, "broke a freeze", text, release.requested_by.user
+        )
         context.store.write_audit(line, operation=f"{release.id}:frozen")
     key = app_key(release, seen.cluster_uid)
     durations = sorted(context.store.durations(key))
     if durations:
-        release = replace(release, usual_ms=durations[min(len(durations) - 1, int(0.95 * len(durations)))])
+        release = replace(
+            release, usual_ms=durations[min(len(durations) - 1, int(0.95 * len(durations)))]
+        )
     release = replace(release, stale_claim=_stale_claim(context, release, seen))
     change = release.change
     if isinstance(change, Undo) and change.template is None and seen.stable is not None:
@@ -50,7 +58,9 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
             return respond(release, Refuse(beside), now)
         known = known_templates(context, key, seen.stable)
         try:
-            chosen = choose_undo(seen.stable, known, to_revision=change.to_revision, app=release.target.app)
+            chosen = choose_undo(
+                seen.stable, known, to_revision=change.to_revision, app=release.target.app
+            )
         except PlanRefused as refused:
             return respond(release, Refuse(f"not started: {refused}"), now)
         release = replace(release, change=replace(change, template=chosen.template))
@@ -61,22 +71,38 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
 
 def _noted(release: Release, note: str) -> Release:
     """Beside the reason, where the card, the change cause and the record show it."""
-    return release if note in release.reason else replace(release, reason="; ".join(filter(None, (release.reason, note))))
+    return (
+        release
+        if note in release.reason
+        else replace(release, reason="; ".join(filter(None, (release.reason, note))))
+    )
 
 
 def _version_beside(context: Context, release: Release, seen: Observation) -> str:
-    """Of a kept pair the version before stands beside the one that serves, whole: no roll brings it back as fast as the switch."""
+    """Of a kept pair the version before stands beside the one that serves, whole: no roll brings it
+    back as fast as the switch."""
     idle = idle_of(release.target, seen)
-    if idle is None or seen.stable is None or running_image(idle.template, release) == running_image(seen.stable.template, release):
+    if (
+        idle is None
+        or seen.stable is None
+        or running_image(idle.template, release) == running_image(seen.stable.template, release)
+    ):
         return ""
-    if context.store.verdict_on(app_key(release, seen.cluster_uid, idle.name), idle.template)[0] != "healthy":
+    if (
+        context.store.verdict_on(app_key(release, seen.cluster_uid, idle.name), idle.template)[0]
+        != "healthy"
+    ):
         return ""
     app, version = release.target.app, version_of(running_image(idle.template, release))
-    return f"not started: {idle.name} still runs {version} beside it: deploy {app} {version} bluegreen switches back to it at once"
+    return (
+        f"not started: {idle.name} still runs {version} beside it: deploy {app} {version} bluegreen"
+        " switches back to it at once"
+    )
 
 
 def _stale_claim(context: Context, release: Release, seen: Observation) -> str:
-    """The controller copies annotations to ReplicaSets, so kubectl's undo brings the claim of a release back that ended long ago."""
+    """The controller copies annotations to ReplicaSets, so kubectl's undo brings the claim of a
+    release back that ended long ago."""
     claim = seen.stable.claim if seen.stable is not None else ""
     if claim in ("", release.id):
         return ""
@@ -85,7 +111,13 @@ def _stale_claim(context: Context, release: Release, seen: Observation) -> str:
     except (KeyError, UnknownSchema):
         return ""
     same_place = before.as_found is not None and before.as_found.cluster_uid == seen.cluster_uid
-    return claim if before.phase.is_final and same_place and before.target.namespace == release.target.namespace else ""
+    return (
+        claim
+        if before.phase.is_final
+        and same_place
+        and before.target.namespace == release.target.namespace
+        else ""
+    )
 
 
 def _not_allowed(release: Release, roles: frozenset[Role]) -> str:
@@ -94,9 +126,14 @@ def _not_allowed(release: Release, roles: frozenset[Role]) -> str:
         return ""
     person = release.requested_by
     wanted = " or ".join(roles_granting(Permission.DEPLOY))
-    return f"not started: {person.name or person.user} no longer has the role {wanted}; nothing was changed"
+    return (
+        f"not started: {person.name or person.user} no longer has the role {wanted}; nothing was"
+        " changed"
+    )
 
 
 def app_key(release: Release, cluster_uid: str, deployment: str = "") -> str:
     """Of the release's own Deployment, or the other one of a pair."""
-    return templates_key(cluster_uid, release.target.namespace, deployment or release.target.deployment)
+    return templates_key(
+        cluster_uid, release.target.namespace, deployment or release.target.deployment
+    )

@@ -20,11 +20,22 @@ from bot.releases.facts.target import Strategy
 
 
 def start_release(
-    context: Context, app: App, change: Change, *, by: Person, channel: str, reason: str, command: str, dedup_key: str
+    context: Context,
+    app: App,
+    change: Change,
+    *,
+    by: Person,
+    channel: str,
+    reason: str,
+    command: str,
+    dedup_key: str,
 ) -> Reply:
-    """The same change of the same app while it runs or waits gives that release; fifty people typing it start one."""
+    """The same change of the same app while it runs or waits gives that release; fifty people
+    typing it start one."""
     now = context.store.now()
-    refusal = frozen(context, app, change, by=by, reason=reason, now=now) or _at_a_glance(app, change, app.channel or channel)
+    refusal = frozen(context, app, change, by=by, reason=reason, now=now) or _at_a_glance(
+        app, change, app.channel or channel
+    )
     if refusal is not None:
         return refusal
     draft = Release(
@@ -40,14 +51,17 @@ def start_release(
         to_version=_to_version(change),
     )
     same_as = json.dumps([app.target.cluster, app.target.app, asdict(change)], sort_keys=True)
-    created = context.store.create(draft, dedup_key=dedup_key, same_as=same_as, operation=uuid.uuid4().hex)
+    created = context.store.create(
+        draft, dedup_key=dedup_key, same_as=same_as, operation=uuid.uuid4().hex
+    )
     release = created.release
     behind = release.queued_behind or _in_front(context, release)
     return Receipt(release, created.fresh, behind, elsewhere=release.channel != channel)
 
 
 def _in_front(context: Context, release: Release) -> str:
-    """The last release before this one of the same app and place: the worker has not yet stood it in line."""
+    """The last release before this one of the same app and place: the worker has not yet stood it
+    in line."""
     if release.phase is not Phase.QUEUED:
         return ""
     active = context.store.active(release.target.app)
@@ -67,9 +81,13 @@ def _to_version(change: Change) -> str:
     return change.kind
 
 
-def frozen(context: Context, app: App, change: Change, *, by: Person, reason: str, now: int) -> Refusal | None:
+def frozen(
+    context: Context, app: App, change: Change, *, by: Person, reason: str, now: int
+) -> Refusal | None:
     """The line is stopped, and this is neither a way back nor an admin with a reason."""
-    freeze = frozen_by(context.store.freezes(), app=app.target.app, cluster=app.target.cluster, now=now)
+    freeze = frozen_by(
+        context.store.freezes(), app=app.target.app, cluster=app.target.cluster, now=now
+    )
     if freeze is None:
         return None
     roles = known_roles(context, by)
@@ -78,7 +96,10 @@ def frozen(context: Context, app: App, change: Change, *, by: Person, reason: st
     if may(roles, Permission.ADMIN):
         hint = 'as an admin you may go on all the same: add reason="…"'
     else:
-        hint = f"an admin may go on with a reason; when it is over: `/pilothouse unfreeze {freeze.scope}`"
+        hint = (
+            "an admin may go on with a reason; when it is over: `/pilothouse unfreeze"
+            f" {freeze.scope}`"
+        )
     return Refusal(freeze.told, hint)
 
 
@@ -86,7 +107,10 @@ def _at_a_glance(app: App, change: Change, channel: str) -> Refusal | None:
     """What can be refused without looking at the cluster; the rest is the plan's."""
     name = app.target.app
     if not channel:  # asked for in the home tab
-        return Refusal(f"{name} has no channel where its card could be", "add `channel` to its catalog entry, or deploy it in a channel")
+        return Refusal(
+            f"{name} has no channel where its card could be",
+            "add `channel` to its catalog entry, or deploy it in a channel",
+        )
     if isinstance(change, Deploy):
         if app.target.images or "/" not in change.version:
             running = app.target.images[0] if app.target.images else "any/image"
@@ -98,7 +122,11 @@ def _at_a_glance(app: App, change: Change, channel: str) -> Refusal | None:
             return Refusal(f"{name} has no Service, so traffic cannot be shared: deploy it rolling")
     if isinstance(change, Scale):
         rules = app.rules
-        if change.replicas < rules.scale_min or (rules.scale_max is not None and change.replicas > rules.scale_max):
+        if change.replicas < rules.scale_min or (
+            rules.scale_max is not None and change.replicas > rules.scale_max
+        ):
             top = rules.scale_max if rules.scale_max is not None else "any number of"
-            return Refusal(f"{name} may have {rules.scale_min} to {top} replicas, not {change.replicas}")
+            return Refusal(
+                f"{name} may have {rules.scale_min} to {top} replicas, not {change.replicas}"
+            )
     return None

@@ -1,6 +1,8 @@
-"""`/apply APP`: first the server's dry run and a diff with a button to go on; then server-side apply, never forced.
+"""`/apply APP`: first the server's dry run and a diff with a button to go on; then server-side
+apply, never forced.
 
-A template change of the Deployment that exists is not applied but rolled: it runs as a release with lock, audit and rollback.
+A template change of the Deployment that exists is not applied but rolled: it runs as a release with
+lock, audit and rollback.
 """
 
 from __future__ import annotations
@@ -25,20 +27,27 @@ CONFIRM_FOR_MS = 600_000
 MAX_LINES = 60
 MAX_CHARACTERS = 2_600
 MOST_NAMED = 3
-_ALLOCATED = re.compile(r"(nodePort|NodePort|clusterIPs?): |clusterIPs:$|^\s*[+-]?\s*- [0-9a-f.:]+$")
+_ALLOCATED = re.compile(
+    r"(nodePort|NodePort|clusterIPs?): |clusterIPs:$|^\s*[+-]?\s*- [0-9a-f.:]+$"
+)
 
 
 def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
     """Raises ClusterUnreachable, Refused."""
     person = _person(query)
-    if (stopped := frozen(context, app, Reapply(None), by=person, reason="", now=context.store.now())) is not None:
+    if (
+        stopped := frozen(
+            context, app, Reapply(None), by=person, reason="", now=context.store.now()
+        )
+    ) is not None:
         return stopped
     manifests = context.manifests.load(app.manifests_folder, app.manifests, app.files)
     changes = context.clusters[app.target.cluster].plan_manifests(app.target, manifests)
     conflicts = [f"{c.kind}/{c.name}: {line}" for c in changes for line in c.conflicts]
     if conflicts:
         return Refusal(
-            f"somebody else owns what the manifests of {app.target.app} set: {'; '.join(conflicts)[:600]}",
+            f"somebody else owns what the manifests of {app.target.app} set:"
+            f" {'; '.join(conflicts)[:600]}",
             "take it out of the manifest, or let its owner change it; nothing was applied",
         )
     if all(change.does == "unchanged" and change.template is None for change in changes):
@@ -50,23 +59,40 @@ def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Rep
         moved = _moved(query.get("shown"), shown)
         if not moved:
             return _go_on(context, app, query, manifests)
-        again = f"Nothing was applied, for {some_of(moved, MOST_NAMED)} changed since it was shown: look again. "
+        again = (
+            f"Nothing was applied, for {some_of(moved, MOST_NAMED)} changed since it was shown:"
+            " look again. "
+        )
     token = uuid.uuid4().hex
     asked = {key: value for key, value in query.items() if key != "confirmed"}
-    context.store.put(f"confirm:{token}", json.dumps({**asked, "shown": shown}), ttl_ms=CONFIRM_FOR_MS)
-    return ConfirmReply(f"{again}Apply the manifests of {app.target.app}?", _fitting(context, app, query, lines), "Apply", token)
+    context.store.put(
+        f"confirm:{token}", json.dumps({**asked, "shown": shown}), ttl_ms=CONFIRM_FOR_MS
+    )
+    return ConfirmReply(
+        f"{again}Apply the manifests of {app.target.app}?",
+        _fitting(context, app, query, lines),
+        "Apply",
+        token,
+    )
 
 
-def _digests(key: bytes, changes: Sequence[ObjectChange], manifests: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Names what was shown of each object, with what stands in its manifest and with the values of a Secret that nobody is shown.
+def _digests(
+    key: bytes, changes: Sequence[ObjectChange], manifests: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Names what was shown of each object, with what stands in its manifest and with the values of
+    a Secret that nobody is shown.
 
-    Keyed, for a password that can be guessed is told by its plain digest. Addresses and ports that the server draws anew in each dry run
-    are left out.
+    Keyed, for a password that can be guessed is told by its plain digest. Addresses and ports that
+    the server draws anew in each dry run are left out.
     """
     found = {}
     for change in changes:
         told = [line for line in _described(change) if not _ALLOCATED.search(line)]
-        ours = [one for one in manifests if (one["kind"], one["metadata"]["name"]) == (change.kind, change.name)]
+        ours = [
+            one
+            for one in manifests
+            if (one["kind"], one["metadata"]["name"]) == (change.kind, change.name)
+        ]
         content = json.dumps([told, change.concealed, ours], sort_keys=True, default=str)
         found[_name(change)] = hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
     return found
@@ -79,11 +105,18 @@ def _moved(before: Any, now: Mapping[str, str]) -> list[str]:
 
 
 def _name(change: ObjectChange) -> str:
-    return f"{change.kind} {change.namespace}/{change.name}" if change.namespace else f"{change.kind} {change.name}"
+    return (
+        f"{change.kind} {change.namespace}/{change.name}"
+        if change.namespace
+        else f"{change.kind} {change.name}"
+    )
 
 
-def _fitting(context: Context, app: App, query: Mapping[str, Any], lines: Sequence[str]) -> tuple[str, ...]:
-    """What a message holds; who is to press the button gets all of it as a file when that is not everything."""
+def _fitting(
+    context: Context, app: App, query: Mapping[str, Any], lines: Sequence[str]
+) -> tuple[str, ...]:
+    """What a message holds; who is to press the button gets all of it as a file when that is not
+    everything."""
     kept: list[str] = []
     left = MAX_CHARACTERS
     for line in lines[:MAX_LINES]:
@@ -96,7 +129,9 @@ def _fitting(context: Context, app: App, query: Mapping[str, Any], lines: Sequen
     where = "all of it is in your direct messages with this app"
     try:
         name = f"apply-{app.target.app}"
-        context.messenger.upload(query["person"]["user"], f"{name}.txt", "\n".join(lines) + "\n", title=name)
+        context.messenger.upload(
+            query["person"]["user"], f"{name}.txt", "\n".join(lines) + "\n", title=name
+        )
     except (RateLimited, SlackUnavailable, ChannelUnavailable) as failure:
         where = f"the file with all of it could not be sent: {failure}"
     return (*kept, f"… and {counted(len(lines) - len(kept), 'more line')}: {where}")
@@ -111,13 +146,17 @@ def _described(change: ObjectChange) -> tuple[str, ...]:
     does = "rolls" if change.template is not None and change.does == "unchanged" else change.does
     shown = [*change.diff] if change.does != "unchanged" or change.template is not None else []
     if shown and change.kind == "Deployment" and change.does != "create":
-        shown.insert(0, "# image and number of pods stay as they are: releases and scaling own them")
+        shown.insert(
+            0, "# image and number of pods stay as they are: releases and scaling own them"
+        )
     if change.template is not None:
         shown.insert(0, "# its pod template changes: that part runs as a rolling release")
     return (f"{does}: {_name(change)}", *(f"  {line}" for line in shown))
 
 
-def _go_on(context: Context, app: App, query: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]]) -> Reply:
+def _go_on(
+    context: Context, app: App, query: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]]
+) -> Reply:
     cluster = context.clusters[app.target.cluster]
     applied = cluster.apply_manifests(app.target, manifests, skip_template_of=app.target.deployment)
     done = [f"{c.kind} {c.name} {c.does}d" for c in applied if c.does in ("create", "update")]
@@ -129,7 +168,10 @@ def _go_on(context: Context, app: App, query: Mapping[str, Any], manifests: Sequ
     said = f"by {person.name or person.user}: {'; '.join(done) or 'no object changed'}"
     if template is None:
         kept = any(c.kind == "Deployment" and c.does != "create" for c in applied)
-        return TextReply(f"{app.target.app} applied {said}{'. Image and number of pods were left as they are' if kept else ''}")
+        return TextReply(
+            f"{app.target.app} applied"
+            f" {said}{'. Image and number of pods were left as they are' if kept else ''}"
+        )
     started = start_release(
         context,
         app,
@@ -140,4 +182,8 @@ def _go_on(context: Context, app: App, query: Mapping[str, Any], manifests: Sequ
         command=query["text"],
         dedup_key=f"apply:{query['dedup_key']}",
     )
-    return started if isinstance(started, Refusal) else TextReply(f"{app.target.app} applied {said}. Its template now rolls as a release")
+    return (
+        started
+        if isinstance(started, Refusal)
+        else TextReply(f"{app.target.app} applied {said}. Its template now rolls as a release")
+    )

@@ -1,4 +1,5 @@
-"""The versions of an app that are worth offering: what releases brought here or found, and what apps of the same image run."""
+"""The versions of an app that are worth offering: what releases brought here or found, and what
+apps of the same image run."""
 
 from __future__ import annotations
 
@@ -12,10 +13,15 @@ HISTORY = 20
 
 
 def known_versions(context: Context, app: App) -> tuple[KnownVersion, ...]:
-    """Versions that releases brought here or found, newest first, then what apps of the same image run; none while Redis is away."""
+    """Versions that releases brought here or found, newest first, then what apps of the same image
+    run; none while Redis is away."""
     try:
         history = context.store.recent(app.target.app, limit=HISTORY)
-        others = {other: context.store.recent(other, limit=1) for other in context.catalog.apps if other != app.target.app}
+        others = {
+            other: context.store.recent(other, limit=1)
+            for other in context.catalog.apps
+            if other != app.target.app
+        }
     except StoreUnavailable:
         return ()
     here = _repositories(app, history)
@@ -35,10 +41,17 @@ def known_versions(context: Context, app: App) -> tuple[KnownVersion, ...]:
 def _seen_in(release: Release) -> list[str]:
     if release.plan is None:
         return []
-    return [*([release.plan.version] if release.phase is Phase.SUCCEEDED else []), release.plan.from_version]
+    return [
+        *([release.plan.version] if release.phase is Phase.SUCCEEDED else []),
+        release.plan.from_version,
+    ]
 
 
 def _repositories(app: App, releases: tuple[Release, ...]) -> set[str]:
     """Those that the catalog allows, else those that were released."""
-    released = [split_image(release.plan.image).repository for release in releases if release.plan is not None]
-    return {normal_repository(repository) for repository in (app.target.images or released)}
+    released = [
+        split_image(release.plan.image).repository
+        for release in releases
+        if release.plan is not None
+    ]
+    return {normal_repository(repository) for repository in app.target.images or released}

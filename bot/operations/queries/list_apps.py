@@ -1,4 +1,5 @@
-"""The apps of the catalog and what each runs: what served before a release that runs, else what the cluster says."""
+"""The apps of the catalog and what each runs: what served before a release that runs, else what the
+cluster says."""
 
 from __future__ import annotations
 
@@ -24,13 +25,24 @@ def list_apps(context: Context) -> Table:
         release = running_release(context, name)
         state = f"{release.id} {release.phase.value.replace('_', ' ')}" if release else "-"
         version = _before(release) or (_runs(app, seen[name]) if name in seen else "")
-        rows.append((name, version or "-", app.target.cluster, app.target.namespace, app.strategy.value, state))
+        rows.append(
+            (
+                name,
+                version or "-",
+                app.target.cluster,
+                app.target.namespace,
+                app.strategy.value,
+                state,
+            )
+        )
     missing = [name for name, one in seen.items() if one.stable is None]
     notes += [f"without a Deployment: {some_of(missing, MOST_NAMED)}"] * bool(missing)
     return Table("Apps", COLUMNS, tuple(rows), "\n".join(notes))
 
 
-def _seen(context: Context, targets: tuple[Target, ...]) -> tuple[dict[str, Observation], list[str]]:
+def _seen(
+    context: Context, targets: tuple[Target, ...]
+) -> tuple[dict[str, Observation], list[str]]:
     by_cluster: dict[str, list[Target]] = {}
     for target in targets:
         by_cluster.setdefault(target.cluster, []).append(target)
@@ -40,8 +52,15 @@ def _seen(context: Context, targets: tuple[Target, ...]) -> tuple[dict[str, Obse
         try:
             seen |= context.clusters[cluster].glance(here)
         except (ClusterUnreachable, KeyError) as away:
-            why = f"cannot be reached: {away.why}" if isinstance(away, ClusterUnreachable) else "is no longer in the catalog"
-            notes.append(f"{some_of([target.app for target in here], MOST_NAMED)}: the cluster {cluster} {why}")
+            why = (
+                f"cannot be reached: {away.why}"
+                if isinstance(away, ClusterUnreachable)
+                else "is no longer in the catalog"
+            )
+            notes.append(
+                f"{some_of([target.app for target in here], MOST_NAMED)}: the cluster {cluster}"
+                f" {why}"
+            )
     return seen, notes
 
 

@@ -9,4 +9,6 @@ LISTED = 15
 
 
 def list_releases(context: Context, app: str | None) -> ListingReply:
-    return ListingReply(f"Releases of {app}" if app else "Releases", context.store.recent(app, limit=LISTED))
+    return ListingReply(
+        f"Releases of {app}" if app else "Releases", context.store.recent(app, limit=LISTED)
+    )

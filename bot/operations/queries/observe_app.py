@@ -1,4 +1,5 @@
-"""One look at an app outside a release's tick: with its candidate beside it, and of a kept pair the one that serves as stable."""
+"""One look at an app outside a release's tick: with its candidate beside it, and of a kept pair the
+one that serves as stable."""
 
 from __future__ import annotations
 
@@ -21,7 +22,10 @@ def observe_app(context: Context, app: App) -> Observation:
     release = running_release(context, app.target.app)
     if release is not None and release.candidate_name:
         return cluster.observe(release.target, candidate=release.candidate_name)
-    green, canary = (default_candidate_name(app.target, strategy) for strategy in (Strategy.BLUEGREEN, Strategy.CANARY))
+    green, canary = (
+        default_candidate_name(app.target, strategy)
+        for strategy in (Strategy.BLUEGREEN, Strategy.CANARY)
+    )
     seen = cluster.observe(app.target, candidate=green, or_candidate=canary)
     turned = retarget_to_serving(app.target, seen) != app.target
     return replace(seen, stable=seen.candidate, candidate=seen.stable) if turned else seen

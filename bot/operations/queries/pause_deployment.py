@@ -1,4 +1,5 @@
-"""`/rollout pause` and `resume` of a Deployment that no release holds: one tested patch, audited."""
+"""`/rollout pause` and `resume` of a Deployment that no release holds: one tested patch,
+audited."""
 
 from __future__ import annotations
 
@@ -17,24 +18,35 @@ from bot.releases.facts.intent import Field
 ATTEMPTS = 3
 
 
-def pause_deployment(context: Context, app: App, query: Mapping[str, Any], *, paused: bool) -> Reply:
+def pause_deployment(
+    context: Context, app: App, query: Mapping[str, Any], *, paused: bool
+) -> Reply:
     word = "paused" if paused else "resumed"
     for _ in range(ATTEMPTS):
         stable = observe_app(context, app).stable
         if stable is None:
-            return Refusal(f"there is no Deployment `{app.target.deployment}` in namespace {app.target.namespace}")
+            return Refusal(
+                f"there is no Deployment `{app.target.deployment}` in namespace"
+                f" {app.target.namespace}"
+            )
         release = running_release(context, app.target.app)
         if release is not None and stable.claim == release.id:
-            return Refusal(f"{stable.name} belongs to release {release.id}: it is paused and resumed with it")
+            return Refusal(
+                f"{stable.name} belongs to release {release.id}: it is paused and resumed with it"
+            )
         if stable.paused == paused:
             return Refusal(f"{stable.name} is {'already' if paused else 'not'} paused")
         change = FieldChange(Field.PAUSED, stable.paused, paused)
         try:
-            context.clusters[app.target.cluster].apply(app.target, PatchDeployment(stable.name, stable.uid, stable.claim, (change,)))
+            context.clusters[app.target.cluster].apply(
+                app.target, PatchDeployment(stable.name, stable.uid, stable.claim, (change,))
+            )
         except PreconditionFailed:
             continue
         user = query["person"]["user"]
-        line = AuditLine(context.store.now(), "", app.target.app, word, f"deployment {stable.name} {word}", user)
+        line = AuditLine(
+            context.store.now(), "", app.target.app, word, f"deployment {stable.name} {word}", user
+        )
         context.store.write_audit(line, operation=uuid.uuid4().hex)
         return TextReply(f"deployment {stable.name} {word}")
     return Refusal(f"{app.target.deployment} changes too fast right now: try again")

@@ -1,4 +1,5 @@
-"""`dry-run`: what the release would do, computed as the worker would; nothing is stored and nothing is changed."""
+"""`dry-run`: what the release would do, computed as the worker would; nothing is stored and nothing
+is changed."""
 
 from __future__ import annotations
 
@@ -23,13 +24,17 @@ def plan_release(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
     target = replace(app.target, cluster=query["cluster"])
     now = context.store.now()
     person = Person(query["person"]["team"], query["person"]["user"], query["person"]["name"])
-    release = Release("dry-run", target, app.rules, change, person, app.channel, "", now, command=query["text"])
+    release = Release(
+        "dry-run", target, app.rules, change, person, app.channel, "", now, command=query["text"]
+    )
     cluster = context.clusters[target.cluster]
     seen = cluster.observe(target, candidate=default_candidate_name(target, strategy), survey=True)
     faced = retarget_to_serving(target, seen)
     if faced != target:
         release = replace(release, target=faced)
-        seen = cluster.observe(faced, candidate=default_candidate_name(faced, strategy), survey=True)
+        seen = cluster.observe(
+            faced, candidate=default_candidate_name(faced, strategy), survey=True
+        )
     planned = decide(release, seen, now).release
     if planned.plan is None:
         return Refusal(planned.cause.summary if planned.cause else "no plan could be made")

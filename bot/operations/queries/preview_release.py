@@ -1,4 +1,5 @@
-"""The plan of what is in the `/deploy` form, computed as a dry run and drawn into the form while it is open."""
+"""The plan of what is in the `/deploy` form, computed as a dry run and drawn into the form while it
+is open."""
 
 from __future__ import annotations
 
@@ -18,9 +19,20 @@ from bot.releases.facts.target import Strategy
 from bot.releases.planning.refusals import PlanRefused
 
 
-def ask_for_preview(context: Context, by: Person, form: DeployForm, *, view_id: str, view_hash: str) -> None:
-    """``view_hash`` is that of the form as it was last drawn: what was changed since is previewed by its own change."""
-    context.queue.ask({"kind": "preview", "person": asdict(by), "form": asdict(form), "view_id": view_id, "view_hash": view_hash})
+def ask_for_preview(
+    context: Context, by: Person, form: DeployForm, *, view_id: str, view_hash: str
+) -> None:
+    """``view_hash`` is that of the form as it was last drawn: what was changed since is previewed
+    by its own change."""
+    context.queue.ask(
+        {
+            "kind": "preview",
+            "person": asdict(by),
+            "form": asdict(form),
+            "view_id": view_id,
+            "view_hash": view_hash,
+        }
+    )
 
 
 def preview_release(context: Context, query: Mapping[str, Any]) -> None:
@@ -31,10 +43,14 @@ def preview_release(context: Context, query: Mapping[str, Any]) -> None:
     else:
         lines = (f"⚠️ {reply.line}",) if isinstance(reply, Refusal) else ()
     try:
-        view = context.render.form(replace(form, preview=lines, computed=isinstance(reply, PlanReply)))
+        view = context.render.form(
+            replace(form, preview=lines, computed=isinstance(reply, PlanReply))
+        )
         context.messenger.update_view(query["view_id"], query["view_hash"], view)
     except (MessageGone, RateLimited, SlackUnavailable):
-        pass  # closed or changed meanwhile, or too much at once: the outline that stands there is not wrong
+        # closed or changed meanwhile, or too much at once: the outline that stands there is not
+        # wrong
+        pass
 
 
 def _plan(context: Context, form: DeployForm, query: Mapping[str, Any]) -> Reply:
@@ -43,9 +59,24 @@ def _plan(context: Context, form: DeployForm, query: Mapping[str, Any]) -> Reply
     if not isinstance(command, DeployCommand) or command.app is None or command.version is None:
         return Refusal(getattr(command, "line", "the form is not filled in yet"))
     app = context.catalog.apps[command.app]
-    words = {"version": command.version, "strategy": form.strategy.value, "steps": command.steps, "hold_ms": None, "sticky": False}
+    words = {
+        "version": command.version,
+        "strategy": form.strategy.value,
+        "steps": command.steps,
+        "hold_ms": None,
+        "sticky": False,
+    }
     try:
-        return plan_release(context, app, {**words, "cluster": app.target.cluster, "person": query["person"], "text": form.command})
+        return plan_release(
+            context,
+            app,
+            {
+                **words,
+                "cluster": app.target.cluster,
+                "person": query["person"],
+                "text": form.command,
+            },
+        )
     except ClusterUnreachable as away:
         return Refusal(f"the cluster cannot be reached: {away.why}")
     except (Refused, PlanRefused) as refused:
@@ -55,4 +86,12 @@ def _plan(context: Context, form: DeployForm, query: Mapping[str, Any]) -> Reply
 def form_of(stored: Mapping[str, Any]) -> DeployForm:
     """What ``asdict`` of a form became as JSON; its preview is computed anew."""
     known = tuple(KnownVersion(**one) for one in stored["known"])
-    return DeployForm(**{**stored, "apps": tuple(stored["apps"]), "known": known, "preview": (), "strategy": Strategy(stored["strategy"])})
+    return DeployForm(
+        **{
+            **stored,
+            "apps": tuple(stored["apps"]),
+            "known": known,
+            "preview": (),
+            "strategy": Strategy(stored["strategy"]),
+        }
+    )

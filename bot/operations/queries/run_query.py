@@ -1,4 +1,5 @@
-"""A question that needs the cluster, or a small write without a release: carried out by a worker, answered through the response_url."""
+"""A question that needs the cluster, or a small write without a release: carried out by a worker,
+answered through the response_url."""
 
 from __future__ import annotations
 
@@ -21,7 +22,15 @@ from bot.operations.queries.show_pods import show_pods
 from bot.operations.queries.show_status import show_status
 from bot.operations.queries.show_traffic import show_traffic
 from bot.operations.queries.undo_to_revision import undo_to_revision
-from bot.operations.replies import DocumentReply, ListingReply, PlanReply, Refusal, Reply, TableReply, TextReply
+from bot.operations.replies import (
+    DocumentReply,
+    ListingReply,
+    PlanReply,
+    Refusal,
+    Reply,
+    TableReply,
+    TextReply,
+)
 from bot.ports import (
     ChannelUnavailable,
     ClusterUnreachable,
@@ -43,7 +52,10 @@ def run_query(context: Context, query: Mapping[str, Any]) -> None:
     try:
         reply = _answer(context, query)
     except ClusterUnreachable as away:
-        reply = Refusal(f"the cluster cannot be reached: {away.why}", "nothing was changed: try again in a moment")
+        reply = Refusal(
+            f"the cluster cannot be reached: {away.why}",
+            "nothing was changed: try again in a moment",
+        )
     except (Refused, PlanRefused) as refused:
         reply = Refusal(str(refused))
     except LookupError as unknown:
@@ -66,14 +78,19 @@ def _answer(context: Context, query: Mapping[str, Any]) -> Reply:
 
 
 def _offered(context: Context, query: Mapping[str, Any], reply: Reply) -> Reply:
-    """What one person alone sees carries "Share here"; what is shared is cut to a message, for a file cannot go along."""
+    """What one person alone sees carries "Share here"; what is shared is cut to a message, for a
+    file cannot go along."""
     if isinstance(reply, TableReply) and query.get("as_file"):
         return send_file(context, query, reply)
     if isinstance(reply, TableReply):
         reply = replace(reply, file=offer_file(context, query, reply.tables))
     if query.get("shared"):
         long = isinstance(reply, DocumentReply) and len(reply.text) > FILE_FROM
-        return replace(reply, text=_top(reply.text)) if isinstance(reply, DocumentReply) and long else reply
+        return (
+            replace(reply, text=_top(reply.text))
+            if isinstance(reply, DocumentReply) and long
+            else reply
+        )
     if isinstance(reply, TableReply | DocumentReply) and query["in_channel"]:
         return reply
     if not isinstance(reply, TableReply | DocumentReply | PlanReply):
@@ -96,7 +113,9 @@ def _get(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> R
 
 def _explain(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
     cluster = context.clusters[apps[0].target.cluster]
-    return DocumentReply(query["path"], cluster.explain(query["path"], recursive=query["recursive"]), explains=True)
+    return DocumentReply(
+        query["path"], cluster.explain(query["path"], recursive=query["recursive"]), explains=True
+    )
 
 
 def _traffic(context: Context, apps: tuple[App, ...], _query: Mapping[str, Any]) -> Reply:
@@ -147,9 +166,15 @@ _ANSWERS: dict[str, Callable[[Context, tuple[App, ...], Mapping[str, Any]], Repl
 def _tell(context: Context, query: Mapping[str, Any], reply: Reply) -> None:
     now = context.store.now()
     message = context.render.reply(reply, now=now)
-    changed = bool(query.get("confirmed")) and isinstance(reply, TextReply)  # what changed the cluster is told to everybody
-    plan = isinstance(reply, PlanReply) and query.get("shared")  # a dry run is for the person alone, until it is shared
-    in_channel = bool(query["in_channel"]) and (changed or plan or isinstance(reply, TableReply | DocumentReply | ListingReply))
+    changed = bool(query.get("confirmed")) and isinstance(
+        reply, TextReply
+    )  # what changed the cluster is told to everybody
+    plan = isinstance(reply, PlanReply) and query.get(
+        "shared"
+    )  # a dry run is for the person alone, until it is shared
+    in_channel = bool(query["in_channel"]) and (
+        changed or plan or isinstance(reply, TableReply | DocumentReply | ListingReply)
+    )
     channel, user, thread = query["channel"], query["person"]["user"], query["thread_ts"]
     try:
         if isinstance(reply, DocumentReply) and len(reply.text) > FILE_FROM:
@@ -159,7 +184,16 @@ def _tell(context: Context, query: Mapping[str, Any], reply: Reply) -> None:
         context.messenger.direct(user, message)
 
 
-def _send(context: Context, query: Mapping[str, Any], message: Message, channel: str, user: str, thread: str, *, in_channel: bool) -> None:
+def _send(
+    context: Context,
+    query: Mapping[str, Any],
+    message: Message,
+    channel: str,
+    user: str,
+    thread: str,
+    *,
+    in_channel: bool,
+) -> None:
     if query["response_url"]:
         context.messenger.respond(query["response_url"], message, in_channel=in_channel)
     elif in_channel:

@@ -1,4 +1,5 @@
-"""A list too long for a message goes as a file to whoever asks for it: the question is asked once more, for them."""
+"""A list too long for a message goes as a file to whoever asks for it: the question is asked once
+more, for them."""
 
 from __future__ import annotations
 
@@ -38,13 +39,34 @@ def ask_for_file(context: Context, click: Click, token: str) -> Reply:
     if stored is None:
         return Refusal("that is too old: ask again")
     person = {"team": click.person.team, "user": click.person.user, "name": click.person.name}
-    context.queue.ask({**json.loads(stored), "as_file": True, "person": person, "in_channel": False, "response_url": click.response_url})
+    context.queue.ask(
+        {
+            **json.loads(stored),
+            "as_file": True,
+            "person": person,
+            "in_channel": False,
+            "response_url": click.response_url,
+        }
+    )
     return Pending()
 
 
 def send_file(context: Context, query: Mapping[str, Any], reply: TableReply) -> Reply:
     """Raises SlackUnavailable, RateLimited, ChannelUnavailable."""
     title = ", ".join(table.title for table in reply.tables)[:200]
-    name = "-".join(filter(None, (query["kind"], query.get("objects", ""), query["apps"][0] if len(query["apps"]) == 1 else "")))
-    context.messenger.upload(query["person"]["user"], f"{name}.txt", context.render.file(reply), title=title)
-    return TextReply(f"{title}: the whole list is in your direct messages with this app, as {name}.txt")
+    name = "-".join(
+        filter(
+            None,
+            (
+                query["kind"],
+                query.get("objects", ""),
+                query["apps"][0] if len(query["apps"]) == 1 else "",
+            ),
+        )
+    )
+    context.messenger.upload(
+        query["person"]["user"], f"{name}.txt", context.render.file(reply), title=title
+    )
+    return TextReply(
+        f"{title}: the whole list is in your direct messages with this app, as {name}.txt"
+    )

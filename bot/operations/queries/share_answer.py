@@ -1,4 +1,5 @@
-"""An answer that one person saw is given to the channel: the question is asked once more, so that nothing said is out of date."""
+"""An answer that one person saw is given to the channel: the question is asked once more, so that
+nothing said is out of date."""
 
 from __future__ import annotations
 

@@ -25,31 +25,45 @@ _BY = re.compile(r" by (.+), (\S+-\d+)(?::|$)")
 def show_history(context: Context, apps: Sequence[App], revision: int | None) -> tuple[Table, ...]:
     """Oldest first, as kubectl; one revision of one app with its pod template.
 
-    Raises ClusterUnreachable; PlanRefused for a Deployment or revision of the only app that does not exist.
+    Raises ClusterUnreachable; PlanRefused for a Deployment or revision of the only app that does
+    not exist.
     """
     if len(apps) == 1:
         seen, stable = _seen(context, apps[0])
         title = f"{apps[0].target.app}: revisions of deployment {stable.name}"
         shown = [_template(one) for one in stable.replica_sets if one.revision == revision]
-        return (Table(title, COLUMNS, tuple(_rows(context, apps[0], seen, stable, revision))), *shown)
+        return (
+            Table(title, COLUMNS, tuple(_rows(context, apps[0], seen, stable, revision))),
+            *shown,
+        )
     rows: list[tuple[str, ...]] = []
     notes: list[str] = []
     for app in apps:
         try:
-            rows += [(app.target.app, *row) for row in _rows(context, app, *_seen(context, app), revision)]
+            rows += [
+                (app.target.app, *row)
+                for row in _rows(context, app, *_seen(context, app), revision)
+            ]
         except PlanRefused as refused:
             notes.append(str(refused))
-    return (Table(f"Revisions of {len(apps)} apps", ("APP", *COLUMNS), tuple(rows), "; ".join(notes)),)
+    return (
+        Table(f"Revisions of {len(apps)} apps", ("APP", *COLUMNS), tuple(rows), "; ".join(notes)),
+    )
 
 
 def _seen(context: Context, app: App) -> tuple[Observation, DeploymentSeen]:
     seen = observe_app(context, app)
     if seen.stable is None:
-        raise PlanRefused(f"there is no Deployment `{app.target.deployment}` in {app.target.namespace} of {app.target.cluster}")
+        raise PlanRefused(
+            f"there is no Deployment `{app.target.deployment}` in {app.target.namespace} of"
+            f" {app.target.cluster}"
+        )
     return seen, seen.stable
 
 
-def _rows(context: Context, app: App, seen: Observation, stable: DeploymentSeen, revision: int | None) -> list[tuple[str, ...]]:
+def _rows(
+    context: Context, app: App, seen: Observation, stable: DeploymentSeen, revision: int | None
+) -> list[tuple[str, ...]]:
     key = templates_key(seen.cluster_uid, app.target.namespace, stable.name)
     current = newest(stable)
     rows: list[tuple[str, ...]] = []
@@ -61,9 +75,22 @@ def _rows(context: Context, app: App, seen: Observation, stable: DeploymentSeen,
         told = " ".join(filter(None, (verdict, f"({release_id})" if release_id else "", why)))
         containers = replica_set.template.get("spec", {}).get("containers", [])
         images = ", ".join(c.get("image", "") for c in containers)
-        number = f"{replica_set.revision} (current)" if replica_set is current else str(replica_set.revision)
+        number = (
+            f"{replica_set.revision} (current)"
+            if replica_set is current
+            else str(replica_set.revision)
+        )
         who, at = _who_and_when(context, replica_set)
-        rows.append((number, images, replica_set.change_cause or "<none>", who, _when(at, seen.at), told or "-"))
+        rows.append(
+            (
+                number,
+                images,
+                replica_set.change_cause or "<none>",
+                who,
+                _when(at, seen.at),
+                told or "-",
+            )
+        )
     if not rows and revision is not None:
         there = ", ".join(str(rs.revision) for rs in replica_sets)
         raise PlanRefused(f"{app.target.app} has no revision {revision}; it has {there or 'none'}")
@@ -71,7 +98,8 @@ def _rows(context: Context, app: App, seen: Observation, stable: DeploymentSeen,
 
 
 def _who_and_when(context: Context, replica_set: ReplicaSetSeen) -> tuple[str, int]:
-    """By the record of the release that the change cause names; a ReplicaSet that is used again is older than its rollout."""
+    """By the record of the release that the change cause names; a ReplicaSet that is used again is
+    older than its rollout."""
     found = _BY.search(replica_set.change_cause)
     if found is None:
         return "-", replica_set.created_at
@@ -86,11 +114,14 @@ def _when(at: int, now: int) -> str:
     return f"{datetime.fromtimestamp(at / 1000, UTC):%d %b %H:%M} UTC, {human_age(now - at)} ago"
 
 
-# --- one revision, as `kubectl rollout history --revision` shows it -------------------------------------------------------
+# --- one revision, as `kubectl rollout history --revision` shows it -------------------------------
 
 
 def _template(replica_set: ReplicaSetSeen) -> Table:
-    rows = tuple((path, redact(f"{path}={value}").partition("=")[2]) for path, value in _leaves(replica_set.template))
+    rows = tuple(
+        (path, redact(f"{path}={value}").partition("=")[2])
+        for path, value in _leaves(replica_set.template)
+    )
     return Table(f"Pod template of revision {replica_set.revision}", ("FIELD", "VALUE"), rows)
 
 

@@ -1,4 +1,5 @@
-"""`/get`: kubectl's tables of one app or of the channel's apps; a cluster that is away does not hide the others."""
+"""`/get`: kubectl's tables of one app or of the channel's apps; a cluster that is away does not
+hide the others."""
 
 from __future__ import annotations
 
@@ -10,8 +11,11 @@ from bot.ports import ClusterUnreachable, Refused, Table
 from bot.releases.facts.target import Target
 
 
-def show_objects(context: Context, apps: Sequence[App], kind: str, *, wide: bool) -> tuple[Table, ...]:
-    """One table a cluster. Raises ClusterUnreachable, Refused where there is nothing else to show."""
+def show_objects(
+    context: Context, apps: Sequence[App], kind: str, *, wide: bool
+) -> tuple[Table, ...]:
+    """One table a cluster. Raises ClusterUnreachable, Refused where there is nothing else
+    to show."""
     by_cluster: dict[str, list[Target]] = {}
     for app in apps:
         by_cluster.setdefault(app.target.cluster, []).append(app.target)
@@ -22,7 +26,11 @@ def show_objects(context: Context, apps: Sequence[App], kind: str, *, wide: bool
         except (ClusterUnreachable, Refused) as failure:
             failures.append(failure)
             table = Table(f"{kind} on {cluster}", (), (), str(failure))
-        tables.append(replace(table, title=f"{table.title} on {cluster}") if len(by_cluster) > 1 and table.rows else table)
+        tables.append(
+            replace(table, title=f"{table.title} on {cluster}")
+            if len(by_cluster) > 1 and table.rows
+            else table
+        )
     if len(failures) == len(by_cluster):
         raise failures[0]
     return tuple(tables)

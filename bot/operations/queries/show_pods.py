@@ -1,4 +1,5 @@
-"""The pod image table: version, ready, restarts, pod, age, node, image; by ReplicaSet, stable and candidate apart."""
+"""The pod image table: version, ready, restarts, pod, age, node, image; by ReplicaSet, stable and
+candidate apart."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ Rows = list[tuple[str, ...]]
 
 
 def show_pods(context: Context, apps: Sequence[App]) -> Table:
-    """The note says for each ReplicaSet how many pods it has and which share of the ready endpoints.
+    """The note says for each ReplicaSet how many pods it has and which share of the ready
+    endpoints.
 
     Raises ClusterUnreachable; PlanRefused where the Deployment of the only app does not exist.
     """
@@ -34,7 +36,10 @@ def show_pods(context: Context, apps: Sequence[App]) -> Table:
         lead = (name,) if len(apps) > 1 else ()
         seen = observe_app(context, app)
         if seen.stable is None:
-            missing = f"there is no Deployment `{app.target.deployment}` in {app.target.namespace} of {app.target.cluster}"
+            missing = (
+                f"there is no Deployment `{app.target.deployment}` in {app.target.namespace} of"
+                f" {app.target.cluster}"
+            )
             if len(apps) == 1:
                 raise PlanRefused(missing)
             lines.append(f"{name}: {missing}")
@@ -42,13 +47,22 @@ def show_pods(context: Context, apps: Sequence[App]) -> Table:
         found, told = _groups(app, seen, other=_role_of_other(context, app, seen))
         rows += [(*lead, *row) for row in found]
         lines += [f"{name} {line}" if lead else line for line in told or ["no pods: scaled to 0"]]
-    title = f"Pods of {apps[0].target.app}" if len(apps) == 1 else f"Pods of {len(apps)} apps: {len(rows)}"
-    return Table(title, ("APP", *COLUMNS) if len(apps) > 1 else COLUMNS, tuple(rows), "\n".join(lines))
+    title = (
+        f"Pods of {apps[0].target.app}"
+        if len(apps) == 1
+        else f"Pods of {len(apps)} apps: {len(rows)}"
+    )
+    return Table(
+        title, ("APP", *COLUMNS) if len(apps) > 1 else COLUMNS, tuple(rows), "\n".join(lines)
+    )
 
 
 def _role_of_other(context: Context, app: App, seen: Observation) -> str:
     """Of a pair that was kept the one that nobody reaches is no candidate for anything."""
-    is_idle = not ready_endpoints(seen, seen.candidate) and running_release(context, app.target.app) is None
+    is_idle = (
+        not ready_endpoints(seen, seen.candidate)
+        and running_release(context, app.target.app) is None
+    )
     return "idle" if is_idle else "candidate"
 
 
@@ -62,13 +76,20 @@ def _groups(app: App, seen: Observation, *, other: str) -> tuple[Rows, list[str]
             if deployment is None or not pods:
                 continue
             share = _share(seen, deployment, pods, total)
-            versions = ", ".join(sorted({version_of(app_image(pod, app.target.container)) for pod in pods}))
-            lines.append(f"{role}, revision {replica_set.revision} ({versions}): {counted(len(pods), 'pod')}{share}")
+            versions = ", ".join(
+                sorted({version_of(app_image(pod, app.target.container)) for pod in pods})
+            )
+            lines.append(
+                f"{role}, revision {replica_set.revision} ({versions}):"
+                f" {counted(len(pods), 'pod')}{share}"
+            )
             rows += [(role, *_row(app, pod, str(replica_set.revision), seen.at)) for pod in pods]
     return rows, lines
 
 
-def _share(seen: Observation, deployment: DeploymentSeen, pods: Sequence[PodSeen], total: int) -> str:
+def _share(
+    seen: Observation, deployment: DeploymentSeen, pods: Sequence[PodSeen], total: int
+) -> str:
     """A pod behind two Services counts once."""
     if not total:
         return ", no ready endpoint" if seen.services else ""
@@ -81,8 +102,20 @@ def _row(app: App, pod: PodSeen, revision: str, now: int) -> tuple[str, ...]:
     image = app_image(pod, app.target.container)
     containers = [c for c in pod.containers if not c.init]
     last = max((c.last_terminated_at for c in containers), default=0)
-    restarts = f"{pod.restarts} ({human_age(now - last)} ago)" if pod.restarts and last else str(pod.restarts)
+    restarts = (
+        f"{pod.restarts} ({human_age(now - last)} ago)"
+        if pod.restarts and last
+        else str(pod.restarts)
+    )
     ready = f"{sum(c.ready for c in containers)}/{len(containers)}"
     return (
-        version_of(image), ready, pod_status(pod), restarts, pod.name, revision, human_age(now - pod.created_at), pod.node or "-", image,
-    )  # fmt: skip
+        version_of(image),
+        ready,
+        pod_status(pod),
+        restarts,
+        pod.name,
+        revision,
+        human_age(now - pod.created_at),
+        pod.node or "-",
+        image,
+    )

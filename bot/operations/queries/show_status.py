@@ -19,9 +19,29 @@ def show_status(context: Context, apps: tuple[App, ...]) -> Reply:
         release = running_release(context, app.target.app)
         told = f"{release.id}: {release.phase.value.replace('_', ' ')}" if release else "-"
         if stable is None:
-            rows.append((app.target.app, f"there is no Deployment {app.target.deployment}", "-", "-", "-", "-", told))
+            rows.append(
+                (
+                    app.target.app,
+                    f"there is no Deployment {app.target.deployment}",
+                    "-",
+                    "-",
+                    "-",
+                    "-",
+                    told,
+                )
+            )
             continue
         ready = f"{stable.ready}/{stable.replicas}"
         paused = "yes" if stable.paused else "no"
-        rows.append((app.target.app, rollout_line(stable), ready, str(stable.updated), str(stable.available), paused, told))
+        rows.append(
+            (
+                app.target.app,
+                rollout_line(stable),
+                ready,
+                str(stable.updated),
+                str(stable.available),
+                paused,
+                told,
+            )
+        )
     return TableReply((Table("Rollout status", COLUMNS, tuple(rows)),))

@@ -17,21 +17,55 @@ def show_traffic(context: Context, app: App) -> tuple[Table, ...]:
     pods = {pod.uid: pod for pod in (*pods_of(seen.stable), *pods_of(seen.candidate))}
     tables = []
     for service in app.target.services:
-        ready = [e for e in seen.endpoints if e.service == service and e.ready and not e.terminating]
-        counts = Counter(version_of(app_image(pods[e.pod_uid], app.target.container)) if e.pod_uid in pods else "other pods" for e in ready)
-        rows = tuple((version, str(count), f"{round(100 * count / len(ready))} %") for version, count in sorted(counts.items()))
+        ready = [
+            e for e in seen.endpoints if e.service == service and e.ready and not e.terminating
+        ]
+        counts = Counter(
+            (
+                version_of(app_image(pods[e.pod_uid], app.target.container))
+                if e.pod_uid in pods
+                else "other pods"
+            )
+            for e in ready
+        )
+        rows = tuple(
+            (version, str(count), f"{round(100 * count / len(ready))} %")
+            for version, count in sorted(counts.items())
+        )
         note = "" if ready else f"Service {service} has no ready endpoint"
-        tables.append(Table(f"{app.target.app}: ready endpoints of {service}", ("VERSION", "ENDPOINTS", "SHARE"), rows, note))
-        affinity = next((str(one.affinity.get("sessionAffinity")) for one in seen.services if one.name == service), "")
+        tables.append(
+            Table(
+                f"{app.target.app}: ready endpoints of {service}",
+                ("VERSION", "ENDPOINTS", "SHARE"),
+                rows,
+                note,
+            )
+        )
+        affinity = next(
+            (
+                str(one.affinity.get("sessionAffinity"))
+                for one in seen.services
+                if one.name == service
+            ),
+            "",
+        )
         tables += _probed(context, app, service, is_sticky=affinity == "ClientIP")
     if not tables:
-        tables.append(Table(f"{app.target.app} has no Service", ("VERSION", "ENDPOINTS", "SHARE"), (), "nothing to share"))
+        tables.append(
+            Table(
+                f"{app.target.app} has no Service",
+                ("VERSION", "ENDPOINTS", "SHARE"),
+                (),
+                "nothing to share",
+            )
+        )
     return tuple(tables)
 
 
 def _probed(context: Context, app: App, service: str, *, is_sticky: bool) -> list[Table]:
-    """kube-proxy chooses a pod for each connection, by the client's address where there is session affinity; the API server's
-    proxy takes any ready pod for each request, so through it affinity cannot be seen."""
+    """kube-proxy chooses a pod for each connection, by the client's address where there is session
+    affinity; the API server's proxy takes any ready pod for each request, so through it affinity
+    cannot be seen."""
     probe = app.rules.probe
     if probe is None:
         return []
@@ -40,12 +74,34 @@ def _probed(context: Context, app: App, service: str, *, is_sticky: bool) -> lis
         unseen = "; it does not know the Service's session affinity" if is_sticky else ""
         ways = [(False, "requests", f"through the API server, which takes any ready pod{unseen}")]
     else:
-        ways = [(False, "requests, each over a new connection", f"to {probe.url}{kept}"), (True, "requests over one connection", "")]
+        ways = [
+            (False, "requests, each over a new connection", f"to {probe.url}{kept}"),
+            (True, "requests over one connection", ""),
+        ]
     cluster = context.clusters[app.target.cluster]
     tables = []
     for sticky, how, note in ways:
-        answers = Counter(cluster.probe(app.target, service, probe.path, requests=probe.requests, sticky=sticky, url=probe.url))
+        answers = Counter(
+            cluster.probe(
+                app.target,
+                service,
+                probe.path,
+                requests=probe.requests,
+                sticky=sticky,
+                url=probe.url,
+            )
+        )
         total = sum(answers.values())
-        rows = tuple((answer[:80], str(n), f"{round(100 * n / total)} %") for answer, n in answers.most_common(20))
-        tables.append(Table(f"{probe.path} of {service}: {total} {how}", ("ANSWER", "REQUESTS", "SHARE"), rows, note))
+        rows = tuple(
+            (answer[:80], str(n), f"{round(100 * n / total)} %")
+            for answer, n in answers.most_common(20)
+        )
+        tables.append(
+            Table(
+                f"{probe.path} of {service}: {total} {how}",
+                ("ANSWER", "REQUESTS", "SHARE"),
+                rows,
+                note,
+            )
+        )
     return tables

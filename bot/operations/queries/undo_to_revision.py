@@ -1,4 +1,5 @@
-"""`/rollout undo --to-revision N`: the revision is looked for before there is a release, so that a wrong one concerns nobody else."""
+"""`/rollout undo --to-revision N`: the revision is looked for before there is a release, so that a
+wrong one concerns nobody else."""
 
 from __future__ import annotations
 
@@ -16,14 +17,22 @@ from bot.releases.planning.undo import choose_undo
 
 
 def undo_to_revision(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
-    """Which template it is to be is chosen again by the release's first tick, which sees the cluster as it is then.
+    """Which template it is to be is chosen again by the release's first tick, which sees the
+    cluster as it is then.
 
-    Raises ClusterUnreachable; PlanRefused for a revision that is not there, naming those that are, or one that was bad.
+    Raises ClusterUnreachable; PlanRefused for a revision that is not there, naming those that are,
+    or one that was bad.
     """
     seen = observe_app(context, app)
     if seen.stable is None:
-        return Refusal(f"there is no Deployment `{app.target.deployment}` in namespace {app.target.namespace}")
-    known = known_templates(context, templates_key(seen.cluster_uid, app.target.namespace, seen.stable.name), seen.stable)
+        return Refusal(
+            f"there is no Deployment `{app.target.deployment}` in namespace {app.target.namespace}"
+        )
+    known = known_templates(
+        context,
+        templates_key(seen.cluster_uid, app.target.namespace, seen.stable.name),
+        seen.stable,
+    )
     choose_undo(seen.stable, known, to_revision=query["revision"], app=app.target.app)
     return start_release(
         context,

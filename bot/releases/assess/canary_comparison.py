@@ -1,4 +1,5 @@
-"""During a hold candidate pods are compared with stable pods over the same window: restarts, readiness, crashes, time to ready."""
+"""During a hold candidate pods are compared with stable pods over the same window: restarts,
+readiness, crashes, time to ready."""
 
 from __future__ import annotations
 
@@ -18,8 +19,13 @@ SLOWER_BY_MS = 20_000  # and at least that much
 
 
 def _living(deployment: DeploymentSeen | None) -> list[PodSeen]:
-    """An evicted pod stays behind as a failed object: it says nothing about the version, its successor does."""
-    return [pod for pod in pods_of(deployment) if not pod.terminating and pod.phase not in ("Succeeded", "Failed")]
+    """An evicted pod stays behind as a failed object: it says nothing about the version, its
+    successor does."""
+    return [
+        pod
+        for pod in pods_of(deployment)
+        if not pod.terminating and pod.phase not in ("Succeeded", "Failed")
+    ]
 
 
 def baseline_of(seen: Observation) -> dict[str, Any]:
@@ -28,18 +34,24 @@ def baseline_of(seen: Observation) -> dict[str, Any]:
 
 
 def _counters(deployment: DeploymentSeen | None) -> dict[str, Any]:
-    return {pod.uid: {"restarts": pod.restarts, "ready_since": pod.ready_since if pod.ready else 0} for pod in _living(deployment)}
+    return {
+        pod.uid: {"restarts": pod.restarts, "ready_since": pod.ready_since if pod.ready else 0}
+        for pod in _living(deployment)
+    }
 
 
 @dataclass(frozen=True)
 class Record:
-    """What one side's pods did in the window. A pod made since its beginning counts from its own start."""
+    """What one side's pods did in the window. A pod made since its beginning counts from its own
+    start."""
 
     pods: int
     witnesses: int  # pods that were ready when the window began, and are still there
     restarts: int
     flaps: int  # pods that stopped being ready, for good or for a moment
-    lost: int  # pods that were there and are not any more: told, but no trouble of theirs, since others took them away
+    # pods that were there and are not any more: told, but no trouble of theirs, since others took
+    # them away
+    lost: int
     crashes: Counter[str]
     ready_after_ms: float | None  # median of the pods that never restarted
 
@@ -67,40 +79,79 @@ def record_of(then: dict[str, Any], deployment: DeploymentSeen | None) -> Record
         if not more and was_ready and (not pod.ready or pod.ready_since != was_ready):
             flaps += 1
         if more:
-            crashes.update(c.last_terminated for c in pod.containers if c.last_terminated not in ("", "Completed"))
-    steady = [pod.ready_since - pod.created_at for pod in pods if pod.ready and not pod.restarts and pod.ready_since > pod.created_at]
+            crashes.update(
+                c.last_terminated
+                for c in pod.containers
+                if c.last_terminated not in ("", "Completed")
+            )
+    steady = [
+        pod.ready_since - pod.created_at
+        for pod in pods
+        if pod.ready and not pod.restarts and pod.ready_since > pod.created_at
+    ]
     wanted = deployment.replicas if deployment else 0
     gone = len(set(then) - {pod.uid for pod in pods})
-    lost = max(0, gone - max(0, len(then) - wanted))  # pods that a smaller number of replicas took away are not lost
-    return Record(len(pods), witnesses, restarts, flaps, lost, crashes, median(steady) if steady else None)
+    lost = max(
+        0, gone - max(0, len(then) - wanted)
+    )  # pods that a smaller number of replicas took away are not lost
+    return Record(
+        len(pods), witnesses, restarts, flaps, lost, crashes, median(steady) if steady else None
+    )
 
 
 def judge(baseline: Any, seen: Observation, window_ms: int) -> tuple[Verdict, str]:
     """good, bad (what, how much, against what) or too little to say.
 
-    Bad: half a trouble a pod more than stable's pods had, or three times as long to become ready (and 20 s longer). Too little: no
-    candidate pod was ready from the beginning to the end of the window.
+    Bad: half a trouble a pod more than stable's pods had, or three times as long to become ready
+    (and 20 s longer). Too little: no candidate pod was ready from the beginning to the end of the
+    window.
     """
     then = baseline or {"stable": {}, "candidate": {}}
     candidate = record_of(then.get("candidate", {}), seen.candidate)
     stable = record_of(then.get("stable", {}), seen.stable)
     seconds = max(1, window_ms // 1000)
     if candidate.rate - stable.rate >= WORSE_BY:
-        return Verdict.BAD, f"{_told(candidate, 'candidate')} against {_told(stable, 'stable')}, in {seconds} s"
+        return (
+            Verdict.BAD,
+            f"{_told(candidate, 'candidate')} against {_told(stable, 'stable')}, in {seconds} s",
+        )
     if candidate.witnesses == 0:
         lost = f" ({counted(candidate.lost, 'pod')} lost)" if candidate.lost else ""
         return Verdict.TOO_LITTLE, f"no candidate pod was ready for the whole {seconds} s{lost}"
     slow, usual = candidate.ready_after_ms, stable.ready_after_ms
-    if slow is not None and usual is not None and slow >= SLOWER_BY * usual and slow - usual >= SLOWER_BY_MS:
-        return Verdict.BAD, f"candidate pods take {slow / 1000:.0f} s to become ready, stable pods {usual / 1000:.0f} s"
+    if (
+        slow is not None
+        and usual is not None
+        and slow >= SLOWER_BY * usual
+        and slow - usual >= SLOWER_BY_MS
+    ):
+        return (
+            Verdict.BAD,
+            (
+                f"candidate pods take {slow / 1000:.0f} s to become ready, stable pods"
+                f" {usual / 1000:.0f} s"
+            ),
+        )
     if not (candidate.is_troubled or stable.is_troubled):
-        both = f"{counted(candidate.pods, 'candidate pod')} and {counted(stable.pods, 'stable pod')}"
+        both = (
+            f"{counted(candidate.pods, 'candidate pod')} and {counted(stable.pods, 'stable pod')}"
+        )
         return Verdict.GOOD, f"no restart and no readiness change of {both} in {seconds} s"
-    return Verdict.GOOD, f"{_told(candidate, 'candidate')} against {_told(stable, 'stable')}, in {seconds} s"
+    return (
+        Verdict.GOOD,
+        f"{_told(candidate, 'candidate')} against {_told(stable, 'stable')}, in {seconds} s",
+    )
 
 
 def _told(record: Record, side: str) -> str:
-    reasons = f" ({', '.join(f'{reason} x{count}' for reason, count in record.crashes.most_common(3))})" if record.crashes else ""
+    reasons = (
+        f" ({', '.join(f'{reason} x{count}' for reason, count in record.crashes.most_common(3))})"
+        if record.crashes
+        else ""
+    )
     lost = f", {counted(record.lost, 'pod')} lost" if record.lost else ""
-    troubles = f"{counted(record.restarts, 'restart')}{reasons} and {counted(record.flaps, 'readiness change')}{lost}"
+    troubles = (
+        f"{counted(record.restarts, 'restart')}{reasons} and"
+        f" {counted(record.flaps, 'readiness change')}{lost}"
+    )
     return f"{troubles} of {counted(record.pods, f'{side} pod')}"

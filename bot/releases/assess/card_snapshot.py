@@ -55,8 +55,13 @@ def take_card_snapshot(release: Release, seen: Observation) -> CardSnapshot:
         for replica_set in deployment.replica_sets:
             for pod in replica_set.pods:
                 image = app_image(pod, release.target.container)
-                # a restart or an undo of a label keeps the image: there the ReplicaSet tells new from old
-                is_new = image == new_image if release.plan and new_image != release.plan.from_image else replica_set is current
+                # a restart or an undo of a label keeps the image: there the ReplicaSet tells new
+                # from old
+                is_new = (
+                    image == new_image
+                    if release.plan and new_image != release.plan.from_image
+                    else replica_set is current
+                )
                 by_version.setdefault((version_of(image), is_new), []).append(pod)
                 lines.append(
                     PodLine(
@@ -84,9 +89,14 @@ def take_card_snapshot(release: Release, seen: Observation) -> CardSnapshot:
                     sum(pod.uid in endpoints for pod in pods),
                 )
             )
-    stable_ready, candidate_ready = serving_by_role.get("stable", 0), serving_by_role.get("candidate", 0)
+    stable_ready, candidate_ready = (
+        serving_by_role.get("stable", 0),
+        serving_by_role.get("candidate", 0),
+    )
     total = stable_ready + candidate_ready
-    on_new = sum(count.endpoints for count in counts if count.is_new)  # stable's own new pods too, once it rolls
+    on_new = sum(
+        count.endpoints for count in counts if count.is_new
+    )  # stable's own new pods too, once it rolls
     serving: Literal["stable", "candidate", "both", "none", ""] = "none"
     if not seen.services:
         serving = ""

@@ -23,7 +23,10 @@ def deployment_of(seen: Observation, role: Side) -> DeploymentSeen | None:
 
 
 def deployment_named(seen: Observation, name: str) -> DeploymentSeen | None:
-    return next((item for item in (seen.stable, seen.candidate) if item is not None and item.name == name), None)
+    return next(
+        (item for item in (seen.stable, seen.candidate) if item is not None and item.name == name),
+        None,
+    )
 
 
 def service_named(seen: Observation, name: str) -> ServiceSeen | None:
@@ -62,7 +65,9 @@ def find(intents: Iterable[Intent], kind: Kind, name: str, field: Field) -> Inte
 
 
 def put(intents: tuple[Intent, ...], intent: Intent) -> tuple[Intent, ...]:
-    kept = tuple(i for i in intents if (i.kind, i.name, i.field) != (intent.kind, intent.name, intent.field))
+    kept = tuple(
+        i for i in intents if (i.kind, i.name, i.field) != (intent.kind, intent.name, intent.field)
+    )
     return (*kept, intent)
 
 
@@ -84,7 +89,11 @@ def wanted_fields(goal: DeploymentGoal, seen: Observation, release: Release) -> 
     if goal.replicas is not None:
         current = seen.stable.replicas if goal.at_least_stable and seen.stable else 0
         here = deployment_of(seen, goal.side)
-        set_before = find(release.intents, Kind.DEPLOYMENT, here.name, Field.REPLICAS) if goal.at_least_stable and here else None
+        set_before = (
+            find(release.intents, Kind.DEPLOYMENT, here.name, Field.REPLICAS)
+            if goal.at_least_stable and here
+            else None
+        )
         never_shrink = set_before.after if set_before else 0
         wanted = goal.replicas
         if goal.at_most_share is not None and seen.stable is not None:
@@ -100,7 +109,12 @@ class FieldsSet:
     changes: tuple[FieldChange, ...]
 
 
-def set_fields(intents: tuple[Intent, ...], kind: Kind, item: DeploymentSeen | ServiceSeen, wanted: dict[Field, Any]) -> FieldsSet:
+def set_fields(
+    intents: tuple[Intent, ...],
+    kind: Kind,
+    item: DeploymentSeen | ServiceSeen,
+    wanted: dict[Field, Any],
+) -> FieldsSet:
     """Turn wanted values into intents, and into changes for those not yet in effect."""
     changes: list[FieldChange] = []
     for field, value in wanted.items():
@@ -111,7 +125,9 @@ def set_fields(intents: tuple[Intent, ...], kind: Kind, item: DeploymentSeen | S
         if intent is None or intent.after != value:
             reverts = intent.reverts if intent else 0
             written = (intent.written if intent else False) or observed != value
-            intent = Intent(kind, item.name, field, observed, value, observed == value, written, reverts)
+            intent = Intent(
+                kind, item.name, field, observed, value, observed == value, written, reverts
+            )
         elif observed == value:
             intent = _confirmed(intent)
         intents = put(intents, intent)
@@ -120,13 +136,19 @@ def set_fields(intents: tuple[Intent, ...], kind: Kind, item: DeploymentSeen | S
     return FieldsSet(intents, tuple(changes))
 
 
-def confirm_intents(intents: tuple[Intent, ...], seen: Observation) -> tuple[tuple[Intent, ...], tuple[Drift, ...]]:
+def confirm_intents(
+    intents: tuple[Intent, ...], seen: Observation
+) -> tuple[tuple[Intent, ...], tuple[Drift, ...]]:
     """Confirm what is as intended; report what is neither as it was nor as it shall be."""
     result: list[Intent] = []
     drift: list[Drift] = []
     for intent in intents:
         item: DeploymentSeen | ServiceSeen | None
-        item = deployment_named(seen, intent.name) if intent.kind is Kind.DEPLOYMENT else service_named(seen, intent.name)
+        item = (
+            deployment_named(seen, intent.name)
+            if intent.kind is Kind.DEPLOYMENT
+            else service_named(seen, intent.name)
+        )
         if intent.field is Field.EXISTS:
             looked, drifted = _confirm_existence(intent, item)
         elif item is None:
@@ -141,12 +163,20 @@ def confirm_intents(intents: tuple[Intent, ...], seen: Observation) -> tuple[tup
 
 def _confirmed(intent: Intent) -> Intent:
     """The same object where it was so already: every tick looks at every intent."""
-    return intent if intent.confirmed and not intent.pending else replace(intent, confirmed=True, pending="")
+    return (
+        intent
+        if intent.confirmed and not intent.pending
+        else replace(intent, confirmed=True, pending="")
+    )
 
 
-def _confirm_existence(intent: Intent, item: DeploymentSeen | ServiceSeen | None) -> tuple[Intent, Drift | None]:
+def _confirm_existence(
+    intent: Intent, item: DeploymentSeen | ServiceSeen | None
+) -> tuple[Intent, Drift | None]:
     """``before`` holds the uid: of an object found, or of one made as soon as it is seen."""
-    there = item is not None and (intent.after is not True or item.uid == intent.before or not intent.before)
+    there = item is not None and (
+        intent.after is not True or item.uid == intent.before or not intent.before
+    )
     if there == bool(intent.after):
         uid = item.uid if item is not None and intent.after is True else intent.before
         return _confirmed(intent if uid == intent.before else replace(intent, before=uid)), None
@@ -156,21 +186,38 @@ def _confirm_existence(intent: Intent, item: DeploymentSeen | ServiceSeen | None
     return intent, Drift(intent.name, intent.kind, intent.field, "present", says, "")
 
 
-def _confirm_field(intent: Intent, item: DeploymentSeen | ServiceSeen) -> tuple[Intent, Drift | None]:
+def _confirm_field(
+    intent: Intent, item: DeploymentSeen | ServiceSeen
+) -> tuple[Intent, Drift | None]:
     observed = field_value(item, intent.field)
     if observed == intent.after:
         return _confirmed(intent), None
     if intent.pending == "adopt":
-        kept = replace(intent, before=observed, after=observed, confirmed=True, written=False, pending="", instead_of=intent.after)
+        kept = replace(
+            intent,
+            before=observed,
+            after=observed,
+            confirmed=True,
+            written=False,
+            pending="",
+            instead_of=intent.after,
+        )
         return kept, None
-    if intent.pending or (observed == intent.before and not intent.confirmed) or not _matters(intent, observed):
+    if (
+        intent.pending
+        or (observed == intent.before and not intent.confirmed)
+        or not _matters(intent, observed)
+    ):
         return intent, None
     shown, was = _difference(intent.after, observed)
-    return intent, Drift(intent.name, intent.kind, intent.field, shown, was, manager_of(item, intent.field))
+    return intent, Drift(
+        intent.name, intent.kind, intent.field, shown, was, manager_of(item, intent.field)
+    )
 
 
 def _matters(intent: Intent, observed: Any) -> bool:
-    """Annotations alone are nobody's harm, except that another release's claim means that two are at work."""
+    """Annotations alone are nobody's harm, except that another release's claim means that two are
+    at work."""
     match intent.field:
         case Field.CHANGE_CAUSE:
             return False
@@ -180,12 +227,24 @@ def _matters(intent: Intent, observed: Any) -> bool:
             return True
 
 
-def rewrites(intents: tuple[Intent, ...], item: DeploymentSeen | ServiceSeen) -> tuple[FieldChange, ...]:
+def rewrites(
+    intents: tuple[Intent, ...], item: DeploymentSeen | ServiceSeen
+) -> tuple[FieldChange, ...]:
     """What a person asked to be written again after drift, and is not yet."""
     kind = Kind.SERVICE if isinstance(item, ServiceSeen) else Kind.DEPLOYMENT
-    mine = (i for i in intents if i.pending == "rewrite" and (i.kind, i.name) == (kind, item.name) and i.field is not Field.EXISTS)
+    mine = (
+        i
+        for i in intents
+        if i.pending == "rewrite"
+        and (i.kind, i.name) == (kind, item.name)
+        and i.field is not Field.EXISTS
+    )
     pairs = ((intent, field_value(item, intent.field)) for intent in mine)
-    return tuple(FieldChange(intent.field, observed, intent.after) for intent, observed in pairs if observed != intent.after)
+    return tuple(
+        FieldChange(intent.field, observed, intent.after)
+        for intent, observed in pairs
+        if observed != intent.after
+    )
 
 
 _PATHS = {
@@ -205,10 +264,15 @@ def field_path(field: Field) -> str:
 
 
 def manager_of(item: DeploymentSeen | ServiceSeen, field: Field) -> str:
-    """The foreign manager that owns the field now, as managedFields tells ("kubectl, subresource scale")."""
+    """The foreign manager that owns the field now, as managedFields tells ("kubectl, subresource
+    scale")."""
     path = field_path(field)
     for manager, _operation, subresource, owned in item.managers:
-        if path and (owned.startswith(path) or path.startswith(owned)) and not manager.startswith("pilothouse"):
+        if (
+            path
+            and (owned.startswith(path) or path.startswith(owned))
+            and not manager.startswith("pilothouse")
+        ):
             return f"{manager}, subresource {subresource}" if subresource else manager
     return ""
 

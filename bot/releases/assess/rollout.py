@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bot.releases.facts.observation import DeploymentSeen, EndpointSeen, Observation, PodSeen, ReplicaSetSeen
+from bot.releases.facts.observation import (
+    DeploymentSeen,
+    EndpointSeen,
+    Observation,
+    PodSeen,
+    ReplicaSetSeen,
+)
 
 
 def newest(deployment: DeploymentSeen) -> ReplicaSetSeen | None:
@@ -16,7 +22,8 @@ def newest(deployment: DeploymentSeen) -> ReplicaSetSeen | None:
 
 
 def is_complete(deployment: DeploymentSeen) -> bool:
-    """As ``kubectl rollout status`` means it: seen by the controller, all updated, none old left, all available.
+    """As ``kubectl rollout status`` means it: seen by the controller, all updated, none old left,
+    all available.
 
     Source: k8s.io/kubectl polymorphichelpers/rollout_status.go (DeploymentStatusViewer.Status).
     """
@@ -43,8 +50,9 @@ def rollout_line(deployment: DeploymentSeen) -> str:
         )
     if deployment.status_replicas > deployment.updated:
         return (
-            f'Waiting for deployment "{name}" rollout to finish: '
-            f"{deployment.status_replicas - deployment.updated} old replicas are pending termination..."
+            f'Waiting for deployment "{name}" rollout to finish:'
+            f" {deployment.status_replicas - deployment.updated} old replicas are pending"
+            " termination..."
         )
     if deployment.available < deployment.updated:
         return (
@@ -61,12 +69,20 @@ def pods_of(deployment: DeploymentSeen | None) -> tuple[PodSeen, ...]:
 def ready_endpoints(
     seen: Observation, deployment: DeploymentSeen | None, services: Collection[str] | None = None
 ) -> tuple[EndpointSeen, ...]:
-    """``services``: only theirs (a preview Service is observed too and serves nobody); None: of all."""
+    """``services``: only theirs (a preview Service is observed too and serves nobody); None: of
+    all."""
     uids = {pod.uid for pod in pods_of(deployment)}
     return tuple(
-        e for e in seen.endpoints if e.ready and not e.terminating and e.pod_uid in uids and (services is None or e.service in services)
+        e
+        for e in seen.endpoints
+        if e.ready
+        and not e.terminating
+        and e.pod_uid in uids
+        and (services is None or e.service in services)
     )
 
 
 def _live(pods: tuple[PodSeen, ...]) -> tuple[PodSeen, ...]:
-    return tuple(pod for pod in pods if not pod.terminating and pod.phase not in ("Succeeded", "Failed"))
+    return tuple(
+        pod for pod in pods if not pod.terminating and pod.phase not in ("Succeeded", "Failed")
+    )

@@ -14,7 +14,8 @@ def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
 
 
 def matches(selector: Any, labels: Mapping[str, str]) -> bool:
-    """A LabelSelector on labels; an empty one matches everything. Source: apimachinery meta/v1 LabelSelectorAsSelector."""
+    """A LabelSelector on labels; an empty one matches everything. Source: apimachinery meta/v1
+    LabelSelectorAsSelector."""
     for key, value in (selector.get("matchLabels") or {}).items():
         if labels.get(key) != value:
             return False
@@ -37,4 +38,8 @@ def matches(selector: Any, labels: Mapping[str, str]) -> bool:
 
 
 def _selected_ready(selector: dict[str, str], deployment: DeploymentSeen | None) -> int:
-    return sum(1 for pod in pods_of(deployment) if pod.ready and not pod.terminating and selects(selector, pod.labels))
+    return sum(
+        1
+        for pod in pods_of(deployment)
+        if pod.ready and not pod.terminating and selects(selector, pod.labels)
+    )

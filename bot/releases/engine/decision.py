@@ -1,4 +1,5 @@
-"""What the machine answers: the next record, what to do at the cluster, what to tell, when to look again."""
+"""What the machine answers: the next record, what to do at the cluster, what to tell, when to look
+again."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from bot.releases.facts.release import WAITING_PHASES, Phase, Release
 
 RESYNC_MS = 30_000
 WAITING_RESYNC_MS = 600_000
-"""Where people or time are waited for: a change at the cluster wakes the release sooner, and so does whatever is timed."""
+"""Where people or time are waited for: a change at the cluster wakes the release sooner, and so
+does whatever is timed."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,20 @@ class Decision:
     wake_at: int | None = None
     refusal: str = ""
 
-    def record(self, now: int, kind: EventKind, text: str, *, by: Person | None = None, evidence: tuple[str, ...] = ()) -> Decision:
-        step = self.release.steps[self.release.at_step].name if 0 <= self.release.at_step < len(self.release.steps) else ""
+    def record(
+        self,
+        now: int,
+        kind: EventKind,
+        text: str,
+        *,
+        by: Person | None = None,
+        evidence: tuple[str, ...] = (),
+    ) -> Decision:
+        step = (
+            self.release.steps[self.release.at_step].name
+            if 0 <= self.release.at_step < len(self.release.steps)
+            else ""
+        )
         return replace(self, events=(*self.events, Event(now, kind, text, by, step, evidence)))
 
     def doing(self, *actions: Action) -> Decision:
@@ -48,8 +62,16 @@ def enter_phase(release: Release, phase: Phase, now: int) -> Release:
     return release if release.phase is phase else replace(release, phase=phase, phase_since=now)
 
 
-def finish(decision: Decision, phase: Phase, now: int, text: str, *, by: Person | None = None) -> Decision:
+def finish(
+    decision: Decision, phase: Phase, now: int, text: str, *, by: Person | None = None
+) -> Decision:
     """A final phase: told once, and nothing wakes it again."""
-    release = replace(enter_phase(decision.release, phase, now), finished_at=now, gate=None, drift=(), environment=None)
+    release = replace(
+        enter_phase(decision.release, phase, now),
+        finished_at=now,
+        gate=None,
+        drift=(),
+        environment=None,
+    )
     told = decision.changed(release).record(now, EventKind.FINISHED, text, by=by)
     return replace(told, wake_at=None)

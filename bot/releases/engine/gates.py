@@ -27,12 +27,20 @@ def gates_here(release: Release) -> tuple[Gate, ...]:
 def open_gate(release: Release) -> Gate | None:
     """The gate the release stands at."""
     gates = gates_here(release)
-    return gates[release.gate.gate] if release.gate is not None and release.gate.gate < len(gates) else None
+    return (
+        gates[release.gate.gate]
+        if release.gate is not None and release.gate.gate < len(gates)
+        else None
+    )
 
 
 def expires_at(release: Release, gate: ApprovalGate) -> int | None:
     """Milliseconds; pauses and times out of reach do not count."""
-    return release.gate.opened_at + gate.expires_ms + release.step_paused_ms if release.gate is not None else None
+    return (
+        release.gate.opened_at + gate.expires_ms + release.step_paused_ms
+        if release.gate is not None
+        else None
+    )
 
 
 def is_expired(release: Release, gate: ApprovalGate, now: int) -> bool:
@@ -47,8 +55,11 @@ def hold_ends_at(release: Release, gate: HoldGate) -> int | None:
     return release.gate.opened_at + gate.ms + release.step_paused_ms
 
 
-def at_gates(decision: Decision, gates: tuple[Gate, ...], now: int, seen: Observation) -> tuple[Decision, bool]:
-    """Stand at the gates of a step in order. True: all are passed. An expiry with `abort` turns the leg (at_step -1)."""
+def at_gates(
+    decision: Decision, gates: tuple[Gate, ...], now: int, seen: Observation
+) -> tuple[Decision, bool]:
+    """Stand at the gates of a step in order. True: all are passed. An expiry with `abort` turns the
+    leg (at_step -1)."""
     if not gates:
         return decision, True
     if decision.release.gate is None:
@@ -63,7 +74,9 @@ def at_gates(decision: Decision, gates: tuple[Gate, ...], now: int, seen: Observ
             case ApprovalGate():
                 if len(state.votes) >= gate.quorum:
                     who = ", ".join(vote.by.name or vote.by.user for vote in state.votes)
-                    decision = decision.record(now, EventKind.GATE_PASSED, f"{gate.title or gate.name}: approved by {who}")
+                    decision = decision.record(
+                        now, EventKind.GATE_PASSED, f"{gate.title or gate.name}: approved by {who}"
+                    )
                     decision = _next(decision, gates, f"{gate.name}: {who}", now, seen)
                     continue
                 return _waiting_for_people(decision, gate, state, now), False
@@ -79,56 +92,89 @@ def at_gates(decision: Decision, gates: tuple[Gate, ...], now: int, seen: Observ
                 continue
 
 
-def _open(decision: Decision, gates: tuple[Gate, ...], index: int, now: int, seen: Observation) -> Decision:
+def _open(
+    decision: Decision, gates: tuple[Gate, ...], index: int, now: int, seen: Observation
+) -> Decision:
     release = decision.release
     if index >= len(gates):
         return decision.changed(replace(release, gate=GateState(release.at_step, index, now)))
     gate = gates[index]
     baseline = baseline_of(seen) if isinstance(gate, HoldGate) and gate.judged else None
-    release = replace(release, gate=GateState(release.at_step, index, now, baseline=baseline), step_paused_ms=0)
+    release = replace(
+        release, gate=GateState(release.at_step, index, now, baseline=baseline), step_paused_ms=0
+    )
     match gate:
         case ApprovalGate():
             phase = Phase.AWAITING_APPROVAL if release.at_step < 0 else Phase.AWAITING_PROMOTION
             decision = decision.changed(enter_phase(release, phase, now))
-            return decision.record(now, EventKind.GATE_OPENED, f"waiting for {counted(gate.quorum, 'approval')}: {gate.title or gate.name}")
+            return decision.record(
+                now,
+                EventKind.GATE_OPENED,
+                f"waiting for {counted(gate.quorum, 'approval')}: {gate.title or gate.name}",
+            )
         case HoldGate():
             return decision.changed(enter_phase(release, Phase.HOLDING, now))
 
 
-def _next(decision: Decision, gates: tuple[Gate, ...], passed: str, now: int, seen: Observation) -> Decision:
+def _next(
+    decision: Decision, gates: tuple[Gate, ...], passed: str, now: int, seen: Observation
+) -> Decision:
     release = decision.release
     index = release.gate.gate + 1 if release.gate else len(gates)
     decision = decision.changed(replace(release, passed=(*release.passed, passed)))
     return _open(decision, gates, index, now, seen)
 
 
-def _waiting_for_people(decision: Decision, gate: ApprovalGate, state: GateState, now: int) -> Decision:
+def _waiting_for_people(
+    decision: Decision, gate: ApprovalGate, state: GateState, now: int
+) -> Decision:
     release = decision.release
     expires = expires_at(release, gate)
     if expires is None or now < expires:
         return decision.wake(expires)
     if gate.on_expiry == "abort":
-        cause = Cause(FailureClass.REQUEST, f"nobody approved within {gate.expires_ms // 60_000} min")
-        release = replace(release, cause=cause, leg=Leg.BACK, ends_as=Phase.EXPIRED, at_step=-1, gate=None)
+        cause = Cause(
+            FailureClass.REQUEST, f"nobody approved within {gate.expires_ms // 60_000} min"
+        )
+        release = replace(
+            release, cause=cause, leg=Leg.BACK, ends_as=Phase.EXPIRED, at_step=-1, gate=None
+        )
         return decision.changed(release)
     due = expires + state.reminded * REMIND_EVERY_MS
     if now >= due:
         count = state.reminded + 1
         release = replace(release, gate=replace(state, reminded=count))
-        decision = decision.changed(release).record(now, EventKind.REMINDED, f"still waiting for approval: {gate.title or gate.name}")
+        decision = decision.changed(release).record(
+            now, EventKind.REMINDED, f"still waiting for approval: {gate.title or gate.name}"
+        )
         due = expires + count * REMIND_EVERY_MS
     return decision.wake(due)
 
 
-def _verdict(decision: Decision, state: GateState, seen: Observation, now: int) -> tuple[Decision, bool]:
+def _verdict(
+    decision: Decision, state: GateState, seen: Observation, now: int
+) -> tuple[Decision, bool]:
     verdict, detail = judge(state.baseline, seen, now - state.opened_at)
     release = decision.release
     release = replace(release, judgements=(*release.judgements, Judgement(now, verdict, detail)))
-    decision = decision.changed(release).record(now, EventKind.JUDGED, f"{verdict.value.replace('_', ' ')}: {detail}")
+    decision = decision.changed(release).record(
+        now, EventKind.JUDGED, f"{verdict.value.replace('_', ' ')}: {detail}"
+    )
     if verdict is Verdict.GOOD:
         return decision, True
     cause = Cause(FailureClass.VERDICT, detail)
-    paused = replace(release, paused_from=Phase.HOLDING, cause=cause, gate=replace(state, skipped=True))
+    paused = replace(
+        release, paused_from=Phase.HOLDING, cause=cause, gate=replace(state, skipped=True)
+    )
     decision = decision.changed(enter_phase(paused, Phase.PAUSED, now))
-    ask = "the candidate looks worse" if verdict is Verdict.BAD else "too little to say whether it is good"
-    return decision.record(now, EventKind.PAUSED, f"{ask}: {detail}. Resume to go on, abort to take it back"), False
+    ask = (
+        "the candidate looks worse"
+        if verdict is Verdict.BAD
+        else "too little to say whether it is good"
+    )
+    return (
+        decision.record(
+            now, EventKind.PAUSED, f"{ask}: {detail}. Resume to go on, abort to take it back"
+        ),
+        False,
+    )

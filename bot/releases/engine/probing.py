@@ -1,6 +1,8 @@
-"""The probe before a switch: when the candidate's pods must be asked, and what becomes of their answers.
+"""The probe before a switch: when the candidate's pods must be asked, and what becomes of their
+answers.
 
-Deciding asks nobody: it is told in the observation what was answered, and says by ``pods_to_probe`` whom the next look must ask.
+Deciding asks nobody: it is told in the observation what was answered, and says by ``pods_to_probe``
+whom the next look must ask.
 """
 
 from __future__ import annotations
@@ -19,13 +21,25 @@ AGAIN_MS = 5_000
 
 
 def pods_to_probe(release: Release, seen: Observation) -> tuple[str, ...]:
-    """The candidate's pods from which the present step must get an answer before it continues; () where nobody need be asked."""
-    if release.plan is None or release.plan.probe is None or release.leg is Leg.BACK or release.phase in (Phase.PAUSED, Phase.DRIFTED):
+    """The candidate's pods from which the present step must get an answer before it continues; ()
+    where nobody need be asked."""
+    if (
+        release.plan is None
+        or release.plan.probe is None
+        or release.leg is Leg.BACK
+        or release.phase in (Phase.PAUSED, Phase.DRIFTED)
+    ):
         return ()
-    if not 0 <= release.at_step < len(release.steps) or not _waits(release, release.steps[release.at_step], seen):
+    if not 0 <= release.at_step < len(release.steps) or not _waits(
+        release, release.steps[release.at_step], seen
+    ):
         return ()
     current = newest(seen.candidate) if seen.candidate else None
-    return tuple(pod.name for pod in current.pods if pod.ready and not pod.terminating) if current else ()
+    return (
+        tuple(pod.name for pod in current.pods if pod.ready and not pod.terminating)
+        if current
+        else ()
+    )
 
 
 def _waits(release: Release, step: Step, seen: Observation) -> bool:
@@ -35,19 +49,29 @@ def _waits(release: Release, step: Step, seen: Observation) -> bool:
         waiting.append(step.until)
     wanted = [conditions for conditions in waiting if Condition.CANDIDATE_ANSWERS in conditions]
     return any(
-        conditions_hold(release, seen, tuple(c for c in conditions if c is not Condition.CANDIDATE_ANSWERS)) for conditions in wanted
+        conditions_hold(
+            release, seen, tuple(c for c in conditions if c is not Condition.CANDIDATE_ANSWERS)
+        )
+        for conditions in wanted
     )
 
 
 def record_probe(decision: Decision, seen: Observation, now: int) -> Decision:
-    """Tell what the pods answered, once when it turns bad and once when it turns good; what is bad is asked again."""
+    """Tell what the pods answered, once when it turns bad and once when it turns good; what is bad
+    is asked again."""
     release = decision.release
     probe = release.plan.probe if release.plan else None
     if probe is None or seen.probe is None:
         return decision
     if not seen.probe.failed:
-        if release.probe_failure or (seen.probe.asked and release.gate is None and Condition.CANDIDATE_ANSWERS in _until(release)):
-            decision = decision.record(now, EventKind.PROBED, f"{seen.probe.asked} requests of {probe.path} were answered")
+        if release.probe_failure or (
+            seen.probe.asked
+            and release.gate is None
+            and Condition.CANDIDATE_ANSWERS in _until(release)
+        ):
+            decision = decision.record(
+                now, EventKind.PROBED, f"{seen.probe.asked} requests of {probe.path} were answered"
+            )
         return decision.changed(replace(release, probe_failure=""))
     failure = _failure(probe, seen.probe)
     if not release.probe_failure:

@@ -1,11 +1,22 @@
-"""From the goals of a step to the actions they still need: in order, one write at a time, each only when its time has come."""
+"""From the goals of a step to the actions they still need: in order, one write at a time, each only
+when its time has come."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from bot.releases.assess.conditions import condition_holds
-from bot.releases.assess.intents import deployment_of, drop, find, is_ours, put, rewrites, service_named, set_fields, wanted_fields
+from bot.releases.assess.intents import (
+    deployment_of,
+    drop,
+    find,
+    is_ours,
+    put,
+    rewrites,
+    service_named,
+    set_fields,
+    wanted_fields,
+)
 from bot.releases.assess.rollout import ready_endpoints
 from bot.releases.engine.decision import Decision
 from bot.releases.facts.actions import (
@@ -44,7 +55,9 @@ _OF_ENDPOINTS = frozenset(
 
 
 def _selectors(release: Release) -> tuple[dict[str, str], ...]:
-    return tuple(service.selector for service in release.as_found.services) if release.as_found else ()
+    return (
+        tuple(service.selector for service in release.as_found.services) if release.as_found else ()
+    )
 
 
 def conditions_hold(release: Release, seen: Observation, conditions: tuple[Condition, ...]) -> bool:
@@ -54,7 +67,9 @@ def conditions_hold(release: Release, seen: Observation, conditions: tuple[Condi
         there = {service.name for service in seen.services}
         left = tuple(name for name in services if name in there)
         if services and not left:
-            conditions = tuple(condition for condition in conditions if condition not in _OF_ENDPOINTS)
+            conditions = tuple(
+                condition for condition in conditions if condition not in _OF_ENDPOINTS
+            )
         services = left
         if seen.stable is None and not ready_endpoints(seen, seen.candidate, services):
             conditions = tuple(condition for condition in conditions if condition not in _OF_STABLE)
@@ -73,13 +88,18 @@ def conditions_hold(release: Release, seen: Observation, conditions: tuple[Condi
     )
 
 
-def reconcile(decision: Decision, goals: tuple[Goal, ...], seen: Observation) -> tuple[Decision, bool]:
-    """Emit what the goals still need. A goal whose `when` does not hold yet, or that needed a write, keeps later ones waiting; a claim
-    alone does not, since nothing in the cluster follows from it.
+def reconcile(
+    decision: Decision, goals: tuple[Goal, ...], seen: Observation
+) -> tuple[Decision, bool]:
+    """Emit what the goals still need. A goal whose `when` does not hold yet, or that needed a
+    write, keeps later ones waiting; a claim alone does not, since nothing in the cluster follows
+    from it.
     """
     wrote = False
     for goal in goals:
-        if not conditions_hold(decision.release, seen, goal.when) and not is_in_effect(decision.release, goal, seen):
+        if not conditions_hold(decision.release, seen, goal.when) and not is_in_effect(
+            decision.release, goal, seen
+        ):
             return decision, False
         before = len(decision.actions)
         decision = _reconcile_goal(decision, goal, seen)
@@ -91,17 +111,29 @@ def reconcile(decision: Decision, goals: tuple[Goal, ...], seen: Observation) ->
 
 
 def _only_claims(action: Action) -> bool:
-    return isinstance(action, PatchDeployment) and all(change.field is Field.CLAIM and change.after for change in action.changes)
+    return isinstance(action, PatchDeployment) and all(
+        change.field is Field.CLAIM and change.after for change in action.changes
+    )
 
 
 def is_in_effect(release: Release, goal: Goal, seen: Observation) -> bool:
     """A goal already in effect does not wait for its condition again."""
     if isinstance(goal, DeploymentGoal):
         item = deployment_of(seen, goal.side)
-        return item is not None and not set_fields(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release)).changes
+        return (
+            item is not None
+            and not set_fields(
+                release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release)
+            ).changes
+        )
     if isinstance(goal, ServiceGoal):
         service = service_named(seen, goal.name)
-        return service is not None and not set_fields(release.intents, Kind.SERVICE, service, _service_fields(goal)).changes
+        return (
+            service is not None
+            and not set_fields(
+                release.intents, Kind.SERVICE, service, _service_fields(goal)
+            ).changes
+        )
     return False
 
 
@@ -119,34 +151,61 @@ def _reconcile_goal(decision: Decision, goal: Goal, seen: Observation) -> Decisi
     match goal:
         case DeploymentGoal():
             item = deployment_of(seen, goal.side)
-            name = release.candidate_name if goal.side is Side.CANDIDATE else release.target.deployment
+            name = (
+                release.candidate_name if goal.side is Side.CANDIDATE else release.target.deployment
+            )
             if item is None:
                 if goal.create_from is None:
                     return decision
                 made = Intent(Kind.DEPLOYMENT, name, Field.EXISTS, "", True, written=True)
-                release = replace(release, intents=put(drop(release.intents, Kind.DEPLOYMENT, name), made))
-                return decision.changed(release).doing(CreateDeployment(name, release.id, goal.create_from))
-            settled = set_fields(release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release))
+                release = replace(
+                    release, intents=put(drop(release.intents, Kind.DEPLOYMENT, name), made)
+                )
+                return decision.changed(release).doing(
+                    CreateDeployment(name, release.id, goal.create_from)
+                )
+            settled = set_fields(
+                release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release)
+            )
             intents = settled.intents
-            if goal.side is Side.CANDIDATE and find(intents, Kind.DEPLOYMENT, item.name, Field.TEMPLATE) is None:
-                # what the API server made of the body is what is judged from now on: any other template later is drift
-                made = Intent(Kind.DEPLOYMENT, item.name, Field.TEMPLATE, item.template, item.template, confirmed=True)
+            if (
+                goal.side is Side.CANDIDATE
+                and find(intents, Kind.DEPLOYMENT, item.name, Field.TEMPLATE) is None
+            ):
+                # what the API server made of the body is what is judged from now on: any other
+                # template later is drift
+                made = Intent(
+                    Kind.DEPLOYMENT,
+                    item.name,
+                    Field.TEMPLATE,
+                    item.template,
+                    item.template,
+                    confirmed=True,
+                )
                 intents = put(intents, made)
             decision = decision.changed(replace(release, intents=intents))
             if not settled.changes:
                 return decision
             claims = any(change.field is Field.CLAIM and change.after for change in settled.changes)
             version = item.resource_version if claims else ""
-            return decision.doing(PatchDeployment(item.name, item.uid, item.claim, settled.changes, version))
+            return decision.doing(
+                PatchDeployment(item.name, item.uid, item.claim, settled.changes, version)
+            )
         case ServiceGoal():
             service = service_named(seen, goal.name)
             if service is None:
-                return decision.doing(CreateService(goal.name, release.id, goal.create_from)) if goal.create_from is not None else decision
+                return (
+                    decision.doing(CreateService(goal.name, release.id, goal.create_from))
+                    if goal.create_from is not None
+                    else decision
+                )
             settled = set_fields(release.intents, Kind.SERVICE, service, _service_fields(goal))
             decision = decision.changed(replace(release, intents=settled.intents))
             if not settled.changes:
                 return decision
-            return decision.doing(PatchService(service.name, service.uid, service.resource_version, settled.changes))
+            return decision.doing(
+                PatchService(service.name, service.uid, service.resource_version, settled.changes)
+            )
         case AbsentGoal():
             return _absent(decision, goal, seen)
 
@@ -155,15 +214,29 @@ def _absent(decision: Decision, goal: AbsentGoal, seen: Observation) -> Decision
     release = decision.release
     kind = Kind(goal.object)
     there = (
-        next((d for d in (seen.candidate,) if d is not None and d.name == goal.name and is_ours(release, d)), None)
+        next(
+            (
+                d
+                for d in (seen.candidate,)
+                if d is not None and d.name == goal.name and is_ours(release, d)
+            ),
+            None,
+        )
         if kind is Kind.DEPLOYMENT
         else None
     )
     service = service_named(seen, goal.name) if kind is Kind.SERVICE else None
-    intents = put(drop(release.intents, kind, goal.name), Intent(kind, goal.name, Field.EXISTS, "", False, written=True))
+    intents = put(
+        drop(release.intents, kind, goal.name),
+        Intent(kind, goal.name, Field.EXISTS, "", False, written=True),
+    )
     decision = decision.changed(replace(release, intents=intents))
     if there is not None:
-        return decision if there.terminating else decision.doing(DeleteDeployment(there.name, there.uid))
+        return (
+            decision
+            if there.terminating
+            else decision.doing(DeleteDeployment(there.name, there.uid))
+        )
     if service is not None:
         return decision.doing(DeleteService(service.name, service.uid))
     return decision
@@ -175,9 +248,13 @@ def rewrite_drifted(decision: Decision, seen: Observation) -> Decision:
     for deployment in (seen.stable, seen.candidate):
         changes = rewrites(intents, deployment) if deployment is not None else ()
         if deployment is not None and changes:
-            decision = decision.doing(PatchDeployment(deployment.name, deployment.uid, deployment.claim, changes))
+            decision = decision.doing(
+                PatchDeployment(deployment.name, deployment.uid, deployment.claim, changes)
+            )
     for service in seen.services:
         changes = rewrites(intents, service)
         if changes:
-            decision = decision.doing(PatchService(service.name, service.uid, service.resource_version, changes))
+            decision = decision.doing(
+                PatchService(service.name, service.uid, service.resource_version, changes)
+            )
     return decision

@@ -1,6 +1,8 @@
-"""Nothing waits in silence: a pause, a drift or a cluster out of reach is told again every hour, with what ends it.
+"""Nothing waits in silence: a pause, a drift or a cluster out of reach is told again every hour,
+with what ends it.
 
-Gates remind by themselves (bot.releases.engine.gates), steps by their deadline (bot.releases.engine.decide).
+Gates remind by themselves (bot.releases.engine.gates), steps by their deadline
+(bot.releases.engine.decide).
 """
 
 from __future__ import annotations
@@ -27,7 +29,11 @@ def remind(decision: Decision, now: int) -> Decision:
     text = _what_ends_it(release, f"{(now - since) // REMIND_EVERY_MS} h")
     if now - since >= ASK_AN_ADMIN_AFTER_MS:
         text += f"; an admin may end it with `rollout abort {release.target.app} --force`"
-    return decision.changed(replace(release, reminded_at=now)).record(now, EventKind.REMINDED, text).wake(now + REMIND_EVERY_MS)
+    return (
+        decision.changed(replace(release, reminded_at=now))
+        .record(now, EventKind.REMINDED, text)
+        .wake(now + REMIND_EVERY_MS)
+    )
 
 
 def _waits_since(release: Release) -> int:
@@ -41,8 +47,14 @@ def _waits_since(release: Release) -> int:
 
 def _what_ends_it(release: Release, hours: str) -> str:
     if release.unreachable_since:
-        return f"{release.target.cluster} has not answered for {hours} ({release.unreachable_why}): still holding"
+        return (
+            f"{release.target.cluster} has not answered for {hours} ({release.unreachable_why}):"
+            " still holding"
+        )
     if release.phase is Phase.DRIFTED:
-        return f"held for {hours} for a change made past the release: adopt it, resume to write the release's values again, or abort"
+        return (
+            f"held for {hours} for a change made past the release: adopt it, resume to write the"
+            " release's values again, or abort"
+        )
     why = f" ({release.cause.summary})" if release.cause else ""
     return f"paused for {hours}{why}: resume to go on, abort to take it back"

@@ -1,4 +1,5 @@
-"""respond(release, request, now): what a person's request does to a release. The caller has checked who may ask.
+"""respond(release, request, now): what a person's request does to a release. The caller has checked
+who may ask.
 
 Nothing here touches the cluster: it changes the record, and the next decision acts on it.
 """
@@ -19,17 +20,31 @@ from bot.releases.facts.intent import Field
 from bot.releases.facts.people import Person, Vote
 from bot.releases.facts.plan import ApprovalGate, HoldGate
 from bot.releases.facts.release import Leg, Phase, Release
-from bot.releases.facts.requests import Abort, Adopt, Approve, Finish, Pause, Promote, Refuse, Reject, Request, Resume
+from bot.releases.facts.requests import (
+    Abort,
+    Adopt,
+    Approve,
+    Finish,
+    Pause,
+    Promote,
+    Refuse,
+    Reject,
+    Request,
+    Resume,
+)
 
 REFUSED_AGAIN_MS = 15_000
 _WAITING = (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
 
 
 def respond(release: Release, request: Request, now: int) -> Decision:
-    """A Decision with a ``refusal`` line where the request does not fit the release's state; then nothing is changed."""
+    """A Decision with a ``refusal`` line where the request does not fit the release's state; then
+    nothing is changed."""
     decision = Decision(release)
     if release.phase.is_final:
-        return replace(decision, refusal=f"{release.id} is over: {release.phase.value.replace('_', ' ')}")
+        return replace(
+            decision, refusal=f"{release.id} is over: {release.phase.value.replace('_', ' ')}"
+        )
     match request:
         case Approve():
             return _approve(decision, request.by, request.gate, request.plan_hash, now)
@@ -53,12 +68,15 @@ def respond(release: Release, request: Request, now: int) -> Decision:
             cause = Cause(FailureClass.REFUSED, request.why)
             told = decision.record(now, EventKind.FAILURE, request.why)
             if not _has_written(release):
-                return finish(told.changed(replace(release, cause=cause)), Phase.FAILED, now, request.why)
+                return finish(
+                    told.changed(replace(release, cause=cause)), Phase.FAILED, now, request.why
+                )
             return roll_back(told, None, now, ends_as=Phase.ROLLED_BACK, cause=cause)
 
 
 def _still_refused(decision: Decision, why: str, now: int) -> Decision:
-    """The way back itself is refused: people must act, so it is told, once for each reason, and tried again. Why it is taken back stays."""
+    """The way back itself is refused: people must act, so it is told, once for each reason, and
+    tried again. Why it is taken back stays."""
     release = decision.release
     cause = release.cause or Cause(FailureClass.REQUEST, "taken back")
     obstacle = f"the way back is refused: {why}"
@@ -80,19 +98,42 @@ def _name(person: Person) -> str:
 def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now: int) -> Decision:
     release = decision.release
     gate = open_gate(release)
-    if release.plan is None or not isinstance(gate, ApprovalGate) or release.gate is None or release.phase not in _WAITING:
-        return replace(decision, refusal=f"nothing to approve: {release.id} is {release.phase.value.replace('_', ' ')}")
+    if (
+        release.plan is None
+        or not isinstance(gate, ApprovalGate)
+        or release.gate is None
+        or release.phase not in _WAITING
+    ):
+        return replace(
+            decision,
+            refusal=f"nothing to approve: {release.id} is {release.phase.value.replace('_', ' ')}",
+        )
     if gate_name != gate.name:
-        return replace(decision, refusal=f"that button is from before: {release.id} now waits for {gate.title or gate.name}")
+        return replace(
+            decision,
+            refusal=(
+                f"that button is from before: {release.id} now waits for {gate.title or gate.name}"
+            ),
+        )
     if plan_hash != release.plan.hash:
         return replace(decision, refusal=_plan_changed(release))
     if any(vote.by == by for vote in release.gate.votes):
         return replace(decision, refusal="you have approved this already")
-    if gate.on_expiry == "abort" and is_expired(release, gate, now):  # the tick that says so may come a moment later
-        return replace(decision, refusal=f"too late: the time to {gate.title or gate.name} is over, and {release.id} is taken back")
+    if gate.on_expiry == "abort" and is_expired(
+        release, gate, now
+    ):  # the tick that says so may come a moment later
+        return replace(
+            decision,
+            refusal=(
+                f"too late: the time to {gate.title or gate.name} is over, and {release.id} is"
+                " taken back"
+            ),
+        )
     if len(release.gate.votes) >= gate.quorum:  # two people at once: one approval, one effect
         who = ", ".join(_name(vote.by) for vote in release.gate.votes)
-        return replace(decision, refusal=f"nothing to approve: {gate.title or gate.name} was approved by {who}")
+        return replace(
+            decision, refusal=f"nothing to approve: {gate.title or gate.name} was approved by {who}"
+        )
     votes = (*release.gate.votes, Vote(by, now))
     release = replace(release, gate=replace(release.gate, votes=votes))
     text = f"{_name(by)} approved {gate.title or gate.name} ({len(votes)} of {gate.quorum})"
@@ -102,20 +143,30 @@ def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now
 def _reject(decision: Decision, request: Reject, now: int) -> Decision:
     release = decision.release
     gate = open_gate(release)
-    if not isinstance(gate, ApprovalGate) or request.gate != gate.name or release.phase not in _WAITING:
-        return replace(decision, refusal=f"nothing to reject: {release.id} is {release.phase.value.replace('_', ' ')}")
+    if (
+        not isinstance(gate, ApprovalGate)
+        or request.gate != gate.name
+        or release.phase not in _WAITING
+    ):
+        return replace(
+            decision,
+            refusal=f"nothing to reject: {release.id} is {release.phase.value.replace('_', ' ')}",
+        )
     if release.plan is None or request.plan_hash != release.plan.hash:
         return replace(decision, refusal=_plan_changed(release))
     summary = f"rejected by {_name(request.by)}" + (f": {request.reason}" if request.reason else "")
     cause = Cause(FailureClass.REQUEST, summary)
     told = decision.record(now, EventKind.CANCELLED, summary, by=request.by)
     if not _has_written(release):
-        return finish(told.changed(replace(release, cause=cause)), Phase.REJECTED, now, summary, by=request.by)
+        return finish(
+            told.changed(replace(release, cause=cause)), Phase.REJECTED, now, summary, by=request.by
+        )
     return roll_back(told, None, now, ends_as=Phase.REJECTED, cause=cause)
 
 
 def hold_name(release: Release) -> str:
-    """Which hold the release is in: what "Go on now" carries, so that a click on a card that was not yet redrawn ends no later one."""
+    """Which hold the release is in: what "Go on now" carries, so that a click on a card that was
+    not yet redrawn ends no later one."""
     gate = open_gate(release)
     if not isinstance(gate, HoldGate) or release.plan is None:
         return ""
@@ -123,7 +174,8 @@ def hold_name(release: Release) -> str:
 
 
 def _promote(decision: Decision, request: Promote, now: int) -> Decision:
-    """Typed or clicked "Promote": at the promotion's gate it is the approval; in a hold it ends the hold."""
+    """Typed or clicked "Promote": at the promotion's gate it is the approval; in a hold it ends the
+    hold."""
     release = decision.release
     gate = open_gate(release)
     if request.at and request.at != hold_name(release):
@@ -132,7 +184,10 @@ def _promote(decision: Decision, request: Promote, now: int) -> Decision:
         return _approve(decision, request.by, gate.name, release.plan.hash, now)
     if isinstance(gate, HoldGate) and release.phase is Phase.HOLDING:
         return _finish_hold(decision, request, now)
-    return replace(decision, refusal=f"{release.id} has nothing to promote now: {release.phase.value.replace('_', ' ')}")
+    return replace(
+        decision,
+        refusal=f"{release.id} has nothing to promote now: {release.phase.value.replace('_', ' ')}",
+    )
 
 
 def _from_before(release: Release) -> str:
@@ -145,12 +200,18 @@ def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Dec
     if request.at and request.at != hold_name(release):
         return replace(decision, refusal=_from_before(release))
     if not isinstance(gate, HoldGate) or release.gate is None or release.phase is not Phase.HOLDING:
-        return replace(decision, refusal=f"{release.id} is not holding: {release.phase.value.replace('_', ' ')}")
+        return replace(
+            decision,
+            refusal=f"{release.id} is not holding: {release.phase.value.replace('_', ' ')}",
+        )
     if release.gate.skipped:  # ten clicks end it once, and tell it once
         return replace(decision, refusal=f"the {gate.title or 'hold'} has been ended already")
     least = release.gate.opened_at + 30_000
     if gate.name == "window" and now < least:
-        return replace(decision, refusal="old connections still drain: the window can be ended 30 s after the switch")
+        return replace(
+            decision,
+            refusal="old connections still drain: the window can be ended 30 s after the switch",
+        )
     release = replace(release, gate=replace(release.gate, skipped=True))
     text = f"{_name(by)} ended the {gate.title or 'hold'} early"
     return decision.changed(release).record(now, EventKind.GATE_PASSED, text, by=by).wake(now)
@@ -163,13 +224,26 @@ def _pause(decision: Decision, by: Person, now: int) -> Decision:
     if release.leg is Leg.BACK:
         return replace(decision, refusal=f"{release.id} is being taken back: that is not paused")
     if release.phase in (Phase.QUEUED, Phase.AWAITING_APPROVAL, Phase.DRIFTED):
-        return replace(decision, refusal=f"{release.id} is {release.phase.value.replace('_', ' ')}: there is nothing to pause")
-    release = enter_phase(replace(with_roll_paused(release), paused_from=release.phase), Phase.PAUSED, now)
-    return decision.changed(release).record(now, EventKind.PAUSED, f"paused by {_name(by)}", by=by).wake(now)
+        return replace(
+            decision,
+            refusal=(
+                f"{release.id} is {release.phase.value.replace('_', ' ')}: there is nothing to"
+                " pause"
+            ),
+        )
+    release = enter_phase(
+        replace(with_roll_paused(release), paused_from=release.phase), Phase.PAUSED, now
+    )
+    return (
+        decision.changed(release)
+        .record(now, EventKind.PAUSED, f"paused by {_name(by)}", by=by)
+        .wake(now)
+    )
 
 
 def stop_name(release: Release) -> str:
-    """Which pause or drift the release stands at: what Resume and Adopt carry, so that nobody waves through what they have not seen."""
+    """Which pause or drift the release stands at: what Resume and Adopt carry, so that nobody waves
+    through what they have not seen."""
     if release.phase not in (Phase.PAUSED, Phase.DRIFTED):
         return ""
     seen = hashlib.sha256(repr((release.drift, release.cause)).encode()).hexdigest()[:8]
@@ -183,7 +257,9 @@ def _resume(decision: Decision, request: Resume, now: int) -> Decision:
     if release.phase is Phase.DRIFTED:
         return _write_again(decision, by, now)
     if release.phase is not Phase.PAUSED:
-        return replace(decision, refusal=f"{release.id} is not paused: {release.phase.value.replace('_', ' ')}")
+        return replace(
+            decision, refusal=f"{release.id} is not paused: {release.phase.value.replace('_', ' ')}"
+        )
     since = now - release.phase_since
     back_to = release.paused_from or Phase.PROGRESSING
     seen_failing = release.cause.pods if release.cause else ()
@@ -192,7 +268,9 @@ def _resume(decision: Decision, request: Resume, now: int) -> Decision:
         tolerated=tuple(dict.fromkeys((*release.tolerated, *seen_failing))),
     )  # fmt: skip
     if decision.release.cause and decision.release.cause.failure is FailureClass.DEADLINE:
-        release = replace(release, step_began_at=now, step_paused_ms=0)  # to wait longer is what resuming means here
+        release = replace(
+            release, step_began_at=now, step_paused_ms=0
+        )  # to wait longer is what resuming means here
     decision = decision.changed(enter_phase(release, back_to, now))
     return decision.record(now, EventKind.RESUMED, f"resumed by {_name(by)}", by=by).wake(now)
 
@@ -202,49 +280,82 @@ def _write_again(decision: Decision, by: Person, now: int) -> Decision:
     release = decision.release
     gone = next((d for d in release.drift if d.field is Field.EXISTS), None)
     if gone is not None:
-        return replace(decision, refusal=f"{gone.kind} {gone.name} was {gone.observed}: abort {release.id}, there is nothing to go on with")
-    told = decision.record(now, EventKind.RESUMED, f"{_name(by)} has the release's values written again", by=by)
+        return replace(
+            decision,
+            refusal=(
+                f"{gone.kind} {gone.name} was {gone.observed}: abort {release.id}, there is nothing"
+                " to go on with"
+            ),
+        )
+    told = decision.record(
+        now, EventKind.RESUMED, f"{_name(by)} has the release's values written again", by=by
+    )
     met = _met(release, "rewrite")
     return told.changed(after_drift(met, now)).wake(now)
 
 
 def _met(release: Release, how: Literal["rewrite", "adopt"]) -> Release:
     drifted = {(d.kind, d.name, d.field) for d in release.drift}
-    intents = tuple(replace(i, pending=how) if (i.kind, i.name, i.field) in drifted else i for i in release.intents)
+    intents = tuple(
+        replace(i, pending=how) if (i.kind, i.name, i.field) in drifted else i
+        for i in release.intents
+    )
     return replace(release, intents=intents)
 
 
 def _plan_again(decision: Decision, by: Person, now: int) -> Decision:
-    """Approvals given so far were for another plan: they are void, and so is every button that carries its hash."""
+    """Approvals given so far were for another plan: they are void, and so is every button that
+    carries its hash."""
     release = decision.release
-    changed = "; ".join(f"{d.name}, {d.field.value}: {d.intended} became {d.observed}" for d in release.drift)
+    changed = "; ".join(
+        f"{d.name}, {d.field.value}: {d.intended} became {d.observed}" for d in release.drift
+    )
     release = replace(
-        release, plan=None, as_found=None, intents=(), drift=(), gate=None, drifted_from=None, step_paused_ms=0, plan_changed=changed[:400]
-    )  # fmt: skip
+        release,
+        plan=None,
+        as_found=None,
+        intents=(),
+        drift=(),
+        gate=None,
+        drifted_from=None,
+        step_paused_ms=0,
+        plan_changed=changed[:400],
+    )
     told = decision.changed(enter_phase(release, Phase.AWAITING_APPROVAL, now))
-    return told.record(now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change: the plan is made again", by=by).wake(now)
+    return told.record(
+        now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change: the plan is made again", by=by
+    ).wake(now)
 
 
 def _plan_changed(release: Release) -> str:
     what = f": {release.plan_changed}" if release.plan_changed else ""
-    return f"the plan of {release.id} changed since that button was drawn{what}; use the newest card"
+    return (
+        f"the plan of {release.id} changed since that button was drawn{what}; use the newest card"
+    )
 
 
 def _abort(decision: Decision, request: Abort, now: int) -> Decision:
     release = decision.release
-    back_at_once = release.phase is Phase.HOLDING and _in_window(release)  # after a switch people roll back, they abort nothing
+    back_at_once = release.phase is Phase.HOLDING and _in_window(
+        release
+    )  # after a switch people roll back, they abort nothing
     word = "rolled back" if back_at_once and not request.force else "aborted"
     why = f"{word} by {_name(request.by)}" + (f": {request.reason}" if request.reason else "")
     cause = Cause(FailureClass.REQUEST, why)
     told = decision.record(now, EventKind.CANCELLED, why, by=request.by)
     if request.force:
         forced = replace(release, cause=cause)
-        text = f"{why}, by force: the cluster was left as it is now; look at {release.target.deployment}"
+        text = (
+            f"{why}, by force: the cluster was left as it is now; look at"
+            f" {release.target.deployment}"
+        )
         return finish(told.changed(forced), Phase.ABORTED, now, text, by=request.by)
     if release.leg is Leg.BACK:
         return replace(decision, refusal=f"{release.id} is being taken back already")
     if not _has_written(release):
-        return finish(told.changed(replace(release, cause=cause)), Phase.ABORTED, now, why, by=request.by)
+        return finish(
+            told.changed(replace(release, cause=cause)), Phase.ABORTED, now, why, by=request.by
+        )
     ends_as = Phase.ROLLED_BACK if back_at_once else Phase.ABORTED
     return roll_back(told, None, now, ends_as=ends_as, cause=cause)
 
@@ -255,24 +366,38 @@ def _in_window(release: Release) -> bool:
 
 
 def _adopt(decision: Decision, request: Adopt, now: int) -> Decision:
-    """Nothing begun yet: the plan is made again from what is there now. Later, replicas: go on with theirs. Anything else: theirs
-    stays, and what else we wrote is taken back.
+    """Nothing begun yet: the plan is made again from what is there now. Later, replicas: go on with
+    theirs. Anything else: theirs stays, and what else we wrote is taken back.
     """
     release, by = decision.release, request.by
     if release.phase is not Phase.DRIFTED:
         return replace(decision, refusal=f"{release.id} has not drifted: there is nothing to adopt")
     if request.at and request.at != stop_name(release):
         return replace(decision, refusal=_from_before(release))
-    if release.at_step < 0 and release.leg is Leg.FORWARD and not any(d.field is Field.EXISTS for d in release.drift):
+    if (
+        release.at_step < 0
+        and release.leg is Leg.FORWARD
+        and not any(d.field is Field.EXISTS for d in release.drift)
+    ):
         return _plan_again(decision, by, now)
     told = decision.record(now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change", by=by)
     if all(d.field is Field.REPLICAS for d in release.drift):
         return told.changed(after_drift(_met(release, "adopt"), now)).wake(now)
     replaced = {(d.kind, d.name) for d in release.drift if d.field is Field.EXISTS}
     drifted = {(d.kind, d.name, d.field) for d in release.drift}
-    intents = tuple(i for i in release.intents if (i.kind, i.name, i.field) not in drifted and (i.kind, i.name) not in replaced)
+    intents = tuple(
+        i
+        for i in release.intents
+        if (i.kind, i.name, i.field) not in drifted and (i.kind, i.name) not in replaced
+    )
     cause = Cause(FailureClass.DRIFT, f"{_name(by)} kept a change made past the release")
     kept = told.changed(replace(release, intents=intents, drift=()))
     if not any(intent.written for intent in intents):
-        return finish(kept.changed(replace(kept.release, cause=cause)), Phase.ABORTED, now, cause.summary, by=by)
+        return finish(
+            kept.changed(replace(kept.release, cause=cause)),
+            Phase.ABORTED,
+            now,
+            cause.summary,
+            by=by,
+        )
     return roll_back(kept, None, now, ends_as=Phase.ABORTED, cause=cause)

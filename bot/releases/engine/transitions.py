@@ -1,4 +1,5 @@
-"""Transitions of a release: into a step, into a rollback, into a pause. What causes them is decided elsewhere."""
+"""Transitions of a release: into a step, into a rollback, into a pause. What causes them is decided
+elsewhere."""
 
 from __future__ import annotations
 
@@ -34,8 +35,11 @@ def enter_step(decision: Decision, index: int, now: int) -> Decision:
     return decision
 
 
-def roll_back(decision: Decision, seen: Observation | None, now: int, *, ends_as: Phase, cause: Cause) -> Decision:
-    """Begin the way back: everything to as found. Without any write so far the release simply ends."""
+def roll_back(
+    decision: Decision, seen: Observation | None, now: int, *, ends_as: Phase, cause: Cause
+) -> Decision:
+    """Begin the way back: everything to as found. Without any write so far the release
+    simply ends."""
     release = replace(
         decision.release,
         leg=Leg.BACK,
@@ -53,11 +57,15 @@ def roll_back(decision: Decision, seen: Observation | None, now: int, *, ends_as
         return decision.changed(replace(release, back=(), at_step=-1)).wake(now)
     release = replace(release, intents=_theirs_left_out(release, seen))
     back = STRATEGIES[release.strategy].rollback_steps(release, seen)
-    # the way back depends on nothing but the Deployment itself: what drifted is written over, and never holds it up
+    # the way back depends on nothing but the Deployment itself: what drifted is written over, and
+    # never holds it up
     intents = tuple(
-        intent
-        if intent.field is Field.EXISTS and (intent.kind, intent.name) == (Kind.DEPLOYMENT, release.target.deployment)
-        else replace(intent, pending="restore", instead_of=None)
+        (
+            intent
+            if intent.field is Field.EXISTS
+            and (intent.kind, intent.name) == (Kind.DEPLOYMENT, release.target.deployment)
+            else replace(intent, pending="restore", instead_of=None)
+        )
         for intent in release.intents
         if intent.written or intent.field is Field.EXISTS
     )
@@ -77,26 +85,33 @@ def _rollback_text(release: Release, cause: Cause) -> str:
 
 
 def _theirs_left_out(release: Release, seen: Observation) -> tuple[Intent, ...]:
-    """A stable that somebody replaced by another of its name has nothing of ours that could be taken back."""
+    """A stable that somebody replaced by another of its name has nothing of ours that could be
+    taken back."""
     name, found = release.target.deployment, release.as_found
     if found is None or (seen.stable is not None and seen.stable.uid == found.stable.uid):
         return release.intents
     return drop(release.intents, Kind.DEPLOYMENT, name)
 
 
-def fail(decision: Decision, seen: Observation, now: int, cause: Cause, *, pause: bool = False) -> Decision:
-    """A failure was found: cause told, then rolled back, or paused where the catalog or the class says so."""
+def fail(
+    decision: Decision, seen: Observation, now: int, cause: Cause, *, pause: bool = False
+) -> Decision:
+    """A failure was found: cause told, then rolled back, or paused where the catalog or the class
+    says so."""
     release = decision.release
     decision = decision.record(now, EventKind.FAILURE, cause.summary, evidence=cause.evidence)
     if pause or release.rules.on_failure == "pause":
         paused = replace(with_roll_paused(release), cause=cause, paused_from=release.phase)
         decision = decision.changed(enter_phase(paused, Phase.PAUSED, now)).wake(now)
-        return decision.record(now, EventKind.PAUSED, "paused: resume to go on, abort to take it back")
+        return decision.record(
+            now, EventKind.PAUSED, "paused: resume to go on, abort to take it back"
+        )
     return roll_back(decision, seen, now, ends_as=Phase.ROLLED_BACK, cause=cause)
 
 
 def with_roll_paused(release: Release) -> Release:
-    """A pause in the middle of a roll stops the Deployment's own controller too; before and after it there is nothing to stop."""
+    """A pause in the middle of a roll stops the Deployment's own controller too; before and after
+    it there is nothing to stop."""
     name = release.target.deployment
     template = find(release.intents, Kind.DEPLOYMENT, name, Field.TEMPLATE)
     rolling = (
@@ -106,11 +121,20 @@ def with_roll_paused(release: Release) -> Release:
         and template is not None
         and template.written
         and any(
-            isinstance(g, DeploymentGoal) and g.side is Side.STABLE and g.template is not None for g in release.steps[release.at_step].goals
+            isinstance(g, DeploymentGoal) and g.side is Side.STABLE and g.template is not None
+            for g in release.steps[release.at_step].goals
         )
     )
     if not rolling:
         return release
     old = find(release.intents, Kind.DEPLOYMENT, name, Field.PAUSED)
-    paused = Intent(Kind.DEPLOYMENT, name, Field.PAUSED, False, True, written=True, reverts=old.reverts if old else 0)
+    paused = Intent(
+        Kind.DEPLOYMENT,
+        name,
+        Field.PAUSED,
+        False,
+        True,
+        written=True,
+        reverts=old.reverts if old else 0,
+    )
     return replace(release, intents=put(release.intents, paused))

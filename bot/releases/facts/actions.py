@@ -1,7 +1,9 @@
-"""Idempotent changes of the cluster, data only. bot.cluster.apply carries them out; every one has a branch there.
+"""Idempotent changes of the cluster, data only. bot.cluster.apply carries them out; every one has a
+branch there.
 
-Every patch is a JSON patch whose ``test`` operations are the object's uid, our claim (annotation ``pilothouse.dev/release``)
-and the ``before`` value of each changed leaf, so Kubernetes itself refuses what was decided on stale facts.
+Every patch is a JSON patch whose ``test`` operations are the object's uid, our claim (annotation
+``pilothouse.dev/release``) and the ``before`` value of each changed leaf, so Kubernetes itself
+refuses what was decided on stale facts.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ class FieldChange:
 class PatchDeployment:
     """``claim``: value the claim annotation must have now ("" = must be absent).
 
-    ``resource_version`` is tested where it is given: by the patch that claims, which alone could come late and find no claim in its
-    way after its release is over. A Deployment that nothing rolls keeps its version long enough for that.
+    ``resource_version`` is tested where it is given: by the patch that claims, which alone could
+    come late and find no claim in its way after its release is over. A Deployment that nothing
+    rolls keeps its version long enough for that.
     """
 
     name: str
@@ -37,7 +40,8 @@ class PatchDeployment:
 
 @dataclass(frozen=True)
 class CreateDeployment:
-    """``body`` is complete and inert: replicas 0 and claimed. An existing one of the same claim counts as done."""
+    """``body`` is complete and inert: replicas 0 and claimed. An existing one of the same claim
+    counts as done."""
 
     name: str
     claim: str
@@ -80,4 +84,11 @@ class DeleteService:
     kind: Literal["delete_service"] = "delete_service"
 
 
-Action: TypeAlias = PatchDeployment | CreateDeployment | DeleteDeployment | PatchService | CreateService | DeleteService
+Action: TypeAlias = (
+    PatchDeployment
+    | CreateDeployment
+    | DeleteDeployment
+    | PatchService
+    | CreateService
+    | DeleteService
+)

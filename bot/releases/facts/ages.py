@@ -1,4 +1,5 @@
-"""Ages as kubectl writes them (k8s.io/apimachinery duration.HumanDuration), and counts as people say them."""
+"""Ages as kubectl writes them (k8s.io/apimachinery duration.HumanDuration), and counts as people
+say them."""
 
 from __future__ import annotations
 

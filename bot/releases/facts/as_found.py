@@ -19,7 +19,9 @@ class DeploymentAsFound:
     selector: Json
     strategy: Json
     labels: dict[str, str]
-    annotations: dict[str, str]  # foreign ones and the change cause; never revision or pilothouse.dev/*
+    annotations: dict[
+        str, str
+    ]  # foreign ones and the change cause; never revision or pilothouse.dev/*
     revision: int
     min_ready_seconds: int = 0
     progress_deadline_seconds: int = 600

@@ -41,7 +41,9 @@ class CardSnapshot:
     pods: tuple[PodLine, ...] = ()  # at most CARD_SNAPSHOT_PODS
     pods_total: int = 0
     serving: Literal["stable", "candidate", "both", "none", ""] = ""
-    share: int | None = None  # percent of the ready endpoints that run the new version, while there is a candidate
+    share: int | None = (
+        None  # percent of the ready endpoints that run the new version, while there is a candidate
+    )
     serving_since: int = 0  # when it was first seen so; 0: it was so when the release first looked
 
 

@@ -11,7 +11,8 @@ from bot.releases.facts.target import Strategy
 
 @dataclass(frozen=True)
 class Deploy:
-    """Bring the app to a version: a tag, a digest (``sha256:…``) or a full image reference of an allowed repository."""
+    """Bring the app to a version: a tag, a digest (``sha256:…``) or a full image reference of an
+    allowed repository."""
 
     version: str
     strategy: Strategy = Strategy.ROLLING
@@ -35,13 +36,16 @@ class Restart:
 @dataclass(frozen=True)
 class Undo:
     to_revision: int | None = None
-    template: Json = None  # the template chosen when the release was created; None: chosen at plan time
+    template: Json = (
+        None  # the template chosen when the release was created; None: chosen at plan time
+    )
     kind: Literal["undo"] = "undo"
 
 
 @dataclass(frozen=True)
 class Reapply:
-    """The template that a server-side dry run of the app's manifests gave, with the live image and replicas kept."""
+    """The template that a server-side dry run of the app's manifests gave, with the live image and
+    replicas kept."""
 
     template: Json
     kind: Literal["apply"] = "apply"

@@ -38,7 +38,8 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """``text`` is one plain line for people, without markup; ``mentions`` whether someone must act."""
+    """``text`` is one plain line for people, without markup; ``mentions`` whether someone
+    must act."""
 
     at: int
     kind: EventKind

@@ -1,6 +1,7 @@
 """Image references: repository, tag, digest, and what VERSION means for an app.
 
-Rule for splitting: distribution/reference: a colon after the last slash begins the tag, an at sign the digest.
+Rule for splitting: distribution/reference: a colon after the last slash begins the tag, an at sign
+the digest.
 """
 
 from __future__ import annotations
@@ -42,30 +43,48 @@ def version_of(reference: str) -> str:
 
 def normal_repository(repository: str) -> str:
     """docker.io/library/nginx, docker.io/nginx and nginx are one repository."""
-    return repository.removeprefix("index.docker.io/").removeprefix("docker.io/").removeprefix("library/")
+    return (
+        repository.removeprefix("index.docker.io/")
+        .removeprefix("docker.io/")
+        .removeprefix("library/")
+    )
 
 
 def resolve_image(version: str, *, running: str, allowed: Sequence[str]) -> str:
     """The full reference that VERSION (tag, digest or full image) names. Raises ImageMistake.
 
-    ``running`` is the image of the app's container now: its repository serves when only a tag or digest is given.
+    ``running`` is the image of the app's container now: its repository serves when only a tag or
+    digest is given.
     """
     repositories = tuple(allowed) or (split_image(running).repository,)
     now = split_image(running).repository
-    here = now if normal_repository(now) in {normal_repository(name) for name in repositories} else repositories[0]
+    here = (
+        now
+        if normal_repository(now) in {normal_repository(name) for name in repositories}
+        else repositories[0]
+    )
     if _DIGEST.match(version):
         return f"{here}@{version}"
     if "/" not in version and ":" not in version and "@" not in version:
         if not _TAG.match(version):
-            raise ImageMistake(f"`{version}` is not a version: use a tag such as 2.0.0, a digest, or a full image")
+            raise ImageMistake(
+                f"`{version}` is not a version: use a tag such as 2.0.0, a digest, or a full image"
+            )
         return f"{here}:{version}"
     image = split_image(version)
     if image.digest and not _DIGEST.match(image.digest):
-        raise ImageMistake(f"`{image.digest}` is not a digest: sha256: and 64 hexadecimal digits are expected")
+        raise ImageMistake(
+            f"`{image.digest}` is not a digest: sha256: and 64 hexadecimal digits are expected"
+        )
     if image.tag and not _TAG.match(image.tag):
         raise ImageMistake(f"`{image.tag}` is not a tag")
     if not image.tag and not image.digest:
         raise ImageMistake(f"`{version}` names no version: write {version}:TAG")
-    if normal_repository(image.repository) not in {normal_repository(name) for name in repositories}:
-        raise ImageMistake(f"images of `{image.repository}` are not allowed here; allowed: {', '.join(repositories)}")
+    if normal_repository(image.repository) not in {
+        normal_repository(name) for name in repositories
+    }:
+        raise ImageMistake(
+            f"images of `{image.repository}` are not allowed here; allowed:"
+            f" {', '.join(repositories)}"
+        )
     return version

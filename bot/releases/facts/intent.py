@@ -30,7 +30,8 @@ class Field(StrEnum):
 
 @dataclass(frozen=True)
 class Intent:
-    """What one field shall be. Seen ``after``: as intended; ``before``, never confirmed: to be written; else drift."""
+    """What one field shall be. Seen ``after``: as intended; ``before``, never confirmed: to be
+    written; else drift."""
 
     kind: Kind
     name: str
@@ -41,9 +42,11 @@ class Intent:
     written: bool = False  # the release set it, so the way back restores it
     reverts: int = 0  # how often a change that was not ours was seen
     pending: Literal["", "rewrite", "adopt", "restore"] = ""
-    """How a difference is met until it is gone: write ours again, keep theirs (both asked for by a person), or nothing yet: the way
-    back sets the field, and until then it may be anything."""
-    instead_of: Json = None  # what the plan wanted where a person kept another value; holds until the plan wants something new
+    """How a difference is met until it is gone: write ours again, keep theirs (both asked for by a
+    person), or nothing yet: the way back sets the field, and until then it may be anything."""
+    # what the plan wanted where a person kept another value; holds until the plan wants something
+    # new
+    instead_of: Json = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""What one look at the cluster saw. Plain facts, no judgement; made by bot.cluster.observe and by test builders."""
+"""What one look at the cluster saw. Plain facts, no judgement; made by bot.cluster.observe and by
+test builders."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ class ContainerSeen:
     waiting: str = ""  # state.waiting.reason
     message: str = ""  # state.waiting.message, or of the termination
     running_since: int = 0
-    last_terminated: str = ""  # lastState.terminated.reason, or state.terminated.reason: Error, OOMKilled, Completed
+    last_terminated: str = (
+        ""  # lastState.terminated.reason, or state.terminated.reason: Error, OOMKilled, Completed
+    )
     exit_code: int | None = None
     last_terminated_at: int = 0
     init: bool = False
@@ -85,7 +88,9 @@ class DeploymentSeen:
     available: int = 0
     conditions: tuple[tuple[str, str, str, str], ...] = ()  # type, status, reason, message
     replica_sets: tuple[ReplicaSetSeen, ...] = ()  # newest revision first
-    managers: tuple[tuple[str, str, str, str], ...] = ()  # manager, operation, subresource, dotted field path it owns
+    managers: tuple[
+        tuple[str, str, str, str], ...
+    ] = ()  # manager, operation, subresource, dotted field path it owns
     terminating: bool = False
     resource_version: str = ""
 
@@ -142,7 +147,8 @@ class BudgetSeen:
 
 @dataclass(frozen=True)
 class QuotaScope:
-    """Which pods a ResourceQuota counts (ScopedResourceSelectorRequirement). ``spec.scopes`` are read as ``Exists``."""
+    """Which pods a ResourceQuota counts (ScopedResourceSelectorRequirement). ``spec.scopes`` are
+    read as ``Exists``."""
 
     name: str
     operator: str = "Exists"
@@ -151,7 +157,8 @@ class QuotaScope:
 
 @dataclass(frozen=True)
 class QuotaSeen:
-    """A ResourceQuota: hard and used by resource name, as strings of Kubernetes quantities. It counts pods in all of its scopes."""
+    """A ResourceQuota: hard and used by resource name, as strings of Kubernetes quantities. It
+    counts pods in all of its scopes."""
 
     name: str
     hard: dict[str, str]
@@ -161,7 +168,8 @@ class QuotaSeen:
 
 @dataclass(frozen=True)
 class SelectingSeen:
-    """Something in the namespace that selects pods by labels: for finding what depends on a label."""
+    """Something in the namespace that selects pods by labels: for finding what depends on a
+    label."""
 
     kind: str  # NetworkPolicy, PodDisruptionBudget, Service, Deployment
     name: str
@@ -176,13 +184,16 @@ class Survey:
     budgets: tuple[BudgetSeen, ...] = ()
     quotas: tuple[QuotaSeen, ...] = ()
     selecting: tuple[SelectingSeen, ...] = ()
-    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()  # PersistentVolumeClaims the template uses: name, access modes
+    claims: tuple[
+        tuple[str, tuple[str, ...]], ...
+    ] = ()  # PersistentVolumeClaims the template uses: name, access modes
     leftovers: tuple[DeploymentSeen, ...] = ()  # Deployments called <app>-canary or <app>-green
 
 
 @dataclass(frozen=True)
 class ProbeSeen:
-    """What the candidate's pods answered: how many requests were made, and the first error of each pod that gave one."""
+    """What the candidate's pods answered: how many requests were made, and the first error of each
+    pod that gave one."""
 
     asked: int
     failed: tuple[tuple[str, str], ...] = ()  # pod, error
@@ -190,7 +201,8 @@ class ProbeSeen:
 
 @dataclass(frozen=True)
 class Observation:
-    """One snapshot. ``stable`` None: the API server said it does not exist (never: could not be reached)."""
+    """One snapshot. ``stable`` None: the API server said it does not exist (never: could not be
+    reached)."""
 
     at: int
     cluster_uid: str
@@ -200,7 +212,9 @@ class Observation:
     endpoints: tuple[EndpointSeen, ...] = ()
     survey: Survey | None = None
     probe: ProbeSeen | None = None  # None: nobody was asked in this look
-    events: tuple[str, ...] = ()  # recent Warning events of the app's objects, newest first: "reason: message"
+    events: tuple[
+        str, ...
+    ] = ()  # recent Warning events of the app's objects, newest first: "reason: message"
     kind: Literal["observation"] = "observation"
 
 

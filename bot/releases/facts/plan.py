@@ -1,7 +1,7 @@
 """What a release will do, as data: steps, the goals of each, and the gates after it.
 
-A step sets goals in order and is reached when its ``until`` conditions hold; then its gates are passed in order. The machine
-interprets any plan; strategies only write plans.
+A step sets goals in order and is reached when its ``until`` conditions hold; then its gates are
+passed in order. The machine interprets any plan; strategies only write plans.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ class Side(StrEnum):
 
 
 class Condition(StrEnum):
-    """A claim about an observation, evaluated by :mod:`bot.releases.assess.conditions` (``holds``)."""
+    """A claim about an observation, evaluated by :mod:`bot.releases.assess.conditions`
+    (``holds``)."""
 
     STABLE_COMPLETE = "stable complete"  # as kubectl rollout status means it
     CANDIDATE_COMPLETE = "candidate complete"
@@ -33,7 +34,10 @@ class Condition(StrEnum):
     CANDIDATE_SERVES = "every Service has ready endpoints of the candidate"
     STABLE_SERVES = "every available stable pod is a ready endpoint of every Service"
     STABLE_RESELECTED = "the Services' selectors of the end match all the ready pods stable wants"
-    STABLE_TAKES_OVER = "the original selectors match enough of stable's present pods, or any where a Service has nobody"
+    STABLE_TAKES_OVER = (
+        "the original selectors match enough of stable's present pods, or any where a Service has"
+        " nobody"
+    )
     CANDIDATE_LISTED = "every available candidate pod is a ready endpoint of every Service"
     CANDIDATE_UNUSED = "no Service of the app has a ready endpoint of the candidate"
     CANDIDATE_ANSWERS = "the candidate's pods answered the probe in this very look"
@@ -46,8 +50,12 @@ class DeploymentGoal:
     side: Side
     template: Any = None
     replicas: int | None = None
-    at_most_share: int | None = None  # fewer replicas where they would be more than this percent beside stable's present ones
-    at_least_stable: bool = False  # as many as stable has now, which an autoscaler or a person may raise; never fewer again
+    at_most_share: int | None = (
+        # fewer replicas where they would be more than this percent beside stable's present ones
+        None
+    )
+    # as many as stable has now, which an autoscaler or a person may raise; never fewer again
+    at_least_stable: bool = False
     paused: bool | None = None
     change_cause: str | None = None  # "" removes it
     claimed: bool | None = None
@@ -94,7 +102,8 @@ class ApprovalGate:
 
 @dataclass(frozen=True)
 class HoldGate:
-    """Waits for time while health goes on being watched; ``judged`` compares candidate with stable."""
+    """Waits for time while health goes on being watched; ``judged`` compares candidate with
+    stable."""
 
     name: str
     ms: int
@@ -108,7 +117,8 @@ Gate: TypeAlias = ApprovalGate | HoldGate
 
 @dataclass(frozen=True)
 class Step:
-    """``share`` and ``wanted_share`` are percents of traffic at the candidate, where the step sets one."""
+    """``share`` and ``wanted_share`` are percents of traffic at the candidate, where the step sets
+    one."""
 
     name: str
     title: str
@@ -125,7 +135,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Probe:
-    """What the candidate's pods are asked before people are sent there: each of them, ``requests`` times in all or once each."""
+    """What the candidate's pods are asked before people are sent there: each of them, ``requests``
+    times in all or once each."""
 
     path: str
     port: int
@@ -133,12 +144,15 @@ class Probe:
     scheme: Literal["http", "https"] = "http"
 
 
-LET_GO = Step("finish", "let go of the Deployment", (DeploymentGoal(Side.STABLE, claimed=False),), ())
+LET_GO = Step(
+    "finish", "let go of the Deployment", (DeploymentGoal(Side.STABLE, claimed=False),), ()
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Computed before the start. ``floor``: available stable pods never fall below it because of us."""
+    """Computed before the start. ``floor``: available stable pods never fall below it because of
+    us."""
 
     image: str
     version: str
@@ -152,9 +166,15 @@ class Plan:
     notes: tuple[str, ...] = ()  # what people should know: shares reached, warnings
     down: bool = False  # the app will be down meanwhile (Recreate, one replica with maxUnavailable)
     stable_selector: Any = None
-    candidate_selector: dict[str, str] | None = None  # blue/green: the Services' selector while green serves
-    final_selectors: tuple[dict[str, str], ...] = ()  # blue/green: the Services' selectors at the end, in order
-    keeps_both: bool = False  # blue/green: afterwards the candidate serves and both Deployments stay
+    candidate_selector: dict[str, str] | None = (
+        None  # blue/green: the Services' selector while green serves
+    )
+    final_selectors: tuple[
+        dict[str, str], ...
+    ] = ()  # blue/green: the Services' selectors at the end, in order
+    keeps_both: bool = (
+        False  # blue/green: afterwards the candidate serves and both Deployments stay
+    )
     preview: str = ""
     probe: Probe | None = None
     has_autoscaler: bool = False

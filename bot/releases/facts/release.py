@@ -37,10 +37,14 @@ class Phase(StrEnum):
         return self in FINAL_PHASES
 
 
-WAITING_PHASES = frozenset({Phase.AWAITING_APPROVAL, Phase.HOLDING, Phase.AWAITING_PROMOTION, Phase.PAUSED, Phase.DRIFTED})
+WAITING_PHASES = frozenset(
+    {Phase.AWAITING_APPROVAL, Phase.HOLDING, Phase.AWAITING_PROMOTION, Phase.PAUSED, Phase.DRIFTED}
+)
 
 
-FINAL_PHASES = frozenset({Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED, Phase.REJECTED, Phase.EXPIRED})
+FINAL_PHASES = frozenset(
+    {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED, Phase.REJECTED, Phase.EXPIRED}
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,9 @@ class Release:
     to_version: str = ""
     as_found: AsFound | None = None
     plan: Plan | None = None
-    plan_changed: str = ""  # why it was made again before the start: what void buttons are answered with
+    plan_changed: str = (
+        ""  # why it was made again before the start: what void buttons are answered with
+    )
     leg: Leg = Leg.FORWARD
     back: tuple[Step, ...] = ()  # the way back, computed when it begins
     at_step: int = 0
@@ -102,13 +108,17 @@ class Release:
     environment_since: int = 0
     environment_asked: bool = False
     failing_since: int = 0
-    probe_failure: str = ""  # why the candidate's pods do not answer the plan's probe; "" while they do
+    probe_failure: str = (
+        ""  # why the candidate's pods do not answer the plan's probe; "" while they do
+    )
     judgements: tuple[Judgement, ...] = ()
     unreachable_since: int = 0
     unreachable_why: str = ""
     reminded_at: int = 0  # when people were last reminded of a wait that has no gate
     card_snapshot: CardSnapshot = field(default_factory=CardSnapshot)
-    stale_claim: str = ""  # a release of ours that is over, whose claim a `kubectl rollout undo` brought back
+    stale_claim: str = (
+        ""  # a release of ours that is over, whose claim a `kubectl rollout undo` brought back
+    )
     usual_ms: int = 0  # p95 of this app's earlier rolls; 0: no history
     started_at: int = 0
     finished_at: int = 0

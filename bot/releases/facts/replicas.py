@@ -1,25 +1,36 @@
-"""Traffic shares as replicas: pure arithmetic. Behind one Service the share of traffic is the share of ready endpoints.
+"""Traffic shares as replicas: pure arithmetic. Behind one Service the share of traffic is the share
+of ready endpoints.
 
-*Add* mode puts candidates on top of stable, which stays whole; *shift* mode may shrink stable as well, but never so that fewer pods
-than before remain. In both the answer is the split whose share is nearest to the one wanted, then the one with fewer candidates (fewer
-users meet the new version), then the one with fewer pods. A share above 0 always has a candidate, one below 100 always a stable pod.
+*Add* mode puts candidates on top of stable, which stays whole; *shift* mode may shrink stable as
+well, but never so that fewer pods than before remain. In both the answer is the split whose share
+is nearest to the one wanted, then the one with fewer candidates (fewer users meet the new version),
+then the one with fewer pods. A share above 0 always has a candidate, one below 100 always a stable
+pod.
 
 Worked examples, stable of 3 with at most 3 candidates:
 
     >>> three = Bounds(3, 3)
     >>> [nearest(share, three) for share in (10, 25, 50, 80)]
-    [Split(candidates=1, stables=3), Split(candidates=1, stables=3), Split(candidates=3, stables=3), Split(candidates=3, stables=3)]
+    [Split(candidates=1, stables=3), Split(candidates=1, stables=3), Split(candidates=3, stables=3),
+    Split(candidates=3, stables=3)]
     >>> [nearest(share, Bounds(3, 3, shift=True)) for share in (10, 25, 50, 80)]
-    [Split(candidates=1, stables=3), Split(candidates=1, stables=3), Split(candidates=2, stables=2), Split(candidates=3, stables=1)]
+    [Split(candidates=1, stables=3), Split(candidates=1, stables=3), Split(candidates=2, stables=2),
+    Split(candidates=3, stables=1)]
     >>> reachable(three), reachable(Bounds(3, 3, shift=True))
     ((25, 40, 50), (25, 33, 40, 50, 60, 67, 75))
 
-Four wishes are known to round to no candidate at all, or to no stable pod, where the pods of both versions must together be as many as
-before (the replica calculator of Argo Rollouts lists them: zero surge). Here they do not:
+Four wishes are known to round to no candidate at all, or to no stable pod, where the pods of both
+versions must together be as many as before (the replica calculator of Argo Rollouts lists them:
+zero surge). Here they do not:
 
-    >>> [nearest(share, Bounds(replicas, replicas, shift=True)) for replicas, share in ((2, 75), (5, 90), (10, 95), (25, 98))]
-    [Split(candidates=2, stables=1), Split(candidates=5, stables=1), Split(candidates=10, stables=1), Split(candidates=25, stables=1)]
-    >>> [nearest(share, Bounds(replicas, replicas)).percent for replicas, share in ((2, 75), (5, 90), (10, 95), (25, 98))]
+    >>> wishes = ((2, 75), (5, 90), (10, 95), (25, 98))
+    >>> for replicas, share in wishes:
+    ...     nearest(share, Bounds(replicas, replicas, shift=True))
+    Split(candidates=2, stables=1)
+    Split(candidates=5, stables=1)
+    Split(candidates=10, stables=1)
+    Split(candidates=25, stables=1)
+    >>> [nearest(share, Bounds(replicas, replicas)).percent for replicas, share in wishes]
     [50, 50, 50, 50]
 """
 
@@ -33,7 +44,8 @@ from bot.releases.facts.counts import counted
 
 
 class CannotSplit(Exception):
-    """No whole number of pods gives what was asked; the message is one line that says what can be had."""
+    """No whole number of pods gives what was asked; the message is one line that says what can be
+    had."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +79,8 @@ class Bounds:
     floor: int = 1
 
     def ranges(self, after: Split | None = None) -> Iterator[tuple[int, int, int]]:
-        """(candidates, fewest stables, most stables) of every allowed split with a greater share than ``after``, without giving
-        back pods: candidates never fewer, stables never more.
+        """(candidates, fewest stables, most stables) of every allowed split with a greater share
+        than ``after``, without giving back pods: candidates never fewer, stables never more.
         """
         for candidates in range(max(1, after.candidates if after else 1), self.most_candidates + 1):
             most = min(self.replicas, after.stables) if after else self.replicas
@@ -79,7 +91,11 @@ class Bounds:
                 yield candidates, least, most
 
     def splits(self) -> Iterator[Split]:
-        return (Split(c, stables) for c, least, most in self.ranges() for stables in range(least, most + 1))
+        return (
+            Split(c, stables)
+            for c, least, most in self.ranges()
+            for stables in range(least, most + 1)
+        )
 
 
 def nearest(percent: int, bounds: Bounds, after: Split | None = None) -> Split | None:
@@ -87,15 +103,22 @@ def nearest(percent: int, bounds: Bounds, after: Split | None = None) -> Split |
     wanted = Fraction(percent, 100)
     best: tuple[Fraction, int, int] | None = None
     for candidates, least, most in bounds.ranges(after):
-        exact = candidates * (100 - percent) // percent  # stables for this share, rounded down: it or the next is nearest
+        exact = (
+            candidates * (100 - percent) // percent
+        )  # stables for this share, rounded down: it or the next is nearest
         for stables in {min(max(exact, least), most), min(max(exact + 1, least), most)}:
-            found = (abs(Fraction(candidates, candidates + stables) - wanted), candidates, candidates + stables)
+            found = (
+                abs(Fraction(candidates, candidates + stables) - wanted),
+                candidates,
+                candidates + stables,
+            )
             best = found if best is None else min(best, found)
     return Split(best[1], best[2] - best[1]) if best else None
 
 
 def split_steps(percents: Iterable[int], bounds: Bounds) -> tuple[Split, ...]:
-    """One split a step, strictly rising. Raises CannotSplit when the steps cannot be told apart with that many pods.
+    """One split a step, strictly rising. Raises CannotSplit when the steps cannot be told apart
+    with that many pods.
 
     >>> split_steps((20, 50), Bounds(5, 5))
     (Split(candidates=1, stables=5), Split(candidates=5, stables=5))
@@ -107,8 +130,9 @@ def split_steps(percents: Iterable[int], bounds: Bounds) -> tuple[Split, ...]:
         if split is None:
             can = ", ".join(f"{share}" for share in reachable(bounds)) or "none"
             raise CannotSplit(
-                f"{len(wanted)} steps ({', '.join(map(str, wanted))} %) cannot be told apart with "
-                f"{counted(bounds.replicas, 'replica')} and at most {counted(bounds.most_candidates, 'candidate')}; reachable: {can} %"
+                f"{len(wanted)} steps ({', '.join(map(str, wanted))} %) cannot be told apart with"
+                f" {counted(bounds.replicas, 'replica')} and at most"
+                f" {counted(bounds.most_candidates, 'candidate')}; reachable: {can} %"
             )
         chosen.append(split)
     return tuple(chosen)
@@ -120,10 +144,13 @@ def reachable(bounds: Bounds) -> tuple[int, ...]:
 
 
 def surge_for_promotion(replicas: int, unavailable: int, candidates: int, room: int | None) -> int:
-    """Candidates that serve while stable rolls: at least as many as stable may miss, so that nothing is missed; room permitting.
+    """Candidates that serve while stable rolls: at least as many as stable may miss, so that
+    nothing is missed; room permitting.
 
-    >>> surge_for_promotion(10, 2, 1, None), surge_for_promotion(10, 2, 5, None), surge_for_promotion(10, 3, 1, 2)
-    (2, 5, 2)
+    >>> surge_for_promotion(10, 2, 1, None), surge_for_promotion(10, 2, 5, None)
+    (2, 5)
+    >>> surge_for_promotion(10, 3, 1, 2)
+    2
     """
     wanted = max(candidates, min(unavailable, replicas))
     return wanted if room is None else max(candidates, min(wanted, room))

@@ -1,4 +1,5 @@
-"""What people (or a deadline, or the API server's refusal) ask of a running release. Answered by machine.respond."""
+"""What people (or a deadline, or the API server's refusal) ask of a running release. Answered by
+machine.respond."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from bot.releases.facts.people import Person
 
 @dataclass(frozen=True)
 class Approve:
-    """``gate`` and ``plan_hash`` are what the button carried; a typed promote carries the current ones."""
+    """``gate`` and ``plan_hash`` are what the button carried; a typed promote carries the current
+    ones."""
 
     by: Person
     gate: str
@@ -37,7 +39,8 @@ class Pause:
 
 @dataclass(frozen=True)
 class Resume:
-    """Go on after a pause, or write our values again after drift. ``at`` names the one a button was drawn for; "" for a typed one."""
+    """Go on after a pause, or write our values again after drift. ``at`` names the one a button was
+    drawn for; "" for a typed one."""
 
     by: Person
     at: str = ""
@@ -46,7 +49,8 @@ class Resume:
 
 @dataclass(frozen=True)
 class Promote:
-    """End the hold, or approve the gate before the promotion. ``at`` names the hold a button was drawn for; "" for a typed one."""
+    """End the hold, or approve the gate before the promotion. ``at`` names the hold a button was
+    drawn for; "" for a typed one."""
 
     by: Person
     at: str = ""
@@ -64,7 +68,8 @@ class Finish:
 
 @dataclass(frozen=True)
 class Abort:
-    """Take everything back to as found. ``force`` ends the release without touching the cluster (admins)."""
+    """Take everything back to as found. ``force`` ends the release without touching the cluster
+    (admins)."""
 
     by: Person
     force: bool = False
@@ -83,7 +88,8 @@ class Adopt:
 
 @dataclass(frozen=True)
 class Refuse:
-    """The API server (or a fresh check of the requester's role) will not let the release go on: permanent, told word for word."""
+    """The API server (or a fresh check of the requester's role) will not let the release go on:
+    permanent, told word for word."""
 
     why: str
     kind: Literal["refuse"] = "refuse"

@@ -41,7 +41,8 @@ class ProbeRules:
 
 @dataclass(frozen=True)
 class Rules:
-    """The catalog's settings that bind a release, copied when it is created: later edits never change one that runs."""
+    """The catalog's settings that bind a release, copied when it is created: later edits never
+    change one that runs."""
 
     canary: CanaryRules = CanaryRules()
     bluegreen: BlueGreenRules = BlueGreenRules()

@@ -1,4 +1,5 @@
-"""What a release is about: the strategy it uses, and the catalog entry as it was when the release was created."""
+"""What a release is about: the strategy it uses, and the catalog entry as it was when the release
+was created."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ CANDIDATE_SUFFIX = {Strategy.CANARY: "-canary", Strategy.BLUEGREEN: "-green"}
 
 @dataclass(frozen=True)
 class Target:
-    """Which objects a release is about: the catalog entry as it was when the release was created."""
+    """Which objects a release is about: the catalog entry as it was when the release was
+    created."""
 
     app: str
     cluster: str
@@ -27,7 +29,8 @@ class Target:
     services: tuple[str, ...] = ()
     version_label: str | None = None
     images: tuple[str, ...] = ()  # allowed repositories; empty: the one now running
-    idle: str = ""  # the catalog's Deployment, where an earlier release left the other one of the pair serving
+    # the catalog's Deployment, where an earlier release left the other one of the pair serving
+    idle: str = ""
 
 
 def default_candidate_name(target: Target, strategy: Strategy) -> str:

@@ -17,16 +17,27 @@ _OWN_ANNOTATIONS = ("pilothouse.dev/", "deployment.kubernetes.io/revision")
 
 
 def foreign_annotations(annotations: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in annotations.items() if not key.startswith(_OWN_ANNOTATIONS)}
+    return {
+        key: value for key, value in annotations.items() if not key.startswith(_OWN_ANNOTATIONS)
+    }
 
 
 def deployment_as_found(seen: DeploymentSeen) -> DeploymentAsFound:
     revision = seen.annotations.get("deployment.kubernetes.io/revision", "0")
     return DeploymentAsFound(
-        seen.name, seen.uid, seen.template, seen.replicas, seen.paused, seen.selector, seen.strategy,
-        dict(seen.labels), foreign_annotations(seen.annotations), int(revision) if revision.isdigit() else 0,
-        seen.min_ready_seconds, seen.progress_deadline_seconds,
-    )  # fmt: skip
+        seen.name,
+        seen.uid,
+        seen.template,
+        seen.replicas,
+        seen.paused,
+        seen.selector,
+        seen.strategy,
+        dict(seen.labels),
+        foreign_annotations(seen.annotations),
+        int(revision) if revision.isdigit() else 0,
+        seen.min_ready_seconds,
+        seen.progress_deadline_seconds,
+    )
 
 
 def service_as_found(seen: ServiceSeen) -> ServiceAsFound:
@@ -34,7 +45,8 @@ def service_as_found(seen: ServiceSeen) -> ServiceAsFound:
 
 
 def seed_intents(release: Release, plan: Plan, seen: Observation) -> tuple[Intent, ...]:
-    """What the release depends on, as found: any other value later is drift. Replicas only where no autoscaler moves them."""
+    """What the release depends on, as found: any other value later is drift. Replicas only where no
+    autoscaler moves them."""
     stable = seen.stable
     if stable is None:
         return ()
@@ -47,14 +59,30 @@ def seed_intents(release: Release, plan: Plan, seen: Observation) -> tuple[Inten
     if not plan.has_autoscaler:
         depends.append((Field.REPLICAS, stable.replicas))
     intents = [Intent(Kind.DEPLOYMENT, stable.name, Field.EXISTS, stable.uid, True, confirmed=True)]
-    intents += [Intent(Kind.DEPLOYMENT, stable.name, field, value, value, confirmed=True) for field, value in depends]
+    intents += [
+        Intent(Kind.DEPLOYMENT, stable.name, field, value, value, confirmed=True)
+        for field, value in depends
+    ]
     for service in seen.services:
         if service.name not in release.target.services:
             continue
-        intents.append(Intent(Kind.SERVICE, service.name, Field.EXISTS, service.uid, True, confirmed=True))
+        intents.append(
+            Intent(Kind.SERVICE, service.name, Field.EXISTS, service.uid, True, confirmed=True)
+        )
         selector = dict(service.selector)
-        intents.append(Intent(Kind.SERVICE, service.name, Field.SELECTOR, selector, selector, confirmed=True))
-        intents.append(Intent(Kind.SERVICE, service.name, Field.AFFINITY, service.affinity, service.affinity, confirmed=True))
+        intents.append(
+            Intent(Kind.SERVICE, service.name, Field.SELECTOR, selector, selector, confirmed=True)
+        )
+        intents.append(
+            Intent(
+                Kind.SERVICE,
+                service.name,
+                Field.AFFINITY,
+                service.affinity,
+                service.affinity,
+                confirmed=True,
+            )
+        )
     return tuple(intents)
 
 
@@ -62,9 +90,13 @@ def as_found_of(release: Release, plan: Plan, seen: Observation, now: int) -> As
     if seen.stable is None:
         raise PlanRefused(f"there is no Deployment `{release.target.deployment}`")
     nearby = (seen.candidate, *(seen.survey.leftovers if seen.survey else ()))
-    there = next((item for item in nearby if item is not None and item.name == plan.candidate), None)
+    there = next(
+        (item for item in nearby if item is not None and item.name == plan.candidate), None
+    )
     candidate = deployment_as_found(there) if there is not None else None
-    services = tuple(service_as_found(s) for s in seen.services if s.name in release.target.services)
+    services = tuple(
+        service_as_found(s) for s in seen.services if s.name in release.target.services
+    )
     return AsFound(seen.cluster_uid, now, deployment_as_found(seen.stable), services, candidate)
 
 
@@ -75,7 +107,11 @@ def as_found_hash(found: AsFound) -> str:
         found.stable.template,
         found.stable.replicas,
         [(s.uid, s.selector) for s in found.services],
-        [found.candidate.uid, found.candidate.template, found.candidate.replicas] if found.candidate else None,
+        (
+            [found.candidate.uid, found.candidate.template, found.candidate.replicas]
+            if found.candidate
+            else None
+        ),
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 

@@ -1,4 +1,5 @@
-"""From a change and an observation to what a strategy writes its plan from, or to the reason why there is none."""
+"""From a change and an observation to what a strategy writes its plan from, or to the reason why
+there is none."""
 
 from __future__ import annotations
 
@@ -13,7 +14,12 @@ from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.plan import ApprovalGate, Gate, Plan
 from bot.releases.facts.release import Release
 from bot.releases.planning.capacity import deadline_of
-from bot.releases.planning.refusals import PlanRefused, common_refusals, elsewhere_notes, refuse_scale
+from bot.releases.planning.refusals import (
+    PlanRefused,
+    common_refusals,
+    elsewhere_notes,
+    refuse_scale,
+)
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
@@ -50,7 +56,8 @@ class Draft:
         )
 
     def downtime_gate(self) -> ApprovalGate:
-        """The app will be down: somebody must say that this is meant, and that may be the person who asked."""
+        """The app will be down: somebody must say that this is meant, and that may be the person
+        who asked."""
         approvals = self.release.rules.approvals
         title = f"confirm that {self.release.target.app} will be down meanwhile"
         return ApprovalGate("downtime", 1, True, approvals.expires_ms, approvals.on_expiry, title)
@@ -69,7 +76,10 @@ def container_index(template: Any, name: str | None, app: str) -> int:
     if name is None:
         if len(containers) == 1:
             return 0
-        raise PlanRefused(f"{app} has several containers ({', '.join(names)}): name one in the catalog as `container:`")
+        raise PlanRefused(
+            f"{app} has several containers ({', '.join(names)}): name one in the catalog as"
+            " `container:`"
+        )
     if name not in names:
         raise PlanRefused(f"{app} has no container `{name}`; there are {', '.join(names)}")
     return names.index(name)
@@ -81,9 +91,12 @@ def running_image(template: Any, release: Release) -> str:
 
 
 def with_image(template: Any, release: Release, image: str) -> Any:
-    """The template with the app's container on the image, and the version label following where the catalog names one."""
+    """The template with the app's container on the image, and the version label following where the
+    catalog names one."""
     result = copy.deepcopy(template)
-    result["spec"]["containers"][container_index(template, release.target.container, release.target.app)]["image"] = image
+    result["spec"]["containers"][
+        container_index(template, release.target.container, release.target.app)
+    ]["image"] = image
     label = release.target.version_label
     if label:
         result.setdefault("metadata", {}).setdefault("labels", {})[label] = version_of(image)
@@ -122,7 +135,10 @@ def make_draft(release: Release, seen: Observation, now: int) -> tuple[Draft, tu
             if wanted is None:
                 raise PlanRefused(f"{release.target.app} has no earlier revision to go back to")
             if wanted == stable.template:
-                raise PlanRefused(f"{release.target.app} is already on that template ({old_version}): nothing to undo")
+                raise PlanRefused(
+                    f"{release.target.app} is already on that template ({old_version}): nothing to"
+                    " undo"
+                )
             template, image = wanted, running_image(wanted, release)
             cause = f"undo to {version_of(image)} {who}"
         case Reapply(template=wanted):
@@ -131,14 +147,24 @@ def make_draft(release: Release, seen: Observation, now: int) -> tuple[Draft, tu
     if release.reason and cause:
         cause = f"{cause}: {release.reason}"
     draft = Draft(
-        release, seen, stable, template, image, version_of(image), old_image, old_version, cause[:250],
-        deadline_of(stable, release), now,
-    )  # fmt: skip
+        release,
+        seen,
+        stable,
+        template,
+        image,
+        version_of(image),
+        old_image,
+        old_version,
+        cause[:250],
+        deadline_of(stable, release),
+        now,
+    )
     return draft, notes
 
 
 def _moved_tag(image: str, seen: Observation) -> tuple[str, ...]:
-    """A digest is compared, never written: pods of one tag with two image ids mean that the tag was moved."""
+    """A digest is compared, never written: pods of one tag with two image ids mean that the tag was
+    moved."""
     wanted = split_image(image)
     ids = {
         c.image_id.rpartition("@")[2]
@@ -146,7 +172,11 @@ def _moved_tag(image: str, seen: Observation) -> tuple[str, ...]:
         for c in pod.containers
         if split_image(c.image) == wanted and "@sha256:" in c.image_id
     }
-    return (f"the tag {wanted.tag} was moved: pods run {len(ids)} different digests of it",) if len(ids) > 1 else ()
+    return (
+        (f"the tag {wanted.tag} was moved: pods run {len(ids)} different digests of it",)
+        if len(ids) > 1
+        else ()
+    )
 
 
 def with_notes(plan: Plan, notes: tuple[str, ...]) -> Plan:

@@ -1,4 +1,5 @@
-"""Room in the namespace's ResourceQuotas for more pods of a template: said before a release starts, with the numbers."""
+"""Room in the namespace's ResourceQuotas for more pods of a template: said before a release starts,
+with the numbers."""
 
 from __future__ import annotations
 
@@ -11,15 +12,28 @@ from bot.releases.facts.observation import QuotaScope, QuotaSeen
 
 _QUANTITY = re.compile(r"\A([+-]?\d*\.?\d*)(?:([eE][+-]?\d+)|([A-Za-z]*))\Z")
 _SUFFIXES: dict[str, Fraction] = {
-    "": Fraction(1), "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000),
-    "k": Fraction(10**3), "M": Fraction(10**6), "G": Fraction(10**9), "T": Fraction(10**12), "P": Fraction(10**15),
-    "E": Fraction(10**18), "Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30), "Ti": Fraction(2**40),
-    "Pi": Fraction(2**50), "Ei": Fraction(2**60),
-}  # fmt: skip
+    "": Fraction(1),
+    "n": Fraction(1, 10**9),
+    "u": Fraction(1, 10**6),
+    "m": Fraction(1, 1000),
+    "k": Fraction(10**3),
+    "M": Fraction(10**6),
+    "G": Fraction(10**9),
+    "T": Fraction(10**12),
+    "P": Fraction(10**15),
+    "E": Fraction(10**18),
+    "Ki": Fraction(2**10),
+    "Mi": Fraction(2**20),
+    "Gi": Fraction(2**30),
+    "Ti": Fraction(2**40),
+    "Pi": Fraction(2**50),
+    "Ei": Fraction(2**60),
+}
 
 
 def quantity(text: Any) -> Fraction:
-    """A Kubernetes quantity as an exact number. Source: apimachinery/api/resource. Raises ValueError.
+    """A Kubernetes quantity as an exact number. Source: apimachinery/api/resource. Raises
+    ValueError.
 
     >>> quantity("250m") == Fraction(1, 4) and quantity("1Ki") == 1024 and quantity("2e3") == 2000
     True
@@ -34,8 +48,9 @@ def quantity(text: Any) -> Fraction:
 def pod_needs(template: Any) -> dict[str, Fraction]:
     """What one pod counts for, by the names that quotas use.
 
-    A pod needs the larger of the sum of its containers and any one init container; sidecars (init containers that restart always)
-    add to the sum. A request that is left out is its limit. Source: component-helpers resource.PodRequests, PodLimits.
+    A pod needs the larger of the sum of its containers and any one init container; sidecars (init
+    containers that restart always) add to the sum. A request that is left out is its limit. Source:
+    component-helpers resource.PodRequests, PodLimits.
     """
     spec = template.get("spec") or {}
     needs: dict[str, Fraction] = {"pods": Fraction(1), "count/pods": Fraction(1)}
@@ -53,7 +68,9 @@ def pod_needs(template: Any) -> dict[str, Fraction]:
                     running[name] = running.get(name, Fraction(0)) + amount
                     sidecars[name] = sidecars.get(name, Fraction(0)) + amount
                 else:
-                    peaks[name] = max(peaks.get(name, Fraction(0)), amount + sidecars.get(name, Fraction(0)))
+                    peaks[name] = max(
+                        peaks.get(name, Fraction(0)), amount + sidecars.get(name, Fraction(0))
+                    )
         for name in {*running, *peaks}:
             most = max(running.get(name, Fraction(0)), peaks.get(name, Fraction(0)))
             needs[f"{side}.{name}"] = most + quantity((spec.get("overhead") or {}).get(name, 0))
@@ -70,8 +87,11 @@ def _amounts(container: Mapping[str, Any], side: str) -> dict[str, Fraction]:
     return {name: quantity(amount) for name, amount in amounts.items()}
 
 
-def shortages(quotas: Iterable[QuotaSeen], template: Any, pods: int, **objects: int) -> tuple[str, ...]:
-    """One line for each quota entry with no room for ``pods`` more pods; ``objects`` counts others ("deployments": 1).
+def shortages(
+    quotas: Iterable[QuotaSeen], template: Any, pods: int, **objects: int
+) -> tuple[str, ...]:
+    """One line for each quota entry with no room for ``pods`` more pods; ``objects`` counts others
+    ("deployments": 1).
 
     >>> shortages([QuotaSeen("compute", {"pods": "4"}, {"pods": "3"})], {"spec": {}}, 3)
     ('quota compute: pods 3 of 4 used, 3 more needed',)
@@ -85,16 +105,22 @@ def shortages(quotas: Iterable[QuotaSeen], template: Any, pods: int, **objects: 
             needs[name] = Fraction(count)
     lines = []
     for quota in quotas:
-        needed_here = needs | of_pods if all(_is_in(scope, template) for scope in quota.scopes) else needs
+        needed_here = (
+            needs | of_pods if all(_is_in(scope, template) for scope in quota.scopes) else needs
+        )
         for name, hard in quota.hard.items():
             needed, used = needed_here.get(name), quota.used.get(name, "0")
             if needed and quantity(used) + needed > quantity(hard):
-                lines.append(f"quota {quota.name}: {name} {used} of {hard} used, {_plain(needed, name)} more needed")
+                lines.append(
+                    f"quota {quota.name}: {name} {used} of {hard} used, {_plain(needed, name)} more"
+                    " needed"
+                )
     return tuple(lines)
 
 
 def _is_in(scope: QuotaScope, template: Any) -> bool:
-    """Whether a quota's scope holds the pods of a template. Source: kubernetes pkg/quota/v1/evaluator/core/pods.go, podMatchesScopeFunc."""
+    """Whether a quota's scope holds the pods of a template. Source: kubernetes
+    pkg/quota/v1/evaluator/core/pods.go, podMatchesScopeFunc."""
     spec = template.get("spec") or {}
     match scope.name:
         case "Terminating" | "NotTerminating":
@@ -104,9 +130,17 @@ def _is_in(scope: QuotaScope, template: Any) -> bool:
         case "PriorityClass":
             wanted = spec.get("priorityClassName") or ""
             chosen = wanted in scope.values
-            return {"In": chosen, "NotIn": not chosen, "Exists": bool(wanted), "DoesNotExist": not wanted}.get(scope.operator, False)
+            return {
+                "In": chosen,
+                "NotIn": not chosen,
+                "Exists": bool(wanted),
+                "DoesNotExist": not wanted,
+            }.get(scope.operator, False)
         case "CrossNamespacePodAffinity":
-            return any(term.get("namespaces") or term.get("namespaceSelector") is not None for term in _affinity_terms(spec))
+            return any(
+                term.get("namespaces") or term.get("namespaceSelector") is not None
+                for term in _affinity_terms(spec)
+            )
         case _:
             return False  # of other objects than pods
 
@@ -114,7 +148,9 @@ def _is_in(scope: QuotaScope, template: Any) -> bool:
 def _is_best_effort(spec: Mapping[str, Any]) -> bool:
     """No container asks for CPU or memory. Source: component-helpers qos.GetPodQOS."""
     containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
-    asked = (_amounts(container, side) for container in containers for side in ("requests", "limits"))
+    asked = (
+        _amounts(container, side) for container in containers for side in ("requests", "limits")
+    )
     return not any(amounts.get(name) for amounts in asked for name in ("cpu", "memory"))
 
 
@@ -122,14 +158,19 @@ def _affinity_terms(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for kind in ("podAffinity", "podAntiAffinity"):
         rules = (spec.get("affinity") or {}).get(kind) or {}
         yield from rules.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
-        yield from (one["podAffinityTerm"] for one in rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ())
+        yield from (
+            one["podAffinityTerm"]
+            for one in rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+        )
 
 
 def _plain(amount: Fraction, name: str) -> str:
     """An amount as people write it.
 
-    >>> _plain(Fraction(3, 5), "limits.cpu"), _plain(Fraction(30 * 2**20), "limits.memory"), _plain(Fraction(3), "pods")
-    ('600m', '30Mi', '3')
+    >>> _plain(Fraction(3, 5), "limits.cpu"), _plain(Fraction(30 * 2**20), "limits.memory")
+    ('600m', '30Mi')
+    >>> _plain(Fraction(3), "pods")
+    '3'
     """
     if name.endswith("cpu") and amount.denominator != 1:
         return f"{float(amount * 1000):g}m"

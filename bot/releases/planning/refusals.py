@@ -14,7 +14,8 @@ class PlanRefused(Exception):
 
 
 def managed_elsewhere(item: DeploymentSeen | ServiceSeen, paths: tuple[str, ...]) -> str:
-    """Who else manages what the release will write: an Apply manager of those fields, or a GitOps or Helm mark. "" for nobody."""
+    """Who else manages what the release will write: an Apply manager of those fields, or a GitOps
+    or Helm mark. "" for nobody."""
     marks = {**item.labels, **item.annotations}
     for key, tool in (
         ("argocd.argoproj.io/tracking-id", "Argo CD"),
@@ -33,13 +34,18 @@ def managed_elsewhere(item: DeploymentSeen | ServiceSeen, paths: tuple[str, ...]
 
 
 _TRACKING = (
-    "app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/",
-    "helm.toolkit.fluxcd.io/", "helm.sh/",
-)  # fmt: skip
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "argocd.argoproj.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "helm.toolkit.fluxcd.io/",
+    "helm.sh/",
+)
 
 
 def is_tracking_label(label: str) -> bool:
-    """A label by which a delivery tool knows its objects: on an object of ours it would make the tool remove it."""
+    """A label by which a delivery tool knows its objects: on an object of ours it would make the
+    tool remove it."""
     return label.startswith(_TRACKING)
 
 
@@ -47,28 +53,44 @@ def common_refusals(release: Release, seen: Observation) -> DeploymentSeen:
     """What no release starts on; returns the Deployment. Raises PlanRefused."""
     target, stable = release.target, seen.stable
     if stable is None or stable.terminating:
-        raise PlanRefused(f"there is no Deployment `{target.deployment}` in namespace {target.namespace} of {target.cluster}")
+        raise PlanRefused(
+            f"there is no Deployment `{target.deployment}` in namespace {target.namespace} of"
+            f" {target.cluster}"
+        )
     if stable.claim not in ("", release.id, release.stale_claim):
         raise PlanRefused(
-            f"{target.deployment} is claimed by release {stable.claim}, which is not one of this installation's running ones; "
-            f"if it is dead: kubectl -n {target.namespace} annotate deployment {target.deployment} {CLAIM_ANNOTATION}-"
+            f"{target.deployment} is claimed by release {stable.claim}, which is not one of this"
+            f" installation's running ones; if it is dead: kubectl -n {target.namespace} annotate"
+            f" deployment {target.deployment} {CLAIM_ANNOTATION}-"
         )
     names = {service.name for service in seen.services}
     missing = [name for name in target.services if name not in names]
     if missing and isinstance(release.change, Deploy):
-        raise PlanRefused(f"there is no Service `{missing[0]}` in namespace {target.namespace}: fix `service:` of {target.app}")
+        raise PlanRefused(
+            f"there is no Service `{missing[0]}` in namespace {target.namespace}: fix `service:` of"
+            f" {target.app}"
+        )
     if stable.paused and not isinstance(release.change, Scale):
-        raise PlanRefused(f"{target.deployment} is paused: resume it first (rollout resume {target.app})")
+        raise PlanRefused(
+            f"{target.deployment} is paused: resume it first (rollout resume {target.app})"
+        )
     if isinstance(release.change, Deploy | Reapply | Scale) and not is_complete(stable):
         ready = f"{stable.available} of {stable.replicas} available, {stable.updated} updated"
         state = "half-rolled" if stable.updated < stable.status_replicas else "not healthy"
-        raise PlanRefused(f"{target.deployment} is {state} ({ready}): wait for it, or take it back (rollout undo {target.app})")
+        raise PlanRefused(
+            f"{target.deployment} is {state} ({ready}): wait for it, or take it back (rollout undo"
+            f" {target.app})"
+        )
     return stable
 
 
 def elsewhere_notes(release: Release, stable: DeploymentSeen) -> tuple[str, ...]:
     container = "spec.template.spec.containers"
-    paths: tuple[str, ...] = ("spec.replicas",) if isinstance(release.change, Scale) else (container, "spec.template.metadata")
+    paths: tuple[str, ...] = (
+        ("spec.replicas",)
+        if isinstance(release.change, Scale)
+        else (container, "spec.template.metadata")
+    )
     if isinstance(release.change, Deploy):
         paths = (container,)
     who = managed_elsewhere(stable, paths)
@@ -76,8 +98,8 @@ def elsewhere_notes(release: Release, stable: DeploymentSeen) -> tuple[str, ...]
         return ()
     if release.rules.managed_elsewhere == "refuse":
         raise PlanRefused(
-            f"{stable.name} is managed elsewhere: {who} would take the change back; change it there, "
-            f"or set `managed_elsewhere: warn` for {release.target.app}"
+            f"{stable.name} is managed elsewhere: {who} would take the change back; change it"
+            f" there, or set `managed_elsewhere: warn` for {release.target.app}"
         )
     return (f"managed elsewhere: {who} may take the change back",)
 
@@ -88,12 +110,16 @@ def refuse_scale(release: Release, seen: Observation, stable: DeploymentSeen, co
     if count < 0:
         raise PlanRefused("the number of replicas cannot be negative")
     if count < rules.scale_min or (top is not None and count > top):
-        raise PlanRefused(f"{app} may have {rules.scale_min} to {top if top is not None else 'any number of'} replicas, not {count}")
+        raise PlanRefused(
+            f"{app} may have {rules.scale_min} to {top if top is not None else 'any number of'}"
+            f" replicas, not {count}"
+        )
     for autoscaler in seen.survey.autoscalers if seen.survey else ():
         if autoscaler.target == stable.name:
             raise PlanRefused(
-                f"HorizontalPodAutoscaler {autoscaler.name} keeps {app} between {autoscaler.min_replicas} and "
-                f"{autoscaler.max_replicas} replicas and would undo it: change its bounds instead"
+                f"HorizontalPodAutoscaler {autoscaler.name} keeps {app} between"
+                f" {autoscaler.min_replicas} and {autoscaler.max_replicas} replicas and would undo"
+                " it: change its bounds instead"
             )
     if stable.replicas == count:
         raise PlanRefused(f"{app} already has {count} replicas")

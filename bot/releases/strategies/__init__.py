@@ -1,7 +1,9 @@
-"""How a version is brought out: each strategy writes the steps there and the steps back. No strategy imports another.
+"""How a version is brought out: each strategy writes the steps there and the steps back. No
+strategy imports another.
 
-One signature: ``plan(draft) -> Plan`` and ``rollback_steps(release, seen) -> tuple[Step, ...]``. Belongs here: a strategy's plan.
-Not: how a plan is carried out (bot.releases.engine.decide), nor any rule that holds for every release (bot.releases.planning.refusals).
+One signature: ``plan(draft) -> Plan`` and ``rollback_steps(release, seen) -> tuple[Step, ...]``.
+Belongs here: a strategy's plan. Not: how a plan is carried out (bot.releases.engine.decide), nor
+any rule that holds for every release (bot.releases.planning.refusals).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Rolling: patch, follow, verify. maxSurge and maxUnavailable stay the Deployment's own.
 
-Scale, restart, undo and apply are rollings too: one write to the Deployment, followed until complete.
+Scale, restart, undo and apply are rollings too: one write to the Deployment, followed until
+complete.
 """
 
 from __future__ import annotations
@@ -26,22 +27,50 @@ def plan(draft: Draft) -> Plan:
         floor = min(draft.stable.replicas, change.replicas)
         has_autoscaler = False
     else:
-        goal = DeploymentGoal(Side.STABLE, claimed=True, paused=False, template=draft.template, change_cause=draft.cause)
+        goal = DeploymentGoal(
+            Side.STABLE,
+            claimed=True,
+            paused=False,
+            template=draft.template,
+            change_cause=draft.cause,
+        )
         keeps_own_selector(draft)
-        stays_selected(draft, dict(draft.template.get("metadata", {}).get("labels") or {}), draft.stable.name)
-        title = f"restart {draft.stable.name}" if isinstance(change, Restart) else f"roll {draft.stable.name} to {draft.version}"
+        stays_selected(
+            draft, dict(draft.template.get("metadata", {}).get("labels") or {}), draft.stable.name
+        )
+        title = (
+            f"restart {draft.stable.name}"
+            if isinstance(change, Restart)
+            else f"roll {draft.stable.name} to {draft.version}"
+        )
         floor = floor_of(draft.stable)
         survey = draft.seen.survey
-        has_autoscaler = survey is not None and any(a.target == draft.stable.name for a in survey.autoscalers)
+        has_autoscaler = survey is not None and any(
+            a.target == draft.stable.name for a in survey.autoscalers
+        )
     roll = Step(
-        "roll", title, (goal,), (Condition.STABLE_COMPLETE,), draft.deadline_ms, watches=(Side.STABLE,),
+        "roll",
+        title,
+        (goal,),
+        (Condition.STABLE_COMPLETE,),
+        draft.deadline_ms,
+        watches=(Side.STABLE,),
         stables=draft.stable.replicas,
-    )  # fmt: skip
+    )
     serves = retarget_to_serving(
         draft.release.target, draft.seen
     ).deployment  # another one only where manifests name the idle one of a pair
-    down = floor == 0 and draft.stable.replicas > 0 and not isinstance(change, Scale) and serves == draft.stable.name
-    notes = (f"{draft.release.target.app} will be down for a moment: no pod has to stay available",) if down else ()
+    down = (
+        floor == 0
+        and draft.stable.replicas > 0
+        and not isinstance(change, Scale)
+        and serves == draft.stable.name
+    )
+    notes = (
+        (f"{draft.release.target.app} will be down for a moment: no pod has to stay available",)
+        if down
+        else ()
+    )
     if serves != draft.stable.name:
         notes = (*notes, f"{draft.stable.name} serves nobody now: {serves} does, and is left alone")
     return draft.plan(
@@ -55,9 +84,14 @@ def plan(draft: Draft) -> Plan:
 
 
 def rollback_steps(release: Release, _seen: Observation) -> tuple[Step, ...]:
-    """The exact saved template, `paused` set back in the same patch, so that the old ReplicaSet is reused."""
+    """The exact saved template, `paused` set back in the same patch, so that the old ReplicaSet is
+    reused."""
     found = release.as_found
-    if found is None or release.plan is None or not any(intent.written for intent in release.intents):
+    if (
+        found is None
+        or release.plan is None
+        or not any(intent.written for intent in release.intents)
+    ):
         return ()
     stable = found.stable
 
@@ -73,5 +107,12 @@ def rollback_steps(release: Release, _seen: Observation) -> tuple[Step, ...]:
         replicas=stable.replicas if written(Field.REPLICAS) else None,
     )
     title = f"back to {release.plan.from_version}"
-    step = Step("back", title, (goal,), (Condition.STABLE_COMPLETE,), release.plan.deadline_ms, stables=stable.replicas)
+    step = Step(
+        "back",
+        title,
+        (goal,),
+        (Condition.STABLE_COMPLETE,),
+        release.plan.deadline_ms,
+        stables=stable.replicas,
+    )
     return (step, LET_GO)

@@ -1,4 +1,5 @@
-"""What happened, told: one quiet line in the card's thread, or a loud message of its own for a failure that people must act on."""
+"""What happened, told: one quiet line in the card's thread, or a loud message of its own for a
+failure that people must act on."""
 
 from __future__ import annotations
 
@@ -21,15 +22,21 @@ SHOWN_LINES = 10
 MAX_MENTIONS = 5
 
 
-def announcement(release: Release, event: Event, approvers: Sequence[str] = (), card: str = "") -> tuple[Message, bool] | None:
-    """(message, loud). None where the card alone tells it. ``approvers``: ids of people and groups whom a reminder calls; ``card``:
-    the card's address, for what does not stand in its thread."""
+def announcement(
+    release: Release, event: Event, approvers: Sequence[str] = (), card: str = ""
+) -> tuple[Message, bool] | None:
+    """(message, loud). None where the card alone tells it. ``approvers``: ids of people and groups
+    whom a reminder calls; ``card``: the card's address, for what does not stand in its thread."""
     match event.kind:
         case EventKind.CREATED | EventKind.PLANNED | EventKind.STEP_BEGAN | EventKind.WROTE:
             return None
         case EventKind.FAILURE:
             return _failure(release, event, card), True
-        case EventKind.PAUSED if event.by is None and release.cause is not None and release.cause.failure is FailureClass.VERDICT:
+        case EventKind.PAUSED if (
+            event.by is None
+            and release.cause is not None
+            and release.cause.failure is FailureClass.VERDICT
+        ):
             return _question(release, event, card), True
         case EventKind.FINISHED:
             return _finished(release, event)
@@ -62,7 +69,11 @@ def announcement(release: Release, event: Event, approvers: Sequence[str] = (), 
 def _who_may_answer(release: Release, approvers: Sequence[str]) -> Sequence[str]:
     """Those who can open the gate; its starter where that is enough, or where nobody is named."""
     starter, gate = release.requested_by.user, open_gate(release)
-    asks = isinstance(gate, ApprovalGate) and gate.name != "downtime" and not gate.requester_may_approve
+    asks = (
+        isinstance(gate, ApprovalGate)
+        and gate.name != "downtime"
+        and not gate.requester_may_approve
+    )
     if not asks or release.phase not in (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION):
         return (starter,)
     return tuple(one for one in approvers if one != starter)[:MAX_MENTIONS] or (starter,)
@@ -74,7 +85,10 @@ def _line(event: Event, mark: str, *, calls: Sequence[str] = ()) -> Message:
     blocks: list[Block] = [section(shown)]
     if event.evidence and event.kind is not EventKind.ROLLING_BACK:
         blocks.append(_evidence(event.evidence))
-    return Message(top_text([f"{who}{escape(event.text)}", *(escape(line) for line in event.evidence)]), tuple(blocks))
+    return Message(
+        top_text([f"{who}{escape(event.text)}", *(escape(line) for line in event.evidence)]),
+        tuple(blocks),
+    )
 
 
 def _evidence(lines: tuple[str, ...]) -> Block:
@@ -103,13 +117,18 @@ def _failure(release: Release, event: Event, card: str) -> Message:
         blocks.append(actions(buttons))
     blocks.append(context(_card_link(release, card)))
     told = [f"{what} failed: {event.text}", *evidence[:SHOWN_LINES], *logs]
-    return Message(top_text([*(escape(line) for line in told), f"{escape(done)} {who}"]), tuple(blocks))
+    return Message(
+        top_text([*(escape(line) for line in told), f"{escape(done)} {who}"]), tuple(blocks)
+    )
 
 
 def _question(release: Release, event: Event, card: str) -> Message:
-    """A verdict that is not good: nothing failed, and a person decides on what the comparison showed."""
+    """A verdict that is not good: nothing failed, and a person decides on what the comparison
+    showed."""
     who, what = mention(release.requested_by.user), change_words(release)
-    blocks: list[Block] = [section(f"⚠️ *{plain(what, 300)} asks*\n{plain(event.text, 1_500)} {who}")]
+    blocks: list[Block] = [
+        section(f"⚠️ *{plain(what, 300)} asks*\n{plain(event.text, 1_500)} {who}")
+    ]
     if buttons := buttons_of(release):
         blocks.append(actions(buttons))
     blocks.append(context(_card_link(release, card)))
@@ -127,14 +146,24 @@ def _done_about_it(release: Release) -> str:
     if release.leg is Leg.BACK:
         return f"It is being taken back to {before}."
     if release.phase in (Phase.PAUSED, Phase.DRIFTED):
-        return "It is paused, nothing is changed meanwhile: resume to go on, or abort to take it back."
+        return (
+            "It is paused, nothing is changed meanwhile: resume to go on, or abort to take it back."
+        )
     return "The failed pods were scaled to 0; stable serves on."
 
 
 def _finished(release: Release, event: Event) -> tuple[Message, bool] | None:
-    if release.cause is not None and release.cause.failure is FailureClass.REFUSED and release.phase is Phase.FAILED:
+    if (
+        release.cause is not None
+        and release.cause.failure is FailureClass.REFUSED
+        and release.phase is Phase.FAILED
+    ):
         return None  # told already, when it was refused
-    took = f", took {duration(release.finished_at - release.started_at)}" if release.started_at and release.finished_at else ""
+    took = (
+        f", took {duration(release.finished_at - release.started_at)}"
+        if release.started_at and release.finished_at
+        else ""
+    )
     mark = "✅" if release.phase is Phase.SUCCEEDED else "⏹️"
     who = mention(release.requested_by.user)
     line = f"{mark} {who} {plain(event.text, 1_500)}{took}"

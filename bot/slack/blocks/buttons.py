@@ -1,6 +1,8 @@
-"""The buttons of a card: only those that fit the phase, each bound to the release, the gate and the plan it was drawn for.
+"""The buttons of a card: only those that fit the phase, each bound to the release, the gate and the
+plan it was drawn for.
 
-The action's name is what bot.operations reads from a click: approve, reject, promote, pause, resume, abort, finish, adopt, replace.
+The action's name is what bot.operations reads from a click: approve, reject, promote, pause,
+resume, abort, finish, adopt, replace.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ _APPROVE = {"start": "Approve start", "promote": "Promote", "switch": "Switch", 
 def buttons_of(release: Release) -> list[Block]:
     match release.phase:
         case Phase.QUEUED:
-            instead = [replace_button(release, release.queued_behind)] if release.queued_behind else []
+            instead = (
+                [replace_button(release, release.queued_behind)] if release.queued_behind else []
+            )
             return [*instead, _abort(release, "Cancel", "It has changed nothing yet.", style="")]
         case Phase.AWAITING_APPROVAL | Phase.AWAITING_PROMOTION:
             return _at_approval(release)
@@ -33,18 +37,32 @@ def buttons_of(release: Release) -> list[Block]:
         case Phase.HOLDING:
             return _at_hold(release)
         case Phase.PAUSED:
-            return [_plain(release, "Resume", "resume", style="" if release.cause else "primary"), _abort(release)]
+            return [
+                _plain(release, "Resume", "resume", style="" if release.cause else "primary"),
+                _abort(release),
+            ]
         case Phase.DRIFTED:
             adopt = _plain(
                 release,
                 "Adopt",
                 "adopt",
-                confirm=("Keep that change?", "The release goes on with what somebody else set, or ends around it.", "Adopt"),
+                confirm=(
+                    "Keep that change?",
+                    "The release goes on with what somebody else set, or ends around it.",
+                    "Adopt",
+                ),
             )
             return [adopt, _abort(release)]
         case Phase.ROLLING_BACK:
             return []
-        case Phase.SUCCEEDED | Phase.ROLLED_BACK | Phase.ABORTED | Phase.FAILED | Phase.REJECTED | Phase.EXPIRED:
+        case (
+            Phase.SUCCEEDED
+            | Phase.ROLLED_BACK
+            | Phase.ABORTED
+            | Phase.FAILED
+            | Phase.REJECTED
+            | Phase.EXPIRED
+        ):
             return []
         case _ as never:
             assert_never(never)
@@ -68,23 +86,47 @@ def _at_hold(release: Release) -> list[Block]:
             release,
             "Finish now",
             "finish",
-            confirm=("Finish now?", "The old pods go; the way back is then a rollout undo.", "Finish now"),
+            confirm=(
+                "Finish now?",
+                "The old pods go; the way back is then a rollout undo.",
+                "Finish now",
+            ),
         )
-        return [finish, _abort(release, "Roll back", f"Traffic goes back to {release.from_version} at once.")]
-    return [_plain(release, "Go on now", "promote", gate=""), _plain(release, "Pause", "pause"), _abort(release)]
+        return [
+            finish,
+            _abort(release, "Roll back", f"Traffic goes back to {release.from_version} at once."),
+        ]
+    return [
+        _plain(release, "Go on now", "promote", gate=""),
+        _plain(release, "Pause", "pause"),
+        _abort(release),
+    ]
 
 
 def _abort(
-    release: Release, label: str = "Abort", what: str = "Everything goes back to as it was found.", *, style: str = "danger"
+    release: Release,
+    label: str = "Abort",
+    what: str = "Everything goes back to as it was found.",
+    *,
+    style: str = "danger",
 ) -> Block:
-    return _plain(release, label, "abort", style=style, confirm=(f"{label} {release.id}?", what, label))
+    return _plain(
+        release, label, "abort", style=style, confirm=(f"{label} {release.id}?", what, label)
+    )
 
 
 def replace_button(release: Release, front: str) -> Block:
-    """``front`` goes with it: a click on an older card takes back no release that came in between."""
+    """``front`` goes with it: a click on an older card takes back no release that came in
+    between."""
     what = f"{front} is taken back to as it was found, then {release.id} starts."
     value = {"release": release.id, "gate": "", "plan": "", "front": front}
-    return button("Replace", f"{ACTION_PREFIX}replace", value, style="danger", confirm=(f"Replace {front}?", what, "Replace"))
+    return button(
+        "Replace",
+        f"{ACTION_PREFIX}replace",
+        value,
+        style="danger",
+        confirm=(f"Replace {front}?", what, "Replace"),
+    )
 
 
 def _plain(
@@ -96,9 +138,11 @@ def _plain(
     confirm: tuple[str, str, str] | None = None,
     gate: str | None = None,
 ) -> Block:
-    """``gate`` None: the one the release stands at. "Go on now" carries none: it ends a hold, it approves nothing.
+    """``gate`` None: the one the release stands at. "Go on now" carries none: it ends a hold, it
+    approves nothing.
 
-    ``step`` names the hold, the pause or the drift: a click on an older card must not end the next one.
+    ``step`` names the hold, the pause or the drift: a click on an older card must not end the next
+    one.
     """
     stands_at = open_gate(release)
     value = {

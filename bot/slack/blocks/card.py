@@ -1,7 +1,7 @@
 """The card: the one message of a release, edited as it goes. A pure function of the record.
 
-At a glance, on a phone: what, who, how far, is it healthy, what is asked of me? When the release is over the card shrinks to
-the record and its buttons go.
+At a glance, on a phone: what, who, how far, is it healthy, what is asked of me? When the release is
+over the card shrinks to the record and its buttons go.
 """
 
 from __future__ import annotations
@@ -38,12 +38,22 @@ SHOWN_EVIDENCE = 5
 
 
 def card(release: Release, *, now: int, names: Names | None = None, first: bool = False) -> Message:
-    """``first``: as it is posted, not edited. Slack calls the people whom a new message mentions, so it names them in words."""
+    """``first``: as it is posted, not edited. Slack calls the people whom a new message mentions,
+    so it names them in words."""
     blocks: list[Block] = [section(_title(release))]
     if release.phase.is_final:
         blocks += _record(release)
     else:
-        blocks += [block for block in (_asked(release, now, first), _steps(release), _state(release), _notes(release)) if block]
+        blocks += [
+            block
+            for block in (
+                _asked(release, now, first),
+                _steps(release),
+                _state(release),
+                _notes(release),
+            )
+            if block
+        ]
         buttons = buttons_of(release)
         if buttons:
             blocks.append(actions(buttons))
@@ -65,7 +75,7 @@ def _title(release: Release) -> str:
     return f"*{what}*\n{MARKS[release.phase]} {plain(phase_words(release), 400)}{far}"
 
 
-# --- what is asked of whom --------------------------------------------------------------------------------------------
+# --- what is asked of whom ------------------------------------------------------------------------
 
 
 def _asked(release: Release, now: int, first: bool) -> Block | None:
@@ -82,7 +92,10 @@ def asked_lines(release: Release, now: int, first: bool = False) -> list[str]:
     lines: list[str] = []
     if release.unreachable_since:
         since, why = date(release.unreachable_since), plain(release.unreachable_why, 200)
-        lines.append(f"⚠️ {plain(release.target.cluster)} cannot be reached since {since}: {why}. Nothing is changed meanwhile.")
+        lines.append(
+            f"⚠️ {plain(release.target.cluster)} cannot be reached since {since}: {why}. Nothing is"
+            " changed meanwhile."
+        )
     match release.phase:
         case Phase.QUEUED if release.queued_behind:
             lines.append(f"Starts when {code(release.queued_behind)} is over.")
@@ -96,7 +109,10 @@ def asked_lines(release: Release, now: int, first: bool = False) -> list[str]:
             if isinstance(gate, HoldGate) and ends is not None:
                 what = gate.title or ("rollback window" if gate.name == "window" else "hold")
                 ending = f"{date(ends, '{time_secs}')} ({duration(gate.ms)})"
-                lines.append(f"{plain(what[:1].upper() + what[1:])} until {ending}, then {_after_hold(release)}.")
+                lines.append(
+                    f"{plain(what[:1].upper() + what[1:])} until {ending}, then"
+                    f" {_after_hold(release)}."
+                )
         case Phase.PAUSED if release.cause is not None:
             lines.append(f"*Why:* {plain(release.cause.summary, 700)}")
             lines.append("Resume to go on, or abort to take it back.")
@@ -106,8 +122,8 @@ def asked_lines(release: Release, now: int, first: bool = False) -> list[str]:
             for drift in release.drift[:5]:
                 by = f" by {code(drift.manager, 80)}" if drift.manager else ""
                 lines.append(
-                    f"{drift.kind.value} {code(drift.name)}, {drift.field.value}: intended {code(drift.intended, 200)}, "
-                    f"is {code(drift.observed, 200)}{by}"
+                    f"{drift.kind.value} {code(drift.name)}, {drift.field.value}: intended"
+                    f" {code(drift.intended, 200)}, is {code(drift.observed, 200)}{by}"
                 )
             lines.append("Adopt to keep that change, or abort to take the release back.")
         case Phase.ROLLING_BACK if release.cause is not None:
@@ -116,7 +132,9 @@ def asked_lines(release: Release, now: int, first: bool = False) -> list[str]:
             pass
     if release.environment is not None:
         since = f" since {date(release.environment_since)}" if release.environment_since else ""
-        lines.append(f"⚠️ The cluster, not the release{since}: {plain(release.environment.summary, 500)}")
+        lines.append(
+            f"⚠️ The cluster, not the release{since}: {plain(release.environment.summary, 500)}"
+        )
     if release.probe_failure:
         lines.append(f"⚠️ Probe: {plain(release.probe_failure, 500)}. The switch waits for it.")
     step = step_of(release)
@@ -129,7 +147,11 @@ def asked_lines(release: Release, now: int, first: bool = False) -> list[str]:
 def _approval_lines(release: Release, gate: ApprovalGate, now: int, first: bool) -> list[str]:
     votes = release.gate.votes if release.gate else ()
     role = "deployer" if gate.name == "downtime" else "approver"
-    who = f"{'an' if role == 'approver' else 'a'} {role}" if gate.quorum == 1 else f"{gate.quorum} {role}s"
+    who = (
+        f"{'an' if role == 'approver' else 'a'} {role}"
+        if gate.quorum == 1
+        else f"{gate.quorum} {role}s"
+    )
     other = "" if gate.requester_may_approve else f" other than {_who(release.requested_by, first)}"
     lines = [f"*Asked:* {who}{other} to {plain(gate.title or gate.name, 200)}."]
     if votes:
@@ -152,7 +174,7 @@ def _after_hold(release: Release) -> str:
     return "it goes on by itself"
 
 
-# --- how far ----------------------------------------------------------------------------------------------------------
+# --- how far --------------------------------------------------------------------------------------
 
 
 def _steps(release: Release) -> Block | None:
@@ -173,7 +195,11 @@ def _step_line(release: Release, step: Step) -> str:
         mark = "▶️ now"
     else:
         mark = "▫️ next"
-    share = f" ({step.share} %)" if step.share is not None and f"{step.share} %" not in step.title else ""
+    share = (
+        f" ({step.share} %)"
+        if step.share is not None and f"{step.share} %" not in step.title
+        else ""
+    )
     passed = release.gate.gate if index == release.at_step and release.gate is not None else 0
     gates = [_gate_words(gate) for gate in step.gates[passed:]]
     after = f", then {' and '.join(gates)}" if gates and index >= release.at_step else ""
@@ -185,13 +211,16 @@ def _gate_words(gate: ApprovalGate | HoldGate) -> str:
         case ApprovalGate(quorum=quorum):
             return counted(quorum, "approval")
         case HoldGate(ms=ms, name=name):
-            return f"{duration(ms)} {'with the way back open' if name == 'window' else 'of holding'}"
+            return (
+                f"{duration(ms)} {'with the way back open' if name == 'window' else 'of holding'}"
+            )
         case _ as never:
             assert_never(never)
 
 
 def pods_words(release: Release) -> list[str]:
-    """One line a version, stable and candidate apart: ``2.0.0 candidate: 3 of 5 ready, 3 serving``. Short: a phone shows 36 columns."""
+    """One line a version, stable and candidate apart: ``2.0.0 candidate: 3 of 5 ready, 3 serving``.
+    Short: a phone shows 36 columns."""
     lines = []
     many = len({count.side for count in release.card_snapshot.versions}) > 1
     for count in release.card_snapshot.versions:
@@ -202,7 +231,8 @@ def pods_words(release: Release) -> list[str]:
 
 
 def _colours(release: Release) -> tuple[str, str] | None:
-    """(the one that serves, the one that waits) of blue/green, while exactly one does and both are there."""
+    """(the one that serves, the one that waits) of blue/green, while exactly one does and both are
+    there."""
     there = {count.side for count in release.card_snapshot.versions}
     if release.strategy is not Strategy.BLUEGREEN or len(there) < 2:
         return None
@@ -230,11 +260,18 @@ def _state(release: Release) -> Block | None:
     if colours := _colours(release):
         serves, waits = colours
         since = f" since {date(seen.serving_since)}" if seen.serving_since else ""
-        waiting = f" since {date(release.gate.opened_at)}" if release.gate and release.phase is Phase.AWAITING_PROMOTION else ""
+        waiting = (
+            f" since {date(release.gate.opened_at)}"
+            if release.gate and release.phase is Phase.AWAITING_PROMOTION
+            else ""
+        )
         lines.append(f"{serves.capitalize()} serves{since}; {waits} waits{waiting}.")
     if release.judgements:
         last = release.judgements[-1]
-        lines.append(f"Last verdict, {date(last.at)}: *{last.verdict.value.replace('_', ' ')}*, {plain(last.detail, 400)}")
+        lines.append(
+            f"Last verdict, {date(last.at)}: *{last.verdict.value.replace('_', ' ')}*,"
+            f" {plain(last.detail, 400)}"
+        )
     return section("\n".join(lines)) if lines else None
 
 
@@ -247,7 +284,7 @@ def _notes(release: Release) -> Block | None:
     return context("\n".join(lines)) if lines else None
 
 
-# --- when it is over --------------------------------------------------------------------------------------------------
+# --- when it is over ------------------------------------------------------------------------------
 
 
 def _record(release: Release) -> list[Block]:
@@ -255,12 +292,20 @@ def _record(release: Release) -> list[Block]:
     if release.cause is not None and release.phase is not Phase.SUCCEEDED:
         blocks.append(section(f"*Why:* {plain(release.cause.summary, 900)}"))
         if release.cause.evidence:
-            blocks.append(preformatted("\n".join(line[:300] for line in release.cause.evidence[:SHOWN_EVIDENCE])))
+            blocks.append(
+                preformatted(
+                    "\n".join(line[:300] for line in release.cause.evidence[:SHOWN_EVIDENCE])
+                )
+            )
     return blocks
 
 
 def _origin(release: Release, names: Names, first: bool) -> str:
-    parts = [code(release.id), f"by {_who(release.requested_by, first)}", date(release.created_at, "{date_short_pretty} {time}")]
+    parts = [
+        code(release.id),
+        f"by {_who(release.requested_by, first)}",
+        date(release.created_at, "{date_short_pretty} {time}"),
+    ]
     approvals = [name.partition(": ") for name in release.passed if ": " in name]
     parts += [plain(f"{gate} approved by {who}", 200) for gate, _, who in approvals[:3]]
     target = release.target
@@ -270,7 +315,8 @@ def _origin(release: Release, names: Names, first: bool) -> str:
         line += f"\nReason: {plain(release.reason, 500)}"
     if release.command:
         name, _, rest = release.command.partition(" ")
-        line += f"\n{code(f'{names.typed(name)} {rest}'.rstrip() if name in BY_NAME else release.command, 500)}"
+        typed = f"{names.typed(name)} {rest}".rstrip() if name in BY_NAME else release.command
+        line += f"\n{code(typed, 500)}"
     if isinstance(release.change, Deploy) and release.change.sticky and not release.phase.is_final:
         line += "\nsticky: each caller stays with one version"
     return line
@@ -280,15 +326,24 @@ def _spoken(release: Release) -> str:
     """The whole story without markup; escaped, for Slack reads angle brackets here too."""
     lines = [headline(release)]
     starter = release.requested_by.name or release.requested_by.user
-    lines.append(f"{release.id}, started by {starter} at {clock(release.created_at)}" + (f": {release.reason}" if release.reason else ""))
+    lines.append(
+        f"{release.id}, started by {starter} at {clock(release.created_at)}"
+        + (f": {release.reason}" if release.reason else "")
+    )
     if release.unreachable_since and not release.phase.is_final:
-        lines.append(f"{release.target.cluster} cannot be reached since {clock(release.unreachable_since)}; nothing is changed meanwhile")
+        lines.append(
+            f"{release.target.cluster} cannot be reached since {clock(release.unreachable_since)};"
+            " nothing is changed meanwhile"
+        )
     step = step_of(release)
     if step is not None and not release.phase.is_final:
         count = len([s for s in release.steps if s.until or s.gates])
         lines.append(f"Step {min(release.at_step + 1, count)} of {count}: {step.title}")
     gate = open_gate(release)
-    if isinstance(gate, ApprovalGate) and release.phase in (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION):
+    if isinstance(gate, ApprovalGate) and release.phase in (
+        Phase.AWAITING_APPROVAL,
+        Phase.AWAITING_PROMOTION,
+    ):
         votes = len(release.gate.votes) if release.gate else 0
         ends = expires_at(release, gate)
         until = f", until {clock(ends)}" if ends is not None else ""
@@ -298,12 +353,18 @@ def _spoken(release: Release) -> str:
     lines += pods_words(release)[:8] if not release.phase.is_final else []
     if not release.phase.is_final and (colours := _colours(release)):
         seen_at = release.card_snapshot.serving_since
-        lines.append(f"{colours[0].capitalize()} serves{f' since {clock(seen_at)}' if seen_at else ''}; {colours[1]} waits")
+        lines.append(
+            f"{colours[0].capitalize()} serves{f' since {clock(seen_at)}' if seen_at else ''};"
+            f" {colours[1]} waits"
+        )
     if release.judgements and not release.phase.is_final:
         last = release.judgements[-1]
         lines.append(f"Last verdict: {last.verdict.value.replace('_', ' ')}, {last.detail}")
     for drift in release.drift[:5]:
-        lines.append(f"{drift.kind.value} {drift.name}, {drift.field.value}: intended {drift.intended}, is {drift.observed}")
+        lines.append(
+            f"{drift.kind.value} {drift.name}, {drift.field.value}: intended {drift.intended}, is"
+            f" {drift.observed}"
+        )
     if release.environment is not None:
         lines.append(f"The cluster, not the release: {release.environment.summary}")
     if release.probe_failure and not release.phase.is_final:

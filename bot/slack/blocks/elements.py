@@ -18,12 +18,20 @@ MAX_VALUE = 2_000
 
 
 def section(text: str, **more: Any) -> Block:
-    """``text`` is mrkdwn, already escaped; lines that do not fit are left out whole, so that no markup is cut in two."""
-    return {"type": "section", "text": {"type": "mrkdwn", "text": fitting(text, MAX_SECTION)}, **more}
+    """``text`` is mrkdwn, already escaped; lines that do not fit are left out whole, so that no
+    markup is cut in two."""
+    return {
+        "type": "section",
+        "text": {"type": "mrkdwn", "text": fitting(text, MAX_SECTION)},
+        **more,
+    }
 
 
 def context(*texts: str) -> Block:
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": fitting(text, MAX_SECTION)} for text in texts[:10]]}
+    return {
+        "type": "context",
+        "elements": [{"type": "mrkdwn", "text": fitting(text, MAX_SECTION)} for text in texts[:10]],
+    }
 
 
 def header(text: str) -> Block:
@@ -42,7 +50,10 @@ def actions(buttons: Iterable[Block], block_id: str = "") -> Block:
 def preformatted(text: str) -> Block:
     """A fixed-width text that Slack does not read markup from."""
     content = [{"type": "text", "text": cut(text, MAX_SECTION) or " "}]
-    return {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": content}]}
+    return {
+        "type": "rich_text",
+        "elements": [{"type": "rich_text_preformatted", "elements": content}],
+    }
 
 
 def button(
@@ -53,7 +64,8 @@ def button(
     style: str = "",
     confirm: tuple[str, str, str] | None = None,
 ) -> Block:
-    """``value`` names a release, gate and plan, never a command. ``confirm``: title, text, label of going on."""
+    """``value`` names a release, gate and plan, never a command. ``confirm``: title, text, label of
+    going on."""
     result: dict[str, Any] = {
         "type": "button",
         "action_id": action,
@@ -78,8 +90,16 @@ def button(
 
 def menu(hint: str, action: str, options: Iterable[tuple[str, str]]) -> Block:
     """``options``: (what is read, what it stands for)."""
-    shown = [{"text": {"type": "plain_text", "text": cut(text, MAX_BUTTON)}, "value": value} for text, value in options]
-    return {"type": "static_select", "action_id": action, "placeholder": {"type": "plain_text", "text": hint}, "options": shown[:100]}
+    shown = [
+        {"text": {"type": "plain_text", "text": cut(text, MAX_BUTTON)}, "value": value}
+        for text, value in options
+    ]
+    return {
+        "type": "static_select",
+        "action_id": action,
+        "placeholder": {"type": "plain_text", "text": hint},
+        "options": shown[:100],
+    }
 
 
 def fitting(text: str, limit: int) -> str:

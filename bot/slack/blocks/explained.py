@@ -1,4 +1,5 @@
-"""The text of kubectl explain as rich text that flows: on a phone a fixed-width line of 76 characters breaks in the middle of words."""
+"""The text of kubectl explain as rich text that flows: on a phone a fixed-width line of 76
+characters breaks in the middle of words."""
 
 from __future__ import annotations
 
@@ -8,21 +9,29 @@ from typing import Any
 
 from bot.slack.blocks.elements import Block
 
-_PROSE = 4  # spaces before a line of a description; kubectl's fields stand deeper only in a tree, which has no descriptions
+# spaces before a line of a description; kubectl's fields stand deeper only in a tree, which has no
+# descriptions
+_PROSE = 4
 _BROKEN_AT = 76
 _LINK = re.compile(r"(https?://[^\s<>\"`]*[^\s<>\"`.,;:)])")
 _Element = dict[str, Any]
 
 
 def explained(text: str) -> Block:
-    """The head and a tree stay in fixed width, where their lines are short; descriptions become paragraphs."""
+    """The head and a tree stay in fixed width, where their lines are short; descriptions become
+    paragraphs."""
     head, _, rest = text.partition("\nDESCRIPTION:\n")
     description, _, fields = rest.partition("\nFIELDS:\n")
     containers = [_fixed(_narrow(head))]
     if prose := _paragraphs(description):
         containers.append({"type": "rich_text_section", "elements": list(_linked(prose))})
     if fields and not _is_tree(fields):
-        containers.append({"type": "rich_text_section", "elements": [_words("\nFIELDS:\n", bold=True), *_fields(fields)]})
+        containers.append(
+            {
+                "type": "rich_text_section",
+                "elements": [_words("\nFIELDS:\n", bold=True), *_fields(fields)],
+            }
+        )
     elif fields:
         containers.append(_fixed(_narrow(fields)))
     return {"type": "rich_text", "elements": containers}
@@ -35,7 +44,14 @@ def _is_tree(fields: str) -> bool:
 
 
 def _narrow(text: str) -> str:
-    return "\n".join(line.replace("\t", " ").rstrip() for line in text.strip("\n").split("\n") if line.strip()) or " "
+    return (
+        "\n".join(
+            line.replace("\t", " ").rstrip()
+            for line in text.strip("\n").split("\n")
+            if line.strip()
+        )
+        or " "
+    )
 
 
 def _fixed(text: str) -> _Element:
@@ -43,7 +59,9 @@ def _fixed(text: str) -> _Element:
 
 
 def _words(text: str, **style: bool) -> _Element:
-    return {"type": "text", "text": text, "style": style} if style else {"type": "text", "text": text}
+    return (
+        {"type": "text", "text": text, "style": style} if style else {"type": "text", "text": text}
+    )
 
 
 def _paragraphs(text: str) -> str:
@@ -51,7 +69,9 @@ def _paragraphs(text: str) -> str:
     made: list[str] = []
     before = ""
     for line in (line.strip() for line in text.split("\n")):
-        fitted = len(before) + 1 + len(line.partition(" ")[0]) <= _BROKEN_AT  # so it was not the terminal that broke it
+        fitted = (
+            len(before) + 1 + len(line.partition(" ")[0]) <= _BROKEN_AT
+        )  # so it was not the terminal that broke it
         if line and (not before or fitted or line.startswith(("- ", "* "))):
             made.append(line)
         elif line:

@@ -1,4 +1,5 @@
-"""The home tab: the form first, then what waits for me, what runs, what I did lately; each with a link to its card."""
+"""The home tab: the form first, then what waits for me, what runs, what I did lately; each with a
+link to its card."""
 
 from __future__ import annotations
 
@@ -28,7 +29,11 @@ class HomeSeen:
 
 
 def home_view(seen: HomeSeen, names: Names, apps: Sequence[str]) -> Mapping[str, Any]:
-    blocks: list[Block] = [actions([show_button("Release an app", "deploy", style="primary")])] if seen.may_release else []
+    blocks: list[Block] = (
+        [actions([show_button("Release an app", "deploy", style="primary")])]
+        if seen.may_release
+        else []
+    )
     blocks += _part("Waiting for you", seen.waiting_for_me, seen, "Nothing waits for you.")
     blocks += _part("Running", seen.running, seen, "No release is running.")
     blocks += _part("Your recent releases", seen.mine, seen, "You have not released anything yet.")
@@ -40,14 +45,20 @@ def home_view(seen: HomeSeen, names: Names, apps: Sequence[str]) -> Mapping[str,
 
 def home_away(why: str) -> Mapping[str, Any]:
     """Nothing is known just now, which is not the same as nothing runs."""
-    return {"type": "home", "callback_id": "home", "blocks": [section(f"⚠️ {plain(why, 500)}: open this tab again in a moment.")]}
+    return {
+        "type": "home",
+        "callback_id": "home",
+        "blocks": [section(f"⚠️ {plain(why, 500)}: open this tab again in a moment.")],
+    }
 
 
 def _part(title: str, releases: Sequence[Release], seen: HomeSeen, none: str) -> list[Block]:
     blocks: list[Block] = [header(title)]
     if not releases:
         return [*blocks, section(none)]
-    blocks += [section(_line(release, seen.links.get(release.id, ""))) for release in releases[:SHOWN]]
+    blocks += [
+        section(_line(release, seen.links.get(release.id, ""))) for release in releases[:SHOWN]
+    ]
     if len(releases) > SHOWN:
         blocks.append(context(f"and {len(releases) - SHOWN} more"))
     return blocks
@@ -55,4 +66,7 @@ def _part(title: str, releases: Sequence[Release], seen: HomeSeen, none: str) ->
 
 def _line(release: Release, address: str) -> str:
     when = date(release.finished_at or release.created_at, "{date_short_pretty} {time}")
-    return f"{MARKS[release.phase]} *{plain(headline(release), 400)}*\n{link(address, release.id)} · {when}"
+    return (
+        f"{MARKS[release.phase]} *{plain(headline(release), 400)}*\n{link(address, release.id)} ·"
+        f" {when}"
+    )

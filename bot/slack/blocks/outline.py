@@ -1,4 +1,5 @@
-"""What a release would do by the catalog and by what was typed: for a form that is still being filled in."""
+"""What a release would do by the catalog and by what was typed: for a form that is still being
+filled in."""
 
 from __future__ import annotations
 
@@ -12,19 +13,41 @@ from bot.slack.markup import duration
 def outline(app: App, form: DeployForm) -> tuple[str, ...]:
     """The shape of the release by the catalog and what was typed."""
     rules = app.rules
-    lines = [f"Wait for {counted(rules.approvals.start, 'approval')} to start"] if rules.approvals.start else []
-    approval = [f"Wait for {counted(rules.approvals.promote, 'approval')}"] if rules.approvals.promote else []
+    lines = (
+        [f"Wait for {counted(rules.approvals.start, 'approval')} to start"]
+        if rules.approvals.start
+        else []
+    )
+    approval = (
+        [f"Wait for {counted(rules.approvals.promote, 'approval')}"]
+        if rules.approvals.promote
+        else []
+    )
     match form.strategy:
         case Strategy.ROLLING:
-            lines.append("Roll pod by pod; taken back by itself when it fails" if rules.on_failure == "rollback" else "Roll pod by pod")
+            lines.append(
+                "Roll pod by pod; taken back by itself when it fails"
+                if rules.on_failure == "rollback"
+                else "Roll pod by pod"
+            )
         case Strategy.CANARY:
             hold = duration(rules.canary.hold_ms)
-            typed = [part.strip().removesuffix("%") for part in form.steps.split(",") if part.strip()]
+            typed = [
+                part.strip().removesuffix("%") for part in form.steps.split(",") if part.strip()
+            ]
             shares = typed or [str(share) for share in rules.canary.steps]
-            lines += [f"Give {share} % of the traffic, hold {hold}" for share in shares if share != "100"]
+            lines += [
+                f"Give {share} % of the traffic, hold {hold}" for share in shares if share != "100"
+            ]
             lines += approval if rules.canary.promote == "approval" else []
             lines.append("Promote: roll all pods")
         case Strategy.BLUEGREEN:
-            lines += ["Start all new pods beside the old ones", *(approval if rules.bluegreen.promote == "approval" else [])]
-            lines.append(f"Switch the traffic; the way back stays open for {duration(rules.bluegreen.rollback_window_ms)}")
+            lines += [
+                "Start all new pods beside the old ones",
+                *(approval if rules.bluegreen.promote == "approval" else []),
+            ]
+            lines.append(
+                "Switch the traffic; the way back stays open for"
+                f" {duration(rules.bluegreen.rollback_window_ms)}"
+            )
     return tuple(f"{number}. {line}" for number, line in enumerate(lines, 1))

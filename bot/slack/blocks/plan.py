@@ -26,11 +26,17 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def _step(step: Step) -> str:
     """A title that tells the share tells the pods too."""
-    asked = f" (asked: {step.wanted_share} %)" if step.share is not None and step.wanted_share not in (None, step.share) else ""
+    asked = (
+        f" (asked: {step.wanted_share} %)"
+        if step.share is not None and step.wanted_share not in (None, step.share)
+        else ""
+    )
     if step.share is None or "%" in step.title:
         return f"{step.title}{asked}"
     pods = (
-        f": {step.candidates} candidate and {step.stables} stable pods" if step.candidates is not None and step.stables is not None else ""
+        f": {step.candidates} candidate and {step.stables} stable pods"
+        if step.candidates is not None and step.stables is not None
+        else ""
     )
     return f"{step.title}, {step.share} % of the traffic{asked}{pods}"
 
@@ -41,33 +47,53 @@ def _gate(gate: ApprovalGate | HoldGate) -> str:
         return f"{gate.title or 'hold'} for {duration(gate.ms)}{judged}"
     who = "" if gate.requester_may_approve else " by somebody else than the requester"
     then = "aborts" if gate.on_expiry == "abort" else "reminds"
-    return f"wait for {counted(gate.quorum, 'approval')}{who}: {gate.title or gate.name} ({then} after {duration(gate.expires_ms)})"
+    return (
+        f"wait for {counted(gate.quorum, 'approval')}{who}: {gate.title or gate.name} ({then} after"
+        f" {duration(gate.expires_ms)})"
+    )
 
 
 def plan_message(release: Release, plan: Plan) -> Message:
     app = release.target.app
-    head = f"{app} {plan.from_version} → {plan.version} {release.strategy.value}: a dry run, nothing was changed"
+    head = (
+        f"{app} {plan.from_version} → {plan.version} {release.strategy.value}: a dry run, nothing"
+        " was changed"
+    )
     lines = plan_lines(plan)
     facts = _facts(app, plan)
     more = [f"and {len(lines) - SHOWN} more steps"] if len(lines) > SHOWN else []
     blocks: list[Block] = [
         section(f"*{plain(head, 400)}*\n{code(plan.from_image, 300)} → {code(plan.image, 300)}"),
         section("\n".join(plain(line, 300) for line in [*lines[:SHOWN], *more])),
-        section("\n".join(plain(fact, 300) for fact in [*facts, *(f"• {note}" for note in plan.notes[:8])])),
+        section(
+            "\n".join(
+                plain(fact, 300) for fact in [*facts, *(f"• {note}" for note in plan.notes[:8])]
+            )
+        ),
         context(f"plan {code(plan.hash)}"),
     ]
-    return Message(top_text(escape(line) for line in [head, *lines, *facts, *plan.notes]), tuple(blocks))
+    return Message(
+        top_text(escape(line) for line in [head, *lines, *facts, *plan.notes]), tuple(blocks)
+    )
 
 
 def plan_outline(plan: Plan) -> tuple[str, ...]:
     """The same for a form, which has less room."""
     lines = plan_lines(plan)
     more = [f"and {len(lines) - OUTLINED} more steps"] if len(lines) > OUTLINED else []
-    return (*lines[:OUTLINED], *more, *_facts("It", plan)[: 2 if plan.down else 1], *(f"• {note}" for note in plan.notes[:4]))
+    return (
+        *lines[:OUTLINED],
+        *more,
+        *_facts("It", plan)[: 2 if plan.down else 1],
+        *(f"• {note}" for note in plan.notes[:4]),
+    )
 
 
 def _facts(app: str, plan: Plan) -> list[str]:
-    facts = [f"At least {plan.floor} stable pods stay available.", f"A roll has {duration(plan.deadline_ms)}."]
+    facts = [
+        f"At least {plan.floor} stable pods stay available.",
+        f"A roll has {duration(plan.deadline_ms)}.",
+    ]
     if plan.down:
         facts.insert(0, f"{app} WILL BE DOWN meanwhile.")
     return facts

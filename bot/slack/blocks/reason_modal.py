@@ -19,13 +19,22 @@ _BLOCK, _ACTION = "reason", "reject_reason"
 
 def reject_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, Any]:
     """``carried`` comes back with the form: what the button was bound to, and where to answer."""
-    back = "Everything goes back to as it was found." if release.started_at else "Nothing was changed yet."
+    back = (
+        "Everything goes back to as it was found."
+        if release.started_at
+        else "Nothing was changed yet."
+    )
     reason: Block = {
         "type": "input",
         "block_id": _BLOCK,
         "label": {"type": "plain_text", "text": "Reason"},
         "optional": True,
-        "element": {"type": "plain_text_input", "action_id": _ACTION, "max_length": MAX_REASON, "focus_on_load": True},
+        "element": {
+            "type": "plain_text_input",
+            "action_id": _ACTION,
+            "max_length": MAX_REASON,
+            "focus_on_load": True,
+        },
     }
     return {
         "type": "modal",
@@ -34,7 +43,10 @@ def reject_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, A
         "submit": {"type": "plain_text", "text": "Reject"},
         "close": {"type": "plain_text", "text": "Not now"},
         "private_metadata": orjson.dumps(dict(carried)).decode(),
-        "blocks": [section(f"*{plain(change_words(release), 300)}* ({code(release.id)})\n{back}"), reason],
+        "blocks": [
+            section(f"*{plain(change_words(release), 300)}* ({code(release.id)})\n{back}"),
+            reason,
+        ],
     }
 
 

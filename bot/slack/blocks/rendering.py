@@ -1,4 +1,5 @@
-"""All rendering behind one object, as bot.operations.context.Render wants it. Holds only how commands are named here."""
+"""All rendering behind one object, as bot.operations.context.Render wants it. Holds only how
+commands are named here."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ class SlackRendering:
     def card(self, release: Release, *, now: int, first: bool = False) -> Message:
         return card.card(release, now=now, names=self.names, first=first)
 
-    def announcement(self, release: Release, event: Event, card: str = "") -> tuple[Message, bool] | None:
+    def announcement(
+        self, release: Release, event: Event, card: str = ""
+    ) -> tuple[Message, bool] | None:
         return announcements.announcement(release, event, self.approvers, card)
 
     def reply(self, reply: Reply, *, now: int) -> Message:

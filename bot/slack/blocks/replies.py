@@ -29,7 +29,17 @@ from bot.operations.replies import (
 from bot.ports import Message
 from bot.releases.facts.release import Release
 from bot.slack.blocks.buttons import ACTION_PREFIX, SHOW, replace_button, show_button
-from bot.slack.blocks.elements import MAX_BLOCKS, Block, actions, button, context, menu, preformatted, section, top_text
+from bot.slack.blocks.elements import (
+    MAX_BLOCKS,
+    Block,
+    actions,
+    button,
+    context,
+    menu,
+    preformatted,
+    section,
+    top_text,
+)
 from bot.slack.blocks.explained import explained
 from bot.slack.blocks.plan import plan_message
 from bot.slack.blocks.tables import table_message
@@ -73,7 +83,11 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
         case AskReasonReply(release=release):
             return notice(f"{release.id}: why is it rejected?")
         case OpenFormReply(app=app):
-            asked = _refusal(Refusal("which version?", names.example("deploy", app or (apps[0] if apps else "APP"))))
+            asked = _refusal(
+                Refusal(
+                    "which version?", names.example("deploy", app or (apps[0] if apps else "APP"))
+                )
+            )
             to_form = show_button("Open the form", f"deploy {app}".rstrip(), style="primary")
             return replace(asked, blocks=(*asked.blocks, actions([to_form])))
         case Pending():
@@ -106,14 +120,26 @@ def _refusal(refusal: Refusal) -> Message:
     line, hint = refusal.line, refusal.hint
     shown = f"⚠️ {told(line, 1_800)}"
     if refusal.instead:
-        values = ({"token": refusal.token, "choice": str(number)} for number in range(len(refusal.instead)))
+        values = (
+            {"token": refusal.token, "choice": str(number)}
+            for number in range(len(refusal.instead))
+        )
         # Slack wants each action of a block to have a name of its own.
-        buttons = [button(text, f"{MEANT}:{value['choice']}", value) for text, value in zip(refusal.instead, values, strict=True)]
-        text = top_text([told(line, 1_800), f"To choose, press: {escape(', '.join(refusal.instead))}"])
+        buttons = [
+            button(text, f"{MEANT}:{value['choice']}", value)
+            for text, value in zip(refusal.instead, values, strict=True)
+        ]
+        text = top_text(
+            [told(line, 1_800), f"To choose, press: {escape(', '.join(refusal.instead))}"]
+        )
         return Message(text, (section(shown), actions(buttons)))
     form = told(hint, 1_000)
     if hint:
-        shown += f"\nTry: {code(hint, 1_000)}" if hint.startswith(("/", "@")) and "`" not in hint else f"\n{form}"
+        shown += (
+            f"\nTry: {code(hint, 1_000)}"
+            if hint.startswith(("/", "@")) and "`" not in hint
+            else f"\n{form}"
+        )
     return Message(top_text([told(line, 1_800), form]), (section(shown),))
 
 
@@ -124,14 +150,23 @@ def _receipt(receipt: Receipt) -> Message:
         line = f"{escaped(what, 1_000)}: started as {escape(release.id)}. Its card follows{place}."
         shown = f"🚢 *{plain(what, 300)}*: started as {code(release.id)}. Its card follows{place}."
     else:
-        line = f"{escaped(what, 1_000)} runs already as {escape(release.id)}: {escape(phase_words(release))}. Nothing new was started."
-        shown = f"ℹ️ *{plain(what, 300)}* runs already as {code(release.id)}: {plain(phase_words(release), 300)}. Nothing new was started."
+        line = (
+            f"{escaped(what, 1_000)} runs already as {escape(release.id)}:"
+            f" {escape(phase_words(release))}. Nothing new was started."
+        )
+        shown = (
+            f"ℹ️ *{plain(what, 300)}* runs already as {code(release.id)}:"
+            f" {plain(phase_words(release), 300)}. Nothing new was started."
+        )
         if release.channel:
             shown += f" Its card is in <#{escape(release.channel)}>."
     if not receipt.behind:
         return Message(line, (section(shown),))
     waits = f"It waits for {receipt.behind}."
-    blocks = (section(f"{shown} {plain(waits, 200)}"), actions([replace_button(release, receipt.behind)]))
+    blocks = (
+        section(f"{shown} {plain(waits, 200)}"),
+        actions([replace_button(release, receipt.behind)]),
+    )
     return Message(f"{line} {escape(waits)}", blocks)
 
 
@@ -145,26 +180,46 @@ def _document(document: DocumentReply) -> Message:
 
 
 def _help(names: Names, apps: Sequence[str]) -> Message:
-    """Short enough for a phone: what each command is for; how it is written comes when one is chosen."""
+    """Short enough for a phone: what each command is for; how it is written comes when one is
+    chosen."""
     app = apps[0] if apps else "APP"
     first = [names.example("deploy", app), names.example("pods", app)]
     blocks: list[Block] = [
-        section("*Pilothouse releases software on Kubernetes.* Type, or press:\n" + "\n".join(f"• {code(line)}" for line in first)),
-        actions([
-            show_button("Release an app", "deploy", style="primary"), show_button("Pods", "pods"), show_button("Apps", "apps"),
-            show_button("Releases", "releases"), show_button("Who am I?", "whoami"),
-        ]),
-    ]  # fmt: skip
+        section(
+            "*Pilothouse releases software on Kubernetes.* Type, or press:\n"
+            + "\n".join(f"• {code(line)}" for line in first)
+        ),
+        actions(
+            [
+                show_button("Release an app", "deploy", style="primary"),
+                show_button("Pods", "pods"),
+                show_button("Apps", "apps"),
+                show_button("Releases", "releases"),
+                show_button("Who am I?", "whoami"),
+            ]
+        ),
+    ]
     for title, commands in _PARTS:
         lines = [
-            f"{code(names.typed(name), 100)} {plain(BY_NAME[name].summary[:1].lower() + BY_NAME[name].summary[1:])}" for name in commands
+            f"{code(names.typed(name), 100)}"
+            f" {plain(BY_NAME[name].summary[:1].lower() + BY_NAME[name].summary[1:])}"
+            for name in commands
         ]
         blocks.append(section(f"*{title}*\n" + "\n".join(lines)))
-    topics = [(names.typed(name), json.dumps({"what": f"help {name}"})) for _, commands in _PARTS for name in commands]
+    topics = [
+        (names.typed(name), json.dumps({"what": f"help {name}"}))
+        for _, commands in _PARTS
+        for name in commands
+    ]
     blocks.append(actions([menu("More about a command", f"{SHOW}:topic", topics)]))
     also = code(f"/{names.prefix}{UMBRELLA} COMMAND")
-    blocks.append(context(f"Every command also works as {also} and by mentioning the app, also in threads."))
-    text = ["Pilothouse releases software on Kubernetes.", *(f"{usage}: {summary}" for usage, summary in overview(names))]
+    blocks.append(
+        context(f"Every command also works as {also} and by mentioning the app, also in threads.")
+    )
+    text = [
+        "Pilothouse releases software on Kubernetes.",
+        *(f"{usage}: {summary}" for usage, summary in overview(names)),
+    ]
     return Message(top_text(escape(line) for line in text), tuple(blocks))
 
 
@@ -176,12 +231,20 @@ def _help_for(command: str, names: Names, apps: Sequence[str]) -> Message:
     foot = f"{entry.seen_by[0].upper()}{entry.seen_by[1:]}. For {entry.who}."
     text = [entry.usage, entry.summary, *entry.details, "Examples:", *entry.examples, foot]
     more = [show_button("Open the form", "deploy", style="primary")] if command == "deploy" else []
-    blocks = (section("\n".join(parts)), actions([*more, show_button("All commands", "help")]), context(plain(foot)))
+    blocks = (
+        section("\n".join(parts)),
+        actions([*more, show_button("All commands", "help")]),
+        context(plain(foot)),
+    )
     return Message(top_text(escape(line) for line in text), blocks)
 
 
 def _whoami(who: WhoamiReply) -> Message:
-    here = "Commands are taken here." if who.channel_allowed else "Commands are not taken in this channel."
+    here = (
+        "Commands are taken here."
+        if who.channel_allowed
+        else "Commands are not taken in this channel."
+    )
     facts = [
         ("User", who.person.user),
         ("Workspace", who.person.team),
@@ -196,7 +259,9 @@ def _whoami(who: WhoamiReply) -> Message:
         preformatted(who.grant_line),
     )
     text = [f"{name}: {value}" for name, value in facts]
-    return Message(top_text(escape(line) for line in [*text, here, f"To grant more: {who.grant_line}"]), blocks)
+    return Message(
+        top_text(escape(line) for line in [*text, here, f"To grant more: {who.grant_line}"]), blocks
+    )
 
 
 def _confirm(confirm: ConfirmReply) -> Message:
@@ -205,7 +270,9 @@ def _confirm(confirm: ConfirmReply) -> Message:
     blocks: list[Block] = [section(f"*{plain(confirm.title, 300)}*")]
     blocks += [preformatted(shown)] if body else []
     blocks += [context("More lines were left out.")] if shown != body else []
-    blocks.append(actions([button(confirm.action, GO_ON, {"token": confirm.token}, style="primary")]))
+    blocks.append(
+        actions([button(confirm.action, GO_ON, {"token": confirm.token}, style="primary")])
+    )
     text = [confirm.title, *confirm.lines, f"To go on, press {confirm.action}."]
     return Message(top_text(escape(line) for line in text), tuple(blocks))
 
@@ -217,7 +284,10 @@ def _listing(title: str, releases: Sequence[Release], now: int) -> Message:
     for release in releases[:LISTED]:
         when = date(release.created_at, "{date_short_pretty} {time}")
         words = f"{change_words(release)} · {phase_words(release)}"
-        lines.append(f"{MARKS[release.phase]} {code(release.id)} {plain(words, 300)} · {mention(release.requested_by.user)} · {when}")
+        lines.append(
+            f"{MARKS[release.phase]} {code(release.id)} {plain(words, 300)} ·"
+            f" {mention(release.requested_by.user)} · {when}"
+        )
         text.append(f"{release.id}: {words}, {age(now - release.created_at)} ago")
     if len(releases) > LISTED:
         lines.append(f"and {len(releases) - LISTED} more")

@@ -1,4 +1,5 @@
-"""Tables as Slack's table block, and as preformatted text where a client or Slack does not take it."""
+"""Tables as Slack's table block, and as preformatted text where a client or Slack does not
+take it."""
 
 from __future__ import annotations
 
@@ -23,10 +24,14 @@ _BRACKETED = re.compile(r"\A<([a-z]+)>\Z")
 
 
 def table_message(tables: Sequence[Table]) -> Message:
-    """One message: tables of equal columns become one (a column more says which), others stand as preformatted text."""
+    """One message: tables of equal columns become one (a column more says which), others stand as
+    preformatted text."""
     filled = [table for table in tables if table.rows]
     empty = [table for table in tables if not table.rows]
-    lines = [f"*{plain(table.title, 200)}*: {plain(table.note or 'nothing there', 300)}" for table in empty]
+    lines = [
+        f"*{plain(table.title, 200)}*: {plain(table.note or 'nothing there', 300)}"
+        for table in empty
+    ]
     told = [f"{table.title}: {table.note or 'nothing there'}" for table in empty]
     blocks: list[Block] = []
     if len(filled) > 1 and len({table.columns for table in filled}) == 1:
@@ -45,7 +50,10 @@ def table_message(tables: Sequence[Table]) -> Message:
             told = [*told, table.title, table.note, *aligned(table)]
         blocks += [section("\n".join(lines))] if lines else []
     if len(blocks) > MAX_BLOCKS:
-        blocks = [*blocks[: MAX_BLOCKS - 1], context("… more than a message holds: ask for one app")]
+        blocks = [
+            *blocks[: MAX_BLOCKS - 1],
+            context("… more than a message holds: ask for one app"),
+        ]
     return Message(top_text(escape(line) for line in told) or "nothing there", tuple(blocks))
 
 
@@ -58,18 +66,27 @@ def aligned(table: Table) -> list[str]:
     """Columns lined up by the width that each character takes in a fixed-width font."""
     rows = [tuple(name.upper() for name in table.columns), *table.rows]
     cells = [[one_line(cell) or "-" for cell in row] for row in rows]
-    widths = [max(columns(row[i]) for row in cells if i < len(row)) for i in range(max(len(row) for row in cells))]
-    return ["  ".join(padded(cell, widths[i]) for i, cell in enumerate(row)).rstrip() for row in cells]
+    widths = [
+        max(columns(row[i]) for row in cells if i < len(row))
+        for i in range(max(len(row) for row in cells))
+    ]
+    return [
+        "  ".join(padded(cell, widths[i]) for i, cell in enumerate(row)).rstrip() for row in cells
+    ]
 
 
 def as_file(tables: Sequence[Table]) -> str:
     """Every row of every table, for a file."""
-    parts = [[table.title, *table.note.split("\n"), "", *(aligned(table) if table.rows else ())] for table in tables]
+    parts = [
+        [table.title, *table.note.split("\n"), "", *(aligned(table) if table.rows else ())]
+        for table in tables
+    ]
     return "\n\n".join("\n".join(part).rstrip() for part in parts) + "\n"
 
 
 def without_tables(message: Message) -> Message:
-    """The same message with each table block as preformatted text: for when Slack answers ``invalid_blocks``."""
+    """The same message with each table block as preformatted text: for when Slack answers
+    ``invalid_blocks``."""
     blocks: list[Block] = []
     for block in message.blocks:
         if block.get("type") != "table":
@@ -89,18 +106,32 @@ def pods_table(release: Release, *, now: int) -> Table:
     names = ("role", "pod", "image", "version", "ready", "status", "restarts", "age", "node")
     rows = tuple(_pod_row(pod, now) for pod in release.card_snapshot.pods)
     more = release.card_snapshot.pods_total - len(rows)
-    return Table(f"Pods of {release.target.app}", names, rows, f"and {more} more pods" if more > 0 else "")
+    return Table(
+        f"Pods of {release.target.app}", names, rows, f"and {more} more pods" if more > 0 else ""
+    )
 
 
 def _pod_row(pod: PodLine, now: int) -> tuple[str, ...]:
     ready = "yes" if pod.ready else "no"
-    return (pod.side, pod.name, pod.image, pod.version, ready, pod.status, str(pod.restarts), age(now - pod.created_at), pod.node)
+    return (
+        pod.side,
+        pod.name,
+        pod.image,
+        pod.version,
+        ready,
+        pod.status,
+        str(pod.restarts),
+        age(now - pod.created_at),
+        pod.node,
+    )
 
 
 def _joined(tables: Sequence[Table]) -> Table:
     rows = tuple((table.title, *row) for table in tables for row in table.rows)
     notes = "; ".join(f"{table.title}: {table.note}" for table in tables if table.note)
-    return Table(", ".join(table.title for table in tables), ("of", *tables[0].columns), rows, notes)
+    return Table(
+        ", ".join(table.title for table in tables), ("of", *tables[0].columns), rows, notes
+    )
 
 
 def _table_block(table: Table) -> tuple[Block, int]:
@@ -118,7 +149,8 @@ def _table_block(table: Table) -> tuple[Block, int]:
 
 
 def _cell(text: str) -> dict[str, str]:
-    """kubectl's `<none>` and `<pending>` without their brackets, which some clients take for markup and leave out."""
+    """kubectl's `<none>` and `<pending>` without their brackets, which some clients take for markup
+    and leave out."""
     return {"type": "raw_text", "text": cut(_BRACKETED.sub(r"\1", one_line(text)), MAX_CELL) or "-"}
 
 
@@ -135,7 +167,9 @@ def _as_text(table: Table) -> list[Block]:
         pieces[-1].append(shown)
         size += units(shown) + 1
     left_out = max(0, len(table.rows) - (MAX_ROWS - 1))
-    return [preformatted("\n".join(piece)) for piece in pieces if piece] + ([context(_left_out(left_out))] if left_out else [])
+    return [preformatted("\n".join(piece)) for piece in pieces if piece] + (
+        [context(_left_out(left_out))] if left_out else []
+    )
 
 
 def _left_out(count: int) -> str:

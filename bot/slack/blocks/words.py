@@ -1,4 +1,5 @@
-"""A release in words: what it is, how far it is, what it waits for. Shared by card, announcements, listings, home and terminal."""
+"""A release in words: what it is, how far it is, what it waits for. Shared by card, announcements,
+listings, home and terminal."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ def change_words(release: Release) -> str:
 
 
 def colour_of(release: Release, role: str) -> str:
-    """stable and candidate; of blue/green the colours that people see in the Deployments' names, also after they have changed places."""
+    """stable and candidate; of blue/green the colours that people see in the Deployments' names,
+    also after they have changed places."""
     if release.strategy is not Strategy.BLUEGREEN:
         return role
     is_green = bool(release.target.idle) == (role == "stable")
@@ -78,7 +80,11 @@ def phase_words(release: Release) -> str:
             return "in progress"
         case Phase.HOLDING:
             gate = open_gate(release)
-            return "keeping the way back open" if gate is not None and gate.name == "window" else "holding"
+            return (
+                "keeping the way back open"
+                if gate is not None and gate.name == "window"
+                else "holding"
+            )
         case Phase.AWAITING_PROMOTION:
             return "waiting for approval"
         case Phase.PAUSED:
@@ -98,7 +104,9 @@ def phase_words(release: Release) -> str:
         case Phase.REJECTED:
             return f"rejected: {app} is on {before}" if went_back else "rejected"
         case Phase.EXPIRED:
-            return "expired: nobody approved in time" + (f", {app} is on {before}" if went_back else "")
+            return "expired: nobody approved in time" + (
+                f", {app} is on {before}" if went_back else ""
+            )
         case _ as never:
             assert_never(never)
 
@@ -127,7 +135,10 @@ def progress(release: Release) -> tuple[int, int] | None:
         return None
     if isinstance(release.change, Scale):
         return seen.available, release.change.replicas
-    return sum(count.ready for count in seen.versions if count.is_new and count.side == "stable"), seen.desired
+    return (
+        sum(count.ready for count in seen.versions if count.is_new and count.side == "stable"),
+        seen.desired,
+    )
 
 
 def percent(release: Release) -> int | None:
@@ -145,12 +156,16 @@ def percent(release: Release) -> int | None:
 
 def shown_percent(release: Release) -> int | None:
     """Nothing while nothing was begun, and nothing when it is over."""
-    begun = not release.phase.is_final and release.phase not in (Phase.QUEUED, Phase.AWAITING_APPROVAL)
+    begun = not release.phase.is_final and release.phase not in (
+        Phase.QUEUED,
+        Phase.AWAITING_APPROVAL,
+    )
     return percent(release) if begun else None
 
 
 def headline(release: Release) -> str:
-    """The line a phone's notification shows: ``hello 1.0.0 → 2.0.0 canary · 40 % · waiting for approval``."""
+    """The line a phone's notification shows: ``hello 1.0.0 → 2.0.0 canary · 40 % · waiting for
+    approval``."""
     parts = [change_words(release)]
     share = shown_percent(release)
     if share is not None:

@@ -24,19 +24,15 @@ def register(app: App, answering: Answering) -> None:
     def on_click(ack: Ack, body: Mapping[str, Any], client: WebClient) -> None:
         click = click_of(body)
         reply = handle_click(answering.context, click)
-        if isinstance(reply, AskReasonReply):
-            if open_form(client, click, reply):
-                ack()
-                return
+        if isinstance(reply, AskReasonReply) and not open_form(client, click, reply):
             reply = handle_click(answering.context, replace(click, was_asked_why=True))
-        if isinstance(reply, OpenFormReply) and open_modal(answering, client, click.trigger_id, click.channel, reply.app):
-            ack()
-            return
+        opened = isinstance(reply, AskReasonReply) or (
+            isinstance(reply, OpenFormReply)
+            and open_modal(answering, client, click.trigger_id, click.channel, reply.app)
+        )
         ack()
-        if click.response_url:
-            answering.respond(click.response_url, reply)
-        else:
-            answering.tell(click.person.user, click.channel, reply)
+        if not opened:
+            answering.answer(click, reply)
 
 
 def click_of(body: Mapping[str, Any]) -> Click:

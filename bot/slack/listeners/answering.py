@@ -1,4 +1,5 @@
-"""What listeners share: the context, the operations' replies as messages, and sending after the acknowledgement."""
+"""What listeners share: the context, the operations' replies as messages, and sending after the
+acknowledgement."""
 
 from __future__ import annotations
 
@@ -12,7 +13,15 @@ from typing import Any
 from bot.commands.table import Names
 from bot.operations.context import Context
 from bot.operations.replies import ListingReply, OpenFormReply, Pending, Refusal, Reply, TextReply
-from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable, StoreUnavailable
+from bot.operations.requests import Click
+from bot.ports import (
+    ChannelUnavailable,
+    Message,
+    MessageGone,
+    RateLimited,
+    SlackUnavailable,
+    StoreUnavailable,
+)
 from bot.releases.facts.people import Person
 
 _log = logging.getLogger(__name__)
@@ -31,16 +40,24 @@ class Answering:
         return self.context.render.reply(reply, now=self._now(reply))
 
     def _now(self, reply: Reply) -> int:
-        """Ages are told in listings alone: all else is said without asking Redis, so also while it is away."""
+        """Ages are told in listings alone: all else is said without asking Redis, so also while it
+        is away."""
         return self.context.store.now() if isinstance(reply, ListingReply) else 0
 
     def after(self, send: Callable[[], object]) -> None:
-        """Runs once the acknowledgement is out; what fails at Slack is logged, for nobody waits for it."""
+        """Runs once the acknowledgement is out; what fails at Slack is logged, for nobody waits for
+        it."""
 
         def run() -> None:
             try:
                 send()
-            except (RateLimited, ChannelUnavailable, MessageGone, SlackUnavailable, StoreUnavailable) as error:
+            except (
+                RateLimited,
+                ChannelUnavailable,
+                MessageGone,
+                SlackUnavailable,
+                StoreUnavailable,
+            ) as error:
                 _log.warning("an answer was not delivered: %s", error)
             except RuntimeError:
                 _log.exception("an answer failed")
@@ -49,15 +66,34 @@ class Answering:
 
     def respond(self, response_url: str, reply: Reply) -> None:
         if response_url and not isinstance(reply, Pending):
-            message, in_channel = self.message(reply), isinstance(reply, TextReply) and reply.in_channel
-            self.after(lambda: self.context.messenger.respond(response_url, message, in_channel=in_channel))
+            message, in_channel = (
+                self.message(reply),
+                isinstance(reply, TextReply) and reply.in_channel,
+            )
+            self.after(
+                lambda: self.context.messenger.respond(response_url, message, in_channel=in_channel)
+            )
+
+    def answer(self, click: Click, reply: Reply) -> None:
+        """Where the button was: through its response_url, which the home tab's buttons lack."""
+        if click.response_url:
+            self.respond(click.response_url, reply)
+        else:
+            self.tell(click.person.user, click.channel, reply)
 
     def tell(self, user: str, channel: str, reply: Reply) -> None:
-        """To the person alone: in the channel, or in direct messages where there is none (the home tab)."""
+        """To the person alone: in the channel, or in direct messages where there is none (the home
+        tab)."""
         if isinstance(reply, Pending):
             return
         message, messenger = self.message(reply), self.context.messenger
-        self.after(lambda: messenger.whisper(channel, user, message) if channel else messenger.direct(user, message))
+        self.after(
+            lambda: (
+                messenger.whisper(channel, user, message)
+                if channel
+                else messenger.direct(user, message)
+            )
+        )
 
     def in_thread(self, channel: str, user: str, thread_ts: str, reply: Reply) -> None:
         """To a mention: mistakes for the person alone, answers for the thread."""
@@ -83,8 +119,12 @@ def person_of(body: Mapping[str, Any]) -> Person:
     user = body.get("user")
     if isinstance(user, Mapping):
         team = user.get("team_id") or (body.get("team") or {}).get("id") or ""
-        return Person(str(team), str(user.get("id", "")), str(user.get("username") or user.get("name") or ""))
-    return Person(str(body.get("team_id", "")), str(body.get("user_id", "")), str(body.get("user_name", "")))
+        return Person(
+            str(team), str(user.get("id", "")), str(user.get("username") or user.get("name") or "")
+        )
+    return Person(
+        str(body.get("team_id", "")), str(body.get("user_id", "")), str(body.get("user_name", ""))
+    )
 
 
 def ack_body(message: Message) -> dict[str, Any]:

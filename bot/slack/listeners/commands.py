@@ -25,11 +25,14 @@ def register(app: App, answering: Answering) -> None:
         invocation = invocation_of(body)
         reply = handle_command(answering.context, invocation)
         if isinstance(reply, Pending) or (
-            isinstance(reply, OpenFormReply) and open_modal(answering, client, invocation.trigger_id, invocation.channel, reply.app)
+            isinstance(reply, OpenFormReply)
+            and open_modal(answering, client, invocation.trigger_id, invocation.channel, reply.app)
         ):
             ack()
         else:
-            message = without_tables(answering.message(reply))  # an acknowledgement that Slack cannot draw would be lost
+            message = without_tables(
+                answering.message(reply)
+            )  # an acknowledgement that Slack cannot draw would be lost
             loud = isinstance(reply, TextReply) and reply.in_channel
             ack(response_type="in_channel" if loud else "ephemeral", **ack_body(message))
 
@@ -48,7 +51,9 @@ def invocation_of(body: Mapping[str, Any]) -> Invocation:
     )
 
 
-def open_modal(answering: Answering, client: WebClient, trigger_id: str, channel: str, app: str) -> bool:
+def open_modal(
+    answering: Answering, client: WebClient, trigger_id: str, channel: str, app: str
+) -> bool:
     """False when the trigger is gone (it lives 3 s): then the command's form is told instead."""
     form = first_form(answering.context, app, channel)
     try:

@@ -1,4 +1,5 @@
-"""The `/deploy` form filled from the record. The plan itself needs the cluster: a worker puts it there (bot.operations.preview_release)."""
+"""The `/deploy` form filled from the record. The plan itself needs the cluster: a worker puts it
+there (bot.operations.preview_release)."""
 
 from __future__ import annotations
 
@@ -28,7 +29,11 @@ class FormChange:
 def first_form(context: Context, app: str, channel: str) -> DeployForm:
     form = DeployForm(apps=tuple(sorted(context.catalog.apps)), channel=channel)
     entry = context.catalog.apps.get(app)
-    return refreshed(context, replace(form, app=app, strategy=entry.strategy)) if entry is not None else form
+    return (
+        refreshed(context, replace(form, app=app, strategy=entry.strategy))
+        if entry is not None
+        else form
+    )
 
 
 def refreshed(context: Context, form: DeployForm) -> DeployForm:
@@ -36,15 +41,18 @@ def refreshed(context: Context, form: DeployForm) -> DeployForm:
     entry = context.catalog.apps.get(form.app)
     if entry is None:
         return form
-    return replace(form, known=known_versions(context, entry), preview=outline(entry, form), computed=False)
+    return replace(
+        form, known=known_versions(context, entry), preview=outline(entry, form), computed=False
+    )
 
 
 def redraw(context: Context, change: FormChange) -> None:
     """At once in outline, for that needs no cluster; with a version the worker's plan follows.
 
-    Two changes in quick succession are drawn side by side, perhaps by two bots, and Slack keeps what arrives last. So each leaves a
-    note of itself before it draws, and whoever finds a newer note after drawing draws that one: the last drawing is of the newest.
-    Slack's hash cannot say this: both changes carry the same one.
+    Two changes in quick succession are drawn side by side, perhaps by two bots, and Slack keeps
+    what arrives last. So each leaves a note of itself before it draws, and whoever finds a newer
+    note after drawing draws that one: the last drawing is of the newest. Slack's hash cannot say
+    this: both changes carry the same one.
     """
     key, note = f"form:{change.view_id}", json.dumps({"at": change.at, "form": asdict(change.form)})
     if not context.store.put_newest(key, note, order=change.at, ttl_ms=FORM_KNOWN_MS):

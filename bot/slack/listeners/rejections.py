@@ -1,4 +1,5 @@
-"""The form for the reason of a rejection: opened by the button, and submitted it is the click with its reason."""
+"""The form for the reason of a rejection: opened by the button, and submitted it is the click with
+its reason."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ def open_form(client: WebClient, click: Click, asked: AskReasonReply) -> bool:
         "response_url": click.response_url,
     }
     try:
-        client.views_open(trigger_id=click.trigger_id, view=dict(reject_modal(asked.release, carried)))
+        client.views_open(
+            trigger_id=click.trigger_id, view=dict(reject_modal(asked.release, carried))
+        )
     except (SlackApiError, OSError):
         return False
     return True

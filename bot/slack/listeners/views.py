@@ -33,11 +33,16 @@ def register(app: App, answering: Answering) -> None:
     def on_submit(ack: Ack, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
         form = read_form(view, sorted(context.catalog.apps))
         if not form.version:
-            ack(response_action="errors", errors={"version": "name a version, or choose a known one"})
+            ack(
+                response_action="errors",
+                errors={"version": "name a version, or choose a known one"},
+            )
             return
         reply = handle_command(context, invocation_of(body, view, form))
         if isinstance(reply, Refusal):
-            ack(response_action="errors", errors={error_block(reply.line, form): reply.line[:2_000]})
+            ack(
+                response_action="errors", errors={error_block(reply.line, form): reply.line[:2_000]}
+            )
             return
         ack()
         answering.tell(person_of(body).user, form.channel, reply)

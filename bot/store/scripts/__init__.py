@@ -1,6 +1,7 @@
 """The Lua scripts, one change each, and how they are run.
 
-Belongs here: the scripts' texts and their loading. Does not belong here: what goes in and what comes out (the modules beside).
+Belongs here: the scripts' texts and their loading. Does not belong here: what goes in and what
+comes out (the modules beside).
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from bot.store.connection import PREFIX, store_errors
 @cache
 def source(name: str) -> str:
     folder = files(__package__)
-    return f"{folder.joinpath('prelude.lua').read_text('utf-8')}\n{folder.joinpath(f'{name}.lua').read_text('utf-8')}"
+    return "\n".join(
+        folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("prelude", name)
+    )
 
 
 class Scripts:
-    """Runs a script by name; the server keeps it by its digest and gets it again after a restart."""
+    """Runs a script by name; the server keeps it by its digest and gets it again after a
+    restart."""
 
     def __init__(self, client: Redis, prefix: str = PREFIX) -> None:
         self._client = client

@@ -1,4 +1,6 @@
-"""The simulated kube-apiserver: paths, verbs, patches, managedFields, validation, watches, discovery, OpenAPI, access.
+"""The simulated kube-apiserver: paths, verbs, patches, managedFields, validation, watches,
+discovery, OpenAPI, access.
 
-Here belongs what the real API server does with a request. What reacts to stored objects is a controller.
+Here belongs what the real API server does with a request. What reacts to stored objects is a
+controller.
 """

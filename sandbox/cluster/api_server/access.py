@@ -1,4 +1,5 @@
-"""Authentication by bearer token and authorization: administrators, RBAC objects, and denials that tests set."""
+"""Authentication by bearer token and authorization: administrators, RBAC objects, and denials that
+tests set."""
 
 from __future__ import annotations
 
@@ -59,18 +60,25 @@ class Access:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._tokens: dict[str, tuple[str, tuple[str, ...]]] = {ADMIN_TOKEN: ("admin", ADMIN_GROUPS)}
+        self._tokens: dict[str, tuple[str, tuple[str, ...]]] = {
+            ADMIN_TOKEN: ("admin", ADMIN_GROUPS)
+        }
         self.denials: list[Denial] = []
 
     def add_service_account(self, namespace: str, name: str) -> str:
         """A token of a service account; what it may do is up to Roles and bindings."""
         token = f"sa.{namespace}.{name}"
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+        groups = (
+            "system:serviceaccounts",
+            f"system:serviceaccounts:{namespace}",
+            "system:authenticated",
+        )
         self._tokens[token] = (f"system:serviceaccount:{namespace}:{name}", groups)
         return token
 
     def caller(self, authorization: str, agent: str) -> Caller:
-        """No header at all is the administrator: kubectl sends no token over plain HTTP. A wrong token is refused."""
+        """No header at all is the administrator: kubectl sends no token over plain HTTP. A wrong
+        token is refused."""
         if not authorization:
             return Caller("admin", ADMIN_GROUPS, agent)
         scheme, _, token = authorization.partition(" ")
@@ -143,7 +151,9 @@ def _rule_allows(rule: Json, wanted: Attributes) -> bool:
         return "*" in listed or any(value in listed for value in values)
 
     resources = rule.get("resources") or ()
-    fits = holds("resources", wanted.resource_text) or (bool(wanted.subresource) and f"*/{wanted.subresource}" in resources)
+    fits = holds("resources", wanted.resource_text) or (
+        bool(wanted.subresource) and f"*/{wanted.subresource}" in resources
+    )
     if not (holds("verbs", wanted.verb) and holds("apiGroups", wanted.group) and fits):
         return False
     names = rule.get("resourceNames") or ()
@@ -158,10 +168,14 @@ def forbidden_request(caller: Caller, wanted: Attributes) -> ApiFailure:
     subject = f"{wanted.resource}.{wanted.group}" if wanted.group else wanted.resource
     if wanted.name:
         subject += f' "{wanted.name}"'
-    scope = f' in the namespace "{wanted.namespace}"' if wanted.namespace else " at the cluster scope"
+    scope = (
+        f' in the namespace "{wanted.namespace}"' if wanted.namespace else " at the cluster scope"
+    )
     message = (
-        f'{subject} is forbidden: User "{caller.user}" cannot {wanted.verb} resource "{wanted.resource_text}" '
-        f'in API group "{wanted.group}"{scope}'
+        f'{subject} is forbidden: User "{caller.user}" cannot {wanted.verb} resource'
+        f' "{wanted.resource_text}" in API group "{wanted.group}"{scope}'
     )
     details = {"name": wanted.name, "group": wanted.group, "kind": wanted.resource}
-    return ApiFailure(403, "Forbidden", message, {key: value for key, value in details.items() if value})
+    return ApiFailure(
+        403, "Forbidden", message, {key: value for key, value in details.items() if value}
+    )

@@ -24,7 +24,9 @@ class Caller:
 
 
 ADMIN_GROUPS = ("system:masters", "system:authenticated")
-CONTROLLER_MANAGER = Caller("system:kube-controller-manager", ADMIN_GROUPS, "kube-controller-manager/v1.36.3")
+CONTROLLER_MANAGER = Caller(
+    "system:kube-controller-manager", ADMIN_GROUPS, "kube-controller-manager/v1.36.3"
+)
 SCHEDULER = Caller("system:kube-scheduler", ADMIN_GROUPS, "kube-scheduler/v1.36.3")
 KUBELET = Caller("system:node", ADMIN_GROUPS, "kubelet/v1.36.3")
 SEEDER = Caller("admin", ADMIN_GROUPS, "kubectl/v1.36.3")

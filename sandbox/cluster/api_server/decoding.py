@@ -1,7 +1,9 @@
-"""What decoding and encoding in Go does to an object: types checked, unknown fields found, zero values dropped.
+"""What decoding and encoding in Go does to an object: types checked, unknown fields found, zero
+values dropped.
 
-A request body comes in as the client wrote it and leaves as the API server would store it: quantities canonical, optional
-fields that are empty gone (`paused: false` vanishes, `replicas: 0` stays, since Go keeps pointers and drops plain values).
+A request body comes in as the client wrote it and leaves as the API server would store it:
+quantities canonical, optional fields that are empty gone (`paused: false` vanishes, `replicas: 0`
+stays, since Go keeps pointers and drops plain values).
 """
 
 from __future__ import annotations
@@ -15,17 +17,48 @@ from sandbox.cluster.objects import Json
 
 # Optional fields that are no pointers in the Go types: false, 0 and "" are not written back.
 _PLAIN_BOOLEANS = frozenset(
-    ["paused", "hostNetwork", "hostPID", "hostIPC", "readOnly", "stdin", "stdinOnce", "tty", "publishNotReadyAddresses", "unschedulable"]
+    [
+        "paused",
+        "hostNetwork",
+        "hostPID",
+        "hostIPC",
+        "readOnly",
+        "stdin",
+        "stdinOnce",
+        "tty",
+        "publishNotReadyAddresses",
+        "unschedulable",
+    ]
 )
 _PLAIN_NUMBERS = frozenset(
     {
-        "minReadySeconds", "initialDelaySeconds", "hostPort", "nodePort", "healthCheckNodePort", "observedGeneration",
-        "updatedReplicas", "availableReplicas", "unavailableReplicas", "readyReplicas", "fullyLabeledReplicas", "count",
+        "minReadySeconds",
+        "initialDelaySeconds",
+        "hostPort",
+        "nodePort",
+        "healthCheckNodePort",
+        "observedGeneration",
+        "updatedReplicas",
+        "availableReplicas",
+        "unavailableReplicas",
+        "readyReplicas",
+        "fullyLabeledReplicas",
+        "count",
         "generation",
     }
-)  # fmt: skip
+)
 _KEPT_EMPTY_TEXT = frozenset(
-    ["stringData", "data", "storageClassName", "appProtocol", "containerName", "volumeName", "clusterIP", "nodeName", "ingressClassName"]
+    [
+        "stringData",
+        "data",
+        "storageClassName",
+        "appProtocol",
+        "containerName",
+        "volumeName",
+        "clusterIP",
+        "nodeName",
+        "ingressClassName",
+    ]
 )
 _KEPT_EMPTY_LISTS = frozenset(["rules", "endpoints"])
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/=\r\n]")
@@ -64,7 +97,10 @@ class Decoder:
                 if not isinstance(value, list):
                     raise self._mismatch(value, "slice", path, owner)
                 element = schema.element
-                return [self._value(item, element, f"{path}[{at}]", owner) for at, item in enumerate(value)]
+                return [
+                    self._value(item, element, f"{path}[{at}]", owner)
+                    for at, item in enumerate(value)
+                ]
             case "scalar":
                 return self._scalar(value, schema, path, owner)
             case _:
@@ -96,7 +132,9 @@ class Decoder:
                 try:
                     return canonical_quantity(str(value))
                 except QuantityError as error:
-                    raise DecodingError(f'{self._kind} in version "v1" cannot be handled as a {self._kind}: {error}') from None
+                    raise DecodingError(
+                        f'{self._kind} in version "v1" cannot be handled as a {self._kind}: {error}'
+                    ) from None
             case "string":
                 if value is None:
                     return ""
@@ -106,7 +144,8 @@ class Decoder:
                 if wrong is not None:
                     kind = self._kind
                     raise DecodingError(
-                        f'{kind} in version "v1" cannot be handled as a {kind}: illegal base64 data at input byte {wrong.start()}'
+                        f'{kind} in version "v1" cannot be handled as a {kind}: illegal base64 data'
+                        f" at input byte {wrong.start()}"
                     )
             case "integer":
                 if isinstance(value, float) and value.is_integer():
@@ -139,8 +178,8 @@ class Decoder:
                 found = "null"
         kind = self._kind
         return DecodingError(
-            f'{kind} in version "v1" cannot be handled as a {kind}: json: cannot unmarshal {found} into Go struct '
-            f"field {owner}.{path} of type {wanted}"
+            f'{kind} in version "v1" cannot be handled as a {kind}: json: cannot unmarshal {found}'
+            f" into Go struct field {owner}.{path} of type {wanted}"
         )
 
 

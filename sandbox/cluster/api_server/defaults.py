@@ -1,4 +1,5 @@
-"""Defaults that the API server fills in (pkg/apis/*/v1/defaults.go). They change the object they are given."""
+"""Defaults that the API server fills in (pkg/apis/*/v1/defaults.go). They change the object they
+are given."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ def fill_defaults(obj: Json) -> None:
                 obj.setdefault("data", {})[key] = base64.b64encode(value.encode()).decode()
         case ("v1", "Namespace"):
             obj.setdefault("spec", {})
-            obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"].get("name", "")
+            obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj[
+                "metadata"
+            ].get("name", "")
         case ("autoscaling/v2", "HorizontalPodAutoscaler"):
             _autoscaler(obj)
         case ("networking.k8s.io/v1", "NetworkPolicy"):
@@ -140,7 +143,9 @@ def _service(obj: Json) -> None:
     if spec["sessionAffinity"] == "None":
         spec.pop("sessionAffinityConfig", None)
     else:
-        spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {}).setdefault("timeoutSeconds", 10800)
+        spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {}).setdefault(
+            "timeoutSeconds", 10800
+        )
     spec.setdefault("type", "ClusterIP")
     for port in spec.get("ports") or ():
         port.setdefault("protocol", "TCP")

@@ -65,7 +65,9 @@ def group_body(name: str, versions: list[str]) -> Json:
 
 
 def one_group(table: ResourceTable, name: str) -> Json | None:
-    versions = list(dict.fromkeys(resource.version for resource in table.all() if resource.group == name))
+    versions = list(
+        dict.fromkeys(resource.version for resource in table.all() if resource.group == name)
+    )
     if not versions:
         return None
     return {"kind": "APIGroup", "apiVersion": "v1", **group_body(name, versions)}
@@ -115,19 +117,38 @@ def _subresource(resource: Resource, name: str) -> Json:
 
 
 def aggregated(table: ResourceTable, *, core: bool) -> Json:
-    """APIGroupDiscoveryList: every group with the resources of its versions, the preferred one first. ``core`` is /api, else /apis."""
+    """APIGroupDiscoveryList: every group with the resources of its versions, the preferred one
+    first. ``core`` is /api, else /apis."""
     found: dict[str, dict[str, list[Json]]] = {}
-    for resource in sorted((item for item in table.all() if bool(item.group) != core), key=lambda item: item.plural):
-        found.setdefault(resource.group, {}).setdefault(resource.version, []).append(_aggregated_entry(resource))
-    in_order = {"": ["v1"]} if core else {group["name"]: [v["version"] for v in group["versions"]] for group in groups(table)["groups"]}
+    for resource in sorted(
+        (item for item in table.all() if bool(item.group) != core), key=lambda item: item.plural
+    ):
+        found.setdefault(resource.group, {}).setdefault(resource.version, []).append(
+            _aggregated_entry(resource)
+        )
+    in_order = (
+        {"": ["v1"]}
+        if core
+        else {
+            group["name"]: [v["version"] for v in group["versions"]]
+            for group in groups(table)["groups"]
+        }
+    )
     return {
         "kind": "APIGroupDiscoveryList",
         "apiVersion": "apidiscovery.k8s.io/v2",
         "metadata": {},
         "items": [
             {
-                "metadata": {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None},
-                "versions": [{"version": one, "resources": found[name][one], "freshness": "Current"} for one in versions],
+                "metadata": (
+                    {"name": name, "creationTimestamp": None}
+                    if name
+                    else {"creationTimestamp": None}
+                ),
+                "versions": [
+                    {"version": one, "resources": found[name][one], "freshness": "Current"}
+                    for one in versions
+                ],
             }
             for name, versions in in_order.items()
         ],
@@ -137,18 +158,28 @@ def aggregated(table: ResourceTable, *, core: bool) -> Json:
 def _aggregated_entry(resource: Resource) -> Json:
     entry: Json = {
         "resource": resource.plural,
-        "responseKind": {"group": resource.group, "version": resource.version, "kind": resource.kind},
+        "responseKind": {
+            "group": resource.group,
+            "version": resource.version,
+            "kind": resource.kind,
+        },
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
         "verbs": list(resource.verbs),
         **_also_known_as(resource),
     }
     if resource.subresources:
-        entry["subresources"] = [_aggregated_subresource(resource, name) for name in resource.subresources]
+        entry["subresources"] = [
+            _aggregated_subresource(resource, name) for name in resource.subresources
+        ]
     return entry
 
 
 def _aggregated_subresource(resource: Resource, name: str) -> Json:
     whole = _subresource(resource, name)
-    kind = {"group": whole.get("group", resource.group), "version": whole.get("version", resource.version), "kind": whole["kind"]}
+    kind = {
+        "group": whole.get("group", resource.group),
+        "version": whole.get("version", resource.version),
+        "kind": whole["kind"],
+    }
     return {"subresource": name, "responseKind": kind, "verbs": whole["verbs"]}

@@ -74,7 +74,9 @@ def _kind_details(resource: Resource, name: str, **more: Any) -> Json:
 
 
 def not_found(resource: Resource, name: str) -> ApiFailure:
-    return ApiFailure(404, "NotFound", f'{resource.qualified} "{name}" not found', _details(resource, name))
+    return ApiFailure(
+        404, "NotFound", f'{resource.qualified} "{name}" not found', _details(resource, name)
+    )
 
 
 def unknown_path() -> ApiFailure:
@@ -82,7 +84,12 @@ def unknown_path() -> ApiFailure:
 
 
 def already_exists(resource: Resource, name: str) -> ApiFailure:
-    return ApiFailure(409, "AlreadyExists", f'{resource.qualified} "{name}" already exists', _details(resource, name))
+    return ApiFailure(
+        409,
+        "AlreadyExists",
+        f'{resource.qualified} "{name}" already exists',
+        _details(resource, name),
+    )
 
 
 def conflict(resource: Resource, name: str, why: str) -> ApiFailure:
@@ -90,7 +97,9 @@ def conflict(resource: Resource, name: str, why: str) -> ApiFailure:
     return ApiFailure(409, "Conflict", message, _details(resource, name))
 
 
-MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+MODIFIED = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
 
 
 def bad_request(message: str) -> ApiFailure:
@@ -113,13 +122,17 @@ def forbidden(resource: Resource, name: str, why: str) -> ApiFailure:
 
 def rejected_patch() -> ApiFailure:
     """What the API server says when a JSON patch does not apply, a failing `test` included."""
-    return ApiFailure(422, "Invalid", "the server rejected our request due to an error in our request", {})
+    return ApiFailure(
+        422, "Invalid", "the server rejected our request due to an error in our request", {}
+    )
 
 
 def invalid_options(kind: str, cause: Cause) -> ApiFailure:
     """Query parameters or delete options that cannot be."""
     message = f'{kind}.meta.k8s.io "" is invalid: {cause.field}: {cause.text}'
-    return ApiFailure(422, "Invalid", message, {"group": "meta.k8s.io", "kind": kind, "causes": [cause.body()]})
+    return ApiFailure(
+        422, "Invalid", message, {"group": "meta.k8s.io", "kind": kind, "causes": [cause.body()]}
+    )
 
 
 def kind_conflict(resource: Resource, name: str, why: str) -> ApiFailure:
@@ -134,11 +147,19 @@ def expired(message: str) -> ApiFailure:
 
 
 def method_not_allowed() -> ApiFailure:
-    return ApiFailure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+    return ApiFailure(
+        405,
+        "MethodNotAllowed",
+        "the server does not allow this method on the requested resource",
+        {},
+    )
 
 
 def unsupported_media_type(accepted: list[str]) -> ApiFailure:
-    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+    message = (
+        "the body of the request was in an unknown format - accepted media types include:"
+        f" {', '.join(accepted)}"
+    )
     return ApiFailure(415, "UnsupportedMediaType", message)
 
 
@@ -156,7 +177,11 @@ def invalid_value(field: str, value: Any, detail: str) -> Cause:
 
 def not_supported(field: str, value: Any, allowed: list[str]) -> Cause:
     choices = ", ".join(f'"{choice}"' for choice in sorted(allowed))
-    return Cause(field, f"Unsupported value: {_shown(value)}: supported values: {choices}", "FieldValueNotSupported")
+    return Cause(
+        field,
+        f"Unsupported value: {_shown(value)}: supported values: {choices}",
+        "FieldValueNotSupported",
+    )
 
 
 def duplicate(field: str, value: Any) -> Cause:

@@ -10,8 +10,16 @@ from typing import Any
 from sandbox.cluster.objects import Json
 
 KINDS = (
-    "slow", "error", "throttle", "conflict", "invalid", "reset_before", "reset_after", "lost_reply", "watch_gone"
-)  # fmt: skip
+    "slow",
+    "error",
+    "throttle",
+    "conflict",
+    "invalid",
+    "reset_before",
+    "reset_after",
+    "lost_reply",
+    "watch_gone",
+)
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -33,7 +41,11 @@ class Fault:
     probability: float = 1.0
 
     def meets(self, method: str, path: str, agent: str, *, is_watch: bool) -> bool:
-        if is_watch != (self.kind == "watch_gone") and self.kind not in ("slow", "error", "throttle"):
+        if is_watch != (self.kind == "watch_gone") and self.kind not in (
+            "slow",
+            "error",
+            "throttle",
+        ):
             return False
         if self.methods is not None and method not in self.methods:
             return False
@@ -43,22 +55,39 @@ class Fault:
 
     def body(self) -> Json:
         return {
-            "kind": self.kind, "times": self.times, "methods": sorted(self.methods or ()),
-            "path": self.path.pattern if self.path else "", "agent": self.agent, "seconds": self.seconds,
-            "code": self.code, "probability": self.probability,
-        }  # fmt: skip
+            "kind": self.kind,
+            "times": self.times,
+            "methods": sorted(self.methods or ()),
+            "path": self.path.pattern if self.path else "",
+            "agent": self.agent,
+            "seconds": self.seconds,
+            "code": self.code,
+            "probability": self.probability,
+        }
 
 
 def parse_fault(body: Json) -> Fault:
-    """A fault from JSON; writes only for the kinds that are about writes, unless methods are named."""
+    """A fault from JSON; writes only for the kinds that are about writes, unless methods
+    are named."""
     kind = body.get("kind")
     if kind not in KINDS:
         raise FaultError(f"unknown fault {kind!r}; known are {', '.join(KINDS)}")
-    unknown = set(body) - {"kind", "times", "methods", "path", "agent", "seconds", "code", "probability"}
+    unknown = set(body) - {
+        "kind",
+        "times",
+        "methods",
+        "path",
+        "agent",
+        "seconds",
+        "code",
+        "probability",
+    }
     if unknown:
         raise FaultError(f"unknown key {min(unknown)!r}")
     methods: Any = body.get("methods")
-    if (methods is None and kind in ("conflict", "invalid", "reset_after", "lost_reply")) or methods == "writes":
+    if (
+        methods is None and kind in ("conflict", "invalid", "reset_after", "lost_reply")
+    ) or methods == "writes":
         methods = _WRITES
     return Fault(
         kind=str(kind),

@@ -1,6 +1,7 @@
 """Sets of field paths, and FieldsV1, their JSON form (structured-merge-diff fieldpath and typed).
 
-A path is a tuple of elements as FieldsV1 spells them: `f:spec`, `k:{"name":"hello"}`, `v:"finalizer"`.
+A path is a tuple of elements as FieldsV1 spells them: `f:spec`, `k:{"name":"hello"}`,
+`v:"finalizer"`.
 """
 
 from __future__ import annotations
@@ -25,12 +26,21 @@ _UNOWNED: FieldSet = frozenset(
         *(
             ("f:metadata", f"f:{name}")
             for name in (
-                "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation",
-                "managedFields", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds",
+                "name",
+                "namespace",
+                "creationTimestamp",
+                "selfLink",
+                "uid",
+                "clusterName",
+                "generation",
+                "managedFields",
+                "resourceVersion",
+                "deletionTimestamp",
+                "deletionGracePeriodSeconds",
             )
         ),
     }
-)  # fmt: skip
+)
 
 
 def fields_of(obj: Json, schema: SchemaType) -> FieldSet:
@@ -139,7 +149,8 @@ ABSENT: Any = object()
 
 
 class _Comparison:
-    """Walks two values at once; an absent side makes every path below it, containers included, added or removed."""
+    """Walks two values at once; an absent side makes every path below it, containers included,
+    added or removed."""
 
     def __init__(self) -> None:
         self.changed: set[Path] = set()
@@ -158,7 +169,9 @@ class _Comparison:
         shapes = [value for value in (left, right) if value is not ABSENT and value is not None]
         if not any(shapes):
             return self._leaf(left, right, path)
-        if all(isinstance(value, dict) for value in shapes) and not (schema is not None and schema.atomic):
+        if all(isinstance(value, dict) for value in shapes) and not (
+            schema is not None and schema.atomic
+        ):
             if schema is not None and schema.shape not in ("struct", "map", "any"):
                 return self._leaf(left, right, path)
             old = left if isinstance(left, dict) else {}
@@ -168,11 +181,27 @@ class _Comparison:
                 self.compare(old.get(key, ABSENT), new.get(key, ABSENT), field, (*path, f"f:{key}"))
             return True
         is_list = all(isinstance(value, list) for value in shapes)
-        if is_list and schema is not None and schema.shape == "list" and schema.list_type != "atomic":
-            old_items = {element_of(item, schema): item for item in left} if isinstance(left, list) else {}
-            new_items = {element_of(item, schema): item for item in right} if isinstance(right, list) else {}
+        if (
+            is_list
+            and schema is not None
+            and schema.shape == "list"
+            and schema.list_type != "atomic"
+        ):
+            old_items = (
+                {element_of(item, schema): item for item in left} if isinstance(left, list) else {}
+            )
+            new_items = (
+                {element_of(item, schema): item for item in right}
+                if isinstance(right, list)
+                else {}
+            )
             for element in old_items.keys() | new_items.keys():
-                self.compare(old_items.get(element, ABSENT), new_items.get(element, ABSENT), schema.element, (*path, element))
+                self.compare(
+                    old_items.get(element, ABSENT),
+                    new_items.get(element, ABSENT),
+                    schema.element,
+                    (*path, element),
+                )
             return True
         return self._leaf(left, right, path)
 
@@ -205,7 +234,12 @@ def value_at(obj: Any, schema: SchemaType | None, path: Path) -> Any:
 
 def merge_applied(live: Any, config: Any, schema: SchemaType | None) -> Any:
     """typed.Merge: the live value with everything the applied configuration sets."""
-    if schema is not None and isinstance(live, dict) and isinstance(config, dict) and not schema.atomic:
+    if (
+        schema is not None
+        and isinstance(live, dict)
+        and isinstance(config, dict)
+        and not schema.atomic
+    ):
         result = dict(live)
         for key, value in config.items():
             if key in live:
@@ -214,7 +248,10 @@ def merge_applied(live: Any, config: Any, schema: SchemaType | None) -> Any:
                 result[key] = copy_json(value)
         return result
     if schema is None and isinstance(live, dict) and isinstance(config, dict):
-        return {**live, **{key: merge_applied(live.get(key), value, None) for key, value in config.items()}}
+        return {
+            **live,
+            **{key: merge_applied(live.get(key), value, None) for key, value in config.items()},
+        }
     if (
         schema is not None
         and schema.shape == "list"
@@ -227,7 +264,8 @@ def merge_applied(live: Any, config: Any, schema: SchemaType | None) -> Any:
 
 
 def _merge_lists(live: list[Any], config: list[Any], schema: SchemaType) -> list[Any]:
-    """Applied items come in the applied order; each live item that is not applied stays before its successor."""
+    """Applied items come in the applied order; each live item that is not applied stays before its
+    successor."""
     wanted = {element_of(item, schema): item for item in config}
     present = {element_of(item, schema): item for item in live}
     result: list[Any] = []
@@ -245,18 +283,25 @@ def _merge_lists(live: list[Any], config: list[Any], schema: SchemaType) -> list
                 while pending:
                     head = pending.pop(0)
                     known = present.get(head)
-                    result.append(copy_json(wanted[head]) if known is None else merge_applied(known, wanted[head], schema.element))
+                    result.append(
+                        copy_json(wanted[head])
+                        if known is None
+                        else merge_applied(known, wanted[head], schema.element)
+                    )
                     if head == element:
                         break
     for element in pending:
         known = present.get(element)
         item = wanted[element]
-        result.append(copy_json(item) if known is None else merge_applied(known, item, schema.element))
+        result.append(
+            copy_json(item) if known is None else merge_applied(known, item, schema.element)
+        )
     return result
 
 
 def without_fields(obj: Json, schema: SchemaType, removed: FieldSet) -> Json:
-    """A copy of the object without the given paths; containers that they leave empty stay only when they are kept."""
+    """A copy of the object without the given paths; containers that they leave empty stay only when
+    they are kept."""
     result: Json = copy_json(obj)
     for path in sorted(removed, key=len, reverse=True):
         _remove(result, schema, path)
@@ -274,7 +319,9 @@ def _remove(obj: Json, schema: SchemaType, path: Path) -> None:
         for element in path[:-1]:
             if container is None:
                 return
-            container = container.field(element[2:]) if element.startswith("f:") else container.element
+            container = (
+                container.field(element[2:]) if element.startswith("f:") else container.element
+            )
         if container is not None:
             listed = container
             parent[:] = [item for item in parent if element_of(item, listed) != last]

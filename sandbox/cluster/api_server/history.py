@@ -31,7 +31,9 @@ class Write:
     obj: Json
 
     def body(self) -> Json:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "obj"} | {"object": self.obj}
+        return {
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name != "obj"
+        } | {"object": self.obj}
 
 
 class History:
@@ -42,7 +44,15 @@ class History:
         self._writes: deque[Write] = deque(maxlen=length)
         self._count = 0
 
-    def record(self, verb: str, resource: Resource, subresource: str, caller: Caller, manager: str, obj: Json) -> None:
+    def record(
+        self,
+        verb: str,
+        resource: Resource,
+        subresource: str,
+        caller: Caller,
+        manager: str,
+        obj: Json,
+    ) -> None:
         self._count += 1
         self._writes.append(
             Write(

@@ -1,4 +1,5 @@
-"""RFC 6902 patches as the API server applies them (evanphx/json-patch), and RFC 7386 merge patches."""
+"""RFC 6902 patches as the API server applies them (evanphx/json-patch), and RFC 7386 merge
+patches."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ def _apply(document: Any, operation: Json) -> Any:
             return _add(document, path, copy_json(operation.get("value")))
         case "remove":
             _remove(document, path)
-        case "replace":  # a key that is missing is added (evanphx/json-patch v4), an index must be there
+        case (
+            "replace"
+        ):  # a key that is missing is added (evanphx/json-patch v4), an index must be there
             return _replace(document, path, copy_json(operation.get("value")))
         case "test":
             _test(document, path, operation.get("value"))

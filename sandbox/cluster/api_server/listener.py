@@ -1,4 +1,5 @@
-"""The listening socket: uvicorn's protocol on our own loop, able to cut connections and to go away for a while."""
+"""The listening socket: uvicorn's protocol on our own loop, able to cut connections and to go away
+for a while."""
 
 from __future__ import annotations
 
@@ -30,9 +31,16 @@ class Listener:
         self._host = host
         self._certificates = certificates
         self._config = uvicorn.Config(
-            app, host=host, port=port, lifespan="off", access_log=False, log_level="error", ws="none",
-            timeout_keep_alive=75, http=_Protocol,
-        )  # fmt: skip
+            app,
+            host=host,
+            port=port,
+            lifespan="off",
+            access_log=False,
+            log_level="error",
+            ws="none",
+            timeout_keep_alive=75,
+            http=_Protocol,
+        )
         self._state = ServerState()
         self._server: asyncio.Server | None = None
         self._reopening: asyncio.TimerHandle | None = None
@@ -44,9 +52,13 @@ class Listener:
         loop = asyncio.get_running_loop()
 
         def make() -> asyncio.Protocol:
-            return _Protocol(config=self._config, server_state=self._state, app_state={}, _loop=loop)
+            return _Protocol(
+                config=self._config, server_state=self._state, app_state={}, _loop=loop
+            )
 
-        self._server = await loop.create_server(make, self._host, self.port, ssl=self._certificates, backlog=512)
+        self._server = await loop.create_server(
+            make, self._host, self.port, ssl=self._certificates, backlog=512
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     def cut_all(self) -> None:

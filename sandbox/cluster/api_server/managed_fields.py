@@ -1,4 +1,5 @@
-"""metadata.managedFields: who owns which field (apimachinery managedfields, structured-merge-diff merge.Updater)."""
+"""metadata.managedFields: who owns which field (apimachinery managedfields, structured-merge-diff
+merge.Updater)."""
 
 from __future__ import annotations
 
@@ -17,16 +18,25 @@ from sandbox.cluster.api_server.field_sets import (
 from sandbox.cluster.api_server.schemas import SchemaType
 from sandbox.cluster.objects import Json
 
-# What Go writes for an object of the kind in which nothing is set: structs that are no pointers are there, so that nobody
-# comes to own them by creating the object.
+# What Go writes for an object of the kind in which nothing is set: structs that are no pointers are
+# there, so that nobody comes to own them by creating the object.
 _EMPTY_TEMPLATE: Json = {"metadata": {}, "spec": {"containers": None}}
 EMPTY_OBJECTS: dict[str, Json] = {
-    "Deployment": {"spec": {"selector": None, "template": _EMPTY_TEMPLATE, "strategy": {}}, "status": {}},
-    "ReplicaSet": {"spec": {"selector": None, "template": _EMPTY_TEMPLATE}, "status": {"replicas": 0}},
+    "Deployment": {
+        "spec": {"selector": None, "template": _EMPTY_TEMPLATE, "strategy": {}},
+        "status": {},
+    },
+    "ReplicaSet": {
+        "spec": {"selector": None, "template": _EMPTY_TEMPLATE},
+        "status": {"replicas": 0},
+    },
     "Pod": {"spec": {"containers": None}, "status": {}},
     "Service": {"spec": {}, "status": {"loadBalancer": {}}},
     "Namespace": {"spec": {}, "status": {}},
-    "Node": {"spec": {}, "status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}, "nodeInfo": {}}},
+    "Node": {
+        "spec": {},
+        "status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}, "nodeInfo": {}},
+    },
     "ResourceQuota": {"spec": {}, "status": {}},
     "PersistentVolumeClaim": {"spec": {"resources": {}}, "status": {}},
     "HorizontalPodAutoscaler": {
@@ -35,12 +45,24 @@ EMPTY_OBJECTS: dict[str, Json] = {
     },
     "PodDisruptionBudget": {
         "spec": {},
-        "status": {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
+        "status": {
+            "disruptionsAllowed": 0,
+            "currentHealthy": 0,
+            "desiredHealthy": 0,
+            "expectedPods": 0,
+        },
     },
     "NetworkPolicy": {"spec": {"podSelector": {}}},
     "EndpointSlice": {"addressType": "", "endpoints": None, "ports": None},
-    "Event": {"involvedObject": {}, "source": {}, "firstTimestamp": None, "lastTimestamp": None, "eventTime": None,
-              "reportingComponent": "", "reportingInstance": ""},
+    "Event": {
+        "involvedObject": {},
+        "source": {},
+        "firstTimestamp": None,
+        "lastTimestamp": None,
+        "eventTime": None,
+        "reportingComponent": "",
+        "reportingInstance": "",
+    },
     "Role": {"rules": None},
     "ClusterRole": {"rules": None},
     "RoleBinding": {"roleRef": {"apiGroup": "", "kind": "", "name": ""}},
@@ -48,9 +70,13 @@ EMPTY_OBJECTS: dict[str, Json] = {
     "Lease": {"spec": {}},
     "CustomResourceDefinition": {
         "spec": {"group": "", "names": {"plural": "", "kind": ""}, "scope": "", "versions": None},
-        "status": {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": None},
+        "status": {
+            "conditions": None,
+            "acceptedNames": {"plural": "", "kind": ""},
+            "storedVersions": None,
+        },
     },
-}  # fmt: skip
+}
 
 
 def empty_object(api_version: str, kind: str) -> Json:
@@ -91,7 +117,12 @@ class ApplyConflicts(Exception):
 def decode_entries(obj: Json) -> list[Entry]:
     entries = []
     for item in obj["metadata"].get("managedFields") or ():
-        key = ManagerKey(item.get("manager", ""), item.get("operation", ""), item.get("subresource", ""), item.get("apiVersion", ""))
+        key = ManagerKey(
+            item.get("manager", ""),
+            item.get("operation", ""),
+            item.get("subresource", ""),
+            item.get("apiVersion", ""),
+        )
         entries.append(Entry(key, item.get("time", ""), from_fields_v1(item.get("fieldsV1") or {})))
     return entries
 
@@ -100,7 +131,12 @@ def encode_entries(entries: list[Entry]) -> list[Json]:
     """Applied entries first, then by time, as the API server sorts them."""
     ordered = sorted(
         (entry for entry in entries if entry.fields),
-        key=lambda entry: (entry.key.operation != "Apply", entry.time, entry.key.manager, entry.key.subresource),
+        key=lambda entry: (
+            entry.key.operation != "Apply",
+            entry.time,
+            entry.key.manager,
+            entry.key.subresource,
+        ),
     )
     encoded = []
     for entry in ordered:
@@ -118,8 +154,17 @@ def encode_entries(entries: list[Entry]) -> list[Json]:
     return encoded
 
 
-def record_update(before: Json, after: Json, schema: SchemaType, manager: ManagerKey, now: str, *, owns_status: bool) -> None:
-    """Sets after's managedFields for an update: the manager gains what it changed, all others lose it.
+def record_update(
+    before: Json,
+    after: Json,
+    schema: SchemaType,
+    manager: ManagerKey,
+    now: str,
+    *,
+    owns_status: bool,
+) -> None:
+    """Sets after's managedFields for an update: the manager gains what it changed, all others lose
+    it.
 
     For a creation `before` is the empty object of the kind (EMPTY_OBJECTS).
     """
@@ -130,7 +175,10 @@ def record_update(before: Json, after: Json, schema: SchemaType, manager: Manage
     changed, removed = changed_fields(before, after, schema)
     gained = frozenset(path for path in changed if owns_status or path[0] != "f:status")
     lost = gained | removed
-    kept = [replace(entry, fields=entry.fields - lost) if entry.fields & lost else entry for entry in entries]
+    kept = [
+        replace(entry, fields=entry.fields - lost) if entry.fields & lost else entry
+        for entry in entries
+    ]
     if gained:
         mine = next((entry for entry in kept if entry.key == manager), None)
         if mine is None:
@@ -163,11 +211,21 @@ class Applied:
 
 
 def apply_configuration(
-    live: Json, config: Json, schema: SchemaType, manager: ManagerKey, now: str, *, force: bool, owns_status: bool
+    live: Json,
+    config: Json,
+    schema: SchemaType,
+    manager: ManagerKey,
+    now: str,
+    *,
+    force: bool,
+    owns_status: bool,
 ) -> Applied:
-    """Server-side apply (merge.Updater.Apply): merge, prune what is no longer applied, find conflicts or take over."""
+    """Server-side apply (merge.Updater.Apply): merge, prune what is no longer applied, find
+    conflicts or take over."""
     entries = decode_entries(live)
-    applied = frozenset(path for path in fields_of(config, schema) if owns_status or path[0] != "f:status")
+    applied = frozenset(
+        path for path in fields_of(config, schema) if owns_status or path[0] != "f:status"
+    )
     last = next((entry for entry in entries if entry.key == manager), None)
     others = [entry for entry in entries if entry is not last]
     merged = merge_applied(live, config, schema)
@@ -189,15 +247,20 @@ def apply_configuration(
     return Applied(merged, encode_entries(kept))
 
 
-def _pruned(merged: Json, schema: SchemaType, dropped: FieldSet, applied: FieldSet, others: list[Entry]) -> Json:
+def _pruned(
+    merged: Json, schema: SchemaType, dropped: FieldSet, applied: FieldSet, others: list[Entry]
+) -> Json:
     """Removes fields that only this manager owned (merge.Updater prune)."""
     owned_elsewhere: set[Path] = set()
     for fields in [applied, *(entry.fields for entry in others)]:
         for path in fields:
             owned_elsewhere.update(path[:depth] for depth in range(1, len(path) + 1))
     gone = frozenset(path for path in dropped if path not in owned_elsewhere)
-    # An item of a list goes as a whole when its own path goes: its other fields would be left without a key.
-    tops = frozenset(path for path in gone if not any(path[:depth] in gone for depth in range(1, len(path))))
+    # An item of a list goes as a whole when its own path goes: its other fields would be left
+    # without a key.
+    tops = frozenset(
+        path for path in gone if not any(path[:depth] in gone for depth in range(1, len(path)))
+    )
     return without_fields(merged, schema, tops)
 
 
@@ -212,7 +275,11 @@ def path_text(path: Path) -> str:
             text += f".{body}"
         elif kind == "k":
             keys = orjson.loads(body)
-            text += "[" + ",".join(f"{key}={orjson.dumps(value).decode()}" for key, value in keys.items()) + "]"
+            text += (
+                "["
+                + ",".join(f"{key}={orjson.dumps(value).decode()}" for key, value in keys.items())
+                + "]"
+            )
         else:
             text += f"[={body}]"
     return text

@@ -1,4 +1,5 @@
-"""OpenAPI v3: an index with hashes, and one document per group and version, made from the published types."""
+"""OpenAPI v3: an index with hashes, and one document per group and version, made from the published
+types."""
 
 from __future__ import annotations
 
@@ -47,7 +48,10 @@ class OpenApi:
             self._seen = present
 
     def _names(self) -> list[str]:
-        found = dict.fromkeys(f"apis/{item.group}/{item.version}" if item.group else f"api/{item.version}" for item in self._table.all())
+        found = dict.fromkeys(
+            f"apis/{item.group}/{item.version}" if item.group else f"api/{item.version}"
+            for item in self._table.all()
+        )
         return list(found)
 
     def _document(self, name: str) -> tuple[bytes, str]:
@@ -70,10 +74,14 @@ class OpenApi:
             base = f"/{name}"
             for prefix in ["", "/namespaces/{namespace}"] if resource.namespaced else [""]:
                 paths[f"{base}{prefix}/{resource.plural}"] = _operations(
-                    kind, schema_name, ("get", "post") if prefix or not resource.namespaced else ("get",)
+                    kind,
+                    schema_name,
+                    ("get", "post") if prefix or not resource.namespaced else ("get",),
                 )
             prefix = "/namespaces/{namespace}" if resource.namespaced else ""
-            paths[f"{base}{prefix}/{resource.plural}/{{name}}"] = _operations(kind, schema_name, ("get", "put", "patch", "delete"))
+            paths[f"{base}{prefix}/{resource.plural}/{{name}}"] = _operations(
+                kind, schema_name, ("get", "put", "patch", "delete")
+            )
         return {
             "openapi": "3.0.0",
             "info": {"title": "Kubernetes", "version": "v1.36.3"},
@@ -91,10 +99,16 @@ class OpenApi:
             schema["properties"] = {
                 "apiVersion": {"type": "string", "description": _about("Deployment", "apiVersion")},
                 "kind": {"type": "string", "description": _about("Deployment", "kind")},
-                "metadata": {"allOf": [{"$ref": reference}], "description": _about("Deployment", "metadata")},
-                **{key: value for key, value in (schema.get("properties") or {}).items()
-                   if key not in ("apiVersion", "kind", "metadata")},
-            }  # fmt: skip
+                "metadata": {
+                    "allOf": [{"$ref": reference}],
+                    "description": _about("Deployment", "metadata"),
+                },
+                **{
+                    key: value
+                    for key, value in (schema.get("properties") or {}).items()
+                    if key not in ("apiVersion", "kind", "metadata")
+                },
+            }
             gvk = {"group": resource.group, "version": resource.version, "kind": resource.kind}
             schemas[name] = {**schema, "x-kubernetes-group-version-kind": [gvk]}
             _add_definition("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", schemas)
@@ -117,7 +131,10 @@ def _operations(kind: Json, schema_name: str, methods: tuple[str, ...]) -> Json:
     content = {"application/json": {"schema": {"$ref": _REFERENCE + schema_name}}}
     operations: Json = {}
     for method in methods:
-        parameters = [{"name": item, "in": "query", "schema": {"type": "string"}} for item in ("dryRun", "fieldManager", "fieldValidation")]
+        parameters = [
+            {"name": item, "in": "query", "schema": {"type": "string"}}
+            for item in ("dryRun", "fieldManager", "fieldValidation")
+        ]
         operations[method] = {
             "x-kubernetes-action": actions[method],
             "x-kubernetes-group-version-kind": kind,
@@ -136,7 +153,9 @@ def _add_definition(name: str, schemas: dict[str, Json]) -> None:
     for field, schema in (schemas[name].get("properties") or {}).items():
         enumeration = enumerations().get(f"{name}.{field}")
         if enumeration is not None:
-            (schema["items"] if enumeration.get("items") else schema)["enum"] = enumeration["values"]
+            (schema["items"] if enumeration.get("items") else schema)["enum"] = enumeration[
+                "values"
+            ]
             if enumeration["about"] not in schema.get("description", ""):
                 schema["description"] = schema.get("description", "") + enumeration["about"]
     for found in waiting:
@@ -153,7 +172,9 @@ def _converted(schema: Any, references: list[str]) -> Any:
         target = schema["$ref"].rpartition("/")[2]
         references.append(target)
         reference = {"$ref": _REFERENCE + target}
-        rest = {key: _converted(value, references) for key, value in schema.items() if key != "$ref"}
+        rest = {
+            key: _converted(value, references) for key, value in schema.items() if key != "$ref"
+        }
         if not rest:
             return reference
         return {**rest, "default": {}, "allOf": [reference]}
@@ -166,7 +187,9 @@ def _converted(schema: Any, references: list[str]) -> Any:
         elif key == "enum" and isinstance(value, list):
             result["enum"] = [item for item in value if item is not None]
         elif key == "properties" and isinstance(value, dict):
-            result["properties"] = {name: _converted(item, references) for name, item in value.items()}
+            result["properties"] = {
+                name: _converted(item, references) for name, item in value.items()
+            }
         else:
             result[key] = _converted(value, references)
     return result
@@ -174,8 +197,11 @@ def _converted(schema: Any, references: list[str]) -> Any:
 
 @cache
 def enumerations() -> dict[str, Json]:
-    """Values of enumerated fields, which the wheel's schemas leave out (from Kubernetes' OpenAPI v3, Apache License 2.0)."""
-    found: dict[str, Json] = orjson.loads(Path(__file__).with_name("enumerations.json").read_bytes())
+    """Values of enumerated fields, which the wheel's schemas leave out (from Kubernetes' OpenAPI
+    v3, Apache License 2.0)."""
+    found: dict[str, Json] = orjson.loads(
+        Path(__file__).with_name("enumerations.json").read_bytes()
+    )
     return found
 
 

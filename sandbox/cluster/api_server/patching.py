@@ -9,7 +9,11 @@ import yaml
 
 from sandbox.cluster.api_server import failures
 from sandbox.cluster.api_server.callers import Caller, WriteOptions
-from sandbox.cluster.api_server.json_patch import PatchDoesNotApply, apply_json_patch, apply_merge_patch
+from sandbox.cluster.api_server.json_patch import (
+    PatchDoesNotApply,
+    apply_json_patch,
+    apply_merge_patch,
+)
 from sandbox.cluster.api_server.registry import Registry
 from sandbox.cluster.api_server.resources import Resource
 from sandbox.cluster.api_server.strategic_merge import BadStrategicPatch, apply_strategic_merge
@@ -29,7 +33,8 @@ def patched(document: Json, content_type: str, body: bytes, resource: Resource) 
             operations = _parsed(body)
             if not isinstance(operations, list):
                 raise failures.bad_request(
-                    "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+                    "error decoding patch: json: cannot unmarshal object into Go value of type"
+                    " []handlers.jsonPatchOp"
                 )
             try:
                 return apply_json_patch(document, operations)
@@ -76,7 +81,9 @@ def patch_object(
 ) -> tuple[Json, bool]:
     """The stored object, and whether server-side apply created it."""
     if content_type == APPLY_PATCH:
-        return registry.apply(resource, namespace, name, parse_configuration(body), caller, options, subresource)
+        return registry.apply(
+            resource, namespace, name, parse_configuration(body), caller, options, subresource
+        )
     before = registry.get(resource, namespace, name)
     document = patched(copy_json(before), content_type, body, resource)
     sent = (document.get("metadata") or {}).get("resourceVersion")
@@ -84,9 +91,12 @@ def patch_object(
         raise failures.conflict(resource, name, failures.MODIFIED)
     if (document.get("metadata") or {}).get("name") != name:
         raise failures.bad_request(
-            f"the name of the object ({(document.get('metadata') or {}).get('name')}) does not match the name on the URL ({name})"
+            f"the name of the object ({(document.get('metadata') or {}).get('name')}) does not"
+            f" match the name on the URL ({name})"
         )
-    stored = registry.update(resource, namespace, name, document, caller, options, subresource, verb="patch")
+    stored = registry.update(
+        resource, namespace, name, document, caller, options, subresource, verb="patch"
+    )
     return stored, False
 
 

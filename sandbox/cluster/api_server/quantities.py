@@ -1,4 +1,5 @@
-"""resource.Quantity: parsing, comparing and the canonical form in which the API server writes one back."""
+"""resource.Quantity: parsing, comparing and the canonical form in which the API server writes one
+back."""
 
 from __future__ import annotations
 
@@ -26,7 +27,10 @@ class QuantityError(ValueError):
     """Not a quantity, in the words of the API server."""
 
     def __init__(self) -> None:
-        super().__init__("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
+        super().__init__(
+            "quantities must match the regular expression"
+            " '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+        )
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.cluster.api_server import failures, managed_fields, strategies
-from sandbox.cluster.api_server.callers import CONTROLLER_MANAGER, Caller, DeleteOptions, WriteOptions
+from sandbox.cluster.api_server.callers import (
+    CONTROLLER_MANAGER,
+    Caller,
+    DeleteOptions,
+    WriteOptions,
+)
 from sandbox.cluster.api_server.decoding import Decoder, DecodingError
 from sandbox.cluster.api_server.defaults import fill_defaults
 from sandbox.cluster.api_server.failures import ApiFailure
@@ -38,7 +43,9 @@ _UNTRACKED = frozenset({("", "events"), ("discovery.k8s.io", "endpointslices"), 
 class Registry:
     """All objects of the cluster. Every method runs on the server's one event loop."""
 
-    def __init__(self, store: Store, table: ResourceTable, history: History, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, table: ResourceTable, history: History, clock: Callable[[], float]
+    ) -> None:
         self.store = store
         self.table = table
         self.history = history
@@ -52,7 +59,9 @@ class Registry:
             raise failures.not_found(resource, name)
         return obj
 
-    def create(self, resource: Resource, namespace: str, obj: Json, caller: Caller, options: WriteOptions) -> Json:
+    def create(
+        self, resource: Resource, namespace: str, obj: Json, caller: Caller, options: WriteOptions
+    ) -> Json:
         obj = self._decoded(resource, obj, options)
         metadata = obj.setdefault("metadata", {})
         self._adopt_namespace(resource, metadata, namespace)
@@ -68,7 +77,9 @@ class Registry:
         schema = resource.schema()
         metadata.pop("managedFields", None)
         if schema is not None and self._tracks(resource, caller):
-            manager = ManagerKey(options.field_manager or caller.default_manager, "Update", "", resource.api_version)
+            manager = ManagerKey(
+                options.field_manager or caller.default_manager, "Update", "", resource.api_version
+            )
             empty = managed_fields.empty_object(resource.api_version, resource.kind)
             owns_status = not strategies.keeps_status(resource)
             now = timestamp(self.clock())
@@ -76,7 +87,9 @@ class Registry:
         strategies.prepare_create(resource, obj, self.addresses)
         return self._store_new(resource, obj, caller, options)
 
-    def _store_new(self, resource: Resource, obj: Json, caller: Caller, options: WriteOptions) -> Json:
+    def _store_new(
+        self, resource: Resource, obj: Json, caller: Caller, options: WriteOptions
+    ) -> Json:
         namespace, name = namespace_of(obj), obj["metadata"].get("name", "")
         causes = validate(resource, obj, None)
         if causes:
@@ -105,7 +118,10 @@ class Registry:
         obj = self._decoded(resource, obj, options)
         metadata = obj.setdefault("metadata", {})
         if metadata.get("name", name) != name:
-            raise failures.bad_request(f"the name of the object ({metadata.get('name')}) does not match the name on the URL ({name})")
+            raise failures.bad_request(
+                f"the name of the object ({metadata.get('name')}) does not match the name on the"
+                f" URL ({name})"
+            )
         metadata["name"] = name
         self._adopt_namespace(resource, metadata, namespace)
         before = self.store.get(resource, namespace, name)
@@ -130,7 +146,10 @@ class Registry:
         if sent_version and sent_version != before["metadata"]["resourceVersion"]:
             raise failures.conflict(resource, name, failures.MODIFIED)
         if metadata.get("uid") and metadata["uid"] != uid_of(before) and verb == "update":
-            why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {uid_of(before)}"
+            why = (
+                f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta:"
+                f" {uid_of(before)}"
+            )
             raise failures.conflict(resource, name, why)
         strategies.check_immutable_metadata(resource, obj, before)
         metadata["resourceVersion"] = before["metadata"]["resourceVersion"]
@@ -165,7 +184,11 @@ class Registry:
             return obj
         if obj == before:
             return before
-        if is_terminating(obj) and not obj["metadata"].get("finalizers") and self._may_go(resource, obj):
+        if (
+            is_terminating(obj)
+            and not obj["metadata"].get("finalizers")
+            and self._may_go(resource, obj)
+        ):
             self.store.put(resource, obj)
             gone = self.store.remove(resource, namespace_of(obj), name)
             self._remember(verb, resource, subresource, caller, options, gone)
@@ -198,7 +221,10 @@ class Registry:
         metadata = config.setdefault("metadata", {})
         metadata["name"] = metadata.get("name") or name
         if metadata["name"] != name:
-            raise failures.bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})")
+            raise failures.bad_request(
+                f"the name of the object ({metadata['name']}) does not match the name on the URL"
+                f" ({name})"
+            )
         self._adopt_namespace(resource, metadata, namespace)
         before = self.store.get(resource, namespace, name)
         now = timestamp(self.clock())
@@ -206,13 +232,18 @@ class Registry:
         if before is None:
             if subresource:
                 raise failures.not_found(resource, name)
-            return self._create_applied(resource, namespace, config, schema, key, caller, options), True
+            return (
+                self._create_applied(resource, namespace, config, schema, key, caller, options),
+                True,
+            )
         sent_version = metadata.pop("resourceVersion", None)
         if sent_version and sent_version != before["metadata"]["resourceVersion"]:
             raise failures.conflict(resource, name, failures.MODIFIED)
         applied = self._applied(resource, before, config, schema, key, now, options)
         merged = self._decoded(resource, copy_json(applied.merged), options)
-        stored = self._replace(resource, before, merged, caller, options, subresource, "apply", applied)
+        stored = self._replace(
+            resource, before, merged, caller, options, subresource, "apply", applied
+        )
         return stored, False
 
     def _applied(
@@ -227,7 +258,9 @@ class Registry:
     ) -> managed_fields.Applied:
         owns_status = key.subresource == "status" or not strategies.keeps_status(resource)
         try:
-            return managed_fields.apply_configuration(live, config, schema, key, now, force=options.force, owns_status=owns_status)
+            return managed_fields.apply_configuration(
+                live, config, schema, key, now, force=options.force, owns_status=owns_status
+            )
         except ApplyConflicts as found:
             raise apply_conflict(found) from None
 
@@ -244,10 +277,11 @@ class Registry:
         self._require_live_namespace(resource, namespace, name_of(config))
         if config["metadata"].get("uid"):
             raise failures.conflict(
-                resource, name_of(config),
-                f"uid mismatch: the provided object specified uid {config['metadata']['uid']}, and no existing object "
-                "was found",
-            )  # fmt: skip
+                resource,
+                name_of(config),
+                f"uid mismatch: the provided object specified uid {config['metadata']['uid']},"
+                " and no existing object was found",
+            )
         now = timestamp(self.clock())
         empty = managed_fields.empty_object(resource.api_version, resource.kind)
         applied = self._applied(resource, empty, config, schema, key, now, options)
@@ -258,7 +292,9 @@ class Registry:
         strategies.prepare_create(resource, obj, self.addresses)
         return self._store_new(resource, obj, caller, options)
 
-    def delete(self, resource: Resource, namespace: str, name: str, caller: Caller, options: DeleteOptions) -> tuple[Json, bool]:
+    def delete(
+        self, resource: Resource, namespace: str, name: str, caller: Caller, options: DeleteOptions
+    ) -> tuple[Json, bool]:
         """The object, and whether it is gone already (otherwise its deletion has begun)."""
         before = self.get(resource, namespace, name)
         self._check_preconditions(resource, before, options)
@@ -290,11 +326,15 @@ class Registry:
         self._remember("delete", resource, "", caller, write, stored)
         return stored, False
 
-    def _begin_namespace_deletion(self, before: Json, caller: Caller, options: DeleteOptions) -> tuple[Json, bool]:
+    def _begin_namespace_deletion(
+        self, before: Json, caller: Caller, options: DeleteOptions
+    ) -> tuple[Json, bool]:
         if is_terminating(before) or options.dry_run:
             return before, False
         metadata = {**before["metadata"], "deletionTimestamp": timestamp(self.clock())}
-        stored = self.store.put(NAMESPACES, {**before, "metadata": metadata, "status": {"phase": "Terminating"}})
+        stored = self.store.put(
+            NAMESPACES, {**before, "metadata": metadata, "status": {"phase": "Terminating"}}
+        )
         self._remember("delete", NAMESPACES, "", caller, WriteOptions(), stored)
         return stored, False
 
@@ -302,19 +342,26 @@ class Registry:
         metadata = obj["metadata"]
         if options.uid and options.uid != metadata["uid"]:
             raise failures.kind_conflict(
-                resource, metadata["name"],
-                f"the UID in the precondition ({options.uid}) does not match the UID in record ({metadata['uid']}). "
-                "The object might have been deleted and then recreated",
-            )  # fmt: skip
+                resource,
+                metadata["name"],
+                f"the UID in the precondition ({options.uid}) does not match the UID in record"
+                f" ({metadata['uid']}). The object might have been deleted and then recreated",
+            )
         if options.resource_version and options.resource_version != metadata["resourceVersion"]:
             raise failures.kind_conflict(
-                resource, metadata["name"],
-                f"the ResourceVersion in the precondition ({options.resource_version}) does not match the "
-                f"ResourceVersion in record ({metadata['resourceVersion']}). The object might have been modified",
-            )  # fmt: skip
+                resource,
+                metadata["name"],
+                f"the ResourceVersion in the precondition ({options.resource_version}) does not"
+                f" match the ResourceVersion in record ({metadata['resourceVersion']})."
+                " The object might have been modified",
+            )
 
     def _finalizers_for(self, obj: Json, options: DeleteOptions) -> list[str]:
-        finalizers = [item for item in obj["metadata"].get("finalizers") or () if item not in (FOREGROUND, ORPHAN)]
+        finalizers = [
+            item
+            for item in obj["metadata"].get("finalizers") or ()
+            if item not in (FOREGROUND, ORPHAN)
+        ]
         present = obj["metadata"].get("finalizers") or []
         match options.propagation:
             case "Foreground":
@@ -330,20 +377,27 @@ class Registry:
     def _grace_of(self, resource: Resource, obj: Json, options: DeleteOptions) -> int:
         if resource.key != PODS.key:
             return 0
-        if not obj["spec"].get("nodeName") or obj.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+        if not obj["spec"].get("nodeName") or obj.get("status", {}).get("phase") in (
+            "Succeeded",
+            "Failed",
+        ):
             return 0
         if options.grace_period is not None:
             return max(0, options.grace_period)
         return int(obj["spec"].get("terminationGracePeriodSeconds", 30))
 
     def _may_go(self, resource: Resource, obj: Json) -> bool:
-        """Whether an object under deletion, with no finalizer left, is waited for by nobody else."""
+        """Whether an object under deletion, with no finalizer left, is waited for by nobody
+        else."""
         if resource.key == NAMESPACES.key:
             return not obj["spec"].get("finalizers")
         return resource.key != PODS.key or obj["metadata"].get("deletionGracePeriodSeconds", 0) == 0
 
-    def write_directly(self, resource: Resource, obj: Json, caller: Caller, verb: str = "update") -> Json:
-        """A controller's write of an object it has just read and copied: no decoding, no validation."""
+    def write_directly(
+        self, resource: Resource, obj: Json, caller: Caller, verb: str = "update"
+    ) -> Json:
+        """A controller's write of an object it has just read and copied: no decoding, no
+        validation."""
         before = self.store.get(resource, namespace_of(obj), name_of(obj))
         if before == obj:
             return obj
@@ -364,15 +418,21 @@ class Registry:
         self._remember("create", resource, "", caller, WriteOptions(), stored)
         return stored
 
-    def _decoded(self, resource: Resource, obj: Json, options: WriteOptions, *, apply: bool = False) -> Json:
+    def _decoded(
+        self, resource: Resource, obj: Json, options: WriteOptions, *, apply: bool = False
+    ) -> Json:
         if not isinstance(obj, dict):
             raise failures.bad_request("the body of the request is no object")
         found = obj.get("apiVersion") or resource.api_version, obj.get("kind") or resource.kind
         if found != (resource.api_version, resource.kind):
             raise failures.bad_request(
-                f"the API version in the data ({found[0]}) does not match the expected API version ({resource.api_version})"
+                f"the API version in the data ({found[0]}) does not match the expected API version"
+                f" ({resource.api_version})"
                 if found[0] != resource.api_version
-                else f"{found[1]} in version {resource.version!r} cannot be handled as a {resource.kind}"
+                else (
+                    f"{found[1]} in version {resource.version!r} cannot be handled as a"
+                    f" {resource.kind}"
+                )
             )
         schema = resource.schema()
         if schema is None:
@@ -390,7 +450,9 @@ class Registry:
         decoded["apiVersion"], decoded["kind"] = resource.api_version, resource.kind
         return decoded
 
-    def _refuse_unknown(self, resource: Resource, obj: Json, unknown: list[str], *, apply: bool) -> None:
+    def _refuse_unknown(
+        self, resource: Resource, obj: Json, unknown: list[str], *, apply: bool
+    ) -> None:
         if apply and not resource.is_custom:
             name = (obj.get("metadata") or {}).get("name", "")
             namespace = (obj.get("metadata") or {}).get("namespace", "")
@@ -400,7 +462,8 @@ class Registry:
             raise ApiFailure(500, "", f"failed to create typed patch object ({shown}): {texts}")
         texts = ", ".join(f'unknown field "{path}"' for path in unknown)
         raise failures.bad_request(
-            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: strict decoding error: {texts}'
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a'
+            f" {resource.kind}: strict decoding error: {texts}"
         )
 
     def _adopt_namespace(self, resource: Resource, metadata: Json, namespace: str) -> None:
@@ -408,7 +471,10 @@ class Registry:
             metadata.pop("namespace", None)
             return
         if metadata.get("namespace", namespace) != namespace:
-            raise failures.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+            raise failures.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the"
+                " request"
+            )
         metadata["namespace"] = namespace
 
     def _require_live_namespace(self, resource: Resource, namespace: str, name: str) -> None:
@@ -418,7 +484,10 @@ class Registry:
         if found is None:
             raise failures.not_found(NAMESPACES, namespace)
         if is_terminating(found):
-            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            why = (
+                f"unable to create new content in namespace {namespace} because it is being"
+                " terminated"
+            )
             failure = failures.forbidden(resource, name, why)
             cause = {
                 "reason": "NamespaceTerminating",
@@ -432,7 +501,15 @@ class Registry:
         """Whether managedFields are kept; not for what controllers write thousands of."""
         return resource.key not in _UNTRACKED or caller.user not in _CONTROLLERS
 
-    def _remember(self, verb: str, resource: Resource, subresource: str, caller: Caller, options: WriteOptions, obj: Json) -> None:
+    def _remember(
+        self,
+        verb: str,
+        resource: Resource,
+        subresource: str,
+        caller: Caller,
+        options: WriteOptions,
+        obj: Json,
+    ) -> None:
         manager = options.field_manager or caller.default_manager
         self.history.record(verb, resource, subresource, caller, manager, obj)
 
@@ -447,7 +524,9 @@ def apply_conflict(found: ApplyConflicts) -> ApiFailure:
     for conflict in found.conflicts:
         owner = managed_fields.owner_text(conflict.owner)
         path = managed_fields.path_text(conflict.path)
-        causes.append({"reason": "FieldManagerConflict", "message": f"conflict with {owner}", "field": path})
+        causes.append(
+            {"reason": "FieldManagerConflict", "message": f"conflict with {owner}", "field": path}
+        )
         by_owner.setdefault(owner, []).append(path)
     if len(causes) == 1:
         owner, paths = next(iter(by_owner.items()))

@@ -53,9 +53,15 @@ class Request:
         if self.content_type == "application/vnd.kubernetes.protobuf":
             raise failures.unsupported_media_type(["application/json", "application/yaml"])
         try:
-            body: Any = yaml.safe_load(self.body) if "yaml" in self.content_type else orjson.loads(self.body)
+            body: Any = (
+                yaml.safe_load(self.body)
+                if "yaml" in self.content_type
+                else orjson.loads(self.body)
+            )
         except (orjson.JSONDecodeError, yaml.YAMLError) as error:
-            raise failures.bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+            raise failures.bad_request(
+                f"couldn't get version/kind; json parse error: {error}"
+            ) from None
         if not isinstance(body, dict):
             raise failures.bad_request("the body of the request is no object")
         return body
@@ -63,8 +69,12 @@ class Request:
     def write_options(self) -> WriteOptions:
         dry_run = self.query.get("dryRun", "")
         if dry_run not in ("", "All"):
-            kind = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(self.method, "PatchOptions")
-            raise failures.invalid_options(kind, failures.not_supported("dryRun", [dry_run], ["All"]))
+            kind = {"POST": "CreateOptions", "PUT": "UpdateOptions"}.get(
+                self.method, "PatchOptions"
+            )
+            raise failures.invalid_options(
+                kind, failures.not_supported("dryRun", [dry_run], ["All"])
+            )
         return WriteOptions(
             dry_run=dry_run == "All",
             field_manager=self.query.get("fieldManager", ""),
@@ -78,7 +88,10 @@ class Request:
         grace: Any = body.get("gracePeriodSeconds", self.query.get("gracePeriodSeconds"))
         propagation = body.get("propagationPolicy") or self.query.get("propagationPolicy", "")
         if propagation not in ("", "Background", "Foreground", "Orphan"):
-            words = f'Unsupported value: "{propagation}": supported values: "Foreground", "Background", "Orphan", "nil"'
+            words = (
+                f'Unsupported value: "{propagation}": supported values: "Foreground", "Background",'
+                ' "Orphan", "nil"'
+            )
             cause = failures.Cause("propagationPolicy", words, "FieldValueNotSupported")
             raise failures.invalid_options("DeleteOptions", cause)
         if body.get("orphanDependents") is True:
@@ -106,14 +119,18 @@ class Answer:
 
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
         raw = [(b"content-type", self.content_type.encode())]
-        raw += [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in self.headers.items()]
+        raw += [
+            (name.lower().encode(), value.encode("latin-1", "replace"))
+            for name, value in self.headers.items()
+        ]
         raw += [(b"warning", value.encode("latin-1", "replace")) for value in self.warnings]
         return raw
 
 
 @dataclass(frozen=True)
 class Target:
-    """The resource, object and subresource that a path names. `rest` is what follows the subresource."""
+    """The resource, object and subresource that a path names. `rest` is what follows the
+    subresource."""
 
     resource: Resource
     namespace: str
@@ -150,7 +167,8 @@ class Target:
 
 
 def parse_target(path: str, table: ResourceTable) -> Target | None:
-    """The target of a path, or None for a path about no resource. Raises 404 for an unknown resource."""
+    """The target of a path, or None for a path about no resource. Raises 404 for an unknown
+    resource."""
     parts = path.strip("/").split("/")
     if parts[:2] == ["api", "v1"] and len(parts) > 2:
         group, version, parts = "", "v1", parts[2:]

@@ -26,7 +26,9 @@ class Resource:
     has_generation: bool = False
     custom_schema: Json | None = field(default=None, hash=False, compare=False)
     singular_name: str = ""
-    columns: tuple[tuple[str, str, str], ...] = ()  # additionalPrinterColumns: name, type, JSON path
+    columns: tuple[
+        tuple[str, str, str], ...
+    ] = ()  # additionalPrinterColumns: name, type, JSON path
 
     @property
     def api_version(self) -> str:
@@ -61,59 +63,180 @@ class Resource:
         return type_of_kind(self.group, self.version, self.kind)
 
 
-_custom_types: dict[int, tuple[SchemaType, Json]] = {}  # the schema is kept so that its id stays its own
+_custom_types: dict[
+    int, tuple[SchemaType, Json]
+] = {}  # the schema is kept so that its id stays its own
 
-PODS = Resource("", "v1", "pods", "Pod", short_names=("po",), subresources=("log", "status", "eviction", "binding", "proxy"),
-                categories=("all",), has_generation=True)  # fmt: skip
-NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False, short_names=("ns",),
-                      subresources=("status", "finalize"),
-                      verbs=("create", "delete", "get", "list", "patch", "update", "watch"))  # fmt: skip
-NODES = Resource("", "v1", "nodes", "Node", namespaced=False, short_names=("no",), subresources=("status",))
-SERVICES = Resource("", "v1", "services", "Service", short_names=("svc",), subresources=("status", "proxy"),
-                    categories=("all",))  # fmt: skip
+PODS = Resource(
+    "",
+    "v1",
+    "pods",
+    "Pod",
+    short_names=("po",),
+    subresources=("log", "status", "eviction", "binding", "proxy"),
+    categories=("all",),
+    has_generation=True,
+)
+NAMESPACES = Resource(
+    "",
+    "v1",
+    "namespaces",
+    "Namespace",
+    namespaced=False,
+    short_names=("ns",),
+    subresources=("status", "finalize"),
+    verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
+)
+NODES = Resource(
+    "", "v1", "nodes", "Node", namespaced=False, short_names=("no",), subresources=("status",)
+)
+SERVICES = Resource(
+    "",
+    "v1",
+    "services",
+    "Service",
+    short_names=("svc",),
+    subresources=("status", "proxy"),
+    categories=("all",),
+)
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", short_names=("cm",))
 SECRETS = Resource("", "v1", "secrets", "Secret")
 EVENTS = Resource("", "v1", "events", "Event", short_names=("ev",))
-RESOURCE_QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota", short_names=("quota",),
-                           subresources=("status",))  # fmt: skip
-CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", short_names=("pvc",),
-                  subresources=("status",))  # fmt: skip
-SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount", short_names=("sa",), subresources=("token",))
-DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", short_names=("deploy",),
-                       subresources=("scale", "status"), categories=("all",), has_generation=True)  # fmt: skip
-REPLICA_SETS = Resource("apps", "v1", "replicasets", "ReplicaSet", short_names=("rs",),
-                        subresources=("scale", "status"), categories=("all",), has_generation=True)  # fmt: skip
-AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler",
-                       short_names=("hpa",), subresources=("status",), categories=("all",))  # fmt: skip
-BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", short_names=("pdb",),
-                   subresources=("status",), has_generation=True)  # fmt: skip
-NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", short_names=("netpol",),
-                            has_generation=True)  # fmt: skip
-ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", has_generation=True)
+RESOURCE_QUOTAS = Resource(
+    "", "v1", "resourcequotas", "ResourceQuota", short_names=("quota",), subresources=("status",)
+)
+CLAIMS = Resource(
+    "",
+    "v1",
+    "persistentvolumeclaims",
+    "PersistentVolumeClaim",
+    short_names=("pvc",),
+    subresources=("status",),
+)
+SERVICE_ACCOUNTS = Resource(
+    "", "v1", "serviceaccounts", "ServiceAccount", short_names=("sa",), subresources=("token",)
+)
+DEPLOYMENTS = Resource(
+    "apps",
+    "v1",
+    "deployments",
+    "Deployment",
+    short_names=("deploy",),
+    subresources=("scale", "status"),
+    categories=("all",),
+    has_generation=True,
+)
+REPLICA_SETS = Resource(
+    "apps",
+    "v1",
+    "replicasets",
+    "ReplicaSet",
+    short_names=("rs",),
+    subresources=("scale", "status"),
+    categories=("all",),
+    has_generation=True,
+)
+AUTOSCALERS = Resource(
+    "autoscaling",
+    "v2",
+    "horizontalpodautoscalers",
+    "HorizontalPodAutoscaler",
+    short_names=("hpa",),
+    subresources=("status",),
+    categories=("all",),
+)
+BUDGETS = Resource(
+    "policy",
+    "v1",
+    "poddisruptionbudgets",
+    "PodDisruptionBudget",
+    short_names=("pdb",),
+    subresources=("status",),
+    has_generation=True,
+)
+NETWORK_POLICIES = Resource(
+    "networking.k8s.io",
+    "v1",
+    "networkpolicies",
+    "NetworkPolicy",
+    short_names=("netpol",),
+    has_generation=True,
+)
+ENDPOINT_SLICES = Resource(
+    "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", has_generation=True
+)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
-CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
+CLUSTER_ROLES = Resource(
+    "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False
+)
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
-CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding",
-                                 namespaced=False)  # fmt: skip
-DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition",
-                       namespaced=False, short_names=("crd", "crds"), subresources=("status",),
-                       categories=("api-extensions",), has_generation=True)  # fmt: skip
+CLUSTER_ROLE_BINDINGS = Resource(
+    "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
+)
+DEFINITIONS = Resource(
+    "apiextensions.k8s.io",
+    "v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    namespaced=False,
+    short_names=("crd", "crds"),
+    subresources=("status",),
+    categories=("api-extensions",),
+    has_generation=True,
+)
 
 BUILT_IN: tuple[Resource, ...] = (
-    CONFIG_MAPS, EVENTS, NAMESPACES, NODES, CLAIMS, PODS, RESOURCE_QUOTAS, SECRETS, SERVICE_ACCOUNTS, SERVICES,
-    DEPLOYMENTS, REPLICA_SETS, AUTOSCALERS, BUDGETS, NETWORK_POLICIES, ENDPOINT_SLICES, LEASES,
-    ROLES, CLUSTER_ROLES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS, DEFINITIONS,
-)  # fmt: skip
+    CONFIG_MAPS,
+    EVENTS,
+    NAMESPACES,
+    NODES,
+    CLAIMS,
+    PODS,
+    RESOURCE_QUOTAS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    DEPLOYMENTS,
+    REPLICA_SETS,
+    AUTOSCALERS,
+    BUDGETS,
+    NETWORK_POLICIES,
+    ENDPOINT_SLICES,
+    LEASES,
+    ROLES,
+    CLUSTER_ROLES,
+    ROLE_BINDINGS,
+    CLUSTER_ROLE_BINDINGS,
+    DEFINITIONS,
+)
 
 SELF_REVIEWS: tuple[Resource, ...] = (
-    Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False,
-             verbs=("create",)),
-    Resource("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", namespaced=False,
-             verbs=("create",)),
-    Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False,
-             verbs=("create",)),
-)  # fmt: skip
+    Resource(
+        "authorization.k8s.io",
+        "v1",
+        "selfsubjectaccessreviews",
+        "SelfSubjectAccessReview",
+        namespaced=False,
+        verbs=("create",),
+    ),
+    Resource(
+        "authorization.k8s.io",
+        "v1",
+        "selfsubjectrulesreviews",
+        "SelfSubjectRulesReview",
+        namespaced=False,
+        verbs=("create",),
+    ),
+    Resource(
+        "authentication.k8s.io",
+        "v1",
+        "selfsubjectreviews",
+        "SelfSubjectReview",
+        namespaced=False,
+        verbs=("create",),
+    ),
+)
 
 
 class ResourceTable:

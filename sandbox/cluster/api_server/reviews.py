@@ -23,7 +23,10 @@ def answer(access: Access, resource: Resource, body: Json, caller: Caller) -> Js
             status = {"resourceRules": rules, "nonResourceRules": [], "incomplete": False}
             return {**result, "spec": spec, "status": status}
         case _:
-            return {**result, "status": {"userInfo": {"username": caller.user, "groups": list(caller.groups)}}}
+            return {
+                **result,
+                "status": {"userInfo": {"username": caller.user, "groups": list(caller.groups)}},
+            }
 
 
 def _attributes(spec: Json) -> Attributes:

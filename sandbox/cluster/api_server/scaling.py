@@ -30,24 +30,38 @@ def scale_of(obj: Json) -> Json:
     }
 
 
-def write_scale(registry: Registry, resource: Resource, obj: Json, scale: Json, caller: Caller, options: WriteOptions, verb: str) -> Json:
+def write_scale(
+    registry: Registry,
+    resource: Resource,
+    obj: Json,
+    scale: Json,
+    caller: Caller,
+    options: WriteOptions,
+    verb: str,
+) -> Json:
     """Sets spec.replicas from a Scale; answers with the Scale."""
     name = obj["metadata"]["name"]
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     if not isinstance(replicas, int) or isinstance(replicas, bool):
         raise failures.bad_request(
-            'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal string into Go struct field '
-            "ScaleSpec.spec.replicas of type int32"
+            'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal string into'
+            " Go struct field ScaleSpec.spec.replicas of type int32"
         )
     if replicas < 0:
-        raise failures.invalid(_SCALE, name, [invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")])
+        raise failures.invalid(
+            _SCALE,
+            name,
+            [invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")],
+        )
     sent = (scale.get("metadata") or {}).get("resourceVersion")
     if sent and sent != obj["metadata"]["resourceVersion"]:
         raise failures.conflict(resource, name, failures.MODIFIED)
     changed = copy_json(obj)
     changed["spec"]["replicas"] = replicas
     namespace = obj["metadata"].get("namespace", "")
-    return scale_of(registry.update(resource, namespace, name, changed, caller, options, "scale", verb=verb))
+    return scale_of(
+        registry.update(resource, namespace, name, changed, caller, options, "scale", verb=verb)
+    )
 
 
 def patch_scale(

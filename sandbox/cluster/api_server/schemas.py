@@ -1,7 +1,9 @@
-"""Types of the Kubernetes API: fields, list and map kinds, merge keys, as Kubernetes publishes them.
+"""Types of the Kubernetes API: fields, list and map kinds, merge keys, as Kubernetes publishes
+them.
 
-They are read from the JSON schemas in the wheel `kubernetes-validate`, the newest version up to the one this server says
-it is. What those schemas leave out (which optional fields vanish when empty) stands in decoding.py.
+They are read from the JSON schemas in the wheel `kubernetes-validate`, the newest version up to the
+one this server says it is. What those schemas leave out (which optional fields vanish when empty)
+stands in decoding.py.
 """
 
 from __future__ import annotations
@@ -29,9 +31,13 @@ class SchemasMissing(RuntimeError):
 @cache
 def definitions() -> dict[str, Json]:
     """Every published type by its name, e.g. io.k8s.api.apps.v1.DeploymentSpec."""
-    spec = importlib.util.find_spec("kubernetes_validate")  # found, not imported: the import is slow
+    spec = importlib.util.find_spec(
+        "kubernetes_validate"
+    )  # found, not imported: the import is slow
     if spec is None or not spec.submodule_search_locations:
-        raise SchemasMissing("install kubernetes-validate: the simulated cluster takes the API's types from it")
+        raise SchemasMissing(
+            "install kubernetes-validate: the simulated cluster takes the API's types from it"
+        )
     folder = Path(spec.submodule_search_locations[0]) / "kubernetes-json-schema"
     versions: dict[tuple[int, int, int], Path] = {}
     for path in folder.glob("v*-local"):
@@ -182,7 +188,8 @@ def type_of_kind(group: str, version: str, kind: str) -> SchemaType | None:
 
 
 def type_of_custom_resource(schema: Json) -> SchemaType:
-    """The type of a custom resource from the openAPIV3Schema of its definition, with the standard metadata."""
+    """The type of a custom resource from the openAPIV3Schema of its definition, with the standard
+    metadata."""
     properties = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},

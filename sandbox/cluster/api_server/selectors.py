@@ -40,7 +40,11 @@ def _split_outside_parentheses(text: str) -> list[str]:
 
 def _requirement(part: str) -> LabelTest:
     if found := _SET_BASED.match(part):
-        key, operator, values = found.group(1), found.group(2), {v.strip() for v in found.group(3).split(",")}
+        key, operator, values = (
+            found.group(1),
+            found.group(2),
+            {v.strip() for v in found.group(3).split(",")},
+        )
         return _expression(key, "In" if operator == "in" else "NotIn", values)
     if found := _EQUALITY.match(part):
         key, operator, value = found.groups()
@@ -49,7 +53,9 @@ def _requirement(part: str) -> LabelTest:
         return _expression(found.group(2), "DoesNotExist" if found.group(1) else "Exists", set())
     words = part.split()
     found_word = words[1] if len(words) > 1 else part.strip()
-    raise SelectorError(f"unable to parse requirement: found '{found_word}', expected: in, notin, =, ==, !=, gt, lt")
+    raise SelectorError(
+        f"unable to parse requirement: found '{found_word}', expected: in, notin, =, ==, !=, gt, lt"
+    )
 
 
 def _expression(key: str, operator: str, values: set[str]) -> LabelTest:
@@ -70,7 +76,10 @@ def selector_test(selector: Json | None) -> LabelTest:
     """A metav1.LabelSelector; None selects nothing and an empty one everything."""
     if selector is None:
         return lambda _: False
-    tests = [_expression(key, "In", {value}) for key, value in (selector.get("matchLabels") or {}).items()]
+    tests = [
+        _expression(key, "In", {value})
+        for key, value in (selector.get("matchLabels") or {}).items()
+    ]
     tests += [
         _expression(expression["key"], expression["operator"], set(expression.get("values") or ()))
         for expression in selector.get("matchExpressions") or ()
@@ -162,7 +171,10 @@ def _field_test(kind: str, field: str, value: str, *, wanted: bool) -> ObjectTes
         if field not in _FIELDS_OF_KIND.get(kind, ()):
             if kind in _FIELDS_OF_KIND:
                 raise SelectorError(f"field label not supported: {field}")
-            raise SelectorError(f'"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"')
+            raise SelectorError(
+                f'"{field}" is not a known field selector: only "metadata.name",'
+                ' "metadata.namespace"'
+            )
         path = tuple(field.split("."))
         getter = lambda obj: _text_at(obj, path)  # noqa: E731 - the twin of the entries in _FIELDS
     read = getter

@@ -17,7 +17,13 @@ from sandbox.cluster.api_server.failures import ApiFailure
 from sandbox.cluster.api_server.faults import Fault, Faults, delay_for
 from sandbox.cluster.api_server.listing import bad_version, list_objects, object_test
 from sandbox.cluster.api_server.registry import Registry
-from sandbox.cluster.api_server.requests import AGGREGATED_DISCOVERY, Answer, Request, Target, parse_target
+from sandbox.cluster.api_server.requests import (
+    AGGREGATED_DISCOVERY,
+    Answer,
+    Request,
+    Target,
+    parse_target,
+)
 from sandbox.cluster.api_server.resources import Resource, ResourceTable
 from sandbox.cluster.api_server.store import Store
 from sandbox.cluster.api_server.tables import TableWriter
@@ -30,12 +36,20 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Special = Callable[[Request, Target, Caller], Awaitable[Answer]]
 
 ADMIN_PREFIX = "/_sandbox/"
-_RETURNED_WHEN_DELETED = frozenset({("", "pods"), ("", "services"), ("", "serviceaccounts"), ("", "resourcequotas"),
-                                    ("", "persistentvolumeclaims")})  # fmt: skip
+_RETURNED_WHEN_DELETED = frozenset(
+    {
+        ("", "pods"),
+        ("", "services"),
+        ("", "serviceaccounts"),
+        ("", "resourcequotas"),
+        ("", "persistentvolumeclaims"),
+    }
+)
 
 
 class ApiServer:
-    """Serves the registry; `specials` answer subresources that are no plain objects (log, proxy, eviction)."""
+    """Serves the registry; `specials` answer subresources that are no plain objects (log, proxy,
+    eviction)."""
 
     def __init__(
         self,
@@ -91,7 +105,9 @@ class ApiServer:
         for counts in (self.request_counts, self.requests_of.setdefault(request.agent, {})):
             counts[verb] = counts.get(verb, 0) + 1
 
-    async def _meets_failure(self, fault: Fault, request: Request, scope: Scope, send: Send) -> bool:
+    async def _meets_failure(
+        self, fault: Fault, request: Request, scope: Scope, send: Send
+    ) -> bool:
         match fault.kind:
             case "reset_before":
                 scope["state"]["transport"].abort()
@@ -100,8 +116,13 @@ class ApiServer:
                 await _send_failure(ApiFailure(fault.code, "InternalError", message), send)
             case "throttle":
                 message = "Too many requests, please try again later."
-                failure = ApiFailure(429, "TooManyRequests", message, {"retryAfterSeconds": int(fault.seconds)},
-                                     retry_after=int(fault.seconds))  # fmt: skip
+                failure = ApiFailure(
+                    429,
+                    "TooManyRequests",
+                    message,
+                    {"retryAfterSeconds": int(fault.seconds)},
+                    retry_after=int(fault.seconds),
+                )
                 await _send_failure(failure, send)
             case "conflict":
                 target = parse_target(request.path, self._table)
@@ -127,7 +148,10 @@ class ApiServer:
             return self._answer_path(request, caller)
         verb = target.verb(request)
         self._check_access(caller, verb, target)
-        if target.subresource in self.specials and target.subresource in target.resource.subresources:
+        if (
+            target.subresource in self.specials
+            and target.subresource in target.resource.subresources
+        ):
             return await self.specials[target.subresource](request, target, caller)
         if target.subresource and target.subresource not in target.resource.subresources:
             raise failures.unknown_path()
@@ -135,7 +159,14 @@ class ApiServer:
 
     def _check_access(self, caller: Caller, verb: str, target: Target) -> None:
         resource = target.resource
-        wanted = Attributes(verb, resource.group, resource.plural, target.subresource, target.namespace_scope, target.name)
+        wanted = Attributes(
+            verb,
+            resource.group,
+            resource.plural,
+            target.subresource,
+            target.namespace_scope,
+            target.name,
+        )
         self._access.check(caller, wanted)
 
     def _answer_path(self, request: Request, caller: Caller) -> Answer:
@@ -149,7 +180,11 @@ class ApiServer:
             case ["healthz" | "livez" | "readyz"] | ["healthz" | "livez" | "readyz", _]:
                 return Answer(200, b"ok", content_type="text/plain; charset=utf-8")
             case ["api" | "apis"] if request.wants_aggregated_discovery:
-                return Answer(200, discovery.aggregated(self._table, core=parts == ["api"]), content_type=AGGREGATED_DISCOVERY)
+                return Answer(
+                    200,
+                    discovery.aggregated(self._table, core=parts == ["api"]),
+                    content_type=AGGREGATED_DISCOVERY,
+                )
             case ["api"]:
                 found = discovery.core_versions()
             case ["api", "v1"]:
@@ -170,17 +205,23 @@ class ApiServer:
                     headers = {"Etag": f'"{digest}"', "Cache-Control": "public, immutable"}
                     return Answer(200, content, headers)
             case ["" | "/"]:
-                found = {"paths": ["/api", "/api/v1", "/apis", "/healthz", "/openapi/v3", "/version"]}
+                found = {
+                    "paths": ["/api", "/api/v1", "/apis", "/healthz", "/openapi/v3", "/version"]
+                }
             case _:
                 pass
         if found is None:
             raise failures.unknown_path()
         return Answer(200, found)
 
-    def _answer_resource(self, request: Request, target: Target, caller: Caller, verb: str) -> Answer:
+    def _answer_resource(
+        self, request: Request, target: Target, caller: Caller, verb: str
+    ) -> Answer:
         resource = target.resource
         needs_name = verb in ("update", "patch")
-        if (verb not in resource.verbs and not target.subresource) or (needs_name and not target.name):
+        if (verb not in resource.verbs and not target.subresource) or (
+            needs_name and not target.name
+        ):
             raise failures.method_not_allowed()
         if resource.group in ("authorization.k8s.io", "authentication.k8s.io"):
             return Answer(201, reviews.answer(self._access, resource, request.json(), caller))
@@ -194,10 +235,14 @@ class ApiServer:
                 return Answer(
                     200,
                     list_objects(
-                        self._store, resource, target.namespace, request.query, _table_of(request, resource),
+                        self._store,
+                        resource,
+                        target.namespace,
+                        request.query,
+                        _table_of(request, resource),
                         metadata_only=request.wants_metadata_only,
                     ),
-                )  # fmt: skip
+                )
             case "watch":
                 return self._watch(request, target)
             case "create":
@@ -218,14 +263,20 @@ class ApiServer:
         if table is not None:
             return table.single(obj)
         if request.wants_metadata_only:
-            return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
+            return {
+                "kind": "PartialObjectMetadata",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": obj["metadata"],
+            }
         return obj
 
     def _watch(self, request: Request, target: Target) -> Answer:
         query = request.query
         version = query.get("resourceVersion", "")
         if version and not version.isdigit():
-            raise failures.ApiFailure(500, "", bad_version(version).message.removeprefix("invalid resource version: "))
+            raise failures.ApiFailure(
+                500, "", bad_version(version).message.removeprefix("invalid resource version: ")
+            )
         seconds = float(query.get("timeoutSeconds") or self._random.uniform(1800, 3600))
         watch = WatchRequest(
             resource=target.resource,
@@ -241,7 +292,9 @@ class ApiServer:
 
     def _create(self, request: Request, target: Target, caller: Caller) -> Answer:
         options = request.write_options()
-        stored = self._registry.create(target.resource, target.namespace, request.json(), caller, options)
+        stored = self._registry.create(
+            target.resource, target.namespace, request.json(), caller, options
+        )
         return _written(201, self._represented(request, target.resource, stored), options)
 
     def _update(self, request: Request, target: Target, caller: Caller) -> Answer:
@@ -249,9 +302,19 @@ class ApiServer:
         resource = target.resource
         if target.subresource == "scale":
             obj = self._registry.get(resource, target.namespace, target.name)
-            scale = scaling.write_scale(self._registry, resource, obj, request.json(), caller, options, "update")
+            scale = scaling.write_scale(
+                self._registry, resource, obj, request.json(), caller, options, "update"
+            )
             return _written(200, scale, options)
-        stored = self._registry.update(resource, target.namespace, target.name, request.json(), caller, options, target.subresource)
+        stored = self._registry.update(
+            resource,
+            target.namespace,
+            target.name,
+            request.json(),
+            caller,
+            options,
+            target.subresource,
+        )
         return _written(200, self._represented(request, resource, stored), options)
 
     def _patch(self, request: Request, target: Target, caller: Caller) -> Answer:
@@ -260,25 +323,54 @@ class ApiServer:
         content_type = request.content_type
         if target.subresource == "scale":
             obj = self._registry.get(resource, target.namespace, target.name)
-            scale = scaling.patch_scale(self._registry, resource, obj, content_type, request.body, caller, options)
+            scale = scaling.patch_scale(
+                self._registry, resource, obj, content_type, request.body, caller, options
+            )
             return _written(200, scale, options)
-        if content_type == patching.APPLY_PATCH and self._registry.store.get(resource, target.namespace, target.name) is None:
-            self._check_access(caller, "create", target)  # to apply what is not there is to create it
+        if (
+            content_type == patching.APPLY_PATCH
+            and self._registry.store.get(resource, target.namespace, target.name) is None
+        ):
+            self._check_access(
+                caller, "create", target
+            )  # to apply what is not there is to create it
         stored, created = patching.patch_object(
-            self._registry, resource, target.namespace, target.name, content_type, request.body, caller, options,
+            self._registry,
+            resource,
+            target.namespace,
+            target.name,
+            content_type,
+            request.body,
+            caller,
+            options,
             target.subresource,
-        )  # fmt: skip
-        return _written(201 if created else 200, self._represented(request, resource, stored), options)
+        )
+        return _written(
+            201 if created else 200, self._represented(request, resource, stored), options
+        )
 
     def _delete(self, request: Request, target: Target, caller: Caller) -> Answer:
         resource = target.resource
         options = request.delete_options()
-        obj, is_gone = self._registry.delete(resource, target.namespace, target.name, caller, options)
+        obj, is_gone = self._registry.delete(
+            resource, target.namespace, target.name, caller, options
+        )
         if not is_gone or resource.key in _RETURNED_WHEN_DELETED:
             return Answer(200, obj)
-        details: Json = {"name": target.name, "group": resource.group, "kind": resource.plural, "uid": uid_of(obj)}
+        details: Json = {
+            "name": target.name,
+            "group": resource.group,
+            "kind": resource.plural,
+            "uid": uid_of(obj),
+        }
         details = {key: value for key, value in details.items() if value}
-        body: Json = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+        body: Json = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Success",
+            "details": details,
+        }
         return Answer(200, body)
 
     def _delete_collection(self, request: Request, target: Target, caller: Caller) -> Answer:
@@ -290,9 +382,17 @@ class ApiServer:
         for obj in found:
             metadata = obj["metadata"]
             single = DeleteOptions(options.dry_run, options.grace_period, options.propagation)
-            items.append(self._registry.delete(resource, metadata.get("namespace", ""), metadata["name"], caller, single)[0])
-        body: Json = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version,
-                      "metadata": {"resourceVersion": str(self._store.version)}, "items": items}  # fmt: skip
+            items.append(
+                self._registry.delete(
+                    resource, metadata.get("namespace", ""), metadata["name"], caller, single
+                )[0]
+            )
+        body: Json = {
+            "kind": f"{resource.kind}List",
+            "apiVersion": resource.api_version,
+            "metadata": {"resourceVersion": str(self._store.version)},
+            "items": items,
+        }
         return Answer(200, body)
 
 
@@ -336,7 +436,9 @@ async def _send(answer: Answer, send: Send) -> None:
 
 
 async def _send_stream(answer: Answer, receive: Receive, send: Send) -> None:
-    await send({"type": "http.response.start", "status": answer.code, "headers": answer.raw_headers()})
+    await send(
+        {"type": "http.response.start", "status": answer.code, "headers": answer.raw_headers()}
+    )
     await send({"type": "http.response.body", "body": b"", "more_body": True})
     stream = answer.stream
     assert stream is not None

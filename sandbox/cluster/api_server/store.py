@@ -1,4 +1,5 @@
-"""The state of the cluster: objects in memory, one counter of resource versions, a bounded log of changes for watches."""
+"""The state of the cluster: objects in memory, one counter of resource versions, a bounded log of
+changes for watches."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ ObjectKey = tuple[ResourceKey, str, str]  # resource, namespace, name
 
 @dataclass
 class Change:
-    """One write: `before` is None for a creation; for a deletion `after` is the last state, with its new version."""
+    """One write: `before` is None for a creation; for a deletion `after` is the last state, with
+    its new version."""
 
     version: int
     kind: str  # ADDED, MODIFIED, DELETED
@@ -83,7 +85,9 @@ class Store:
         if before is None:
             self._uids[uid_of(obj)] = key
         self._index_owners(key, before, obj)
-        self._announce(Change(self.version, "MODIFIED" if before else "ADDED", resource, obj, before))
+        self._announce(
+            Change(self.version, "MODIFIED" if before else "ADDED", resource, obj, before)
+        )
         return obj
 
     def remove(self, resource: Resource, namespace: str, name: str) -> Json:
@@ -119,8 +123,12 @@ class Store:
             listener(change)
 
     def _index_owners(self, key: ObjectKey, before: Json | None, after: Json | None) -> None:
-        old = {item["uid"] for item in (before or {}).get("metadata", {}).get("ownerReferences") or ()}
-        new = {item["uid"] for item in (after or {}).get("metadata", {}).get("ownerReferences") or ()}
+        old = {
+            item["uid"] for item in (before or {}).get("metadata", {}).get("ownerReferences") or ()
+        }
+        new = {
+            item["uid"] for item in (after or {}).get("metadata", {}).get("ownerReferences") or ()
+        }
         for uid in old - new:
             siblings = self._children.get(uid)
             if siblings is not None:

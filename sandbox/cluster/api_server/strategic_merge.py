@@ -1,4 +1,5 @@
-"""Strategic merge patches (apimachinery strategicpatch), driven by the merge keys of the published types."""
+"""Strategic merge patches (apimachinery strategicpatch), driven by the merge keys of the published
+types."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ def apply_strategic_merge(document: Json, patch: Json, schema: SchemaType | None
 def _merge_map(original: Json, patch: Json, schema: SchemaType | None) -> Json:
     directive = patch.get(_DIRECTIVE)
     if directive == "replace":
-        replaced: Json = copy_json({key: value for key, value in patch.items() if key != _DIRECTIVE})
+        replaced: Json = copy_json(
+            {key: value for key, value in patch.items() if key != _DIRECTIVE}
+        )
         return replaced
     if directive == "delete":
         return {}
@@ -43,20 +46,28 @@ def _merge_map(original: Json, patch: Json, schema: SchemaType | None) -> Json:
             continue
         if key.startswith(_ORDER):
             continue
-        field_type = schema.field(key) if schema is not None and schema.shape in ("struct", "map") else None
+        field_type = (
+            schema.field(key) if schema is not None and schema.shape in ("struct", "map") else None
+        )
         if value is None:
             original.pop(key, None)
         elif isinstance(value, dict):
             present = original.get(key)
-            original[key] = _merge_map(present if isinstance(present, dict) else {}, value, field_type)
+            original[key] = _merge_map(
+                present if isinstance(present, dict) else {}, value, field_type
+            )
         elif isinstance(value, list):
-            original[key] = _merge_list(original.get(key), value, field_type, patch.get(_ORDER + key))
+            original[key] = _merge_list(
+                original.get(key), value, field_type, patch.get(_ORDER + key)
+            )
         else:
             original[key] = value
     return original
 
 
-def _merge_list(original: Any, patch: list[Any], schema: SchemaType | None, order: list[Any] | None) -> list[Any]:
+def _merge_list(
+    original: Any, patch: list[Any], schema: SchemaType | None, order: list[Any] | None
+) -> list[Any]:
     present = original if isinstance(original, list) else []
     if schema is None or schema.shape != "list" or "merge" not in schema.patch_strategy:
         return list(copy_json(patch))
@@ -68,8 +79,12 @@ def _merge_list(original: Any, patch: list[Any], schema: SchemaType | None, orde
     result = list(present)
     for item in patch:
         if key not in item:
-            raise BadStrategicPatch(f"map: {_as_go(item)} does not contain declared merge key: {key}")
-        at = next((index for index, known in enumerate(result) if known.get(key) == item[key]), None)
+            raise BadStrategicPatch(
+                f"map: {_as_go(item)} does not contain declared merge key: {key}"
+            )
+        at = next(
+            (index for index, known in enumerate(result) if known.get(key) == item[key]), None
+        )
         if item.get(_DIRECTIVE) == "delete":
             result = [known for known in result if known.get(key) != item[key]]
         elif at is None:
@@ -82,12 +97,16 @@ def _merge_list(original: Any, patch: list[Any], schema: SchemaType | None, orde
 
 def _as_go(item: Json) -> str:
     """fmt's %v of a map."""
-    shown = " ".join(f"{name}:{_as_go(value) if isinstance(value, dict) else value}" for name, value in sorted(item.items()))
+    shown = " ".join(
+        f"{name}:{_as_go(value) if isinstance(value, dict) else value}"
+        for name, value in sorted(item.items())
+    )
     return f"map[{shown}]"
 
 
 def _ordered(items: list[Any], live: list[Any], order: list[Any], key: str) -> list[Any]:
-    """normalizeElementOrder: patched items in their order; each other item before the first one that came after it."""
+    """normalizeElementOrder: patched items in their order; each other item before the first one
+    that came after it."""
     by_key = {_item_key(item, key): item for item in items}
     places = {_item_key(item, key): index for index, item in enumerate(live)}
     patched = [name for name in order if name in by_key]
@@ -96,7 +115,9 @@ def _ordered(items: list[Any], live: list[Any], order: list[Any], key: str) -> l
     while rest or patched:
         if not rest:
             result.append(patched.pop(0))
-        elif not patched or (patched[0] in places and rest[0] in places and places[rest[0]] < places[patched[0]]):
+        elif not patched or (
+            patched[0] in places and rest[0] in places and places[rest[0]] < places[patched[0]]
+        ):
             result.append(rest.pop(0))
         else:
             result.append(patched.pop(0))

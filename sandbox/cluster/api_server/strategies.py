@@ -1,4 +1,5 @@
-"""What each kind does to an object before it is stored (pkg/registry/*/strategy.go): status, generation, allocated values."""
+"""What each kind does to an object before it is stored (pkg/registry/*/strategy.go): status,
+generation, allocated values."""
 
 from __future__ import annotations
 
@@ -11,16 +12,31 @@ from sandbox.cluster.objects import Json, namespace_of, semantically_equal
 # Kinds whose status is reset on create and kept on a write to the main resource.
 _WITH_STATUS = frozenset(
     {
-        ("apps", "deployments"), ("apps", "replicasets"), ("", "pods"), ("", "services"), ("", "namespaces"),
-        ("autoscaling", "horizontalpodautoscalers"), ("policy", "poddisruptionbudgets"), ("", "resourcequotas"),
-        ("", "persistentvolumeclaims"), ("apiextensions.k8s.io", "customresourcedefinitions"),
+        ("apps", "deployments"),
+        ("apps", "replicasets"),
+        ("", "pods"),
+        ("", "services"),
+        ("", "namespaces"),
+        ("autoscaling", "horizontalpodautoscalers"),
+        ("policy", "poddisruptionbudgets"),
+        ("", "resourcequotas"),
+        ("", "persistentvolumeclaims"),
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
     }
-)  # fmt: skip
-_SERVER_OWNED_METADATA = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
+)
+_SERVER_OWNED_METADATA = (
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
 
 
 def keeps_status(resource: Resource) -> bool:
-    return resource.key in _WITH_STATUS or (resource.is_custom and "status" in resource.subresources)
+    return resource.key in _WITH_STATUS or (
+        resource.is_custom and "status" in resource.subresources
+    )
 
 
 class Addresses:
@@ -98,7 +114,8 @@ def prepare_update(resource: Resource, obj: Json, before: Json, addresses: Addre
 
 
 def prepare_status(resource: Resource, obj: Json, before: Json) -> Json:
-    """A write to `status`: everything but status and metadata stays; Deployments keep their labels as well."""
+    """A write to `status`: everything but status and metadata stays; Deployments keep their labels
+    as well."""
     metadata = {**obj["metadata"]}
     for field in _SERVER_OWNED_METADATA:
         if field in before["metadata"]:
@@ -111,7 +128,9 @@ def prepare_status(resource: Resource, obj: Json, before: Json) -> Json:
             metadata["labels"] = before["metadata"]["labels"]
     if resource.key == ("", "pods"):
         metadata["ownerReferences"] = before["metadata"].get("ownerReferences", [])
-        metadata = {key: value for key, value in metadata.items() if key != "ownerReferences" or value}
+        metadata = {
+            key: value for key, value in metadata.items() if key != "ownerReferences" or value
+        }
     result = {**before, "metadata": metadata}
     if "status" in obj:
         result["status"] = obj["status"]
@@ -131,14 +150,24 @@ def _calls_for_new_generation(resource: Resource, obj: Json, before: Json) -> bo
         return True
     if resource.key == ("discovery.k8s.io", "endpointslices"):
         return not semantically_equal(obj.get("endpoints"), before.get("endpoints"))
-    if resource.key == ("apps", "deployments"):  # a changed annotation counts as well (deployment/strategy.go)
-        return not semantically_equal(obj["metadata"].get("annotations"), before["metadata"].get("annotations"))
+    if resource.key == (
+        "apps",
+        "deployments",
+    ):  # a changed annotation counts as well (deployment/strategy.go)
+        return not semantically_equal(
+            obj["metadata"].get("annotations"), before["metadata"].get("annotations")
+        )
     return False
 
 
 def _default_tolerations() -> list[Json]:
     return [
-        {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+        {
+            "key": f"node.kubernetes.io/{key}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": 300,
+        }
         for key in ("not-ready", "unreachable")
     ]
 
@@ -170,14 +199,23 @@ def _allocate(obj: Json, before: Json | None, addresses: Addresses) -> None:
     spec.setdefault("ipFamilies", ["IPv4"])
     spec.setdefault("ipFamilyPolicy", "SingleStack")
     if spec["type"] in ("NodePort", "LoadBalancer"):
-        taken = {(port.get("name"), port["port"]): port.get("nodePort") for port in old.get("ports") or ()}
+        taken = {
+            (port.get("name"), port["port"]): port.get("nodePort")
+            for port in old.get("ports") or ()
+        }
         for port in spec.get("ports") or ():
             if not port.get("nodePort"):
-                port["nodePort"] = taken.get((port.get("name"), port["port"])) or addresses.node_port()
+                port["nodePort"] = (
+                    taken.get((port.get("name"), port["port"])) or addresses.node_port()
+                )
     elif before is not None and old.get("type") in ("NodePort", "LoadBalancer"):
         for port in spec.get("ports") or ():
             port.pop("nodePort", None)
-        for field in ("externalTrafficPolicy", "allocateLoadBalancerNodePorts", "healthCheckNodePort"):
+        for field in (
+            "externalTrafficPolicy",
+            "allocateLoadBalancerNodePorts",
+            "healthCheckNodePort",
+        ):
             spec.pop(field, None)
     if before is not None and old.get("type") == "LoadBalancer" and spec["type"] != "LoadBalancer":
         obj["status"] = {"loadBalancer": {}}

@@ -1,4 +1,5 @@
-"""meta.k8s.io/v1 Table answers: the columns that `kubectl get` prints (pkg/printers/internalversion)."""
+"""meta.k8s.io/v1 Table answers: the columns that `kubectl get` prints
+(pkg/printers/internalversion)."""
 
 from __future__ import annotations
 
@@ -38,26 +39,39 @@ def age(stamp: str | None, now: float) -> str:
 
 def _containers(spec: Json) -> tuple[str, str]:
     containers = spec.get("containers") or ()
-    return ",".join(item["name"] for item in containers), ",".join(item.get("image", "") for item in containers)
+    return ",".join(item["name"] for item in containers), ",".join(
+        item.get("image", "") for item in containers
+    )
 
 
 def _deployment(obj: Json, now: float) -> list[Any]:
     spec, status = obj["spec"], obj.get("status", {})
     names, images = _containers(spec["template"]["spec"])
     return [
-        name_of(obj), f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 1)}",
-        status.get("updatedReplicas", 0), status.get("availableReplicas", 0),
-        age(obj["metadata"].get("creationTimestamp"), now), names, images, selector_text(spec.get("selector")),
-    ]  # fmt: skip
+        name_of(obj),
+        f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 1)}",
+        status.get("updatedReplicas", 0),
+        status.get("availableReplicas", 0),
+        age(obj["metadata"].get("creationTimestamp"), now),
+        names,
+        images,
+        selector_text(spec.get("selector")),
+    ]
 
 
 def _replica_set(obj: Json, now: float) -> list[Any]:
     spec, status = obj["spec"], obj.get("status", {})
     names, images = _containers(spec["template"]["spec"])
     return [
-        name_of(obj), spec.get("replicas", 1), status.get("replicas", 0), status.get("readyReplicas", 0),
-        age(obj["metadata"].get("creationTimestamp"), now), names, images, selector_text(spec.get("selector")),
-    ]  # fmt: skip
+        name_of(obj),
+        spec.get("replicas", 1),
+        status.get("replicas", 0),
+        status.get("readyReplicas", 0),
+        age(obj["metadata"].get("creationTimestamp"), now),
+        names,
+        images,
+        selector_text(spec.get("selector")),
+    ]
 
 
 def pod_reason(pod: Json) -> str:
@@ -84,7 +98,11 @@ def _pod(obj: Json, now: float) -> list[Any]:
     statuses = status.get("containerStatuses") or ()
     ready = sum(1 for item in statuses if item.get("ready"))
     restarts = sum(item.get("restartCount", 0) for item in statuses)
-    ends = [((item.get("lastState") or {}).get("terminated") or {}).get("finishedAt") for item in statuses if item.get("restartCount")]
+    ends = [
+        ((item.get("lastState") or {}).get("terminated") or {}).get("finishedAt")
+        for item in statuses
+        if item.get("restartCount")
+    ]
     last = max((end for end in ends if end), default=None)
     shown = f"{restarts} ({age(last, now)} ago)" if restarts and last else str(restarts)
     return [
@@ -113,46 +131,79 @@ def _service(obj: Json, now: float) -> list[Any]:
     for port in spec.get("ports") or ():
         node_port = f":{port['nodePort']}" if port.get("nodePort") else ""
         ports.append(f"{port['port']}{node_port}/{port.get('protocol', 'TCP')}")
-    selector = ",".join(f"{key}={value}" for key, value in sorted((spec.get("selector") or {}).items()))
+    selector = ",".join(
+        f"{key}={value}" for key, value in sorted((spec.get("selector") or {}).items())
+    )
     return [
-        name_of(obj), spec.get("type"), spec.get("clusterIP") or "<none>", external_address(obj),
-        ",".join(ports) or "<none>", age(obj["metadata"].get("creationTimestamp"), now), selector or "<none>",
-    ]  # fmt: skip
+        name_of(obj),
+        spec.get("type"),
+        spec.get("clusterIP") or "<none>",
+        external_address(obj),
+        ",".join(ports) or "<none>",
+        age(obj["metadata"].get("creationTimestamp"), now),
+        selector or "<none>",
+    ]
 
 
 def _event(obj: Json, now: float) -> list[Any]:
     target = obj.get("involvedObject", {})
-    last = obj.get("lastTimestamp") or obj.get("eventTime") or obj["metadata"].get("creationTimestamp")
+    last = (
+        obj.get("lastTimestamp") or obj.get("eventTime") or obj["metadata"].get("creationTimestamp")
+    )
     return [
-        age(last, now), obj.get("type", ""), obj.get("reason", ""),
-        f"{target.get('kind', '').lower()}/{target.get('name', '')}", "", (obj.get("source") or {}).get("component", ""),
-        obj.get("message", "").strip(), age(obj.get("firstTimestamp") or last, now), obj.get("count", 1), name_of(obj),
-    ]  # fmt: skip
+        age(last, now),
+        obj.get("type", ""),
+        obj.get("reason", ""),
+        f"{target.get('kind', '').lower()}/{target.get('name', '')}",
+        "",
+        (obj.get("source") or {}).get("component", ""),
+        obj.get("message", "").strip(),
+        age(obj.get("firstTimestamp") or last, now),
+        obj.get("count", 1),
+        name_of(obj),
+    ]
 
 
 def _node(obj: Json, now: float) -> list[Any]:
     status = obj.get("status", {})
-    ready = next((item["status"] for item in status.get("conditions") or () if item["type"] == "Ready"), "Unknown")
+    ready = next(
+        (item["status"] for item in status.get("conditions") or () if item["type"] == "Ready"),
+        "Unknown",
+    )
     shown = {"True": "Ready", "False": "NotReady"}.get(ready, "Unknown")
     if obj.get("spec", {}).get("unschedulable"):
         shown += ",SchedulingDisabled"
     info = status.get("nodeInfo") or {}
-    address = next((item["address"] for item in status.get("addresses") or () if item["type"] == "InternalIP"), "<none>")
+    address = next(
+        (item["address"] for item in status.get("addresses") or () if item["type"] == "InternalIP"),
+        "<none>",
+    )
     return [
-        name_of(obj), shown, "<none>", age(obj["metadata"].get("creationTimestamp"), now),
-        info.get("kubeletVersion", ""), address, "<none>", info.get("osImage", ""), info.get("kernelVersion", ""),
+        name_of(obj),
+        shown,
+        "<none>",
+        age(obj["metadata"].get("creationTimestamp"), now),
+        info.get("kubeletVersion", ""),
+        address,
+        "<none>",
+        info.get("osImage", ""),
+        info.get("kernelVersion", ""),
         info.get("containerRuntimeVersion", ""),
-    ]  # fmt: skip
+    ]
 
 
 def _autoscaler(obj: Json, now: float) -> list[Any]:
     spec, status = obj["spec"], obj.get("status", {})
     target = spec.get("scaleTargetRef", {})
     return [
-        name_of(obj), f"{target.get('kind')}/{target.get('name')}", "<unknown>", str(spec.get("minReplicas", 1)),
-        spec.get("maxReplicas", 0), status.get("currentReplicas", 0),
+        name_of(obj),
+        f"{target.get('kind')}/{target.get('name')}",
+        "<unknown>",
+        str(spec.get("minReplicas", 1)),
+        spec.get("maxReplicas", 0),
+        status.get("currentReplicas", 0),
         age(obj["metadata"].get("creationTimestamp"), now),
-    ]  # fmt: skip
+    ]
 
 
 def _budget(obj: Json, now: float) -> list[Any]:
@@ -180,7 +231,9 @@ def _secret(obj: Json, now: float) -> list[Any]:
 
 def _endpoint_slice(obj: Json, now: float) -> list[Any]:
     ports = ",".join(str(port.get("port")) for port in obj.get("ports") or ()) or "<unset>"
-    addresses = [address for endpoint in obj.get("endpoints") or () for address in endpoint["addresses"]]
+    addresses = [
+        address for endpoint in obj.get("endpoints") or () for address in endpoint["addresses"]
+    ]
     shown = ",".join(addresses[:3]) or "<unset>"
     if len(addresses) > 3:
         shown += f" + {len(addresses) - 3} more..."
@@ -193,32 +246,66 @@ def _plain(obj: Json, now: float) -> list[Any]:
 
 
 def _columns(shown: str, wide: str = "") -> Sequence[Column]:
-    return [(name, 0) for name in shown.split("|")] + [(name, 1) for name in wide.split("|") if name]
+    return [(name, 0) for name in shown.split("|")] + [
+        (name, 1) for name in wide.split("|") if name
+    ]
 
 
 _TABLES: dict[tuple[str, str], tuple[Sequence[Column], Cells]] = {
-    ("apps", "deployments"): (_columns("Name|Ready|Up-to-date|Available|Age", "Containers|Images|Selector"), _deployment),
-    ("apps", "replicasets"): (_columns("Name|Desired|Current|Ready|Age", "Containers|Images|Selector"), _replica_set),
-    ("", "pods"): (_columns("Name|Ready|Status|Restarts|Age", "IP|Node|Nominated Node|Readiness Gates"), _pod),
-    ("", "services"): (_columns("Name|Type|Cluster-IP|External-IP|Port(s)|Age", "Selector"), _service),
+    ("apps", "deployments"): (
+        _columns("Name|Ready|Up-to-date|Available|Age", "Containers|Images|Selector"),
+        _deployment,
+    ),
+    ("apps", "replicasets"): (
+        _columns("Name|Desired|Current|Ready|Age", "Containers|Images|Selector"),
+        _replica_set,
+    ),
+    ("", "pods"): (
+        _columns("Name|Ready|Status|Restarts|Age", "IP|Node|Nominated Node|Readiness Gates"),
+        _pod,
+    ),
+    ("", "services"): (
+        _columns("Name|Type|Cluster-IP|External-IP|Port(s)|Age", "Selector"),
+        _service,
+    ),
     ("", "events"): (
-        [("Last Seen", 0), ("Type", 0), ("Reason", 0), ("Object", 0), ("Subobject", 1), ("Source", 1), ("Message", 0),
-         ("First Seen", 1), ("Count", 1), ("Name", 1)],
+        [
+            ("Last Seen", 0),
+            ("Type", 0),
+            ("Reason", 0),
+            ("Object", 0),
+            ("Subobject", 1),
+            ("Source", 1),
+            ("Message", 0),
+            ("First Seen", 1),
+            ("Count", 1),
+            ("Name", 1),
+        ],
         _event,
     ),
     ("", "nodes"): (
-        _columns("Name|Status|Roles|Age|Version", "Internal-IP|External-IP|OS-Image|Kernel-Version|Container-Runtime"),
+        _columns(
+            "Name|Status|Roles|Age|Version",
+            "Internal-IP|External-IP|OS-Image|Kernel-Version|Container-Runtime",
+        ),
         _node,
     ),
     ("autoscaling", "horizontalpodautoscalers"): (
-        _columns("Name|Reference|Targets|MinPods|MaxPods|Replicas|Age"), _autoscaler),
+        _columns("Name|Reference|Targets|MinPods|MaxPods|Replicas|Age"),
+        _autoscaler,
+    ),
     ("policy", "poddisruptionbudgets"): (
-        _columns("Name|Min Available|Max Unavailable|Allowed Disruptions|Age"), _budget),
+        _columns("Name|Min Available|Max Unavailable|Allowed Disruptions|Age"),
+        _budget,
+    ),
     ("", "namespaces"): (_columns("Name|Status|Age"), _namespace),
     ("", "configmaps"): (_columns("Name|Data|Age"), _config_map),
     ("", "secrets"): (_columns("Name|Type|Data|Age"), _secret),
-    ("discovery.k8s.io", "endpointslices"): (_columns("Name|AddressType|Ports|Endpoints|Age"), _endpoint_slice),
-}  # fmt: skip
+    ("discovery.k8s.io", "endpointslices"): (
+        _columns("Name|AddressType|Ports|Endpoints|Age"),
+        _endpoint_slice,
+    ),
+}
 _PLAIN: tuple[Sequence[Column], Cells] = (_columns("Name|Age"), _plain)
 
 
@@ -230,7 +317,11 @@ class TableWriter:
         self._include = include or "Metadata"
         self._columns, self._cells = _TABLES.get(resource.key, _PLAIN)
         if resource.columns:
-            self._columns = [("Name", 0), *((name, 0) for name, _, _ in resource.columns), ("Age", 0)]
+            self._columns = [
+                ("Name", 0),
+                *((name, 0) for name, _, _ in resource.columns),
+                ("Age", 0),
+            ]
             self._cells = self._custom_cells
         self._definitions_sent = False
 
@@ -250,15 +341,25 @@ class TableWriter:
     def bookmark(self, obj: Json) -> Json:
         row = {"cells": [], "object": obj}
         metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
-        return {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": None,
-                "rows": [row]}  # fmt: skip
+        return {
+            "kind": "Table",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": metadata,
+            "columnDefinitions": None,
+            "rows": [row],
+        }
 
     def _definitions(self) -> list[Json]:
         return [
-            {"name": name, "type": "string", "format": "name" if name == "Name" else "", "description": "",
-             "priority": priority}
+            {
+                "name": name,
+                "type": "string",
+                "format": "name" if name == "Name" else "",
+                "description": "",
+                "priority": priority,
+            }
             for name, priority in self._columns
-        ]  # fmt: skip
+        ]
 
     def _row(self, obj: Json, now: float) -> Json:
         row: Json = {"cells": self._cells(obj, now)}

@@ -25,24 +25,24 @@ _QUALIFIED = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 
 _SUBDOMAIN_WORDS = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
-    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.',"
+    " and must start and end with an alphanumeric character (e.g. 'example.com', regex used for"
+    " validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
 _LABEL_WORDS = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
-    "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must"
+    " start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for"
+    " validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
 _LABEL_VALUE_WORDS = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
-    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
-    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.',"
+    " and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or"
+    " '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
 _QUALIFIED_WORDS = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
-    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end"
+    " with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for"
+    " validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )
 _NOT_NEGATIVE = "must be greater than or equal to 0"
 
@@ -93,12 +93,17 @@ def _metadata(resource: Resource, obj: Json) -> list[Cause]:
     if not name:
         causes.append(required("metadata.name", "name or generateName is required"))
     else:
-        causes += [invalid_value("metadata.name", name, error) for error in name_errors(resource, name)]
+        causes += [
+            invalid_value("metadata.name", name, error) for error in name_errors(resource, name)
+        ]
     causes += _labels(metadata.get("labels") or {}, "metadata.labels")
     annotations = metadata.get("annotations") or {}
     for key in annotations:
         causes += _qualified_name(key.lower(), key, "metadata.annotations")
-    if sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items()) > 256 * 1024:
+    if (
+        sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
+        > 256 * 1024
+    ):
         causes.append(too_long("metadata.annotations", 262144))
     return causes
 
@@ -140,7 +145,9 @@ def _selector(spec: Json, *, kind: str) -> list[Cause]:
         return [required("spec.selector")]
     causes = _selector_syntax(selector, "spec.selector")
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        causes.append(invalid_value("spec.selector", selector, f"empty selector is invalid for {kind}"))
+        causes.append(
+            invalid_value("spec.selector", selector, f"empty selector is invalid for {kind}")
+        )
     return causes
 
 
@@ -151,13 +158,19 @@ def _selector_syntax(selector: Json, path: str) -> list[Cause]:
         operator = expression.get("operator")
         if operator in ("In", "NotIn"):
             if not expression.get("values"):
-                causes.append(required(f"{where}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
+                causes.append(
+                    required(
+                        f"{where}.values", "must be specified when `operator` is 'In' or 'NotIn'"
+                    )
+                )
         elif operator in ("Exists", "DoesNotExist"):
             if expression.get("values"):
                 words = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
                 causes.append(forbidden_field(f"{where}.values", words))
         else:
-            causes.append(invalid_value(f"{where}.operator", operator, "not a valid selector operator"))
+            causes.append(
+                invalid_value(f"{where}.operator", operator, "not a valid selector operator")
+            )
     return causes
 
 
@@ -210,12 +223,25 @@ def _strategy(strategy: Json) -> list[Cause]:
     causes = []
     for field in ("maxUnavailable", "maxSurge"):
         causes += _count_or_percent(rolling.get(field, 0), f"{path}.rollingUpdate.{field}")
-    if not causes and _leading_number(rolling.get("maxUnavailable", 0)) == 0 and _leading_number(rolling.get("maxSurge", 0)) == 0:
+    if (
+        not causes
+        and _leading_number(rolling.get("maxUnavailable", 0)) == 0
+        and _leading_number(rolling.get("maxSurge", 0)) == 0
+    ):
         words = "may not be 0 when `maxSurge` is 0"
-        causes.append(invalid_value(f"{path}.rollingUpdate.maxUnavailable", rolling.get("maxUnavailable"), words))
-    if isinstance(rolling.get("maxUnavailable"), str) and _leading_number(rolling["maxUnavailable"]) > 100:
+        causes.append(
+            invalid_value(
+                f"{path}.rollingUpdate.maxUnavailable", rolling.get("maxUnavailable"), words
+            )
+        )
+    if (
+        isinstance(rolling.get("maxUnavailable"), str)
+        and _leading_number(rolling["maxUnavailable"]) > 100
+    ):
         words = "must not be greater than 100%"
-        causes.append(invalid_value(f"{path}.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], words))
+        causes.append(
+            invalid_value(f"{path}.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], words)
+        )
     return causes
 
 
@@ -223,8 +249,8 @@ def _count_or_percent(value: Any, path: str) -> list[Cause]:
     if isinstance(value, str):
         if not re.fullmatch(r"[0-9]+%", value):
             words = (
-                "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', "
-                "regex used for validation is '[0-9]+%')"
+                "a valid percent string must be a numeric string followed by an ending '%' (e.g."
+                " '1%',  or '93%', regex used for validation is '[0-9]+%')"
             )
             return [invalid_value(path, value, words)]
         return []
@@ -274,7 +300,9 @@ def _container(container: Json, path: str, seen: set[str], volumes: set[Any]) ->
     if not image:
         causes.append(required(f"{path}.image"))
     elif image != image.strip():
-        causes.append(invalid_value(f"{path}.image", image, "must not have leading or trailing whitespace"))
+        causes.append(
+            invalid_value(f"{path}.image", image, "must not have leading or trailing whitespace")
+        )
     for at, port in enumerate(container.get("ports") or ()):
         number = port.get("containerPort")
         if number is None:
@@ -289,8 +317,13 @@ def _container(container: Json, path: str, seen: set[str], volumes: set[Any]) ->
             causes.append(invalid_value(f"{path}.resources.requests", value, words))
     for at, mount in enumerate(container.get("volumeMounts") or ()):
         if mount.get("name") not in volumes:
-            causes.append(Cause(f"{path}.volumeMounts[{at}].name", f'Not found: "{mount.get("name")}"',
-                                "FieldValueNotFound"))  # fmt: skip
+            causes.append(
+                Cause(
+                    f"{path}.volumeMounts[{at}].name",
+                    f'Not found: "{mount.get("name")}"',
+                    "FieldValueNotFound",
+                )
+            )
     for at, variable in enumerate(container.get("env") or ()):
         if not variable.get("name"):
             causes.append(required(f"{path}.env[{at}].name"))
@@ -311,7 +344,9 @@ def _service(spec: Json) -> list[Cause]:
             causes.append(invalid_value(f"{where}.port", port.get("port", 0), words))
     causes += _labels(spec.get("selector") or {}, "spec.selector")
     if spec.get("sessionAffinity") not in ("None", "ClientIP"):
-        causes.append(not_supported("spec.sessionAffinity", spec.get("sessionAffinity"), ["ClientIP", "None"]))
+        causes.append(
+            not_supported("spec.sessionAffinity", spec.get("sessionAffinity"), ["ClientIP", "None"])
+        )
     kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
     if spec.get("type") not in kinds:
         causes.append(not_supported("spec.type", spec.get("type"), kinds))
@@ -321,7 +356,11 @@ def _service(spec: Json) -> list[Cause]:
 def _autoscaler(spec: Json) -> list[Cause]:
     late: list[Cause] = []
     reference = spec.get("scaleTargetRef") or {}
-    causes = [required(f"spec.scaleTargetRef.{field}") for field in ("kind", "name") if not reference.get(field)]
+    causes = [
+        required(f"spec.scaleTargetRef.{field}")
+        for field in ("kind", "name")
+        if not reference.get(field)
+    ]
     if not reference.get("apiVersion") and reference.get("kind") != "ReplicationController":
         words = "apiVersion must specify API group"
         late.append(invalid_value("spec.scaleTargetRef.apiVersion", "", words))
@@ -331,7 +370,11 @@ def _autoscaler(spec: Json) -> list[Cause]:
     if high < 1:
         causes.append(invalid_value("spec.maxReplicas", high, "must be greater than 0"))
     if high < low:
-        causes.append(invalid_value("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"))
+        causes.append(
+            invalid_value(
+                "spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"
+            )
+        )
     return causes + late
 
 
@@ -354,8 +397,9 @@ def _data_keys(obj: Json) -> list[Cause]:
         for key in obj.get(field) or {}:
             if not re.fullmatch(r"[-._a-zA-Z0-9]+", key):
                 words = (
-                    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
-                    "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+                    "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+                    " (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation"
+                    " is '[-._a-zA-Z0-9]+')"
                 )
                 causes.append(invalid_value(f"{field}[{key}]", key, words))
     return causes
@@ -374,7 +418,9 @@ def _changes(resource: Resource, obj: Json, before: Json) -> list[Cause]:
             if old and new and old != new and before["spec"].get("type") != "ExternalName":
                 return [invalid_value("spec.clusterIPs[0]", [new], "may not change once set")]
         case ("", "configmaps" | "secrets"):
-            if before.get("immutable") and not semantically_equal(obj.get("data"), before.get("data")):
+            if before.get("immutable") and not semantically_equal(
+                obj.get("data"), before.get("data")
+            ):
                 return [forbidden_field("data", "field is immutable when `immutable` is set")]
             if resource.plural == "secrets" and obj.get("type") != before.get("type"):
                 return [invalid_value("type", obj.get("type"), _IMMUTABLE)]
@@ -391,7 +437,12 @@ def _changes(resource: Resource, obj: Json, before: Json) -> list[Cause]:
 def _pod_changes(obj: Json, before: Json) -> list[Cause]:
     def frozen(pod: Json) -> Json:
         spec = {**pod["spec"]}
-        for field in ("tolerations", "activeDeadlineSeconds", "terminationGracePeriodSeconds", "nodeName"):
+        for field in (
+            "tolerations",
+            "activeDeadlineSeconds",
+            "terminationGracePeriodSeconds",
+            "nodeName",
+        ):
             spec.pop(field, None)
         spec["containers"] = [{**item, "image": ""} for item in spec.get("containers") or ()]
         return spec
@@ -399,8 +450,10 @@ def _pod_changes(obj: Json, before: Json) -> list[Cause]:
     if semantically_equal(frozen(obj), frozen(before)):
         return []
     words = (
-        "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-        "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-        "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+        "pod updates may not change fields other than"
+        " `spec.containers[*].image`,`spec.initContainers[*].image`,"
+        "`spec.activeDeadlineSeconds`,`spec.tolerations`"
+        " (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it"
+        " to be set to 1 if it was previously negative)"
     )
     return [forbidden_field("spec", words)]

@@ -16,7 +16,8 @@ from sandbox.cluster.api_server.tables import TableWriter
 from sandbox.cluster.objects import Json, namespace_of
 
 BOOKMARK_EVERY_SECONDS = 10.0
-# One comes shortly before a watch ends, so that the next begins with the present. Source: k8s.io/apiserver cacheWatcher.nextBookmarkTime.
+# One comes shortly before a watch ends, so that the next begins with the present. Source:
+# k8s.io/apiserver cacheWatcher.nextBookmarkTime.
 LAST_BOOKMARK_BEFORE_END_SECONDS = 2.0
 
 
@@ -85,8 +86,12 @@ class Watches:
                 if left <= 0:
                     return
                 until_last = left - LAST_BOOKMARK_BEFORE_END_SECONDS
-                woken = await watch.wait(min(until_last if until_last > 0 else left, BOOKMARK_EVERY_SECONDS))
-                if not woken and request.bookmarks and self._store.version > told:  # else it would tell nothing new
+                woken = await watch.wait(
+                    min(until_last if until_last > 0 else left, BOOKMARK_EVERY_SECONDS)
+                )
+                if (
+                    not woken and request.bookmarks and self._store.version > told
+                ):  # else it would tell nothing new
                     told = self._store.version
                     yield self._bookmark(request, {})
         finally:
@@ -114,7 +119,11 @@ class Watches:
         if annotations:
             metadata["annotations"] = annotations
         resource = request.resource
-        obj: Json = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+        obj: Json = {
+            "kind": resource.kind,
+            "apiVersion": resource.api_version,
+            "metadata": metadata,
+        }
         if request.table is not None:
             obj = request.table.bookmark(obj)
         return orjson.dumps({"type": "BOOKMARK", "object": obj}) + b"\n"

@@ -1,4 +1,5 @@
-"""The HorizontalPodAutoscaler controller: keeps the target within its bounds, or at a size that a test sets."""
+"""The HorizontalPodAutoscaler controller: keeps the target within its bounds, or at a size that a
+test sets."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ from sandbox.cluster.api_server.resources import AUTOSCALERS, DEPLOYMENTS
 from sandbox.cluster.controllers.cluster_view import ClusterView
 from sandbox.cluster.objects import Json, copy_json, name_of, namespace_of, semantically_equal
 
-WANTED = "sandbox.pilothouse.dev/wanted-replicas"  # stands for the metrics, which nobody measures here
+WANTED = (  # stands for the metrics, which nobody measures here
+    "sandbox.pilothouse.dev/wanted-replicas"
+)
 
 
 class Autoscaler:
@@ -34,14 +37,27 @@ class Autoscaler:
             return
         present = int(target["spec"].get("replicas", 1))
         wanted = self._wanted(item, present)
-        status: Json = {"currentReplicas": int(target.get("status", {}).get("replicas", 0)), "desiredReplicas": wanted}
+        status: Json = {
+            "currentReplicas": int(target.get("status", {}).get("replicas", 0)),
+            "desiredReplicas": wanted,
+        }
         if present != wanted and present != 0:
             status["lastScaleTime"] = self._view.now()
             changed: Json = copy_json(target)
             changed["spec"]["replicas"] = wanted
-            self._view.registry.update(DEPLOYMENTS, key[0], name_of(target), changed, CONTROLLER_MANAGER, WriteOptions(), "scale")
+            self._view.registry.update(
+                DEPLOYMENTS,
+                key[0],
+                name_of(target),
+                changed,
+                CONTROLLER_MANAGER,
+                WriteOptions(),
+                "scale",
+            )
             message = f"New size: {wanted}; reason: All metrics below target"
-            self._view.tell(item, "Normal", "SuccessfulRescale", message, "horizontal-pod-autoscaler")
+            self._view.tell(
+                item, "Normal", "SuccessfulRescale", message, "horizontal-pod-autoscaler"
+            )
         before = item.get("status") or {}
         status.setdefault("lastScaleTime", before.get("lastScaleTime"))
         status = {name: value for name, value in status.items() if value is not None}
@@ -53,4 +69,6 @@ class Autoscaler:
             return 0
         asked = (item["metadata"].get("annotations") or {}).get(WANTED, "")
         wanted = int(asked) if asked.isdigit() else present
-        return max(int(item["spec"].get("minReplicas", 1)), min(int(item["spec"]["maxReplicas"]), wanted))
+        return max(
+            int(item["spec"].get("minReplicas", 1)), min(int(item["spec"]["maxReplicas"]), wanted)
+        )

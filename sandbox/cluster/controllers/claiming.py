@@ -1,4 +1,5 @@
-"""Adoption and release of dependents by selector and ownerReferences (pkg/controller ControllerRefManager)."""
+"""Adoption and release of dependents by selector and ownerReferences (pkg/controller
+ControllerRefManager)."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from sandbox.cluster.objects import (
 
 
 def claim(view: ClusterView, owner: Json, resource: Resource, matches: LabelTest) -> list[Json]:
-    """The objects that the owner controls now: matching orphans are adopted, owned ones that no longer match released."""
+    """The objects that the owner controls now: matching orphans are adopted, owned ones that no
+    longer match released."""
     claimed = []
     for obj in list(view.store.iterate(resource, namespace_of(owner))):
         reference = controller_of(obj)
@@ -43,7 +45,9 @@ def _adopt(view: ClusterView, owner: Json, resource: Resource, obj: Json) -> Jso
 
 def _release(view: ClusterView, owner: Json, resource: Resource, obj: Json) -> None:
     released: Json = copy_json(obj)
-    kept = [item for item in released["metadata"]["ownerReferences"] if item["uid"] != uid_of(owner)]
+    kept = [
+        item for item in released["metadata"]["ownerReferences"] if item["uid"] != uid_of(owner)
+    ]
     if kept:
         released["metadata"]["ownerReferences"] = kept
     else:

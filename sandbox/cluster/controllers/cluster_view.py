@@ -11,7 +11,15 @@ from sandbox.cluster.api_server.registry import Registry
 from sandbox.cluster.api_server.resources import EVENTS, NAMESPACES, Resource
 from sandbox.cluster.api_server.store import Store
 from sandbox.cluster.controllers.work_queue import WorkQueue
-from sandbox.cluster.objects import Json, copy_json, is_terminating, name_of, namespace_of, timestamp, uid_of
+from sandbox.cluster.objects import (
+    Json,
+    copy_json,
+    is_terminating,
+    name_of,
+    namespace_of,
+    timestamp,
+    uid_of,
+)
 
 
 @dataclass(frozen=True)
@@ -27,13 +35,26 @@ class ClusterView:
 
     def write_status(self, resource: Resource, obj: Json, caller: Caller) -> Json:
         """UpdateStatus of an object that was read and copied."""
-        return self.registry.update(resource, namespace_of(obj), name_of(obj), obj, caller, WriteOptions(), subresource="status")
+        return self.registry.update(
+            resource,
+            namespace_of(obj),
+            name_of(obj),
+            obj,
+            caller,
+            WriteOptions(),
+            subresource="status",
+        )
 
     def write(self, resource: Resource, obj: Json, caller: Caller) -> Json:
-        return self.registry.update(resource, namespace_of(obj), name_of(obj), obj, caller, WriteOptions())
+        return self.registry.update(
+            resource, namespace_of(obj), name_of(obj), obj, caller, WriteOptions()
+        )
 
-    def tell(self, obj: Json, kind: str, reason: str, message: str, component: str, field_path: str = "") -> None:
-        """An Event about an object; the same event again only counts up (client-go EventCorrelator)."""
+    def tell(
+        self, obj: Json, kind: str, reason: str, message: str, component: str, field_path: str = ""
+    ) -> None:
+        """An Event about an object; the same event again only counts up (client-go
+        EventCorrelator)."""
         namespace = namespace_of(obj) or "default"
         home = self.store.get(NAMESPACES, "", namespace)
         if home is None or is_terminating(home):

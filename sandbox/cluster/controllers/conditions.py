@@ -1,4 +1,5 @@
-"""Conditions of Deployments and ReplicaSets, with the rules about their two times (deployment/util). Pure."""
+"""Conditions of Deployments and ReplicaSets, with the rules about their two times
+(deployment/util). Pure."""
 
 from __future__ import annotations
 
@@ -29,14 +30,17 @@ def new_condition(kind: str, status: str, reason: str, message: str, now: str) -
 
 
 def set_condition(status: Json, condition: Json) -> bool:
-    """SetDeploymentCondition: nothing happens when status and reason are the same. True when it was set."""
+    """SetDeploymentCondition: nothing happens when status and reason are the same. True when it was
+    set."""
     conditions: list[Json] = status.get("conditions") or []
     present = find_condition(conditions, condition["type"])
     if present is not None and present["status"] == condition["status"]:
         if present.get("reason") == condition["reason"]:
             return False
         condition = {**condition, "lastTransitionTime": present["lastTransitionTime"]}
-    status["conditions"] = [item for item in conditions if item["type"] != condition["type"]] + [condition]
+    status["conditions"] = [item for item in conditions if item["type"] != condition["type"]] + [
+        condition
+    ]
     return True
 
 

@@ -34,7 +34,11 @@ class CustomResources:
     def _delete_all(self, resource: Resource) -> None:
         for obj in self._view.store.list_all(resource):
             self._view.registry.delete(
-                resource, namespace_of(obj), name_of(obj), CONTROLLER_MANAGER, DeleteOptions(propagation="Background")
+                resource,
+                namespace_of(obj),
+                name_of(obj),
+                CONTROLLER_MANAGER,
+                DeleteOptions(propagation="Background"),
             )
 
     def _resource(self, spec: Json, version: Json) -> Resource:
@@ -49,9 +53,13 @@ class CustomResources:
             subresources=tuple(version.get("subresources") or ()),
             categories=tuple(names.get("categories") or ()),
             has_generation=True,
-            custom_schema=(version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"},
+            custom_schema=(version.get("schema") or {}).get("openAPIV3Schema")
+            or {"type": "object"},
             singular_name=names.get("singular", ""),
-            columns=tuple((item["name"], item["type"], item["jsonPath"]) for item in version.get("additionalPrinterColumns") or ()),
+            columns=tuple(
+                (item["name"], item["type"], item["jsonPath"])
+                for item in version.get("additionalPrinterColumns") or ()
+            ),
         )
 
     def establish(self, name: str) -> None:
@@ -60,14 +68,26 @@ class CustomResources:
             return
         now = self._view.now()
         conditions = [
-            {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found",
-             "lastTransitionTime": now},
-            {"type": "Established", "status": "True", "reason": "InitialNamesAccepted",
-             "message": "the initial names have been accepted", "lastTransitionTime": now},
-        ]  # fmt: skip
+            {
+                "type": "NamesAccepted",
+                "status": "True",
+                "reason": "NoConflicts",
+                "message": "no conflicts found",
+                "lastTransitionTime": now,
+            },
+            {
+                "type": "Established",
+                "status": "True",
+                "reason": "InitialNamesAccepted",
+                "message": "the initial names have been accepted",
+                "lastTransitionTime": now,
+            },
+        ]
         status = {
             "acceptedNames": copy_json(definition["spec"]["names"]),
             "conditions": conditions,
-            "storedVersions": [item["name"] for item in definition["spec"]["versions"] if item.get("storage")],
+            "storedVersions": [
+                item["name"] for item in definition["spec"]["versions"] if item.get("storage")
+            ],
         }
         self._view.write_status(DEFINITIONS, {**definition, "status": status}, CONTROLLER_MANAGER)

@@ -1,4 +1,5 @@
-"""The Deployment controller (pkg/controller/deployment), line by line where the order of writes can be seen from outside."""
+"""The Deployment controller (pkg/controller/deployment), line by line where the order of writes can
+be seen from outside."""
 
 from __future__ import annotations
 
@@ -69,11 +70,14 @@ class DeploymentController:
             self._roll(deployment, self._claimed(deployment))
 
     def _fresh(self, deployment: Json) -> Json:
-        fresh: Json = copy_json(self._view.store.get(DEPLOYMENTS, namespace_of(deployment), name_of(deployment)))
+        fresh: Json = copy_json(
+            self._view.store.get(DEPLOYMENTS, namespace_of(deployment), name_of(deployment))
+        )
         return fresh
 
     def _claimed(self, deployment: Json) -> list[Json]:
-        """Owned ReplicaSets, after adopting matching orphans and releasing those that no longer match."""
+        """Owned ReplicaSets, after adopting matching orphans and releasing those that no longer
+        match."""
         test = selector_test(deployment["spec"]["selector"])
         return sorted(claim(self._view, deployment, REPLICA_SETS, test), key=newest_last)
 
@@ -88,20 +92,37 @@ class DeploymentController:
         paused = bool(deployment["spec"].get("paused"))
         if paused == shown:
             return deployment
-        reason, message = (conditions.PAUSED, "Deployment is paused") if paused else (conditions.RESUMED, "Deployment is resumed")
+        reason, message = (
+            (conditions.PAUSED, "Deployment is paused")
+            if paused
+            else (conditions.RESUMED, "Deployment is resumed")
+        )
         status = deployment.setdefault("status", {})
-        condition = conditions.new_condition(conditions.PROGRESSING, "Unknown", reason, message, self._view.now())
+        condition = conditions.new_condition(
+            conditions.PROGRESSING, "Unknown", reason, message, self._view.now()
+        )
         conditions.set_condition(status, condition)
-        written: Json = copy_json(self._view.write_status(DEPLOYMENTS, deployment, CONTROLLER_MANAGER))
+        written: Json = copy_json(
+            self._view.write_status(DEPLOYMENTS, deployment, CONTROLLER_MANAGER)
+        )
         return written
 
     def _split(self, deployment: Json, sets: list[Json]) -> tuple[Json | None, list[Json]]:
         """(new, old): the new one is the oldest whose template equals the Deployment's."""
         template = deployment["spec"]["template"]
-        new = next((item for item in sets if arithmetic.equal_ignoring_hash(item["spec"]["template"], template)), None)
+        new = next(
+            (
+                item
+                for item in sets
+                if arithmetic.equal_ignoring_hash(item["spec"]["template"], template)
+            ),
+            None,
+        )
         return new, [item for item in sets if item is not new]
 
-    def _sync_revision(self, deployment: Json, sets: list[Json], *, create: bool) -> tuple[Json | None, list[Json]]:
+    def _sync_revision(
+        self, deployment: Json, sets: list[Json], *, create: bool
+    ) -> tuple[Json | None, list[Json]]:
         """getAllReplicaSetsAndSyncRevision; changes `deployment` in place."""
         new, old = self._split(deployment, sets)
         revision = max(map(arithmetic.revision_of, old), default=0) + 1
@@ -118,10 +139,17 @@ class DeploymentController:
         if annotated or changed["spec"].get("minReadySeconds", 0) != ready_seconds:
             changed["spec"]["minReadySeconds"] = ready_seconds
             return self._view.write(REPLICA_SETS, changed, CONTROLLER_MANAGER)
-        needs_write = self._set_revision(deployment, annotations_of(new).get(arithmetic.REVISION, ""))
-        if arithmetic.has_deadline(deployment) and condition_of(deployment, conditions.PROGRESSING) is None:
+        needs_write = self._set_revision(
+            deployment, annotations_of(new).get(arithmetic.REVISION, "")
+        )
+        if (
+            arithmetic.has_deadline(deployment)
+            and condition_of(deployment, conditions.PROGRESSING) is None
+        ):
             message = f'Found new replica set "{name_of(new)}"'
-            condition = conditions.new_condition(conditions.PROGRESSING, "True", conditions.FOUND_NEW_SET, message, self._view.now())
+            condition = conditions.new_condition(
+                conditions.PROGRESSING, "True", conditions.FOUND_NEW_SET, message, self._view.now()
+            )
             needs_write |= conditions.set_condition(deployment.setdefault("status", {}), condition)
         if needs_write:
             self._rewrite(deployment)
@@ -141,7 +169,8 @@ class DeploymentController:
         return True
 
     def _annotate(self, deployment: Json, item: Json, revision: int, *, exists: bool) -> bool:
-        """SetNewReplicaSetAnnotations: copies the Deployment's annotations, moves the revision on."""
+        """SetNewReplicaSetAnnotations: copies the Deployment's annotations, moves the
+        revision on."""
         annotations: dict[str, str] = item["metadata"].setdefault("annotations", {})
         changed = False
         for key, value in annotations_of(deployment).items():
@@ -155,7 +184,11 @@ class DeploymentController:
             annotations[arithmetic.REVISION] = str(revision)
             changed = True
             if before is not None:
-                past = [part for part in annotations.get(arithmetic.REVISION_HISTORY, "").split(",") if part]
+                past = [
+                    part
+                    for part in annotations.get(arithmetic.REVISION_HISTORY, "").split(",")
+                    if part
+                ]
                 while past and len(",".join([*past, before])) > _HISTORY_LENGTH:
                     past.pop(0)
                 annotations[arithmetic.REVISION_HISTORY] = ",".join([*past, before])
@@ -177,8 +210,13 @@ class DeploymentController:
 
     def _create_set(self, deployment: Json, old: list[Json], revision: int) -> Json | None:
         template: Json = copy_json(deployment["spec"]["template"])
-        template_hash = template_hash_of(template, deployment.get("status", {}).get("collisionCount", 0))
-        labels = {**(template["metadata"].get("labels") or {}), arithmetic.HASH_LABEL: template_hash}
+        template_hash = template_hash_of(
+            template, deployment.get("status", {}).get("collisionCount", 0)
+        )
+        labels = {
+            **(template["metadata"].get("labels") or {}),
+            arithmetic.HASH_LABEL: template_hash,
+        }
         template["metadata"]["labels"] = labels
         selector: Json = copy_json(deployment["spec"]["selector"])
         selector.setdefault("matchLabels", {})[arithmetic.HASH_LABEL] = template_hash
@@ -198,17 +236,28 @@ class DeploymentController:
         item["spec"]["replicas"] = arithmetic.new_set_replicas(deployment, [*old, item], item)
         self._annotate(deployment, item, revision, exists=False)
         try:
-            created = self._view.registry.create(REPLICA_SETS, namespace_of(deployment), item, CONTROLLER_MANAGER, WriteOptions())
+            created = self._view.registry.create(
+                REPLICA_SETS, namespace_of(deployment), item, CONTROLLER_MANAGER, WriteOptions()
+            )
         except ApiFailure as failure:
             self._note_failed_creation(deployment, item, failure)
             return None
         if arithmetic.replicas_of(created):
-            message = f"Scaled up replica set {name_of(created)} from 0 to {arithmetic.replicas_of(created)}"
+            message = (
+                f"Scaled up replica set {name_of(created)} from 0 to"
+                f" {arithmetic.replicas_of(created)}"
+            )
             self._view.tell(deployment, "Normal", "ScalingReplicaSet", message, _COMPONENT)
         self._set_revision(deployment, str(revision))
         if arithmetic.has_deadline(deployment):
             message = f'Created new replica set "{name_of(created)}"'
-            condition = conditions.new_condition(conditions.PROGRESSING, "True", conditions.NEW_SET_CREATED, message, self._view.now())
+            condition = conditions.new_condition(
+                conditions.PROGRESSING,
+                "True",
+                conditions.NEW_SET_CREATED,
+                message,
+                self._view.now(),
+            )
             conditions.set_condition(deployment.setdefault("status", {}), condition)
         self._rewrite(deployment)
         return created
@@ -223,7 +272,9 @@ class DeploymentController:
             return
         message = f'Failed to create new replica set "{name_of(item)}": {failure.message}'
         if arithmetic.has_deadline(deployment):
-            condition = conditions.new_condition(conditions.PROGRESSING, "False", "ReplicaSetCreateError", message, self._view.now())
+            condition = conditions.new_condition(
+                conditions.PROGRESSING, "False", "ReplicaSetCreateError", message, self._view.now()
+            )
             if conditions.set_condition(status, condition):
                 self._rewrite(deployment)
         self._view.tell(deployment, "Warning", "ReplicaSetCreateError", message, _COMPONENT)
@@ -250,11 +301,15 @@ class DeploymentController:
 
     def _present(self, deployment: Json) -> list[Json]:
         found = self._view.store.list_all(REPLICA_SETS, namespace_of(deployment))
-        return sorted((item for item in found if is_controlled_by(item, deployment)), key=newest_last)
+        return sorted(
+            (item for item in found if is_controlled_by(item, deployment)), key=newest_last
+        )
 
     def _scale(self, deployment: Json, new: Json | None, old: list[Json]) -> None:
         wanted = arithmetic.replicas_of(deployment)
-        active = [item for item in [*old, *([new] if new else [])] if arithmetic.replicas_of(item) > 0]
+        active = [
+            item for item in [*old, *([new] if new else [])] if arithmetic.replicas_of(item) > 0
+        ]
         if len(active) <= 1:
             target = active[0] if active else (new or (max(old, key=newest_last) if old else None))
             if target is not None and arithmetic.replicas_of(target) != wanted:
@@ -327,15 +382,20 @@ class DeploymentController:
             return False
         if arithmetic.replicas_of(new) > wanted:
             return self._resize(deployment, new, wanted)
-        return self._resize(deployment, new, arithmetic.new_set_replicas(deployment, [*old, new], new))
+        return self._resize(
+            deployment, new, arithmetic.new_set_replicas(deployment, [*old, new], new)
+        )
 
     def _shrink_old(self, deployment: Json, new: Json, old: list[Json]) -> bool:
-        """reconcileOldReplicaSets: unhealthy pods of old sets first, then as many as may be missing."""
+        """reconcileOldReplicaSets: unhealthy pods of old sets first, then as many as may be
+        missing."""
         active = [item for item in old if arithmetic.replicas_of(item) > 0]
         if not active:
             return False
         floor = arithmetic.replicas_of(deployment) - arithmetic.max_unavailable(deployment)
-        new_unavailable = arithmetic.replicas_of(new) - int(new.get("status", {}).get("availableReplicas", 0))
+        new_unavailable = arithmetic.replicas_of(new) - int(
+            new.get("status", {}).get("availableReplicas", 0)
+        )
         room = arithmetic.total_replicas([*old, new]) - floor - new_unavailable
         if room <= 0:
             return False
@@ -387,21 +447,29 @@ class DeploymentController:
         return False
 
     def _clean_up(self, deployment: Json, old: list[Json]) -> None:
-        """cleanupDeployment: old ReplicaSets beyond revisionHistoryLimit go, oldest revisions first."""
+        """cleanupDeployment: old ReplicaSets beyond revisionHistoryLimit go, oldest revisions
+        first."""
         if not arithmetic.has_history_limit(deployment):
             return
         alive = [item for item in old if not is_terminating(item)]
         surplus = len(alive) - int(deployment["spec"]["revisionHistoryLimit"])
-        for item in sorted(alive, key=lambda found: (arithmetic.revision_of(found), newest_last(found)))[: max(0, surplus)]:
+        for item in sorted(
+            alive, key=lambda found: (arithmetic.revision_of(found), newest_last(found))
+        )[: max(0, surplus)]:
             status = item.get("status", {})
             if status.get("replicas", 0) or arithmetic.replicas_of(item):
                 continue
             if item["metadata"]["generation"] > status.get("observedGeneration", 0):
                 continue
-            self._view.registry.delete(REPLICA_SETS, namespace_of(item), name_of(item), CONTROLLER_MANAGER, DeleteOptions())
+            self._view.registry.delete(
+                REPLICA_SETS, namespace_of(item), name_of(item), CONTROLLER_MANAGER, DeleteOptions()
+            )
 
 
 def template_hash_of(template: Json, collisions: int) -> str:
-    """A pod-template-hash: ten safe letters, the same for the same template (the real one hashes Go's memory layout)."""
-    digest = hashlib.sha256(orjson.dumps([template, collisions], option=orjson.OPT_SORT_KEYS)).digest()
+    """A pod-template-hash: ten safe letters, the same for the same template (the real one hashes
+    Go's memory layout)."""
+    digest = hashlib.sha256(
+        orjson.dumps([template, collisions], option=orjson.OPT_SORT_KEYS)
+    ).digest()
     return safe_encode(str(int.from_bytes(digest[:4], "big")))

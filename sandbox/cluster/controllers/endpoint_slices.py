@@ -1,4 +1,5 @@
-"""The EndpointSlice controller: one slice a Service, following selector, readiness and termination of pods."""
+"""The EndpointSlice controller: one slice a Service, following selector, readiness and termination
+of pods."""
 
 from __future__ import annotations
 
@@ -44,21 +45,30 @@ class EndpointSliceController:
 
     def sync(self, key: tuple[str, str]) -> None:
         service = self._view.store.get(SERVICES, *key)
-        if service is None or not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
+        if (
+            service is None
+            or not service["spec"].get("selector")
+            or service["spec"].get("type") == "ExternalName"
+        ):
             return
         namespace = key[0]
         matches = plain_selector_test(service["spec"]["selector"])
         pods = [pod for pod in self._view.store.iterate(PODS, namespace) if matches(labels_of(pod))]
         groups: dict[str, tuple[list[Json], list[Json]]] = {}
         for pod in pods:
-            if not pod.get("status", {}).get("podIP") or pod["status"].get("phase") in ("Succeeded", "Failed"):
+            if not pod.get("status", {}).get("podIP") or pod["status"].get("phase") in (
+                "Succeeded",
+                "Failed",
+            ):
                 continue
             ports = slice_ports(service, pod)
             groups.setdefault(repr(ports), (ports, []))[1].append(endpoint(service, pod))
         wanted = []
         for ports, endpoints in groups.values():
             endpoints.sort(key=lambda item: item["targetRef"]["name"])
-            wanted += [(ports, endpoints[at : at + _MOST]) for at in range(0, len(endpoints), _MOST)]
+            wanted += [
+                (ports, endpoints[at : at + _MOST]) for at in range(0, len(endpoints), _MOST)
+            ]
         present = [
             item
             for item in self._view.store.list_all(ENDPOINT_SLICES, namespace)
@@ -72,18 +82,29 @@ class EndpointSliceController:
             else:
                 self._create(service, ports, endpoints)
 
-    def _update(self, service: Json, item: Json, ports: list[Json], endpoints: list[Json], *, last: bool) -> None:
+    def _update(
+        self, service: Json, item: Json, ports: list[Json], endpoints: list[Json], *, last: bool
+    ) -> None:
         if not endpoints and last:
             from sandbox.cluster.api_server.callers import DeleteOptions
 
-            self._view.registry.delete(ENDPOINT_SLICES, namespace_of(item), name_of(item), CONTROLLER_MANAGER, DeleteOptions())
+            self._view.registry.delete(
+                ENDPOINT_SLICES,
+                namespace_of(item),
+                name_of(item),
+                CONTROLLER_MANAGER,
+                DeleteOptions(),
+            )
             return
         changed: Json = copy_json(item)
         changed["endpoints"] = endpoints
         changed["ports"] = ports
         changed["metadata"]["labels"] = self._labels(service)
         if not semantically_equal(item, changed):
-            if not semantically_equal(item.get("endpoints"), endpoints) or item.get("ports") != ports:
+            if (
+                not semantically_equal(item.get("endpoints"), endpoints)
+                or item.get("ports") != ports
+            ):
                 changed["metadata"]["generation"] = item["metadata"].get("generation", 1) + 1
             self._view.registry.write_directly(ENDPOINT_SLICES, changed, CONTROLLER_MANAGER)
 
@@ -121,7 +142,9 @@ def target_port(port: Json, pod: Json) -> int | None:
         return target
     for container in pod["spec"].get("containers") or ():
         for found in container.get("ports") or ():
-            if found.get("name") == target and found.get("protocol", "TCP") == port.get("protocol", "TCP"):
+            if found.get("name") == target and found.get("protocol", "TCP") == port.get(
+                "protocol", "TCP"
+            ):
                 number: int = found["containerPort"]
                 return number
     return None
@@ -133,7 +156,11 @@ def slice_ports(service: Json, pod: Json) -> list[Json]:
         number = target_port(port, pod)
         if number is None:
             continue
-        found: Json = {"name": port.get("name", ""), "protocol": port.get("protocol", "TCP"), "port": number}
+        found: Json = {
+            "name": port.get("name", ""),
+            "protocol": port.get("protocol", "TCP"),
+            "port": number,
+        }
         if port.get("appProtocol"):
             found["appProtocol"] = port["appProtocol"]
         ports.append(found)
@@ -141,7 +168,8 @@ def slice_ports(service: Json, pod: Json) -> list[Json]:
 
 
 def endpoint(service: Json, pod: Json) -> Json:
-    """One endpoint (endpointslice podToEndpoint): terminating pods serve while they are ready, but are not `ready`."""
+    """One endpoint (endpointslice podToEndpoint): terminating pods serve while they are ready, but
+    are not `ready`."""
     serving = is_pod_ready(pod)
     terminating = is_terminating(pod)
     publishes_all = bool(service["spec"].get("publishNotReadyAddresses"))

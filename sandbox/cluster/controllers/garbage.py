@@ -1,4 +1,5 @@
-"""The garbage collector and the namespace controller: dependents of what is gone, foreground and orphaning deletion."""
+"""The garbage collector and the namespace controller: dependents of what is gone, foreground and
+orphaning deletion."""
 
 from __future__ import annotations
 
@@ -24,7 +25,11 @@ class GarbageCollector:
         if is_terminating(obj) and (FOREGROUND in finalizers or ORPHAN in finalizers):
             self._view.queue.add("owner-waits", uid_of(obj))
         if obj["metadata"].get("ownerReferences"):
-            missing = [item["uid"] for item in obj["metadata"]["ownerReferences"] if self._view.store.by_uid(item["uid"]) is None]
+            missing = [
+                item["uid"]
+                for item in obj["metadata"]["ownerReferences"]
+                if self._view.store.by_uid(item["uid"]) is None
+            ]
             if missing:
                 self._view.queue.add("dangling", (resource.key, namespace_of(obj), name_of(obj)))
 
@@ -41,7 +46,8 @@ class GarbageCollector:
             self.check_owners(key)
 
     def check_owners(self, key: ObjectKey) -> None:
-        """Deletes an object that has no owner left; references to missing owners go when another owner stays."""
+        """Deletes an object that has no owner left; references to missing owners go when another
+        owner stays."""
         obj = self._view.store.at(key)
         if obj is None:
             return
@@ -58,7 +64,13 @@ class GarbageCollector:
         if is_terminating(obj):
             return
         finalizers = obj["metadata"].get("finalizers") or ()
-        policy = "Orphan" if ORPHAN in finalizers else "Foreground" if FOREGROUND in finalizers else "Background"
+        policy = (
+            "Orphan"
+            if ORPHAN in finalizers
+            else "Foreground"
+            if FOREGROUND in finalizers
+            else "Background"
+        )
         self._delete(resource, obj, policy)
 
     def help_owner(self, uid: str) -> None:
@@ -75,10 +87,16 @@ class GarbageCollector:
                 child = self._view.store.at(key)
                 if child is None:
                     continue
-                reference = next(item for item in child["metadata"]["ownerReferences"] if item["uid"] == uid)
+                reference = next(
+                    item for item in child["metadata"]["ownerReferences"] if item["uid"] == uid
+                )
                 blocking += bool(reference.get("blockOwnerDeletion"))
                 if not is_terminating(child):
-                    self._delete(self._resource(child), child, "Foreground" if child["kind"] != "Pod" else "Background")
+                    self._delete(
+                        self._resource(child),
+                        child,
+                        "Foreground" if child["kind"] != "Pod" else "Background",
+                    )
             remaining = [self._view.store.at(key) for key in self._view.store.children(uid)]
             if not any(item is not None for item in remaining) or not blocking:
                 self._remove_finalizer(owner, FOREGROUND)
@@ -89,12 +107,18 @@ class GarbageCollector:
             if child is None:
                 continue
             freed: Json = copy_json(child)
-            kept = [item for item in freed["metadata"]["ownerReferences"] if item["uid"] != uid_of(owner)]
+            kept = [
+                item
+                for item in freed["metadata"]["ownerReferences"]
+                if item["uid"] != uid_of(owner)
+            ]
             if kept:
                 freed["metadata"]["ownerReferences"] = kept
             else:
                 del freed["metadata"]["ownerReferences"]
-            self._view.registry.write_directly(self._resource(child), freed, CONTROLLER_MANAGER, "patch")
+            self._view.registry.write_directly(
+                self._resource(child), freed, CONTROLLER_MANAGER, "patch"
+            )
 
     def _remove_finalizer(self, owner: Json, finalizer: str) -> None:
         fresh = self._view.store.by_uid(uid_of(owner))
@@ -109,7 +133,13 @@ class GarbageCollector:
         self._view.write(self._resource(owner), changed, CONTROLLER_MANAGER)
 
     def _delete(self, resource: Resource, obj: Json, policy: str) -> None:
-        self._view.registry.delete(resource, namespace_of(obj), name_of(obj), CONTROLLER_MANAGER, DeleteOptions(propagation=policy))
+        self._view.registry.delete(
+            resource,
+            namespace_of(obj),
+            name_of(obj),
+            CONTROLLER_MANAGER,
+            DeleteOptions(propagation=policy),
+        )
 
     def _resource(self, obj: Json) -> Resource:
         resource = self._view.registry.table.of_object(obj)
@@ -135,7 +165,9 @@ class NamespaceController:
             for obj in self._view.store.list_all(resource, name):
                 if not is_terminating(obj):
                     options = DeleteOptions(propagation="Background")
-                    self._view.registry.delete(resource, name, name_of(obj), CONTROLLER_MANAGER, options)
+                    self._view.registry.delete(
+                        resource, name, name_of(obj), CONTROLLER_MANAGER, options
+                    )
             remaining += len(self._view.store.list_all(resource, name))
         if remaining:
             pods = self._view.store.list_all(PODS, name)

@@ -10,9 +10,19 @@ from typing import Any
 from sandbox.cluster.objects import Json
 
 KINDS = (
-    "ready", "missing", "denied", "crash", "oom", "unready", "slow", "flapping", "config-error", "invalid-name",
-    "crash-later", "sick",
-)  # fmt: skip
+    "ready",
+    "missing",
+    "denied",
+    "crash",
+    "oom",
+    "unready",
+    "slow",
+    "flapping",
+    "config-error",
+    "invalid-name",
+    "crash-later",
+    "sick",
+)
 
 
 class ImageRuleError(ValueError):
@@ -21,7 +31,8 @@ class ImageRuleError(ValueError):
 
 @dataclass(frozen=True)
 class ImageBehaviour:
-    """`share` is the part of pods that behave so; the others are ready. Times in seconds; None takes the cluster's."""
+    """`share` is the part of pods that behave so; the others are ready. Times in seconds; None
+    takes the cluster's."""
 
     kind: str = "ready"
     ready_after: float | None = None
@@ -33,7 +44,9 @@ class ImageBehaviour:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ImageRuleError(f"unknown image behaviour {self.kind!r}; known are {', '.join(KINDS)}")
+            raise ImageRuleError(
+                f"unknown image behaviour {self.kind!r}; known are {', '.join(KINDS)}"
+            )
 
 
 READY = ImageBehaviour()
@@ -42,7 +55,12 @@ READY = ImageBehaviour()
 _BY_TAG: tuple[tuple[str, ImageBehaviour], ...] = (
     ("missing", ImageBehaviour("missing")),
     ("denied", ImageBehaviour("denied")),
-    ("crash", ImageBehaviour("crash", logs=("starting", "panic: cannot connect to the database", "exit status 1"))),
+    (
+        "crash",
+        ImageBehaviour(
+            "crash", logs=("starting", "panic: cannot connect to the database", "exit status 1")
+        ),
+    ),
     ("oom", ImageBehaviour("oom", exit_code=137)),
     ("unready", ImageBehaviour("unready")),
     ("sick", ImageBehaviour("sick")),  # ready, but no request is answered well
@@ -55,10 +73,13 @@ _BY_TAG: tuple[tuple[str, ImageBehaviour], ...] = (
 
 @dataclass
 class ImageRules:
-    """The latest rule whose pattern matches wins; then, unless `known` is set, words in the tag; then ready."""
+    """The latest rule whose pattern matches wins; then, unless `known` is set, words in the tag;
+    then ready."""
 
     rules: list[tuple[str, ImageBehaviour]] = field(default_factory=list)
-    known: list[str] | None = None  # patterns of images that exist; None: all but those that say otherwise
+    known: list[str] | None = (
+        None  # patterns of images that exist; None: all but those that say otherwise
+    )
 
     def add(self, pattern: str, behaviour: ImageBehaviour) -> None:
         self.rules.append((pattern, behaviour))
@@ -72,7 +93,9 @@ class ImageRules:
         for pattern, behaviour in reversed(self.rules):
             if fnmatch.fnmatchcase(image, pattern):
                 return behaviour
-        if self.known is not None and not any(fnmatch.fnmatchcase(image, pattern) for pattern in self.known):
+        if self.known is not None and not any(
+            fnmatch.fnmatchcase(image, pattern) for pattern in self.known
+        ):
             return ImageBehaviour("missing")
         tag = tag_of(image)
         for word, behaviour in _BY_TAG:
@@ -83,8 +106,12 @@ class ImageRules:
 
 def is_valid_reference(image: str) -> bool:
     """The reference grammar of container images: lower-case repository, optional tag and digest."""
-    name = r"(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
-    return re.fullmatch(rf"{name}(?::[\w][\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?", image) is not None
+    part = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+    name = rf"(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?{part}(?:/{part})*"
+    return (
+        re.fullmatch(rf"{name}(?::[\w][\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?", image)
+        is not None
+    )
 
 
 def tag_of(image: str) -> str:
@@ -120,15 +147,19 @@ def parse_behaviour(body: Json | str) -> ImageBehaviour:
 
 
 def pull_failure(behaviour: ImageBehaviour, image: str) -> tuple[str, str]:
-    """(message of ErrImagePull and of the event, short cause) as kubelet and containerd write them."""
+    """(message of ErrImagePull and of the event, short cause) as kubelet and containerd
+    write them."""
     reference = full_reference(image)
     repository = reference.partition("@")[0].rpartition(":")[0]
     if behaviour.kind == "denied":
         cause = (
-            f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": pull access '
-            "denied, repository does not exist or may require authorization: server message: insufficient_scope: "
-            "authorization failed"
+            f'failed to pull and unpack image "{reference}": failed to resolve reference'
+            f' "{reference}": pull access denied, repository does not exist or may require'
+            " authorization: server message: insufficient_scope: authorization failed"
         )
         return f"rpc error: code = Unknown desc = {cause}", repository
-    cause = f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": {reference}: not found'
+    cause = (
+        f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}":'
+        f" {reference}: not found"
+    )
     return f"rpc error: code = NotFound desc = {cause}", repository

@@ -18,12 +18,15 @@ _COMPONENT = "kubelet"
 
 @dataclass
 class Timings:
-    """Seconds. A pod is ready `ready_after` ± `jitter` after it was scheduled; stopping takes `stop_after`."""
+    """Seconds. A pod is ready `ready_after` ± `jitter` after it was scheduled; stopping takes
+    `stop_after`."""
 
     ready_after: float = 0.3
     jitter: float = 0.0
     stop_after: float = 0.1
-    back_off: float = 10.0  # first restart delay of a crashing container; doubles up to five minutes
+    back_off: float = (
+        10.0  # first restart delay of a crashing container; doubles up to five minutes
+    )
     crash_after: float = 0.1
 
 
@@ -73,7 +76,10 @@ class Kubelet:
             return
         key = ((namespace_of(pod), name_of(pod)), uid_of(pod))
         if is_terminating(pod):
-            if uid_of(pod) in self._lives or pod["metadata"].get("deletionGracePeriodSeconds", 0) >= 0:
+            if (
+                uid_of(pod) in self._lives
+                or pod["metadata"].get("deletionGracePeriodSeconds", 0) >= 0
+            ):
                 grace = float(pod["metadata"].get("deletionGracePeriodSeconds", 30))
                 self._view.queue.add_after("kubelet-stop", key, min(grace, self.timings.stop_after))
             return
@@ -105,7 +111,8 @@ class Kubelet:
         return list(life.previous_logs if previous else life.logs)
 
     def _behaviour_of(self, pod: Json) -> ImageBehaviour:
-        """The first container whose image misbehaves decides; `share` is drawn once for each pod."""
+        """The first container whose image misbehaves decides; `share` is drawn once for
+        each pod."""
         for container in pod["spec"].get("containers") or ():
             behaviour = self._images.of(container["image"])
             if behaviour.kind != "ready" or behaviour.ready_after is not None:
@@ -125,7 +132,9 @@ class Kubelet:
             self._steps[life.behaviour.kind](copy_json(pod), life)
 
     def _again(self, pod: Json, seconds: float) -> None:
-        self._view.queue.add_after("kubelet", ((namespace_of(pod), name_of(pod)), uid_of(pod)), seconds)
+        self._view.queue.add_after(
+            "kubelet", ((namespace_of(pod), name_of(pod)), uid_of(pod)), seconds
+        )
 
     def _write(self, pod: Json) -> None:
         names = [container["name"] for container in pod["spec"]["containers"]]
@@ -140,12 +149,19 @@ class Kubelet:
         status["phase"] = "Pending"
         node = self._view.store.get(NODES, "", pod["spec"]["nodeName"])
         addresses = (node or {}).get("status", {}).get("addresses") or ()
-        host = next((item["address"] for item in addresses if item["type"] == "InternalIP"), "10.1.0.1")
+        host = next(
+            (item["address"] for item in addresses if item["type"] == "InternalIP"), "10.1.0.1"
+        )
         status["hostIP"] = host
         status["hostIPs"] = [{"ip": host}]
         if not status.get("containerStatuses"):
             status["containerStatuses"] = [
-                pod_status.container_status(container, {"waiting": {"reason": "ContainerCreating"}}, ready=False, started=False)
+                pod_status.container_status(
+                    container,
+                    {"waiting": {"reason": "ContainerCreating"}},
+                    ready=False,
+                    started=False,
+                )
                 for container in pod["spec"]["containers"]
             ]
         self._write(changed)
@@ -180,7 +196,8 @@ class Kubelet:
         return None
 
     def _missing_configuration(self, pod: Json) -> str:
-        """What CreateContainerConfigError says about environment variables that refer to nothing."""
+        """What CreateContainerConfigError says about environment variables that refer to
+        nothing."""
         namespace = namespace_of(pod)
         for container in pod["spec"]["containers"]:
             for variable in container.get("env") or ():
@@ -197,7 +214,10 @@ class Kubelet:
                         return f'{word} "{reference["name"]}" not found'
                     if reference["key"] not in (found.get("data") or {}):
                         shown = "Secret" if word == "secret" else "ConfigMap"
-                        return f"couldn't find key {reference['key']} in {shown} {namespace}/{reference['name']}"
+                        return (
+                            f"couldn't find key {reference['key']} in {shown}"
+                            f" {namespace}/{reference['name']}"
+                        )
         return ""
 
     def _run(self, pod: Json, life: _Life) -> None:
@@ -245,23 +265,37 @@ class Kubelet:
 
     def _steps_to_crash(self, pod: Json, life: _Life) -> None:
         life.behaviour = ImageBehaviour(
-            "crash", life.behaviour.ready_after, 1.0, life.behaviour.exit_code, life.behaviour.period,
+            "crash",
+            life.behaviour.ready_after,
+            1.0,
+            life.behaviour.exit_code,
+            life.behaviour.period,
             life.behaviour.logs,
-        )  # fmt: skip
+        )
         life.step = 2
         self._again(pod, life.behaviour.period)
 
     def _start_logs(self, pod: Json, life: _Life) -> None:
         life.previous_logs, life.logs = life.logs, []
         image = pod["spec"]["containers"][0]["image"]
-        life.logs += life.behaviour.logs or (f"starting {image}", f"version {tag_of(image)} listening")
+        life.logs += life.behaviour.logs or (
+            f"starting {image}",
+            f"version {tag_of(image)} listening",
+        )
 
     def _note_pulled(self, pod: Json) -> None:
         for container in pod["spec"]["containers"]:
             path = f"spec.containers{{{container['name']}}}"
             message = f'Container image "{container["image"]}" already present on machine'
             self._view.tell(pod, "Normal", "Pulled", message, _COMPONENT, path)
-            self._view.tell(pod, "Normal", "Created", f"Container created: {container['name']}", _COMPONENT, path)
+            self._view.tell(
+                pod,
+                "Normal",
+                "Created",
+                f"Container created: {container['name']}",
+                _COMPONENT,
+                path,
+            )
             self._view.tell(pod, "Normal", "Started", "Container started", _COMPONENT, path)
 
     def _address(self, pod: Json) -> None:
@@ -275,7 +309,9 @@ class Kubelet:
 
     def _fail_pull(self, pod: Json, life: _Life) -> None:
         """ErrImagePull and ImagePullBackOff take turns; the delay doubles."""
-        for container, item in zip(pod["spec"]["containers"], pod["status"]["containerStatuses"], strict=True):
+        for container, item in zip(
+            pod["spec"]["containers"], pod["status"]["containerStatuses"], strict=True
+        ):
             image = container["image"]
             path = f"spec.containers{{{container['name']}}}"
             if self._images.of(image).kind != life.behaviour.kind:
@@ -283,15 +319,21 @@ class Kubelet:
             message, _ = pull_failure(life.behaviour, image)
             if life.step % 2 == 1:
                 pod_status.set_waiting(item, "ErrImagePull", message)
-                self._view.tell(pod, "Normal", "Pulling", f'Pulling image "{image}"', _COMPONENT, path)
+                self._view.tell(
+                    pod, "Normal", "Pulling", f'Pulling image "{image}"', _COMPONENT, path
+                )
                 failed = f'Failed to pull image "{image}": {message}'
                 self._view.tell(pod, "Warning", "Failed", failed, _COMPONENT, path)
                 self._view.tell(pod, "Warning", "Failed", "Error: ErrImagePull", _COMPONENT, path)
             else:
                 back_off = f'Back-off pulling image "{image}"'
-                pod_status.set_waiting(item, "ImagePullBackOff", f"{back_off}: ErrImagePull: {message}")
+                pod_status.set_waiting(
+                    item, "ImagePullBackOff", f"{back_off}: ErrImagePull: {message}"
+                )
                 self._view.tell(pod, "Normal", "BackOff", back_off, _COMPONENT, path)
-                self._view.tell(pod, "Warning", "Failed", "Error: ImagePullBackOff", _COMPONENT, path)
+                self._view.tell(
+                    pod, "Warning", "Failed", "Error: ImagePullBackOff", _COMPONENT, path
+                )
         self._address(pod)
         self._write(pod)
         again = self.timings.ready_after if life.step % 2 == 1 else self._back_off(life.step // 2)
@@ -302,10 +344,12 @@ class Kubelet:
         return float(min(300.0, self.timings.back_off * 2 ** max(0, round_number - 1)))
 
     def _refuse_name(self, pod: Json, life: _Life) -> None:
-        for container, item in zip(pod["spec"]["containers"], pod["status"]["containerStatuses"], strict=True):
+        for container, item in zip(
+            pod["spec"]["containers"], pod["status"]["containerStatuses"], strict=True
+        ):
             message = (
-                f'Failed to apply default image tag "{container["image"]}": couldn\'t parse image name '
-                f'"{container["image"]}": invalid reference format'
+                f'Failed to apply default image tag "{container["image"]}": couldn\'t parse image'
+                f' name "{container["image"]}": invalid reference format'
             )
             pod_status.set_waiting(item, "InvalidImageName", message)
             self._view.tell(pod, "Warning", "InspectFailed", message, _COMPONENT,
@@ -336,7 +380,9 @@ class Kubelet:
             self._start_logs(pod, life)
             if life.step == 1:
                 self._note_pulled(pod)
-            for container, item in zip(pod["spec"]["containers"], status["containerStatuses"], strict=True):
+            for container, item in zip(
+                pod["spec"]["containers"], status["containerStatuses"], strict=True
+            ):
                 item["restartCount"] = life.restarts
                 pod_status.set_running(item, now, ready=False)
                 item["imageID"] = pod_status.image_id(container["image"])
@@ -348,12 +394,27 @@ class Kubelet:
         delay = self._back_off(life.restarts + 1)
         for item in status["containerStatuses"]:
             started = (item["state"].get("running") or {}).get("startedAt", now)
-            item["lastState"] = pod_status.ended(code, reason, started, now, item.get("containerID", ""))
+            item["lastState"] = pod_status.ended(
+                code, reason, started, now, item.get("containerID", "")
+            )
             shown = "5m0s" if delay >= 300 else f"{delay:g}s"
-            message = f"back-off {shown} restarting failed container={item['name']} pod={name_of(pod)}_{namespace_of(pod)}({life.uid})"
+            message = (
+                f"back-off {shown} restarting failed container={item['name']}"
+                f" pod={name_of(pod)}_{namespace_of(pod)}({life.uid})"
+            )
             pod_status.set_waiting(item, "CrashLoopBackOff", message)
-            shown_event = f"Back-off restarting failed container {item['name']} in pod {name_of(pod)}_{namespace_of(pod)}({life.uid})"
-            self._view.tell(pod, "Warning", "BackOff", shown_event, _COMPONENT, f"spec.containers{{{item['name']}}}")
+            shown_event = (
+                f"Back-off restarting failed container {item['name']} in pod"
+                f" {name_of(pod)}_{namespace_of(pod)}({life.uid})"
+            )
+            self._view.tell(
+                pod,
+                "Warning",
+                "BackOff",
+                shown_event,
+                _COMPONENT,
+                f"spec.containers{{{item['name']}}}",
+            )
         self._write(pod)
         life.restarts += 1
         life.step += 1
@@ -368,5 +429,12 @@ class Kubelet:
             return
         for container in pod["spec"]["containers"]:
             message = f"Stopping container {container['name']}"
-            self._view.tell(pod, "Normal", "Killing", message, _COMPONENT, f"spec.containers{{{container['name']}}}")
+            self._view.tell(
+                pod,
+                "Normal",
+                "Killing",
+                message,
+                _COMPONENT,
+                f"spec.containers{{{container['name']}}}",
+            )
         self._view.registry.delete(PODS, *key[0], KUBELET, DeleteOptions(grace_period=0))

@@ -59,7 +59,9 @@ def pod_usage(pod: Json) -> Amounts:
             for key in (f"requests.{name}", name):
                 usage[key] = usage.get(key, Fraction(0)) + parse_quantity(amount)
         for name, amount in limits.items():
-            usage[f"limits.{name}"] = usage.get(f"limits.{name}", Fraction(0)) + parse_quantity(amount)
+            usage[f"limits.{name}"] = usage.get(f"limits.{name}", Fraction(0)) + parse_quantity(
+                amount
+            )
     return usage
 
 
@@ -80,10 +82,14 @@ class QuotaController:
             return
         hard = quota["spec"].get("hard") or {}
         used = self._used(key[0], hard)
-        shown = {name: format_quantity_like(hard[name], used.get(name, Fraction(0))) for name in hard}
+        shown = {
+            name: format_quantity_like(hard[name], used.get(name, Fraction(0))) for name in hard
+        }
         status = {"hard": dict(hard), "used": shown}
         if not semantically_equal(quota.get("status", {}), status):
-            self._view.write_status(RESOURCE_QUOTAS, {**quota, "status": status}, CONTROLLER_MANAGER)
+            self._view.write_status(
+                RESOURCE_QUOTAS, {**quota, "status": status}, CONTROLLER_MANAGER
+            )
 
     def _used(self, namespace: str, hard: Json) -> Amounts:
         used: Amounts = {}
@@ -106,7 +112,11 @@ class QuotaController:
         namespace = namespace_of(obj)
         for quota in self._view.store.list_all(RESOURCE_QUOTAS, namespace):
             hard = quota["spec"].get("hard") or {}
-            missing = sorted(name for name in hard if name not in wanted and name not in _COUNTED and _is_compute(name))
+            missing = sorted(
+                name
+                for name in hard
+                if name not in wanted and name not in _COUNTED and _is_compute(name)
+            )
             if missing:
                 lacking = ",".join(missing)
                 container = obj["spec"]["containers"][0]["name"]
@@ -116,13 +126,22 @@ class QuotaController:
             over = sorted(
                 name
                 for name, amount in wanted.items()
-                if name in hard and used.get(name, Fraction(0)) + amount > parse_quantity(str(hard[name]))
+                if name in hard
+                and used.get(name, Fraction(0)) + amount > parse_quantity(str(hard[name]))
             )
             if over:
-                asked = ",".join(f"{name}={format_quantity_like(str(hard[name]), wanted[name])}" for name in over)
-                in_use = ",".join(f"{name}={format_quantity_like(str(hard[name]), used.get(name, Fraction(0)))}" for name in over)
+                asked = ",".join(
+                    f"{name}={format_quantity_like(str(hard[name]), wanted[name])}" for name in over
+                )
+                in_use = ",".join(
+                    f"{name}={format_quantity_like(str(hard[name]), used.get(name, Fraction(0)))}"
+                    for name in over
+                )
                 limited = ",".join(f"{name}={hard[name]}" for name in over)
-                why = f"exceeded quota: {name_of(quota)}, requested: {asked}, used: {in_use}, limited: {limited}"
+                why = (
+                    f"exceeded quota: {name_of(quota)}, requested: {asked}, used: {in_use},"
+                    f" limited: {limited}"
+                )
                 raise failures.forbidden(resource, obj["metadata"].get("name", ""), why)
 
 
@@ -187,7 +206,8 @@ class BudgetController:
             self._view.write_status(BUDGETS, {**budget, "status": status}, CONTROLLER_MANAGER)
 
     def _expected(self, spec: Json, pods: list[Json]) -> tuple[int, int]:
-        """(expected pods, healthy pods wanted): percentages and maxUnavailable count the owners' replicas."""
+        """(expected pods, healthy pods wanted): percentages and maxUnavailable count the owners'
+        replicas."""
         minimum = spec.get("minAvailable")
         if isinstance(minimum, int):
             return len(pods), minimum
@@ -217,10 +237,13 @@ class BudgetController:
             status = fresh.get("status") or {}
             if status.get("disruptionsAllowed", 0) <= 0 and is_pod_ready(pod):
                 return (
-                    f"The disruption budget {name_of(budget)} needs {status.get('desiredHealthy', 0)} healthy pods "
-                    f"and has {status.get('currentHealthy', 0)} currently"
+                    f"The disruption budget {name_of(budget)} needs"
+                    f" {status.get('desiredHealthy', 0)} healthy pods and has"
+                    f" {status.get('currentHealthy', 0)} currently"
                 )
             counted: Json = copy_json(fresh)
-            counted["status"]["disruptionsAllowed"] = max(0, status.get("disruptionsAllowed", 0) - 1)
+            counted["status"]["disruptionsAllowed"] = max(
+                0, status.get("disruptionsAllowed", 0) - 1
+            )
             self._view.write_status(BUDGETS, counted, CONTROLLER_MANAGER)
         return ""

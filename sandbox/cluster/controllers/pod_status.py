@@ -33,13 +33,16 @@ def container_id(pod_uid: str, name: str, restarts: int) -> str:
 
 
 def set_pod_conditions(status: Json, names: list[str], now: str) -> None:
-    """Ready, ContainersReady and the rest from the container statuses (status.GeneratePodReadyCondition)."""
+    """Ready, ContainersReady and the rest from the container statuses
+    (status.GeneratePodReadyCondition)."""
     statuses = status.get("containerStatuses") or []
     unready = [item["name"] for item in statuses if not item["ready"]] if statuses else names
     present = status.get("conditions") or []
     fresh: list[Json] = []
-    sandbox_ready = any("running" in item["state"] or "terminated" in item["state"] or item["restartCount"]
-                        for item in statuses)  # fmt: skip
+    sandbox_ready = any(
+        "running" in item["state"] or "terminated" in item["state"] or item["restartCount"]
+        for item in statuses
+    )
     _put(fresh, present, "PodReadyToStartContainers", sandbox_ready, "", "", now)
     _put(fresh, present, "Initialized", True, "", "", now)
     message = f"containers with unready status: [{' '.join(unready)}]" if unready else ""
@@ -52,11 +55,24 @@ def set_pod_conditions(status: Json, names: list[str], now: str) -> None:
     status["conditions"] = fresh
 
 
-def _put(fresh: list[Json], present: list[Json], kind: str, holds: bool, reason: str, message: str, now: str) -> None:
+def _put(
+    fresh: list[Json],
+    present: list[Json],
+    kind: str,
+    holds: bool,
+    reason: str,
+    message: str,
+    now: str,
+) -> None:
     value = "True" if holds else "False"
     old = find_condition(present, kind)
     since = old["lastTransitionTime"] if old is not None and old["status"] == value else now
-    condition: Json = {"type": kind, "status": value, "lastProbeTime": None, "lastTransitionTime": since}
+    condition: Json = {
+        "type": kind,
+        "status": value,
+        "lastProbeTime": None,
+        "lastTransitionTime": since,
+    }
     if reason:
         condition["reason"] = reason
     if message:

@@ -43,7 +43,11 @@ class ReplicaSetController:
             return
         matches = selector_test(item["spec"]["selector"])
         claimed = claim(self._view, item, PODS, matches)
-        live = [pod for pod in claimed if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
+        live = [
+            pod
+            for pod in claimed
+            if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        ]
         active = [pod for pod in live if not is_terminating(pod)]
         failure = None if is_terminating(item) else self._manage(item, active)
         self._write_status(key, matches, failure)
@@ -59,7 +63,9 @@ class ReplicaSetController:
                     return failure
         elif difference > 0:
             for pod in self._first_to_go(item, active)[: min(difference, _BURST)]:
-                self._view.registry.delete(PODS, namespace_of(pod), name_of(pod), CONTROLLER_MANAGER, DeleteOptions())
+                self._view.registry.delete(
+                    PODS, namespace_of(pod), name_of(pod), CONTROLLER_MANAGER, DeleteOptions()
+                )
                 message = f"Deleted pod: {name_of(pod)}"
                 self._view.tell(item, "Normal", "SuccessfulDelete", message, _COMPONENT)
         return None
@@ -86,13 +92,18 @@ class ReplicaSetController:
         try:
             created = self._view.registry.create_directly(PODS, pod, CONTROLLER_MANAGER)
         except ApiFailure as failure:
-            self._view.tell(item, "Warning", "FailedCreate", f"Error creating: {failure.message}", _COMPONENT)
+            self._view.tell(
+                item, "Warning", "FailedCreate", f"Error creating: {failure.message}", _COMPONENT
+            )
             return failure
-        self._view.tell(item, "Normal", "SuccessfulCreate", f"Created pod: {name_of(created)}", _COMPONENT)
+        self._view.tell(
+            item, "Normal", "SuccessfulCreate", f"Created pod: {name_of(created)}", _COMPONENT
+        )
         return None
 
     def _first_to_go(self, item: Json, active: list[Json]) -> list[Json]:
-        """ActivePodsWithRanks: unassigned, pending, not ready, costly to keep, crowded, newly ready, restarting, young."""
+        """ActivePodsWithRanks: unassigned, pending, not ready, costly to keep, crowded, newly
+        ready, restarting, young."""
         crowd: dict[str, int] = {}
         for pod in active:
             node = pod["spec"].get("nodeName", "")
@@ -102,9 +113,17 @@ class ReplicaSetController:
             status = pod.get("status", {})
             ready = condition_of(pod, "Ready")
             phases = {"Pending": 0, "Unknown": 1, "Running": 2}
-            cost = (pod["metadata"].get("annotations") or {}).get("controller.kubernetes.io/pod-deletion-cost", "0")
-            restarts = sum(found.get("restartCount", 0) for found in status.get("containerStatuses") or ())
-            since = seconds_of(ready.get("lastTransitionTime")) if ready and ready["status"] == "True" else 0.0
+            cost = (pod["metadata"].get("annotations") or {}).get(
+                "controller.kubernetes.io/pod-deletion-cost", "0"
+            )
+            restarts = sum(
+                found.get("restartCount", 0) for found in status.get("containerStatuses") or ()
+            )
+            since = (
+                seconds_of(ready.get("lastTransitionTime"))
+                if ready and ready["status"] == "True"
+                else 0.0
+            )
             return (
                 bool(pod["spec"].get("nodeName")),
                 phases.get(status.get("phase", "Pending"), 1),
@@ -119,24 +138,36 @@ class ReplicaSetController:
 
         return sorted(active, key=rank)
 
-    def _write_status(self, key: tuple[str, str], matches: object, failure: ApiFailure | None) -> None:
+    def _write_status(
+        self, key: tuple[str, str], matches: object, failure: ApiFailure | None
+    ) -> None:
         item = self._view.store.get(REPLICA_SETS, *key)
         if item is None:
             return
-        owned = [pod for pod in self._owned(item) if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
+        owned = [
+            pod
+            for pod in self._owned(item)
+            if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        ]
         active = [pod for pod in owned if not is_terminating(pod)]
         ready_seconds = int(item["spec"].get("minReadySeconds", 0))
-        template_labels = ((item["spec"]["template"].get("metadata") or {}).get("labels") or {}).items()
+        template_labels = (
+            (item["spec"]["template"].get("metadata") or {}).get("labels") or {}
+        ).items()
         now = self._view.clock()
         waits = [pod_available_in(pod, ready_seconds, now) for pod in active]
         counts = {
             "replicas": len(active),
-            "fullyLabeledReplicas": sum(1 for pod in active if template_labels <= labels_of(pod).items()),
+            "fullyLabeledReplicas": sum(
+                1 for pod in active if template_labels <= labels_of(pod).items()
+            ),
             "readyReplicas": sum(map(is_pod_ready, active)),
             "availableReplicas": sum(1 for wait in waits if wait == 0),
         }
         before = item.get("status", {})
-        status: Json = {name: count for name, count in counts.items() if count or name == "replicas"}
+        status: Json = {
+            name: count for name, count in counts.items() if count or name == "replicas"
+        }
         status["terminatingReplicas"] = len(owned) - len(active)
         status["observedGeneration"] = item["metadata"]["generation"]
         if before.get("conditions"):
@@ -149,16 +180,25 @@ class ReplicaSetController:
             self._view.write_status(REPLICA_SETS, {**item, "status": status}, CONTROLLER_MANAGER)
 
     def _owned(self, item: Json) -> list[Json]:
-        found = (self._view.store.at(child) for child in self._view.store.children(item["metadata"]["uid"]))
+        found = (
+            self._view.store.at(child)
+            for child in self._view.store.children(item["metadata"]["uid"])
+        )
         return [pod for pod in found if pod is not None and pod["kind"] == "Pod"]
 
-    def _note_failure(self, item: Json, status: Json, failure: ApiFailure | None, active: int) -> None:
+    def _note_failure(
+        self, item: Json, status: Json, failure: ApiFailure | None, active: int
+    ) -> None:
         present = find_condition(status.get("conditions") or (), conditions.REPLICA_FAILURE)
         if failure is None:
             if present is not None:
                 conditions.remove_condition(status, conditions.REPLICA_FAILURE)
         elif present is None:
-            reason = "FailedCreate" if active < int(item["spec"].get("replicas", 1)) else "FailedDelete"
-            condition = conditions.new_condition(conditions.REPLICA_FAILURE, "True", reason, failure.message, self._view.now())
+            reason = (
+                "FailedCreate" if active < int(item["spec"].get("replicas", 1)) else "FailedDelete"
+            )
+            condition = conditions.new_condition(
+                conditions.REPLICA_FAILURE, "True", reason, failure.message, self._view.now()
+            )
             del condition["lastUpdateTime"]
             status["conditions"] = [*(status.get("conditions") or []), condition]

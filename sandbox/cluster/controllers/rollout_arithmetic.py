@@ -1,4 +1,5 @@
-"""The arithmetic of a rolling update (Kubernetes deployment/util): surge, unavailability, proportions. Pure."""
+"""The arithmetic of a rolling update (Kubernetes deployment/util): surge, unavailability,
+proportions. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +14,16 @@ DESIRED_REPLICAS = "deployment.kubernetes.io/desired-replicas"
 MAX_REPLICAS = "deployment.kubernetes.io/max-replicas"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 HASH_LABEL = "pod-template-hash"
-NOT_COPIED = frozenset({LAST_APPLIED, REVISION, REVISION_HISTORY, DESIRED_REPLICAS, MAX_REPLICAS, "deprecated.deployment.rollback.to"})
+NOT_COPIED = frozenset(
+    {
+        LAST_APPLIED,
+        REVISION,
+        REVISION_HISTORY,
+        DESIRED_REPLICAS,
+        MAX_REPLICAS,
+        "deprecated.deployment.rollback.to",
+    }
+)
 _MAX_INT32 = 2147483647
 
 
@@ -46,7 +56,9 @@ def max_surge(deployment: Json) -> int:
     if not is_rolling(deployment):
         return 0
     rolling = deployment["spec"]["strategy"].get("rollingUpdate") or {}
-    return resolve_fenceposts(rolling.get("maxSurge"), rolling.get("maxUnavailable"), replicas_of(deployment))[0]
+    return resolve_fenceposts(
+        rolling.get("maxSurge"), rolling.get("maxUnavailable"), replicas_of(deployment)
+    )[0]
 
 
 def max_unavailable(deployment: Json) -> int:
@@ -54,7 +66,10 @@ def max_unavailable(deployment: Json) -> int:
     if not is_rolling(deployment) or replicas == 0:
         return 0
     rolling = deployment["spec"]["strategy"].get("rollingUpdate") or {}
-    return min(replicas, resolve_fenceposts(rolling.get("maxSurge"), rolling.get("maxUnavailable"), replicas)[1])
+    return min(
+        replicas,
+        resolve_fenceposts(rolling.get("maxSurge"), rolling.get("maxUnavailable"), replicas)[1],
+    )
 
 
 def equal_ignoring_hash(left: Json, right: Json) -> bool:
@@ -94,7 +109,8 @@ def new_set_replicas(deployment: Json, sets: list[Json], new: Json) -> int:
 
 
 def proportion(item: Json, deployment: Json, to_add: int, added: int) -> int:
-    """GetReplicaSetProportion: this ReplicaSet's share of replicas to add (or, negative, to remove)."""
+    """GetReplicaSetProportion: this ReplicaSet's share of replicas to add (or, negative, to
+    remove)."""
     if replicas_of(item) == 0 or to_add == 0 or to_add == added:
         return 0
     fraction = _fraction(item, deployment)
@@ -106,7 +122,11 @@ def _fraction(item: Json, deployment: Json) -> int:
     if replicas_of(deployment) == 0:
         return -replicas_of(item)
     before = annotations_of(item).get(MAX_REPLICAS, "")
-    base = int(before) if before.isdigit() and int(before) else int(deployment.get("status", {}).get("replicas", 0))
+    base = (
+        int(before)
+        if before.isdigit() and int(before)
+        else int(deployment.get("status", {}).get("replicas", 0))
+    )
     if base == 0:
         return 0
     size = replicas_of(item) * (replicas_of(deployment) + max_surge(deployment)) / base

@@ -1,4 +1,5 @@
-"""The status of a Deployment: counts, conditions and the progress deadline (deployment/sync.go, progress.go)."""
+"""The status of a Deployment: counts, conditions and the progress deadline (deployment/sync.go,
+progress.go)."""
 
 from __future__ import annotations
 
@@ -45,15 +46,29 @@ class RolloutStatus:
         if not self._write(deployment, status):
             self._wake_at_deadline(deployment, status)
 
-    def _estimate(self, deployment: Json, status: Json, current: Json | None, new: Json | None) -> None:
-        subject = f'ReplicaSet "{name_of(new)}"' if new is not None else f'Deployment "{name_of(deployment)}"'
+    def _estimate(
+        self, deployment: Json, status: Json, current: Json | None, new: Json | None
+    ) -> None:
+        subject = (
+            f'ReplicaSet "{name_of(new)}"'
+            if new is not None
+            else f'Deployment "{name_of(deployment)}"'
+        )
         now = self._view.now()
         if arithmetic.is_complete(deployment, status):
             message = f"{subject} has successfully progressed."
-            done = conditions.new_condition(conditions.PROGRESSING, "True", conditions.NEW_SET_AVAILABLE, message, now)
+            done = conditions.new_condition(
+                conditions.PROGRESSING, "True", conditions.NEW_SET_AVAILABLE, message, now
+            )
             conditions.set_condition(status, done)
         elif arithmetic.has_progressed(deployment.get("status", {}), status):
-            moved = conditions.new_condition(conditions.PROGRESSING, "True", conditions.SET_UPDATED, f"{subject} is progressing.", now)
+            moved = conditions.new_condition(
+                conditions.PROGRESSING,
+                "True",
+                conditions.SET_UPDATED,
+                f"{subject} is progressing.",
+                now,
+            )
             if current is not None:
                 if current["status"] == "True":
                     moved["lastTransitionTime"] = current["lastTransitionTime"]
@@ -61,7 +76,11 @@ class RolloutStatus:
             conditions.set_condition(status, moved)
         elif self._has_timed_out(deployment, status):
             late = conditions.new_condition(
-                conditions.PROGRESSING, "False", conditions.TIMED_OUT, f"{subject} has timed out progressing.", now
+                conditions.PROGRESSING,
+                "False",
+                conditions.TIMED_OUT,
+                f"{subject} has timed out progressing.",
+                now,
             )
             conditions.set_condition(status, late)
 
@@ -79,20 +98,30 @@ class RolloutStatus:
         condition = find_condition(status.get("conditions") or (), conditions.PROGRESSING)
         if not arithmetic.has_deadline(deployment) or condition is None:
             return
-        if arithmetic.is_complete(deployment, status) or condition.get("reason") == conditions.TIMED_OUT:
+        if (
+            arithmetic.is_complete(deployment, status)
+            or condition.get("reason") == conditions.TIMED_OUT
+        ):
             return
         since = seconds_of(condition.get("lastUpdateTime"))
         left = since + int(deployment["spec"]["progressDeadlineSeconds"]) - self._view.clock()
-        self._view.queue.add_after("deployment", (namespace_of(deployment), name_of(deployment)), max(0.0, left) + 1)
+        self._view.queue.add_after(
+            "deployment", (namespace_of(deployment), name_of(deployment)), max(0.0, left) + 1
+        )
 
     def _copy_failure(self, status: Json, old: list[Json], new: Json | None) -> None:
         for item in [*([new] if new else []), *old]:
-            failed = find_condition(item.get("status", {}).get("conditions") or (), conditions.REPLICA_FAILURE)
+            failed = find_condition(
+                item.get("status", {}).get("conditions") or (), conditions.REPLICA_FAILURE
+            )
             if failed is not None:
                 copied = conditions.new_condition(
-                    conditions.REPLICA_FAILURE, failed["status"], failed.get("reason", ""), failed.get("message", ""),
+                    conditions.REPLICA_FAILURE,
+                    failed["status"],
+                    failed.get("reason", ""),
+                    failed.get("message", ""),
                     failed["lastTransitionTime"],
-                )  # fmt: skip
+                )
                 conditions.set_condition(status, copied)
                 return
         conditions.remove_condition(status, conditions.REPLICA_FAILURE)
@@ -106,7 +135,9 @@ class RolloutStatus:
             {
                 "observedGeneration": deployment["metadata"]["generation"],
                 "replicas": arithmetic.total_status(sets, "replicas") or None,
-                "updatedReplicas": arithmetic.total_status([new] if new else [], "replicas") or None,
+                "updatedReplicas": (
+                    arithmetic.total_status([new] if new else [], "replicas") or None
+                ),
                 "readyReplicas": arithmetic.total_status(sets, "readyReplicas") or None,
                 "availableReplicas": available or None,
                 "unavailableReplicas": max(0, arithmetic.total_replicas(sets) - available) or None,
@@ -119,8 +150,14 @@ class RolloutStatus:
         if available >= floor:
             verdict = ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
         else:
-            verdict = ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
-        conditions.set_condition(status, conditions.new_condition(conditions.AVAILABLE, *verdict, self._view.now()))
+            verdict = (
+                "False",
+                "MinimumReplicasUnavailable",
+                "Deployment does not have minimum availability.",
+            )
+        conditions.set_condition(
+            status, conditions.new_condition(conditions.AVAILABLE, *verdict, self._view.now())
+        )
         return status
 
     def _write(self, deployment: Json, status: Json) -> bool:

@@ -16,7 +16,14 @@ from sandbox.cluster.controllers.kubelet import Kubelet, Timings
 from sandbox.cluster.controllers.limits import BudgetController, QuotaController
 from sandbox.cluster.controllers.replica_sets import ReplicaSetController
 from sandbox.cluster.controllers.scheduler import Scheduler
-from sandbox.cluster.objects import Json, controller_of, is_terminating, labels_of, name_of, namespace_of
+from sandbox.cluster.objects import (
+    Json,
+    controller_of,
+    is_terminating,
+    labels_of,
+    name_of,
+    namespace_of,
+)
 
 
 class Controllers:
@@ -73,7 +80,12 @@ class Controllers:
                 self.custom_resources.definition_changed(obj, is_gone=is_gone)
             case _:
                 pass
-        if resource.namespaced and resource.plural in ("services", "configmaps", "secrets", "replicasets"):
+        if resource.namespaced and resource.plural in (
+            "services",
+            "configmaps",
+            "secrets",
+            "replicasets",
+        ):
             self.quotas.object_changed(key[0])
         if is_gone:
             self.garbage.object_gone(before or obj)

@@ -23,7 +23,8 @@ def pod_requests(pod: Json) -> Amounts:
 
 
 class Scheduler:
-    """Key: (namespace, name) of a pod. Usage of the nodes is kept up to date from the changes of pods."""
+    """Key: (namespace, name) of a pod. Usage of the nodes is kept up to date from the changes of
+    pods."""
 
     def __init__(self, view: ClusterView) -> None:
         self._view = view
@@ -72,7 +73,9 @@ class Scheduler:
             if refusal:
                 refusals[refusal] = refusals.get(refusal, 0) + 1
             else:
-                candidates.append((self._used.get(name_of(node), {}).get("pods", Fraction(0)), name_of(node)))
+                candidates.append(
+                    (self._used.get(name_of(node), {}).get("pods", Fraction(0)), name_of(node))
+                )
         if candidates:
             self._waiting.discard(key)
             self._bind(pod, min(candidates)[1])
@@ -87,7 +90,10 @@ class Scheduler:
         if ready is not None and ready["status"] != "True":
             return "node(s) had untolerated taint(s)"
         labels = node["metadata"].get("labels") or {}
-        if any(labels.get(key) != value for key, value in (pod["spec"].get("nodeSelector") or {}).items()):
+        if any(
+            labels.get(key) != value
+            for key, value in (pod["spec"].get("nodeSelector") or {}).items()
+        ):
             return "node(s) didn't match Pod's node affinity/selector"
         used = self._used.get(name_of(node), {})
         allocatable = node.get("status", {}).get("allocatable") or {}
@@ -103,7 +109,11 @@ class Scheduler:
     def _bind(self, pod: Json, node: str) -> None:
         bound: Json = copy_json(pod)
         bound["spec"]["nodeName"] = node
-        conditions = [item for item in bound["status"].get("conditions") or () if item["type"] != "PodScheduled"]
+        conditions = [
+            item
+            for item in bound["status"].get("conditions") or ()
+            if item["type"] != "PodScheduled"
+        ]
         scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None,
                      "lastTransitionTime": self._view.now()}  # fmt: skip
         bound["status"]["conditions"] = [*conditions, scheduled]
@@ -116,7 +126,10 @@ class Scheduler:
         causes = ", ".join(f"{count} {cause}" for cause, count in sorted(refusals.items()))
         message = f"0/{nodes} nodes are available: {causes}."
         if nodes:
-            message += f" preemption: 0/{nodes} nodes are available: {nodes} Preemption is not helpful for scheduling."
+            message += (
+                f" preemption: 0/{nodes} nodes are available: {nodes} Preemption is not helpful for"
+                " scheduling."
+            )
         else:
             message = "no nodes available to schedule pods"
         present = condition_of(pod, "PodScheduled")
@@ -125,8 +138,14 @@ class Scheduler:
         waiting: Json = copy_json(pod)
         since = present["lastTransitionTime"] if present else self._view.now()
         waiting["status"]["conditions"] = [
-            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
-             "lastProbeTime": None, "lastTransitionTime": since}
-        ]  # fmt: skip
+            {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": message,
+                "lastProbeTime": None,
+                "lastTransitionTime": since,
+            }
+        ]
         self._view.registry.write_directly(PODS, waiting, SCHEDULER)
         self._view.tell(pod, "Warning", "FailedScheduling", message, "default-scheduler")

@@ -1,4 +1,5 @@
-"""The queue that all controllers share: keys are deduplicated, run on the loop after the change that woke them."""
+"""The queue that all controllers share: keys are deduplicated, run on the loop after the change
+that woke them."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ _BATCH = 12  # work items between two turns of the loop, so that requests are an
 
 
 class WorkQueue:
-    """Runs `handler(key)` for each key that was added; an error is logged and the key tried again with a delay."""
+    """Runs `handler(key)` for each key that was added; an error is logged and the key tried again
+    with a delay."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, delay: float = 0.0) -> None:
         self._loop = loop
@@ -68,10 +70,18 @@ class WorkQueue:
                 self._handlers[item[0]](item[1])
             except Retry:
                 self._try_again(item)
-            except ApiFailure as failure:  # refused by the API server: quota, a namespace that goes away, a lost race
+            # refused by the API server: quota, a namespace that goes away, a lost race
+            except ApiFailure as failure:
                 _log.info("controller %s on %s: %s", *item, failure.message)
                 self._try_again(item)
-            except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RuntimeError):
+            except (
+                ArithmeticError,
+                AssertionError,
+                LookupError,
+                TypeError,
+                ValueError,
+                RuntimeError,
+            ):
                 # One object that a controller cannot digest must not stop the cluster.
                 _log.exception("controller %s failed on %s", *item)
                 self._try_again(item)

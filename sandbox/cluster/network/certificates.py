@@ -1,4 +1,5 @@
-"""TLS contexts: from a Secret's certificate when that is a real one, else from one made on the spot."""
+"""TLS contexts: from a Secret's certificate when that is a real one, else from one made on the
+spot."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ def self_signed() -> tuple[bytes, bytes]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     return certificate.public_bytes(serialization.Encoding.PEM), private
 
 

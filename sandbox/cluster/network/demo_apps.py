@@ -32,7 +32,8 @@ def json_reply(body: Json, status: int = 200) -> Reply:
 
 
 def answer(pod: Json, path: str, configuration: str, version: str) -> Reply | Forward:
-    """What the pod's first container says; `configuration` is the nginx configuration mounted in it, if any."""
+    """What the pod's first container says; `configuration` is the nginx configuration mounted in
+    it, if any."""
     container = pod["spec"]["containers"][0]
     if configuration:
         return _proxied(pod, path, configuration)
@@ -58,11 +59,16 @@ def answer(pod: Json, path: str, configuration: str, version: str) -> Reply | Fo
 def _proxied(pod: Json, path: str, configuration: str) -> Reply | Forward:
     """nginx: the longest location that is a prefix of the path, through its upstream."""
     upstreams = {
-        found.group(1): found.group(2) for found in re.finditer(r"upstream\s+(\S+)\s*\{[^}]*?server\s+([^;\s]+)[^;]*;", configuration)
+        found.group(1): found.group(2)
+        for found in re.finditer(
+            r"upstream\s+(\S+)\s*\{[^}]*?server\s+([^;\s]+)[^;]*;", configuration
+        )
     }
     locations = {
         found.group(1): found.group(2)
-        for found in re.finditer(r"location\s+(\S+)\s*\{[^}]*?proxy_pass\s+https?://([^;/\s]+)", configuration)
+        for found in re.finditer(
+            r"location\s+(\S+)\s*\{[^}]*?proxy_pass\s+https?://([^;/\s]+)", configuration
+        )
     }
     prefixes = [prefix for prefix in locations if path.startswith(prefix)]
     if not prefixes:

@@ -1,8 +1,8 @@
 """External addresses: each Service of type LoadBalancer listens on loopback.
 
-A Service gets an address 127.x.y.z of its own with its own ports where the system lets us bind them; elsewhere (no
-rights to low ports, no further loopback addresses) it gets 127.0.0.1 and ports chosen by the system. The annotation
-`sandbox.pilothouse.dev/url` always tells the URL that works.
+A Service gets an address 127.x.y.z of its own with its own ports where the system lets us bind
+them; elsewhere (no rights to low ports, no further loopback addresses) it gets 127.0.0.1 and ports
+chosen by the system. The annotation `sandbox.pilothouse.dev/url` always tells the URL that works.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from sandbox.cluster.network.routing import Routing
 from sandbox.cluster.objects import Json, copy_json, name_of, namespace_of, uid_of
 
 URL = "sandbox.pilothouse.dev/url"
-_CLOUD = Caller("system:cloud-controller-manager", ("system:masters",), "cloud-controller-manager/v1.36.3")
+_CLOUD = Caller(
+    "system:cloud-controller-manager", ("system:masters",), "cloud-controller-manager/v1.36.3"
+)
 
 
 class LoadBalancers:
@@ -45,7 +47,9 @@ class LoadBalancers:
             return
         is_balanced = change.after["spec"].get("type") == "LoadBalancer"
         if is_balanced or uid_of(change.after) in self._listeners:
-            self._view.queue.add("load-balancer", (namespace_of(change.after), name_of(change.after)))
+            self._view.queue.add(
+                "load-balancer", (namespace_of(change.after), name_of(change.after))
+            )
         if change.kind == "DELETED":
             self._spawn(self._stop(uid_of(change.after)))
 
@@ -84,7 +88,9 @@ class LoadBalancers:
     async def _listen(self, service: Json) -> tuple[str, list[Listener]]:
         ports = service["spec"].get("ports") or ()
         for _ in range(3):
-            address = f"127.{random.randint(64, 126)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
+            address = (
+                f"127.{random.randint(64, 126)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
+            )
             try:
                 return address, await self._open(service, address, [port["port"] for port in ports])
             except OSError:
@@ -109,7 +115,8 @@ class LoadBalancers:
         return opened
 
     def _context(self, service: Json) -> ssl.SSLContext:
-        """The certificate is looked up at each handshake, since the Secret may come or change later."""
+        """The certificate is looked up at each handshake, since the Secret may come or change
+        later."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         fallback = self_signed_context()
         key = (namespace_of(service), name_of(service))
@@ -130,14 +137,20 @@ class LoadBalancers:
         published: Json = copy_json(service)
         first = service["spec"]["ports"][0]
         pods = self._routing.ready_pods(service)
-        scheme = "https" if self._routing.speaks_tls(service, first, pods[0] if pods else None) else "http"
+        scheme = (
+            "https"
+            if self._routing.speaks_tls(service, first, pods[0] if pods else None)
+            else "http"
+        )
         standard = {"http": 80, "https": 443}[scheme]
         number = listeners[0].port
         url = f"{scheme}://{address}" + ("" if number == standard else f":{number}")
         published["metadata"].setdefault("annotations", {})[URL] = url
         published["status"] = {"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
         self._view.registry.write_directly(SERVICES, published, _CLOUD, "patch")
-        self._view.tell(service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer", "service-controller")
+        self._view.tell(
+            service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer", "service-controller"
+        )
 
     async def _stop(self, uid: str) -> None:
         self._ports.pop(uid, None)
@@ -152,7 +165,8 @@ class LoadBalancers:
 
 
 class _Front:
-    """The application behind one external port: each connection stays with the endpoint it was given."""
+    """The application behind one external port: each connection stays with the endpoint it was
+    given."""
 
     def __init__(self, routing: Routing, key: tuple[str, str]) -> None:
         self._routing = routing

@@ -1,11 +1,18 @@
-"""kube-proxy: from a Service and a client to a pod, and from there to the answer of the application."""
+"""kube-proxy: from a Service and a client to a pod, and from there to the answer of the
+application."""
 
 from __future__ import annotations
 
 import random
 import time
 
-from sandbox.cluster.api_server.resources import CONFIG_MAPS, ENDPOINT_SLICES, PODS, SECRETS, SERVICES
+from sandbox.cluster.api_server.resources import (
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    PODS,
+    SECRETS,
+    SERVICES,
+)
 from sandbox.cluster.api_server.store import Store
 from sandbox.cluster.controllers.endpoint_slices import SERVICE_NAME
 from sandbox.cluster.controllers.images import ImageRules
@@ -29,7 +36,8 @@ class Routing:
         return self._store.get(SERVICES, namespace, name)
 
     def ready_pods(self, service: Json) -> list[Json]:
-        """Pods of the ready endpoints; when none is ready, those that still serve while they terminate."""
+        """Pods of the ready endpoints; when none is ready, those that still serve while they
+        terminate."""
         namespace = service["metadata"]["namespace"]
         ready, serving = [], []
         for item in self._store.iterate(ENDPOINT_SLICES, namespace):
@@ -37,7 +45,9 @@ class Routing:
                 continue
             for endpoint in item.get("endpoints") or ():
                 conditions = endpoint.get("conditions") or {}
-                pod = self._store.get(PODS, namespace, (endpoint.get("targetRef") or {}).get("name", ""))
+                pod = self._store.get(
+                    PODS, namespace, (endpoint.get("targetRef") or {}).get("name", "")
+                )
                 if pod is None:
                     continue
                 if conditions.get("ready", True):
@@ -47,7 +57,8 @@ class Routing:
         return ready or serving
 
     def any_pod(self, service: Json) -> Json | None:
-        """Any ready pod, as the API server's proxy takes it: it knows no session affinity (core/service: ResourceLocation)."""
+        """Any ready pod, as the API server's proxy takes it: it knows no session affinity
+        (core/service: ResourceLocation)."""
         pods = self.ready_pods(service)
         return self._chance.choice(pods) if pods else None
 
@@ -94,14 +105,17 @@ class Routing:
             return ""
         for volume in pod["spec"].get("volumes") or ():
             name = (volume.get("configMap") or {}).get("name")
-            found = self._store.get(CONFIG_MAPS, pod["metadata"]["namespace"], name) if name else None
+            found = (
+                self._store.get(CONFIG_MAPS, pod["metadata"]["namespace"], name) if name else None
+            )
             for text in ((found or {}).get("data") or {}).values():
                 if "server" in text and "location" in text:
                     return str(text)
         return ""
 
     def speaks_tls(self, service: Json, port: Json, pod: Json | None) -> bool:
-        """Whether connections to this port of the Service carry TLS: the pods know, else the port tells."""
+        """Whether connections to this port of the Service carry TLS: the pods know, else the port
+        tells."""
         if pod is None:
             return port["port"] in (443, 8443) or port.get("name") == "https"
         target = port.get("targetPort", port["port"])
@@ -110,11 +124,14 @@ class Routing:
         return serves_tls(self.configuration_of(pod), target)
 
     def certificate_of(self, service: Json) -> tuple[str, str] | None:
-        """(certificate, key) in base64 of PEM from a Secret that a pod behind the Service mounts."""
+        """(certificate, key) in base64 of PEM from a Secret that a pod behind the Service
+        mounts."""
         for pod in self.ready_pods(service)[:1]:
             for volume in pod["spec"].get("volumes") or ():
                 name = (volume.get("secret") or {}).get("secretName")
-                secret = self._store.get(SECRETS, pod["metadata"]["namespace"], name) if name else None
+                secret = (
+                    self._store.get(SECRETS, pod["metadata"]["namespace"], name) if name else None
+                )
                 data = (secret or {}).get("data") or {}
                 for certificate, key in (("cert.pem", "key.pem"), ("tls.crt", "tls.key")):
                     if certificate in data and key in data:

@@ -15,7 +15,14 @@ from sandbox.cluster.objects import Json, copy_json, timestamp
 
 
 class Subresources:
-    def __init__(self, registry: Registry, kubelet: Kubelet, budgets: BudgetController, routing: Routing, access: Access) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        kubelet: Kubelet,
+        budgets: BudgetController,
+        routing: Routing,
+        access: Access,
+    ) -> None:
         self._access = access
         self._registry = registry
         self._kubelet = kubelet
@@ -29,12 +36,24 @@ class Subresources:
         name = target.name
         previous = request.flag("previous")
         if previous and not (status.get("lastState") or {}).get("terminated"):
-            raise failures.bad_request(f'previous terminated container "{status["name"]}" in pod "{name}" not found')
+            raise failures.bad_request(
+                f'previous terminated container "{status["name"]}" in pod "{name}" not found'
+            )
         waiting = (status.get("state") or {}).get("waiting")
-        if waiting and not status.get("restartCount") and not (status.get("lastState") or {}).get("terminated"):
+        if (
+            waiting
+            and not status.get("restartCount")
+            and not (status.get("lastState") or {}).get("terminated")
+        ):
             reason = waiting.get("reason", "")
-            shown = "trying and failing to pull image" if reason in ("ErrImagePull", "ImagePullBackOff") else reason
-            raise failures.bad_request(f'container "{status["name"]}" in pod "{name}" is waiting to start: {shown}')
+            shown = (
+                "trying and failing to pull image"
+                if reason in ("ErrImagePull", "ImagePullBackOff")
+                else reason
+            )
+            raise failures.bad_request(
+                f'container "{status["name"]}" in pod "{name}" is waiting to start: {shown}'
+            )
         lines = self._kubelet.logs_of(pod, previous=previous)
         if request.query.get("tailLines"):
             count = int(request.query["tailLines"])
@@ -48,10 +67,15 @@ class Subresources:
         names = [container["name"] for container in pod["spec"]["containers"]]
         if not wanted and len(names) > 1:
             shown = " ".join(names)
-            raise failures.bad_request(f"a container name must be specified for pod {pod['metadata']['name']}, choose one of: [{shown}]")
+            raise failures.bad_request(
+                f"a container name must be specified for pod {pod['metadata']['name']}, choose one"
+                f" of: [{shown}]"
+            )
         wanted = wanted or names[0]
         if wanted not in names:
-            raise failures.bad_request(f"container {wanted} is not valid for pod {pod['metadata']['name']}")
+            raise failures.bad_request(
+                f"container {wanted} is not valid for pod {pod['metadata']['name']}"
+            )
         for status in pod.get("status", {}).get("containerStatuses") or ():
             if status["name"] == wanted:
                 found: Json = status
@@ -73,13 +97,24 @@ class Subresources:
             target.resource, target.namespace, target.name, caller,
             DeleteOptions(dry_run=request.query.get("dryRun") == "All", grace_period=grace),
         )  # fmt: skip
-        return Answer(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
+        return Answer(
+            201,
+            {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "metadata": {},
+                "status": "Success",
+                "code": 201,
+            },
+        )
 
     async def token(self, request: Request, target: Target, caller: Caller) -> Answer:
         """TokenRequest: a token whose rights are the service account's."""
         del caller
         self._registry.get(target.resource, target.namespace, target.name)
-        is_protobuf = "protobuf" in request.content_type  # what kubectl sends; its wishes cannot be read and are not needed
+        is_protobuf = (
+            "protobuf" in request.content_type
+        )  # what kubectl sends; its wishes cannot be read and are not needed
         spec = {} if is_protobuf else request.json().get("spec") or {}
         seconds = int(spec.get("expirationSeconds") or 3600)
         status = {
@@ -104,7 +139,16 @@ class Subresources:
             raise failures.conflict(target.resource, target.name, why)
         pod["spec"]["nodeName"] = node
         self._registry.write_directly(target.resource, pod, caller)
-        return Answer(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
+        return Answer(
+            201,
+            {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "metadata": {},
+                "status": "Success",
+                "code": 201,
+            },
+        )
 
     async def proxy(self, request: Request, target: Target, caller: Caller) -> Answer:
         """GET .../services/[scheme:]name[:port]/proxy/path, and pods/…"""
@@ -121,10 +165,14 @@ class Subresources:
         service = self._registry.get(target.resource, target.namespace, name)
         ports = service["spec"].get("ports") or []
         if wanted and not any(wanted in (port.get("name"), str(port["port"])) for port in ports):
-            raise ApiFailure(503, "ServiceUnavailable", f'no service port "{wanted}" found for service "{name}"')
+            raise ApiFailure(
+                503, "ServiceUnavailable", f'no service port "{wanted}" found for service "{name}"'
+            )
         client = request.headers.get("x-forwarded-for", request.client).partition(",")[0].strip()
         pod = self._routing.any_pod(service)
         if pod is None:
-            raise ApiFailure(503, "ServiceUnavailable", f'no endpoints available for service "{name}"')
+            raise ApiFailure(
+                503, "ServiceUnavailable", f'no endpoints available for service "{name}"'
+            )
         reply = self._routing.ask(pod, f"/{target.rest}", client)
         return Answer(reply.status, reply.body, content_type=reply.content_type)

@@ -35,7 +35,9 @@ def post_message(platform: Platform, arguments: Json) -> Json:
     metadata = check_metadata(arguments.get("metadata"))
     if metadata is not None:
         message["metadata"] = metadata
-    stored = platform.messages.post_as_app(conversation, message, str(arguments.get("thread_ts") or "") or None)
+    stored = platform.messages.post_as_app(
+        conversation, message, str(arguments.get("thread_ts") or "") or None
+    )
     return {"channel": conversation.id, "ts": stored["ts"], "message": stored}
 
 
@@ -127,7 +129,9 @@ def remove_reaction(platform: Platform, arguments: Json) -> Json:
     name = required(arguments, "name").strip(":")
     bot = platform.workspace.bot.id
     reactions = message.get("reactions", [])
-    reaction = next((item for item in reactions if item["name"] == name and bot in item["users"]), None)
+    reaction = next(
+        (item for item in reactions if item["name"] == name and bot in item["users"]), None
+    )
     if reaction is None:
         raise SlackError("no_reaction")
     reaction["users"].remove(bot)

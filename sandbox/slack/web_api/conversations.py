@@ -27,7 +27,13 @@ def list_conversations(platform: Platform, arguments: Json) -> Json:
     types = set(str(arguments.get("types") or "public_channel").split(","))
     found = []
     for conversation in platform.workspace.conversations.values():
-        kind = "im" if conversation.is_im else "private_channel" if conversation.is_private else "public_channel"
+        kind = (
+            "im"
+            if conversation.is_im
+            else "private_channel"
+            if conversation.is_private
+            else "public_channel"
+        )
         if kind not in types or (flag(arguments, "exclude_archived") and conversation.is_archived):
             continue
         if kind == "private_channel" and platform.workspace.bot.id not in conversation.members:
@@ -43,10 +49,15 @@ def history(platform: Platform, arguments: Json) -> Json:
     messages = [
         message
         for message in reversed(conversation.messages.values())
-        if message.get("thread_ts", message["ts"]) == message["ts"] and _in_range(message["ts"], arguments)
+        if message.get("thread_ts", message["ts"]) == message["ts"]
+        and _in_range(message["ts"], arguments)
     ]
     limit = number(arguments, "limit", 100, 999)
-    paged = page([_shown(message, arguments) for message in messages], {**arguments, "limit": limit}, "messages")
+    paged = page(
+        [_shown(message, arguments) for message in messages],
+        {**arguments, "limit": limit},
+        "messages",
+    )
     return {**paged, "has_more": bool(paged["response_metadata"]["next_cursor"]), "pin_count": 0}
 
 
@@ -61,7 +72,8 @@ def replies(platform: Platform, arguments: Json) -> Json:
     messages = [
         _shown(message, arguments)
         for message in conversation.messages.values()
-        if message.get("thread_ts", message["ts"]) == thread_ts and (message["ts"] == thread_ts or _in_range(message["ts"], arguments))
+        if message.get("thread_ts", message["ts"]) == thread_ts
+        and (message["ts"] == thread_ts or _in_range(message["ts"], arguments))
     ]
     paged = page(messages, arguments, "messages", default=1000)
     return {**paged, "has_more": bool(paged["response_metadata"]["next_cursor"])}
@@ -70,7 +82,11 @@ def replies(platform: Platform, arguments: Json) -> Json:
 @method("conversations.open", "im:write", rate=TIER_3)
 def open_conversation(platform: Platform, arguments: Json) -> Json:
     if arguments.get("channel"):
-        return {"channel": platform.workspace.conversation_json(platform.workspace.conversation(arguments["channel"]))}
+        return {
+            "channel": platform.workspace.conversation_json(
+                platform.workspace.conversation(arguments["channel"])
+            )
+        }
     users = [user for user in str(arguments.get("users") or "").split(",") if user]
     if not users:
         raise SlackError("users_list_not_supplied")

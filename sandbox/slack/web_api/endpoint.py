@@ -43,14 +43,18 @@ async def call(request: Request) -> Response:
     except SlackError as error:
         fault = None
         response = error_response(error)
-    _write_down(platform, name, arguments, response, at, (time.perf_counter() - started) * 1000, fault)
+    _write_down(
+        platform, name, arguments, response, at, (time.perf_counter() - started) * 1000, fault
+    )
     if fault is not None and fault.kind in ("lost_reply", "lost_request"):
         cut_connection(request)
     response.headers["x-oauth-scopes"] = ",".join(sorted(platform.scopes))
     return response
 
 
-def _answer(platform: Platform, name: str, arguments: Json, token: str, fault: Fault | None) -> Response:
+def _answer(
+    platform: Platform, name: str, arguments: Json, token: str, fault: Fault | None
+) -> Response:
     try:
         match fault.kind if fault is not None else None:
             case "rate_limited":
@@ -102,7 +106,11 @@ def _authorise(platform: Platform, method: Method, token: str) -> None:
     if token != (settings.app_token if method.token == "app" else settings.bot_token):
         raise SlackError("not_allowed_token_type")
     if method.scopes and not set(method.scopes) & platform.scopes:
-        raise SlackError("missing_scope", needed=",".join(method.scopes), provided=",".join(sorted(platform.scopes)))
+        raise SlackError(
+            "missing_scope",
+            needed=",".join(method.scopes),
+            provided=",".join(sorted(platform.scopes)),
+        )
 
 
 def _token(request: Request, arguments: Json) -> str:
@@ -131,12 +139,16 @@ def _decode(body: bytes, content_type: str) -> Json:
             try:
                 arguments[key] = json.loads(arguments[key])
             except ValueError:
-                raise SlackError("invalid_blocks_format" if key == "blocks" else "invalid_arguments") from None
+                raise SlackError(
+                    "invalid_blocks_format" if key == "blocks" else "invalid_arguments"
+                ) from None
     return arguments
 
 
 def _multipart(body: bytes, content_type: str) -> Json:
-    document = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
+    document = BytesParser(policy=HTTP).parsebytes(
+        b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body
+    )
     arguments: Json = {}
     for part in document.iter_parts():
         name = part.get_param("name", header="content-disposition")
@@ -147,7 +159,13 @@ def _multipart(body: bytes, content_type: str) -> Json:
 
 
 def _write_down(
-    platform: Platform, name: str, arguments: Json, response: Response, at: float, duration: float, fault: Fault | None
+    platform: Platform,
+    name: str,
+    arguments: Json,
+    response: Response,
+    at: float,
+    duration: float,
+    fault: Fault | None,
 ) -> None:
     answer: Any = None
     if isinstance(response, JSONResponse):

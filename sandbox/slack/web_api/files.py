@@ -41,7 +41,13 @@ def complete_upload(platform: Platform, arguments: Json) -> Json:
             raise SlackError("file_update_failed")
         file.title = item.get("title") or file.name
         files.append(file)
-    channels = [channel for channel in str(arguments.get("channel_id") or arguments.get("channels") or "").split(",") if channel]
+    channels = [
+        channel
+        for channel in str(arguments.get("channel_id") or arguments.get("channels") or "").split(
+            ","
+        )
+        if channel
+    ]
     places = [writable(platform, {"channel": channel}) for channel in channels]
     for place in places:
         for file in files:

@@ -1,4 +1,5 @@
-"""The table of methods: each with its handler, the scopes it needs (any one of them) and its rate."""
+"""The table of methods: each with its handler, the scopes it needs (any one of them) and
+its rate."""
 
 from __future__ import annotations
 

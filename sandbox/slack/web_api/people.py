@@ -40,7 +40,11 @@ def user_info(platform: Platform, arguments: Json) -> Json:
 
 @method("users.list", "users:read", rate=TIER_2)
 def list_users(platform: Platform, arguments: Json) -> Json:
-    people = [_person(platform, person.id) for person in platform.workspace.people.values() if not person.is_stranger]
+    people = [
+        _person(platform, person.id)
+        for person in platform.workspace.people.values()
+        if not person.is_stranger
+    ]
     return {**page(people, arguments, "members"), "cache_ts": int(platform.workspace.now())}
 
 
@@ -57,7 +61,9 @@ def lookup_by_email(platform: Platform, arguments: Json) -> Json:
 def list_groups(platform: Platform, arguments: Json) -> Json:
     groups = [platform.workspace.group_json(group) for group in platform.workspace.groups.values()]
     if not flag(arguments, "include_users"):
-        groups = [{key: value for key, value in group.items() if key != "users"} for group in groups]
+        groups = [
+            {key: value for key, value in group.items() if key != "users"} for group in groups
+        ]
     return {"usergroups": groups}
 
 
@@ -89,13 +95,24 @@ def bot_info(platform: Platform, arguments: Json) -> Json:
 @method("team.info", "team:read", rate=TIER_3)
 def team_info(platform: Platform, _arguments: Json) -> Json:
     settings = platform.settings
-    return {"team": {"id": settings.team_id, "name": settings.team_name, "domain": settings.team_domain, "email_domain": ""}}
+    return {
+        "team": {
+            "id": settings.team_id,
+            "name": settings.team_name,
+            "domain": settings.team_domain,
+            "email_domain": "",
+        }
+    }
 
 
 @method("apps.connections.open", rate=TIER_1, token="app")
 def open_connection(platform: Platform, _arguments: Json) -> Json:
     address = platform.base_url.replace("http://", "ws://", 1)
-    return {"url": f"{address}/link/?ticket={platform.app.open_ticket()}&app_id={platform.settings.app_id}"}
+    return {
+        "url": (
+            f"{address}/link/?ticket={platform.app.open_ticket()}&app_id={platform.settings.app_id}"
+        )
+    }
 
 
 def _person(platform: Platform, user_id: str) -> Json:

@@ -19,18 +19,30 @@ _numbers = itertools.count(1)
 
 def server_of(kind: str, kubeconfig: Path) -> ApiServer:
     config = yaml.safe_load(kubeconfig.read_text())
-    return ApiServer(kind, config["clusters"][0]["cluster"]["server"], config["users"][0]["user"]["token"], kubeconfig)
+    return ApiServer(
+        kind,
+        config["clusters"][0]["cluster"]["server"],
+        config["users"][0]["user"]["token"],
+        kubeconfig,
+    )
 
 
 @pytest.fixture(
     scope="session",
-    params=[pytest.param("simulated", marks=pytest.mark.slow), pytest.param("control_plane", marks=pytest.mark.control_plane)],
+    params=[
+        pytest.param("simulated", marks=pytest.mark.slow),
+        pytest.param("control_plane", marks=pytest.mark.control_plane),
+    ],
 )
-def api_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def api_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ApiServer]:
     """A running API server with three ready nodes whose pods become ready within about a second."""
     if request.param == "simulated":
         with SimulatedCluster(ready_after=0.1, jitter=0.05, stop_after=0.05) as cluster:
-            yield server_of("simulated", cluster.kubeconfig(tmp_path_factory.mktemp("simulated") / "kubeconfig"))
+            yield server_of(
+                "simulated", cluster.kubeconfig(tmp_path_factory.mktemp("simulated") / "kubeconfig")
+            )
         return
     running = os.environ.get("PILOTHOUSE_CONTROL_PLANE_KUBECONFIG")
     if running:  # one that somebody started by hand, so that a single test is quick

@@ -1,4 +1,5 @@
-"""A thin client for the contract tests: paths and JSON as they are on the wire, and waiting for a condition."""
+"""A thin client for the contract tests: paths and JSON as they are on the wire, and waiting for a
+condition."""
 
 from __future__ import annotations
 
@@ -33,8 +34,11 @@ _GROUPS = {
 }
 
 
-def wait_for(probe: Callable[[], Found | None], what: str, seconds: float = DEADLINE_SECONDS) -> Found:
-    """Calls the probe until it gives something true; each look is a request, so the pause is short."""
+def wait_for(
+    probe: Callable[[], Found | None], what: str, seconds: float = DEADLINE_SECONDS
+) -> Found:
+    """Calls the probe until it gives something true; each look is a request, so the pause
+    is short."""
     deadline = time.monotonic() + seconds
     while True:
         found = probe()
@@ -98,7 +102,9 @@ class Namespace:
     def replace(self, plural: str, name: str, body: Json, **query: str) -> httpx.Response:
         return self.http.put(self.path(plural, name), json=body, params=query)
 
-    def patch(self, plural: str, name: str, kind: str, body: object, subresource: str = "", **query: str) -> httpx.Response:
+    def patch(
+        self, plural: str, name: str, kind: str, body: object, subresource: str = "", **query: str
+    ) -> httpx.Response:
         return self.http.patch(
             self.path(plural, name, subresource),
             content=json.dumps(body).encode(),
@@ -106,14 +112,18 @@ class Namespace:
             params=query,
         )
 
-    def patched(self, plural: str, name: str, kind: str, body: object, subresource: str = "", **query: str) -> Json:
+    def patched(
+        self, plural: str, name: str, kind: str, body: object, subresource: str = "", **query: str
+    ) -> Json:
         return _good(self.patch(plural, name, kind, body, subresource, **query))
 
     def delete(self, plural: str, name: str, options: Json | None = None) -> httpx.Response:
         return self.http.request("DELETE", self.path(plural, name), json=options or {})
 
     def apply(self, plural: str, body: Json, manager: str, **query: str) -> httpx.Response:
-        return self.patch(plural, body["metadata"]["name"], APPLY, body, fieldManager=manager, **query)
+        return self.patch(
+            plural, body["metadata"]["name"], APPLY, body, fieldManager=manager, **query
+        )
 
     def watch(self, plural: str, version: str, seconds: int = 20, **query: str) -> Iterator[Json]:
         """Events from a version on; the stream ends by itself after a time."""
@@ -133,7 +143,9 @@ class Namespace:
         return sorted(found, key=revision)
 
     def owned_pods(self, replica_set: Json) -> list[Json]:
-        return [item for item in self.items("pods") if _is_owned(item, replica_set["metadata"]["uid"])]
+        return [
+            item for item in self.items("pods") if _is_owned(item, replica_set["metadata"]["uid"])
+        ]
 
     def wait_complete(self, name: str) -> Json:
         """Complete by the rules of kubectl rollout status."""
@@ -188,11 +200,15 @@ def is_complete(deployment: Json) -> bool:
 
 def condition(obj: Json, kind: str) -> Json:
     """The condition of a type, empty when there is none."""
-    found: Json = next((item for item in obj["status"].get("conditions") or () if item["type"] == kind), {})
+    found: Json = next(
+        (item for item in obj["status"].get("conditions") or () if item["type"] == kind), {}
+    )
     return found
 
 
-def deployment(name: str = "hello", image: str = "example/hello:1.0.0", replicas: int = 3, **spec: Any) -> Json:
+def deployment(
+    name: str = "hello", image: str = "example/hello:1.0.0", replicas: int = 3, **spec: Any
+) -> Json:
     labels = {"app": name}
     container = {
         "name": "hello",

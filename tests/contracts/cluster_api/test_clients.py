@@ -1,4 +1,5 @@
-"""The clients that people use: the official Python client, its dynamic client and watch, and kubectl."""
+"""The clients that people use: the official Python client, its dynamic client and watch, and
+kubectl."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ def api(namespace: Namespace) -> client.ApiClient:
 
 @pytest.fixture
 def kubectl(namespace: Namespace) -> Callable[..., str]:
-    """Runs kubectl in the test's namespace; the one that was built with the control plane, else the installed one."""
+    """Runs kubectl in the test's namespace; the one that was built with the control plane, else the
+    installed one."""
     found = shutil.which("kubectl")
     with contextlib.suppress(BinariesMissing):
         found = str(built_binaries() / "kubectl")
@@ -38,16 +40,35 @@ def kubectl(namespace: Namespace) -> Callable[..., str]:
     binary = found
 
     def run(*arguments: str, stdin: str | None = None, fails: bool = False) -> str:
-        base = [binary, "--kubeconfig", str(namespace.server.kubeconfig), "--namespace", namespace.name]
-        environment = {**os.environ, "KUBECACHEDIR": str(namespace.server.kubeconfig.parent / "kubectl-cache")}
-        done = subprocess.run([*base, *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False, env=environment)
+        base = [
+            binary,
+            "--kubeconfig",
+            str(namespace.server.kubeconfig),
+            "--namespace",
+            namespace.name,
+        ]
+        environment = {
+            **os.environ,
+            "KUBECACHEDIR": str(namespace.server.kubeconfig.parent / "kubectl-cache"),
+        }
+        done = subprocess.run(
+            [*base, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=environment,
+        )
         assert (done.returncode != 0) is fails, done.stderr
         return done.stderr if fails else done.stdout
 
     return run
 
 
-def test_the_typed_client_creates_reads_scales_and_deletes(namespace: Namespace, api: client.ApiClient) -> None:
+def test_the_typed_client_creates_reads_scales_and_deletes(
+    namespace: Namespace, api: client.ApiClient
+) -> None:
     apps = client.AppsV1Api(api)
     body: Any = deployment(replicas=1)
     made: Any = apps.create_namespaced_deployment(namespace.name, body)
@@ -62,7 +83,9 @@ def test_the_typed_client_creates_reads_scales_and_deletes(namespace: Namespace,
     assert (refused.value.status, refused.value.reason) == (404, "Not Found")
 
 
-def test_the_watch_of_the_client_delivers_typed_events_from_a_version(namespace: Namespace, api: client.ApiClient) -> None:
+def test_the_watch_of_the_client_delivers_typed_events_from_a_version(
+    namespace: Namespace, api: client.ApiClient
+) -> None:
     core = client.CoreV1Api(api)
     listed: Any = core.list_namespaced_pod(namespace.name)
     version = listed.metadata.resource_version
@@ -70,7 +93,11 @@ def test_the_watch_of_the_client_delivers_typed_events_from_a_version(namespace:
     stream = watch.Watch()
     phases = set()
     for event in stream.stream(
-        core.list_namespaced_pod, namespace.name, resource_version=version, timeout_seconds=20, allow_watch_bookmarks=True
+        core.list_namespaced_pod,
+        namespace.name,
+        resource_version=version,
+        timeout_seconds=20,
+        allow_watch_bookmarks=True,
     ):
         phases.add(event["object"].status.phase)
         if "Running" in phases:
@@ -78,19 +105,27 @@ def test_the_watch_of_the_client_delivers_typed_events_from_a_version(namespace:
     assert phases == {"Pending", "Running"}
 
 
-def test_the_dynamic_client_discovers_applies_and_deletes(namespace: Namespace, api: client.ApiClient) -> None:
+def test_the_dynamic_client_discovers_applies_and_deletes(
+    namespace: Namespace, api: client.ApiClient
+) -> None:
     found = dynamic.DynamicClient(api)
     services = found.resources.get(api_version="v1", kind="Service")
-    services.server_side_apply(body=service(), namespace=namespace.name, name="hello", field_manager="me")
+    services.server_side_apply(
+        body=service(), namespace=namespace.name, name="hello", field_manager="me"
+    )
     assert services.get(name="hello", namespace=namespace.name).spec.clusterIP
     services.delete(name="hello", namespace=namespace.name)
     deployments = found.resources.get(api_version="apps/v1", kind="Deployment")
     assert deployments.get(namespace=namespace.name).items == []
 
 
-def test_kubectl_applies_rolls_undoes_and_restarts(namespace: Namespace, kubectl: Callable[..., str]) -> None:
+def test_kubectl_applies_rolls_undoes_and_restarts(
+    namespace: Namespace, kubectl: Callable[..., str]
+) -> None:
     kubectl("create", "-f", "-", stdin=json.dumps(deployment(replicas=2)))
-    assert "successfully rolled out" in kubectl("rollout", "status", "deployment/hello", "--timeout=30s")
+    assert "successfully rolled out" in kubectl(
+        "rollout", "status", "deployment/hello", "--timeout=30s"
+    )
     kubectl("set", "image", "deployment/hello", "hello=example/hello:2.0.0")
     kubectl("rollout", "status", "deployment/hello", "--timeout=30s")
     history = kubectl("rollout", "history", "deployment/hello")
@@ -105,17 +140,31 @@ def test_kubectl_applies_rolls_undoes_and_restarts(namespace: Namespace, kubectl
     assert revision(namespace.read("deployments", "hello")) == 4
 
 
-def test_what_kubectl_writes_shows_in_managed_fields(namespace: Namespace, kubectl: Callable[..., str]) -> None:
+def test_what_kubectl_writes_shows_in_managed_fields(
+    namespace: Namespace, kubectl: Callable[..., str]
+) -> None:
     kubectl("create", "-f", "-", stdin=json.dumps(deployment(replicas=1)))
     image = ("f:spec", "f:template", "f:spec", "f:containers", 'k:{"name":"hello"}', "f:image")
-    assert owners(namespace.read("deployments", "hello"), *image) == {("kubectl-create", "Update", "")}
+    assert owners(namespace.read("deployments", "hello"), *image) == {
+        ("kubectl-create", "Update", "")
+    }
     kubectl("scale", "deployment/hello", "--replicas=2")
-    assert owners(namespace.read("deployments", "hello"), *REPLICAS) == {("kubectl", "Update", "scale")}
+    assert owners(namespace.read("deployments", "hello"), *REPLICAS) == {
+        ("kubectl", "Update", "scale")
+    }
     kubectl("set", "image", "deployment/hello", "hello=example/hello:2.0.0")
     assert owners(namespace.read("deployments", "hello"), *image) == {("kubectl-set", "Update", "")}
     kubectl("rollout", "restart", "deployment/hello")
-    stamp = ("f:spec", "f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt")
-    assert owners(namespace.read("deployments", "hello"), *stamp) == {("kubectl-rollout", "Update", "")}
+    stamp = (
+        "f:spec",
+        "f:template",
+        "f:metadata",
+        "f:annotations",
+        "f:kubectl.kubernetes.io/restartedAt",
+    )
+    assert owners(namespace.read("deployments", "hello"), *stamp) == {
+        ("kubectl-rollout", "Update", "")
+    }
     namespace.wait_complete("hello")
     kubectl("rollout", "undo", "deployment/hello", "--to-revision=1")
     assert owners(namespace.read("deployments", "hello"), *image) == {("kubectl", "Update", "")}
@@ -137,7 +186,16 @@ def test_kubectl_get_prints_the_columns(namespace: Namespace, kubectl: Callable[
     namespace.made("services", service())
     namespace.wait_complete("hello")
     head, row = kubectl("get", "deployments", "-o", "wide").splitlines()
-    assert head.split() == ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE", "CONTAINERS", "IMAGES", "SELECTOR"]
+    assert head.split() == [
+        "NAME",
+        "READY",
+        "UP-TO-DATE",
+        "AVAILABLE",
+        "AGE",
+        "CONTAINERS",
+        "IMAGES",
+        "SELECTOR",
+    ]
     assert row.split()[:4] == ["hello", "1/1", "1", "1"]
     head, row = kubectl("get", "pods").splitlines()
     assert head.split() == ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]
@@ -156,21 +214,37 @@ def test_kubectl_explains_from_openapi_v3(kubectl: Callable[..., str]) -> None:
     assert "Number of desired pods." in text
     tree = kubectl("explain", "deployment", "--recursive")
     assert "readinessProbe\t<Probe>" in tree
-    assert 'error: field "replicsa" does not exist' in kubectl("explain", "deployment.spec.replicsa", fails=True)
+    assert 'error: field "replicsa" does not exist' in kubectl(
+        "explain", "deployment.spec.replicsa", fails=True
+    )
 
 
-def test_kubectl_server_side_apply_tells_conflicts(namespace: Namespace, kubectl: Callable[..., str]) -> None:
+def test_kubectl_server_side_apply_tells_conflicts(
+    namespace: Namespace, kubectl: Callable[..., str]
+) -> None:
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: notes}\ndata: {colour: blue}\n"
     kubectl("apply", "--server-side", "--field-manager=first", "-f", "-", stdin=text)
     other = text.replace("blue", "green")
-    told = kubectl("apply", "--server-side", "--field-manager=second", "-f", "-", stdin=other, fails=True)
+    told = kubectl(
+        "apply", "--server-side", "--field-manager=second", "-f", "-", stdin=other, fails=True
+    )
     assert 'conflict with "first": .data.colour' in told
     assert namespace.read("configmaps", "notes")["data"] == {"colour": "blue"}
-    kubectl("apply", "--server-side", "--field-manager=second", "--force-conflicts", "-f", "-", stdin=other)
+    kubectl(
+        "apply",
+        "--server-side",
+        "--field-manager=second",
+        "--force-conflicts",
+        "-f",
+        "-",
+        stdin=other,
+    )
     assert namespace.read("configmaps", "notes")["data"] == {"colour": "green"}
 
 
-def test_kubectl_deletes_with_each_policy_and_waits(namespace: Namespace, kubectl: Callable[..., str]) -> None:
+def test_kubectl_deletes_with_each_policy_and_waits(
+    namespace: Namespace, kubectl: Callable[..., str]
+) -> None:
     namespace.made("deployments", deployment(replicas=1))
     namespace.wait_complete("hello")
     kubectl("delete", "deployment", "hello", "--cascade=foreground", "--timeout=30s")

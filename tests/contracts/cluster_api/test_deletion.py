@@ -13,7 +13,9 @@ def owner_kinds(obj: Json) -> list[str]:
     return [item["kind"] for item in obj["metadata"].get("ownerReferences") or ()]
 
 
-def test_background_deletion_answers_success_and_takes_the_dependents_afterwards(namespace: Namespace) -> None:
+def test_background_deletion_answers_success_and_takes_the_dependents_afterwards(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=1))
     made = namespace.wait_complete("hello")
     answer = namespace.delete("deployments", "hello", {"propagationPolicy": "Background"})
@@ -30,7 +32,9 @@ def test_background_deletion_answers_success_and_takes_the_dependents_afterwards
     wait_for(lambda: not namespace.items("pods"), "pods gone")
 
 
-def test_foreground_deletion_keeps_the_owner_until_its_dependents_are_gone(namespace: Namespace) -> None:
+def test_foreground_deletion_keeps_the_owner_until_its_dependents_are_gone(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=1))
     namespace.wait_complete("hello")
     answer = namespace.delete("deployments", "hello", {"propagationPolicy": "Foreground"})
@@ -52,8 +56,11 @@ def test_orphaning_deletion_leaves_replicasets_and_pods_behind(namespace: Namesp
     assert len(namespace.owned_pods(orphan)) == 1
 
 
-def test_an_orphaned_replicaset_is_adopted_by_another_deployment_whose_selector_matches(namespace: Namespace) -> None:
-    """What makes an orphaning delete of a canary dangerous: stable takes its ReplicaSet over and scales it away."""
+def test_an_orphaned_replicaset_is_adopted_by_another_deployment_whose_selector_matches(
+    namespace: Namespace,
+) -> None:
+    """What makes an orphaning delete of a canary dangerous: stable takes its ReplicaSet over and
+    scales it away."""
     namespace.made("deployments", deployment(replicas=2))
     namespace.wait_complete("hello")
     canary = deployment("hello-canary", "example/hello:2.0.0", replicas=1)
@@ -68,12 +75,16 @@ def test_an_orphaned_replicaset_is_adopted_by_another_deployment_whose_selector_
     def adopted() -> bool:
         found = namespace.read("replicasets", item["metadata"]["name"])
         owners = found["metadata"].get("ownerReferences") or [{}]
-        return bool(owners[0].get("uid") == stable["metadata"]["uid"] and found["spec"]["replicas"] == 0)
+        return bool(
+            owners[0].get("uid") == stable["metadata"]["uid"] and found["spec"]["replicas"] == 0
+        )
 
     wait_for(adopted, "the canary's ReplicaSet adopted and scaled to 0 by stable")
 
 
-def test_an_orphaned_pod_is_adopted_by_a_replicaset_whose_selector_matches(namespace: Namespace) -> None:
+def test_an_orphaned_pod_is_adopted_by_a_replicaset_whose_selector_matches(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=2))
     (item,) = namespace.owned_sets(namespace.wait_complete("hello"))
     pod = namespace.owned_pods(item)[0]["metadata"]["name"]
@@ -87,7 +98,11 @@ def test_an_orphaned_pod_is_adopted_by_a_replicaset_whose_selector_matches(names
     namespace.patched("pods", pod, MERGE, {"metadata": {"labels": {"app": "hello"}}})
 
     def settled() -> bool:
-        live = [found for found in namespace.owned_pods(item) if "deletionTimestamp" not in found["metadata"]]
+        live = [
+            found
+            for found in namespace.owned_pods(item)
+            if "deletionTimestamp" not in found["metadata"]
+        ]
         return len(live) == 2 and len(namespace.items("pods", labelSelector="app=hello")) == 2
 
     wait_for(settled, "two pods again after adoption")
@@ -98,11 +113,15 @@ def test_a_uid_precondition_that_does_not_hold_is_409(namespace: Namespace) -> N
     answer = namespace.delete("deployments", "hello", {"preconditions": {"uid": "another"}})
     assert answer.status_code == 409
     uid = made["metadata"]["uid"]
-    assert answer.json()["message"] == (
-        f'Operation cannot be fulfilled on Deployment.apps "hello": the UID in the precondition (another) does not match '
-        f"the UID in record ({uid}). The object might have been deleted and then recreated"
+    assert (
+        answer.json()["message"]
+        == 'Operation cannot be fulfilled on Deployment.apps "hello": the UID in the precondition'
+        f" (another) does not match the UID in record ({uid}). The object might have been"
+        " deleted and then recreated"
     )
-    assert namespace.delete("deployments", "hello", {"preconditions": {"uid": uid}}).status_code == 200
+    assert (
+        namespace.delete("deployments", "hello", {"preconditions": {"uid": uid}}).status_code == 200
+    )
 
 
 def test_an_object_with_a_finalizer_waits_for_it(namespace: Namespace) -> None:
@@ -139,13 +158,19 @@ def test_a_collection_is_deleted_by_selector(namespace: Namespace) -> None:
     for name, colour in (("one", "blue"), ("two", "blue"), ("three", "green")):
         body = {"metadata": {"name": name, "labels": {"colour": colour}}}
         namespace.made("configmaps", body)
-    answer = namespace.http.delete(namespace.path("configmaps"), params={"labelSelector": "colour=blue"})
+    answer = namespace.http.delete(
+        namespace.path("configmaps"), params={"labelSelector": "colour=blue"}
+    )
     assert answer.status_code == 200
-    left = [item["metadata"]["name"] for item in namespace.items("configmaps", labelSelector="colour")]
+    left = [
+        item["metadata"]["name"] for item in namespace.items("configmaps", labelSelector="colour")
+    ]
     assert left == ["three"]
 
 
-def test_a_namespace_goes_with_everything_in_it_and_takes_nothing_new_meanwhile(namespace: Namespace) -> None:
+def test_a_namespace_goes_with_everything_in_it_and_takes_nothing_new_meanwhile(
+    namespace: Namespace,
+) -> None:
     name = f"{namespace.name}-inner"
     namespace.http.post("/api/v1/namespaces", json={"metadata": {"name": name}})
     inner = Namespace(namespace.server, name)
@@ -156,6 +181,12 @@ def test_a_namespace_goes_with_everything_in_it_and_takes_nothing_new_meanwhile(
     refused = inner.create("configmaps", {"metadata": {"name": "late"}})
     assert refused.status_code == 403
     assert "because it is being terminated" in refused.json()["message"]
-    wait_for(lambda: inner.get("configmaps", "held").json()["metadata"].get("deletionTimestamp"), "the map terminating")
+    wait_for(
+        lambda: inner.get("configmaps", "held").json()["metadata"].get("deletionTimestamp"),
+        "the map terminating",
+    )
     inner.patched("configmaps", "held", MERGE, {"metadata": {"finalizers": None}})
-    wait_for(lambda: namespace.http.get(f"/api/v1/namespaces/{name}").status_code == 404, "the namespace gone")
+    wait_for(
+        lambda: namespace.http.get(f"/api/v1/namespaces/{name}").status_code == 404,
+        "the namespace gone",
+    )

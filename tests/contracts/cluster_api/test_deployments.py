@@ -28,7 +28,10 @@ def wait_sets(namespace: Namespace, name: str, count: int) -> list[Json]:
 def test_defaults_are_filled_in(namespace: Namespace) -> None:
     made = namespace.made("deployments", deployment(replicas=0))
     spec = made["spec"]
-    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
+    assert spec["strategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"},
+    }
     assert (spec["revisionHistoryLimit"], spec["progressDeadlineSeconds"]) == (10, 600)
     container = spec["template"]["spec"]["containers"][0]
     assert container["imagePullPolicy"] == "IfNotPresent"
@@ -38,9 +41,13 @@ def test_defaults_are_filled_in(namespace: Namespace) -> None:
 
 def test_quantities_are_written_back_in_their_canonical_form(namespace: Namespace) -> None:
     body = deployment(replicas=0)
-    body["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": {"cpu": 0.2, "memory": "1024Mi"}}
+    body["spec"]["template"]["spec"]["containers"][0]["resources"] = {
+        "limits": {"cpu": 0.2, "memory": "1024Mi"}
+    }
     made = namespace.made("deployments", body)
-    assert made["spec"]["template"]["spec"]["containers"][0]["resources"] == {"limits": {"cpu": "200m", "memory": "1Gi"}}
+    assert made["spec"]["template"]["spec"]["containers"][0]["resources"] == {
+        "limits": {"cpu": "200m", "memory": "1Gi"}
+    }
 
 
 def test_pods_belong_to_a_replicaset_and_that_to_the_deployment(namespace: Namespace) -> None:
@@ -48,7 +55,11 @@ def test_pods_belong_to_a_replicaset_and_that_to_the_deployment(namespace: Names
     made = namespace.wait_complete("hello")
     (item,) = namespace.owned_sets(made)
     owner = item["metadata"]["ownerReferences"][0]
-    assert (owner["kind"], owner["controller"], owner["blockOwnerDeletion"]) == ("Deployment", True, True)
+    assert (owner["kind"], owner["controller"], owner["blockOwnerDeletion"]) == (
+        "Deployment",
+        True,
+        True,
+    )
     template_hash = item["metadata"]["labels"][HASH]
     assert item["metadata"]["name"] == f"hello-{template_hash}"
     assert item["spec"]["selector"]["matchLabels"] == {"app": "hello", HASH: template_hash}
@@ -60,7 +71,9 @@ def test_pods_belong_to_a_replicaset_and_that_to_the_deployment(namespace: Names
         assert pod["spec"]["nodeName"]
 
 
-def test_revisions_count_up_and_stand_on_the_deployment_and_its_replicasets(namespace: Namespace) -> None:
+def test_revisions_count_up_and_stand_on_the_deployment_and_its_replicasets(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=1))
     assert revision(namespace.wait_complete("hello")) == 1
     namespace.set_image("hello", "example/hello:2.0.0")
@@ -69,7 +82,9 @@ def test_revisions_count_up_and_stand_on_the_deployment_and_its_replicasets(name
     assert [revision(item) for item in namespace.owned_sets(rolled)] == [1, 2]
 
 
-def test_undo_to_an_old_template_reuses_its_replicaset_under_a_new_revision(namespace: Namespace) -> None:
+def test_undo_to_an_old_template_reuses_its_replicaset_under_a_new_revision(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=1))
     first = namespace.owned_sets(namespace.wait_complete("hello"))[0]["metadata"]["name"]
     namespace.set_image("hello", "example/hello:2.0.0")
@@ -79,7 +94,9 @@ def test_undo_to_an_old_template_reuses_its_replicaset_under_a_new_revision(name
     sets = {item["metadata"]["name"]: item for item in namespace.owned_sets(undone)}
     assert len(sets) == 2
     assert revision(sets[first]) == 3 == revision(undone)
-    assert sets[first]["metadata"]["annotations"]["deployment.kubernetes.io/revision-history"] == "1"
+    assert (
+        sets[first]["metadata"]["annotations"]["deployment.kubernetes.io/revision-history"] == "1"
+    )
     assert sets[first]["spec"]["replicas"] == 1
 
 
@@ -92,14 +109,20 @@ def test_old_replicasets_beyond_the_history_limit_go_oldest_first(namespace: Nam
     assert [revision(item) for item in wait_sets(namespace, "hello", 2)] == [3, 4]
 
 
-def test_annotations_of_the_deployment_are_copied_to_its_newest_replicaset(namespace: Namespace) -> None:
+def test_annotations_of_the_deployment_are_copied_to_its_newest_replicaset(
+    namespace: Namespace,
+) -> None:
     body = deployment(replicas=1)
     body["metadata"]["annotations"] = {"kubernetes.io/change-cause": "first"}
     namespace.made("deployments", body)
     namespace.wait_complete("hello")
     change = {
         "metadata": {"annotations": {"kubernetes.io/change-cause": "second"}},
-        "spec": {"template": {"spec": {"containers": [{"name": "hello", "image": "example/hello:2.0.0"}]}}},
+        "spec": {
+            "template": {
+                "spec": {"containers": [{"name": "hello", "image": "example/hello:2.0.0"}]}
+            }
+        },
     }
     namespace.patched("deployments", "hello", STRATEGIC, change)
     sets = namespace.owned_sets(namespace.wait_complete("hello"))
@@ -107,12 +130,19 @@ def test_annotations_of_the_deployment_are_copied_to_its_newest_replicaset(names
     assert causes == ["first", "second"]
 
 
-def test_an_annotation_patched_before_the_template_overwrites_that_of_the_previous_revision(namespace: Namespace) -> None:
+def test_an_annotation_patched_before_the_template_overwrites_that_of_the_previous_revision(
+    namespace: Namespace,
+) -> None:
     body = deployment(replicas=1)
     body["metadata"]["annotations"] = {"kubernetes.io/change-cause": "first"}
     namespace.made("deployments", body)
     namespace.wait_complete("hello")
-    namespace.patched("deployments", "hello", MERGE, {"metadata": {"annotations": {"kubernetes.io/change-cause": "second"}}})
+    namespace.patched(
+        "deployments",
+        "hello",
+        MERGE,
+        {"metadata": {"annotations": {"kubernetes.io/change-cause": "second"}}},
+    )
 
     def overwritten() -> bool:
         (item,) = namespace.owned_sets(namespace.read("deployments", "hello"))
@@ -127,13 +157,20 @@ def test_a_complete_deployment_says_so_in_its_conditions(namespace: Namespace) -
 
     def settled() -> Json | None:
         found = namespace.read("deployments", "hello")
-        return found if condition(found, "Progressing").get("reason") == "NewReplicaSetAvailable" else None
+        return (
+            found
+            if condition(found, "Progressing").get("reason") == "NewReplicaSetAvailable"
+            else None
+        )
 
     made = wait_for(settled, "Progressing NewReplicaSetAvailable")
     assert condition(made, "Available")["reason"] == "MinimumReplicasAvailable"
     assert condition(made, "Available")["message"] == "Deployment has minimum availability."
     name = namespace.owned_sets(made)[0]["metadata"]["name"]
-    assert condition(made, "Progressing")["message"] == f'ReplicaSet "{name}" has successfully progressed.'
+    assert (
+        condition(made, "Progressing")["message"]
+        == f'ReplicaSet "{name}" has successfully progressed.'
+    )
     assert condition(made, "Progressing")["status"] == "True"
 
 
@@ -144,7 +181,11 @@ def test_a_roll_that_does_not_come_forward_exceeds_its_deadline(namespace: Names
 
     def late() -> Json | None:
         found = namespace.read("deployments", "hello")
-        return found if condition(found, "Progressing").get("reason") == "ProgressDeadlineExceeded" else None
+        return (
+            found
+            if condition(found, "Progressing").get("reason") == "ProgressDeadlineExceeded"
+            else None
+        )
 
     stuck = wait_for(late, "ProgressDeadlineExceeded")
     assert condition(stuck, "Progressing")["status"] == "False"
@@ -154,10 +195,19 @@ def test_a_roll_that_does_not_come_forward_exceeds_its_deadline(namespace: Names
 
 def test_a_deployment_without_ready_pods_is_not_available(namespace: Namespace) -> None:
     namespace.made("deployments", deployment(image="example/hello:unready", replicas=1))
-    made = wait_for(lambda: found if condition(found := namespace.read("deployments", "hello"), "Available") else None, "Available")
+    made = wait_for(
+        lambda: (
+            found
+            if condition(found := namespace.read("deployments", "hello"), "Available")
+            else None
+        ),
+        "Available",
+    )
     assert condition(made, "Available")["status"] == "False"
     assert condition(made, "Available")["reason"] == "MinimumReplicasUnavailable"
-    assert condition(made, "Available")["message"] == "Deployment does not have minimum availability."
+    assert (
+        condition(made, "Available")["message"] == "Deployment does not have minimum availability."
+    )
 
 
 def test_a_paused_deployment_rolls_nothing_until_it_is_resumed(namespace: Namespace) -> None:
@@ -179,7 +229,9 @@ def test_a_paused_deployment_rolls_nothing_until_it_is_resumed(namespace: Namesp
     observed = namespace.wait_observed("hello")
     assert len(namespace.owned_sets(observed)) == 1
     assert observed["status"].get("updatedReplicas", 0) == 0
-    namespace.patched("deployments", "hello", JSON_PATCH, [{"op": "remove", "path": "/spec/paused"}])
+    namespace.patched(
+        "deployments", "hello", JSON_PATCH, [{"op": "remove", "path": "/spec/paused"}]
+    )
     assert len(namespace.owned_sets(namespace.wait_complete("hello"))) == 2
 
 
@@ -209,14 +261,22 @@ def test_recreate_ends_every_old_pod_before_the_first_new_one(namespace: Namespa
     namespace.wait_complete("hello")
 
 
-def test_generation_moves_with_spec_and_annotations_and_not_with_labels_or_status(namespace: Namespace) -> None:
+def test_generation_moves_with_spec_and_annotations_and_not_with_labels_or_status(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=0))
     before = namespace.wait_observed("hello")["metadata"]["generation"]
-    labelled = namespace.patched("deployments", "hello", MERGE, {"metadata": {"labels": {"team": "a"}}})
+    labelled = namespace.patched(
+        "deployments", "hello", MERGE, {"metadata": {"labels": {"team": "a"}}}
+    )
     assert labelled["metadata"]["generation"] == before
-    annotated = namespace.patched("deployments", "hello", MERGE, {"metadata": {"annotations": {"note": "a"}}})
+    annotated = namespace.patched(
+        "deployments", "hello", MERGE, {"metadata": {"annotations": {"note": "a"}}}
+    )
     assert annotated["metadata"]["generation"] == before + 1
-    same = namespace.patched("deployments", "hello", MERGE, {"metadata": {"annotations": {"note": "a"}}})
+    same = namespace.patched(
+        "deployments", "hello", MERGE, {"metadata": {"annotations": {"note": "a"}}}
+    )
     assert same["metadata"]["generation"] == before + 1
     namespace.patched("deployments", "hello", MERGE, {"spec": {"minReadySeconds": 1}})
     assert namespace.wait_observed("hello")["status"]["observedGeneration"] == before + 2
@@ -233,10 +293,14 @@ def test_available_waits_for_min_ready_seconds(namespace: Namespace) -> None:
     namespace.wait_complete("hello")
 
 
-def test_kubectl_style_restart_makes_a_new_revision_with_the_same_image(namespace: Namespace) -> None:
+def test_kubectl_style_restart_makes_a_new_revision_with_the_same_image(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=1))
     namespace.wait_complete("hello")
-    stamp = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2030-01-01T00:00:00Z"}}}
+    stamp = {
+        "metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2030-01-01T00:00:00Z"}}
+    }
     namespace.patched("deployments", "hello", STRATEGIC, {"spec": {"template": stamp}})
     sets = namespace.owned_sets(namespace.wait_complete("hello"))
     assert [revision(item) for item in sets] == [1, 2]

@@ -20,7 +20,9 @@ REF = "#/components/schemas/"
         ("/apis/policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", "pdb"),
     ],
 )
-def test_resources_tell_their_names(namespace: Namespace, path: str, plural: str, kind: str, short: str) -> None:
+def test_resources_tell_their_names(
+    namespace: Namespace, path: str, plural: str, kind: str, short: str
+) -> None:
     resources = {item["name"]: item for item in namespace.http.get(path).json()["resources"]}
     assert resources[plural]["kind"] == kind
     assert resources[plural]["singularName"] == kind.lower()
@@ -29,19 +31,28 @@ def test_resources_tell_their_names(namespace: Namespace, path: str, plural: str
     assert {"get", "list", "watch", "patch", "create", "delete"} <= set(resources[plural]["verbs"])
 
 
-def test_aggregated_discovery_tells_in_two_answers_what_one_a_group_tells(namespace: Namespace) -> None:
+def test_aggregated_discovery_tells_in_two_answers_what_one_a_group_tells(
+    namespace: Namespace,
+) -> None:
     form = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
     for path in ("/api", "/apis"):
         answer = namespace.http.get(path, headers={"Accept": f"{form},application/json"})
         assert answer.headers["content-type"].replace(" ", "") == form
         found = answer.json()
-        assert (found["kind"], found["apiVersion"]) == ("APIGroupDiscoveryList", "apidiscovery.k8s.io/v2")
+        assert (found["kind"], found["apiVersion"]) == (
+            "APIGroupDiscoveryList",
+            "apidiscovery.k8s.io/v2",
+        )
         for group in found["items"]:
             name = group["metadata"].get("name", "")
             for one in group["versions"]:
                 root = f"/apis/{name}/{one['version']}" if name else f"/api/{one['version']}"
-                apart = {item["name"]: item for item in namespace.http.get(root).json()["resources"]}
-                assert {entry["resource"] for entry in one["resources"]} == {item for item in apart if "/" not in item}
+                apart = {
+                    item["name"]: item for item in namespace.http.get(root).json()["resources"]
+                }
+                assert {entry["resource"] for entry in one["resources"]} == {
+                    item for item in apart if "/" not in item
+                }
                 for entry in one["resources"]:
                     item = apart[entry["resource"]]
                     assert entry["responseKind"]["kind"] == item["kind"]
@@ -49,8 +60,14 @@ def test_aggregated_discovery_tells_in_two_answers_what_one_a_group_tells(namesp
                     assert (entry["scope"] == "Namespaced") == item["namespaced"]
                     assert entry.get("shortNames", []) == item.get("shortNames", [])
                     assert sorted(entry["verbs"]) == sorted(item["verbs"])
-                    subresources = {name.partition("/")[2] for name in apart if name.startswith(f"{entry['resource']}/")}
-                    assert {one["subresource"] for one in entry.get("subresources", [])} == subresources
+                    subresources = {
+                        name.partition("/")[2]
+                        for name in apart
+                        if name.startswith(f"{entry['resource']}/")
+                    }
+                    assert {
+                        one["subresource"] for one in entry.get("subresources", [])
+                    } == subresources
 
 
 def test_the_index_of_openapi_names_a_document_by_its_hash(namespace: Namespace) -> None:
@@ -62,12 +79,17 @@ def test_the_index_of_openapi_names_a_document_by_its_hash(namespace: Namespace)
         assert name in paths
 
 
-def test_a_document_describes_fields_with_type_requirement_and_reference(namespace: Namespace) -> None:
+def test_a_document_describes_fields_with_type_requirement_and_reference(
+    namespace: Namespace,
+) -> None:
     schemas = namespace.http.get("/openapi/v3/apis/apps/v1").json()["components"]["schemas"]
     spec = schemas["io.k8s.api.apps.v1.DeploymentSpec"]
     assert spec["type"] == "object"
     assert spec["required"] == ["selector", "template"]
-    assert (spec["properties"]["replicas"]["type"], spec["properties"]["replicas"]["format"]) == ("integer", "int32")
+    assert (spec["properties"]["replicas"]["type"], spec["properties"]["replicas"]["format"]) == (
+        "integer",
+        "int32",
+    )
     assert spec["properties"]["replicas"]["description"].startswith("Number of desired pods.")
     template = spec["properties"]["template"]
     assert template["allOf"] == [{"$ref": f"{REF}io.k8s.api.core.v1.PodTemplateSpec"}]
@@ -80,12 +102,18 @@ def test_a_document_describes_fields_with_type_requirement_and_reference(namespa
 def test_a_document_names_the_kind_at_its_paths(namespace: Namespace) -> None:
     paths = namespace.http.get("/openapi/v3/apis/apps/v1").json()["paths"]
     path = paths["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]
-    assert path["get"]["x-kubernetes-group-version-kind"] == {"group": "apps", "kind": "Deployment", "version": "v1"}
+    assert path["get"]["x-kubernetes-group-version-kind"] == {
+        "group": "apps",
+        "kind": "Deployment",
+        "version": "v1",
+    }
     schema = path["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert schema == {"$ref": f"{REF}io.k8s.api.apps.v1.Deployment"}
 
 
-def test_a_custom_resource_is_served_and_described_once_its_definition_is_there(namespace: Namespace) -> None:
+def test_a_custom_resource_is_served_and_described_once_its_definition_is_there(
+    namespace: Namespace,
+) -> None:
     group = f"{namespace.name}.example.org"
     properties = {
         "spec": {
@@ -117,7 +145,12 @@ def test_a_custom_resource_is_served_and_described_once_its_definition_is_there(
     try:
         path = f"/apis/{group}/v1/namespaces/{namespace.name}/boxes"
         wait_for(lambda: namespace.http.get(path).status_code == 200, "the custom resource served")
-        box = {"apiVersion": f"{group}/v1", "kind": "Box", "metadata": {"name": "one"}, "spec": {"size": 3, "odd": 1}}
+        box = {
+            "apiVersion": f"{group}/v1",
+            "kind": "Box",
+            "metadata": {"name": "one"},
+            "spec": {"size": 3, "odd": 1},
+        }
 
         def created() -> Json | None:
             answer = namespace.http.post(path, json=box)

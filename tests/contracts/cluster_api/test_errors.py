@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contracts.cluster_api.server import JSON_PATCH, MERGE, STRATEGIC, Json, Namespace, deployment, service
+from tests.contracts.cluster_api.server import (
+    JSON_PATCH,
+    MERGE,
+    STRATEGIC,
+    Json,
+    Namespace,
+    deployment,
+    service,
+)
 
 
 def body_of(namespace: Namespace, plural: str, body: Json, code: int, **query: str) -> Json:
@@ -14,7 +22,9 @@ def body_of(namespace: Namespace, plural: str, body: Json, code: int, **query: s
     return found
 
 
-def test_a_missing_object_is_404_and_the_message_names_the_resource_with_its_group(namespace: Namespace) -> None:
+def test_a_missing_object_is_404_and_the_message_names_the_resource_with_its_group(
+    namespace: Namespace,
+) -> None:
     answer = namespace.get("deployments", "nope")
     assert answer.status_code == 404
     body = answer.json()
@@ -36,14 +46,20 @@ def test_a_second_creation_is_409_already_exists(namespace: Namespace) -> None:
 
 
 def test_a_creation_in_a_missing_namespace_is_404(namespace: Namespace) -> None:
-    answer = namespace.http.post("/apis/apps/v1/namespaces/no-such-place/deployments", json=deployment())
+    answer = namespace.http.post(
+        "/apis/apps/v1/namespaces/no-such-place/deployments", json=deployment()
+    )
     assert answer.status_code == 404
     assert answer.json()["message"] == 'namespaces "no-such-place" not found'
 
 
 def test_negative_replicas_are_422_and_say_why(namespace: Namespace) -> None:
     body = body_of(namespace, "deployments", deployment(replicas=-1), 422)
-    assert body["message"] == ('Deployment.apps "hello" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0')
+    assert (
+        body["message"]
+        == 'Deployment.apps "hello" is invalid: spec.replicas: Invalid value: -1: must be greater'
+        " than or equal to 0"
+    )
     assert body["details"]["causes"] == [
         {
             "reason": "FieldValueInvalid",
@@ -74,12 +90,22 @@ def test_several_mistakes_are_told_together(namespace: Namespace) -> None:
     ("change", "field"),
     [
         ({"template": {"spec": {"containers": []}}}, "spec.template.spec.containers"),
-        ({"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}},
-         "spec.strategy.rollingUpdate.maxUnavailable"),
-        ({"strategy": {"type": "Recreate", "rollingUpdate": {"maxSurge": 1}}}, "spec.strategy.rollingUpdate"),
+        (
+            {
+                "strategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0},
+                }
+            },
+            "spec.strategy.rollingUpdate.maxUnavailable",
+        ),
+        (
+            {"strategy": {"type": "Recreate", "rollingUpdate": {"maxSurge": 1}}},
+            "spec.strategy.rollingUpdate",
+        ),
         ({"minReadySeconds": 10, "progressDeadlineSeconds": 5}, "spec.progressDeadlineSeconds"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_field_is_422_and_named(namespace: Namespace, change: Json, field: str) -> None:
     wrong = deployment()
     if "template" in change:
@@ -99,20 +125,26 @@ def test_a_bad_label_value_is_422(namespace: Namespace) -> None:
     wrong = deployment()
     wrong["metadata"]["labels"] = {"release": "-1-"}
     body = body_of(namespace, "deployments", wrong, 422)
-    assert "a valid label must be an empty string or consist of alphanumeric characters" in body["message"]
+    assert (
+        "a valid label must be an empty string or consist of alphanumeric characters"
+        in body["message"]
+    )
 
 
 def test_a_value_of_the_wrong_type_is_400_in_the_words_of_the_decoder(namespace: Namespace) -> None:
     wrong = deployment()
     wrong["spec"]["replicas"] = "three"
     body = body_of(namespace, "deployments", wrong, 400)
-    assert body["message"] == (
-        'Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string into Go struct '
-        "field DeploymentSpec.spec.replicas of type int32"
+    assert (
+        body["message"]
+        == 'Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal'
+        " string into Go struct field DeploymentSpec.spec.replicas of type int32"
     )
 
 
-def test_an_unknown_field_is_dropped_with_a_warning_and_refused_when_strict(namespace: Namespace) -> None:
+def test_an_unknown_field_is_dropped_with_a_warning_and_refused_when_strict(
+    namespace: Namespace,
+) -> None:
     odd = deployment(replicas=0, replicsa=3)
     strict = body_of(namespace, "deployments", odd, 400, fieldValidation="Strict")
     assert 'strict decoding error: unknown field "spec.replicsa"' in strict["message"]
@@ -124,7 +156,12 @@ def test_an_unknown_field_is_dropped_with_a_warning_and_refused_when_strict(name
 
 def test_the_selector_of_a_deployment_cannot_change(namespace: Namespace) -> None:
     namespace.made("deployments", deployment(replicas=0))
-    change = {"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}}}}
+    change = {
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}},
+        }
+    }
     answer = namespace.patch("deployments", "hello", MERGE, change)
     assert answer.status_code == 422
     assert "field is immutable" in answer.json()["message"]
@@ -136,9 +173,10 @@ def test_a_write_with_an_old_resource_version_is_409(namespace: Namespace) -> No
     answer = namespace.replace("services", "hello", made)
     assert answer.status_code == 409
     assert answer.json()["reason"] == "Conflict"
-    assert answer.json()["message"] == (
-        'Operation cannot be fulfilled on services "hello": the object has been modified; please apply your changes to '
-        "the latest version and try again"
+    assert (
+        answer.json()["message"]
+        == 'Operation cannot be fulfilled on services "hello": the object has been modified; please'
+        " apply your changes to the latest version and try again"
     )
     stale = {"metadata": {"resourceVersion": made["metadata"]["resourceVersion"]}}
     assert namespace.patch("services", "hello", MERGE, stale).status_code == 409
@@ -153,7 +191,9 @@ def test_a_failing_test_of_a_json_patch_is_422_and_changes_nothing(namespace: Na
     answer = namespace.patch("deployments", "hello", JSON_PATCH, patch)
     assert answer.status_code == 422
     assert answer.json()["reason"] == "Invalid"
-    assert answer.json()["message"] == "the server rejected our request due to an error in our request"
+    assert (
+        answer.json()["message"] == "the server rejected our request due to an error in our request"
+    )
     assert namespace.read("deployments", "hello")["spec"] == made["spec"]
 
 
@@ -173,7 +213,10 @@ def test_a_strategic_patch_without_its_merge_key_is_refused(namespace: Namespace
 
 def test_an_unnamed_second_port_of_a_service_is_422(namespace: Namespace) -> None:
     body = body_of(namespace, "services", service(ports=[{"port": 80}, {"port": 81}]), 422)
-    assert [cause["field"] for cause in body["details"]["causes"]] == ["spec.ports[0].name", "spec.ports[1].name"]
+    assert [cause["field"] for cause in body["details"]["causes"]] == [
+        "spec.ports[0].name",
+        "spec.ports[1].name",
+    ]
 
 
 def test_a_wrong_token_is_401(namespace: Namespace) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.contracts.cluster_api.server import JSON_PATCH, MERGE, STRATEGIC, Json, Namespace, deployment, service
+from tests.contracts.cluster_api.server import (
+    JSON_PATCH,
+    MERGE,
+    STRATEGIC,
+    Json,
+    Namespace,
+    deployment,
+    service,
+)
 
 
 def owners(body: Json, *path: str) -> set[tuple[str, str, str]]:
@@ -23,7 +31,9 @@ REPLICAS = ("f:spec", "f:replicas")
 IMAGE = ("f:spec", "f:template", "f:spec", "f:containers", 'k:{"name":"hello"}', "f:image")
 
 
-def test_the_manager_is_the_query_parameter_or_the_start_of_the_user_agent(namespace: Namespace) -> None:
+def test_the_manager_is_the_query_parameter_or_the_start_of_the_user_agent(
+    namespace: Namespace,
+) -> None:
     made = namespace.made("deployments", deployment(replicas=1))
     assert owners(made, *REPLICAS) == {("contract", "Update", "")}
     patched = namespace.set_image("hello", "example/hello:2.0.0", fieldManager="pilothouse")
@@ -31,7 +41,9 @@ def test_the_manager_is_the_query_parameter_or_the_start_of_the_user_agent(names
     assert owners(patched, *REPLICAS) == {("contract", "Update", "")}
 
 
-def test_a_creation_owns_containers_maps_and_list_items_as_the_real_server_records_them(namespace: Namespace) -> None:
+def test_a_creation_owns_containers_maps_and_list_items_as_the_real_server_records_them(
+    namespace: Namespace,
+) -> None:
     made = namespace.made("services", service(), fieldManager="me")
     (entry,) = made["metadata"]["managedFields"]
     assert (entry["manager"], entry["operation"], entry["apiVersion"]) == ("me", "Update", "v1")
@@ -41,7 +53,12 @@ def test_a_creation_owns_containers_maps_and_list_items_as_the_real_server_recor
             "f:internalTrafficPolicy": {},
             "f:ports": {
                 ".": {},
-                'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:protocol": {}, "f:targetPort": {}},
+                'k:{"port":80,"protocol":"TCP"}': {
+                    ".": {},
+                    "f:port": {},
+                    "f:protocol": {},
+                    "f:targetPort": {},
+                },
             },
             "f:selector": {},
             "f:sessionAffinity": {},
@@ -50,23 +67,38 @@ def test_a_creation_owns_containers_maps_and_list_items_as_the_real_server_recor
     }
 
 
-def test_scaling_shows_as_the_subresource_scale_and_a_scale_to_zero_is_owned_by_nobody(namespace: Namespace) -> None:
+def test_scaling_shows_as_the_subresource_scale_and_a_scale_to_zero_is_owned_by_nobody(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=1))
-    namespace.patched("deployments", "hello", MERGE, {"spec": {"replicas": 2}}, "scale", fieldManager="kubectl")
-    assert owners(namespace.read("deployments", "hello"), *REPLICAS) == {("kubectl", "Update", "scale")}
-    namespace.patched("deployments", "hello", MERGE, {"spec": {"replicas": 0}}, "scale", fieldManager="kubectl")
+    namespace.patched(
+        "deployments", "hello", MERGE, {"spec": {"replicas": 2}}, "scale", fieldManager="kubectl"
+    )
+    assert owners(namespace.read("deployments", "hello"), *REPLICAS) == {
+        ("kubectl", "Update", "scale")
+    }
+    namespace.patched(
+        "deployments", "hello", MERGE, {"spec": {"replicas": 0}}, "scale", fieldManager="kubectl"
+    )
     assert owners(namespace.read("deployments", "hello"), *REPLICAS) == set()
 
 
-def test_the_controllers_own_status_and_revision_through_the_subresource_status(namespace: Namespace) -> None:
+def test_the_controllers_own_status_and_revision_through_the_subresource_status(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=1))
     made = namespace.wait_complete("hello")
     expected = {("kube-controller-manager", "Update", "status")}
     assert owners(made, "f:status", "f:readyReplicas") == expected
-    assert owners(made, "f:metadata", "f:annotations", "f:deployment.kubernetes.io/revision") == expected
+    assert (
+        owners(made, "f:metadata", "f:annotations", "f:deployment.kubernetes.io/revision")
+        == expected
+    )
 
 
-def test_an_apply_owns_what_it_sets_and_a_second_one_without_a_field_removes_it(namespace: Namespace) -> None:
+def test_an_apply_owns_what_it_sets_and_a_second_one_without_a_field_removes_it(
+    namespace: Namespace,
+) -> None:
     body = deployment(replicas=0)
     created = namespace.apply("deployments", body, "pilothouse-apply")
     assert created.status_code == 201
@@ -84,17 +116,26 @@ def test_applying_the_same_again_changes_nothing(namespace: Namespace) -> None:
     assert again["metadata"]["managedFields"] == created["metadata"]["managedFields"]
 
 
-def test_an_apply_against_our_own_update_manager_is_a_conflict_that_names_manager_and_field(namespace: Namespace) -> None:
+def test_an_apply_against_our_own_update_manager_is_a_conflict_that_names_manager_and_field(
+    namespace: Namespace,
+) -> None:
     body = deployment(replicas=0)
     namespace.apply("deployments", body, "pilothouse-apply")
     namespace.set_image("hello", "example/hello:2.0.0", fieldManager="pilothouse")
     answer = namespace.apply("deployments", body, "pilothouse-apply")
     assert answer.status_code == 409
     field = '.spec.template.spec.containers[name="hello"].image'
-    assert answer.json()["message"] == (f'Apply failed with 1 conflict: conflict with "pilothouse" using apps/v1: {field}')
+    assert (
+        answer.json()["message"]
+        == f'Apply failed with 1 conflict: conflict with "pilothouse" using apps/v1: {field}'
+    )
     assert answer.json()["reason"] == "Conflict"
     assert answer.json()["details"]["causes"] == [
-        {"reason": "FieldManagerConflict", "message": 'conflict with "pilothouse" using apps/v1', "field": field}
+        {
+            "reason": "FieldManagerConflict",
+            "message": 'conflict with "pilothouse" using apps/v1',
+            "field": field,
+        }
     ]
 
 
@@ -103,8 +144,10 @@ def test_several_conflicts_are_listed_by_manager(namespace: Namespace) -> None:
     body = deployment(replicas=2, image="example/hello:2.0.0")
     answer = namespace.apply("deployments", body, "second")
     assert answer.status_code == 409
-    assert answer.json()["message"] == (
-        'Apply failed with 2 conflicts: conflicts with "first":\n- .spec.replicas\n- .spec.template.spec.containers[name="hello"].image'
+    assert (
+        answer.json()["message"]
+        == 'Apply failed with 2 conflicts: conflicts with "first":\n- .spec.replicas\n-'
+        ' .spec.template.spec.containers[name="hello"].image'
     )
 
 
@@ -130,16 +173,22 @@ def test_the_same_value_is_shared_without_a_conflict(namespace: Namespace) -> No
     assert owners(shared.json(), *REPLICAS) == {("first", "Apply", ""), ("second", "Apply", "")}
 
 
-def test_a_field_that_another_manager_still_owns_survives_being_left_out(namespace: Namespace) -> None:
+def test_a_field_that_another_manager_still_owns_survives_being_left_out(
+    namespace: Namespace,
+) -> None:
     namespace.apply("deployments", deployment(replicas=0), "first")
     body = deployment(replicas=0)
     namespace.apply("deployments", body, "second")
     del body["spec"]["template"]["spec"]["containers"][0]["env"]
     kept = namespace.apply("deployments", body, "second").json()
-    assert kept["spec"]["template"]["spec"]["containers"][0]["env"] == [{"name": "GREETING", "value": "hello"}]
+    assert kept["spec"]["template"]["spec"]["containers"][0]["env"] == [
+        {"name": "GREETING", "value": "hello"}
+    ]
 
 
-def test_an_apply_without_a_manager_or_with_an_unknown_field_is_refused(namespace: Namespace) -> None:
+def test_an_apply_without_a_manager_or_with_an_unknown_field_is_refused(
+    namespace: Namespace,
+) -> None:
     nobody = namespace.patch("services", "hello", "application/apply-patch+yaml", service())
     assert nobody.status_code == 422
     assert "fieldManager: Required value: is required for apply patch" in nobody.json()["message"]
@@ -163,8 +212,16 @@ def test_every_kind_of_patch_by_one_manager_is_one_entry(namespace: Namespace) -
     namespace.made("deployments", deployment(replicas=0))
     change = {"spec": {"minReadySeconds": 1}}
     namespace.patched("deployments", "hello", STRATEGIC, change, fieldManager="pilothouse")
-    namespace.patched("deployments", "hello", MERGE, {"spec": {"paused": True}}, fieldManager="pilothouse")
+    namespace.patched(
+        "deployments", "hello", MERGE, {"spec": {"paused": True}}, fieldManager="pilothouse"
+    )
     patch = [{"op": "add", "path": "/spec/revisionHistoryLimit", "value": 3}]
-    patched = namespace.patched("deployments", "hello", JSON_PATCH, patch, fieldManager="pilothouse")
-    (entry,) = [item for item in patched["metadata"]["managedFields"] if item["manager"] == "pilothouse"]
-    assert entry["fieldsV1"] == {"f:spec": {"f:minReadySeconds": {}, "f:paused": {}, "f:revisionHistoryLimit": {}}}
+    patched = namespace.patched(
+        "deployments", "hello", JSON_PATCH, patch, fieldManager="pilothouse"
+    )
+    (entry,) = [
+        item for item in patched["metadata"]["managedFields"] if item["manager"] == "pilothouse"
+    ]
+    assert entry["fieldsV1"] == {
+        "f:spec": {"f:minReadySeconds": {}, "f:paused": {}, "f:revisionHistoryLimit": {}}
+    }

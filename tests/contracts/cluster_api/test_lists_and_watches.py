@@ -10,7 +10,12 @@ from tests.contracts.cluster_api.server import MERGE, Json, Namespace, wait_for
 
 
 def config_map(name: str, **labels: str) -> Json:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, "data": {"a": "1"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "labels": labels},
+        "data": {"a": "1"},
+    }
 
 
 def names(items: list[Json]) -> list[str]:
@@ -23,9 +28,13 @@ def test_a_list_comes_in_chunks_that_together_hold_everything_once(namespace: Na
     first = namespace.listing("configmaps", limit="3")
     assert names(first["items"]) == ["map-0", "map-1", "map-2"]
     assert first["metadata"]["remainingItemCount"] == 4
-    second = namespace.listing("configmaps", limit="3", **{"continue": first["metadata"]["continue"]})
+    second = namespace.listing(
+        "configmaps", limit="3", **{"continue": first["metadata"]["continue"]}
+    )
     assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
-    third = namespace.listing("configmaps", limit="3", **{"continue": second["metadata"]["continue"]})
+    third = namespace.listing(
+        "configmaps", limit="3", **{"continue": second["metadata"]["continue"]}
+    )
     assert names(second["items"]) + names(third["items"]) == ["map-3", "map-4", "map-5", "map-6"]
     assert not third["metadata"].get("continue")
 
@@ -59,7 +68,12 @@ def test_field_selectors_by_name_and_by_involved_object(namespace: Namespace) ->
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": f"about-{target}"},
-            "involvedObject": {"kind": "ConfigMap", "name": target, "namespace": namespace.name, "apiVersion": "v1"},
+            "involvedObject": {
+                "kind": "ConfigMap",
+                "name": target,
+                "namespace": namespace.name,
+                "apiVersion": "v1",
+            },
             "reason": "Seen",
             "message": "seen",
             "type": "Normal",
@@ -76,7 +90,9 @@ def test_items_of_a_list_carry_no_kind_and_the_list_does(namespace: Namespace) -
     assert "kind" not in found["items"][0]
 
 
-def test_a_watch_from_the_version_of_a_list_misses_nothing_and_repeats_nothing(namespace: Namespace) -> None:
+def test_a_watch_from_the_version_of_a_list_misses_nothing_and_repeats_nothing(
+    namespace: Namespace,
+) -> None:
     namespace.made("configmaps", config_map("before"))
     version = namespace.listing("configmaps")["metadata"]["resourceVersion"]
     namespace.made("configmaps", config_map("one"))
@@ -97,8 +113,13 @@ def test_a_restarted_watch_goes_on_after_the_last_version_seen(namespace: Namesp
     first = next(namespace.watch("configmaps", version))
     namespace.made("configmaps", config_map("two"))
     second = next(namespace.watch("configmaps", first["object"]["metadata"]["resourceVersion"]))
-    assert (first["object"]["metadata"]["name"], second["object"]["metadata"]["name"]) == ("one", "two")
-    assert int(second["object"]["metadata"]["resourceVersion"]) > int(first["object"]["metadata"]["resourceVersion"])
+    assert (first["object"]["metadata"]["name"], second["object"]["metadata"]["name"]) == (
+        "one",
+        "two",
+    )
+    assert int(second["object"]["metadata"]["resourceVersion"]) > int(
+        first["object"]["metadata"]["resourceVersion"]
+    )
 
 
 def test_an_object_that_leaves_the_selection_is_deleted_for_the_watch_and_added_when_it_comes_back(
@@ -112,7 +133,9 @@ def test_an_object_that_leaves_the_selection_is_deleted_for_the_watch_and_added_
     left, back = next(events), next(events)
     assert (left["type"], left["object"]["metadata"]["labels"]) == ("DELETED", {"app": "a"})
     assert (back["type"], back["object"]["metadata"]["labels"]) == ("ADDED", {"app": "a"})
-    assert int(back["object"]["metadata"]["resourceVersion"]) > int(left["object"]["metadata"]["resourceVersion"])
+    assert int(back["object"]["metadata"]["resourceVersion"]) > int(
+        left["object"]["metadata"]["resourceVersion"]
+    )
 
 
 def test_a_watch_without_a_version_begins_with_what_is_there(namespace: Namespace) -> None:
@@ -124,10 +147,16 @@ def test_a_watch_without_a_version_begins_with_what_is_there(namespace: Namespac
 
 def test_a_streaming_list_ends_its_beginning_with_a_bookmark(namespace: Namespace) -> None:
     namespace.made("configmaps", config_map("one"))
-    query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
+    query = {
+        "sendInitialEvents": "true",
+        "resourceVersionMatch": "NotOlderThan",
+        "allowWatchBookmarks": "true",
+    }
     for event in namespace.watch("configmaps", "", 20, **query):
         if event["type"] == "BOOKMARK":
-            assert event["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+            assert event["object"]["metadata"]["annotations"] == {
+                "k8s.io/initial-events-end": "true"
+            }
             assert event["object"]["metadata"]["resourceVersion"]
             break
         assert event["type"] == "ADDED"
@@ -138,12 +167,21 @@ def test_a_watch_ends_by_itself_after_its_time(namespace: Namespace) -> None:
     assert list(namespace.watch("configmaps", version, seconds=1)) == []
 
 
-def test_a_bookmark_before_the_end_of_a_watch_tells_a_newer_version_although_nothing_of_it_changed(namespace: Namespace) -> None:
+def test_a_bookmark_before_the_end_of_a_watch_tells_a_newer_version_although_nothing_of_it_changed(
+    namespace: Namespace,
+) -> None:
     version = namespace.made("configmaps", config_map("one"))["metadata"]["resourceVersion"]
-    query = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true", "fieldSelector": "metadata.name=one"}
+    query = {
+        "watch": "1",
+        "resourceVersion": version,
+        "allowWatchBookmarks": "true",
+        "fieldSelector": "metadata.name=one",
+    }
     with (
         namespace.server.client() as other,
-        namespace.http.stream("GET", namespace.path("configmaps"), params={**query, "timeoutSeconds": "4"}) as stream,
+        namespace.http.stream(
+            "GET", namespace.path("configmaps"), params={**query, "timeoutSeconds": "4"}
+        ) as stream,
     ):
         assert stream.status_code == 200
         made = other.post(namespace.path("configmaps"), json=config_map("two")).json()
@@ -155,12 +193,21 @@ def test_a_bookmark_before_the_end_of_a_watch_tells_a_newer_version_although_not
 
 
 def test_a_bad_version_is_refused(namespace: Namespace) -> None:
-    answer = namespace.http.get(namespace.path("configmaps"), params={"watch": "1", "resourceVersion": "yesterday"})
-    assert answer.status_code == 500
-    assert answer.json()["message"] == (
-        'resourceVersion: Invalid value: "yesterday": strconv.ParseUint: parsing "yesterday": invalid syntax'
+    answer = namespace.http.get(
+        namespace.path("configmaps"), params={"watch": "1", "resourceVersion": "yesterday"}
     )
-    assert namespace.http.get(namespace.path("configmaps"), params={"resourceVersion": "yesterday"}).status_code == 400
+    assert answer.status_code == 500
+    assert (
+        answer.json()["message"]
+        == 'resourceVersion: Invalid value: "yesterday": strconv.ParseUint: parsing "yesterday":'
+        " invalid syntax"
+    )
+    assert (
+        namespace.http.get(
+            namespace.path("configmaps"), params={"resourceVersion": "yesterday"}
+        ).status_code
+        == 400
+    )
 
 
 def test_a_deleted_object_is_told_with_a_version_after_its_last_one(namespace: Namespace) -> None:
@@ -176,7 +223,9 @@ def test_a_list_of_all_namespaces_holds_ours(namespace: Namespace) -> None:
     namespace.made("configmaps", config_map("one"))
 
     def listed() -> bool:
-        found = namespace.http.get("/api/v1/configmaps", params={"fieldSelector": f"metadata.namespace={namespace.name}"})
+        found = namespace.http.get(
+            "/api/v1/configmaps", params={"fieldSelector": f"metadata.namespace={namespace.name}"}
+        )
         return "one" in names(found.json()["items"])
 
     wait_for(listed, "the config map in the list of all")

@@ -1,4 +1,5 @@
-"""An API server that starts again remembers every object and forgets what it had told its watchers."""
+"""An API server that starts again remembers every object and forgets what it had told its
+watchers."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ class Restarting:
     restart: Callable[[], None]
 
 
-@pytest.fixture(params=["simulated", pytest.param("control_plane", marks=pytest.mark.control_plane)])
+@pytest.fixture(
+    params=["simulated", pytest.param("control_plane", marks=pytest.mark.control_plane)]
+)
 def restarting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Restarting]:
     if request.param == "simulated":
         with SimulatedCluster(ready_after=0.1) as simulated:
@@ -35,11 +38,19 @@ def restarting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Resta
                 httpx.post(f"{simulated.url}/_sandbox/watches/compact").raise_for_status()
                 httpx.post(f"{simulated.url}/_sandbox/watches/end").raise_for_status()
 
-            yield Restarting(Namespace(server_of("simulated", simulated.kubeconfig(tmp_path / "kubeconfig")), "default"), restart)
+            yield Restarting(
+                Namespace(
+                    server_of("simulated", simulated.kubeconfig(tmp_path / "kubeconfig")), "default"
+                ),
+                restart,
+            )
     else:
         request.getfixturevalue("control_plane_binaries")
         with ControlPlane() as real:
-            yield Restarting(Namespace(server_of("control_plane", real.kubeconfig), "default"), real.restart_api_server)
+            yield Restarting(
+                Namespace(server_of("control_plane", real.kubeconfig), "default"),
+                real.restart_api_server,
+            )
 
 
 def _config_map(name: str) -> Json:
@@ -47,7 +58,9 @@ def _config_map(name: str) -> Json:
 
 
 @pytest.mark.slow
-def test_a_version_from_before_a_restart_is_too_old_to_watch_from_and_the_objects_are_there(restarting: Restarting) -> None:
+def test_a_version_from_before_a_restart_is_too_old_to_watch_from_and_the_objects_are_there(
+    restarting: Restarting,
+) -> None:
     namespace = restarting.namespace
     before = namespace.made("configmaps", _config_map("one"))["metadata"]["resourceVersion"]
     namespace.made("configmaps", _config_map("two"))
@@ -55,15 +68,27 @@ def test_a_version_from_before_a_restart_is_too_old_to_watch_from_and_the_object
     (event,) = namespace.watch("configmaps", before, seconds=5)
     assert event["type"] == "ERROR"
     status = event["object"]
-    assert (status["kind"], status["status"], status["code"], status["reason"]) == ("Status", "Failure", 410, "Expired")
+    assert (status["kind"], status["status"], status["code"], status["reason"]) == (
+        "Status",
+        "Failure",
+        410,
+        "Expired",
+    )
     assert status["message"].startswith(f"too old resource version: {before} (")
     listed = namespace.listing("configmaps")
     assert {"one", "two"} <= {item["metadata"]["name"] for item in listed["items"]}
     namespace.made("configmaps", _config_map("three"))
-    assert next(namespace.watch("configmaps", listed["metadata"]["resourceVersion"]))["object"]["metadata"]["name"] == "three"
+    assert (
+        next(namespace.watch("configmaps", listed["metadata"]["resourceVersion"]))["object"][
+            "metadata"
+        ]["name"]
+        == "three"
+    )
 
 
-def test_the_watcher_of_the_bot_goes_on_after_a_restart_and_tells_what_happened_since(restarting: Restarting) -> None:
+def test_the_watcher_of_the_bot_goes_on_after_a_restart_and_tells_what_happened_since(
+    restarting: Restarting,
+) -> None:
     namespace = restarting.namespace
     namespace.made("deployments", deployment(replicas=1))
     namespace.wait_complete("hello")
@@ -74,7 +99,13 @@ def test_the_watcher_of_the_bot_goes_on_after_a_restart_and_tells_what_happened_
         restarting.restart()
         namespace.http.close()
         namespace.http = namespace.server.client()
-        image = {"spec": {"template": {"spec": {"containers": [{"name": "hello", "image": "example/hello:2.0.0"}]}}}}
+        image = {
+            "spec": {
+                "template": {
+                    "spec": {"containers": [{"name": "hello", "image": "example/hello:2.0.0"}]}
+                }
+            }
+        }
         namespace.patched("deployments", "hello", MERGE, image, fieldManager="kubectl-set")
 
         def told() -> bool:

@@ -11,7 +11,12 @@ from tests.contracts.cluster_api.server import MERGE, Json, Namespace, deploymen
 
 
 def rolling(surge: Any, unavailable: Any) -> Json:
-    return {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}}
+    return {
+        "strategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable},
+        }
+    }
 
 
 def pods_of(value: Any, total: int, *, up: bool) -> int:
@@ -22,7 +27,8 @@ def pods_of(value: Any, total: int, *, up: bool) -> int:
 
 
 def wait_sizes(namespace: Namespace, *sizes: int) -> list[Json]:
-    """Waits until the ReplicaSets, by revision, want so many replicas each and the controllers have caught up."""
+    """Waits until the ReplicaSets, by revision, want so many replicas each and the controllers have
+    caught up."""
     seen: list[list[int]] = []
 
     def probe() -> list[Json] | None:
@@ -45,9 +51,20 @@ def wait_sizes(namespace: Namespace, *sizes: int) -> list[Json]:
 
 @pytest.mark.parametrize(
     ("replicas", "surge", "unavailable"),
-    [(4, "25%", "25%"), (5, 1, 0), (5, 0, 1), (3, "100%", 0), (2, "1%", "1%"), (10, 3, 2), (1, "25%", "25%"), (3, 0, "1%")],
+    [
+        (4, "25%", "25%"),
+        (5, 1, 0),
+        (5, 0, 1),
+        (3, "100%", 0),
+        (2, "1%", "1%"),
+        (10, 3, 2),
+        (1, "25%", "25%"),
+        (3, 0, "1%"),
+    ],
 )
-def test_a_roll_keeps_within_surge_and_unavailability(namespace: Namespace, replicas: int, surge: Any, unavailable: Any) -> None:
+def test_a_roll_keeps_within_surge_and_unavailability(
+    namespace: Namespace, replicas: int, surge: Any, unavailable: Any
+) -> None:
     namespace.made("deployments", deployment(replicas=replicas, **rolling(surge, unavailable)))
     made = namespace.wait_complete("hello")
     most, missing = pods_of(surge, replicas, up=True), pods_of(unavailable, replicas, up=False)
@@ -62,7 +79,11 @@ def test_a_roll_keeps_within_surge_and_unavailability(namespace: Namespace, repl
         available = sum(item["status"].get("availableReplicas", 0) for item in sets.values())
         assert wanted <= replicas + most
         assert available >= replicas - missing
-        new = [item for item in sets.values() if item["spec"]["template"]["spec"]["containers"][0]["image"].endswith(":2.0.0")]
+        new = [
+            item
+            for item in sets.values()
+            if item["spec"]["template"]["spec"]["containers"][0]["image"].endswith(":2.0.0")
+        ]
         if new and new[0]["status"].get("availableReplicas", 0) == replicas and wanted == replicas:
             break
     namespace.wait_complete("hello")
@@ -89,7 +110,9 @@ def test_a_roll_whose_new_pods_never_get_ready_stops_at_the_fenceposts(
     wait_sizes(namespace, old, new)
 
 
-def test_scaling_a_half_rolled_deployment_spreads_the_pods_by_the_sizes_of_its_replicasets(namespace: Namespace) -> None:
+def test_scaling_a_half_rolled_deployment_spreads_the_pods_by_the_sizes_of_its_replicasets(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=5, **rolling(3, 2)))
     namespace.wait_complete("hello")
     namespace.set_image("hello", "example/hello:unready")
@@ -111,7 +134,9 @@ def test_scaling_while_paused_grows_the_unproven_pods_as_well(namespace: Namespa
     wait_sizes(namespace, 9, 6)
 
 
-def test_scaling_a_settled_deployment_resizes_its_only_active_replicaset(namespace: Namespace) -> None:
+def test_scaling_a_settled_deployment_resizes_its_only_active_replicaset(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=2))
     namespace.wait_complete("hello")
     namespace.set_image("hello", "example/hello:2.0.0")
@@ -123,7 +148,9 @@ def test_scaling_a_settled_deployment_resizes_its_only_active_replicaset(namespa
     wait_sizes(namespace, 0, 0)
 
 
-def test_unhealthy_pods_of_an_old_replicaset_go_first_when_a_broken_roll_is_rolled_over(namespace: Namespace) -> None:
+def test_unhealthy_pods_of_an_old_replicaset_go_first_when_a_broken_roll_is_rolled_over(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=4))
     namespace.wait_complete("hello")
     namespace.set_image("hello", "example/hello:unready")
@@ -140,4 +167,9 @@ def test_the_scale_subresource_tells_replicas_and_selector(namespace: Namespace)
     assert (scale["kind"], scale["apiVersion"]) == ("Scale", "autoscaling/v1")
     assert scale["spec"] == {"replicas": 2}
     assert scale["status"] == {"replicas": 2, "selector": "app=hello"}
-    assert namespace.patch("deployments", "hello", MERGE, {"spec": {"replicas": -1}}, "scale").status_code == 422
+    assert (
+        namespace.patch(
+            "deployments", "hello", MERGE, {"spec": {"replicas": -1}}, "scale"
+        ).status_code
+        == 422
+    )

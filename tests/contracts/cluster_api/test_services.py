@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from tests.contracts.cluster_api.server import JSON_PATCH, MERGE, Json, Namespace, deployment, service, wait_for
+from tests.contracts.cluster_api.server import (
+    JSON_PATCH,
+    MERGE,
+    Json,
+    Namespace,
+    deployment,
+    service,
+    wait_for,
+)
 
 
 def slice_of(namespace: Namespace, name: str = "hello") -> Json:
-    (found,) = wait_for(lambda: namespace.items("endpointslices", labelSelector=f"kubernetes.io/service-name={name}"), "a slice")
+    (found,) = wait_for(
+        lambda: namespace.items(
+            "endpointslices", labelSelector=f"kubernetes.io/service-name={name}"
+        ),
+        "a slice",
+    )
     return found
 
 
@@ -43,7 +56,11 @@ def test_pods_that_are_not_ready_are_listed_as_such(namespace: Namespace) -> Non
         endpoints = slice_of(namespace).get("endpoints") or []
         return endpoints[0] if endpoints else None
 
-    assert wait_for(listed, "an endpoint")["conditions"] == {"ready": False, "serving": False, "terminating": False}
+    assert wait_for(listed, "an endpoint")["conditions"] == {
+        "ready": False,
+        "serving": False,
+        "terminating": False,
+    }
 
 
 def test_the_slice_follows_the_selector_of_the_service(namespace: Namespace) -> None:
@@ -73,7 +90,11 @@ def test_a_pod_under_deletion_stops_being_ready_before_it_is_gone(namespace: Nam
     version = namespace.listing("endpointslices")["metadata"]["resourceVersion"]
     namespace.delete("pods", pod)
     for event in namespace.watch("endpointslices", version):
-        mine = [item for item in event["object"].get("endpoints") or () if item["targetRef"]["name"] == pod]
+        mine = [
+            item
+            for item in event["object"].get("endpoints") or ()
+            if item["targetRef"]["name"] == pod
+        ]
         if not mine or mine[0]["conditions"]["terminating"]:
             assert not mine or mine[0]["conditions"]["ready"] is False
             break
@@ -93,7 +114,9 @@ def test_a_deleted_service_takes_its_slices_along(namespace: Namespace) -> None:
 
 def test_session_affinity_brings_its_time_and_leaves_nothing_behind(namespace: Namespace) -> None:
     before = namespace.made("services", service())["spec"]
-    sticky = namespace.patched("services", "hello", MERGE, {"spec": {"sessionAffinity": "ClientIP"}})
+    sticky = namespace.patched(
+        "services", "hello", MERGE, {"spec": {"sessionAffinity": "ClientIP"}}
+    )
     assert sticky["spec"]["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 10800}}
     plain = {"spec": {"sessionAffinity": "None", "sessionAffinityConfig": None}}
     assert namespace.patched("services", "hello", MERGE, plain)["spec"] == before

@@ -28,18 +28,24 @@ def simulated() -> Iterator[SimulatedCluster]:
         yield cluster
 
 
-@pytest.fixture(scope="session", params=["simulated", pytest.param("control_plane", marks=pytest.mark.control_plane)])
+@pytest.fixture(
+    scope="session",
+    params=["simulated", pytest.param("control_plane", marks=pytest.mark.control_plane)],
+)
 def kubeconfig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if request.param == "simulated":
         cluster: SimulatedCluster = request.getfixturevalue("simulated")
         return cluster.kubeconfig(tmp_path_factory.mktemp("simulated") / "kubeconfig")
-    running = os.environ.get("PILOTHOUSE_CONTROL_PLANE_KUBECONFIG")  # one started by hand, so that a single test is quick
+    running = os.environ.get(
+        "PILOTHOUSE_CONTROL_PLANE_KUBECONFIG"
+    )  # one started by hand, so that a single test is quick
     return Path(running) if running else Path(request.getfixturevalue("control_plane").kubeconfig)
 
 
 @dataclass
 class Lab:
-    """One namespace: the adapter under test, and another manager's hand to prepare and disturb things."""
+    """One namespace: the adapter under test, and another manager's hand to prepare and disturb
+    things."""
 
     cluster: KubernetesCluster
     namespace: str
@@ -51,14 +57,18 @@ class Lab:
 
     def path(self, plural: str, name: str = "") -> str:
         groups = {
-            "deployments": "/apis/apps/v1", "poddisruptionbudgets": "/apis/policy/v1",
-            "horizontalpodautoscalers": "/apis/autoscaling/v2", "networkpolicies": "/apis/networking.k8s.io/v1",
-        }  # fmt: skip
+            "deployments": "/apis/apps/v1",
+            "poddisruptionbudgets": "/apis/policy/v1",
+            "horizontalpodautoscalers": "/apis/autoscaling/v2",
+            "networkpolicies": "/apis/networking.k8s.io/v1",
+        }
         path = f"{groups.get(plural, '/api/v1')}/namespaces/{self.namespace}/{plural}"
         return f"{path}/{name}" if name else path
 
     def create(self, plural: str, body: Json, manager: str = "kubectl-create") -> Json:
-        made: Json = self.cluster.connection.post(self.path(plural), body, {"fieldManager": manager})
+        made: Json = self.cluster.connection.post(
+            self.path(plural), body, {"fieldManager": manager}
+        )
         return made
 
     def read(self, plural: str, name: str) -> Json:
@@ -67,7 +77,10 @@ class Lab:
 
     def edit(self, plural: str, name: str, body: Json, manager: str = "kubectl-edit") -> Json:
         patched: Json = self.cluster.connection.patch(
-            self.path(plural, name), body, {"fieldManager": manager}, content_type="application/merge-patch+json"
+            self.path(plural, name),
+            body,
+            {"fieldManager": manager},
+            content_type="application/merge-patch+json",
         )
         return patched
 
@@ -88,13 +101,19 @@ class Lab:
         return stable
 
     def settled(self) -> DeploymentSeen:
-        """Once every replica is of the newest template and available. Waits with one small read at a time: a look takes six."""
+        """Once every replica is of the newest template and available. Waits with one small read at
+        a time: a look takes six."""
 
         def is_settled() -> bool:
             found = self.read("deployments", "hello")
             status = found.get("status", {})
-            counts = {status.get(count, 0) for count in ("replicas", "updatedReplicas", "availableReplicas")}
-            return status.get("observedGeneration", 0) >= found["metadata"]["generation"] and counts == {found["spec"]["replicas"]}
+            counts = {
+                status.get(count, 0)
+                for count in ("replicas", "updatedReplicas", "availableReplicas")
+            }
+            return status.get("observedGeneration", 0) >= found["metadata"][
+                "generation"
+            ] and counts == {found["spec"]["replicas"]}
 
         assert eventually(is_settled)
         return self.stable()

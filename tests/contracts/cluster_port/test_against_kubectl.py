@@ -13,13 +13,29 @@ from tests.contracts.cluster_port.conftest import Lab, deployment, service
 pytestmark = pytest.mark.control_plane
 
 EXPLAINED = (
-    ("deploy", False), ("deployments", True), ("deploy.spec.replicas", False), ("deployment.spec.strategy", False),
-    ("pod.spec.restartPolicy", False), ("po.spec.containers.ports", False), ("pods", True), ("deploy.metadata.labels", False),
-    ("svc.spec.ports.targetPort", False), ("svc.spec.selector", True), ("hpa.spec.metrics", False), ("pvc.spec", False),
-    ("netpol.spec.ingress.from", True), ("events", False), ("secret", False), ("csr.spec", False),
-    ("crd.spec.versions.schema.openAPIV3Schema.properties", False), ("widgets", True), ("widgets.spec", False),
-    ("widgets.spec.color", False), ("widgets.spec.port", False), ("widgets.spec.parts.name", False),
-)  # fmt: skip
+    ("deploy", False),
+    ("deployments", True),
+    ("deploy.spec.replicas", False),
+    ("deployment.spec.strategy", False),
+    ("pod.spec.restartPolicy", False),
+    ("po.spec.containers.ports", False),
+    ("pods", True),
+    ("deploy.metadata.labels", False),
+    ("svc.spec.ports.targetPort", False),
+    ("svc.spec.selector", True),
+    ("hpa.spec.metrics", False),
+    ("pvc.spec", False),
+    ("netpol.spec.ingress.from", True),
+    ("events", False),
+    ("secret", False),
+    ("csr.spec", False),
+    ("crd.spec.versions.schema.openAPIV3Schema.properties", False),
+    ("widgets", True),
+    ("widgets.spec", False),
+    ("widgets.spec.color", False),
+    ("widgets.spec.port", False),
+    ("widgets.spec.parts.name", False),
+)
 
 WIDGETS = """
 apiVersion: apiextensions.k8s.io/v1
@@ -54,7 +70,11 @@ spec:
 
 @pytest.fixture
 def lab(control_plane: ControlPlane, namespace: str) -> Lab:
-    found = Lab(KubernetesCluster(kubeconfig=str(control_plane.kubeconfig)), namespace, control_plane.kubeconfig)
+    found = Lab(
+        KubernetesCluster(kubeconfig=str(control_plane.kubeconfig)),
+        namespace,
+        control_plane.kubeconfig,
+    )
     found.create("deployments", deployment())
     found.create("services", service())
     found.settled()
@@ -63,8 +83,15 @@ def lab(control_plane: ControlPlane, namespace: str) -> Lab:
 
 def test_explain_is_kubectls_text_to_the_letter(control_plane: ControlPlane, lab: Lab) -> None:
     control_plane.kubectl("apply", "-f", "-", stdin=WIDGETS)
-    assert eventually(lambda: "widgets" in control_plane.kubectl("api-resources", "--api-group=example.com", "--cached=false"))
-    assert eventually(lambda: "example.com/v1" in str(lab.cluster.connection.get("/openapi/v3")["paths"]))
+    assert eventually(
+        lambda: (
+            "widgets"
+            in control_plane.kubectl("api-resources", "--api-group=example.com", "--cached=false")
+        )
+    )
+    assert eventually(
+        lambda: "example.com/v1" in str(lab.cluster.connection.get("/openapi/v3")["paths"])
+    )
     for path, recursive in EXPLAINED:
         wanted = control_plane.kubectl("explain", path, *(("--recursive",) if recursive else ()))
         assert lab.cluster.explain(path, recursive=recursive) == wanted.rstrip("\n"), path
@@ -72,12 +99,18 @@ def test_explain_is_kubectls_text_to_the_letter(control_plane: ControlPlane, lab
 
 @pytest.mark.parametrize("kind", ["deployments", "replicasets", "pods", "services"])
 @pytest.mark.parametrize("wide", [False, True])
-def test_tables_hold_what_kubectl_get_prints(control_plane: ControlPlane, lab: Lab, kind: str, wide: bool) -> None:
+def test_tables_hold_what_kubectl_get_prints(
+    control_plane: ControlPlane, lab: Lab, kind: str, wide: bool
+) -> None:
     def matches() -> bool:
         """Ages go on between the two looks, so they may have to be taken again."""
-        table = lab.cluster.table([Target("hello", "local", lab.namespace, "hello", None, ("hello",))], kind, wide=wide)
+        table = lab.cluster.table(
+            [Target("hello", "local", lab.namespace, "hello", None, ("hello",))], kind, wide=wide
+        )
         ours = [" ".join(row).split() for row in (table.columns, *table.rows)]
-        printed = control_plane.kubectl("get", kind, "-n", lab.namespace, *(("-o", "wide") if wide else ()))
+        printed = control_plane.kubectl(
+            "get", kind, "-n", lab.namespace, *(("-o", "wide") if wide else ())
+        )
         return ours == [line.split() for line in printed.splitlines()]
 
     assert eventually(matches)

@@ -34,7 +34,11 @@ def rolling(stable: DeploymentSeen, image: str = "kelseyhightower/hello:2.0.0") 
     changes = (
         CLAIM,
         FieldChange(Field.TEMPLATE, stable.template, with_image(stable.template, image)),
-        FieldChange(Field.CHANGE_CAUSE, stable.annotations.get("kubernetes.io/change-cause", ""), "hello-1 brings 2.0.0"),
+        FieldChange(
+            Field.CHANGE_CAUSE,
+            stable.annotations.get("kubernetes.io/change-cause", ""),
+            "hello-1 brings 2.0.0",
+        ),
     )
     return PatchDeployment(stable.name, stable.uid, "", changes)
 
@@ -87,14 +91,22 @@ def test_a_claim_is_taken_once_and_given_back(lab: Lab) -> None:
     rival = FieldChange(Field.CLAIM, "", "hello-2")
     with pytest.raises(PreconditionFailed, match="claimed by hello-1"):
         lab.cluster.apply(lab.target, PatchDeployment("hello", uid, "", (rival,)))
-    lab.cluster.apply(lab.target, PatchDeployment("hello", uid, "hello-1", (FieldChange(Field.CLAIM, "hello-1", ""),)))
+    lab.cluster.apply(
+        lab.target,
+        PatchDeployment("hello", uid, "hello-1", (FieldChange(Field.CLAIM, "hello-1", ""),)),
+    )
     assert "pilothouse.dev/release" not in lab.stable().annotations
 
 
 def test_a_change_decided_on_stale_facts_is_refused_and_changes_nothing(lab: Lab) -> None:
     stable = lab.stable()
     lab.edit("deployments", "hello", {"spec": {"replicas": 3}})
-    stale = PatchDeployment("hello", stable.uid, "", (FieldChange(Field.REPLICAS, 2, 5), FieldChange(Field.PAUSED, False, True)))
+    stale = PatchDeployment(
+        "hello",
+        stable.uid,
+        "",
+        (FieldChange(Field.REPLICAS, 2, 5), FieldChange(Field.PAUSED, False, True)),
+    )
     with pytest.raises(PreconditionFailed, match="replicas"):
         lab.cluster.apply(lab.target, stale)
     after = lab.stable()
@@ -115,26 +127,38 @@ def test_a_deployment_made_anew_under_the_same_name_is_another_one(lab: Lab) -> 
 
 def test_what_kubernetes_finds_invalid_is_refused_in_its_words(lab: Lab) -> None:
     change = FieldChange(Field.REPLICAS, 2, -4)
-    with pytest.raises(Refused, match=r"spec\.replicas: Invalid value: -4: must be greater than or equal to 0"):
+    with pytest.raises(
+        Refused, match=r"spec\.replicas: Invalid value: -4: must be greater than or equal to 0"
+    ):
         lab.cluster.apply(lab.target, PatchDeployment("hello", lab.stable().uid, "", (change,)))
 
 
 def test_patches_hold_in_the_middle_of_a_roll(lab: Lab) -> None:
-    """Status writes move the resourceVersion all the time; the tests are of fields, so none is refused for that."""
+    """Status writes move the resourceVersion all the time; the tests are of fields, so none is
+    refused for that."""
     lab.cluster.apply(lab.target, rolling(lab.stable()))
     uid = lab.stable().uid
     for number in range(20):
         before, after = (2, 3) if number % 2 == 0 else (3, 2)
-        lab.cluster.apply(lab.target, PatchDeployment("hello", uid, "hello-1", (FieldChange(Field.REPLICAS, before, after),)))
+        lab.cluster.apply(
+            lab.target,
+            PatchDeployment("hello", uid, "hello-1", (FieldChange(Field.REPLICAS, before, after),)),
+        )
     assert lab.settled().replicas == 2
 
 
 def test_pausing_and_resuming_with_the_template_are_one_patch(lab: Lab) -> None:
     stable = lab.stable()
-    lab.cluster.apply(lab.target, PatchDeployment("hello", stable.uid, "", (FieldChange(Field.PAUSED, False, True),)))
+    lab.cluster.apply(
+        lab.target,
+        PatchDeployment("hello", stable.uid, "", (FieldChange(Field.PAUSED, False, True),)),
+    )
     assert lab.stable().paused
     template = with_image(stable.template, "kelseyhightower/hello:3.0.0")
-    both = (FieldChange(Field.PAUSED, True, False), FieldChange(Field.TEMPLATE, stable.template, template))
+    both = (
+        FieldChange(Field.PAUSED, True, False),
+        FieldChange(Field.TEMPLATE, stable.template, template),
+    )
     lab.cluster.apply(lab.target, PatchDeployment("hello", stable.uid, "", both))
     after = lab.settled()
     assert (after.paused, after.template) == (False, template)
@@ -143,10 +167,22 @@ def test_pausing_and_resuming_with_the_template_are_one_patch(lab: Lab) -> None:
 def test_the_first_template_annotation_can_come_and_go(lab: Lab) -> None:
     stable = lab.stable()
     template = copy.deepcopy(stable.template)
-    template["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}
-    lab.cluster.apply(lab.target, PatchDeployment("hello", stable.uid, "", (FieldChange(Field.TEMPLATE, stable.template, template),)))
+    template["metadata"]["annotations"] = {
+        "kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"
+    }
+    lab.cluster.apply(
+        lab.target,
+        PatchDeployment(
+            "hello", stable.uid, "", (FieldChange(Field.TEMPLATE, stable.template, template),)
+        ),
+    )
     assert lab.stable().template == template
-    lab.cluster.apply(lab.target, PatchDeployment("hello", stable.uid, "", (FieldChange(Field.TEMPLATE, template, stable.template),)))
+    lab.cluster.apply(
+        lab.target,
+        PatchDeployment(
+            "hello", stable.uid, "", (FieldChange(Field.TEMPLATE, template, stable.template),)
+        ),
+    )
     assert lab.stable().template == stable.template
 
 
@@ -167,18 +203,29 @@ def test_a_create_that_kubernetes_will_not_take_is_refused(lab: Lab) -> None:
 
 
 def test_a_delete_takes_only_the_one_it_names_and_its_pods(lab: Lab) -> None:
-    lab.cluster.apply(lab.target, CreateDeployment("hello-canary", "hello-1", candidate_of(lab.stable(), "hello-1", replicas=1)))
+    lab.cluster.apply(
+        lab.target,
+        CreateDeployment(
+            "hello-canary", "hello-1", candidate_of(lab.stable(), "hello-1", replicas=1)
+        ),
+    )
     candidate = lab.observe("hello-canary").candidate
     assert candidate is not None
     with pytest.raises(PreconditionFailed):
-        lab.cluster.apply(lab.target, DeleteDeployment("hello-canary", "00000000-0000-0000-0000-000000000000"))
+        lab.cluster.apply(
+            lab.target, DeleteDeployment("hello-canary", "00000000-0000-0000-0000-000000000000")
+        )
     lab.cluster.apply(lab.target, DeleteDeployment("hello-canary", candidate.uid))
     assert eventually(lambda: lab.observe("hello-canary").candidate is None)
     lab.cluster.apply(lab.target, DeleteDeployment("hello-canary", candidate.uid))
 
     def pods_left() -> list[str]:
         pods = lab.cluster.connection.get(lab.path("pods"))["items"]
-        return [one["metadata"]["name"] for one in pods if one["metadata"]["name"].startswith("hello-canary")]
+        return [
+            one["metadata"]["name"]
+            for one in pods
+            if one["metadata"]["name"].startswith("hello-canary")
+        ]
 
     assert eventually(lambda: not pods_left(), within_s=30)
     assert len(lab.stable().replica_sets) == 1
@@ -186,12 +233,22 @@ def test_a_delete_takes_only_the_one_it_names_and_its_pods(lab: Lab) -> None:
 
 def test_a_service_switches_only_as_it_was_seen(lab: Lab) -> None:
     (seen,) = lab.observe().services
-    switch = PatchService("hello", seen.uid, seen.resource_version, (FieldChange(Field.SELECTOR, seen.selector, {"app": "hello-green"}),))
+    switch = PatchService(
+        "hello",
+        seen.uid,
+        seen.resource_version,
+        (FieldChange(Field.SELECTOR, seen.selector, {"app": "hello-green"}),),
+    )
     lab.cluster.apply(lab.target, switch)
     lab.cluster.apply(lab.target, switch)
     (after,) = lab.observe().services
     assert after.selector == {"app": "hello-green"}
-    back = PatchService("hello", seen.uid, seen.resource_version, (FieldChange(Field.SELECTOR, after.selector, {"app": "else"}),))
+    back = PatchService(
+        "hello",
+        seen.uid,
+        seen.resource_version,
+        (FieldChange(Field.SELECTOR, after.selector, {"app": "else"}),),
+    )
     with pytest.raises(PreconditionFailed):
         lab.cluster.apply(lab.target, back)
     assert lab.observe().services[0].selector == {"app": "hello-green"}
@@ -199,12 +256,22 @@ def test_a_service_switches_only_as_it_was_seen(lab: Lab) -> None:
 
 def test_affinity_is_set_and_put_back_as_it_was(lab: Lab) -> None:
     (seen,) = lab.observe().services
-    sticky = {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10800}}}
-    to_sticky, to_found = (FieldChange(Field.AFFINITY, *values) for values in ((seen.affinity, sticky), (sticky, seen.affinity)))
-    lab.cluster.apply(lab.target, PatchService("hello", seen.uid, seen.resource_version, (to_sticky,)))
+    sticky = {
+        "sessionAffinity": "ClientIP",
+        "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10800}},
+    }
+    to_sticky, to_found = (
+        FieldChange(Field.AFFINITY, *values)
+        for values in ((seen.affinity, sticky), (sticky, seen.affinity))
+    )
+    lab.cluster.apply(
+        lab.target, PatchService("hello", seen.uid, seen.resource_version, (to_sticky,))
+    )
     (after,) = lab.observe().services
     assert after.affinity == sticky
-    lab.cluster.apply(lab.target, PatchService("hello", seen.uid, after.resource_version, (to_found,)))
+    lab.cluster.apply(
+        lab.target, PatchService("hello", seen.uid, after.resource_version, (to_found,))
+    )
     assert lab.observe().services[0].affinity == seen.affinity
 
 
@@ -214,15 +281,24 @@ def test_a_preview_service_comes_and_goes(lab: Lab) -> None:
     action = CreateService("hello-preview", "hello-1", body)
     lab.cluster.apply(lab.target, action)
     lab.cluster.apply(lab.target, action)
-    made = next(one for one in lab.observe(extra_services=("hello-preview",)).services if one.name == "hello-preview")
+    made = next(
+        one
+        for one in lab.observe(extra_services=("hello-preview",)).services
+        if one.name == "hello-preview"
+    )
     lab.cluster.apply(lab.target, DeleteService("hello-preview", made.uid))
     lab.cluster.apply(lab.target, DeleteService("hello-preview", made.uid))
-    assert [one.name for one in lab.observe(extra_services=("hello-preview",)).services] == ["hello"]
+    assert [one.name for one in lab.observe(extra_services=("hello-preview",)).services] == [
+        "hello"
+    ]
 
 
 def test_a_container_put_in_front_of_ours_is_noticed(lab: Lab) -> None:
     stable = lab.stable()
-    containers = [{"name": "proxy", "image": "kelseyhightower/hello:1.0.0"}, *stable.template["spec"]["containers"][1:]]
+    containers = [
+        {"name": "proxy", "image": "kelseyhightower/hello:1.0.0"},
+        *stable.template["spec"]["containers"][1:],
+    ]
     lab.edit("deployments", "hello", {"spec": {"template": {"spec": {"containers": containers}}}})
     with pytest.raises(PreconditionFailed, match="template"):
         lab.cluster.apply(lab.target, rolling(stable))

@@ -23,11 +23,22 @@ SECRET_TEXT = "correct horse battery staple"
 
 def secret(text: str = SECRET_TEXT) -> dict[str, Any]:
     data = {"tls.key": base64.b64encode(text.encode()).decode()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tls-certs"}, "type": "Opaque", "data": data}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "tls-certs"},
+        "type": "Opaque",
+        "data": data,
+    }
 
 
 def config_map(text: str = "server {}\n") -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "frontend"}, "data": {"frontend.conf": text}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "frontend"},
+        "data": {"frontend.conf": text},
+    }
 
 
 def plan(lab: Lab, *manifests: dict[str, Any]) -> dict[str, ObjectChange]:
@@ -50,10 +61,14 @@ def test_a_plan_writes_nothing_and_applying_makes_what_it_said(empty_lab: Lab) -
     assert {one.does for one in plan(empty_lab, *everything).values()} == {"unchanged"}
 
 
-def test_the_live_image_and_replicas_stay_and_nothing_else_of_the_template_is_written(empty_lab: Lab) -> None:
+def test_the_live_image_and_replicas_stay_and_nothing_else_of_the_template_is_written(
+    empty_lab: Lab,
+) -> None:
     apply(empty_lab, deployment())
     uid = empty_lab.settled().uid
-    empty_lab.cluster.apply(empty_lab.target, PatchDeployment("hello", uid, "", (FieldChange(Field.REPLICAS, 2, 3),)))
+    empty_lab.cluster.apply(
+        empty_lab.target, PatchDeployment("hello", uid, "", (FieldChange(Field.REPLICAS, 2, 3),))
+    )
     before = empty_lab.settled()
     changed = deployment(replicas=9, minReadySeconds=1)
     container = changed["spec"]["template"]["spec"]["containers"][0]
@@ -69,10 +84,14 @@ def test_the_live_image_and_replicas_stay_and_nothing_else_of_the_template_is_wr
     assert done.template == wanted
 
 
-def test_a_variable_taken_out_of_the_manifest_goes_even_after_a_release_wrote_it(empty_lab: Lab) -> None:
+def test_a_variable_taken_out_of_the_manifest_goes_even_after_a_release_wrote_it(
+    empty_lab: Lab,
+) -> None:
     apply(empty_lab, deployment())
     richer = deployment()
-    richer["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "EXTRA", "value": "1"})
+    richer["spec"]["template"]["spec"]["containers"][0]["env"].append(
+        {"name": "EXTRA", "value": "1"}
+    )
     change = apply(empty_lab, richer)["Deployment"]
     stable = empty_lab.stable()
     roll = FieldChange(Field.TEMPLATE, stable.template, change.template)
@@ -85,7 +104,11 @@ def test_the_values_of_a_secret_are_never_shown(empty_lab: Lab) -> None:
     def told(changes: dict[str, ObjectChange]) -> str:
         return "\n".join(changes["Secret"].diff)
 
-    hidden = [SECRET_TEXT, base64.b64encode(SECRET_TEXT.encode()).decode(), base64.b64encode(b"another").decode()]
+    hidden = [
+        SECRET_TEXT,
+        base64.b64encode(SECRET_TEXT.encode()).decode(),
+        base64.b64encode(b"another").decode(),
+    ]
     created = told(apply(empty_lab, secret()))
     changed = told(plan(empty_lab, secret("another")))
     assert "tls.key" in created
@@ -94,7 +117,9 @@ def test_the_values_of_a_secret_are_never_shown(empty_lab: Lab) -> None:
     assert not any(text in created + changed for text in hidden)
 
 
-def test_a_change_carries_a_secrets_values_before_and_after_to_be_digested_and_prints_none(empty_lab: Lab) -> None:
+def test_a_change_carries_a_secrets_values_before_and_after_to_be_digested_and_prints_none(
+    empty_lab: Lab,
+) -> None:
     apply(empty_lab, secret())
     same, other = (plan(empty_lab, secret(text))["Secret"] for text in ("another", "a third"))
     assert same.diff == other.diff
@@ -138,9 +163,19 @@ def test_only_objects_of_the_apps_own_namespace_are_taken(empty_lab: Lab) -> Non
     with pytest.raises(Refused, match="kube-system"):
         plan(empty_lab, elsewhere)
     with pytest.raises(Refused, match="belongs to the whole cluster"):
-        plan(empty_lab, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other", "namespace": "other"}})
+        plan(
+            empty_lab,
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": "other", "namespace": "other"},
+            },
+        )
     with pytest.raises(Refused, match="does not serve"):
-        plan(empty_lab, {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "one"}})
+        plan(
+            empty_lab,
+            {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "one"}},
+        )
 
 
 def namespace_object(name: str, **labels: str) -> dict[str, Any]:
@@ -160,28 +195,48 @@ def test_a_namespace_is_made_first_and_then_what_comes_into_it(nowhere: Lab) -> 
     everything = (deployment(), secret(), namespace_object(nowhere.namespace, team="shop"))
     planned = nowhere.cluster.plan_manifests(nowhere.target, everything)
     assert [(one.kind, one.does, one.namespace) for one in planned] == [
-        ("Namespace", "create", ""), ("Secret", "create", nowhere.namespace), ("Deployment", "create", nowhere.namespace)
-    ]  # fmt: skip
-    assert not any(SECRET_TEXT in line or base64.b64encode(SECRET_TEXT.encode()).decode() in line for one in planned for line in one.diff)
+        ("Namespace", "create", ""),
+        ("Secret", "create", nowhere.namespace),
+        ("Deployment", "create", nowhere.namespace),
+    ]
+    assert not any(
+        SECRET_TEXT in line or base64.b64encode(SECRET_TEXT.encode()).decode() in line
+        for one in planned
+        for line in one.diff
+    )
     with pytest.raises(NotThere):
         nowhere.cluster.connection.get(f"/api/v1/namespaces/{nowhere.namespace}")
     apply(nowhere, *everything)
     assert nowhere.settled().replicas == 2
     assert {one.does for one in plan(nowhere, *everything).values()} == {"unchanged"}
-    assert nowhere.cluster.connection.get(f"/api/v1/namespaces/{nowhere.namespace}")["metadata"]["labels"]["team"] == "shop"
+    assert (
+        nowhere.cluster.connection.get(f"/api/v1/namespaces/{nowhere.namespace}")["metadata"][
+            "labels"
+        ]["team"]
+        == "shop"
+    )
 
 
-def test_nothing_goes_into_a_new_namespace_when_the_server_refuses_one_of_the_objects(nowhere: Lab) -> None:
+def test_nothing_goes_into_a_new_namespace_when_the_server_refuses_one_of_the_objects(
+    nowhere: Lab,
+) -> None:
     with pytest.raises(Refused, match="replicaz"):
         apply(nowhere, namespace_object(nowhere.namespace), config_map(), deployment(replicaz=3))
     with pytest.raises(NotThere):
         nowhere.read("configmaps", "frontend")
 
 
-def test_an_object_of_the_whole_cluster_is_created_changed_and_then_unchanged(empty_lab: Lab) -> None:
+def test_an_object_of_the_whole_cluster_is_created_changed_and_then_unchanged(
+    empty_lab: Lab,
+) -> None:
     name = f"{empty_lab.namespace}-reader"
     rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
-    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name},
+        "rules": rules,
+    }
     try:
         assert apply(empty_lab, role)["ClusterRole"].does == "create"
         wider = {**role, "rules": [{**rules[0], "verbs": ["get", "list"]}]}
@@ -190,11 +245,18 @@ def test_an_object_of_the_whole_cluster_is_created_changed_and_then_unchanged(em
         assert any(line.startswith("+") and "list" in line for line in changed.diff)
         assert plan(empty_lab, wider)["ClusterRole"].does == "unchanged"
     finally:
-        empty_lab.cluster.connection.send("DELETE", f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{name}")
+        empty_lab.cluster.connection.send(
+            "DELETE", f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{name}"
+        )
 
 
 def test_any_kind_that_the_cluster_serves_is_applied(empty_lab: Lab) -> None:
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "7"}}}
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "few"},
+        "spec": {"hard": {"pods": "7"}},
+    }
     assert apply(empty_lab, quota)["ResourceQuota"].does == "create"
     assert empty_lab.read("resourcequotas", "few")["spec"]["hard"] == {"pods": "7"}
 
@@ -209,10 +271,16 @@ def as_service_account(lab: Lab, folder: Path, rules: list[dict[str, Any]]) -> L
     subject = {"kind": "ServiceAccount", "name": "bot", "namespace": lab.namespace}
     connection.post(
         f"{roles}/rolebindings",
-        {"metadata": {"name": "bot"}, "roleRef": {**group, "kind": "Role", "name": "bot"}, "subjects": [subject]},
+        {
+            "metadata": {"name": "bot"},
+            "roleRef": {**group, "kind": "Role", "name": "bot"},
+            "subjects": [subject],
+        },
     )
     path = lab.path("serviceaccounts", "bot") + "/token"
-    asked = connection.post(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
+    asked = connection.post(
+        path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    )
     config = yaml.safe_load(lab.kubeconfig.read_text(encoding="utf-8"))
     for user in config["users"]:
         user["user"] = {"token": asked["status"]["token"]}
@@ -221,7 +289,9 @@ def as_service_account(lab: Lab, folder: Path, rules: list[dict[str, Any]]) -> L
     return Lab(KubernetesCluster(kubeconfig=str(mine)), lab.namespace, mine)
 
 
-def test_what_the_service_account_may_not_write_is_said_with_the_permission_to_grant(empty_lab: Lab, tmp_path: Path) -> None:
+def test_what_the_service_account_may_not_write_is_said_with_the_permission_to_grant(
+    empty_lab: Lab, tmp_path: Path
+) -> None:
     rules = [
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]},
         {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "create", "patch"]},
@@ -235,10 +305,13 @@ def test_what_the_service_account_may_not_write_is_said_with_the_permission_to_g
 
     assert eventually(lambda: "may not" in refusal(secret()), within_s=10)
     where = f"in namespace {bot.namespace}"
-    assert f"Secret tls-certs: the bot may not get secrets {where}; its service account needs get, create and patch of secrets" in refusal(
-        service(), secret()
+    assert (
+        f"Secret tls-certs: the bot may not get secrets {where}; its service account needs get,"
+        " create and patch of secrets" in refusal(service(), secret())
     )
-    assert f"ConfigMap frontend: the bot may not create configmaps {where}" in refusal(service(), config_map())
+    assert f"ConfigMap frontend: the bot may not create configmaps {where}" in refusal(
+        service(), config_map()
+    )
     told = refusal(namespace_object("other"))
     assert "Namespace other: the bot may not get namespaces in the whole cluster" in told
     assert "rbac.extraClusterRules" in told
@@ -254,14 +327,20 @@ def test_the_template_of_another_apps_deployment_is_not_rolled_in_passing(empty_
         plan(empty_lab, other)
 
 
-def test_a_service_that_a_release_switched_stays_switched_whatever_else_is_applied(lab: Lab) -> None:
+def test_a_service_that_a_release_switched_stays_switched_whatever_else_is_applied(
+    lab: Lab,
+) -> None:
     (seen,) = lab.observe().services
     to_green = FieldChange(Field.SELECTOR, seen.selector, {"app": "hello-green"})
-    lab.cluster.apply(lab.target, PatchService("hello", seen.uid, seen.resource_version, (to_green,)))
+    lab.cluster.apply(
+        lab.target, PatchService("hello", seen.uid, seen.resource_version, (to_green,))
+    )
     assert plan(lab, service())["Service"].does == "unchanged"
     renamed = service()
     renamed["spec"]["ports"][0]["name"] = "web"
-    assert not any("selector" in line or "hello-green" in line for line in plan(lab, renamed)["Service"].diff)
+    assert not any(
+        "selector" in line or "hello-green" in line for line in plan(lab, renamed)["Service"].diff
+    )
     apply(lab, renamed)
     (after,) = lab.observe().services
     assert after.selector == {"app": "hello-green"}

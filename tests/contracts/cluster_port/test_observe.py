@@ -18,7 +18,13 @@ def test_a_healthy_app_is_seen_whole(lab: Lab) -> None:
     seen = lab.observe()
     stable = seen.stable
     assert stable is not None
-    assert (stable.name, stable.replicas, stable.available, stable.paused, stable.claim) == ("hello", 2, 2, False, "")
+    assert (stable.name, stable.replicas, stable.available, stable.paused, stable.claim) == (
+        "hello",
+        2,
+        2,
+        False,
+        "",
+    )
     (newest,) = stable.replica_sets
     assert newest.template == stable.template
     assert newest.template_hash
@@ -53,9 +59,17 @@ def test_the_other_candidate_is_seen_where_the_first_does_not_exist(lab: Lab) ->
     assert seen_as_candidate("hello-green", "hello-canary") == "hello-green"
 
 
-def test_a_glance_at_several_apps_tells_what_each_runs_and_costs_two_reads_a_namespace(lab: Lab) -> None:
-    lab.create("deployments", {**candidate_of(lab.stable(), "hello-1"), "metadata": {"name": "hello-green"}})
-    targets = [lab.target, Target("missing", "local", lab.namespace, "missing", "missing", ("missing",))]
+def test_a_glance_at_several_apps_tells_what_each_runs_and_costs_two_reads_a_namespace(
+    lab: Lab,
+) -> None:
+    lab.create(
+        "deployments",
+        {**candidate_of(lab.stable(), "hello-1"), "metadata": {"name": "hello-green"}},
+    )
+    targets = [
+        lab.target,
+        Target("missing", "local", lab.namespace, "missing", "missing", ("missing",)),
+    ]
     before = lab.reads()
     seen = lab.cluster.glance(targets)
     after = lab.reads()
@@ -64,7 +78,10 @@ def test_a_glance_at_several_apps_tells_what_each_runs_and_costs_two_reads_a_nam
     hello, missing = seen["hello"], seen["missing"]
     assert hello.stable is not None and hello.candidate is not None
     assert hello.stable.template == lab.stable().template
-    assert (hello.candidate.name, [one.name for one in hello.services]) == ("hello-green", ["hello"])
+    assert (hello.candidate.name, [one.name for one in hello.services]) == (
+        "hello-green",
+        ["hello"],
+    )
     assert (missing.stable, missing.candidate, missing.services) == (None, None, ())
     assert hello.cluster_uid == lab.cluster.uid()
 
@@ -88,21 +105,31 @@ def test_pods_belong_by_owner_and_not_by_labels(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("own_selector", [False, True])
-def test_a_candidate_is_whole_whether_stables_lists_hold_it_or_not(lab: Lab, own_selector: bool) -> None:
+def test_a_candidate_is_whole_whether_stables_lists_hold_it_or_not(
+    lab: Lab, own_selector: bool
+) -> None:
     body = candidate_of(lab.stable(), "hello-1", replicas=1)
-    labels = {"app": "hello-green", "color": "green"} if own_selector else {"app": "hello", "track": "canary"}
+    labels = (
+        {"app": "hello-green", "color": "green"}
+        if own_selector
+        else {"app": "hello", "track": "canary"}
+    )
     body["spec"]["selector"] = {"matchLabels": labels}
     body["spec"]["template"]["metadata"]["labels"] = labels
     lab.create("deployments", body)
 
     def ready() -> int:
         candidate = lab.observe("hello-canary").candidate
-        return sum(pod.ready for one in candidate.replica_sets for pod in one.pods) if candidate else 0
+        return (
+            sum(pod.ready for one in candidate.replica_sets for pod in one.pods) if candidate else 0
+        )
 
     assert eventually(lambda: ready() == 1)
 
 
-def test_a_look_at_stable_and_its_canary_takes_eight_reads_and_one_less_right_after_another(lab: Lab) -> None:
+def test_a_look_at_stable_and_its_canary_takes_eight_reads_and_one_less_right_after_another(
+    lab: Lab,
+) -> None:
     lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=1))
     before = lab.reads()
     if before is None:
@@ -125,19 +152,38 @@ def test_the_survey_holds_what_planning_needs(lab: Lab) -> None:
                 "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"},
                 "minReplicas": 2,
                 "maxReplicas": 5,
-                "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}],
+                "metrics": [
+                    {
+                        "type": "Resource",
+                        "resource": {
+                            "name": "cpu",
+                            "target": {"type": "Utilization", "averageUtilization": 80},
+                        },
+                    }
+                ],
             },
         },
     )
     lab.create(
         "poddisruptionbudgets",
-        {"metadata": {"name": "hello"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "hello"}}}},
+        {
+            "metadata": {"name": "hello"},
+            "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "hello"}}},
+        },
     )
-    lab.create("networkpolicies", {"metadata": {"name": "deny"}, "spec": {"podSelector": {"matchLabels": {"app": "hello"}}}})
-    urgent = {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["urgent"]}]}
+    lab.create(
+        "networkpolicies",
+        {"metadata": {"name": "deny"}, "spec": {"podSelector": {"matchLabels": {"app": "hello"}}}},
+    )
+    urgent = {
+        "matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["urgent"]}]
+    }
     lab.create(
         "resourcequotas",
-        {"metadata": {"name": "pods"}, "spec": {"hard": {"pods": "20"}, "scopes": ["NotTerminating"], "scopeSelector": urgent}},
+        {
+            "metadata": {"name": "pods"},
+            "spec": {"hard": {"pods": "20"}, "scopes": ["NotTerminating"], "scopeSelector": urgent},
+        },
     )
     survey = lab.observe(survey=True).survey
     assert survey is not None
@@ -145,7 +191,10 @@ def test_the_survey_holds_what_planning_needs(lab: Lab) -> None:
     assert (autoscaler.target, autoscaler.min_replicas, autoscaler.max_replicas) == ("hello", 2, 5)
     assert [one.name for one in survey.budgets] == ["hello"]
     assert [(one.name, one.hard) for one in survey.quotas] == [("pods", {"pods": "20"})]
-    assert survey.quotas[0].scopes == (QuotaScope("NotTerminating"), QuotaScope("PriorityClass", "In", ("urgent",)))
+    assert survey.quotas[0].scopes == (
+        QuotaScope("NotTerminating"),
+        QuotaScope("PriorityClass", "In", ("urgent",)),
+    )
     assert [one.name for one in survey.leftovers] == ["hello-canary"]
     assert {(one.kind, one.name) for one in survey.selecting} == {
         ("NetworkPolicy", "deny"),
@@ -157,7 +206,11 @@ def test_the_survey_holds_what_planning_needs(lab: Lab) -> None:
 
 def test_who_owns_a_field_is_seen_leaf_by_leaf(lab: Lab) -> None:
     lab.edit("deployments", "hello", {"spec": {"replicas": 3}}, manager="somebody")
-    owners = {(manager, path) for manager, operation, _, path in lab.stable().managers if operation == "Update"}
+    owners = {
+        (manager, path)
+        for manager, operation, _, path in lab.stable().managers
+        if operation == "Update"
+    }
     assert ("somebody", "spec.replicas") in owners
     assert ("kubectl-create", "spec.template.spec.containers[name=hello].image") in owners
     assert not any(path.startswith("status") for _, path in owners)
@@ -186,7 +239,9 @@ def test_a_kubeconfig_that_is_not_there_is_named() -> None:
         cluster.uid()
 
 
-def test_credentials_that_the_cluster_does_not_know_never_read_as_gone(tmp_path: Path, lab: Lab) -> None:
+def test_credentials_that_the_cluster_does_not_know_never_read_as_gone(
+    tmp_path: Path, lab: Lab
+) -> None:
     path = tmp_path / "kubeconfig"
     config = yaml.safe_load(lab.kubeconfig.read_text())
     config["users"][0]["user"] = {"token": "stranger"}

@@ -1,4 +1,5 @@
-"""Asking the app itself through its external address; the real control plane has no kubelet that would answer."""
+"""Asking the app itself through its external address; the real control plane has no kubelet that
+would answer."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ REQUESTS = 60
 
 
 @pytest.fixture(scope="module")
-def url(simulated: SimulatedCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, str]]:
+def url(
+    simulated: SimulatedCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Lab, str]]:
     """Two pods of 1.0.0 and two of 2.0.0 behind one load balancer."""
     kubeconfig = simulated.kubeconfig(tmp_path_factory.mktemp("probed") / "kubeconfig")
     lab = Lab(KubernetesCluster(kubeconfig=str(kubeconfig)), NAMESPACE, kubeconfig)
@@ -35,7 +38,11 @@ def url(simulated: SimulatedCluster, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def answers(lab: Lab, url: str | None, *, sticky: bool) -> Counter[str]:
-    return Counter(lab.cluster.probe(lab.target, "hello", "/version", requests=REQUESTS, sticky=sticky, url=url))
+    return Counter(
+        lab.cluster.probe(
+            lab.target, "hello", "/version", requests=REQUESTS, sticky=sticky, url=url
+        )
+    )
 
 
 def affinity(lab: Lab, kind: str) -> None:
@@ -45,7 +52,9 @@ def affinity(lab: Lab, kind: str) -> None:
 BOTH = {'{"version":"1.0.0"}', '{"version":"2.0.0"}'}
 
 
-def test_new_connections_meet_both_versions_and_one_connection_stays_with_one(url: tuple[Lab, str]) -> None:
+def test_new_connections_meet_both_versions_and_one_connection_stays_with_one(
+    url: tuple[Lab, str],
+) -> None:
     lab, address = url
     affinity(lab, "None")
     shared = answers(lab, address, sticky=False)
@@ -54,7 +63,9 @@ def test_new_connections_meet_both_versions_and_one_connection_stays_with_one(ur
     assert len(answers(lab, address, sticky=True)) == 1
 
 
-def test_with_session_affinity_new_connections_of_one_client_stay_with_one_version(url: tuple[Lab, str]) -> None:
+def test_with_session_affinity_new_connections_of_one_client_stay_with_one_version(
+    url: tuple[Lab, str],
+) -> None:
     lab, address = url
     affinity(lab, "ClientIP")
     assert len(answers(lab, address, sticky=False)) == 1

@@ -14,14 +14,27 @@ from tests.contracts.cluster_port.conftest import Lab, candidate_of, deployment,
 
 
 def test_tables_have_kubectls_columns(lab: Lab) -> None:
-    columns = {kind: lab.cluster.table([lab.target], kind, wide=False).columns for kind in ("deployments", "pods", "services")}
+    columns = {
+        kind: lab.cluster.table([lab.target], kind, wide=False).columns
+        for kind in ("deployments", "pods", "services")
+    }
     assert columns == {
         "deployments": ("NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"),
         "pods": ("NAME", "READY", "STATUS", "RESTARTS", "AGE"),
         "services": ("NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"),
     }
     wide = lab.cluster.table([lab.target], "pods", wide=True).columns
-    assert wide == ("NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "NOMINATED NODE", "READINESS GATES")
+    assert wide == (
+        "NAME",
+        "READY",
+        "STATUS",
+        "RESTARTS",
+        "AGE",
+        "IP",
+        "NODE",
+        "NOMINATED NODE",
+        "READINESS GATES",
+    )
     (row,) = lab.cluster.table([lab.target], "deployments", wide=False).rows
     assert row[:4] == ("hello", "2/2", "2", "2")
 
@@ -29,18 +42,30 @@ def test_tables_have_kubectls_columns(lab: Lab) -> None:
 def test_tables_show_the_app_and_its_candidate_and_nothing_else(lab: Lab) -> None:
     lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=0))
     lab.create("services", service("other"))
-    names = {kind: sorted(row[0] for row in lab.cluster.table([lab.target], kind, wide=False).rows) for kind in ("deployments", "services")}
+    names = {
+        kind: sorted(row[0] for row in lab.cluster.table([lab.target], kind, wide=False).rows)
+        for kind in ("deployments", "services")
+    }
     assert names == {"deployments": ["hello", "hello-canary"], "services": ["hello"]}
-    owners = {row[0].rpartition("-")[0].rpartition("-")[0] for row in lab.cluster.table([lab.target], "pods", wide=False).rows}
+    owners = {
+        row[0].rpartition("-")[0].rpartition("-")[0]
+        for row in lab.cluster.table([lab.target], "pods", wide=False).rows
+    }
     assert owners == {"hello"}
 
 
 def test_events_of_the_app_come_newest_first(lab: Lab) -> None:
     lab.edit("deployments", "hello", {"spec": {"replicas": 3}})
-    assert eventually(lambda: "to 3" in str(lab.cluster.table([lab.target], "events", wide=False).rows))
+    assert eventually(
+        lambda: "to 3" in str(lab.cluster.table([lab.target], "events", wide=False).rows)
+    )
     table = lab.cluster.table([lab.target], "events", wide=False)
     assert table.columns == ("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE")
-    scalings = [row[4] for row in table.rows if row[2] == "ScalingReplicaSet" and row[3] == "deployment/hello"]
+    scalings = [
+        row[4]
+        for row in table.rows
+        if row[2] == "ScalingReplicaSet" and row[3] == "deployment/hello"
+    ]
     assert [text.rpartition(" ")[2] for text in scalings] == ["3", "2"]
 
 
@@ -51,15 +76,27 @@ def test_of_several_apps_the_first_column_says_which_and_a_line_counts(lab: Lab,
     other["spec"]["template"]["metadata"]["labels"] = labels
     lab.create("deployments", other)
     lab.create("services", service("other"))
-    targets = [replace(lab.target, app=name, deployment=name, services=(name,)) for name in ("hello", "other", "missing")]
+    targets = [
+        replace(lab.target, app=name, deployment=name, services=(name,))
+        for name in ("hello", "other", "missing")
+    ]
 
-    assert eventually(lambda: {row[0] for row in lab.cluster.table(targets, kind, wide=False).rows} == {"hello", "other"})
+    assert eventually(
+        lambda: (
+            {row[0] for row in lab.cluster.table(targets, kind, wide=False).rows}
+            == {"hello", "other"}
+        )
+    )
     table = lab.cluster.table(targets, kind, wide=False)
     assert table.columns[0] == "APP"
     assert table.note.startswith(f"{len(table.rows)} {kind} in {lab.namespace}")
     assert ("without a Deployment: missing" in table.note) == (kind != "services")
     column = table.columns.index("OBJECT" if kind == "events" else "NAME")
-    assert all(row[0] in row[column] for row in table.rows if kind != "events" or not row[column].startswith("service"))
+    assert all(
+        row[0] in row[column]
+        for row in table.rows
+        if kind != "events" or not row[column].startswith("service")
+    )
 
 
 def test_a_table_of_an_app_that_is_not_there_is_refused_in_plain_words(empty_lab: Lab) -> None:
@@ -69,7 +106,10 @@ def test_a_table_of_an_app_that_is_not_there_is_refused_in_plain_words(empty_lab
 
 def test_explain_reads_like_kubectls(lab: Lab) -> None:
     text = lab.cluster.explain("deploy.spec.replicas", recursive=False)
-    head = "GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n\nFIELD: replicas <integer>\n\n\n"
+    head = (
+        "GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n\nFIELD: replicas"
+        " <integer>\n\n\n"
+    )
     assert text.startswith(f"{head}DESCRIPTION:\n    Number of desired pods.")
     tree = lab.cluster.explain("deployment.spec.strategy", recursive=True)
     assert "  rollingUpdate\t<RollingUpdateDeployment>\n    maxSurge\t<IntOrString>\n" in tree
@@ -93,9 +133,13 @@ def test_explain_asks_for_a_document_once_for_each_hash_of_its_content(lab: Lab)
     ((name, content),) = shelf.kept.items()
     assert "/openapi/v3/apis/apps/v1?hash=" in name
     shelf.kept[name] = content.replace(b"Number of desired pods.", b"Number of pods wanted.")
-    assert "Number of pods wanted." in cluster.explain("deploy.spec.replicas", recursive=False), "answered from what was kept"
+    assert "Number of pods wanted." in cluster.explain("deploy.spec.replicas", recursive=False), (
+        "answered from what was kept"
+    )
     shelf.kept = {name.replace("hash=", "hash=OLD"): b"{}"}
-    assert cluster.explain("deploy.spec.replicas", recursive=False) == first, "a document of another hash is another document"
+    assert cluster.explain("deploy.spec.replicas", recursive=False) == first, (
+        "a document of another hash is another document"
+    )
 
 
 def test_explain_asks_how_the_cluster_calls_things_once_and_not_once_a_group(lab: Lab) -> None:
@@ -109,29 +153,44 @@ def test_explain_asks_how_the_cluster_calls_things_once_and_not_once_a_group(lab
         assert after - before == 3, "/api, /apis and the index of documents"
 
 
-def test_what_the_cluster_calls_things_is_the_same_asked_at_once_or_group_by_group(lab: Lab) -> None:
+def test_what_the_cluster_calls_things_is_the_same_asked_at_once_or_group_by_group(
+    lab: Lab,
+) -> None:
     connection = lab.cluster.connection
     groups = connection.get("/apis")["groups"]
-    one_by_one = {one for group in ({"preferredVersion": {"groupVersion": "v1"}}, *groups)
-                  for one in resources_of(connection, group["preferredVersion"]["groupVersion"])}  # fmt: skip
+    one_by_one = {
+        one
+        for group in ({"preferredVersion": {"groupVersion": "v1"}}, *groups)
+        for one in resources_of(connection, group["preferredVersion"]["groupVersion"])
+    }
     at_once = all_resources(connection)
     assert set(at_once) == one_by_one
     assert at_once[0].group == "", "the core group first: its names win"
 
 
 def test_custom_resources_are_explained_by_every_name_they_have(lab: Lab) -> None:
-    group, crds = f"{lab.namespace}.example.com", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    group, crds = (
+        f"{lab.namespace}.example.com",
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    )
     spec = {
-        "type": "object", "description": "What it shall be.", "required": ["size"],
-        "properties": {"size": {"type": "integer", "description": "How big."}, "color": {"type": "string", "enum": ["red", "blue"]}},
-    }  # fmt: skip
+        "type": "object",
+        "description": "What it shall be.",
+        "required": ["size"],
+        "properties": {
+            "size": {"type": "integer", "description": "How big."},
+            "color": {"type": "string", "enum": ["red", "blue"]},
+        },
+    }
     schema = {"type": "object", "description": "A gadget.", "properties": {"spec": spec}}
     names = {"kind": "Gadget", "plural": "gadgets", "singular": "gadget", "shortNames": ["gd"]}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     crd = {
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"gadgets.{group}"},
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"gadgets.{group}"},
         "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
-    }  # fmt: skip
+    }
     lab.cluster.connection.post(crds, crd)
     try:
         assert eventually(lambda: "How big." in explained(lab, "gd.spec.size"), within_s=20)
@@ -151,11 +210,15 @@ def explained(lab: Lab, path: str) -> str:
 
 
 def test_letter_case_does_not_matter_to_explain(lab: Lab) -> None:
-    assert lab.cluster.explain("Deploy.SPEC.Replicas", recursive=False) == lab.cluster.explain("deploy.spec.replicas", recursive=False)
+    assert lab.cluster.explain("Deploy.SPEC.Replicas", recursive=False) == lab.cluster.explain(
+        "deploy.spec.replicas", recursive=False
+    )
 
 
 def test_a_wrong_path_names_the_nearest_fields(lab: Lab) -> None:
-    with pytest.raises(LookupError, match=r"Deployment\.spec has no field `replicaz`; nearest: replicas"):
+    with pytest.raises(
+        LookupError, match=r"Deployment\.spec has no field `replicaz`; nearest: replicas"
+    ):
         lab.cluster.explain("deploy.spec.replicaz", recursive=False)
     with pytest.raises(LookupError, match=r"no resource `deploymnt`; nearest: deployment"):
         lab.cluster.explain("deploymnt", recursive=False)

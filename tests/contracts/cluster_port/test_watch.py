@@ -32,7 +32,9 @@ def seen(lab: Lab) -> Iterator[Seen]:
     assert not watcher.is_alive
 
 
-def test_what_is_there_when_watching_begins_is_told_once_and_not_as_changed(lab: Lab, seen: Seen) -> None:
+def test_what_is_there_when_watching_begins_is_told_once_and_not_as_changed(
+    lab: Lab, seen: Seen
+) -> None:
     first = list(seen.changes)
     assert {(one.kind, one.deployment, one.service) for one in first} >= {
         ("deployments", "hello", ""),
@@ -45,11 +47,15 @@ def test_what_is_there_when_watching_begins_is_told_once_and_not_as_changed(lab:
     assert all(one.namespace == lab.namespace for one in first)
 
 
-def test_a_roll_of_ours_is_told_pod_by_pod_and_never_as_somebody_elses(lab: Lab, seen: Seen) -> None:
+def test_a_roll_of_ours_is_told_pod_by_pod_and_never_as_somebody_elses(
+    lab: Lab, seen: Seen
+) -> None:
     seen.changes.clear()
     lab.cluster.apply(lab.target, rolling(lab.stable()))
     lab.settled()
-    assert eventually(lambda: sum(one.kind == "pods" and one.deployment == "hello" for one in seen.changes) >= 4)
+    assert eventually(
+        lambda: sum(one.kind == "pods" and one.deployment == "hello" for one in seen.changes) >= 4
+    )
     assert eventually(lambda: any(one.service == "hello" for one in seen.changes))
     assert seen.past() == []
 

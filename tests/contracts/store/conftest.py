@@ -1,4 +1,5 @@
-"""The same suite for Redis and for the double in memory: whatever a test asks here, both must answer alike."""
+"""The same suite for Redis and for the double in memory: whatever a test asks here, both must
+answer alike."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ def adapters(request: pytest.FixtureRequest) -> Adapters:
     client = connect(request.getfixturevalue("redis_url"))
 
     def due() -> dict[str, int]:
-        rows = cast(list[tuple[bytes, float]], client.zrange(f"{PREFIX}due", 0, -1, withscores=True))
+        rows = cast(
+            list[tuple[bytes, float]], client.zrange(f"{PREFIX}due", 0, -1, withscores=True)
+        )
         return {wake_id.decode(): int(at) for wake_id, at in rows}
 
     return Adapters(

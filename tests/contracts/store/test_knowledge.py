@@ -15,7 +15,9 @@ def test_a_template_that_nobody_judged_has_no_verdict(store: ReleaseStore) -> No
     assert store.verdict_on("app", a_template()) == ("", "", "")
 
 
-def test_a_verdict_is_about_exactly_one_template_whatever_the_order_of_its_keys(store: ReleaseStore) -> None:
+def test_a_verdict_is_about_exactly_one_template_whatever_the_order_of_its_keys(
+    store: ReleaseStore,
+) -> None:
     template = a_template("1.0.0")
     store.remember_healthy("app", template, version="1.0.0", release_id="hello-1")
     turned = dict(reversed(template.items()))
@@ -34,12 +36,27 @@ def test_the_last_verdict_counts(store: ReleaseStore) -> None:
     assert store.verdict_on("app", template) == ("healthy", "hello-3", "")
 
 
-def test_the_last_ten_healthy_templates_are_listed_newest_first_and_once(store: ReleaseStore) -> None:
+def test_the_last_ten_healthy_templates_are_listed_newest_first_and_once(
+    store: ReleaseStore,
+) -> None:
     for number in range(12):
-        store.remember_healthy("app", a_template(f"{number}"), version=f"{number}", release_id=f"hello-{number}")
+        store.remember_healthy(
+            "app", a_template(f"{number}"), version=f"{number}", release_id=f"hello-{number}"
+        )
     store.remember_healthy("app", a_template("5"), version="5", release_id="hello-12")
     known = store.last_healthy("app")
-    assert [version for _, version, _ in known] == ["5", "11", "10", "9", "8", "7", "6", "4", "3", "2"]
+    assert [version for _, version, _ in known] == [
+        "5",
+        "11",
+        "10",
+        "9",
+        "8",
+        "7",
+        "6",
+        "4",
+        "3",
+        "2",
+    ]
     assert known[0] == (a_template("5"), "5", "hello-12")
 
 
@@ -53,7 +70,9 @@ def test_durations_are_kept_newest_first_up_to_fifty(store: ReleaseStore) -> Non
 
 def test_the_audit_is_read_newest_first_and_by_app(store: ReleaseStore) -> None:
     for number, app in enumerate(("hello", "cart", "hello", "")):
-        store.write_audit(AuditLine(T0, f"{app}-1", app, "noted", f"line {number}", "U1"), operation=f"w{number}")
+        store.write_audit(
+            AuditLine(T0, f"{app}-1", app, "noted", f"line {number}", "U1"), operation=f"w{number}"
+        )
     store.write_audit(AuditLine(T0, "hello-1", "hello", "noted", "line 2", "U1"), operation="w2")
     assert [line.text for line in store.audit()] == ["line 3", "line 2", "line 1", "line 0"]
     assert [line.text for line in store.audit(app="hello")] == ["line 2", "line 0"]
@@ -76,7 +95,12 @@ def test_a_freeze_ends_by_itself(store: ReleaseStore) -> None:
 
 def test_passing_state_is_taken_once(store: ReleaseStore) -> None:
     store.put("draft", "ä value", ttl_ms=60_000)
-    assert [store.peek("draft"), store.take("draft"), store.take("draft"), store.peek("draft")] == ["ä value", "ä value", None, None]
+    assert [store.peek("draft"), store.take("draft"), store.take("draft"), store.peek("draft")] == [
+        "ä value",
+        "ä value",
+        None,
+        None,
+    ]
 
 
 def test_passing_state_passes(store: ReleaseStore) -> None:
@@ -85,8 +109,13 @@ def test_passing_state_passes(store: ReleaseStore) -> None:
     assert store.take("draft") is None
 
 
-def test_of_passing_state_with_an_order_the_newest_stands_whoever_comes_last(store: ReleaseStore) -> None:
-    stands = [store.put_newest("form", value, order=order, ttl_ms=60_000) for value, order in (("b", 2), ("c", 3), ("a", 1))]
+def test_of_passing_state_with_an_order_the_newest_stands_whoever_comes_last(
+    store: ReleaseStore,
+) -> None:
+    stands = [
+        store.put_newest("form", value, order=order, ttl_ms=60_000)
+        for value, order in (("b", 2), ("c", 3), ("a", 1))
+    ]
     assert (stands, store.peek("form")) == ([True, True, False], "c")
     assert store.put_newest("form", "c, sent again", order=3, ttl_ms=60_000)
     assert store.put_newest("another form", "a", order=1_795_000_000_000_001, ttl_ms=60_000)
@@ -114,7 +143,11 @@ def test_who_asked_first_is_served_first_however_often_others_ask(store: Release
     edits = Budget("edits", per_minute=1_200)
     assert store.book(edits, "taken") == 0
     assert store.book(edits, "first") > 0
-    assert eventually(lambda: store.now() > 0 and store.book(edits, "second") > 0 and store.book(edits, "first") == 0)
+    assert eventually(
+        lambda: (
+            store.now() > 0 and store.book(edits, "second") > 0 and store.book(edits, "first") == 0
+        )
+    )
     assert store.book(edits, "second") > 0
     assert eventually(lambda: store.book(edits, "third") > 0 and store.book(edits, "second") == 0)
 

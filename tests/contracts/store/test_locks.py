@@ -30,7 +30,11 @@ def test_asking_again_gives_the_same_answer(store: ReleaseStore) -> None:
 
 def test_each_stands_behind_the_one_before(store: ReleaseStore) -> None:
     one, two, three = created(store), created(store), created(store)
-    assert [store.acquire(r, ["a"]) for r in (one, two, three)] == [Locked(), Locked(one.id, 1), Locked(two.id, 2)]
+    assert [store.acquire(r, ["a"]) for r in (one, two, three)] == [
+        Locked(),
+        Locked(one.id, 1),
+        Locked(two.id, 2),
+    ]
 
 
 def test_the_end_of_a_release_hands_its_locks_to_the_next_and_wakes_it(adapters: Adapters) -> None:
@@ -41,7 +45,10 @@ def test_the_end_of_a_release_hands_its_locks_to_the_next_and_wakes_it(adapters:
     adapters.forget_wakes()
     ended(store, one)
     assert f"release:{two.id}" in adapters.due() and f"release:{three.id}" not in adapters.due()
-    assert [store.acquire(two, ["a", "b"]), store.acquire(three, ["a", "b"])] == [Locked(), Locked(two.id, 1)]
+    assert [store.acquire(two, ["a", "b"]), store.acquire(three, ["a", "b"])] == [
+        Locked(),
+        Locked(two.id, 1),
+    ]
 
 
 def test_a_release_takes_all_its_locks_or_none(store: ReleaseStore) -> None:
@@ -61,7 +68,9 @@ def test_nobody_is_overtaken_by_one_who_needs_less(store: ReleaseStore) -> None:
     assert store.acquire(needs_both, ["a", "b"]) == Locked()
 
 
-def test_two_that_need_the_same_locks_in_another_order_do_not_wait_for_each_other(store: ReleaseStore) -> None:
+def test_two_that_need_the_same_locks_in_another_order_do_not_wait_for_each_other(
+    store: ReleaseStore,
+) -> None:
     holder, one, two = created(store), created(store), created(store)
     store.acquire(holder, ["a", "b"])
     store.acquire(one, ["a", "b"])

@@ -28,7 +28,9 @@ def created(store: ReleaseStore, app: str = "hello", **parts: str) -> Release:
     ).release
 
 
-def saved(store: ReleaseStore, release: Release, *events: Event, card: bool = True, **changes: object) -> Release:
+def saved(
+    store: ReleaseStore, release: Release, *events: Event, card: bool = True, **changes: object
+) -> Release:
     changed = replace(release, **changes)  # type: ignore[arg-type]
     return store.save(changed, events, operation=next(_operations), card=card)
 
@@ -42,7 +44,11 @@ def texts(store: ReleaseStore, release: Release) -> list[str]:
 
 
 def test_ids_count_per_app(store: ReleaseStore) -> None:
-    assert [created(store).id, created(store, "cart").id, created(store).id] == ["hello-1", "cart-1", "hello-2"]
+    assert [created(store).id, created(store, "cart").id, created(store).id] == [
+        "hello-1",
+        "cart-1",
+        "hello-2",
+    ]
 
 
 def test_what_is_loaded_is_what_was_created(store: ReleaseStore) -> None:
@@ -112,7 +118,12 @@ def test_a_save_sent_twice_happens_once_and_answers_the_same(store: ReleaseStore
 
 
 def test_any_template_survives(store: ReleaseStore) -> None:
-    template = a_template() | {"numbers": [0, 1.5, -1, 2**40], "none": None, "text": 'ünïcode "quoted" \\ \n', "deep": {"a": [{"b": {}}]}}
+    template = a_template() | {
+        "numbers": [0, 1.5, -1, 2**40],
+        "none": None,
+        "text": 'ünïcode "quoted" \\ \n',
+        "deep": {"a": [{"b": {}}]},
+    }
     release = saved(store, created(store), change=Undo(template=template))
     loaded = store.load(release.id).change
     assert isinstance(loaded, Undo) and loaded.template == template
@@ -178,7 +189,9 @@ def test_a_save_wakes_the_delivery(adapters: Adapters) -> None:
     assert adapters.due()[f"deliver:{release.id}"] <= adapters.store.now()
 
 
-def test_a_card_that_waits_for_its_turn_is_not_brought_forward_unless_there_is_something_to_tell(adapters: Adapters) -> None:
+def test_a_card_that_waits_for_its_turn_is_not_brought_forward_unless_there_is_something_to_tell(
+    adapters: Adapters,
+) -> None:
     release = created(adapters.store)
     adapters.store.book_card(release.id, in_ms=20_000)
     adapters.forget_wakes()
@@ -188,7 +201,9 @@ def test_a_card_that_waits_for_its_turn_is_not_brought_forward_unless_there_is_s
     assert adapters.due()[f"deliver:{release.id}"] <= adapters.store.now()
 
 
-def test_a_save_outside_a_tick_has_the_release_looked_at_within_a_second_or_so(adapters: Adapters) -> None:
+def test_a_save_outside_a_tick_has_the_release_looked_at_within_a_second_or_so(
+    adapters: Adapters,
+) -> None:
     release = created(adapters.store)
     adapters.forget_wakes()
     saved(adapters.store, release, phase=Phase.PROGRESSING)
@@ -251,7 +266,11 @@ def test_reconciling_wakes_what_nothing_would_wake(adapters: Adapters) -> None:
     saved(adapters.store, over, phase=Phase.FAILED)
     adapters.forget_wakes()
     adapters.store.reconcile()
-    assert set(adapters.due()) == {f"release:{running.id}", f"deliver:{running.id}", f"deliver:{over.id}"}
+    assert set(adapters.due()) == {
+        f"release:{running.id}",
+        f"deliver:{running.id}",
+        f"deliver:{over.id}",
+    }
 
 
 def test_reconciling_leaves_alone_what_is_well(adapters: Adapters) -> None:
@@ -261,7 +280,9 @@ def test_reconciling_leaves_alone_what_is_well(adapters: Adapters) -> None:
     assert adapters.due() == planned
 
 
-def test_a_card_with_a_turn_of_its_own_is_not_told_of_every_change_but_of_every_event(adapters: Adapters) -> None:
+def test_a_card_with_a_turn_of_its_own_is_not_told_of_every_change_but_of_every_event(
+    adapters: Adapters,
+) -> None:
     release = created(adapters.store)
     adapters.store.book_card(release.id, in_ms=30_000)
     adapters.forget_wakes()

@@ -1,1 +1,2 @@
-"""The product in a real browser: its cards as they are read, and whole stories by clicks and by keyboard on a real sandbox."""
+"""The product in a real browser: its cards as they are read, and whole stories by clicks and by
+keyboard on a real sandbox."""

@@ -22,7 +22,8 @@ PATIENCE_MS = 40_000
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """As `make sandbox` starts it, Slack's rates included; `hello` and its like hold for a minute where nobody goes on."""
+    """As `make sandbox` starts it, Slack's rates included; `hello` and its like hold for a minute
+    where nobody goes on."""
     demo = tmp_path_factory.mktemp("story") / "demo"
     shutil.copytree(DEMO, demo)
     catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
@@ -67,7 +68,10 @@ class Screen:
 
     def deployments(self) -> set[str]:
         with config.new_client_from_config(str(self.sandbox.kubeconfig)) as api:
-            return {item.metadata.name for item in client.AppsV1Api(api).list_namespaced_deployment("default").items}
+            return {
+                item.metadata.name
+                for item in client.AppsV1Api(api).list_namespaced_deployment("default").items
+            }
 
 
 @pytest.fixture
@@ -76,7 +80,9 @@ def open_screen(browser: Browser, sandbox: Sandbox) -> Iterator[Callable[..., Sc
     contexts, errors = [], []
 
     def open_it(width: int = 1280, height: int = 900, scheme: Any = "light") -> Screen:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=True)
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=True
+        )
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))

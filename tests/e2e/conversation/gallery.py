@@ -1,6 +1,8 @@
-"""Every kind of card on the page of the local Slack, as text and as a picture (in test-results/cards: look at them).
+"""Every kind of card on the page of the local Slack, as text and as a picture (in
+test-results/cards: look at them).
 
-What a reader reads must be what tests/blocks keeps as this card's text, with Slack's markup carried out.
+What a reader reads must be what tests/blocks keeps as this card's text, with Slack's markup carried
+out.
 """
 
 from __future__ import annotations
@@ -27,7 +29,11 @@ _LATER = datetime.fromtimestamp(T0 / 1000 + 5 * 86_400, UTC)
 _DATE = re.compile(r"<!date\^(\d+)\^([^|]+)\|[^>]*>")
 _LINK = re.compile(r"<https?://[^|>]+\|([^>]+)>")
 _BUTTON = re.compile(r"\[([^\]]*?)!{0,2}(?: \(asks\))?\](?:  |$)")
-_TOKENS = {"{time}": "%-I:%M %p", "{time_secs}": "%-I:%M:%S %p", "{date_short_pretty}": "%b %-d, %Y"}
+_TOKENS = {
+    "{time}": "%-I:%M %p",
+    "{time_secs}": "%-I:%M:%S %p",
+    "{date_short_pretty}": "%b %-d, %Y",
+}
 
 
 def post_all(slack: LocalSlack) -> dict[str, str]:
@@ -38,15 +44,23 @@ def post_all(slack: LocalSlack) -> dict[str, str]:
     for name in KINDS:
         message = messages()[name]
         blocks = [dict(block) for block in message.blocks]
-        posted[name] = str(client.chat_postMessage(channel="C0RELEASES", text=message.text, blocks=blocks)["ts"])
+        posted[name] = str(
+            client.chat_postMessage(channel="C0RELEASES", text=message.text, blocks=blocks)["ts"]
+        )
     return posted
 
 
 @contextmanager
-def opened(browser: Browser, slack: LocalSlack, width: int, scheme: Literal["light", "dark"]) -> Iterator[Page]:
+def opened(
+    browser: Browser, slack: LocalSlack, width: int, scheme: Literal["light", "dark"]
+) -> Iterator[Page]:
     """As a reader in UTC sees it some days later."""
     context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, timezone_id="UTC", locale="en-US", bypass_csp=True
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        timezone_id="UTC",
+        locale="en-US",
+        bypass_csp=True,
     )
     context.clock.set_fixed_time(_LATER)
     page = context.new_page()

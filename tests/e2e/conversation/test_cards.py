@@ -30,7 +30,12 @@ def posted(slack: LocalSlack) -> dict[str, str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", list(WIDTHS))
 def test_each_kind_of_card_is_read_as_it_is_written(
-    browser: Browser, slack: LocalSlack, posted: dict[str, str], width: str, scheme: Any, has_no_violation: Callable[[Page, str], None]
+    browser: Browser,
+    slack: LocalSlack,
+    posted: dict[str, str],
+    width: str,
+    scheme: Any,
+    has_no_violation: Callable[[Page, str], None],
 ) -> None:
     differences, overflows = {}, []
     with opened(browser, slack, WIDTHS[width], scheme) as page:
@@ -39,7 +44,9 @@ def test_each_kind_of_card_is_read_as_it_is_written(
             read, kept = as_read(page, ts), as_kept(slack, name)
             if not read or read != kept:
                 differences[name] = [pair for pair in zip_longest(read, kept) if pair[0] != pair[1]]
-            if page.locator(f'article[data-ts="{ts}"] .message-body').evaluate("box => box.scrollWidth - box.clientWidth"):
+            if page.locator(f'article[data-ts="{ts}"] .message-body').evaluate(
+                "box => box.scrollWidth - box.clientWidth"
+            ):
                 overflows.append(name)
         has_no_violation(page, f"cards, {width}, {scheme}")
     assert differences == {}

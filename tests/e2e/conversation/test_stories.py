@@ -39,7 +39,9 @@ def test_a_canary_from_the_help_to_the_record_by_clicks_as_two_people(
     expect(card).to_contain_text("17 % of traffic to 2.0.0")
     expect(card).to_contain_text("Hold at 17 % until")
     card.get_by_role("button", name="Go on now").click()
-    expect(page.get_by_text("going on before the hold is over needs the role approver")).to_be_visible()
+    expect(
+        page.get_by_text("going on before the hold is over needs the role approver")
+    ).to_be_visible()
 
     screen.become("Release manager")
     card.get_by_role("button", name="Go on now").click()
@@ -52,7 +54,9 @@ def test_a_canary_from_the_help_to_the_record_by_clicks_as_two_people(
     has_no_violation(page, "the card that asks")
     screen.picture("story-asks", card)
     card.get_by_role("button", name=re.compile(r"\d+ repl")).click()
-    expect(page.get_by_role("complementary", name="Thread")).to_contain_text("waiting for 1 approval")
+    expect(page.get_by_role("complementary", name="Thread")).to_contain_text(
+        "waiting for 1 approval"
+    )
     screen.picture("story-desktop")
     page.keyboard.press("Escape")
     card.get_by_role("button", name="Promote").click()
@@ -78,7 +82,9 @@ def test_a_canary_from_the_help_to_the_record_by_clicks_as_two_people(
     screen.picture("story-home")
     expect(home.locator("button, a[href]").first).to_have_text("Release an app")
     home.get_by_role("button", name="Release an app").press("Enter")
-    expect(page.get_by_role("dialog", name="Deploy").get_by_role("combobox", name="App")).to_be_visible()
+    expect(
+        page.get_by_role("dialog", name="Deploy").get_by_role("combobox", name="App")
+    ).to_be_visible()
     page.keyboard.press("Escape")
     home.get_by_role("link", name="hello-1").click()
     expect(page.locator("article.message-highlight")).to_contain_text("hello is on 2.0.0")
@@ -108,7 +114,9 @@ def test_a_canary_by_keyboard_alone(open_screen: Callable[..., Screen]) -> None:
     tab_to(page, promote)
     keyboard.press("Enter")
     expect(card).to_contain_text("frontend is on 2.0.0")
-    expect(card).to_be_focused()  # its button is gone: the card has the focus, not the top of the page
+    expect(
+        card
+    ).to_be_focused()  # its button is gone: the card has the focus, not the top of the page
     expect(page.locator('[aria-live="polite"]')).to_contain_text("frontend is on 2.0.0")
     assert screen.image("frontend").endswith(":2.0.0")
 
@@ -129,7 +137,9 @@ def test_a_failure_reaches_the_one_on_call_on_a_phone_in_the_dark(
     screen.picture("story-failure-phone")
     assert screen.image("auth").endswith(":1.0.0")
     loud.get_by_role("link", name=re.compile(r"Card of auth-\d+")).click()
-    expect(page.locator("article.message-highlight")).to_contain_text("rolled back: auth is on 1.0.0")
+    expect(page.locator("article.message-highlight")).to_contain_text(
+        "rolled back: auth is on 1.0.0"
+    )
 
     screen.say("/deploy auth")
     form = page.get_by_role("dialog", name="Deploy")
@@ -139,11 +149,15 @@ def test_a_failure_reaches_the_one_on_call_on_a_phone_in_the_dark(
     screen.picture("story-form-phone")
     page.keyboard.press("Escape")
     card.get_by_role("button", name=re.compile(r"\d+ repl")).click()
-    expect(page.get_by_role("complementary", name="Thread")).to_contain_text("auth is back on 1.0.0")
+    expect(page.get_by_role("complementary", name="Thread")).to_contain_text(
+        "auth is back on 1.0.0"
+    )
     has_no_violation(page, "the thread on a phone")
     page.get_by_role("button", name="Close thread").click()
     page.get_by_role("button", name="Open channels").click()
     page.get_by_role("button", name="Pilothouse home").click()
-    expect(page.get_by_role("region", name="Home of Pilothouse")).to_contain_text("auth 1.0.0 → missing rolling")
+    expect(page.get_by_role("region", name="Home of Pilothouse")).to_contain_text(
+        "auth 1.0.0 → missing rolling"
+    )
     has_no_violation(page, "home on a phone")
     screen.picture("story-home-phone")

@@ -1,1 +1,2 @@
-"""The page of the local Slack in a real browser, with a small app behind it: keyboard, live edits, phone width, accessibility."""
+"""The page of the local Slack in a real browser, with a small app behind it: keyboard, live edits,
+phone width, accessibility."""

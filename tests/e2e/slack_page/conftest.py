@@ -43,14 +43,31 @@ def card(share: int) -> list[Json]:
     }
     return [
         {"type": "header", "text": plain("hello 1.0.0 → 2.0.0")},
-        {"type": "section", "text": {"type": "mrkdwn", "text": f"*Canary* at *{share} %* with `hello:2.0.0` for <@U0DEV1> in <#C0RANDOM>"}},
-        {"type": "context", "elements": [{"type": "mrkdwn", "text": "Since <!date^1700000000^{date_num} {time}|some time>"}]},
+        {
+            "type": "section",
+            "text": {
+                "type": "mrkdwn",
+                "text": f"*Canary* at *{share} %* with `hello:2.0.0` for <@U0DEV1> in <#C0RANDOM>",
+            },
+        },
+        {
+            "type": "context",
+            "elements": [
+                {"type": "mrkdwn", "text": "Since <!date^1700000000^{date_num} {time}|some time>"}
+            ],
+        },
         {
             "type": "actions",
             "block_id": "gate",
             "elements": [
                 {"type": "button", "action_id": "pause", "text": plain("Pause")},
-                {"type": "button", "action_id": "abort", "style": "danger", "text": plain("Abort"), "confirm": confirm},
+                {
+                    "type": "button",
+                    "action_id": "abort",
+                    "style": "danger",
+                    "text": plain("Abort"),
+                    "confirm": confirm,
+                },
             ],
         },
     ]
@@ -66,7 +83,12 @@ VIEW: Json = {
             "type": "input",
             "block_id": "app",
             "label": plain("App"),
-            "element": {"type": "external_select", "action_id": "app", "min_query_length": 0, "placeholder": plain("Choose an app")},
+            "element": {
+                "type": "external_select",
+                "action_id": "app",
+                "min_query_length": 0,
+                "placeholder": plain("Choose an app"),
+            },
         },
         {
             "type": "input",
@@ -81,7 +103,10 @@ VIEW: Json = {
             "element": {
                 "type": "radio_buttons",
                 "action_id": "strategy",
-                "options": [{"text": plain("Rolling"), "value": "rolling"}, {"text": plain("Canary"), "value": "canary"}],
+                "options": [
+                    {"text": plain("Rolling"), "value": "rolling"},
+                    {"text": plain("Canary"), "value": "canary"},
+                ],
             },
         },
     ],
@@ -96,26 +121,47 @@ def add_listeners(app: App, submitted: list[Json]) -> None:
             client.views_open(trigger_id=command["trigger_id"], view=VIEW)
             return
         ack("Received: hello 2.0.0")
-        client.chat_postMessage(channel=command["channel_id"], text="hello 1.0.0 → 2.0.0 · 20 %", blocks=card(20))
+        client.chat_postMessage(
+            channel=command["channel_id"], text="hello 1.0.0 → 2.0.0 · 20 %", blocks=card(20)
+        )
 
     @app.command("/pods")
     def pods(ack: Ack) -> None:
-        rows = [[{"type": "raw_text", "text": text} for text in row] for row in (["Pod", "Image"], ["hello-6d4f-abcde", "hello:1.0.0"])]
+        rows = [
+            [{"type": "raw_text", "text": text} for text in row]
+            for row in (["Pod", "Image"], ["hello-6d4f-abcde", "hello:1.0.0"])
+        ]
         ack(text="1 pod", blocks=[{"type": "table", "rows": rows}], response_type="in_channel")
 
     @app.action("pause")
     def pause(ack: Ack, body: Json, client: WebClient) -> None:
         ack()
-        client.chat_update(channel=body["channel"]["id"], ts=body["message"]["ts"], text="hello paused at 40 %", blocks=card(40))
+        client.chat_update(
+            channel=body["channel"]["id"],
+            ts=body["message"]["ts"],
+            text="hello paused at 40 %",
+            blocks=card(40),
+        )
 
     @app.action("abort")
     def abort(ack: Ack, body: Json, client: WebClient) -> None:
         ack()
-        client.chat_update(channel=body["channel"]["id"], ts=body["message"]["ts"], text="hello-1 was aborted", blocks=card(0)[:3])
+        client.chat_update(
+            channel=body["channel"]["id"],
+            ts=body["message"]["ts"],
+            text="hello-1 was aborted",
+            blocks=card(0)[:3],
+        )
 
     @app.options("app")
     def apps(ack: Ack, payload: Json) -> None:
-        ack(options=[{"text": plain(name), "value": name} for name in ("hello", "auth") if payload["value"] in name])
+        ack(
+            options=[
+                {"text": plain(name), "value": name}
+                for name in ("hello", "auth")
+                if payload["value"] in name
+            ]
+        )
 
     @app.view("deploy")
     def take(ack: Ack, view: Json) -> None:
@@ -130,12 +176,18 @@ def add_listeners(app: App, submitted: list[Json]) -> None:
     def home(event: Json, client: WebClient) -> None:
         section = {"type": "section", "text": {"type": "mrkdwn", "text": "*hello-1* waits for you"}}
         client.views_publish(
-            user_id=event["user"], view={"type": "home", "blocks": [{"type": "header", "text": plain("Releases")}, section]}
+            user_id=event["user"],
+            view={
+                "type": "home",
+                "blocks": [{"type": "header", "text": plain("Releases")}, section],
+            },
         )
 
     @app.event("app_mention")
     def mentioned(event: Json, client: WebClient) -> None:
-        client.chat_postMessage(channel=event["channel"], thread_ts=event["ts"], text="At your service")
+        client.chat_postMessage(
+            channel=event["channel"], thread_ts=event["ts"], text="At your service"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -176,7 +228,14 @@ def page(browser: Browser, slack: LocalSlack) -> Iterator[Page]:
     opened = context.new_page()
     outside: list[str] = []
     errors: list[str] = []
-    opened.on("request", lambda request: outside.append(request.url) if not request.url.startswith((slack.url, "data:")) else None)
+    opened.on(
+        "request",
+        lambda request: (
+            outside.append(request.url)
+            if not request.url.startswith((slack.url, "data:"))
+            else None
+        ),
+    )
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.set_default_timeout(8_000)
     opened.goto(slack.url)

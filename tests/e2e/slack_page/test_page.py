@@ -65,7 +65,9 @@ def test_an_edit_keeps_focus_and_place_and_is_announced(page: Page, slack: Local
     composer(page).focus()
     page.keyboard.type("half a line")
     before = timeline.evaluate("box => box.scrollTop")
-    client.chat_update(channel="C0RANDOM", ts=slack.messages("C0RANDOM")[-1]["ts"], text="the last line, edited")
+    client.chat_update(
+        channel="C0RANDOM", ts=slack.messages("C0RANDOM")[-1]["ts"], text="the last line, edited"
+    )
     client.chat_postMessage(channel="C0RANDOM", text="a new line")
     expect(page.locator('[aria-live="polite"]')).to_contain_text("a new line")
     expect(page.locator('[aria-live="polite"]')).to_contain_text("Updated: the last line, edited")
@@ -140,7 +142,10 @@ def test_a_permalink_opens_at_its_message(page: Page, slack: LocalSlack) -> None
 
 def test_what_an_app_writes_is_text_and_never_markup(page: Page, slack: LocalSlack) -> None:
     client = WebClient(token="xoxb-local", base_url=slack.api_url)
-    client.chat_postMessage(channel="C0RELEASES", text="&lt;img src=x onerror=alert(1)&gt; 안녕하세요 שלום <javascript:alert(1)|press>")
+    client.chat_postMessage(
+        channel="C0RELEASES",
+        text="&lt;img src=x onerror=alert(1)&gt; 안녕하세요 שלום <javascript:alert(1)|press>",
+    )
     article = page.locator("article").last
     expect(article).to_contain_text("안녕하세요")
     assert article.locator("img").count() == 0
@@ -172,7 +177,9 @@ def test_nothing_overflows_at_phone_width(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(page: Page, scheme: Any, has_no_violation: Callable[[Page, str], None]) -> None:
+def test_axe_finds_nothing_serious(
+    page: Page, scheme: Any, has_no_violation: Callable[[Page, str], None]
+) -> None:
     page.emulate_media(color_scheme=scheme)
     has_no_violation(page, "empty channel")
     page.get_by_role("button", name="/deploy hello 2.0.0").click()

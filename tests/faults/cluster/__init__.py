@@ -1,1 +1,2 @@
-"""The Kubernetes adapter while the cluster misbehaves, on the simulated one, which can be told to."""
+"""The Kubernetes adapter while the cluster misbehaves, on the simulated one, which can be
+told to."""

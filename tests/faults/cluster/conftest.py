@@ -29,5 +29,8 @@ def lab(simulation: SimulatedCluster, tmp_path: Path) -> Lab:
 
 @pytest.fixture
 def impatient(lab: Lab) -> Lab:
-    """The same, with an adapter that gives up after half a second: only for a server that does not answer at all."""
-    return Lab(KubernetesCluster(kubeconfig=str(lab.kubeconfig), timeout_s=0.5), "default", lab.kubeconfig)
+    """The same, with an adapter that gives up after half a second: only for a server that does not
+    answer at all."""
+    return Lab(
+        KubernetesCluster(kubeconfig=str(lab.kubeconfig), timeout_s=0.5), "default", lab.kubeconfig
+    )

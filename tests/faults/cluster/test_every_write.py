@@ -1,6 +1,8 @@
-"""Every write of a blue/green release goes wrong once, in each way a write can; the next tick finishes what was begun or undoes it.
+"""Every write of a blue/green release goes wrong once, in each way a write can; the next tick
+finishes what was begun or undoes it.
 
-The real adapter against an API server, and the real operation; time alone is the test's, so that half a minute of draining takes none.
+The real adapter against an API server, and the real operation; time alone is the test's, so that
+half a minute of draining takes none.
 """
 
 from __future__ import annotations
@@ -18,7 +20,13 @@ from bot.operations.context import Catalog, Context
 from bot.operations.lifecycle.advance_release import advance_release
 from bot.operations.lifecycle.control_release import control_release
 from bot.policy.permissions import Access, Grant, Role
-from bot.releases.facts.actions import Action, CreateDeployment, CreateService, DeleteDeployment, DeleteService
+from bot.releases.facts.actions import (
+    Action,
+    CreateDeployment,
+    CreateService,
+    DeleteDeployment,
+    DeleteService,
+)
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Abort
 from bot.releases.facts.target import Target
@@ -51,7 +59,10 @@ class StumblingCluster(KubernetesCluster):
             case CreateDeployment() | CreateService() | DeleteDeployment() | DeleteService():
                 named = f"{action.kind} {action.name}"
             case _:
-                named = f"{action.kind} {action.name} {[(c.field.value, c.after) for c in action.changes]}"
+                named = (
+                    f"{action.kind} {action.name}"
+                    f" {[(c.field.value, c.after) for c in action.changes]}"
+                )
         if self.stumbles and named not in self.tried:
             self.tried.append(named)
             self._mishap(lambda: super(StumblingCluster, self).apply(target, action))
@@ -74,15 +85,31 @@ class Desk:
         access = Access(frozenset(), {Role.DEPLOYER: Grant(users=frozenset({DEVELOPER.user}))})
         catalog = Catalog({}, ("local",), access, "C0RELEASES")
         clusters = cast(Any, {"local": self.cluster})
-        self.context = Context(self.store, self.store.queue, clusters, unused, unused, catalog, SlackRendering(), unused)
+        self.context = Context(
+            self.store,
+            self.store.queue,
+            clusters,
+            unused,
+            unused,
+            catalog,
+            SlackRendering(),
+            unused,
+        )
         self.found = self.specs()
 
     def specs(self) -> Json:
-        return copy.deepcopy({plural: self.lab.read(plural, "hello")["spec"] for plural in ("deployments", "services")})
+        return copy.deepcopy(
+            {
+                plural: self.lab.read(plural, "hello")["spec"]
+                for plural in ("deployments", "services")
+            }
+        )
 
     def start(self, settle: str) -> str:
         bluegreen = {"rollback_window_ms": 30_000, "promote": "automatic", "settle": settle}
-        release = a_bluegreen(target=a_target(container="hello"), rules=rules_with(bluegreen=bluegreen))
+        release = a_bluegreen(
+            target=a_target(container="hello"), rules=rules_with(bluegreen=bluegreen)
+        )
         return self.store.create(release, dedup_key="", same_as="", operation="test").release.id
 
     def tick(self, release_id: str) -> Release:
@@ -92,15 +119,25 @@ class Desk:
             wake = advance_release(self.context, release_id)
         except WorkerDied:
             pass
-        serving = [one for one in self.lab.observe("hello-green").endpoints if one.ready and not one.terminating]
+        serving = [
+            one
+            for one in self.lab.observe("hello-green").endpoints
+            if one.ready and not one.terminating
+        ]
         assert serving, f"nobody is behind the Service after {self.cluster.tried[-1:]}"
         release = self.store.load(release_id)
         # time passes only where time is all that is waited for
-        self.skipped += max(0, wake - self.store.now()) if wake is not None and release.phase is Phase.HOLDING else 250
+        self.skipped += (
+            max(0, wake - self.store.now())
+            if wake is not None and release.phase is Phase.HOLDING
+            else 250
+        )
         return release
 
     def until(self, release_id: str, *phases: Phase) -> Release:
-        assert eventually(lambda: self.tick(release_id).phase in phases, within_s=30), self.store.load(release_id)
+        assert eventually(lambda: self.tick(release_id).phase in phases, within_s=30), (
+            self.store.load(release_id)
+        )
         return self.store.load(release_id)
 
 
@@ -132,21 +169,31 @@ MISHAPS = (
     "the reply is lost",
     *(
         pytest.param(name, marks=pytest.mark.slow)
-        for name in ("the request is lost", "the server is in trouble", "the worker dies before it", "the worker dies after it")
+        for name in (
+            "the request is lost",
+            "the server is in trouble",
+            "the worker dies before it",
+            "the worker dies after it",
+        )
     ),
 )
 
 
 @pytest.fixture
 def desk(lab: Lab, simulation: SimulatedCluster, request: pytest.FixtureRequest) -> Desk:
-    return Desk(lab, StumblingCluster(lab.kubeconfig, mishaps(simulation)[request.getfixturevalue("mishap")]))
+    return Desk(
+        lab,
+        StumblingCluster(lab.kubeconfig, mishaps(simulation)[request.getfixturevalue("mishap")]),
+    )
 
 
 @pytest.mark.parametrize("mishap", MISHAPS)
 def test_a_release_is_finished_though_every_write_fails_once(desk: Desk, mishap: str) -> None:
     desk.cluster.stumbles = True
     release_id = desk.start("roll")
-    release = desk.until(release_id, Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED)
+    release = desk.until(
+        release_id, Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED
+    )
     assert release.phase is Phase.SUCCEEDED, release.cause
     assert len(desk.cluster.tried) >= 8, desk.cluster.tried
     wanted = desk.found
@@ -172,7 +219,9 @@ def test_a_roll_back_is_finished_though_every_write_fails_once(desk: Desk, misha
 def test_a_pair_is_kept_though_every_write_fails_once(desk: Desk, mishap: str) -> None:
     desk.cluster.stumbles = True
     release_id = desk.start("keep")
-    release = desk.until(release_id, Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED)
+    release = desk.until(
+        release_id, Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED
+    )
     assert release.phase is Phase.SUCCEEDED, release.cause
     seen = desk.lab.observe("hello-green")
     assert seen.candidate is not None

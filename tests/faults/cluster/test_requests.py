@@ -20,7 +20,9 @@ from tests.contracts.cluster_port.conftest import Lab, candidate_of
 CLAIM = FieldChange(Field.CLAIM, "", "hello-1")
 
 
-def test_a_server_that_does_not_answer_is_given_up_after_the_time_out(impatient: Lab, simulation: SimulatedCluster) -> None:
+def test_a_server_that_does_not_answer_is_given_up_after_the_time_out(
+    impatient: Lab, simulation: SimulatedCluster
+) -> None:
     simulation.plan_fault("slow", seconds=20, times=None)
     began = time.monotonic()
     with pytest.raises(ClusterUnreachable, match=r"did not answer within 0\.5 s"):
@@ -28,7 +30,9 @@ def test_a_server_that_does_not_answer_is_given_up_after_the_time_out(impatient:
     assert time.monotonic() - began < 15  # the answer itself takes 20
 
 
-def test_one_read_that_breaks_makes_the_whole_look_unreachable(lab: Lab, simulation: SimulatedCluster) -> None:
+def test_one_read_that_breaks_makes_the_whole_look_unreachable(
+    lab: Lab, simulation: SimulatedCluster
+) -> None:
     simulation.plan_fault("reset_before", methods=["GET"], path="endpointslices")
     with pytest.raises(ClusterUnreachable, match="broke"):
         lab.observe()
@@ -42,13 +46,17 @@ def test_a_busy_server_says_how_long_to_wait(lab: Lab, simulation: SimulatedClus
     assert busy.value.retry_after_ms == 3_000
 
 
-def test_an_error_of_the_server_is_unreachable_and_named(lab: Lab, simulation: SimulatedCluster) -> None:
+def test_an_error_of_the_server_is_unreachable_and_named(
+    lab: Lab, simulation: SimulatedCluster
+) -> None:
     simulation.plan_fault("error", code=503, path="pods")
     with pytest.raises(ClusterUnreachable, match="503"):
         lab.observe()
 
 
-def test_a_write_whose_answer_was_lost_is_done_when_repeated(lab: Lab, simulation: SimulatedCluster) -> None:
+def test_a_write_whose_answer_was_lost_is_done_when_repeated(
+    lab: Lab, simulation: SimulatedCluster
+) -> None:
     stable = lab.stable()
     claiming = PatchDeployment("hello", stable.uid, "", (CLAIM,))
     creating = CreateDeployment("hello-canary", "hello-1", candidate_of(stable, "hello-1"))
@@ -73,38 +81,60 @@ def test_a_conflict_asks_for_another_look(lab: Lab, simulation: SimulatedCluster
 
 @pytest.mark.parametrize(
     "resource",
-    ["horizontalpodautoscalers", "poddisruptionbudgets", "networkpolicies", "resourcequotas", "persistentvolumeclaims", "events"],
+    [
+        "horizontalpodautoscalers",
+        "poddisruptionbudgets",
+        "networkpolicies",
+        "resourcequotas",
+        "persistentvolumeclaims",
+        "events",
+    ],
 )
-def test_what_is_optional_and_forbidden_is_empty(lab: Lab, simulation: SimulatedCluster, resource: str) -> None:
+def test_what_is_optional_and_forbidden_is_empty(
+    lab: Lab, simulation: SimulatedCluster, resource: str
+) -> None:
     simulation.deny("list", resource=resource)
     seen = lab.observe(survey=True, events=True)
     assert seen.stable is not None
     assert seen.survey is not None
 
 
-def test_what_is_needed_and_forbidden_is_said_and_never_reads_as_gone(lab: Lab, simulation: SimulatedCluster) -> None:
+def test_what_is_needed_and_forbidden_is_said_and_never_reads_as_gone(
+    lab: Lab, simulation: SimulatedCluster
+) -> None:
     simulation.deny("list", resource="pods")
     with pytest.raises(ClusterUnreachable, match="may not look: pods is forbidden"):
         lab.observe()
 
 
-def test_a_missing_permission_is_named_with_its_place(lab: Lab, simulation: SimulatedCluster) -> None:
+def test_a_missing_permission_is_named_with_its_place(
+    lab: Lab, simulation: SimulatedCluster
+) -> None:
     simulation.deny("patch", resource="deployments")
     simulation.deny("get", resource="namespaces")
-    assert lab.cluster.missing_permissions("default") == ("patch deployments.apps in default", "get namespaces kube-system")
+    assert lab.cluster.missing_permissions("default") == (
+        "patch deployments.apps in default",
+        "get namespaces kube-system",
+    )
 
 
-def _observe_in_child(cluster: KubernetesCluster, target: Target, answer: multiprocessing.SimpleQueue[int]) -> None:
+def _observe_in_child(
+    cluster: KubernetesCluster, target: Target, answer: multiprocessing.SimpleQueue[int]
+) -> None:
     stable = cluster.observe(target, candidate="").stable
     answer.put(stable.available if stable else -1)
 
 
 def test_a_forked_process_makes_connections_of_its_own(lab: Lab) -> None:
-    """The parent is connected; its sockets must not be shared by a child that asks at the same time."""
+    """The parent is connected; its sockets must not be shared by a child that asks at the same
+    time."""
     lab.observe()
     context = multiprocessing.get_context("fork")
     answer: multiprocessing.SimpleQueue[int] = context.SimpleQueue()
-    children = [context.Process(target=_observe_in_child, args=(lab.cluster, lab.target, answer)) for _ in range(4)]
+    children = [
+        context.Process(target=_observe_in_child, args=(lab.cluster, lab.target, answer))
+        for _ in range(4)
+    ]
     for child in children:
         child.start()
     for _ in range(10):
@@ -115,17 +145,40 @@ def test_a_forked_process_makes_connections_of_its_own(lab: Lab) -> None:
     assert [answer.get() for _ in children] == [2, 2, 2, 2]
 
 
-def test_a_service_account_with_the_needed_rules_can_do_all_of_it(lab: Lab, simulation: SimulatedCluster, tmp_path: Path) -> None:
-    """One rule for each entry of NEEDED and nothing more: then nothing is missing, and a claim can be written."""
+def test_a_service_account_with_the_needed_rules_can_do_all_of_it(
+    lab: Lab, simulation: SimulatedCluster, tmp_path: Path
+) -> None:
+    """One rule for each entry of NEEDED and nothing more: then nothing is missing, and a claim can
+    be written."""
     token = simulation.service_account_token("default", "pilothouse")
-    rules = [{"apiGroups": [group], "resources": [resource], "verbs": list(verbs)} for group, resource, verbs in NEEDED]
-    system = [{"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]}]
+    rules = [
+        {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
+        for group, resource, verbs in NEEDED
+    ]
+    system = [
+        {
+            "apiGroups": [""],
+            "resources": ["namespaces"],
+            "resourceNames": ["kube-system"],
+            "verbs": ["get"],
+        }
+    ]
     subject = {"kind": "ServiceAccount", "name": "pilothouse", "namespace": "default"}
     rbac = "rbac.authorization.k8s.io"
     simulation.seed(
         [
-            {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": {"name": "bot", "namespace": "default"}, "rules": rules},
-            {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": {"name": "bot"}, "rules": system},
+            {
+                "apiVersion": f"{rbac}/v1",
+                "kind": "Role",
+                "metadata": {"name": "bot", "namespace": "default"},
+                "rules": rules,
+            },
+            {
+                "apiVersion": f"{rbac}/v1",
+                "kind": "ClusterRole",
+                "metadata": {"name": "bot"},
+                "rules": system,
+            },
             {
                 "apiVersion": f"{rbac}/v1",
                 "kind": "RoleBinding",
@@ -142,7 +195,9 @@ def test_a_service_account_with_the_needed_rules_can_do_all_of_it(lab: Lab, simu
             },
         ]
     )
-    cluster = KubernetesCluster(kubeconfig=str(simulation.kubeconfig(tmp_path / "bot", token=token)))
+    cluster = KubernetesCluster(
+        kubeconfig=str(simulation.kubeconfig(tmp_path / "bot", token=token))
+    )
     assert cluster.missing_permissions("default") == ()
     stable = cluster.observe(lab.target, candidate="hello-canary", survey=True, events=True).stable
     assert stable is not None
@@ -150,7 +205,9 @@ def test_a_service_account_with_the_needed_rules_can_do_all_of_it(lab: Lab, simu
     assert lab.stable().claim == "hello-1"
 
 
-def test_pods_that_do_not_answer_in_time_are_named_and_the_look_goes_on(lab: Lab, simulation: SimulatedCluster) -> None:
+def test_pods_that_do_not_answer_in_time_are_named_and_the_look_goes_on(
+    lab: Lab, simulation: SimulatedCluster
+) -> None:
     pods = [pod.name for replica_set in lab.stable().replica_sets for pod in replica_set.pods]
     simulation.plan_fault("slow", seconds=20, times=None, path="/proxy/")
     began = time.monotonic()

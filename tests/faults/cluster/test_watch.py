@@ -25,14 +25,19 @@ def watcher(lab: Lab, changes: list[Change]) -> Iterator[Watcher]:
 
 
 def scaled(changes: list[Change]) -> bool:
-    return any(one.outside_change is not None and "replicas" in one.outside_change.changed for one in list(changes))
+    return any(
+        one.outside_change is not None and "replicas" in one.outside_change.changed
+        for one in list(changes)
+    )
 
 
 def test_a_watch_that_is_too_old_starts_over_with_a_list(
     lab: Lab, simulation: SimulatedCluster, watcher: Watcher, changes: list[Change]
 ) -> None:
     simulation.expire_watches()
-    assert eventually(lambda: {one.kind for one in list(changes)} >= {"deployments", "pods", "services"})
+    assert eventually(
+        lambda: {one.kind for one in list(changes)} >= {"deployments", "pods", "services"}
+    )
     assert eventually(lambda: watcher.is_synced)
     lab.edit("deployments", "hello", {"spec": {"replicas": 3}})
     assert eventually(lambda: scaled(changes))
@@ -67,4 +72,6 @@ def test_what_was_deleted_while_nobody_watched_is_told_from_the_next_list(
 ) -> None:
     lab.delete("services", "hello")
     simulation.expire_watches()
-    assert eventually(lambda: any(one.service == "hello" and one.kind == "services" for one in list(changes)))
+    assert eventually(
+        lambda: any(one.service == "hello" and one.kind == "services" for one in list(changes))
+    )

@@ -1,1 +1,2 @@
-"""Blue/green, decision by decision: whole releases, every point of abort and every crash, against a model of the controllers."""
+"""Blue/green, decision by decision: whole releases, every point of abort and every crash, against a
+model of the controllers."""

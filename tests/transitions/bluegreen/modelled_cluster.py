@@ -1,7 +1,9 @@
-"""A model of the controllers that matter to a release: Deployments roll within their bounds, endpoints follow one beat later.
+"""A model of the controllers that matter to a release: Deployments roll within their bounds,
+endpoints follow one beat later.
 
-Actions are carried out with the preconditions that Kubernetes would check. Pods become ready one a beat, oldest first. After every
-change the model asserts that each of the app's Services selects a ready pod.
+Actions are carried out with the preconditions that Kubernetes would check. Pods become ready one a
+beat, oldest first. After every change the model asserts that each of the app's Services selects a
+ready pod.
 """
 
 from __future__ import annotations
@@ -23,7 +25,13 @@ from bot.releases.facts.actions import (
     PatchService,
 )
 from bot.releases.facts.intent import Field
-from bot.releases.facts.observation import DeploymentSeen, EndpointSeen, Observation, ProbeSeen, Survey
+from bot.releases.facts.observation import (
+    DeploymentSeen,
+    EndpointSeen,
+    Observation,
+    ProbeSeen,
+    Survey,
+)
 from bot.releases.facts.release import Release
 from bot.releases.facts.target import Strategy, default_candidate_name
 from bot.releases.planning.as_found import foreign_annotations
@@ -72,18 +80,28 @@ class Deployment:
 
     def fork(self) -> Deployment:
         sets = [replace(one, pods=[replace(pod) for pod in one.pods]) for one in self.sets]
-        return replace(self, labels=dict(self.labels), annotations=dict(self.annotations), sets=sets)
+        return replace(
+            self, labels=dict(self.labels), annotations=dict(self.annotations), sets=sets
+        )
 
 
 class ModelledCluster:
-    def __init__(self, *deployments: Deployment, services: dict[str, dict[str, str]], survey: Survey | None = None) -> None:
+    def __init__(
+        self,
+        *deployments: Deployment,
+        services: dict[str, dict[str, str]],
+        survey: Survey | None = None,
+    ) -> None:
         self.deployments = {item.name: item for item in deployments}
-        self.services = {name: a_service(name, selector=selector) for name, selector in services.items()}
+        self.services = {
+            name: a_service(name, selector=selector) for name, selector in services.items()
+        }
         self.app_services = tuple(services)
         self.survey = survey or Survey()
         self.broken_images: set[str] = set()
         self.sick_images: set[str] = set()  # ready, but what they answer is an error
-        self.faulty = False  # set by a test that takes pods away itself: then the cluster may be empty without our doing
+        # set by a test that takes pods away itself: then the cluster may be empty without our doing
+        self.faulty = False
         self.made = 0
         self.endpoints: dict[str, list[str]] = {}
         for item in deployments:
@@ -94,14 +112,15 @@ class ModelledCluster:
         self._follow()
 
     def fork(self) -> ModelledCluster:
-        """Another cluster that stands where this one does. Templates and selectors are shared: nobody changes one in place."""
+        """Another cluster that stands where this one does. Templates and selectors are shared:
+        nobody changes one in place."""
         other = copy.copy(self)
         other.deployments = {name: item.fork() for name, item in self.deployments.items()}
         other.services, other.endpoints = dict(self.services), dict(self.endpoints)
         other.broken_images, other.sick_images = set(self.broken_images), set(self.sick_images)
         return other
 
-    # --- what the API server does -------------------------------------------------------------------------------------
+    # --- what the API server does -----------------------------------------------------------------
 
     def apply(self, action: Action) -> None:
         match action:
@@ -114,16 +133,27 @@ class ModelledCluster:
                     labels = spec["template"]["metadata"]["labels"]
                     assert spec["replicas"] == 0, "objects are created inert"
                     assert meta["annotations"][CLAIM_ANNOTATION] == action.claim
-                    assert spec["selector"]["matchLabels"].items() <= labels.items(), "the API server refuses such a selector"
+                    assert spec["selector"]["matchLabels"].items() <= labels.items(), (
+                        "the API server refuses such a selector"
+                    )
                     self.made += 1
                     self.deployments[action.name] = Deployment(
-                        action.name, f"uid-{action.name}-{self.made}", copy.deepcopy(spec["template"]), 0, spec["selector"],
-                        spec["strategy"], labels=dict(meta["labels"]), annotations=dict(meta["annotations"]),
-                    )  # fmt: skip
+                        action.name,
+                        f"uid-{action.name}-{self.made}",
+                        copy.deepcopy(spec["template"]),
+                        0,
+                        spec["selector"],
+                        spec["strategy"],
+                        labels=dict(meta["labels"]),
+                        annotations=dict(meta["annotations"]),
+                    )
                 elif there.annotations.get(CLAIM_ANNOTATION) != action.claim:
                     raise Refused(f"{action.name} exists")
             case DeleteDeployment():
-                if action.name in self.deployments and self.deployments[action.name].uid == action.uid:
+                if (
+                    action.name in self.deployments
+                    and self.deployments[action.name].uid == action.uid
+                ):
                     del self.deployments[action.name]
             case PatchService():
                 service = self.services[action.name]
@@ -131,7 +161,9 @@ class ModelledCluster:
                     raise Refused("the Service changed")
                 for change in action.changes:
                     assert change.field in (Field.SELECTOR, Field.AFFINITY)
-                    if (service.selector if change.field is Field.SELECTOR else service.affinity) != change.before:
+                    if (
+                        service.selector if change.field is Field.SELECTOR else service.affinity
+                    ) != change.before:
                         raise Refused(f"the {change.field.value} changed")
                 for change in action.changes:
                     if change.field is Field.SELECTOR:
@@ -141,14 +173,20 @@ class ModelledCluster:
             case CreateService():
                 body = action.body
                 if action.name not in self.services:
-                    self.services[action.name] = a_service(action.name, selector=dict(body["spec"]["selector"]))
+                    self.services[action.name] = a_service(
+                        action.name, selector=dict(body["spec"]["selector"])
+                    )
             case DeleteService():
                 self.services.pop(action.name, None)
         self.check()
 
     def _patch_deployment(self, action: PatchDeployment) -> None:
         item = self.deployments.get(action.name)
-        if item is None or item.uid != action.uid or item.annotations.get(CLAIM_ANNOTATION, "") != action.claim:
+        if (
+            item is None
+            or item.uid != action.uid
+            or item.annotations.get(CLAIM_ANNOTATION, "") != action.claim
+        ):
             raise Refused(f"{action.name}: uid or claim")
         if action.resource_version not in ("", str(item.generation)):
             raise Refused(f"{action.name}: resourceVersion")
@@ -159,7 +197,9 @@ class ModelledCluster:
             self._set(item, change)
         item.generation += 1
         labels = item.template["metadata"]["labels"]
-        assert item.selector["matchLabels"].items() <= labels.items(), "the API server refuses a template its selector misses"
+        assert item.selector["matchLabels"].items() <= labels.items(), (
+            "the API server refuses a template its selector misses"
+        )
 
     def _value(self, item: Deployment, name: Field) -> Any:
         return {
@@ -188,13 +228,17 @@ class ModelledCluster:
 
     def select(self, service: str, selector: dict[str, str]) -> None:
         old = self.services[service]
-        self.services[service] = replace(old, selector=dict(selector), resource_version=str(int(old.resource_version) + 1))
+        self.services[service] = replace(
+            old, selector=dict(selector), resource_version=str(int(old.resource_version) + 1)
+        )
 
     def bind(self, service: str, affinity: Any) -> None:
         old = self.services[service]
-        self.services[service] = replace(old, affinity=affinity, resource_version=str(int(old.resource_version) + 1))
+        self.services[service] = replace(
+            old, affinity=affinity, resource_version=str(int(old.resource_version) + 1)
+        )
 
-    # --- what the controllers do --------------------------------------------------------------------------------------
+    # --- what the controllers do ------------------------------------------------------------------
 
     def beat(self) -> None:
         """Endpoints catch up with what was; then every Deployment moves one step."""
@@ -219,7 +263,9 @@ class ModelledCluster:
             if current is None:
                 revision = max((one.revision for one in item.sets), default=0) + 1
                 self.made += 1
-                current = ReplicaSet(f"{item.name}-{self.made}", copy.deepcopy(item.template), revision)
+                current = ReplicaSet(
+                    f"{item.name}-{self.made}", copy.deepcopy(item.template), revision
+                )
                 item.sets.insert(0, current)
             elif current is not item.sets[0]:
                 current.revision = max(one.revision for one in item.sets) + 1
@@ -236,7 +282,9 @@ class ModelledCluster:
             self.made += 1
             current.pods.append(Pod(f"{current.name}-{self.made}"))
         while len(current.pods) > item.replicas:
-            current.pods.remove(next((pod for pod in current.pods if not pod.ready), current.pods[-1]))
+            current.pods.remove(
+                next((pod for pod in current.pods if not pod.ready), current.pods[-1])
+            )
         for one in old:
             for pod in sorted(one.pods, key=lambda pod: pod.ready):
                 available = sum(pod.ready for pod in item.pods())
@@ -261,11 +309,17 @@ class ModelledCluster:
         if self.faulty:
             return
         for name in self.app_services:
-            assert self.selected(name), f"Service {name} selects nobody who is ready: {self.services[name].selector}"
-            alive = {pod.name for item in self.deployments.values() for pod in item.pods() if pod.ready}
-            assert alive & set(self.endpoints.get(name, self.selected(name))), f"no endpoint of {name} is alive"
+            assert self.selected(name), (
+                f"Service {name} selects nobody who is ready: {self.services[name].selector}"
+            )
+            alive = {
+                pod.name for item in self.deployments.values() for pod in item.pods() if pod.ready
+            }
+            assert alive & set(self.endpoints.get(name, self.selected(name))), (
+                f"no endpoint of {name} is alive"
+            )
 
-    # --- what is seen -------------------------------------------------------------------------------------------------
+    # --- what is seen -----------------------------------------------------------------------------
 
     def observe(self, release: Release, at: int) -> Observation:
         name = release.target.deployment
@@ -293,7 +347,10 @@ class ModelledCluster:
             for one in item.sets
             for pod in one.pods
         }
-        return ProbeSeen(len(pods), tuple((pod, "it answers 503") for pod in pods if images[pod] in self.sick_images))
+        return ProbeSeen(
+            len(pods),
+            tuple((pod, "it answers 503") for pod in pods if images[pod] in self.sick_images),
+        )
 
     def _seen(self, name: str) -> DeploymentSeen | None:
         item = self.deployments.get(name)
@@ -301,7 +358,10 @@ class ModelledCluster:
             return None
         sets = []
         for one in item.sets:
-            image, labels = one.template["spec"]["containers"][0]["image"], one.template["metadata"]["labels"]
+            image, labels = (
+                one.template["spec"]["containers"][0]["image"],
+                one.template["metadata"]["labels"],
+            )
             bad = image in self.broken_images
             pods = tuple(
                 a_pod(
@@ -312,10 +372,20 @@ class ModelledCluster:
             )  # fmt: skip
             sets.append(a_replica_set(one.name, one.template, revision=one.revision, pods=pods))
         return a_deployment(
-            name, item.template, replicas=item.replicas, replica_sets=tuple(sets), uid=item.uid, resource_version=str(item.generation),
-            generation=item.generation, observed_generation=item.observed_generation, paused=item.paused,
-            selector=item.selector, strategy=item.strategy, labels=dict(item.labels), annotations=dict(item.annotations),
-        )  # fmt: skip
+            name,
+            item.template,
+            replicas=item.replicas,
+            replica_sets=tuple(sets),
+            uid=item.uid,
+            resource_version=str(item.generation),
+            generation=item.generation,
+            observed_generation=item.observed_generation,
+            paused=item.paused,
+            selector=item.selector,
+            strategy=item.strategy,
+            labels=dict(item.labels),
+            annotations=dict(item.annotations),
+        )
 
     def state(self) -> dict[str, Any]:
         """Everything that "as found" is about; a claim left behind shows."""
@@ -323,22 +393,34 @@ class ModelledCluster:
             {
                 "deployments": {
                     item.name: {
-                        "uid": item.uid, "template": item.template, "replicas": item.replicas, "selector": item.selector,
-                        "strategy": item.strategy, "paused": item.paused, "labels": item.labels,
-                        "annotations": foreign_annotations(item.annotations), "claim": item.annotations.get(CLAIM_ANNOTATION, ""),
+                        "uid": item.uid,
+                        "template": item.template,
+                        "replicas": item.replicas,
+                        "selector": item.selector,
+                        "strategy": item.strategy,
+                        "paused": item.paused,
+                        "labels": item.labels,
+                        "annotations": foreign_annotations(item.annotations),
+                        "claim": item.annotations.get(CLAIM_ANNOTATION, ""),
                     }
                     for item in self.deployments.values()
                 },
-                "services": {one.name: (one.uid, one.selector, one.affinity) for one in self.services.values()},
+                "services": {
+                    one.name: (one.uid, one.selector, one.affinity)
+                    for one in self.services.values()
+                },
             }
-        )  # fmt: skip
+        )
 
 
 def candidate_of(release: Release) -> str:
     return release.candidate_name or default_candidate_name(
-        release.target, Strategy.CANARY if release.strategy is Strategy.CANARY else Strategy.BLUEGREEN
+        release.target,
+        Strategy.CANARY if release.strategy is Strategy.CANARY else Strategy.BLUEGREEN,
     )
 
 
 def _bounds(item: Deployment) -> DeploymentSeen:
-    return a_deployment(item.name, item.template, replicas=item.replicas, replica_sets=(), strategy=item.strategy)
+    return a_deployment(
+        item.name, item.template, replicas=item.replicas, replica_sets=(), strategy=item.strategy
+    )

@@ -16,7 +16,12 @@ VERSIONED = {"app": "hello", "track": "stable", "version": "1.0.0"}
 
 
 def a_blue(
-    labels: Mapping[str, str] | None = None, *, name: str = "hello", version: str = "1.0.0", replicas: int = 3, **facts: Any
+    labels: Mapping[str, str] | None = None,
+    *,
+    name: str = "hello",
+    version: str = "1.0.0",
+    replicas: int = 3,
+    **facts: Any,
 ) -> Deployment:
     return Deployment(
         name,
@@ -37,8 +42,14 @@ def a_hand_made_green(version: str = "2.0.0", *, replicas: int = 3) -> Deploymen
                   selector={"matchLabels": {"app": "hello", "version": version}})  # fmt: skip
 
 
-def a_release_of(*, services: tuple[str, ...] = ("hello",), version_label: str | None = None, version: str = "2.0.0",
-                 probe: ProbeRules | None = None, **bluegreen: Any) -> Release:  # fmt: skip
+def a_release_of(
+    *,
+    services: tuple[str, ...] = ("hello",),
+    version_label: str | None = None,
+    version: str = "2.0.0",
+    probe: ProbeRules | None = None,
+    **bluegreen: Any,
+) -> Release:
     target = a_target(services=services, version_label=version_label)
     rules = rules_with(bluegreen={"rollback_window_ms": 40 * SECOND, **bluegreen}, probe=probe)
     return a_bluegreen(version, target=target, rules=rules)
@@ -50,28 +61,41 @@ def plain() -> Walk:
 
 def by_version_label() -> Walk:
     """The Service's own selector holds the version."""
-    cluster = ModelledCluster(a_blue(VERSIONED), services={"hello": {"app": "hello", "version": "1.0.0"}})
+    cluster = ModelledCluster(
+        a_blue(VERSIONED), services={"hello": {"app": "hello", "version": "1.0.0"}}
+    )
     return Walk(cluster, a_release_of(version_label="version"))
 
 
 def version_label_beside() -> Walk:
     """The version label follows the image, but no Service selects by it."""
-    return Walk(ModelledCluster(a_blue(VERSIONED), services={"hello": {"app": "hello"}}), a_release_of(version_label="version"))
+    return Walk(
+        ModelledCluster(a_blue(VERSIONED), services={"hello": {"app": "hello"}}),
+        a_release_of(version_label="version"),
+    )
 
 
 def two_services() -> Walk:
     cluster = ModelledCluster(
-        a_blue({"app": "hello", "tier": "web"}), services={"hello": {"app": "hello"}, "hello-internal": {"app": "hello", "tier": "web"}}
+        a_blue({"app": "hello", "tier": "web"}),
+        services={"hello": {"app": "hello"}, "hello-internal": {"app": "hello", "tier": "web"}},
     )
     return Walk(cluster, a_release_of(services=("hello", "hello-internal")))
 
 
 def two_services_by_version() -> Walk:
-    """One Service holds the version in its selector, the other does not: the key is the one both share."""
+    """One Service holds the version in its selector, the other does not: the key is the one both
+    share."""
     cluster = ModelledCluster(
-        a_blue(VERSIONED), services={"hello": {"app": "hello", "version": "1.0.0"}, "hello-internal": {"app": "hello"}}
+        a_blue(VERSIONED),
+        services={
+            "hello": {"app": "hello", "version": "1.0.0"},
+            "hello-internal": {"app": "hello"},
+        },
     )
-    return Walk(cluster, a_release_of(services=("hello", "hello-internal"), version_label="version"))
+    return Walk(
+        cluster, a_release_of(services=("hello", "hello-internal"), version_label="version")
+    )
 
 
 def one_replica_without_surge() -> Walk:
@@ -81,26 +105,43 @@ def one_replica_without_surge() -> Walk:
 
 
 def with_preview() -> Walk:
-    return Walk(ModelledCluster(a_blue(), services={"hello": {"app": "hello"}}), a_release_of(preview=True))
+    return Walk(
+        ModelledCluster(a_blue(), services={"hello": {"app": "hello"}}), a_release_of(preview=True)
+    )
 
 
 def with_probe() -> Walk:
-    return Walk(ModelledCluster(a_blue(), services={"hello": {"app": "hello"}}), a_release_of(probe=ProbeRules(requests=3)))
+    return Walk(
+        ModelledCluster(a_blue(), services={"hello": {"app": "hello"}}),
+        a_release_of(probe=ProbeRules(requests=3)),
+    )
 
 
 def with_autoscaler() -> Walk:
     survey = Survey(autoscalers=(AutoscalerSeen("hello", "hello", 2, 9),))
-    return Walk(ModelledCluster(a_blue(), services={"hello": {"app": "hello"}}, survey=survey), a_release_of())
+    return Walk(
+        ModelledCluster(a_blue(), services={"hello": {"app": "hello"}}, survey=survey),
+        a_release_of(),
+    )
 
 
 def hand_made_pair() -> Walk:
-    cluster = ModelledCluster(a_blue(VERSIONED), a_hand_made_green(), services={"hello": {"app": "hello", "version": "1.0.0"}})
+    cluster = ModelledCluster(
+        a_blue(VERSIONED),
+        a_hand_made_green(),
+        services={"hello": {"app": "hello", "version": "1.0.0"}},
+    )
     return Walk(cluster, a_release_of(version_label="version"))
 
 
 def hand_made_pair_without_a_label_in_the_catalog() -> Walk:
-    """The Service holds the version, and the catalog does not know that labels follow images: the key stays as it was."""
-    cluster = ModelledCluster(a_blue(VERSIONED), a_hand_made_green(), services={"hello": {"app": "hello", "version": "1.0.0"}})
+    """The Service holds the version, and the catalog does not know that labels follow images: the
+    key stays as it was."""
+    cluster = ModelledCluster(
+        a_blue(VERSIONED),
+        a_hand_made_green(),
+        services={"hello": {"app": "hello", "version": "1.0.0"}},
+    )
     return Walk(cluster, a_release_of())
 
 
@@ -110,7 +151,9 @@ def hand_made_pair_kept() -> Walk:
 
 
 def kept() -> Walk:
-    return Walk(ModelledCluster(a_blue(), services={"hello": {"app": "hello"}}), a_release_of(settle="keep"))
+    return Walk(
+        ModelledCluster(a_blue(), services={"hello": {"app": "hello"}}), a_release_of(settle="keep")
+    )
 
 
 SCENES: dict[str, Callable[[], Walk]] = {

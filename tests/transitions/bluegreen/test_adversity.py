@@ -1,4 +1,5 @@
-"""What can happen to a blue/green release in the worst moment of it: paused, cut off, meddled with, robbed of what it stands on."""
+"""What can happen to a blue/green release in the worst moment of it: paused, cut off, meddled with,
+robbed of what it stands on."""
 
 from __future__ import annotations
 
@@ -25,11 +26,13 @@ ON_GREEN, ON_BLUE = {"app": "hello-green"}, {"app": "hello"}
 SCENES = (scenes.plain, scenes.by_version_label, scenes.with_preview, scenes.kept)
 
 
-# --- held -------------------------------------------------------------------------------------------------------------
+# --- held -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_paused_at_any_moment_nothing_is_written_and_resumed_it_ends_as_if_it_never_was(scene: Callable[[], Walk]) -> None:
+def test_paused_at_any_moment_nothing_is_written_and_resumed_it_ends_as_if_it_never_was(
+    scene: Callable[[], Walk],
+) -> None:
     whole = scene().to_the_end()
     paused = 0
     for walk in scene().moments():
@@ -66,7 +69,9 @@ def test_aborted_while_paused_everything_is_as_found(scene: Callable[[], Walk]) 
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_cluster_out_of_reach_at_any_moment_is_waited_for_and_nothing_is_lost(scene: Callable[[], Walk]) -> None:
+def test_a_cluster_out_of_reach_at_any_moment_is_waited_for_and_nothing_is_lost(
+    scene: Callable[[], Walk],
+) -> None:
     for walk in scene().moments():
         for _ in range(3):
             decision = decide(walk.release, Unreachable(walk.now, "no route"), walk.now)
@@ -78,7 +83,7 @@ def test_a_cluster_out_of_reach_at_any_moment_is_waited_for_and_nothing_is_lost(
         assert walk.release.phase is Phase.SUCCEEDED
 
 
-# --- between the look and the write -------------------------------------------------------------------------------------
+# --- between the look and the write ---------------------------------------------------------------
 
 
 def test_a_selector_edited_between_the_look_and_the_patch_is_not_written_over() -> None:
@@ -112,11 +117,14 @@ def test_the_autoscaler_grows_blue_between_the_approval_and_the_switch() -> None
     walk.cluster.deployments["hello"].replicas = 7
     walk.until(lambda walk: bool(walk.switches()))
     green = walk.cluster.deployments["hello-green"]
-    assert sum(pod.ready for pod in green.pods()) == 7, "green is as large as blue has become before anybody is sent there"
+    assert sum(pod.ready for pod in green.pods()) == 7, (
+        "green is as large as blue has become before anybody is sent there"
+    )
 
 
 def test_a_roll_back_to_a_blue_that_the_autoscaler_shrank_meanwhile_is_as_quick_as_any() -> None:
-    """Fewer pods than the floor that was planned: they are all that blue has, and people asked to go back to it."""
+    """Fewer pods than the floor that was planned: they are all that blue has, and people asked to
+    go back to it."""
     walk = scenes.with_autoscaler().to_step("switch", gate="window")
     walk.cluster.faulty = True  # it is the autoscaler that takes pods away
     walk.cluster.deployments["hello"].replicas = 1
@@ -130,7 +138,9 @@ def test_a_roll_back_to_a_blue_that_the_autoscaler_shrank_meanwhile_is_as_quick_
     assert "hello-green" not in walk.cluster.deployments
 
 
-def test_a_person_who_scales_blue_while_green_waits_and_keeps_that_gets_a_green_of_that_size() -> None:
+def test_a_person_who_scales_blue_while_green_waits_and_keeps_that_gets_a_green_of_that_size() -> (
+    None
+):
     walk = scenes.plain()
     walk.approves = False
     walk.to_step("green", gate="switch")
@@ -158,7 +168,8 @@ def test_a_green_pod_that_dies_right_before_the_switch_is_waited_for() -> None:
 
 
 def _robbed(walk: Walk) -> None:
-    """Every green pod stops being ready at once, as with the node below them; nothing is wrong with the image."""
+    """Every green pod stops being ready at once, as with the node below them; nothing is wrong with
+    the image."""
     walk.cluster.faulty = True
     for pod in walk.cluster.deployments["hello-green"].pods():
         pod.ready = False
@@ -167,7 +178,9 @@ def _robbed(walk: Walk) -> None:
 
 @pytest.mark.parametrize("moment", ["window", "settle"])
 @pytest.mark.parametrize("held", [False, True])
-def test_a_green_of_which_nothing_is_left_gives_back_to_a_blue_that_stands_paused_or_not(moment: str, held: bool) -> None:
+def test_a_green_of_which_nothing_is_left_gives_back_to_a_blue_that_stands_paused_or_not(
+    moment: str, held: bool
+) -> None:
     walk = scenes.plain().until(lambda walk: moment in (walk.step, walk.gate))
     if held:
         walk.ask(Pause(DEVELOPER))
@@ -201,11 +214,13 @@ def test_before_the_switch_a_green_that_is_not_ready_is_only_waited_for() -> Non
     assert walk.release.phase is Phase.AWAITING_PROMOTION
 
 
-# --- two at once --------------------------------------------------------------------------------------------------------
+# --- two at once ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("late_ms", [-1, 0, 1, 5_000])
-def test_a_roll_back_that_arrives_as_the_window_ends_is_carried_out_whichever_comes_first(late_ms: int) -> None:
+def test_a_roll_back_that_arrives_as_the_window_ends_is_carried_out_whichever_comes_first(
+    late_ms: int,
+) -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     assert walk.release.gate is not None
     walk.now = walk.release.gate.opened_at + 40 * SECOND + late_ms
@@ -235,7 +250,7 @@ def test_a_roll_back_after_finish_now_still_goes_back() -> None:
     assert walk.cluster.state() == walk.before
 
 
-# --- meddled with -------------------------------------------------------------------------------------------------------
+# --- meddled with ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("moment", ["green", "window", "settle", "drain"])
@@ -271,7 +286,7 @@ def test_blue_that_is_deleted_after_the_switch_is_told_and_green_serves_on(momen
         assert len(walk.cluster.selected("hello")) == 3
 
 
-def test_blue_that_is_deleted_after_the_switch_is_not_waited_for_by_an_abort_and_green_is_not_taken_from_under_the_service() -> None:
+def test_an_abort_after_blue_was_deleted_does_not_wait_for_it_and_keeps_green_serving() -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     walk.cluster.faulty = True
     del walk.cluster.deployments["hello"]
@@ -280,7 +295,9 @@ def test_blue_that_is_deleted_after_the_switch_is_not_waited_for_by_an_abort_and
     walk.to_the_end()
     assert len(walk.cluster.selected("hello")) == 3, "the only pods that serve were taken away"
     assert "hello-green stays: nobody else serves; hello itself was deleted" in walk.told[-1]
-    assert walk.cluster.deployments["hello-green"].annotations.get("pilothouse.dev/release", "") == ""
+    assert (
+        walk.cluster.deployments["hello-green"].annotations.get("pilothouse.dev/release", "") == ""
+    )
 
 
 @pytest.mark.parametrize("after", range(1, 12))
@@ -309,7 +326,9 @@ def test_a_service_switched_early_by_hand_is_told_and_kept_only_when_somebody_sa
     walk.ask(Adopt(DEVELOPER))
     walk.to_the_end()
     assert walk.cluster.services["hello"].selector == ON_GREEN
-    assert len(walk.cluster.selected("hello")) == 3, "what somebody sends people to is not taken away"
+    assert len(walk.cluster.selected("hello")) == 3, (
+        "what somebody sends people to is not taken away"
+    )
 
 
 def test_of_two_services_one_that_somebody_keeps_on_green_does_not_hold_up_the_other() -> None:
@@ -321,19 +340,29 @@ def test_of_two_services_one_that_somebody_keeps_on_green_does_not_hold_up_the_o
     walk.to_the_end()
     assert walk.release.phase is Phase.ABORTED
     assert walk.cluster.services["hello"].selector == ON_BLUE
-    assert len(walk.cluster.selected("hello-internal")) == 3, "what somebody sends people to is not taken away"
+    assert len(walk.cluster.selected("hello-internal")) == 3, (
+        "what somebody sends people to is not taken away"
+    )
 
 
 def test_a_foreign_green_made_between_the_plan_and_the_first_write_is_left_alone() -> None:
     walk = scenes.plain()
     walk.tick()
-    walk.cluster.deployments["hello-green"] = scenes.a_blue({"app": "other"}, name="hello-green", version="7.0.0")
+    walk.cluster.deployments["hello-green"] = scenes.a_blue(
+        {"app": "other"}, name="hello-green", version="7.0.0"
+    )
     walk.to_the_end()
     assert walk.release.phase is Phase.ABORTED
     assert walk.release.cause is not None
     assert walk.release.cause.failure is FailureClass.DRIFT
-    assert walk.cluster.deployments["hello-green"].template["spec"]["containers"][0]["image"].endswith(":7.0.0")
-    assert walk.cluster.deployments["hello-green"].annotations.get("pilothouse.dev/release", "") == ""
+    assert (
+        walk.cluster.deployments["hello-green"]
+        .template["spec"]["containers"][0]["image"]
+        .endswith(":7.0.0")
+    )
+    assert (
+        walk.cluster.deployments["hello-green"].annotations.get("pilothouse.dev/release", "") == ""
+    )
 
 
 def test_force_leaves_the_cluster_as_it_is_and_says_so() -> None:

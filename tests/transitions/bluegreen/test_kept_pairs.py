@@ -1,4 +1,5 @@
-"""After `settle: keep` everything that is asked of the app is meant for the one of the pair that people reach."""
+"""After `settle: keep` everything that is asked of the app is meant for the one of the pair that
+people reach."""
 
 from __future__ import annotations
 
@@ -26,14 +27,19 @@ def ask(cluster: ModelledCluster, change: Change) -> Walk:
 
 
 def image(cluster: ModelledCluster, name: str) -> str:
-    return str(cluster.deployments[name].template["spec"]["containers"][0]["image"]).rpartition(":")[2]
+    return str(cluster.deployments[name].template["spec"]["containers"][0]["image"]).rpartition(
+        ":"
+    )[2]
 
 
 @pytest.mark.parametrize("replicas", [1, 5])
 def test_scale_is_for_the_one_that_serves_and_the_idle_one_keeps_its_size(replicas: int) -> None:
     cluster = a_kept_pair()
     assert ask(cluster, Scale(replicas)).release.phase is Phase.SUCCEEDED
-    assert {name: item.replicas for name, item in cluster.deployments.items()} == {"hello": 3, "hello-green": replicas}
+    assert {name: item.replicas for name, item in cluster.deployments.items()} == {
+        "hello": 3,
+        "hello-green": replicas,
+    }
 
 
 @pytest.mark.parametrize("replicas", [1, 5])
@@ -50,7 +56,10 @@ def test_a_rolling_release_rolls_what_serves() -> None:
     cluster = a_kept_pair()
     walk = ask(cluster, Deploy("2.1.0"))
     assert (walk.release.phase, walk.release.from_version) == (Phase.SUCCEEDED, "2.0.0")
-    assert {name: image(cluster, name) for name in cluster.deployments} == {"hello": "1.0.0", "hello-green": "2.1.0"}
+    assert {name: image(cluster, name) for name in cluster.deployments} == {
+        "hello": "1.0.0",
+        "hello-green": "2.1.0",
+    }
 
 
 def test_a_restart_restarts_what_serves() -> None:
@@ -58,14 +67,22 @@ def test_a_restart_restarts_what_serves() -> None:
     before = cluster.state()["deployments"]["hello"]
     assert ask(cluster, Restart()).release.phase is Phase.SUCCEEDED
     assert cluster.state()["deployments"]["hello"] == before
-    assert "kubectl.kubernetes.io/restartedAt" in cluster.deployments["hello-green"].template["metadata"]["annotations"]
+    assert (
+        "kubectl.kubernetes.io/restartedAt"
+        in cluster.deployments["hello-green"].template["metadata"]["annotations"]
+    )
 
 
 def test_an_undo_to_a_template_rolls_what_serves() -> None:
     cluster = a_kept_pair()
-    wanted: Any = a_template("1.9.0", labels=cluster.deployments["hello-green"].template["metadata"]["labels"])
+    wanted: Any = a_template(
+        "1.9.0", labels=cluster.deployments["hello-green"].template["metadata"]["labels"]
+    )
     assert ask(cluster, Undo(template=wanted)).release.phase is Phase.SUCCEEDED
-    assert {name: image(cluster, name) for name in cluster.deployments} == {"hello": "1.0.0", "hello-green": "1.9.0"}
+    assert {name: image(cluster, name) for name in cluster.deployments} == {
+        "hello": "1.0.0",
+        "hello-green": "1.9.0",
+    }
 
 
 def test_deploying_the_version_that_stands_idle_switches_back_without_a_new_pod() -> None:
@@ -87,10 +104,12 @@ def test_settling_by_rolling_is_not_for_a_pair_whose_green_serves() -> None:
     assert any("both stay" in note for note in walk.release.plan.notes)
 
 
-def test_manifests_change_the_deployment_that_they_name_and_the_plan_says_that_it_is_the_idle_one() -> None:
+def test_apply_changes_the_named_deployment_and_the_plan_says_it_is_idle() -> None:
     cluster = a_kept_pair()
     green = a_deployment("hello-green", cluster.deployments["hello-green"].template)
     seen = an_observation(services=(cluster.services["hello"],), survey=Survey(leftovers=(green,)))
-    planned = decide(a_release(Reapply(a_template("1.0.0", terminationGracePeriodSeconds=5))), seen, T0).release
+    planned = decide(
+        a_release(Reapply(a_template("1.0.0", terminationGracePeriodSeconds=5))), seen, T0
+    ).release
     assert planned.plan is not None, planned.cause
     assert "hello serves nobody now: hello-green does, and is left alone" in planned.plan.notes

@@ -1,4 +1,5 @@
-"""Single moments of a blue/green release: the order of writes, who serves, what goes wrong and where it leads."""
+"""Single moments of a blue/green release: the order of writes, who serves, what goes wrong and
+where it leads."""
 
 from __future__ import annotations
 
@@ -29,13 +30,22 @@ def test_the_first_tick_plans_and_writes_nothing() -> None:
 def test_green_is_created_inert_and_made_live_by_a_tested_patch() -> None:
     walk = scenes.plain().to_step("green", gate="switch")
     created = next(one for one in walk.written if isinstance(one, CreateDeployment))
-    live = [one for one in walk.written if isinstance(one, PatchDeployment) and one.name == "hello-green"]
+    live = [
+        one
+        for one in walk.written
+        if isinstance(one, PatchDeployment) and one.name == "hello-green"
+    ]
     assert created.body["spec"]["replicas"] == 0
     assert [(one.claim, [c.after for c in one.changes]) for one in live] == [("hello-42", [3])]
 
 
 def test_greens_selector_never_matches_a_pod_of_stable() -> None:
-    for scene in (scenes.plain, scenes.by_version_label, scenes.version_label_beside, scenes.two_services):
+    for scene in (
+        scenes.plain,
+        scenes.by_version_label,
+        scenes.version_label_beside,
+        scenes.two_services,
+    ):
         walk = scene().to_step("hand back")
         selector = walk.cluster.deployments["hello-green"].selector["matchLabels"]
         for one in walk.cluster.deployments["hello"].sets:
@@ -89,11 +99,15 @@ def test_roll_back_in_the_window_is_one_patch_in_the_next_tick() -> None:
     before = len(walk.written)
     walk.tick()
     walk.tick()
-    assert [one.changes[0].after for one in walk.written[before:] if isinstance(one, PatchService)] == [ON_BLUE]
+    assert [
+        one.changes[0].after for one in walk.written[before:] if isinstance(one, PatchService)
+    ] == [ON_BLUE]
 
 
 def test_the_window_lasts_at_least_thirty_seconds_even_when_finished_at_once() -> None:
-    walk = Walk(scenes.plain().cluster, scenes.a_release_of(rollback_window_ms=0)).to_step("switch", gate="window")
+    walk = Walk(scenes.plain().cluster, scenes.a_release_of(rollback_window_ms=0)).to_step(
+        "switch", gate="window"
+    )
     since = walk.release.gate.opened_at if walk.release.gate else 0
     assert respond(walk.release, Finish(MANAGER), since + SECOND).refusal
     walk.to_step("settle")
@@ -216,7 +230,9 @@ def test_green_dying_while_stable_goes_back_does_not_leave_nobody() -> None:
 
 
 @pytest.mark.parametrize("scene", [scenes.by_version_label, scenes.two_services_by_version])
-def test_going_back_without_green_keeps_somebody_behind_a_service_that_holds_the_version(scene: object) -> None:
+def test_going_back_without_green_keeps_somebody_behind_a_service_that_holds_the_version(
+    scene: object,
+) -> None:
     assert callable(scene)
     walk: Walk = scene()
     walk.to_step("finish")
@@ -228,7 +244,11 @@ def test_going_back_without_green_keeps_somebody_behind_a_service_that_holds_the
 
 def test_a_hand_made_green_is_adopted_as_it_is_and_switched() -> None:
     walk = scenes.hand_made_pair_kept().to_step("switch", gate="window")
-    green = [one for one in walk.written if isinstance(one, PatchDeployment) and one.name == "hello-green"]
+    green = [
+        one
+        for one in walk.written
+        if isinstance(one, PatchDeployment) and one.name == "hello-green"
+    ]
     assert [[change.field.value for change in one.changes] for one in green] == [["claim"]]
     assert walk.switches() == [("hello", {"app": "hello", "version": "2.0.0"})]
 
@@ -246,8 +266,14 @@ def test_a_kept_pair_takes_turns(label: str | None) -> None:
     assert second.release.phase is Phase.SUCCEEDED
     assert second.release.from_version == "2.0.0"
     assert second.release.target.deployment == "hello-green"
-    images = {item.name: item.template["spec"]["containers"][0]["image"] for item in first.cluster.deployments.values()}
-    assert images == {"hello": "kelseyhightower/hello:3.0.0", "hello-green": "kelseyhightower/hello:2.0.0"}
+    images = {
+        item.name: item.template["spec"]["containers"][0]["image"]
+        for item in first.cluster.deployments.values()
+    }
+    assert images == {
+        "hello": "kelseyhightower/hello:3.0.0",
+        "hello-green": "kelseyhightower/hello:2.0.0",
+    }
     serving = first.cluster.selected("hello")
     assert len(serving) == 3
     assert all(name.startswith("hello-") and not name.startswith("hello-green") for name in serving)
@@ -305,7 +331,10 @@ def test_the_second_service_is_not_handed_back_while_stable_lacks_a_pod() -> Non
 
 def test_the_card_is_told_which_one_serves_and_since_when() -> None:
     walk = scenes.plain().to_step("green", gate="switch")
-    assert (walk.release.card_snapshot.serving, walk.release.card_snapshot.serving_since) == ("stable", 0), "since before the release"
+    assert (walk.release.card_snapshot.serving, walk.release.card_snapshot.serving_since) == (
+        "stable",
+        0,
+    ), "since before the release"
     walk.to_step("switch", gate="window")
     since = walk.release.card_snapshot.serving_since
     assert walk.release.card_snapshot.serving == "candidate"

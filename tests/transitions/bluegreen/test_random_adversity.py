@@ -1,6 +1,8 @@
-"""Random trouble, many times: whatever comes together, no write of ours empties a Service, and the release comes to an end.
+"""Random trouble, many times: whatever comes together, no write of ours empties a Service, and the
+release comes to an end.
 
-What is checked at each write is what Kubernetes would show: the ready pods that each Service selects, before it and after it.
+What is checked at each write is what Kubernetes would show: the ready pods that each Service
+selects, before it and after it.
 """
 
 from __future__ import annotations
@@ -23,9 +25,14 @@ from tests.transitions.bluegreen.modelled_cluster import Refused
 from tests.transitions.bluegreen.walk import Walk
 
 SCENES = (
-    scenes.plain, scenes.by_version_label, scenes.two_services, scenes.one_replica_without_surge, scenes.with_probe, scenes.hand_made_pair,
+    scenes.plain,
+    scenes.by_version_label,
+    scenes.two_services,
+    scenes.one_replica_without_surge,
+    scenes.with_probe,
+    scenes.hand_made_pair,
     scenes.kept,
-)  # fmt: skip
+)
 TROUBLE_FOR, CALM_FOR = 60, 400
 
 
@@ -47,19 +54,29 @@ class Troubled:
 
     def _apply(self, action: Action) -> None:
         cluster = self.walk.cluster
-        before = {name: cluster.selected(name) for name in cluster.app_services if name in cluster.services}
+        before = {
+            name: cluster.selected(name)
+            for name in cluster.app_services
+            if name in cluster.services
+        }
         try:
             cluster.apply(action)
         except Refused:
             return
-        self.log.append(f"{action.kind} {action.name} {[c.after for c in getattr(action, 'changes', ())]}"[:160])
+        self.log.append(
+            f"{action.kind} {action.name} {[c.after for c in getattr(action, 'changes', ())]}"[:160]
+        )
         for name, pods in before.items():
-            assert not pods or cluster.selected(name), f"emptied {name} by {action.kind} {action.name}\n" + "\n".join(self.log[-25:])
+            assert not pods or cluster.selected(name), (
+                f"emptied {name} by {action.kind} {action.name}\n" + "\n".join(self.log[-25:])
+            )
 
     def ask(self, request: Request) -> None:
         answer = respond(self.walk.release, request, self.walk.now)
         if not answer.refusal:
-            self.log.append(f"asked {request.kind} in {self.walk.release.phase.value} {self.walk.step}")
+            self.log.append(
+                f"asked {request.kind} in {self.walk.release.phase.value} {self.walk.step}"
+            )
             self.walk.release = answer.release
 
     def approve(self) -> None:
@@ -90,7 +107,17 @@ class Troubled:
                 self.tick(dies=True)
             case 8 if chance.random() < 0.3:
                 name = chance.choice(cluster.app_services)
-                cluster.select(name, dict(chance.choice([item.template["metadata"]["labels"] for item in cluster.deployments.values()])))
+                cluster.select(
+                    name,
+                    dict(
+                        chance.choice(
+                            [
+                                item.template["metadata"]["labels"]
+                                for item in cluster.deployments.values()
+                            ]
+                        )
+                    ),
+                )
                 self.log.append(f"selector of {name} by hand")
             case 9 if chance.random() < 0.5:
                 self.ask(Adopt(DEVELOPER))
@@ -103,7 +130,9 @@ class Troubled:
 
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("seed", range(8))
-def test_no_write_of_ours_empties_a_service_and_the_release_comes_to_an_end(scene: Callable[[], Walk], seed: int) -> None:
+def test_no_write_of_ours_empties_a_service_and_the_release_comes_to_an_end(
+    scene: Callable[[], Walk], seed: int
+) -> None:
     troubled = Troubled(scene(), random.Random(f"{scene.__name__} {seed}"))
     walk = troubled.walk
     for _ in range(TROUBLE_FOR):
@@ -121,4 +150,6 @@ def test_no_write_of_ours_empties_a_service_and_the_release_comes_to_an_end(scen
         troubled.tick()
         if walk.release.phase is Phase.HOLDING:
             walk.now += MINUTE
-    raise AssertionError(f"no end: {walk.release.phase} {walk.step}\n" + "\n".join(troubled.log[-25:]))
+    raise AssertionError(
+        f"no end: {walk.release.phase} {walk.step}\n" + "\n".join(troubled.log[-25:])
+    )

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from bot.releases.engine.decide import decide
-from bot.releases.facts.observation import AutoscalerSeen, EndpointSeen, Observation, QuotaSeen, SelectingSeen, Survey
+from bot.releases.facts.observation import (
+    AutoscalerSeen,
+    EndpointSeen,
+    Observation,
+    QuotaSeen,
+    SelectingSeen,
+    Survey,
+)
 from bot.releases.facts.release import Phase, Release
 from tests.builders import (
     T0,
@@ -49,7 +56,9 @@ def test_no_service() -> None:
 
 
 def test_a_service_without_a_selector() -> None:
-    assert "Service hello has no selector" in refusal(an_observation(services=(a_service(selector={}),)))
+    assert "Service hello has no selector" in refusal(
+        an_observation(services=(a_service(selector={}),))
+    )
 
 
 def test_a_service_that_selects_something_else() -> None:
@@ -58,7 +67,9 @@ def test_a_service_that_selects_something_else() -> None:
 
 
 def test_a_service_that_also_selects_another_apps_pods_names_it() -> None:
-    other = SelectingSeen("Deployment", "hello-canary", {"matchLabels": {"app": "hello", "track": "canary"}})
+    other = SelectingSeen(
+        "Deployment", "hello-canary", {"matchLabels": {"app": "hello", "track": "canary"}}
+    )
     line = refusal(an_observation(survey=Survey(selecting=(other,))))
     assert "also selects pods of Deployment hello-canary" in line
 
@@ -66,17 +77,27 @@ def test_a_service_that_also_selects_another_apps_pods_names_it() -> None:
 def test_a_service_that_selects_a_pod_of_nobody_known_names_it() -> None:
     seen = an_observation()
     stray = EndpointSeen("hello", "10.1.1.9", "stray", "uid-stray", ready=True)
-    assert "also selects pods of pod stray" in refusal(replace(seen, endpoints=(*seen.endpoints, stray)))
+    assert "also selects pods of pod stray" in refusal(
+        replace(seen, endpoints=(*seen.endpoints, stray))
+    )
 
 
 @pytest.mark.parametrize(
     ("quota", "numbers"),
     [
-        (QuotaSeen("small", {"pods": "5"}, {"pods": "3"}), "quota small: pods 3 of 5 used, 4 more needed"),
-        (QuotaSeen("one", {"count/deployments.apps": "1"}, {"count/deployments.apps": "1"}), "1 of 1 used, 1 more needed"),
+        (
+            QuotaSeen("small", {"pods": "5"}, {"pods": "3"}),
+            "quota small: pods 3 of 5 used, 4 more needed",
+        ),
+        (
+            QuotaSeen("one", {"count/deployments.apps": "1"}, {"count/deployments.apps": "1"}),
+            "1 of 1 used, 1 more needed",
+        ),
     ],
 )
-def test_a_quota_too_small_for_two_sizes_is_said_with_the_numbers(quota: QuotaSeen, numbers: str) -> None:
+def test_a_quota_too_small_for_two_sizes_is_said_with_the_numbers(
+    quota: QuotaSeen, numbers: str
+) -> None:
     line = refusal(an_observation(survey=Survey(quotas=(quota,))))
     assert "no room for blue and green side by side (3 + 3 pods, 1 more to settle)" in line
     assert numbers in line
@@ -85,15 +106,21 @@ def test_a_quota_too_small_for_two_sizes_is_said_with_the_numbers(quota: QuotaSe
 def test_a_roll_that_needs_no_surge_needs_no_room_for_it() -> None:
     quota = Survey(quotas=(QuotaSeen("exact", {"pods": "6"}, {"pods": "3"}),))
     assert "4 more needed" in refusal(an_observation(survey=quota))
-    assert "is switched by" in notes(an_observation(a_deployment(strategy=a_rolling_update(0, 1)), survey=quota))
+    assert "is switched by" in notes(
+        an_observation(a_deployment(strategy=a_rolling_update(0, 1)), survey=quota)
+    )
 
 
 def test_stable_in_the_middle_of_a_roll() -> None:
-    assert "half-rolled" in refusal(an_observation(a_rolling_deployment(new=1, old=2, version="1.5.0")))
+    assert "half-rolled" in refusal(
+        an_observation(a_rolling_deployment(new=1, old=2, version="1.5.0"))
+    )
 
 
 def test_recreate() -> None:
-    assert "strategy Recreate" in refusal(an_observation(a_deployment(strategy={"type": "Recreate"})))
+    assert "strategy Recreate" in refusal(
+        an_observation(a_deployment(strategy={"type": "Recreate"}))
+    )
 
 
 @pytest.mark.parametrize("mode", ["ReadWriteOnce", "ReadWriteOncePod"])
@@ -103,7 +130,9 @@ def test_a_claim_that_only_one_node_or_pod_can_mount(mode: str) -> None:
 
 
 def test_a_claim_that_many_may_mount_is_fine() -> None:
-    assert "hello is switched by" in notes(an_observation(survey=Survey(claims=(("data", ("ReadWriteMany",)),))))
+    assert "hello is switched by" in notes(
+        an_observation(survey=Survey(claims=(("data", ("ReadWriteMany",)),)))
+    )
 
 
 def test_host_ports() -> None:
@@ -117,7 +146,9 @@ def test_nobody_to_switch_from() -> None:
 
 
 def test_the_version_label_in_its_own_selector_offers_to_keep_both() -> None:
-    stable = a_deployment(template=a_template(labels=VERSIONED), selector={"matchLabels": VERSIONED})
+    stable = a_deployment(
+        template=a_template(labels=VERSIONED), selector={"matchLabels": VERSIONED}
+    )
     seen = an_observation(stable, services=(a_service(selector=VERSIONED),))
     target = a_target(version_label="version")
     assert "settle: keep" in refusal(seen, a_bluegreen(target=target))
@@ -128,21 +159,36 @@ def test_the_version_label_in_its_own_selector_offers_to_keep_both() -> None:
 def test_a_version_that_is_no_label_value() -> None:
     target = a_target(version_label="version")
     stable = a_deployment(template=a_template(labels=VERSIONED))
-    assert "cannot be the value of the label version" in refusal(an_observation(stable), a_bluegreen("2.0.0_", target=target))
+    assert "cannot be the value of the label version" in refusal(
+        an_observation(stable), a_bluegreen("2.0.0_", target=target)
+    )
 
 
 def test_a_green_of_another_version_is_offered_for_adoption_or_removal() -> None:
     labels = {"app": "hello", "color": "green"}
-    green = a_deployment("hello-green", a_template("1.5.0", labels=labels), selector={"matchLabels": labels})
+    green = a_deployment(
+        "hello-green", a_template("1.5.0", labels=labels), selector={"matchLabels": labels}
+    )
     blue = a_deployment(template=a_template(labels={"app": "hello", "color": "blue"}))
-    line = refusal(an_observation(blue, green, services=(a_service(selector={"app": "hello", "color": "blue"}),)))
+    line = refusal(
+        an_observation(
+            blue, green, services=(a_service(selector={"app": "hello", "color": "blue"}),)
+        )
+    )
     assert "deploy 1.5.0 to adopt it" in line
     assert "kubectl -n default delete deployment hello-green" in line
 
 
 def test_a_green_left_over_from_a_release_shows_the_command_that_removes_it() -> None:
-    green = a_deployment("hello-green", annotations={"pilothouse.dev/release": "hello-7"}, replicas=0, replica_sets=())
-    assert "left over from release hello-7: remove it with kubectl" in refusal(an_observation(candidate=green))
+    green = a_deployment(
+        "hello-green",
+        annotations={"pilothouse.dev/release": "hello-7"},
+        replicas=0,
+        replica_sets=(),
+    )
+    assert "left over from release hello-7: remove it with kubectl" in refusal(
+        an_observation(candidate=green)
+    )
 
 
 def test_a_green_that_the_service_selects_already() -> None:
@@ -152,18 +198,26 @@ def test_a_green_that_the_service_selects_already() -> None:
 
 def test_an_autoscaler_that_moves_green() -> None:
     survey = Survey(autoscalers=(AutoscalerSeen("green", "hello-green", 1, 5),))
-    assert "HorizontalPodAutoscaler green moves the replicas of hello-green" in refusal(an_observation(survey=survey))
+    assert "HorizontalPodAutoscaler green moves the replicas of hello-green" in refusal(
+        an_observation(survey=survey)
+    )
 
 
 def test_a_service_of_another_app_that_would_catch_green() -> None:
-    survey = Survey(selecting=(SelectingSeen("Service", "greens", {"matchLabels": {"app": "hello-green"}}),))
+    survey = Survey(
+        selecting=(SelectingSeen("Service", "greens", {"matchLabels": {"app": "hello-green"}}),)
+    )
     assert "Service greens" in refusal(an_observation(survey=survey))
 
 
 def test_a_preview_service_that_is_there_already() -> None:
-    survey = Survey(selecting=(SelectingSeen("Service", "hello-preview", {"matchLabels": {"app": "other"}}),))
+    survey = Survey(
+        selecting=(SelectingSeen("Service", "hello-preview", {"matchLabels": {"app": "other"}}),)
+    )
     release = a_bluegreen(rules=rules_with(bluegreen={"preview": True}))
-    assert "there is a Service hello-preview already" in refusal(an_observation(survey=survey), release)
+    assert "there is a Service hello-preview already" in refusal(
+        an_observation(survey=survey), release
+    )
 
 
 def test_a_service_that_somebody_else_manages() -> None:
@@ -175,7 +229,10 @@ def test_a_service_that_somebody_else_manages() -> None:
 
 @pytest.mark.parametrize(
     ("facts", "word"),
-    [({"cluster_ip": "None"}, "headless"), ({"selector": {"app": "hello"}}, "app: hello → hello-green")],
+    [
+        ({"cluster_ip": "None"}, "headless"),
+        ({"selector": {"app": "hello"}}, "app: hello → hello-green"),
+    ],
 )
 def test_what_people_should_know_is_noted(facts: dict[str, Any], word: str) -> None:
     assert word in notes(an_observation(services=(a_service(**facts),)))
@@ -183,6 +240,10 @@ def test_what_people_should_know_is_noted(facts: dict[str, Any], word: str) -> N
 
 def test_another_service_that_would_reach_green_early_is_noted() -> None:
     stable = a_deployment(template=a_template(labels=VERSIONED))
-    survey = Survey(selecting=(SelectingSeen("Service", "metrics", {"matchLabels": {"app": "hello"}}),))
+    survey = Survey(
+        selecting=(SelectingSeen("Service", "metrics", {"matchLabels": {"app": "hello"}}),)
+    )
     seen = an_observation(stable, services=(a_service(selector=VERSIONED),), survey=survey)
-    assert "Service metrics reaches green before the switch" in notes(seen, a_bluegreen(target=a_target(version_label="version")))
+    assert "Service metrics reaches green before the switch" in notes(
+        seen, a_bluegreen(target=a_target(version_label="version"))
+    )

@@ -1,5 +1,7 @@
-"""Whole blue/green releases, every point of abort, every crash. The walk and the cluster check at each moment that nobody reaches
-green before the switch, that no Service is ever without a ready pod, and that stable never falls below the plan's floor."""
+"""Whole blue/green releases, every point of abort, every crash. The walk and the cluster check at
+each moment that nobody reaches green before the switch, that no Service is ever without a ready
+pod, and that stable never falls below the plan's floor.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,14 @@ from tests.transitions.bluegreen.scenes import SCENES, SETTLING
 from tests.transitions.bluegreen.walk import Walk
 
 
-def as_found_but_for_the_version(before: dict[str, Any], *, label: str | None, selected_by: bool) -> dict[str, Any]:
+def as_found_but_for_the_version(
+    before: dict[str, Any], *, label: str | None, selected_by: bool
+) -> dict[str, Any]:
     wanted = copy.deepcopy(before)
     template = wanted["deployments"]["hello"]["template"]
-    template["spec"]["containers"][0]["image"] = template["spec"]["containers"][0]["image"].replace("1.0.0", "2.0.0")
+    template["spec"]["containers"][0]["image"] = template["spec"]["containers"][0]["image"].replace(
+        "1.0.0", "2.0.0"
+    )
     if label:
         template["metadata"]["labels"][label] = "2.0.0"
     if label and selected_by:
@@ -40,9 +46,13 @@ def test_after_success_everything_is_as_found_but_for_the_version(name: str) -> 
     walk = SCENES[name]().to_the_end()
     assert walk.release.phase is Phase.SUCCEEDED
     label = walk.release.target.version_label
-    assert without_cause(walk.cluster.state()) == without_cause(as_found_but_for_the_version(walk.before, label=label, selected_by=True))
+    assert without_cause(walk.cluster.state()) == without_cause(
+        as_found_but_for_the_version(walk.before, label=label, selected_by=True)
+    )
     for service in walk.release.target.services:
-        assert len(walk.cluster.selected(service)) == walk.before["deployments"]["hello"]["replicas"]
+        assert (
+            len(walk.cluster.selected(service)) == walk.before["deployments"]["hello"]["replicas"]
+        )
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -53,7 +63,9 @@ def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
         walk.to_the_end()
         assert walk.release.phase in (Phase.ABORTED, Phase.ROLLED_BACK), where
         found, before = walk.cluster.state(), copy.deepcopy(walk.before)
-        if "hand_made_pair" in name and "kept" not in name:  # where it was removed already it is made again
+        if (
+            "hand_made_pair" in name and "kept" not in name
+        ):  # where it was removed already it is made again
             found["deployments"]["hello-green"].pop("uid")
             before["deployments"]["hello-green"].pop("uid")
         assert found == before, where
@@ -98,7 +110,8 @@ def test_a_worker_that_stalled_and_writes_again_changes_nothing(name: str) -> No
             break  # nothing is claimed any more
         for action in walk.written[:seen]:
             if isinstance(action, CreateDeployment | CreateService):
-                continue  # safe in another way: what it would create is inert, and nobody is sent there
+                # safe in another way: what it would create is inert, and nobody is sent there
+                continue
             before = walk.cluster.state()
             try:
                 walk.cluster.apply(action)

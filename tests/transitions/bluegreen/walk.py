@@ -1,4 +1,5 @@
-"""A release walked through a modelled cluster: decide, save, apply, a beat of the controllers, again."""
+"""A release walked through a modelled cluster: decide, save, apply, a beat of the controllers,
+again."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ MOST_TICKS = 600
 class Walk:
     """``approves``: the manager says yes to every gate that waits for people."""
 
-    def __init__(self, cluster: ModelledCluster, release: Release, *, approves: bool = True) -> None:
+    def __init__(
+        self, cluster: ModelledCluster, release: Release, *, approves: bool = True
+    ) -> None:
         self.cluster, self.release, self.approves = cluster, release, approves
         self.now = T0
         self.written: list[Action] = []
@@ -42,7 +45,8 @@ class Walk:
         return other
 
     def moments(self) -> Iterator[Walk]:
-        """As the release stands before each of its ticks from here to its end, each a walk of its own; this one goes to the end."""
+        """As the release stands before each of its ticks from here to its end, each a walk of its
+        own; this one goes to the end."""
         while not self.release.phase.is_final:
             yield self.fork()
             self.tick()
@@ -51,15 +55,20 @@ class Walk:
         """The candidate's pods are asked only where the release says that it waits for them."""
         if self.release.plan is None:
             found = self.cluster.observe(self.release, self.now)
-            self.release = replace(self.release, target=retarget_to_serving(self.release.target, found))
+            self.release = replace(
+                self.release, target=retarget_to_serving(self.release.target, found)
+            )
         seen = self.cluster.observe(self.release, self.now)
         asked = pods_to_probe(self.release, seen)
         return replace(seen, probe=self.cluster.ask(asked)) if asked else seen
 
     def tick(self, *, crash_after: int | None = None) -> None:
-        """One tick. ``crash_after``: the worker dies when that many actions were carried out; the record was saved before."""
+        """One tick. ``crash_after``: the worker dies when that many actions were carried out; the
+        record was saved before."""
         self.ticks += 1
-        assert self.ticks < MOST_TICKS, f"no end: {self.release.phase}, step {self.release.at_step}, {self.told[-3:]}"
+        assert self.ticks < MOST_TICKS, (
+            f"no end: {self.release.phase}, step {self.release.at_step}, {self.told[-3:]}"
+        )
         seen = self.look()
         decision = decide(self.release, seen, self.now)
         self.release = decision.release
@@ -76,7 +85,11 @@ class Walk:
         gate = open_gate(self.release) if not self.release.phase.is_final else None
         if self.approves and isinstance(gate, ApprovalGate) and self.release.plan is not None:
             self.ask(Approve(MANAGER, gate.name, self.release.plan.hash))
-        elif self.release.phase is Phase.HOLDING and not decision.actions and decision.wake_at is not None:
+        elif (
+            self.release.phase is Phase.HOLDING
+            and not decision.actions
+            and decision.wake_at is not None
+        ):
             self.now = max(self.now, min(decision.wake_at, self.now + 60 * SECOND))
 
     def ask(self, request: Request) -> None:
@@ -113,7 +126,11 @@ class Walk:
 
     def switches(self) -> list[tuple[str, dict[str, str]]]:
         """Every selector written so far: (Service, selector)."""
-        return [(one.name, one.changes[0].after) for one in self.written if isinstance(one, PatchService)]
+        return [
+            (one.name, one.changes[0].after)
+            for one in self.written
+            if isinstance(one, PatchService)
+        ]
 
     def _check(self) -> None:
         release = self.release
@@ -121,13 +138,22 @@ class Walk:
             return
         deployments, endpoints = self.cluster.deployments, self.cluster.endpoints
         green = deployments.get(candidate_of(release))
-        if green is not None and release.strategy is Strategy.BLUEGREEN and not self.switches() and release.leg is Leg.FORWARD:
-            reached = {name for service in release.target.services for name in endpoints.get(service, ())}
+        if (
+            green is not None
+            and release.strategy is Strategy.BLUEGREEN
+            and not self.switches()
+            and release.leg is Leg.FORWARD
+        ):
+            reached = {
+                name for service in release.target.services for name in endpoints.get(service, ())
+            }
             served = [pod.name for pod in green.pods() if pod.name in reached]
             assert not served, f"somebody reaches green before the switch: {served}"
         blue = deployments.get(release.target.deployment)
         available = sum(pod.ready for pod in blue.pods()) if blue is not None else 0
-        assert available >= release.plan.floor, f"{available} of stable are available, the plan promised {release.plan.floor}"
+        assert available >= release.plan.floor, (
+            f"{available} of stable are available, the plan promised {release.plan.floor}"
+        )
 
 
 __all__ = ["Refused", "Walk"]

@@ -19,12 +19,17 @@ from sandbox.cluster.network.certificates import self_signed
 
 
 def kubeconfig(path: Path, server: str) -> Path:
-    """As a provider's: certificate and key stand in the file itself, so that the client must write them to files of their own."""
+    """As a provider's: certificate and key stand in the file itself, so that the client must write
+    them to files of their own."""
     own = f"# {path}\n".encode()  # the client keeps one file for each content
     certificate, key = (base64.b64encode(own + part).decode() for part in self_signed())
     config = {
-        "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority-data": certificate}}],
-        "users": [{"name": "u", "user": {"client-certificate-data": certificate, "client-key-data": key}}],
+        "clusters": [
+            {"name": "c", "cluster": {"server": server, "certificate-authority-data": certificate}}
+        ],
+        "users": [
+            {"name": "u", "user": {"client-certificate-data": certificate, "client-key-data": key}}
+        ],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",
     }
@@ -33,7 +38,8 @@ def kubeconfig(path: Path, server: str) -> Path:
 
 
 def in_a_fork(connection: Connection) -> str:
-    """The server that a forked process would ask, which ends as RQ's jobs do: without cleaning up."""
+    """The server that a forked process would ask, which ends as RQ's jobs do: without
+    cleaning up."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -58,7 +64,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_a_job_of_a_prepared_worker_writes_no_key_to_the_disk(tmp_path: Path, folder: Path) -> None:
-    connection = Connection(ClusterAddress(str(kubeconfig(tmp_path / "kubeconfig", "https://127.0.0.1:1"))))
+    connection = Connection(
+        ClusterAddress(str(kubeconfig(tmp_path / "kubeconfig", "https://127.0.0.1:1")))
+    )
     connection.prepare()
     before = sorted(folder.iterdir())
     assert before, "the worker itself has to"

@@ -15,7 +15,9 @@ MANIFEST = "apiVersion: v1\nkind: Service\nmetadata: {name: hello}\n"
 Files = Mapping[str, Mapping[str, Sequence[str]]]
 
 
-def load(folder: Path, *manifests: str, files: Files | None = None) -> tuple[Mapping[str, Any], ...]:
+def load(
+    folder: Path, *manifests: str, files: Files | None = None
+) -> tuple[Mapping[str, Any], ...]:
     return FileManifests().load(str(folder), manifests, files or {})
 
 
@@ -27,8 +29,15 @@ def refusal(folder: Path, *manifests: str, files: Files | None = None) -> str:
 
 def test_documents_and_lists_become_objects_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(MANIFEST + "---\n---\n" + MANIFEST.replace("hello", "second"))
-    (tmp_path / "b.yaml").write_text("kind: List\napiVersion: v1\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n")
-    assert [one["metadata"]["name"] for one in load(tmp_path, "a.yaml", "b.yaml")] == ["hello", "second", "c"]
+    (tmp_path / "b.yaml").write_text(
+        "kind: List\napiVersion: v1\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name:"
+        " c}}\n"
+    )
+    assert [one["metadata"]["name"] for one in load(tmp_path, "a.yaml", "b.yaml")] == [
+        "hello",
+        "second",
+        "c",
+    ]
 
 
 def test_nothing_outside_the_folder_is_read(tmp_path: Path) -> None:
@@ -42,7 +51,9 @@ def test_nothing_outside_the_folder_is_read(tmp_path: Path) -> None:
     assert "outside the catalog's folder" in refusal(folder, "link.yaml")
     assert "outside the catalog's folder" in refusal(folder, "inside/outside.yaml")
     assert "outside the catalog's folder" in refusal(folder, str(outside))
-    assert "outside the catalog's folder" in refusal(folder, files={"secrets": {"s": ["link.yaml"]}})
+    assert "outside the catalog's folder" in refusal(
+        folder, files={"secrets": {"s": ["link.yaml"]}}
+    )
 
 
 def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
@@ -57,7 +68,10 @@ def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
         ("kind: Service\nmetadata: {name: a}\n", "has no apiVersion"),
         ("apiVersion: v1\nmetadata: {name: a}\n", "has no kind"),
         ("apiVersion: v1\nkind: Service\n", "has no metadata.name"),
-        ("apiVersion: v1\nkind: Service\nmetadata: {generateName: a-}\n", "generateName is not taken"),
+        (
+            "apiVersion: v1\nkind: Service\nmetadata: {generateName: a-}\n",
+            "generateName is not taken",
+        ),
         ("- 1\n- 2\n", "is not a Kubernetes object"),
         (MANIFEST + "kind: Secret\n", "line 4 is not YAML: a key stands there twice"),
         ("a: [1\n", "is not YAML"),
@@ -65,7 +79,9 @@ def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
         ("\x00", "is not YAML"),
     ],
 )
-def test_a_file_that_is_no_manifest_is_refused_with_its_name_and_place(tmp_path: Path, text: str, says: str) -> None:
+def test_a_file_that_is_no_manifest_is_refused_with_its_name_and_place(
+    tmp_path: Path, text: str, says: str
+) -> None:
     (tmp_path / "bad.yaml").write_text(text)
     message = refusal(tmp_path, "bad.yaml")
     assert message.startswith("bad.yaml")
@@ -75,18 +91,36 @@ def test_a_file_that_is_no_manifest_is_refused_with_its_name_and_place(tmp_path:
 @pytest.mark.parametrize(
     "line",
     [
-        "password: *hunter2", "password: !hunter2", "password: &hunter2 &hunter2 x", "password: !!int hunter2", "password: !!bool hunter2",
-        "password: !!float hunter2", "password: !!timestamp hunter2", "password: !!binary hunter2", "hunter2: 1\n  hunter2: 2",
-        "password: !h!hunter2", 'password: "\\hunter2"', "password: @hunter2", "password: [hunter2", "password: 'hunter2",
-        "password: hunter2: hunter2", "password: !!python/name:hunter2 x", "- hunter2\n  hunter2: 3", "password: 0b_hunter2\n\thunter2: x",
+        "password: *hunter2",
+        "password: !hunter2",
+        "password: &hunter2 &hunter2 x",
+        "password: !!int hunter2",
+        "password: !!bool hunter2",
+        "password: !!float hunter2",
+        "password: !!timestamp hunter2",
+        "password: !!binary hunter2",
+        "hunter2: 1\n  hunter2: 2",
+        "password: !h!hunter2",
+        'password: "\\hunter2"',
+        "password: @hunter2",
+        "password: [hunter2",
+        "password: 'hunter2",
+        "password: hunter2: hunter2",
+        "password: !!python/name:hunter2 x",
+        "- hunter2\n  hunter2: 3",
+        "password: 0b_hunter2\n\thunter2: x",
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_a_secret_never_shows_what_stands_in_it(tmp_path: Path, line: str) -> None:
-    (tmp_path / "bad.yaml").write_text(f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\nstringData:\n  {line}\n")
+    (tmp_path / "bad.yaml").write_text(
+        f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\nstringData:\n  {line}\n"
+    )
     with pytest.raises(Refused) as refused:
         load(tmp_path, "bad.yaml")
     assert "hunter2" not in str(refused.value)
-    assert "hunter2" not in "".join(traceback.format_exception(refused.value)), "what a log would show"
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value)), (
+        "what a log would show"
+    )
 
 
 def test_dates_stay_text_and_keys_become_text(tmp_path: Path) -> None:
@@ -105,7 +139,10 @@ def test_files_become_what_kubectl_create_from_file_makes(tmp_path: Path) -> Non
         tmp_path,
         files={
             "secrets": {"tls-certs": ["tls/"]},
-            "configmaps": {"conf": ["frontend.conf", "other.conf=frontend.conf"], "binary": ["tls/cert.pem"]},
+            "configmaps": {
+                "conf": ["frontend.conf", "other.conf=frontend.conf"],
+                "binary": ["tls/cert.pem"],
+            },
         },
     )
     assert secret == {
@@ -113,17 +150,24 @@ def test_files_become_what_kubectl_create_from_file_makes(tmp_path: Path) -> Non
         "kind": "Secret",
         "metadata": {"name": "tls-certs"},
         "type": "Opaque",
-        "data": {"cert.pem": base64.b64encode(b"\xff\x00certificate").decode(), "key.pem": base64.b64encode(b"key").decode()},
+        "data": {
+            "cert.pem": base64.b64encode(b"\xff\x00certificate").decode(),
+            "key.pem": base64.b64encode(b"key").decode(),
+        },
     }
     assert text["data"] == {"frontend.conf": "server {}\n", "other.conf": "server {}\n"}
     assert binary["binaryData"] == {"cert.pem": base64.b64encode(b"\xff\x00certificate").decode()}
 
 
-def test_a_key_that_kubernetes_would_not_take_or_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_a_key_that_kubernetes_would_not_take_or_that_stands_twice_is_refused(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "a b").write_text("x")
     (tmp_path / "a").write_text("x")
     assert "not a valid key" in refusal(tmp_path, files={"configmaps": {"c": ["a b"]}})
-    assert "two files give the key a" in refusal(tmp_path, files={"configmaps": {"c": ["a", "a=a b"]}})
+    assert "two files give the key a" in refusal(
+        tmp_path, files={"configmaps": {"c": ["a", "a=a b"]}}
+    )
 
 
 def test_a_file_that_is_too_large_or_missing_is_refused_without_its_content(tmp_path: Path) -> None:

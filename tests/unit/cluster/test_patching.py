@@ -40,7 +40,9 @@ _objects = st.dictionaries(_keys, _values, max_size=4)
 
 
 @given(_objects, _objects)
-def test_the_difference_of_any_two_values_leads_from_one_to_the_other(before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_the_difference_of_any_two_values_leads_from_one_to_the_other(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
     operations = list(difference(before, after, ""))
     assert apply_json_patch(before, operations) == after
     assert bool(operations) == (_typed(before) != _typed(after))
@@ -92,7 +94,11 @@ def test_every_patch_names_the_object_and_the_claim_first() -> None:
 
 
 def test_no_claim_is_tested_as_an_absent_annotation() -> None:
-    assert {"op": "test", "path": "/metadata/annotations/pilothouse.dev~1release", "value": None} in patch("u-1", (), claim="")
+    assert {
+        "op": "test",
+        "path": "/metadata/annotations/pilothouse.dev~1release",
+        "value": None,
+    } in patch("u-1", (), claim="")
 
 
 def test_where_there_are_no_annotations_they_are_made_only_when_one_is_written() -> None:
@@ -109,7 +115,10 @@ def test_not_paused_is_absent_since_the_server_leaves_false_out() -> None:
         {"op": "add", "path": "/spec/paused", "value": True},
     ]
     resuming = patch("u-1", (FieldChange(Field.PAUSED, True, False),), claim=None)[1:]
-    assert resuming == [{"op": "test", "path": "/spec/paused", "value": True}, {"op": "remove", "path": "/spec/paused"}]
+    assert resuming == [
+        {"op": "test", "path": "/spec/paused", "value": True},
+        {"op": "remove", "path": "/spec/paused"},
+    ]
 
 
 def test_a_change_cause_is_overwritten_whatever_it_was_and_removed_only_as_seen() -> None:
@@ -117,7 +126,10 @@ def test_a_change_cause_is_overwritten_whatever_it_was_and_removed_only_as_seen(
     writing = patch("u-1", (FieldChange(Field.CHANGE_CAUSE, "old", "new"),), claim=None)[1:]
     assert writing == [{"op": "add", "path": path, "value": "new"}]
     removing = patch("u-1", (FieldChange(Field.CHANGE_CAUSE, "old", ""),), claim=None)[1:]
-    assert removing == [{"op": "test", "path": path, "value": "old"}, {"op": "remove", "path": path}]
+    assert removing == [
+        {"op": "test", "path": path, "value": "old"},
+        {"op": "remove", "path": path},
+    ]
 
 
 def test_existence_is_not_patched() -> None:
@@ -128,7 +140,12 @@ def test_existence_is_not_patched() -> None:
 def test_an_affinity_without_a_config_holds_whatever_the_server_fills_in() -> None:
     service = {
         "metadata": {},
-        "spec": {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10800}}},
+        "spec": {
+            "sessionAffinity": "ClientIP",
+            "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10800}},
+        },
     }
     assert holds(service, Field.AFFINITY, {"sessionAffinity": "ClientIP"})
-    assert not holds(service, Field.AFFINITY, {"sessionAffinity": "ClientIP", "sessionAffinityConfig": None})
+    assert not holds(
+        service, Field.AFFINITY, {"sessionAffinity": "ClientIP", "sessionAffinityConfig": None}
+    )

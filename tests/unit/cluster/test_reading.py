@@ -34,13 +34,18 @@ def test_a_selector_becomes_a_query() -> None:
             {"key": "new", "operator": "Exists"},
         ],
     }
-    assert label_query(selector) == {"labelSelector": "app=hello,track notin (a,b),tier in (web),!old,new"}
+    assert label_query(selector) == {
+        "labelSelector": "app=hello,track notin (a,b),tier in (web),!old,new"
+    }
 
 
 def pod(**status: Any) -> Any:
     return {
         "metadata": {"name": "hello-1", "uid": "u"},
-        "spec": {"containers": [{"name": "hello", "image": "hello:1"}], "initContainers": [{"name": "setup", "image": "setup:1"}]},
+        "spec": {
+            "containers": [{"name": "hello", "image": "hello:1"}],
+            "initContainers": [{"name": "setup", "image": "setup:1"}],
+        },
         "status": status,
     }
 
@@ -50,23 +55,46 @@ def test_a_crashing_container_tells_why_it_waits_and_how_it_ended() -> None:
         "name": "hello",
         "restartCount": 4,
         "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
-        "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": "1970-01-01T00:00:05Z"}},
+        "lastState": {
+            "terminated": {
+                "reason": "OOMKilled",
+                "exitCode": 137,
+                "finishedAt": "1970-01-01T00:00:05Z",
+            }
+        },
     }
     init, main = reading.pod(pod(phase="Running", containerStatuses=[status])).containers
     assert (init.name, init.init, init.restarts) == ("setup", True, 0)
-    assert (main.waiting, main.last_terminated, main.exit_code, main.last_terminated_at) == ("CrashLoopBackOff", "OOMKilled", 137, 5_000)
+    assert (main.waiting, main.last_terminated, main.exit_code, main.last_terminated_at) == (
+        "CrashLoopBackOff",
+        "OOMKilled",
+        137,
+        5_000,
+    )
     assert (main.restarts, main.init, main.message) == (4, False, "back-off 40s")
 
 
 def test_a_pod_that_fits_nowhere_says_what_the_scheduler_said() -> None:
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/3 nodes are available",
+    }
     assert reading.pod(pod(conditions=[condition])).unschedulable == "0/3 nodes are available"
 
 
 def test_an_endpoint_is_counted_once_and_ready_unless_it_says_no() -> None:
     def one(name: str, **conditions: bool) -> Any:
-        endpoint = {"addresses": ["10.0.0.1"], "conditions": conditions, "targetRef": {"kind": "Pod", "name": "p", "uid": "u"}}
-        return {"metadata": {"labels": {"kubernetes.io/service-name": name}}, "endpoints": [endpoint]}
+        endpoint = {
+            "addresses": ["10.0.0.1"],
+            "conditions": conditions,
+            "targetRef": {"kind": "Pod", "name": "p", "uid": "u"},
+        }
+        return {
+            "metadata": {"labels": {"kubernetes.io/service-name": name}},
+            "endpoints": [endpoint],
+        }
 
     (seen,) = reading.endpoints([one("hello", ready=False), one("hello")])
     assert (seen.service, seen.ready, seen.pod) == ("hello", True, "p")
@@ -76,7 +104,14 @@ def test_an_endpoint_is_counted_once_and_ready_unless_it_says_no() -> None:
 def test_a_path_of_managed_fields_reads_like_one_of_kubernetes() -> None:
     path = ("f:spec", "f:ports", 'k:{"port":80,"protocol":"TCP"}', "f:targetPort")
     assert dotted(path) == "spec.ports[port=80,protocol=TCP].targetPort"
-    item = {"spec": {"ports": [{"port": 80, "protocol": "UDP", "targetPort": 1}, {"port": 80, "protocol": "TCP", "targetPort": 2}]}}
+    item = {
+        "spec": {
+            "ports": [
+                {"port": 80, "protocol": "UDP", "targetPort": 1},
+                {"port": 80, "protocol": "TCP", "targetPort": 2},
+            ]
+        }
+    }
     assert value_at(item, path) == 2
 
 
@@ -94,7 +129,10 @@ def deployment(replicas: int, paused: bool | None = None, **owners: list[str]) -
     """``owners``: manager → fields of the spec."""
     spec: dict[str, Any] = {"replicas": replicas} | ({} if paused is None else {"paused": paused})
     entry = {"operation": "Update", "time": "2026-01-01T00:00:00Z"}
-    fields = [{**entry, "manager": manager, "fieldsV1": {"f:spec": {f"f:{one}": {} for one in names}}} for manager, names in owners.items()]
+    fields = [
+        {**entry, "manager": manager, "fieldsV1": {"f:spec": {f"f:{one}": {} for one in names}}}
+        for manager, names in owners.items()
+    ]
     return {"metadata": {"managedFields": fields}, "spec": spec}
 
 

@@ -6,11 +6,20 @@ from typing import Any
 from bot.cluster.watch import outside_change_of
 
 
-def deployment(uid: str = "u", image: str = "hello:1", manager: str = "kubectl-set", **spec: Any) -> Any:
+def deployment(
+    uid: str = "u", image: str = "hello:1", manager: str = "kubectl-set", **spec: Any
+) -> Any:
     container = {"name": "hello", "image": image}
     by_name: dict[str, Any] = {".": {}, "f:image": {}, "f:name": {}}
-    owned: dict[str, Any] = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"hello"}': by_name}}}}}
-    entry = {"manager": manager, "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsV1": owned}
+    owned: dict[str, Any] = {
+        "f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"hello"}': by_name}}}}
+    }
+    entry = {
+        "manager": manager,
+        "operation": "Update",
+        "time": "2026-01-01T00:00:00Z",
+        "fieldsV1": owned,
+    }
     return {
         "metadata": {"name": "hello", "uid": uid, "managedFields": [entry], "annotations": {}},
         "spec": {"replicas": 2, "template": {"spec": {"containers": [container]}}, **spec},
@@ -25,7 +34,9 @@ def test_status_and_annotations_alone_are_nothing_to_tell() -> None:
 
 
 def test_what_our_managers_wrote_is_not_past_the_bot() -> None:
-    assert outside_change_of(deployment(), deployment(image="hello:2", manager="pilothouse")) is None
+    assert (
+        outside_change_of(deployment(), deployment(image="hello:2", manager="pilothouse")) is None
+    )
     assert outside_change_of(None, deployment(manager="pilothouse-apply")) is None
 
 

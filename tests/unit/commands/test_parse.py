@@ -26,11 +26,21 @@ from bot.commands.model import (
 )
 from bot.commands.normalise import normalise, without_mention
 from bot.commands.parse import KnownNames, parse
-from bot.commands.table import BY_NAME, COMMANDS, ROLLOUT_VERBS, Names, answers_channel, permission_of, spoken
+from bot.commands.table import (
+    BY_NAME,
+    COMMANDS,
+    ROLLOUT_VERBS,
+    Names,
+    answers_channel,
+    permission_of,
+    spoken,
+)
 from bot.policy.permissions import Permission
 from bot.releases.facts.target import Strategy
 
-MANY = KnownNames(apps=("hello", "auth", "frontend"), here=("hello", "auth"), clusters=("local", "prod-eu"))
+MANY = KnownNames(
+    apps=("hello", "auth", "frontend"), here=("hello", "auth"), clusters=("local", "prod-eu")
+)
 ONE = KnownNames(apps=("hello",), here=("hello",), clusters=("local",))
 DIGEST = "sha256:" + "a" * 64
 
@@ -43,24 +53,48 @@ FORMS: list[tuple[str, Command]] = [
     (f"deploy hello {DIGEST}", DeployCommand("hello", DIGEST)),
     ("deploy deployment/hello 2.0.0", DeployCommand("hello", "2.0.0")),
     ("deploy deploy/hello 2.0.0", DeployCommand("hello", "2.0.0")),
-    ("deploy hello kelseyhightower/hello:2.0.0", DeployCommand("hello", "kelseyhightower/hello:2.0.0")),
-    ("deploy hello <http://gcr.io/a/hello:1.0|gcr.io/a/hello:1.0>", DeployCommand("hello", "gcr.io/a/hello:1.0")),
+    (
+        "deploy hello kelseyhightower/hello:2.0.0",
+        DeployCommand("hello", "kelseyhightower/hello:2.0.0"),
+    ),
+    (
+        "deploy hello <http://gcr.io/a/hello:1.0|gcr.io/a/hello:1.0>",
+        DeployCommand("hello", "gcr.io/a/hello:1.0"),
+    ),
     ("deploy hello 2.0.0 blue/green", DeployCommand("hello", "2.0.0", Strategy.BLUEGREEN)),
     ("deploy hello 2.0.0 blue-green", DeployCommand("hello", "2.0.0", Strategy.BLUEGREEN)),
     ("deploy hello 2.0.0 bg", DeployCommand("hello", "2.0.0", Strategy.BLUEGREEN)),
     ("deploy hello 2.0.0 --strategy=canary", DeployCommand("hello", "2.0.0", Strategy.CANARY)),
     ("deploy hello 2.0.0 in=prod-eu", DeployCommand("hello", "2.0.0", cluster="prod-eu")),
-    ("deploy hello 2.0.0 canary steps=20,50 hold=2m", DeployCommand("hello", "2.0.0", Strategy.CANARY, steps=(20, 50), hold_ms=120_000)),
-    ("deploy hello 2.0.0 canary steps=20%,50%,100", DeployCommand("hello", "2.0.0", Strategy.CANARY, steps=(20, 50))),
-    ("deploy hello 2.0.0 canary sticky", DeployCommand("hello", "2.0.0", Strategy.CANARY, sticky=True)),
+    (
+        "deploy hello 2.0.0 canary steps=20,50 hold=2m",
+        DeployCommand("hello", "2.0.0", Strategy.CANARY, steps=(20, 50), hold_ms=120_000),
+    ),
+    (
+        "deploy hello 2.0.0 canary steps=20%,50%,100",
+        DeployCommand("hello", "2.0.0", Strategy.CANARY, steps=(20, 50)),
+    ),
+    (
+        "deploy hello 2.0.0 canary sticky",
+        DeployCommand("hello", "2.0.0", Strategy.CANARY, sticky=True),
+    ),
     ("deploy hello 2.0.0 dry-run", DeployCommand("hello", "2.0.0", dry_run=True)),
     ("deploy hello 2.0.0 —dry-run", DeployCommand("hello", "2.0.0", dry_run=True)),
     ("deploy hello 2.0.0 –dry-run", DeployCommand("hello", "2.0.0", dry_run=True)),
     ("deploy hello 2.0.0 --dry-run=server", DeployCommand("hello", "2.0.0", dry_run=True)),
-    ("deploy hello 2.0.0 reason=“faster start”", DeployCommand("hello", "2.0.0", reason="faster start")),
+    (
+        "deploy hello 2.0.0 reason=“faster start”",
+        DeployCommand("hello", "2.0.0", reason="faster start"),
+    ),
     ("deploy hello 2.0.0 reason=don't", DeployCommand("hello", "2.0.0", reason="don't")),
-    ('deploy hello 2.0.0 reason="빠른 시작 🚀 مرحبا"', DeployCommand("hello", "2.0.0", reason="빠른 시작 🚀 مرحبا")),
-    ('deploy hello 2.0.0 reason="a &lt;b&gt; &amp; c"', DeployCommand("hello", "2.0.0", reason="a <b> & c")),
+    (
+        'deploy hello 2.0.0 reason="빠른 시작 🚀 مرحبا"',
+        DeployCommand("hello", "2.0.0", reason="빠른 시작 🚀 مرحبا"),
+    ),
+    (
+        'deploy hello 2.0.0 reason="a &lt;b&gt; &amp; c"',
+        DeployCommand("hello", "2.0.0", reason="a <b> & c"),
+    ),
     ("deploy `hello` `2.0.0`", DeployCommand("hello", "2.0.0")),
     ("deploy\u00a0hello\u00a02.0.0", DeployCommand("hello", "2.0.0")),
     ("deploy", DeployCommand()),
@@ -77,7 +111,10 @@ FORMS: list[tuple[str, Command]] = [
     ("rollout history --revision 2 deployment/hello", RolloutCommand("history", "hello", 2)),
     ("rollout Restart deployment/hello", RolloutCommand("restart", "hello")),
     ("rollout abort hello --force", RolloutCommand("abort", "hello", force=True)),
-    ('rollout abort hello reason="error rate"', RolloutCommand("abort", "hello", reason="error rate")),
+    (
+        'rollout abort hello reason="error rate"',
+        RolloutCommand("abort", "hello", reason="error rate"),
+    ),
     ("pods", PodsCommand()),
     ("pods hello", PodsCommand("hello")),
     ("get deploy", GetCommand("deployments")),
@@ -98,8 +135,14 @@ FORMS: list[tuple[str, Command]] = [
     ("help", HelpCommand()),
     ("help /deploy", HelpCommand("deploy")),
     ("help undo", HelpCommand("rollout")),
-    ('freeze all reason="holidays" until=72h', FreezeCommand("all", "holidays", for_ms=72 * 3_600_000)),
-    ("freeze hello reason=x until=2026-12-31T18:00Z", FreezeCommand("hello", "x", until_ms=1_798_740_000_000)),
+    (
+        'freeze all reason="holidays" until=72h',
+        FreezeCommand("all", "holidays", for_ms=72 * 3_600_000),
+    ),
+    (
+        "freeze hello reason=x until=2026-12-31T18:00Z",
+        FreezeCommand("hello", "x", until_ms=1_798_740_000_000),
+    ),
     ("freeze cluster:prod-eu reason=x", FreezeCommand("cluster:prod-eu", "x")),
     ("unfreeze hello", UnfreezeCommand("hello")),
 ]
@@ -115,13 +158,25 @@ MISTAKES: list[tuple[str, str]] = [
     ("deploy hello 2.0.0 stps=20", "no option `stps`; did you mean `steps=…`?"),
     ("deploy hello 2.0.0 canary please", "`please` is one word too many"),
     ("deploy hello 2.0.0 reason=fix the bug", 'put the reason in quotes: reason="fix the bug"'),
-    ("deploy hello 2.0.0 reason=“fix", 'a quote is not closed: write reason="…" with a quote at each end'),
+    (
+        "deploy hello 2.0.0 reason=“fix",
+        'a quote is not closed: write reason="…" with a quote at each end',
+    ),
     ("deploy hello 2.0.0 canary steps=50,20", "steps rise: write steps=20,50"),
-    ("deploy hello 2.0.0 canary steps=0", "each step is a percent of traffic from 1 to 100: write steps=20,50"),
-    ("deploy hello 2.0.0 canary hold=2", "`2` is not a duration: write a number and a unit, such as 90s, 2m or 1h30m"),
+    (
+        "deploy hello 2.0.0 canary steps=0",
+        "each step is a percent of traffic from 1 to 100: write steps=20,50",
+    ),
+    (
+        "deploy hello 2.0.0 canary hold=2",
+        "`2` is not a duration: write a number and a unit, such as 90s, 2m or 1h30m",
+    ),
     ("deploy hello 2.0.0 bluegreen steps=20", "`steps` belongs to canary, not to bluegreen"),
     ("deploy hello 2.0.0 in=prod", "no cluster `prod`; did you mean `in=prod-eu`?"),
-    ("deploy hello 2..$", "`2..$` is not a version: a tag such as 2.0.0, a digest, or a full image"),
+    (
+        "deploy hello 2..$",
+        "`2..$` is not a version: a tag such as 2.0.0, a digest, or a full image",
+    ),
     ("scale hello", "how many replicas?"),
     ("scale hello five", "`five` is not a number of replicas"),
     ("scale hello -1", "`-1` is not a number of replicas"),
@@ -135,7 +190,10 @@ MISTAKES: list[tuple[str, str]] = [
     ("rollout pause", "which app? `hello` or `auth`"),
     ("get", "get what? deployments, replicasets, pods, services or events"),
     ("get pdos", "no kind `pdos`; did you mean `/pilothouse get pods`?"),
-    ("get secrets", "get does not show `secrets`; it shows deployments, replicasets, pods, services and events"),
+    (
+        "get secrets",
+        "get does not show `secrets`; it shows deployments, replicasets, pods, services and events",
+    ),
     ("get servces", "no kind `servces`; did you mean `/pilothouse get services`?"),
     ("get pods hello wide please", "`please` is one word too many"),
     ("get pods -o yaml", "the only other form is `wide`, not `yaml`"),
@@ -162,7 +220,10 @@ MISTAKES: list[tuple[str, str]] = [
     ("explain pod..spec", "`pod..spec` is not a path of fields"),
     ("apps hello", "`hello` is one word too many"),
     ("freeze hello", "a freeze needs a reason"),
-    ("freeze hello reason=x until=soon", "`until=soon` is neither a duration nor a time: write until=2h or until=2026-12-31T18:00Z"),
+    (
+        "freeze hello reason=x until=soon",
+        "`until=soon` is neither a duration nor a time: write until=2h or until=2026-12-31T18:00Z",
+    ),
     ("unfreeze cluster:prod", "no cluster `prod`; did you mean `cluster:prod-eu`?"),
     ("rollback hello", "no command `rollback`; did you mean `/rollout undo hello`?"),
     ("promote hello", "no command `promote`; did you mean `/rollout promote hello`?"),
@@ -190,7 +251,10 @@ def test_a_mistake_gets_one_line_with_the_nearest_valid_form(text: str, line: st
     [
         ("deploy 2.0.0", DeployCommand("hello", "2.0.0")),
         ("deploy 2.0.0 canary", DeployCommand("hello", "2.0.0", Strategy.CANARY)),
-        ("deploy kelseyhightower/hello:2.0.0", DeployCommand("hello", "kelseyhightower/hello:2.0.0")),
+        (
+            "deploy kelseyhightower/hello:2.0.0",
+            DeployCommand("hello", "kelseyhightower/hello:2.0.0"),
+        ),
         ("scale 3", ScaleCommand("hello", 3)),
         ("rollout undo", RolloutCommand("undo", "hello")),
         ("pods", PodsCommand("hello")),
@@ -202,7 +266,9 @@ def test_the_app_may_be_left_out_where_one_is_meant(text: str, command: Command)
 
 
 @pytest.mark.parametrize("name", list(BY_NAME))
-def test_every_command_of_the_table_has_a_form_a_permission_and_examples_that_parse(name: str) -> None:
+def test_every_command_of_the_table_has_a_form_a_permission_and_examples_that_parse(
+    name: str,
+) -> None:
     assert any(command.kind == name for _, command in FORMS)
     for example in BY_NAME[name].examples:
         command = parse(f"{name} {example.format(app='hello')}", MANY)
@@ -216,7 +282,11 @@ def test_every_command_of_the_table_has_a_form_a_permission_and_examples_that_pa
 def test_every_verb_of_rollout_parses_and_needs_a_permission(verb: str) -> None:
     command = parse(f"rollout {verb} hello", MANY)
     assert isinstance(command, RolloutCommand)
-    assert permission_of(command) == {"status": "read", "history": "read", "promote": "approve"}.get(verb, "deploy")
+    assert permission_of(command) == {
+        "status": "read",
+        "history": "read",
+        "promote": "approve",
+    }.get(verb, "deploy")
 
 
 def test_forcing_an_abort_needs_an_admin() -> None:
@@ -244,7 +314,9 @@ def test_hints_name_only_commands_that_are_registered_here() -> None:
         ("/whoami", "", "whoami"),
     ],
 )
-def test_a_slash_command_says_its_name_whatever_its_prefix(slash: str, text: str, said: str) -> None:
+def test_a_slash_command_says_its_name_whatever_its_prefix(
+    slash: str, text: str, said: str
+) -> None:
     assert spoken(slash, text) == said
 
 
@@ -254,7 +326,10 @@ def test_a_mention_is_taken_off_wherever_it_stands() -> None:
 
 
 def test_other_mentions_stay_as_ids_and_broadcasts_become_plain_words() -> None:
-    assert normalise("<@U1|someone> <#C1|releases> <!channel> <!subteam^S1>") == "<@U1> #releases @channel @subteam"
+    assert (
+        normalise("<@U1|someone> <#C1|releases> <!channel> <!subteam^S1>")
+        == "<@U1> #releases @channel @subteam"
+    )
 
 
 def test_a_command_longer_than_slack_could_send_is_a_mistake() -> None:
@@ -268,8 +343,12 @@ def test_any_text_is_a_command_or_a_mistake_in_one_line(text: str) -> None:
         assert meant.line and "\n" not in meant.line
 
 
-@given(st.sampled_from([spec.name for spec in COMMANDS]), st.lists(st.text(max_size=12), max_size=6))
-def test_any_words_after_a_command_are_that_command_or_a_mistake(name: str, words: list[str]) -> None:
+@given(
+    st.sampled_from([spec.name for spec in COMMANDS]), st.lists(st.text(max_size=12), max_size=6)
+)
+def test_any_words_after_a_command_are_that_command_or_a_mistake(
+    name: str, words: list[str]
+) -> None:
     meant = parse(f"{name} {' '.join(words)}", MANY)
     assert isinstance(meant, Mistake) or meant.kind == name
 

@@ -1,4 +1,5 @@
-"""The environment of a process: all mistakes at once, secrets from files, nothing secret printed."""
+"""The environment of a process: all mistakes at once, secrets from files, nothing secret
+printed."""
 
 from __future__ import annotations
 
@@ -40,21 +41,33 @@ def test_an_app_token_means_socket_mode_and_needs_no_signing_secret() -> None:
 def test_a_secret_may_be_a_file(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("xoxb-from-file\n", encoding="utf-8")
-    environment = {key: value for key, value in GOOD.items() if key != "SLACK_BOT_TOKEN"} | {"SLACK_BOT_TOKEN_FILE": str(file)}
+    environment = {key: value for key, value in GOOD.items() if key != "SLACK_BOT_TOKEN"} | {
+        "SLACK_BOT_TOKEN_FILE": str(file)
+    }
     assert read_settings(environment, "worker").slack_bot_token == "xoxb-from-file"
 
 
 def test_a_secret_given_twice_is_a_mistake(tmp_path: Path) -> None:
-    assert mistakes({"REDIS_URL_FILE": str(tmp_path)}) == ("REDIS_URL and REDIS_URL_FILE are both set: keep one",)
+    assert mistakes({"REDIS_URL_FILE": str(tmp_path)}) == (
+        "REDIS_URL and REDIS_URL_FILE are both set: keep one",
+    )
 
 
 def test_all_mistakes_are_told_at_once() -> None:
     lines = mistakes(
-        {"SLACK_BOT_TOKEN": "abc", "REDIS_URL": "http://x", "PILOTHOUSE_PORT": "99999", "PILOTHOUSE_LOG_LEVEL": "debgu"},
+        {
+            "SLACK_BOT_TOKEN": "abc",
+            "REDIS_URL": "http://x",
+            "PILOTHOUSE_PORT": "99999",
+            "PILOTHOUSE_LOG_LEVEL": "debgu",
+        },
         ("PILOTHOUSE_CONFIG",),
     )
     assert len(lines) == 5
-    assert "PILOTHOUSE_LOG_LEVEL is `debgu`: debug, info, warning or error is expected; did you mean debug?" in lines
+    assert (
+        "PILOTHOUSE_LOG_LEVEL is `debgu`: debug, info, warning or error is expected; did you mean"
+        " debug?" in lines
+    )
 
 
 def test_a_port_made_by_kubernetes_service_links_is_explained() -> None:
@@ -63,11 +76,20 @@ def test_a_port_made_by_kubernetes_service_links_is_explained() -> None:
 
 
 def test_a_misspelled_variable_is_named_with_the_right_one() -> None:
-    assert mistakes({"PILOTHOUSE_LOG_FROMAT": "json"}) == ("PILOTHOUSE_LOG_FROMAT is not known; did you mean PILOTHOUSE_LOG_FORMAT?",)
+    assert mistakes({"PILOTHOUSE_LOG_FROMAT": "json"}) == (
+        "PILOTHOUSE_LOG_FROMAT is not known; did you mean PILOTHOUSE_LOG_FORMAT?",
+    )
 
 
 def test_variables_of_service_links_are_none_of_our_business() -> None:
-    read_settings({**GOOD, "PILOTHOUSE_SERVICE_HOST": "10.0.0.1", "PILOTHOUSE_PORT_3000_TCP": "tcp://10.0.0.1:3000"}, "bot")
+    read_settings(
+        {
+            **GOOD,
+            "PILOTHOUSE_SERVICE_HOST": "10.0.0.1",
+            "PILOTHOUSE_PORT_3000_TCP": "tcp://10.0.0.1:3000",
+        },
+        "bot",
+    )
 
 
 def test_no_secret_is_in_the_representation_or_in_a_mistake() -> None:
@@ -75,7 +97,10 @@ def test_no_secret_is_in_the_representation_or_in_a_mistake() -> None:
     assert isinstance(settings, Settings)
     for secret in ("xoxb-1", "s3cret", "pa55word"):
         assert secret not in repr(settings)
-    assert not any("abc-secret" in line for line in mistakes({"SLACK_BOT_TOKEN": "abc-secret", "REDIS_URL": "abc-secret"}))
+    assert not any(
+        "abc-secret" in line
+        for line in mistakes({"SLACK_BOT_TOKEN": "abc-secret", "REDIS_URL": "abc-secret"})
+    )
 
 
 def test_a_redis_behind_sentinels_is_named_with_its_service() -> None:
@@ -86,7 +111,10 @@ def test_a_redis_behind_sentinels_is_named_with_its_service() -> None:
 
 
 def test_no_secret_gets_into_a_log_line() -> None:
-    line = without_secrets("xoxb-123-abc xapp-1-A redis://:pa55word@host/0 Authorization: Bearer abcdef token=zzz sentinel_password=qqq")
+    line = without_secrets(
+        "xoxb-123-abc xapp-1-A redis://:pa55word@host/0 Authorization: Bearer abcdef token=zzz"
+        " sentinel_password=qqq"
+    )
     for secret in ("123", "pa55word", "abcdef", "zzz", "qqq"):
         assert secret not in line
 

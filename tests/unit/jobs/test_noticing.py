@@ -9,7 +9,10 @@ import pytest
 
 from bot.cluster.watch import Change, OutsideChange
 from bot.operations.context import Context
-from bot.operations.delivery.report_outside_change import queue_outside_change, report_outside_change
+from bot.operations.delivery.report_outside_change import (
+    queue_outside_change,
+    report_outside_change,
+)
 from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable, StoreUnavailable
 from bot.releases.engine.decide import decide
 from bot.releases.facts.release import Phase, Release
@@ -30,14 +33,19 @@ ROLLED = OutsideChange(("template",), "kubectl-set", "", ("hello:1",), ("hello:2
 
 @dataclass
 class Scene:
-    """Redis and Slack replaced, everything else as it is wired; the clock stands where a test puts it."""
+    """Redis and Slack replaced, everything else as it is wired; the clock stands where a test puts
+    it."""
 
     context: Context
     queue: InMemoryWorkQueue
     messenger: RecordingMessenger
 
     def key(self) -> str:
-        (key,) = (wake_id.removeprefix("noticed:") for wake_id in self.queue.due if wake_id.startswith("noticed:"))
+        (key,) = (
+            wake_id.removeprefix("noticed:")
+            for wake_id in self.queue.due
+            if wake_id.startswith("noticed:")
+        )
         return key
 
 
@@ -64,10 +72,18 @@ def store(clock: list[int]) -> InMemoryStoreThatGoesAway:
 def scene(tmp_path: Path, store: InMemoryStoreThatGoesAway) -> Scene:
     (tmp_path / "kubeconfig").write_text("{}")
     (tmp_path / "catalog.yaml").write_text(CATALOG)
-    settings = Settings(redis_url="redis://127.0.0.1:1/0", config=tmp_path / "catalog.yaml", slack_bot_token="xoxb-test")
+    settings = Settings(
+        redis_url="redis://127.0.0.1:1/0",
+        config=tmp_path / "catalog.yaml",
+        slack_bot_token="xoxb-test",
+    )
     messenger = RecordingMessenger()
     context = make_context(settings, load_catalog(settings.config))
-    return Scene(replace(context, store=store, queue=store.queue, messenger=messenger), store.queue, messenger)
+    return Scene(
+        replace(context, store=store, queue=store.queue, messenger=messenger),
+        store.queue,
+        messenger,
+    )
 
 
 def test_a_change_wakes_the_release_it_concerns_and_no_other(scene: Scene) -> None:
@@ -81,7 +97,9 @@ def test_a_change_wakes_the_release_it_concerns_and_no_other(scene: Scene) -> No
     assert scene.queue.due == {"release:hello-1": T0}
 
 
-def test_a_change_of_a_release_that_is_younger_than_the_list_waits_until_the_list_is_read_again(scene: Scene) -> None:
+def test_a_change_of_a_release_that_is_younger_than_the_list_waits_until_the_list_is_read_again(
+    scene: Scene,
+) -> None:
     now = [0.0]
     nudger = Nudger(scene.context, clock=lambda: now[0])
     hello = Change(a_target().namespace, "deployments", deployment="hello")
@@ -92,7 +110,9 @@ def test_a_change_of_a_release_that_is_younger_than_the_list_waits_until_the_lis
         nudger.nudge()
         return set(scene.queue.due)
 
-    first = scene.context.store.create(a_release(), dedup_key="1", same_as="", operation="1").release
+    first = scene.context.store.create(
+        a_release(), dedup_key="1", same_as="", operation="1"
+    ).release
     nudger.take(a_target().cluster, hello)
     assert told(0.01) == {"release:hello-1"}
     scene.context.store.save(replace(first, phase=Phase.SUCCEEDED), (), operation="over")
@@ -112,13 +132,20 @@ class StoreThatCountsReads(InMemoryReleaseStore):
         return super().load(release_id)
 
 
-def test_a_release_that_has_its_plan_is_read_once_and_one_that_has_none_yet_again(scene: Scene) -> None:
+def test_a_release_that_has_its_plan_is_read_once_and_one_that_has_none_yet_again(
+    scene: Scene,
+) -> None:
     store = StoreThatCountsReads(clock=lambda: T0)
     draft = a_release()
     planned = store.create(draft, dedup_key="", same_as="", operation="one").release
     plan = decide(planned, an_observation(), T0).release.plan
     store.save(replace(planned, plan=plan), (), operation="planned")
-    store.create(replace(draft, target=a_target(app="cart", deployment="cart")), dedup_key="", same_as="", operation="two")
+    store.create(
+        replace(draft, target=a_target(app="cart", deployment="cart")),
+        dedup_key="",
+        same_as="",
+        operation="two",
+    )
     nudger = Nudger(replace(scene.context, store=store, queue=store.queue))
     first = dict(nudger._read())
     nudger._running, store.reads = first, 0
@@ -126,12 +153,16 @@ def test_a_release_that_has_its_plan_is_read_once_and_one_that_has_none_yet_agai
     assert store.reads == 1
 
 
-def test_a_change_during_an_outage_of_redis_wakes_after_it(scene: Scene, store: InMemoryStoreThatGoesAway) -> None:
+def test_a_change_during_an_outage_of_redis_wakes_after_it(
+    scene: Scene, store: InMemoryStoreThatGoesAway
+) -> None:
     scene.context.store.create(a_release(), dedup_key="", same_as="", operation="create")
     scene.queue.due.clear()
     nudger = Nudger(scene.context)
     store.away = True
-    nudger.take(a_target().cluster, Change(a_target().namespace, "pods", deployment=a_target().deployment))
+    nudger.take(
+        a_target().cluster, Change(a_target().namespace, "pods", deployment=a_target().deployment)
+    )
     with pytest.raises(StoreUnavailable):
         nudger.nudge()
     store.away = False
@@ -141,7 +172,9 @@ def test_a_change_during_an_outage_of_redis_wakes_after_it(scene: Scene, store: 
 
 def test_a_roll_past_the_bot_is_told_in_the_apps_channel(scene: Scene) -> None:
     nudger = Nudger(scene.context)
-    nudger.take("local", Change("default", "deployments", deployment="hello", outside_change=ROLLED))
+    nudger.take(
+        "local", Change("default", "deployments", deployment="hello", outside_change=ROLLED)
+    )
     nudger.nudge()
     assert report_outside_change(scene.context, scene.key()) is None
     (said,) = scene.messenger.said
@@ -151,8 +184,12 @@ def test_a_roll_past_the_bot_is_told_in_the_apps_channel(scene: Scene) -> None:
 
 def test_the_green_one_of_a_pair_is_told_of_by_its_name(scene: Scene) -> None:
     nudger = Nudger(scene.context)
-    nudger.take("local", Change("default", "deployments", deployment="hello-green", outside_change=ROLLED))
-    nudger.take("local", Change("default", "deployments", deployment="hello-other", outside_change=ROLLED))
+    nudger.take(
+        "local", Change("default", "deployments", deployment="hello-green", outside_change=ROLLED)
+    )
+    nudger.take(
+        "local", Change("default", "deployments", deployment="hello-other", outside_change=ROLLED)
+    )
     nudger.nudge()
     assert report_outside_change(scene.context, scene.key()) is None
     (said,) = scene.messenger.said
@@ -191,12 +228,16 @@ def test_a_redis_that_goes_while_something_is_noted_loses_nothing(scene: Scene) 
 class RecordingWithLostReplies(RecordingMessenger):
     """Slack posts, and nobody hears of it."""
 
-    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> str:
+    def post(
+        self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False
+    ) -> str:
         super().post(channel, message, thread_ts=thread_ts, broadcast=broadcast)
         raise SlackUnavailable("no answer")
 
 
-def test_a_line_that_was_posted_though_slack_did_not_answer_is_not_posted_again(scene: Scene) -> None:
+def test_a_line_that_was_posted_though_slack_did_not_answer_is_not_posted_again(
+    scene: Scene,
+) -> None:
     lossy = RecordingWithLostReplies()
     queue_outside_change(scene.context, "C0RELEASES", "hello was scaled")
     assert report_outside_change(replace(scene.context, messenger=lossy), scene.key()) == T0 + 5_000
@@ -204,8 +245,12 @@ def test_a_line_that_was_posted_though_slack_did_not_answer_is_not_posted_again(
     assert len(lossy.said) == 1
 
 
-@pytest.mark.parametrize(("refusal", "later_ms"), [(RateLimited(7_000), 7_000), (SlackUnavailable("away"), 5_000)])
-def test_what_slack_does_not_take_now_is_told_later(scene: Scene, clock: list[int], refusal: Exception, later_ms: int) -> None:
+@pytest.mark.parametrize(
+    ("refusal", "later_ms"), [(RateLimited(7_000), 7_000), (SlackUnavailable("away"), 5_000)]
+)
+def test_what_slack_does_not_take_now_is_told_later(
+    scene: Scene, clock: list[int], refusal: Exception, later_ms: int
+) -> None:
     queue_outside_change(scene.context, "C0RELEASES", "hello was scaled")
     scene.messenger.refusals.append(refusal)
     again = report_outside_change(scene.context, scene.key())

@@ -38,7 +38,9 @@ def test_jobs_are_run_one_after_the_other_without_a_fork(redis_client: Redis, qu
     assert ran_in == [os.getpid()] * 3
 
 
-def test_a_job_that_fails_does_not_end_the_ones_behind_it(redis_client: Redis, queue: Queue) -> None:
+def test_a_job_that_fails_does_not_end_the_ones_behind_it(
+    redis_client: Redis, queue: Queue
+) -> None:
     queue.enqueue_call(fail, args=("deliver:hello-1", "token"), timeout=8, result_ttl=0)
     queue.enqueue_call(note_process, args=("deliver:hello-2", "token"), timeout=8, result_ttl=0)
     make_worker("pilothouse-delivery", redis_client).work(burst=True, logging_level=None)
@@ -49,10 +51,14 @@ def hold(megabytes: int) -> None:
     ran_in.append(len(bytearray(os.urandom(1)) * (megabytes * 2**20)))
 
 
-def test_a_worker_that_a_job_left_large_makes_room_for_a_new_one_and_one_that_is_not_stays(redis_client: Redis, queue: Queue) -> None:
+def test_a_worker_that_a_job_left_large_makes_room_for_a_new_one_and_one_that_is_not_stays(
+    redis_client: Redis, queue: Queue
+) -> None:
     for megabytes in (1, 1, 64, 1):
         queue.enqueue_call(hold, args=(megabytes,), timeout=8, result_ttl=0)
-    worked = partial(make_worker, "pilothouse-delivery", redis_client, memory_grows_by_bytes=32 * 2**20)
+    worked = partial(
+        make_worker, "pilothouse-delivery", redis_client, memory_grows_by_bytes=32 * 2**20
+    )
     in_a_process_of_its_own(lambda: worked().work(burst=True, logging_level=None))
     assert len(queue) == 1
     in_a_process_of_its_own(lambda: worked().work(burst=True, logging_level=None))

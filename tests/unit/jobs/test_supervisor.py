@@ -22,7 +22,10 @@ def a_board() -> Board:
 def test_a_board_keeps_each_child_apart() -> None:
     board = a_board()
     board.note("queries", pid=0, restarts=3)
-    assert [(pulse.name, pulse.pid, pulse.restarts) for pulse in board.read()] == [("ticker", os.getpid(), 0), ("queries", 0, 3)]
+    assert [(pulse.name, pulse.pid, pulse.restarts) for pulse in board.read()] == [
+        ("ticker", os.getpid(), 0),
+        ("queries", 0, 3),
+    ]
 
 
 def test_all_is_well_while_all_live() -> None:

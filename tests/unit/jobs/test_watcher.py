@@ -15,7 +15,12 @@ from tests.builders import a_release, a_target
 TARGET = a_target()
 
 
-def place(deployment: str = "", service: str = "", cluster: str = TARGET.cluster, namespace: str = TARGET.namespace) -> Place:
+def place(
+    deployment: str = "",
+    service: str = "",
+    cluster: str = TARGET.cluster,
+    namespace: str = TARGET.namespace,
+) -> Place:
     return Place(cluster, namespace, deployment, service)
 
 
@@ -58,7 +63,12 @@ def test_releases_are_paced_apart() -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [place("hello"), place("hello-canary"), place("hello-green"), *(place(service=name) for name in TARGET.services)],
+    [
+        place("hello"),
+        place("hello-canary"),
+        place("hello-green"),
+        *(place(service=name) for name in TARGET.services),
+    ],
 )
 def test_a_release_is_concerned_by_its_own_objects(changed: Place) -> None:
     assert changed.concerns(a_release(target=TARGET))
@@ -71,33 +81,50 @@ def test_a_release_is_concerned_by_the_idle_one_of_its_pair() -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [place("cart"), place(service="cart"), place("hello", cluster="other"), place("hello", namespace="other"), place("hello-2")],
+    [
+        place("cart"),
+        place(service="cart"),
+        place("hello", cluster="other"),
+        place("hello", namespace="other"),
+        place("hello-2"),
+    ],
 )
 def test_a_release_is_not_concerned_by_those_of_others(changed: Place) -> None:
     release: Release = replace(a_release(target=TARGET), id="hello-1")
     assert not changed.concerns(release)
 
 
-def past(*changed: str, manager: str = "kubectl-set", claim: str = "", after: str = "hello:2") -> OutsideChange:
+def past(
+    *changed: str, manager: str = "kubectl-set", claim: str = "", after: str = "hello:2"
+) -> OutsideChange:
     return OutsideChange(changed, manager, claim, ("hello:1",), (after,), 3, 5)
 
 
 def test_a_roll_past_the_bot_is_told_with_versions_and_who() -> None:
-    assert describe("hello", past("template")) == "hello is rolling from hello:1 to hello:2, started by kubectl-set, not by me"
+    assert (
+        describe("hello", past("template"))
+        == "hello is rolling from hello:1 to hello:2, started by kubectl-set, not by me"
+    )
 
 
 def test_a_restart_past_the_bot_is_told_as_a_change_of_the_template() -> None:
     assert (
-        describe("hello", past("template", after="hello:1")) == "hello is rolling: its pod template was changed by kubectl-set, not by me"
+        describe("hello", past("template", after="hello:1"))
+        == "hello is rolling: its pod template was changed by kubectl-set, not by me"
     )
 
 
 def test_scaling_past_the_bot_is_told_with_both_numbers() -> None:
-    assert describe("hello", past("replicas", manager="")) == "hello was scaled from 3 to 5 not by me"
+    assert (
+        describe("hello", past("replicas", manager="")) == "hello was scaled from 3 to 5 not by me"
+    )
 
 
 def test_an_autoscalers_steps_are_nobodys_news() -> None:
-    assert describe("hello", past("replicas", manager="kube-controller-manager, subresource scale")) == ""
+    assert (
+        describe("hello", past("replicas", manager="kube-controller-manager, subresource scale"))
+        == ""
+    )
 
 
 def test_what_a_running_release_sees_itself_is_left_to_its_card() -> None:

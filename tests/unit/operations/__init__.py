@@ -1,1 +1,2 @@
-"""Operations on doubles at every port: what is told to whom, and what is remembered. Not: what Slack or Redis make of it."""
+"""Operations on doubles at every port: what is told to whom, and what is remembered. Not: what
+Slack or Redis make of it."""

@@ -1,4 +1,5 @@
-"""One tick between its store and its cluster: what comes in between, and what is kept of what it does."""
+"""One tick between its store and its cluster: what comes in between, and what is kept of what it
+does."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ from tests.transitions.test_canary_walks import a_hello
 
 @dataclass
 class SimulatedPort:
-    """The modelled cluster behind the port. ``sent`` are the actions that arrived; ``at_once`` is called when one has."""
+    """The modelled cluster behind the port. ``sent`` are the actions that arrived; ``at_once`` is
+    called when one has."""
 
     model: ModelledCluster
     store: InMemoryReleaseStore
@@ -41,7 +43,14 @@ class SimulatedPort:
     def uid(self) -> str:
         return self.observe(a_release().target, candidate="").cluster_uid
 
-    def observe(self, target: Target, *, candidate: str, extra_services: Sequence[str] = (), **what: str | bool) -> Observation:
+    def observe(
+        self,
+        target: Target,
+        *,
+        candidate: str,
+        extra_services: Sequence[str] = (),
+        **what: str | bool,
+    ) -> Observation:
         (release,) = self.store.active()
         return self.model.observe(release, self.store.now())
 
@@ -58,7 +67,15 @@ class StoreWithVisitors(InMemoryReleaseStore):
 
     visitor: Callable[[], object] | None = None
 
-    def save(self, release: Release, events: Sequence[Event], *, operation: str, card: bool = True, wake: bool = False) -> Release:
+    def save(
+        self,
+        release: Release,
+        events: Sequence[Event],
+        *,
+        operation: str,
+        card: bool = True,
+        wake: bool = False,
+    ) -> Release:
         saved = super().save(release, events, operation=operation, card=card, wake=wake)
         if self.visitor is not None and any(event.kind is EventKind.WROTE for event in events):
             visit, self.visitor = self.visitor, None
@@ -83,7 +100,11 @@ class Scene:
     id: str
 
     def audited(self) -> list[str]:
-        return [line.text for line in self.store.audit(limit=100)[::-1] if line.kind == EventKind.WROTE.value]
+        return [
+            line.text
+            for line in self.store.audit(limit=100)[::-1]
+            if line.kind == EventKind.WROTE.value
+        ]
 
 
 @pytest.fixture
@@ -96,10 +117,22 @@ def scene() -> Scene:
     access = Access(frozenset(), {Role.DEPLOYER: Grant(users=frozenset({DEVELOPER.user}))})
     clusters: Mapping[str, Cluster] = {"local": cast(Cluster, port)}
     context = Context(
-        store, store.queue, cast(Any, clusters), RecordingMessenger(), unused, Catalog({}, ("local",), access, ""), SlackRendering(), unused
+        store,
+        store.queue,
+        cast(Any, clusters),
+        RecordingMessenger(),
+        unused,
+        Catalog({}, ("local",), access, ""),
+        SlackRendering(),
+        unused,
     )
     draft = replace(a_release(), id="", created_at=store.now())
-    created = store.create(replace(draft, target=replace(draft.target, cluster="local")), dedup_key="", same_as="", operation="create")
+    created = store.create(
+        replace(draft, target=replace(draft.target, cluster="local")),
+        dedup_key="",
+        same_as="",
+        operation="create",
+    )
     return Scene(clock, store, port, context, created.release.id)
 
 
@@ -119,7 +152,8 @@ def test_an_abort_between_the_save_and_the_write_is_heard_before_the_write(scene
 
 
 def test_the_way_back_waits_for_a_write_that_may_still_come_and_takes_it_back(scene: Scene) -> None:
-    """The API server carries out what the bot gave up on: after the abort was asked for, and before it is over."""
+    """The API server carries out what the bot gave up on: after the abort was asked for, and before
+    it is over."""
     sent: list[Action] = []
     before = scene.port.model.state()
 

@@ -39,14 +39,26 @@ def desk() -> Desk:
     store, messenger = InMemoryReleaseStore(), RecordingMessenger()
     unused = cast(Any, None)  # delivery looks at no cluster, no directory and no manifests
     catalog = Catalog({}, ("local",), Access(frozenset(), {}), "C0RELEASES")
-    return Desk(Context(store, store.queue, unused, messenger, unused, catalog, SlackRendering(), unused), store, messenger)
+    return Desk(
+        Context(store, store.queue, unused, messenger, unused, catalog, SlackRendering(), unused),
+        store,
+        messenger,
+    )
 
 
-def failed(desk: Desk, logs: Literal["off", "starter", "channel"] = "starter", lines: tuple[str, ...] = LINES) -> str:
-    draft = replace(a_release(), id="", version=0, channel="C0RELEASES", created_at=desk.store.now())
+def failed(
+    desk: Desk,
+    logs: Literal["off", "starter", "channel"] = "starter",
+    lines: tuple[str, ...] = LINES,
+) -> str:
+    draft = replace(
+        a_release(), id="", version=0, channel="C0RELEASES", created_at=desk.store.now()
+    )
     draft = replace(draft, rules=replace(draft.rules, evidence_logs=logs))
     release = desk.store.create(draft, dedup_key="", same_as="", operation="create").release
-    cause = Cause(FailureClass.PERSISTENT, "3 new pods: CrashLoopBackOff", pods=("hello-2-a",), logs=lines)
+    cause = Cause(
+        FailureClass.PERSISTENT, "3 new pods: CrashLoopBackOff", pods=("hello-2-a",), logs=lines
+    )
     event = Event(desk.store.now(), EventKind.FAILURE, cause.summary)
     broken = replace(release, phase=Phase.ROLLING_BACK, leg=Leg.BACK, cause=cause)
     return desk.store.save(broken, (event,), operation="fail").id
@@ -71,27 +83,37 @@ def test_a_failure_leads_to_its_card(desk: Desk) -> None:
     assert f"<{address}|Card of {release_id}>" in str(loud.message.blocks)
 
 
-@pytest.mark.parametrize("why", [SlackUnavailable("time-out"), RateLimited(30_000), MessageGone("message_not_found")])
-def test_a_failure_is_told_without_its_link_where_slack_does_not_say_it(desk: Desk, why: Exception) -> None:
+@pytest.mark.parametrize(
+    "why", [SlackUnavailable("time-out"), RateLimited(30_000), MessageGone("message_not_found")]
+)
+def test_a_failure_is_told_without_its_link_where_slack_does_not_say_it(
+    desk: Desk, why: Exception
+) -> None:
     class RecordingWithoutLinks(RecordingMessenger):
         def permalink(self, channel: str, ts: str) -> str:
             raise why
 
     messenger, release_id = RecordingWithoutLinks(), failed(desk)
     assert deliver_release(replace(desk.context, messenger=messenger), release_id) is None
-    (loud,) = (one for one in messenger.said if one.how == "post" and " failed: " in one.message.text)
+    (loud,) = (
+        one for one in messenger.said if one.how == "post" and " failed: " in one.message.text
+    )
     assert f"`{release_id}`" in str(loud.message.blocks)
 
 
 @pytest.mark.parametrize("logs", ["off", "channel"])
-def test_nothing_goes_in_person_where_the_catalog_says_otherwise(desk: Desk, logs: Literal["off", "channel"]) -> None:
+def test_nothing_goes_in_person_where_the_catalog_says_otherwise(
+    desk: Desk, logs: Literal["off", "channel"]
+) -> None:
     deliver_release(desk.context, failed(desk, logs, LINES if logs == "channel" else ()))
     assert not desk.said("direct")
     assert any("panic" in str(one.message) for one in desk.said("post")) == (logs == "channel")
 
 
 def test_ten_long_lines_are_one_whole_message(desk: Desk) -> None:
-    deliver_release(desk.context, failed(desk, lines=tuple(f"{number} {'x' * 300}" for number in range(10))))
+    deliver_release(
+        desk.context, failed(desk, lines=tuple(f"{number} {'x' * 300}" for number in range(10)))
+    )
     (direct,) = desk.said("direct")
     assert all(f"\n{number} xxx" in direct.message.text for number in range(10))
     assert "…" not in str(direct.message.blocks)
@@ -113,7 +135,9 @@ def test_a_failure_is_told_although_its_starter_takes_no_messages(desk: Desk) ->
     release_id = failed(desk)
     messenger = RecordingWithoutDirects(why=ChannelUnavailable("conversations.open: cannot_dm_bot"))
     assert deliver_release(replace(desk.context, messenger=messenger), release_id) is None
-    assert any("CrashLoopBackOff" in one.message.text for one in messenger.said if one.how == "post")
+    assert any(
+        "CrashLoopBackOff" in one.message.text for one in messenger.said if one.how == "post"
+    )
     assert desk.store.outbox(release_id) == ((), False)
 
 
@@ -121,7 +145,9 @@ def test_a_failure_is_told_although_its_starter_takes_no_messages(desk: Desk) ->
 class RecordingUntilArchived(RecordingMessenger):
     """As Slack with a channel that is archived after its first two messages."""
 
-    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> str:
+    def post(
+        self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False
+    ) -> str:
         if sum(one.how == "post" for one in self.said) == 2:
             raise ChannelUnavailable("is_archived")
         return super().post(channel, message, thread_ts=thread_ts, broadcast=broadcast)
@@ -133,7 +159,9 @@ class RecordingWithDeletions(RecordingMessenger):
 
     deleted: set[str] = field(default_factory=set)
 
-    def post(self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False) -> str:
+    def post(
+        self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False
+    ) -> str:
         if thread_ts in self.deleted:
             raise MessageGone("thread_not_found")
         return super().post(channel, message, thread_ts=thread_ts, broadcast=broadcast)
@@ -149,38 +177,62 @@ class RecordingWithDeletions(RecordingMessenger):
 
 
 @pytest.mark.parametrize("kind", [EventKind.STEP_DONE, EventKind.FAILURE])
-def test_a_card_that_a_person_deleted_is_posted_again_once_and_what_was_to_tell_is_told(desk: Desk, kind: EventKind) -> None:
+def test_a_card_that_a_person_deleted_is_posted_again_once_and_what_was_to_tell_is_told(
+    desk: Desk, kind: EventKind
+) -> None:
     messenger = RecordingWithDeletions()
     context = replace(desk.context, messenger=messenger)
-    release = desk.store.create(replace(a_release(), id="", version=0), dedup_key="", same_as="", operation="create").release
+    release = desk.store.create(
+        replace(a_release(), id="", version=0), dedup_key="", same_as="", operation="create"
+    ).release
     assert deliver_release(context, release.id) is None
     messenger.deleted.add(desk.store.card(release.id)[1])
-    desk.store.save(desk.store.load(release.id), (Event(desk.store.now(), kind, "step one: done"),), operation="save")
+    desk.store.save(
+        desk.store.load(release.id),
+        (Event(desk.store.now(), kind, "step one: done"),),
+        operation="save",
+    )
     again = deliver_release(context, release.id)
     assert again is not None and again <= desk.store.now() + 1_000
     assert eventually(lambda: deliver_release(context, release.id) is None)
-    cards = [one for one in messenger.said if one.how == "post" and (one.message.metadata or {})["event_payload"]["key"].endswith(":card")]
+    cards = [
+        one
+        for one in messenger.said
+        if one.how == "post"
+        and (one.message.metadata or {})["event_payload"]["key"].endswith(":card")
+    ]
     assert len(cards) == 2 and desk.store.card(release.id)[1] not in messenger.deleted
     assert desk.store.outbox(release.id) == ((), False)
-    assert sum("step one: done" in one.message.text for one in messenger.said if one.how == "post") == 1
+    assert (
+        sum("step one: done" in one.message.text for one in messenger.said if one.how == "post")
+        == 1
+    )
 
 
 def over(desk: Desk, release_id: str, ago_ms: int) -> None:
     """The release ended that long ago, and nobody was told."""
     end = desk.store.now() - ago_ms
     done = replace(desk.store.load(release_id), phase=Phase.ROLLED_BACK, finished_at=end)
-    desk.store.save(done, (Event(end, EventKind.FINISHED, "hello is back on 1.0.0"),), operation="end")
+    desk.store.save(
+        done, (Event(end, EventKind.FINISHED, "hello is back on 1.0.0"),), operation="end"
+    )
 
 
-def test_a_channel_that_is_gone_with_a_starter_who_takes_no_messages_is_not_tried_for_ever(desk: Desk) -> None:
+def test_a_channel_that_is_gone_with_a_starter_who_takes_no_messages_is_not_tried_for_ever(
+    desk: Desk,
+) -> None:
     release_id = failed(desk)
     over(desk, release_id, ago_ms=HOUR_MS)
-    messenger = RecordingWithoutDirects(why=ChannelUnavailable("cannot_dm_bot"), refusals=[ChannelUnavailable("is_archived")])
+    messenger = RecordingWithoutDirects(
+        why=ChannelUnavailable("cannot_dm_bot"), refusals=[ChannelUnavailable("is_archived")]
+    )
     assert deliver_release(replace(desk.context, messenger=messenger), release_id) is None
     assert desk.store.outbox(release_id) == ((), False)
 
 
-def test_a_channel_that_takes_messages_again_gets_the_card_and_nothing_that_was_told_in_person(desk: Desk) -> None:
+def test_a_channel_that_takes_messages_again_gets_the_card_and_nothing_that_was_told_in_person(
+    desk: Desk,
+) -> None:
     release_id = failed(desk)
     desk.messenger.refusals.append(ChannelUnavailable("is_archived"))
     again = deliver_release(desk.context, release_id)
@@ -201,7 +253,9 @@ def test_the_card_of_a_release_that_ended_in_an_archived_channel_is_tried_less_a
     over(desk, release_id, ago_ms=over_for * 60_000)
     desk.messenger.refusals.append(ChannelUnavailable("is_archived"))
     again = deliver_release(desk.context, release_id)
-    assert again is not None and (again - desk.store.now()) / 60_000 == pytest.approx(again_in, abs=0.2)
+    assert again is not None and (again - desk.store.now()) / 60_000 == pytest.approx(
+        again_in, abs=0.2
+    )
 
 
 def test_what_the_channel_has_heard_is_not_said_in_person_too(desk: Desk) -> None:
@@ -210,22 +264,39 @@ def test_what_the_channel_has_heard_is_not_said_in_person_too(desk: Desk) -> Non
     over(desk, release_id, ago_ms=0)
     messenger = RecordingUntilArchived()
     context = replace(desk.context, messenger=messenger)
-    assert eventually(lambda: bool(deliver_release(context, release_id)) and any(one.how == "direct" for one in messenger.said))
-    assert [one.how for one in messenger.said if "CrashLoopBackOff" in one.message.text and "failed: " in one.message.text] == ["post"]
-    assert [one.how for one in messenger.said if "hello is back on 1.0.0" in one.message.text] == ["direct"]
+    assert eventually(
+        lambda: (
+            bool(deliver_release(context, release_id))
+            and any(one.how == "direct" for one in messenger.said)
+        )
+    )
+    assert [
+        one.how
+        for one in messenger.said
+        if "CrashLoopBackOff" in one.message.text and "failed: " in one.message.text
+    ] == ["post"]
+    assert [one.how for one in messenger.said if "hello is back on 1.0.0" in one.message.text] == [
+        "direct"
+    ]
 
 
 def test_while_slack_is_away_those_of_an_archived_channel_are_told_later(desk: Desk) -> None:
     release_id = failed(desk)
-    messenger = RecordingWithoutDirects(why=SlackUnavailable("time-out"), refusals=[ChannelUnavailable("is_archived")])
+    messenger = RecordingWithoutDirects(
+        why=SlackUnavailable("time-out"), refusals=[ChannelUnavailable("is_archived")]
+    )
     context = replace(desk.context, messenger=messenger)
     assert deliver_release(context, release_id) is not None
     messenger.why, messenger.refusals = None, [ChannelUnavailable("is_archived")]
     deliver_release(context, release_id)
-    assert any("CrashLoopBackOff" in one.message.text for one in messenger.said if one.how == "direct")
+    assert any(
+        "CrashLoopBackOff" in one.message.text for one in messenger.said if one.how == "direct"
+    )
 
 
-def test_after_an_interruption_the_failure_is_not_told_twice_and_the_lines_still_arrive(desk: Desk) -> None:
+def test_after_an_interruption_the_failure_is_not_told_twice_and_the_lines_still_arrive(
+    desk: Desk,
+) -> None:
     release_id = failed(desk)
     messenger = RecordingWithoutDirects(why=SlackUnavailable("time-out"))
     context = replace(desk.context, messenger=messenger)
@@ -234,4 +305,13 @@ def test_after_an_interruption_the_failure_is_not_told_twice_and_the_lines_still
     assert deliver_release(context, release_id) is None
     deliver_release(context, release_id)
     assert len([one for one in messenger.said if one.how == "direct"]) == 1
-    assert len([one for one in messenger.said if one.how == "post" and one.message.text.count("failed: ")]) == 1
+    assert (
+        len(
+            [
+                one
+                for one in messenger.said
+                if one.how == "post" and one.message.text.count("failed: ")
+            ]
+        )
+        == 1
+    )

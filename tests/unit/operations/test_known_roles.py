@@ -1,4 +1,5 @@
-"""What a person may do, from groups that are read seldom enough for Slack and freshly enough for a first write."""
+"""What a person may do, from groups that are read seldom enough for Slack and freshly enough for a
+first write."""
 
 from __future__ import annotations
 
@@ -21,9 +22,12 @@ ACCESS = Access(frozenset(), {Role.DEPLOYER: Grant(groups=frozenset({"S0DEV"}))}
 
 @dataclass
 class InMemoryDirectory:
-    """``asked`` counts the reads; with ``away`` Slack does not answer, and what was known still serves."""
+    """``asked`` counts the reads; with ``away`` Slack does not answer, and what was known still
+    serves."""
 
-    members: dict[str, frozenset[str]] = field(default_factory=lambda: {"S0DEV": frozenset({DEVELOPER.user}), "S0OTHER": frozenset({"U1"})})
+    members: dict[str, frozenset[str]] = field(
+        default_factory=lambda: {"S0DEV": frozenset({DEVELOPER.user}), "S0OTHER": frozenset({"U1"})}
+    )
     known: dict[str, frozenset[str]] = field(default_factory=dict)
     asked: int = 0
     away: bool = False
@@ -59,7 +63,11 @@ def office() -> Office:
     clock, directory, unused = [T0], InMemoryDirectory(), cast(Any, None)
     store = InMemoryReleaseStore(clock=lambda: clock[0])
     catalog = Catalog({}, ("local",), ACCESS, "C0RELEASES")
-    return Office(Context(store, store.queue, unused, unused, directory, catalog, SlackRendering(), unused), directory, clock)
+    return Office(
+        Context(store, store.queue, unused, unused, directory, catalog, SlackRendering(), unused),
+        directory,
+        clock,
+    )
 
 
 def test_forty_releases_that_start_at_once_ask_slack_once(office: Office) -> None:
@@ -76,7 +84,9 @@ def test_who_left_a_group_loses_the_role_within_seconds(office: Office) -> None:
     assert fresh_roles(office.context, DEVELOPER) == frozenset()
 
 
-def test_while_slack_is_away_what_was_known_serves_and_without_that_nobody_may(office: Office) -> None:
+def test_while_slack_is_away_what_was_known_serves_and_without_that_nobody_may(
+    office: Office,
+) -> None:
     office.directory.away = True
     with pytest.raises(SlackUnavailable):
         fresh_roles(office.context, DEVELOPER)

@@ -17,13 +17,22 @@ from bot.releases.facts.observation import Observation
 from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy, Target
 from bot.slack.blocks.rendering import SlackRendering
-from tests.builders import DEVELOPER, a_deployment, a_release, a_service, a_target, a_template, an_observation
+from tests.builders import (
+    DEVELOPER,
+    a_deployment,
+    a_release,
+    a_service,
+    a_target,
+    a_template,
+    an_observation,
+)
 from tests.fakes.in_memory_store import InMemoryReleaseStore
 
 
 @dataclass
 class InMemoryClusters:
-    """By the cluster's name what each app's Deployment is; a name without any is a cluster that cannot be reached."""
+    """By the cluster's name what each app's Deployment is; a name without any is a cluster that
+    cannot be reached."""
 
     seen: Mapping[str, Mapping[str, Observation]]
 
@@ -44,14 +53,25 @@ class GlancedCluster:
         return {target.app: self.seen[target.app] for target in targets}
 
 
-def listed(seen: Mapping[str, Mapping[str, Observation]], places: Mapping[str, str], store: InMemoryReleaseStore) -> Table:
+def listed(
+    seen: Mapping[str, Mapping[str, Observation]],
+    places: Mapping[str, str],
+    store: InMemoryReleaseStore,
+) -> Table:
     unused = cast(Any, None)
     apps = {
-        name: App(a_target(app=name, deployment=name, services=(name,), cluster=cluster), Rules(), "C0RELEASES", Strategy.ROLLING)
+        name: App(
+            a_target(app=name, deployment=name, services=(name,), cluster=cluster),
+            Rules(),
+            "C0RELEASES",
+            Strategy.ROLLING,
+        )
         for name, cluster in places.items()
     }
     catalog = Catalog(apps, tuple(seen), Access(frozenset(), {}), "C0RELEASES")
-    context = Context(store, unused, InMemoryClusters(seen), unused, unused, catalog, SlackRendering(), unused)
+    context = Context(
+        store, unused, InMemoryClusters(seen), unused, unused, catalog, SlackRendering(), unused
+    )
     return list_apps(context)
 
 
@@ -69,28 +89,46 @@ def store() -> InMemoryReleaseStore:
 
 
 def test_a_version_is_told_where_no_release_ever_was(store: InMemoryReleaseStore) -> None:
-    assert versions(listed({"local": {"hello": runs("1.4.0")}}, {"hello": "local"}, store)) == {"hello": "1.4.0"}
+    assert versions(listed({"local": {"hello": runs("1.4.0")}}, {"hello": "local"}, store)) == {
+        "hello": "1.4.0"
+    }
 
 
-def test_a_cluster_that_is_away_costs_its_own_apps_their_version_and_the_note_says_so(store: InMemoryReleaseStore) -> None:
-    table = listed({"local": {"hello": runs("1.4.0")}, "west": {}}, {"hello": "local", "auth": "west"}, store)
+def test_a_cluster_that_is_away_costs_its_own_apps_their_version_and_the_note_says_so(
+    store: InMemoryReleaseStore,
+) -> None:
+    table = listed(
+        {"local": {"hello": runs("1.4.0")}, "west": {}}, {"hello": "local", "auth": "west"}, store
+    )
     assert versions(table) == {"auth": "-", "hello": "1.4.0"}
     assert table.note == "auth: the cluster west cannot be reached: no answer within 3 s"
 
 
 def test_an_app_that_is_not_in_the_cluster_is_named(store: InMemoryReleaseStore) -> None:
-    table = listed({"local": {"hello": replace(runs("1.0.0"), stable=None)}}, {"hello": "local"}, store)
+    table = listed(
+        {"local": {"hello": replace(runs("1.0.0"), stable=None)}}, {"hello": "local"}, store
+    )
     assert (versions(table), table.note) == ({"hello": "-"}, "without a Deployment: hello")
 
 
-def test_after_a_scaling_it_is_still_a_version_and_no_number_of_pods(store: InMemoryReleaseStore) -> None:
-    store.create(a_release(Scale(3), requested_by=DEVELOPER), dedup_key="one", same_as="one", operation="one")
-    assert versions(listed({"local": {"hello": runs("1.4.0")}}, {"hello": "local"}, store)) == {"hello": "1.4.0"}
+def test_after_a_scaling_it_is_still_a_version_and_no_number_of_pods(
+    store: InMemoryReleaseStore,
+) -> None:
+    store.create(
+        a_release(Scale(3), requested_by=DEVELOPER), dedup_key="one", same_as="one", operation="one"
+    )
+    assert versions(listed({"local": {"hello": runs("1.4.0")}}, {"hello": "local"}, store)) == {
+        "hello": "1.4.0"
+    }
 
 
 def test_of_a_pair_it_is_the_version_that_people_reach(store: InMemoryReleaseStore) -> None:
     blue = a_deployment(template=a_template("1.0.0", labels={"app": "hello", "version": "blue"}))
-    green = a_deployment("hello-green", template=a_template("2.0.0", labels={"app": "hello", "version": "green"}))
+    green = a_deployment(
+        "hello-green", template=a_template("2.0.0", labels={"app": "hello", "version": "green"})
+    )
     service = a_service(selector={"app": "hello", "version": "green"})
     seen = replace(an_observation(blue), candidate=green, services=(service,))
-    assert versions(listed({"local": {"hello": seen}}, {"hello": "local"}, store)) == {"hello": "2.0.0"}
+    assert versions(listed({"local": {"hello": seen}}, {"hello": "local"}, store)) == {
+        "hello": "2.0.0"
+    }

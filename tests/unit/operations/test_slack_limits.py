@@ -1,10 +1,12 @@
-"""Forty cards that move at once, told within the rates that Slack publishes: in simulated time, against the local Slack's own buckets."""
+"""Forty cards that move at once, told within the rates that Slack publishes: in simulated time,
+against the local Slack's own buckets."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -61,7 +63,9 @@ class Workspace:
     context: Context
     clock: list[int]
     plans: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
-    behind_since: dict[str, dict[int, int]] = field(default_factory=dict)  # release -> version -> when it was saved
+    behind_since: dict[str, dict[int, int]] = field(
+        default_factory=dict
+    )  # release -> version -> when it was saved
     lags: list[tuple[str, int, int]] = field(default_factory=list)  # release, version, milliseconds
 
     def at(self, seconds: float, act: Callable[[], None]) -> None:
@@ -71,7 +75,12 @@ class Workspace:
         ends = T0 + seconds * SECOND
         while True:
             due = min(
-                ((when, wake) for wake, when in self.store.queue.due.items() if wake.startswith("deliver:")), default=(ends, "")
+                (
+                    (when, wake)
+                    for wake, when in self.store.queue.due.items()
+                    if wake.startswith("deliver:")
+                ),
+                default=(ends, ""),
             )
             planned = self.plans[0][0] if self.plans else ends
             self.clock[0] = max(self.clock[0], min(due[0], planned))
@@ -100,7 +109,10 @@ class Workspace:
         return saved.version
 
     def lag(self, release_id: str, version: int) -> float:
-        return next(ms for one, number, ms in self.lags if (one, number) == (release_id, version)) / 1000
+        return (
+            next(ms for one, number, ms in self.lags if (one, number) == (release_id, version))
+            / 1000
+        )
 
 
 @pytest.fixture
@@ -110,16 +122,26 @@ def workspace() -> Workspace:
     messenger = RecordingMessengerWithLimits(clock=lambda: clock[0])
     unused = cast(Any, None)  # delivery looks at no cluster, no directory and no manifests
     catalog = Catalog({}, ("local",), Access(frozenset(), {}), CHANNEL)
-    return Workspace(store, messenger, Context(store, store.queue, unused, messenger, unused, catalog, SlackRendering(), unused), clock)
+    return Workspace(
+        store,
+        messenger,
+        Context(store, store.queue, unused, messenger, unused, catalog, SlackRendering(), unused),
+        clock,
+    )
 
 
 def started(workspace: Workspace) -> list[str]:
-    """Releases of forty apps in one channel, started at once, that change every few seconds from then on."""
+    """Releases of forty apps in one channel, started at once, that change every few seconds from
+    then on."""
     ids = []
     for number in range(CARDS):
-        draft = replace(a_release(), id="", version=0, channel=CHANNEL, created_at=T0, requested_by=DEVELOPER)
+        draft = replace(
+            a_release(), id="", version=0, channel=CHANNEL, created_at=T0, requested_by=DEVELOPER
+        )
         draft = replace(draft, target=replace(draft.target, app=f"app{number}"))
-        release = workspace.store.create(draft, dedup_key="", same_as="", operation=f"create {number}").release
+        release = workspace.store.create(
+            draft, dedup_key="", same_as="", operation=f"create {number}"
+        ).release
         workspace.behind_since.setdefault(release.id, {})[release.version] = T0
         ids.append(release.id)
     return ids
@@ -129,7 +151,11 @@ def moving(workspace: Workspace, ids: list[str], seconds: int) -> None:
     def step(release_id: str) -> None:
         release = workspace.store.load(release_id)
         if not release.phase.is_final and release.phase is not Phase.AWAITING_PROMOTION:
-            done = ((EventKind.STEP_DONE, "a step: done"),) if workspace.clock[0] // SECOND % 16 == 0 else ()
+            done = (
+                ((EventKind.STEP_DONE, "a step: done"),)
+                if workspace.clock[0] // SECOND % 16 == 0
+                else ()
+            )
             workspace.change(release_id, *done, phase=Phase.PROGRESSING)
 
     for second in range(1, seconds, 4):
@@ -137,13 +163,19 @@ def moving(workspace: Workspace, ids: list[str], seconds: int) -> None:
             workspace.at(second + number / CARDS, lambda release_id=release_id: step(release_id))  # type: ignore[misc]
 
 
-def test_forty_cards_that_move_at_once_meet_no_429_and_none_is_more_than_a_minute_behind(workspace: Workspace) -> None:
+def test_forty_cards_that_move_at_once_meet_no_429_and_none_is_more_than_a_minute_behind(
+    workspace: Workspace,
+) -> None:
     moving(workspace, started(workspace), 220)
     workspace.run(220)
     assert workspace.messenger.refused == 0
     assert max(ms for _, _, ms in workspace.lags) <= 60 * SECOND
     assert all(one.where == CHANNEL for one in workspace.messenger.said)
-    still_behind = [workspace.clock[0] - since for untold in workspace.behind_since.values() for since in untold.values()]
+    still_behind = [
+        workspace.clock[0] - since
+        for untold in workspace.behind_since.values()
+        for since in untold.values()
+    ]
     assert max(still_behind) <= 60 * SECOND
 
 
@@ -154,17 +186,23 @@ def test_what_people_wait_for_goes_before_what_only_moves(workspace: Workspace) 
     finals: dict[str, int] = {}
 
     def open_gate(release_id: str) -> None:
-        gates[release_id] = workspace.change(release_id, (EventKind.GATE_OPENED, "waiting"), phase=Phase.AWAITING_PROMOTION)
+        gates[release_id] = workspace.change(
+            release_id, (EventKind.GATE_OPENED, "waiting"), phase=Phase.AWAITING_PROMOTION
+        )
 
     def finish(release_id: str) -> None:
         finals[release_id] = workspace.change(
-            release_id, (EventKind.FINISHED, "is on 2.0.0"), phase=Phase.SUCCEEDED, started_at=T0, finished_at=workspace.clock[0]
+            release_id,
+            (EventKind.FINISHED, "is on 2.0.0"),
+            phase=Phase.SUCCEEDED,
+            started_at=T0,
+            finished_at=workspace.clock[0],
         )
 
     for number, release_id in enumerate(ids[:12]):
-        workspace.at(80 + 10 * number + 0.4, lambda release_id=release_id: open_gate(release_id))  # type: ignore[misc]
+        workspace.at(80 + 10 * number + 0.4, partial(open_gate, release_id))
     for number, release_id in enumerate(ids[12:24]):  # three at a time
-        workspace.at(82 + 10 * (number // 3 * 3) + 0.7, lambda release_id=release_id: finish(release_id))  # type: ignore[misc]
+        workspace.at(82 + 10 * (number // 3 * 3) + 0.7, partial(finish, release_id))
     workspace.run(240)
     assert workspace.messenger.refused == 0
     assert len(gates) == len(finals) == 12
@@ -173,13 +211,21 @@ def test_what_people_wait_for_goes_before_what_only_moves(workspace: Workspace) 
     assert max(ms for _, _, ms in workspace.lags) <= 60 * SECOND
 
 
-def test_a_failure_is_told_within_seconds_while_forty_others_fill_the_channel(workspace: Workspace) -> None:
+def test_a_failure_is_told_within_seconds_while_forty_others_fill_the_channel(
+    workspace: Workspace,
+) -> None:
     ids = started(workspace)
     moving(workspace, ids, 200)
     cause = Cause(FailureClass.PERMANENT, "1 new pod: ErrImagePull")
 
     def fail(release_id: str) -> None:
-        workspace.change(release_id, (EventKind.FAILURE, cause.summary), phase=Phase.ROLLING_BACK, leg=Leg.BACK, cause=cause)
+        workspace.change(
+            release_id,
+            (EventKind.FAILURE, cause.summary),
+            phase=Phase.ROLLING_BACK,
+            leg=Leg.BACK,
+            cause=cause,
+        )
 
     for number in range(5):
         workspace.at(100 + 15 * number, lambda release_id=ids[number]: fail(release_id))  # type: ignore[misc]
@@ -190,16 +236,25 @@ def test_a_failure_is_told_within_seconds_while_forty_others_fill_the_channel(wo
         if " failed: " in one.message.text and not one.thread_ts
     ]
     assert len(loud) == 5
-    assert max(when - (T0 + (100 + 15 * number) * SECOND) for number, when in enumerate(loud)) <= 5 * SECOND
+    assert (
+        max(when - (T0 + (100 + 15 * number) * SECOND) for number, when in enumerate(loud))
+        <= 5 * SECOND
+    )
     assert workspace.messenger.refused == 0
 
 
-def test_a_failure_does_not_wait_for_the_lines_before_it_and_is_told_once(workspace: Workspace) -> None:
-    (release_id, *_) = started(workspace)
+def test_a_failure_does_not_wait_for_the_lines_before_it_and_is_told_once(
+    workspace: Workspace,
+) -> None:
+    release_id, *_ = started(workspace)
     workspace.run(60)
     before = len(workspace.messenger.said)
     cause = Cause(FailureClass.PERMANENT, "1 new pod: ErrImagePull")
-    events = ((EventKind.STEP_DONE, "a step: done"), (EventKind.FAILURE, cause.summary), (EventKind.ROLLING_BACK, "going back"))
+    events = (
+        (EventKind.STEP_DONE, "a step: done"),
+        (EventKind.FAILURE, cause.summary),
+        (EventKind.ROLLING_BACK, "going back"),
+    )
     workspace.change(release_id, *events, phase=Phase.ROLLING_BACK, leg=Leg.BACK, cause=cause)
     workspace.run(120)
     posts = [one for one in workspace.messenger.said[before:] if one.how == "post"]
@@ -209,12 +264,18 @@ def test_a_failure_does_not_wait_for_the_lines_before_it_and_is_told_once(worksp
 
 
 def test_lines_that_waited_together_are_one_message_in_the_thread(workspace: Workspace) -> None:
-    (release_id, *_) = started(workspace)
+    release_id, *_ = started(workspace)
     workspace.run(60)
     before = len(workspace.messenger.said)
-    workspace.change(release_id, *((EventKind.STEP_DONE, f"step {number}: done") for number in range(4)), phase=Phase.PROGRESSING)
+    workspace.change(
+        release_id,
+        *((EventKind.STEP_DONE, f"step {number}: done") for number in range(4)),
+        phase=Phase.PROGRESSING,
+    )
     workspace.run(120)
-    (lines,) = [one for one in workspace.messenger.said[before:] if one.thread_ts and one.how == "post"]
+    (lines,) = [
+        one for one in workspace.messenger.said[before:] if one.thread_ts and one.how == "post"
+    ]
     assert lines.message.text.split("\n") == [f"step {number}: done" for number in range(4)]
 
 

@@ -1,4 +1,5 @@
-"""Two versions of Pilothouse on one Redis: what only the newer can read is left to it, unharmed and soon."""
+"""Two versions of Pilothouse on one Redis: what only the newer can read is left to it, unharmed and
+soon."""
 
 from __future__ import annotations
 
@@ -28,16 +29,29 @@ from tests.fakes.recording_messenger import RecordingMessenger
 
 @pytest.fixture
 def context(redis_client: Redis) -> Context:
-    unused = cast(Any, None)  # whoever looked at a cluster here would act on a record that it cannot read
+    unused = cast(
+        Any, None
+    )  # whoever looked at a cluster here would act on a record that it cannot read
     catalog = Catalog({}, ("local",), Access(frozenset(), {}), "C0RELEASES")
     queue = RqWorkQueue(redis_client, wake=Leases(redis_client).wake)
-    return Context(RedisReleaseStore(redis_client), queue, unused, RecordingMessenger(), unused, catalog, SlackRendering(), unused)
+    return Context(
+        RedisReleaseStore(redis_client),
+        queue,
+        unused,
+        RecordingMessenger(),
+        unused,
+        catalog,
+        SlackRendering(),
+        unused,
+    )
 
 
 @pytest.fixture
 def newer(context: Context, redis_client: Redis) -> str:
     """A release as the next version would have written it: another schema, another shape."""
-    created = context.store.create(replace(a_release(), id=""), dedup_key="", same_as="", operation="create").release
+    created = context.store.create(
+        replace(a_release(), id=""), dedup_key="", same_as="", operation="create"
+    ).release
     document = orjson.dumps({"schema_version": SCHEMA_VERSION + 1, "release": {"stage": "rolling"}})
     redis_client.hset(f"{PREFIX}release:{created.id}", "document", document)
     return created.id
@@ -61,5 +75,7 @@ def test_nothing_of_it_is_changed(context: Context, newer: str, redis_client: Re
 
 
 def test_the_others_go_on(context: Context, newer: str) -> None:
-    other = context.store.create(replace(a_release(), id=""), dedup_key="", same_as="", operation="another").release
+    other = context.store.create(
+        replace(a_release(), id=""), dedup_key="", same_as="", operation="another"
+    ).release
     assert [release.id for release in context.store.active()] == [other.id]

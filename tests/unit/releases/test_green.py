@@ -8,16 +8,29 @@ from tests.builders import a_bluegreen, a_deployment, a_rolling_update, a_templa
 def test_an_adopted_green_that_went_already_is_made_again_as_it_was_but_inert() -> None:
     labels = {"app": "hello", "version": "2.0.0"}
     green = a_deployment(
-        "hello-green", a_template("2.0.0", labels=labels), selector={"matchLabels": labels}, strategy=a_rolling_update(2, 0),
-        min_ready_seconds=7, progress_deadline_seconds=90, labels={"team": "a"},
-        annotations={"note": "by hand", "deployment.kubernetes.io/revision": "4", "pilothouse.dev/release": "hello-42"},
-    )  # fmt: skip
+        "hello-green",
+        a_template("2.0.0", labels=labels),
+        selector={"matchLabels": labels},
+        strategy=a_rolling_update(2, 0),
+        min_ready_seconds=7,
+        progress_deadline_seconds=90,
+        labels={"team": "a"},
+        annotations={
+            "note": "by hand",
+            "deployment.kubernetes.io/revision": "4",
+            "pilothouse.dev/release": "hello-42",
+        },
+    )
     body = body_as_found(deployment_as_found(green), a_bluegreen())
     assert body["metadata"] == {
         "name": "hello-green", "namespace": "default", "labels": {"team": "a"},
         "annotations": {"note": "by hand", "pilothouse.dev/release": "hello-42"},
     }  # fmt: skip
     assert body["spec"] == {
-        "replicas": 0, "selector": {"matchLabels": labels}, "template": green.template, "strategy": a_rolling_update(2, 0),
-        "minReadySeconds": 7, "progressDeadlineSeconds": 90,
-    }  # fmt: skip
+        "replicas": 0,
+        "selector": {"matchLabels": labels},
+        "template": green.template,
+        "strategy": a_rolling_update(2, 0),
+        "minReadySeconds": 7,
+        "progressDeadlineSeconds": 90,
+    }

@@ -10,7 +10,15 @@ from bot.releases.assess.conditions import condition_holds
 from bot.releases.assess.rollout import is_complete, newest, rollout_line
 from bot.releases.facts.observation import DeploymentSeen
 from bot.releases.facts.plan import Condition
-from tests.builders import a_deployment, a_replica_set, a_rolling_deployment, a_service, a_template, an_observation, pods_for
+from tests.builders import (
+    a_deployment,
+    a_replica_set,
+    a_rolling_deployment,
+    a_service,
+    a_template,
+    an_observation,
+    pods_for,
+)
 
 LINES: list[tuple[DeploymentSeen, str]] = [
     (a_deployment(generation=2), "Waiting for deployment spec update to be observed..."),
@@ -20,15 +28,24 @@ LINES: list[tuple[DeploymentSeen, str]] = [
     ),
     (
         a_rolling_deployment(new=1, old=3),
-        'Waiting for deployment "hello" rollout to finish: 1 out of 3 new replicas have been updated...',
+        (
+            'Waiting for deployment "hello" rollout to finish: 1 out of 3 new replicas have been'
+            " updated..."
+        ),
     ),
     (
         a_rolling_deployment(new=3, old=1),
-        'Waiting for deployment "hello" rollout to finish: 1 old replicas are pending termination...',
+        (
+            'Waiting for deployment "hello" rollout to finish: 1 old replicas are pending'
+            " termination..."
+        ),
     ),
     (
         a_rolling_deployment(new=3, old=0, new_ready=2),
-        'Waiting for deployment "hello" rollout to finish: 2 of 3 updated replicas are available...',
+        (
+            'Waiting for deployment "hello" rollout to finish: 2 of 3 updated replicas are'
+            " available..."
+        ),
     ),
     (a_deployment(), 'deployment "hello" successfully rolled out'),
 ]
@@ -39,7 +56,9 @@ def test_a_rollout_is_told_in_kubectls_words(deployment: DeploymentSeen, line: s
     assert rollout_line(deployment) == line
 
 
-@pytest.mark.parametrize("deployment", [deployment for deployment, line in LINES if "Waiting" in line])
+@pytest.mark.parametrize(
+    "deployment", [deployment for deployment, line in LINES if "Waiting" in line]
+)
 def test_what_kubectl_waits_for_is_not_complete(deployment: DeploymentSeen) -> None:
     assert not is_complete(deployment)
 
@@ -54,24 +73,38 @@ def test_the_newest_replica_set_is_the_one_of_the_present_template_whatever_its_
 def a_canary_of(count: int, **facts: int) -> DeploymentSeen:
     template = a_template("2.0.0", labels={"app": "hello", "track": "canary"})
     pods = pods_for("hello-canary-1", template, count, **facts)
-    return a_deployment("hello-canary", template, replicas=count, replica_sets=(a_replica_set("hello-canary-1", template, pods=pods),))
+    return a_deployment(
+        "hello-canary",
+        template,
+        replicas=count,
+        replica_sets=(a_replica_set("hello-canary-1", template, pods=pods),),
+    )
 
 
 def test_a_candidate_is_listed_when_each_of_its_available_pods_is_an_endpoint() -> None:
     seen = an_observation(candidate=a_canary_of(2))
     late = replace(seen, endpoints=tuple(e for e in seen.endpoints if e.pod != "hello-canary-1-1"))
-    assert condition_holds(Condition.CANDIDATE_LISTED, seen) and not condition_holds(Condition.CANDIDATE_LISTED, late)
+    assert condition_holds(Condition.CANDIDATE_LISTED, seen) and not condition_holds(
+        Condition.CANDIDATE_LISTED, late
+    )
 
 
 def test_a_candidate_is_silent_while_its_pods_only_terminate() -> None:
     template = a_template("2.0.0")
     pods = tuple(replace(pod, terminating=True) for pod in pods_for("hello-canary-1", template, 2))
-    gone = a_deployment("hello-canary", template, replicas=0, replica_sets=(a_replica_set("hello-canary-1", template, pods=pods),))
+    gone = a_deployment(
+        "hello-canary",
+        template,
+        replicas=0,
+        replica_sets=(a_replica_set("hello-canary-1", template, pods=pods),),
+    )
     assert condition_holds(Condition.CANDIDATE_SILENT, an_observation(candidate=gone))
     assert not condition_holds(Condition.CANDIDATE_SILENT, an_observation(candidate=a_canary_of(1)))
 
 
 def test_pods_of_others_behind_the_service_are_not_ours_by_their_labels() -> None:
     stranger = replace(an_observation().endpoints[0], pod="stranger", pod_uid="uid-stranger")
-    seen = an_observation(a_deployment(replicas=0, replica_sets=()), services=(a_service(),), endpoints=(stranger,))
+    seen = an_observation(
+        a_deployment(replicas=0, replica_sets=()), services=(a_service(),), endpoints=(stranger,)
+    )
     assert not condition_holds(Condition.SERVED_BY_STABLE, seen)

@@ -10,7 +10,17 @@ import pytest
 from bot.releases.assess.canary_comparison import baseline_of, judge
 from bot.releases.facts.causes import Verdict
 from bot.releases.facts.observation import Observation, PodSeen
-from tests.builders import MINUTE, SECOND, T0, a_container, a_deployment, a_pod, a_replica_set, a_template, an_observation
+from tests.builders import (
+    MINUTE,
+    SECOND,
+    T0,
+    a_container,
+    a_deployment,
+    a_pod,
+    a_replica_set,
+    a_template,
+    an_observation,
+)
 
 LATER = T0 + 2 * MINUTE
 
@@ -22,8 +32,15 @@ def pod(name: str, **facts: object) -> PodSeen:
 def looked(stable: tuple[PodSeen, ...], candidate: tuple[PodSeen, ...]) -> Observation:
     template, new = a_template(), a_template("2.0.0")
     return an_observation(
-        a_deployment(replicas=len(stable), replica_sets=(a_replica_set("hello-1", template, pods=stable),)),
-        a_deployment("hello-canary", new, replicas=len(candidate), replica_sets=(a_replica_set("canary-1", new, pods=candidate),)),
+        a_deployment(
+            replicas=len(stable), replica_sets=(a_replica_set("hello-1", template, pods=stable),)
+        ),
+        a_deployment(
+            "hello-canary",
+            new,
+            replicas=len(candidate),
+            replica_sets=(a_replica_set("canary-1", new, pods=candidate),),
+        ),
     )
 
 
@@ -32,25 +49,36 @@ CANDIDATE = (pod("c0"), pod("c1"))
 BEFORE = baseline_of(looked(STABLE, CANDIDATE))
 
 
-def verdict(stable: tuple[PodSeen, ...] = STABLE, candidate: tuple[PodSeen, ...] = CANDIDATE, before: object = BEFORE) -> Verdict:
+def verdict(
+    stable: tuple[PodSeen, ...] = STABLE,
+    candidate: tuple[PodSeen, ...] = CANDIDATE,
+    before: object = BEFORE,
+) -> Verdict:
     return judge(before, looked(stable, candidate), 2 * MINUTE)[0]
 
 
 def test_pods_that_only_run_are_good() -> None:
     verdict_, detail = judge(BEFORE, looked(STABLE, CANDIDATE), 2 * MINUTE)
     assert verdict_ is Verdict.GOOD
-    assert detail == ("no restart and no readiness change of 2 candidate pods and 3 stable pods in 120 s")
+    assert (
+        detail
+        == "no restart and no readiness change of 2 candidate pods and 3 stable pods in 120 s"
+    )
 
 
 def test_restarts_that_stable_does_not_have_are_bad_and_told_with_their_reason() -> None:
     container = a_container(ready=True, restarts=3, last_terminated="OOMKilled")
     sick = replace(CANDIDATE[0], containers=(container,))
     verdict_, detail = judge(BEFORE, looked(STABLE, (sick, CANDIDATE[1])), 2 * MINUTE)
-    assert verdict_ is Verdict.BAD and detail.startswith("3 restarts (OOMKilled x1) and 0 readiness changes of 2 candidate pods")
+    assert verdict_ is Verdict.BAD and detail.startswith(
+        "3 restarts (OOMKilled x1) and 0 readiness changes of 2 candidate pods"
+    )
 
 
 def test_restarts_that_stable_has_as_well_are_nobodys_fault() -> None:
-    restarted = tuple(replace(one, containers=(a_container(restarts=1),)) for one in (*STABLE, *CANDIDATE))
+    restarted = tuple(
+        replace(one, containers=(a_container(restarts=1),)) for one in (*STABLE, *CANDIDATE)
+    )
     assert verdict(restarted[:3], restarted[3:]) is Verdict.GOOD
 
 
@@ -60,27 +88,42 @@ def test_restarts_from_before_the_window_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("facts", [{"ready": False, "ready_since": 0}, {"ready_since": LATER}])
-def test_a_pod_that_stopped_being_ready_for_good_or_for_a_moment_counts(facts: dict[str, int]) -> None:
+def test_a_pod_that_stopped_being_ready_for_good_or_for_a_moment_counts(
+    facts: dict[str, int],
+) -> None:
     assert verdict(candidate=tuple(replace(one, **facts) for one in CANDIDATE)) is Verdict.BAD  # type: ignore[arg-type]
 
 
 def test_a_restart_that_takes_readiness_with_it_is_one_trouble() -> None:
     sick = replace(CANDIDATE[0], ready_since=LATER, containers=(a_container(restarts=1),))
-    assert "1 restart and 0 readiness changes" in judge(BEFORE, looked(STABLE, (sick, CANDIDATE[1])), MINUTE)[1]
+    assert (
+        "1 restart and 0 readiness changes"
+        in judge(BEFORE, looked(STABLE, (sick, CANDIDATE[1])), MINUTE)[1]
+    )
 
 
 def test_candidates_that_were_taken_away_say_too_little_about_the_version() -> None:
-    """A drained node deletes pods, an eviction leaves them behind as failed: neither is the version's doing."""
+    """A drained node deletes pods, an eviction leaves them behind as failed: neither is the
+    version's doing."""
     fresh = (pod("c8", created_at=T0 + MINUTE), pod("c9", created_at=T0 + MINUTE))
     verdict_, detail = judge(BEFORE, looked(STABLE, fresh), 2 * MINUTE)
-    assert verdict_ is Verdict.TOO_LITTLE and detail == "no candidate pod was ready for the whole 120 s (2 pods lost)"
-    evicted = tuple(replace(one, phase="Failed", reason="Evicted", ready=False) for one in CANDIDATE)
+    assert (
+        verdict_ is Verdict.TOO_LITTLE
+        and detail == "no candidate pod was ready for the whole 120 s (2 pods lost)"
+    )
+    evicted = tuple(
+        replace(one, phase="Failed", reason="Evicted", ready=False) for one in CANDIDATE
+    )
     assert verdict(candidate=(*evicted, *fresh)) is Verdict.TOO_LITTLE
 
 
 def test_one_candidate_that_was_taken_away_beside_one_that_ran_is_told_and_good() -> None:
-    verdict_, detail = judge(BEFORE, looked(STABLE, (CANDIDATE[0], pod("c9", created_at=T0 + MINUTE))), 2 * MINUTE)
-    assert verdict_ is Verdict.GOOD and "0 readiness changes, 1 pod lost of 2 candidate pods" in detail
+    verdict_, detail = judge(
+        BEFORE, looked(STABLE, (CANDIDATE[0], pod("c9", created_at=T0 + MINUTE))), 2 * MINUTE
+    )
+    assert (
+        verdict_ is Verdict.GOOD and "0 readiness changes, 1 pod lost of 2 candidate pods" in detail
+    )
 
 
 def test_stable_pods_that_a_scaling_took_away_are_not_lost() -> None:
@@ -92,8 +135,12 @@ def test_without_a_pod_that_was_ready_all_the_time_there_is_too_little_to_say() 
     assert verdict(candidate=CANDIDATE[:1], before=before) is Verdict.TOO_LITTLE
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(60, Verdict.BAD), (20, Verdict.GOOD), (6, Verdict.GOOD)])
-def test_much_longer_until_ready_is_bad_and_a_little_longer_is_not(seconds: int, expected: Verdict) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(60, Verdict.BAD), (20, Verdict.GOOD), (6, Verdict.GOOD)]
+)
+def test_much_longer_until_ready_is_bad_and_a_little_longer_is_not(
+    seconds: int, expected: Verdict
+) -> None:
     slow = tuple(replace(one, ready_since=one.created_at + seconds * SECOND) for one in CANDIDATE)
     assert verdict(candidate=slow, before=baseline_of(looked(STABLE, slow))) is expected
 

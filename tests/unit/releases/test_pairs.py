@@ -21,7 +21,9 @@ def a_pair(selector: dict[str, str], green: DeploymentSeen | None = GREEN) -> Ob
 def test_where_the_services_select_green_it_is_what_the_app_is() -> None:
     faced = retarget_to_serving(a_target(), a_pair(TO_GREEN))
     assert (faced.deployment, faced.idle) == ("hello-green", "hello")
-    assert default_candidate_name(faced, Strategy.BLUEGREEN) == "hello", "the next release uses the other one"
+    assert default_candidate_name(faced, Strategy.BLUEGREEN) == "hello", (
+        "the next release uses the other one"
+    )
     assert default_candidate_name(faced, Strategy.CANARY) == "hello-green-canary"
 
 
@@ -37,28 +39,48 @@ def test_a_survey_is_enough_to_know_it() -> None:
         a_pair(TO_BLUE),
         a_pair(TO_GREEN, None),
         an_observation(BLUE, GREEN, services=()),
-        an_observation(BLUE, GREEN, services=(a_service(selector=TO_GREEN), a_service("inner", selector=TO_BLUE))),
+        an_observation(
+            BLUE,
+            GREEN,
+            services=(a_service(selector=TO_GREEN), a_service("inner", selector=TO_BLUE)),
+        ),
         an_observation(BLUE, a_deployment("hello-canary"), services=(a_service(),)),
     ],
     ids=["blue serves", "no green", "no Service", "half switched", "a canary"],
 )
 def test_else_the_catalogs_deployment_is(seen: Observation) -> None:
-    assert retarget_to_serving(a_target(services=("hello", "inner")), seen) == a_target(services=("hello", "inner"))
+    assert retarget_to_serving(a_target(services=("hello", "inner")), seen) == a_target(
+        services=("hello", "inner")
+    )
 
 
 def test_a_pair_faces_once() -> None:
     faced = retarget_to_serving(a_target(), a_pair(TO_GREEN))
-    assert retarget_to_serving(faced, an_observation(GREEN, BLUE, services=(a_service(selector=TO_GREEN),))) == faced
+    assert (
+        retarget_to_serving(
+            faced, an_observation(GREEN, BLUE, services=(a_service(selector=TO_GREEN),))
+        )
+        == faced
+    )
 
 
 def test_the_idle_one_is_the_other_one_whichever_serves() -> None:
-    blue_serves, green_serves = a_pair(TO_BLUE), an_observation(GREEN, BLUE, services=(a_service(selector=TO_GREEN),))
+    blue_serves, green_serves = (
+        a_pair(TO_BLUE),
+        an_observation(GREEN, BLUE, services=(a_service(selector=TO_GREEN),)),
+    )
     assert idle_of(a_target(), blue_serves) == GREEN
     assert idle_of(retarget_to_serving(a_target(), a_pair(TO_GREEN)), green_serves) == BLUE
 
 
 @pytest.mark.parametrize(
-    "green", [None, a_deployment("hello-green", replicas=0, replica_sets=()), replace(GREEN, terminating=True), a_deployment("hello-green")]
+    "green",
+    [
+        None,
+        a_deployment("hello-green", replicas=0, replica_sets=()),
+        replace(GREEN, terminating=True),
+        a_deployment("hello-green"),
+    ],
 )
 def test_what_is_gone_or_empty_or_serves_is_not_idle(green: DeploymentSeen | None) -> None:
     assert idle_of(a_target(), a_pair(TO_BLUE, green)) is None

@@ -19,7 +19,15 @@ def a_container(**resources: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("2", 2), ("250m", Fraction(1, 4)), ("1.5", Fraction(3, 2)), ("10Mi", 10 * Mi), ("1e3", 1000), ("2E", 2 * 10**18), (3, 3)],
+    [
+        ("2", 2),
+        ("250m", Fraction(1, 4)),
+        ("1.5", Fraction(3, 2)),
+        ("10Mi", 10 * Mi),
+        ("1e3", 1000),
+        ("2E", 2 * 10**18),
+        (3, 3),
+    ],
 )
 def test_quantities_are_exact(text: Any, number: Any) -> None:
     assert quantity(text) == number
@@ -32,14 +40,19 @@ def test_what_is_no_quantity_is_an_error(text: str) -> None:
 
 
 def test_a_request_that_is_left_out_is_the_limit() -> None:
-    needs = pod_needs({"spec": {"containers": [a_container(limits={"cpu": "200m", "memory": "10Mi"})]}})
+    needs = pod_needs(
+        {"spec": {"containers": [a_container(limits={"cpu": "200m", "memory": "10Mi"})]}}
+    )
     assert needs["requests.cpu"] == needs["limits.cpu"] == needs["cpu"] == Fraction(1, 5)
     assert needs["limits.memory"] == 10 * Mi
 
 
 def test_containers_add_up_and_an_init_container_counts_where_it_needs_more() -> None:
     spec = {
-        "containers": [a_container(requests={"cpu": "1", "memory": "10Mi"}), a_container(requests={"cpu": "1"})],
+        "containers": [
+            a_container(requests={"cpu": "1", "memory": "10Mi"}),
+            a_container(requests={"cpu": "1"}),
+        ],
         "initContainers": [a_container(requests={"cpu": "500m", "memory": "64Mi"})],
     }
     needs = pod_needs({"spec": spec})
@@ -49,7 +62,9 @@ def test_containers_add_up_and_an_init_container_counts_where_it_needs_more() ->
 
 def test_a_sidecar_runs_along() -> None:
     sidecar = {**a_container(requests={"cpu": "250m"}), "restartPolicy": "Always"}
-    needs = pod_needs({"spec": {"containers": [a_container(requests={"cpu": "1"})], "initContainers": [sidecar]}})
+    needs = pod_needs(
+        {"spec": {"containers": [a_container(requests={"cpu": "1"})], "initContainers": [sidecar]}}
+    )
     assert needs["requests.cpu"] == Fraction(5, 4)
 
 
@@ -75,9 +90,19 @@ QUIET: dict[str, Any] = {"spec": {"containers": [a_container()]}}
 ASKING: dict[str, Any] = {"spec": {"containers": [a_container(requests={"cpu": "100m"})]}}
 URGENT: dict[str, Any] = {"spec": {"containers": [a_container()], "priorityClassName": "urgent"}}
 NEXT_TO = {"topologyKey": "zone", "labelSelector": {}, "namespaces": ["data"]}
-NEAR: dict[str, Any] = {"spec": {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [NEXT_TO]}}}}
+NEAR: dict[str, Any] = {
+    "spec": {
+        "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [NEXT_TO]}}
+    }
+}
 PREFERS: dict[str, Any] = {
-    "spec": {"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"podAffinityTerm": NEXT_TO}]}}}
+    "spec": {
+        "affinity": {
+            "podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [{"podAffinityTerm": NEXT_TO}]
+            }
+        }
+    }
 }
 
 
@@ -101,12 +126,19 @@ PREFERS: dict[str, Any] = {
         (QuotaScope("VolumeAttributesClass", "Exists"), QUIET, False),
     ],
 )
-def test_a_quota_counts_only_the_pods_in_its_scope(scope: QuotaScope, template: dict[str, Any], counts: bool) -> None:
+def test_a_quota_counts_only_the_pods_in_its_scope(
+    scope: QuotaScope, template: dict[str, Any], counts: bool
+) -> None:
     full = QuotaSeen("scoped", {"pods": "1"}, {"pods": "1"}, (scope,))
     assert bool(shortages([full], template, 1)) == counts
 
 
 def test_a_quota_counts_only_what_is_in_all_of_its_scopes() -> None:
-    full = QuotaSeen("scoped", {"pods": "1"}, {"pods": "1"}, (QuotaScope("NotTerminating"), QuotaScope("BestEffort")))
+    full = QuotaSeen(
+        "scoped",
+        {"pods": "1"},
+        {"pods": "1"},
+        (QuotaScope("NotTerminating"), QuotaScope("BestEffort")),
+    )
     assert shortages([full], QUIET, 1)
     assert not shortages([full], ASKING, 1)

@@ -9,14 +9,26 @@ import pytest
 from bot.releases.assess.selectors import matches
 from bot.releases.facts.observation import SelectingSeen, Survey
 from bot.releases.planning.refusals import PlanRefused
-from bot.releases.strategies.bluegreen.selector_keys import OtherValue, choose_key, dependents, is_label_value
+from bot.releases.strategies.bluegreen.selector_keys import (
+    OtherValue,
+    choose_key,
+    dependents,
+    is_label_value,
+)
 from tests.builders import a_template
 
 LABELS = {"app": "hello", "tier": "web", "version": "1.0.0"}
 
 
-def choose(*selectors: dict[str, str], survey: Survey | None = None, version_label: str | None = None, **spec: Any) -> OtherValue:
-    template = a_template("2.0.0", labels={**LABELS, "version": "2.0.0"} if version_label else LABELS, **spec)
+def choose(
+    *selectors: dict[str, str],
+    survey: Survey | None = None,
+    version_label: str | None = None,
+    **spec: Any,
+) -> OtherValue:
+    template = a_template(
+        "2.0.0", labels={**LABELS, "version": "2.0.0"} if version_label else LABELS, **spec
+    )
     return choose_key(selectors, LABELS, template, survey, version_label=version_label)
 
 
@@ -25,7 +37,9 @@ def a_survey(kind: str, name: str, **match_labels: str) -> Survey:
 
 
 def test_a_version_label_that_the_service_selects_by_comes_first() -> None:
-    assert choose({"app": "hello", "version": "1.0.0"}, version_label="version") == OtherValue("version", "2.0.0")
+    assert choose({"app": "hello", "version": "1.0.0"}, version_label="version") == OtherValue(
+        "version", "2.0.0"
+    )
 
 
 def test_a_version_label_that_no_service_selects_by_is_of_no_use() -> None:
@@ -37,17 +51,23 @@ def test_without_a_version_label_the_first_key_gets_the_suffix() -> None:
 
 
 def test_several_services_are_told_apart_by_a_key_they_share() -> None:
-    assert choose({"app": "hello", "version": "1.0.0"}, {"app": "hello"}, version_label="version") == OtherValue("app", "hello-green")
+    assert choose(
+        {"app": "hello", "version": "1.0.0"}, {"app": "hello"}, version_label="version"
+    ) == OtherValue("app", "hello-green")
 
 
 @pytest.mark.parametrize("kind", ["NetworkPolicy", "PodDisruptionBudget", "Service", "Deployment"])
 def test_a_key_that_something_else_selects_by_is_passed_over(kind: str) -> None:
-    assert choose({"app": "hello", "tier": "web"}, survey=a_survey(kind, "other", app="hello")) == OtherValue("tier", "web-green")
+    assert choose(
+        {"app": "hello", "tier": "web"}, survey=a_survey(kind, "other", app="hello")
+    ) == OtherValue("tier", "web-green")
 
 
 def test_what_would_begin_to_match_green_counts_as_well() -> None:
     survey = a_survey("Service", "hello-green", app="hello-green")
-    assert dependents(OtherValue("app", "hello-green"), LABELS, a_template(), survey) == ("Service hello-green",)
+    assert dependents(OtherValue("app", "hello-green"), LABELS, a_template(), survey) == (
+        "Service hello-green",
+    )
     assert choose({"app": "hello", "tier": "web"}, survey=survey).key == "tier"
 
 
@@ -56,17 +76,34 @@ def test_what_selects_other_apps_or_every_pod_is_in_nobodys_way() -> None:
         selecting=(
             SelectingSeen("NetworkPolicy", "deny-all", {}),
             SelectingSeen("Service", "other", {"matchLabels": {"app": "other"}}),
-            SelectingSeen("PodDisruptionBudget", "any", {"matchExpressions": [{"key": "app", "operator": "Exists"}]}),
+            SelectingSeen(
+                "PodDisruptionBudget",
+                "any",
+                {"matchExpressions": [{"key": "app", "operator": "Exists"}]},
+            ),
         )
     )
     assert choose({"app": "hello"}, survey=survey).key == "app"
 
 
 def test_an_affinity_or_spread_rule_of_its_own_pods_counts() -> None:
-    rule = {"labelSelector": {"matchLabels": {"app": "hello"}}, "topologyKey": "kubernetes.io/hostname"}
+    rule = {
+        "labelSelector": {"matchLabels": {"app": "hello"}},
+        "topologyKey": "kubernetes.io/hostname",
+    }
     anti = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [rule]}}
-    preferred = {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": rule}]}}
-    for spec in ({"affinity": anti}, {"affinity": preferred}, {"topologySpreadConstraints": [rule]}):
+    preferred = {
+        "podAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 1, "podAffinityTerm": rule}
+            ]
+        }
+    }
+    for spec in (
+        {"affinity": anti},
+        {"affinity": preferred},
+        {"topologySpreadConstraints": [rule]},
+    ):
         assert choose({"app": "hello", "tier": "web"}, **spec).key == "tier"
 
 
@@ -99,7 +136,13 @@ def test_a_service_never_selects_by_the_template_hash() -> None:
 def test_a_value_that_would_grow_too_long_is_no_choice() -> None:
     name = "a" * 60
     with pytest.raises(PlanRefused, match="is not a label value"):
-        choose_key([{"app": name}], {"app": name}, a_template(labels={"app": name}), None, version_label=None)
+        choose_key(
+            [{"app": name}],
+            {"app": name},
+            a_template(labels={"app": name}),
+            None,
+            version_label=None,
+        )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +157,13 @@ def test_a_value_that_would_grow_too_long_is_no_choice() -> None:
         ({"matchExpressions": [{"key": "absent", "operator": "NotIn", "values": ["a"]}]}, True),
         ({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, True),
         ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, False),
-        ({"matchLabels": {"app": "hello"}, "matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}, False),
+        (
+            {
+                "matchLabels": {"app": "hello"},
+                "matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}],
+            },
+            False,
+        ),
     ],
 )
 def test_label_selectors_mean_what_kubernetes_means(selector: Any, is_match: bool) -> None:
@@ -122,7 +171,16 @@ def test_label_selectors_mean_what_kubernetes_means(selector: Any, is_match: boo
 
 
 @pytest.mark.parametrize(
-    ("value", "is_good"), [("", True), ("1.0.0", True), ("a" * 63, True), ("a" * 64, False), ("-a", False), ("a_", False), ("a+b", False)]
+    ("value", "is_good"),
+    [
+        ("", True),
+        ("1.0.0", True),
+        ("a" * 63, True),
+        ("a" * 64, False),
+        ("-a", False),
+        ("a_", False),
+        ("a+b", False),
+    ],
 )
 def test_label_values_are_those_that_kubernetes_takes(value: str, is_good: bool) -> None:
     assert is_label_value(value) is is_good

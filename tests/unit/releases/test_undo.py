@@ -26,7 +26,9 @@ def chosen(*known: KnownTemplate, to: int | None = None, deployment: object = HE
 
 
 def test_the_last_template_that_a_release_saw_healthy_is_taken_and_kubectls_choice_named() -> None:
-    assert chosen(HEALTHY_1) == ChosenUndo(V1, "kubectl would choose revision 2; 1.0.0 is the last one a release saw healthy")
+    assert chosen(HEALTHY_1) == ChosenUndo(
+        V1, "kubectl would choose revision 2; 1.0.0 is the last one a release saw healthy"
+    )
 
 
 def test_where_both_agree_nothing_is_said() -> None:
@@ -34,7 +36,9 @@ def test_where_both_agree_nothing_is_said() -> None:
 
 
 def test_where_none_is_known_healthy_kubectls_choice_is_taken_and_said() -> None:
-    assert chosen() == ChosenUndo(V2, "no release saw an earlier version healthy: revision 2, as kubectl would choose")
+    assert chosen() == ChosenUndo(
+        V2, "no release saw an earlier version healthy: revision 2, as kubectl would choose"
+    )
 
 
 def test_what_runs_now_is_not_an_undo() -> None:
@@ -50,12 +54,17 @@ def test_a_revision_asked_for_is_kubectls() -> None:
 
 
 def test_a_revision_marked_bad_is_refused_with_reason_and_the_good_one() -> None:
-    with pytest.raises(PlanRefused, match=r"revision 2 \(2.0.0\) was bad in hello-2: image not found; last known good is 1.0.0"):
+    with pytest.raises(
+        PlanRefused,
+        match=r"revision 2 \(2.0.0\) was bad in hello-2: image not found; last known good is 1.0.0",
+    ):
         chosen(BAD_2, HEALTHY_1, to=2)
 
 
 def test_kubectls_choice_is_refused_when_it_is_known_to_be_bad() -> None:
-    with pytest.raises(PlanRefused, match="was bad: image not found; choose one with --to-revision"):
+    with pytest.raises(
+        PlanRefused, match="was bad: image not found; choose one with --to-revision"
+    ):
         chosen(BAD_2)
 
 
@@ -70,7 +79,12 @@ def test_without_an_earlier_revision_there_is_nothing_to_go_to() -> None:
 
 
 def test_a_replica_set_that_an_earlier_canary_left_behind_is_never_chosen() -> None:
-    orphan = a_replica_set("hello-canary-9", a_template("9.0.0"), revision=9, labels={"app": "hello", "track": "canary"})
+    orphan = a_replica_set(
+        "hello-canary-9",
+        a_template("9.0.0"),
+        revision=9,
+        labels={"app": "hello", "track": "canary"},
+    )
     adopted = a_deployment(template=V3, replica_sets=(orphan, *HELLO.replica_sets))
     assert chosen(deployment=adopted).template == V2
     with pytest.raises(PlanRefused, match="no revision 9"):

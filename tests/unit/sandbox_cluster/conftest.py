@@ -20,7 +20,9 @@ def cluster() -> Iterator[SimulatedCluster]:
 
 @pytest.fixture
 def namespace(cluster: SimulatedCluster, tmp_path: Path) -> Iterator[Namespace]:
-    server = ApiServer("simulated", cluster.url, ADMIN_TOKEN, cluster.kubeconfig(tmp_path / "kubeconfig"))
+    server = ApiServer(
+        "simulated", cluster.url, ADMIN_TOKEN, cluster.kubeconfig(tmp_path / "kubeconfig")
+    )
     found = Namespace(server, "default")
     yield found
     found.http.close()

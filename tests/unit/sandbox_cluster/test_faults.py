@@ -22,13 +22,17 @@ def label(namespace: Namespace, value: str) -> httpx.Response:
     return namespace.patch("services", "hello", MERGE, {"metadata": {"labels": {"seen": value}}})
 
 
-def test_errors_come_in_a_burst_and_then_stop(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_errors_come_in_a_burst_and_then_stop(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     cluster.plan_fault("error", times=2, path="/services")
     codes = [namespace.http.get(namespace.path("services")).status_code for _ in range(3)]
     assert codes == [500, 500, 200]
 
 
-def test_too_many_requests_says_when_to_come_back(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_too_many_requests_says_when_to_come_back(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     cluster.plan_fault("throttle", seconds=3)
     answer = namespace.http.get(namespace.path("services"))
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "3")
@@ -47,7 +51,9 @@ def test_the_next_write_is_refused_without_effect_and_reads_are_not(
     assert label(namespace, "yes").status_code == 200
 
 
-def test_a_reset_before_the_effect_loses_the_write(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_a_reset_before_the_effect_loses_the_write(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     namespace.made("services", service())
     cluster.plan_fault("reset_before", methods=["PATCH"])
     with pytest.raises(httpx.TransportError):
@@ -55,7 +61,9 @@ def test_a_reset_before_the_effect_loses_the_write(namespace: Namespace, cluster
     assert "labels" not in namespace.read("services", "hello")["metadata"]
 
 
-def test_a_reset_after_the_effect_loses_only_the_answer(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_a_reset_after_the_effect_loses_only_the_answer(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     namespace.made("services", service())
     cluster.plan_fault("reset_after")
     with pytest.raises(httpx.TransportError):
@@ -70,7 +78,9 @@ def test_a_slow_answer_takes_its_time(namespace: Namespace, cluster: SimulatedCl
     assert time.monotonic() - began >= 0.3
 
 
-def test_a_fault_for_one_agent_leaves_the_others_alone(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_a_fault_for_one_agent_leaves_the_others_alone(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     cluster.plan_fault("error", times=None, agent="pilothouse")
     assert namespace.http.get(namespace.path("services")).status_code == 200
     answer = namespace.http.get(namespace.path("services"), headers={"User-Agent": "pilothouse/1"})
@@ -80,7 +90,9 @@ def test_a_fault_for_one_agent_leaves_the_others_alone(namespace: Namespace, clu
     assert answer.status_code == 200
 
 
-def test_an_unreachable_cluster_refuses_and_comes_back_on_the_same_port(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_an_unreachable_cluster_refuses_and_comes_back_on_the_same_port(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     url = cluster.url
     cluster.unreachable(0.3)
     with pytest.raises(httpx.TransportError):
@@ -96,7 +108,9 @@ def test_an_unreachable_cluster_refuses_and_comes_back_on_the_same_port(namespac
     assert cluster.url == url
 
 
-def test_a_compacted_log_answers_410_to_an_old_version(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_a_compacted_log_answers_410_to_an_old_version(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     version = namespace.listing("services")["metadata"]["resourceVersion"]
     namespace.made("services", service())
     cluster.expire_watches()
@@ -114,32 +128,46 @@ def test_a_watch_can_be_told_410_once(namespace: Namespace, cluster: SimulatedCl
     assert next(namespace.watch("services", version))["type"] == "ADDED"
 
 
-def test_denials_show_in_answers_and_in_reviews(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_denials_show_in_answers_and_in_reviews(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     cluster.deny(verb="patch", group="apps", resource="deployments")
     wanted = {"verb": "patch", "group": "apps", "resource": "deployments", "namespace": "default"}
     review = {"spec": {"resourceAttributes": wanted}}
-    answer = namespace.http.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", json=review)
+    answer = namespace.http.post(
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", json=review
+    )
     assert answer.json()["status"] == {"allowed": False}
     namespace.made("deployments", deployment(replicas=0))
     assert namespace.patch("deployments", "hello", MERGE, {}).status_code == 403
 
 
-def test_the_history_tells_every_write_with_its_manager_and_the_object_after_it(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_the_history_tells_every_write_with_its_manager_and_the_object_after_it(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     namespace.made("services", service(), fieldManager="pilothouse")
     label(namespace, "yes")
     namespace.delete("services", "hello")
-    mine = [write for write in cluster.history() if write.resource == "services" and write.name == "hello"]
+    mine = [
+        write
+        for write in cluster.history()
+        if write.resource == "services" and write.name == "hello"
+    ]
     assert [(write.verb, write.manager) for write in mine] == [
         ("create", "pilothouse"),
         ("patch", "contract"),
         ("delete", "contract"),
     ]
     assert mine[1].obj["metadata"]["labels"] == {"seen": "yes"}
-    told = namespace.http.get("/_sandbox/history", params={"resource": "services", "verb": "patch"}).json()
+    told = namespace.http.get(
+        "/_sandbox/history", params={"resource": "services", "verb": "patch"}
+    ).json()
     assert [write["agent"] for write in told] == ["contract/1"]
 
 
-def test_a_dry_run_and_a_refused_write_leave_no_trace_in_the_history(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_a_dry_run_and_a_refused_write_leave_no_trace_in_the_history(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     before = cluster.history()[-1].number
     namespace.create("services", service(), dryRun="All")
     namespace.create("deployments", deployment(replicas=-1))
@@ -147,7 +175,10 @@ def test_a_dry_run_and_a_refused_write_leave_no_trace_in_the_history(namespace: 
 
 
 def test_faults_over_http_are_checked(namespace: Namespace, cluster: SimulatedCluster) -> None:
-    assert namespace.http.post("/_sandbox/faults", json={"kind": "error", "times": 1}).status_code == 200
+    assert (
+        namespace.http.post("/_sandbox/faults", json={"kind": "error", "times": 1}).status_code
+        == 200
+    )
     assert namespace.http.get("/version").status_code == 500
     refused = namespace.http.post("/_sandbox/faults", json={"kind": "explode"})
     assert refused.status_code == 400
@@ -158,7 +189,15 @@ def test_faults_over_http_are_checked(namespace: Namespace, cluster: SimulatedCl
 
 def test_the_process_writes_a_kubeconfig_and_takes_it_away_again(tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"
-    command = [sys.executable, "-m", "sandbox.cluster", "--port", "0", "--kubeconfig", str(kubeconfig)]
+    command = [
+        sys.executable,
+        "-m",
+        "sandbox.cluster",
+        "--port",
+        "0",
+        "--kubeconfig",
+        str(kubeconfig),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()

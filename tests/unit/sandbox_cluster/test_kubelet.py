@@ -31,13 +31,19 @@ def state_of(pod: Json) -> Json:
     return found
 
 
-def test_a_pod_goes_from_creating_to_running_to_ready(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_a_pod_goes_from_creating_to_running_to_ready(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     namespace.made("deployments", deployment(replicas=1))
     namespace.wait_complete("hello")
     (name,) = [pod["metadata"]["name"] for pod in namespace.items("pods")]
     states: list[tuple[str, bool]] = []
     for write in cluster.history():
-        if write.resource == "pods" and write.name == name and write.obj["status"].get("containerStatuses"):
+        if (
+            write.resource == "pods"
+            and write.name == name
+            and write.obj["status"].get("containerStatuses")
+        ):
             status = write.obj["status"]["containerStatuses"][0]
             state = status["state"].get("waiting", {}).get("reason") or next(iter(status["state"]))
             if not states or states[-1] != (state, status["ready"]):
@@ -45,36 +51,54 @@ def test_a_pod_goes_from_creating_to_running_to_ready(namespace: Namespace, clus
     assert states == [("ContainerCreating", False), ("running", False), ("running", True)]
 
 
-def test_an_image_that_is_missing_is_reported_in_the_words_of_the_runtime(namespace: Namespace) -> None:
+def test_an_image_that_is_missing_is_reported_in_the_words_of_the_runtime(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(image="kelseyhightower/hello:missing", replicas=1))
     pod = waiting_as(namespace, "ErrImagePull")
     reference = "docker.io/kelseyhightower/hello:missing"
-    assert state_of(pod)["state"]["waiting"]["message"] == (
-        f'rpc error: code = NotFound desc = failed to pull and unpack image "{reference}": failed to resolve reference '
-        f'"{reference}": {reference}: not found'
+    assert (
+        state_of(pod)["state"]["waiting"]["message"]
+        == f'rpc error: code = NotFound desc = failed to pull and unpack image "{reference}":'
+        f' failed to resolve reference "{reference}": {reference}: not found'
     )
     backing_off = state_of(waiting_as(namespace, "ImagePullBackOff"))["state"]["waiting"]["message"]
-    assert backing_off.startswith('Back-off pulling image "kelseyhightower/hello:missing": ErrImagePull: rpc error')
+    assert backing_off.startswith(
+        'Back-off pulling image "kelseyhightower/hello:missing": ErrImagePull: rpc error'
+    )
     assert pod["status"]["phase"] == "Pending"
-    events = namespace.items("events", fieldSelector=f"involvedObject.name={pod['metadata']['name']}")
+    events = namespace.items(
+        "events", fieldSelector=f"involvedObject.name={pod['metadata']['name']}"
+    )
     told = [event["message"] for event in events if event["reason"] == "Failed"]
-    assert any(text.startswith('Failed to pull image "kelseyhightower/hello:missing": rpc error') for text in told)
+    assert any(
+        text.startswith('Failed to pull image "kelseyhightower/hello:missing": rpc error')
+        for text in told
+    )
 
 
-def test_a_crashing_container_restarts_ever_more_slowly_and_keeps_its_last_state_and_logs(namespace: Namespace) -> None:
+def test_a_crashing_container_restarts_ever_more_slowly_and_keeps_its_last_state_and_logs(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(image="example/hello:crash", replicas=1))
     waiting_as(namespace, "CrashLoopBackOff")
 
     def restarted() -> Json | None:
         (pod,) = namespace.items("pods")
-        return pod if state_of(pod)["restartCount"] >= 2 and "waiting" in state_of(pod)["state"] else None
+        return (
+            pod
+            if state_of(pod)["restartCount"] >= 2 and "waiting" in state_of(pod)["state"]
+            else None
+        )
 
     pod = wait_for(restarted, "two restarts")
     ended = state_of(pod)["lastState"]["terminated"]
     assert (ended["exitCode"], ended["reason"]) == (1, "Error")
     assert "back-off" in state_of(pod)["state"]["waiting"]["message"]
     name = pod["metadata"]["name"]
-    log = namespace.http.get(namespace.path("pods", name, "log"), params={"previous": "true", "tailLines": "2"})
+    log = namespace.http.get(
+        namespace.path("pods", name, "log"), params={"previous": "true", "tailLines": "2"}
+    )
     assert log.text.splitlines() == ["panic: cannot connect to the database", "exit status 1"]
     assert condition(pod, "Ready")["reason"] == "ContainersNotReady"
 
@@ -85,10 +109,14 @@ def test_a_container_out_of_memory_ends_with_137(namespace: Namespace) -> None:
     assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
 
 
-def test_a_secret_that_is_missing_keeps_the_container_from_being_made_until_it_comes(namespace: Namespace) -> None:
+def test_a_secret_that_is_missing_keeps_the_container_from_being_made_until_it_comes(
+    namespace: Namespace,
+) -> None:
     body = deployment(replicas=1)
     reference = {"secretKeyRef": {"name": "keys", "key": "token"}}
-    body["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "TOKEN", "valueFrom": reference}]
+    body["spec"]["template"]["spec"]["containers"][0]["env"] = [
+        {"name": "TOKEN", "valueFrom": reference}
+    ]
     namespace.made("deployments", body)
     pod = waiting_as(namespace, "CreateContainerConfigError")
     assert state_of(pod)["state"]["waiting"]["message"] == 'secret "keys" not found'
@@ -102,14 +130,18 @@ def test_an_image_that_cannot_be_a_name_is_told_as_such(namespace: Namespace) ->
     assert "couldn't parse image name" in message
 
 
-def test_only_a_share_of_the_pods_fails_when_the_rule_says_so(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_only_a_share_of_the_pods_fails_when_the_rule_says_so(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     cluster.set_image("example/hello:3.*", ImageBehaviour("crash", share=0.5))
     namespace.made("deployments", deployment(image="example/hello:3.0.0", replicas=20))
 
     def settled() -> tuple[int, int] | None:
         pods = [pod for pod in namespace.items("pods") if pod["status"].get("containerStatuses")]
         ready = sum(1 for pod in pods if condition(pod, "Ready").get("status") == "True")
-        failed = sum(1 for pod in pods if state_of(pod)["restartCount"] or state_of(pod)["lastState"])
+        failed = sum(
+            1 for pod in pods if state_of(pod)["restartCount"] or state_of(pod)["lastState"]
+        )
         return (ready, failed) if ready + failed == 20 else None
 
     ready, failed = wait_for(settled, "all pods decided")
@@ -117,11 +149,16 @@ def test_only_a_share_of_the_pods_fails_when_the_rule_says_so(namespace: Namespa
     assert failed > 0
 
 
-def test_a_changed_rule_takes_effect_in_running_pods(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_a_changed_rule_takes_effect_in_running_pods(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     namespace.made("deployments", deployment(replicas=1))
     namespace.wait_complete("hello")
     cluster.set_image("example/hello:1.0.0", "unready")
-    wait_for(lambda: not namespace.read("deployments", "hello")["status"].get("readyReplicas"), "no ready pod")
+    wait_for(
+        lambda: not namespace.read("deployments", "hello")["status"].get("readyReplicas"),
+        "no ready pod",
+    )
     cluster.set_image("example/hello:1.0.0", "ready")
     namespace.wait_complete("hello")
 
@@ -157,7 +194,9 @@ def test_a_list_of_known_images_makes_all_others_missing() -> None:
 
 
 def test_an_unknown_behaviour_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ImageRuleError, match="unknown image behaviour 'explode'; known are ready, missing"):
+    with pytest.raises(
+        ImageRuleError, match="unknown image behaviour 'explode'; known are ready, missing"
+    ):
         ImageBehaviour("explode")
 
 

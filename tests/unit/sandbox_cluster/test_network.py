@@ -51,14 +51,23 @@ def test_a_service_without_ready_pods_answers_503(namespace: Namespace) -> None:
 
 def test_requests_are_shared_among_ready_pods_at_random(namespace: Namespace) -> None:
     two_versions(namespace)
-    found = collections.Counter(proxied(namespace, "hello", "version").json()["version"] for _ in range(200))
+    found = collections.Counter(
+        proxied(namespace, "hello", "version").json()["version"] for _ in range(200)
+    )
     assert set(found) == {"1.0.0", "2.0.0"}
     assert 20 <= found["2.0.0"] <= 85  # a quarter of 200, six standard deviations wide
 
 
-def test_with_session_affinity_each_client_stays_with_one_version(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_with_session_affinity_each_client_stays_with_one_version(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     two_versions(namespace)
-    namespace.patched("services", "hello", MERGE, {"spec": {"type": "LoadBalancer", "sessionAffinity": "ClientIP"}})
+    namespace.patched(
+        "services",
+        "hello",
+        MERGE,
+        {"spec": {"type": "LoadBalancer", "sessionAffinity": "ClientIP"}},
+    )
     url = wait_for(lambda: cluster.service_url("default", "hello"), "an external address")
     versions = set()
     for number in range(2, 32):
@@ -73,7 +82,10 @@ def test_with_session_affinity_each_client_stays_with_one_version(namespace: Nam
 def test_the_proxy_of_the_api_server_knows_no_session_affinity(namespace: Namespace) -> None:
     two_versions(namespace)
     namespace.patched("services", "hello", MERGE, {"spec": {"sessionAffinity": "ClientIP"}})
-    assert {proxied(namespace, "hello", "version").json()["version"] for _ in range(100)} == {"1.0.0", "2.0.0"}
+    assert {proxied(namespace, "hello", "version").json()["version"] for _ in range(100)} == {
+        "1.0.0",
+        "2.0.0",
+    }
 
 
 def frontend() -> list[Json]:
@@ -83,14 +95,27 @@ def frontend() -> list[Json]:
     """
     pod = {
         "containers": [{"name": "nginx", "image": "nginx:1.27", "ports": [{"containerPort": 443}]}],
-        "volumes": [{"name": "conf", "configMap": {"name": "nginx"}}, {"name": "tls", "secret": {"secretName": "tls"}}],
+        "volumes": [
+            {"name": "conf", "configMap": {"name": "nginx"}},
+            {"name": "tls", "secret": {"secretName": "tls"}},
+        ],
     }
     body = deployment("frontend", replicas=1)
     body["spec"]["template"]["spec"] = pod
     balancer = service("frontend", type="LoadBalancer", ports=[{"port": 443, "targetPort": 443}])
     return [
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "nginx"}, "data": {"frontend.conf": configuration}},
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tls"}, "stringData": {"cert.pem": "x", "key.pem": "y"}},
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "nginx"},
+            "data": {"frontend.conf": configuration},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "tls"},
+            "stringData": {"cert.pem": "x", "key.pem": "y"},
+        },
         deployment(replicas=1),
         service(),
         body,
@@ -98,20 +123,27 @@ def frontend() -> list[Json]:
     ]
 
 
-def test_a_load_balancer_serves_https_and_nginx_passes_on_to_its_upstream(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_a_load_balancer_serves_https_and_nginx_passes_on_to_its_upstream(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     cluster.seed(frontend())
     namespace.wait_complete("hello")
     namespace.wait_complete("frontend")
     url = wait_for(lambda: cluster.service_url("default", "frontend"), "an external address")
     assert url.startswith("https://127.")
-    wait_for(lambda: namespace.ready_addresses("frontend") and namespace.ready_addresses("hello"), "addresses")
+    wait_for(
+        lambda: namespace.ready_addresses("frontend") and namespace.ready_addresses("hello"),
+        "addresses",
+    )
     with httpx.Client(verify=False, timeout=30) as client:
         assert client.get(url).json() == {"message": "Hello"}
     ingress = namespace.read("services", "frontend")["status"]["loadBalancer"]["ingress"]
     assert ingress[0]["ip"] in url
 
 
-def test_a_load_balancer_without_pods_refuses(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_a_load_balancer_without_pods_refuses(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     namespace.made("services", service(type="LoadBalancer"))
     url = wait_for(lambda: cluster.service_url("default", "hello"), "an external address")
     with httpx.Client(timeout=30) as client:
@@ -122,7 +154,9 @@ def test_a_load_balancer_without_pods_refuses(namespace: Namespace, cluster: Sim
     raise AssertionError("nobody can have answered")
 
 
-def test_a_service_that_is_no_load_balancer_any_more_gives_its_address_back(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_a_service_that_is_no_load_balancer_any_more_gives_its_address_back(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
     namespace.made("services", service(type="LoadBalancer"))
     wait_for(lambda: cluster.service_url("default", "hello"), "an external address")
     changed = namespace.patched("services", "hello", MERGE, {"spec": {"type": "ClusterIP"}})

@@ -36,7 +36,9 @@ def client(slack: LocalSlack) -> WebClient:
 @contextmanager
 def served(shared_server: SharedServer, endpoint: Callable[[Request], Any]) -> Iterator[str]:
     """Gives the request URL."""
-    with shared_server.serving(Starlette(routes=[Route("/slack/events", endpoint, methods=["POST"])])) as url:
+    with shared_server.serving(
+        Starlette(routes=[Route("/slack/events", endpoint, methods=["POST"])])
+    ) as url:
         yield f"{url}/slack/events"
 
 

@@ -1,4 +1,5 @@
-"""Commands, clicks, modals and events reach a real Bolt app over signed HTTP, and its answers reach people."""
+"""Commands, clicks, modals and events reach a real Bolt app over signed HTTP, and its answers reach
+people."""
 
 from __future__ import annotations
 
@@ -26,7 +27,14 @@ CARD = [
     {
         "type": "actions",
         "block_id": "gate",
-        "elements": [{"type": "button", "action_id": "promote", "value": "hello-42", "text": {"type": "plain_text", "text": "Promote"}}],
+        "elements": [
+            {
+                "type": "button",
+                "action_id": "promote",
+                "value": "hello-42",
+                "text": {"type": "plain_text", "text": "Promote"},
+            }
+        ],
     }
 ]
 
@@ -59,7 +67,11 @@ VIEW: Json = {
             "block_id": "strategy",
             "optional": True,
             "label": plain("Strategy"),
-            "element": {"type": "radio_buttons", "action_id": "strategy", "options": [{"text": plain("Canary"), "value": "canary"}]},
+            "element": {
+                "type": "radio_buttons",
+                "action_id": "strategy",
+                "options": [{"text": plain("Canary"), "value": "canary"}],
+            },
         },
     ],
 }
@@ -76,7 +88,10 @@ def test_a_command_is_signed_and_carries_slacks_fields(slack: LocalSlack, serve:
     answer = slack.command("U0DEV1", "C0RELEASES", "/deploy hello 2.0.0")
     headers, body = seen[0]
     base = b"v0:" + headers["x-slack-request-timestamp"].encode() + b":" + body
-    assert headers["x-slack-signature"] == "v0=" + hmac.new(b"local-signing-secret", base, hashlib.sha256).hexdigest()
+    assert (
+        headers["x-slack-signature"]
+        == "v0=" + hmac.new(b"local-signing-secret", base, hashlib.sha256).hexdigest()
+    )
     assert headers["content-type"] == "application/x-www-form-urlencoded"
     fields = answer["payload"]
     assert (fields["command"], fields["text"], fields["user_id"], fields["channel_name"]) == (
@@ -90,7 +105,9 @@ def test_a_command_is_signed_and_carries_slacks_fields(slack: LocalSlack, serve:
     assert answer["text"] == ""
 
 
-def test_a_text_answer_is_only_for_the_person_and_in_channel_is_for_all(slack: LocalSlack, app: App) -> None:
+def test_a_text_answer_is_only_for_the_person_and_in_channel_is_for_all(
+    slack: LocalSlack, app: App
+) -> None:
     app.command("/whoami")(lambda ack: ack("You are a developer"))
     app.command("/pods")(lambda ack: ack(text="3 pods", response_type="in_channel"))
     answer = slack.command("U0DEV1", "C0RELEASES", "/whoami")
@@ -98,7 +115,10 @@ def test_a_text_answer_is_only_for_the_person_and_in_channel_is_for_all(slack: L
     assert answer["ack_ms"] < 3000
     assert slack.messages("C0RELEASES", "U0DEV2") == []
     slack.command("U0DEV1", "C0RELEASES", "/pods")
-    assert [message["text"] for message in slack.messages("C0RELEASES", "U0DEV2")] == ["/pods", "3 pods"]
+    assert [message["text"] for message in slack.messages("C0RELEASES", "U0DEV2")] == [
+        "/pods",
+        "3 pods",
+    ]
 
 
 def test_an_app_slower_than_the_timer_gives_operation_timeout(serve: Serve) -> None:
@@ -121,17 +141,29 @@ def test_an_app_that_is_not_there_gives_dispatch_failed(slack: LocalSlack) -> No
     assert slack.command("U0DEV1", "C0RELEASES", "/deploy")["error"] == "dispatch_failed"
 
 
-def test_a_command_that_is_not_installed_gets_slacks_own_answer(slack: LocalSlack, app: App) -> None:
-    manifest = '{"features": {"slash_commands": [{"command": "/deploy", "description": "Start a release"}]}}'
+def test_a_command_that_is_not_installed_gets_slacks_own_answer(
+    slack: LocalSlack, app: App
+) -> None:
+    manifest = (
+        '{"features": {"slash_commands": [{"command": "/deploy", "description": "Start a'
+        ' release"}]}}'
+    )
     assert slack.install(manifest)["commands"] == ["/deploy"]
     app.command("/deploy")(lambda ack: ack("taken"))
     assert slack.command("U0DEV1", "C0RELEASES", "/deploy x")["text"] == "taken"
-    assert slack.command("U0DEV1", "C0RELEASES", "/depoly x")["text"].startswith("/depoly is not a valid command.")
+    assert slack.command("U0DEV1", "C0RELEASES", "/depoly x")["text"].startswith(
+        "/depoly is not a valid command."
+    )
     parent = slack.command("U0DEV1", "C0RELEASES", "a thread")["message"]["ts"]
-    assert slack.command("U0DEV1", "C0RELEASES", "/deploy x", thread_ts=parent)["text"] == "/deploy is not supported in threads. Sorry!"
+    assert (
+        slack.command("U0DEV1", "C0RELEASES", "/deploy x", thread_ts=parent)["text"]
+        == "/deploy is not supported in threads. Sorry!"
+    )
 
 
-def test_an_answer_with_blocks_slack_would_refuse_is_told_to_the_person(slack: LocalSlack, app: App) -> None:
+def test_an_answer_with_blocks_slack_would_refuse_is_told_to_the_person(
+    slack: LocalSlack, app: App
+) -> None:
     app.command("/pods")(lambda ack: ack(blocks=[{"type": "banner"}]))
     answer = slack.command("U0DEV1", "C0RELEASES", "/pods")
     assert answer["error"] == "invalid_blocks"
@@ -143,7 +175,9 @@ def test_a_response_url_takes_five_answers_within_its_time(app: App) -> None:
     time = [1_000_000.0]
     with LocalSlack(rate_scale=0, clock=lambda: time[0]) as slack:
         url = slack.command("U0DEV1", "C0RELEASES", "/deploy")["payload"]["response_url"]
-        assert httpx.post(url, json={"text": "x", "blocks": [{"type": "banner"}]}).status_code == 400
+        assert (
+            httpx.post(url, json={"text": "x", "blocks": [{"type": "banner"}]}).status_code == 400
+        )
         for number in range(5):
             assert httpx.post(url, json={"text": str(number)}).text == "ok"
         refused = httpx.post(url, json={"text": "sixth"})
@@ -153,7 +187,9 @@ def test_a_response_url_takes_five_answers_within_its_time(app: App) -> None:
         assert httpx.post(late, json={"text": "late"}).json()["error"] == "expired_url"
 
 
-def test_a_click_carries_the_message_and_its_response_url_replaces_it(slack: LocalSlack, app: App, client: WebClient) -> None:
+def test_a_click_carries_the_message_and_its_response_url_replaces_it(
+    slack: LocalSlack, app: App, client: WebClient
+) -> None:
     bodies: list[Json] = []
 
     @app.action("promote")
@@ -165,16 +201,24 @@ def test_a_click_carries_the_message_and_its_response_url_replaces_it(slack: Loc
     ts = client.chat_postMessage(channel="C0RELEASES", text="card", blocks=CARD)["ts"]
     assert slack.click("U0MANAGER", "C0RELEASES", ts, "promote")["ok"]
     action = bodies[0]["actions"][0]
-    assert (action["value"], action["block_id"], bodies[0]["user"]["id"]) == ("hello-42", "gate", "U0MANAGER")
+    assert (action["value"], action["block_id"], bodies[0]["user"]["id"]) == (
+        "hello-42",
+        "gate",
+        "U0MANAGER",
+    )
     assert bodies[0]["message"]["ts"] == ts
     assert [message["text"] for message in slack.messages("C0RELEASES")] == ["promoted"]
     gone = slack.click("U0MANAGER", "C0RELEASES", ts, "promote")
     assert gone["error"] == "action_not_found"
 
 
-def test_an_ephemeral_message_is_replaced_and_deleted_through_its_response_url(slack: LocalSlack, app: App, client: WebClient) -> None:
+def test_an_ephemeral_message_is_replaced_and_deleted_through_its_response_url(
+    slack: LocalSlack, app: App, client: WebClient
+) -> None:
     app.action("promote")(lambda ack: ack())
-    ts = client.chat_postEphemeral(channel="C0RELEASES", user="U0DEV1", text="ask", blocks=CARD)["message_ts"]
+    ts = client.chat_postEphemeral(channel="C0RELEASES", user="U0DEV1", text="ask", blocks=CARD)[
+        "message_ts"
+    ]
     assert slack.click("U0DEV2", "C0RELEASES", ts, "promote")["error"] == "message_not_found"
     url = slack.click("U0DEV1", "C0RELEASES", ts, "promote")["payload"]["response_url"]
     httpx.post(url, json={"text": "answered", "replace_original": True})
@@ -193,7 +237,13 @@ def test_a_modal_is_opened_filled_refused_and_taken(slack: LocalSlack, app: App)
 
     @app.options("app")
     def apps(ack: Ack, payload: Json) -> None:
-        ack(options=[{"text": plain(name), "value": name} for name in ("hello", "auth") if payload["value"] in name])
+        ack(
+            options=[
+                {"text": plain(name), "value": name}
+                for name in ("hello", "auth")
+                if payload["value"] in name
+            ]
+        )
 
     @app.view("deploy")
     def take(ack: Ack, view: Json) -> None:
@@ -208,7 +258,10 @@ def test_a_modal_is_opened_filled_refused_and_taken(slack: LocalSlack, app: App)
     found = slack.options("U0DEV1", "app", "hel", view_id=view["id"])
     assert [option["value"] for option in found["options"]] == ["hello"]
     refused = slack.submit("U0DEV1", {"app": "hello"})
-    assert (refused["sent"], refused["errors"]) == (False, {"version": "Please complete this required field."})
+    assert (refused["sent"], refused["errors"]) == (
+        False,
+        {"version": "Please complete this required field."},
+    )
     refused = slack.submit("U0DEV1", {"app": "hello", "version": "9", "strategy": "canary"})
     assert refused["errors"] == {"version": "no such version"}
     assert slack.views("U0DEV1"), "a refused modal stays open"
@@ -267,7 +320,10 @@ def test_closing_a_modal_is_told_and_the_home_tab_is_published(slack: LocalSlack
 
     @app.event("app_home_opened")
     def home(event: Json, client: WebClient) -> None:
-        client.views_publish(user_id=event["user"], view={"type": "home", "blocks": [{"type": "header", "text": plain("Releases")}]})
+        client.views_publish(
+            user_id=event["user"],
+            view={"type": "home", "blocks": [{"type": "header", "text": plain("Releases")}]},
+        )
 
     slack.command("U0DEV1", "C0RELEASES", "/deploy")
     slack.close_view("U0DEV1")
@@ -289,13 +345,21 @@ def test_a_mention_becomes_a_token_and_an_event(slack: LocalSlack, app: App) -> 
     assert thread[0]["text"] == sent["text"]
 
 
-def test_an_event_is_sent_again_up_to_three_times_with_the_same_id(slack: LocalSlack, serve: Serve) -> None:
+def test_an_event_is_sent_again_up_to_three_times_with_the_same_id(
+    slack: LocalSlack, serve: Serve
+) -> None:
     seen: list[tuple[str | None, str | None, str]] = []
 
     async def endpoint(request: Request) -> Response:
         body = await request.json()
         headers = request.headers
-        seen.append((headers.get("x-slack-retry-num"), headers.get("x-slack-retry-reason"), body["event_id"]))
+        seen.append(
+            (
+                headers.get("x-slack-retry-num"),
+                headers.get("x-slack-retry-reason"),
+                body["event_id"],
+            )
+        )
         return PlainTextResponse("no", status_code=500)
 
     slack.connect(serve(endpoint))

@@ -12,7 +12,15 @@ from sandbox.slack.errors import RateLimited
 from sandbox.slack.rate_limits import POSTING, TIER_3, RateLimits
 
 
-def taken(limits: RateLimits, method: str, rate: object, key: str, start: float, seconds: float, every: float) -> int:
+def taken(
+    limits: RateLimits,
+    method: str,
+    rate: object,
+    key: str,
+    start: float,
+    seconds: float,
+    every: float,
+) -> int:
     """How many calls get through when one asks again and again."""
     count = 0
     for step in range(int(seconds / every)):
@@ -71,5 +79,7 @@ def test_too_many_posts_are_answered_429_with_retry_after() -> None:
 
 
 def test_an_unknown_method_is_said_to_be_unknown(slack: LocalSlack) -> None:
-    answer = httpx.post(f"{slack.url}/api/chat.shout", headers={"Authorization": "Bearer xoxb-local"})
+    answer = httpx.post(
+        f"{slack.url}/api/chat.shout", headers={"Authorization": "Bearer xoxb-local"}
+    )
     assert answer.json()["error"] == "unknown_method"

@@ -41,7 +41,10 @@ class InMemoryClusters:
 
 class InMemoryManifests:
     def load(
-        self, folder: str, manifests: Sequence[str], files: Mapping[str, Mapping[str, Sequence[str]]]
+        self,
+        folder: str,
+        manifests: Sequence[str],
+        files: Mapping[str, Mapping[str, Sequence[str]]],
     ) -> tuple[Mapping[str, Any], ...]:
         del folder, manifests, files
         return ()
@@ -77,7 +80,13 @@ def messenger(slack: LocalSlack) -> SlackMessenger:
 
 def catalog() -> Catalog:
     apps = {
-        name: App(a_target(app=name, deployment=name, services=(name,)), Rules(), CHANNEL, Strategy.ROLLING) for name in ("hello", "auth")
+        name: App(
+            a_target(app=name, deployment=name, services=(name,)),
+            Rules(),
+            CHANNEL,
+            Strategy.ROLLING,
+        )
+        for name in ("hello", "auth")
     }
     roles = {
         Role.VIEWER: Grant(everyone=True),
@@ -111,7 +120,9 @@ def context(settings: Settings, messenger: SlackMessenger) -> Context:
 
 
 @contextlib.contextmanager
-def serving(shared_server: SharedServer, context: Context, settings: Settings, slack: LocalSlack) -> Iterator[str]:
+def serving(
+    shared_server: SharedServer, context: Context, settings: Settings, slack: LocalSlack
+) -> Iterator[str]:
     """The bot over HTTP, connected to the local Slack; gives its URL."""
     with shared_server.serving(make_asgi(build_app(context, settings), context.store.now)) as url:
         slack.connect(f"{url}/slack/events")
@@ -119,7 +130,9 @@ def serving(shared_server: SharedServer, context: Context, settings: Settings, s
 
 
 @pytest.fixture
-def bot(shared_server: SharedServer, context: Context, slack: LocalSlack, settings: Settings) -> Iterator[Bot]:
+def bot(
+    shared_server: SharedServer, context: Context, slack: LocalSlack, settings: Settings
+) -> Iterator[Bot]:
     store, queue = context.store, context.queue
     assert isinstance(store, InMemoryReleaseStore) and isinstance(queue, InMemoryWorkQueue)
     with serving(shared_server, context, settings, slack) as url:

@@ -1,4 +1,5 @@
-"""What is typed and not quite understood is asked back with buttons; the help's buttons; commands for a state that has passed."""
+"""What is typed and not quite understood is asked back with buttons; the help's buttons; commands
+for a state that has passed."""
 
 from __future__ import annotations
 
@@ -25,9 +26,14 @@ def test_a_near_form_is_offered_and_pressing_it_is_typing_it(bot: Bot, slack: Lo
     told(slack, "started as hello-1", user="U0DEV1")
 
 
-def test_what_is_ambiguous_is_asked_back_with_a_button_for_each_meaning(bot: Bot, slack: LocalSlack) -> None:
+def test_what_is_ambiguous_is_asked_back_with_a_button_for_each_meaning(
+    bot: Bot, slack: LocalSlack
+) -> None:
     answer = slack.command("U0DEV1", CHANNEL, "/deploy 2.0.0")
-    assert [button_of(answer["message"], label) is not None for label in ("/deploy hello 2.0.0", "/deploy auth 2.0.0")] == [True, True]
+    assert [
+        button_of(answer["message"], label) is not None
+        for label in ("/deploy hello 2.0.0", "/deploy auth 2.0.0")
+    ] == [True, True]
     press(slack, "/deploy auth 2.0.0", user="U0DEV1")
     assert [release.id for release in bot.store.active()] == ["auth-1"]
     press(slack, "/deploy hello 2.0.0", user="U0DEV1")
@@ -35,19 +41,29 @@ def test_what_is_ambiguous_is_asked_back_with_a_button_for_each_meaning(bot: Bot
     assert len(bot.store.active()) == 1
 
 
-def test_a_button_carries_no_command_and_serves_only_the_one_who_typed(bot: Bot, slack: LocalSlack) -> None:
+def test_a_button_carries_no_command_and_serves_only_the_one_who_typed(
+    bot: Bot, slack: LocalSlack
+) -> None:
     message = slack.command("U0DEV1", CHANNEL, "/deploy 2.0.0")["message"]
     button = button_of(message, "/deploy hello 2.0.0")
     assert button is not None and set(json.loads(button["value"])) == {"token", "choice"}
     ts = bot.context.messenger.post(CHANNEL, bot.context.render.notice("a message for everybody"))
-    forged = {"action_id": button["action_id"], "value": button["value"], "block_id": button["block_id"]}
-    bot.context.messenger.edit(CHANNEL, ts, replace(bot.context.render.notice("x"), blocks=tuple(message["blocks"])))
+    forged = {
+        "action_id": button["action_id"],
+        "value": button["value"],
+        "block_id": button["block_id"],
+    }
+    bot.context.messenger.edit(
+        CHANNEL, ts, replace(bot.context.render.notice("x"), blocks=tuple(message["blocks"]))
+    )
     slack.click("U0DEV2", CHANNEL, ts, **forged)
     told(slack, "only the one who typed the command may choose", user="U0DEV2")
     assert not bot.store.active()
 
 
-def test_the_one_who_presses_needs_the_role_as_the_one_who_types(bot: Bot, slack: LocalSlack) -> None:
+def test_the_one_who_presses_needs_the_role_as_the_one_who_types(
+    bot: Bot, slack: LocalSlack
+) -> None:
     slack.command("U0MANAGER", CHANNEL, "/deploy helo 2.0.0")
     press(slack, "/deploy hello 2.0.0", user="U0MANAGER")
     told(slack, "needs the role", user="U0MANAGER")
@@ -57,7 +73,10 @@ def test_the_one_who_presses_needs_the_role_as_the_one_who_types(bot: Bot, slack
 def test_the_helps_buttons_answer_and_open_the_form(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/help")
     press(slack, "Apps", user="U0DEV1")
-    slack.wait_for(lambda: [query["kind"] for query in bot.queue.asked] == ["apps"], what="the question asked of a worker")
+    slack.wait_for(
+        lambda: [query["kind"] for query in bot.queue.asked] == ["apps"],
+        what="the question asked of a worker",
+    )
     press(slack, "Release an app", user="U0DEV1")
     (view,) = slack.views("U0DEV1")
     assert view["callback_id"] == "deploy"
@@ -65,11 +84,21 @@ def test_the_helps_buttons_answer_and_open_the_form(bot: Bot, slack: LocalSlack)
 
 def test_more_about_a_command_is_chosen_from_the_helps_menu(bot: Bot, slack: LocalSlack) -> None:
     message = slack.command("U0DEV1", CHANNEL, "/help")["message"]
-    (block, menu) = next(
-        (block, element) for block in message["blocks"] for element in block.get("elements", ()) if element.get("type") == "static_select"
+    block, menu = next(
+        (block, element)
+        for block in message["blocks"]
+        for element in block.get("elements", ())
+        if element.get("type") == "static_select"
     )
     chosen = next(option for option in menu["options"] if option["text"]["text"] == "/scale")
-    slack.click("U0DEV1", CHANNEL, message["ts"], menu["action_id"], value=chosen, block_id=block["block_id"])
+    slack.click(
+        "U0DEV1",
+        CHANNEL,
+        message["ts"],
+        menu["action_id"],
+        value=chosen,
+        block_id=block["block_id"],
+    )
     told(slack, "/scale APP N", user="U0DEV1")
 
 
@@ -77,26 +106,44 @@ def test_a_mention_without_a_version_offers_the_form(bot: Bot, slack: LocalSlack
     asked = slack.command("U0DEV1", CHANNEL, "<@U0BOT> deploy auth")["message"]["ts"]
 
     def offered() -> bool:
-        return any(button_of(m, "Open the form") for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=asked))
+        return any(
+            button_of(m, "Open the form")
+            for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=asked)
+        )
 
     slack.wait_for(offered, what="the button of the form")
 
 
 @pytest.mark.parametrize("verb", ["promote", "abort"])
-def test_a_command_for_a_release_that_is_over_says_how_it_ended(bot: Bot, slack: LocalSlack, verb: str) -> None:
+def test_a_command_for_a_release_that_is_over_says_how_it_ended(
+    bot: Bot, slack: LocalSlack, verb: str
+) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     release = bot.store.load("hello-1")
     event = Event(bot.store.now(), EventKind.FINISHED, "over")
-    bot.store.save(replace(release, phase=Phase.SUCCEEDED, finished_at=bot.store.now()), (event,), operation="over")
+    bot.store.save(
+        replace(release, phase=Phase.SUCCEEDED, finished_at=bot.store.now()),
+        (event,),
+        operation="over",
+    )
     user = "U0DEV1" if verb == "abort" else "U0MANAGER"
     answer = slack.command(user, CHANNEL, f"/rollout {verb} hello")
-    assert "no release of hello is running; the last one, hello-1 to 2.0.0, succeeded" in answer["text"]
+    assert (
+        "no release of hello is running; the last one, hello-1 to 2.0.0, succeeded"
+        in answer["text"]
+    )
 
 
 def test_a_command_that_fits_no_state_says_which_state_it_is(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
-    assert "hello-1 has nothing to promote now: queued" in slack.command("U0MANAGER", CHANNEL, "/rollout promote hello")["text"]
-    assert "hello-1 is not paused: queued" in slack.command("U0DEV1", CHANNEL, "/rollout resume hello")["text"]
+    assert (
+        "hello-1 has nothing to promote now: queued"
+        in slack.command("U0MANAGER", CHANNEL, "/rollout promote hello")["text"]
+    )
+    assert (
+        "hello-1 is not paused: queued"
+        in slack.command("U0DEV1", CHANNEL, "/rollout resume hello")["text"]
+    )
 
 
 def test_an_answer_in_a_full_channel_goes_to_the_one_who_asked(bot: Bot, slack: LocalSlack) -> None:
@@ -104,5 +151,12 @@ def test_an_answer_in_a_full_channel_goes_to_the_one_who_asked(bot: Bot, slack: 
     deliver_release(bot.context, "hello-1")
     slack.fault("rate_limited", method="chat.postMessage", seconds=30)
     asked = slack.command("U0DEV1", CHANNEL, "<@U0BOT> releases")["message"]["ts"]
-    slack.wait_for(lambda: any("hello-1" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=asked)), what="the answer")
-    assert not any("hello-1" in m["text"] for m in slack.messages(CHANNEL, user="U0MANAGER", thread_ts=asked))
+    slack.wait_for(
+        lambda: any(
+            "hello-1" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=asked)
+        ),
+        what="the answer",
+    )
+    assert not any(
+        "hello-1" in m["text"] for m in slack.messages(CHANNEL, user="U0MANAGER", thread_ts=asked)
+    )

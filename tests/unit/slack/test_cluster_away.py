@@ -1,4 +1,5 @@
-"""A cluster that nobody answers for: each question about it, and each release, is told so in one line, and stays where it is."""
+"""A cluster that nobody answers for: each question about it, and each release, is told so in one
+line, and stays where it is."""
 
 from __future__ import annotations
 
@@ -30,31 +31,57 @@ def away(bot: Bot, tmp_path: Path) -> Context:
         "contexts": [{"name": "local", "context": {"cluster": "local", "user": "local"}}],
     }  # fmt: skip
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config), encoding="utf-8")
-    return replace(bot.context, clusters=KubernetesClusters({"local": {"kubeconfig": str(tmp_path / "kubeconfig")}}))
+    return replace(
+        bot.context,
+        clusters=KubernetesClusters({"local": {"kubeconfig": str(tmp_path / "kubeconfig")}}),
+    )
 
 
 QUESTIONS = (
-    "/pods hello", "/traffic hello", "/get pods hello", "/rollout status hello", "/rollout history hello", "/rollout pause hello",
-    "/explain pod.spec", "/deploy hello 2.0.0 dry-run",
-)  # fmt: skip
+    "/pods hello",
+    "/traffic hello",
+    "/get pods hello",
+    "/rollout status hello",
+    "/rollout history hello",
+    "/rollout pause hello",
+    "/explain pod.spec",
+    "/deploy hello 2.0.0 dry-run",
+)
 
 
 @pytest.mark.parametrize("typed", QUESTIONS)
-def test_a_question_is_answered_with_why_to_the_person_alone(bot: Bot, slack: LocalSlack, away: Context, typed: str) -> None:
+def test_a_question_is_answered_with_why_to_the_person_alone(
+    bot: Bot, slack: LocalSlack, away: Context, typed: str
+) -> None:
     slack.command("U0DEV1", CHANNEL, typed)
     (query,) = bot.queue.asked
     run_query(away, query)
-    (told,) = (m for m in slack.messages(CHANNEL, user="U0DEV1") if "cannot be reached" in m["text"])
-    assert told["text"].startswith("the cluster cannot be reached: ") and "refuses connections" in told["text"]
-    assert told["text"].endswith("nothing was changed: try again in a moment") and "Traceback" not in told["text"]
-    assert not [m for m in slack.messages(CHANNEL, user="U0MANAGER") if "cannot be reached" in m["text"]]
+    (told,) = (
+        m for m in slack.messages(CHANNEL, user="U0DEV1") if "cannot be reached" in m["text"]
+    )
+    assert (
+        told["text"].startswith("the cluster cannot be reached: ")
+        and "refuses connections" in told["text"]
+    )
+    assert (
+        told["text"].endswith("nothing was changed: try again in a moment")
+        and "Traceback" not in told["text"]
+    )
+    assert not [
+        m for m in slack.messages(CHANNEL, user="U0MANAGER") if "cannot be reached" in m["text"]
+    ]
 
 
-def test_a_release_waits_for_it_and_its_card_says_so(bot: Bot, slack: LocalSlack, away: Context) -> None:
+def test_a_release_waits_for_it_and_its_card_says_so(
+    bot: Bot, slack: LocalSlack, away: Context
+) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     advance_release(away, "hello-1")
     assert eventually(lambda: deliver_release(bot.context, "hello-1") is None)
     (card,) = (m for m in slack.messages(CHANNEL) if m["text"].startswith("hello → 2.0.0 rolling"))
-    assert "local cannot be reached since" in card["text"] and "nothing is changed meanwhile" in card["text"]
+    assert (
+        "local cannot be reached since" in card["text"]
+        and "nothing is changed meanwhile" in card["text"]
+    )
     assert "refuses connections" in json.dumps(card["blocks"])
     assert bot.store.load("hello-1").phase is Phase.QUEUED

@@ -1,4 +1,5 @@
-"""What a conversation needs beyond commands and clicks: a reason asked for, an answer shared, a release replaced, threads, strangers."""
+"""What a conversation needs beyond commands and clicks: a reason asked for, an answer shared, a
+release replaced, threads, strangers."""
 
 from __future__ import annotations
 
@@ -41,26 +42,41 @@ def press(slack: LocalSlack, label: str, *, user: str, channel: str = CHANNEL) -
     """Presses the button of the newest message that has it."""
     for message in reversed(slack.messages(channel, user=user)):
         if (button := button_of(message, label)) is not None:
-            slack.click(user, channel, message["ts"], button["action_id"], value=button["value"], block_id=button["block_id"])
+            slack.click(
+                user,
+                channel,
+                message["ts"],
+                button["action_id"],
+                value=button["value"],
+                block_id=button["block_id"],
+            )
             return
     raise AssertionError(f"nobody offers {label}")
 
 
 def told(slack: LocalSlack, words: str, *, user: str, channel: str = CHANNEL) -> None:
-    slack.wait_for(lambda: any(words in m["text"] for m in slack.messages(channel, user=user)), what=words)
+    slack.wait_for(
+        lambda: any(words in m["text"] for m in slack.messages(channel, user=user)), what=words
+    )
 
 
 def waiting_for_approval(bot: Bot, slack: LocalSlack) -> Release:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0 canary")
     (release,) = bot.store.active()
-    facts = {"phase": PROMOTING.phase, "plan": PROMOTING.plan, "at_step": PROMOTING.at_step, "from_version": "1.0.0", "started_at": 1}
+    facts = {
+        "phase": PROMOTING.phase,
+        "plan": PROMOTING.plan,
+        "at_step": PROMOTING.at_step,
+        "from_version": "1.0.0",
+        "started_at": 1,
+    }
     waiting = replace(release, **facts, gate=GateState(1, 1, bot.store.now()))  # type: ignore[arg-type]  # facts of a release
     saved = bot.store.save(waiting, (), operation="test")
     bot.context.messenger.post(CHANNEL, bot.context.render.card(saved, now=bot.store.now()))
     return saved
 
 
-# --- a rejection and its reason ---------------------------------------------------------------------------------------
+# --- a rejection and its reason -------------------------------------------------------------------
 
 
 def test_rejecting_asks_why_and_the_reason_reaches_the_release(bot: Bot, slack: LocalSlack) -> None:
@@ -68,7 +84,9 @@ def test_rejecting_asks_why_and_the_reason_reaches_the_release(bot: Bot, slack: 
     press(slack, "Reject", user="U0MANAGER")
     (view,) = slack.views("U0MANAGER")
     assert bot.store.load(release.id).cause is None
-    slack.submit("U0MANAGER", {"reason": {"reject_reason": "not before\nthe holidays"}}, view_id=view["id"])
+    slack.submit(
+        "U0MANAGER", {"reason": {"reject_reason": "not before\nthe holidays"}}, view_id=view["id"]
+    )
     cause = bot.store.load(release.id).cause
     assert cause is not None and cause.summary.endswith("not before the holidays")
     told(slack, "hello-1: rejected", user="U0MANAGER")
@@ -91,7 +109,9 @@ def test_nobody_who_may_not_reject_is_asked_why(bot: Bot, slack: LocalSlack) -> 
     assert bot.store.load(release.id).cause is None
 
 
-def test_a_form_that_cannot_be_opened_does_not_keep_anyone_from_rejecting(bot: Bot, slack: LocalSlack) -> None:
+def test_a_form_that_cannot_be_opened_does_not_keep_anyone_from_rejecting(
+    bot: Bot, slack: LocalSlack
+) -> None:
     release = waiting_for_approval(bot, slack)
     slack.fault("error", method="views.open", code="expired_trigger_id")
     press(slack, "Reject", user="U0MANAGER")
@@ -105,16 +125,22 @@ def test_a_form_filled_in_too_late_changes_nothing_and_says_so(bot: Bot, slack: 
     (view,) = slack.views("U0MANAGER")
     current = bot.store.load(release.id)
     event = Event(bot.store.now(), EventKind.FINISHED, "over")
-    bot.store.save(replace(current, phase=Phase.ABORTED, finished_at=bot.store.now()), (event,), operation="over")
+    bot.store.save(
+        replace(current, phase=Phase.ABORTED, finished_at=bot.store.now()),
+        (event,),
+        operation="over",
+    )
     slack.submit("U0MANAGER", {"reason": {"reject_reason": "late"}}, view_id=view["id"])
     told(slack, "is over", user="U0MANAGER")
     assert bot.store.load(release.id).phase is Phase.ABORTED
 
 
-# --- a release that waits, put in the place of the one in front -------------------------------------------------------
+# --- a release that waits, put in the place of the one in front -----------------------------------
 
 
-def test_a_version_that_queues_offers_to_replace_the_one_in_front(bot: Bot, slack: LocalSlack) -> None:
+def test_a_version_that_queues_offers_to_replace_the_one_in_front(
+    bot: Bot, slack: LocalSlack
+) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     answer = slack.command("U0DEV1", CHANNEL, "/deploy hello 3.0.0")
     assert "It waits for hello-1" in answer["text"]
@@ -125,10 +151,14 @@ def test_a_version_that_queues_offers_to_replace_the_one_in_front(bot: Bot, slac
     assert bot.store.load("hello-2").phase is Phase.QUEUED
 
 
-def test_the_card_of_one_that_waits_offers_it_to_those_allowed_only(bot: Bot, slack: LocalSlack) -> None:
+def test_the_card_of_one_that_waits_offers_it_to_those_allowed_only(
+    bot: Bot, slack: LocalSlack
+) -> None:
     for version in ("2.0.0", "3.0.0"):
         slack.command("U0DEV1", CHANNEL, f"/deploy hello {version}")
-    waiting = bot.store.save(replace(bot.store.load("hello-2"), queued_behind="hello-1"), (), operation="behind")
+    waiting = bot.store.save(
+        replace(bot.store.load("hello-2"), queued_behind="hello-1"), (), operation="behind"
+    )
     bot.context.messenger.post(CHANNEL, bot.context.render.card(waiting, now=bot.store.now()))
     press(slack, "Replace", user="U0MANAGER")
     told(slack, "needs the role", user="U0MANAGER")
@@ -137,16 +167,20 @@ def test_the_card_of_one_that_waits_offers_it_to_those_allowed_only(bot: Bot, sl
     assert bot.store.load("hello-1").phase is Phase.ABORTED
 
 
-def test_an_old_offer_to_replace_takes_back_nothing_that_came_in_between(bot: Bot, slack: LocalSlack) -> None:
+def test_an_old_offer_to_replace_takes_back_nothing_that_came_in_between(
+    bot: Bot, slack: LocalSlack
+) -> None:
     for version in ("2.0.0", "3.0.0"):
         slack.command("U0DEV1", CHANNEL, f"/deploy hello {version}")
-    bot.store.save(replace(bot.store.load("hello-2"), queued_behind="auth-7"), (), operation="behind")
+    bot.store.save(
+        replace(bot.store.load("hello-2"), queued_behind="auth-7"), (), operation="behind"
+    )
     press(slack, "Replace", user="U0DEV1")
     told(slack, "does not wait for hello-1 any more", user="U0DEV1")
     assert not bot.store.load("hello-1").phase.is_final
 
 
-# --- an answer for one person, shared ---------------------------------------------------------------------------------
+# --- an answer for one person, shared -------------------------------------------------------------
 
 
 def test_an_answer_for_one_person_is_shared_by_its_button_once(bot: Bot, slack: LocalSlack) -> None:
@@ -167,9 +201,16 @@ def test_an_answer_for_one_person_is_shared_by_its_button_once(bot: Bot, slack: 
 
 def test_a_workers_answer_for_one_person_can_be_shared_too(bot: Bot, slack: LocalSlack) -> None:
     query = {
-        "kind": "apps", "apps": ["hello"], "in_channel": False, "channel": CHANNEL, "thread_ts": "", "response_url": "",
-        "person": {"team": "T0LOCAL", "user": "U0DEV1", "name": "dev"}, "text": "get", "dedup_key": "",
-    }  # fmt: skip
+        "kind": "apps",
+        "apps": ["hello"],
+        "in_channel": False,
+        "channel": CHANNEL,
+        "thread_ts": "",
+        "response_url": "",
+        "person": {"team": "T0LOCAL", "user": "U0DEV1", "name": "dev"},
+        "text": "get",
+        "dedup_key": "",
+    }
     run_query(bot.context, query)
     press(slack, "Share here", user="U0DEV1")
     (asked,) = bot.queue.asked
@@ -177,23 +218,35 @@ def test_a_workers_answer_for_one_person_can_be_shared_too(bot: Bot, slack: Loca
     assert str(asked["response_url"]).startswith(slack.url)
 
 
-# --- a long list, as a file -------------------------------------------------------------------------------------------
+# --- a long list, as a file -----------------------------------------------------------------------
 
 
 def asked_for_apps(bot: Bot, count: int) -> Context:
     """A worker's answer that lists so many apps, and the context it was given in."""
     app = bot.context.catalog.apps["hello"]
-    apps = {f"app{n:03}": replace(app, target=replace(app.target, app=f"app{n:03}")) for n in range(count)}
+    apps = {
+        f"app{n:03}": replace(app, target=replace(app.target, app=f"app{n:03}"))
+        for n in range(count)
+    }
     context = replace(bot.context, catalog=replace(bot.context.catalog, apps=apps))
     query = {
-        "kind": "apps", "apps": ["app000"], "in_channel": True, "channel": CHANNEL, "thread_ts": "", "response_url": "",
-        "person": {"team": "T0LOCAL", "user": "U0DEV1", "name": "dev"}, "text": "apps", "dedup_key": "",
-    }  # fmt: skip
+        "kind": "apps",
+        "apps": ["app000"],
+        "in_channel": True,
+        "channel": CHANNEL,
+        "thread_ts": "",
+        "response_url": "",
+        "person": {"team": "T0LOCAL", "user": "U0DEV1", "name": "dev"},
+        "text": "apps",
+        "dedup_key": "",
+    }
     run_query(context, query)
     return context
 
 
-def test_a_list_that_is_cut_is_counted_and_offered_as_a_file_to_everyone_who_sees_it(bot: Bot, slack: LocalSlack) -> None:
+def test_a_list_that_is_cut_is_counted_and_offered_as_a_file_to_everyone_who_sees_it(
+    bot: Bot, slack: LocalSlack
+) -> None:
     context = asked_for_apps(bot, 130)
     (cut,) = [m for m in slack.messages(CHANNEL, user="U0MANAGER") if "app000" in m["text"]]
     assert "31 more rows not shown" in str(cut["blocks"])
@@ -213,18 +266,24 @@ def test_a_list_that_fits_is_not_offered_as_a_file(bot: Bot, slack: LocalSlack) 
     assert button_of(whole, "All of it as a file") is None
 
 
-def test_a_file_is_not_given_to_people_who_may_not_read_nor_after_its_time(bot: Bot, slack: LocalSlack) -> None:
+def test_a_file_is_not_given_to_people_who_may_not_read_nor_after_its_time(
+    bot: Bot, slack: LocalSlack
+) -> None:
     asked_for_apps(bot, 130)
-    click = Click(Person("T0LOCAL", "U0VIEWER"), CHANNEL, "file", json.dumps({"token": "none"}), "1.0")
+    click = Click(
+        Person("T0LOCAL", "U0VIEWER"), CHANNEL, "file", json.dumps({"token": "none"}), "1.0"
+    )
     reply = handle_click(bot.context, click)
     assert isinstance(reply, Refusal) and "too old" in reply.line
-    nobody = replace(bot.context, catalog=replace(bot.context.catalog, access=Access(frozenset({CHANNEL}), {})))
+    nobody = replace(
+        bot.context, catalog=replace(bot.context.catalog, access=Access(frozenset({CHANNEL}), {}))
+    )
     reply = handle_click(nobody, click)
     assert isinstance(reply, Refusal) and "role viewer" in reply.line
     assert not bot.queue.asked
 
 
-# --- threads ----------------------------------------------------------------------------------------------------------
+# --- threads --------------------------------------------------------------------------------------
 
 
 def test_in_a_cards_thread_the_app_need_not_be_named(bot: Bot, slack: LocalSlack) -> None:
@@ -232,7 +291,10 @@ def test_in_a_cards_thread_the_app_need_not_be_named(bot: Bot, slack: LocalSlack
     deliver_release(bot.context, "auth-1")
     _, ts = bot.store.card("auth-1")
     slack.command("U0DEV1", CHANNEL, "<@U0BOT> rollout abort", thread_ts=ts)
-    slack.wait_for(lambda: bot.store.load("auth-1").phase is Phase.ABORTED, what="the release of the thread aborted")
+    slack.wait_for(
+        lambda: bot.store.load("auth-1").phase is Phase.ABORTED,
+        what="the release of the thread aborted",
+    )
 
 
 def test_in_any_other_thread_the_app_is_asked_for(bot: Bot, slack: LocalSlack) -> None:
@@ -240,12 +302,15 @@ def test_in_any_other_thread_the_app_is_asked_for(bot: Bot, slack: LocalSlack) -
     ts = bot.context.messenger.post(CHANNEL, bot.context.render.notice("lunch?"))
     slack.command("U0DEV1", CHANNEL, "<@U0BOT> rollout abort", thread_ts=ts)
     slack.wait_for(
-        lambda: any("which app?" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=ts)), what="the question back"
+        lambda: any(
+            "which app?" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=ts)
+        ),
+        what="the question back",
     )
     assert bot.store.load("auth-1").phase is Phase.QUEUED
 
 
-# --- people of other workspaces ---------------------------------------------------------------------------------------
+# --- people of other workspaces -------------------------------------------------------------------
 
 
 def test_a_person_of_another_workspace_is_refused_politely(bot: Bot, slack: LocalSlack) -> None:
@@ -264,8 +329,12 @@ def test_a_person_of_another_workspace_clicks_in_vain(bot: Bot, slack: LocalSlac
     assert bot.store.load(release.id).cause is None
 
 
-def test_while_nobody_knows_whose_workspace_it_is_nothing_is_taken(bot: Bot, slack: LocalSlack) -> None:
+def test_while_nobody_knows_whose_workspace_it_is_nothing_is_taken(
+    bot: Bot, slack: LocalSlack
+) -> None:
     away = replace(bot.context, directory=SlackDirectory("xoxb-1", "http://127.0.0.1:9/api/"))
-    reply = handle_command(away, Invocation(Person("T0LOCAL", "U0DEV1"), CHANNEL, "deploy hello 2.0.0", "/deploy", "k"))
+    reply = handle_command(
+        away, Invocation(Person("T0LOCAL", "U0DEV1"), CHANNEL, "deploy hello 2.0.0", "/deploy", "k")
+    )
     assert isinstance(reply, Refusal) and "which workspace" in reply.line
     assert not bot.store.active()

@@ -1,4 +1,5 @@
-"""The form of `/deploy`: what it offers, what it shows while it is filled in, and that submitting it is typing its command."""
+"""The form of `/deploy`: what it offers, what it shows while it is filled in, and that submitting
+it is typing its command."""
 
 from __future__ import annotations
 
@@ -37,11 +38,19 @@ def opened(slack: LocalSlack, typed: str = "/deploy hello") -> dict[str, Any]:
 def released(bot: Bot, app: str, version: str) -> None:
     """A release that brought this version, over."""
     asked = bot.context.catalog.apps[app]
-    draft = replace(SUCCEEDED, id="", version=0, target=asked.target, phase=Phase.QUEUED, finished_at=0)
-    release = bot.store.create(draft, dedup_key="", same_as="", operation=f"{app} {version}").release
+    draft = replace(
+        SUCCEEDED, id="", version=0, target=asked.target, phase=Phase.QUEUED, finished_at=0
+    )
+    release = bot.store.create(
+        draft, dedup_key="", same_as="", operation=f"{app} {version}"
+    ).release
     assert release.plan is not None
     plan = replace(release.plan, version=version)
-    bot.store.save(replace(release, phase=Phase.SUCCEEDED, plan=plan, finished_at=1), (), operation=f"{app} {version} over")
+    bot.store.save(
+        replace(release, phase=Phase.SUCCEEDED, plan=plan, finished_at=1),
+        (),
+        operation=f"{app} {version} over",
+    )
 
 
 def block_of(view: Mapping[str, Any], block_id: str) -> dict[str, Any]:
@@ -55,15 +64,23 @@ def test_versions_come_from_the_apps_history_and_from_what_runs_elsewhere(bot: B
     hello = bot.context.catalog.apps["hello"]
     known = [(one.version, one.where) for one in known_versions(bot.context, hello)]
     assert known == [("1.2.0", ""), ("1.0.0", ""), ("1.1.0", ""), ("1.3.0", "auth")]
-    of_another_image = replace(hello, target=replace(hello.target, images=("registry.example/other",)))
-    assert ("1.3.0", "auth") not in [(one.version, one.where) for one in known_versions(bot.context, of_another_image)]
+    of_another_image = replace(
+        hello, target=replace(hello.target, images=("registry.example/other",))
+    )
+    assert ("1.3.0", "auth") not in [
+        (one.version, one.where) for one in known_versions(bot.context, of_another_image)
+    ]
 
 
 def test_where_a_version_runs_stands_beside_it(bot: Bot, slack: LocalSlack) -> None:
     released(bot, "hello", "1.1.0")
     released(bot, "auth", "1.3.0")
     options = block_of(opened(slack), "known")["element"]["options"]
-    assert [option["text"]["text"] for option in options] == ["1.1.0", "1.0.0", "1.3.0 (runs as auth)"]
+    assert [option["text"]["text"] for option in options] == [
+        "1.1.0",
+        "1.0.0",
+        "1.3.0 (runs as auth)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -75,19 +92,29 @@ def test_where_a_version_runs_stands_beside_it(bot: Bot, slack: LocalSlack) -> N
         (Strategy.BLUEGREEN, "", ("Switch", "10 min")),
     ],
 )
-def test_the_outline_follows_strategy_and_steps(bot: Bot, strategy: Strategy, steps: str, words: tuple[str, ...]) -> None:
+def test_the_outline_follows_strategy_and_steps(
+    bot: Bot, strategy: Strategy, steps: str, words: tuple[str, ...]
+) -> None:
     form = replace(first_form(bot.context, "hello", CHANNEL), strategy=strategy, steps=steps)
     outline = "\n".join(refreshed(bot.context, form).preview)
     assert all(word in outline for word in words)
     assert "100 %" not in outline
 
 
-def test_with_a_version_the_plan_is_asked_of_a_worker_for_the_form_as_it_stands(bot: Bot, slack: LocalSlack) -> None:
+def test_with_a_version_the_plan_is_asked_of_a_worker_for_the_form_as_it_stands(
+    bot: Bot, slack: LocalSlack
+) -> None:
     view = opened(slack)
-    slack.post("click", user="U0DEV1", view_id=view["id"], action_id="deploy_version", value="2.0.0")
+    slack.post(
+        "click", user="U0DEV1", view_id=view["id"], action_id="deploy_version", value="2.0.0"
+    )
     slack.wait_for(lambda: bot.queue.asked, what="a preview asked for")
     (query,) = bot.queue.asked
-    assert (query["kind"], query["form"]["app"], query["form"]["version"]) == ("preview", "hello", "2.0.0")
+    assert (query["kind"], query["form"]["app"], query["form"]["version"]) == (
+        "preview",
+        "hello",
+        "2.0.0",
+    )
     assert query["view_hash"] == slack.views("U0DEV1")[0]["hash"]
     json.dumps(query)
 
@@ -104,7 +131,9 @@ class SlowMessenger(SlackMessenger):
         return super().update_view(view_id, seen_hash, view)
 
 
-def test_of_two_quick_changes_the_newer_stands_in_the_form_whichever_is_drawn_last(bot: Bot, slack: LocalSlack) -> None:
+def test_of_two_quick_changes_the_newer_stands_in_the_form_whichever_is_drawn_last(
+    bot: Bot, slack: LocalSlack
+) -> None:
     view = opened(slack)
     messenger = SlowMessenger(slack.settings.bot_token, slack.api_url)
     context = replace(bot.context, messenger=messenger)
@@ -121,7 +150,12 @@ def test_of_two_quick_changes_the_newer_stands_in_the_form_whichever_is_drawn_la
 
 def test_a_change_that_arrives_after_a_newer_one_draws_nothing(bot: Bot, slack: LocalSlack) -> None:
     view = opened(slack)
-    newer = FormChange(Person("T0LOCAL", "U0DEV1"), view["id"], 2, replace(first_form(bot.context, "hello", CHANNEL), version="2.0.0"))
+    newer = FormChange(
+        Person("T0LOCAL", "U0DEV1"),
+        view["id"],
+        2,
+        replace(first_form(bot.context, "hello", CHANNEL), version="2.0.0"),
+    )
     redraw(bot.context, newer)
     (drawn,) = slack.views("U0DEV1")
     redraw(bot.context, replace(newer, at=1, form=replace(newer.form, version="1.9.0")))
@@ -131,18 +165,32 @@ def test_a_change_that_arrives_after_a_newer_one_draws_nothing(bot: Bot, slack: 
 
 @pytest.mark.parametrize(
     ("said", "at"),
-    [("1795000000.000002", 1_795_000_000_000_002), ("1795000000.5", 1_795_000_000_500_000), ("1795000000", 1_795_000_000_000_000)],
+    [
+        ("1795000000.000002", 1_795_000_000_000_002),
+        ("1795000000.5", 1_795_000_000_500_000),
+        ("1795000000", 1_795_000_000_000_000),
+    ],
 )
 def test_changes_are_ordered_by_when_slack_says_they_were_made(said: str, at: int) -> None:
-    body = {"actions": [{"action_id": "deploy_strategy", "action_ts": said}], "view": {"id": "V1"}, "user": {"id": "U0DEV1"}}
+    body = {
+        "actions": [{"action_id": "deploy_strategy", "action_ts": said}],
+        "view": {"id": "V1"},
+        "user": {"id": "U0DEV1"},
+    }
     change = change_of(body, ("hello",))
     assert (change.view_id, change.person.user, change.at) == ("V1", "U0DEV1", at)
 
 
-def test_a_preview_of_a_form_that_changed_or_closed_meanwhile_is_dropped(bot: Bot, slack: LocalSlack) -> None:
+def test_a_preview_of_a_form_that_changed_or_closed_meanwhile_is_dropped(
+    bot: Bot, slack: LocalSlack
+) -> None:
     view = opened(slack)
     form = replace(first_form(bot.context, "hello", CHANNEL), version="2..$")
-    query = {"kind": "preview", "person": {"team": "T0LOCAL", "user": "U0DEV1", "name": "dev"}, "view_id": view["id"]}
+    query = {
+        "kind": "preview",
+        "person": {"team": "T0LOCAL", "user": "U0DEV1", "name": "dev"},
+        "view_id": view["id"],
+    }
     fields = {**vars(form), "known": [], "strategy": "rolling"}
     run_query(bot.context, {**query, "form": fields, "view_hash": "1.old"})
     assert "is not a version" not in json.dumps(slack.views("U0DEV1"))
@@ -159,35 +207,70 @@ def test_a_form_submitted_twice_starts_one_release(bot: Bot, slack: LocalSlack) 
     values = {
         "version": {"deploy_version": {"type": "plain_text_input", "value": "2.0.0"}},
         "app": {"deploy_app": {"type": "static_select", "selected_option": {"value": "hello"}}},
-        "strategy": {"deploy_strategy": {"type": "radio_buttons", "selected_option": {"value": "rolling"}}},
+        "strategy": {
+            "deploy_strategy": {"type": "radio_buttons", "selected_option": {"value": "rolling"}}
+        },
     }
     sent = {**view, "state": {"values": values}}
     for trigger in ("1.1.a", "1.1.b"):
         payload = {
-            "type": "view_submission", "team": {"id": "T0LOCAL", "domain": "local"}, "trigger_id": trigger, "view": sent,
-            "user": {"id": "U0DEV1", "username": "developer", "team_id": "T0LOCAL"}, "api_app_id": "A0LOCAL", "token": "t",
-        }  # fmt: skip
-        assert signed(bot, slack.settings.signing_secret, f"payload={quote(json.dumps(payload))}").status_code == 200
+            "type": "view_submission",
+            "team": {"id": "T0LOCAL", "domain": "local"},
+            "trigger_id": trigger,
+            "view": sent,
+            "user": {"id": "U0DEV1", "username": "developer", "team_id": "T0LOCAL"},
+            "api_app_id": "A0LOCAL",
+            "token": "t",
+        }
+        assert (
+            signed(
+                bot, slack.settings.signing_secret, f"payload={quote(json.dumps(payload))}"
+            ).status_code
+            == 200
+        )
         bot.store.delivered("hello-1", through=99, card_version=99)
     assert [release.id for release in bot.store.active()] == ["hello-1"]
     over = bot.store.load("hello-1")
     bot.store.save(replace(over, phase=Phase.SUCCEEDED, finished_at=1), (), operation="over")
-    assert signed(bot, slack.settings.signing_secret, f"payload={quote(json.dumps(payload))}").status_code == 200
+    assert (
+        signed(
+            bot, slack.settings.signing_secret, f"payload={quote(json.dumps(payload))}"
+        ).status_code
+        == 200
+    )
     assert bot.store.active() == ()  # not even when the first one is over
 
 
-def test_a_trigger_that_is_gone_leaves_the_form_to_type_and_a_button_for_another(bot: Bot, slack: LocalSlack) -> None:
+def test_a_trigger_that_is_gone_leaves_the_form_to_type_and_a_button_for_another(
+    bot: Bot, slack: LocalSlack
+) -> None:
     slack.fault("error", method="views.open", code="expired_trigger_id")
     answer = slack.command("U0DEV1", CHANNEL, "/deploy hello")
     assert "/deploy hello 2.0.0" in answer["text"]
-    button = next(element for block in answer["message"]["blocks"] if block["type"] == "actions" for element in block["elements"])
-    block_id = next(block["block_id"] for block in answer["message"]["blocks"] if block["type"] == "actions")
-    slack.click("U0DEV1", CHANNEL, answer["message"]["ts"], button["action_id"], value=button["value"], block_id=block_id)
+    button = next(
+        element
+        for block in answer["message"]["blocks"]
+        if block["type"] == "actions"
+        for element in block["elements"]
+    )
+    block_id = next(
+        block["block_id"] for block in answer["message"]["blocks"] if block["type"] == "actions"
+    )
+    slack.click(
+        "U0DEV1",
+        CHANNEL,
+        answer["message"]["ts"],
+        button["action_id"],
+        value=button["value"],
+        block_id=block_id,
+    )
     (view,) = slack.views("U0DEV1")
     assert block_of(view, "app")["element"]["initial_option"]["value"] == "hello"
 
 
-def test_a_slow_slack_still_gets_the_form_within_the_life_of_the_trigger(bot: Bot, slack: LocalSlack) -> None:
+def test_a_slow_slack_still_gets_the_form_within_the_life_of_the_trigger(
+    bot: Bot, slack: LocalSlack
+) -> None:
     slack.fault("slow", method="views.open", seconds=1.0)
     answer = slack.command("U0DEV1", CHANNEL, "/deploy")
     assert answer["ack_ms"] < 3_000
@@ -201,13 +284,30 @@ def test_more_apps_than_a_select_holds_are_looked_for_by_typing() -> None:
     assert check_view(dict(view)).problems == []
     assert [option["value"] for option in app_options(apps, "HEL")] == ["hello"]
     assert len(app_options(apps, "")) == 100
-    assert [option["value"] for option in app_options(("a-hello", "hello"), "hel")] == ["hello", "a-hello"]
+    assert [option["value"] for option in app_options(("a-hello", "hello"), "hel")] == [
+        "hello",
+        "a-hello",
+    ]
 
 
 def test_what_the_form_shows_as_typed_is_what_submitting_it_means() -> None:
-    form = DeployForm(("hello",), "hello", version="2.0.0", strategy=Strategy.CANARY, steps="20, 50", reason='say "hi"\nnow')
+    form = DeployForm(
+        ("hello",),
+        "hello",
+        version="2.0.0",
+        strategy=Strategy.CANARY,
+        steps="20, 50",
+        reason='say "hi"\nnow',
+    )
     view = deploy_modal(form, Names())
-    assert "`/deploy hello 2.0.0 canary steps=20,50 reason=\"say 'hi' now\"`" in json.dumps(view, ensure_ascii=False).replace('\\"', '"')
+    assert "`/deploy hello 2.0.0 canary steps=20,50 reason=\"say 'hi' now\"`" in json.dumps(
+        view, ensure_ascii=False
+    ).replace('\\"', '"')
     assert form.command == "deploy hello 2.0.0 canary steps=20,50 reason=\"say 'hi' now\""
-    state = {"app": {"deploy_app": {"selected_option": {"value": "hello"}}}, "version": {"deploy_version": {"value": " 2.0.0 "}}}
-    assert read_form({"state": {"values": state}}, ("hello",)).command == "deploy hello 2.0.0 rolling"
+    state = {
+        "app": {"deploy_app": {"selected_option": {"value": "hello"}}},
+        "version": {"deploy_version": {"value": " 2.0.0 "}},
+    }
+    assert (
+        read_form({"state": {"values": state}}, ("hello",)).command == "deploy hello 2.0.0 rolling"
+    )

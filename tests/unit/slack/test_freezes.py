@@ -16,11 +16,16 @@ def frozen(bot: Bot, slack: LocalSlack) -> Bot:
 
 def test_who_froze_what_and_why_is_told_with_the_way_on(frozen: Bot, slack: LocalSlack) -> None:
     answer = slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")["text"]
-    assert "all is frozen by developer: incident" in answer and "an admin may go on with a reason" in answer
+    assert (
+        "all is frozen by developer: incident" in answer
+        and "an admin may go on with a reason" in answer
+    )
     assert not frozen.store.active()
 
 
-def test_an_admin_is_asked_for_the_reason_and_goes_on_with_one(frozen: Bot, slack: LocalSlack) -> None:
+def test_an_admin_is_asked_for_the_reason_and_goes_on_with_one(
+    frozen: Bot, slack: LocalSlack
+) -> None:
     assert 'add reason="' in slack.command("U0ADMIN", CHANNEL, "/deploy hello 2.0.0")["text"]
     assert not frozen.store.active()
     slack.command("U0ADMIN", CHANNEL, '/deploy hello 2.0.0 reason="customers cannot pay"')
@@ -33,7 +38,9 @@ def test_an_undo_is_not_stopped(frozen: Bot, slack: LocalSlack) -> None:
 
 
 def test_a_freeze_says_when_it_ends_and_stands_in_the_audit(bot: Bot, slack: LocalSlack) -> None:
-    answer = slack.command("U0DEV1", CHANNEL, '/freeze hello reason="month end" until=2099-12-31T18:00Z')["text"]
+    answer = slack.command(
+        "U0DEV1", CHANNEL, '/freeze hello reason="month end" until=2099-12-31T18:00Z'
+    )["text"]
     assert "hello is frozen until 2099-12-31 18:00 UTC: month end" in answer
     slack.command("U0DEV1", CHANNEL, "/unfreeze hello")
     lines = [(line.kind, line.text, line.by) for line in bot.store.audit(app="hello")]

@@ -26,7 +26,9 @@ def home_of(slack: LocalSlack, user: str) -> dict[str, Any]:
 
 
 def form_button(view: Mapping[str, Any]) -> dict[str, Any]:
-    (button,) = (one for block in view["blocks"] if block["type"] == "actions" for one in block["elements"])
+    (button,) = (
+        one for block in view["blocks"] if block["type"] == "actions" for one in block["elements"]
+    )
     return dict(button)
 
 
@@ -36,8 +38,16 @@ def press_form_button(slack: LocalSlack, user: str, view: Mapping[str, Any]) -> 
 
 
 def direct_messages(slack: LocalSlack, user: str) -> list[str]:
-    opened = [call for call in slack.log(kind="call", name="conversations.open") if call["request"]["users"] == user]
-    return [m["text"] for call in opened for m in slack.messages(call["response"]["channel"]["id"], user=user)]
+    opened = [
+        call
+        for call in slack.log(kind="call", name="conversations.open")
+        if call["request"]["users"] == user
+    ]
+    return [
+        m["text"]
+        for call in opened
+        for m in slack.messages(call["response"]["channel"]["id"], user=user)
+    ]
 
 
 def test_it_shows_what_runs_with_a_link_to_its_card(bot: Bot, slack: LocalSlack) -> None:
@@ -55,13 +65,17 @@ def test_its_first_block_opens_the_form(bot: Bot, slack: LocalSlack) -> None:
     assert [one["callback_id"] for one in slack.views("U0DEV1")] == ["deploy"]
 
 
-def test_what_its_form_submits_is_a_release_whose_card_is_in_the_apps_channel_and_the_receipt_says_so(bot: Bot, slack: LocalSlack) -> None:
+def test_the_home_tabs_form_starts_a_release_and_the_receipt_names_its_channel(
+    bot: Bot, slack: LocalSlack
+) -> None:
     press_form_button(slack, "U0DEV1", home_of(slack, "U0DEV1"))
     slack.submit("U0DEV1", FILLED_IN)
     (release,) = bot.store.active()
     assert (release.change.kind, release.channel) == ("deploy", CHANNEL)
     receipt = f"hello → 2.0.0 rolling: started as hello-1. Its card follows in <#{CHANNEL}>."
-    slack.wait_for(lambda: receipt in direct_messages(slack, "U0DEV1"), what="the receipt in direct messages")
+    slack.wait_for(
+        lambda: receipt in direct_messages(slack, "U0DEV1"), what="the receipt in direct messages"
+    )
     assert not [m for m in slack.messages(CHANNEL, user="U0DEV1") if "started as" in m["text"]]
 
 
@@ -85,4 +99,7 @@ def test_who_may_no_longer_release_is_told_so_in_person(bot: Bot, slack: LocalSl
     bot.context.catalog.access.roles.clear()  # type: ignore[attr-defined]  # the catalog was changed meanwhile
     press_form_button(slack, "U0DEV1", view)
     assert slack.views("U0DEV1") == []
-    slack.wait_for(lambda: any("that needs the role" in text for text in direct_messages(slack, "U0DEV1")), what="why not")
+    slack.wait_for(
+        lambda: any("that needs the role" in text for text in direct_messages(slack, "U0DEV1")),
+        what="why not",
+    )

@@ -25,7 +25,9 @@ from tests.shared_server import SharedServer
 from tests.unit.slack.conftest import CHANNEL, Bot, serving
 
 
-def test_a_typed_command_starts_a_release_and_is_acknowledged_with_a_receipt(bot: Bot, slack: LocalSlack) -> None:
+def test_a_typed_command_starts_a_release_and_is_acknowledged_with_a_receipt(
+    bot: Bot, slack: LocalSlack
+) -> None:
     answer = slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0 canary")
     assert answer["text"] == "hello → 2.0.0 canary: started as hello-1. Its card follows."
     (release,) = bot.store.active()
@@ -33,14 +35,18 @@ def test_a_typed_command_starts_a_release_and_is_acknowledged_with_a_receipt(bot
     assert (release.requested_by.team, release.requested_by.user) == ("T0LOCAL", "U0DEV1")
 
 
-def test_a_mistake_is_told_to_the_person_alone_and_starts_nothing(bot: Bot, slack: LocalSlack) -> None:
+def test_a_mistake_is_told_to_the_person_alone_and_starts_nothing(
+    bot: Bot, slack: LocalSlack
+) -> None:
     answer = slack.command("U0DEV1", CHANNEL, "/deploy helo 2.0.0")
     assert "did you mean `hello`?" in answer["text"]
     assert not bot.store.active()
     assert not [m for m in slack.messages(CHANNEL, user="U0MANAGER") if "helo" in m.get("text", "")]
 
 
-def test_every_name_of_the_table_is_answered_and_the_umbrella_too(bot: Bot, slack: LocalSlack) -> None:
+def test_every_name_of_the_table_is_answered_and_the_umbrella_too(
+    bot: Bot, slack: LocalSlack
+) -> None:
     assert "Roles: deployer" in slack.command("U0DEV1", CHANNEL, "/whoami")["text"]
     assert "Roles: deployer" in slack.command("U0DEV1", CHANNEL, "/pilothouse whoami")["text"]
     assert "Roles: deployer" in slack.command("U0DEV1", CHANNEL, "/ph-whoami")["text"]
@@ -52,45 +58,70 @@ def test_a_reason_with_the_word_payload_reaches_the_release(bot: Bot, slack: Loc
 
 
 QUESTIONS = [
-    "pods hello", "get services auth", "get ev", "explain deploy.spec.replicas --recursive", "traffic hello", "rollout status",
-    "rollout history hello --revision=2", "rollout pause hello", "apps", "deploy hello 2.0.0 canary dry-run",
-]  # fmt: skip
+    "pods hello",
+    "get services auth",
+    "get ev",
+    "explain deploy.spec.replicas --recursive",
+    "traffic hello",
+    "rollout status",
+    "rollout history hello --revision=2",
+    "rollout pause hello",
+    "apps",
+    "deploy hello 2.0.0 canary dry-run",
+]
 
 
 @pytest.mark.parametrize("text", QUESTIONS)
-def test_a_question_means_the_same_by_its_name_by_the_umbrella_and_by_mention_in_a_thread(bot: Bot, slack: LocalSlack, text: str) -> None:
+def test_a_question_means_the_same_by_its_name_by_the_umbrella_and_by_mention_in_a_thread(
+    bot: Bot, slack: LocalSlack, text: str
+) -> None:
     ts = bot.context.messenger.post(CHANNEL, bot.context.render.notice("about hello"))
     slack.command("U0DEV1", CHANNEL, f"/{text}")
     slack.command("U0DEV1", CHANNEL, f"/pilothouse {text}")
     slack.command("U0DEV1", CHANNEL, f"<@U0BOT> {text}", thread_ts=ts)
     slack.wait_for(lambda: len(bot.queue.asked) == 3, what="three questions")
     transport = {"response_url", "thread_ts", "dedup_key", "in_channel", "person"}
-    by_name, by_umbrella, by_mention = ({k: v for k, v in query.items() if k not in transport} for query in bot.queue.asked)
+    by_name, by_umbrella, by_mention = (
+        {k: v for k, v in query.items() if k not in transport} for query in bot.queue.asked
+    )
     assert by_name == by_umbrella == by_mention
     assert [bool(query["thread_ts"]) for query in bot.queue.asked] == [False, False, True]
 
 
-@pytest.mark.parametrize("text", ["releases", "whoami", "help get", "traffic nope", "get", "rollout abort auth", "scale hello"])
+@pytest.mark.parametrize(
+    "text",
+    ["releases", "whoami", "help get", "traffic nope", "get", "rollout abort auth", "scale hello"],
+)
 def test_an_answer_at_once_is_the_same_by_each_way(bot: Bot, slack: LocalSlack, text: str) -> None:
     ts = bot.context.messenger.post(CHANNEL, bot.context.render.notice("about hello"))
-    by_name, by_umbrella = (slack.command("U0DEV1", CHANNEL, f"{way}{text}")["text"] for way in ("/", "/pilothouse "))
+    by_name, by_umbrella = (
+        slack.command("U0DEV1", CHANNEL, f"{way}{text}")["text"] for way in ("/", "/pilothouse ")
+    )
     slack.command("U0DEV1", CHANNEL, f"<@U0BOT> {text}", thread_ts=ts)
 
     def in_thread() -> list[str]:
-        return [m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=ts)[1:] if "U0BOT" not in m["text"]]
+        return [
+            m["text"]
+            for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=ts)[1:]
+            if "U0BOT" not in m["text"]
+        ]
 
     slack.wait_for(in_thread, what="an answer in the thread")
     assert by_name == by_umbrella == in_thread()[-1]
 
 
-def test_a_question_for_the_cluster_is_asked_of_a_worker_with_the_way_back(bot: Bot, slack: LocalSlack) -> None:
+def test_a_question_for_the_cluster_is_asked_of_a_worker_with_the_way_back(
+    bot: Bot, slack: LocalSlack
+) -> None:
     slack.command("U0DEV1", CHANNEL, "/pods hello")
     (query,) = bot.queue.asked
     assert query["kind"] == "pods"
     assert str(query["response_url"]).startswith(slack.url)
 
 
-def test_a_person_without_the_role_is_refused_and_nothing_starts(bot: Bot, slack: LocalSlack) -> None:
+def test_a_person_without_the_role_is_refused_and_nothing_starts(
+    bot: Bot, slack: LocalSlack
+) -> None:
     assert "needs the role" in slack.command("U0MANAGER", CHANNEL, "/deploy hello 2.0.0")["text"]
     assert not bot.store.active()
 
@@ -101,7 +132,10 @@ def test_a_click_reaches_its_release_and_the_clicker_is_told(bot: Bot, slack: Lo
     ts = bot.context.messenger.post(CHANNEL, bot.context.render.card(release, now=bot.store.now()))
     slack.click("U0DEV1", CHANNEL, ts, "release:abort")
     assert bot.store.load(release.id).phase is Phase.ABORTED
-    slack.wait_for(lambda: any("hello-1:" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1")), what="the answer to the click")
+    slack.wait_for(
+        lambda: any("hello-1:" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1")),
+        what="the answer to the click",
+    )
 
 
 def test_a_click_on_an_old_card_is_refused_and_says_why(bot: Bot, slack: LocalSlack) -> None:
@@ -110,16 +144,25 @@ def test_a_click_on_an_old_card_is_refused_and_says_why(bot: Bot, slack: LocalSl
     ts = bot.context.messenger.post(CHANNEL, bot.context.render.card(release, now=bot.store.now()))
     slack.click("U0DEV1", CHANNEL, ts, "release:abort")
     slack.click("U0DEV1", CHANNEL, ts, "release:abort")
-    slack.wait_for(lambda: any("is over" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1")), what="the refusal")
+    slack.wait_for(
+        lambda: any("is over" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1")),
+        what="the refusal",
+    )
 
 
-def test_a_bare_deploy_opens_the_form_and_submitting_it_equals_typing(bot: Bot, slack: LocalSlack) -> None:
+def test_a_bare_deploy_opens_the_form_and_submitting_it_equals_typing(
+    bot: Bot, slack: LocalSlack
+) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello")
     (view,) = slack.views("U0DEV1")
     assert view["callback_id"] == "deploy"
     slack.submit(
         "U0DEV1",
-        {"version": {"deploy_version": "2.0.0"}, "strategy": {"deploy_strategy": "canary"}, "reason": {"deploy_reason": 'say "hi"'}},
+        {
+            "version": {"deploy_version": "2.0.0"},
+            "strategy": {"deploy_strategy": "canary"},
+            "reason": {"deploy_reason": 'say "hi"'},
+        },
         view_id=view["id"],
     )
     (release,) = bot.store.active()
@@ -128,7 +171,9 @@ def test_a_bare_deploy_opens_the_form_and_submitting_it_equals_typing(bot: Bot, 
     assert release.command == "deploy hello 2.0.0 canary reason=\"say 'hi'\""
 
 
-def test_a_form_with_a_mistake_says_it_at_the_field_and_stays_open(bot: Bot, slack: LocalSlack) -> None:
+def test_a_form_with_a_mistake_says_it_at_the_field_and_stays_open(
+    bot: Bot, slack: LocalSlack
+) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello")
     (view,) = slack.views("U0DEV1")
     answer = slack.submit("U0DEV1", {"version": {"deploy_version": "2..$"}}, view_id=view["id"])
@@ -141,13 +186,19 @@ def test_changing_the_form_redraws_its_command(bot: Bot, slack: LocalSlack) -> N
     slack.command("U0DEV1", CHANNEL, "/deploy hello")
     (view,) = slack.views("U0DEV1")
     slack.choose("U0DEV1", view["id"], "deploy_strategy", "canary")
-    slack.wait_for(lambda: "hello VERSION canary" in json.dumps(slack.views("U0DEV1")), what="the form drawn anew")
+    slack.wait_for(
+        lambda: "hello VERSION canary" in json.dumps(slack.views("U0DEV1")),
+        what="the form drawn anew",
+    )
 
 
 def test_a_mention_works_and_answers_in_its_thread(bot: Bot, slack: LocalSlack) -> None:
     asked = slack.command("U0DEV1", CHANNEL, "<@U0BOT> releases")
     ts = asked["message"]["ts"]
-    slack.wait_for(lambda: any("Releases" in m["text"] for m in slack.messages(CHANNEL, thread_ts=ts)), what="the answer in the thread")
+    slack.wait_for(
+        lambda: any("Releases" in m["text"] for m in slack.messages(CHANNEL, thread_ts=ts)),
+        what="the answer in the thread",
+    )
 
 
 def signed(bot: Bot, secret: str, body: str, *, at: float | None = None) -> httpx.Response:
@@ -162,13 +213,25 @@ def signed(bot: Bot, secret: str, body: str, *, at: float | None = None) -> http
 
 
 def body_of(text: str, trigger: str = "1.2.3") -> str:
-    fields = {"command": "/deploy", "text": text, "team_id": "T0LOCAL", "user_id": "U0DEV1", "channel_id": CHANNEL, "trigger_id": trigger}
+    fields = {
+        "command": "/deploy",
+        "text": text,
+        "team_id": "T0LOCAL",
+        "user_id": "U0DEV1",
+        "channel_id": CHANNEL,
+        "trigger_id": trigger,
+    }
     return urlencode(fields)
 
 
 def test_a_wrong_signature_and_a_stale_request_change_nothing(bot: Bot, slack: LocalSlack) -> None:
     assert signed(bot, "wrong", body_of("hello 2.0.0")).status_code == 401
-    assert signed(bot, slack.settings.signing_secret, body_of("hello 2.0.0"), at=time.time() - 600).status_code == 401
+    assert (
+        signed(
+            bot, slack.settings.signing_secret, body_of("hello 2.0.0"), at=time.time() - 600
+        ).status_code
+        == 401
+    )
     assert not bot.store.active()
 
 
@@ -185,7 +248,10 @@ def test_what_is_not_a_request_of_slack_is_refused_calmly(bot: Bot, body: bytes)
 
 
 def test_a_body_beyond_every_limit_is_refused_unread(bot: Bot) -> None:
-    assert httpx.post(f"{bot.url}/slack/events", content=b"x" * 1_100_000, trust_env=False).status_code == 413
+    assert (
+        httpx.post(f"{bot.url}/slack/events", content=b"x" * 1_100_000, trust_env=False).status_code
+        == 413
+    )
 
 
 def test_health_readiness_and_metrics_are_served(bot: Bot, slack: LocalSlack) -> None:
@@ -199,14 +265,22 @@ def test_health_readiness_and_metrics_are_served(bot: Bot, slack: LocalSlack) ->
 @pytest.fixture
 def redis_away(context: Context) -> Context:
     nowhere = connect("redis://127.0.0.1:1/0")
-    return replace(context, store=RedisReleaseStore(nowhere), queue=RqWorkQueue(nowhere, wake=Leases(nowhere).wake))
+    return replace(
+        context,
+        store=RedisReleaseStore(nowhere),
+        queue=RqWorkQueue(nowhere, wake=Leases(nowhere).wake),
+    )
 
 
 def test_while_redis_is_away_a_click_a_mention_a_form_and_the_home_tab_say_so_too(
     shared_server: SharedServer, redis_away: Context, settings: Settings, slack: LocalSlack
 ) -> None:
     def told() -> list[str]:
-        return [m["text"] for m in slack.messages(CHANNEL, user="U0DEV1") if m["text"].startswith("Redis cannot be reached")]
+        return [
+            m["text"]
+            for m in slack.messages(CHANNEL, user="U0DEV1")
+            if m["text"].startswith("Redis cannot be reached")
+        ]
 
     with serving(shared_server, redis_away, settings, slack):
         card = redis_away.messenger.post(CHANNEL, redis_away.render.card(ROLLING, now=NOW))
@@ -214,14 +288,20 @@ def test_while_redis_is_away_a_click_a_mention_a_form_and_the_home_tab_say_so_to
         slack.wait_for(told, what="the answer to the click")
         assert "nothing was changed" in told()[0]
         mention = slack.command("U0DEV1", CHANNEL, "<@U0BOT> pods hello")["message"]["ts"]
-        slack.wait_for(lambda: len(slack.messages(CHANNEL, user="U0DEV1", thread_ts=mention)) > 1, what="the answer to the mention")
+        slack.wait_for(
+            lambda: len(slack.messages(CHANNEL, user="U0DEV1", thread_ts=mention)) > 1,
+            what="the answer to the mention",
+        )
         answer = slack.messages(CHANNEL, user="U0DEV1", thread_ts=mention)[-1]["text"]
         assert answer.startswith("Redis cannot be reached") and "nothing was started" in answer
         slack.command("U0DEV1", CHANNEL, "/deploy hello")
         refused = slack.submit("U0DEV1", {"version": {"deploy_version": "2.0.0"}})
         assert refused["errors"]["version"].startswith("Redis cannot be reached")
         slack.open_home("U0DEV1")
-        slack.wait_for(lambda: "Redis cannot be reached" in json.dumps(slack.home("U0DEV1")), what="the home tab that says so")
+        slack.wait_for(
+            lambda: "Redis cannot be reached" in json.dumps(slack.home("U0DEV1")),
+            what="the home tab that says so",
+        )
 
 
 def test_while_redis_is_away_a_command_is_told_so_in_one_line_and_help_goes_on(

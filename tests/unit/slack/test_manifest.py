@@ -14,7 +14,9 @@ from bot.commands.table import BY_NAME
 from bot.slack.manifest import chosen_names, drift, main, make_manifest
 from sandbox.slack.manifest import read_manifest
 
-LIMITS = json.loads((Path(__file__).parent / "manifest_limits.schema.json").read_text(encoding="utf-8"))
+LIMITS = json.loads(
+    (Path(__file__).parent / "manifest_limits.schema.json").read_text(encoding="utf-8")
+)
 """From Slack's app manifest reference."""
 
 
@@ -26,7 +28,9 @@ def test_by_default_five_names_are_registered() -> None:
 
 @pytest.mark.parametrize("socket_mode", [False, True])
 @pytest.mark.parametrize("prefix", ["", "ph-"])
-def test_all_names_fit_slacks_limits_and_slack_takes_the_manifest(prefix: str, socket_mode: bool) -> None:
+def test_all_names_fit_slacks_limits_and_slack_takes_the_manifest(
+    prefix: str, socket_mode: bool
+) -> None:
     manifest = make_manifest(chosen_names("all"), prefix=prefix, socket_mode=socket_mode)
     Draft202012Validator(LIMITS).validate(manifest)
     commands = manifest["features"]["slash_commands"]
@@ -45,7 +49,9 @@ def test_all_names_fit_slacks_limits_and_slack_takes_the_manifest(prefix: str, s
         (("settings", "typo"), True),
     ],
 )
-def test_the_schema_of_the_limits_refuses_what_slack_would_refuse(path: tuple[str | int, ...], value: object) -> None:
+def test_the_schema_of_the_limits_refuses_what_slack_would_refuse(
+    path: tuple[str | int, ...], value: object
+) -> None:
     manifest = make_manifest(chosen_names("all"))
     place: Any = manifest
     for key in path[:-1]:
@@ -71,7 +77,9 @@ def test_drift_names_what_is_missing_and_what_is_too_much() -> None:
     assert drift(wanted, wanted) == ()
 
 
-def test_what_is_printed_is_checked_as_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_printed_is_checked_as_wanted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--commands", "all", "--prefix", "ph-"]) == 0
     file = tmp_path / "manifest.yaml"
     file.write_text(capsys.readouterr().out, encoding="utf-8")
@@ -81,7 +89,11 @@ def test_what_is_printed_is_checked_as_wanted(tmp_path: Path, capsys: pytest.Cap
     assert "the command /deploy is not registered" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--commands", "deploi"], ["--prefix", "Ph "], ["--prefix", "x" * 30]])
-def test_a_wrong_name_or_prefix_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["--commands", "deploi"], ["--prefix", "Ph "], ["--prefix", "x" * 30]]
+)
+def test_a_wrong_name_or_prefix_is_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1

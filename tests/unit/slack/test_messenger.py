@@ -18,7 +18,9 @@ def keyed(key: str) -> Message:
     return Message("hello", (), {"event_type": "pilothouse", "event_payload": {"key": key}})
 
 
-def test_a_posted_message_can_be_edited_and_found_again_by_its_key(slack: LocalSlack, messenger: SlackMessenger) -> None:
+def test_a_posted_message_can_be_edited_and_found_again_by_its_key(
+    slack: LocalSlack, messenger: SlackMessenger
+) -> None:
     ts = messenger.post(CHANNEL, keyed("hello-1:card"))
     messenger.edit(CHANNEL, ts, Message("edited"))
     messenger.edit(CHANNEL, ts, keyed("hello-1:card"))
@@ -50,9 +52,14 @@ def test_blocks_that_slack_refuses_go_as_text(slack: LocalSlack, messenger: Slac
     assert [m["text"] for m in slack.messages(CHANNEL) if m["ts"] == ts] == ["the whole story"]
 
 
-def test_a_table_that_slack_refuses_goes_as_preformatted_text(slack: LocalSlack, messenger: SlackMessenger) -> None:
+def test_a_table_that_slack_refuses_goes_as_preformatted_text(
+    slack: LocalSlack, messenger: SlackMessenger
+) -> None:
     message = table_message((Table("Pods", ("pod",), (("hello-1",),)),))
-    refused = Message(message.text, (*message.blocks, *(block for block in message.blocks if block["type"] == "table")))
+    refused = Message(
+        message.text,
+        (*message.blocks, *(block for block in message.blocks if block["type"] == "table")),
+    )
     ts = messenger.post(CHANNEL, refused)
     (posted,) = [m for m in slack.messages(CHANNEL) if m["ts"] == ts]
     assert [block["type"] for block in posted["blocks"]] == ["section", "rich_text", "rich_text"]
@@ -63,7 +70,9 @@ def test_an_unknown_channel_is_said_to_be_unavailable(messenger: SlackMessenger)
         messenger.post("C0NOWHERE", HELLO)
 
 
-def test_an_archived_channel_is_said_to_be_unavailable(slack: LocalSlack, messenger: SlackMessenger) -> None:
+def test_an_archived_channel_is_said_to_be_unavailable(
+    slack: LocalSlack, messenger: SlackMessenger
+) -> None:
     slack.channel(CHANNEL, archived=True)
     with pytest.raises(ChannelUnavailable):
         messenger.post(CHANNEL, HELLO)
@@ -133,7 +142,9 @@ def test_a_name_is_the_display_name_or_the_id(slack: LocalSlack) -> None:
     assert directory.name_of("U0NOBODY") == "U0NOBODY"
 
 
-def test_a_server_error_and_a_page_instead_of_json_read_as_unavailable(slack: LocalSlack, messenger: SlackMessenger) -> None:
+def test_a_server_error_and_a_page_instead_of_json_read_as_unavailable(
+    slack: LocalSlack, messenger: SlackMessenger
+) -> None:
     ts = messenger.post(CHANNEL, HELLO)
     for kind in ("server_error", "garbled", "lost_reply", "lost_request"):
         slack.fault(kind, method="chat.update")

@@ -1,4 +1,5 @@
-"""A card is redrawn a moment after its release moved on: a click on the old one must do nothing to what came since."""
+"""A card is redrawn a moment after its release moved on: a click on the old one must do nothing to
+what came since."""
 
 from __future__ import annotations
 
@@ -25,7 +26,13 @@ HOLDING = CARDS["canary holding"]
 
 def clicked(release: Release, label: str, *, user: str = "U0MANAGER") -> Click:
     button = next(one for one in buttons_of(release) if one["text"]["text"] == label)
-    return Click(Person(TEAM, user, user), CHANNEL, button["action_id"].removeprefix(ACTION_PREFIX), button["value"], "1.1")
+    return Click(
+        Person(TEAM, user, user),
+        CHANNEL,
+        button["action_id"].removeprefix(ACTION_PREFIX),
+        button["value"],
+        "1.1",
+    )
 
 
 def in_its_second_hold(release: Release) -> Release:
@@ -34,11 +41,15 @@ def in_its_second_hold(release: Release) -> Release:
     first = release.plan.steps[0]
     steps = (first, replace(first, name="second"), *release.plan.steps[1:])
     assert isinstance(first.gates[0], HoldGate)
-    return replace(release, plan=replace(release.plan, steps=steps), at_step=1, gate=GateState(1, 0, T0))
+    return replace(
+        release, plan=replace(release.plan, steps=steps), at_step=1, gate=GateState(1, 0, T0)
+    )
 
 
 def stored(bot: Bot, release: Release) -> Release:
-    return bot.store.create(replace(release, id=""), dedup_key="", same_as="", operation="1").release
+    return bot.store.create(
+        replace(release, id=""), dedup_key="", same_as="", operation="1"
+    ).release
 
 
 def test_go_on_now_ends_the_hold_it_was_drawn_for(bot: Bot) -> None:
@@ -76,19 +87,39 @@ BAD = Cause(FailureClass.VERDICT, "5 restarts of 1 candidate pod")
 
 
 def test_resume_of_an_earlier_pause_does_not_wave_a_bad_verdict_through(bot: Bot) -> None:
-    release = stored(bot, replace(HOLDING, phase=Phase.PAUSED, phase_since=T0 + 1000, paused_from=Phase.HOLDING, cause=BAD))
+    release = stored(
+        bot,
+        replace(
+            HOLDING, phase=Phase.PAUSED, phase_since=T0 + 1000, paused_from=Phase.HOLDING, cause=BAD
+        ),
+    )
     old_card = replace(release, phase_since=T0, cause=None)
     answer = handle_click(bot.context, clicked(old_card, "Resume", user="U0DEV1"))
     assert isinstance(answer, Refusal) and "that button is from before" in answer.line
     assert bot.store.load(release.id).phase is Phase.PAUSED
-    assert isinstance(handle_click(bot.context, clicked(release, "Resume", user="U0DEV1")), TextReply)
+    assert isinstance(
+        handle_click(bot.context, clicked(release, "Resume", user="U0DEV1")), TextReply
+    )
 
 
 def test_adopt_keeps_only_the_change_that_its_card_showed(bot: Bot) -> None:
     shown = Drift("hello", Kind.DEPLOYMENT, Field.REPLICAS, "5", "6", "kubectl")
     more = replace(shown, name="hello-canary", observed="0")
-    release = stored(bot, replace(HOLDING, phase=Phase.DRIFTED, phase_since=T0, drifted_from=Phase.HOLDING, drift=(shown, more)))
-    answer = handle_click(bot.context, clicked(replace(release, drift=(shown,)), "Adopt", user="U0DEV1"))
+    release = stored(
+        bot,
+        replace(
+            HOLDING,
+            phase=Phase.DRIFTED,
+            phase_since=T0,
+            drifted_from=Phase.HOLDING,
+            drift=(shown, more),
+        ),
+    )
+    answer = handle_click(
+        bot.context, clicked(replace(release, drift=(shown,)), "Adopt", user="U0DEV1")
+    )
     assert isinstance(answer, Refusal) and "that button is from before" in answer.line
     assert bot.store.load(release.id).phase is Phase.DRIFTED
-    assert isinstance(handle_click(bot.context, clicked(release, "Adopt", user="U0DEV1")), TextReply)
+    assert isinstance(
+        handle_click(bot.context, clicked(release, "Adopt", user="U0DEV1")), TextReply
+    )

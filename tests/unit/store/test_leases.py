@@ -54,7 +54,12 @@ def test_any_number_of_tickers_claim_each_id_once(redis_url: str, leases: Leases
         leases.wake(wake_id, 0)
     tickers = [Leases(Redis.from_url(redis_url)) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
-        rounds = list(pool.map(lambda ticker: [c.wake_id for _ in range(10) for c in ticker.claim(limit=10)[0]], tickers))
+        rounds = list(
+            pool.map(
+                lambda ticker: [c.wake_id for _ in range(10) for c in ticker.claim(limit=10)[0]],
+                tickers,
+            )
+        )
     claimed = [wake_id for one in rounds for wake_id in one]
     assert len(claimed) == 300 and set(claimed) == ids
 
@@ -79,7 +84,9 @@ def test_ids_that_wait_for_their_job_do_not_hide_those_behind_them(leases: Lease
     assert [c.wake_id for c in leases.claim(limit=2)[0]] == ["release:b-1"]
 
 
-def test_the_earlier_of_a_wake_and_the_next_wake_wins(leases: Leases, redis_client: Redis, now: int) -> None:
+def test_the_earlier_of_a_wake_and_the_next_wake_wins(
+    leases: Leases, redis_client: Redis, now: int
+) -> None:
     leases.wake("release:a-1", 0)
     (claim,), _ = leases.claim()
     leases.wake("release:a-1", now + 1_000)
@@ -104,10 +111,15 @@ def test_of_two_copies_of_a_job_one_begins(leases: Leases, redis_client: Redis) 
     leases.wake("release:a-1", 0)
     (claim,), _ = leases.claim()
     other_job = Leases(redis_client)
-    assert [leases.begin(claim.wake_id, claim.token), other_job.begin(claim.wake_id, claim.token)] == [True, False]
+    assert [
+        leases.begin(claim.wake_id, claim.token),
+        other_job.begin(claim.wake_id, claim.token),
+    ] == [True, False]
 
 
-def test_a_job_that_only_waits_in_its_queue_is_enqueued_again_with_the_same_token(leases: Leases) -> None:
+def test_a_job_that_only_waits_in_its_queue_is_enqueued_again_with_the_same_token(
+    leases: Leases,
+) -> None:
     leases.wake("release:a-1", 0)
     (first,), _ = leases.claim(lease_ms=0)
     (second,), _ = leases.claim()
@@ -115,7 +127,9 @@ def test_a_job_that_only_waits_in_its_queue_is_enqueued_again_with_the_same_toke
     assert leases.begin(first.wake_id, first.token)
 
 
-def test_a_lease_that_ran_out_is_taken_over_and_the_late_job_does_nothing(leases: Leases, redis_client: Redis, now: int) -> None:
+def test_a_lease_that_ran_out_is_taken_over_and_the_late_job_does_nothing(
+    leases: Leases, redis_client: Redis, now: int
+) -> None:
     leases.wake("release:a-1", 0)
     (late,), _ = leases.claim()
     leases.begin(late.wake_id, late.token, lease_ms=0)
@@ -130,7 +144,10 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_late_job_does_nothing(leases
 def test_a_finish_sent_twice_happens_once(leases: Leases) -> None:
     leases.wake("release:a-1", 0)
     (claim,), _ = leases.claim()
-    assert [leases.finish(claim.wake_id, claim.token, 0), leases.finish(claim.wake_id, claim.token, 0)] == [True, False]
+    assert [
+        leases.finish(claim.wake_id, claim.token, 0),
+        leases.finish(claim.wake_id, claim.token, 0),
+    ] == [True, False]
     assert len(leases.claim()[0]) == 1
 
 
@@ -147,7 +164,12 @@ def test_a_job_that_fails_comes_back_later_each_time(leases: Leases, redis_clien
 
 
 def test_a_success_forgets_the_failures(leases: Leases, redis_client: Redis) -> None:
-    for outcome in (leases.fail, leases.fail, lambda wake_id, token: leases.finish(wake_id, token, None), leases.fail):
+    for outcome in (
+        leases.fail,
+        leases.fail,
+        lambda wake_id, token: leases.finish(wake_id, token, None),
+        leases.fail,
+    ):
         leases.wake("release:a-1", 0)
         (claim,), _ = leases.claim()
         outcome(claim.wake_id, claim.token)
@@ -173,7 +195,9 @@ def died(leases: Leases, client: Redis) -> int:
     return max(0, due(client)["release:a-1"] - RedisReleaseStore(client).now())
 
 
-def test_a_job_whose_process_dies_comes_back_at_once_and_if_it_dies_again_later_each_time(leases: Leases, redis_client: Redis) -> None:
+def test_a_job_whose_process_dies_comes_back_at_once_and_if_it_dies_again_later_each_time(
+    leases: Leases, redis_client: Redis
+) -> None:
     first, *later = [died(leases, redis_client) for _ in range(10)]
     assert first == 0
     assert 0 < later[0] <= 500
@@ -181,7 +205,9 @@ def test_a_job_whose_process_dies_comes_back_at_once_and_if_it_dies_again_later_
     assert 50_000 < later[-1] <= 60_000
 
 
-def test_a_job_that_lived_to_its_end_may_die_again_and_comes_back_at_once(leases: Leases, redis_client: Redis) -> None:
+def test_a_job_that_lived_to_its_end_may_die_again_and_comes_back_at_once(
+    leases: Leases, redis_client: Redis
+) -> None:
     for _ in range(3):
         died(leases, redis_client)
     leases.wake("release:a-1", 0)
@@ -198,7 +224,9 @@ def test_what_dies_again_and_again_holds_up_no_other(leases: Leases, redis_clien
     assert [claim.wake_id for claim in leases.claim()[0]] == ["release:b-1"]
 
 
-def test_a_job_that_nobody_has_begun_is_given_out_again_only_when_a_worker_died(leases: Leases) -> None:
+def test_a_job_that_nobody_has_begun_is_given_out_again_only_when_a_worker_died(
+    leases: Leases,
+) -> None:
     leases.wake("release:a-1", 0)
     claims, _ = leases.claim()
     assert leases.expedite(lambda pid: False, waiting=False) == 0
@@ -226,7 +254,9 @@ def test_the_queue_is_asked_only_about_a_job_that_nobody_has_begun(leases: Lease
     assert again.token != claim.token
 
 
-def test_a_claim_whose_reply_was_lost_is_answered_again(redis_server: EmbeddedRedis, redis_url: str, leases: Leases) -> None:
+def test_a_claim_whose_reply_was_lost_is_answered_again(
+    redis_server: EmbeddedRedis, redis_url: str, leases: Leases
+) -> None:
     with LossyRedis(redis_server.port) as lossy:
         ticker = Leases(connect(lossy.url))
         ticker.claim()

@@ -17,14 +17,20 @@ from bot.store import records
 from tests.builders import a_release, a_template
 
 
-@pytest.mark.parametrize("change", [Scale(3), Restart(), Undo(2, a_template()), Undo(), Reapply(a_template())])
-def test_every_kind_of_change_comes_back_as_itself(change: Scale | Restart | Undo | Reapply) -> None:
+@pytest.mark.parametrize(
+    "change", [Scale(3), Restart(), Undo(2, a_template()), Undo(), Reapply(a_template())]
+)
+def test_every_kind_of_change_comes_back_as_itself(
+    change: Scale | Restart | Undo | Reapply,
+) -> None:
     release = replace(a_release(change), id="hello-1", version=7)
     assert records.load_release(records.dump_release(release), id="hello-1", version=7) == release
 
 
 def test_the_id_and_version_beside_the_document_count() -> None:
-    loaded = records.load_release(records.dump_release(a_release()), id="hello-42", version=9, card_ts="1.2")
+    loaded = records.load_release(
+        records.dump_release(a_release()), id="hello-42", version=9, card_ts="1.2"
+    )
     assert (loaded.id, loaded.version, loaded.card_ts) == ("hello-42", 9, "1.2")
 
 
@@ -37,7 +43,8 @@ def name_of(sample: Path) -> str:
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=name_of)
 def test_a_release_stored_by_an_older_version_is_read_and_continues(sample: Path) -> None:
-    """Samples are never rewritten: any version that could migrate may have started a running release."""
+    """Samples are never rewritten: any version that could migrate may have started a running
+    release."""
     release = records.load_release(sample.read_bytes(), id="hello-42", version=3)
     assert release.phase.value in sample.stem
     decision = decide(release, Unreachable(release.created_at, "away"), release.created_at)
@@ -59,8 +66,12 @@ def test_a_document_that_is_damaged_or_of_no_known_form_is_refused(document: byt
 
 
 def test_a_document_takes_a_fraction_of_its_text() -> None:
-    release = replace(a_release(Undo(2, {"spec": {"containers": [a_template()] * 20}})), id="hello-1")
-    assert len(records.dump_release(release)) < 0.2 * len(orjson.dumps(records.unpack(records.dump_release(release))))
+    release = replace(
+        a_release(Undo(2, {"spec": {"containers": [a_template()] * 20}})), id="hello-1"
+    )
+    assert len(records.dump_release(release)) < 0.2 * len(
+        orjson.dumps(records.unpack(records.dump_release(release)))
+    )
 
 
 def test_an_older_record_is_migrated_step_by_step() -> None:
@@ -73,7 +84,10 @@ def test_an_older_record_is_migrated_step_by_step() -> None:
     assert body == {"phase": Phase.PAUSED}
 
 
-@pytest.mark.parametrize("envelope", [{"schema_version": 2, "release": {}}, {"release": {}}, {"schema_version": "1", "release": {}}])
+@pytest.mark.parametrize(
+    "envelope",
+    [{"schema_version": 2, "release": {}}, {"release": {}}, {"schema_version": "1", "release": {}}],
+)
 def test_a_schema_that_is_not_known_is_refused(envelope: dict[str, object]) -> None:
     with pytest.raises(UnknownSchema, match="hello-1"):
         records.migrate(envelope, "release hello-1", current=1)
@@ -81,14 +95,20 @@ def test_a_schema_that_is_not_known_is_refused(envelope: dict[str, object]) -> N
 
 def test_a_schema_too_old_to_be_migrated_is_refused() -> None:
     with pytest.raises(UnknownSchema, match="cannot read any more"):
-        records.migrate({"schema_version": 1, "release": {}}, "release hello-1", current=3, migrations={2: dict})
+        records.migrate(
+            {"schema_version": 1, "release": {}}, "release hello-1", current=3, migrations={2: dict}
+        )
 
 
 def test_a_document_that_is_no_release_says_where() -> None:
     with pytest.raises(UnknownSchema, match="hello-1 cannot be read: "):
-        records.load_release(b'{"schema_version":1,"release":{"phase":"dancing"}}', id="hello-1", version=1)
+        records.load_release(
+            b'{"schema_version":1,"release":{"phase":"dancing"}}', id="hello-1", version=1
+        )
 
 
 def test_a_template_has_one_name_whatever_the_order_of_its_keys() -> None:
-    assert records.template_hash({"a": 1, "b": {"c": 2, "d": 3}}) == records.template_hash({"b": {"d": 3, "c": 2}, "a": 1})
+    assert records.template_hash({"a": 1, "b": {"c": 2, "d": 3}}) == records.template_hash(
+        {"b": {"d": 3, "c": 2}, "a": 1}
+    )
     assert records.template_hash({"a": 1}) != records.template_hash({"a": "1"})

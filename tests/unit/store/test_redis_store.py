@@ -1,4 +1,5 @@
-"""What only Redis can show: concurrency, what is written, and what happens when the server is unwell."""
+"""What only Redis can show: concurrency, what is written, and what happens when the server is
+unwell."""
 
 from __future__ import annotations
 
@@ -27,10 +28,17 @@ def store(redis_client: Redis) -> RedisReleaseStore:
     return RedisReleaseStore(redis_client)
 
 
-def test_fifty_people_who_type_the_same_command_start_one_release(store: RedisReleaseStore, redis_url: str) -> None:
+def test_fifty_people_who_type_the_same_command_start_one_release(
+    store: RedisReleaseStore, redis_url: str
+) -> None:
     def type_it(number: int) -> tuple[str, bool]:
         mine = RedisReleaseStore(Redis.from_url(redis_url))
-        created = mine.create(a_release(), dedup_key=f"trigger-{number}", same_as="hello 2.0.0 rolling", operation=f"o-{number}")
+        created = mine.create(
+            a_release(),
+            dedup_key=f"trigger-{number}",
+            same_as="hello 2.0.0 rolling",
+            operation=f"o-{number}",
+        )
         return created.release.id, created.fresh
 
     with ThreadPoolExecutor(25) as pool:
@@ -40,12 +48,16 @@ def test_fifty_people_who_type_the_same_command_start_one_release(store: RedisRe
     assert len(store.active()) == 1
 
 
-def test_of_many_who_save_the_same_version_one_wins(store: RedisReleaseStore, redis_url: str) -> None:
+def test_of_many_who_save_the_same_version_one_wins(
+    store: RedisReleaseStore, redis_url: str
+) -> None:
     release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
 
     def save(number: int) -> bool:
         try:
-            RedisReleaseStore(Redis.from_url(redis_url)).save(replace(release, reason=f"{number}"), (), operation=f"s-{number}")
+            RedisReleaseStore(Redis.from_url(redis_url)).save(
+                replace(release, reason=f"{number}"), (), operation=f"s-{number}"
+            )
         except VersionConflict:
             return False
         return True
@@ -55,7 +67,9 @@ def test_of_many_who_save_the_same_version_one_wins(store: RedisReleaseStore, re
     assert store.load(release.id).version == 2
 
 
-def test_a_record_of_a_newer_schema_is_left_alone(store: RedisReleaseStore, redis_client: Redis) -> None:
+def test_a_record_of_a_newer_schema_is_left_alone(
+    store: RedisReleaseStore, redis_client: Redis
+) -> None:
     release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
     other = store.create(a_release(), dedup_key="", same_as="", operation="create another").release
     newer = b'{"schema_version":99,"release":{}}'
@@ -66,9 +80,13 @@ def test_a_record_of_a_newer_schema_is_left_alone(store: RedisReleaseStore, redi
     assert redis_client.hget(f"{PREFIX}release:{release.id}", "document") == newer
 
 
-def test_a_record_that_lacks_a_newer_field_gets_its_default(store: RedisReleaseStore, redis_client: Redis) -> None:
+def test_a_record_that_lacks_a_newer_field_gets_its_default(
+    store: RedisReleaseStore, redis_client: Redis
+) -> None:
     release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
-    document = records.unpack(cast(bytes, redis_client.hget(f"{PREFIX}release:{release.id}", "document")))
+    document = records.unpack(
+        cast(bytes, redis_client.hget(f"{PREFIX}release:{release.id}", "document"))
+    )
     del document["release"]["judgements"]
     redis_client.hset(f"{PREFIX}release:{release.id}", "document", orjson.dumps(document))
     assert store.load(release.id) == release
@@ -84,13 +102,24 @@ def test_names_are_forgotten_after_their_time_and_ids_are_not(redis_client: Redi
     over = store.save(replace(release, phase=Phase.SUCCEEDED), (), operation="save")
     store.reconcile()
     kept = store.load(release.id)
-    assert (kept.version, kept.requested_by.user, kept.requested_by.name) == (over.version, DEVELOPER.user, "")
-    assert kept.gate is not None and (kept.gate.votes[0].by.user, kept.gate.votes[0].by.name) == ("U0MANAGER", "")
+    assert (kept.version, kept.requested_by.user, kept.requested_by.name) == (
+        over.version,
+        DEVELOPER.user,
+        "",
+    )
+    assert kept.gate is not None and (kept.gate.votes[0].by.user, kept.gate.votes[0].by.name) == (
+        "U0MANAGER",
+        "",
+    )
 
 
-def test_a_lock_whose_holder_is_gone_is_freed(store: RedisReleaseStore, redis_client: Redis) -> None:
+def test_a_lock_whose_holder_is_gone_is_freed(
+    store: RedisReleaseStore, redis_client: Redis
+) -> None:
     gone = store.create(a_release(), dedup_key="", same_as="", operation="create").release
-    waiting = store.create(a_release(), dedup_key="", same_as="", operation="create another").release
+    waiting = store.create(
+        a_release(), dedup_key="", same_as="", operation="create another"
+    ).release
     store.acquire(gone, ["deployment"])
     assert store.acquire(waiting, ["deployment"]).behind == gone.id
     redis_client.delete(f"{PREFIX}release:{gone.id}")
@@ -98,24 +127,32 @@ def test_a_lock_whose_holder_is_gone_is_freed(store: RedisReleaseStore, redis_cl
     assert store.acquire(waiting, ["deployment"]).behind == ""
 
 
-def test_whoever_is_gone_from_a_line_holds_up_nobody_behind_it(store: RedisReleaseStore, redis_client: Redis) -> None:
+def test_whoever_is_gone_from_a_line_holds_up_nobody_behind_it(
+    store: RedisReleaseStore, redis_client: Redis
+) -> None:
     holder, gone, waiting = (
-        store.create(a_release(), dedup_key="", same_as="", operation=f"create {number}").release for number in range(3)
+        store.create(a_release(), dedup_key="", same_as="", operation=f"create {number}").release
+        for number in range(3)
     )
     store.acquire(holder, ["deployment"])
     assert store.acquire(gone, ["deployment"]).behind == holder.id
     assert store.acquire(waiting, ["deployment"]).behind == gone.id
     redis_client.delete(f"{PREFIX}release:{gone.id}")
     store.save(replace(holder, phase=Phase.SUCCEEDED), (), operation="over")
-    redis_client.hdel(f"{PREFIX}lock-owner", "deployment")  # as it is when the lock was handed to one that is gone, and freed
+    redis_client.hdel(
+        f"{PREFIX}lock-owner", "deployment"
+    )  # as it is when the lock was handed to one that is gone, and freed
     redis_client.zadd(f"{PREFIX}lock-queue:deployment", {gone.id: 0})
     assert store.acquire(waiting, ["deployment"]).behind == gone.id
     assert any("that are over" in line for line in store.reconcile())
     assert store.acquire(waiting, ["deployment"]).behind == ""
 
 
-def test_a_release_that_waits_takes_little_of_redis_memory(store: RedisReleaseStore, redis_client: Redis) -> None:
-    """A thousand in a hold shall take at most 20 MB, their audit lines included; measured with the template of the demo app."""
+def test_a_release_that_waits_takes_little_of_redis_memory(
+    store: RedisReleaseStore, redis_client: Redis
+) -> None:
+    """A thousand in a hold shall take at most 20 MB, their audit lines included; measured with the
+    template of the demo app."""
 
     def used() -> int:
         return int(redis_client.info("memory")["used_memory"])
@@ -123,10 +160,23 @@ def test_a_release_that_waits_takes_little_of_redis_memory(store: RedisReleaseSt
     before = used()
     for number in range(100):
         place = replace(holding().target, app=f"app{number}", deployment=f"app{number}")
-        release = store.create(replace(holding(), id="", target=place), dedup_key=f"{number}", same_as="", operation=f"c{number}").release
+        release = store.create(
+            replace(holding(), id="", target=place),
+            dedup_key=f"{number}",
+            same_as="",
+            operation=f"c{number}",
+        ).release
         store.acquire(release, [f"Deployment/app{number}", f"Service/app{number}"])
         for step in range(7):
-            told = (Event(T0, EventKind.STEP_DONE, "share 50 %: 1 of 2 pods are candidates: done", DEVELOPER, "share-50"),)
+            told = (
+                Event(
+                    T0,
+                    EventKind.STEP_DONE,
+                    "share 50 %: 1 of 2 pods are candidates: done",
+                    DEVELOPER,
+                    "share-50",
+                ),
+            )
             release = store.save(release, told, operation=f"{number}-{step}")
         store.delivered(release.id, through=99, card_version=release.version)
     assert (used() - before) / 100 < 20_000
@@ -157,7 +207,9 @@ def test_a_full_redis_is_said_to_be_full_and_nothing_is_half_done() -> None:
             store.save(replace(release, phase=Phase.PROGRESSING), (), operation="save")
         assert store.load(release.id) == release
         connect(server.url).config_set("maxmemory", "0")
-        assert store.save(replace(release, phase=Phase.PROGRESSING), (), operation="save").version == 2
+        assert (
+            store.save(replace(release, phase=Phase.PROGRESSING), (), operation="save").version == 2
+        )
 
 
 def test_a_read_only_redis_is_said_to_be_one() -> None:

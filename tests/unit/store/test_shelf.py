@@ -14,7 +14,9 @@ def test_what_is_kept_is_found_again_smaller_and_not_for_ever(redis_client: Redi
     shelf = RedisShelf(redis_client)
     assert shelf.fetch("https://cluster/openapi/v3/apis/apps/v1?hash=A") is None
     shelf.keep("https://cluster/openapi/v3/apis/apps/v1?hash=A", DOCUMENT)
-    assert RedisShelf(redis_client).fetch("https://cluster/openapi/v3/apis/apps/v1?hash=A") == DOCUMENT
+    assert (
+        RedisShelf(redis_client).fetch("https://cluster/openapi/v3/apis/apps/v1?hash=A") == DOCUMENT
+    )
     assert shelf.fetch("https://cluster/openapi/v3/apis/apps/v1?hash=B") is None
     (key,) = redis_client.keys("*shelf*")
     assert redis_client.strlen(key) < len(DOCUMENT) / 10

@@ -31,10 +31,17 @@ def jobs_in(client: Redis, name: str) -> list[Job]:
         ("sweep", QUERIES, "jobs.sweep.sweep"),
     ],
 )
-def test_each_wake_has_its_queue_and_its_job(queue: RqWorkQueue, redis_client: Redis, wake_id: str, name: str, function: str) -> None:
+def test_each_wake_has_its_queue_and_its_job(
+    queue: RqWorkQueue, redis_client: Redis, wake_id: str, name: str, function: str
+) -> None:
     queue.enqueue_wake(wake_id, "token")
     (job,) = jobs_in(redis_client, name)
-    assert (job.func_name, list(job.args), job.timeout, job.result_ttl) == (function, [wake_id, "token"], JOB_TIMEOUT_S, 0)
+    assert (job.func_name, list(job.args), job.timeout, job.result_ttl) == (
+        function,
+        [wake_id, "token"],
+        JOB_TIMEOUT_S,
+        0,
+    )
     assert sum(queue.lengths().values()) == 1
 
 

@@ -1,4 +1,5 @@
-"""Green: who may not have one, and how it is derived from stable. Every refusal is one line that says what to do."""
+"""Green: who may not have one, and how it is derived from stable. Every refusal is one line that
+says what to do."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ from bot.releases.planning.refusals import PlanRefused, is_tracking_label, manag
 from bot.releases.strategies.bluegreen.selector_keys import HASH_LABEL, choose_key, is_label_value
 
 COLOR_LABEL = "pilothouse.dev/color"
-"""In the selector and the pods of a green that a release made: its selector never matches a pod of stable, whatever the labels."""
+"""In the selector and the pods of a green that a release made: its selector never matches a pod of
+stable, whatever the labels."""
 
 
 def labels_of(template: Any) -> dict[str, str]:
@@ -36,7 +38,7 @@ def app_services(release: Release, seen: Observation) -> tuple[ServiceSeen, ...]
     return tuple(found[name] for name in release.target.services if name in found)
 
 
-# --- what cannot be released that way --------------------------------------------------------------------------------
+# --- what cannot be released that way -------------------------------------------------------------
 
 
 def refuse_blue_green(draft: Draft) -> tuple[ServiceSeen, ...]:
@@ -45,16 +47,28 @@ def refuse_blue_green(draft: Draft) -> tuple[ServiceSeen, ...]:
     app = release.target.app
     services = app_services(release, draft.seen)
     if not services:
-        raise PlanRefused(f"{app} has no Service to switch: name it as `service:` in the catalog, or deploy it rolling")
+        raise PlanRefused(
+            f"{app} has no Service to switch: name it as `service:` in the catalog, or deploy it"
+            " rolling"
+        )
     pods = labels_of(stable.template)
     for service in services:
         if not service.selector:
-            raise PlanRefused(f"Service {service.name} has no selector, so there is nothing to switch: deploy {app} rolling")
+            raise PlanRefused(
+                f"Service {service.name} has no selector, so there is nothing to switch: deploy"
+                f" {app} rolling"
+            )
         if HASH_LABEL not in service.selector and not selects(service.selector, pods):
-            raise PlanRefused(f"Service {service.name} does not select {stable.name}'s pods (its selector: {_text(service.selector)})")
+            raise PlanRefused(
+                f"Service {service.name} does not select {stable.name}'s pods (its selector:"
+                f" {_text(service.selector)})"
+            )
         others = _other_pods(service, draft)
         if others:
-            raise PlanRefused(f"Service {service.name} also selects pods of {', '.join(others)}: narrow its selector to {app} alone first")
+            raise PlanRefused(
+                f"Service {service.name} also selects pods of {', '.join(others)}: narrow its"
+                f" selector to {app} alone first"
+            )
         who = managed_elsewhere(service, ("spec.selector",))
         if who and release.rules.managed_elsewhere == "refuse":
             raise PlanRefused(
@@ -64,19 +78,25 @@ def refuse_blue_green(draft: Draft) -> tuple[ServiceSeen, ...]:
     refuse_second_copy(draft, "blue and green")
     label = release.target.version_label
     if label and not is_label_value(draft.version):
-        raise PlanRefused(f"`{draft.version}` cannot be the value of the label {label}: use a shorter tag of letters and digits")
+        raise PlanRefused(
+            f"`{draft.version}` cannot be the value of the label {label}: use a shorter tag of"
+            " letters and digits"
+        )
     return services
 
 
 def _other_pods(service: ServiceSeen, draft: Draft) -> tuple[str, ...]:
-    """Who else's pods the Service selects: Deployments by their selectors, and endpoints that are nobody's we know."""
+    """Who else's pods the Service selects: Deployments by their selectors, and endpoints that are
+    nobody's we know."""
     pair = (draft.stable, draft.seen.candidate)
     names = {item.name for item in pair if item is not None}
     survey = draft.seen.survey
     others = [
         f"Deployment {item.name}"
         for item in (survey.selecting if survey else ())
-        if item.kind == "Deployment" and item.name not in names and selects(service.selector, item.selector.get("matchLabels") or {})
+        if item.kind == "Deployment"
+        and item.name not in names
+        and selects(service.selector, item.selector.get("matchLabels") or {})
     ]
     known = {pod.uid for item in pair for pod in pods_of(item)}
     others += [
@@ -99,12 +119,13 @@ def _text(labels: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
-# --- the green one ----------------------------------------------------------------------------------------------------
+# --- the green one --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Green:
-    """The candidate: made by the release (``body``), or there already (``template`` None: adopted as it is)."""
+    """The candidate: made by the release (``body``), or there already (``template`` None: adopted
+    as it is)."""
 
     name: str
     labels: dict[str, str]
@@ -123,7 +144,9 @@ def green_for(draft: Draft, services: tuple[ServiceSeen, ...], *, keeps: bool) -
     if there.terminating:
         raise PlanRefused(f"{there.name} is just being deleted: try again in a moment")
     if there.claim and there.claim != draft.release.id:
-        raise PlanRefused(f"{there.name} is left over from release {there.claim}: remove it with {where}")
+        raise PlanRefused(
+            f"{there.name} is left over from release {there.claim}: remove it with {where}"
+        )
     image = running_image(there.template, draft.release)
     replicas = max(draft.stable.replicas, there.replicas)
     if image == draft.image:
@@ -131,28 +154,44 @@ def green_for(draft: Draft, services: tuple[ServiceSeen, ...], *, keeps: bool) -
         return Green(there.name, labels_of(there.template), None, None, replicas, note)
     if not keeps:
         raise PlanRefused(
-            f"{there.name} runs {version_of(image)} and belongs to no release: deploy {version_of(image)} to adopt it, "
-            f"or remove it with {where}"
+            f"{there.name} runs {version_of(image)} and belongs to no release: deploy"
+            f" {version_of(image)} to adopt it, or remove it with {where}"
         )
     labels = _labels_for(draft, services, there)
     if not matches(there.selector, labels):
         raise PlanRefused(
-            f"{there.name} cannot take {draft.version}: its own selector ({_text(there.selector.get('matchLabels') or {})}) is fixed; "
-            f"remove it with {where} and a fresh one is made"
+            f"{there.name} cannot take {draft.version}: its own selector"
+            f" ({_text(there.selector.get('matchLabels') or {})}) is fixed; remove it with {where}"
+            " and a fresh one is made"
         )
     template = with_labels(draft.template, labels)
     # nobody is on it: as many as serve now are wanted, also where it was left larger
     replicas = draft.stable.replicas
-    return Green(there.name, labels, None, template, replicas, f"{there.name} is there already and takes {draft.version}")
+    return Green(
+        there.name,
+        labels,
+        None,
+        template,
+        replicas,
+        f"{there.name} is there already and takes {draft.version}",
+    )
 
 
-def _labels_for(draft: Draft, services: tuple[ServiceSeen, ...], there: DeploymentSeen) -> dict[str, str]:
-    """The new template's labels on the idle Deployment of a kept pair: what tells the two apart stays its own."""
+def _labels_for(
+    draft: Draft, services: tuple[ServiceSeen, ...], there: DeploymentSeen
+) -> dict[str, str]:
+    """The new template's labels on the idle Deployment of a kept pair: what tells the two apart
+    stays its own."""
     version_label = draft.release.target.version_label
     own = labels_of(there.template)
     labels = labels_of(draft.template)
     labels.pop(COLOR_LABEL, None)
-    telling = {key for service in services for key in service.selector if key != version_label and key in own}
+    telling = {
+        key
+        for service in services
+        for key in service.selector
+        if key != version_label and key in own
+    }
     fixed = {key for key in there.selector.get("matchLabels") or {} if key != version_label}
     return {**labels, **{key: own[key] for key in sorted(telling | fixed) if key in own}}
 
@@ -165,8 +204,14 @@ def _made(draft: Draft, services: tuple[ServiceSeen, ...], name: str) -> Green:
     """Derived from stable; inert until it is made live: replicas 0 and claimed."""
     release, stable = draft.release, draft.stable
     survey = draft.seen.survey
-    if any(item.kind == "Deployment" and item.name == name for item in (survey.selecting if survey else ())):
-        raise PlanRefused(f"there is a Deployment {name} already, which is not this app's candidate: rename one of the two")
+    if any(
+        item.kind == "Deployment" and item.name == name
+        for item in (survey.selecting if survey else ())
+    ):
+        raise PlanRefused(
+            f"there is a Deployment {name} already, which is not this app's candidate: rename one"
+            " of the two"
+        )
     other = choose_key(
         [service.selector for service in services],
         labels_of(stable.template),
@@ -175,7 +220,11 @@ def _made(draft: Draft, services: tuple[ServiceSeen, ...], name: str) -> Green:
         version_label=release.target.version_label,
     )
     labels = {**labels_of(draft.template), other.key: other.value, COLOR_LABEL: "green"}
-    fixed = {key for key in stable.selector.get("matchLabels") or {} if key != release.target.version_label}
+    fixed = {
+        key
+        for key in stable.selector.get("matchLabels") or {}
+        if key != release.target.version_label
+    }
     selector = {key: labels[key] for key in sorted(fixed | {COLOR_LABEL}) if key in labels}
     template = with_labels(draft.template, labels)
     body: dict[str, Any] = {
@@ -200,7 +249,8 @@ def _made(draft: Draft, services: tuple[ServiceSeen, ...], name: str) -> Green:
 
 
 def body_as_found(found: DeploymentAsFound, release: Release) -> dict[str, Any]:
-    """An adopted green that went at the end of a release which is then taken back: made again, inert."""
+    """An adopted green that went at the end of a release which is then taken back: made again,
+    inert."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -229,9 +279,13 @@ def refuse_quota(draft: Draft, green: Green, preview: str, *, keeps: bool) -> No
     made = {"deployments": 1} if green.body is not None else {}
     if preview:
         made["services"] = 1
-    short = shortages(survey.quotas if survey else (), draft.template, green.replicas - there + settling, **made)
+    short = shortages(
+        survey.quotas if survey else (), draft.template, green.replicas - there + settling, **made
+    )
     if short:
-        size = f"{draft.stable.replicas} + {green.replicas} pods" + (f", {settling} more to settle" if settling else "")
+        size = f"{draft.stable.replicas} + {green.replicas} pods" + (
+            f", {settling} more to settle" if settling else ""
+        )
         raise PlanRefused(f"no room for blue and green side by side ({size}): {'; '.join(short)}")
 
 
@@ -239,9 +293,15 @@ def preview_for(draft: Draft, service: ServiceSeen, target: dict[str, str]) -> t
     """(name, body) of the Service by which green can be tried before anybody is sent there."""
     name = f"{service.name}-preview"
     if len(name) > 63:
-        raise PlanRefused(f"`{name}` is too long for a Service: set `preview: false` for {draft.release.target.app}")
+        raise PlanRefused(
+            f"`{name}` is too long for a Service: set `preview: false` for"
+            f" {draft.release.target.app}"
+        )
     survey = draft.seen.survey
-    if any(item.kind == "Service" and item.name == name for item in (survey.selecting if survey else ())):
+    if any(
+        item.kind == "Service" and item.name == name
+        for item in (survey.selecting if survey else ())
+    ):
         raise PlanRefused(f"there is a Service {name} already: remove it, or set `preview: false`")
     kept = ("name", "protocol", "port", "targetPort", "appProtocol")
     ports = [{key: port[key] for key in kept if key in port} for port in list(service.ports)]
@@ -259,8 +319,8 @@ def preview_for(draft: Draft, service: ServiceSeen, target: dict[str, str]) -> t
 
 
 def probe_for(draft: Draft, service: ServiceSeen) -> Probe | None:
-    """What every pod of green is asked before the switch, on the port behind the Service's first one. A probe by a URL asks whoever
-    serves: that cannot be green yet.
+    """What every pod of green is asked before the switch, on the port behind the Service's first
+    one. A probe by a URL asks whoever serves: that cannot be green yet.
     """
     rules = draft.release.rules.probe
     if rules is None or rules.url is not None:
@@ -269,28 +329,38 @@ def probe_for(draft: Draft, service: ServiceSeen) -> Probe | None:
     wanted = first.get("targetPort") or first.get("port")
     if not isinstance(wanted, int):
         spec = draft.template.get("spec") or {}
-        ports = (port for container in spec.get("containers") or () for port in container.get("ports") or ())
+        ports = (
+            port
+            for container in spec.get("containers") or ()
+            for port in container.get("ports") or ()
+        )
         found = next((port["containerPort"] for port in ports if port.get("name") == wanted), None)
         if found is None:
             raise PlanRefused(
-                f"the probe has no port to ask: Service {service.name} names the port `{wanted or 'none'}`, which no container has; "
-                f"name one, or take `probe` of {draft.release.target.app} out of the catalog"
+                f"the probe has no port to ask: Service {service.name} names the port"
+                f" `{wanted or 'none'}`, which no container has; name one, or take `probe` of"
+                f" {draft.release.target.app} out of the catalog"
             )
         wanted = found
     is_tls = "https" in (first.get("name"), first.get("appProtocol")) or first.get("port") == 443
     return Probe(rules.path, wanted, rules.requests, "https" if is_tls else "http")
 
 
-def selector_on(selector: Mapping[str, str], labels: Mapping[str, str], service: ServiceSeen, name: str) -> dict[str, str]:
+def selector_on(
+    selector: Mapping[str, str], labels: Mapping[str, str], service: ServiceSeen, name: str
+) -> dict[str, str]:
     """The Service's selector with green's values: green's pods and not blue's."""
     missing = [key for key in selector if key not in labels]
     if missing:
-        raise PlanRefused(f"pods of {name} have no label {missing[0]}, by which Service {service.name} selects: add it")
+        raise PlanRefused(
+            f"pods of {name} have no label {missing[0]}, by which Service {service.name} selects:"
+            " add it"
+        )
     target = {key: labels[key] for key in selector}
     if target == dict(selector):
         raise PlanRefused(
-            f"Service {service.name} selects pods of {name} already ({_text(selector)}): add a key to its selector that tells "
-            f"the two apart, or remove {name}"
+            f"Service {service.name} selects pods of {name} already ({_text(selector)}): add a key"
+            f" to its selector that tells the two apart, or remove {name}"
         )
     return target
 
@@ -301,9 +371,17 @@ def selector_at_the_end(service: ServiceSeen, draft: Draft) -> dict[str, str]:
 
 
 def refuse_capture(draft: Draft, green: Green) -> None:
-    """Another app's Service must not begin to select green's pods, nor another Deployment's selector match them."""
+    """Another app's Service must not begin to select green's pods, nor another Deployment's
+    selector match them."""
     survey = draft.seen.survey
     blue = labels_of(draft.stable.template)
     for item in survey.selecting if survey else ():
-        if item.kind in ("Service", "Deployment") and matches(item.selector, green.labels) and not matches(item.selector, blue):
-            raise PlanRefused(f"{item.kind} {item.name} would select green's pods ({_text(green.labels)}): change its selector first")
+        if (
+            item.kind in ("Service", "Deployment")
+            and matches(item.selector, green.labels)
+            and not matches(item.selector, blue)
+        ):
+            raise PlanRefused(
+                f"{item.kind} {item.name} would select green's pods ({_text(green.labels)}): change"
+                " its selector first"
+            )

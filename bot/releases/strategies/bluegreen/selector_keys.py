@@ -1,7 +1,8 @@
 """Which key of a Service's selector tells blue from green, and what else hangs on that key.
 
-Green's pods carry another value for one key, so the Service does not see them before it is switched. Whatever else selects by that
-key (a NetworkPolicy, a budget, another Service, an affinity rule) would treat green differently from blue: such a key is not taken.
+Green's pods carry another value for one key, so the Service does not see them before it is
+switched. Whatever else selects by that key (a NetworkPolicy, a budget, another Service, an affinity
+rule) would treat green differently from blue: such a key is not taken.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ def rules_of_placement(template: Any) -> tuple[tuple[str, Any], ...]:
         rules = affinity.get(kind) or {}
         terms = [
             *(rules.get("requiredDuringSchedulingIgnoredDuringExecution") or ()),
-            *(weighted.get("podAffinityTerm") or {} for weighted in rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ()),
+            *(
+                weighted.get("podAffinityTerm") or {}
+                for weighted in rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+            ),
         ]
         found += [(f"its own {title} rule", term.get("labelSelector") or {}) for term in terms]
     found += [
@@ -49,12 +53,19 @@ def rules_of_placement(template: Any) -> tuple[tuple[str, Any], ...]:
     return tuple(found)
 
 
-def dependents(other: OtherValue, labels: Mapping[str, str], template: Any, survey: Survey | None) -> tuple[str, ...]:
-    """What would see a pod with the other value differently: "NetworkPolicy allow-hello", "its own pod anti-affinity rule"."""
+def dependents(
+    other: OtherValue, labels: Mapping[str, str], template: Any, survey: Survey | None
+) -> tuple[str, ...]:
+    """What would see a pod with the other value differently: "NetworkPolicy allow-hello", "its own
+    pod anti-affinity rule"."""
     green = {**labels, other.key: other.value}
-    selecting = [(f"{item.kind} {item.name}", item.selector) for item in survey.selecting] if survey else []
+    selecting = (
+        [(f"{item.kind} {item.name}", item.selector) for item in survey.selecting] if survey else []
+    )
     named = (*selecting, *rules_of_placement(template))
-    return tuple(dict.fromkeys(name for name, rule in named if matches(rule, labels) != matches(rule, green)))
+    return tuple(
+        dict.fromkeys(name for name, rule in named if matches(rule, labels) != matches(rule, green))
+    )
 
 
 def choose_key(
@@ -66,16 +77,22 @@ def choose_key(
     version_label: str | None,
     suffix: str = "green",
 ) -> OtherValue:
-    """The version label where every Service selects by it and the release changes it, else the first key of the first Service
-    that every Service selects by and nothing else depends on. Raises PlanRefused.
+    """The version label where every Service selects by it and the release changes it, else the
+    first key of the first Service that every Service selects by and nothing else depends on. Raises
+    PlanRefused.
 
     ``labels``: of stable's pods now; ``template``: the one that the release brings.
     """
     new_labels = template.get("metadata", {}).get("labels") or {}
     if any(HASH_LABEL in selector for selector in selectors):
-        raise PlanRefused(f"the Service selects by {HASH_LABEL}, so any new pod template would empty it: remove that key from its selector")
+        raise PlanRefused(
+            f"the Service selects by {HASH_LABEL}, so any new pod template would empty it: remove"
+            " that key from its selector"
+        )
     shared = [key for key in selectors[0] if all(key in selector for selector in selectors)]
-    choices = [OtherValue(key, f"{labels.get(key, '')}-{suffix}") for key in shared if key != version_label]
+    choices = [
+        OtherValue(key, f"{labels.get(key, '')}-{suffix}") for key in shared if key != version_label
+    ]
     if version_label in shared and new_labels.get(version_label) != labels.get(version_label):
         choices.insert(0, OtherValue(str(version_label), str(new_labels[version_label])))
     taken: list[str] = []
@@ -88,7 +105,10 @@ def choose_key(
             return other
         taken.append(f"{other.key} (also selected by {', '.join(found)})")
     if not taken:
-        raise PlanRefused("its Services share no selector key: give pods and Services a label of their own, for instance `color: blue`")
+        raise PlanRefused(
+            "its Services share no selector key: give pods and Services a label of their own, for"
+            " instance `color: blue`"
+        )
     raise PlanRefused(
         f"no key of the Service's selector can tell green from blue: {'; '.join(taken)}; "
         "give pods and Service one more label, for instance `color: blue`"

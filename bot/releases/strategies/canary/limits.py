@@ -1,4 +1,5 @@
-"""What bounds a canary: autoscalers that move its neighbours, quotas, and the catalog's own maximum."""
+"""What bounds a canary: autoscalers that move its neighbours, quotas, and the catalog's own
+maximum."""
 
 from __future__ import annotations
 
@@ -14,26 +15,34 @@ from bot.releases.planning.refusals import PlanRefused, managed_elsewhere
 
 
 def autoscaler_of(draft: Draft, candidate: str, labels: dict[str, str]) -> AutoscalerSeen | None:
-    """The one that moves stable. ``labels``: of the candidate's pods. Raises PlanRefused where two would count the same pods."""
+    """The one that moves stable. ``labels``: of the candidate's pods. Raises PlanRefused where two
+    would count the same pods."""
     stable, rules = draft.stable, draft.release.rules
     survey = draft.seen.survey
     scalers = survey.autoscalers if survey else ()
     mine = [scaler for scaler in scalers if scaler.target == stable.name]
     if len(mine) > 1:
         names = ", ".join(scaler.name for scaler in mine)
-        raise PlanRefused(f"several HorizontalPodAutoscalers move {stable.name}: {names}; leave one of them")
+        raise PlanRefused(
+            f"several HorizontalPodAutoscalers move {stable.name}: {names}; leave one of them"
+        )
     other = next((scaler for scaler in scalers if scaler.target == candidate), None)
     if other is not None:
         raise PlanRefused(
-            f"HorizontalPodAutoscaler {other.name} moves the replicas of {candidate}, which the release sets: remove it first"
+            f"HorizontalPodAutoscaler {other.name} moves the replicas of {candidate}, which the"
+            " release sets: remove it first"
         )
-    counting = {item.name for item in (survey.selecting if survey else ()) if item.kind == "Deployment" and matches(item.selector, labels)}
+    counting = {
+        item.name
+        for item in (survey.selecting if survey else ())
+        if item.kind == "Deployment" and matches(item.selector, labels)
+    }
     overlapping = [scaler for scaler in scalers if scaler.target in counting]
     if overlapping:
         names = " and ".join(scaler.name for scaler in (*mine, *overlapping))
         raise PlanRefused(
-            f"the pods of {candidate} would count for HorizontalPodAutoscaler {names}: the selector of {overlapping[0].target} "
-            "matches them too; give it a label of its own"
+            f"the pods of {candidate} would count for HorizontalPodAutoscaler {names}: the selector"
+            f" of {overlapping[0].target} matches them too; give it a label of its own"
         )
     if mine and rules.canary.mode == "shift":
         raise PlanRefused(
@@ -42,13 +51,17 @@ def autoscaler_of(draft: Draft, candidate: str, labels: dict[str, str]) -> Autos
         )
     who = managed_elsewhere(stable, ("spec.replicas",)) if rules.canary.mode == "shift" else ""
     if who and rules.managed_elsewhere == "refuse":
-        raise PlanRefused(f"{stable.name} is managed elsewhere: {who} would undo its shrinking; set `canary: {{mode: add}}`")
+        raise PlanRefused(
+            f"{stable.name} is managed elsewhere: {who} would undo its shrinking; set `canary:"
+            " {mode: add}`"
+        )
     return mine[0] if mine else None
 
 
 @dataclass(frozen=True)
 class Room:
-    """Candidates that may run. ``at_promotion`` None: any number. ``why``: what an autoscaler's maximum leaves, where that is the limit."""
+    """Candidates that may run. ``at_promotion`` None: any number. ``why``: what an autoscaler's
+    maximum leaves, where that is the limit."""
 
     in_steps: int
     at_promotion: int | None
@@ -58,22 +71,29 @@ class Room:
 def room_for(draft: Draft, there: DeploymentSeen | None, scaler: AutoscalerSeen | None) -> Room:
     """``there``: an adopted candidate. Raises PlanRefused where not one pod has room.
 
-    An autoscaler's maximum is how many pods somebody wants of this app at most: candidates keep within it, unless the catalog says
-    with `max_candidates` how many there may be.
+    An autoscaler's maximum is how many pods somebody wants of this app at most: candidates keep
+    within it, unless the catalog says with `max_candidates` how many there may be.
     """
     stable, rules = draft.stable, draft.release.rules
     allowed = rules.canary.max_candidates
     if allowed is not None and allowed < 1:
-        raise PlanRefused(f"`max_candidates` of {draft.release.target.app} is {allowed}: a canary needs at least one pod")
+        raise PlanRefused(
+            f"`max_candidates` of {draft.release.target.app} is {allowed}: a canary needs at least"
+            " one pod"
+        )
     most = stable.replicas if allowed is None else allowed
     top, why = max(most, stable.replicas), ""
     if scaler is not None and allowed is None and scaler.max_replicas - stable.replicas < top:
         top = max(scaler.max_replicas - stable.replicas, 0)
-        why = f"; HorizontalPodAutoscaler {scaler.name} allows {counted(scaler.max_replicas, 'pod')} in all"
+        why = (
+            f"; HorizontalPodAutoscaler {scaler.name} allows {counted(scaler.max_replicas, 'pod')}"
+            " in all"
+        )
         if top < 1:
             raise PlanRefused(
-                f"{stable.name} has {counted(stable.replicas, 'pod')}, as many as HorizontalPodAutoscaler {scaler.name} allows: raise its "
-                f"maximum, or set `canary: {{max_candidates: 1}}` for {draft.release.target.app} to go beyond it"
+                f"{stable.name} has {counted(stable.replicas, 'pod')}, as many as"
+                f" HorizontalPodAutoscaler {scaler.name} allows: raise its maximum, or set `canary:"
+                f" {{max_candidates: 1}}` for {draft.release.target.app} to go beyond it"
             )
     room = _quota_room(draft, there, top)
     is_free = room >= max(most, stable.replicas)
@@ -85,7 +105,9 @@ def _quota_room(draft: Draft, there: DeploymentSeen | None, top: int) -> int:
     quotas = draft.seen.survey.quotas if draft.seen.survey else ()
     has = there.replicas if there else 0
     made = {} if there else {"deployments": 1}
-    rolls = 1 if fence_posts(draft.stable)[1] == 0 else 0  # stable itself needs a pod more while it rolls
+    rolls = (
+        1 if fence_posts(draft.stable)[1] == 0 else 0
+    )  # stable itself needs a pod more while it rolls
     room = has
     while room < top and not shortages(quotas, draft.template, room + 1 - has + rolls, **made):
         room += 1

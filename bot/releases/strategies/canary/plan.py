@@ -1,7 +1,9 @@
-"""Canary: a second Deployment behind the same Service, so that the share of traffic is the share of ready endpoints.
+"""Canary: a second Deployment behind the same Service, so that the share of traffic is the share of
+ready endpoints.
 
-Its share rises step by step while it is compared with stable. At the promotion stable rolls to the new version while the candidates
-serve, then they go. The way back takes the candidates out first: whatever they do, nobody meets them any more.
+Its share rises step by step while it is compared with stable. At the promotion stable rolls to the
+new version while the candidates serve, then they go. The way back takes the candidates out first:
+whatever they do, nobody meets them any more.
 """
 
 from __future__ import annotations
@@ -57,9 +59,12 @@ SUFFIX = CANDIDATE_SUFFIX[Strategy.CANARY]
 TRACK = "track"
 STICKY: dict[str, Any] = {
     "sessionAffinity": "ClientIP",
-    "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10_800}},  # what the API server fills in: three hours
+    "sessionAffinityConfig": {
+        "clientIP": {"timeoutSeconds": 10_800}
+    },  # what the API server fills in: three hours
 }
-# Endpoints follow readiness a moment later, and traffic goes by endpoints: nothing that serves is taken away before both hold.
+# Endpoints follow readiness a moment later, and traffic goes by endpoints: nothing that serves is
+# taken away before both hold.
 _CANDIDATES_SERVE = (Condition.CANDIDATE_COMPLETE, Condition.CANDIDATE_LISTED)
 _STABLE_SERVES = (Condition.STABLE_COMPLETE, Condition.STABLE_SERVES)
 
@@ -75,13 +80,18 @@ def plan(draft: Draft) -> Plan:
     stays_selected(draft, labels, f"{draft.stable.name}{SUFFIX}")
     scaler = autoscaler_of(draft, f"{draft.stable.name}{SUFFIX}", labels)
     room = room_for(draft, there, scaler)
-    bounds = Bounds(draft.stable.replicas, room.in_steps, shift=draft.release.rules.canary.mode == "shift")
+    bounds = Bounds(
+        draft.stable.replicas, room.in_steps, shift=draft.release.rules.canary.mode == "shift"
+    )
     try:
         splits = split_steps(percents, bounds)
     except CannotSplit as cannot:
         raise PlanRefused(f"{cannot}{room.why}") from cannot
     first = None if there else body
-    steps = [_share_step(draft, index, percents, splits, services, first, scaler) for index in range(len(splits))]
+    steps = [
+        _share_step(draft, index, percents, splits, services, first, scaler)
+        for index in range(len(splits))
+    ]
     steps += [_promotion(draft, splits[-1], room.at_promotion, scaler), _finish(draft, services)]
     unavailable = fence_posts(draft.stable)[1]
     return draft.plan(
@@ -104,7 +114,7 @@ def plan(draft: Draft) -> Plan:
     )
 
 
-# --- what cannot be released that way --------------------------------------------------------------------------------
+# --- what cannot be released that way -------------------------------------------------------------
 
 
 def _services(draft: Draft) -> tuple[ServiceSeen, ...]:
@@ -113,17 +123,25 @@ def _services(draft: Draft) -> tuple[ServiceSeen, ...]:
     services = tuple(found[name] for name in draft.release.target.services if name in found)
     if not services:
         raise PlanRefused(
-            f"{app} has no Service, so there is no traffic to share: name it as `service:` in the catalog, or deploy it rolling"
+            f"{app} has no Service, so there is no traffic to share: name it as `service:` in the"
+            " catalog, or deploy it rolling"
         )
     for service in services:
         if not service.selector:
-            raise PlanRefused(f"Service {service.name} has no selector, so a canary would get no traffic: deploy {app} rolling")
+            raise PlanRefused(
+                f"Service {service.name} has no selector, so a canary would get no traffic: deploy"
+                f" {app} rolling"
+            )
         if not selects(service.selector, _labels(draft.stable.template)):
-            raise PlanRefused(f"Service {service.name} does not select {draft.stable.name}'s pods: fix `service:` of {app}")
+            raise PlanRefused(
+                f"Service {service.name} does not select {draft.stable.name}'s pods: fix `service:`"
+                f" of {app}"
+            )
         who = managed_elsewhere(service, ("spec.sessionAffinity",)) if _is_sticky(draft) else ""
         if who and rules.managed_elsewhere == "refuse":
             raise PlanRefused(
-                f"Service {service.name} is managed elsewhere: {who} would take the session affinity back; leave `sticky` out"
+                f"Service {service.name} is managed elsewhere: {who} would take the session"
+                " affinity back; leave `sticky` out"
             )
     return services
 
@@ -135,20 +153,33 @@ def _is_sticky(draft: Draft) -> bool:
 def _percents(draft: Draft) -> tuple[int, ...]:
     """The shares before the promotion; a final 100 is the promotion itself."""
     change = draft.release.change
-    given = change.steps if isinstance(change, Deploy) and change.steps is not None else draft.release.rules.canary.steps
+    given = (
+        change.steps
+        if isinstance(change, Deploy) and change.steps is not None
+        else draft.release.rules.canary.steps
+    )
     percents = given[:-1] if given[-1:] == (100,) else given
     if not percents:
-        raise PlanRefused("a canary needs a share between 1 and 99 % before the promotion, for instance steps=20,50; or deploy it rolling")
+        raise PlanRefused(
+            "a canary needs a share between 1 and 99 % before the promotion, for instance"
+            " steps=20,50; or deploy it rolling"
+        )
     wrong = next((share for share in percents if not 1 <= share <= 99), None)
     if wrong is not None:
-        raise PlanRefused(f"{wrong} % is not a share for a canary: steps lie between 1 and 99, and a final 100 is the promotion")
+        raise PlanRefused(
+            f"{wrong} % is not a share for a canary: steps lie between 1 and 99, and a final 100 is"
+            " the promotion"
+        )
     if any(later <= earlier for earlier, later in pairwise(percents)):
-        raise PlanRefused(f"the steps must rise: {', '.join(map(str, percents))}; write for instance steps=20,50")
+        raise PlanRefused(
+            f"the steps must rise: {', '.join(map(str, percents))}; write for instance steps=20,50"
+        )
     return percents
 
 
 def _adopted(draft: Draft) -> DeploymentSeen | None:
-    """A canary begun by hand, if it can be adopted; None when there is none. Raises PlanRefused for any other leftover."""
+    """A canary begun by hand, if it can be adopted; None when there is none. Raises PlanRefused for
+    any other leftover."""
     name = f"{draft.stable.name}{SUFFIX}"
     survey = draft.seen.survey
     nearby = (draft.seen.candidate, *(survey.leftovers if survey else ()))
@@ -159,22 +190,30 @@ def _adopted(draft: Draft) -> DeploymentSeen | None:
     if there.terminating:
         raise PlanRefused(f"{name} is just being deleted: try again in a moment")
     if there.claim and there.claim != draft.release.id:
-        raise PlanRefused(f"{name} is left over from release {there.claim}, which does not run any more; remove it with {remove}")
+        raise PlanRefused(
+            f"{name} is left over from release {there.claim}, which does not run any more; remove"
+            f" it with {remove}"
+        )
     image = running_image(there.template, draft.release)
     if image != draft.image:
         raise PlanRefused(
-            f"{name} runs {version_of(image)} and belongs to no release: deploy {version_of(image)} canary to adopt it, "
-            f"or remove it with {remove}"
+            f"{name} runs {version_of(image)} and belongs to no release: deploy {version_of(image)}"
+            f" canary to adopt it, or remove it with {remove}"
         )
     if there.paused:
-        raise PlanRefused(f"{name} is paused and cannot be adopted: kubectl rollout resume deployment/{name}, or remove it: {remove}")
+        raise PlanRefused(
+            f"{name} is paused and cannot be adopted: kubectl rollout resume deployment/{name}, or"
+            f" remove it: {remove}"
+        )
     who = managed_elsewhere(there, ("spec.replicas",))
     if who and draft.release.rules.managed_elsewhere == "refuse":
-        raise PlanRefused(f"{name} is managed elsewhere: {who} would undo its scaling; change it there")
+        raise PlanRefused(
+            f"{name} is managed elsewhere: {who} would undo its scaling; change it there"
+        )
     return there
 
 
-# --- the candidate ----------------------------------------------------------------------------------------------------
+# --- the candidate --------------------------------------------------------------------------------
 
 
 def _labels(template: Any) -> dict[str, str]:
@@ -184,7 +223,8 @@ def _labels(template: Any) -> dict[str, str]:
 def _body(draft: Draft) -> dict[str, Any]:
     """Stable's template with the new image; inert until it is made live: replicas 0 and claimed.
 
-    `track: canary` in its selector keeps it from taking stable's pods over, whatever labels they share.
+    `track: canary` in its selector keeps it from taking stable's pods over, whatever labels they
+    share.
     """
     release, stable = draft.release, draft.stable
     template = copy.deepcopy(draft.template)
@@ -193,7 +233,9 @@ def _body(draft: Draft) -> dict[str, Any]:
     selector = copy.deepcopy(stable.selector)
     keys = set(selector.get("matchLabels") or {}) | {TRACK}
     selector["matchLabels"] = {key: labels[key] for key in sorted(keys) if key in labels}
-    rules = [rule for rule in selector.pop("matchExpressions", None) or () if rule.get("key") != TRACK]
+    rules = [
+        rule for rule in selector.pop("matchExpressions", None) or () if rule.get("key") != TRACK
+    ]
     if rules:
         selector["matchExpressions"] = rules
     return {
@@ -202,7 +244,11 @@ def _body(draft: Draft) -> dict[str, Any]:
         "metadata": {
             "name": f"{stable.name}{SUFFIX}",
             "namespace": release.target.namespace,
-            "labels": {key: value for key, value in {**stable.labels, TRACK: "canary"}.items() if not is_tracking_label(key)},
+            "labels": {
+                key: value
+                for key, value in {**stable.labels, TRACK: "canary"}.items()
+                if not is_tracking_label(key)
+            },
             "annotations": {CLAIM_ANNOTATION: release.id, CAUSE_ANNOTATION: draft.cause},
         },
         "spec": {
@@ -216,7 +262,7 @@ def _body(draft: Draft) -> dict[str, Any]:
     }
 
 
-# --- the way there ----------------------------------------------------------------------------------------------------
+# --- the way there --------------------------------------------------------------------------------
 
 
 def _share_step(
@@ -234,15 +280,30 @@ def _share_step(
     if first:
         goals.append(DeploymentGoal(Side.STABLE, claimed=True))
         if _is_sticky(draft):
-            goals += [ServiceGoal(s.name, affinity=STICKY) for s in services if s.affinity.get("sessionAffinity") != "ClientIP"]
-    follows = percents[index] if scaler else None  # an autoscaler that shrinks stable must not make the share grow
+            goals += [
+                ServiceGoal(s.name, affinity=STICKY)
+                for s in services
+                if s.affinity.get("sessionAffinity") != "ClientIP"
+            ]
+    follows = (
+        percents[index] if scaler else None
+    )  # an autoscaler that shrinks stable must not make the share grow
     made_of = body if first else None
-    goals.append(DeploymentGoal(Side.CANDIDATE, claimed=True, replicas=split.candidates, at_most_share=follows, create_from=made_of))
+    goals.append(
+        DeploymentGoal(
+            Side.CANDIDATE,
+            claimed=True,
+            replicas=split.candidates,
+            at_most_share=follows,
+            create_from=made_of,
+        )
+    )
     if shifts:
         goals.append(DeploymentGoal(Side.STABLE, replicas=split.stables, when=_CANDIDATES_SERVE))
     return Step(
         f"share-{split.percent}",
-        f"{split.percent} % to {draft.version}: {counted(split.candidates, 'canary pod')} beside {split.stables}",
+        f"{split.percent} % to {draft.version}: {counted(split.candidates, 'canary pod')} beside"
+        f" {split.stables}",
         tuple(goals),
         (*_CANDIDATES_SERVE, Condition.STABLE_COMPLETE) if shifts else _CANDIDATES_SERVE,
         _step_deadline(draft),
@@ -262,8 +323,16 @@ def _step_deadline(draft: Draft) -> int:
 
 def _gates(draft: Draft, split: Split, *, last: bool) -> tuple[Gate, ...]:
     change, rules = draft.release.change, draft.release.rules
-    hold = change.hold_ms if isinstance(change, Deploy) and change.hold_ms is not None else rules.canary.hold_ms
-    gates: list[Gate] = [HoldGate("hold", hold, judged=True, title=f"hold at {split.percent} %")] if hold > 0 else []
+    hold = (
+        change.hold_ms
+        if isinstance(change, Deploy) and change.hold_ms is not None
+        else rules.canary.hold_ms
+    )
+    gates: list[Gate] = (
+        [HoldGate("hold", hold, judged=True, title=f"hold at {split.percent} %")]
+        if hold > 0
+        else []
+    )
     if last and rules.canary.promote == "approval" and rules.approvals.promote > 0:
         approvals = rules.approvals
         gates.append(
@@ -280,7 +349,8 @@ def _gates(draft: Draft, split: Split, *, last: bool) -> tuple[Gate, ...]:
 
 
 def _promotion(draft: Draft, last: Split, room: int | None, scaler: AutoscalerSeen | None) -> Step:
-    """Stable rolls while at least as many candidates serve as it may miss; what was shifted comes back in the same patch."""
+    """Stable rolls while at least as many candidates serve as it may miss; what was shifted comes
+    back in the same patch."""
     stable = draft.stable
     unavailable = fence_posts(stable)[1]
     candidates = surge_for_promotion(stable.replicas, unavailable, last.candidates, room)
@@ -294,7 +364,9 @@ def _promotion(draft: Draft, last: Split, room: int | None, scaler: AutoscalerSe
                 template=draft.template,
                 paused=False,
                 change_cause=draft.cause,
-                replicas=stable.replicas if last.stables < stable.replicas and scaler is None else None,
+                replicas=(
+                    stable.replicas if last.stables < stable.replicas and scaler is None else None
+                ),
                 when=_CANDIDATES_SERVE,
             ),
         ),
@@ -309,8 +381,13 @@ def _promotion(draft: Draft, last: Split, room: int | None, scaler: AutoscalerSe
 
 
 def _finish(draft: Draft, services: tuple[ServiceSeen, ...]) -> Step:
-    """Only when stable is whole: without a deadline, since nothing that is left here is a reason to take a good version back."""
-    restored = tuple(ServiceGoal(s.name, affinity=s.affinity) for s in services) if _is_sticky(draft) else ()
+    """Only when stable is whole: without a deadline, since nothing that is left here is a reason to
+    take a good version back."""
+    restored = (
+        tuple(ServiceGoal(s.name, affinity=s.affinity) for s in services)
+        if _is_sticky(draft)
+        else ()
+    )
     name = f"{draft.stable.name}{SUFFIX}"
     return Step(
         "finish",
@@ -326,14 +403,14 @@ def _finish(draft: Draft, services: tuple[ServiceSeen, ...]) -> Step:
     )
 
 
-# --- the way back -----------------------------------------------------------------------------------------------------
+# --- the way back ---------------------------------------------------------------------------------
 
 
 def rollback_steps(release: Release, seen: Observation) -> tuple[Step, ...]:
     """Candidates out at once, stable and Services as found, then the candidate's Deployment goes.
 
-    Where nothing of stable need stay available while it goes back, or none of it is ready, the candidates serve until it is whole:
-    the Services must not be emptied by us.
+    Where nothing of stable need stay available while it goes back, or none of it is ready, the
+    candidates serve until it is whole: the Services must not be emptied by us.
     """
     found, plan_ = release.as_found, release.plan
     if found is None or plan_ is None or not any(intent.written for intent in release.intents):
@@ -341,15 +418,45 @@ def rollback_steps(release: Release, seen: Observation) -> tuple[Step, ...]:
     steps: list[Step] = []
     goals: list[Goal] = []
     stable = _stable_as_found(release)
-    candidate = seen.candidate if seen.candidate is not None and is_ours(release, seen.candidate) else None
-    rolls_bare = plan_.floor == 0 and stable is not None and stable.template is not None and _has_ready(seen.stable)
-    if candidate is None and rolls_bare and seen.candidate is None and (body := _body_again(plan_)) is not None:
+    candidate = (
+        seen.candidate if seen.candidate is not None and is_ours(release, seen.candidate) else None
+    )
+    rolls_bare = (
+        plan_.floor == 0
+        and stable is not None
+        and stable.template is not None
+        and _has_ready(seen.stable)
+    )
+    if (
+        candidate is None
+        and rolls_bare
+        and seen.candidate is None
+        and (body := _body_again(plan_)) is not None
+    ):
         # gone already, and the only pods that serve are about to be replaced: it comes once more
-        up = DeploymentGoal(Side.CANDIDATE, claimed=True, replicas=found.stable.replicas, create_from=body)
-        steps.append(Step("canary again", "canary pods serve meanwhile", (up,), _CANDIDATES_SERVE, MINIMUM_DEADLINE_MS))
+        up = DeploymentGoal(
+            Side.CANDIDATE, claimed=True, replicas=found.stable.replicas, create_from=body
+        )
+        steps.append(
+            Step(
+                "canary again",
+                "canary pods serve meanwhile",
+                (up,),
+                _CANDIDATES_SERVE,
+                MINIMUM_DEADLINE_MS,
+            )
+        )
         goals += [*([stable] if stable else []), _silent(_STABLE_SERVES)]
-    elif candidate is not None and seen.stable is not None and _has_ready(candidate) and (rolls_bare or not _has_ready(seen.stable)):
-        goals += [*([stable] if stable else []), _silent(_STABLE_SERVES if stable else (Condition.STABLE_SERVES,))]
+    elif (
+        candidate is not None
+        and seen.stable is not None
+        and _has_ready(candidate)
+        and (rolls_bare or not _has_ready(seen.stable))
+    ):
+        goals += [
+            *([stable] if stable else []),
+            _silent(_STABLE_SERVES if stable else (Condition.STABLE_SERVES,)),
+        ]
     else:
         goals += [*([_silent()] if candidate else []), *([stable] if stable else [])]
     for service in found.services:
@@ -363,9 +470,14 @@ def rollback_steps(release: Release, seen: Observation) -> tuple[Step, ...]:
     if not goals:
         return (LET_GO,)
     back = Step(
-        "back", f"back to {plan_.from_version}", tuple(goals), tuple(until), max(MINIMUM_DEADLINE_MS, plan_.deadline_ms),
-        candidates=0, stables=found.stable.replicas,
-    )  # fmt: skip
+        "back",
+        f"back to {plan_.from_version}",
+        tuple(goals),
+        tuple(until),
+        max(MINIMUM_DEADLINE_MS, plan_.deadline_ms),
+        candidates=0,
+        stables=found.stable.replicas,
+    )
     return (*steps, back, LET_GO)
 
 
@@ -384,7 +496,8 @@ def _body_again(plan_: Plan) -> Any:
 
 
 def _stable_as_found(release: Release) -> DeploymentGoal | None:
-    """What the release wrote of stable, set back in one patch; None when it wrote nothing but its claim."""
+    """What the release wrote of stable, set back in one patch; None when it wrote nothing but its
+    claim."""
     if release.as_found is None:
         return None
     stable = release.as_found.stable
@@ -393,7 +506,10 @@ def _stable_as_found(release: Release) -> DeploymentGoal | None:
         intent = find(release.intents, Kind.DEPLOYMENT, stable.name, field)
         return intent is not None and intent.written
 
-    if not any(written(field) for field in (Field.TEMPLATE, Field.PAUSED, Field.CHANGE_CAUSE, Field.REPLICAS)):
+    if not any(
+        written(field)
+        for field in (Field.TEMPLATE, Field.PAUSED, Field.CHANGE_CAUSE, Field.REPLICAS)
+    ):
         return None
     return DeploymentGoal(
         Side.STABLE,
