@@ -3,13 +3,25 @@ permissions are told completely."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from enum import StrEnum
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from bot.policy.permissions import Role
+from bot.releases.facts import actions, changes, requests
+from bot.releases.facts.causes import FailureClass, Verdict
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.plan import Condition
+from bot.releases.facts.release import Phase
+from bot.releases.facts.target import Strategy
 from bot.slack.manifest import SCOPES
-from tests.architecture.sources import TOP, tracked_files
+from tests.architecture.sources import TOP, python_files, tracked_files, tree_of
 from tests.reference_pages import DOCS, PAGES
 
 PROSE = tuple(path for path in tracked_files() if path.suffix == ".md")
@@ -54,3 +66,59 @@ def test_every_permission_that_is_asked_for_is_explained() -> None:
         name for name in sorted(resources) if name not in page
     ]
     assert not missing
+
+
+def values(enum: type[StrEnum]) -> Callable[[], list[str]]:
+    return lambda: [member.value for member in enum]
+
+
+def kinds(union: object) -> Callable[[], list[str]]:
+    return lambda: [member.kind for member in get_args(union)]
+
+
+def rooms() -> list[str]:
+    starts = [path for path in python_files("bot", "jobs", "config") if path.name == "__init__.py"]
+    return [str(path.parent) for path in starts if path.parent != Path("bot")]
+
+
+def gates() -> set[str]:
+    calls = [
+        node
+        for path in python_files("bot/releases")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call)
+    ]
+    made = [call for call in calls if getattr(call.func, "id", "") in ("ApprovalGate", "HoldGate")]
+    return {ast.literal_eval(call.args[0]) for call in made}
+
+
+DEFINED: dict[str, Callable[[], Iterable[str]]] = {
+    "Phases": values(Phase),
+    "Events": values(EventKind),
+    "Failure classes": values(FailureClass),
+    "Verdicts": values(Verdict),
+    "Strategies": values(Strategy),
+    "Roles": values(Role),
+    "Conditions": lambda: Condition.__members__,
+    "Changes": kinds(changes.Change),
+    "Requests": kinds(requests.Request),
+    "Actions": kinds(actions.Action),
+    "Gates": gates,
+    "Rooms": rooms,
+}
+
+
+def glossary(section: str) -> list[str]:
+    page = (DOCS / "reference" / "glossary.md").read_text(encoding="utf-8")
+    text = page.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    return [row.strip("`") for row in re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)][1:]
+
+
+@pytest.mark.parametrize("section", DEFINED)
+def test_the_glossary_has_what_the_code_has(section: str) -> None:
+    assert sorted(glossary(section)) == sorted(DEFINED[section]())
+
+
+def test_the_glossary_gives_a_word_one_meaning() -> None:
+    assert [word for word, times in Counter(glossary("Words")).items() if times > 1] == []
+    assert glossary("Words") == sorted(glossary("Words"))
