@@ -42,9 +42,10 @@ def probe(
     """
     count = max(0, min(requests, MOST_REQUESTS))
     if url is None:
-        through = (
-            f"{path_of('services', namespace)}/{quote(service, safe=':')}/proxy/{path.lstrip('/')}"
-        )
+        try:
+            through = _proxy_path(connection, namespace, service, path)
+        except (errors.NotThere, Refused, ClusterUnreachable) as failure:
+            return (f"error: {failure}",) * count
         futures = [connection.start(_through_proxy, connection, through) for _ in range(count)]
         return tuple(future.result() for future in futures)
     address = urljoin(url if url.endswith("/") else url + "/", path.lstrip("/"))
@@ -53,6 +54,15 @@ def probe(
             return tuple(_directly(visitor, address, {}) for _ in range(count))
     futures = [connection.start(_as_new_visitor, address) for _ in range(count)]
     return tuple(future.result() for future in futures)
+
+
+def _proxy_path(connection: Connection, namespace: str, service: str, path: str) -> str:
+    """The path to the Service's first port through the API server. Without its name, the API
+    server answers 503 for a named port (core/service: ResourceLocation)."""
+    address = f"{path_of('services', namespace)}/{quote(service)}"
+    ports = connection.get(address)["spec"].get("ports") or ()
+    port = next((str(first.get("name") or first["port"]) for first in ports), "")
+    return f"{address}:{port}/proxy/{path.lstrip('/')}"
 
 
 def _through_proxy(connection: Connection, path: str) -> str:

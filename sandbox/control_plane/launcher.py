@@ -37,6 +37,7 @@ CONTROLLERS = (
     "replicaset-controller",
     "statefulset-controller",
     "endpointslice-controller",
+    "endpoints-controller",  # the Service proxy of the API server reads Endpoints
     "garbage-collector-controller",
     "namespace-controller",
     "horizontal-pod-autoscaler-controller",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
 
 from sandbox.cluster.api_server.resources import (
     CONFIG_MAPS,
@@ -38,29 +39,41 @@ class Routing:
     def ready_pods(self, service: Json) -> list[Json]:
         """Pods of the ready endpoints; when none is ready, those that still serve while they
         terminate."""
-        namespace = service["metadata"]["namespace"]
         ready, serving = [], []
+        for _, conditions, pod in self._endpoints(service):
+            if conditions.get("ready", True):
+                ready.append(pod)
+            elif conditions.get("serving") and conditions.get("terminating"):
+                serving.append(pod)
+        return ready or serving
+
+    def any_pod(self, service: Json, port_name: str) -> Json | None:
+        """Any ready pod with that port, as the API server's proxy takes it: it knows no session
+        affinity (core/service: ResourceLocation)."""
+        pods = [
+            pod
+            for ports, conditions, pod in self._endpoints(service)
+            if conditions.get("ready", True) and port_name in ports
+        ]
+        return self._chance.choice(pods) if pods else None
+
+    def has_endpoints(self, service: Json) -> bool:
+        """Whether any pod is behind the Service, ready or not."""
+        return any(True for _ in self._endpoints(service))
+
+    def _endpoints(self, service: Json) -> Iterator[tuple[set[str], Json, Json]]:
+        """Of each endpoint: the names of its ports ("" for one without), its conditions, its
+        pod."""
+        namespace = service["metadata"]["namespace"]
         for item in self._store.iterate(ENDPOINT_SLICES, namespace):
             if labels_of(item).get(SERVICE_NAME) != name_of(service):
                 continue
-            for endpoint in item.get("endpoints") or ():
-                conditions = endpoint.get("conditions") or {}
-                pod = self._store.get(
-                    PODS, namespace, (endpoint.get("targetRef") or {}).get("name", "")
-                )
-                if pod is None:
-                    continue
-                if conditions.get("ready", True):
-                    ready.append(pod)
-                elif conditions.get("serving") and conditions.get("terminating"):
-                    serving.append(pod)
-        return ready or serving
-
-    def any_pod(self, service: Json) -> Json | None:
-        """Any ready pod, as the API server's proxy takes it: it knows no session affinity
-        (core/service: ResourceLocation)."""
-        pods = self.ready_pods(service)
-        return self._chance.choice(pods) if pods else None
+            ports = {port.get("name", "") for port in item.get("ports") or ()}
+            for found in item.get("endpoints") or ():
+                name = (found.get("targetRef") or {}).get("name", "")
+                pod = self._store.get(PODS, namespace, name)
+                if pod is not None:
+                    yield ports, found.get("conditions") or {}, pod
 
     def choose(self, service: Json, client: str) -> Json | None:
         """The pod for a new connection of a client, as kube-proxy chooses it."""

@@ -8,10 +8,14 @@ from sandbox.cluster.api_server.callers import Caller, DeleteOptions
 from sandbox.cluster.api_server.failures import ApiFailure
 from sandbox.cluster.api_server.registry import Registry
 from sandbox.cluster.api_server.requests import Answer, Request, Target
+from sandbox.cluster.api_server.resources import Resource
 from sandbox.cluster.controllers.kubelet import Kubelet
 from sandbox.cluster.controllers.limits import BudgetController
 from sandbox.cluster.network.routing import Routing
-from sandbox.cluster.objects import Json, copy_json, timestamp
+from sandbox.cluster.objects import Json, copy_json, name_of, timestamp
+
+_ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints")
+"""Not served: only named where the real proxy, which reads Endpoints, does not find a Service."""
 
 
 class Subresources:
@@ -153,26 +157,54 @@ class Subresources:
     async def proxy(self, request: Request, target: Target, caller: Caller) -> Answer:
         """GET .../services/[scheme:]name[:port]/proxy/path, and pods/…"""
         del caller
-        parts = target.name.split(":")
-        name = parts[1] if len(parts) == 3 else parts[0]
-        wanted = parts[2] if len(parts) == 3 else parts[1] if len(parts) == 2 else ""
+        name, port = _name_and_port(target)
         if target.resource.plural == "pods":
-            asked = self._registry.get(target.resource, target.namespace, name)
-            if asked.get("status", {}).get("phase") != "Running":
-                raise ApiFailure(503, "ServiceUnavailable", "address not allowed")
-            reply = self._routing.ask(asked, f"/{target.rest}", request.client)
-            return Answer(reply.status, reply.body, content_type=reply.content_type)
-        service = self._registry.get(target.resource, target.namespace, name)
-        ports = service["spec"].get("ports") or []
-        if wanted and not any(wanted in (port.get("name"), str(port["port"])) for port in ports):
-            raise ApiFailure(
-                503, "ServiceUnavailable", f'no service port "{wanted}" found for service "{name}"'
-            )
-        client = request.headers.get("x-forwarded-for", request.client).partition(",")[0].strip()
-        pod = self._routing.any_pod(service)
-        if pod is None:
-            raise ApiFailure(
-                503, "ServiceUnavailable", f'no endpoints available for service "{name}"'
-            )
+            pod = self._registry.get(target.resource, target.namespace, name)
+            if pod.get("status", {}).get("phase") != "Running":
+                raise _unavailable("address not allowed")
+            client = request.client
+        else:
+            pod = self._pod_behind(target, name, port)
+            forwarded = request.headers.get("x-forwarded-for", request.client)
+            client = forwarded.partition(",")[0].strip()
         reply = self._routing.ask(pod, f"/{target.rest}", client)
         return Answer(reply.status, reply.body, content_type=reply.content_type)
+
+    def _pod_behind(self, target: Target, name: str, port: str) -> Json:
+        """A ready pod behind the Service's port. A port is asked by its name, "" where it has
+        none, or by its number (core/service: ResourceLocation)."""
+        service = self._routing.service(target.namespace, name)
+        if service is None:
+            raise failures.not_found(target.resource if port.isdigit() else _ENDPOINTS, name)
+        if port.isdigit():
+            port = _name_of_port(service, int(port))
+        if not self._routing.has_endpoints(service):
+            raise _unavailable(f'no endpoints available for service "{name}"')
+        pod = self._routing.any_pod(service, port)
+        if pod is None:
+            raise _unavailable(f'no endpoints available for service "{target.name}"')
+        return pod
+
+
+def _name_and_port(target: Target) -> tuple[str, str]:
+    """Of [scheme:]name[:port] (util/net: SplitSchemeNamePort)."""
+    match target.name.split(":"):
+        case [name] if name:
+            return name, ""
+        case [name, port] if name:
+            return name, port
+        case ["" | "http" | "https", name, port] if name:
+            return name, port
+    kind = target.resource.plural.removesuffix("s")
+    raise failures.bad_request(f'invalid {kind} request "{target.name}"')
+
+
+def _name_of_port(service: Json, number: int) -> str:
+    for port in service["spec"].get("ports") or ():
+        if port["port"] == number:
+            return str(port.get("name", ""))
+    raise _unavailable(f'no service port {number} found for service "{name_of(service)}"')
+
+
+def _unavailable(why: str) -> ApiFailure:
+    return ApiFailure(503, "ServiceUnavailable", why)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import httpx
+
 from tests.contracts.cluster_api.server import (
     JSON_PATCH,
     MERGE,
@@ -110,6 +112,53 @@ def test_a_deleted_service_takes_its_slices_along(namespace: Namespace) -> None:
     slice_of(namespace)
     namespace.delete("services", "hello")
     wait_for(lambda: not namespace.items("endpointslices"), "slices gone")
+
+
+def refusal(namespace: Namespace, name: str) -> tuple[int, str] | None:
+    """How the Service's proxy refuses; None where it passes the request on to a pod. Pods of the
+    real control plane run nowhere, so there the connection to one fails or takes forever."""
+    path = namespace.path("services", name, "proxy/version")
+    try:
+        answer = namespace.http.get(path, timeout=3)
+    except httpx.ReadTimeout:
+        return None
+    if answer.is_success or "error trying to reach service" in answer.text:
+        return None
+    return answer.status_code, answer.json()["message"]
+
+
+def test_the_proxy_asks_a_named_port_by_its_name_or_number(namespace: Namespace) -> None:
+    namespace.made("services", service(ports=[{"name": "http", "port": 80}]))
+    namespace.made("deployments", deployment(replicas=1))
+    namespace.wait_complete("hello")
+    wait_for(lambda: refusal(namespace, "hello:http") is None, "a pod asked by the port's name")
+    assert refusal(namespace, "hello:80") is None
+    assert refusal(namespace, "http:hello:http") is None
+    without = (503, 'no endpoints available for service "hello"')
+    assert refusal(namespace, "hello") == without
+    assert refusal(namespace, "hello:web") == (503, without[1].replace("hello", "hello:web"))
+    assert refusal(namespace, "hello:81") == (503, 'no service port 81 found for service "hello"')
+
+
+def test_the_proxy_asks_a_port_without_a_name_by_its_number_or_none(namespace: Namespace) -> None:
+    namespace.made("services", service())
+    namespace.made("deployments", deployment(replicas=1))
+    namespace.wait_complete("hello")
+    wait_for(lambda: refusal(namespace, "hello:80") is None, "a pod asked by the port's number")
+    assert refusal(namespace, "hello") is None
+    assert refusal(namespace, "hello:http") == (
+        503,
+        'no endpoints available for service "hello:http"',
+    )
+
+
+def test_the_proxy_says_what_is_missing(namespace: Namespace) -> None:
+    namespace.made("services", service(ports=[{"name": "http", "port": 80}]))
+    nobody = (503, 'no endpoints available for service "hello"')
+    wait_for(lambda: refusal(namespace, "hello:http") == nobody, "no pod behind the Service")
+    assert refusal(namespace, "nothing") == (404, 'endpoints "nothing" not found')
+    assert refusal(namespace, "nothing:80") == (404, 'services "nothing" not found')
+    assert refusal(namespace, "ftp:hello:80") == (400, 'invalid service request "ftp:hello:80"')
 
 
 def test_session_affinity_brings_its_time_and_leaves_nothing_behind(namespace: Namespace) -> None:

@@ -238,6 +238,19 @@ def test_a_probe_that_reaches_nothing_says_so_for_each_request(lab: Lab) -> None
     assert all(one.startswith("error: ") for one in answers)
 
 
+def test_a_probe_names_the_port_of_a_service(lab: Lab) -> None:
+    named = {"selector": {"app": "hello"}, "ports": [{"name": "http", "port": 80}]}
+    lab.create("services", {**service(), "metadata": {"name": "named"}, "spec": named})
+
+    def is_passed_on() -> bool:
+        answers = lab.cluster.probe(
+            lab.target, "named", "/version", requests=1, sticky=False, url=None
+        )
+        return "no endpoints available" not in answers[0]
+
+    assert eventually(is_passed_on)
+
+
 def test_pods_are_asked_one_by_one_and_one_that_is_not_there_is_named(lab: Lab) -> None:
     stable = lab.stable()
     pods = [pod.name for replica_set in stable.replica_sets for pod in replica_set.pods]
