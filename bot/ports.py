@@ -277,7 +277,10 @@ class ReleaseStore(Protocol):
         """Whether nobody has saved it since."""
 
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
-        """Take all lock keys for this release or stand in their queue. Idempotent."""
+        """Take all lock keys and the lock of the release's app, or wait for them. Idempotent.
+
+        Releases of one app get their locks in the order in which they were created.
+        """
 
     def active(self, app: str | None = None) -> tuple[Release, ...]:
         """Releases that are not final, oldest first."""

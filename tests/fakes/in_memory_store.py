@@ -58,7 +58,7 @@ class InMemoryReleaseStore:
         self._card_shown: dict[str, int] = {}
         self._card_booked: dict[str, int] = {}
         self._owners: dict[str, str] = {}
-        self._waiting: list[str] = []  # release ids by ticket
+        self._waiting: list[str] = []  # release ids, oldest first
         self._wants: dict[str, set[str]] = {}
         self._verdicts: dict[tuple[str, str], tuple[Literal["healthy", "bad"], str, str]] = {}
         self._healthy: dict[str, dict[str, tuple[Any, str, str]]] = {}
@@ -99,6 +99,8 @@ class InMemoryReleaseStore:
         asked = draft.command or f"{draft.change.kind} {app}"
         self._append(release, Event(draft.created_at, EventKind.CREATED, asked, draft.requested_by))
         self._operations[operation] = release.id
+        self._wants[release.id] = {f"app/{app}"}
+        self._waiting.append(release.id)
         self.queue.wake(f"release:{release.id}", self.now())
         self.queue.wake(f"deliver:{release.id}", self.now())
         return Created(release, True)
@@ -170,11 +172,12 @@ class InMemoryReleaseStore:
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
         if self._releases[release.id].phase.is_final:
             raise VersionConflict(f"{release.id} is over: it takes no locks any more")
-        self._wants.setdefault(release.id, set()).update(keys)
-        if self._take(release.id):
-            return Locked()
+        self._wants[release.id].update(keys)
         if release.id not in self._waiting:
             self._waiting.append(release.id)
+            self._waiting.sort(key=list(self._releases).index)
+        if self._take(release.id):
+            return Locked()
         front = Locked()
         for key in sorted(self._wants[release.id]):
             owner = self._owners.get(key)
@@ -201,9 +204,9 @@ class InMemoryReleaseStore:
         self._owners = {key: owner for key, owner in self._owners.items() if owner != release_id}
         if release_id in self._waiting:
             self._waiting.remove(release_id)
-        self._wants.pop(release_id, None)
+        freed = self._wants.pop(release_id, set())
         for waiter in tuple(self._waiting):
-            if self._take(waiter):
+            if self._wants[waiter] & freed and self._take(waiter):
                 self.queue.wake(f"release:{waiter}", self.now())
 
     def active(self, app: str | None = None) -> tuple[Release, ...]:

@@ -23,6 +23,7 @@ redis.call('ZADD', key('recent'), order, id)
 redis.call('ZADD', key('recent:' .. app), order, id)
 if dedup ~= '' then redis.call('SET', key('dedup:' .. dedup), id, 'PX', dedup_ttl) end
 if same_as ~= '' then redis.call('HSET', key('same'), same_as, id) end
+join_queue(id, app_lock(app))
 append_outbox(id, ARGV[8])
 local line = cjson.decode(ARGV[9])
 line['release_id'] = id

@@ -50,9 +50,24 @@ local function append_audit(app, retention_ms, line)
   if app ~= '' then redis.call('XADD', key('audit:' .. app), 'MINID', '~', oldest, '*', 'line', line) end
 end
 
--- Locks. `lock-owner` maps a lock key to the release that holds it; `lock-queue:<key>` holds those who wait, by ticket.
--- A release takes all of its keys or none, and tickets are drawn once for all of them, so the oldest waiter is first everywhere:
--- nobody can wait in a circle, and nobody is overtaken.
+-- Locks. `lock-owner` maps a lock key to the release that holds it; `lock-queue:<key>` holds the releases that wait for it, by ticket.
+-- A release draws one ticket when it is accepted and joins its app's queue at once, whichever job runs first. It takes the keys that it
+-- asks for together or none of them, and the oldest ticket is first in every queue: no circle of waiters, and no overtaking.
+local function app_lock(app) return 'app/' .. app end
+local function ticket_of(id)
+  local ticket = redis.call('HGET', release_key(id), 'ticket')
+  if not ticket then
+    ticket = whole(redis.call('INCR', key('ticket')))
+    redis.call('HSET', release_key(id), 'ticket', ticket)
+  end
+  return ticket
+end
+local function join_queue(id, lock)
+  redis.call('SADD', key('locks-of:' .. id), lock)
+  if redis.call('HGET', key('lock-owner'), lock) ~= id then
+    redis.call('ZADD', key('lock-queue:' .. lock), 'NX', ticket_of(id), id)
+  end
+end
 local function is_free_for(lock, id)
   local owner = redis.call('HGET', key('lock-owner'), lock)
   if owner and owner ~= id then return false end

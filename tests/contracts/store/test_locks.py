@@ -37,6 +37,30 @@ def test_each_stands_behind_the_one_before(store: ReleaseStore) -> None:
     ]
 
 
+def test_the_first_accepted_is_first_even_when_the_second_asks_first(store: ReleaseStore) -> None:
+    first, second = created(store), created(store)
+    assert store.acquire(second, ["a"]) == Locked(first.id, 2)
+    assert store.acquire(first, ["a"]) == Locked()
+    assert store.acquire(second, ["a"]) == Locked(first.id, 1)
+
+
+def test_a_release_of_another_app_does_not_wait_for_one_that_has_not_asked(
+    store: ReleaseStore,
+) -> None:
+    created(store)
+    assert store.acquire(created(store, "cart"), ["a"]) == Locked()
+
+
+def test_a_release_that_ends_before_it_asks_lets_the_next_one_go(adapters: Adapters) -> None:
+    store = adapters.store
+    first, second = created(store), created(store)
+    assert store.acquire(second, ["a"]).behind == first.id
+    adapters.forget_wakes()
+    ended(store, first)
+    assert f"release:{second.id}" in adapters.due()
+    assert store.acquire(second, ["a"]) == Locked()
+
+
 def test_the_end_of_a_release_hands_its_locks_to_the_next_and_wakes_it(adapters: Adapters) -> None:
     store = adapters.store
     one, two, three = created(store), created(store), created(store)
@@ -52,7 +76,7 @@ def test_the_end_of_a_release_hands_its_locks_to_the_next_and_wakes_it(adapters:
 
 
 def test_a_release_takes_all_its_locks_or_none(store: ReleaseStore) -> None:
-    holder, waiter, other = created(store), created(store), created(store)
+    holder, waiter, other = created(store), created(store, "cart"), created(store, "shop")
     store.acquire(holder, ["a"])
     assert store.acquire(waiter, ["a", "b"]).behind == holder.id
     ended(store, waiter)
@@ -60,7 +84,7 @@ def test_a_release_takes_all_its_locks_or_none(store: ReleaseStore) -> None:
 
 
 def test_nobody_is_overtaken_by_one_who_needs_less(store: ReleaseStore) -> None:
-    holder, needs_both, needs_one = created(store), created(store), created(store)
+    holder, needs_both, needs_one = created(store), created(store, "cart"), created(store, "shop")
     store.acquire(holder, ["a"])
     store.acquire(needs_both, ["a", "b"])
     assert store.acquire(needs_one, ["b"]).behind == needs_both.id
@@ -71,7 +95,7 @@ def test_nobody_is_overtaken_by_one_who_needs_less(store: ReleaseStore) -> None:
 def test_two_that_need_the_same_locks_in_another_order_do_not_wait_for_each_other(
     store: ReleaseStore,
 ) -> None:
-    holder, one, two = created(store), created(store), created(store)
+    holder, one, two = created(store), created(store, "cart"), created(store, "shop")
     store.acquire(holder, ["a", "b"])
     store.acquire(one, ["a", "b"])
     store.acquire(two, ["b", "a"])
@@ -83,7 +107,7 @@ def test_two_that_need_the_same_locks_in_another_order_do_not_wait_for_each_othe
 
 def test_one_that_leaves_the_line_lets_those_behind_it_go(adapters: Adapters) -> None:
     store = adapters.store
-    holder, leaver, last = created(store), created(store), created(store)
+    holder, leaver, last = created(store), created(store, "cart"), created(store, "shop")
     store.acquire(holder, ["a"])
     store.acquire(leaver, ["a", "b"])
     store.acquire(last, ["b"])

@@ -14,12 +14,12 @@ from redis import Redis
 from bot.ports import StoreUnavailable, UnknownSchema, VersionConflict
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.people import Person, Vote
-from bot.releases.facts.release import GateState, Phase
+from bot.releases.facts.release import GateState, Phase, Release
 from bot.store import RedisReleaseStore, Retention, connect, records
 from bot.store.connection import PREFIX
 from bot.store.health import check_settings
 from sandbox.redis_server import EmbeddedRedis
-from tests.builders import DEVELOPER, T0, a_release
+from tests.builders import DEVELOPER, T0, a_release, a_target
 from tests.transitions.test_requests import holding
 
 
@@ -127,21 +127,43 @@ def test_a_lock_whose_holder_is_gone_is_freed(
     assert store.acquire(waiting, ["deployment"]).behind == ""
 
 
-def test_whoever_is_gone_from_a_line_holds_up_nobody_behind_it(
+def test_many_workers_run_the_releases_of_an_app_in_the_order_of_acceptance(
+    store: RedisReleaseStore, redis_url: str
+) -> None:
+    accepted = [
+        store.create(a_release(), dedup_key="", same_as="", operation=f"create {number}").release
+        for number in range(12)
+    ]
+    ran: list[str] = []
+
+    def work(release: Release) -> None:
+        mine = RedisReleaseStore(Redis.from_url(redis_url))
+        while mine.acquire(release, ["deployment", "service"]).behind:
+            pass
+        ran.append(release.id)
+        mine.save(replace(release, phase=Phase.SUCCEEDED), (), operation=f"end {release.id}")
+
+    with ThreadPoolExecutor(len(accepted)) as pool:  # the newest asks first
+        list(pool.map(work, reversed(accepted)))
+    assert ran == [release.id for release in accepted]
+
+
+def test_a_release_that_is_gone_from_the_queue_holds_nobody_up(
     store: RedisReleaseStore, redis_client: Redis
 ) -> None:
     holder, gone, waiting = (
-        store.create(a_release(), dedup_key="", same_as="", operation=f"create {number}").release
-        for number in range(3)
+        store.create(
+            a_release(target=a_target(app=app)), dedup_key="", same_as="", operation=f"create {app}"
+        ).release
+        for app in ("hello", "cart", "shop")
     )
     store.acquire(holder, ["deployment"])
     assert store.acquire(gone, ["deployment"]).behind == holder.id
     assert store.acquire(waiting, ["deployment"]).behind == gone.id
     redis_client.delete(f"{PREFIX}release:{gone.id}")
     store.save(replace(holder, phase=Phase.SUCCEEDED), (), operation="over")
-    redis_client.hdel(
-        f"{PREFIX}lock-owner", "deployment"
-    )  # as it is when the lock was handed to one that is gone, and freed
+    # As it is when the locks were handed to a release that is gone, and freed.
+    redis_client.delete(f"{PREFIX}lock-owner")
     redis_client.zadd(f"{PREFIX}lock-queue:deployment", {gone.id: 0})
     assert store.acquire(waiting, ["deployment"]).behind == gone.id
     assert any("that are over" in line for line in store.reconcile())
