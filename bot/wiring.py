@@ -13,6 +13,8 @@ from typing import Any
 
 from bot.cluster import KubernetesClusters
 from bot.cluster.manifests import FileManifests
+from bot.commands.installed import read_names
+from bot.commands.table import Names
 from bot.operations.bind_catalog import bind_catalog
 from bot.operations.context import Context
 from bot.slack.blocks.rendering import SlackRendering
@@ -37,10 +39,21 @@ def load_configuration(process: Process) -> tuple[Settings, CatalogSettings]:
     except SettingsMistakes as found:
         raise Unconfigured(str(found)) from found
     try:
-        return settings, load_catalog(settings.config)
+        names_of(settings)
+    except ValueError as wrong:
+        mistakes.append(f"PILOTHOUSE_COMMANDS, PILOTHOUSE_PREFIX: {wrong}")
+    try:
+        catalog = load_catalog(settings.config)
     except CatalogMistakes as found:
         mistakes.append(str(found))
-    raise Unconfigured("\n".join(mistakes))
+    if mistakes:
+        raise Unconfigured("\n".join(mistakes))
+    return settings, catalog
+
+
+def names_of(settings: Settings) -> Names:
+    """How commands are typed in this workspace. Raises ValueError."""
+    return read_names(settings.commands, settings.prefix)
 
 
 def addresses(catalog: CatalogSettings) -> dict[str, dict[str, Any]]:
@@ -59,7 +72,7 @@ def make_context(settings: Settings, file: CatalogSettings) -> Context:
     """Opens no connection: each is made when it is first used."""
     client = connect(settings.redis_url)
     leases = Leases(client)
-    catalog = bind_catalog(file)
+    catalog, names = bind_catalog(file), names_of(settings)
     messenger = SlackMessenger(settings.slack_bot_token, settings.slack_api_url)
     return Context(
         store=RedisReleaseStore(
@@ -73,8 +86,10 @@ def make_context(settings: Settings, file: CatalogSettings) -> Context:
         messenger=messenger,
         directory=SlackDirectory(settings.slack_bot_token, settings.slack_api_url),
         catalog=catalog,
-        render=SlackRendering(tuple(catalog.apps), approvers=catalog.access.named_approvers),
+        render=SlackRendering(tuple(catalog.apps), names, approvers=catalog.access.named_approvers),
         manifests=FileManifests(),
+        commands_installed=tuple(names.installed),
+        prefix=names.prefix,
         # Every bot and worker has the token, and Redis, where the digests are kept, has not.
         digest_key=hmac.digest(settings.slack_bot_token.encode(), b"pilothouse: digests", "sha256"),
     )

@@ -26,6 +26,8 @@ PLAIN = (
     "PILOTHOUSE_METRICS_PORT",
     "PILOTHOUSE_LOG_LEVEL",
     "PILOTHOUSE_LOG_FORMAT",
+    "PILOTHOUSE_COMMANDS",
+    "PILOTHOUSE_PREFIX",
 )
 VARIABLES = (*SECRETS, *(f"{name}_FILE" for name in SECRETS), *PLAIN)
 _LEVELS = ("debug", "info", "warning", "error")
@@ -53,6 +55,11 @@ class Settings:
     metrics_port: int | None = None
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"
+    commands: str = "default"
+    """Slash commands registered with Slack, as `pilothouse manifest --commands` takes them; the
+    composition root reads them by the command table."""
+    prefix: str = ""
+    """Put before each slash command, as `pilothouse manifest --prefix`."""
 
     @property
     def uses_socket_mode(self) -> bool:
@@ -101,6 +108,8 @@ def read_settings(environment: Mapping[str, str], process: Process) -> Settings:
         metrics_port=metrics_port,
         log_level=level,
         log_format="json" if log_format == "json" else "text",
+        commands=reader.plain("PILOTHOUSE_COMMANDS", "default"),
+        prefix=reader.plain("PILOTHOUSE_PREFIX", ""),
     )
 
 

@@ -26,7 +26,7 @@ class CommandSpec:
     examples: tuple[str, ...]
     values: tuple[str, ...] = ()  # options that take a value: reason="…"
     flags: tuple[str, ...] = ()  # options that stand alone
-    by_default: bool = False  # registered with Slack unless `--commands all`
+    by_default: bool = False  # registered with Slack without `--commands`
 
 
 COMMANDS: tuple[CommandSpec, ...] = (
@@ -140,6 +140,8 @@ COMMANDS: tuple[CommandSpec, ...] = (
     ),
 )
 BY_NAME: dict[str, CommandSpec] = {spec.name: spec for spec in COMMANDS}
+BY_DEFAULT = tuple(spec.name for spec in COMMANDS if spec.by_default)
+"""Names registered with Slack unless `pilothouse manifest --commands` says otherwise."""
 UMBRELLA = "pilothouse"
 """`/pilothouse COMMAND …` works for every command."""
 
@@ -171,16 +173,17 @@ def answers_channel(command: Command) -> bool:
 
 @dataclass(frozen=True)
 class Names:
-    """How commands are typed in this workspace: only the names registered with Slack are ever
-    suggested."""
+    """How commands are typed in this workspace: only names registered with Slack are ever
+    suggested. `/pilothouse` is always registered."""
 
-    installed: Collection[str] = ()  # names of the table; empty: those registered by default
+    installed: Collection[str] = BY_DEFAULT  # names of the table
     prefix: str = ""  # "ph-": /ph-deploy
 
     def typed(self, name: str) -> str:
         """``/deploy`` where that is registered, else ``/pilothouse deploy``."""
-        registered = self.installed or [spec.name for spec in COMMANDS if spec.by_default]
-        return f"/{self.prefix}{name}" if name in registered else f"/{self.prefix}{UMBRELLA} {name}"
+        if name in self.installed:
+            return f"/{self.prefix}{name}"
+        return f"/{self.prefix}{UMBRELLA} {name}"
 
     def usage(self, name: str) -> str:
         return f"{self.typed(name)} {BY_NAME[name].usage}".rstrip()

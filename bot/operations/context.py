@@ -10,6 +10,7 @@ from functools import partial
 from secrets import token_bytes
 from typing import Any, Protocol
 
+from bot.commands.table import BY_DEFAULT, Names
 from bot.operations.replies import Reply, TableReply
 from bot.operations.requests import DeployForm
 from bot.policy.permissions import Access
@@ -103,11 +104,16 @@ class Context:
     catalog: Catalog
     render: Render
     manifests: ManifestSource
-    commands_installed: tuple[str, ...] = ()  # names registered with Slack, for hints
+    commands_installed: tuple[str, ...] = BY_DEFAULT  # names registered with Slack, for hints
     prefix: str = ""
     digest_key: bytes = field(default_factory=partial(token_bytes, 32), repr=False)
     """Of digests that outlive a job and must tell nothing about what was digested; workers that
     share a queue share it."""
+
+    @property
+    def names(self) -> Names:
+        """How commands are typed in this workspace."""
+        return Names(self.commands_installed, self.prefix)
 
 
 def left_to_newer(context: Context, newer: UnknownSchema) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bot.commands.table import Names
 from bot.operations.access.roles import known_roles
 from bot.operations.context import Context
 from bot.operations.delivery.find_card import find_card
@@ -46,6 +45,4 @@ def _view(context: Context, person: Person) -> Mapping[str, Any]:
         release.id: link for release in shown.values() if (link := find_card(context, release.id))
     }
     seen = HomeSeen(running, waiting, mine, may(roles, Permission.DEPLOY), links)
-    return home_view(
-        seen, Names(context.commands_installed, context.prefix), tuple(context.catalog.apps)
-    )
+    return home_view(seen, context.names, tuple(context.catalog.apps))

@@ -12,10 +12,9 @@ from typing import Any
 
 import yaml
 
-from bot.commands.table import BY_NAME, COMMANDS, UMBRELLA, CommandSpec
-from config.nearest import listed, nearest
+from bot.commands.installed import read_names
+from bot.commands.table import BY_NAME, UMBRELLA, CommandSpec
 
-MAX_COMMAND = 32
 MAX_USAGE_HINT = 1_000
 SCOPES = (
     "app_mentions:read",
@@ -45,7 +44,7 @@ def make_manifest(
     commands.append(
         {
             "command": f"/{prefix}{UMBRELLA}",
-            "description": "Every command of Pilothouse: /pilothouse help",
+            "description": f"Every command of Pilothouse; start with /{prefix}{UMBRELLA} help",
             "usage_hint": "help | COMMAND …",
             "should_escape": True,
             **where,
@@ -135,23 +134,6 @@ def _at(value: Any, path: Sequence[str]) -> Any:
     return value
 
 
-def chosen_names(text: str) -> tuple[str, ...]:
-    """``default``, ``all``, or names with commas. Raises ValueError naming the nearest."""
-    if text == "all":
-        return tuple(BY_NAME)
-    if text == "default":
-        return tuple(spec.name for spec in COMMANDS if spec.by_default)
-    names = tuple(name.strip().removeprefix("/") for name in text.split(",") if name.strip())
-    for name in names:
-        if name not in BY_NAME:
-            close = nearest(name, BY_NAME)
-            raise ValueError(
-                f"no command `{name}`; "
-                + (f"did you mean `{close}`?" if close else f"there are {listed(BY_NAME, 'and')}")
-            )
-    return names
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="pilothouse manifest",
@@ -160,13 +142,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--commands",
         default="default",
-        metavar="all|default|NAMES",
-        help="slash commands to register (default: default)",
+        metavar="all|default|none|NAMES",
+        help="slash commands to register beside /pilothouse (default: %(default)s); give the bot"
+        " and the workers the same as PILOTHOUSE_COMMANDS",
     )
     parser.add_argument(
         "--prefix",
         default="",
-        help="put before each name, for instance ph- (for workspaces where a name is taken)",
+        help="put before each name, such as ph-, where a name is taken; give the bot and the"
+        " workers the same as PILOTHOUSE_PREFIX",
     )
     parser.add_argument(
         "--url", default=PLACEHOLDER_URL, help="address at which Slack reaches the bot"
@@ -183,24 +167,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     try:
-        names = chosen_names(chosen.commands)
+        names = read_names(chosen.commands, chosen.prefix)
     except ValueError as error:
         print(f"pilothouse manifest: {error}", file=sys.stderr)
         return 2
-    longest = max(len(f"/{chosen.prefix}{name}") for name in (*names, UMBRELLA))
-    if (
-        longest > MAX_COMMAND
-        or not all(c.isascii() and (c.isalnum() or c in "-_") for c in chosen.prefix)
-        or chosen.prefix.lower() != chosen.prefix
-    ):
-        print(
-            f"pilothouse manifest: the prefix {chosen.prefix!r} does not make command names of at"
-            f" most {MAX_COMMAND} lower-case letters",
-            file=sys.stderr,
-        )
-        return 2
     manifest = make_manifest(
-        names, prefix=chosen.prefix, url=chosen.url, socket_mode=chosen.socket_mode
+        names.installed, prefix=names.prefix, url=chosen.url, socket_mode=chosen.socket_mode
     )
     if chosen.check is not None:
         return _check(chosen.check, manifest)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.control_plane
 WAYS: dict[str, dict[str, Any]] = {
     "as it comes": {},
     "socket mode": {"slack": {"socketMode": True}},
+    "prefixed commands": {"slack": {"commands": "deploy,pods", "prefix": "ph-"}},
     "ingress": {
         "ingress": {
             "enabled": True,
@@ -126,7 +127,8 @@ def test_the_catalog_is_one_that_the_product_reads(render: Render, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "way", ["as it comes", "socket mode", "external redis", "redis with a password"]
+    "way",
+    ["as it comes", "socket mode", "prefixed commands", "external redis", "redis with a password"],
 )
 @pytest.mark.parametrize("process", ["bot", "worker"])
 def test_the_environment_is_complete_for_the_process_it_starts(

@@ -26,7 +26,7 @@ from bot.commands.model import (
     WhoamiCommand,
 )
 from bot.commands.parse import KnownNames, parse
-from bot.commands.table import Names, answers_channel, permission_of
+from bot.commands.table import answers_channel, permission_of
 from bot.operations.access.refuse_stranger import refuse_stranger
 from bot.operations.access.roles import known_roles
 from bot.operations.context import Context, thread_key
@@ -69,11 +69,10 @@ def handle_command(context: Context, invocation: Invocation) -> Reply:
     """Every mistake is one line for the person alone, and starts nothing."""
     if (stranger := refuse_stranger(context, invocation.person)) is not None:
         return stranger
-    names = Names(context.commands_installed, context.prefix)
     here = _app_of_thread(context, invocation) or tuple(
         app.target.app for app in context.catalog.in_channel(invocation.channel)
     )
-    known = KnownNames(tuple(context.catalog.apps), here, context.catalog.clusters, names)
+    known = KnownNames(tuple(context.catalog.apps), here, context.catalog.clusters, context.names)
     command = parse(invocation.text, known)
     if isinstance(command, Mistake):
         return offer_suggestions(context, invocation, command)
@@ -115,7 +114,7 @@ def _refusal(
         channels = ", ".join(f"<#{channel}>" for channel in sorted(access.channels))
         return Refusal("commands are not taken in this channel", f"use {channels}")
     refusal = refusal_of_role(Permission(permission_of(command)), roles)
-    return Refusal(refusal, "see `/pilothouse whoami`") if refusal else None
+    return Refusal(refusal, f"see `{context.names.typed('whoami')}`") if refusal else None
 
 
 def _carry_out(
@@ -307,7 +306,7 @@ def _rollout(
 def _nothing_runs(context: Context, app: str) -> Refusal:
     """A command for a state that has passed: the state is explained."""
     last = next(iter(context.store.recent(app, limit=1)), None)
-    hint = f"see `{Names(context.commands_installed, context.prefix).typed('releases')} {app}`"
+    hint = f"see `{context.names.typed('releases')} {app}`"
     if last is None:
         return Refusal(f"no release of {app} is running, and none was yet", hint)
     version = f" to {last.to_version}" if last.to_version else ""

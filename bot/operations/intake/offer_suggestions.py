@@ -38,7 +38,7 @@ def offer_suggestions(context: Context, invocation: Invocation, mistake: Mistake
         context.store.put(f"meant:{token}", json.dumps(asked), ttl_ms=CHOSEN_WITHIN_MS)
     except StoreUnavailable:
         return Refusal(mistake.line, mistake.hint)  # the line alone still says what to type
-    names = Names(context.commands_installed, context.prefix)
+    names = context.names
     return Refusal(mistake.line, mistake.hint, tuple(_typed(names, text) for text in meant), token)
 
 

@@ -97,8 +97,8 @@ def frozen(
         hint = 'as an admin you may go on all the same: add reason="…"'
     else:
         hint = (
-            "an admin may go on with a reason; when it is over: `/pilothouse unfreeze"
-            f" {freeze.scope}`"
+            "an admin may go on with a reason; when it is over:"
+            f" `{context.names.typed('unfreeze')} {freeze.scope}`"
         )
     return Refusal(freeze.told, hint)
 

@@ -34,7 +34,7 @@ def offer_file(context: Context, query: Mapping[str, Any], tables: tuple[Table, 
 def ask_for_file(context: Context, click: Click, token: str) -> Reply:
     """Everyone who sees the list may have it."""
     if not may(known_roles(context, click.person), Permission.READ):
-        return Refusal("that needs the role viewer", "see `/pilothouse whoami`")
+        return Refusal("that needs the role viewer", f"see `{context.names.typed('whoami')}`")
     stored = context.store.peek(f"file:{token}")
     if stored is None:
         return Refusal("that is too old: ask again")

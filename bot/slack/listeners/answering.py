@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bot.commands.table import Names
 from bot.operations.context import Context
 from bot.operations.replies import ListingReply, OpenFormReply, Pending, Refusal, Reply, TextReply
 from bot.operations.requests import Click
@@ -31,10 +30,6 @@ _log = logging.getLogger(__name__)
 class Answering:
     context: Context
     later: Executor
-
-    @property
-    def names(self) -> Names:
-        return Names(self.context.commands_installed, self.context.prefix)
 
     def message(self, reply: Reply) -> Message:
         return self.context.render.reply(reply, now=self._now(reply))

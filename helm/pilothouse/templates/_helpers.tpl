@@ -69,6 +69,10 @@ capabilities: {drop: [ALL]}
 - {name: PILOTHOUSE_LOG_LEVEL, value: {{ .Values.log.level | quote }}}
 - {name: PILOTHOUSE_LOG_FORMAT, value: {{ .Values.log.format | quote }}}
 - {name: SLACK_BOT_TOKEN_FILE, value: /run/secrets/slack/bot-token}
+- {name: PILOTHOUSE_COMMANDS, value: {{ .Values.slack.commands | quote }}}
+{{- if .Values.slack.prefix }}
+- {name: PILOTHOUSE_PREFIX, value: {{ .Values.slack.prefix | quote }}}
+{{- end }}
 {{- if .Values.slack.apiUrl }}
 - {name: SLACK_API_URL, value: {{ .Values.slack.apiUrl | quote }}}
 {{- end }}

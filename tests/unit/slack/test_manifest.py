@@ -10,8 +10,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from bot.commands.table import BY_NAME
-from bot.slack.manifest import chosen_names, drift, main, make_manifest
+from bot.commands.table import BY_DEFAULT, BY_NAME
+from bot.slack.manifest import drift, main, make_manifest
 from sandbox.slack.manifest import read_manifest
 
 LIMITS = json.loads(
@@ -21,7 +21,7 @@ LIMITS = json.loads(
 
 
 def test_by_default_five_names_are_registered() -> None:
-    manifest = make_manifest(chosen_names("default"))
+    manifest = make_manifest(BY_DEFAULT)
     names = [command["command"] for command in manifest["features"]["slash_commands"]]
     assert names == ["/deploy", "/scale", "/rollout", "/pods", "/pilothouse"]
 
@@ -31,7 +31,7 @@ def test_by_default_five_names_are_registered() -> None:
 def test_all_names_fit_slacks_limits_and_slack_takes_the_manifest(
     prefix: str, socket_mode: bool
 ) -> None:
-    manifest = make_manifest(chosen_names("all"), prefix=prefix, socket_mode=socket_mode)
+    manifest = make_manifest(BY_NAME, prefix=prefix, socket_mode=socket_mode)
     Draft202012Validator(LIMITS).validate(manifest)
     commands = manifest["features"]["slash_commands"]
     assert len(commands) == len(BY_NAME) + 1
@@ -52,7 +52,7 @@ def test_all_names_fit_slacks_limits_and_slack_takes_the_manifest(
 def test_the_schema_of_the_limits_refuses_what_slack_would_refuse(
     path: tuple[str | int, ...], value: object
 ) -> None:
-    manifest = make_manifest(chosen_names("all"))
+    manifest = make_manifest(BY_NAME)
     place: Any = manifest
     for key in path[:-1]:
         place = place[key]
@@ -61,12 +61,12 @@ def test_the_schema_of_the_limits_refuses_what_slack_would_refuse(
 
 
 def test_socket_mode_needs_no_address() -> None:
-    text = yaml.safe_dump(make_manifest(chosen_names("all"), socket_mode=True))
+    text = yaml.safe_dump(make_manifest(BY_NAME, socket_mode=True))
     assert "http" not in text
 
 
 def test_drift_names_what_is_missing_and_what_is_too_much() -> None:
-    wanted = make_manifest(chosen_names("all"))
+    wanted = make_manifest(BY_NAME)
     installed = make_manifest(("deploy",))
     installed["features"]["slash_commands"].append({"command": "/old", "description": "x"})
     installed["oauth_config"]["scopes"]["bot"].remove("chat:write")
