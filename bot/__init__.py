@@ -6,6 +6,7 @@ The packages, innermost first; imports point inwards only:
 - ``bot.policy``      who may do what; approvals, freezes. Pure.
 - ``bot.commands``    what a person can type, and what it means. Pure.
 - ``bot.ports``       the few Protocols behind which the outside world stands.
+- ``bot.stop_signal`` SIGINT and SIGTERM as a flag.
 - ``bot.operations``  use cases, one verb a file, written against the ports.
 - ``bot.cluster``     Kubernetes behind the Cluster port.
 - ``bot.store``       Redis behind the ReleaseStore port.

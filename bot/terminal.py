@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 
 from rich import box
@@ -20,11 +18,12 @@ from bot.ports import ReleaseStore, StoreUnavailable
 from bot.releases.facts.ages import human_age
 from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.words import change_words, percent, phase_words
+from bot.stop_signal import StopSignal
 from bot.store import RedisReleaseStore, connect
 from config.settings import SettingsMistakes, read_settings
 
 RECENT = 10
-LOOK_EVERY_S = 1.0
+REDRAW_EVERY_S = 1.0
 _STYLES: dict[Phase, str] = {
     Phase.AWAITING_APPROVAL: "yellow",
     Phase.AWAITING_PROMOTION: "yellow",
@@ -58,10 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     store, console = RedisReleaseStore(connect(settings.redis_url)), Console()
     if given.watch:
-        stopped = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopped.set())
-        watch(store, console, stopped, app=given.app, limit=given.limit)
+        watch(store, console, StopSignal().on_signals(), app=given.app, limit=given.limit)
         return 0
     try:
         console.print(overview(store, app=given.app, limit=given.limit))
@@ -74,16 +70,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def watch(
     store: ReleaseStore,
     console: Console,
-    stopped: threading.Event,
+    stop: StopSignal,
     *,
     app: str | None = None,
     limit: int = RECENT,
 ) -> None:
-    """Redraws once a second until ``stopped``. While Redis is away the last table stays, with a
+    """Redraws once a second until ``stop``. While Redis is away the last table stays, with a
     line that says so."""
     shown = Group(Text("looking…"))
     with Live(shown, console=console, auto_refresh=False) as live:
-        while not stopped.is_set():
+        while not stop():
             try:
                 shown = Group(overview(store, app=app, limit=limit))
                 live.update(shown, refresh=True)
@@ -92,7 +88,7 @@ def watch(
                     Group(*shown.renderables, Text(f"as it was a while ago: {away}", style="red")),
                     refresh=True,
                 )
-            stopped.wait(LOOK_EVERY_S)
+            stop.wait(REDRAW_EVERY_S)
 
 
 def overview(store: ReleaseStore, *, app: str | None = None, limit: int = RECENT) -> Table:

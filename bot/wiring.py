@@ -8,7 +8,6 @@ import hmac
 import os
 import sys
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 from bot.cluster import KubernetesClusters
@@ -93,12 +92,6 @@ def make_context(settings: Settings, file: CatalogSettings) -> Context:
         # Every bot and worker has the token, and Redis, where the digests are kept, has not.
         digest_key=hmac.digest(settings.slack_bot_token.encode(), b"pilothouse: digests", "sha256"),
     )
-
-
-@cache
-def worker_context() -> Context:
-    """One a process; a job's fork finds it made by its parent and opens its own connections."""
-    return make_context(*load_configuration("worker"))
 
 
 def serve_bot(argv: Sequence[str] | None = None) -> int:

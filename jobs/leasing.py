@@ -3,13 +3,13 @@ wake."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bot.store import Leases, connect
+from jobs.resources import redis_url
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Lease:
 def lease(wake_id: str, token: str) -> Iterator[Lease]:
     """Not ``granted``: somebody else has it, do nothing. A job that raises (its time-out too) comes
     again soon; the error goes on."""
-    leases = Leases(connect(os.environ["REDIS_URL"]))
+    leases = Leases(connect(redis_url()))
     held = Lease(wake_id.partition(":")[2], leases.begin(wake_id, token))
     began = time.monotonic()
     done = False

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bot.operations.queries.run_query import run_query as operation
-from bot.wiring import worker_context
+from jobs.resources import job_context
 
 
 def run_query(query: dict[str, Any]) -> None:
-    operation(worker_context(), query)
+    operation(job_context(), query)

@@ -17,7 +17,7 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -71,39 +71,6 @@ class Board:
             _SLOT.unpack_from(self._memory, index * _SLOT.size) for index in range(len(self._names))
         )
         return tuple(Pulse(name, *slot) for name, slot in zip(self._names, slots, strict=True))
-
-
-class Stop:
-    """Asked for by a signal; a plain flag, since locks and signal handlers do not mix."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._idle = False
-
-    def on_signals(self) -> Stop:
-        signal.signal(signal.SIGTERM, self._request)
-        signal.signal(signal.SIGINT, self._request)
-        return self
-
-    @contextlib.contextmanager
-    def idle(self) -> Iterator[None]:
-        """Around a wait that a signal may break off, because nothing is lost by it: the process
-        then ends at once."""
-        self._idle = True
-        try:
-            if self.requested:
-                raise SystemExit(0)
-            yield
-        finally:
-            self._idle = False
-
-    def _request(self, _number: int, _frame: FrameType | None) -> None:
-        self.requested = True
-        if self._idle:
-            raise SystemExit(0)
-
-    def __call__(self) -> bool:
-        return self.requested
 
 
 @dataclass(frozen=True)

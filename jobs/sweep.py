@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bot.operations.lifecycle.sweep import sweep as operation
-from bot.wiring import worker_context
 from jobs.leasing import lease
+from jobs.resources import job_context
 
 
 def sweep(wake_id: str, token: str) -> None:
     with lease(wake_id, token) as held:
         if held.granted:
-            held.next_wake = operation(worker_context())
+            held.next_wake = operation(job_context())

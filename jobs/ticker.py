@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 
 from bot.ports import StoreUnavailable
+from bot.stop_signal import StopSignal
 from bot.store import Leases
 from bot.work_queue import RqWorkQueue
-from jobs.supervisor import Stop, is_alive
+from jobs.supervisor import is_alive
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def tick(leases: Leases, queue: RqWorkQueue) -> int:
 
 
 def run_ticker(
-    leases: Leases, queue: RqWorkQueue, stop: Stop, beat: Callable[[], None] = lambda: None
+    leases: Leases, queue: RqWorkQueue, stop: StopSignal, beat: Callable[[], None] = lambda: None
 ) -> None:
     """Until ``stop()``. A Redis that is away is waited for: nothing is lost meanwhile."""
     away = False

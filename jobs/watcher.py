@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import queue
 import sys
 import time
@@ -22,10 +21,11 @@ from bot.operations.delivery.report_outside_change import queue_outside_change
 from bot.ports import StoreUnavailable, UnknownSchema
 from bot.releases.facts.release import Release
 from bot.releases.facts.target import default_candidate_names
+from bot.stop_signal import StopSignal
 from bot.wiring import Unconfigured, load_configuration, make_context
 from config.logs import configure_logging
 from jobs.metrics import serve_metrics
-from jobs.supervisor import Board, Stop, Supervisor, WorkerRole
+from jobs.supervisor import Board, Supervisor, WorkerRole
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +225,7 @@ class Nudger:
 
 def watch_clusters(context: Context, beat: Callable[[], None]) -> None:
     """The watcher's whole life: until a signal, or until one of its threads ends by a mistake."""
-    stop = Stop().on_signals()
+    stop = StopSignal().on_signals()
     inbox: queue.SimpleQueue[tuple[str, Change]] = queue.SimpleQueue()
     nudger = Nudger(context)
     clusters = cast(
@@ -280,7 +280,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(mistakes, file=sys.stderr)
         return 2
     configure_logging(settings.log_level, settings.log_format)
-    os.environ["REDIS_URL"] = settings.redis_url
     context = make_context(settings, file)
     names = ["watcher"] + ["metrics"] * (settings.metrics_port is not None)
     board = Board(names)

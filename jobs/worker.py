@@ -21,16 +21,18 @@ from redis.retry import Retry
 from bot.cluster import KubernetesClusters
 from bot.operations.context import Context
 from bot.ports import ClusterUnreachable, StoreUnavailable
+from bot.stop_signal import StopSignal
 from bot.store import Leases, connect
 from bot.store.connection import DRIVER, advice, open_client
 from bot.store.health import check_settings
-from bot.wiring import Unconfigured, load_configuration, worker_context
+from bot.wiring import Unconfigured, load_configuration, make_context
 from bot.work_queue import DELIVERY, QUERIES, RELEASES, ROUTES, Route, RqWorkQueue
 from config.logs import configure_logging
 from config.settings import Settings
 from jobs.metrics import serve_metrics
+from jobs.resources import JobResources, provide
 from jobs.rq_worker import make_worker
-from jobs.supervisor import Board, Stop, Supervisor, WorkerRole, is_alive
+from jobs.supervisor import Board, Supervisor, WorkerRole, is_alive
 from jobs.ticker import run_ticker
 from jobs.watcher import watch_clusters
 
@@ -67,13 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     try:
-        settings, _ = load_configuration("worker")
+        settings, catalog = load_configuration("worker")
     except Unconfigured as mistakes:
         print(mistakes, file=sys.stderr)
         return 2
     configure_logging(settings.log_level, settings.log_format)
-    prepare(settings, JOB_MODULES)
-    context = worker_context()
+    context = make_context(settings, catalog)
+    prepare(JobResources(settings.redis_url, context), JOB_MODULES)
     prepare_clusters(context)
     watch = None if options.without_watcher else partial(watch_clusters, context)
     return supervise(settings, processes=options.processes, watch=watch)
@@ -87,10 +89,10 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def prepare(settings: Settings, modules: Sequence[str]) -> None:
-    """What every job would otherwise pay for: imports and the Kubernetes client's classes. Opens no
+def prepare(resources: JobResources, modules: Sequence[str]) -> None:
+    """Before the fork: what jobs share, and the imports that each would otherwise pay for. Opens no
     connection."""
-    os.environ["REDIS_URL"] = settings.redis_url
+    provide(resources)
     for module in modules:
         importlib.import_module(module)
 
@@ -153,7 +155,7 @@ def supervise(
 def _tick_for_ever(
     url: str, board: Board, routes: dict[str, Route], first_wakes: Sequence[str]
 ) -> None:
-    stop = Stop().on_signals()
+    stop = StopSignal().on_signals()
     client = connect(url)
     leases = Leases(client)
     end_orphaned_leases(

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from bot.stop_signal import StopSignal
 from sandbox.free_ports import free_port
 from sandbox.guardian import Guardian
 from sandbox.redis_server import EmbeddedRedis
@@ -318,10 +318,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if not (options.demo / "catalog.yaml").is_file():
         parser.error(f"there is no catalog.yaml in {options.demo}")
-    ended = threading.Event()
     # SIGHUP: the terminal was closed. A second Ctrl-C does not disturb the ending.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: ended.set())
+    stop = StopSignal().on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     print("Starting Redis, a cluster, a local Slack, the bot and a worker…", flush=True)
     began = time.monotonic()
     try:
@@ -334,7 +332,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 kubeconfig=kubeconfig,
                 context=options.context if options.kubeconfig else "sandbox",
                 socket_mode=options.socket_mode,
-                is_called_off=ended.is_set,
+                is_called_off=stop,
             ) as sandbox,
         ):
             print(
@@ -346,7 +344,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 flush=True,
             )
             print(f"  Logs: {sandbox.folder}/*.log   Ctrl-C ends everything.\n", flush=True)
-            while not ended.wait(0.5):
+            while not stop.wait(0.5):
                 for part in sandbox.parts:
                     part.check()
                 check_cluster()

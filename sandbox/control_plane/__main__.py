@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 
+from bot.stop_signal import StopSignal
 from sandbox.control_plane.binaries import BinariesMissing, binaries_folder, build
 from sandbox.control_plane.launcher import ControlPlane, ControlPlaneFailed
 
@@ -49,13 +48,11 @@ def main() -> int:
 
 
 def run(nodes: int) -> int:
-    wanted_to_end = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: wanted_to_end.set())
+    stop = StopSignal().on_signals()
     with ControlPlane(nodes=nodes) as cluster:
         print(f"The control plane answers at {cluster.url}. Ctrl-C ends it.")
         print(f"  export KUBECONFIG={cluster.kubeconfig} PATH={cluster.binaries}:$PATH", flush=True)
-        while not wanted_to_end.wait(0.5):
+        while not stop.wait(0.5):
             cluster.check()
     return 0
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
 
+from bot.stop_signal import StopSignal
 from sandbox.slack.runner import LocalSlack
 from sandbox.slack.settings import SlackSettings
 
@@ -42,9 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         rate_scale=options.rate_scale,
         first_commands=tuple(options.first_command or made_up.first_commands),
     )
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    stop = StopSignal().on_signals()
     with LocalSlack(settings, port=options.port) as slack:
         if options.manifest is not None:
             answer = slack.install(options.manifest.read_text())
@@ -52,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"{options.manifest}: {'; '.join(answer['details'])}", file=sys.stderr)
                 return 2
         print(f"Local Slack: {slack.url}   (Web API: {slack.api_url})", flush=True)
-        stopped.wait()
+        stop.wait()
     return 0
 
 

@@ -180,6 +180,44 @@ def test_a_listener_is_at_most_fifteen_lines() -> None:
     assert long == []
 
 
+def test_only_the_settings_are_read_from_the_environment() -> None:
+    """A module that reads a variable itself misses what ``NAME_FILE`` names, and its mistakes."""
+    direct = [
+        f"{path}:{node.lineno}"
+        for path in python_files("bot", "jobs", "config")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("environ", "environb", "getenv", "putenv")
+        and id(node) not in _given_to_read_settings(path)
+    ]
+    assert direct == []
+
+
+def _given_to_read_settings(path: Path) -> set[int]:
+    return {
+        id(argument)
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "read_settings"
+        for argument in node.args
+    }
+
+
+def test_no_signal_handler_takes_a_lock() -> None:
+    """`threading.Event.set` in a handler can deadlock: bot.stop_signal explains it."""
+    locking = [
+        f"{path}:{node.lineno}"
+        for path in python_files("bot", "jobs", "config", "sandbox")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "signal.signal"
+        and any(
+            isinstance(inner, ast.Attribute) and inner.attr in ("set", "acquire", "notify", "put")
+            for inner in ast.walk(node.args[1])
+        )
+    ]
+    assert locking == []
+
+
 def test_long_files_are_told() -> None:
     for path in python_files():
         lines = text_of(path).count("\n")

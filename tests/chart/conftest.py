@@ -83,3 +83,42 @@ def of_kind(rendered: Rendered, kind: str, name: str = "") -> list[dict[str, Any
 def only(rendered: Rendered, kind: str, name: str = "") -> dict[str, Any]:
     (found,) = of_kind(rendered, kind, name)
     return found
+
+
+def pods(rendered: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    kinds = ("Deployment", "StatefulSet")
+    return {
+        one["metadata"]["name"]: one["spec"]["template"]
+        for kind in kinds
+        for one in of_kind(rendered, kind)
+    }
+
+
+def environment(pod: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
+
+
+def relocated(pod: dict[str, Any], folder: Path, *, redis_url: str) -> dict[str, str]:
+    """The pod's environment, with each mounted file that it names written below ``folder``."""
+    contents = {
+        "bot-token": "xoxb-1",
+        "app-token": "xapp-1",
+        "signing-secret": "secret",
+        "url": redis_url,
+    }
+    mounts = {one["mountPath"]: one["name"] for one in pod["spec"]["containers"][0]["volumeMounts"]}
+    found = environment(pod)
+    for name, path in found.items():
+        if name.endswith("_FILE"):
+            (items,) = [
+                volume["secret"]["items"]
+                for volume in pod["spec"]["volumes"]
+                if volume["name"] == mounts[str(Path(path).parent)]
+            ]
+            assert Path(path).name in {item["path"] for item in items}, (
+                f"{name} names a file that is not mounted"
+            )
+            file = folder / Path(path).name
+            file.write_text(contents[file.name])
+            found[name] = str(file)
+    return found

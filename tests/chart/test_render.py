@@ -13,7 +13,16 @@ import yaml
 from config.catalog import load_catalog
 from config.settings import VARIABLES, read_settings
 from sandbox.control_plane.binaries import kubernetes_version
-from tests.chart.conftest import CHART, HelmRefused, Render, of_kind, only
+from tests.chart.conftest import (
+    CHART,
+    HelmRefused,
+    Render,
+    environment,
+    of_kind,
+    only,
+    pods,
+    relocated,
+)
 
 pytestmark = pytest.mark.control_plane
 
@@ -60,19 +69,6 @@ WAYS: dict[str, dict[str, Any]] = {
         "bot": {"podDisruptionBudget": {"enabled": False}},
     },
 }
-
-
-def pods(rendered: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    kinds = ("Deployment", "StatefulSet")
-    return {
-        one["metadata"]["name"]: one["spec"]["template"]
-        for kind in kinds
-        for one in of_kind(rendered, kind)
-    }
-
-
-def environment(pod: dict[str, Any]) -> dict[str, str]:
-    return {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
 
 
 def test_helm_finds_nothing_to_complain_about(
@@ -137,28 +133,8 @@ def test_the_environment_is_complete_for_the_process_it_starts(
     pod = pods(render(**WAYS[way]))[f"pilothouse-{process}"]
     container = pod["spec"]["containers"][0]
     assert container["args"][0] == process
-    given = environment(pod)
-    assert set(given) <= set(VARIABLES)
-    contents = {
-        "bot-token": "xoxb-1",
-        "app-token": "xapp-1",
-        "signing-secret": "s",
-        "url": "redis://:secret@redis:6379/0",
-    }
-    mounts = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
-    for name, path in given.items():
-        if name.endswith("_FILE"):
-            (items,) = [
-                volume["secret"]["items"]
-                for volume in pod["spec"]["volumes"]
-                if volume["name"] == mounts[str(Path(path).parent)]
-            ]
-            assert Path(path).name in {item["path"] for item in items}, (
-                f"{name} names a file that is not mounted"
-            )
-            file = tmp_path / Path(path).name
-            file.write_text(contents[Path(path).name])
-            given[name] = str(file)
+    assert set(environment(pod)) <= set(VARIABLES)
+    given = relocated(pod, tmp_path, redis_url="redis://:secret@redis:6379/0")
     settings = read_settings(given, "bot" if process == "bot" else "worker")
     assert settings.host == "0.0.0.0"
     assert settings.uses_socket_mode == (process == "bot" and way == "socket mode")

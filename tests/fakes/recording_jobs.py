@@ -11,11 +11,12 @@ from typing import Any
 from redis import Redis
 
 from jobs.leasing import lease
+from jobs.resources import redis_url
 from jobs.worker import QUERIES_GROW_BY_BYTES
 
 
 def _client() -> Redis:
-    return Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
+    return Redis.from_url(redis_url(), decode_responses=True)
 
 
 def note(wake_id: str, token: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from bot.work_queue import DELIVERY, QUERIES, RELEASES, Route
 from config.logs import configure_logging
 from config.settings import Settings
+from jobs.resources import JobResources
 from jobs.worker import prepare, supervise
 
 JOB = "tests.fakes.recording_jobs.note"
@@ -17,7 +18,7 @@ JOB = "tests.fakes.recording_jobs.note"
 def main(url: str) -> int:
     configure_logging("info", "text")
     settings = Settings(redis_url=url, config=Path("unused"), metrics_port=0)
-    prepare(settings, ["tests.fakes.recording_jobs"])
+    prepare(JobResources(url), ["tests.fakes.recording_jobs"])
     routes = {
         "release": Route(RELEASES, JOB),
         "deliver": Route(DELIVERY, JOB),

@@ -10,11 +10,12 @@ from functools import partial
 
 from bot.operations.lifecycle.advance_release import advance_release as operation
 from bot.store import connect
-from bot.wiring import load_configuration, worker_context
+from bot.wiring import load_configuration, make_context
 from bot.work_queue import RELEASES, Route
 from bot.work_queue import ROUTES as PRODUCT_ROUTES
 from config.logs import configure_logging
 from jobs.leasing import lease
+from jobs.resources import JobResources, job_context, redis_url
 from jobs.watcher import watch_clusters
 from jobs.worker import JOB_MODULES, prepare, supervise
 from tests.faults.points import RAN, TICKED, Points, armed, now_ms
@@ -24,12 +25,12 @@ ROUTES = {**PRODUCT_ROUTES, "release": Route(RELEASES, "tests.faults.armed_worke
 
 def advance_release(wake_id: str, token: str) -> None:
     """As jobs.advance_release; its lease ends between the last two points."""
-    redis = connect(os.environ["REDIS_URL"])
+    redis = connect(redis_url())
     points = Points(redis, wake_id.partition(":")[2])
     with lease(wake_id, token) as held:
         if not held.granted:
             return
-        held.next_wake = operation(armed(worker_context(), points), held.subject)
+        held.next_wake = operation(armed(job_context(), points), held.subject)
         points.reach("before wake")
         redis.hset(TICKED, held.subject, now_ms(redis))
         redis.hincrby(RAN, os.getpid(), 1)
@@ -38,13 +39,14 @@ def advance_release(wake_id: str, token: str) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """The number of processes for releases."""
-    settings, _ = load_configuration("worker")
+    settings, catalog = load_configuration("worker")
     configure_logging(settings.log_level, settings.log_format)
-    prepare(settings, (*JOB_MODULES, "tests.faults.armed_worker"))
+    context = make_context(settings, catalog)
+    prepare(JobResources(settings.redis_url, context), (*JOB_MODULES, "tests.faults.armed_worker"))
     return supervise(
         settings,
         processes=int(argv[0]),
-        watch=partial(watch_clusters, worker_context()),
+        watch=partial(watch_clusters, context),
         routes=ROUTES,
     )
 

@@ -22,6 +22,7 @@ from rich.console import Console
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import Phase, Release
+from bot.stop_signal import StopSignal
 from bot.store import RedisReleaseStore, connect
 from bot.terminal import main, releases_table, watch
 from sandbox.redis_server import EmbeddedRedis
@@ -123,27 +124,27 @@ def test_words_of_people_neither_colour_nor_move_the_screen(store: RedisReleaseS
 
 def test_a_watched_release_is_seen_to_end(store: RedisReleaseStore) -> None:
     release = make(store, "hello", "2.0.0")
-    out, stopped = io.StringIO(), threading.Event()
+    out, stop = io.StringIO(), StopSignal()
     console = Console(file=out, width=160, force_terminal=True, color_system=None)
-    watching = threading.Thread(target=watch, args=(store, console, stopped))
+    watching = threading.Thread(target=watch, args=(store, console, stop))
     watching.start()
     try:
         assert eventually(lambda: "1 running" in out.getvalue())
         finish(store, release, Phase.SUCCEEDED)
         assert eventually(lambda: "hello is on 2.0.0" in out.getvalue())
     finally:
-        stopped.set()
+        stop.request()
         watching.join(10)
     assert not watching.is_alive()
 
 
 def test_following_goes_on_while_redis_is_away() -> None:
-    out, stopped = io.StringIO(), threading.Event()
+    out, stop = io.StringIO(), StopSignal()
     console = Console(file=out, width=160, force_terminal=True, color_system=None)
     with EmbeddedRedis(append_only=False) as server:
         store = RedisReleaseStore(connect(server.url))
         make(store, "hello", "2.0.0")
-        watching = threading.Thread(target=watch, args=(store, console, stopped))
+        watching = threading.Thread(target=watch, args=(store, console, stop))
         watching.start()
         seen = eventually(lambda: "hello-1" in out.getvalue())
     try:
@@ -151,7 +152,7 @@ def test_following_goes_on_while_redis_is_away() -> None:
         assert eventually(lambda: "as it was a while ago: Redis" in out.getvalue())
         assert "hello-1" in out.getvalue().rpartition("as it was a while ago")[0][-2_000:]
     finally:
-        stopped.set()
+        stop.request()
         watching.join(10)
     assert not watching.is_alive()
 
