@@ -211,13 +211,14 @@ def _wake_errors(store: RedisReleaseStore, at_hold: dict[str, Release]) -> Itera
         before = at_hold.get(release.id)
         if (
             before is None
-            or before.gate is None
+            or before.progress.gate is None
             or not release.judgements
             or not isinstance(before.change, Deploy)
         ):
             continue
         yield (
-            release.judgements[0].at - (before.gate.opened_at + (before.change.hold_ms or 0))
+            release.judgements[0].at
+            - (before.progress.gate.opened_at + (before.change.hold_ms or 0))
         ) / 1000
 
 

@@ -175,11 +175,11 @@ def why_stuck(release: Release, now: int) -> str:
     take."""
     since = release.phase_since or release.created_at
     age, named = now - since, f"{release.id} ({release.phase.value.replace('_', ' ')})"
-    if release.unreachable_since and now - release.unreachable_since > OVERDUE_MS:
-        away = human_age(now - release.unreachable_since)
+    if release.unreachable and now - release.unreachable.since > OVERDUE_MS:
+        away = human_age(now - release.unreachable.since)
         return (
             f"{named}: cluster {release.target.cluster} is unreachable since {away}:"
-            f" {release.unreachable_why}"
+            f" {release.unreachable.why}"
         )
     if release.phase is Phase.QUEUED and release.queued_behind:
         return ""  # the one in front is told about instead

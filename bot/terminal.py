@@ -126,9 +126,9 @@ def _cells(release: Release, now: int) -> tuple[str, ...]:
     state = phase_words(release)
     if release.cause is not None and release.phase is not Phase.SUCCEEDED:
         state += f": {release.cause.summary}"
-    if release.unreachable_since and not release.phase.is_final:
+    if release.unreachable and not release.phase.is_final:
         state += (
-            f" (the cluster cannot be reached for {human_age(now - release.unreachable_since)})"
+            f" (the cluster cannot be reached for {human_age(now - release.unreachable.since)})"
         )
     ends = release.finished_at or now
     cells = (

@@ -45,7 +45,34 @@ def _from_2(body: JsonDocument) -> JsonDocument:
     plan = body.get("plan") or {}
     for step in (*plan.get("steps", ()), *body.get("back", ())):
         _sides(step["goals"])
-    return body
+    return body | _grouped(body)
+
+
+def _grouped(body: JsonDocument) -> JsonDocument:
+    """The fields of schema 2 that stand in groups since schema 3."""
+    trouble, away = body.get("environment"), body.get("unreachable_since")
+    return {
+        "progress": {
+            "at_step": body.get("at_step", 0),
+            "began_at": body.get("step_began_at", 0),
+            "paused_ms": body.get("step_paused_ms", 0),
+            "gate": body.get("gate"),
+            "trouble": trouble
+            and {
+                "cause": trouble,
+                "since": body.get("environment_since", 0),
+                "asked": body.get("environment_asked", False),
+            },
+            "probe_failure": body.get("probe_failure", ""),
+        },
+        "rollback": {
+            "ends_as": body.get("ends_as") or "aborted",
+            "steps": body.get("back", ()),
+        }
+        if body.get("leg") == "back"
+        else None,
+        "unreachable": {"since": away, "why": body.get("unreachable_why", "")} if away else None,
+    }
 
 
 MIGRATIONS: Mapping[int, Callable[[JsonDocument], JsonDocument]] = {
@@ -131,10 +158,11 @@ def without_names(release: Release) -> Release:
             gate, votes=tuple(replace(vote, by=replace(vote.by, name="")) for vote in gate.votes)
         )
 
+    gate = release.progress.gate
     return replace(
         release,
         requested_by=replace(release.requested_by, name=""),
-        gate=nameless(release.gate) if release.gate else None,
+        progress=replace(release.progress, gate=nameless(gate) if gate else None),
     )
 
 

@@ -28,7 +28,15 @@ from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.intent import Drift, Field, Kind
 from bot.releases.facts.people import Vote
 from bot.releases.facts.plan import ApprovalGate, Condition, HoldGate, Plan, Step
-from bot.releases.facts.release import GateState, Leg, Phase, Release
+from bot.releases.facts.release import (
+    ClusterTrouble,
+    GateState,
+    Outage,
+    Phase,
+    Progress,
+    Release,
+    Rollback,
+)
 from bot.slack.blocks.card import card
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import (
@@ -151,7 +159,7 @@ def _begun(release: Release, plan: Plan, **parts: object) -> Release:
         "from_version": "1.0.0",
         "to_version": "2.0.0",
         "started_at": T0,
-        "step_began_at": T0,
+        "progress": Progress(began_at=T0),
         **parts,
     }
     return replace(release, command="deploy hello 2.0.0", **facts)  # type: ignore[arg-type]  # facts of a release
@@ -182,27 +190,29 @@ CAUSE = Cause(
 HOLDING = replace(
     CANARY,
     phase=Phase.HOLDING,
-    at_step=0,
-    gate=GateState(0, 0, T0 + MINUTE),
+    progress=Progress(0, T0, gate=GateState(0, 0, T0 + MINUTE)),
     card_snapshot=_seen(old=3, new=0, candidates=1),
 )
 PROMOTING = replace(
     CANARY,
     phase=Phase.AWAITING_PROMOTION,
-    at_step=1,
-    gate=GateState(1, 1, T0 + 2 * MINUTE),
+    progress=Progress(1, T0, gate=GateState(1, 1, T0 + 2 * MINUTE)),
     judgements=(Judgement(T0 + 2 * MINUTE, Verdict.GOOD, "0 restarts of 3 candidate pods"),),
 )
 SUCCEEDED = replace(
     ROLLING,
     phase=Phase.SUCCEEDED,
-    at_step=2,
+    progress=replace(ROLLING.progress, at_step=2),
     finished_at=T0 + 42 * SECOND,
     card_snapshot=_seen(old=0, new=3),
 )
 PAUSED_FAILED = replace(ROLLING, phase=Phase.PAUSED, cause=CAUSE)
 ROLLED_BACK = replace(
-    ROLLING, phase=Phase.ROLLED_BACK, leg=Leg.BACK, cause=CAUSE, finished_at=T0 + MINUTE
+    ROLLING,
+    phase=Phase.ROLLED_BACK,
+    rollback=Rollback(Phase.ROLLED_BACK),
+    cause=CAUSE,
+    finished_at=T0 + MINUTE,
 )
 
 CARDS: dict[str, Release] = {
@@ -219,8 +229,7 @@ CARDS: dict[str, Release] = {
         ROLLING,
         phase=Phase.AWAITING_APPROVAL,
         plan=replace(_plan(_ROLL, _FINISH), start=(_START,)),
-        at_step=-1,
-        gate=GateState(-1, 0, T0 + MINUTE),
+        progress=Progress(-1, T0, gate=GateState(-1, 0, T0 + MINUTE)),
         started_at=0,
         card_snapshot=_seen(old=3, new=0),
     ),
@@ -232,23 +241,20 @@ CARDS: dict[str, Release] = {
     "canary being promoted": replace(
         CANARY,
         phase=Phase.PROGRESSING,
-        at_step=2,
-        gate=None,
-        step_began_at=T0 + 5 * MINUTE,
+        progress=Progress(at_step=2, began_at=T0 + 5 * MINUTE),
         passed=("hold", "hold", "promote: manager"),
         card_snapshot=_seen(old=3, new=0, candidates=3),
     ),
     "bluegreen waiting for the switch": replace(
         GREEN,
         phase=Phase.AWAITING_PROMOTION,
-        gate=GateState(0, 0, T0 + MINUTE, (Vote(MANAGER, T0 + 2 * MINUTE),)),
+        progress=Progress(gate=GateState(0, 0, T0 + MINUTE, (Vote(MANAGER, T0 + 2 * MINUTE),))),
         card_snapshot=_seen(old=3, new=0, candidates=3, served_by="stable"),
     ),
     "bluegreen in its rollback window": replace(
         GREEN,
         phase=Phase.HOLDING,
-        at_step=1,
-        gate=GateState(1, 0, T0 + MINUTE),
+        progress=Progress(1, T0, gate=GateState(1, 0, T0 + MINUTE)),
         card_snapshot=_seen(old=3, new=0, candidates=3, served_by="candidate"),
     ),
     "paused by a failure": PAUSED_FAILED,
@@ -261,41 +267,44 @@ CARDS: dict[str, Release] = {
             ),
         ),
     ),
-    "cluster away": replace(
-        ROLLING, unreachable_since=T0 + MINUTE, unreachable_why="connection refused"
-    ),
+    "cluster away": replace(ROLLING, unreachable=Outage(T0 + MINUTE, "connection refused")),
     "environment": replace(
         ROLLING,
-        environment=Cause(FailureClass.ENVIRONMENT, "1 pod: Unschedulable (0/3 nodes)"),
-        environment_since=T0 + MINUTE,
+        progress=replace(
+            ROLLING.progress,
+            trouble=ClusterTrouble(
+                Cause(FailureClass.ENVIRONMENT, "1 pod: Unschedulable (0/3 nodes)"), T0 + MINUTE
+            ),
+        ),
     ),
     "rolling back": replace(
         ROLLING,
         phase=Phase.ROLLING_BACK,
-        leg=Leg.BACK,
+        rollback=Rollback(
+            Phase.ROLLED_BACK, (replace(_ROLL, name="back", title="back to 1.0.0"), _FINISH)
+        ),
         cause=CAUSE,
-        back=(replace(_ROLL, name="back", title="back to 1.0.0"), _FINISH),
     ),
     "succeeded": SUCCEEDED,
     "rolled back": ROLLED_BACK,
     "aborted": replace(
         CANARY,
         phase=Phase.ABORTED,
-        leg=Leg.BACK,
+        rollback=Rollback(Phase.ABORTED),
         cause=Cause(FailureClass.REQUEST, "aborted by developer: error rate"),
         finished_at=NOW,
     ),
     "expired": replace(
         PROMOTING,
         phase=Phase.EXPIRED,
-        leg=Leg.BACK,
+        rollback=Rollback(Phase.EXPIRED),
         cause=Cause(FailureClass.REQUEST, "nobody approved within 60 min"),
         finished_at=NOW,
     ),
     "rejected": replace(
         PROMOTING,
         phase=Phase.REJECTED,
-        leg=Leg.BACK,
+        rollback=Rollback(Phase.REJECTED),
         cause=Cause(FailureClass.REQUEST, "rejected by manager: not today"),
         finished_at=NOW,
     ),
@@ -311,7 +320,9 @@ EVENTS: dict[str, tuple[Release, Event]] = {
         Event(T0, EventKind.VOTED, "manager approved promote (1 of 1)", by=MANAGER),
     ),
     "failure": (
-        replace(ROLLING, leg=Leg.BACK, phase=Phase.ROLLING_BACK, cause=CAUSE),
+        replace(
+            ROLLING, rollback=Rollback(Phase.ROLLED_BACK), phase=Phase.ROLLING_BACK, cause=CAUSE
+        ),
         Event(T0, EventKind.FAILURE, CAUSE.summary, evidence=CAUSE.evidence),
     ),
     "verdict that asks": (

@@ -11,7 +11,7 @@ import pytest
 from bot.ports import Message
 from bot.releases.facts.changes import Scale
 from bot.releases.facts.events import Event, EventKind
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import Phase, Release, Rollback
 from bot.slack.blocks.announcements import announcement
 from bot.slack.blocks.buttons import ACTION_PREFIX, ACTIONS, buttons_of
 from bot.slack.blocks.card import bar, card
@@ -170,7 +170,7 @@ def test_one_pod_is_not_several(pods: int, words: str) -> None:
 @pytest.mark.parametrize("phase", [Phase.REJECTED, Phase.ABORTED, Phase.EXPIRED, Phase.ROLLED_BACK])
 def test_a_release_that_was_taken_back_says_what_runs_now(phase: Phase) -> None:
     assert "hello is on 1.0.0" in headline(
-        replace(PROMOTING, phase=phase, leg=Leg.BACK, finished_at=NOW)
+        replace(PROMOTING, phase=phase, rollback=Rollback(phase), finished_at=NOW)
     )
     if phase is not Phase.ROLLED_BACK:  # before it began nothing was changed, and nothing goes back
         assert "is on" not in headline(
@@ -179,7 +179,10 @@ def test_a_release_that_was_taken_back_says_what_runs_now(phase: Phase) -> None:
 
 
 def test_going_back_offers_no_button_that_would_stop_it() -> None:
-    assert buttons_of(replace(ROLLING, phase=Phase.ROLLING_BACK, leg=Leg.BACK)) == []
+    assert (
+        buttons_of(replace(ROLLING, phase=Phase.ROLLING_BACK, rollback=Rollback(Phase.ROLLED_BACK)))
+        == []
+    )
 
 
 def _buttons(message: Message) -> list[object]:

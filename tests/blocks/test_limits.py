@@ -22,7 +22,7 @@ from bot.ports import Message, Table
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.people import Person
-from bot.releases.facts.release import Phase
+from bot.releases.facts.release import Outage, Phase
 from bot.slack.blocks.announcements import announcement
 from bot.slack.blocks.card import card
 from bot.slack.blocks.elements import MAX_TEXT
@@ -74,8 +74,7 @@ def test_a_card_holds_any_text(
         plan=replace(PROMOTING.plan, notes=(note,) * 6),
         phase=phase,
         requested_by=Person("T1", "U0DEV1", reason),
-        unreachable_since=T0,
-        unreachable_why=why,
+        unreachable=Outage(T0, why),
     )
     accepted(card(release, now=NOW))
 

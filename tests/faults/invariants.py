@@ -96,7 +96,7 @@ def without_a_record(accepted: Sequence[Accepted], releases: Sequence[Release]) 
 
 def unfinished(releases: Sequence[Release]) -> list[str]:
     return [
-        f"{one.id} is {one.phase.value} at step {one.at_step} of {len(one.steps)}"
+        f"{one.id} is {one.phase.value} at step {one.progress.at_step} of {len(one.steps)}"
         for one in releases
         if not one.phase.is_final
     ]

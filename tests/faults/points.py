@@ -56,9 +56,10 @@ class Points:
     def loaded(self, release: Release) -> None:
         """What a repeated tick finds again: not the record's version, since each tick saves what it
         is about to write."""
-        gate = release.gate.gate if release.gate else ""
+        gate = release.progress.gate.gate if release.progress.gate else ""
+        leg = "forward" if release.rollback is None else "back"
         done = "".join(f"{intent.written:d}{intent.confirmed:d}" for intent in release.intents)
-        self._state = f"{release.phase.value}:{release.leg.value}:{release.at_step}:{gate}:{done}"
+        self._state = f"{release.phase.value}:{leg}:{release.progress.at_step}:{gate}:{done}"
 
     def reach(self, point: str) -> None:
         if point == "after action":

@@ -118,8 +118,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a write that comes late not waited for",
         "bot/releases/engine/decide.py",
-        "        if release.at_step < 0 and now < settled_at and",
-        "        if release.at_step < 0 and now < 0 and",
+        "        if release.progress.at_step < 0 and now < settled_at and",
+        "        if release.progress.at_step < 0 and now < 0 and",
         "tests/unit/operations/test_advance_release.py::test_the_way_back_waits_for_a_write_that_may_still_come_and_takes_it_back",
     ),
     Defect(
@@ -146,8 +146,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a hold ended twice by two clicks",
         "bot/releases/engine/respond.py",
-        "    if release.gate.skipped:",
-        "    if release.gate.skipped and not by:",
+        "    if release.progress.gate.skipped:",
+        "    if release.progress.gate.skipped and not by:",
         "tests/transitions/test_requests.py::test_a_hold_that_was_ended_early_is_ended_once_however_often_it_is_asked_for",
     ),
     Defect(

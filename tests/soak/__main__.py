@@ -183,7 +183,8 @@ def _settle(store: RedisReleaseStore, people: People) -> Iterator[str]:
     while active := store.active():
         if time.monotonic() > ends:
             yield from (
-                f"{one.id} is still {one.phase.value} at step {one.at_step} of {len(one.steps)}"
+                f"{one.id} is still {one.phase.value} at step {one.progress.at_step} of"
+                f" {len(one.steps)}"
                 for one in active
             )
             return

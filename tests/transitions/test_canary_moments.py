@@ -178,8 +178,12 @@ def a_candidate(name: str, **facts: object) -> PodSeen:
 
 def test_a_quiet_hold_is_looked_at_at_most_once_in_thirty_seconds_and_at_its_end() -> None:
     release, seen = holding(hold_ms=80 * SECOND)
-    assert release.gate is not None
-    now, ends, looks = release.gate.opened_at + SECOND, release.gate.opened_at + 80 * SECOND, 0
+    assert release.progress.gate is not None
+    now, ends, looks = (
+        release.progress.gate.opened_at + SECOND,
+        release.progress.gate.opened_at + 80 * SECOND,
+        0,
+    )
     while now < ends:
         wake_at = decide(release, seen, now).wake_at
         assert wake_at is not None and wake_at <= ends
@@ -193,19 +197,19 @@ def test_an_evicted_candidate_is_shown_and_held_for_never_taken_back_for() -> No
     decision = decide(release, seen, T0 + MINUTE)
     assert decision.release.phase is Phase.HOLDING and decision.actions == ()
     assert (
-        decision.release.environment is not None
-        and "Evicted" in decision.release.environment.summary
+        decision.release.progress.trouble is not None
+        and "Evicted" in decision.release.progress.trouble.cause.summary
     )
     back = replace(
         seen, candidate=candidates(seen, a_candidate("c-1"), evicted, a_candidate("c-3"))
     )
-    assert decide(decision.release, back, T0 + 2 * MINUTE).release.environment is None
+    assert decide(decision.release, back, T0 + 2 * MINUTE).release.progress.trouble is None
 
 
 def test_a_hold_whose_candidates_were_all_moved_to_other_nodes_asks_a_person() -> None:
     release, seen = holding(a_candidate("c-8"), a_candidate("c-9"))
-    assert release.gate is not None
-    decision = decide(release, seen, release.gate.opened_at + 10 * MINUTE)
+    assert release.progress.gate is not None
+    decision = decide(release, seen, release.progress.gate.opened_at + 10 * MINUTE)
     assert decision.release.phase is Phase.PAUSED
     assert decision.release.judgements[-1].verdict is Verdict.TOO_LITTLE
     assert "too little to say whether it is good" in text_of(decision, EventKind.PAUSED)
@@ -224,11 +228,11 @@ def short_of_quota(walk: Walk) -> Observation:
 def test_a_quota_exhausted_during_a_step_is_asked_about_before_the_rollback() -> None:
     walk = a_walk(a_hello(replicas=5), steps=(20, 50))
     walk.until(lambda w: w.step == "share-50" and len(canary_sizes(w)) == 2)
-    seen, began = short_of_quota(walk), walk.release.step_began_at
+    seen, began = short_of_quota(walk), walk.release.progress.began_at
     waits = decide(walk.release, seen, began + SECOND)
     assert (
-        waits.release.environment is not None
-        and "exceeded quota" in waits.release.environment.summary
+        waits.release.progress.trouble is not None
+        and "exceeded quota" in waits.release.progress.trouble.cause.summary
     )
     asked = decide(waits.release, seen, began + SECOND + ENVIRONMENT_PATIENCE_MS)
     assert EventKind.ENVIRONMENT in kinds(asked) and asked.release.phase is Phase.PROGRESSING
@@ -271,8 +275,8 @@ def awaiting(on_expiry: str = "abort") -> Walk:
 
 
 def opened(walk: Walk) -> int:
-    assert walk.release.gate is not None
-    return walk.release.gate.opened_at
+    assert walk.release.progress.gate is not None
+    return walk.release.progress.gate.opened_at
 
 
 def an_approval(walk: Walk, by: object = MANAGER) -> Approve:
@@ -287,7 +291,7 @@ def test_an_approval_in_time_counts_even_when_the_tick_is_late() -> None:
     decision = decide(walk.release, walk.look(), opened(walk) + 6 * MINUTE)
     assert (
         decision.release.phase is Phase.PROGRESSING
-        and decision.release.steps[decision.release.at_step].name == "promote"
+        and decision.release.steps[decision.release.progress.at_step].name == "promote"
     )
 
 
@@ -406,7 +410,7 @@ def test_a_button_that_was_drawn_for_the_plan_before_is_void_and_says_what_chang
         == "the plan of hello-42 changed since that button was drawn: hello, replicas: 4 became 9;"
         " use the newest card"
     )
-    assert answer.release.gate is not None and not answer.release.gate.votes
+    assert answer.release.progress.gate is not None and not answer.release.progress.gate.votes
 
 
 def test_replanning_waits_until_the_adopted_candidate_is_up_and_refuses_if_it_fails() -> None:
@@ -449,7 +453,7 @@ def test_an_approval_given_to_the_plan_before_is_void_too() -> None:
         decide(release, other, T0 + SECOND).release, Adopt(DEVELOPER), T0 + SECOND
     ).release
     release = decide(release, other, T0 + SECOND).release
-    assert release.gate is not None and release.gate.votes == ()
+    assert release.progress.gate is not None and release.progress.gate.votes == ()
 
 
 def test_another_version_that_came_in_before_the_start_is_what_the_release_then_starts_from() -> (

@@ -187,10 +187,10 @@ def test_the_shares_rise_step_by_step_and_a_person_promotes() -> None:
         (100, 100),
     ]
     assert walk.release.card_snapshot.share == 50
-    stays = walk.release.at_step
+    stays = walk.release.progress.at_step
     for _ in range(20):
         walk.tick()
-    assert (walk.release.phase, walk.release.at_step) == (Phase.AWAITING_PROMOTION, stays)
+    assert (walk.release.phase, walk.release.progress.at_step) == (Phase.AWAITING_PROMOTION, stays)
 
 
 def test_while_stable_rolls_its_new_pods_count_for_the_share_of_the_new_version() -> None:

@@ -169,7 +169,9 @@ def test_the_second_change_of_the_same_field_ends_the_release_instead_of_a_war()
     release = decide(release, half_rolled(), T0 + 2 * SECOND).release
     decision = decide(release, half_rolled(replicas=7), T0 + 3 * SECOND)
     assert (
-        decision.release.phase is Phase.ROLLING_BACK and decision.release.ends_as is Phase.ABORTED
+        decision.release.phase is Phase.ROLLING_BACK
+        and decision.release.rollback is not None
+        and decision.release.rollback.ends_as is Phase.ABORTED
     )
     assert decision.release.cause is not None and decision.release.cause.summary.startswith(
         "somebody else keeps changing it"

@@ -14,7 +14,7 @@ from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import Observation, PodSeen
-from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.release import Phase, Progress, Release
 from bot.releases.facts.requests import Resume
 from tests.builders import (
     DEVELOPER,
@@ -263,8 +263,8 @@ def test_a_full_cluster_is_shown_and_never_rolled_back_for() -> None:
     decision = judged(unschedulable())
     assert decision.release.phase is Phase.PROGRESSING
     assert (
-        decision.release.environment is not None
-        and "insufficient cpu" in decision.release.environment.summary
+        decision.release.progress.trouble is not None
+        and "insufficient cpu" in decision.release.progress.trouble.cause.summary
     )
 
 
@@ -274,13 +274,16 @@ def test_after_five_minutes_people_are_asked_once() -> None:
     again = decide(asked.release, unschedulable(), T0 + 2 * SECOND + ENVIRONMENT_PATIENCE_MS)
     assert EventKind.ENVIRONMENT in kinds(asked) and EventKind.ENVIRONMENT not in kinds(again)
     assert (
-        asked.release.environment is not None and "asked" not in asked.release.environment.evidence
+        asked.release.progress.trouble is not None
+        and "asked" not in asked.release.progress.trouble.cause.evidence
     )
 
 
 def test_what_has_passed_is_no_longer_shown() -> None:
     assert (
-        decide(judged(unschedulable()).release, half_rolled(), T0 + 2 * SECOND).release.environment
+        decide(
+            judged(unschedulable()).release, half_rolled(), T0 + 2 * SECOND
+        ).release.progress.trouble
         is None
     )
 
@@ -288,17 +291,20 @@ def test_what_has_passed_is_no_longer_shown() -> None:
 @pytest.mark.parametrize("reason", ["Evicted", "Preempted", "NodeLost"])
 def test_a_pod_that_the_cluster_took_away_is_nobodys_fault(reason: str) -> None:
     decision = judged(new_pods(a_new_pod(phase="Failed", reason=reason)))
-    assert decision.release.phase is Phase.PROGRESSING and decision.release.environment is not None
+    assert (
+        decision.release.phase is Phase.PROGRESSING
+        and decision.release.progress.trouble is not None
+    )
 
 
 def test_an_eviction_ends_when_its_successor_is_ready() -> None:
     evicted = a_new_pod("hello-2-a", phase="Failed", reason="Evicted")
     waits = judged(new_pods(evicted, desired=1)).release
-    assert waits.environment is not None
+    assert waits.progress.trouble is not None
     assert (
         decide(
             waits, new_pods(evicted, a_new_pod("hello-2-b", ready=True), desired=1), T0 + 2 * SECOND
-        ).release.environment
+        ).release.progress.trouble
         is None
     )
 
@@ -306,8 +312,8 @@ def test_an_eviction_ends_when_its_successor_is_ready() -> None:
 def test_a_quota_that_forbids_pods_is_the_environment() -> None:
     decision = judged(new_pods(failure='pods "hello-2-x" is forbidden: exceeded quota: compute'))
     assert (
-        decision.release.environment is not None
-        and "exceeded quota" in decision.release.environment.summary
+        decision.release.progress.trouble is not None
+        and "exceeded quota" in decision.release.progress.trouble.cause.summary
     )
 
 
@@ -362,7 +368,7 @@ def test_the_way_back_has_no_end_but_reminds() -> None:
 def test_a_claim_that_cannot_be_removed_is_reminded_of_and_never_rolls_back_a_good_version() -> (
     None
 ):
-    release = replace(rolling(), at_step=1)
+    release = replace(rolling(), progress=Progress(1))
     seen = an_observation(claimed(a_deployment(template=a_template("2.0.0"))))
     late = decide(release, seen, T0 + 10 * MINUTE)
     assert late.release.phase is Phase.PROGRESSING and EventKind.REMINDED in kinds(late)

@@ -176,7 +176,9 @@ class AnyOrder(RuleBasedStateMachine):
     def _ask(self, which: str) -> None:
         release = self.release
         gate = (
-            open_gate(release) if release.gate is not None and not release.phase.is_final else None
+            open_gate(release)
+            if release.progress.gate is not None and not release.phase.is_final
+            else None
         )
         name, plan_hash = gate.name if gate else "", release.plan.hash if release.plan else ""
         requests: dict[str, Request] = {
@@ -213,7 +215,7 @@ class AnyOrder(RuleBasedStateMachine):
             release = self.release
             if release.phase.is_final:
                 break
-            gate = open_gate(release) if release.gate is not None else None
+            gate = open_gate(release) if release.progress.gate is not None else None
             if release.phase in (Phase.PAUSED, Phase.DRIFTED):
                 self._ask("resume")
             elif isinstance(gate, ApprovalGate):
@@ -221,7 +223,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.tick_and_beat()
         release = self.release
         assert release.phase.is_final, (
-            f"no end: {release.phase}, step {release.at_step}, {release.cause}"
+            f"no end: {release.phase}, step {release.progress.at_step}, {release.cause}"
         )
         after = self.cluster.state()
         assert set(after["deployments"]) == {"hello"}, "a candidate outlived its release"

@@ -14,7 +14,7 @@ from bot.releases.engine.respond import respond
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import DeploymentSeen, Observation
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import Phase, Release, Rollback
 from bot.releases.facts.requests import (
     Abort,
     Approve,
@@ -190,7 +190,8 @@ def test_a_rejected_promotion_takes_the_canary_back() -> None:
     decision = decide(release, canaried(1), T0 + 2 * SECOND)
     assert (
         changes_of(decision, "hello-canary") == {Field.REPLICAS: 0}
-        and decision.release.ends_as is Phase.REJECTED
+        and decision.release.rollback is not None
+        and decision.release.rollback.ends_as is Phase.REJECTED
     )
 
 
@@ -209,7 +210,7 @@ def test_an_approval_that_expires_with_abort_ends_the_release() -> None:
 
 def test_a_promotion_that_expires_with_abort_takes_the_canary_back() -> None:
     decision = decide(at_promotion(on_expiry="abort"), canaried(1), T0 + 2 * HOUR)
-    assert decision.release.leg is Leg.BACK and changes_of(decision, "hello-canary") == {
+    assert decision.release.rollback is not None and changes_of(decision, "hello-canary") == {
         Field.REPLICAS: 0
     }
 
@@ -358,7 +359,10 @@ def test_paused_time_does_not_count_against_the_deadline() -> None:
 
 @pytest.mark.parametrize(("release", "line"), [
     (at_start(), "there is nothing to pause"),
-    (replace(rolling(), phase=Phase.ROLLING_BACK, leg=Leg.BACK), "is being taken back"),
+    (
+        replace(rolling(), phase=Phase.ROLLING_BACK, rollback=Rollback(Phase.ABORTED)),
+        "is being taken back",
+    ),
     (replace(rolling(), phase=Phase.PAUSED), "paused already"),
 ])  # fmt: skip
 def test_a_pause_where_there_is_nothing_to_pause_is_refused(release: Release, line: str) -> None:

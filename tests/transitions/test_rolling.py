@@ -115,7 +115,7 @@ def test_a_complete_roll_lets_go_of_the_claim_and_then_succeeds() -> None:
 
 def test_a_status_from_before_the_patch_is_not_complete() -> None:
     seen = an_observation(claimed(a_rolling_deployment(new=3, old=0, observed_generation=1)))
-    assert decide(rolling(), seen, T0).release.at_step == 0
+    assert decide(rolling(), seen, T0).release.progress.at_step == 0
 
 
 def test_a_final_release_decides_nothing_more() -> None:

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from bot.doctor import CLOCKS_APART_MS, examine_redis, main, why_stuck
-from bot.releases.facts.release import Phase
+from bot.releases.facts.release import Outage, Phase
 from bot.store import RedisReleaseStore
 from config.settings import Settings
 from sandbox.cluster import SimulatedCluster
@@ -179,4 +179,6 @@ def test_what_neither_moves_nor_can_be_seen_is_stuck() -> None:
     )
     rolling = a_release(phase=Phase.PROGRESSING, phase_since=T0)
     assert "--force" in why_stuck(rolling, T0 + 2 * HOUR)
-    assert "unreachable" in why_stuck(replace(rolling, unreachable_since=T0), T0 + 2 * MINUTE)
+    assert "unreachable" in why_stuck(
+        replace(rolling, unreachable=Outage(T0, "connection refused")), T0 + 2 * MINUTE
+    )

@@ -30,7 +30,7 @@ from bot.releases.facts.changes import Deploy, Reapply
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.observation import Observation, Seen, Unreachable
 from bot.releases.facts.plan import DeploymentGoal, Side
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Refuse
 from bot.releases.facts.target import Strategy, default_candidate_name
 
@@ -99,7 +99,7 @@ def _tick(context: Context, release: Release, ends: float) -> tuple[int | None, 
                 _save(context, ready, release)
                 return None, False
             release = ready
-        elif release.unreachable_since == 0:
+        elif release.unreachable is None:
             release = replace(release, queued_behind="")
     decision = decide(release, seen, context.store.now())
     if cluster is not None:
@@ -217,7 +217,7 @@ def _remember(context: Context, release: Release, seen: Seen) -> None:
         return
     key = app_key(release, release.as_found.cluster_uid)
     if (
-        release.at_step <= 0
+        release.progress.at_step <= 0
         and release.phase is not Phase.SUCCEEDED
         and not any(i.written for i in release.intents)
     ):
@@ -245,7 +245,7 @@ def _remember(context: Context, release: Release, seen: Seen) -> None:
         FailureClass.PERMANENT,
         FailureClass.PERSISTENT,
     )
-    if failed and release.leg is Leg.BACK and release.phase.is_final and release.cause is not None:
+    if failed and release.rollback and release.phase.is_final and release.cause is not None:
         goals = [
             goal
             for step in release.plan.steps
@@ -295,7 +295,8 @@ def _apply(
         except ClusterUnreachable as away:
             return context.store.now() + (away.retry_after_ms or 1_000), False
     now = context.store.now()
-    if release.at_step < len(release.steps) and not release.steps[release.at_step].until:
+    step = release.current_step
+    if step is not None and not step.until:
         return now, True  # nothing in the cluster has to follow this write: look at once
     soon = now + AFTER_WRITE_MS
     return min(soon, decision.wake_at) if decision.wake_at else soon, False

@@ -14,7 +14,14 @@ from bot.releases.assess.card_snapshot import take_card_snapshot
 from bot.releases.assess.intents import confirm_intents, deployment_of, find, is_ours, set_fields
 from bot.releases.assess.pod_failures import assess, cause_of
 from bot.releases.assess.rollout import is_complete, newest, pods_of, ready_endpoints
-from bot.releases.engine.decision import RESYNC_MS, Decision, enter_phase, finish, resync_ms
+from bot.releases.engine.decision import (
+    RESYNC_MS,
+    Decision,
+    enter_phase,
+    finish,
+    not_counting,
+    resync_ms,
+)
 from bot.releases.engine.drift import after_drift, handle_drift, was_replaced
 from bot.releases.engine.gates import at_gates
 from bot.releases.engine.probing import pods_to_probe, record_probe
@@ -29,7 +36,7 @@ from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field, Kind
 from bot.releases.facts.observation import Observation, Seen, Unreachable
 from bot.releases.facts.plan import Condition, DeploymentGoal, Side, Step, plan_hash
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import ClusterTrouble, Outage, Phase, Progress, Release
 from bot.releases.facts.target import Strategy
 from bot.releases.planning.as_found import as_found_hash, as_found_of, seed_intents
 from bot.releases.planning.capacity import MINIMUM_DEADLINE_MS
@@ -49,19 +56,12 @@ def decide(release: Release, seen: Seen, now: int) -> Decision:
     if isinstance(seen, Unreachable):
         return remind(_unreachable(release, seen, now), now)
     decision = Decision(release)
-    if release.unreachable_since:
-        stands_still = release.phase in (
-            Phase.PAUSED,
-            Phase.DRIFTED,
-        )  # their own time is left out already
-        away = 0 if stands_still else now - release.unreachable_since
+    if release.unreachable is not None:
+        # their own time is left out already
+        stands_still = release.phase in (Phase.PAUSED, Phase.DRIFTED)
+        away = 0 if stands_still else now - release.unreachable.since
         decision = decision.changed(
-            replace(
-                release,
-                unreachable_since=0,
-                unreachable_why="",
-                step_paused_ms=release.step_paused_ms + away,
-            )
+            replace(release, unreachable=None, progress=not_counting(release.progress, away))
         )
         decision = decision.record(
             now, EventKind.REACHABLE, f"{release.target.cluster} answers again"
@@ -80,12 +80,10 @@ def decide(release: Release, seen: Seen, now: int) -> Decision:
 
 
 def _unreachable(release: Release, seen: Unreachable, now: int) -> Decision:
-    since = release.unreachable_since or now
+    since = release.unreachable.since if release.unreachable else now
     wait = min(15_000, max(1_000, (now - since) // 2))
-    decision = Decision(
-        replace(release, unreachable_since=since, unreachable_why=seen.why), wake_at=now + wait
-    )
-    if not release.unreachable_since:
+    decision = Decision(replace(release, unreachable=Outage(since, seen.why)), wake_at=now + wait)
+    if release.unreachable is None:
         decision = decision.record(
             now,
             EventKind.UNREACHABLE,
@@ -131,8 +129,7 @@ def _begin(decision: Decision, seen: Observation, now: int) -> Decision:
         from_version=from_version,
         to_version=to_version,
         intents=seed_intents(release, plan, seen),
-        at_step=-1,
-        step_began_at=now,
+        progress=Progress(at_step=-1, began_at=now),
         started_at=now,
         queued_behind="",
     )
@@ -154,19 +151,27 @@ def _continue_release(decision: Decision, seen: Observation, now: int) -> Decisi
     release = decision.release
     # asked for while the cluster was not being looked at; or what it would go back to is gone, so
     # that there is another way
-    if release.leg is Leg.BACK and (release.at_step < 0 or _lost_stable(release, seen)):
+    if release.rollback is not None and (
+        release.progress.at_step < 0 or _lost_stable(release, seen)
+    ):
         settled_at = release.phase_since + LATE_WRITE_MS
-        if release.at_step < 0 and now < settled_at and _may_still_be_written(release, seen):
+        if (
+            release.progress.at_step < 0
+            and now < settled_at
+            and _may_still_be_written(release, seen)
+        ):
             return decision.wake(settled_at)
         ends_as, cause = (
-            release.ends_as or Phase.ABORTED,
+            release.rollback.ends_as,
             release.cause or Cause(FailureClass.REQUEST, "aborted"),
         )
         return _run_steps(roll_back(decision, seen, now, ends_as=ends_as, cause=cause), seen, now)
     intents, drift = confirm_intents(release.intents, seen)
     decision = decision.changed(replace(release, intents=intents))
     drifted = handle_drift(decision, drift, seen, now)
-    if _is_deserted(release, seen) and (drifted is None or drifted.release.leg is release.leg):
+    if _is_deserted(release, seen) and (
+        drifted is None or (drifted.release.rollback is None) is (release.rollback is None)
+    ):
         cause = Cause(
             FailureClass.ENVIRONMENT,
             f"no pod of {release.candidate_name} is ready any more, and"
@@ -177,11 +182,11 @@ def _continue_release(decision: Decision, seen: Observation, now: int) -> Decisi
             roll_back(told, seen, now, ends_as=Phase.ROLLED_BACK, cause=cause), seen, now
         )
     if drifted is not None:
-        if drifted.release.leg is decision.release.leg:
+        if (drifted.release.rollback is None) is (decision.release.rollback is None):
             drifted = _on_permanent_failure(drifted, seen, now)
         return (
             _run_steps(drifted, seen, now)
-            if drifted.release.leg is not decision.release.leg
+            if (drifted.release.rollback is None) is not (decision.release.rollback is None)
             else drifted
         )
     if decision.release.phase is Phase.DRIFTED:
@@ -193,7 +198,7 @@ def _continue_release(decision: Decision, seen: Observation, now: int) -> Decisi
         return decision
     if decision.release.phase is Phase.AWAITING_APPROVAL and decision.release.plan is not None:
         decision, passed = at_gates(decision, decision.release.plan.start, now, seen)
-        if decision.release.leg is Leg.BACK:
+        if decision.release.rollback is not None:
             return roll_back_expired(decision, seen, now)
         if not passed:
             return decision
@@ -202,7 +207,7 @@ def _continue_release(decision: Decision, seen: Observation, now: int) -> Decisi
         judged = _on_permanent_failure(decision, seen, now)
         return (
             _run_steps(judged, seen, now)
-            if judged.release.leg is Leg.BACK
+            if judged.release.rollback is not None
             else _paused(judged, seen, now)
         )
     return _run_steps(decision, seen, now)
@@ -213,7 +218,11 @@ def _is_deserted(release: Release, seen: Observation) -> bool:
     could serve them: neither a pause nor the cluster's trouble is a reason to leave them with
     nobody.
     """
-    if release.leg is Leg.BACK or release.plan is None or release.plan.candidate_selector is None:
+    if (
+        release.rollback is not None
+        or release.plan is None
+        or release.plan.candidate_selector is None
+    ):
         return False
     sent = any(
         intent.kind is Kind.SERVICE and intent.field is Field.SELECTOR and intent.written
@@ -250,7 +259,7 @@ def _may_still_be_written(release: Release, seen: Observation) -> bool:
 
 def _run_steps(decision: Decision, seen: Observation, now: int) -> Decision:
     """From step to step as far as this observation carries."""
-    while not decision.release.phase.is_final and decision.release.at_step < len(
+    while not decision.release.phase.is_final and decision.release.progress.at_step < len(
         decision.release.steps
     ):
         decision, moved = _in_step(decision, seen, now)
@@ -267,8 +276,8 @@ def roll_back_expired(decision: Decision, seen: Observation, now: int) -> Decisi
 
 def _finish_leg(decision: Decision, seen: Observation, now: int) -> Decision:
     release = decision.release
-    if release.leg is Leg.BACK:
-        ended = release.ends_as or Phase.ABORTED
+    if release.rollback is not None:
+        ended = release.rollback.ends_as
         why = release.cause.summary if release.cause else ""
         words = {
             Phase.ROLLED_BACK: "rolled back",
@@ -281,7 +290,7 @@ def _finish_leg(decision: Decision, seen: Observation, now: int) -> Decision:
         text = f"{release.target.app} is back on {release.from_version}, {ending}"
         if seen.stable is None or was_replaced(release, seen):
             left = next(
-                (step.title for step in release.back if step.name == "green stays"),
+                (step.title for step in release.rollback.steps if step.name == "green stays"),
                 "what the release made is removed",
             )
             text = f"{left}; {release.target.deployment} itself was deleted by somebody: {why}"
@@ -297,13 +306,12 @@ def _finish_leg(decision: Decision, seen: Observation, now: int) -> Decision:
 
 def _in_step(decision: Decision, seen: Observation, now: int) -> tuple[Decision, bool]:
     """Carry on with the current step. True: it is done and the next one is entered."""
-    step = decision.release.steps[decision.release.at_step]
+    step = decision.release.steps[decision.release.progress.at_step]
     broken = _judge_pods(decision, step, seen, now)
-    if (
-        broken.release.leg is not decision.release.leg
-        or broken.release.phase is not decision.release.phase
-    ):
-        if broken.release.phase is Phase.ROLLING_BACK and decision.release.leg is Leg.FORWARD:
+    if (broken.release.rollback is None) is not (
+        decision.release.rollback is None
+    ) or broken.release.phase is not decision.release.phase:
+        if broken.release.phase is Phase.ROLLING_BACK and decision.release.rollback is None:
             return broken, True
         return broken, False
     decision = broken
@@ -316,7 +324,7 @@ def _in_step(decision: Decision, seen: Observation, now: int) -> tuple[Decision,
         told = decision.record(now, EventKind.FAILURE, cause.summary)
         return roll_back(told, seen, now, ends_as=Phase.ABORTED, cause=cause), True
     decision = record_probe(decision, seen, now)
-    if decision.release.gate is None:
+    if decision.release.progress.gate is None:
         decision, settled = reconcile(decision, step.goals, seen)
         reached = (
             settled and not decision.actions and conditions_hold(decision.release, seen, step.until)
@@ -330,11 +338,11 @@ def _in_step(decision: Decision, seen: Observation, now: int) -> tuple[Decision,
         if not settled:
             return decision, False
     decision, passed = at_gates(decision, step.gates, now, seen)
-    if decision.release.leg is Leg.BACK and decision.release.at_step < 0:
+    if decision.release.rollback is not None and decision.release.progress.at_step < 0:
         return roll_back_expired(decision, seen, now), True
     if not passed:
         return decision, False
-    return enter_step(decision, decision.release.at_step + 1, now), True
+    return enter_step(decision, decision.release.progress.at_step + 1, now), True
 
 
 def _is_foreign(release: Release, step: Step, seen: Observation) -> bool:
@@ -343,7 +351,7 @@ def _is_foreign(release: Release, step: Step, seen: Observation) -> bool:
         isinstance(goal, DeploymentGoal) and goal.side is Side.CANDIDATE for goal in step.goals
     )
     return (
-        release.leg is Leg.FORWARD
+        release.rollback is None
         and wants
         and seen.candidate is not None
         and not is_ours(release, seen.candidate)
@@ -356,17 +364,17 @@ def step_ends_at(release: Release) -> int | None:
     People are asked about the environment, and have as long again to answer; counted from the step,
     so that flapping resets nothing.
     """
-    if not 0 <= release.at_step < len(release.steps):
+    if not 0 <= release.progress.at_step < len(release.steps):
         return None
     return (
-        release.step_began_at
-        + _patience_ms(release, release.steps[release.at_step])
-        + release.step_paused_ms
+        release.progress.began_at
+        + _patience_ms(release, release.steps[release.progress.at_step])
+        + release.progress.paused_ms
     )
 
 
 def _patience_ms(release: Release, step: Step) -> int:
-    least_ms = 2 * ENVIRONMENT_PATIENCE_MS if release.environment else 0
+    least_ms = 2 * ENVIRONMENT_PATIENCE_MS if release.progress.trouble else 0
     return max(step.deadline_ms or MINIMUM_DEADLINE_MS, least_ms)
 
 
@@ -375,18 +383,18 @@ def _watch_deadline(
 ) -> tuple[Decision, bool]:
     release = decision.release
     deadline_ms = _patience_ms(release, step)
-    ends = release.step_began_at + deadline_ms + release.step_paused_ms
+    ends = release.progress.began_at + deadline_ms + release.progress.paused_ms
     if seen.probe is None and pods_to_probe(release, seen):
         decision = decision.wake(now)  # to observe once more, and ask
     if now < ends:
         return decision.wake(ends), False
-    waiting = f"; {release.environment.summary}" if release.environment else ""
-    waiting += f"; {release.probe_failure}" if release.probe_failure else ""
+    waiting = f"; {release.progress.trouble.cause.summary}" if release.progress.trouble else ""
+    waiting += f"; {release.progress.probe_failure}" if release.progress.probe_failure else ""
     if (
-        release.leg is Leg.BACK or step.deadline_ms is None
+        release.rollback is not None or step.deadline_ms is None
     ):  # nothing to take back, or nothing to take it back for
-        release = replace(release, step_began_at=now, step_paused_ms=0)
-        what = "still not back" if release.leg is Leg.BACK else "still not done"
+        release = replace(release, progress=replace(release.progress, began_at=now, paused_ms=0))
+        what = "still not back" if release.rollback is not None else "still not done"
         text = (
             f"{what} after {deadline_ms // 60_000} min: {step.title}{waiting}; an admin may end it"
             " with abort --force"
@@ -414,7 +422,7 @@ def _judge_pods(decision: Decision, step: Step, seen: Observation, now: int) -> 
     """Failing fast, not rashly: only live pods of the newest ReplicaSet of what this step
     watches."""
     release = decision.release
-    if release.leg is Leg.BACK:
+    if release.rollback is not None:
         return decision
     environment: Cause | None = None
     for role in step.watches:
@@ -447,13 +455,13 @@ def _on_permanent_failure(decision: Decision, seen: Observation, now: int) -> De
     else's template is the bad one."""
     release = decision.release
     if (
-        release.leg is Leg.BACK
+        release.rollback is not None
         or release.rules.on_failure == "pause"
-        or not 0 <= release.at_step < len(release.steps)
+        or not 0 <= release.progress.at_step < len(release.steps)
     ):
         return decision
     theirs = {d.name for d in release.drift if d.field in (Field.TEMPLATE, Field.EXISTS)}
-    for role in release.steps[release.at_step].watches:
+    for role in release.steps[release.progress.at_step].watches:
         deployment = deployment_of(seen, role)
         if (
             deployment is None
@@ -478,14 +486,11 @@ def _environment(decision: Decision, cause: Cause | None, now: int) -> Decision:
     release = decision.release
     if cause is None:
         return (
-            decision.changed(
-                replace(release, environment=None, environment_since=0, environment_asked=False)
-            )
-            if release.environment
-            else decision
+            decision.changed(_with_trouble(release, None)) if release.progress.trouble else decision
         )
-    since = release.environment_since or now
-    asked = release.environment_asked
+    trouble = release.progress.trouble
+    since = trouble.since if trouble else now
+    asked = trouble.asked if trouble else False
     if now - since >= ENVIRONMENT_PATIENCE_MS and not asked:
         text = (
             f"waiting since {(now - since) // 60_000} min: {cause.summary}; it is not the new"
@@ -493,10 +498,12 @@ def _environment(decision: Decision, cause: Cause | None, now: int) -> Decision:
         )
         decision = decision.record(now, EventKind.ENVIRONMENT, text, evidence=cause.evidence)
         asked = True
-    decision = decision.changed(
-        replace(release, environment=cause, environment_since=since, environment_asked=asked)
-    )
+    decision = decision.changed(_with_trouble(release, ClusterTrouble(cause, since, asked)))
     return decision if asked else decision.wake(since + ENVIRONMENT_PATIENCE_MS)
+
+
+def _with_trouble(release: Release, trouble: ClusterTrouble | None) -> Release:
+    return replace(release, progress=replace(release.progress, trouble=trouble))
 
 
 # --- paused ---------------------------------------------------------------------------------------
@@ -522,7 +529,7 @@ def _paused(decision: Decision, seen: Observation, now: int) -> Decision:
     if (
         release.strategy is Strategy.CANARY
         and seen.candidate is not None
-        and release.leg is Leg.FORWARD
+        and release.rollback is None
     ):
         found = assess(seen, Side.CANDIDATE, release.rules, now)
         decision = decision.wake(found.next_ripe_at)

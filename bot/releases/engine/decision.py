@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from bot.releases.facts.actions import Action
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.people import Person
-from bot.releases.facts.release import WAITING_PHASES, Phase, Release
+from bot.releases.facts.release import WAITING_PHASES, GateState, Phase, Progress, Release
 
 RESYNC_MS = 30_000
 WAITING_RESYNC_MS = 600_000
@@ -36,8 +36,8 @@ class Decision:
         evidence: tuple[str, ...] = (),
     ) -> Decision:
         step = (
-            self.release.steps[self.release.at_step].name
-            if 0 <= self.release.at_step < len(self.release.steps)
+            self.release.steps[self.release.progress.at_step].name
+            if 0 <= self.release.progress.at_step < len(self.release.steps)
             else ""
         )
         return replace(self, events=(*self.events, Event(now, kind, text, by, step, evidence)))
@@ -62,6 +62,15 @@ def enter_phase(release: Release, phase: Phase, now: int) -> Release:
     return release if release.phase is phase else replace(release, phase=phase, phase_since=now)
 
 
+def not_counting(progress: Progress, milliseconds: int) -> Progress:
+    """Deadline, hold and expiry of the current step end that much later."""
+    return replace(progress, paused_ms=progress.paused_ms + milliseconds)
+
+
+def in_gate(release: Release, gate: GateState | None) -> Release:
+    return replace(release, progress=replace(release.progress, gate=gate))
+
+
 def finish(
     decision: Decision, phase: Phase, now: int, text: str, *, by: Person | None = None
 ) -> Decision:
@@ -69,9 +78,8 @@ def finish(
     release = replace(
         enter_phase(decision.release, phase, now),
         finished_at=now,
-        gate=None,
+        progress=replace(decision.release.progress, gate=None, trouble=None),
         drift=(),
-        environment=None,
     )
     told = decision.changed(release).record(now, EventKind.FINISHED, text, by=by)
     return replace(told, wake_at=None)

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from bot.releases.assess.intents import find, put
 from bot.releases.assess.rollout import ready_endpoints
-from bot.releases.engine.decision import Decision, enter_phase
+from bot.releases.engine.decision import Decision, enter_phase, not_counting
 from bot.releases.engine.transitions import roll_back
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Drift, Field, Kind
 from bot.releases.facts.observation import Observation
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import Phase, Release
 
 MAX_FOREIGN_CHANGES = 2
 
@@ -22,7 +22,7 @@ def handle_drift(
     decision: Decision, drift: tuple[Drift, ...], seen: Observation, now: int
 ) -> Decision | None:
     release = decision.release
-    if release.leg is Leg.BACK and (seen.stable is None or was_replaced(release, seen)):
+    if release.rollback is not None and (seen.stable is None or was_replaced(release, seen)):
         drift = tuple(
             d for d in drift if (d.kind, d.name) != (Kind.DEPLOYMENT, release.target.deployment)
         )
@@ -51,11 +51,11 @@ def handle_drift(
     drifted = {(d.kind, d.name, d.field) for d in drift}
     worst = max((i.reverts for i in intents if (i.kind, i.name, i.field) in drifted), default=0)
     gone = any(d.field is Field.EXISTS for d in drift) and seen.stable is None
-    if worst >= MAX_FOREIGN_CHANGES and release.leg is Leg.FORWARD and not gone:
+    if worst >= MAX_FOREIGN_CHANGES and release.rollback is None and not gone:
         cause = Cause(FailureClass.DRIFT, f"somebody else keeps changing it: {told}"[:600])
         decision = decision.changed(release).record(now, EventKind.FAILURE, cause.summary)
         return roll_back(decision, seen, now, ends_as=Phase.ABORTED, cause=cause)
-    if release.leg is Leg.FORWARD and _took_away_what_serves(release, drift, seen):
+    if release.rollback is None and _took_away_what_serves(release, drift, seen):
         cause = Cause(FailureClass.DRIFT, f"what served was taken away: {told}"[:600])
         decision = decision.changed(release).record(now, EventKind.FAILURE, cause.summary)
         return roll_back(decision, seen, now, ends_as=Phase.ABORTED, cause=cause)
@@ -66,7 +66,7 @@ def handle_drift(
         release,
         drift=drift,
         drifted_from=release.phase,
-        step_paused_ms=release.step_paused_ms + waited,
+        progress=not_counting(release.progress, waited),
     )
     decision = decision.changed(enter_phase(release, Phase.DRIFTED, now))
     return decision.record(
@@ -87,7 +87,7 @@ def after_drift(release: Release, now: int) -> Release:
     deadlines."""
     since = now - release.phase_since
     back = replace(
-        release, drift=(), drifted_from=None, step_paused_ms=release.step_paused_ms + since
+        release, drift=(), drifted_from=None, progress=not_counting(release.progress, since)
     )
     return enter_phase(back, release.drifted_from or Phase.PROGRESSING, now)
 

@@ -5,31 +5,35 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.assess.canary_comparison import baseline_of, judge
-from bot.releases.engine.decision import Decision, enter_phase
+from bot.releases.engine.decision import Decision, enter_phase, in_gate
 from bot.releases.engine.reminders import REMIND_EVERY_MS
 from bot.releases.facts.causes import Cause, FailureClass, Judgement, Verdict
 from bot.releases.facts.counts import counted
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.plan import ApprovalGate, Gate, HoldGate
-from bot.releases.facts.release import GateState, Leg, Phase, Release
+from bot.releases.facts.release import GateState, Phase, Progress, Release, Rollback
 
 
 def gates_here(release: Release) -> tuple[Gate, ...]:
     """Those of the step the release is in; before the first step, those of the start."""
     if release.plan is None:
         return ()
-    if release.at_step < 0:
+    if release.progress.at_step < 0:
         return release.plan.start
-    return release.steps[release.at_step].gates if release.at_step < len(release.steps) else ()
+    return (
+        release.steps[release.progress.at_step].gates
+        if release.progress.at_step < len(release.steps)
+        else ()
+    )
 
 
 def open_gate(release: Release) -> Gate | None:
     """The gate the release stands at."""
     gates = gates_here(release)
     return (
-        gates[release.gate.gate]
-        if release.gate is not None and release.gate.gate < len(gates)
+        gates[release.progress.gate.gate]
+        if release.progress.gate is not None and release.progress.gate.gate < len(gates)
         else None
     )
 
@@ -37,22 +41,22 @@ def open_gate(release: Release) -> Gate | None:
 def expires_at(release: Release, gate: ApprovalGate) -> int | None:
     """Milliseconds; pauses and times out of reach do not count."""
     return (
-        release.gate.opened_at + gate.expires_ms + release.step_paused_ms
-        if release.gate is not None
+        release.progress.gate.opened_at + gate.expires_ms + release.progress.paused_ms
+        if release.progress.gate is not None
         else None
     )
 
 
 def is_expired(release: Release, gate: ApprovalGate, now: int) -> bool:
     ends = expires_at(release, gate)
-    return ends is not None and not release.unreachable_since and now >= ends
+    return ends is not None and release.unreachable is None and now >= ends
 
 
 def hold_ends_at(release: Release, gate: HoldGate) -> int | None:
     """Milliseconds; None while the release does not hold (it is paused, for instance)."""
-    if release.gate is None or release.phase is not Phase.HOLDING:
+    if release.progress.gate is None or release.phase is not Phase.HOLDING:
         return None
-    return release.gate.opened_at + gate.ms + release.step_paused_ms
+    return release.progress.gate.opened_at + gate.ms + release.progress.paused_ms
 
 
 def at_gates(
@@ -62,13 +66,13 @@ def at_gates(
     leg (at_step -1)."""
     if not gates:
         return decision, True
-    if decision.release.gate is None:
+    if decision.release.progress.gate is None:
         decision = _open(decision, gates, 0, now, seen)
     while True:
         release = decision.release
-        state = release.gate
+        state = release.progress.gate
         if state is None or state.gate >= len(gates):
-            return decision.changed(replace(release, gate=None)), True
+            return decision.changed(in_gate(release, None)), True
         gate = gates[state.gate]
         match gate:
             case ApprovalGate():
@@ -81,7 +85,7 @@ def at_gates(
                     continue
                 return _waiting_for_people(decision, gate, state, now), False
             case HoldGate():
-                ends = state.opened_at + gate.ms + release.step_paused_ms
+                ends = state.opened_at + gate.ms + release.progress.paused_ms
                 if not state.skipped and now < ends:
                     return decision.wake(ends), False
                 if gate.judged and not state.skipped:
@@ -97,15 +101,18 @@ def _open(
 ) -> Decision:
     release = decision.release
     if index >= len(gates):
-        return decision.changed(replace(release, gate=GateState(release.at_step, index, now)))
+        return decision.changed(in_gate(release, GateState(release.progress.at_step, index, now)))
     gate = gates[index]
     baseline = baseline_of(seen) if isinstance(gate, HoldGate) and gate.judged else None
-    release = replace(
-        release, gate=GateState(release.at_step, index, now, baseline=baseline), step_paused_ms=0
-    )
+    at = GateState(release.progress.at_step, index, now, baseline=baseline)
+    release = replace(release, progress=replace(release.progress, gate=at, paused_ms=0))
     match gate:
         case ApprovalGate():
-            phase = Phase.AWAITING_APPROVAL if release.at_step < 0 else Phase.AWAITING_PROMOTION
+            phase = (
+                Phase.AWAITING_APPROVAL
+                if release.progress.at_step < 0
+                else Phase.AWAITING_PROMOTION
+            )
             decision = decision.changed(enter_phase(release, phase, now))
             return decision.record(
                 now,
@@ -120,7 +127,7 @@ def _next(
     decision: Decision, gates: tuple[Gate, ...], passed: str, now: int, seen: Observation
 ) -> Decision:
     release = decision.release
-    index = release.gate.gate + 1 if release.gate else len(gates)
+    index = release.progress.gate.gate + 1 if release.progress.gate else len(gates)
     decision = decision.changed(replace(release, passed=(*release.passed, passed)))
     return _open(decision, gates, index, now, seen)
 
@@ -137,13 +144,16 @@ def _waiting_for_people(
             FailureClass.REQUEST, f"nobody approved within {gate.expires_ms // 60_000} min"
         )
         release = replace(
-            release, cause=cause, leg=Leg.BACK, ends_as=Phase.EXPIRED, at_step=-1, gate=None
+            release,
+            cause=cause,
+            rollback=Rollback(Phase.EXPIRED),
+            progress=Progress(at_step=-1, began_at=now),
         )
         return decision.changed(release)
     due = expires + state.reminded * REMIND_EVERY_MS
     if now >= due:
         count = state.reminded + 1
-        release = replace(release, gate=replace(state, reminded=count))
+        release = in_gate(release, replace(state, reminded=count))
         decision = decision.changed(release).record(
             now, EventKind.REMINDED, f"still waiting for approval: {gate.title or gate.name}"
         )
@@ -163,9 +173,8 @@ def _verdict(
     if verdict is Verdict.GOOD:
         return decision, True
     cause = Cause(FailureClass.VERDICT, detail)
-    paused = replace(
-        release, paused_from=Phase.HOLDING, cause=cause, gate=replace(state, skipped=True)
-    )
+    release = in_gate(release, replace(state, skipped=True))
+    paused = replace(release, paused_from=Phase.HOLDING, cause=cause)
     decision = decision.changed(enter_phase(paused, Phase.PAUSED, now))
     ask = (
         "the candidate looks worse"

@@ -15,7 +15,7 @@ from bot.releases.engine.reconcile import conditions_hold, is_in_effect
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.observation import Observation, ProbeSeen
 from bot.releases.facts.plan import Condition, Probe, Step
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import Phase, Release
 
 AGAIN_MS = 5_000
 
@@ -26,12 +26,12 @@ def pods_to_probe(release: Release, seen: Observation) -> tuple[str, ...]:
     if (
         release.plan is None
         or release.plan.probe is None
-        or release.leg is Leg.BACK
+        or release.rollback is not None
         or release.phase in (Phase.PAUSED, Phase.DRIFTED)
     ):
         return ()
-    if not 0 <= release.at_step < len(release.steps) or not _waits(
-        release, release.steps[release.at_step], seen
+    if not 0 <= release.progress.at_step < len(release.steps) or not _waits(
+        release, release.steps[release.progress.at_step], seen
     ):
         return ()
     current = newest(seen.candidate) if seen.candidate else None
@@ -45,7 +45,7 @@ def pods_to_probe(release: Release, seen: Observation) -> tuple[str, ...]:
 def _waits(release: Release, step: Step, seen: Observation) -> bool:
     """Whether an answer is all that is missing: a candidate that is not ready yet is left alone."""
     waiting = [goal.when for goal in step.goals if not is_in_effect(release, goal, seen)]
-    if release.gate is None:
+    if release.progress.gate is None:
         waiting.append(step.until)
     wanted = [conditions for conditions in waiting if Condition.CANDIDATE_ANSWERS in conditions]
     return any(
@@ -64,25 +64,29 @@ def record_probe(decision: Decision, seen: Observation, now: int) -> Decision:
     if probe is None or seen.probe is None:
         return decision
     if not seen.probe.failed:
-        if release.probe_failure or (
+        if release.progress.probe_failure or (
             seen.probe.asked
-            and release.gate is None
+            and release.progress.gate is None
             and Condition.CANDIDATE_ANSWERS in _until(release)
         ):
             decision = decision.record(
                 now, EventKind.PROBED, f"{seen.probe.asked} requests of {probe.path} were answered"
             )
-        return decision.changed(replace(release, probe_failure=""))
+        return decision.changed(_with_failure(release, ""))
     failure = _failure(probe, seen.probe)
-    if not release.probe_failure:
+    if not release.progress.probe_failure:
         evidence = tuple(f"{pod}: {error}" for pod, error in seen.probe.failed[:5])
         told = f"{failure}. The switch waits until they do; abort to take it back"
         decision = decision.record(now, EventKind.PROBE_FAILED, told, evidence=evidence)
-    return decision.changed(replace(release, probe_failure=failure)).wake(now + AGAIN_MS)
+    return decision.changed(_with_failure(release, failure)).wake(now + AGAIN_MS)
+
+
+def _with_failure(release: Release, failure: str) -> Release:
+    return replace(release, progress=replace(release.progress, probe_failure=failure))
 
 
 def _until(release: Release) -> tuple[Condition, ...]:
-    return release.steps[release.at_step].until
+    return release.steps[release.progress.at_step].until
 
 
 def _failure(probe: Probe, seen: ProbeSeen) -> str:

@@ -31,7 +31,7 @@ from bot.releases.facts.actions import (
 from bot.releases.facts.intent import Field, Intent, Kind
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.plan import AbsentGoal, Condition, DeploymentGoal, Goal, ServiceGoal, Side
-from bot.releases.facts.release import Leg, Release
+from bot.releases.facts.release import Release
 
 _OF_STABLE = frozenset(
     {
@@ -63,7 +63,7 @@ def _selectors(release: Release) -> tuple[dict[str, str], ...]:
 def conditions_hold(release: Release, seen: Observation, conditions: tuple[Condition, ...]) -> bool:
     """Of a Service or a stable that somebody deleted nothing can be waited for on the way back."""
     services = release.target.services
-    if release.leg is Leg.BACK:
+    if release.rollback is not None:
         there = {service.name for service in seen.services}
         left = tuple(name for name in services if name in there)
         if services and not left:

@@ -40,15 +40,15 @@ def _waits_since(release: Release) -> int:
     """0 where nothing waits, or something else reminds."""
     if release.phase.is_final:
         return 0
-    if release.unreachable_since:
-        return release.unreachable_since
+    if release.unreachable is not None:
+        return release.unreachable.since
     return release.phase_since if release.phase in (Phase.PAUSED, Phase.DRIFTED) else 0
 
 
 def _what_ends_it(release: Release, hours: str) -> str:
-    if release.unreachable_since:
+    if release.unreachable is not None:
         return (
-            f"{release.target.cluster} has not answered for {hours} ({release.unreachable_why}):"
+            f"{release.target.cluster} has not answered for {hours} ({release.unreachable.why}):"
             " still holding"
         )
     if release.phase is Phase.DRIFTED:

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import replace
 from typing import Literal
 
-from bot.releases.engine.decision import Decision, enter_phase, finish
+from bot.releases.engine.decision import Decision, enter_phase, finish, in_gate, not_counting
 from bot.releases.engine.drift import after_drift
 from bot.releases.engine.gates import is_expired, open_gate
 from bot.releases.engine.transitions import roll_back, with_roll_paused
@@ -19,7 +19,7 @@ from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field
 from bot.releases.facts.people import Person, Vote
 from bot.releases.facts.plan import ApprovalGate, HoldGate
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import Phase, Progress, Release
 from bot.releases.facts.requests import (
     Abort,
     Adopt,
@@ -63,7 +63,7 @@ def respond(release: Release, request: Request, now: int) -> Decision:
         case Adopt():
             return _adopt(decision, request, now)
         case Refuse():
-            if release.leg is Leg.BACK and _has_written(release):
+            if release.rollback is not None and _has_written(release):
                 return _still_refused(decision, request.why, now)
             cause = Cause(FailureClass.REFUSED, request.why)
             told = decision.record(now, EventKind.FAILURE, request.why)
@@ -101,7 +101,7 @@ def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now
     if (
         release.plan is None
         or not isinstance(gate, ApprovalGate)
-        or release.gate is None
+        or release.progress.gate is None
         or release.phase not in _WAITING
     ):
         return replace(
@@ -117,7 +117,7 @@ def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now
         )
     if plan_hash != release.plan.hash:
         return replace(decision, refusal=_plan_changed(release))
-    if any(vote.by == by for vote in release.gate.votes):
+    if any(vote.by == by for vote in release.progress.gate.votes):
         return replace(decision, refusal="you have approved this already")
     if gate.on_expiry == "abort" and is_expired(
         release, gate, now
@@ -129,13 +129,15 @@ def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now
                 " taken back"
             ),
         )
-    if len(release.gate.votes) >= gate.quorum:  # two people at once: one approval, one effect
-        who = ", ".join(_name(vote.by) for vote in release.gate.votes)
+    if (
+        len(release.progress.gate.votes) >= gate.quorum
+    ):  # two people at once: one approval, one effect
+        who = ", ".join(_name(vote.by) for vote in release.progress.gate.votes)
         return replace(
             decision, refusal=f"nothing to approve: {gate.title or gate.name} was approved by {who}"
         )
-    votes = (*release.gate.votes, Vote(by, now))
-    release = replace(release, gate=replace(release.gate, votes=votes))
+    votes = (*release.progress.gate.votes, Vote(by, now))
+    release = in_gate(release, replace(release.progress.gate, votes=votes))
     text = f"{_name(by)} approved {gate.title or gate.name} ({len(votes)} of {gate.quorum})"
     return decision.changed(release).record(now, EventKind.VOTED, text, by=by).wake(now)
 
@@ -170,7 +172,8 @@ def hold_name(release: Release) -> str:
     gate = open_gate(release)
     if not isinstance(gate, HoldGate) or release.plan is None:
         return ""
-    return f"{release.plan.hash}/{release.leg.value}/{release.at_step}/{gate.name}"
+    leg = "forward" if release.rollback is None else "back"
+    return f"{release.plan.hash}/{leg}/{release.progress.at_step}/{gate.name}"
 
 
 def _promote(decision: Decision, request: Promote, now: int) -> Decision:
@@ -199,20 +202,24 @@ def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Dec
     gate = open_gate(release)
     if request.at and request.at != hold_name(release):
         return replace(decision, refusal=_from_before(release))
-    if not isinstance(gate, HoldGate) or release.gate is None or release.phase is not Phase.HOLDING:
+    if (
+        not isinstance(gate, HoldGate)
+        or release.progress.gate is None
+        or release.phase is not Phase.HOLDING
+    ):
         return replace(
             decision,
             refusal=f"{release.id} is not holding: {release.phase.value.replace('_', ' ')}",
         )
-    if release.gate.skipped:  # ten clicks end it once, and tell it once
+    if release.progress.gate.skipped:  # ten clicks end it once, and tell it once
         return replace(decision, refusal=f"the {gate.title or 'hold'} has been ended already")
-    least = release.gate.opened_at + 30_000
+    least = release.progress.gate.opened_at + 30_000
     if gate.name == "window" and now < least:
         return replace(
             decision,
             refusal="old connections still drain: the window can be ended 30 s after the switch",
         )
-    release = replace(release, gate=replace(release.gate, skipped=True))
+    release = in_gate(release, replace(release.progress.gate, skipped=True))
     text = f"{_name(by)} ended the {gate.title or 'hold'} early"
     return decision.changed(release).record(now, EventKind.GATE_PASSED, text, by=by).wake(now)
 
@@ -221,7 +228,7 @@ def _pause(decision: Decision, by: Person, now: int) -> Decision:
     release = decision.release
     if release.phase is Phase.PAUSED:
         return replace(decision, refusal=f"{release.id} is paused already")
-    if release.leg is Leg.BACK:
+    if release.rollback is not None:
         return replace(decision, refusal=f"{release.id} is being taken back: that is not paused")
     if release.phase in (Phase.QUEUED, Phase.AWAITING_APPROVAL, Phase.DRIFTED):
         return replace(
@@ -264,13 +271,12 @@ def _resume(decision: Decision, request: Resume, now: int) -> Decision:
     back_to = release.paused_from or Phase.PROGRESSING
     seen_failing = release.cause.pods if release.cause else ()
     release = replace(
-        release, paused_from=None, cause=None, step_paused_ms=release.step_paused_ms + since,
+        release, paused_from=None, cause=None, progress=not_counting(release.progress, since),
         tolerated=tuple(dict.fromkeys((*release.tolerated, *seen_failing))),
     )  # fmt: skip
     if decision.release.cause and decision.release.cause.failure is FailureClass.DEADLINE:
-        release = replace(
-            release, step_began_at=now, step_paused_ms=0
-        )  # to wait longer is what resuming means here
+        # resuming means to wait as long again
+        release = replace(release, progress=replace(release.progress, began_at=now, paused_ms=0))
     decision = decision.changed(enter_phase(release, back_to, now))
     return decision.record(now, EventKind.RESUMED, f"resumed by {_name(by)}", by=by).wake(now)
 
@@ -316,9 +322,8 @@ def _plan_again(decision: Decision, by: Person, now: int) -> Decision:
         as_found=None,
         intents=(),
         drift=(),
-        gate=None,
+        progress=Progress(at_step=-1, began_at=release.progress.began_at),
         drifted_from=None,
-        step_paused_ms=0,
         plan_changed=changed[:400],
     )
     told = decision.changed(enter_phase(release, Phase.AWAITING_APPROVAL, now))
@@ -350,7 +355,7 @@ def _abort(decision: Decision, request: Abort, now: int) -> Decision:
             f" {release.target.deployment}"
         )
         return finish(told.changed(forced), Phase.ABORTED, now, text, by=request.by)
-    if release.leg is Leg.BACK:
+    if release.rollback is not None:
         return replace(decision, refusal=f"{release.id} is being taken back already")
     if not _has_written(release):
         return finish(
@@ -375,8 +380,8 @@ def _adopt(decision: Decision, request: Adopt, now: int) -> Decision:
     if request.at and request.at != stop_name(release):
         return replace(decision, refusal=_from_before(release))
     if (
-        release.at_step < 0
-        and release.leg is Leg.FORWARD
+        release.progress.at_step < 0
+        and release.rollback is None
         and not any(d.field is Field.EXISTS for d in release.drift)
     ):
         return _plan_again(decision, by, now)

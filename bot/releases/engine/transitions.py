@@ -12,23 +12,16 @@ from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field, Intent, Kind
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.plan import DeploymentGoal, Side
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import Phase, Progress, Release, Rollback
 from bot.releases.strategies import STRATEGIES
 
 
 def enter_step(decision: Decision, index: int, now: int) -> Decision:
     release = replace(
         decision.release,
-        at_step=index,
-        step_began_at=now,
-        step_paused_ms=0,
-        gate=None,
-        environment=None,
-        environment_since=0,
-        environment_asked=False,
-        probe_failure="",
+        progress=Progress(at_step=index, began_at=now),
     )
-    phase = Phase.ROLLING_BACK if release.leg is Leg.BACK else Phase.PROGRESSING
+    phase = Phase.ROLLING_BACK if release.rollback is not None else Phase.PROGRESSING
     decision = decision.changed(enter_phase(release, phase, now))
     if index < len(release.steps) and release.steps[index].until:
         decision = decision.record(now, EventKind.STEP_BEGAN, release.steps[index].title)
@@ -42,19 +35,16 @@ def roll_back(
     simply ends."""
     release = replace(
         decision.release,
-        leg=Leg.BACK,
-        ends_as=ends_as,
+        progress=Progress(at_step=-1, began_at=now),
+        rollback=Rollback(ends_as),
         cause=cause,
         drift=(),
         paused_from=None,
         drifted_from=None,
-        gate=None,
-        environment=None,
-        environment_asked=False,
     )
     release = enter_phase(release, Phase.ROLLING_BACK, now)
     if seen is None:
-        return decision.changed(replace(release, back=(), at_step=-1)).wake(now)
+        return decision.changed(release).wake(now)
     release = replace(release, intents=_theirs_left_out(release, seen))
     back = STRATEGIES[release.strategy].rollback_steps(release, seen)
     # the way back depends on nothing but the Deployment itself: what drifted is written over, and
@@ -69,7 +59,7 @@ def roll_back(
         for intent in release.intents
         if intent.written or intent.field is Field.EXISTS
     )
-    release = replace(release, back=back, intents=intents)
+    release = replace(release, rollback=Rollback(ends_as, back), intents=intents)
     decision = decision.changed(release)
     if not back:
         return finish(decision, ends_as, now, cause.summary)
@@ -115,14 +105,14 @@ def with_roll_paused(release: Release) -> Release:
     name = release.target.deployment
     template = find(release.intents, Kind.DEPLOYMENT, name, Field.TEMPLATE)
     rolling = (
-        release.leg is Leg.FORWARD
-        and 0 <= release.at_step < len(release.steps)
-        and release.gate is None
+        release.rollback is None
+        and 0 <= release.progress.at_step < len(release.steps)
+        and release.progress.gate is None
         and template is not None
         and template.written
         and any(
             isinstance(g, DeploymentGoal) and g.side is Side.STABLE and g.template is not None
-            for g in release.steps[release.at_step].goals
+            for g in release.steps[release.progress.at_step].goals
         )
     )
     if not rolling:

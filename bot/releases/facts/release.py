@@ -49,7 +49,7 @@ FINAL_PHASES = frozenset(
 
 @dataclass(frozen=True)
 class GateState:
-    """The gate a release stands at. ``waited_ms`` counts time before the last pause."""
+    """The gate at which a release waits."""
 
     step: int
     gate: int
@@ -60,9 +60,47 @@ class GateState:
     baseline: Json = None  # counters of stable and candidate pods when a hold began, for judging
 
 
-class Leg(StrEnum):
-    FORWARD = "forward"
-    BACK = "back"
+@dataclass(frozen=True)
+class ClusterTrouble:
+    """The cluster, not the new version, keeps the step from its end: people are asked, and nothing
+    is rolled back for it."""
+
+    cause: Cause
+    since: int
+    asked: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the current step is; each step begins with a new one.
+
+    ``at_step`` is -1 before the first step, where the gates of the start are, and while a rollback
+    has no steps yet.
+    """
+
+    at_step: int = 0
+    began_at: int = 0
+    paused_ms: int = 0  # does not count against the deadline, the hold or the expiry
+    gate: GateState | None = None
+    trouble: ClusterTrouble | None = None
+    probe_failure: str = ""  # why the candidate's pods do not answer the plan's probe
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Everything returns to as found, then the release is over. ``steps`` are computed from the
+    next observation once one is there."""
+
+    ends_as: Phase
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outage:
+    """The cluster has not answered since then."""
+
+    since: int
+    why: str
 
 
 @dataclass(frozen=True)
@@ -89,12 +127,8 @@ class Release:
     plan_changed: str = (
         ""  # why it was made again before the start: what void buttons are answered with
     )
-    leg: Leg = Leg.FORWARD
-    back: tuple[Step, ...] = ()  # the way back, computed when it begins
-    at_step: int = 0
-    step_began_at: int = 0
-    step_paused_ms: int = 0  # time in this step that does not count against its deadline
-    gate: GateState | None = None
+    progress: Progress = Progress()
+    rollback: Rollback | None = None  # stays once the release is over
     passed: tuple[str, ...] = ()  # names of gates that were passed, with who
     intents: tuple[Intent, ...] = ()
     drift: tuple[Drift, ...] = ()
@@ -102,18 +136,9 @@ class Release:
     paused_from: Phase | None = None
     drifted_from: Phase | None = None
     tolerated: tuple[str, ...] = ()  # failing pods that a person saw and went on in spite of
-    ends_as: Phase | None = None  # final phase once the way back is done
     cause: Cause | None = None
-    environment: Cause | None = None  # shown and asked about, never rolled back for
-    environment_since: int = 0
-    environment_asked: bool = False
-    failing_since: int = 0
-    probe_failure: str = (
-        ""  # why the candidate's pods do not answer the plan's probe; "" while they do
-    )
     judgements: tuple[Judgement, ...] = ()
-    unreachable_since: int = 0
-    unreachable_why: str = ""
+    unreachable: Outage | None = None
     reminded_at: int = 0  # when people were last reminded of a wait that has no gate
     card_snapshot: CardSnapshot = field(default_factory=CardSnapshot)
     stale_claim: str = (
@@ -125,9 +150,15 @@ class Release:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        if self.leg is Leg.BACK:
-            return self.back
+        """Those of the rollback once there is one, else the plan's."""
+        if self.rollback is not None:
+            return self.rollback.steps
         return self.plan.steps if self.plan else ()
+
+    @property
+    def current_step(self) -> Step | None:
+        at = self.progress.at_step
+        return self.steps[at] if 0 <= at < len(self.steps) else None
 
     @property
     def strategy(self) -> Strategy:

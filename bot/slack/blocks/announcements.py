@@ -11,7 +11,7 @@ from bot.releases.engine.gates import open_gate
 from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.plan import ApprovalGate
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.buttons import buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
 from bot.slack.blocks.tables import pods_table, table_message
@@ -143,7 +143,7 @@ def _done_about_it(release: Release) -> str:
     before = release.from_version or "the version before"
     if release.phase.is_final:
         return f"{phase_words(release)}."
-    if release.leg is Leg.BACK:
+    if release.rollback is not None:
         return f"It is being taken back to {before}."
     if release.phase in (Phase.PAUSED, Phase.DRIFTED):
         return (

@@ -12,7 +12,7 @@ from typing import assert_never
 from bot.releases.engine.gates import open_gate
 from bot.releases.engine.respond import hold_name, stop_name
 from bot.releases.facts.plan import ApprovalGate, HoldGate
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.elements import Block, button
 
 ACTION_PREFIX = "release:"
@@ -31,7 +31,7 @@ def buttons_of(release: Release) -> list[Block]:
         case Phase.AWAITING_APPROVAL | Phase.AWAITING_PROMOTION:
             return _at_approval(release)
         case Phase.PROGRESSING:
-            if release.leg is Leg.BACK:
+            if release.rollback is not None:
                 return []
             return [_plain(release, "Pause", "pause"), _abort(release)]
         case Phase.HOLDING:

@@ -15,7 +15,7 @@ from bot.releases.facts.changes import Deploy, Scale
 from bot.releases.facts.counts import counted
 from bot.releases.facts.people import Person
 from bot.releases.facts.plan import ApprovalGate, HoldGate, Step
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
 from bot.slack.blocks.buttons import buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
@@ -90,8 +90,8 @@ def _who(person: Person, first: bool) -> str:
 def asked_lines(release: Release, now: int, first: bool = False) -> list[str]:
     """mrkdwn; what the release waits for, and until when."""
     lines: list[str] = []
-    if release.unreachable_since:
-        since, why = date(release.unreachable_since), plain(release.unreachable_why, 200)
+    if release.unreachable:
+        since, why = date(release.unreachable.since), plain(release.unreachable.why, 200)
         lines.append(
             f"⚠️ {plain(release.target.cluster)} cannot be reached since {since}: {why}. Nothing is"
             " changed meanwhile."
@@ -130,22 +130,23 @@ def asked_lines(release: Release, now: int, first: bool = False) -> list[str]:
             lines.append(f"*Why:* {plain(release.cause.summary, 700)}")
         case _:
             pass
-    if release.environment is not None:
-        since = f" since {date(release.environment_since)}" if release.environment_since else ""
+    trouble = release.progress.trouble
+    if trouble is not None:
+        since = f" since {date(trouble.since)}" if trouble.since else ""
+        lines.append(f"⚠️ The cluster, not the release{since}: {plain(trouble.cause.summary, 500)}")
+    if release.progress.probe_failure:
         lines.append(
-            f"⚠️ The cluster, not the release{since}: {plain(release.environment.summary, 500)}"
+            f"⚠️ Probe: {plain(release.progress.probe_failure, 500)}. The switch waits for it."
         )
-    if release.probe_failure:
-        lines.append(f"⚠️ Probe: {plain(release.probe_failure, 500)}. The switch waits for it.")
     step = step_of(release)
     if release.phase is Phase.PROGRESSING and step is not None and step.deadline_ms:
-        until = release.step_began_at + step.deadline_ms + release.step_paused_ms
+        until = release.progress.began_at + step.deadline_ms + release.progress.paused_ms
         lines.append(f"Deadline {date(until)}.")
     return lines
 
 
 def _approval_lines(release: Release, gate: ApprovalGate, now: int, first: bool) -> list[str]:
-    votes = release.gate.votes if release.gate else ()
+    votes = release.progress.gate.votes if release.progress.gate else ()
     role = "deployer" if gate.name == "downtime" else "approver"
     who = (
         f"{'an' if role == 'approver' else 'a'} {role}"
@@ -168,7 +169,8 @@ def _approval_lines(release: Release, gate: ApprovalGate, now: int, first: bool)
 
 def _after_hold(release: Release) -> str:
     """What comes when a hold ends and nobody does anything."""
-    following = gates_here(release)[release.gate.gate + 1 :] if release.gate is not None else ()
+    state = release.progress.gate
+    following = gates_here(release)[state.gate + 1 :] if state is not None else ()
     if following and isinstance(following[0], ApprovalGate):
         return f"it waits for {_gate_words(following[0])}"
     return "it goes on by itself"
@@ -179,7 +181,7 @@ def _after_hold(release: Release) -> str:
 
 def _steps(release: Release) -> Block | None:
     steps = [step for step in release.steps if step.until or step.gates]
-    if len(steps) < 2 and not any(step.gates for step in steps) and release.leg is Leg.FORWARD:
+    if len(steps) < 2 and not any(step.gates for step in steps) and release.rollback is None:
         return None
     lines = [_step_line(release, step) for step in steps[:SHOWN_STEPS]]
     if len(steps) > SHOWN_STEPS:
@@ -189,9 +191,9 @@ def _steps(release: Release) -> Block | None:
 
 def _step_line(release: Release, step: Step) -> str:
     index = release.steps.index(step)
-    if index < release.at_step:
+    if index < release.progress.at_step:
         mark = "✅ done"
-    elif index == release.at_step:
+    elif index == release.progress.at_step:
         mark = "▶️ now"
     else:
         mark = "▫️ next"
@@ -200,9 +202,10 @@ def _step_line(release: Release, step: Step) -> str:
         if step.share is not None and f"{step.share} %" not in step.title
         else ""
     )
-    passed = release.gate.gate if index == release.at_step and release.gate is not None else 0
+    state, at_step = release.progress.gate, release.progress.at_step
+    passed = state.gate if index == at_step and state is not None else 0
     gates = [_gate_words(gate) for gate in step.gates[passed:]]
-    after = f", then {' and '.join(gates)}" if gates and index >= release.at_step else ""
+    after = f", then {' and '.join(gates)}" if gates and index >= at_step else ""
     return f"{mark}: {plain(step.title, 200)}{share}{after}"
 
 
@@ -261,8 +264,8 @@ def _state(release: Release) -> Block | None:
         serves, waits = colours
         since = f" since {date(seen.serving_since)}" if seen.serving_since else ""
         waiting = (
-            f" since {date(release.gate.opened_at)}"
-            if release.gate and release.phase is Phase.AWAITING_PROMOTION
+            f" since {date(release.progress.gate.opened_at)}"
+            if release.progress.gate and release.phase is Phase.AWAITING_PROMOTION
             else ""
         )
         lines.append(f"{serves.capitalize()} serves{since}; {waits} waits{waiting}.")
@@ -276,7 +279,7 @@ def _state(release: Release) -> Block | None:
 
 
 def _notes(release: Release) -> Block | None:
-    if release.plan is None or release.leg is Leg.BACK:
+    if release.plan is None or release.rollback is not None:
         return None
     lines = [f"• {plain(note, 400)}" for note in release.plan.notes[:SHOWN_NOTES]]
     if len(release.plan.notes) > SHOWN_NOTES:
@@ -330,21 +333,21 @@ def _spoken(release: Release) -> str:
         f"{release.id}, started by {starter} at {clock(release.created_at)}"
         + (f": {release.reason}" if release.reason else "")
     )
-    if release.unreachable_since and not release.phase.is_final:
+    if release.unreachable and not release.phase.is_final:
         lines.append(
-            f"{release.target.cluster} cannot be reached since {clock(release.unreachable_since)};"
+            f"{release.target.cluster} cannot be reached since {clock(release.unreachable.since)};"
             " nothing is changed meanwhile"
         )
     step = step_of(release)
     if step is not None and not release.phase.is_final:
         count = len([s for s in release.steps if s.until or s.gates])
-        lines.append(f"Step {min(release.at_step + 1, count)} of {count}: {step.title}")
+        lines.append(f"Step {min(release.progress.at_step + 1, count)} of {count}: {step.title}")
     gate = open_gate(release)
     if isinstance(gate, ApprovalGate) and release.phase in (
         Phase.AWAITING_APPROVAL,
         Phase.AWAITING_PROMOTION,
     ):
-        votes = len(release.gate.votes) if release.gate else 0
+        votes = len(release.progress.gate.votes) if release.progress.gate else 0
         ends = expires_at(release, gate)
         until = f", until {clock(ends)}" if ends is not None else ""
         lines.append(f"Asked: {gate.title or gate.name}; {votes} of {gate.quorum} approvals{until}")
@@ -365,10 +368,10 @@ def _spoken(release: Release) -> str:
             f"{drift.kind.value} {drift.name}, {drift.field.value}: intended {drift.intended}, is"
             f" {drift.observed}"
         )
-    if release.environment is not None:
-        lines.append(f"The cluster, not the release: {release.environment.summary}")
-    if release.probe_failure and not release.phase.is_final:
-        lines.append(f"Probe: {release.probe_failure}. The switch waits for it")
+    if release.progress.trouble is not None:
+        lines.append(f"The cluster, not the release: {release.progress.trouble.cause.summary}")
+    if release.progress.probe_failure and not release.phase.is_final:
+        lines.append(f"Probe: {release.progress.probe_failure}. The switch waits for it")
     if release.cause is not None and release.phase is not Phase.SUCCEEDED:
         lines.append(f"Why: {release.cause.summary}")
         lines += [*release.cause.evidence[:SHOWN_EVIDENCE]]

@@ -9,7 +9,7 @@ from bot.releases.engine.gates import open_gate
 from bot.releases.facts.changes import Deploy, Reapply, Restart, Scale, Undo
 from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import Step
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
 from bot.slack.markup import duration
 
@@ -70,7 +70,7 @@ def version_word(version: str) -> str:
 
 def phase_words(release: Release) -> str:
     app, before = release.target.app, release.from_version or "the version before"
-    went_back = bool(release.started_at) and release.leg is Leg.BACK
+    went_back = bool(release.started_at) and release.rollback is not None
     match release.phase:
         case Phase.QUEUED:
             return f"waiting for {release.queued_behind}" if release.queued_behind else "starting"
@@ -125,7 +125,7 @@ def _success_words(release: Release) -> str:
 
 
 def step_of(release: Release) -> Step | None:
-    return release.steps[release.at_step] if 0 <= release.at_step < len(release.steps) else None
+    return release.current_step
 
 
 def progress(release: Release) -> tuple[int, int] | None:
@@ -146,7 +146,7 @@ def percent(release: Release) -> int | None:
     if release.strategy is not Strategy.ROLLING:
         if release.card_snapshot.share is not None:
             return release.card_snapshot.share
-        if release.plan is None or release.at_step < 1:
+        if release.plan is None or release.progress.at_step < 1:
             return None
     counted = progress(release)
     if counted is None or not counted[1]:

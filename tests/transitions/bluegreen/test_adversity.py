@@ -202,7 +202,7 @@ def test_where_blue_could_not_serve_either_nothing_is_gained_by_going_back() -> 
     _robbed(walk)
     decision = decide(walk.release, walk.look(), walk.now)
     assert decision.actions == ()
-    assert decision.release.leg is walk.release.leg
+    assert decision.release.rollback is None
 
 
 def test_before_the_switch_a_green_that_is_not_ready_is_only_waited_for() -> None:
@@ -222,8 +222,8 @@ def test_a_roll_back_that_arrives_as_the_window_ends_is_carried_out_whichever_co
     late_ms: int,
 ) -> None:
     walk = scenes.plain().to_step("switch", gate="window")
-    assert walk.release.gate is not None
-    walk.now = walk.release.gate.opened_at + 40 * SECOND + late_ms
+    assert walk.release.progress.gate is not None
+    walk.now = walk.release.progress.gate.opened_at + 40 * SECOND + late_ms
     if late_ms >= 0:
         walk.tick()
     walk.abort()

@@ -76,8 +76,8 @@ def test_the_switch_does_not_happen_when_green_lost_a_pod_after_the_approval() -
     walk.approves = True
     walk.tick()
     walk.cluster.deployments["hello-green"].pods()[0].ready = False
-    assert walk.release.gate is not None
-    assert walk.release.gate.votes
+    assert walk.release.progress.gate is not None
+    assert walk.release.progress.gate.votes
     walk.tick()
     assert walk.switches() == []
     walk.to_step("switch", gate="window")
@@ -108,7 +108,7 @@ def test_the_window_lasts_at_least_thirty_seconds_even_when_finished_at_once() -
     walk = Walk(scenes.plain().cluster, scenes.a_release_of(rollback_window_ms=0)).to_step(
         "switch", gate="window"
     )
-    since = walk.release.gate.opened_at if walk.release.gate else 0
+    since = walk.release.progress.gate.opened_at if walk.release.progress.gate else 0
     assert respond(walk.release, Finish(MANAGER), since + SECOND).refusal
     walk.to_step("settle")
     assert walk.now - since >= 30 * SECOND
@@ -116,7 +116,7 @@ def test_the_window_lasts_at_least_thirty_seconds_even_when_finished_at_once() -
 
 def test_green_is_removed_thirty_seconds_after_it_stopped_serving() -> None:
     walk = scenes.plain().to_step("hand back", gate="drain")
-    since = walk.release.gate.opened_at if walk.release.gate else 0
+    since = walk.release.progress.gate.opened_at if walk.release.progress.gate else 0
     walk.until(lambda walk: "hello-green" not in walk.cluster.deployments)
     assert walk.now - since >= 30 * SECOND
 
@@ -338,7 +338,7 @@ def test_the_card_is_told_which_one_serves_and_since_when() -> None:
     walk.to_step("switch", gate="window")
     since = walk.release.card_snapshot.serving_since
     assert walk.release.card_snapshot.serving == "candidate"
-    assert walk.release.gate is not None
-    assert abs(since - walk.release.gate.opened_at) <= 3 * SECOND
+    assert walk.release.progress.gate is not None
+    assert abs(since - walk.release.progress.gate.opened_at) <= 3 * SECOND
     walk.tick()
     assert walk.release.card_snapshot.serving_since == since

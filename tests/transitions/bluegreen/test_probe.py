@@ -52,7 +52,7 @@ def test_a_green_that_does_not_answer_is_not_offered_for_the_switch() -> None:
     told = [line for line in walk.told if "/version is not answered" in line]
     assert len(told) == 1, "told once, however often it is asked"
     assert "it answers 503" in told[0]
-    assert "it answers 503" in walk.release.probe_failure
+    assert "it answers 503" in walk.release.progress.probe_failure
 
 
 def test_it_goes_on_by_itself_when_green_comes_to_answer() -> None:
@@ -81,7 +81,7 @@ def test_a_green_that_falls_sick_between_the_approval_and_the_switch_is_not_swit
     ticks(walk, 10)
     assert walk.step == "switch"
     assert walk.switches() == []
-    assert "it answers 503" in walk.release.probe_failure
+    assert "it answers 503" in walk.release.progress.probe_failure
     walk.cluster.sick_images.clear()
     walk.to_step("switch", gate="window")
     assert walk.switches() == [("hello", ON_GREEN)]
@@ -149,7 +149,7 @@ def test_after_an_approval_the_answers_are_asked_for_at_once() -> None:
     walk.to_step("green", gate="switch")
     walk.approves = True
     walk.tick()
-    assert walk.release.gate is not None
+    assert walk.release.progress.gate is not None
     decision = decide(walk.release, walk.look(), walk.now)
     assert decision.actions == ()
     assert decision.wake_at == walk.now

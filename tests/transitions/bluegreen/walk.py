@@ -15,7 +15,7 @@ from bot.releases.engine.respond import respond
 from bot.releases.facts.actions import Action, PatchService
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.plan import ApprovalGate
-from bot.releases.facts.release import Leg, Phase, Release
+from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Abort, Approve, Request
 from bot.releases.facts.target import Strategy
 from tests.builders import DEVELOPER, MANAGER, SECOND, T0
@@ -67,7 +67,7 @@ class Walk:
         record was saved before."""
         self.ticks += 1
         assert self.ticks < MOST_TICKS, (
-            f"no end: {self.release.phase}, step {self.release.at_step}, {self.told[-3:]}"
+            f"no end: {self.release.phase}, step {self.release.progress.at_step}, {self.told[-3:]}"
         )
         seen = self.look()
         decision = decide(self.release, seen, self.now)
@@ -116,12 +116,12 @@ class Walk:
 
     @property
     def step(self) -> str:
-        steps, at = self.release.steps, self.release.at_step
+        steps, at = self.release.steps, self.release.progress.at_step
         return steps[at].name if 0 <= at < len(steps) else ""
 
     @property
     def gate(self) -> str:
-        found = open_gate(self.release) if self.release.gate is not None else None
+        found = open_gate(self.release) if self.release.progress.gate is not None else None
         return found.name if found else ""
 
     def switches(self) -> list[tuple[str, dict[str, str]]]:
@@ -142,7 +142,7 @@ class Walk:
             green is not None
             and release.strategy is Strategy.BLUEGREEN
             and not self.switches()
-            and release.leg is Leg.FORWARD
+            and release.rollback is None
         ):
             reached = {
                 name for service in release.target.services for name in endpoints.get(service, ())

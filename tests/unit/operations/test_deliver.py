@@ -13,7 +13,7 @@ from bot.policy.permissions import Access
 from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import Event, EventKind
-from bot.releases.facts.release import Leg, Phase
+from bot.releases.facts.release import Phase, Rollback
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import a_release
 from tests.conftest import eventually
@@ -60,7 +60,9 @@ def failed(
         FailureClass.PERSISTENT, "3 new pods: CrashLoopBackOff", pods=("hello-2-a",), logs=lines
     )
     event = Event(desk.store.now(), EventKind.FAILURE, cause.summary)
-    broken = replace(release, phase=Phase.ROLLING_BACK, leg=Leg.BACK, cause=cause)
+    broken = replace(
+        release, phase=Phase.ROLLING_BACK, rollback=Rollback(Phase.ROLLED_BACK), cause=cause
+    )
     return desk.store.save(broken, (event,), operation="fail").id
 
 

@@ -17,7 +17,7 @@ from bot.policy.permissions import Access
 from bot.ports import Message, RateLimited
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import Event, EventKind
-from bot.releases.facts.release import Leg, Phase
+from bot.releases.facts.release import Phase, Rollback
 from bot.slack.blocks.rendering import SlackRendering
 from sandbox.slack.errors import RateLimited as SlackSaysTooMuch
 from sandbox.slack.rate_limits import POSTING, TIER_3, RateLimits
@@ -223,7 +223,7 @@ def test_a_failure_is_told_within_seconds_while_forty_others_fill_the_channel(
             release_id,
             (EventKind.FAILURE, cause.summary),
             phase=Phase.ROLLING_BACK,
-            leg=Leg.BACK,
+            rollback=Rollback(Phase.ROLLED_BACK),
             cause=cause,
         )
 
@@ -255,7 +255,13 @@ def test_a_failure_does_not_wait_for_the_lines_before_it_and_is_told_once(
         (EventKind.FAILURE, cause.summary),
         (EventKind.ROLLING_BACK, "going back"),
     )
-    workspace.change(release_id, *events, phase=Phase.ROLLING_BACK, leg=Leg.BACK, cause=cause)
+    workspace.change(
+        release_id,
+        *events,
+        phase=Phase.ROLLING_BACK,
+        rollback=Rollback(Phase.ROLLED_BACK),
+        cause=cause,
+    )
     workspace.run(120)
     posts = [one for one in workspace.messenger.said[before:] if one.how == "post"]
     assert [bool(one.thread_ts) for one in posts] == [False, True]

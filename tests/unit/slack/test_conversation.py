@@ -20,7 +20,7 @@ from bot.operations.requests import Click, Invocation
 from bot.policy.permissions import Access
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.people import Person
-from bot.releases.facts.release import GateState, Phase, Release
+from bot.releases.facts.release import GateState, Phase, Progress, Release
 from bot.slack.identity import SlackDirectory
 from sandbox.slack import LocalSlack
 from tests.blocks.stories import PROMOTING
@@ -66,11 +66,11 @@ def waiting_for_approval(bot: Bot, slack: LocalSlack) -> Release:
     facts = {
         "phase": PROMOTING.phase,
         "plan": PROMOTING.plan,
-        "at_step": PROMOTING.at_step,
+        "progress": Progress(PROMOTING.progress.at_step, gate=GateState(1, 1, bot.store.now())),
         "from_version": "1.0.0",
         "started_at": 1,
     }
-    waiting = replace(release, **facts, gate=GateState(1, 1, bot.store.now()))  # type: ignore[arg-type]  # facts of a release
+    waiting = replace(release, **facts)  # type: ignore[arg-type]  # facts of a release
     saved = bot.store.save(waiting, (), operation="test")
     bot.context.messenger.post(CHANNEL, bot.context.render.card(saved, now=bot.store.now()))
     return saved

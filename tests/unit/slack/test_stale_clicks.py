@@ -14,7 +14,7 @@ from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.intent import Drift, Field, Kind
 from bot.releases.facts.people import Person
 from bot.releases.facts.plan import HoldGate
-from bot.releases.facts.release import GateState, Phase, Release
+from bot.releases.facts.release import GateState, Phase, Progress, Release
 from bot.slack.blocks.buttons import ACTION_PREFIX, buttons_of
 from tests.blocks.stories import CARDS
 from tests.builders import T0
@@ -42,7 +42,9 @@ def in_its_second_hold(release: Release) -> Release:
     steps = (first, replace(first, name="second"), *release.plan.steps[1:])
     assert isinstance(first.gates[0], HoldGate)
     return replace(
-        release, plan=replace(release.plan, steps=steps), at_step=1, gate=GateState(1, 0, T0)
+        release,
+        plan=replace(release.plan, steps=steps),
+        progress=Progress(1, gate=GateState(1, 0, T0)),
     )
 
 
@@ -55,26 +57,26 @@ def stored(bot: Bot, release: Release) -> Release:
 def test_go_on_now_ends_the_hold_it_was_drawn_for(bot: Bot) -> None:
     release = stored(bot, HOLDING)
     assert isinstance(handle_click(bot.context, clicked(release, "Go on now")), TextReply)
-    gate = bot.store.load(release.id).gate
+    gate = bot.store.load(release.id).progress.gate
     assert gate is not None and gate.skipped
 
 
 def test_go_on_now_of_an_earlier_hold_does_not_end_the_next_one(bot: Bot) -> None:
     release = stored(bot, in_its_second_hold(HOLDING))
-    old_card = replace(release, at_step=0, gate=GateState(0, 0, T0))
+    old_card = replace(release, progress=Progress(gate=GateState(0, 0, T0)))
     answer = handle_click(bot.context, clicked(old_card, "Go on now"))
     assert isinstance(answer, Refusal) and "that button is from before" in answer.line
-    gate = bot.store.load(release.id).gate
+    gate = bot.store.load(release.id).progress.gate
     assert gate is not None and not gate.skipped
 
 
 def test_go_on_now_of_a_hold_approves_nothing_when_the_gate_has_come_since(bot: Bot) -> None:
     waiting = CARDS["canary waiting for approval"]
     release = stored(bot, waiting)
-    old_card = replace(release, phase=Phase.HOLDING, at_step=0, gate=GateState(0, 0, T0))
+    old_card = replace(release, phase=Phase.HOLDING, progress=Progress(gate=GateState(0, 0, T0)))
     answer = handle_click(bot.context, clicked(old_card, "Go on now"))
     assert isinstance(answer, Refusal) and "that button is from before" in answer.line
-    gate = bot.store.load(release.id).gate
+    gate = bot.store.load(release.id).progress.gate
     assert gate is not None and not gate.votes
 
 

@@ -14,7 +14,7 @@ from redis import Redis
 from bot.ports import StoreUnavailable, UnknownSchema, VersionConflict
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.people import Person, Vote
-from bot.releases.facts.release import GateState, Phase, Release
+from bot.releases.facts.release import GateState, Phase, Progress, Release
 from bot.store import RedisReleaseStore, Retention, connect, records
 from bot.store.connection import PREFIX
 from bot.store.health import check_settings
@@ -95,7 +95,9 @@ def test_a_record_that_lacks_a_newer_field_gets_its_default(
 def test_names_are_forgotten_after_their_time_and_ids_are_not(redis_client: Redis) -> None:
     store = RedisReleaseStore(redis_client, retention=Retention(names_ms=-1_000))
     vote = Vote(Person("T1", "U0MANAGER", "the manager"), T0)
-    draft = a_release(requested_by=DEVELOPER, gate=GateState(0, 0, T0, votes=(vote,)))
+    draft = a_release(
+        requested_by=DEVELOPER, progress=Progress(gate=GateState(0, 0, T0, votes=(vote,)))
+    )
     release = store.create(draft, dedup_key="", same_as="", operation="create").release
     store.reconcile()
     assert store.load(release.id).requested_by.name == DEVELOPER.name
@@ -107,7 +109,10 @@ def test_names_are_forgotten_after_their_time_and_ids_are_not(redis_client: Redi
         DEVELOPER.user,
         "",
     )
-    assert kept.gate is not None and (kept.gate.votes[0].by.user, kept.gate.votes[0].by.name) == (
+    assert kept.progress.gate is not None and (
+        kept.progress.gate.votes[0].by.user,
+        kept.progress.gate.votes[0].by.name,
+    ) == (
         "U0MANAGER",
         "",
     )
