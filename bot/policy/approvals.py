@@ -14,10 +14,8 @@ from bot.releases.facts.release import Release
 def refusal_to_approve(release: Release, by: Person, roles: Collection[Role]) -> str:
     """ "" when this person may approve the gate the release stands at, else one line why not."""
     gate = open_gate(release)
-    if isinstance(gate, ApprovalGate) and gate.name == "downtime":
-        needed = Permission.DEPLOY
-    else:
-        needed = Permission.APPROVE
+    by_deployer = isinstance(gate, ApprovalGate) and gate.role == "deployer"
+    needed = Permission.DEPLOY if by_deployer else Permission.APPROVE
     if not may(roles, needed) and isinstance(gate, HoldGate):
         return "going on before the hold is over needs the role approver"
     if not may(roles, needed):

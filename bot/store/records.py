@@ -45,7 +45,21 @@ def _from_2(body: JsonDocument) -> JsonDocument:
     plan = body.get("plan") or {}
     for step in (*plan.get("steps", ()), *body.get("back", ())):
         _sides(step["goals"])
+    _tell_strategies_apart(body, plan)
     return body | _grouped(body)
+
+
+def _tell_strategies_apart(body: JsonDocument, plan: JsonDocument) -> None:
+    """What schema 2 knew by the names of gates, steps and strategies is data since schema 3."""
+    if plan:
+        plan["failed_candidate_to_zero"] = body["change"].get("strategy") == "canary"
+    for step in (*plan.get("steps", ()), *body.get("back", ())):
+        step["keeps_candidate"] = step["name"] == "green stays"
+        for gate in step["gates"]:
+            if gate["kind"] == "hold":
+                gate["is_rollback_window"] = gate["name"] == "window"
+    for gate in plan.get("start", ()):
+        gate["role"] = "deployer" if gate["name"] == "downtime" else "approver"
 
 
 def _grouped(body: JsonDocument) -> JsonDocument:

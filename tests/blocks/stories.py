@@ -101,7 +101,7 @@ _GREEN_STEPS = (
         (),
         (Condition.SERVED_BY_CANDIDATE,),
         MINUTE,
-        (HoldGate("window", 10 * MINUTE, title="rollback window"),),
+        (HoldGate("window", 10 * MINUTE, title="rollback window", is_rollback_window=True),),
     ),
     Step(
         "settle",

@@ -1,7 +1,7 @@
 """What a release will do, as data: steps, the goals of each, and the gates after it.
 
 A step sets goals in order and is reached when its ``until`` conditions hold; then its gates are
-passed in order. The machine interprets any plan; strategies only write plans.
+passed in order. The engine interprets any plan; strategies only write plans.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ class ApprovalGate:
     expires_ms: int
     on_expiry: Literal["hold", "abort"]
     title: str = ""
+    role: Literal["approver", "deployer"] = "approver"  # who may approve
     kind: Literal["approval"] = "approval"
 
 
@@ -109,6 +110,7 @@ class HoldGate:
     ms: int
     judged: bool = False
     title: str = ""
+    is_rollback_window: bool = False  # traffic is switched; one click returns it
     kind: Literal["hold"] = "hold"
 
 
@@ -131,6 +133,7 @@ class Step:
     candidates: int | None = None  # replicas of the candidate in this step, for the card
     stables: int | None = None
     watches: tuple[Side, ...] = ()  # whose new pods are judged for failure during it
+    keeps_candidate: bool = False  # a rollback that leaves the candidate; the title says why
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,7 @@ class Plan:
     final_selectors: tuple[
         dict[str, str], ...
     ] = ()  # blue/green: the Services' selectors at the end, in order
+    failed_candidate_to_zero: bool = False  # it shares stable's traffic: safe even while paused
     keeps_both: bool = (
         False  # blue/green: afterwards the candidate serves and both Deployments stay
     )

@@ -60,7 +60,9 @@ class Draft:
         who asked."""
         approvals = self.release.rules.approvals
         title = f"confirm that {self.release.target.app} will be down meanwhile"
-        return ApprovalGate("downtime", 1, True, approvals.expires_ms, approvals.on_expiry, title)
+        return ApprovalGate(
+            "downtime", 1, True, approvals.expires_ms, approvals.on_expiry, title, role="deployer"
+        )
 
     def plan(self, **parts: Any) -> Plan:
         """An undo is never made to wait for a confirmation: it is how people get out of trouble."""

@@ -71,7 +71,7 @@ def _who_may_answer(release: Release, approvers: Sequence[str]) -> Sequence[str]
     starter, gate = release.requested_by.user, open_gate(release)
     asks = (
         isinstance(gate, ApprovalGate)
-        and gate.name != "downtime"
+        and gate.role == "approver"
         and not gate.requester_may_approve
     )
     if not asks or release.phase not in (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION):

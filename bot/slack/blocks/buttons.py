@@ -81,7 +81,7 @@ def _at_approval(release: Release) -> list[Block]:
 
 def _at_hold(release: Release) -> list[Block]:
     gate = open_gate(release)
-    if isinstance(gate, HoldGate) and gate.name == "window":
+    if isinstance(gate, HoldGate) and gate.is_rollback_window:
         finish = _plain(
             release,
             "Finish now",

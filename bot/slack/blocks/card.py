@@ -107,7 +107,7 @@ def asked_lines(release: Release, now: int, first: bool = False) -> list[str]:
             gate = open_gate(release)
             ends = hold_ends_at(release, gate) if isinstance(gate, HoldGate) else None
             if isinstance(gate, HoldGate) and ends is not None:
-                what = gate.title or ("rollback window" if gate.name == "window" else "hold")
+                what = gate.title or "hold"
                 ending = f"{date(ends, '{time_secs}')} ({duration(gate.ms)})"
                 lines.append(
                     f"{plain(what[:1].upper() + what[1:])} until {ending}, then"
@@ -147,7 +147,7 @@ def asked_lines(release: Release, now: int, first: bool = False) -> list[str]:
 
 def _approval_lines(release: Release, gate: ApprovalGate, now: int, first: bool) -> list[str]:
     votes = release.progress.gate.votes if release.progress.gate else ()
-    role = "deployer" if gate.name == "downtime" else "approver"
+    role = gate.role
     who = (
         f"{'an' if role == 'approver' else 'a'} {role}"
         if gate.quorum == 1

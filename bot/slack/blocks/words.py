@@ -8,7 +8,7 @@ from typing import assert_never
 from bot.releases.engine.gates import open_gate
 from bot.releases.facts.changes import Deploy, Reapply, Restart, Scale, Undo
 from bot.releases.facts.counts import counted
-from bot.releases.facts.plan import Step
+from bot.releases.facts.plan import HoldGate, Step
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
 from bot.slack.markup import duration
@@ -82,7 +82,7 @@ def phase_words(release: Release) -> str:
             gate = open_gate(release)
             return (
                 "keeping the way back open"
-                if gate is not None and gate.name == "window"
+                if isinstance(gate, HoldGate) and gate.is_rollback_window
                 else "holding"
             )
         case Phase.AWAITING_PROMOTION:

@@ -158,7 +158,10 @@ def plan(draft: Draft) -> Plan:
         MINIMUM_DEADLINE_MS,
         (
             HoldGate(
-                "window", max(LEAST_WINDOW_MS, rules.rollback_window_ms), title="rollback window"
+                "window",
+                max(LEAST_WINDOW_MS, rules.rollback_window_ms),
+                title="rollback window",
+                is_rollback_window=True,
             ),
         ),
         share=100,
@@ -547,7 +550,7 @@ def _body_of_green(release: Release) -> Any:
 def _green_stays(made: Plan, why: str) -> tuple[Step, ...]:
     goals: tuple[Goal, ...] = (AbsentGoal("Service", made.preview),) if made.preview else ()
     goals = (*goals, DeploymentGoal(Side.CANDIDATE, claimed=False))
-    return (Step("green stays", f"{made.candidate} stays: {why}", goals, ()),)
+    return (Step("green stays", f"{made.candidate} stays: {why}", goals, (), keeps_candidate=True),)
 
 
 def _green_away(

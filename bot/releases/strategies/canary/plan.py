@@ -97,6 +97,7 @@ def plan(draft: Draft) -> Plan:
     return draft.plan(
         steps=tuple(steps),
         candidate=f"{draft.stable.name}{SUFFIX}",
+        failed_candidate_to_zero=True,
         floor=min(floor_of(draft.stable), *(split.stables for split in splits)),
         deadline_ms=sum(step.deadline_ms or 0 for step in steps),
         has_autoscaler=scaler is not None,
