@@ -34,7 +34,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "approval not bound to the plan hash",
         "bot/releases/engine/respond.py",
-        "    if plan_hash != release.plan.hash:\n",
+        "    if release.plan is None or plan_hash != release.plan.hash:\n",
         "    if not plan_hash:\n",
         "tests/transitions/test_requests.py::test_a_button_of_another_plan_is_void_and_says_so",
     ),
@@ -75,9 +75,9 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "drift ignored",
-        "bot/releases/engine/decide.py",
-        "    if drifted is not None:\n",
-        "    if drifted is not None and now < 0:\n",
+        "bot/releases/engine/drift.py",
+        "    if drift:\n",
+        "    if drift and now < 0:\n",
         "tests/transitions/test_drift.py::test_drift_is_told_once",
     ),
     Defect(
@@ -97,8 +97,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "as found saved in the tick that writes",
         "bot/releases/engine/decide.py",
-        "        return _begin(decision, seen, now)\n",
-        "        return _go_on(_begin(decision, seen, now), seen, now)\n",
+        "        return begin(decision, seen, now)\n",
+        "        return _continue_release(begin(decision, seen, now), seen, now)\n",
         "tests/transitions/test_rolling.py::test_the_first_tick_saves_what_was_found_and_writes_nothing",
     ),
     Defect(
@@ -117,9 +117,9 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "a write that comes late not waited for",
-        "bot/releases/engine/decide.py",
-        "        if release.progress.at_step < 0 and now < settled_at and",
-        "        if release.progress.at_step < 0 and now < 0 and",
+        "bot/releases/engine/late_writes.py",
+        "        if now < settled_at and",
+        "        if now < 0 and",
         "tests/unit/operations/test_advance_release.py::test_the_way_back_waits_for_a_write_that_may_still_come_and_takes_it_back",
     ),
     Defect(
@@ -153,8 +153,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "an old card's click ends the next hold",
         "bot/releases/engine/respond.py",
-        "    if request.at and request.at != hold_name(release):\n        return replace(decision,"
-        " refusal=_from_before(release))\n    if isinstance",
+        "    if request.at and request.at != hold_name(release):\n"
+        "        return _refuse(decision, _from_before(release))\n    if isinstance",
         "    if isinstance",
         "tests/unit/slack/test_stale_clicks.py::test_go_on_now_of_a_hold_approves_nothing_when_the_gate_has_come_since",
     ),

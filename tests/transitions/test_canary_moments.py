@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.releases.engine.decide import ENVIRONMENT_PATIENCE_MS, decide
+from bot.releases.engine.cluster_trouble import PATIENCE_MS
+from bot.releases.engine.decide import decide
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.respond import respond
 from bot.releases.facts.actions import PatchDeployment
@@ -234,9 +235,9 @@ def test_a_quota_exhausted_during_a_step_is_asked_about_before_the_rollback() ->
         waits.release.progress.trouble is not None
         and "exceeded quota" in waits.release.progress.trouble.cause.summary
     )
-    asked = decide(waits.release, seen, began + SECOND + ENVIRONMENT_PATIENCE_MS)
+    asked = decide(waits.release, seen, began + SECOND + PATIENCE_MS)
     assert EventKind.ENVIRONMENT in kinds(asked) and asked.release.phase is Phase.PROGRESSING
-    late = decide(asked.release, seen, began + 2 * ENVIRONMENT_PATIENCE_MS)
+    late = decide(asked.release, seen, began + 2 * PATIENCE_MS)
     assert (
         late.release.phase is Phase.ROLLING_BACK
         and late.release.cause is not None

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.releases.engine.decide import ENVIRONMENT_PATIENCE_MS, decide
+from bot.releases.engine.cluster_trouble import PATIENCE_MS
+from bot.releases.engine.decide import decide
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.respond import respond
 from bot.releases.facts.causes import FailureClass
@@ -270,8 +271,8 @@ def test_a_full_cluster_is_shown_and_never_rolled_back_for() -> None:
 
 def test_after_five_minutes_people_are_asked_once() -> None:
     waits = judged(unschedulable()).release
-    asked = decide(waits, unschedulable(), T0 + SECOND + ENVIRONMENT_PATIENCE_MS)
-    again = decide(asked.release, unschedulable(), T0 + 2 * SECOND + ENVIRONMENT_PATIENCE_MS)
+    asked = decide(waits, unschedulable(), T0 + SECOND + PATIENCE_MS)
+    again = decide(asked.release, unschedulable(), T0 + 2 * SECOND + PATIENCE_MS)
     assert EventKind.ENVIRONMENT in kinds(asked) and EventKind.ENVIRONMENT not in kinds(again)
     assert (
         asked.release.progress.trouble is not None
@@ -331,9 +332,9 @@ def test_a_roll_that_does_not_complete_in_time_is_taken_back() -> None:
 
 def test_who_is_asked_about_a_full_cluster_has_time_to_answer_before_the_deadline() -> None:
     waits = judged(unschedulable()).release
-    asked = decide(waits, unschedulable(), T0 + SECOND + ENVIRONMENT_PATIENCE_MS)
+    asked = decide(waits, unschedulable(), T0 + SECOND + PATIENCE_MS)
     assert EventKind.ENVIRONMENT in kinds(asked) and asked.release.phase is Phase.PROGRESSING
-    late = decide(asked.release, unschedulable(), T0 + SECOND + 2 * ENVIRONMENT_PATIENCE_MS)
+    late = decide(asked.release, unschedulable(), T0 + SECOND + 2 * PATIENCE_MS)
     assert late.release.phase is Phase.ROLLING_BACK
     assert late.release.cause is not None and "insufficient cpu" in late.release.cause.summary
 

@@ -19,9 +19,10 @@ from hypothesis.stateful import (
 )
 
 from bot.ports import VersionConflict
-from bot.releases.engine.decide import LATE_WRITE_MS, decide
+from bot.releases.engine.decide import decide
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.gates import open_gate
+from bot.releases.engine.late_writes import LATE_WRITE_MS
 from bot.releases.engine.respond import respond
 from bot.releases.facts.actions import Action
 from bot.releases.facts.changes import Deploy

@@ -20,7 +20,8 @@ from bot.ports import (
     VersionConflict,
 )
 from bot.releases.assess.pairs import retarget_to_serving
-from bot.releases.engine.decide import decide, step_ends_at
+from bot.releases.engine.deadlines import step_ends_at
+from bot.releases.engine.decide import decide
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.probing import pods_to_probe
 from bot.releases.engine.respond import respond

@@ -1,4 +1,4 @@
-"""What the machine answers: the next record, what to do at the cluster, what to tell, when to look
+"""A decision: the next record, the actions at the cluster, the events to post, the time to observe
 again."""
 
 from __future__ import annotations

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.releases.assess.intents import find, put
+from bot.releases.assess.intents import confirm_intents, find, put
 from bot.releases.assess.rollout import ready_endpoints
 from bot.releases.engine.decision import Decision, enter_phase, not_counting
-from bot.releases.engine.transitions import roll_back
+from bot.releases.engine.failures import judge_permanent_failures, leave_deserted_candidate
+from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Drift, Field, Kind
@@ -18,47 +19,58 @@ from bot.releases.facts.release import Phase, Release
 MAX_FOREIGN_CHANGES = 2
 
 
-def handle_drift(
-    decision: Decision, drift: tuple[Drift, ...], seen: Observation, now: int
-) -> Decision | None:
-    release = decision.release
+def meet_outside_changes(decision: Decision, seen: Observation, now: int) -> Outcome:
+    """Changes that end the release, then a candidate that nobody is served by, then changes that a
+    person decides on."""
+    intents, found = confirm_intents(decision.release.intents, seen)
+    confirmed = decision.changed(replace(decision.release, intents=intents))
+    drift = _drift_that_counts(confirmed.release, found, seen)
+    ended = _end_for_drift(confirmed, drift, seen, now)
+    if not isinstance(ended, Proceed):
+        return ended
+    deserted = leave_deserted_candidate(confirmed, seen, now)
+    if not isinstance(deserted, Proceed):
+        return deserted
+    if drift:
+        held = judge_permanent_failures(_hold_for_drift(confirmed, drift, now), seen, now)
+        return Stop(held.decision) if isinstance(held, Proceed) else held
+    if confirmed.release.phase is not Phase.DRIFTED:
+        return Proceed(confirmed)
+    resumed = confirmed.changed(after_drift(confirmed.release, now))
+    return Proceed(resumed.record(now, EventKind.DRIFT_ENDED, "as intended again: going on"))
+
+
+def _drift_that_counts(
+    release: Release, drift: tuple[Drift, ...], seen: Observation
+) -> tuple[Drift, ...]:
+    """A stable that is gone leaves a rollback nothing to hold for, and a release nothing else."""
+    name = release.target.deployment
     if release.rollback is not None and (seen.stable is None or was_replaced(release, seen)):
-        drift = tuple(
-            d for d in drift if (d.kind, d.name) != (Kind.DEPLOYMENT, release.target.deployment)
-        )
-    elif seen.stable is None:
-        drift = (
-            Drift(
-                release.target.deployment, Kind.DEPLOYMENT, Field.EXISTS, "present", "deleted", ""
-            ),
-        )
-    if not drift:
-        return None
-    intents = release.intents
-    news = {(d.kind, d.name, d.field) for d in drift} - {
-        (d.kind, d.name, d.field) for d in release.drift
-    }
-    for kind, name, field in sorted(news):
-        intent = find(intents, kind, name, field)
-        if intent is not None:
-            intents = put(intents, replace(intent, reverts=intent.reverts + 1, confirmed=True))
-    release = replace(release, intents=intents)
-    told = "; ".join(
-        f"{d.kind} {d.name}, {d.field.value}: intended {d.intended}, is {d.observed}"
-        + (f" (by {d.manager})" if d.manager else "")
-        for d in drift
-    )
-    drifted = {(d.kind, d.name, d.field) for d in drift}
-    worst = max((i.reverts for i in intents if (i.kind, i.name, i.field) in drifted), default=0)
-    gone = any(d.field is Field.EXISTS for d in drift) and seen.stable is None
-    if worst >= MAX_FOREIGN_CHANGES and release.rollback is None and not gone:
-        cause = Cause(FailureClass.DRIFT, f"somebody else keeps changing it: {told}"[:600])
-        decision = decision.changed(release).record(now, EventKind.FAILURE, cause.summary)
-        return roll_back(decision, seen, now, ends_as=Phase.ABORTED, cause=cause)
-    if release.rollback is None and _took_away_what_serves(release, drift, seen):
-        cause = Cause(FailureClass.DRIFT, f"what served was taken away: {told}"[:600])
-        decision = decision.changed(release).record(now, EventKind.FAILURE, cause.summary)
-        return roll_back(decision, seen, now, ends_as=Phase.ABORTED, cause=cause)
+        return tuple(d for d in drift if (d.kind, d.name) != (Kind.DEPLOYMENT, name))
+    if seen.stable is None:
+        return (Drift(name, Kind.DEPLOYMENT, Field.EXISTS, "present", "deleted", ""),)
+    return drift
+
+
+def _end_for_drift(
+    decision: Decision, drift: tuple[Drift, ...], seen: Observation, now: int
+) -> Outcome:
+    if not drift or decision.release.rollback is not None:
+        return Proceed(decision)
+    release = _with_counted_changes(decision.release, drift)
+    if _is_repeated(release, drift) and seen.stable is not None:
+        summary = f"somebody else keeps changing it: {_described(drift)}"
+    elif _took_away_what_serves(release, drift, seen):
+        summary = f"what served was taken away: {_described(drift)}"
+    else:
+        return Proceed(decision)
+    cause = Cause(FailureClass.DRIFT, summary[:600])
+    told = decision.changed(release).record(now, EventKind.FAILURE, cause.summary)
+    return RollBack(told, cause, Phase.ABORTED)
+
+
+def _hold_for_drift(decision: Decision, drift: tuple[Drift, ...], now: int) -> Decision:
+    release = _with_counted_changes(decision.release, drift)
     if release.phase is Phase.DRIFTED:
         return decision.changed(replace(release, drift=drift))
     waited = now - release.phase_since if release.phase is Phase.PAUSED else 0
@@ -69,8 +81,38 @@ def handle_drift(
         progress=not_counting(release.progress, waited),
     )
     decision = decision.changed(enter_phase(release, Phase.DRIFTED, now))
-    return decision.record(
-        now, EventKind.DRIFTED, f"changed past the release, holding: {told}"[:900]
+    text = f"changed past the release, holding: {_described(drift)}"
+    return decision.record(now, EventKind.DRIFTED, text[:900])
+
+
+def _with_counted_changes(release: Release, drift: tuple[Drift, ...]) -> Release:
+    """Each change that was not there at the last observation counts once."""
+    intents = release.intents
+    for kind, name, field in sorted(_fields_of(drift) - _fields_of(release.drift)):
+        intent = find(intents, kind, name, field)
+        if intent is not None:
+            intents = put(intents, replace(intent, reverts=intent.reverts + 1, confirmed=True))
+    return replace(release, intents=intents)
+
+
+def _is_repeated(release: Release, drift: tuple[Drift, ...]) -> bool:
+    drifted = _fields_of(drift)
+    return any(
+        intent.reverts >= MAX_FOREIGN_CHANGES
+        for intent in release.intents
+        if (intent.kind, intent.name, intent.field) in drifted
+    )
+
+
+def _fields_of(drift: tuple[Drift, ...]) -> set[tuple[Kind, str, Field]]:
+    return {(d.kind, d.name, d.field) for d in drift}
+
+
+def _described(drift: tuple[Drift, ...]) -> str:
+    return "; ".join(
+        f"{d.kind} {d.name}, {d.field.value}: intended {d.intended}, is {d.observed}"
+        + (f" (by {d.manager})" if d.manager else "")
+        for d in drift
     )
 
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from bot.releases.assess.canary_comparison import baseline_of, judge
 from bot.releases.engine.decision import Decision, enter_phase, in_gate
+from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.engine.reminders import REMIND_EVERY_MS
 from bot.releases.facts.causes import Cause, FailureClass, Judgement, Verdict
 from bot.releases.facts.counts import counted
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.plan import ApprovalGate, Gate, HoldGate
-from bot.releases.facts.release import GateState, Phase, Progress, Release, Rollback
+from bot.releases.facts.release import GateState, Phase, Release
 
 
 def gates_here(release: Release) -> tuple[Gate, ...]:
@@ -21,11 +22,7 @@ def gates_here(release: Release) -> tuple[Gate, ...]:
         return ()
     if release.progress.at_step < 0:
         return release.plan.start
-    return (
-        release.steps[release.progress.at_step].gates
-        if release.progress.at_step < len(release.steps)
-        else ()
-    )
+    return release.current_step.gates if release.current_step else ()
 
 
 def open_gate(release: Release) -> Gate | None:
@@ -59,111 +56,93 @@ def hold_ends_at(release: Release, gate: HoldGate) -> int | None:
     return release.progress.gate.opened_at + gate.ms + release.progress.paused_ms
 
 
-def at_gates(
-    decision: Decision, gates: tuple[Gate, ...], now: int, seen: Observation
-) -> tuple[Decision, bool]:
-    """Stand at the gates of a step in order. True: all are passed. An expiry with `abort` turns the
-    leg (at_step -1)."""
-    if not gates:
-        return decision, True
-    if decision.release.progress.gate is None:
-        decision = _open(decision, gates, 0, now, seen)
-    while True:
-        release = decision.release
-        state = release.progress.gate
-        if state is None or state.gate >= len(gates):
-            return decision.changed(in_gate(release, None)), True
+def at_gates(decision: Decision, gates: tuple[Gate, ...], seen: Observation, now: int) -> Outcome:
+    """Pass the gates of a step in order, as far as people and time allow. Proceed: all are
+    passed."""
+    if gates and decision.release.progress.gate is None:
+        decision = _open(decision, gates, 0, seen, now)
+    while (state := decision.release.progress.gate) is not None and state.gate < len(gates):
         gate = gates[state.gate]
         match gate:
             case ApprovalGate():
-                if len(state.votes) >= gate.quorum:
-                    who = ", ".join(vote.by.name or vote.by.user for vote in state.votes)
-                    decision = decision.record(
-                        now, EventKind.GATE_PASSED, f"{gate.title or gate.name}: approved by {who}"
-                    )
-                    decision = _next(decision, gates, f"{gate.name}: {who}", now, seen)
-                    continue
-                return _waiting_for_people(decision, gate, state, now), False
+                outcome = _at_approval(decision, gate, state, now)
             case HoldGate():
-                ends = state.opened_at + gate.ms + release.progress.paused_ms
-                if not state.skipped and now < ends:
-                    return decision.wake(ends), False
-                if gate.judged and not state.skipped:
-                    decision, go_on = _verdict(decision, state, seen, now)
-                    if not go_on:
-                        return decision, False
-                decision = _next(decision, gates, gate.name, now, seen)
-                continue
+                outcome = _at_hold(decision, gate, state, seen, now)
+        if not isinstance(outcome, Proceed):
+            return outcome
+        decision = _open(outcome.decision, gates, state.gate + 1, seen, now)
+    return Proceed(decision.changed(in_gate(decision.release, None)))
+
+
+def _at_approval(decision: Decision, gate: ApprovalGate, state: GateState, now: int) -> Outcome:
+    if len(state.votes) < gate.quorum:
+        return _wait_for_people(decision, gate, state, now)
+    who = ", ".join(vote.by.name or vote.by.user for vote in state.votes)
+    text = f"{gate.title or gate.name}: approved by {who}"
+    decision = decision.record(now, EventKind.GATE_PASSED, text)
+    return Proceed(_with_passed(decision, f"{gate.name}: {who}"))
+
+
+def _at_hold(
+    decision: Decision, gate: HoldGate, state: GateState, seen: Observation, now: int
+) -> Outcome:
+    ends = state.opened_at + gate.ms + decision.release.progress.paused_ms
+    if not state.skipped and now < ends:
+        return Stop(decision.wake(ends))
+    if gate.judged and not state.skipped:
+        judged = _judge(decision, state, seen, now)
+        if not isinstance(judged, Proceed):
+            return judged
+        decision = judged.decision
+    return Proceed(_with_passed(decision, gate.name))
+
+
+def _with_passed(decision: Decision, passed: str) -> Decision:
+    release = decision.release
+    return decision.changed(replace(release, passed=(*release.passed, passed)))
 
 
 def _open(
-    decision: Decision, gates: tuple[Gate, ...], index: int, now: int, seen: Observation
+    decision: Decision, gates: tuple[Gate, ...], index: int, seen: Observation, now: int
 ) -> Decision:
     release = decision.release
+    state = GateState(release.progress.at_step, index, now)
     if index >= len(gates):
-        return decision.changed(in_gate(release, GateState(release.progress.at_step, index, now)))
+        return decision.changed(in_gate(release, state))
     gate = gates[index]
-    baseline = baseline_of(seen) if isinstance(gate, HoldGate) and gate.judged else None
-    at = GateState(release.progress.at_step, index, now, baseline=baseline)
-    release = replace(release, progress=replace(release.progress, gate=at, paused_ms=0))
-    match gate:
-        case ApprovalGate():
-            phase = (
-                Phase.AWAITING_APPROVAL
-                if release.progress.at_step < 0
-                else Phase.AWAITING_PROMOTION
-            )
-            decision = decision.changed(enter_phase(release, phase, now))
-            return decision.record(
-                now,
-                EventKind.GATE_OPENED,
-                f"waiting for {counted(gate.quorum, 'approval')}: {gate.title or gate.name}",
-            )
-        case HoldGate():
-            return decision.changed(enter_phase(release, Phase.HOLDING, now))
+    if isinstance(gate, HoldGate) and gate.judged:
+        state = replace(state, baseline=baseline_of(seen))
+    release = replace(release, progress=replace(release.progress, gate=state, paused_ms=0))
+    if isinstance(gate, HoldGate):
+        return decision.changed(enter_phase(release, Phase.HOLDING, now))
+    is_start = release.progress.at_step < 0
+    phase = Phase.AWAITING_APPROVAL if is_start else Phase.AWAITING_PROMOTION
+    return decision.changed(enter_phase(release, phase, now)).record(
+        now,
+        EventKind.GATE_OPENED,
+        f"waiting for {counted(gate.quorum, 'approval')}: {gate.title or gate.name}",
+    )
 
 
-def _next(
-    decision: Decision, gates: tuple[Gate, ...], passed: str, now: int, seen: Observation
-) -> Decision:
-    release = decision.release
-    index = release.progress.gate.gate + 1 if release.progress.gate else len(gates)
-    decision = decision.changed(replace(release, passed=(*release.passed, passed)))
-    return _open(decision, gates, index, now, seen)
-
-
-def _waiting_for_people(
-    decision: Decision, gate: ApprovalGate, state: GateState, now: int
-) -> Decision:
-    release = decision.release
-    expires = expires_at(release, gate)
+def _wait_for_people(decision: Decision, gate: ApprovalGate, state: GateState, now: int) -> Outcome:
+    expires = expires_at(decision.release, gate)
     if expires is None or now < expires:
-        return decision.wake(expires)
+        return Stop(decision.wake(expires))
     if gate.on_expiry == "abort":
-        cause = Cause(
-            FailureClass.REQUEST, f"nobody approved within {gate.expires_ms // 60_000} min"
-        )
-        release = replace(
-            release,
-            cause=cause,
-            rollback=Rollback(Phase.EXPIRED),
-            progress=Progress(at_step=-1, began_at=now),
-        )
-        return decision.changed(release)
+        summary = f"nobody approved within {gate.expires_ms // 60_000} min"
+        return RollBack(decision, Cause(FailureClass.REQUEST, summary), Phase.EXPIRED)
     due = expires + state.reminded * REMIND_EVERY_MS
-    if now >= due:
-        count = state.reminded + 1
-        release = in_gate(release, replace(state, reminded=count))
-        decision = decision.changed(release).record(
-            now, EventKind.REMINDED, f"still waiting for approval: {gate.title or gate.name}"
-        )
-        due = expires + count * REMIND_EVERY_MS
-    return decision.wake(due)
+    if now < due:
+        return Stop(decision.wake(due))
+    reminded = replace(state, reminded=state.reminded + 1)
+    decision = decision.changed(in_gate(decision.release, reminded)).record(
+        now, EventKind.REMINDED, f"still waiting for approval: {gate.title or gate.name}"
+    )
+    return Stop(decision.wake(expires + reminded.reminded * REMIND_EVERY_MS))
 
 
-def _verdict(
-    decision: Decision, state: GateState, seen: Observation, now: int
-) -> tuple[Decision, bool]:
+def _judge(decision: Decision, state: GateState, seen: Observation, now: int) -> Outcome:
+    """The candidate's pods compared with stable's since the hold began."""
     verdict, detail = judge(state.baseline, seen, now - state.opened_at)
     release = decision.release
     release = replace(release, judgements=(*release.judgements, Judgement(now, verdict, detail)))
@@ -171,19 +150,15 @@ def _verdict(
         now, EventKind.JUDGED, f"{verdict.value.replace('_', ' ')}: {detail}"
     )
     if verdict is Verdict.GOOD:
-        return decision, True
-    cause = Cause(FailureClass.VERDICT, detail)
+        return Proceed(decision)
     release = in_gate(release, replace(state, skipped=True))
+    cause = Cause(FailureClass.VERDICT, detail)
     paused = replace(release, paused_from=Phase.HOLDING, cause=cause)
-    decision = decision.changed(enter_phase(paused, Phase.PAUSED, now))
     ask = (
         "the candidate looks worse"
         if verdict is Verdict.BAD
         else "too little to say whether it is good"
     )
-    return (
-        decision.record(
-            now, EventKind.PAUSED, f"{ask}: {detail}. Resume to go on, abort to take it back"
-        ),
-        False,
-    )
+    text = f"{ask}: {detail}. Resume to go on, abort to take it back"
+    decision = decision.changed(enter_phase(paused, Phase.PAUSED, now))
+    return Stop(decision.record(now, EventKind.PAUSED, text))

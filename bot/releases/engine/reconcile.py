@@ -19,6 +19,7 @@ from bot.releases.assess.intents import (
 )
 from bot.releases.assess.rollout import ready_endpoints
 from bot.releases.engine.decision import Decision
+from bot.releases.engine.outcome import Outcome, Proceed, Stop
 from bot.releases.facts.actions import (
     Action,
     CreateDeployment,
@@ -29,7 +30,7 @@ from bot.releases.facts.actions import (
     PatchService,
 )
 from bot.releases.facts.intent import Field, Intent, Kind
-from bot.releases.facts.observation import Observation
+from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.plan import AbsentGoal, Condition, DeploymentGoal, Goal, ServiceGoal, Side
 from bot.releases.facts.release import Release
 
@@ -61,7 +62,8 @@ def _selectors(release: Release) -> tuple[dict[str, str], ...]:
 
 
 def conditions_hold(release: Release, seen: Observation, conditions: tuple[Condition, ...]) -> bool:
-    """Of a Service or a stable that somebody deleted nothing can be waited for on the way back."""
+    """During rollback, conditions about a Service or stable Deployment that was deleted are
+    skipped."""
     services = release.target.services
     if release.rollback is not None:
         there = {service.name for service in seen.services}
@@ -88,26 +90,25 @@ def conditions_hold(release: Release, seen: Observation, conditions: tuple[Condi
     )
 
 
-def reconcile(
-    decision: Decision, goals: tuple[Goal, ...], seen: Observation
-) -> tuple[Decision, bool]:
-    """Emit what the goals still need. A goal whose `when` does not hold yet, or that needed a
-    write, keeps later ones waiting; a claim alone does not, since nothing in the cluster follows
-    from it.
+def reconcile(decision: Decision, goals: tuple[Goal, ...], seen: Observation) -> Outcome:
+    """Emit what the goals still need. Proceed: all are in effect and nothing is written.
+
+    Later goals wait for a goal whose `when` is unmet or that needed a write. A claim alone does not
+    block them: nothing in the cluster depends on it.
     """
     wrote = False
     for goal in goals:
         if not conditions_hold(decision.release, seen, goal.when) and not is_in_effect(
             decision.release, goal, seen
         ):
-            return decision, False
+            return Stop(decision)
         before = len(decision.actions)
         decision = _reconcile_goal(decision, goal, seen)
         made = decision.actions[before:]
         wrote = wrote or bool(made)
         if not all(_only_claims(action) for action in made):
-            return decision, False
-    return decision, not wrote
+            return Stop(decision)
+    return Stop(decision) if wrote else Proceed(decision)
 
 
 def _only_claims(action: Action) -> bool:
@@ -147,103 +148,98 @@ def _service_fields(goal: ServiceGoal) -> dict[Field, object]:
 
 
 def _reconcile_goal(decision: Decision, goal: Goal, seen: Observation) -> Decision:
-    release = decision.release
     match goal:
         case DeploymentGoal():
             item = deployment_of(seen, goal.side)
-            name = (
-                release.candidate_name if goal.side is Side.CANDIDATE else release.target.deployment
-            )
             if item is None:
-                if goal.create_from is None:
-                    return decision
-                made = Intent(Kind.DEPLOYMENT, name, Field.EXISTS, "", True, written=True)
-                release = replace(
-                    release, intents=put(drop(release.intents, Kind.DEPLOYMENT, name), made)
-                )
-                return decision.changed(release).doing(
-                    CreateDeployment(name, release.id, goal.create_from)
-                )
-            settled = set_fields(
-                release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release)
-            )
-            intents = settled.intents
-            if (
-                goal.side is Side.CANDIDATE
-                and find(intents, Kind.DEPLOYMENT, item.name, Field.TEMPLATE) is None
-            ):
-                # what the API server made of the body is what is judged from now on: any other
-                # template later is drift
-                made = Intent(
-                    Kind.DEPLOYMENT,
-                    item.name,
-                    Field.TEMPLATE,
-                    item.template,
-                    item.template,
-                    confirmed=True,
-                )
-                intents = put(intents, made)
-            decision = decision.changed(replace(release, intents=intents))
-            if not settled.changes:
-                return decision
-            claims = any(change.field is Field.CLAIM and change.after for change in settled.changes)
-            version = item.resource_version if claims else ""
-            return decision.doing(
-                PatchDeployment(item.name, item.uid, item.claim, settled.changes, version)
-            )
+                return _create_deployment(decision, goal)
+            return _patch_deployment(decision, goal, item, seen)
         case ServiceGoal():
-            service = service_named(seen, goal.name)
-            if service is None:
-                return (
-                    decision.doing(CreateService(goal.name, release.id, goal.create_from))
-                    if goal.create_from is not None
-                    else decision
-                )
-            settled = set_fields(release.intents, Kind.SERVICE, service, _service_fields(goal))
-            decision = decision.changed(replace(release, intents=settled.intents))
-            if not settled.changes:
-                return decision
-            return decision.doing(
-                PatchService(service.name, service.uid, service.resource_version, settled.changes)
-            )
+            return _reconcile_service(decision, goal, seen)
         case AbsentGoal():
-            return _absent(decision, goal, seen)
+            return _remove(decision, goal, seen)
 
 
-def _absent(decision: Decision, goal: AbsentGoal, seen: Observation) -> Decision:
+def _create_deployment(decision: Decision, goal: DeploymentGoal) -> Decision:
+    if goal.create_from is None:
+        return decision
     release = decision.release
-    kind = Kind(goal.object)
-    there = (
-        next(
-            (
-                d
-                for d in (seen.candidate,)
-                if d is not None and d.name == goal.name and is_ours(release, d)
-            ),
-            None,
-        )
-        if kind is Kind.DEPLOYMENT
-        else None
+    is_candidate = goal.side is Side.CANDIDATE
+    name = release.candidate_name if is_candidate else release.target.deployment
+    made = Intent(Kind.DEPLOYMENT, name, Field.EXISTS, "", True, written=True)
+    intents = put(drop(release.intents, Kind.DEPLOYMENT, name), made)
+    return decision.changed(replace(release, intents=intents)).doing(
+        CreateDeployment(name, release.id, goal.create_from)
     )
-    service = service_named(seen, goal.name) if kind is Kind.SERVICE else None
-    intents = put(
-        drop(release.intents, kind, goal.name),
-        Intent(kind, goal.name, Field.EXISTS, "", False, written=True),
-    )
+
+
+def _patch_deployment(
+    decision: Decision, goal: DeploymentGoal, item: DeploymentSeen, seen: Observation
+) -> Decision:
+    release = decision.release
+    wanted = wanted_fields(goal, seen, release)
+    settled = set_fields(release.intents, Kind.DEPLOYMENT, item, wanted)
+    intents = settled.intents
+    if goal.side is Side.CANDIDATE:
+        intents = _with_template_as_made(intents, item)
     decision = decision.changed(replace(release, intents=intents))
-    if there is not None:
-        return (
-            decision
-            if there.terminating
-            else decision.doing(DeleteDeployment(there.name, there.uid))
-        )
-    if service is not None:
-        return decision.doing(DeleteService(service.name, service.uid))
-    return decision
+    if not settled.changes:
+        return decision
+    claims = any(change.field is Field.CLAIM and change.after for change in settled.changes)
+    version = item.resource_version if claims else ""
+    return decision.doing(
+        PatchDeployment(item.name, item.uid, item.claim, settled.changes, version)
+    )
 
 
-def rewrite_drifted(decision: Decision, seen: Observation) -> Decision:
-    """Our values again, where a person asked for that after drift."""
+def _with_template_as_made(
+    intents: tuple[Intent, ...], candidate: DeploymentSeen
+) -> tuple[Intent, ...]:
+    """The release is judged by what the API server made of the body; any other template later is
+    drift."""
+    name, template = candidate.name, candidate.template
+    if find(intents, Kind.DEPLOYMENT, name, Field.TEMPLATE) is not None:
+        return intents
+    made = Intent(Kind.DEPLOYMENT, name, Field.TEMPLATE, template, template, confirmed=True)
+    return put(intents, made)
+
+
+def _reconcile_service(decision: Decision, goal: ServiceGoal, seen: Observation) -> Decision:
+    release = decision.release
+    service = service_named(seen, goal.name)
+    if service is None:
+        if goal.create_from is None:
+            return decision
+        return decision.doing(CreateService(goal.name, release.id, goal.create_from))
+    settled = set_fields(release.intents, Kind.SERVICE, service, _service_fields(goal))
+    decision = decision.changed(replace(release, intents=settled.intents))
+    if not settled.changes:
+        return decision
+    return decision.doing(
+        PatchService(service.name, service.uid, service.resource_version, settled.changes)
+    )
+
+
+def _remove(decision: Decision, goal: AbsentGoal, seen: Observation) -> Decision:
+    release, kind = decision.release, Kind(goal.object)
+    absent = Intent(kind, goal.name, Field.EXISTS, "", False, written=True)
+    intents = put(drop(release.intents, kind, goal.name), absent)
+    decision = decision.changed(replace(release, intents=intents))
+    if kind is Kind.SERVICE:
+        service = service_named(seen, goal.name)
+        return decision.doing(DeleteService(service.name, service.uid)) if service else decision
+    item = seen.candidate
+    if item is None or item.name != goal.name or not is_ours(release, item) or item.terminating:
+        return decision
+    return decision.doing(DeleteDeployment(item.name, item.uid))
+
+
+def rewrite_drifted(
+    decision: Decision,
+    seen: Observation,
+    now: int,  # noqa: ARG001 — a guard's signature
+) -> Outcome:
+    """The release's values again, where a person asked for that after drift."""
     intents = decision.release.intents
     for deployment in (seen.stable, seen.candidate):
         changes = rewrites(intents, deployment) if deployment is not None else ()
@@ -257,4 +253,4 @@ def rewrite_drifted(decision: Decision, seen: Observation) -> Decision:
             decision = decision.doing(
                 PatchService(service.name, service.uid, service.resource_version, changes)
             )
-    return decision
+    return Stop(decision) if decision.actions else Proceed(decision)

@@ -13,13 +13,14 @@ from typing import Literal
 from bot.releases.engine.decision import Decision, enter_phase, finish, in_gate, not_counting
 from bot.releases.engine.drift import after_drift
 from bot.releases.engine.gates import is_expired, open_gate
-from bot.releases.engine.transitions import roll_back, with_roll_paused
+from bot.releases.engine.outcome import RollBack
+from bot.releases.engine.transitions import begin_rollback, with_roll_paused
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field
 from bot.releases.facts.people import Person, Vote
 from bot.releases.facts.plan import ApprovalGate, HoldGate
-from bot.releases.facts.release import Phase, Progress, Release
+from bot.releases.facts.release import GateState, Phase, Progress, Release
 from bot.releases.facts.requests import (
     Abort,
     Adopt,
@@ -42,9 +43,19 @@ def respond(release: Release, request: Request, now: int) -> Decision:
     nothing is changed."""
     decision = Decision(release)
     if release.phase.is_final:
-        return replace(
-            decision, refusal=f"{release.id} is over: {release.phase.value.replace('_', ' ')}"
-        )
+        return _refuse(decision, f"{release.id} is over: {_phase_of(release)}")
+    return _grant(decision, request, now)
+
+
+def _refuse(decision: Decision, line: str) -> Decision:
+    return replace(decision, refusal=line)
+
+
+def _phase_of(release: Release) -> str:
+    return release.phase.value.replace("_", " ")
+
+
+def _grant(decision: Decision, request: Request, now: int) -> Decision:
     match request:
         case Approve():
             return _approve(decision, request.by, request.gate, request.plan_hash, now)
@@ -63,15 +74,18 @@ def respond(release: Release, request: Request, now: int) -> Decision:
         case Adopt():
             return _adopt(decision, request, now)
         case Refuse():
-            if release.rollback is not None and _has_written(release):
-                return _still_refused(decision, request.why, now)
-            cause = Cause(FailureClass.REFUSED, request.why)
-            told = decision.record(now, EventKind.FAILURE, request.why)
-            if not _has_written(release):
-                return finish(
-                    told.changed(replace(release, cause=cause)), Phase.FAILED, now, request.why
-                )
-            return roll_back(told, None, now, ends_as=Phase.ROLLED_BACK, cause=cause)
+            return _refused_by_cluster(decision, request.why, now)
+
+
+def _refused_by_cluster(decision: Decision, why: str, now: int) -> Decision:
+    release = decision.release
+    if release.rollback is not None and _has_written(release):
+        return _still_refused(decision, why, now)
+    cause = Cause(FailureClass.REFUSED, why)
+    told = decision.record(now, EventKind.FAILURE, why)
+    if not _has_written(release):
+        return finish(told.changed(replace(release, cause=cause)), Phase.FAILED, now, why)
+    return begin_rollback(RollBack(told, cause, Phase.ROLLED_BACK), now)
 
 
 def _still_refused(decision: Decision, why: str, now: int) -> Decision:
@@ -97,49 +111,42 @@ def _name(person: Person) -> str:
 
 def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now: int) -> Decision:
     release = decision.release
-    gate = open_gate(release)
-    if (
-        release.plan is None
-        or not isinstance(gate, ApprovalGate)
-        or release.progress.gate is None
-        or release.phase not in _WAITING
-    ):
-        return replace(
-            decision,
-            refusal=f"nothing to approve: {release.id} is {release.phase.value.replace('_', ' ')}",
-        )
-    if gate_name != gate.name:
-        return replace(
-            decision,
-            refusal=(
-                f"that button is from before: {release.id} now waits for {gate.title or gate.name}"
-            ),
-        )
-    if plan_hash != release.plan.hash:
-        return replace(decision, refusal=_plan_changed(release))
-    if any(vote.by == by for vote in release.progress.gate.votes):
-        return replace(decision, refusal="you have approved this already")
-    if gate.on_expiry == "abort" and is_expired(
-        release, gate, now
-    ):  # the tick that says so may come a moment later
-        return replace(
-            decision,
-            refusal=(
-                f"too late: the time to {gate.title or gate.name} is over, and {release.id} is"
-                " taken back"
-            ),
-        )
-    if (
-        len(release.progress.gate.votes) >= gate.quorum
-    ):  # two people at once: one approval, one effect
-        who = ", ".join(_name(vote.by) for vote in release.progress.gate.votes)
-        return replace(
-            decision, refusal=f"nothing to approve: {gate.title or gate.name} was approved by {who}"
-        )
-    votes = (*release.progress.gate.votes, Vote(by, now))
-    release = in_gate(release, replace(release.progress.gate, votes=votes))
+    gate, state = open_gate(release), release.progress.gate
+    if not isinstance(gate, ApprovalGate) or state is None or release.phase not in _WAITING:
+        return _refuse(decision, f"nothing to approve: {release.id} is {_phase_of(release)}")
+    if line := _not_the_gate_shown(release, gate, gate_name, plan_hash):
+        return _refuse(decision, line)
+    if line := _vote_that_does_not_count(release, gate, state, by, now):
+        return _refuse(decision, line)
+    votes = (*state.votes, Vote(by, now))
+    release = in_gate(release, replace(state, votes=votes))
     text = f"{_name(by)} approved {gate.title or gate.name} ({len(votes)} of {gate.quorum})"
     return decision.changed(release).record(now, EventKind.VOTED, text, by=by).wake(now)
+
+
+def _not_the_gate_shown(
+    release: Release, gate: ApprovalGate, gate_name: str, plan_hash: str
+) -> str:
+    if gate_name != gate.name:
+        return f"that button is from before: {release.id} now waits for {gate.title or gate.name}"
+    if release.plan is None or plan_hash != release.plan.hash:
+        return _plan_changed(release)
+    return ""
+
+
+def _vote_that_does_not_count(
+    release: Release, gate: ApprovalGate, state: GateState, by: Person, now: int
+) -> str:
+    what = gate.title or gate.name
+    if any(vote.by == by for vote in state.votes):
+        return "you have approved this already"
+    # the decision that ends the release may come a moment later
+    if gate.on_expiry == "abort" and is_expired(release, gate, now):
+        return f"too late: the time to {what} is over, and {release.id} is taken back"
+    if len(state.votes) >= gate.quorum:  # two people at once: one approval, one effect
+        who = ", ".join(_name(vote.by) for vote in state.votes)
+        return f"nothing to approve: {what} was approved by {who}"
+    return ""
 
 
 def _reject(decision: Decision, request: Reject, now: int) -> Decision:
@@ -150,12 +157,12 @@ def _reject(decision: Decision, request: Reject, now: int) -> Decision:
         or request.gate != gate.name
         or release.phase not in _WAITING
     ):
-        return replace(
+        return _refuse(
             decision,
-            refusal=f"nothing to reject: {release.id} is {release.phase.value.replace('_', ' ')}",
+            f"nothing to reject: {release.id} is {_phase_of(release)}",
         )
     if release.plan is None or request.plan_hash != release.plan.hash:
-        return replace(decision, refusal=_plan_changed(release))
+        return _refuse(decision, _plan_changed(release))
     summary = f"rejected by {_name(request.by)}" + (f": {request.reason}" if request.reason else "")
     cause = Cause(FailureClass.REQUEST, summary)
     told = decision.record(now, EventKind.CANCELLED, summary, by=request.by)
@@ -163,7 +170,7 @@ def _reject(decision: Decision, request: Reject, now: int) -> Decision:
         return finish(
             told.changed(replace(release, cause=cause)), Phase.REJECTED, now, summary, by=request.by
         )
-    return roll_back(told, None, now, ends_as=Phase.REJECTED, cause=cause)
+    return begin_rollback(RollBack(told, cause, Phase.REJECTED), now)
 
 
 def hold_name(release: Release) -> str:
@@ -182,14 +189,14 @@ def _promote(decision: Decision, request: Promote, now: int) -> Decision:
     release = decision.release
     gate = open_gate(release)
     if request.at and request.at != hold_name(release):
-        return replace(decision, refusal=_from_before(release))
+        return _refuse(decision, _from_before(release))
     if isinstance(gate, ApprovalGate) and release.plan is not None:
         return _approve(decision, request.by, gate.name, release.plan.hash, now)
     if isinstance(gate, HoldGate) and release.phase is Phase.HOLDING:
         return _finish_hold(decision, request, now)
-    return replace(
+    return _refuse(
         decision,
-        refusal=f"{release.id} has nothing to promote now: {release.phase.value.replace('_', ' ')}",
+        f"{release.id} has nothing to promote now: {_phase_of(release)}",
     )
 
 
@@ -201,23 +208,23 @@ def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Dec
     release, by = decision.release, request.by
     gate = open_gate(release)
     if request.at and request.at != hold_name(release):
-        return replace(decision, refusal=_from_before(release))
+        return _refuse(decision, _from_before(release))
     if (
         not isinstance(gate, HoldGate)
         or release.progress.gate is None
         or release.phase is not Phase.HOLDING
     ):
-        return replace(
+        return _refuse(
             decision,
-            refusal=f"{release.id} is not holding: {release.phase.value.replace('_', ' ')}",
+            f"{release.id} is not holding: {_phase_of(release)}",
         )
     if release.progress.gate.skipped:  # ten clicks end it once, and tell it once
-        return replace(decision, refusal=f"the {gate.title or 'hold'} has been ended already")
+        return _refuse(decision, f"the {gate.title or 'hold'} has been ended already")
     least = release.progress.gate.opened_at + 30_000
-    if gate.name == "window" and now < least:
-        return replace(
+    if gate.is_rollback_window and now < least:
+        return _refuse(
             decision,
-            refusal="old connections still drain: the window can be ended 30 s after the switch",
+            "old connections still drain: the window can be ended 30 s after the switch",
         )
     release = in_gate(release, replace(release.progress.gate, skipped=True))
     text = f"{_name(by)} ended the {gate.title or 'hold'} early"
@@ -227,16 +234,13 @@ def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Dec
 def _pause(decision: Decision, by: Person, now: int) -> Decision:
     release = decision.release
     if release.phase is Phase.PAUSED:
-        return replace(decision, refusal=f"{release.id} is paused already")
+        return _refuse(decision, f"{release.id} is paused already")
     if release.rollback is not None:
-        return replace(decision, refusal=f"{release.id} is being taken back: that is not paused")
+        return _refuse(decision, f"{release.id} is being taken back: that is not paused")
     if release.phase in (Phase.QUEUED, Phase.AWAITING_APPROVAL, Phase.DRIFTED):
-        return replace(
+        return _refuse(
             decision,
-            refusal=(
-                f"{release.id} is {release.phase.value.replace('_', ' ')}: there is nothing to"
-                " pause"
-            ),
+            (f"{release.id} is {_phase_of(release)}: there is nothing to pause"),
         )
     release = enter_phase(
         replace(with_roll_paused(release), paused_from=release.phase), Phase.PAUSED, now
@@ -260,13 +264,11 @@ def stop_name(release: Release) -> str:
 def _resume(decision: Decision, request: Resume, now: int) -> Decision:
     release, by = decision.release, request.by
     if request.at and request.at != stop_name(release):
-        return replace(decision, refusal=_from_before(release))
+        return _refuse(decision, _from_before(release))
     if release.phase is Phase.DRIFTED:
         return _write_again(decision, by, now)
     if release.phase is not Phase.PAUSED:
-        return replace(
-            decision, refusal=f"{release.id} is not paused: {release.phase.value.replace('_', ' ')}"
-        )
+        return _refuse(decision, f"{release.id} is not paused: {_phase_of(release)}")
     since = now - release.phase_since
     back_to = release.paused_from or Phase.PROGRESSING
     seen_failing = release.cause.pods if release.cause else ()
@@ -286,9 +288,9 @@ def _write_again(decision: Decision, by: Person, now: int) -> Decision:
     release = decision.release
     gone = next((d for d in release.drift if d.field is Field.EXISTS), None)
     if gone is not None:
-        return replace(
+        return _refuse(
             decision,
-            refusal=(
+            (
                 f"{gone.kind} {gone.name} was {gone.observed}: abort {release.id}, there is nothing"
                 " to go on with"
             ),
@@ -356,38 +358,48 @@ def _abort(decision: Decision, request: Abort, now: int) -> Decision:
         )
         return finish(told.changed(forced), Phase.ABORTED, now, text, by=request.by)
     if release.rollback is not None:
-        return replace(decision, refusal=f"{release.id} is being taken back already")
+        return _refuse(decision, f"{release.id} is being taken back already")
     if not _has_written(release):
         return finish(
             told.changed(replace(release, cause=cause)), Phase.ABORTED, now, why, by=request.by
         )
     ends_as = Phase.ROLLED_BACK if back_at_once else Phase.ABORTED
-    return roll_back(told, None, now, ends_as=ends_as, cause=cause)
+    return begin_rollback(RollBack(told, cause, ends_as), now)
 
 
 def _in_window(release: Release) -> bool:
     gate = open_gate(release)
-    return isinstance(gate, HoldGate) and gate.name == "window"
+    return isinstance(gate, HoldGate) and gate.is_rollback_window
 
 
 def _adopt(decision: Decision, request: Adopt, now: int) -> Decision:
-    """Nothing begun yet: the plan is made again from what is there now. Later, replicas: go on with
-    theirs. Anything else: theirs stays, and what else we wrote is taken back.
-    """
+    """Before the first step, plan again from what is there now. Later, continue with replicas that
+    someone set; anything else stays as it is, and the release's other writes are rolled back."""
     release, by = decision.release, request.by
     if release.phase is not Phase.DRIFTED:
-        return replace(decision, refusal=f"{release.id} has not drifted: there is nothing to adopt")
+        return _refuse(decision, f"{release.id} has not drifted: there is nothing to adopt")
     if request.at and request.at != stop_name(release):
-        return replace(decision, refusal=_from_before(release))
-    if (
-        release.progress.at_step < 0
-        and release.rollback is None
-        and not any(d.field is Field.EXISTS for d in release.drift)
-    ):
+        return _refuse(decision, _from_before(release))
+    is_deleted = any(d.field is Field.EXISTS for d in release.drift)
+    if release.progress.at_step < 0 and release.rollback is None and not is_deleted:
         return _plan_again(decision, by, now)
     told = decision.record(now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change", by=by)
     if all(d.field is Field.REPLICAS for d in release.drift):
         return told.changed(after_drift(_met(release, "adopt"), now)).wake(now)
+    return _keep_outside_change(told, by, now)
+
+
+def _keep_outside_change(decision: Decision, by: Person, now: int) -> Decision:
+    release = _without_drifted_intents(decision.release)
+    cause = Cause(FailureClass.DRIFT, f"{_name(by)} kept a change made past the release")
+    kept = decision.changed(release)
+    if _has_written(release):
+        return begin_rollback(RollBack(kept, cause, Phase.ABORTED), now)
+    kept = kept.changed(replace(release, cause=cause))
+    return finish(kept, Phase.ABORTED, now, cause.summary, by=by)
+
+
+def _without_drifted_intents(release: Release) -> Release:
     replaced = {(d.kind, d.name) for d in release.drift if d.field is Field.EXISTS}
     drifted = {(d.kind, d.name, d.field) for d in release.drift}
     intents = tuple(
@@ -395,14 +407,4 @@ def _adopt(decision: Decision, request: Adopt, now: int) -> Decision:
         for i in release.intents
         if (i.kind, i.name, i.field) not in drifted and (i.kind, i.name) not in replaced
     )
-    cause = Cause(FailureClass.DRIFT, f"{_name(by)} kept a change made past the release")
-    kept = told.changed(replace(release, intents=intents, drift=()))
-    if not any(intent.written for intent in intents):
-        return finish(
-            kept.changed(replace(kept.release, cause=cause)),
-            Phase.ABORTED,
-            now,
-            cause.summary,
-            by=by,
-        )
-    return roll_back(kept, None, now, ends_as=Phase.ABORTED, cause=cause)
+    return replace(release, intents=intents, drift=())

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bot.releases.assess.intents import drop, find, put
 from bot.releases.engine.decision import Decision, enter_phase, finish
+from bot.releases.engine.outcome import RollBack
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field, Intent, Kind
@@ -28,28 +29,43 @@ def enter_step(decision: Decision, index: int, now: int) -> Decision:
     return decision
 
 
-def roll_back(
-    decision: Decision, seen: Observation | None, now: int, *, ends_as: Phase, cause: Cause
-) -> Decision:
-    """Begin the way back: everything to as found. Without any write so far the release
-    simply ends."""
+def begin_rollback(outcome: RollBack, now: int) -> Decision:
+    """As soon as a person asks; the next observation gives it its steps."""
     release = replace(
-        decision.release,
+        outcome.decision.release,
         progress=Progress(at_step=-1, began_at=now),
-        rollback=Rollback(ends_as),
-        cause=cause,
+        rollback=Rollback(outcome.ends_as),
+        cause=outcome.cause,
         drift=(),
         paused_from=None,
         drifted_from=None,
     )
-    release = enter_phase(release, Phase.ROLLING_BACK, now)
-    if seen is None:
-        return decision.changed(release).wake(now)
+    return outcome.decision.changed(enter_phase(release, Phase.ROLLING_BACK, now)).wake(now)
+
+
+def roll_back(outcome: RollBack, seen: Observation, now: int) -> Decision:
+    """Everything returns to as found. A release that has written nothing simply ends."""
+    decision = begin_rollback(outcome, now)
+    release = decision.release
     release = replace(release, intents=_theirs_left_out(release, seen))
-    back = STRATEGIES[release.strategy].rollback_steps(release, seen)
-    # the way back depends on nothing but the Deployment itself: what drifted is written over, and
-    # never holds it up
-    intents = tuple(
+    steps = STRATEGIES[release.strategy].rollback_steps(release, seen)
+    release = replace(
+        release,
+        rollback=Rollback(outcome.ends_as, steps),
+        intents=_to_be_restored(release),
+    )
+    decision = decision.changed(release)
+    if not steps:
+        return finish(decision, outcome.ends_as, now, outcome.cause.summary)
+    text = _rollback_text(release, outcome.cause)
+    decision = decision.record(now, EventKind.ROLLING_BACK, text)
+    return enter_step(decision, 0, now).wake(now)
+
+
+def _to_be_restored(release: Release) -> tuple[Intent, ...]:
+    """A rollback depends on nothing but the Deployment itself: it writes over what drifted, and
+    drift never holds it up."""
+    return tuple(
         (
             intent
             if intent.field is Field.EXISTS
@@ -59,12 +75,6 @@ def roll_back(
         for intent in release.intents
         if intent.written or intent.field is Field.EXISTS
     )
-    release = replace(release, rollback=Rollback(ends_as, back), intents=intents)
-    decision = decision.changed(release)
-    if not back:
-        return finish(decision, ends_as, now, cause.summary)
-    decision = decision.record(now, EventKind.ROLLING_BACK, _rollback_text(release, cause))
-    return enter_step(decision, 0, now).wake(now)
 
 
 def _rollback_text(release: Release, cause: Cause) -> str:
@@ -81,22 +91,6 @@ def _theirs_left_out(release: Release, seen: Observation) -> tuple[Intent, ...]:
     if found is None or (seen.stable is not None and seen.stable.uid == found.stable.uid):
         return release.intents
     return drop(release.intents, Kind.DEPLOYMENT, name)
-
-
-def fail(
-    decision: Decision, seen: Observation, now: int, cause: Cause, *, pause: bool = False
-) -> Decision:
-    """A failure was found: cause told, then rolled back, or paused where the catalog or the class
-    says so."""
-    release = decision.release
-    decision = decision.record(now, EventKind.FAILURE, cause.summary, evidence=cause.evidence)
-    if pause or release.rules.on_failure == "pause":
-        paused = replace(with_roll_paused(release), cause=cause, paused_from=release.phase)
-        decision = decision.changed(enter_phase(paused, Phase.PAUSED, now)).wake(now)
-        return decision.record(
-            now, EventKind.PAUSED, "paused: resume to go on, abort to take it back"
-        )
-    return roll_back(decision, seen, now, ends_as=Phase.ROLLED_BACK, cause=cause)
 
 
 def with_roll_paused(release: Release) -> Release:

@@ -1,0 +1,39 @@
+"""The cluster, not the new version, keeps pods from starting: shown, asked about, never rolled back
+for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.releases.engine.decision import Decision
+from bot.releases.facts.causes import Cause
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.release import ClusterTrouble, Release
+
+PATIENCE_MS = 300_000
+
+
+def record_trouble(decision: Decision, cause: Cause | None, now: int) -> Decision:
+    """``cause`` None: there is none, or it is over. People are asked once, after PATIENCE_MS."""
+    release = decision.release
+    if cause is None:
+        return decision.changed(_with_trouble(release, None))
+    known = release.progress.trouble
+    trouble = replace(known, cause=cause) if known else ClusterTrouble(cause, now)
+    if trouble.asked:
+        return decision.changed(_with_trouble(release, trouble))
+    if now - trouble.since < PATIENCE_MS:
+        waiting = decision.changed(_with_trouble(release, trouble))
+        return waiting.wake(trouble.since + PATIENCE_MS)
+    text = (
+        f"waiting since {(now - trouble.since) // 60_000} min: {cause.summary}; it is not the new"
+        " version's fault. Abort, or wait?"
+    )
+    asked = decision.record(now, EventKind.ENVIRONMENT, text, evidence=cause.evidence)
+    return asked.changed(_with_trouble(release, replace(trouble, asked=True)))
+
+
+def _with_trouble(release: Release, trouble: ClusterTrouble | None) -> Release:
+    if release.progress.trouble == trouble:
+        return release
+    return replace(release, progress=replace(release.progress, trouble=trouble))

@@ -1,0 +1,41 @@
+"""When a rollback is planned: as soon as no announced write can come late any more, and again when
+the stable Deployment is gone."""
+
+from __future__ import annotations
+
+from bot.releases.assess.intents import confirm_intents, find
+from bot.releases.engine.decision import Decision
+from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
+from bot.releases.facts.causes import Cause, FailureClass
+from bot.releases.facts.intent import Field, Kind
+from bot.releases.facts.observation import Observation
+from bot.releases.facts.release import Release
+
+LATE_WRITE_MS = 10_000
+"""A lease: by then the worker that sent the write has ended, and its request with it."""
+
+
+def plan_rollback(decision: Decision, seen: Observation, now: int) -> Outcome:
+    release = decision.release
+    if release.rollback is None:
+        return Proceed(decision)
+    if release.progress.at_step < 0:
+        settled_at = release.phase_since + LATE_WRITE_MS
+        if now < settled_at and _may_still_be_written(release, seen):
+            return Stop(decision.wake(settled_at))
+    elif not _lost_stable(release, seen):
+        return Proceed(decision)
+    cause = release.cause or Cause(FailureClass.REQUEST, "aborted")
+    return RollBack(decision, cause, release.rollback.ends_as)
+
+
+def _lost_stable(release: Release, seen: Observation) -> bool:
+    exists = find(release.intents, Kind.DEPLOYMENT, release.target.deployment, Field.EXISTS)
+    return seen.stable is None and exists is not None
+
+
+def _may_still_be_written(release: Release, seen: Observation) -> bool:
+    """A write was announced and is not in effect: the API server may still carry out what the bot
+    gave up on. A rollback planned too early would be overwritten by it after its end."""
+    intents, _ = confirm_intents(release.intents, seen)
+    return any(intent.written and not intent.confirmed for intent in intents)

@@ -1,0 +1,109 @@
+"""From step to step, as far as one observation carries."""
+
+from __future__ import annotations
+
+from bot.releases.assess.intents import is_ours
+from bot.releases.engine.deadlines import watch_deadline
+from bot.releases.engine.decision import Decision, finish
+from bot.releases.engine.drift import was_replaced
+from bot.releases.engine.failures import judge_pods
+from bot.releases.engine.gates import at_gates
+from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
+from bot.releases.engine.probing import record_probe
+from bot.releases.engine.reconcile import conditions_hold, reconcile
+from bot.releases.engine.transitions import enter_step, roll_back
+from bot.releases.facts.causes import Cause, FailureClass
+from bot.releases.facts.changes import Scale
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.observation import Observation
+from bot.releases.facts.plan import DeploymentGoal, Side, Step
+from bot.releases.facts.release import Phase, Release, Rollback
+
+
+def run_steps(decision: Decision, seen: Observation, now: int) -> Decision:
+    while not decision.release.phase.is_final:
+        steps, at_step = decision.release.steps, decision.release.progress.at_step
+        if at_step >= len(steps):
+            return _finish_steps(decision, seen, now)
+        outcome = _in_step(decision, steps[at_step], seen, now)
+        match outcome:
+            case Proceed():
+                decision = enter_step(outcome.decision, at_step + 1, now)
+            case Stop():
+                return outcome.decision
+            case RollBack():
+                decision = roll_back(outcome, seen, now)
+    return decision
+
+
+def _in_step(decision: Decision, step: Step, seen: Observation, now: int) -> Outcome:
+    """Proceed: the step is done and its gates are passed."""
+    judged = judge_pods(decision, step, seen, now)
+    if not isinstance(judged, Proceed):
+        return judged
+    named = _check_name(judged.decision, step, seen, now)
+    if not isinstance(named, Proceed):
+        return named
+    decision = record_probe(named.decision, seen, now)
+    reached = _reach(decision, step, seen, now)
+    if not isinstance(reached, Proceed):
+        return reached
+    return at_gates(reached.decision, step.gates, seen, now)
+
+
+def _check_name(decision: Decision, step: Step, seen: Observation, now: int) -> Outcome:
+    """The candidate's name may be taken by an object that this release neither made nor adopted."""
+    release = decision.release
+    wants = any(
+        isinstance(goal, DeploymentGoal) and goal.side is Side.CANDIDATE for goal in step.goals
+    )
+    taken = seen.candidate is not None and not is_ours(release, seen.candidate)
+    if release.rollback is not None or not wants or not taken:
+        return Proceed(decision)
+    cause = Cause(
+        FailureClass.DRIFT,
+        f"somebody else made {release.candidate_name} meanwhile; remove or rename it, then start"
+        " again",
+    )
+    told = decision.record(now, EventKind.FAILURE, cause.summary)
+    return RollBack(told, cause, Phase.ABORTED)
+
+
+def _reach(decision: Decision, step: Step, seen: Observation, now: int) -> Outcome:
+    """Proceed: the goals are in effect and, unless the release already waits at a gate of the step,
+    its conditions hold."""
+    reconciled = reconcile(decision, step.goals, seen)
+    decision = reconciled.decision
+    if decision.release.progress.gate is not None:
+        return reconciled
+    reached = (
+        isinstance(reconciled, Proceed)
+        and not decision.actions
+        and conditions_hold(decision.release, seen, step.until)
+    )
+    if not reached:
+        return watch_deadline(decision, step, seen, now)
+    if step.until:
+        decision = decision.record(now, EventKind.STEP_DONE, f"done: {step.title}")
+    return Proceed(decision)
+
+
+def _finish_steps(decision: Decision, seen: Observation, now: int) -> Decision:
+    release = decision.release
+    if release.rollback is not None:
+        text = _rolled_back_text(release, release.rollback, seen)
+        return finish(decision, release.rollback.ends_as, now, text)
+    verb = "has" if isinstance(release.change, Scale) else "is on"
+    text = f"{release.target.app} {verb} {release.to_version}"
+    return finish(decision, Phase.SUCCEEDED, now, text)
+
+
+def _rolled_back_text(release: Release, rollback: Rollback, seen: Observation) -> str:
+    why = release.cause.summary if release.cause else ""
+    if seen.stable is None or was_replaced(release, seen):
+        kept = (step.title for step in rollback.steps if step.keeps_candidate)
+        left = next(kept, "what the release made is removed")
+        return f"{left}; {release.target.deployment} itself was deleted by somebody: {why}"
+    word = rollback.ends_as.value.replace("_", " ")
+    ending = why if why.startswith(word) else f"{word}: {why}"
+    return f"{release.target.app} is back on {release.from_version}, {ending}"
