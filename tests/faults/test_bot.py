@@ -46,7 +46,7 @@ def waits_for(pid: int, port: int) -> bool:
     )
 
 
-def test_a_command_under_way_is_answered_and_the_bot_ends_in_time() -> None:
+def test_the_bot_answers_a_running_command_before_it_ends() -> None:
     with run_sandbox(ready_after=0.1, rate_scale=0) as sandbox:
         bot = sandbox.part("bot").process
         os.kill(sandbox.redis.pid, signal.SIGSTOP)

@@ -56,7 +56,7 @@ def deployment_write(image: str, *, claim: str = "", replicas: int = 3, availabl
     return {"resource": "deployments.apps", "name": "hello", "object": item}
 
 
-def test_a_service_that_always_had_a_ready_pod_is_well() -> None:
+def test_a_service_that_always_had_a_ready_pod_passes() -> None:
     assert (
         list(
             times_without_ready_pods(
@@ -67,14 +67,14 @@ def test_a_service_that_always_had_a_ready_pod_is_well() -> None:
     )
 
 
-def test_a_moment_without_a_ready_pod_is_found_though_it_passed() -> None:
+def test_finds_a_past_moment_without_a_ready_pod() -> None:
     history = [slice_write(1, True), slice_write(2, False), slice_write(3, True)]
     assert [line.partition(" at ")[0] for line in times_without_ready_pods(["hello"], history)] == [
         "Service hello selected no ready pod"
     ]
 
 
-def test_a_slice_that_was_deleted_serves_nobody() -> None:
+def test_a_deleted_slice_serves_nobody() -> None:
     history = [
         slice_write(1, True),
         {**slice_write(2, True), "verb": "delete"},
@@ -83,18 +83,18 @@ def test_a_slice_that_was_deleted_serves_nobody() -> None:
     assert len(list(times_without_ready_pods(["hello"], history))) == 1
 
 
-def test_a_service_that_nobody_wrote_about_is_not_taken_for_well() -> None:
+def test_a_service_without_history_does_not_pass() -> None:
     assert list(times_without_ready_pods(["hello"], [])) != []
 
 
-def test_an_aborted_release_that_left_its_image_is_found() -> None:
+def test_finds_an_aborted_release_that_left_its_image() -> None:
     release = a_release(phase=Phase.ABORTED)
     there = [deployment_write("hello:1"), deployment_write("hello:2", claim=release.id)]
     assert list(otherwise_than_found(release, [*there, deployment_write("hello:1")])) == []
     assert len(list(otherwise_than_found(release, [*there, deployment_write("hello:2")]))) == 1
 
 
-def test_a_release_that_succeeded_may_change_the_image_and_nothing_else() -> None:
+def test_a_succeeded_release_may_change_only_the_image() -> None:
     release = a_release(phase=Phase.SUCCEEDED)
     there = [deployment_write("hello:1"), deployment_write("hello:2", claim=release.id)]
     assert (
@@ -107,7 +107,7 @@ def test_a_release_that_succeeded_may_change_the_image_and_nothing_else() -> Non
     )
 
 
-def test_the_same_command_twice_at_once_is_found_and_one_after_the_other_is_not() -> None:
+def test_finds_a_doubled_command_but_not_a_later_repeat() -> None:
     first = a_release(phase=Phase.SUCCEEDED, created_at=T0, finished_at=T0 + 10)
     assert (
         list(
@@ -129,7 +129,7 @@ def test_the_same_command_twice_at_once_is_found_and_one_after_the_other_is_not(
     )
 
 
-def test_fewer_pods_of_stable_than_the_plan_promised_are_found_though_they_came_back() -> None:
+def test_finds_stable_below_its_floor_even_if_it_recovered() -> None:
     plan = Plan("hello:2", "2", "hello:1", "1", (), (), floor=2)
     release = a_release(phase=Phase.SUCCEEDED, plan=plan)
     there = deployment_write("hello:1")
@@ -148,7 +148,7 @@ def test_fewer_pods_of_stable_than_the_plan_promised_are_found_though_they_came_
     ]
 
 
-def test_pods_that_were_missing_before_the_release_began_are_not_its_doing() -> None:
+def test_pods_missing_before_the_release_are_not_its_fault() -> None:
     release = a_release(
         phase=Phase.SUCCEEDED, plan=Plan("hello:2", "2", "hello:1", "1", (), (), floor=2)
     )
@@ -160,7 +160,7 @@ def test_pods_that_were_missing_before_the_release_began_are_not_its_doing() -> 
     assert list(otherwise_than_found(release, history)) == []
 
 
-def test_what_is_still_to_be_told_is_found() -> None:
+def test_finds_an_undelivered_message() -> None:
     waiting = Announcement(1, Event(T0, EventKind.FINISHED, "hello is on 2.0.0"))
     assert unsent("hello-42", (), dirty=False) == []
     assert unsent("hello-42", (waiting,), dirty=False) == ["hello-42: 1 announcements untold"]
@@ -169,13 +169,13 @@ def test_what_is_still_to_be_told_is_found() -> None:
     ]
 
 
-def test_a_command_that_was_accepted_and_left_no_record_is_found() -> None:
+def test_finds_an_accepted_command_without_a_record() -> None:
     accepted = [Accepted("/deploy hello 2.0.0", "hello-42")]
     assert without_a_record(accepted, [a_release(id="hello-42")]) == []
     assert len(without_a_record(accepted, [a_release(id="hello-41")])) == 1
 
 
-def test_a_release_that_has_no_end_is_found() -> None:
+def test_finds_a_release_that_never_ended() -> None:
     assert unfinished([a_release(phase=phase) for phase in Phase if phase.is_final]) == []
     assert len(
         unfinished([a_release(phase=phase) for phase in Phase if not phase.is_final])
@@ -183,7 +183,7 @@ def test_a_release_that_has_no_end_is_found() -> None:
 
 
 @pytest.mark.parametrize("kind", ["lost", "doubled", "stuck", "violations"])
-def test_one_case_of_any_kind_is_enough_for_a_run_to_fail(kind: str) -> None:
+def test_a_single_violation_fails_the_run(kind: str) -> None:
     assert Verdict(releases=3).is_clean
     verdict = Verdict(releases=3)
     getattr(verdict, kind).append("a case")

@@ -36,7 +36,7 @@ def start_all(people: People, apps: tuple[str, ...]) -> None:
     assert len(people.accepted) == len(apps), people.refused
 
 
-def test_three_bots_and_four_workers_share_the_work_and_do_nothing_twice() -> None:
+def test_three_bots_and_four_workers_do_nothing_twice() -> None:
     with open_stage(12, workers=4, bots=3) as stage:
         people = People(stage, seed=4)
         with people.at_work():
@@ -79,7 +79,7 @@ def _next_version(folder: Path) -> Path:
     return folder
 
 
-def test_workers_of_two_adjacent_versions_share_one_redis_and_every_release_comes_to_its_end(
+def test_workers_of_two_adjacent_versions_finish_every_release(
     tmp_path: Path,
 ) -> None:
     with open_stage(6, workers=1) as stage:
@@ -155,7 +155,7 @@ def _moves_again_after(stage: Stage) -> float:
     return time.monotonic() - began
 
 
-def test_after_everything_was_killed_each_release_moves_again_within_5_s() -> None:
+def test_every_release_resumes_within_5_s_of_a_total_crash() -> None:
     """Those that wait for people too: somebody may have changed what they stand on meanwhile. The
     fastest of three times counts: with others at work on the machine the start of the processes
     alone may take that long, and a lease that is waited out takes 10 s.

@@ -20,7 +20,7 @@ ENDS_WITHIN_S = (
 
 
 @pytest.mark.slow
-def test_every_tick_killed_at_any_of_its_points_is_repaired_by_the_next() -> None:
+def test_the_next_tick_repairs_one_killed_at_any_point() -> None:
     lines = list(itertools.product(STORIES, POINTS))
     with open_stage(len(lines)) as stage:
         people = People(stage, seed=3)

@@ -30,7 +30,7 @@ def group() -> Iterator[SentinelGroup]:
         yield running
 
 
-def test_what_was_acknowledged_outlives_the_primary_that_dies_at_once(group: SentinelGroup) -> None:
+def test_an_acknowledged_write_survives_the_death_of_the_primary(group: SentinelGroup) -> None:
     store = RedisReleaseStore(connect(group.url))
     for round_ in range(2):
         first = group.primary()
@@ -59,7 +59,7 @@ def _loads(store: RedisReleaseStore, release: Release) -> bool:
         return False
 
 
-def test_a_write_that_no_replica_has_is_not_acknowledged_and_doctor_says_why(
+def test_a_write_without_a_replica_is_not_acknowledged(
     group: SentinelGroup,
 ) -> None:
     store = RedisReleaseStore(connect(group.url))
@@ -77,7 +77,7 @@ def test_a_write_that_no_replica_has_is_not_acknowledged_and_doctor_says_why(
     assert check_settings(connect(group.url)) == ()
 
 
-def test_releases_go_on_when_the_primary_is_killed_under_them(group: SentinelGroup) -> None:
+def test_releases_continue_when_the_primary_is_killed(group: SentinelGroup) -> None:
     with open_stage(4, redis_url=group.url) as stage:
         people = People(stage, seed=5)
         with people.at_work():
@@ -97,7 +97,7 @@ def test_releases_go_on_when_the_primary_is_killed_under_them(group: SentinelGro
     assert verdict.releases >= 4
 
 
-def test_the_url_names_sentinels_service_credentials_and_replicas() -> None:
+def test_a_sentinel_url_names_service_credentials_and_replicas() -> None:
     parsed = Group.parse(
         "redis+sentinel://bot:p%40ss@a:26380,b/mymaster/2?replicas=2&sentinel_password=x"
     )
@@ -113,6 +113,6 @@ def test_the_url_names_sentinels_service_credentials_and_replicas() -> None:
         "redis+sentinel://:1/s",
     ],
 )
-def test_a_url_that_cannot_be_used_says_why_without_a_secret(url: str) -> None:
+def test_an_unusable_url_says_why_without_a_secret(url: str) -> None:
     with pytest.raises(ValueError, match=r"expected|known are|no HOST"):
         Group.parse(url)

@@ -56,16 +56,16 @@ WHOLE = [line(EventKind.CREATED), line(EventKind.PLANNED), line(EventKind.FINISH
     ("lines", "found"),
     [(WHOLE, 0), (WHOLE[:2], 1), (WHOLE[1:], 1), ([*WHOLE, WHOLE[2]], 1), ([*WHOLE, WHOLE[1]], 1)],
 )
-def test_a_stream_that_lacks_or_repeats_a_line_is_found(lines: list[AuditLine], found: int) -> None:
+def test_finds_a_missing_or_repeated_audit_line(lines: list[AuditLine], found: int) -> None:
     assert len(list(trail.incomplete([a_release(phase=Phase.SUCCEEDED)], lines))) == found
 
 
-def test_a_line_after_the_end_is_found() -> None:
+def test_finds_a_line_after_the_end() -> None:
     assert list(trail.in_order(WHOLE)) == []
     assert len(list(trail.in_order([*WHOLE, line(EventKind.STEP_DONE, "late")]))) == 1
 
 
-def test_a_click_that_counted_twice_is_found() -> None:
+def test_finds_a_click_that_counted_twice() -> None:
     vote = line(EventKind.VOTED, "the manager approved (1 of 1)")
     assert (
         list(trail.counted_twice([vote, line(EventKind.VOTED, "somebody else approved (2 of 2)")]))
@@ -76,7 +76,7 @@ def test_a_click_that_counted_twice_is_found() -> None:
     ]
 
 
-def test_a_write_without_a_line_before_it_is_found() -> None:
+def test_finds_a_write_without_an_earlier_audit_line() -> None:
     said = line(EventKind.WROTE, "patch deployment hello: template")
     assert list(trail.without_a_line([said], [write(), write(ours=False)])) == []
     assert len(list(trail.without_a_line([], [write()]))) == 1
@@ -89,7 +89,7 @@ def test_a_write_without_a_line_before_it_is_found() -> None:
     assert len(list(trail.without_a_line([said], [write(verb="delete")]))) == 1
 
 
-def test_a_write_of_a_paused_release_is_found_unless_it_is_for_safety() -> None:
+def test_finds_a_write_of_a_paused_release_unless_it_is_for_safety() -> None:
     paused = line(EventKind.PAUSED, "paused by developer")
     safe = [
         line(EventKind.WROTE, text)
@@ -113,7 +113,7 @@ def test_a_write_of_a_paused_release_is_found_unless_it_is_for_safety() -> None:
     )
 
 
-def test_an_effect_that_is_there_twice_is_found() -> None:
+def test_finds_a_doubled_effect() -> None:
     release = a_release(phase=Phase.SUCCEEDED)
     once = [
         write("hello:1", ours=False),
@@ -125,7 +125,7 @@ def test_an_effect_that_is_there_twice_is_found() -> None:
     assert len(list(trail.done_twice([release], [*once, write("hello:2")]))) >= 1
 
 
-def test_an_object_that_was_made_again_after_somebody_deleted_it_is_another_one() -> None:
+def test_an_object_created_again_after_a_delete_is_a_new_one() -> None:
     release = a_release(phase=Phase.SUCCEEDED)
 
     def emptied(uid: str) -> list[Json]:
@@ -154,7 +154,7 @@ def message(key: str, text: str, ts: str = "1", *, buttons: bool = False) -> Jso
     }
 
 
-def test_an_end_that_nobody_was_told_and_a_card_that_still_asks_are_found() -> None:
+def test_finds_an_unreported_end_and_a_card_that_still_asks() -> None:
     over = a_release(phase=Phase.ABORTED, id=RELEASE)
     lines = [line(EventKind.FINISHED, "hello is back on 1.0.0 (aborted): aborted by developer")]
     told = message(f"{RELEASE}:7", f"<@U0DEV1> {lines[0].text}, took 3 s", "2")
@@ -173,7 +173,7 @@ def test_an_end_that_nobody_was_told_and_a_card_that_still_asks_are_found() -> N
     )
 
 
-def test_an_end_in_an_archived_channel_goes_to_the_person_and_the_card_follows() -> None:
+def test_an_end_in_an_archived_channel_reaches_the_requester() -> None:
     over = a_release(phase=Phase.ABORTED, id=RELEASE)
     lines = [line(EventKind.FINISHED, "hello is back on 1.0.0: taken back by developer")]
     card = message(f"{RELEASE}:card", "hello 2.0.0")
@@ -186,7 +186,7 @@ def test_an_end_in_an_archived_channel_goes_to_the_person_and_the_card_follows()
     assert len(untold([over], [], lines, direct)) == 1
 
 
-def test_only_what_slack_turned_away_counts_as_archived() -> None:
+def test_only_a_refusal_by_slack_counts_as_archived() -> None:
     def call(release: str, error: str | None) -> Json:
         return {"error": error, "request": message(f"{release}:card", "")}
 
@@ -195,7 +195,7 @@ def test_only_what_slack_turned_away_counts_as_archived() -> None:
     ) == {"a-1"}
 
 
-def test_a_message_that_is_there_twice_is_found() -> None:
+def test_finds_a_doubled_message() -> None:
     assert (
         posted_twice([message("a", "x", "1"), message("a", "x", "1"), message("b", "x", "2")]) == []
     )
@@ -204,7 +204,7 @@ def test_a_message_that_is_there_twice_is_found() -> None:
     ]
 
 
-def test_what_outlives_its_release_in_the_cluster_is_found() -> None:
+def test_finds_leftovers_in_the_cluster() -> None:
     clean: list[Json] = [{"metadata": {"name": "hello"}}, {"metadata": {"name": "kubernetes"}}]
     assert list(leftovers.in_cluster(["hello"], clean)) == []
     left: list[Json] = [
@@ -229,7 +229,7 @@ def test_what_outlives_its_release_in_the_cluster_is_found() -> None:
         lambda redis: redis.set("pilothouse:passing:confirm:1", "for ever"),
     ],
 )
-def test_what_outlives_its_release_in_redis_is_found(redis_client: Redis, leave: Any) -> None:
+def test_finds_leftovers_in_redis(redis_client: Redis, leave: Any) -> None:
     redis_client.set("pilothouse:dedup:1", RELEASE, px=60_000)
     redis_client.zadd("pilothouse:due", {"sweep": T0})
     assert list(leftovers.in_redis(redis_client)) == []

@@ -122,12 +122,12 @@ def test_a_wake_runs_its_job_soon(shared: RunningWorker) -> None:
     assert shared.lateness("release:plain-1") < SOON_S
 
 
-def test_a_question_is_answered(shared: RunningWorker) -> None:
+def test_a_query_is_answered(shared: RunningWorker) -> None:
     shared.queue.ask({"question": "pods?"})
     assert eventually(lambda: "pods?" in shared.redis.lrange("answered", 0, -1))
 
 
-def test_one_release_never_runs_twice_at_once_under_a_storm_of_wakes(shared: RunningWorker) -> None:
+def test_many_wakes_never_run_a_release_twice_at_once(shared: RunningWorker) -> None:
     stormed = ("release:slow-1", "release:slow-2")
 
     def have_run(times: int) -> bool:
@@ -142,20 +142,20 @@ def test_one_release_never_runs_twice_at_once_under_a_storm_of_wakes(shared: Run
         assert {run.side_by_side for run in shared.ran(wake_id)} == {1}
 
 
-def test_a_job_that_kills_its_process_comes_again_soon(shared: RunningWorker) -> None:
+def test_a_job_that_kills_its_process_is_retried_soon(shared: RunningWorker) -> None:
     woken = shared.wake("release:crash-1")
     assert eventually(lambda: len(shared.ran("release:crash-1")) == 2), shared.log()
     assert shared.ran("release:crash-1")[1].at - woken < SOON_S
 
 
-def test_a_job_that_raises_comes_again_soon(shared: RunningWorker) -> None:
+def test_a_job_that_raises_is_retried_soon(shared: RunningWorker) -> None:
     woken = shared.wake("release:fail-1")
     assert eventually(lambda: len(shared.ran("release:fail-1")) == 2), shared.log()
     assert shared.ran("release:fail-1")[1].at - woken < SOON_S
     assert "the first time fails" in shared.log()
 
 
-def test_a_worker_killed_with_its_job_is_replaced_and_the_job_comes_again_soon(
+def test_a_killed_worker_is_replaced_and_its_job_retried(
     worker: RunningWorker,
 ) -> None:
     worker.wake("release:orphan-1")
@@ -167,7 +167,7 @@ def test_a_worker_killed_with_its_job_is_replaced_and_the_job_comes_again_soon(
     assert eventually(lambda: len(worker.children()) == 6)
 
 
-def test_after_a_query_that_kills_its_worker_the_next_one_is_answered_by_a_new_worker(
+def test_a_new_worker_answers_after_a_query_killed_the_last(
     shared: RunningWorker,
 ) -> None:
     before = set(shared.children())
@@ -177,7 +177,7 @@ def test_after_a_query_that_kills_its_worker_the_next_one_is_answered_by_a_new_w
     assert len(before - set(shared.children())) == 1 and len(shared.children()) == 6
 
 
-def test_a_worker_that_a_question_left_large_makes_room_and_gives_nothing_out_again(
+def test_a_worker_grown_large_by_a_query_is_replaced_without_a_retry(
     worker: RunningWorker,
 ) -> None:
     before = set(worker.children())
@@ -191,7 +191,7 @@ def test_a_worker_that_a_question_left_large_makes_room_and_gives_nothing_out_ag
     assert "given out again" not in worker.log() and "died" not in worker.log()
 
 
-def test_every_child_that_dies_is_started_again_and_work_goes_on(worker: RunningWorker) -> None:
+def test_every_child_that_dies_is_restarted(worker: RunningWorker) -> None:
     before = worker.children()
     assert len(before) == 6
     for pid in before:
@@ -202,7 +202,7 @@ def test_every_child_that_dies_is_started_again_and_work_goes_on(worker: Running
 
 
 @pytest.mark.slow
-def test_a_job_that_kills_its_process_every_time_is_tried_ever_later_and_others_are_looked_at_soon(
+def test_a_job_that_always_kills_its_process_backs_off_without_delaying_others(
     worker: RunningWorker,
 ) -> None:
     worker.wake("release:poison-1")
@@ -217,7 +217,7 @@ def test_a_job_that_kills_its_process_every_time_is_tried_ever_later_and_others_
 
 
 @pytest.mark.slow
-def test_changes_that_wake_jobs_which_kill_their_process_every_time_do_not_keep_others_waiting(
+def test_waking_jobs_that_always_kill_their_process_delays_no_others(
     worker: RunningWorker,
 ) -> None:
     while len(worker.ran("release:poison-1")) < 15:
@@ -227,7 +227,7 @@ def test_changes_that_wake_jobs_which_kill_their_process_every_time_do_not_keep_
 
 
 @pytest.mark.slow
-def test_a_job_lost_from_its_queue_runs_when_its_lease_is_over(
+def test_a_job_lost_from_its_queue_runs_after_its_lease(
     worker: RunningWorker, tmp_path: Path
 ) -> None:
     worker.end()
@@ -246,7 +246,7 @@ def _url(client: Redis) -> str:
 
 
 @pytest.mark.slow
-def test_the_end_waits_for_the_running_job_and_leaves_no_process(worker: RunningWorker) -> None:
+def test_shutdown_waits_for_the_running_job_and_leaves_no_process(worker: RunningWorker) -> None:
     children = worker.children()
     worker.wake("release:slow-3")
     assert eventually(lambda: bool(worker.ran("release:slow-3")))
@@ -257,14 +257,14 @@ def test_the_end_waits_for_the_running_job_and_leaves_no_process(worker: Running
     assert not any(map(is_alive, children))
 
 
-def test_workers_do_not_outlive_a_killed_supervisor(worker: RunningWorker) -> None:
+def test_workers_end_with_a_killed_supervisor(worker: RunningWorker) -> None:
     children = worker.children()
     worker.process.kill()
     worker.process.wait(30)
     assert eventually(lambda: not any(map(is_alive, children)))
 
 
-def test_jobs_leave_nothing_in_redis_unless_they_failed_or_died(shared: RunningWorker) -> None:
+def test_finished_jobs_leave_nothing_in_redis(shared: RunningWorker) -> None:
     shared.wake("release:plain-4")
     assert eventually(
         lambda: shared.leases.backlog().leased == 0 and bool(shared.ran("release:plain-4"))
@@ -306,7 +306,7 @@ def test_health_readiness_and_metrics_are_served(shared: RunningWorker) -> None:
 
 
 @pytest.mark.slow
-def test_a_redis_that_goes_and_comes_back_is_waited_for(tmp_path: Path) -> None:
+def test_the_worker_waits_for_redis_to_come_back(tmp_path: Path) -> None:
     with EmbeddedRedis() as server:
         worker = RunningWorker(server.url, tmp_path / "worker.log")
         try:

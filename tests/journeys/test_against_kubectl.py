@@ -106,7 +106,9 @@ def _status(kubectl: Kubectl, app: str) -> str:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_status_is_kubectls_sentence(journey: Journey, kubectl: Kubectl, state: str) -> None:
+def test_status_matches_kubectl_word_for_word(
+    journey: Journey, kubectl: Kubectl, state: str
+) -> None:
     _prepare(journey, kubectl, journey.app, state)
     journey.say("/rollout status {app}")
     told = journey.sees("UP-TO-DATE")
@@ -125,7 +127,7 @@ def test_status_is_kubectls_sentence(journey: Journey, kubectl: Kubectl, state: 
         "changed at zero",
     ],
 )
-def test_history_holds_kubectls_revisions_with_their_causes(
+def test_history_lists_the_revisions_and_causes_of_kubectl(
     journey: Journey, kubectl: Kubectl, state: str
 ) -> None:
     _three_revisions(journey, kubectl, journey.app)
@@ -157,9 +159,7 @@ def test_history_holds_kubectls_revisions_with_their_causes(
 @pytest.mark.parametrize(
     "state", ["settled", "half-rolled", "failed", "scaled to zero", "without a ready pod"]
 )
-def test_undo_to_a_revision_ends_where_kubectls_ends(
-    journey: Journey, kubectl: Kubectl, state: str
-) -> None:
+def test_undo_to_a_revision_matches_kubectl(journey: Journey, kubectl: Kubectl, state: str) -> None:
     twin = f"{journey.app}-twin"
     journey.deployments.create_namespaced_deployment("default", objects_of(twin, 5)[0])
     for app in (journey.app, twin):
@@ -178,7 +178,7 @@ def test_undo_to_a_revision_ends_where_kubectls_ends(
     )
 
 
-def test_undo_of_a_paused_deployment_is_refused_by_both_with_the_way_out(
+def test_both_refuse_to_undo_a_paused_deployment_and_say_what_to_do(
     journey: Journey, kubectl: Kubectl
 ) -> None:
     _three_revisions(journey, kubectl, journey.app)
@@ -191,7 +191,7 @@ def test_undo_of_a_paused_deployment_is_refused_by_both_with_the_way_out(
     assert journey.versions() == {"3.0.0": 5}
 
 
-def test_a_revision_that_is_not_there_is_refused_by_both_and_the_present_one_changes_nothing(
+def test_both_refuse_a_missing_revision_and_the_current_one_changes_nothing(
     journey: Journey, kubectl: Kubectl
 ) -> None:
     _three_revisions(journey, kubectl, journey.app)

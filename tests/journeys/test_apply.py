@@ -56,7 +56,7 @@ def _make(journey: Journey) -> str:
     return diff
 
 
-def test_apply_shows_what_it_would_create_and_then_creates_it(unmade: Journey) -> None:
+def test_apply_previews_what_it_creates(unmade: Journey) -> None:
     unmade.say("/apply {app}")
     diff = unmade.sees(r"Apply the manifests of {app}\?")
     for what in (
@@ -79,7 +79,7 @@ def test_apply_shows_what_it_would_create_and_then_creates_it(unmade: Journey) -
     }
 
 
-def test_applying_again_says_there_is_nothing_to_apply_and_writes_nothing(unmade: Journey) -> None:
+def test_applying_twice_changes_nothing(unmade: Journey) -> None:
     _make(unmade)
     before = len(unmade.writes())
     unmade.say("/apply {app}")
@@ -87,7 +87,7 @@ def test_applying_again_says_there_is_nothing_to_apply_and_writes_nothing(unmade
     assert len(unmade.writes()) == before
 
 
-def test_after_a_deploy_and_a_scale_applying_again_neither_reverts_nor_conflicts(
+def test_apply_keeps_the_image_of_a_deploy_and_the_replicas_of_a_scale(
     unmade: Journey,
 ) -> None:
     _make(unmade)
@@ -102,7 +102,7 @@ def test_after_a_deploy_and_a_scale_applying_again_neither_reverts_nor_conflicts
 
 
 @pytest.mark.slow
-def test_another_template_change_rolls_as_a_release_and_keeps_image_and_replicas(
+def test_a_template_change_rolls_as_a_release(
     unmade: Journey,
 ) -> None:
     _make(unmade)
@@ -125,7 +125,7 @@ def test_another_template_change_rolls_as_a_release_and_keeps_image_and_replicas
     assert "apply" in unmade.say("/pilothouse releases {app}")
 
 
-def test_what_changed_since_it_was_shown_is_shown_again_before_anything_is_applied(
+def test_an_outdated_preview_is_shown_again_before_anything_is_applied(
     unmade: Journey,
 ) -> None:
     unmade.say("/apply {app}")
@@ -141,7 +141,7 @@ def test_what_changed_since_it_was_shown_is_shown_again_before_anything_is_appli
     assert unmade.exists(unmade.app)
 
 
-def test_a_value_of_a_secret_that_changed_since_it_was_shown_is_noticed_though_nobody_sees_it(
+def test_a_secret_that_changed_outdates_the_preview_without_showing_its_value(
     unmade: Journey,
 ) -> None:
     _make(unmade)
@@ -173,7 +173,7 @@ def test_a_value_of_a_secret_that_changed_since_it_was_shown_is_noticed_though_n
     assert [place for place, text in _everything_in_redis(unmade).items() if "second" in text] == []
 
 
-def test_a_diff_too_long_for_a_message_is_cut_with_a_count_and_comes_whole_as_a_file(
+def test_a_long_diff_is_cut_in_the_message_and_whole_in_a_file(
     unmade: Journey,
 ) -> None:
     _edit(unmade, env=[{"name": f"VARIABLE_{number}", "value": "x"} for number in range(90)])
@@ -185,7 +185,7 @@ def test_a_diff_too_long_for_a_message_is_cut_with_a_count_and_comes_whole_as_a_
     assert f"create: Service default/{unmade.app}" in file
 
 
-def test_objects_of_the_whole_cluster_come_with_the_app_where_the_bot_may_write_them(
+def test_cluster_scoped_objects_are_applied_where_the_bot_may_write_them(
     unmade: Journey,
 ) -> None:
     """On the real control plane the bot has the chart's service account, whose defaults grant no
@@ -210,7 +210,7 @@ def test_objects_of_the_whole_cluster_come_with_the_app_where_the_bot_may_write_
     assert unmade.core.read_namespace(f"{unmade.app}-previews").metadata.labels["team"] == "shop"
 
 
-def test_a_field_of_somebody_else_is_named_and_nothing_is_applied(unmade: Journey) -> None:
+def test_a_field_owned_by_someone_else_stops_the_apply(unmade: Journey) -> None:
     _make(unmade)
     body = {
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": unmade.app},
@@ -232,7 +232,7 @@ def test_a_field_of_somebody_else_is_named_and_nothing_is_applied(unmade: Journe
     assert len(unmade.writes()) == before
 
 
-def test_what_a_secret_holds_is_in_no_message_no_log_and_nowhere_in_redis(unmade: Journey) -> None:
+def test_secret_values_never_reach_a_message_a_log_or_redis(unmade: Journey) -> None:
     _make(unmade)
     objects = list(yaml.safe_load_all(_manifest(unmade).read_text(encoding="utf-8")))
     objects.append(
@@ -286,7 +286,7 @@ def _everything_in_redis(journey: Journey) -> dict[str, str]:
     return found
 
 
-def test_what_would_be_applied_is_shown_to_the_one_who_asked_and_a_viewer_cannot_even_ask(
+def test_only_the_requester_sees_the_preview_and_a_viewer_may_not_ask(
     unmade: Journey,
 ) -> None:
     assert "needs the role deployer" in unmade.say("/apply {app}", user=VIEWER)

@@ -18,7 +18,7 @@ IN_THE_WINDOW = r"{app} 1\.0\.0 → 2\.0\.0 bluegreen.*keeping the way back open
 _kept = itertools.count(1)
 
 
-def test_nobody_reaches_green_before_the_switch_and_everybody_after_it_and_one_click_goes_back(
+def test_traffic_moves_to_green_at_the_switch_and_back_with_one_click(
     journey: Journey,
 ) -> None:
     found = journey.as_found()
@@ -49,7 +49,7 @@ def test_nobody_reaches_green_before_the_switch_and_everybody_after_it_and_one_c
 
 
 @pytest.mark.slow
-def test_the_switch_needs_an_approver_other_than_the_one_who_asked(journey: Journey) -> None:
+def test_the_requester_cannot_approve_the_switch(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 bluegreen", user=ON_CALL)
     journey.sees(WAITS_FOR_SWITCH)
     before = newest(journey, ON_CALL)
@@ -64,7 +64,7 @@ def test_the_switch_needs_an_approver_other_than_the_one_who_asked(journey: Jour
 
 
 @pytest.mark.slow
-def test_a_rejected_switch_removes_green_and_leaves_everything_as_found(journey: Journey) -> None:
+def test_a_rejected_switch_leaves_everything_as_found(journey: Journey) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 bluegreen")
     journey.sees(WAITS_FOR_SWITCH)
@@ -76,7 +76,7 @@ def test_a_rejected_switch_removes_green_and_leaves_everything_as_found(journey:
     assert not journey.exists(f"{journey.app}-green")
 
 
-def test_a_green_that_cannot_be_pulled_is_told_and_removed_and_blue_never_stops_serving(
+def test_blue_keeps_serving_when_the_image_of_green_cannot_be_pulled(
     journey: Journey,
 ) -> None:
     found = journey.as_found()
@@ -90,7 +90,7 @@ def test_a_green_that_cannot_be_pulled_is_told_and_removed_and_blue_never_stops_
 
 
 @pytest.mark.usefixtures("only_simulated")  # no pod of a KWOK node answers HTTP
-def test_a_green_that_answers_with_errors_is_never_offered_until_it_answers_well(
+def test_the_switch_is_not_offered_while_green_answers_with_errors(
     journey: Journey,
 ) -> None:
     """Ready, and yet of no use: the probe finds it by asking each pod of green by itself."""
@@ -117,7 +117,7 @@ def test_a_green_that_answers_with_errors_is_never_offered_until_it_answers_well
     seen.only("1.0.0", since=None, until=seen.selected(1))
 
 
-def test_a_dry_run_says_what_would_happen_and_writes_nothing(journey: Journey) -> None:
+def test_a_bluegreen_dry_run_shows_the_plan_and_writes_nothing(journey: Journey) -> None:
     before = newest(journey, DEVELOPER)
     journey.say("/deploy {app} 2.0.0 bluegreen dry-run")
     plan = is_told_alone(
@@ -132,7 +132,9 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(journey: Journey) -
 
 
 @pytest.mark.slow
-def test_a_service_set_back_by_hand_lands_on_blue_and_is_told_as_drift(journey: Journey) -> None:
+def test_a_selector_reverted_by_hand_reaches_blue_and_is_reported_as_drift(
+    journey: Journey,
+) -> None:
     journey.say("/deploy {app} 2.0.0 bluegreen")
     journey.sees(WAITS_FOR_SWITCH)
     journey.click("Switch", user=MANAGER)
@@ -151,7 +153,7 @@ def test_a_service_set_back_by_hand_lands_on_blue_and_is_told_as_drift(journey: 
 
 
 @pytest.mark.slow
-def test_the_window_can_be_ended_after_half_a_minute_and_only_the_image_differs_in_the_end(
+def test_the_rollback_window_ends_early_and_leaves_only_the_image_changed(
     journey: Journey,
 ) -> None:
     found = journey.as_found()
@@ -211,7 +213,7 @@ def pods_of(journey: Journey, deployment: str) -> list[str]:
     ]
 
 
-def test_of_a_pair_every_command_is_meant_for_the_one_that_serves(journey: Journey) -> None:
+def test_commands_target_the_serving_deployment_of_a_pair(journey: Journey) -> None:
     _a_green_beside(journey, serves=True)
     idle = journey.as_found()[0]
     journey.say("/scale {app} 3")
@@ -247,7 +249,7 @@ def test_of_a_pair_every_command_is_meant_for_the_one_that_serves(journey: Journ
 
 
 @pytest.mark.slow
-def test_a_pair_made_by_hand_is_switched_as_it_is(journey: Journey) -> None:
+def test_a_pair_made_by_hand_is_switched_unchanged(journey: Journey) -> None:
     _a_green_beside(journey, serves=False)
     pods = {
         pod.metadata.name
@@ -274,7 +276,7 @@ def test_a_pair_made_by_hand_is_switched_as_it_is(journey: Journey) -> None:
 
 
 @pytest.mark.slow
-def test_a_pair_that_is_kept_takes_turns_and_undo_says_what_brings_the_other_one_back(
+def test_a_kept_pair_alternates_and_undo_names_the_command_to_switch_back(
     journey: Journey,
 ) -> None:
     pair = replace(journey, app=f"kept{next(_kept)}")

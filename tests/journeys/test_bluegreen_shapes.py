@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 
 @pytest.mark.slow
-def test_two_services_are_switched_in_their_order_and_both_rolled_back(journey: Journey) -> None:
+def test_two_services_switch_in_order_and_both_roll_back(journey: Journey) -> None:
     two = replace(journey, app=f"two{next(_twos)}")
     deployment, public = objects_of(two.app, 3)
     deployment["spec"]["template"]["metadata"]["labels"]["tier"] = "web"
@@ -60,7 +60,7 @@ def test_two_services_are_switched_in_their_order_and_both_rolled_back(journey: 
 
 
 @pytest.mark.slow
-def test_green_follows_what_the_autoscaler_does_to_blue_until_the_switch_and_never_shrinks_after_it(
+def test_green_follows_the_autoscaler_of_blue_until_the_switch_and_never_shrinks(
     journey: Journey,
 ) -> None:
     reference = client.V2CrossVersionObjectReference(
@@ -110,7 +110,7 @@ def test_green_follows_what_the_autoscaler_does_to_blue_until_the_switch_and_nev
 
 
 @pytest.mark.slow
-def test_a_pair_as_in_the_lab_is_switched_by_its_version_and_the_rest_stays_as_it_was_made(
+def test_a_pair_switches_by_its_version_label_and_keeps_the_rest(
     journey: Journey,
 ) -> None:
     """The Service's own selector holds the version; green was made by hand with another one, which
@@ -204,7 +204,7 @@ def _a_roll_in_the_middle(journey: Journey) -> None:
         (_a_roll_in_the_middle, r"{app} is half-rolled \(\d of 5 available, \d updated\)"),
     ],
 )
-def test_what_it_does_not_start_on_is_one_line_and_changes_nothing(
+def test_unsupported_apps_are_refused_in_one_line(
     journey: Journey, spoil: Callable[[Journey], None], line: str
 ) -> None:
     spoil(journey)

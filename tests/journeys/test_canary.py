@@ -24,7 +24,7 @@ def _ends_only_on_another_image(
     assert not journey.exists(f"{journey.app}-canary")
 
 
-def test_a_canary_rises_step_by_step_behind_the_same_service_and_is_promoted_by_somebody_else(
+def test_a_canary_rises_step_by_step_and_someone_else_promotes_it(
     journey: Journey,
 ) -> None:
     found = journey.as_found()
@@ -52,7 +52,7 @@ def test_a_canary_rises_step_by_step_behind_the_same_service_and_is_promoted_by_
 
 
 @pytest.mark.slow
-def test_the_one_who_asked_cannot_promote_by_command_either(journey: Journey) -> None:
+def test_the_requester_cannot_promote_by_command(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s", user=MANAGER)
     journey.sees(WAITS_FOR_PEOPLE)
     assert "somebody else approves it" in journey.say("/rollout promote {app}", user=MANAGER)
@@ -63,7 +63,7 @@ def test_the_one_who_asked_cannot_promote_by_command_either(journey: Journey) ->
 
 
 @pytest.mark.slow
-def test_a_second_click_on_promote_by_another_person_changes_nothing_more(journey: Journey) -> None:
+def test_a_second_promotion_changes_nothing(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(WAITS_FOR_PEOPLE)
     message, element = journey.until(lambda: journey.with_button("Promote"), "the button Promote")
@@ -92,7 +92,7 @@ def test_a_second_click_on_promote_by_another_person_changes_nothing_more(journe
     assert len(patches) == 3, "the claim, the template, the letting go"
 
 
-def test_a_dry_run_shows_the_plan_to_the_person_alone_and_writes_nothing(journey: Journey) -> None:
+def test_a_canary_dry_run_shows_the_plan_privately_and_writes_nothing(journey: Journey) -> None:
     before = newest(journey, DEVELOPER)
     journey.say("/deploy {app} 2.0.0 canary dry-run")
     plan = is_told_alone(
@@ -111,7 +111,7 @@ def test_a_dry_run_shows_the_plan_to_the_person_alone_and_writes_nothing(journey
     assert not journey.exists(f"{journey.app}-canary")
 
 
-def test_an_abort_at_a_step_takes_the_canary_away_and_leaves_everything_as_found(
+def test_an_abort_at_a_step_leaves_everything_as_found(
     journey: Journey,
 ) -> None:
     found = journey.as_found()
@@ -128,7 +128,7 @@ def test_an_abort_at_a_step_takes_the_canary_away_and_leaves_everything_as_found
 
 
 @pytest.mark.slow
-def test_go_on_now_ends_a_hold_and_the_promotion_still_waits_for_an_approver(
+def test_ending_a_hold_early_still_needs_an_approver_to_promote(
     journey: Journey,
 ) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
@@ -141,7 +141,7 @@ def test_go_on_now_ends_a_hold_and_the_promotion_still_waits_for_an_approver(
 
 
 @pytest.mark.slow
-def test_a_rejection_takes_the_canary_away_and_is_told_with_who(journey: Journey) -> None:
+def test_a_rejection_removes_the_canary_and_names_who_rejected_it(journey: Journey) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(WAITS_FOR_PEOPLE)
@@ -161,7 +161,7 @@ def _pods(journey: Journey) -> set[str]:
     }
 
 
-def test_a_canary_image_that_cannot_be_pulled_goes_back_at_once_and_stable_is_never_touched(
+def test_a_canary_that_cannot_be_pulled_rolls_back_without_touching_stable(
     journey: Journey,
 ) -> None:
     found, pods = journey.as_found(), _pods(journey)
@@ -174,7 +174,7 @@ def test_a_canary_image_that_cannot_be_pulled_goes_back_at_once_and_stable_is_ne
     assert _pods(journey) == pods, "not one stable pod was replaced"
 
 
-def test_sticky_keeps_each_client_on_one_version_and_gives_the_service_back_as_found(
+def test_sticky_keeps_each_client_on_one_version_and_restores_the_service(
     journey: Journey,
 ) -> None:
     found = journey.as_found()
@@ -188,7 +188,7 @@ def test_sticky_keeps_each_client_on_one_version_and_gives_the_service_back_as_f
 
 
 @pytest.mark.slow
-def test_sticky_is_taken_back_by_an_abort(journey: Journey) -> None:
+def test_an_abort_undoes_sticky(journey: Journey) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m sticky")
     journey.until(lambda: journey.service().spec.session_affinity == "ClientIP", "session affinity")
@@ -217,7 +217,7 @@ def _left_over(journey: Journey, image: str) -> None:
     )
 
 
-def test_a_canary_that_no_release_owns_is_refused_with_the_command_that_removes_it(
+def test_a_leftover_canary_is_refused_with_the_command_that_removes_it(
     journey: Journey,
 ) -> None:
     _left_over(journey, f"pilothouse/{journey.app}:9.9.9")
@@ -230,7 +230,7 @@ def test_a_canary_that_no_release_owns_is_refused_with_the_command_that_removes_
 
 
 @pytest.mark.slow
-def test_a_canary_begun_by_hand_with_the_same_version_is_adopted_and_promoted(
+def test_a_canary_begun_by_hand_is_adopted_and_promoted(
     journey: Journey,
 ) -> None:
     _left_over(journey, f"pilothouse/{journey.app}:2.0.0")
@@ -244,7 +244,7 @@ def test_a_canary_begun_by_hand_with_the_same_version_is_adopted_and_promoted(
 
 
 @pytest.mark.slow
-def test_another_version_queues_behind_a_canary_and_the_same_again_shows_its_card(
+def test_another_version_queues_behind_a_canary_and_the_same_one_shows_its_card(
     journey: Journey,
 ) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
@@ -262,7 +262,7 @@ def test_another_version_queues_behind_a_canary_and_the_same_again_shows_its_car
 
 
 @pytest.mark.slow
-def test_a_canary_can_be_held_and_goes_on_where_it_was(journey: Journey) -> None:
+def test_a_paused_canary_resumes_where_it_was(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")
     journey.click("Pause", user=DEVELOPER)
@@ -277,7 +277,7 @@ def test_a_canary_can_be_held_and_goes_on_where_it_was(journey: Journey) -> None
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
 
 
-def test_bad_shares_get_one_line_and_change_nothing(journey: Journey) -> None:
+def test_impossible_shares_are_refused_in_one_line(journey: Journey) -> None:
     for typed, hint in {
         "/deploy {app} 2.0.0 canary steps=0": "1 to 100",
         "/deploy {app} 2.0.0 canary steps=50,50": "ris",

@@ -67,7 +67,7 @@ def is_as_found(journey: Journey, found: tuple[Any, Any]) -> None:
 # --- approvals ------------------------------------------------------------------------------------
 
 
-def test_a_quorum_of_two_takes_two_people_and_neither_the_same_twice_nor_one_without_the_role(
+def test_a_quorum_of_two_needs_two_different_approvers(
     ground: Ground,
 ) -> None:
     journey = an_app(ground, "quorum")
@@ -86,7 +86,7 @@ def test_a_quorum_of_two_takes_two_people_and_neither_the_same_twice_nor_one_wit
     journey.sees(r"{app} is on 2\.0\.0")
 
 
-def test_two_people_who_promote_at_the_same_moment_promote_once(journey: Journey) -> None:
+def test_two_promotions_at_once_promote_once(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(WAITS_FOR_PEOPLE)
     together = threading.Barrier(2)
@@ -109,7 +109,7 @@ def test_two_people_who_promote_at_the_same_moment_promote_once(journey: Journey
     assert len(patches) == 3, "the claim, the template, the letting go"
 
 
-def test_where_nobody_approves_in_time_the_catalogs_default_takes_the_canary_back(
+def test_an_expired_approval_follows_the_default_of_the_catalog(
     ground: Ground,
 ) -> None:
     journey = an_app(ground, "brief")
@@ -120,7 +120,7 @@ def test_where_nobody_approves_in_time_the_catalogs_default_takes_the_canary_bac
     is_as_found(journey, found)
 
 
-def test_what_somebody_scaled_before_the_start_makes_a_new_plan_and_voids_the_old_button(
+def test_a_scale_before_the_start_replans_and_voids_the_old_button(
     ground: Ground,
 ) -> None:
     journey = an_app(ground, "gated")
@@ -143,7 +143,7 @@ def test_what_somebody_scaled_before_the_start_makes_a_new_plan_and_voids_the_ol
 # --- judging --------------------------------------------------------------------------------------
 
 
-def test_candidates_that_ran_through_their_hold_are_good_and_the_next_step_follows(
+def test_healthy_candidates_reach_the_next_step_after_their_hold(
     journey: Journey,
 ) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=20,50 hold=1s")
@@ -155,7 +155,7 @@ def test_candidates_that_ran_through_their_hold_are_good_and_the_next_step_follo
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
 
 
-def test_candidates_that_were_moved_in_their_hold_say_too_little_and_a_person_decides(
+def test_candidates_moved_during_their_hold_need_a_person_to_decide(
     journey: Journey,
 ) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=20 hold=3s")
@@ -173,7 +173,7 @@ def test_candidates_that_were_moved_in_their_hold_say_too_little_and_a_person_de
 
 
 @pytest.mark.usefixtures("only_simulated")  # KWOK writes a pod's readiness itself
-def test_a_candidate_that_was_not_ready_for_a_moment_is_bad_with_what_how_much_and_against_what(
+def test_a_candidate_that_lost_readiness_fails_the_comparison_with_its_figures(
     journey: Journey,
 ) -> None:
     found = journey.as_found()
@@ -192,7 +192,7 @@ def test_a_candidate_that_was_not_ready_for_a_moment_is_bad_with_what_how_much_a
     is_as_found(journey, found)
 
 
-def test_a_canary_that_cannot_run_where_the_catalog_asks_first_is_scaled_to_nothing_and_waits(
+def test_a_failed_canary_is_scaled_to_zero_and_waits_where_the_catalog_asks(
     ground: Ground,
 ) -> None:
     journey = an_app(ground, "asking")
@@ -222,7 +222,7 @@ def test_a_canary_that_cannot_run_where_the_catalog_asks_first_is_scaled_to_noth
 # --- the promotion, and ways out of it ------------------------------------------------------------
 
 
-def test_the_candidates_serve_until_stable_is_whole_on_the_new_version(journey: Journey) -> None:
+def test_candidates_serve_until_stable_is_fully_updated(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(WAITS_FOR_PEOPLE)
     with observed(journey) as seen:
@@ -233,7 +233,7 @@ def test_the_candidates_serve_until_stable_is_whole_on_the_new_version(journey: 
     assert seen.states[-1].versions == (("2.0.0", 5),)
 
 
-def test_an_abort_in_the_middle_of_the_promotion_leaves_everything_as_found(
+def test_an_abort_during_promotion_leaves_everything_as_found(
     journey: Journey,
 ) -> None:
     found = journey.as_found()
@@ -275,9 +275,7 @@ def restart_everything(journey: Journey) -> None:
 
 
 @pytest.mark.parametrize("by", ["button", "command"])
-def test_after_bot_redis_and_workers_died_in_the_middle_people_promote_and_abort_as_before(
-    journey: Journey, by: str
-) -> None:
+def test_promote_and_abort_work_after_every_process_died(journey: Journey, by: str) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(HOLDING)
@@ -318,7 +316,7 @@ def begin_by_hand(journey: Journey, version: str) -> None:
     )
 
 
-def test_a_canary_begun_by_hand_as_in_the_lab_is_adopted_told_and_aborted(journey: Journey) -> None:
+def test_a_canary_begun_by_hand_is_adopted_and_aborted(journey: Journey) -> None:
     begin_by_hand(journey, "2.0.0")
     found, uid = journey.as_found(), journey.deployment(f"{journey.app}-canary").metadata.uid
     journey.say("/deploy {app} 2.0.0 canary steps=20 hold=10m")
@@ -329,7 +327,7 @@ def test_a_canary_begun_by_hand_as_in_the_lab_is_adopted_told_and_aborted(journe
     is_as_found(journey, found)
 
 
-def test_what_an_orphaning_delete_left_to_stable_is_named_and_never_chosen_by_undo(
+def test_undo_never_chooses_a_replica_set_left_by_an_orphaning_delete(
     journey: Journey,
 ) -> None:
     begin_by_hand(journey, "9.9.9")
@@ -374,7 +372,7 @@ def autoscale(journey: Journey, name: str, most: int) -> None:
     )
 
 
-def test_two_autoscalers_and_one_without_room_are_refused_by_name_and_nothing_changes(
+def test_two_autoscalers_and_one_without_room_are_refused_by_name(
     journey: Journey,
 ) -> None:
     autoscale(journey, f"{journey.app}-hpa", 5)
@@ -392,7 +390,7 @@ def test_two_autoscalers_and_one_without_room_are_refused_by_name_and_nothing_ch
         )
 
 
-def test_candidates_follow_an_autoscaler_that_makes_stable_smaller(journey: Journey) -> None:
+def test_candidates_follow_an_autoscaler_that_shrinks_stable(journey: Journey) -> None:
     name = f"{journey.app}-hpa"
     autoscale(journey, name, 20)
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")

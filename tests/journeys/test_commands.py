@@ -11,7 +11,7 @@ from tests.journeys.conftest import ADMIN, CHANNEL, VIEWER, Journey
 from tests.journeys.endpoints import is_told_alone, newest
 
 
-def test_scale_follows_until_the_pods_are_ready_and_is_a_release_of_its_own(
+def test_scale_is_a_release_that_ends_when_the_pods_are_ready(
     journey: Journey,
 ) -> None:
     journey.say("/scale {app} 3")
@@ -20,7 +20,7 @@ def test_scale_follows_until_the_pods_are_ready_and_is_a_release_of_its_own(
     assert "5 pods" in journey.say("/pilothouse releases {app}")
 
 
-def test_restart_replaces_every_pod_on_the_same_image(journey: Journey) -> None:
+def test_restart_replaces_every_pod_and_keeps_the_image(journey: Journey) -> None:
     before = {
         pod.metadata.name
         for pod in journey.core.list_namespaced_pod(
@@ -40,7 +40,7 @@ def test_restart_replaces_every_pod_on_the_same_image(journey: Journey) -> None:
     assert journey.versions() == {"1.0.0": 5}
 
 
-def test_undo_goes_to_the_version_that_a_release_saw_healthy(journey: Journey) -> None:
+def test_undo_returns_to_the_last_version_seen_healthy(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0")
     journey.sees(r"{app} is on 2\.0\.0")
     journey.say("/rollout undo {app}")
@@ -48,12 +48,12 @@ def test_undo_goes_to_the_version_that_a_release_saw_healthy(journey: Journey) -
     assert journey.versions() == {"1.0.0": 5}
 
 
-def test_undo_without_anything_to_go_back_to_says_so(journey: Journey) -> None:
+def test_undo_without_an_earlier_version_says_so(journey: Journey) -> None:
     journey.say("/rollout undo {app}")
     journey.sees(r"{app} has no earlier revision")
 
 
-def test_history_tells_revisions_with_image_cause_and_verdict(journey: Journey) -> None:
+def test_history_lists_image_cause_and_verdict_of_each_revision(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0")
     journey.sees(r"{app} is on 2\.0\.0")
     journey.say("/rollout history {app}")
@@ -93,7 +93,7 @@ def test_status_says_what_kubectl_says(journey: Journey) -> None:
     journey.sees(r'deployment "{app}" successfully rolled out')
 
 
-def test_a_deployment_without_a_release_is_paused_and_resumed(journey: Journey) -> None:
+def test_pause_and_resume_work_without_a_release(journey: Journey) -> None:
     journey.say("/rollout pause {app}")
     journey.until(lambda: journey.deployment().spec.paused, "the Deployment paused")
     journey.say("/deploy {app} 2.0.0")
@@ -102,7 +102,7 @@ def test_a_deployment_without_a_release_is_paused_and_resumed(journey: Journey) 
     journey.until(lambda: not journey.deployment().spec.paused, "the Deployment resumed")
 
 
-def test_get_shows_kubectls_columns_to_the_person_alone(journey: Journey) -> None:
+def test_get_shows_the_columns_of_kubectl_privately(journey: Journey) -> None:
     for kind, columns in {
         "deployments": r"UP-TO-DATE.*\b5/5\b",
         "replicasets": r"DESIRED +CURRENT +READY",
@@ -118,7 +118,7 @@ def test_get_shows_kubectls_columns_to_the_person_alone(journey: Journey) -> Non
     assert not [m for m in journey.told(VIEWER) if "CLUSTER-IP" in m["text"]]
 
 
-def test_explain_answers_from_the_clusters_own_api_and_a_long_tree_comes_as_a_file(
+def test_explain_reads_the_cluster_schema_and_sends_a_long_tree_as_a_file(
     journey: Journey,
 ) -> None:
     def seen(*words: str) -> bool:
@@ -137,12 +137,12 @@ def test_explain_answers_from_the_clusters_own_api_and_a_long_tree_comes_as_a_fi
     assert "terminationGracePeriodSeconds" in file
 
 
-def test_traffic_tells_the_share_of_ready_endpoints(journey: Journey) -> None:
+def test_traffic_shows_the_share_of_ready_endpoints(journey: Journey) -> None:
     journey.say("/traffic {app}")
     assert "100 %" in journey.sees(r"{app}: ready endpoints")
 
 
-def test_a_freeze_stops_new_releases_but_an_admins_with_a_reason_until_it_is_lifted(
+def test_a_freeze_stops_all_releases_except_an_admins_with_a_reason(
     journey: Journey,
 ) -> None:
     journey.say('/freeze {app} reason="incident"', user=ADMIN)
@@ -156,7 +156,7 @@ def test_a_freeze_stops_new_releases_but_an_admins_with_a_reason_until_it_is_lif
 
 
 @pytest.mark.slow
-def test_a_claim_that_kubectls_undo_brought_back_does_not_stop_the_next_release(
+def test_a_claim_restored_by_kubectl_undo_does_not_block_the_next_release(
     journey: Journey,
 ) -> None:
     journey.say("/deploy {app} 2.0.0")
@@ -172,7 +172,7 @@ def test_a_claim_that_kubectls_undo_brought_back_does_not_stop_the_next_release(
     assert "pilothouse.dev/release" not in journey.deployment().metadata.annotations
 
 
-def test_the_list_of_apps_tells_the_person_alone_what_each_runs_also_where_no_release_ever_was(
+def test_the_list_of_apps_shows_what_runs_even_without_a_release(
     journey: Journey,
 ) -> None:
     slack, since = journey.sandbox.slack, newest(journey, VIEWER)
@@ -205,7 +205,7 @@ def test_the_list_of_apps_tells_the_person_alone_what_each_runs_also_where_no_re
     assert not [m for m in journey.told(ADMIN) if "NAMESPACE" in m["text"]]
 
 
-def test_what_one_may_is_told_at_once_to_the_person_alone(journey: Journey) -> None:
+def test_whoami_answers_privately(journey: Journey) -> None:
     assert "viewer" in journey.say("/pilothouse whoami", user=VIEWER)
     assert "/deploy" in journey.say("/pilothouse help", user=VIEWER)
     assert "canary" in journey.say("/pilothouse help deploy", user=VIEWER)

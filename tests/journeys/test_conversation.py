@@ -37,7 +37,7 @@ def press(journey: Journey, label: str, *, user: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_release_that_waits_takes_the_place_of_the_one_in_front(journey: Journey) -> None:
+def test_a_queued_release_replaces_the_one_in_front(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"holding")
     journey.say("/deploy {app} 3.0.0")
@@ -49,7 +49,7 @@ def test_a_release_that_waits_takes_the_place_of_the_one_in_front(journey: Journ
     assert not journey.exists(f"{journey.app}-canary")
 
 
-def test_an_answer_for_one_person_is_given_to_the_channel(journey: Journey) -> None:
+def test_a_private_answer_can_be_shared_with_the_channel(journey: Journey) -> None:
     def public() -> list[dict[str, Any]]:
         return [m for m in journey.told(VIEWER) if "ready endpoints" in m["text"]]
 
@@ -60,7 +60,7 @@ def test_an_answer_for_one_person_is_given_to_the_channel(journey: Journey) -> N
     journey.until(public, "the answer for everyone")
 
 
-def test_a_plan_is_given_to_the_channel_only_by_its_button(journey: Journey) -> None:
+def test_a_plan_is_shared_with_the_channel_only_by_its_button(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary dry-run", user=DEVELOPER)
     message, _ = journey.until(
         lambda: newest_button(journey, "Share here", user=DEVELOPER), "the plan, with its button"
@@ -74,7 +74,7 @@ def test_a_plan_is_given_to_the_channel_only_by_its_button(journey: Journey) -> 
 
 
 @pytest.mark.slow
-def test_in_the_thread_of_a_card_the_app_is_known(journey: Journey) -> None:
+def test_commands_in_a_card_thread_need_no_app_name(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"holding")
     card = next(m for m in journey.told() if "canary" in m["text"] and m.get("metadata"))
@@ -85,7 +85,7 @@ def test_in_the_thread_of_a_card_the_app_is_known(journey: Journey) -> None:
     assert journey.versions() == {"1.0.0": 5}
 
 
-def test_a_rejection_carries_its_reason_to_the_card(journey: Journey) -> None:
+def test_a_rejection_shows_its_reason_on_the_card(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(r"waiting for approval")
     press(journey, "Reject", user=MANAGER)
@@ -93,7 +93,7 @@ def test_a_rejection_carries_its_reason_to_the_card(journey: Journey) -> None:
     assert "error rate is up" in journey.sees(r"canary · rejected")
 
 
-def test_the_form_shows_the_plan_against_the_cluster_before_anything_starts(
+def test_the_form_shows_the_plan_before_anything_starts(
     journey: Journey,
 ) -> None:
     slack = journey.sandbox.slack

@@ -52,7 +52,7 @@ def administer(api: client.ApiClient, what: str, body: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_the_log_lines_of_a_crash_go_to_the_starter_alone(crashing: Journey) -> None:
+def test_only_the_requester_gets_the_log_lines_of_a_crash(crashing: Journey) -> None:
     crashing.say("/deploy hello 2.0.0")
     crashing.sees(r"CrashLoopBackOff")
     crashing.sees(r"hello is back on 1\.0\.0")

@@ -10,7 +10,7 @@ import pytest
 from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, VIEWER, Journey
 
 
-def test_a_deploy_brings_every_pod_to_the_version_and_leaves_nothing_else_changed(
+def test_a_deploy_updates_every_pod_and_changes_nothing_else(
     journey: Journey,
 ) -> None:
     before, service = journey.as_found()
@@ -40,7 +40,7 @@ def test_a_failed_pull_is_reported_with_its_cause_and_rolled_back_to_as_found(
 
 
 @pytest.mark.slow
-def test_the_old_replica_set_is_reused_by_a_rollback(journey: Journey) -> None:
+def test_a_rollback_reuses_the_old_replica_set(journey: Journey) -> None:
     revision = journey.deployments.list_namespaced_replica_set(
         "default", label_selector=f"app={journey.app}"
     ).items[0]
@@ -59,7 +59,7 @@ def _replica_sets(journey: Journey) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_fifty_people_typing_the_same_command_start_one_release(journey: Journey) -> None:
+def test_fifty_identical_commands_start_one_release(journey: Journey) -> None:
     with ThreadPoolExecutor(
         10
     ) as people:  # a version that is never ready, so that the release runs until the last has typed
@@ -87,7 +87,7 @@ def test_fifty_people_typing_the_same_command_start_one_release(journey: Journey
     assert len(patches()) == 3
 
 
-def test_a_release_can_be_paused_looked_at_and_resumed(journey: Journey) -> None:
+def test_a_release_can_be_paused_and_resumed(journey: Journey) -> None:
     journey.say("/deploy {app} unready")
     journey.until(lambda: journey.versions().get("unready"), "the first new pods")
     journey.say("/rollout pause {app}")
@@ -101,7 +101,7 @@ def test_a_release_can_be_paused_looked_at_and_resumed(journey: Journey) -> None
 
 
 @pytest.mark.slow
-def test_an_abort_of_a_paused_release_takes_the_pause_back_in_the_same_patch(
+def test_aborting_a_paused_release_unpauses_in_the_same_patch(
     journey: Journey,
 ) -> None:
     found = journey.as_found()
@@ -114,7 +114,7 @@ def test_an_abort_of_a_paused_release_takes_the_pause_back_in_the_same_patch(
     assert journey.as_found() == found
 
 
-def test_a_change_past_the_release_is_held_for_and_told_with_who_made_it(journey: Journey) -> None:
+def test_an_outside_change_holds_the_release_and_names_who_made_it(journey: Journey) -> None:
     journey.say("/deploy {app} unready")
     journey.until(lambda: journey.versions().get("unready"), "the first new pods")
     journey.deployments.patch_namespaced_deployment_scale(
@@ -133,7 +133,7 @@ def test_a_viewer_and_a_wrong_channel_change_nothing(journey: Journey) -> None:
     assert journey.untouched()
 
 
-def test_mistakes_get_one_line_with_the_nearest_form_and_start_nothing(journey: Journey) -> None:
+def test_mistakes_get_one_line_with_the_nearest_command(journey: Journey) -> None:
     mistakes = {
         "/deploy helo 2.0.0": "did you mean `hello`?",
         "/deploy {app} 2.0.0 cannary": "canary",
@@ -160,13 +160,13 @@ def test_mistakes_get_one_line_with_the_nearest_form_and_start_nothing(journey: 
     assert journey.untouched()
 
 
-def test_a_deploy_of_what_runs_already_says_so(journey: Journey) -> None:
+def test_deploying_the_running_version_says_so(journey: Journey) -> None:
     journey.say("/deploy {app} 1.0.0")
     journey.sees(r"{app} already runs 1\.0\.0")
     assert journey.untouched()
 
 
-def test_another_version_waits_for_the_running_one_and_then_follows(journey: Journey) -> None:
+def test_a_second_version_waits_for_the_first(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0")
     journey.say("/deploy {app} 3.0.0", user=MANAGER)
     journey.sees(r"{app} is on 3\.0\.0")

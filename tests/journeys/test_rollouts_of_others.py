@@ -35,7 +35,7 @@ def complete(journey: Journey, version: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_rollout_started_past_the_bot_is_paused_shown_resumed_and_undone(
+def test_a_rollout_started_with_kubectl_can_be_paused_resumed_and_undone(
     journey: Journey,
 ) -> None:
     journey.deployments.patch_namespaced_deployment(
@@ -61,7 +61,7 @@ def test_a_rollout_started_past_the_bot_is_paused_shown_resumed_and_undone(
     complete(journey, "1.0.0")
 
 
-def test_a_version_brought_past_the_bot_is_restarted_and_stands_in_the_history(
+def test_a_version_set_with_kubectl_can_be_restarted_and_is_in_the_history(
     journey: Journey,
 ) -> None:
     set_image(journey, "2.0.0")
@@ -89,7 +89,7 @@ def test_a_version_brought_past_the_bot_is_restarted_and_stands_in_the_history(
 
 
 @pytest.mark.slow
-def test_pods_tells_how_often_a_container_came_back_and_when_it_last_did(journey: Journey) -> None:
+def test_pods_shows_restarts_and_the_time_of_the_last(journey: Journey) -> None:
     set_image(journey, "2.0.0-crash")
     journey.say("/pods {app}")
     journey.until(lambda: restarted(journey), "a container that came back")
@@ -109,7 +109,7 @@ def restarted(journey: Journey) -> bool:
     )
 
 
-def test_an_undo_to_a_revision_that_never_was_is_refused_to_the_person_alone_and_opens_no_card(
+def test_an_undo_to_an_unknown_revision_is_refused_privately_without_a_card(
     journey: Journey,
 ) -> None:
     since = newest(journey, DEVELOPER)
@@ -122,7 +122,7 @@ def test_an_undo_to_a_revision_that_never_was_is_refused_to_the_person_alone_and
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("only_simulated")
-def test_unschedulable_pods_show_the_schedulers_reason_and_the_scaling_can_be_aborted(
+def test_unschedulable_pods_show_why_and_the_scale_can_be_aborted(
     journey: Journey,
 ) -> None:
     container = journey.deployment().spec.template.spec.containers[0].name
@@ -152,7 +152,7 @@ def nearly_half_a_node(journey: Journey) -> str:
     return f"{cpu * 450}m"
 
 
-def test_an_autoscaler_that_would_take_the_scaling_back_is_named_with_its_bounds(
+def test_scale_names_an_autoscaler_that_would_revert_it(
     journey: Journey,
 ) -> None:
     scaler = {

@@ -68,9 +68,7 @@ def read_until(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"it ended without saying `{pattern}`")
 
 
-def test_one_url_opens_it_and_ctrl_c_ends_everything_and_a_second_one_does_not_disturb_that(
-    start: Start, folder: Path
-) -> None:
+def test_one_url_opens_the_sandbox_and_ctrl_c_twice_ends_it(start: Start, folder: Path) -> None:
     process = start()
     url = read_until(process, r"http://\S+")
     described = httpx.get(f"{url}/_sandbox/workspace").json()
@@ -92,7 +90,7 @@ def test_one_url_opens_it_and_ctrl_c_ends_everything_and_a_second_one_does_not_d
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_it_starts_ends_it_too(start: Start, folder: Path) -> None:
+def test_ctrl_c_ends_a_sandbox_that_is_starting(start: Start, folder: Path) -> None:
     process = start()
     read_until(process, "Starting")
     assert eventually(lambda: len(processes_of(folder)) > 2, WITHIN_S)
@@ -107,7 +105,7 @@ def test_ctrl_c_while_it_starts_ends_it_too(start: Start, folder: Path) -> None:
 @pytest.mark.parametrize(
     "how", [signal.SIGHUP, signal.SIGKILL], ids=["its terminal is closed", "it is killed"]
 )
-def test_nothing_outlives_it(start: Start, folder: Path, how: signal.Signals) -> None:
+def test_no_process_outlives_the_sandbox(start: Start, folder: Path, how: signal.Signals) -> None:
     process = start()
     read_until(process, r"http://\S+")
     process.send_signal(how)

@@ -13,7 +13,7 @@ CHANNEL, DEVELOPER, MANAGER = "C0RELEASES", "U0DEV1", "U0MANAGER"
 
 
 @pytest.mark.slow
-def test_a_canary_by_command_click_form_mention_and_home_over_socket_mode() -> None:
+def test_command_click_form_mention_and_home_work_over_socket_mode() -> None:
     with run_sandbox(ready_after=0.2, rate_scale=0, socket_mode=True) as sandbox:
         slack = sandbox.slack
 

@@ -170,6 +170,6 @@ DEFECTS: tuple[Defect, ...] = (
         "jobs/supervisor.py",
         "child.quick_deaths = 0 if worked or lived",
         "child.quick_deaths = 0 if lived",
-        "tests/faults/test_worker.py::test_changes_that_wake_jobs_which_kill_their_process_every_time_do_not_keep_others_waiting",
+        "tests/faults/test_worker.py::test_waking_jobs_that_always_kill_their_process_delays_no_others",
     ),
 )

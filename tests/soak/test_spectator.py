@@ -29,7 +29,7 @@ spec: {selector: {app: watched}, ports: [{port: 80}]}
 """
 
 
-def test_a_service_that_lost_its_last_pod_is_seen_even_when_it_has_one_again(
+def test_notices_a_service_that_briefly_had_no_pod(
     control_plane: ControlPlane,
 ) -> None:
     with Spectator(control_plane) as spectator:

@@ -188,7 +188,7 @@ def desk(lab: Lab, simulation: SimulatedCluster, request: pytest.FixtureRequest)
 
 
 @pytest.mark.parametrize("mishap", MISHAPS)
-def test_a_release_is_finished_though_every_write_fails_once(desk: Desk, mishap: str) -> None:
+def test_a_release_finishes_even_if_every_write_fails_once(desk: Desk, mishap: str) -> None:
     desk.cluster.stumbles = True
     release_id = desk.start("roll")
     release = desk.until(
@@ -203,7 +203,7 @@ def test_a_release_is_finished_though_every_write_fails_once(desk: Desk, mishap:
 
 
 @pytest.mark.parametrize("mishap", MISHAPS)
-def test_a_roll_back_is_finished_though_every_write_fails_once(desk: Desk, mishap: str) -> None:
+def test_a_rollback_finishes_even_if_every_write_fails_once(desk: Desk, mishap: str) -> None:
     release_id = desk.start("roll")
     desk.until(release_id, Phase.HOLDING)
     desk.cluster.stumbles = True
@@ -216,7 +216,7 @@ def test_a_roll_back_is_finished_though_every_write_fails_once(desk: Desk, misha
 
 
 @pytest.mark.parametrize("mishap", MISHAPS)
-def test_a_pair_is_kept_though_every_write_fails_once(desk: Desk, mishap: str) -> None:
+def test_a_kept_pair_finishes_even_if_every_write_fails_once(desk: Desk, mishap: str) -> None:
     desk.cluster.stumbles = True
     release_id = desk.start("keep")
     release = desk.until(

@@ -20,9 +20,7 @@ from tests.contracts.cluster_port.conftest import Lab, candidate_of
 CLAIM = FieldChange(Field.CLAIM, "", "hello-1")
 
 
-def test_a_server_that_does_not_answer_is_given_up_after_the_time_out(
-    impatient: Lab, simulation: SimulatedCluster
-) -> None:
+def test_a_silent_server_times_out(impatient: Lab, simulation: SimulatedCluster) -> None:
     simulation.plan_fault("slow", seconds=20, times=None)
     began = time.monotonic()
     with pytest.raises(ClusterUnreachable, match=r"did not answer within 0\.5 s"):
@@ -30,7 +28,7 @@ def test_a_server_that_does_not_answer_is_given_up_after_the_time_out(
     assert time.monotonic() - began < 15  # the answer itself takes 20
 
 
-def test_one_read_that_breaks_makes_the_whole_look_unreachable(
+def test_one_failed_read_makes_the_observation_unreachable(
     lab: Lab, simulation: SimulatedCluster
 ) -> None:
     simulation.plan_fault("reset_before", methods=["GET"], path="endpointslices")
@@ -39,22 +37,20 @@ def test_one_read_that_breaks_makes_the_whole_look_unreachable(
     assert lab.observe().stable is not None
 
 
-def test_a_busy_server_says_how_long_to_wait(lab: Lab, simulation: SimulatedCluster) -> None:
+def test_a_busy_server_sets_the_wait(lab: Lab, simulation: SimulatedCluster) -> None:
     simulation.plan_fault("throttle", seconds=3, path="deployments")
     with pytest.raises(ClusterUnreachable) as busy:
         lab.observe()
     assert busy.value.retry_after_ms == 3_000
 
 
-def test_an_error_of_the_server_is_unreachable_and_named(
-    lab: Lab, simulation: SimulatedCluster
-) -> None:
+def test_a_server_error_is_unreachable_and_named(lab: Lab, simulation: SimulatedCluster) -> None:
     simulation.plan_fault("error", code=503, path="pods")
     with pytest.raises(ClusterUnreachable, match="503"):
         lab.observe()
 
 
-def test_a_write_whose_answer_was_lost_is_done_when_repeated(
+def test_repeating_a_write_whose_reply_was_lost_succeeds(
     lab: Lab, simulation: SimulatedCluster
 ) -> None:
     stable = lab.stable()
@@ -71,7 +67,7 @@ def test_a_write_whose_answer_was_lost_is_done_when_repeated(
     assert seen.candidate is not None
 
 
-def test_a_conflict_asks_for_another_look(lab: Lab, simulation: SimulatedCluster) -> None:
+def test_a_conflict_asks_for_a_new_observation(lab: Lab, simulation: SimulatedCluster) -> None:
     stable = lab.stable()
     simulation.plan_fault("conflict")
     with pytest.raises(PreconditionFailed):
@@ -90,7 +86,7 @@ def test_a_conflict_asks_for_another_look(lab: Lab, simulation: SimulatedCluster
         "events",
     ],
 )
-def test_what_is_optional_and_forbidden_is_empty(
+def test_a_forbidden_optional_read_is_empty(
     lab: Lab, simulation: SimulatedCluster, resource: str
 ) -> None:
     simulation.deny("list", resource=resource)
@@ -99,9 +95,7 @@ def test_what_is_optional_and_forbidden_is_empty(
     assert seen.survey is not None
 
 
-def test_what_is_needed_and_forbidden_is_said_and_never_reads_as_gone(
-    lab: Lab, simulation: SimulatedCluster
-) -> None:
+def test_a_forbidden_required_read_never_means_gone(lab: Lab, simulation: SimulatedCluster) -> None:
     simulation.deny("list", resource="pods")
     with pytest.raises(ClusterUnreachable, match="may not look: pods is forbidden"):
         lab.observe()
@@ -125,7 +119,7 @@ def _observe_in_child(
     answer.put(stable.available if stable else -1)
 
 
-def test_a_forked_process_makes_connections_of_its_own(lab: Lab) -> None:
+def test_a_forked_process_opens_its_own_connections(lab: Lab) -> None:
     """The parent is connected; its sockets must not be shared by a child that asks at the same
     time."""
     lab.observe()
@@ -145,7 +139,7 @@ def test_a_forked_process_makes_connections_of_its_own(lab: Lab) -> None:
     assert [answer.get() for _ in children] == [2, 2, 2, 2]
 
 
-def test_a_service_account_with_the_needed_rules_can_do_all_of_it(
+def test_the_granted_rules_are_enough(
     lab: Lab, simulation: SimulatedCluster, tmp_path: Path
 ) -> None:
     """One rule for each entry of NEEDED and nothing more: then nothing is missing, and a claim can
@@ -205,7 +199,7 @@ def test_a_service_account_with_the_needed_rules_can_do_all_of_it(
     assert lab.stable().claim == "hello-1"
 
 
-def test_pods_that_do_not_answer_in_time_are_named_and_the_look_goes_on(
+def test_pods_that_time_out_are_named_without_failing_the_observation(
     lab: Lab, simulation: SimulatedCluster
 ) -> None:
     pods = [pod.name for replica_set in lab.stable().replica_sets for pod in replica_set.pods]
@@ -218,7 +212,7 @@ def test_pods_that_do_not_answer_in_time_are_named_and_the_look_goes_on(
     assert lab.observe().stable is not None
 
 
-def test_what_a_pod_answers_is_no_failure_of_the_api_server(lab: Lab) -> None:
+def test_a_pod_error_is_no_failure_of_the_api_server(lab: Lab) -> None:
     pods = [pod.name for replica_set in lab.stable().replica_sets for pod in replica_set.pods]
     seen = lab.cluster.ask_pods(lab.target, pods, Probe("/nothing-here", 80, 4))
     assert dict(seen.failed) == dict.fromkeys(pods, "it answers 404")

@@ -31,7 +31,7 @@ def scaled(changes: list[Change]) -> bool:
     )
 
 
-def test_a_watch_that_is_too_old_starts_over_with_a_list(
+def test_an_expired_watch_starts_over_with_a_list(
     lab: Lab, simulation: SimulatedCluster, watcher: Watcher, changes: list[Change]
 ) -> None:
     simulation.expire_watches()
@@ -43,7 +43,7 @@ def test_a_watch_that_is_too_old_starts_over_with_a_list(
     assert eventually(lambda: scaled(changes))
 
 
-def test_what_happened_while_the_cluster_was_away_is_told_when_it_is_back(
+def test_changes_made_during_an_outage_are_reported_after_it(
     lab: Lab, simulation: SimulatedCluster, watcher: Watcher, changes: list[Change]
 ) -> None:
     def break_and_change() -> None:
@@ -56,7 +56,7 @@ def test_what_happened_while_the_cluster_was_away_is_told_when_it_is_back(
     assert (told.manager, told.replicas_before, told.replicas_after) == ("kubectl-edit", 2, 3)
 
 
-def test_a_cluster_that_is_away_is_a_trouble_that_ends(
+def test_an_outage_is_reported_once_and_ends(
     lab: Lab, simulation: SimulatedCluster, watcher: Watcher, changes: list[Change]
 ) -> None:
     simulation.unreachable(1.0)
@@ -67,7 +67,7 @@ def test_a_cluster_that_is_away_is_a_trouble_that_ends(
     assert eventually(lambda: scaled(changes))
 
 
-def test_what_was_deleted_while_nobody_watched_is_told_from_the_next_list(
+def test_the_next_list_reports_what_was_deleted_meanwhile(
     lab: Lab, simulation: SimulatedCluster, watcher: Watcher, changes: list[Change]
 ) -> None:
     lab.delete("services", "hello")
