@@ -127,58 +127,65 @@ class ModelledCluster:
             case PatchDeployment():
                 self._patch_deployment(action)
             case CreateDeployment():
-                there = self.deployments.get(action.name)
-                if there is None:
-                    spec, meta = action.body["spec"], action.body["metadata"]
-                    labels = spec["template"]["metadata"]["labels"]
-                    assert spec["replicas"] == 0, "objects are created inert"
-                    assert meta["annotations"][CLAIM_ANNOTATION] == action.claim
-                    assert spec["selector"]["matchLabels"].items() <= labels.items(), (
-                        "the API server refuses such a selector"
-                    )
-                    self.made += 1
-                    self.deployments[action.name] = Deployment(
-                        action.name,
-                        f"uid-{action.name}-{self.made}",
-                        copy.deepcopy(spec["template"]),
-                        0,
-                        spec["selector"],
-                        spec["strategy"],
-                        labels=dict(meta["labels"]),
-                        annotations=dict(meta["annotations"]),
-                    )
-                elif there.annotations.get(CLAIM_ANNOTATION) != action.claim:
-                    raise Refused(f"{action.name} exists")
+                self._create_deployment(action)
             case DeleteDeployment():
-                if (
-                    action.name in self.deployments
-                    and self.deployments[action.name].uid == action.uid
-                ):
-                    del self.deployments[action.name]
+                self._delete_deployment(action)
             case PatchService():
-                service = self.services[action.name]
-                if (service.uid, service.resource_version) != (action.uid, action.resource_version):
-                    raise Refused("the Service changed")
-                for change in action.changes:
-                    assert change.field in (Field.SELECTOR, Field.AFFINITY)
-                    if (
-                        service.selector if change.field is Field.SELECTOR else service.affinity
-                    ) != change.before:
-                        raise Refused(f"the {change.field.value} changed")
-                for change in action.changes:
-                    if change.field is Field.SELECTOR:
-                        self.select(action.name, change.after)
-                    else:
-                        self.bind(action.name, change.after)
+                self._patch_service(action)
             case CreateService():
-                body = action.body
-                if action.name not in self.services:
-                    self.services[action.name] = a_service(
-                        action.name, selector=dict(body["spec"]["selector"])
-                    )
+                self._create_service(action)
             case DeleteService():
                 self.services.pop(action.name, None)
         self.check()
+
+    def _create_deployment(self, action: CreateDeployment) -> None:
+        there = self.deployments.get(action.name)
+        if there is not None:
+            if there.annotations.get(CLAIM_ANNOTATION) != action.claim:
+                raise Refused(f"{action.name} exists")
+            return
+        spec, meta = action.body["spec"], action.body["metadata"]
+        labels = spec["template"]["metadata"]["labels"]
+        assert spec["replicas"] == 0, "objects are created inert"
+        assert meta["annotations"][CLAIM_ANNOTATION] == action.claim
+        assert spec["selector"]["matchLabels"].items() <= labels.items(), (
+            "the API server refuses such a selector"
+        )
+        self.made += 1
+        self.deployments[action.name] = Deployment(
+            action.name,
+            f"uid-{action.name}-{self.made}",
+            copy.deepcopy(spec["template"]),
+            0,
+            spec["selector"],
+            spec["strategy"],
+            labels=dict(meta["labels"]),
+            annotations=dict(meta["annotations"]),
+        )
+
+    def _delete_deployment(self, action: DeleteDeployment) -> None:
+        item = self.deployments.get(action.name)
+        if item is not None and item.uid == action.uid:
+            del self.deployments[action.name]
+
+    def _patch_service(self, action: PatchService) -> None:
+        service = self.services[action.name]
+        if (service.uid, service.resource_version) != (action.uid, action.resource_version):
+            raise Refused("the Service changed")
+        present = {Field.SELECTOR: service.selector, Field.AFFINITY: service.affinity}
+        for change in action.changes:
+            if present[change.field] != change.before:
+                raise Refused(f"the {change.field.value} changed")
+        for change in action.changes:
+            if change.field is Field.SELECTOR:
+                self.select(action.name, change.after)
+            else:
+                self.bind(action.name, change.after)
+
+    def _create_service(self, action: CreateService) -> None:
+        if action.name not in self.services:
+            selector = dict(action.body["spec"]["selector"])
+            self.services[action.name] = a_service(action.name, selector=selector)
 
     def _patch_deployment(self, action: PatchDeployment) -> None:
         item = self.deployments.get(action.name)
@@ -258,26 +265,39 @@ class ModelledCluster:
         self.check()
 
     def _roll(self, item: Deployment) -> None:
-        current = item.current()
-        if not item.paused or current is not None:
-            if current is None:
-                revision = max((one.revision for one in item.sets), default=0) + 1
-                self.made += 1
-                current = ReplicaSet(
-                    f"{item.name}-{self.made}", copy.deepcopy(item.template), revision
-                )
-                item.sets.insert(0, current)
-            elif current is not item.sets[0]:
-                current.revision = max(one.revision for one in item.sets) + 1
-                item.sets.remove(current)
-                item.sets.insert(0, current)
+        current = self._newest_set(item)
         if current is None:
             return
         old = [one for one in item.sets if one is not current and one.pods]
         if old and item.paused:
             return
         surge, unavailable = fence_posts(_bounds(item))
-        top = item.replicas + (surge if old else 0)
+        self._scale(item, current, top=item.replicas + (surge if old else 0))
+        for one in old:
+            for pod in sorted(one.pods, key=lambda pod: pod.ready):
+                available = sum(pod.ready for pod in item.pods())
+                if not pod.ready or available - 1 >= item.replicas - unavailable:
+                    one.pods.remove(pod)
+
+    def _newest_set(self, item: Deployment) -> ReplicaSet | None:
+        """The ReplicaSet of the template, made or moved to the front; None while a pause keeps it
+        from being made."""
+        current = item.current()
+        if current is None:
+            if item.paused:
+                return None
+            revision = max((one.revision for one in item.sets), default=0) + 1
+            self.made += 1
+            current = ReplicaSet(f"{item.name}-{self.made}", copy.deepcopy(item.template), revision)
+            item.sets.insert(0, current)
+        elif current is not item.sets[0]:
+            current.revision = max(one.revision for one in item.sets) + 1
+            item.sets.remove(current)
+            item.sets.insert(0, current)
+        return current
+
+    def _scale(self, item: Deployment, current: ReplicaSet, *, top: int) -> None:
+        """Bring the newest ReplicaSet to the Deployment's size with at most ``top`` pods in all."""
         while len(current.pods) < item.replicas and len(item.pods()) < top:
             self.made += 1
             current.pods.append(Pod(f"{current.name}-{self.made}"))
@@ -285,11 +305,6 @@ class ModelledCluster:
             current.pods.remove(
                 next((pod for pod in current.pods if not pod.ready), current.pods[-1])
             )
-        for one in old:
-            for pod in sorted(one.pods, key=lambda pod: pod.ready):
-                available = sum(pod.ready for pod in item.pods())
-                if not pod.ready or available - 1 >= item.replicas - unavailable:
-                    one.pods.remove(pod)
 
     def _follow(self) -> None:
         self.endpoints = {name: self.selected(name) for name in self.services}

@@ -85,47 +85,49 @@ class Troubled:
             self.ask(Approve(MANAGER, gate.name, plan.hash))
 
     def trouble(self) -> None:
+        """One mishap or request, drawn at random; an approval where it does not apply."""
+        match self.chance.randrange(12):
+            case 1:
+                self.ask(Pause(DEVELOPER))
+            case 2 | 3:
+                self.ask(Resume(DEVELOPER))
+            case 4 if self.chance.random() < 0.3:
+                self.ask(Abort(DEVELOPER))
+            case 5:
+                self.walk.now += MINUTE
+                self.ask(Finish(MANAGER))
+            case 7:
+                self.tick(dies=True)
+            case 9 if self.chance.random() < 0.5:
+                self.ask(Adopt(DEVELOPER))
+            case number:
+                if not self.befall(number):
+                    self.approve()
+
+    def befall(self, number: int) -> bool:
+        """Something that happens to the cluster. False: nothing happened."""
         walk, chance, cluster = self.walk, self.chance, self.walk.cluster
-        match chance.randrange(12):
+        match number:
             case 0:
                 pods = [pod for item in cluster.deployments.values() for pod in item.pods()]
                 for pod in chance.sample(pods, min(len(pods), chance.randrange(1, 4))):
                     pod.ready = False
                 self.log.append("pods not ready")
-            case 1:
-                self.ask(Pause(DEVELOPER))
-            case 2 | 3:
-                self.ask(Resume(DEVELOPER))
-            case 4 if chance.random() < 0.3:
-                self.ask(Abort(DEVELOPER))
-            case 5:
-                walk.now += MINUTE
-                self.ask(Finish(MANAGER))
             case 6:
                 walk.release = decide(walk.release, Unreachable(walk.now, "away"), walk.now).release
-            case 7:
-                self.tick(dies=True)
             case 8 if chance.random() < 0.3:
                 name = chance.choice(cluster.app_services)
-                cluster.select(
-                    name,
-                    dict(
-                        chance.choice(
-                            [
-                                item.template["metadata"]["labels"]
-                                for item in cluster.deployments.values()
-                            ]
-                        )
-                    ),
-                )
+                labels = [
+                    item.template["metadata"]["labels"] for item in cluster.deployments.values()
+                ]
+                cluster.select(name, dict(chance.choice(labels)))
                 self.log.append(f"selector of {name} by hand")
-            case 9 if chance.random() < 0.5:
-                self.ask(Adopt(DEVELOPER))
             case 10 if "hello-green" in cluster.deployments and chance.random() < 0.2:
                 cluster.deployments["hello-green"].replicas = chance.randrange(0, 5)
                 self.log.append("green scaled by hand")
             case _:
-                self.approve()
+                return False
+        return True
 
 
 @pytest.mark.parametrize("scene", SCENES)
