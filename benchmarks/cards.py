@@ -199,6 +199,21 @@ def run() -> list[Row]:
         refused = len(
             [call for call in sandbox.slack.log(kind="call") if call.get("status") == 429]
         )
+    _check_all_happened(lags, ended)
+    settings = (
+        f"{lags.at_once} canaries at once in one channel for {took:.0f} s, Slack's published rates"
+    )
+    return [
+        Row("calls that Slack refused (429)", "", refused, "none", refused == 0, None, settings),
+        _row("a card is behind, at most", lags.every, 60, settings),
+        _row("a card behind an opened gate, at most", lags.asked, 5, settings),
+        _row("a failure untold, at most", lags.failures, 5, settings),
+        _row("a final state unshown, at most", lags.over, 3, settings),
+    ]
+
+
+def _check_all_happened(lags: Lags, ended: Counter[str]) -> None:
+    """Raises Void."""
     if lags.at_once < CARDS:
         raise Void(f"only {lags.at_once} releases were under way at once")
     if not (lags.asked and lags.over and lags.failures):
@@ -212,16 +227,6 @@ def run() -> list[Row]:
         or len(lags.failures) != BROKEN
     ):
         raise Void(f"not what was to happen: {dict(ended)}, {len(lags.failures)} failures")
-    settings = (
-        f"{lags.at_once} canaries at once in one channel for {took:.0f} s, Slack's published rates"
-    )
-    return [
-        Row("calls that Slack refused (429)", "", refused, "none", refused == 0, None, settings),
-        _row("a card is behind, at most", lags.every, 60, settings),
-        _row("a card behind an opened gate, at most", lags.asked, 5, settings),
-        _row("a failure untold, at most", lags.failures, 5, settings),
-        _row("a final state unshown, at most", lags.over, 3, settings),
-    ]
 
 
 def _row(what: str, lags: list[float], most: float, settings: str) -> Row:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -125,80 +126,64 @@ def _descendants(pid: int) -> list[int]:
     return [one for child in children for one in (child, *_descendants(child))]
 
 
+@dataclass(frozen=True)
+class Held:
+    """``share``: percent of a core that the worker used while all waited; ``errors``: seconds."""
+
+    ready_s: float
+    memory_mb: float
+    share: float
+    errors: list[float]
+
+
 def holds() -> list[Row]:
     apps = [f"app{number}" for number in range(1, HOLDS + 1)]
-    with sandbox_of(
-        apps, replicas=1, ready_after=0.1, settings={"canary": {"steps": [50], "hold": "1h"}}
-    ) as sandbox:
-        worker = sandbox.part("worker").process.pid
-        redis = connect(sandbox.redis.url)
-        store = RedisReleaseStore(redis)
-        _entries.clear()
-        _entries.update(bind_catalog(load_catalog(sandbox.catalog)).apps)
-        began = time.monotonic()
-        for app in apps[ENDING:]:
-            start(sandbox, store, app, Deploy("2.0.0", Strategy.CANARY, hold_ms=3_600_000))
-        until(
-            lambda: _in_hold(store) == len(apps) - ENDING,
-            HELD_WITHIN_S,
-            f"{len(apps) - ENDING} releases in a hold",
-            every_s=5.0,
-        )
-        leases = Leases(redis)
-        until(lambda: not leases.backlog().leased, HELD_WITHIN_S, "nothing to do", every_s=1.0)
-        window_at = time.monotonic() + LAST_ONES_S
-        for number, app in enumerate(apps[:ENDING]):
-            ends_in_s = window_at + 5 + number * (WINDOW_S - 10) / ENDING - time.monotonic()
-            start(
-                sandbox,
-                store,
-                app,
-                Deploy("2.0.0", Strategy.CANARY, hold_ms=round(1000 * ends_in_s)),
-            )
-        until(
-            lambda: _in_hold(store) == len(apps),
-            LAST_ONES_S,
-            f"{len(apps)} releases in a hold",
-            every_s=2.0,
-        )
-        ready_s = time.monotonic() - began
-        at_hold = {release.id: release for release in store.active()}
-        time.sleep(max(0.0, window_at - time.monotonic()))
-        memory_mb = int(redis.info("memory")["used_memory"]) / 2**20
-        quiet_from, quiet_cpu = time.monotonic(), cpu_seconds(worker)
-        time.sleep(WINDOW_S)
-        share = (cpu_seconds(worker) - quiet_cpu) / (time.monotonic() - quiet_from) * 100
-        errors = list(_wake_errors(store, at_hold))
-    if not errors:
+    canary = {"canary": {"steps": [50], "hold": "1h"}}
+    with sandbox_of(apps, replicas=1, ready_after=0.1, settings=canary) as sandbox:
+        held = _measure_holds(sandbox, apps)
+    if not held.errors:
         raise RuntimeError("no hold ended while it was measured")
     settings = (
-        f"{HOLDS} canaries, {len(errors)} holds ended in {WINDOW_S:.0f} s, one worker of 2"
-        f" processes; all held after {ready_s:.0f} s"
+        f"{HOLDS} canaries, {len(held.errors)} holds ended in {WINDOW_S:.0f} s, one worker of 2"
+        f" processes; all held after {held.ready_s:.0f} s"
     )
-    p99 = percentile(errors, 0.99)
+    p99, name = percentile(held.errors, 0.99), f"{HOLDS} in a hold:"
+    share, memory = held.share, held.memory_mb
     return [
-        Row(
-            f"{HOLDS} in a hold: CPU of a core", "%", share, "<= 25 %", share <= 25, None, settings
-        ),
-        Row(
-            f"{HOLDS} in a hold: wake-up error p99",
-            "s",
-            p99,
-            "<= 1.5 s",
-            p99 <= 1.5,
-            None,
-            settings,
-        ),
-        Row(
-            f"{HOLDS} in a hold: Redis memory",
-            "MB",
-            memory_mb,
-            "<= 20 MB",
-            memory_mb <= 20,
-            None,
-            settings,
-        ),
+        Row(f"{name} CPU of a core", "%", share, "<= 25%", share <= 25, None, settings),
+        Row(f"{name} wake-up error p99", "s", p99, "<= 1.5 s", p99 <= 1.5, None, settings),
+        Row(f"{name} Redis memory", "MB", memory, "<= 20 MB", memory <= 20, None, settings),
     ]
+
+
+def _measure_holds(sandbox: Sandbox, apps: Sequence[str]) -> Held:
+    worker, redis = sandbox.part("worker").process.pid, connect(sandbox.redis.url)
+    store, leases = RedisReleaseStore(redis), Leases(redis)
+    _entries.clear()
+    _entries.update(bind_catalog(load_catalog(sandbox.catalog)).apps)
+    began = time.monotonic()
+    for app in apps[ENDING:]:
+        start(sandbox, store, app, Deploy("2.0.0", Strategy.CANARY, hold_ms=3_600_000))
+    _until_held(store, len(apps) - ENDING, HELD_WITHIN_S)
+    until(lambda: not leases.backlog().leased, HELD_WITHIN_S, "nothing to do", every_s=1.0)
+    window_at = time.monotonic() + LAST_ONES_S
+    for number, app in enumerate(apps[:ENDING]):
+        ends_in_s = window_at + 5 + number * (WINDOW_S - 10) / ENDING - time.monotonic()
+        hold = Deploy("2.0.0", Strategy.CANARY, hold_ms=round(1000 * ends_in_s))
+        start(sandbox, store, app, hold)
+    _until_held(store, len(apps), LAST_ONES_S)
+    ready_s = time.monotonic() - began
+    at_hold = {release.id: release for release in store.active()}
+    time.sleep(max(0.0, window_at - time.monotonic()))
+    memory_mb = int(redis.info("memory")["used_memory"]) / 2**20
+    quiet_from, quiet_cpu = time.monotonic(), cpu_seconds(worker)
+    time.sleep(WINDOW_S)
+    share = (cpu_seconds(worker) - quiet_cpu) / (time.monotonic() - quiet_from) * 100
+    return Held(ready_s, memory_mb, share, list(_wake_errors(store, at_hold)))
+
+
+def _until_held(store: RedisReleaseStore, number: int, within_s: float) -> None:
+    until(lambda: _in_hold(store) == number, within_s, f"{number} releases in a hold", every_s=2.0)
 
 
 def _in_hold(store: RedisReleaseStore) -> int:

@@ -82,6 +82,28 @@ class Seen:
         ]
         return different[number]
 
+    # --- what the watches record ---
+
+    def record_pod(self, kind: str, item: Json) -> None:
+        name = item["metadata"]["name"]
+        self.pods[name] = item["spec"]["containers"][0]["image"].rpartition(":")[2]
+        if kind == "DELETED" or "deletionTimestamp" in item["metadata"]:
+            self.ending.setdefault(name, time.monotonic())
+
+    def record_slice(self, kind: str, item: Json) -> None:
+        ready = tuple(
+            one["targetRef"]["name"]
+            for one in item.get("endpoints") or ()
+            if one["conditions"].get("ready")
+        )
+        found = None if kind == "DELETED" else ready
+        name = item["metadata"]["name"]
+        self.slices.append((_revision(item), time.monotonic(), name, found))
+
+    def record_service(self, _kind: str, item: Json) -> None:
+        selector = dict(item["spec"]["selector"])
+        self.selectors.append(Selected(_revision(item), time.monotonic(), selector))
+
     # --- what is claimed ---
 
     def was_never_empty(self) -> None:
@@ -139,41 +161,15 @@ def observed(journey: Journey, service: str = "") -> Iterator[Seen]:
     seen = Seen(service or journey.app)
     ended = threading.Event()
 
-    def pods(kind: str, item: Json) -> None:
-        name = item["metadata"]["name"]
-        seen.pods[name] = item["spec"]["containers"][0]["image"].rpartition(":")[2]
-        if kind == "DELETED" or "deletionTimestamp" in item["metadata"]:
-            seen.ending.setdefault(name, time.monotonic())
-
-    def slices(kind: str, item: Json) -> None:
-        ready = tuple(
-            one["targetRef"]["name"]
-            for one in item.get("endpoints") or ()
-            if one["conditions"].get("ready")
-        )
-        seen.slices.append(
-            (
-                _revision(item),
-                time.monotonic(),
-                item["metadata"]["name"],
-                None if kind == "DELETED" else ready,
-            )
-        )
-
-    def services(_kind: str, item: Json) -> None:
-        seen.selectors.append(
-            Selected(_revision(item), time.monotonic(), dict(item["spec"]["selector"]))
-        )
-
     named = {"field_selector": f"metadata.name={seen.service}"}
     watched: tuple[tuple[Callable[[str, Json], None], Callable[..., Any], dict[str, str]], ...] = (
-        (pods, journey.core.list_namespaced_pod, {}),
+        (seen.record_pod, journey.core.list_namespaced_pod, {}),
         (
-            slices,
+            seen.record_slice,
             client.DiscoveryV1Api(journey.api).list_namespaced_endpoint_slice,
             _slices_of(seen.service),
         ),
-        (services, journey.core.list_namespaced_service, named),
+        (seen.record_service, journey.core.list_namespaced_service, named),
     )
     with ThreadPoolExecutor(len(watched)) as threads:
         following = [
