@@ -24,13 +24,14 @@ from typing import Any
 import yaml
 from kubernetes import client, config, watch
 
+from benchmarks.pressing import CHANNEL, press_button
 from benchmarks.rows import Row, percentile
 from sandbox.control_plane import BinariesMissing, ControlPlane, built_binaries
 from sandbox.main import DEMO, Sandbox, run_sandbox
 
 ROUNDS = 7
 REPLICAS = 5
-CHANNEL, STARTER, APPROVER = "C0RELEASES", "U0DEV1", "U0MANAGER"
+STARTER, APPROVER = "U0DEV1", "U0MANAGER"
 WITHIN_S = 30.0
 Json = dict[str, Any]
 
@@ -171,43 +172,12 @@ def by_release(sandbox: Sandbox, api: client.ApiClient) -> tuple[list[float], li
         for number in range(ROUNDS):
             sandbox.slack.command(STARTER, CHANNEL, f"/deploy hello 2.{number}.0 bluegreen")
             blue = _pods(api, "hello")
-            switches.append(
-                seen.patched(_click(sandbox, APPROVER, "Switch"), {"app": "hello-green"})
-            )
-            backs.append(seen.all_ready_are(_click(sandbox, STARTER, "Roll back"), blue))
+            clicked = press_button(sandbox, APPROVER, "Switch").counter
+            switches.append(seen.patched(clicked, {"app": "hello-green"}))
+            clicked = press_button(sandbox, STARTER, "Roll back").counter
+            backs.append(seen.all_ready_are(clicked, blue))
             _told(sandbox, f"2.{number}.0", "rolled back")
     return switches, backs
-
-
-def _click(sandbox: Sandbox, user: str, label: str) -> float:
-    """When the button was clicked that the newest card shows."""
-    found: list[tuple[Json, Json, str]] = []
-
-    def is_there() -> bool:
-        found.extend(
-            (message, element, block.get("block_id", ""))
-            for message in sandbox.slack.messages(
-                CHANNEL
-            )  # cards of releases that are over have no buttons
-            for block in message.get("blocks", [])
-            if block.get("type") == "actions"
-            for element in block["elements"]
-            if element.get("type") == "button" and element["text"]["text"] == label
-        )
-        return bool(found)
-
-    sandbox.slack.wait_for(is_there, seconds=WITHIN_S, what=f"the button {label}")
-    message, element, block_id = found[-1]
-    clicked = time.perf_counter()
-    sandbox.slack.click(
-        user,
-        CHANNEL,
-        message["ts"],
-        element["action_id"],
-        value=element.get("value"),
-        block_id=block_id,
-    )
-    return clicked
 
 
 def _told(sandbox: Sandbox, version: str, word: str) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from kubernetes import client, config, watch
 
+from benchmarks.pressing import CHANNEL, Pressed, find_button, press_button
 from benchmarks.rows import Row, percentile
 from benchmarks.waiting import is_complete, until
 from bot.store import Leases, connect
@@ -27,7 +28,7 @@ from sandbox.main import DEMO, Sandbox, run_sandbox
 ROUNDS = 3
 STEPS = 4  # 20, 50, the promotion, and the canary pods go: each changes the cluster
 ABORTS = 24
-CHANNEL, DEVELOPER, DEVELOPER_AND_APPROVER = "C0RELEASES", "U0DEV1", "U0MANAGER"
+DEVELOPER, DEVELOPER_AND_APPROVER = "U0DEV1", "U0MANAGER"
 WITHIN_S = 120
 
 
@@ -138,45 +139,6 @@ def _told(sandbox: Sandbox, words: str) -> None:
 # --- aborts ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Pressed:
-    value: str
-    at: float
-
-
-def _press(sandbox: Sandbox, user: str, label: str, *, unlike: str = "") -> _Pressed:
-    """The newest button of that label, as soon as there is one that carries something else than
-    ``unlike``."""
-    found: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
-
-    def look() -> bool:
-        found[:] = [
-            (message["ts"], block, element)
-            for message in sandbox.slack.messages(CHANNEL)
-            for block in message.get("blocks", [])
-            for element in (block.get("elements", []) if block.get("type") == "actions" else [])
-            if element.get("type") == "button"
-            and element["text"]["text"] == label
-            and element["value"] != unlike
-        ]
-        return bool(found)
-
-    while True:
-        sandbox.slack.wait_for(look, seconds=WITHIN_S, what=f"the button {label}")
-        ts, block, element = found[-1]
-        pressed = _Pressed(str(element["value"]), time.time())
-        answer = sandbox.slack.click(
-            user,
-            CHANNEL,
-            ts,
-            element["action_id"],
-            value=element["value"],
-            block_id=block.get("block_id"),
-        )
-        if answer.get("ok"):  # else the card was redrawn under the finger
-            return pressed
-
-
 def _wait(claim: Callable[[], bool], what: str) -> None:
     until(claim, WITHIN_S, what, every_s=0.01)
 
@@ -203,42 +165,34 @@ class _Stage:
     def first_hold(self) -> None:
         _wait(lambda: self.ready_candidates() == 1, "one candidate that serves")
 
-    def rising(self) -> _Pressed:
+    def rising(self) -> Pressed:
         """One candidate serves, four are on their way."""
         self.first_hold()
-        pressed = _press(self.sandbox, DEVELOPER_AND_APPROVER, "Go on now")
+        pressed = press_button(self.sandbox, DEVELOPER_AND_APPROVER, "Go on now")
         _wait(
             lambda: self.deployment("hello-canary").spec.replicas == 5, "hello-canary scaled to 5"
         )
         return pressed
 
-    def second_hold(self) -> _Pressed:
+    def second_hold(self) -> Pressed:
         pressed = self.rising()
         _wait(lambda: self.ready_candidates() == 5, "five candidates that serve")
         return pressed
 
     def waiting(self) -> None:
-        _press(self.sandbox, DEVELOPER_AND_APPROVER, "Go on now", unlike=self.second_hold().value)
-        _wait(lambda: _has_button(self.sandbox, "Promote"), "the button Promote")
+        press_button(
+            self.sandbox, DEVELOPER_AND_APPROVER, "Go on now", unlike=self.second_hold().value
+        )
+        _wait(lambda: find_button(self.sandbox, "Promote") is not None, "the button Promote")
 
     def promoting(self) -> None:
         before = self.deployment("hello").metadata.generation
         self.waiting()
-        _press(self.sandbox, DEVELOPER_AND_APPROVER, "Promote")
+        press_button(self.sandbox, DEVELOPER_AND_APPROVER, "Promote")
         _wait(lambda: self.deployment("hello").metadata.generation > before, "hello on its way")
 
 
 MOMENTS = ("first_hold", "rising", "second_hold", "waiting", "promoting")
-
-
-def _has_button(sandbox: Sandbox, label: str) -> bool:
-    return any(
-        element["text"]["text"] == label
-        for message in sandbox.slack.messages(CHANNEL)
-        for block in message.get("blocks", [])
-        for element in (block.get("elements", []) if block.get("type") == "actions" else [])
-        if element.get("type") == "button"
-    )
 
 
 def _abort(stage: _Stage, number: int) -> float:
@@ -252,7 +206,7 @@ def _abort(stage: _Stage, number: int) -> float:
     since = _cluster(stage.sandbox, "history")[-1]["number"]
     clicked_at = time.time()
     if by_button:
-        clicked_at = _press(stage.sandbox, DEVELOPER, "Abort").at
+        clicked_at = press_button(stage.sandbox, DEVELOPER, "Abort").at
     else:
         stage.sandbox.slack.command(DEVELOPER, CHANNEL, "/rollout abort hello")
     _wait(lambda: stage.ready_candidates() == 0, "no candidate that serves")

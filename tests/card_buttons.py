@@ -1,18 +1,25 @@
-"""What a person finds to press on the cards of a channel. Belongs here: reading messages as Slack
-keeps them; not: pressing."""
+"""Buttons on the cards of a channel: finding one among its messages, and pressing it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from sandbox.slack import LocalSlack
 
 Json = dict[str, Any]
 
 
-def offered(messages: Iterable[Json], labels: Sequence[str]) -> Iterator[tuple[Json, Json]]:
-    """(message, button): of each message the button with the earliest of these labels; with the id
-    of its block, as a click needs it."""
+class Offer(NamedTuple):
+    """``button`` carries the id of its block, as a click needs it."""
+
+    message: Json
+    button: Json
+
+
+def offered(messages: Iterable[Json], labels: Sequence[str]) -> Iterator[Offer]:
+    """Of each message the button with the earliest of these labels."""
     for message in messages:
         by_label = {
             element["text"]["text"]: {**element, "block_id": block.get("block_id")}
@@ -23,7 +30,31 @@ def offered(messages: Iterable[Json], labels: Sequence[str]) -> Iterator[tuple[J
         }
         label = next((one for one in labels if one in by_label), None)
         if label is not None:
-            yield message, by_label[label]
+            yield Offer(message, by_label[label])
+
+
+def newest_offer(messages: Sequence[Json], label: str, *, unlike: str = "") -> Offer | None:
+    """``messages`` come oldest first; a button that carries the value ``unlike`` does not count."""
+    fresh = (
+        offer
+        for offer in offered(reversed(messages), (label,))
+        if not unlike or offer.button.get("value") != unlike
+    )
+    return next(fresh, None)
+
+
+def press(slack: LocalSlack, user: str, channel: str, offer: Offer) -> Json:
+    """Returns Slack's answer; its ``ok`` is false when the card was redrawn meanwhile."""
+    message, button = offer
+    answer: Json = slack.click(
+        user,
+        channel,
+        message["ts"],
+        button["action_id"],
+        value=button.get("value"),
+        block_id=button["block_id"],
+    )
+    return answer
 
 
 def release_of(button: Json) -> str:

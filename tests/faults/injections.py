@@ -16,6 +16,7 @@ from typing import cast
 import yaml
 
 from bot.work_queue import RqWorkQueue
+from tests.card_buttons import Offer
 from tests.faults.armed_worker import ROUTES as ARMED_ROUTES
 from tests.faults.people import MANAGER, ON_CALL, People, busy_apps, many_at_once, wait_until
 from tests.faults.points import ONCE, POINTS
@@ -267,20 +268,15 @@ def pause(stage: Stage, people: People, chance: random.Random) -> None:
 
 def same_click(stage: Stage, people: People, chance: random.Random) -> None:
     """Ten clicks on one button, from two people at once."""
-    offered: list[tuple[dict[str, object], dict[str, object]]] = []
+    offers: list[Offer] = []
 
     def look() -> bool:
-        offered[:] = list(people.decisions())
-        return bool(offered)
+        offers[:] = people.decisions()
+        return bool(offers)
 
     if wait_until(look, 4):
-        message, button = offered[0]
-        many_at_once(
-            [
-                partial(people.click, message, button, MANAGER if n % 2 else ON_CALL)
-                for n in range(10)
-            ]
-        )
+        clickers = [MANAGER if n % 2 else ON_CALL for n in range(10)]
+        many_at_once([partial(people.click, offers[0], person) for person in clickers])
 
 
 def same_command(stage: Stage, people: People, chance: random.Random) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from bot.ports import StoreUnavailable
-from tests.card_buttons import offered, release_of
+from tests.card_buttons import Offer, offered, press, release_of
 from tests.faults.stage import CHANNEL, Stage
 
 DEVELOPER, MANAGER, ON_CALL = "U0DEV1", "U0MANAGER", "U0ONCALL"
@@ -114,14 +114,14 @@ class People:
         chance = random.Random(self.seed + 1)
         aborts: dict[tuple[str, str], bool] = {}
         while not self.ends.wait(LOOKS_EVERY_S):
-            for message, button in self.decisions():
-                choice = (message["ts"], button["action_id"])
+            for offer in self.decisions():
+                choice = (offer.message["ts"], offer.button["action_id"])
                 if aborts.setdefault(choice, chance.randrange(ONE_IN_ABORTED) == 0):
-                    self.say(f"/rollout abort {release_of(button).rpartition('-')[0]}")
+                    self.say(f"/rollout abort {release_of(offer.button).rpartition('-')[0]}")
                 else:
-                    self.click(message, button, MANAGER)
+                    self.click(offer, MANAGER)
 
-    def decisions(self) -> Iterator[tuple[Json, Json]]:
+    def decisions(self) -> Iterator[Offer]:
         """The button that a manager would press on each card that offers one."""
         try:
             messages = self.stage.sandbox.slack.messages(CHANNEL)
@@ -129,16 +129,9 @@ class People:
             return
         yield from offered(messages, DECISIONS)
 
-    def click(self, message: Json, button: Json, user: str) -> None:
+    def click(self, offer: Offer, user: str) -> None:
         try:
-            self.stage.sandbox.slack.click(
-                user,
-                CHANNEL,
-                message["ts"],
-                button["action_id"],
-                value=button.get("value"),
-                block_id=button["block_id"],
-            )
+            press(self.stage.sandbox.slack, user, CHANNEL, offer)
         except httpx.HTTPError:
             return  # not answered in time: the next look finds the button again, or not
 

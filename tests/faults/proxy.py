@@ -1,5 +1,4 @@
-"""A proxy between a client and a server of this machine, for what stands in the way of
-their bytes."""
+"""A proxy between a client and a server of this machine, for faults of their connection."""
 
 from __future__ import annotations
 
@@ -8,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 MOST_BYTES = 65_536
 CONNECT_WITHIN_S = 2.0
@@ -31,7 +31,7 @@ class Proxy:
     def port(self) -> int:
         return int(self._listener.getsockname()[1])
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(256)
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()

@@ -7,36 +7,23 @@ import itertools
 import socket
 from collections import Counter
 from collections.abc import Sequence
-from types import TracebackType
 
 from tests.faults.proxy import Proxy, connected
 
 
-class Turns:
+class Turns(Proxy):
     """``with Turns(ports) as turns: turns.url``. A server that is down is passed over. ``taken``
     counts the connections by port."""
 
     def __init__(self, ports: Sequence[int]) -> None:
-        self._proxy = Proxy(self._next)
+        super().__init__(self._next)
         self._ports = itertools.cycle(ports)
         self._count = len(ports)
         self.taken: Counter[int] = Counter()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._proxy.port}"
-
-    def __enter__(self) -> Turns:
-        self._proxy.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._proxy.__exit__(kind, error, trace)
+        return f"http://127.0.0.1:{self.port}"
 
     def _next(self) -> socket.socket | None:
         for port in itertools.islice(self._ports, self._count):

@@ -27,8 +27,10 @@ from bot.store.connection import PREFIX, connect
 from sandbox.control_plane import ControlPlane
 from sandbox.control_plane.audit import requests_in
 from sandbox.main import DEMO, Sandbox, run_sandbox
+from tests.card_buttons import Offer, newest_offer, press
 
 Seen = TypeVar("Seen")
+Entry = dict[str, Any]  # of the catalog
 CHANNEL = "C0RELEASES"
 DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN = (
     "U0DEV1",
@@ -69,27 +71,25 @@ class Journey:
         return str(answer.get("text") or "")
 
     def click(self, label: str, *, user: str = MANAGER) -> dict[str, Any]:
-        """Clicks a button of the card by its label."""
-        card = self.until(lambda: self.with_button(label), f"a card with the button `{label}`")
-        message, element = card
-        clicked: dict[str, Any] = self.sandbox.slack.click(
-            user,
-            CHANNEL,
-            message["ts"],
-            element["action_id"],
-            value=element.get("value"),
-            block_id=element["block_id"],
-        )
-        assert clicked["ok"], f"the click on `{label}` was not taken: {clicked}"
-        return clicked
+        """Clicks the newest button of that label."""
 
-    def with_button(self, label: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        for message in reversed(self.told()):
-            for block in message.get("blocks", []):
-                for element in block.get("elements", []) if block.get("type") == "actions" else []:
-                    if element.get("type") == "button" and element["text"]["text"] == label:
-                        return message, {**element, "block_id": block.get("block_id")}
-        return None
+        def attempt() -> dict[str, Any] | None:
+            offer = self.with_button(label, user=user)
+            answer = press(self.sandbox.slack, user, CHANNEL, offer) if offer else None
+            return answer if answer and answer["ok"] else None  # else the card was redrawn
+
+        return self.until(attempt, f"a click on `{label}` that Slack accepts")
+
+    def reject(self, reason: str = "") -> None:
+        """A manager clicks Reject and submits the form that asks why."""
+        self.click("Reject", user=MANAGER)
+        self.until(lambda: self.sandbox.slack.views(MANAGER), "the form that asks why")
+        given = {"reason": {"reject_reason": reason}} if reason else None
+        self.sandbox.slack.submit(MANAGER, given)
+
+    def with_button(self, label: str, *, user: str = DEVELOPER) -> Offer | None:
+        """The newest message about the app, as this person sees it, that has the button."""
+        return newest_offer(self.told(user), label)
 
     def told(self, user: str = DEVELOPER) -> list[dict[str, Any]]:
         """Messages that name this journey's app, oldest first."""
@@ -193,6 +193,13 @@ class Journey:
                 counts[version] = counts.get(version, 0) + 1
         return counts
 
+    def pod_names(self) -> set[str]:
+        """Pods that are not ending."""
+        pods: list[Any] = self.core.list_namespaced_pod(
+            "default", label_selector=f"app={self.app}"
+        ).items
+        return {pod.metadata.name for pod in pods if pod.metadata.deletion_timestamp is None}
+
     def as_found(self) -> tuple[Any, Any]:
         """What must be equal after an abort or a rollback: spec, labels and foreign annotations of
         Deployment and Service."""
@@ -242,6 +249,81 @@ def objects_of(app: str, replicas: int) -> list[dict[str, Any]]:
     return [deployment, service]
 
 
+def _plain_apps(hello: Entry, *, probed: bool) -> dict[str, Entry]:
+    """``probed``: pods of the simulated cluster answer; those of a KWOK node do not."""
+    short = {
+        "canary": {"steps": [20, 50], "hold": "1s"},
+        "bluegreen": {"rollback_window": "30s"},
+        "manifests": [],
+    }
+    apps = {}
+    for number in range(1, APPS + 1):
+        name = f"app{number}"
+        apps[name] = {**hello, "images": [f"pilothouse/{name}"], **short}
+        if not probed:
+            del apps[name]["probe"]
+    return apps
+
+
+def _pairs(hello: Entry) -> dict[str, Entry]:
+    """Apps that keep both Deployments, and apps of two Services."""
+    plain = {**hello, "probe": None, "manifests": []}
+    window = {"rollback_window": "30s"}
+    apps = {}
+    for number in range(1, TO_KEEP + 1):
+        kept, two = f"kept{number}", f"two{number}"
+        keeps = {**window, "promote": "automatic", "settle": "keep"}
+        apps[kept] = {**plain, "images": [f"pilothouse/{kept}"], "bluegreen": keeps}
+        apps[two] = {
+            **plain,
+            "images": [f"pilothouse/{two}"],
+            "bluegreen": {**window, "preview": True},
+            "services": [two, f"{two}-internal"],
+        }
+    return apps
+
+
+def _ruled_apps(hello: Entry) -> dict[str, Entry]:
+    return {
+        f"{kind}{number}": {
+            **hello,
+            "images": [f"pilothouse/{kind}{number}"],
+            "probe": None,
+            "manifests": [],
+            **rules,
+        }
+        for kind, rules in OTHER_RULES.items()
+        for number in range(1, TO_KEEP + 1)
+    }
+
+
+def _apps_to_create(hello: Entry) -> dict[str, Entry]:
+    apps = {}
+    for number in range(1, TO_CREATE + 1):
+        name = f"made{number}"
+        apps[name] = {
+            **hello,
+            "images": [f"pilothouse/{name}"],
+            "manifests": [f"apply/{name}.yaml"],
+            "files": {
+                "secrets": {f"{name}-tls": "apply/tls"},
+                "configmaps": {f"{name}-conf": ["apply/proxy.conf"]},
+            },
+        }
+    return apps
+
+
+def _write_manifests(demo: Path) -> None:
+    """What the apps to create apply."""
+    (demo / "apply" / "tls").mkdir(parents=True)
+    (demo / "apply" / "tls" / "key.pem").write_text(NOT_A_KEY, encoding="utf-8")
+    (demo / "apply" / "proxy.conf").write_text("listen 80;\n", encoding="utf-8")
+    for number in range(1, TO_CREATE + 1):
+        name = f"made{number}"
+        text = yaml.safe_dump_all(objects_of(name, 2))
+        (demo / "apply" / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
 @pytest.fixture(
     scope="session",
     params=["simulated", pytest.param("control plane", marks=pytest.mark.control_plane)],
@@ -257,63 +339,10 @@ def running(
     demo = Path(shutil.copytree(DEMO, tmp_path_factory.mktemp("journeys") / "demo"))
     catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
     hello = catalog["apps"]["hello"]
-    for number in range(1, APPS + 1):
-        name = f"app{number}"
-        short = {
-            "canary": {"steps": [20, 50], "hold": "1s"},
-            "bluegreen": {"rollback_window": "30s"},
-            "manifests": [],
-        }
-        catalog["apps"][name] = {**hello, "images": [f"pilothouse/{name}"], **short}
-        if request.param == "control plane":
-            del catalog["apps"][name]["probe"]  # no pod of a KWOK node answers
-    for number in range(1, TO_KEEP + 1):
-        bluegreen: dict[str, Any] = {
-            "rollback_window": "30s",
-            "promote": "automatic",
-            "settle": "keep",
-        }
-        pair = {
-            "images": [f"pilothouse/kept{number}"],
-            "bluegreen": bluegreen,
-            "probe": None,
-            "manifests": [],
-        }
-        catalog["apps"][f"kept{number}"] = {**hello, **pair}
-        name = f"two{number}"
-        services = [name, f"{name}-internal"]
-        bluegreen = {"rollback_window": "30s", "preview": True}
-        two = {
-            "images": [f"pilothouse/{name}"],
-            "bluegreen": bluegreen,
-            "services": services,
-            "probe": None,
-            "manifests": [],
-        }
-        catalog["apps"][name] = {**hello, **two}
-    for kind, rules in OTHER_RULES.items():
-        for number in range(1, TO_KEEP + 1):
-            own = {"images": [f"pilothouse/{kind}{number}"], "probe": None, "manifests": []}
-            catalog["apps"][f"{kind}{number}"] = {**hello, **own, **rules}
-    (demo / "apply" / "tls").mkdir(parents=True)
-    (demo / "apply" / "tls" / "key.pem").write_text(NOT_A_KEY, encoding="utf-8")
-    (demo / "apply" / "proxy.conf").write_text("listen 80;\n", encoding="utf-8")
-    for number in range(1, TO_CREATE + 1):
-        name = f"made{number}"
-        files = {
-            "secrets": {f"{name}-tls": "apply/tls"},
-            "configmaps": {f"{name}-conf": ["apply/proxy.conf"]},
-        }
-        catalog["apps"][name] = {
-            **hello,
-            "images": [f"pilothouse/{name}"],
-            "manifests": [f"apply/{name}.yaml"],
-            "files": files,
-        }
-        (demo / "apply" / f"{name}.yaml").write_text(
-            yaml.safe_dump_all(objects_of(name, 2)), encoding="utf-8"
-        )
+    plain = _plain_apps(hello, probed=request.param != "control plane")
+    catalog["apps"] |= {**plain, **_pairs(hello), **_ruled_apps(hello), **_apps_to_create(hello)}
     (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
+    _write_manifests(demo)
     kubeconfig: Path | None = (
         request.getfixturevalue("bot_kubeconfig") if request.param == "control plane" else None
     )
@@ -332,6 +361,18 @@ class Ground:
 
     def journey(self, app: str) -> Journey:
         return Journey(app, self.sandbox, self.api, self.control_plane)
+
+    def running(self, app: str, replicas: int) -> Journey:
+        """An app of the catalog, created with its Service, once its pods are ready."""
+        journey = self.journey(app)
+        deployment, service = objects_of(app, replicas)
+        journey.deployments.create_namespaced_deployment("default", deployment)
+        journey.core.create_namespaced_service("default", service)
+        journey.until(
+            lambda: (journey.deployment().status.available_replicas or 0) == replicas,
+            f"{replicas} pods of {app}",
+        )
+        return journey
 
 
 @pytest.fixture
@@ -364,13 +405,4 @@ def only_simulated(request: pytest.FixtureRequest) -> None:
 def journey(ground: Ground, request: pytest.FixtureRequest) -> Journey:
     """An app of its own with 5 pods ready (``@pytest.mark.parametrize("journey", [3],
     indirect=True)`` for another number)."""
-    replicas = getattr(request, "param", 5)
-    journey = ground.journey(f"app{next(_numbers)}")
-    deployment, service = objects_of(journey.app, replicas)
-    journey.deployments.create_namespaced_deployment("default", deployment)
-    journey.core.create_namespaced_service("default", service)
-    journey.until(
-        lambda: (journey.deployment().status.available_replicas or 0) == replicas,
-        f"{replicas} pods of {journey.app}",
-    )
-    return journey
+    return ground.running(f"app{next(_numbers)}", getattr(request, "param", 5))

@@ -68,9 +68,7 @@ def test_a_rejected_switch_leaves_everything_as_found(journey: Journey) -> None:
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 bluegreen")
     journey.sees(WAITS_FOR_SWITCH)
-    journey.click("Reject", user=MANAGER)
-    journey.until(lambda: journey.sandbox.slack.views(MANAGER), "the form that asks why")
-    journey.sandbox.slack.submit(MANAGER)
+    journey.reject()
     journey.sees(r"{app} is back on 1\.0\.0, rejected")
     assert journey.as_found() == found
     assert not journey.exists(f"{journey.app}-green")

@@ -20,8 +20,8 @@ _twos = itertools.count(1)
 Json = dict[str, Any]
 
 
-@pytest.mark.slow
-def test_two_services_switch_in_order_and_both_roll_back(journey: Journey) -> None:
+def _app_of_two_services(journey: Journey) -> Journey:
+    """3 pods behind a public Service of two ports and a headless internal one."""
     two = replace(journey, app=f"two{next(_twos)}")
     deployment, public = objects_of(two.app, 3)
     deployment["spec"]["template"]["metadata"]["labels"]["tier"] = "web"
@@ -35,6 +35,12 @@ def test_two_services_switch_in_order_and_both_roll_back(journey: Journey) -> No
     for service in (public, internal):
         two.core.create_namespaced_service("default", service)
     two.until(lambda: two.deployment().status.available_replicas == 3, "the pods")
+    return two
+
+
+@pytest.mark.slow
+def test_two_services_switch_in_order_and_both_roll_back(journey: Journey) -> None:
+    two = _app_of_two_services(journey)
     with observed(two) as outside, observed(two, f"{two.app}-internal") as inside:
         two.say("/deploy {app} 2.0.0 bluegreen")
         two.sees(WAITS_FOR_SWITCH)

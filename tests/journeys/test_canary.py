@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.conftest import DEVELOPER, MANAGER, ON_CALL, SECOND, Journey
+from tests.card_buttons import press
+from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, ON_CALL, SECOND, Journey
 from tests.journeys.endpoints import is_told_alone, newest, ready_versions
 
 WAITS_FOR_PEOPLE = r"{app} 1\.0\.0 → 2\.0\.0 canary.*waiting for approval"
@@ -66,19 +67,11 @@ def test_the_requester_cannot_promote_by_command(journey: Journey) -> None:
 def test_a_second_promotion_changes_nothing(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(WAITS_FOR_PEOPLE)
-    message, element = journey.until(lambda: journey.with_button("Promote"), "the button Promote")
+    offer = journey.until(lambda: journey.with_button("Promote"), "the button Promote")
     before = newest(journey, ON_CALL)
 
     def click(person: str) -> bool:
-        answer = journey.sandbox.slack.click(
-            person,
-            "C0RELEASES",
-            message["ts"],
-            element["action_id"],
-            value=element["value"],
-            block_id=element["block_id"],
-        )
-        return bool(answer.get("ok"))
+        return bool(press(journey.sandbox.slack, person, CHANNEL, offer).get("ok"))
 
     click(MANAGER)
     if click(ON_CALL):  # else the card was edited in between, and the button is gone
@@ -145,33 +138,23 @@ def test_a_rejection_removes_the_canary_and_names_who_rejected_it(journey: Journ
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(WAITS_FOR_PEOPLE)
-    journey.click("Reject", user=MANAGER)
-    journey.sandbox.slack.submit(MANAGER, {"reason": {"reject_reason": "latency is up"}})
+    journey.reject("latency is up")
     assert "latency is up" in journey.sees(r"{app} is back on 1\.0\.0, rejected")
     assert not journey.exists(f"{journey.app}-canary")
     assert journey.as_found() == found
 
 
-def _pods(journey: Journey) -> set[str]:
-    return {
-        pod.metadata.name
-        for pod in journey.core.list_namespaced_pod(
-            "default", label_selector=f"app={journey.app}"
-        ).items
-    }
-
-
 def test_a_canary_that_cannot_be_pulled_rolls_back_without_touching_stable(
     journey: Journey,
 ) -> None:
-    found, pods = journey.as_found(), _pods(journey)
+    found, pods = journey.as_found(), journey.pod_names()
     journey.say("/deploy {app} missing canary hold=10m")
     told = journey.sees(r"cannot be pulled: not found")
     assert f"pilothouse/{journey.app}:missing" in told
     journey.sees(r"{app} is back on 1\.0\.0, rolled back")
     assert journey.as_found() == found
     assert not journey.exists(f"{journey.app}-canary")
-    assert _pods(journey) == pods, "not one stable pod was replaced"
+    assert journey.pod_names() == pods, "not one stable pod was replaced"
 
 
 def test_sticky_keeps_each_client_on_one_version_and_restores_the_service(

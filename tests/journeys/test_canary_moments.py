@@ -28,15 +28,7 @@ HOLDING = r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding"
 
 def an_app(ground: Ground, kind: str, replicas: int = 3) -> Journey:
     """The next app of a kind of the catalog, with its pods ready."""
-    journey = ground.journey(f"{kind}{next(_numbers[kind])}")
-    deployment, service = objects_of(journey.app, replicas)
-    journey.deployments.create_namespaced_deployment("default", deployment)
-    journey.core.create_namespaced_service("default", service)
-    journey.until(
-        lambda: (journey.deployment().status.available_replicas or 0) == replicas,
-        f"{replicas} pods of {journey.app}",
-    )
-    return journey
+    return ground.running(f"{kind}{next(_numbers[kind])}", replicas)
 
 
 def candidates(journey: Journey) -> list[Any]:

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from tests.card_buttons import newest_offer, press
 from tests.journeys.conftest import ADMIN, CHANNEL, VIEWER, Journey
 from tests.journeys.endpoints import is_told_alone, newest
 
@@ -21,22 +22,10 @@ def test_scale_is_a_release_that_ends_when_the_pods_are_ready(
 
 
 def test_restart_replaces_every_pod_and_keeps_the_image(journey: Journey) -> None:
-    before = {
-        pod.metadata.name
-        for pod in journey.core.list_namespaced_pod(
-            "default", label_selector=f"app={journey.app}"
-        ).items
-    }
+    before = journey.pod_names()
     journey.say("/rollout restart {app}")
     journey.sees(r"{app} is on 1\.0\.0, restarted")
-    after = {
-        pod.metadata.name
-        for pod in journey.core.list_namespaced_pod(
-            "default", label_selector=f"app={journey.app}"
-        ).items
-        if pod.metadata.deletion_timestamp is None
-    }
-    assert not before & after
+    assert not before & journey.pod_names()
     assert journey.versions() == {"1.0.0": 5}
 
 
@@ -181,23 +170,9 @@ def test_the_list_of_apps_shows_what_runs_even_without_a_release(
     (answer,) = [
         m for m in slack.messages(CHANNEL, VIEWER, after=since) if "NAMESPACE" in m["text"]
     ]
-    buttons = [
-        (block, one)
-        for block in answer["blocks"]
-        if block["type"] == "actions"
-        for one in block["elements"]
-    ]
-    ((block, whole),) = [
-        (block, one) for block, one in buttons if one["text"]["text"] == "All of it as a file"
-    ]
-    slack.click(
-        VIEWER,
-        CHANNEL,
-        answer["ts"],
-        whole["action_id"],
-        value=whole["value"],
-        block_id=block["block_id"],
-    )
+    whole = newest_offer([answer], "All of it as a file")
+    assert whole is not None
+    press(slack, VIEWER, CHANNEL, whole)
     rows = journey.until(
         lambda: journey.file_of(VIEWER, "apps.txt"), "the whole list, which no message holds"
     )

@@ -7,33 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, VIEWER, Journey
-
-
-def newest_button(
-    journey: Journey, label: str, *, user: str
-) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """The newest message about the app, as this person sees it, that has the button."""
-    for message in reversed(journey.told(user)):
-        for block in message.get("blocks", []):
-            for element in block.get("elements", []) if block.get("type") == "actions" else []:
-                if element["type"] == "button" and element["text"]["text"] == label:
-                    return message, {**element, "block_id": block.get("block_id")}
-    return None
-
-
-def press(journey: Journey, label: str, *, user: str) -> None:
-    message, button = journey.until(
-        lambda: newest_button(journey, label, user=user), f"a button {label} for {user}"
-    )
-    journey.sandbox.slack.click(
-        user,
-        CHANNEL,
-        message["ts"],
-        button["action_id"],
-        value=button["value"],
-        block_id=button["block_id"],
-    )
+from tests.journeys.conftest import CHANNEL, DEVELOPER, VIEWER, Journey
 
 
 @pytest.mark.slow
@@ -42,7 +16,7 @@ def test_a_queued_release_replaces_the_one_in_front(journey: Journey) -> None:
     journey.sees(r"holding")
     journey.say("/deploy {app} 3.0.0")
     journey.sees(r"→ 3\.0\.0 rolling · waiting for {app}-1")
-    press(journey, "Replace", user=DEVELOPER)
+    journey.click("Replace", user=DEVELOPER)
     journey.sees(r"{app} is on 3\.0\.0")
     assert "replaced by" in journey.sees(r"{app} is back on 1\.0\.0, aborted")
     assert journey.versions() == {"3.0.0": 5}
@@ -56,18 +30,18 @@ def test_a_private_answer_can_be_shared_with_the_channel(journey: Journey) -> No
     journey.say("/traffic {app}", user=DEVELOPER)
     journey.sees(r"{app}: ready endpoints", user=DEVELOPER)
     assert public() == []
-    press(journey, "Share here", user=DEVELOPER)
+    journey.click("Share here", user=DEVELOPER)
     journey.until(public, "the answer for everyone")
 
 
 def test_a_plan_is_shared_with_the_channel_only_by_its_button(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary dry-run", user=DEVELOPER)
     message, _ = journey.until(
-        lambda: newest_button(journey, "Share here", user=DEVELOPER), "the plan, with its button"
+        lambda: journey.with_button("Share here", user=DEVELOPER), "the plan, with its button"
     )
     plan = message["text"]
     assert not [m for m in journey.told(VIEWER) if m["text"] == plan]
-    press(journey, "Share here", user=DEVELOPER)
+    journey.click("Share here", user=DEVELOPER)
     journey.until(
         lambda: [m for m in journey.told(VIEWER) if m["text"] == plan], "the plan for everyone"
     )
@@ -88,8 +62,7 @@ def test_commands_in_a_card_thread_need_no_app_name(journey: Journey) -> None:
 def test_a_rejection_shows_its_reason_on_the_card(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(r"waiting for approval")
-    press(journey, "Reject", user=MANAGER)
-    journey.sandbox.slack.submit(MANAGER, {"reason": {"reject_reason": "error rate is up"}})
+    journey.reject("error rate is up")
     assert "error rate is up" in journey.sees(r"canary · rejected")
 
 

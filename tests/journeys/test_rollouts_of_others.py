@@ -66,21 +66,10 @@ def test_a_version_set_with_kubectl_can_be_restarted_and_is_in_the_history(
 ) -> None:
     set_image(journey, "2.0.0")
     complete(journey, "2.0.0")
-    before = {
-        pod.metadata.name
-        for pod in journey.core.list_namespaced_pod(
-            "default", label_selector=f"app={journey.app}"
-        ).items
-    }
+    before = journey.pod_names()
     journey.say("/rollout restart {app}")
     journey.sees(r"{app} is on 2\.0\.0, restarted")
-    after = {
-        pod.metadata.name
-        for pod in journey.core.list_namespaced_pod(
-            "default", label_selector=f"app={journey.app}"
-        ).items
-    }
-    assert len(after - before) == 5
+    assert len(journey.pod_names() - before) == 5
     journey.say("/rollout history {app}")
     journey.sees(
         r"2 +pilothouse/{app}:2\.0\.0 +.*3 \(current\) +pilothouse/{app}:2\.0\.0 +restart by"

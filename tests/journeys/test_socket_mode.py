@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.main import run_sandbox
+from tests.card_buttons import newest_offer, press
 
 CHANNEL, DEVELOPER, MANAGER = "C0RELEASES", "U0DEV1", "U0MANAGER"
 
@@ -39,14 +40,9 @@ def test_command_click_form_mention_and_home_work_over_socket_mode() -> None:
         slack.close_view(DEVELOPER)
         slack.command(DEVELOPER, CHANNEL, "/deploy hello 2.0.0 canary steps=50 hold=0s")
         card = told("waiting for approval")
-        promote = next(
-            e
-            for b in card["blocks"]
-            if b["type"] == "actions"
-            for e in b["elements"]
-            if e["text"]["text"] == "Promote"
-        )
-        slack.click(MANAGER, CHANNEL, card["ts"], promote["action_id"], value=promote["value"])
+        promote = newest_offer([card], "Promote")
+        assert promote is not None
+        press(slack, MANAGER, CHANNEL, promote)
         told("hello is on 2.0.0")
         asked = slack.command(DEVELOPER, CHANNEL, "<@U0BOT> releases hello")["message"]["ts"]
         told("hello-1: hello 1.0.0 → 2.0.0 canary", thread_ts=asked)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.slack import LocalSlack
-from tests.card_buttons import offered, release_of
+from tests.card_buttons import offered, press, release_of
 
 CHANNEL = "C0RELEASES"
 DEVELOPER, MANAGER = "U0DEV1", "U0MANAGER"
@@ -62,23 +62,16 @@ class People:
     def decide(self, running: Collection[str]) -> None:
         """Presses what a manager would press on each card of a release that runs; makes up their
         mind once for each button."""
-        for message, button in offered(self.slack.messages(CHANNEL), DECISIONS):
-            release = release_of(button)
+        for offer in offered(self.slack.messages(CHANNEL), DECISIONS):
+            release = release_of(offer.button)
             if release not in running:
                 continue  # the card will lose its buttons in a moment
             aborts = self._minds.setdefault(
-                (release, button["action_id"]), self._chance.randrange(ONE_IN_ABORTED) == 0
+                (release, offer.button["action_id"]), self._chance.randrange(ONE_IN_ABORTED) == 0
             )
             if aborts:
                 self.slack.command(
                     DEVELOPER, CHANNEL, f"/rollout abort {release.rpartition('-')[0]}"
                 )
             else:
-                self.slack.click(
-                    MANAGER,
-                    CHANNEL,
-                    message["ts"],
-                    button["action_id"],
-                    value=button.get("value"),
-                    block_id=button["block_id"],
-                )
+                press(self.slack, MANAGER, CHANNEL, offer)

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import httpx
 from kubernetes import client, config
 
+from tests.card_buttons import newest_offer
+
 Seen = TypeVar("Seen")
 CHANNEL = "C0RELEASES"
 DEVELOPER, MANAGER, ON_CALL, VIEWER = "U0DEV1", "U0MANAGER", "U0ONCALL", "U0VIEWER"
@@ -50,24 +52,20 @@ class Tour:
 
     def click(self, user: str, label: str) -> dict[str, Any]:
         """Clicks the newest button with that label."""
-        for message in reversed(self.messages(user)):
-            for block in message.get("blocks", []):
-                for element in block.get("elements", []) if block.get("type") == "actions" else []:
-                    if element.get("type") == "button" and element["text"]["text"].startswith(
-                        label
-                    ):
-                        self._print(f"\n{NAMES[user]} clicks: {label}")
-                        body = {
-                            "user": user,
-                            "channel": CHANNEL,
-                            "message_ts": message["ts"],
-                            "action_id": element["action_id"],
-                            "block_id": block.get("block_id"),
-                            "value": element.get("value"),
-                        }
-                        answer: dict[str, Any] = self.http.post("/_sandbox/click", json=body).json()
-                        return answer
-        raise TourFailed(f"there is no button `{label}` to click")
+        offer = newest_offer(self.messages(user), label)
+        if offer is None:
+            raise TourFailed(f"there is no button `{label}` to click")
+        self._print(f"\n{NAMES[user]} clicks: {label}")
+        body = {
+            "user": user,
+            "channel": CHANNEL,
+            "message_ts": offer.message["ts"],
+            "action_id": offer.button["action_id"],
+            "block_id": offer.button["block_id"],
+            "value": offer.button.get("value"),
+        }
+        answer: dict[str, Any] = self.http.post("/_sandbox/click", json=body).json()
+        return answer
 
     # --- what people see ---
 
