@@ -15,9 +15,9 @@ DOCS = Path(__file__).parent.parent / "docs"
 _INTRODUCTION = """\
 # Commands
 
-Each works as `/pilothouse COMMAND …` and as a mention, `@Pilothouse COMMAND …`; those marked * are registered by name as well.
-In the thread of a card the app may be left out. Curly quotes, long dashes, `deployment/hello`, `hello:2.0.0`, `--replicas=5` and
-kubectl's short names are understood; a mistake gets one line with the nearest valid form and starts nothing.
+Each works as `/pilothouse COMMAND …` and as a mention, `@Pilothouse COMMAND …`; those marked * are also registered by name.
+In the thread of a card you may leave the app out. Curly quotes, long dashes, `deployment/hello`, `hello:2.0.0`, `--replicas=5` and
+kubectl's short names are understood. A mistake starts nothing and gets one line with the nearest valid form.
 """  # noqa: E501 — a paragraph of the page
 
 
@@ -49,24 +49,24 @@ def _section(name: str, *, by_name: bool) -> str:
 _SHARES = """\
 # Wanted and reached shares of a canary
 
-Behind one Service the share of traffic is the share of ready pods, so only some shares can be had. The plan takes the nearest and
-says so before the start (`/deploy hello 2.0.0 canary dry-run`): "wanted 10 %, nearest 25 % with 3 replicas". Of two as near it takes
-the one with fewer candidates. The steps of one release always rise, a step never plans 0 candidates, and steps that cannot be told
-apart are refused with what can be reached.
+Behind one Service the share of traffic is the share of ready pods, so only some shares are possible. The plan takes the nearest and
+says so before the start (`/deploy hello 2.0.0 canary dry-run`): "wanted 10 %, nearest 25 % with 3 replicas". Of two equally near
+shares it takes the one with fewer candidates. The steps of one release always rise, and a step never plans 0 candidates. If two steps
+would reach the same share, the plan is refused, and the reply names the possible shares.
 
-Each cell: the share that is reached, and candidates + stable pods. `max_candidates`, the room in a ResourceQuota and the maximum of a
-HorizontalPodAutoscaler can make the candidates fewer; then the plan names what is within reach.
+Each cell: the share that is reached, and candidates + stable pods. `max_candidates`, a ResourceQuota and the maximum of a
+HorizontalPodAutoscaler can reduce the number of candidates; the plan then names the possible shares.
 """  # noqa: E501 — a paragraph of the page
 _ADDED = """\
 ## `mode: add` (default)
 
-Candidates come on top of stable, which stays whole; at most as many as stable has, so at most half of the traffic.
+Candidates come on top of stable, which stays whole. There are at most as many as stable has, so at most half of the traffic.
 """  # noqa: E501 — a paragraph of the page
 _SHIFTED = """\
 ## `mode: shift`
 
-Stable shrinks as well, once the candidates are ready; together they are never fewer than before, and stable keeps at least one pod.
-The plan says how many serve right after an abort.
+Stable shrinks too, once the candidates are ready. Together they are never fewer than before, and stable keeps at least one pod.
+The plan says how many pods serve right after an abort.
 """  # noqa: E501 — a paragraph of the page
 _WANTED = (1, 5, 10, 20, 25, 33, 50, 66, 75, 90, 95, 99)
 _REPLICAS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 25, 50, 100)
@@ -79,7 +79,7 @@ def shares_page() -> str:
 def _shares(*, shift: bool) -> str:
     wanted = [share for share in _WANTED if shift or share <= 50]
     rows = [
-        ["replicas", *(f"wanted {share} %" for share in wanted)],
+        ["replicas", *(f"wanted {share}%" for share in wanted)],
         ["---:" for _ in range(len(wanted) + 1)],
     ]
     for replicas in _REPLICAS:
@@ -88,7 +88,7 @@ def _shares(*, shift: bool) -> str:
             [
                 str(replicas),
                 *(
-                    f"{split.percent} % ({split.candidates} + {split.stables})"
+                    f"{split.percent}% ({split.candidates} + {split.stables})"
                     for split in splits
                     if split
                 ),

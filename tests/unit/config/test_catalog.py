@@ -33,7 +33,6 @@ def test_the_example_has_no_mistakes_and_shows_every_key() -> None:
         "services:",
         "in_cluster:",
         "version_label:",
-        "watch_after:",
         "retention:",
         "evidence:",
     ):
