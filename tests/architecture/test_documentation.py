@@ -64,6 +64,13 @@ def test_every_path_of_the_repository_exists(page: Path) -> None:
     assert [path for path in named if not (TOP / path).exists()] == []
 
 
+@pytest.mark.parametrize("page", PROSE, ids=str)
+def test_a_function_is_where_a_page_says_it_is(page: Path) -> None:
+    """Written as `name` (`path`)."""
+    named = re.findall(r"`(\w+)`\*{0,2}\s+\(`([\w/.-]+\.py)`\)", text_of(page))
+    assert [(name, path) for name, path in named if f"def {name}(" not in text_of(Path(path))] == []
+
+
 def test_every_decision_is_in_their_list() -> None:
     listed = text_of(Path("docs/decisions/README.md"))
     decisions = [path.name for path in (DOCS / "decisions").glob("0*.md")]
