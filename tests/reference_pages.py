@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bot.commands.help import help_entry
 from bot.commands.table import COMMANDS, Names
-from bot.releases.facts.replicas import Bounds, nearest
+from bot.releases.facts.replicas import Bounds, nearest, split_steps
+from bot.releases.strategies.canary.notes import share_notes
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -50,7 +51,7 @@ _SHARES = """\
 # Wanted and reached shares of a canary
 
 Behind one Service the share of traffic is the share of ready pods, so only some shares are possible. The plan takes the nearest and
-says so before the start (`/deploy hello 2.0.0 canary dry-run`): "wanted 10 %, nearest 25 % with 3 replicas". Of two equally near
+says so before the start (`/deploy hello 2.0.0 canary dry-run`): "{note}". Of two equally near
 shares it takes the one with fewer candidates. The steps of one release always rise, and a step never plans 0 candidates. If two steps
 would reach the same share, the plan is refused, and the reply names the possible shares.
 
@@ -73,7 +74,11 @@ _REPLICAS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 25, 50, 100)
 
 
 def shares_page() -> str:
-    return "\n".join([_SHARES, _ADDED, _shares(shift=False), _SHIFTED, _shares(shift=True)])
+    three = Bounds(3, 3)
+    note = share_notes((10,), split_steps((10,), three), three)[0]
+    return "\n".join(
+        [_SHARES.format(note=note), _ADDED, _shares(shift=False), _SHIFTED, _shares(shift=True)]
+    )
 
 
 def _shares(*, shift: bool) -> str:
