@@ -27,10 +27,28 @@ find_python() {
   return 1
 }
 
+child=
+# Each step runs in the background, where Ctrl-C does not reach it: Python would answer with a traceback.
+interrupted() {
+  trap - INT TERM
+  if [ -n "$child" ]; then kill "$child" 2>/dev/null || true; wait "$child" 2>/dev/null || true; fi
+  echo >&2
+  echo "Interrupted. Run make again to continue." >&2
+  exit 130
+}
+trap interrupted INT TERM
+run() {
+  "$@" &
+  child=$!
+  wait "$child"
+  child=
+}
+step() { echo "[$1/4] $2 (${SECONDS} s so far)"; }
+
 # Two makes started at once would install over each other.
 if command -v flock >/dev/null; then
   exec 9>.venv.lock
-  flock 9
+  flock --nonblock 9 || { echo "Another make is installing into $venv; waiting for it"; flock 9; }
   if [ -x "$venv/bin/python" ] && { installed dev || installed "$wanted"; }; then exit 0; fi
 fi
 
@@ -40,19 +58,23 @@ if ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/
     echo "$python has no venv module: install it (Debian, Ubuntu: apt install python3-venv) and run make again." >&2
     exit 1
   fi
-  echo "Making $venv with $("$python" --version)"
+  step 1 "Making $venv with $("$python" --version)"
   rm -rf "$venv"
-  "$python" -m venv "$venv"
+  run "$python" -m venv "$venv"
 fi
 if ! "$venv/bin/python" -c 'import importlib.metadata as m, re, sys
 sys.exit(m.version("uv") not in re.findall(r"^uv==(\S+)", open("requirements/uv.txt").read(), re.M))' >/dev/null 2>&1; then
-  echo "Installing uv into $venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements/uv.txt
+  step 2 "Installing uv, which installs the rest"
+  run "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps --require-hashes --requirement requirements/uv.txt
 fi
-echo "Installing requirements/$wanted.txt into $venv"
-# Compiled now, side by side: else the first start of every process would compile the same files at once.
-"$venv/bin/uv" pip sync --python "$venv/bin/python" --compile-bytecode --require-hashes requirements/uv.txt "requirements/$wanted.txt"
+step 3 "Installing the packages of requirements/$wanted.txt"
+run "$venv/bin/uv" pip sync --python "$venv/bin/python" --require-hashes requirements/uv.txt "requirements/$wanted.txt"
 # The project itself, so that its command and its entry points exist; nothing is fetched for it.
-"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --offline --no-deps --no-build-isolation --editable .
+run "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --offline --no-deps --no-build-isolation --editable .
+step 4 "Compiling what the sandbox imports"
+# Once and by one process: the bot, the workers and the cluster start together and would each compile the same files. Compiling
+# every installed file instead takes longer than all other steps together. What cannot be imported reports it when it is run.
+run env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -c \
+  'import bot.slack.manifest, bot.wiring, jobs.worker, sandbox.cluster.__main__, sandbox.main' 2>/dev/null || true
 rm -f "$venv"/.installed-*
 checksum "$wanted" >"$venv/.installed-$wanted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.architecture.sources import TOP
 
-TOOLS = ("bash", "cat", "cksum", "dirname", "rm", "env")
+TOOLS = ("bash", "cat", "cksum", "dirname", "env", "rm", "tail")
 
 
 @pytest.fixture
@@ -93,3 +94,27 @@ def test_what_is_installed_already_is_not_installed_again_and_dev_satisfies_the_
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     (machine / "requirements" / "dev.txt").write_text("changed")
     assert install(machine, "dev").returncode != 0
+
+
+def test_ctrl_c_ends_it_at_once_and_without_a_traceback(machine: Path) -> None:
+    add_python(machine, version=(3, 12), has_venv=True)
+    python = machine / "bin" / "python3"
+    stub = python.read_text().replace("*) exit 99", "*) echo started; exec tail -f /dev/null")
+    python.write_text(stub)
+    process = subprocess.Popen(
+        [machine / "requirements" / "install.sh", "sandbox"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"PATH": str(machine / "bin")},
+        start_new_session=True,
+        # A shell keeps ignoring what was ignored when it started.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stdout is not None
+    assert "Making .venv" in process.stdout.readline()
+    assert process.stdout.readline() == "started\n"
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == "\nInterrupted. Run make again to continue.\n"
