@@ -7,13 +7,19 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 
-from config.nearest import nearest
-
 GROUP = "pilothouse.commands"
+_INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:  # before the command handles signals itself: no traceback
+        return _INTERRUPTED
+
+
+def _run(words: list[str]) -> int:
     commands: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=GROUP)}
     if words[:1] == ["--version"]:
         print(f"pilothouse {version('pilothouse')}")
@@ -23,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if words else 2
     name, rest = words[0], words[1:]
     if name not in commands:
+        from config.nearest import nearest  # imports a library: the rest starts faster without it
+
         close = nearest(name, list(commands))
         hint = (
             f"; did you mean `{close}`?" if close else f"; there are {', '.join(sorted(commands))}"

@@ -37,12 +37,12 @@ class SandboxDidNotStart(Exception):
 
 
 class SandboxCalledOff(Exception):
-    """Somebody wanted it ended before it was there."""
+    """It was to end before it was ready."""
 
 
 @dataclass
 class Part:
-    """A process of the sandbox and the file that holds what it said."""
+    """A process of the sandbox and the file with its output."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -96,8 +96,8 @@ def environment(
     port: int,
     **more: str,
 ) -> dict[str, str]:
-    """What bot and worker are given; nothing of ours is taken over from the shell that started the
-    sandbox."""
+    """The environment of bot and worker: no setting of Pilothouse comes from the shell that started
+    the sandbox."""
     inherited = {
         k: v
         for k, v in os.environ.items()
@@ -132,87 +132,96 @@ def run_sandbox(
     redis_variables: Mapping[str, str] | None = None,
     is_called_off: Callable[[], bool] = lambda: False,
 ) -> Iterator[Sandbox]:
-    """Everything, started side by side and ready when it is entered. Raises SandboxCalledOff when
-    that is said meanwhile.
+    """Start everything side by side; it is ready when the context is entered.
 
-    ``kubeconfig`` names a cluster instead of the simulated one; ``variables`` are given to bot and
-    worker instead of what the sandbox would set, ``redis_variables`` to Redis. Where this process
-    is killed, a guardian ends the parts.
+    ``kubeconfig`` names a cluster to use instead of the simulated one. ``variables`` override what
+    the sandbox sets for bot and worker, ``redis_variables`` what it sets for Redis. If this process
+    is killed, a guardian ends the parts. Raises SandboxDidNotStart, and SandboxCalledOff as soon as
+    ``is_called_off`` says so.
     """
-    folder = Path(tempfile.mkdtemp(prefix="pilothouse-sandbox-"))
-    parts: list[Part] = []
-    guardian = Guardian(remove_folder=folder)
-
-    def start(name: str, words: Sequence[str], env: Mapping[str, str] | None) -> None:
-        parts.append(_start(name, words, folder, env))
-        guardian.watch(parts[-1].process.pid)
-
-    def check() -> None:
-        if is_called_off():
-            raise SandboxCalledOff
-        for part in parts:
-            part.check()
-
-    try:
-        shutil.copytree(demo, folder, dirs_exist_ok=True)
+    with _started_parts(is_called_off) as parts:
+        shutil.copytree(demo, parts.folder, dirs_exist_ok=True)
         if kubeconfig is None:
-            seeds = [
-                word
-                for path in sorted((folder / "manifests").glob("*.yaml"))
-                for word in ("--seed", str(path))
-            ]
-            words = [
-                "sandbox.cluster",
-                "--kubeconfig",
-                str(folder / "kubeconfig"),
-                "--ready-after",
-                str(ready_after),
-            ]
-            words += ["--nodes", str(nodes), *seeds]
-            start("cluster", words, None)
+            parts.start("cluster", _cluster_words(parts.folder, ready_after, nodes), None)
         else:
-            shutil.copy(kubeconfig, folder / "kubeconfig")
-            if context != "sandbox":
-                catalog = folder / "catalog.yaml"
-                catalog.write_text(
-                    catalog.read_text(encoding="utf-8").replace(
-                        "context: sandbox", f"context: {context}"
-                    ),
-                    encoding="utf-8",
-                )
+            _take_cluster(parts.folder, kubeconfig, context)
         port = free_port()
         bot_url = f"http://127.0.0.1:{port}"
-        options = {
-            "first_commands": FIRST_COMMANDS,
-            "rate_scale": rate_scale,
-            **(slack_options or {}),
-        }
-        settings = SlackSettings(**options)
+        options = {"first_commands": FIRST_COMMANDS, "rate_scale": rate_scale}
+        settings = SlackSettings(**{**options, **(slack_options or {})})
         with (
-            EmbeddedRedis(folder / "redis", variables=redis_variables) as redis,
+            EmbeddedRedis(parts.folder / "redis", variables=redis_variables) as redis,
             LocalSlack(settings) as slack,
         ):
-            guardian.watch(redis.pid)
+            parts.guardian.watch(redis.pid)
             if not socket_mode:
                 slack.connect(f"{bot_url}/slack/events")
             more = {"SLACK_APP_TOKEN": settings.app_token} if socket_mode else {}
             env = environment(
-                folder, settings, slack.url, redis.url, port, **more, **(variables or {})
+                parts.folder, settings, slack.url, redis.url, port, **more, **(variables or {})
             )
-            sandbox = Sandbox(slack, redis, folder, bot_url, parts)
-            _wait_for_file(folder / "kubeconfig", check)
-            start("bot", ["bot", "bot"], env)
-            start("worker", worker, env)
-            _wait_until_ready(sandbox, check)
+            sandbox = Sandbox(slack, redis, parts.folder, bot_url, parts.running)
+            _wait_for_file(sandbox.kubeconfig, parts.check)
+            parts.start("bot", ["bot", "bot"], env)
+            parts.start("worker", worker, env)
+            _wait_until_ready(sandbox, parts.check)
             _install_manifest(slack, env)
+            parts.check()
             try:
                 yield sandbox
             finally:
-                _stop(parts)
+                _stop(parts.running)
+
+
+@dataclass
+class _Parts:
+    """The processes as they are started, in a folder of their own."""
+
+    folder: Path
+    guardian: Guardian
+    is_called_off: Callable[[], bool]
+    running: list[Part] = field(default_factory=list)
+
+    def start(self, name: str, words: Sequence[str], env: Mapping[str, str] | None) -> None:
+        self.running.append(_start(name, words, self.folder, env))
+        self.guardian.watch(self.running[-1].process.pid)
+
+    def check(self) -> None:
+        if self.is_called_off():
+            raise SandboxCalledOff
+        for part in self.running:
+            part.check()
+
+
+@contextlib.contextmanager
+def _started_parts(is_called_off: Callable[[], bool]) -> Iterator[_Parts]:
+    """Stops what was started, and removes the folder, at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="pilothouse-sandbox-"))
+    parts = _Parts(folder, Guardian(remove_folder=folder), is_called_off)
+    try:
+        yield parts
     finally:
-        _stop(parts)
+        _stop(parts.running)
         shutil.rmtree(folder, ignore_errors=True)
-        guardian.dismiss()
+        parts.guardian.dismiss()
+
+
+def _cluster_words(folder: Path, ready_after: float, nodes: int) -> list[str]:
+    """The command of the simulated cluster, seeded with the manifests of the demo."""
+    manifests = sorted((folder / "manifests").glob("*.yaml"))
+    seeds = [word for path in manifests for word in ("--seed", str(path))]
+    kubeconfig = ["--kubeconfig", str(folder / "kubeconfig")]
+    options = ["--ready-after", str(ready_after), "--nodes", str(nodes)]
+    return ["sandbox.cluster", *kubeconfig, *options, *seeds]
+
+
+def _take_cluster(folder: Path, kubeconfig: Path, context: str) -> None:
+    """Uses the cluster that a kubeconfig names, by one of its contexts."""
+    shutil.copy(kubeconfig, folder / "kubeconfig")
+    catalog = folder / "catalog.yaml"
+    text = catalog.read_text(encoding="utf-8")
+    text = text.replace("context: sandbox", f"context: {context}")
+    catalog.write_text(text, encoding="utf-8")
 
 
 def _start(name: str, module: Sequence[str], folder: Path, env: Mapping[str, str] | None) -> Part:
@@ -257,7 +266,7 @@ def _wait_until_ready(sandbox: Sandbox, check: Callable[[], None]) -> None:
 
 
 def _install_manifest(slack: LocalSlack, env: Mapping[str, str]) -> None:
-    """As an administrator would: the manifest that `pilothouse manifest` prints decides which
+    """Install what `pilothouse manifest` prints, as an administrator would: it decides which
     commands Slack knows."""
     printed = subprocess.run(
         [sys.executable, "-m", "bot", "manifest", "--commands", "all"],
@@ -265,6 +274,7 @@ def _install_manifest(slack: LocalSlack, env: Mapping[str, str]) -> None:
         text=True,
         env=dict(env),
         check=False,
+        start_new_session=True,  # Ctrl-C in the terminal must not interrupt it with a traceback
     )
     if printed.returncode != 0:
         raise SandboxDidNotStart(f"the app manifest could not be made: {printed.stderr.strip()}")
@@ -352,14 +362,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SandboxCalledOff:
         print("Ended before it was ready.", flush=True)
     except SandboxDidNotStart as failure:
-        print(failure, file=sys.stderr)
-        return 1
+        # Ctrl-C in a terminal also reaches what builds and fills the real control plane.
+        if not ended.is_set():
+            print(failure, file=sys.stderr)
+            return 1
+        print("Ended before it was ready.", flush=True)
     return 0
 
 
 @contextlib.contextmanager
 def _demo(options: argparse.Namespace) -> Iterator[Path]:
-    """The demo folder; without probes where no pod answers HTTP, which is so on KWOK's nodes."""
+    """The demo folder, without probes on KWOK's nodes: their pods answer no HTTP."""
     if options.cluster != "control-plane" or options.kubeconfig is not None:
         yield options.demo
         return
@@ -375,8 +388,7 @@ def _demo(options: argparse.Namespace) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _cluster(options: argparse.Namespace) -> Iterator[tuple[Path | None, Callable[[], None]]]:
-    """The kubeconfig of a cluster other than the simulated one, and what finds out whether it still
-    runs."""
+    """The kubeconfig of a cluster other than the simulated one, and a check that it still runs."""
     if options.kubeconfig is not None:
         yield options.kubeconfig, lambda: None
     elif options.cluster == "control-plane":

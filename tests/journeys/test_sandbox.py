@@ -35,7 +35,12 @@ def start(folder: Path) -> Iterator[Start]:
         environment = {**os.environ, "TMPDIR": str(folder)}
         started.append(
             subprocess.Popen(
-                words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+                words,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=environment,
+                start_new_session=True,  # a terminal sends Ctrl-C to the whole process group
             )
         )
         return started[-1]
@@ -57,6 +62,17 @@ def processes_of(folder: Path) -> set[int]:
                 found.add(int(path.parent.name))
         except OSError:
             continue  # it ended while we looked
+    return found
+
+
+def words_of(processes: set[int]) -> set[str]:
+    """The words of their command lines."""
+    found: set[str] = set()
+    for number in processes:
+        try:
+            found.update(Path(f"/proc/{number}/cmdline").read_text().split("\0"))
+        except OSError:
+            continue
     return found
 
 
@@ -99,6 +115,41 @@ def test_ctrl_c_ends_a_sandbox_that_is_starting(start: Start, folder: Path) -> N
     assert process.wait(WITHIN_S) == 0
     assert eventually(lambda: not processes_of(folder))
     assert not list(folder.iterdir())
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_terminal_shows_no_traceback(start: Start, folder: Path) -> None:
+    process = start()
+    assert eventually(lambda: "manifest" in words_of(processes_of(folder)), WITHIN_S)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stdout is not None
+    printed = process.stdout.read().splitlines()
+    assert printed[-1] == "Ended before it was ready."
+    assert not [line for line in printed if "Traceback" in line]
+    assert process.wait(WITHIN_S) == 0
+
+
+@pytest.mark.parametrize(
+    "when", ["raise KeyboardInterrupt", "def main(words):\n  raise KeyboardInterrupt"]
+)
+def test_a_command_interrupted_before_it_handles_signals_ends_quietly(
+    when: str, tmp_path: Path
+) -> None:
+    (tmp_path / "interrupted.py").write_text(when)
+    package = tmp_path / "interrupted-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: interrupted\nVersion: 1\n")
+    (package / "entry_points.txt").write_text(
+        "[pilothouse.commands]\ninterrupted = interrupted:main\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "bot", "interrupted"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path.cwd()}"},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 @pytest.mark.slow
