@@ -363,7 +363,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Ended before it was ready.", flush=True)
     except SandboxDidNotStart as failure:
         # Ctrl-C in a terminal also reaches what builds and fills the real control plane.
-        if not ended.is_set():
+        if not stop():
             print(failure, file=sys.stderr)
             return 1
         print("Ended before it was ready.", flush=True)
