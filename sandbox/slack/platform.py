@@ -139,6 +139,7 @@ class Platform:
                 }
                 for item in self.manifest.commands.values()
             ],
+            "events": sorted(self.manifest.events),
             "first_commands": list(self.settings.first_commands),
             "transport": self.app.transport,
             "rate_scale": self.rate_limits.scale,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 from slack_bolt import Ack, App
 from slack_bolt.adapter.starlette import SlackRequestHandler
 from slack_sdk import WebClient
@@ -244,3 +244,12 @@ def page(browser: Browser, slack: LocalSlack) -> Iterator[Page]:
     context.close()
     assert outside == []
     assert errors == []
+
+
+def composer(page: Page) -> Locator:
+    return page.locator("#composer textarea")
+
+
+def say(page: Page, text: str) -> None:
+    composer(page).fill(text)
+    composer(page).press("Enter")

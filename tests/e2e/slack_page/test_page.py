@@ -11,17 +11,9 @@ from playwright.sync_api import Page, expect
 from slack_sdk import WebClient
 
 from sandbox.slack import LocalSlack
+from tests.e2e.slack_page.conftest import composer, say
 
 pytestmark = pytest.mark.browser
-
-
-def composer(page: Page) -> Any:
-    return page.locator("#composer textarea")
-
-
-def say(page: Page, text: str) -> None:
-    composer(page).fill(text)
-    composer(page).press("Enter")
 
 
 def test_a_release_by_keyboard_alone(page: Page) -> None:

@@ -5,13 +5,21 @@ import { SlackDate } from "./dates.jsx";
 import { Element } from "./elements.jsx";
 import { InputBlock } from "./input-block.jsx";
 
-/** {workspace, me, theme, go(channel, ts)}: what mentions and links need. */
+/** {workspace, person, theme, go(channel, ts)}: what mentions and links need. `person.current` is whom one acts as: a ref, so that
+ * another person does not draw every message again. */
 export const Surroundings = createContext(null);
+/** Whom one acts as, for what looks different to each person. */
+export const Me = createContext(null);
+
+function Mention({ people, children }) {
+  return <span className={people.includes(useContext(Me)) ? "mention mention-me" : "mention"}>{children}</span>;
+}
 
 export function useDrawing() {
-  const { workspace, me, theme, go } = useContext(Surroundings);
+  const { workspace, theme, go } = useContext(Surroundings);
   return useMemo(() => {
-    const mention = (isMe, children) => <span className={isMe ? "mention mention-me" : "mention"}>{children}</span>;
+    const everyone = workspace.people.map((person) => person.id);
+    const mention = (people, children) => <Mention people={people}>{children}</Mention>;
     return {
       theme,
       data: {
@@ -20,10 +28,10 @@ export function useDrawing() {
         user_groups: workspace.groups.map((group) => ({ id: group.id, name: group.handle })),
       },
       hooks: {
-        user: ({ id, name }) => mention(id === me, `@${workspace.people.find((person) => person.id === id)?.real_name ?? name ?? id}`),
+        user: ({ id, name }) => mention([id], `@${workspace.people.find((person) => person.id === id)?.real_name ?? name ?? id}`),
         usergroup: ({ id, name }) => {
           const group = workspace.groups.find((one) => one.id === id);
-          return mention(group?.members.includes(me), `@${group?.handle ?? name ?? id}`);
+          return mention(group?.members ?? [], `@${group?.handle ?? name ?? id}`);
         },
         channel: ({ id, name }) => {
           const place = workspace.channels.find((one) => one.id === id);
@@ -33,14 +41,14 @@ export function useDrawing() {
             </button>
           );
         },
-        atHere: () => mention(true, "@here"),
-        atChannel: () => mention(true, "@channel"),
-        atEveryone: () => mention(true, "@everyone"),
+        atHere: () => mention(everyone, "@here"),
+        atChannel: () => mention(everyone, "@channel"),
+        atEveryone: () => mention(everyone, "@everyone"),
         date: (date) => <SlackDate {...date} />,
         link: ({ href, children }) => <SlackLink href={href} go={go}>{children}</SlackLink>,
       },
     };
-  }, [workspace, me, theme, go]);
+  }, [workspace, theme, go]);
 }
 
 function SlackLink({ href, children, go }) {

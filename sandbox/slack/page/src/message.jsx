@@ -8,7 +8,7 @@ import { authorOf, plainText } from "./store.js";
 import { problemText } from "./problems.js";
 
 export const Message = memo(function Message({ channel, message, compact, inThread, onThread, onDismiss, isHighlighted, isOpenThread }) {
-  const { workspace, me } = useContext(Surroundings);
+  const { workspace } = useContext(Surroundings);
   const author = authorOf(workspace, message);
   const article = useRef(null);
   const hadFocus = useRef(false);
@@ -75,17 +75,17 @@ export const Message = memo(function Message({ channel, message, compact, inThre
 });
 
 function Body({ channel, message }) {
-  const { me } = useContext(Surroundings);
+  const { person } = useContext(Surroundings);
   const [busy, setBusy] = useState(null);
   const [problem, setProblem] = useState(null);
   const act = useCallback(async (block, element, value) => {
     setBusy(`${block.block_id}/${element.action_id}`);
     setProblem(null);
-    const answer = await post("click", { user: me, channel, message_ts: message.ts, block_id: block.block_id, action_id: element.action_id, value });
+    const answer = await post("click", { user: person.current, channel, message_ts: message.ts, block_id: block.block_id, action_id: element.action_id, value });
     setBusy(null);
     if (!answer.ok) setProblem(problemText(answer));
-  }, [me, channel, message.ts]);
-  const load = useCallback((block, element, query) => post("options", { user: me, channel, message_ts: message.ts, block_id: block.block_id, action_id: element.action_id, query }), [me, channel, message.ts]);
+  }, [person, channel, message.ts]);
+  const load = useCallback((block, element, query) => post("options", { user: person.current, channel, message_ts: message.ts, block_id: block.block_id, action_id: element.action_id, query }), [person, channel, message.ts]);
   const surface = useMemo(() => ({ act, load, busy, set: () => {}, actSoon: act }), [act, load, busy]);
   const isTombstone = message.subtype === "tombstone";
   return (

@@ -1,7 +1,7 @@
 // The modal on top of a person's stack, and the home tab: views share their inputs' behaviour.
 import { useCallback, useContext, useEffect, useId, useMemo, useRef, useState } from "react";
 import { post } from "./api.js";
-import { Blocks, Surroundings } from "./blocks.jsx";
+import { Blocks, Me } from "./blocks.jsx";
 import { problemText } from "./problems.js";
 
 /** What stands in a view's inputs, in the page's own form: strings, options, lists. */
@@ -13,7 +13,7 @@ function entered(view) {
 }
 
 export function useViewSurface(view) {
-  const { me } = useContext(Surroundings);
+  const me = useContext(Me);
   const [typed, setTyped] = useState({});
   const [busy, setBusy] = useState(null);
   const [problem, setProblem] = useState(null);
@@ -55,7 +55,7 @@ export function useViewSurface(view) {
 }
 
 export function Modal({ views }) {
-  const { me } = useContext(Surroundings);
+  const me = useContext(Me);
   const view = views.at(-1);
   const dialog = useRef(null);
   const title = useId();

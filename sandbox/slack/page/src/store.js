@@ -1,11 +1,13 @@
-// The page's state: a reducer over what the server sends and what the person chooses to look at.
+// The page's state: a reducer over what the server sends and what the person chooses to see.
 
 export const initial = {
   workspace: null,
   me: "U0DEV1",
   channel: "C0RELEASES",
   messages: {}, // by channel, then by ts
-  loaded: {},
+  live: {}, // those of them that came by the stream since it was opened
+  loaded: {}, // by channel: whether its messages were fetched since then
+  isLive: false, // whether the stream of this person is open: what is fetched before misses what comes in between
   unread: {},
   views: [],
   home: null,
@@ -13,7 +15,7 @@ export const initial = {
   log: [],
   drawer: false,
   connected: true,
-  epoch: 0, // grows when everything must be asked for anew
+  epoch: 0, // grows when everything must be fetched again
   highlight: null,
 };
 
@@ -22,9 +24,13 @@ export function reduce(state, action) {
     case "workspace":
       return { ...state, workspace: action.workspace };
     case "connected":
-      return state.connected === action.connected ? state : { ...state, connected: action.connected };
+      return action.connected
+        ? { ...state, connected: true, isLive: true, live: {}, loaded: {} }
+        : { ...state, connected: false, isLive: false };
     case "be":
-      return { ...state, me: action.user, channel: action.channel, messages: {}, loaded: {}, unread: {}, views: [], home: null,
+      // What everyone in the channel sees stays until it is fetched: drawing it again takes longest.
+      return { ...state, me: action.user, channel: action.channel, messages: { [action.channel]: forEveryone(state.messages[action.channel]) },
+        live: {}, loaded: {}, isLive: false, unread: {}, views: [], home: null,
         panel: state.panel?.kind === "inspector" ? state.panel : null, drawer: false };
     case "go":
       return { ...state, channel: action.channel, drawer: false, highlight: action.highlight ?? null,
@@ -35,8 +41,11 @@ export function reduce(state, action) {
     case "drawer":
       return { ...state, drawer: action.open };
     case "loaded": {
-      // What came live while the answer was under way is newer than the answer.
-      const known = { ...Object.fromEntries(action.messages.map((message) => [message.ts, message])), ...state.messages[action.channel] };
+      if (action.user !== state.me) return state;
+      const before = state.messages[action.channel] ?? {};
+      const fetched = action.messages.map((message) => [message.ts, unchanged(before[message.ts], message)]);
+      // What came by the stream while the answer was under way is newer than the answer.
+      const known = { ...Object.fromEntries(fetched), ...state.live[action.channel] };
       return { ...state, messages: { ...state.messages, [action.channel]: known }, loaded: { ...state.loaded, [action.channel]: true } };
     }
     case "message":
@@ -49,6 +58,7 @@ export function reduce(state, action) {
       return {
         ...state,
         messages: { ...state.messages, [channel]: { ...known, [message.ts]: message } },
+        live: { ...state.live, [channel]: { ...state.live[channel], [message.ts]: message } },
         unread: elsewhere ? { ...state.unread, [channel]: (state.unread[channel] ?? 0) + 1 } : state.unread,
       };
     }
@@ -67,7 +77,7 @@ export function reduce(state, action) {
     case "old_log":
       return { ...state, log: action.entries };
     case "reset":
-      return { ...state, epoch: state.epoch + 1, messages: {}, loaded: {}, unread: {}, views: [], home: null, log: [], panel: state.panel?.kind === "inspector" ? state.panel : null };
+      return { ...state, epoch: state.epoch + 1, messages: {}, live: {}, loaded: {}, unread: {}, views: [], home: null, log: [], panel: state.panel?.kind === "inspector" ? state.panel : null };
     default:
       return state;
   }
@@ -75,9 +85,16 @@ export function reduce(state, action) {
 
 function withoutMessage(state, channel, ts) {
   const { [ts]: _gone, ...rest } = state.messages[channel] ?? {};
+  const { [ts]: _goneToo, ...live } = state.live[channel] ?? {};
   const panel = state.panel?.kind === "thread" && state.panel.ts === ts ? null : state.panel;
-  return { ...state, messages: { ...state.messages, [channel]: rest }, panel };
+  return { ...state, messages: { ...state.messages, [channel]: rest }, live: { ...state.live, [channel]: live }, panel };
 }
+
+const forEveryone = (messages) =>
+  Object.fromEntries(Object.entries(messages ?? {}).filter(([, message]) => !message.is_ephemeral && !message.ephemeral_to));
+
+/** The object that is drawn already, where the fetched one says the same: then nothing is drawn again. */
+const unchanged = (before, fetched) => (before && JSON.stringify(before) === JSON.stringify(fetched) ? before : fetched);
 
 export const isReply = (message) => Boolean(message.thread_ts && message.thread_ts !== message.ts);
 
