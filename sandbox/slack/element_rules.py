@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sandbox.slack.findings import Findings
@@ -92,22 +93,30 @@ def check_element(element: Any, at: str, found: Findings, allowed: frozenset[str
     found.text(element, "placeholder", at, 150, kinds=("plain_text",))
     if "confirm" in element:
         _check_confirm(element["confirm"], f"{at}/confirm", found)
-    if kind == "button":
-        _check_button(element, at, found)
-    elif kind == "image":
-        found.string(element, "image_url", at, 3000)
-        found.string(element, "alt_text", at, 2000, required=True)
-    elif kind in _OPTION_LIMITS:
+    if kind in _OPTION_LIMITS:
         _check_options(element, at, found, _OPTION_LIMITS[kind])
     elif kind in _TEXT_INPUTS:
-        found.string(element, "initial_value", at, 3000)
-        length = element.get("max_length")
-        if length is not None and not (isinstance(length, int) and 0 < length <= 3000):
-            found.add("must be between 1 and 3000", f"{at}/max_length")
-    elif kind == "feedback_buttons":
-        for key in ("positive_button", "negative_button"):
-            if key not in element:
-                found.add(f"missing required field: {key}", at)
+        _check_text_input(element, at, found)
+    elif kind in _CHECKS:
+        _CHECKS[kind](element, at, found)
+
+
+def _check_image(element: Any, at: str, found: Findings) -> None:
+    found.string(element, "image_url", at, 3000)
+    found.string(element, "alt_text", at, 2000, required=True)
+
+
+def _check_text_input(element: Any, at: str, found: Findings) -> None:
+    found.string(element, "initial_value", at, 3000)
+    length = element.get("max_length")
+    if length is not None and not (isinstance(length, int) and 0 < length <= 3000):
+        found.add("must be between 1 and 3000", f"{at}/max_length")
+
+
+def _check_feedback(element: Any, at: str, found: Findings) -> None:
+    for key in ("positive_button", "negative_button"):
+        if key not in element:
+            found.add(f"missing required field: {key}", at)
 
 
 def _check_button(button: Any, at: str, found: Findings) -> None:
@@ -116,6 +125,13 @@ def _check_button(button: Any, at: str, found: Findings) -> None:
     found.string(button, "url", at, 3000)
     found.string(button, "accessibility_label", at, 75)
     found.one_of(button, "style", at, ("primary", "danger"))
+
+
+_CHECKS: dict[str, Callable[[Any, str, Findings], None]] = {
+    "button": _check_button,
+    "image": _check_image,
+    "feedback_buttons": _check_feedback,
+}
 
 
 def _check_options(element: Any, at: str, found: Findings, most: int) -> None:

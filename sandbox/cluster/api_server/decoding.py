@@ -127,40 +127,42 @@ class Decoder:
     def _scalar(self, value: Any, schema: SchemaType, path: str, owner: str) -> Any:
         match schema.scalar:
             case "quantity":
-                if not isinstance(value, str | int | float) or isinstance(value, bool):
-                    raise self._mismatch(value, "quantity", path, owner)
-                try:
-                    return canonical_quantity(str(value))
-                except QuantityError as error:
-                    raise DecodingError(
-                        f'{self._kind} in version "v1" cannot be handled as a {self._kind}: {error}'
-                    ) from None
+                return self._quantity(value, path, owner)
             case "string":
-                if value is None:
-                    return ""
-                if not isinstance(value, str):
-                    raise self._mismatch(value, "string", path, owner)
-                wrong = _NO_BASE64.search(value) if schema.format == "byte" else None
-                if wrong is not None:
-                    kind = self._kind
-                    raise DecodingError(
-                        f'{kind} in version "v1" cannot be handled as a {kind}: illegal base64 data'
-                        f" at input byte {wrong.start()}"
-                    )
+                return self._text(value, schema, path, owner)
             case "integer":
                 if isinstance(value, float) and value.is_integer():
                     return int(value)
-                if not isinstance(value, int) or isinstance(value, bool):
-                    raise self._mismatch(value, schema.format or "int64", path, owner)
-            case "boolean":
-                if not isinstance(value, bool):
-                    raise self._mismatch(value, "bool", path, owner)
-            case "int-or-string":
-                if not isinstance(value, str | int) or isinstance(value, bool):
-                    raise self._mismatch(value, "int32", path, owner)
+                name, types = schema.format or "int64", _INTEGER
+            case scalar if scalar in _OTHER_SCALARS:
+                name, types = _OTHER_SCALARS[scalar]
             case _:
-                pass
+                return value
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise self._mismatch(value, name, path, owner)
         return value
+
+    def _quantity(self, value: Any, path: str, owner: str) -> str:
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise self._mismatch(value, "quantity", path, owner)
+        try:
+            return canonical_quantity(str(value))
+        except QuantityError as error:
+            raise self._unusable(str(error)) from None
+
+    def _text(self, value: Any, schema: SchemaType, path: str, owner: str) -> str:
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            raise self._mismatch(value, "string", path, owner)
+        wrong = _NO_BASE64.search(value) if schema.format == "byte" else None
+        if wrong is not None:
+            raise self._unusable(f"illegal base64 data at input byte {wrong.start()}")
+        return value
+
+    def _unusable(self, why: str) -> DecodingError:
+        kind = self._kind
+        return DecodingError(f'{kind} in version "v1" cannot be handled as a {kind}: {why}')
 
     def _mismatch(self, value: Any, wanted: str, path: str, owner: str) -> DecodingError:
         match value:
@@ -181,6 +183,14 @@ class Decoder:
             f'{kind} in version "v1" cannot be handled as a {kind}: json: cannot unmarshal {found}'
             f" into Go struct field {owner}.{path} of type {wanted}"
         )
+
+
+_INTEGER: tuple[type, ...] = (int,)
+_OTHER_SCALARS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "boolean": ("bool", (bool,)),
+    "int-or-string": ("int32", (str, int)),
+}
+"""Of each scalar: its type in messages, and the types of its values."""
 
 
 def _vanishes(key: str, value: Any, schema: SchemaType, *, required: bool) -> bool:

@@ -4,56 +4,64 @@ are given."""
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 
 from sandbox.cluster.objects import Json
 
 
 def fill_defaults(obj: Json) -> None:
     """Fills in the defaults of the object's kind."""
-    match (obj.get("apiVersion"), obj.get("kind")):
-        case ("apps/v1", "Deployment"):
-            _deployment(obj)
-        case ("apps/v1", "ReplicaSet"):
-            spec = obj.setdefault("spec", {})
-            spec.setdefault("replicas", 1)
-            _pod_template(spec.setdefault("template", {}))
-        case ("v1", "Pod"):
-            _pod_spec(obj.setdefault("spec", {}))
-            _requests_from_limits(obj["spec"])
-            obj["spec"].setdefault("enableServiceLinks", True)
-        case ("v1", "Service"):
-            _service(obj)
-        case ("v1", "Secret"):
-            obj.setdefault("type", "Opaque")
-            for key, value in (obj.pop("stringData", None) or {}).items():
-                obj.setdefault("data", {})[key] = base64.b64encode(value.encode()).decode()
-        case ("v1", "Namespace"):
-            obj.setdefault("spec", {})
-            obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj[
-                "metadata"
-            ].get("name", "")
-        case ("autoscaling/v2", "HorizontalPodAutoscaler"):
-            _autoscaler(obj)
-        case ("networking.k8s.io/v1", "NetworkPolicy"):
-            _network_policy(obj)
-        case ("discovery.k8s.io/v1", "EndpointSlice"):
-            for port in obj.get("ports") or ():
-                port.setdefault("name", "")
-                port.setdefault("protocol", "TCP")
-        case ("v1", "PersistentVolumeClaim"):
-            obj.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-        case ("rbac.authorization.k8s.io/v1", "RoleBinding" | "ClusterRoleBinding"):
-            obj.get("roleRef", {}).setdefault("apiGroup", "rbac.authorization.k8s.io")
-            for subject in obj.get("subjects") or ():
-                if subject.get("kind") in ("User", "Group"):
-                    subject.setdefault("apiGroup", "rbac.authorization.k8s.io")
-        case ("apiextensions.k8s.io/v1", "CustomResourceDefinition"):
-            names = obj.setdefault("spec", {}).setdefault("names", {})
-            names.setdefault("singular", names.get("kind", "").lower())
-            names.setdefault("listKind", f"{names.get('kind', '')}List")
-            obj["spec"].setdefault("conversion", {"strategy": "None"})
-        case _:
-            pass
+    fill = _DEFAULTS.get((obj.get("apiVersion"), obj.get("kind")))
+    if fill is not None:
+        fill(obj)
+
+
+def _replica_set(obj: Json) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    _pod_template(spec.setdefault("template", {}))
+
+
+def _pod(obj: Json) -> None:
+    _pod_spec(obj.setdefault("spec", {}))
+    _requests_from_limits(obj["spec"])
+    obj["spec"].setdefault("enableServiceLinks", True)
+
+
+def _secret(obj: Json) -> None:
+    obj.setdefault("type", "Opaque")
+    for key, value in (obj.pop("stringData", None) or {}).items():
+        obj.setdefault("data", {})[key] = base64.b64encode(value.encode()).decode()
+
+
+def _namespace(obj: Json) -> None:
+    obj.setdefault("spec", {})
+    metadata = obj["metadata"]
+    metadata.setdefault("labels", {})["kubernetes.io/metadata.name"] = metadata.get("name", "")
+
+
+def _endpoint_slice(obj: Json) -> None:
+    for port in obj.get("ports") or ():
+        port.setdefault("name", "")
+        port.setdefault("protocol", "TCP")
+
+
+def _volume_claim(obj: Json) -> None:
+    obj.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
+
+
+def _role_binding(obj: Json) -> None:
+    obj.get("roleRef", {}).setdefault("apiGroup", "rbac.authorization.k8s.io")
+    for subject in obj.get("subjects") or ():
+        if subject.get("kind") in ("User", "Group"):
+            subject.setdefault("apiGroup", "rbac.authorization.k8s.io")
+
+
+def _custom_resource_definition(obj: Json) -> None:
+    names = obj.setdefault("spec", {}).setdefault("names", {})
+    names.setdefault("singular", names.get("kind", "").lower())
+    names.setdefault("listKind", f"{names.get('kind', '')}List")
+    obj["spec"].setdefault("conversion", {"strategy": "None"})
 
 
 def _deployment(obj: Json) -> None:
@@ -174,3 +182,20 @@ def _network_policy(obj: Json) -> None:
     for rule in [*(spec.get("ingress") or ()), *(spec.get("egress") or ())]:
         for port in rule.get("ports") or ():
             port.setdefault("protocol", "TCP")
+
+
+_DEFAULTS: dict[tuple[str | None, str | None], Callable[[Json], None]] = {
+    ("apps/v1", "Deployment"): _deployment,
+    ("apps/v1", "ReplicaSet"): _replica_set,
+    ("v1", "Pod"): _pod,
+    ("v1", "Service"): _service,
+    ("v1", "Secret"): _secret,
+    ("v1", "Namespace"): _namespace,
+    ("v1", "PersistentVolumeClaim"): _volume_claim,
+    ("autoscaling/v2", "HorizontalPodAutoscaler"): _autoscaler,
+    ("networking.k8s.io/v1", "NetworkPolicy"): _network_policy,
+    ("discovery.k8s.io/v1", "EndpointSlice"): _endpoint_slice,
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): _role_binding,
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): _role_binding,
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): _custom_resource_definition,
+}

@@ -30,35 +30,39 @@ def patched(document: Json, content_type: str, body: bytes, resource: Resource) 
     """The document with a patch of one of the three client-side types applied."""
     match content_type:
         case "application/json-patch+json":
-            operations = _parsed(body)
-            if not isinstance(operations, list):
-                raise failures.bad_request(
-                    "error decoding patch: json: cannot unmarshal object into Go value of type"
-                    " []handlers.jsonPatchOp"
-                )
-            try:
-                return apply_json_patch(document, operations)
-            except PatchDoesNotApply:
-                raise failures.rejected_patch() from None
-            except (KeyError, TypeError) as error:
-                raise failures.bad_request(f"error decoding patch: {error}") from None
+            return _json_patched(document, _parsed(body))
         case "application/merge-patch+json":
             result = apply_merge_patch(document, _parsed(body))
             if not isinstance(result, dict):
                 raise failures.bad_request("the patch leaves no object")
             return result
-        case "application/strategic-merge-patch+json":
-            if resource.is_custom:
-                raise failures.unsupported_patch_type()
-            patch = _parsed(body)
-            if not isinstance(patch, dict):
-                raise failures.bad_request("the patch is no object")
-            try:
-                return apply_strategic_merge(document, patch, resource.schema())
-            except BadStrategicPatch as error:
-                raise failures.ApiFailure(500, "", str(error)) from None
+        case "application/strategic-merge-patch+json" if not resource.is_custom:
+            return _strategically_merged(document, _parsed(body), resource)
         case _:
             raise failures.unsupported_patch_type()
+
+
+def _json_patched(document: Json, operations: Any) -> Json:
+    if not isinstance(operations, list):
+        raise failures.bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type"
+            " []handlers.jsonPatchOp"
+        )
+    try:
+        return apply_json_patch(document, operations)
+    except PatchDoesNotApply:
+        raise failures.rejected_patch() from None
+    except (KeyError, TypeError) as error:
+        raise failures.bad_request(f"error decoding patch: {error}") from None
+
+
+def _strategically_merged(document: Json, patch: Any, resource: Resource) -> Json:
+    if not isinstance(patch, dict):
+        raise failures.bad_request("the patch is no object")
+    try:
+        return apply_strategic_merge(document, patch, resource.schema())
+    except BadStrategicPatch as error:
+        raise failures.ApiFailure(500, "", str(error)) from None
 
 
 def _parsed(body: bytes) -> Any:

@@ -173,18 +173,32 @@ class ApiServer:
         path = request.path.rstrip("/") or "/"
         self._access.check(caller, Attributes(request.method.lower(), path=path))
         parts = path.strip("/").split("/")
+        match parts:
+            case ["healthz" | "livez" | "readyz"] | ["healthz" | "livez" | "readyz", _]:
+                return Answer(200, b"ok", content_type="text/plain; charset=utf-8")
+            case ["api" | "apis"] if request.wants_aggregated_discovery:
+                found = discovery.aggregated(self._table, core=parts == ["api"])
+                return Answer(200, found, content_type=AGGREGATED_DISCOVERY)
+            case ["openapi", "v3", _, *_]:
+                return self._openapi_document(path)
+            case _:
+                return Answer(200, self._described(parts))
+
+    def _openapi_document(self, path: str) -> Answer:
+        matched = openapi.is_document_path(path)
+        document = self._openapi.document(matched.group(1)) if matched else None
+        if document is None:
+            raise failures.unknown_path()
+        content, digest = document
+        headers = {"Etag": f'"{digest}"', "Cache-Control": "public, immutable"}
+        return Answer(200, content, headers)
+
+    def _described(self, parts: list[str]) -> Json:
+        """What the server says about itself at a path: version, groups, resources."""
         found: Json | None = None
         match parts:
             case ["version"]:
                 found = discovery.version()
-            case ["healthz" | "livez" | "readyz"] | ["healthz" | "livez" | "readyz", _]:
-                return Answer(200, b"ok", content_type="text/plain; charset=utf-8")
-            case ["api" | "apis"] if request.wants_aggregated_discovery:
-                return Answer(
-                    200,
-                    discovery.aggregated(self._table, core=parts == ["api"]),
-                    content_type=AGGREGATED_DISCOVERY,
-                )
             case ["api"]:
                 found = discovery.core_versions()
             case ["api", "v1"]:
@@ -197,22 +211,13 @@ class ApiServer:
                 found = discovery.resources(self._table, group, version)
             case ["openapi", "v3"]:
                 found = self._openapi.index()
-            case ["openapi", "v3", *_]:
-                matched = openapi.is_document_path(path)
-                document = self._openapi.document(matched.group(1)) if matched else None
-                if document is not None:
-                    content, digest = document
-                    headers = {"Etag": f'"{digest}"', "Cache-Control": "public, immutable"}
-                    return Answer(200, content, headers)
             case ["" | "/"]:
-                found = {
-                    "paths": ["/api", "/api/v1", "/apis", "/healthz", "/openapi/v3", "/version"]
-                }
+                found = {"paths": _PATHS}
             case _:
                 pass
         if found is None:
             raise failures.unknown_path()
-        return Answer(200, found)
+        return found
 
     def _answer_resource(
         self, request: Request, target: Target, caller: Caller, verb: str
@@ -225,38 +230,28 @@ class ApiServer:
             raise failures.method_not_allowed()
         if resource.group in ("authorization.k8s.io", "authentication.k8s.io"):
             return Answer(201, reviews.answer(self._access, resource, request.json(), caller))
-        match verb:
-            case "get":
-                obj = self._registry.get(resource, target.namespace, target.name)
-                if target.subresource == "scale":
-                    return Answer(200, scaling.scale_of(obj))
-                return Answer(200, self._represented(request, resource, obj))
-            case "list":
-                return Answer(
-                    200,
-                    list_objects(
-                        self._store,
-                        resource,
-                        target.namespace,
-                        request.query,
-                        _table_of(request, resource),
-                        metadata_only=request.wants_metadata_only,
-                    ),
-                )
-            case "watch":
-                return self._watch(request, target)
-            case "create":
-                return self._create(request, target, caller)
-            case "update":
-                return self._update(request, target, caller)
-            case "patch":
-                return self._patch(request, target, caller)
-            case "delete":
-                return self._delete(request, target, caller)
-            case "deletecollection":
-                return self._delete_collection(request, target, caller)
-            case _:
-                raise failures.method_not_allowed()
+        if verb not in _VERBS:
+            raise failures.method_not_allowed()
+        return _VERBS[verb](self, request, target, caller)
+
+    def _get(self, request: Request, target: Target, caller: Caller) -> Answer:
+        del caller
+        obj = self._registry.get(target.resource, target.namespace, target.name)
+        if target.subresource == "scale":
+            return Answer(200, scaling.scale_of(obj))
+        return Answer(200, self._represented(request, target.resource, obj))
+
+    def _list(self, request: Request, target: Target, caller: Caller) -> Answer:
+        del caller
+        found = list_objects(
+            self._store,
+            target.resource,
+            target.namespace,
+            request.query,
+            _table_of(request, target.resource),
+            metadata_only=request.wants_metadata_only,
+        )
+        return Answer(200, found)
 
     def _represented(self, request: Request, resource: Resource, obj: Json) -> Json:
         table = _table_of(request, resource)
@@ -270,7 +265,8 @@ class ApiServer:
             }
         return obj
 
-    def _watch(self, request: Request, target: Target) -> Answer:
+    def _watch(self, request: Request, target: Target, caller: Caller) -> Answer:
+        del caller
         query = request.query
         version = query.get("resourceVersion", "")
         if version and not version.isdigit():
@@ -394,6 +390,19 @@ class ApiServer:
             "items": items,
         }
         return Answer(200, body)
+
+
+_PATHS = ["/api", "/api/v1", "/apis", "/healthz", "/openapi/v3", "/version"]
+_VERBS: dict[str, Callable[[ApiServer, Request, Target, Caller], Answer]] = {
+    "get": ApiServer._get,
+    "list": ApiServer._list,
+    "watch": ApiServer._watch,
+    "create": ApiServer._create,
+    "update": ApiServer._update,
+    "patch": ApiServer._patch,
+    "delete": ApiServer._delete,
+    "deletecollection": ApiServer._delete_collection,
+}
 
 
 def _table_of(request: Request, resource: Resource) -> TableWriter | None:

@@ -38,31 +38,28 @@ def _merge_map(original: Json, patch: Json, schema: SchemaType | None) -> Json:
     if retained is not None:
         original = {key: value for key, value in original.items() if key in retained}
     for key, value in patch.items():
-        if key in (_DIRECTIVE, _RETAIN):
-            continue
         if key.startswith(_DELETE_PRIMITIVES):
             field = key.removeprefix(_DELETE_PRIMITIVES)
             original[field] = [item for item in original.get(field) or [] if item not in value]
-            continue
-        if key.startswith(_ORDER):
-            continue
-        field_type = (
-            schema.field(key) if schema is not None and schema.shape in ("struct", "map") else None
-        )
-        if value is None:
-            original.pop(key, None)
-        elif isinstance(value, dict):
-            present = original.get(key)
-            original[key] = _merge_map(
-                present if isinstance(present, dict) else {}, value, field_type
-            )
-        elif isinstance(value, list):
-            original[key] = _merge_list(
-                original.get(key), value, field_type, patch.get(_ORDER + key)
-            )
-        else:
-            original[key] = value
+        elif key not in (_DIRECTIVE, _RETAIN) and not key.startswith(_ORDER):
+            _merge_field(original, key, value, schema, patch.get(_ORDER + key))
     return original
+
+
+def _merge_field(
+    original: Json, key: str, value: Any, schema: SchemaType | None, order: list[Any] | None
+) -> None:
+    is_known = schema is not None and schema.shape in ("struct", "map")
+    field_type = schema.field(key) if schema is not None and is_known else None
+    if value is None:
+        original.pop(key, None)
+    elif isinstance(value, dict):
+        present = original.get(key)
+        original[key] = _merge_map(present if isinstance(present, dict) else {}, value, field_type)
+    elif isinstance(value, list):
+        original[key] = _merge_list(original.get(key), value, field_type, order)
+    else:
+        original[key] = value
 
 
 def _merge_list(

@@ -65,12 +65,6 @@ def prepare_create(resource: Resource, obj: Json, addresses: Addresses) -> None:
     if resource.has_generation or resource.is_custom:
         obj["metadata"]["generation"] = 1
     match resource.key:
-        case ("apps", "deployments") | ("", "resourcequotas"):
-            obj["status"] = {}
-        case ("apps", "replicasets"):
-            obj["status"] = {"replicas": 0}
-        case ("autoscaling", "horizontalpodautoscalers"):
-            obj["status"] = {"currentMetrics": None, "desiredReplicas": 0}
         case ("", "pods"):
             obj["status"] = {"phase": "Pending", "qosClass": _qos_class(obj["spec"])}
             if not obj["spec"].get("nodeName"):
@@ -81,14 +75,21 @@ def prepare_create(resource: Resource, obj: Json, addresses: Addresses) -> None:
         case ("", "namespaces"):
             obj["spec"].setdefault("finalizers", ["kubernetes"])
             obj["status"] = {"phase": "Active"}
-        case ("policy", "poddisruptionbudgets"):
-            obj["status"] = {
-                "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0
-            }  # fmt: skip
-        case ("", "persistentvolumeclaims"):
-            obj["status"] = {"phase": "Pending"}
-        case _:
-            pass
+        case key:
+            if key in _FIRST_STATUS:
+                obj["status"] = dict(_FIRST_STATUS[key])
+
+
+_FIRST_STATUS: dict[tuple[str, str], Json] = {
+    ("apps", "deployments"): {},
+    ("", "resourcequotas"): {},
+    ("apps", "replicasets"): {"replicas": 0},
+    ("autoscaling", "horizontalpodautoscalers"): {"currentMetrics": None, "desiredReplicas": 0},
+    ("policy", "poddisruptionbudgets"): {
+        "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0
+    },
+    ("", "persistentvolumeclaims"): {"phase": "Pending"},
+}  # fmt: skip
 
 
 def prepare_update(resource: Resource, obj: Json, before: Json, addresses: Addresses) -> None:
@@ -198,17 +199,9 @@ def _allocate(obj: Json, before: Json | None, addresses: Addresses) -> None:
     spec["clusterIPs"] = [spec["clusterIP"]]
     spec.setdefault("ipFamilies", ["IPv4"])
     spec.setdefault("ipFamilyPolicy", "SingleStack")
-    if spec["type"] in ("NodePort", "LoadBalancer"):
-        taken = {
-            (port.get("name"), port["port"]): port.get("nodePort")
-            for port in old.get("ports") or ()
-        }
-        for port in spec.get("ports") or ():
-            if not port.get("nodePort"):
-                port["nodePort"] = (
-                    taken.get((port.get("name"), port["port"])) or addresses.node_port()
-                )
-    elif before is not None and old.get("type") in ("NodePort", "LoadBalancer"):
+    if spec["type"] in _WITH_NODE_PORTS:
+        _allocate_node_ports(spec, old, addresses)
+    elif old.get("type") in _WITH_NODE_PORTS:
         for port in spec.get("ports") or ():
             port.pop("nodePort", None)
         for field in (
@@ -217,8 +210,21 @@ def _allocate(obj: Json, before: Json | None, addresses: Addresses) -> None:
             "healthCheckNodePort",
         ):
             spec.pop(field, None)
-    if before is not None and old.get("type") == "LoadBalancer" and spec["type"] != "LoadBalancer":
+    if old.get("type") == "LoadBalancer" and spec["type"] != "LoadBalancer":
         obj["status"] = {"loadBalancer": {}}
+
+
+_WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
+
+
+def _allocate_node_ports(spec: Json, old: Json, addresses: Addresses) -> None:
+    taken = {
+        (port.get("name"), port["port"]): port.get("nodePort") for port in old.get("ports") or ()
+    }
+    for port in spec.get("ports") or ():
+        if not port.get("nodePort"):
+            kept = taken.get((port.get("name"), port["port"]))
+            port["nodePort"] = kept or addresses.node_port()
 
 
 def check_immutable_metadata(resource: Resource, obj: Json, before: Json) -> None:

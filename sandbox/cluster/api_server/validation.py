@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from sandbox.cluster.api_server.failures import (
@@ -286,16 +287,7 @@ def _pod_spec(spec: Json, path: str) -> list[Cause]:
 
 
 def _container(container: Json, path: str, seen: set[str], volumes: set[Any]) -> list[Cause]:
-    causes = []
-    name = container.get("name", "")
-    if not name:
-        causes.append(required(f"{path}.name"))
-    else:
-        if not _LABEL.fullmatch(name):
-            causes.append(invalid_value(f"{path}.name", name, _LABEL_WORDS))
-        if name in seen:
-            causes.append(duplicate(f"{path}.name", name))
-        seen.add(name)
+    causes = _container_name(container.get("name", ""), path, seen)
     image = container.get("image", "")
     if not image:
         causes.append(required(f"{path}.image"))
@@ -303,30 +295,48 @@ def _container(container: Json, path: str, seen: set[str], volumes: set[Any]) ->
         causes.append(
             invalid_value(f"{path}.image", image, "must not have leading or trailing whitespace")
         )
-    for at, port in enumerate(container.get("ports") or ()):
-        number = port.get("containerPort")
-        if number is None:
-            causes.append(required(f"{path}.ports[{at}].containerPort"))
-        elif not 1 <= number <= 65535:
-            words = "must be between 1 and 65535, inclusive"
-            causes.append(invalid_value(f"{path}.ports[{at}].containerPort", number, words))
-    limits = (container.get("resources") or {}).get("limits") or {}
-    for resource, value in ((container.get("resources") or {}).get("requests") or {}).items():
-        if resource in limits and parse_quantity(value) > parse_quantity(limits[resource]):
-            words = f"must be less than or equal to {resource} limit of {limits[resource]}"
-            causes.append(invalid_value(f"{path}.resources.requests", value, words))
+    causes += _container_ports(container.get("ports") or (), path)
+    causes += _container_resources(container.get("resources") or {}, path)
     for at, mount in enumerate(container.get("volumeMounts") or ()):
         if mount.get("name") not in volumes:
-            causes.append(
-                Cause(
-                    f"{path}.volumeMounts[{at}].name",
-                    f'Not found: "{mount.get("name")}"',
-                    "FieldValueNotFound",
-                )
-            )
+            where, words = f"{path}.volumeMounts[{at}].name", f'Not found: "{mount.get("name")}"'
+            causes.append(Cause(where, words, "FieldValueNotFound"))
     for at, variable in enumerate(container.get("env") or ()):
         if not variable.get("name"):
             causes.append(required(f"{path}.env[{at}].name"))
+    return causes
+
+
+def _container_name(name: str, path: str, seen: set[str]) -> list[Cause]:
+    if not name:
+        return [required(f"{path}.name")]
+    causes = []
+    if not _LABEL.fullmatch(name):
+        causes.append(invalid_value(f"{path}.name", name, _LABEL_WORDS))
+    if name in seen:
+        causes.append(duplicate(f"{path}.name", name))
+    seen.add(name)
+    return causes
+
+
+def _container_ports(ports: Iterable[Json], path: str) -> list[Cause]:
+    causes = []
+    for at, port in enumerate(ports):
+        where, number = f"{path}.ports[{at}].containerPort", port.get("containerPort")
+        if number is None:
+            causes.append(required(where))
+        elif not 1 <= number <= 65535:
+            causes.append(invalid_value(where, number, "must be between 1 and 65535, inclusive"))
+    return causes
+
+
+def _container_resources(resources: Json, path: str) -> list[Cause]:
+    causes = []
+    limits = resources.get("limits") or {}
+    for resource, value in (resources.get("requests") or {}).items():
+        if resource in limits and parse_quantity(value) > parse_quantity(limits[resource]):
+            words = f"must be less than or equal to {resource} limit of {limits[resource]}"
+            causes.append(invalid_value(f"{path}.resources.requests", value, words))
     return causes
 
 
@@ -418,12 +428,7 @@ def _changes(resource: Resource, obj: Json, before: Json) -> list[Cause]:
             if old and new and old != new and before["spec"].get("type") != "ExternalName":
                 return [invalid_value("spec.clusterIPs[0]", [new], "may not change once set")]
         case ("", "configmaps" | "secrets"):
-            if before.get("immutable") and not semantically_equal(
-                obj.get("data"), before.get("data")
-            ):
-                return [forbidden_field("data", "field is immutable when `immutable` is set")]
-            if resource.plural == "secrets" and obj.get("type") != before.get("type"):
-                return [invalid_value("type", obj.get("type"), _IMMUTABLE)]
+            return _data_changes(resource, obj, before)
         case ("", "pods"):
             return _pod_changes(obj, before)
         case ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings"):
@@ -431,6 +436,14 @@ def _changes(resource: Resource, obj: Json, before: Json) -> list[Cause]:
                 return [invalid_value("roleRef", obj.get("roleRef"), "cannot change roleRef")]
         case _:
             pass
+    return []
+
+
+def _data_changes(resource: Resource, obj: Json, before: Json) -> list[Cause]:
+    if before.get("immutable") and not semantically_equal(obj.get("data"), before.get("data")):
+        return [forbidden_field("data", "field is immutable when `immutable` is set")]
+    if resource.plural == "secrets" and obj.get("type") != before.get("type"):
+        return [invalid_value("type", obj.get("type"), _IMMUTABLE)]
     return []
 
 

@@ -4,7 +4,7 @@ orphaning deletion."""
 from __future__ import annotations
 
 from sandbox.cluster.api_server.callers import CONTROLLER_MANAGER, DeleteOptions
-from sandbox.cluster.api_server.registry import FOREGROUND, ORPHAN
+from sandbox.cluster.api_server.deletion import FOREGROUND, ORPHAN
 from sandbox.cluster.api_server.resources import NAMESPACES, PODS, Resource
 from sandbox.cluster.api_server.store import ObjectKey
 from sandbox.cluster.controllers.cluster_view import ClusterView

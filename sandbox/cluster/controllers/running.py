@@ -25,6 +25,15 @@ from sandbox.cluster.objects import (
     namespace_of,
 )
 
+_QUEUES = {
+    ("", "services"): "endpoints",
+    ("", "resourcequotas"): "quota",
+    ("policy", "poddisruptionbudgets"): "budget",
+    ("autoscaling", "horizontalpodautoscalers"): "autoscaler",
+}
+"""The queue of the one controller that a change of these wakes."""
+_COUNTED_BY_QUOTAS = frozenset({"services", "configmaps", "secrets", "replicasets"})
+
 
 class Controllers:
     """Listens to the store; everything else happens in the queue."""
@@ -49,48 +58,45 @@ class Controllers:
     def _changed(self, change: Change) -> None:
         obj, before, resource = change.after, change.before, change.resource
         is_gone = change.kind == "DELETED"
+        self._wake(resource, before, obj, is_gone=is_gone)
+        if resource.namespaced and resource.plural in _COUNTED_BY_QUOTAS:
+            self.quotas.object_changed(namespace_of(obj))
+        if is_gone:
+            self.garbage.object_gone(before or obj)
+        else:
+            self.garbage.object_changed(resource, obj)
+
+    def _wake(self, resource: Resource, before: Json | None, obj: Json, *, is_gone: bool) -> None:
+        """Wakes the controllers of this resource."""
         key = (namespace_of(obj), name_of(obj))
         match resource.key:
             case ("apps", "deployments"):
                 self._queue.add("deployment", key)
                 self.autoscaler.deployment_changed(obj)
             case ("apps", "replicasets"):
-                self._queue.add("replicaset", key)
-                self._wake_owner(obj, "Deployment", "deployment")
-                if before is not None and controller_of(before) != controller_of(obj):
-                    self._wake_owner(before, "Deployment", "deployment")
-                if controller_of(obj) is None and not is_gone:
-                    self._wake_matching(obj, DEPLOYMENTS, "deployment")
+                self._replica_set_changed(before, obj, is_gone=is_gone)
             case ("", "pods"):
                 self._pod_changed(before, obj, is_gone=is_gone)
-            case ("", "services"):
-                self._queue.add("endpoints", key)
             case ("", "nodes"):
                 self.scheduler.nodes_changed()
             case ("", "namespaces"):
                 if is_terminating(obj) and not is_gone:
                     self._queue.add("namespace", name_of(obj))
-            case ("", "resourcequotas"):
-                self._queue.add("quota", key)
-            case ("policy", "poddisruptionbudgets"):
-                self._queue.add("budget", key)
-            case ("autoscaling", "horizontalpodautoscalers"):
-                self._queue.add("autoscaler", key)
             case ("apiextensions.k8s.io", "customresourcedefinitions"):
                 self.custom_resources.definition_changed(obj, is_gone=is_gone)
-            case _:
-                pass
-        if resource.namespaced and resource.plural in (
-            "services",
-            "configmaps",
-            "secrets",
-            "replicasets",
-        ):
-            self.quotas.object_changed(key[0])
-        if is_gone:
-            self.garbage.object_gone(before or obj)
-        else:
-            self.garbage.object_changed(resource, obj)
+            case other:
+                if other in _QUEUES:
+                    self._queue.add(_QUEUES[other], key)
+
+    def _replica_set_changed(
+        self, before: Json | None, replica_set: Json, *, is_gone: bool
+    ) -> None:
+        self._queue.add("replicaset", (namespace_of(replica_set), name_of(replica_set)))
+        self._wake_owner(replica_set, "Deployment", "deployment")
+        if before is not None and controller_of(before) != controller_of(replica_set):
+            self._wake_owner(before, "Deployment", "deployment")
+        if controller_of(replica_set) is None and not is_gone:
+            self._wake_matching(replica_set, DEPLOYMENTS, "deployment")
 
     def _pod_changed(self, before: Json | None, pod: Json, *, is_gone: bool) -> None:
         key = (namespace_of(pod), name_of(pod))
@@ -109,7 +115,7 @@ class Controllers:
             self._wake_matching(pod, REPLICA_SETS, "replicaset")
         self.endpoint_slices.pod_changed(before, pod)
         self.budgets.pod_changed(pod)
-        self.quotas.object_changed(key[0])
+        self.quotas.object_changed(namespace_of(pod))
 
     def _wake_owner(self, obj: Json, kind: str, queue: str) -> None:
         reference = controller_of(obj)

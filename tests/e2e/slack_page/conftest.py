@@ -114,6 +114,11 @@ VIEW: Json = {
 
 
 def add_listeners(app: App, submitted: list[Json]) -> None:
+    add_commands(app)
+    add_forms(app, submitted)
+
+
+def add_commands(app: App) -> None:
     @app.command("/deploy")
     def deploy(ack: Ack, command: Json, client: WebClient) -> None:
         if not command["text"]:
@@ -153,6 +158,8 @@ def add_listeners(app: App, submitted: list[Json]) -> None:
             blocks=card(0)[:3],
         )
 
+
+def add_forms(app: App, submitted: list[Json]) -> None:
     @app.options("app")
     def apps(ack: Ack, payload: Json) -> None:
         ack(
