@@ -168,7 +168,7 @@ class _Stage:
     def rising(self) -> Pressed:
         """One candidate serves, four are on their way."""
         self.first_hold()
-        pressed = press_button(self.sandbox, DEVELOPER_AND_APPROVER, "Go on now")
+        pressed = press_button(self.sandbox, DEVELOPER_AND_APPROVER, "Continue now")
         _wait(
             lambda: self.deployment("hello-canary").spec.replicas == 5, "hello-canary scaled to 5"
         )
@@ -181,7 +181,7 @@ class _Stage:
 
     def waiting(self) -> None:
         press_button(
-            self.sandbox, DEVELOPER_AND_APPROVER, "Go on now", unlike=self.second_hold().value
+            self.sandbox, DEVELOPER_AND_APPROVER, "Continue now", unlike=self.second_hold().value
         )
         _wait(lambda: find_button(self.sandbox, "Promote") is not None, "the button Promote")
 

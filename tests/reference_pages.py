@@ -39,7 +39,7 @@ def _section(name: str, *, by_name: bool) -> str:
         "```",
         "",
     ]
-    lines += [f"{entry.summary}.", f"For {entry.who}; {entry.seen_by}.", ""]
+    lines += [f"{entry.summary}.", f"For {entry.who}. {entry.seen_by}", ""]
     if entry.details:
         lines += [*(f"- {detail}" for detail in entry.details), ""]
     return "\n".join(

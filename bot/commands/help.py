@@ -1,4 +1,4 @@
-"""The help, as data: every line of it comes from the table."""
+"""The help, as data. Usage, summaries and examples come from the table."""
 
 from __future__ import annotations
 
@@ -16,84 +16,91 @@ _WHO_ROLLS = (
     "everyone who may read (status, history), approvers (promote), deployers and admins (the"
     " others)"
 )
+_SEEN_BY = {
+    "channel": "Everyone in the channel sees the reply.",
+    "person": "Only you see the reply.",
+}
 _DETAILS: dict[str, tuple[str, ...]] = {
     "deploy": (
         (
-            "VERSION is a tag, a digest (sha256:…) or a full image of an allowed repository;"
-            " APP:VERSION works as well."
+            "VERSION is a tag, a digest (sha256:…) or a full image from an allowed repository."
+            " APP:VERSION also works."
         ),
-        "dry-run shows the plan to you alone; nothing changes.",
+        "dry-run shows you the plan; nothing changes.",
         (
-            "steps, hold and sticky belong to canary. A final 100 is the promotion and may be left"
-            " out."
+            "steps, hold and sticky are for canary releases. A final 100 means promotion and can"
+            " be left out."
         ),
-        "The same command again, while that release runs, returns its card.",
+        "Repeating the command while its release runs returns that release's card.",
     ),
     "rollout": (
-        "status, history, pause, resume, undo and restart mean what they mean in kubectl.",
+        "status, history, pause, resume, undo and restart work as in kubectl.",
         (
-            "During a release, pause and resume act on it; promote ends a hold or opens the gate,"
-            " abort takes everything back."
+            "During a release, pause and resume act on the release; promote ends a hold or opens"
+            " the gate; abort rolls everything back."
         ),
         (
-            "history --revision N shows one revision with its pod template; undo --to-revision N"
-            " goes back to it."
+            "history --revision N shows one revision and its pod template; undo --to-revision N"
+            " returns to it."
         ),
         (
-            "promote needs an approver. abort --force ends a release without touching the cluster,"
-            " and needs an admin."
+            "promote needs an approver. abort --force ends a release without touching the"
+            " cluster and needs an admin."
         ),
     ),
     "scale": (
         (
-            "N is within the catalog's bounds; refused while half-rolled, or where a"
-            " HorizontalPodAutoscaler would take it back."
+            "N must be within the catalog's bounds. Refused while a rollout is unfinished, or"
+            " where a HorizontalPodAutoscaler would override it."
         ),
     ),
     "pods": (
-        "By ReplicaSet, stable and candidate apart, with each one's share of the ready endpoints.",
+        (
+            "Grouped by ReplicaSet, stable and candidate apart, with each one's share of the"
+            " ready endpoints."
+        ),
     ),
     "get": (
         "Short names work: deploy, rs, po, svc, ev.",
         (
-            "Without APP: all apps of the channel. Events come newest first. A long list is cut,"
-            " counted, and offered as a file."
+            "Without APP: all apps of the channel. Events are listed newest first. A long list"
+            " is cut, counted, and offered as a file."
         ),
     ),
     "explain": (
         (
-            "Custom resources, short names and any letter case work; a wrong path is answered with"
-            " the nearest fields."
+            "Custom resources, short names and any letter case work. For a wrong path, the reply"
+            " suggests the nearest fields."
         ),
-        "A long answer comes as a file in your direct messages, its top here.",
+        "A long reply is cut here and sent in full to your direct messages.",
     ),
     "apply": (
         (
-            "The server's dry run is shown first, with a button to go on; a field that another"
-            " manager owns is named and never taken."
+            "Shows the server's dry run first, with a button to continue. Fields owned by"
+            " another manager are listed and never taken over."
         ),
         (
-            "The button is for what was shown: whatever changed since, a Secret's values too, is"
-            " named and shown again."
+            "The button applies only what was shown. If anything has changed since, even a value"
+            " in a Secret, the difference is shown again."
         ),
         (
-            "On a Deployment that exists image and number of pods are kept; any other change of its"
+            "An existing Deployment keeps its image and number of pods; any other change to its"
             " pods runs as a rolling release."
         ),
         (
-            "Every kind that the cluster serves is taken, as far as the bot may write it. Contents"
+            "Works with every kind that the cluster serves and the bot may write. The contents"
             " of Secrets are never shown."
         ),
     ),
     "traffic": (
         (
-            "With a probe in the catalog the app itself is asked, and the versions that answered"
+            "With a probe in the catalog, the app itself is asked, and the versions that replied"
             " are counted."
         ),
     ),
     "freeze": (
         "until is a duration (2h) or a time (2026-12-31T18:00Z).",
-        "During a freeze a release needs an admin and a reason; undo goes on.",
+        "During a freeze, a release needs an admin and a reason. Undo still works.",
     ),
 }
 
@@ -111,18 +118,13 @@ class HelpEntry:
 def help_entry(name: str, names: Names, app: str) -> HelpEntry:
     """Raises KeyError for a name that the table does not hold."""
     spec = BY_NAME[name]
-    seen = (
-        "everyone in the channel sees the answer"
-        if spec.seen_by == "channel"
-        else "only you see the answer"
-    )
     who = _WHO_ROLLS if name == "rollout" else _WHO[spec.permission]
     return HelpEntry(
         names.usage(name),
         spec.summary,
         _examples(spec, names, app),
         _DETAILS.get(name, ()),
-        seen,
+        _SEEN_BY[spec.seen_by],
         who,
     )
 

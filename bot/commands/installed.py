@@ -22,8 +22,8 @@ def installed_commands(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in BY_NAME:
             close = nearest(name, BY_NAME)
-            hint = f"did you mean `{close}`?" if close else f"known are {listed(BY_NAME, 'and')}"
-            raise ValueError(f"no command `{name}`; {hint}")
+            hint = f"Did you mean `{close}`?" if close else f"Choose {listed(BY_NAME)}."
+            raise ValueError(f"no command `{name}`. {hint}")
     return names
 
 

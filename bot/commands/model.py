@@ -1,4 +1,4 @@
-"""What a typed line means: one frozen dataclass a command, a closed union, or a mistake."""
+"""What a typed line means: one of a closed union of commands, or a mistake."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ RolloutVerb: TypeAlias = Literal[
     "status", "history", "pause", "resume", "undo", "restart", "promote", "abort"
 ]
 ObjectKind: TypeAlias = Literal["deployments", "replicasets", "pods", "services", "events"]
+
+
+FormField: TypeAlias = Literal["app", "version", "strategy", "steps"]
+"""A field of the `/deploy` form that a refusal can be about."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class ScaleCommand:
 
 @dataclass(frozen=True)
 class RolloutCommand:
-    """``app`` None (only with status and history): the channel's apps."""
+    """``app`` None, only with status and history: the channel's apps."""
 
     verb: RolloutVerb
     app: str | None
@@ -106,8 +110,8 @@ class HelpCommand:
 
 @dataclass(frozen=True)
 class FreezeCommand:
-    """``scope``: an app, ``cluster:NAME`` or ``all``. ``for_ms`` counts from now; ``until_ms`` is a
-    moment (Unix milliseconds)."""
+    """``scope``: an app, ``cluster:NAME`` or ``all``. ``for_ms`` counts from now,
+    ``until_ms`` is Unix milliseconds."""
 
     scope: str
     reason: str
@@ -142,14 +146,16 @@ Command: TypeAlias = (
 
 @dataclass(frozen=True)
 class Mistake:
-    """One line for the person alone; ``hint`` is a valid form to type instead, as it would be typed
-    here.
+    """One line for the person who typed. ``hint``: a valid form to type instead, as typed in this
+    workspace.
 
-    ``fix``: the word that is wrong ("" where one is missing) and what may stand there. ``instead``:
-    the whole commands that follow from it, each of which is valid: they are offered as buttons.
+    ``fix``: the wrong word ("" for a missing one) and the words that may replace it. ``instead``:
+    the valid commands that follow from it, offered as buttons. ``field``: where the `/deploy` form
+    shows the line.
     """
 
     line: str
     hint: str = ""
     fix: tuple[str, tuple[str, ...]] | None = None
     instead: tuple[str, ...] = ()
+    field: FormField = "version"

@@ -1,4 +1,4 @@
-"""What keyboards and Slack make of typed text, undone before parsing.
+"""Undoes what keyboards and Slack do to typed text, before parsing.
 
 Phones write curly quotes and turn ``--`` into a dash; Slack turns an image into a link, escapes ``&
 < >``, and writes people, channels and broadcasts in angle brackets.
@@ -43,10 +43,10 @@ def _unlinked(match: re.Match[str]) -> str:
 
 
 def plain_word(word: str) -> str:
-    """A word without the marks that come along when it is copied: backticks, direction marks."""
+    """A word without the marks that copying adds: backticks and direction marks."""
     return word.strip(_DIRECTION_MARKS).strip("`").strip(_DIRECTION_MARKS)
 
 
 def without_mention(text: str, user: str) -> str:
-    """What was said to the bot: the text after (or around) its mention."""
+    """The text around the bot's mention."""
     return re.sub(rf"<@{re.escape(user)}(?:\|[^>]*)?>[,:]?", " ", text).strip()

@@ -1,5 +1,4 @@
-"""Text -> a command, or a mistake with the nearest valid form. Nothing is looked up and nothing is
-done."""
+"""Turns text into a command, or into a mistake with the nearest valid form."""
 
 from __future__ import annotations
 
@@ -44,7 +43,7 @@ from config.nearest import listed, nearest
 
 MAX_TEXT = 4_000
 _PATH = re.compile(r"[A-Za-z][\w-]*(?:\.[\w-]+)*", re.ASCII)
-_FAMILIAR = {  # words people know from elsewhere -> what they are here
+_FAMILIAR = {  # words that people know from other tools
     "rollback": "rollout undo",
     "revert": "rollout undo",
     "restart": "rollout restart",
@@ -107,8 +106,8 @@ _OTHER_KINDS = frozenset(
 
 @dataclass(frozen=True)
 class KnownNames:
-    """What can be named here. ``here``: the channel's apps, among which a word left out is looked
-    for."""
+    """The names that a command may use. ``here``: the channel's apps, one of which is meant when no
+    app is named."""
 
     apps: Collection[str]
     here: Collection[str] = ()
@@ -117,9 +116,9 @@ class KnownNames:
 
 
 def parse(text: str, known: KnownNames) -> Command | Mistake:
-    """``text`` begins with the command's name; no text is a call for help."""
+    """``text`` begins with the command's name; no text asks for help."""
     if len(text) > MAX_TEXT:
-        return Mistake(f"that is {len(text):,} characters; a command has at most {MAX_TEXT:,}")
+        return Mistake(f"That is {len(text):,} characters. A command may have {MAX_TEXT:,}.")
     tokens = split(normalise(text))
     if isinstance(tokens, Mistake):
         return tokens
@@ -136,7 +135,7 @@ def parse(text: str, known: KnownNames) -> Command | Mistake:
 
 
 def _fixed(tokens: list[str], wrong: str, rights: tuple[str, ...]) -> Iterator[list[str]]:
-    """The line with the wrong word replaced, or with the missing one put behind the command and its
+    """The line with the wrong word replaced, or with the missing word after the command and its
     verb."""
     if not wrong:
         behind = 2 if len(tokens) > 1 and tokens[1].lower() in ROLLOUT_VERBS else 1
@@ -186,13 +185,11 @@ def _no_such_command(name: str, rest: list[str], known: KnownNames) -> Mistake:
         command, _, verb = meant.partition(" ")
         form = f"{known.names.typed(command)} {verb} {tail}"
         return Mistake(
-            f"no command `{name}`; did you mean `{' '.join(form.split())}`?",
+            f"No command `{name}`. Did you mean `{' '.join(form.split())}`?",
             known.names.usage(command),
             (name, (meant,)),
         )
-    return Mistake(
-        f"no command `{name}`; there are {listed(BY_NAME, 'and')}", known.names.typed("help")
-    )
+    return Mistake(f"No command `{name}`. Choose {listed(BY_NAME)}.", known.names.typed("help"))
 
 
 def _scale(line: Line) -> Command | Mistake:
@@ -209,11 +206,11 @@ def _scale(line: Line) -> Command | Mistake:
     if extra:
         return extra
     if count is None:
-        return Mistake("how many replicas?", f"{line.names.typed('scale')} {app} 3")
+        return Mistake("How many replicas?", f"{line.names.typed('scale')} {app} 3")
     number = whole_number(count)
     if number is None:
         return Mistake(
-            f"`{count}` is not a number of replicas", f"{line.names.typed('scale')} {app} 3"
+            f"`{count}` is not a number of replicas.", f"{line.names.typed('scale')} {app} 3"
         )
     return ScaleCommand(app, number, line.words.options.get("reason", ""))
 
@@ -222,7 +219,7 @@ def _rollout(line: Line) -> Command | Mistake:
     positional = list(line.words.positional)
     if not positional:
         return Mistake(
-            f"rollout what? {listed(ROLLOUT_VERBS)}",
+            f"Which verb? {listed(ROLLOUT_VERBS)}",
             line.names.usage("rollout"),
             ("", ("status", "history")),
         )
@@ -232,24 +229,24 @@ def _rollout(line: Line) -> Command | Mistake:
         if verb_again in ROLLOUT_VERBS:  # "rollout hello status"
             form = f"{line.names.typed('rollout')} {verb_again} {verb}"
             return Mistake(
-                f"the verb comes first: `{form}`",
+                f"The verb comes first: `{form}`",
                 form,
                 instead=(" ".join(["rollout", verb_again, verb, *positional[1:]]),),
             )
         close = _FAMILIAR.get(verb, "").removeprefix("rollout ") or nearest(verb, ROLLOUT_VERBS)
         form = f"{line.names.typed('rollout')} {close} {' '.join(positional)}".rstrip()
         hint = (
-            f"did you mean `{form}`?"
+            f"Did you mean `{form}`?"
             if close in ROLLOUT_VERBS
-            else f"there are {listed(ROLLOUT_VERBS, 'and')}"
+            else f"Choose {listed(ROLLOUT_VERBS)}."
         )
         fix = (verb, (close,)) if close in ROLLOUT_VERBS else None
-        return Mistake(f"no verb `{verb}`; {hint}", line.names.usage("rollout"), fix)
+        return Mistake(f"No verb `{verb}`. {hint}", line.names.usage("rollout"), fix)
     revision = _revision(line, verb)
     if isinstance(revision, Mistake):
         return revision
     if "force" in line.words.options and verb != "abort":
-        return Mistake(f"`--force` belongs to abort, not to {verb}", line.names.usage("rollout"))
+        return Mistake(f"`--force` is for abort, not for {verb}.", line.names.usage("rollout"))
     app = (
         app_or_all(line, positional) if verb in ("status", "history") else one_app(line, positional)
     )
@@ -263,20 +260,20 @@ def _rollout(line: Line) -> Command | Mistake:
 
 
 def _revision(line: Line, verb: str) -> int | Mistake | None:
-    """kubectl's words: ``undo --to-revision N``, ``history --revision N``; each is taken for the
-    other."""
+    """As in kubectl: ``undo --to-revision N``, ``history --revision N``. Either option works for
+    both."""
     given = [name for name in ("to-revision", "revision") if name in line.words.options]
     if not given:
         return None
     if verb not in ("undo", "history"):
         return Mistake(
-            f"`--{given[0]}` belongs to undo, not to {verb}",
+            f"`--{given[0]}` is for undo and history, not for {verb}.",
             f"{line.names.typed('rollout')} undo APP --to-revision 2",
         )
     revision = whole_number(line.words.options[given[0]])
     if revision is None:
         return Mistake(
-            f"`{line.words.options[given[0]]}` is not a revision",
+            f"`{line.words.options[given[0]]}` is not a revision.",
             f"{line.names.typed('rollout')} history APP",
         )
     return revision
@@ -302,31 +299,28 @@ def _get(line: Line) -> Command | Mistake:
     wide = "wide" in line.words.options
     output = line.words.options.get("output", line.words.options.get("o"))
     if output is not None and output.lower() != "wide":
-        return Mistake(f"the only other form is `wide`, not `{output}`", line.names.usage("get"))
+        return Mistake(f"The only output is `wide`, not `{output}`.", line.names.usage("get"))
     if not positional:
         return Mistake(
-            f"get what? {listed(dict.fromkeys(KINDS.values()))}", line.names.example("get")
+            f"Which kind? {listed(dict.fromkeys(KINDS.values()))}", line.names.example("get")
         )
     word = positional.pop(0)
     kind, slash, named = word.partition("/")
     objects = KINDS.get(kind.lower())
     if objects is None:
         shown = dict.fromkeys(KINDS.values())
-        if (
-            kind.lower() in _OTHER_KINDS
-        ):  # rightly written: the nearest of ours is not what is meant
+        # A real kind is no misspelling of one of ours.
+        if kind.lower() in _OTHER_KINDS:
             return Mistake(
-                f"get does not show `{kind}`; it shows {listed(shown, 'and')}",
+                f"get does not show `{kind}`. It shows {listed(shown, 'and')}.",
                 line.names.usage("get"),
             )
         close = nearest(kind.lower(), shown)
         rest = " ".join(positional)
         if close:
             form = f"{line.names.typed('get')} {close} {rest}".rstrip()
-            return Mistake(f"no kind `{kind}`; did you mean `{form}`?", "", (kind, (close,)))
-        return Mistake(
-            f"no kind `{kind}`; there are {listed(shown, 'and')}", line.names.usage("get")
-        )
+            return Mistake(f"No kind `{kind}`. Did you mean `{form}`?", "", (kind, (close,)))
+        return Mistake(f"No kind `{kind}`. Choose {listed(shown)}.", line.names.usage("get"))
     if slash:
         positional.insert(0, named)
     app = app_or_all(line, positional)
@@ -339,11 +333,12 @@ def _explain(line: Line) -> Command | Mistake:
     positional = list(line.words.positional)
     if not positional:
         return Mistake(
-            "explain what? A kind and its fields, with dots", line.names.example("explain")
+            "Which field? Name a kind and its fields, joined by dots.",
+            line.names.example("explain"),
         )
     path = positional.pop(0)
     if not _PATH.fullmatch(path):
-        return Mistake(f"`{path}` is not a path of fields", line.names.example("explain"))
+        return Mistake(f"`{path}` is not a path of fields.", line.names.example("explain"))
     return no_more(line, positional) or ExplainCommand(path, "recursive" in line.words.options)
 
 
@@ -366,12 +361,12 @@ def _help(line: Line) -> Command | Mistake:
         return HelpCommand("rollout")
     close = nearest(topic, BY_NAME)
     hint = (
-        f"; did you mean `{line.names.typed('help')} {close}`?"
+        f" Did you mean `{line.names.typed('help')} {close}`?"
         if close
-        else f"; there are {listed(BY_NAME, 'and')}"
+        else f" Choose {listed(BY_NAME)}."
     )
     return Mistake(
-        f"no command `{topic}`{hint}",
+        f"No command `{topic}`.{hint}",
         line.names.typed("help"),
         (topic, (close,)) if close else None,
     )
@@ -382,7 +377,7 @@ def _scope(line: Line, positional: list[str]) -> str | Mistake:
     word = f"cluster:{cluster}" if cluster else (positional.pop(0) if positional else "")
     if not word:
         return Mistake(
-            "which scope: an app, cluster:NAME or all?",
+            "Which scope? An app, cluster:NAME or all.",
             line.names.example(line.spec.name, next(iter(line.apps), "APP")),
         )
     if word.lower() in ("all", "everything", "*"):
@@ -393,12 +388,8 @@ def _scope(line: Line, positional: list[str]) -> str | Mistake:
             return f"cluster:{name}"
         close = nearest(name, line.clusters)
         return Mistake(
-            f"no cluster `{name}`; "
-            + (
-                f"did you mean `cluster:{close}`?"
-                if close
-                else f"there are {listed(line.clusters, 'and')}"
-            )
+            f"No cluster `{name}`. "
+            + (f"Did you mean `cluster:{close}`?" if close else f"Choose {listed(line.clusters)}.")
         )
     app = app_named(line, word)
     if app is not None:
@@ -419,7 +410,7 @@ def _freeze(line: Line) -> Command | Mistake:
     reason = line.words.options.get("reason", "")
     if not reason:
         return Mistake(
-            "a freeze needs a reason", f'{line.names.typed("freeze")} {scope} reason="…"'
+            "A freeze needs a reason.", f'{line.names.typed("freeze")} {scope} reason="…"'
         )
     until = line.words.options.get("until")
     if until is None:
@@ -430,8 +421,8 @@ def _freeze(line: Line) -> Command | Mistake:
         at = moment(until)
         if at is None:
             return Mistake(
-                f"`until={until}` is neither a duration nor a time: write until=2h or"
-                " until=2026-12-31T18:00Z"
+                f"`until={until}` is neither a duration nor a time. Write until=2h or"
+                " until=2026-12-31T18:00Z."
             )
         return FreezeCommand(scope, reason, until_ms=at)
 

@@ -1,4 +1,4 @@
-"""`deploy`: the command with the most forms."""
+"""The parser of `deploy`, the command with the most forms."""
 
 from __future__ import annotations
 
@@ -33,54 +33,59 @@ def parse_deploy(line: Line) -> Command | Mistake:
     strategy = _strategy(line, words)
     if isinstance(strategy, Mistake):
         return strategy
-    extra = no_more(line, words)
-    if extra:
-        return extra
-    if (
-        version is not None
-        and "/" not in version
-        and ":" not in version
-        and not _TAG.fullmatch(version)
-    ):
-        return Mistake(
-            f"`{version}` is not a version: a tag such as 2.0.0, a digest, or a full image",
-            _example(line, app),
-        )
-    cluster = options.get("in")
-    if cluster is not None and cluster not in line.clusters:
-        close = nearest(cluster, line.clusters)
-        return Mistake(
-            f"no cluster `{cluster}`; "
-            + (
-                f"did you mean `in={close}`?"
-                if close
-                else f"there are {listed(line.clusters, 'and')}"
-            )
-        )
     steps = _steps(options.get("steps"))
-    if isinstance(steps, Mistake):
-        return steps
-    hold: int | None = None
-    if "hold" in options:
-        try:
-            hold = parse_duration(options["hold"])
-        except ValueError as error:
-            return Mistake(str(error), f"{_example(line, app)} canary hold=2m")
-    wrong = _canary_only(line, strategy, steps, hold)
-    if wrong:
-        return wrong
-    reason = options.get("reason", "")
+    hold = _hold(line, app)
+    mistake = (
+        no_more(line, words)
+        or _unfit_version(line, app, version)
+        or _unknown_cluster(line)
+        or (steps if isinstance(steps, Mistake) else None)
+        or (hold if isinstance(hold, Mistake) else None)
+        or _canary_only(line, strategy)
+    )
+    if mistake or isinstance(steps, Mistake) or isinstance(hold, Mistake):
+        assert mistake is not None
+        return mistake
     return DeployCommand(
         app,
         version,
         strategy,
-        cluster,
+        options.get("in"),
         steps,
         hold,
         "sticky" in options,
         "dry-run" in options,
-        reason,
+        options.get("reason", ""),
     )
+
+
+def _unfit_version(line: Line, app: str | None, version: str | None) -> Mistake | None:
+    is_image = version is not None and ("/" in version or ":" in version)
+    if version is None or is_image or _TAG.fullmatch(version):
+        return None
+    return Mistake(
+        f"`{version}` is not a version. Write a tag such as 2.0.0, a digest, or a full image.",
+        _example(line, app),
+    )
+
+
+def _unknown_cluster(line: Line) -> Mistake | None:
+    cluster = line.words.options.get("in")
+    if cluster is None or cluster in line.clusters:
+        return None
+    close = nearest(cluster, line.clusters)
+    hint = f"Did you mean `in={close}`?" if close else f"Choose {listed(line.clusters)}."
+    return Mistake(f"No cluster `{cluster}`. {hint}")
+
+
+def _hold(line: Line, app: str | None) -> int | Mistake | None:
+    """Milliseconds."""
+    if "hold" not in line.words.options:
+        return None
+    try:
+        return parse_duration(line.words.options["hold"])
+    except ValueError as error:
+        return Mistake(str(error), f"{_example(line, app)} canary hold=2m")
 
 
 def _example(line: Line, app: str | None) -> str:
@@ -88,8 +93,8 @@ def _example(line: Line, app: str | None) -> str:
 
 
 def _app_and_version(line: Line, words: list[str]) -> tuple[str | Mistake | None, str | None]:
-    """Takes both from the words. ``hello 2.0.0``, ``hello:2.0.0``, ``deployment/hello 2.0.0``,
-    ``2.0.0`` where one app is meant."""
+    """Takes both from the words: ``hello 2.0.0``, ``hello:2.0.0``, ``deployment/hello 2.0.0``, or
+    ``2.0.0`` where only one app can be meant."""
     if not words:
         return line.only_app, None
     first = words[0]
@@ -110,7 +115,7 @@ def _app_and_version(line: Line, words: list[str]) -> tuple[str | Mistake | None
         if line.only_app is not None:
             return line.only_app, _version(words)
         choices = [f"`{name}`" for name in list(line.here or line.apps)[:8]]
-        which = f"which app? {listed(choices)}" if choices else "which app?"
+        which = f"Which app? {listed(choices)}" if choices else "Which app?"
         form = (
             f"{line.names.typed('deploy')} {next(iter(line.here or line.apps), 'APP')}"
             f" {' '.join(words)}"
@@ -139,17 +144,19 @@ def _strategy(line: Line, words: list[str]) -> Strategy | Mistake | None:
         if close:
             right = _STRATEGIES[close].value
             return Mistake(
-                f"no strategy `{named}`; did you mean `{right}`?",
+                f"No strategy `{named}`. Did you mean `{right}`?",
                 line.names.usage("deploy"),
                 (named, (right,)),
             )
         if "reason" in line.words.options:
             words.insert(0, named)
             return no_more(line, words)
-        there = listed([s.value for s in Strategy], "and")
+        choices = listed([s.value for s in Strategy])
         rights = tuple(s.value for s in Strategy)
         return Mistake(
-            f"no strategy `{named}`; there are {there}", line.names.usage("deploy"), (named, rights)
+            f"No strategy `{named}`. Choose {choices}.",
+            line.names.usage("deploy"),
+            (named, rights),
         )
     return strategy
 
@@ -159,29 +166,24 @@ def _steps(text: str | None) -> tuple[int, ...] | Mistake | None:
         return None
     parts = [part.strip().removesuffix("%") for part in re.split(r"[,;]", text) if part.strip()]
     if not parts or not all(part.isascii() and part.isdigit() for part in parts):
-        return Mistake(f"`steps={text}` is not a list of shares: write steps=20,50")
+        return Mistake(f"`steps={text}` is not a list of shares. Write steps=20,50.", field="steps")
     shares = tuple(int(part) for part in parts)
     if any(not 1 <= share <= 100 for share in shares):
-        return Mistake("each step is a percent of traffic from 1 to 100: write steps=20,50")
-    if list(shares) != sorted(set(shares)):
         return Mistake(
-            f"steps rise: write steps={','.join(str(share) for share in sorted(set(shares)))}"
+            "Each step is a percentage of traffic from 1 to 100. Write steps=20,50.", field="steps"
         )
+    if list(shares) != sorted(set(shares)):
+        rising = ",".join(str(share) for share in sorted(set(shares)))
+        return Mistake(f"Steps must rise. Write steps={rising}.", field="steps")
     return shares[:-1] if shares[-1] == 100 and len(shares) > 1 else shares
 
 
-def _canary_only(
-    line: Line, strategy: Strategy | None, steps: tuple[int, ...] | None, hold: int | None
-) -> Mistake | None:
+def _canary_only(line: Line, strategy: Strategy | None) -> Mistake | None:
     if strategy in (None, Strategy.CANARY):
         return None
-    for name, given in (
-        ("steps", steps is not None),
-        ("hold", hold is not None),
-        ("sticky", "sticky" in line.words.options),
-    ):
-        if given:
+    for name in ("steps", "hold", "sticky"):
+        if name in line.words.options:
             return Mistake(
-                f"`{name}` belongs to canary, not to {strategy}", line.names.usage("deploy")
+                f"`{name}` is for canary, not for {strategy}.", line.names.usage("deploy")
             )
     return None

@@ -1,4 +1,4 @@
-"""What several commands read alike: the app, a number, a moment, and words too many."""
+"""What several commands have in common: the app, a number, a moment, and extra words."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 
 @dataclass(frozen=True)
 class Line:
-    """One typed line, split, and what can be named in it."""
+    """A typed line, split, with the names that it may use."""
 
     spec: CommandSpec
     words: Words
@@ -40,8 +40,7 @@ class Line:
 
     @property
     def only_app(self) -> str | None:
-        """The app that is meant when none is named: the only one of the channel, else the only one
-        there is."""
+        """The app meant when none is named: the channel's only app, else the catalog's only app."""
         if len(self.here) == 1:
             return self.here[0]
         return next(iter(self.apps)) if len(self.apps) == 1 else None
@@ -60,30 +59,29 @@ def app_named(line: Line, word: str) -> str | None:
 def mistake_about_app(line: Line, word: str) -> Mistake:
     name = word.partition("/")[2] if word.partition("/")[0].lower() in KINDS else word
     if not line.apps:
-        return Mistake(f"no app `{name}`: the catalog has no apps yet")
+        return Mistake(f"No app `{name}`. The catalog has no apps yet.", field="app")
     close = nearest(name, line.apps)
     if close:
         return Mistake(
-            f"no app `{name}`; did you mean `{close}`?",
+            f"No app `{name}`. Did you mean `{close}`?",
             line.names.example(line.spec.name, close),
             (name, (close,)),
+            field="app",
         )
     some = list(line.apps)[:8]
     more = f" and {len(line.apps) - 8} more" if len(line.apps) > 8 else ""
-    there = (
-        f"{', '.join(f'`{app}`' for app in some)}{more}"
-        if more
-        else listed([f"`{app}`" for app in some], "and")
-    )
+    shown = [f"`{app}`" for app in some]
+    choices = f"There are {', '.join(shown)}{more}." if more else f"Choose {listed(shown)}."
     return Mistake(
-        f"no app `{name}`; there {'is' if len(line.apps) == 1 else 'are'} {there}",
+        f"No app `{name}`. {choices}",
         line.names.typed("apps"),
         (name, tuple(some)),
+        field="app",
     )
 
 
 def one_app(line: Line, positional: list[str]) -> str | Mistake:
-    """Takes the app from the words, or the only one meant here."""
+    """Takes the app from the words, or the only app that can be meant."""
     if positional:
         app = app_named(line, positional[0])
         if app is not None:
@@ -99,12 +97,12 @@ def one_app(line: Line, positional: list[str]) -> str | Mistake:
         else ""
     )
     form = f"{line.names.typed(line.spec.name)}{verb} {choices[0] if choices else 'APP'}"
-    which = f"which app? {listed([f'`{app}`' for app in choices])}" if choices else "which app?"
+    which = f"Which app? {listed([f'`{app}`' for app in choices])}" if choices else "Which app?"
     return Mistake(which, form, ("", tuple(choices)))
 
 
 def app_or_all(line: Line, positional: list[str]) -> str | Mistake | None:
-    """For reading: no app named means the channel's apps."""
+    """For queries: no app named means the channel's apps."""
     return one_app(line, positional) if positional or line.only_app else None
 
 
@@ -115,13 +113,13 @@ def no_more(line: Line, positional: list[str]) -> Mistake | None:
     if "reason" in line.words.options and '"' not in extra:
         reason = f"{line.words.options['reason']} {extra}"
         return Mistake(
-            f'put the reason in quotes: reason="{reason}"', line.names.usage(line.spec.name)
+            f'Put the reason in quotes: reason="{reason}"', line.names.usage(line.spec.name)
         )
     return Mistake(
         (
-            f"`{extra}` is one word too many"
+            f"`{extra}` is one word too many."
             if len(positional) == 1
-            else f"`{extra}` are words too many"
+            else f"`{extra}` are too many words."
         ),
         line.names.usage(line.spec.name),
     )
@@ -132,7 +130,7 @@ def whole_number(text: str) -> int | None:
 
 
 def moment(text: str) -> int | None:
-    """Unix milliseconds of an ISO date and time with its offset; without an offset it is UTC."""
+    """Unix milliseconds of an ISO date and time; without an offset it is UTC."""
     try:
         at = datetime.fromisoformat(text.upper().replace(" ", "T"))
     except ValueError:

@@ -1,5 +1,5 @@
-"""The one table of commands. Parser, help, permissions and the Slack manifest are all made
-from it."""
+"""The one table of commands: the source of the parser, the help, the permissions and the Slack
+manifest."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PermissionName: TypeAlias = Literal["read", "deploy", "approve", "admin"]
 
 @dataclass(frozen=True)
 class CommandSpec:
-    """``usage`` follows the name; ``examples`` hold ``{app}`` where an app of the workspace
-    belongs."""
+    """``usage`` follows the name. ``examples`` hold ``{app}`` in place of an app of the
+    workspace."""
 
     name: str
     usage: str
@@ -34,7 +34,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "deploy",
         "APP VERSION [rolling|canary|bluegreen] [in=CLUSTER] [steps=20,50] [hold=2m] [sticky]"
         ' [dry-run] [reason="…"]',
-        "Release a version of an app; without a version a form opens",
+        "Release a version of an app; without a version, open the form",
         "deploy",
         "channel",
         ("{app} 2.0.0", "{app} 2.0.0 canary steps=20,50 hold=2m", "{app} 2.0.0 bluegreen dry-run"),
@@ -55,7 +55,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "rollout",
         "status|history|pause|resume|undo|restart|promote|abort [APP] [--to-revision N]",
-        "Follow, hold, continue, take back or promote a rollout",
+        "Follow, pause, resume, promote or roll back a rollout",
         "read",
         "channel",
         ("status {app}", "undo {app}", "promote {app}", 'abort {app} reason="error rate"'),
@@ -66,7 +66,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "pods",
         "[APP]",
-        "Which pod runs which image",
+        "Show which pod runs which image",
         "read",
         "channel",
         ("{app}",),
@@ -75,7 +75,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "get",
         "deployments|replicasets|pods|services|events [APP] [wide]",
-        "kubectl get, for you alone",
+        "Run kubectl get; only you see the reply",
         "read",
         "person",
         ("deployments", "pods {app} wide", "events {app}"),
@@ -85,7 +85,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "explain",
         "PATH [--recursive]",
-        "What a field means, from the cluster's own API",
+        "Explain a field, from the cluster's own API",
         "read",
         "person",
         ("deployment.spec.strategy", "pod.spec.containers.readinessProbe --recursive"),
@@ -94,7 +94,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "apply",
         "APP",
-        "Create or update the app's objects from its manifests",
+        "Create or update an app's objects from its manifests",
         "deploy",
         "channel",
         ("{app}",),
@@ -102,20 +102,25 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "traffic",
         "APP",
-        "Which versions answer, and with which share",
+        "Show which versions serve traffic, and their shares",
         "read",
         "person",
         ("{app}",),
     ),
-    CommandSpec("releases", "[APP]", "The last releases", "read", "person", ("", "{app}")),
-    CommandSpec("apps", "", "The apps and what each runs", "read", "person", ("",)),
+    CommandSpec("releases", "[APP]", "List the latest releases", "read", "person", ("", "{app}")),
+    CommandSpec("apps", "", "List the apps and what each runs", "read", "person", ("",)),
     CommandSpec(
-        "whoami", "", "Your ids and roles, and what is taken here", "read", "person", ("",)
+        "whoami",
+        "",
+        "Show your ids and roles, and whether this channel accepts commands",
+        "read",
+        "person",
+        ("",),
     ),
     CommandSpec(
         "help",
         "[COMMAND]",
-        "The commands, or one of them in full",
+        "List the commands, or explain one",
         "read",
         "person",
         ("", "deploy"),
@@ -123,7 +128,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "freeze",
         'APP|cluster:NAME|all reason="…" [until=2h]',
-        "Stop new releases of an app, a cluster or all",
+        "Stop new releases of an app, a cluster or everything",
         "deploy",
         "channel",
         ('{app} reason="incident"', 'all reason="holidays" until=72h'),
@@ -165,7 +170,7 @@ def permission_of(command: Command) -> PermissionName:
 
 
 def answers_channel(command: Command) -> bool:
-    """Whether the answer is for everyone in the channel; else for the person alone."""
+    """Whether everyone in the channel sees the reply, or only the person who asked."""
     if isinstance(command, RolloutCommand):
         return command.verb not in ("status", "history")
     return BY_NAME[command.kind].seen_by == "channel"
@@ -193,8 +198,7 @@ class Names:
 
 
 def spoken(slash: str, text: str) -> str:
-    """What `/deploy hello 2.0.0` says: ``deploy hello 2.0.0``, whatever prefix the name was
-    registered with."""
+    """``deploy hello 2.0.0`` for `/deploy hello 2.0.0`, with any prefix of the registered name."""
     name = slash.removeprefix("/").lower()
     for known in (UMBRELLA, *sorted(BY_NAME, key=len, reverse=True)):
         if name == known or name.endswith((f"-{known}", f"_{known}")):

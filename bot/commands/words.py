@@ -1,4 +1,4 @@
-"""A line split into words and options, by the options that a command knows."""
+"""A line split into words and the options of its command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Words:
 
 def split(text: str) -> list[str] | Mistake:
     if text.count('"') % 2:
-        return Mistake('a quote is not closed: write reason="…" with a quote at each end')
+        return Mistake('A quote is not closed. Write reason="…" with a quote at each end.')
     return _TOKEN.findall(text)
 
 
@@ -36,7 +36,7 @@ def _unquoted(value: str) -> str:
 
 
 def read_words(tokens: list[str], spec: CommandSpec) -> Words | Mistake:
-    """Options may stand anywhere, as ``key=value``, ``--key=value`` or ``--key value``."""
+    """Takes options anywhere: ``key=value``, ``--key=value`` or ``--key value``."""
     words, waiting = Words(), ""
     for token in tokens:
         if waiting:
@@ -57,13 +57,12 @@ def read_words(tokens: list[str], spec: CommandSpec) -> Words | Mistake:
             if word:
                 words.positional.append(word)
     if waiting:
-        return Mistake(f"`--{waiting}` needs a value")
+        return Mistake(f"`--{waiting}` needs a value.")
     return words
 
 
 def _is_reference(token: str, name: str, dashes: str | None) -> bool:
-    """An image or a path may hold an equals sign only after other characters than letters; ``a=b``
-    is an option."""
+    """Not an option: an image or a path with an equals sign after its first slash."""
     return dashes is None and ("/" in token.partition("=")[0] or not name)
 
 
@@ -77,13 +76,13 @@ def _take_option(
         name, value = "o", name[1:]
     if name in spec.flags:
         if value is not None and name != "dry-run" and value.lower() not in ("true", "false"):
-            return Mistake(f"`{name}` stands alone: write `{name}` without `={value}`"), ""
+            return Mistake(f"`{name}` takes no value. Write `{name}` without `={value}`."), ""
         if (value or "").lower() not in ("false", "none"):
             words.options[name] = ""
         return None, ""
     if name in spec.values:
         if name in words.options:
-            return Mistake(f"`{name}` stands there twice"), ""
+            return Mistake(f"`{name}` is given twice."), ""
         if value is None:
             return None, name
         words.options[name] = _unquoted(value)
@@ -94,12 +93,12 @@ def _take_option(
 def unknown_option(name: str, spec: CommandSpec) -> Mistake:
     known = [*spec.values, *spec.flags]
     if not known:
-        return Mistake(f"{spec.name} takes no options; `{name}` is one too many")
+        return Mistake(f"{spec.name} takes no options. Remove `{name}`.")
     close = nearest(name, known)
     forms = [f"{word}=…" if word in spec.values else word for word in known]
     hint = (
-        f"did you mean `{close}{'=…' if close in spec.values else ''}`?"
+        f"Did you mean `{close}{'=…' if close in spec.values else ''}`?"
         if close
-        else f"{spec.name} knows {listed(forms, 'and')}"
+        else f"Options of {spec.name}: {listed(forms, 'and')}."
     )
-    return Mistake(f"no option `{name}`; {hint}")
+    return Mistake(f"No option `{name}`. {hint}")

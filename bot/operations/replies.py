@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from bot.commands.model import FormField
 from bot.ports import Table
 from bot.releases.facts.people import Person
 from bot.releases.facts.plan import Plan
@@ -24,12 +25,13 @@ class TextReply:
 @dataclass(frozen=True)
 class Refusal:
     """``instead``: valid commands, as they would be typed here, offered as buttons that carry
-    ``token``."""
+    ``token``. ``field``: where the `/deploy` form shows the line."""
 
     line: str
     hint: str = ""
     instead: tuple[str, ...] = ()
     token: str = ""
+    field: FormField = "version"
     kind: Literal["refusal"] = "refusal"
 
 

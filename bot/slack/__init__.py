@@ -3,5 +3,5 @@
 Belongs here: the Bolt app and how it is served, listeners (acknowledge, parse the payload, one
 operation, reply), the Messenger and Directory ports on slack_sdk, and ``blocks``: domain data
 rendered as Block Kit, pure. Does not belong here: what a command does (bot.operations), what it
-means (bot.commands), and any rule about releases.
+means (bot.commands), and rules about releases.
 """

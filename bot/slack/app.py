@@ -1,5 +1,5 @@
-"""The Bolt app: signature and replay checked by Bolt, one bot token, the listeners registered.
-Makes no call to Slack."""
+"""The Bolt app with its listeners. Bolt checks signatures and replays. Building it calls nothing at
+Slack."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _log = logging.getLogger(__name__)
 def build_app(context: Context, settings: Settings) -> App:
     """The same listeners for Socket Mode and HTTP.
 
-    ``process_before_response=True``: the acknowledgement leaves when the listener returns; Bolt's
-    default looks for it every 10 ms. What must talk to Slack beyond ``views.open`` runs after the
+    ``process_before_response=True`` sends the acknowledgement when the listener returns; Bolt's
+    default polls for it every 10 ms. Calls to Slack other than ``views.open`` run after the
     acknowledgement, on the threads of Answering.
     """
     app = App(
@@ -42,20 +42,19 @@ def build_app(context: Context, settings: Settings) -> App:
     for part in (commands, actions, views, rejections, events):
         part.register(app, answering)
     app.error(_failed)
-    answering.after(context.directory.home_team)  # so that the first command meets a filled cache
+    answering.after(context.directory.home_team)  # fills the cache for the first command
     if context.catalog.access.needs_groups:
         answering.after(context.directory.memberships)
     return app
 
 
 def _failed(error: Exception, logger: logging.Logger) -> BoltResponse:
-    """A mistake of ours: logged in full, told in one line. Slack shows the text to the person
-    alone."""
+    """A defect: logged in full, with one line for the person, to whom alone Slack shows it."""
     del logger
     _log.error("a listener failed", exc_info=error)
     return BoltResponse(
         status=200,
         body=(
-            "Something went wrong inside Pilothouse; nothing was started. Its log has the details."
+            "Something went wrong inside Pilothouse. Nothing was started. Its log has the details."
         ),
     )

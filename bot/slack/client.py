@@ -1,4 +1,4 @@
-"""How slack_sdk's client is made here."""
+"""The one way to make slack_sdk's client."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ TIMEOUT_SECONDS = 4
 
 
 def make_client(token: str | None, api_url: str) -> WebClient:
-    """No retries of its own: a message may have been posted although its answer was lost, so the
-    outbox decides."""
+    """Without retries: a message may have been posted although its response was lost, so the outbox
+    decides."""
     return WebClient(token=token, base_url=api_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])

@@ -1,5 +1,4 @@
-"""What went wrong at Slack, in the words of the ports: each error is one thing a caller can do
-about it."""
+"""Slack's errors as those of the ports: one for each thing that a caller can do about it."""
 
 from __future__ import annotations
 
@@ -47,7 +46,7 @@ BAD_BLOCKS = frozenset(
 
 
 class BlocksRefused(Exception):
-    """Slack will not draw these blocks; the same story goes as simpler ones."""
+    """Slack does not draw these blocks; simpler ones carry the same story."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)

@@ -1,4 +1,4 @@
-"""Gathers what a person's home tab shows, and publishes it."""
+"""Collects what a person's home tab shows, and publishes it."""
 
 from __future__ import annotations
 

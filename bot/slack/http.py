@@ -1,18 +1,17 @@
-"""The bot over HTTP: `POST /slack/events` for everything Slack sends, and health and metrics for
-everybody else.
+"""The bot over HTTP: `POST /slack/events` for Slack, health and metrics for everyone else.
 
-Starlette on uvicorn; Bolt, which is synchronous, runs on a pool of threads, so a slow listener
-never holds up another's acknowledgement.
+Starlette on uvicorn. Bolt, which is synchronous, runs on a pool of threads, so a slow listener
+never holds up another acknowledgement.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import signal
 import time
 from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import anyio.to_thread
@@ -39,11 +38,12 @@ MAX_BODY = 1_000_000
 """Bytes; Slack's largest payloads (a view with its state) are a tenth of it."""
 THREADS = 32
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
 class RequestMetrics:
-    """What was taken from Slack and how long each acknowledgement took."""
+    """Requests from Slack, and the time to acknowledge each."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -66,56 +66,78 @@ class RequestMetrics:
         self.seconds.labels(kind).observe(seconds)
 
 
-def make_asgi(app: App | None, is_ready: Callable[[], object]) -> Starlette:
-    """``is_ready`` raises StoreUnavailable when Redis is away. ``app`` None (Socket Mode): health
-    and metrics only."""
-    metrics = RequestMetrics()
-    limiter: list[anyio.CapacityLimiter] = []  # made inside the event loop
+class _Endpoints:
+    """Bolt is synchronous, so it runs on a pool of threads."""
 
-    async def in_thread(call: Callable[[], object]) -> object:
-        if not limiter:
-            limiter.append(anyio.CapacityLimiter(THREADS))
-        return await anyio.to_thread.run_sync(call, limiter=limiter[0])
+    def __init__(self, app: App | None, is_ready: Callable[[], object]) -> None:
+        self._app = app
+        self._is_ready = is_ready
+        self._metrics = RequestMetrics()
+        self._limiter: anyio.CapacityLimiter | None = None  # needs a running event loop
 
-    async def events(request: Request) -> Response:
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(THREADS)
+        return await anyio.to_thread.run_sync(call, limiter=self._limiter)
+
+    async def events(self, request: Request) -> Response:
         began = time.perf_counter()
-        kind, response = "unreadable", PlainTextResponse("the body is too large", 413)
-        if int(request.headers.get("content-length") or 0) <= MAX_BODY:
-            body = bytearray()
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    break
-            if len(body) <= MAX_BODY and app is not None:
-                answer = await in_thread(
-                    functools.partial(dispatch, app, bytes(body), dict(request.headers))
-                )
-                assert isinstance(answer, tuple)
-                kind, response = answer
-        metrics.observe(kind, response.status_code, time.perf_counter() - began)
+        body, app = await _read_body(request), self._app
+        if body is None or app is None:
+            answer = too_large()
+        else:
+            headers = dict(request.headers)
+            answer = await self._in_thread(lambda: dispatch(app, body, headers))
+        kind, response = answer
+        self._metrics.observe(kind, response.status_code, time.perf_counter() - began)
         return response
 
-    async def healthz(_request: Request) -> Response:
+    async def healthz(self, _request: Request) -> Response:
         return PlainTextResponse("ok")
 
-    async def readyz(_request: Request) -> Response:
+    async def readyz(self, _request: Request) -> Response:
         try:
-            await in_thread(is_ready)
+            await self._in_thread(self._is_ready)
         except StoreUnavailable as away:
             return PlainTextResponse(f"not ready: {away}", 503)
         return PlainTextResponse("ready")
 
-    async def exposition(_request: Request) -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(self, _request: Request) -> Response:
+        return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]
+
+def make_asgi(app: App | None, is_ready: Callable[[], object]) -> Starlette:
+    """``is_ready`` raises StoreUnavailable while Redis is away. ``app`` None (Socket Mode): health
+    and metrics only."""
+    endpoints = _Endpoints(app, is_ready)
+    routes = [
+        Route("/healthz", endpoints.healthz),
+        Route("/readyz", endpoints.readyz),
+        Route("/metrics", endpoints.metrics),
+    ]
     if app is not None:
-        routes.insert(0, Route("/slack/events", events, methods=["POST"]))
+        routes.insert(0, Route("/slack/events", endpoints.events, methods=["POST"]))
     return Starlette(routes=routes)
 
 
+async def _read_body(request: Request) -> bytes | None:
+    """None for more than MAX_BODY."""
+    if int(request.headers.get("content-length") or 0) > MAX_BODY:
+        return None
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            return None
+    return bytes(body)
+
+
+def too_large() -> tuple[str, Response]:
+    return "unreadable", PlainTextResponse("the body is too large", 413)
+
+
 def dispatch(app: App, body: bytes, headers: dict[str, str]) -> tuple[str, Response]:
-    """(kind of request, answer). What is not a request of Slack's shape is 400, before anything is
+    """(kind of request, response). A body that is not of Slack's shape gets 400 before anything is
     read from it."""
     try:
         request = bolt_request(body.decode("utf-8"), headers)
@@ -125,8 +147,8 @@ def dispatch(app: App, body: bytes, headers: dict[str, str]) -> tuple[str, Respo
 
 
 def bolt_request(raw: str, headers: dict[str, str]) -> BoltRequest:
-    """A form that merely contains the word "payload" (in a reason, say) reads as empty in Bolt's
-    own parser: read again here."""
+    """Bolt's own parser reads a form that merely contains the word "payload" (in a reason, say) as
+    empty, so such a form is parsed again."""
     request = BoltRequest(body=raw, headers=dict(headers))
     if raw and not request.body and not raw.startswith("{"):
         request.body = dict(parse_qsl(raw, keep_blank_values=True))
@@ -159,7 +181,7 @@ def to_response(answer: BoltResponse) -> Response:
 
 
 def serve_http(app: App | None, settings: Settings, is_ready: Callable[[], object]) -> int:
-    """Until SIGTERM or SIGINT; requests being answered are finished first."""
+    """Serves until SIGTERM or SIGINT, and finishes open requests first."""
     config = uvicorn.Config(
         make_asgi(app, is_ready),
         host=settings.host,
@@ -172,8 +194,8 @@ def serve_http(app: App | None, settings: Settings, is_ready: Callable[[], objec
     )
     server = uvicorn.Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signal again once it has stopped: it must not end the answers that go
-        # out after their acknowledgements
+        # uvicorn raises the signal again once it has stopped, which would end the replies that
+        # follow their acknowledgements.
         signal.signal(number, lambda *_: None)
     server.run()
     if not server.started:

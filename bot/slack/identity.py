@@ -1,5 +1,5 @@
-"""The Directory port: people and user groups of the workspace, cached so that a listener never
-waits for Slack."""
+"""The Directory port: people and user groups of the workspace, cached so that listeners rarely wait
+for Slack."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class SlackDirectory:
-    """``clock`` counts seconds and never goes back."""
+    """``clock``: monotonic seconds."""
 
     def __init__(
         self, token: str, api_url: str, *, clock: Callable[[], float] = time.monotonic
@@ -36,8 +36,8 @@ class SlackDirectory:
         self._names_lock = threading.Lock()
 
     def groups_of(self, user: str) -> frozenset[str]:
-        """After a minute the known groups still answer, and are read again meanwhile; after ten
-        minutes they are read first."""
+        """From the cache. Groups older than a minute are read again in the background; groups older
+        than ten minutes are read first. Raises SlackUnavailable."""
         members, age = self._members, self._clock() - self._read_at
         if members is None or age >= STALE_SECONDS:
             members = self.memberships()
@@ -49,7 +49,7 @@ class SlackDirectory:
         try:
             self._read()
         except SlackUnavailable as away:
-            _log.warning("user groups are as they were a minute ago: %s", away)
+            _log.warning("user groups are out of date: %s", away)
         finally:
             self._reading.release()
 

@@ -1,5 +1,5 @@
-"""`pilothouse manifest`: the Slack app manifest, made from the command table; `--check FILE`
-compares an installed one with it."""
+"""`pilothouse manifest`: prints the Slack app manifest, generated from the command table.
+`--check FILE` compares an installed manifest with it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def make_manifest(
     return {
         "display_information": {
             "name": "Pilothouse",
-            "description": "Releases software on Kubernetes, from Slack",
+            "description": "Release software on Kubernetes from Slack",
             "background_color": "#1d3557",
         },
         "features": {
@@ -82,8 +82,7 @@ def make_manifest(
 
 
 def _command(spec: CommandSpec, prefix: str, where: Mapping[str, Any]) -> dict[str, Any]:
-    """``should_escape``: people and channels come as ids, which the parser undoes, never as
-    look-alike text."""
+    """``should_escape``: people and channels arrive as ids, which the parser resolves."""
     command = {
         "command": f"/{prefix}{spec.name}",
         "description": spec.summary,
@@ -94,14 +93,12 @@ def _command(spec: CommandSpec, prefix: str, where: Mapping[str, Any]) -> dict[s
 
 
 def drift(installed: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
-    """What an installed manifest lacks or says otherwise, one line each; more than is wanted does
-    no harm but for commands."""
+    """What an installed manifest lacks or says differently, one line each. Extra scopes and events
+    do no harm; extra commands do."""
     lines: list[str] = []
     here, there = _commands(installed), _commands(wanted)
     lines += [f"the command {name} is not registered" for name in there if name not in here]
-    lines += [
-        f"the command {name} is registered but not known" for name in here if name not in there
-    ]
+    lines += [f"the command {name} is registered but unknown" for name in here if name not in there]
     for name in sorted(here.keys() & there.keys()):
         for key in ("description", "usage_hint", "should_escape"):
             if here[name].get(key) != there[name].get(key):
@@ -115,7 +112,7 @@ def drift(installed: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str,
         lacking = set(_at(wanted, path) or ()) - set(_at(installed, path) or ())
         lines += [f"the {what} {name} is missing" for name in sorted(lacking)]
     if not _at(installed, ("settings", "interactivity", "is_enabled")):
-        lines.append("interactivity is off: buttons and the form would do nothing")
+        lines.append("interactivity is off: buttons and the form will not work")
     if not _at(installed, ("features", "app_home", "home_tab_enabled")):
         lines.append("the home tab is off")
     return tuple(lines)
@@ -137,7 +134,7 @@ def _at(value: Any, path: Sequence[str]) -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="pilothouse manifest",
-        description="Print the Slack app manifest, made from the command table.",
+        description="Print the Slack app manifest, generated from the command table.",
     )
     parser.add_argument(
         "--commands",
@@ -163,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--check",
         type=Path,
         metavar="FILE",
-        help="compare an installed manifest (YAML or JSON) and report drift",
+        help="compare an installed manifest (YAML or JSON) with this one and report differences",
     )
     chosen = parser.parse_args(arguments)
     try:
@@ -193,5 +190,5 @@ def _check(file: Path, wanted: Mapping[str, Any]) -> int:
     for line in lines:
         print(f"{file}: {line}", file=sys.stderr)
     if not lines:
-        print(f"{file}: as wanted")
+        print(f"{file}: up to date")
     return 1 if lines else 0

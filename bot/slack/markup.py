@@ -1,5 +1,5 @@
-"""Slack's text: escaping, cutting, dates in each reader's local time, people, and columns that line
-up in every script. Pure."""
+"""Slack's text: escaping, cutting, dates in each reader's local time, people, and columns that
+align in every script. Pure."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ def units(text: str) -> int:
 
 
 def escape(text: str) -> str:
-    """Echoed text never becomes markup of Slack's angle brackets: no link, no mention, no
-    ``<!channel>``."""
+    """Keeps echoed text from becoming a link, a mention or ``<!channel>``."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def cut(text: str, limit: int) -> str:
-    """At most ``limit`` UTF-16 units, an ellipsis where something is left out."""
+    """At most ``limit`` UTF-16 units, with an ellipsis where text is left out."""
     if units(text) <= limit:
         return text
     used, kept = 1, []
@@ -39,7 +38,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def escaped(text: str, limit: int) -> str:
-    """Escaped and then at most ``limit`` units long; an entity is never cut in two."""
+    """Escaped, then at most ``limit`` units long; never cuts an entity in two."""
     whole = escape(text)
     if units(whole) <= limit:
         return whole
@@ -54,8 +53,8 @@ def escaped(text: str, limit: int) -> str:
 
 
 def plain(text: str, limit: int = 2_000) -> str:
-    """Echoed text inside mrkdwn: escaped, and the signs of bold, italic, strike and code kept from
-    acting."""
+    """Echoed text inside mrkdwn: escaped, with the signs for bold, italic, strike and code
+    disarmed."""
     return re.sub(r"([*_~`])", "\\1\u2060", escaped(one_line(text), limit))
 
 

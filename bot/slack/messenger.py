@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 
 
 class SlackMessenger:
-    """Raises what the port names. Blocks that Slack refuses go again as preformatted text, then as
-    text alone: the story gets out."""
+    """Raises what the port names. Blocks that Slack refuses are sent again as preformatted text,
+    then as text alone, so that the story always arrives."""
 
     def __init__(self, token: str, api_url: str) -> None:
         self._client = make_client(token, api_url)
@@ -79,7 +79,7 @@ class SlackMessenger:
         in_channel: bool = False,
         replace: bool = False,
     ) -> None:
-        """A response_url serves five times in 30 minutes; beyond that ChannelUnavailable."""
+        """A response_url works five times within 30 minutes, then raises ChannelUnavailable."""
         webhook = WebhookClient(response_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
 
         def send(shown: Message) -> None:

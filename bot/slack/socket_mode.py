@@ -1,5 +1,5 @@
-"""The same listeners over a WebSocket that the bot opens, so that no address of it needs to be
-reachable."""
+"""The same listeners over a WebSocket that the bot opens, so that Slack needs no address of the
+bot."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def serve_socket_mode(
 
 
 def connect(handler: SocketModeHandler, ended: threading.Event) -> None:
-    """The first connection is tried until Slack answers; slack_sdk renews it afterwards."""
+    """Retries until Slack accepts the first connection; slack_sdk renews it afterwards."""
     wait = FIRST_WAIT_SECONDS
     while not ended.is_set():
         try:
@@ -46,7 +46,7 @@ def connect(handler: SocketModeHandler, ended: threading.Event) -> None:
             return
         except (SlackApiError, OSError) as error:
             _log.warning(
-                "Slack does not take the Socket Mode connection (%s); trying again in %.0f s",
+                "Slack refused the Socket Mode connection (%s); retrying in %.0f s",
                 error,
                 wait,
             )

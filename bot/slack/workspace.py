@@ -1,5 +1,5 @@
-"""What Slack says about the app's token and about the ids a catalog names: for `pilothouse doctor`,
-which asks once and leaves."""
+"""What Slack knows about the app's token and the ids that a catalog names: for
+`pilothouse doctor`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bot.slack.manifest import SCOPES
 
 @dataclass(frozen=True)
 class Named:
-    """One id of the catalog. ``name`` "" when Slack does not know it; ``problem`` "" when it can be
-    used as it is."""
+    """One id of the catalog. ``name`` is "" when Slack does not know it, ``problem`` "" when it is
+    usable."""
 
     id: str
     name: str
@@ -33,21 +33,19 @@ class Workspace:
 
 
 def inspect_workspace(token: str, api_url: str, ids: Iterable[str]) -> Workspace:
-    """Raises SlackUnavailable, RateLimited. Ids are told apart by their first letter, as Slack
-    makes them."""
+    """The first letter of an id tells its kind. Raises SlackUnavailable, RateLimited."""
     client = make_client(token, api_url)
     with translated("auth.test"):
-        answer = client.auth_test()
+        response = client.auth_test()
     granted = _granted(
-        {str(name).lower(): value for name, value in answer.headers.items()}.get("x-oauth-scopes")
+        {str(name).lower(): value for name, value in response.headers.items()}.get("x-oauth-scopes")
     )
-    # Slack does not say which scopes there are to a token that is not an app's: then nothing is
-    # claimed to be missing.
+    # Slack lists scopes only for an app's token; for others none is reported missing.
     missing = tuple(scope for scope in SCOPES if scope not in granted) if granted else ()
     wanted = tuple(dict.fromkeys(ids))
     groups = _groups(client) if any(one.startswith("S") for one in wanted) else {}
     named = tuple(_named(client, one, groups) for one in wanted)
-    return Workspace(str(answer.get("team", "")), str(answer.get("user", "")), missing, named)
+    return Workspace(str(response.get("team", "")), str(response.get("user", "")), missing, named)
 
 
 def _granted(header: object) -> frozenset[str]:

@@ -61,11 +61,11 @@ _FINISH = Step("finish", "let go of the Deployment", (), ())
 _CANARY_STEPS = (
     Step(
         "share-25",
-        "25 % to 2.0.0: 1 canary pod beside 3",
+        "25% to 2.0.0: 1 canary pod beside 3",
         (),
         (Condition.CANDIDATE_COMPLETE,),
         5 * MINUTE,
-        (HoldGate("hold", 2 * MINUTE, True, "hold at 25 %"),),
+        (HoldGate("hold", 2 * MINUTE, True, "hold at 25%"),),
         25,
         20,
         1,
@@ -73,11 +73,11 @@ _CANARY_STEPS = (
     ),
     Step(
         "share-50",
-        "50 % to 2.0.0: 3 canary pods beside 3",
+        "50% to 2.0.0: 3 canary pods beside 3",
         (),
         (Condition.CANDIDATE_COMPLETE,),
         5 * MINUTE,
-        (HoldGate("hold", 2 * MINUTE, True, "hold at 50 %"), _PROMOTE),
+        (HoldGate("hold", 2 * MINUTE, True, "hold at 50%"), _PROMOTE),
         50,
         50,
         3,
@@ -173,7 +173,7 @@ CANARY = _begun(
     _plan(
         *_CANARY_STEPS,
         candidate="hello-canary",
-        notes=("20 % was asked, 25 % can be reached with 3 pods",),
+        notes=("20% was asked, 25% can be reached with 3 pods",),
     ),
     card_snapshot=_seen(old=3, new=0, candidates=3),
 )
@@ -335,7 +335,7 @@ EVENTS: dict[str, tuple[Release, Event]] = {
             T0,
             EventKind.PAUSED,
             "too little to say whether it is good: no candidate pod was ready for the whole 120 s."
-            " Resume to go on, abort to take it back",
+            " Resume to continue, or abort to roll back.",
         ),
     ),
     "failure that pauses": (
@@ -397,9 +397,9 @@ FIELDS:
 
 REPLIES: dict[str, Reply] = {
     "text": TextReply("all is no longer frozen"),
-    "refusal": Refusal("no app `helo`; did you mean `hello`?", "/deploy hello 2.0.0"),
+    "refusal": Refusal("No app `helo`. Did you mean `hello`?", "/deploy hello 2.0.0"),
     "refusal that asks back": Refusal(
-        "which app? `hello` or `auth`", "", ("/deploy hello 2.0.0", "/deploy auth 2.0.0"), "t0ken"
+        "Which app? `hello` or `auth`", "", ("/deploy hello 2.0.0", "/deploy auth 2.0.0"), "t0ken"
     ),
     "which version": OpenFormReply("hello"),
     "receipt": Receipt(a_release(), True),

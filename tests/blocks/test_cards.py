@@ -43,7 +43,7 @@ def test_slack_takes_each_kind_of_message(name: str) -> None:
 
 
 def test_the_first_line_says_what_how_far_and_what_it_waits_for() -> None:
-    assert headline(PROMOTING) == "hello 1.0.0 → 2.0.0 canary · 50 % · waiting for approval"
+    assert headline(PROMOTING) == "hello 1.0.0 → 2.0.0 canary · 50% · waiting for approval"
     assert card(PROMOTING, now=NOW).text.startswith(headline(PROMOTING))
 
 
@@ -137,7 +137,7 @@ def test_a_loud_failure_gives_the_cause_then_the_evidence_then_what_was_done() -
     told = announcement(release, event)
     assert told is not None
     text = json.dumps(told[0].blocks)
-    assert text.index("Why:") < text.index("hello-2-a") < text.index("taken back to 1.0.0")
+    assert text.index("Why:") < text.index("hello-2-a") < text.index("Rolling back to 1.0.0")
 
 
 def test_log_lines_stay_with_the_starter_unless_the_catalog_says_channel() -> None:

@@ -153,7 +153,7 @@ def test_kubectls_bracketed_words_lose_brackets_that_look_like_markup() -> None:
 def test_a_table_without_rows_says_so() -> None:
     assert (
         table_message((Table("Pods of hello", ("pod",), ()),)).text
-        == "Pods of hello: nothing there"
+        == "Pods of hello: nothing found"
     )
 
 

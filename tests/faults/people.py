@@ -28,7 +28,7 @@ DECISIONS = (
     "Finish now",
     "Resume",
     "Adopt",
-    "Go on now",
+    "Continue now",
 )
 ONE_IN_ABORTED = 8
 ONE_IN_BROKEN = 6

@@ -14,7 +14,7 @@ from tests.journeys.observer import observed
 from tests.journeys.test_evidence import administer
 
 WAITS_FOR_SWITCH = r"{app} 1\.0\.0 → 2\.0\.0 bluegreen.*waiting for approval"
-IN_THE_WINDOW = r"{app} 1\.0\.0 → 2\.0\.0 bluegreen.*keeping the way back open"
+IN_THE_WINDOW = r"{app} 1\.0\.0 → 2\.0\.0 blue/green.*rollback window open"
 _kept = itertools.count(1)
 
 
@@ -120,7 +120,7 @@ def test_a_bluegreen_dry_run_shows_the_plan_and_writes_nothing(journey: Journey)
     journey.say("/deploy {app} 2.0.0 bluegreen dry-run")
     plan = is_told_alone(
         journey,
-        rf"{journey.app} 1\.0\.0 → 2\.0\.0 bluegreen: a dry run, nothing was changed",
+        rf"{journey.app} 1\.0\.0 → 2\.0\.0 blue/green: dry run, nothing changed",
         DEVELOPER,
         before,
     )
@@ -144,7 +144,7 @@ def test_a_selector_reverted_by_hand_reaches_blue_and_is_reported_as_drift(
         field_manager="kubectl-edit",
     )
     journey.until(lambda: ready_versions(journey) == {"1.0.0": 5}, "blue behind the Service")
-    journey.sees(r"changed past the release.*kubectl-edit")
+    journey.sees(r"changed outside this release.*kubectl-edit")
     journey.say("/rollout abort {app}")
     journey.sees(r"{app} is back on 1\.0\.0")
     assert not journey.exists(f"{journey.app}-green")

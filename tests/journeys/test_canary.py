@@ -90,14 +90,14 @@ def test_a_canary_dry_run_shows_the_plan_privately_and_writes_nothing(journey: J
     journey.say("/deploy {app} 2.0.0 canary dry-run")
     plan = is_told_alone(
         journey,
-        rf"{journey.app} 1\.0\.0 → 2\.0\.0 canary: a dry run, nothing was changed",
+        rf"{journey.app} 1\.0\.0 → 2\.0\.0 canary: dry run, nothing changed",
         DEVELOPER,
         before,
     )
     assert "17 %" in plan
-    assert "(asked: 20 %)" in plan
+    assert "(asked: 20%)" in plan
     assert "50 %" in plan
-    assert "1 approval by somebody else than the requester" in plan
+    assert "1 approval from someone other than the requester" in plan
     assert f"6. promote {journey.app} to 2.0.0" in plan
     assert not [m for m in journey.told(MANAGER) if "a dry run" in m["text"]]
     assert journey.untouched()
@@ -110,7 +110,7 @@ def test_an_abort_at_a_step_leaves_everything_as_found(
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=20,50 hold=10m")
     journey.sees(
-        r"{app} 1\.0\.0 → 2\.0\.0 canary · 16 %.*holding|{app} 1\.0\.0 → 2\.0\.0 canary · 17"
+        r"{app} 1\.0\.0 → 2\.0\.0 canary · 16%.*holding|{app} 1\.0\.0 → 2\.0\.0 canary · 17"
         r" %.*holding"
     )
     journey.click("Abort", user=DEVELOPER)
@@ -126,7 +126,7 @@ def test_ending_a_hold_early_still_needs_an_approver_to_promote(
 ) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")
-    journey.click("Go on now", user=MANAGER)
+    journey.click("Continue now", user=MANAGER)
     journey.sees(WAITS_FOR_PEOPLE)
     assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
     journey.say("/rollout abort {app}")
@@ -238,7 +238,7 @@ def test_another_version_queues_behind_a_canary_and_the_same_one_shows_its_card(
     journey.say("/deploy {app} 3.0.0", user=SECOND)
     journey.sees(r"waiting for {app}-1")
     assert ready_versions(journey).keys() == {"1.0.0", "2.0.0"}
-    journey.click("Go on now", user=MANAGER)
+    journey.click("Continue now", user=MANAGER)
     journey.click("Promote", user=MANAGER)
     journey.sees(r"{app} is on 3\.0\.0")
     assert journey.versions() == {"3.0.0": 5}

@@ -121,7 +121,7 @@ def test_a_scale_before_the_start_replans_and_voids_the_old_button(
     journey.deployments.patch_namespaced_deployment_scale(
         journey.app, "default", {"spec": {"replicas": 4}}
     )
-    journey.sees(r"changed past the release")
+    journey.sees(r"changed outside this release")
     journey.click("Adopt", user=DEVELOPER)
     journey.click("Approve start", user=MANAGER)
     journey.until(
@@ -201,7 +201,7 @@ def test_a_failed_canary_is_scaled_to_zero_and_waits_where_the_catalog_asks(
         lambda: journey.deployment(f"{journey.app}-canary").spec.replicas == 0,
         "a canary without pods",
     )
-    journey.sees(r"canary.*paused: a person decides")
+    journey.sees(r"canary.*paused; needs a decision")
     journey.until(
         lambda: is_evicted(journey, one.metadata.name),
         "a drain that the shared budget lets through",
@@ -273,7 +273,7 @@ def test_promote_and_abort_work_after_every_process_died(journey: Journey, by: s
     journey.sees(HOLDING)
     restart_everything(journey)
     if by == "button":
-        journey.click("Go on now", user=MANAGER)
+        journey.click("Continue now", user=MANAGER)
         journey.sees(WAITS_FOR_PEOPLE)
         restart_everything(journey)
         journey.click("Promote", user=MANAGER)

@@ -170,7 +170,7 @@ def test_the_list_of_apps_shows_what_runs_even_without_a_release(
     (answer,) = [
         m for m in slack.messages(CHANNEL, VIEWER, after=since) if "NAMESPACE" in m["text"]
     ]
-    whole = newest_offer([answer], "All of it as a file")
+    whole = newest_offer([answer], "Send all as a file")
     assert whole is not None
     press(slack, VIEWER, CHANNEL, whole)
     rows = journey.until(

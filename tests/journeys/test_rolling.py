@@ -120,7 +120,7 @@ def test_an_outside_change_holds_the_release_and_names_who_made_it(journey: Jour
     journey.deployments.patch_namespaced_deployment_scale(
         journey.app, "default", {"spec": {"replicas": 7}}, field_manager="kubectl"
     )
-    journey.sees(r"changed past the release.*replicas.*kubectl, subresource scale")
+    journey.sees(r"changed outside this release.*replicas.*kubectl, subresource scale")
     journey.click("Adopt", user=DEVELOPER)
     journey.sees(r"{app}-1: adopted")
     journey.say("/rollout abort {app}")
@@ -135,7 +135,7 @@ def test_a_viewer_and_a_wrong_channel_change_nothing(journey: Journey) -> None:
 
 def test_mistakes_get_one_line_with_the_nearest_command(journey: Journey) -> None:
     mistakes = {
-        "/deploy helo 2.0.0": "did you mean `hello`?",
+        "/deploy helo 2.0.0": "Did you mean `hello`?",
         "/deploy {app} 2.0.0 cannary": "canary",
         "/deploy {app} other/image:2.0.0": "not allowed",
         "/deploy {app} 2.0.0 steps=50,20": "ris",
@@ -143,11 +143,11 @@ def test_mistakes_get_one_line_with_the_nearest_command(journey: Journey) -> Non
         "/scale {app} 999": "1 to 20",
         "/rollout undoo {app}": "undo",
         "/pilothouse deploi {app} 2.0.0": "deploy",
-        "/deploy {app} 2.0.0 stps=20": "did you mean `steps=…`?",
-        "/deploy {app} 2.0.0 —dry-rn": "did you mean `dry-run`?",
+        "/deploy {app} 2.0.0 stps=20": "Did you mean `steps=…`?",
+        "/deploy {app} 2.0.0 —dry-rn": "Did you mean `dry-run`?",
         "/deploy {app} 2.0.0 reason=“fix": "a quote is not closed",
         "/deploy {app} 2..$": "not a version",
-        "/scale {app}": "how many replicas?",
+        "/scale {app}": "How many replicas?",
         "/rollout": "rollout what?",
     }
     told = set()

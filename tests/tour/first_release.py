@@ -26,7 +26,7 @@ def tell(tour: Tour) -> None:
     tour.expect(r"revision 2 \(2\.0\.0\): 5 pods", within=30)
 
     seen = tour.say(DEVELOPER, "/deploy helo 2.0.0")
-    tour.check("a mistake gets the nearest form", holds="did you mean `hello`" in seen, but=seen)
+    tour.check("a mistake gets the nearest form", holds="Did you mean `hello`" in seen, but=seen)
     seen = tour.say(VIEWER, "/deploy hello 3.0.0")
     tour.check("a viewer may not deploy", holds="deployer" in seen, but=seen)
     tour.check(

@@ -307,7 +307,7 @@ def _blue_green(tour: Tour) -> None:
         holds=_versions(tour, REQUESTS) == {"1.0.0": REQUESTS},
     )
     tour.click(MANAGER, "Switch")
-    tour.expect(r"bluegreen.*keeping the way back open", within=40, after=began)
+    tour.expect(r"blue/green.*rollback window open", within=40, after=began)
     tour.check(
         "after the switch only 2.0.0 answers",
         holds=_versions(tour, REQUESTS) == {"2.0.0": REQUESTS},

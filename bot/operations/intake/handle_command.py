@@ -112,9 +112,10 @@ def _refusal(
     access = context.catalog.access
     if not takes_commands_in(access, invocation.channel):
         channels = ", ".join(f"<#{channel}>" for channel in sorted(access.channels))
-        return Refusal("commands are not taken in this channel", f"use {channels}")
+        return Refusal("commands are not taken in this channel", f"use {channels}", field="app")
     refusal = refusal_of_role(Permission(permission_of(command)), roles)
-    return Refusal(refusal, f"see `{context.names.typed('whoami')}`") if refusal else None
+    hint = f"see `{context.names.typed('whoami')}`"
+    return Refusal(refusal, hint, field="app") if refusal else None
 
 
 def _carry_out(

@@ -25,7 +25,7 @@ OFFERED = 8
 
 def offer_suggestions(context: Context, invocation: Invocation, mistake: Mistake) -> Refusal:
     if not mistake.instead:
-        return Refusal(mistake.line, mistake.hint)
+        return Refusal(mistake.line, mistake.hint, field=mistake.field)
     token, meant = uuid.uuid4().hex, mistake.instead[:OFFERED]
     asked = {
         "person": {"team": invocation.person.team, "user": invocation.person.user},
@@ -37,9 +37,11 @@ def offer_suggestions(context: Context, invocation: Invocation, mistake: Mistake
     try:
         context.store.put(f"meant:{token}", json.dumps(asked), ttl_ms=CHOSEN_WITHIN_MS)
     except StoreUnavailable:
-        return Refusal(mistake.line, mistake.hint)  # the line alone still says what to type
+        # The line alone still says what to type.
+        return Refusal(mistake.line, mistake.hint, field=mistake.field)
     names = context.names
-    return Refusal(mistake.line, mistake.hint, tuple(_typed(names, text) for text in meant), token)
+    instead = tuple(_typed(names, text) for text in meant)
+    return Refusal(mistake.line, mistake.hint, instead, token, field=mistake.field)
 
 
 def _typed(names: Names, text: str) -> str:

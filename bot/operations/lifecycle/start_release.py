@@ -119,7 +119,10 @@ def _at_a_glance(app: App, change: Change, channel: str) -> Refusal | None:
             except ImageMistake as mistake:
                 return Refusal(str(mistake))
         if change.strategy is not Strategy.ROLLING and not app.target.services:
-            return Refusal(f"{name} has no Service, so traffic cannot be shared: deploy it rolling")
+            return Refusal(
+                f"{name} has no Service, so traffic cannot be shared: deploy it rolling",
+                field="strategy",
+            )
     if isinstance(change, Scale):
         rules = app.rules
         if change.replicas < rules.scale_min or (

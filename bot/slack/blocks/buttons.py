@@ -1,7 +1,7 @@
 """The buttons of a card: only those that fit the phase, each bound to the release, the gate and the
-plan it was drawn for.
+plan that the card showed.
 
-The action's name is what bot.operations reads from a click: approve, reject, promote, pause,
+bot.operations reads the action's name from a click: approve, reject, promote, pause,
 resume, abort, finish, adopt, replace.
 """
 
@@ -18,7 +18,13 @@ from bot.slack.blocks.elements import Block, button
 ACTION_PREFIX = "release:"
 SHOW = f"{ACTION_PREFIX}show"
 ACTIONS = ("approve", "reject", "promote", "pause", "resume", "abort", "finish", "adopt", "replace")
-_APPROVE = {"start": "Approve start", "promote": "Promote", "switch": "Switch", "downtime": "Go on"}
+RESTORED = "Everything returns to its state before the release."
+_APPROVE = {
+    "start": "Approve start",
+    "promote": "Promote",
+    "switch": "Switch",
+    "downtime": "Continue",
+}
 
 
 def buttons_of(release: Release) -> list[Block]:
@@ -27,7 +33,7 @@ def buttons_of(release: Release) -> list[Block]:
             instead = (
                 [replace_button(release, release.queued_behind)] if release.queued_behind else []
             )
-            return [*instead, _abort(release, "Cancel", "It has changed nothing yet.", style="")]
+            return [*instead, _abort(release, "Cancel", "Nothing has changed yet.", style="")]
         case Phase.AWAITING_APPROVAL | Phase.AWAITING_PROMOTION:
             return _at_approval(release)
         case Phase.PROGRESSING:
@@ -47,8 +53,8 @@ def buttons_of(release: Release) -> list[Block]:
                 "Adopt",
                 "adopt",
                 confirm=(
-                    "Keep that change?",
-                    "The release goes on with what somebody else set, or ends around it.",
+                    "Keep this change?",
+                    "The release continues with the outside change, or ends and leaves it alone.",
                     "Adopt",
                 ),
             )
@@ -73,8 +79,8 @@ def _at_approval(release: Release) -> list[Block]:
     if not isinstance(gate, ApprovalGate):
         return [_abort(release)]
     approve = _plain(release, _APPROVE.get(gate.name, "Approve"), "approve", style="primary")
-    reject = _plain(release, "Reject", "reject", style="danger")  # asks with a form of its own
-    # One red button a card: Reject is the answer to what is asked, Abort asks before it acts.
+    reject = _plain(release, "Reject", "reject", style="danger")  # opens a form
+    # One red button a card: Reject answers the question, Abort asks for confirmation first.
     pause = [_plain(release, "Pause", "pause")] if release.phase is Phase.AWAITING_PROMOTION else []
     return [approve, reject, *pause, _abort(release, style="")]
 
@@ -88,16 +94,16 @@ def _at_hold(release: Release) -> list[Block]:
             "finish",
             confirm=(
                 "Finish now?",
-                "The old pods go; the way back is then a rollout undo.",
+                "The old pods are removed. To roll back afterwards, use rollout undo.",
                 "Finish now",
             ),
         )
         return [
             finish,
-            _abort(release, "Roll back", f"Traffic goes back to {release.from_version} at once."),
+            _abort(release, "Roll back", f"Traffic returns to {release.from_version} at once."),
         ]
     return [
-        _plain(release, "Go on now", "promote", gate=""),
+        _plain(release, "Continue now", "promote", gate=""),
         _plain(release, "Pause", "pause"),
         _abort(release),
     ]
@@ -106,7 +112,7 @@ def _at_hold(release: Release) -> list[Block]:
 def _abort(
     release: Release,
     label: str = "Abort",
-    what: str = "Everything goes back to as it was found.",
+    what: str = RESTORED,
     *,
     style: str = "danger",
 ) -> Block:
@@ -116,9 +122,9 @@ def _abort(
 
 
 def replace_button(release: Release, front: str) -> Block:
-    """``front`` goes with it: a click on an older card takes back no release that came in
-    between."""
-    what = f"{front} is taken back to as it was found, then {release.id} starts."
+    """``front`` travels with the button: a click on an older card never rolls back a release that
+    came in between."""
+    what = f"{front} is rolled back, then {release.id} starts."
     value = {"release": release.id, "gate": "", "plan": "", "front": front}
     return button(
         "Replace",
@@ -138,16 +144,16 @@ def _plain(
     confirm: tuple[str, str, str] | None = None,
     gate: str | None = None,
 ) -> Block:
-    """``gate`` None: the one the release stands at. "Go on now" carries none: it ends a hold, it
+    """``gate`` None: the release's open gate. "Continue now" carries none: it ends a hold and
     approves nothing.
 
-    ``step`` names the hold, the pause or the drift: a click on an older card must not end the next
-    one.
+    ``step`` names the hold, the pause or the drift, so that a click on an older card never ends a
+    later one.
     """
-    stands_at = open_gate(release)
+    current = open_gate(release)
     value = {
         "release": release.id,
-        "gate": gate if gate is not None else (stands_at.name if stands_at is not None else ""),
+        "gate": gate if gate is not None else (current.name if current is not None else ""),
         "plan": release.plan.hash if release.plan is not None else "",
     }
     if moment := stop_name(release) or hold_name(release):
@@ -156,5 +162,5 @@ def _plain(
 
 
 def show_button(label: str, what: str, *, style: str = "") -> Block:
-    """Bound to no release: it answers a command that only reads, or opens the form."""
+    """Bound to no release: it runs a command that only reads, or opens the form."""
     return button(label, f"{SHOW}:{what.partition(' ')[0]}", {"what": what}, style=style)

@@ -1,4 +1,4 @@
-"""The few blocks that every client draws, made within Slack's limits."""
+"""The few blocks that every client draws, within Slack's limits."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ MAX_VALUE = 2_000
 
 
 def section(text: str, **more: Any) -> Block:
-    """``text`` is mrkdwn, already escaped; lines that do not fit are left out whole, so that no
-    markup is cut in two."""
+    """``text`` is escaped mrkdwn. Lines that do not fit are left out whole, so that no markup is
+    cut in two."""
     return {
         "type": "section",
         "text": {"type": "mrkdwn", "text": fitting(text, MAX_SECTION)},
@@ -48,7 +48,7 @@ def actions(buttons: Iterable[Block], block_id: str = "") -> Block:
 
 
 def preformatted(text: str) -> Block:
-    """A fixed-width text that Slack does not read markup from."""
+    """Fixed-width text, in which Slack reads no markup."""
     content = [{"type": "text", "text": cut(text, MAX_SECTION) or " "}]
     return {
         "type": "rich_text",
@@ -64,8 +64,8 @@ def button(
     style: str = "",
     confirm: tuple[str, str, str] | None = None,
 ) -> Block:
-    """``value`` names a release, gate and plan, never a command. ``confirm``: title, text, label of
-    going on."""
+    """``value`` names a release, gate and plan, never a command. ``confirm``: title, text and the
+    label of the button that confirms."""
     result: dict[str, Any] = {
         "type": "button",
         "action_id": action,
@@ -77,11 +77,11 @@ def button(
     if style:
         result["style"] = style
     if confirm:
-        title, text, go_on = confirm
+        title, text, confirm_label = confirm
         result["confirm"] = {
             "title": {"type": "plain_text", "text": cut(title, 100)},
             "text": {"type": "plain_text", "text": cut(text, 300)},
-            "confirm": {"type": "plain_text", "text": cut(go_on, 30)},
+            "confirm": {"type": "plain_text", "text": cut(confirm_label, 30)},
             "deny": {"type": "plain_text", "text": "Not now"},
             **({"style": "danger"} if style == "danger" else {}),
         }
@@ -89,7 +89,7 @@ def button(
 
 
 def menu(hint: str, action: str, options: Iterable[tuple[str, str]]) -> Block:
-    """``options``: (what is read, what it stands for)."""
+    """``options``: (text, value)."""
     shown = [
         {"text": {"type": "plain_text", "text": cut(text, MAX_BUTTON)}, "value": value}
         for text, value in options

@@ -9,8 +9,8 @@ from typing import Any
 
 from bot.slack.blocks.elements import Block
 
-# spaces before a line of a description; kubectl's fields stand deeper only in a tree, which has no
-# descriptions
+# Spaces before a line of a description. Only a tree indents fields as far, and it has no
+# descriptions.
 _PROSE = 4
 _BROKEN_AT = 76
 _LINK = re.compile(r"(https?://[^\s<>\"`]*[^\s<>\"`.,;:)])")
@@ -18,8 +18,8 @@ _Element = dict[str, Any]
 
 
 def explained(text: str) -> Block:
-    """The head and a tree stay in fixed width, where their lines are short; descriptions become
-    paragraphs."""
+    """Descriptions become paragraphs; the head and a tree, whose lines are short, stay in fixed
+    width."""
     head, _, rest = text.partition("\nDESCRIPTION:\n")
     description, _, fields = rest.partition("\nFIELDS:\n")
     containers = [_fixed(_narrow(head))]
@@ -38,7 +38,7 @@ def explained(text: str) -> Block:
 
 
 def _is_tree(fields: str) -> bool:
-    """With --recursive: a field follows a field, and nothing tells what either is for."""
+    """With --recursive: fields without descriptions."""
     deep = [line for line in fields.split("\n") if line.startswith(" " * _PROSE)]
     return not deep or any("\t<" in line for line in deep)
 
@@ -65,13 +65,12 @@ def _words(text: str, **style: bool) -> _Element:
 
 
 def _paragraphs(text: str) -> str:
-    """Lines that were broken for a terminal are one again."""
+    """Joins the lines that kubectl broke for a terminal."""
     made: list[str] = []
     before = ""
     for line in (line.strip() for line in text.split("\n")):
-        fitted = (
-            len(before) + 1 + len(line.partition(" ")[0]) <= _BROKEN_AT
-        )  # so it was not the terminal that broke it
+        # The next word would have fitted, so the break is the author's.
+        fitted = len(before) + 1 + len(line.partition(" ")[0]) <= _BROKEN_AT
         if line and (not before or fitted or line.startswith(("- ", "* "))):
             made.append(line)
         elif line:
@@ -81,14 +80,14 @@ def _paragraphs(text: str) -> str:
 
 
 def _fields(text: str) -> Iterator[_Element]:
-    """Each field's name and type, its values, and what it is for."""
+    """Each field's name and type, its values, and its description."""
     prose: list[str] = []
     first = True
     for line in text.split("\n"):
         if line.startswith(" " * _PROSE) or not line.strip():
             prose.append(line)
             continue
-        yield from _told(prose)
+        yield from _described(prose)
         name, tab, kind = line.strip().partition("\t")
         if tab:
             yield from () if first else (_words("\n"),)
@@ -97,18 +96,18 @@ def _fields(text: str) -> Iterator[_Element]:
         else:  # "enum: …"
             yield _words(f"{name}\n", italic=True)
         first = False
-    yield from _told(prose)
+    yield from _described(prose)
 
 
-def _told(prose: list[str]) -> Iterator[_Element]:
-    told = _paragraphs("\n".join(prose))
+def _described(prose: list[str]) -> Iterator[_Element]:
+    text = _paragraphs("\n".join(prose))
     prose.clear()
-    if told:
-        yield from _linked(f"{told}\n")
+    if text:
+        yield from _linked(f"{text}\n")
 
 
 def _linked(text: str) -> Iterator[_Element]:
-    """An address as a short link: it is longer than a phone is wide."""
+    """Addresses as short links: a whole address is wider than a phone."""
     for number, part in enumerate(_LINK.split(text)):
         if number % 2:
             yield {"type": "link", "url": part, "text": part.split("/")[2] or part}

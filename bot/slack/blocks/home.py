@@ -1,5 +1,5 @@
-"""The home tab: the form first, then what waits for me, what runs, what I did lately; each with a
-link to its card."""
+"""The home tab: the form, then the releases that wait for the viewer, that run, and that the viewer
+started, each with a link to its card."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class HomeSeen:
-    """``links``: release id -> permalink of its card; ``may_release``: the form is offered."""
+    """``links``: release id -> permalink of its card. ``may_release``: offer the form."""
 
     running: Sequence[Release] = ()
     waiting_for_me: Sequence[Release] = ()
@@ -34,7 +34,7 @@ def home_view(seen: HomeSeen, names: Names, apps: Sequence[str]) -> Mapping[str,
         if seen.may_release
         else []
     )
-    blocks += _part("Waiting for you", seen.waiting_for_me, seen, "Nothing waits for you.")
+    blocks += _part("Waiting for you", seen.waiting_for_me, seen, "Nothing is waiting for you.")
     blocks += _part("Running", seen.running, seen, "No release is running.")
     blocks += _part("Your recent releases", seen.mine, seen, "You have not released anything yet.")
     app = apps[0] if apps else "APP"
@@ -44,11 +44,13 @@ def home_view(seen: HomeSeen, names: Names, apps: Sequence[str]) -> Mapping[str,
 
 
 def home_away(why: str) -> Mapping[str, Any]:
-    """Nothing is known just now, which is not the same as nothing runs."""
+    """What runs is unknown, which is not the same as nothing running."""
     return {
         "type": "home",
         "callback_id": "home",
-        "blocks": [section(f"⚠️ {plain(why, 500)}: open this tab again in a moment.")],
+        "blocks": [
+            section(f"⚠️ {plain(why.removesuffix('.'), 500)}. Open this tab again in a moment.")
+        ],
     }
 
 

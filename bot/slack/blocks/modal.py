@@ -1,5 +1,5 @@
-"""The form that `/deploy` opens: it ends in the same command that could have been typed, and shows
-it, so that people learn it."""
+"""The form that `/deploy` opens. Submitting it runs the command that it shows, so that people learn
+to type it."""
 
 from __future__ import annotations
 
@@ -29,83 +29,24 @@ SHOWN = 20
 MAX_REASON = 300
 _STRATEGY_TEXT = {
     Strategy.ROLLING: "rolling: pod by pod",
-    Strategy.CANARY: "canary: a share of the traffic first",
-    Strategy.BLUEGREEN: "bluegreen: all at once, with a way back",
+    Strategy.CANARY: "canary: a share of traffic first",
+    Strategy.BLUEGREEN: "blue/green: all at once, with a rollback window",
 }
 
 
 def deploy_modal(form: DeployForm, names: Names) -> Mapping[str, Any]:
-    chosen = form.app if form.app in form.apps else ""
-    blocks: list[Block] = [
-        _input(
-            "app", "App", _select("deploy_app", form.apps, chosen, "Choose an app"), dispatch=True
-        )
-    ]
-    known = {
-        one.version: _known_text(one)
-        for one in form.known[:OPTIONS]
-        if len(one.version) <= MAX_OPTION
-    }
-    if known:
-        select = _select(
-            "deploy_known",
-            tuple(known),
-            form.version if form.version in known else "",
-            "Versions seen lately",
-            known,
-        )
-        blocks.append(_input("known", "Known version", select, dispatch=True, optional=True))
-    typed: dict[str, Any] = {
-        "type": "plain_text_input",
-        "action_id": "deploy_version",
-        "placeholder": {"type": "plain_text", "text": "2.0.0, sha256:…, or a full image"},
-        "dispatch_action_config": {"trigger_actions_on": ["on_enter_pressed"]},
-        "max_length": 300,
-    }
-    if form.version and form.version not in known:
-        typed["initial_value"] = cut(form.version, 300)
-    label = "Or another version" if known else "Version"
-    blocks.append(
-        _input(
-            "version",
-            label,
-            typed,
-            dispatch=True,
-            optional=bool(known),
-            hint="Enter shows the plan below.",
-        )
-    )
+    blocks = [_app_input(form), *_version_inputs(form)]
     blocks.append(_input("strategy", "Strategy", _strategies(form.strategy), dispatch=True))
     if form.strategy is Strategy.CANARY:
-        steps: dict[str, Any] = {
-            "type": "plain_text_input",
-            "action_id": "deploy_steps",
-            "placeholder": {"type": "plain_text", "text": "20,50"},
-            "dispatch_action_config": {"trigger_actions_on": ["on_enter_pressed"]},
-            "max_length": 60,
-        }
-        if form.steps:
-            steps["initial_value"] = cut(form.steps, 60)
-        blocks.append(
-            _input("steps", "Steps, in percent of the traffic", steps, dispatch=True, optional=True)
-        )
-    reason: dict[str, Any] = {
-        "type": "plain_text_input",
-        "action_id": "deploy_reason",
-        "max_length": MAX_REASON,
-    }
-    if form.reason:
-        reason["initial_value"] = cut(form.reason, MAX_REASON)
-    blocks.append(_input("reason", "Reason", reason, optional=True))
+        blocks.append(_steps_input(form))
+    blocks.append(_reason_input(form))
     if form.preview:
-        head = "*The plan, as of now*" if form.computed else "*What it does, in outline*"
-        blocks.append(
-            section("\n".join([head, *(plain(line, 200) for line in form.preview[:SHOWN])]))
-        )
-    slash = form.command.removeprefix(
-        "deploy"
-    )  # what submitting does is what this does, word for word
-    blocks.append(context(f"The same, typed: {code(names.typed('deploy') + slash, 900)}"))
+        head = "*Plan as of now*" if form.computed else "*Outline*"
+        lines = (plain(line, 200) for line in form.preview[:SHOWN])
+        blocks.append(section("\n".join([head, *lines])))
+    # Submitting does exactly what this command does.
+    typed = names.typed("deploy") + form.command.removeprefix("deploy")
+    blocks.append(context(f"Same as typing: {code(typed, 900)}"))
     return {
         "type": "modal",
         "callback_id": CALLBACK,
@@ -117,8 +58,65 @@ def deploy_modal(form: DeployForm, names: Names) -> Mapping[str, Any]:
     }
 
 
+def _app_input(form: DeployForm) -> Block:
+    chosen = form.app if form.app in form.apps else ""
+    select = _select("deploy_app", form.apps, chosen, "Choose an app")
+    return _input("app", "App", select, dispatch=True)
+
+
+def _version_inputs(form: DeployForm) -> list[Block]:
+    """A known version to choose, where there is one, and any version to type."""
+    known = {
+        one.version: _known_text(one)
+        for one in form.known[:OPTIONS]
+        if len(one.version) <= MAX_OPTION
+    }
+    blocks: list[Block] = []
+    if known:
+        chosen = form.version if form.version in known else ""
+        select = _select("deploy_known", tuple(known), chosen, "Recent versions", known)
+        blocks.append(_input("known", "Known version", select, dispatch=True, optional=True))
+    typed = _text_input(
+        "deploy_version",
+        max_length=300,
+        initial="" if form.version in known else form.version,
+        placeholder="2.0.0, sha256:…, or a full image",
+    )
+    label = "Or another version" if known else "Version"
+    hint = "Press Enter to see the plan below."
+    version = _input("version", label, typed, dispatch=True, optional=bool(known), hint=hint)
+    return [*blocks, version]
+
+
+def _steps_input(form: DeployForm) -> Block:
+    typed = _text_input("deploy_steps", max_length=60, initial=form.steps, placeholder="20,50")
+    return _input("steps", "Steps, in percent of traffic", typed, dispatch=True, optional=True)
+
+
+def _reason_input(form: DeployForm) -> Block:
+    typed = _text_input("deploy_reason", max_length=MAX_REASON, initial=form.reason)
+    return _input("reason", "Reason", typed, optional=True)
+
+
+def _text_input(
+    action: str, *, max_length: int, initial: str, placeholder: str = ""
+) -> Mapping[str, Any]:
+    """With a placeholder, Enter redraws the form."""
+    element: dict[str, Any] = {
+        "type": "plain_text_input",
+        "action_id": action,
+        "max_length": max_length,
+    }
+    if placeholder:
+        element["placeholder"] = {"type": "plain_text", "text": placeholder}
+        element["dispatch_action_config"] = {"trigger_actions_on": ["on_enter_pressed"]}
+    if initial:
+        element["initial_value"] = cut(initial, max_length)
+    return element
+
+
 def read_form(view: Mapping[str, Any], apps: Sequence[str]) -> DeployForm:
-    """What the person has put in so far."""
+    """What has been filled in so far."""
     values: Mapping[str, Any] = view.get("state", {}).get("values", {})
 
     def text(block: str, action: str) -> str:
@@ -143,8 +141,8 @@ def read_form(view: Mapping[str, Any], apps: Sequence[str]) -> DeployForm:
 
 
 def app_options(apps: Sequence[str], typed: str) -> list[dict[str, Any]]:
-    """For a workspace with more apps than a select holds: those that have the typed letters, the
-    ones that begin with them first."""
+    """For a workspace with more apps than a select holds: the apps that contain the typed letters,
+    those that begin with them first."""
     wanted = typed.casefold().strip()
     found = [app for app in apps if wanted in app.casefold()]
     return [
@@ -156,7 +154,7 @@ def app_options(apps: Sequence[str], typed: str) -> list[dict[str, Any]]:
 
 
 def _known_text(known: KnownVersion) -> str:
-    return f"{known.version} (runs as {known.where})" if known.where else known.version
+    return f"{known.version} (running as {known.where})" if known.where else known.version
 
 
 def _input(
@@ -191,8 +189,7 @@ def _select(
     hint: str,
     texts: Mapping[str, str] | None = None,
 ) -> Mapping[str, Any]:
-    """Slack filters a select's options as people type, up to 100 of them; beyond that it asks us
-    (see app_options)."""
+    """Slack filters up to 100 options as people type; for more it asks the bot (app_options)."""
     text = texts or {}
     result: dict[str, Any] = {
         "type": "static_select",
@@ -203,7 +200,7 @@ def _select(
         result |= {"type": "external_select", "min_query_length": 0}
     else:
         result["options"] = [_option(value, text.get(value, "")) for value in values] or [
-            _option("-", "no app in the catalog")
+            _option("-", "No apps in the catalog")
         ]
     return {**result, "initial_option": _option(chosen, text.get(chosen, ""))} if chosen else result
 

@@ -1,5 +1,5 @@
-"""What a release would do by the catalog and by what was typed: for a form that is still being
-filled in."""
+"""What a release would do according to the catalog and the form so far: for a form that is still
+being filled in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.slack.markup import duration
 
 
 def outline(app: App, form: DeployForm) -> tuple[str, ...]:
-    """The shape of the release by the catalog and what was typed."""
+    """One numbered line for each step, without contacting the cluster."""
     rules = app.rules
     lines = (
         [f"Wait for {counted(rules.approvals.start, 'approval')} to start"]
@@ -26,7 +26,7 @@ def outline(app: App, form: DeployForm) -> tuple[str, ...]:
     match form.strategy:
         case Strategy.ROLLING:
             lines.append(
-                "Roll pod by pod; taken back by itself when it fails"
+                "Roll pod by pod; roll back on failure"
                 if rules.on_failure == "rollback"
                 else "Roll pod by pod"
             )
@@ -37,7 +37,7 @@ def outline(app: App, form: DeployForm) -> tuple[str, ...]:
             ]
             shares = typed or [str(share) for share in rules.canary.steps]
             lines += [
-                f"Give {share} % of the traffic, hold {hold}" for share in shares if share != "100"
+                f"Send {share}% of traffic, hold for {hold}" for share in shares if share != "100"
             ]
             lines += approval if rules.canary.promote == "approval" else []
             lines.append("Promote: roll all pods")
@@ -47,7 +47,7 @@ def outline(app: App, form: DeployForm) -> tuple[str, ...]:
                 *(approval if rules.bluegreen.promote == "approval" else []),
             ]
             lines.append(
-                "Switch the traffic; the way back stays open for"
+                "Switch the traffic; keep the rollback window open for"
                 f" {duration(rules.bluegreen.rollback_window_ms)}"
             )
     return tuple(f"{number}. {line}" for number, line in enumerate(lines, 1))

@@ -1,4 +1,4 @@
-"""A dry run: what a release would do, step by step, before anything is changed."""
+"""A dry run: what a release would do, step by step, before anything changes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import ApprovalGate, HoldGate, Plan, Step
 from bot.releases.facts.release import Release
 from bot.slack.blocks.elements import Block, context, section, top_text
+from bot.slack.blocks.words import STRATEGY_WORDS, capitalised, uncapitalised
 from bot.slack.markup import code, duration, escape, plain
 
 SHOWN = 20
@@ -14,7 +15,7 @@ OUTLINED = 12
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """One numbered line a step or gate, plain text."""
+    """One numbered line for each step and gate, plain text."""
     lines: list[str] = [_gate(gate) for gate in plan.start]
     for step in plan.steps:
         if not step.until and not step.gates:
@@ -25,39 +26,39 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def _step(step: Step) -> str:
-    """A title that tells the share tells the pods too."""
+    """A title that names the share names the pods too."""
     asked = (
-        f" (asked: {step.wanted_share} %)"
+        f" (asked: {step.wanted_share}%)"
         if step.share is not None and step.wanted_share not in (None, step.share)
         else ""
     )
     if step.share is None or "%" in step.title:
-        return f"{step.title}{asked}"
+        return f"{capitalised(step.title)}{asked}"
     pods = (
         f": {step.candidates} candidate and {step.stables} stable pods"
         if step.candidates is not None and step.stables is not None
         else ""
     )
-    return f"{step.title}, {step.share} % of the traffic{asked}{pods}"
+    return f"{capitalised(step.title)}, {step.share}% of traffic{asked}{pods}"
 
 
 def _gate(gate: ApprovalGate | HoldGate) -> str:
     if isinstance(gate, HoldGate):
-        judged = ", then judge the candidate against stable" if gate.judged else ""
-        return f"{gate.title or 'hold'} for {duration(gate.ms)}{judged}"
-    who = "" if gate.requester_may_approve else " by somebody else than the requester"
-    then = "aborts" if gate.on_expiry == "abort" else "reminds"
+        judged = ", then compare the candidate with stable" if gate.judged else ""
+        return f"{capitalised(gate.title or 'hold')} for {duration(gate.ms)}{judged}"
+    who = "" if gate.requester_may_approve else " from someone other than the requester"
+    then = "abort" if gate.on_expiry == "abort" else "reminder"
     return (
-        f"wait for {counted(gate.quorum, 'approval')}{who}: {gate.title or gate.name} ({then} after"
-        f" {duration(gate.expires_ms)})"
+        f"Wait for {counted(gate.quorum, 'approval')}{who}:"
+        f" {uncapitalised(gate.title or gate.name)} ({then} after {duration(gate.expires_ms)})"
     )
 
 
 def plan_message(release: Release, plan: Plan) -> Message:
     app = release.target.app
     head = (
-        f"{app} {plan.from_version} → {plan.version} {release.strategy.value}: a dry run, nothing"
-        " was changed"
+        f"{app} {plan.from_version} → {plan.version} {STRATEGY_WORDS[release.strategy]}: dry run,"
+        " nothing changed"
     )
     lines = plan_lines(plan)
     facts = _facts(app, plan)
@@ -78,13 +79,13 @@ def plan_message(release: Release, plan: Plan) -> Message:
 
 
 def plan_outline(plan: Plan) -> tuple[str, ...]:
-    """The same for a form, which has less room."""
+    """A shorter plan for a form."""
     lines = plan_lines(plan)
     more = [f"and {len(lines) - OUTLINED} more steps"] if len(lines) > OUTLINED else []
     return (
         *lines[:OUTLINED],
         *more,
-        *_facts("It", plan)[: 2 if plan.down else 1],
+        *_facts("The app", plan)[: 2 if plan.down else 1],
         *(f"• {note}" for note in plan.notes[:4]),
     )
 
@@ -92,8 +93,8 @@ def plan_outline(plan: Plan) -> tuple[str, ...]:
 def _facts(app: str, plan: Plan) -> list[str]:
     facts = [
         f"At least {plan.floor} stable pods stay available.",
-        f"A roll has {duration(plan.deadline_ms)}.",
+        f"Each roll may take {duration(plan.deadline_ms)}.",
     ]
     if plan.down:
-        facts.insert(0, f"{app} WILL BE DOWN meanwhile.")
+        facts.insert(0, f"{app} WILL BE DOWN during the release.")
     return facts

@@ -1,4 +1,4 @@
-"""The form that Reject opens: why, for the card and the record. It may stay empty."""
+"""The form that Reject opens: an optional reason, for the card and the record."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from bot.releases.facts.release import Release
+from bot.slack.blocks.buttons import RESTORED
 from bot.slack.blocks.elements import Block, section
 from bot.slack.blocks.words import change_words
 from bot.slack.markup import code, plain
@@ -18,12 +19,8 @@ _BLOCK, _ACTION = "reason", "reject_reason"
 
 
 def reject_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, Any]:
-    """``carried`` comes back with the form: what the button was bound to, and where to answer."""
-    back = (
-        "Everything goes back to as it was found."
-        if release.started_at
-        else "Nothing was changed yet."
-    )
+    """``carried`` comes back with the form: what the button was bound to, and where to reply."""
+    effect = RESTORED if release.started_at else "Nothing has changed yet."
     reason: Block = {
         "type": "input",
         "block_id": _BLOCK,
@@ -44,7 +41,7 @@ def reject_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, A
         "close": {"type": "plain_text", "text": "Not now"},
         "private_metadata": orjson.dumps(dict(carried)).decode(),
         "blocks": [
-            section(f"*{plain(change_words(release), 300)}* ({code(release.id)})\n{back}"),
+            section(f"*{plain(change_words(release), 300)}* ({code(release.id)})\n{effect}"),
             reason,
         ],
     }

@@ -1,5 +1,5 @@
-"""All rendering behind one object, as bot.operations.context.Render wants it. Holds only how
-commands are named here."""
+"""All rendering behind one object, the Render of bot.operations.context. Holds only names: of apps,
+commands and approvers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer to a typed command or a click."""
+"""The reply to a typed command or a click."""
 
 from __future__ import annotations
 
@@ -43,104 +43,121 @@ from bot.slack.blocks.elements import (
 from bot.slack.blocks.explained import explained
 from bot.slack.blocks.plan import plan_message
 from bot.slack.blocks.tables import table_message
-from bot.slack.blocks.words import MARKS, change_words, phase_words
+from bot.slack.blocks.words import MARKS, change_words, phase_words, uncapitalised
 from bot.slack.markup import age, code, cut, date, escape, escaped, mention, plain
 
 _CHANNEL = re.compile(r"&lt;#([CG][A-Z0-9]{2,})&gt;")
 DOCUMENT_SHOWN = 2_800
 LISTED = 20
-GO_ON = f"{ACTION_PREFIX}go_on"
+CONFIRM = f"{ACTION_PREFIX}go_on"
 SHARE = f"{ACTION_PREFIX}share"
 FILE = f"{ACTION_PREFIX}file"
-MEANT = f"{ACTION_PREFIX}meant"
+SUGGESTION = f"{ACTION_PREFIX}meant"
 _PARTS = (
     ("Release", ("deploy", "scale", "rollout", "apply")),
-    ("Look", ("pods", "get", "traffic", "releases", "apps", "explain")),
-    ("Stop the line, and help", ("freeze", "unfreeze", "whoami", "help")),
+    ("Inspect", ("pods", "get", "traffic", "releases", "apps", "explain")),
+    ("Freeze, and get help", ("freeze", "unfreeze", "whoami", "help")),
 )
 
 
 def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) -> Message:
     match reply:
-        case TextReply(line=line):
-            return notice(line)
+        case TextReply() | AskReasonReply() | Pending():
+            return notice(_line_of(reply))
         case Refusal():
             return _refusal(reply)
         case Receipt():
             return _receipt(reply)
-        case TableReply(tables=tables, share=token, file=file):
-            return _with_share(table_message(tables), token, file)
-        case DocumentReply(share=token):
-            return _with_share(_document(reply), token)
-        case HelpReply(command=command):
-            return _help(names, apps) if command is None else _help_for(command, names, apps)
+        case TableReply() | DocumentReply() | PlanReply() | ListingReply():
+            file = reply.file if isinstance(reply, TableReply) else ""
+            return _with_share(_found(reply, now), reply.share, file)
+        case HelpReply() | OpenFormReply():
+            return _about_commands(reply, names, apps)
         case WhoamiReply():
             return _whoami(reply)
-        case PlanReply(release=release, plan=plan, share=token):
-            return _with_share(plan_message(release, plan), token)
         case ConfirmReply():
             return _confirm(reply)
-        case AskReasonReply(release=release):
-            return notice(f"{release.id}: why is it rejected?")
-        case OpenFormReply(app=app):
-            asked = _refusal(
-                Refusal(
-                    "which version?", names.example("deploy", app or (apps[0] if apps else "APP"))
-                )
-            )
-            to_form = show_button("Open the form", f"deploy {app}".rstrip(), style="primary")
-            return replace(asked, blocks=(*asked.blocks, actions([to_form])))
-        case Pending():
-            return notice("Looking…")
-        case ListingReply(title=title, releases=releases, share=token):
-            return _with_share(_listing(title, releases, now), token)
         case _ as never:
             assert_never(never)
 
 
+def _line_of(reply: TextReply | AskReasonReply | Pending) -> str:
+    match reply:
+        case TextReply(line=line):
+            return line
+        case AskReasonReply(release=release):
+            return f"Why do you reject {release.id}?"
+        case Pending():
+            return "Working on it…"
+
+
+def _found(reply: TableReply | DocumentReply | PlanReply | ListingReply, now: int) -> Message:
+    """The result of a query, which can be shared with the channel."""
+    match reply:
+        case TableReply(tables=tables):
+            return table_message(tables)
+        case DocumentReply():
+            return _document(reply)
+        case PlanReply(release=release, plan=plan):
+            return plan_message(release, plan)
+        case ListingReply(title=title, releases=releases):
+            return _listing(title, releases, now)
+
+
+def _about_commands(reply: HelpReply | OpenFormReply, names: Names, apps: Sequence[str]) -> Message:
+    if isinstance(reply, HelpReply):
+        return (
+            _help(names, apps) if reply.command is None else _help_for(reply.command, names, apps)
+        )
+    example = names.example("deploy", reply.app or (apps[0] if apps else "APP"))
+    refusal = _refusal(Refusal("Which version?", example))
+    to_form = show_button("Open the form", f"deploy {reply.app}".rstrip(), style="primary")
+    return replace(refusal, blocks=(*refusal.blocks, actions([to_form])))
+
+
 def _with_share(message: Message, token: str, file: str = "") -> Message:
     buttons = [button("Share here", SHARE, {"token": token})] if token else []
-    buttons += [button("All of it as a file", FILE, {"token": file})] if file else []
+    buttons += [button("Send all as a file", FILE, {"token": file})] if file else []
     if not buttons or len(message.blocks) >= MAX_BLOCKS:
         return message
     return replace(message, blocks=(*message.blocks, actions(buttons)))
 
 
-def told(text: str, limit: int = 2_800) -> str:
-    """A line written by an operation: escaped, its `code` and its channels kept."""
+def reply_text(text: str, limit: int = 2_800) -> str:
+    """A line from an operation, escaped; its `code` and its channels still work."""
     return _CHANNEL.sub(r"<#\1>", escaped(text, limit))
 
 
 def notice(line: str) -> Message:
-    shown = told(line)
+    shown = reply_text(line)
     return Message(shown, (section(shown),))
 
 
 def _refusal(refusal: Refusal) -> Message:
     line, hint = refusal.line, refusal.hint
-    shown = f"⚠️ {told(line, 1_800)}"
+    shown = f"⚠️ {reply_text(line, 1_800)}"
     if refusal.instead:
         values = (
             {"token": refusal.token, "choice": str(number)}
             for number in range(len(refusal.instead))
         )
-        # Slack wants each action of a block to have a name of its own.
+        # Slack requires a distinct name for each action of a block.
         buttons = [
-            button(text, f"{MEANT}:{value['choice']}", value)
+            button(text, f"{SUGGESTION}:{value['choice']}", value)
             for text, value in zip(refusal.instead, values, strict=True)
         ]
         text = top_text(
-            [told(line, 1_800), f"To choose, press: {escape(', '.join(refusal.instead))}"]
+            [reply_text(line, 1_800), f"Choose one: {escape(', '.join(refusal.instead))}"]
         )
         return Message(text, (section(shown), actions(buttons)))
-    form = told(hint, 1_000)
+    form = reply_text(hint, 1_000)
     if hint:
         shown += (
             f"\nTry: {code(hint, 1_000)}"
             if hint.startswith(("/", "@")) and "`" not in hint
             else f"\n{form}"
         )
-    return Message(top_text([told(line, 1_800), form]), (section(shown),))
+    return Message(top_text([reply_text(line, 1_800), form]), (section(shown),))
 
 
 def _receipt(receipt: Receipt) -> Message:
@@ -151,11 +168,11 @@ def _receipt(receipt: Receipt) -> Message:
         shown = f"🚢 *{plain(what, 300)}*: started as {code(release.id)}. Its card follows{place}."
     else:
         line = (
-            f"{escaped(what, 1_000)} runs already as {escape(release.id)}:"
+            f"{escaped(what, 1_000)} already runs as {escape(release.id)}:"
             f" {escape(phase_words(release))}. Nothing new was started."
         )
         shown = (
-            f"ℹ️ *{plain(what, 300)}* runs already as {code(release.id)}:"
+            f"ℹ️ *{plain(what, 300)}* already runs as {code(release.id)}:"
             f" {plain(phase_words(release), 300)}. Nothing new was started."
         )
         if release.channel:
@@ -175,18 +192,17 @@ def _document(document: DocumentReply) -> Message:
     blocks: list[Block] = [section(f"*{plain(document.title, 200)}*")]
     blocks.append(explained(shown) if document.explains else preformatted(shown))
     if shown != document.text:
-        blocks.append(context("The whole text is in your direct messages with this app."))
+        blocks.append(context("The full text is in your direct messages with this app."))
     return Message(top_text([escape(document.title), escaped(document.text, 3_000)]), tuple(blocks))
 
 
 def _help(names: Names, apps: Sequence[str]) -> Message:
-    """Short enough for a phone: what each command is for; how it is written comes when one is
-    chosen."""
+    """Short enough for a phone: what each command is for. Choosing one shows its usage."""
     app = apps[0] if apps else "APP"
     first = [names.example("deploy", app), names.example("pods", app)]
     blocks: list[Block] = [
         section(
-            "*Pilothouse releases software on Kubernetes.* Type, or press:\n"
+            "*Pilothouse releases software on Kubernetes.* Type a command or press a button:\n"
             + "\n".join(f"• {code(line)}" for line in first)
         ),
         actions(
@@ -201,8 +217,7 @@ def _help(names: Names, apps: Sequence[str]) -> Message:
     ]
     for title, commands in _PARTS:
         lines = [
-            f"{code(names.typed(name), 100)}"
-            f" {plain(BY_NAME[name].summary[:1].lower() + BY_NAME[name].summary[1:])}"
+            f"{code(names.typed(name), 100)} {plain(uncapitalised(BY_NAME[name].summary))}"
             for name in commands
         ]
         blocks.append(section(f"*{title}*\n" + "\n".join(lines)))
@@ -214,7 +229,7 @@ def _help(names: Names, apps: Sequence[str]) -> Message:
     blocks.append(actions([menu("More about a command", f"{SHOW}:topic", topics)]))
     also = code(f"/{names.prefix}{UMBRELLA} COMMAND")
     blocks.append(
-        context(f"Every command also works as {also} and by mentioning the app, also in threads.")
+        context(f"Every command also works as {also} and as a mention of the app, even in threads.")
     )
     text = [
         "Pilothouse releases software on Kubernetes.",
@@ -228,7 +243,7 @@ def _help_for(command: str, names: Names, apps: Sequence[str]) -> Message:
     parts = [code(entry.usage, 400), plain(entry.summary)]
     parts += [f"• {plain(line, 400)}" for line in entry.details]
     parts += ["*Examples*", *(code(line) for line in entry.examples)]
-    foot = f"{entry.seen_by[0].upper()}{entry.seen_by[1:]}. For {entry.who}."
+    foot = f"{entry.seen_by} Who may use it: {entry.who}."
     text = [entry.usage, entry.summary, *entry.details, "Examples:", *entry.examples, foot]
     more = [show_button("Open the form", "deploy", style="primary")] if command == "deploy" else []
     blocks = (
@@ -241,9 +256,9 @@ def _help_for(command: str, names: Names, apps: Sequence[str]) -> Message:
 
 def _whoami(who: WhoamiReply) -> Message:
     here = (
-        "Commands are taken here."
+        "This channel accepts commands."
         if who.channel_allowed
-        else "Commands are not taken in this channel."
+        else "This channel does not accept commands."
     )
     facts = [
         ("User", who.person.user),
@@ -255,7 +270,7 @@ def _whoami(who: WhoamiReply) -> Message:
     lines = [f"*{name}:* {code(value, 500)}" for name, value in facts]
     blocks = (
         section("\n".join([mention(who.person.user), *lines, here])),
-        section("An admin grants more with this in the catalog:"),
+        section("An admin grants you more with this line in the catalog:"),
         preformatted(who.grant_line),
     )
     text = [f"{name}: {value}" for name, value in facts]
@@ -269,11 +284,11 @@ def _confirm(confirm: ConfirmReply) -> Message:
     shown = cut(body, DOCUMENT_SHOWN)
     blocks: list[Block] = [section(f"*{plain(confirm.title, 300)}*")]
     blocks += [preformatted(shown)] if body else []
-    blocks += [context("More lines were left out.")] if shown != body else []
+    blocks += [context("Further lines are not shown.")] if shown != body else []
     blocks.append(
-        actions([button(confirm.action, GO_ON, {"token": confirm.token}, style="primary")])
+        actions([button(confirm.action, CONFIRM, {"token": confirm.token}, style="primary")])
     )
-    text = [confirm.title, *confirm.lines, f"To go on, press {confirm.action}."]
+    text = [confirm.title, *confirm.lines, f"To continue, press {confirm.action}."]
     return Message(top_text(escape(line) for line in text), tuple(blocks))
 
 

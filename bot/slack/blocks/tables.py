@@ -1,5 +1,4 @@
-"""Tables as Slack's table block, and as preformatted text where a client or Slack does not
-take it."""
+"""Tables as Slack's table block, or as preformatted text where Slack refuses it."""
 
 from __future__ import annotations
 
@@ -19,20 +18,18 @@ MAX_COLUMNS = 20
 MAX_CHARACTERS = 10_000
 MAX_CELL = 300
 NOTE_LINES = 15
+NOTHING = "nothing found"
 _PREFORMATTED = 2_900
 _BRACKETED = re.compile(r"\A<([a-z]+)>\Z")
 
 
 def table_message(tables: Sequence[Table]) -> Message:
-    """One message: tables of equal columns become one (a column more says which), others stand as
-    preformatted text."""
+    """One message: tables with the same columns become one with a column that names the group;
+    others become preformatted text."""
     filled = [table for table in tables if table.rows]
     empty = [table for table in tables if not table.rows]
-    lines = [
-        f"*{plain(table.title, 200)}*: {plain(table.note or 'nothing there', 300)}"
-        for table in empty
-    ]
-    told = [f"{table.title}: {table.note or 'nothing there'}" for table in empty]
+    lines = [f"*{plain(table.title, 200)}*: {plain(table.note or NOTHING, 300)}" for table in empty]
+    text = [f"{table.title}: {table.note or NOTHING}" for table in empty]
     blocks: list[Block] = []
     if len(filled) > 1 and len({table.columns for table in filled}) == 1:
         filled = [_joined(filled)]
@@ -43,18 +40,18 @@ def table_message(tables: Sequence[Table]) -> Message:
         blocks += [section("\n".join(lines))] if lines else []
         blocks += [context(_left_out(left_out))] if left_out else []
         blocks.append(block)
-        told = [table.title, table.note, *aligned(table), *told]
+        text = [table.title, table.note, *aligned(table), *text]
     else:
         for table in filled:
             blocks += [section(_head(table)), *_as_text(table)]
-            told = [*told, table.title, table.note, *aligned(table)]
+            text = [*text, table.title, table.note, *aligned(table)]
         blocks += [section("\n".join(lines))] if lines else []
     if len(blocks) > MAX_BLOCKS:
         blocks = [
             *blocks[: MAX_BLOCKS - 1],
-            context("… more than a message holds: ask for one app"),
+            context("More than one message can show. Ask for one app."),
         ]
-    return Message(top_text(escape(line) for line in told) or "nothing there", tuple(blocks))
+    return Message(top_text(escape(line) for line in text) or NOTHING, tuple(blocks))
 
 
 def _head(table: Table) -> str:
@@ -63,7 +60,7 @@ def _head(table: Table) -> str:
 
 
 def aligned(table: Table) -> list[str]:
-    """Columns lined up by the width that each character takes in a fixed-width font."""
+    """Columns padded to equal width in a fixed-width font."""
     rows = [tuple(name.upper() for name in table.columns), *table.rows]
     cells = [[one_line(cell) or "-" for cell in row] for row in rows]
     widths = [
@@ -85,7 +82,7 @@ def as_file(tables: Sequence[Table]) -> str:
 
 
 def without_tables(message: Message) -> Message:
-    """The same message with each table block as preformatted text: for when Slack answers
+    """The same message with each table block as preformatted text, for when Slack replies
     ``invalid_blocks``."""
     blocks: list[Block] = []
     for block in message.blocks:
@@ -102,7 +99,7 @@ def has_table(message: Message) -> bool:
 
 
 def pods_table(release: Release, *, now: int) -> Table:
-    """The pod image table as the release last saw it."""
+    """The pods and their images in the release's latest card snapshot."""
     names = ("role", "pod", "image", "version", "ready", "status", "restarts", "age", "node")
     rows = tuple(_pod_row(pod, now) for pod in release.card_snapshot.pods)
     more = release.card_snapshot.pods_total - len(rows)
@@ -130,7 +127,7 @@ def _joined(tables: Sequence[Table]) -> Table:
     rows = tuple((table.title, *row) for table in tables for row in table.rows)
     notes = "; ".join(f"{table.title}: {table.note}" for table in tables if table.note)
     return Table(
-        ", ".join(table.title for table in tables), ("of", *tables[0].columns), rows, notes
+        ", ".join(table.title for table in tables), ("group", *tables[0].columns), rows, notes
     )
 
 
@@ -149,13 +146,13 @@ def _table_block(table: Table) -> tuple[Block, int]:
 
 
 def _cell(text: str) -> dict[str, str]:
-    """kubectl's `<none>` and `<pending>` without their brackets, which some clients take for markup
-    and leave out."""
+    """Without the brackets of kubectl's `<none>` and `<pending>`: some clients read them as markup
+    and drop the word."""
     return {"type": "raw_text", "text": cut(_BRACKETED.sub(r"\1", one_line(text)), MAX_CELL) or "-"}
 
 
 def _as_text(table: Table) -> list[Block]:
-    """Preformatted, in pieces that fit; at most 99 rows, and how many were left out."""
+    """Preformatted, in pieces that fit: at most 99 rows, then the number left out."""
     lines = aligned(Table(table.title, table.columns, table.rows[: MAX_ROWS - 1]))
     pieces: list[list[str]] = [[]]
     size = 0

@@ -1,11 +1,12 @@
-"""A release in words: what it is, how far it is, what it waits for. Shared by card, announcements,
-listings, home and terminal."""
+"""A release in words: what it changes, how far it is, and what it waits for. Shared by cards,
+announcements, listings, the home tab and the terminal."""
 
 from __future__ import annotations
 
 from typing import assert_never
 
 from bot.releases.engine.gates import open_gate
+from bot.releases.facts.causes import Judgement, Verdict
 from bot.releases.facts.changes import Deploy, Reapply, Restart, Scale, Undo
 from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import HoldGate, Step
@@ -30,20 +31,33 @@ MARKS: dict[Phase, str] = {
     Phase.EXPIRED: "⌛",
 }
 
+STRATEGY_WORDS: dict[Strategy, str] = {
+    Strategy.ROLLING: "rolling",
+    Strategy.CANARY: "canary",
+    Strategy.BLUEGREEN: "blue/green",
+}
+
+SHOWN_VERSIONS = 8
+_VERDICT_WORDS: dict[Verdict, str] = {
+    Verdict.GOOD: "good",
+    Verdict.BAD: "bad",
+    Verdict.TOO_LITTLE: "too little data",
+}
+
 
 def change_words(release: Release) -> str:
-    """``hello 1.0.0 → 2.0.0 canary``: what the release does, in one breath."""
+    """What the release does: ``hello 1.0.0 → 2.0.0 canary``."""
     app, before, after = release.target.app, release.from_version, release.to_version
     match release.change:
         case Deploy(version=version):
             arrow = f"{before} → {after}" if before else f"→ {version_word(version)}"
-            return f"{app} {arrow} {release.strategy.value}"
+            return f"{app} {arrow} {STRATEGY_WORDS[release.strategy]}"
         case Scale(replicas=replicas):
             return f"{app} {before} → {after}" if before else f"{app} → {counted(replicas, 'pod')}"
         case Restart():
             return f"{app} restart" + (f" of {before}" if before else "")
         case Undo(to_revision=revision):
-            to = after or (f"revision {revision}" if revision else "the version before")
+            to = after or (f"revision {revision}" if revision else "the previous version")
             return f"{app} {before} → {to} undo" if before else f"{app} undo to {to}"
         case Reapply():
             return f"{app} apply" + (f" on {after}" if after else "")
@@ -52,8 +66,8 @@ def change_words(release: Release) -> str:
 
 
 def colour_of(release: Release, role: str) -> str:
-    """stable and candidate; of blue/green the colours that people see in the Deployments' names,
-    also after they have changed places."""
+    """stable and candidate; in blue/green the colours in the Deployments' names, which stay with
+    their Deployment when the roles swap."""
     if release.strategy is not Strategy.BLUEGREEN:
         return role
     is_green = bool(release.target.idle) == (role == "stable")
@@ -68,47 +82,59 @@ def version_word(version: str) -> str:
     return tail.rpartition(":")[2] if ":" in tail else version
 
 
+_UNCHANGING_WORDS: dict[Phase, str] = {
+    Phase.AWAITING_APPROVAL: "waiting for approval to start",
+    Phase.PROGRESSING: "in progress",
+    Phase.AWAITING_PROMOTION: "waiting for approval",
+    Phase.DRIFTED: "changed outside this release; holding",
+}
+
+
 def phase_words(release: Release) -> str:
-    app, before = release.target.app, release.from_version or "the version before"
-    went_back = bool(release.started_at) and release.rollback is not None
+    """A status fragment: what the release is doing, or how it ended."""
+    if release.phase in _UNCHANGING_WORDS:
+        return _UNCHANGING_WORDS[release.phase]
+    return _final_words(release) if release.phase.is_final else _running_words(release)
+
+
+def _running_words(release: Release) -> str:
     match release.phase:
         case Phase.QUEUED:
             return f"waiting for {release.queued_behind}" if release.queued_behind else "starting"
-        case Phase.AWAITING_APPROVAL:
-            return "waiting for approval to start"
-        case Phase.PROGRESSING:
-            return "in progress"
         case Phase.HOLDING:
             gate = open_gate(release)
-            return (
-                "keeping the way back open"
-                if isinstance(gate, HoldGate) and gate.is_rollback_window
-                else "holding"
-            )
-        case Phase.AWAITING_PROMOTION:
-            return "waiting for approval"
+            is_window = isinstance(gate, HoldGate) and gate.is_rollback_window
+            return "rollback window open" if is_window else "holding"
         case Phase.PAUSED:
-            return "paused: a person decides" if release.cause else "paused"
-        case Phase.DRIFTED:
-            return "changed past the release, holding"
+            return "paused; needs a decision" if release.cause else "paused"
         case Phase.ROLLING_BACK:
-            return f"going back to {before}"
+            return f"rolling back to {_version_before(release)}"
+        case other:
+            raise ValueError(f"no words for {other}")
+
+
+def _final_words(release: Release) -> str:
+    on = f"{release.target.app} is on {_version_before(release)}"
+    rolled_back = bool(release.started_at) and release.rollback is not None
+    match release.phase:
         case Phase.SUCCEEDED:
             return _success_words(release)
         case Phase.ROLLED_BACK:
-            return f"rolled back: {app} is on {before}"
-        case Phase.ABORTED:
-            return f"aborted: {app} is on {before}" if went_back else "aborted"
+            return f"rolled back: {on}"
+        case Phase.ABORTED | Phase.REJECTED:
+            ended = release.phase.value.lower()
+            return f"{ended}: {on}" if rolled_back else ended
         case Phase.FAILED:
             return "not started" if release.plan is None else "failed"
-        case Phase.REJECTED:
-            return f"rejected: {app} is on {before}" if went_back else "rejected"
         case Phase.EXPIRED:
-            return "expired: nobody approved in time" + (
-                f", {app} is on {before}" if went_back else ""
-            )
-        case _ as never:
-            assert_never(never)
+            expired = "expired: not approved in time"
+            return f"{expired}; {on}" if rolled_back else expired
+        case other:
+            raise ValueError(f"no words for {other}")
+
+
+def _version_before(release: Release) -> str:
+    return release.from_version or "the previous version"
 
 
 def _success_words(release: Release) -> str:
@@ -119,7 +145,7 @@ def _success_words(release: Release) -> str:
         case Restart():
             return f"{app} was restarted"
         case Reapply():
-            return f"{app} is as its manifests say"
+            return f"{app} matches its manifests"
         case _:
             return f"{app} is on {release.to_version}"
 
@@ -129,7 +155,7 @@ def step_of(release: Release) -> Step | None:
 
 
 def progress(release: Release) -> tuple[int, int] | None:
-    """(new pods that are ready, pods wanted) of a roll; None before anything was seen."""
+    """(new pods that are ready, pods wanted) of a roll; None before the first observation."""
     seen = release.card_snapshot
     if not seen.versions and not seen.desired:
         return None
@@ -142,7 +168,7 @@ def progress(release: Release) -> tuple[int, int] | None:
 
 
 def percent(release: Release) -> int | None:
-    """How far: the candidate's share of the traffic, or the part of a roll that is ready."""
+    """The candidate's share of the traffic, or the share of a roll's pods that are ready."""
     if release.strategy is not Strategy.ROLLING:
         if release.card_snapshot.share is not None:
             return release.card_snapshot.share
@@ -155,22 +181,63 @@ def percent(release: Release) -> int | None:
 
 
 def shown_percent(release: Release) -> int | None:
-    """Nothing while nothing was begun, and nothing when it is over."""
-    begun = not release.phase.is_final and release.phase not in (
+    """None before the release starts and after it ends."""
+    has_started = not release.phase.is_final and release.phase not in (
         Phase.QUEUED,
         Phase.AWAITING_APPROVAL,
     )
-    return percent(release) if begun else None
+    return percent(release) if has_started else None
 
 
 def headline(release: Release) -> str:
-    """The line a phone's notification shows: ``hello 1.0.0 → 2.0.0 canary · 40 % · waiting for
-    approval``."""
+    """The line that a phone's notification shows: ``hello 1.0.0 → 2.0.0 canary · 40% · waiting
+    for approval``."""
     parts = [change_words(release)]
     share = shown_percent(release)
     if share is not None:
-        parts.append(f"{share} %")
+        parts.append(f"{share}%")
     parts.append(phase_words(release))
     if release.phase.is_final and release.started_at:
         parts.append(f"took {duration(release.finished_at - release.started_at)}")
     return " · ".join(parts)
+
+
+def pods_words(release: Release) -> list[str]:
+    """One line a version, stable and candidate apart: ``2.0.0 candidate: 3 of 5 ready, 3 serving``.
+    Short, for a phone shows 36 columns."""
+    lines = []
+    many = len({count.side for count in release.card_snapshot.versions}) > 1
+    for count in release.card_snapshot.versions[:SHOWN_VERSIONS]:
+        role = colour_of(release, count.side) if many else ("new" if count.is_new else "old")
+        traffic = f", {count.endpoints} serving" if release.target.services and many else ""
+        lines.append(f"{count.version} {role}: {count.ready} of {count.pods} ready{traffic}")
+    return lines
+
+
+def colours_of(release: Release) -> tuple[str, str] | None:
+    """(colour that serves, colour that waits) in blue/green, while both exist and exactly one
+    serves."""
+    sides = {count.side for count in release.card_snapshot.versions}
+    if release.strategy is not Strategy.BLUEGREEN or len(sides) < 2:
+        return None
+    match release.card_snapshot.serving:
+        case "stable":
+            return colour_of(release, "stable"), colour_of(release, "candidate")
+        case "candidate":
+            return colour_of(release, "candidate"), colour_of(release, "stable")
+        case _:
+            return None
+
+
+def verdict_words(judgement: Judgement) -> str:
+    return _VERDICT_WORDS[judgement.verdict]
+
+
+def capitalised(text: str) -> str:
+    """As the start of a line."""
+    return text[:1].upper() + text[1:]
+
+
+def uncapitalised(text: str) -> str:
+    """As part of a sentence: only where ``text`` begins with a verb or a common noun."""
+    return text[:1].lower() + text[1:]

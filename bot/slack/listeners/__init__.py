@@ -1,6 +1,6 @@
-"""What Slack sends: each listener at most 15 lines that acknowledge, parse the payload, call one
-operation, and reply.
+"""What Slack sends. Each listener has at most 15 lines: parse the payload, call one operation,
+acknowledge, and reply.
 
-Belongs here: reading payloads. Does not belong here: deciding anything, or talking to Slack beyond
-``views.open`` before the acknowledgement is out.
+Belongs here: reading payloads. Does not belong here: decisions, and calls to Slack before the
+acknowledgement other than ``views.open``.
 """

@@ -1,4 +1,4 @@
-"""Clicks on the buttons of cards and confirmations."""
+"""Clicks on buttons and menus of messages and of the home tab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What listeners share: the context, the operations' replies as messages, and sending after the
+"""What listeners share: the context, rendering of replies, and sending after the
 acknowledgement."""
 
 from __future__ import annotations
@@ -35,13 +35,11 @@ class Answering:
         return self.context.render.reply(reply, now=self._now(reply))
 
     def _now(self, reply: Reply) -> int:
-        """Ages are told in listings alone: all else is said without asking Redis, so also while it
-        is away."""
+        """Only listings show ages; every other reply works without Redis."""
         return self.context.store.now() if isinstance(reply, ListingReply) else 0
 
     def after(self, send: Callable[[], object]) -> None:
-        """Runs once the acknowledgement is out; what fails at Slack is logged, for nobody waits for
-        it."""
+        """Runs after the acknowledgement. Failures are logged, for no caller waits for them."""
 
         def run() -> None:
             try:
@@ -53,9 +51,9 @@ class Answering:
                 SlackUnavailable,
                 StoreUnavailable,
             ) as error:
-                _log.warning("an answer was not delivered: %s", error)
+                _log.warning("a reply was not delivered: %s", error)
             except RuntimeError:
-                _log.exception("an answer failed")
+                _log.exception("a reply failed")
 
         self.later.submit(run)
 
@@ -70,15 +68,14 @@ class Answering:
             )
 
     def answer(self, click: Click, reply: Reply) -> None:
-        """Where the button was: through its response_url, which the home tab's buttons lack."""
+        """Beside the button, through its response_url, which buttons of the home tab lack."""
         if click.response_url:
             self.respond(click.response_url, reply)
         else:
-            self.tell(click.person.user, click.channel, reply)
+            self.reply(click.person.user, click.channel, reply)
 
-    def tell(self, user: str, channel: str, reply: Reply) -> None:
-        """To the person alone: in the channel, or in direct messages where there is none (the home
-        tab)."""
+    def reply(self, user: str, channel: str, reply: Reply) -> None:
+        """To the person alone: in the channel, or in direct messages from the home tab."""
         if isinstance(reply, Pending):
             return
         message, messenger = self.message(reply), self.context.messenger
@@ -91,26 +88,26 @@ class Answering:
         )
 
     def in_thread(self, channel: str, user: str, thread_ts: str, reply: Reply) -> None:
-        """To a mention: mistakes for the person alone, answers for the thread."""
+        """To a mention: refusals go to the person alone, other replies to the thread."""
         if isinstance(reply, Pending):
             return
         message, messenger = self.message(reply), self.context.messenger
-        whisper = partial(messenger.whisper, channel, user, message, thread_ts=thread_ts)
+        post_privately = partial(messenger.whisper, channel, user, message, thread_ts=thread_ts)
         if isinstance(reply, Refusal | OpenFormReply):
-            self.after(whisper)
+            self.after(post_privately)
             return
 
         def answer() -> None:
             try:
                 messenger.post(channel, message, thread_ts=thread_ts)
-            except RateLimited:  # the channel is full just now: who asked is answered all the same
-                whisper()
+            except RateLimited:  # the channel is full for now; the person still gets the reply
+                post_privately()
 
         self.after(answer)
 
 
 def person_of(body: Mapping[str, Any]) -> Person:
-    """Who sent a slash command, a click or a view: identity is (team, user)."""
+    """The person behind a slash command, a click or a view; identity is (team, user)."""
     user = body.get("user")
     if isinstance(user, Mapping):
         team = user.get("team_id") or (body.get("team") or {}).get("id") or ""

@@ -1,4 +1,5 @@
-"""Slash commands: every name of the table, whichever are registered, and `/pilothouse COMMAND`."""
+"""Slash commands: every command of the table under any registered name, and
+`/pilothouse COMMAND`."""
 
 from __future__ import annotations
 
@@ -30,11 +31,10 @@ def register(app: App, answering: Answering) -> None:
         ):
             ack()
         else:
-            message = without_tables(
-                answering.message(reply)
-            )  # an acknowledgement that Slack cannot draw would be lost
-            loud = isinstance(reply, TextReply) and reply.in_channel
-            ack(response_type="in_channel" if loud else "ephemeral", **ack_body(message))
+            # Slack drops an acknowledgement with blocks that it cannot draw.
+            message = without_tables(answering.message(reply))
+            in_channel = isinstance(reply, TextReply) and reply.in_channel
+            ack(response_type="in_channel" if in_channel else "ephemeral", **ack_body(message))
 
 
 def invocation_of(body: Mapping[str, Any]) -> Invocation:
@@ -54,7 +54,7 @@ def invocation_of(body: Mapping[str, Any]) -> Invocation:
 def open_modal(
     answering: Answering, client: WebClient, trigger_id: str, channel: str, app: str
 ) -> bool:
-    """False when the trigger is gone (it lives 3 s): then the command's form is told instead."""
+    """False when the trigger has expired (after 3 s): the reply then shows what to type."""
     form = first_form(answering.context, app, channel)
     try:
         client.views_open(trigger_id=trigger_id, view=dict(answering.context.render.form(form)))

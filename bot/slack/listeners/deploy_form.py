@@ -1,5 +1,5 @@
-"""The `/deploy` form filled from the record. The plan itself needs the cluster: a worker puts it
-there (bot.operations.preview_release)."""
+"""The `/deploy` form, filled in without the cluster. A worker adds the plan
+(bot.operations.queries.preview_release)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORM_KNOWN_MS = 600_000
 
 @dataclass(frozen=True)
 class FormChange:
-    """Something in the form was changed; ``at``: when, in microseconds by Slack's clock."""
+    """A field of the form changed; ``at``: microseconds by Slack's clock."""
 
     person: Person
     view_id: str
@@ -37,7 +37,7 @@ def first_form(context: Context, app: str, channel: str) -> DeployForm:
 
 
 def refreshed(context: Context, form: DeployForm) -> DeployForm:
-    """The form after something in it was changed."""
+    """The form with versions and outline that match its fields."""
     entry = context.catalog.apps.get(form.app)
     if entry is None:
         return form
@@ -47,12 +47,12 @@ def refreshed(context: Context, form: DeployForm) -> DeployForm:
 
 
 def redraw(context: Context, change: FormChange) -> None:
-    """At once in outline, for that needs no cluster; with a version the worker's plan follows.
+    """Draws the outline at once; with a version, the worker's plan follows.
 
-    Two changes in quick succession are drawn side by side, perhaps by two bots, and Slack keeps
-    what arrives last. So each leaves a note of itself before it draws, and whoever finds a newer
-    note after drawing draws that one: the last drawing is of the newest. Slack's hash cannot say
-    this: both changes carry the same one.
+    Two changes in quick succession may be drawn in parallel, even by two bots, and Slack keeps the
+    one that arrives last. So each change stores a note before it draws, and draws again if it then
+    finds a newer note: the last drawing always shows the newest change. Slack's view hash cannot
+    order them, for both changes carry the same hash.
     """
     key, note = f"form:{change.view_id}", json.dumps({"at": change.at, "form": asdict(change.form)})
     if not context.store.put_newest(key, note, order=change.at, ttl_ms=FORM_KNOWN_MS):

@@ -1,4 +1,4 @@
-"""Mentions, which alone work inside threads, and the home tab."""
+"""Mentions, the only commands that work inside threads, and the home tab."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def register(app: App, answering: Answering) -> None:
     def on_mention(event: Mapping[str, Any], body: Mapping[str, Any]) -> None:
         invocation = invocation_of(event, body)
         if event.get("bot_id") or not invocation.person.user:
-            return  # another app's words are not a person's
+            return  # posted by an app
         reply = handle_command(answering.context, invocation)
         answering.in_thread(invocation.channel, invocation.person.user, invocation.thread_ts, reply)
 
@@ -32,11 +32,11 @@ def register(app: App, answering: Answering) -> None:
 
     @app.event("message")
     def on_message() -> None:
-        """Delivered in direct messages; commands are slash commands and mentions."""
+        """Direct messages arrive too, but only slash commands and mentions are commands."""
 
 
 def invocation_of(event: Mapping[str, Any], body: Mapping[str, Any]) -> Invocation:
-    """The bot's own user id comes with the event; an event delivered again has the same id."""
+    """The event names the bot's own user id; a redelivered event has the same id."""
     authorizations = body.get("authorizations") or [{}]
     bot_user = str(authorizations[0].get("user_id") or "")
     said = str(event.get("text") or "")

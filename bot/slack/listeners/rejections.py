@@ -1,5 +1,4 @@
-"""The form for the reason of a rejection: opened by the button, and submitted it is the click with
-its reason."""
+"""The form for the reason of a rejection: Reject opens it, submitting it completes the click."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ def register(app: App, answering: Answering) -> None:
 
 
 def open_form(client: WebClient, click: Click, asked: AskReasonReply) -> bool:
-    """False when the trigger is gone (it lives 3 s)."""
+    """False when the trigger has expired (after 3 s)."""
     carried = {
         "value": click.value,
         "channel": click.channel,

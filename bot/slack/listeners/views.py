@@ -1,4 +1,4 @@
-"""The `/deploy` form: each change redraws it, and submitting equals typing its command."""
+"""The `/deploy` form: each change redraws it, and submitting it runs the command that it shows."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from bot.operations.requests import DeployForm, Invocation
 from bot.slack.blocks.modal import CALLBACK, app_options, read_form
 from bot.slack.listeners.answering import Answering, person_of
 from bot.slack.listeners.deploy_form import FormChange, redraw
+
+MAX_ERROR = 2_000
 
 
 def register(app: App, answering: Answering) -> None:
@@ -32,33 +34,28 @@ def register(app: App, answering: Answering) -> None:
     @app.view(CALLBACK)
     def on_submit(ack: Ack, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
         form = read_form(view, sorted(context.catalog.apps))
-        if not form.version:
-            ack(
-                response_action="errors",
-                errors={"version": "name a version, or choose a known one"},
-            )
-            return
-        reply = handle_command(context, invocation_of(body, view, form))
+        if form.version:
+            reply = handle_command(context, invocation_of(body, view, form))
+        else:
+            reply = Refusal("Enter a version, or choose a known one.")
         if isinstance(reply, Refusal):
-            ack(
-                response_action="errors", errors={error_block(reply.line, form): reply.line[:2_000]}
-            )
+            ack(response_action="errors", errors=form_errors(view, reply))
             return
         ack()
-        answering.tell(person_of(body).user, form.channel, reply)
+        answering.reply(person_of(body).user, form.channel, reply)
 
 
 def invocation_of(body: Mapping[str, Any], view: Mapping[str, Any], form: DeployForm) -> Invocation:
-    """A view submitted twice has the same id: the second is the first one's release."""
+    """A view submitted twice has the same id, so the second submission finds the first release."""
     key = f"view:{view.get('id', '')}"
     return Invocation(person_of(body), form.channel, form.command, "/deploy", key, via="modal")
 
 
-def error_block(line: str, form: DeployForm) -> str:
-    """Where in the form a refusal is shown: at the field it is about."""
-    if line.startswith(("`steps", "steps ", "each step")) and form.steps:
-        return "steps"
-    return "app" if line.startswith(("no app", "that needs", "commands are not")) else "version"
+def form_errors(view: Mapping[str, Any], refusal: Refusal) -> dict[str, str]:
+    """The line at the field that the refusal is about, if the form shows that field."""
+    shown = view.get("state", {}).get("values", {})
+    field = refusal.field if refusal.field in shown else "version"
+    return {field: refusal.line[:MAX_ERROR]}
 
 
 def change_of(body: Mapping[str, Any], apps: Sequence[str]) -> FormChange:

@@ -28,7 +28,7 @@ def test_with_no_command_registered_everything_goes_by_the_umbrella() -> None:
 @pytest.mark.parametrize(
     ("commands", "prefix", "line"),
     [
-        ("deploi", "", "no command `deploi`; did you mean `deploy`?"),
+        ("deploi", "", "no command `deploi`. Did you mean `deploy`?"),
         ("default", "Ph-", "the prefix `Ph-` may hold only lowercase letters, digits, `-` and `_`"),
         ("default", "x" * 22, f"the prefix `{'x' * 22}` makes a command longer than 32"),
     ],

@@ -73,7 +73,7 @@ def test_log_lines_go_to_the_one_who_started_it_and_to_nobody_else(desk: Desk) -
     assert "panic: no config" in direct.message.text and "hello-2-a" in direct.message.text
     in_channel = [str(one.message) for one in desk.said("post")]
     assert any("CrashLoopBackOff" in message for message in in_channel)
-    assert any("last log lines went to <@U0DEV1> alone" in message for message in in_channel)
+    assert any("last log lines were sent only to <@U0DEV1>" in message for message in in_channel)
     assert not any("panic" in message for message in in_channel)
 
 

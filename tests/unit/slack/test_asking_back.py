@@ -18,7 +18,7 @@ from tests.unit.slack.test_conversation import button_of, press, told
 
 def test_a_near_form_is_offered_and_pressing_it_is_typing_it(bot: Bot, slack: LocalSlack) -> None:
     answer = slack.command("U0DEV1", CHANNEL, "/deploy helo 2.0.0 canary steps=50")
-    assert "did you mean `hello`?" in answer["text"]
+    assert "Did you mean `hello`?" in answer["text"]
     assert not bot.store.active()
     press(slack, "/deploy hello 2.0.0 canary steps=50", user="U0DEV1")
     (release,) = bot.store.active()

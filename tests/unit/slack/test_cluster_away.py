@@ -80,8 +80,8 @@ def test_a_release_waits_for_it_and_its_card_says_so(
     assert eventually(lambda: deliver_release(bot.context, "hello-1") is None)
     (card,) = (m for m in slack.messages(CHANNEL) if m["text"].startswith("hello → 2.0.0 rolling"))
     assert (
-        "local cannot be reached since" in card["text"]
-        and "nothing is changed meanwhile" in card["text"]
+        "local has been unreachable since" in card["text"]
+        and "nothing changes meanwhile" in card["text"]
     )
     assert "refuses connections" in json.dumps(card["blocks"])
     assert bot.store.load("hello-1").phase is Phase.QUEUED

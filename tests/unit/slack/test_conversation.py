@@ -250,7 +250,7 @@ def test_a_list_that_is_cut_is_counted_and_offered_as_a_file_to_everyone_who_see
     context = asked_for_apps(bot, 130)
     (cut,) = [m for m in slack.messages(CHANNEL, user="U0MANAGER") if "app000" in m["text"]]
     assert "31 more rows not shown" in str(cut["blocks"])
-    press(slack, "All of it as a file", user="U0MANAGER")
+    press(slack, "Send all as a file", user="U0MANAGER")
     (query,) = bot.queue.asked
     run_query(context, json.loads(json.dumps(query)))
     (file,) = [f for m in slack.messages("D0MANAGER", user="U0MANAGER") for f in m.get("files", ())]
@@ -263,7 +263,7 @@ def test_a_list_that_is_cut_is_counted_and_offered_as_a_file_to_everyone_who_see
 def test_a_list_that_fits_is_not_offered_as_a_file(bot: Bot, slack: LocalSlack) -> None:
     asked_for_apps(bot, 12)
     (whole,) = [m for m in slack.messages(CHANNEL, user="U0DEV1") if "app000" in m["text"]]
-    assert button_of(whole, "All of it as a file") is None
+    assert button_of(whole, "Send all as a file") is None
 
 
 def test_a_file_is_not_given_to_people_who_may_not_read_nor_after_its_time(
@@ -303,7 +303,7 @@ def test_in_any_other_thread_the_app_is_asked_for(bot: Bot, slack: LocalSlack) -
     slack.command("U0DEV1", CHANNEL, "<@U0BOT> rollout abort", thread_ts=ts)
     slack.wait_for(
         lambda: any(
-            "which app?" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=ts)
+            "Which app?" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1", thread_ts=ts)
         ),
         what="the question back",
     )

@@ -12,15 +12,17 @@ from urllib.parse import quote
 import pytest
 
 from bot.commands.table import Names
+from bot.operations.intake.handle_command import handle_command
 from bot.operations.queries.known_versions import known_versions
 from bot.operations.queries.run_query import run_query
-from bot.operations.requests import DeployForm
+from bot.operations.replies import Refusal
+from bot.operations.requests import DeployForm, Invocation
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Phase
 from bot.releases.facts.target import Strategy
 from bot.slack.blocks.modal import app_options, deploy_modal, read_form
 from bot.slack.listeners.deploy_form import FormChange, first_form, redraw, refreshed
-from bot.slack.listeners.views import change_of
+from bot.slack.listeners.views import change_of, form_errors
 from bot.slack.messenger import SlackMessenger
 from sandbox.slack import LocalSlack
 from sandbox.slack.block_rules import check_view
@@ -79,7 +81,7 @@ def test_where_a_version_runs_stands_beside_it(bot: Bot, slack: LocalSlack) -> N
     assert [option["text"]["text"] for option in options] == [
         "1.1.0",
         "1.0.0",
-        "1.3.0 (runs as auth)",
+        "1.3.0 (running as auth)",
     ]
 
 
@@ -87,8 +89,8 @@ def test_where_a_version_runs_stands_beside_it(bot: Bot, slack: LocalSlack) -> N
     ("strategy", "steps", "words"),
     [
         (Strategy.ROLLING, "", ("pod by pod",)),
-        (Strategy.CANARY, "", ("20 %", "50 %", "Promote")),
-        (Strategy.CANARY, "5, 10,100", ("5 %", "10 %", "Promote")),
+        (Strategy.CANARY, "", ("20%", "50%", "Promote")),
+        (Strategy.CANARY, "5, 10,100", ("5%", "10%", "Promote")),
         (Strategy.BLUEGREEN, "", ("Switch", "10 min")),
     ],
 )
@@ -98,7 +100,7 @@ def test_the_outline_follows_strategy_and_steps(
     form = replace(first_form(bot.context, "hello", CHANNEL), strategy=strategy, steps=steps)
     outline = "\n".join(refreshed(bot.context, form).preview)
     assert all(word in outline for word in words)
-    assert "100 %" not in outline
+    assert "100%" not in outline
 
 
 def test_with_a_version_the_plan_is_asked_of_a_worker_for_the_form_as_it_stands(
@@ -311,3 +313,30 @@ def test_what_the_form_shows_as_typed_is_what_submitting_it_means() -> None:
     assert (
         read_form({"state": {"values": state}}, ("hello",)).command == "deploy hello 2.0.0 rolling"
     )
+
+
+@pytest.mark.parametrize(
+    ("user", "typed", "field"),
+    [
+        ("U0DEV1", "deploy helo 2.0.0", "app"),
+        ("U0MANAGER", "deploy hello 2.0.0", "app"),
+        ("U0DEV1", "deploy hello 2.0.0 canary steps=50,20", "steps"),
+        ("U0DEV1", "deploy hello 2.0.0 canary steps=0", "steps"),
+        ("U0DEV1", "deploy hello 2..$", "version"),
+    ],
+)
+def test_a_refusal_is_shown_at_the_field_it_names(
+    bot: Bot, user: str, typed: str, field: str
+) -> None:
+    invocation = Invocation(Person("T0LOCAL", user), CHANNEL, typed, "/deploy", "1", via="modal")
+    refusal = handle_command(bot.context, invocation)
+    assert isinstance(refusal, Refusal)
+    view: dict[str, Any] = {"state": {"values": {"app": {}, "version": {}, "steps": {}}}}
+    assert form_errors(view, refusal) == {field: refusal.line}
+
+
+def test_a_refusal_about_a_hidden_field_is_shown_at_the_version() -> None:
+    view: dict[str, Any] = {"state": {"values": {"app": {}, "version": {}}}}
+    assert form_errors(view, Refusal("Steps must rise.", field="steps")) == {
+        "version": "Steps must rise."
+    }

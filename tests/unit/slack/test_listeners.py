@@ -39,7 +39,7 @@ def test_a_mistake_is_told_to_the_person_alone_and_starts_nothing(
     bot: Bot, slack: LocalSlack
 ) -> None:
     answer = slack.command("U0DEV1", CHANNEL, "/deploy helo 2.0.0")
-    assert "did you mean `hello`?" in answer["text"]
+    assert "Did you mean `hello`?" in answer["text"]
     assert not bot.store.active()
     assert not [m for m in slack.messages(CHANNEL, user="U0MANAGER") if "helo" in m.get("text", "")]
 

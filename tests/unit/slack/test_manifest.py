@@ -72,7 +72,7 @@ def test_drift_names_what_is_missing_and_what_is_too_much() -> None:
     installed["oauth_config"]["scopes"]["bot"].remove("chat:write")
     lines = drift(installed, wanted)
     assert "the command /scale is not registered" in lines
-    assert "the command /old is registered but not known" in lines
+    assert "the command /old is registered but unknown" in lines
     assert "the scope chat:write is missing" in lines
     assert drift(wanted, wanted) == ()
 

@@ -54,33 +54,33 @@ def stored(bot: Bot, release: Release) -> Release:
     ).release
 
 
-def test_go_on_now_ends_the_hold_it_was_drawn_for(bot: Bot) -> None:
+def test_continue_now_ends_the_hold_it_was_drawn_for(bot: Bot) -> None:
     release = stored(bot, HOLDING)
-    assert isinstance(handle_click(bot.context, clicked(release, "Go on now")), TextReply)
+    assert isinstance(handle_click(bot.context, clicked(release, "Continue now")), TextReply)
     gate = bot.store.load(release.id).progress.gate
     assert gate is not None and gate.skipped
 
 
-def test_go_on_now_of_an_earlier_hold_does_not_end_the_next_one(bot: Bot) -> None:
+def test_continue_now_of_an_earlier_hold_does_not_end_the_next_one(bot: Bot) -> None:
     release = stored(bot, in_its_second_hold(HOLDING))
     old_card = replace(release, progress=Progress(gate=GateState(0, 0, T0)))
-    answer = handle_click(bot.context, clicked(old_card, "Go on now"))
+    answer = handle_click(bot.context, clicked(old_card, "Continue now"))
     assert isinstance(answer, Refusal) and "that button is from before" in answer.line
     gate = bot.store.load(release.id).progress.gate
     assert gate is not None and not gate.skipped
 
 
-def test_go_on_now_of_a_hold_approves_nothing_when_the_gate_has_come_since(bot: Bot) -> None:
+def test_continue_now_of_a_hold_approves_nothing_when_the_gate_has_come_since(bot: Bot) -> None:
     waiting = CARDS["canary waiting for approval"]
     release = stored(bot, waiting)
     old_card = replace(release, phase=Phase.HOLDING, progress=Progress(gate=GateState(0, 0, T0)))
-    answer = handle_click(bot.context, clicked(old_card, "Go on now"))
+    answer = handle_click(bot.context, clicked(old_card, "Continue now"))
     assert isinstance(answer, Refusal) and "that button is from before" in answer.line
     gate = bot.store.load(release.id).progress.gate
     assert gate is not None and not gate.votes
 
 
-@pytest.mark.parametrize("label", ["Go on now", "Pause", "Abort"])
+@pytest.mark.parametrize("label", ["Continue now", "Pause", "Abort"])
 def test_every_button_of_a_hold_says_which_one(label: str) -> None:
     assert '"step"' in clicked(HOLDING, label).value
 
