@@ -419,7 +419,9 @@ class Messenger(Protocol):
 
     def edit(self, channel: str, ts: str, message: Message) -> None: ...
 
-    def whisper(self, channel: str, user: str, message: Message, *, thread_ts: str = "") -> None:
+    def post_privately(
+        self, channel: str, user: str, message: Message, *, thread_ts: str = ""
+    ) -> None:
         """For one person's eyes (chat.postEphemeral)."""
 
     def respond(

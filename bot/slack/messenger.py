@@ -59,7 +59,9 @@ class SlackMessenger:
 
         _degrading("chat.update", send, message)
 
-    def whisper(self, channel: str, user: str, message: Message, *, thread_ts: str = "") -> None:
+    def post_privately(
+        self, channel: str, user: str, message: Message, *, thread_ts: str = ""
+    ) -> None:
         def send(shown: Message) -> None:
             self._client.chat_postEphemeral(
                 channel=channel,

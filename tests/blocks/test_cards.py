@@ -25,7 +25,7 @@ MESSAGES = messages()
 
 
 @pytest.mark.parametrize("name", sorted(MESSAGES))
-def test_each_kind_of_message_reads_as_it_was_last_looked_at(name: str) -> None:
+def test_each_message_matches_its_golden(name: str) -> None:
     assert shown(MESSAGES[name]) == file_of(name).read_text(encoding="utf-8"), (
         "python -m tests.blocks.golden writes it anew: look at it"
     )
@@ -42,7 +42,7 @@ def test_slack_takes_each_kind_of_message(name: str) -> None:
     assert check_message_blocks([dict(block) for block in message.blocks]).problems == []
 
 
-def test_the_first_line_says_what_how_far_and_what_it_waits_for() -> None:
+def test_the_first_line_says_what_how_far_and_what_it_needs() -> None:
     assert headline(PROMOTING) == "hello 1.0.0 → 2.0.0 canary · 50% · waiting for approval"
     assert card(PROMOTING, now=NOW).text.startswith(headline(PROMOTING))
 
@@ -59,7 +59,7 @@ def test_every_phase_has_a_card_in_words(phase: Phase) -> None:
 @pytest.mark.parametrize(
     "name", [name for name, release in CARDS.items() if release.phase.is_final]
 )
-def test_a_card_that_is_over_has_no_buttons(name: str) -> None:
+def test_an_ended_card_has_no_buttons(name: str) -> None:
     assert not _buttons(card(CARDS[name], now=NOW))
 
 
@@ -92,7 +92,7 @@ def test_a_button_names_release_gate_and_plan_and_never_a_command(release: Relea
         assert button["action_id"].removeprefix(ACTION_PREFIX) in ACTIONS
 
 
-def test_what_hurts_asks_before_it_is_done() -> None:
+def test_dangerous_buttons_ask_for_confirmation() -> None:
     for release in (ROLLING, PROMOTING, GREEN, CARDS["queued behind another"]):
         for button in buttons_of(release):
             if (
@@ -132,7 +132,7 @@ def test_only_failures_are_loud_and_only_what_needs_people_mentions_them() -> No
         assert ("<@" in message.text) == needs_people
 
 
-def test_a_loud_failure_gives_the_cause_then_the_evidence_then_what_was_done() -> None:
+def test_a_failure_shows_cause_then_evidence_then_consequence() -> None:
     release, event = EVENTS["failure"]
     told = announcement(release, event)
     assert told is not None
@@ -163,12 +163,12 @@ def test_the_bar_is_ten_cells_whatever_the_share(share: int, drawn: str) -> None
 @pytest.mark.parametrize(
     ("pods", "words"), [(1, "hello → 1 pod · starting"), (3, "hello → 3 pods · starting")]
 )
-def test_one_pod_is_not_several(pods: int, words: str) -> None:
+def test_one_pod_is_singular(pods: int, words: str) -> None:
     assert headline(replace(a_release(change=Scale(pods)), from_version="")) == words
 
 
 @pytest.mark.parametrize("phase", [Phase.REJECTED, Phase.ABORTED, Phase.EXPIRED, Phase.ROLLED_BACK])
-def test_a_release_that_was_taken_back_says_what_runs_now(phase: Phase) -> None:
+def test_a_rolled_back_release_says_what_runs_now(phase: Phase) -> None:
     assert "hello is on 1.0.0" in headline(
         replace(PROMOTING, phase=phase, rollback=Rollback(phase), finished_at=NOW)
     )
@@ -178,7 +178,7 @@ def test_a_release_that_was_taken_back_says_what_runs_now(phase: Phase) -> None:
         )
 
 
-def test_going_back_offers_no_button_that_would_stop_it() -> None:
+def test_rolling_back_offers_no_button() -> None:
     assert (
         buttons_of(replace(ROLLING, phase=Phase.ROLLING_BACK, rollback=Rollback(Phase.ROLLED_BACK)))
         == []

@@ -89,7 +89,7 @@ def test_an_announcement_holds_any_text(text: str, evidence: list[str], kind: Ev
 
 @settings(max_examples=60, deadline=None)
 @given(text=ANY, more=st.lists(ANY, max_size=5))
-def test_an_answer_holds_any_text(text: str, more: list[str]) -> None:
+def test_a_reply_holds_any_text(text: str, more: list[str]) -> None:
     replies = (
         TextReply(text or "-"),
         Refusal(text or "-", text),

@@ -37,8 +37,10 @@ class RecordingMessenger:
     def edit(self, channel: str, ts: str, message: Message) -> None:
         self._say("edit", channel, message, ts)
 
-    def whisper(self, channel: str, user: str, message: Message, *, thread_ts: str = "") -> None:
-        self._say("whisper", user, message, thread_ts)
+    def post_privately(
+        self, channel: str, user: str, message: Message, *, thread_ts: str = ""
+    ) -> None:
+        self._say("post_privately", user, message, thread_ts)
 
     def respond(
         self,

@@ -199,4 +199,4 @@ def _send(
     elif in_channel:
         context.messenger.post(channel, message, thread_ts=thread)
     else:
-        context.messenger.whisper(channel, user, message, thread_ts=thread)
+        context.messenger.post_privately(channel, user, message, thread_ts=thread)

@@ -81,7 +81,7 @@ class Answering:
         message, messenger = self.message(reply), self.context.messenger
         self.after(
             lambda: (
-                messenger.whisper(channel, user, message)
+                messenger.post_privately(channel, user, message)
                 if channel
                 else messenger.direct(user, message)
             )
@@ -92,7 +92,9 @@ class Answering:
         if isinstance(reply, Pending):
             return
         message, messenger = self.message(reply), self.context.messenger
-        post_privately = partial(messenger.whisper, channel, user, message, thread_ts=thread_ts)
+        post_privately = partial(
+            messenger.post_privately, channel, user, message, thread_ts=thread_ts
+        )
         if isinstance(reply, Refusal | OpenFormReply):
             self.after(post_privately)
             return

@@ -270,7 +270,7 @@ def test_a_mistake_gets_one_line_with_the_nearest_valid_form(text: str, line: st
         ("apply", ApplyCommand("hello")),
     ],
 )
-def test_the_app_may_be_left_out_where_one_is_meant(text: str, command: Command) -> None:
+def test_the_app_may_be_left_out_where_only_one_fits(text: str, command: Command) -> None:
     assert parse(text, ONE) == command
 
 
@@ -323,13 +323,11 @@ def test_hints_name_only_commands_that_are_registered_here() -> None:
         ("/whoami", "", "whoami"),
     ],
 )
-def test_a_slash_command_says_its_name_whatever_its_prefix(
-    slash: str, text: str, said: str
-) -> None:
+def test_a_prefixed_slash_command_keeps_its_name(slash: str, text: str, said: str) -> None:
     assert spoken(slash, text) == said
 
 
-def test_a_mention_is_taken_off_wherever_it_stands() -> None:
+def test_a_mention_is_removed_anywhere() -> None:
     assert without_mention("<@U0BOT> rollout status", "U0BOT") == "rollout status"
     assert without_mention("hey <@U0BOT|pilothouse>, pods", "U0BOT").split() == ["hey", "pods"]
 

@@ -48,9 +48,7 @@ def cards(slack: LocalSlack, release_id: str) -> list[str]:
     ]
 
 
-def test_a_card_that_somebody_deleted_is_posted_again_and_its_thread_begins_anew(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_a_deleted_card_is_posted_again_with_a_new_thread(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     told_all(bot, "hello-1")
     (first,) = cards(slack, "hello-1")
@@ -63,7 +61,7 @@ def test_a_card_that_somebody_deleted_is_posted_again_and_its_thread_begins_anew
     assert any("a step: done" in m["text"] for m in slack.messages(CHANNEL, thread_ts=second))
 
 
-def test_in_an_archived_channel_the_one_who_started_it_is_told_in_person(
+def test_in_an_archived_channel_the_starter_gets_a_direct_message(
     bot: Bot, slack: LocalSlack
 ) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
@@ -76,7 +74,7 @@ def test_in_an_archived_channel_the_one_who_started_it_is_told_in_person(
     assert bot.store.outbox("hello-1") == ((), False)  # nothing is tried for ever
 
 
-def test_where_the_bot_is_not_a_member_commands_are_answered_and_the_starter_is_told_in_person(
+def test_outside_its_channels_the_bot_replies_and_sends_the_starter_direct_messages(
     bot: Bot, slack: LocalSlack
 ) -> None:
     slack.channel(CHANNEL, bot_is_member=False)
@@ -93,7 +91,7 @@ def test_where_the_bot_is_not_a_member_commands_are_answered_and_the_starter_is_
     assert bot.store.outbox("hello-1") == ((), False)
 
 
-def test_a_text_of_3001_characters_goes_whole_into_the_record_and_cut_onto_the_card(
+def test_a_text_of_3001_characters_is_whole_in_the_record_and_cut_on_the_card(
     bot: Bot, slack: LocalSlack
 ) -> None:
     reason = "x" * 3_001
@@ -107,7 +105,7 @@ def test_a_text_of_3001_characters_goes_whole_into_the_record_and_cut_onto_the_c
 
 
 @pytest.mark.parametrize("ping", ["<!channel>", "<!here>", "<!subteam^S0DEV>", "<@U0ADMIN>"])
-def test_what_is_typed_never_calls_anybody(bot: Bot, slack: LocalSlack, ping: str) -> None:
+def test_typed_text_never_notifies_anyone(bot: Bot, slack: LocalSlack, ping: str) -> None:
     slack.command("U0DEV1", CHANNEL, f'/deploy hello 2.0.0 reason="{ping} *now*"')
     told_all(bot, "hello-1")
     changed(bot, "hello-1", (EventKind.FAILURE, f"{ping} failed"), phase=Phase.ROLLING_BACK)
@@ -120,7 +118,7 @@ def test_what_is_typed_never_calls_anybody(bot: Bot, slack: LocalSlack, ping: st
     assert not any(ping in text for text in sent)
 
 
-def test_a_new_card_calls_nobody_and_a_failure_only_the_one_who_must_act(
+def test_a_new_card_notifies_no_one_and_a_failure_only_who_must_act(
     bot: Bot, slack: LocalSlack
 ) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")

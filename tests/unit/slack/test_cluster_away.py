@@ -50,7 +50,7 @@ QUESTIONS = (
 
 
 @pytest.mark.parametrize("typed", QUESTIONS)
-def test_a_question_is_answered_with_why_to_the_person_alone(
+def test_a_query_is_refused_privately_with_the_reason(
     bot: Bot, slack: LocalSlack, away: Context, typed: str
 ) -> None:
     slack.command("U0DEV1", CHANNEL, typed)
@@ -72,7 +72,7 @@ def test_a_question_is_answered_with_why_to_the_person_alone(
     ]
 
 
-def test_a_release_waits_for_it_and_its_card_says_so(
+def test_a_release_waits_for_the_cluster_and_its_card_says_so(
     bot: Bot, slack: LocalSlack, away: Context
 ) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")

@@ -92,7 +92,7 @@ def test_rejecting_asks_why_and_the_reason_reaches_the_release(bot: Bot, slack: 
     told(slack, "hello-1: rejected", user="U0MANAGER")
 
 
-def test_the_reason_may_stay_empty(bot: Bot, slack: LocalSlack) -> None:
+def test_the_reason_is_optional(bot: Bot, slack: LocalSlack) -> None:
     release = waiting_for_approval(bot, slack)
     press(slack, "Reject", user="U0MANAGER")
     (view,) = slack.views("U0MANAGER")
@@ -101,7 +101,7 @@ def test_the_reason_may_stay_empty(bot: Bot, slack: LocalSlack) -> None:
     assert cause is not None and cause.summary.startswith("rejected by")
 
 
-def test_nobody_who_may_not_reject_is_asked_why(bot: Bot, slack: LocalSlack) -> None:
+def test_only_people_who_may_reject_are_asked_why(bot: Bot, slack: LocalSlack) -> None:
     release = waiting_for_approval(bot, slack)
     press(slack, "Reject", user="U0DEV2")
     assert not slack.views("U0DEV2")
@@ -109,9 +109,7 @@ def test_nobody_who_may_not_reject_is_asked_why(bot: Bot, slack: LocalSlack) -> 
     assert bot.store.load(release.id).cause is None
 
 
-def test_a_form_that_cannot_be_opened_does_not_keep_anyone_from_rejecting(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_rejecting_works_when_the_form_cannot_open(bot: Bot, slack: LocalSlack) -> None:
     release = waiting_for_approval(bot, slack)
     slack.fault("error", method="views.open", code="expired_trigger_id")
     press(slack, "Reject", user="U0MANAGER")
@@ -119,7 +117,7 @@ def test_a_form_that_cannot_be_opened_does_not_keep_anyone_from_rejecting(
     assert cause is not None and cause.summary.startswith("rejected by")
 
 
-def test_a_form_filled_in_too_late_changes_nothing_and_says_so(bot: Bot, slack: LocalSlack) -> None:
+def test_a_late_reason_is_refused_and_changes_nothing(bot: Bot, slack: LocalSlack) -> None:
     release = waiting_for_approval(bot, slack)
     press(slack, "Reject", user="U0MANAGER")
     (view,) = slack.views("U0MANAGER")
@@ -151,7 +149,7 @@ def test_a_version_that_queues_offers_to_replace_the_one_in_front(
     assert bot.store.load("hello-2").phase is Phase.QUEUED
 
 
-def test_the_card_of_one_that_waits_offers_it_to_those_allowed_only(
+def test_only_people_who_may_abort_can_replace_from_a_queued_card(
     bot: Bot, slack: LocalSlack
 ) -> None:
     for version in ("2.0.0", "3.0.0"):
@@ -167,7 +165,7 @@ def test_the_card_of_one_that_waits_offers_it_to_those_allowed_only(
     assert bot.store.load("hello-1").phase is Phase.ABORTED
 
 
-def test_an_old_offer_to_replace_takes_back_nothing_that_came_in_between(
+def test_an_old_replace_button_spares_releases_that_came_in_between(
     bot: Bot, slack: LocalSlack
 ) -> None:
     for version in ("2.0.0", "3.0.0"):
@@ -183,7 +181,7 @@ def test_an_old_offer_to_replace_takes_back_nothing_that_came_in_between(
 # --- an answer for one person, shared -------------------------------------------------------------
 
 
-def test_an_answer_for_one_person_is_shared_by_its_button_once(bot: Bot, slack: LocalSlack) -> None:
+def test_a_private_reply_is_shared_once(bot: Bot, slack: LocalSlack) -> None:
     words = "hello-1"
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     assert words in slack.command("U0DEV1", CHANNEL, "/pilothouse releases hello")["text"]
@@ -199,7 +197,7 @@ def test_an_answer_for_one_person_is_shared_by_its_button_once(bot: Bot, slack: 
     assert len(bot.queue.asked) == 1
 
 
-def test_a_workers_answer_for_one_person_can_be_shared_too(bot: Bot, slack: LocalSlack) -> None:
+def test_a_workers_private_reply_can_be_shared(bot: Bot, slack: LocalSlack) -> None:
     query = {
         "kind": "apps",
         "apps": ["hello"],
@@ -244,9 +242,7 @@ def asked_for_apps(bot: Bot, count: int) -> Context:
     return context
 
 
-def test_a_list_that_is_cut_is_counted_and_offered_as_a_file_to_everyone_who_sees_it(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_a_cut_list_is_counted_and_offered_as_a_file(bot: Bot, slack: LocalSlack) -> None:
     context = asked_for_apps(bot, 130)
     (cut,) = [m for m in slack.messages(CHANNEL, user="U0MANAGER") if "app000" in m["text"]]
     assert "31 more rows not shown" in str(cut["blocks"])
@@ -266,9 +262,7 @@ def test_a_list_that_fits_is_not_offered_as_a_file(bot: Bot, slack: LocalSlack) 
     assert button_of(whole, "Send all as a file") is None
 
 
-def test_a_file_is_not_given_to_people_who_may_not_read_nor_after_its_time(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_a_file_needs_the_right_to_read_and_expires(bot: Bot, slack: LocalSlack) -> None:
     asked_for_apps(bot, 130)
     click = Click(
         Person("T0LOCAL", "U0VIEWER"), CHANNEL, "file", json.dumps({"token": "none"}), "1.0"
@@ -297,7 +291,7 @@ def test_in_a_cards_thread_the_app_need_not_be_named(bot: Bot, slack: LocalSlack
     )
 
 
-def test_in_any_other_thread_the_app_is_asked_for(bot: Bot, slack: LocalSlack) -> None:
+def test_any_other_thread_needs_the_app(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy auth 2.0.0")
     ts = bot.context.messenger.post(CHANNEL, bot.context.render.notice("lunch?"))
     slack.command("U0DEV1", CHANNEL, "<@U0BOT> rollout abort", thread_ts=ts)
@@ -320,7 +314,7 @@ def test_a_person_of_another_workspace_is_refused_politely(bot: Bot, slack: Loca
     assert "hello-1" not in answer["text"]
 
 
-def test_a_person_of_another_workspace_clicks_in_vain(bot: Bot, slack: LocalSlack) -> None:
+def test_a_click_from_another_workspace_does_nothing(bot: Bot, slack: LocalSlack) -> None:
     release = waiting_for_approval(bot, slack)
     slack.channel(SHARED, bot_is_member=True)
     bot.context.messenger.post(SHARED, bot.context.render.card(release, now=bot.store.now()))
@@ -329,9 +323,7 @@ def test_a_person_of_another_workspace_clicks_in_vain(bot: Bot, slack: LocalSlac
     assert bot.store.load(release.id).cause is None
 
 
-def test_while_nobody_knows_whose_workspace_it_is_nothing_is_taken(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_commands_are_refused_until_the_workspace_is_known(bot: Bot, slack: LocalSlack) -> None:
     away = replace(bot.context, directory=SlackDirectory("xoxb-1", "http://127.0.0.1:9/api/"))
     reply = handle_command(
         away, Invocation(Person("T0LOCAL", "U0DEV1"), CHANNEL, "deploy hello 2.0.0", "/deploy", "k")

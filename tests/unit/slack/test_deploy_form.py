@@ -74,7 +74,7 @@ def test_versions_come_from_the_apps_history_and_from_what_runs_elsewhere(bot: B
     ]
 
 
-def test_where_a_version_runs_stands_beside_it(bot: Bot, slack: LocalSlack) -> None:
+def test_the_form_shows_where_a_version_runs(bot: Bot, slack: LocalSlack) -> None:
     released(bot, "hello", "1.1.0")
     released(bot, "auth", "1.3.0")
     options = block_of(opened(slack), "known")["element"]["options"]
@@ -103,9 +103,7 @@ def test_the_outline_follows_strategy_and_steps(
     assert "100%" not in outline
 
 
-def test_with_a_version_the_plan_is_asked_of_a_worker_for_the_form_as_it_stands(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_with_a_version_a_worker_plans_for_the_current_form(bot: Bot, slack: LocalSlack) -> None:
     view = opened(slack)
     slack.post(
         "click", user="U0DEV1", view_id=view["id"], action_id="deploy_version", value="2.0.0"
@@ -133,7 +131,7 @@ class SlowMessenger(SlackMessenger):
         return super().update_view(view_id, seen_hash, view)
 
 
-def test_of_two_quick_changes_the_newer_stands_in_the_form_whichever_is_drawn_last(
+def test_the_newer_of_two_quick_changes_is_shown_whichever_is_drawn_last(
     bot: Bot, slack: LocalSlack
 ) -> None:
     view = opened(slack)
@@ -243,9 +241,7 @@ def test_a_form_submitted_twice_starts_one_release(bot: Bot, slack: LocalSlack) 
     assert bot.store.active() == ()  # not even when the first one is over
 
 
-def test_a_trigger_that_is_gone_leaves_the_form_to_type_and_a_button_for_another(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_an_expired_trigger_gets_an_example_and_a_button(bot: Bot, slack: LocalSlack) -> None:
     slack.fault("error", method="views.open", code="expired_trigger_id")
     answer = slack.command("U0DEV1", CHANNEL, "/deploy hello")
     assert "/deploy hello 2.0.0" in answer["text"]
@@ -270,16 +266,14 @@ def test_a_trigger_that_is_gone_leaves_the_form_to_type_and_a_button_for_another
     assert block_of(view, "app")["element"]["initial_option"]["value"] == "hello"
 
 
-def test_a_slow_slack_still_gets_the_form_within_the_life_of_the_trigger(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_a_slow_slack_gets_the_form_before_the_trigger_expires(bot: Bot, slack: LocalSlack) -> None:
     slack.fault("slow", method="views.open", seconds=1.0)
     answer = slack.command("U0DEV1", CHANNEL, "/deploy")
     assert answer["ack_ms"] < 3_000
     assert len(slack.views("U0DEV1")) == 1
 
 
-def test_more_apps_than_a_select_holds_are_looked_for_by_typing() -> None:
+def test_more_apps_than_a_select_holds_are_found_by_typing() -> None:
     apps = (*(f"shop-{number}" for number in range(150)), "hello")
     view = deploy_modal(DeployForm(apps, app="hello"), Names())
     assert block_of(view, "app")["element"]["type"] == "external_select"
@@ -292,7 +286,7 @@ def test_more_apps_than_a_select_holds_are_looked_for_by_typing() -> None:
     ]
 
 
-def test_what_the_form_shows_as_typed_is_what_submitting_it_means() -> None:
+def test_submitting_means_the_command_that_the_form_shows() -> None:
     form = DeployForm(
         ("hello",),
         "hello",

@@ -14,7 +14,7 @@ def frozen(bot: Bot, slack: LocalSlack) -> Bot:
     return bot
 
 
-def test_who_froze_what_and_why_is_told_with_the_way_on(frozen: Bot, slack: LocalSlack) -> None:
+def test_a_refusal_names_the_freeze_and_how_to_continue(frozen: Bot, slack: LocalSlack) -> None:
     answer = slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")["text"]
     assert (
         "all is frozen by developer: incident" in answer
@@ -23,21 +23,19 @@ def test_who_froze_what_and_why_is_told_with_the_way_on(frozen: Bot, slack: Loca
     assert not frozen.store.active()
 
 
-def test_an_admin_is_asked_for_the_reason_and_goes_on_with_one(
-    frozen: Bot, slack: LocalSlack
-) -> None:
+def test_an_admin_needs_a_reason_during_a_freeze(frozen: Bot, slack: LocalSlack) -> None:
     assert 'add reason="' in slack.command("U0ADMIN", CHANNEL, "/deploy hello 2.0.0")["text"]
     assert not frozen.store.active()
     slack.command("U0ADMIN", CHANNEL, '/deploy hello 2.0.0 reason="customers cannot pay"')
     assert [release.reason for release in frozen.store.active()] == ["customers cannot pay"]
 
 
-def test_an_undo_is_not_stopped(frozen: Bot, slack: LocalSlack) -> None:
+def test_undo_works_during_a_freeze(frozen: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/rollout undo hello")
     assert len(frozen.store.active()) == 1
 
 
-def test_a_freeze_says_when_it_ends_and_stands_in_the_audit(bot: Bot, slack: LocalSlack) -> None:
+def test_a_freeze_names_its_end_and_is_audited(bot: Bot, slack: LocalSlack) -> None:
     answer = slack.command(
         "U0DEV1", CHANNEL, '/freeze hello reason="month end" until=2099-12-31T18:00Z'
     )["text"]

@@ -90,11 +90,11 @@ def test_an_app_without_a_channel_is_not_released_from_there(bot: Bot, slack: Lo
 
 
 @pytest.mark.parametrize("user", ["U0VIEWER", "U0MANAGER"])
-def test_who_may_not_release_is_offered_no_form(bot: Bot, slack: LocalSlack, user: str) -> None:
+def test_people_who_may_not_release_get_no_form(bot: Bot, slack: LocalSlack, user: str) -> None:
     assert "actions" not in [block["type"] for block in home_of(slack, user)["blocks"]]
 
 
-def test_who_may_no_longer_release_is_told_so_in_person(bot: Bot, slack: LocalSlack) -> None:
+def test_losing_the_right_to_release_is_explained_in_person(bot: Bot, slack: LocalSlack) -> None:
     view = home_of(slack, "U0DEV1")
     bot.context.catalog.access.roles.clear()  # type: ignore[attr-defined]  # the catalog was changed meanwhile
     press_form_button(slack, "U0DEV1", view)

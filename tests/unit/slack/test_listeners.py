@@ -35,18 +35,14 @@ def test_a_typed_command_starts_a_release_and_is_acknowledged_with_a_receipt(
     assert (release.requested_by.team, release.requested_by.user) == ("T0LOCAL", "U0DEV1")
 
 
-def test_a_mistake_is_told_to_the_person_alone_and_starts_nothing(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_a_mistake_is_answered_privately_and_starts_nothing(bot: Bot, slack: LocalSlack) -> None:
     answer = slack.command("U0DEV1", CHANNEL, "/deploy helo 2.0.0")
     assert "Did you mean `hello`?" in answer["text"]
     assert not bot.store.active()
     assert not [m for m in slack.messages(CHANNEL, user="U0MANAGER") if "helo" in m.get("text", "")]
 
 
-def test_every_name_of_the_table_is_answered_and_the_umbrella_too(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_every_command_name_gets_a_reply(bot: Bot, slack: LocalSlack) -> None:
     assert "Roles: deployer" in slack.command("U0DEV1", CHANNEL, "/whoami")["text"]
     assert "Roles: deployer" in slack.command("U0DEV1", CHANNEL, "/pilothouse whoami")["text"]
     assert "Roles: deployer" in slack.command("U0DEV1", CHANNEL, "/ph-whoami")["text"]
@@ -72,7 +68,7 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize("text", QUESTIONS)
-def test_a_question_means_the_same_by_its_name_by_the_umbrella_and_by_mention_in_a_thread(
+def test_a_query_means_the_same_by_name_umbrella_and_mention(
     bot: Bot, slack: LocalSlack, text: str
 ) -> None:
     ts = bot.context.messenger.post(CHANNEL, bot.context.render.notice("about hello"))
@@ -92,7 +88,7 @@ def test_a_question_means_the_same_by_its_name_by_the_umbrella_and_by_mention_in
     "text",
     ["releases", "whoami", "help get", "traffic nope", "get", "rollout abort auth", "scale hello"],
 )
-def test_an_answer_at_once_is_the_same_by_each_way(bot: Bot, slack: LocalSlack, text: str) -> None:
+def test_an_immediate_reply_is_the_same_each_way(bot: Bot, slack: LocalSlack, text: str) -> None:
     ts = bot.context.messenger.post(CHANNEL, bot.context.render.notice("about hello"))
     by_name, by_umbrella = (
         slack.command("U0DEV1", CHANNEL, f"{way}{text}")["text"] for way in ("/", "/pilothouse ")
@@ -110,7 +106,7 @@ def test_an_answer_at_once_is_the_same_by_each_way(bot: Bot, slack: LocalSlack, 
     assert by_name == by_umbrella == in_thread()[-1]
 
 
-def test_a_question_for_the_cluster_is_asked_of_a_worker_with_the_way_back(
+def test_a_cluster_query_goes_to_a_worker_with_its_reply_address(
     bot: Bot, slack: LocalSlack
 ) -> None:
     slack.command("U0DEV1", CHANNEL, "/pods hello")
@@ -126,7 +122,7 @@ def test_a_person_without_the_role_is_refused_and_nothing_starts(
     assert not bot.store.active()
 
 
-def test_a_click_reaches_its_release_and_the_clicker_is_told(bot: Bot, slack: LocalSlack) -> None:
+def test_a_click_reaches_its_release_and_gets_a_reply(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     release = bot.store.active()[0]
     ts = bot.context.messenger.post(CHANNEL, bot.context.render.card(release, now=bot.store.now()))
@@ -171,9 +167,7 @@ def test_a_bare_deploy_opens_the_form_and_submitting_it_equals_typing(
     assert release.command == "deploy hello 2.0.0 canary reason=\"say 'hi'\""
 
 
-def test_a_form_with_a_mistake_says_it_at_the_field_and_stays_open(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_a_mistake_in_the_form_is_shown_at_its_field(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello")
     (view,) = slack.views("U0DEV1")
     answer = slack.submit("U0DEV1", {"version": {"deploy_version": "2..$"}}, view_id=view["id"])
@@ -242,12 +236,12 @@ def test_a_replayed_request_gives_the_first_answer(bot: Bot, slack: LocalSlack) 
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"payload=%7B", b"", b"[1]", b"payload=1"])
-def test_what_is_not_a_request_of_slack_is_refused_calmly(bot: Bot, body: bytes) -> None:
+def test_a_malformed_request_is_refused(bot: Bot, body: bytes) -> None:
     status = httpx.post(f"{bot.url}/slack/events", content=body, trust_env=False).status_code
     assert status in (400, 401)
 
 
-def test_a_body_beyond_every_limit_is_refused_unread(bot: Bot) -> None:
+def test_an_oversized_body_is_refused_unread(bot: Bot) -> None:
     assert (
         httpx.post(f"{bot.url}/slack/events", content=b"x" * 1_100_000, trust_env=False).status_code
         == 413
@@ -272,7 +266,7 @@ def redis_away(context: Context) -> Context:
     )
 
 
-def test_while_redis_is_away_a_click_a_mention_a_form_and_the_home_tab_say_so_too(
+def test_while_redis_is_away_clicks_mentions_forms_and_the_home_tab_say_so(
     shared_server: SharedServer, redis_away: Context, settings: Settings, slack: LocalSlack
 ) -> None:
     def told() -> list[str]:
@@ -304,7 +298,7 @@ def test_while_redis_is_away_a_click_a_mention_a_form_and_the_home_tab_say_so_to
         )
 
 
-def test_while_redis_is_away_a_command_is_told_so_in_one_line_and_help_goes_on(
+def test_while_redis_is_away_commands_say_so_and_help_works(
     shared_server: SharedServer, redis_away: Context, settings: Settings, slack: LocalSlack
 ) -> None:
     with serving(shared_server, redis_away, settings, slack) as url:

@@ -65,7 +65,7 @@ def test_socket_mode_needs_no_address() -> None:
     assert "http" not in text
 
 
-def test_drift_names_what_is_missing_and_what_is_too_much() -> None:
+def test_drift_names_missing_and_extra_entries() -> None:
     wanted = make_manifest(BY_NAME)
     installed = make_manifest(("deploy",))
     installed["features"]["slash_commands"].append({"command": "/old", "description": "x"})
@@ -77,7 +77,7 @@ def test_drift_names_what_is_missing_and_what_is_too_much() -> None:
     assert drift(wanted, wanted) == ()
 
 
-def test_what_is_printed_is_checked_as_wanted(
+def test_a_printed_manifest_passes_the_check(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--commands", "all", "--prefix", "ph-"]) == 0

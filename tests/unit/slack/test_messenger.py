@@ -31,8 +31,8 @@ def test_a_posted_message_can_be_edited_and_found_again_by_its_key(
     assert [m["ts"] for m in slack.messages(CHANNEL, thread_ts=ts)][-1] == answer
 
 
-def test_a_whisper_is_for_one_person(slack: LocalSlack, messenger: SlackMessenger) -> None:
-    messenger.whisper(CHANNEL, "U0DEV1", Message("only you"))
+def test_a_private_post_reaches_one_person(slack: LocalSlack, messenger: SlackMessenger) -> None:
+    messenger.post_privately(CHANNEL, "U0DEV1", Message("only you"))
     assert any(m["text"] == "only you" for m in slack.messages(CHANNEL, user="U0DEV1"))
     assert not any(m["text"] == "only you" for m in slack.messages(CHANNEL, user="U0MANAGER"))
 
@@ -65,20 +65,18 @@ def test_a_table_that_slack_refuses_goes_as_preformatted_text(
     assert [block["type"] for block in posted["blocks"]] == ["section", "rich_text", "rich_text"]
 
 
-def test_an_unknown_channel_is_said_to_be_unavailable(messenger: SlackMessenger) -> None:
+def test_an_unknown_channel_is_unavailable(messenger: SlackMessenger) -> None:
     with pytest.raises(ChannelUnavailable):
         messenger.post("C0NOWHERE", HELLO)
 
 
-def test_an_archived_channel_is_said_to_be_unavailable(
-    slack: LocalSlack, messenger: SlackMessenger
-) -> None:
+def test_an_archived_channel_is_unavailable(slack: LocalSlack, messenger: SlackMessenger) -> None:
     slack.channel(CHANNEL, archived=True)
     with pytest.raises(ChannelUnavailable):
         messenger.post(CHANNEL, HELLO)
 
 
-def test_a_deleted_message_is_said_to_be_gone(slack: LocalSlack, messenger: SlackMessenger) -> None:
+def test_a_deleted_message_is_gone(slack: LocalSlack, messenger: SlackMessenger) -> None:
     ts = messenger.post(CHANNEL, HELLO)
     slack.delete_message(CHANNEL, ts)
     with pytest.raises(MessageGone):
@@ -120,7 +118,7 @@ def test_groups_are_read_once_a_minute_and_afresh_when_asked(slack: LocalSlack) 
     assert calls() == before + 3
 
 
-def test_a_slow_slack_holds_up_nobody_whose_groups_are_known(slack: LocalSlack) -> None:
+def test_known_groups_do_not_wait_for_a_slow_slack(slack: LocalSlack) -> None:
     now = [0.0]
     directory = SlackDirectory(slack.settings.bot_token, slack.api_url, clock=lambda: now[0])
     known = directory.groups_of("U0DEV1")
@@ -131,7 +129,7 @@ def test_a_slow_slack_holds_up_nobody_whose_groups_are_known(slack: LocalSlack) 
         directory.memberships()
 
 
-def test_an_unreachable_slack_with_nothing_cached_is_said() -> None:
+def test_an_unreachable_slack_without_a_cache_is_unavailable() -> None:
     with pytest.raises(SlackUnavailable):
         SlackDirectory("xoxb-1", "http://127.0.0.1:9/api/").groups_of("U0DEV1")
 

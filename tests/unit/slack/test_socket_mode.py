@@ -37,7 +37,7 @@ def test_a_command_over_socket_mode_starts_a_release(bot: Bot, connected: LocalS
     assert len(bot.store.active()) == 1
 
 
-def test_the_first_connection_is_given_up_when_the_bot_ends(settings: Settings, bot: Bot) -> None:
+def test_connecting_stops_when_the_bot_stops(settings: Settings, bot: Bot) -> None:
     nowhere = replace(settings, slack_api_url="http://127.0.0.1:9/api/", slack_app_token="xapp-1")
     handler = SocketModeHandler(build_app(bot.context, nowhere), "xapp-1")
     ended = threading.Event()

@@ -54,7 +54,7 @@ def stored(bot: Bot, release: Release) -> Release:
     ).release
 
 
-def test_continue_now_ends_the_hold_it_was_drawn_for(bot: Bot) -> None:
+def test_continue_now_ends_its_own_hold(bot: Bot) -> None:
     release = stored(bot, HOLDING)
     assert isinstance(handle_click(bot.context, clicked(release, "Continue now")), TextReply)
     gate = bot.store.load(release.id).progress.gate
@@ -70,7 +70,7 @@ def test_continue_now_of_an_earlier_hold_does_not_end_the_next_one(bot: Bot) -> 
     assert gate is not None and not gate.skipped
 
 
-def test_continue_now_of_a_hold_approves_nothing_when_the_gate_has_come_since(bot: Bot) -> None:
+def test_continue_now_never_approves_a_later_gate(bot: Bot) -> None:
     waiting = CARDS["canary waiting for approval"]
     release = stored(bot, waiting)
     old_card = replace(release, phase=Phase.HOLDING, progress=Progress(gate=GateState(0, 0, T0)))
@@ -81,14 +81,14 @@ def test_continue_now_of_a_hold_approves_nothing_when_the_gate_has_come_since(bo
 
 
 @pytest.mark.parametrize("label", ["Continue now", "Pause", "Abort"])
-def test_every_button_of_a_hold_says_which_one(label: str) -> None:
+def test_every_button_of_a_hold_names_its_hold(label: str) -> None:
     assert '"step"' in clicked(HOLDING, label).value
 
 
 BAD = Cause(FailureClass.VERDICT, "5 restarts of 1 candidate pod")
 
 
-def test_resume_of_an_earlier_pause_does_not_wave_a_bad_verdict_through(bot: Bot) -> None:
+def test_resume_of_an_earlier_pause_does_not_accept_a_bad_verdict(bot: Bot) -> None:
     release = stored(
         bot,
         replace(
@@ -104,7 +104,7 @@ def test_resume_of_an_earlier_pause_does_not_wave_a_bad_verdict_through(bot: Bot
     )
 
 
-def test_adopt_keeps_only_the_change_that_its_card_showed(bot: Bot) -> None:
+def test_adopt_keeps_only_the_change_on_its_card(bot: Bot) -> None:
     shown = Drift("hello", Kind.DEPLOYMENT, Field.REPLICAS, "5", "6", "kubectl")
     more = replace(shown, name="hello-canary", observed="0")
     release = stored(

@@ -16,7 +16,7 @@ from tests.unit.slack.conftest import CHANNEL, Bot
 from tests.unit.slack.test_conversation import button_of, press, told
 
 
-def test_a_near_form_is_offered_and_pressing_it_is_typing_it(bot: Bot, slack: LocalSlack) -> None:
+def test_a_suggestion_runs_as_if_typed(bot: Bot, slack: LocalSlack) -> None:
     answer = slack.command("U0DEV1", CHANNEL, "/deploy helo 2.0.0 canary steps=50")
     assert "Did you mean `hello`?" in answer["text"]
     assert not bot.store.active()
@@ -26,9 +26,7 @@ def test_a_near_form_is_offered_and_pressing_it_is_typing_it(bot: Bot, slack: Lo
     told(slack, "started as hello-1", user="U0DEV1")
 
 
-def test_what_is_ambiguous_is_asked_back_with_a_button_for_each_meaning(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_an_ambiguous_command_gets_a_button_for_each_meaning(bot: Bot, slack: LocalSlack) -> None:
     answer = slack.command("U0DEV1", CHANNEL, "/deploy 2.0.0")
     assert [
         button_of(answer["message"], label) is not None
@@ -41,7 +39,7 @@ def test_what_is_ambiguous_is_asked_back_with_a_button_for_each_meaning(
     assert len(bot.store.active()) == 1
 
 
-def test_a_button_carries_no_command_and_serves_only_the_one_who_typed(
+def test_a_suggestion_carries_no_command_and_works_only_for_the_person_who_typed(
     bot: Bot, slack: LocalSlack
 ) -> None:
     message = slack.command("U0DEV1", CHANNEL, "/deploy 2.0.0")["message"]
@@ -61,16 +59,14 @@ def test_a_button_carries_no_command_and_serves_only_the_one_who_typed(
     assert not bot.store.active()
 
 
-def test_the_one_who_presses_needs_the_role_as_the_one_who_types(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_pressing_a_suggestion_needs_the_role(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0MANAGER", CHANNEL, "/deploy helo 2.0.0")
     press(slack, "/deploy hello 2.0.0", user="U0MANAGER")
     told(slack, "needs the role", user="U0MANAGER")
     assert not bot.store.active()
 
 
-def test_the_helps_buttons_answer_and_open_the_form(bot: Bot, slack: LocalSlack) -> None:
+def test_help_buttons_reply_and_open_the_form(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/help")
     press(slack, "Apps", user="U0DEV1")
     slack.wait_for(
@@ -82,7 +78,7 @@ def test_the_helps_buttons_answer_and_open_the_form(bot: Bot, slack: LocalSlack)
     assert view["callback_id"] == "deploy"
 
 
-def test_more_about_a_command_is_chosen_from_the_helps_menu(bot: Bot, slack: LocalSlack) -> None:
+def test_the_help_menu_explains_a_command(bot: Bot, slack: LocalSlack) -> None:
     message = slack.command("U0DEV1", CHANNEL, "/help")["message"]
     block, menu = next(
         (block, element)
@@ -115,7 +111,7 @@ def test_a_mention_without_a_version_offers_the_form(bot: Bot, slack: LocalSlack
 
 
 @pytest.mark.parametrize("verb", ["promote", "abort"])
-def test_a_command_for_a_release_that_is_over_says_how_it_ended(
+def test_a_command_for_an_ended_release_says_how_it_ended(
     bot: Bot, slack: LocalSlack, verb: str
 ) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
@@ -134,7 +130,7 @@ def test_a_command_for_a_release_that_is_over_says_how_it_ended(
     )
 
 
-def test_a_command_that_fits_no_state_says_which_state_it_is(bot: Bot, slack: LocalSlack) -> None:
+def test_a_command_that_does_not_fit_names_the_state(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     assert (
         "hello-1 has nothing to promote now: queued"
@@ -146,7 +142,7 @@ def test_a_command_that_fits_no_state_says_which_state_it_is(bot: Bot, slack: Lo
     )
 
 
-def test_an_answer_in_a_full_channel_goes_to_the_one_who_asked(bot: Bot, slack: LocalSlack) -> None:
+def test_a_reply_in_a_rate_limited_channel_goes_to_the_person(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     deliver_release(bot.context, "hello-1")
     slack.fault("rate_limited", method="chat.postMessage", seconds=30)
