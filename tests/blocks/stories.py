@@ -334,7 +334,7 @@ EVENTS: dict[str, tuple[Release, Event]] = {
         Event(
             T0,
             EventKind.PAUSED,
-            "too little to say whether it is good: no candidate pod was ready for the whole 120 s."
+            "Too little to say whether it is good: no candidate pod was ready for the whole 120 s."
             " Resume to continue, or abort to roll back.",
         ),
     ),

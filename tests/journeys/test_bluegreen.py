@@ -13,7 +13,7 @@ from tests.journeys.endpoints import is_told_alone, newest, ready_versions
 from tests.journeys.observer import observed
 from tests.journeys.test_evidence import administer
 
-WAITS_FOR_SWITCH = r"{app} 1\.0\.0 → 2\.0\.0 bluegreen.*waiting for approval"
+WAITS_FOR_SWITCH = r"{app} 1\.0\.0 → 2\.0\.0 blue/green.*waiting for approval"
 IN_THE_WINDOW = r"{app} 1\.0\.0 → 2\.0\.0 blue/green.*rollback window open"
 _kept = itertools.count(1)
 
@@ -104,7 +104,7 @@ def test_the_switch_is_not_offered_while_green_answers_with_errors(
             "images",
             {"pattern": f"pilothouse/{journey.app}:sick", "behaviour": "ready"},
         )
-        journey.sees(r"{app} 1\.0\.0 → sick bluegreen.*waiting for approval")
+        journey.sees(r"{app} 1\.0\.0 → sick blue/green.*waiting for approval")
         journey.click("Switch", user=MANAGER)
         journey.until(
             lambda: ready_versions(journey) == {"sick": 5}, "only green behind the Service"

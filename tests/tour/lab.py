@@ -301,7 +301,7 @@ def _canary(tour: Tour) -> None:
 def _blue_green(tour: Tour) -> None:
     began = tour.now()
     tour.say(DEVELOPER, "/deploy hello 2.0.0 bluegreen")
-    tour.expect(r"hello 1\.0\.0 → 2\.0\.0 bluegreen.*waiting for approval", within=40, after=began)
+    tour.expect(r"hello 1\.0\.0 → 2\.0\.0 blue/green.*waiting for approval", within=40, after=began)
     tour.check(
         "before the switch only 1.0.0 answers",
         holds=_versions(tour, REQUESTS) == {"1.0.0": REQUESTS},

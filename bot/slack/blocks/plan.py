@@ -93,7 +93,7 @@ def plan_outline(plan: Plan) -> tuple[str, ...]:
 def _facts(app: str, plan: Plan) -> list[str]:
     facts = [
         f"At least {plan.floor} stable pods stay available.",
-        f"Each roll may take {duration(plan.deadline_ms)}.",
+        f"Each roll may take up to {duration(plan.deadline_ms)}.",
     ]
     if plan.down:
         facts.insert(0, f"{app} WILL BE DOWN during the release.")
