@@ -225,23 +225,7 @@ def _rollout(line: Line) -> Command | Mistake:
         )
     verb = positional.pop(0).lower()
     if verb not in ROLLOUT_VERBS:
-        verb_again = positional[0].lower() if positional else ""
-        if verb_again in ROLLOUT_VERBS:  # "rollout hello status"
-            form = f"{line.names.typed('rollout')} {verb_again} {verb}"
-            return Mistake(
-                f"The verb comes first: `{form}`",
-                form,
-                instead=(" ".join(["rollout", verb_again, verb, *positional[1:]]),),
-            )
-        close = _FAMILIAR.get(verb, "").removeprefix("rollout ") or nearest(verb, ROLLOUT_VERBS)
-        form = f"{line.names.typed('rollout')} {close} {' '.join(positional)}".rstrip()
-        hint = (
-            f"Did you mean `{form}`?"
-            if close in ROLLOUT_VERBS
-            else f"Choose {listed(ROLLOUT_VERBS)}."
-        )
-        fix = (verb, (close,)) if close in ROLLOUT_VERBS else None
-        return Mistake(f"No verb `{verb}`. {hint}", line.names.usage("rollout"), fix)
+        return _unknown_verb(line, verb, positional)
     revision = _revision(line, verb)
     if isinstance(revision, Mistake):
         return revision
@@ -257,6 +241,24 @@ def _rollout(line: Line) -> Command | Mistake:
         return extra
     reason = line.words.options.get("reason", "")
     return RolloutCommand(ROLLOUT_VERBS[verb], app, revision, "force" in line.words.options, reason)
+
+
+def _unknown_verb(line: Line, verb: str, rest: list[str]) -> Mistake:
+    verb_again = rest[0].lower() if rest else ""
+    if verb_again in ROLLOUT_VERBS:  # "rollout hello status"
+        form = f"{line.names.typed('rollout')} {verb_again} {verb}"
+        return Mistake(
+            f"The verb comes first: `{form}`",
+            form,
+            instead=(" ".join(["rollout", verb_again, verb, *rest[1:]]),),
+        )
+    close = _FAMILIAR.get(verb, "").removeprefix("rollout ") or nearest(verb, ROLLOUT_VERBS)
+    form = f"{line.names.typed('rollout')} {close} {' '.join(rest)}".rstrip()
+    hint = (
+        f"Did you mean `{form}`?" if close in ROLLOUT_VERBS else f"Choose {listed(ROLLOUT_VERBS)}."
+    )
+    fix = (verb, (close,)) if close in ROLLOUT_VERBS else None
+    return Mistake(f"No verb `{verb}`. {hint}", line.names.usage("rollout"), fix)
 
 
 def _revision(line: Line, verb: str) -> int | Mistake | None:
