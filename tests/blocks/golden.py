@@ -1,5 +1,5 @@
-"""A message as a person reads it, in plain text. ``python -m tests.blocks.golden`` writes the
-goldens anew: look at the difference."""
+"""A message as a person reads it, in plain text. ``python -m tests.blocks.golden`` rewrites
+the goldens: review the difference."""
 
 from __future__ import annotations
 

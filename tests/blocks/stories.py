@@ -1,4 +1,4 @@
-"""One release in each state that people see, as values: the cards, lines and answers whose texts
+"""One release in each state that people see, as values: the cards, lines and replies whose texts
 are kept as goldens."""
 
 from __future__ import annotations

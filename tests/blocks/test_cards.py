@@ -1,5 +1,5 @@
-"""What people see of a release, against kept texts and against the local Slack's own reading of
-Slack's rules."""
+"""What people see of a release, against the goldens and the local Slack's reading of Slack's
+rules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MESSAGES = messages()
 @pytest.mark.parametrize("name", sorted(MESSAGES))
 def test_each_message_matches_its_golden(name: str) -> None:
     assert shown(MESSAGES[name]) == file_of(name).read_text(encoding="utf-8"), (
-        "python -m tests.blocks.golden writes it anew: look at it"
+        "python -m tests.blocks.golden rewrites it: review the difference"
     )
 
 

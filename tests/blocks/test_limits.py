@@ -1,5 +1,5 @@
-"""Whatever people type or clusters report, what goes out is within Slack's limits, pings nobody and
-loses no row silently."""
+"""Whatever people type or clusters report, messages stay within Slack's limits, notify no one and
+lose no row silently."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ CHANNEL = "C0RELEASES"
 
 
 class InMemoryClusters:
-    """No cluster: the listeners never look at one."""
+    """No cluster: the listeners never contact one."""
 
     def __getitem__(self, name: str) -> Cluster:
         raise KeyError(name)

@@ -1,5 +1,4 @@
-"""A cluster that nobody answers for: each question about it, and each release, is told so in one
-line, and stays where it is."""
+"""An unreachable cluster: queries and releases report it in one line, and nothing changes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a conversation needs beyond commands and clicks: a reason asked for, an answer shared, a
-release replaced, threads, strangers."""
+"""Conversations beyond commands and clicks: a reason, a shared reply, a replaced release, threads,
+strangers."""
 
 from __future__ import annotations
 

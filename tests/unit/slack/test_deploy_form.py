@@ -1,5 +1,5 @@
-"""The form of `/deploy`: what it offers, what it shows while it is filled in, and that submitting
-it is typing its command."""
+"""The form of `/deploy`: what it offers, what it shows while it is filled in, and what submitting
+it does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A frozen line as people meet it."""
+"""Freezes as people meet them."""
 
 from __future__ import annotations
 

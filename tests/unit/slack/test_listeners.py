@@ -1,4 +1,4 @@
-"""From a Slack payload through the real Bolt app to an operation, and the answer back."""
+"""From a Slack payload through the real Bolt app to an operation, and back."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A card is redrawn a moment after its release moved on: a click on the old one must do nothing to
-what came since."""
+"""A card is edited a moment after its release moves on, so a click on the old card must not affect
+what came later."""
 
 from __future__ import annotations
 

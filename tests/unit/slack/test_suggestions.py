@@ -1,5 +1,4 @@
-"""What is typed and not quite understood is asked back with buttons; the help's buttons; commands
-for a state that has passed."""
+"""Suggestions as buttons, the buttons of the help, and commands for a state that has passed."""
 
 from __future__ import annotations
 
