@@ -125,7 +125,7 @@ def test_a_bluegreen_dry_run_shows_the_plan_and_writes_nothing(journey: Journey)
         before,
     )
     assert f"{journey.app}-green with 5 pods of 2.0.0" in plan
-    assert f"switch {journey.app} to {journey.app}-green" in plan
+    assert f"Switch {journey.app} to {journey.app}-green" in plan
     assert journey.untouched()
 
 
@@ -144,7 +144,7 @@ def test_a_selector_reverted_by_hand_reaches_blue_and_is_reported_as_drift(
         field_manager="kubectl-edit",
     )
     journey.until(lambda: ready_versions(journey) == {"1.0.0": 5}, "blue behind the Service")
-    journey.sees(r"changed outside this release.*kubectl-edit")
+    journey.sees(r"release.{1,3}holding: .*kubectl-edit")
     journey.say("/rollout abort {app}")
     journey.sees(r"{app} is back on 1\.0\.0")
     assert not journey.exists(f"{journey.app}-green")

@@ -98,7 +98,7 @@ def test_a_canary_dry_run_shows_the_plan_privately_and_writes_nothing(journey: J
     assert "(asked: 20%)" in plan
     assert "50 %" in plan
     assert "1 approval from someone other than the requester" in plan
-    assert f"6. promote {journey.app} to 2.0.0" in plan
+    assert f"6. Promote {journey.app} to 2.0.0" in plan
     assert not [m for m in journey.told(MANAGER) if "a dry run" in m["text"]]
     assert journey.untouched()
     assert not journey.exists(f"{journey.app}-canary")

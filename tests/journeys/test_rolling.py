@@ -120,7 +120,7 @@ def test_an_outside_change_holds_the_release_and_names_who_made_it(journey: Jour
     journey.deployments.patch_namespaced_deployment_scale(
         journey.app, "default", {"spec": {"replicas": 7}}, field_manager="kubectl"
     )
-    journey.sees(r"changed outside this release.*replicas.*kubectl, subresource scale")
+    journey.sees(r"release.{1,3}holding: .*replicas.*kubectl, subresource scale")
     journey.click("Adopt", user=DEVELOPER)
     journey.sees(r"{app}-1: adopted")
     journey.say("/rollout abort {app}")
@@ -145,7 +145,7 @@ def test_mistakes_get_one_line_with_the_nearest_command(journey: Journey) -> Non
         "/pilothouse deploi {app} 2.0.0": "deploy",
         "/deploy {app} 2.0.0 stps=20": "Did you mean `steps=…`?",
         "/deploy {app} 2.0.0 —dry-rn": "Did you mean `dry-run`?",
-        "/deploy {app} 2.0.0 reason=“fix": "a quote is not closed",
+        "/deploy {app} 2.0.0 reason=“fix": "A quote is not closed",
         "/deploy {app} 2..$": "not a version",
         "/scale {app}": "How many replicas?",
         "/rollout": "rollout what?",
