@@ -111,7 +111,7 @@ def test_an_abort_at_a_step_leaves_everything_as_found(
     journey.say("/deploy {app} 2.0.0 canary steps=20,50 hold=10m")
     journey.sees(
         r"{app} 1\.0\.0 → 2\.0\.0 canary · 16%.*holding|{app} 1\.0\.0 → 2\.0\.0 canary · 17"
-        r" %.*holding"
+        r"%.*holding"
     )
     journey.click("Abort", user=DEVELOPER)
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
