@@ -147,8 +147,7 @@ def run_sandbox(
             _take_cluster(parts.folder, kubeconfig, context)
         port = free_port()
         bot_url = f"http://127.0.0.1:{port}"
-        options = {"first_commands": FIRST_COMMANDS, "rate_scale": rate_scale}
-        settings = SlackSettings(**{**options, **(slack_options or {})})
+        settings = _slack_settings(rate_scale, slack_options or {})
         with (
             EmbeddedRedis(parts.folder / "redis", variables=redis_variables) as redis,
             LocalSlack(settings) as slack,
@@ -171,6 +170,10 @@ def run_sandbox(
                 yield sandbox
             finally:
                 _stop(parts.running)
+
+
+def _slack_settings(rate_scale: float, options: Mapping[str, Any]) -> SlackSettings:
+    return SlackSettings(**{"first_commands": FIRST_COMMANDS, "rate_scale": rate_scale, **options})
 
 
 @dataclass

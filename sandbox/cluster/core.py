@@ -98,6 +98,11 @@ class Cluster:
             self.watches,
             administration(self),
         )
+        self._serve_subresources()
+        context = self_signed_context() if settings.tls else None
+        self.listener = Listener(self.server, settings.host, settings.port, context)
+
+    def _serve_subresources(self) -> None:
         special = Subresources(
             self.registry,
             self.controllers.kubelet,
@@ -112,8 +117,6 @@ class Cluster:
             token=special.token,
             binding=special.binding,
         )
-        context = self_signed_context() if settings.tls else None
-        self.listener = Listener(self.server, settings.host, settings.port, context)
 
     @property
     def url(self) -> str:

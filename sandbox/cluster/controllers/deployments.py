@@ -209,30 +209,7 @@ class DeploymentController:
         return True
 
     def _create_set(self, deployment: Json, old: list[Json], revision: int) -> Json | None:
-        template: Json = copy_json(deployment["spec"]["template"])
-        template_hash = template_hash_of(
-            template, deployment.get("status", {}).get("collisionCount", 0)
-        )
-        labels = {
-            **(template["metadata"].get("labels") or {}),
-            arithmetic.HASH_LABEL: template_hash,
-        }
-        template["metadata"]["labels"] = labels
-        selector: Json = copy_json(deployment["spec"]["selector"])
-        selector.setdefault("matchLabels", {})[arithmetic.HASH_LABEL] = template_hash
-        item: Json = {
-            "apiVersion": "apps/v1",
-            "kind": "ReplicaSet",
-            "metadata": {
-                "name": f"{name_of(deployment)}-{template_hash}",
-                "namespace": namespace_of(deployment),
-                "labels": dict(labels),
-                "ownerReferences": [controller_reference(deployment)],
-            },
-            "spec": {"replicas": 0, "selector": selector, "template": template},
-        }
-        if deployment["spec"].get("minReadySeconds"):
-            item["spec"]["minReadySeconds"] = deployment["spec"]["minReadySeconds"]
+        item = _new_set(deployment)
         item["spec"]["replicas"] = arithmetic.new_set_replicas(deployment, [*old, item], item)
         self._annotate(deployment, item, revision, exists=False)
         try:
@@ -473,3 +450,32 @@ def template_hash_of(template: Json, collisions: int) -> str:
         orjson.dumps([template, collisions], option=orjson.OPT_SORT_KEYS)
     ).digest()
     return safe_encode(str(int.from_bytes(digest[:4], "big")))
+
+
+def _new_set(deployment: Json) -> Json:
+    """The ReplicaSet of the Deployment's template, without replicas yet."""
+    template: Json = copy_json(deployment["spec"]["template"])
+    template_hash = template_hash_of(
+        template, deployment.get("status", {}).get("collisionCount", 0)
+    )
+    labels = {
+        **(template["metadata"].get("labels") or {}),
+        arithmetic.HASH_LABEL: template_hash,
+    }
+    template["metadata"]["labels"] = labels
+    selector: Json = copy_json(deployment["spec"]["selector"])
+    selector.setdefault("matchLabels", {})[arithmetic.HASH_LABEL] = template_hash
+    item: Json = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": f"{name_of(deployment)}-{template_hash}",
+            "namespace": namespace_of(deployment),
+            "labels": dict(labels),
+            "ownerReferences": [controller_reference(deployment)],
+        },
+        "spec": {"replicas": 0, "selector": selector, "template": template},
+    }
+    if deployment["spec"].get("minReadySeconds"):
+        item["spec"]["minReadySeconds"] = deployment["spec"]["minReadySeconds"]
+    return item

@@ -3,9 +3,10 @@ of pods."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from sandbox.cluster.api_server.callers import CONTROLLER_MANAGER
+from sandbox.cluster.api_server.callers import CONTROLLER_MANAGER, DeleteOptions
 from sandbox.cluster.api_server.resources import ENDPOINT_SLICES, PODS, SERVICES
 from sandbox.cluster.api_server.selectors import plain_selector_test
 from sandbox.cluster.controllers.cluster_view import ClusterView
@@ -51,30 +52,13 @@ class EndpointSliceController:
             or service["spec"].get("type") == "ExternalName"
         ):
             return
-        namespace = key[0]
-        matches = plain_selector_test(service["spec"]["selector"])
-        pods = [pod for pod in self._view.store.iterate(PODS, namespace) if matches(labels_of(pod))]
-        groups: dict[str, tuple[list[Json], list[Json]]] = {}
-        for pod in pods:
-            if not pod.get("status", {}).get("podIP") or pod["status"].get("phase") in (
-                "Succeeded",
-                "Failed",
-            ):
-                continue
-            ports = slice_ports(service, pod)
-            groups.setdefault(repr(ports), (ports, []))[1].append(endpoint(service, pod))
-        wanted = []
-        for ports, endpoints in groups.values():
-            endpoints.sort(key=lambda item: item["targetRef"]["name"])
-            wanted += [
-                (ports, endpoints[at : at + _MOST]) for at in range(0, len(endpoints), _MOST)
-            ]
-        present = [
-            item
-            for item in self._view.store.list_all(ENDPOINT_SLICES, namespace)
-            if labels_of(item).get(SERVICE_NAME) == key[1] and labels_of(item).get(MANAGED_BY)
+        groups = list(self._grouped(service, key[0]))
+        wanted = [
+            (ports, endpoints[at : at + _MOST])
+            for ports, endpoints in groups
+            for at in range(0, len(endpoints), _MOST)
         ]
-        present = [item for item in present if is_controlled_by(item, service)]
+        present = self._present(service)
         for at in range(max(len(wanted), len(present), 1)):
             ports, endpoints = wanted[at] if at < len(wanted) else ([], [])
             if at < len(present):
@@ -82,12 +66,35 @@ class EndpointSliceController:
             else:
                 self._create(service, ports, endpoints)
 
+    def _grouped(self, service: Json, namespace: str) -> Iterable[tuple[list[Json], list[Json]]]:
+        """Endpoints by their ports, which differ where pods give a port's name other numbers."""
+        matches = plain_selector_test(service["spec"]["selector"])
+        groups: dict[str, tuple[list[Json], list[Json]]] = {}
+        for pod in self._view.store.iterate(PODS, namespace):
+            status = pod.get("status", {})
+            has_ended = status.get("phase") in ("Succeeded", "Failed")
+            if not matches(labels_of(pod)) or not status.get("podIP") or has_ended:
+                continue
+            ports = slice_ports(service, pod)
+            groups.setdefault(repr(ports), (ports, []))[1].append(endpoint(service, pod))
+        for _, endpoints in groups.values():
+            endpoints.sort(key=lambda item: item["targetRef"]["name"])
+        return groups.values()
+
+    def _present(self, service: Json) -> list[Json]:
+        """The slices that this controller made for the Service."""
+        return [
+            item
+            for item in self._view.store.list_all(ENDPOINT_SLICES, namespace_of(service))
+            if labels_of(item).get(SERVICE_NAME) == name_of(service)
+            and labels_of(item).get(MANAGED_BY)
+            and is_controlled_by(item, service)
+        ]
+
     def _update(
         self, service: Json, item: Json, ports: list[Json], endpoints: list[Json], *, last: bool
     ) -> None:
         if not endpoints and last:
-            from sandbox.cluster.api_server.callers import DeleteOptions
-
             self._view.registry.delete(
                 ENDPOINT_SLICES,
                 namespace_of(item),

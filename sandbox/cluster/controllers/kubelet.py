@@ -370,55 +370,46 @@ class Kubelet:
 
     def _crash(self, pod: Json, life: _Life) -> None:
         """Starts, ends with its exit code, waits in CrashLoopBackOff, starts again."""
-        status = pod["status"]
-        now = self._view.now()
-        status["phase"] = "Running"
+        pod["status"]["phase"] = "Running"
         self._address(pod)
-        reason = "OOMKilled" if life.behaviour.kind == "oom" else "Error"
-        code = 137 if life.behaviour.kind == "oom" else life.behaviour.exit_code
         if life.step % 2 == 1:
-            self._start_logs(pod, life)
-            if life.step == 1:
-                self._note_pulled(pod)
-            for container, item in zip(
-                pod["spec"]["containers"], status["containerStatuses"], strict=True
-            ):
-                item["restartCount"] = life.restarts
-                pod_status.set_running(item, now, ready=False)
-                item["imageID"] = pod_status.image_id(container["image"])
-                item["containerID"] = pod_status.container_id(life.uid, item["name"], life.restarts)
-            self._write(pod)
-            life.step += 1
-            self._again(pod, self.timings.crash_after)
+            self._run_until_crash(pod, life)
             return
         delay = self._back_off(life.restarts + 1)
-        for item in status["containerStatuses"]:
-            started = (item["state"].get("running") or {}).get("startedAt", now)
-            item["lastState"] = pod_status.ended(
-                code, reason, started, now, item.get("containerID", "")
-            )
-            shown = "5m0s" if delay >= 300 else f"{delay:g}s"
-            message = (
-                f"back-off {shown} restarting failed container={item['name']}"
-                f" pod={name_of(pod)}_{namespace_of(pod)}({life.uid})"
-            )
-            pod_status.set_waiting(item, "CrashLoopBackOff", message)
-            shown_event = (
-                f"Back-off restarting failed container {item['name']} in pod"
-                f" {name_of(pod)}_{namespace_of(pod)}({life.uid})"
-            )
-            self._view.tell(
-                pod,
-                "Warning",
-                "BackOff",
-                shown_event,
-                _COMPONENT,
-                f"spec.containers{{{item['name']}}}",
-            )
+        for item in pod["status"]["containerStatuses"]:
+            self._end_crashed(pod, life, item, "5m0s" if delay >= 300 else f"{delay:g}s")
         self._write(pod)
         life.restarts += 1
         life.step += 1
         self._again(pod, delay)
+
+    def _run_until_crash(self, pod: Json, life: _Life) -> None:
+        self._start_logs(pod, life)
+        if life.step == 1:
+            self._note_pulled(pod)
+        statuses = pod["status"]["containerStatuses"]
+        for container, item in zip(pod["spec"]["containers"], statuses, strict=True):
+            item["restartCount"] = life.restarts
+            pod_status.set_running(item, self._view.now(), ready=False)
+            item["imageID"] = pod_status.image_id(container["image"])
+            item["containerID"] = pod_status.container_id(life.uid, item["name"], life.restarts)
+        self._write(pod)
+        life.step += 1
+        self._again(pod, self.timings.crash_after)
+
+    def _end_crashed(self, pod: Json, life: _Life, item: Json, delay: str) -> None:
+        is_oom = life.behaviour.kind == "oom"
+        code, reason = (137, "OOMKilled") if is_oom else (life.behaviour.exit_code, "Error")
+        now = self._view.now()
+        started = (item["state"].get("running") or {}).get("startedAt", now)
+        container = item.get("containerID", "")
+        item["lastState"] = pod_status.ended(code, reason, started, now, container)
+        name, full_name = item["name"], f"{name_of(pod)}_{namespace_of(pod)}({life.uid})"
+        message = f"back-off {delay} restarting failed container={name} pod={full_name}"
+        pod_status.set_waiting(item, "CrashLoopBackOff", message)
+        event = f"Back-off restarting failed container {name} in pod {full_name}"
+        where = f"spec.containers{{{name}}}"
+        self._view.tell(pod, "Warning", "BackOff", event, _COMPONENT, where)
 
     def stop(self, key: tuple[tuple[str, str], str]) -> None:
         """The end of a terminating pod: containers killed, then the object goes."""

@@ -112,37 +112,46 @@ class QuotaController:
         namespace = namespace_of(obj)
         for quota in self._view.store.list_all(RESOURCE_QUOTAS, namespace):
             hard = quota["spec"].get("hard") or {}
-            missing = sorted(
-                name
-                for name in hard
-                if name not in wanted and name not in _COUNTED and _is_compute(name)
+            why = _missing(name_of(quota), hard, wanted, obj) or _exceeded(
+                name_of(quota), hard, wanted, self._used(namespace, hard)
             )
-            if missing:
-                lacking = ",".join(missing)
-                container = obj["spec"]["containers"][0]["name"]
-                why = f"failed quota: {name_of(quota)}: must specify {lacking} for: {container}"
+            if why:
                 raise failures.forbidden(resource, obj["metadata"].get("name", ""), why)
-            used = self._used(namespace, hard)
-            over = sorted(
-                name
-                for name, amount in wanted.items()
-                if name in hard
-                and used.get(name, Fraction(0)) + amount > parse_quantity(str(hard[name]))
-            )
-            if over:
-                asked = ",".join(
-                    f"{name}={format_quantity_like(str(hard[name]), wanted[name])}" for name in over
-                )
-                in_use = ",".join(
-                    f"{name}={format_quantity_like(str(hard[name]), used.get(name, Fraction(0)))}"
-                    for name in over
-                )
-                limited = ",".join(f"{name}={hard[name]}" for name in over)
-                why = (
-                    f"exceeded quota: {name_of(quota)}, requested: {asked}, used: {in_use},"
-                    f" limited: {limited}"
-                )
-                raise failures.forbidden(resource, obj["metadata"].get("name", ""), why)
+
+
+def _missing(quota: str, hard: Json, wanted: Amounts, pod: Json) -> str:
+    """Why a pod that leaves out what the quota limits is refused; "" where it is not."""
+    missing = sorted(
+        name for name in hard if name not in wanted and name not in _COUNTED and _is_compute(name)
+    )
+    if not missing:
+        return ""
+    container = pod["spec"]["containers"][0]["name"]
+    return f"failed quota: {quota}: must specify {','.join(missing)} for: {container}"
+
+
+def _exceeded(quota: str, hard: Json, wanted: Amounts, used: Amounts) -> str:
+    """Why a pod beyond the quota is refused; "" where it is not."""
+    none = Fraction(0)
+    over = sorted(
+        name
+        for name, amount in wanted.items()
+        if name in hard and used.get(name, none) + amount > parse_quantity(str(hard[name]))
+    )
+    if not over:
+        return ""
+
+    def listed(amounts: Amounts) -> str:
+        return ",".join(
+            f"{name}={format_quantity_like(str(hard[name]), amounts.get(name, none))}"
+            for name in over
+        )
+
+    limited = ",".join(f"{name}={hard[name]}" for name in over)
+    return (
+        f"exceeded quota: {quota}, requested: {listed(wanted)}, used: {listed(used)},"
+        f" limited: {limited}"
+    )
 
 
 def _is_compute(name: str) -> bool:

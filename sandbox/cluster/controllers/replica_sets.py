@@ -151,19 +151,9 @@ class ReplicaSetController:
         ]
         active = [pod for pod in owned if not is_terminating(pod)]
         ready_seconds = int(item["spec"].get("minReadySeconds", 0))
-        template_labels = (
-            (item["spec"]["template"].get("metadata") or {}).get("labels") or {}
-        ).items()
         now = self._view.clock()
         waits = [pod_available_in(pod, ready_seconds, now) for pod in active]
-        counts = {
-            "replicas": len(active),
-            "fullyLabeledReplicas": sum(
-                1 for pod in active if template_labels <= labels_of(pod).items()
-            ),
-            "readyReplicas": sum(map(is_pod_ready, active)),
-            "availableReplicas": sum(1 for wait in waits if wait == 0),
-        }
+        counts = _counts(item, active, sum(1 for wait in waits if wait == 0))
         before = item.get("status", {})
         status: Json = {
             name: count for name, count in counts.items() if count or name == "replicas"
@@ -202,3 +192,14 @@ class ReplicaSetController:
             )
             del condition["lastUpdateTime"]
             status["conditions"] = [*(status.get("conditions") or []), condition]
+
+
+def _counts(item: Json, active: list[Json], available: int) -> dict[str, int]:
+    metadata = item["spec"]["template"].get("metadata") or {}
+    labels = (metadata.get("labels") or {}).items()
+    return {
+        "replicas": len(active),
+        "fullyLabeledReplicas": sum(1 for pod in active if labels <= labels_of(pod).items()),
+        "readyReplicas": sum(map(is_pod_ready, active)),
+        "availableReplicas": available,
+    }

@@ -178,7 +178,7 @@ def test_axe_finds_nothing_serious(
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     say(page, "@Pilothouse hello")
     page.get_by_role("button", name="1 reply").click()
-    expect(page.get_by_text("At your service")).to_be_visible()
+    expect(page.get_by_text("At your service", exact=True)).to_be_visible()
     has_no_violation(page, "thread")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Inspector").click()

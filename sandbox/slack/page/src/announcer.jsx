@@ -1,7 +1,7 @@
 // Tells a screen reader politely what changed; many edits within a second become one announcement.
 import { useEffect, useRef, useState } from "react";
 
-export function useAnnouncer() {
+export function useAnnouncer(person) {
   const [said, setSaid] = useState("");
   const waiting = useRef(new Map());
   const timer = useRef(null);
@@ -14,6 +14,12 @@ export function useAnnouncer() {
       waiting.current.clear();
     }, 700);
   });
-  useEffect(() => () => clearTimeout(timer.current), []);
+  // What was announced to one person may be private: another one must not hear it.
+  useEffect(() => () => {
+    clearTimeout(timer.current);
+    timer.current = null;
+    waiting.current.clear();
+    setSaid("");
+  }, [person]);
   return [announce.current, <div className="visually-hidden" aria-live="polite" role="status" key="announcer">{said}</div>];
 }

@@ -15,7 +15,7 @@ import { Timeline } from "./timeline.jsx";
 export function App() {
   const [state, dispatch] = useReducer(reduce, initial, (first) => ({ ...first, me: /^U0[A-Z0-9]+$/.test(localStorage.getItem("me") ?? "") ? localStorage.getItem("me") : first.me, ...arrival() }));
   const [theme, setting, cycleTheme] = useTheme();
-  const [announce, announcer] = useAnnouncer();
+  const [announce, announcer] = useAnnouncer(state.me);
   const [notice, setNotice] = useState(null);
   const [sent, setSent] = useState({ channel: 0, thread: 0 }); // lines that the person sent: each brings the newest message into view
   const person = useRef(state.me);
