@@ -1,5 +1,5 @@
-"""`python -m sandbox.cluster`: a simulated cluster as a process of its own, until it is told to
-end."""
+"""`python -m sandbox.cluster`: a simulated cluster as a process of its own, until a signal stops
+it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Small operations on Kubernetes objects held as plain JSON dictionaries.
 
-Stored objects are never changed in place: whoever wants to change one copies it first with
+Stored objects are never changed in place: copy one before changing it, with
 `copy_json`.
 """
 

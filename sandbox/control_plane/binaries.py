@@ -137,7 +137,7 @@ def find_go(elsewhere: tuple[str, ...] = ("/usr/local/go/bin/go",), lock: Path =
 
 def _go_version(go: Path) -> tuple[int, ...]:
     try:
-        told = subprocess.run(
+        printed = subprocess.run(
             [go, "version"],
             check=False,
             capture_output=True,
@@ -147,7 +147,7 @@ def _go_version(go: Path) -> tuple[int, ...]:
         )
     except OSError:
         return ()
-    found = re.search(r"\bgo(\d[\d.]*)", told.stdout)
+    found = re.search(r"\bgo(\d[\d.]*)", printed.stdout)
     return _version_numbers(found[1]) if found else ()
 
 

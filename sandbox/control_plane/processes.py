@@ -82,7 +82,7 @@ class ProcessGroup:
         return next((component for component in self.components if component.has_ended), None)
 
     def stop(self) -> None:
-        """Ends what depends on others first; whoever does not go in time is killed."""
+        """Ends what depends on others first, and kills what does not end in time."""
         for component in reversed(self.components):
             _signal(component.process, signal.SIGTERM)
         for component in reversed(self.components):

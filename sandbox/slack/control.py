@@ -139,8 +139,8 @@ async def messages(request: Request) -> Json:
     """?channel=&user=&thread_ts=&after=&about=: oldest first; with `user` also what only that
     person sees.
 
-    `after` is a time stamp, `about` a part of the text: whoever waits for one message need not read
-    the whole channel each time.
+    `after` is a time stamp, `about` a part of the text: who waits for one message need not read the
+    whole channel each time.
     """
     platform, _ = _parts(request)
     query = request.query_params

@@ -1,5 +1,5 @@
-"""What people do, told to the app: commands, clicks, submissions, typing into selects, mentions;
-and what its answer does.
+"""What people do, delivered to the app, and what its answer does: commands, clicks, submissions,
+typing into selects, mentions.
 
 Each function is one thing a person does. It returns what that person saw at once, as the control
 API hands it on.

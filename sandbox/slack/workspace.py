@@ -82,7 +82,7 @@ def first_people(team_id: str) -> list[Person]:
 
 
 class Workspace:
-    """State only: what may be done, and what the app is told about it, is decided elsewhere."""
+    """State only: other modules decide what may be done and what the app receives."""
 
     def __init__(self, settings: SlackSettings) -> None:
         self.settings = settings

@@ -17,7 +17,7 @@ from sandbox.cluster.objects import Json, copy_json
 Path = tuple[str, ...]
 FieldSet = frozenset[Path]
 
-# Never owned by anybody (apiserver managedfields stripMeta).
+# Fields without owners (apiserver managedfields stripMeta).
 _UNOWNED: FieldSet = frozenset(
     {
         ("f:apiVersion",),

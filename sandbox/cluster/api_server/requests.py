@@ -141,7 +141,7 @@ class Target:
 
     @property
     def namespace_scope(self) -> str:
-        """The namespace for authorization: a Namespace is looked at within itself."""
+        """The namespace for authorization: a Namespace lies within itself."""
         return self.name if self.resource.key == NAMESPACES.key else self.namespace
 
     def verb(self, request: Request) -> str:

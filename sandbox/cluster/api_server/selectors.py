@@ -107,7 +107,7 @@ def selector_text(selector: Json | None) -> str:
 
 
 def plain_selector_test(selector: Mapping[str, str] | None) -> LabelTest:
-    """The selector of a Service: a plain map, where none selects nothing."""
+    """A Service's selector: a plain map. An empty one selects nothing."""
     if not selector:
         return lambda _: False
     wanted = dict(selector)

@@ -75,7 +75,7 @@ class Store:
         return self._objects.get(resource, {}).get(namespace, {}).get(name)
 
     def put(self, resource: Resource, obj: Json) -> Json:
-        """Stores an object under a new resource version and tells the listeners."""
+        """Stores an object under a new resource version and notifies the listeners."""
         namespace, name = namespace_of(obj), name_of(obj)
         before = self.get(resource, namespace, name)
         self.version += 1
@@ -111,7 +111,7 @@ class Store:
         return self._compacted
 
     def compact(self) -> None:
-        """Forgets the log, so that every watch from an older version is told 410."""
+        """Forgets the log, so that every watch from an older version gets 410."""
         self._log.clear()
         self._compacted = self.version
 

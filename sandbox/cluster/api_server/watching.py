@@ -34,7 +34,7 @@ class WatchRequest:
 
 
 class Watches:
-    """All running watches; the store tells it of every change."""
+    """All running watches; the store reports every change to it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -75,7 +75,7 @@ class Watches:
             self._begin(request, watch)
             loop = asyncio.get_running_loop()
             deadline = loop.time() + request.timeout_seconds
-            told = self._store.version
+            reported = self._store.version
             while self._open:
                 chunk = watch.take()
                 if chunk:
@@ -90,9 +90,9 @@ class Watches:
                     min(until_last if until_last > 0 else left, BOOKMARK_EVERY_SECONDS)
                 )
                 if (
-                    not woken and request.bookmarks and self._store.version > told
-                ):  # else it would tell nothing new
-                    told = self._store.version
+                    not woken and request.bookmarks and self._store.version > reported
+                ):  # a bookmark without a newer version says nothing
+                    reported = self._store.version
                     yield self._bookmark(request, {})
         finally:
             self._running[key].discard(watch)

@@ -1,4 +1,4 @@
-"""What every controller holds: the registry, the queue, the clock, and a way to tell events."""
+"""What every controller holds: the registry, the queue, the clock, and a way to record events."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A Service gets an address 127.x.y.z of its own with its own ports where the system lets us bind
 them; elsewhere (no rights to low ports, no further loopback addresses) it gets 127.0.0.1 and ports
-chosen by the system. The annotation `sandbox.pilothouse.dev/url` always tells the URL that works.
+chosen by the system. The annotation `sandbox.pilothouse.dev/url` always holds a URL that works.
 """
 
 from __future__ import annotations

@@ -127,8 +127,8 @@ class Routing:
         return ""
 
     def speaks_tls(self, service: Json, port: Json, pod: Json | None) -> bool:
-        """Whether connections to this port of the Service carry TLS: the pods know, else the port
-        tells."""
+        """Whether connections to this port of the Service carry TLS, by the configuration of the
+        pod, else by the port."""
         if pod is None:
             return port["port"] in (443, 8443) or port.get("name") == "https"
         target = port.get("targetPort", port["port"])

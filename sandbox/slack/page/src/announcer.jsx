@@ -1,4 +1,4 @@
-// Tells a screen reader politely what changed; many edits within a second become one announcement.
+// Announces changes to screen readers; many edits within a second become one announcement.
 import { useEffect, useRef, useState } from "react";
 
 export function useAnnouncer(person) {

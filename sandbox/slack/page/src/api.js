@@ -15,7 +15,7 @@ export async function post(action, body = {}) {
     });
     return await response.json();
   } catch {
-    return { ok: false, error: "The local Slack does not answer. Is it still running?" };
+    return { ok: false, error: "The local Slack does not respond. Is it still running?" };
   }
 }
 

@@ -110,7 +110,7 @@ export function App() {
                 <span aria-hidden="true">{"{ }"}</span><span className="tool-label">Inspector</span>
               </button>
             </header>
-            {!state.connected && <p className="banner" role="alert">The connection to the local Slack is lost. Trying again…</p>}
+            {!state.connected && <p className="banner" role="alert">The connection to the local Slack was lost. Reconnecting…</p>}
             {isHome ? (
               <Home view={state.home} name={workspace.app.name} />
             ) : (
@@ -120,7 +120,7 @@ export function App() {
                 </Timeline>
                 <div id="composer">
                   {notice && <p className="banner" role="alert">⚠ {notice}</p>}
-                  {place?.is_archived ? <p className="banner">This channel is archived: nobody can post here.</p> : (
+                  {place?.is_archived ? <p className="banner">This channel is archived: no one can post here.</p> : (
                     <Composer key={`${me}/${channel}`} workspace={workspace} place={place} label={`Message ${title}`} onSend={(line) => say(line)} autoFocus={!state.drawer && matchMedia("(hover: hover)").matches} />
                   )}
                 </div>

@@ -1,4 +1,4 @@
-// Where one types: lines and slash commands, with hints from the installed manifest and completions for mentions.
+// The composer: lines and slash commands, with hints from the installed manifest and completions for mentions.
 import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "react";
 
 export function Composer({ workspace, place, onSend, label, autoFocus, isThread }) {
@@ -98,7 +98,7 @@ export function Composer({ workspace, place, onSend, label, autoFocus, isThread 
         </button>
       </div>
       <div className="composer-foot" id={hint}>
-        {usage ? <><code>{usage.command} {usage.usage_hint}</code> <span>{usage.description}</span></> : <span className="keys"><kbd>Enter</kbd> sends · <kbd>Shift</kbd>+<kbd>Enter</kbd> new line · <kbd>/</kbd> commands · <kbd>↑</kbd> what you typed before</span>}
+        {usage ? <><code>{usage.command} {usage.usage_hint}</code> <span>{usage.description}</span></> : <span className="keys"><kbd>Enter</kbd> sends · <kbd>Shift</kbd>+<kbd>Enter</kbd> new line · <kbd>/</kbd> commands · <kbd>↑</kbd> previous lines</span>}
       </div>
     </form>
   );

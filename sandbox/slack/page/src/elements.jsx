@@ -1,4 +1,4 @@
-// Interactive elements. Each tells its surface what the person chose; a confirm dialog may stand between.
+// Interactive elements. Each reports to its surface what the person chose, after a confirm dialog where it has one.
 import { useContext, useEffect, useId, useRef, useState } from "react";
 import { Surroundings } from "./blocks.jsx";
 import { Combobox, MultiCombobox } from "./combobox.jsx";

@@ -26,7 +26,7 @@ export function Inspector({ log, workspace, onClose }) {
         </select>
       </div>
       <div className="inspector-list" ref={list} tabIndex={0} role="region" aria-label="Calls and payloads">
-        {shown.length === 0 && <p className="quiet inspector-empty">Nothing yet. Type a command: what Slack sends and what the app calls shows here.</p>}
+        {shown.length === 0 && <p className="quiet inspector-empty">Nothing yet. Type a command to see what Slack sends and what the app calls.</p>}
         {shown.map((entry) => <Entry key={entry.id} entry={entry} />)}
       </div>
       <FaultForm workspace={workspace} />

@@ -1,4 +1,4 @@
-// Channels, direct messages, the app, and who one acts as.
+// Channels, direct messages, the app, and the person to act as.
 import { Avatar } from "./avatar.jsx";
 import { personOf } from "./store.js";
 
