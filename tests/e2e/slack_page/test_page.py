@@ -105,7 +105,7 @@ def test_a_modal_refuses_and_takes(page: Page, submitted: list[Any]) -> None:
 
 def test_another_person_sees_the_card_but_not_the_private_answer(page: Page) -> None:
     page.get_by_role("button", name="/deploy hello 2.0.0").click()
-    expect(page.get_by_text("Received: hello 2.0.0")).to_be_visible()
+    expect(page.get_by_text("Received: hello 2.0.0", exact=True)).to_be_visible()
     page.get_by_label("Acting as").select_option(label="Release manager")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     expect(page.get_by_text("Received: hello 2.0.0")).to_have_count(0)
