@@ -1,4 +1,4 @@
-"""How soon a slash command is acknowledged at 50 requests a second, against a Bolt app that does
+"""How soon a slash command is acknowledged at 50 requests a second, beside a Bolt app that does
 nothing but acknowledge."""
 
 from __future__ import annotations

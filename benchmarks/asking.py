@@ -1,4 +1,4 @@
-"""Asks one question after the other as Slack would, and prints as JSON how many milliseconds each
+"""Asks one query after the other as Slack would, and prints as JSON how many milliseconds each
 answer took."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The baseline of the acknowledgement: a Bolt app, served as ours is, whose listener only
+"""The baseline of the acknowledgement bench: a Bolt app, served as ours is, whose listener only
 acknowledges."""
 
 from __future__ import annotations

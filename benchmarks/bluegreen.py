@@ -1,10 +1,10 @@
 """The two clicks of blue/green: from "Switch" to the patched selector, and from "Roll back" to
 endpoints that are all blue.
 
-The baseline of the way back is the same patch by the Python client, on a pair of the same size
-beside it, watched in the same way, three times: by a client that is connected already and only
-sends the patch; by one that is made for it from the kubeconfig in a Python that runs; and as a
-person would run it, a process of its own from its start. All three are judged by the same goal.
+The baseline of the rollback is the same patch by the Python client on a pair of the same size,
+watched in the same way, by three clients: one that is already connected; one created for it from
+the kubeconfig in a running Python; and a process of its own, from its start, as a person would run
+it. One goal applies to all three.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ Json = dict[str, Any]
 
 
 class Watched:
-    """What the cluster tells of one Service: when its selector became what, and when whose pods
-    were all that is ready."""
+    """What the cluster reports of one Service: when its selector changed, and when which pods were
+    ready."""
 
     def __init__(self, api: client.ApiClient, service: str) -> None:
         self._api, self._service = api, service
@@ -166,7 +166,7 @@ def measured(sandbox: Sandbox, where: str) -> list[Row]:
 
 
 def by_release(sandbox: Sandbox, api: client.ApiClient) -> tuple[list[float], list[float]]:
-    """(milliseconds of each switch, of each way back)."""
+    """(milliseconds of each switch, of each rollback)."""
     switches, backs = [], []
     with Watched(api, "hello").following() as seen:
         for number in range(ROUNDS):
@@ -229,8 +229,7 @@ client.CoreV1Api().patch_namespaced_service("auth", "default", selector)
 
 
 def by_client(sandbox: Sandbox, api: client.ApiClient) -> dict[str, list[float]]:
-    """By what the client is: milliseconds from the start of its work until the endpoints are all
-    blue."""
+    """By kind of client: milliseconds from the start of its work until all endpoints are blue."""
     blue, green = _pods(api, "auth"), _pods(api, "auth-green")
     back = {"spec": {"selector": {"app": "auth"}}}
 

@@ -1,7 +1,6 @@
-"""A canary of 5 pods, steps 20 and 50 without holds, against the same scalings and rollout with the
-kubernetes client and watches; what it asks of the API server; and how soon nobody meets the
-candidate any more after an abort.
-"""
+"""A canary of 5 pods, steps 20 and 50 without holds, beside the same scaling and rollout with the
+Kubernetes client and watches; its requests to the API server; and how soon an abort takes the
+candidate out of traffic."""
 
 from __future__ import annotations
 
@@ -78,7 +77,7 @@ def by_client(sandbox: Sandbox, version: str) -> float:
 
 
 def _complete(api: client.AppsV1Api, name: str, generation: int) -> None:
-    """Until `kubectl rollout status` would say so of this generation."""
+    """Wait until `kubectl rollout status` would call this generation complete."""
     for event in watch.Watch().stream(
         api.list_namespaced_deployment,
         "default",
@@ -94,7 +93,7 @@ def _complete(api: client.AppsV1Api, name: str, generation: int) -> None:
 
 @dataclass(frozen=True)
 class Asked:
-    """What one release asked of the API server, and how often it was looked at."""
+    """The requests of one release to the API server, and its ticks."""
 
     reads: int
     writes: int
@@ -115,7 +114,7 @@ def by_release(sandbox: Sandbox, version: str) -> tuple[float, Asked]:
 
 
 def _asked(sandbox: Sandbox) -> Asked:
-    """Reads of worker and watcher together; watches, which last, are none."""
+    """Reads of worker and watcher together; their long-lived watches do not count."""
     counts: dict[str, int] = _cluster(sandbox, "state")["requestsOf"].get("pilothouse", {})
     ticks = Leases(connect(sandbox.redis.url)).counters().get("jobs:release:done", 0)
     writes = sum(number for verb, number in counts.items() if verb not in ("GET", "WATCH"))
@@ -166,7 +165,7 @@ class _Stage:
         _wait(lambda: self.ready_candidates() == 1, "one candidate that serves")
 
     def rising(self) -> Pressed:
-        """One candidate serves, four are on their way."""
+        """One candidate serves, four are starting."""
         self.first_hold()
         pressed = press_button(self.sandbox, DEVELOPER_AND_APPROVER, "Continue now")
         _wait(
@@ -221,7 +220,7 @@ def _abort(stage: _Stage, number: int) -> float:
 
 
 def _serves_candidates(write: dict[str, Any]) -> bool | None:
-    """None: a slice of another Service."""
+    """None for a slice of another Service."""
     found = write["object"]
     if found["metadata"]["labels"].get("kubernetes.io/service-name") != "hello":
         return None

@@ -1,10 +1,10 @@
-"""Forty releases that move at once in one channel, told within the rates that Slack publishes: how
-far are their cards behind?
+"""Forty releases that move at once in one channel, within the rates that Slack publishes: how far
+behind are their cards?
 
-Real releases on the simulated cluster (some that wait for an approval, some that end early, some
-whose candidates crash), real workers, and the local Slack enforcing Slack's rates. How far a card
-is behind is read from the store: from when a version of a release was saved to when Slack had taken
-a card that shows it.
+Real releases on the simulated cluster (some wait for an approval, some end early, some have
+candidates that crash), real workers, and the local Slack enforcing Slack's rates. The lag of a card
+is read from the store: from the save of a release's version until Slack accepted a card that shows
+it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ WAITED_FOR = (Phase.AWAITING_PROMOTION, Phase.PAUSED)
 
 
 class Void(Exception):
-    """What was to be measured did not happen: there is no figure."""
+    """The run did not produce what it measures: there is no figure."""
 
 
 @dataclass
 class Card:
-    """One release as the store has it; ``unshown``: version -> when it was seen saved."""
+    """One release as the store has it; ``unshown``: version -> when its save was observed."""
 
     unshown: dict[int, float] = field(default_factory=dict)
     phase: str = ""
@@ -50,7 +50,7 @@ class Card:
 
 @dataclass
 class Lags:
-    """Seconds; ``at_once``: releases that were under way at the same time, at most."""
+    """Seconds; ``at_once``: the most releases that were running at the same time."""
 
     every: list[float] = field(default_factory=list)
     asked: list[float] = field(default_factory=list)
@@ -60,8 +60,8 @@ class Lags:
 
 
 def folder_of_apps(folder: Path) -> Path:
-    """What is waited for comes about one after the other, as people's doings do, while all the
-    others move."""
+    """Approvals come up one after the other, as people's decisions do, while all the other releases
+    move."""
     demo = Path(shutil.copytree(DEMO, folder / "demo"))
     catalog = yaml.safe_load((demo / "catalog.yaml").read_text(encoding="utf-8"))
     manifest = (
@@ -103,8 +103,8 @@ def is_broken(number: int) -> bool:
 
 
 class Watch:
-    """Looks at the numbers of the records alone: reading them whole would take from the workers
-    what is measured."""
+    """Reads only the numbers of the records: reading them whole would take time from the workers
+    that are measured."""
 
     def __init__(self, redis: Redis, releases: Sequence[str]) -> None:
         self._redis = redis
@@ -123,7 +123,7 @@ class Watch:
         )
 
     def _see(self, card: Card, wanted: int, shown: int, phase: Phase, now: float) -> None:
-        if wanted > shown or phase != card.phase:  # what was shown between two looks was behind too
+        if wanted > shown or phase != card.phase:  # what was shown between two polls was late too
             card.unshown.setdefault(wanted, now)
         if phase != card.phase:
             card.asked = wanted if phase in WAITED_FOR else card.asked
@@ -132,7 +132,7 @@ class Watch:
         for version in [version for version in card.unshown if version <= shown]:
             lag = (
                 now - card.unshown.pop(version) + LOOKS_EVERY_S
-            )  # at most: it was saved at some time since the look before
+            )  # at most: it was saved at some time since the last poll
             self.lags.every.append(lag)
             self.lags.asked += [lag] if version == card.asked else []
             self.lags.over += [lag] if version == card.over else []

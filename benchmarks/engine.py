@@ -1,5 +1,5 @@
-"""The engine under many releases: 1,000 that wait in a hold, and 50 rolling ones at once against
-the same 50 changes with the client."""
+"""The engine under many releases: 1,000 that wait in a hold, and 50 rolling ones at once beside the
+same 50 changes with the client."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _api(sandbox: Sandbox) -> client.AppsV1Api:
 
 
 def start(sandbox: Sandbox, store: RedisReleaseStore, app: str, change: Deploy) -> str:
-    """As the bot does for a typed command, without the typing."""
+    """As the bot does for a typed command."""
     entry = (
         bind_catalog(load_catalog(sandbox.catalog)).apps[app]
         if app not in _entries
@@ -101,7 +101,7 @@ _entries: dict[str, Any] = {}
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, its children and what they have collected."""
+    """User and system time of a process, its children and the children they reaped."""
     tick = os.sysconf("SC_CLK_TCK")
     total = 0.0
     for one in (pid, *_descendants(pid)):
@@ -110,7 +110,7 @@ def cpu_seconds(pid: int) -> float:
                 Path(f"/proc/{one}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
             )
         except OSError:
-            continue  # it ended meanwhile: its parent has collected its time
+            continue  # it ended meanwhile, and its parent has its time
         total += sum(map(int, fields[11:15])) / tick
     return total
 
@@ -191,7 +191,7 @@ def _in_hold(store: RedisReleaseStore) -> int:
 
 
 def _wake_errors(store: RedisReleaseStore, at_hold: dict[str, Release]) -> Iterator[float]:
-    """Seconds between the planned end of a hold and the tick that judged it."""
+    """Seconds between the planned end of a hold and the tick that acted on it."""
     for release in store.active():
         before = at_hold.get(release.id)
         if (
@@ -259,8 +259,8 @@ def _all_over(store: RedisReleaseStore) -> bool:
 
 
 def by_client(sandbox: Sandbox, apps: Sequence[str], version: str) -> float:
-    """Seconds for 50 patches, and one watch until each is complete as `kubectl rollout status`
-    means it."""
+    """Seconds for 50 patches, with one watch until `kubectl rollout status` would call each
+    complete."""
     api = _api(sandbox)
     began = time.perf_counter()
     for app in apps:

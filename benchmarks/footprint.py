@@ -1,4 +1,4 @@
-"""What the processes hold in memory, and how soon the sandbox is there."""
+"""How much memory the processes hold, and how soon the sandbox is ready."""
 
 from __future__ import annotations
 

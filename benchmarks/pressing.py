@@ -37,4 +37,4 @@ def press_button(sandbox: Sandbox, user: str, label: str, *, unlike: str = "") -
         pressed = Pressed(str(offer.button.get("value")), time.time(), time.perf_counter())
         if press(sandbox.slack, user, CHANNEL, offer).get("ok"):
             return pressed
-        # The card was redrawn between the look and the click.
+        # The card was redrawn before the click.

@@ -1,8 +1,8 @@
-"""How soon a question is answered: with nothing else to do, and while 50 releases run; beside the
-same reads by the Python client.
+"""How soon a query is answered: on an idle bot and while 50 releases run, beside the same reads by
+the Python client.
 
-A question is timed from the signed request of Slack until its answer reaches the response_url. Bot,
-workers, cluster, the one who asks and the one who reads with the client are processes of their own.
+A query is timed from Slack's signed request until the answer reaches the response_url. Bot,
+workers, cluster, asker and client are separate processes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROUNDS = 10
 
 
 def make_demo(to: Path) -> None:
-    """The sandbox's demo and 50 apps more, whose pods are replaced one at a time."""
+    """The sandbox's demo and 50 more apps, whose pods are replaced one at a time."""
     shutil.copytree(DEMO, to)
     catalog = yaml.safe_load((to / "catalog.yaml").read_text(encoding="utf-8"))
     template = (to / "manifests" / "hello.yaml").read_text(encoding="utf-8")
@@ -81,7 +81,7 @@ def wait_until_settled(sandbox: Sandbox) -> None:
 
 
 def running(sandbox: Sandbox) -> int:
-    """Releases of the load that are under way: a release marks its Deployment until it ends."""
+    """Running releases of the load: a release marks its Deployment until it ends."""
     return int(_output(["benchmarks.reading", str(sandbox.kubeconfig), "--claimed"]))
 
 

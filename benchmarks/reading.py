@@ -1,5 +1,5 @@
 """Reads with the Kubernetes client what /pods reads, and prints as JSON how many milliseconds each
-look took."""
+observation took."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""A rolling release of 5 pods, from the typed command to "succeeded", against the same change with
-the kubernetes client and a watch; how soon its card is there, and how soon an image that cannot be
-pulled is told.
-"""
+"""A rolling release of 5 pods, from the typed command to "succeeded", beside the same change with
+the Kubernetes client and a watch; how soon its card appears, and how soon an image that cannot be
+pulled is reported."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from benchmarks.waiting import is_complete
 from sandbox.main import Sandbox, run_sandbox
 
 ROUNDS = 3
-QUIET_S = 3.0  # a channel takes a message a second, so what the release before told must be out
+QUIET_S = 3.0  # a channel takes a message a second: the last release must have sent all of its own
 
 
 def by_client(sandbox: Sandbox, version: str) -> float:
@@ -44,7 +43,7 @@ def by_client(sandbox: Sandbox, version: str) -> float:
 
 @dataclass(frozen=True)
 class Moments:
-    """After the typed command: seconds until the card is there and until it says that all is done;
+    """After the typed command: seconds until the card appears and until it reports success;
     milliseconds to the first write."""
 
     card_s: float

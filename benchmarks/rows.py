@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """``ours`` and ``baseline`` in ``unit``; ``goal`` says in words what is wanted, ``met`` whether
-    it is."""
+    """``ours`` and ``baseline`` in ``unit``; ``goal`` in words; ``met``: whether it is reached."""
 
     what: str
     unit: str

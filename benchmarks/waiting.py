@@ -1,4 +1,4 @@
-"""When the benches go on: what was waited for is there, by the same rule for every baseline."""
+"""How the benches wait: one rule for ours and for every baseline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def until(
 
 
 def until_pods_are_ready(sandbox: Sandbox, *, apps: int, replicas: int) -> None:
-    """A release of an app that is still starting is refused. Raises TimeoutError."""
+    """Releases of an app that is still starting are refused. Raises TimeoutError."""
     with config.new_client_from_config(str(sandbox.kubeconfig)) as api:
         deployments = client.AppsV1Api(api)
 
@@ -43,7 +43,7 @@ def until_pods_are_ready(sandbox: Sandbox, *, apps: int, replicas: int) -> None:
 
 
 def is_complete(deployment: Any, generation: int) -> bool:
-    """What `kubectl rollout status` would say of this generation (kubectl:
+    """Whether `kubectl rollout status` would call this generation complete (kubectl:
     DeploymentStatusViewer)."""
     status, wanted = deployment.status, deployment.spec.replicas
     updated = status.updated_replicas or 0

@@ -1,5 +1,5 @@
-"""Builders for the values of bot.releases: a healthy app unless told otherwise, so that a test
-states only what it is about.
+"""Builders for the values of bot.releases: a healthy app by default, so that a test states only
+what it is about.
 
 Belongs here: functions that return one frozen value. Not: behaviour, doubles, fixtures. Times start
 at ``T0``.
@@ -95,7 +95,7 @@ def a_pod(
     containers: tuple[ContainerSeen, ...] | None = None,
     **facts: Any,
 ) -> PodSeen:
-    """A ready pod; ``waiting`` or ``ready=False`` makes it one that is not."""
+    """A pod, ready unless ``waiting`` or ``ready=False`` is given."""
     ready = ready and not waiting
     if containers is None:
         containers = (
@@ -245,7 +245,7 @@ def a_service(name: str = "hello", **facts: Any) -> ServiceSeen:
 def endpoints_for(
     services: Sequence[ServiceSeen], *deployments: DeploymentSeen | None
 ) -> tuple[EndpointSeen, ...]:
-    """What the EndpointSlice controller would write: every pod that a Service selects."""
+    """What the EndpointSlice controller would write: every pod that the Service selects."""
     return tuple(
         EndpointSeen(
             service.name,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sandbox.slack import LocalSlack
+if TYPE_CHECKING:  # the tour drives a sandbox in another process and imports nothing of it
+    from sandbox.slack import LocalSlack
 
 Json = dict[str, Any]
 
@@ -44,7 +45,7 @@ def newest_offer(messages: Sequence[Json], label: str, *, unlike: str = "") -> O
 
 
 def press(slack: LocalSlack, user: str, channel: str, offer: Offer) -> Json:
-    """Returns Slack's answer; its ``ok`` is false when the card was redrawn meanwhile."""
+    """Returns Slack's answer; ``ok`` is false when the card was redrawn meanwhile."""
     message, button = offer
     answer: Json = slack.click(
         user,

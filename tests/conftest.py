@@ -42,8 +42,8 @@ def redis_client(redis_url: str) -> Redis:
 
 
 def eventually(claim: Callable[[], bool], within_s: float = 30.0) -> bool:
-    """Whether the claim came true before the deadline. Looked at often at first, then every 25 ms:
-    a look may cost a request."""
+    """Whether the claim came true before the deadline. Polls often at first, then every 25 ms: a
+    poll may cost a request."""
     deadline = time.monotonic() + within_s
     pause_s = 0.002
     while not claim():

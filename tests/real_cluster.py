@@ -41,8 +41,8 @@ def bot_credentials(cluster: ControlPlane, apps_in: str = "default") -> Path:
     """A kubeconfig that may do what the chart allows the bot in the apps' namespace, and nothing
     else.
 
-    The service account and its roles are the chart's own, rendered by helm, so that a verb the
-    chart forgot fails what needs it.
+    The service account and its roles are the chart's own, rendered by helm: a verb that the chart
+    forgot fails the test that needs it.
     """
     rendered = cluster.helm(
         "template",
@@ -71,7 +71,7 @@ def bot_credentials(cluster: ControlPlane, apps_in: str = "default") -> Path:
 def _may(cluster: ControlPlane, *question: str) -> bool:
     try:
         return cluster.kubectl(*question).strip() == "yes"
-    except ControlPlaneFailed:  # kubectl's way of saying no
+    except ControlPlaneFailed:  # kubectl's word for no
         return False
 
 
@@ -83,7 +83,7 @@ def bot_kubeconfig(control_plane: ControlPlane) -> Path:
 
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> Iterator[str]:
-    """A new one; what a test leaves in it goes with it, while the next test already runs."""
+    """A new one; its objects go with it while the next test already runs."""
     name = f"test-{uuid.uuid4().hex[:10]}"
     control_plane.kubectl("create", "namespace", name)
     yield name

@@ -1,7 +1,7 @@
-"""One HTTP server for a test process, and for each test a path of its own on it.
+"""One HTTP server for each test process, and a path of its own for each test.
 
-uvicorn needs a tenth of a second and more to end: with a server for each test that was most of what
-those tests took.
+uvicorn takes a tenth of a second and more to end: a server for each test took most of those tests'
+time.
 """
 
 from __future__ import annotations

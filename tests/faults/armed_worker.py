@@ -1,5 +1,5 @@
-"""``python -m tests.faults.armed_worker``: `pilothouse worker`, but for its releases' jobs, which
-may be told to die at a named point."""
+"""``python -m tests.faults.armed_worker``: `pilothouse worker`, whose release jobs can be made to
+die at a named point."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUTES = {**PRODUCT_ROUTES, "release": Route(RELEASES, "tests.faults.armed_worke
 
 
 def advance_release(wake_id: str, token: str) -> None:
-    """As jobs.advance_release; its lease ends between the last two points."""
+    """As jobs.advance_release; the lease ends between the last two points."""
     redis = connect(redis_url())
     points = Points(redis, wake_id.partition(":")[2])
     with lease(wake_id, token) as held:

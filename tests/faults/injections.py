@@ -1,5 +1,5 @@
-"""The faults, by name. Each causes its harm and returns when the harm is over; what was harmed must
-then go on by itself."""
+"""The faults, by name. Each does its harm and returns when the harm is over; work must then
+continue on its own."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def kill_child(role: str, stage: Stage, people: People, chance: random.Random) -
 
 
 def _a_job(stage: Stage, chance: random.Random, within_s: float = 3) -> int:
-    """A process in which a release's job runs, 0 where none was seen."""
+    """A process that runs a release's job, 0 if none was found."""
     found: list[int] = []
 
     def look() -> bool:
@@ -67,13 +67,13 @@ def _a_job(stage: Stage, chance: random.Random, within_s: float = 3) -> int:
 
 
 def kill_job(stage: Stage, people: People, chance: random.Random) -> None:
-    """As early or late in its tick as it happens to be."""
+    """At whatever moment of its tick it happens to be."""
     if job := _a_job(stage, chance):
         _kill(job)
 
 
 def kill_at(point: str, stage: Stage, people: People, chance: random.Random) -> None:
-    """The next job that comes to this point of its tick dies there."""
+    """The next job that reaches this point of its tick dies there."""
     stage.redis.set(ONCE, point)
     if not wait_until(lambda: not stage.redis.exists(ONCE), 5):
         stage.redis.delete(ONCE)
@@ -87,7 +87,7 @@ def stop_worker(stage: Stage, people: People, chance: random.Random) -> None:
 
 
 def freeze_job(stage: Stage, people: People, chance: random.Random) -> None:
-    """A job stands still past its lease; its release is aborted meanwhile, and then it goes on."""
+    """A job freezes past its lease; its release is aborted before the job continues."""
     job = _a_job(stage, chance)
     if not job:
         return
@@ -100,7 +100,7 @@ def freeze_job(stage: Stage, people: People, chance: random.Random) -> None:
 
 
 def freeze_worker(stage: Stage, people: People, chance: random.Random) -> None:
-    """All processes of a worker stand still past every lease they hold, and then go on."""
+    """All processes of a worker freeze past every lease they hold, and then continue."""
     worker = stage.pid(chance.choice(stage.names("worker")))
     frozen = stage.descendants(worker)
     for number in (signal.SIGSTOP, signal.SIGCONT):
@@ -131,7 +131,7 @@ def redis_away(stage: Stage, people: People, chance: random.Random) -> None:
 
 
 def job_twice(stage: Stage, people: People, chance: random.Random) -> None:
-    """Every job that is given out now is put into its queue once more."""
+    """Every job that is queued now is queued once more."""
     queue = RqWorkQueue(stage.redis, wake=stage.leases.wake, routes=ARMED_ROUTES)
     for wake_id, token in cast(
         dict[bytes, bytes], stage.redis.hgetall("pilothouse:tokens")
@@ -153,7 +153,7 @@ def redis_full(stage: Stage, people: People, chance: random.Random) -> None:
 
 
 def replies_lost(stage: Stage, people: People, chance: random.Random) -> None:
-    """Commands take effect, and the second worker is not told."""
+    """Commands take effect, but the second worker gets no reply."""
     before = stage.lossy.lost
     stage.lossy.lose(5)
     wait_until(lambda: stage.lossy.lost >= before + 5, 5)
@@ -166,7 +166,7 @@ def token_revoked(stage: Stage, people: People, chance: random.Random) -> None:
 
 
 def channel_archived(stage: Stage, people: People, chance: random.Random) -> None:
-    """Nobody can write or press anything there; then somebody takes it back."""
+    """Nobody can post or click in the channel until someone unarchives it."""
     stage.sandbox.slack.channel(CHANNEL, archived=True)
     time.sleep(chance.uniform(1.0, 3.0))
     stage.sandbox.slack.channel(CHANNEL, archived=False)
@@ -177,7 +177,7 @@ def cluster(
 ) -> None:
     stage.cluster_fault(
         kind=kind, times=times, agent="pilothouse", **details
-    )  # never the spectator's own requests
+    )  # never our own requests
     time.sleep(chance.uniform(0.5, 1.5))
 
 
@@ -188,7 +188,7 @@ def cluster_away(stage: Stage, people: People, chance: random.Random) -> None:
 
 
 def pod_deleted(stage: Stage, people: People, chance: random.Random) -> None:
-    """One of a candidate's: stable keeps what its plan promised."""
+    """A pod of a candidate: stable keeps what its plan promised."""
     path = "/api/v1/namespaces/default/pods"
     found: list[str] = []
 
@@ -205,8 +205,7 @@ def pod_deleted(stage: Stage, people: People, chance: random.Random) -> None:
 
 
 def candidate_deleted(stage: Stage, people: People, chance: random.Random) -> None:
-    """A canary that serves is deleted by somebody's hand: its release stands still until a person
-    takes it back."""
+    """A serving canary is deleted by hand: its release holds until a person rolls it back."""
     path = "/apis/apps/v1/namespaces/default/deployments"
     found: list[str] = []
 
@@ -226,7 +225,7 @@ def candidate_deleted(stage: Stage, people: People, chance: random.Random) -> No
 
 
 def catalog_entry_removed(stage: Stage, people: People, chance: random.Random) -> None:
-    """Everything is started again without an app whose release runs, and later with it."""
+    """Everything restarts without an app whose release runs, and later with it."""
     busy = sorted(busy_apps(stage) or ())
     if not busy:
         return
@@ -261,7 +260,7 @@ def message_deleted(stage: Stage, people: People, chance: random.Random) -> None
 
 
 def pause(stage: Stage, people: People, chance: random.Random) -> None:
-    """A release is paused for a while; somebody resumes it on its card."""
+    """A release is paused for a while; someone resumes it on its card."""
     if busy := sorted(busy_apps(stage) or ()):
         people.say(f"/rollout pause {chance.choice(busy)}")
 

@@ -1,5 +1,5 @@
-"""What must hold when all is quiet again, read from records, audit, the cluster's own history and
-Slack's messages."""
+"""What must hold once all is quiet, read from records, audit, the cluster's own history and Slack's
+messages."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def judge(stage: Stage, accepted: list[Accepted]) -> Verdict:
     told, twice = _announced(stage, releases, lines)
     verdict.lost += told
     verdict.doubled += twice
-    # The watcher may wake once more what it still took for running: that tick finds nothing to do.
-    # What stays is told.
+    # The watcher may wake a release once more that it took for running: that tick finds nothing
+    # to do. Only what stays is reported.
     wait_until(lambda: not any(leftovers.waiting_work(stage.redis)), LATE_WAKE_WITHIN_S)
     verdict.violations += leftovers.in_redis(stage.redis)
     for path in (
@@ -113,14 +113,14 @@ def unsent(release_id: str, announcements: Sequence[Announcement], *, dirty: boo
 
 
 def _cause(release: Release) -> str:
-    """Without what differs from release to release, so that equal causes are counted together."""
+    """Without what differs between releases, so that equal causes are counted together."""
     if release.cause is None:
         return f"{release.phase.value}: no cause"
     return f"{release.phase.value}: {re.sub('[0-9]+', '…', release.cause.summary)[:150]}"
 
 
 def started_twice(releases: tuple[Release, ...]) -> Iterator[str]:
-    """The same command while its release ran must have given the same release."""
+    """Typed again while its release runs, a command must give the same release."""
     by_change: dict[tuple[str, str], list[Release]] = {}
     for release in sorted(releases, key=lambda one: one.created_at):
         by_change.setdefault((release.target.app, repr(release.change)), []).append(release)
@@ -156,8 +156,7 @@ def _announced(
 
 
 def refused_as_archived(calls: Sequence[Json]) -> set[str]:
-    """The releases of which Slack did not take a message, because the channel was archived just
-    then."""
+    """Releases with a message that Slack refused because the channel was archived."""
     return {
         trail.key_of(call["request"]).partition(":")[0]
         for call in calls
@@ -171,8 +170,8 @@ def untold(
     lines: Sequence[AuditLine],
     direct: Mapping[str, Sequence[Json]] = NOTHING,
 ) -> list[str]:
-    """``direct``: what those whose channel was archived have been told in person, by release. Its
-    card is due to the channel still."""
+    """``direct``: by release, the messages sent in person because the channel was archived. The
+    channel still gets the card."""
     cards = {trail.key_of(message): message for message in messages}
     lost = [
         line
@@ -200,8 +199,8 @@ def posted_twice(messages: Sequence[Json]) -> list[str]:
 
 
 def times_without_ready_pods(apps: Sequence[str], history: list[Json]) -> Iterator[str]:
-    """Replays every write of every EndpointSlice: once a Service had ready endpoints it always has
-    some."""
+    """Replays every write of every EndpointSlice: a Service that had ready endpoints must always
+    have some."""
     ready: dict[str, dict[str, int]] = {app: {} for app in apps}
     served: set[str] = set()
     for write in history:
@@ -222,7 +221,7 @@ def times_without_ready_pods(apps: Sequence[str], history: list[Json]) -> Iterat
         if sum(ready[service].values()):
             served.add(service)
         elif service in served:
-            served.discard(service)  # told once for each time
+            served.discard(service)  # reported once for each time
             yield (
                 f"Service {service} selected no ready pod at {write['time']:.1f} (write"
                 f" {write['number']})"
@@ -233,8 +232,8 @@ def times_without_ready_pods(apps: Sequence[str], history: list[Json]) -> Iterat
 
 
 def otherwise_than_found(release: Release, history: list[Json]) -> Iterator[str]:
-    """What the release changed of its Deployment between its first and last write, and its promised
-    floor on the way."""
+    """What the release changed of its Deployment between its first and last write, and whether it
+    kept the floor it promised."""
     before: Json | None = None
     last: Json | None = None
     claimed = False

@@ -1,4 +1,4 @@
-"""What is left when nothing runs: in the cluster, and in Redis."""
+"""What is left in the cluster and in Redis when nothing runs."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def in_cluster(names: Sequence[str], items: Sequence[Json]) -> Iterator[str]:
 
 
 def waiting_work(redis: Redis) -> Iterator[str]:
-    """Ticks and deliveries that are still to come; one that died after its release was over comes
-    once more, and finds nothing to do."""
+    """Ticks and deliveries still to come; a job that died after its release was over runs once more
+    and finds nothing to do."""
     for name in ("due", "leased"):
         members = cast(list[bytes], redis.zrange(f"pilothouse:{name}", 0, -1))
         yield from (
@@ -64,8 +64,8 @@ def waiting_work(redis: Redis) -> Iterator[str]:
 
 
 def in_redis(redis: Redis) -> Iterator[str]:
-    """Locks, leases, plans and indexes of releases that are over; and keys that belong to nothing
-    that is bounded or ends by itself."""
+    """Locks, leases, plans and indexes of finished releases, and keys that nothing bounds or
+    expires."""
     for lock, owner in cast(dict[bytes, bytes], redis.hgetall("pilothouse:lock-owner")).items():
         yield f"{lock.decode()} is held by {owner.decode()}"
     yield from waiting_work(redis)

@@ -46,7 +46,7 @@ class Accepted:
 
 @dataclass
 class People:
-    """``starts`` is set while new releases are started; ``ends`` ends everybody's work."""
+    """While ``starts`` is set, new releases are started; ``ends`` ends all work."""
 
     stage: Stage
     seed: int
@@ -59,7 +59,7 @@ class People:
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        """They start releases while ``starts`` is set, and decide all the time."""
+        """They start releases while ``starts`` is set, and make decisions all the time."""
         threads = [
             threading.Thread(target=work, name=work.__name__)
             for work in (self.start_releases, self.decide)
@@ -133,7 +133,7 @@ class People:
         try:
             press(self.stage.sandbox.slack, user, CHANNEL, offer)
         except httpx.HTTPError:
-            return  # not answered in time: the next look finds the button again, or not
+            return  # no reply in time: the next poll may find the button again
 
 
 def busy_apps(stage: Stage) -> set[str] | None:

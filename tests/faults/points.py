@@ -1,8 +1,7 @@
 """The named points of a tick, and a way to die exactly there: wrappers around the ports that a
-release's job works with.
+release's job uses.
 
-What is armed stands in Redis, so that whoever watches a run can arm processes that are already
-running, and sees where they died.
+What is armed is kept in Redis, so that a test can arm running processes and see where they died.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ POINTS = (
     "after wake",
 )
 ONCE = "points:once"  # the name of one point: the first job that reaches it dies
-ALWAYS = (  # app -> point: every tick of its releases dies there, and its repetition does not
+ALWAYS = (  # app -> point: every tick of its releases dies there once
     "points:always"
 )
 DIED = "points:died"
@@ -43,8 +42,8 @@ Reach = Callable[[str], None]
 
 
 class Points:
-    """One job's way through its points. A death is noted before it comes, so that the same tick
-    dies at a point once."""
+    """One job's progress through its points. A death is recorded before it happens, so that the
+    same tick dies only once at a point."""
 
     def __init__(self, redis: Redis, release_id: str) -> None:
         self._redis = redis
@@ -54,7 +53,7 @@ class Points:
         self._actions = 0
 
     def loaded(self, release: Release) -> None:
-        """What a repeated tick finds again: not the record's version, since each tick saves what it
+        """What a repeated tick finds again; not the record's version, since each tick saves what it
         is about to write."""
         gate = release.progress.gate.gate if release.progress.gate else ""
         leg = "forward" if release.rollback is None else "back"

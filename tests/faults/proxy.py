@@ -75,8 +75,8 @@ def connected(port: int) -> socket.socket | None:
 
 
 def _pump(source: socket.socket, sink: socket.socket, keeps: Callable[[], bool]) -> None:
-    """Until either end closes. Both are shut then, which ends the pump of the other direction; what
-    is shut is closed with its last reference, never under a thread that still reads it."""
+    """Runs until either end closes. Both are then shut, which ends the pump of the other direction;
+    a socket is closed with its last reference, never under a thread that still reads it."""
     with contextlib.suppress(OSError):
         while data := source.recv(MOST_BYTES):
             if not keeps():

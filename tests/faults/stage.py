@@ -1,5 +1,5 @@
-"""A sandbox with many apps whose processes may be killed: each that dies is started again, as a
-container runtime would."""
+"""A sandbox with many apps whose processes may be killed: each that dies is restarted, as a
+container runtime would do."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Stage:
     lossy: LossyRedis
     clock_ahead_s: int = 0
     turns: Turns | None = None  # with several bots
-    longest_s: float = 4.0  # what lasts long in life is cut to this
+    longest_s: float = 4.0  # long faults are cut to this
     restarted: dict[str, int] = field(default_factory=dict)
 
     def names(self, kind: str) -> list[str]:
@@ -73,13 +73,13 @@ class Stage:
         return [one for child in self.children(pid) for one in (child, *self.descendants(child))]
 
     def role(self, pid: int) -> str:
-        """What a child of a worker is there for."""
+        """What a child of a worker does."""
         with contextlib.suppress(OSError):
             return Path(f"/proc/{pid}/comm").read_text().strip()
         return ""
 
     def release_of(self, pid: int) -> str:
-        """The release that the job in this process has begun to work on, "" where there is none."""
+        """The release that the job in this process works on, "" if there is none."""
         with contextlib.suppress(RedisError):
             for wake_id, runner in cast(
                 dict[bytes, bytes], self.redis.hgetall("pilothouse:begun")
@@ -100,11 +100,11 @@ class Stage:
         return found
 
     def delete(self, path: str) -> None:
-        """As somebody would with kubectl; what is gone already is gone."""
+        """As kubectl would; a missing object is fine."""
         self.api.delete(path)
 
     def is_quiet(self) -> bool:
-        """Every release is over, everything is told, and no work waits."""
+        """Whether every release is over, everything is delivered, and no work waits."""
         try:
             if self.store.active() or any(waiting_work(self.redis)):
                 return False
@@ -115,7 +115,7 @@ class Stage:
             return False
 
     def calm(self) -> None:
-        """No fault is left planned anywhere."""
+        """Clear every planned fault."""
         self.api.delete("/_sandbox/faults").raise_for_status()
         self.sandbox.slack.clear_faults()
 
@@ -155,8 +155,8 @@ def _demo(folder: Path, apps: Sequence[str]) -> Path:
 def open_stage(
     apps: int, *, workers: int = 2, bots: int = 1, clock_ahead_s: int = 0, redis_url: str = ""
 ) -> Iterator[Stage]:
-    """``clock_ahead_s``: of Redis' clock before that of everybody else. ``redis_url``: another than
-    the sandbox's own, which then nobody uses, and no reply of it is lost."""
+    """``clock_ahead_s``: how far Redis' clock is ahead of all others. ``redis_url``: another server
+    than the sandbox's own, which is then unused and loses no replies."""
     names = tuple(f"app{number}" for number in range(1, apps + 1))
     with tempfile.TemporaryDirectory(prefix="pilothouse-faults-") as folder:
         demo = _demo(Path(folder), names)
@@ -203,7 +203,7 @@ def open_stage(
 
 @contextlib.contextmanager
 def _turns(stage: Stage, more_bots: Sequence[str]) -> Iterator[None]:
-    """With several bots Slack reaches them by turns, as behind a Service."""
+    """With several bots Slack reaches them in turn, as behind a Service."""
     if not more_bots:
         yield
         return
@@ -243,8 +243,7 @@ def _wait_for_pods(stage: Stage) -> None:
 
 @contextlib.contextmanager
 def _restarting(stage: Stage) -> Iterator[None]:
-    """Bot and worker come back by themselves until the stage is left; then the sandbox ends what
-    runs."""
+    """Bot and worker are restarted until the stage is left; then the sandbox ends what runs."""
     ended = threading.Event()
     names = [*stage.names("bot"), *stage.names("worker")]
     keepers = [
@@ -262,8 +261,8 @@ def _restarting(stage: Stage) -> Iterator[None]:
 
 
 def as_started(part: Part) -> tuple[Any, dict[str, str]]:
-    """The environment holds the sandbox's own made-up tokens; it is read from the process itself,
-    which alone was given it."""
+    """The environment holds the sandbox's made-up tokens; it is read from the process itself, the
+    only one that has it."""
     pairs = Path(f"/proc/{part.process.pid}/environ").read_bytes().decode().split("\0")
     return part.process.args, dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
@@ -291,8 +290,8 @@ def add(
     *,
     folder: Path | None = None,
 ) -> str:
-    """One more of a kind, as the first was started; the sandbox ends it with its parts. Answers its
-    URL (a bot's). ``folder``: another copy of the code."""
+    """Start one more of a kind, as the first was started; the sandbox ends it with its parts.
+    Returns its URL (a bot's). ``folder``: another copy of the code."""
     words, environment = as_started(stage.sandbox.part(kind))
     name = f"{kind}-{number}"
     log = stage.sandbox.folder / f"{name}.log"
@@ -303,14 +302,14 @@ def add(
 
 
 def upgrade_bot(stage: Stage, folder: Path) -> None:
-    """From now on Slack reaches a bot of another copy of the code."""
+    """Point Slack at a bot of another copy of the code."""
     url = add(stage, "bot", 2, {"PILOTHOUSE_PORT": str(free_port())}, folder=folder)
     _wait_for_bots([url])
     stage.sandbox.slack.connect(f"{url}/slack/events")
 
 
 def _clock(seconds: int) -> dict[str, str]:
-    """libfaketime: what a process is told by its clock; what measures time goes on as it is."""
+    """libfaketime: shifts the clock of a process, but not its monotonic time."""
     if not seconds:
         return {}
     return {
@@ -321,7 +320,7 @@ def _clock(seconds: int) -> dict[str, str]:
 
 
 def clock_library() -> Path | None:
-    """Debian's libfaketime, None where it is not installed."""
+    """Debian's libfaketime, None if it is not installed."""
     return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
 

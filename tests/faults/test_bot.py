@@ -1,5 +1,4 @@
-"""The bot is told to end while it is asked something: what is under way is answered, nothing new is
-taken."""
+"""The bot is stopped during a request: it finishes that request and accepts no new one."""
 
 from __future__ import annotations
 
@@ -33,7 +32,7 @@ def _last_hex(text: str) -> int:
 
 
 def waits_for(pid: int, port: int) -> bool:
-    """Whether a process has sent something to a server of this machine that it has not read yet."""
+    """Whether a process sent something that a server of this machine has not read yet."""
     links = Path(f"/proc/{pid}/fd").iterdir()
     inodes = {link.readlink().name for link in links if link.is_symlink()}
     own = {

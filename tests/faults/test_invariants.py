@@ -1,4 +1,4 @@
-"""What judges the fault runs is itself shown histories that are wrong, and must say so."""
+"""The checks of the fault runs are given wrong histories, and must report them."""
 
 from __future__ import annotations
 

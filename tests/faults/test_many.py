@@ -1,5 +1,5 @@
-"""Several bots and workers as processes on one Redis: even use, no double effect, and everybody
-goes on when everything was restarted."""
+"""Several bots and workers as processes on one Redis: even use, no double effects, and all work
+continues after a restart of everything."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_workers_of_two_adjacent_versions_finish_every_release(
         upgrade_bot(
             stage,
             newer,
-            # first, as the how-to says: an older one takes no click on what a newer worker has
+            # first, as the how-to says: an older bot accepts no click on what a newer worker has
             # written
         )
         add(stage, "worker", 2, folder=newer)
@@ -146,8 +146,8 @@ def _all_ticked_since(stage: Stage, began: int) -> bool:
 
 
 def _moves_again_after(stage: Stage) -> float:
-    """Kills everything; seconds from when all processes and Redis were started again until each
-    running release was looked at."""
+    """Kill everything; seconds from the restart of all processes and Redis until each running
+    release was observed."""
     _restart_everything(stage)
     began, since = time.monotonic(), now_ms(stage.redis)
     assert wait_until(partial(_all_ticked_since, stage, since), 20)
@@ -156,10 +156,9 @@ def _moves_again_after(stage: Stage) -> float:
 
 
 def test_every_release_resumes_within_5_s_of_a_total_crash() -> None:
-    """Those that wait for people too: somebody may have changed what they stand on meanwhile. The
-    fastest of three times counts: with others at work on the machine the start of the processes
-    alone may take that long, and a lease that is waited out takes 10 s.
-    """
+    """Releases that wait for people included: someone may have changed their objects meanwhile. The
+    fastest of three runs counts: on a busy machine the start of the processes alone may take that
+    long, and a lease that must expire takes 10 s."""
     with open_stage(6) as stage:
         people = People(stage, seed=6)
         stage.redis.config_set("appendfsync", "always")

@@ -1,5 +1,5 @@
-"""A job's process dies at each named point of each of its ticks: the next tick goes on as if
-nothing had been."""
+"""A job's process dies at each named point of each of its ticks; the next tick continues as if
+nothing had happened."""
 
 from __future__ import annotations
 

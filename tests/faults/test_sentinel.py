@@ -1,4 +1,4 @@
-"""Redis with Sentinel: the primary is killed, and what was acknowledged is still there."""
+"""Redis with Sentinel: the primary is killed, and every acknowledged write survives."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What compares the audit stream with the cluster's history is itself shown wrong ones, and must
-say so."""
+"""The comparison of audit stream and cluster history is given wrong ones, and must report them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The worker's processes die in every way, and each wake is still honoured, once at a time and
-soon."""
+"""The worker's processes die in every way, and each wake is still honoured, once and soon."""
 
 from __future__ import annotations
 
@@ -42,7 +41,7 @@ class Ran:
 
 
 class RunningWorker:
-    """The worker as a process, and what its jobs noted."""
+    """The worker as a process, and what its jobs recorded."""
 
     def __init__(self, url: str, log: Path) -> None:
         self.leases = Leases(connect(url))
@@ -252,7 +251,7 @@ def test_shutdown_waits_for_the_running_job_and_leaves_no_process(worker: Runnin
     assert eventually(lambda: bool(worker.ran("release:slow-3")))
     began = time.monotonic()
     assert worker.end() == 0
-    assert time.monotonic() - began < END_WITHIN_S  # nobody had to be forced
+    assert time.monotonic() - began < END_WITHIN_S  # no process had to be killed
     assert worker.redis.get("running:release:slow-3") == "0"
     assert not any(map(is_alive, children))
 

@@ -1,5 +1,5 @@
 """The audit stream beside the cluster's own history: every write has its line, nothing is done
-twice, a paused release is still."""
+twice, and a paused release writes nothing."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ GOES_ON = frozenset(
 
 
 def incomplete(releases: Iterable[Release], lines: Sequence[AuditLine]) -> Iterator[str]:
-    """``lines`` oldest first. What happens once in the life of a release stands once in the
-    stream."""
+    """``lines`` oldest first. What happens once in a release is in the stream once."""
     counted = Counter((line.release_id, line.kind) for line in lines)
     for release in releases:
         for kind in ONCE:
@@ -77,15 +76,15 @@ def without_a_line(
 
 
 def is_ours(write: Json) -> bool:
-    """By the field manager; a deletion names none, so there the client's name tells."""
+    """By the field manager; a deletion has none, so there the client's name decides."""
     if write["verb"] == "delete":
         return str(write.get("agent", "")).startswith(MANAGER)
     return write.get("manager") == MANAGER and not write.get("subresource")
 
 
 def written_while_paused(lines: Sequence[AuditLine]) -> Iterator[str]:
-    """From the pause until somebody goes on only `paused` itself is written, and a candidate that
-    failed goes to no pods."""
+    """From the pause until someone resumes, only `paused` itself is written, and a failed candidate
+    is scaled to zero."""
     paused: set[str] = set()
     for line in lines:
         if line.kind == EventKind.PAUSED.value:
@@ -100,8 +99,8 @@ def written_while_paused(lines: Sequence[AuditLine]) -> Iterator[str]:
 
 
 def done_twice(releases: Iterable[Release], history: Sequence[Json]) -> Iterator[str]:
-    """No release brings a field to the same value twice: each action's effect is there once, on the
-    way there and on the way back."""
+    """No release sets a field to the same value twice: each effect occurs once on the way forward
+    and once on the way back."""
     by_id = {release.id: release for release in releases}
     last: dict[tuple[str, str], Json] = {}
     brought: Counter[tuple[str, str, str, str, str]] = Counter()
@@ -113,7 +112,7 @@ def done_twice(releases: Iterable[Release], history: Sequence[Json]) -> Iterator
         item = write["object"]
         claim = (item["metadata"].get("annotations") or {}).get(CLAIM, "") or owner.get(place, "")
         owner[place] = (item["metadata"].get("annotations") or {}).get(CLAIM, "")
-        if write["verb"] == "delete":  # what is made again under this name is begun anew
+        if write["verb"] == "delete":  # an object created again under this name starts afresh
             last.pop(place, None)
             continue
         before = last.get(place)
@@ -140,8 +139,8 @@ def told_end(
     lines: Sequence[AuditLine],
     direct: Sequence[Json] = (),
 ) -> str:
-    """ "" when the final state is told: in a message of the release's own, by the card that shows
-    it, or to its starter in person."""
+    """ "" when the final state was reported: in a message of the release, by the card that shows
+    it, or to the requester in person."""
     if not release.phase.is_final:
         return ""
     finished = next(

@@ -1,5 +1,4 @@
-"""A proxy that gives each connection to the next of several servers, as a Service gives them to its
-pods."""
+"""A proxy that spreads connections over several servers in turn, as a Service does over pods."""
 
 from __future__ import annotations
 
@@ -12,8 +11,8 @@ from tests.faults.proxy import Proxy, connected
 
 
 class Turns(Proxy):
-    """``with Turns(ports) as turns: turns.url``. A server that is down is passed over. ``taken``
-    counts the connections by port."""
+    """``with Turns(ports) as turns: turns.url``. Skips a server that is down. ``taken`` counts the
+    connections by port."""
 
     def __init__(self, ports: Sequence[int]) -> None:
         super().__init__(self._next)

@@ -1,5 +1,4 @@
-"""One sandbox a test process, and for each test an app of its own in it: journeys run beside each
-other in one channel."""
+"""One sandbox for each test process, and one app of it for each test: journeys share a channel."""
 
 from __future__ import annotations
 
@@ -56,7 +55,7 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Journey:
-    """One app, and what people type about it and see of it."""
+    """One app: what people type about it and what they see."""
 
     app: str
     sandbox: Sandbox
@@ -66,7 +65,8 @@ class Journey:
     # --- people ---
 
     def say(self, text: str, *, user: str = DEVELOPER, channel: str = CHANNEL) -> str:
-        """Types a line ({app} is this journey's app); what the person saw at once."""
+        """Types a line ({app} is this journey's app); returns the reply that the person saw at
+        once."""
         answer = self.sandbox.slack.command(user, channel, text.format(app=self.app))
         return str(answer.get("text") or "")
 
@@ -129,11 +129,11 @@ class Journey:
                     f"not seen within {within:.0f} s: {what}\nlast messages:\n{seen}\nlogs:\n{logs}"
                 )
             time.sleep(pause_s)
-            pause_s = min(1.3 * pause_s, 0.06)  # a look is a request, or some
+            pause_s = min(1.3 * pause_s, 0.06)  # a poll costs a request or more
 
     def file_of(self, user: str, name: str) -> str:
-        """The newest file of this name in the person's direct messages with the bot, "" while there
-        is none."""
+        """The newest file of this name in the person's direct messages with the bot, "" if there is
+        none."""
         direct = self.sandbox.slack.messages(f"D{user[1:]}", user)
         found = [
             file for message in direct for file in message.get("files", ()) if file["name"] == name
@@ -150,9 +150,9 @@ class Journey:
         return connect(self.sandbox.redis.url)
 
     def _refill(self) -> None:
-        """Slack's limits are off here, and so is what the bot spares for their sake: else all
-        journeys would share one post a second."""
-        with contextlib.suppress(RedisError):  # it is away in some journeys
+        """Slack's limits are off here, so the bot's budgets for them must be too: else all journeys
+        would share one post a second."""
+        with contextlib.suppress(RedisError):  # some journeys take Redis away
             self._store.delete(
                 *(f"{PREFIX}budget:{budget.name}" for budget in (EDITS, posts_in(CHANNEL)))
             )
@@ -180,7 +180,7 @@ class Journey:
         return self.core.read_namespaced_service(self.app, "default")
 
     def versions(self) -> dict[str, int]:
-        """Pods of the app by version, those that are ending left out."""
+        """Pods of the app by version, without those that are ending."""
         counts: dict[str, int] = {}
         pods: list[Any] = self.core.list_namespaced_pod("default").items
         for pod in pods:
@@ -206,14 +206,14 @@ class Journey:
         return _facts(self.deployment()), _facts(self.service())
 
     def untouched(self) -> bool:
-        """Whether nothing of this app's objects was ever written by the bot."""
+        """Whether the bot never wrote to this app's objects."""
         items = (self.deployment(), self.service())
         managers = {entry.manager for item in items for entry in item.metadata.managed_fields or ()}
         return not any(name.startswith("pilothouse") for name in managers)
 
     def writes(self) -> list[dict[str, Any]]:
-        """The bot's own writes to this app's objects, as the cluster itself noted them: verb,
-        resource, name."""
+        """The bot's own writes to this app's objects, as the cluster recorded them: verb, resource,
+        name."""
         every: list[dict[str, Any]]
         if self.control_plane is not None:
             every = [vars(one) for one in requests_in(self.control_plane.audit) if one.has_written]
@@ -314,7 +314,7 @@ def _apps_to_create(hello: Entry) -> dict[str, Entry]:
 
 
 def _write_manifests(demo: Path) -> None:
-    """What the apps to create apply."""
+    """The manifests of the apps that `/apply` creates."""
     (demo / "apply" / "tls").mkdir(parents=True)
     (demo / "apply" / "tls" / "key.pem").write_text(NOT_A_KEY, encoding="utf-8")
     (demo / "apply" / "proxy.conf").write_text("listen 80;\n", encoding="utf-8")
@@ -352,7 +352,7 @@ def running(
 
 @dataclass
 class Ground:
-    """What a journey takes place on."""
+    """Where a journey takes place."""
 
     sandbox: Sandbox
     api: client.ApiClient
@@ -377,8 +377,8 @@ class Ground:
 
 @pytest.fixture
 def ground(running: Sandbox, request: pytest.FixtureRequest) -> Iterator[Ground]:
-    """With an administrator's client: on the control plane the bot itself has no more than its
-    chart grants."""
+    """With an administrator's client: on the control plane the bot itself has only what its chart
+    grants."""
     control_plane: ControlPlane | None = (
         request.getfixturevalue("control_plane") if is_real(request) else None
     )

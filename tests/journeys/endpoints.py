@@ -1,4 +1,4 @@
-"""Who is behind the Service of a journey's app, and what was said to one person alone."""
+"""Which pods the Service of a journey's app reaches, and what one person alone was sent."""
 
 from __future__ import annotations
 

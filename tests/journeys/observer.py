@@ -1,9 +1,9 @@
-"""Watches who is behind a Service through a whole release, and orders what it saw by the cluster's
-own revisions.
+"""Watches which pods a Service reaches through a whole release, ordered by the cluster's own
+revisions.
 
-A poll would miss states. A watch of EndpointSlices is told every one; a watch of the Service tells
-when it was switched; and etcd counts all writes of a cluster by one number, so what came before
-what does not depend on when it reached us.
+A poll would miss states. A watch of EndpointSlices gets every one, and a watch of the Service gets
+each switch. etcd numbers all writes of a cluster, so the order does not depend on when an event
+arrived.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Behind:
-    """Ready addresses of a Service by version, from one moment to the next. ``revision``: the
+    """Ready addresses of a Service by version from one moment to the next. ``revision``: the
     cluster's count of writes."""
 
     revision: int
@@ -47,7 +47,7 @@ class Selected:
 
 @dataclass
 class Seen:
-    """Everything that was behind the Service, and every selector it had, in order."""
+    """Every set of pods that the Service reached, and every selector it had, in order."""
 
     service: str
     slices: list[tuple[int, float, str, tuple[str, ...] | None]] = field(
@@ -55,7 +55,7 @@ class Seen:
     )  # revision, at, slice, ready pods
     selectors: list[Selected] = field(default_factory=list)
     pods: dict[str, str] = field(default_factory=dict)  # name -> version, of pods long gone too
-    ending: dict[str, float] = field(default_factory=dict)  # name -> when it was first told to end
+    ending: dict[str, float] = field(default_factory=dict)  # name -> when it first had to end
 
     @property
     def states(self) -> list[Behind]:
@@ -104,7 +104,7 @@ class Seen:
         selector = dict(item["spec"]["selector"])
         self.selectors.append(Selected(_revision(item), time.monotonic(), selector))
 
-    # --- what is claimed ---
+    # --- claims ---
 
     def was_never_empty(self) -> None:
         empty = [state for state in self.states if not state.versions]
@@ -133,8 +133,8 @@ class Seen:
                 )
 
     def drained(self, prefix: str, version: str, *, since: Selected, seconds: float) -> None:
-        """What served before a change of the selector went on for that long, for connections that
-        were open."""
+        """Pods that served before a change of the selector ran on for that long, for open
+        connections."""
         ended = [
             at
             for name, at in self.ending.items()
@@ -156,8 +156,8 @@ class Seen:
 
 @contextmanager
 def observed(journey: Journey, service: str = "") -> Iterator[Seen]:
-    """Entered once the watches tell what is there now; left once they have told all that was
-    written before."""
+    """Enters once the watches show the present state; leaves once they have shown every write
+    before."""
     seen = Seen(service or journey.app)
     ended = threading.Event()
 
@@ -186,7 +186,7 @@ def observed(journey: Journey, service: str = "") -> Iterator[Seen]:
         finally:
             ended.set()
         for one in following:
-            one.result()  # a watch that ended early proves nothing
+            one.result()  # raises if a watch ended early
 
 
 def _revision(item: Json) -> int:
@@ -198,22 +198,22 @@ def _slices_of(service: str) -> dict[str, str]:
 
 
 def _catch_up(journey: Journey, seen: Seen) -> None:
-    """The slices as they are now have been told."""
+    """Wait until the watches have shown the present slices."""
     api = client.DiscoveryV1Api(journey.api)
 
-    def is_told() -> bool:
+    def is_shown() -> bool:
         now = _listed(api.list_namespaced_endpoint_slice, _slices_of(seen.service))["items"]
         told = {
             name: revision for revision, _, name, _ in sorted(seen.slices, key=lambda one: one[0])
         }
         return all(told.get(item["metadata"]["name"]) == _revision(item) for item in now)
 
-    journey.until(is_told, "every state of the EndpointSlices told")
+    journey.until(is_shown, "every state of the EndpointSlices")
 
 
 def _listed(listing: Callable[..., Any], narrowed: Mapping[str, str]) -> Json:
-    """As plain JSON: the client's class refuses a slice without endpoints, which is the very thing
-    to be seen."""
+    """As plain JSON: the client's class rejects a slice without endpoints, which is the very case
+    to observe."""
     found: Json = json.loads(listing("default", _preload_content=False, **narrowed).data)
     return found
 
@@ -224,8 +224,8 @@ def _follow(
     narrowed: Mapping[str, str],
     ended: threading.Event,
 ) -> None:
-    """One watch from a list on, without a gap. Its requests end by themselves every second, so that
-    it can be told to end."""
+    """One watch that continues a list without a gap. Each request ends after a second, so that
+    ``ended`` is noticed."""
     listed = _listed(listing, narrowed)
     for item in listed["items"]:
         note("ADDED", item)

@@ -1,8 +1,8 @@
 """`/rollout status`, `history` and `undo --to-revision` beside kubectl's, on the same Deployments:
 they agree in every state.
 
-Here kubectl is the tool of record; the binary is the one that was built with the control plane, so
-both clusters need it.
+kubectl is the reference; its binary is built with the control plane, so tests on both clusters need
+it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNREADY = "set image deployment/{app} {app}=pilothouse/{app}:unready"
 NEXT = "set image deployment/{app} {app}=pilothouse/{app}:2.0.0"
 UNTIL_HALF = "(until it is half-rolled)"
 
-# What was done to the Deployment with kubectl, and how kubectl's sentence about it then begins
+# A change with kubectl, and how kubectl's sentence about it then begins
 # ({app} is the Deployment).
 WAITING = 'Waiting for deployment "{app}" rollout to finish: '
 STATES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -71,8 +71,8 @@ class Kubectl:
     kubeconfig: Path
 
     def __call__(self, words: str) -> str:
-        """What it prints, errors too: for a rollout that failed kubectl prints its sentence
-        as one."""
+        """What it prints, errors included: for a failed rollout kubectl prints its sentence as an
+        error."""
         command: list[str | Path] = [
             self.binary,
             "--kubeconfig",
@@ -232,8 +232,7 @@ def _revision(item: Any) -> str:
 
 
 def _outcome(journey: Journey, app: str) -> Any:
-    """The Deployment's template and what became of each ReplicaSet, with nothing in it that tells
-    whose it is."""
+    """The Deployment's template and the state of each ReplicaSet, without names."""
     found = journey.deployment(app)
     owned = [
         one

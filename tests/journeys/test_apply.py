@@ -1,4 +1,4 @@
-"""`/apply`: an app made of its manifests, changed by them, and never taken away from releases and
+"""`/apply`: creates an app from its manifests, changes it by them, and respects releases and
 scaling."""
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def unmade(ground: Ground) -> Journey:
-    """An app that stands in the catalog, with manifests and files, and not yet in the cluster."""
+    """An app of the catalog, with manifests and files, that is not yet in the cluster."""
     return ground.journey(f"made{next(_numbers)}")
 
 
@@ -45,13 +45,11 @@ def _edit(journey: Journey, **container: Any) -> None:
 
 
 def _make(journey: Journey) -> str:
-    """The diff that was shown before it was made."""
+    """The diff that was shown before the change."""
     journey.say("/apply {app}")
     diff = journey.sees(r"Apply the manifests of {app}\?")
     journey.click("Apply", user=DEVELOPER)
-    journey.sees(
-        r"{app} applied by developer:", user=VIEWER
-    )  # what changed the cluster is told to everybody
+    journey.sees(r"{app} applied by developer:", user=VIEWER)  # a change of the cluster is public
     journey.until(lambda: (journey.deployment().status.available_replicas or 0) == 2, "both pods")
     return diff
 
@@ -188,8 +186,8 @@ def test_a_long_diff_is_cut_in_the_message_and_whole_in_a_file(
 def test_cluster_scoped_objects_are_applied_where_the_bot_may_write_them(
     unmade: Journey,
 ) -> None:
-    """On the real control plane the bot has the chart's service account, whose defaults grant no
-    kind of the whole cluster."""
+    """On the real control plane the bot has the chart's service account, which by default may write
+    no cluster-scoped kind."""
     objects = list(yaml.safe_load_all(_manifest(unmade).read_text(encoding="utf-8")))
     objects.append(
         {

@@ -1,5 +1,5 @@
-"""Blue/green from the typed command to the last word: nobody on green before the switch, everybody
-after it, and back in one click."""
+"""Blue/green from the typed command to the last message: no traffic on green before the switch, all
+of it after, and back with one click."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_blue_keeps_serving_when_the_image_of_green_cannot_be_pulled(
 def test_the_switch_is_not_offered_while_green_answers_with_errors(
     journey: Journey,
 ) -> None:
-    """Ready, and yet of no use: the probe finds it by asking each pod of green by itself."""
+    """Ready but useless: the probe finds out by asking each pod of green."""
     with observed(journey) as seen:
         journey.say("/deploy {app} sick bluegreen")
         told = journey.sees(
@@ -183,7 +183,7 @@ def test_the_rollback_window_ends_early_and_leaves_only_the_image_changed(
 
 
 def _a_green_beside(journey: Journey, *, serves: bool) -> None:
-    """Made by hand: `{app}-green` on 2.0.0, with 5 pods as blue has."""
+    """A green made by hand: `{app}-green` on 2.0.0, with 5 pods like blue."""
     labels = {"app": f"{journey.app}-green"}
     green, _ = objects_of(journey.app, 5)
     green["metadata"] = {"name": f"{journey.app}-green", "labels": labels}
@@ -203,7 +203,7 @@ def _a_green_beside(journey: Journey, *, serves: bool) -> None:
 
 
 def pods_of(journey: Journey, deployment: str) -> list[str]:
-    """Those that are ending too."""
+    """Pods that are ending included."""
     return [
         pod.metadata.name
         for pod in journey.core.list_namespaced_pod("default").items

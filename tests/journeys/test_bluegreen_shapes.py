@@ -1,5 +1,5 @@
-"""Blue/green of apps that are not the plain one: two Services, an autoscaler, pairs as in the lab;
-and what it does not start on."""
+"""Blue/green of unusual apps: two Services, an autoscaler, pairs made by hand; and apps that it
+refuses."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def test_green_follows_the_autoscaler_of_blue_until_the_switch_and_never_shrinks
 def test_a_pair_switches_by_its_version_label_and_keeps_the_rest(
     journey: Journey,
 ) -> None:
-    """The Service's own selector holds the version; green was made by hand with another one, which
-    its selector holds too."""
+    """The Service's selector holds the version; green was made by hand with another version, which
+    its own selector holds too."""
     labels = {"app": journey.app, "track": "stable", "version": "1.0.0"}
     template = {"spec": {"template": {"metadata": {"labels": labels}}}}
     journey.deployments.patch_namespaced_deployment(journey.app, "default", template)
@@ -163,7 +163,7 @@ def _is_complete(journey: Journey) -> bool:
     return bool(status.updated_replicas == status.replicas == status.available_replicas == 5)
 
 
-# --- what it does not start on --------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 def _recreate(journey: Journey) -> None:

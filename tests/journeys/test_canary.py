@@ -1,5 +1,5 @@
-"""A canary from the typed command to the last word: shares, approval, promotion, and each
-way back."""
+"""A canary from the typed command to the last message: shares, approval, promotion, and each kind
+of rollback."""
 
 from __future__ import annotations
 

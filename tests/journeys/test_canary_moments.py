@@ -1,5 +1,5 @@
-"""Canaries at which something happens: several people, bad pods, restarts in the middle,
-autoscalers, and what was there before."""
+"""Eventful canaries: several people, bad pods, restarts, autoscalers, and leftovers of earlier
+work."""
 
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ def test_promote_and_abort_work_after_every_process_died(journey: Journey, by: s
         is_as_found(journey, found)
 
 
-# --- what was there before ------------------------------------------------------------------------
+# --- leftovers ------------------------------------------------------------------------------------
 
 
 def begin_by_hand(journey: Journey, version: str) -> None:

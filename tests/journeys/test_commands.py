@@ -1,5 +1,4 @@
-"""The other commands of a day: scale, restart, undo, history, status, pods, get, explain,
-traffic."""
+"""The other commands: scale, restart, undo, history, status, pods, get, explain, traffic."""
 
 from __future__ import annotations
 

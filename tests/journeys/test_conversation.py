@@ -1,4 +1,4 @@
-"""What people say beside commands, on real parts: replace what is in front, share an answer, speak
+"""Conversation beyond commands, on real parts: replace the release in front, share an answer, type
 in a card's thread."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A release that crashes: its log lines reach the one who started it, redacted, and nobody else. No
-pod of a KWOK node writes logs."""
+"""The log lines of a crashed release reach the requester, redacted, and no one else. No pod of a
+KWOK node writes logs."""
 
 from __future__ import annotations
 

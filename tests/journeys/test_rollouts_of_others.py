@@ -1,5 +1,5 @@
-"""Rollouts that the bot did not start, and scaling that cannot be: the commands work on whatever
-runs, and say why when they do not."""
+"""Rollouts that the bot did not start, and scaling that cannot succeed: the commands work on
+whatever runs, or say why not."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""`pilothouse sandbox` as a newcomer starts and ends it: one URL, and afterwards no process and no
-file."""
+"""`pilothouse sandbox` as a newcomer starts and ends it: one URL, and no process or file left."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ WITHIN_S = 60.0
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the sandbox keeps its files; each of its processes has it in its environment."""
+    """Where the sandbox keeps its files; all its processes have it in their environment."""
     return tmp_path
 
 
@@ -54,14 +53,14 @@ def start(folder: Path) -> Iterator[Start]:
 
 
 def processes_of(folder: Path) -> set[int]:
-    """Who runs with this folder for its temporary files."""
+    """Processes that use this folder for temporary files."""
     found: set[int] = set()
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
             if f"TMPDIR={folder}\0".encode() in path.read_bytes():
                 found.add(int(path.parent.name))
         except OSError:
-            continue  # it ended while we looked
+            continue  # it ended meanwhile
     return found
 
 
@@ -81,7 +80,7 @@ def read_until(process: subprocess.Popen[str], pattern: str) -> str:
     for line in process.stdout:
         if found := re.search(pattern, line):
             return found[0]
-    raise AssertionError(f"it ended without saying `{pattern}`")
+    raise AssertionError(f"it ended without printing `{pattern}`")
 
 
 def test_one_url_opens_the_sandbox_and_ctrl_c_twice_ends_it(start: Start, folder: Path) -> None:

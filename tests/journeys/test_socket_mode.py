@@ -1,5 +1,4 @@
-"""The other way to Slack: the same bot, worker and cluster, and no address of the bot that Slack
-could reach."""
+"""Socket mode: the same bot, worker and cluster, without an address that Slack could reach."""
 
 from __future__ import annotations
 

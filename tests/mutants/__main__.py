@@ -25,8 +25,7 @@ PASSED, FAILED = 0, 1  # pytest's exit status
 
 
 class Unsuitable(Exception):
-    """A defect cannot be seeded, or its test fails without it: the list must be mended. One
-    line."""
+    """A defect cannot be seeded, or its test fails without it: fix the list. One line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +77,7 @@ def _copy_tree(copy: Path) -> None:
 
 
 def _check_without_defects(copy: Path, chosen: Sequence[Defect]) -> None:
-    """A test that fails anyway would prove nothing."""
+    """A test that fails anyway proves nothing."""
     status, told = _run(copy, sorted({defect.test for defect in chosen}))
     if status != PASSED:
         raise Unsuitable(f"without any defect the named tests do not pass:\n{told[-2000:]}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Defect:
-    """``there`` stands exactly once in ``file`` and becomes ``instead``."""
+    """``there`` occurs exactly once in ``file`` and becomes ``instead``."""
 
     name: str
     file: str

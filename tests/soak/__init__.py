@@ -1,6 +1,6 @@
-"""`make soak`: many apps are released at random on the real control plane, for minutes, and the
-invariants are watched all the while.
+"""`make soak`: many apps are released at random on the real control plane for minutes while the
+invariants are watched.
 
-Here belong: the people of the soak, the spectator that notes every change of an object, and the
-figures. What must hold is shared with the fault runs (tests/faults/invariants.py).
+Belongs here: the people of the soak, the spectator that records every change of an object, and the
+figures. The invariants are shared with the fault runs (tests/faults/invariants.py).
 """

@@ -1,5 +1,5 @@
-"""`make soak`: random releases of many apps on the real control plane; prints what was done and
-what it took, exits 1 if anything broke."""
+"""`make soak`: random releases of many apps on the real control plane; prints the figures, exits 1
+if an invariant broke."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Memory:
-    """MB. The worker's is the largest of its processes, since what is shared by the fork counts in
-    each."""
+    """MB. The worker's is the largest of its processes, since each counts what the fork shares."""
 
     bot: float
     worker: float
@@ -57,7 +56,7 @@ class Memory:
 
 @dataclass
 class Outcome:
-    """What the run showed. Each line of ``broken`` is an invariant that did not hold."""
+    """The results of the run. Each line of ``broken`` is an invariant that did not hold."""
 
     releases: tuple[Release, ...] = ()
     requests: Counter[str] = field(default_factory=Counter)
@@ -89,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--record", action="store_true", help="write the figures to docs/reference/verification.md"
     )
     options = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is ended with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all processes end with it
     apps = tuple(f"app{number}" for number in range(1, options.apps + 1))
     try:
         with (
@@ -177,8 +176,7 @@ def _release_at_random(
 
 
 def _settle(store: RedisReleaseStore, people: People) -> Iterator[str]:
-    """No more releases are started; those that run are decided on until they end and everything is
-    told."""
+    """Start no more releases; decide on those that run until all end and all is delivered."""
     ends = time.monotonic() + QUIET_WITHIN_S
     while active := store.active():
         if time.monotonic() > ends:
@@ -213,8 +211,8 @@ def _judge(
     for write in history:
         by_name.setdefault(write["name"], []).append(write)
     for release in outcome.releases:
-        # Scaling, restart and undo change more than the image on purpose; whatever did not succeed
-        # must have left nothing.
+        # Scale, restart and undo change more than the image on purpose; a release that did not
+        # succeed must have left nothing.
         if isinstance(release.change, Deploy) or release.phase is not Phase.SUCCEEDED:
             yield from otherwise_than_found(release, by_name.get(release.target.deployment, []))
     for path in (
@@ -284,7 +282,7 @@ def _spread(outcome: Outcome) -> str:
 
 
 def _reasons(outcome: Outcome) -> Counter[str]:
-    """Why releases did not succeed, without what differs from app to app."""
+    """Why releases did not succeed, without what differs between apps."""
     reasons: Counter[str] = Counter()
     for release in outcome.releases:
         if release.phase is not Phase.SUCCEEDED:

@@ -1,5 +1,5 @@
-"""People at work on many apps: what they start is drawn at random, and a manager decides on every
-card that asks."""
+"""People at work on many apps: they start random releases, and a manager decides on every card that
+asks."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ WORK = (
 
 @dataclass
 class People:
-    """``started`` counts commands by their kind, ``unanswered`` holds those that gave no
-    release."""
+    """``started`` counts commands by kind, ``unanswered`` holds those that gave no release."""
 
     slack: LocalSlack
     seed: int
@@ -46,7 +45,7 @@ class People:
         self._chance = random.Random(self.seed)
 
     def start(self, app: str) -> None:
-        """Draws what is next for an app that nothing is released of."""
+        """Draw and type the next command for an app without a running release."""
         work = self._chance.choice(WORK)
         self._versions[app] += 1
         broken = "-missing" if self._chance.randrange(ONE_IN_BROKEN) == 0 else ""
@@ -60,8 +59,8 @@ class People:
             self.unanswered.append(f"{text}: {told[:200]}")
 
     def decide(self, running: Collection[str]) -> None:
-        """Presses what a manager would press on each card of a release that runs; makes up their
-        mind once for each button."""
+        """Press what a manager would press on each card of a running release, deciding once for
+        each button."""
         for offer in offered(self.slack.messages(CHANNEL), DECISIONS):
             release = release_of(offer.button)
             if release not in running:

@@ -1,5 +1,5 @@
-"""Sees every change of the apps' Deployments and EndpointSlices, with an administrator's eyes and
-not through the bot."""
+"""Records every change of the apps' Deployments and EndpointSlices, as an administrator and not
+through the bot."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATHS = {
 
 
 class Spectator:
-    """A watch for each kind from before the first release on. ``gaps`` says where changes may have
+    """A watch for each kind, from before the first release. ``gaps`` says where changes may have
     been missed."""
 
     def __init__(self, cluster: ControlPlane) -> None:
@@ -78,7 +78,7 @@ class Spectator:
         return found
 
     def history(self) -> list[Json]:
-        """Every change so far in the order in which the cluster made them."""
+        """Every change so far, in the cluster's order."""
         return sorted(self._writes, key=lambda write: int(write["number"]))
 
     def _watch(self, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""What judges the soak sees a Service lose its last pod on the real control plane."""
+"""The soak's spectator notices a Service that loses its last pod on the real control plane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make tour` (STORY=lab for the long one): prints the channel as it goes, exits non-zero when
+"""`make tour` (STORY=lab for the long one): prints the channel as it changes, exits non-zero when
 anything differs."""
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tests.tour.conversation import TourFailed, running_sandbox
 
 
 def sandbox_of(story: ModuleType) -> AbstractContextManager[Sequence[str]]:
-    """A story may say what its sandbox is started with: ``sandbox()`` is a context manager of
-    arguments."""
+    """A story may set the arguments of its sandbox: ``sandbox()`` is a context manager that yields
+    them."""
     made: AbstractContextManager[Sequence[str]] = (
         story.sandbox() if hasattr(story, "sandbox") else nullcontext(())
     )

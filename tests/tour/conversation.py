@@ -25,7 +25,7 @@ NAMES = {DEVELOPER: "Developer", MANAGER: "Release manager", ON_CALL: "On-call",
 
 
 class TourFailed(Exception):
-    """What differs from what should be seen; the tour ends with exit code 1."""
+    """What differs from the expectation; the tour ends with exit code 1."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Tour:
     # --- what people do ---
 
     def say(self, user: str, text: str, *, thread: str | None = None) -> str:
-        """Types a line; prints and returns what the person saw at once."""
+        """Types a line; prints and returns the reply that the person saw at once."""
         self._print(f"\n{NAMES[user]} types: {text}")
         body = {"user": user, "channel": CHANNEL, "text": text} | (
             {"thread_ts": thread} if thread else {}
@@ -79,15 +79,15 @@ class Tour:
     def expect(
         self, text: str, *, within: float = 20.0, user: str = DEVELOPER, after: float = 0.0
     ) -> str:
-        """Waits for a message whose text holds this (a regular expression); prints what is new or
-        has changed until then."""
+        """Waits for a message whose text matches this regular expression; prints what is new or has
+        changed until then."""
 
         def look() -> str | None:
             found = self.messages(user)
             for message in found:
                 if not message.get(
                     "ephemeral_to"
-                ):  # what one person alone sees was printed when they typed, or is waited for
+                ):  # private replies were printed when typed, or are waited for
                     self._show(message, _text_of(message))
             for message in reversed(found):
                 told = _text_of(message)
@@ -163,8 +163,7 @@ def _indent(text: str) -> str:
 
 @contextlib.contextmanager
 def running_sandbox(*arguments: str) -> Iterator[Tour]:
-    """Starts `pilothouse sandbox` as a person would, and sees to it that Ctrl-C leaves nothing
-    behind."""
+    """Starts `pilothouse sandbox` as a person would; Ctrl-C must leave nothing behind."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "bot", "sandbox", *arguments],

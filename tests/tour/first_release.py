@@ -1,5 +1,4 @@
-"""The first quarter of an hour with Pilothouse: deploy, look, a wrong word, a bad image,
-and back."""
+"""The first quarter of an hour with Pilothouse: deploy, inspect, mistype, a bad image, and undo."""
 
 from __future__ import annotations
 

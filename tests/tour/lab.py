@@ -1,8 +1,8 @@
-"""The well-known lab of orchestrating Deployments, in its order: auth, hello and a frontend that
+"""The well-known lab on orchestrating Deployments, in its order: auth, hello and a frontend that
 serves HTTPS; everything from the channel.
 
-The lab's own manifests are read where they lie beside the checkout; elsewhere the sandbox's demo
-apps take their parts.
+The lab's own manifests are used where they lie beside the checkout; elsewhere the sandbox's demo
+apps stand in for them.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ NOT_A_KEY = "this-is-no-key-but-nobody-may-see-it"
 
 @contextlib.contextmanager
 def sandbox() -> Iterator[tuple[str, ...]]:
-    """A folder whose apps are not yet in the cluster: what the catalog names lies outside
-    `manifests`, which is seeded."""
+    """A folder whose apps are not yet in the cluster: the catalog names files outside `manifests`,
+    which is seeded."""
     with tempfile.TemporaryDirectory(prefix="pilothouse-lab-") as made:
         folder = Path(made)
         (folder / "lab").mkdir()
@@ -128,7 +128,7 @@ def tell(tour: Tour) -> None:
     _blue_green(tour)
 
 
-# --- to look and to create ------------------------------------------------------------------------
+# --- inspect and create ---------------------------------------------------------------------------
 
 
 def _explain(tour: Tour) -> None:
@@ -327,7 +327,7 @@ def _blue_green(tour: Tour) -> None:
     )
 
 
-# --- what the story looks at ----------------------------------------------------------------------
+# --- observations ---------------------------------------------------------------------------------
 
 
 def _service(tour: Tour, name: str) -> Any:
@@ -357,7 +357,7 @@ def _versions_of_pods(tour: Tour) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class _Frontend:
-    """Where the frontend answers from outside, and `curl -k`'s trust: a certificate of the lab
+    """Where the frontend answers from outside, trusted as by `curl -k`: a certificate of the lab
     proves nothing."""
 
     host: str

@@ -1,2 +1,1 @@
-"""The Kubernetes adapter while the cluster misbehaves, on the simulated one, which can be
-told to."""
+"""The Kubernetes adapter against a cluster that misbehaves on request (the simulated one)."""

@@ -1,8 +1,8 @@
-"""Every write of a blue/green release goes wrong once, in each way a write can; the next tick
-finishes what was begun or undoes it.
+"""Every write of a blue/green release fails once, in each way a write can; the next tick finishes
+or undoes it.
 
-The real adapter against an API server, and the real operation; time alone is the test's, so that
-half a minute of draining takes none.
+The real adapter and operation against an API server; only time is the test's, so that half a minute
+of draining takes none.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SECOND_RUN = "kelseyhightower/hello:2.0.0"
 
 
 class WorkerDied(Exception):
-    """The process is gone in the middle of a tick: nothing after it happens."""
+    """The process dies during a tick: nothing after it happens."""
 
 
 class StumblingCluster(KubernetesCluster):
@@ -72,7 +72,7 @@ class StumblingCluster(KubernetesCluster):
 
 @dataclass
 class Desk:
-    """One release of the lab's app. ``skipped``: milliseconds that nobody waited for."""
+    """One release of the lab's app. ``skipped``: milliseconds that the test skipped."""
 
     lab: Lab
     cluster: StumblingCluster
@@ -113,7 +113,7 @@ class Desk:
         return self.store.create(release, dedup_key="", same_as="", operation="test").release.id
 
     def tick(self, release_id: str) -> Release:
-        """A worker's tick, or its death; then a look at who serves."""
+        """A worker's tick, or its death; then checks who serves."""
         wake: int | None = None
         try:
             wake = advance_release(self.context, release_id)
@@ -126,7 +126,7 @@ class Desk:
         ]
         assert serving, f"nobody is behind the Service after {self.cluster.tried[-1:]}"
         release = self.store.load(release_id)
-        # time passes only where time is all that is waited for
+        # time passes only for a wait that needs nothing else
         self.skipped += (
             max(0, wake - self.store.now())
             if wake is not None and release.phase is Phase.HOLDING

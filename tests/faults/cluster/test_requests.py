@@ -142,8 +142,7 @@ def test_a_forked_process_opens_its_own_connections(lab: Lab) -> None:
 def test_the_granted_rules_are_enough(
     lab: Lab, simulation: SimulatedCluster, tmp_path: Path
 ) -> None:
-    """One rule for each entry of NEEDED and nothing more: then nothing is missing, and a claim can
-    be written."""
+    """One rule for each entry of NEEDED and nothing more is enough, and a claim can be written."""
     token = simulation.service_account_token("default", "pilothouse")
     rules = [
         {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
