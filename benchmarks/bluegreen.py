@@ -24,8 +24,9 @@ from typing import Any
 import yaml
 from kubernetes import client, config, watch
 
-from benchmarks.pressing import CHANNEL, press_button
+from benchmarks.pressing import press_button
 from benchmarks.rows import Row, percentile
+from benchmarks.waiting import CHANNEL, until_posted
 from sandbox.control_plane import BinariesMissing, ControlPlane, built_binaries
 from sandbox.main import DEMO, Sandbox, run_sandbox
 
@@ -176,18 +177,8 @@ def by_release(sandbox: Sandbox, api: client.ApiClient) -> tuple[list[float], li
             switches.append(seen.patched(clicked, {"app": "hello-green"}))
             clicked = press_button(sandbox, STARTER, "Roll back").counter
             backs.append(seen.all_ready_are(clicked, blue))
-            _told(sandbox, f"2.{number}.0", "rolled back")
+            until_posted(sandbox, f"2.{number}.0", "rolled back:", within_s=WITHIN_S)
     return switches, backs
-
-
-def _told(sandbox: Sandbox, version: str, word: str) -> None:
-    def is_over() -> bool:
-        return any(
-            version in m.get("text", "") and f"{word}:" in m.get("text", "")
-            for m in sandbox.slack.messages(CHANNEL)
-        )
-
-    sandbox.slack.wait_for(is_over, seconds=WITHIN_S, what=f"{version} {word}")
 
 
 def _pods(api: client.ApiClient, label: str) -> frozenset[str]:

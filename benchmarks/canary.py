@@ -18,9 +18,9 @@ from typing import Any
 import yaml
 from kubernetes import client, config, watch
 
-from benchmarks.pressing import CHANNEL, Pressed, find_button, press_button
+from benchmarks.pressing import Pressed, find_button, press_button
 from benchmarks.rows import Row, percentile
-from benchmarks.waiting import is_complete, until
+from benchmarks.waiting import CHANNEL, is_complete, until, until_posted
 from bot.store import Leases, connect
 from sandbox.main import DEMO, Sandbox, run_sandbox
 
@@ -104,7 +104,7 @@ def by_release(sandbox: Sandbox, version: str) -> tuple[float, Asked]:
     before = _asked(sandbox)
     began = time.perf_counter()
     sandbox.slack.command(DEVELOPER, CHANNEL, f"/deploy hello {version} canary steps=20,50 hold=0s")
-    _told(sandbox, f"hello is on {version}")
+    until_posted(sandbox, f"hello is on {version}", within_s=WITHIN_S)
     took = time.perf_counter() - began
     time.sleep(0.3)  # the last tick ends its lease
     after = _asked(sandbox)
@@ -126,13 +126,6 @@ def _cluster(sandbox: Sandbox, path: str) -> Any:
     config.load_kube_config(str(sandbox.kubeconfig), client_configuration=url)
     with urllib.request.urlopen(f"{url.host}/_sandbox/{path}", timeout=10) as answer:
         return json.load(answer)
-
-
-def _told(sandbox: Sandbox, words: str) -> None:
-    def look() -> bool:
-        return any(words in message.get("text", "") for message in sandbox.slack.messages(CHANNEL))
-
-    sandbox.slack.wait_for(look, seconds=WITHIN_S, what=words)
 
 
 # --- aborts ---------------------------------------------------------------------------------------
@@ -215,7 +208,7 @@ def _abort(stage: _Stage, number: int) -> float:
         for write in reversed(_cluster(stage.sandbox, slices))
         if _serves_candidates(write) is False
     )
-    _told(stage.sandbox, f"2.0.{number} canary · aborted")
+    until_posted(stage.sandbox, f"2.0.{number} canary · aborted", within_s=WITHIN_S)
     return float(empty) - clicked_at
 
 

@@ -207,7 +207,7 @@ def run() -> list[Row]:
         Row("calls that Slack refused (429)", "", refused, "none", refused == 0, None, settings),
         _row("a card is behind, at most", lags.every, 60, settings),
         _row("a card behind an opened gate, at most", lags.asked, 5, settings),
-        _row("a failure untold, at most", lags.failures, 5, settings),
+        _row("a failure unreported, at most", lags.failures, 5, settings),
         _row("a final state unshown, at most", lags.over, 3, settings),
     ]
 

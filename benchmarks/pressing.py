@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from benchmarks.waiting import CHANNEL
 from sandbox.main import Sandbox
 from tests.card_buttons import Offer, newest_offer, press
 
-CHANNEL = "C0RELEASES"
 SHOWN_WITHIN_S = 120.0
 
 

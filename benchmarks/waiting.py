@@ -11,6 +11,7 @@ from kubernetes import client, config
 
 from sandbox.main import Sandbox
 
+CHANNEL = "C0RELEASES"
 PODS_READY_WITHIN_S = 180.0
 
 
@@ -23,6 +24,16 @@ def until(
         if time.monotonic() > ends:
             raise TimeoutError(f"{what}: not within {within_s:.0f} s")
         time.sleep(every_s)
+
+
+def until_posted(sandbox: Sandbox, *words: str, within_s: float) -> None:
+    """A message of the channel holds all these words. Raises TimeoutError."""
+
+    def posted() -> bool:
+        texts = [message.get("text", "") for message in sandbox.slack.messages(CHANNEL)]
+        return any(all(word in text for word in words) for text in texts)
+
+    sandbox.slack.wait_for(posted, seconds=within_s, what=" ".join(words))
 
 
 def until_pods_are_ready(sandbox: Sandbox, *, apps: int, replicas: int) -> None:

@@ -31,7 +31,7 @@ from tests.verification import record, retell
 QUIET_WITHIN_S = 120.0
 RECOVERY_WITHIN_S = 20.0
 BETWEEN_FAULTS_S = (0.2, 1.2)
-TOLD_LINES = 12
+SHOWN_LINES = 12
 TOTALS = (
     "faults",
     "kinds",
@@ -199,14 +199,14 @@ def retelling(totals: Mapping[str, str]) -> str:
         f" {totals['violations']} invariants violated"
     )
     return (
-        f"The last recorded run: {harm}; {found}; work went on {totals['slowest recovery']} after a"
-        " fault at the latest."
+        f"The last recorded run: {harm}; {found}; work continued at most"
+        f" {totals['slowest recovery']} after a fault."
     )
 
 
 def _record(course: Course, verdict: Verdict, settings: str) -> None:
     caused = ", ".join(
-        f"{name} {times}x (work went on after at most {course.slowest[name]:.1f} s)"
+        f"{name} {times}x (work continued within {course.slowest[name]:.1f} s)"
         for name, times in sorted(course.caused.items())
     )
     totals = _totals(course, verdict)
@@ -216,9 +216,7 @@ def _record(course: Course, verdict: Verdict, settings: str) -> None:
 
 def _print(course: Course, verdict: Verdict, people: People, seconds: float) -> None:
     console = Console(width=110, highlight=False)
-    table = Table(
-        "fault", "times", "work went on after, at most", title="Faults caused while releases ran"
-    )
+    table = Table("fault", "times", "work continued within", title="Faults while releases ran")
     for name, times in sorted(course.caused.items()):
         table.add_row(name, str(times), f"{course.slowest[name]:.1f} s")
     console.print(table)
@@ -232,7 +230,7 @@ def _print(course: Course, verdict: Verdict, people: People, seconds: float) -> 
         f"{outcomes}; {len(people.accepted)} commands accepted, {len(people.refused)} refused or"
         f" unanswered; {seconds:.0f} s"
     )
-    for why, times in verdict.causes.most_common(TOLD_LINES):
+    for why, times in verdict.causes.most_common(SHOWN_LINES):
         console.print(f"  {times} {why}", markup=False)
     for what, lines in (
         ("lost", verdict.lost),
@@ -240,10 +238,10 @@ def _print(course: Course, verdict: Verdict, people: People, seconds: float) -> 
         ("stuck", verdict.stuck),
         ("violation", verdict.violations),
     ):
-        for line in lines[:TOLD_LINES]:
+        for line in lines[:SHOWN_LINES]:
             console.print(f"  {what}: {line}", markup=False)
-        if len(lines) > TOLD_LINES:
-            console.print(f"  {what}: and {len(lines) - TOLD_LINES} more")
+        if len(lines) > SHOWN_LINES:
+            console.print(f"  {what}: and {len(lines) - SHOWN_LINES} more")
 
 
 if __name__ == "__main__":

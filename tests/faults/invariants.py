@@ -107,7 +107,7 @@ def unsent(release_id: str, announcements: Sequence[Announcement], *, dirty: boo
     if not (announcements or dirty):
         return []
     return [
-        f"{release_id}: {len(announcements)} announcements untold"
+        f"{release_id}: {len(announcements)} announcements unsent"
         + (", card out of date" if dirty else "")
     ]
 
@@ -152,7 +152,7 @@ def _announced(
         for one in releases
         if one.id in turned_away
     }
-    return lost + untold(releases, messages, lines, direct), posted_twice(messages)
+    return lost + unreported(releases, messages, lines, direct), posted_twice(messages)
 
 
 def refused_as_archived(calls: Sequence[Json]) -> set[str]:
@@ -164,7 +164,7 @@ def refused_as_archived(calls: Sequence[Json]) -> set[str]:
     }
 
 
-def untold(
+def unreported(
     releases: Sequence[Release],
     messages: Sequence[Json],
     lines: Sequence[AuditLine],
@@ -176,7 +176,7 @@ def untold(
     lost = [
         line
         for release in releases
-        if (line := trail.told_end(release, messages, lines, direct.get(release.id, ())))
+        if (line := trail.unreported_end(release, messages, lines, direct.get(release.id, ())))
     ]
     for release in releases:
         card = cards.get(f"{release.id}:card")

@@ -163,9 +163,9 @@ def test_pods_missing_before_the_release_are_not_its_fault() -> None:
 def test_finds_an_undelivered_message() -> None:
     waiting = Announcement(1, Event(T0, EventKind.FINISHED, "hello is on 2.0.0"))
     assert unsent("hello-42", (), dirty=False) == []
-    assert unsent("hello-42", (waiting,), dirty=False) == ["hello-42: 1 announcements untold"]
+    assert unsent("hello-42", (waiting,), dirty=False) == ["hello-42: 1 announcements unsent"]
     assert unsent("hello-42", (), dirty=True) == [
-        "hello-42: 0 announcements untold, card out of date"
+        "hello-42: 0 announcements unsent, card out of date"
     ]
 
 

@@ -12,7 +12,7 @@ from bot.releases.facts.events import EventKind
 from bot.releases.facts.release import Phase
 from tests.builders import T0, a_release
 from tests.faults import leftovers, trail
-from tests.faults.invariants import posted_twice, refused_as_archived, untold
+from tests.faults.invariants import posted_twice, refused_as_archived, unreported
 
 Json = dict[str, Any]
 RELEASE = "hello-42"
@@ -157,12 +157,14 @@ def test_finds_an_unreported_end_and_a_card_that_still_asks() -> None:
     over = a_release(phase=Phase.ABORTED, id=RELEASE)
     lines = [line(EventKind.FINISHED, "hello is back on 1.0.0 (aborted): aborted by developer")]
     told = message(f"{RELEASE}:7", f"<@U0DEV1> {lines[0].text}, took 3 s", "2")
-    assert untold([over], [message(f"{RELEASE}:card", "hello 2.0.0 aborted"), told], lines) == []
-    assert len(untold([over], [message(f"{RELEASE}:card", "hello 2.0.0: rolling")], lines)) == 1
-    assert len(untold([over], [told], lines)) == 1
+    assert (
+        unreported([over], [message(f"{RELEASE}:card", "hello 2.0.0 aborted"), told], lines) == []
+    )
+    assert len(unreported([over], [message(f"{RELEASE}:card", "hello 2.0.0: rolling")], lines)) == 1
+    assert len(unreported([over], [told], lines)) == 1
     assert (
         len(
-            untold(
+            unreported(
                 [over],
                 [message(f"{RELEASE}:card", "hello 2.0.0 aborted", buttons=True), told],
                 lines,
@@ -177,12 +179,14 @@ def test_an_end_in_an_archived_channel_reaches_the_requester() -> None:
     lines = [line(EventKind.FINISHED, "hello is back on 1.0.0: taken back by developer")]
     card = message(f"{RELEASE}:card", "hello 2.0.0")
     direct = {RELEASE: [message("", f"<@U0DEV1> {lines[0].text}, took 3 s")]}
-    assert untold([over], [card], lines, direct) == []
+    assert unreported([over], [card], lines, direct) == []
     assert (
-        len(untold([over], [card], lines, {RELEASE: [message("", "hello 2.0.0 waits for you")]}))
+        len(
+            unreported([over], [card], lines, {RELEASE: [message("", "hello 2.0.0 waits for you")]})
+        )
         == 1
     )
-    assert len(untold([over], [], lines, direct)) == 1
+    assert len(unreported([over], [], lines, direct)) == 1
 
 
 def test_only_a_refusal_by_slack_counts_as_archived() -> None:

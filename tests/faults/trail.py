@@ -133,7 +133,7 @@ def _fields(item: Json) -> dict[str, str]:
     return {name: json.dumps(spec.get(name), sort_keys=True) for name in names if name in spec}
 
 
-def told_end(
+def unreported_end(
     release: Release,
     messages: Sequence[Json],
     lines: Sequence[AuditLine],

@@ -89,9 +89,9 @@ class Journey:
 
     def with_button(self, label: str, *, user: str = DEVELOPER) -> Offer | None:
         """The newest message about the app, as this person sees it, that has the button."""
-        return newest_offer(self.told(user), label)
+        return newest_offer(self.messages(user), label)
 
-    def told(self, user: str = DEVELOPER) -> list[dict[str, Any]]:
+    def messages(self, user: str = DEVELOPER) -> list[dict[str, Any]]:
         """Messages that name this journey's app, oldest first."""
         word = re.compile(rf"\b{re.escape(self.app)}\b")
         return [
@@ -106,7 +106,7 @@ class Journey:
 
         def look() -> str | None:
             return next(
-                (m["text"] for m in reversed(self.told(user)) if wanted.search(m["text"])), None
+                (m["text"] for m in reversed(self.messages(user)) if wanted.search(m["text"])), None
             )
 
         return self.until(look, f"a message with `{wanted.pattern}`", within)
@@ -120,7 +120,7 @@ class Journey:
             if found:
                 return found
             if time.monotonic() > ends:
-                seen = "\n---\n".join(m["text"] for m in self.told()[-6:])
+                seen = "\n---\n".join(m["text"] for m in self.messages()[-6:])
                 logs = "\n".join(
                     part.log.read_text(encoding="utf-8", errors="replace")[-1500:]
                     for part in self.sandbox.parts

@@ -32,7 +32,7 @@ def newest(journey: Journey, user: str) -> str:
     return str(max((message["ts"] for message in seen), default="0"))
 
 
-def is_told_alone(journey: Journey, pattern: str, user: str, since: str) -> str:
+def sees_privately(journey: Journey, pattern: str, user: str, since: str) -> str:
     """Waits for a message that this person sees, newer than ``since``."""
 
     def look() -> str | None:

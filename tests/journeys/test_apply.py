@@ -23,7 +23,7 @@ from tests.journeys.conftest import (
     Ground,
     Journey,
 )
-from tests.journeys.endpoints import is_told_alone, newest
+from tests.journeys.endpoints import newest, sees_privately
 
 _numbers = itertools.count(1)
 
@@ -111,7 +111,7 @@ def test_a_template_change_rolls_as_a_release(
     _edit(unmade, env=[{"name": "GREETING", "value": "hello"}])
     since = newest(unmade, DEVELOPER)
     unmade.say("/apply {app}")
-    is_told_alone(
+    sees_privately(
         unmade, "its pod template changes: that part runs as a rolling release", DEVELOPER, since
     )
     unmade.click("Apply", user=DEVELOPER)
@@ -244,7 +244,7 @@ def test_secret_values_never_reach_a_message_a_log_or_redis(unmade: Journey) -> 
     _manifest(unmade).write_text(yaml.safe_dump_all(objects), encoding="utf-8")
     since = newest(unmade, DEVELOPER)
     unmade.say("/apply {app}")
-    is_told_alone(
+    sees_privately(
         unmade, f"{unmade.app}-more|not valid|base64", DEVELOPER, since
     )  # refused: that is not base64
     forms = (NOT_A_KEY, base64.b64encode(NOT_A_KEY.encode()).decode())
@@ -290,5 +290,5 @@ def test_only_the_requester_sees_the_preview_and_a_viewer_may_not_ask(
     assert "needs the role deployer" in unmade.say("/apply {app}", user=VIEWER)
     unmade.say("/apply {app}")
     unmade.sees(r"Apply the manifests of {app}\?", user=DEVELOPER)
-    assert not [m["text"] for m in unmade.told(SECOND) if "Apply the manifests" in m["text"]]
+    assert not [m["text"] for m in unmade.messages(SECOND) if "Apply the manifests" in m["text"]]
     assert not unmade.exists(unmade.app)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.journeys.conftest import DEVELOPER, MANAGER, ON_CALL, Journey, objects_of
-from tests.journeys.endpoints import is_told_alone, newest, ready_versions
+from tests.journeys.endpoints import newest, ready_versions, sees_privately
 from tests.journeys.observer import observed
 from tests.journeys.test_evidence import administer
 
@@ -54,10 +54,10 @@ def test_the_requester_cannot_approve_the_switch(journey: Journey) -> None:
     journey.sees(WAITS_FOR_SWITCH)
     before = newest(journey, ON_CALL)
     journey.click("Switch", user=ON_CALL)
-    is_told_alone(journey, "you started this release: somebody else approves it", ON_CALL, before)
+    sees_privately(journey, "you started this release: somebody else approves it", ON_CALL, before)
     before = newest(journey, DEVELOPER)
     journey.click("Switch", user=DEVELOPER)
-    is_told_alone(journey, "approving needs the role approver", DEVELOPER, before)
+    sees_privately(journey, "approving needs the role approver", DEVELOPER, before)
     assert ready_versions(journey) == {"1.0.0": 5}
     journey.say("/rollout abort {app}", user=ON_CALL)
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
@@ -118,7 +118,7 @@ def test_the_switch_is_not_offered_while_green_answers_with_errors(
 def test_a_bluegreen_dry_run_shows_the_plan_and_writes_nothing(journey: Journey) -> None:
     before = newest(journey, DEVELOPER)
     journey.say("/deploy {app} 2.0.0 bluegreen dry-run")
-    plan = is_told_alone(
+    plan = sees_privately(
         journey,
         rf"{journey.app} 1\.0\.0 → 2\.0\.0 blue/green: dry run, nothing changed",
         DEVELOPER,
@@ -162,7 +162,7 @@ def test_the_rollback_window_ends_early_and_leaves_only_the_image_changed(
         journey.sees(IN_THE_WINDOW)
         before = newest(journey, MANAGER)
         journey.click("Finish now", user=MANAGER)
-        is_told_alone(journey, "old connections still drain", MANAGER, before)
+        sees_privately(journey, "old connections still drain", MANAGER, before)
         journey.sees(r"{app} is on 2\.0\.0", within=120)
     seen.was_never_empty()
     seen.only("1.0.0", since=None, until=seen.selected(1))
@@ -223,7 +223,7 @@ def test_commands_target_the_serving_deployment_of_a_pair(journey: Journey) -> N
     )
     before = newest(journey, DEVELOPER)
     journey.say("/pods {app}")
-    pods = is_told_alone(
+    pods = sees_privately(
         journey,
         r"stable, revision 1 \(2\.0\.0\): 3 pods, 100 % of 3 ready endpoints",
         DEVELOPER,
@@ -231,13 +231,13 @@ def test_commands_target_the_serving_deployment_of_a_pair(journey: Journey) -> N
     )
     assert "idle, revision 1 (1.0.0): 5 pods, 0 % of 3 ready endpoints" in pods
     journey.say("/rollout history {app}")
-    is_told_alone(
+    sees_privately(
         journey, rf"{journey.app}: revisions of deployment {journey.app}-green", DEVELOPER, before
     )
     journey.say("/rollout pause {app}")
-    is_told_alone(journey, rf"deployment {journey.app}-green paused", DEVELOPER, before)
+    sees_privately(journey, rf"deployment {journey.app}-green paused", DEVELOPER, before)
     journey.say("/rollout resume {app}")
-    is_told_alone(journey, rf"deployment {journey.app}-green resumed", DEVELOPER, before)
+    sees_privately(journey, rf"deployment {journey.app}-green resumed", DEVELOPER, before)
     journey.say("/rollout restart {app}")
     journey.sees(r"{app} restart of 2\.0\.0 .*was restarted")
     journey.say("/deploy {app} 2.1.0")

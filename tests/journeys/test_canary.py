@@ -9,7 +9,7 @@ import pytest
 
 from tests.card_buttons import press
 from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, ON_CALL, SECOND, Journey
-from tests.journeys.endpoints import is_told_alone, newest, ready_versions
+from tests.journeys.endpoints import newest, ready_versions, sees_privately
 
 WAITS_FOR_PEOPLE = r"{app} 1\.0\.0 → 2\.0\.0 canary.*waiting for approval"
 
@@ -41,10 +41,10 @@ def test_a_canary_rises_step_by_step_and_someone_else_promotes_it(
     assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
     before = newest(journey, ON_CALL)
     journey.click("Promote", user=ON_CALL)
-    is_told_alone(journey, "you started this release: somebody else approves it", ON_CALL, before)
+    sees_privately(journey, "you started this release: somebody else approves it", ON_CALL, before)
     before = newest(journey, DEVELOPER)
     journey.click("Promote", user=DEVELOPER)
-    is_told_alone(journey, "approving needs the role approver", DEVELOPER, before)
+    sees_privately(journey, "approving needs the role approver", DEVELOPER, before)
     assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
     journey.click("Promote", user=MANAGER)
     journey.sees(r"{app} is on 2\.0\.0")
@@ -75,7 +75,7 @@ def test_a_second_promotion_changes_nothing(journey: Journey) -> None:
 
     click(MANAGER)
     if click(ON_CALL):  # else the card was edited in between, and the button is gone
-        is_told_alone(journey, r"nothing to approve|is over", ON_CALL, before)
+        sees_privately(journey, r"nothing to approve|is over", ON_CALL, before)
     journey.sees(r"{app} is on 2\.0\.0")
     patches = [
         write
@@ -88,7 +88,7 @@ def test_a_second_promotion_changes_nothing(journey: Journey) -> None:
 def test_a_canary_dry_run_shows_the_plan_privately_and_writes_nothing(journey: Journey) -> None:
     before = newest(journey, DEVELOPER)
     journey.say("/deploy {app} 2.0.0 canary dry-run")
-    plan = is_told_alone(
+    plan = sees_privately(
         journey,
         rf"{journey.app} 1\.0\.0 → 2\.0\.0 canary: dry run, nothing changed",
         DEVELOPER,
@@ -99,7 +99,7 @@ def test_a_canary_dry_run_shows_the_plan_privately_and_writes_nothing(journey: J
     assert "50 %" in plan
     assert "1 approval from someone other than the requester" in plan
     assert f"6. Promote {journey.app} to 2.0.0" in plan
-    assert not [m for m in journey.told(MANAGER) if "a dry run" in m["text"]]
+    assert not [m for m in journey.messages(MANAGER) if "dry run" in m["text"]]
     assert journey.untouched()
     assert not journey.exists(f"{journey.app}-canary")
 

@@ -16,7 +16,7 @@ from kubernetes import client
 
 from tests.faults.stage import as_started, start_again
 from tests.journeys.conftest import DEVELOPER, MANAGER, ON_CALL, VIEWER, Ground, Journey, objects_of
-from tests.journeys.endpoints import is_told_alone, newest, ready_versions
+from tests.journeys.endpoints import newest, ready_versions, sees_privately
 from tests.journeys.observer import observed
 from tests.journeys.test_canary import WAITS_FOR_PEOPLE
 
@@ -67,12 +67,12 @@ def test_a_quorum_of_two_needs_two_different_approvers(
     journey.sees(WAITS_FOR_PEOPLE)
     before = newest(journey, VIEWER)
     journey.click("Promote", user=VIEWER)
-    is_told_alone(journey, "approving needs the role approver", VIEWER, before)
+    sees_privately(journey, "approving needs the role approver", VIEWER, before)
     journey.click("Promote", user=MANAGER)
     journey.sees(r"1 of 2 approvals")
     before = newest(journey, MANAGER)
     journey.click("Promote", user=MANAGER)
-    is_told_alone(journey, "you have approved this already", MANAGER, before)
+    sees_privately(journey, "you have approved this already", MANAGER, before)
     assert journey.deployment().spec.template.spec.containers[0].image.endswith(":1.0.0")
     journey.click("Promote", user=ON_CALL)
     journey.sees(r"{app} is on 2\.0\.0")
@@ -341,7 +341,9 @@ def test_undo_never_chooses_a_replica_set_left_by_an_orphaning_delete(
     journey.until(lambda: journey.versions() == {"1.0.0": 5}, "its pods gone")
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(WAITS_FOR_PEOPLE)
-    card = next(message for message in journey.told() if "waiting for approval" in message["text"])
+    card = next(
+        message for message in journey.messages() if "waiting for approval" in message["text"]
+    )
     assert "is an earlier canary's: undo never chooses it" in str(card["blocks"])
     journey.click("Promote", user=MANAGER)
     journey.sees(r"{app} is on 2\.0\.0")

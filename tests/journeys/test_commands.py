@@ -8,7 +8,7 @@ import pytest
 
 from tests.card_buttons import newest_offer, press
 from tests.journeys.conftest import ADMIN, CHANNEL, VIEWER, Journey
-from tests.journeys.endpoints import is_told_alone, newest
+from tests.journeys.endpoints import newest, sees_privately
 
 
 def test_scale_is_a_release_that_ends_when_the_pods_are_ready(
@@ -103,7 +103,7 @@ def test_get_shows_the_columns_of_kubectl_privately(journey: Journey) -> None:
             f"/pilothouse get {kind}" if "{app}" in kind else f"/pilothouse get {kind} {{app}}"
         )
         journey.sees(columns)
-    assert not [m for m in journey.told(VIEWER) if "CLUSTER-IP" in m["text"]]
+    assert not [m for m in journey.messages(VIEWER) if "CLUSTER-IP" in m["text"]]
 
 
 def test_explain_reads_the_cluster_schema_and_sends_a_long_tree_as_a_file(
@@ -165,7 +165,7 @@ def test_the_list_of_apps_shows_what_runs_even_without_a_release(
 ) -> None:
     slack, since = journey.sandbox.slack, newest(journey, VIEWER)
     journey.say("/pilothouse apps", user=VIEWER)
-    is_told_alone(journey, "NAMESPACE", VIEWER, since)
+    sees_privately(journey, "NAMESPACE", VIEWER, since)
     (answer,) = [
         m for m in slack.messages(CHANNEL, VIEWER, after=since) if "NAMESPACE" in m["text"]
     ]
@@ -176,11 +176,11 @@ def test_the_list_of_apps_shows_what_runs_even_without_a_release(
         lambda: journey.file_of(VIEWER, "apps.txt"), "the whole list, which no message holds"
     )
     assert re.search(rf"^{journey.app} +1\.0\.0 .*rolling", rows, re.MULTILINE)
-    assert not [m for m in journey.told(ADMIN) if "NAMESPACE" in m["text"]]
+    assert not [m for m in journey.messages(ADMIN) if "NAMESPACE" in m["text"]]
 
 
 def test_whoami_answers_privately(journey: Journey) -> None:
     assert "viewer" in journey.say("/pilothouse whoami", user=VIEWER)
     assert "/deploy" in journey.say("/pilothouse help", user=VIEWER)
     assert "canary" in journey.say("/pilothouse help deploy", user=VIEWER)
-    assert not [m for m in journey.told(ADMIN) if "NAMESPACE" in m["text"]]
+    assert not [m for m in journey.messages(ADMIN) if "NAMESPACE" in m["text"]]

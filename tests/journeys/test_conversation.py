@@ -25,7 +25,7 @@ def test_a_queued_release_replaces_the_one_in_front(journey: Journey) -> None:
 
 def test_a_private_answer_can_be_shared_with_the_channel(journey: Journey) -> None:
     def public() -> list[dict[str, Any]]:
-        return [m for m in journey.told(VIEWER) if "ready endpoints" in m["text"]]
+        return [m for m in journey.messages(VIEWER) if "ready endpoints" in m["text"]]
 
     journey.say("/traffic {app}", user=DEVELOPER)
     journey.sees(r"{app}: ready endpoints", user=DEVELOPER)
@@ -40,10 +40,10 @@ def test_a_plan_is_shared_with_the_channel_only_by_its_button(journey: Journey) 
         lambda: journey.with_button("Share here", user=DEVELOPER), "the plan, with its button"
     )
     plan = message["text"]
-    assert not [m for m in journey.told(VIEWER) if m["text"] == plan]
+    assert not [m for m in journey.messages(VIEWER) if m["text"] == plan]
     journey.click("Share here", user=DEVELOPER)
     journey.until(
-        lambda: [m for m in journey.told(VIEWER) if m["text"] == plan], "the plan for everyone"
+        lambda: [m for m in journey.messages(VIEWER) if m["text"] == plan], "the plan for everyone"
     )
 
 
@@ -51,7 +51,7 @@ def test_a_plan_is_shared_with_the_channel_only_by_its_button(journey: Journey) 
 def test_commands_in_a_card_thread_need_no_app_name(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
     journey.sees(r"holding")
-    card = next(m for m in journey.told() if "canary" in m["text"] and m.get("metadata"))
+    card = next(m for m in journey.messages() if "canary" in m["text"] and m.get("metadata"))
     journey.sandbox.slack.command(
         DEVELOPER, CHANNEL, "<@U0BOT> rollout abort", thread_ts=card["ts"]
     )

@@ -9,7 +9,7 @@ import pytest
 from kubernetes import client
 
 from tests.journeys.conftest import DEVELOPER, VIEWER, Journey
-from tests.journeys.endpoints import is_told_alone, newest
+from tests.journeys.endpoints import newest, sees_privately
 
 
 def set_image(journey: Journey, version: str) -> None:
@@ -103,10 +103,10 @@ def test_an_undo_to_an_unknown_revision_is_refused_privately_without_a_card(
 ) -> None:
     since = newest(journey, DEVELOPER)
     journey.say("/rollout undo {app} --to-revision 99")
-    is_told_alone(journey, rf"{journey.app} has no revision 99; it has 1", DEVELOPER, since)
+    sees_privately(journey, rf"{journey.app} has no revision 99; it has 1", DEVELOPER, since)
     assert journey.untouched()
     assert "none yet" in journey.say("/pilothouse releases {app}")
-    assert not [m for m in journey.told(VIEWER) if "revision 99" in m["text"]]
+    assert not [m for m in journey.messages(VIEWER) if "revision 99" in m["text"]]
 
 
 @pytest.mark.slow

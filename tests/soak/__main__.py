@@ -39,7 +39,7 @@ REPLICAS = 3
 QUIET_WITHIN_S = 180.0
 LOOKS_EVERY_S = 0.5
 MOST = 100_000
-TOLD_LINES = 12
+SHOWN_LINES = 12
 Json = dict[str, Any]
 
 
@@ -190,7 +190,7 @@ def _settle(store: RedisReleaseStore, people: People) -> Iterator[str]:
         time.sleep(LOOKS_EVERY_S)
     while any(any(store.outbox(release.id)) for release in store.recent(limit=MOST)):
         if time.monotonic() > ends:
-            yield "not everything that happened was told"
+            yield "some events were never delivered"
             return
         time.sleep(LOOKS_EVERY_S)
 
@@ -303,14 +303,14 @@ def _print(outcome: Outcome, people: People) -> None:
         print(f"{name:45} {value}")
     print(_commands(people))
     print(_spread(outcome))
-    for line, times in _reasons(outcome).most_common(TOLD_LINES):
+    for line, times in _reasons(outcome).most_common(SHOWN_LINES):
         print(f"  {times}x {line}")
     for line in people.unanswered[:3]:
         print(f"  without a release: {line}")
-    for line in outcome.broken[:TOLD_LINES]:
+    for line in outcome.broken[:SHOWN_LINES]:
         print(f"  BROKEN: {line}")
-    if len(outcome.broken) > TOLD_LINES:
-        print(f"  and {len(outcome.broken) - TOLD_LINES} more")
+    if len(outcome.broken) > SHOWN_LINES:
+        print(f"  and {len(outcome.broken) - SHOWN_LINES} more")
 
 
 if __name__ == "__main__":

@@ -113,9 +113,7 @@ class Tour:
                 return found
             if time.monotonic() > ends:
                 last = "\n".join(_indent(_text_of(message)) for message in self.messages()[-4:])
-                raise TourFailed(
-                    f"not seen within {within:.0f} s: {what}\nthe last messages:\n{last}"
-                )
+                raise TourFailed(f"not seen within {within:.0f} s: {what}\nlast messages:\n{last}")
             time.sleep(0.05)
 
     def now(self) -> float:
@@ -143,7 +141,7 @@ class Tour:
 
     def check(self, claim: str, *, holds: bool, but: str = "") -> None:
         if not holds:
-            raise TourFailed(f"not so: {claim} {but}")
+            raise TourFailed(f"failed: {claim} {but}")
         self.checks += 1
         self._print(f"  ✓ {claim}")
 

@@ -16,7 +16,7 @@ def tell(tour: Tour) -> None:
     )
     annotations = tour.deployment("hello").metadata.annotations
     tour.check(
-        "nothing of ours is left on the Deployment",
+        "the Deployment carries nothing of ours",
         holds="pilothouse.dev/release" not in annotations,
         but=str(annotations),
     )
@@ -25,12 +25,10 @@ def tell(tour: Tour) -> None:
     tour.expect(r"revision 2 \(2\.0\.0\): 5 pods", within=30)
 
     seen = tour.say(DEVELOPER, "/deploy helo 2.0.0")
-    tour.check("a mistake gets the nearest form", holds="Did you mean `hello`" in seen, but=seen)
+    tour.check("a mistake gets the nearest command", holds="Did you mean `hello`" in seen, but=seen)
     seen = tour.say(VIEWER, "/deploy hello 3.0.0")
     tour.check("a viewer may not deploy", holds="deployer" in seen, but=seen)
-    tour.check(
-        "nothing was started by mistakes", holds=tour.images("hello") == {"pilothouse/hello:2.0.0"}
-    )
+    tour.check("mistakes started nothing", holds=tour.images("hello") == {"pilothouse/hello:2.0.0"})
 
     tour.say(DEVELOPER, "/deploy hello missing")
     tour.expect(r"cannot be pulled: not found", within=30)

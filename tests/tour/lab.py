@@ -155,7 +155,7 @@ def _create(tour: Tour) -> None:
         str(message) for user in (DEVELOPER, MANAGER, VIEWER) for message in tour.messages(user)
     )
     tour.check(
-        "no message shows what a Secret holds",
+        "no message shows the values of a Secret",
         holds=not any(secret in everything for secret in _secrets()),
     )
     tour.say(DEVELOPER, "/apply hello")
@@ -174,7 +174,7 @@ def _create(tour: Tour) -> None:
         tour.say(VIEWER, f"/get {kind}")
         tour.expect(seen, user=VIEWER)
     tour.check(
-        "by HTTPS through the frontend's address: Hello",
+        "the frontend answers Hello over HTTPS",
         holds=_ask(tour, "/") == {"message": "Hello"},
         but=str(_ask(tour, "/")),
     )
@@ -208,7 +208,7 @@ def _roll(tour: Tour) -> None:
     tour.say(DEVELOPER, "/rollout history hello")
     history = tour.expect(r"hello: revisions of deployment")
     tour.check(
-        "the history names the version and who brought it",
+        "the history names the version and who deployed it",
         holds="2.0.0" in history and "2 (current)" in history,
         but=history,
     )
@@ -226,7 +226,7 @@ def _pause_and_resume(tour: Tour) -> None:
     tour.expect(r"hello 1\.0\.0 → 2\.0\.0 rolling.*paused")
     both = _versions_of_pods(tour)
     tour.check(
-        "both versions stand side by side", holds=set(both) == {"1.0.0", "2.0.0"}, but=str(both)
+        "both versions run side by side", holds=set(both) == {"1.0.0", "2.0.0"}, but=str(both)
     )
     tour.say(DEVELOPER, "/rollout status hello")
     tour.expect(r"paused", after=began)
@@ -265,7 +265,7 @@ def _canary(tour: Tour) -> None:
     # 3 stable pods and 1 canary pod: 50 of 200 requests, five standard deviations of sqrt(200 *
     # 0.25 * 0.75) around
     tour.check(
-        f"of {REQUESTS} requests about a quarter meets 2.0.0: {dict(found)}",
+        f"of {REQUESTS} requests about a quarter reach 2.0.0: {dict(found)}",
         holds=20 <= found["2.0.0"] <= 80,
     )
     tour.say(DEVELOPER, "/traffic hello")
@@ -283,7 +283,7 @@ def _canary(tour: Tour) -> None:
     ]
     met = Counter(version for seen in people for version in seen)
     tour.check(
-        f"a sticky canary shows each of {CLIENTS} clients one version, both are met: {dict(met)}",
+        f"a sticky canary keeps each of {CLIENTS} clients on one of both versions: {dict(met)}",
         holds=all(len(seen) == 1 for seen in people) and set(met) == {"1.0.0", "2.0.0"},
         but=str(people),
     )
@@ -315,7 +315,7 @@ def _blue_green(tour: Tour) -> None:
     tour.click(DEVELOPER, "Roll back")
     tour.expect(r"hello is back on 1\.0\.0, rolled back", within=40, after=began)
     tour.check(
-        "after the way back only 1.0.0 answers",
+        "after the rollback only 1.0.0 answers",
         holds=_versions(tour, REQUESTS) == {"1.0.0": REQUESTS},
     )
     names = {
@@ -323,7 +323,9 @@ def _blue_green(tour: Tour) -> None:
         for item in client.AppsV1Api(tour.api()).list_namespaced_deployment("default").items
     }
     tour.check(
-        "what helped is gone again", holds=names == {"auth", "frontend", "hello"}, but=str(names)
+        "the candidate Deployments are gone",
+        holds=names == {"auth", "frontend", "hello"},
+        but=str(names),
     )
 
 
