@@ -67,6 +67,13 @@ DEFECTS: tuple[Defect, ...] = (
         "tests/unit/store/test_leases.py::test_a_wake_during_a_job_is_honoured_after_it",
     ),
     Defect(
+        "a release queued by its first tick",
+        "bot/store/scripts/create.lua",
+        "join_queue(id, app_lock(app))\n",
+        "",
+        "tests/contracts/store/test_locks.py::test_the_first_accepted_is_first_even_when_the_second_asks_first",
+    ),
+    Defect(
         "lock not freed by the final state",
         "bot/store/scripts/save.lua",
         "  free_locks(id)\n",
@@ -111,8 +118,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a write sent on a decision that no longer stands",
         "bot/operations/lifecycle/advance_release.py",
-        "        if not context.store.is_current(release):",
-        "        if not context.store.is_current(release) and not release.id:",
+        "        if not context.store.is_current(",
+        "        if not release.id and not context.store.is_current(",
         "tests/unit/operations/test_advance_release.py::test_an_abort_between_the_save_and_the_write_is_heard_before_the_write",
     ),
     Defect(
