@@ -167,10 +167,7 @@ def _measure_holds(sandbox: Sandbox, apps: Sequence[str]) -> Held:
     _until_held(store, len(apps) - ENDING, HELD_WITHIN_S)
     until(lambda: not leases.backlog().leased, HELD_WITHIN_S, "nothing to do", every_s=1.0)
     window_at = time.monotonic() + LAST_ONES_S
-    for number, app in enumerate(apps[:ENDING]):
-        ends_in_s = window_at + 5 + number * (WINDOW_S - 10) / ENDING - time.monotonic()
-        hold = Deploy("2.0.0", Strategy.CANARY, hold_ms=round(1000 * ends_in_s))
-        start(sandbox, store, app, hold)
+    _start_ending_holds(sandbox, store, apps[:ENDING], window_at)
     _until_held(store, len(apps), LAST_ONES_S)
     ready_s = time.monotonic() - began
     at_hold = {release.id: release for release in store.active()}
@@ -180,6 +177,16 @@ def _measure_holds(sandbox: Sandbox, apps: Sequence[str]) -> Held:
     time.sleep(WINDOW_S)
     share = (cpu_seconds(worker) - quiet_cpu) / (time.monotonic() - quiet_from) * 100
     return Held(ready_s, memory_mb, share, list(_wake_errors(store, at_hold)))
+
+
+def _start_ending_holds(
+    sandbox: Sandbox, store: RedisReleaseStore, apps: Sequence[str], window_at: float
+) -> None:
+    """Their holds end in the window, one after the other."""
+    for number, app in enumerate(apps):
+        ends_in_s = window_at + 5 + number * (WINDOW_S - 10) / ENDING - time.monotonic()
+        hold = Deploy("2.0.0", Strategy.CANARY, hold_ms=round(1000 * ends_in_s))
+        start(sandbox, store, app, hold)
 
 
 def _until_held(store: RedisReleaseStore, number: int, within_s: float) -> None:
