@@ -24,7 +24,7 @@ DECISIONS = (
     "Promote",
     "Switch",
     "Approve start",
-    "Go on",
+    "Continue",
     "Finish now",
     "Resume",
     "Adopt",

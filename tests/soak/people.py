@@ -15,7 +15,7 @@ from tests.card_buttons import offered, press, release_of
 
 CHANNEL = "C0RELEASES"
 DEVELOPER, MANAGER = "U0DEV1", "U0MANAGER"
-DECISIONS = ("Promote", "Switch", "Go on", "Resume")
+DECISIONS = ("Promote", "Switch", "Continue", "Resume")
 ONE_IN_ABORTED = 8
 ONE_IN_BROKEN = 8
 Json = dict[str, Any]
