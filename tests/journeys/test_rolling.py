@@ -148,7 +148,7 @@ def test_mistakes_get_one_line_with_the_nearest_command(journey: Journey) -> Non
         "/deploy {app} 2.0.0 reason=“fix": "A quote is not closed",
         "/deploy {app} 2..$": "not a version",
         "/scale {app}": "How many replicas?",
-        "/rollout": "rollout what?",
+        "/rollout": "Which verb?",
     }
     told = set()
     for typed, hint in mistakes.items():
