@@ -222,7 +222,7 @@ CARDS: dict[str, Release] = {
     "refused": replace(
         a_release(),
         phase=Phase.FAILED,
-        cause=Cause(FailureClass.REFUSED, "hello already runs 2.0.0"),
+        cause=Cause(FailureClass.REFUSED, "hello already runs 2.0.0."),
         finished_at=T0 + SECOND,
     ),
     "waiting for approval to start": replace(

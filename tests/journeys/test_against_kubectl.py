@@ -187,7 +187,7 @@ def test_both_refuse_to_undo_a_paused_deployment_and_say_what_to_do(
         f"rollout undo deployment/{journey.app} --to-revision=1"
     )
     journey.say("/rollout undo {app} --to-revision 1")
-    journey.sees(r"{app} is paused: resume it first")
+    journey.sees(r"{app} is paused. Resume it first")
     assert journey.versions() == {"3.0.0": 5}
 
 
@@ -199,12 +199,12 @@ def test_both_refuse_a_missing_revision_and_the_current_one_changes_nothing(
         f"rollout undo deployment/{journey.app} --to-revision=9"
     )
     journey.say("/rollout undo {app} --to-revision 9")
-    journey.sees(r"{app} has no revision 9; it has 3, 2, 1")
+    journey.sees(r"{app} has no revision 9. It has 3, 2, 1")
     assert "skipped rollback (current template already matches revision 3)" in kubectl(
         f"rollout undo deployment/{journey.app} --to-revision=3"
     )
     journey.say("/rollout undo {app} --to-revision 3")
-    journey.sees(r"{app} is already on that template \(3\.0\.0\): nothing to undo")
+    journey.sees(r"{app} already runs that template \(3\.0\.0\)\. There is nothing to undo")
     assert _revision(journey.deployment()) == "3"
 
 

@@ -200,12 +200,12 @@ def _a_roll_in_the_middle(journey: Journey) -> None:
     [
         (
             _recreate,
-            r"{app} has the strategy Recreate: its pods must not run twice; deploy it rolling",
+            r"{app} has the strategy Recreate, so its pods must not run twice",
         ),
         (_no_selector, r"Service {app} has no selector, so there is nothing to switch"),
         (
             _another_apps_pods,
-            r"Service {app} also selects pods of Deployment {app}-worker: narrow its selector",
+            r"Service {app} also selects pods of Deployment {app}-worker\. Narrow its selector",
         ),
         (_a_roll_in_the_middle, r"{app} is half-rolled \(\d of 5 available, \d updated\)"),
     ],

@@ -344,7 +344,7 @@ def test_undo_never_chooses_a_replica_set_left_by_an_orphaning_delete(
     card = next(
         message for message in journey.messages() if "waiting for approval" in message["text"]
     )
-    assert "is an earlier canary's: undo never chooses it" in str(card["blocks"])
+    assert "belonged to an earlier canary: undo never chooses it" in str(card["blocks"])
     journey.click("Promote", user=MANAGER)
     journey.sees(r"{app} is on 2\.0\.0")
     journey.say("/rollout undo {app}")

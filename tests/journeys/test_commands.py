@@ -85,7 +85,7 @@ def test_pause_and_resume_work_without_a_release(journey: Journey) -> None:
     journey.say("/rollout pause {app}")
     journey.until(lambda: journey.deployment().spec.paused, "the Deployment paused")
     journey.say("/deploy {app} 2.0.0")
-    journey.sees(r"{app} is paused: resume it first")
+    journey.sees(r"{app} is paused. Resume it first")
     journey.say("/rollout resume {app}")
     journey.until(lambda: not journey.deployment().spec.paused, "the Deployment resumed")
 

@@ -87,7 +87,7 @@ def test_the_form_shows_the_plan_before_anything_starts(
         )
 
     wanted = (  # each choice draws the outline, and later the plan, anew
-        "17 % to 2.0.0: 1 canary pod beside 5 (asked: 20%)"
+        "17% to 2.0.0: 1 canary pod beside 5 (asked: 20%)"
     )
     journey.until(
         lambda: all(words in shown() for words in ("Plan as of now", wanted)),

@@ -103,7 +103,7 @@ def test_an_undo_to_an_unknown_revision_is_refused_privately_without_a_card(
 ) -> None:
     since = newest(journey, DEVELOPER)
     journey.say("/rollout undo {app} --to-revision 99")
-    sees_privately(journey, rf"{journey.app} has no revision 99; it has 1", DEVELOPER, since)
+    sees_privately(journey, rf"{journey.app} has no revision 99. It has 1", DEVELOPER, since)
     assert journey.untouched()
     assert "none yet" in journey.say("/pilothouse releases {app}")
     assert not [m for m in journey.messages(VIEWER) if "revision 99" in m["text"]]

@@ -110,9 +110,9 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "candidate created live",
-        "bot/releases/strategies/bluegreen/candidate.py",
-        '            "replicas": 0,\n            "selector": {"matchLabels": selector},\n',
-        '            "replicas": 3,\n            "selector": {"matchLabels": selector},\n',
+        "bot/releases/planning/candidate.py",
+        '            "replicas": 0,\n            "selector": selector,\n',
+        '            "replicas": 3,\n            "selector": selector,\n',
         "tests/transitions/bluegreen/test_moments.py::test_green_is_created_inert_and_made_live_by_a_tested_patch",
     ),
     Defect(

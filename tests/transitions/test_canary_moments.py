@@ -151,7 +151,7 @@ def test_in_shift_mode_an_abort_brings_back_what_was_shifted_and_never_leaves_no
 
 
 def holding(*pods: PodSeen, hold_ms: int = 10 * MINUTE) -> tuple[Release, Observation]:
-    """In the hold of 40 % with these candidate pods, and what is seen."""
+    """In the hold at 40% with these candidate pods, and what is seen."""
     walk = a_walk(canary={"hold_ms": hold_ms}, steps=(40,)).to_step("share-40", gate="hold")
     return walk.release, replace(
         walk.look(),
@@ -481,5 +481,5 @@ def test_the_very_version_that_came_in_by_another_way_leaves_nothing_to_release(
     assert (
         ended.phase is Phase.FAILED
         and ended.cause is not None
-        and ended.cause.summary == "hello already runs 2.0.0"
+        and ended.cause.summary == "hello already runs 2.0.0."
     )

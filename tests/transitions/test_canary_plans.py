@@ -181,8 +181,8 @@ def test_the_floor_is_the_least_stable_pods_of_any_step(
 def test_shares_that_whole_pods_do_not_reach_are_said_before_the_start() -> None:
     notes = notes_of(a_canary(steps=(10, 50)))
     assert (
-        "wanted 10 %, nearest 25 % with 3 replicas" in notes
-        and "shares within reach: 25, 40, 50 %" in notes
+        "wanted 10%, nearest is 25% with 3 replicas" in notes
+        and "shares within reach: 25%, 40%, 50%" in notes
     )
 
 
@@ -253,8 +253,8 @@ NOTED: dict[str, tuple[Observation, str]] = {
     "autoscaler": (
         an_observation(survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 9),))),
         (
-            "may move stable between 2 and 9: canary pods follow it down, so that their share does"
-            " not grow; upwards it may fall to 25 %"
+            "may scale stable between 2 and 9: canary pods follow it down, so that their share does"
+            " not grow; as it scales up, their share may fall to 25%"
         ),
     ),
     "an orphan of an earlier canary": (
@@ -268,7 +268,7 @@ NOTED: dict[str, tuple[Observation, str]] = {
                 )
             )
         ),
-        "ReplicaSet hello-canary-x of hello is an earlier canary's",
+        "ReplicaSet hello-canary-x of hello belonged to an earlier canary",
     ),
 }
 
@@ -295,7 +295,7 @@ def test_a_small_quota_limits_the_candidates_and_says_what_serves_meanwhile() ->
     plan = plan_of(a_canary(steps=(50,)), seen)
     assert [step.candidates for step in plan.steps] == [2, 2, 0]
     assert (
-        "there is room for 2 canary pods: while it rolls, at least 6 of 10 stable pods serve"
+        "there is room for 2 canary pods: at least 6 of 10 stable pods serve during the promotion"
         in plan.notes
     )
 
@@ -307,7 +307,7 @@ def test_candidates_keep_within_the_maximum_of_an_autoscaler_and_that_is_said() 
     )
     plan = plan_of(a_canary(steps=(17, 50)), seen)
     assert [step.candidates for step in plan.steps] == [1, 2, 2, 0]
-    assert "wanted 50 %, nearest 29 % with 5 replicas" in plan.notes
+    assert "wanted 50%, nearest is 29% with 5 replicas" in plan.notes
     assert any(
         note.endswith("; HorizontalPodAutoscaler hello-hpa allows 7 pods in all")
         for note in plan.notes
@@ -325,7 +325,7 @@ def test_the_catalog_may_let_candidates_go_beyond_an_autoscalers_maximum() -> No
 
 def test_shift_mode_says_how_few_serve_right_after_an_abort() -> None:
     notes = notes_of(a_shift(steps=(20, 80)), an_observation(a_deployment(replicas=5)))
-    assert "an abort at 80 % leaves 1 stable pod to serve until 4 more are ready" in notes
+    assert "an abort at 80% leaves 1 stable pod to serve until 4 more are ready" in notes
 
 
 # --- what cannot start ----------------------------------------------------------------------------
@@ -356,20 +356,24 @@ HOST_PORT = [
     }
 ]
 REFUSED: dict[str, tuple[Release, Observation, str]] = {
-    "share 0": (a_canary(steps=(0, 50)), an_observation(), "0 % is not a share for a canary"),
-    "share above 100": (a_canary(steps=(50, 120)), an_observation(), "120 % is not a share"),
-    "100 in the middle": (a_canary(steps=(100, 50)), an_observation(), "100 % is not a share"),
-    "not rising": (a_canary(steps=(50, 20)), an_observation(), "the steps must rise: 50, 20"),
-    "twice the same": (a_canary(steps=(20, 20)), an_observation(), "the steps must rise"),
+    "share 0": (a_canary(steps=(0, 50)), an_observation(), "0% is not a share for a canary"),
+    "share above 100": (a_canary(steps=(50, 120)), an_observation(), "120% is not a share"),
+    "100 in the middle": (a_canary(steps=(100, 50)), an_observation(), "100% is not a share"),
+    "not rising": (
+        a_canary(steps=(50, 20)),
+        an_observation(),
+        "The steps must rise, but are 50, 20",
+    ),
+    "twice the same": (a_canary(steps=(20, 20)), an_observation(), "The steps must rise"),
     "no step": (
         a_canary(steps=(100,)),
         an_observation(),
-        "needs a share between 1 and 99 % before the promotion",
+        "needs a share between 1% and 99% before the promotion",
     ),
     "too many steps": (
         a_canary(steps=(10, 20, 30, 40)),
         an_observation(),
-        "4 steps (10, 20, 30, 40 %) cannot be told apart with 3 replicas",
+        "4 steps (10%, 20%, 30%, 40%) cannot be told apart with 3 replicas",
     ),
     "no Service in the catalog": (
         a_canary(target=a_target(services=())),
@@ -400,8 +404,8 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
         a_canary(),
         an_observation(a_rolling_deployment(new=1, old=2)),
         (
-            "hello is half-rolled (3 of 3 available, 1 updated): wait for it, or take it back"
-            " (rollout undo hello)"
+            "hello is half-rolled (3 of 3 available, 1 updated). Wait for it, or undo it"
+            " (rollout undo hello)."
         ),
     ),
     "managed by Argo CD": (
@@ -420,8 +424,8 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
         a_canary(),
         an_observation(a_deployment(annotations={"meta.helm.sh/release-name": "web"})),
         (
-            "managed elsewhere: Helm (meta.helm.sh/release-name: web) would take the change back;"
-            " change it there, or set"
+            "managed elsewhere: Helm (meta.helm.sh/release-name: web) would revert the change."
+            " Change it there, or set"
         ),
     ),
     "image applied elsewhere": (
@@ -431,12 +435,12 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
                 managers=(("gitops", "Apply", "", "spec.template.spec.containers.hello.image"),)
             )
         ),
-        "gitops (applies spec.template.spec.containers.hello.image) would take the change back",
+        "gitops (applies spec.template.spec.containers.hello.image) would revert the change",
     ),
     "a Service that is not there": (
         a_canary(),
         an_observation(services=()),
-        "there is no Service `hello` in namespace default",
+        "There is no Service `hello` in namespace default",
     ),
     "unhealthy": (a_canary(), an_observation(a_deployment(available=1)), "hello is not healthy"),
     "Recreate": (
@@ -466,12 +470,12 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
         surveyed(
             autoscalers=(AutoscalerSeen("one", "hello", 2, 9), AutoscalerSeen("two", "hello", 1, 4))
         ),
-        "several HorizontalPodAutoscalers move hello: one, two",
+        "Several HorizontalPodAutoscalers scale hello: one, two",
     ),
     "HPA of the candidate": (
         a_canary(),
         surveyed(autoscalers=(AutoscalerSeen("canary-hpa", "hello-canary", 1, 4),)),
-        "HorizontalPodAutoscaler canary-hpa moves the replicas of hello-canary",
+        "HorizontalPodAutoscaler canary-hpa scales hello-canary",
     ),
     "HPA of a Deployment whose selector takes the candidate's pods in": (
         a_canary(),
@@ -484,27 +488,27 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
                 SelectingSeen("Deployment", "hello-old", {"matchLabels": {"app": "hello"}}),
             ),
         ),
-        "the pods of hello-canary would count for HorizontalPodAutoscaler hello-hpa and old-hpa",
+        "HorizontalPodAutoscaler hello-hpa and old-hpa would count the pods of hello-canary",
     ),
     "stable as large as its HPA allows": (
         a_canary(),
         surveyed(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 3),)),
         (
-            "hello has 3 pods, as many as HorizontalPodAutoscaler hello-hpa allows: raise its"
+            "hello has 3 pods, as many as HorizontalPodAutoscaler hello-hpa allows. Raise its"
             " maximum, or set `canary: {max_candidates: 1}`"
         ),
     ),
     "steps that an HPA leaves no room for": (
         a_canary(steps=(20, 50)),
         surveyed(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 4),)),
-        "reachable: 25 %; HorizontalPodAutoscaler hello-hpa allows 4 pods in all",
+        "reachable: 25%; HorizontalPodAutoscaler hello-hpa allows 4 pods in all",
     ),
     "more steps than one replica can tell apart": (
         a_canary(steps=(20, 50)),
         an_observation(a_deployment(replicas=1)),
         (
-            "2 steps (20, 50 %) cannot be told apart with 1 replica and at most 1 candidate;"
-            " reachable: 50 %"
+            "2 steps (20%, 50%) cannot be told apart with 1 replica and at most 1 candidate;"
+            " reachable: 50%"
         ),
     ),
     "replicas applied elsewhere in shift mode": (
@@ -517,33 +521,33 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
         an_observation(
             services=(a_service(managers=(("gitops", "Apply", "", "spec.sessionAffinity"),)),)
         ),
-        "would take the session affinity back; leave `sticky` out",
+        "would revert the session affinity. Leave `sticky` out",
     ),
     "no quota for one pod": (
         a_canary(),
         surveyed(quotas=(QuotaSeen("compute", {"pods": "3"}, {"pods": "3"}),)),
-        "no room for a single canary pod: quota compute: pods 3 of 3 used",
+        "There is There is There is no room for a single canary pod: quota compute: pods 3 of 3 used",
     ),
     "another release's leftover": (
         a_canary(),
         surveyed(leftovers=(a_leftover(annotations={"pilothouse.dev/release": "hello-7"}),)),
         (
-            "left over from release hello-7, which does not run any more; remove it with kubectl -n"
-            " default delete deployment hello-canary"
+            "left over from release hello-7, which is no longer running. Remove it with `kubectl -n"
+            " default delete deployment hello-canary`"
         ),
     ),
     "a leftover of another version": (
         a_canary(),
         surveyed(leftovers=(a_leftover("1.5.0"),)),
         (
-            "hello-canary runs 1.5.0 and belongs to no release: deploy 1.5.0 canary to adopt it, or"
-            " remove it with kubectl"
+            "hello-canary runs 1.5.0 and belongs to no release. Deploy 1.5.0 canary to adopt it, or"
+            " remove it with `kubectl"
         ),
     ),
     "a leftover that goes": (
         a_canary(),
         surveyed(leftovers=(a_leftover(terminating=True),)),
-        "is just being deleted",
+        "is being deleted",
     ),
     "a paused leftover": (
         a_canary(),

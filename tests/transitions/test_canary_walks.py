@@ -12,7 +12,7 @@ from bot.releases.facts.actions import CreateDeployment, PatchDeployment
 from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import AutoscalerSeen, Survey
 from bot.releases.facts.release import Phase
-from bot.releases.strategies.canary.plan import STICKY
+from bot.releases.strategies.canary.steps import STICKY
 from tests.builders import (
     NO_AFFINITY,
     REPOSITORY,

@@ -186,9 +186,9 @@ REFUSED: dict[str, tuple[object, object, str]] = {
     "no Deployment": (
         a_release(),
         without_stable(an_observation()),
-        "there is no Deployment `hello`",
+        "There is no Deployment `hello`",
     ),
-    "paused": (a_release(), a_seen(paused=True), "hello is paused: resume it first"),
+    "paused": (a_release(), a_seen(paused=True), "hello is paused. Resume it first"),
     "half-rolled": (
         a_release(),
         an_observation(a_rolling_deployment(new=1, old=3, new_ready=0)),
@@ -209,9 +209,9 @@ REFUSED: dict[str, tuple[object, object, str]] = {
     "foreign image": (
         a_release(Deploy("evil/hello:2.0.0")),
         an_observation(),
-        "images of `evil/hello` are not allowed here",
+        "Images of `evil/hello` are not allowed here",
     ),
-    "no Service": (a_release(), an_observation(services=()), "there is no Service `hello`"),
+    "no Service": (a_release(), an_observation(services=()), "There is no Service `hello`"),
     "Argo CD": (
         a_release(),
         a_seen(annotations={"argocd.argoproj.io/tracking-id": "hello"}),
@@ -249,13 +249,13 @@ REFUSED: dict[str, tuple[object, object, str]] = {
     "undo to the same": (
         a_release(Undo(template=a_template())),
         an_observation(),
-        "already on that template",
+        "already runs that template",
     ),
     "undo to nothing": (a_release(Undo()), an_observation(), "no earlier revision"),
     "several containers": (
         a_release(),
         a_seen(template={"metadata": {}, "spec": {"containers": [{"name": "a"}, {"name": "b"}]}}),
-        "name one in the catalog as `container:`",
+        "Name one as `container:` in the catalog",
     ),
     "version label in own selector": (
         a_release(target=a_target(version_label="version")),

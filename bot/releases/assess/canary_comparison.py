@@ -8,24 +8,14 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bot.releases.assess.rollout import pods_of
+from bot.releases.assess.rollout import live_pods, pods_of
 from bot.releases.facts.causes import Verdict
 from bot.releases.facts.counts import counted
-from bot.releases.facts.observation import DeploymentSeen, Observation, PodSeen
+from bot.releases.facts.observation import DeploymentSeen, Observation
 
 WORSE_BY = 0.5  # troubles a pod more than stable's, in the window
 SLOWER_BY = 3  # times stable's time to ready
 SLOWER_BY_MS = 20_000  # and at least that much
-
-
-def _living(deployment: DeploymentSeen | None) -> list[PodSeen]:
-    """An evicted pod stays behind as a failed object: it says nothing about the version, its
-    successor does."""
-    return [
-        pod
-        for pod in pods_of(deployment)
-        if not pod.terminating and pod.phase not in ("Succeeded", "Failed")
-    ]
 
 
 def baseline_of(seen: Observation) -> dict[str, Any]:
@@ -36,7 +26,7 @@ def baseline_of(seen: Observation) -> dict[str, Any]:
 def _counters(deployment: DeploymentSeen | None) -> dict[str, Any]:
     return {
         pod.uid: {"restarts": pod.restarts, "ready_since": pod.ready_since if pod.ready else 0}
-        for pod in _living(deployment)
+        for pod in live_pods(pods_of(deployment))
     }
 
 
@@ -66,7 +56,7 @@ class Record:
 
 
 def record_of(then: dict[str, Any], deployment: DeploymentSeen | None) -> Record:
-    pods = _living(deployment)
+    pods = live_pods(pods_of(deployment))
     restarts = flaps = witnesses = 0
     crashes: Counter[str] = Counter()
     for pod in pods:

@@ -2,10 +2,54 @@
 
 from __future__ import annotations
 
-from bot.releases.assess.rollout import _live, is_complete, newest, pods_of, ready_endpoints
-from bot.releases.assess.selectors import _selected_ready, selects
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.releases.assess.rollout import (
+    is_complete,
+    live_pods,
+    newest,
+    pods_of,
+    ready_endpoints,
+)
+from bot.releases.assess.selectors import selected_ready
 from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.plan import Condition
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """An observation with what the plan says about selectors and sizes."""
+
+    seen: Observation
+    services: tuple[str, ...]
+    candidate_selector: dict[str, str] | None
+    stable_selectors: tuple[dict[str, str], ...]
+    final_selectors: tuple[dict[str, str], ...]
+    floor: int
+
+    @property
+    def stable(self) -> DeploymentSeen | None:
+        return self.seen.stable
+
+    @property
+    def candidate(self) -> DeploymentSeen | None:
+        return self.seen.candidate
+
+    @property
+    def wanted(self) -> int:
+        """The pods that stable wants, one at least."""
+        return max(1, self.stable.replicas if self.stable else 1)
+
+    def is_reached(self, deployment: DeploymentSeen | None) -> bool:
+        return bool(ready_endpoints(self.seen, deployment, self.services))
+
+    def endpoints(self, deployment: DeploymentSeen | None) -> int:
+        """Ready endpoints of a Deployment in the Service where it has fewest."""
+        return min(
+            (len(ready_endpoints(self.seen, deployment, (name,))) for name in self.services),
+            default=0,
+        )
 
 
 def condition_holds(
@@ -18,87 +62,114 @@ def condition_holds(
     services: tuple[str, ...] | None = None,
     floor: int = 0,
 ) -> bool:
-    """Whether a claim about the cluster is true in this observation. ``services``: the app's; None:
-    all that were observed."""
-    stable, candidate = seen.stable, seen.candidate
+    """``services``: the app's; None: all that were observed. ``floor``: stable pods that must stay
+    available."""
     names = tuple(service.name for service in seen.services) if services is None else services
-
-    def served(deployment: DeploymentSeen | None) -> int:
-        """Ready endpoints of a Deployment in the Service where it has fewest."""
-        return min((len(ready_endpoints(seen, deployment, (name,))) for name in names), default=0)
-
-    match condition:
-        case Condition.STABLE_COMPLETE:
-            return stable is not None and is_complete(stable)
-        case Condition.CANDIDATE_COMPLETE:
-            return candidate is not None and is_complete(candidate)
-        case Condition.CANDIDATE_MATCHES_STABLE:
-            return (
-                candidate is not None
-                and stable is not None
-                and is_complete(candidate)
-                and candidate.available >= max(1, stable.replicas)
-            )
-        case Condition.CANDIDATE_SILENT:
-            return candidate is None or (
-                not ready_endpoints(seen, candidate, names) and not _live(pods_of(candidate))
-            )
-        case Condition.CANDIDATE_GONE:
-            return candidate is None
-        case Condition.CANDIDATE_SELECTED:
-            need = max(1, stable.replicas if stable else 1)
-            return (
-                candidate_selector is not None
-                and _selected_ready(candidate_selector, candidate) >= need
-            )
-        case Condition.STABLE_SELECTED:
-            return bool(stable_selectors) and all(
-                _selected_ready(s, stable) >= 1 for s in stable_selectors
-            )
-        case Condition.SERVED_BY_CANDIDATE:
-            return served(candidate) >= 1 and not ready_endpoints(seen, stable, names)
-        case Condition.SERVED_BY_STABLE:
-            return served(stable) >= 1 and not ready_endpoints(seen, candidate, names)
-        case Condition.CANDIDATE_SERVES:
-            return served(candidate) >= max(1, floor)
-        case Condition.CANDIDATE_LISTED:
-            return candidate is not None and served(candidate) >= max(1, candidate.available)
-        case Condition.STABLE_SERVES:
-            return stable is not None and served(stable) >= max(1, stable.available)
-        case Condition.STABLE_RESELECTED:
-            need = max(1, stable.replicas if stable else 1)
-            return bool(final_selectors) and all(
-                _selected_ready(s, stable) >= need for s in final_selectors
-            )
-        case Condition.STABLE_TAKES_OVER:
-            return _takes_over(seen, stable_selectors, names, floor)
-        case Condition.CANDIDATE_UNUSED:
-            return not ready_endpoints(seen, candidate, names)
-        case Condition.CANDIDATE_ANSWERS:
-            return seen.probe is not None and seen.probe.asked > 0 and not seen.probe.failed
+    facts = _Facts(seen, names, candidate_selector, stable_selectors, final_selectors, floor)
+    return _HOLDS[condition](facts)
 
 
-def _takes_over(
-    seen: Observation, selectors: tuple[dict[str, str], ...], services: tuple[str, ...], floor: int
+def _stable_complete(facts: _Facts) -> bool:
+    return facts.stable is not None and is_complete(facts.stable)
+
+
+def _candidate_complete(facts: _Facts) -> bool:
+    return facts.candidate is not None and is_complete(facts.candidate)
+
+
+def _candidate_matches_stable(facts: _Facts) -> bool:
+    stable, candidate = facts.stable, facts.candidate
+    if stable is None or candidate is None:
+        return False
+    return is_complete(candidate) and candidate.available >= facts.wanted
+
+
+def _candidate_silent(facts: _Facts) -> bool:
+    return not facts.is_reached(facts.candidate) and not live_pods(pods_of(facts.candidate))
+
+
+def _candidate_selected(facts: _Facts) -> bool:
+    selector = facts.candidate_selector
+    return selector is not None and len(selected_ready(selector, facts.candidate)) >= facts.wanted
+
+
+def _stable_selected(facts: _Facts) -> bool:
+    return _all_select(facts.stable_selectors, facts.stable, at_least=1)
+
+
+def _stable_reselected(facts: _Facts) -> bool:
+    return _all_select(facts.final_selectors, facts.stable, at_least=facts.wanted)
+
+
+def _all_select(
+    selectors: tuple[dict[str, str], ...], deployment: DeploymentSeen | None, *, at_least: int
 ) -> bool:
-    """While every Service has somebody there is time: only pods of stable's present template, at
-    least the floor of them. Where a Service has nobody, any ready pod of stable is better than
-    none.
-    """
-    stable = seen.stable
+    return bool(selectors) and all(
+        len(selected_ready(selector, deployment)) >= at_least for selector in selectors
+    )
+
+
+def _served_by_candidate(facts: _Facts) -> bool:
+    return facts.endpoints(facts.candidate) >= 1 and not facts.is_reached(facts.stable)
+
+
+def _served_by_stable(facts: _Facts) -> bool:
+    return facts.endpoints(facts.stable) >= 1 and not facts.is_reached(facts.candidate)
+
+
+def _candidate_serves(facts: _Facts) -> bool:
+    return facts.endpoints(facts.candidate) >= max(1, facts.floor)
+
+
+def _all_listed(facts: _Facts, deployment: DeploymentSeen | None) -> bool:
+    """Every available pod is a ready endpoint of every Service."""
+    return deployment is not None and facts.endpoints(deployment) >= max(1, deployment.available)
+
+
+def _stable_takes_over(facts: _Facts) -> bool:
+    """While every Service has a ready endpoint there is time to wait for pods of stable's present
+    template, at least the floor of them. Where a Service has none, any ready pod of stable is
+    better."""
+    stable, selectors = facts.stable, facts.stable_selectors
     if stable is None or not selectors:
         return False
-    pair = (seen.stable, seen.candidate)
-    if any(not any(ready_endpoints(seen, item, (name,)) for item in pair) for name in services):
-        return all(_selected_ready(selector, stable) >= 1 for selector in selectors)
+    pair = (stable, facts.candidate)
+    if any(
+        not any(ready_endpoints(facts.seen, item, (name,)) for item in pair)
+        for name in facts.services
+    ):
+        return _stable_selected(facts)
     current = newest(stable)
-    ours = {pod.uid for pod in current.pods} if current else set()
-    ready = [pod for pod in pods_of(stable) if pod.ready and not pod.terminating]
-    need = max(
-        1, min(floor, stable.replicas)
-    )  # fewer than the floor where an autoscaler took them while nobody asked
+    own = {pod.uid for pod in current.pods} if current else set()
+    # an autoscaler may have left fewer than the floor while stable had no traffic
+    need = max(1, min(facts.floor, stable.replicas))
     for selector in selectors:
-        chosen = [pod for pod in ready if selects(selector, pod.labels)]
-        if len(chosen) < need or any(pod.uid not in ours for pod in chosen):
+        chosen = selected_ready(selector, stable)
+        if len(chosen) < need or any(pod.uid not in own for pod in chosen):
             return False
     return True
+
+
+def _candidate_answers(facts: _Facts) -> bool:
+    probe = facts.seen.probe
+    return probe is not None and probe.asked > 0 and not probe.failed
+
+
+_HOLDS: dict[Condition, Callable[[_Facts], bool]] = {
+    Condition.STABLE_COMPLETE: _stable_complete,
+    Condition.CANDIDATE_COMPLETE: _candidate_complete,
+    Condition.CANDIDATE_MATCHES_STABLE: _candidate_matches_stable,
+    Condition.CANDIDATE_SILENT: _candidate_silent,
+    Condition.CANDIDATE_GONE: lambda facts: facts.candidate is None,
+    Condition.CANDIDATE_SELECTED: _candidate_selected,
+    Condition.STABLE_SELECTED: _stable_selected,
+    Condition.SERVED_BY_CANDIDATE: _served_by_candidate,
+    Condition.SERVED_BY_STABLE: _served_by_stable,
+    Condition.CANDIDATE_SERVES: _candidate_serves,
+    Condition.STABLE_SERVES: lambda facts: _all_listed(facts, facts.stable),
+    Condition.STABLE_RESELECTED: _stable_reselected,
+    Condition.STABLE_TAKES_OVER: _stable_takes_over,
+    Condition.CANDIDATE_LISTED: lambda facts: _all_listed(facts, facts.candidate),
+    Condition.CANDIDATE_UNUSED: lambda facts: not facts.is_reached(facts.candidate),
+    Condition.CANDIDATE_ANSWERS: _candidate_answers,
+}

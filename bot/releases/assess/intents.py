@@ -64,6 +64,11 @@ def find(intents: Iterable[Intent], kind: Kind, name: str, field: Field) -> Inte
     return next((i for i in intents if (i.kind, i.name, i.field) == (kind, name, field)), None)
 
 
+def was_written(intents: Iterable[Intent], kind: Kind, name: str, field: Field) -> bool:
+    intent = find(intents, kind, name, field)
+    return intent is not None and intent.written
+
+
 def put(intents: tuple[Intent, ...], intent: Intent) -> tuple[Intent, ...]:
     kept = tuple(
         i for i in intents if (i.kind, i.name, i.field) != (intent.kind, intent.name, intent.field)

@@ -1,29 +1,29 @@
 """Pairs that an earlier release kept (``settle: keep``) or that were made by hand: which of the two
 serves now?
 
-Everything that is asked of the app is meant for the one that people reach, whatever its name. The
-other is idle: it keeps the version before and its size, and the next blue/green release uses it.
+Every command for the app means the one that serves, whatever its name. The other is idle: it keeps
+the version before and its size, and the next blue/green release uses it.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.releases.assess.selectors import selects
+from bot.releases.assess.selectors import labels_of, selects
 from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.target import Strategy, Target, default_candidate_name
 
 
 def retarget_to_serving(target: Target, seen: Observation) -> Target:
-    """The target as it serves now: with the green one as its Deployment, and the catalog's as the
-    idle one, where the Services say so."""
-    green = _beside(seen, default_candidate_name(target, Strategy.BLUEGREEN))
+    """The target with the Deployment that serves now: the green one, where the Services select it
+    and not the catalog's, which then is the idle one."""
+    green = beside(seen, default_candidate_name(target, Strategy.BLUEGREEN))
     services = [service for service in seen.services if service.name in target.services]
     if target.idle or green is None or not services:
         return target
-    serves = all(selects(service.selector, _labels(green)) for service in services)
+    serves = all(selects(service.selector, labels_of(green.template)) for service in services)
     is_idle = seen.stable is None or not any(
-        selects(service.selector, _labels(seen.stable)) for service in services
+        selects(service.selector, labels_of(seen.stable.template)) for service in services
     )
     return (
         replace(target, deployment=green.name, idle=target.deployment)
@@ -33,19 +33,17 @@ def retarget_to_serving(target: Target, seen: Observation) -> Target:
 
 
 def idle_of(target: Target, seen: Observation) -> DeploymentSeen | None:
-    """The other one of the pair, whole and reached by nobody; ``target`` is one that faces the
-    right way."""
-    other = _beside(seen, target.idle or default_candidate_name(target, Strategy.BLUEGREEN))
+    """The other one of the pair, where no Service selects it and a release may use it. ``target``:
+    as retarget_to_serving returns it."""
+    other = beside(seen, target.idle or default_candidate_name(target, Strategy.BLUEGREEN))
     services = [service for service in seen.services if service.name in target.services]
     if other is None or other.terminating or other.claim or not services or other.replicas < 1:
         return None
-    return None if any(selects(service.selector, _labels(other)) for service in services) else other
+    labels = labels_of(other.template)
+    return None if any(selects(service.selector, labels) for service in services) else other
 
 
-def _beside(seen: Observation, name: str) -> DeploymentSeen | None:
+def beside(seen: Observation, name: str) -> DeploymentSeen | None:
+    """A Deployment other than stable, whether observed as the candidate or found by the survey."""
     nearby = (seen.candidate, *(seen.survey.leftovers if seen.survey else ()))
     return next((item for item in nearby if item is not None and item.name == name), None)
-
-
-def _labels(deployment: DeploymentSeen) -> dict[str, str]:
-    return dict(deployment.template.get("metadata", {}).get("labels") or {})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from bot.releases.assess.rollout import _live, newest
+from bot.releases.assess.rollout import live_pods, newest
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.observation import ContainerSeen, Observation, PodSeen
 from bot.releases.facts.plan import Side
@@ -144,7 +144,7 @@ def assess(
     if deployment is None or replica_set is None:
         return Assessment()
     everyone = replica_set.pods
-    live = _live(everyone)
+    live = live_pods(everyone)
     # an evicted pod stays behind as a failed object: it matters only while its successor is not
     # there
     short = sum(pod.ready for pod in live) < replica_set.desired

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from bot.releases.facts.observation import (
     DeploymentSeen,
@@ -14,7 +14,7 @@ from bot.releases.facts.observation import (
 
 
 def newest(deployment: DeploymentSeen) -> ReplicaSetSeen | None:
-    """The ReplicaSet of the current template, else the one of the highest revision."""
+    """The ReplicaSet of the current template; None before the controller made one."""
     for replica_set in deployment.replica_sets:
         if replica_set.template == deployment.template:
             return replica_set
@@ -22,8 +22,8 @@ def newest(deployment: DeploymentSeen) -> ReplicaSetSeen | None:
 
 
 def is_complete(deployment: DeploymentSeen) -> bool:
-    """As ``kubectl rollout status`` means it: seen by the controller, all updated, none old left,
-    all available.
+    """As ``kubectl rollout status`` means it: observed by the controller, all pods updated and
+    available, no old pod left.
 
     Source: k8s.io/kubectl polymorphichelpers/rollout_status.go (DeploymentStatusViewer.Status).
     """
@@ -66,11 +66,23 @@ def pods_of(deployment: DeploymentSeen | None) -> tuple[PodSeen, ...]:
     return tuple(pod for rs in deployment.replica_sets for pod in rs.pods) if deployment else ()
 
 
+def live_pods(pods: Iterable[PodSeen]) -> tuple[PodSeen, ...]:
+    """Those that run or may still run. An evicted pod stays behind as a failed object: its
+    successor counts instead."""
+    return tuple(
+        pod for pod in pods if not pod.terminating and pod.phase not in ("Succeeded", "Failed")
+    )
+
+
+def ready_pods(deployment: DeploymentSeen | None) -> tuple[PodSeen, ...]:
+    return tuple(pod for pod in pods_of(deployment) if pod.ready and not pod.terminating)
+
+
 def ready_endpoints(
     seen: Observation, deployment: DeploymentSeen | None, services: Collection[str] | None = None
 ) -> tuple[EndpointSeen, ...]:
-    """``services``: only theirs (a preview Service is observed too and serves nobody); None: of
-    all."""
+    """Ready endpoints that are pods of the Deployment. ``services``: only theirs (a preview Service
+    is observed too and serves nobody); None: of all."""
     uids = {pod.uid for pod in pods_of(deployment)}
     return tuple(
         e
@@ -79,10 +91,4 @@ def ready_endpoints(
         and not e.terminating
         and e.pod_uid in uids
         and (services is None or e.service in services)
-    )
-
-
-def _live(pods: tuple[PodSeen, ...]) -> tuple[PodSeen, ...]:
-    return tuple(
-        pod for pod in pods if not pod.terminating and pod.phase not in ("Succeeded", "Failed")
     )

@@ -1,15 +1,29 @@
-"""Which pods a selector chooses."""
+"""Which pods does a selector choose?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from bot.releases.assess.rollout import pods_of
-from bot.releases.facts.observation import DeploymentSeen
+from bot.releases.assess.rollout import ready_pods
+from bot.releases.facts.observation import DeploymentSeen, PodSeen
+
+
+def labels_of(template: Any) -> dict[str, str]:
+    """The labels of a pod template."""
+    return dict((template.get("metadata") or {}).get("labels") or {})
+
+
+def selector_text(labels: Mapping[str, str]) -> str:
+    """
+    >>> selector_text({"track": "stable", "app": "hello"})
+    'app=hello, track=stable'
+    """
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
 def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    """A Service's selector on labels; an empty one selects nothing."""
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
 
 
@@ -37,9 +51,8 @@ def matches(selector: Any, labels: Mapping[str, str]) -> bool:
     return True
 
 
-def _selected_ready(selector: dict[str, str], deployment: DeploymentSeen | None) -> int:
-    return sum(
-        1
-        for pod in pods_of(deployment)
-        if pod.ready and not pod.terminating and selects(selector, pod.labels)
-    )
+def selected_ready(
+    selector: dict[str, str], deployment: DeploymentSeen | None
+) -> tuple[PodSeen, ...]:
+    """The ready pods of a Deployment that a Service's selector chooses."""
+    return tuple(pod for pod in ready_pods(deployment) if selects(selector, pod.labels))

@@ -15,7 +15,7 @@ _DIGEST = re.compile(r"\Asha256:[0-9a-f]{64}\Z")
 
 
 class ImageMistake(ValueError):
-    """VERSION cannot be what it says; the message is one line for the person who typed it."""
+    """VERSION cannot be released; the message is one line for the person who typed it."""
 
 
 @dataclass(frozen=True)
@@ -58,33 +58,33 @@ def resolve_image(version: str, *, running: str, allowed: Sequence[str]) -> str:
     """
     repositories = tuple(allowed) or (split_image(running).repository,)
     now = split_image(running).repository
-    here = (
+    repository = (
         now
         if normal_repository(now) in {normal_repository(name) for name in repositories}
         else repositories[0]
     )
     if _DIGEST.match(version):
-        return f"{here}@{version}"
+        return f"{repository}@{version}"
     if "/" not in version and ":" not in version and "@" not in version:
         if not _TAG.match(version):
             raise ImageMistake(
-                f"`{version}` is not a version: use a tag such as 2.0.0, a digest, or a full image"
+                f"`{version}` is not a version. Use a tag such as 2.0.0, a digest, or a full image."
             )
-        return f"{here}:{version}"
+        return f"{repository}:{version}"
     image = split_image(version)
     if image.digest and not _DIGEST.match(image.digest):
         raise ImageMistake(
-            f"`{image.digest}` is not a digest: sha256: and 64 hexadecimal digits are expected"
+            f"`{image.digest}` is not a digest. Write sha256: and 64 hexadecimal digits."
         )
     if image.tag and not _TAG.match(image.tag):
-        raise ImageMistake(f"`{image.tag}` is not a tag")
+        raise ImageMistake(f"`{image.tag}` is not a tag. Use one such as 2.0.0.")
     if not image.tag and not image.digest:
-        raise ImageMistake(f"`{version}` names no version: write {version}:TAG")
+        raise ImageMistake(f"`{version}` names no version. Write {version}:TAG.")
     if normal_repository(image.repository) not in {
         normal_repository(name) for name in repositories
     }:
         raise ImageMistake(
-            f"images of `{image.repository}` are not allowed here; allowed:"
-            f" {', '.join(repositories)}"
+            f"Images of `{image.repository}` are not allowed here. Allowed:"
+            f" {', '.join(repositories)}."
         )
     return version

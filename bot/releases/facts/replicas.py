@@ -44,8 +44,8 @@ from bot.releases.facts.counts import counted
 
 
 class CannotSplit(Exception):
-    """No whole number of pods gives what was asked; the message is one line that says what can be
-    had."""
+    """No whole number of pods gives the shares asked for; the message, without a stop, says which
+    are reachable."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def nearest(percent: int, bounds: Bounds, after: Split | None = None) -> Split |
 
 
 def split_steps(percents: Iterable[int], bounds: Bounds) -> tuple[Split, ...]:
-    """One split a step, strictly rising. Raises CannotSplit when the steps cannot be told apart
-    with that many pods.
+    """One split for each step, strictly rising. Raises CannotSplit when the steps cannot be told
+    apart with that many pods.
 
     >>> split_steps((20, 50), Bounds(5, 5))
     (Split(candidates=1, stables=5), Split(candidates=5, stables=5))
@@ -128,24 +128,28 @@ def split_steps(percents: Iterable[int], bounds: Bounds) -> tuple[Split, ...]:
     for percent in wanted:
         split = nearest(percent, bounds, chosen[-1] if chosen else None)
         if split is None:
-            can = ", ".join(f"{share}" for share in reachable(bounds)) or "none"
             raise CannotSplit(
-                f"{len(wanted)} steps ({', '.join(map(str, wanted))} %) cannot be told apart with"
+                f"{len(wanted)} steps ({_percents(wanted)}) cannot be told apart with"
                 f" {counted(bounds.replicas, 'replica')} and at most"
-                f" {counted(bounds.most_candidates, 'candidate')}; reachable: {can} %"
+                f" {counted(bounds.most_candidates, 'candidate')}; reachable:"
+                f" {_percents(reachable(bounds)) or 'none'}"
             )
         chosen.append(split)
     return tuple(chosen)
 
 
+def _percents(shares: Iterable[int]) -> str:
+    return ", ".join(f"{share}%" for share in shares)
+
+
 def reachable(bounds: Bounds) -> tuple[int, ...]:
-    """The shares that can be reached, as whole percents in rising order."""
+    """The shares that whole pods can give, as whole percents in rising order."""
     return tuple(sorted({split.percent for split in bounds.splits()}))
 
 
 def surge_for_promotion(replicas: int, unavailable: int, candidates: int, room: int | None) -> int:
-    """Candidates that serve while stable rolls: at least as many as stable may miss, so that
-    nothing is missed; room permitting.
+    """Candidates that serve while stable rolls: at least as many as stable may lack then, so that
+    capacity stays whole, where there is room for them.
 
     >>> surge_for_promotion(10, 2, 1, None), surge_for_promotion(10, 2, 5, None)
     (2, 5)

@@ -1,15 +1,16 @@
-"""The as-found snapshot, and what follows from it: intents, its hash, the change cause."""
+"""The as-found snapshot, and what follows from it: intents, its hash, the goals that restore it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 
-from bot.releases.assess.intents import CAUSE_ANNOTATION
+from bot.releases.assess.intents import CAUSE_ANNOTATION, was_written
+from bot.releases.assess.pairs import beside
 from bot.releases.facts.as_found import AsFound, DeploymentAsFound, ServiceAsFound
 from bot.releases.facts.intent import Field, Intent, Kind
 from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
-from bot.releases.facts.plan import Plan
+from bot.releases.facts.plan import DeploymentGoal, Plan, Side
 from bot.releases.facts.release import Release
 from bot.releases.planning.refusals import PlanRefused
 
@@ -45,8 +46,10 @@ def service_as_found(seen: ServiceSeen) -> ServiceAsFound:
 
 
 def seed_intents(release: Release, plan: Plan, seen: Observation) -> tuple[Intent, ...]:
-    """What the release depends on, as found: any other value later is drift. Replicas only where no
-    autoscaler moves them."""
+    """The fields that the release depends on, as found: any other value later is drift.
+
+    Replicas are among them only where no autoscaler moves them.
+    """
     stable = seen.stable
     if stable is None:
         return ()
@@ -89,11 +92,8 @@ def seed_intents(release: Release, plan: Plan, seen: Observation) -> tuple[Inten
 def as_found_of(release: Release, plan: Plan, seen: Observation, now: int) -> AsFound:
     if seen.stable is None:
         raise PlanRefused(f"there is no Deployment `{release.target.deployment}`")
-    nearby = (seen.candidate, *(seen.survey.leftovers if seen.survey else ()))
-    there = next(
-        (item for item in nearby if item is not None and item.name == plan.candidate), None
-    )
-    candidate = deployment_as_found(there) if there is not None else None
+    existing = beside(seen, plan.candidate)
+    candidate = deployment_as_found(existing) if existing is not None else None
     services = tuple(
         service_as_found(s) for s in seen.services if s.name in release.target.services
     )
@@ -101,7 +101,7 @@ def as_found_of(release: Release, plan: Plan, seen: Observation, now: int) -> As
 
 
 def as_found_hash(found: AsFound) -> str:
-    """Names the objects a plan was made for: uids, template, replicas, selectors."""
+    """Twelve hex digits that name what a plan was made for: uid, template, replicas, selectors."""
     facts = [
         found.stable.uid,
         found.stable.template,
@@ -116,5 +116,25 @@ def as_found_hash(found: AsFound) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def found_cause(found: DeploymentAsFound) -> str:
-    return found.annotations.get(CAUSE_ANNOTATION, "")
+def rollback_basis(release: Release) -> tuple[AsFound, Plan] | None:
+    """What a rollback starts from; None where the release wrote nothing."""
+    found, plan = release.as_found, release.plan
+    if found is None or plan is None or not any(intent.written for intent in release.intents):
+        return None
+    return found, plan
+
+
+def restored(release: Release, side: Side, found: DeploymentAsFound) -> DeploymentGoal:
+    """Every field of the Deployment that the release wrote, back to what it was, in one patch."""
+
+    def written(field: Field) -> bool:
+        return was_written(release.intents, Kind.DEPLOYMENT, found.name, field)
+
+    cause = found.annotations.get(CAUSE_ANNOTATION, "")
+    return DeploymentGoal(
+        side,
+        template=found.template if written(Field.TEMPLATE) else None,
+        paused=found.paused if written(Field.PAUSED) else None,
+        change_cause=cause if written(Field.CHANGE_CAUSE) else None,
+        replicas=found.replicas if written(Field.REPLICAS) else None,
+    )

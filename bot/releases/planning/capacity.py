@@ -1,4 +1,4 @@
-"""How many pods a roll may add or take away, and how long it may take."""
+"""How many pods may a roll add or remove, and how long may it take?"""
 
 from __future__ import annotations
 

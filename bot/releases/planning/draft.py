@@ -1,5 +1,5 @@
-"""From a change and an observation to what a strategy writes its plan from, or to the reason why
-there is none."""
+"""From a change and an observation to what a strategy writes its plan from, or to the reason for a
+refusal."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 @dataclass(frozen=True)
 class Draft:
-    """What a strategy gets to write its plan from: the change resolved, the cluster as found."""
+    """What a strategy writes its plan from: the change resolved, the cluster as found."""
 
     release: Release
     seen: Observation
     stable: DeploymentSeen
-    template: Any  # what stable shall run at the end
+    template: Any  # what stable will run at the end
     image: str
     version: str
     from_image: str
@@ -56,8 +56,8 @@ class Draft:
         )
 
     def downtime_gate(self) -> ApprovalGate:
-        """The app will be down: somebody must say that this is meant, and that may be the person
-        who asked."""
+        """The app will be down: someone must confirm that this is intended, and the requester
+        may."""
         approvals = self.release.rules.approvals
         title = f"confirm that {self.release.target.app} will be down meanwhile"
         return ApprovalGate(
@@ -65,7 +65,8 @@ class Draft:
         )
 
     def plan(self, **parts: Any) -> Plan:
-        """An undo is never made to wait for a confirmation: it is how people get out of trouble."""
+        """With the gates before the start. An undo never waits for a confirmation: it is how people
+        get out of trouble."""
         asks = bool(parts.get("down")) and not isinstance(self.release.change, Undo)
         gates = (*((self.downtime_gate(),) if asks else ()), *self.start_gates())
         return Plan(self.image, self.version, self.from_image, self.from_version, gates, **parts)
@@ -79,11 +80,14 @@ def container_index(template: Any, name: str | None, app: str) -> int:
         if len(containers) == 1:
             return 0
         raise PlanRefused(
-            f"{app} has several containers ({', '.join(names)}): name one in the catalog as"
-            " `container:`"
+            f"{app} has several containers ({', '.join(names)}). Name one as `container:` in the"
+            " catalog."
         )
     if name not in names:
-        raise PlanRefused(f"{app} has no container `{name}`; there are {', '.join(names)}")
+        raise PlanRefused(
+            f"{app} has no container `{name}`, only {', '.join(names)}. Fix `container:` in the"
+            " catalog."
+        )
     return names.index(name)
 
 
@@ -93,8 +97,8 @@ def running_image(template: Any, release: Release) -> str:
 
 
 def with_image(template: Any, release: Release, image: str) -> Any:
-    """The template with the app's container on the image, and the version label following where the
-    catalog names one."""
+    """The template with the image in the app's container, and its version in the version label
+    where the catalog names one."""
     result = copy.deepcopy(template)
     result["spec"]["containers"][
         container_index(template, release.target.container, release.target.app)
@@ -105,68 +109,99 @@ def with_image(template: Any, release: Release, image: str) -> Any:
     return result
 
 
+@dataclass(frozen=True)
+class _Resolved:
+    """What a change makes of the template that runs."""
+
+    template: Any
+    image: str
+    cause: str  # "" where the change is no new revision
+    notes: tuple[str, ...] = ()
+
+
 def make_draft(release: Release, seen: Observation, now: int) -> tuple[Draft, tuple[str, ...]]:
     """Resolve the change against what runs. Returns the draft and notes. Raises PlanRefused."""
     stable = common_refusals(release, seen)
     notes = elsewhere_notes(release, stable)
-    old_image = running_image(stable.template, release)
-    old_version = version_of(old_image)
-    template, image = stable.template, old_image
-    who = f"by {release.requested_by.name or release.requested_by.user}, {release.id}"
-    match release.change:
-        case Deploy(version=version):
-            try:
-                image = resolve_image(version, running=old_image, allowed=release.target.images)
-            except ImageMistake as mistake:
-                raise PlanRefused(str(mistake)) from mistake
-            template = with_image(stable.template, release, image)
-            if template == stable.template:
-                raise PlanRefused(f"{release.target.app} already runs {version_of(image)}")
-            moved = _moved_tag(image, seen)
-            notes = (*notes, *moved)
-            cause = f"{release.target.app} {version_of(image)} {who}"
-        case Scale(replicas=count):
-            refuse_scale(release, seen, stable, count)
-            cause = ""
-        case Restart():
-            template = copy.deepcopy(stable.template)
-            stamp = f"{now // 1000}"
-            template.setdefault("metadata", {}).setdefault("annotations", {})[RESTARTED_AT] = stamp
-            cause = f"restart {who}"
-        case Undo(template=wanted):
-            if wanted is None:
-                raise PlanRefused(f"{release.target.app} has no earlier revision to go back to")
-            if wanted == stable.template:
-                raise PlanRefused(
-                    f"{release.target.app} is already on that template ({old_version}): nothing to"
-                    " undo"
-                )
-            template, image = wanted, running_image(wanted, release)
-            cause = f"undo to {version_of(image)} {who}"
-        case Reapply(template=wanted):
-            template, image = wanted, running_image(wanted, release)
-            cause = f"apply {who}"
+    image = running_image(stable.template, release)
+    resolved = _resolve(release, seen, stable, image, now)
+    cause = resolved.cause
     if release.reason and cause:
         cause = f"{cause}: {release.reason}"
     draft = Draft(
         release,
         seen,
         stable,
-        template,
+        resolved.template,
+        resolved.image,
+        version_of(resolved.image),
         image,
         version_of(image),
-        old_image,
-        old_version,
         cause[:250],
         deadline_of(stable, release),
         now,
     )
-    return draft, notes
+    return draft, (*notes, *resolved.notes)
+
+
+def _resolve(
+    release: Release, seen: Observation, stable: DeploymentSeen, running: str, now: int
+) -> _Resolved:
+    """``running``: the image that runs now."""
+    who = f"by {release.requested_by.name or release.requested_by.user}, {release.id}"
+    match release.change:
+        case Deploy() as deploy:
+            return _deploy(deploy, release, seen, stable, running, who)
+        case Scale(replicas=count):
+            refuse_scale(release, seen, stable, count)
+            return _Resolved(stable.template, running, "")
+        case Restart():
+            template = copy.deepcopy(stable.template)
+            annotations = template.setdefault("metadata", {}).setdefault("annotations", {})
+            annotations[RESTARTED_AT] = f"{now // 1000}"
+            return _Resolved(template, running, f"restart {who}")
+        case Undo(template=wanted):
+            return _undo(wanted, release, stable, running, who)
+        case Reapply(template=wanted):
+            return _Resolved(wanted, running_image(wanted, release), f"apply {who}")
+
+
+def _deploy(
+    deploy: Deploy,
+    release: Release,
+    seen: Observation,
+    stable: DeploymentSeen,
+    running: str,
+    who: str,
+) -> _Resolved:
+    app = release.target.app
+    try:
+        image = resolve_image(deploy.version, running=running, allowed=release.target.images)
+    except ImageMistake as mistake:
+        raise PlanRefused(str(mistake)) from mistake
+    template = with_image(stable.template, release, image)
+    if template == stable.template:
+        raise PlanRefused(f"{app} already runs {version_of(image)}.")
+    return _Resolved(template, image, f"{app} {version_of(image)} {who}", _moved_tag(image, seen))
+
+
+def _undo(
+    wanted: Any, release: Release, stable: DeploymentSeen, running: str, who: str
+) -> _Resolved:
+    app = release.target.app
+    if wanted is None:
+        raise PlanRefused(f"{app} has no earlier revision to undo to.")
+    if wanted == stable.template:
+        raise PlanRefused(
+            f"{app} already runs that template ({version_of(running)}). There is nothing to undo."
+        )
+    image = running_image(wanted, release)
+    return _Resolved(wanted, image, f"undo to {version_of(image)} {who}")
 
 
 def _moved_tag(image: str, seen: Observation) -> tuple[str, ...]:
-    """A digest is compared, never written: pods of one tag with two image ids mean that the tag was
-    moved."""
+    """Pods of one tag with two image ids mean that the tag was moved. Digests are compared, never
+    written."""
     wanted = split_image(image)
     ids = {
         c.image_id.rpartition("@")[2]

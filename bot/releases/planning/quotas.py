@@ -1,5 +1,4 @@
-"""Room in the namespace's ResourceQuotas for more pods of a template: said before a release starts,
-with the numbers."""
+"""Is there room in the namespace's ResourceQuotas for more pods of a template?"""
 
 from __future__ import annotations
 
@@ -46,7 +45,7 @@ def quantity(text: Any) -> Fraction:
 
 
 def pod_needs(template: Any) -> dict[str, Fraction]:
-    """What one pod counts for, by the names that quotas use.
+    """What one pod uses of a quota, by the names that quotas use.
 
     A pod needs the larger of the sum of its containers and any one init container; sidecars (init
     containers that restart always) add to the sum. A request that is left out is its limit. Source:
@@ -90,8 +89,8 @@ def _amounts(container: Mapping[str, Any], side: str) -> dict[str, Fraction]:
 def shortages(
     quotas: Iterable[QuotaSeen], template: Any, pods: int, **objects: int
 ) -> tuple[str, ...]:
-    """One line for each quota entry with no room for ``pods`` more pods; ``objects`` counts others
-    ("deployments": 1).
+    """One line for each quota entry with no room for ``pods`` more pods. ``objects``: other objects
+    to be created ("deployments": 1).
 
     >>> shortages([QuotaSeen("compute", {"pods": "4"}, {"pods": "3"})], {"spec": {}}, 3)
     ('quota compute: pods 3 of 4 used, 3 more needed',)
@@ -105,11 +104,11 @@ def shortages(
             needs[name] = Fraction(count)
     lines = []
     for quota in quotas:
-        needed_here = (
+        applicable = (
             needs | of_pods if all(_is_in(scope, template) for scope in quota.scopes) else needs
         )
         for name, hard in quota.hard.items():
-            needed, used = needed_here.get(name), quota.used.get(name, "0")
+            needed, used = applicable.get(name), quota.used.get(name, "0")
             if needed and quantity(used) + needed > quantity(hard):
                 lines.append(
                     f"quota {quota.name}: {name} {used} of {hard} used, {_plain(needed, name)} more"
@@ -165,7 +164,7 @@ def _affinity_terms(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _plain(amount: Fraction, name: str) -> str:
-    """An amount as people write it.
+    """An amount as manifests write it.
 
     >>> _plain(Fraction(3, 5), "limits.cpu"), _plain(Fraction(30 * 2**20), "limits.memory")
     ('600m', '30Mi')

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.releases.assess.intents import CLAIM_ANNOTATION
 from bot.releases.assess.rollout import is_complete
 from bot.releases.facts.changes import Deploy, Reapply, Scale
+from bot.releases.facts.counts import counted
 from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.facts.release import Release
 
@@ -14,8 +15,8 @@ class PlanRefused(Exception):
 
 
 def managed_elsewhere(item: DeploymentSeen | ServiceSeen, paths: tuple[str, ...]) -> str:
-    """Who else manages what the release will write: an Apply manager of those fields, or a GitOps
-    or Helm mark. "" for nobody."""
+    """Who else manages what the release will write: a GitOps or Helm mark, or a manager that
+    applied those fields. "" for nobody."""
     marks = {**item.labels, **item.annotations}
     for key, tool in (
         ("argocd.argoproj.io/tracking-id", "Argo CD"),
@@ -44,47 +45,54 @@ _TRACKING = (
 
 
 def is_tracking_label(label: str) -> bool:
-    """A label by which a delivery tool knows its objects: on an object of ours it would make the
-    tool remove it."""
+    """A label by which a delivery tool knows its own objects: it would remove an object of ours
+    that carries it."""
     return label.startswith(_TRACKING)
 
 
 def common_refusals(release: Release, seen: Observation) -> DeploymentSeen:
-    """What no release starts on; returns the Deployment. Raises PlanRefused."""
-    target, stable = release.target, seen.stable
-    if stable is None or stable.terminating:
-        raise PlanRefused(
-            f"there is no Deployment `{target.deployment}` in namespace {target.namespace} of"
-            f" {target.cluster}"
-        )
-    if stable.claim not in ("", release.id, release.stale_claim):
-        raise PlanRefused(
-            f"{target.deployment} is claimed by release {stable.claim}, which is not one of this"
-            f" installation's running ones; if it is dead: kubectl -n {target.namespace} annotate"
-            f" deployment {target.deployment} {CLAIM_ANNOTATION}-"
-        )
+    """What no release starts on, whatever its strategy. Returns the Deployment."""
+    target, stable = release.target, _claimable(release, seen)
     names = {service.name for service in seen.services}
     missing = [name for name in target.services if name not in names]
     if missing and isinstance(release.change, Deploy):
         raise PlanRefused(
-            f"there is no Service `{missing[0]}` in namespace {target.namespace}: fix `service:` of"
-            f" {target.app}"
+            f"There is no Service `{missing[0]}` in namespace {target.namespace}. Fix `service:` of"
+            f" {target.app} in the catalog."
         )
     if stable.paused and not isinstance(release.change, Scale):
         raise PlanRefused(
-            f"{target.deployment} is paused: resume it first (rollout resume {target.app})"
+            f"{target.deployment} is paused. Resume it first (rollout resume {target.app})."
         )
     if isinstance(release.change, Deploy | Reapply | Scale) and not is_complete(stable):
         ready = f"{stable.available} of {stable.replicas} available, {stable.updated} updated"
         state = "half-rolled" if stable.updated < stable.status_replicas else "not healthy"
         raise PlanRefused(
-            f"{target.deployment} is {state} ({ready}): wait for it, or take it back (rollout undo"
-            f" {target.app})"
+            f"{target.deployment} is {state} ({ready}). Wait for it, or undo it (rollout undo"
+            f" {target.app})."
+        )
+    return stable
+
+
+def _claimable(release: Release, seen: Observation) -> DeploymentSeen:
+    target, stable = release.target, seen.stable
+    if stable is None or stable.terminating:
+        raise PlanRefused(
+            f"There is no Deployment `{target.deployment}` in namespace {target.namespace} of"
+            f" {target.cluster}. Create it, or fix {target.app} in the catalog."
+        )
+    if stable.claim not in ("", release.id, release.stale_claim):
+        raise PlanRefused(
+            f"{target.deployment} is claimed by release {stable.claim}, which is not running in"
+            f" this installation. If it is dead, run `kubectl -n {target.namespace} annotate"
+            f" deployment {target.deployment} {CLAIM_ANNOTATION}-`."
         )
     return stable
 
 
 def elsewhere_notes(release: Release, stable: DeploymentSeen) -> tuple[str, ...]:
+    """A note where another tool manages what the release writes. Raises PlanRefused where the
+    catalog says `managed_elsewhere: refuse`."""
     container = "spec.template.spec.containers"
     paths: tuple[str, ...] = (
         ("spec.replicas",)
@@ -98,28 +106,28 @@ def elsewhere_notes(release: Release, stable: DeploymentSeen) -> tuple[str, ...]
         return ()
     if release.rules.managed_elsewhere == "refuse":
         raise PlanRefused(
-            f"{stable.name} is managed elsewhere: {who} would take the change back; change it"
-            f" there, or set `managed_elsewhere: warn` for {release.target.app}"
+            f"{stable.name} is managed elsewhere: {who} would revert the change. Change it there,"
+            f" or set `managed_elsewhere: warn` for {release.target.app}."
         )
-    return (f"managed elsewhere: {who} may take the change back",)
+    return (f"managed elsewhere: {who} may revert the change",)
 
 
 def refuse_scale(release: Release, seen: Observation, stable: DeploymentSeen, count: int) -> None:
     app, rules = release.target.app, release.rules
     top = rules.scale_max
     if count < 0:
-        raise PlanRefused("the number of replicas cannot be negative")
+        raise PlanRefused("The number of replicas cannot be negative.")
     if count < rules.scale_min or (top is not None and count > top):
         raise PlanRefused(
             f"{app} may have {rules.scale_min} to {top if top is not None else 'any number of'}"
-            f" replicas, not {count}"
+            f" replicas, not {count}."
         )
     for autoscaler in seen.survey.autoscalers if seen.survey else ():
         if autoscaler.target == stable.name:
             raise PlanRefused(
                 f"HorizontalPodAutoscaler {autoscaler.name} keeps {app} between"
                 f" {autoscaler.min_replicas} and {autoscaler.max_replicas} replicas and would undo"
-                " it: change its bounds instead"
+                " it. Change its bounds instead."
             )
     if stable.replicas == count:
-        raise PlanRefused(f"{app} already has {count} replicas")
+        raise PlanRefused(f"{app} already has {counted(count, 'replica')}.")

@@ -1,13 +1,14 @@
-"""Which template an undo goes to. DESIGN: the last template that a release saw healthy; a revision
-marked bad is refused."""
+"""Which template does an undo restore? The last one that a release found healthy; a revision known
+to be bad is refused."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bot.releases.assess.selectors import labels_of
 from bot.releases.facts.observation import DeploymentSeen, ReplicaSetSeen
 from bot.releases.planning.refusals import PlanRefused
 
@@ -30,64 +31,83 @@ class ChosenUndo:
 
 
 def _is_orphan_of_canary(replica_set: ReplicaSetSeen, deployment: DeploymentSeen) -> bool:
-    """An orphaning delete leaves a canary's ReplicaSet to stable; it carries `track` and is never
-    chosen."""
+    """An orphaning delete leaves a canary's ReplicaSet to stable; it carries another `track` and is
+    never chosen."""
     track = replica_set.labels.get("track")
-    return track is not None and track != (
-        deployment.template.get("metadata", {}).get("labels") or {}
-    ).get("track")
+    return track is not None and track != labels_of(deployment.template).get("track")
 
 
 def choose_undo(
     deployment: DeploymentSeen, known: Sequence[KnownTemplate], *, to_revision: int | None, app: str
 ) -> ChosenUndo:
-    """Raises PlanRefused when there is nothing to go to, or the revision asked for is known to be
-    bad."""
-    candidates = [rs for rs in deployment.replica_sets if not _is_orphan_of_canary(rs, deployment)]
+    """Raises PlanRefused when there is nothing to undo to, or it is known to be bad."""
+    revisions = [rs for rs in deployment.replica_sets if not _is_orphan_of_canary(rs, deployment)]
     bad = {_key(item.template): item for item in known if item.verdict == "bad"}
     healthy = [
         item for item in known if item.verdict == "healthy" and item.template != deployment.template
     ]
     if to_revision:
-        match_ = next((rs for rs in candidates if rs.revision == to_revision), None)
-        if match_ is None:
-            there = ", ".join(str(rs.revision) for rs in candidates) or "none"
-            raise PlanRefused(f"{app} has no revision {to_revision}; it has {there}")
-        marked = bad.get(_key(match_.template))
-        if marked is not None:
-            good = f"; last known good is {healthy[0].version}" if healthy else ""
-            raise PlanRefused(
-                f"revision {to_revision} ({marked.version}) was bad in {marked.release_id}:"
-                f" {marked.why}{good}"
-            )
-        return ChosenUndo(match_.template, "")
-    older = [rs for rs in candidates if rs.template != deployment.template]
-    previous = (
-        older[0] if older else None
-    )  # kubectl's choice: the highest revision that is not the current one
-    for item in healthy:
-        if _key(item.template) in bad:
-            continue
-        note = ""
-        if previous is not None and previous.template != item.template:
-            note = (
-                f"kubectl would choose revision {previous.revision}; {item.version} is the last one"
-                " a release saw healthy"
-            )
-        return ChosenUndo(item.template, note)
+        return _revision_asked_for(revisions, bad, healthy, to_revision, app)
+    # kubectl's choice: the highest revision that is not the current one
+    previous = next((rs for rs in revisions if rs.template != deployment.template), None)
+    good = next((item for item in healthy if _key(item.template) not in bad), None)
+    if good is not None:
+        return _last_known_good(good, previous)
+    return _as_kubectl(previous, bad, app)
+
+
+def _revision_asked_for(
+    revisions: Sequence[ReplicaSetSeen],
+    bad: Mapping[str, KnownTemplate],
+    healthy: Sequence[KnownTemplate],
+    to_revision: int,
+    app: str,
+) -> ChosenUndo:
+    chosen = next((rs for rs in revisions if rs.revision == to_revision), None)
+    if chosen is None:
+        existing = ", ".join(str(rs.revision) for rs in revisions) or "none"
+        raise PlanRefused(f"{app} has no revision {to_revision}. It has {existing}.")
+    marked = bad.get(_key(chosen.template))
+    if marked is not None:
+        good = f" The last known good version is {healthy[0].version}." if healthy else ""
+        raise PlanRefused(
+            f"Revision {to_revision} ({marked.version}) was bad in {marked.release_id}:"
+            f" {_sentence(marked.why)}{good}"
+        )
+    return ChosenUndo(chosen.template, "")
+
+
+def _last_known_good(good: KnownTemplate, previous: ReplicaSetSeen | None) -> ChosenUndo:
+    if previous is None or previous.template == good.template:
+        return ChosenUndo(good.template, "")
+    return ChosenUndo(
+        good.template,
+        f"kubectl would choose revision {previous.revision}; {good.version} is the last version"
+        " that a release found healthy",
+    )
+
+
+def _as_kubectl(
+    previous: ReplicaSetSeen | None, bad: Mapping[str, KnownTemplate], app: str
+) -> ChosenUndo:
     if previous is None:
-        raise PlanRefused(f"{app} has no earlier revision to go back to")
+        raise PlanRefused(f"{app} has no earlier revision to undo to.")
     marked = bad.get(_key(previous.template))
     if marked is not None:
         raise PlanRefused(
-            f"the previous revision {previous.revision} ({marked.version}) was bad: {marked.why};"
-            " choose one with --to-revision"
+            f"The previous revision {previous.revision} ({marked.version}) was bad:"
+            f" {_sentence(marked.why)} Choose one with --to-revision."
         )
     return ChosenUndo(
         previous.template,
-        f"no release saw an earlier version healthy: revision {previous.revision}, as kubectl would"
-        " choose",
+        f"no release found an earlier version healthy: undo uses revision {previous.revision}, as"
+        " kubectl would",
     )
+
+
+def _sentence(text: str) -> str:
+    """A cause may be a fragment or end with its own stop."""
+    return text if text.endswith(".") else f"{text}."
 
 
 def _key(template: Any) -> str:

@@ -28,7 +28,7 @@ def test_a_canary_from_the_help_to_the_record_by_clicks_as_two_people(
     version.fill("2.0.0")
     version.press("Enter")
     expect(form).to_contain_text("Plan as of now")
-    expect(form).to_contain_text("17 % to 2.0.0: 1 canary pod beside 5 (asked: 20%)")
+    expect(form).to_contain_text("17% to 2.0.0: 1 canary pod beside 5 (asked: 20%)")
     expect(form).to_contain_text("/deploy hello 2.0.0 canary")
     has_no_violation(page, "the form")
     screen.picture("story-form", form)

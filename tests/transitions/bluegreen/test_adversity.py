@@ -294,7 +294,7 @@ def test_an_abort_after_blue_was_deleted_does_not_wait_for_it_and_keeps_green_se
     walk.abort()
     walk.to_the_end()
     assert len(walk.cluster.selected("hello")) == 3, "the only pods that serve were taken away"
-    assert "hello-green stays: nobody else serves; hello itself was deleted" in walk.told[-1]
+    assert "hello-green stays: nothing else serves; hello itself was deleted" in walk.told[-1]
     assert (
         walk.cluster.deployments["hello-green"].annotations.get("pilothouse.dev/release", "") == ""
     )

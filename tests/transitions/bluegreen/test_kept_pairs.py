@@ -112,4 +112,4 @@ def test_apply_changes_the_named_deployment_and_the_plan_says_it_is_idle() -> No
         a_release(Reapply(a_template("1.0.0", terminationGracePeriodSeconds=5))), seen, T0
     ).release
     assert planned.plan is not None, planned.cause
-    assert "hello serves nobody now: hello-green does, and is left alone" in planned.plan.notes
+    assert "hello gets no traffic now; hello-green serves and is left alone" in planned.plan.notes

@@ -182,7 +182,7 @@ def test_a_port_that_no_container_has_is_refused_before_the_start() -> None:
 
 def test_a_url_reaches_who_serves_so_green_is_not_asked_and_the_plan_says_so() -> None:
     release = a_bluegreen(rules=rules_with(probe=ProbeRules(url="https://hello.example.com")))
-    assert "is not asked before the switch" in notes(an_observation(), release)
+    assert "is not probed before the switch" in notes(an_observation(), release)
     planned = decide(release, an_observation(), T0).release.plan
     assert planned is not None
     assert planned.probe is None

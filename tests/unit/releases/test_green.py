@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from bot.releases.planning.as_found import deployment_as_found
-from bot.releases.strategies.bluegreen.candidate import body_as_found
+from bot.releases.planning.candidate import body_as_found
 from tests.builders import a_bluegreen, a_deployment, a_rolling_update, a_template
 
 

@@ -66,9 +66,9 @@ def test_a_tag_a_digest_or_a_full_image_of_an_allowed_repository_is_a_version(
         ("x" * 129, "is not a version"),
         (
             "evil/hello:2.0.0",
-            "images of `evil/hello` are not allowed here; allowed: kelseyhightower/hello",
+            "Images of `evil/hello` are not allowed here. Allowed: kelseyhightower/hello.",
         ),
-        ("kelseyhightower/hello", "names no version: write kelseyhightower/hello:TAG"),
+        ("kelseyhightower/hello", "names no version. Write kelseyhightower/hello:TAG."),
         ("kelseyhightower/hello@sha256:12", "is not a digest"),
         ("kelseyhightower/hello:a b", "is not a tag"),
     ],

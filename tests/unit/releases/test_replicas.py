@@ -78,7 +78,7 @@ def test_steps_rise_strictly_or_are_refused_with_what_can_be_reached(
         told = ""
     if told:
         assert "\n" not in told
-        assert told.endswith(f"reachable: {', '.join(map(str, reachable(bounds)))} %")
+        assert told.endswith(f"reachable: {', '.join(f'{share}%' for share in reachable(bounds))}")
         return
     rising = [split.share for split in splits]
     assert rising == sorted(set(rising)) and len(splits) == len(shares)
@@ -121,7 +121,7 @@ def test_three_replicas_reach_25_40_and_50_percent() -> None:
 def test_more_steps_than_replicas_can_tell_apart_are_refused_in_one_line() -> None:
     with pytest.raises(
         CannotSplit,
-        match=r"2 steps \(10, 20 %\) cannot be told apart with 1 replica .* reachable: 50 %",
+        match=r"2 steps \(10%, 20%\) cannot be told apart with 1 replica .* reachable: 50%",
     ):
         split_steps((10, 20), Bounds(1, 1))
 

@@ -27,7 +27,8 @@ def chosen(*known: KnownTemplate, to: int | None = None, deployment: object = HE
 
 def test_the_last_template_that_a_release_saw_healthy_is_taken_and_kubectls_choice_named() -> None:
     assert chosen(HEALTHY_1) == ChosenUndo(
-        V1, "kubectl would choose revision 2; 1.0.0 is the last one a release saw healthy"
+        V1,
+        "kubectl would choose revision 2; 1.0.0 is the last version that a release found healthy",
     )
 
 
@@ -37,7 +38,7 @@ def test_where_both_agree_nothing_is_said() -> None:
 
 def test_where_none_is_known_healthy_kubectls_choice_is_taken_and_said() -> None:
     assert chosen() == ChosenUndo(
-        V2, "no release saw an earlier version healthy: revision 2, as kubectl would choose"
+        V2, "no release found an earlier version healthy: undo uses revision 2, as kubectl would"
     )
 
 
@@ -56,20 +57,20 @@ def test_a_revision_asked_for_is_kubectls() -> None:
 def test_a_revision_marked_bad_is_refused_with_reason_and_the_good_one() -> None:
     with pytest.raises(
         PlanRefused,
-        match=r"revision 2 \(2.0.0\) was bad in hello-2: image not found; last known good is 1.0.0",
+        match=r"Revision 2 \(2.0.0\) was bad in hello-2: image not found. The last known good .* 1",
     ):
         chosen(BAD_2, HEALTHY_1, to=2)
 
 
 def test_kubectls_choice_is_refused_when_it_is_known_to_be_bad() -> None:
     with pytest.raises(
-        PlanRefused, match="was bad: image not found; choose one with --to-revision"
+        PlanRefused, match=r"was bad: image not found\. Choose one with --to-revision."
     ):
         chosen(BAD_2)
 
 
 def test_a_revision_that_is_not_there_is_answered_with_those_that_are() -> None:
-    with pytest.raises(PlanRefused, match="hello has no revision 9; it has 3, 2, 1"):
+    with pytest.raises(PlanRefused, match=r"hello has no revision 9\. It has 3, 2, 1\."):
         chosen(to=9)
 
 

@@ -1,5 +1,4 @@
-"""What bounds a canary: autoscalers that move its neighbours, quotas, and the catalog's own
-maximum."""
+"""What limits a canary: autoscalers that scale stable, quotas, and the catalog's own maximum."""
 
 from __future__ import annotations
 
@@ -15,52 +14,71 @@ from bot.releases.planning.refusals import PlanRefused, managed_elsewhere
 
 
 def autoscaler_of(draft: Draft, candidate: str, labels: dict[str, str]) -> AutoscalerSeen | None:
-    """The one that moves stable. ``labels``: of the candidate's pods. Raises PlanRefused where two
-    would count the same pods."""
-    stable, rules = draft.stable, draft.release.rules
+    """The autoscaler that scales stable. ``labels``: of the candidate's pods.
+
+    Raises PlanRefused where several would count the same pods, or one would scale the candidate.
+    """
     survey = draft.seen.survey
     scalers = survey.autoscalers if survey else ()
-    mine = [scaler for scaler in scalers if scaler.target == stable.name]
+    mine = tuple(scaler for scaler in scalers if scaler.target == draft.stable.name)
     if len(mine) > 1:
         names = ", ".join(scaler.name for scaler in mine)
         raise PlanRefused(
-            f"several HorizontalPodAutoscalers move {stable.name}: {names}; leave one of them"
+            f"Several HorizontalPodAutoscalers scale {draft.stable.name}: {names}. Keep one of"
+            " them."
         )
     other = next((scaler for scaler in scalers if scaler.target == candidate), None)
     if other is not None:
         raise PlanRefused(
-            f"HorizontalPodAutoscaler {other.name} moves the replicas of {candidate}, which the"
-            " release sets: remove it first"
+            f"HorizontalPodAutoscaler {other.name} scales {candidate}, whose replicas the release"
+            " sets. Remove it first."
         )
+    _refuse_overlap(draft, candidate, labels, mine)
+    if draft.release.rules.canary.mode == "shift":
+        _refuse_shift(draft, mine)
+    return mine[0] if mine else None
+
+
+def _refuse_overlap(
+    draft: Draft, candidate: str, labels: dict[str, str], mine: tuple[AutoscalerSeen, ...]
+) -> None:
+    """An autoscaler counts every pod that its target's selector matches."""
+    survey = draft.seen.survey
+    if survey is None:
+        return
     counting = {
         item.name
-        for item in (survey.selecting if survey else ())
+        for item in survey.selecting
         if item.kind == "Deployment" and matches(item.selector, labels)
     }
-    overlapping = [scaler for scaler in scalers if scaler.target in counting]
+    overlapping = [scaler for scaler in survey.autoscalers if scaler.target in counting]
     if overlapping:
         names = " and ".join(scaler.name for scaler in (*mine, *overlapping))
         raise PlanRefused(
-            f"the pods of {candidate} would count for HorizontalPodAutoscaler {names}: the selector"
-            f" of {overlapping[0].target} matches them too; give it a label of its own"
+            f"HorizontalPodAutoscaler {names} would count the pods of {candidate}: the selector of"
+            f" {overlapping[0].target} matches them too. Give it a label of its own."
         )
-    if mine and rules.canary.mode == "shift":
+
+
+def _refuse_shift(draft: Draft, mine: tuple[AutoscalerSeen, ...]) -> None:
+    """Whatever else sets stable's replicas would undo its shrinking."""
+    stable = draft.stable
+    if mine:
         raise PlanRefused(
-            f"HorizontalPodAutoscaler {mine[0].name} would undo the shrinking of {stable.name}: "
-            f"set `canary: {{mode: add}}` for {draft.release.target.app}"
+            f"HorizontalPodAutoscaler {mine[0].name} would undo the shrinking of {stable.name}."
+            f" Set `canary: {{mode: add}}` for {draft.release.target.app}."
         )
-    who = managed_elsewhere(stable, ("spec.replicas",)) if rules.canary.mode == "shift" else ""
-    if who and rules.managed_elsewhere == "refuse":
+    who = managed_elsewhere(stable, ("spec.replicas",))
+    if who and draft.release.rules.managed_elsewhere == "refuse":
         raise PlanRefused(
-            f"{stable.name} is managed elsewhere: {who} would undo its shrinking; set `canary:"
-            " {mode: add}`"
+            f"{stable.name} is managed elsewhere: {who} would undo its shrinking. Set"
+            f" `canary: {{mode: add}}` for {draft.release.target.app}."
         )
-    return mine[0] if mine else None
 
 
 @dataclass(frozen=True)
 class Room:
-    """Candidates that may run. ``at_promotion`` None: any number. ``why``: what an autoscaler's
+    """How many candidates may run. ``at_promotion`` None: any number. ``why``: what an autoscaler's
     maximum leaves, where that is the limit."""
 
     in_steps: int
@@ -68,18 +86,18 @@ class Room:
     why: str = ""
 
 
-def room_for(draft: Draft, there: DeploymentSeen | None, scaler: AutoscalerSeen | None) -> Room:
-    """``there``: an adopted candidate. Raises PlanRefused where not one pod has room.
+def room_for(draft: Draft, adopted: DeploymentSeen | None, scaler: AutoscalerSeen | None) -> Room:
+    """Raises PlanRefused where there is no room for a single pod.
 
-    An autoscaler's maximum is how many pods somebody wants of this app at most: candidates keep
-    within it, unless the catalog says with `max_candidates` how many there may be.
+    An autoscaler's maximum says how many pods of this app may run at most: candidates keep within
+    it, unless the catalog sets `max_candidates`.
     """
     stable, rules = draft.stable, draft.release.rules
     allowed = rules.canary.max_candidates
     if allowed is not None and allowed < 1:
         raise PlanRefused(
-            f"`max_candidates` of {draft.release.target.app} is {allowed}: a canary needs at least"
-            " one pod"
+            f"`max_candidates` of {draft.release.target.app} is {allowed}, but a canary needs at"
+            " least one pod. Raise it in the catalog."
         )
     most = stable.replicas if allowed is None else allowed
     top, why = max(most, stable.replicas), ""
@@ -92,26 +110,30 @@ def room_for(draft: Draft, there: DeploymentSeen | None, scaler: AutoscalerSeen 
         if top < 1:
             raise PlanRefused(
                 f"{stable.name} has {counted(stable.replicas, 'pod')}, as many as"
-                f" HorizontalPodAutoscaler {scaler.name} allows: raise its maximum, or set `canary:"
-                f" {{max_candidates: 1}}` for {draft.release.target.app} to go beyond it"
+                f" HorizontalPodAutoscaler {scaler.name} allows. Raise its maximum, or set `canary:"
+                f" {{max_candidates: 1}}` for {draft.release.target.app} to go beyond it."
             )
-    room = _quota_room(draft, there, top)
+    room = _quota_room(draft, adopted, top)
     is_free = room >= max(most, stable.replicas)
     return Room(min(most, room), None if is_free else room, why if room == top else "")
 
 
-def _quota_room(draft: Draft, there: DeploymentSeen | None, top: int) -> int:
-    """Candidates, ``top`` at most, that quotas have room for. Raises PlanRefused."""
+def _quota_room(draft: Draft, adopted: DeploymentSeen | None, top: int) -> int:
+    """How many candidates quotas have room for, ``top`` at most. Raises PlanRefused."""
     quotas = draft.seen.survey.quotas if draft.seen.survey else ()
-    has = there.replicas if there else 0
-    made = {} if there else {"deployments": 1}
-    rolls = (
-        1 if fence_posts(draft.stable)[1] == 0 else 0
-    )  # stable itself needs a pod more while it rolls
-    room = has
-    while room < top and not shortages(quotas, draft.template, room + 1 - has + rolls, **made):
+    present = adopted.replicas if adopted else 0
+    created = {} if adopted else {"deployments": 1}
+    # stable itself needs one more pod while it rolls without unavailable ones
+    rolls = 1 if fence_posts(draft.stable)[1] == 0 else 0
+    room = present
+    while room < top and not shortages(
+        quotas, draft.template, room + 1 - present + rolls, **created
+    ):
         room += 1
     if room < 1:
-        short = "; ".join(shortages(quotas, draft.template, 1 + rolls, **made))
-        raise PlanRefused(f"no room for a single canary pod: {short}")
+        short = "; ".join(shortages(quotas, draft.template, 1 + rolls, **created))
+        raise PlanRefused(
+            f"There is no room for a single canary pod: {short}. Raise the quota, or deploy it"
+            " rolling."
+        )
     return min(room, top)

@@ -1,34 +1,49 @@
-"""What people should know before a canary starts: shares that are reached, and where a share of
-pods is not a share of requests."""
+"""What people should know before a canary starts: the shares that can be reached, and where a share
+of pods is not a share of requests."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from bot.releases.assess.rollout import pods_of
-from bot.releases.assess.selectors import matches
+from bot.releases.assess.selectors import labels_of, matches
 from bot.releases.facts.counts import counted
-from bot.releases.facts.observation import AutoscalerSeen, DeploymentSeen, ServiceSeen
+from bot.releases.facts.observation import ServiceSeen
 from bot.releases.facts.replicas import Bounds, Split, reachable, surge_for_promotion
-from bot.releases.planning.capacity import floor_of
+from bot.releases.planning.capacity import fence_posts, floor_of
 from bot.releases.planning.draft import Draft
+from bot.releases.strategies.canary.candidate import TRACK
+from bot.releases.strategies.canary.draft import CanaryDraft
 
 
-def adoption_note(draft: Draft, there: DeploymentSeen | None) -> tuple[str, ...]:
-    if there is None:
-        return ()
-    pods = counted(there.replicas, "pod")
-    adopted = (
-        f"{there.name} was begun by hand and already runs {draft.version} ({pods}): it is adopted,"
-        " so an abort removes it too"
-    )
-    if there.template.get("spec") == draft.template.get("spec"):
-        return (adopted,)
+def canary_notes(canary: CanaryDraft) -> tuple[str, ...]:
     return (
-        adopted,
+        *_adoption_notes(canary),
+        *share_notes(canary.percents, canary.splits, canary.bounds),
+        *_shift_notes(canary),
+        *_promotion_notes(canary),
+        *_autoscaler_notes(canary),
+        *_budget_notes(canary),
+        *_traffic_notes(canary),
+        *_leftover_notes(canary.draft),
+    )
+
+
+def _adoption_notes(canary: CanaryDraft) -> tuple[str, ...]:
+    draft, adopted = canary.draft, canary.adopted
+    if adopted is None:
+        return ()
+    note = (
+        f"{adopted.name} was begun by hand and already runs {draft.version}"
+        f" ({counted(adopted.replicas, 'pod')}): it is adopted, so an abort removes it too"
+    )
+    if adopted.template.get("spec") == draft.template.get("spec"):
+        return (note,)
+    return (
+        note,
         (
-            f"{there.name}'s pods differ in more than labels from what {draft.stable.name} would"
-            " run: so may what they show"
+            f"{adopted.name}'s pods differ in more than labels from what {draft.stable.name} would"
+            " run, so the comparison may be misleading"
         ),
     )
 
@@ -37,133 +52,141 @@ def share_notes(
     percents: tuple[int, ...], splits: tuple[Split, ...], bounds: Bounds
 ) -> tuple[str, ...]:
     notes = [
-        f"wanted {wanted} %, nearest {split.percent} % with {counted(bounds.replicas, 'replica')}"
+        f"wanted {wanted}%, nearest is {split.percent}% with {counted(bounds.replicas, 'replica')}"
         for wanted, split in zip(percents, splits, strict=True)
         if abs(split.share * 100 - wanted) >= 1
     ]
     if notes and bounds.replicas <= 20:
-        can = ", ".join(map(str, reachable(bounds)))
-        more = (
-            ""
-            if bounds.shift or percents[-1] <= splits[-1].percent
-            else "; `mode: shift` reaches more"
+        shares = ", ".join(f"{share}%" for share in reachable(bounds))
+        is_enough = bounds.shift or percents[-1] <= splits[-1].percent
+        notes.append(
+            f"shares within reach: {shares}{'' if is_enough else '; `mode: shift` reaches more'}"
         )
-        notes.append(f"shares within reach: {can} %{more}")
     return tuple(notes)
 
 
-def shift_note(draft: Draft, last: Split) -> tuple[str, ...]:
-    """Candidates leave at once on an abort, and what was shifted comes back only as fast as pods
+def _shift_notes(canary: CanaryDraft) -> tuple[str, ...]:
+    """On an abort the candidates leave at once, and a shrunk stable grows only as fast as its pods
     become ready."""
-    if last.stables >= draft.stable.replicas:
+    last, replicas = canary.splits[-1], canary.draft.stable.replicas
+    if last.stables >= replicas:
         return ()
-    back = draft.stable.replicas - last.stables
     return (
         (
-            f"an abort at {last.percent} % leaves {counted(last.stables, 'stable pod')} to serve"
-            f" until {back} more are ready"
+            f"an abort at {last.percent}% leaves {counted(last.stables, 'stable pod')} to serve"
+            f" until {replicas - last.stables} more are ready"
         ),
     )
 
 
-def promotion_note(
-    draft: Draft, last: Split, unavailable: int, room: int | None
-) -> tuple[str, ...]:
-    stable = draft.stable
-    if surge_for_promotion(stable.replicas, unavailable, last.candidates, room) >= min(
-        unavailable, stable.replicas
-    ):
+def _promotion_notes(canary: CanaryDraft) -> tuple[str, ...]:
+    stable, last, room = canary.draft.stable, canary.splits[-1], canary.room.at_promotion
+    unavailable = fence_posts(stable)[1]
+    surge = surge_for_promotion(stable.replicas, unavailable, last.candidates, room)
+    if surge >= min(unavailable, stable.replicas):
         return ()
-    has = counted(room or 0, "canary pod")
     return (
         (
-            f"there is room for {has}: while it rolls, at least {floor_of(stable)} of"
-            f" {stable.replicas} stable pods serve"
+            f"there is room for {counted(room or 0, 'canary pod')}: at least {floor_of(stable)} of"
+            f" {stable.replicas} stable pods serve during the promotion"
         ),
     )
 
 
-def autoscaler_note(scaler: AutoscalerSeen | None, last: Split, limit: str) -> tuple[str, ...]:
+def _autoscaler_notes(canary: CanaryDraft) -> tuple[str, ...]:
+    scaler = canary.scaler
     if scaler is None:
         return ()
-    least = Split(last.candidates, max(scaler.max_replicas, 1)).percent
-    moves = (
-        f"HorizontalPodAutoscaler {scaler.name} counts canary pods too and may move stable between"
-        f" {scaler.min_replicas} and "
+    least = Split(canary.splits[-1].candidates, max(scaler.max_replicas, 1)).percent
+    return (
+        (
+            f"HorizontalPodAutoscaler {scaler.name} counts canary pods too and may scale stable"
+            f" between {scaler.min_replicas} and {scaler.max_replicas}: canary pods follow it down,"
+            f" so that their share does not grow; as it scales up, their share may fall to {least}%"
+            f"{canary.room.why}"
+        ),
     )
-    follow = (
-        f"{scaler.max_replicas}: canary pods follow it down, so that their share does not grow;"
-        f" upwards it may fall to {least} %"
-    )
-    return (f"{moves}{follow}{limit}",)
 
 
-def budget_notes(draft: Draft, labels: dict[str, str]) -> tuple[str, ...]:
-    budgets = draft.seen.survey.budgets if draft.seen.survey else ()
-    mine = [budget.name for budget in budgets if matches(budget.selector or {}, labels)]
-    if not mine:
+def _budget_notes(canary: CanaryDraft) -> tuple[str, ...]:
+    survey = canary.draft.seen.survey
+    names = [
+        budget.name
+        for budget in (survey.budgets if survey else ())
+        if matches(budget.selector or {}, canary.labels)
+    ]
+    if not names:
         return ()
     return (
         (
-            f"PodDisruptionBudget {', '.join(mine)} counts canary pods too: one that fails is"
+            f"PodDisruptionBudget {', '.join(names)} counts canary pods too: a failed canary is"
             " scaled to 0, so that it blocks no drain"
         ),
     )
 
 
-def traffic_notes(
-    draft: Draft, services: tuple[ServiceSeen, ...], *, sticky: bool
-) -> tuple[str, ...]:
+def _traffic_notes(canary: CanaryDraft) -> tuple[str, ...]:
     """Where the share of requests is not the share of endpoints."""
+    return tuple(
+        f"Service {service.name} {note}"
+        for service in canary.services
+        for note in (*_routing_notes(service), *_client_notes(canary, service))
+    )
+
+
+def _routing_notes(service: ServiceSeen) -> tuple[str, ...]:
     notes: list[str] = []
-    known = {pod.uid for item in (draft.stable, draft.seen.candidate) for pod in pods_of(item)}
-    for service in services:
-        name = f"Service {service.name}"
-        if service.traffic_distribution:
-            notes.append(
-                f"{name} has trafficDistribution {service.traffic_distribution}: near clients may"
-                " all meet one version"
-            )
-        if service.internal_traffic_policy == "Local":
-            notes.append(
-                f"{name} has internalTrafficPolicy Local: each node's clients meet only that node's"
-                " pods"
-            )
-        if service.cluster_ip == "None":
-            notes.append(
-                f"{name} is headless: clients choose among its addresses themselves, so the share"
-                " is theirs"
-            )
-        if any(_keeps_connections(port) for port in service.ports):
-            notes.append(
-                f"{name} serves HTTP/2 or gRPC: a connection stays with one pod, so shares move as"
-                " connections are made"
-            )
-        if sticky:
-            notes.append(
-                f"sticky: a client address stays with one pod of {name}; many clients behind one"
-                " address count as one"
-            )
-        elif service.affinity.get("sessionAffinity") == "ClientIP":
-            notes.append(
-                f"{name} has session affinity ClientIP: earlier clients stay with stable, those"
-                " behind a NAT count as one"
-            )
-        others = sum(
-            1
-            for e in draft.seen.endpoints
-            if e.service == service.name and e.ready and e.pod_uid not in known
+    if service.traffic_distribution:
+        notes.append(
+            f"has trafficDistribution {service.traffic_distribution}: clients close to each other"
+            " may all reach one version"
         )
-        if (others and draft.seen.candidate is not None) or (others and not _has_leftover(draft)):
-            notes.append(
-                f"{name} also sends traffic to {others} other pods, which the shares do not count"
-            )
+    if service.internal_traffic_policy == "Local":
+        notes.append(
+            "has internalTrafficPolicy Local: each node's clients reach only the pods of that node"
+        )
+    if service.cluster_ip == "None":
+        notes.append(
+            "is headless: clients choose among its addresses themselves, so they decide the share"
+        )
+    if any(_keeps_connections(port) for port in service.ports):
+        notes.append(
+            "serves HTTP/2 or gRPC: a connection stays with one pod, so the share shifts only as"
+            " clients reconnect"
+        )
     return tuple(notes)
 
 
-def _has_leftover(draft: Draft) -> bool:
-    """A hand-made canary that the survey saw without its pods: they are not other pods."""
-    return draft.seen.survey is not None and bool(draft.seen.survey.leftovers)
+def _client_notes(canary: CanaryDraft, service: ServiceSeen) -> tuple[str, ...]:
+    notes: list[str] = []
+    if canary.is_sticky:
+        notes.append(
+            "is made sticky: a client address stays with one pod, and many clients behind one"
+            " address count as one"
+        )
+    elif service.affinity.get("sessionAffinity") == "ClientIP":
+        notes.append(
+            "has session affinity ClientIP: earlier clients stay with stable, and those behind one"
+            " NAT count as one"
+        )
+    others = _other_endpoints(canary.draft, service)
+    if others:
+        notes.append(f"also sends traffic to {others} other pods, which the shares do not count")
+    return tuple(notes)
+
+
+def _other_endpoints(draft: Draft, service: ServiceSeen) -> int:
+    """Ready endpoints that are pods of neither side."""
+    survey = draft.seen.survey
+    # a hand-made canary that only the survey found comes without its pods: they are not others
+    if draft.seen.candidate is None and survey is not None and survey.leftovers:
+        return 0
+    known = {pod.uid for item in (draft.stable, draft.seen.candidate) for pod in pods_of(item)}
+    return sum(
+        1
+        for endpoint in draft.seen.endpoints
+        if endpoint.service == service.name and endpoint.ready and endpoint.pod_uid not in known
+    )
 
 
 def _keeps_connections(port: Any) -> bool:
@@ -174,19 +197,15 @@ def _keeps_connections(port: Any) -> bool:
     )
 
 
-def leftover_notes(draft: Draft) -> tuple[str, ...]:
+def _leftover_notes(draft: Draft) -> tuple[str, ...]:
     """What an orphaning delete of an earlier canary left to stable."""
-    own = (draft.stable.template.get("metadata", {}).get("labels") or {}).get("track")
-    names = [
-        rs.name for rs in draft.stable.replica_sets if rs.labels.get("track") not in (None, own)
-    ]
+    own = labels_of(draft.stable.template).get(TRACK)
+    names = [rs.name for rs in draft.stable.replica_sets if rs.labels.get(TRACK) not in (None, own)]
+    if not names:
+        return ()
     return (
         (
-            (
-                f"ReplicaSet {', '.join(names)} of {draft.stable.name} is an earlier canary's: undo"
-                " never chooses it"
-            ),
-        )
-        if names
-        else ()
+            f"ReplicaSet {', '.join(names)} of {draft.stable.name} belonged to an earlier canary:"
+            " undo never chooses it"
+        ),
     )

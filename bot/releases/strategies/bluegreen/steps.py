@@ -1,0 +1,194 @@
+"""The steps of a blue/green plan: bring up the candidate, switch, then settle or keep both."""
+
+from __future__ import annotations
+
+from bot.releases.facts.counts import counted
+from bot.releases.facts.plan import (
+    LET_GO,
+    AbsentGoal,
+    ApprovalGate,
+    Condition,
+    DeploymentGoal,
+    Gate,
+    Goal,
+    HoldGate,
+    ServiceGoal,
+    Side,
+    Step,
+)
+from bot.releases.planning.capacity import MINIMUM_DEADLINE_MS
+from bot.releases.strategies.bluegreen.draft import BlueGreenDraft
+
+LEAST_WINDOW_MS = 30_000
+"""Old connections drain at least that long before what served them is removed."""
+
+
+def blue_green_steps(parts: BlueGreenDraft) -> tuple[Step, ...]:
+    end = (_keep_both(parts),) if parts.keeps else _settle(parts)
+    return (_bring_up(parts), _switch(parts), *end)
+
+
+def _bring_up(parts: BlueGreenDraft) -> Step:
+    draft, candidate = parts.draft, parts.candidate
+    goals: list[Goal] = [
+        DeploymentGoal(Side.STABLE, claimed=True),
+        _candidate_goal(parts, creates=True),
+    ]
+    if parts.preview:
+        goals.append(ServiceGoal(parts.preview, parts.targets[0], create_from=parts.preview_body))
+    verb = "bring up" if candidate.body else "take"
+    return Step(
+        "green",
+        f"{verb} {candidate.name} with {counted(candidate.replicas, 'pod')} of {draft.version}",
+        tuple(goals),
+        (Condition.CANDIDATE_MATCHES_STABLE, Condition.CANDIDATE_SELECTED, *_answers(parts)),
+        draft.deadline_ms,
+        _switch_gates(parts),
+        share=0,
+        watches=(Side.CANDIDATE,),
+        candidates=candidate.replicas,
+        stables=draft.stable.replicas,
+    )
+
+
+def _candidate_goal(parts: BlueGreenDraft, *, creates: bool) -> DeploymentGoal:
+    candidate = parts.candidate
+    return DeploymentGoal(
+        Side.CANDIDATE,
+        claimed=True,
+        paused=False,
+        template=candidate.template,
+        replicas=candidate.replicas,
+        change_cause=parts.draft.cause if candidate.template is not None else None,
+        at_least_stable=True,
+        create_from=candidate.body if creates else None,
+    )
+
+
+def _answers(parts: BlueGreenDraft) -> tuple[Condition, ...]:
+    return (Condition.CANDIDATE_ANSWERS,) if parts.probe else ()
+
+
+def _switch_gates(parts: BlueGreenDraft) -> tuple[Gate, ...]:
+    rules = parts.draft.release.rules
+    approvals = rules.approvals
+    if rules.bluegreen.promote != "approval" or approvals.promote < 1:
+        return ()
+    return (
+        ApprovalGate(
+            "switch",
+            approvals.promote,
+            approvals.requester_may_approve,
+            approvals.expires_ms,
+            approvals.on_expiry,
+            f"switch {parts.service_names} to {parts.draft.version}",
+        ),
+    )
+
+
+def _switch(parts: BlueGreenDraft) -> Step:
+    draft, candidate = parts.draft, parts.candidate
+    goals: list[Goal] = [_candidate_goal(parts, creates=False)]
+    for service, target in zip(parts.services, parts.targets, strict=True):
+        # once the first Service is switched the others follow whatever the probe says: half a
+        # switch helps nobody
+        answers = _answers(parts) if service is parts.services[0] else ()
+        goals.append(
+            ServiceGoal(service.name, target, when=(Condition.CANDIDATE_SELECTED, *answers))
+        )
+    window = max(LEAST_WINDOW_MS, draft.release.rules.bluegreen.rollback_window_ms)
+    return Step(
+        "switch",
+        f"switch {parts.service_names} to {candidate.name}",
+        tuple(goals),
+        (Condition.SERVED_BY_CANDIDATE,),
+        MINIMUM_DEADLINE_MS,
+        (HoldGate("window", window, title="rollback window", is_rollback_window=True),),
+        share=100,
+        watches=(Side.CANDIDATE,),
+        candidates=candidate.replicas,
+        stables=draft.stable.replicas,
+    )
+
+
+def _settle(parts: BlueGreenDraft) -> tuple[Step, ...]:
+    """Stable itself on the new version, its Services as they were, the candidate removed."""
+    # Where a Service selects by the version label, the new pods of both sides are selected. Then
+    # the candidate's pods finish their connections within their own termination grace period, as in
+    # any roll.
+    apart = all(final != target for final, target in zip(parts.finals, parts.targets, strict=True))
+    served = Condition.SERVED_BY_STABLE if apart else Condition.STABLE_SERVES
+    return (
+        _roll_stable(parts),
+        _hand_back(parts, served, drains=apart),
+        _remove(parts, served),
+        LET_GO,
+    )
+
+
+def _roll_stable(parts: BlueGreenDraft) -> Step:
+    draft, candidate = parts.draft, parts.candidate
+    stable = draft.stable
+    roll = DeploymentGoal(
+        Side.STABLE,
+        paused=False,
+        template=draft.template,
+        change_cause=draft.cause,
+        when=(Condition.CANDIDATE_SERVES,),
+    )
+    return Step(
+        "settle",
+        f"settle: roll {stable.name} to {draft.version} while {candidate.name} serves",
+        (roll,),
+        (Condition.STABLE_COMPLETE,),
+        draft.deadline_ms,
+        share=100,
+        watches=(Side.STABLE,),
+        candidates=candidate.replicas,
+        stables=stable.replicas,
+    )
+
+
+def _hand_back(parts: BlueGreenDraft, served: Condition, *, drains: bool) -> Step:
+    stable = parts.draft.stable
+    ready = (Condition.STABLE_COMPLETE, Condition.STABLE_RESELECTED)
+    return Step(
+        "hand back",
+        f"hand {parts.service_names} back to {stable.name}",
+        tuple(
+            ServiceGoal(service.name, final, when=ready)
+            for service, final in zip(parts.services, parts.finals, strict=True)
+        ),
+        (served, Condition.STABLE_SERVES),
+        MINIMUM_DEADLINE_MS,
+        (HoldGate("drain", LEAST_WINDOW_MS, title="old connections drain"),) if drains else (),
+        share=0,
+        candidates=parts.candidate.replicas,
+        stables=stable.replicas,
+    )
+
+
+def _remove(parts: BlueGreenDraft, served: Condition) -> Step:
+    name = parts.candidate.name
+    absent = AbsentGoal("Deployment", name, when=(served, Condition.STABLE_SERVES))
+    return Step(
+        "remove",
+        f"remove {name}",
+        (*preview_removal(parts.preview), absent),
+        (Condition.CANDIDATE_GONE,),
+        MINIMUM_DEADLINE_MS,
+        share=0,
+    )
+
+
+def _keep_both(parts: BlueGreenDraft) -> Step:
+    goals = (
+        *preview_removal(parts.preview),
+        DeploymentGoal(Side.CANDIDATE, claimed=False),
+        DeploymentGoal(Side.STABLE, claimed=False),
+    )
+    return Step("finish", f"let go of both Deployments; {parts.candidate.name} serves", goals, ())
+
+
+def preview_removal(preview: str) -> tuple[Goal, ...]:
+    return (AbsentGoal("Service", preview),) if preview else ()
