@@ -1,5 +1,5 @@
-"""During a hold candidate pods are compared with stable pods over the same window: restarts,
-readiness, crashes, time to ready."""
+"""Is the candidate worse than stable? During a hold their pods are compared over the same window:
+restarts, readiness, crashes, time to ready."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bot.releases.facts.causes import Verdict
 from bot.releases.facts.counts import counted
 from bot.releases.facts.observation import DeploymentSeen, Observation
 
-WORSE_BY = 0.5  # troubles a pod more than stable's, in the window
+WORSE_BY = 0.5  # more troubles per pod than stable has, in the window
 SLOWER_BY = 3  # times stable's time to ready
 SLOWER_BY_MS = 20_000  # and at least that much
 
 
 def baseline_of(seen: Observation) -> dict[str, Any]:
-    """Counters of each pod when a hold begins, as JSON values: they are kept in the record."""
+    """Counters of each pod when a hold begins, as JSON values: the release record keeps them."""
     return {"stable": _counters(seen.stable), "candidate": _counters(seen.candidate)}
 
 
@@ -32,22 +32,20 @@ def _counters(deployment: DeploymentSeen | None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Record:
-    """What one side's pods did in the window. A pod made since its beginning counts from its own
-    start."""
+    """What one side's pods did in the window. A pod created within it counts from its own start."""
 
     pods: int
-    witnesses: int  # pods that were ready when the window began, and are still there
+    witnesses: int  # pods that were ready when the window began and still exist
     restarts: int
     flaps: int  # pods that stopped being ready, for good or for a moment
-    # pods that were there and are not any more: told, but no trouble of theirs, since others took
-    # them away
+    # pods that no longer exist: shown, but no trouble of theirs, since something else removed them
     lost: int
     crashes: Counter[str]
     ready_after_ms: float | None  # median of the pods that never restarted
 
     @property
     def rate(self) -> float:
-        """Troubles a pod."""
+        """Troubles per pod."""
         return (self.restarts + self.flaps) / self.pods if self.pods else 0.0
 
     @property
@@ -81,30 +79,26 @@ def record_of(then: dict[str, Any], deployment: DeploymentSeen | None) -> Record
     ]
     wanted = deployment.replicas if deployment else 0
     gone = len(set(then) - {pod.uid for pod in pods})
-    lost = max(
-        0, gone - max(0, len(then) - wanted)
-    )  # pods that a smaller number of replicas took away are not lost
+    lost = max(0, gone - max(0, len(then) - wanted))  # pods that were scaled down are not lost
     return Record(
         len(pods), witnesses, restarts, flaps, lost, crashes, median(steady) if steady else None
     )
 
 
 def judge(baseline: Any, seen: Observation, window_ms: int) -> tuple[Verdict, str]:
-    """good, bad (what, how much, against what) or too little to say.
+    """The verdict, and a line that says what was compared with what.
 
-    Bad: half a trouble a pod more than stable's pods had, or three times as long to become ready
-    (and 20 s longer). Too little: no candidate pod was ready from the beginning to the end of the
-    window.
+    Bad: half a trouble per pod more than stable had, or three times as long to become ready (and
+    20 s longer). Too little: no candidate pod was ready for the whole window.
     """
     then = baseline or {"stable": {}, "candidate": {}}
     candidate = record_of(then.get("candidate", {}), seen.candidate)
     stable = record_of(then.get("stable", {}), seen.stable)
     seconds = max(1, window_ms // 1000)
+    sides = f"{_record_text(candidate, 'candidate')} against {_record_text(stable, 'stable')}"
+    compared = f"{sides}, in {seconds} s"
     if candidate.rate - stable.rate >= WORSE_BY:
-        return (
-            Verdict.BAD,
-            f"{_told(candidate, 'candidate')} against {_told(stable, 'stable')}, in {seconds} s",
-        )
+        return Verdict.BAD, compared
     if candidate.witnesses == 0:
         lost = f" ({counted(candidate.lost, 'pod')} lost)" if candidate.lost else ""
         return Verdict.TOO_LITTLE, f"no candidate pod was ready for the whole {seconds} s{lost}"
@@ -127,13 +121,10 @@ def judge(baseline: Any, seen: Observation, window_ms: int) -> tuple[Verdict, st
             f"{counted(candidate.pods, 'candidate pod')} and {counted(stable.pods, 'stable pod')}"
         )
         return Verdict.GOOD, f"no restart and no readiness change of {both} in {seconds} s"
-    return (
-        Verdict.GOOD,
-        f"{_told(candidate, 'candidate')} against {_told(stable, 'stable')}, in {seconds} s",
-    )
+    return Verdict.GOOD, compared
 
 
-def _told(record: Record, side: str) -> str:
+def _record_text(record: Record, side: str) -> str:
     reasons = (
         f" ({', '.join(f'{reason} x{count}' for reason, count in record.crashes.most_common(3))})"
         if record.crashes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from bot.releases.assess.rollout import newest, ready_endpoints
 from bot.releases.facts.card_snapshot import CARD_SNAPSHOT_PODS, CardSnapshot, PodLine, VersionCount
@@ -10,7 +12,7 @@ from bot.releases.facts.images import version_of
 from bot.releases.facts.observation import DeploymentSeen, Observation, PodSeen
 from bot.releases.facts.release import Release
 
-_ROLES: tuple[Literal["stable", "candidate"], ...] = ("stable", "candidate")
+SideName: TypeAlias = Literal["stable", "candidate"]
 
 
 def pod_status(pod: PodSeen) -> str:
@@ -37,85 +39,118 @@ def app_image(pod: PodSeen, container: str | None) -> str:
 
 
 def take_card_snapshot(release: Release, seen: Observation) -> CardSnapshot:
-    new_image = release.plan.image if release.plan else ""
-    lines: list[PodLine] = []
-    counts: list[VersionCount] = []
-    serving_by_role: dict[str, int] = {}
-    pairs: tuple[tuple[Literal["stable", "candidate"], DeploymentSeen | None], ...] = (
-        (_ROLES[0], seen.stable),
-        (_ROLES[1], seen.candidate),
+    sides = (
+        *_snapshot_of_side(release, seen, "stable", seen.stable),
+        *_snapshot_of_side(release, seen, "candidate", seen.candidate),
     )
-    for role, deployment in pairs:
-        if deployment is None:
-            continue
-        endpoints = {e.pod_uid for e in ready_endpoints(seen, deployment, release.target.services)}
-        serving_by_role[role] = len(endpoints)
-        current = newest(deployment)
-        by_version: dict[tuple[str, bool], list[PodSeen]] = {}
-        for replica_set in deployment.replica_sets:
-            for pod in replica_set.pods:
-                image = app_image(pod, release.target.container)
-                # a restart or an undo of a label keeps the image: there the ReplicaSet tells new
-                # from old
-                is_new = (
-                    image == new_image
-                    if release.plan and new_image != release.plan.from_image
-                    else replica_set is current
-                )
-                by_version.setdefault((version_of(image), is_new), []).append(pod)
-                lines.append(
-                    PodLine(
-                        pod.name,
-                        role,
-                        version_of(image),
-                        image,
-                        pod.ready and not pod.terminating,
-                        pod_status(pod),
-                        pod.restarts,
-                        pod.node,
-                        pod.created_at,
-                        is_new,
-                    )
-                )
-        for (version, is_new), pods in sorted(by_version.items()):
-            alive = [pod for pod in pods if not pod.terminating]
-            counts.append(
-                VersionCount(
-                    role,
-                    version,
-                    is_new,
-                    len(alive),
-                    sum(pod.ready for pod in alive),
-                    sum(pod.uid in endpoints for pod in pods),
-                )
-            )
-    stable_ready, candidate_ready = (
-        serving_by_role.get("stable", 0),
-        serving_by_role.get("candidate", 0),
+    lines = sorted(
+        (line for side in sides for line in side.lines),
+        key=lambda line: (line.side, line.is_new, line.created_at, line.name),
     )
-    total = stable_ready + candidate_ready
-    on_new = sum(
-        count.endpoints for count in counts if count.is_new
-    )  # stable's own new pods too, once it rolls
-    serving: Literal["stable", "candidate", "both", "none", ""] = "none"
-    if not seen.services:
-        serving = ""
-    elif stable_ready and candidate_ready:
-        serving = "both"
-    elif total:
-        serving = "stable" if stable_ready else "candidate"
-    lines.sort(key=lambda line: (line.side, line.is_new, line.created_at, line.name))
+    versions = tuple(count for side in sides for count in side.versions)
+    serving = _serving(seen, {side.name for side in sides if side.endpoints})
     return CardSnapshot(
         desired=seen.stable.replicas if seen.stable else 0,
         updated=seen.stable.updated if seen.stable else 0,
         available=seen.stable.available if seen.stable else 0,
-        versions=tuple(counts),
+        versions=versions,
         pods=tuple(lines[:CARD_SNAPSHOT_PODS]),
         pods_total=len(lines),
         serving=serving,
         serving_since=_since(release.card_snapshot, serving, seen.at),
-        share=round(100 * on_new / total) if total and seen.candidate is not None else None,
+        share=_share(seen, versions, sum(side.endpoints for side in sides)),
     )
+
+
+@dataclass(frozen=True)
+class _SideSnapshot:
+    name: SideName
+    endpoints: int  # ready ones in the app's Services
+    lines: tuple[PodLine, ...]
+    versions: tuple[VersionCount, ...]
+
+
+def _snapshot_of_side(
+    release: Release,
+    seen: Observation,
+    side: SideName,
+    deployment: DeploymentSeen | None,
+) -> tuple[_SideSnapshot, ...]:
+    if deployment is None:
+        return ()
+    endpoints = {e.pod_uid for e in ready_endpoints(seen, deployment, release.target.services)}
+    current = newest(deployment)
+    pods = tuple(
+        (pod, _pod_line(release, side, pod, is_current=replica_set is current))
+        for replica_set in deployment.replica_sets
+        for pod in replica_set.pods
+    )
+    by_version: dict[tuple[str, bool], list[PodSeen]] = {}
+    for pod, line in pods:
+        by_version.setdefault((line.version, line.is_new), []).append(pod)
+    versions = tuple(
+        _version_count(side, version, group, endpoints, is_new=is_new)
+        for (version, is_new), group in sorted(by_version.items())
+    )
+    return (_SideSnapshot(side, len(endpoints), tuple(line for _, line in pods), versions),)
+
+
+def _pod_line(release: Release, side: SideName, pod: PodSeen, *, is_current: bool) -> PodLine:
+    """``is_current``: of the ReplicaSet of the current template."""
+    image = app_image(pod, release.target.container)
+    plan = release.plan
+    # a restart or the undo of a label keeps the image: then the ReplicaSet tells new from old
+    changes_image = plan is not None and plan.image != plan.from_image
+    is_new = image == plan.image if plan and changes_image else is_current
+    return PodLine(
+        pod.name,
+        side,
+        version_of(image),
+        image,
+        pod.ready and not pod.terminating,
+        pod_status(pod),
+        pod.restarts,
+        pod.node,
+        pod.created_at,
+        is_new,
+    )
+
+
+def _version_count(
+    side: SideName,
+    version: str,
+    pods: Sequence[PodSeen],
+    endpoints: Collection[str],
+    *,
+    is_new: bool,
+) -> VersionCount:
+    present = [pod for pod in pods if not pod.terminating]
+    return VersionCount(
+        side,
+        version,
+        is_new,
+        len(present),
+        sum(pod.ready for pod in present),
+        sum(pod.uid in endpoints for pod in pods),
+    )
+
+
+def _serving(
+    seen: Observation, sides: Collection[SideName]
+) -> Literal["stable", "candidate", "both", "none", ""]:
+    if not seen.services:
+        return ""
+    if len(sides) > 1:
+        return "both"
+    return next(iter(sides), "none")
+
+
+def _share(seen: Observation, versions: Sequence[VersionCount], endpoints: int) -> int | None:
+    """Percent of the ready endpoints that run the new version: stable's own new pods count too once
+    it rolls."""
+    if not endpoints or seen.candidate is None:
+        return None
+    return round(100 * sum(count.endpoints for count in versions if count.is_new) / endpoints)
 
 
 def _since(before: CardSnapshot, serving: str, at: int) -> int:

@@ -1,4 +1,4 @@
-"""From goals to field changes: what each field was, shall be, and is. Drift is what is neither."""
+"""From goals to field changes: what each field was, will be, and is. Drift is any other value."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def drop(intents: tuple[Intent, ...], kind: Kind, name: str) -> tuple[Intent, ..
 
 
 def wanted_fields(goal: DeploymentGoal, seen: Observation, release: Release) -> dict[Field, Any]:
-    """The fields a goal sets, in the order they are written."""
+    """The fields that a goal sets, in the order in which they are written."""
     fields: dict[Field, Any] = {}
     if goal.claimed is not None:
         fields[Field.CLAIM] = release.id if goal.claimed else ""
@@ -93,10 +93,10 @@ def wanted_fields(goal: DeploymentGoal, seen: Observation, release: Release) -> 
         fields[Field.CHANGE_CAUSE] = goal.change_cause
     if goal.replicas is not None:
         current = seen.stable.replicas if goal.at_least_stable and seen.stable else 0
-        here = deployment_of(seen, goal.side)
+        present = deployment_of(seen, goal.side)
         set_before = (
-            find(release.intents, Kind.DEPLOYMENT, here.name, Field.REPLICAS)
-            if goal.at_least_stable and here
+            find(release.intents, Kind.DEPLOYMENT, present.name, Field.REPLICAS)
+            if goal.at_least_stable and present
             else None
         )
         never_shrink = set_before.after if set_before else 0
@@ -144,7 +144,7 @@ def set_fields(
 def confirm_intents(
     intents: tuple[Intent, ...], seen: Observation
 ) -> tuple[tuple[Intent, ...], tuple[Drift, ...]]:
-    """Confirm what is as intended; report what is neither as it was nor as it shall be."""
+    """Confirm what is as intended; report what is neither as it was nor as intended."""
     result: list[Intent] = []
     drift: list[Drift] = []
     for intent in intents:
@@ -155,19 +155,19 @@ def confirm_intents(
             else service_named(seen, intent.name)
         )
         if intent.field is Field.EXISTS:
-            looked, drifted = _confirm_existence(intent, item)
+            checked, drifted = _confirm_existence(intent, item)
         elif item is None:
-            looked, drifted = intent, None
+            checked, drifted = intent, None
         else:
-            looked, drifted = _confirm_field(intent, item)
-        result.append(looked)
+            checked, drifted = _confirm_field(intent, item)
+        result.append(checked)
         if drifted is not None:
             drift.append(drifted)
     return tuple(result), tuple(drift)
 
 
 def _confirmed(intent: Intent) -> Intent:
-    """The same object where it was so already: every tick looks at every intent."""
+    """The same object where it is confirmed already: every tick confirms every intent."""
     return (
         intent
         if intent.confirmed and not intent.pending
@@ -178,11 +178,11 @@ def _confirmed(intent: Intent) -> Intent:
 def _confirm_existence(
     intent: Intent, item: DeploymentSeen | ServiceSeen | None
 ) -> tuple[Intent, Drift | None]:
-    """``before`` holds the uid: of an object found, or of one made as soon as it is seen."""
-    there = item is not None and (
+    """``before`` holds the uid: of an object found, or of a created one once it is observed."""
+    exists = item is not None and (
         intent.after is not True or item.uid == intent.before or not intent.before
     )
-    if there == bool(intent.after):
+    if exists == bool(intent.after):
         uid = item.uid if item is not None and intent.after is True else intent.before
         return _confirmed(intent if uid == intent.before else replace(intent, before=uid)), None
     if not intent.confirmed or intent.pending:
@@ -221,7 +221,7 @@ def _confirm_field(
 
 
 def _matters(intent: Intent, observed: Any) -> bool:
-    """Annotations alone are nobody's harm, except that another release's claim means that two are
+    """Annotations alone do no harm, except that another release's claim means that two releases are
     at work."""
     match intent.field:
         case Field.CHANGE_CAUSE:
@@ -235,7 +235,7 @@ def _matters(intent: Intent, observed: Any) -> bool:
 def rewrites(
     intents: tuple[Intent, ...], item: DeploymentSeen | ServiceSeen
 ) -> tuple[FieldChange, ...]:
-    """What a person asked to be written again after drift, and is not yet."""
+    """Fields that a person asked to be written again after drift and that still differ."""
     kind = Kind.SERVICE if isinstance(item, ServiceSeen) else Kind.DEPLOYMENT
     mine = (
         i
@@ -269,8 +269,7 @@ def field_path(field: Field) -> str:
 
 
 def manager_of(item: DeploymentSeen | ServiceSeen, field: Field) -> str:
-    """The foreign manager that owns the field now, as managedFields tells ("kubectl, subresource
-    scale")."""
+    """The foreign field manager that owns the field now ("kubectl, subresource scale")."""
     path = field_path(field)
     for manager, _operation, subresource, owned in item.managers:
         if (

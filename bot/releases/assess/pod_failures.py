@@ -1,14 +1,20 @@
-"""Pod failures, by the classes of the design: permanent, persistent, environment."""
+"""Which pods have failed, and how: permanent, persistent, or by the environment?"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bot.releases.assess.rollout import live_pods, newest
 from bot.releases.facts.causes import Cause, FailureClass
-from bot.releases.facts.observation import ContainerSeen, Observation, PodSeen
+from bot.releases.facts.observation import (
+    ContainerSeen,
+    DeploymentSeen,
+    Observation,
+    PodSeen,
+    ReplicaSetSeen,
+)
 from bot.releases.facts.plan import Side
 from bot.releases.facts.rules import Rules
 
@@ -29,7 +35,7 @@ class PodFailure:
     pod: str
     what: str  # "ImagePullBackOff", "CrashLoopBackOff", "OOMKilled", "Unschedulable"…
     detail: str
-    ripe_at: int  # when it counts; in the past: now
+    ripe_at: int  # from when on it counts, in milliseconds
     plain: str = ""  # the same in plain words, where Kubernetes' own are long
 
 
@@ -96,8 +102,7 @@ def _container_failure(pod: PodSeen, container: ContainerSeen, rules: Rules) -> 
 
 
 def pod_failure(pod: PodSeen, rules: Rules) -> PodFailure | None:
-    """The gravest failure of one pod, by the classes of the design; None while it may still become
-    ready."""
+    """The gravest failure of one pod; None while it may still become ready."""
     if pod.unschedulable:
         return PodFailure(FailureClass.ENVIRONMENT, pod.name, "Unschedulable", pod.unschedulable, 0)
     if pod.reason in (
@@ -127,7 +132,7 @@ class Assessment:
     healthy."""
 
     permanent: tuple[PodFailure, ...] = ()
-    persistent: tuple[PodFailure, ...] = ()  # ripe ones
+    persistent: tuple[PodFailure, ...] = ()  # those that count already
     environment: tuple[PodFailure, ...] = ()
     all_failed: bool = False
     next_ripe_at: int | None = None
@@ -135,47 +140,57 @@ class Assessment:
 
 
 def assess(
-    seen: Observation, role: Side, rules: Rules, now: int, tolerated: Collection[str] = ()
+    seen: Observation, side: Side, rules: Rules, now: int, tolerated: Collection[str] = ()
 ) -> Assessment:
-    """Judge the live pods of the newest ReplicaSet of one Deployment. ``tolerated``: pods whose
-    failure alone is no news."""
-    deployment = seen.stable if role is Side.STABLE else seen.candidate
+    """Judge the live pods of the newest ReplicaSet of one Deployment.
+
+    ``tolerated``: pods that a person resumed in spite of. Their failures alone do not count again.
+    """
+    deployment = seen.stable if side is Side.STABLE else seen.candidate
     replica_set = newest(deployment) if deployment else None
     if deployment is None or replica_set is None:
         return Assessment()
-    everyone = replica_set.pods
-    live = live_pods(everyone)
-    # an evicted pod stays behind as a failed object: it matters only while its successor is not
-    # there
-    short = sum(pod.ready for pod in live) < replica_set.desired
-    left = (
-        tuple(pod for pod in everyone if pod.phase == "Failed" and not pod.terminating)
-        if short
-        else ()
-    )
+    live = live_pods(replica_set.pods)
     failures = [
-        failure for pod in (*live, *left) if (failure := pod_failure(pod, rules)) is not None
+        failure
+        for pod in (*live, *_unreplaced(replica_set, live))
+        if (failure := pod_failure(pod, rules)) is not None
     ]
-    persistent = tuple(
-        f for f in failures if f.failure is FailureClass.PERSISTENT and f.ripe_at <= now
-    )
-    ripening = [
-        f.ripe_at for f in failures if f.failure is FailureClass.PERSISTENT and f.ripe_at > now
-    ]
-    replaced = any(pod.terminating or pod.phase == "Failed" for pod in everyone)
-    broken = [f for f in failures if f.failure is not FailureClass.ENVIRONMENT and f.ripe_at <= now]
-    all_failed = len(broken) == len(live) and (
-        len(broken) >= 2 or (len(broken) == 1 and (replaced or deployment.replicas == 1))
-    )
-    news = any(f.pod not in tolerated for f in broken)
+    lasting = [f for f in failures if f.failure is not FailureClass.ENVIRONMENT]
+    broken = [f for f in lasting if f.ripe_at <= now]
+    counts = any(f.pod not in tolerated for f in broken)
     return Assessment(
-        permanent=tuple(f for f in failures if f.failure is FailureClass.PERMANENT and news),
-        persistent=persistent if news else (),
-        environment=tuple(f for f in failures if f.failure is FailureClass.ENVIRONMENT),
-        all_failed=bool(broken) and all_failed,
-        next_ripe_at=min(ripening, default=None),
+        permanent=_of_class(lasting, FailureClass.PERMANENT) if counts else (),
+        persistent=_of_class(broken, FailureClass.PERSISTENT) if counts else (),
+        environment=_of_class(failures, FailureClass.ENVIRONMENT),
+        all_failed=len(broken) == len(live) and _is_enough(deployment, replica_set, broken),
+        next_ripe_at=min(
+            (f.ripe_at for f in _of_class(lasting, FailureClass.PERSISTENT) if f.ripe_at > now),
+            default=None,
+        ),
         blocked=replica_set.failure,
     )
+
+
+def _unreplaced(replica_set: ReplicaSetSeen, live: Sequence[PodSeen]) -> tuple[PodSeen, ...]:
+    """An evicted pod stays behind as a failed object: it matters only until its successor is
+    ready."""
+    if sum(pod.ready for pod in live) >= replica_set.desired:
+        return ()
+    return tuple(pod for pod in replica_set.pods if pod.phase == "Failed" and not pod.terminating)
+
+
+def _of_class(failures: Sequence[PodFailure], failure: FailureClass) -> tuple[PodFailure, ...]:
+    return tuple(item for item in failures if item.failure is failure)
+
+
+def _is_enough(
+    deployment: DeploymentSeen, replica_set: ReplicaSetSeen, broken: Sequence[PodFailure]
+) -> bool:
+    """One broken pod says something about the version only if it is the only one wanted, or came
+    after another."""
+    is_replacement = any(pod.terminating or pod.phase == "Failed" for pod in replica_set.pods)
+    return len(broken) >= 2 or (len(broken) == 1 and (is_replacement or deployment.replicas == 1))
 
 
 def _evidence(failures: tuple[PodFailure, ...]) -> tuple[str, ...]:
@@ -191,7 +206,7 @@ def _evidence(failures: tuple[PodFailure, ...]) -> tuple[str, ...]:
 
 
 def cause_of(failures: tuple[PodFailure, ...], total: int) -> Cause:
-    """Cause first, in one line, then one line a pod (at most five)."""
+    """The cause in one line, then one line of evidence for each message (at most five)."""
     first = failures[0]
     many = f"{len(failures)} of {total} new pods" if total > 1 else "the new pod"
     what = first.plain or first.what + (f" ({first.detail})" if first.detail else "")
