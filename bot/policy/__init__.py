@@ -1,5 +1,5 @@
-"""Who may do what, and when: permissions, approvals, freezes, and what may be shown. Pure.
+"""Who may do what, and when? Permissions, approvals, freezes, and what may be shown. Pure.
 
-Belongs here: rules over people, roles and releases. Does not belong here: looking people up
-(ports.Directory), storing votes.
+Belongs here: rules about people, roles and releases. Does not belong here: finding people
+(ports.Directory) or storing votes (the store).
 """

@@ -1,4 +1,4 @@
-"""Who may open a gate. Decided at the click, by the server."""
+"""Who may open a gate? Decided by the server when the button is clicked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.releases.facts.release import Release
 
 
 def refusal_to_approve(release: Release, by: Person, roles: Collection[Role]) -> str:
-    """ "" when this person may approve the gate the release stands at, else one line why not."""
+    """ "" when this person may approve the open gate, else one line that says why not."""
     gate = open_gate(release)
     by_deployer = isinstance(gate, ApprovalGate) and gate.role == "deployer"
     needed = Permission.DEPLOY if by_deployer else Permission.APPROVE

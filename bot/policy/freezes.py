@@ -1,4 +1,4 @@
-"""Stopping the line: for an app, a cluster or all. What goes on in spite of it, and for whom."""
+"""Freezes of an app, a cluster or everything: which changes continue despite one, and for whom?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.releases.facts.people import Person
 
 @dataclass(frozen=True)
 class Freeze:
-    """``until`` None: until somebody lifts it."""
+    """``until`` None: until someone lifts it. Times are integer milliseconds."""
 
     scope: str  # an app's name, "cluster:NAME" or "all"
     reason: str
@@ -38,5 +38,5 @@ def frozen_by(freezes: Iterable[Freeze], *, app: str, cluster: str, now: int) ->
 
 
 def goes_on_frozen(change: Change, roles: Collection[Role], reason: str) -> bool:
-    """A way back is never stopped; anything else breaks the glass: an admin, with a reason."""
+    """An undo is never stopped. Anything else needs an admin who gives a reason."""
     return isinstance(change, Undo) or (may(roles, Permission.ADMIN) and bool(reason.strip()))

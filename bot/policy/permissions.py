@@ -1,5 +1,5 @@
-"""Roles and what each may do. Without an access section: reading for everyone, changing for
-nobody."""
+"""Roles and what each may do. Without an access section everyone may read and nobody may change
+anything."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def roles_granting(permission: Permission) -> tuple[str, ...]:
 
 
 def refusal_of_role(permission: Permission, roles: Collection[Role]) -> str:
-    """ "" when one of the roles gives the permission, else one line that names those which do."""
+    """ "" when one of the roles grants the permission, else one line that names those that do."""
     if may(roles, permission):
         return ""
     return (
@@ -87,8 +87,7 @@ def refusal_of_role(permission: Permission, roles: Collection[Role]) -> str:
 
 
 def takes_commands_in(access: Access, channel: str) -> bool:
-    """Direct messages (ids that begin with D) and the home tab (no channel) count as the person's
-    own."""
+    """Direct messages (ids that begin with D) and the home tab (no channel) are always allowed."""
     return (
         not access.channels or channel in access.channels or channel.startswith("D") or not channel
     )

@@ -1,5 +1,5 @@
-"""What log lines may show: secrets in key=value, bearer tokens, passwords in URLs and e-mail
-addresses are taken out."""
+"""What may log lines show? Secrets in key=value, bearer tokens, passwords in URLs and e-mail
+addresses are replaced."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def body_of(release: Release, seen: Observation) -> Any:
 # --- the candidate --------------------------------------------------------------------------------
 
 
-def test_the_candidate_is_stables_template_with_the_new_image_and_its_own_track() -> None:
+def test_candidate_is_stables_template_with_new_image_and_track() -> None:
     labels = {"app": "hello", "track": "stable", "version": "1.0.0"}
     body = body_of(a_canary(), an_observation(a_deployment(template=a_template(labels=labels))))
     assert body["spec"]["template"] == a_template("2.0.0", labels={**labels, "track": "canary"})
@@ -75,7 +75,7 @@ def test_the_candidate_is_stables_template_with_the_new_image_and_its_own_track(
     )
 
 
-def test_labels_by_which_a_delivery_tool_finds_its_objects_are_not_passed_on() -> None:
+def test_candidate_does_not_inherit_labels_of_delivery_tools() -> None:
     labels = {
         "app": "hello",
         "argocd.argoproj.io/instance": "hello",
@@ -88,7 +88,7 @@ def test_labels_by_which_a_delivery_tool_finds_its_objects_are_not_passed_on() -
     }
 
 
-def test_match_expressions_of_stables_selector_stay_but_for_the_track() -> None:
+def test_candidate_keeps_match_expressions_except_track() -> None:
     rules = [
         {"key": "tier", "operator": "In", "values": ["web"]},
         {"key": "track", "operator": "NotIn", "values": ["canary"]},
@@ -136,7 +136,7 @@ def test_a_final_100_is_the_promotion() -> None:
     ]
 
 
-def test_without_hold_the_steps_follow_each_other() -> None:
+def test_steps_without_hold_follow_each_other() -> None:
     plan = plan_of(
         a_canary(steps=(25, 50), hold_ms=0, rules=rules_with(canary={"promote": "automatic"}))
     )
@@ -178,7 +178,7 @@ def test_the_floor_is_the_least_stable_pods_of_any_step(
 # --- notes ----------------------------------------------------------------------------------------
 
 
-def test_shares_that_whole_pods_do_not_reach_are_said_before_the_start() -> None:
+def test_notes_shares_that_whole_pods_cannot_reach() -> None:
     notes = notes_of(a_canary(steps=(10, 50)))
     assert (
         "wanted 10%, nearest is 25% with 3 replicas" in notes
@@ -190,7 +190,7 @@ def test_shares_that_are_reached_need_no_words() -> None:
     assert "wanted" not in notes_of(a_canary(steps=(25, 50)))
 
 
-def test_what_shift_mode_would_reach_is_hinted_at() -> None:
+def test_hints_at_what_shift_mode_would_reach() -> None:
     assert "`mode: shift` reaches more" in notes_of(a_canary(steps=(80,)))
 
 
@@ -274,12 +274,12 @@ NOTED: dict[str, tuple[Observation, str]] = {
 
 
 @pytest.mark.parametrize("name", NOTED)
-def test_what_makes_the_share_another_one_is_said_before_the_start(name: str) -> None:
+def test_notes_what_changes_the_share_of_requests(name: str) -> None:
     seen, note = NOTED[name]
     assert note in notes_of(a_canary(), seen)
 
 
-def test_sticky_says_that_clients_behind_one_address_count_as_one() -> None:
+def test_notes_that_sticky_counts_clients_by_address() -> None:
     assert "many clients behind one address count as one" in notes_of(a_canary(sticky=True))
 
 
@@ -287,7 +287,7 @@ def test_a_plain_service_needs_no_warning() -> None:
     assert notes_of(a_canary(steps=(25, 50))) == ""
 
 
-def test_a_small_quota_limits_the_candidates_and_says_what_serves_meanwhile() -> None:
+def test_a_small_quota_limits_the_candidates() -> None:
     quota = QuotaSeen("compute", {"pods": "12"}, {"pods": "10"})
     seen = an_observation(
         a_deployment(replicas=10, strategy=a_rolling_update(1, 4)), survey=Survey(quotas=(quota,))
@@ -300,7 +300,7 @@ def test_a_small_quota_limits_the_candidates_and_says_what_serves_meanwhile() ->
     )
 
 
-def test_candidates_keep_within_the_maximum_of_an_autoscaler_and_that_is_said() -> None:
+def test_candidates_stay_within_an_autoscalers_maximum_and_the_plan_says_so() -> None:
     seen = an_observation(
         a_deployment(replicas=5),
         survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 7),)),
@@ -314,7 +314,7 @@ def test_candidates_keep_within_the_maximum_of_an_autoscaler_and_that_is_said() 
     )
 
 
-def test_the_catalog_may_let_candidates_go_beyond_an_autoscalers_maximum() -> None:
+def test_max_candidates_may_exceed_an_autoscalers_maximum() -> None:
     seen = an_observation(
         a_deployment(replicas=5),
         survey=Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 5),)),
@@ -323,7 +323,7 @@ def test_the_catalog_may_let_candidates_go_beyond_an_autoscalers_maximum() -> No
     assert [step.candidates for step in plan.steps] == [1, 5, 5, 0]
 
 
-def test_shift_mode_says_how_few_serve_right_after_an_abort() -> None:
+def test_notes_how_few_pods_serve_after_an_abort_in_shift_mode() -> None:
     notes = notes_of(a_shift(steps=(20, 80)), an_observation(a_deployment(replicas=5)))
     assert "an abort at 80% leaves 1 stable pod to serve until 4 more are ready" in notes
 
@@ -526,7 +526,7 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
     "no quota for one pod": (
         a_canary(),
         surveyed(quotas=(QuotaSeen("compute", {"pods": "3"}, {"pods": "3"}),)),
-        "There is There is There is no room for a single canary pod: quota compute: pods 3 of 3 used",
+        "There is no room for a single canary pod: quota compute: pods 3 of 3 used",
     ),
     "another release's leftover": (
         a_canary(),
@@ -568,7 +568,7 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_canary_that_cannot_run_is_refused_in_one_line_and_nothing_changes(name: str) -> None:
+def test_a_canary_that_cannot_run_is_refused_in_one_line(name: str) -> None:
     release, seen, line = REFUSED[name]
     decision = decide(release, seen, T0)
     assert decision.release.phase is Phase.FAILED and decision.actions == ()
@@ -576,7 +576,7 @@ def test_a_canary_that_cannot_run_is_refused_in_one_line_and_nothing_changes(nam
     assert line in decision.release.cause.summary and "\n" not in decision.release.cause.summary
 
 
-def test_an_adopted_canary_is_told_with_what_an_abort_will_do() -> None:
+def test_notes_that_an_abort_removes_an_adopted_canary() -> None:
     notes = notes_of(a_canary(), surveyed(leftovers=(a_leftover(),)))
     assert (
         "hello-canary was begun by hand and already runs 2.0.0 (1 pod): it is adopted, so an abort"
@@ -584,7 +584,7 @@ def test_an_adopted_canary_is_told_with_what_an_abort_will_do() -> None:
     )
 
 
-def test_an_adopted_canary_that_differs_in_more_than_its_image_is_said_to() -> None:
+def test_notes_an_adopted_canary_that_differs_in_more_than_its_image() -> None:
     other = a_deployment(
         "hello-canary",
         a_template("2.0.0", labels={"app": "hello", "track": "canary"}, hostNetwork=True),

@@ -1,5 +1,4 @@
-"""Ages as kubectl writes them (k8s.io/apimachinery duration.HumanDuration), and counts as people
-say them."""
+"""Ages as kubectl writes them. Source: k8s.io/apimachinery duration.HumanDuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was there before the first write: what a rollback restores."""
+"""The state before the first write, which a rollback restores."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ServiceAsFound:
 
 @dataclass(frozen=True)
 class AsFound:
-    """Saved by a tick that writes nothing to the cluster; what an abort or a rollback restores."""
+    """Saved by a tick that writes nothing to the cluster."""
 
     cluster_uid: str
     at: int

@@ -32,7 +32,7 @@ class VersionCount:
 
 @dataclass(frozen=True)
 class CardSnapshot:
-    """What the last look saw, as far as a card shows it; never used to decide."""
+    """What a card shows of the last observation."""
 
     desired: int = 0
     updated: int = 0
@@ -44,7 +44,7 @@ class CardSnapshot:
     share: int | None = (
         None  # percent of the ready endpoints that run the new version, while there is a candidate
     )
-    serving_since: int = 0  # when it was first seen so; 0: it was so when the release first looked
+    serving_since: int = 0  # when this was first observed; 0: at the first observation
 
 
 CARD_SNAPSHOT_PODS = 60

@@ -19,7 +19,7 @@ class FailureClass(StrEnum):
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a release failed, was paused or was taken back: one line first, evidence next."""
+    """Why a release failed, was paused or rolled back: one line first, then evidence."""
 
     failure: FailureClass
     summary: str

@@ -44,8 +44,8 @@ class Undo:
 
 @dataclass(frozen=True)
 class Reapply:
-    """The template that a server-side dry run of the app's manifests gave, with the live image and
-    replicas kept."""
+    """The template from a server-side dry run of the app's manifests, which keeps the live image
+    and replicas."""
 
     template: Json
     kind: Literal["apply"] = "apply"

@@ -30,8 +30,8 @@ class Field(StrEnum):
 
 @dataclass(frozen=True)
 class Intent:
-    """What one field shall be. Seen ``after``: as intended; ``before``, never confirmed: to be
-    written; else drift."""
+    """What one field will be. Observed ``after``: as intended; ``before`` and never confirmed: not
+    yet written; any other value is drift."""
 
     kind: Kind
     name: str
@@ -39,13 +39,12 @@ class Intent:
     before: Json
     after: Json
     confirmed: bool = False  # once seen as intended
-    written: bool = False  # the release set it, so the way back restores it
-    reverts: int = 0  # how often a change that was not ours was seen
+    written: bool = False  # the release set it, so a rollback restores it
+    reverts: int = 0  # how often an outside change was observed
     pending: Literal["", "rewrite", "adopt", "restore"] = ""
-    """How a difference is met until it is gone: write ours again, keep theirs (both asked for by a
-    person), or nothing yet: the way back sets the field, and until then it may be anything."""
-    # what the plan wanted where a person kept another value; holds until the plan wants something
-    # new
+    """What happens to a difference: write ours again, keep theirs (both asked for by a person), or
+    nothing yet: the rollback sets the field, and until then it may have any value."""
+    # what the plan wanted where a person kept another value, until the plan wants a new one
     instead_of: Json = None
 
 
@@ -56,4 +55,4 @@ class Drift:
     field: Field
     intended: str
     observed: str
-    manager: str  # field manager that owns the field now, as managedFields tells
+    manager: str  # field manager that owns the field now, by managedFields

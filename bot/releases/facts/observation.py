@@ -1,5 +1,5 @@
-"""What one look at the cluster saw. Plain facts, no judgement; made by bot.cluster.observe and by
-test builders."""
+"""What one observation of the cluster found. Plain facts, no judgement; made by bot.cluster.observe
+and by test builders."""
 
 from __future__ import annotations
 
@@ -168,8 +168,7 @@ class QuotaSeen:
 
 @dataclass(frozen=True)
 class SelectingSeen:
-    """Something in the namespace that selects pods by labels: for finding what depends on a
-    label."""
+    """An object in the namespace that selects pods by labels, to find what depends on a label."""
 
     kind: str  # NetworkPolicy, PodDisruptionBudget, Service, Deployment
     name: str
@@ -192,8 +191,8 @@ class Survey:
 
 @dataclass(frozen=True)
 class ProbeSeen:
-    """What the candidate's pods answered: how many requests were made, and the first error of each
-    pod that gave one."""
+    """How the candidate's pods answered: how many requests were made, and the first error of each
+    pod that failed."""
 
     asked: int
     failed: tuple[tuple[str, str], ...] = ()  # pod, error
@@ -211,7 +210,7 @@ class Observation:
     services: tuple[ServiceSeen, ...] = ()
     endpoints: tuple[EndpointSeen, ...] = ()
     survey: Survey | None = None
-    probe: ProbeSeen | None = None  # None: nobody was asked in this look
+    probe: ProbeSeen | None = None  # None: no pod was asked in this observation
     events: tuple[
         str, ...
     ] = ()  # recent Warning events of the app's objects, newest first: "reason: message"
@@ -220,7 +219,8 @@ class Observation:
 
 @dataclass(frozen=True)
 class Unreachable:
-    """The cluster could not be read: an observation too, and never reads as "gone"."""
+    """The cluster could not be read. This too is an observation, and never means that objects are
+    gone."""
 
     at: int
     why: str

@@ -30,7 +30,7 @@ SCENES = (scenes.plain, scenes.by_version_label, scenes.with_preview, scenes.kep
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_paused_at_any_moment_nothing_is_written_and_resumed_it_ends_as_if_it_never_was(
+def test_pause_at_any_moment_writes_nothing_and_resume_finishes(
     scene: Callable[[], Walk],
 ) -> None:
     whole = scene().to_the_end()
@@ -56,7 +56,7 @@ def test_paused_at_any_moment_nothing_is_written_and_resumed_it_ends_as_if_it_ne
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_aborted_while_paused_everything_is_as_found(scene: Callable[[], Walk]) -> None:
+def test_abort_while_paused_leaves_everything_as_found(scene: Callable[[], Walk]) -> None:
     for walk in scene().moments():
         if respond(walk.release, Pause(DEVELOPER), walk.now).refusal:
             continue
@@ -69,7 +69,7 @@ def test_aborted_while_paused_everything_is_as_found(scene: Callable[[], Walk]) 
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_cluster_out_of_reach_at_any_moment_is_waited_for_and_nothing_is_lost(
+def test_waits_for_an_unreachable_cluster_at_any_moment(
     scene: Callable[[], Walk],
 ) -> None:
     for walk in scene().moments():
@@ -86,7 +86,7 @@ def test_a_cluster_out_of_reach_at_any_moment_is_waited_for_and_nothing_is_lost(
 # --- between the look and the write ---------------------------------------------------------------
 
 
-def test_a_selector_edited_between_the_look_and_the_patch_is_not_written_over() -> None:
+def test_does_not_overwrite_a_selector_edited_after_the_observation() -> None:
     walk = scenes.plain().to_step("green", gate="switch")
     while True:
         seen = walk.look()
@@ -108,7 +108,7 @@ def test_a_selector_edited_between_the_look_and_the_patch_is_not_written_over() 
     assert walk.cluster.state() == walk.before
 
 
-def test_the_autoscaler_grows_blue_between_the_approval_and_the_switch() -> None:
+def test_green_follows_an_autoscaler_after_the_approval() -> None:
     walk = scenes.with_autoscaler()
     walk.approves = False
     walk.to_step("green", gate="switch")
@@ -122,7 +122,7 @@ def test_the_autoscaler_grows_blue_between_the_approval_and_the_switch() -> None
     )
 
 
-def test_a_roll_back_to_a_blue_that_the_autoscaler_shrank_meanwhile_is_as_quick_as_any() -> None:
+def test_rollback_to_a_shrunk_blue_is_as_quick_as_any() -> None:
     """Fewer pods than the floor that was planned: they are all that blue has, and people asked to
     go back to it."""
     walk = scenes.with_autoscaler().to_step("switch", gate="window")
@@ -138,9 +138,7 @@ def test_a_roll_back_to_a_blue_that_the_autoscaler_shrank_meanwhile_is_as_quick_
     assert "hello-green" not in walk.cluster.deployments
 
 
-def test_a_person_who_scales_blue_while_green_waits_and_keeps_that_gets_a_green_of_that_size() -> (
-    None
-):
+def test_green_grows_with_a_scale_of_blue_that_is_kept() -> None:
     walk = scenes.plain()
     walk.approves = False
     walk.to_step("green", gate="switch")
@@ -154,7 +152,7 @@ def test_a_person_who_scales_blue_while_green_waits_and_keeps_that_gets_a_green_
     assert len(walk.cluster.selected("hello")) == 5
 
 
-def test_a_green_pod_that_dies_right_before_the_switch_is_waited_for() -> None:
+def test_waits_for_a_green_pod_that_dies_right_before_the_switch() -> None:
     walk = scenes.plain()
     walk.approves = False
     walk.to_step("green", gate="switch")
@@ -178,9 +176,7 @@ def _robbed(walk: Walk) -> None:
 
 @pytest.mark.parametrize("moment", ["window", "settle"])
 @pytest.mark.parametrize("held", [False, True])
-def test_a_green_of_which_nothing_is_left_gives_back_to_a_blue_that_stands_paused_or_not(
-    moment: str, held: bool
-) -> None:
+def test_losing_every_green_pod_returns_to_blue_even_while_paused(moment: str, held: bool) -> None:
     walk = scenes.plain().until(lambda walk: moment in (walk.step, walk.gate))
     if held:
         walk.ask(Pause(DEVELOPER))
@@ -195,7 +191,7 @@ def test_a_green_of_which_nothing_is_left_gives_back_to_a_blue_that_stands_pause
     assert walk.cluster.state() == walk.before
 
 
-def test_where_blue_could_not_serve_either_nothing_is_gained_by_going_back() -> None:
+def test_no_rollback_to_a_blue_that_cannot_serve_either() -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     for pod in walk.cluster.deployments["hello"].pods():
         pod.ready = False
@@ -205,7 +201,7 @@ def test_where_blue_could_not_serve_either_nothing_is_gained_by_going_back() -> 
     assert decision.release.rollback is None
 
 
-def test_before_the_switch_a_green_that_is_not_ready_is_only_waited_for() -> None:
+def test_waits_for_an_unready_green_before_the_switch() -> None:
     walk = scenes.plain()
     walk.approves = False
     walk.to_step("green", gate="switch")
@@ -218,7 +214,7 @@ def test_before_the_switch_a_green_that_is_not_ready_is_only_waited_for() -> Non
 
 
 @pytest.mark.parametrize("late_ms", [-1, 0, 1, 5_000])
-def test_a_roll_back_that_arrives_as_the_window_ends_is_carried_out_whichever_comes_first(
+def test_rollback_at_the_end_of_the_window_is_carried_out(
     late_ms: int,
 ) -> None:
     walk = scenes.plain().to_step("switch", gate="window")
@@ -232,7 +228,7 @@ def test_a_roll_back_that_arrives_as_the_window_ends_is_carried_out_whichever_co
     assert walk.cluster.state() == walk.before
 
 
-def test_finish_now_after_a_roll_back_changes_nothing() -> None:
+def test_finish_now_after_a_rollback_changes_nothing() -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     walk.now += 35 * SECOND
     walk.abort()
@@ -241,7 +237,7 @@ def test_finish_now_after_a_roll_back_changes_nothing() -> None:
     assert walk.release.phase is Phase.ROLLED_BACK
 
 
-def test_a_roll_back_after_finish_now_still_goes_back() -> None:
+def test_rollback_after_finish_now_still_rolls_back() -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     walk.now += 35 * SECOND
     walk.ask(Finish(MANAGER))
@@ -254,7 +250,7 @@ def test_a_roll_back_after_finish_now_still_goes_back() -> None:
 
 
 @pytest.mark.parametrize("moment", ["green", "window", "settle", "drain"])
-def test_a_service_that_is_deleted_is_told_and_an_abort_takes_back_the_rest(moment: str) -> None:
+def test_abort_restores_the_rest_when_a_service_was_deleted(moment: str) -> None:
     walk = scenes.plain()
     walk.approves = moment != "green"
     walk.until(lambda walk: moment in (walk.step, walk.gate))
@@ -274,7 +270,7 @@ def test_a_service_that_is_deleted_is_told_and_an_abort_takes_back_the_rest(mome
 
 
 @pytest.mark.parametrize("moment", ["window", "settle", "drain"])
-def test_blue_that_is_deleted_after_the_switch_is_told_and_green_serves_on(moment: str) -> None:
+def test_blue_deleted_after_the_switch_is_reported_and_green_keeps_serving(moment: str) -> None:
     walk = scenes.plain().until(lambda walk: moment in (walk.step, walk.gate))
     walk.cluster.faulty = True
     del walk.cluster.deployments["hello"]
@@ -286,7 +282,7 @@ def test_blue_that_is_deleted_after_the_switch_is_told_and_green_serves_on(momen
         assert len(walk.cluster.selected("hello")) == 3
 
 
-def test_an_abort_after_blue_was_deleted_does_not_wait_for_it_and_keeps_green_serving() -> None:
+def test_abort_after_blue_was_deleted_keeps_green_serving() -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     walk.cluster.faulty = True
     del walk.cluster.deployments["hello"]
@@ -301,7 +297,7 @@ def test_an_abort_after_blue_was_deleted_does_not_wait_for_it_and_keeps_green_se
 
 
 @pytest.mark.parametrize("after", range(1, 12))
-def test_blue_that_is_deleted_while_it_is_gone_back_to_leaves_whoever_serves(after: int) -> None:
+def test_blue_deleted_during_a_rollback_leaves_green_serving(after: int) -> None:
     walk = scenes.plain().to_step("settle")
     for _ in range(3):
         walk.tick()
@@ -315,7 +311,7 @@ def test_blue_that_is_deleted_while_it_is_gone_back_to_leaves_whoever_serves(aft
     assert bool(walk.cluster.selected("hello")) == serves
 
 
-def test_a_service_switched_early_by_hand_is_told_and_kept_only_when_somebody_says_so() -> None:
+def test_an_early_manual_switch_is_reported_and_kept_only_on_request() -> None:
     walk = scenes.plain()
     walk.approves = False
     walk.to_step("green", gate="switch")
@@ -331,7 +327,7 @@ def test_a_service_switched_early_by_hand_is_told_and_kept_only_when_somebody_sa
     )
 
 
-def test_of_two_services_one_that_somebody_keeps_on_green_does_not_hold_up_the_other() -> None:
+def test_a_service_kept_on_green_does_not_block_the_other() -> None:
     walk = scenes.two_services().to_step("switch", gate="window")
     walk.cluster.select("hello-internal", {"app": "hello-green"})
     walk.tick()
@@ -345,7 +341,7 @@ def test_of_two_services_one_that_somebody_keeps_on_green_does_not_hold_up_the_o
     )
 
 
-def test_a_foreign_green_made_between_the_plan_and_the_first_write_is_left_alone() -> None:
+def test_leaves_a_foreign_green_created_after_the_plan_alone() -> None:
     walk = scenes.plain()
     walk.tick()
     walk.cluster.deployments["hello-green"] = scenes.a_blue(
@@ -365,7 +361,7 @@ def test_a_foreign_green_made_between_the_plan_and_the_first_write_is_left_alone
     )
 
 
-def test_force_leaves_the_cluster_as_it_is_and_says_so() -> None:
+def test_force_leaves_the_cluster_alone_and_says_so() -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     found = walk.cluster.state()
     answer = respond(walk.release, Abort(MANAGER, force=True), walk.now)

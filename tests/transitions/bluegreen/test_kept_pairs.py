@@ -33,7 +33,7 @@ def image(cluster: ModelledCluster, name: str) -> str:
 
 
 @pytest.mark.parametrize("replicas", [1, 5])
-def test_scale_is_for_the_one_that_serves_and_the_idle_one_keeps_its_size(replicas: int) -> None:
+def test_scale_changes_the_serving_deployment_only(replicas: int) -> None:
     cluster = a_kept_pair()
     assert ask(cluster, Scale(replicas)).release.phase is Phase.SUCCEEDED
     assert {name: item.replicas for name, item in cluster.deployments.items()} == {
@@ -85,7 +85,7 @@ def test_an_undo_to_a_template_rolls_what_serves() -> None:
     }
 
 
-def test_deploying_the_version_that_stands_idle_switches_back_without_a_new_pod() -> None:
+def test_deploying_the_idle_version_switches_back_without_a_new_pod() -> None:
     cluster = a_kept_pair()
     pods = {pod.name for item in cluster.deployments.values() for pod in item.pods()}
     walk = Walk(cluster, scenes.a_release_of(version="1.0.0", settle="keep")).to_the_end()
@@ -94,7 +94,7 @@ def test_deploying_the_version_that_stands_idle_switches_back_without_a_new_pod(
     assert {pod.name for item in cluster.deployments.values() for pod in item.pods()} == pods
 
 
-def test_settling_by_rolling_is_not_for_a_pair_whose_green_serves() -> None:
+def test_a_swapped_pair_stays_a_pair_whatever_settle_says() -> None:
     """Which of the two would go? Both stay, and the plan says so."""
     cluster = a_kept_pair()
     walk = Walk(cluster, scenes.a_release_of(version="3.0.0", settle="roll")).to_the_end()
@@ -104,7 +104,7 @@ def test_settling_by_rolling_is_not_for_a_pair_whose_green_serves() -> None:
     assert any("both stay" in note for note in walk.release.plan.notes)
 
 
-def test_apply_changes_the_named_deployment_and_the_plan_says_it_is_idle() -> None:
+def test_apply_to_the_idle_deployment_says_so() -> None:
     cluster = a_kept_pair()
     green = a_deployment("hello-green", cluster.deployments["hello-green"].template)
     seen = an_observation(services=(cluster.services["hello"],), survey=Survey(leftovers=(green,)))

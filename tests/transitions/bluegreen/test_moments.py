@@ -62,14 +62,14 @@ def test_without_approval_nobody_is_switched() -> None:
     assert walk.switches() == []
 
 
-def test_an_automatic_switch_waits_for_every_green_pod_and_nobody_else() -> None:
+def test_an_automatic_switch_waits_only_for_every_green_pod() -> None:
     walk = Walk(scenes.plain().cluster, scenes.a_release_of(promote="automatic"), approves=False)
     walk.until(lambda walk: bool(walk.switches()))
     green = walk.cluster.deployments["hello-green"]
     assert [pod.ready for pod in green.pods()] == [True, True, True]
 
 
-def test_the_switch_does_not_happen_when_green_lost_a_pod_after_the_approval() -> None:
+def test_does_not_switch_when_green_lost_a_pod_after_the_approval() -> None:
     walk = scenes.plain()
     walk.approves = False
     walk.to_step("green", gate="switch")
@@ -93,7 +93,7 @@ def test_two_services_are_switched_in_order_and_rolled_back_both() -> None:
     assert walk.release.phase is Phase.ROLLED_BACK
 
 
-def test_roll_back_in_the_window_is_one_patch_in_the_next_tick() -> None:
+def test_rollback_in_the_window_is_one_patch_in_the_next_tick() -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     walk.abort()
     before = len(walk.written)
@@ -104,7 +104,7 @@ def test_roll_back_in_the_window_is_one_patch_in_the_next_tick() -> None:
     ] == [ON_BLUE]
 
 
-def test_the_window_lasts_at_least_thirty_seconds_even_when_finished_at_once() -> None:
+def test_window_lasts_at_least_thirty_seconds() -> None:
     walk = Walk(scenes.plain().cluster, scenes.a_release_of(rollback_window_ms=0)).to_step(
         "switch", gate="window"
     )
@@ -137,7 +137,7 @@ def test_with_an_autoscaler_green_grows_with_blue_and_never_shrinks() -> None:
     assert not walk.release.drift
 
 
-def test_a_bad_image_is_told_and_nobody_ever_reached_it() -> None:
+def test_a_bad_image_is_reported_and_never_serves() -> None:
     walk = scenes.plain()
     walk.cluster.broken_images.add("kelseyhightower/hello:2.0.0")
     walk.to_the_end()
@@ -163,7 +163,7 @@ def phase_of(walk: Walk) -> Phase:
     return walk.release.phase
 
 
-def test_a_service_reverted_by_hand_lands_on_blue_and_is_told_as_drift() -> None:
+def test_a_manually_reverted_service_lands_on_blue_and_is_drift() -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     walk.cluster.select("hello", ON_BLUE)
     walk.tick()
@@ -193,7 +193,7 @@ def test_a_service_reverted_twice_ends_the_release() -> None:
 
 
 @pytest.mark.parametrize("harm", ["deleted", "emptied"])
-def test_a_green_that_is_taken_away_while_it_serves_gives_back_to_blue_at_once(harm: str) -> None:
+def test_returns_to_blue_at_once_when_a_serving_green_is_removed(harm: str) -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     walk.cluster.faulty = True
     if harm == "deleted":
@@ -211,7 +211,7 @@ def test_a_green_that_is_taken_away_while_it_serves_gives_back_to_blue_at_once(h
     assert walk.cluster.state() == walk.before
 
 
-def test_green_dying_while_stable_goes_back_does_not_leave_nobody() -> None:
+def test_green_dying_during_stables_rollback_leaves_pods_serving() -> None:
     walk = scenes.plain().to_step("settle")
     walk.tick()
     walk.abort()
@@ -230,7 +230,7 @@ def test_green_dying_while_stable_goes_back_does_not_leave_nobody() -> None:
 
 
 @pytest.mark.parametrize("scene", [scenes.by_version_label, scenes.two_services_by_version])
-def test_going_back_without_green_keeps_somebody_behind_a_service_that_holds_the_version(
+def test_rollback_without_green_keeps_a_versioned_service_serving(
     scene: object,
 ) -> None:
     assert callable(scene)
@@ -280,7 +280,7 @@ def test_a_kept_pair_takes_turns(label: str | None) -> None:
 
 
 @pytest.mark.parametrize("label", [None, "version"])
-def test_an_abort_of_a_kept_pairs_second_turn_leaves_both_as_found(label: str | None) -> None:
+def test_abort_of_a_swapped_pair_leaves_both_as_found(label: str | None) -> None:
     first = scenes.kept() if label is None else scenes.hand_made_pair_kept()
     for walk in next_release(first.to_the_end().cluster, "3.0.0", label).moments():
         where = f"tick {walk.ticks}, step {walk.step} {walk.gate}"
@@ -289,7 +289,7 @@ def test_an_abort_of_a_kept_pairs_second_turn_leaves_both_as_found(label: str | 
         assert walk.cluster.state() == walk.before, where
 
 
-def test_a_kept_green_whose_own_selector_holds_the_version_is_refused_with_the_way_out() -> None:
+def test_refuses_a_kept_green_whose_own_selector_holds_the_version() -> None:
     cluster = scenes.hand_made_pair_kept().to_the_end().cluster
     next_release(cluster, "3.0.0", "version").to_the_end()
     third = next_release(cluster, "4.0.0", "version").to_the_end()
@@ -300,13 +300,13 @@ def test_a_kept_green_whose_own_selector_holds_the_version_is_refused_with_the_w
     assert next_release(cluster, "4.0.0", "version").to_the_end().release.phase is Phase.SUCCEEDED
 
 
-def test_an_abort_is_refused_once_the_release_is_being_taken_back() -> None:
+def test_refuses_abort_during_a_rollback() -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     walk.abort()
     assert "taken back already" in respond(walk.release, Abort(DEVELOPER), walk.now).refusal
 
 
-def test_the_preview_service_is_there_before_the_switch_and_gone_afterwards() -> None:
+def test_preview_service_exists_only_before_the_switch() -> None:
     walk = scenes.with_preview().to_step("green", gate="switch")
     assert len(walk.cluster.selected("hello-preview")) == 3
     assert walk.release.card_snapshot.serving == "stable"
@@ -314,7 +314,7 @@ def test_the_preview_service_is_there_before_the_switch_and_gone_afterwards() ->
     assert "hello-preview" not in walk.cluster.services
 
 
-def test_the_second_service_is_not_handed_back_while_stable_lacks_a_pod() -> None:
+def test_second_service_is_not_handed_back_while_stable_lacks_a_pod() -> None:
     walk = scenes.two_services().to_step("settle")
     handed = len(walk.switches())
     walk.until(lambda walk: len(walk.switches()) == handed + 1)
@@ -329,7 +329,7 @@ def test_the_second_service_is_not_handed_back_while_stable_lacks_a_pod() -> Non
     assert walk.release.phase is Phase.SUCCEEDED
 
 
-def test_the_card_is_told_which_one_serves_and_since_when() -> None:
+def test_card_snapshot_shows_which_side_serves_and_since_when() -> None:
     walk = scenes.plain().to_step("green", gate="switch")
     assert (walk.release.card_snapshot.serving, walk.release.card_snapshot.serving_since) == (
         "stable",

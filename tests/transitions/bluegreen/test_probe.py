@@ -44,7 +44,7 @@ def ticks(walk: Walk, number: int) -> None:
         walk.tick()
 
 
-def test_a_green_that_does_not_answer_is_not_offered_for_the_switch() -> None:
+def test_no_approval_is_asked_while_green_does_not_answer() -> None:
     walk = a_sick_green()
     ticks(walk, 20)
     assert walk.release.phase is Phase.PROGRESSING
@@ -55,7 +55,7 @@ def test_a_green_that_does_not_answer_is_not_offered_for_the_switch() -> None:
     assert "it answers 503" in walk.release.progress.probe_failure
 
 
-def test_it_goes_on_by_itself_when_green_comes_to_answer() -> None:
+def test_continues_by_itself_once_green_answers() -> None:
     walk = a_sick_green()
     ticks(walk, 10)
     walk.cluster.sick_images.clear()
@@ -64,7 +64,7 @@ def test_it_goes_on_by_itself_when_green_comes_to_answer() -> None:
     assert any("3 requests of /version were answered" in line for line in walk.told)
 
 
-def test_a_failing_probe_is_asked_again_in_some_seconds() -> None:
+def test_retries_a_failing_probe_after_some_seconds() -> None:
     walk = a_sick_green()
     ticks(walk, 10)
     decision = decide(walk.release, walk.look(), walk.now)
@@ -72,7 +72,7 @@ def test_a_failing_probe_is_asked_again_in_some_seconds() -> None:
     assert walk.now < decision.wake_at <= walk.now + 5 * SECOND
 
 
-def test_a_green_that_falls_sick_between_the_approval_and_the_switch_is_not_switched_to() -> None:
+def test_does_not_switch_to_a_green_that_fails_after_the_approval() -> None:
     walk = scenes.with_probe()
     walk.approves = False
     walk.to_step("green", gate="switch")
@@ -88,7 +88,7 @@ def test_a_green_that_falls_sick_between_the_approval_and_the_switch_is_not_swit
 
 
 @pytest.mark.parametrize("step", ["green", "switch"])
-def test_a_green_that_never_answers_is_taken_back_at_the_deadline_with_the_probe_as_cause(
+def test_rolls_back_at_the_deadline_when_green_never_answers(
     step: str,
 ) -> None:
     walk = scenes.with_probe()
@@ -107,9 +107,7 @@ def test_a_green_that_never_answers_is_taken_back_at_the_deadline_with_the_probe
     assert walk.cluster.state() == walk.before
 
 
-def test_nobody_is_asked_before_green_is_ready_nor_while_people_decide_nor_after_the_switch() -> (
-    None
-):
+def test_probes_only_between_ready_and_switch_and_not_during_approval() -> None:
     walk = scenes.with_probe()
     asked: dict[tuple[str, str], bool] = {}
     while not walk.release.phase.is_final:
@@ -131,7 +129,7 @@ def test_a_paused_release_asks_nobody() -> None:
     assert pods_to_probe(paused, walk.look()) == ()
 
 
-def test_the_second_service_follows_the_first_whatever_the_probe_says_then() -> None:
+def test_second_service_follows_the_first_whatever_the_probe_says() -> None:
     walk = Walk(
         scenes.two_services().cluster,
         scenes.a_release_of(services=("hello", "hello-internal"), probe=ProbeRules(requests=3)),
@@ -142,7 +140,7 @@ def test_the_second_service_follows_the_first_whatever_the_probe_says_then() -> 
     assert [name for name, _ in walk.switches()] == ["hello", "hello-internal"]
 
 
-def test_after_an_approval_the_answers_are_asked_for_at_once() -> None:
+def test_probes_at_once_after_an_approval() -> None:
     """The click's look did not ask; the decision says that the next one comes at once."""
     walk = scenes.with_probe()
     walk.approves = False
@@ -164,7 +162,7 @@ def test_after_an_approval_the_answers_are_asked_for_at_once() -> None:
         ({"name": "https", "port": 443, "targetPort": 8443}, Probe("/version", 8443, 20, "https")),
     ],
 )
-def test_green_is_asked_on_the_port_behind_the_service(port: dict[str, Any], asked: Probe) -> None:
+def test_probes_green_on_the_port_behind_the_service(port: dict[str, Any], asked: Probe) -> None:
     template = a_template()
     template["spec"]["containers"][0]["ports"] = [{"name": "http", "containerPort": 8081}]
     seen = an_observation(a_deployment(template=template), services=(a_service(ports=(port,)),))
@@ -180,7 +178,7 @@ def test_a_port_that_no_container_has_is_refused_before_the_start() -> None:
     )
 
 
-def test_a_url_reaches_who_serves_so_green_is_not_asked_and_the_plan_says_so() -> None:
+def test_a_probe_url_does_not_reach_green_and_the_plan_says_so() -> None:
     release = a_bluegreen(rules=rules_with(probe=ProbeRules(url="https://hello.example.com")))
     assert "is not probed before the switch" in notes(an_observation(), release)
     planned = decide(release, an_observation(), T0).release.plan
@@ -188,7 +186,7 @@ def test_a_url_reaches_who_serves_so_green_is_not_asked_and_the_plan_says_so() -
     assert planned.probe is None
 
 
-def test_without_a_probe_in_the_catalog_nobody_is_asked() -> None:
+def test_no_probe_without_one_in_the_catalog() -> None:
     walk = scenes.plain().to_step("green")
     ticks(walk, 6)
     assert pods_to_probe(walk.release, walk.look()) == ()

@@ -132,7 +132,7 @@ class Troubled:
 
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("seed", range(8))
-def test_no_write_of_ours_empties_a_service_and_the_release_comes_to_an_end(
+def test_no_write_empties_a_service_and_every_release_ends(
     scene: Callable[[], Walk], seed: int
 ) -> None:
     troubled = Troubled(scene(), random.Random(f"{scene.__name__} {seed}"))

@@ -66,7 +66,7 @@ def test_a_service_that_selects_something_else() -> None:
     assert "Service hello does not select hello's pods (its selector: app=other)" in line
 
 
-def test_a_service_that_also_selects_another_apps_pods_names_it() -> None:
+def test_refuses_a_service_that_selects_another_apps_pods() -> None:
     other = SelectingSeen(
         "Deployment", "hello-canary", {"matchLabels": {"app": "hello", "track": "canary"}}
     )
@@ -74,7 +74,7 @@ def test_a_service_that_also_selects_another_apps_pods_names_it() -> None:
     assert "also selects pods of Deployment hello-canary" in line
 
 
-def test_a_service_that_selects_a_pod_of_nobody_known_names_it() -> None:
+def test_refuses_a_service_that_selects_an_unknown_pod() -> None:
     seen = an_observation()
     stray = EndpointSeen("hello", "10.1.1.9", "stray", "uid-stray", ready=True)
     assert "also selects pod stray" in refusal(replace(seen, endpoints=(*seen.endpoints, stray)))
@@ -93,7 +93,7 @@ def test_a_service_that_selects_a_pod_of_nobody_known_names_it() -> None:
         ),
     ],
 )
-def test_a_quota_too_small_for_two_sizes_is_said_with_the_numbers(
+def test_refuses_a_quota_too_small_for_both_with_the_numbers(
     quota: QuotaSeen, numbers: str
 ) -> None:
     line = refusal(an_observation(survey=Survey(quotas=(quota,))))
@@ -162,7 +162,7 @@ def test_a_version_that_is_no_label_value() -> None:
     )
 
 
-def test_a_green_of_another_version_is_offered_for_adoption_or_removal() -> None:
+def test_refuses_a_green_of_another_version_and_offers_adoption() -> None:
     labels = {"app": "hello", "color": "green"}
     green = a_deployment(
         "hello-green", a_template("1.5.0", labels=labels), selector={"matchLabels": labels}
@@ -177,7 +177,7 @@ def test_a_green_of_another_version_is_offered_for_adoption_or_removal() -> None
     assert "kubectl -n default delete deployment hello-green" in line
 
 
-def test_a_green_left_over_from_a_release_shows_the_command_that_removes_it() -> None:
+def test_refuses_another_releases_green_with_the_removal_command() -> None:
     green = a_deployment(
         "hello-green",
         annotations={"pilothouse.dev/release": "hello-7"},

@@ -42,7 +42,7 @@ def without_cause(state: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SETTLING)
-def test_after_success_everything_is_as_found_but_for_the_version(name: str) -> None:
+def test_success_changes_nothing_but_the_version(name: str) -> None:
     walk = SCENES[name]().to_the_end()
     assert walk.release.phase is Phase.SUCCEEDED
     label = walk.release.target.version_label
@@ -72,7 +72,7 @@ def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_crash_between_any_two_writes_is_finished_by_the_next_tick(name: str) -> None:
+def test_next_tick_finishes_after_a_crash_between_any_two_writes(name: str) -> None:
     whole = SCENES[name]().to_the_end()
     for walk in SCENES[name]().moments():
         walk.tick(crash_after=0)  # saved, nothing written
@@ -90,7 +90,7 @@ def _same_but_uids(one: Walk, other: Walk) -> bool:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_crash_at_any_write_of_the_way_back_is_finished_by_the_next_tick(name: str) -> None:
+def test_next_tick_finishes_a_rollback_after_a_crash_at_any_write(name: str) -> None:
     aborted = SCENES[name]().to_step("switch", gate="window")
     aborted.abort()
     for walk in aborted.moments():
@@ -101,7 +101,7 @@ def test_a_crash_at_any_write_of_the_way_back_is_finished_by_the_next_tick(name:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_worker_that_stalled_and_writes_again_changes_nothing(name: str) -> None:
+def test_a_stalled_workers_late_write_changes_nothing(name: str) -> None:
     walk = SCENES[name]()
     while not walk.release.phase.is_final:
         seen = len(walk.written)

@@ -63,7 +63,7 @@ def test_what_kubectl_waits_for_is_not_complete(deployment: DeploymentSeen) -> N
     assert not is_complete(deployment)
 
 
-def test_the_newest_replica_set_is_the_one_of_the_present_template_whatever_its_revision() -> None:
+def test_newest_replica_set_is_of_the_current_template() -> None:
     old = a_replica_set("hello-1", a_template(), revision=1)
     new = a_replica_set("hello-2", a_template("2.0.0"), revision=2)
     found = newest(a_deployment(template=a_template(), replica_sets=(new, old)))
@@ -81,7 +81,7 @@ def a_canary_of(count: int, **facts: int) -> DeploymentSeen:
     )
 
 
-def test_a_candidate_is_listed_when_each_of_its_available_pods_is_an_endpoint() -> None:
+def test_candidate_is_listed_when_every_available_pod_is_an_endpoint() -> None:
     seen = an_observation(candidate=a_canary_of(2))
     late = replace(seen, endpoints=tuple(e for e in seen.endpoints if e.pod != "hello-canary-1-1"))
     assert condition_holds(Condition.CANDIDATE_LISTED, seen) and not condition_holds(
@@ -102,7 +102,7 @@ def test_a_candidate_is_silent_while_its_pods_only_terminate() -> None:
     assert not condition_holds(Condition.CANDIDATE_SILENT, an_observation(candidate=a_canary_of(1)))
 
 
-def test_pods_of_others_behind_the_service_are_not_ours_by_their_labels() -> None:
+def test_foreign_pods_with_matching_labels_are_not_counted() -> None:
     stranger = replace(an_observation().endpoints[0], pod="stranger", pod_uid="uid-stranger")
     seen = an_observation(
         a_deployment(replicas=0, replica_sets=()), services=(a_service(),), endpoints=(stranger,)

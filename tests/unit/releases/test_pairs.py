@@ -18,7 +18,7 @@ def a_pair(selector: dict[str, str], green: DeploymentSeen | None = GREEN) -> Ob
     return an_observation(BLUE, green, services=(a_service(selector=selector),))
 
 
-def test_where_the_services_select_green_it_is_what_the_app_is() -> None:
+def test_app_is_the_green_deployment_where_services_select_it() -> None:
     faced = retarget_to_serving(a_target(), a_pair(TO_GREEN))
     assert (faced.deployment, faced.idle) == ("hello-green", "hello")
     assert default_candidate_name(faced, Strategy.BLUEGREEN) == "hello", (
@@ -64,7 +64,7 @@ def test_a_pair_faces_once() -> None:
     )
 
 
-def test_the_idle_one_is_the_other_one_whichever_serves() -> None:
+def test_idle_is_the_side_that_does_not_serve() -> None:
     blue_serves, green_serves = (
         a_pair(TO_BLUE),
         an_observation(GREEN, BLUE, services=(a_service(selector=TO_GREEN),)),
@@ -82,5 +82,5 @@ def test_the_idle_one_is_the_other_one_whichever_serves() -> None:
         a_deployment("hello-green"),
     ],
 )
-def test_what_is_gone_or_empty_or_serves_is_not_idle(green: DeploymentSeen | None) -> None:
+def test_not_idle_when_gone_empty_or_serving(green: DeploymentSeen | None) -> None:
     assert idle_of(a_target(), a_pair(TO_BLUE, green)) is None

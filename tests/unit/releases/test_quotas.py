@@ -47,7 +47,7 @@ def test_a_request_that_is_left_out_is_the_limit() -> None:
     assert needs["limits.memory"] == 10 * Mi
 
 
-def test_containers_add_up_and_an_init_container_counts_where_it_needs_more() -> None:
+def test_containers_add_up_and_a_larger_init_container_counts() -> None:
     spec = {
         "containers": [
             a_container(requests={"cpu": "1", "memory": "10Mi"}),

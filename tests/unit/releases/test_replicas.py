@@ -41,9 +41,7 @@ def test_the_pods_never_become_fewer_than_before(count: int, share: int, shift: 
 
 
 @given(REPLICAS, SHARES)
-def test_add_mode_leaves_stable_whole_and_keeps_to_the_most_candidates(
-    count: int, share: int
-) -> None:
+def test_add_mode_keeps_stable_whole_within_the_candidate_limit(count: int, share: int) -> None:
     split = nearest(share, Bounds(count, max(1, count // 2)))
     assert split is not None and split.stables == count and split.candidates <= max(1, count // 2)
 
@@ -66,7 +64,7 @@ def test_shift_mode_never_goes_below_the_floor(count: int, share: int, floor: in
 
 @settings(max_examples=200)
 @given(REPLICAS, st.lists(SHARES, min_size=1, max_size=5, unique=True), MODES)
-def test_steps_rise_strictly_or_are_refused_with_what_can_be_reached(
+def test_steps_rise_strictly_or_are_refused_with_reachable_shares(
     count: int, shares: list[int], shift: bool
 ) -> None:
     bounds = Bounds(count, count, shift=shift)
@@ -88,7 +86,7 @@ def test_steps_rise_strictly_or_are_refused_with_what_can_be_reached(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shift", [False, True], ids=["add", "shift"])
-def test_every_share_of_every_number_of_replicas_has_both_versions_and_rises_with_the_wish(
+def test_every_share_has_both_versions_and_rises_with_the_wish(
     shift: bool,
 ) -> None:
     for count in range(1, 201):
@@ -106,7 +104,7 @@ def test_every_share_of_every_number_of_replicas_has_both_versions_and_rises_wit
 
 @pytest.mark.parametrize("shift", [False, True], ids=["add", "shift"])
 @pytest.mark.parametrize(("count", "share"), [(2, 75), (5, 90), (10, 95), (25, 98)])
-def test_where_zero_surge_would_give_no_pod_of_one_version_both_have_one(
+def test_both_versions_have_a_pod_where_zero_surge_would_drop_one(
     count: int, share: int, shift: bool
 ) -> None:
     split = nearest(share, Bounds(count, count, shift=shift))
@@ -118,7 +116,7 @@ def test_three_replicas_reach_25_40_and_50_percent() -> None:
     assert reachable(Bounds(3, 3)) == (25, 40, 50)
 
 
-def test_more_steps_than_replicas_can_tell_apart_are_refused_in_one_line() -> None:
+def test_refuses_more_steps_than_the_replicas_can_tell_apart() -> None:
     with pytest.raises(
         CannotSplit,
         match=r"2 steps \(10%, 20%\) cannot be told apart with 1 replica .* reachable: 50%",
@@ -126,7 +124,7 @@ def test_more_steps_than_replicas_can_tell_apart_are_refused_in_one_line() -> No
         split_steps((10, 20), Bounds(1, 1))
 
 
-def test_of_two_splits_as_near_the_one_with_fewer_candidates_is_taken() -> None:
+def test_prefers_fewer_candidates_of_two_equally_near_splits() -> None:
     assert nearest(45, Bounds(3, 3)) == Split(2, 3)  # 40 and 50 are as near
 
 
@@ -134,7 +132,7 @@ def test_of_two_splits_as_near_the_one_with_fewer_candidates_is_taken() -> None:
     ("unavailable", "candidates", "room", "serve"),
     [(2, 1, None, 2), (2, 5, None, 5), (0, 1, None, 1), (3, 1, 2, 2), (3, 2, 1, 2)],
 )
-def test_as_many_candidates_serve_during_the_promotion_as_stable_may_miss(
+def test_enough_candidates_serve_during_the_promotion(
     unavailable: int, candidates: int, room: int | None, serve: int
 ) -> None:
     assert surge_for_promotion(10, unavailable, candidates, room) == serve

@@ -42,7 +42,7 @@ def test_a_version_label_that_the_service_selects_by_comes_first() -> None:
     )
 
 
-def test_a_version_label_that_no_service_selects_by_is_of_no_use() -> None:
+def test_ignores_a_version_label_that_no_service_selects_by() -> None:
     assert choose({"app": "hello"}, version_label="version") == OtherValue("app", "hello-green")
 
 
@@ -50,14 +50,14 @@ def test_without_a_version_label_the_first_key_gets_the_suffix() -> None:
     assert choose({"app": "hello", "tier": "web"}) == OtherValue("app", "hello-green")
 
 
-def test_several_services_are_told_apart_by_a_key_they_share() -> None:
+def test_several_services_use_a_key_they_share() -> None:
     assert choose(
         {"app": "hello", "version": "1.0.0"}, {"app": "hello"}, version_label="version"
     ) == OtherValue("app", "hello-green")
 
 
 @pytest.mark.parametrize("kind", ["NetworkPolicy", "PodDisruptionBudget", "Service", "Deployment"])
-def test_a_key_that_something_else_selects_by_is_passed_over(kind: str) -> None:
+def test_skips_a_key_that_something_else_selects_by(kind: str) -> None:
     assert choose(
         {"app": "hello", "tier": "web"}, survey=a_survey(kind, "other", app="hello")
     ) == OtherValue("tier", "web-green")
@@ -71,7 +71,7 @@ def test_what_would_begin_to_match_green_counts_as_well() -> None:
     assert choose({"app": "hello", "tier": "web"}, survey=survey).key == "tier"
 
 
-def test_what_selects_other_apps_or_every_pod_is_in_nobodys_way() -> None:
+def test_selectors_of_other_apps_or_of_every_pod_do_not_interfere() -> None:
     survey = Survey(
         selecting=(
             SelectingSeen("NetworkPolicy", "deny-all", {}),
@@ -133,7 +133,7 @@ def test_a_service_never_selects_by_the_template_hash() -> None:
         choose({"app": "hello", "pod-template-hash": "abc"})
 
 
-def test_a_value_that_would_grow_too_long_is_no_choice() -> None:
+def test_skips_a_key_whose_value_would_grow_too_long() -> None:
     name = "a" * 60
     with pytest.raises(PlanRefused, match="is not a label value"):
         choose_key(
@@ -182,5 +182,5 @@ def test_label_selectors_mean_what_kubernetes_means(selector: Any, is_match: boo
         ("a+b", False),
     ],
 )
-def test_label_values_are_those_that_kubernetes_takes(value: str, is_good: bool) -> None:
+def test_accepts_the_label_values_that_kubernetes_accepts(value: str, is_good: bool) -> None:
     assert is_label_value(value) is is_good

@@ -25,7 +25,7 @@ def chosen(*known: KnownTemplate, to: int | None = None, deployment: object = HE
     return choose_undo(deployment, known, to_revision=to, app="hello")  # type: ignore[arg-type]
 
 
-def test_the_last_template_that_a_release_saw_healthy_is_taken_and_kubectls_choice_named() -> None:
+def test_undo_prefers_the_last_healthy_template_and_names_kubectls_choice() -> None:
     assert chosen(HEALTHY_1) == ChosenUndo(
         V1,
         "kubectl would choose revision 2; 1.0.0 is the last version that a release found healthy",
@@ -36,7 +36,7 @@ def test_where_both_agree_nothing_is_said() -> None:
     assert chosen(KnownTemplate(V2, "healthy", "2.0.0", "hello-2")) == ChosenUndo(V2, "")
 
 
-def test_where_none_is_known_healthy_kubectls_choice_is_taken_and_said() -> None:
+def test_undo_falls_back_to_kubectls_choice_and_says_so() -> None:
     assert chosen() == ChosenUndo(
         V2, "no release found an earlier version healthy: undo uses revision 2, as kubectl would"
     )
@@ -46,7 +46,7 @@ def test_what_runs_now_is_not_an_undo() -> None:
     assert chosen(KnownTemplate(V3, "healthy", "3.0.0", "hello-3"), HEALTHY_1).template == V1
 
 
-def test_a_template_marked_bad_afterwards_is_not_taken() -> None:
+def test_undo_skips_a_template_marked_bad_later() -> None:
     assert chosen(KnownTemplate(V2, "healthy", "2.0.0", "hello-2"), BAD_2, HEALTHY_1).template == V1
 
 
@@ -54,7 +54,7 @@ def test_a_revision_asked_for_is_kubectls() -> None:
     assert chosen(HEALTHY_1, to=2) == ChosenUndo(V2, "")
 
 
-def test_a_revision_marked_bad_is_refused_with_reason_and_the_good_one() -> None:
+def test_refuses_a_bad_revision_and_names_the_last_good_one() -> None:
     with pytest.raises(
         PlanRefused,
         match=r"Revision 2 \(2.0.0\) was bad in hello-2: image not found. The last known good .* 1",
@@ -62,24 +62,24 @@ def test_a_revision_marked_bad_is_refused_with_reason_and_the_good_one() -> None
         chosen(BAD_2, HEALTHY_1, to=2)
 
 
-def test_kubectls_choice_is_refused_when_it_is_known_to_be_bad() -> None:
+def test_refuses_kubectls_choice_when_it_is_bad() -> None:
     with pytest.raises(
         PlanRefused, match=r"was bad: image not found\. Choose one with --to-revision."
     ):
         chosen(BAD_2)
 
 
-def test_a_revision_that_is_not_there_is_answered_with_those_that_are() -> None:
+def test_refuses_an_unknown_revision_and_lists_the_others() -> None:
     with pytest.raises(PlanRefused, match=r"hello has no revision 9\. It has 3, 2, 1\."):
         chosen(to=9)
 
 
-def test_without_an_earlier_revision_there_is_nothing_to_go_to() -> None:
+def test_refuses_undo_without_an_earlier_revision() -> None:
     with pytest.raises(PlanRefused, match="no earlier revision"):
         chosen(deployment=a_deployment())
 
 
-def test_a_replica_set_that_an_earlier_canary_left_behind_is_never_chosen() -> None:
+def test_undo_never_chooses_an_orphaned_canary_replica_set() -> None:
     orphan = a_replica_set(
         "hello-canary-9",
         a_template("9.0.0"),

@@ -66,7 +66,7 @@ def test_pods_that_only_run_are_good() -> None:
     )
 
 
-def test_restarts_that_stable_does_not_have_are_bad_and_told_with_their_reason() -> None:
+def test_restarts_that_stable_lacks_are_bad_and_name_their_reason() -> None:
     container = a_container(ready=True, restarts=3, last_terminated="OOMKilled")
     sick = replace(CANDIDATE[0], containers=(container,))
     verdict_, detail = judge(BEFORE, looked(STABLE, (sick, CANDIDATE[1])), 2 * MINUTE)
@@ -75,7 +75,7 @@ def test_restarts_that_stable_does_not_have_are_bad_and_told_with_their_reason()
     )
 
 
-def test_restarts_that_stable_has_as_well_are_nobodys_fault() -> None:
+def test_restarts_that_stable_shares_are_not_bad() -> None:
     restarted = tuple(
         replace(one, containers=(a_container(restarts=1),)) for one in (*STABLE, *CANDIDATE)
     )
@@ -88,13 +88,13 @@ def test_restarts_from_before_the_window_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("facts", [{"ready": False, "ready_since": 0}, {"ready_since": LATER}])
-def test_a_pod_that_stopped_being_ready_for_good_or_for_a_moment_counts(
+def test_a_pod_that_lost_readiness_counts_even_briefly(
     facts: dict[str, int],
 ) -> None:
     assert verdict(candidate=tuple(replace(one, **facts) for one in CANDIDATE)) is Verdict.BAD  # type: ignore[arg-type]
 
 
-def test_a_restart_that_takes_readiness_with_it_is_one_trouble() -> None:
+def test_a_restart_with_lost_readiness_counts_once() -> None:
     sick = replace(CANDIDATE[0], ready_since=LATER, containers=(a_container(restarts=1),))
     assert (
         "1 restart and 0 readiness changes"
@@ -102,7 +102,7 @@ def test_a_restart_that_takes_readiness_with_it_is_one_trouble() -> None:
     )
 
 
-def test_candidates_that_were_taken_away_say_too_little_about_the_version() -> None:
+def test_removed_candidates_give_too_little_evidence() -> None:
     """A drained node deletes pods, an eviction leaves them behind as failed: neither is the
     version's doing."""
     fresh = (pod("c8", created_at=T0 + MINUTE), pod("c9", created_at=T0 + MINUTE))
@@ -117,7 +117,7 @@ def test_candidates_that_were_taken_away_say_too_little_about_the_version() -> N
     assert verdict(candidate=(*evicted, *fresh)) is Verdict.TOO_LITTLE
 
 
-def test_one_candidate_that_was_taken_away_beside_one_that_ran_is_told_and_good() -> None:
+def test_one_removed_candidate_is_reported_and_the_verdict_stays_good() -> None:
     verdict_, detail = judge(
         BEFORE, looked(STABLE, (CANDIDATE[0], pod("c9", created_at=T0 + MINUTE))), 2 * MINUTE
     )
@@ -126,11 +126,11 @@ def test_one_candidate_that_was_taken_away_beside_one_that_ran_is_told_and_good(
     )
 
 
-def test_stable_pods_that_a_scaling_took_away_are_not_lost() -> None:
+def test_stable_pods_removed_by_a_scale_are_not_lost() -> None:
     assert "lost" not in judge(BEFORE, looked(STABLE[:2], CANDIDATE), 2 * MINUTE)[1]
 
 
-def test_without_a_pod_that_was_ready_all_the_time_there_is_too_little_to_say() -> None:
+def test_too_little_without_a_candidate_ready_all_the_time() -> None:
     before = baseline_of(looked(STABLE, (replace(CANDIDATE[0], ready=False, ready_since=0),)))
     assert verdict(candidate=CANDIDATE[:1], before=before) is Verdict.TOO_LITTLE
 
@@ -138,7 +138,7 @@ def test_without_a_pod_that_was_ready_all_the_time_there_is_too_little_to_say() 
 @pytest.mark.parametrize(
     ("seconds", "expected"), [(60, Verdict.BAD), (20, Verdict.GOOD), (6, Verdict.GOOD)]
 )
-def test_much_longer_until_ready_is_bad_and_a_little_longer_is_not(
+def test_much_slower_readiness_is_bad_and_slightly_slower_is_not(
     seconds: int, expected: Verdict
 ) -> None:
     slow = tuple(replace(one, ready_since=one.created_at + seconds * SECOND) for one in CANDIDATE)

@@ -5,7 +5,7 @@ from bot.releases.planning.candidate import body_as_found
 from tests.builders import a_bluegreen, a_deployment, a_rolling_update, a_template
 
 
-def test_an_adopted_green_that_went_already_is_made_again_as_it_was_but_inert() -> None:
+def test_a_lost_adopted_candidate_is_recreated_as_found_but_inert() -> None:
     labels = {"app": "hello", "version": "2.0.0"}
     green = a_deployment(
         "hello-green",
