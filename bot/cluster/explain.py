@@ -171,16 +171,7 @@ class _Explained:
         after = {**history, reference: 1}
         resolved = self._resolve(reference) or schema
         if not path:
-            text = (
-                "DESCRIPTION:\n"
-                + _indent(4, _wrap(_LINE, self._description(resolved) or "<empty>"))
-                + "\n"
-            )
-            if documents := _external_documents(resolved, 0):
-                text += "\n" + documents
-            if fields := self._fields(resolved, 1, {}, recursive=recursive):
-                text += "FIELDS:\n" + fields
-            return text
+            return self._whole(resolved, recursive=recursive)
         if reference and history.get(reference):
             return ""
         properties = resolved.get("properties") or {}
@@ -201,6 +192,18 @@ class _Explained:
             if text := self.output(alternative, path, after, recursive=recursive):
                 return text
         return ""
+
+    def _whole(self, resolved: Schema, *, recursive: bool) -> str:
+        text = (
+            "DESCRIPTION:\n"
+            + _indent(4, _wrap(_LINE, self._description(resolved) or "<empty>"))
+            + "\n"
+        )
+        if documents := _external_documents(resolved, 0):
+            text += "\n" + documents
+        if fields := self._fields(resolved, 1, {}, recursive=recursive):
+            text += "FIELDS:\n" + fields
+        return text
 
     def _fields(
         self, schema: Schema, level: int, history: Mapping[str, int], *, recursive: bool

@@ -1,8 +1,8 @@
 """One snapshot of an app: two rounds of reads, at most eight side by side, and nothing guessed.
 
-The first round reads the Deployments and whatever does not depend on them, the second the
+The first round reads the Deployments and all that does not depend on them, the second the
 ReplicaSets and pods that their selectors match. The selector only narrows the lists; who belongs to
-whom is told by ownerReferences alone.
+whom follows from ownerReferences alone.
 """
 
 from __future__ import annotations
@@ -57,60 +57,35 @@ def observe(
     survey: bool,
     events: bool,
 ) -> Observation:
-    """Raises ClusterUnreachable: also where the bot may not read what it must, since then nothing
-    can be said."""
-    namespace = target.namespace
+    """Raises ClusterUnreachable, also where the bot lacks a permission: a partial observation would
+    mislead."""
     service_names = tuple(dict.fromkeys((*target.services, *extra_services)))
     names = tuple(
         dict.fromkeys(name for name in (target.deployment, candidate, or_candidate) if name)
     )
-    at = time.time_ns() // 1_000_000
-
-    read, listed = connection.existing, connection.optional_items
-    which = connection.start(uid)
-    deployments = [
-        connection.start(read, path_of("deployments", namespace, name)) for name in names
-    ]
-    services = [
-        connection.start(read, path_of("services", namespace, name)) for name in service_names
-    ]
-    slices: Future[Any] | None = None
-    if service_names:
-        query = in_query(reading.SERVICE_NAME, service_names)
-        slices = connection.start(connection.required, path_of("endpointslices", namespace), query)
-    surveyed = (
-        {kind: connection.start(listed, path_of(kind, namespace)) for kind in _SURVEYED}
-        if survey
-        else {}
+    at, which = time.time_ns() // 1_000_000, connection.start(uid)
+    reads = _start_reads(
+        connection, target.namespace, names, service_names, survey=survey, events=events
     )
-    warnings = (
-        connection.start(
-            listed, path_of("events", namespace), {"fieldSelector": "type=Warning", "limit": "500"}
-        )
-        if events
-        else None
+    stable, *others = [future.result() for future in reads.deployments]
+    owned = _read_owned(
+        connection, target.namespace, [stable, next((one for one in others if one), None)]
     )
-
-    found, *beside = [future.result() for future in deployments]
-    reads = _read_owned(
-        connection, namespace, [found, next((one for one in beside if one is not None), None)]
-    )
-    seen = [None if owned is None else owned.seen() for owned in reads]
-    stable = seen[0]
+    seen = [one.seen() if one else None for one in owned]
     return Observation(
         at=at,
         cluster_uid=which.result(),
-        stable=stable,
+        stable=seen[0],
         candidate=seen[1],
         services=tuple(
-            reading.service(item) for future in services if (item := future.result()) is not None
+            reading.service(item) for future in reads.services if (item := future.result())
         ),
-        endpoints=reading.endpoints(_slice_items(slices)),
+        endpoints=reading.endpoints(_slice_items(reads.slices)),
         survey=(
             _survey(
-                {kind: future.result() for kind, future in surveyed.items()},
+                {kind: future.result() for kind, future in reads.surveyed.items()},
                 target,
-                stable,
+                seen[0],
                 names,
                 service_names,
             )
@@ -118,9 +93,56 @@ def observe(
             else None
         ),
         events=(
-            _event_lines(warnings.result(), [one for one in seen if one])
-            if warnings is not None
+            _event_lines(reads.warnings.result(), [one for one in seen if one])
+            if reads.warnings
             else ()
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Reads:
+    """The first round, all under way."""
+
+    deployments: list[Future[Any]]
+    services: list[Future[Any]]
+    slices: Future[Any] | None
+    surveyed: dict[str, Future[Any]]
+    warnings: Future[Any] | None
+
+
+def _start_reads(
+    connection: Connection,
+    namespace: str,
+    deployments: Sequence[str],
+    services: Sequence[str],
+    *,
+    survey: bool,
+    events: bool,
+) -> _Reads:
+    def each(kind: str, names: Sequence[str]) -> list[Future[Any]]:
+        return [
+            connection.start(connection.existing, path_of(kind, namespace, name)) for name in names
+        ]
+
+    def every(kind: str, query: Mapping[str, str] | None = None) -> Future[Any]:
+        return connection.start(connection.optional_items, path_of(kind, namespace), query)
+
+    return _Reads(
+        deployments=each("deployments", deployments),
+        services=each("services", services),
+        slices=(
+            connection.start(
+                connection.required,
+                path_of("endpointslices", namespace),
+                in_query(reading.SERVICE_NAME, services),
+            )
+            if services
+            else None
+        ),
+        surveyed={kind: every(kind) for kind in _SURVEYED} if survey else {},
+        warnings=(
+            every("events", {"fieldSelector": "type=Warning", "limit": "500"}) if events else None
         ),
     )
 
@@ -163,16 +185,16 @@ class _Owned:
     pods: Future[Any]
 
     def seen(self) -> DeploymentSeen:
-        # ReplicaSets and pods are read at once, so a pod can be seen before its new ReplicaSet is:
-        # it is counted next time.
+        # ReplicaSets and pods are read side by side: a pod whose new ReplicaSet is not in the list
+        # yet is counted next time.
         return reading.deployment(self.deployment, _items(self.replica_sets), _items(self.pods))
 
 
 def _read_owned(
     connection: Connection, namespace: str, deployments: Sequence[Any]
 ) -> list[_Owned | None]:
-    """What belongs to each. Lists that another's hold already are not read again: a candidate's
-    labels are stable's and one more."""
+    """What belongs to each. A list that contains another is not read twice: a candidate's labels
+    are those of stable and one more."""
     made: list[_Owned | None] = []
     for deployment in deployments:
         if deployment is None:
@@ -280,8 +302,8 @@ def _selecting(kind: str, item: Mapping[str, Any], selector: Any) -> SelectingSe
 
 
 def _peers(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Whom a NetworkPolicy lets in and out: a pod that loses such a label loses its way to the
-    database."""
+    """The peers that a NetworkPolicy lets in and out: a pod that loses such a label loses, for
+    example, its way to the database."""
     for side, key in (("ingress", "from"), ("egress", "to")):
         for rule in policy.get(side) or ():
             yield from rule.get(key) or ()

@@ -73,9 +73,9 @@ def patch(
     resource_version: str | None = None,
     annotated: bool = True,
 ) -> list[Operation]:
-    """The whole patch: who it is, whose it is, what was there, what shall be.
+    """The whole patch: identity, claim, old values, new values.
 
-    ``claim`` None: not looked at (Services). ``annotated`` False: the object has no annotations at
+    ``claim`` None: not tested (Services). ``annotated`` False: the object has no annotations at
     all, and still must have none.
     """
     operations = [expect("/metadata/uid", uid)]
@@ -101,31 +101,28 @@ def _operations(change: FieldChange, *, annotated: bool) -> Iterator[Operation]:
             yield from _annotation(CLAIM, change, annotated=annotated)
         case Field.CHANGE_CAUSE:
             yield from _annotation(CHANGE_CAUSE, change, annotated=annotated)
-        case Field.TEMPLATE:
-            yield from difference(change.before, change.after, pointer("spec", "template"))
-        case Field.REPLICAS:
-            yield from difference(change.before, change.after, pointer("spec", "replicas"))
+        case Field.TEMPLATE | Field.REPLICAS | Field.STRATEGY | Field.SELECTOR:
+            yield from difference(change.before, change.after, pointer("spec", change.field.value))
         case Field.PAUSED:
             # The server leaves false out, so false is absent.
             yield from _optional(
                 change.before or None, change.after or None, pointer("spec", "paused")
             )
-        case Field.STRATEGY:
-            yield from difference(change.before, change.after, pointer("spec", "strategy"))
-        case Field.SELECTOR:
-            yield from difference(change.before, change.after, pointer("spec", "selector"))
         case Field.AFFINITY:
-            # Null says that the config goes; a key that is left out leaves the config to the
-            # server.
-            for key in _AFFINITY_KEYS:
-                if key in change.after:
-                    yield from _optional(
-                        (change.before or {}).get(key), change.after[key], pointer("spec", key)
-                    )
+            yield from _affinity(change)
         case Field.EXISTS:
             raise ValueError("objects come and go by Create and Delete actions, not by a patch")
         case _:
             assert_never(change.field)
+
+
+def _affinity(change: FieldChange) -> Iterator[Operation]:
+    """Null removes the config; a key that is left out leaves the config to the server."""
+    for key in _AFFINITY_KEYS:
+        if key in change.after:
+            yield from _optional(
+                (change.before or {}).get(key), change.after[key], pointer("spec", key)
+            )
 
 
 def _optional(before: Any, after: Any, path: str) -> Iterator[Operation]:
@@ -148,8 +145,7 @@ def _annotation(key: str, change: FieldChange, *, annotated: bool) -> Iterator[O
     path = pointer("metadata", "annotations", key)
     if before is None and after is None:
         return
-    # A cause that is overwritten is nobody's decision: kubectl overwrites it too. The claim always
-    # is.
+    # A change cause may be overwritten, as kubectl does; a claim may not.
     if annotated and (key == CLAIM or after is None):
         yield expect(path, before)
     yield (
@@ -159,7 +155,7 @@ def _annotation(key: str, change: FieldChange, *, annotated: bool) -> Iterator[O
     )
 
 
-# --- the same questions asked of an object --------------------------------------------------------
+# --- the same fields of an object that was read ---
 
 
 def value_in(item: Mapping[str, Any], field: Field) -> Any:

@@ -300,11 +300,7 @@ def _plan(connection: Connection, target: Target, manifest: _Manifest) -> Object
         return change("create", difference({}, manifest.body), result=result)
     if manifest.kind == "Deployment":
         result["spec"]["template"] = without_abandoned(result)
-        if not manifest.is_target and result["spec"]["template"] != live["spec"]["template"]:
-            raise Refused(
-                f"the pod template of Deployment {manifest.name} would change, which is not"
-                f" {target.app}'s: give it an entry of its own in the catalog"
-            )
+        _refuse_foreign_rollout(target, manifest, live, result)
     before, after = shown(live), shown(result)
     template = None
     if manifest.is_target and after["spec"]["template"] != before["spec"]["template"]:
@@ -316,6 +312,16 @@ def _plan(connection: Connection, target: Target, manifest: _Manifest) -> Object
     return change(
         "update" if rest_changed else "unchanged", lines, template=template, result=result
     )
+
+
+def _refuse_foreign_rollout(
+    target: Target, manifest: _Manifest, live: Mapping[str, Any], result: Mapping[str, Any]
+) -> None:
+    if not manifest.is_target and result["spec"]["template"] != live["spec"]["template"]:
+        raise Refused(
+            f"the pod template of Deployment {manifest.name} would change, and that Deployment is"
+            f" not {target.app}'s: give it an entry of its own in the catalog"
+        )
 
 
 def _send(

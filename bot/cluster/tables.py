@@ -62,16 +62,14 @@ class _Owners:
 
 
 def table(connection: Connection, targets: Sequence[Target], kind: str, *, wide: bool) -> Table:
-    """``kind``: one of KINDS; of several apps the first column says which. How many requests go out
-    depends on the namespaces alone.
+    """``kind``: one of KINDS; the first column names the app when there are several. The number of
+    requests depends on the namespaces alone.
 
-    Raises ClusterUnreachable, Refused (none of the Deployments exists, or the bot may not look).
+    Raises ClusterUnreachable, Refused (none of the Deployments exists, or a permission is missing).
     """
     if kind not in KINDS:
         raise Refused(f"there is no table of {kind}; there are {', '.join(KINDS)}")
-    by_namespace: dict[str, list[Target]] = {}
-    for target in targets:
-        by_namespace.setdefault(target.namespace, []).append(target)
+    by_namespace = _by_namespace(targets)
     columns: tuple[str, ...] = ()
     rows: list[tuple[str, ...]] = []
     without: list[str] = []
@@ -93,6 +91,13 @@ def table(connection: Connection, targets: Sequence[Target], kind: str, *, wide:
     return Table(
         _title(kind, targets), (*heads, *columns), kept, _note(kind, len(rows), without, targets)
     )
+
+
+def _by_namespace(targets: Sequence[Target]) -> dict[str, list[Target]]:
+    found: dict[str, list[Target]] = {}
+    for target in targets:
+        found.setdefault(target.namespace, []).append(target)
+    return found
 
 
 def _title(kind: str, targets: Sequence[Target]) -> str:
