@@ -53,8 +53,9 @@ check-rest:
 # The import rules run in `make test` too (tests/architecture), so they are not repeated here.
 static: lint types locks-check ## lint, types and locks
 
-lint: venv ## ruff
+lint: venv ## ruff and vulture: style, complexity, dead code
 	@$(python) -m ruff check .
+	@$(python) -m vulture
 
 types: venv ## mypy --strict
 	@$(python) -m mypy

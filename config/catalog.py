@@ -69,9 +69,6 @@ class CatalogSettings:
         """Files are named relative to the catalog's folder."""
         return self.directory / relative
 
-    def apps_of_channel(self, channel: str) -> tuple[AppCatalogEntry, ...]:
-        return tuple(app for app in self.apps.values() if app.channel == channel)
-
 
 def load_catalog(path: Path) -> CatalogSettings:
     """Raises CatalogMistakes."""

@@ -245,9 +245,6 @@ def budget(item: Mapping[str, Any]) -> BudgetSeen:
     return BudgetSeen(
         name=item["metadata"]["name"],
         selector=spec.get("selector") or {},
-        disruptions_allowed=(item.get("status") or {}).get("disruptionsAllowed", 0),
-        min_available=spec.get("minAvailable"),
-        max_unavailable=spec.get("maxUnavailable"),
     )
 
 

@@ -12,10 +12,7 @@ from config.entries import AccessEntry
 
 def bind_catalog(file: CatalogSettings) -> Catalog:
     apps = {name: _app(file, entry) for name, entry in file.apps.items()}
-    channel = next((app.channel for app in apps.values() if app.channel), "")
-    return Catalog(
-        apps, tuple(file.clusters), _access(file.access), channel, file.retention.releases
-    )
+    return Catalog(apps, tuple(file.clusters), _access(file.access))
 
 
 def _app(file: CatalogSettings, entry: AppCatalogEntry) -> App:

@@ -80,8 +80,6 @@ class Catalog:
     apps: Mapping[str, App]
     clusters: tuple[str, ...]
     access: Access
-    default_channel: str
-    release_retention: int = 200
 
     def in_channel(self, channel: str) -> tuple[App, ...]:
         """The apps whose channel this is; all of them where none is."""

@@ -373,8 +373,3 @@ class RedisReleaseStore:
         for release in self._read([identity.decode() for identity in found]):
             document = records.dump_release(records.without_names(release))
             self._scripts.run("forget_names", release.id, release.version, document)
-
-    def check_writable(self) -> None:
-        """Raises StoreUnavailable when Redis is away or refuses writes."""
-        with store_errors():
-            self._client.set(self._key("writable"), "1", px=60_000)

@@ -29,11 +29,6 @@ def timestamp(seconds: float) -> str:
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def micro_timestamp(seconds: float) -> str:
-    """metav1.MicroTime."""
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def seconds_of(stamp: str | None) -> float:
     """The epoch seconds of a timestamp, 0 for none."""
     if not stamp:

@@ -181,17 +181,6 @@ class SimulatedCluster:
 
         self.run(change)
 
-    def set_timings(self, **seconds: float) -> None:
-        """ready_after, jitter, stop_after, back_off, crash_after."""
-
-        def change(cluster: Cluster) -> None:
-            for name, value in seconds.items():
-                if name not in cluster.timings.__dataclass_fields__:
-                    raise ValueError(f"unknown timing {name}")
-                setattr(cluster.timings, name, value)
-
-        self.run(change)
-
     def history(self, since: int = 0) -> list[Write]:
         """The writes that took effect, oldest first."""
         return self.run(lambda cluster: cluster.history.since(since))

@@ -70,10 +70,6 @@ class AppLink:
             return "socket"
         return "http" if self.bot_url else "none"
 
-    @property
-    def number_of_sockets(self) -> int:
-        return len(self._sockets)
-
     async def send(
         self, kind: Envelope, name: str, payload: Json, retry: tuple[int, str] | None = None
     ) -> Answer:

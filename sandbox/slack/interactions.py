@@ -30,10 +30,6 @@ class Interactions:
         self._payloads = Payloads(platform)
         self._background: set[asyncio.Task[None]] = set()
 
-    @property
-    def has_background_work(self) -> bool:
-        return bool(self._background)
-
     async def close(self) -> None:
         for task in list(self._background):
             task.cancel()

@@ -228,7 +228,7 @@ NOTED: dict[str, tuple[Observation, str]] = {
     ),
     "budget": (
         an_observation(
-            survey=Survey(budgets=(BudgetSeen("hello-pdb", {"matchLabels": {"app": "hello"}}, 1),))
+            survey=Survey(budgets=(BudgetSeen("hello-pdb", {"matchLabels": {"app": "hello"}}),))
         ),
         "PodDisruptionBudget hello-pdb counts canary pods too",
     ),
@@ -243,7 +243,6 @@ NOTED: dict[str, tuple[Observation, str]] = {
                                 {"key": "app", "operator": "In", "values": ["hello", "auth"]}
                             ]
                         },
-                        1,
                     ),
                 )
             )

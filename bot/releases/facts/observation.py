@@ -140,9 +140,6 @@ class BudgetSeen:
 
     name: str
     selector: Any
-    disruptions_allowed: int
-    min_available: Any = None
-    max_unavailable: Any = None
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,6 @@ from bot.slack.blocks.elements import Block, context, section
 from bot.slack.markup import code, cut, plain
 
 CALLBACK = "deploy"
-PREVIEW_ACTIONS = (
-    "deploy_app",
-    "deploy_known",
-    "deploy_version",
-    "deploy_strategy",
-    "deploy_steps",
-    "deploy_reason",
-)
 OPTIONS = 100
 MAX_OPTION = 75  # what an option of a select holds
 SHOWN = 20

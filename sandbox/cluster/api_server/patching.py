@@ -20,10 +20,7 @@ from sandbox.cluster.api_server.strategic_merge import BadStrategicPatch, apply_
 from sandbox.cluster.objects import Json, copy_json
 
 JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
-STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
-APPLY_CBOR = "application/apply-patch+cbor"
 
 
 def patched(document: Json, content_type: str, body: bytes, resource: Resource) -> Json:

@@ -149,10 +149,6 @@ class SchemaType:
         return found
 
     @property
-    def field_names(self) -> list[str]:
-        return list(self._field_schemas)
-
-    @property
     def element(self) -> SchemaType:
         if self._element is None:
             self._element = SchemaType(self._element_schema or {})

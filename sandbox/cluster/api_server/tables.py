@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.cluster.api_server.resources import Resource
 from sandbox.cluster.api_server.selectors import selector_text
-from sandbox.cluster.objects import Json, is_terminating, labels_of, name_of, seconds_of
+from sandbox.cluster.objects import Json, is_terminating, name_of, seconds_of
 
 Column = tuple[str, int]  # name, priority: 0 is always shown, 1 with -o wide
 Cells = Callable[[Json, float], list[Any]]
@@ -323,7 +323,6 @@ class TableWriter:
                 ("Age", 0),
             ]
             self._cells = self._custom_cells
-        self._definitions_sent = False
 
     def many(self, objects: list[Json], metadata: Json) -> Json:
         now = time.time()
@@ -384,7 +383,3 @@ class TableWriter:
                 value = value.get(key) if isinstance(value, dict) else None
             cells.append("" if value is None else value)
         return [*cells, age(obj["metadata"].get("creationTimestamp"), now)]
-
-
-def labels_shown(obj: Json) -> str:
-    return ",".join(f"{key}={value}" for key, value in sorted(labels_of(obj).items())) or "<none>"

@@ -58,10 +58,6 @@ class ApiServer:
     token: str
     kubeconfig: Path
 
-    @property
-    def is_simulated(self) -> bool:
-        return self.kind == "simulated"
-
     def client(self, agent: str = "contract/1") -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.token}", "User-Agent": agent}
         return httpx.Client(base_url=self.url, headers=headers, verify=False, timeout=20)

@@ -83,7 +83,7 @@ class Desk:
         self.store = InMemoryReleaseStore(clock=lambda: T0 + self.skipped)
         unused = cast(Any, None)
         access = Access(frozenset(), {Role.DEPLOYER: Grant(users=frozenset({DEVELOPER.user}))})
-        catalog = Catalog({}, ("local",), access, "C0RELEASES")
+        catalog = Catalog({}, ("local",), access)
         clusters = cast(Any, {"local": self.cluster})
         self.context = Context(
             self.store,

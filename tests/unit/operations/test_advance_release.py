@@ -122,7 +122,7 @@ def scene() -> Scene:
         cast(Any, clusters),
         RecordingMessenger(),
         unused,
-        Catalog({}, ("local",), access, ""),
+        Catalog({}, ("local",), access),
         SlackRendering(),
         unused,
     )

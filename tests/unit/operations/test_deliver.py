@@ -38,7 +38,7 @@ class Desk:
 def desk() -> Desk:
     store, messenger = InMemoryReleaseStore(), RecordingMessenger()
     unused = cast(Any, None)  # delivery looks at no cluster, no directory and no manifests
-    catalog = Catalog({}, ("local",), Access(frozenset(), {}), "C0RELEASES")
+    catalog = Catalog({}, ("local",), Access(frozenset(), {}))
     return Desk(
         Context(store, store.queue, unused, messenger, unused, catalog, SlackRendering(), unused),
         store,

@@ -62,7 +62,7 @@ class Office:
 def office() -> Office:
     clock, directory, unused = [T0], InMemoryDirectory(), cast(Any, None)
     store = InMemoryReleaseStore(clock=lambda: clock[0])
-    catalog = Catalog({}, ("local",), ACCESS, "C0RELEASES")
+    catalog = Catalog({}, ("local",), ACCESS)
     return Office(
         Context(store, store.queue, unused, unused, directory, catalog, SlackRendering(), unused),
         directory,

@@ -68,7 +68,7 @@ def listed(
         )
         for name, cluster in places.items()
     }
-    catalog = Catalog(apps, tuple(seen), Access(frozenset(), {}), "C0RELEASES")
+    catalog = Catalog(apps, tuple(seen), Access(frozenset(), {}))
     context = Context(
         store, unused, InMemoryClusters(seen), unused, unused, catalog, SlackRendering(), unused
     )

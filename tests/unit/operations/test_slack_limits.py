@@ -121,7 +121,7 @@ def workspace() -> Workspace:
     store = InMemoryReleaseStore(clock=lambda: clock[0])
     messenger = RecordingMessengerWithLimits(clock=lambda: clock[0])
     unused = cast(Any, None)  # delivery looks at no cluster, no directory and no manifests
-    catalog = Catalog({}, ("local",), Access(frozenset(), {}), CHANNEL)
+    catalog = Catalog({}, ("local",), Access(frozenset(), {}))
     return Workspace(
         store,
         messenger,

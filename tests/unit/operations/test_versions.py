@@ -32,7 +32,7 @@ def context(redis_client: Redis) -> Context:
     unused = cast(
         Any, None
     )  # whoever looked at a cluster here would act on a record that it cannot read
-    catalog = Catalog({}, ("local",), Access(frozenset(), {}), "C0RELEASES")
+    catalog = Catalog({}, ("local",), Access(frozenset(), {}))
     queue = RqWorkQueue(redis_client, wake=Leases(redis_client).wake)
     return Context(
         RedisReleaseStore(redis_client),

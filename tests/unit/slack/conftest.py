@@ -94,7 +94,7 @@ def catalog() -> Catalog:
         Role.APPROVER: Grant(users=frozenset({"U0MANAGER"})),
         Role.ADMIN: Grant(users=frozenset({"U0ADMIN"})),
     }
-    return Catalog(apps, ("local",), Access(frozenset({CHANNEL}), roles), CHANNEL)
+    return Catalog(apps, ("local",), Access(frozenset({CHANNEL}), roles))
 
 
 @dataclass
