@@ -33,7 +33,9 @@ def _run(words: list[str]) -> int:
 
         close = nearest(name, list(commands))
         hint = (
-            f"; did you mean `{close}`?" if close else f"; there are {', '.join(sorted(commands))}"
+            f"; did you mean `{close}`?"
+            if close
+            else f"; the commands are {', '.join(sorted(commands))}"
         )
         print(f"pilothouse: no command `{name}`{hint}", file=sys.stderr)
         return 2

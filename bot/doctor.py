@@ -1,8 +1,8 @@
-"""`pilothouse doctor`: is everything that Pilothouse stands on as it must be? Plain lines; exit
+"""`pilothouse doctor`: is everything that Pilothouse depends on as it must be? Plain lines; exit
 status 0, 1 (problems) or 2 (settings).
 
-It only reads: Redis' settings and clock, the permissions that each cluster says the bot has, the
-token's scopes, the catalog's ids by name, and releases that nothing moves.
+It only reads: the settings and the clock of Redis, the bot's permissions in each cluster, the
+token's scopes, the names of the catalog's ids, and releases that are stuck.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for finding in examine():
             problems += finding.is_problem
             print(finding, flush=True)
-    print(f"{counted(problems, 'problem')} found" if problems else "everything is as it should be")
+    print(f"{counted(problems, 'problem')} found" if problems else "no problems found")
     return 1 if problems else 0
 
 
@@ -84,12 +84,12 @@ def examine_redis(settings: Settings, clock: Callable[[], float]) -> Iterator[Fi
         return
     yield from map(problem, lines)
     if not lines:
-        yield Finding("append-only file on, nothing is evicted, version new enough")
+        yield Finding("append-only file on, eviction off, version supported")
     apart = round(abs(at_redis - (before + after) * 500))
     if apart > CLOCKS_APART_MS:
         yield problem(
-            f"this machine's clock and Redis' are {human_age(apart)} apart: set both by NTP"
-            " (releases follow Redis')"
+            f"this machine's clock and the Redis clock are {human_age(apart)} apart:"
+            " synchronise both with NTP (releases follow the Redis clock)"
         )
     else:
         yield Finding(f"clocks agree within {max(apart, 1)} ms")
@@ -106,11 +106,11 @@ def examine_clusters(catalog: CatalogSettings) -> Iterator[Finding]:
             continue
         for permission in missing:
             yield problem(
-                f"{name}: the bot may not {permission}: grant it in its Role (the chart's rbac.yaml"
-                " has every rule)"
+                f"{name}: the bot may not {permission}: grant it in the bot's Role (the chart's"
+                " rbac.yaml has every rule)"
             )
         if not missing:
-            yield Finding(f"{name}: every permission in namespace {namespace}")
+            yield Finding(f"{name}: every permission is granted in namespace {namespace}")
 
 
 def catalog_ids(catalog: CatalogSettings) -> dict[str, str]:
@@ -135,7 +135,7 @@ def examine_slack(settings: Settings, catalog: CatalogSettings) -> Iterator[Find
     except (SlackUnavailable, RateLimited) as away:
         yield problem(f"{away}: check SLACK_BOT_TOKEN and SLACK_API_URL")
         return
-    yield Finding(f"the token is {workspace.bot}'s in {workspace.team}")
+    yield Finding(f"the token belongs to {workspace.bot} in {workspace.team}")
     for scope in workspace.missing_scopes:
         yield problem(
             f"the token lacks the scope {scope}: install the app again with the manifest of"
@@ -162,32 +162,31 @@ def examine_releases(settings: Settings) -> Iterator[Finding]:
         return
     if backlog.overdue_ms > OVERDUE_MS:
         yield problem(
-            f"work waits for {human_age(backlog.overdue_ms)}: is `pilothouse worker` running?"
+            f"work is {human_age(backlog.overdue_ms)} overdue: is `pilothouse worker` running?"
         )
     stuck = [line for release in active if (line := why_stuck(release, now))]
     yield from map(problem, stuck)
     if not stuck:
-        yield Finding(f"{len(active)} active, none is stuck" if active else "none is active")
+        yield Finding(f"{len(active)} active, none stuck" if active else "none active")
 
 
 def why_stuck(release: Release, now: int) -> str:
-    """A line for an administrator, "" for a release that moves or waits no longer than people may
-    take."""
+    """A line for an administrator; "" for a release that moves or that has not waited too long."""
     since = release.phase_since or release.created_at
     age, named = now - since, f"{release.id} ({release.phase.value.replace('_', ' ')})"
     if release.unreachable and now - release.unreachable.since > OVERDUE_MS:
         away = human_age(now - release.unreachable.since)
         return (
-            f"{named}: cluster {release.target.cluster} is unreachable since {away}:"
+            f"{named}: cluster {release.target.cluster} has been unreachable for {away}:"
             f" {release.unreachable.why}"
         )
     if release.phase is Phase.QUEUED and release.queued_behind:
-        return ""  # the one in front is told about instead
+        return ""  # the release in front is reported instead
     if release.phase in MOVING and age > MOVING_FOR_MS:
         return (
-            f"{named} for {human_age(age)}: look at its card, then resume it or `/rollout abort"
+            f"{named} for {human_age(age)}: check its card, then resume it or use `/rollout abort"
             f" {release.id} --force`"
         )
     if release.phase not in MOVING and age > WAITING_FOR_MS:
-        return f"{named} waits for people for {human_age(age)}: decide on its card"
+        return f"{named} has waited for people for {human_age(age)}: decide on its card"
     return ""

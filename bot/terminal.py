@@ -1,5 +1,5 @@
-"""`pilothouse releases [APP] [--watch]`: what the cards in Slack say, as a table in a terminal. It
-only reads Redis."""
+"""`pilothouse releases [APP] [--watch]`: the cards in Slack as a table in a terminal. It only reads
+Redis."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _STYLES: dict[Phase, str] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0; 1 when Redis is away; 2 for settings that cannot be used."""
+    """Exit status 0; 1 when Redis is unavailable; 2 for mistakes in the settings."""
     parser = argparse.ArgumentParser(
         prog="pilothouse releases", description="Running and recent releases."
     )
-    parser.add_argument("app", nargs="?", help="only of this app")
-    parser.add_argument("--watch", action="store_true", help="follow them until Ctrl-C")
+    parser.add_argument("app", nargs="?", help="only this app's releases")
+    parser.add_argument("--watch", action="store_true", help="keep watching until Ctrl-C")
     parser.add_argument(
         "--limit",
         type=int,
         default=RECENT,
-        help=f"how many of those that are over (default {RECENT})",
+        help=f"how many finished releases to show (default {RECENT})",
     )
     given = parser.parse_args(argv)
     try:
@@ -75,9 +75,9 @@ def watch(
     app: str | None = None,
     limit: int = RECENT,
 ) -> None:
-    """Redraws once a second until ``stop``. While Redis is away the last table stays, with a
-    line that says so."""
-    shown = Group(Text("looking…"))
+    """Redraws once a second until ``stop``. While Redis is unavailable the last table stays, with
+    a line that says so."""
+    shown = Group(Text("loading…"))
     with Live(shown, console=console, auto_refresh=False) as live:
         while not stop():
             try:
@@ -85,14 +85,14 @@ def watch(
                 live.update(shown, refresh=True)
             except StoreUnavailable as away:
                 live.update(
-                    Group(*shown.renderables, Text(f"as it was a while ago: {away}", style="red")),
+                    Group(*shown.renderables, Text(f"out of date: {away}", style="red")),
                     refresh=True,
                 )
             stop.wait(REDRAW_EVERY_S)
 
 
 def overview(store: ReleaseStore, *, app: str | None = None, limit: int = RECENT) -> Table:
-    """Those that run, oldest first, then those that are over, newest first. Raises
+    """Running releases, oldest first, then finished ones, newest first. Raises
     StoreUnavailable."""
     running = store.active(app)
     known = {release.id for release in running}
@@ -107,7 +107,7 @@ def overview(store: ReleaseStore, *, app: str | None = None, limit: int = RECENT
 def releases_table(running: Sequence[Release], over: Sequence[Release], *, now: int) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
-        title=f"{len(running)} running, {len(over)} of those that are over",
+        title=f"{len(running)} running, {len(over)} finished",
         title_justify="left",
     )
     for name in ("RELEASE", "WHAT", "STATE", "DONE", "BY", "AGE", "TOOK"):
@@ -127,15 +127,13 @@ def _cells(release: Release, now: int) -> tuple[str, ...]:
     if release.cause is not None and release.phase is not Phase.SUCCEEDED:
         state += f": {release.cause.summary}"
     if release.unreachable and not release.phase.is_final:
-        state += (
-            f" (the cluster cannot be reached for {human_age(now - release.unreachable.since)})"
-        )
+        state += f" (cluster unreachable for {human_age(now - release.unreachable.since)})"
     ends = release.finished_at or now
     cells = (
         release.id,
         change_words(release),
         state,
-        f"{share} %" if share is not None and not release.phase.is_final else "",
+        f"{share}%" if share is not None and not release.phase.is_final else "",
         release.requested_by.name or release.requested_by.user,
         human_age(now - release.created_at),
         human_age(ends - release.started_at) if release.started_at else "",

@@ -113,7 +113,7 @@ def _queue_errors() -> Iterator[None]:
         yield
     except (RedisConnectionError, RedisTimeoutError) as error:
         raise StoreUnavailable(
-            "Redis cannot be reached: check that it runs and that REDIS_URL names it"
+            "Redis is unreachable: check that it is running and that REDIS_URL is right"
         ) from error
     except (OutOfMemoryError, ReadOnlyError) as error:
         raise StoreUnavailable(f"Redis refuses writes: {error}") from error

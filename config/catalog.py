@@ -1,7 +1,7 @@
 """The catalog: one strict YAML file that says which apps there are and who may release them.
 
 ``load_catalog(path)`` gives a CatalogSettings or raises CatalogMistakes with every mistake, its
-line, and the nearest thing that would have been right.
+line, and the nearest correct word.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class CatalogMistake:
 
 
 class CatalogMistakes(Exception):
-    """The catalog cannot be used; ``mistakes`` holds all of them in the order of their lines."""
+    """The catalog has mistakes; ``mistakes`` holds all of them in the order of their lines."""
 
     def __init__(self, file: str, mistakes: tuple[CatalogMistake, ...]) -> None:
         super().__init__("\n".join(f"{file}: {mistake}" for mistake in mistakes))
@@ -88,7 +88,7 @@ def load_catalog(path: Path) -> CatalogSettings:
 def parse_catalog(
     text: str, *, file: str = "catalog", directory: Path | None = None
 ) -> CatalogSettings:
-    """``directory`` None: named files are not looked for. Raises CatalogMistakes."""
+    """``directory`` None: skips the check that named files exist. Raises CatalogMistakes."""
     try:
         document = read_yaml(text)
     except YamlMistake as error:
@@ -122,7 +122,9 @@ def _in_order(mistakes: list[CatalogMistake]) -> tuple[CatalogMistake, ...]:
 
 def _validated(document: Document) -> tuple[CatalogFile | None, list[CatalogMistake]]:
     if not isinstance(document.data, dict):
-        return None, [CatalogMistake(1, "", "a mapping with `clusters` and `apps` is expected")]
+        return None, [
+            CatalogMistake(1, "", "the catalog must be a mapping with `clusters` and `apps`")
+        ]
     try:
         return CatalogFile.model_validate(document.data), []
     except ValidationError as error:
@@ -151,7 +153,7 @@ def _resolved(
         known = listed(content.clusters)
         mistakes.append(
             CatalogMistake(
-                document.line(place), _dotted(place), f"`cluster` is missing: {known} is expected"
+                document.line(place), _dotted(place), f"`cluster` is missing: use {known}"
             )
         )
         return None
@@ -254,14 +256,18 @@ def _translated(problem: ErrorDetails, document: Document) -> CatalogMistake:
         ]
         close = nearest(str(value), known)
         hint = f"; did you mean `{close}`?" if close else ""
-        message = f"`{_shown(value)}` is not possible: {listed(known)} is expected{hint}"
+        message = f"`{_shown(value)}` is not allowed: use {listed(known)}{hint}"
     elif kind in _EXPECTED:
-        message = f"{_EXPECTED[kind]} is expected, not `{_shown(value)}`"
+        message = f"expected {_EXPECTED[kind]}, not `{_shown(value)}`"
     elif kind == "too_short":
         message = "at least one entry is needed"
     elif kind in ("greater_than_equal", "less_than_equal"):
-        bound = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
-        message = f"`{_shown(value)}` is not possible: {bound}"
+        bound = (
+            f"too small: use {context['ge']} or more"
+            if "ge" in context
+            else f"too large: use {context['le']} or less"
+        )
+        message = f"`{_shown(value)}` is {bound}"
     elif kind == "value_error":
         message = message.removeprefix("Value error, ")
     return CatalogMistake(document.line(place), _dotted(place), message)
@@ -277,7 +283,7 @@ def _known_place(location: tuple[int | str, ...], document: Document) -> Place:
 
 
 def _keys_at(place: Place) -> list[str]:
-    """The keys that may stand at a place of the file."""
+    """The keys allowed at a place of the file."""
     model: type[BaseModel] | None = CatalogFile
     inner = place
     if (
@@ -303,7 +309,7 @@ def _did_you_mean(word: str, known: list[str]) -> str:
     close = nearest(word, known)
     if close:
         return f"; did you mean `{close}`?"
-    return f"; there are {listed([f'`{key}`' for key in known], 'and')}" if known else ""
+    return f"; the known ones are {listed([f'`{key}`' for key in known], 'and')}" if known else ""
 
 
 def _shown(value: object) -> str:

@@ -52,16 +52,15 @@ def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
 
 def _rising(steps: tuple[int, ...]) -> tuple[int, ...]:
     if any(not 0 < share <= 100 for share in steps):
-        raise ValueError("each step is a percent of traffic from 1 to 100")
+        raise ValueError("each step must be a percentage of traffic from 1 to 100")
     if any(later <= earlier for earlier, later in pairwise(steps)):
-        raise ValueError("steps rise: each share is larger than the one before")
+        raise ValueError("steps must rise: each share is larger than the one before")
     shares = (
         steps[:-1] if steps and steps[-1] == 100 else steps
-    )  # the promotion may be written, and is meant anyway
+    )  # a final 100 may be written; it is implied
     if not shares:
         raise ValueError(
-            "at least one share below 100 is needed; for a release without one use strategy:"
-            " rolling"
+            "at least one share below 100 is needed; to release without one, use strategy: rolling"
         )
     return shares
 
@@ -92,17 +91,17 @@ Channel = Annotated[
     str,
     _matching(
         re.compile(r"[CGD][A-Z0-9]{2,}"),
-        "a channel's id (C…): open the channel's details in Slack to copy it",
+        "a channel ID (C…): copy it from the channel's details in Slack",
     ),
 ]
 UserId = Annotated[
     str,
     _matching(
         re.compile(r"[UW][A-Z0-9]{2,}"),
-        "a member's id (U…): open the person's profile in Slack to copy it",
+        "a member ID (U…): copy it from the person's profile in Slack",
     ),
 ]
-GroupId = Annotated[str, _matching(re.compile(r"S[A-Z0-9]{2,}"), "a user group's id (S…)")]
+GroupId = Annotated[str, _matching(re.compile(r"S[A-Z0-9]{2,}"), "a user group ID (S…)")]
 Channels = Annotated[tuple[Channel, ...], Strict(False)]
 Names = Annotated[tuple[ObjectName, ...], Strict(False)]
 Paths = Annotated[tuple[str, ...], Strict(False)]
@@ -126,7 +125,7 @@ class ClusterEntry(Entry):
     @model_validator(mode="after")
     def _one_way_in(self) -> ClusterEntry:
         if self.in_cluster == bool(self.kubeconfig):
-            raise ValueError("exactly one of `kubeconfig: PATH` and `in_cluster: true` is needed")
+            raise ValueError("set exactly one of `kubeconfig: PATH` and `in_cluster: true`")
         if self.in_cluster and self.context:
             raise ValueError("`context` belongs to a kubeconfig, not to `in_cluster: true`")
         return self
@@ -175,7 +174,7 @@ class BlueGreenEntry(Entry):
     @model_validator(mode="after")
     def _long_enough(self) -> BlueGreenEntry:
         if self.rollback_window_ms < 30_000:
-            raise ValueError("rollback_window is at least 30s: old connections need that long")
+            raise ValueError("rollback_window must be at least 30s: old connections need that long")
         return self
 
 
@@ -194,7 +193,7 @@ class ApprovalsEntry(Entry):
     @model_validator(mode="after")
     def _long_enough(self) -> ApprovalsEntry:
         if self.expires_ms < 1_000:
-            raise ValueError("expires is at least 1s")
+            raise ValueError("expires must be at least 1s")
         return self
 
 
@@ -203,7 +202,7 @@ class EvidenceEntry(Entry):
 
 
 class AppSettings(Entry):
-    """Every key an app may carry, all optional: this is also what may stand under ``defaults``."""
+    """Every key of an app, all optional: ``defaults`` takes the same keys."""
 
     cluster: str | None = None
     namespace: Label = "default"

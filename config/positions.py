@@ -1,4 +1,4 @@
-"""YAML with the line of every key and item, so that a mistake can be shown where it stands."""
+"""YAML with the line of every key and item, so that a mistake can be shown at its place."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def read_yaml(text: str) -> Document:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
-        raise YamlMistake(mark.line + 1 if mark else 1, f"this is not YAML: {what}") from error
+        raise YamlMistake(mark.line + 1 if mark else 1, f"not valid YAML: {what}") from error
     except YAMLError as error:
-        raise YamlMistake(1, f"this is not YAML: {str(error).splitlines()[0]}") from error
+        raise YamlMistake(1, f"not valid YAML: {str(error).splitlines()[0]}") from error
     if root is None:
         raise YamlMistake(1, "the file is empty")
     walk = _Walk(yaml)
@@ -95,7 +95,7 @@ class _Walk:
             key = str(key_node.value) if isinstance(key_node, ScalarNode) else "?"
             here = (*place, key)
             if key in result:
-                self.problems.append((here, f"the key `{key}` stands here twice"))
+                self.problems.append((here, f"the key `{key}` is given twice"))
             self.lines[here] = key_node.start_mark.line + 1
             result[key] = self.value(value_node, here)
         return {**merged, **result}

@@ -35,7 +35,7 @@ _FORMATS = ("text", "json")
 
 
 class SettingsMistakes(Exception):
-    """The environment cannot be used; ``lines`` names each mistake and what to set."""
+    """The environment has mistakes; ``lines`` names each and what to set."""
 
     def __init__(self, lines: tuple[str, ...]) -> None:
         super().__init__("\n".join(lines))
@@ -80,14 +80,10 @@ def read_settings(environment: Mapping[str, str], process: Process) -> Settings:
     redis_url = reader.secret("REDIS_URL", needed=True, check=_redis_url)
     config = reader.plain("PILOTHOUSE_CONFIG", "" if process != "terminal" else "-")
     if not config:
-        reader.mistakes.append(
-            "PILOTHOUSE_CONFIG is not set: name the catalog file (pilothouse check FILE checks it)"
-        )
+        reader.mistakes.append("PILOTHOUSE_CONFIG is not set: set it to the catalog file")
     api_url = reader.plain("SLACK_API_URL", SLACK_API_URL)
     if urlsplit(api_url).scheme not in ("http", "https") or not urlsplit(api_url).netloc:
-        reader.mistakes.append(
-            f"SLACK_API_URL is `{api_url}`: a URL such as {SLACK_API_URL} is expected"
-        )
+        reader.mistakes.append(f"SLACK_API_URL is `{api_url}`: use a URL such as {SLACK_API_URL}")
     host = reader.plain("PILOTHOUSE_HOST", "127.0.0.1")
     port = reader.port("PILOTHOUSE_PORT", 3000)
     metrics_port = reader.port("PILOTHOUSE_METRICS_PORT", None)
@@ -159,10 +155,10 @@ class _Reader:
         hint = ""
         if text.startswith("tcp://"):
             hint = (
-                "; Kubernetes made it for a Service of that name: set `enableServiceLinks: false`"
+                "; Kubernetes sets it for a Service of that name: set `enableServiceLinks: false`"
                 " in the pod"
             )
-        self.mistakes.append(f"{name} is `{text}`: a port from 0 to 65535 is expected{hint}")
+        self.mistakes.append(f"{name} is `{text}`: use a port from 0 to 65535{hint}")
         return default
 
     def choice(self, name: str, default: str, known: tuple[str, ...]) -> str:
@@ -170,13 +166,12 @@ class _Reader:
         if text not in known:
             close = nearest(text, known)
             hint = f"; did you mean {close}?" if close else ""
-            self.mistakes.append(f"{name} is `{text}`: {listed(known)} is expected{hint}")
+            self.mistakes.append(f"{name} is `{text}`: use {listed(known)}{hint}")
             return default
         return text
 
     def find_misspelled(self) -> None:
-        """A variable that is almost one of ours does nothing, silently: say so. Others are none of
-        our business."""
+        """Reports a variable that is almost one of ours: it would silently do nothing."""
         for name in self.environment:
             ours = (
                 name.startswith("PILOTHOUSE_") and "_SERVICE_" not in name and "_PORT_" not in name
@@ -187,12 +182,12 @@ class _Reader:
                 name.removeprefix("PILOTHOUSE_"), [v.removeprefix("PILOTHOUSE_") for v in PLAIN]
             )
             if close and f"PILOTHOUSE_{close}" not in self.environment:
-                self.mistakes.append(f"{name} is not known; did you mean PILOTHOUSE_{close}?")
+                self.mistakes.append(f"{name} is unknown; did you mean PILOTHOUSE_{close}?")
 
 
 def _prefixed(prefix: str, what: str) -> Callable[[str], str]:
     return lambda value: (
-        "" if value.startswith(prefix) else f"does not look like {what}: it begins with {prefix}"
+        "" if value.startswith(prefix) else f"is not {what}: it must begin with {prefix}"
     )
 
 
@@ -205,6 +200,6 @@ def _redis_url(value: str) -> str:
     if parts.scheme == "redis+sentinel" and parts.netloc and parts.path.strip("/"):
         return ""
     return (
-        "is not a Redis URL: redis://HOST:PORT/0, rediss://…, unix://PATH or"
-        " redis+sentinel://HOST:PORT,HOST:PORT/SERVICE is expected"
+        "is not a Redis URL: use redis://HOST:PORT/0, rediss://…, unix://PATH or"
+        " redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
     )

@@ -32,7 +32,7 @@ def ailing(board: Board, now: float) -> tuple[str, ...]:
         if not pulse.pid:
             lines.append(f"{pulse.name} is down")
         elif pulse.name in BEATING and pulse.last_beat and now - pulse.last_beat > BEAT_WITHIN_S:
-            lines.append(f"{pulse.name} has not moved for {now - pulse.last_beat:.0f} s")
+            lines.append(f"{pulse.name} has not responded for {now - pulse.last_beat:.0f} s")
     return tuple(lines)
 
 

@@ -52,7 +52,7 @@ class StayingWorker(Worker):
         self.set_state(WorkerStatus.IDLE)
         if self.most_memory_bytes is not None and most_memory_bytes() > self.most_memory_bytes:
             log.info(
-                "%s has held more than %d MB: a new one follows",
+                "%s used more than %d MB; replacing its process",
                 job.origin,
                 self.most_memory_bytes // 2**20,
             )
@@ -64,7 +64,9 @@ class StayingWorker(Worker):
         if isinstance(error, StoreUnavailable):
             log.warning("%s: %s", job.description, error)
         elif isinstance(error, JobTimeoutException):
-            log.warning("%s took longer than %s s and was ended", job.description, job.timeout)
+            log.warning(
+                "%s exceeded its time limit of %s s and was stopped", job.description, job.timeout
+            )
         else:
             log.error("%s failed", job.description, exc_info=error)
 

@@ -218,7 +218,7 @@ class Supervisor:
         self._board.note(child.role.name, pid=0, restarts=child.restarts)
         if not self._ending:
             if status == 0:
-                log.info("%s ended; starting it again", child.role.name)
+                log.info("%s ended; restarting it", child.role.name)
                 return
             how = (
                 f"signal {os.WTERMSIG(status)}"
@@ -226,7 +226,7 @@ class Supervisor:
                 else f"exit code {os.waitstatus_to_exitcode(status)}"
             )
             log.warning(
-                "%s died (%s); starting it again%s",
+                "%s died (%s); restarting it%s",
                 child.role.name,
                 how,
                 f" in {backoff:g} s" if backoff else "",

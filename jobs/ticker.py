@@ -27,7 +27,7 @@ def tick(leases: Leases, queue: RqWorkQueue) -> int:
         try:
             queue.enqueue_wake(claim.wake_id, claim.token)
         except KeyError:
-            log.error("nothing runs for the wake id %s: dropped", claim.wake_id)
+            log.error("dropped the wake id %s: no job handles it", claim.wake_id)
             leases.begin(claim.wake_id, claim.token)
             leases.finish(claim.wake_id, claim.token, None)
     if claims:
@@ -58,5 +58,5 @@ def run_ticker(
             time.sleep(RETRY_S)
         else:
             if away:
-                log.warning("Redis is back")
+                log.warning("Redis is available again")
             away = False

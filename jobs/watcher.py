@@ -66,16 +66,16 @@ AUTOSCALER = "kube-controller-manager, subresource scale"
 
 
 def describe(app: str, past: OutsideChange) -> str:
-    """One line for the app's channel, "" for what nobody needs to hear: an autoscaler's steps, and
-    what a release sees itself."""
+    """One line for the app's channel; "" for an autoscaler's steps and for what a release observes
+    itself."""
     if past.claim or (past.changed == ("replicas",) and past.manager == AUTOSCALER):
         return ""
-    whom = f"by {past.manager}, not by me" if past.manager else "not by me"
+    whom = f"by {past.manager}, outside Pilothouse" if past.manager else "outside Pilothouse"
     match past.changed:
         case ("created",):
             return f"{app} was created ({', '.join(past.images_after)}) {whom}"
         case ("deleted",):
-            return f"{app} was deleted, not by me"
+            return f"{app} was deleted outside Pilothouse"
         case changed if "template" in changed and past.images_before != past.images_after:
             return (
                 f"{app} is rolling from {', '.join(past.images_before)} to"

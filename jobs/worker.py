@@ -65,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="workers for releases (default 2)",
     )
     parser.add_argument(
-        "--without-watcher", action="store_true", help="`pilothouse watcher` runs elsewhere"
+        "--without-watcher",
+        action="store_true",
+        help="do not watch the clusters here: `pilothouse watcher` runs elsewhere",
     )
     options = parser.parse_args(argv)
     try:
@@ -83,9 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f"`{text}` is not a number of processes: 1 or more is expected"
-        )
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number of processes: use 1 or more")
     return int(text)
 
 
@@ -146,9 +146,9 @@ def supervise(
         children.append(WorkerRole("watcher", partial(watch, partial(board.beat, "watcher"))))
     if settings.metrics_port is not None:
         children.append(WorkerRole("metrics", partial(serve_metrics, settings, board)))
-    log.info("worker: %s", ", ".join(roles))
+    log.info("worker started: %s", ", ".join(roles))
     code = Supervisor(children, board).run()
-    log.info("worker: ended")
+    log.info("worker stopped")
     return code
 
 
@@ -203,12 +203,12 @@ def _work(queue: str, url: str, niceness: int, came_to_work: Callable[[], None])
 
 
 def end_orphaned_leases(url: str) -> None:
-    """A worker died: what its jobs held, and what it had taken from the queue, is given out again
+    """A worker died: what its jobs held, and what it had taken from the queue, is handed out again
     at once."""
     try:
         ended = Leases(connect(url)).expedite(is_alive, waiting=True)
     except StoreUnavailable as error:
-        log.warning("%s; leases of lost jobs run out by themselves", error)
+        log.warning("%s; leases of lost jobs will expire", error)
     else:
         if ended:
-            log.warning("%d lost or waiting jobs are given out again", ended)
+            log.warning("%d lost or waiting jobs handed out again", ended)

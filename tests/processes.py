@@ -40,7 +40,9 @@ def running(
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        assert eventually(lambda: _is_ready(url) or started.poll() is not None), log.read_text()
+        assert eventually(lambda: _is_ready(url) or started.poll() is not None, 120), (
+            log.read_text()
+        )
         assert started.poll() is None, log.read_text()
         yield url
     finally:

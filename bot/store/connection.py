@@ -96,19 +96,17 @@ def advice(error: RedisError) -> str | None:
     """One clear line for an operator, or None where the error is not about Redis' state."""
     match error:
         case AuthenticationError():
-            return "Redis refuses the credentials: check user and password in REDIS_URL"
+            return "Redis rejected the credentials: check the user and the password in REDIS_URL"
         case TimeoutError():
-            return "Redis does not answer in time: check that it runs and is not overloaded"
+            return "Redis did not answer in time: check that it is running and not overloaded"
         case ConnectionError():
-            return "Redis cannot be reached: check that it runs and that REDIS_URL names it"
+            return "Redis is unreachable: check that it is running and that REDIS_URL is right"
         case OutOfMemoryError():
             return "Redis is full and refuses writes: raise its maxmemory"
         case ReadOnlyError():
             return "Redis is a read-only replica: point REDIS_URL at the primary"
         case NoPermissionError():
-            return (
-                "Redis forbids a command: give the user of REDIS_URL all commands on its keys (ACL)"
-            )
+            return "Redis denied a command: allow the user in REDIS_URL all commands on its keys"
         case ResponseError() if str(error).startswith(_REFUSALS):
             return f"Redis refuses writes: {str(error).splitlines()[0][:200]}"
         case _:

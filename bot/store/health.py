@@ -32,17 +32,17 @@ def check_settings(client: Redis) -> tuple[str, ...]:
         problems.append(f"Redis {version} is too old: use Redis 6.2 or later, or Valkey")
     if not persistence.get("aof_enabled"):
         problems.append(
-            "Redis does not keep an append-only file, so releases would be lost: set `appendonly"
-            " yes`"
+            "Redis keeps no append-only file, so a restart would lose releases: set"
+            " `appendonly yes`"
         )
     elif appendfsync == "no":
         problems.append(
-            "Redis leaves writing to the operating system: set `appendfsync everysec` (or `always`)"
+            "Redis lets the operating system delay writes: set `appendfsync everysec` (or `always`)"
         )
     policy = memory.get("maxmemory_policy")
     if policy != "noeviction":
         problems.append(
-            f"Redis may throw records away (maxmemory-policy {policy}): set `maxmemory-policy"
+            f"Redis may evict records (maxmemory-policy {policy}): set `maxmemory-policy"
             " noeviction`"
         )
     if cluster.get("cluster_enabled"):
@@ -53,8 +53,8 @@ def check_settings(client: Redis) -> tuple[str, ...]:
     wanted = getattr(client, "replicas", 0)
     if replicas < wanted:
         problems.append(
-            f"the primary has {replicas} of {wanted} replicas, and no write counts without them:"
-            " start more, or see REDIS_URL"
+            f"the primary has {replicas} of {wanted} replicas, and every write waits for them:"
+            " start more, or lower `replicas` in REDIS_URL"
         )
     return tuple(problems)
 

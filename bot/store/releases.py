@@ -113,7 +113,7 @@ class RedisReleaseStore:
             except UnknownSchema as error:
                 if strict:
                     raise
-                log.warning("left alone: %s", error)
+                log.warning("skipped: %s", error)
         return releases
 
     def save(

@@ -2,8 +2,8 @@
 it too.
 
 A write that the primary alone holds is lost when that primary dies, and Sentinel makes another
-server the primary. So each write is followed by WAIT: whoever is told that it was done is told so
-when it will outlive the failover. A write that is in effect at the primary, but at too few
+server the primary. So each write is followed by WAIT, and counts as done
+once it will survive the failover. A write that is in effect at the primary, but at too few
 replicas, is answered with an error; sending it again is safe, since every write carries an
 operation id.
 """
@@ -51,20 +51,19 @@ class SentinelGroup:
         named = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         if not service or not hosts:
             raise ValueError(
-                "names no Sentinel, or no service: redis+sentinel://HOST:26379,HOST:26379/SERVICE"
-                " is expected"
+                "names no Sentinel or no service: use"
+                " redis+sentinel://HOST:26379,HOST:26379/SERVICE"
             )
         if database and not database.isdigit():
             raise ValueError(
-                "ends in something that is no database number:"
-                " redis+sentinel://HOST:26379/SERVICE/0 is expected"
+                "does not end in a database number: use redis+sentinel://HOST:26379/SERVICE/0"
             )
         if unknown := set(named) - {"replicas", "sentinel_password"}:
             raise ValueError(
                 f"has the option {min(unknown)}: known are replicas and sentinel_password"
             )
         if not named.get("replicas", "1").isdigit():
-            raise ValueError("has replicas that are no number")
+            raise ValueError("has `replicas` that are not a number")
         return cls(
             sentinels=tuple(_address(host) for host in hosts.split(",")),
             service=service,
@@ -79,7 +78,7 @@ class SentinelGroup:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":") if ":" in text else (text, "", "")
     if not host or (port and not port.isdigit()):
-        raise ValueError("names a Sentinel that is no HOST:PORT")
+        raise ValueError("names a Sentinel that is not HOST:PORT")
     return host, int(port or SENTINEL_PORT)
 
 

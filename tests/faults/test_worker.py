@@ -186,8 +186,8 @@ def test_a_worker_grown_large_by_a_query_is_replaced_without_a_retry(
         worker.log()
     )
     assert len(before - set(worker.children())) == 1
-    assert "queries ended; starting it again" in worker.log()
-    assert "given out again" not in worker.log() and "died" not in worker.log()
+    assert "queries ended; restarting it" in worker.log()
+    assert "handed out again" not in worker.log() and "died" not in worker.log()
 
 
 def test_every_child_that_dies_is_restarted(worker: RunningWorker) -> None:

@@ -79,7 +79,7 @@ def test_running_ones_stand_first_and_then_those_that_are_over_newest_first(
     assert told.index("hello-2") < told.index("auth-1") < told.index("hello-1")
     assert "hello is on 2.0.0" in told
     assert "auth is on 1.0.0: 2 of 3 new pods: ErrImagePull" in " ".join(told.split())
-    assert "1 running, 2 of those that are over" in told
+    assert "1 running, 2 finished" in told
 
 
 def test_an_app_and_a_limit_narrow_it(
@@ -100,7 +100,7 @@ def test_without_redis_it_is_one_line_that_says_what_to_do(
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert main([]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "check that it runs" in line
+    assert "check that it is running" in line
 
 
 def test_without_settings_it_names_what_is_missing(
@@ -149,8 +149,8 @@ def test_following_goes_on_while_redis_is_away() -> None:
         seen = eventually(lambda: "hello-1" in out.getvalue())
     try:
         assert seen
-        assert eventually(lambda: "as it was a while ago: Redis" in out.getvalue())
-        assert "hello-1" in out.getvalue().rpartition("as it was a while ago")[0][-2_000:]
+        assert eventually(lambda: "out of date: Redis" in out.getvalue())
+        assert "hello-1" in out.getvalue().rpartition("out of date")[0][-2_000:]
     finally:
         stop.request()
         watching.join(10)

@@ -91,8 +91,8 @@ def test_anchors_and_merge_keys_work() -> None:
         (
             "strategy: blue-green",
             (
-                "`blue-green` is not possible: rolling, canary or bluegreen is expected; did you"
-                " mean `bluegreen`?"
+                "`blue-green` is not allowed: use rolling, canary or bluegreen; did you mean"
+                " `bluegreen`?"
             ),
         ),
         (
@@ -100,26 +100,26 @@ def test_anchors_and_merge_keys_work() -> None:
             "`2` is not a duration: write a number and a unit, such as 90s, 2m or 1h30m",
         ),
         ("canary: {hodl: 2m}", "unknown key `hodl`; did you mean `hold`?"),
-        ("canary: {steps: [50, 20]}", "steps rise: each share is larger than the one before"),
+        ("canary: {steps: [50, 20]}", "steps must rise: each share is larger than the one before"),
         (
             "canary: {steps: []}",
             (
-                "at least one share below 100 is needed; for a release without one use strategy:"
+                "at least one share below 100 is needed; to release without one, use strategy:"
                 " rolling"
             ),
         ),
-        ("canary: 3", "a mapping is expected, not `3`"),
+        ("canary: 3", "expected a mapping, not `3`"),
         (
             "bluegreen: {rollback_window: 5s}",
-            "rollback_window is at least 30s: old connections need that long",
+            "rollback_window must be at least 30s: old connections need that long",
         ),
         ("scale: {min: 5, max: 2}", "max (2) is smaller than min (5)"),
-        ('scale: {min: "1"}', "a whole number is expected, not `1`"),
-        ("approvals: {promote: -1}", "`-1` is not possible: at least 0"),
-        ("approvals: {requester_may_approve: yes}", "true or false is expected, not `yes`"),
+        ('scale: {min: "1"}', "expected a whole number, not `1`"),
+        ("approvals: {promote: -1}", "`-1` is too small: use 0 or more"),
+        ("approvals: {requester_may_approve: yes}", "expected true or false, not `yes`"),
         (
             "channel: releases",
-            "`releases` is not a channel's id (C…): open the channel's details in Slack to copy it",
+            "`releases` is not a channel ID (C…): copy it from the channel's details in Slack",
         ),
         ("cluster: lcal", "no cluster `lcal`; did you mean `local`?"),
         (
@@ -133,7 +133,7 @@ def test_anchors_and_merge_keys_work() -> None:
             "deployment: Hello",
             "`Hello` is not a Kubernetes name (lower-case letters, digits, - and .)",
         ),
-        ("channel: C0A\n    channel: C0B", "the key `channel` stands here twice"),
+        ("channel: C0A\n    channel: C0B", "the key `channel` is given twice"),
     ],
 )
 def test_a_mistake_is_told_in_plain_words_at_its_line(line: str, message: str) -> None:
@@ -157,7 +157,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
 
 def test_a_cluster_must_be_named_where_there_are_several() -> None:
     text = "clusters: {a: {in_cluster: true}, b: {kubeconfig: ./k}}\napps: {hello: {}}\n"
-    assert mistakes(text) == [(2, "`cluster` is missing: a or b is expected")]
+    assert mistakes(text) == [(2, "`cluster` is missing: use a or b")]
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,8 @@ def test_all_mistakes_are_told_at_once() -> None:
     )
     assert len(lines) == 5
     assert (
-        "PILOTHOUSE_LOG_LEVEL is `debgu`: debug, info, warning or error is expected; did you mean"
-        " debug?" in lines
+        "PILOTHOUSE_LOG_LEVEL is `debgu`: use debug, info, warning or error; did you mean debug?"
+        in lines
     )
 
 
@@ -77,7 +77,7 @@ def test_a_port_made_by_kubernetes_service_links_is_explained() -> None:
 
 def test_a_misspelled_variable_is_named_with_the_right_one() -> None:
     assert mistakes({"PILOTHOUSE_LOG_FROMAT": "json"}) == (
-        "PILOTHOUSE_LOG_FROMAT is not known; did you mean PILOTHOUSE_LOG_FORMAT?",
+        "PILOTHOUSE_LOG_FROMAT is unknown; did you mean PILOTHOUSE_LOG_FORMAT?",
     )
 
 

@@ -40,7 +40,7 @@ def test_a_child_that_is_down_is_named() -> None:
 
 def test_a_ticker_that_stands_still_is_named_and_an_idle_worker_is_not() -> None:
     (line,) = ailing(a_board(), time.monotonic() + BEAT_WITHIN_S + 5)
-    assert line.startswith("ticker has not moved for ")
+    assert line.startswith("ticker has not responded for ")
 
 
 def test_a_process_that_ended_but_was_not_collected_counts_as_dead() -> None:

@@ -103,20 +103,21 @@ def past(
 def test_a_roll_past_the_bot_is_told_with_versions_and_who() -> None:
     assert (
         describe("hello", past("template"))
-        == "hello is rolling from hello:1 to hello:2, started by kubectl-set, not by me"
+        == "hello is rolling from hello:1 to hello:2, started by kubectl-set, outside Pilothouse"
     )
 
 
 def test_a_restart_past_the_bot_is_told_as_a_change_of_the_template() -> None:
     assert (
         describe("hello", past("template", after="hello:1"))
-        == "hello is rolling: its pod template was changed by kubectl-set, not by me"
+        == "hello is rolling: its pod template was changed by kubectl-set, outside Pilothouse"
     )
 
 
 def test_scaling_past_the_bot_is_told_with_both_numbers() -> None:
     assert (
-        describe("hello", past("replicas", manager="")) == "hello was scaled from 3 to 5 not by me"
+        describe("hello", past("replicas", manager=""))
+        == "hello was scaled from 3 to 5 outside Pilothouse"
     )
 
 
