@@ -94,7 +94,7 @@ class Cluster(Protocol):
         """One snapshot; independent reads go out side by side (at most 8). ``candidate`` "" where
         there is none; ``or_candidate`` is the candidate where that one does not exist."""
 
-    def glance(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
+    def observe_apps(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
         """By app: its Deployment, a green one beside it as the candidate, and its Services; no pods
         and no endpoints. How many requests go out depends on the namespaces alone."""
 

@@ -10,7 +10,7 @@ import time
 from typing import Literal
 
 QUIET = ("rq", "rq.worker", "rq.job", "urllib3", "slack_bolt", "slack_sdk", "kubernetes")
-"""Libraries whose own information is noise: they are heard from `warning` on, unless the level is
+"""Libraries whose own information is noise: they log from `warning` on, unless the level is
 debug."""
 
 

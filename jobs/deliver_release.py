@@ -1,4 +1,4 @@
-"""Tell Slack what is untold of one release."""
+"""Deliver the undelivered messages of one release to Slack."""
 
 from __future__ import annotations
 

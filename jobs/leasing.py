@@ -24,8 +24,8 @@ class Lease:
 
 @contextmanager
 def lease(wake_id: str, token: str) -> Iterator[Lease]:
-    """Not ``granted``: somebody else has it, do nothing. A job that raises (its time-out too) comes
-    again soon; the error goes on."""
+    """Not ``granted``: another worker has it, do nothing. A job that raises (its time-out too) is
+    retried soon; the error propagates."""
     leases = Leases(connect(redis_url()))
     held = Lease(wake_id.partition(":")[2], leases.begin(wake_id, token))
     began = time.monotonic()

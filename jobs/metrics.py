@@ -1,5 +1,5 @@
 """Health and metrics of a worker over HTTP: /healthz (are the processes alive), /readyz (is Redis
-there), /metrics (Prometheus)."""
+reachable), /metrics (Prometheus)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BEATING = ("ticker", "watcher")
 
 
 def ailing(board: Board, now: float) -> tuple[str, ...]:
-    """A line for each child that is down, or that has not given a sign for too long."""
+    """A line for each child that is down or has been silent for too long."""
     lines = []
     for pulse in board.read():
         if not pulse.pid:
@@ -122,19 +122,19 @@ def make_server(
         def do_GET(self) -> None:
             match self.path.partition("?")[0]:
                 case "/healthz":
-                    self._say(ailing(board, time.monotonic()))
+                    self._reply_health(ailing(board, time.monotonic()))
                 case "/readyz":
-                    self._say(_unready(leases))
+                    self._reply_health(_unready(leases))
                 case "/metrics":
-                    self._answer(200, generate_latest(registry), CONTENT_TYPE_LATEST)
+                    self._reply(200, generate_latest(registry), CONTENT_TYPE_LATEST)
                 case _:
-                    self._answer(404, b"not found\n", "text/plain")
+                    self._reply(404, b"not found\n", "text/plain")
 
-        def _say(self, problems: tuple[str, ...]) -> None:
+        def _reply_health(self, problems: tuple[str, ...]) -> None:
             text = "".join(f"{line}\n" for line in problems) or "ok\n"
-            self._answer(503 if problems else 200, text.encode(), "text/plain; charset=utf-8")
+            self._reply(503 if problems else 200, text.encode(), "text/plain; charset=utf-8")
 
-        def _answer(self, status: int, body: bytes, kind: str) -> None:
+        def _reply(self, status: int, body: bytes, kind: str) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))

@@ -1,4 +1,4 @@
-"""Tell a channel what somebody did past the bot."""
+"""Report to a channel what someone changed outside Pilothouse."""
 
 from __future__ import annotations
 

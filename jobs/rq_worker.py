@@ -28,10 +28,9 @@ WATCHDOG_MARGIN_S = 1  # after RQ's own time-out, before the lease runs out
 
 class StayingWorker(Worker):
     """One queue, one job at a time, in its own process, with connections that stay. A fork and its
-    new connections cost more than a tick, a question or telling Slack one thing, and a line of them
-    that grows faster than it is worked off would outlive its leases. A job that hangs or crashes
-    takes the process with it: its supervisor starts another, and gives the job out again.
-    """
+    new connections cost more than a tick, a query or one message to Slack, and a queue that grows
+    faster than it drains would outlive its leases. A job that hangs or crashes takes the process
+    with it: its supervisor starts another, and the job is handed out again."""
 
     came_to_work: Callable[[], None]
     most_memory_bytes: int | None = None
@@ -41,8 +40,8 @@ class StayingWorker(Worker):
         """No commands over pub/sub: that takes a thread."""
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """As rq's SimpleWorker does. RQ's time-out is a signal, which a call stuck in C never sees;
-        the watchdog ends the process from another thread."""
+        """As rq's SimpleWorker does. RQ's time-out is a signal, which never reaches a call stuck in
+        C; the watchdog ends the process from another thread."""
         self.came_to_work()
         faulthandler.dump_traceback_later((job.timeout or 0) + WATCHDOG_MARGIN_S, exit=True)
         try:
@@ -59,7 +58,7 @@ class StayingWorker(Worker):
             self.makes_room = self._stop_requested = True
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        """RQ would log a traceback for what one line says."""
+        """RQ would log a traceback where one line is enough."""
         error = exc_info[1]
         if isinstance(error, StoreUnavailable):
             log.warning("%s: %s", job.description, error)

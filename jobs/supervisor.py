@@ -46,8 +46,8 @@ class Pulse:
 
 
 class Board:
-    """Memory shared between the parent and all children: who lives, and when each last gave
-    a sign."""
+    """Memory shared between the parent and all children: which live, and when each last gave a
+    sign."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
@@ -117,7 +117,7 @@ class Supervisor:
         os.set_blocking(writer, False)
         before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-            signal.signal(number, self._note_signal)
+            signal.signal(number, self._record_signal)
         try:
             while not self._ending:
                 self._start_missing((reader, writer))
@@ -131,7 +131,7 @@ class Supervisor:
             os.close(writer)
         return 0
 
-    def _note_signal(self, number: int, _frame: FrameType | None) -> None:
+    def _record_signal(self, number: int, _frame: FrameType | None) -> None:
         if number != signal.SIGCHLD:
             self._ending = True
 
@@ -152,13 +152,13 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         pid = os.fork()
         if pid == 0:
-            self._be(child, pipe, parent)
+            self._run_child(child, pipe, parent)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
         child.pid = pid
         child.started = time.monotonic()
         self._board.note(child.role.name, pid=pid, restarts=child.restarts)
 
-    def _be(self, child: _Child, pipe: tuple[int, int], parent: int) -> None:
+    def _run_child(self, child: _Child, pipe: tuple[int, int], parent: int) -> None:
         """In the child: never returns."""
         code = 1
         try:
@@ -197,9 +197,9 @@ class Supervisor:
                 return
             for child in self._children:
                 if child.pid == pid:
-                    self._mourn(child, status)
+                    self._record_death(child, status)
 
-    def _mourn(self, child: _Child, status: int) -> None:
+    def _record_death(self, child: _Child, status: int) -> None:
         lived = time.monotonic() - child.started
         worked = any(
             pulse.name == child.role.name and pulse.last_work >= child.started

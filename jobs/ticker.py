@@ -38,14 +38,14 @@ def tick(leases: Leases, queue: RqWorkQueue) -> int:
 def run_ticker(
     leases: Leases, queue: RqWorkQueue, stop: StopSignal, beat: Callable[[], None] = lambda: None
 ) -> None:
-    """Until ``stop()``. A Redis that is away is waited for: nothing is lost meanwhile."""
+    """Until ``stop()``. Waits for a Redis that is unavailable: nothing is lost meanwhile."""
     away = False
-    looked_at = 0.0
+    checked_at = 0.0
     while not stop():
         beat()
         try:
-            if time.monotonic() - looked_at > ORPHANS_EVERY_S:
-                looked_at = time.monotonic()
+            if time.monotonic() - checked_at > ORPHANS_EVERY_S:
+                checked_at = time.monotonic()
                 leases.expedite(is_alive, waiting=False)
             wait_ms = tick(leases, queue)
             if wait_ms:

@@ -33,7 +33,7 @@ FIRST_SPACING_MS = 200.0
 LONGEST_SPACING_MS = 2_000.0
 GROWTH = 1.5
 FAST_PACE_MS = 4_000.0
-LOOK_EVERY_S = 0.5  # how long a silent inbox is waited for
+COLLECT_EVERY_S = 0.5  # how long a silent inbox is waited for
 READ_EVERY_S = 0.2  # the list of running releases, at most, while changes come
 RETRY_S = 0.5
 
@@ -129,17 +129,17 @@ class Pacer:
 
 @dataclass
 class _Pending:
-    """A change that was told. ``woken``: whom it has woken."""
+    """A change that was reported. ``woken``: the releases that it has woken."""
 
     since: float
     woken: set[str] = field(default_factory=set)
 
 
 class Nudger:
-    """Collects places and wakes the releases they concern; a Redis that is away loses none of them.
+    """Collects places and wakes the releases they concern; an unavailable Redis loses none of them.
 
-    A place is done with once the list of running releases was read after it changed: a release that
-    is younger than the list must not miss what happened to it meanwhile. ``clock`` gives seconds.
+    A place is done once the list of running releases was read after it changed: a release that is
+    younger than the list must not miss what happened to it meanwhile. ``clock`` gives seconds.
     """
 
     def __init__(self, context: Context, clock: Callable[[], float] = time.monotonic) -> None:
@@ -159,7 +159,7 @@ class Nudger:
             self._noticed.append((cluster, change))
 
     def nudge(self) -> None:
-        """Raises StoreUnavailable; then what was not told is told by the next call."""
+        """Raises StoreUnavailable; the next call then reports the rest."""
         while self._noticed:
             self._note(*self._noticed[0])
             del self._noticed[0]
@@ -178,11 +178,10 @@ class Nudger:
         return bool(self._pending)
 
     def _note(self, cluster: str, change: Change) -> None:
-        """A change that a release sees itself (its claim is on the object) is drift, and its card
-        tells it.
+        """A change that a release observes itself (its claim is on the object) is drift, and its
+        card shows it.
 
-        What stands beside the app's Deployment is the app's too: the green one of a kept pair may
-        be the one that serves.
+        A candidate Deployment is the app's too: in a kept pair it may be the one that serves.
         """
         for app in self._context.catalog.apps.values():
             target = app.target
@@ -224,7 +223,7 @@ class Nudger:
 
 
 def watch_clusters(context: Context, beat: Callable[[], None]) -> None:
-    """The watcher's whole life: until a signal, or until one of its threads ends by a mistake."""
+    """The watcher's whole life: until a signal, or until one of its threads ends by a defect."""
     stop = StopSignal().on_signals()
     inbox: queue.SimpleQueue[tuple[str, Change]] = queue.SimpleQueue()
     nudger = Nudger(context)
@@ -241,8 +240,8 @@ def watch_clusters(context: Context, beat: Callable[[], None]) -> None:
                     if a.target.cluster == name
                 }
             )
-            tell = partial(_put, inbox, name)
-            watchers.append(stack.enter_context(clusters[name].watch(namespaces, tell)))
+            report = partial(_put, inbox, name)
+            watchers.append(stack.enter_context(clusters[name].watch(namespaces, report)))
         while not stop():
             beat()
             _collect(inbox, nudger)
@@ -262,7 +261,7 @@ def _put(inbox: queue.SimpleQueue[tuple[str, Change]], cluster: str, change: Cha
 def _collect(inbox: queue.SimpleQueue[tuple[str, Change]], nudger: Nudger) -> None:
     """Waits for one change, then takes all that are there."""
     try:
-        nudger.take(*inbox.get(timeout=READ_EVERY_S if nudger.has_pending else LOOK_EVERY_S))
+        nudger.take(*inbox.get(timeout=READ_EVERY_S if nudger.has_pending else COLLECT_EVERY_S))
         while True:
             nudger.take(*inbox.get_nowait())
     except queue.Empty:

@@ -98,8 +98,8 @@ def prepare(resources: JobResources, modules: Sequence[str]) -> None:
 
 
 def prepare_clusters(context: Context) -> None:
-    """Kubeconfigs and certificates, which every job would else read again. A cluster that cannot be
-    used yet is told by its jobs."""
+    """Kubeconfigs and certificates, which every job would otherwise read again. A cluster that
+    cannot be used yet is reported by its jobs."""
     clusters = cast(KubernetesClusters, context.clusters)
     for name in clusters.names():
         with contextlib.suppress(ClusterUnreachable):
@@ -114,8 +114,8 @@ def supervise(
     routes: dict[str, Route] | None = None,
     first_wakes: Sequence[str] = ("sweep",),
 ) -> int:
-    """Until SIGTERM or SIGINT. ``watch`` is the watcher's whole life, given a function that says it
-    is alive."""
+    """Until SIGTERM or SIGINT. ``watch`` is the watcher's whole life, given a function to call
+    while it is alive."""
     names = [f"releases-{number + 1}" for number in range(processes)]
     roles = ["ticker", "queries", "delivery", *names]
     roles += ["watcher"] * (watch is not None) + ["metrics"] * (settings.metrics_port is not None)
@@ -203,8 +203,8 @@ def _work(queue: str, url: str, niceness: int, came_to_work: Callable[[], None])
 
 
 def end_orphaned_leases(url: str) -> None:
-    """A worker died: what its jobs held, and what it had taken from the queue, is handed out again
-    at once."""
+    """After a worker died: hands out at once what its jobs held and what it had taken from the
+    queue."""
     try:
         ended = Leases(connect(url)).expedite(is_alive, waiting=True)
     except StoreUnavailable as error:

@@ -10,7 +10,7 @@ from bot.cluster.apply import apply
 from bot.cluster.connect import REQUEST_TIMEOUT_S, ClusterAddress, Connection
 from bot.cluster.explain import explain
 from bot.cluster.logs import logs
-from bot.cluster.observe import cluster_uid, glance, observe
+from bot.cluster.observe import cluster_uid, observe, observe_apps
 from bot.cluster.permissions import missing_permissions
 from bot.cluster.probe import ask_pods, probe
 from bot.cluster.server_side_apply import apply_manifests, plan_manifests
@@ -23,7 +23,7 @@ from bot.releases.facts.plan import Probe
 from bot.releases.facts.target import Target
 
 UID_STANDS_S = 1.0
-"""The looks of one job, a few tenths of a second apart, ask once which cluster this is."""
+"""The observations of one job, a few tenths of a second apart, ask once which cluster this is."""
 
 
 class KubernetesCluster:
@@ -51,8 +51,8 @@ class KubernetesCluster:
 
     def uid(self) -> str:
         """Read again after a second, or when the kubeconfig names another server: another cluster
-        may come to stand at an address, and then nothing may be written. (Every write also names
-        the uid of its object.)"""
+        may take over an address, and then nothing may be written. (Every write also names the uid
+        of its object.)"""
         server, now = self.connection.server, time.monotonic()
         known, at, uid = self._known
         if server != known or now - at > UID_STANDS_S:
@@ -81,8 +81,8 @@ class KubernetesCluster:
             events=events,
         )
 
-    def glance(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
-        return glance(self.connection, targets, uid=self.uid)
+    def observe_apps(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
+        return observe_apps(self.connection, targets, uid=self.uid)
 
     def apply(self, target: Target, action: Action) -> None:
         apply(self.connection, target.namespace, action)

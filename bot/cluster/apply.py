@@ -75,8 +75,8 @@ def _patch(
     except errors.NotThere as gone:
         raise PreconditionFailed(str(gone)) from gone
     except PreconditionFailed as stale:
-        # Ask the object why: done already, somebody else's, changed since, or without any
-        # annotation to test in.
+        # Ask the object why: already done, claimed by another release, changed since, or without
+        # any annotation to test in.
         item = connection.existing(path)
         if item is None or item["metadata"]["uid"] != uid:
             raise PreconditionFailed("the object was deleted since this was decided") from stale
@@ -129,7 +129,7 @@ def _create(
             raise PreconditionFailed(f"{name} is just being deleted") from exists
         if not holds(item, Field.CLAIM, claim):
             raise PreconditionFailed(
-                f"{name} exists already and is not of release {claim}"
+                f"{name} exists already and does not belong to release {claim}"
             ) from exists
     except errors.NotThere as gone:
         raise Refused(str(gone)) from gone  # the namespace

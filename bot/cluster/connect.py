@@ -109,12 +109,11 @@ class Connection:
     def required(
         self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON
     ) -> Any:
-        """A read that an observation cannot do without: refused means that nothing can be said,
-        never that nothing is there."""
+        """A read that every observation needs: a refusal means "unknown", never "absent"."""
         try:
             return self.get(path, query, accept=accept)
         except Refused as refusal:
-            raise ClusterUnreachable(f"the bot may not look: {refusal}") from refusal
+            raise ClusterUnreachable(f"the bot lacks a permission: {refusal}") from refusal
 
     def existing(self, path: str) -> Any | None:
         """The object, or None when Kubernetes says that it does not exist."""
@@ -154,8 +153,8 @@ class Connection:
         return answer.data
 
     def answer(self, path: str, *, timeout_s: float) -> tuple[int, bytes]:
-        """Status and body as they came: what stands behind a proxy of the API server may answer as
-        it likes. Raises ClusterUnreachable."""
+        """Status and body as they came: an app behind the API server's proxy may answer anything.
+        Raises ClusterUnreachable."""
         found = self._request(
             "GET", path, None, None, self._headers(self._here(), "*/*", None), timeout_s
         )
@@ -189,8 +188,8 @@ class Connection:
     def stream(
         self, path: str, query: Mapping[str, str], *, silence_s: float
     ) -> urllib3.BaseHTTPResponse:
-        """An answer that goes on; the caller reads and closes it. ``silence_s``: the longest wait
-        for the next bytes."""
+        """A streamed answer; the caller reads and closes it. ``silence_s``: the longest wait for
+        the next bytes."""
         here = self._here()
         try:
             answer = here.pool.request(
@@ -290,8 +289,8 @@ class Connection:
     def _share_tls(self, configuration: Configuration, pool: urllib3.PoolManager) -> None:
         """One context for all connections, and for all forks of a process that prepared it.
 
-        Else every connection loads the certificates again: with six side by side the first look
-        took 106 ms instead of 20.
+        Else every connection loads the certificates again: with six side by side the first
+        observation took 106 ms instead of 20.
         """
         if not configuration.host.startswith("https:"):
             return
@@ -306,7 +305,7 @@ class Connection:
 
 
 def _stamp(file: str | None) -> tuple[int, int]:
-    """Changes whenever the file does; the default kubeconfig is not looked at."""
+    """Changes whenever the file does; the default kubeconfig is ignored."""
     if file is None:
         return (0, 0)
     try:

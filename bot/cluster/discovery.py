@@ -95,8 +95,8 @@ def all_resources(connection: Connection) -> tuple[Resource, ...]:
 
 
 def _aggregated(group: Any) -> Iterator[Resource]:
-    """The preferred version comes first. Of an aggregated API whose server is away it holds
-    nothing, or what it held last."""
+    """The preferred version comes first. For an aggregated API whose server is unreachable it holds
+    nothing, or the last known state."""
     preferred: Any = next(iter(group.get("versions") or ()), {})
     for entry in preferred.get("resources") or ():
         kind = (entry.get("responseKind") or {}).get("kind")

@@ -1,5 +1,5 @@
-"""The one place where failures become what a caller can do about them: wait, look again, or tell a
-person.
+"""The one place where failures become what a caller can do about them: wait, observe again, or ask
+a person.
 
 Sources: Kubernetes API conventions, "Response Status Kind"; apimachinery/pkg/api/errors.
 """
@@ -22,7 +22,7 @@ _NOT_TAKEN = ("failed to create typed patch object", "failed to convert new obje
 
 
 class NotThere(Exception):
-    """Kubernetes itself said that the object does not exist. Stays within this package."""
+    """Kubernetes itself reported that the object does not exist. Stays within this package."""
 
 
 class FieldConflicts(Exception):
@@ -136,7 +136,7 @@ def failure(code: int, body: bytes, retry_after: str | None, server: str) -> Exc
             return FieldConflicts(message, causes)
         return PreconditionFailed(message)
     if code == 422 and is_failed_test(status):
-        return PreconditionFailed("the object is not as it was when this was decided")
+        return PreconditionFailed("the object changed since this was decided")
     return Refused(message or f"the API server {server} answered {code}")
 
 

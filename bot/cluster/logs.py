@@ -18,8 +18,8 @@ def logs(
     lines: int,
     previous: bool,
 ) -> tuple[str, ...]:
-    """() when there are none to be had: the pod is gone, the container never ran, or the bot may
-    not read them."""
+    """() when there are none: the pod is gone, the container never ran, or the bot may not read
+    them."""
     query = {"tailLines": str(lines), "limitBytes": str(_MOST_BYTES)}
     if container is not None:
         query["container"] = container

@@ -16,7 +16,7 @@ Managers = tuple[tuple[str, str, str, str], ...]
 
 
 def entries(item: Mapping[str, Any] | None) -> list[Any]:
-    """Those of an object that are not about its status: nobody decides by them."""
+    """The entries of an object that are not about its status, which nobody sets on purpose."""
     found = [] if item is None else item["metadata"].get("managedFields") or []
     return [one for one in found if one.get("subresource") != "status"]
 
@@ -113,12 +113,12 @@ def _keyed(value: Any, keys: Mapping[str, Any]) -> list[Any]:
 def writer_of(
     before: Mapping[str, Any] | None, after: Mapping[str, Any], within: Sequence[str]
 ) -> tuple[str, str]:
-    """(manager, subresource) of whoever made the difference between two sights of an object, ("",
-    "") where nobody can tell.
+    """(manager, subresource) that made the difference between two states of an object; ("", "") if
+    unknown.
 
-    ``within``: fields of the spec. A changed field belongs to who wrote it last. A removed one
-    belongs to nobody; the one who owned it is named then, since we remove only what is ours and
-    others seldom do.
+    ``within``: fields of the spec. A changed field belongs to its last writer. A removed field has
+    no owner: its previous owner is named, since we remove only our own fields and others seldom
+    remove any.
     """
     roots = tuple(("f:spec", f"f:{one}") for one in within)
     writers = [

@@ -1,7 +1,7 @@
 """Manifests from files: read, checked, and never from outside their folder. Touches the disk, not
 the cluster.
 
-What stands in a Secret is never in an error: messages name files, lines and keys.
+An error never quotes a Secret: messages name files, lines and keys.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FileManifests:
 
 
 class _Folder:
-    """Reads only what lies in it, also after every symbolic link was followed."""
+    """Reads only files inside it, after resolving every symbolic link."""
 
     def __init__(self, folder: str) -> None:
         try:
@@ -60,7 +60,7 @@ class _Folder:
     def path(self, name: str) -> Path:
         asked = Path(name)
         if ".." in asked.parts:
-            raise Refused(f"{name}: a path with `..` is not taken")
+            raise Refused(f"{name}: a path must not contain `..`")
         try:
             found = (self._root / asked).resolve(strict=True)
         except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
@@ -68,7 +68,7 @@ class _Folder:
                 f"{name} cannot be read: there is no such file beside the catalog"
             ) from error
         if not found.is_relative_to(self._root):
-            raise Refused(f"{name} lies outside the catalog's folder")
+            raise Refused(f"{name} is outside the catalog's folder")
         return found
 
     def read(self, path: Path, name: str) -> bytes:
@@ -88,8 +88,7 @@ class _Folder:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes' own reader takes it: dates are strings, and a key that stands twice is a
-    mistake."""
+    """YAML as Kubernetes reads it: dates are strings, and a duplicate key is a mistake."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         self.flatten_mapping(node)
@@ -97,9 +96,7 @@ class _Loader(yaml.SafeLoader):
         for index, key in enumerate(keys):
             if key in keys[:index]:
                 mark = node.value[index][0].start_mark
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key stands there twice", mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, "a key is given twice", mark)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -115,11 +112,13 @@ def _objects(root: _Folder, name: str) -> Iterator[Mapping[str, Any]]:
         documents = list(yaml.load_all(content, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise Refused(f"{name}{line} is not YAML: {_without_quotes(error.problem or '')}") from None
+        raise Refused(
+            f"{name}{line} is not valid YAML: {_without_quotes(error.problem or '')}"
+        ) from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError, TypeError):
         # Also what PyYAML's constructors raise for `!!int text` and the like, with the value in
         # their words.
-        raise Refused(f"{name} is not YAML") from None
+        raise Refused(f"{name} is not valid YAML") from None
     for number, document in enumerate(documents, start=1):
         where = f"{name}, document {number}" if len(documents) > 1 else name
         if document is None:
@@ -232,7 +231,7 @@ def _contents(root: _Folder, what: str, sources: Sequence[str] | str) -> dict[st
                     f"{what}: `{key}` is not a valid key (letters, digits, `-`, `_` and `.`)"
                 )
             if key in found:
-                raise Refused(f"{what}: two files give the key {key}")
+                raise Refused(f"{what}: two files have the key {key}")
             found[key] = root.read(file, f"{name.rstrip('/')}/{key}" if path.is_dir() else name)
     if sum(map(len, found.values())) > MOST_BYTES:
         raise Refused(f"{what}: its files are larger than 1 MiB together")

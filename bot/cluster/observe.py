@@ -147,7 +147,7 @@ def _start_reads(
     )
 
 
-def glance(
+def observe_apps(
     connection: Connection, targets: Sequence[Target], *, uid: Callable[[], str]
 ) -> dict[str, Observation]:
     """What each app runs, by its name: Deployments and Services alone, two reads a namespace.

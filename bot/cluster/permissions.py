@@ -1,4 +1,4 @@
-"""Which verbs the bot needs, and which of them it lacks, as the API server itself says."""
+"""Which verbs the bot needs, and which of them it lacks, according to the API server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking the app itself, to see which versions answer."""
+"""Asks the app itself which versions answer."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ def _shown(body: str) -> str:
 def ask_pods(
     connection: Connection, namespace: str, pods: Sequence[str], probe: Probe
 ) -> ProbeSeen:
-    """In turn, ``probe.requests`` in all and each pod at least once, as far as the time goes;
-    nobody is asked on once one has failed."""
+    """Asks the pods in turn, ``probe.requests`` times in all and each pod at least once, as time
+    permits; stops at the first failure."""
     count = min(max(probe.requests, len(pods)), MOST_REQUESTS) if pods else 0
     ends = time.monotonic() + _PATIENCE_S
     asked = 0

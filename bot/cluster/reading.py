@@ -203,7 +203,7 @@ def service(item: Mapping[str, Any]) -> ServiceSeen:
 
 
 def endpoints(slices: Iterable[Mapping[str, Any]]) -> tuple[EndpointSeen, ...]:
-    """Every address once per Service: a pod may stand in several slices while they are rewritten.
+    """Every address once per Service: a pod may be in several slices while they are rewritten.
 
     ``ready`` unset means ready (discovery/v1: EndpointConditions).
     """

@@ -1,12 +1,12 @@
-"""Manifests into the cluster by server-side apply, after the server itself said in a dry run what
-would change.
+"""Manifests into the cluster by server-side apply, after a dry run in which the server itself
+reports the changes.
 
 Never forced against others: only our own two field managers give way to each other. On the app's
 Deployment the live image and replicas are filled in before anything is sent, since releases and
 scaling own them and since a field that an applier leaves out is removed; whatever else changes in
 its pod template is handed back for a release to roll. So are the selector's values of a Service
 that a release switched. Objects are of the app's namespace or of the whole cluster (Namespace first
-of all); what the bot's service account may not write is said with the permission that it lacks.
+of all); a refusal by RBAC names the permission that the bot's service account lacks.
 """
 
 from __future__ import annotations
@@ -78,8 +78,7 @@ def apply_manifests(
     *,
     skip_template_of: str,
 ) -> tuple[ObjectChange, ...]:
-    """Plan all, and then, when nobody else's field is in the way of any, apply one after
-    the other."""
+    """Plan all; then, if no other manager's field is in the way, apply one after another."""
     target = replace(target, deployment=skip_template_of)
     prepared = _prepared(connection, target, manifests)
     planned = _planned(connection, target, prepared)
@@ -110,7 +109,7 @@ def _refuse_conflicts(planned: Sequence[ObjectChange]) -> None:
     conflicts = [f"{one.kind} {one.name}: {line}" for one in planned for line in one.conflicts]
     if conflicts:
         raise Refused(
-            f"nothing was applied, others own what the manifests set: {'; '.join(conflicts)}"
+            f"nothing was applied: other managers own fields that the manifests set: {'; '.join(conflicts)}"
         )
 
 
@@ -123,7 +122,9 @@ def _write(connection: Connection, manifest: _Manifest, change: ObjectChange) ->
     try:
         _send(connection, manifest, body, dry_run=False)
     except errors.FieldConflicts as late:
-        raise Refused(f"somebody took a field meanwhile: {'; '.join(late.lines(_OURS))}") from late
+        raise Refused(
+            f"another manager took a field meanwhile: {'; '.join(late.lines(_OURS))}"
+        ) from late
 
 
 def _applied_before(live: Mapping[str, Any]) -> bool:
@@ -149,7 +150,7 @@ def _prepared(
     seen: set[tuple[str, str]] = set()
     for one in prepared:
         if (one.kind, one.name) in seen:
-            raise Refused(f"{one.kind} {one.name} stands in the manifests twice")
+            raise Refused(f"{one.kind} {one.name} is in the manifests twice")
         seen.add((one.kind, one.name))
     prepared.sort(key=lambda one: (not _is_namespace(target, one), _rank(one.kind)))
     if _makes_namespace(target, prepared):
@@ -191,7 +192,7 @@ def _prepare(
     if not resource.namespaced:
         if namespace:
             raise Refused(
-                f"{kind} {name} belongs to the whole cluster: take `namespace: {namespace}` out of"
+                f"{kind} {name} belongs to the whole cluster: remove `namespace: {namespace}` from"
                 " its manifest"
             )
     else:
@@ -255,8 +256,8 @@ def _fill_in(body: dict[str, Any], live: Mapping[str, Any], target: Target) -> N
 
 
 def _keep_switch(body: dict[str, Any], live: Mapping[str, Any]) -> None:
-    """The live values of a selector that a release switched: the manifest's own would send people
-    back, or to nobody at all."""
+    """The live values of a selector that a release switched: the manifest's own would send traffic
+    back, or to no pod at all."""
     wanted, now = body.get("spec", {}).get("selector") or {}, live["spec"].get("selector") or {}
     switched = any(
         path[:2] == ("f:spec", "f:selector")
@@ -327,7 +328,7 @@ def _refuse_foreign_rollout(
 def _send(
     connection: Connection, manifest: _Manifest, body: Mapping[str, Any], *, dry_run: bool
 ) -> Any:
-    """Raises errors.FieldConflicts when anybody but us owns a field that would change."""
+    """Raises errors.FieldConflicts when another manager owns a field that would change."""
     path = manifest.resource.path(body["metadata"].get("namespace", ""), manifest.name)
     try:
         try:
@@ -345,7 +346,7 @@ def _send(
     except ClusterUnreachable as away:
         if manifest.kind == "Secret":
             raise ClusterUnreachable(
-                "the API server did not take the Secret; its words are not shown",
+                "the API server did not take the Secret; its reply is not shown",
                 away.retry_after_ms,
             ) from None
         raise
@@ -380,8 +381,8 @@ def without_abandoned(result: Mapping[str, Any]) -> Any:
     """The template without the fields that only the manager of releases still owns. Pure.
 
     A release that rolled out an earlier manifest owns what it added, so the applier leaving it out
-    does not remove it; nobody else wants it, so it goes. Images and the time of a restart are the
-    releases' own.
+    does not remove it; no other manager wants it, so it goes. Images and the time of a restart are
+    the releases' own.
     """
     template = copy.deepcopy(result["spec"]["template"])
     ours: set[Path] = set()
@@ -431,7 +432,7 @@ def _values(secret: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def masked(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Both with the values of a Secret hidden, so that only which keys change can be seen (as
+    """Both with the values of a Secret hidden, so that only the changed keys are visible (as
     kubectl diff does)."""
     if after.get("kind") != "Secret":
         return before, after

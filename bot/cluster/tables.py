@@ -3,7 +3,7 @@ several.
 
 kubectl's columns, ages and pod states are computed by the API server (``as=Table``, stable since
 1.15), so they are its own, and so is whether a column is wide. Rows carry their object's metadata,
-which tells by ownerReferences what belongs to the app.
+whose ownerReferences show what belongs to the app.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ KINDS = ("deployments", "replicasets", "pods", "services", "events")
 
 @dataclass(frozen=True)
 class _Owners:
-    """Whose the objects of one namespace are: apps by the uid of what they own, and by the name of
-    a Service, which nobody owns."""
+    """The app of each object in one namespace: by the uid of its owner, or by the name of a
+    Service, which has no owner."""
 
     deployments: Mapping[str, str]
     services: Mapping[str, str]
@@ -68,7 +68,7 @@ def table(connection: Connection, targets: Sequence[Target], kind: str, *, wide:
     Raises ClusterUnreachable, Refused (none of the Deployments exists, or a permission is missing).
     """
     if kind not in KINDS:
-        raise Refused(f"there is no table of {kind}; there are {', '.join(KINDS)}")
+        raise Refused(f"no table of {kind}; there are {', '.join(KINDS)}")
     by_namespace = _by_namespace(targets)
     columns: tuple[str, ...] = ()
     rows: list[tuple[str, ...]] = []
@@ -159,7 +159,7 @@ def _owners(
 def _owned(
     connection: Connection, kind: str, namespace: str, query: Mapping[str, str]
 ) -> Sequence[Any]:
-    """The objects' metadata alone: who owns whom stands there."""
+    """The objects' metadata alone: it holds the owner references."""
     return (
         connection.required(path_of(kind, namespace), query, accept=_AS_METADATA).get("items") or ()
     )

@@ -1,10 +1,10 @@
-"""Watches: every change of the objects that apps are made of, told as "look at this app", and who
-rolled it.
+"""Watches: every change of the objects that apps are made of, reported as "observe this app", and
+who rolled it.
 
-A watcher only nudges: what it tells is a reason to look, and the next look reads the truth. So it
-may tell too much (everything is told again after each relist), but it must never tell too little: a
-stream that breaks is resumed from the version it had reached, one that is too old (410) starts over
-with a list. Kubernetes API concepts: "Efficient detection of changes".
+A watcher only nudges: a report is a reason to observe, and the observation reads the truth. So it
+may report too much (each relist reports everything again), but never too little: a stream that
+breaks is resumed from the version it had reached, one that is too old (410) starts over with a
+list. Kubernetes API concepts: "Efficient detection of changes".
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _TOLD_ABOUT = ("template", "replicas", "paused", "strategy", "selector")
 
 @dataclass(frozen=True)
 class OutsideChange:
-    """A Deployment that somebody else changed. ``changed``: created, deleted, template, replicas,
-    paused, strategy, selector."""
+    """A Deployment that someone changed outside Pilothouse. ``changed``: created, deleted,
+    template, replicas, paused, strategy, selector."""
 
     changed: tuple[str, ...]
     manager: (
@@ -54,8 +54,8 @@ class OutsideChange:
 
 @dataclass(frozen=True)
 class Change:
-    """Something of an app changed: look at it. Either ``deployment`` or ``service`` says whose it
-    is."""
+    """Something of an app changed: observe it. Either ``deployment`` or ``service`` names its
+    app."""
 
     namespace: str
     kind: str  # deployments, replicasets, pods, services, endpointslices
@@ -102,8 +102,7 @@ class Watcher:
 
     @property
     def is_alive(self) -> bool:
-        """Whether every stream is still served; one that ended by a mistake of ours must be
-        seen."""
+        """Whether every stream is still served; one that ended by a defect must be noticed."""
         return all(stream.thread.is_alive() for stream in self._streams)
 
     @property
@@ -205,14 +204,14 @@ class _Stream:
             except errors.NotThere as gone:
                 progressed = False
                 if not self._version:
-                    self._note(str(gone))
+                    self._record_trouble(str(gone))
                 self._version = ""  # 410: list again
             except ClusterUnreachable as away:
                 progressed = False
-                self._note(str(away))
+                self._record_trouble(str(away))
             except Refused as refused:
                 progressed, self._version = False, ""
-                self._note(str(refused))
+                self._record_trouble(str(refused))
             self.is_following = False
             if progressed:
                 backoff = BACKOFF_S
@@ -220,7 +219,7 @@ class _Stream:
                 self._stop.wait(backoff)
                 backoff = min(backoff * 2, LONGEST_BACKOFF_S)
 
-    def _note(self, trouble: str) -> None:
+    def _record_trouble(self, trouble: str) -> None:
         if self.trouble != trouble and not self._stop.is_set():
             log.warning("cannot watch %s in %s: %s", self.resource, self.namespace, trouble)
         self.trouble = trouble
@@ -239,7 +238,7 @@ class _Stream:
         for item in items:
             told.add(self._whose(item))
         for whose in told:
-            self._tell(whose)
+            self._report(whose)
         self._version = answer["metadata"]["resourceVersion"]
         self._listed_before = True
 
@@ -295,7 +294,7 @@ class _Stream:
             case kind:
                 deleted = kind == "DELETED"
                 past = (
-                    self._compare(item, deleted=deleted, tell=False)
+                    self._compare(item, deleted=deleted, report=False)
                     if self.resource == "deployments"
                     else None
                 )
@@ -304,11 +303,11 @@ class _Stream:
                     self._of.pop(item["metadata"]["uid"], None)
                     if self.resource == "replicasets":
                         self._owners.forget(item["metadata"]["uid"])
-                self._tell(whose, past)
+                self._report(whose, past)
         self._version = item["metadata"]["resourceVersion"]
 
     def _whose(self, item: Mapping[str, Any]) -> tuple[str, str]:
-        """(Deployment, Service) that the object belongs to; ("", "") for what is nobody's."""
+        """(Deployment, Service) that the object belongs to; ("", "") for neither."""
         meta = item["metadata"]
         whose = ("", "")
         match self.resource:
@@ -326,13 +325,13 @@ class _Stream:
             self._of[meta["uid"]] = whose
         return whose
 
-    def _tell(self, whose: tuple[str, str], past: OutsideChange | None = None) -> None:
+    def _report(self, whose: tuple[str, str], past: OutsideChange | None = None) -> None:
         if any(whose):
             self._on_change(Change(self.namespace, self.resource, *whose, outside_change=past))
 
-    def _compare(self, item: Any, *, deleted: bool, tell: bool = True) -> OutsideChange | None:
-        """What somebody else did to a Deployment since it was last seen; remembered as it
-        is now."""
+    def _compare(self, item: Any, *, deleted: bool, report: bool = True) -> OutsideChange | None:
+        """The outside change of a Deployment since its last known state; remembers the new
+        state."""
         name = item["metadata"]["name"]
         before = self._known.pop(name, None)
         if not deleted:
@@ -340,16 +339,16 @@ class _Stream:
         if before is None and (deleted or not self._listed_before):
             return None  # the first list: nobody knows what was there before
         past = outside_change_of(before, None if deleted else item)
-        if past is not None and tell:
-            self._tell((name, ""), past)
+        if past is not None and report:
+            self._report((name, ""), past)
         return past
 
 
 def outside_change_of(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> OutsideChange | None:
-    """What changed between two sights of a Deployment, None if nothing that matters or if the bot
-    did it. Pure."""
+    """What changed between two states of a Deployment; None for nothing that matters and for the
+    bot's own changes. Pure."""
     changed: tuple[str, ...]
     if before is None or (
         after is not None and before["metadata"]["uid"] != after["metadata"]["uid"]

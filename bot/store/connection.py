@@ -29,8 +29,8 @@ from bot.store.replication import ReplicatedRedis, SentinelGroup, is_sentinel_ur
 
 PREFIX = "pilothouse:"
 DRIVER = DriverInfo()
-"""Made once: redis-py looks its own version up on the disk for the first connection of each
-process, and every job is a process."""
+"""Made once: redis-py reads its own version from the disk for the first connection of each process,
+and every job is a process."""
 _REFUSALS = (
     "MISCONF",
     "OOM",
@@ -81,7 +81,7 @@ def open_client(url: str, **options: Any) -> Redis:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """What Redis cannot do becomes StoreUnavailable with one line that says what to do; a mistake
+    """Turns a failure of Redis into StoreUnavailable with one line that says what to do; a defect
     of ours stays what it is."""
     try:
         yield

@@ -60,7 +60,7 @@ def check_settings(client: Redis) -> tuple[str, ...]:
 
 
 def online_replicas(client: Redis) -> int:
-    """Those that follow; one that is still being sent the whole data set does not count yet."""
+    """The replicas that follow; one that still receives the whole data set does not count yet."""
     replication = client.info("replication")
     return sum(
         1

@@ -1,7 +1,7 @@
 """The due set and the leases: at a time or earlier, and never twice at once.
 
-``due`` says when an id wants to run, ``leased`` until when somebody may be running it. A wake
-touches only ``due``, so one that comes while its job runs is honoured after it.
+``due`` says when an id wants to run, ``leased`` until when a job may be running it. A wake touches
+only ``due``, so one that comes while its job runs is honoured after it.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ class Leases:
         """What is due and free, now leased; and the milliseconds until something else comes due or
         a lease runs out.
 
-        ``foremost`` is asked only when a lease ran out whose job nobody has begun: the token of the
-        foremost job that waits for a worker, by the kind of its wake id. Without it every such job
-        counts as lost.
+        ``foremost`` is called only when a lease ran out whose job no worker has begun: the token of
+        the foremost job that waits for a worker, by the kind of its wake id. Without it every such
+        job counts as lost.
         """
         unclear, claims, later = self._claim(limit, lease_ms, "unknown")
         if unclear:
@@ -113,7 +113,7 @@ class Leases:
 
     def expedite(self, is_alive: Callable[[int], bool], *, waiting: bool) -> int:
         """Leases of this host's jobs whose process is dead end now; with ``waiting`` those of jobs
-        that nobody has begun too (a dead worker may have taken one from the queue). Returns how
+        that no worker has begun too (a dead worker may have taken one from the queue). Returns how
         many."""
         with store_errors():
             pipeline = self._client.pipeline(transaction=True)

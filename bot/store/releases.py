@@ -153,7 +153,7 @@ class RedisReleaseStore:
             raise KeyError(release.id)
         if version == -2:
             raise VersionConflict(
-                f"{release.id} was saved by somebody else since version {release.version}"
+                f"{release.id} was saved by another process since version {release.version}"
             )
         return replace(release, version=version)
 
@@ -167,7 +167,7 @@ class RedisReleaseStore:
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
         behind, position = self._scripts.run("acquire", release.id, *sorted(set(keys)))
         if position < 0:
-            raise VersionConflict(f"{release.id} is over: it takes no locks any more")
+            raise VersionConflict(f"{release.id} has finished: it takes no locks")
         return Locked(behind.decode(), position)
 
     def active(self, app: str | None = None) -> tuple[Release, ...]:
@@ -355,9 +355,8 @@ class RedisReleaseStore:
     # --- upkeep -----------------------------------------------------------------------------------
 
     def reconcile(self) -> tuple[str, ...]:
-        """Free locks of releases that are over, wake active ones that nothing would wake and cards
-        that nothing would tell, and forget people's names after their time. Returns a line for each
-        repair."""
+        """Free locks of finished releases, wake active releases and undelivered cards that nothing
+        would wake, and forget people's names after their time. Returns a line for each repair."""
         repaired = tuple(line.decode() for line in self._scripts.run("reconcile"))
         self._forget_names()
         return repaired

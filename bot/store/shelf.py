@@ -20,7 +20,7 @@ class RedisShelf:
         self._client = client
 
     def fetch(self, name: str) -> bytes | None:
-        """None also while Redis is away."""
+        """None also while Redis is unavailable."""
         try:
             with store_errors():
                 found = cast(bytes | None, self._client.get(_key(name)))
@@ -29,7 +29,7 @@ class RedisShelf:
         return None if found is None else zlib.decompress(found)
 
     def keep(self, name: str, content: bytes) -> None:
-        """A Redis that is away or full keeps nothing."""
+        """A Redis that is unavailable or full keeps nothing."""
         try:
             with store_errors():
                 self._client.set(_key(name), zlib.compress(content, 1), px=KEPT_MS)

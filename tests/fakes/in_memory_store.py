@@ -132,7 +132,7 @@ class InMemoryReleaseStore:
         before = self._releases[release.id]
         if before.version != release.version:
             raise VersionConflict(
-                f"{release.id} was saved by somebody else since version {release.version}"
+                f"{release.id} was saved by another process since version {release.version}"
             )
         saved = replace(release, version=release.version + 1)
         self._releases[release.id] = saved
@@ -171,7 +171,7 @@ class InMemoryReleaseStore:
 
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
         if self._releases[release.id].phase.is_final:
-            raise VersionConflict(f"{release.id} is over: it takes no locks any more")
+            raise VersionConflict(f"{release.id} has finished: it takes no locks")
         self._wants[release.id].update(keys)
         if release.id not in self._waiting:
             self._waiting.append(release.id)

@@ -50,7 +50,7 @@ def _seen(
     notes = []
     for cluster, here in by_cluster.items():
         try:
-            seen |= context.clusters[cluster].glance(here)
+            seen |= context.clusters[cluster].observe_apps(here)
         except (ClusterUnreachable, KeyError) as away:
             why = (
                 f"cannot be reached: {away.why}"

@@ -59,7 +59,7 @@ def test_the_other_candidate_is_seen_where_the_first_does_not_exist(lab: Lab) ->
     assert seen_as_candidate("hello-green", "hello-canary") == "hello-green"
 
 
-def test_a_glance_at_several_apps_tells_what_each_runs_and_costs_two_reads_a_namespace(
+def test_observing_several_apps_costs_two_reads_a_namespace(
     lab: Lab,
 ) -> None:
     lab.create(
@@ -71,7 +71,7 @@ def test_a_glance_at_several_apps_tells_what_each_runs_and_costs_two_reads_a_nam
         Target("missing", "local", lab.namespace, "missing", "missing", ("missing",)),
     ]
     before = lab.reads()
-    seen = lab.cluster.glance(targets)
+    seen = lab.cluster.observe_apps(targets)
     after = lab.reads()
     if before is not None and after is not None:
         assert after - before <= 3, "Deployments, Services, and which cluster it is"

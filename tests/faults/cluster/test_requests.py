@@ -97,7 +97,7 @@ def test_a_forbidden_optional_read_is_empty(
 
 def test_a_forbidden_required_read_never_means_gone(lab: Lab, simulation: SimulatedCluster) -> None:
     simulation.deny("list", resource="pods")
-    with pytest.raises(ClusterUnreachable, match="may not look: pods is forbidden"):
+    with pytest.raises(ClusterUnreachable, match="lacks a permission: pods is forbidden"):
         lab.observe()
 
 

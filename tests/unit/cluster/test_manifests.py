@@ -73,10 +73,10 @@ def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
             "generateName is not taken",
         ),
         ("- 1\n- 2\n", "is not a Kubernetes object"),
-        (MANIFEST + "kind: Secret\n", "line 4 is not YAML: a key stands there twice"),
-        ("a: [1\n", "is not YAML"),
-        ("a: !!python/object/apply:os.getcwd []\n", "is not YAML"),
-        ("\x00", "is not YAML"),
+        (MANIFEST + "kind: Secret\n", "line 4 is not valid YAML: a key is given twice"),
+        ("a: [1\n", "is not valid YAML"),
+        ("a: !!python/object/apply:os.getcwd []\n", "is not valid YAML"),
+        ("\x00", "is not valid YAML"),
     ],
 )
 def test_a_file_that_is_no_manifest_is_refused_with_its_name_and_place(
@@ -165,7 +165,7 @@ def test_a_key_that_kubernetes_would_not_take_or_that_stands_twice_is_refused(
     (tmp_path / "a b").write_text("x")
     (tmp_path / "a").write_text("x")
     assert "not a valid key" in refusal(tmp_path, files={"configmaps": {"c": ["a b"]}})
-    assert "two files give the key a" in refusal(
+    assert "two files have the key a" in refusal(
         tmp_path, files={"configmaps": {"c": ["a", "a=a b"]}}
     )
 

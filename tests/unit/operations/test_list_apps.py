@@ -47,7 +47,7 @@ class InMemoryClusters:
 class GlancedCluster:
     seen: Mapping[str, Observation]
 
-    def glance(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
+    def observe_apps(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
         if not self.seen:
             raise ClusterUnreachable("no answer within 3 s")
         return {target.app: self.seen[target.app] for target in targets}
