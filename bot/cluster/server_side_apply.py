@@ -109,7 +109,8 @@ def _refuse_conflicts(planned: Sequence[ObjectChange]) -> None:
     conflicts = [f"{one.kind} {one.name}: {line}" for one in planned for line in one.conflicts]
     if conflicts:
         raise Refused(
-            f"nothing was applied: other managers own fields that the manifests set: {'; '.join(conflicts)}"
+            "nothing was applied: other managers own fields that the manifests set:"
+            f" {'; '.join(conflicts)}"
         )
 
 

@@ -55,7 +55,7 @@ def test_an_old_python_is_named_with_the_version_that_is_needed(machine: Path) -
     assert "Python 3.9.2" in line
 
 
-def test_no_python_at_all_is_said_so(machine: Path) -> None:
+def test_install_without_python_names_what_is_missing(machine: Path) -> None:
     done = install(machine)
     assert done.returncode != 0
     (line,) = done.stderr.splitlines()
@@ -71,7 +71,7 @@ def test_a_missing_venv_module_is_named_with_its_debian_package(machine: Path) -
     assert not (machine / ".venv").exists()
 
 
-def test_what_is_installed_already_is_not_installed_again_and_dev_satisfies_the_sandbox(
+def test_an_install_is_not_repeated_and_dev_satisfies_the_sandbox(
     machine: Path,
 ) -> None:
     (machine / ".venv" / "bin").mkdir(parents=True)

@@ -67,14 +67,14 @@ def test_imports_point_one_way_and_every_module_of_bot_has_a_layer(
 
 
 @pytest.mark.parametrize("package", packages(), ids=str)
-def test_every_package_says_what_belongs_in_it(package: Path) -> None:
+def test_every_package_documents_what_belongs_in_it(package: Path) -> None:
     start = package / "__init__.py"
     assert start in python_files(), f"{package} has no __init__.py"
     docstring = ast.get_docstring(tree_of(start)) or ""
     assert len(docstring.split()) >= 8, f"{start} does not say what belongs in it and what does not"
 
 
-def test_no_module_has_a_name_that_says_nothing() -> None:
+def test_no_module_has_a_vague_name() -> None:
     vague = [str(path) for path in python_files() if VAGUE_NAMES & {path.stem, *path.parent.parts}]
     assert vague == []
 
@@ -218,7 +218,7 @@ def test_no_signal_handler_takes_a_lock() -> None:
     assert locking == []
 
 
-def test_long_files_are_told() -> None:
+def test_long_files_are_reported() -> None:
     for path in python_files():
         lines = text_of(path).count("\n")
         if lines > LONG_FILE_LINES:

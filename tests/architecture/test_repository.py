@@ -169,7 +169,7 @@ def test_what_the_dockerfile_copies_exists_and_is_not_ignored() -> None:
     assert kept_out == []
 
 
-def test_the_image_runs_as_nobody_special_from_locked_requirements_only() -> None:
+def test_the_image_runs_unprivileged_from_locked_requirements() -> None:
     dockerfile = text_of(Path("Dockerfile"))
     stages = re.findall(r"^FROM \S+(?: AS (\S+))?", dockerfile, re.MULTILINE)
     taken_from = re.findall(r"--from=(\S+)", dockerfile)

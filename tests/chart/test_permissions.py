@@ -29,7 +29,7 @@ def needed() -> Grants:
     return {(group, resource, verb) for group, resource, verbs in NEEDED for verb in verbs}
 
 
-def test_the_role_grants_everything_that_the_bot_says_it_needs(render: Render) -> None:
+def test_the_role_grants_everything_that_the_bot_needs(render: Render) -> None:
     assert needed() - grants(only(render(), "Role")) == set()
 
 

@@ -142,7 +142,7 @@ def test_the_environment_is_complete_for_the_process_it_starts(
     assert port == container["ports"][0]["containerPort"]
 
 
-def test_every_object_names_its_namespace_so_that_kubectl_can_apply_what_is_rendered(
+def test_every_object_names_its_namespace(
     render: Render,
 ) -> None:
     for one in render(rbac={"namespaces": ["shop", "payments"]}, **WAYS["ingress"]):
@@ -153,7 +153,7 @@ def test_every_object_names_its_namespace_so_that_kubectl_can_apply_what_is_rend
             assert one["metadata"].get("namespace") in expected, one["kind"]
 
 
-def test_no_secret_stands_in_what_is_rendered(render: Render) -> None:
+def test_no_secret_is_rendered(render: Render) -> None:
     for way in WAYS.values():
         rendered = render(**way)
         assert of_kind(rendered, "Secret") == []

@@ -150,7 +150,7 @@ def test_a_revoked_token_is_one_clear_line(
     assert "check SLACK_BOT_TOKEN" in told and "Traceback" not in told
 
 
-def test_without_settings_it_says_every_mistake_and_exits_with_2(
+def test_without_settings_it_prints_every_mistake_and_exits_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("REDIS_URL", "SLACK_BOT_TOKEN", "PILOTHOUSE_CONFIG"):
@@ -161,7 +161,7 @@ def test_without_settings_it_says_every_mistake_and_exits_with_2(
     )
 
 
-def test_clocks_that_differ_are_told(redis_url: str, redis_client: Redis) -> None:
+def test_different_clocks_are_reported(redis_url: str, redis_client: Redis) -> None:
     at_redis = RedisReleaseStore(redis_client).now()
     settings = Settings(redis_url=redis_url, config=Path())
     findings = list(examine_redis(settings, lambda: (at_redis + 90_000) / 1000))
@@ -176,7 +176,7 @@ def test_what_moves_or_waits_as_long_as_people_may_is_not_stuck() -> None:
     assert why_stuck(a_release(phase=Phase.QUEUED, queued_behind="hello-41"), T0 + 3 * DAY) == ""
 
 
-def test_what_neither_moves_nor_can_be_seen_is_stuck() -> None:
+def test_a_release_that_neither_moves_nor_is_reachable_is_stuck() -> None:
     assert "waited for people" in why_stuck(
         a_release(phase=Phase.PAUSED, phase_since=T0), T0 + 2 * DAY
     )

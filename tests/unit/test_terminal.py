@@ -94,7 +94,7 @@ def test_an_app_and_a_limit_narrow_it(
     assert "hello-1" not in told and "auth" not in told
 
 
-def test_without_redis_it_is_one_line_that_says_what_to_do(
+def test_without_redis_one_line_explains_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
@@ -122,7 +122,7 @@ def test_words_of_people_neither_colour_nor_move_the_screen(store: RedisReleaseS
     assert "\x1b" not in out.getvalue()
 
 
-def test_a_watched_release_is_seen_to_end(store: RedisReleaseStore) -> None:
+def test_watching_follows_a_release_to_its_end(store: RedisReleaseStore) -> None:
     release = make(store, "hello", "2.0.0")
     out, stop = io.StringIO(), StopSignal()
     console = Console(file=out, width=160, force_terminal=True, color_system=None)
@@ -138,7 +138,7 @@ def test_a_watched_release_is_seen_to_end(store: RedisReleaseStore) -> None:
     assert not watching.is_alive()
 
 
-def test_following_goes_on_while_redis_is_away() -> None:
+def test_watching_continues_while_redis_is_unavailable() -> None:
     out, stop = io.StringIO(), StopSignal()
     console = Console(file=out, width=160, force_terminal=True, color_system=None)
     with EmbeddedRedis(append_only=False) as server:

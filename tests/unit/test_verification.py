@@ -47,7 +47,7 @@ def test_a_row_takes_the_place_of_the_one_of_the_same_name_and_leaves_the_others
     assert rows == ["| suite | passed |", "| --- | --- |", "| make test | 3 |", "| make slow | 2 |"]
 
 
-def test_figures_without_a_place_are_an_error_that_says_what_to_add(page: Path) -> None:
+def test_figures_without_a_place_are_an_error_with_the_line_to_add(page: Path) -> None:
     with pytest.raises(NoSuchSection, match="<!-- figures of mutants -->"):
         record("mutants", ["a"], [["b"]], page=page)
 
@@ -65,7 +65,7 @@ def test_the_page_has_a_place_for_every_command_that_measures(section: str, tmp_
     assert "| measured |" in copy.read_text(encoding="utf-8")
 
 
-def test_the_readme_tells_of_the_fault_run_that_stands_on_the_page() -> None:
+def test_the_readme_repeats_the_fault_run_of_the_page() -> None:
     assert retold("faults") == "".join(retelling(row) for row in recorded("faults"))
 
 

@@ -86,7 +86,7 @@ def test_a_review_answers_by_verb_resource_subresource_and_namespace(
     assert not review(deployer, verb="get", resource="secrets", namespace=namespace.name)
 
 
-def test_what_is_not_allowed_is_403_and_says_who_cannot_do_what(
+def test_a_forbidden_request_is_403_and_names_user_and_verb(
     namespace: Namespace, deployer: httpx.Client
 ) -> None:
     namespace.made("deployments", deployment(replicas=0))
@@ -116,7 +116,7 @@ def test_what_is_not_allowed_is_403_and_says_who_cannot_do_what(
     )
 
 
-def test_what_is_allowed_works(namespace: Namespace, deployer: httpx.Client) -> None:
+def test_an_allowed_request_works(namespace: Namespace, deployer: httpx.Client) -> None:
     namespace.made("deployments", deployment(replicas=0))
     answer = deployer.patch(
         namespace.path("deployments", "hello"),

@@ -219,7 +219,7 @@ def test_kubectl_explains_from_openapi_v3(kubectl: Callable[..., str]) -> None:
     )
 
 
-def test_kubectl_server_side_apply_tells_conflicts(
+def test_kubectl_server_side_apply_reports_conflicts(
     namespace: Namespace, kubectl: Callable[..., str]
 ) -> None:
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: notes}\ndata: {colour: blue}\n"

@@ -151,7 +151,7 @@ def test_an_annotation_patched_before_the_template_overwrites_that_of_the_previo
     wait_for(overwritten, "the annotation copied to the only ReplicaSet")
 
 
-def test_a_complete_deployment_says_so_in_its_conditions(namespace: Namespace) -> None:
+def test_a_complete_deployment_shows_in_its_conditions(namespace: Namespace) -> None:
     namespace.made("deployments", deployment(replicas=1))
     made = namespace.wait_complete("hello")
 

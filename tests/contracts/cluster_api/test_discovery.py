@@ -20,7 +20,7 @@ REF = "#/components/schemas/"
         ("/apis/policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", "pdb"),
     ],
 )
-def test_resources_tell_their_names(
+def test_resources_have_names(
     namespace: Namespace, path: str, plural: str, kind: str, short: str
 ) -> None:
     resources = {item["name"]: item for item in namespace.http.get(path).json()["resources"]}
@@ -31,7 +31,7 @@ def test_resources_tell_their_names(
     assert {"get", "list", "watch", "patch", "create", "delete"} <= set(resources[plural]["verbs"])
 
 
-def test_aggregated_discovery_tells_in_two_answers_what_one_a_group_tells(
+def test_aggregated_discovery_equals_discovery_by_group(
     namespace: Namespace,
 ) -> None:
     form = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"

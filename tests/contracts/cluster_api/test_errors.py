@@ -76,7 +76,7 @@ def test_a_selector_that_does_not_match_the_template_is_422(namespace: Namespace
     assert "`selector` does not match template `labels`" in body["message"]
 
 
-def test_several_mistakes_are_told_together(namespace: Namespace) -> None:
+def test_several_mistakes_are_reported_together(namespace: Namespace) -> None:
     wrong = deployment()
     del wrong["spec"]["selector"]
     body = body_of(namespace, "deployments", wrong, 422)

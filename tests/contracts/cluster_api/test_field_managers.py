@@ -67,7 +67,7 @@ def test_a_creation_owns_containers_maps_and_list_items_as_the_real_server_recor
     }
 
 
-def test_scaling_shows_as_the_subresource_scale_and_a_scale_to_zero_is_owned_by_nobody(
+def test_scaling_shows_as_subresource_scale_and_zero_has_no_owner(
     namespace: Namespace,
 ) -> None:
     namespace.made("deployments", deployment(replicas=1))

@@ -12,7 +12,7 @@ def budget(**spec: object) -> Json:
     }
 
 
-def test_a_quota_counts_pods_and_refuses_what_is_too_much(namespace: Namespace) -> None:
+def test_a_quota_counts_pods_and_refuses_an_excess(namespace: Namespace) -> None:
     namespace.made(
         "resourcequotas", {"metadata": {"name": "limit"}, "spec": {"hard": {"pods": "2"}}}
     )
@@ -143,7 +143,7 @@ def test_an_autoscaler_lifts_its_target_to_the_lower_bound(namespace: Namespace)
     )
 
 
-def test_a_pod_that_fits_nowhere_says_why(namespace: Namespace) -> None:
+def test_an_unschedulable_pod_has_a_reason(namespace: Namespace) -> None:
     container = {
         "name": "a",
         "image": "example/hello:1",

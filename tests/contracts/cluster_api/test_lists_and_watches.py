@@ -107,7 +107,7 @@ def test_a_watch_from_the_version_of_a_list_misses_nothing_and_repeats_nothing(
     assert seen == [("ADDED", "1"), ("MODIFIED", "2"), ("DELETED", "2")]
 
 
-def test_a_restarted_watch_goes_on_after_the_last_version_seen(namespace: Namespace) -> None:
+def test_a_restarted_watch_continues_after_the_last_version(namespace: Namespace) -> None:
     version = namespace.listing("configmaps")["metadata"]["resourceVersion"]
     namespace.made("configmaps", config_map("one"))
     first = next(namespace.watch("configmaps", version))
@@ -138,7 +138,7 @@ def test_an_object_that_leaves_the_selection_is_deleted_for_the_watch_and_added_
     )
 
 
-def test_a_watch_without_a_version_begins_with_what_is_there(namespace: Namespace) -> None:
+def test_a_watch_without_a_version_begins_with_the_existing_objects(namespace: Namespace) -> None:
     namespace.made("configmaps", config_map("one"))
     for event in namespace.watch("configmaps", "0", fieldSelector="metadata.name=one"):
         assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "one")
@@ -167,7 +167,7 @@ def test_a_watch_ends_by_itself_after_its_time(namespace: Namespace) -> None:
     assert list(namespace.watch("configmaps", version, seconds=1)) == []
 
 
-def test_a_bookmark_before_the_end_of_a_watch_tells_a_newer_version_although_nothing_of_it_changed(
+def test_a_final_bookmark_has_a_newer_version_without_a_change(
     namespace: Namespace,
 ) -> None:
     version = namespace.made("configmaps", config_map("one"))["metadata"]["resourceVersion"]
@@ -210,7 +210,7 @@ def test_a_bad_version_is_refused(namespace: Namespace) -> None:
     )
 
 
-def test_a_deleted_object_is_told_with_a_version_after_its_last_one(namespace: Namespace) -> None:
+def test_a_deletion_event_has_a_newer_version(namespace: Namespace) -> None:
     made = namespace.made("configmaps", config_map("one"))
     version = made["metadata"]["resourceVersion"]
     namespace.delete("configmaps", "one")

@@ -86,7 +86,7 @@ def test_a_version_from_before_a_restart_is_too_old_to_watch_from_and_the_object
     )
 
 
-def test_the_watcher_of_the_bot_goes_on_after_a_restart_and_tells_what_happened_since(
+def test_the_bots_watcher_continues_after_a_restart_and_catches_up(
     restarting: Restarting,
 ) -> None:
     namespace = restarting.namespace

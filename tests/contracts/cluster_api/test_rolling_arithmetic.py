@@ -160,7 +160,7 @@ def test_unhealthy_pods_of_an_old_replicaset_go_first_when_a_broken_roll_is_roll
     wait_sizes(namespace, 0, 0, 4)
 
 
-def test_the_scale_subresource_tells_replicas_and_selector(namespace: Namespace) -> None:
+def test_the_scale_subresource_has_replicas_and_selector(namespace: Namespace) -> None:
     namespace.made("deployments", deployment(replicas=2))
     namespace.wait_complete("hello")
     scale = namespace.read("deployments", "hello", "scale")

@@ -152,7 +152,7 @@ def test_the_proxy_asks_a_port_without_a_name_by_its_number_or_none(namespace: N
     )
 
 
-def test_the_proxy_says_what_is_missing(namespace: Namespace) -> None:
+def test_the_proxy_names_what_is_missing(namespace: Namespace) -> None:
     namespace.made("services", service(ports=[{"name": "http", "port": 80}]))
     nobody = (503, 'no endpoints available for service "hello"')
     wait_for(lambda: refusal(namespace, "hello:http") == nobody, "no pod behind the Service")

@@ -231,7 +231,7 @@ def test_a_delete_takes_only_the_one_it_names_and_its_pods(lab: Lab) -> None:
     assert len(lab.stable().replica_sets) == 1
 
 
-def test_a_service_switches_only_as_it_was_seen(lab: Lab) -> None:
+def test_a_service_switches_only_from_its_observed_state(lab: Lab) -> None:
     (seen,) = lab.observe().services
     switch = PatchService(
         "hello",
@@ -293,7 +293,7 @@ def test_a_preview_service_comes_and_goes(lab: Lab) -> None:
     ]
 
 
-def test_a_container_put_in_front_of_ours_is_noticed(lab: Lab) -> None:
+def test_a_container_inserted_before_ours_is_detected(lab: Lab) -> None:
     stable = lab.stable()
     containers = [
         {"name": "proxy", "image": "kelseyhightower/hello:1.0.0"},

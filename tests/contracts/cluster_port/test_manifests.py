@@ -50,7 +50,7 @@ def apply(lab: Lab, *manifests: dict[str, Any]) -> dict[str, ObjectChange]:
     return {change.kind: change for change in changes}
 
 
-def test_a_plan_writes_nothing_and_applying_makes_what_it_said(empty_lab: Lab) -> None:
+def test_a_plan_writes_nothing_and_apply_carries_it_out(empty_lab: Lab) -> None:
     everything = (deployment(), service(), config_map(), secret())
     assert {kind: one.does for kind, one in plan(empty_lab, *everything).items()} == dict.fromkeys(
         ("Secret", "ConfigMap", "Service", "Deployment"), "create"
@@ -140,7 +140,7 @@ def test_a_secret_that_is_not_taken_is_refused_without_its_values(empty_lab: Lab
     assert "tls-certs" in str(refusal.value)
 
 
-def test_a_field_of_somebody_elses_is_a_conflict_and_nothing_is_applied(empty_lab: Lab) -> None:
+def test_a_field_of_another_manager_is_a_conflict_and_nothing_is_applied(empty_lab: Lab) -> None:
     apply(empty_lab, service(), config_map())
     ports = [{"port": 80, "targetPort": 8080, "protocol": "TCP"}]
     empty_lab.edit("services", "hello", {"spec": {"ports": ports}}, manager="kubectl-edit")
@@ -289,9 +289,7 @@ def as_service_account(lab: Lab, folder: Path, rules: list[dict[str, Any]]) -> L
     return Lab(KubernetesCluster(kubeconfig=str(mine)), lab.namespace, mine)
 
 
-def test_what_the_service_account_may_not_write_is_said_with_the_permission_to_grant(
-    empty_lab: Lab, tmp_path: Path
-) -> None:
+def test_a_refused_write_names_the_permission_to_grant(empty_lab: Lab, tmp_path: Path) -> None:
     rules = [
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]},
         {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "create", "patch"]},

@@ -13,7 +13,7 @@ from tests.conftest import eventually
 from tests.contracts.cluster_port.conftest import Lab, candidate_of, deployment, service
 
 
-def test_a_healthy_app_is_seen_whole(lab: Lab) -> None:
+def test_a_healthy_app_is_observed_whole(lab: Lab) -> None:
     assert eventually(lambda: sum(one.ready for one in lab.observe().endpoints) == 2)
     seen = lab.observe()
     stable = seen.stable
@@ -39,14 +39,14 @@ def test_a_healthy_app_is_seen_whole(lab: Lab) -> None:
     assert seen.cluster_uid == lab.cluster.uid() != ""
 
 
-def test_what_is_not_there_reads_as_none_and_empty(empty_lab: Lab) -> None:
+def test_absent_objects_read_as_none_and_empty(empty_lab: Lab) -> None:
     seen = empty_lab.observe("hello-canary", survey=True, events=True)
     assert seen.stable is None
     assert seen.candidate is None
     assert (seen.services, seen.endpoints, seen.events) == ((), (), ())
 
 
-def test_the_other_candidate_is_seen_where_the_first_does_not_exist(lab: Lab) -> None:
+def test_the_other_candidate_is_observed_without_the_first(lab: Lab) -> None:
     def seen_as_candidate(candidate: str, or_candidate: str) -> str:
         found = lab.observe(candidate, or_candidate=or_candidate).candidate
         return found.name if found else ""
@@ -127,7 +127,7 @@ def test_a_candidate_is_whole_whether_stables_lists_hold_it_or_not(
     assert eventually(lambda: ready() == 1)
 
 
-def test_a_look_at_stable_and_its_canary_takes_eight_reads_and_one_less_right_after_another(
+def test_observing_a_canary_takes_eight_reads_and_seven_right_after(
     lab: Lab,
 ) -> None:
     lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=1))
@@ -204,7 +204,7 @@ def test_the_survey_holds_what_planning_needs(lab: Lab) -> None:
     }
 
 
-def test_who_owns_a_field_is_seen_leaf_by_leaf(lab: Lab) -> None:
+def test_field_owners_are_observed_leaf_by_leaf(lab: Lab) -> None:
     lab.edit("deployments", "hello", {"spec": {"replicas": 3}}, manager="somebody")
     owners = {
         (manager, path)
@@ -224,7 +224,7 @@ def test_old_replica_sets_come_after_the_newest(lab: Lab) -> None:
     assert [one.revision for one in stable.replica_sets] == [2, 1]
 
 
-def test_a_cluster_that_is_away_is_unreachable_and_never_empty(tmp_path: Path, lab: Lab) -> None:
+def test_an_unreachable_cluster_is_never_empty(tmp_path: Path, lab: Lab) -> None:
     path = tmp_path / "kubeconfig"
     text = lab.kubeconfig.read_text()
     path.write_text(text.replace(lab.cluster.connection.server, "http://127.0.0.1:1"))
@@ -255,7 +255,7 @@ def test_a_namespace_that_does_not_exist_holds_no_app(lab: Lab) -> None:
     assert lab.cluster.observe(target, candidate="").stable is None
 
 
-def test_a_paused_deployment_is_seen_as_paused(empty_lab: Lab) -> None:
+def test_a_paused_deployment_is_observed_as_paused(empty_lab: Lab) -> None:
     empty_lab.create("deployments", deployment(paused=True))
     stable = empty_lab.stable()
     assert stable.paused

@@ -71,7 +71,7 @@ def test_with_session_affinity_new_connections_of_one_client_stay_with_one_versi
     assert len(answers(lab, address, sticky=False)) == 1
 
 
-def test_through_the_api_server_session_affinity_cannot_be_seen(url: tuple[Lab, str]) -> None:
+def test_session_affinity_is_invisible_through_the_api_server(url: tuple[Lab, str]) -> None:
     lab, _ = url
     affinity(lab, "ClientIP")
     assert set(answers(lab, None, sticky=False)) == BOTH

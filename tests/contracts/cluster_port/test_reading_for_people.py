@@ -70,7 +70,7 @@ def test_events_of_the_app_come_newest_first(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("kind", ["deployments", "replicasets", "pods", "services", "events"])
-def test_of_several_apps_the_first_column_says_which_and_a_line_counts(lab: Lab, kind: str) -> None:
+def test_a_table_of_several_apps_names_the_app_first_and_counts(lab: Lab, kind: str) -> None:
     labels = {"app": "other"}
     other = deployment("other", replicas=1, selector={"matchLabels": labels})
     other["spec"]["template"]["metadata"]["labels"] = labels
@@ -232,7 +232,7 @@ def test_logs_of_a_pod_that_is_not_there_are_none(lab: Lab) -> None:
     assert lab.cluster.logs(lab.target, "hello-none", container=None, lines=10, previous=True) == ()
 
 
-def test_a_probe_that_reaches_nothing_says_so_for_each_request(lab: Lab) -> None:
+def test_a_probe_without_an_endpoint_fails_for_each_request(lab: Lab) -> None:
     answers = lab.cluster.probe(lab.target, "none", "/version", requests=3, sticky=False, url=None)
     assert len(answers) == 3
     assert all(one.startswith("error: ") for one in answers)
@@ -259,5 +259,5 @@ def test_pods_are_asked_one_by_one_and_one_that_is_not_there_is_named(lab: Lab) 
     assert dict(seen.failed)["hello-none"] == 'pods "hello-none" not found'
 
 
-def test_nobody_to_ask_is_no_answer(lab: Lab) -> None:
+def test_no_pods_give_no_answers(lab: Lab) -> None:
     assert lab.cluster.ask_pods(lab.target, [], Probe("/version", 80, 3)) == ProbeSeen(0)

@@ -32,9 +32,7 @@ def seen(lab: Lab) -> Iterator[Seen]:
     assert not watcher.is_alive
 
 
-def test_what_is_there_when_watching_begins_is_told_once_and_not_as_changed(
-    lab: Lab, seen: Seen
-) -> None:
+def test_existing_objects_are_reported_once_and_not_as_changed(lab: Lab, seen: Seen) -> None:
     first = list(seen.changes)
     assert {(one.kind, one.deployment, one.service) for one in first} >= {
         ("deployments", "hello", ""),
@@ -47,7 +45,7 @@ def test_what_is_there_when_watching_begins_is_told_once_and_not_as_changed(
     assert all(one.namespace == lab.namespace for one in first)
 
 
-def test_a_roll_of_ours_is_told_pod_by_pod_and_never_as_somebody_elses(
+def test_our_own_roll_is_reported_pod_by_pod_and_never_as_outside_change(
     lab: Lab, seen: Seen
 ) -> None:
     seen.changes.clear()
@@ -60,7 +58,7 @@ def test_a_roll_of_ours_is_told_pod_by_pod_and_never_as_somebody_elses(
     assert seen.past() == []
 
 
-def test_what_rolls_past_the_bot_is_told_with_who_did_it(lab: Lab, seen: Seen) -> None:
+def test_an_outside_roll_is_reported_with_its_manager(lab: Lab, seen: Seen) -> None:
     template = with_image(lab.stable().template, "kelseyhightower/hello:2.0.0")
     lab.edit("deployments", "hello", {"spec": {"template": template}}, manager="kubectl-set")
     assert eventually(lambda: ("template", "kubectl-set") in seen.past())
@@ -79,7 +77,7 @@ def test_scaling_through_the_subresource_shows_as_kubectl_scale(lab: Lab, seen: 
     assert eventually(lambda: ("replicas", "kubectl, subresource scale") in seen.past())
 
 
-def test_deployments_that_come_and_go_are_told(lab: Lab, seen: Seen) -> None:
+def test_created_and_deleted_deployments_are_reported(lab: Lab, seen: Seen) -> None:
     other = deployment("other", selector={"matchLabels": {"app": "other"}})
     other["spec"]["template"]["metadata"]["labels"] = {"app": "other"}
     lab.create("deployments", other)

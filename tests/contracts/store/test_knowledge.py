@@ -11,7 +11,7 @@ from tests.conftest import eventually
 from tests.contracts.store.conftest import Adapters
 
 
-def test_a_template_that_nobody_judged_has_no_verdict(store: ReleaseStore) -> None:
+def test_an_unjudged_template_has_no_verdict(store: ReleaseStore) -> None:
     assert store.verdict_on("app", a_template()) == ("", "", "")
 
 
@@ -109,7 +109,7 @@ def test_passing_state_passes(store: ReleaseStore) -> None:
     assert store.take("draft") is None
 
 
-def test_of_passing_state_with_an_order_the_newest_stands_whoever_comes_last(
+def test_the_newest_ordered_state_wins_in_any_order_of_arrival(
     store: ReleaseStore,
 ) -> None:
     stands = [
@@ -125,7 +125,7 @@ def test_of_passing_state_with_an_order_the_newest_stands_whoever_comes_last(
 EDITS = Budget("edits", per_minute=60, burst=3)
 
 
-def test_a_budget_grants_its_burst_and_then_says_how_long_to_wait(store: ReleaseStore) -> None:
+def test_a_budget_grants_its_burst_and_then_a_waiting_time(store: ReleaseStore) -> None:
     answers = [store.book(EDITS, f"card {number}") for number in range(4)]
     assert answers[:3] == [0, 0, 0]
     assert 900 < answers[3] <= 1_000
@@ -152,7 +152,7 @@ def test_who_asked_first_is_served_first_however_often_others_ask(store: Release
     assert eventually(lambda: store.book(edits, "third") > 0 and store.book(edits, "second") == 0)
 
 
-def test_a_place_in_line_says_how_long_it_takes(store: ReleaseStore) -> None:
+def test_a_place_in_line_has_a_waiting_time(store: ReleaseStore) -> None:
     for number in range(3):
         store.book(EDITS, f"taken {number}")
     waits = [store.book(EDITS, name, rank=1) for name in ("a", "b", "c")]

@@ -28,7 +28,7 @@ def test_asking_again_gives_the_same_answer(store: ReleaseStore) -> None:
     assert waits == [Locked(holder.id, 1), Locked(holder.id, 1)]
 
 
-def test_each_stands_behind_the_one_before(store: ReleaseStore) -> None:
+def test_each_release_queues_behind_the_one_before(store: ReleaseStore) -> None:
     one, two, three = created(store), created(store), created(store)
     assert [store.acquire(r, ["a"]) for r in (one, two, three)] == [
         Locked(),
@@ -83,7 +83,7 @@ def test_a_release_takes_all_its_locks_or_none(store: ReleaseStore) -> None:
     assert store.acquire(other, ["b"]) == Locked()
 
 
-def test_nobody_is_overtaken_by_one_who_needs_less(store: ReleaseStore) -> None:
+def test_no_release_is_overtaken_by_one_that_needs_less(store: ReleaseStore) -> None:
     holder, needs_both, needs_one = created(store), created(store, "cart"), created(store, "shop")
     store.acquire(holder, ["a"])
     store.acquire(needs_both, ["a", "b"])

@@ -51,7 +51,7 @@ def test_ids_count_per_app(store: ReleaseStore) -> None:
     ]
 
 
-def test_what_is_loaded_is_what_was_created(store: ReleaseStore) -> None:
+def test_load_returns_what_was_created(store: ReleaseStore) -> None:
     release = created(store)
     assert store.load(release.id) == release
 
@@ -89,7 +89,7 @@ def test_a_creation_sent_twice_happens_once(store: ReleaseStore) -> None:
     assert (second, len(store.recent())) == (first, 1)
 
 
-def test_creation_tells_wakes_and_audits(adapters: Adapters) -> None:
+def test_creation_delivers_wakes_and_audits(adapters: Adapters) -> None:
     release = created(adapters.store)
     assert [e.event.kind for e in adapters.store.outbox(release.id)[0]] == [EventKind.CREATED]
     assert adapters.store.audit()[0].release_id == release.id
@@ -141,7 +141,7 @@ def test_the_outbox_keeps_the_order_and_counts_on(store: ReleaseStore) -> None:
     assert [e.sequence for e in entries] == [1, 2, 3, 4]
 
 
-def test_equal_events_are_told_as_often_as_they_happened(store: ReleaseStore) -> None:
+def test_equal_events_are_delivered_as_often_as_they_happened(store: ReleaseStore) -> None:
     release = saved(store, created(store), an_event("again"), an_event("again"))
     assert texts(store, release).count("again") == 2
 
@@ -152,7 +152,7 @@ def test_what_was_delivered_leaves_the_outbox(store: ReleaseStore) -> None:
     assert texts(store, release) == ["two"]
 
 
-def test_writes_at_the_cluster_are_audited_but_not_told(store: ReleaseStore) -> None:
+def test_cluster_writes_are_audited_but_not_delivered(store: ReleaseStore) -> None:
     release = saved(store, created(store), an_event("patched", EventKind.WROTE))
     assert store.audit()[0].text == "patched"
     assert "patched" not in texts(store, release)
@@ -189,7 +189,7 @@ def test_a_save_wakes_the_delivery(adapters: Adapters) -> None:
     assert adapters.due()[f"deliver:{release.id}"] <= adapters.store.now()
 
 
-def test_a_card_that_waits_for_its_turn_is_not_brought_forward_unless_there_is_something_to_tell(
+def test_a_waiting_card_is_brought_forward_only_by_an_event(
     adapters: Adapters,
 ) -> None:
     release = created(adapters.store)
@@ -201,7 +201,7 @@ def test_a_card_that_waits_for_its_turn_is_not_brought_forward_unless_there_is_s
     assert adapters.due()[f"deliver:{release.id}"] <= adapters.store.now()
 
 
-def test_a_save_outside_a_tick_has_the_release_looked_at_within_a_second_or_so(
+def test_a_save_outside_a_tick_wakes_the_release_within_about_a_second(
     adapters: Adapters,
 ) -> None:
     release = created(adapters.store)
@@ -217,14 +217,14 @@ def test_a_save_that_wakes_does_so_at_once_and_with_the_change_itself(adapters: 
     assert adapters.due()[f"release:{release.id}"] <= adapters.store.now()
 
 
-def test_a_release_is_current_until_somebody_saves_it(store: ReleaseStore) -> None:
+def test_a_release_is_current_until_the_next_save(store: ReleaseStore) -> None:
     release = created(store)
     assert store.is_current(release)
     newer = saved(store, release)
     assert (store.is_current(release), store.is_current(newer)) == (False, True)
 
 
-def test_active_lists_what_is_not_over_oldest_first(store: ReleaseStore) -> None:
+def test_active_lists_unfinished_releases_oldest_first(store: ReleaseStore) -> None:
     one, two, three = created(store), created(store, "cart"), created(store)
     saved(store, two, phase=Phase.FAILED)
     assert [r.id for r in store.active()] == [one.id, three.id]
@@ -254,7 +254,7 @@ def test_the_newest_releases_that_are_over_are_kept(store: ReleaseStore) -> None
     assert [r.id for r in store.recent()] == ["hello-5", "hello-4", "hello-3"]
 
 
-def test_a_release_with_something_left_to_tell_is_not_forgotten(store: ReleaseStore) -> None:
+def test_a_release_with_undelivered_events_is_kept(store: ReleaseStore) -> None:
     releases = [created(store) for _ in range(KEPT + 1)]
     for release in releases:
         saved(store, release, phase=Phase.SUCCEEDED)
@@ -273,14 +273,14 @@ def test_reconciling_wakes_what_nothing_would_wake(adapters: Adapters) -> None:
     }
 
 
-def test_reconciling_leaves_alone_what_is_well(adapters: Adapters) -> None:
+def test_reconcile_leaves_healthy_releases_alone(adapters: Adapters) -> None:
     created(adapters.store)
     planned = adapters.due()
     assert adapters.store.reconcile() == ()
     assert adapters.due() == planned
 
 
-def test_a_card_with_a_turn_of_its_own_is_not_told_of_every_change_but_of_every_event(
+def test_a_card_with_its_own_turn_is_woken_by_events_only(
     adapters: Adapters,
 ) -> None:
     release = created(adapters.store)

@@ -111,7 +111,7 @@ def test_a_file_that_is_no_manifest_is_refused_with_its_name_and_place(
         "password: 0b_hunter2\n\thunter2: x",
     ],
 )
-def test_a_mistake_in_a_secret_never_shows_what_stands_in_it(tmp_path: Path, line: str) -> None:
+def test_a_mistake_in_a_secret_never_shows_its_values(tmp_path: Path, line: str) -> None:
     (tmp_path / "bad.yaml").write_text(
         f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\nstringData:\n  {line}\n"
     )
@@ -159,7 +159,7 @@ def test_files_become_what_kubectl_create_from_file_makes(tmp_path: Path) -> Non
     assert binary["binaryData"] == {"cert.pem": base64.b64encode(b"\xff\x00certificate").decode()}
 
 
-def test_a_key_that_kubernetes_would_not_take_or_that_stands_twice_is_refused(
+def test_an_invalid_or_duplicate_key_is_refused(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "a b").write_text("x")

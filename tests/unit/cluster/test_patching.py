@@ -121,7 +121,7 @@ def test_not_paused_is_absent_since_the_server_leaves_false_out() -> None:
     ]
 
 
-def test_a_change_cause_is_overwritten_whatever_it_was_and_removed_only_as_seen() -> None:
+def test_a_change_cause_is_overwritten_freely_and_removed_only_as_observed() -> None:
     path = "/metadata/annotations/kubernetes.io~1change-cause"
     writing = patch("u-1", (FieldChange(Field.CHANGE_CAUSE, "old", "new"),), claim=None)[1:]
     assert writing == [{"op": "add", "path": path, "value": "new"}]

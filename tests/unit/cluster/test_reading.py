@@ -50,7 +50,7 @@ def pod(**status: Any) -> Any:
     }
 
 
-def test_a_crashing_container_tells_why_it_waits_and_how_it_ended() -> None:
+def test_a_crashing_container_has_its_reason_and_last_end() -> None:
     status = {
         "name": "hello",
         "restartCount": 4,
@@ -74,7 +74,7 @@ def test_a_crashing_container_tells_why_it_waits_and_how_it_ended() -> None:
     assert (main.restarts, main.init, main.message) == (4, False, "back-off 40s")
 
 
-def test_a_pod_that_fits_nowhere_says_what_the_scheduler_said() -> None:
+def test_an_unschedulable_pod_quotes_the_scheduler() -> None:
     condition = {
         "type": "PodScheduled",
         "status": "False",
@@ -84,7 +84,7 @@ def test_a_pod_that_fits_nowhere_says_what_the_scheduler_said() -> None:
     assert reading.pod(pod(conditions=[condition])).unschedulable == "0/3 nodes are available"
 
 
-def test_an_endpoint_is_counted_once_and_ready_unless_it_says_no() -> None:
+def test_an_endpoint_is_counted_once_and_is_ready_by_default() -> None:
     def one(name: str, **conditions: bool) -> Any:
         endpoint = {
             "addresses": ["10.0.0.1"],
@@ -136,7 +136,7 @@ def deployment(replicas: int, paused: bool | None = None, **owners: list[str]) -
     return {"metadata": {"managedFields": fields}, "spec": spec}
 
 
-def test_who_wrote_a_field_is_told_within_the_same_second() -> None:
+def test_the_writer_of_a_field_is_found_within_the_same_second() -> None:
     before = deployment(2, creator=["replicas"])
     after = deployment(3, creator=[], scaler=["replicas"])
     assert writer_of(before, after, ("replicas",)) == ("scaler", "")
@@ -148,5 +148,5 @@ def test_a_removed_field_is_laid_to_the_one_who_owned_it() -> None:
     assert writer_of(before, after, ("paused",)) == ("pilothouse", "")
 
 
-def test_without_managed_fields_nobody_can_tell() -> None:
+def test_without_managed_fields_the_writer_is_unknown() -> None:
     assert writer_of(deployment(2), deployment(3), ("replicas",)) == ("", "")

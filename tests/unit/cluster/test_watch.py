@@ -26,27 +26,27 @@ def deployment(
     }
 
 
-def test_status_and_annotations_alone_are_nothing_to_tell() -> None:
+def test_status_and_annotations_alone_are_no_outside_change() -> None:
     after = deployment()
     after["metadata"]["annotations"]["note"] = "x"
     after["status"] = {"replicas": 2}
     assert outside_change_of(deployment(), after) is None
 
 
-def test_what_our_managers_wrote_is_not_past_the_bot() -> None:
+def test_a_write_of_our_managers_is_no_outside_change() -> None:
     assert (
         outside_change_of(deployment(), deployment(image="hello:2", manager="pilothouse")) is None
     )
     assert outside_change_of(None, deployment(manager="pilothouse-apply")) is None
 
 
-def test_a_deployment_made_anew_between_two_sights_is_created() -> None:
+def test_a_deployment_recreated_between_two_lists_is_created() -> None:
     past = outside_change_of(deployment("one"), deployment("two"))
     assert past is not None
     assert past.changed == ("created",)
 
 
-def test_a_candidate_that_its_release_removes_is_not_told_as_somebody_elses_doing() -> None:
+def test_a_candidate_removed_by_its_release_is_no_outside_change() -> None:
     candidate = deployment()
     assert outside_change_of(candidate, None) is not None
     claimed = copy.deepcopy(candidate)

@@ -39,7 +39,7 @@ def test_the_example_has_no_mistakes_and_shows_every_key() -> None:
         assert key in text
 
 
-def test_an_app_with_nothing_said_is_its_own_deployment_and_service() -> None:
+def test_an_app_without_keys_is_its_own_deployment_and_service() -> None:
     hello = parse_catalog("clusters: {local: {in_cluster: true}}\napps: {hello: {}}").apps["hello"]
     assert (hello.deployment, hello.services, hello.cluster, hello.namespace) == (
         "hello",
@@ -67,7 +67,7 @@ def test_service_null_means_none_and_services_several() -> None:
     assert app("services: [a, b]").apps["hello"].services == ("a", "b")
 
 
-def test_without_an_access_section_everyone_reads_and_nobody_changes() -> None:
+def test_without_an_access_section_everyone_may_only_read() -> None:
     roles = app("channel: C0RELEASES").access.roles
     assert roles.viewer.everyone
     assert not (
@@ -136,7 +136,7 @@ def test_anchors_and_merge_keys_work() -> None:
         ("channel: C0A\n    channel: C0B", "the key `channel` is given twice"),
     ],
 )
-def test_a_mistake_is_told_in_plain_words_at_its_line(line: str, message: str) -> None:
+def test_a_mistake_is_reported_in_plain_words_at_its_line(line: str, message: str) -> None:
     found = mistakes(SMALL + f"    {line}\n")
     assert found == [(5 if "twice" in message else 4, message)]
 
@@ -147,7 +147,7 @@ def test_service_and_services_exclude_each_other() -> None:
     ]
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
+def test_all_mistakes_are_reported_at_once_in_the_order_of_lines() -> None:
     text = (
         "clusters:\n  local: {kubeconf: x}\ndefaults: {channel: x}\napps:\n  Hello: {}\n  auth:"
         " {on_failure: explode}\nacess: {}\n"
@@ -163,7 +163,7 @@ def test_a_cluster_must_be_named_where_there_are_several() -> None:
 @pytest.mark.parametrize(
     "text", ["", "just words", "- a\n- b", "a: [", "a: b: c", "\t- x", "a: *nope", "x: &x [*x]"]
 )
-def test_what_is_not_a_catalog_is_told_in_one_line(text: str) -> None:
+def test_a_file_that_is_no_catalog_is_one_line(text: str) -> None:
     found = mistakes(text)
     assert found and all("\n" not in message for _, message in found)
 

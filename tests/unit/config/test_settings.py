@@ -53,7 +53,7 @@ def test_a_secret_given_twice_is_a_mistake(tmp_path: Path) -> None:
     )
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     lines = mistakes(
         {
             "SLACK_BOT_TOKEN": "abc",

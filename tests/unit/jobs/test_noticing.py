@@ -170,7 +170,7 @@ def test_a_change_during_an_outage_of_redis_wakes_after_it(
     assert set(scene.queue.due) == {"release:hello-1"}
 
 
-def test_a_roll_past_the_bot_is_told_in_the_apps_channel(scene: Scene) -> None:
+def test_an_outside_roll_is_reported_in_the_apps_channel(scene: Scene) -> None:
     nudger = Nudger(scene.context)
     nudger.take(
         "local", Change("default", "deployments", deployment="hello", outside_change=ROLLED)
@@ -182,7 +182,7 @@ def test_a_roll_past_the_bot_is_told_in_the_apps_channel(scene: Scene) -> None:
     assert "hello:2" in said.message.text and "kubectl-set" in said.message.text
 
 
-def test_the_green_one_of_a_pair_is_told_of_by_its_name(scene: Scene) -> None:
+def test_green_of_a_pair_is_reported_by_its_name(scene: Scene) -> None:
     nudger = Nudger(scene.context)
     nudger.take(
         "local", Change("default", "deployments", deployment="hello-green", outside_change=ROLLED)
@@ -196,7 +196,7 @@ def test_the_green_one_of_a_pair_is_told_of_by_its_name(scene: Scene) -> None:
     assert "hello-green of hello is rolling from" in said.message.text
 
 
-def test_what_two_watchers_saw_is_told_once(scene: Scene) -> None:
+def test_a_change_that_two_watchers_observe_is_reported_once(scene: Scene) -> None:
     for _ in range(2):
         queue_outside_change(scene.context, "C0RELEASES", "hello was scaled")
         for wake_id in list(scene.queue.due):
@@ -214,7 +214,7 @@ class InMemoryQueueThatGoesAway(InMemoryWorkQueue):
         super().wake(wake_id, at)
 
 
-def test_a_redis_that_goes_while_something_is_noted_loses_nothing(scene: Scene) -> None:
+def test_an_outage_of_redis_while_a_change_is_recorded_loses_nothing(scene: Scene) -> None:
     queue = InMemoryQueueThatGoesAway()
     context = replace(scene.context, queue=queue)
     queue.away = True
@@ -235,7 +235,7 @@ class RecordingWithLostReplies(RecordingMessenger):
         raise SlackUnavailable("no answer")
 
 
-def test_a_line_that_was_posted_though_slack_did_not_answer_is_not_posted_again(
+def test_a_posted_line_is_not_repeated_when_slacks_answer_is_lost(
     scene: Scene,
 ) -> None:
     lossy = RecordingWithLostReplies()
@@ -248,7 +248,7 @@ def test_a_line_that_was_posted_though_slack_did_not_answer_is_not_posted_again(
 @pytest.mark.parametrize(
     ("refusal", "later_ms"), [(RateLimited(7_000), 7_000), (SlackUnavailable("away"), 5_000)]
 )
-def test_what_slack_does_not_take_now_is_told_later(
+def test_a_line_that_slack_refuses_now_is_posted_later(
     scene: Scene, clock: list[int], refusal: Exception, later_ms: int
 ) -> None:
     queue_outside_change(scene.context, "C0RELEASES", "hello was scaled")
@@ -262,7 +262,7 @@ def test_what_slack_does_not_take_now_is_told_later(
     assert len(scene.messenger.said) == 1
 
 
-def test_a_channel_that_is_gone_is_not_tried_for_ever(scene: Scene) -> None:
+def test_a_deleted_channel_is_not_retried_for_ever(scene: Scene) -> None:
     queue_outside_change(scene.context, "C0GONE", "hello was scaled")
     scene.messenger.refusals.append(ChannelUnavailable("archived"))
     assert report_outside_change(scene.context, scene.key()) is None

@@ -38,7 +38,7 @@ def test_a_child_that_is_down_is_named() -> None:
     assert ailing(board, time.monotonic()) == ("queries is down",)
 
 
-def test_a_ticker_that_stands_still_is_named_and_an_idle_worker_is_not() -> None:
+def test_a_stalled_ticker_is_named_and_an_idle_worker_is_not() -> None:
     (line,) = ailing(a_board(), time.monotonic() + BEAT_WITHIN_S + 5)
     assert line.startswith("ticker has not responded for ")
 

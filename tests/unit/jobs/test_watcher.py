@@ -100,28 +100,28 @@ def past(
     return OutsideChange(changed, manager, claim, ("hello:1",), (after,), 3, 5)
 
 
-def test_a_roll_past_the_bot_is_told_with_versions_and_who() -> None:
+def test_an_outside_roll_is_reported_with_versions_and_manager() -> None:
     assert (
         describe("hello", past("template"))
         == "hello is rolling from hello:1 to hello:2, started by kubectl-set, outside Pilothouse"
     )
 
 
-def test_a_restart_past_the_bot_is_told_as_a_change_of_the_template() -> None:
+def test_an_outside_restart_is_reported_as_a_template_change() -> None:
     assert (
         describe("hello", past("template", after="hello:1"))
         == "hello is rolling: its pod template was changed by kubectl-set, outside Pilothouse"
     )
 
 
-def test_scaling_past_the_bot_is_told_with_both_numbers() -> None:
+def test_outside_scaling_is_reported_with_both_numbers() -> None:
     assert (
         describe("hello", past("replicas", manager=""))
         == "hello was scaled from 3 to 5 outside Pilothouse"
     )
 
 
-def test_an_autoscalers_steps_are_nobodys_news() -> None:
+def test_an_autoscalers_steps_are_not_reported() -> None:
     assert (
         describe("hello", past("replicas", manager="kube-controller-manager, subresource scale"))
         == ""

@@ -31,13 +31,13 @@ def due(client: Redis) -> dict[str, int]:
     return {name.decode(): int(at) for name, at in rows}
 
 
-def test_what_is_due_is_claimed_once(leases: Leases) -> None:
+def test_a_due_wake_is_claimed_once(leases: Leases) -> None:
     leases.wake("release:a-1", 0)
     assert [claim.wake_id for claim in leases.claim()[0]] == ["release:a-1"]
     assert leases.claim()[0] == ()
 
 
-def test_what_is_not_due_yet_says_how_long_to_wait(leases: Leases, now: int) -> None:
+def test_a_later_wake_has_a_waiting_time(leases: Leases, now: int) -> None:
     leases.wake("release:a-1", now + 60_000)
     claims, later = leases.claim()
     assert claims == ()
@@ -101,7 +101,7 @@ def test_only_the_holder_of_the_token_may_begin(leases: Leases) -> None:
     assert leases.begin(claim.wake_id, claim.token)
 
 
-def test_a_job_that_asks_twice_whether_it_may_begin_is_told_twice(leases: Leases) -> None:
+def test_begin_is_idempotent_for_the_same_job(leases: Leases) -> None:
     leases.wake("release:a-1", 0)
     (claim,), _ = leases.claim()
     assert [leases.begin(claim.wake_id, claim.token) for _ in range(2)] == [True, True]
@@ -224,7 +224,7 @@ def test_what_dies_again_and_again_holds_up_no_other(leases: Leases, redis_clien
     assert [claim.wake_id for claim in leases.claim()[0]] == ["release:b-1"]
 
 
-def test_a_job_that_nobody_has_begun_is_given_out_again_only_when_a_worker_died(
+def test_an_unbegun_job_is_handed_out_again_only_when_a_worker_died(
     leases: Leases,
 ) -> None:
     leases.wake("release:a-1", 0)
@@ -243,7 +243,7 @@ def test_a_job_that_still_waits_in_a_long_queue_gets_no_copy(leases: Leases) -> 
     assert later is not None and later > 0
 
 
-def test_the_queue_is_asked_only_about_a_job_that_nobody_has_begun(leases: Leases) -> None:
+def test_the_queue_is_asked_only_about_an_unbegun_job(leases: Leases) -> None:
     def asked() -> dict[str, str]:
         raise AssertionError("nothing is unclear")
 
@@ -281,7 +281,7 @@ def test_wakes_leave_one_nudge_however_many_they_are(leases: Leases, redis_clien
     assert redis_client.llen(f"{PREFIX}nudge") == 1
 
 
-def test_the_backlog_says_how_late_the_earliest_is(leases: Leases, now: int) -> None:
+def test_the_backlog_measures_how_late_the_earliest_is(leases: Leases, now: int) -> None:
     leases.wake("release:a-1", now - 5_000)
     leases.wake("release:a-2", now + 60_000)
     backlog = leases.backlog()

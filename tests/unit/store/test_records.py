@@ -100,7 +100,7 @@ def test_a_schema_too_old_to_be_migrated_is_refused() -> None:
         )
 
 
-def test_a_document_that_is_no_release_says_where() -> None:
+def test_an_invalid_document_is_reported_with_the_place() -> None:
     with pytest.raises(UnknownSchema, match="hello-1 cannot be read: "):
         records.load_release(
             b'{"schema_version":1,"release":{"phase":"dancing"}}', id="hello-1", version=1

@@ -153,7 +153,7 @@ def test_many_workers_run_the_releases_of_an_app_in_the_order_of_acceptance(
     assert ran == [release.id for release in accepted]
 
 
-def test_a_release_that_is_gone_from_the_queue_holds_nobody_up(
+def test_a_release_that_left_the_queue_blocks_no_other(
     store: RedisReleaseStore, redis_client: Redis
 ) -> None:
     holder, gone, waiting = (
@@ -225,7 +225,7 @@ def test_everything_is_under_one_prefix(store: RedisReleaseStore, redis_client: 
     assert list(redis_client.scan_iter()) == list(redis_client.scan_iter(f"{PREFIX}*"))
 
 
-def test_a_full_redis_is_said_to_be_full_and_nothing_is_half_done() -> None:
+def test_a_full_redis_is_reported_and_nothing_is_half_done() -> None:
     with EmbeddedRedis() as server:
         store = RedisReleaseStore(connect(server.url))
         release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
@@ -239,7 +239,7 @@ def test_a_full_redis_is_said_to_be_full_and_nothing_is_half_done() -> None:
         )
 
 
-def test_a_read_only_redis_is_said_to_be_one() -> None:
+def test_a_read_only_redis_is_reported() -> None:
     with EmbeddedRedis() as server:
         client = connect(server.url)
         store = RedisReleaseStore(client)
@@ -250,7 +250,7 @@ def test_a_read_only_redis_is_said_to_be_one() -> None:
             store.save(release, (), operation="save")
 
 
-def test_a_redis_that_is_away_is_said_to_be_away_soon_enough_for_slack() -> None:
+def test_an_unreachable_redis_is_reported_soon_enough_for_slack() -> None:
     with EmbeddedRedis() as server:
         store = RedisReleaseStore(connect(server.url))
         store.now()

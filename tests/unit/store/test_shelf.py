@@ -10,7 +10,7 @@ from bot.store.shelf import KEPT_MS
 DOCUMENT = b'{"components": {"schemas": {}}}' * 500
 
 
-def test_what_is_kept_is_found_again_smaller_and_not_for_ever(redis_client: Redis) -> None:
+def test_a_kept_document_is_compressed_and_expires(redis_client: Redis) -> None:
     shelf = RedisShelf(redis_client)
     assert shelf.fetch("https://cluster/openapi/v3/apis/apps/v1?hash=A") is None
     shelf.keep("https://cluster/openapi/v3/apis/apps/v1?hash=A", DOCUMENT)

@@ -56,7 +56,7 @@ def test_a_question_is_enqueued_as_json(queue: RqWorkQueue, redis_client: Redis)
     assert job.args == [{"kind": "pods", "apps": ["hello"], "wide": False}]
 
 
-def test_the_foremost_job_of_each_kind_is_told_by_its_token(queue: RqWorkQueue) -> None:
+def test_foremost_returns_the_token_of_each_kind(queue: RqWorkQueue) -> None:
     queue.enqueue_wake("release:a-1", "ab-1")
     queue.enqueue_wake("release:a-2", "ab-2")
     queue.enqueue_wake("deliver:a-1", "ab-3")
@@ -69,7 +69,7 @@ def test_every_queue_is_counted(queue: RqWorkQueue) -> None:
     assert queue.lengths() == dict.fromkeys(QUEUES, 0)
 
 
-def test_a_redis_that_is_away_is_said_to_be_away() -> None:
+def test_an_unreachable_redis_is_reported() -> None:
     with EmbeddedRedis() as server:
         queue = RqWorkQueue(connect(server.url), wake=Leases(connect(server.url)).wake)
         server.kill()
