@@ -273,7 +273,7 @@ def test_while_redis_is_away_clicks_mentions_forms_and_the_home_tab_say_so(
         return [
             m["text"]
             for m in slack.messages(CHANNEL, user="U0DEV1")
-            if m["text"].startswith("Redis cannot be reached")
+            if m["text"].startswith("Redis is unreachable")
         ]
 
     with serving(shared_server, redis_away, settings, slack):
@@ -287,13 +287,13 @@ def test_while_redis_is_away_clicks_mentions_forms_and_the_home_tab_say_so(
             what="the answer to the mention",
         )
         answer = slack.messages(CHANNEL, user="U0DEV1", thread_ts=mention)[-1]["text"]
-        assert answer.startswith("Redis cannot be reached") and "nothing was started" in answer
+        assert answer.startswith("Redis is unreachable") and "nothing was started" in answer
         slack.command("U0DEV1", CHANNEL, "/deploy hello")
         refused = slack.submit("U0DEV1", {"version": {"deploy_version": "2.0.0"}})
-        assert refused["errors"]["version"].startswith("Redis cannot be reached")
+        assert refused["errors"]["version"].startswith("Redis is unreachable")
         slack.open_home("U0DEV1")
         slack.wait_for(
-            lambda: "Redis cannot be reached" in json.dumps(slack.home("U0DEV1")),
+            lambda: "Redis is unreachable" in json.dumps(slack.home("U0DEV1")),
             what="the home tab that says so",
         )
 
@@ -304,7 +304,7 @@ def test_while_redis_is_away_commands_say_so_and_help_works(
     with serving(shared_server, redis_away, settings, slack) as url:
         for typed in ("/deploy hello 2.0.0", "/pods hello", "/scale hello 3"):
             seen = slack.command("U0DEV1", CHANNEL, typed)
-            assert seen["text"].startswith("Redis cannot be reached"), seen
+            assert seen["text"].startswith("Redis is unreachable"), seen
             assert "nothing was started" in seen["text"]
             assert seen["ack_ms"] < 3_000
         assert "/deploy" in slack.command("U0DEV1", CHANNEL, "/pilothouse help")["text"]
