@@ -375,7 +375,7 @@ def test_two_autoscalers_and_one_without_room_are_refused_by_name(
     autoscale(journey, f"{journey.app}-other", 9)
     journey.say("/deploy {app} 2.0.0 canary")
     journey.sees(
-        r"several HorizontalPodAutoscalers move {app}: {app}-hpa, {app}-other; leave one of them"
+        r"Several HorizontalPodAutoscalers scale {app}: {app}-hpa, {app}-other. Keep one of them"
     )
     assert journey.untouched()
     for name in (f"{journey.app}-hpa", f"{journey.app}-other"):
