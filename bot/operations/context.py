@@ -21,7 +21,6 @@ from bot.ports import (
     Message,
     Messenger,
     ReleaseStore,
-    UnknownSchema,
     WorkQueue,
 )
 from bot.releases.facts.events import Event
@@ -114,8 +113,7 @@ class Context:
         return Names(self.commands_installed, self.prefix)
 
 
-def left_to_newer(context: Context, newer: UnknownSchema) -> int:
+def left_to_newer(context: Context) -> int:
     """During an upgrade workers of two versions share the work: what only the newer can read is
-    soon offered again. Returns when."""
-    log.warning("left alone: %s", newer)
+    soon offered again. Returns when. The store has logged it."""
     return context.store.now() + NEWER_LOOKS_MS

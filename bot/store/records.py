@@ -4,8 +4,10 @@ dataclasses of bot.releases.
 A release holds the same pod template several times, so its document is compressed: a fifth of the
 memory for a third of a millisecond. Documents of schema 1 were plain JSON.
 
-A record of an older schema is migrated on the way in and written anew by its next save; one of a
-newer schema is left alone.
+A record of an older schema is migrated on the way in and written anew by its next save. One of a
+newer schema says which is the oldest that can read it (``readable_by``): from there on its unknown
+fields are kept and written back, so that an upgrade can be rolled back; below, the record is left
+alone. See docs/decisions/0003-record-schemas.md.
 """
 
 from __future__ import annotations
@@ -23,8 +25,12 @@ from bot.policy.freezes import Freeze
 from bot.ports import Announcement, AuditLine, UnknownSchema
 from bot.releases.facts.events import Event
 from bot.releases.facts.release import GateState, Release
+from bot.store.newer_records import with_unknown_fields
 
 SCHEMA_VERSION = 3
+READABLE_BY = 3
+"""The oldest schema whose code can read what is written now: at least one back, so that an upgrade
+can be rolled back. Schema 3 is the first that keeps unknown fields, and so the first that can."""
 FASTEST = 1
 JsonDocument = dict[str, Any]
 
@@ -97,15 +103,30 @@ MIGRATIONS: Mapping[int, Callable[[JsonDocument], JsonDocument]] = {
 needs none."""
 
 _RELEASE: TypeAdapter[Release] = TypeAdapter(Release)
+_NOT_WRITTEN = {"newer_record"}
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 _FREEZE: TypeAdapter[Freeze] = TypeAdapter(Freeze)
 _AUDIT_LINE: TypeAdapter[AuditLine] = TypeAdapter(AuditLine)
 
 
 def dump_release(release: Release) -> bytes:
-    return pack(
-        b'{"schema_version":%d,"release":%b}' % (SCHEMA_VERSION, _RELEASE.dump_json(release))
+    envelope = release.newer_record
+    if envelope is None:
+        body = _RELEASE.dump_json(release, exclude=_NOT_WRITTEN)
+        return pack(
+            b'{"schema_version":%d,"readable_by":%d,"release":%b}'
+            % (SCHEMA_VERSION, READABLE_BY, body)
+        )
+    theirs = envelope["release"]
+    body = with_unknown_fields(
+        _plain(release), theirs=theirs, known=_plain(_RELEASE.validate_python(theirs))
     )
+    return pack(orjson.dumps({**envelope, "release": body}))
+
+
+def _plain(release: Release) -> JsonDocument:
+    plain: JsonDocument = _RELEASE.dump_python(release, mode="json", exclude=_NOT_WRITTEN)
+    return plain
 
 
 def pack(text: bytes) -> bytes:
@@ -129,6 +150,8 @@ def load_release(document: bytes, *, id: str, version: int, card_ts: str = "") -
         raise UnknownSchema(f"release {id} cannot be read: {error}") from error
     body = migrate(envelope, f"release {id}")
     body |= {"id": id, "version": version}
+    if envelope["schema_version"] > SCHEMA_VERSION:
+        body["newer_record"] = envelope
     if card_ts:
         body["card_ts"] = card_ts
     try:
@@ -146,10 +169,13 @@ def migrate(
     current: int = SCHEMA_VERSION,
     migrations: Mapping[int, Callable[[JsonDocument], JsonDocument]] = MIGRATIONS,
 ) -> JsonDocument:
-    """The release's body in the current schema. Raises UnknownSchema for a newer one, or for one
-    too old to be migrated."""
+    """The release's body in the current schema, or in a newer one that this code can read. Raises
+    UnknownSchema for one that is too new, or too old to be migrated."""
     version = envelope.get("schema_version")
-    if not isinstance(version, int) or version > current:
+    readable_by = envelope.get("readable_by", version)
+    if not isinstance(version, int) or not isinstance(readable_by, int):
+        raise UnknownSchema(f"{what} has no schema version that this Pilothouse knows")
+    if version > current and readable_by > current:
         raise UnknownSchema(
             f"{what} was written by a newer Pilothouse (schema {version}, this one reads"
             f" {current}): upgrade"

@@ -57,6 +57,7 @@ class RedisReleaseStore:
         self._retention = retention
         self._prefix = prefix
         self._scripts = Scripts(client, prefix)
+        self._skipped: set[str] = set()
 
     def _key(self, name: str) -> str:
         return self._prefix + name
@@ -111,10 +112,16 @@ class RedisReleaseStore:
                     records.load_release(document, id=identity, version=int(version), card_ts=ts)
                 )
             except UnknownSchema as error:
+                self._log_skipped(identity, error)
                 if strict:
                     raise
-                log.warning("skipped: %s", error)
         return releases
+
+    def _log_skipped(self, release_id: str, error: UnknownSchema) -> None:
+        """One line for each release and process, however often it comes by."""
+        if release_id not in self._skipped:
+            self._skipped.add(release_id)
+            log.warning("skipped: %s", error)
 
     def save(
         self,

@@ -15,7 +15,7 @@ import pytest
 
 from bot.ports import StoreUnavailable
 from bot.releases.facts.release import Phase
-from bot.store.records import SCHEMA_VERSION, unpack
+from bot.store.records import READABLE_BY, SCHEMA_VERSION, unpack
 from tests.faults.invariants import judge
 from tests.faults.people import People, many_at_once, wait_until
 from tests.faults.points import RAN, TICKED, now_ms
@@ -71,10 +71,13 @@ def _next_version(folder: Path) -> Path:
     newer = text.replace(
         f"SCHEMA_VERSION = {SCHEMA_VERSION}\n", f"SCHEMA_VERSION = {SCHEMA_VERSION + 1}\n"
     )
+    newer = newer.replace(f"READABLE_BY = {READABLE_BY}\n", f"READABLE_BY = {SCHEMA_VERSION + 1}\n")
     newer = newer.replace(
-        "= {1: lambda body: body", f"= {{{SCHEMA_VERSION}: lambda body: body, 1: lambda body: body"
+        "    1: lambda body: body,\n",
+        f"    {SCHEMA_VERSION}: lambda body: body,\n    1: lambda body: body,\n",
     )
-    assert newer.count(str(SCHEMA_VERSION + 1)) > text.count(str(SCHEMA_VERSION + 1))
+    assert newer.count(str(SCHEMA_VERSION + 1)) >= text.count(str(SCHEMA_VERSION + 1)) + 2
+    assert f"    {SCHEMA_VERSION}: lambda body" in newer
     records.write_text(newer, encoding="utf-8")
     return folder
 

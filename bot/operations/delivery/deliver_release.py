@@ -38,8 +38,8 @@ def deliver_release(context: Context, release_id: str) -> int | None:
         release = context.store.load(release_id)
     except KeyError:
         return None
-    except UnknownSchema as newer:
-        return left_to_newer(context, newer)
+    except UnknownSchema:
+        return left_to_newer(context)
     announcements, dirty = context.store.outbox(release_id)
     try:
         try:

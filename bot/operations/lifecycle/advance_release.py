@@ -53,8 +53,8 @@ def advance_release(context: Context, release_id: str) -> int | None:
             release = context.store.load(release_id)
         except KeyError:
             return None
-        except UnknownSchema as newer:
-            return left_to_newer(context, newer)
+        except UnknownSchema:
+            return left_to_newer(context)
         if release.phase.is_final:
             return None
         try:

@@ -147,6 +147,8 @@ class Release:
     usual_ms: int = 0  # p95 of this app's earlier rolls; 0: no history
     started_at: int = 0
     finished_at: int = 0
+    # the record as a newer Pilothouse wrote it: what this one does not know is written back
+    newer_record: Json = field(default=None, compare=False, repr=False)
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -10,11 +10,14 @@ import pytest
 
 from bot.ports import UnknownSchema
 from bot.releases.engine.decide import decide
+from bot.releases.engine.respond import respond
 from bot.releases.facts.changes import Reapply, Restart, Scale, Undo
 from bot.releases.facts.observation import Unreachable
-from bot.releases.facts.release import Phase
+from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.requests import Pause
 from bot.store import records
-from tests.builders import a_release, a_template
+from tests.builders import DEVELOPER, SECOND, T0, a_release, a_template
+from tests.transitions.ticks import half_rolled, rolling
 
 
 @pytest.mark.parametrize(
@@ -52,6 +55,52 @@ def test_a_release_stored_by_an_older_version_is_read_and_continues(sample: Path
     written = records.dump_release(release)
     assert records.unpack(written)["schema_version"] == records.SCHEMA_VERSION
     assert records.load_release(written, id="hello-42", version=3) == release
+
+
+def written_by_the_next_schema(release: Release) -> bytes:
+    """Schema N+1 adds a field to the release, to a group in it, and to the items of two lists."""
+    envelope = records.unpack(records.dump_release(release))
+    body = envelope["release"]
+    body["added"] = {"to": "the release"}
+    body["progress"]["added"] = "to its progress"
+    body["plan"]["steps"][0]["added"] = "to a step"
+    for intent in body["intents"]:
+        intent["added"] = f"to {intent['field']} of {intent['name']}"
+    envelope |= {"schema_version": records.SCHEMA_VERSION + 1}
+    return records.pack(orjson.dumps(envelope))
+
+
+def test_a_record_of_the_next_schema_is_read_and_saved_without_losing_its_fields() -> None:
+    release = rolling()
+    newer = records.load_release(written_by_the_next_schema(release), id="hello-42", version=3)
+    assert newer == replace(release, version=3)
+    moved = decide(newer, half_rolled(new=2, new_ready=1), T0 + SECOND).release
+    moved = respond(moved, Pause(DEVELOPER), T0 + 2 * SECOND).release
+    envelope = records.unpack(records.dump_release(moved))
+    body = envelope["release"]
+    assert envelope["schema_version"] == records.SCHEMA_VERSION + 1
+    assert body["phase"] == "paused", "what this version knows is its own"
+    assert body["added"] == {"to": "the release"}
+    assert body["progress"]["added"] == "to its progress"
+    assert body["plan"]["steps"][0]["added"] == "to a step"
+    kept = [intent.get("added") for intent in body["intents"]]
+    assert [line for line in kept if line], "items of a list that did not change keep theirs"
+    again = records.load_release(records.pack(orjson.dumps(envelope)), id="hello-42", version=3)
+    assert again == moved
+
+
+def test_a_record_says_the_oldest_schema_that_can_read_it() -> None:
+    envelope = records.unpack(records.dump_release(a_release()))
+    assert envelope["readable_by"] == records.READABLE_BY
+    one_back = max(3, records.SCHEMA_VERSION - 1)  # schema 2 did not keep unknown fields
+    assert 3 <= records.READABLE_BY <= one_back
+
+
+def test_a_newer_record_that_this_schema_cannot_read_is_left_alone() -> None:
+    number = records.SCHEMA_VERSION + 1
+    envelope = {"schema_version": number, "readable_by": number, "release": {}}
+    with pytest.raises(UnknownSchema, match="newer Pilothouse"):
+        records.load_release(orjson.dumps(envelope), id="hello-42", version=3)
 
 
 def test_there_is_a_sample_of_every_older_schema() -> None:

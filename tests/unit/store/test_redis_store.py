@@ -80,6 +80,24 @@ def test_a_record_of_a_newer_schema_is_left_alone(
     assert redis_client.hget(f"{PREFIX}release:{release.id}", "document") == newer
 
 
+def test_a_skipped_record_is_logged_once(
+    store: RedisReleaseStore, redis_client: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
+    newer = b'{"schema_version":99,"release":{}}'
+    redis_client.hset(f"{PREFIX}release:{release.id}", "document", newer)
+    for _ in range(3):
+        with pytest.raises(UnknownSchema):
+            store.load(release.id)
+        store.active()
+    assert [line.getMessage() for line in caplog.records] == [
+        (
+            f"skipped: release {release.id} was written by a newer Pilothouse (schema 99, this"
+            f" one reads {records.SCHEMA_VERSION}): upgrade"
+        )
+    ]
+
+
 def test_a_record_that_lacks_a_newer_field_gets_its_default(
     store: RedisReleaseStore, redis_client: Redis
 ) -> None:
