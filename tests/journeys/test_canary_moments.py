@@ -155,7 +155,7 @@ def test_candidates_moved_during_their_hold_need_a_person_to_decide(
     (moved,) = candidates(journey)
     journey.core.delete_namespaced_pod(moved.metadata.name, "default", grace_period_seconds=0)
     journey.sees(
-        r"too little to say whether it is good: no candidate pod was ready for the whole \d+ s"
+        r"[Tt]oo little to say whether it is good: no candidate pod was ready for the whole \d+ s"
     )
     assert journey.deployment().spec.template.spec.containers[0].image.endswith(":1.0.0")
     journey.click("Resume", user=DEVELOPER)
@@ -174,7 +174,7 @@ def test_a_candidate_that_lost_readiness_fails_the_comparison_with_its_figures(
     (pod,) = candidates(journey)
     path = f"{journey.api.configuration.host}/_sandbox/pods/default/{pod.metadata.name}"
     httpx.put(path, json={"ready": False}).raise_for_status()
-    told = journey.sees(r"the candidate looks worse")
+    told = journey.sees(r"[Tt]he candidate looks worse")
     assert (
         "1 readiness change of 1 candidate pod against 0 restarts and 0 readiness changes of 5"
         " stable pods" in told

@@ -85,7 +85,7 @@ DEFECTS: tuple[Defect, ...] = (
         "bot/releases/engine/drift.py",
         "    if drift:\n",
         "    if drift and now < 0:\n",
-        "tests/transitions/test_drift.py::test_drift_is_told_once",
+        "tests/transitions/test_drift.py::test_drift_is_recorded_once",
     ),
     Defect(
         "ownership by labels",
@@ -155,7 +155,7 @@ DEFECTS: tuple[Defect, ...] = (
         "bot/releases/engine/respond.py",
         "    if release.progress.gate.skipped:",
         "    if release.progress.gate.skipped and not by:",
-        "tests/transitions/test_requests.py::test_a_hold_that_was_ended_early_is_ended_once_however_often_it_is_asked_for",
+        "tests/transitions/test_requests.py::test_a_hold_is_ended_early_only_once",
     ),
     Defect(
         "an old card's click ends the next hold",

@@ -58,7 +58,7 @@ LABELS = {"app": "hello", "track": "canary"}
 
 
 def by_kubectl(walk: Walk, name: str, replicas: int) -> None:
-    """Somebody, or an autoscaler, scales past the release."""
+    """Somebody, or an autoscaler, scales outside this release."""
     walk.cluster.faulty = True  # fewer than the plan promised is not the release's doing
     item = walk.cluster.deployments[name]
     item.replicas, item.generation = replicas, item.generation + 1
@@ -118,7 +118,7 @@ def aborted(walk: Walk) -> Walk:
 # --- people ---------------------------------------------------------------------------------------
 
 
-def test_stable_scaled_by_a_person_holds_the_canary_until_somebody_says_what_is_meant() -> None:
+def test_scaling_stable_by_hand_holds_the_canary_until_someone_decides() -> None:
     walk = a_walk(a_hello(replicas=4), canary={"hold_ms": 10 * MINUTE}).to_step(
         "share-20", gate="hold"
     )
@@ -131,7 +131,7 @@ def test_stable_scaled_by_a_person_holds_the_canary_until_somebody_says_what_is_
     )
 
 
-def test_candidates_that_a_person_scaled_to_nothing_are_not_fought_over() -> None:
+def test_does_not_fight_over_candidates_scaled_to_zero() -> None:
     walk = a_walk(canary={"hold_ms": 10 * MINUTE}).to_step("share-25", gate="hold")
     by_kubectl(walk, "hello-canary", 0)
     for _ in range(5):
@@ -139,7 +139,7 @@ def test_candidates_that_a_person_scaled_to_nothing_are_not_fought_over() -> Non
     assert walk.release.phase is Phase.DRIFTED and canary_sizes(walk) == [1]
 
 
-def test_in_shift_mode_an_abort_brings_back_what_was_shifted_and_never_leaves_nobody() -> None:
+def test_abort_in_shift_mode_restores_stable_before_it_removes_candidates() -> None:
     walk = shifting()
     walk.until(lambda w: w.release.phase is Phase.AWAITING_PROMOTION or w.step == "promote")
     assert walk.cluster.deployments["hello"].replicas == 1
@@ -177,7 +177,7 @@ def a_candidate(name: str, **facts: object) -> PodSeen:
     return a_pod(name, **{"image": f"{REPOSITORY}:2.0.0", "labels": LABELS, **facts})  # type: ignore[arg-type]
 
 
-def test_a_quiet_hold_is_looked_at_at_most_once_in_thirty_seconds_and_at_its_end() -> None:
+def test_a_quiet_hold_wakes_at_most_every_thirty_seconds_and_at_its_end() -> None:
     release, seen = holding(hold_ms=80 * SECOND)
     assert release.progress.gate is not None
     now, ends, looks = (
@@ -192,7 +192,7 @@ def test_a_quiet_hold_is_looked_at_at_most_once_in_thirty_seconds_and_at_its_end
     assert now == ends and looks <= 3
 
 
-def test_an_evicted_candidate_is_shown_and_held_for_never_taken_back_for() -> None:
+def test_an_evicted_candidate_holds_and_never_rolls_back() -> None:
     evicted = a_candidate("c-2", phase="Failed", reason="Evicted", ready=False)
     release, seen = holding(a_candidate("c-1"), evicted)
     decision = decide(release, seen, T0 + MINUTE)
@@ -213,7 +213,7 @@ def test_a_hold_whose_candidates_were_all_moved_to_other_nodes_asks_a_person() -
     decision = decide(release, seen, release.progress.gate.opened_at + 10 * MINUTE)
     assert decision.release.phase is Phase.PAUSED
     assert decision.release.judgements[-1].verdict is Verdict.TOO_LITTLE
-    assert "too little to say whether it is good" in text_of(decision, EventKind.PAUSED)
+    assert "Too little to say whether it is good" in text_of(decision, EventKind.PAUSED)
 
 
 def short_of_quota(walk: Walk) -> Observation:
@@ -299,14 +299,14 @@ def test_an_approval_in_time_counts_even_when_the_tick_is_late() -> None:
 @pytest.mark.parametrize(
     "request_", [an_approval, lambda walk: Promote(MANAGER)], ids=["button", "typed"]
 )
-def test_an_approval_after_the_time_is_refused_though_no_tick_has_said_so_yet(
+def test_a_late_approval_is_refused_before_the_tick_that_ends_the_release(
     request_: object,
 ) -> None:
     walk = awaiting()
     answer = respond(walk.release, request_(walk), opened(walk) + 5 * MINUTE)  # type: ignore[operator]
     assert (
         answer.refusal
-        == "too late: the time to promote hello to 2.0.0 is over, and hello-42 is taken back"
+        == "too late: the time to promote hello to 2.0.0 is over, and hello-42 is rolling back"
     )
     walk.now = opened(walk) + 5 * MINUTE
     assert walk.to_the_end().release.phase is Phase.EXPIRED and walk.cluster.state() == walk.before
@@ -362,7 +362,7 @@ def test_two_approvals_of_a_quorum_of_two_are_two_people() -> None:
 @pytest.mark.parametrize(
     "late", [Abort(DEVELOPER), Reject(MANAGER, "promote", ""), Promote(MANAGER), Pause(DEVELOPER)]
 )
-def test_whoever_comes_second_to_an_abort_is_told_and_changes_nothing(late: Request) -> None:
+def test_the_second_of_two_aborts_is_refused(late: Request) -> None:
     walk = awaiting()
     walk.abort()
     if isinstance(late, Reject):
@@ -391,7 +391,7 @@ def scaled_meanwhile() -> tuple[Decision, str]:
     return decide(adopted.release, seen, T0 + 3 * SECOND), release.plan.hash
 
 
-def test_what_changed_before_the_start_makes_another_plan_that_waits_for_approval_again() -> None:
+def test_a_change_before_the_start_leads_to_a_new_plan_and_approval() -> None:
     decision, old_hash = scaled_meanwhile()
     release = decision.release
     assert (
@@ -403,13 +403,13 @@ def test_what_changed_before_the_start_makes_another_plan_that_waits_for_approva
     assert release.as_found is not None and release.as_found.stable.replicas == 9
 
 
-def test_a_button_that_was_drawn_for_the_plan_before_is_void_and_says_what_changed() -> None:
+def test_a_button_of_the_old_plan_is_void_and_names_the_change() -> None:
     decision, old_hash = scaled_meanwhile()
     answer = respond(decision.release, Approve(MANAGER, "start", old_hash), T0 + 4 * SECOND)
     assert (
         answer.refusal
-        == "the plan of hello-42 changed since that button was drawn: hello, replicas: 4 became 9;"
-        " use the newest card"
+        == "That button is out of date: the plan of hello-42 changed: hello, replicas: 4 became 9."
+        " Use the latest card."
     )
     assert answer.release.progress.gate is not None and not answer.release.progress.gate.votes
 
@@ -438,7 +438,7 @@ def test_replanning_waits_until_the_adopted_candidate_is_up_and_refuses_if_it_fa
     )
 
 
-def test_an_approval_given_to_the_plan_before_is_void_too() -> None:
+def test_an_approval_of_the_old_plan_is_void() -> None:
     release, seen = waiting_to_start()
     release = replace(
         release,
@@ -457,9 +457,7 @@ def test_an_approval_given_to_the_plan_before_is_void_too() -> None:
     assert release.progress.gate is not None and release.progress.gate.votes == ()
 
 
-def test_another_version_that_came_in_before_the_start_is_what_the_release_then_starts_from() -> (
-    None
-):
+def test_starts_from_the_version_that_arrived_before_the_start() -> None:
     release, _ = waiting_to_start()
     template = a_template("1.5.0")
     seen = an_observation(a_deployment(template=template, replicas=4))
@@ -469,7 +467,7 @@ def test_another_version_that_came_in_before_the_start_is_what_the_release_then_
     assert decide(release, seen, T0 + 2 * SECOND).release.from_version == "1.5.0"
 
 
-def test_the_very_version_that_came_in_by_another_way_leaves_nothing_to_release() -> None:
+def test_refuses_when_the_wanted_version_arrived_meanwhile() -> None:
     release, _ = waiting_to_start()
     template = a_template("2.0.0")
     sets = (a_replica_set("hello-2", template, revision=2, pods=pods_for("hello-2", template, 4)),)

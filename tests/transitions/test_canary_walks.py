@@ -148,7 +148,7 @@ def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_worker_that_dies_after_any_save_is_made_good_by_the_next_tick(name: str) -> None:
+def test_the_next_tick_recovers_from_a_worker_that_died_after_any_save(name: str) -> None:
     for walk in SCENES[name]().moments():
         walk.tick(crash_after=0)
         dies_in = walk.ticks
@@ -246,7 +246,7 @@ def test_a_canary_begun_by_hand_is_adopted_as_it_is() -> None:
     assert not [action for action in walk.written if isinstance(action, CreateDeployment)]
 
 
-def test_an_image_that_cannot_be_pulled_takes_the_canary_back_at_once() -> None:
+def test_an_image_that_cannot_be_pulled_rolls_the_canary_back_at_once() -> None:
     walk = plain()
     walk.cluster.broken_images.add(f"{REPOSITORY}:2.0.0")
     walk.to_the_end()
@@ -259,7 +259,7 @@ def test_the_writes_stay_within_two_a_step_and_six() -> None:
     assert len(walk.written) <= 2 * 2 + 6
 
 
-def test_somebody_elses_deployment_of_that_name_is_left_alone() -> None:
+def test_leaves_someone_elses_deployment_of_that_name_alone() -> None:
     walk = plain()
     walk.until(lambda w: w.release.plan is not None)
     stranger = a_hand_made_canary("9.9.9")

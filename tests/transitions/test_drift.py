@@ -1,4 +1,4 @@
-"""Changed past the release: held, told with who did it, then adopted, written again or
+"""Outside changes: held for, recorded with who made them, then adopted, written again or
 taken back."""
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ DIFFERENT: dict[str, tuple[Observation, str]] = {
 
 
 @pytest.mark.parametrize("name", DIFFERENT)
-def test_a_change_that_is_not_ours_is_held_for_and_shown(name: str) -> None:
+def test_an_outside_change_holds_the_release_and_is_shown(name: str) -> None:
     seen, told = DIFFERENT[name]
     assert told in text_of(drifted(seen), EventKind.DRIFTED)
 
@@ -118,7 +118,7 @@ def test_annotations_labels_status_and_generation_are_not_drift(facts: dict[str,
     )
 
 
-def test_who_did_it_is_told_by_field_manager_and_subresource() -> None:
+def test_names_the_field_manager_and_subresource_of_a_change() -> None:
     seen = with_stable(
         half_rolled(replicas=7), managers=(("kubectl", "Update", "scale", "spec.replicas"),)
     )
@@ -140,12 +140,12 @@ def test_our_own_write_seen_late_is_not_drift() -> None:
     ] == a_template("2.0.0")
 
 
-def test_drift_is_told_once() -> None:
+def test_drift_is_recorded_once() -> None:
     first = drifted(half_rolled(replicas=7))
     assert kinds(decide(first.release, half_rolled(replicas=7), T0 + 2 * SECOND)) == []
 
 
-def test_drift_that_is_gone_goes_on_where_it_was() -> None:
+def test_continues_when_drift_is_gone() -> None:
     release = drifted(half_rolled(replicas=7)).release
     decision = decide(release, half_rolled(), T0 + 2 * SECOND)
     assert decision.release.phase is Phase.PROGRESSING and EventKind.DRIFT_ENDED in kinds(decision)
@@ -174,7 +174,7 @@ def test_the_second_change_of_the_same_field_ends_the_release_instead_of_a_war()
         and decision.release.rollback.ends_as is Phase.ABORTED
     )
     assert decision.release.cause is not None and decision.release.cause.summary.startswith(
-        "somebody else keeps changing it"
+        "something else keeps changing it"
     )
 
 
@@ -202,7 +202,7 @@ def test_a_resume_writes_our_values_again() -> None:
     assert changes_of(decision) == {Field.REPLICAS: 3}
 
 
-def test_once_written_again_the_release_goes_on() -> None:
+def test_continues_once_its_values_are_written_again() -> None:
     release = asked(drifted(half_rolled(replicas=7)).release, Resume(DEVELOPER))
     release = decide(release, half_rolled(replicas=7), T0 + 3 * SECOND).release
     decision = decide(release, half_rolled(), T0 + 4 * SECOND)
@@ -223,7 +223,7 @@ def test_what_was_deleted_cannot_be_written_again() -> None:
 # --- adopt: theirs --------------------------------------------------------------------------------
 
 
-def test_adopted_replicas_stay_and_the_release_goes_on() -> None:
+def test_adopted_replicas_stay_and_the_release_continues() -> None:
     release = asked(drifted(half_rolled(replicas=7)).release, Adopt(DEVELOPER))
     decision = decide(release, half_rolled(replicas=7), T0 + 3 * SECOND)
     assert decision.release.phase is Phase.PROGRESSING and decision.actions == ()
@@ -242,7 +242,7 @@ def test_adopted_replicas_of_a_canary_hold_for_this_step() -> None:
     assert decision.release.phase is Phase.HOLDING and decision.actions == ()
 
 
-def test_adopted_replicas_are_not_taken_back_by_an_abort() -> None:
+def test_abort_keeps_adopted_replicas() -> None:
     release = asked(drifted(half_rolled(replicas=7)).release, Adopt(DEVELOPER))
     release = decide(release, half_rolled(replicas=7), T0 + 3 * SECOND).release
     decision = decide(asked(release, Abort(DEVELOPER)), half_rolled(replicas=7), T0 + 5 * SECOND)
@@ -252,7 +252,7 @@ def test_adopted_replicas_are_not_taken_back_by_an_abort() -> None:
     )
 
 
-def test_an_adopted_template_stays_and_the_rest_is_taken_back() -> None:
+def test_keeps_an_adopted_template_and_rolls_back_the_rest() -> None:
     seen = with_stable(half_rolled(), template=THEIRS)
     release = asked(drifted(seen).release, Adopt(DEVELOPER))
     decision = decide(release, seen, T0 + 3 * SECOND)
@@ -282,7 +282,7 @@ def test_an_abort_writes_over_what_drifted() -> None:
     )
 
 
-def test_the_way_back_is_not_held_up_by_the_same_drift() -> None:
+def test_drift_does_not_hold_up_its_own_rollback() -> None:
     seen = with_stable(half_rolled(), template=THEIRS)
     release = decide(asked(drifted(seen).release, Abort(DEVELOPER)), seen, T0 + 3 * SECOND).release
     assert decide(release, seen, T0 + 4 * SECOND).release.phase is Phase.ROLLING_BACK
@@ -304,7 +304,7 @@ def test_a_deployment_that_took_the_place_of_ours_is_left_alone() -> None:
     assert decision.actions == () and decision.release.phase is Phase.ABORTED
 
 
-def test_a_permanent_failure_is_taken_back_in_spite_of_drift() -> None:
+def test_a_permanent_failure_rolls_back_despite_drift() -> None:
     release = drifted(half_rolled(replicas=7)).release
     seen = half_rolled(replicas=7)
     assert seen.stable is not None
@@ -319,7 +319,7 @@ def test_a_permanent_failure_is_taken_back_in_spite_of_drift() -> None:
     assert decide(release, sick, T0 + 3 * SECOND).release.phase is Phase.ROLLING_BACK
 
 
-def test_a_template_of_somebody_else_that_fails_is_not_ours_to_take_back() -> None:
+def test_does_not_roll_back_someone_elses_failing_template() -> None:
     release = drifted(with_stable(half_rolled(), template=THEIRS)).release
     again = decide(release, with_stable(half_rolled(), template=THEIRS), T0 + 3 * SECOND)
     assert again.release.phase is Phase.DRIFTED and again.actions == ()

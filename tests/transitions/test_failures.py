@@ -94,7 +94,7 @@ def judged(seen: Observation, now: int = T0 + SECOND, release: Release | None = 
         ("CreateContainerConfigError", 'secret "tls-certs" not found'),
     ],
 )
-def test_what_can_never_become_ready_is_taken_back_at_once(waiting: str, message: str) -> None:
+def test_a_permanent_failure_rolls_back_at_once(waiting: str, message: str) -> None:
     decision = judged(new_pods(a_new_pod(waiting=waiting, message=message)))
     assert decision.release.phase is Phase.ROLLING_BACK
     assert (
@@ -111,7 +111,7 @@ def test_what_can_never_become_ready_is_taken_back_at_once(waiting: str, message
         ("ErrImagePull", "net/http: TLS handshake timeout"),
     ],
 )
-def test_what_may_pass_is_waited_for(waiting: str, message: str) -> None:
+def test_waits_for_a_failure_that_may_pass(waiting: str, message: str) -> None:
     assert (
         judged(new_pods(a_new_pod(waiting=waiting, message=message))).release.phase
         is Phase.PROGRESSING
@@ -127,7 +127,7 @@ def test_a_pull_that_fails_for_two_minutes_counts() -> None:
     assert judged(new_pods(*pods), T0 + 121 * SECOND).release.phase is Phase.ROLLING_BACK
 
 
-def test_the_moment_when_a_failure_will_count_is_waked_for() -> None:
+def test_wakes_when_a_failure_becomes_countable() -> None:
     decision = judged(
         new_pods(a_new_pod(waiting="ImagePullBackOff", message="timeout")), T0 + 100 * SECOND
     )
@@ -160,13 +160,13 @@ def test_some_broken_pods_pause_the_roll_and_ask() -> None:
     assert decision.release.phase is Phase.PAUSED and EventKind.PAUSED in kinds(decision)
 
 
-def test_a_pause_that_nobody_asked_for_stops_the_controller_too() -> None:
+def test_an_automatic_pause_stops_the_controller_too() -> None:
     seen = new_pods(crashing("hello-2-a"), a_new_pod("hello-2-b", ready=True))
     paused = judged(seen, LATER).release
     assert changes_of(decide(paused, seen, LATER)) == {Field.PAUSED: True}
 
 
-def test_going_on_in_spite_of_a_broken_pod_is_not_stopped_by_the_same_pod_again() -> None:
+def test_resume_tolerates_the_same_failing_pod() -> None:
     seen = new_pods(crashing("hello-2-a"), a_new_pod("hello-2-b", ready=True))
     paused = judged(seen, LATER).release
     resumed = respond(paused, Resume(DEVELOPER), LATER + SECOND).release
@@ -193,7 +193,7 @@ def test_one_broken_pod_that_replaced_another_is_all() -> None:
     assert judged(seen, LATER).release.phase is Phase.ROLLING_BACK
 
 
-def test_what_an_eviction_left_behind_is_not_counted_among_those_that_might_still_be_well() -> None:
+def test_evicted_pods_do_not_count_as_pods_that_may_recover() -> None:
     evicted = a_new_pod("hello-2-a", phase="Failed", reason="Evicted")
     assert (
         judged(new_pods(evicted, crashing("hello-2-b")), LATER).release.phase is Phase.ROLLING_BACK
@@ -227,13 +227,13 @@ def test_pods_of_the_old_version_are_not_judged() -> None:
     assert judged(sick).release.phase is Phase.PROGRESSING
 
 
-def test_on_failure_pause_asks_instead_of_taking_back() -> None:
+def test_on_failure_pause_asks_instead_of_rolling_back() -> None:
     release = rolling(a_release(rules=rules_with(on_failure="pause")))
     decision = judged(new_pods(a_new_pod(waiting="InvalidImageName")), release=release)
     assert decision.release.phase is Phase.PAUSED
 
 
-def test_a_release_that_a_person_paused_is_taken_back_when_it_can_never_become_ready() -> None:
+def test_a_paused_release_rolls_back_on_a_permanent_failure() -> None:
     paused = replace(rolling(), phase=Phase.PAUSED, paused_from=Phase.PROGRESSING)
     assert (
         judged(new_pods(a_new_pod(waiting="InvalidImageName")), release=paused).release.phase
@@ -280,7 +280,7 @@ def test_after_five_minutes_people_are_asked_once() -> None:
     )
 
 
-def test_what_has_passed_is_no_longer_shown() -> None:
+def test_past_cluster_trouble_is_no_longer_shown() -> None:
     assert (
         decide(
             judged(unschedulable()).release, half_rolled(), T0 + 2 * SECOND
@@ -321,7 +321,7 @@ def test_a_quota_that_forbids_pods_is_the_environment() -> None:
 # --- deadlines ------------------------------------------------------------------------------------
 
 
-def test_a_roll_that_does_not_complete_in_time_is_taken_back() -> None:
+def test_a_roll_past_its_deadline_rolls_back() -> None:
     decision = judged(half_rolled(), T0 + 6 * MINUTE)
     assert decision.release.phase is Phase.ROLLING_BACK
     assert (
@@ -330,7 +330,7 @@ def test_a_roll_that_does_not_complete_in_time_is_taken_back() -> None:
     )
 
 
-def test_who_is_asked_about_a_full_cluster_has_time_to_answer_before_the_deadline() -> None:
+def test_people_have_time_to_reply_about_a_full_cluster_before_the_deadline() -> None:
     waits = judged(unschedulable()).release
     asked = decide(waits, unschedulable(), T0 + SECOND + PATIENCE_MS)
     assert EventKind.ENVIRONMENT in kinds(asked) and asked.release.phase is Phase.PROGRESSING
@@ -339,7 +339,7 @@ def test_who_is_asked_about_a_full_cluster_has_time_to_answer_before_the_deadlin
     assert late.release.cause is not None and "insufficient cpu" in late.release.cause.summary
 
 
-def test_the_deadline_is_waked_for() -> None:
+def test_wakes_at_the_deadline() -> None:
     near = T0 + 6 * MINUTE - SECOND
     assert judged(half_rolled(), near).wake_at == T0 + 6 * MINUTE
 
@@ -353,14 +353,14 @@ def test_a_pod_that_flaps_does_not_move_the_deadline() -> None:
     assert decide(release, half_rolled(), T0 + 6 * MINUTE).release.phase is Phase.ROLLING_BACK
 
 
-def test_resuming_after_a_deadline_gives_the_time_once_more() -> None:
+def test_resume_after_a_deadline_grants_the_time_again() -> None:
     release = rolling(a_release(rules=rules_with(on_failure="pause")))
     paused = judged(half_rolled(), T0 + 6 * MINUTE, release).release
     resumed = respond(paused, Resume(DEVELOPER), T0 + 7 * MINUTE).release
     assert decide(resumed, half_rolled(), T0 + 8 * MINUTE).release.phase is Phase.PROGRESSING
 
 
-def test_the_way_back_has_no_end_but_reminds() -> None:
+def test_a_rollback_has_no_deadline_but_reminds() -> None:
     back = judged(new_pods(a_new_pod(waiting="InvalidImageName"))).release
     late = decide(back, half_rolled(), T0 + 10 * MINUTE)
     assert late.release.phase is Phase.ROLLING_BACK and EventKind.REMINDED in kinds(late)

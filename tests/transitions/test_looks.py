@@ -44,7 +44,7 @@ def a_wait_for_people() -> Scene:
         (a_wait_for_people, WAITING_RESYNC_MS),
     ],
 )
-def test_a_release_that_waits_for_a_cluster_without_news_is_looked_at_no_more_often_than_the_resync(
+def test_a_quiet_release_is_observed_no_more_often_than_the_resync(
     scene: Callable[[], Scene], resync_ms: int
 ) -> None:
     release, seen = scene()

@@ -49,13 +49,13 @@ def reminders(release: Release, seen: Seen, *times: int) -> list[str]:
             paused(),
             PAUSED_ROLL,
             Phase.PAUSED,
-            "paused for 1 h: resume to go on, abort to take it back",
+            "paused for 1 h: resume to continue, or abort to roll back",
         ),
         (
             drifted(),
             with_stable(half_rolled(), strategy={"type": "Recreate"}),
             Phase.DRIFTED,
-            "held for 1 h for a change made past the release",
+            "held for 1 h for a change made outside this release",
         ),
         (
             away(),
@@ -65,7 +65,7 @@ def reminders(release: Release, seen: Seen, *times: int) -> list[str]:
         ),
     ],
 )
-def test_a_wait_without_a_gate_is_told_again_after_an_hour(
+def test_reminds_of_a_wait_without_a_gate_after_an_hour(
     release: Release, seen: Seen, phase: Phase, told: str
 ) -> None:
     assert release.phase is phase
@@ -76,14 +76,12 @@ def test_a_wait_without_a_gate_is_told_again_after_an_hour(
 
 
 @pytest.mark.parametrize(("release", "seen"), [(paused(), PAUSED_ROLL), (away(), AWAY)])
-def test_a_reminder_comes_once_an_hour_however_often_the_cluster_is_looked_at(
-    release: Release, seen: Seen
-) -> None:
+def test_reminds_once_an_hour_however_often_it_observes(release: Release, seen: Seen) -> None:
     times = [T0 + minutes * MINUTE for minutes in (1, 30, 59, 60, 61, 90, 119, 120, 121)]
     assert len(reminders(release, seen, *times)) == 2
 
 
-def test_after_four_hours_people_are_told_what_an_admin_may_do() -> None:
+def test_names_what_an_admin_can_do_after_four_hours() -> None:
     told = reminders(paused(), PAUSED_ROLL, *(T0 + hours * HOUR for hours in range(1, 6)))
     assert ["--force" in line for line in told] == [False, False, False, True, True]
 
@@ -100,5 +98,5 @@ def test_a_new_pause_begins_its_own_hour() -> None:
     assert len(reminders(again, half_rolled(), T0 + 2 * HOUR + 30 * MINUTE)) == 1
 
 
-def test_a_release_that_goes_on_is_not_reminded_of() -> None:
+def test_does_not_remind_of_a_release_that_progresses() -> None:
     assert reminders(rolling(), half_rolled(), T0 + MINUTE, T0 + 2 * MINUTE) == []

@@ -152,14 +152,14 @@ def test_the_same_person_counts_once() -> None:
 
 
 def test_a_button_of_another_plan_is_void_and_says_so() -> None:
-    assert "the plan of hello-42 changed since that button was drawn" in refused(
+    assert "out of date: the plan of hello-42 changed" in refused(
         at_start(), Approve(MANAGER, "start", "000000000000")
     )
 
 
 def test_a_button_of_an_earlier_gate_is_refused() -> None:
     release = at_promotion()
-    assert "that button is from before" in refused(
+    assert "That button is out of date" in refused(
         release, Approve(MANAGER, "start", hash_of(release))
     )
 
@@ -184,7 +184,7 @@ def test_a_rejected_start_is_over_and_nothing_was_changed() -> None:
     )
 
 
-def test_a_rejected_promotion_takes_the_canary_back() -> None:
+def test_a_rejected_promotion_rolls_the_canary_back() -> None:
     release = at_promotion()
     release = asked(release, Reject(MANAGER, "promote", hash_of(release)))
     decision = decide(release, canaried(1), T0 + 2 * SECOND)
@@ -195,7 +195,7 @@ def test_a_rejected_promotion_takes_the_canary_back() -> None:
     )
 
 
-def test_an_approval_that_nobody_gives_reminds_each_hour_and_goes_on_waiting() -> None:
+def test_a_missing_approval_reminds_each_hour_and_keeps_waiting() -> None:
     release = at_start()
     first = decide(release, an_observation(), T0 + HOUR)
     assert kinds(first) == [EventKind.REMINDED] and first.release.phase is Phase.AWAITING_APPROVAL
@@ -208,14 +208,14 @@ def test_an_approval_that_expires_with_abort_ends_the_release() -> None:
     assert decision.release.phase is Phase.EXPIRED and not decision.actions
 
 
-def test_a_promotion_that_expires_with_abort_takes_the_canary_back() -> None:
+def test_a_promotion_that_expires_with_abort_rolls_the_canary_back() -> None:
     decision = decide(at_promotion(on_expiry="abort"), canaried(1), T0 + 2 * HOUR)
     assert decision.release.rollback is not None and changes_of(decision, "hello-canary") == {
         Field.REPLICAS: 0
     }
 
 
-def test_the_expiry_is_waked_for() -> None:
+def test_wakes_at_the_expiry() -> None:
     assert decide(at_start(), an_observation(), T0 + HOUR - SECOND).wake_at == T0 + HOUR
 
 
@@ -228,18 +228,18 @@ def test_a_hold_ends_by_itself_and_is_judged() -> None:
     assert decision.release.phase is Phase.AWAITING_PROMOTION
 
 
-def test_a_hold_is_waked_for_when_it_ends() -> None:
+def test_wakes_at_the_end_of_a_hold() -> None:
     assert decide(holding(), canaried(1), T0 + 2 * MINUTE - SECOND).wake_at == T0 + 2 * MINUTE
 
 
-def test_the_way_back_repeats_no_reason_that_was_told_when_it_was_asked_for() -> None:
+def test_a_rollback_does_not_repeat_the_reason_of_its_request() -> None:
     answer = respond(holding(), Abort(DEVELOPER, reason="pager"), T0 + SECOND)
     assert [event.text for event in answer.events if event.kind is EventKind.CANCELLED] == [
         "aborted by developer: pager"
     ]
     back = decide(answer.release, canaried(1), T0 + 2 * SECOND)
     assert [event.text for event in back.events if event.kind is EventKind.ROLLING_BACK] == [
-        "going back to 1.0.0"
+        "rolling back to 1.0.0"
     ]
 
 
@@ -262,7 +262,7 @@ def test_a_bad_verdict_pauses_and_asks() -> None:
     )
 
 
-def test_resuming_after_a_verdict_goes_on_to_the_next_gate() -> None:
+def test_resume_after_a_verdict_continues_to_the_next_gate() -> None:
     paused = decide(holding(), canaried(1, ready=0), T0 + 2 * MINUTE).release
     assert paused.phase is Phase.PAUSED
     release = asked(paused, Resume(DEVELOPER), T0 + 3 * MINUTE)
@@ -288,7 +288,7 @@ def test_finish_when_nothing_is_held_is_refused() -> None:
     assert refused(rolling(), Finish(DEVELOPER)) == "hello-42 is not holding: progressing"
 
 
-def test_a_hold_that_was_ended_early_is_ended_once_however_often_it_is_asked_for() -> None:
+def test_a_hold_is_ended_early_only_once() -> None:
     release = asked(holding(), Promote(DEVELOPER))
     assert "ended already" in refused(release, Promote(MANAGER))
     assert "ended already" in refused(release, Finish(MANAGER))
@@ -311,7 +311,7 @@ def test_a_pause_in_a_roll_writes_paused_once() -> None:
     assert again.actions == () and again.release.phase is Phase.PAUSED
 
 
-def test_a_resume_takes_paused_away_and_goes_on() -> None:
+def test_resume_unsets_paused_and_continues() -> None:
     paused = decide(asked(rolling(), Pause(DEVELOPER)), half_rolled(), T0 + 2 * SECOND).release
     paused = decide(paused, half_rolled(paused=True), T0 + 3 * SECOND).release
     decision = decide(asked(paused, Resume(DEVELOPER)), half_rolled(paused=True), T0 + 4 * SECOND)
@@ -361,7 +361,7 @@ def test_paused_time_does_not_count_against_the_deadline() -> None:
     (at_start(), "there is nothing to pause"),
     (
         replace(rolling(), phase=Phase.ROLLING_BACK, rollback=Rollback(Phase.ABORTED)),
-        "is being taken back",
+        "is rolling back and cannot be paused",
     ),
     (replace(rolling(), phase=Phase.PAUSED), "paused already"),
 ])  # fmt: skip
@@ -389,7 +389,7 @@ def test_an_abort_of_a_roll_writes_back_the_exact_template_found() -> None:
     )
 
 
-def test_the_way_back_ends_with_the_claim_let_go() -> None:
+def test_a_rollback_ends_by_releasing_the_claim() -> None:
     release = decide(asked(rolling(), Abort(DEVELOPER)), half_rolled(), T0 + 2 * SECOND).release
     back = an_observation(claimed(a_deployment(), cause=""))
     letting_go = decide(release, back, T0 + 3 * SECOND)
@@ -405,7 +405,7 @@ def test_an_abort_of_a_canary_takes_its_pods_out_in_the_first_write() -> None:
 
 def test_a_second_abort_says_that_it_is_under_way() -> None:
     release = asked(rolling(), Abort(DEVELOPER))
-    assert refused(release, Abort(OTHER_DEVELOPER)) == "hello-42 is being taken back already"
+    assert refused(release, Abort(OTHER_DEVELOPER)) == "hello-42 is rolling back already"
 
 
 def test_an_abort_by_force_ends_it_and_leaves_the_cluster_alone() -> None:
@@ -423,7 +423,7 @@ def test_a_release_that_is_over_answers_so(request_: Request) -> None:
     )
 
 
-def test_a_write_that_the_api_server_refuses_is_taken_back_with_its_words() -> None:
+def test_a_refused_write_rolls_back_and_quotes_the_refusal() -> None:
     decision = back_after(Refuse("deployments.apps is forbidden"), rolling())
     assert (
         decision.release.cause is not None
@@ -439,7 +439,7 @@ def test_a_refusal_before_the_first_write_ends_the_release() -> None:
     )
 
 
-def test_a_refusal_on_the_way_back_is_told_once_for_each_reason_and_tried_again() -> None:
+def test_a_refused_rollback_is_retried_and_each_reason_recorded_once() -> None:
     release = asked(rolling(), Abort(DEVELOPER))
     first = respond(release, Refuse("forbidden"), T0 + SECOND)
     again = respond(first.release, Refuse("forbidden"), T0 + MINUTE)
@@ -455,12 +455,12 @@ def test_a_refusal_on_the_way_back_is_told_once_for_each_reason_and_tried_again(
     )
 
 
-def test_a_refusal_on_the_way_back_does_not_hide_why_it_is_taken_back() -> None:
+def test_a_refused_rollback_keeps_its_cause() -> None:
     answer = respond(asked(rolling(), Abort(DEVELOPER)), Refuse("forbidden"), T0 + SECOND)
     assert answer.release.cause is not None
     assert (answer.release.cause.summary, answer.release.cause.evidence) == (
         "aborted by developer",
-        ("the way back is refused: forbidden",),
+        ("the rollback is refused: forbidden",),
     )
 
 
@@ -468,6 +468,6 @@ def back_after(request: Request, release: Release) -> Decision:
     return decide(asked(release, request), half_rolled(), T0 + 2 * SECOND)
 
 
-def test_no_gate_is_open_while_a_roll_goes_on() -> None:
+def test_no_gate_is_open_during_a_roll() -> None:
     assert open_gate(rolling()) is None
     assert open_gate(decide(rolling(), rolled(), T0).release) is None

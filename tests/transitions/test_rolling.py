@@ -123,7 +123,7 @@ def test_a_final_release_decides_nothing_more() -> None:
     assert decide(done, half_rolled(), T0).actions == ()
 
 
-def test_a_cluster_that_cannot_be_reached_is_held_for_and_told_once() -> None:
+def test_an_outage_holds_the_release_and_is_recorded_once() -> None:
     first = decide(rolling(), Unreachable(T0, "timed out"), T0)
     second = decide(first.release, Unreachable(T0 + SECOND, "timed out"), T0 + SECOND)
     assert (kinds(first), kinds(second)) == ([EventKind.UNREACHABLE], [])

@@ -58,7 +58,7 @@ def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_worker_that_dies_after_any_save_is_made_good_by_the_next_tick(name: str) -> None:
+def test_the_next_tick_recovers_from_a_worker_that_died_after_any_save(name: str) -> None:
     for walk in SCENES[name]().moments():
         walk.tick(crash_after=0)
         dies_in = walk.ticks
@@ -100,7 +100,7 @@ def test_an_abort_of_a_paused_roll_does_not_leave_it_paused() -> None:
     assert walk.to_the_end().cluster.state() == walk.before
 
 
-def test_a_bad_image_is_taken_back_and_the_old_replica_set_is_used_again() -> None:
+def test_a_bad_image_rolls_back_to_the_old_replica_set() -> None:
     walk = a_walk(Deploy("2.0.0"))
     walk.cluster.broken_images.add(f"{REPOSITORY}:2.0.0")
     pods = {pod.name for pod in walk.cluster.deployments["hello"].pods()}

@@ -26,7 +26,7 @@ def record_trouble(decision: Decision, cause: Cause | None, now: int) -> Decisio
         waiting = decision.changed(_with_trouble(release, trouble))
         return waiting.wake(trouble.since + PATIENCE_MS)
     text = (
-        f"waiting since {(now - trouble.since) // 60_000} min: {cause.summary}; it is not the new"
+        f"waiting for {(now - trouble.since) // 60_000} min: {cause.summary}; it is not the new"
         " version's fault. Abort, or wait?"
     )
     asked = decision.record(now, EventKind.ENVIRONMENT, text, evidence=cause.evidence)

@@ -59,7 +59,7 @@ def watch_deadline(decision: Decision, step: Step, seen: Observation, now: int) 
 def _remind_of_step(decision: Decision, step: Step, now: int) -> Decision:
     release = decision.release
     patience_ms = _patience_ms(release, step)
-    what = "still not back" if release.rollback is not None else "still not done"
+    what = "still not rolled back" if release.rollback is not None else "still not done"
     text = (
         f"{what} after {patience_ms // 60_000} min: {step.title}{_obstacles(release)}; an admin may"
         " end it with abort --force"

@@ -12,8 +12,8 @@ from bot.releases.facts.release import WAITING_PHASES, GateState, Phase, Progres
 
 RESYNC_MS = 30_000
 WAITING_RESYNC_MS = 600_000
-"""Where people or time are waited for: a change at the cluster wakes the release sooner, and so
-does whatever is timed."""
+"""While the release waits for people or time: a change in the cluster or a timer wakes it
+sooner."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def in_gate(release: Release, gate: GateState | None) -> Release:
 def finish(
     decision: Decision, phase: Phase, now: int, text: str, *, by: Person | None = None
 ) -> Decision:
-    """A final phase: told once, and nothing wakes it again."""
+    """A final phase: recorded once, and nothing wakes it again."""
     release = replace(
         enter_phase(decision.release, phase, now),
         finished_at=now,

@@ -1,5 +1,5 @@
-"""Drift: what somebody else changed of what a release depends on. Held for and told; twice the same
-is no coincidence."""
+"""Drift: an outside change to a field that a release depends on. The release holds for it and
+records it; the same change twice is no coincidence."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def meet_outside_changes(decision: Decision, seen: Observation, now: int) -> Out
     if confirmed.release.phase is not Phase.DRIFTED:
         return Proceed(confirmed)
     resumed = confirmed.changed(after_drift(confirmed.release, now))
-    return Proceed(resumed.record(now, EventKind.DRIFT_ENDED, "as intended again: going on"))
+    return Proceed(resumed.record(now, EventKind.DRIFT_ENDED, "as intended again; continuing"))
 
 
 def _drift_that_counts(
@@ -59,7 +59,7 @@ def _end_for_drift(
         return Proceed(decision)
     release = _with_counted_changes(decision.release, drift)
     if _is_repeated(release, drift) and seen.stable is not None:
-        summary = f"somebody else keeps changing it: {_described(drift)}"
+        summary = f"something else keeps changing it: {_described(drift)}"
     elif _took_away_what_serves(release, drift, seen):
         summary = f"what served was taken away: {_described(drift)}"
     else:
@@ -81,7 +81,7 @@ def _hold_for_drift(decision: Decision, drift: tuple[Drift, ...], now: int) -> D
         progress=not_counting(release.progress, waited),
     )
     decision = decision.changed(enter_phase(release, Phase.DRIFTED, now))
-    text = f"changed past the release, holding: {_described(drift)}"
+    text = f"changed outside this release; holding: {_described(drift)}"
     return decision.record(now, EventKind.DRIFTED, text[:900])
 
 
@@ -135,8 +135,8 @@ def after_drift(release: Release, now: int) -> Release:
 
 
 def _took_away_what_serves(release: Release, drift: tuple[Drift, ...], seen: Observation) -> bool:
-    """Somebody deleted or emptied the candidate while a Service has nobody else: that is not held
-    for, stable serves at once."""
+    """Someone deleted or emptied the candidate while a Service has no other endpoint: there is no
+    hold for that, stable serves at once."""
     if release.plan is None or release.plan.candidate_selector is None:
         return False
     if not any(d.kind is Kind.DEPLOYMENT and d.name == release.candidate_name for d in drift):

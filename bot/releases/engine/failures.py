@@ -30,7 +30,7 @@ def fail(decision: Decision, now: int, cause: Cause, *, pause: bool = False) -> 
         return RollBack(decision, cause, Phase.ROLLED_BACK)
     paused = replace(with_roll_paused(release), cause=cause, paused_from=release.phase)
     decision = decision.changed(enter_phase(paused, Phase.PAUSED, now)).wake(now)
-    text = "paused: resume to go on, abort to take it back"
+    text = "paused: resume to continue, or abort to roll back"
     return Stop(decision.record(now, EventKind.PAUSED, text))
 
 

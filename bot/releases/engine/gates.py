@@ -1,4 +1,4 @@
-"""Gates: what waits for people and what waits for time, and what happens when nobody answers."""
+"""Gates: waiting for people, waiting for time, and what happens when nobody replies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def gates_here(release: Release) -> tuple[Gate, ...]:
 
 
 def open_gate(release: Release) -> Gate | None:
-    """The gate the release stands at."""
+    """The gate at which the release waits."""
     gates = gates_here(release)
     return (
         gates[release.progress.gate.gate]
@@ -155,10 +155,10 @@ def _judge(decision: Decision, state: GateState, seen: Observation, now: int) ->
     cause = Cause(FailureClass.VERDICT, detail)
     paused = replace(release, paused_from=Phase.HOLDING, cause=cause)
     ask = (
-        "the candidate looks worse"
+        "The candidate looks worse"
         if verdict is Verdict.BAD
-        else "too little to say whether it is good"
+        else "Too little to say whether it is good"
     )
-    text = f"{ask}: {detail}. Resume to go on, abort to take it back"
+    text = f"{ask}: {detail}. Resume to continue, or abort to roll back."
     decision = decision.changed(enter_phase(paused, Phase.PAUSED, now))
     return Stop(decision.record(now, EventKind.PAUSED, text))

@@ -1,4 +1,4 @@
-"""What a guard found: go on to the next one, stop here, or roll the release back."""
+"""The outcome of a guard: proceed to the next one, stop here, or roll the release back."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The probe before a switch: when the candidate's pods must be asked, and what becomes of their
-answers.
+"""The probe before a switch: when the candidate's pods must be asked, and what their answers do.
 
-Deciding asks nobody: it is told in the observation what was answered, and says by ``pods_to_probe``
-whom the next look must ask.
+Deciding asks no pod: the observation holds the answers, and ``pods_to_probe`` names the pods that
+the next observation must ask.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ AGAIN_MS = 5_000
 
 
 def pods_to_probe(release: Release, seen: Observation) -> tuple[str, ...]:
-    """The candidate's pods from which the present step must get an answer before it continues; ()
-    where nobody need be asked."""
+    """The candidate's pods from which the current step needs an answer before it continues; ()
+    where none is needed."""
     if (
         release.plan is None
         or release.plan.probe is None
@@ -57,8 +56,8 @@ def _waits(release: Release, step: Step, seen: Observation) -> bool:
 
 
 def record_probe(decision: Decision, seen: Observation, now: int) -> Decision:
-    """Tell what the pods answered, once when it turns bad and once when it turns good; what is bad
-    is asked again."""
+    """Record the pods' answers once when they turn bad and once when they turn good; after a bad
+    one, ask again."""
     release = decision.release
     probe = release.plan.probe if release.plan else None
     if probe is None or seen.probe is None:
@@ -76,7 +75,7 @@ def record_probe(decision: Decision, seen: Observation, now: int) -> Decision:
     failure = _failure(probe, seen.probe)
     if not release.progress.probe_failure:
         evidence = tuple(f"{pod}: {error}" for pod, error in seen.probe.failed[:5])
-        told = f"{failure}. The switch waits until they do; abort to take it back"
+        told = f"{failure}. The switch waits until they do; abort to roll back"
         decision = decision.record(now, EventKind.PROBE_FAILED, told, evidence=evidence)
     return decision.changed(_with_failure(release, failure)).wake(now + AGAIN_MS)
 

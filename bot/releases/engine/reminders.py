@@ -1,8 +1,8 @@
-"""Nothing waits in silence: a pause, a drift or a cluster out of reach is told again every hour,
-with what ends it.
+"""Nothing waits in silence: a pause, a drift or an outage is recorded again every hour, with what
+ends it.
 
 Gates remind by themselves (bot.releases.engine.gates), steps by their deadline
-(bot.releases.engine.decide).
+(bot.releases.engine.deadlines).
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def _what_ends_it(release: Release, hours: str) -> str:
         )
     if release.phase is Phase.DRIFTED:
         return (
-            f"held for {hours} for a change made past the release: adopt it, resume to write the"
-            " release's values again, or abort"
+            f"held for {hours} for a change made outside this release: adopt it, resume to write"
+            " the release's values again, or abort"
         )
     why = f" ({release.cause.summary})" if release.cause else ""
-    return f"paused for {hours}{why}: resume to go on, abort to take it back"
+    return f"paused for {hours}{why}: resume to continue, or abort to roll back"

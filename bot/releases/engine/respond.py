@@ -89,11 +89,11 @@ def _refused_by_cluster(decision: Decision, why: str, now: int) -> Decision:
 
 
 def _still_refused(decision: Decision, why: str, now: int) -> Decision:
-    """The way back itself is refused: people must act, so it is told, once for each reason, and
-    tried again. Why it is taken back stays."""
+    """The rollback itself is refused: people must act, so each reason is recorded once, and the
+    write is tried again. The cause of the rollback stays."""
     release = decision.release
-    cause = release.cause or Cause(FailureClass.REQUEST, "taken back")
-    obstacle = f"the way back is refused: {why}"
+    cause = release.cause or Cause(FailureClass.REQUEST, "rolled back")
+    obstacle = f"the rollback is refused: {why}"
     again = decision.wake(now + REFUSED_AGAIN_MS)
     if obstacle in cause.evidence:
         return again
@@ -128,7 +128,7 @@ def _not_the_gate_shown(
     release: Release, gate: ApprovalGate, gate_name: str, plan_hash: str
 ) -> str:
     if gate_name != gate.name:
-        return f"that button is from before: {release.id} now waits for {gate.title or gate.name}"
+        return f"That button is out of date: {release.id} now waits for {gate.title or gate.name}"
     if release.plan is None or plan_hash != release.plan.hash:
         return _plan_changed(release)
     return ""
@@ -142,7 +142,7 @@ def _vote_that_does_not_count(
         return "you have approved this already"
     # the decision that ends the release may come a moment later
     if gate.on_expiry == "abort" and is_expired(release, gate, now):
-        return f"too late: the time to {what} is over, and {release.id} is taken back"
+        return f"too late: the time to {what} is over, and {release.id} is rolling back"
     if len(state.votes) >= gate.quorum:  # two people at once: one approval, one effect
         who = ", ".join(_name(vote.by) for vote in state.votes)
         return f"nothing to approve: {what} was approved by {who}"
@@ -201,7 +201,7 @@ def _promote(decision: Decision, request: Promote, now: int) -> Decision:
 
 
 def _from_before(release: Release) -> str:
-    return f"that button is from before: {release.id} has gone on since; use the newest card"
+    return f"That button is out of date: {release.id} has moved on. Use the latest card."
 
 
 def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Decision:
@@ -236,7 +236,7 @@ def _pause(decision: Decision, by: Person, now: int) -> Decision:
     if release.phase is Phase.PAUSED:
         return _refuse(decision, f"{release.id} is paused already")
     if release.rollback is not None:
-        return _refuse(decision, f"{release.id} is being taken back: that is not paused")
+        return _refuse(decision, f"{release.id} is rolling back and cannot be paused")
     if release.phase in (Phase.QUEUED, Phase.AWAITING_APPROVAL, Phase.DRIFTED):
         return _refuse(
             decision,
@@ -292,11 +292,11 @@ def _write_again(decision: Decision, by: Person, now: int) -> Decision:
             decision,
             (
                 f"{gone.kind} {gone.name} was {gone.observed}: abort {release.id}, there is nothing"
-                " to go on with"
+                " to continue with"
             ),
         )
     told = decision.record(
-        now, EventKind.RESUMED, f"{_name(by)} has the release's values written again", by=by
+        now, EventKind.RESUMED, f"{_name(by)} asked for the release's values again", by=by
     )
     met = _met(release, "rewrite")
     return told.changed(after_drift(met, now)).wake(now)
@@ -330,14 +330,14 @@ def _plan_again(decision: Decision, by: Person, now: int) -> Decision:
     )
     told = decision.changed(enter_phase(release, Phase.AWAITING_APPROVAL, now))
     return told.record(
-        now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change: the plan is made again", by=by
+        now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change; planning again", by=by
     ).wake(now)
 
 
 def _plan_changed(release: Release) -> str:
     what = f": {release.plan_changed}" if release.plan_changed else ""
     return (
-        f"the plan of {release.id} changed since that button was drawn{what}; use the newest card"
+        f"That button is out of date: the plan of {release.id} changed{what}. Use the latest card."
     )
 
 
@@ -358,7 +358,7 @@ def _abort(decision: Decision, request: Abort, now: int) -> Decision:
         )
         return finish(told.changed(forced), Phase.ABORTED, now, text, by=request.by)
     if release.rollback is not None:
-        return _refuse(decision, f"{release.id} is being taken back already")
+        return _refuse(decision, f"{release.id} is rolling back already")
     if not _has_written(release):
         return finish(
             told.changed(replace(release, cause=cause)), Phase.ABORTED, now, why, by=request.by
@@ -391,7 +391,7 @@ def _adopt(decision: Decision, request: Adopt, now: int) -> Decision:
 
 def _keep_outside_change(decision: Decision, by: Person, now: int) -> Decision:
     release = _without_drifted_intents(decision.release)
-    cause = Cause(FailureClass.DRIFT, f"{_name(by)} kept a change made past the release")
+    cause = Cause(FailureClass.DRIFT, f"{_name(by)} kept a change made outside this release")
     kept = decision.changed(release)
     if _has_written(release):
         return begin_rollback(RollBack(kept, cause, Phase.ABORTED), now)

@@ -62,8 +62,8 @@ def _check_name(decision: Decision, step: Step, seen: Observation, now: int) -> 
         return Proceed(decision)
     cause = Cause(
         FailureClass.DRIFT,
-        f"somebody else made {release.candidate_name} meanwhile; remove or rename it, then start"
-        " again",
+        f"something else created {release.candidate_name} meanwhile; remove or rename it, then"
+        " start again",
     )
     told = decision.record(now, EventKind.FAILURE, cause.summary)
     return RollBack(told, cause, Phase.ABORTED)
@@ -103,7 +103,7 @@ def _rolled_back_text(release: Release, rollback: Rollback, seen: Observation) -
     if seen.stable is None or was_replaced(release, seen):
         kept = (step.title for step in rollback.steps if step.keeps_candidate)
         left = next(kept, "what the release made is removed")
-        return f"{left}; {release.target.deployment} itself was deleted by somebody: {why}"
+        return f"{left}; {release.target.deployment} itself was deleted: {why}"
     word = rollback.ends_as.value.replace("_", " ")
     ending = why if why.startswith(word) else f"{word}: {why}"
     return f"{release.target.app} is back on {release.from_version}, {ending}"

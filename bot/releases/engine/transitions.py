@@ -78,15 +78,15 @@ def _to_be_restored(release: Release) -> tuple[Intent, ...]:
 
 
 def _rollback_text(release: Release, cause: Cause) -> str:
-    """Who asked for it, and why, was told when they did."""
+    """A request was recorded with its reason when it came."""
     if cause.failure is FailureClass.REQUEST:
-        return f"going back to {release.from_version or 'the version before'}"
-    return f"taking back: {cause.summary}"
+        return f"rolling back to {release.from_version or 'the version before'}"
+    return f"rolling back: {cause.summary}"
 
 
 def _theirs_left_out(release: Release, seen: Observation) -> tuple[Intent, ...]:
-    """A stable that somebody replaced by another of its name has nothing of ours that could be
-    taken back."""
+    """A stable Deployment that someone replaced by another of its name holds nothing of ours to
+    roll back."""
     name, found = release.target.deployment, release.as_found
     if found is None or (seen.stable is not None and seen.stable.uid == found.stable.uid):
         return release.intents

@@ -1,4 +1,4 @@
-"""What happened to a release: the audit stream's lines and the reasons to tell people."""
+"""What happened to a release: the lines of the audit stream, and of the channel."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class ServiceGoal:
 
 @dataclass(frozen=True)
 class AbsentGoal:
-    """An object made by the release (or adopted by it) shall be gone."""
+    """An object made by the release (or adopted by it) must be gone."""
 
     object: Literal["Deployment", "Service"]
     name: str
@@ -103,8 +103,7 @@ class ApprovalGate:
 
 @dataclass(frozen=True)
 class HoldGate:
-    """Waits for time while health goes on being watched; ``judged`` compares candidate with
-    stable."""
+    """Waits for time while health is still watched; ``judged`` compares candidate with stable."""
 
     name: str
     ms: int

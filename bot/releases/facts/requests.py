@@ -1,5 +1,5 @@
-"""What people (or a deadline, or the API server's refusal) ask of a running release. Answered by
-machine.respond."""
+"""Requests to a running release: from people, or from the API server's refusal. ``engine.respond``
+replies to them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Pause:
 
 @dataclass(frozen=True)
 class Resume:
-    """Go on after a pause, or write our values again after drift. ``at`` names the one a button was
-    drawn for; "" for a typed one."""
+    """Continue after a pause, or write the release's values again after drift. ``at`` names the one
+    that a button was drawn for; "" for a typed one."""
 
     by: Person
     at: str = ""
@@ -68,7 +68,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class Abort:
-    """Take everything back to as found. ``force`` ends the release without touching the cluster
+    """Roll everything back to as found. ``force`` ends the release without touching the cluster
     (admins)."""
 
     by: Person
@@ -79,7 +79,7 @@ class Abort:
 
 @dataclass(frozen=True)
 class Adopt:
-    """Accept the drift: keep what somebody else set. ``at`` as for Resume."""
+    """Accept the drift: keep the outside change. ``at`` as for Resume."""
 
     by: Person
     at: str = ""
@@ -88,8 +88,8 @@ class Adopt:
 
 @dataclass(frozen=True)
 class Refuse:
-    """The API server (or a fresh check of the requester's role) will not let the release go on:
-    permanent, told word for word."""
+    """The API server (or a fresh check of the requester's role) will not let the release continue:
+    permanent, quoted word for word."""
 
     why: str
     kind: Literal["refuse"] = "refuse"

@@ -65,7 +65,7 @@ def test_continue_now_of_an_earlier_hold_does_not_end_the_next_one(bot: Bot) -> 
     release = stored(bot, in_its_second_hold(HOLDING))
     old_card = replace(release, progress=Progress(gate=GateState(0, 0, T0)))
     answer = handle_click(bot.context, clicked(old_card, "Continue now"))
-    assert isinstance(answer, Refusal) and "that button is from before" in answer.line
+    assert isinstance(answer, Refusal) and "That button is out of date" in answer.line
     gate = bot.store.load(release.id).progress.gate
     assert gate is not None and not gate.skipped
 
@@ -75,7 +75,7 @@ def test_continue_now_never_approves_a_later_gate(bot: Bot) -> None:
     release = stored(bot, waiting)
     old_card = replace(release, phase=Phase.HOLDING, progress=Progress(gate=GateState(0, 0, T0)))
     answer = handle_click(bot.context, clicked(old_card, "Continue now"))
-    assert isinstance(answer, Refusal) and "that button is from before" in answer.line
+    assert isinstance(answer, Refusal) and "That button is out of date" in answer.line
     gate = bot.store.load(release.id).progress.gate
     assert gate is not None and not gate.votes
 
@@ -97,7 +97,7 @@ def test_resume_of_an_earlier_pause_does_not_accept_a_bad_verdict(bot: Bot) -> N
     )
     old_card = replace(release, phase_since=T0, cause=None)
     answer = handle_click(bot.context, clicked(old_card, "Resume", user="U0DEV1"))
-    assert isinstance(answer, Refusal) and "that button is from before" in answer.line
+    assert isinstance(answer, Refusal) and "That button is out of date" in answer.line
     assert bot.store.load(release.id).phase is Phase.PAUSED
     assert isinstance(
         handle_click(bot.context, clicked(release, "Resume", user="U0DEV1")), TextReply
@@ -120,7 +120,7 @@ def test_adopt_keeps_only_the_change_on_its_card(bot: Bot) -> None:
     answer = handle_click(
         bot.context, clicked(replace(release, drift=(shown,)), "Adopt", user="U0DEV1")
     )
-    assert isinstance(answer, Refusal) and "that button is from before" in answer.line
+    assert isinstance(answer, Refusal) and "That button is out of date" in answer.line
     assert bot.store.load(release.id).phase is Phase.DRIFTED
     assert isinstance(
         handle_click(bot.context, clicked(release, "Adopt", user="U0DEV1")), TextReply
