@@ -163,7 +163,7 @@ DEFECTS: tuple[Defect, ...] = (
         "    if request.at and request.at != hold_name(release):\n"
         "        return _refuse(decision, _from_before(release))\n    if isinstance",
         "    if isinstance",
-        "tests/unit/slack/test_stale_clicks.py::test_go_on_now_of_a_hold_approves_nothing_when_the_gate_has_come_since",
+        "tests/unit/slack/test_stale_clicks.py::test_continue_now_never_approves_a_later_gate",
     ),
     Defect(
         "a job's death not counted",
