@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.commands.table import BY_NAME, COMMANDS, CommandSpec, Names
+from bot.policy.permission_table import command_permission
+from bot.policy.permissions import Permission
 
 _WHO = {
-    "read": "everyone who may read",
-    "deploy": "deployers and admins",
-    "approve": "approvers and admins",
-    "admin": "admins",
+    Permission.READ: "everyone who may read",
+    Permission.DEPLOY: "deployers and admins",
+    Permission.APPROVE: "approvers and admins",
+    Permission.ADMIN: "admins",
 }
 _WHO_ROLLS = (
     "everyone who may read (status, history), approvers (promote), deployers and admins (the"
@@ -118,7 +120,7 @@ class HelpEntry:
 def help_entry(name: str, names: Names, app: str) -> HelpEntry:
     """Raises KeyError for a name that the table does not hold."""
     spec = BY_NAME[name]
-    who = _WHO_ROLLS if name == "rollout" else _WHO[spec.permission]
+    who = _WHO_ROLLS if name == "rollout" else _WHO[command_permission(name)]
     return HelpEntry(
         names.usage(name),
         spec.summary,

@@ -1,16 +1,15 @@
-"""The one table of commands: the source of the parser, the help, the permissions and the Slack
-manifest."""
+"""The one table of commands: the source of the parser, the help and the Slack manifest. What each
+command needs is in bot.policy.permission_table."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, get_args
 
 from bot.commands.model import Command, RolloutCommand, RolloutVerb
-
-PermissionName: TypeAlias = Literal["read", "deploy", "approve", "admin"]
-"""The values of bot.policy.permissions.Permission."""
+from bot.policy.permission_table import command_permission
+from bot.policy.permissions import Permission
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,6 @@ class CommandSpec:
     name: str
     usage: str
     summary: str
-    permission: PermissionName
     seen_by: Literal["channel", "person"]
     examples: tuple[str, ...]
     values: tuple[str, ...] = ()  # options that take a value: reason="…"
@@ -35,7 +33,6 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "APP VERSION [rolling|canary|bluegreen] [in=CLUSTER] [steps=20,50] [hold=2m] [sticky]"
         ' [dry-run] [reason="…"]',
         "Release a version of an app; without a version, open the form",
-        "deploy",
         "channel",
         ("{app} 2.0.0", "{app} 2.0.0 canary steps=20,50 hold=2m", "{app} 2.0.0 bluegreen dry-run"),
         values=("in", "strategy", "steps", "hold", "reason"),
@@ -46,7 +43,6 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "scale",
         "APP N",
         "Set the number of replicas",
-        "deploy",
         "channel",
         ("{app} 5",),
         values=("replicas", "reason"),
@@ -56,7 +52,6 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "rollout",
         "status|history|pause|resume|undo|restart|promote|abort [APP] [--to-revision N]",
         "Follow, pause, resume, promote or roll back a rollout",
-        "read",
         "channel",
         ("status {app}", "undo {app}", "promote {app}", 'abort {app} reason="error rate"'),
         values=("to-revision", "revision", "reason"),
@@ -67,7 +62,6 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "pods",
         "[APP]",
         "Show which pod runs which image",
-        "read",
         "channel",
         ("{app}",),
         by_default=True,
@@ -76,7 +70,6 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "get",
         "deployments|replicasets|pods|services|events [APP] [wide]",
         "Run kubectl get; only you see the reply",
-        "read",
         "person",
         ("deployments", "pods {app} wide", "events {app}"),
         values=("output", "o"),
@@ -86,7 +79,6 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "explain",
         "PATH [--recursive]",
         "Explain a field, from the cluster's own API",
-        "read",
         "person",
         ("deployment.spec.strategy", "pod.spec.containers.readinessProbe --recursive"),
         flags=("recursive",),
@@ -95,7 +87,6 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "apply",
         "APP",
         "Create or update an app's objects from its manifests",
-        "deploy",
         "channel",
         ("{app}",),
     ),
@@ -103,17 +94,15 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "traffic",
         "APP",
         "Show which versions serve traffic, and their shares",
-        "read",
         "person",
         ("{app}",),
     ),
-    CommandSpec("releases", "[APP]", "List the latest releases", "read", "person", ("", "{app}")),
-    CommandSpec("apps", "", "List the apps and what each runs", "read", "person", ("",)),
+    CommandSpec("releases", "[APP]", "List the latest releases", "person", ("", "{app}")),
+    CommandSpec("apps", "", "List the apps and what each runs", "person", ("",)),
     CommandSpec(
         "whoami",
         "",
         "Show your ids and roles, and whether this channel accepts commands",
-        "read",
         "person",
         ("",),
     ),
@@ -121,7 +110,6 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "help",
         "[COMMAND]",
         "List the commands, or explain one",
-        "read",
         "person",
         ("", "deploy"),
     ),
@@ -129,7 +117,6 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "freeze",
         'APP|cluster:NAME|all reason="…" [until=2h]',
         "Stop new releases of an app, a cluster or everything",
-        "deploy",
         "channel",
         ('{app} reason="incident"', 'all reason="holidays" until=72h'),
         values=("reason", "until", "cluster"),
@@ -138,7 +125,6 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "unfreeze",
         "APP|cluster:NAME|all",
         "Let releases start again",
-        "deploy",
         "channel",
         ("{app}", "all"),
         values=("cluster", "reason"),
@@ -150,23 +136,13 @@ BY_DEFAULT = tuple(spec.name for spec in COMMANDS if spec.by_default)
 UMBRELLA = "pilothouse"
 """`/pilothouse COMMAND …` works for every command."""
 
-_ROLLOUT_PERMISSION: dict[RolloutVerb, PermissionName] = {
-    "status": "read",
-    "history": "read",
-    "pause": "deploy",
-    "resume": "deploy",
-    "undo": "deploy",
-    "restart": "deploy",
-    "promote": "approve",
-    "abort": "deploy",
-}
-ROLLOUT_VERBS: dict[str, RolloutVerb] = {verb: verb for verb in _ROLLOUT_PERMISSION}
+ROLLOUT_VERBS: dict[str, RolloutVerb] = {verb: verb for verb in get_args(RolloutVerb)}
 
 
-def permission_of(command: Command) -> PermissionName:
+def permission_of(command: Command) -> Permission:
     if isinstance(command, RolloutCommand):
-        return "admin" if command.force else _ROLLOUT_PERMISSION[command.verb]
-    return BY_NAME[command.kind].permission
+        return command_permission(command.kind, command.verb, forced=command.force)
+    return command_permission(command.kind)
 
 
 def answers_channel(command: Command) -> bool:

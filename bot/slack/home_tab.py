@@ -9,7 +9,8 @@ from bot.operations.access.roles import known_roles
 from bot.operations.context import Context
 from bot.operations.delivery.find_card import find_card
 from bot.policy.approvals import refusal_to_approve
-from bot.policy.permissions import Permission, may
+from bot.policy.permission_table import command_permission
+from bot.policy.permissions import may
 from bot.ports import StoreUnavailable
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Phase
@@ -44,5 +45,5 @@ def _view(context: Context, person: Person) -> Mapping[str, Any]:
     links = {
         release.id: link for release in shown.values() if (link := find_card(context, release.id))
     }
-    seen = HomeSeen(running, waiting, mine, may(roles, Permission.DEPLOY), links)
+    seen = HomeSeen(running, waiting, mine, may(roles, command_permission("deploy")), links)
     return home_view(seen, context.names, tuple(context.catalog.apps))

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
+from bot.policy.permission_table import BUTTONS
 from bot.ports import Message
 from bot.releases.facts.changes import Scale
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import Phase, Release, Rollback
 from bot.slack.blocks.announcements import announcement
-from bot.slack.blocks.buttons import ACTION_PREFIX, ACTIONS, buttons_of
+from bot.slack.blocks.buttons import ACTION_PREFIX, buttons_of
 from bot.slack.blocks.card import bar, card
 from bot.slack.blocks.words import headline
 from sandbox.slack.block_rules import check_message_blocks
@@ -89,7 +90,7 @@ def test_a_button_names_release_gate_and_plan_and_never_a_command(release: Relea
     for button in buttons_of(release):
         assert set(json.loads(button["value"])) - {"step", "front"} == {"release", "gate", "plan"}
         assert "deploy" not in button["value"]
-        assert button["action_id"].removeprefix(ACTION_PREFIX) in ACTIONS
+        assert button["action_id"].removeprefix(ACTION_PREFIX) in BUTTONS
 
 
 def test_dangerous_buttons_ask_for_confirmation() -> None:

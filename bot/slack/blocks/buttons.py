@@ -1,8 +1,7 @@
 """The buttons of a card: only those that fit the phase, each bound to the release, the gate and the
 plan that the card showed.
 
-bot.operations reads the action's name from a click: approve, reject, promote, pause,
-resume, abort, finish, adopt, replace.
+bot.operations reads the action's name from a click: one of bot.policy.permission_table.BUTTONS.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from bot.slack.blocks.elements import Block, button
 
 ACTION_PREFIX = "release:"
 SHOW = f"{ACTION_PREFIX}show"
-ACTIONS = ("approve", "reject", "promote", "pause", "resume", "abort", "finish", "adopt", "replace")
 RESTORED = "Everything returns to its state before the release."
 _APPROVE = {
     "start": "Approve start",
