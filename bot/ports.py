@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from bot.policy.freezes import Freeze
+from bot.query import Query
 from bot.releases.facts.actions import Action
 from bot.releases.facts.events import Event
 from bot.releases.facts.observation import Observation, ProbeSeen
@@ -43,6 +44,10 @@ class PreconditionFailed(Exception):
 class Refused(Exception):
     """The API server will not do it, and will not later either (403, 400, 422 invalid, quota of the
     object): its own words, one line."""
+
+
+class UnknownField(Exception):
+    """What was asked to be explained does not exist: one line that names the nearest."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,7 @@ class Cluster(Protocol):
         the first column says which. Raises Refused where none of the Deployments exists."""
 
     def explain(self, path: str, *, recursive: bool) -> str:
-        """kubectl explain's text from OpenAPI v3. Raises LookupError(message naming the nearest
-        fields)."""
+        """kubectl explain's text from OpenAPI v3. Raises UnknownField."""
 
     def plan_manifests(
         self, target: Target, manifests: Sequence[Mapping[str, Any]]
@@ -375,8 +379,8 @@ class WorkQueue(Protocol):
     def wake(self, wake_id: str, at: int) -> None:
         """At ``at`` (milliseconds) or earlier; idempotent, the earliest wins."""
 
-    def ask(self, query: Mapping[str, Any]) -> None:
-        """Enqueue a query job (JSON values) on the queries queue."""
+    def ask(self, query: Query) -> None:
+        """Enqueue the query for a worker."""
 
 
 # --- Slack ----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from bot.ports import StoreUnavailable
+from bot.query import Query, dump_query
 
 RELEASES = "pilothouse-releases"
 QUERIES = "pilothouse-queries"
@@ -65,8 +66,8 @@ class RqWorkQueue:
     def wake(self, wake_id: str, at: int) -> None:
         self._wake(wake_id, at)
 
-    def ask(self, query: Mapping[str, Any]) -> None:
-        self._enqueue(QUERIES, self._query_job, (dict(query),), QUERY_TIMEOUT_S)
+    def ask(self, query: Query) -> None:
+        self._enqueue(QUERIES, self._query_job, (dump_query(query),), QUERY_TIMEOUT_S)
 
     def enqueue_wake(self, wake_id: str, token: str) -> None:
         """The job for an id that a ticker has claimed."""
@@ -84,7 +85,7 @@ class RqWorkQueue:
                         case [str(), str() as token]:
                             found[kind] = token
                         case _:
-                            pass  # a question, which no claim stands behind
+                            pass  # a query: no claim stands behind it
         return found
 
     def lengths(self) -> dict[str, int]:

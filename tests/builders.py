@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bot.query import Query, QueryCommand, ReplyTo
 from bot.releases.facts.changes import Change, Deploy, Scale
 from bot.releases.facts.observation import (
     ContainerSeen,
@@ -371,3 +372,9 @@ def a_bluegreen(
 
 def a_scaling(replicas: int, **parts: Any) -> Release:
     return a_release(Scale(replicas), **parts)
+
+
+def a_query(command: QueryCommand, **parts: Any) -> Query:
+    """Of the developer, about hello, from the channel of releases."""
+    query = Query(command, DEVELOPER, ReplyTo("C0RELEASES"), ("hello",))
+    return replace(query, **parts)

@@ -18,7 +18,7 @@ from rapidfuzz import process
 from bot.cluster import errors
 from bot.cluster.connect import Connection
 from bot.cluster.discovery import Resource, all_resources
-from bot.ports import Refused, Shelf
+from bot.ports import Refused, Shelf, UnknownField
 
 Schema = Mapping[str, Any]
 _LINE = 76
@@ -30,7 +30,7 @@ _LIKENESS = 60.0
 def explain(
     connection: Connection, path: str, *, recursive: bool, shelf: Shelf | None = None
 ) -> str:
-    """``shelf`` keeps documents for the next time. Raises LookupError that names the nearest
+    """``shelf`` keeps documents for the next time. Raises UnknownField that names the nearest
     fields, ClusterUnreachable, Refused."""
     name, *fields = [part for part in path.strip().strip(".").split(".") if part] or [""]
     index = connection.start(connection.get, "/openapi/v3")
@@ -39,7 +39,7 @@ def explain(
     explained = _Explained(document)
     schema = explained.of_kind(resource)
     if schema is None:
-        raise LookupError(
+        raise UnknownField(
             f"the cluster does not describe {resource.kind} of {resource.api_version}"
         )
     right = explained.corrected(schema, fields, resource.kind)
@@ -55,7 +55,7 @@ def _resource(connection: Connection, name: str) -> Resource:
     if found is not None:
         return found
     names = sorted({one.singular for one in resources} | {one.plural for one in resources})
-    raise LookupError(f"the cluster has no resource `{name}`{_nearest(wanted, names)}")
+    raise UnknownField(f"the cluster has no resource `{name}`{_nearest(wanted, names)}")
 
 
 def _nearest(wrong: str, names: Sequence[str]) -> str:
@@ -78,7 +78,7 @@ def _document(
     try:
         entry = index.result()["paths"].get(key)
         if entry is None:
-            raise LookupError(f"the cluster does not describe {api_version}")
+            raise UnknownField(f"the cluster does not describe {api_version}")
         address = str(entry["serverRelativeURL"])
         name = f"{connection.server}{address}"
         known = shelf.fetch(name) if shelf is not None and "hash=" in address else None
@@ -108,7 +108,7 @@ class _Explained:
         return None
 
     def corrected(self, schema: Schema, fields: Sequence[str], kind: str) -> list[str]:
-        """The path in the schema's own letter case. Raises LookupError at the first field that is
+        """The path in the schema's own letter case. Raises UnknownField at the first field that is
         not there."""
         right: list[str] = []
         for field in fields:
@@ -118,11 +118,11 @@ class _Explained:
             if exact is None and alike is None:
                 where = ".".join((kind, *right))
                 if not names:
-                    raise LookupError(f"{where} has no fields")
+                    raise UnknownField(f"{where} has no fields")
                 near = _nearest(field, names) or "; it has: " + ", ".join(names[:20]) + (
                     ", …" if len(names) > 20 else ""
                 )
-                raise LookupError(f"{where} has no field `{field}`{near}")
+                raise UnknownField(f"{where} has no field `{field}`{near}")
             right.append(exact or alike or field)
         return right
 

@@ -10,12 +10,14 @@ from functools import partial
 from secrets import token_bytes
 from typing import Any, Protocol
 
+from bot.commands.deploy_form import DeployForm
 from bot.commands.table import BY_DEFAULT, Names
 from bot.operations.replies import Reply, TableReply
-from bot.operations.requests import DeployForm
 from bot.policy.permissions import Access
 from bot.ports import (
+    Cluster,
     Clusters,
+    ClusterUnreachable,
     Directory,
     ManifestSource,
     Message,
@@ -93,6 +95,8 @@ def thread_key(channel: str, ts: str) -> str:
 
 @dataclass(frozen=True)
 class Context:
+    """The ports, the catalog's settings and the renderer, as one process constructed them."""
+
     store: ReleaseStore
     queue: WorkQueue
     clusters: Clusters
@@ -104,8 +108,15 @@ class Context:
     commands_installed: tuple[str, ...] = BY_DEFAULT  # names registered with Slack, for hints
     prefix: str = ""
     digest_key: bytes = field(default_factory=partial(token_bytes, 32), repr=False)
-    """Of digests that outlive a job and must tell nothing about what was digested; workers that
-    share a queue share it."""
+    """Of digests that outlive a job and must reveal nothing about their content; workers that share
+    a queue share it."""
+
+    def cluster(self, name: str) -> Cluster:
+        """Raises ClusterUnreachable where the catalog no longer has it."""
+        try:
+            return self.clusters[name]
+        except KeyError:
+            raise ClusterUnreachable(f"the catalog has no cluster {name}") from None
 
     @property
     def names(self) -> Names:

@@ -17,17 +17,17 @@ def refusal_to_approve(release: Release, by: Person, roles: Collection[Role]) ->
     by_deployer = isinstance(gate, ApprovalGate) and gate.role == "deployer"
     needed = Permission.DEPLOY if by_deployer else Permission.APPROVE
     if not may(roles, needed) and isinstance(gate, HoldGate):
-        return "going on before the hold is over needs the role approver"
+        return "Ending the hold early needs the approver role."
     if not may(roles, needed):
         return (
-            "approving needs the role approver"
+            "Approving needs the approver role."
             if needed is Permission.APPROVE
-            else "confirming needs the role deployer"
+            else "Confirming needs the deployer role."
         )
     if (
         isinstance(gate, ApprovalGate)
         and by == release.requested_by
         and not gate.requester_may_approve
     ):
-        return "you started this release: somebody else approves it"
+        return "You started this release: someone else must approve it."
     return ""

@@ -81,8 +81,8 @@ def refusal_of_role(permission: Permission, roles: Collection[Role]) -> str:
     if may(roles, permission):
         return ""
     return (
-        f"that needs the role {' or '.join(roles_granting(permission))}; you have"
-        f" {', '.join(sorted(roles)) or 'none'}"
+        f"You need the {' or '.join(roles_granting(permission))} role; you have"
+        f" {', '.join(sorted(roles)) or 'none'}."
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from bot.policy.freezes import Freeze
 from bot.ports import Announcement, AuditLine, Budget, Created, Locked, VersionConflict
+from bot.query import Query, dump_query, load_query
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import Release
 from bot.store.records import audit_line, template_hash
@@ -26,13 +27,14 @@ class InMemoryWorkQueue:
 
     def __init__(self) -> None:
         self.due: dict[str, int] = {}
-        self.asked: list[Mapping[str, Any]] = []
+        self.asked: list[Query] = []
 
     def wake(self, wake_id: str, at: int) -> None:
         self.due[wake_id] = min(at, self.due.get(wake_id, at))
 
-    def ask(self, query: Mapping[str, Any]) -> None:
-        self.asked.append(dict(query))
+    def ask(self, query: Query) -> None:
+        """Through the codec, as every query travels."""
+        self.asked.append(load_query(dump_query(query)))
 
 
 class InMemoryReleaseStore:

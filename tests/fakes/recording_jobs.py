@@ -44,8 +44,8 @@ def note(wake_id: str, token: str) -> None:
 
 
 def answer(query: dict[str, Any]) -> None:
-    if query["question"] == "crash":
+    if query["text"] == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
-    if query["question"] == "large":
+    if query["text"] == "large":
         bytearray(b"x") * (QUERIES_GROW_BY_BYTES + 2**20)
-    _client().rpush("answered", str(query["question"]))
+    _client().rpush("answered", str(query["text"]))

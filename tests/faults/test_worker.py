@@ -21,11 +21,13 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from bot.commands.model import PodsCommand
 from bot.store import Leases, RedisReleaseStore, connect
 from bot.store.leases import RUNNING_LEASE_MS
 from bot.work_queue import QUEUES, RqWorkQueue
 from jobs.supervisor import END_WITHIN_S, is_alive
 from sandbox.redis_server import EmbeddedRedis
+from tests.builders import a_query
 from tests.conftest import eventually
 
 SOON_S = 0.8 * RUNNING_LEASE_MS / 1000
@@ -122,7 +124,7 @@ def test_a_wake_runs_its_job_soon(shared: RunningWorker) -> None:
 
 
 def test_a_query_is_answered(shared: RunningWorker) -> None:
-    shared.queue.ask({"question": "pods?"})
+    shared.queue.ask(a_query(PodsCommand(), text="pods?"))
     assert eventually(lambda: "pods?" in shared.redis.lrange("answered", 0, -1))
 
 
@@ -170,8 +172,8 @@ def test_a_new_worker_answers_after_a_query_killed_the_last(
     shared: RunningWorker,
 ) -> None:
     before = set(shared.children())
-    shared.queue.ask({"question": "crash"})
-    shared.queue.ask({"question": "and now?"})
+    shared.queue.ask(a_query(PodsCommand(), text="crash"))
+    shared.queue.ask(a_query(PodsCommand(), text="and now?"))
     assert eventually(lambda: "and now?" in shared.redis.lrange("answered", 0, -1)), shared.log()
     assert len(before - set(shared.children())) == 1 and len(shared.children()) == 6
 
@@ -181,7 +183,7 @@ def test_a_worker_grown_large_by_a_query_is_replaced_without_a_retry(
 ) -> None:
     before = set(worker.children())
     for question in ("large", "and now?"):
-        worker.queue.ask({"question": question})
+        worker.queue.ask(a_query(PodsCommand(), text=question))
     assert eventually(lambda: worker.redis.lrange("answered", 0, -1) == ["large", "and now?"]), (
         worker.log()
     )

@@ -224,7 +224,7 @@ def test_a_field_owned_by_someone_else_stops_the_apply(unmade: Journey) -> None:
     )
     before = len(unmade.writes())
     unmade.say("/apply {app}")
-    told = unmade.sees(r"somebody else owns what the manifests of {app} set")
+    told = unmade.sees(r"Another manager owns fields that the manifests of {app} set")
     assert "somebody" in told.partition("set:")[2]
     assert unmade.service().spec.ports[0].target_port == 8080
     assert len(unmade.writes()) == before
@@ -287,7 +287,7 @@ def _everything_in_redis(journey: Journey) -> dict[str, str]:
 def test_only_the_requester_sees_the_preview_and_a_viewer_may_not_ask(
     unmade: Journey,
 ) -> None:
-    assert "needs the role deployer" in unmade.say("/apply {app}", user=VIEWER)
+    assert "You need the deployer or admin role" in unmade.say("/apply {app}", user=VIEWER)
     unmade.say("/apply {app}")
     unmade.sees(r"Apply the manifests of {app}\?", user=DEVELOPER)
     assert not [m["text"] for m in unmade.messages(SECOND) if "Apply the manifests" in m["text"]]

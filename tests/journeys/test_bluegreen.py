@@ -54,10 +54,10 @@ def test_the_requester_cannot_approve_the_switch(journey: Journey) -> None:
     journey.sees(WAITS_FOR_SWITCH)
     before = newest(journey, ON_CALL)
     journey.click("Switch", user=ON_CALL)
-    sees_privately(journey, "you started this release: somebody else approves it", ON_CALL, before)
+    sees_privately(journey, "someone else must approve it", ON_CALL, before)
     before = newest(journey, DEVELOPER)
     journey.click("Switch", user=DEVELOPER)
-    sees_privately(journey, "approving needs the role approver", DEVELOPER, before)
+    sees_privately(journey, "Approving needs the approver role.", DEVELOPER, before)
     assert ready_versions(journey) == {"1.0.0": 5}
     journey.say("/rollout abort {app}", user=ON_CALL)
     journey.sees(r"{app} is back on 1\.0\.0, aborted")

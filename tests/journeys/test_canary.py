@@ -41,10 +41,10 @@ def test_a_canary_rises_step_by_step_and_someone_else_promotes_it(
     assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
     before = newest(journey, ON_CALL)
     journey.click("Promote", user=ON_CALL)
-    sees_privately(journey, "you started this release: somebody else approves it", ON_CALL, before)
+    sees_privately(journey, "someone else must approve it", ON_CALL, before)
     before = newest(journey, DEVELOPER)
     journey.click("Promote", user=DEVELOPER)
-    sees_privately(journey, "approving needs the role approver", DEVELOPER, before)
+    sees_privately(journey, "Approving needs the approver role.", DEVELOPER, before)
     assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
     journey.click("Promote", user=MANAGER)
     journey.sees(r"{app} is on 2\.0\.0")
@@ -56,8 +56,10 @@ def test_a_canary_rises_step_by_step_and_someone_else_promotes_it(
 def test_the_requester_cannot_promote_by_command(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s", user=MANAGER)
     journey.sees(WAITS_FOR_PEOPLE)
-    assert "somebody else approves it" in journey.say("/rollout promote {app}", user=MANAGER)
-    assert "needs the role approver" in journey.say("/rollout promote {app}", user=DEVELOPER)
+    assert "someone else must approve it" in journey.say("/rollout promote {app}", user=MANAGER)
+    assert "You need the approver or admin role" in journey.say(
+        "/rollout promote {app}", user=DEVELOPER
+    )
     assert journey.deployment().spec.template.spec.containers[0].image.endswith(":1.0.0")
     journey.say("/rollout promote {app}", user=ON_CALL)
     journey.sees(r"{app} is on 2\.0\.0")

@@ -67,7 +67,7 @@ def test_a_quorum_of_two_needs_two_different_approvers(
     journey.sees(WAITS_FOR_PEOPLE)
     before = newest(journey, VIEWER)
     journey.click("Promote", user=VIEWER)
-    sees_privately(journey, "approving needs the role approver", VIEWER, before)
+    sees_privately(journey, "Approving needs the approver role.", VIEWER, before)
     journey.click("Promote", user=MANAGER)
     journey.sees(r"1 of 2 approvals")
     before = newest(journey, MANAGER)

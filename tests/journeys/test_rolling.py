@@ -128,7 +128,7 @@ def test_an_outside_change_holds_the_release_and_names_who_made_it(journey: Jour
 
 
 def test_a_viewer_and_a_wrong_channel_change_nothing(journey: Journey) -> None:
-    assert "needs the role deployer" in journey.say("/deploy {app} 2.0.0", user=VIEWER)
+    assert "You need the deployer or admin role" in journey.say("/deploy {app} 2.0.0", user=VIEWER)
     assert "not taken in this channel" in journey.say("/deploy {app} 2.0.0", channel="C0RANDOM")
     assert journey.untouched()
 

@@ -4,6 +4,8 @@ decides, not the button."""
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from bot.commands.table import BY_NAME
 from bot.operations.access.refuse_stranger import refuse_stranger
@@ -12,12 +14,14 @@ from bot.operations.context import Context
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.intake.offer_suggestions import chosen_suggestion
 from bot.operations.lifecycle.control_release import control_release
+from bot.operations.queries.keep_query import OfSomeoneElse, take_query
 from bot.operations.queries.send_file import ask_for_file
 from bot.operations.queries.share_answer import share_answer
 from bot.operations.replies import AskReasonReply, Pending, Refusal, Reply
 from bot.operations.requests import Click, Invocation
 from bot.policy.approvals import refusal_to_approve
-from bot.policy.permissions import Permission, refusal_of_role
+from bot.policy.permission_table import BUTTONS, GATE_BUTTONS
+from bot.policy.permissions import refusal_of_role
 from bot.ports import StoreUnavailable, UnknownSchema
 from bot.releases.engine.respond import respond
 from bot.releases.facts.people import Person
@@ -35,138 +39,160 @@ from bot.releases.facts.requests import (
 )
 
 SHOWN = frozenset({"deploy", "apps", "pods", "releases", "whoami", "help"})
-_PERMISSION = {
-    "approve": Permission.APPROVE,
-    "switch": Permission.APPROVE,
-    "promote": Permission.APPROVE,
-    "reject": Permission.APPROVE,
-    "hold": Permission.DEPLOY,
-    "pause": Permission.DEPLOY,
-    "resume": Permission.DEPLOY,
-    "abort": Permission.DEPLOY,
-    "roll_back": Permission.DEPLOY,
-    "finish": Permission.DEPLOY,
-    "adopt": Permission.DEPLOY,
-    "replace": Permission.DEPLOY,
-}
+OUTDATED = Refusal(
+    "That button is from another version of Pilothouse.", "Use the latest card, or ask again."
+)
+
+
+@dataclass(frozen=True)
+class _Carried:
+    """The value of a button. Those of a card carry ``release`` and what they were drawn for; those
+    of a reply a ``token``; those of the help ``what``."""
+
+    release: str = ""
+    gate: str = ""
+    plan: str = ""
+    step: str = ""
+    front: str = ""
+    token: str = ""
+    choice: str = ""
+    what: str = ""
 
 
 def handle_click(context: Context, click: Click) -> Reply:
-    """``click.action`` is the word of the table above; "go_on", "share", "file" and "meant" are
-    about an answer (their value carries a token), "show" is a button of the help."""
     try:
         if (stranger := refuse_stranger(context, click.person)) is not None:
             return stranger
-        carried = json.loads(click.value)
-        action = click.action
-        if action == "go_on":
-            return _go_on(context, click, str(carried["token"]))
-        if action == "share":
-            return share_answer(context, click, str(carried["token"]))
-        if action == "file":
-            return ask_for_file(context, click, str(carried["token"]))
-        if action == "meant":
-            invocation = chosen_suggestion(context, click, carried)
-            return (
-                invocation
-                if isinstance(invocation, Refusal)
-                else handle_command(context, invocation)
-            )
-        if action == "show":
-            return _show(context, click, str(carried["what"]))
-        release_id, gate, plan_hash = (
-            str(carried["release"]),
-            str(carried.get("gate", "")),
-            str(carried.get("plan", "")),
-        )
-        moment = str(carried.get("step", ""))
+        carried = _read(click.value)
+        if carried is None:
+            return OUTDATED
+        if carried.release:
+            return _of_card(context, click, carried)
+        if click.action in _OF_REPLIES and (carried.token or carried.what):
+            return _OF_REPLIES[click.action](context, click, carried)
+        return OUTDATED
+    except UnknownSchema as newer:
+        return Refusal(str(newer), "Nothing was changed.")
     except StoreUnavailable as away:
-        return Refusal(str(away), "nothing was changed: try again in a moment")
-    except (ValueError, KeyError, TypeError):
-        return Refusal("that button is from another version of Pilothouse: use the newest card")
-    permission = _PERMISSION.get(action)
-    if permission is None:
+        return Refusal(str(away), "Nothing was changed: try again in a moment.")
+
+
+def _read(value: str) -> _Carried | None:
+    try:
+        document = json.loads(value)
+    except ValueError:
+        return None
+    if not isinstance(document, dict):
+        return None
+    fields = {name: document.get(name, "") for name in _Carried.__dataclass_fields__}
+    return _Carried(**fields) if all(isinstance(one, str) for one in fields.values()) else None
+
+
+# --- buttons of a card ----------------------------------------------------------------------------
+
+
+def _of_card(context: Context, click: Click, carried: _Carried) -> Reply:
+    if click.action not in BUTTONS:
         return Refusal(
-            f"this version of Pilothouse does not know the button {action}: use the newest card"
+            f"This version of Pilothouse does not know the button {click.action}.",
+            "Use the latest card.",
         )
     try:
-        release = context.store.load(release_id)
-        roles = known_roles(context, click.person)
-        if action in ("approve", "switch", "promote"):
-            refusal = refusal_to_approve(release, click.person, roles)
-        else:
-            refusal = refusal_of_role(permission, roles)
-        if refusal:
-            return Refusal(refusal)
-        if action == "replace":
-            return _replace(context, click.person, release, str(carried.get("front", "")))
-        request, done = _request(action, click.person, gate, plan_hash, moment, click.text)
-        if isinstance(request, Reject) and not click.was_asked_why:
-            in_vain = respond(
-                release, request, context.store.now()
-            ).refusal  # nobody fills in a form for nothing
-            return Refusal(in_vain) if in_vain else AskReasonReply(release)
-        return control_release(context, release_id, request, f"{release_id}: {done}")
+        release = context.store.load(carried.release)
     except KeyError:
-        return Refusal(f"there is no release {release_id} any more")
-    except UnknownSchema as newer:
-        return Refusal(str(newer), "nothing was changed")
-    except StoreUnavailable as away:
-        return Refusal(str(away), "nothing was changed: try again in a moment")
+        return Refusal(f"There is no release {carried.release} any more.")
+    roles = known_roles(context, click.person)
+    if click.action in GATE_BUTTONS:
+        refusal = refusal_to_approve(release, click.person, roles)
+    else:
+        refusal = refusal_of_role(BUTTONS[click.action], roles)
+    if refusal:
+        return Refusal(refusal)
+    if click.action == "replace":
+        return _replace(context, click.person, release, carried.front)
+    request, done = _request(click, carried)
+    if isinstance(request, Reject) and not click.was_asked_why:
+        in_vain = respond(release, request, context.store.now()).refusal
+        # Nobody fills in a form for nothing.
+        return Refusal(in_vain) if in_vain else AskReasonReply(release)
+    return control_release(context, release.id, request, f"{release.id}: {done}")
 
 
-def _request(
-    action: str, by: Person, gate: str, plan_hash: str, moment: str, text: str
-) -> tuple[Request, str]:
-    match action:
-        case "approve" | "switch":
-            return Approve(by, gate, plan_hash), "approved"
+def _request(click: Click, carried: _Carried) -> tuple[Request, str]:
+    by, gate, moment = click.person, carried.gate, carried.step
+    match click.action:
+        case "approve":
+            return Approve(by, gate, carried.plan), "approved"
+        case "promote" if gate:
+            return Approve(by, gate, carried.plan), "promoted"
         case "promote":
-            return (
-                (Approve(by, gate, plan_hash), "promoted")
-                if gate
-                else (Promote(by, moment), "goes on now")
-            )
+            return Promote(by, moment), "continuing"
         case "reject":
-            return Reject(by, gate, plan_hash, text), "rejected"
-        case "hold" | "pause":
+            return Reject(by, gate, carried.plan, click.text), "rejected"
+        case "pause":
             return Pause(by), "paused"
         case "resume":
-            return Resume(by, moment), "goes on"
+            return Resume(by, moment), "continuing"
         case "finish":
             return Finish(by, moment), "finishing now"
         case "adopt":
             return Adopt(by, moment), "adopted"
         case _:
-            return Abort(by, reason=text), "being taken back"
+            return Abort(by, reason=click.text), "rolling back"
 
 
 def _replace(context: Context, by: Person, release: Release, front: str) -> Reply:
-    """The one in front is taken back, so that this one follows. Its own state decides whether it
-    can be."""
+    """The release in front rolls back, so that this one follows. Its own state decides whether it
+    can."""
     if release.phase is not Phase.QUEUED or release.queued_behind not in ("", front):
-        return Refusal(f"{release.id} does not wait for {front} any more: use the newest card")
+        return Refusal(f"{release.id} no longer waits for {front}.", "Use the latest card.")
     return control_release(
         context,
         front,
         Abort(by, reason=f"replaced by {release.id}"),
-        f"{front} is being taken back; {release.id} follows",
+        f"{front} is rolling back; {release.id} follows",
     )
 
 
-def _show(context: Context, click: Click, what: str) -> Reply:
-    """A button of the help: only what reads, and the form of deploy, which asks before anything
-    starts."""
-    name, _, about = what.partition(" ")
+# --- buttons of a reply ---------------------------------------------------------------------------
+
+
+def _confirm(context: Context, click: Click, carried: _Carried) -> Reply:
+    """The second of two clicks finds nothing left to take."""
+    try:
+        query = take_query(context, "confirm", carried.token, click.person)
+    except OfSomeoneElse:
+        return Refusal("Only the person who typed the command may confirm it.")
+    if query is None:
+        return Refusal("That was done already, or is too old.", "Type the command again.")
+    way_back = replace(query.reply_to, response_url=click.response_url)
+    context.queue.ask(replace(query, reply_to=way_back))
+    return Pending()
+
+
+def _choose(context: Context, click: Click, carried: _Carried) -> Reply:
+    if not carried.choice.isdecimal():
+        return OUTDATED
+    invocation = chosen_suggestion(context, click, carried.token, int(carried.choice))
+    if isinstance(invocation, Refusal):
+        return invocation
+    return handle_command(context, invocation)
+
+
+def _show(context: Context, click: Click, carried: _Carried) -> Reply:
+    """A button of the help: commands that only read, and the form of deploy, which asks before
+    anything starts."""
+    name, _, about = carried.what.partition(" ")
     known = {"deploy": context.catalog.apps, "help": BY_NAME}.get(name, ())
     if name not in SHOWN or (about and about not in known):
         return Refusal(
-            f"this version of Pilothouse does not know the button {what}: ask for help again"
+            f"This version of Pilothouse does not know the button {carried.what}.",
+            "Ask for help again.",
         )
     invocation = Invocation(
         click.person,
         click.channel,
-        what,
+        carried.what,
         "button",
         click.dedup_key,
         response_url=click.response_url,
@@ -175,14 +201,10 @@ def _show(context: Context, click: Click, what: str) -> Reply:
     return handle_command(context, invocation)
 
 
-def _go_on(context: Context, click: Click, token: str) -> Reply:
-    """The second of two clicks finds nothing left to take."""
-    stored = context.store.take(f"confirm:{token}")
-    if stored is None:
-        return Refusal("that was done already, or is too old: type the command again")
-    query = json.loads(stored)
-    if query["person"]["user"] != click.person.user or query["person"]["team"] != click.person.team:
-        context.store.put(f"confirm:{token}", stored, ttl_ms=600_000)
-        return Refusal("only the one who typed the command may go on with it")
-    context.queue.ask({**query, "confirmed": True, "response_url": click.response_url})
-    return Pending()
+_OF_REPLIES: Mapping[str, Callable[[Context, Click, _Carried], Reply]] = {
+    "go_on": _confirm,
+    "share": lambda context, click, carried: share_answer(context, click, carried.token),
+    "file": lambda context, click, carried: ask_for_file(context, click, carried.token),
+    "meant": _choose,
+    "show": _show,
+}

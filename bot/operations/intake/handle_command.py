@@ -1,11 +1,10 @@
-"""A typed command: parse, authorise, and start what it asks for. Looks nothing up at the cluster:
-that is the worker's."""
+"""A typed command: parse, authorise, and start what it asks for. Never contacts the cluster; the
+worker does."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
+from typing import assert_never
 
 from bot.commands.model import (
     ApplyCommand,
@@ -29,68 +28,50 @@ from bot.commands.parse import KnownNames, parse
 from bot.commands.table import answers_channel, permission_of
 from bot.operations.access.refuse_stranger import refuse_stranger
 from bot.operations.access.roles import known_roles
-from bot.operations.context import Context, thread_key
+from bot.operations.context import App, Context, thread_key
+from bot.operations.intake.ask_query import ask_query, query_of
+from bot.operations.intake.change_freeze import change_freeze
 from bot.operations.intake.offer_suggestions import offer_suggestions
-from bot.operations.lifecycle.control_release import control_release
+from bot.operations.intake.steer_rollout import steer_rollout
 from bot.operations.lifecycle.start_release import start_release
-from bot.operations.queries.list_apps import running_release
 from bot.operations.queries.list_releases import list_releases
+from bot.operations.queries.plan_release import deployment_of
 from bot.operations.queries.share_answer import offer_to_share
 from bot.operations.replies import (
     HelpReply,
     OpenFormReply,
-    Pending,
     Refusal,
     Reply,
     TextReply,
     WhoamiReply,
 )
 from bot.operations.requests import Invocation
-from bot.policy.approvals import refusal_to_approve
-from bot.policy.freezes import Freeze
-from bot.policy.permissions import Permission, Role, refusal_of_role, takes_commands_in
-from bot.ports import AuditLine, SlackUnavailable, StoreUnavailable, UnknownSchema
-from bot.releases.facts.changes import Change, Deploy, Restart, Scale, Undo
-from bot.releases.facts.release import Phase
-from bot.releases.facts.requests import Abort, Pause, Promote, Resume
-
-_ENDED = {
-    Phase.SUCCEEDED: "succeeded",
-    Phase.ROLLED_BACK: "was rolled back",
-    Phase.ABORTED: "was aborted",
-    Phase.FAILED: "failed",
-    Phase.REJECTED: "was rejected",
-    Phase.EXPIRED: "expired",
-}
-_CHANGES_NOTHING = (HelpCommand, WhoamiCommand)
+from bot.policy.permission_table import WITHOUT_ROLE
+from bot.policy.permissions import Role, refusal_of_role, takes_commands_in
+from bot.ports import SlackUnavailable, StoreUnavailable, UnknownSchema
+from bot.releases.facts.changes import Change, Scale
 
 
 def handle_command(context: Context, invocation: Invocation) -> Reply:
     """Every mistake is one line for the person alone, and starts nothing."""
     if (stranger := refuse_stranger(context, invocation.person)) is not None:
         return stranger
-    here = _app_of_thread(context, invocation) or tuple(
-        app.target.app for app in context.catalog.in_channel(invocation.channel)
-    )
-    known = KnownNames(tuple(context.catalog.apps), here, context.catalog.clusters, context.names)
-    command = parse(invocation.text, known)
+    command = parse(invocation.text, _known_names(context, invocation))
     if isinstance(command, Mistake):
         return offer_suggestions(context, invocation, command)
     try:
-        roles = known_roles(context, invocation.person)
-        refusal = _refusal(context, invocation, command, roles)
-        if refusal is not None:
-            return refusal
-        reply = _carry_out(context, invocation, command, roles)
-        return (
-            replace(reply, in_channel=answers_channel(command))
-            if isinstance(reply, TextReply)
-            else reply
-        )
+        return _authorised(context, invocation, command)
     except StoreUnavailable as away:
-        return Refusal(str(away), "nothing was started: try again in a moment")
+        return Refusal(str(away), "Nothing was started: try again in a moment.")
     except UnknownSchema as newer:
-        return Refusal(str(newer), "nothing was changed")
+        return Refusal(str(newer), "Nothing was changed.")
+
+
+def _known_names(context: Context, invocation: Invocation) -> KnownNames:
+    here = _app_of_thread(context, invocation) or tuple(
+        app.target.app for app in context.catalog.in_channel(invocation.channel)
+    )
+    return KnownNames(tuple(context.catalog.apps), here, context.catalog.clusters, context.names)
 
 
 def _app_of_thread(context: Context, invocation: Invocation) -> tuple[str, ...]:
@@ -100,21 +81,32 @@ def _app_of_thread(context: Context, invocation: Invocation) -> tuple[str, ...]:
     try:
         app = context.store.peek(thread_key(invocation.channel, invocation.thread_ts))
     except StoreUnavailable:
-        return ()  # the command itself says so, if it needs the store
+        return ()  # a command that needs the store reports it
     return (app,) if app is not None and app in context.catalog.apps else ()
+
+
+def _authorised(context: Context, invocation: Invocation, command: Command) -> Reply:
+    roles = known_roles(context, invocation.person)
+    refusal = _refusal(context, invocation, command, roles)
+    if refusal is not None:
+        return refusal
+    reply = _carry_out(context, invocation, command, roles)
+    if isinstance(reply, TextReply):
+        return replace(reply, in_channel=answers_channel(command))
+    return reply
 
 
 def _refusal(
     context: Context, invocation: Invocation, command: Command, roles: frozenset[Role]
 ) -> Refusal | None:
-    if isinstance(command, _CHANGES_NOTHING):
+    if command.kind in WITHOUT_ROLE:
         return None
     access = context.catalog.access
     if not takes_commands_in(access, invocation.channel):
         channels = ", ".join(f"<#{channel}>" for channel in sorted(access.channels))
-        return Refusal("commands are not taken in this channel", f"use {channels}", field="app")
-    refusal = refusal_of_role(Permission(permission_of(command)), roles)
-    hint = f"see `{context.names.typed('whoami')}`"
+        return Refusal("Commands are not taken in this channel.", f"Use {channels}.", field="app")
+    refusal = refusal_of_role(permission_of(command), roles)
+    hint = f"See `{context.names.typed('whoami')}`."
     return Refusal(refusal, hint, field="app") if refusal else None
 
 
@@ -124,82 +116,33 @@ def _carry_out(
     match command:
         case DeployCommand():
             return _deploy(context, invocation, command)
-        case ScaleCommand():
-            return _start(context, invocation, command.app, Scale(command.replicas), command.reason)
+        case ScaleCommand(app=name, replicas=replicas, reason=reason):
+            app = context.catalog.apps[name]
+            return _start(context, invocation, app, Scale(replicas), reason)
         case RolloutCommand():
-            return _rollout(context, invocation, command, roles)
-        case PodsCommand() | GetCommand() | TrafficCommand():
-            apps = (
-                (command.app,)
-                if command.app
-                else tuple(a.target.app for a in context.catalog.in_channel(invocation.channel))
-            )
-            extra: dict[str, Any] = (
-                {"objects": command.objects, "wide": command.wide}
-                if isinstance(command, GetCommand)
-                else {}
-            )
-            return _ask(context, invocation, command, apps=apps, **extra)
-        case ExplainCommand():
-            app = context.catalog.in_channel(invocation.channel)[0].target.app
-            return _ask(
-                context,
-                invocation,
-                command,
-                apps=(app,),
-                path=command.path,
-                recursive=command.recursive,
-            )
+            return steer_rollout(context, invocation, command, roles)
+        case PodsCommand() | GetCommand() | TrafficCommand() | ExplainCommand() | AppsCommand():
+            return ask_query(context, invocation, command)
         case ApplyCommand():
-            if not context.catalog.apps[command.app].manifests:
-                return Refusal(
-                    f"{command.app} names no manifests",
-                    "add `manifests: [FILE]` to its catalog entry",
-                )
-            return _ask(context, invocation, command, apps=(command.app,))
+            return _apply(context, invocation, command)
         case ReleasesCommand():
-            listing = list_releases(context, command.app)
-            return replace(listing, share=_sharing(context, invocation, command, app=command.app))
-        case AppsCommand():
-            return _ask(context, invocation, command, apps=tuple(context.catalog.apps))
+            return _releases(context, invocation, command)
         case WhoamiCommand():
             return _whoami(context, invocation, roles)
-        case HelpCommand():
-            return HelpReply(command.command)
-        case FreezeCommand():
-            now = context.store.now()
-            until = now + command.for_ms if command.for_ms is not None else command.until_ms
-            context.store.freeze(
-                Freeze(command.scope, command.reason, invocation.person, now, until)
-            )
-            _audit(context, invocation, "froze", command.scope, command.reason)
-            ends = (
-                ""
-                if until is None
-                else f" until {datetime.fromtimestamp(until / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-            )
-            what = "Running releases go on, undo too; new ones need an admin and a reason"
-            return TextReply(f"{command.scope} is frozen{ends}: {command.reason}. {what}")
-        case UnfreezeCommand():
-            if not context.store.unfreeze(command.scope):
-                return Refusal(f"{command.scope} is not frozen")
-            _audit(context, invocation, "unfroze", command.scope, "")
-            return TextReply(f"{command.scope} is no longer frozen")
-
-
-def _audit(context: Context, invocation: Invocation, kind: str, scope: str, reason: str) -> None:
-    app = scope if scope in context.catalog.apps else ""
-    text = f"{scope}: {reason}" if reason else scope
-    line = AuditLine(context.store.now(), "", app, kind, text, invocation.person.user)
-    context.store.write_audit(line, operation=f"{kind}:{invocation.dedup_key}")
+        case HelpCommand(command=topic):
+            return HelpReply(topic)
+        case FreezeCommand() | UnfreezeCommand():
+            return change_freeze(context, invocation, command)
+        case _ as never:
+            assert_never(never)
 
 
 def _start(
-    context: Context, invocation: Invocation, app: str, change: Change, reason: str
+    context: Context, invocation: Invocation, app: App, change: Change, reason: str
 ) -> Reply:
     return start_release(
         context,
-        context.catalog.apps[app],
+        app,
         change,
         by=invocation.person,
         channel=invocation.channel,
@@ -212,147 +155,25 @@ def _start(
 def _deploy(context: Context, invocation: Invocation, command: DeployCommand) -> Reply:
     if command.app is None or command.version is None:
         return OpenFormReply(command.app or "")
-    app = context.catalog.apps[command.app]
-    if command.cluster:
-        app = replace(app, target=replace(app.target, cluster=command.cluster))
-    strategy = command.strategy or app.strategy
-    change = Deploy(command.version, strategy, command.steps, command.hold_ms, command.sticky)
     if command.dry_run:
-        words = {
-            "version": change.version,
-            "strategy": strategy.value,
-            "sticky": change.sticky,
-            "hold_ms": change.hold_ms,
-        }
-        return _ask(
-            context,
-            invocation,
-            command,
-            apps=(command.app,),
-            cluster=app.target.cluster,
-            steps=change.steps,
-            **words,
+        return ask_query(context, invocation, command)
+    app, change = deployment_of(context.catalog.apps[command.app], command)
+    return _start(context, invocation, app, change, command.reason)
+
+
+def _apply(context: Context, invocation: Invocation, command: ApplyCommand) -> Reply:
+    if not context.catalog.apps[command.app].manifests:
+        return Refusal(
+            f"{command.app} names no manifests.", "Add `manifests: [FILE]` to its catalog entry."
         )
-    return start_release(
-        context,
-        app,
-        change,
-        by=invocation.person,
-        channel=invocation.channel,
-        reason=command.reason,
-        command=invocation.text,
-        dedup_key=invocation.dedup_key,
-    )
+    return ask_query(context, invocation, command)
 
 
-def _rollout(
-    context: Context, invocation: Invocation, command: RolloutCommand, roles: frozenset[Role]
-) -> Reply:
-    by = invocation.person
-    apps = (
-        (command.app,)
-        if command.app
-        else tuple(a.target.app for a in context.catalog.in_channel(invocation.channel))
-    )
-    if command.verb in ("status", "history"):
-        return _ask(
-            context, invocation, command, apps=apps, verb=command.verb, revision=command.to_revision
-        )
-    app = apps[0]
-    release = running_release(context, app)
-    match command.verb:
-        case "undo" if command.to_revision is not None:
-            return _ask(
-                context,
-                invocation,
-                command,
-                apps=(app,),
-                verb="undo",
-                revision=command.to_revision,
-                reason=command.reason,
-            )
-        case "undo" if release is not None:
-            return control_release(
-                context,
-                release.id,
-                Abort(by, reason=command.reason),
-                f"{release.id} is being taken back",
-            )
-        case "undo":
-            return _start(context, invocation, app, Undo(), command.reason)
-        case "restart":
-            return _start(context, invocation, app, Restart(), command.reason)
-        case "pause" if release is not None:
-            return control_release(context, release.id, Pause(by), f"{release.id} is paused")
-        case "resume" if release is not None:
-            return control_release(context, release.id, Resume(by), f"{release.id} goes on")
-        case "pause" | "resume":
-            return _ask(context, invocation, command, apps=(app,), verb=command.verb)
-        case "promote" if release is not None:
-            refusal = refusal_to_approve(release, by, roles)
-            return (
-                Refusal(refusal)
-                if refusal
-                else control_release(context, release.id, Promote(by), f"{release.id}: promoted")
-            )
-        case "abort" if release is not None:
-            request = Abort(by, force=command.force, reason=command.reason)
-            return control_release(
-                context, release.id, request, f"{release.id} is being taken back"
-            )
-        case _:
-            return _nothing_runs(context, app)
-
-
-def _nothing_runs(context: Context, app: str) -> Refusal:
-    """A command for a state that has passed: the state is explained."""
-    last = next(iter(context.store.recent(app, limit=1)), None)
-    hint = f"see `{context.names.typed('releases')} {app}`"
-    if last is None:
-        return Refusal(f"no release of {app} is running, and none was yet", hint)
-    version = f" to {last.to_version}" if last.to_version else ""
-    why = (
-        f": {last.cause.summary}"
-        if last.cause is not None and last.phase is not Phase.SUCCEEDED
-        else ""
-    )
-    return Refusal(
-        f"no release of {app} is running; the last one, {last.id}{version},"
-        f" {_ENDED.get(last.phase, 'is over')}{why}",
-        hint,
-    )
-
-
-def _ask(context: Context, invocation: Invocation, command: Command, **what: Any) -> Reply:
-    context.queue.ask(_query(invocation, command, **what))
-    return Pending()
-
-
-def _sharing(context: Context, invocation: Invocation, command: Command, **what: Any) -> str:
-    """The token for "Share here"; a mention is answered before everyone as it is."""
+def _releases(context: Context, invocation: Invocation, command: ReleasesCommand) -> Reply:
+    listing = list_releases(context, command.app)
     if invocation.via == "mention":
-        return ""
-    return offer_to_share(
-        context, _query(invocation, command, apps=tuple(context.catalog.apps), **what)
-    )
-
-
-def _query(invocation: Invocation, command: Command, **what: Any) -> dict[str, Any]:
-    return {
-        "kind": command.kind,
-        "person": {
-            "team": invocation.person.team,
-            "user": invocation.person.user,
-            "name": invocation.person.name,
-        },
-        "channel": invocation.channel,
-        "thread_ts": invocation.thread_ts,
-        "response_url": invocation.response_url,
-        "dedup_key": invocation.dedup_key,
-        "text": invocation.text,
-        "in_channel": answers_channel(command),
-        **what,
-    }
+        return listing  # everyone in the channel sees it already
+    return replace(listing, share=offer_to_share(context, query_of(context, invocation, command)))
 
 
 def _whoami(context: Context, invocation: Invocation, roles: frozenset[Role]) -> WhoamiReply:

@@ -1,4 +1,4 @@
-"""What was typed has more than one meaning, or a mistake with a near form: the valid commands are
+"""A command with more than one meaning, or a mistake with a near form: the valid commands are
 offered as buttons.
 
 A button never carries a command: it carries a token, and the commands wait in the store for the
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
-from typing import Any
 
 from bot.commands.model import Mistake
 from bot.commands.table import Names
@@ -19,7 +17,7 @@ from bot.operations.replies import Refusal
 from bot.operations.requests import Click, Invocation
 from bot.ports import StoreUnavailable
 
-CHOSEN_WITHIN_MS = 1_800_000  # as long as Slack takes answers to the click
+CHOSEN_WITHIN_MS = 1_800_000  # as long as Slack takes a reply to the click
 OFFERED = 8
 
 
@@ -50,18 +48,19 @@ def _typed(names: Names, text: str) -> str:
 
 
 def chosen_suggestion(
-    context: Context, click: Click, carried: Mapping[str, Any]
+    context: Context, click: Click, token: str, choice: int
 ) -> Invocation | Refusal:
     """The command that a button stands for, as if it had been typed now. The second of two clicks
     finds nothing left to take."""
-    token, choice = str(carried["token"]), int(carried["choice"])
     stored = context.store.take(f"meant:{token}")
     if stored is None:
-        return Refusal("that was chosen already, or is too old: type the command again")
+        return Refusal("That was chosen already, or is too old.", "Type the command again.")
     asked = json.loads(stored)
     if asked["person"] != {"team": click.person.team, "user": click.person.user}:
         context.store.put(f"meant:{token}", stored, ttl_ms=CHOSEN_WITHIN_MS)
-        return Refusal("only the one who typed the command may choose")
+        return Refusal("Only the person who typed the command may choose.")
+    if choice >= len(asked["meant"]):
+        return Refusal("That button offers nothing.", "Type the command again.")
     return Invocation(
         person=click.person,
         channel=asked["channel"],

@@ -1,5 +1,5 @@
-"""A person asks something of a release that exists: approve, pause, abort… Answered from the
-record; saving wakes the release."""
+"""A person asks something of a release that exists: approve, pause, abort… The reply follows from
+the record; saving wakes the release."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ ATTEMPTS = 5
 
 
 def control_release(context: Context, release_id: str, request: Request, done: str) -> Reply:
-    """``done`` is what the asker is told when it was granted. The caller has checked who
-    may ask."""
+    """``done`` is the reply when the request is granted. The caller has checked who may ask."""
     for _ in range(ATTEMPTS):
         try:
             release = context.store.load(release_id)
         except KeyError:
-            return Refusal(f"there is no release `{release_id}`", "see `/releases`")
+            return Refusal(
+                f"There is no release `{release_id}`.", f"See `{context.names.typed('releases')}`."
+            )
         decision = respond(release, request, context.store.now())
         if decision.refusal:
             return Refusal(decision.refusal)
@@ -32,4 +33,4 @@ def control_release(context: Context, release_id: str, request: Request, done: s
         except VersionConflict:
             continue
         return TextReply(done)
-    return Refusal(f"{release_id} changes too fast right now: try again")
+    return Refusal(f"{release_id} is changing too fast.", "Try again.")

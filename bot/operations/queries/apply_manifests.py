@@ -1,7 +1,7 @@
-"""`/apply APP`: first the server's dry run and a diff with a button to go on; then server-side
+"""`/apply APP`: first the server's dry run and a diff with a button to apply it; then server-side
 apply, never forced.
 
-A template change of the Deployment that exists is not applied but rolled: it runs as a release with
+A changed template of an existing Deployment is not applied but rolled: it runs as a release with
 lock, audit and rollback.
 """
 
@@ -13,61 +13,58 @@ import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.operations.context import App, Context
 from bot.operations.lifecycle.start_release import frozen, start_release
+from bot.operations.queries.keep_query import keep_query
 from bot.operations.replies import ConfirmReply, Refusal, Reply, TextReply
 from bot.ports import AuditLine, ChannelUnavailable, ObjectChange, RateLimited, SlackUnavailable
+from bot.query import Query
 from bot.releases.facts.changes import Reapply
 from bot.releases.facts.counts import counted, some_of
-from bot.releases.facts.people import Person
 
-CONFIRM_FOR_MS = 600_000
+CONFIRM_WITHIN_MS = 600_000
 MAX_LINES = 60
 MAX_CHARACTERS = 2_600
-MOST_NAMED = 3
+MAX_NAMED = 3
 _ALLOCATED = re.compile(
     r"(nodePort|NodePort|clusterIPs?): |clusterIPs:$|^\s*[+-]?\s*- [0-9a-f.:]+$"
 )
 
 
-def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
+def apply_manifests(context: Context, app: App, query: Query) -> Reply:
     """Raises ClusterUnreachable, Refused."""
-    person = _person(query)
-    if (
-        stopped := frozen(
-            context, app, Reapply(None), by=person, reason="", now=context.store.now()
-        )
-    ) is not None:
+    stopped = frozen(
+        context, app, Reapply(None), by=query.asker, reason="", now=context.store.now()
+    )
+    if stopped is not None:
         return stopped
     manifests = context.manifests.load(app.manifests_folder, app.manifests, app.files)
-    changes = context.clusters[app.target.cluster].plan_manifests(app.target, manifests)
+    changes = context.cluster(app.target.cluster).plan_manifests(app.target, manifests)
     conflicts = [f"{c.kind}/{c.name}: {line}" for c in changes for line in c.conflicts]
     if conflicts:
         return Refusal(
-            f"somebody else owns what the manifests of {app.target.app} set:"
+            f"Another manager owns fields that the manifests of {app.target.app} set:"
             f" {'; '.join(conflicts)[:600]}",
-            "take it out of the manifest, or let its owner change it; nothing was applied",
+            "Nothing was applied. Remove the fields from the manifest, or let their owner change"
+            " them.",
         )
     if all(change.does == "unchanged" and change.template is None for change in changes):
         return TextReply(f"{app.target.app} is as its manifests say: nothing to apply")
     lines = [line for change in changes for line in _described(change)]
     shown = _digests(context.digest_key, changes, manifests)
     again = ""
-    if query.get("confirmed"):
-        moved = _moved(query.get("shown"), shown)
+    if query.confirms is not None:
+        moved = _moved(query.confirms, shown)
         if not moved:
-            return _go_on(context, app, query, manifests)
+            return _apply(context, app, query, manifests)
         again = (
-            f"Nothing was applied, for {some_of(moved, MOST_NAMED)} changed since it was shown:"
-            " look again. "
+            f"Nothing was applied: {some_of(moved, MAX_NAMED)} changed since it was shown."
+            " Check again. "
         )
-    token = uuid.uuid4().hex
-    asked = {key: value for key, value in query.items() if key != "confirmed"}
-    context.store.put(
-        f"confirm:{token}", json.dumps({**asked, "shown": shown}), ttl_ms=CONFIRM_FOR_MS
-    )
+    token = keep_query(context, "confirm", replace(query, confirms=shown), for_ms=CONFIRM_WITHIN_MS)
     return ConfirmReply(
         f"{again}Apply the manifests of {app.target.app}?",
         _fitting(context, app, query, lines),
@@ -79,28 +76,27 @@ def apply_manifests(context: Context, app: App, query: Mapping[str, Any]) -> Rep
 def _digests(
     key: bytes, changes: Sequence[ObjectChange], manifests: Sequence[Mapping[str, Any]]
 ) -> dict[str, str]:
-    """Names what was shown of each object, with what stands in its manifest and with the values of
-    a Secret that nobody is shown.
+    """Digests, by object, of the lines that were shown, the manifest, and the values of a Secret,
+    which are never shown.
 
-    Keyed, for a password that can be guessed is told by its plain digest. Addresses and ports that
-    the server draws anew in each dry run are left out.
+    Keyed: a plain digest reveals a password that can be guessed. Addresses and ports that the
+    server allocates anew in each dry run are left out.
     """
     found = {}
     for change in changes:
-        told = [line for line in _described(change) if not _ALLOCATED.search(line)]
+        lines = [line for line in _described(change) if not _ALLOCATED.search(line)]
         ours = [
             one
             for one in manifests
             if (one["kind"], one["metadata"]["name"]) == (change.kind, change.name)
         ]
-        content = json.dumps([told, change.concealed, ours], sort_keys=True, default=str)
+        content = json.dumps([lines, change.concealed, ours], sort_keys=True, default=str)
         found[_name(change)] = hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
     return found
 
 
-def _moved(before: Any, now: Mapping[str, str]) -> list[str]:
-    """Objects that are not as they were shown, those that came or went among them."""
-    shown = before if isinstance(before, dict) else {}
+def _moved(shown: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Objects that changed, came or went since they were shown."""
     return [name for name in dict.fromkeys((*now, *shown)) if shown.get(name) != now.get(name)]
 
 
@@ -112,11 +108,9 @@ def _name(change: ObjectChange) -> str:
     )
 
 
-def _fitting(
-    context: Context, app: App, query: Mapping[str, Any], lines: Sequence[str]
-) -> tuple[str, ...]:
-    """What a message holds; who is to press the button gets all of it as a file when that is not
-    everything."""
+def _fitting(context: Context, app: App, query: Query, lines: Sequence[str]) -> tuple[str, ...]:
+    """The lines that a message holds; when some are left out, the asker gets all of them as a
+    file."""
     kept: list[str] = []
     left = MAX_CHARACTERS
     for line in lines[:MAX_LINES]:
@@ -130,16 +124,11 @@ def _fitting(
     try:
         name = f"apply-{app.target.app}"
         context.messenger.upload(
-            query["person"]["user"], f"{name}.txt", "\n".join(lines) + "\n", title=name
+            query.asker.user, f"{name}.txt", "\n".join(lines) + "\n", title=name
         )
     except (RateLimited, SlackUnavailable, ChannelUnavailable) as failure:
         where = f"the file with all of it could not be sent: {failure}"
     return (*kept, f"… and {counted(len(lines) - len(kept), 'more line')}: {where}")
-
-
-def _person(query: Mapping[str, Any]) -> Person:
-    who = query["person"]
-    return Person(who["team"], who["user"], who["name"])
 
 
 def _described(change: ObjectChange) -> tuple[str, ...]:
@@ -154,36 +143,36 @@ def _described(change: ObjectChange) -> tuple[str, ...]:
     return (f"{does}: {_name(change)}", *(f"  {line}" for line in shown))
 
 
-def _go_on(
-    context: Context, app: App, query: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]]
+def _apply(
+    context: Context, app: App, query: Query, manifests: Sequence[Mapping[str, Any]]
 ) -> Reply:
-    cluster = context.clusters[app.target.cluster]
+    cluster = context.cluster(app.target.cluster)
     applied = cluster.apply_manifests(app.target, manifests, skip_template_of=app.target.deployment)
     done = [f"{c.kind} {c.name} {c.does}d" for c in applied if c.does in ("create", "update")]
-    person = _person(query)
+    person = query.asker
     for text in done:
         line = AuditLine(context.store.now(), "", app.target.app, "applied", text, person.user)
         context.store.write_audit(line, operation=uuid.uuid4().hex)
     template = next((c.template for c in applied if c.template is not None), None)
-    said = f"by {person.name or person.user}: {'; '.join(done) or 'no object changed'}"
+    summary = f"by {person.name or person.user}: {'; '.join(done) or 'no object changed'}"
     if template is None:
         kept = any(c.kind == "Deployment" and c.does != "create" for c in applied)
         return TextReply(
             f"{app.target.app} applied"
-            f" {said}{'. Image and number of pods were left as they are' if kept else ''}"
+            f" {summary}{'. Image and number of pods were left as they are' if kept else ''}"
         )
     started = start_release(
         context,
         app,
         Reapply(template),
         by=person,
-        channel=query["channel"],
+        channel=query.reply_to.channel,
         reason="manifests changed",
-        command=query["text"],
-        dedup_key=f"apply:{query['dedup_key']}",
+        command=query.text,
+        dedup_key=f"apply:{query.dedup_key}",
     )
     return (
         started
         if isinstance(started, Refusal)
-        else TextReply(f"{app.target.app} applied {said}. Its template now rolls as a release")
+        else TextReply(f"{app.target.app} applied {summary}. Its template now rolls as a release")
     )

@@ -3,8 +3,8 @@ apps of the same image run."""
 
 from __future__ import annotations
 
+from bot.commands.deploy_form import KnownVersion
 from bot.operations.context import App, Context
-from bot.operations.requests import KnownVersion
 from bot.ports import StoreUnavailable
 from bot.releases.facts.images import normal_repository, split_image
 from bot.releases.facts.release import Phase, Release

@@ -50,17 +50,10 @@ def _seen(
     notes = []
     for cluster, here in by_cluster.items():
         try:
-            seen |= context.clusters[cluster].observe_apps(here)
-        except (ClusterUnreachable, KeyError) as away:
-            why = (
-                f"cannot be reached: {away.why}"
-                if isinstance(away, ClusterUnreachable)
-                else "is no longer in the catalog"
-            )
-            notes.append(
-                f"{some_of([target.app for target in here], MOST_NAMED)}: the cluster {cluster}"
-                f" {why}"
-            )
+            seen |= context.cluster(cluster).observe_apps(here)
+        except ClusterUnreachable as away:
+            apps = some_of([target.app for target in here], MOST_NAMED)
+            notes.append(f"{apps}: the cluster {cluster} cannot be reached: {away.why}")
     return seen, notes
 
 

@@ -1,5 +1,5 @@
-"""One look at an app outside a release's tick: with its candidate beside it, and of a kept pair the
-one that serves as stable."""
+"""Observe an app outside a release's tick, with its candidate; of a kept pair, the Deployment that
+serves counts as stable."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from bot.operations.context import App, Context
 from bot.operations.queries.list_apps import running_release
-from bot.ports import ClusterUnreachable
 from bot.releases.assess.pairs import retarget_to_serving
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.target import Strategy, default_candidate_name
@@ -15,10 +14,7 @@ from bot.releases.facts.target import Strategy, default_candidate_name
 
 def observe_app(context: Context, app: App) -> Observation:
     """Raises ClusterUnreachable, also where the catalog no longer has the cluster."""
-    try:
-        cluster = context.clusters[app.target.cluster]
-    except KeyError:
-        raise ClusterUnreachable(f"the catalog has no cluster {app.target.cluster}") from None
+    cluster = context.cluster(app.target.cluster)
     release = running_release(context, app.target.app)
     if release is not None and release.candidate_name:
         return cluster.observe(release.target, candidate=release.candidate_name)
@@ -27,5 +23,7 @@ def observe_app(context: Context, app: App) -> Observation:
         for strategy in (Strategy.BLUEGREEN, Strategy.CANARY)
     )
     seen = cluster.observe(app.target, candidate=green, or_candidate=canary)
-    turned = retarget_to_serving(app.target, seen) != app.target
-    return replace(seen, stable=seen.candidate, candidate=seen.stable) if turned else seen
+    candidate_serves = retarget_to_serving(app.target, seen) != app.target
+    if not candidate_serves:
+        return seen
+    return replace(seen, stable=seen.candidate, candidate=seen.stable)

@@ -4,8 +4,6 @@ audited."""
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from typing import Any
 
 from bot.operations.context import App, Context
 from bot.operations.queries.list_apps import running_release
@@ -14,13 +12,13 @@ from bot.operations.replies import Refusal, Reply, TextReply
 from bot.ports import AuditLine, PreconditionFailed
 from bot.releases.facts.actions import FieldChange, PatchDeployment
 from bot.releases.facts.intent import Field
+from bot.releases.facts.people import Person
 
 ATTEMPTS = 3
 
 
-def pause_deployment(
-    context: Context, app: App, query: Mapping[str, Any], *, paused: bool
-) -> Reply:
+def pause_deployment(context: Context, app: App, by: Person, *, paused: bool) -> Reply:
+    """Raises ClusterUnreachable, Refused."""
     word = "paused" if paused else "resumed"
     for _ in range(ATTEMPTS):
         stable = observe_app(context, app).stable
@@ -38,15 +36,13 @@ def pause_deployment(
             return Refusal(f"{stable.name} is {'already' if paused else 'not'} paused")
         change = FieldChange(Field.PAUSED, stable.paused, paused)
         try:
-            context.clusters[app.target.cluster].apply(
+            context.cluster(app.target.cluster).apply(
                 app.target, PatchDeployment(stable.name, stable.uid, stable.claim, (change,))
             )
         except PreconditionFailed:
             continue
-        user = query["person"]["user"]
-        line = AuditLine(
-            context.store.now(), "", app.target.app, word, f"deployment {stable.name} {word}", user
-        )
+        text = f"deployment {stable.name} {word}"
+        line = AuditLine(context.store.now(), "", app.target.app, word, text, by.user)
         context.store.write_audit(line, operation=uuid.uuid4().hex)
-        return TextReply(f"deployment {stable.name} {word}")
+        return TextReply(text)
     return Refusal(f"{app.target.deployment} changes too fast right now: try again")

@@ -1,12 +1,11 @@
-"""`dry-run`: what the release would do, computed as the worker would; nothing is stored and nothing
+"""`dry-run`: what the release would do, computed as the worker would. Nothing is stored and nothing
 is changed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
+from bot.commands.model import DeployCommand
 from bot.operations.context import App, Context
 from bot.operations.replies import PlanReply, Refusal, Reply
 from bot.releases.assess.pairs import retarget_to_serving
@@ -14,28 +13,36 @@ from bot.releases.engine.decide import decide
 from bot.releases.facts.changes import Deploy
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Release
-from bot.releases.facts.target import Strategy, default_candidate_name
+from bot.releases.facts.target import default_candidate_name
 
 
-def plan_release(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
-    steps = tuple(query["steps"]) if query["steps"] else None
-    strategy = Strategy(query["strategy"])
-    change = Deploy(query["version"], strategy, steps, query["hold_ms"], query["sticky"])
-    target = replace(app.target, cluster=query["cluster"])
+def plan_release(
+    context: Context, app: App, command: DeployCommand, *, by: Person, text: str
+) -> Reply:
+    """Raises ClusterUnreachable, Refused, PlanRefused."""
+    app, change = deployment_of(app, command)
+    target = app.target
     now = context.store.now()
-    person = Person(query["person"]["team"], query["person"]["user"], query["person"]["name"])
-    release = Release(
-        "dry-run", target, app.rules, change, person, app.channel, "", now, command=query["text"]
-    )
-    cluster = context.clusters[target.cluster]
-    seen = cluster.observe(target, candidate=default_candidate_name(target, strategy), survey=True)
-    faced = retarget_to_serving(target, seen)
-    if faced != target:
-        release = replace(release, target=faced)
-        seen = cluster.observe(
-            faced, candidate=default_candidate_name(faced, strategy), survey=True
-        )
+    release = Release("dry-run", target, app.rules, change, by, app.channel, "", now, command=text)
+    cluster = context.cluster(target.cluster)
+    candidate = default_candidate_name(target, change.strategy)
+    seen = cluster.observe(target, candidate=candidate, survey=True)
+    serving = retarget_to_serving(target, seen)
+    if serving != target:
+        release = replace(release, target=serving)
+        candidate = default_candidate_name(serving, change.strategy)
+        seen = cluster.observe(serving, candidate=candidate, survey=True)
     planned = decide(release, seen, now).release
     if planned.plan is None:
-        return Refusal(planned.cause.summary if planned.cause else "no plan could be made")
+        return Refusal(planned.cause.summary if planned.cause else "No plan could be made.")
     return PlanReply(planned, planned.plan)
+
+
+def deployment_of(app: App, command: DeployCommand) -> tuple[App, Deploy]:
+    """The app where the command wants it, and the change that the command means. ``command`` names
+    a version."""
+    if command.cluster:
+        app = replace(app, target=replace(app.target, cluster=command.cluster))
+    strategy = command.strategy or app.strategy
+    change = Deploy(command.version or "", strategy, command.steps, command.hold_ms, command.sticky)
+    return app, change

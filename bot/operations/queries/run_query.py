@@ -1,12 +1,24 @@
-"""A question that needs the cluster, or a small write without a release: carried out by a worker,
-answered through the response_url."""
+"""A query that needs the cluster, or a small write without a release: carried out by a worker,
+replied to through the response_url."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+import uuid
 from dataclasses import replace
-from typing import Any
+from typing import assert_never
 
+from bot.commands.model import (
+    ApplyCommand,
+    AppsCommand,
+    DeployCommand,
+    ExplainCommand,
+    GetCommand,
+    PodsCommand,
+    ReleasesCommand,
+    RolloutCommand,
+    TrafficCommand,
+)
 from bot.operations.context import App, Context
 from bot.operations.queries.apply_manifests import apply_manifests
 from bot.operations.queries.list_apps import list_apps
@@ -38,60 +50,124 @@ from bot.ports import (
     RateLimited,
     Refused,
     SlackUnavailable,
+    StoreUnavailable,
+    Table,
+    UnknownField,
+    UnknownSchema,
 )
+from bot.query import PreviewCommand, Query, ReplyCommand, TableCommand
 from bot.releases.planning.refusals import PlanRefused
 
+log = logging.getLogger(__name__)
+
 FILE_FROM = 2_800  # characters: longer documents go as a file
+LOG_ID_LENGTH = 8
 
 
-def run_query(context: Context, query: Mapping[str, Any]) -> None:
-    """Answers exactly once; what cannot be answered says why in one line."""
-    if query["kind"] == "preview":
-        preview_release(context, query)
+def run_query(context: Context, query: Query) -> None:
+    """Replies exactly once; a query that fails is replied to with the reason in one line."""
+    if isinstance(query.command, PreviewCommand):
+        preview_release(context, query.command, query.asker)
         return
+    reply = _reply_or_refusal(context, query, query.command)
     try:
-        reply = _answer(context, query)
-    except ClusterUnreachable as away:
-        reply = Refusal(
-            f"the cluster cannot be reached: {away.why}",
-            "nothing was changed: try again in a moment",
-        )
-    except (Refused, PlanRefused) as refused:
-        reply = Refusal(str(refused))
-    except LookupError as unknown:
-        reply = Refusal(str(unknown.args[0]) if unknown.args else "not found")
-    try:
-        reply = _offered(context, query, reply)
+        reply = _with_buttons(context, query, reply)
     except (RateLimited, SlackUnavailable, ChannelUnavailable) as refused:
-        reply = Refusal(f"the file could not be sent: {refused}", "try again in a moment")
-    _tell(context, query, reply)
+        reply = Refusal(f"The file could not be sent: {refused}", "Try again in a moment.")
+    _send(context, query, reply)
 
 
-def _answer(context: Context, query: Mapping[str, Any]) -> Reply:
-    missing = [name for name in query["apps"] if name not in context.catalog.apps]
+def _reply_or_refusal(context: Context, query: Query, command: ReplyCommand) -> Reply:
+    try:
+        return _reply(context, query, command)
+    except ClusterUnreachable as away:
+        return Refusal(
+            f"The cluster cannot be reached: {away.why}",
+            "Nothing was changed: try again in a moment.",
+        )
+    except (Refused, PlanRefused, UnknownField) as refused:
+        return Refusal(str(refused))
+    except (StoreUnavailable, UnknownSchema) as unread:
+        return Refusal(str(unread), "Try again in a moment.")
+    except Exception:  # logged with its traceback; the person must get a reply
+        log_id = uuid.uuid4().hex[:LOG_ID_LENGTH]
+        log.exception("query failed, logged as %s: %s", log_id, command)
+        return Refusal(f"Something went wrong on our side; it is logged as {log_id}.")
+
+
+def _reply(context: Context, query: Query, command: ReplyCommand) -> Reply:
+    missing = [name for name in query.apps if name not in context.catalog.apps]
     if missing:
-        return Refusal(f"the catalog no longer has the app `{missing[0]}`")
-    apps = tuple(context.catalog.apps[name] for name in query["apps"])
+        return Refusal(f"The catalog no longer has the app `{missing[0]}`.")
+    apps = tuple(context.catalog.apps[name] for name in query.apps)
     if not apps:
-        return Refusal("the catalog has no apps")
-    return _ANSWERS[query["kind"]](context, apps, query)
+        return Refusal("The catalog has no apps.")
+    match command:
+        case PodsCommand() | GetCommand() | TrafficCommand() | AppsCommand():
+            return TableReply(_tables(context, apps, command))
+        case ExplainCommand(path=path, recursive=recursive):
+            cluster = context.cluster(apps[0].target.cluster)
+            return DocumentReply(path, cluster.explain(path, recursive=recursive), explains=True)
+        case ReleasesCommand(app=app):
+            return list_releases(context, app)
+        case RolloutCommand():
+            return _rollout(context, apps, query, command)
+        case DeployCommand():
+            return plan_release(context, apps[0], command, by=query.asker, text=query.text)
+        case ApplyCommand():
+            return apply_manifests(context, apps[0], query)
+        case _ as never:
+            assert_never(never)
 
 
-def _offered(context: Context, query: Mapping[str, Any], reply: Reply) -> Reply:
-    """What one person alone sees carries "Share here"; what is shared is cut to a message, for a
-    file cannot go along."""
-    if isinstance(reply, TableReply) and query.get("as_file"):
+def _tables(context: Context, apps: tuple[App, ...], command: TableCommand) -> tuple[Table, ...]:
+    match command:
+        case PodsCommand():
+            return (show_pods(context, apps),)
+        case GetCommand(objects=objects, wide=wide):
+            return show_objects(context, apps, objects, wide=wide)
+        case TrafficCommand():
+            return tuple(table for app in apps for table in show_traffic(context, app))
+        case AppsCommand():
+            return (list_apps(context),)
+        case _ as never:
+            assert_never(never)
+
+
+def _rollout(
+    context: Context, apps: tuple[App, ...], query: Query, command: RolloutCommand
+) -> Reply:
+    match command.verb:
+        case "status":
+            return show_status(context, apps)
+        case "history":
+            return TableReply(show_history(context, apps, command.to_revision))
+        case "undo":
+            return undo_to_revision(context, apps[0], query, command)
+        case "pause" | "resume":
+            paused = command.verb == "pause"
+            return pause_deployment(context, apps[0], query.asker, paused=paused)
+        case "restart" | "promote" | "abort":
+            raise ValueError(f"rollout {command.verb} needs no worker")
+        case _ as never:
+            assert_never(never)
+
+
+def _with_buttons(context: Context, query: Query, reply: Reply) -> Reply:
+    """A reply for one person carries "Share here". A shared document is cut to a message: a file
+    cannot go with it."""
+    if isinstance(reply, TableReply) and query.purpose == "file":
         return send_file(context, query, reply)
     if isinstance(reply, TableReply):
         reply = replace(reply, file=offer_file(context, query, reply.tables))
-    if query.get("shared"):
+    if query.purpose == "share":
         long = isinstance(reply, DocumentReply) and len(reply.text) > FILE_FROM
         return (
             replace(reply, text=_top(reply.text))
             if isinstance(reply, DocumentReply) and long
             else reply
         )
-    if isinstance(reply, TableReply | DocumentReply) and query["in_channel"]:
+    if isinstance(reply, TableReply | DocumentReply) and query.reply_to.in_channel:
         return reply
     if not isinstance(reply, TableReply | DocumentReply | PlanReply):
         return reply
@@ -103,100 +179,38 @@ def _top(text: str) -> str:
     return "\n".join([*lines, "… ask for it yourself to have the whole text"])
 
 
-def _pods(context: Context, apps: tuple[App, ...], _query: Mapping[str, Any]) -> Reply:
-    return TableReply((show_pods(context, apps),))
-
-
-def _get(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
-    return TableReply(show_objects(context, apps, query["objects"], wide=query["wide"]))
-
-
-def _explain(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
-    cluster = context.clusters[apps[0].target.cluster]
-    return DocumentReply(
-        query["path"], cluster.explain(query["path"], recursive=query["recursive"]), explains=True
-    )
-
-
-def _traffic(context: Context, apps: tuple[App, ...], _query: Mapping[str, Any]) -> Reply:
-    return TableReply(tuple(table for app in apps for table in show_traffic(context, app)))
-
-
-def _rollout(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
-    match query["verb"]:
-        case "status":
-            return show_status(context, apps)
-        case "history":
-            return TableReply(show_history(context, apps, query["revision"]))
-        case "undo":
-            return undo_to_revision(context, apps[0], query)
-        case verb:
-            return pause_deployment(context, apps[0], query, paused=verb == "pause")
-
-
-def _releases(context: Context, _apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
-    return list_releases(context, query["app"])
-
-
-def _list_apps(context: Context, _apps: tuple[App, ...], _query: Mapping[str, Any]) -> Reply:
-    return TableReply((list_apps(context),))
-
-
-def _deploy(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
-    return plan_release(context, apps[0], query)
-
-
-def _apply(context: Context, apps: tuple[App, ...], query: Mapping[str, Any]) -> Reply:
-    return apply_manifests(context, apps[0], query)
-
-
-_ANSWERS: dict[str, Callable[[Context, tuple[App, ...], Mapping[str, Any]], Reply]] = {
-    "pods": _pods,
-    "get": _get,
-    "explain": _explain,
-    "traffic": _traffic,
-    "rollout": _rollout,
-    "deploy": _deploy,
-    "apply": _apply,
-    "releases": _releases,
-    "apps": _list_apps,
-}
-
-
-def _tell(context: Context, query: Mapping[str, Any], reply: Reply) -> None:
-    now = context.store.now()
-    message = context.render.reply(reply, now=now)
-    changed = bool(query.get("confirmed")) and isinstance(
-        reply, TextReply
-    )  # what changed the cluster is told to everybody
-    plan = isinstance(reply, PlanReply) and query.get(
-        "shared"
-    )  # a dry run is for the person alone, until it is shared
-    in_channel = bool(query["in_channel"]) and (
-        changed or plan or isinstance(reply, TableReply | DocumentReply | ListingReply)
-    )
-    channel, user, thread = query["channel"], query["person"]["user"], query["thread_ts"]
+def _send(context: Context, query: Query, reply: Reply) -> None:
+    message = context.render.reply(reply, now=context.store.now())
+    user = query.asker.user
     try:
         if isinstance(reply, DocumentReply) and len(reply.text) > FILE_FROM:
             context.messenger.upload(user, f"{reply.title}.txt", reply.text, title=reply.title)
-        _send(context, query, message, channel, user, thread, in_channel=in_channel)
+        _send_message(context, query, message, in_channel=_is_for_channel(query, reply))
     except (RateLimited, SlackUnavailable, ChannelUnavailable):
         context.messenger.direct(user, message)
 
 
-def _send(
-    context: Context,
-    query: Mapping[str, Any],
-    message: Message,
-    channel: str,
-    user: str,
-    thread: str,
-    *,
-    in_channel: bool,
-) -> None:
-    if query["response_url"]:
-        context.messenger.respond(query["response_url"], message, in_channel=in_channel)
+def _is_for_channel(query: Query, reply: Reply) -> bool:
+    if not query.reply_to.in_channel:
+        return False
+    match reply:
+        case TableReply() | DocumentReply() | ListingReply():
+            return True
+        case TextReply():
+            return query.confirms is not None  # it changed the cluster, which concerns everyone
+        case PlanReply():
+            return query.purpose == "share"  # until then a dry run is for one person
+        case _:
+            return False
+
+
+def _send_message(context: Context, query: Query, message: Message, *, in_channel: bool) -> None:
+    to = query.reply_to
+    if to.response_url:
+        context.messenger.respond(to.response_url, message, in_channel=in_channel)
     elif in_channel:
-        context.messenger.post(channel, message, thread_ts=thread)
+        context.messenger.post(to.channel, message, thread_ts=to.thread_ts)
     else:
-        context.messenger.post_privately(channel, user, message, thread_ts=thread)
+        context.messenger.post_privately(
+            to.channel, query.asker.user, message, thread_ts=to.thread_ts
+        )

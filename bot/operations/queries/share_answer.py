@@ -1,36 +1,33 @@
-"""An answer that one person saw is given to the channel: the question is asked once more, so that
-nothing said is out of date."""
+"""A reply that one person saw goes to the channel: the query is asked once more, so that the
+channel sees what is true now."""
 
 from __future__ import annotations
 
-import json
-import uuid
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 from bot.operations.context import Context
+from bot.operations.queries.keep_query import OfSomeoneElse, keep_query, take_query
 from bot.operations.replies import Pending, Refusal, Reply
 from bot.operations.requests import Click
+from bot.query import Query
 
-SHARED_WITHIN_MS = 1_800_000  # as long as Slack takes answers to the click
 
-
-def offer_to_share(context: Context, query: Mapping[str, Any]) -> str:
+def offer_to_share(context: Context, query: Query) -> str:
     """The token that the button "Share here" carries."""
-    token = uuid.uuid4().hex
-    context.store.put(f"share:{token}", json.dumps(query), ttl_ms=SHARED_WITHIN_MS)
-    return token
+    return keep_query(context, "share", query)
 
 
 def share_answer(context: Context, click: Click, token: str) -> Reply:
     """The second of two clicks finds nothing left to take."""
-    stored = context.store.take(f"share:{token}")
-    if stored is None:
-        return Refusal("that was shared already, or is too old: ask again")
-    query = json.loads(stored)
-    if query["person"]["user"] != click.person.user or query["person"]["team"] != click.person.team:
-        context.store.put(f"share:{token}", stored, ttl_ms=SHARED_WITHIN_MS)
-        return Refusal("only the one who asked may share the answer")
-    way_back = "" if query["thread_ts"] else click.response_url  # a response_url knows no thread
-    context.queue.ask({**query, "in_channel": True, "shared": True, "response_url": way_back})
+    try:
+        query = take_query(context, "share", token, click.person)
+    except OfSomeoneElse:
+        return Refusal("Only the person who asked may share the reply.")
+    if query is None:
+        return Refusal("That was shared already, or is too old.", "Ask again.")
+    in_thread = bool(query.reply_to.thread_ts)  # a response_url knows no thread
+    way_back = replace(
+        query.reply_to, in_channel=True, response_url="" if in_thread else click.response_url
+    )
+    context.queue.ask(replace(query, reply_to=way_back, purpose="share"))
     return Pending()

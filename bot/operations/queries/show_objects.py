@@ -22,7 +22,7 @@ def show_objects(
     tables, failures = [], []
     for cluster, targets in by_cluster.items():
         try:
-            table = context.clusters[cluster].table(targets, kind, wide=wide)
+            table = context.cluster(cluster).table(targets, kind, wide=wide)
         except (ClusterUnreachable, Refused) as failure:
             failures.append(failure)
             table = Table(f"{kind} on {cluster}", (), (), str(failure))

@@ -78,7 +78,7 @@ def _probed(context: Context, app: App, service: str, *, is_sticky: bool) -> lis
             (False, "requests, each over a new connection", f"to {probe.url}{kept}"),
             (True, "requests over one connection", ""),
         ]
-    cluster = context.clusters[app.target.cluster]
+    cluster = context.cluster(app.target.cluster)
     tables = []
     for sticky, how, note in ways:
         answers = Counter(

@@ -1,27 +1,24 @@
-"""`/rollout undo --to-revision N`: the revision is looked for before there is a release, so that a
-wrong one concerns nobody else."""
+"""`/rollout undo --to-revision N`: the revision is checked before a release is created, so that
+only the person who asked hears of a wrong one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from bot.commands.model import RolloutCommand
 from bot.operations.context import App, Context
 from bot.operations.lifecycle.known_templates import known_templates, templates_key
 from bot.operations.lifecycle.start_release import start_release
 from bot.operations.queries.observe_app import observe_app
 from bot.operations.replies import Refusal, Reply
+from bot.query import Query
 from bot.releases.facts.changes import Undo
-from bot.releases.facts.people import Person
 from bot.releases.planning.undo import choose_undo
 
 
-def undo_to_revision(context: Context, app: App, query: Mapping[str, Any]) -> Reply:
-    """Which template it is to be is chosen again by the release's first tick, which sees the
-    cluster as it is then.
+def undo_to_revision(context: Context, app: App, query: Query, command: RolloutCommand) -> Reply:
+    """The release's first tick chooses the template again, from the cluster as it is then.
 
-    Raises ClusterUnreachable; PlanRefused for a revision that is not there, naming those that are,
-    or one that was bad.
+    Raises ClusterUnreachable; PlanRefused for a revision that is missing, naming the others, or
+    that was bad.
     """
     seen = observe_app(context, app)
     if seen.stable is None:
@@ -33,14 +30,14 @@ def undo_to_revision(context: Context, app: App, query: Mapping[str, Any]) -> Re
         templates_key(seen.cluster_uid, app.target.namespace, seen.stable.name),
         seen.stable,
     )
-    choose_undo(seen.stable, known, to_revision=query["revision"], app=app.target.app)
+    choose_undo(seen.stable, known, to_revision=command.to_revision, app=app.target.app)
     return start_release(
         context,
         app,
-        Undo(query["revision"]),
-        by=Person(**query["person"]),
-        channel=query["channel"],
-        reason=query["reason"],
-        command=query["text"],
-        dedup_key=query["dedup_key"],
+        Undo(command.to_revision),
+        by=query.asker,
+        channel=query.reply_to.channel,
+        reason=command.reason,
+        command=query.text,
+        dedup_key=query.dedup_key,
     )

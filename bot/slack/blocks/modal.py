@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
+from bot.commands.deploy_form import DeployForm, KnownVersion
 from bot.commands.table import Names
-from bot.operations.requests import DeployForm, KnownVersion
 from bot.releases.facts.target import Strategy
 from bot.slack.blocks.elements import Block, context, section
 from bot.slack.markup import code, cut, plain

@@ -3,8 +3,8 @@ being filled in."""
 
 from __future__ import annotations
 
+from bot.commands.deploy_form import DeployForm
 from bot.operations.context import App
-from bot.operations.requests import DeployForm
 from bot.releases.facts.counts import counted
 from bot.releases.facts.target import Strategy
 from bot.slack.markup import duration

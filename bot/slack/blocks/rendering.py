@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.commands.deploy_form import DeployForm
 from bot.commands.table import Names
 from bot.operations.replies import Reply, TableReply
-from bot.operations.requests import DeployForm
 from bot.ports import Message
 from bot.releases.facts.events import Event
 from bot.releases.facts.plan import Plan

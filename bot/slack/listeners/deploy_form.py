@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
+from bot.commands.deploy_form import DeployForm
 from bot.operations.context import Context
 from bot.operations.queries.known_versions import known_versions
-from bot.operations.queries.preview_release import ask_for_preview, form_of
-from bot.operations.requests import DeployForm
+from bot.operations.queries.preview_release import ask_for_preview
+from bot.query import dump_form, load_form
 from bot.releases.facts.people import Person
 from bot.slack.blocks.outline import outline
 
@@ -54,11 +55,12 @@ def redraw(context: Context, change: FormChange) -> None:
     finds a newer note: the last drawing always shows the newest change. Slack's view hash cannot
     order them, for both changes carry the same hash.
     """
-    key, note = f"form:{change.view_id}", json.dumps({"at": change.at, "form": asdict(change.form)})
+    key = f"form:{change.view_id}"
+    note = json.dumps({"at": change.at, "form": dump_form(change.form)})
     if not context.store.put_newest(key, note, order=change.at, ttl_ms=FORM_KNOWN_MS):
         return
     while True:
-        form = refreshed(context, form_of(json.loads(note)["form"]))
+        form = refreshed(context, load_form(json.loads(note)["form"]))
         drawn = context.messenger.update_view(change.view_id, "", context.render.form(form))
         newest = context.store.peek(key)
         if newest is None or newest == note:

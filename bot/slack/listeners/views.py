@@ -8,9 +8,10 @@ from typing import Any
 
 from slack_bolt import Ack, App
 
+from bot.commands.deploy_form import DeployForm
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.replies import Refusal
-from bot.operations.requests import DeployForm, Invocation
+from bot.operations.requests import Invocation
 from bot.slack.blocks.modal import CALLBACK, app_options, read_form
 from bot.slack.listeners.answering import Answering, person_of
 from bot.slack.listeners.deploy_form import FormChange, redraw

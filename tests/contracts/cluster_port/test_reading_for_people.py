@@ -6,7 +6,7 @@ import pytest
 
 from bot.cluster import KubernetesCluster
 from bot.cluster.discovery import all_resources, resources_of
-from bot.ports import Refused
+from bot.ports import Refused, UnknownField
 from bot.releases.facts.observation import ProbeSeen
 from bot.releases.facts.plan import Probe
 from tests.conftest import eventually
@@ -205,7 +205,7 @@ def test_custom_resources_are_explained_by_every_name_they_have(lab: Lab) -> Non
 def explained(lab: Lab, path: str) -> str:
     try:
         return lab.cluster.explain(path, recursive=False)
-    except LookupError as unknown:
+    except UnknownField as unknown:
         return str(unknown)
 
 
@@ -217,10 +217,10 @@ def test_letter_case_does_not_matter_to_explain(lab: Lab) -> None:
 
 def test_a_wrong_path_names_the_nearest_fields(lab: Lab) -> None:
     with pytest.raises(
-        LookupError, match=r"Deployment\.spec has no field `replicaz`; nearest: replicas"
+        UnknownField, match=r"Deployment\.spec has no field `replicaz`; nearest: replicas"
     ):
         lab.cluster.explain("deploy.spec.replicaz", recursive=False)
-    with pytest.raises(LookupError, match=r"no resource `deploymnt`; nearest: deployment"):
+    with pytest.raises(UnknownField, match=r"no resource `deploymnt`; nearest: deployment"):
         lab.cluster.explain("deploymnt", recursive=False)
 
 

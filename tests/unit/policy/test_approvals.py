@@ -1,4 +1,4 @@
-"""Who may open a gate, and what the others are told."""
+"""Who may open a gate, and what the others read."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from tests.builders import DEVELOPER, MANAGER
 
 
 @pytest.mark.parametrize(
-    ("release", "by", "roles", "told"),
+    ("release", "by", "roles", "refusal"),
     [
         (PROMOTING, MANAGER, {Role.APPROVER}, ""),
-        (PROMOTING, DEVELOPER, {Role.DEPLOYER}, "approving needs the role approver"),
+        (PROMOTING, DEVELOPER, {Role.DEPLOYER}, "Approving needs the approver role."),
         (
             PROMOTING,
             DEVELOPER,
             {Role.APPROVER},
-            "you started this release: somebody else approves it",
+            "You started this release: someone else must approve it.",
         ),
         (
             HOLDING,
             DEVELOPER,
             {Role.DEPLOYER},
-            "going on before the hold is over needs the role approver",
+            "Ending the hold early needs the approver role.",
         ),
         (HOLDING, DEVELOPER, {Role.APPROVER}, ""),
     ],
 )
-def test_a_gate_is_opened_by_approvers_and_the_others_are_told_why_not(
-    release: Release, by: Person, roles: set[Role], told: str
+def test_approvers_open_gates_and_others_get_the_reason(
+    release: Release, by: Person, roles: set[Role], refusal: str
 ) -> None:
-    assert refusal_to_approve(release, by, roles) == told
+    assert refusal_to_approve(release, by, roles) == refusal
 
 
-def test_who_lacks_a_role_is_told_which_would_do_and_which_they_have() -> None:
+def test_a_refusal_names_the_roles_that_would_do_and_those_the_person_has() -> None:
     assert (
         refusal_of_role(Permission.DEPLOY, {Role.VIEWER})
-        == "that needs the role deployer or admin; you have viewer"
+        == "You need the deployer or admin role; you have viewer."
     )
     assert (
         refusal_of_role(Permission.DEPLOY, set())
-        == "that needs the role deployer or admin; you have none"
+        == "You need the deployer or admin role; you have none."
     )
     assert refusal_of_role(Permission.DEPLOY, {Role.ADMIN}) == ""

@@ -59,11 +59,11 @@ def test_a_query_is_refused_privately_with_the_reason(
         m for m in slack.messages(CHANNEL, user="U0DEV1") if "cannot be reached" in m["text"]
     )
     assert (
-        told["text"].startswith("the cluster cannot be reached: ")
+        told["text"].startswith("The cluster cannot be reached: ")
         and "refuses connections" in told["text"]
     )
     assert (
-        told["text"].endswith("nothing was changed: try again in a moment")
+        told["text"].endswith("Nothing was changed: try again in a moment.")
         and "Traceback" not in told["text"]
     )
     assert not [

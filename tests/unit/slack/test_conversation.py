@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from bot.commands.model import AppsCommand
 from bot.operations.context import Context
 from bot.operations.delivery.deliver_release import deliver_release
 from bot.operations.intake.handle_click import handle_click
@@ -18,12 +19,14 @@ from bot.operations.queries.run_query import run_query
 from bot.operations.replies import Refusal
 from bot.operations.requests import Click, Invocation
 from bot.policy.permissions import Access
+from bot.query import ReplyTo
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import GateState, Phase, Progress, Release
 from bot.slack.identity import SlackDirectory
 from sandbox.slack import LocalSlack
 from tests.blocks.stories import PROMOTING
+from tests.builders import a_query
 from tests.unit.slack.conftest import CHANNEL, Bot
 
 SHARED = "C0SHARED"
@@ -105,7 +108,7 @@ def test_only_people_who_may_reject_are_asked_why(bot: Bot, slack: LocalSlack) -
     release = waiting_for_approval(bot, slack)
     press(slack, "Reject", user="U0DEV2")
     assert not slack.views("U0DEV2")
-    told(slack, "needs the role", user="U0DEV2")
+    told(slack, "You need the", user="U0DEV2")
     assert bot.store.load(release.id).cause is None
 
 
@@ -159,7 +162,7 @@ def test_only_people_who_may_abort_can_replace_from_a_queued_card(
     )
     bot.context.messenger.post(CHANNEL, bot.context.render.card(waiting, now=bot.store.now()))
     press(slack, "Replace", user="U0MANAGER")
-    told(slack, "needs the role", user="U0MANAGER")
+    told(slack, "You need the", user="U0MANAGER")
     assert not bot.store.load("hello-1").phase.is_final
     press(slack, "Replace", user="U0DEV1")
     assert bot.store.load("hello-1").phase is Phase.ABORTED
@@ -174,7 +177,7 @@ def test_an_old_replace_button_spares_releases_that_came_in_between(
         replace(bot.store.load("hello-2"), queued_behind="auth-7"), (), operation="behind"
     )
     press(slack, "Replace", user="U0DEV1")
-    told(slack, "does not wait for hello-1 any more", user="U0DEV1")
+    told(slack, "no longer waits for hello-1", user="U0DEV1")
     assert not bot.store.load("hello-1").phase.is_final
 
 
@@ -188,32 +191,22 @@ def test_a_private_reply_is_shared_once(bot: Bot, slack: LocalSlack) -> None:
     assert not any(words in m["text"] for m in slack.messages(CHANNEL, user="U0MANAGER"))
     press(slack, "Share here", user="U0DEV1")
     (query,) = bot.queue.asked
-    run_query(bot.context, json.loads(json.dumps(query)))
+    run_query(bot.context, query)
     told(slack, words, user="U0MANAGER")
     (shared,) = [m for m in slack.messages(CHANNEL, user="U0MANAGER") if words in m["text"]]
     assert button_of(shared, "Share here") is None
     press(slack, "Share here", user="U0DEV1")
-    told(slack, "that was shared already", user="U0DEV1")
+    told(slack, "That was shared already", user="U0DEV1")
     assert len(bot.queue.asked) == 1
 
 
 def test_a_workers_private_reply_can_be_shared(bot: Bot, slack: LocalSlack) -> None:
-    query = {
-        "kind": "apps",
-        "apps": ["hello"],
-        "in_channel": False,
-        "channel": CHANNEL,
-        "thread_ts": "",
-        "response_url": "",
-        "person": {"team": "T0LOCAL", "user": "U0DEV1", "name": "dev"},
-        "text": "get",
-        "dedup_key": "",
-    }
-    run_query(bot.context, query)
+    asker = Person("T0LOCAL", "U0DEV1", "dev")
+    run_query(bot.context, a_query(AppsCommand(), asker=asker))
     press(slack, "Share here", user="U0DEV1")
     (asked,) = bot.queue.asked
-    assert asked["in_channel"] and asked["kind"] == "apps"
-    assert str(asked["response_url"]).startswith(slack.url)
+    assert asked.reply_to.in_channel and asked.command == AppsCommand()
+    assert asked.reply_to.response_url.startswith(slack.url)
 
 
 # --- a long list, as a file -----------------------------------------------------------------------
@@ -227,18 +220,8 @@ def asked_for_apps(bot: Bot, count: int) -> Context:
         for n in range(count)
     }
     context = replace(bot.context, catalog=replace(bot.context.catalog, apps=apps))
-    query = {
-        "kind": "apps",
-        "apps": ["app000"],
-        "in_channel": True,
-        "channel": CHANNEL,
-        "thread_ts": "",
-        "response_url": "",
-        "person": {"team": "T0LOCAL", "user": "U0DEV1", "name": "dev"},
-        "text": "apps",
-        "dedup_key": "",
-    }
-    run_query(context, query)
+    reply_to = ReplyTo(CHANNEL, in_channel=True)
+    run_query(context, a_query(AppsCommand(), reply_to=reply_to, apps=("app000",)))
     return context
 
 
@@ -248,7 +231,7 @@ def test_a_cut_list_is_counted_and_offered_as_a_file(bot: Bot, slack: LocalSlack
     assert "31 more rows not shown" in str(cut["blocks"])
     press(slack, "Send all as a file", user="U0MANAGER")
     (query,) = bot.queue.asked
-    run_query(context, json.loads(json.dumps(query)))
+    run_query(context, query)
     (file,) = [f for m in slack.messages("D0MANAGER", user="U0MANAGER") for f in m.get("files", ())]
     content = httpx.get(f"{slack.url}{file['url_private']}").text
     assert [f"app{n:03}" in content for n in range(130)] == [True] * 130
@@ -273,7 +256,7 @@ def test_a_file_needs_the_right_to_read_and_expires(bot: Bot, slack: LocalSlack)
         bot.context, catalog=replace(bot.context.catalog, access=Access(frozenset({CHANNEL}), {}))
     )
     reply = handle_click(nobody, click)
-    assert isinstance(reply, Refusal) and "role viewer" in reply.line
+    assert isinstance(reply, Refusal) and "viewer" in reply.line
     assert not bot.queue.asked
 
 

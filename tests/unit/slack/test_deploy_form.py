@@ -11,12 +11,14 @@ from urllib.parse import quote
 
 import pytest
 
+from bot.commands.deploy_form import DeployForm
 from bot.commands.table import Names
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.queries.known_versions import known_versions
 from bot.operations.queries.run_query import run_query
 from bot.operations.replies import Refusal
-from bot.operations.requests import DeployForm, Invocation
+from bot.operations.requests import Invocation
+from bot.query import PreviewCommand
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Phase
 from bot.releases.facts.target import Strategy
@@ -27,6 +29,7 @@ from bot.slack.messenger import SlackMessenger
 from sandbox.slack import LocalSlack
 from sandbox.slack.block_rules import check_view
 from tests.blocks.stories import SUCCEEDED
+from tests.builders import a_query
 from tests.unit.slack.conftest import CHANNEL, Bot
 from tests.unit.slack.test_listeners import signed
 
@@ -110,13 +113,9 @@ def test_with_a_version_a_worker_plans_for_the_current_form(bot: Bot, slack: Loc
     )
     slack.wait_for(lambda: bot.queue.asked, what="a preview asked for")
     (query,) = bot.queue.asked
-    assert (query["kind"], query["form"]["app"], query["form"]["version"]) == (
-        "preview",
-        "hello",
-        "2.0.0",
-    )
-    assert query["view_hash"] == slack.views("U0DEV1")[0]["hash"]
-    json.dumps(query)
+    assert isinstance(query.command, PreviewCommand)
+    assert (query.command.form.app, query.command.form.version) == ("hello", "2.0.0")
+    assert query.command.view_hash == slack.views("U0DEV1")[0]["hash"]
 
 
 class SlowMessenger(SlackMessenger):
@@ -144,8 +143,9 @@ def test_the_newer_of_two_quick_changes_is_shown_whichever_is_drawn_last(
     redraw(context, older)
     (shown,) = slack.views("U0DEV1")
     assert block_of(shown, "version")["element"]["initial_value"] == "2.0.0"
-    last = bot.queue.asked[-1]
-    assert (last["form"]["version"], last["view_hash"]) == ("2.0.0", shown["hash"])
+    last = bot.queue.asked[-1].command
+    assert isinstance(last, PreviewCommand)
+    assert (last.form.version, last.view_hash) == ("2.0.0", shown["hash"])
 
 
 def test_a_change_that_arrives_after_a_newer_one_draws_nothing(bot: Bot, slack: LocalSlack) -> None:
@@ -160,7 +160,8 @@ def test_a_change_that_arrives_after_a_newer_one_draws_nothing(bot: Bot, slack: 
     (drawn,) = slack.views("U0DEV1")
     redraw(bot.context, replace(newer, at=1, form=replace(newer.form, version="1.9.0")))
     assert [one["hash"] for one in slack.views("U0DEV1")] == [drawn["hash"]]
-    assert [query["form"]["version"] for query in bot.queue.asked] == ["2.0.0"]
+    (query,) = bot.queue.asked
+    assert isinstance(query.command, PreviewCommand) and query.command.form.version == "2.0.0"
 
 
 @pytest.mark.parametrize(
@@ -186,18 +187,16 @@ def test_a_preview_of_a_form_that_changed_or_closed_meanwhile_is_dropped(
 ) -> None:
     view = opened(slack)
     form = replace(first_form(bot.context, "hello", CHANNEL), version="2..$")
-    query = {
-        "kind": "preview",
-        "person": {"team": "T0LOCAL", "user": "U0DEV1", "name": "dev"},
-        "view_id": view["id"],
-    }
-    fields = {**vars(form), "known": [], "strategy": "rolling"}
-    run_query(bot.context, {**query, "form": fields, "view_hash": "1.old"})
+
+    def preview(view_hash: str) -> None:
+        run_query(bot.context, a_query(PreviewCommand(form, view["id"], view_hash)))
+
+    preview("1.old")
     assert "is not a version" not in json.dumps(slack.views("U0DEV1"))
-    run_query(bot.context, {**query, "form": fields, "view_hash": view["hash"]})
+    preview(view["hash"])
     assert "is not a version" in json.dumps(slack.views("U0DEV1"))
     slack.close_view("U0DEV1")
-    run_query(bot.context, {**query, "form": fields, "view_hash": view["hash"]})
+    preview(view["hash"])
     assert slack.views("U0DEV1") == []
 
 

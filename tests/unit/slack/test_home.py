@@ -100,6 +100,6 @@ def test_losing_the_right_to_release_is_explained_in_person(bot: Bot, slack: Loc
     press_form_button(slack, "U0DEV1", view)
     assert slack.views("U0DEV1") == []
     slack.wait_for(
-        lambda: any("that needs the role" in text for text in direct_messages(slack, "U0DEV1")),
+        lambda: any("You need the" in text for text in direct_messages(slack, "U0DEV1")),
         what="why not",
     )

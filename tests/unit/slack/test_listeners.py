@@ -12,7 +12,9 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from bot.commands.model import PodsCommand
 from bot.operations.context import Context
+from bot.query import ReplyTo
 from bot.releases.facts.changes import Deploy
 from bot.releases.facts.release import Phase
 from bot.releases.facts.target import Strategy
@@ -76,12 +78,11 @@ def test_a_query_means_the_same_by_name_umbrella_and_mention(
     slack.command("U0DEV1", CHANNEL, f"/pilothouse {text}")
     slack.command("U0DEV1", CHANNEL, f"<@U0BOT> {text}", thread_ts=ts)
     slack.wait_for(lambda: len(bot.queue.asked) == 3, what="three questions")
-    transport = {"response_url", "thread_ts", "dedup_key", "in_channel", "person"}
     by_name, by_umbrella, by_mention = (
-        {k: v for k, v in query.items() if k not in transport} for query in bot.queue.asked
+        replace(query, reply_to=ReplyTo(CHANNEL), dedup_key="") for query in bot.queue.asked
     )
     assert by_name == by_umbrella == by_mention
-    assert [bool(query["thread_ts"]) for query in bot.queue.asked] == [False, False, True]
+    assert [bool(query.reply_to.thread_ts) for query in bot.queue.asked] == [False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -111,14 +112,14 @@ def test_a_cluster_query_goes_to_a_worker_with_its_reply_address(
 ) -> None:
     slack.command("U0DEV1", CHANNEL, "/pods hello")
     (query,) = bot.queue.asked
-    assert query["kind"] == "pods"
-    assert str(query["response_url"]).startswith(slack.url)
+    assert query.command == PodsCommand("hello")
+    assert query.reply_to.response_url.startswith(slack.url)
 
 
 def test_a_person_without_the_role_is_refused_and_nothing_starts(
     bot: Bot, slack: LocalSlack
 ) -> None:
-    assert "needs the role" in slack.command("U0MANAGER", CHANNEL, "/deploy hello 2.0.0")["text"]
+    assert "You need the" in slack.command("U0MANAGER", CHANNEL, "/deploy hello 2.0.0")["text"]
     assert not bot.store.active()
 
 
@@ -280,14 +281,14 @@ def test_while_redis_is_away_clicks_mentions_forms_and_the_home_tab_say_so(
         card = redis_away.messenger.post(CHANNEL, redis_away.render.card(ROLLING, now=NOW))
         slack.click("U0DEV1", CHANNEL, card, "release:pause")
         slack.wait_for(told, what="the answer to the click")
-        assert "nothing was changed" in told()[0]
+        assert "Nothing was changed" in told()[0]
         mention = slack.command("U0DEV1", CHANNEL, "<@U0BOT> pods hello")["message"]["ts"]
         slack.wait_for(
             lambda: len(slack.messages(CHANNEL, user="U0DEV1", thread_ts=mention)) > 1,
             what="the answer to the mention",
         )
         answer = slack.messages(CHANNEL, user="U0DEV1", thread_ts=mention)[-1]["text"]
-        assert answer.startswith("Redis is unreachable") and "nothing was started" in answer
+        assert answer.startswith("Redis is unreachable") and "Nothing was started" in answer
         slack.command("U0DEV1", CHANNEL, "/deploy hello")
         refused = slack.submit("U0DEV1", {"version": {"deploy_version": "2.0.0"}})
         assert refused["errors"]["version"].startswith("Redis is unreachable")
@@ -305,7 +306,7 @@ def test_while_redis_is_away_commands_say_so_and_help_works(
         for typed in ("/deploy hello 2.0.0", "/pods hello", "/scale hello 3"):
             seen = slack.command("U0DEV1", CHANNEL, typed)
             assert seen["text"].startswith("Redis is unreachable"), seen
-            assert "nothing was started" in seen["text"]
+            assert "Nothing was started" in seen["text"]
             assert seen["ack_ms"] < 3_000
         assert "/deploy" in slack.command("U0DEV1", CHANNEL, "/pilothouse help")["text"]
         assert httpx.get(f"{url}/readyz").status_code == 503

@@ -34,7 +34,7 @@ def test_an_ambiguous_command_gets_a_button_for_each_meaning(bot: Bot, slack: Lo
     press(slack, "/deploy auth 2.0.0", user="U0DEV1")
     assert [release.id for release in bot.store.active()] == ["auth-1"]
     press(slack, "/deploy hello 2.0.0", user="U0DEV1")
-    told(slack, "that was chosen already", user="U0DEV1")
+    told(slack, "That was chosen already", user="U0DEV1")
     assert len(bot.store.active()) == 1
 
 
@@ -54,14 +54,14 @@ def test_a_suggestion_carries_no_command_and_works_only_for_the_person_who_typed
         CHANNEL, ts, replace(bot.context.render.notice("x"), blocks=tuple(message["blocks"]))
     )
     slack.click("U0DEV2", CHANNEL, ts, **forged)
-    told(slack, "only the one who typed the command may choose", user="U0DEV2")
+    told(slack, "Only the person who typed the command may choose", user="U0DEV2")
     assert not bot.store.active()
 
 
 def test_pressing_a_suggestion_needs_the_role(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0MANAGER", CHANNEL, "/deploy helo 2.0.0")
     press(slack, "/deploy hello 2.0.0", user="U0MANAGER")
-    told(slack, "needs the role", user="U0MANAGER")
+    told(slack, "You need the", user="U0MANAGER")
     assert not bot.store.active()
 
 
@@ -69,7 +69,7 @@ def test_help_buttons_reply_and_open_the_form(bot: Bot, slack: LocalSlack) -> No
     slack.command("U0DEV1", CHANNEL, "/help")
     press(slack, "Apps", user="U0DEV1")
     slack.wait_for(
-        lambda: [query["kind"] for query in bot.queue.asked] == ["apps"],
+        lambda: [query.command.kind for query in bot.queue.asked] == ["apps"],
         what="the question asked of a worker",
     )
     press(slack, "Release an app", user="U0DEV1")
@@ -124,7 +124,7 @@ def test_a_command_for_an_ended_release_says_how_it_ended(
     user = "U0DEV1" if verb == "abort" else "U0MANAGER"
     answer = slack.command(user, CHANNEL, f"/rollout {verb} hello")
     assert (
-        "no release of hello is running; the last one, hello-1 to 2.0.0, succeeded"
+        "No release of hello is running; the last one, hello-1 to 2.0.0, succeeded"
         in answer["text"]
     )
 

@@ -8,10 +8,13 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from bot.commands.model import GetCommand, PodsCommand
 from bot.ports import StoreUnavailable
+from bot.query import load_query
 from bot.store import Leases, connect
 from bot.work_queue import DELIVERY, JOB_TIMEOUT_S, QUERIES, QUEUES, RELEASES, RqWorkQueue
 from sandbox.redis_server import EmbeddedRedis
+from tests.builders import a_query
 
 
 @pytest.fixture
@@ -50,17 +53,19 @@ def test_a_wake_that_no_job_is_for_is_a_key_error(queue: RqWorkQueue) -> None:
         queue.enqueue_wake("unheard-of:1", "token")
 
 
-def test_a_question_is_enqueued_as_json(queue: RqWorkQueue, redis_client: Redis) -> None:
-    queue.ask({"kind": "pods", "apps": ["hello"], "wide": False})
+def test_a_query_is_enqueued_as_json(queue: RqWorkQueue, redis_client: Redis) -> None:
+    query = a_query(GetCommand("pods", wide=True))
+    queue.ask(query)
     (job,) = jobs_in(redis_client, QUERIES)
-    assert job.args == [{"kind": "pods", "apps": ["hello"], "wide": False}]
+    (document,) = job.args
+    assert load_query(document) == query
 
 
 def test_foremost_returns_the_token_of_each_kind(queue: RqWorkQueue) -> None:
     queue.enqueue_wake("release:a-1", "ab-1")
     queue.enqueue_wake("release:a-2", "ab-2")
     queue.enqueue_wake("deliver:a-1", "ab-3")
-    queue.ask({"kind": "pods"})
+    queue.ask(a_query(PodsCommand()))
     queue.enqueue_wake("sweep", "ab-4")
     assert queue.foremost() == {"release": "ab-1", "deliver": "ab-3", "noticed": "ab-3"}
 
@@ -74,6 +79,6 @@ def test_an_unreachable_redis_is_reported() -> None:
         queue = RqWorkQueue(connect(server.url), wake=Leases(connect(server.url)).wake)
         server.kill()
         with pytest.raises(StoreUnavailable, match="REDIS_URL"):
-            queue.ask({"kind": "pods"})
+            queue.ask(a_query(PodsCommand()))
         with pytest.raises(StoreUnavailable, match="REDIS_URL"):
             queue.wake("sweep", 0)

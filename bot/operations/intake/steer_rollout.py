@@ -1,0 +1,102 @@
+"""`/rollout`: seen by a worker, or asked of the release that runs; without one, kubectl's own
+meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from bot.commands.model import RolloutCommand
+from bot.operations.context import Context
+from bot.operations.intake.ask_query import ask_query
+from bot.operations.lifecycle.control_release import control_release
+from bot.operations.lifecycle.start_release import start_release
+from bot.operations.queries.list_apps import running_release
+from bot.operations.replies import Refusal, Reply
+from bot.operations.requests import Invocation
+from bot.policy.approvals import refusal_to_approve
+from bot.policy.permissions import Role
+from bot.releases.facts.changes import Restart, Undo
+from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.requests import Abort, Pause, Promote, Resume
+
+_ENDED = {
+    Phase.SUCCEEDED: "succeeded",
+    Phase.ROLLED_BACK: "was rolled back",
+    Phase.ABORTED: "was aborted",
+    Phase.FAILED: "failed",
+    Phase.REJECTED: "was rejected",
+    Phase.EXPIRED: "expired",
+}
+
+
+def steer_rollout(
+    context: Context, invocation: Invocation, command: RolloutCommand, roles: Collection[Role]
+) -> Reply:
+    """The parser requires an app for every verb but status and history."""
+    app = command.app
+    if app is None or command.verb in ("status", "history"):
+        return ask_query(context, invocation, command)
+    if command.verb == "undo" and command.to_revision is not None:
+        return ask_query(context, invocation, command)
+    if command.verb == "restart":
+        return _start(context, invocation, app, Restart(), command.reason)
+    release = running_release(context, app)
+    if release is not None:
+        return _control(context, invocation, command, release, roles)
+    if command.verb == "undo":
+        return _start(context, invocation, app, Undo(), command.reason)
+    if command.verb in ("pause", "resume"):
+        return ask_query(context, invocation, command)
+    return _nothing_runs(context, app)
+
+
+def _control(
+    context: Context,
+    invocation: Invocation,
+    command: RolloutCommand,
+    release: Release,
+    roles: Collection[Role],
+) -> Reply:
+    by = invocation.person
+    match command.verb:
+        case "pause":
+            return control_release(context, release.id, Pause(by), f"{release.id} is paused")
+        case "resume":
+            return control_release(context, release.id, Resume(by), f"{release.id} is continuing")
+        case "promote":
+            if refusal := refusal_to_approve(release, by, roles):
+                return Refusal(refusal)
+            return control_release(context, release.id, Promote(by), f"{release.id}: promoted")
+        case _:
+            request = Abort(by, force=command.force, reason=command.reason)
+            return control_release(context, release.id, request, f"{release.id} is rolling back")
+
+
+def _start(
+    context: Context, invocation: Invocation, app: str, change: Restart | Undo, reason: str
+) -> Reply:
+    return start_release(
+        context,
+        context.catalog.apps[app],
+        change,
+        by=invocation.person,
+        channel=invocation.channel,
+        reason=reason,
+        command=invocation.text,
+        dedup_key=invocation.dedup_key,
+    )
+
+
+def _nothing_runs(context: Context, app: str) -> Refusal:
+    """The command came too late: the reply says how the last release ended."""
+    last = next(iter(context.store.recent(app, limit=1)), None)
+    hint = f"See `{context.names.typed('releases')} {app}`."
+    if last is None:
+        return Refusal(f"No release of {app} is running, and there has been none yet.", hint)
+    version = f" to {last.to_version}" if last.to_version else ""
+    ended = _ENDED.get(last.phase, "is over")
+    failed = last.cause is not None and last.phase is not Phase.SUCCEEDED
+    why = f": {last.cause.summary}" if failed and last.cause is not None else ""
+    return Refusal(
+        f"No release of {app} is running; the last one, {last.id}{version}, {ended}{why}", hint
+    )
