@@ -21,7 +21,7 @@ class Freeze:
     until: int | None = None
 
     @property
-    def told(self) -> str:
+    def line(self) -> str:
         """ "all is frozen by oncall: incident"."""
         return f"{self.scope} is frozen by {self.by.name or self.by.user}: {self.reason}"
 
@@ -37,6 +37,6 @@ def frozen_by(freezes: Iterable[Freeze], *, app: str, cluster: str, now: int) ->
     return None
 
 
-def goes_on_frozen(change: Change, roles: Collection[Role], reason: str) -> bool:
+def may_override(change: Change, roles: Collection[Role], reason: str) -> bool:
     """An undo is never stopped. Anything else needs an admin who gives a reason."""
     return isinstance(change, Undo) or (may(roles, Permission.ADMIN) and bool(reason.strip()))

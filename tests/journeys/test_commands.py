@@ -136,7 +136,7 @@ def test_a_freeze_stops_all_releases_except_an_admins_with_a_reason(
     journey.say('/freeze {app} reason="incident"', user=ADMIN)
     assert "incident" in journey.say("/deploy {app} 2.0.0")
     journey.say('/deploy {app} 2.0.0 reason="the fix"', user=ADMIN)
-    assert "in spite of a freeze" in journey.sees(r"{app} 1\.0\.0 → 2\.0\.0.*the fix")
+    assert "despite a freeze" in journey.sees(r"{app} 1\.0\.0 → 2\.0\.0.*the fix")
     journey.sees(r"{app} is on 2\.0\.0")
     journey.say("/unfreeze {app}", user=ADMIN)
     journey.say("/deploy {app} 3.0.0")

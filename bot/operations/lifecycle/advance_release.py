@@ -1,14 +1,16 @@
-"""One tick: load, observe, decide, save what is intended, apply, say when to look again. A crash
-anywhere is repaired by a tick."""
+"""One tick: load, observe, decide, save what is intended, apply, return when to observe again. The
+next tick repairs a crash anywhere."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from dataclasses import replace
+from typing import NamedTuple
 
 from bot.operations.context import Context, left_to_newer
-from bot.operations.lifecycle.prepare_release import app_key, prepare_release
+from bot.operations.lifecycle.prepare_release import prepare_release
+from bot.operations.lifecycle.remember_templates import remember_templates
 from bot.policy.redaction import redact_lines
 from bot.ports import (
     Cluster,
@@ -27,27 +29,26 @@ from bot.releases.engine.probing import pods_to_probe
 from bot.releases.engine.respond import respond
 from bot.releases.facts.actions import Action, PatchDeployment, PatchService
 from bot.releases.facts.causes import FailureClass
-from bot.releases.facts.changes import Deploy, Reapply
+from bot.releases.facts.changes import Reapply
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.observation import Observation, Seen, Unreachable
-from bot.releases.facts.plan import DeploymentGoal, Side
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Refuse
-from bot.releases.facts.target import Strategy, default_candidate_name
+from bot.releases.facts.target import Target, default_candidate_name
 
 TICK_BUDGET_S = 6.0
 ATTEMPTS = 4
-QUEUE_LOOK_MS = 30_000
+QUEUE_AGAIN_MS = 30_000
 WHICH_CLUSTER_MS = 1_000
 SLACK_AWAY_MS = 5_000
 AFTER_WRITE_MS = 250  # the watcher usually comes first; this is for when it is away
 
 
 def advance_release(context: Context, release_id: str) -> int | None:
-    """Returns when to look again (milliseconds of Redis TIME), None when the release is over or
+    """Returns when to observe again (milliseconds of Redis TIME), None when the release is over or
     unknown."""
     ends = time.monotonic() + TICK_BUDGET_S
-    wake: int | None = None
+    following = _Next(None)
     for _ in range(ATTEMPTS):
         try:
             release = context.store.load(release_id)
@@ -58,72 +59,94 @@ def advance_release(context: Context, release_id: str) -> int | None:
         if release.phase.is_final:
             return None
         try:
-            wake, again = _tick(context, release, ends)
+            following = _tick(context, release, ends)
         except VersionConflict:
-            wake, again = context.store.now(), True
-        if not again or time.monotonic() > ends:
+            following = _Next(context.store.now(), at_once=True)
+        if not following.at_once or time.monotonic() > ends:
             break
-    return wake
+    return following.wake_at
 
 
-def _tick(context: Context, release: Release, ends: float) -> tuple[int | None, bool]:
-    """(next wake, whether to observe and decide again at once)."""
-    locked_at = ""
-    if release.phase is Phase.QUEUED and (locked_at := _cluster_uid(context, release)):
-        waiting = _stand_in_line(context, release, locked_at)
-        if waiting is not None:
-            return waiting, False
-    # only now: what was seen before the lock was ours may be another release's half-done work
-    cluster, seen = _look(context, release)
+class _Next(NamedTuple):
+    """When to observe again (milliseconds of Redis TIME), or ``at_once`` in this tick."""
+
+    wake_at: int | None
+    at_once: bool = False
+
+
+class _Ready(NamedTuple):
+    release: Release
+    cluster: Cluster | None
+    seen: Seen
+
+
+def _tick(context: Context, release: Release, ends: float) -> _Next:
     if release.phase is Phase.QUEUED:
-        if (
-            isinstance(seen, Observation) and seen.cluster_uid != locked_at
-        ):  # it did not say, or its name means another one by now
-            return context.store.now() + WHICH_CLUSTER_MS, False
-        if (
-            isinstance(seen, Observation)
-            and release.plan is None
-            and not isinstance(release.change, Reapply)
-        ):
-            faced = retarget_to_serving(release.target, seen)
-            if (
-                faced != release.target
-            ):  # people are sent to the other one of a pair: the change is meant for that
-                release = replace(release, target=faced)
-                cluster, seen = _look(context, release)
-        if isinstance(seen, Observation):
-            try:
-                ready = prepare_release(context, release, seen)
-            except SlackUnavailable:  # nobody knows whether the starter still may
-                return context.store.now() + SLACK_AWAY_MS, False
-            if isinstance(ready, Decision):
-                _save(context, ready, release)
-                return None, False
-            release = ready
-        elif release.unreachable is None:
-            release = replace(release, queued_behind="")
-    decision = decide(release, seen, context.store.now())
+        ready = _begin(context, release)
+    else:
+        ready = _Ready(release, *_observe(context, release))
+    if isinstance(ready, _Next):
+        return ready
+    cluster = ready.cluster
+    decision = decide(ready.release, ready.seen, context.store.now())
     if cluster is not None:
-        decision = _with_logs(cluster, decision, release)
-    _remember(context, decision.release, seen)
+        decision = _with_logs(cluster, decision, ready.release)
+    remember_templates(context, decision.release, ready.seen)
     if cluster is not None:
         decision = replace(decision, events=(*decision.events, *_intended(context, decision)))
-    saved = _save(context, decision, release)
+    saved = _save(context, decision, ready.release)
     if saved.phase.is_final:
-        return None, False
+        return _Next(None)
     if not decision.actions or cluster is None:
         due = decision.wake_at is not None and decision.wake_at <= context.store.now()
-        return decision.wake_at, due
+        return _Next(decision.wake_at, due)
     return _apply(context, cluster, saved, decision, ends)
 
 
-def _look(context: Context, release: Release) -> tuple[Cluster | None, Seen]:
+def _begin(context: Context, release: Release) -> _Next | _Ready:
+    """A queued release takes its locks, then observes: earlier it could observe the unfinished
+    writes of another release."""
+    locked_at = _cluster_uid(context, release)
+    if locked_at:
+        waiting = _stand_in_line(context, release, locked_at)
+        if waiting is not None:
+            return _Next(waiting)
+    cluster, seen = _observe(context, release)
+    if isinstance(seen, Observation) and seen.cluster_uid != locked_at:
+        # Its uid could not be read, or the name means another cluster by now.
+        return _Next(context.store.now() + WHICH_CLUSTER_MS)
+    serving = _serving_target(release, seen)
+    if serving != release.target:
+        release = replace(release, target=serving)
+        cluster, seen = _observe(context, release)
+    if not isinstance(seen, Observation):
+        if release.unreachable is None:
+            release = replace(release, queued_behind="")
+        return _Ready(release, cluster, seen)
     try:
-        cluster = context.clusters[release.target.cluster]
-    except KeyError:
-        return None, Unreachable(
-            context.store.now(), f"the catalog has no cluster {release.target.cluster}"
-        )
+        prepared = prepare_release(context, release, seen)
+    except SlackUnavailable:  # the roles of its starter are unknown
+        return _Next(context.store.now() + SLACK_AWAY_MS)
+    if isinstance(prepared, Decision):
+        _save(context, prepared, release)
+        return _Next(None)
+    return _Ready(prepared, cluster, seen)
+
+
+def _serving_target(release: Release, seen: Seen) -> Target:
+    """Where traffic reaches the other Deployment of a pair, the change is meant for that one."""
+    if not isinstance(seen, Observation) or release.plan is not None:
+        return release.target
+    if isinstance(release.change, Reapply):
+        return release.target
+    return retarget_to_serving(release.target, seen)
+
+
+def _observe(context: Context, release: Release) -> tuple[Cluster | None, Seen]:
+    try:
+        cluster = context.cluster(release.target.cluster)
+    except ClusterUnreachable as gone:
+        return None, Unreachable(context.store.now(), gone.why)
     extra = (release.plan.preview,) if release.plan and release.plan.preview else ()
     try:
         seen = cluster.observe(
@@ -150,7 +173,7 @@ def _may_be_late(context: Context, release: Release) -> bool:
 
 def _candidate_name(release: Release) -> str:
     """Before the plan is made: where the strategy's candidate would be, so that a leftover or an
-    adopted one is seen."""
+    adopted one is observed."""
     return default_candidate_name(release.target, release.strategy)
 
 
@@ -166,15 +189,15 @@ def lock_keys(release: Release, cluster_uid: str) -> tuple[str, ...]:
 
 
 def _cluster_uid(context: Context, release: Release) -> str:
-    """ "" where it cannot be read: the look that follows says why."""
+    """ "" where it cannot be read: the observation that follows says why."""
     try:
-        return context.clusters[release.target.cluster].uid()
-    except (KeyError, ClusterUnreachable):
+        return context.cluster(release.target.cluster).uid()
+    except ClusterUnreachable:
         return ""
 
 
 def _stand_in_line(context: Context, release: Release, cluster_uid: str) -> int | None:
-    """None when the locks are held; else when to look again (the one in front wakes it sooner)."""
+    """None when the locks are held; else when to try again (a freed lock wakes it sooner)."""
     locked = context.store.acquire(release, lock_keys(release, cluster_uid))
     now = context.store.now()
     if not locked.behind:
@@ -184,11 +207,11 @@ def _stand_in_line(context: Context, release: Release, cluster_uid: str) -> int 
         event = Event(now, EventKind.QUEUED, text)
         waiting = replace(release, queued_behind=locked.behind)
         context.store.save(waiting, (event,), operation=uuid.uuid4().hex)
-    return now + QUEUE_LOOK_MS
+    return now + QUEUE_AGAIN_MS
 
 
 def _with_logs(cluster: Cluster, decision: Decision, before: Release) -> Decision:
-    """Evidence is saved in the same write as the failure, before anything is taken back."""
+    """Evidence is saved in the same write as the failure, before anything is rolled back."""
     cause = decision.release.cause
     if (
         cause is None
@@ -198,7 +221,7 @@ def _with_logs(cluster: Cluster, decision: Decision, before: Release) -> Decisio
     ):
         return decision
     if cause.failure is not FailureClass.PERSISTENT:
-        return decision  # what never started has no log
+        return decision  # a container that never started has no log
     container = decision.release.target.container
     try:
         lines = cluster.logs(
@@ -211,63 +234,6 @@ def _with_logs(cluster: Cluster, decision: Decision, before: Release) -> Decisio
     )
 
 
-def _remember(context: Context, release: Release, seen: Seen) -> None:
-    """What was seen healthy or bad, kept for undo. Written before the save it belongs to: twice is
-    once."""
-    if not isinstance(seen, Observation) or release.as_found is None or release.plan is None:
-        return
-    key = app_key(release, release.as_found.cluster_uid)
-    if (
-        release.progress.at_step <= 0
-        and release.phase is not Phase.SUCCEEDED
-        and not any(i.written for i in release.intents)
-    ):
-        stable = seen.stable
-        if stable is not None and stable.replicas and stable.available >= stable.replicas:
-            template = release.as_found.stable.template
-            verdict, seen_by, _ = context.store.verdict_on(
-                key, template
-            )  # the history goes on to name the release that saw it first
-            version = release.plan.from_version
-            context.store.remember_healthy(
-                key, template, version=version, release_id=seen_by if verdict == "healthy" else ""
-            )
-    serves = seen.candidate if release.plan.keeps_both else seen.stable
-    if release.phase is Phase.SUCCEEDED and serves is not None:
-        served = app_key(release, release.as_found.cluster_uid, serves.name)
-        context.store.remember_healthy(
-            served, serves.template, version=release.plan.version, release_id=release.id
-        )
-        if isinstance(release.change, Deploy) and release.finished_at > release.started_at:
-            took = release.finished_at - release.started_at
-            if release.strategy is Strategy.ROLLING:
-                context.store.remember_duration(key, took, operation=f"{release.id}:duration")
-    failed = release.cause is not None and release.cause.failure in (
-        FailureClass.PERMANENT,
-        FailureClass.PERSISTENT,
-    )
-    if failed and release.rollback and release.phase.is_final and release.cause is not None:
-        goals = [
-            goal
-            for step in release.plan.steps
-            for goal in step.goals
-            if isinstance(goal, DeploymentGoal)
-        ]
-        bad = next(
-            (
-                goal.template
-                for goal in goals
-                if goal.side is Side.STABLE and goal.template is not None
-            ),
-            None,
-        )
-        if bad is not None:
-            why = release.cause.summary
-            context.store.remember_bad(
-                key, bad, version=release.plan.version, why=why, release_id=release.id
-            )
-
-
 def _save(context: Context, decision: Decision, before: Release) -> Release:
     if decision.release == before and not decision.events:
         return before
@@ -276,36 +242,35 @@ def _save(context: Context, decision: Decision, before: Release) -> Release:
 
 def _apply(
     context: Context, cluster: Cluster, release: Release, decision: Decision, ends: float
-) -> tuple[int | None, bool]:
+) -> _Next:
     for action in decision.actions:
         if time.monotonic() > ends:
-            return context.store.now(), False
-        if not context.store.is_current(
-            release
-        ):  # a person, or another worker, was faster: decide anew
-            return context.store.now(), True
+            return _Next(context.store.now())
+        if not context.store.is_current(release):
+            # A person, or another worker, was faster: decide again.
+            return _Next(context.store.now(), at_once=True)
         try:
             cluster.apply(release.target, action)
         except PreconditionFailed:
-            return context.store.now(), True
+            return _Next(context.store.now(), at_once=True)
         except Refused as refused:
             now = context.store.now()
             answer = respond(release, Refuse(str(refused)), now)
             _save(context, answer, release)
-            return answer.wake_at, False
+            return _Next(answer.wake_at)
         except ClusterUnreachable as away:
-            return context.store.now() + (away.retry_after_ms or 1_000), False
+            return _Next(context.store.now() + (away.retry_after_ms or 1_000))
     now = context.store.now()
     step = release.current_step
     if step is not None and not step.until:
-        return now, True  # nothing in the cluster has to follow this write: look at once
+        return _Next(now, at_once=True)  # nothing in the cluster has to follow this write
     soon = now + AFTER_WRITE_MS
-    return min(soon, decision.wake_at) if decision.wake_at else soon, False
+    return _Next(min(soon, decision.wake_at) if decision.wake_at else soon)
 
 
 def _intended(context: Context, decision: Decision) -> tuple[Event, ...]:
-    """For the audit stream, saved before the first of them is sent: whatever dies then, no write at
-    the cluster is without its line."""
+    """For the audit stream, saved before the first action is sent: after any crash, every write to
+    the cluster has its line."""
     if not decision.actions:
         return ()
     now, by = context.store.now(), decision.release.requested_by

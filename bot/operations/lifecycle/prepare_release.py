@@ -1,14 +1,16 @@
-"""Before a release is first decided on: is its starter still allowed, is the line stopped, which
+"""Before the first decision on a release: may its starter still start it, is the app frozen, which
 template does an undo mean?"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from bot.operations.access.roles import fresh_roles
 from bot.operations.context import Context
-from bot.operations.lifecycle.known_templates import known_templates, templates_key
-from bot.policy.freezes import frozen_by, goes_on_frozen
+from bot.operations.lifecycle.known_templates import known_templates
+from bot.operations.lifecycle.remember_templates import app_key
+from bot.policy.freezes import Freeze, frozen_by, may_override
 from bot.policy.permissions import Permission, Role, may, roles_granting
 from bot.ports import AuditLine, UnknownSchema
 from bot.releases.assess.pairs import idle_of
@@ -16,7 +18,7 @@ from bot.releases.engine.decision import Decision
 from bot.releases.engine.respond import respond
 from bot.releases.facts.changes import Undo
 from bot.releases.facts.images import version_of
-from bot.releases.facts.observation import Observation
+from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.release import Release
 from bot.releases.facts.requests import Refuse
 from bot.releases.planning.draft import running_image
@@ -25,84 +27,107 @@ from bot.releases.planning.undo import choose_undo
 
 
 def prepare_release(context: Context, release: Release, seen: Observation) -> Release | Decision:
-    """A Decision ends it before the first write. Raises SlackUnavailable while nobody knows what
-    its starter may do."""
+    """A Decision ends the release before its first write. Raises SlackUnavailable while the roles
+    of its starter are unknown."""
     now = context.store.now()
     roles = fresh_roles(context, release.requested_by)
     freeze = frozen_by(
         context.store.freezes(), app=release.target.app, cluster=release.target.cluster, now=now
     )
-    why = _not_allowed(release, roles)
-    if not why and freeze is not None and not goes_on_frozen(release.change, roles, release.reason):
-        why = f"not started: {freeze.told}"
-    if why:
+    if why := _refusal(release, roles, freeze):
         return respond(release, Refuse(why), now)
     if freeze is not None:
-        release = _noted(release, f"in spite of a freeze: {freeze.told}")
-        text = f"goes on though {freeze.told}"
-        line = AuditLine(
-            now, release.id, release.target.app, "broke a freeze", text, release.requested_by.user
-        )
-        context.store.write_audit(line, operation=f"{release.id}:frozen")
-    key = app_key(release, seen.cluster_uid)
-    durations = sorted(context.store.durations(key))
-    if durations:
-        release = replace(
-            release, usual_ms=durations[min(len(durations) - 1, int(0.95 * len(durations)))]
-        )
-    release = replace(release, stale_claim=_stale_claim(context, release, seen))
-    change = release.change
-    if isinstance(change, Undo) and change.template is None and seen.stable is not None:
-        beside = _version_beside(context, release, seen) if change.to_revision is None else ""
-        if beside:
-            return respond(release, Refuse(beside), now)
-        known = known_templates(context, key, seen.stable)
-        try:
-            chosen = choose_undo(
-                seen.stable, known, to_revision=change.to_revision, app=release.target.app
-            )
-        except PlanRefused as refused:
-            return respond(release, Refuse(f"not started: {refused}"), now)
-        release = replace(release, change=replace(change, template=chosen.template))
-        if chosen.note:
-            release = _noted(release, chosen.note)
-    return release
-
-
-def _noted(release: Release, note: str) -> Release:
-    """Beside the reason, where the card, the change cause and the record show it."""
-    return (
-        release
-        if note in release.reason
-        else replace(release, reason="; ".join(filter(None, (release.reason, note))))
+        release = _override(context, release, freeze, now)
+    release = replace(
+        release,
+        usual_ms=_usual_ms(context, release, seen) or release.usual_ms,
+        stale_claim=_stale_claim(context, release, seen),
     )
+    if seen.stable is None:
+        return release
+    try:
+        return _with_undo_template(context, release, seen, seen.stable)
+    except PlanRefused as refused:
+        return respond(release, Refuse(f"not started: {refused}"), now)
 
 
-def _version_beside(context: Context, release: Release, seen: Observation) -> str:
-    """Of a kept pair the version before stands beside the one that serves, whole: no roll brings it
-    back as fast as the switch."""
+def _refusal(release: Release, roles: Collection[Role], freeze: Freeze | None) -> str:
+    """Roles and group membership are read afresh before the first write."""
+    if not may(roles, Permission.DEPLOY):
+        person = release.requested_by
+        wanted = " or ".join(roles_granting(Permission.DEPLOY))
+        return (
+            f"not started: {person.name or person.user} no longer has the {wanted} role; nothing"
+            " was changed"
+        )
+    if freeze is not None and not may_override(release.change, roles, release.reason):
+        return f"not started: {freeze.line}"
+    return ""
+
+
+def _override(context: Context, release: Release, freeze: Freeze, now: int) -> Release:
+    text = f"continued despite a freeze: {freeze.line}"
+    line = AuditLine(
+        now, release.id, release.target.app, "overrode a freeze", text, release.requested_by.user
+    )
+    context.store.write_audit(line, operation=f"{release.id}:frozen")
+    return _with_note(release, f"despite a freeze: {freeze.line}")
+
+
+def _with_note(release: Release, note: str) -> Release:
+    """Beside the reason, where the card, the change cause and the record show it."""
+    if note in release.reason:
+        return release
+    return replace(release, reason="; ".join(filter(None, (release.reason, note))))
+
+
+def _usual_ms(context: Context, release: Release, seen: Observation) -> int:
+    """The 95th percentile of this app's rollouts, 0 without history."""
+    durations = sorted(context.store.durations(app_key(release, seen.cluster_uid)))
+    if not durations:
+        return 0
+    return durations[min(len(durations) - 1, int(0.95 * len(durations)))]
+
+
+def _with_undo_template(
+    context: Context, release: Release, seen: Observation, stable: DeploymentSeen
+) -> Release:
+    """Raises PlanRefused for an undo that has no template to return to, or a better way."""
+    change = release.change
+    if not isinstance(change, Undo) or change.template is not None:
+        return release
+    if change.to_revision is None:
+        _refuse_undo_of_pair(context, release, seen, stable)
+    known = known_templates(context, app_key(release, seen.cluster_uid), stable)
+    chosen = choose_undo(stable, known, to_revision=change.to_revision, app=release.target.app)
+    release = replace(release, change=replace(change, template=chosen.template))
+    return _with_note(release, chosen.note) if chosen.note else release
+
+
+def _refuse_undo_of_pair(
+    context: Context, release: Release, seen: Observation, stable: DeploymentSeen
+) -> None:
+    """In a kept pair the previous version still runs beside the one that serves: no rollout brings
+    it back as fast as the switch. Raises PlanRefused."""
     idle = idle_of(release.target, seen)
-    if (
-        idle is None
-        or seen.stable is None
-        or running_image(idle.template, release) == running_image(seen.stable.template, release)
-    ):
-        return ""
-    if (
-        context.store.verdict_on(app_key(release, seen.cluster_uid, idle.name), idle.template)[0]
-        != "healthy"
-    ):
-        return ""
-    app, version = release.target.app, version_of(running_image(idle.template, release))
-    return (
-        f"not started: {idle.name} still runs {version} beside it: deploy {app} {version} bluegreen"
-        " switches back to it at once"
+    if idle is None:
+        return
+    previous = running_image(idle.template, release)
+    if previous == running_image(stable.template, release):
+        return
+    key = app_key(release, seen.cluster_uid, idle.name)
+    if context.store.verdict_on(key, idle.template)[0] != "healthy":
+        return
+    app, version = release.target.app, version_of(previous)
+    raise PlanRefused(
+        f"{idle.name} still runs {version} beside it: deploy {app} {version} bluegreen switches"
+        " back to it at once"
     )
 
 
 def _stale_claim(context: Context, release: Release, seen: Observation) -> str:
-    """The controller copies annotations to ReplicaSets, so kubectl's undo brings the claim of a
-    release back that ended long ago."""
+    """The controller copies annotations to ReplicaSets, so kubectl's undo brings back the claim of
+    a release that ended long ago."""
     claim = seen.stable.claim if seen.stable is not None else ""
     if claim in ("", release.id):
         return ""
@@ -110,30 +135,9 @@ def _stale_claim(context: Context, release: Release, seen: Observation) -> str:
         before = context.store.load(claim)
     except (KeyError, UnknownSchema):
         return ""
-    same_place = before.as_found is not None and before.as_found.cluster_uid == seen.cluster_uid
-    return (
-        claim
-        if before.phase.is_final
-        and same_place
+    same_place = (
+        before.as_found is not None
+        and before.as_found.cluster_uid == seen.cluster_uid
         and before.target.namespace == release.target.namespace
-        else ""
     )
-
-
-def _not_allowed(release: Release, roles: frozenset[Role]) -> str:
-    """The worker checks roles and group membership afresh before the first write."""
-    if may(roles, Permission.DEPLOY):
-        return ""
-    person = release.requested_by
-    wanted = " or ".join(roles_granting(Permission.DEPLOY))
-    return (
-        f"not started: {person.name or person.user} no longer has the role {wanted}; nothing was"
-        " changed"
-    )
-
-
-def app_key(release: Release, cluster_uid: str, deployment: str = "") -> str:
-    """Of the release's own Deployment, or the other one of a pair."""
-    return templates_key(
-        cluster_uid, release.target.namespace, deployment or release.target.deployment
-    )
+    return claim if before.phase.is_final and same_place else ""

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from bot.operations.access.roles import known_roles
 from bot.operations.context import App, Context
 from bot.operations.replies import Receipt, Refusal, Reply
-from bot.policy.freezes import frozen_by, goes_on_frozen
+from bot.policy.freezes import frozen_by, may_override
 from bot.policy.permissions import Permission, may
 from bot.releases.facts.changes import Change, Deploy, Scale, Undo
 from bot.releases.facts.counts import counted
@@ -33,7 +33,7 @@ def start_release(
     """The same change of the same app while it runs or waits gives that release; fifty people
     typing it start one."""
     now = context.store.now()
-    refusal = frozen(context, app, change, by=by, reason=reason, now=now) or _at_a_glance(
+    refusal = frozen(context, app, change, by=by, reason=reason, now=now) or _refused_by_catalog(
         app, change, app.channel or channel
     )
     if refusal is not None:
@@ -60,8 +60,8 @@ def start_release(
 
 
 def _in_front(context: Context, release: Release) -> str:
-    """The last release before this one of the same app and place: the worker has not yet stood it
-    in line."""
+    """The last release before this one of the same app and place: the worker has not yet queued
+    it."""
     if release.phase is not Phase.QUEUED:
         return ""
     active = context.store.active(release.target.app)
@@ -84,32 +84,32 @@ def _to_version(change: Change) -> str:
 def frozen(
     context: Context, app: App, change: Change, *, by: Person, reason: str, now: int
 ) -> Refusal | None:
-    """The line is stopped, and this is neither a way back nor an admin with a reason."""
+    """Releases are frozen, and this is neither an undo nor an admin with a reason."""
     freeze = frozen_by(
         context.store.freezes(), app=app.target.app, cluster=app.target.cluster, now=now
     )
     if freeze is None:
         return None
     roles = known_roles(context, by)
-    if goes_on_frozen(change, roles, reason):
+    if may_override(change, roles, reason):
         return None
     if may(roles, Permission.ADMIN):
-        hint = 'as an admin you may go on all the same: add reason="…"'
+        hint = 'As an admin you may override the freeze: add reason="…".'
     else:
         hint = (
-            "an admin may go on with a reason; when it is over:"
-            f" `{context.names.typed('unfreeze')} {freeze.scope}`"
+            "An admin may override it with a reason; to end it:"
+            f" `{context.names.typed('unfreeze')} {freeze.scope}`."
         )
-    return Refusal(freeze.told, hint)
+    return Refusal(freeze.line, hint)
 
 
-def _at_a_glance(app: App, change: Change, channel: str) -> Refusal | None:
-    """What can be refused without looking at the cluster; the rest is the plan's."""
+def _refused_by_catalog(app: App, change: Change, channel: str) -> Refusal | None:
+    """What the catalog alone refuses; the rest is up to the plan."""
     name = app.target.app
     if not channel:  # asked for in the home tab
         return Refusal(
-            f"{name} has no channel where its card could be",
-            "add `channel` to its catalog entry, or deploy it in a channel",
+            f"{name} has no channel for its card.",
+            "Add `channel` to its catalog entry, or deploy it in a channel.",
         )
     if isinstance(change, Deploy):
         if app.target.images or "/" not in change.version:
@@ -120,7 +120,8 @@ def _at_a_glance(app: App, change: Change, channel: str) -> Refusal | None:
                 return Refusal(str(mistake))
         if change.strategy is not Strategy.ROLLING and not app.target.services:
             return Refusal(
-                f"{name} has no Service, so traffic cannot be shared: deploy it rolling",
+                f"{name} has no Service, so traffic cannot be shared.",
+                "Deploy it rolling.",
                 field="strategy",
             )
     if isinstance(change, Scale):
@@ -130,6 +131,6 @@ def _at_a_glance(app: App, change: Change, channel: str) -> Refusal | None:
         ):
             top = rules.scale_max if rules.scale_max is not None else "any number of"
             return Refusal(
-                f"{name} may have {rules.scale_min} to {top} replicas, not {change.replicas}"
+                f"{name} may have {rules.scale_min} to {top} replicas, not {change.replicas}."
             )
     return None

@@ -24,16 +24,16 @@ def pause_deployment(context: Context, app: App, by: Person, *, paused: bool) ->
         stable = observe_app(context, app).stable
         if stable is None:
             return Refusal(
-                f"there is no Deployment `{app.target.deployment}` in namespace"
-                f" {app.target.namespace}"
+                f"There is no Deployment `{app.target.deployment}` in namespace"
+                f" {app.target.namespace}."
             )
         release = running_release(context, app.target.app)
         if release is not None and stable.claim == release.id:
             return Refusal(
-                f"{stable.name} belongs to release {release.id}: it is paused and resumed with it"
+                f"{stable.name} belongs to release {release.id}: pause or resume the release."
             )
         if stable.paused == paused:
-            return Refusal(f"{stable.name} is {'already' if paused else 'not'} paused")
+            return Refusal(f"{stable.name} is {'already' if paused else 'not'} paused.")
         change = FieldChange(Field.PAUSED, stable.paused, paused)
         try:
             context.cluster(app.target.cluster).apply(
@@ -45,4 +45,4 @@ def pause_deployment(context: Context, app: App, by: Person, *, paused: bool) ->
         line = AuditLine(context.store.now(), "", app.target.app, word, text, by.user)
         context.store.write_audit(line, operation=uuid.uuid4().hex)
         return TextReply(text)
-    return Refusal(f"{app.target.deployment} changes too fast right now: try again")
+    return Refusal(f"{app.target.deployment} is changing too fast.", "Try again.")

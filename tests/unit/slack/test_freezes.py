@@ -18,7 +18,7 @@ def test_a_refusal_names_the_freeze_and_how_to_continue(frozen: Bot, slack: Loca
     answer = slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")["text"]
     assert (
         "all is frozen by developer: incident" in answer
-        and "an admin may go on with a reason" in answer
+        and "An admin may override it with a reason" in answer
     )
     assert not frozen.store.active()
 

@@ -85,7 +85,7 @@ def test_an_app_without_a_channel_is_not_released_from_there(bot: Bot, slack: Lo
     apps["hello"] = replace(apps["hello"], channel="")
     press_form_button(slack, "U0DEV1", home_of(slack, "U0DEV1"))
     answer = slack.submit("U0DEV1", FILLED_IN)
-    assert "no channel where its card could be" in json.dumps(answer)
+    assert "no channel for its card" in json.dumps(answer)
     assert not bot.store.active()
 
 
