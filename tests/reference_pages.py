@@ -8,6 +8,9 @@ from pathlib import Path
 
 from bot.commands.help import help_entry
 from bot.commands.table import COMMANDS, Names
+from bot.policy.permission_table import BUTTONS, FORCED, ROLLOUT_VERBS, WITHOUT_ROLE
+from bot.policy.permission_table import COMMANDS as COMMAND_PERMISSIONS
+from bot.policy.permissions import Permission, roles_granting
 from bot.releases.facts.replicas import Bounds, nearest, split_steps
 from bot.releases.strategies.canary.notes import share_notes
 
@@ -102,7 +105,41 @@ def _shares(*, shift: bool) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
+_ROLES_BEGIN = "<!-- permissions of roles -->\n"
+_ROLES_END = "<!-- end of permissions of roles -->"
+
+
+def permissions_page() -> str:
+    """The page as it is, with its table of roles written anew."""
+    page = (DOCS / "reference/permissions.md").read_text(encoding="utf-8")
+    before, _, rest = page.partition(_ROLES_BEGIN)
+    _, _, after = rest.partition(_ROLES_END)
+    return f"{before}{_ROLES_BEGIN}{_roles()}{_ROLES_END}{after}"
+
+
+def _roles() -> str:
+    rows = ["| needs | roles | commands | buttons |", "|---|---|---|---|"]
+    for permission in Permission:
+        roles = ", ".join(roles_granting(permission))
+        commands = [f"`{name}`" for name in _commands_with(permission)]
+        buttons = [name.capitalize() for name, needed in BUTTONS.items() if needed is permission]
+        rows.append(f"| {permission} | {roles} | {', '.join(commands)} | {', '.join(buttons)} |")
+    anyone = " and ".join(f"`{name}`" for name in sorted(WITHOUT_ROLE))
+    return "\n".join(rows) + f"\n\nAnyone of the workspace may use {anyone}.\n"
+
+
+def _commands_with(permission: Permission) -> list[str]:
+    names = [
+        name
+        for name, needed in COMMAND_PERMISSIONS.items()
+        if needed is permission and name not in {"rollout", *WITHOUT_ROLE}
+    ]
+    names += [f"rollout {verb}" for verb, needed in ROLLOUT_VERBS.items() if needed is permission]
+    return [*names, *(["rollout abort --force"] if permission is FORCED else [])]
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/permissions.md": permissions_page,
     "reference/commands.md": commands_page,
     "reference/shares.md": shares_page,
 }

@@ -33,19 +33,19 @@ from bot.releases.facts.target import Strategy, Target
 
 log = logging.getLogger(__name__)
 
-NEWER_LOOKS_MS = 1_000
+NEWER_AGAIN_MS = 1_000
 
 
 class Render(Protocol):
     """Domain data to Slack messages; bot.slack.blocks provides it."""
 
     def card(self, release: Release, *, now: int, first: bool = False) -> Message:
-        """``first``: it is posted, not edited, and calls nobody."""
+        """``first``: it is posted, not edited, and mentions nobody."""
 
     def announcement(
         self, release: Release, event: Event, card: str = ""
     ) -> tuple[Message, bool] | None:
-        """(message, loud); None where the card alone tells it. Loud: a message of its own in the
+        """(message, loud); None where the card alone shows it. Loud: a message of its own in the
         channel, which leads to the card at the address ``card``; else it goes in the card's thread.
         """
 
@@ -55,7 +55,7 @@ class Render(Protocol):
         """The view of `/deploy`."""
 
     def plan(self, plan: Plan) -> tuple[str, ...]:
-        """One line a step, and what is to be known beside them."""
+        """One line a step, and the plan's notes."""
 
     def notice(self, line: str) -> Message: ...
 
@@ -125,6 +125,6 @@ class Context:
 
 
 def left_to_newer(context: Context) -> int:
-    """During an upgrade workers of two versions share the work: what only the newer can read is
-    soon offered again. Returns when. The store has logged it."""
-    return context.store.now() + NEWER_LOOKS_MS
+    """During an upgrade workers of two versions share the work: a record that only the newer can
+    read is soon offered again. Returns when. The store has logged it."""
+    return context.store.now() + NEWER_AGAIN_MS

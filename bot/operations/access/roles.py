@@ -1,4 +1,4 @@
-"""What a person may do, as far as it is known here and now."""
+"""The roles of a person, from the cached directory or read afresh."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def known_roles(context: Context, person: Person) -> frozenset[Role]:
 
 
 def fresh_roles(context: Context, person: Person) -> frozenset[Role]:
-    """Groups as Slack had them seconds ago; older ones serve only while Slack is away. Raises
+    """Groups as Slack had them seconds ago; older ones count only while Slack is away. Raises
     SlackUnavailable where there are none."""
     try:
         groups = _fresh_groups(context, person)
@@ -40,8 +40,8 @@ def _groups(context: Context, person: Person) -> frozenset[str]:
 
 
 def _fresh_groups(context: Context, person: Person) -> frozenset[str]:
-    """One read serves all workers for some seconds: Slack answers this question 20 times a minute,
-    and forty releases may ask at once."""
+    """One read serves all workers for some seconds: Slack allows 20 reads a minute, and forty
+    releases may start at once."""
     access = context.catalog.access
     if not access.needs_groups:
         return frozenset()

@@ -1,9 +1,8 @@
-"""How much may be said to Slack, shared by all workers, and who goes first when that is less than
-there is to say.
+"""How much all workers together may send to Slack, and what goes first when that is not enough.
 
 Slack publishes about one post a second for each channel, and "50+ per minute" for chat.update in
-the whole workspace. Both buckets stay a little below, since calls that leave evenly may arrive in a
-bunch.
+the whole workspace. Both buckets stay a little below: calls that leave evenly may arrive in a
+burst.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from bot.releases.facts.release import Release
 
 EDITS = Budget("slack edits", per_minute=49, burst=8, reserve=5)
 OVER, WAITED_FOR, MOVING = 0, 1, 2
-"""Ranks: a final state or a failure, what a person waits for, all else."""
+"""Ranks: a final state or a failure, something a person waits for, everything else."""
 _WAITED_FOR = frozenset(
     {
         EventKind.GATE_OPENED,
@@ -31,14 +30,14 @@ def posts_in(channel: str) -> Budget:
     return Budget(f"slack posts {channel}", per_minute=57, burst=2, reserve=1)
 
 
-def rank_of(release: Release, untold: tuple[Announcement, ...]) -> int:
-    """By what is not told yet: a card that waits for approval for an hour is urgent once, not with
-    every pod that restarts meanwhile."""
-    if release.phase.is_final or any(entry.event.kind is EventKind.FAILURE for entry in untold):
+def rank_of(release: Release, pending: tuple[Announcement, ...]) -> int:
+    """By the announcements not yet delivered: a card that waits for approval for an hour is urgent
+    once, not with every pod that restarts meanwhile."""
+    if release.phase.is_final or any(entry.event.kind is EventKind.FAILURE for entry in pending):
         return OVER
     asked = (
         entry.event.kind in _WAITED_FOR
         or (entry.event.by is not None and entry.event.kind is not EventKind.CREATED)
-        for entry in untold
+        for entry in pending
     )
     return WAITED_FOR if any(asked) else MOVING

@@ -1,4 +1,4 @@
-"""Where a release's card is, as a link for people."""
+"""The link to a release's card."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from bot.ports import ChannelUnavailable, MessageGone, RateLimited, SlackUnavail
 
 
 def find_card(context: Context, release_id: str) -> str:
-    """Its address; "" before it is posted, or where Slack does not say just now: nothing waits for
-    a link."""
+    """ "" before the card is posted, or while Slack is away: nothing waits for a link."""
     channel, ts = context.store.card(release_id)
     if not ts:
         return ""

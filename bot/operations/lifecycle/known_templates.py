@@ -1,5 +1,4 @@
-"""What the record knows of a Deployment's templates: those that releases saw healthy, and which of
-its revisions were bad."""
+"""The templates of a Deployment that releases saw healthy, and its revisions that were bad."""
 
 from __future__ import annotations
 
@@ -23,5 +22,5 @@ def known_templates(context: Context, key: str, deployment: DeploymentSeen) -> l
 
 
 def templates_key(cluster_uid: str, namespace: str, deployment: str) -> str:
-    """Under which the templates of a Deployment are remembered."""
+    """The store's key for the templates of a Deployment."""
     return f"{cluster_uid}/{namespace}/{deployment}"

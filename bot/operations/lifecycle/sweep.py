@@ -1,4 +1,4 @@
-"""Every half minute: what nothing woke is woken, what was not told is told."""
+"""Every half minute: wake the releases and the deliveries that nothing else woke."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def scene() -> Scene:
     return Scene(clock, store, port, context, created.release.id)
 
 
-def test_an_abort_between_the_save_and_the_write_is_heard_before_the_write(scene: Scene) -> None:
+def test_an_abort_between_save_and_write_prevents_the_write(scene: Scene) -> None:
     def abort() -> None:
         control_release(scene.context, scene.id, Abort(DEVELOPER), "aborted")
 
@@ -151,7 +151,7 @@ def test_an_abort_between_the_save_and_the_write_is_heard_before_the_write(scene
     assert scene.port.sent == []
 
 
-def test_the_way_back_waits_for_a_write_that_may_still_come_and_takes_it_back(scene: Scene) -> None:
+def test_rollback_waits_for_a_late_write_and_reverts_it(scene: Scene) -> None:
     """The API server carries out what the bot gave up on: after the abort was asked for, and before
     it is over."""
     sent: list[Action] = []
@@ -178,7 +178,7 @@ def test_the_way_back_waits_for_a_write_that_may_still_come_and_takes_it_back(sc
         scene.port.model.apply(sent[0])  # once more, after the end
 
 
-def test_a_write_has_its_line_in_the_audit_stream_before_it_is_sent(scene: Scene) -> None:
+def test_a_write_is_audited_before_it_is_sent(scene: Scene) -> None:
     seen: list[list[str]] = []
     scene.port.at_once = lambda: seen.append(scene.audited())
     for _ in range(3):

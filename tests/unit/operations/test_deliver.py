@@ -66,7 +66,7 @@ def failed(
     return desk.store.save(broken, (event,), operation="fail").id
 
 
-def test_log_lines_go_to_the_one_who_started_it_and_to_nobody_else(desk: Desk) -> None:
+def test_log_lines_go_to_the_starter_alone(desk: Desk) -> None:
     deliver_release(desk.context, failed(desk))
     (direct,) = desk.said("direct")
     assert direct.where == "U0DEV1"
@@ -220,7 +220,7 @@ def over(desk: Desk, release_id: str, ago_ms: int) -> None:
     )
 
 
-def test_a_channel_that_is_gone_with_a_starter_who_takes_no_messages_is_not_tried_for_ever(
+def test_delivery_is_given_up_without_a_channel_or_direct_messages(
     desk: Desk,
 ) -> None:
     release_id = failed(desk)
@@ -232,7 +232,7 @@ def test_a_channel_that_is_gone_with_a_starter_who_takes_no_messages_is_not_trie
     assert desk.store.outbox(release_id) == ((), False)
 
 
-def test_a_channel_that_takes_messages_again_gets_the_card_and_nothing_that_was_told_in_person(
+def test_a_reopened_channel_gets_the_card_and_nothing_sent_directly(
     desk: Desk,
 ) -> None:
     release_id = failed(desk)
@@ -248,7 +248,7 @@ def test_a_channel_that_takes_messages_again_gets_the_card_and_nothing_that_was_
 
 
 @pytest.mark.parametrize(("over_for", "again_in"), [(0, 0.5), (2, 2), (20, 20)])
-def test_the_card_of_a_release_that_ended_in_an_archived_channel_is_tried_less_and_less_often(
+def test_a_finished_card_in_an_archived_channel_is_tried_less_and_less_often(
     desk: Desk, over_for: int, again_in: float
 ) -> None:
     release_id = failed(desk)
@@ -260,7 +260,7 @@ def test_the_card_of_a_release_that_ended_in_an_archived_channel_is_tried_less_a
     )
 
 
-def test_what_the_channel_has_heard_is_not_said_in_person_too(desk: Desk) -> None:
+def test_a_message_in_the_channel_is_not_also_sent_directly(desk: Desk) -> None:
     """The channel is archived between a failure's own message and the line after it."""
     release_id = failed(desk, "off")
     over(desk, release_id, ago_ms=0)
@@ -282,7 +282,7 @@ def test_what_the_channel_has_heard_is_not_said_in_person_too(desk: Desk) -> Non
     ]
 
 
-def test_while_slack_is_away_those_of_an_archived_channel_are_told_later(desk: Desk) -> None:
+def test_direct_messages_for_an_archived_channel_wait_for_slack(desk: Desk) -> None:
     release_id = failed(desk)
     messenger = RecordingWithoutDirects(
         why=SlackUnavailable("time-out"), refusals=[ChannelUnavailable("is_archived")]
@@ -296,7 +296,7 @@ def test_while_slack_is_away_those_of_an_archived_channel_are_told_later(desk: D
     )
 
 
-def test_after_an_interruption_the_failure_is_not_told_twice_and_the_lines_still_arrive(
+def test_an_interrupted_failure_is_posted_once_and_its_logs_arrive(
     desk: Desk,
 ) -> None:
     release_id = failed(desk)

@@ -1,5 +1,4 @@
-"""What a person may do, from groups that are read seldom enough for Slack and freshly enough for a
-first write."""
+"""Roles from groups that are read seldom enough for Slack and freshly enough for a first write."""
 
 from __future__ import annotations
 
@@ -70,21 +69,21 @@ def office() -> Office:
     )
 
 
-def test_forty_releases_that_start_at_once_ask_slack_once(office: Office) -> None:
+def test_forty_starting_releases_read_groups_once(office: Office) -> None:
     for _ in range(40):
         assert fresh_roles(office.context, DEVELOPER) == {Role.DEPLOYER}
         assert fresh_roles(office.context, MANAGER) == frozenset()
     assert office.directory.asked == 1
 
 
-def test_who_left_a_group_loses_the_role_within_seconds(office: Office) -> None:
+def test_leaving_a_group_ends_its_role_within_seconds(office: Office) -> None:
     assert fresh_roles(office.context, DEVELOPER) == {Role.DEPLOYER}
     office.directory.members["S0DEV"] = frozenset()
     office.clock[0] += 10_000
     assert fresh_roles(office.context, DEVELOPER) == frozenset()
 
 
-def test_while_slack_is_away_what_was_known_serves_and_without_that_nobody_may(
+def test_while_slack_is_away_known_groups_count_and_unknown_ones_refuse(
     office: Office,
 ) -> None:
     office.directory.away = True
@@ -94,6 +93,6 @@ def test_while_slack_is_away_what_was_known_serves_and_without_that_nobody_may(
     assert fresh_roles(office.context, DEVELOPER) == {Role.DEPLOYER}
 
 
-def test_people_of_other_groups_are_not_kept(office: Office) -> None:
+def test_members_of_other_groups_are_not_stored(office: Office) -> None:
     fresh_roles(office.context, DEVELOPER)
     assert "U1" not in str(office.context.store.peek("members of the catalog's groups"))

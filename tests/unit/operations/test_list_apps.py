@@ -88,13 +88,13 @@ def store() -> InMemoryReleaseStore:
     return InMemoryReleaseStore()
 
 
-def test_a_version_is_told_where_no_release_ever_was(store: InMemoryReleaseStore) -> None:
+def test_a_version_is_shown_without_any_release(store: InMemoryReleaseStore) -> None:
     assert versions(listed({"local": {"hello": runs("1.4.0")}}, {"hello": "local"}, store)) == {
         "hello": "1.4.0"
     }
 
 
-def test_a_cluster_that_is_away_costs_its_own_apps_their_version_and_the_note_says_so(
+def test_an_unreachable_cluster_hides_only_its_own_versions(
     store: InMemoryReleaseStore,
 ) -> None:
     table = listed(
@@ -104,14 +104,14 @@ def test_a_cluster_that_is_away_costs_its_own_apps_their_version_and_the_note_sa
     assert table.note == "auth: the cluster west cannot be reached: no answer within 3 s"
 
 
-def test_an_app_that_is_not_in_the_cluster_is_named(store: InMemoryReleaseStore) -> None:
+def test_an_app_without_a_deployment_is_named(store: InMemoryReleaseStore) -> None:
     table = listed(
         {"local": {"hello": replace(runs("1.0.0"), stable=None)}}, {"hello": "local"}, store
     )
     assert (versions(table), table.note) == ({"hello": "-"}, "without a Deployment: hello")
 
 
-def test_after_a_scaling_it_is_still_a_version_and_no_number_of_pods(
+def test_scaling_leaves_the_version(
     store: InMemoryReleaseStore,
 ) -> None:
     store.create(
@@ -122,7 +122,7 @@ def test_after_a_scaling_it_is_still_a_version_and_no_number_of_pods(
     }
 
 
-def test_of_a_pair_it_is_the_version_that_people_reach(store: InMemoryReleaseStore) -> None:
+def test_a_pair_shows_the_version_that_serves(store: InMemoryReleaseStore) -> None:
     blue = a_deployment(template=a_template("1.0.0", labels={"app": "hello", "version": "blue"}))
     green = a_deployment(
         "hello-green", template=a_template("2.0.0", labels={"app": "hello", "version": "green"})

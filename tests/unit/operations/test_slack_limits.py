@@ -163,7 +163,7 @@ def moving(workspace: Workspace, ids: list[str], seconds: int) -> None:
             workspace.at(second + number / CARDS, lambda release_id=release_id: step(release_id))  # type: ignore[misc]
 
 
-def test_forty_cards_that_move_at_once_meet_no_429_and_none_is_more_than_a_minute_behind(
+def test_forty_moving_cards_meet_no_429_and_lag_under_a_minute(
     workspace: Workspace,
 ) -> None:
     moving(workspace, started(workspace), 220)
@@ -179,7 +179,7 @@ def test_forty_cards_that_move_at_once_meet_no_429_and_none_is_more_than_a_minut
     assert max(still_behind) <= 60 * SECOND
 
 
-def test_what_people_wait_for_goes_before_what_only_moves(workspace: Workspace) -> None:
+def test_gates_and_ends_go_before_progress(workspace: Workspace) -> None:
     ids = started(workspace)
     moving(workspace, ids, 240)
     gates: dict[str, int] = {}
@@ -211,7 +211,7 @@ def test_what_people_wait_for_goes_before_what_only_moves(workspace: Workspace) 
     assert max(ms for _, _, ms in workspace.lags) <= 60 * SECOND
 
 
-def test_a_failure_is_told_within_seconds_while_forty_others_fill_the_channel(
+def test_a_failure_is_posted_within_seconds_in_a_full_channel(
     workspace: Workspace,
 ) -> None:
     ids = started(workspace)
@@ -243,7 +243,7 @@ def test_a_failure_is_told_within_seconds_while_forty_others_fill_the_channel(
     assert workspace.messenger.refused == 0
 
 
-def test_a_failure_does_not_wait_for_the_lines_before_it_and_is_told_once(
+def test_a_failure_overtakes_earlier_lines_and_is_posted_once(
     workspace: Workspace,
 ) -> None:
     release_id, *_ = started(workspace)
@@ -269,7 +269,7 @@ def test_a_failure_does_not_wait_for_the_lines_before_it_and_is_told_once(
     assert posts[1].message.text.split("\n") == ["a step: done", "going back"]
 
 
-def test_lines_that_waited_together_are_one_message_in_the_thread(workspace: Workspace) -> None:
+def test_lines_that_waited_together_are_one_thread_message(workspace: Workspace) -> None:
     release_id, *_ = started(workspace)
     workspace.run(60)
     before = len(workspace.messenger.said)
@@ -285,7 +285,7 @@ def test_lines_that_waited_together_are_one_message_in_the_thread(workspace: Wor
     assert lines.message.text.split("\n") == [f"step {number}: done" for number in range(4)]
 
 
-def test_after_a_429_nobody_else_knocks_before_slack_allows(workspace: Workspace) -> None:
+def test_after_a_429_nobody_posts_before_slack_allows(workspace: Workspace) -> None:
     ids = started(workspace)
     workspace.run(90)
     workspace.messenger.refusals.append(RateLimited(30_000))

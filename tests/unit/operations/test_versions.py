@@ -1,5 +1,5 @@
-"""Two versions of Pilothouse on one Redis: what only the newer can read is left to it, unharmed and
-soon."""
+"""Two versions of Pilothouse on one Redis: a record that only the newer can read is left to it,
+unharmed and soon."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 import pytest
 from redis import Redis
 
-from bot.operations.context import NEWER_LOOKS_MS, Catalog, Context
+from bot.operations.context import NEWER_AGAIN_MS, Catalog, Context
 from bot.operations.delivery.deliver_release import deliver_release
 from bot.operations.lifecycle.advance_release import advance_release
 from bot.operations.lifecycle.control_release import control_release
@@ -57,13 +57,13 @@ def newer(context: Context, redis_client: Redis) -> str:
     return created.id
 
 
-def test_workers_offer_it_again_within_a_second_or_so(context: Context, newer: str) -> None:
+def test_a_newer_record_is_offered_again_within_a_second(context: Context, newer: str) -> None:
     for work in (advance_release, deliver_release):
         again = work(context, newer)
-        assert again is not None and 0 < again - context.store.now() <= NEWER_LOOKS_MS
+        assert again is not None and 0 < again - context.store.now() <= NEWER_AGAIN_MS
 
 
-def test_nothing_of_it_is_changed(context: Context, newer: str, redis_client: Redis) -> None:
+def test_a_newer_record_is_unchanged(context: Context, newer: str, redis_client: Redis) -> None:
     before = redis_client.hgetall(f"{PREFIX}release:{newer}")
     advance_release(context, newer)
     deliver_release(context, newer)
@@ -74,7 +74,7 @@ def test_nothing_of_it_is_changed(context: Context, newer: str, redis_client: Re
     assert cast(RecordingMessenger, context.messenger).said == []
 
 
-def test_the_others_go_on(context: Context, newer: str) -> None:
+def test_other_releases_are_still_active(context: Context, newer: str) -> None:
     other = context.store.create(
         replace(a_release(), id=""), dedup_key="", same_as="", operation="another"
     ).release

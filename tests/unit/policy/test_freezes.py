@@ -1,4 +1,4 @@
-"""Stopping the line, and what goes on in spite of it."""
+"""Freezes, and what they do not stop."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def a_freeze(scope: str = "all", until: int | None = None) -> Freeze:
 
 
 @pytest.mark.parametrize("scope", ["all", "hello", "cluster:local"])
-def test_a_freeze_holds_for_its_app_its_cluster_or_all(scope: str) -> None:
+def test_a_freeze_covers_its_app_its_cluster_or_all(scope: str) -> None:
     assert frozen_by([a_freeze(scope)], app="hello", cluster="local", now=T0) is not None
 
 
 @pytest.mark.parametrize("scope", ["auth", "cluster:other", "local"])
-def test_a_freeze_of_something_else_does_not_hold(scope: str) -> None:
+def test_a_freeze_of_another_scope_does_not_apply(scope: str) -> None:
     assert frozen_by([a_freeze(scope)], app="hello", cluster="local", now=T0) is None
 
 
@@ -33,11 +33,11 @@ def test_a_freeze_ends_at_its_time() -> None:
 
 
 @pytest.mark.parametrize("change", [Deploy("2.0.0"), Scale(3), Restart(), Reapply({})])
-def test_the_glass_is_broken_by_an_admin_with_a_reason_and_by_nobody_else(change: Change) -> None:
+def test_only_an_admin_with_a_reason_overrides_a_freeze(change: Change) -> None:
     assert may_override(change, ADMINS, "customers cannot pay")
     assert not may_override(change, ADMINS, "  ")
     assert not may_override(change, DEPLOYERS, "customers cannot pay")
 
 
-def test_a_way_back_is_never_stopped() -> None:
+def test_an_undo_is_never_stopped() -> None:
     assert may_override(Undo(), DEPLOYERS, "")
