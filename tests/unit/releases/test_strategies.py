@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
+from bot.commands.deploy_form import DeployForm
 from bot.commands.table import Names
-from bot.operations.requests import DeployForm
 from bot.releases.facts.target import Strategy
 from bot.releases.strategies import STRATEGIES
 from bot.slack.blocks.modal import deploy_modal
