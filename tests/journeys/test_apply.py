@@ -131,7 +131,7 @@ def test_an_outdated_preview_is_shown_again_before_anything_is_applied(
     _edit(unmade, env=[{"name": "GREETING", "value": "hello"}])
     unmade.click("Apply", user=DEVELOPER)
     assert "GREETING" in unmade.sees(
-        r"for Deployment default/{app} changed since it was shown: look again\. Apply"
+        r"Deployment default/{app} changed since it was shown\. Check again\. Apply"
     )
     assert not unmade.exists(unmade.app)
     unmade.click("Apply", user=DEVELOPER)
@@ -160,8 +160,8 @@ def test_a_secret_that_changed_outdates_the_preview_without_showing_its_value(
     keep("second")
     unmade.click("Apply", user=DEVELOPER)
     again = unmade.sees(
-        r"Nothing was applied, for Secret default/{app}-more changed since it was shown: look"
-        r" again\. Apply"
+        r"Nothing was applied: Secret default/{app}-more changed since it was shown\."
+        r" Check again\. Apply"
     )
     assert again.partition("?")[2] == shown.partition("?")[2], "to the eye it is the same"
     unmade.click("Apply", user=DEVELOPER)
