@@ -44,7 +44,7 @@ def reply_after(failure: Exception, command: QueryCommand, cluster: str = "local
         cast(Any, clusters),
         messenger,
         unused,
-        Catalog({"hello": app}, ("local",), Access(), "C0RELEASES"),
+        Catalog({"hello": app}, ("local",), Access()),
         SlackRendering(),
         unused,
     )
