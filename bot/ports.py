@@ -97,7 +97,8 @@ class Cluster(Protocol):
         events: bool = False,
     ) -> Observation:
         """One snapshot; independent reads go out side by side (at most 8). ``candidate`` "" where
-        there is none; ``or_candidate`` is the candidate where that one does not exist."""
+        there is none; ``or_candidate`` is the candidate where that one does not exist. Events are
+        read where ``events`` says so or a pod is stuck."""
 
     def observe_apps(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
         """By app: its Deployment, a green one beside it as the candidate, and its Services; no pods

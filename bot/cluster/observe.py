@@ -10,13 +10,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, in_query, label_query, path_of
 from bot.ports import ClusterUnreachable
-from bot.releases.facts.observation import DeploymentSeen, Observation, SelectingSeen, Survey
+from bot.releases.facts.observation import (
+    DeploymentSeen,
+    Observation,
+    PodSeen,
+    SelectingSeen,
+    Survey,
+)
 from bot.releases.facts.target import (
     Strategy,
     Target,
@@ -25,6 +31,9 @@ from bot.releases.facts.target import (
 )
 
 EVENTS_KEPT = 20
+STUCK_AFTER_MS = 10_000
+"""When a pod's events are read: most pods have started by then."""
+_COMBINED = "(combined from similar events): "
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 _SURVEYED = (
     "horizontalpodautoscalers",
@@ -71,7 +80,11 @@ def observe(
     owned = _read_owned(
         connection, target.namespace, [stable, next((one for one in others if one), None)]
     )
-    seen = [one.seen() if one else None for one in owned]
+    found = [one.seen() if one else None for one in owned]
+    if reads.events is None and any(_is_stuck(pod, at) for pod in _pods(found)):
+        reads = replace(reads, events=_start_events(connection, target.namespace))
+    warnings, scale_ups = reads.events.results() if reads.events else ([], [])
+    seen = [_with_events(one, warnings, scale_ups) if one else None for one in found]
     return Observation(
         at=at,
         cluster_uid=which.result(),
@@ -92,11 +105,7 @@ def observe(
             if survey
             else None
         ),
-        events=(
-            _event_lines(reads.warnings.result(), [one for one in seen if one])
-            if reads.warnings
-            else ()
-        ),
+        events=_event_lines(warnings, [one for one in seen if one]),
     )
 
 
@@ -108,7 +117,37 @@ class _Reads:
     services: list[Future[Any]]
     slices: Future[Any] | None
     surveyed: dict[str, Future[Any]]
-    warnings: Future[Any] | None
+    events: _Events | None
+
+
+@dataclass(frozen=True)
+class _Events:
+    warnings: Future[Any]
+    scale_ups: Future[Any]
+
+    def results(self) -> tuple[list[Any], list[Any]]:
+        return self.warnings.result(), self.scale_ups.result()
+
+
+def _start_events(connection: Connection, namespace: str) -> _Events:
+    def every(selector: str) -> Future[Any]:
+        query = {"fieldSelector": selector, "limit": "500"}
+        return connection.start(connection.optional_items, path_of("events", namespace), query)
+
+    return _Events(every("type=Warning"), every("reason=TriggeredScaleUp"))
+
+
+def _pods(deployments: Sequence[DeploymentSeen | None]) -> Iterator[PodSeen]:
+    for one in deployments:
+        for replica_set in one.replica_sets if one else ():
+            yield from replica_set.pods
+
+
+def _is_stuck(pod: PodSeen, at: int) -> bool:
+    """Its own status may not say why it does not start, or what stops it: its events do."""
+    silent = not pod.has_sandbox and not pod.unschedulable
+    waits = not pod.ready and not pod.terminating and pod.phase in ("Pending", "Running")
+    return waits and (silent or pod.restarts > 0) and at - pod.created_at > STUCK_AFTER_MS
 
 
 def _start_reads(
@@ -141,9 +180,7 @@ def _start_reads(
             else None
         ),
         surveyed={kind: every(kind) for kind in _SURVEYED} if survey else {},
-        warnings=(
-            every("events", {"fieldSelector": "type=Warning", "limit": "500"}) if events else None
-        ),
+        events=_start_events(connection, namespace) if events else None,
     )
 
 
@@ -328,14 +365,45 @@ def _event_lines(
         for replica_set in one.replica_sets
         for uid in (one.uid, replica_set.uid, *(pod.uid for pod in replica_set.pods))
     } | {one.uid for one in deployments}
-    ours = [
-        one
-        for one in items
-        if one.get("type") == "Warning" and (one.get("involvedObject") or {}).get("uid") in uids
-    ]
+    ours = [one for one in items if one.get("type") == "Warning" and _about(one) in uids]
     ours.sort(key=last_seen, reverse=True)
     lines = (errors.one_line(f"{one.get('reason', '')}: {one.get('message', '')}") for one in ours)
     return tuple(dict.fromkeys(lines))[:EVENTS_KEPT]
+
+
+def _with_events(
+    deployment: DeploymentSeen,
+    warnings: Sequence[Mapping[str, Any]],
+    scale_ups: Sequence[Mapping[str, Any]],
+) -> DeploymentSeen:
+    """Each pod with its own Warning events, newest first: what keeps its sandbox or volumes from
+    it stands nowhere else."""
+    if not warnings and not scale_ups:
+        return deployment
+    of_pod: dict[str, list[tuple[str, str]]] = {}
+    for one in sorted(warnings, key=last_seen, reverse=True):
+        text = str(one.get("message") or "").removeprefix(_COMBINED)
+        of_pod.setdefault(_about(one), []).append((str(one.get("reason") or ""), text))
+    growing = {_about(one) for one in scale_ups}
+    sets = tuple(
+        replace(
+            replica_set,
+            pods=tuple(
+                replace(
+                    pod,
+                    warnings=tuple(dict.fromkeys(of_pod.get(pod.uid, ())))[:EVENTS_KEPT],
+                    scale_up=pod.uid in growing,
+                )
+                for pod in replica_set.pods
+            ),
+        )
+        for replica_set in deployment.replica_sets
+    )
+    return replace(deployment, replica_sets=sets)
+
+
+def _about(event: Mapping[str, Any]) -> str:
+    return str((event.get("involvedObject") or {}).get("uid") or "")
 
 
 def last_seen(event: Mapping[str, Any]) -> int:

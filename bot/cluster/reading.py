@@ -144,6 +144,8 @@ def pod(item: Mapping[str, Any]) -> PodSeen:
         ready=is_ready,
         ready_since=milliseconds(ready.get("lastTransitionTime")) if is_ready else 0,
         created_at=milliseconds(meta.get("creationTimestamp")),
+        accepted_at=milliseconds(status.get("startTime")),
+        has_sandbox=(conditions.get("PodReadyToStartContainers") or {}).get("status") == "True",
         terminating="deletionTimestamp" in meta,
         unschedulable=scheduled.get("message", "") or "Unschedulable" if unschedulable else "",
         containers=(
@@ -163,7 +165,9 @@ def _containers(
         status = by_name.get(spec["name"]) or {}
         state, last = status.get("state") or {}, status.get("lastState") or {}
         waiting = state.get("waiting") or {}
+        running = state.get("running") or {}
         terminated = last.get("terminated") or state.get("terminated") or {}
+        newest_run = running or state.get("terminated") or last.get("terminated") or {}
         yield ContainerSeen(
             name=spec["name"],
             image=spec.get("image", ""),
@@ -172,7 +176,9 @@ def _containers(
             restarts=status.get("restartCount", 0),
             waiting=waiting.get("reason", ""),
             message=waiting.get("message") or terminated.get("message") or "",
-            running_since=milliseconds((state.get("running") or {}).get("startedAt")),
+            ended_message=terminated.get("message", ""),
+            running_since=milliseconds(running.get("startedAt")),
+            last_started_at=milliseconds(newest_run.get("startedAt")),
             last_terminated=terminated.get("reason", ""),
             exit_code=terminated.get("exitCode"),
             last_terminated_at=milliseconds(terminated.get("finishedAt")),

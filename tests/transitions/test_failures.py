@@ -184,8 +184,14 @@ def test_another_broken_pod_stops_it_once_more() -> None:
     assert decide(resumed, worse, LATER + SECOND).release.phase is Phase.PAUSED
 
 
-def test_one_broken_pod_of_several_replicas_is_not_all() -> None:
-    assert judged(new_pods(crashing("hello-2-a")), LATER).release.phase is Phase.PAUSED
+def test_one_broken_pod_while_more_are_to_come_is_not_all() -> None:
+    seen = new_pods(crashing("hello-2-a"), desired=2)
+    assert judged(seen, LATER).release.phase is Phase.PAUSED
+
+
+def test_all_new_pods_that_the_surge_allows_are_all() -> None:
+    seen = new_pods(crashing("hello-2-a"), desired=1)
+    assert judged(seen, LATER).release.phase is Phase.ROLLING_BACK
 
 
 def test_one_broken_pod_that_replaced_another_is_all() -> None:
@@ -316,6 +322,13 @@ def test_a_quota_that_forbids_pods_is_the_environment() -> None:
         decision.release.progress.trouble is not None
         and "exceeded quota" in decision.release.progress.trouble.cause.summary
     )
+
+
+def test_pods_that_admission_denies_are_rolled_back_for_at_once() -> None:
+    words = "ValidatingAdmissionPolicy 'signed' denied request: image is not signed"
+    decision = judged(new_pods(failure=f'pods "hello-2-x" is forbidden: {words}', desired=1))
+    assert decision.release.phase is Phase.ROLLING_BACK
+    assert decision.release.cause is not None and words in decision.release.cause.summary
 
 
 # --- deadlines ------------------------------------------------------------------------------------

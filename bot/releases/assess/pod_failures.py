@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from bot.releases.assess.container_failures import (
+    PodFailure,
+    container_failure,
+    is_late_cache,
+    patient_until,
+)
 from bot.releases.assess.rollout import live_pods, newest
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.observation import (
-    ContainerSeen,
-    DeploymentSeen,
     Observation,
     PodSeen,
     ReplicaSetSeen,
@@ -18,94 +23,8 @@ from bot.releases.facts.observation import (
 from bot.releases.facts.plan import Side
 from bot.releases.facts.rules import Rules
 
-_GONE_FOR_GOOD = re.compile(
-    r"not found|manifest unknown|denied|unauthorized|does not exist|no such image", re.IGNORECASE
-)
-
-
-_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable"})
-
-
-PULL_PATIENCE_MS = 120_000
-
-
-@dataclass(frozen=True)
-class PodFailure:
-    failure: FailureClass
-    pod: str
-    what: str  # "ImagePullBackOff", "CrashLoopBackOff", "OOMKilled", "Unschedulable"…
-    detail: str
-    ripe_at: int  # from when on it counts, in milliseconds
-    plain: str = ""  # the same in plain words, where Kubernetes' own are long
-
-
-def _pull_words(image: str, message: str) -> str:
-    """Kubelet's message is a chain of "failed to …:" that ends in the reason."""
-    reason = message.rstrip(". ").rpartition(": ")[2] or "no reason given"
-    return f"image {image} cannot be pulled: {reason[:120]}"
-
-
-def _container_failure(pod: PodSeen, container: ContainerSeen, rules: Rules) -> PodFailure | None:
-    waiting, message = container.waiting, container.message
-    if waiting == "InvalidImageName" or (
-        waiting in _PULL and (_GONE_FOR_GOOD.search(message) or waiting == "ErrImageNeverPull")
-    ):
-        words = (
-            _pull_words(container.image, message)
-            if waiting in _PULL
-            else f"{container.image} is not a valid image name"
-        )
-        return PodFailure(
-            FailureClass.PERMANENT, pod.name, waiting, message or container.image, 0, words
-        )
-    if waiting == "CreateContainerConfigError":
-        transient = "failed to sync" in message and "cache" in message
-        return (
-            None if transient else PodFailure(FailureClass.PERMANENT, pod.name, waiting, message, 0)
-        )
-    if waiting in _PULL:
-        ripe_at = pod.created_at + PULL_PATIENCE_MS
-        return PodFailure(
-            FailureClass.PERSISTENT,
-            pod.name,
-            waiting,
-            message,
-            ripe_at,
-            _pull_words(container.image, message),
-        )
-    crashed = waiting == "CrashLoopBackOff" or (
-        container.last_terminated not in ("", "Completed") and not container.ready
-    )
-    if crashed and container.restarts >= rules.crash_loop_restarts:
-        what = (
-            "OOMKilled"
-            if container.last_terminated == "OOMKilled"
-            else waiting or "CrashLoopBackOff"
-        )
-        ended = (
-            f"exit code {container.exit_code}"
-            if container.exit_code is not None
-            else container.last_terminated
-        )
-        detail = (
-            f"{container.name} restarted {container.restarts} times, last ended with"
-            f" {ended or 'an error'}"
-        )
-        return PodFailure(
-            FailureClass.PERSISTENT,
-            pod.name,
-            what,
-            detail,
-            pod.created_at + rules.crash_loop_for_ms,
-        )
-    return None
-
-
-def pod_failure(pod: PodSeen, rules: Rules) -> PodFailure | None:
-    """The gravest failure of one pod; None while it may still become ready."""
-    if pod.unschedulable:
-        return PodFailure(FailureClass.ENVIRONMENT, pod.name, "Unschedulable", pod.unschedulable, 0)
-    if pod.reason in (
+_EVICTIONS = frozenset(
+    {
         "Evicted",
         "Preempting",
         "Preempted",
@@ -113,61 +32,143 @@ def pod_failure(pod: PodSeen, rules: Rules) -> PodFailure | None:
         "NodeAffinity",
         "Shutdown",
         "Terminated",
-    ):
+    }
+)
+_MISSING_SOURCE = re.compile(r"(secret|configmap) .*not found|non-?existent (secret|config) key")
+_NETWORK = re.compile(r"\bnetwork|\bcni\b", re.IGNORECASE)
+_OWN_PLACEMENT = re.compile(
+    r'persistentvolumeclaim "[^"]*" not found|didn\'t match Pod\'s node affinity/selector'
+)
+_REFUSAL = re.compile(r"is forbidden|denied (the )?request")
+_CLUSTERS_REFUSAL = re.compile(r"quota|being terminated|cannot create resource")
+
+
+def pod_failure(pod: PodSeen, rules: Rules) -> PodFailure | None:
+    """The gravest failure of one pod; None while it may still become ready."""
+    if pod.unschedulable:
+        return PodFailure(FailureClass.ENVIRONMENT, pod.name, "Unschedulable", pod.unschedulable, 0)
+    if pod.reason in _EVICTIONS:
         return PodFailure(FailureClass.ENVIRONMENT, pod.name, pod.reason, pod.message, 0)
     if pod.ready:
         return None
     found = [
-        failure
-        for c in pod.containers
-        if (failure := _container_failure(pod, c, rules)) is not None
+        failure for c in pod.containers if (failure := container_failure(pod, c, rules)) is not None
     ]
     order = (FailureClass.PERMANENT, FailureClass.PERSISTENT)
-    return min(found, key=lambda failure: order.index(failure.failure), default=None)
+    gravest = min(found, key=lambda failure: order.index(failure.failure), default=None)
+    return gravest or _sandbox_failure(pod)
+
+
+def _sandbox_failure(pod: PodSeen) -> PodFailure | None:
+    """Volumes and the sandbox come before the containers; only events say why they do not. An
+    event of a pod that has its sandbox is history."""
+    if pod.has_sandbox or any(c.running_since or c.restarts for c in pod.containers):
+        return None
+    for reason, message in pod.warnings:
+        if reason == "FailedMount" and not is_late_cache(message):
+            theirs = not _MISSING_SOURCE.search(message)
+            words = f"a volume cannot be mounted: {message.rpartition(' : ')[2][:200]}"
+        elif reason == "FailedCreatePodSandBox":
+            theirs = bool(_NETWORK.search(message))
+            words = f"the pod's sandbox cannot start: {message.rpartition(': ')[2][:200]}"
+        else:
+            continue
+        failure = FailureClass.ENVIRONMENT if theirs else FailureClass.PERSISTENT
+        return PodFailure(failure, pod.name, reason, message, patient_until(pod), words)
+    return None
+
+
+def _placement_failure(pod: PodSeen, before: Any, template: Any) -> PodFailure | None:
+    """A claim or a node constraint that nothing satisfies, and that the old template had not."""
+    found = _OWN_PLACEMENT.search(pod.unschedulable)
+    if found is None or pod.scale_up or before is None:
+        return None
+    if _placement(before) == _placement(template):
+        return None
+    words = f"no node fits what the new template asks for: {pod.unschedulable[:200]}"
+    return PodFailure(FailureClass.DEADLINE, pod.name, "Unschedulable", pod.unschedulable, 0, words)
+
+
+def _placement(template: Any) -> tuple[Any, ...]:
+    """What a template asks of nodes and claims."""
+    spec = template.get("spec") or {}
+    claims = sorted(
+        volume["persistentVolumeClaim"].get("claimName", "")
+        for volume in spec.get("volumes") or ()
+        if volume.get("persistentVolumeClaim")
+    )
+    return spec.get("nodeSelector") or {}, spec.get("affinity") or {}, claims
+
+
+def _refused_by_admission(replica_set: ReplicaSetSeen) -> PodFailure | None:
+    """Every pod is refused for what it is; a quota is the cluster's."""
+    message = replica_set.failure
+    if not _REFUSAL.search(message) or _CLUSTERS_REFUSAL.search(message):
+        return None
+    words = f"admission refuses the new pods: {message[:400]}"
+    return PodFailure(FailureClass.PERMANENT, "", "FailedCreate", message, 0, words)
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """``all_failed``: at least two pods, or one that was replaced and failed again, and none is
-    healthy."""
+    """``all_failed``: none is healthy, and they are at least two, all that the surge allows, or one
+    that came after another."""
 
     permanent: tuple[PodFailure, ...] = ()
     persistent: tuple[PodFailure, ...] = ()  # those that count already
     environment: tuple[PodFailure, ...] = ()
     all_failed: bool = False
     next_ripe_at: int | None = None
+    unplaceable: tuple[PodFailure, ...] = ()  # the new template's own: counts at the deadline
     blocked: str = ""  # the ReplicaSet cannot create pods: quota, admission
 
 
 def assess(
-    seen: Observation, side: Side, rules: Rules, now: int, tolerated: Collection[str] = ()
+    seen: Observation,
+    side: Side,
+    rules: Rules,
+    now: int,
+    tolerated: Collection[str] = (),
+    *,
+    before: Any = None,
 ) -> Assessment:
     """Judge the live pods of the newest ReplicaSet of one Deployment.
 
     ``tolerated``: pods that a person resumed in spite of. Their failures alone do not count again.
+    ``before``: the template that ran before, None where it is unknown.
     """
     deployment = seen.stable if side is Side.STABLE else seen.candidate
     replica_set = newest(deployment) if deployment else None
     if deployment is None or replica_set is None:
         return Assessment()
     live = live_pods(replica_set.pods)
+    refused = None if live else _refused_by_admission(replica_set)
+    if refused is not None:
+        counts = refused.pod not in tolerated
+        return Assessment(permanent=(refused,) if counts else (), blocked=replica_set.failure)
     failures = [
         failure
         for pod in (*live, *_unreplaced(replica_set, live))
-        if (failure := pod_failure(pod, rules)) is not None
+        if (
+            failure := _placement_failure(pod, before, replica_set.template)
+            or pod_failure(pod, rules)
+        )
+        is not None
     ]
-    lasting = [f for f in failures if f.failure is not FailureClass.ENVIRONMENT]
+    own = (FailureClass.PERMANENT, FailureClass.PERSISTENT)
+    lasting = [f for f in failures if f.failure in own]
     broken = [f for f in lasting if f.ripe_at <= now]
     counts = any(f.pod not in tolerated for f in broken)
     return Assessment(
         permanent=_of_class(lasting, FailureClass.PERMANENT) if counts else (),
         persistent=_of_class(broken, FailureClass.PERSISTENT) if counts else (),
         environment=_of_class(failures, FailureClass.ENVIRONMENT),
-        all_failed=len(broken) == len(live) and _is_enough(deployment, replica_set, broken),
+        all_failed=len(broken) == len(live) and _is_enough(replica_set, broken),
         next_ripe_at=min(
             (f.ripe_at for f in _of_class(lasting, FailureClass.PERSISTENT) if f.ripe_at > now),
             default=None,
         ),
+        unplaceable=_of_class(failures, FailureClass.DEADLINE),
         blocked=replica_set.failure,
     )
 
@@ -184,13 +185,12 @@ def _of_class(failures: Sequence[PodFailure], failure: FailureClass) -> tuple[Po
     return tuple(item for item in failures if item.failure is failure)
 
 
-def _is_enough(
-    deployment: DeploymentSeen, replica_set: ReplicaSetSeen, broken: Sequence[PodFailure]
-) -> bool:
-    """One broken pod says something about the version only if it is the only one wanted, or came
-    after another."""
+def _is_enough(replica_set: ReplicaSetSeen, broken: Sequence[PodFailure]) -> bool:
+    """One broken pod says something about the version if no more are wanted yet (the surge allows
+    no more, or there is only one), or if it came after another."""
     is_replacement = any(pod.terminating or pod.phase == "Failed" for pod in replica_set.pods)
-    return len(broken) >= 2 or (len(broken) == 1 and (is_replacement or deployment.replicas == 1))
+    wanted = max(1, replica_set.desired)
+    return len(broken) >= min(2, wanted) or (len(broken) == 1 and is_replacement)
 
 
 def _evidence(failures: tuple[PodFailure, ...]) -> tuple[str, ...]:
@@ -201,7 +201,8 @@ def _evidence(failures: tuple[PodFailure, ...]) -> tuple[str, ...]:
     lines = []
     for (what, detail), names in tuple(pods.items())[:5]:
         others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        lines.append(f"{names[0]}{others}: {what}: {detail}"[:400])
+        who = f"{names[0]}{others}: " if names[0] else ""
+        lines.append(f"{who}{what}: {detail}"[:400])
     return tuple(lines)
 
 
@@ -210,10 +211,13 @@ def cause_of(failures: tuple[PodFailure, ...], total: int) -> Cause:
     first = failures[0]
     many = f"{len(failures)} of {total} new pods" if total > 1 else "the new pod"
     what = first.plain or first.what + (f" ({first.detail})" if first.detail else "")
-    summary = f"{what} ({many})" if first.plain else f"{many}: {what}"
+    if not first.pod:
+        summary = what
+    else:
+        summary = f"{what} ({many})" if first.plain else f"{many}: {what}"
     return Cause(
         first.failure,
         summary[:600],
         _evidence(failures),
-        tuple(failure.pod for failure in failures[:5]),
+        tuple(failure.pod for failure in failures[:5] if failure.pod),
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.engine.decision import Decision
-from bot.releases.facts.causes import Cause
+from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.release import ClusterTrouble, Release
 
@@ -14,13 +14,14 @@ PATIENCE_MS = 300_000
 
 
 def record_trouble(decision: Decision, cause: Cause | None, now: int) -> Decision:
-    """``cause`` None: there is none, or it is over. People are asked once, after PATIENCE_MS."""
+    """``cause`` None: there is none, or it is over. People are asked once, after PATIENCE_MS; not
+    about what the new version itself asks of the cluster: that ends at the deadline."""
     release = decision.release
     if cause is None:
         return decision.changed(_with_trouble(release, None))
     known = release.progress.trouble
     trouble = replace(known, cause=cause) if known else ClusterTrouble(cause, now)
-    if trouble.asked:
+    if trouble.asked or not is_clusters_fault(trouble):
         return decision.changed(_with_trouble(release, trouble))
     if now - trouble.since < PATIENCE_MS:
         waiting = decision.changed(_with_trouble(release, trouble))
@@ -31,6 +32,10 @@ def record_trouble(decision: Decision, cause: Cause | None, now: int) -> Decisio
     )
     asked = decision.record(now, EventKind.ENVIRONMENT, text, evidence=cause.evidence)
     return asked.changed(_with_trouble(release, replace(trouble, asked=True)))
+
+
+def is_clusters_fault(trouble: ClusterTrouble | None) -> bool:
+    return trouble is not None and trouble.cause.failure is FailureClass.ENVIRONMENT
 
 
 def _with_trouble(release: Release, trouble: ClusterTrouble | None) -> Release:

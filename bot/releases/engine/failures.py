@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bot.releases.assess.intents import deployment_of
-from bot.releases.assess.pod_failures import assess, cause_of
+from bot.releases.assess.pod_failures import Assessment, assess, cause_of
 from bot.releases.assess.rollout import newest, pods_of, ready_endpoints
 from bot.releases.engine.cluster_trouble import record_trouble
 from bot.releases.engine.decision import Decision, enter_phase
@@ -44,7 +44,7 @@ def judge_pods(decision: Decision, step: Step, seen: Observation, now: int) -> O
         replica_set = newest(deployment)
         if replica_set is None:
             continue
-        found = assess(seen, side, release.rules, now, release.tolerated)
+        found = _assess(release, side, seen, now)
         total = sum(1 for pod in replica_set.pods if not pod.terminating)
         if found.permanent:
             return fail(decision, now, cause_of(found.permanent, total))
@@ -52,11 +52,18 @@ def judge_pods(decision: Decision, step: Step, seen: Observation, now: int) -> O
             cause = cause_of(found.persistent, total)
             return fail(decision, now, cause, pause=not found.all_failed)
         decision = decision.wake(found.next_ripe_at)
-        if found.environment:
+        if found.unplaceable:
+            trouble = cause_of(found.unplaceable, total)
+        elif found.environment:
             trouble = cause_of(found.environment, total)
         elif found.blocked:
             trouble = Cause(FailureClass.ENVIRONMENT, found.blocked[:400])
     return Proceed(record_trouble(decision, trouble, now))
+
+
+def _assess(release: Release, side: Side, seen: Observation, now: int) -> Assessment:
+    before = release.as_found.stable.template if release.as_found else None
+    return assess(seen, side, release.rules, now, release.tolerated, before=before)
 
 
 def judge_permanent_failures(decision: Decision, seen: Observation, now: int) -> Outcome:
@@ -69,7 +76,7 @@ def judge_permanent_failures(decision: Decision, seen: Observation, now: int) ->
     for side, deployment in _watched(release, step, seen):
         if deployment.name in theirs:
             continue
-        found = assess(seen, side, release.rules, now, release.tolerated)
+        found = _assess(release, side, seen, now)
         if found.permanent:
             return fail(decision, now, cause_of(found.permanent, len(found.permanent)))
     return Proceed(decision)

@@ -16,7 +16,9 @@ class ContainerSeen:
     restarts: int = 0
     waiting: str = ""  # state.waiting.reason
     message: str = ""  # state.waiting.message, or of the termination
+    ended_message: str = ""  # of the last termination, also while another message waits
     running_since: int = 0
+    last_started_at: int = 0  # the newest start that is known; 0: none
     last_terminated: str = (
         ""  # lastState.terminated.reason, or state.terminated.reason: Error, OOMKilled, Completed
     )
@@ -38,9 +40,13 @@ class PodSeen:
     ready: bool = False
     ready_since: int = 0
     created_at: int = 0
+    accepted_at: int = 0  # status.startTime: the kubelet has the pod and begins to pull; 0: not yet
+    has_sandbox: bool = False  # PodReadyToStartContainers: volumes are mounted, the network is up
     terminating: bool = False
     unschedulable: str = ""  # message of PodScheduled=False, reason Unschedulable
     containers: tuple[ContainerSeen, ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()  # its Warning events where read: reason, message
+    scale_up: bool = False  # an autoscaler of nodes has reported that it adds one for this pod
 
     @property
     def restarts(self) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from bot.commands.table import BY_NAME, Names
 from bot.ports import Message
 from bot.releases.engine.gates import expires_at, gates_here, hold_ends_at, open_gate
+from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.changes import Deploy, Scale
 from bot.releases.facts.counts import counted
 from bot.releases.facts.people import Person
@@ -187,7 +188,10 @@ def _trouble_lines(release: Release) -> Iterator[str]:
     if trouble is not None:
         since = f" since {date(trouble.since)}" if trouble.since else ""
         summary = plain(trouble.cause.summary, 500)
-        yield f"⚠️ Cluster problem{since}, not the release's fault: {summary}"
+        if trouble.cause.failure is FailureClass.ENVIRONMENT:
+            yield f"⚠️ Cluster problem{since}, not the release's fault: {summary}"
+        else:
+            yield f"⚠️ Waiting{since}: {summary}"
     if release.progress.probe_failure:
         failure = plain(release.progress.probe_failure, 500)
         yield f"⚠️ The probe fails: {failure}. The switch waits until it passes."
