@@ -225,11 +225,11 @@ def test_commands_target_the_serving_deployment_of_a_pair(journey: Journey) -> N
     journey.say("/pods {app}")
     pods = sees_privately(
         journey,
-        r"stable, revision 1 \(2\.0\.0\): 3 pods, 100 % of 3 ready endpoints",
+        r"stable, revision 1 \(2\.0\.0\): 3 pods, 100% of 3 ready endpoints",
         DEVELOPER,
         before,
     )
-    assert "idle, revision 1 (1.0.0): 5 pods, 0 % of 3 ready endpoints" in pods
+    assert "idle, revision 1 (1.0.0): 5 pods, 0% of 3 ready endpoints" in pods
     journey.say("/rollout history {app}")
     sees_privately(
         journey, rf"{journey.app}: revisions of deployment {journey.app}-green", DEVELOPER, before

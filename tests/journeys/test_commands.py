@@ -63,7 +63,7 @@ def test_history_lists_image_cause_and_verdict_of_each_revision(journey: Journey
 def test_pods_shows_every_pod_with_its_image(journey: Journey) -> None:
     journey.say("/pods {app}", user=VIEWER)
     told = journey.sees(
-        r"stable, revision 1 \(1\.0\.0\): 5 pods, 100 % of 5 ready endpoints", user=VIEWER
+        r"stable, revision 1 \(1\.0\.0\): 5 pods, 100% of 5 ready endpoints", user=VIEWER
     )
     assert told.count(f"pilothouse/{journey.app}:1.0.0") == 5
     assert (
@@ -127,7 +127,7 @@ def test_explain_reads_the_cluster_schema_and_sends_a_long_tree_as_a_file(
 
 def test_traffic_shows_the_share_of_ready_endpoints(journey: Journey) -> None:
     journey.say("/traffic {app}")
-    assert "100 %" in journey.sees(r"{app}: ready endpoints")
+    assert "100%" in journey.sees(r"{app}: ready endpoints")
 
 
 def test_a_freeze_stops_all_releases_except_an_admins_with_a_reason(

@@ -84,7 +84,7 @@ def test_pods_shows_restarts_and_the_time_of_the_last(journey: Journey) -> None:
     journey.until(lambda: restarted(journey), "a container that came back")
     journey.say("/pods {app}")
     told = journey.sees(r"2\.0\.0-crash +0/1 +\w+ +[1-9]\d* \(\d+s ago\)")
-    assert "revision 2 (2.0.0-crash)" in told and "0 % of" in told
+    assert "revision 2 (2.0.0-crash)" in told and "0% of" in told
     journey.say("/rollout undo {app}")
     journey.sees(r"{app} is on 1\.0\.0")
 

@@ -269,7 +269,7 @@ def _canary(tour: Tour) -> None:
         holds=20 <= found["2.0.0"] <= 80,
     )
     tour.say(DEVELOPER, "/traffic hello")
-    tour.expect(r"hello: ready endpoints.*25 %", after=began)
+    tour.expect(r"hello: ready endpoints.*25%", after=began)
     tour.say(MANAGER, "/rollout abort hello")
     tour.expect(r"hello is back on 1\.0\.0, aborted", within=40, after=began)
     tour.check("only 1.0.0 answers", holds=_versions(tour, REQUESTS) == {"1.0.0": REQUESTS})

@@ -95,7 +95,7 @@ def _share(
         return ", no ready endpoint" if seen.services else ""
     serving = {e.pod_uid for e in ready_endpoints(seen, deployment)}
     mine = sum(pod.uid in serving for pod in pods)
-    return f", {round(100 * mine / total)} % of {counted(total, 'ready endpoint')}"
+    return f", {round(100 * mine / total)}% of {counted(total, 'ready endpoint')}"
 
 
 def _row(app: App, pod: PodSeen, revision: str, now: int) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def show_traffic(context: Context, app: App) -> tuple[Table, ...]:
             for e in ready
         )
         rows = tuple(
-            (version, str(count), f"{round(100 * count / len(ready))} %")
+            (version, str(count), f"{round(100 * count / len(ready))}%")
             for version, count in sorted(counts.items())
         )
         note = "" if ready else f"Service {service} has no ready endpoint"
@@ -93,7 +93,7 @@ def _probed(context: Context, app: App, service: str, *, is_sticky: bool) -> lis
         )
         total = sum(answers.values())
         rows = tuple(
-            (answer[:80], str(n), f"{round(100 * n / total)} %")
+            (answer[:80], str(n), f"{round(100 * n / total)}%")
             for answer, n in answers.most_common(20)
         )
         tables.append(

@@ -191,7 +191,7 @@ def test_a_candidate_is_created_once_and_only_ours_counts(lab: Lab) -> None:
     lab.cluster.apply(lab.target, action)
     lab.cluster.apply(lab.target, action)
     assert lab.observe("hello-canary").candidate is not None
-    with pytest.raises(PreconditionFailed, match="not of release hello-2"):
+    with pytest.raises(PreconditionFailed, match="does not belong to release hello-2"):
         lab.cluster.apply(lab.target, CreateDeployment("hello-canary", "hello-2", action.body))
 
 

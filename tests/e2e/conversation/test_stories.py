@@ -37,14 +37,14 @@ def test_a_canary_from_the_help_to_the_record_by_clicks_as_two_people(
 
     card = screen.card("hello 1.0.0 → 2.0.0 canary")
     expect(card).to_contain_text("17% of traffic to 2.0.0")
-    expect(card).to_contain_text("Hold at 17 % until")
+    expect(card).to_contain_text("Hold at 17% until")
     card.get_by_role("button", name="Continue now").click()
     expect(page.get_by_text("Ending the hold early needs the approver role.")).to_be_visible()
 
     screen.become("Release manager")
     card.get_by_role("button", name="Continue now").click()
     expect(card).to_contain_text("50% of traffic to 2.0.0")
-    expect(card).to_contain_text("Hold at 50 % until")
+    expect(card).to_contain_text("Hold at 50% until")
     screen.picture("story-hold", card)
     card.get_by_role("button", name="Continue now").click()
     expect(card).to_contain_text("waiting for approval")
