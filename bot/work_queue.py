@@ -3,14 +3,16 @@ waking is the store's."""
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import DataError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -44,6 +46,25 @@ ROUTES: Mapping[str, Route] = {
 QUERY_JOB = "jobs.run_query.run_query"
 
 
+RQ_JOB = "rq:job:"
+
+MAX_CALL_BYTES = 256 * 1024
+"""Of a job's call, unpacked. A query holds the text of one Slack message."""
+
+
+def unpack_call(packed: bytes) -> bytes:
+    """What RQ stores of a call: function, instance, arguments. Raises ValueError, also for one that
+    is too large."""
+    unpacking = zlib.decompressobj()
+    try:
+        call = unpacking.decompress(packed, MAX_CALL_BYTES)
+    except zlib.error as error:
+        raise ValueError("it holds no call") from error
+    if not unpacking.eof:
+        raise ValueError("it is too large or cut off")
+    return call
+
+
 class RqWorkQueue:
     """See bot.ports.WorkQueue. ``wake`` is the store's (bot.store.Leases.wake)."""
 
@@ -55,6 +76,7 @@ class RqWorkQueue:
         routes: Mapping[str, Route] = ROUTES,
         query_job: str = QUERY_JOB,
     ) -> None:
+        self._client = client
         self._wake = wake
         self._routes = routes
         self._query_job = query_job
@@ -80,13 +102,27 @@ class RqWorkQueue:
         found: dict[str, str] = {}
         with _queue_errors():
             for kind, route in self._routes.items():
-                for job in self._queues[route.queue].get_jobs(0, 1):
-                    match job.args:
-                        case [str(), str() as token]:
-                            found[kind] = token
-                        case _:
-                            pass  # a query: no claim stands behind it
+                match self._next_arguments(self._queues[route.queue]):
+                    case [str(), str() as token]:
+                        found[kind] = token
+                    case _:
+                        pass  # a query: no claim stands behind it
         return found
+
+    def _next_arguments(self, queue: Queue) -> Any:
+        """Of the job that is next. None for what a worker will refuse, which must not stop the
+        ticker."""
+        try:
+            job_id = cast(bytes | None, self._client.lindex(queue.key, 0))
+            key = f"{RQ_JOB}{job_id.decode()}" if job_id else ""
+            packed = cast(bytes | None, self._client.hget(key, "data")) if key else None
+            return json.loads(unpack_call(packed))[2] if packed else None
+        except (ValueError, TypeError, LookupError, RecursionError, DataError):
+            return None
+        except ResponseError as error:
+            if str(error).startswith("WRONGTYPE"):
+                return None
+            raise
 
     def lengths(self) -> dict[str, int]:
         return {name: queue.count for name, queue in self._queues.items()}

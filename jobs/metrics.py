@@ -91,6 +91,11 @@ class WorkerCollector(Collector):
         seconds = CounterMetricFamily(
             "pilothouse_job_seconds", "Time spent in jobs", labels=["kind"]
         )
+        refused = CounterMetricFamily(
+            "pilothouse_jobs_refused",
+            "Jobs in a queue that Pilothouse did not enqueue",
+            labels=["queue"],
+        )
         taken = 0
         for name, value in self._leases.counters().items():
             match name.split(":"):
@@ -98,12 +103,15 @@ class WorkerCollector(Collector):
                     jobs.add_metric([kind, outcome], value)
                 case ["job_ms", kind]:
                     seconds.add_metric([kind], value / 1000)
+                case ["jobs_refused", queue]:
+                    refused.add_metric([queue], value)
                 case ["leases_taken_over"]:
                     taken = value
                 case _:
                     pass  # counted by a newer version
         yield jobs
         yield seconds
+        yield refused
         yield CounterMetricFamily(
             "pilothouse_leases_taken_over", "Jobs that were lost and run again", value=taken
         )

@@ -11,13 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import ResponseError
 from rq import Queue, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
+from rq.utils import now
 from rq.worker import WorkerStatus
 
 from bot.ports import StoreUnavailable
+from jobs.admission import AllowList, GuardedJob, GuardedQueue, NotAllowed, refuse
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +36,37 @@ class StayingWorker(Worker):
     with it: its supervisor starts another, and the job is handed out again."""
 
     came_to_work: Callable[[], None]
+    allowed: AllowList
     most_memory_bytes: int | None = None
     makes_room = False  # it stopped because it is large, with nothing left undone
 
     def subscribe(self) -> None:
-        """No commands over pub/sub: that takes a thread."""
+        """No commands over pub/sub: whoever reaches Redis could stop the worker with them."""
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """`rq suspend` is such a command too."""
+
+    def clean_registries(self) -> None:
+        """A registry that holds what RQ cannot read must not stop the worker."""
+        try:
+            super().clean_registries()  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError, ResponseError) as error:
+            self.last_cleaned_at = now()  # type: ignore[assignment]
+            log.warning("the registries of RQ hold something else than jobs: %s", error)
+
+    def clean_group_registries(self) -> None:
+        """Pilothouse groups no jobs."""
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """As rq's SimpleWorker does. RQ's time-out is a signal, which never reaches a call stuck in
         C; the watchdog ends the process from another thread."""
+        assert isinstance(job, GuardedJob)
         self.came_to_work()
+        try:
+            job.check(queue.name, self.allowed)
+        except NotAllowed as why:
+            refuse(job, queue, why)
+            return
         faulthandler.dump_traceback_later((job.timeout or 0) + WATCHDOG_MARGIN_S, exit=True)
         try:
             self.perform_job(job, queue, self.prepare_execution(job))
@@ -81,20 +105,28 @@ def make_worker(
     queue: str,
     connection: Redis,
     *,
+    allowed: AllowList,
     came_to_work: Callable[[], None] = lambda: None,
     memory_grows_by_bytes: int | None = None,
 ) -> StayingWorker:
-    """``came_to_work`` is called before each job. A worker whose memory grew by more than
-    ``memory_grows_by_bytes`` stops after its job."""
+    """``allowed`` says what it runs. ``came_to_work`` is called before each job. A worker whose
+    memory grew by more than ``memory_grows_by_bytes`` stops after its job."""
     made = StayingWorker(
-        [Queue(queue, connection=connection, serializer=JSONSerializer)],
+        [
+            GuardedQueue(
+                queue, connection=connection, serializer=JSONSerializer, job_class=GuardedJob
+            )
+        ],
         connection=connection,
         serializer=JSONSerializer,
+        job_class=GuardedJob,
+        queue_class=GuardedQueue,
         worker_ttl=WORKER_TTL_S,
         job_monitoring_interval=MONITORING_S,
         log_job_description=False,
         disable_default_exception_handler=False,
     )
+    made.allowed = allowed
     made.came_to_work = came_to_work
     if memory_grows_by_bytes is not None:
         made.most_memory_bytes = most_memory_bytes() + memory_grows_by_bytes

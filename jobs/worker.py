@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -26,9 +26,18 @@ from bot.store import Leases, connect
 from bot.store.connection import DRIVER, advice, open_client
 from bot.store.health import check_settings
 from bot.wiring import Unconfigured, load_configuration, make_context
-from bot.work_queue import DELIVERY, QUERIES, RELEASES, ROUTES, Route, RqWorkQueue
+from bot.work_queue import (
+    DELIVERY,
+    QUERIES,
+    QUERY_JOB,
+    RELEASES,
+    ROUTES,
+    Route,
+    RqWorkQueue,
+)
 from config.logs import configure_logging
 from config.settings import Settings
+from jobs.admission import AllowList, allow
 from jobs.metrics import serve_metrics
 from jobs.resources import JobResources, provide
 from jobs.rq_worker import make_worker
@@ -111,7 +120,8 @@ def supervise(
     *,
     processes: int,
     watch: Callable[[Callable[[], None]], None] | None,
-    routes: dict[str, Route] | None = None,
+    routes: Mapping[str, Route] = ROUTES,
+    query_job: str = QUERY_JOB,
     first_wakes: Sequence[str] = ("sweep",),
 ) -> int:
     """Until SIGTERM or SIGINT. ``watch`` is the watcher's whole life, given a function to call
@@ -121,12 +131,9 @@ def supervise(
     roles += ["watcher"] * (watch is not None) + ["metrics"] * (settings.metrics_port is not None)
     board = Board(roles)
     url = settings.redis_url
+    allowed = allow(routes, query_job)
     recover = partial(end_orphaned_leases, url)
-    children = [
-        WorkerRole(
-            "ticker", partial(_tick_for_ever, url, board, routes or dict(ROUTES), first_wakes)
-        )
-    ]
+    children = [WorkerRole("ticker", partial(_tick_for_ever, url, board, routes, first_wakes))]
     queues = {"queries": QUERIES, "delivery": DELIVERY} | dict.fromkeys(names, RELEASES)
     children += [
         WorkerRole(
@@ -137,6 +144,7 @@ def supervise(
                 url,
                 WORKER_NICENESS if queue == RELEASES else 0,
                 partial(board.note_work, name),
+                allowed,
             ),
             recover,
         )
@@ -153,7 +161,7 @@ def supervise(
 
 
 def _tick_for_ever(
-    url: str, board: Board, routes: dict[str, Route], first_wakes: Sequence[str]
+    url: str, board: Board, routes: Mapping[str, Route], first_wakes: Sequence[str]
 ) -> None:
     stop = StopSignal().on_signals()
     client = connect(url)
@@ -178,7 +186,13 @@ def _tick_for_ever(
     )
 
 
-def _work(queue: str, url: str, niceness: int, came_to_work: Callable[[], None]) -> None:
+def _work(
+    queue: str,
+    url: str,
+    niceness: int,
+    came_to_work: Callable[[], None],
+    allowed: AllowList,
+) -> None:
     os.nice(niceness)
     # Its own client: RQ sets time-outs on it that suit blocking reads.
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
@@ -190,7 +204,11 @@ def _work(queue: str, url: str, niceness: int, came_to_work: Callable[[], None])
         # when that has left it large.
         grows_by = QUERIES_GROW_BY_BYTES if queue == QUERIES else None
         worker = make_worker(
-            queue, connection, came_to_work=came_to_work, memory_grows_by_bytes=grows_by
+            queue,
+            connection,
+            allowed=allowed,
+            came_to_work=came_to_work,
+            memory_grows_by_bytes=grows_by,
         )
         worker.work(logging_level=None)
     except RedisError as error:

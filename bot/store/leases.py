@@ -144,10 +144,15 @@ class Leases:
 
     def counters(self) -> dict[str, int]:
         """What jobs counted: ``jobs:<kind>:done|failed``, ``job_ms:<kind>``,
-        ``leases_taken_over``."""
+        ``leases_taken_over``, ``jobs_refused:<queue>``."""
         with store_errors():
             found = cast(dict[bytes, bytes], self._client.hgetall(self._prefix + "counters"))
         return {name.decode(): int(value) for name, value in found.items()}
+
+    def count(self, name: str) -> None:
+        """One more in ``counters``."""
+        with store_errors():
+            self._client.hincrby(self._prefix + "counters", name, 1)
 
 
 def _host() -> str:

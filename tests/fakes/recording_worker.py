@@ -24,7 +24,13 @@ def main(url: str) -> int:
         "deliver": Route(DELIVERY, JOB),
         "sweep": Route(QUERIES, JOB),
     }
-    return supervise(settings, processes=2, watch=None, routes=routes)
+    return supervise(
+        settings,
+        processes=2,
+        watch=None,
+        routes=routes,
+        query_job="tests.fakes.recording_jobs.answer",
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from jobs.admission import AllowedJob
 from jobs.rq_worker import make_worker
 
 ran_in: list[int] = []
@@ -31,10 +32,17 @@ def queue(redis_client: Redis) -> Queue:
     return Queue("pilothouse-delivery", connection=redis_client, serializer=JSONSerializer)
 
 
+def work_off(client: Redis) -> None:
+    worker = make_worker("pilothouse-delivery", client, allowed=ALLOWED)
+    worker.work(burst=True, logging_level=None)
+
+
 def test_jobs_are_run_one_after_the_other_without_a_fork(redis_client: Redis, queue: Queue) -> None:
     for _ in range(3):
         queue.enqueue_call(note_process, args=("deliver:hello-1", "token"), timeout=8, result_ttl=0)
-    make_worker("pilothouse-delivery", redis_client).work(burst=True, logging_level=None)
+    make_worker("pilothouse-delivery", redis_client, allowed=ALLOWED).work(
+        burst=True, logging_level=None
+    )
     assert ran_in == [os.getpid()] * 3
 
 
@@ -43,21 +51,37 @@ def test_a_job_that_fails_does_not_end_the_ones_behind_it(
 ) -> None:
     queue.enqueue_call(fail, args=("deliver:hello-1", "token"), timeout=8, result_ttl=0)
     queue.enqueue_call(note_process, args=("deliver:hello-2", "token"), timeout=8, result_ttl=0)
-    make_worker("pilothouse-delivery", redis_client).work(burst=True, logging_level=None)
+    make_worker("pilothouse-delivery", redis_client, allowed=ALLOWED).work(
+        burst=True, logging_level=None
+    )
     assert ran_in == [os.getpid()]
 
 
-def hold(megabytes: int) -> None:
+def hold(wake_id: str, _token: str) -> None:
+    megabytes = int(wake_id.partition(":")[2])
     ran_in.append(len(bytearray(os.urandom(1)) * (megabytes * 2**20)))
+
+
+KINDS = frozenset({"deliver"})
+ALLOWED = {
+    ("pilothouse-delivery", f"{function.__module__}.{function.__name__}"): AllowedJob(
+        function, KINDS
+    )
+    for function in (note_process, fail, hold)
+}
 
 
 def test_a_worker_that_a_job_left_large_makes_room_for_a_new_one_and_one_that_is_not_stays(
     redis_client: Redis, queue: Queue
 ) -> None:
     for megabytes in (1, 1, 64, 1):
-        queue.enqueue_call(hold, args=(megabytes,), timeout=8, result_ttl=0)
+        queue.enqueue_call(hold, args=(f"deliver:{megabytes}", "token"), timeout=8, result_ttl=0)
     worked = partial(
-        make_worker, "pilothouse-delivery", redis_client, memory_grows_by_bytes=32 * 2**20
+        make_worker,
+        "pilothouse-delivery",
+        redis_client,
+        allowed=ALLOWED,
+        memory_grows_by_bytes=32 * 2**20,
     )
     in_a_process_of_its_own(lambda: worked().work(burst=True, logging_level=None))
     assert len(queue) == 1
