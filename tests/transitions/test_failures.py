@@ -33,7 +33,15 @@ from tests.builders import (
     pods_for,
     rules_with,
 )
-from tests.transitions.ticks import changes_of, claimed, half_rolled, kinds, patched, rolling
+from tests.transitions.ticks import (
+    changes_of,
+    claimed,
+    half_rolled,
+    kinds,
+    patched,
+    rolled,
+    rolling,
+)
 
 NOT_FOUND = (
     'failed to pull and unpack image: failed to resolve reference "kelseyhightower/hello:2.0.0":'
@@ -343,13 +351,40 @@ def test_a_roll_past_its_deadline_rolls_back() -> None:
     )
 
 
-def test_people_have_time_to_reply_about_a_full_cluster_before_the_deadline() -> None:
+def test_a_full_cluster_is_asked_about_again_at_the_deadline() -> None:
     waits = judged(unschedulable()).release
     asked = decide(waits, unschedulable(), T0 + SECOND + PATIENCE_MS)
     assert EventKind.ENVIRONMENT in kinds(asked) and asked.release.phase is Phase.PROGRESSING
     late = decide(asked.release, unschedulable(), T0 + SECOND + 2 * PATIENCE_MS)
+    assert EventKind.ENVIRONMENT in kinds(late) and late.release.phase is Phase.PROGRESSING
+    assert "insufficient cpu" in late.events[-1].text
+
+
+def test_a_full_cluster_is_asked_about_until_a_person_decides() -> None:
+    release, questions = judged(unschedulable()).release, 0
+    for minute in range(1, 61):
+        decision = decide(release, unschedulable(), T0 + minute * MINUTE)
+        release = decision.release
+        questions += kinds(decision).count(EventKind.ENVIRONMENT)
+    assert release.phase is Phase.PROGRESSING and 4 <= questions <= 8
+
+
+def test_after_the_clusters_trouble_a_roll_has_the_time_that_it_had_left() -> None:
+    release = judged(unschedulable()).release
+    for minute in range(1, 13):
+        release = decide(release, unschedulable(), T0 + minute * MINUTE).release
+    release = decide(release, half_rolled(), T0 + 12 * MINUTE).release
+    still = decide(release, half_rolled(), T0 + 17 * MINUTE)
+    late = decide(still.release, half_rolled(), T0 + 19 * MINUTE)
+    assert still.release.phase is Phase.PROGRESSING
     assert late.release.phase is Phase.ROLLING_BACK
-    assert late.release.cause is not None and "insufficient cpu" in late.release.cause.summary
+
+
+def test_a_pause_is_no_part_of_the_time_that_a_roll_took() -> None:
+    began = rolling()
+    long_paused = replace(began, progress=replace(began.progress, paused_ms=600 * MINUTE))
+    done = decide(long_paused, rolled(), T0 + 602 * MINUTE).release
+    assert done.active_ms == 2 * MINUTE
 
 
 def test_wakes_at_the_deadline() -> None:

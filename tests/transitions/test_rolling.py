@@ -323,12 +323,25 @@ def test_the_plan_states_the_floor_that_the_deployments_own_rule_gives(
 
 
 @pytest.mark.parametrize(
-    ("replicas", "usual", "minutes"), [(3, 0, 6), (50, 0, 5), (3, 10 * MINUTE, 20), (3, MINUTE, 5)]
+    ("replicas", "usual", "minutes"),
+    [(3, 0, 6), (50, 0, 5), (3, 10 * MINUTE, 60), (3, SECOND, 5)],
 )
 def test_the_deadline_follows_history_or_the_number_of_waves_and_is_5_minutes_at_least(
     replicas: int, usual: int, minutes: int
 ) -> None:
     plan = planned(a_release(usual_ms=usual), an_observation(a_deployment(replicas=replicas))).plan
+    assert plan is not None and plan.deadline_ms == minutes * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("min_ready", "progress", "minutes"),
+    [(60, 600, 9), (0, 1200, 20), (0, 60, 6), (0, 2**31 - 1, 6)],
+)
+def test_the_deployments_own_times_belong_to_the_deadline(
+    min_ready: int, progress: int, minutes: int
+) -> None:
+    stable = a_deployment(min_ready_seconds=min_ready, progress_deadline_seconds=progress)
+    plan = planned(a_release(), an_observation(stable)).plan
     assert plan is not None and plan.deadline_ms == minutes * MINUTE
 
 

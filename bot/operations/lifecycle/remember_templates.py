@@ -12,6 +12,7 @@ from bot.releases.facts.observation import Observation, Seen
 from bot.releases.facts.plan import DeploymentGoal, Plan, Side
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
+from bot.releases.planning.capacity import waves_of
 
 _FAULT_OF_TEMPLATE = (FailureClass.PERMANENT, FailureClass.PERSISTENT)
 
@@ -60,10 +61,11 @@ def _remember_success(
     context.store.remember_healthy(
         served, serves.template, version=plan.version, release_id=release.id
     )
-    took = release.finished_at - release.started_at
-    if isinstance(release.change, Deploy) and release.strategy is Strategy.ROLLING and took > 0:
+    is_roll = isinstance(release.change, Deploy) and release.strategy is Strategy.ROLLING
+    if is_roll and release.active_ms > 0:
+        wave_ms = max(1, release.active_ms // waves_of(serves))
         context.store.remember_duration(
-            app_key(release, found.cluster_uid), took, operation=f"{release.id}:duration"
+            app_key(release, found.cluster_uid), wave_ms, operation=f"{release.id}:duration"
         )
 
 

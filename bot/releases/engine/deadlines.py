@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.assess.intents import deployment_of
-from bot.releases.engine.cluster_trouble import PATIENCE_MS
+from bot.releases.engine.cluster_trouble import PATIENCE_MS, is_clusters_fault
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.failures import fail
 from bot.releases.engine.outcome import Outcome, Stop
@@ -31,9 +31,8 @@ def _ends_at(release: Release, step: Step) -> int:
 
 
 def _patience_ms(release: Release, step: Step) -> int:
-    """People are asked about the cluster's trouble and have as long again to answer; counted from
-    the step, so that flapping resets nothing."""
-    least_ms = 2 * PATIENCE_MS if release.progress.trouble else 0
+    """People are asked about the cluster's trouble, and asked again after as long."""
+    least_ms = 2 * PATIENCE_MS if is_clusters_fault(release.progress.trouble) else 0
     return max(step.deadline_ms or MINIMUM_DEADLINE_MS, least_ms)
 
 
@@ -47,6 +46,8 @@ def watch_deadline(decision: Decision, step: Step, seen: Observation, now: int) 
     if release.rollback is not None or step.deadline_ms is None:
         # nothing to roll back, or no reason to
         return Stop(_remind_of_step(decision, step, now))
+    if is_clusters_fault(release.progress.trouble):
+        return Stop(_ask_again(decision, step, now))
     minutes = _patience_ms(release, step) // 60_000
     cause = Cause(
         FailureClass.DEADLINE,
@@ -54,6 +55,19 @@ def watch_deadline(decision: Decision, step: Step, seen: Observation, now: int) 
         seen.events[:3],
     )
     return fail(decision, now, cause)
+
+
+def _ask_again(decision: Decision, step: Step, now: int) -> Decision:
+    """A full cluster never ends a release: a person does."""
+    release = decision.release
+    patience_ms = _patience_ms(release, step)
+    text = (
+        f"{step.title}: still not done after {patience_ms // 60_000} min{_obstacles(release)};"
+        " it is not the new version's fault. Abort, or wait?"
+    )
+    again = replace(release, progress=replace(release.progress, began_at=now, paused_ms=0))
+    asked = decision.changed(again).record(now, EventKind.ENVIRONMENT, text, evidence=())
+    return asked.wake(now + patience_ms)
 
 
 def _remind_of_step(decision: Decision, step: Step, now: int) -> Decision:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.releases.assess.intents import is_ours
 from bot.releases.engine.deadlines import watch_deadline
 from bot.releases.engine.decision import Decision, finish
@@ -28,12 +30,18 @@ def run_steps(decision: Decision, seen: Observation, now: int) -> Decision:
         outcome = _in_step(decision, steps[at_step], seen, now)
         match outcome:
             case Proceed():
-                decision = enter_step(outcome.decision, at_step + 1, now)
+                decision = enter_step(_with_active_time(outcome.decision, now), at_step + 1, now)
             case Stop():
                 return outcome.decision
             case RollBack():
                 decision = roll_back(outcome, seen, now)
     return decision
+
+
+def _with_active_time(decision: Decision, now: int) -> Decision:
+    release = decision.release
+    active = max(0, now - release.progress.began_at - release.progress.paused_ms)
+    return decision.changed(replace(release, active_ms=release.active_ms + active))
 
 
 def _in_step(decision: Decision, step: Step, seen: Observation, now: int) -> Outcome:

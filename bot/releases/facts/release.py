@@ -144,7 +144,8 @@ class Release:
     stale_claim: str = (
         ""  # a release of ours that is over, whose claim a `kubectl rollout undo` brought back
     )
-    usual_ms: int = 0  # p95 of this app's earlier rolls; 0: no history
+    usual_ms: int = 0  # p95 of a wave of this app's earlier rolls; 0: no history
+    active_ms: int = 0  # of the steps done, without pauses and the cluster's own trouble
     started_at: int = 0
     finished_at: int = 0
     # the record as a newer Pilothouse wrote it: what this one does not know is written back

@@ -9,6 +9,8 @@ from bot.releases.facts.observation import DeploymentSeen
 from bot.releases.facts.release import Release
 
 MINIMUM_DEADLINE_MS = 300_000
+DEFAULT_PROGRESS_S = 600
+NO_PROGRESS_DEADLINE_S = 2**31 - 1
 
 
 def fence_posts(deployment: DeploymentSeen) -> tuple[int, int]:
@@ -44,9 +46,34 @@ def floor_of(deployment: DeploymentSeen) -> int:
 
 
 def deadline_of(deployment: DeploymentSeen, release: Release) -> int:
-    """The larger of 5 min and twice the app's own p95; without history ceil(replicas / (surge +
-    unavailable)) x ready_within."""
+    """Of a whole roll, in milliseconds: each wave's time, times ceil(replicas / (surge +
+    unavailable))."""
+    waves = waves_of(deployment)
+    return max(
+        MINIMUM_DEADLINE_MS, _own_deadline(deployment), waves * _wave_ms(deployment, release)
+    )
+
+
+def wave_deadline_of(deployment: DeploymentSeen, release: Release) -> int:
+    """Of a step whose pods all start at once."""
+    return max(MINIMUM_DEADLINE_MS, _own_deadline(deployment), _wave_ms(deployment, release))
+
+
+def waves_of(deployment: DeploymentSeen) -> int:
+    return math.ceil(max(1, deployment.replicas) / max(1, sum(fence_posts(deployment))))
+
+
+def _wave_ms(deployment: DeploymentSeen, release: Release) -> int:
+    """Twice the app's own p95, without history ready_within + minReadySeconds."""
     if release.usual_ms:
-        return max(MINIMUM_DEADLINE_MS, 2 * release.usual_ms)
-    waves = math.ceil(max(1, deployment.replicas) / max(1, sum(fence_posts(deployment))))
-    return max(MINIMUM_DEADLINE_MS, waves * release.rules.ready_within_ms)
+        return 2 * release.usual_ms
+    return release.rules.ready_within_ms + deployment.min_ready_seconds * 1000
+
+
+def _own_deadline(deployment: DeploymentSeen) -> int:
+    """``progressDeadlineSeconds`` where someone set it: so long without progress is normal. 600 is
+    the API server's default, and the greatest int32 means none (apps/v1 defaults.go)."""
+    seconds = deployment.progress_deadline_seconds
+    return (
+        0 if seconds <= DEFAULT_PROGRESS_S or seconds >= NO_PROGRESS_DEADLINE_S else seconds * 1000
+    )

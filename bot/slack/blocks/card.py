@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from bot.commands.table import BY_NAME, Names
 from bot.ports import Message
+from bot.releases.engine.cluster_trouble import is_clusters_fault
 from bot.releases.engine.gates import expires_at, gates_here, hold_ends_at, open_gate
-from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.changes import Deploy, Scale
 from bot.releases.facts.counts import counted
 from bot.releases.facts.people import Person
@@ -188,7 +188,7 @@ def _trouble_lines(release: Release) -> Iterator[str]:
     if trouble is not None:
         since = f" since {date(trouble.since)}" if trouble.since else ""
         summary = plain(trouble.cause.summary, 500)
-        if trouble.cause.failure is FailureClass.ENVIRONMENT:
+        if is_clusters_fault(trouble):
             yield f"⚠️ Cluster problem{since}, not the release's fault: {summary}"
         else:
             yield f"⚠️ Waiting{since}: {summary}"
@@ -199,6 +199,8 @@ def _trouble_lines(release: Release) -> Iterator[str]:
 
 def _deadline_lines(release: Release) -> Iterator[str]:
     step = step_of(release)
+    if is_clusters_fault(release.progress.trouble):
+        return  # a person decides then
     if release.phase is Phase.PROGRESSING and step is not None and step.deadline_ms:
         until = release.progress.began_at + step.deadline_ms + release.progress.paused_ms
         yield f"Deadline {date(until)}."

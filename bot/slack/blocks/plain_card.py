@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bot.releases.engine.cluster_trouble import is_clusters_fault
 from bot.releases.engine.gates import expires_at, hold_ends_at, open_gate
-from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.plan import ApprovalGate, HoldGate
 from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.elements import top_text
@@ -88,8 +88,8 @@ def _drift(release: Release) -> Iterator[str]:
 def _trouble(release: Release) -> Iterator[str]:
     trouble, probe_failure = release.progress.trouble, release.progress.probe_failure
     if trouble is not None:
-        is_clusters = trouble.cause.failure is FailureClass.ENVIRONMENT
-        lead = "Cluster problem, not the release's fault" if is_clusters else "Waiting"
+        clusters = is_clusters_fault(trouble)
+        lead = "Cluster problem, not the release's fault" if clusters else "Waiting"
         yield f"{lead}: {trouble.cause.summary}"
     if probe_failure and not release.phase.is_final:
         yield f"The probe fails: {probe_failure}. The switch waits until it passes."

@@ -19,7 +19,7 @@ from bot.releases.facts.plan import (
     Step,
 )
 from bot.releases.facts.replicas import Split, surge_for_promotion
-from bot.releases.planning.capacity import MINIMUM_DEADLINE_MS, fence_posts
+from bot.releases.planning.capacity import fence_posts, wave_deadline_of
 from bot.releases.planning.draft import Draft
 from bot.releases.strategies.canary.draft import CanaryDraft
 
@@ -48,7 +48,7 @@ def _share_step(canary: CanaryDraft, index: int) -> Step:
         f" {split.stables}",
         _share_goals(canary, index, shifts=shifts),
         (*CANDIDATES_SERVE, Condition.STABLE_COMPLETE) if shifts else CANDIDATES_SERVE,
-        _step_deadline(draft),
+        wave_deadline_of(draft.stable, draft.release),
         gates=_gates(draft, split, last=index == len(canary.splits) - 1),
         share=split.percent,
         wanted_share=canary.percents[index],
@@ -82,11 +82,6 @@ def _share_goals(canary: CanaryDraft, index: int, *, shifts: bool) -> tuple[Goal
     if shifts:
         goals.append(DeploymentGoal(Side.STABLE, replicas=split.stables, when=CANDIDATES_SERVE))
     return tuple(goals)
-
-
-def _step_deadline(draft: Draft) -> int:
-    """All pods of a step start at once: one wave."""
-    return max(MINIMUM_DEADLINE_MS, draft.release.rules.ready_within_ms, 2 * draft.release.usual_ms)
 
 
 def _gates(draft: Draft, split: Split, *, last: bool) -> tuple[Gate, ...]:
