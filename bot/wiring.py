@@ -67,7 +67,9 @@ def addresses(catalog: CatalogSettings) -> dict[str, dict[str, Any]]:
     }
 
 
-def make_context(settings: Settings, file: CatalogSettings) -> Context:
+def make_context(
+    settings: Settings, file: CatalogSettings, *, calls_clusters: bool = True
+) -> Context:
     """Opens no connection: each is made when it is first used."""
     client = connect(settings.redis_url)
     leases = Leases(client)
@@ -81,7 +83,7 @@ def make_context(settings: Settings, file: CatalogSettings) -> Context:
             ),
         ),
         queue=RqWorkQueue(client, wake=leases.wake),
-        clusters=KubernetesClusters(addresses(file), RedisShelf(client)),
+        clusters=KubernetesClusters(addresses(file) if calls_clusters else {}, RedisShelf(client)),
         messenger=messenger,
         directory=SlackDirectory(settings.slack_bot_token, settings.slack_api_url),
         catalog=catalog,
@@ -110,7 +112,8 @@ def serve_bot(argv: Sequence[str] | None = None) -> int:
         print(mistakes, file=sys.stderr)
         return 2
     configure_logging(settings.log_level, settings.log_format)
-    context = make_context(settings, file)
+    # Workers alone call the Kubernetes API: the bot has no rights there.
+    context = make_context(settings, file, calls_clusters=False)
     app = build_app(context, settings)
     # What is imported stays. Looking through it for garbage stopped every acknowledgement for up to
     # 270 ms.

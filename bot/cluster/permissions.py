@@ -6,7 +6,8 @@ from typing import Any
 
 from bot.cluster.connect import Connection
 
-# (group, resource or resource/subresource, verbs). The chart's rules grant them.
+# (group, resource or resource/subresource, verbs). The chart's rules grant these and no others;
+# kinds that /apply writes are granted by name (rbac.apply).
 NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("apps", "deployments", ("get", "list", "watch", "create", "patch", "delete")),
     ("apps", "replicasets", ("get", "list", "watch")),
@@ -17,8 +18,6 @@ NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "pods/proxy", ("get",)),
     ("discovery.k8s.io", "endpointslices", ("get", "list", "watch")),
     ("", "events", ("list",)),
-    ("", "configmaps", ("get", "create", "patch")),
-    ("", "secrets", ("get", "create", "patch")),
     ("", "resourcequotas", ("list",)),
     ("", "persistentvolumeclaims", ("list",)),
     ("autoscaling", "horizontalpodautoscalers", ("list",)),
@@ -30,8 +29,6 @@ _ONLY_FOR = {
     "pods/log": "log lines as evidence",
     "services/proxy": "probes without a url",
     "pods/proxy": "the probe before a switch",
-    "configmaps": "/apply",
-    "secrets": "/apply",
 }
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 

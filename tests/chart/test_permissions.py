@@ -8,7 +8,7 @@ import pytest
 from bot.cluster.connect import ClusterAddress, Connection
 from bot.cluster.permissions import NEEDED, missing_permissions
 from sandbox.control_plane import ControlPlane
-from tests.chart.conftest import CHART, Render, of_kind, only
+from tests.chart.conftest import CHART, Render, of_kind, only, pods
 
 pytestmark = pytest.mark.control_plane
 
@@ -29,34 +29,73 @@ def needed() -> Grants:
     return {(group, resource, verb) for group, resource, verbs in NEEDED for verb in verbs}
 
 
-def test_the_role_grants_everything_that_the_bot_needs(render: Render) -> None:
-    assert needed() - grants(only(render(), "Role")) == set()
+def test_the_role_grants_exactly_what_the_code_needs(render: Render) -> None:
+    assert grants(only(render(), "Role")) == needed()
 
 
-def test_the_role_grants_hardly_more_than_that(render: Render) -> None:
-    spare = grants(only(render(), "Role")) - needed()
-    # A person reads with these what `/get` shows; creating is what `/apply` does to an object that
-    # is not there yet.
-    assert {grant for grant in spare if grant[2] not in ("get", "list", "watch")} <= {
-        ("", "configmaps", "create"),
-        ("", "secrets", "create"),
-        ("apps", "deployments/scale", "patch"),
+def test_every_rule_is_explained_on_the_page_of_permissions(render: Render) -> None:
+    page = (CHART.parents[1] / "docs" / "reference" / "permissions.md").read_text()
+    explained = {
+        (resource.strip(), verb.strip())
+        for row in page.split("## Kubernetes")[1].splitlines()
+        if row.startswith("| ")
+        for resource in row.split("|")[1].split(",")
+        for verb in row.split("|")[2].split(",")
     }
-    everything = grants(only(render(), "Role")) | grants(only(render(), "ClusterRole"))
-    assert not any("*" in grant for grant in everything)
-    assert {
-        grant for grant in everything if "exec" in grant[1] or "rolebinding" in grant[1]
-    } == set()
+    granted = {(resource, verb) for _, resource, verb in grants(only(render(), "Role"))}
+    assert granted - explained == set()
+    of_namespaces = {one for one in explained if one[0].islower() and " " not in one[0]}
+    assert of_namespaces - granted == {
+        ("selfsubjectaccessreviews", "create"),
+        ("resource", "verbs"),
+    }
 
 
-def test_without_apply_neither_secrets_nor_configmaps_can_be_read(render: Render) -> None:
-    role = grants(only(render(rbac={"apply": False, "logs": False, "serviceProxy": False}), "Role"))
-    assert {resource for _, resource, _ in role} & {
-        "secrets",
-        "configmaps",
-        "pods/log",
-        "services/proxy",
-    } == set()
+def test_logs_and_probes_can_be_withheld(render: Render) -> None:
+    role = grants(only(render(rbac={"logs": False, "serviceProxy": False}), "Role"))
+    withheld = {"pods/log", "services/proxy", "pods/proxy"}
+    assert {one for one in needed() if one[1] not in withheld} == role
+
+
+def test_apply_may_write_the_kinds_that_are_named(render: Render) -> None:
+    role = grants(only(render(rbac={"apply": ["configmaps", "cronjobs.batch"]}), "Role"))
+    assert role - needed() == {
+        (group, resource, verb)
+        for group, resource in (("", "configmaps"), ("batch", "cronjobs"))
+        for verb in ("get", "create", "patch")
+    }
+
+
+def test_the_bot_has_no_rights_and_no_token(render: Render) -> None:
+    rendered = render()
+    bot, worker = (pods(rendered)[f"pilothouse-{name}"]["spec"] for name in ("bot", "worker"))
+    assert bot["automountServiceAccountToken"] is False
+    assert bot["serviceAccountName"] != worker["serviceAccountName"]
+    bound = {
+        subject["name"]
+        for kind in ("RoleBinding", "ClusterRoleBinding")
+        for binding in of_kind(rendered, kind)
+        for subject in binding["subjects"]
+    }
+    assert bound == {worker["serviceAccountName"]}
+
+
+@pytest.mark.parametrize("socket_mode", [False, True])
+def test_only_the_bot_holds_what_proves_that_a_request_is_slacks(
+    render: Render, socket_mode: bool
+) -> None:
+    rendered = pods(render(slack={"socketMode": socket_mode}))
+    files = {
+        name: {
+            item["path"]
+            for volume in rendered[f"pilothouse-{name}"]["spec"]["volumes"]
+            if volume["name"] == "slack"
+            for item in volume["secret"]["items"]
+        }
+        for name in ("bot", "worker")
+    }
+    assert files["worker"] == {"bot-token"}
+    assert files["bot"] == {"bot-token", "app-token" if socket_mode else "signing-secret"}
 
 
 def test_outside_the_named_namespaces_only_the_cluster_s_identity_is_readable(

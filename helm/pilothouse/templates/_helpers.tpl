@@ -32,6 +32,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end }}
 
+{{- define "pilothouse.botServiceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- printf "%s-bot" (include "pilothouse.fullname" .) -}}
+{{- else -}}
+default
+{{- end -}}
+{{- end }}
+
 {{- define "pilothouse.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
@@ -98,7 +106,10 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end }}
 
+{{/* Argument: a dict of root, component. Only the bot gets what proves that a request is Slack's. */}}
 {{- define "pilothouse.volumes" -}}
+{{- $component := .component -}}
+{{- with .root -}}
 - name: catalog
   configMap:
     name: {{ include "pilothouse.catalogConfigMap" . }}
@@ -115,7 +126,8 @@ capabilities: {drop: [ALL]}
     defaultMode: 0440
     items:
     - {key: {{ .Values.slack.keys.botToken | quote }}, path: bot-token}
-    {{- if .Values.slack.socketMode }}
+    {{- if ne $component "bot" }}
+    {{- else if .Values.slack.socketMode }}
     - {key: {{ .Values.slack.keys.appToken | quote }}, path: app-token}
     {{- else }}
     - {key: {{ .Values.slack.keys.signingSecret | quote }}, path: signing-secret}
@@ -132,6 +144,7 @@ capabilities: {drop: [ALL]}
   emptyDir: {sizeLimit: 64Mi}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
+{{- end }}
 {{- end }}
 {{- end }}
 
