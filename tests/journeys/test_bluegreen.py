@@ -162,7 +162,7 @@ def test_the_rollback_window_ends_early_and_leaves_only_the_image_changed(
         journey.sees(IN_THE_WINDOW)
         before = newest(journey, MANAGER)
         journey.click("Finish now", user=MANAGER)
-        sees_privately(journey, "old connections still drain", MANAGER, before)
+        sees_privately(journey, "Old connections are still draining", MANAGER, before)
         journey.sees(r"{app} is on 2\.0\.0", within=120)
     seen.was_never_empty()
     seen.only("1.0.0", since=None, until=seen.selected(1))

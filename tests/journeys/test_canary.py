@@ -77,7 +77,7 @@ def test_a_second_promotion_changes_nothing(journey: Journey) -> None:
 
     click(MANAGER)
     if click(ON_CALL):  # else the card was edited in between, and the button is gone
-        sees_privately(journey, r"nothing to approve|is over", ON_CALL, before)
+        sees_privately(journey, r"Nothing to approve|is over", ON_CALL, before)
     journey.sees(r"{app} is on 2\.0\.0")
     patches = [
         write

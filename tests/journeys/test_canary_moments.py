@@ -72,7 +72,7 @@ def test_a_quorum_of_two_needs_two_different_approvers(
     journey.sees(r"1 of 2 approvals")
     before = newest(journey, MANAGER)
     journey.click("Promote", user=MANAGER)
-    sees_privately(journey, "you have approved this already", MANAGER, before)
+    sees_privately(journey, "You have already approved this", MANAGER, before)
     assert journey.deployment().spec.template.spec.containers[0].image.endswith(":1.0.0")
     journey.click("Promote", user=ON_CALL)
     journey.sees(r"{app} is on 2\.0\.0")

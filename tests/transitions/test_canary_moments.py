@@ -303,7 +303,7 @@ def test_a_late_approval_is_refused_before_the_tick_that_ends_the_release(
     answer = respond(walk.release, request_(walk), opened(walk) + 5 * MINUTE)  # type: ignore[operator]
     assert (
         answer.refusal
-        == "too late: the time to promote hello to 2.0.0 is over, and hello-42 is rolling back"
+        == "Too late: the time to promote hello to 2.0.0 is over, and hello-42 is rolling back."
     )
     walk.now = opened(walk) + 5 * MINUTE
     assert walk.to_the_end().release.phase is Phase.EXPIRED and walk.cluster.state() == walk.before
@@ -326,7 +326,7 @@ def test_time_in_a_pause_does_not_use_up_the_time_to_approve() -> None:
     walk.now = opened(walk) + 4 * MINUTE
     walk.ask(Pause(DEVELOPER))
     assert (
-        "nothing to approve: hello-42 is paused"
+        "Nothing to approve: hello-42 is paused."
         in respond(walk.release, an_approval(walk), walk.now).refusal
     )
     walk.now += 60 * MINUTE
@@ -350,7 +350,7 @@ def test_two_approvals_of_a_quorum_of_two_are_two_people() -> None:
     assert walk.release.phase is Phase.AWAITING_PROMOTION
     assert (
         respond(walk.release, an_approval(walk), walk.now).refusal
-        == "you have approved this already"
+        == "You have already approved this."
     )
     walk.ask(an_approval(walk, OTHER_DEVELOPER))
     assert walk.to_the_end().release.phase is Phase.SUCCEEDED

@@ -217,7 +217,9 @@ def test_a_resume_writes_a_service_selector_again() -> None:
 
 def test_what_was_deleted_cannot_be_written_again() -> None:
     release = drifted(without_stable(half_rolled())).release
-    assert "Deployment hello was deleted: abort hello-42" in refused(release, Resume(DEVELOPER))
+    assert "Deployment hello was deleted, so hello-42 cannot continue" in refused(
+        release, Resume(DEVELOPER)
+    )
 
 
 # --- adopt: theirs --------------------------------------------------------------------------------
@@ -264,7 +266,7 @@ def test_keeps_an_adopted_template_and_rolls_back_the_rest() -> None:
 def test_adopting_where_nothing_drifted_is_refused() -> None:
     assert (
         refused(rolling(), Adopt(DEVELOPER))
-        == "hello-42 has not drifted: there is nothing to adopt"
+        == "hello-42 has not drifted. There is nothing to adopt."
     )
 
 
@@ -343,5 +345,5 @@ def test_a_request_is_answered_while_it_drifts() -> None:
     release = drifted(half_rolled(replicas=7)).release
     assert (
         respond(release, Pause(DEVELOPER), T0).refusal
-        == "hello-42 is drifted: there is nothing to pause"
+        == "hello-42 is drifted: there is nothing to pause."
     )

@@ -147,7 +147,7 @@ def test_the_same_person_counts_once() -> None:
     release = asked(release, Approve(MANAGER, "start", hash_of(release)))
     assert (
         refused(release, Approve(MANAGER, "start", hash_of(release)))
-        == "you have approved this already"
+        == "You have already approved this."
     )
 
 
@@ -168,7 +168,7 @@ def test_a_click_when_nothing_waits_is_refused() -> None:
     release = rolling()
     assert (
         refused(release, Approve(MANAGER, "promote", hash_of(release)))
-        == "nothing to approve: hello-42 is progressing"
+        == "Nothing to approve: hello-42 is progressing."
     )
 
 
@@ -285,13 +285,13 @@ def test_promote_in_the_middle_of_a_step_is_refused() -> None:
 
 
 def test_finish_when_nothing_is_held_is_refused() -> None:
-    assert refused(rolling(), Finish(DEVELOPER)) == "hello-42 is not holding: progressing"
+    assert refused(rolling(), Finish(DEVELOPER)) == "hello-42 is not holding: progressing."
 
 
 def test_a_hold_is_ended_early_only_once() -> None:
     release = asked(holding(), Promote(DEVELOPER))
-    assert "ended already" in refused(release, Promote(MANAGER))
-    assert "ended already" in refused(release, Finish(MANAGER))
+    assert "already ended" in refused(release, Promote(MANAGER))
+    assert "already ended" in refused(release, Finish(MANAGER))
 
 
 def test_an_automatic_promotion_needs_nobody() -> None:
@@ -363,14 +363,14 @@ def test_paused_time_does_not_count_against_the_deadline() -> None:
         replace(rolling(), phase=Phase.ROLLING_BACK, rollback=Rollback(Phase.ABORTED)),
         "is rolling back and cannot be paused",
     ),
-    (replace(rolling(), phase=Phase.PAUSED), "paused already"),
+    (replace(rolling(), phase=Phase.PAUSED), "already paused"),
 ])  # fmt: skip
 def test_a_pause_where_there_is_nothing_to_pause_is_refused(release: Release, line: str) -> None:
     assert line in refused(release, Pause(DEVELOPER))
 
 
 def test_a_resume_of_what_is_not_paused_is_refused() -> None:
-    assert refused(rolling(), Resume(DEVELOPER)) == "hello-42 is not paused: progressing"
+    assert refused(rolling(), Resume(DEVELOPER)) == "hello-42 is not paused: progressing."
 
 
 # --- abort ----------------------------------------------------------------------------------------
@@ -405,7 +405,7 @@ def test_an_abort_of_a_canary_takes_its_pods_out_in_the_first_write() -> None:
 
 def test_a_second_abort_says_that_it_is_under_way() -> None:
     release = asked(rolling(), Abort(DEVELOPER))
-    assert refused(release, Abort(OTHER_DEVELOPER)) == "hello-42 is rolling back already"
+    assert refused(release, Abort(OTHER_DEVELOPER)) == "hello-42 is already rolling back."
 
 
 def test_an_abort_by_force_ends_it_and_leaves_the_cluster_alone() -> None:
@@ -419,7 +419,7 @@ def test_an_abort_by_force_ends_it_and_leaves_the_cluster_alone() -> None:
 def test_a_release_that_is_over_answers_so(request_: Request) -> None:
     assert (
         refused(replace(rolling(), phase=Phase.SUCCEEDED), request_)
-        == "hello-42 is over: succeeded"
+        == "hello-42 is over: succeeded."
     )
 
 

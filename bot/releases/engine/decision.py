@@ -81,5 +81,5 @@ def finish(
         progress=replace(decision.release.progress, gate=None, trouble=None),
         drift=(),
     )
-    told = decision.changed(release).record(now, EventKind.FINISHED, text, by=by)
-    return replace(told, wake_at=None)
+    recorded = decision.changed(release).record(now, EventKind.FINISHED, text, by=by)
+    return replace(recorded, wake_at=None)

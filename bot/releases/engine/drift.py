@@ -65,8 +65,8 @@ def _end_for_drift(
     else:
         return Proceed(decision)
     cause = Cause(FailureClass.DRIFT, summary[:600])
-    told = decision.changed(release).record(now, EventKind.FAILURE, cause.summary)
-    return RollBack(told, cause, Phase.ABORTED)
+    recorded = decision.changed(release).record(now, EventKind.FAILURE, cause.summary)
+    return RollBack(recorded, cause, Phase.ABORTED)
 
 
 def _hold_for_drift(decision: Decision, drift: tuple[Drift, ...], now: int) -> Decision:

@@ -108,8 +108,8 @@ def leave_deserted_candidate(decision: Decision, seen: Observation, now: int) ->
         FailureClass.ENVIRONMENT,
         f"no pod of {release.candidate_name} is ready any more, and {release.target.deployment} is",
     )
-    told = decision.record(now, EventKind.FAILURE, cause.summary, evidence=seen.events[:3])
-    return RollBack(told, cause, Phase.ROLLED_BACK)
+    recorded = decision.record(now, EventKind.FAILURE, cause.summary, evidence=seen.events[:3])
+    return RollBack(recorded, cause, Phase.ROLLED_BACK)
 
 
 def _is_deserted(release: Release, seen: Observation) -> bool:

@@ -75,8 +75,8 @@ def record_probe(decision: Decision, seen: Observation, now: int) -> Decision:
     failure = _failure(probe, seen.probe)
     if not release.progress.probe_failure:
         evidence = tuple(f"{pod}: {error}" for pod, error in seen.probe.failed[:5])
-        told = f"{failure}. The switch waits until they do; abort to roll back"
-        decision = decision.record(now, EventKind.PROBE_FAILED, told, evidence=evidence)
+        text = f"{failure}. The switch waits until they do; abort to roll back"
+        decision = decision.record(now, EventKind.PROBE_FAILED, text, evidence=evidence)
     return decision.changed(_with_failure(release, failure)).wake(now + AGAIN_MS)
 
 

@@ -43,7 +43,7 @@ def respond(release: Release, request: Request, now: int) -> Decision:
     nothing is changed."""
     decision = Decision(release)
     if release.phase.is_final:
-        return _refuse(decision, f"{release.id} is over: {_phase_of(release)}")
+        return _refuse(decision, f"{release.id} is over: {_phase_of(release)}.")
     return _grant(decision, request, now)
 
 
@@ -82,10 +82,10 @@ def _refused_by_cluster(decision: Decision, why: str, now: int) -> Decision:
     if release.rollback is not None and _has_written(release):
         return _still_refused(decision, why, now)
     cause = Cause(FailureClass.REFUSED, why)
-    told = decision.record(now, EventKind.FAILURE, why)
+    recorded = decision.record(now, EventKind.FAILURE, why)
     if not _has_written(release):
-        return finish(told.changed(replace(release, cause=cause)), Phase.FAILED, now, why)
-    return begin_rollback(RollBack(told, cause, Phase.ROLLED_BACK), now)
+        return finish(recorded.changed(replace(release, cause=cause)), Phase.FAILED, now, why)
+    return begin_rollback(RollBack(recorded, cause, Phase.ROLLED_BACK), now)
 
 
 def _still_refused(decision: Decision, why: str, now: int) -> Decision:
@@ -113,7 +113,7 @@ def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now
     release = decision.release
     gate, state = open_gate(release), release.progress.gate
     if not isinstance(gate, ApprovalGate) or state is None or release.phase not in _WAITING:
-        return _refuse(decision, f"nothing to approve: {release.id} is {_phase_of(release)}")
+        return _refuse(decision, f"Nothing to approve: {release.id} is {_phase_of(release)}.")
     if line := _not_the_gate_shown(release, gate, gate_name, plan_hash):
         return _refuse(decision, line)
     if line := _vote_that_does_not_count(release, gate, state, by, now):
@@ -128,7 +128,7 @@ def _not_the_gate_shown(
     release: Release, gate: ApprovalGate, gate_name: str, plan_hash: str
 ) -> str:
     if gate_name != gate.name:
-        return f"That button is out of date: {release.id} now waits for {gate.title or gate.name}"
+        return f"That button is out of date: {release.id} now waits for {gate.title or gate.name}."
     if release.plan is None or plan_hash != release.plan.hash:
         return _plan_changed(release)
     return ""
@@ -139,13 +139,13 @@ def _vote_that_does_not_count(
 ) -> str:
     what = gate.title or gate.name
     if any(vote.by == by for vote in state.votes):
-        return "you have approved this already"
+        return "You have already approved this."
     # the decision that ends the release may come a moment later
     if gate.on_expiry == "abort" and is_expired(release, gate, now):
-        return f"too late: the time to {what} is over, and {release.id} is rolling back"
+        return f"Too late: the time to {what} is over, and {release.id} is rolling back."
     if len(state.votes) >= gate.quorum:  # two people at once: one approval, one effect
         who = ", ".join(_name(vote.by) for vote in state.votes)
-        return f"nothing to approve: {what} was approved by {who}"
+        return f"Nothing to approve: {what} was approved by {who}."
     return ""
 
 
@@ -159,18 +159,22 @@ def _reject(decision: Decision, request: Reject, now: int) -> Decision:
     ):
         return _refuse(
             decision,
-            f"nothing to reject: {release.id} is {_phase_of(release)}",
+            f"Nothing to reject: {release.id} is {_phase_of(release)}.",
         )
     if release.plan is None or request.plan_hash != release.plan.hash:
         return _refuse(decision, _plan_changed(release))
     summary = f"rejected by {_name(request.by)}" + (f": {request.reason}" if request.reason else "")
     cause = Cause(FailureClass.REQUEST, summary)
-    told = decision.record(now, EventKind.CANCELLED, summary, by=request.by)
+    recorded = decision.record(now, EventKind.CANCELLED, summary, by=request.by)
     if not _has_written(release):
         return finish(
-            told.changed(replace(release, cause=cause)), Phase.REJECTED, now, summary, by=request.by
+            recorded.changed(replace(release, cause=cause)),
+            Phase.REJECTED,
+            now,
+            summary,
+            by=request.by,
         )
-    return begin_rollback(RollBack(told, cause, Phase.REJECTED), now)
+    return begin_rollback(RollBack(recorded, cause, Phase.REJECTED), now)
 
 
 def hold_name(release: Release) -> str:
@@ -196,7 +200,7 @@ def _promote(decision: Decision, request: Promote, now: int) -> Decision:
         return _finish_hold(decision, request, now)
     return _refuse(
         decision,
-        f"{release.id} has nothing to promote now: {_phase_of(release)}",
+        f"{release.id} has nothing to promote now: {_phase_of(release)}.",
     )
 
 
@@ -216,15 +220,15 @@ def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Dec
     ):
         return _refuse(
             decision,
-            f"{release.id} is not holding: {_phase_of(release)}",
+            f"{release.id} is not holding: {_phase_of(release)}.",
         )
     if release.progress.gate.skipped:  # ten clicks end it once, and tell it once
-        return _refuse(decision, f"the {gate.title or 'hold'} has been ended already")
+        return _refuse(decision, f"The {gate.title or 'hold'} has already ended.")
     least = release.progress.gate.opened_at + 30_000
     if gate.is_rollback_window and now < least:
         return _refuse(
             decision,
-            "old connections still drain: the window can be ended 30 s after the switch",
+            "Old connections are still draining. The window can end 30 s after the switch.",
         )
     release = in_gate(release, replace(release.progress.gate, skipped=True))
     text = f"{_name(by)} ended the {gate.title or 'hold'} early"
@@ -234,13 +238,13 @@ def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Dec
 def _pause(decision: Decision, by: Person, now: int) -> Decision:
     release = decision.release
     if release.phase is Phase.PAUSED:
-        return _refuse(decision, f"{release.id} is paused already")
+        return _refuse(decision, f"{release.id} is already paused.")
     if release.rollback is not None:
-        return _refuse(decision, f"{release.id} is rolling back and cannot be paused")
+        return _refuse(decision, f"{release.id} is rolling back and cannot be paused.")
     if release.phase in (Phase.QUEUED, Phase.AWAITING_APPROVAL, Phase.DRIFTED):
         return _refuse(
             decision,
-            (f"{release.id} is {_phase_of(release)}: there is nothing to pause"),
+            f"{release.id} is {_phase_of(release)}: there is nothing to pause.",
         )
     release = enter_phase(
         replace(with_roll_paused(release), paused_from=release.phase), Phase.PAUSED, now
@@ -268,7 +272,7 @@ def _resume(decision: Decision, request: Resume, now: int) -> Decision:
     if release.phase is Phase.DRIFTED:
         return _write_again(decision, by, now)
     if release.phase is not Phase.PAUSED:
-        return _refuse(decision, f"{release.id} is not paused: {_phase_of(release)}")
+        return _refuse(decision, f"{release.id} is not paused: {_phase_of(release)}.")
     since = now - release.phase_since
     back_to = release.paused_from or Phase.PROGRESSING
     seen_failing = release.cause.pods if release.cause else ()
@@ -291,15 +295,15 @@ def _write_again(decision: Decision, by: Person, now: int) -> Decision:
         return _refuse(
             decision,
             (
-                f"{gone.kind} {gone.name} was {gone.observed}: abort {release.id}, there is nothing"
-                " to continue with"
+                f"{gone.kind} {gone.name} was {gone.observed}, so {release.id} cannot continue."
+                " Abort it."
             ),
         )
-    told = decision.record(
+    recorded = decision.record(
         now, EventKind.RESUMED, f"{_name(by)} asked for the release's values again", by=by
     )
     met = _met(release, "rewrite")
-    return told.changed(after_drift(met, now)).wake(now)
+    return recorded.changed(after_drift(met, now)).wake(now)
 
 
 def _met(release: Release, how: Literal["rewrite", "adopt"]) -> Release:
@@ -328,8 +332,8 @@ def _plan_again(decision: Decision, by: Person, now: int) -> Decision:
         drifted_from=None,
         plan_changed=changed[:400],
     )
-    told = decision.changed(enter_phase(release, Phase.AWAITING_APPROVAL, now))
-    return told.record(
+    recorded = decision.changed(enter_phase(release, Phase.AWAITING_APPROVAL, now))
+    return recorded.record(
         now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change; planning again", by=by
     ).wake(now)
 
@@ -349,22 +353,22 @@ def _abort(decision: Decision, request: Abort, now: int) -> Decision:
     word = "rolled back" if back_at_once and not request.force else "aborted"
     why = f"{word} by {_name(request.by)}" + (f": {request.reason}" if request.reason else "")
     cause = Cause(FailureClass.REQUEST, why)
-    told = decision.record(now, EventKind.CANCELLED, why, by=request.by)
+    recorded = decision.record(now, EventKind.CANCELLED, why, by=request.by)
     if request.force:
         forced = replace(release, cause=cause)
         text = (
             f"{why}, by force: the cluster was left as it is now; look at"
             f" {release.target.deployment}"
         )
-        return finish(told.changed(forced), Phase.ABORTED, now, text, by=request.by)
+        return finish(recorded.changed(forced), Phase.ABORTED, now, text, by=request.by)
     if release.rollback is not None:
-        return _refuse(decision, f"{release.id} is rolling back already")
+        return _refuse(decision, f"{release.id} is already rolling back.")
     if not _has_written(release):
         return finish(
-            told.changed(replace(release, cause=cause)), Phase.ABORTED, now, why, by=request.by
+            recorded.changed(replace(release, cause=cause)), Phase.ABORTED, now, why, by=request.by
         )
     ends_as = Phase.ROLLED_BACK if back_at_once else Phase.ABORTED
-    return begin_rollback(RollBack(told, cause, ends_as), now)
+    return begin_rollback(RollBack(recorded, cause, ends_as), now)
 
 
 def _in_window(release: Release) -> bool:
@@ -377,16 +381,16 @@ def _adopt(decision: Decision, request: Adopt, now: int) -> Decision:
     someone set; anything else stays as it is, and the release's other writes are rolled back."""
     release, by = decision.release, request.by
     if release.phase is not Phase.DRIFTED:
-        return _refuse(decision, f"{release.id} has not drifted: there is nothing to adopt")
+        return _refuse(decision, f"{release.id} has not drifted. There is nothing to adopt.")
     if request.at and request.at != stop_name(release):
         return _refuse(decision, _from_before(release))
     is_deleted = any(d.field is Field.EXISTS for d in release.drift)
     if release.progress.at_step < 0 and release.rollback is None and not is_deleted:
         return _plan_again(decision, by, now)
-    told = decision.record(now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change", by=by)
+    recorded = decision.record(now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change", by=by)
     if all(d.field is Field.REPLICAS for d in release.drift):
-        return told.changed(after_drift(_met(release, "adopt"), now)).wake(now)
-    return _keep_outside_change(told, by, now)
+        return recorded.changed(after_drift(_met(release, "adopt"), now)).wake(now)
+    return _keep_outside_change(recorded, by, now)
 
 
 def _keep_outside_change(decision: Decision, by: Person, now: int) -> Decision:

@@ -73,8 +73,8 @@ def _check_name(decision: Decision, step: Step, seen: Observation, now: int) -> 
         f"something else created {release.candidate_name} meanwhile; remove or rename it, then"
         " start again",
     )
-    told = decision.record(now, EventKind.FAILURE, cause.summary)
-    return RollBack(told, cause, Phase.ABORTED)
+    recorded = decision.record(now, EventKind.FAILURE, cause.summary)
+    return RollBack(recorded, cause, Phase.ABORTED)
 
 
 def _reach(decision: Decision, step: Step, seen: Observation, now: int) -> Outcome:

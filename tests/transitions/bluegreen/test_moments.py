@@ -303,7 +303,7 @@ def test_refuses_a_kept_green_whose_own_selector_holds_the_version() -> None:
 def test_refuses_abort_during_a_rollback() -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     walk.abort()
-    assert "rolling back already" in respond(walk.release, Abort(DEVELOPER), walk.now).refusal
+    assert "already rolling back" in respond(walk.release, Abort(DEVELOPER), walk.now).refusal
 
 
 def test_preview_service_exists_only_before_the_switch() -> None:

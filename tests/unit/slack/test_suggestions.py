@@ -132,11 +132,11 @@ def test_a_command_for_an_ended_release_says_how_it_ended(
 def test_a_command_that_does_not_fit_names_the_state(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     assert (
-        "hello-1 has nothing to promote now: queued"
+        "hello-1 has nothing to promote now: queued."
         in slack.command("U0MANAGER", CHANNEL, "/rollout promote hello")["text"]
     )
     assert (
-        "hello-1 is not paused: queued"
+        "hello-1 is not paused: queued."
         in slack.command("U0DEV1", CHANNEL, "/rollout resume hello")["text"]
     )
 
