@@ -81,7 +81,15 @@ def deployment(
         managers=managers(item),
         terminating="deletionTimestamp" in meta,
         resource_version=meta["resourceVersion"],
+        owner=_owner_words(item),
     )
+
+
+def _owner_words(item: Mapping[str, Any]) -> str:
+    for reference in item["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            return f"{reference.get('kind', '')} {reference.get('name', '')}"
+    return ""
 
 
 def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSetSeen:

@@ -502,14 +502,6 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
         surveyed(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 4),)),
         "reachable: 25%; HorizontalPodAutoscaler hello-hpa allows 4 pods in all",
     ),
-    "more steps than one replica can tell apart": (
-        a_canary(steps=(20, 50)),
-        an_observation(a_deployment(replicas=1)),
-        (
-            "2 steps (20%, 50%) cannot be told apart with 1 replica and at most 1 candidate;"
-            " reachable: 50%"
-        ),
-    ),
     "replicas applied elsewhere in shift mode": (
         a_shift(),
         an_observation(a_deployment(managers=(("gitops", "Apply", "", "spec.replicas"),))),
@@ -599,3 +591,9 @@ def test_an_adopted_canary_is_part_of_what_was_found() -> None:
     release = planned(a_canary(), surveyed(leftovers=(a_leftover(),)))
     assert release.as_found is not None and release.as_found.candidate is not None
     assert release.as_found.candidate.uid == "uid-hello-canary"
+
+
+def test_a_single_replica_gets_the_share_that_it_can_reach() -> None:
+    plan = planned(a_canary(steps=(20, 50)), an_observation(a_deployment(replicas=1))).plan
+    assert plan is not None and plan.steps[0].share == 50
+    assert "1 replica cannot tell the steps apart: 20% is left out" in plan.notes

@@ -229,6 +229,30 @@ REFUSED: dict[str, tuple[object, object, str]] = {
         ),
         "managed elsewhere: gitops (applies spec.template.spec.containers[name=hello].image)",
     ),
+    "Argo CD without a mark": (
+        a_release(),
+        a_seen(
+            managers=(
+                (
+                    "argocd-controller",
+                    "Update",
+                    "",
+                    "spec.template.spec.containers[name=hello].image",
+                ),
+            )
+        ),
+        "managed elsewhere: argocd-controller (wrote spec.template.spec.containers[name=hello]",
+    ),
+    "an operator": (
+        a_release(),
+        a_seen(owner="WebApp shop"),
+        "managed elsewhere: WebApp shop (its ownerReferences) would revert the change",
+    ),
+    "a version that is no label value": (
+        a_release(Deploy("2.0.0-"), target=a_target(version_label="version")),
+        an_observation(),
+        "`2.0.0-` cannot be the value of the label version",
+    ),
     "scale below 0": (a_scaling(-1), an_observation(), "cannot be negative"),
     "scale out of bounds": (
         a_scaling(60, rules=rules_with(scale_min=1, scale_max=50)),
@@ -286,6 +310,12 @@ def test_managed_elsewhere_is_only_a_note_where_the_catalog_says_warn() -> None:
     seen = an_observation(a_deployment(annotations={"meta.helm.sh/release-name": "hello"}))
     plan = planned(a_release(rules=rules_with(managed_elsewhere="warn")), seen).plan
     assert plan is not None and "managed elsewhere: Helm" in plan.notes[0]
+
+
+def test_a_helm_that_wrote_other_fields_alone_is_not_elsewhere() -> None:
+    managers = (("helm", "Update", "", "spec.template.spec.containers[name=hello].resources"),)
+    seen = an_observation(a_deployment(managers=managers))
+    assert planned(a_release(), seen).phase is Phase.PROGRESSING
 
 
 def test_the_field_managers_of_pilothouse_itself_are_not_elsewhere() -> None:

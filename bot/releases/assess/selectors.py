@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from bot.releases.assess.rollout import ready_pods
 from bot.releases.facts.observation import DeploymentSeen, PodSeen
+
+_LABEL_VALUE = re.compile(r"\A(?:[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?)?\Z", re.ASCII)
+
+
+def is_label_value(value: str) -> bool:
+    """Kubernetes apimachinery/validation: IsValidLabelValue."""
+    return _LABEL_VALUE.match(value) is not None
 
 
 def labels_of(template: Any) -> dict[str, str]:

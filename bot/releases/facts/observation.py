@@ -99,6 +99,7 @@ class DeploymentSeen:
     ] = ()  # manager, operation, subresource, dotted field path it owns
     terminating: bool = False
     resource_version: str = ""
+    owner: str = ""  # the controller that owns it: kind and name
 
     @property
     def claim(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.releases.assess.rollout import pods_of
+from bot.releases.assess.selectors import is_label_value
 from bot.releases.facts.changes import Deploy, Reapply, Restart, Scale, Undo
 from bot.releases.facts.images import ImageMistake, resolve_image, split_image, version_of
 from bot.releases.facts.observation import DeploymentSeen, Observation
@@ -179,10 +180,21 @@ def _deploy(
         image = resolve_image(deploy.version, running=running, allowed=release.target.images)
     except ImageMistake as mistake:
         raise PlanRefused(str(mistake)) from mistake
+    _refuse_label_value(release, version_of(image))
     template = with_image(stable.template, release, image)
     if template == stable.template:
         raise PlanRefused(f"{app} already runs {version_of(image)}.")
     return _Resolved(template, image, f"{app} {version_of(image)} {who}", _moved_tag(image, seen))
+
+
+def _refuse_label_value(release: Release, version: str) -> None:
+    """The API server would refuse the template; a digest or a long tag is no label value."""
+    label = release.target.version_label
+    if label and not is_label_value(version):
+        raise PlanRefused(
+            f"`{version}` cannot be the value of the label {label}. Use a shorter tag of"
+            " letters and digits."
+        )
 
 
 def _undo(

@@ -16,7 +16,9 @@ class PlanRefused(Exception):
 
 def managed_elsewhere(item: DeploymentSeen | ServiceSeen, paths: tuple[str, ...]) -> str:
     """Who else manages what the release will write: a GitOps or Helm mark, or a manager that
-    applied those fields. "" for nobody."""
+    applied or last wrote those fields, or a controller that owns the object. "" for nobody."""
+    if isinstance(item, DeploymentSeen) and item.owner:
+        return f"{item.owner} (its ownerReferences)"
     marks = {**item.labels, **item.annotations}
     for key, tool in (
         ("argocd.argoproj.io/tracking-id", "Argo CD"),
@@ -31,7 +33,29 @@ def managed_elsewhere(item: DeploymentSeen | ServiceSeen, paths: tuple[str, ...]
         ours = manager in ("pilothouse", "pilothouse-apply")
         if operation == "Apply" and not ours and any(owned.startswith(path) for path in paths):
             return f"{manager} (applies {owned})"
+        if manager in _DELIVERY_MANAGERS and _writes(owned, paths):
+            return f"{manager} (wrote {owned})"
     return ""
+
+
+_DELIVERY_MANAGERS = frozenset(
+    {
+        "argocd-controller",
+        "argocd-application-controller",
+        "flux",
+        "kustomize-controller",
+        "helm-controller",
+        "helm",
+    }
+)
+"""Tools that write back what they know, by client-side apply or an update too."""
+
+
+def _writes(owned: str, paths: tuple[str, ...]) -> bool:
+    """The image, or a field that is named itself. An update owns what it wrote last."""
+    if any(owned.startswith(path) and owned.endswith(".image") for path in paths):
+        return True
+    return owned in paths
 
 
 _TRACKING = (

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from bot.releases.assess.selectors import matches
+from bot.releases.assess.selectors import is_label_value, matches
 from bot.releases.facts.observation import SelectingSeen, Survey
 from bot.releases.planning.refusals import PlanRefused
 from bot.releases.strategies.bluegreen.selector_keys import (
     OtherValue,
     choose_key,
     dependents,
-    is_label_value,
 )
 from tests.builders import a_template
 

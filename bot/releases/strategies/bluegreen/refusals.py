@@ -11,7 +11,7 @@ from bot.releases.planning.draft import Draft
 from bot.releases.planning.quotas import shortages
 from bot.releases.planning.refusals import PlanRefused, managed_elsewhere
 from bot.releases.strategies.bluegreen.candidate import Candidate
-from bot.releases.strategies.bluegreen.selector_keys import HASH_LABEL, is_label_value
+from bot.releases.strategies.bluegreen.selector_keys import HASH_LABEL
 
 
 def switchable_services(draft: Draft) -> tuple[ServiceSeen, ...]:
@@ -30,12 +30,6 @@ def switchable_services(draft: Draft) -> tuple[ServiceSeen, ...]:
     for service in services:
         _refuse_service(draft, service)
     refuse_second_copy(draft, "blue and green")
-    label = draft.release.target.version_label
-    if label and not is_label_value(draft.version):
-        raise PlanRefused(
-            f"`{draft.version}` cannot be the value of the label {label}. Use a shorter tag of"
-            " letters and digits."
-        )
     return services
 
 

@@ -7,28 +7,21 @@ rule) would treat green differently from blue: such a key is not used.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.releases.assess.selectors import labels_of, matches, selector_text
+from bot.releases.assess.selectors import is_label_value, labels_of, matches, selector_text
 from bot.releases.facts.observation import ServiceSeen, Survey
 from bot.releases.planning.refusals import PlanRefused
 
 HASH_LABEL = "pod-template-hash"
-_LABEL_VALUE = re.compile(r"\A(?:[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?)?\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
 class OtherValue:
     key: str
     value: str
-
-
-def is_label_value(value: str) -> bool:
-    """Kubernetes apimachinery/validation: IsValidLabelValue."""
-    return _LABEL_VALUE.match(value) is not None
 
 
 def placement_rules(template: Any) -> tuple[tuple[str, Any], ...]:

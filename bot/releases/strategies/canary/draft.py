@@ -29,6 +29,7 @@ class CanaryDraft:
     body: Any  # of the new candidate; None where one is adopted
     labels: dict[str, str]  # of its pods
     percents: tuple[int, ...]  # of traffic, as asked for
+    left_out: tuple[int, ...]  # asked for, but a single replica cannot tell them apart
     splits: tuple[Split, ...]  # what pods can give, one for each percent
     bounds: Bounds
     room: Room
@@ -53,10 +54,7 @@ def draft_canary(draft: Draft) -> CanaryDraft:
     bounds = Bounds(
         draft.stable.replicas, room.in_steps, shift=draft.release.rules.canary.mode == "shift"
     )
-    try:
-        splits = split_steps(percents, bounds)
-    except CannotSplit as cannot:
-        raise PlanRefused(f"{cannot}{room.why}. Use fewer steps.") from cannot
+    asked, (percents, splits) = percents, _splits(percents, bounds, room)
     return CanaryDraft(
         draft,
         services,
@@ -65,11 +63,24 @@ def draft_canary(draft: Draft) -> CanaryDraft:
         None if adopted else body,
         labels,
         percents,
+        tuple(percent for percent in asked if percent not in percents),
         splits,
         bounds,
         room,
         scaler,
     )
+
+
+def _splits(
+    percents: tuple[int, ...], bounds: Bounds, room: Room
+) -> tuple[tuple[int, ...], tuple[Split, ...]]:
+    """A single replica reaches one share alone: it gets that one, as its last step."""
+    try:
+        return percents, split_steps(percents, bounds)
+    except CannotSplit as cannot:
+        if bounds.replicas == 1 and len(percents) > 1:
+            return _splits(percents[-1:], bounds, room)
+        raise PlanRefused(f"{cannot}{room.why}. Use fewer steps.") from cannot
 
 
 def asks_for_sticky(draft: Draft) -> bool:

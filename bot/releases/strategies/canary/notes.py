@@ -19,6 +19,7 @@ from bot.releases.strategies.canary.draft import CanaryDraft
 def canary_notes(canary: CanaryDraft) -> tuple[str, ...]:
     return (
         *_adoption_notes(canary),
+        *_left_out_notes(canary),
         *share_notes(canary.percents, canary.splits, canary.bounds),
         *_shift_notes(canary),
         *_promotion_notes(canary),
@@ -46,6 +47,13 @@ def _adoption_notes(canary: CanaryDraft) -> tuple[str, ...]:
             " run, so the comparison may be misleading"
         ),
     )
+
+
+def _left_out_notes(canary: CanaryDraft) -> tuple[str, ...]:
+    if not canary.left_out:
+        return ()
+    steps = ", ".join(f"{percent}%" for percent in canary.left_out)
+    return (f"1 replica cannot tell the steps apart: {steps} is left out",)
 
 
 def share_notes(
