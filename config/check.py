@@ -1,5 +1,5 @@
 """`pilothouse check FILE`: is this catalog right? Every mistake with its line; exit status 0, 1
-(mistakes) or 2 (usage)."""
+(mistakes) or 2 (usage). What is allowed and hardly meant is a warning."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from config.catalog import CatalogMistakes, load_catalog
+from config.doubts import find_doubts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         count = len(error.mistakes)
         print(f"{count} mistake{'s' if count > 1 else ''} in {chosen.file}", file=sys.stderr)
         return 1
+    for doubt in find_doubts(catalog):
+        print(f"{chosen.file}: warning: {doubt}", file=sys.stderr)
     apps, clusters = len(catalog.apps), len(catalog.clusters)
     print(
         f"{chosen.file}: {apps} app{'s' if apps != 1 else ''} on {clusters}"
