@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -82,8 +83,8 @@ def read_settings(environment: Mapping[str, str], process: Process) -> Settings:
     if not config:
         reader.mistakes.append("PILOTHOUSE_CONFIG is not set: set it to the catalog file")
     api_url = reader.plain("SLACK_API_URL", SLACK_API_URL)
-    if urlsplit(api_url).scheme not in ("http", "https") or not urlsplit(api_url).netloc:
-        reader.mistakes.append(f"SLACK_API_URL is `{api_url}`: use a URL such as {SLACK_API_URL}")
+    if problem := _api_url(api_url):
+        reader.mistakes.append(f"SLACK_API_URL is `{api_url}`: {problem}")
     host = reader.plain("PILOTHOUSE_HOST", "127.0.0.1")
     port = reader.port("PILOTHOUSE_PORT", 3000)
     metrics_port = reader.port("PILOTHOUSE_METRICS_PORT", None)
@@ -189,6 +190,25 @@ def _prefixed(prefix: str, what: str) -> Callable[[str], str]:
     return lambda value: (
         "" if value.startswith(prefix) else f"is not {what}: it must begin with {prefix}"
     )
+
+
+def _api_url(value: str) -> str:
+    """The bot token goes there: unencrypted only within this machine."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return f"use a URL such as {SLACK_API_URL}"
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        return "use https; http is for this machine alone"
+    return ""
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _redis_url(value: str) -> str:

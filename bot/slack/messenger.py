@@ -13,6 +13,7 @@ from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable
 from bot.slack.blocks.tables import has_table, without_tables
 from bot.slack.client import TIMEOUT_SECONDS, make_client
 from bot.slack.errors import BAD_BLOCKS, BlocksRefused, retry_after_ms, translated
+from bot.slack.response_urls import may_reply_to
 
 HISTORY = 100
 PAGES = 3
@@ -81,7 +82,11 @@ class SlackMessenger:
         in_channel: bool = False,
         replace: bool = False,
     ) -> None:
-        """A response_url works five times within 30 minutes, then raises ChannelUnavailable."""
+        """A response_url works five times within 30 minutes, then raises ChannelUnavailable; so
+        does one that is not Slack's."""
+        if not may_reply_to(response_url, self._client.base_url):
+            _log.warning("refused a response_url that does not lead to Slack")
+            raise ChannelUnavailable("response_url: it does not lead to Slack")
         webhook = WebhookClient(response_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
 
         def send(shown: Message) -> None:

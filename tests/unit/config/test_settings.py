@@ -123,3 +123,25 @@ def test_the_example_environment_names_every_variable() -> None:
     text = (Path(config.__file__).parent / "example" / "environment").read_text(encoding="utf-8")
     for name in (*SECRETS, *(name for name in PLAIN if name != "SLACK_API_URL")):
         assert f"{name}=" in text
+
+
+@pytest.mark.parametrize(
+    "url", ["https://slack.example.com/api/", "http://127.0.0.1:9/api/", "http://localhost:9/api/"]
+)
+def test_slack_is_reached_encrypted_or_on_this_machine(url: str) -> None:
+    assert not any("SLACK_API_URL" in line for line in mistakes_with(url))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://slack.com/api/", "http://127.0.0.1.example.com/", "http://[fe80::1]/"]
+)
+def test_an_unencrypted_slack_elsewhere_is_refused(url: str) -> None:
+    assert any("SLACK_API_URL" in line and "use https" in line for line in mistakes_with(url))
+
+
+def mistakes_with(url: str) -> tuple[str, ...]:
+    try:
+        read_settings({"SLACK_API_URL": url}, "terminal")
+    except SettingsMistakes as found:
+        return found.lines
+    return ()
