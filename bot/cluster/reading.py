@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -102,7 +103,8 @@ def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSet
         for one in status.get("conditions") or ()
         if one["type"] == "ReplicaFailure" and one["status"] == "True"
     ]
-    owned = [pod(one) for one in owned_by(pods, meta["uid"])]
+    named = [one["name"] for one in (template.get("spec") or {}).get("containers") or ()]
+    owned = [_with_injected_last(pod(one), named) for one in owned_by(pods, meta["uid"])]
     return ReplicaSetSeen(
         name=meta["name"],
         uid=meta["uid"],
@@ -119,6 +121,12 @@ def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSet
         pods=tuple(sorted(owned, key=lambda one: (one.created_at, one.name))),
         failure=failures[0] if failures else "",
     )
+
+
+def _with_injected_last(found: PodSeen, named: Sequence[str]) -> PodSeen:
+    """The template's containers first: a proxy that admission puts before them is not the app."""
+    ordered = sorted(found.containers, key=lambda one: not one.init and one.name not in named)
+    return replace(found, containers=tuple(ordered))
 
 
 def without_hash(template: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

@@ -14,7 +14,7 @@ from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import AutoscalerSeen, DeploymentSeen, Survey, Unreachable
 from bot.releases.facts.plan import ApprovalGate
 from bot.releases.facts.release import Phase
-from bot.releases.planning.draft import RESTARTED_AT
+from bot.releases.planning.draft import RESTARTED_AT, app_container
 from tests.builders import (
     MINUTE,
     REPOSITORY,
@@ -392,6 +392,20 @@ def test_where_the_app_will_be_down_a_person_must_say_that_this_is_meant() -> No
 def test_an_undo_does_not_wait_for_that() -> None:
     release = planned(a_release(Undo(template=a_template("0.9.0"))), an_observation(recreated()))
     assert release.phase is Phase.PROGRESSING
+
+
+def test_the_apps_container_is_the_one_that_the_template_names() -> None:
+    assert app_container(a_release(), a_template()) == "hello"
+    assert app_container(a_release(target=a_target(container="web")), a_template()) == "web"
+
+
+def test_an_init_container_of_the_same_image_is_named_as_staying() -> None:
+    migrate = {"name": "migrate", "image": f"docker.io/{REPOSITORY}:1.0.0"}
+    other = {"name": "wait", "image": "busybox:1.36"}
+    stable = a_deployment(template=a_template(initContainers=[migrate, other]))
+    plan = planned(a_release(), an_observation(stable)).plan
+    assert plan is not None
+    assert plan.notes == ("init container migrate stays on 1.0.0 of the same image",)
 
 
 def test_a_moved_tag_is_warned_about() -> None:

@@ -35,6 +35,7 @@ from bot.releases.facts.observation import Observation, Seen, Unreachable
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Refuse
 from bot.releases.facts.target import Target, default_candidate_name
+from bot.releases.planning.draft import app_container
 
 TICK_BUDGET_S = 6.0
 ATTEMPTS = 4
@@ -222,7 +223,8 @@ def _with_logs(cluster: Cluster, decision: Decision, before: Release) -> Decisio
         return decision
     if cause.failure is not FailureClass.PERSISTENT:
         return decision  # a container that never started has no log
-    container = decision.release.target.container
+    found = decision.release.as_found
+    container = app_container(decision.release, found.stable.template) if found else None
     try:
         lines = cluster.logs(
             decision.release.target, cause.pods[0], container=container, lines=10, previous=True

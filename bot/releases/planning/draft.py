@@ -10,7 +10,13 @@ from typing import Any
 from bot.releases.assess.rollout import pods_of
 from bot.releases.assess.selectors import is_label_value
 from bot.releases.facts.changes import Deploy, Reapply, Restart, Scale, Undo
-from bot.releases.facts.images import ImageMistake, resolve_image, split_image, version_of
+from bot.releases.facts.images import (
+    ImageMistake,
+    normal_repository,
+    resolve_image,
+    split_image,
+    version_of,
+)
 from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.plan import ApprovalGate, Gate, Plan
 from bot.releases.facts.release import Release
@@ -90,6 +96,14 @@ def container_index(template: Any, name: str | None, app: str) -> int:
             " catalog."
         )
     return names.index(name)
+
+
+def app_container(release: Release, template: Any) -> str | None:
+    """The name of the app's container: pods may have others that the cluster adds."""
+    containers = template.get("spec", {}).get("containers", [])
+    if release.target.container is not None or len(containers) != 1:
+        return release.target.container
+    return str(containers[0].get("name", "")) or None
 
 
 def running_image(template: Any, release: Release) -> str:
@@ -184,7 +198,8 @@ def _deploy(
     template = with_image(stable.template, release, image)
     if template == stable.template:
         raise PlanRefused(f"{app} already runs {version_of(image)}.")
-    return _Resolved(template, image, f"{app} {version_of(image)} {who}", _moved_tag(image, seen))
+    notes = (*_moved_tag(image, seen), *_staying_init_containers(template, running))
+    return _Resolved(template, image, f"{app} {version_of(image)} {who}", notes)
 
 
 def _refuse_label_value(release: Release, version: str) -> None:
@@ -209,6 +224,17 @@ def _undo(
         )
     image = running_image(wanted, release)
     return _Resolved(wanted, image, f"undo to {version_of(image)} {who}")
+
+
+def _staying_init_containers(template: Any, running: str) -> tuple[str, ...]:
+    """A migration of the old version would run before the new one."""
+    repository = normal_repository(split_image(running).repository)
+    return tuple(
+        f"init container {one.get('name', '')} stays on {version_of(one['image'])}"
+        " of the same image"
+        for one in (template.get("spec") or {}).get("initContainers") or ()
+        if normal_repository(split_image(one.get("image", "")).repository) == repository
+    )
 
 
 def _moved_tag(image: str, seen: Observation) -> tuple[str, ...]:

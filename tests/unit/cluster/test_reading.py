@@ -7,6 +7,7 @@ import pytest
 from bot.cluster import reading
 from bot.cluster.connect import label_query
 from bot.cluster.managed_fields import dotted, remove_at, value_at, writer_of
+from bot.releases.assess.card_snapshot import app_image
 
 
 @pytest.mark.parametrize(
@@ -150,3 +151,27 @@ def test_a_removed_field_is_laid_to_the_one_who_owned_it() -> None:
 
 def test_without_managed_fields_the_writer_is_unknown() -> None:
     assert writer_of(deployment(2), deployment(3), ("replicas",)) == ("", "")
+
+
+def test_an_injected_proxy_that_comes_first_is_not_the_app() -> None:
+    template = {"metadata": {}, "spec": {"containers": [{"name": "app", "image": "shop:1.0.0"}]}}
+    proxy = {"name": "mesh-proxy", "image": "mesh/proxy:1.22.0"}
+    owner = {"uid": "set", "controller": True}
+    meshed = {
+        "metadata": {"name": "shop-1-a", "uid": "pod", "ownerReferences": [owner]},
+        "spec": {
+            "initContainers": [{"name": "setup", "image": "mesh/setup:1.22.0"}],
+            "containers": [proxy, *template["spec"]["containers"]],
+        },
+    }
+    replica_set = {"metadata": {"name": "shop-1", "uid": "set"}, "spec": {"template": template}}
+    (seen,) = reading.replica_set(replica_set, [meshed]).pods
+    assert [one.name for one in seen.containers] == ["setup", "app", "mesh-proxy"]
+    assert app_image(seen, None) == "shop:1.0.0"
+
+
+def test_a_deployment_names_the_controller_that_owns_it() -> None:
+    owner = {"kind": "WebApp", "name": "shop", "uid": "u", "controller": True}
+    meta = {"name": "shop", "uid": "d", "resourceVersion": "1", "ownerReferences": [owner]}
+    item = {"metadata": meta, "spec": {"selector": {}, "template": {}}}
+    assert reading.deployment(item).owner == "WebApp shop"
