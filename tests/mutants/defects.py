@@ -96,9 +96,9 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "signature unchecked",
-        "bot/slack/app.py",
-        "request_verification_enabled=not settings.uses_socket_mode,",
-        "request_verification_enabled=False,",
+        "bot/slack/admission.py",
+        "return body if self._is_valid(body, *signed) else UNSIGNED",
+        "return body if self._verifier else UNSIGNED",
         "tests/unit/slack/test_listeners.py::test_a_wrong_signature_and_a_stale_request_change_nothing",
     ),
     Defect(

@@ -124,7 +124,8 @@ def serving(
     shared_server: SharedServer, context: Context, settings: Settings, slack: LocalSlack
 ) -> Iterator[str]:
     """The bot over HTTP, connected to the local Slack; gives its URL."""
-    with shared_server.serving(make_asgi(build_app(context, settings), context.store.now)) as url:
+    asgi = make_asgi(build_app(context, settings), context.store.now, settings.slack_signing_secret)
+    with shared_server.serving(asgi) as url:
         slack.connect(f"{url}/slack/events")
         yield url
 
