@@ -95,6 +95,8 @@ class BoundedConnection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         self._unfinished.metrics.reject("malformed_http")
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # the body turned out malformed; one answer is enough
         try:
             super().send_400_response(msg)
         except h11.LocalProtocolError:  # a response has begun already

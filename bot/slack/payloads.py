@@ -50,6 +50,7 @@ class _State(_Part):
 
 class _View(_Part):
     id: Id
+    type: Id  # Bolt reads it unasked
     callback_id: str = ""
     private_metadata: str = ""
     state: _State = Field(default_factory=_State)
@@ -63,6 +64,7 @@ class _View(_Part):
 
 
 class _Action(_Element):
+    type: Id
     action_id: str
     action_ts: ActionTs | None = None
 
