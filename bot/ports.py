@@ -351,6 +351,9 @@ class ReleaseStore(Protocol):
     def put(self, key: str, value: str, *, ttl_ms: int) -> None:
         """Small passing state (a pending /apply, a modal's draft); never a secret."""
 
+    def put_new(self, key: str, value: str, *, ttl_ms: int) -> bool:
+        """As ``put``, unless another value is there: then False."""
+
     def put_newest(self, key: str, value: str, *, order: int, ttl_ms: int) -> bool:
         """As ``put``, unless something of a later ``order`` (below 2^53) stands there: then
         False."""

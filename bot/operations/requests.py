@@ -22,6 +22,7 @@ class Invocation:
     trigger_id: str = ""
     thread_ts: str = ""
     via: Literal["slash", "mention", "modal"] = "slash"
+    sent_at: int | None = None  # by Slack's clock, where the request says so
 
 
 @dataclass(frozen=True)

@@ -57,13 +57,13 @@ class _SlackEndpoint:
             return self._rejected(body)
         try:
             kind, payload = read_payload(body)
+            if self._limiter is None:
+                self._limiter = anyio.CapacityLimiter(THREADS)
+            response = await anyio.to_thread.run_sync(
+                lambda: dispatch(self._app, payload), limiter=self._limiter
+            )
         except NotFromSlack:
             return self._rejected(UNREADABLE)
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(THREADS)
-        response = await anyio.to_thread.run_sync(
-            lambda: dispatch(self._app, payload), limiter=self._limiter
-        )
         self._metrics.observe(kind, response.status_code, time.perf_counter() - began)
         return response
 
@@ -130,11 +130,15 @@ def make_asgi(
 
 
 def dispatch(app: App, payload: dict[str, Any]) -> Response:
-    """Headers go no further: Bolt obeys some that Slack does not sign."""
+    """Headers go no further: Bolt obeys some that Slack does not sign. Raises NotFromSlack where
+    Bolt itself fails on a field that no listener reads; a listener's errors never get here."""
     request = BoltRequest(body="")
     request.body = payload
-    request.context = build_context(BoltContext({}), payload)
-    return to_response(app.dispatch(request))
+    try:
+        request.context = build_context(BoltContext({}), payload)
+        return to_response(app.dispatch(request))
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise NotFromSlack("Bolt cannot read the body") from None
 
 
 def to_response(answer: BoltResponse) -> Response:

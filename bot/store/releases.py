@@ -337,6 +337,12 @@ class RedisReleaseStore:
         with store_errors():
             self._client.set(self._key(f"passing:{key}"), value, px=ttl_ms)
 
+    def put_new(self, key: str, value: str, *, ttl_ms: int) -> bool:
+        with store_errors():
+            is_new = self._client.set(self._key(f"passing:{key}"), value, px=ttl_ms, nx=True)
+        # A write whose first reply was lost finds its own value.
+        return bool(is_new) or self.peek(key) == value
+
     def put_newest(self, key: str, value: str, *, order: int, ttl_ms: int) -> bool:
         return bool(self._scripts.run("put_newest", key, value, order, ttl_ms))
 

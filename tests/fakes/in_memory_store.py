@@ -304,6 +304,12 @@ class InMemoryReleaseStore:
     def put(self, key: str, value: str, *, ttl_ms: int) -> None:
         self._passing[key] = (value, self.now() + ttl_ms)
 
+    def put_new(self, key: str, value: str, *, ttl_ms: int) -> bool:
+        if self.peek(key) not in (None, value):
+            return False
+        self.put(key, value, ttl_ms=ttl_ms)
+        return True
+
     def put_newest(self, key: str, value: str, *, order: int, ttl_ms: int) -> bool:
         if self.peek(key) is not None and self._passing_orders.get(key, -1) > order:
             return False

@@ -24,9 +24,10 @@ import pytest
 import uvicorn
 
 from bot.operations.context import Context
+from bot.policy.permission_table import BUTTONS
 from bot.slack import admission, connections
 from bot.slack.app import build_app
-from bot.slack.blocks.buttons import ACTION_PREFIX, ACTIONS
+from bot.slack.blocks.buttons import ACTION_PREFIX
 from bot.slack.blocks.modal import CALLBACK
 from bot.slack.blocks.reason_modal import REJECT_CALLBACK
 from bot.slack.blocks.rendering import SlackRendering
@@ -41,7 +42,7 @@ from tests.unit.slack.conftest import CHANNEL, InMemoryClusters, InMemoryManifes
 
 SECRET = "local-signing-secret"
 SEED = int(os.environ.get("PILOTHOUSE_FUZZ_SEED", "14"))
-INPUTS = int(os.environ.get("PILOTHOUSE_FUZZ_INPUTS", "400"))
+INPUTS = int(os.environ.get("PILOTHOUSE_FUZZ_INPUTS", "300"))
 """Each fuzz has as many. A long run: PILOTHOUSE_FUZZ_INPUTS=100000."""
 PLENTY_MB = 48
 
@@ -186,7 +187,7 @@ def test_nothing_of_an_unsigned_body_reaches_a_log(
     ids=["none", "no timestamp", "no number", "a long number", "not ASCII", "lazy"],
 )
 def test_odd_headers_are_refused(door: Door, headers: dict[str, str]) -> None:
-    encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     url = f"http://{door.host}:{door.port}/slack/events"
     answer = httpx.post(url, content=command("hello 2.0.0"), headers=encoded, trust_env=False)
     assert answer.status_code == 401
@@ -408,7 +409,7 @@ def person() -> dict[str, Any]:
 
 
 def click(chance: random.Random) -> dict[str, Any]:
-    names = (*ACTIONS, "go_on", "share", "file", "meant", "show", "unknown")
+    names = (*BUTTONS, "go_on", "share", "file", "meant", "show", "unknown")
     return {
         "type": "block_actions",
         "user": person(),

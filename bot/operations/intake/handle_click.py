@@ -3,14 +3,17 @@ decides, not the button."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+
+import orjson
 
 from bot.commands.table import BY_NAME
 from bot.operations.access.refuse_stranger import refuse_stranger
 from bot.operations.access.roles import known_roles
 from bot.operations.context import Context
+from bot.operations.intake.answer_once import answer_once
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.intake.offer_suggestions import chosen_suggestion
 from bot.operations.lifecycle.control_release import control_release
@@ -67,9 +70,13 @@ def handle_click(context: Context, click: Click) -> Reply:
         if carried is None:
             return OUTDATED
         if carried.release:
-            return _of_card(context, click, carried)
+            return answer_once(context, _identity(click), lambda: _of_card(context, click, carried))
         if click.action in _OF_REPLIES and (carried.token or carried.what):
-            return _OF_REPLIES[click.action](context, click, carried)
+            return answer_once(
+                context,
+                _identity(click) if click.action in _CHANGING else "",
+                lambda: _OF_REPLIES[click.action](context, click, carried),
+            )
         return OUTDATED
     except UnknownSchema as newer:
         return Refusal(str(newer), "Nothing was changed.")
@@ -77,9 +84,17 @@ def handle_click(context: Context, click: Click) -> Reply:
         return Refusal(str(away), "Nothing was changed: try again in a moment.")
 
 
+def _identity(click: Click) -> str:
+    """Slack gives each click its own time; a person clicks one button in one message with it."""
+    if not click.dedup_key:
+        return ""
+    value = hashlib.sha256(click.value.encode()).hexdigest()[:16]
+    return f"{click.dedup_key}:{click.person.user}:{value}"
+
+
 def _read(value: str) -> _Carried | None:
     try:
-        document = json.loads(value)
+        document = orjson.loads(value)  # unlike json, it refuses what is nested deeply
     except ValueError:
         return None
     if not isinstance(document, dict):
@@ -208,3 +223,4 @@ _OF_REPLIES: Mapping[str, Callable[[Context, Click, _Carried], Reply]] = {
     "meant": _choose,
     "show": _show,
 }
+_CHANGING = ("go_on", "meant")

@@ -29,6 +29,7 @@ from bot.commands.table import answers_channel, permission_of
 from bot.operations.access.refuse_stranger import refuse_stranger
 from bot.operations.access.roles import known_roles
 from bot.operations.context import App, Context, thread_key
+from bot.operations.intake.answer_once import answer_once
 from bot.operations.intake.ask_query import ask_query, query_of
 from bot.operations.intake.change_freeze import change_freeze
 from bot.operations.intake.offer_suggestions import offer_suggestions
@@ -47,7 +48,7 @@ from bot.operations.replies import (
 )
 from bot.operations.requests import Invocation
 from bot.policy.permission_table import WITHOUT_ROLE
-from bot.policy.permissions import Role, refusal_of_role, takes_commands_in
+from bot.policy.permissions import Permission, Role, refusal_of_role, takes_commands_in
 from bot.ports import SlackUnavailable, StoreUnavailable, UnknownSchema
 from bot.releases.facts.changes import Change, Scale
 
@@ -90,10 +91,21 @@ def _authorised(context: Context, invocation: Invocation, command: Command) -> R
     refusal = _refusal(context, invocation, command, roles)
     if refusal is not None:
         return refusal
-    reply = _carry_out(context, invocation, command, roles)
+    reply = answer_once(
+        context,
+        invocation.dedup_key if _changes_something(command) else "",
+        lambda: _carry_out(context, invocation, command, roles),
+        keeps_refusals=invocation.via != "modal",
+    )
     if isinstance(reply, TextReply):
         return replace(reply, in_channel=answers_channel(command))
     return reply
+
+
+def _changes_something(command: Command) -> bool:
+    if isinstance(command, DeployCommand) and (command.version is None or command.dry_run):
+        return False
+    return permission_of(command) is not Permission.READ
 
 
 def _refusal(

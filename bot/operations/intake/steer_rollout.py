@@ -8,7 +8,7 @@ from collections.abc import Collection
 from bot.commands.model import RolloutCommand
 from bot.operations.context import Context
 from bot.operations.intake.ask_query import ask_query
-from bot.operations.lifecycle.control_release import control_release
+from bot.operations.lifecycle.control_release import control_release, has_moved_on
 from bot.operations.lifecycle.start_release import start_release
 from bot.operations.queries.list_apps import running_release
 from bot.operations.replies import Refusal, Reply
@@ -58,18 +58,34 @@ def _control(
     roles: Collection[Role],
 ) -> Reply:
     by = invocation.person
+    if _stood_otherwise(release, command.verb, invocation.sent_at):
+        return has_moved_on(release)
     match command.verb:
         case "pause":
             return control_release(context, release.id, Pause(by), f"{release.id} is paused")
         case "resume":
-            return control_release(context, release.id, Resume(by), f"{release.id} is continuing")
+            done = f"{release.id} is continuing"
+            return control_release(context, release.id, Resume(by), done, shown=release)
         case "promote":
             if refusal := refusal_to_approve(release, by, roles):
                 return Refusal(refusal)
-            return control_release(context, release.id, Promote(by), f"{release.id}: promoted")
+            done = f"{release.id}: promoted"
+            return control_release(context, release.id, Promote(by), done, shown=release)
         case _:
             request = Abort(by, force=command.force, reason=command.reason)
             return control_release(context, release.id, request, f"{release.id} is rolling back")
+
+
+def _stood_otherwise(release: Release, verb: str, sent_at: int | None) -> bool:
+    """A message can arrive minutes late. What it asks is meant for the release, and for the gate or
+    pause, that stood when it was sent."""
+    if sent_at is None:
+        return False
+    since = release.created_at
+    if verb in ("promote", "resume"):
+        gate = release.progress.gate
+        since = max(since, gate.opened_at if gate and verb == "promote" else release.phase_since)
+    return since > sent_at
 
 
 def _start(

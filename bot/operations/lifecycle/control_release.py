@@ -8,14 +8,30 @@ import uuid
 from bot.operations.context import Context
 from bot.operations.replies import Refusal, Reply, TextReply
 from bot.ports import VersionConflict
-from bot.releases.engine.respond import respond
+from bot.releases.engine.respond import respond, stand_of
+from bot.releases.facts.release import Release
 from bot.releases.facts.requests import Request
 
 ATTEMPTS = 5
 
 
-def control_release(context: Context, release_id: str, request: Request, done: str) -> Reply:
-    """``done`` is the reply when the request is granted. The caller has checked who may ask."""
+def has_moved_on(release: Release) -> Refusal:
+    return Refusal(
+        f"{release.id} has moved on since you sent that.", "See its card, and send it again."
+    )
+
+
+def control_release(
+    context: Context,
+    release_id: str,
+    request: Request,
+    done: str,
+    *,
+    shown: Release | None = None,
+) -> Reply:
+    """``done`` is the reply when the request is granted. The caller has checked who may ask.
+    ``shown``: the request is refused if the release has left the gate or pause that it has there.
+    """
     for _ in range(ATTEMPTS):
         try:
             release = context.store.load(release_id)
@@ -23,6 +39,8 @@ def control_release(context: Context, release_id: str, request: Request, done: s
             return Refusal(
                 f"There is no release `{release_id}`.", f"See `{context.names.typed('releases')}`."
             )
+        if shown is not None and stand_of(release) != stand_of(shown):
+            return has_moved_on(release)
         decision = respond(release, request, context.store.now())
         if decision.refusal:
             return Refusal(decision.refusal)

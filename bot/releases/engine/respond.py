@@ -265,6 +265,14 @@ def stop_name(release: Release) -> str:
     return f"{release.phase.value}/{release.phase_since}/{seen}"
 
 
+def stand_of(release: Release) -> str:
+    """The gate, pause or drift where the release waits for people."""
+    gate = open_gate(release)
+    if isinstance(gate, ApprovalGate) and release.plan is not None:
+        return f"{release.plan.hash}/{release.progress.at_step}/{gate.name}"
+    return stop_name(release) or hold_name(release)
+
+
 def _resume(decision: Decision, request: Resume, now: int) -> Decision:
     release, by = decision.release, request.by
     if request.at and request.at != stop_name(release):

@@ -39,6 +39,7 @@ def click_of(body: Mapping[str, Any]) -> Click:
     action = body["actions"][0]
     container = body.get("container") or {}
     message_ts = str(container.get("message_ts") or (body.get("message") or {}).get("ts") or "")
+    action_ts = action.get("action_ts") or body.get("trigger_id")
     return Click(
         person=person_of(body),
         channel=str((body.get("channel") or {}).get("id") or container.get("channel_id") or ""),
@@ -47,5 +48,5 @@ def click_of(body: Mapping[str, Any]) -> Click:
         message_ts=message_ts,
         response_url=str(body.get("response_url") or ""),
         trigger_id=str(body.get("trigger_id") or ""),
-        dedup_key=f"click:{message_ts}:{action.get('action_id')}:{action.get('action_ts')}",
+        dedup_key=f"click:{message_ts}:{action.get('action_id')}:{action_ts}",
     )

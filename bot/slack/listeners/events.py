@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,10 +11,15 @@ from slack_bolt import App
 
 from bot.commands.normalise import without_mention
 from bot.operations.intake.handle_command import handle_command
+from bot.operations.replies import Refusal
 from bot.operations.requests import Invocation
 from bot.releases.facts.people import Person
 from bot.slack.home_tab import publish_home
 from bot.slack.listeners.answering import Answering
+
+OLDEST_MS = 300_000
+"""As old as a signature may be."""
+TS = re.compile(r"([0-9]{1,12})\.([0-9]{3})[0-9]*")
 
 
 def register(app: App, answering: Answering) -> None:
@@ -21,7 +28,7 @@ def register(app: App, answering: Answering) -> None:
         invocation = invocation_of(event, body)
         if event.get("bot_id") or not invocation.person.user:
             return  # posted by an app
-        reply = handle_command(answering.context, invocation)
+        reply = _refuse_late(event) or handle_command(answering.context, invocation)
         answering.in_thread(invocation.channel, invocation.person.user, invocation.thread_ts, reply)
 
     @app.event("app_home_opened")
@@ -33,6 +40,22 @@ def register(app: App, answering: Answering) -> None:
     @app.event("message")
     def on_message() -> None:
         """Direct messages arrive too, but only slash commands and mentions are commands."""
+
+
+def _refuse_late(event: Mapping[str, Any]) -> Refusal | None:
+    """Slack sends a mention again when its message is edited, and late when it could not be
+    delivered. What a person wanted then is not what they want now."""
+    if event.get("edited"):
+        return Refusal("Edited messages are not commands.", "Send it again.")
+    if time.time() * 1000 - _sent_at(event) > OLDEST_MS:
+        return Refusal("That message is more than 5 minutes old.", "Send it again.")
+    return None
+
+
+def _sent_at(event: Mapping[str, Any]) -> int:
+    """Milliseconds by Slack's clock; 0 for a time that cannot be read."""
+    ts = TS.fullmatch(str(event.get("ts") or ""))
+    return int(ts[1]) * 1000 + int(ts[2]) if ts else 0
 
 
 def invocation_of(event: Mapping[str, Any], body: Mapping[str, Any]) -> Invocation:
@@ -50,4 +73,5 @@ def invocation_of(event: Mapping[str, Any], body: Mapping[str, Any]) -> Invocati
         dedup_key=f"event:{body.get('event_id', '')}",
         thread_ts=str(event.get("thread_ts") or event.get("ts") or ""),
         via="mention",
+        sent_at=_sent_at(event),
     )

@@ -109,6 +109,14 @@ def test_passing_state_passes(store: ReleaseStore) -> None:
     assert store.take("draft") is None
 
 
+def test_new_state_never_replaces_other_state(store: ReleaseStore) -> None:
+    assert store.put_new("claim", "first", ttl_ms=60_000)
+    assert not store.put_new("claim", "second", ttl_ms=60_000)
+    assert store.put_new("claim", "first", ttl_ms=60_000)  # sent again: the reply was lost
+    assert store.take("claim") == "first"
+    assert store.put_new("claim", "second", ttl_ms=60_000)
+
+
 def test_the_newest_ordered_state_wins_in_any_order_of_arrival(
     store: ReleaseStore,
 ) -> None:
