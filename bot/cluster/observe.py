@@ -81,9 +81,14 @@ def observe(
         connection, target.namespace, [stable, next((one for one in others if one), None)]
     )
     found = [one.seen() if one else None for one in owned]
-    if reads.events is None and any(_is_stuck(pod, at) for pod in _pods(found)):
-        reads = replace(reads, events=_start_events(connection, target.namespace))
-    warnings, scale_ups = reads.events.results() if reads.events else ([], [])
+    pods = tuple(_pods(found))
+    started = reads.warnings
+    if started is None and any(_is_stuck(pod, at) for pod in pods):
+        started = _start_events(connection, target.namespace, "type=Warning")
+    homeless = started is not None and any(pod.unschedulable for pod in pods)
+    growing = homeless and _start_events(connection, target.namespace, "reason=TriggeredScaleUp")
+    warnings = started.result() if started else []
+    scale_ups = growing.result() if growing else []
     seen = [_with_events(one, warnings, scale_ups) if one else None for one in found]
     return Observation(
         at=at,
@@ -117,24 +122,12 @@ class _Reads:
     services: list[Future[Any]]
     slices: Future[Any] | None
     surveyed: dict[str, Future[Any]]
-    events: _Events | None
+    warnings: Future[Any] | None
 
 
-@dataclass(frozen=True)
-class _Events:
-    warnings: Future[Any]
-    scale_ups: Future[Any]
-
-    def results(self) -> tuple[list[Any], list[Any]]:
-        return self.warnings.result(), self.scale_ups.result()
-
-
-def _start_events(connection: Connection, namespace: str) -> _Events:
-    def every(selector: str) -> Future[Any]:
-        query = {"fieldSelector": selector, "limit": "500"}
-        return connection.start(connection.optional_items, path_of("events", namespace), query)
-
-    return _Events(every("type=Warning"), every("reason=TriggeredScaleUp"))
+def _start_events(connection: Connection, namespace: str, selector: str) -> Future[Any]:
+    query = {"fieldSelector": selector, "limit": "500"}
+    return connection.start(connection.optional_items, path_of("events", namespace), query)
 
 
 def _pods(deployments: Sequence[DeploymentSeen | None]) -> Iterator[PodSeen]:
@@ -180,7 +173,7 @@ def _start_reads(
             else None
         ),
         surveyed={kind: every(kind) for kind in _SURVEYED} if survey else {},
-        events=_start_events(connection, namespace) if events else None,
+        warnings=_start_events(connection, namespace, "type=Warning") if events else None,
     )
 
 
