@@ -119,11 +119,10 @@ def _note(kind: str, count: int, without: Sequence[str], targets: Sequence[Targe
 
 def _missing(targets: Sequence[Target]) -> str:
     if len(targets) == 1:
-        return f"there is no Deployment {targets[0].deployment} in namespace {targets[0].namespace}"
-    return (
-        "none of the Deployments exists:"
-        f" {', '.join(f'{one.namespace}/{one.deployment}' for one in targets)}"
-    )
+        only = targets[0]
+        return f"There is no Deployment {only.deployment} in namespace {only.namespace}."
+    names = ", ".join(f"{one.namespace}/{one.deployment}" for one in targets)
+    return f"None of the Deployments exists: {names}."
 
 
 def _owners(

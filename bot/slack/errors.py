@@ -69,7 +69,7 @@ def translated(method: str) -> Iterator[None]:
         SlackClientError,
     ) as error:
         reason = getattr(error, "reason", None) or error
-        raise SlackUnavailable(f"Slack cannot be reached ({method}: {reason})") from error
+        raise SlackUnavailable(f"Slack is unreachable ({method}: {reason})") from error
 
 
 def _meaning(method: str, error: SlackApiError) -> Exception:

@@ -288,8 +288,8 @@ def test_a_kept_pair_alternates_and_undo_names_the_command_to_switch_back(
         assert pair.versions() == {"1.0.0": 2, "2.0.0": 2}
         pair.say("/rollout undo {app}")
         pair.sees(
-            r"{app} still runs 1\.0\.0 beside it: deploy {app} 1\.0\.0 bluegreen switches back to"
-            r" it at once"
+            r"{app} still runs 1\.0\.0 beside it\. Run `deploy {app} 1\.0\.0 bluegreen` to switch"
+            r" back to it at once"
         )
         pair.say("/deploy {app} 1.0.0 bluegreen")
         pair.until(lambda: ready_versions(pair) == {"1.0.0": 2}, "the first one serves again")

@@ -120,8 +120,8 @@ def _refuse_undo_of_pair(
         return
     app, version = release.target.app, version_of(previous)
     raise PlanRefused(
-        f"{idle.name} still runs {version} beside it: deploy {app} {version} bluegreen switches"
-        " back to it at once"
+        f"{idle.name} still runs {version} beside it. Run `deploy {app} {version} bluegreen`"
+        " to switch back to it at once."
     )
 
 

@@ -1,5 +1,5 @@
-"""The apps of the catalog and what each runs: what served before a release that runs, else what the
-cluster says."""
+"""The apps of the catalog and what each runs: the version before its running release, else what the
+cluster runs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bot.releases.facts.release import Release
 from bot.releases.facts.target import Target
 
 COLUMNS = ("APP", "VERSION", "CLUSTER", "NAMESPACE", "STRATEGY", "RELEASE")
-MOST_NAMED = 8
+MAX_NAMED = 8
 
 
 def list_apps(context: Context) -> Table:
-    """A cluster that is away costs its own apps their versions, and the note says so."""
+    """An unreachable cluster leaves only its own apps without a version; the note names it."""
     apps = dict(sorted(context.catalog.apps.items()))
     seen, notes = _seen(context, tuple(app.target for app in apps.values()))
     rows = []
@@ -36,7 +36,7 @@ def list_apps(context: Context) -> Table:
             )
         )
     missing = [name for name, one in seen.items() if one.stable is None]
-    notes += [f"without a Deployment: {some_of(missing, MOST_NAMED)}"] * bool(missing)
+    notes += [f"without a Deployment: {some_of(missing, MAX_NAMED)}"] * bool(missing)
     return Table("Apps", COLUMNS, tuple(rows), "\n".join(notes))
 
 
@@ -52,8 +52,8 @@ def _seen(
         try:
             seen |= context.cluster(cluster).observe_apps(here)
         except ClusterUnreachable as away:
-            apps = some_of([target.app for target in here], MOST_NAMED)
-            notes.append(f"{apps}: the cluster {cluster} cannot be reached: {away.why}")
+            apps = some_of([target.app for target in here], MAX_NAMED)
+            notes.append(f"{apps}: the cluster {cluster} is unreachable: {away.why}")
     return seen, notes
 
 
@@ -62,7 +62,7 @@ def _before(release: Release | None) -> str:
 
 
 def _runs(app: App, seen: Observation) -> str:
-    """Of a pair the version of the one that people reach."""
+    """The version of the Deployment that serves; of a kept pair that may be the candidate."""
     serves = seen.candidate if retarget_to_serving(app.target, seen) != app.target else seen.stable
     containers = serves.template["spec"]["containers"] if serves is not None else ()
     ours = [one for one in containers if app.target.container in (None, one["name"])]

@@ -19,8 +19,8 @@ from bot.releases.planning.refusals import PlanRefused
 def ask_for_preview(
     context: Context, by: Person, form: DeployForm, *, view_id: str, view_hash: str
 ) -> None:
-    """``view_hash`` is that of the form as it was last drawn: a later change of the form has a
-    preview of its own."""
+    """``view_hash`` is the hash of the form as last drawn: a later change of the form asks for
+    its own preview."""
     command = PreviewCommand(replace(form, preview=()), view_id, view_hash)
     context.queue.ask(Query(command, by, ReplyTo(form.channel), (form.app,), form.command))
 
@@ -38,7 +38,7 @@ def preview_release(context: Context, command: PreviewCommand, by: Person) -> No
         )
         context.messenger.update_view(command.view_id, command.view_hash, view)
     except (MessageGone, RateLimited, SlackUnavailable):
-        # The form was closed or changed, or Slack takes no more: the outline in it is not wrong.
+        # The form was closed or changed, or Slack accepts no more: its outline is still right.
         pass
 
 
@@ -53,6 +53,6 @@ def _plan(context: Context, form: DeployForm, by: Person) -> Reply:
     try:
         return plan_release(context, app, command, by=by, text=form.command)
     except ClusterUnreachable as away:
-        return Refusal(f"The cluster cannot be reached: {away.why}")
+        return Refusal(f"The cluster is unreachable: {away.why}")
     except (Refused, PlanRefused) as refused:
         return Refusal(str(refused))

@@ -1,5 +1,5 @@
-"""A query that needs the cluster, or a small write without a release: carried out by a worker,
-replied to through the response_url."""
+"""Carry out a query that needs the cluster, or a small write without a release, in a worker; the
+reply goes through the response_url."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ LOG_ID_LENGTH = 8
 
 
 def run_query(context: Context, query: Query) -> None:
-    """Replies exactly once; a query that fails is replied to with the reason in one line."""
+    """Replies exactly once; a query that fails gets the reason in one line."""
     if isinstance(query.command, PreviewCommand):
         preview_release(context, query.command, query.asker)
         return
@@ -82,7 +82,7 @@ def _reply_or_refusal(context: Context, query: Query, command: ReplyCommand) -> 
         return _reply(context, query, command)
     except ClusterUnreachable as away:
         return Refusal(
-            f"The cluster cannot be reached: {away.why}",
+            f"The cluster is unreachable: {away.why}",
             "Nothing was changed: try again in a moment.",
         )
     except (Refused, PlanRefused, UnknownField) as refused:

@@ -19,14 +19,14 @@ from bot.releases.planning.refusals import PlanRefused
 
 COLUMNS = ("REVISION", "IMAGE", "CHANGE-CAUSE", "WHO", "WHEN", "SEEN")
 _BY = re.compile(r" by (.+), (\S+-\d+)(?::|$)")
-"""How a release ends the cause that it writes (planning.make_draft)."""
+"""How a release ends the change cause that it writes (planning.make_draft)."""
 
 
 def show_history(context: Context, apps: Sequence[App], revision: int | None) -> tuple[Table, ...]:
-    """Oldest first, as kubectl; one revision of one app with its pod template.
+    """Oldest first, as in kubectl. One revision of one app comes with its pod template.
 
-    Raises ClusterUnreachable; PlanRefused for a Deployment or revision of the only app that does
-    not exist.
+    Raises ClusterUnreachable; PlanRefused where the only app lacks the Deployment or the
+    revision.
     """
     if len(apps) == 1:
         seen, stable = _seen(context, apps[0])
@@ -47,7 +47,7 @@ def show_history(context: Context, apps: Sequence[App], revision: int | None) ->
         except PlanRefused as refused:
             notes.append(str(refused))
     return (
-        Table(f"Revisions of {len(apps)} apps", ("APP", *COLUMNS), tuple(rows), "; ".join(notes)),
+        Table(f"Revisions of {len(apps)} apps", ("APP", *COLUMNS), tuple(rows), "\n".join(notes)),
     )
 
 
@@ -55,8 +55,8 @@ def _seen(context: Context, app: App) -> tuple[Observation, DeploymentSeen]:
     seen = observe_app(context, app)
     if seen.stable is None:
         raise PlanRefused(
-            f"there is no Deployment `{app.target.deployment}` in {app.target.namespace} of"
-            f" {app.target.cluster}"
+            f"There is no Deployment `{app.target.deployment}` in namespace"
+            f" {app.target.namespace} of {app.target.cluster}."
         )
     return seen, seen.stable
 
@@ -72,7 +72,7 @@ def _rows(
         if revision is not None and replica_set.revision != revision:
             continue
         verdict, release_id, why = context.store.verdict_on(key, replica_set.template)
-        told = " ".join(filter(None, (verdict, f"({release_id})" if release_id else "", why)))
+        found = " ".join(filter(None, (verdict, f"({release_id})" if release_id else "", why)))
         containers = replica_set.template.get("spec", {}).get("containers", [])
         images = ", ".join(c.get("image", "") for c in containers)
         number = (
@@ -88,18 +88,18 @@ def _rows(
                 replica_set.change_cause or "<none>",
                 who,
                 _when(at, seen.at),
-                told or "-",
+                found or "-",
             )
         )
     if not rows and revision is not None:
         there = ", ".join(str(rs.revision) for rs in replica_sets)
-        raise PlanRefused(f"{app.target.app} has no revision {revision}; it has {there or 'none'}")
+        raise PlanRefused(f"{app.target.app} has no revision {revision}. It has {there or 'none'}.")
     return rows
 
 
 def _who_and_when(context: Context, replica_set: ReplicaSetSeen) -> tuple[str, int]:
-    """By the record of the release that the change cause names; a ReplicaSet that is used again is
-    older than its rollout."""
+    """From the record of the release that the change cause names: a reused ReplicaSet is older than
+    its rollout."""
     found = _BY.search(replica_set.change_cause)
     if found is None:
         return "-", replica_set.created_at
@@ -126,7 +126,7 @@ def _template(replica_set: ReplicaSetSeen) -> Table:
 
 
 def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    """Dotted paths and their values; what has a name in a list stands under its name."""
+    """Dotted paths and their values; a named list item appears under its name."""
     match value:
         case dict() if value:
             for key in value:

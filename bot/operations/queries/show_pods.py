@@ -1,5 +1,5 @@
-"""The pod image table: version, ready, restarts, pod, age, node, image; by ReplicaSet, stable and
-candidate apart."""
+"""The pod image table: version, ready, restarts, pod, age, node and image, by ReplicaSet, with
+stable and candidate apart."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ Rows = list[tuple[str, ...]]
 
 
 def show_pods(context: Context, apps: Sequence[App]) -> Table:
-    """The note says for each ReplicaSet how many pods it has and which share of the ready
-    endpoints.
+    """The note gives each ReplicaSet's number of pods and its share of the ready endpoints.
 
     Raises ClusterUnreachable; PlanRefused where the Deployment of the only app does not exist.
     """
@@ -37,16 +36,16 @@ def show_pods(context: Context, apps: Sequence[App]) -> Table:
         seen = observe_app(context, app)
         if seen.stable is None:
             missing = (
-                f"there is no Deployment `{app.target.deployment}` in {app.target.namespace} of"
+                f"no Deployment `{app.target.deployment}` in namespace {app.target.namespace} of"
                 f" {app.target.cluster}"
             )
             if len(apps) == 1:
-                raise PlanRefused(missing)
+                raise PlanRefused(f"There is {missing}.")
             lines.append(f"{name}: {missing}")
             continue
-        found, told = _groups(app, seen, other=_role_of_other(context, app, seen))
+        found, counts = _groups(app, seen, other=_role_of_other(context, app, seen))
         rows += [(*lead, *row) for row in found]
-        lines += [f"{name} {line}" if lead else line for line in told or ["no pods: scaled to 0"]]
+        lines += [f"{name} {line}" if lead else line for line in counts or ["no pods: scaled to 0"]]
     title = (
         f"Pods of {apps[0].target.app}"
         if len(apps) == 1
@@ -58,7 +57,7 @@ def show_pods(context: Context, apps: Sequence[App]) -> Table:
 
 
 def _role_of_other(context: Context, app: App, seen: Observation) -> str:
-    """Of a pair that was kept the one that nobody reaches is no candidate for anything."""
+    """In a kept pair, the Deployment that serves nobody is idle, not a candidate."""
     is_idle = (
         not ready_endpoints(seen, seen.candidate)
         and running_release(context, app.target.app) is None

@@ -17,7 +17,7 @@ def show_status(context: Context, apps: tuple[App, ...]) -> Reply:
     for app in apps:
         stable = observe_app(context, app).stable
         release = running_release(context, app.target.app)
-        told = f"{release.id}: {release.phase.value.replace('_', ' ')}" if release else "-"
+        state = f"{release.id}: {release.phase.value.replace('_', ' ')}" if release else "-"
         if stable is None:
             rows.append(
                 (
@@ -27,7 +27,7 @@ def show_status(context: Context, apps: tuple[App, ...]) -> Reply:
                     "-",
                     "-",
                     "-",
-                    told,
+                    state,
                 )
             )
             continue
@@ -41,7 +41,7 @@ def show_status(context: Context, apps: tuple[App, ...]) -> Reply:
                 str(stable.updated),
                 str(stable.available),
                 paused,
-                told,
+                state,
             )
         )
     return TableReply((Table("Rollout status", COLUMNS, tuple(rows)),))

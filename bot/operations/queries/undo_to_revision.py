@@ -1,5 +1,5 @@
-"""`/rollout undo --to-revision N`: the revision is checked before a release is created, so that
-only the person who asked hears of a wrong one."""
+"""`/rollout undo --to-revision N`: checks the revision before it creates a release, so that only
+the person who asked sees a wrong one refused."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bot.releases.planning.undo import choose_undo
 def undo_to_revision(context: Context, app: App, query: Query, command: RolloutCommand) -> Reply:
     """The release's first tick chooses the template again, from the cluster as it is then.
 
-    Raises ClusterUnreachable; PlanRefused for a revision that is missing, naming the others, or
-    that was bad.
+    Raises ClusterUnreachable; PlanRefused for a revision that is missing (it names the others) or
+    was bad.
     """
     seen = observe_app(context, app)
     if seen.stable is None:
         return Refusal(
-            f"there is no Deployment `{app.target.deployment}` in namespace {app.target.namespace}"
+            f"There is no Deployment `{app.target.deployment}` in namespace {app.target.namespace}."
         )
     known = known_templates(
         context,

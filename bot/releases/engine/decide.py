@@ -72,8 +72,7 @@ def _hold_for_outage(release: Release, seen: Unreachable, now: int) -> Decision:
     return decision.record(
         now,
         EventKind.UNREACHABLE,
-        f"{release.target.cluster} cannot be reached ({seen.why}): holding, nothing is changed"
-        " meanwhile",
+        f"{release.target.cluster} is unreachable ({seen.why}): holding, nothing changes meanwhile",
     )
 
 

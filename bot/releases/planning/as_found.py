@@ -91,7 +91,7 @@ def seed_intents(release: Release, plan: Plan, seen: Observation) -> tuple[Inten
 
 def as_found_of(release: Release, plan: Plan, seen: Observation, now: int) -> AsFound:
     if seen.stable is None:
-        raise PlanRefused(f"there is no Deployment `{release.target.deployment}`")
+        raise PlanRefused(f"There is no Deployment `{release.target.deployment}`.")
     existing = beside(seen, plan.candidate)
     candidate = deployment_as_found(existing) if existing is not None else None
     services = tuple(

@@ -100,7 +100,7 @@ def test_a_table_of_several_apps_names_the_app_first_and_counts(lab: Lab, kind: 
 
 
 def test_a_table_of_an_app_that_is_not_there_is_refused_in_plain_words(empty_lab: Lab) -> None:
-    with pytest.raises(Refused, match="there is no Deployment hello in namespace"):
+    with pytest.raises(Refused, match="There is no Deployment hello in namespace"):
         empty_lab.cluster.table([empty_lab.target], "pods", wide=False)
 
 

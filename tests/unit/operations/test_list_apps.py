@@ -32,7 +32,7 @@ from tests.fakes.in_memory_store import InMemoryReleaseStore
 @dataclass
 class InMemoryClusters:
     """By the cluster's name what each app's Deployment is; a name without any is a cluster that
-    cannot be reached."""
+    is unreachable."""
 
     seen: Mapping[str, Mapping[str, Observation]]
 
@@ -101,7 +101,7 @@ def test_an_unreachable_cluster_hides_only_its_own_versions(
         {"local": {"hello": runs("1.4.0")}, "west": {}}, {"hello": "local", "auth": "west"}, store
     )
     assert versions(table) == {"auth": "-", "hello": "1.4.0"}
-    assert table.note == "auth: the cluster west cannot be reached: no answer within 3 s"
+    assert table.note == "auth: the cluster west is unreachable: no answer within 3 s"
 
 
 def test_an_app_without_a_deployment_is_named(store: InMemoryReleaseStore) -> None:

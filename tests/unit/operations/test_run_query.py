@@ -59,7 +59,7 @@ def reply_after(failure: Exception, command: QueryCommand, cluster: str = "local
     [
         (UnknownField("pod has no field `spek`"), "pod has no field `spek`"),
         (Refused("forbidden"), "forbidden"),
-        (ClusterUnreachable("no answer"), "The cluster cannot be reached: no answer"),
+        (ClusterUnreachable("no answer"), "The cluster is unreachable: no answer"),
         (StoreUnavailable("Redis refuses writes"), "Redis refuses writes"),
     ],
 )
@@ -91,4 +91,4 @@ def test_a_command_that_needs_no_worker_is_a_logged_error(
 
 def test_a_cluster_that_left_the_catalog_is_named() -> None:
     reply = reply_after(Refused(""), ExplainCommand("pod"), cluster="west")
-    assert reply.startswith("The cluster cannot be reached: the catalog has no cluster west")
+    assert reply.startswith("The cluster is unreachable: the catalog has no cluster west")

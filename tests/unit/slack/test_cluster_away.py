@@ -55,11 +55,9 @@ def test_a_query_is_refused_privately_with_the_reason(
     slack.command("U0DEV1", CHANNEL, typed)
     (query,) = bot.queue.asked
     run_query(away, query)
-    (told,) = (
-        m for m in slack.messages(CHANNEL, user="U0DEV1") if "cannot be reached" in m["text"]
-    )
+    (told,) = (m for m in slack.messages(CHANNEL, user="U0DEV1") if "is unreachable" in m["text"])
     assert (
-        told["text"].startswith("The cluster cannot be reached: ")
+        told["text"].startswith("The cluster is unreachable: ")
         and "refuses connections" in told["text"]
     )
     assert (
@@ -67,7 +65,7 @@ def test_a_query_is_refused_privately_with_the_reason(
         and "Traceback" not in told["text"]
     )
     assert not [
-        m for m in slack.messages(CHANNEL, user="U0MANAGER") if "cannot be reached" in m["text"]
+        m for m in slack.messages(CHANNEL, user="U0MANAGER") if "is unreachable" in m["text"]
     ]
 
 
