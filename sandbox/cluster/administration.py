@@ -5,13 +5,13 @@ JSON in and out.
 |---|---|
 | GET state | url, resource version, request counts (also by user agent), watches, timings, load balancers |
 | GET, POST, DELETE faults | planned faults; a body is one fault or a list of them (see faults.Fault) |
-| POST unreachable | {"seconds": n}: connections are refused for so long |
+| POST unreachable | {"seconds": n}: connections are refused for n seconds |
 | POST connections/cut, watches/end, watches/expire, watches/compact | resets; ends streams; 410 now; 410 at the next start |
 | GET, PUT, DELETE images | {"pattern": "repo:tag*", "behaviour": "crash" or {"kind": …}}; DELETE ?pattern= |
 | PUT timings | ready_after, jitter, stop_after, back_off, crash_after in seconds |
 | GET, DELETE history | the log of writes; ?since=number, ?resource=deployments.apps, ?verb= |
-| POST, DELETE denials | {"verb", "group", "resource", "namespace"}: answered 403 and "not allowed" |
-| POST tokens | {"namespace", "name"} of a service account; answers its token |
+| POST, DELETE denials | {"verb", "group", "resource", "namespace"}: 403 and "not allowed" in reviews |
+| POST tokens | {"namespace", "name"} of a service account; returns its token |
 | PUT nodes/NAME | {"ready": bool, "unschedulable": bool} |
 | PUT pods/NAMESPACE/NAME | {"ready": bool}: a single pod's readiness |
 """  # noqa: E501 — a table
@@ -137,7 +137,7 @@ class _Handlers:
         seconds = float((await _body(request)).get("seconds", 1.0))
         loop = self._cluster.view.queue
         loop.handle("go-away", lambda length: self._cluster.listener.go_away(float(length)))
-        loop.add_after("go-away", seconds, 0.02)  # after this answer is out
+        loop.add_after("go-away", seconds, 0.02)  # after this reply is out
         return _json({"seconds": seconds})
 
     async def cut(self, request: Request) -> Response:

@@ -43,7 +43,7 @@ DEFAULT_ALLOCATABLE: Mapping[str, str] = {"cpu": "32", "memory": "256Gi", "pods"
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """Times in seconds; `images` maps patterns of images to behaviours, `known_images` lists those
+    """Times in seconds; `images` maps image patterns to behaviours, `known_images` lists the images
     that exist."""
 
     ready_after: float = 0.3
@@ -63,7 +63,7 @@ class ClusterSettings:
 
 
 class Cluster:
-    """Made and used on a running event loop."""
+    """Created and used on a running event loop."""
 
     def __init__(self, settings: ClusterSettings) -> None:
         loop = asyncio.get_running_loop()
@@ -135,7 +135,7 @@ class Cluster:
         await self.listener.open()
 
     def seed(self, manifests: Iterable[Json]) -> None:
-        """Creates objects, or replaces those that exist; namespaces that are missing are made."""
+        """Creates objects or replaces existing ones; creates missing namespaces."""
         for manifest in manifests:
             resource = self.table.of_object(manifest)
             if resource is None:

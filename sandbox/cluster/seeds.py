@@ -1,4 +1,5 @@
-"""What a fresh cluster holds: namespaces, nodes, default service accounts, one custom resource."""
+"""The contents of a fresh cluster: namespaces, nodes, default service accounts, one custom
+resource."""
 
 from __future__ import annotations
 
@@ -70,7 +71,7 @@ def node(number: int, allocatable: Mapping[str, str], now: float) -> Json:
 
 
 def sample_definition() -> Json:
-    """A custom resource of the kind that teams have: an app's dashboard."""
+    """A custom resource such as teams define: an app's dashboard."""
     properties = {
         "spec": {
             "type": "object",

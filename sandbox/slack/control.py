@@ -1,6 +1,6 @@
-"""The control API under /_sandbox/: what the page, tests and tours send. JSON in, JSON out.
+"""The control API under /_sandbox/, used by the page, tests and tours. JSON in, JSON out.
 
-Every call answers 200 with `ok`, or 400 with `error` and a line that says what to do.
+Every call returns 200 with `ok`, or 400 with `error` and a line that says what to do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 class BadRequest(Exception):
-    """What is wrong with a control call, for the person who wrote it."""
+    """An invalid control call; the message is for the person who wrote it."""
 
 
 def _parts(request: Request) -> tuple[Platform, Interactions]:
@@ -103,7 +103,7 @@ async def options(request: Request) -> Json:
 
 
 async def submit(request: Request) -> Json:
-    """{user, view_id?, values}: view_id may be left out when one modal is open."""
+    """{user, view_id?, values}: view_id is optional while exactly one modal is open."""
     body = await _body(request, "user")
     platform, interactions = _parts(request)
     view_id = body.get("view_id")
@@ -136,8 +136,8 @@ async def views(request: Request) -> Json:
 
 
 async def messages(request: Request) -> Json:
-    """?channel=&user=&thread_ts=&after=&about=: oldest first; with `user` also what only that
-    person sees.
+    """?channel=&user=&thread_ts=&after=&about=: oldest first; with `user` also includes messages
+    that only this person sees.
 
     `after` is a time stamp, `about` a part of the text: who waits for one message need not read the
     whole channel each time.
@@ -219,7 +219,7 @@ async def connect(request: Request) -> Json:
 
 
 async def disconnect(request: Request) -> Json:
-    """{reason?, abruptly?}: asks Socket Mode connections to be made anew, or cuts them."""
+    """{reason?, abruptly?}: asks Socket Mode clients to reconnect, or cuts their connections."""
     body = await _body(request)
     platform, _ = _parts(request)
     left = await platform.app.disconnect_sockets(
@@ -229,8 +229,8 @@ async def disconnect(request: Request) -> Json:
 
 
 async def channel(request: Request) -> Json:
-    """{channel, archived?, bot_is_member?, name?}: changes a channel, or makes one when `name` is
-    given and it is new."""
+    """{channel, archived?, bot_is_member?, name?}: changes a channel; creates it when it is new and
+    has a `name`."""
     body = await _body(request, "channel")
     platform, _ = _parts(request)
     place = platform.change_channel(
@@ -243,7 +243,7 @@ async def channel(request: Request) -> Json:
 
 
 async def group(request: Request) -> Json:
-    """{group, members}: who is in a user group."""
+    """{group, members}: sets the members of a user group."""
     body = await _body(request, "group")
     platform, _ = _parts(request)
     members = body.get("members")
@@ -267,7 +267,7 @@ async def configure(request: Request) -> Json:
 
 
 async def delete_message(request: Request) -> Json:
-    """{channel, ts}: a person deletes a message, also one of the app's."""
+    """{channel, ts}: a person deletes a message, including one of the app's."""
     body = await _body(request, "channel", "ts")
     platform, _ = _parts(request)
     place = platform.workspace.conversation(body["channel"])
@@ -277,7 +277,7 @@ async def delete_message(request: Request) -> Json:
 
 
 async def stream(request: Request) -> Response:
-    """?user=: server-sent events of what that person sees; without `user`, of everything."""
+    """?user=: server-sent events of what that person sees; without `user`, all events."""
     platform, _ = _parts(request)
     lines = platform.stream.read(request.query_params.get("user"))
     return StreamingResponse(

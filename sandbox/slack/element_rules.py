@@ -1,4 +1,4 @@
-"""The interactive elements of Block Kit, checked as Slack checks them. Pure; see `block_rules`."""
+"""Checks the interactive elements of Block Kit as Slack does. Pure; see `block_rules`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors that the Web API answers with."""
+"""The errors that the Web API returns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class SlackError(Exception):
-    """An answer `{"ok": false, "error": code}`; `messages` are the details Slack puts in
+    """The reply `{"ok": false, "error": code}`; `messages` are the details in
     `response_metadata`."""
 
     def __init__(self, code: str, messages: Sequence[str] = (), **extra: object) -> None:

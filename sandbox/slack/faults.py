@@ -1,4 +1,4 @@
-"""Faults on demand: what Slack or the network does to the next calls of the app."""
+"""Faults on demand: failures of Slack or the network on the app's next calls."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ KINDS: tuple[str, ...] = get_args(FaultKind)
 class Fault:
     """One rule, used up after `times` calls (-1: until removed).
 
-    rate_limited: 429 with Retry-After `seconds`. slow: done at once, answered after `seconds`.
+    rate_limited: 429 with Retry-After `seconds`. slow: done at once, reply after `seconds`.
     server_error: HTTP 503. error: `{"ok": false, "error": code}`. lost_reply: done, but the
-    connection is cut before the answer. lost_request: the connection is cut and nothing is done.
-    garbled: done, answered with a page instead of JSON.
+    connection is cut before the reply. lost_request: the connection is cut and nothing is done.
+    garbled: done, but the reply is a page instead of JSON.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Faults:
         return [asdict(rule) for rule in self._rules]
 
     def take(self, method: str, channel: str | None) -> Fault | None:
-        """The first rule that fits this call; a rule with none left is removed."""
+        """The first rule that fits this call; an exhausted rule is removed."""
         for rule in self._rules:
             if rule.method not in ("*", method) or (
                 rule.channel is not None and rule.channel != channel

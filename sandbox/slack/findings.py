@@ -1,5 +1,4 @@
-"""The list of problems found in blocks, worded as Slack words them, and the checks that every block
-shares."""
+"""The problems found in blocks, worded as in Slack, and the checks that all blocks share."""
 
 from __future__ import annotations
 

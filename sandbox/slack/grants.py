@@ -1,5 +1,5 @@
-"""The two short-lived permissions Slack hands an app: trigger ids (open a modal) and response URLs
-(answer later)."""
+"""The two short-lived permissions Slack gives an app: trigger ids (open a modal) and response URLs
+(reply later)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Grants:
         return trigger_id
 
     def use_trigger(self, trigger_id: str) -> Trigger:
-        """Single use: raises the errors that views.open and views.push answer."""
+        """Single use. Raises the errors that views.open and views.push return."""
         trigger = self._triggers.get(trigger_id)
         if trigger is None:
             raise SlackError("invalid_trigger_id")

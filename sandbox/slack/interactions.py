@@ -1,8 +1,8 @@
-"""What people do, delivered to the app, and what its answer does: commands, clicks, submissions,
+"""Delivers people's actions to the app and applies its replies: commands, clicks, submissions,
 typing into selects, mentions.
 
-Each function is one thing a person does. It returns what that person saw at once, as the control
-API hands it on.
+Each function is one action of a person. It returns what that person saw at once, as the control
+API passes it on.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class Interactions:
     ) -> Json:
         command, _, text = line.partition(" ")
         if thread_ts:
-            return self._say_privately(
+            return self._reply_privately(
                 conversation, user_id, f"{command} is not supported in threads. Sorry!", thread_ts
             )
         if not self._platform.manifest.knows(command):
-            return self._say_privately(
+            return self._reply_privately(
                 conversation,
                 user_id,
                 f"{command} is not a valid command. In Slack, all messages that start with the “/”"
@@ -77,10 +77,10 @@ class Interactions:
             "payload": payload,
         }
         if answer.problem:
-            said = self._say_privately(
+            reply = self._reply_privately(
                 conversation, user_id, f'{command} failed with the error "{answer.problem}"'
             )
-            return {**result, **said, "ok": False, "error": answer.problem}
+            return {**result, **reply, "ok": False, "error": answer.problem}
         if not answer.body.strip():
             return {**result, "text": "", "message": None}
         content = answer.json if answer.json is not None else {"text": answer.body}
@@ -89,10 +89,10 @@ class Interactions:
         try:
             message = self._answer_command(user_id, conversation, line, content)
         except SlackError as error:
-            said = self._say_privately(
+            reply = self._reply_privately(
                 conversation, user_id, f'{command} failed with the error "{error.code}"'
             )
-            return {**result, **said, "ok": False, "error": error.code, "details": error.messages}
+            return {**result, **reply, "ok": False, "error": error.code, "details": error.messages}
         return {**result, "text": message["text"], "message": message}
 
     def _answer_command(
@@ -121,8 +121,7 @@ class Interactions:
         value: Any = None,
         values: Json | None = None,
     ) -> Json:
-        """A button pressed or a choice made, in a message or in a view; `values` is what stands in
-        its other inputs."""
+        """A pressed button or a choice, in a message or a view; `values` holds the other inputs."""
         if view_id is not None:
             owner, view = self._platform.views.find(view_id)
             if owner != user_id:
@@ -157,7 +156,7 @@ class Interactions:
         message_ts: str | None = None,
         block_id: str | None = None,
     ) -> Json:
-        """What an external select offers while the person types."""
+        """The options of an external select while the person types."""
         if view_id is not None:
             _, view = self._platform.views.find(view_id)
             block, element = find_element(view["blocks"], action_id, block_id)
@@ -189,8 +188,7 @@ class Interactions:
     # --- modals and the home tab ---
 
     async def submit(self, user_id: str, view_id: str, values: Json | None = None) -> Json:
-        """`values` by block_id (or action_id alone); what is left out keeps what stands in the
-        view."""
+        """`values` by block_id (or action_id alone); omitted inputs keep their value."""
         owner, view = self._platform.views.find(view_id)
         stack = self._platform.views.stack(user_id)
         if owner != user_id or not stack or stack[-1]["id"] != view["id"]:
@@ -265,7 +263,7 @@ class Interactions:
         }
         if view is not None:
             event["view"] = view
-        self._tell("app_home_opened", event)
+        self._notify("app_home_opened", event)
         return {"ok": True, "view": view}
 
     # --- events ---
@@ -280,23 +278,23 @@ class Interactions:
         }
         bot_is_here = workspace.bot.id in conversation.members
         if conversation.is_im:
-            self._tell("message.im", {"type": "message", **common, "channel_type": "im"})
+            self._notify("message.im", {"type": "message", **common, "channel_type": "im"})
             return
         if not bot_is_here:
             if mentions(message["text"], workspace.bot.id):
                 text = "The app is not in this channel, so it does not see this. Invite it first."
-                self._say_privately(conversation, message["user"], text)
+                self._reply_privately(conversation, message["user"], text)
             return
         if mentions(message["text"], workspace.bot.id):
-            self._tell("app_mention", {"type": "app_mention", **common})
-        self._tell("message.channels", {"type": "message", **common, "channel_type": "channel"})
+            self._notify("app_mention", {"type": "app_mention", **common})
+        self._notify("message.channels", {"type": "message", **common, "channel_type": "channel"})
 
-    def _tell(self, subscription: str, event: Json) -> None:
+    def _notify(self, subscription: str, event: Json) -> None:
         if subscription in self._platform.manifest.events:
             self._later(self._send_event(self._payloads.event(event)))
 
     async def _send_event(self, payload: Json) -> None:
-        """Sent again up to three times, with the same event_id, until the app answers 200."""
+        """Repeats an event up to three times, with the same event_id, until the app replies 200."""
         name = payload["event"]["type"]
         answer = await self._platform.app.send("events_api", name, payload)
         for number, wait in enumerate(self._platform.settings.event_retry_seconds, start=1):
@@ -348,10 +346,10 @@ class Interactions:
             return ephemeral
         return self._platform.workspace.message(conversation, ts)
 
-    def _say_privately(
+    def _reply_privately(
         self, conversation: Conversation, user_id: str, text: str, thread_ts: str | None = None
     ) -> Json:
-        """Slackbot's own words, to one person."""
+        """A message from Slackbot to one person."""
         author = {"user": "USLACKBOT", "username": "Slackbot"}
         message = self._platform.messages.post_ephemeral(
             conversation, user_id, {**author, "text": text}, thread_ts

@@ -1,5 +1,5 @@
-"""The inspector's memory: each call of the app and each payload sent to it, with sizes beside
-Slack's limits."""
+"""The inspector's log of the app's calls and of payloads sent to it, with sizes beside Slack's
+limits."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Journal:
 
 
 def measure(arguments: Json) -> list[Json]:
-    """What of a call is limited: each measure with its size and Slack's limit."""
+    """Every limited measure of a call, with its size and Slack's limit."""
     found: list[Json] = []
     text = arguments.get("text")
     if isinstance(text, str):

@@ -1,5 +1,4 @@
-"""An installed app manifest: which slash commands exist, how they are hinted, which events the app
-gets."""
+"""An installed app manifest: its slash commands, their hints and the events the app gets."""
 
 from __future__ import annotations
 
@@ -29,12 +28,12 @@ class Manifest:
     is_installed: bool = False
 
     def knows(self, command: str) -> bool:
-        """Without a manifest every command is taken, so that a small test needs none."""
+        """Without a manifest, every command is accepted, so that a small test needs none."""
         return not self.is_installed or command in self.commands
 
 
 def read_manifest(source: str | dict[str, Any]) -> Manifest:
-    """From YAML, JSON or an object. Raises ValueError with what is wrong."""
+    """From YAML, JSON or an object. Raises ValueError that names the mistake."""
     document = yaml.safe_load(source) if isinstance(source, str) else source
     if not isinstance(document, dict) or "features" not in document:
         raise ValueError("a Slack app manifest is an object with `features`")

@@ -1,4 +1,4 @@
-"""Posting, editing and deleting messages, and telling the pages about it."""
+"""Posting, editing and deleting messages, with updates to the pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 def with_ids(blocks: list[Json]) -> list[Json]:
-    """Slack names every block and every interactive element that the app did not name."""
+    """Adds ids to blocks and interactive elements that the app left unnamed, as Slack does."""
     named = copy.deepcopy(blocks)
     for block in named:
         block.setdefault("block_id", secrets.token_urlsafe(4)[:5])
@@ -29,7 +29,8 @@ def with_ids(blocks: list[Json]) -> list[Json]:
 
 
 def check_content(arguments: Json, *, needs_text: bool = True) -> tuple[str, list[Json]]:
-    """Text and blocks of a message as they will be stored, or the error Slack answers."""
+    """Returns the text and blocks of a message as stored, or raises the error Slack would
+    return."""
     text = arguments.get("text") or ""
     blocks = arguments.get("blocks")
     if not isinstance(text, str):
@@ -72,8 +73,7 @@ class Messages:
         self._stream = stream
 
     def post(self, conversation: Conversation, message: Json, thread_ts: str | None = None) -> Json:
-        """`message` names its author; `ts` is given here. The thread's parent counts its
-        replies."""
+        """`message` names its author; this sets `ts`. The thread's parent counts its replies."""
         stored: Json = {
             "type": "message",
             "team": self._workspace.settings.team_id,
@@ -163,7 +163,7 @@ class Messages:
         self._publish("message_changed", conversation, message)
 
     def visible_to(self, conversation: Conversation, user_id: str | None) -> list[Json]:
-        """Messages of a conversation with the ephemeral ones for this person, oldest first."""
+        """The messages of a conversation, with ephemeral ones for this person, oldest first."""
         own = [
             message
             for message in conversation.ephemerals.values()

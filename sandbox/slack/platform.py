@@ -1,4 +1,4 @@
-"""One local Slack: its state and the parts that act on it, made together and reset together."""
+"""One local Slack: its state and the parts that act on it, created and reset together."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Platform:
         self.grants = Grants(self.settings)
 
     def reset(self) -> None:
-        """As new: messages, modals, faults, budgets and the log go; manifest and connection to the
-        app stay."""
+        """Clears messages, modals, faults, budgets and the log; keeps manifest and connection to
+        the app."""
         self._begin()
         self.faults.clear()
         self.is_token_revoked = False
@@ -68,8 +68,7 @@ class Platform:
         archived: bool | None = None,
         bot_is_member: bool | None = None,
     ) -> Conversation:
-        """A channel that is not there yet is made when it gets a name; all people of this workspace
-        are in it."""
+        """A new channel is created when it has a name; everyone in this workspace joins it."""
         conversations = self.workspace.conversations
         if channel_id not in conversations and name is not None:
             own = {person.id for person in self.workspace.people.values() if not person.is_stranger}
@@ -91,7 +90,7 @@ class Platform:
         self.workspace.groups[group_id] = replace(group, members=tuple(members))
 
     def describe(self) -> Json:
-        """What a page needs to draw the workspace."""
+        """The data a page needs to draw the workspace."""
         return {
             "team": {"id": self.settings.team_id, "name": self.settings.team_name},
             "app": {

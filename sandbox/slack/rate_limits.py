@@ -2,7 +2,7 @@
 
 Slack publishes tiers as "N+ per minute" with short bursts allowed, and about one message a second
 for each channel. Here each budget is a bucket that refills evenly at the published rate and holds a
-small burst; what it refuses gets 429 and the whole seconds until a call will be taken again. Pure:
+small burst; a refused call gets 429 and the whole seconds until the next is accepted. Pure:
 `now` is an argument.
 """
 

@@ -1,4 +1,4 @@
-"""`POST /actions/<team>/<key>`: an app answers a command or a click later, up to five times within
+"""`POST /actions/<team>/<key>`: an app replies to a command or click later, up to five times within
 thirty minutes."""
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ async def respond(request: Request) -> Response:
 
 
 def use(platform: Platform, key: str, content: Json) -> None:
-    """Checks the content first: a refused answer does not cost one of the five."""
+    """Checks the content first: a refused reply does not count towards the five."""
     is_deletion = bool(content.get("delete_original"))
     text, blocks = ("", []) if is_deletion else check_content(content)
     grant = platform.grants.use_response_url(key)

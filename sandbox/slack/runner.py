@@ -1,4 +1,4 @@
-"""Running the local Slack in a thread, and speaking to it from Python as a person would."""
+"""Runs the local Slack in a thread, with methods that act as a person would."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class LocalSlack:
         return f"{self.url}/api/"
 
     def start(self) -> Self:
-        # asyncio sends small answers at once only where the protocol is named: without it every
-        # answer took 44 ms.
+        # asyncio sends small replies at once only when the protocol is named; otherwise each
+        # reply took 44 ms.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self._port))
@@ -91,7 +91,7 @@ class LocalSlack:
     # --- what people do ---
 
     def command(self, user: str, channel: str, text: str, thread_ts: str | None = None) -> Json:
-        """A typed line. `text` and `message` of the answer are what the person saw at once,
+        """A typed line. `text` and `message` of the result are what the person saw at once,
         `ack_ms` how soon."""
         return self.post("command", user=user, channel=channel, text=text, thread_ts=thread_ts)
 
@@ -131,7 +131,7 @@ class LocalSlack:
         after: str = "",
         about: str = "",
     ) -> list[Json]:
-        """Oldest first; `after` a time stamp, and with `about` in the text."""
+        """Oldest first, after the time stamp `after`, with `about` in the text."""
         query = {
             "channel": channel,
             "user": user,
@@ -153,7 +153,7 @@ class LocalSlack:
     def wait_for(
         self, seen: Callable[[], Any], seconds: float = 30.0, what: str = "what was expected"
     ) -> Any:
-        """Asks `seen` until it gives something true; raises TimeoutError after `seconds`."""
+        """Polls `seen` until it returns something true; raises TimeoutError after `seconds`."""
         deadline = time.monotonic() + seconds
         while True:
             found = seen()

@@ -73,7 +73,7 @@ async def _link(websocket: WebSocket) -> None:
 
 
 async def _upload(request: Request) -> Response:
-    """The bytes of a file, at the URL that files.getUploadURLExternal gave."""
+    """Takes the bytes of a file at the URL that files.getUploadURLExternal returned."""
     platform: Platform = request.app.state.platform
     file = platform.workspace.files.get(request.path_params["id"])
     if file is None or file.content is not None:

@@ -1,4 +1,4 @@
-"""What can be chosen about the local Slack when it starts."""
+"""The settings of the local Slack."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BOT_SCOPES: frozenset[str] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class SlackSettings:
-    """Secrets are those of one sandbox: made-up values, never those of a real workspace."""
+    """Secrets belong to one sandbox: made-up values, never a real workspace's."""
 
     bot_url: str | None = None
     signing_secret: str = "local-signing-secret"

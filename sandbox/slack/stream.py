@@ -1,5 +1,4 @@
-"""Live updates to pages and tests: every change of what people see, and every call and delivery, as
-it happens."""
+"""Live updates to pages and tests: every visible change, and every call and delivery."""
 
 from __future__ import annotations
 
@@ -23,7 +22,8 @@ class Stream:
         self.is_closed = False
 
     def publish(self, kind: str, content: dict[str, Any], only_for: str | None = None) -> None:
-        """`only_for` a person's id: an ephemeral message, a modal or a home tab."""
+        """`only_for`: the id of the one person who sees an ephemeral message, a modal or a home
+        tab."""
         if not self._readers:
             return
         line = f"event: {kind}\ndata: {json.dumps(content)}\n\n"
@@ -42,8 +42,7 @@ class Stream:
             queue.put_nowait(None)
 
     async def read(self, user: str | None) -> AsyncIterator[str]:
-        """Server-sent events for one person, or for an onlooker who sees all when `user` is
-        None."""
+        """Server-sent events for one person, or all events when `user` is None."""
         with self._reader(user) as queue:
             yield ": connected\n\n"
             while not self.is_closed:

@@ -1,5 +1,5 @@
-"""What Slack makes of a line a person types: mentions become tokens, the rest is escaped; and back
-to plain words."""
+"""Slack's encoding of a typed line: mentions become tokens, the rest is escaped; and the way back
+to plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people enter into the elements of a view, in the shape of Slack's `state.values`."""
+"""The input of people in a view's elements, in the shape of Slack's `state.values`."""
 
 from __future__ import annotations
 
@@ -52,8 +52,7 @@ def _option(element: Json, value: Any) -> Json:
 
 
 def fill_state(view: Json, values: Json) -> None:
-    """Writes what was entered into `state.values`. Keys are block ids, or action ids where that is
-    enough to tell."""
+    """Writes the input into `state.values`. Keys are block ids, or unambiguous action ids."""
     for block in view["blocks"]:
         for element in (
             block.get("element"),
@@ -75,7 +74,8 @@ def fill_state(view: Json, values: Json) -> None:
 
 
 def missing_inputs(view: Json) -> Json:
-    """What Slack's own client refuses before the app is asked: by block id, in its words."""
+    """The inputs that Slack's own client refuses before it contacts the app: by block id, in its
+    words."""
     errors: Json = {}
     for block in view["blocks"]:
         if block["type"] != "input":

@@ -1,4 +1,4 @@
-"""Modals and home tabs: who has which open, and what stands in their inputs."""
+"""Modals and home tabs: who has which one open, and the values of its inputs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Views:
         return self._homes.get(user_id)
 
     def find(self, view_id: str) -> tuple[str, Json]:
-        """The person who has it open, and the view."""
+        """The person who has the view open, and the view."""
         for user_id, stack in self._stacks.items():
             for view in stack:
                 if view["id"] == view_id or (
@@ -63,7 +63,7 @@ class Views:
         return made
 
     def update(self, view_id: str, view: Json, seen_hash: str | None = None) -> Json:
-        """What a person typed stays where block_id and action_id stay, as in Slack."""
+        """Typed input stays where block_id and action_id stay, as in Slack."""
         user_id, old = self.find(view_id)
         if seen_hash and seen_hash != old["hash"]:
             raise SlackError("hash_conflict")
@@ -96,7 +96,7 @@ class Views:
         return made
 
     def close(self, user_id: str, *, all_of_them: bool) -> list[Json]:
-        """The views that went."""
+        """Returns the closed views."""
         stack = self._stacks.get(user_id, [])
         closed = stack[:] if all_of_them else stack[-1:]
         del stack[len(stack) - len(closed) :]
@@ -150,7 +150,7 @@ class Views:
 
 
 def initial_values(blocks: list[Json]) -> Json:
-    """`view.state.values` of a view nobody has touched: every input, with its initial value."""
+    """`view.state.values` of an untouched view: every input, with its initial value."""
     values: Json = {}
     for block in blocks:
         elements = [block.get("element"), block.get("accessory"), *(block.get("elements") or [])]
@@ -166,7 +166,7 @@ def initial_values(blocks: list[Json]) -> Json:
 
 
 def value_key(kind: str) -> str:
-    """The key under which an element's value stands in a payload."""
+    """The payload key that holds an element's value."""
     match kind:
         case "static_select" | "external_select" | "radio_buttons" | "overflow":
             return "selected_option"

@@ -82,7 +82,7 @@ def first_people(team_id: str) -> list[Person]:
 
 
 class Workspace:
-    """State only: other modules decide what may be done and what the app receives."""
+    """State only: other modules decide what is allowed and what the app receives."""
 
     def __init__(self, settings: SlackSettings) -> None:
         self.settings = settings

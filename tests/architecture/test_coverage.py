@@ -27,7 +27,7 @@ def test_every_command_is_typed_in_a_journey(name: str) -> None:
 
 
 @pytest.mark.parametrize("action", [one.__name__ for one in get_args(Action)])
-def test_every_action_is_carried_out_by_a_branch_and_its_verb_is_asked_of_the_cluster(
+def test_every_action_has_a_branch_and_a_permission(
     action: str,
 ) -> None:
     patterns = [

@@ -71,7 +71,7 @@ def test_a_function_is_where_a_page_says_it_is(page: Path) -> None:
     assert [(name, path) for name, path in named if f"def {name}(" not in text_of(Path(path))] == []
 
 
-def test_every_decision_is_in_their_list() -> None:
+def test_every_decision_record_is_listed() -> None:
     listed = text_of(Path("docs/decisions/README.md"))
     decisions = [path.name for path in (DOCS / "decisions").glob("0*.md")]
     assert [name for name in sorted(decisions) if f"({name})" not in listed] == []
@@ -107,7 +107,7 @@ def test_every_variable_of_the_environment_is_explained(name: str) -> None:
     assert f"`{name}`" in text_of(Path("docs/reference/environment.md"))
 
 
-def test_every_permission_that_is_asked_for_is_explained() -> None:
+def test_every_requested_permission_is_explained() -> None:
     page = (DOCS / "reference" / "permissions.md").read_text(encoding="utf-8")
     resources = {
         name.strip()
@@ -169,7 +169,7 @@ def glossary(section: str) -> list[str]:
 
 
 @pytest.mark.parametrize("section", DEFINED)
-def test_the_glossary_has_what_the_code_has(section: str) -> None:
+def test_the_glossary_covers_the_code(section: str) -> None:
     assert sorted(glossary(section)) == sorted(DEFINED[section]())
 
 

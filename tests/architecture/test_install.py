@@ -46,7 +46,7 @@ def install(machine: Path, wanted: str = "sandbox") -> subprocess.CompletedProce
     )  # fmt: skip
 
 
-def test_an_old_python_is_named_with_the_version_that_is_needed(machine: Path) -> None:
+def test_an_old_python_is_reported_with_the_required_version(machine: Path) -> None:
     add_python(machine, version=(3, 9), has_venv=True)
     done = install(machine)
     assert done.returncode != 0
@@ -96,7 +96,7 @@ def test_an_install_is_not_repeated_and_dev_satisfies_the_sandbox(
     assert install(machine, "dev").returncode != 0
 
 
-def test_ctrl_c_ends_it_at_once_and_without_a_traceback(machine: Path) -> None:
+def test_ctrl_c_stops_the_install_without_a_traceback(machine: Path) -> None:
     add_python(machine, version=(3, 12), has_venv=True)
     python = machine / "bin" / "python3"
     stub = python.read_text().replace("*) exit 99", "*) echo started; exec tail -f /dev/null")

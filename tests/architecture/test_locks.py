@@ -35,9 +35,7 @@ def canonical(name: str) -> str:
 @pytest.mark.parametrize(
     ("lock", "folders"), [("runtime", PRODUCT), ("sandbox", (*PRODUCT, "sandbox"))]
 )
-def test_a_lock_holds_all_that_the_code_it_is_for_imports(
-    lock: str, folders: tuple[str, ...]
-) -> None:
+def test_a_lock_covers_every_import_of_its_code(lock: str, folders: tuple[str, ...]) -> None:
     locked = {
         canonical(name)
         for name in re.findall(

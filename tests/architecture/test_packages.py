@@ -113,7 +113,7 @@ def test_pure_packages_read_no_clock_no_environment_and_no_entropy_and_log_nothi
 @pytest.mark.parametrize(
     "path", [path for path in python_files(*PURE, "config") if ">>>" in text_of(path)], ids=str
 )
-def test_worked_examples_of_pure_modules_are_true(path: Path) -> None:
+def test_doctests_of_pure_modules_pass(path: Path) -> None:
     module = importlib.import_module(".".join(path.with_suffix("").parts))
     results = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert results.attempted and not results.failed
@@ -147,7 +147,7 @@ def _is_a_noun(path: Path) -> bool:
 RENDER = (Path("bot/operations/context.py"), "Render")
 
 
-def test_protocols_stand_in_ports_only() -> None:
+def test_protocols_are_defined_only_in_ports() -> None:
     elsewhere = [
         f"{path}:{node.lineno}: {node.name}"
         for path in python_files("bot", "jobs", "config")

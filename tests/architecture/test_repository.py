@@ -80,7 +80,7 @@ def test_a_lock_pins_every_package_with_hashes_and_names_no_host(name: str) -> N
     assert len(pinned) == len(starts)
 
 
-def test_the_image_installs_nothing_that_only_the_sandbox_needs() -> None:
+def test_the_image_installs_no_sandbox_packages() -> None:
     runtime = text_of(Path("requirements/runtime.txt"))
     project = tomllib.loads(text_of(Path("pyproject.toml")))["project"]
     for requirement in project["optional-dependencies"]["sandbox"]:
@@ -90,7 +90,7 @@ def test_the_image_installs_nothing_that_only_the_sandbox_needs() -> None:
         )
 
 
-def test_what_the_product_imports_is_declared_as_a_dependency() -> None:
+def test_every_import_of_the_product_is_a_declared_dependency() -> None:
     project = tomllib.loads(text_of(Path("pyproject.toml")))["project"]
     declared = {
         re.split(r"[<>=]", requirement)[0].lower() for requirement in project["dependencies"]
@@ -153,7 +153,7 @@ def _is_defined(module: str, function: str) -> bool:
     )
 
 
-def test_what_the_dockerfile_copies_exists_and_is_not_ignored() -> None:
+def test_files_copied_by_the_dockerfile_exist_and_are_not_ignored() -> None:
     copied = [
         word
         for line in text_of(Path("Dockerfile")).splitlines()

@@ -34,7 +34,7 @@ def entry(
     return json.dumps(body) + "\n"
 
 
-def test_only_what_took_effect_counts_as_a_write(tmp_path: Path) -> None:
+def test_only_effective_requests_count_as_writes(tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
     dry = entry(
         "patch",
@@ -50,13 +50,13 @@ def test_only_what_took_effect_counts_as_a_write(tmp_path: Path) -> None:
     }
 
 
-def test_a_watch_is_one_request_although_its_end_is_noted_too(tmp_path: Path) -> None:
+def test_a_watch_is_one_request_although_its_end_is_logged_too(tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
     log.write_text(entry("watch", stage="ResponseStarted") + entry("list") + entry("watch"))
     assert [one.verb for one in requests_in(log)] == ["watch", "list"]
 
 
-def test_a_line_that_is_still_being_written_is_left_for_the_next_look(tmp_path: Path) -> None:
+def test_a_half_written_line_is_left_for_the_next_read(tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
     log.write_text(entry("get") + entry("patch")[:40])
     assert [one.verb for one in requests_in(log)] == ["get"]

@@ -8,7 +8,7 @@ import pytest
 from sandbox.control_plane import BinariesMissing, binaries, built_binaries
 
 
-def test_the_cache_is_named_by_the_modules_it_was_built_from(
+def test_the_cache_is_named_after_its_modules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -18,7 +18,7 @@ def test_the_cache_is_named_by_the_modules_it_was_built_from(
     assert folder == binaries.binaries_folder()
 
 
-def test_where_nothing_is_built_one_line_says_what_to_run(
+def test_a_missing_build_is_reported_with_the_command_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -26,7 +26,7 @@ def test_where_nothing_is_built_one_line_says_what_to_run(
         built_binaries()
 
 
-def test_a_build_that_lacks_one_binary_does_not_count(
+def test_a_build_without_every_binary_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -51,14 +51,14 @@ def test_every_go_tool_of_the_module_is_a_binary_we_expect() -> None:
     assert tools == set(binaries.BINARIES)
 
 
-def test_the_version_is_the_one_that_go_mod_pins() -> None:
+def test_go_mod_pins_the_version() -> None:
     major, minor, patch = binaries.kubernetes_version().split(".")
     assert major == "1"
     assert minor.isdigit()
     assert patch.isdigit()
 
 
-def test_a_machine_with_neither_go_nor_the_lock_is_told_which_version_it_needs(
+def test_without_go_and_the_lock_the_error_names_the_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = tmp_path / "go"

@@ -64,7 +64,7 @@ class TestProcessGroup:
         assert component.has_ended
         assert wait_until(lambda: not is_running(child))
 
-    def test_one_that_ignores_the_request_is_killed(self, tmp_path: Path) -> None:
+    def test_a_process_that_ignores_the_request_is_killed(self, tmp_path: Path) -> None:
         group = ProcessGroup(remove_folder=None, end_within_s=0.3)
         component = group.start(
             "deaf", ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"], tmp_path
@@ -73,7 +73,7 @@ class TestProcessGroup:
         group.stop()
         assert component.has_ended
 
-    def test_what_a_process_said_last_is_kept(self, tmp_path: Path) -> None:
+    def test_the_last_output_of_a_process_is_kept(self, tmp_path: Path) -> None:
         group = ProcessGroup(remove_folder=None)
         component = group.start(
             "talker", ["sh", "-c", "for i in 1 2 3; do echo line $i; done; exit 3"], tmp_path
@@ -82,9 +82,7 @@ class TestProcessGroup:
         assert component.last_lines(2) == "line 2\nline 3"
         group.stop()
 
-    def test_a_process_that_is_started_again_is_another_one_that_ends_with_the_group(
-        self, tmp_path: Path
-    ) -> None:
+    def test_a_restarted_process_ends_with_the_group(self, tmp_path: Path) -> None:
         group = ProcessGroup(remove_folder=None)
         component = group.start("sleeper", ["sh", "-c", "echo started; exec sleep 300"], tmp_path)
         first = component.process.pid
@@ -96,9 +94,7 @@ class TestProcessGroup:
         group.stop()
         assert not is_running(component.process.pid)
 
-    def test_when_its_owner_is_killed_the_guardian_ends_them_and_removes_the_folder(
-        self, tmp_path: Path
-    ) -> None:
+    def test_the_guardian_cleans_up_when_the_owner_is_killed(self, tmp_path: Path) -> None:
         folder = tmp_path / "state"
         folder.mkdir()
         code = (
@@ -185,7 +181,7 @@ class TestControlPlane:
             lambda: control_plane.kubectl("-n", namespace, "get", "pods", "-o", path) == "3"
         )
 
-    def test_a_service_account_may_do_what_its_role_says_and_nothing_else(
+    def test_a_service_account_may_do_only_what_its_role_allows(
         self, control_plane: ControlPlane, namespace: str
     ) -> None:
         kubectl = control_plane.kubectl
@@ -214,7 +210,7 @@ class TestControlPlane:
         assert Path(cluster["certificate-authority"]).is_file()
 
     @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-    def test_nothing_is_left_however_its_owner_ends(
+    def test_nothing_is_left_behind_when_the_owner_ends(
         self, control_plane_binaries: Path, ending: signal.Signals
     ) -> None:
         with subprocess.Popen(

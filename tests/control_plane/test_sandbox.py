@@ -15,7 +15,7 @@ from tests.conftest import eventually
 COMMAND = [sys.executable, "-m", "bot", "sandbox", "--cluster", "control-plane"]
 
 
-def test_where_the_control_plane_is_not_built_one_line_says_what_to_run(tmp_path: Path) -> None:
+def test_a_missing_control_plane_is_reported_with_the_command_to_run(tmp_path: Path) -> None:
     done = subprocess.run(
         COMMAND,
         capture_output=True,
@@ -33,7 +33,7 @@ def test_where_the_control_plane_is_not_built_one_line_says_what_to_run(tmp_path
 
 
 @pytest.mark.control_plane
-def test_it_starts_and_when_a_part_of_the_control_plane_dies_it_says_which_and_leaves_nothing(
+def test_names_the_part_of_the_control_plane_that_dies_and_cleans_up(
     control_plane_binaries: Path, tmp_path: Path
 ) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}

@@ -57,7 +57,7 @@ DEFECTS: tuple[Defect, ...] = (
         "bot/store/scripts/save.lua",
         "if first then return tonumber(first) end",
         "",
-        "tests/contracts/store/test_releases.py::test_a_save_sent_twice_happens_once_and_answers_the_same",
+        "tests/contracts/store/test_releases.py::test_a_repeated_save_happens_once_and_returns_the_same",
     ),
     Defect(
         "wake during a job forgotten",
@@ -71,7 +71,7 @@ DEFECTS: tuple[Defect, ...] = (
         "bot/store/scripts/create.lua",
         "join_queue(id, app_lock(app))\n",
         "",
-        "tests/contracts/store/test_locks.py::test_the_first_accepted_is_first_even_when_the_second_asks_first",
+        "tests/contracts/store/test_locks.py::test_the_order_of_acceptance_decides_not_the_order_of_asking",
     ),
     Defect(
         "lock not freed by the final state",
@@ -106,7 +106,7 @@ DEFECTS: tuple[Defect, ...] = (
         "bot/releases/engine/decide.py",
         "        return begin(decision, seen, now)\n",
         "        return _continue_release(begin(decision, seen, now), seen, now)\n",
-        "tests/transitions/test_rolling.py::test_the_first_tick_saves_what_was_found_and_writes_nothing",
+        "tests/transitions/test_rolling.py::test_the_first_tick_saves_the_original_state_and_writes_nothing",
     ),
     Defect(
         "candidate created live",

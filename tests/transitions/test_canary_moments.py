@@ -101,7 +101,7 @@ def test_candidates_are_no_more_than_planned_when_an_autoscaler_makes_stable_lar
     assert canary_sizes(walk) == [8]
 
 
-def test_an_autoscalers_number_is_what_stays_at_the_end_and_after_an_abort() -> None:
+def test_the_autoscalers_replicas_remain_at_the_end_and_after_an_abort() -> None:
     for ends in (Walk.to_the_end, aborted):
         walk = autoscaled().to_step("share-50", gate="hold")
         by_kubectl(walk, "hello", 4)
@@ -207,7 +207,7 @@ def test_an_evicted_candidate_holds_and_never_rolls_back() -> None:
     assert decide(decision.release, back, T0 + 2 * MINUTE).release.progress.trouble is None
 
 
-def test_a_hold_whose_candidates_were_all_moved_to_other_nodes_asks_a_person() -> None:
+def test_a_hold_asks_a_person_when_all_candidates_moved_nodes() -> None:
     release, seen = holding(a_candidate("c-8"), a_candidate("c-9"))
     assert release.progress.gate is not None
     decision = decide(release, seen, release.progress.gate.opened_at + 10 * MINUTE)
@@ -226,7 +226,7 @@ def short_of_quota(walk: Walk) -> Observation:
     )
 
 
-def test_a_quota_exhausted_during_a_step_is_asked_about_and_never_rolled_back_for() -> None:
+def test_a_quota_exhausted_during_a_step_asks_and_never_rolls_back() -> None:
     walk = a_walk(a_hello(replicas=5), steps=(20, 50))
     walk.until(lambda w: w.step == "share-50" and len(canary_sizes(w)) == 2)
     seen, began = short_of_quota(walk), walk.release.progress.began_at
@@ -411,7 +411,7 @@ def test_a_button_of_the_old_plan_is_void_and_names_the_change() -> None:
     assert answer.release.progress.gate is not None and not answer.release.progress.gate.votes
 
 
-def test_replanning_waits_until_the_adopted_candidate_is_up_and_refuses_if_it_fails() -> None:
+def test_replanning_waits_for_the_adopted_candidate_and_refuses_if_it_fails() -> None:
     release, _ = waiting_to_start()
     on_its_way = an_observation(a_deployment(replicas=9, available=5))
     release = respond(

@@ -186,11 +186,11 @@ def test_notes_shares_that_whole_pods_cannot_reach() -> None:
     )
 
 
-def test_shares_that_are_reached_need_no_words() -> None:
+def test_reachable_shares_get_no_note() -> None:
     assert "wanted" not in notes_of(a_canary(steps=(25, 50)))
 
 
-def test_hints_at_what_shift_mode_would_reach() -> None:
+def test_suggests_the_share_of_shift_mode() -> None:
     assert "`mode: shift` reaches more" in notes_of(a_canary(steps=(80,)))
 
 
@@ -273,7 +273,7 @@ NOTED: dict[str, tuple[Observation, str]] = {
 
 
 @pytest.mark.parametrize("name", NOTED)
-def test_notes_what_changes_the_share_of_requests(name: str) -> None:
+def test_notes_influences_on_the_share_of_requests(name: str) -> None:
     seen, note = NOTED[name]
     assert note in notes_of(a_canary(), seen)
 
@@ -587,7 +587,7 @@ def test_notes_an_adopted_canary_that_differs_in_more_than_its_image() -> None:
     assert "differ" not in notes_of(a_canary(), surveyed(leftovers=(a_leftover(),)))
 
 
-def test_an_adopted_canary_is_part_of_what_was_found() -> None:
+def test_an_adopted_canary_belongs_to_the_original_state() -> None:
     release = planned(a_canary(), surveyed(leftovers=(a_leftover(),)))
     assert release.as_found is not None and release.as_found.candidate is not None
     assert release.as_found.candidate.uid == "uid-hello-canary"

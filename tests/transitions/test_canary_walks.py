@@ -165,9 +165,7 @@ def test_never_fewer_pods_serve_than_before_the_release(name: str) -> None:
         assert ready >= least, f"{ready} of {least} at step {walk.step}"
 
 
-def test_the_candidate_is_created_inert_and_then_made_live_by_a_patch_that_tests_its_claim() -> (
-    None
-):
+def test_the_candidate_is_created_inert_and_made_live_by_a_tested_patch() -> None:
     walk = plain().to_step("share-25", gate="hold")
     made = [action for action in walk.written if isinstance(action, CreateDeployment)]
     assert [(one.name, one.body["spec"]["replicas"]) for one in made] == [("hello-canary", 0)]
@@ -204,7 +202,7 @@ def test_while_stable_rolls_its_new_pods_count_for_the_share_of_the_new_version(
     )
 
 
-def test_sticky_binds_clients_and_gives_back_the_affinity_found() -> None:
+def test_sticky_binds_clients_and_restores_the_affinity() -> None:
     walk = sticky().to_step("share-25", gate="hold")
     assert walk.cluster.services["hello"].affinity == STICKY
     assert walk.to_the_end().cluster.services["hello"].affinity == NO_AFFINITY
@@ -225,7 +223,7 @@ def test_shift_mode_shrinks_stable_only_when_the_candidates_are_ready() -> None:
     assert walk.to_the_end().cluster.deployments["hello"].replicas == 5
 
 
-def test_the_promotion_scales_the_candidates_to_what_stable_may_miss() -> None:
+def test_the_promotion_scales_candidates_to_cover_missing_stable_pods() -> None:
     walk = ten_replicas()
     walk.until(lambda w: w.step == "finish")
     scaled = [

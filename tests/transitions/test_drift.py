@@ -186,7 +186,7 @@ def test_changes_of_two_fields_are_not_a_war() -> None:
     )
 
 
-def test_a_service_and_a_deployment_of_one_name_are_told_apart() -> None:
+def test_a_service_and_a_deployment_of_the_same_name_are_distinct() -> None:
     other_selector = replace(half_rolled(), services=(a_service(selector={"app": "other"}),))
     release = drifted(other_selector).release
     reverts = {(i.kind.value, i.field.value): i.reverts for i in release.intents if i.reverts}
@@ -215,7 +215,7 @@ def test_a_resume_writes_a_service_selector_again() -> None:
     assert changes_of(decide(release, seen, T0 + 3 * SECOND)) == {Field.SELECTOR: {"app": "hello"}}
 
 
-def test_what_was_deleted_cannot_be_written_again() -> None:
+def test_a_deleted_object_cannot_be_restored_by_resume() -> None:
     release = drifted(without_stable(half_rolled())).release
     assert "Deployment hello was deleted, so hello-42 cannot continue" in refused(
         release, Resume(DEVELOPER)
@@ -231,7 +231,7 @@ def test_adopted_replicas_stay_and_the_release_continues() -> None:
     assert decision.release.phase is Phase.PROGRESSING and decision.actions == ()
 
 
-def test_adopted_replicas_of_a_scaling_are_not_written_over() -> None:
+def test_adopted_replicas_of_a_scaling_are_not_overwritten() -> None:
     release = decide(patched(a_scaling(5)), scaled(7), T0 + SECOND).release
     release = asked(release, Adopt(DEVELOPER))
     decision = decide(release, scaled(7), T0 + 3 * SECOND)
@@ -273,7 +273,7 @@ def test_adopting_where_nothing_drifted_is_refused() -> None:
 # --- abort ----------------------------------------------------------------------------------------
 
 
-def test_an_abort_writes_over_what_drifted() -> None:
+def test_an_abort_overwrites_drift() -> None:
     seen = with_stable(half_rolled(), template=THEIRS)
     decision = decide(asked(drifted(seen).release, Abort(DEVELOPER)), seen, T0 + 3 * SECOND)
     (patch,) = decision.actions
@@ -284,20 +284,20 @@ def test_an_abort_writes_over_what_drifted() -> None:
     )
 
 
-def test_drift_does_not_hold_up_its_own_rollback() -> None:
+def test_drift_does_not_block_its_own_rollback() -> None:
     seen = with_stable(half_rolled(), template=THEIRS)
     release = decide(asked(drifted(seen).release, Abort(DEVELOPER)), seen, T0 + 3 * SECOND).release
     assert decide(release, seen, T0 + 4 * SECOND).release.phase is Phase.ROLLING_BACK
 
 
-def test_a_canary_whose_stable_was_deleted_is_removed_all_the_same() -> None:
+def test_a_canary_is_removed_even_when_stable_was_deleted() -> None:
     gone = replace(without_stable(canaried(1)), candidate=canaried(1).candidate)
     release = asked(drifted(gone, holding()).release, Abort(DEVELOPER))
     decision = decide(release, gone, T0 + 3 * SECOND)
     assert changes_of(decision, "hello-canary") == {Field.REPLICAS: 0}
 
 
-def test_a_deployment_that_took_the_place_of_ours_is_left_alone() -> None:
+def test_a_deployment_that_replaced_ours_is_left_alone() -> None:
     stranger = with_stable(an_observation(a_deployment(template=THEIRS)), uid="uid-other")
     release = decide(
         asked(drifted(stranger).release, Abort(DEVELOPER)), stranger, T0 + 3 * SECOND
@@ -327,7 +327,7 @@ def test_does_not_roll_back_someone_elses_failing_template() -> None:
     assert again.release.phase is Phase.DRIFTED and again.actions == ()
 
 
-def test_the_record_does_not_grow_with_the_ticks() -> None:
+def test_ticks_do_not_grow_the_record() -> None:
     release = rolling(a_release(rules=rules_with()))
     before = len(release.intents)
     for second in range(50):
@@ -341,7 +341,7 @@ def test_a_canary_scaled_by_hand_names_its_deployment() -> None:
     assert "Deployment hello-canary, replicas: intended 1, is 4" in told
 
 
-def test_a_request_is_answered_while_it_drifts() -> None:
+def test_requests_are_handled_during_drift() -> None:
     release = drifted(half_rolled(replicas=7)).release
     assert (
         respond(release, Pause(DEVELOPER), T0).refusal

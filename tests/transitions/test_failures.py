@@ -222,7 +222,7 @@ def test_the_only_pod_of_one_replica_is_all() -> None:
     )
 
 
-def test_a_pod_that_goes_anyway_is_not_judged() -> None:
+def test_a_terminating_pod_is_not_judged() -> None:
     seen = new_pods(
         replace(a_new_pod(waiting="InvalidImageName"), terminating=True), a_new_pod("hello-2-b")
     )
@@ -274,7 +274,7 @@ def unschedulable() -> Observation:
     return new_pods(a_new_pod(unschedulable="0/3 nodes are available: insufficient cpu"))
 
 
-def test_a_full_cluster_is_shown_and_never_rolled_back_for() -> None:
+def test_a_full_cluster_is_shown_and_never_rolls_back() -> None:
     decision = judged(unschedulable())
     assert decision.release.phase is Phase.PROGRESSING
     assert (
@@ -304,7 +304,7 @@ def test_past_cluster_trouble_is_no_longer_shown() -> None:
 
 
 @pytest.mark.parametrize("reason", ["Evicted", "Preempted", "NodeLost"])
-def test_a_pod_that_the_cluster_took_away_is_nobodys_fault(reason: str) -> None:
+def test_an_evicted_pod_is_no_failure_of_the_release(reason: str) -> None:
     decision = judged(new_pods(a_new_pod(phase="Failed", reason=reason)))
     assert (
         decision.release.phase is Phase.PROGRESSING
@@ -332,7 +332,7 @@ def test_a_quota_that_forbids_pods_is_the_environment() -> None:
     )
 
 
-def test_pods_that_admission_denies_are_rolled_back_for_at_once() -> None:
+def test_pods_denied_by_admission_roll_back_at_once() -> None:
     words = "ValidatingAdmissionPolicy 'signed' denied request: image is not signed"
     decision = judged(new_pods(failure=f'pods "hello-2-x" is forbidden: {words}', desired=1))
     assert decision.release.phase is Phase.ROLLING_BACK
@@ -351,7 +351,7 @@ def test_a_roll_past_its_deadline_rolls_back() -> None:
     )
 
 
-def test_a_full_cluster_is_asked_about_again_at_the_deadline() -> None:
+def test_a_full_cluster_asks_again_at_the_deadline() -> None:
     waits = judged(unschedulable()).release
     asked = decide(waits, unschedulable(), T0 + SECOND + PATIENCE_MS)
     assert EventKind.ENVIRONMENT in kinds(asked) and asked.release.phase is Phase.PROGRESSING
@@ -360,7 +360,7 @@ def test_a_full_cluster_is_asked_about_again_at_the_deadline() -> None:
     assert "insufficient cpu" in late.events[-1].text
 
 
-def test_a_full_cluster_is_asked_about_until_a_person_decides() -> None:
+def test_a_full_cluster_asks_until_a_person_decides() -> None:
     release, questions = judged(unschedulable()).release, 0
     for minute in range(1, 61):
         decision = decide(release, unschedulable(), T0 + minute * MINUTE)
@@ -369,7 +369,7 @@ def test_a_full_cluster_is_asked_about_until_a_person_decides() -> None:
     assert release.phase is Phase.PROGRESSING and 4 <= questions <= 8
 
 
-def test_after_the_clusters_trouble_a_roll_has_the_time_that_it_had_left() -> None:
+def test_a_roll_keeps_its_remaining_time_through_cluster_trouble() -> None:
     release = judged(unschedulable()).release
     for minute in range(1, 13):
         release = decide(release, unschedulable(), T0 + minute * MINUTE).release
@@ -380,7 +380,7 @@ def test_after_the_clusters_trouble_a_roll_has_the_time_that_it_had_left() -> No
     assert late.release.phase is Phase.ROLLING_BACK
 
 
-def test_a_pause_is_no_part_of_the_time_that_a_roll_took() -> None:
+def test_the_duration_of_a_roll_excludes_pauses() -> None:
     began = rolling()
     long_paused = replace(began, progress=replace(began.progress, paused_ms=600 * MINUTE))
     done = decide(long_paused, rolled(), T0 + 602 * MINUTE).release
@@ -414,9 +414,7 @@ def test_a_rollback_has_no_deadline_but_reminds() -> None:
     assert late.release.phase is Phase.ROLLING_BACK and EventKind.REMINDED in kinds(late)
 
 
-def test_a_claim_that_cannot_be_removed_is_reminded_of_and_never_rolls_back_a_good_version() -> (
-    None
-):
+def test_a_claim_that_cannot_be_removed_reminds_and_never_rolls_back() -> None:
     release = replace(rolling(), progress=Progress(1))
     seen = an_observation(claimed(a_deployment(template=a_template("2.0.0"))))
     late = decide(release, seen, T0 + 10 * MINUTE)

@@ -233,7 +233,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert after == self.before, f"{release.phase} left something otherwise than it was"
 
 
-def test_any_order_of_events_comes_to_one_end_and_leaves_nothing_behind() -> None:
+def test_any_order_of_events_ends_once_and_leaves_nothing_behind() -> None:
     run_state_machine_as_test(
         AnyOrder,
         settings=settings(

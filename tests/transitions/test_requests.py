@@ -172,7 +172,7 @@ def test_a_click_when_nothing_waits_is_refused() -> None:
     )
 
 
-def test_a_rejected_start_is_over_and_nothing_was_changed() -> None:
+def test_a_rejected_start_ends_without_changes() -> None:
     release = at_start()
     answer = respond(
         release, Reject(MANAGER, "start", hash_of(release), "not before the holidays"), T0
@@ -294,7 +294,7 @@ def test_a_hold_is_ended_early_only_once() -> None:
     assert "already ended" in refused(release, Finish(MANAGER))
 
 
-def test_an_automatic_promotion_needs_nobody() -> None:
+def test_an_automatic_promotion_needs_no_person() -> None:
     release = holding(a_canary(steps=(25,), rules=rules_with(canary={"promote": "automatic"})))
     decision = decide(release, canaried(1), T0 + 2 * MINUTE)
     assert changes_of(decision)[Field.TEMPLATE] == a_template("2.0.0")
@@ -321,7 +321,7 @@ def test_resume_unsets_paused_and_continues() -> None:
     )
 
 
-def test_a_rollback_of_a_paused_roll_sets_paused_back_in_the_same_patch_as_the_template() -> None:
+def test_a_rollback_restores_paused_and_template_in_one_patch() -> None:
     paused = decide(asked(rolling(), Pause(DEVELOPER)), half_rolled(), T0 + 2 * SECOND).release
     paused = decide(paused, half_rolled(paused=True), T0 + 3 * SECOND).release
     decision = decide(asked(paused, Abort(DEVELOPER)), half_rolled(paused=True), T0 + 4 * SECOND)
@@ -365,11 +365,11 @@ def test_paused_time_does_not_count_against_the_deadline() -> None:
     ),
     (replace(rolling(), phase=Phase.PAUSED), "already paused"),
 ])  # fmt: skip
-def test_a_pause_where_there_is_nothing_to_pause_is_refused(release: Release, line: str) -> None:
+def test_a_pause_with_nothing_to_pause_is_refused(release: Release, line: str) -> None:
     assert line in refused(release, Pause(DEVELOPER))
 
 
-def test_a_resume_of_what_is_not_paused_is_refused() -> None:
+def test_a_resume_without_a_pause_is_refused() -> None:
     assert refused(rolling(), Resume(DEVELOPER)) == "hello-42 is not paused: progressing."
 
 
@@ -398,7 +398,7 @@ def test_a_rollback_ends_by_releasing_the_claim() -> None:
     assert done.release.phase is Phase.ABORTED
 
 
-def test_an_abort_of_a_canary_takes_its_pods_out_in_the_first_write() -> None:
+def test_an_abort_of_a_canary_removes_its_pods_in_the_first_write() -> None:
     decision = decide(asked(holding(), Abort(DEVELOPER)), canaried(1), T0 + 2 * SECOND)
     assert changes_of(decision, "hello-canary") == {Field.REPLICAS: 0}
 
@@ -416,7 +416,7 @@ def test_an_abort_by_force_ends_it_and_leaves_the_cluster_alone() -> None:
 @pytest.mark.parametrize(
     "request_", [Pause(DEVELOPER), Resume(DEVELOPER), Abort(DEVELOPER), Promote(DEVELOPER)]
 )
-def test_a_release_that_is_over_answers_so(request_: Request) -> None:
+def test_a_finished_release_refuses_requests(request_: Request) -> None:
     assert (
         refused(replace(rolling(), phase=Phase.SUCCEEDED), request_)
         == "hello-42 is over: succeeded."

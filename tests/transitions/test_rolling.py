@@ -56,7 +56,7 @@ def refusal(release: object, seen: object) -> str:
     return decision.release.cause.summary
 
 
-def test_the_first_tick_saves_what_was_found_and_writes_nothing() -> None:
+def test_the_first_tick_saves_the_original_state_and_writes_nothing() -> None:
     decision = decide(a_release(), an_observation(), T0)
     assert decision.actions == ()
     assert (
@@ -65,7 +65,7 @@ def test_the_first_tick_saves_what_was_found_and_writes_nothing() -> None:
     )
 
 
-def test_the_plan_is_named_by_a_hash_that_changes_with_what_was_found() -> None:
+def test_the_hash_of_a_plan_changes_with_the_original_state() -> None:
     plans = [
         planned(a_release(), an_observation(a_deployment(replicas=count))).plan
         for count in (3, 3, 4)
@@ -104,7 +104,7 @@ def test_a_half_rolled_deployment_is_only_followed() -> None:
     assert decision.actions == () and decision.release.phase is Phase.PROGRESSING
 
 
-def test_a_complete_roll_lets_go_of_the_claim_and_then_succeeds() -> None:
+def test_a_complete_roll_releases_the_claim_and_then_succeeds() -> None:
     release = rolling()
     letting_go = decide(release, rolled(), T0 + SECOND)
     assert changes_of(letting_go) == {Field.CLAIM: ""}
@@ -145,7 +145,7 @@ def test_scaling_writes_the_replicas_alone() -> None:
     assert changes_of(decision) == {Field.CLAIM: "hello-42", Field.REPLICAS: 5}
 
 
-def test_scaling_ends_when_all_replicas_are_there() -> None:
+def test_scaling_ends_when_all_replicas_are_ready() -> None:
     decision = decide(patched(a_scaling(5)), scaled(5), T0 + SECOND)
     assert changes_of(decision) == {Field.CLAIM: ""}
 
@@ -356,7 +356,7 @@ def test_the_plan_states_the_floor_that_the_deployments_own_rule_gives(
     ("replicas", "usual", "minutes"),
     [(3, 0, 6), (50, 0, 5), (3, 10 * MINUTE, 60), (3, SECOND, 5)],
 )
-def test_the_deadline_follows_history_or_the_number_of_waves_and_is_5_minutes_at_least(
+def test_the_deadline_follows_history_or_waves_and_is_at_least_5_minutes(
     replicas: int, usual: int, minutes: int
 ) -> None:
     plan = planned(a_release(usual_ms=usual), an_observation(a_deployment(replicas=replicas))).plan
@@ -379,7 +379,7 @@ def recreated() -> DeploymentSeen:
     return a_deployment(strategy={"type": "Recreate"})
 
 
-def test_where_the_app_will_be_down_a_person_must_say_that_this_is_meant() -> None:
+def test_planned_downtime_needs_a_persons_consent() -> None:
     release = planned(a_release(), an_observation(recreated()))
     assert (
         release.phase is Phase.AWAITING_APPROVAL and release.plan is not None and release.plan.down
@@ -389,7 +389,7 @@ def test_where_the_app_will_be_down_a_person_must_say_that_this_is_meant() -> No
     assert (gate.name, gate.quorum, gate.requester_may_approve) == ("downtime", 1, True)
 
 
-def test_an_undo_does_not_wait_for_that() -> None:
+def test_an_undo_with_downtime_needs_no_consent() -> None:
     release = planned(a_release(Undo(template=a_template("0.9.0"))), an_observation(recreated()))
     assert release.phase is Phase.PROGRESSING
 
@@ -438,7 +438,7 @@ def with_other(stable: DeploymentSeen) -> DeploymentSeen:
     )
 
 
-def test_what_happens_is_told_in_plain_words() -> None:
+def test_events_are_in_plain_words() -> None:
     decision = decide(a_release(), an_observation(), T0)
     assert text_of(decision, EventKind.PLANNED) == "1.0.0 → 2.0.0, rolling"
     assert text_of(decision, EventKind.STEP_BEGAN) == "roll hello to 2.0.0"

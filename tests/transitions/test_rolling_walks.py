@@ -34,14 +34,14 @@ SCENES: dict[str, Callable[[], Walk]] = {
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_it_succeeds_and_leaves_no_claim(name: str) -> None:
+def test_a_roll_succeeds_and_leaves_no_claim(name: str) -> None:
     walk = SCENES[name]().to_the_end()
     assert walk.release.phase is Phase.SUCCEEDED
     assert walk.cluster.state()["deployments"]["hello"]["claim"] == ""
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_it_takes_two_writes(name: str) -> None:
+def test_a_roll_takes_two_writes(name: str) -> None:
     assert (
         len(SCENES[name]().to_the_end().written) == 2
     )  # the change with the claim, and letting go
@@ -65,7 +65,7 @@ def test_the_next_tick_recovers_from_a_worker_that_died_after_any_save(name: str
         assert walk.to_the_end().release.phase is Phase.SUCCEEDED, f"{name}: dies in tick {dies_in}"
 
 
-def test_a_pause_stops_the_roll_where_it_is_until_it_is_resumed() -> None:
+def test_a_pause_stops_the_roll_until_it_is_resumed() -> None:
     walk = a_walk(Deploy("2.0.0"), replicas=10)
     walk.tick()
     walk.tick()

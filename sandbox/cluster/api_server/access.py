@@ -22,7 +22,7 @@ ADMIN_TOKEN = "sandbox-token"
 
 @dataclass(frozen=True)
 class Attributes:
-    """What a request wants to do."""
+    """The verb and object of a request."""
 
     verb: str
     group: str = ""
@@ -30,7 +30,7 @@ class Attributes:
     subresource: str = ""
     namespace: str = ""
     name: str = ""
-    path: str = ""  # for requests that are about no resource
+    path: str = ""  # for requests without a resource
 
     @property
     def resource_text(self) -> str:
@@ -39,7 +39,7 @@ class Attributes:
 
 @dataclass(frozen=True)
 class Denial:
-    """An answer "no" for everybody, administrators included; empty fields match anything."""
+    """Refuses everyone, administrators included; empty fields match anything."""
 
     verb: str = ""
     group: str = "*"
@@ -56,7 +56,7 @@ class Denial:
 
 
 class Access:
-    """Knows the tokens; reads roles and bindings from the store at each question."""
+    """Holds the tokens; reads roles and bindings from the store for each decision."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -66,7 +66,7 @@ class Access:
         self.denials: list[Denial] = []
 
     def add_service_account(self, namespace: str, name: str) -> str:
-        """A token of a service account; what it may do is up to Roles and bindings."""
+        """Returns a token of a service account; Roles and bindings decide what it may do."""
         token = f"sa.{namespace}.{name}"
         groups = (
             "system:serviceaccounts",
@@ -77,8 +77,8 @@ class Access:
         return token
 
     def caller(self, authorization: str, agent: str) -> Caller:
-        """No header at all is the administrator: kubectl sends no token over plain HTTP. A wrong
-        token is refused."""
+        """Without a header the caller is the administrator: kubectl sends no token over plain HTTP.
+        A wrong token is refused."""
         if not authorization:
             return Caller("admin", ADMIN_GROUPS, agent)
         scheme, _, token = authorization.partition(" ")
@@ -103,7 +103,7 @@ class Access:
         return any(_rule_allows(rule, wanted) for rule in self.rules(caller, wanted.namespace))
 
     def rules(self, caller: Caller, namespace: str) -> list[Json]:
-        """The rules that bindings give this caller, in the cluster and in one namespace."""
+        """The rules that bindings grant this caller, in the cluster and in one namespace."""
         found: list[Json] = []
         for binding in self._store.list_all(CLUSTER_ROLE_BINDINGS):
             if _names(binding, caller, ""):

@@ -11,7 +11,7 @@ from sandbox.cluster.objects import Json, copy_json
 
 
 def decoded(resource: Resource, obj: Json, options: WriteOptions, *, apply: bool = False) -> Json:
-    """A copy with the types of the schema. Raises ApiFailure for a body that is none of it."""
+    """A copy with the types of the schema. Raises ApiFailure for a body of another shape."""
     _check_type(resource, obj)
     schema = resource.schema()
     if schema is None:
@@ -61,7 +61,7 @@ def _refuse_unknown(resource: Resource, obj: Json, unknown: list[str], *, apply:
 
 
 def adopt_name(metadata: Json, name: str, sent: str) -> None:
-    """Gives the object the name on the URL. Raises ApiFailure where `sent` is another one."""
+    """Gives the object the name of the URL. Raises ApiFailure when `sent` is a different one."""
     if sent != name:
         raise failures.bad_request(
             f"the name of the object ({sent}) does not match the name on the URL ({name})"

@@ -1,4 +1,4 @@
-"""Who asks, and how a write is meant."""
+"""The caller of a request, and the options of a write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Caller:
 
     @property
     def default_manager(self) -> str:
-        """The field manager of a write that names none: the user agent up to its first slash."""
+        """The field manager of a write without one: the user agent up to its first slash."""
         return self.agent.partition("/")[0][:128] or "unknown"
 
 

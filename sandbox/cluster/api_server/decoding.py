@@ -1,8 +1,7 @@
-"""What decoding and encoding in Go does to an object: types checked, unknown fields found, zero
-values dropped.
+"""Decodes and encodes an object as Go does: checks types, finds unknown fields, drops zero values.
 
-A request body comes in as the client wrote it and leaves as the API server would store it:
-quantities canonical, optional fields that are empty gone (`paused: false` vanishes, `replicas: 0`
+A request body arrives as the client wrote it and leaves as the API server would store it:
+canonical quantities, no empty optional fields (`paused: false` vanishes, `replicas: 0`
 stays, since Go keeps pointers and drops plain values).
 """
 
@@ -15,7 +14,7 @@ from sandbox.cluster.api_server.quantities import QuantityError, canonical_quant
 from sandbox.cluster.api_server.schemas import SchemaType
 from sandbox.cluster.objects import Json
 
-# Optional fields that are no pointers in the Go types: false, 0 and "" are not written back.
+# Optional fields that are not pointers in Go: false, 0 and "" are not written back.
 _PLAIN_BOOLEANS = frozenset(
     [
         "paused",

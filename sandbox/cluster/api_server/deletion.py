@@ -31,7 +31,7 @@ def check_preconditions(resource: Resource, obj: Json, options: DeleteOptions) -
 
 
 def finalizers_for(obj: Json, options: DeleteOptions) -> list[str]:
-    """The finalizers that the deletion leaves behind, by its propagation policy."""
+    """The finalizers that a deletion adds, by its propagation policy."""
     present = obj["metadata"].get("finalizers") or []
     finalizers = [item for item in present if item not in (FOREGROUND, ORPHAN)]
     match options.propagation:
@@ -47,7 +47,7 @@ def finalizers_for(obj: Json, options: DeleteOptions) -> list[str]:
 
 
 def grace_of(resource: Resource, obj: Json, options: DeleteOptions) -> int:
-    """Seconds that the object keeps after its deletion began; only pods have any."""
+    """Seconds that the object stays after its deletion began; only pods have any."""
     if resource.key != PODS.key:
         return 0
     if not obj["spec"].get("nodeName") or obj.get("status", {}).get("phase") in (
@@ -61,14 +61,14 @@ def grace_of(resource: Resource, obj: Json, options: DeleteOptions) -> int:
 
 
 def may_go(resource: Resource, obj: Json) -> bool:
-    """Whether nothing else keeps an object that is under deletion and has no finalizer left."""
+    """Whether a deleted object without finalizers may be removed now."""
     if resource.key == NAMESPACES.key:
         return not obj["spec"].get("finalizers")
     return resource.key != PODS.key or obj["metadata"].get("deletionGracePeriodSeconds", 0) == 0
 
 
 def marked_for_deletion(before: Json, finalizers: list[str], grace: int, now: float) -> Json:
-    """The object with its finalizers and the time at which it may go."""
+    """The object with its finalizers and the time at which it may be removed."""
     metadata = {**before["metadata"]}
     if finalizers:
         metadata["finalizers"] = finalizers

@@ -101,7 +101,7 @@ def _entry(resource: Resource) -> Json:
 
 
 def _also_known_as(resource: Resource) -> Json:
-    """What both kinds of discovery leave out where there is none."""
+    """The short names and categories, which both kinds of discovery omit when there are none."""
     names = {"shortNames": list(resource.short_names), "categories": list(resource.categories)}
     return {key: value for key, value in names.items() if value}
 

@@ -1,4 +1,4 @@
-"""Errors of the API server: each becomes the metav1.Status body that a real API server sends."""
+"""Errors of the API server: each becomes the metav1.Status body that a real API server returns."""
 
 from __future__ import annotations
 
@@ -121,14 +121,14 @@ def forbidden(resource: Resource, name: str, why: str) -> ApiFailure:
 
 
 def rejected_patch() -> ApiFailure:
-    """What the API server says when a JSON patch does not apply, a failing `test` included."""
+    """The API server's error for a JSON patch that does not apply, including a failing `test`."""
     return ApiFailure(
         422, "Invalid", "the server rejected our request due to an error in our request", {}
     )
 
 
 def invalid_options(kind: str, cause: Cause) -> ApiFailure:
-    """Query parameters or delete options that cannot be."""
+    """Invalid query parameters or delete options."""
     message = f'{kind}.meta.k8s.io "" is invalid: {cause.field}: {cause.text}'
     return ApiFailure(
         422, "Invalid", message, {"group": "meta.k8s.io", "kind": kind, "causes": [cause.body()]}
@@ -197,7 +197,7 @@ def too_long(field: str, limit: int) -> Cause:
 
 
 def _shown(value: Any) -> str:
-    """As field.Error prints a bad value: JSON-like with Go's quoting."""
+    """Prints a bad value as field.Error does: JSON-like with Go's quoting."""
     import orjson
 
     match value:

@@ -1,4 +1,4 @@
-"""Faults on demand: which request meets which one. Set by tests through the admin path."""
+"""Faults on demand, and the requests they hit. Tests set them through the admin path."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class FaultError(ValueError):
-    """A fault that cannot be understood, in a clear line."""
+    """An invalid fault; the message is one clear line."""
 
 
 @dataclass
@@ -67,8 +67,8 @@ class Fault:
 
 
 def parse_fault(body: Json) -> Fault:
-    """A fault from JSON; writes only for the kinds that are about writes, unless methods
-    are named."""
+    """A fault from JSON. Fault kinds about writes apply to writes only, unless methods are
+    named."""
     kind = body.get("kind")
     if kind not in KINDS:
         raise FaultError(f"unknown fault {kind!r}; known are {', '.join(KINDS)}")
@@ -102,7 +102,7 @@ def parse_fault(body: Json) -> Fault:
 
 
 class Faults:
-    """The planned faults, in the order in which they were set."""
+    """The planned faults, in the order in which they were added."""
 
     def __init__(self, chance: Any) -> None:
         self._planned: list[Fault] = []
@@ -119,7 +119,7 @@ class Faults:
         return list(self._planned)
 
     def take(self, method: str, path: str, agent: str, *, is_watch: bool) -> list[Fault]:
-        """The faults that this request meets; each is counted as used."""
+        """The faults that hit this request; each is counted as used."""
         if not self._planned:
             return []
         met = []
@@ -134,7 +134,7 @@ class Faults:
                     self._planned.remove(fault)
             self.hits[fault.kind] = self.hits.get(fault.kind, 0) + 1
             met.append(fault)
-            if fault.kind != "slow":  # one failure a request
+            if fault.kind != "slow":  # one failure per request
                 break
         return met
 

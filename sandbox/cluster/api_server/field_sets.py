@@ -44,7 +44,7 @@ _UNOWNED: FieldSet = frozenset(
 
 
 def fields_of(obj: Json, schema: SchemaType) -> FieldSet:
-    """The fields that an object sets (typed.ToFieldSet), without those nobody can own."""
+    """The fields that an object sets (typed.ToFieldSet), without those that nobody can own."""
     found: set[Path] = set()
     _collect(obj, schema, (), found)
     managed = ("f:metadata", "f:managedFields")
@@ -165,7 +165,7 @@ class _Comparison:
                 self.removed.add(path)
 
     def _descend(self, left: Any, right: Any, schema: SchemaType | None, path: Path) -> bool:
-        """False for a leaf, which has been dealt with."""
+        """Returns False for a leaf, which it has handled."""
         shapes = [value for value in (left, right) if value is not ABSENT and value is not None]
         if not any(shapes):
             return self._leaf(left, right, path)
@@ -216,7 +216,7 @@ class _Comparison:
 
 
 def value_at(obj: Any, schema: SchemaType | None, path: Path) -> Any:
-    """The value at a path; None when it is not there."""
+    """The value at a path; None when there is none."""
     for element in path:
         if element.startswith("f:"):
             if not isinstance(obj, dict):
@@ -233,7 +233,7 @@ def value_at(obj: Any, schema: SchemaType | None, path: Path) -> Any:
 
 
 def merge_applied(live: Any, config: Any, schema: SchemaType | None) -> Any:
-    """typed.Merge: the live value with everything the applied configuration sets."""
+    """typed.Merge: the live value with all values of the applied configuration."""
     if (
         schema is not None
         and isinstance(live, dict)
@@ -300,8 +300,8 @@ def _merge_lists(live: list[Any], config: list[Any], schema: SchemaType) -> list
 
 
 def without_fields(obj: Json, schema: SchemaType, removed: FieldSet) -> Json:
-    """A copy of the object without the given paths; containers that they leave empty stay only when
-    they are kept."""
+    """A copy of the object without the given paths; emptied containers stay only when they are
+    kept."""
     result: Json = copy_json(obj)
     for path in sorted(removed, key=len, reverse=True):
         _remove(result, schema, path)

@@ -1,4 +1,5 @@
-"""The log of every write, from which tests prove invariants without asking the code under test."""
+"""The log of every write, with which tests prove invariants independently of the code under
+test."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Write:
-    """One write that took effect; `obj` is the object after it, for a deletion its last state."""
+    """One write that took effect; `obj` is the object after it, or its last state for a
+    deletion."""
 
     number: int
     time: float  # epoch seconds
@@ -37,7 +39,7 @@ class Write:
 
 
 class History:
-    """Bounded; the oldest writes go first."""
+    """Bounded; the oldest writes are dropped first."""
 
     def __init__(self, clock: Callable[[], float], length: int = 50_000) -> None:
         self._clock = clock

@@ -9,7 +9,7 @@ from sandbox.cluster.objects import Json, copy_json
 
 
 class PatchDoesNotApply(Exception):
-    """An operation that cannot be carried out, a failing `test` included."""
+    """An operation that cannot be applied, including a failing `test`."""
 
 
 def apply_json_patch(document: Json, operations: list[Json]) -> Json:

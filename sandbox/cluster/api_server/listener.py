@@ -1,5 +1,5 @@
-"""The listening socket: uvicorn's protocol on our own loop, able to cut connections and to go away
-for a while."""
+"""The listening socket: uvicorn's protocol on our own loop; it can cut connections and be
+unreachable for a while."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 
 
 class _Protocol(H11Protocol):
-    """Hands the transport to the application, so that a fault can cut the connection."""
+    """Passes the transport to the application, so that a fault can cut the connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         raw = transport.get_extra_info("socket")
@@ -25,7 +25,7 @@ class _Protocol(H11Protocol):
 
 
 class Listener:
-    """Serves one ASGI application on one loopback port, which stays the same across outages."""
+    """Serves one ASGI application on one loopback port, the same across outages."""
 
     def __init__(self, app: Any, host: str, port: int, certificates: ssl.SSLContext | None) -> None:
         self._host = host
@@ -67,7 +67,7 @@ class Listener:
             connection.transport.abort()
 
     def go_away(self, seconds: float) -> None:
-        """Refuses connections for a time, and cuts those there are."""
+        """Refuses connections for a time, and cuts the existing ones."""
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -24,7 +24,7 @@ Query = Mapping[str, str]
 
 
 def object_test(resource: Resource, query: Query, name: str = "") -> Callable[[Json], bool]:
-    """What labelSelector and fieldSelector (and a name in the path of an old watch) let through."""
+    """A test for labelSelector and fieldSelector (and a name in the path of an old watch)."""
     try:
         of_labels = parse_label_selector(query.get("labelSelector", ""))
         of_fields = parse_field_selector(resource.kind, query.get("fieldSelector", ""))

@@ -18,8 +18,8 @@ from sandbox.cluster.api_server.field_sets import (
 from sandbox.cluster.api_server.schemas import SchemaType
 from sandbox.cluster.objects import Json
 
-# What Go writes for an object of the kind in which nothing is set: structs that are no pointers are
-# there, so that nobody comes to own them by creating the object.
+# Go's output for an empty object of the kind: structs that are not pointers are
+# present, so that creating the object makes nobody their owner.
 _EMPTY_TEMPLATE: Json = {"metadata": {}, "spec": {"containers": None}}
 EMPTY_OBJECTS: dict[str, Json] = {
     "Deployment": {
@@ -85,7 +85,7 @@ def empty_object(api_version: str, kind: str) -> Json:
 
 @dataclass(frozen=True)
 class ManagerKey:
-    """What makes two entries the same manager's."""
+    """The identity of a managedFields entry: two entries with equal keys are one manager's."""
 
     manager: str
     operation: str
@@ -163,8 +163,8 @@ def record_update(
     *,
     owns_status: bool,
 ) -> None:
-    """Sets after's managedFields for an update: the manager gains what it changed, all others lose
-    it.
+    """Sets after's managedFields for an update: the manager gains its changes, all others lose
+    them.
 
     For a creation `before` is the empty object of the kind (EMPTY_OBJECTS).
     """
@@ -197,7 +197,7 @@ def _write(obj: Json, entries: list[Entry]) -> None:
 
 
 def release_everywhere(obj: Json, path: Path) -> None:
-    """Nobody owns the path any more."""
+    """Removes the path from every owner."""
     entries = decode_entries(obj)
     _write(obj, [replace(entry, fields=entry.fields - {path}) for entry in entries])
 
@@ -250,13 +250,13 @@ def apply_configuration(
 def _pruned(
     merged: Json, schema: SchemaType, dropped: FieldSet, applied: FieldSet, others: list[Entry]
 ) -> Json:
-    """Removes fields that only this manager owned (merge.Updater prune)."""
+    """Without fields that only this manager owned (merge.Updater prune)."""
     owned_elsewhere: set[Path] = set()
     for fields in [applied, *(entry.fields for entry in others)]:
         for path in fields:
             owned_elsewhere.update(path[:depth] for depth in range(1, len(path) + 1))
     gone = frozenset(path for path in dropped if path not in owned_elsewhere)
-    # An item of a list goes as a whole when its own path goes: its other fields would be left
+    # A list item is removed whole when its own path is: its other fields would be left
     # without a key.
     tops = frozenset(
         path for path in gone if not any(path[:depth] in gone for depth in range(1, len(path)))
@@ -265,7 +265,7 @@ def _pruned(
 
 
 def path_text(path: Path) -> str:
-    """A path as conflicts spell it: .spec.template.spec.containers[name="hello"].image"""
+    """A path in the notation of conflicts: .spec.template.spec.containers[name="hello"].image"""
     import orjson
 
     text = ""
@@ -286,7 +286,7 @@ def path_text(path: Path) -> str:
 
 
 def owner_text(owner: ManagerKey) -> str:
-    """How a conflict names the other manager."""
+    """The other manager, in the words of a conflict."""
     import orjson
 
     quoted = orjson.dumps(owner.manager).decode()

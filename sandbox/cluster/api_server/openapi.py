@@ -1,5 +1,5 @@
-"""OpenAPI v3: an index with hashes, and one document per group and version, made from the published
-types."""
+"""OpenAPI v3, made from the published types: an index with hashes and one document per group and
+version."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HIDDEN = frozenset({"x-kubernetes-unions", "$schema"})
 
 
 class OpenApi:
-    """Documents are made when first asked for and kept until the resources change."""
+    """Documents are made on first use and kept until the resources change."""
 
     def __init__(self, table: ResourceTable) -> None:
         self._table = table
@@ -90,7 +90,8 @@ class OpenApi:
         }
 
     def _collect(self, resource: Resource, schemas: dict[str, Json]) -> str:
-        """Puts the resource's type and everything it refers to into schemas; returns its name."""
+        """Puts the resource's type and everything it refers to into the schemas; returns its
+        name."""
         if resource.custom_schema is not None:
             reversed_group = ".".join(reversed(resource.group.split(".")))
             name = f"{reversed_group}.{resource.version}.{resource.kind}"
@@ -197,8 +198,8 @@ def _converted(schema: Any, references: list[str]) -> Any:
 
 @cache
 def enumerations() -> dict[str, Json]:
-    """Values of enumerated fields, which the wheel's schemas leave out (from Kubernetes' OpenAPI
-    v3, Apache License 2.0)."""
+    """Values of enumerated fields, which the wheel's schemas omit (from Kubernetes' OpenAPI v3,
+    Apache License 2.0)."""
     found: dict[str, Json] = orjson.loads(
         Path(__file__).with_name("enumerations.json").read_bytes()
     )

@@ -1,5 +1,4 @@
-"""resource.Quantity: parsing, comparing and the canonical form in which the API server writes one
-back."""
+"""resource.Quantity: parsing, comparing and the canonical form that the API server writes back."""
 
 from __future__ import annotations
 

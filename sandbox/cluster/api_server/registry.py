@@ -1,4 +1,4 @@
-"""Reads and writes of objects: what the API server does between a decoded request and its store."""
+"""Reads and writes of objects: the API server's work between a decoded request and its store."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class Registry:
         options: WriteOptions,
         subresource: str,
     ) -> None:
-        """Who owns which field after an update, where the server keeps track of it."""
+        """Updates the owners of fields after an update, for kinds that track them."""
         kept = before["metadata"].get("managedFields")
         schema = resource.schema()
         if schema is None or not self._tracks(resource, caller):
@@ -313,8 +313,7 @@ class Registry:
     def write_directly(
         self, resource: Resource, obj: Json, caller: Caller, verb: str = "update"
     ) -> Json:
-        """A controller's write of an object it has just read and copied: no decoding, no
-        validation."""
+        """A controller's write of an object it has just copied: no decoding, no validation."""
         before = self.store.get(resource, namespace_of(obj), name_of(obj))
         if before == obj:
             return obj
@@ -323,7 +322,7 @@ class Registry:
         return stored
 
     def create_directly(self, resource: Resource, obj: Json, caller: Caller) -> Json:
-        """A controller's creation of an object whose defaults are complete."""
+        """A controller's creation of an object with complete defaults."""
         metadata = obj["metadata"]
         if "name" not in metadata:
             metadata["name"] = metadata["generateName"] + random_suffix()
@@ -356,7 +355,8 @@ class Registry:
             raise failure
 
     def _tracks(self, resource: Resource, caller: Caller) -> bool:
-        """Whether managedFields are kept: not for what controllers write by the thousand."""
+        """Whether managedFields are kept; not for objects that controllers write by the
+        thousand."""
         return resource.key not in _UNTRACKED or caller.user not in _CONTROLLERS
 
     def _remember(
@@ -389,7 +389,7 @@ def _check_version(resource: Resource, before: Json, sent: str | None) -> None:
 
 
 def _ends_now(resource: Resource, obj: Json) -> bool:
-    """Whether this write removed what its deletion waited for."""
+    """Whether this write removed the last obstacle to a deletion."""
     return is_terminating(obj) and not obj["metadata"].get("finalizers") and may_go(resource, obj)
 
 
@@ -409,7 +409,8 @@ _CONTROLLERS = frozenset({CONTROLLER_MANAGER.user, "system:node", "system:kube-s
 
 
 def as_list_item(resource: Resource, obj: Any) -> Json:
-    """Items of typed lists carry neither kind nor apiVersion; those of custom resources do."""
+    """Items of typed lists have neither kind nor apiVersion; those of custom resources have
+    both."""
     if resource.is_custom:
         return dict(obj)
     return {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}

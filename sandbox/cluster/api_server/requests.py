@@ -1,4 +1,4 @@
-"""A request as the API server sees it: where it points, what it wants, and its answer."""
+"""A request as the API server sees it: its target, its options and the response."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """`content` is JSON or bytes; with a stream, the body comes from there."""
+    """`content` is JSON or bytes; `stream`, when set, provides the body instead."""
 
     code: int
     content: Json | bytes
@@ -129,8 +129,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Target:
-    """The resource, object and subresource that a path names. `rest` is what follows the
-    subresource."""
+    """The resource, object and subresource of a path. `rest` follows the subresource."""
 
     resource: Resource
     namespace: str
@@ -167,7 +166,7 @@ class Target:
 
 
 def parse_target(path: str, table: ResourceTable) -> Target | None:
-    """The target of a path, or None for a path about no resource. Raises 404 for an unknown
+    """The target of a path, or None for a path without a resource. Raises 404 for an unknown
     resource."""
     parts = path.strip("/").split("/")
     if parts[:2] == ["api", "v1"] and len(parts) > 2:

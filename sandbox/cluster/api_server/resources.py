@@ -1,4 +1,4 @@
-"""Which resources the simulated API server serves, and what each is called."""
+"""The resources that the simulated API server serves, and their names."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Resource:
 
     @property
     def qualified(self) -> str:
-        """The resource as messages name it: `deployments.apps`, `pods`."""
+        """The name of the resource in messages: `deployments.apps`, `pods`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property

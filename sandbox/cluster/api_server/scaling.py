@@ -39,7 +39,7 @@ def write_scale(
     options: WriteOptions,
     verb: str,
 ) -> Json:
-    """Sets spec.replicas from a Scale; answers with the Scale."""
+    """Sets spec.replicas from a Scale; returns the Scale."""
     name = obj["metadata"]["name"]
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     if not isinstance(replicas, int) or isinstance(replicas, bool):

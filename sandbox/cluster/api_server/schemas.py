@@ -51,7 +51,7 @@ def definitions() -> dict[str, Json]:
 
 @cache
 def names_by_kind() -> dict[tuple[str, str, str], str]:
-    """Definition name by (group, version, kind), for kinds that belong to exactly one."""
+    """Definition name by (group, version, kind), for kinds with exactly one."""
     names: dict[tuple[str, str, str], str] = {}
     for name, definition in definitions().items():
         kinds = definition.get("x-kubernetes-group-version-kind") or []
@@ -156,7 +156,7 @@ class SchemaType:
 
 
 def plain_type(schema: Json) -> str:
-    """`type` without the "null" that the wheel adds to each."""
+    """`type` without the "null" that the wheel adds."""
     kind = schema.get("type", "")
     if isinstance(kind, list):
         kind = next((item for item in kind if item != "null"), "")

@@ -73,7 +73,7 @@ def _expression(key: str, operator: str, values: set[str]) -> LabelTest:
 
 
 def selector_test(selector: Json | None) -> LabelTest:
-    """A metav1.LabelSelector; None selects nothing and an empty one everything."""
+    """A test for a metav1.LabelSelector; None selects nothing and an empty one everything."""
     if selector is None:
         return lambda _: False
     tests = [
@@ -107,7 +107,7 @@ def selector_text(selector: Json | None) -> str:
 
 
 def plain_selector_test(selector: Mapping[str, str] | None) -> LabelTest:
-    """A Service's selector: a plain map. An empty one selects nothing."""
+    """A test for a Service's selector, a plain map. An empty one selects nothing."""
     if not selector:
         return lambda _: False
     wanted = dict(selector)
@@ -152,7 +152,7 @@ _FIELDS_OF_KIND: dict[str, tuple[str, ...]] = {
 
 @lru_cache(maxsize=1024)
 def parse_field_selector(kind: str, text: str) -> ObjectTest:
-    """A field selector of the fields that the API server allows for this kind."""
+    """Parses a field selector; only the fields that the API server allows for this kind."""
     tests: list[ObjectTest] = []
     for part in text.split(","):
         if not part.strip():

@@ -1,4 +1,4 @@
-"""The ASGI application: paths and verbs of the Kubernetes API, faults, and answers."""
+"""The ASGI application: paths and verbs of the Kubernetes API, faults, and responses."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ class ApiServer:
         return Answer(200, content, headers)
 
     def _described(self, parts: list[str]) -> Json:
-        """What the server says about itself at a path: version, groups, resources."""
+        """The server's description of itself at a path: version, groups, resources."""
         found: Json | None = None
         match parts:
             case ["version"]:
@@ -327,9 +327,7 @@ class ApiServer:
             content_type == patching.APPLY_PATCH
             and self._registry.store.get(resource, target.namespace, target.name) is None
         ):
-            self._check_access(
-                caller, "create", target
-            )  # to apply what is not there is to create it
+            self._check_access(caller, "create", target)  # applying a missing object creates it
         stored, created = patching.patch_object(
             self._registry,
             resource,

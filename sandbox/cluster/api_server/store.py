@@ -59,7 +59,8 @@ class Store:
         return [obj for _, objects in sorted(found.items()) for _, obj in sorted(objects.items())]
 
     def iterate(self, resource: Resource, namespace: str) -> Iterator[Json]:
-        """The objects of one namespace in no order; the store must not be changed meanwhile."""
+        """The objects of one namespace in no order; the store must not change during the
+        iteration."""
         return iter(self._objects.get(resource.key, {}).get(namespace, {}).values())
 
     def children(self, uid: str) -> list[ObjectKey]:
@@ -111,7 +112,7 @@ class Store:
         return self._compacted
 
     def compact(self) -> None:
-        """Forgets the log, so that every watch from an older version gets 410."""
+        """Clears the log, so that every watch from an older version gets 410."""
         self._log.clear()
         self._compacted = self.version
 

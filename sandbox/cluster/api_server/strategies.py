@@ -1,4 +1,4 @@
-"""What each kind does to an object before it is stored (pkg/registry/*/strategy.go): status,
+"""Each kind's preparation of an object for storage (pkg/registry/*/strategy.go): status,
 generation, allocated values."""
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def prepare_update(resource: Resource, obj: Json, before: Json, addresses: Addre
 
 
 def prepare_status(resource: Resource, obj: Json, before: Json) -> Json:
-    """A write to `status`: everything but status and metadata stays; Deployments keep their labels
-    as well."""
+    """A write to `status` changes only status and metadata; Deployments keep their labels as
+    well."""
     metadata = {**obj["metadata"]}
     for field in _SERVER_OWNED_METADATA:
         if field in before["metadata"]:
@@ -232,7 +232,7 @@ def check_immutable_metadata(resource: Resource, obj: Json, before: Json) -> Non
     causes: list[Cause] = []
     metadata, old = obj["metadata"], before["metadata"]
     if metadata.get("uid") and metadata["uid"] != old["uid"]:
-        # The API server checks it twice and says it once.
+        # The API server checks it twice and reports it once.
         causes += [invalid_value("metadata.uid", metadata["uid"], "field is immutable")] * 2
     if namespace_of(obj) != namespace_of(before):
         causes.append(invalid_value("metadata.namespace", namespace_of(obj), "field is immutable"))

@@ -1,4 +1,4 @@
-"""meta.k8s.io/v1 Table answers: the columns that `kubectl get` prints
+"""meta.k8s.io/v1 Table responses: the columns that `kubectl get` prints
 (pkg/printers/internalversion)."""
 
 from __future__ import annotations

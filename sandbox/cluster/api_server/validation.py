@@ -1,4 +1,4 @@
-"""Checks of pkg/apis/*/validation that a release can run into, with the API server's own words."""
+"""Checks of pkg/apis/*/validation that a release can fail, in the API server's own words."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _NOT_NEGATIVE = "must be greater than or equal to 0"
 
 
 def validate(resource: Resource, obj: Json, before: Json | None) -> list[Cause]:
-    """What is wrong with the object, in the order in which the API server says it."""
+    """The errors of an object, in the API server's order."""
     causes = _metadata(resource, obj)
     match resource.key:
         case ("apps", "deployments"):
@@ -74,7 +74,7 @@ def validate(resource: Resource, obj: Json, before: Json | None) -> list[Cause]:
 
 
 def name_errors(resource: Resource, name: str) -> list[str]:
-    """What is wrong with an object's name."""
+    """The errors of an object's name."""
     if resource.group == "rbac.authorization.k8s.io":
         return ["may not contain '/'"] if "/" in name or "%" in name else []
     if resource.key in (("", "services"), ("", "namespaces")):  # Services: relaxed since 1.36

@@ -16,7 +16,7 @@ from sandbox.cluster.api_server.tables import TableWriter
 from sandbox.cluster.objects import Json, namespace_of
 
 BOOKMARK_EVERY_SECONDS = 10.0
-# One comes shortly before a watch ends, so that the next begins with the present. Source:
+# A bookmark precedes the end of a watch, so that the next watch starts up to date. Source:
 # k8s.io/apiserver cacheWatcher.nextBookmarkTime.
 LAST_BOOKMARK_BEFORE_END_SECONDS = 2.0
 
@@ -26,7 +26,7 @@ class WatchRequest:
     resource: Resource
     namespace: str
     matches: Callable[[Json], bool]
-    version: str  # "" and "0" begin with the present state
+    version: str  # "" and "0" begin with the current state
     bookmarks: bool
     initial_events: bool
     timeout_seconds: float
@@ -34,7 +34,7 @@ class WatchRequest:
 
 
 class Watches:
-    """All running watches; the store reports every change to it."""
+    """All running watches; the store reports every change to them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -91,7 +91,7 @@ class Watches:
                 )
                 if (
                     not woken and request.bookmarks and self._store.version > reported
-                ):  # a bookmark without a newer version says nothing
+                ):  # a bookmark without a newer version is useless
                     reported = self._store.version
                     yield self._bookmark(request, {})
         finally:
@@ -152,7 +152,7 @@ class _Watch:
         elif matched:
             if change.kind == "DELETED" or change.before is None:
                 self._push(b"DELETED", change.after, change.raw)
-            else:  # it left the selection: its last selected state, with the version of the change
+            else:  # it left the selection: send its last selected state and the new version
                 last = {**change.before, "metadata": {**change.before["metadata"]}}
                 last["metadata"]["resourceVersion"] = str(change.version)
                 self._push(b"DELETED", last, orjson.dumps(last))

@@ -1,5 +1,5 @@
-"""The HorizontalPodAutoscaler controller: keeps the target within its bounds, or at a size that a
-test sets."""
+"""The HorizontalPodAutoscaler controller: keeps the target within its bounds, or at a size set by a
+test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sandbox.cluster.api_server.resources import AUTOSCALERS, DEPLOYMENTS
 from sandbox.cluster.controllers.cluster_view import ClusterView
 from sandbox.cluster.objects import Json, copy_json, name_of, namespace_of, semantically_equal
 
-WANTED = (  # stands for the metrics, which nobody measures here
+WANTED = (  # replaces the metrics, which the simulation does not measure
     "sandbox.pilothouse.dev/wanted-replicas"
 )
 
@@ -55,7 +55,7 @@ class Autoscaler:
                 "scale",
             )
             message = f"New size: {wanted}; reason: All metrics below target"
-            self._view.tell(
+            self._view.record(
                 item, "Normal", "SuccessfulRescale", message, "horizontal-pod-autoscaler"
             )
         before = item.get("status") or {}

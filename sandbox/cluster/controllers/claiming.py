@@ -20,8 +20,8 @@ from sandbox.cluster.objects import (
 
 
 def claim(view: ClusterView, owner: Json, resource: Resource, matches: LabelTest) -> list[Json]:
-    """The objects that the owner controls now: matching orphans are adopted, owned ones that no
-    longer match released."""
+    """The objects that the owner controls now: matching orphans are adopted, owned objects that no
+    longer match are released."""
     claimed = []
     for obj in list(view.store.iterate(resource, namespace_of(owner))):
         reference = controller_of(obj)

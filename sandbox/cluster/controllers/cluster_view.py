@@ -1,4 +1,4 @@
-"""What every controller holds: the registry, the queue, the clock, and a way to record events."""
+"""Shared by all controllers: the registry, the queue, the clock, and a way to record events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ClusterView:
         return timestamp(self.clock())
 
     def write_status(self, resource: Resource, obj: Json, caller: Caller) -> Json:
-        """UpdateStatus of an object that was read and copied."""
+        """UpdateStatus of a copied object."""
         return self.registry.update(
             resource,
             namespace_of(obj),
@@ -50,10 +50,10 @@ class ClusterView:
             resource, namespace_of(obj), name_of(obj), obj, caller, WriteOptions()
         )
 
-    def tell(
+    def record(
         self, obj: Json, kind: str, reason: str, message: str, component: str, field_path: str = ""
     ) -> None:
-        """An Event about an object; the same event again only counts up (client-go
+        """Records an Event about an object; a repeated event only raises its count (client-go
         EventCorrelator)."""
         namespace = namespace_of(obj) or "default"
         home = self.store.get(NAMESPACES, "", namespace)

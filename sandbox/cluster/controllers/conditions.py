@@ -30,7 +30,7 @@ def new_condition(kind: str, status: str, reason: str, message: str, now: str) -
 
 
 def set_condition(status: Json, condition: Json) -> bool:
-    """SetDeploymentCondition: nothing happens when status and reason are the same. True when it was
+    """SetDeploymentCondition: does nothing when status and reason are the same. True when it was
     set."""
     conditions: list[Json] = status.get("conditions") or []
     present = find_condition(conditions, condition["type"])

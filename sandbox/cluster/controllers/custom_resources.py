@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions: their resources are served as soon as they are there."""
+"""CustomResourceDefinitions: their resources are served as soon as the definitions exist."""
 
 from __future__ import annotations
 

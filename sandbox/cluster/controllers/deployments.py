@@ -1,5 +1,5 @@
-"""The Deployment controller (pkg/controller/deployment), line by line where the order of writes can
-be seen from outside."""
+"""The Deployment controller (pkg/controller/deployment), line by line where the order of writes is
+visible from outside."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _HISTORY_LENGTH = 2000
 
 
 def newest_last(item: Json) -> tuple[str, int, str]:
-    """ReplicaSetsByCreationTimestamp; the version breaks ties that whole seconds leave."""
+    """ReplicaSetsByCreationTimestamp; the version breaks ties between equal whole seconds."""
     return item["metadata"]["creationTimestamp"], arithmetic.revision_of(item), name_of(item)
 
 
@@ -56,7 +56,7 @@ class DeploymentController:
             new, old = self._sync_revision(deployment, sets, create=False)
             self._status.sync_plain(deployment, old, new)
             return
-        deployment = self._note_pause(deployment)
+        deployment = self._record_pause(deployment)
         if deployment["spec"].get("paused"):
             self._sync_scale(deployment, sets)
         elif self._is_scaling(deployment, sets):
@@ -81,7 +81,7 @@ class DeploymentController:
         test = selector_test(deployment["spec"]["selector"])
         return sorted(claim(self._view, deployment, REPLICA_SETS, test), key=newest_last)
 
-    def _note_pause(self, deployment: Json) -> Json:
+    def _record_pause(self, deployment: Json) -> Json:
         """checkPausedConditions."""
         if not arithmetic.has_deadline(deployment):
             return deployment
@@ -156,7 +156,7 @@ class DeploymentController:
         return new
 
     def _rewrite(self, deployment: Json) -> None:
-        """UpdateStatus, and the result back into the caller's copy."""
+        """UpdateStatus, with the result copied back into the caller's object."""
         written = self._view.write_status(DEPLOYMENTS, deployment, CONTROLLER_MANAGER)
         deployment.clear()
         deployment.update(copy_json(written))
@@ -169,8 +169,8 @@ class DeploymentController:
         return True
 
     def _annotate(self, deployment: Json, item: Json, revision: int, *, exists: bool) -> bool:
-        """SetNewReplicaSetAnnotations: copies the Deployment's annotations, moves the
-        revision on."""
+        """SetNewReplicaSetAnnotations: copies the Deployment's annotations and advances the
+        revision."""
         annotations: dict[str, str] = item["metadata"].setdefault("annotations", {})
         changed = False
         for key, value in annotations_of(deployment).items():
@@ -224,7 +224,7 @@ class DeploymentController:
                 f"Scaled up replica set {name_of(created)} from 0 to"
                 f" {arithmetic.replicas_of(created)}"
             )
-            self._view.tell(deployment, "Normal", "ScalingReplicaSet", message, _COMPONENT)
+            self._view.record(deployment, "Normal", "ScalingReplicaSet", message, _COMPONENT)
         self._set_revision(deployment, str(revision))
         if arithmetic.has_deadline(deployment):
             message = f'Created new replica set "{name_of(created)}"'
@@ -254,10 +254,10 @@ class DeploymentController:
             )
             if conditions.set_condition(status, condition):
                 self._rewrite(deployment)
-        self._view.tell(deployment, "Warning", "ReplicaSetCreateError", message, _COMPONENT)
+        self._view.record(deployment, "Warning", "ReplicaSetCreateError", message, _COMPONENT)
 
     def _is_scaling(self, deployment: Json, sets: list[Json]) -> bool:
-        """isScalingEvent: an active ReplicaSet remembers another wanted size."""
+        """isScalingEvent: an active ReplicaSet records a different wanted size."""
         new, old = self._sync_revision(deployment, sets, create=False)
         wanted = str(arithmetic.replicas_of(deployment))
         for item in [*old, *([new] if new else [])]:
@@ -333,7 +333,7 @@ class DeploymentController:
             return False
         direction = "up" if before < size else "down"
         message = f"Scaled {direction} replica set {name_of(item)} from {before} to {size}"
-        self._view.tell(deployment, "Normal", "ScalingReplicaSet", message, _COMPONENT)
+        self._view.record(deployment, "Normal", "ScalingReplicaSet", message, _COMPONENT)
         return True
 
     def _roll(self, deployment: Json, sets: list[Json]) -> None:
@@ -365,7 +365,7 @@ class DeploymentController:
 
     def _shrink_old(self, deployment: Json, new: Json, old: list[Json]) -> bool:
         """reconcileOldReplicaSets: unhealthy pods of old sets first, then as many as may be
-        missing."""
+        unavailable."""
         active = [item for item in old if arithmetic.replicas_of(item) > 0]
         if not active:
             return False
@@ -399,7 +399,7 @@ class DeploymentController:
         return cleaned + removed > 0
 
     def _recreate(self, deployment: Json, sets: list[Json]) -> None:
-        """rolloutRecreate: every old pod goes before the first new one comes."""
+        """rolloutRecreate: every old pod ends before the first new one starts."""
         new, old = self._sync_revision(deployment, sets, create=False)
         shrunk = [self._resize(deployment, item, 0) for item in old if arithmetic.replicas_of(item)]
         if any(shrunk) or self._old_pods_run(new, old):
@@ -424,7 +424,7 @@ class DeploymentController:
         return False
 
     def _clean_up(self, deployment: Json, old: list[Json]) -> None:
-        """cleanupDeployment: old ReplicaSets beyond revisionHistoryLimit go, oldest revisions
+        """cleanupDeployment: deletes old ReplicaSets beyond revisionHistoryLimit, oldest revisions
         first."""
         if not arithmetic.has_history_limit(deployment):
             return

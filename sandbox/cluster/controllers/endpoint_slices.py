@@ -1,5 +1,5 @@
-"""The EndpointSlice controller: one slice a Service, following selector, readiness and termination
-of pods."""
+"""The EndpointSlice controller: one slice per Service, following selector, readiness and
+termination of pods."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class EndpointSliceController:
                 self._create(service, ports, endpoints)
 
     def _grouped(self, service: Json, namespace: str) -> Iterable[tuple[list[Json], list[Json]]]:
-        """Endpoints by their ports, which differ where pods give a port's name other numbers."""
+        """Endpoints by their ports, which differ where pods give a port name different numbers."""
         matches = plain_selector_test(service["spec"]["selector"])
         groups: dict[str, tuple[list[Json], list[Json]]] = {}
         for pod in self._view.store.iterate(PODS, namespace):
@@ -82,7 +82,7 @@ class EndpointSliceController:
         return groups.values()
 
     def _present(self, service: Json) -> list[Json]:
-        """The slices that this controller made for the Service."""
+        """The slices that this controller created for the Service."""
         return [
             item
             for item in self._view.store.list_all(ENDPOINT_SLICES, namespace_of(service))

@@ -1,4 +1,4 @@
-"""The garbage collector and the namespace controller: dependents of what is gone, foreground and
+"""The garbage collector and the namespace controller: dependents of deleted owners, foreground and
 orphaning deletion."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sandbox.cluster.objects import Json, copy_json, is_terminating, name_of, na
 
 
 class GarbageCollector:
-    """Keys: the uid of an owner that is gone, or that waits for its dependents."""
+    """Keys: the uid of an owner that is deleted or waits for its dependents."""
 
     def __init__(self, view: ClusterView) -> None:
         self._view = view
@@ -46,7 +46,7 @@ class GarbageCollector:
             self.check_owners(key)
 
     def check_owners(self, key: ObjectKey) -> None:
-        """Deletes an object that has no owner left; references to missing owners go when another
+        """Deletes an object without owners; references to missing owners are removed when another
         owner stays."""
         obj = self._view.store.at(key)
         if obj is None:
@@ -148,7 +148,7 @@ class GarbageCollector:
 
 
 class NamespaceController:
-    """Empties a terminating namespace, then lets it go. Key: its name."""
+    """Empties a terminating namespace, then removes it. Key: its name."""
 
     def __init__(self, view: ClusterView) -> None:
         self._view = view

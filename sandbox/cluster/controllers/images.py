@@ -1,4 +1,4 @@
-"""What an image does when a pod of it starts. Pure: the kubelet asks here."""
+"""The behaviour of a started pod, by its image. Pure: used by the kubelet."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ KINDS = (
 
 
 class ImageRuleError(ValueError):
-    """A rule that cannot be understood, in a clear line."""
+    """An invalid rule; the message is one clear line."""
 
 
 @dataclass(frozen=True)
 class ImageBehaviour:
-    """`share` is the part of pods that behave so; the others are ready. Times in seconds; None
-    takes the cluster's."""
+    """`share` is the part of pods with this behaviour; the others are ready. Times in seconds; None
+    means the cluster's default."""
 
     kind: str = "ready"
     ready_after: float | None = None
@@ -51,7 +51,7 @@ class ImageBehaviour:
 
 READY = ImageBehaviour()
 
-# By words in the tag, so that a demonstration needs no configuration at all.
+# By words in the tag, so that a demonstration needs no configuration.
 _BY_TAG: tuple[tuple[str, ImageBehaviour], ...] = (
     ("missing", ImageBehaviour("missing")),
     ("denied", ImageBehaviour("denied")),
@@ -63,7 +63,7 @@ _BY_TAG: tuple[tuple[str, ImageBehaviour], ...] = (
     ),
     ("oom", ImageBehaviour("oom", exit_code=137)),
     ("unready", ImageBehaviour("unready")),
-    ("sick", ImageBehaviour("sick")),  # ready, but no request is answered well
+    ("sick", ImageBehaviour("sick")),  # ready, but every request fails
     ("flapping", ImageBehaviour("flapping")),
     ("config-error", ImageBehaviour("config-error")),
     ("slow", ImageBehaviour("slow", ready_after=10.0)),
@@ -78,7 +78,7 @@ class ImageRules:
 
     rules: list[tuple[str, ImageBehaviour]] = field(default_factory=list)
     known: list[str] | None = (
-        None  # patterns of images that exist; None: all but those that say otherwise
+        None  # patterns of images that exist; None: all images without a rule against it
     )
 
     def add(self, pattern: str, behaviour: ImageBehaviour) -> None:
@@ -115,14 +115,14 @@ def is_valid_reference(image: str) -> bool:
 
 
 def tag_of(image: str) -> str:
-    """The tag, `latest` when there is neither tag nor digest, the digest's start otherwise."""
+    """The tag; `latest` with neither tag nor digest; otherwise the start of the digest."""
     base, _, digest = image.partition("@")
     tag = base.rpartition("/")[2].partition(":")[2]
     return tag or (digest[7:19] if digest else "latest")
 
 
 def full_reference(image: str) -> str:
-    """As containerd names it: docker.io/library/nginx:1.9.14."""
+    """The name in containerd's form: docker.io/library/nginx:1.9.14."""
     first, slash, _ = image.partition("/")
     if not slash:
         image = f"docker.io/library/{image}"

@@ -1,4 +1,4 @@
-"""The kubelets of all nodes: pods start, become ready, fail as their image says, and end."""
+"""The kubelets of all nodes: pods start, become ready, fail as their image demands, and end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Timings:
 
 @dataclass
 class _Life:
-    """What the kubelet remembers of one pod."""
+    """The kubelet's memory of one pod."""
 
     uid: str
     behaviour: ImageBehaviour
@@ -44,7 +44,7 @@ class _Life:
 
 
 class Kubelet:
-    """Each turn of a pod's life is one item of the queue: ((namespace, name), uid)."""
+    """Each transition in a pod's life is one item of the queue: ((namespace, name), uid)."""
 
     def __init__(self, view: ClusterView, images: ImageRules, timings: Timings) -> None:
         self._view = view
@@ -93,7 +93,7 @@ class Kubelet:
         self._address_of.pop(uid_of(pod), None)
 
     def behaviours_changed(self) -> None:
-        """Pods that live take up the new behaviour of their image."""
+        """Running pods adopt the new behaviour of their image."""
         for pod in self._view.store.list_all(PODS):
             life = self._lives.get(uid_of(pod))
             if life is None:
@@ -111,8 +111,7 @@ class Kubelet:
         return list(life.previous_logs if previous else life.logs)
 
     def _behaviour_of(self, pod: Json) -> ImageBehaviour:
-        """The first container whose image misbehaves decides; `share` is drawn once for
-        each pod."""
+        """The first container with a misbehaving image decides; `share` is drawn once per pod."""
         for container in pod["spec"].get("containers") or ():
             behaviour = self._images.of(container["image"])
             if behaviour.kind != "ready" or behaviour.ready_after is not None:
@@ -142,7 +141,7 @@ class Kubelet:
         self._view.registry.write_directly(PODS, pod, KUBELET, "patch")
 
     def _begin(self, pod: Json, life: _Life) -> None:
-        """ContainerCreating; volumes and configuration that are not there hold the pod up."""
+        """ContainerCreating; missing volumes and configuration block the pod."""
         changed: Json = copy_json(pod)
         status = changed["status"]
         status.setdefault("startTime", self._view.now())
@@ -168,7 +167,7 @@ class Kubelet:
         missing = self._missing_volume(pod)
         if missing:
             message = f'MountVolume.SetUp failed for volume "{missing[0]}" : {missing[1]} not found'
-            self._view.tell(pod, "Warning", "FailedMount", message, _COMPONENT)
+            self._view.record(pod, "Warning", "FailedMount", message, _COMPONENT)
             self._again(pod, 0.5)
             return
         life.step = 1
@@ -196,8 +195,8 @@ class Kubelet:
         return None
 
     def _missing_configuration(self, pod: Json) -> str:
-        """What CreateContainerConfigError says about environment variables that refer to
-        nothing."""
+        """The text of CreateContainerConfigError for environment variables with a missing
+        source."""
         namespace = namespace_of(pod)
         for container in pod["spec"]["containers"]:
             for variable in container.get("env") or ():
@@ -221,7 +220,7 @@ class Kubelet:
         return ""
 
     def _run(self, pod: Json, life: _Life) -> None:
-        """Running, then ready; what flaps or crashes later goes on from there."""
+        """Running, then ready; flapping and later crashes continue from there."""
         status = pod["status"]
         now = self._view.now()
         statuses = status["containerStatuses"]
@@ -243,7 +242,7 @@ class Kubelet:
             self._write(pod)
             if life.behaviour.kind == "unready":
                 message = "Readiness probe failed: HTTP probe failed with statuscode: 503"
-                self._view.tell(pod, "Warning", "Unhealthy", message, _COMPONENT)
+                self._view.record(pod, "Warning", "Unhealthy", message, _COMPONENT)
                 return
             self._again(pod, self._ready_delay(life) * 0.6)
             return
@@ -255,7 +254,7 @@ class Kubelet:
         self._write(pod)
         if not ready:
             message = "Readiness probe failed: HTTP probe failed with statuscode: 503"
-            self._view.tell(pod, "Warning", "Unhealthy", message, _COMPONENT)
+            self._view.record(pod, "Warning", "Unhealthy", message, _COMPONENT)
         if life.behaviour.kind == "flapping":
             life.step += 1
             self._again(pod, life.behaviour.period)
@@ -287,8 +286,8 @@ class Kubelet:
         for container in pod["spec"]["containers"]:
             path = f"spec.containers{{{container['name']}}}"
             message = f'Container image "{container["image"]}" already present on machine'
-            self._view.tell(pod, "Normal", "Pulled", message, _COMPONENT, path)
-            self._view.tell(
+            self._view.record(pod, "Normal", "Pulled", message, _COMPONENT, path)
+            self._view.record(
                 pod,
                 "Normal",
                 "Created",
@@ -296,7 +295,7 @@ class Kubelet:
                 _COMPONENT,
                 path,
             )
-            self._view.tell(pod, "Normal", "Started", "Container started", _COMPONENT, path)
+            self._view.record(pod, "Normal", "Started", "Container started", _COMPONENT, path)
 
     def _address(self, pod: Json) -> None:
         address = self._address_of.get(uid_of(pod))
@@ -308,7 +307,7 @@ class Kubelet:
         pod["status"]["podIPs"] = [{"ip": address}]
 
     def _fail_pull(self, pod: Json, life: _Life) -> None:
-        """ErrImagePull and ImagePullBackOff take turns; the delay doubles."""
+        """Alternates ErrImagePull and ImagePullBackOff; the delay doubles."""
         for container, item in zip(
             pod["spec"]["containers"], pod["status"]["containerStatuses"], strict=True
         ):
@@ -319,19 +318,19 @@ class Kubelet:
             message, _ = pull_failure(life.behaviour, image)
             if life.step % 2 == 1:
                 pod_status.set_waiting(item, "ErrImagePull", message)
-                self._view.tell(
+                self._view.record(
                     pod, "Normal", "Pulling", f'Pulling image "{image}"', _COMPONENT, path
                 )
                 failed = f'Failed to pull image "{image}": {message}'
-                self._view.tell(pod, "Warning", "Failed", failed, _COMPONENT, path)
-                self._view.tell(pod, "Warning", "Failed", "Error: ErrImagePull", _COMPONENT, path)
+                self._view.record(pod, "Warning", "Failed", failed, _COMPONENT, path)
+                self._view.record(pod, "Warning", "Failed", "Error: ErrImagePull", _COMPONENT, path)
             else:
                 back_off = f'Back-off pulling image "{image}"'
                 pod_status.set_waiting(
                     item, "ImagePullBackOff", f"{back_off}: ErrImagePull: {message}"
                 )
-                self._view.tell(pod, "Normal", "BackOff", back_off, _COMPONENT, path)
-                self._view.tell(
+                self._view.record(pod, "Normal", "BackOff", back_off, _COMPONENT, path)
+                self._view.record(
                     pod, "Warning", "Failed", "Error: ImagePullBackOff", _COMPONENT, path
                 )
         self._address(pod)
@@ -352,7 +351,7 @@ class Kubelet:
                 f' name "{container["image"]}": invalid reference format'
             )
             pod_status.set_waiting(item, "InvalidImageName", message)
-            self._view.tell(pod, "Warning", "InspectFailed", message, _COMPONENT,
+            self._view.record(pod, "Warning", "InspectFailed", message, _COMPONENT,
                             f"spec.containers{{{container['name']}}}")  # fmt: skip
         self._write(pod)
         life.step = 9
@@ -363,7 +362,7 @@ class Kubelet:
     def _wait_for_configuration(self, pod: Json, message: str) -> None:
         for item in pod["status"]["containerStatuses"]:
             pod_status.set_waiting(item, "CreateContainerConfigError", message)
-        self._view.tell(pod, "Warning", "Failed", f"Error: {message}", _COMPONENT)
+        self._view.record(pod, "Warning", "Failed", f"Error: {message}", _COMPONENT)
         self._address(pod)
         self._write(pod)
         self._again(pod, self.timings.back_off)
@@ -409,10 +408,10 @@ class Kubelet:
         pod_status.set_waiting(item, "CrashLoopBackOff", message)
         event = f"Back-off restarting failed container {name} in pod {full_name}"
         where = f"spec.containers{{{name}}}"
-        self._view.tell(pod, "Warning", "BackOff", event, _COMPONENT, where)
+        self._view.record(pod, "Warning", "BackOff", event, _COMPONENT, where)
 
     def stop(self, key: tuple[tuple[str, str], str]) -> None:
-        """The end of a terminating pod: containers killed, then the object goes."""
+        """The end of a terminating pod: kills its containers, then removes the object."""
         pod = self._view.store.get(PODS, *key[0])
         if pod is None or uid_of(pod) != key[1]:
             return
@@ -420,7 +419,7 @@ class Kubelet:
             return
         for container in pod["spec"]["containers"]:
             message = f"Stopping container {container['name']}"
-            self._view.tell(
+            self._view.record(
                 pod,
                 "Normal",
                 "Killing",

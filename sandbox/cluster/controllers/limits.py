@@ -49,7 +49,7 @@ _COUNTED: dict[str, Resource] = {
 
 
 def pod_usage(pod: Json) -> Amounts:
-    """What a pod counts against a quota."""
+    """The usage of a pod that counts against a quota."""
     usage: Amounts = {"pods": Fraction(1), "count/pods": Fraction(1)}
     for container in pod["spec"].get("containers") or ():
         resources = container.get("resources") or {}
@@ -104,7 +104,7 @@ class QuotaController:
         return used
 
     def admit(self, resource: Resource, obj: Json, before: Json | None, caller: Caller) -> None:
-        """The ResourceQuota admission plugin, for pods that are to be created."""
+        """The ResourceQuota admission plugin, for new pods."""
         del caller
         if before is not None or resource.key != PODS.key:
             return
@@ -120,7 +120,7 @@ class QuotaController:
 
 
 def _missing(quota: str, hard: Json, wanted: Amounts, pod: Json) -> str:
-    """Why a pod that leaves out what the quota limits is refused; "" where it is not."""
+    """The reason to refuse a pod that omits a limited resource; "" when there is none."""
     missing = sorted(
         name for name in hard if name not in wanted and name not in _COUNTED and _is_compute(name)
     )
@@ -131,7 +131,7 @@ def _missing(quota: str, hard: Json, wanted: Amounts, pod: Json) -> str:
 
 
 def _exceeded(quota: str, hard: Json, wanted: Amounts, used: Amounts) -> str:
-    """Why a pod beyond the quota is refused; "" where it is not."""
+    """The reason to refuse a pod beyond the quota; "" when there is none."""
     none = Fraction(0)
     over = sorted(
         name
@@ -159,7 +159,7 @@ def _is_compute(name: str) -> bool:
 
 
 def format_quantity_like(model: str, value: Fraction) -> str:
-    """A sum in the notation of a quantity that it is compared with: binary suffixes stay binary."""
+    """A sum in the notation of the quantity it is compared with: binary suffixes stay binary."""
     if model.endswith("i") and value.denominator == 1 and value:
         for unit, size in (("Gi", 1024**3), ("Mi", 1024**2), ("Ki", 1024)):
             if value % size == 0:
@@ -237,7 +237,7 @@ class BudgetController:
         return expected, max(0, expected - int(maximum))
 
     def refusal(self, pod: Json) -> str:
-        """Why an eviction is refused, or nothing; an allowed one is counted at once."""
+        """The reason to refuse an eviction, or none; an allowed eviction is counted at once."""
         for budget in self._view.store.list_all(BUDGETS, namespace_of(pod)):
             if not selector_test((budget.get("spec") or {}).get("selector"))(labels_of(pod)):
                 continue

@@ -67,7 +67,7 @@ class ReplicaSetController:
                     PODS, namespace_of(pod), name_of(pod), CONTROLLER_MANAGER, DeleteOptions()
                 )
                 message = f"Deleted pod: {name_of(pod)}"
-                self._view.tell(item, "Normal", "SuccessfulDelete", message, _COMPONENT)
+                self._view.record(item, "Normal", "SuccessfulDelete", message, _COMPONENT)
         return None
 
     def _create_pod(self, item: Json) -> ApiFailure | None:
@@ -92,18 +92,18 @@ class ReplicaSetController:
         try:
             created = self._view.registry.create_directly(PODS, pod, CONTROLLER_MANAGER)
         except ApiFailure as failure:
-            self._view.tell(
+            self._view.record(
                 item, "Warning", "FailedCreate", f"Error creating: {failure.message}", _COMPONENT
             )
             return failure
-        self._view.tell(
+        self._view.record(
             item, "Normal", "SuccessfulCreate", f"Created pod: {name_of(created)}", _COMPONENT
         )
         return None
 
     def _first_to_go(self, item: Json, active: list[Json]) -> list[Json]:
-        """ActivePodsWithRanks: unassigned, pending, not ready, costly to keep, crowded, newly
-        ready, restarting, young."""
+        """ActivePodsWithRanks, the order of deletion: unassigned, pending, not ready, costly to
+        keep, crowded, newly ready, restarting, young."""
         crowd: dict[str, int] = {}
         for pod in active:
             node = pod["spec"].get("nodeName", "")

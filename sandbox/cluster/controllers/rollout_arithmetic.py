@@ -36,7 +36,8 @@ def scaled_value(value: Any, total: int, *, round_up: bool) -> int:
 
 
 def resolve_fenceposts(surge: Any, unavailable: Any, replicas: int) -> tuple[int, int]:
-    """(surge, unavailable) in pods; both zero would stand still, so unavailable becomes 1 then."""
+    """(surge, unavailable) in pods; unavailable becomes 1 when both are zero, or the roll would
+    never move."""
     most = scaled_value(surge or 0, replicas, round_up=True)
     missing = scaled_value(unavailable or 0, replicas, round_up=False)
     if most == 0 and missing == 0:
@@ -95,7 +96,7 @@ def total_status(sets: list[Json], field: str) -> int:
 
 
 def new_set_replicas(deployment: Json, sets: list[Json], new: Json) -> int:
-    """NewRSNewReplicas: how many replicas the new ReplicaSet may have now."""
+    """NewRSNewReplicas: the replicas that the new ReplicaSet may have now."""
     wanted = replicas_of(deployment)
     if not is_rolling(deployment):
         return wanted

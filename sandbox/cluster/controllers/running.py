@@ -1,4 +1,4 @@
-"""All controllers together, and which change wakes which of them."""
+"""All controllers together, with the changes that wake each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scheduler: puts pods on the node with the most room, or says why there is none."""
+"""The scheduler: puts pods on the node with the most room, or reports why none fits."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def pod_requests(pod: Json) -> Amounts:
 
 
 class Scheduler:
-    """Key: (namespace, name) of a pod. Usage of the nodes is kept up to date from the changes of
-    pods."""
+    """Key: (namespace, name) of a pod. Pod changes keep the usage of nodes up to date."""
 
     def __init__(self, view: ClusterView) -> None:
         self._view = view
@@ -120,7 +119,7 @@ class Scheduler:
         self._view.registry.write_directly(PODS, bound, SCHEDULER)
         where = f"{pod['metadata']['namespace']}/{name_of(pod)}"
         message = f"Successfully assigned {where} to {node}"
-        self._view.tell(pod, "Normal", "Scheduled", message, "default-scheduler")
+        self._view.record(pod, "Normal", "Scheduled", message, "default-scheduler")
 
     def _refuse(self, pod: Json, nodes: int, refusals: dict[str, int]) -> None:
         causes = ", ".join(f"{count} {cause}" for cause, count in sorted(refusals.items()))
@@ -148,4 +147,4 @@ class Scheduler:
             }
         ]
         self._view.registry.write_directly(PODS, waiting, SCHEDULER)
-        self._view.tell(pod, "Warning", "FailedScheduling", message, "default-scheduler")
+        self._view.record(pod, "Warning", "FailedScheduling", message, "default-scheduler")

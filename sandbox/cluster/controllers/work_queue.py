@@ -1,4 +1,4 @@
-"""The queue that all controllers share: keys are deduplicated, run on the loop after the change
+"""The queue shared by all controllers: deduplicates keys and runs them on the loop after the change
 that woke them."""
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from collections.abc import Callable, Hashable
 from sandbox.cluster.api_server.failures import ApiFailure
 
 _log = logging.getLogger(__name__)
-_BATCH = 12  # work items between two turns of the loop, so that requests are answered meanwhile
+_BATCH = 12  # work items per iteration of the loop, so that requests are served in between
 
 
 class WorkQueue:
-    """Runs `handler(key)` for each key that was added; an error is logged and the key tried again
-    with a delay."""
+    """Runs `handler(key)` for each added key; logs an error and retries the key after a delay."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, delay: float = 0.0) -> None:
         self._loop = loop
@@ -46,7 +45,7 @@ class WorkQueue:
                 self._loop.call_soon(self._run)
 
     def add_after(self, name: str, key: Hashable, seconds: float) -> None:
-        """Adds the key later; the earliest of several times wins."""
+        """Adds the key later; the earliest time wins."""
         item = (name, key)
         when = self._loop.time() + max(0.0, seconds)
         present = self._timers.get(item)
@@ -70,7 +69,7 @@ class WorkQueue:
                 self._handlers[item[0]](item[1])
             except Retry:
                 self._try_again(item)
-            # refused by the API server: quota, a namespace that goes away, a lost race
+            # refused by the API server: quota, a terminating namespace, a lost race
             except ApiFailure as failure:
                 _log.info("controller %s on %s: %s", *item, failure.message)
                 self._try_again(item)
@@ -82,7 +81,7 @@ class WorkQueue:
                 ValueError,
                 RuntimeError,
             ):
-                # One object that a controller cannot digest must not stop the cluster.
+                # One object that a controller cannot handle must not stop the cluster.
                 _log.exception("controller %s failed on %s", *item)
                 self._try_again(item)
             else:
@@ -104,4 +103,4 @@ class WorkQueue:
 
 
 class Retry(Exception):
-    """Raised by a handler that wants to be run again, with a growing delay."""
+    """Raised by a handler to run again, with a growing delay."""

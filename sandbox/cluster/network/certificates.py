@@ -1,5 +1,5 @@
-"""TLS contexts: from a Secret's certificate when that is a real one, else from one made on the
-spot."""
+"""TLS contexts: from a Secret's certificate when it is valid, otherwise from a new self-signed
+one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def self_signed() -> tuple[bytes, bytes]:
 
 
 def context_of(certificate: bytes, key: bytes) -> ssl.SSLContext:
-    """A server context; the files that the ssl module insists on live only for the moment."""
+    """A server context; the files that the ssl module needs exist only during the call."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory(prefix="simulated-cluster-") as folder:
         path = Path(folder) / "pair.pem"
@@ -62,7 +62,7 @@ def self_signed_context() -> ssl.SSLContext:
 
 @cache
 def context_of_secret(certificate: str, key: str) -> ssl.SSLContext | None:
-    """A context from the base64 values of a Secret, or None when they are no certificate."""
+    """A context from the base64 values of a Secret, or None when they are not a certificate."""
     try:
         return context_of(base64.b64decode(certificate), base64.b64decode(key))
     except (ssl.SSLError, ValueError, binascii.Error):

@@ -1,4 +1,4 @@
-"""The demo applications: what a pod of an image answers to an HTTP request. Pure."""
+"""The demo applications: a pod's reply to an HTTP request, by its image. Pure."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def json_reply(body: Json, status: int = 200) -> Reply:
 
 
 def answer(pod: Json, path: str, configuration: str, version: str) -> Reply | Forward:
-    """What the pod's first container says; `configuration` is the nginx configuration mounted in
-    it, if any."""
+    """The reply of the pod's first container; `configuration` is its mounted nginx configuration,
+    if any."""
     container = pod["spec"]["containers"][0]
     if configuration:
         return _proxied(pod, path, configuration)

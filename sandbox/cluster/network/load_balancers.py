@@ -115,7 +115,7 @@ class LoadBalancers:
         return opened
 
     def _context(self, service: Json) -> ssl.SSLContext:
-        """The certificate is looked up at each handshake, since the Secret may come or change
+        """Looks the certificate up at each handshake, because the Secret may appear or change
         later."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         fallback = self_signed_context()
@@ -148,7 +148,7 @@ class LoadBalancers:
         published["metadata"].setdefault("annotations", {})[URL] = url
         published["status"] = {"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
         self._view.registry.write_directly(SERVICES, published, _CLOUD, "patch")
-        self._view.tell(
+        self._view.record(
             service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer", "service-controller"
         )
 
@@ -165,8 +165,7 @@ class LoadBalancers:
 
 
 class _Front:
-    """The application behind one external port: each connection stays with the endpoint it was
-    given."""
+    """The application behind one external port: each connection keeps its endpoint."""
 
     def __init__(self, routing: Routing, key: tuple[str, str]) -> None:
         self._routing = routing
@@ -187,7 +186,7 @@ class _Front:
         client = (scope.get("client") or ("127.0.0.1", 0))[0]
         pod = self._pod(service, transport, client) if service is not None else None
         if pod is None:
-            transport.abort()  # nobody is behind the Service: kube-proxy rejects the connection
+            transport.abort()  # no pod is behind the Service: kube-proxy rejects the connection
             return
         reply = self._routing.ask(pod, scope["path"], client)
         headers = [

@@ -1,5 +1,4 @@
-"""kube-proxy: from a Service and a client to a pod, and from there to the answer of the
-application."""
+"""kube-proxy: from a Service and a client to a pod and its application's reply."""
 
 from __future__ import annotations
 
@@ -37,8 +36,7 @@ class Routing:
         return self._store.get(SERVICES, namespace, name)
 
     def ready_pods(self, service: Json) -> list[Json]:
-        """Pods of the ready endpoints; when none is ready, those that still serve while they
-        terminate."""
+        """Pods of the ready endpoints; when none is ready, terminating pods that still serve."""
         ready, serving = [], []
         for _, conditions, pod in self._endpoints(service):
             if conditions.get("ready", True):
@@ -48,7 +46,7 @@ class Routing:
         return ready or serving
 
     def any_pod(self, service: Json, port_name: str) -> Json | None:
-        """Any ready pod with that port, as the API server's proxy takes it: it knows no session
+        """Any ready pod with that port, as the API server's proxy chooses it: without session
         affinity (core/service: ResourceLocation)."""
         pods = [
             pod
@@ -62,7 +60,7 @@ class Routing:
         return any(True for _ in self._endpoints(service))
 
     def _endpoints(self, service: Json) -> Iterator[tuple[set[str], Json, Json]]:
-        """Of each endpoint: the names of its ports ("" for one without), its conditions, its
+        """For each endpoint: the names of its ports ("" for an unnamed one), its conditions, its
         pod."""
         namespace = service["metadata"]["namespace"]
         for item in self._store.iterate(ENDPOINT_SLICES, namespace):
@@ -96,7 +94,7 @@ class Routing:
         return pod
 
     def ask(self, pod: Json, path: str, client: str, hops: int = 0) -> Reply:
-        """The pod's answer; a reverse proxy asks on through its Service."""
+        """The pod's reply; a reverse proxy forwards to its Service."""
         behaviour = self._images.of(pod["spec"]["containers"][0]["image"])
         if behaviour.kind == "sick":
             return Reply(503, b"503 service unavailable\n", "text/plain")
@@ -127,8 +125,8 @@ class Routing:
         return ""
 
     def speaks_tls(self, service: Json, port: Json, pod: Json | None) -> bool:
-        """Whether connections to this port of the Service carry TLS, by the configuration of the
-        pod, else by the port."""
+        """Whether connections to this Service port carry TLS, by the pod's configuration or else by
+        the port."""
         if pod is None:
             return port["port"] in (443, 8443) or port.get("name") == "https"
         target = port.get("targetPort", port["port"])

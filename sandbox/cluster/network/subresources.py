@@ -118,7 +118,7 @@ class Subresources:
         self._registry.get(target.resource, target.namespace, target.name)
         is_protobuf = (
             "protobuf" in request.content_type
-        )  # what kubectl sends; its wishes cannot be read and are not needed
+        )  # sent by kubectl; its options cannot be decoded and are not needed
         spec = {} if is_protobuf else request.json().get("spec") or {}
         seconds = int(spec.get("expirationSeconds") or 3600)
         status = {
@@ -171,8 +171,8 @@ class Subresources:
         return Answer(reply.status, reply.body, content_type=reply.content_type)
 
     def _pod_behind(self, target: Target, name: str, port: str) -> Json:
-        """A ready pod behind the Service's port. A port is asked by its name, "" where it has
-        none, or by its number (core/service: ResourceLocation)."""
+        """A ready pod behind the Service's port. The port is given by name, "" for an unnamed one,
+        or by number (core/service: ResourceLocation)."""
         service = self._routing.service(target.namespace, name)
         if service is None:
             raise failures.not_found(target.resource if port.isdigit() else _ENDPOINTS, name)
@@ -187,7 +187,7 @@ class Subresources:
 
 
 def _name_and_port(target: Target) -> tuple[str, str]:
-    """Of [scheme:]name[:port] (util/net: SplitSchemeNamePort)."""
+    """Splits [scheme:]name[:port] (util/net: SplitSchemeNamePort)."""
     match target.name.split(":"):
         case [name] if name:
             return name, ""

@@ -1,4 +1,4 @@
-"""`POST /api/<method>`: decode, check, act, answer and write down, in Slack's order."""
+"""`POST /api/<method>`: decode, check, act, reply and log, in Slack's order."""
 
 from __future__ import annotations
 

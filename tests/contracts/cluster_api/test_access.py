@@ -74,7 +74,7 @@ def test_an_administrator_may_do_everything(namespace: Namespace) -> None:
     )
 
 
-def test_a_review_answers_by_verb_resource_subresource_and_namespace(
+def test_a_review_decides_by_verb_resource_subresource_and_namespace(
     namespace: Namespace, deployer: httpx.Client
 ) -> None:
     where = {"group": "apps", "resource": "deployments", "namespace": namespace.name}
@@ -126,6 +126,6 @@ def test_an_allowed_request_works(namespace: Namespace, deployer: httpx.Client) 
     assert answer.status_code == 200
 
 
-def test_discovery_and_openapi_are_open_to_everybody_who_is_known(deployer: httpx.Client) -> None:
+def test_discovery_and_openapi_are_open_to_every_known_caller(deployer: httpx.Client) -> None:
     for path in ("/version", "/api", "/apis", "/openapi/v3"):
         assert deployer.get(path).status_code == 200

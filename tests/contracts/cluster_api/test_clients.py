@@ -140,7 +140,7 @@ def test_kubectl_applies_rolls_undoes_and_restarts(
     assert revision(namespace.read("deployments", "hello")) == 4
 
 
-def test_what_kubectl_writes_shows_in_managed_fields(
+def test_kubectl_writes_show_in_managed_fields(
     namespace: Namespace, kubectl: Callable[..., str]
 ) -> None:
     kubectl("create", "-f", "-", stdin=json.dumps(deployment(replicas=1)))

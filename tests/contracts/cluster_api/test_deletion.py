@@ -13,7 +13,7 @@ def owner_kinds(obj: Json) -> list[str]:
     return [item["kind"] for item in obj["metadata"].get("ownerReferences") or ()]
 
 
-def test_background_deletion_answers_success_and_takes_the_dependents_afterwards(
+def test_background_deletion_succeeds_at_once_and_removes_dependents_later(
     namespace: Namespace,
 ) -> None:
     namespace.made("deployments", deployment(replicas=1))
@@ -108,7 +108,7 @@ def test_an_orphaned_pod_is_adopted_by_a_replicaset_whose_selector_matches(
     wait_for(settled, "two pods again after adoption")
 
 
-def test_a_uid_precondition_that_does_not_hold_is_409(namespace: Namespace) -> None:
+def test_a_failed_uid_precondition_is_409(namespace: Namespace) -> None:
     made = namespace.made("deployments", deployment(replicas=0))
     answer = namespace.delete("deployments", "hello", {"preconditions": {"uid": "another"}})
     assert answer.status_code == 409
@@ -146,7 +146,7 @@ def test_a_pod_terminates_with_a_deletion_timestamp_and_is_replaced(namespace: N
     namespace.wait_complete("hello")
 
 
-def test_a_pod_deleted_with_no_grace_is_gone_at_once(namespace: Namespace) -> None:
+def test_a_pod_deleted_without_grace_is_gone_at_once(namespace: Namespace) -> None:
     namespace.made("deployments", deployment(replicas=1))
     (item,) = namespace.owned_sets(namespace.wait_complete("hello"))
     name = namespace.owned_pods(item)[0]["metadata"]["name"]
@@ -168,7 +168,7 @@ def test_a_collection_is_deleted_by_selector(namespace: Namespace) -> None:
     assert left == ["three"]
 
 
-def test_a_namespace_goes_with_everything_in_it_and_takes_nothing_new_meanwhile(
+def test_a_terminating_namespace_accepts_nothing_and_takes_its_contents_along(
     namespace: Namespace,
 ) -> None:
     name = f"{namespace.name}-inner"

@@ -50,7 +50,7 @@ def test_quantities_are_written_back_in_their_canonical_form(namespace: Namespac
     }
 
 
-def test_pods_belong_to_a_replicaset_and_that_to_the_deployment(namespace: Namespace) -> None:
+def test_pods_belong_to_a_replicaset_of_the_deployment(namespace: Namespace) -> None:
     namespace.made("deployments", deployment(replicas=2))
     made = namespace.wait_complete("hello")
     (item,) = namespace.owned_sets(made)
@@ -71,7 +71,7 @@ def test_pods_belong_to_a_replicaset_and_that_to_the_deployment(namespace: Names
         assert pod["spec"]["nodeName"]
 
 
-def test_revisions_count_up_and_stand_on_the_deployment_and_its_replicasets(
+def test_revisions_increase_on_the_deployment_and_its_replicasets(
     namespace: Namespace,
 ) -> None:
     namespace.made("deployments", deployment(replicas=1))
@@ -100,7 +100,9 @@ def test_undo_to_an_old_template_reuses_its_replicaset_under_a_new_revision(
     assert sets[first]["spec"]["replicas"] == 1
 
 
-def test_old_replicasets_beyond_the_history_limit_go_oldest_first(namespace: Namespace) -> None:
+def test_replicasets_beyond_the_history_limit_are_deleted_oldest_first(
+    namespace: Namespace,
+) -> None:
     namespace.made("deployments", deployment(replicas=1, revisionHistoryLimit=1))
     namespace.wait_complete("hello")
     for number in (2, 3, 4):
@@ -130,7 +132,7 @@ def test_annotations_of_the_deployment_are_copied_to_its_newest_replicaset(
     assert causes == ["first", "second"]
 
 
-def test_an_annotation_patched_before_the_template_overwrites_that_of_the_previous_revision(
+def test_an_annotation_patched_before_the_template_changes_the_previous_revision(
     namespace: Namespace,
 ) -> None:
     body = deployment(replicas=1)
@@ -174,7 +176,7 @@ def test_a_complete_deployment_shows_in_its_conditions(namespace: Namespace) -> 
     assert condition(made, "Progressing")["status"] == "True"
 
 
-def test_a_roll_that_does_not_come_forward_exceeds_its_deadline(namespace: Namespace) -> None:
+def test_a_stuck_roll_exceeds_its_deadline(namespace: Namespace) -> None:
     namespace.made("deployments", deployment(replicas=1, progressDeadlineSeconds=1))
     namespace.wait_complete("hello")
     namespace.set_image("hello", "example/hello:unready")
@@ -210,7 +212,7 @@ def test_a_deployment_without_ready_pods_is_not_available(namespace: Namespace) 
     )
 
 
-def test_a_paused_deployment_rolls_nothing_until_it_is_resumed(namespace: Namespace) -> None:
+def test_a_paused_deployment_does_not_roll_until_resumed(namespace: Namespace) -> None:
     namespace.made("deployments", deployment(replicas=2))
     namespace.wait_complete("hello")
     namespace.patched("deployments", "hello", MERGE, {"spec": {"paused": True}})
@@ -235,7 +237,7 @@ def test_a_paused_deployment_rolls_nothing_until_it_is_resumed(namespace: Namesp
     assert len(namespace.owned_sets(namespace.wait_complete("hello"))) == 2
 
 
-def test_false_is_no_value_of_paused_so_that_a_test_for_it_fails(namespace: Namespace) -> None:
+def test_paused_is_never_stored_as_false(namespace: Namespace) -> None:
     namespace.made("deployments", deployment(replicas=0, paused=False))
     assert "paused" not in namespace.read("deployments", "hello")["spec"]
     said_false = [{"op": "test", "path": "/spec/paused", "value": False}]
@@ -261,7 +263,7 @@ def test_recreate_ends_every_old_pod_before_the_first_new_one(namespace: Namespa
     namespace.wait_complete("hello")
 
 
-def test_generation_moves_with_spec_and_annotations_and_not_with_labels_or_status(
+def test_generation_follows_spec_and_annotations_but_not_labels_or_status(
     namespace: Namespace,
 ) -> None:
     namespace.made("deployments", deployment(replicas=0))

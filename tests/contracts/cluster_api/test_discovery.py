@@ -70,7 +70,7 @@ def test_aggregated_discovery_equals_discovery_by_group(
                     } == subresources
 
 
-def test_the_index_of_openapi_names_a_document_by_its_hash(namespace: Namespace) -> None:
+def test_the_openapi_index_names_documents_by_hash(namespace: Namespace) -> None:
     paths = namespace.http.get("/openapi/v3").json()["paths"]
     url = paths["apis/apps/v1"]["serverRelativeURL"]
     assert url.startswith("/openapi/v3/apis/apps/v1?hash=")
@@ -111,7 +111,7 @@ def test_a_document_names_the_kind_at_its_paths(namespace: Namespace) -> None:
     assert schema == {"$ref": f"{REF}io.k8s.api.apps.v1.Deployment"}
 
 
-def test_a_custom_resource_is_served_and_described_once_its_definition_is_there(
+def test_a_custom_resource_is_served_once_its_definition_exists(
     namespace: Namespace,
 ) -> None:
     group = f"{namespace.name}.example.org"
@@ -173,7 +173,7 @@ def test_a_custom_resource_is_served_and_described_once_its_definition_is_there(
         namespace.http.delete(f"{definitions}/boxes.{group}")
 
 
-def test_the_version_is_that_of_a_current_kubernetes(namespace: Namespace) -> None:
+def test_the_version_is_a_current_kubernetes(namespace: Namespace) -> None:
     found = namespace.http.get("/version").json()
     assert found["major"] == "1"
     assert found["gitVersion"].startswith(f"v1.{found['minor'].rstrip('+')}.")

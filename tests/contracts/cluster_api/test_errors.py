@@ -22,7 +22,7 @@ def body_of(namespace: Namespace, plural: str, body: Json, code: int, **query: s
     return found
 
 
-def test_a_missing_object_is_404_and_the_message_names_the_resource_with_its_group(
+def test_a_missing_object_is_404_and_names_resource_and_group(
     namespace: Namespace,
 ) -> None:
     answer = namespace.get("deployments", "nope")
@@ -76,7 +76,7 @@ def test_a_selector_that_does_not_match_the_template_is_422(namespace: Namespace
     assert "`selector` does not match template `labels`" in body["message"]
 
 
-def test_several_mistakes_are_reported_together(namespace: Namespace) -> None:
+def test_several_errors_are_reported_together(namespace: Namespace) -> None:
     wrong = deployment()
     del wrong["spec"]["selector"]
     body = body_of(namespace, "deployments", wrong, 422)

@@ -83,7 +83,7 @@ def test_scaling_shows_as_subresource_scale_and_zero_has_no_owner(
     assert owners(namespace.read("deployments", "hello"), *REPLICAS) == set()
 
 
-def test_the_controllers_own_status_and_revision_through_the_subresource_status(
+def test_controllers_own_status_and_revision_through_the_status_subresource(
     namespace: Namespace,
 ) -> None:
     namespace.made("deployments", deployment(replicas=1))
@@ -151,7 +151,7 @@ def test_several_conflicts_are_listed_by_manager(namespace: Namespace) -> None:
     )
 
 
-def test_force_takes_the_field_over(namespace: Namespace) -> None:
+def test_force_takes_over_the_field(namespace: Namespace) -> None:
     namespace.apply("deployments", deployment(replicas=0), "first")
     body = deployment(replicas=0, image="example/hello:2.0.0")
     forced = namespace.apply("deployments", body, "second", force="true")

@@ -38,7 +38,7 @@ def test_a_quota_counts_pods_and_refuses_an_excess(namespace: Namespace) -> None
     )
 
 
-def test_a_pod_over_a_quota_is_403_and_one_that_names_no_request_too(namespace: Namespace) -> None:
+def test_a_pod_over_a_quota_or_without_a_request_is_403(namespace: Namespace) -> None:
     namespace.made(
         "resourcequotas", {"metadata": {"name": "limit"}, "spec": {"hard": {"requests.cpu": "1"}}}
     )

@@ -122,7 +122,7 @@ def test_a_restarted_watch_continues_after_the_last_version(namespace: Namespace
     )
 
 
-def test_an_object_that_leaves_the_selection_is_deleted_for_the_watch_and_added_when_it_comes_back(
+def test_a_watch_deletes_what_leaves_the_selection_and_adds_it_when_it_returns(
     namespace: Namespace,
 ) -> None:
     namespace.made("configmaps", config_map("one", app="a"))
@@ -145,7 +145,7 @@ def test_a_watch_without_a_version_begins_with_the_existing_objects(namespace: N
         break
 
 
-def test_a_streaming_list_ends_its_beginning_with_a_bookmark(namespace: Namespace) -> None:
+def test_a_streaming_list_ends_its_initial_events_with_a_bookmark(namespace: Namespace) -> None:
     namespace.made("configmaps", config_map("one"))
     query = {
         "sendInitialEvents": "true",
@@ -162,7 +162,7 @@ def test_a_streaming_list_ends_its_beginning_with_a_bookmark(namespace: Namespac
         assert event["type"] == "ADDED"
 
 
-def test_a_watch_ends_by_itself_after_its_time(namespace: Namespace) -> None:
+def test_a_watch_ends_after_its_timeout(namespace: Namespace) -> None:
     version = namespace.listing("configmaps")["metadata"]["resourceVersion"]
     assert list(namespace.watch("configmaps", version, seconds=1)) == []
 

@@ -136,7 +136,7 @@ def test_a_json_patch_with_passing_tests_is_applied_whole(namespace: Namespace) 
     assert namespace.patch("deployments", "hello", JSON_PATCH, escaped).status_code == 200
 
 
-def test_a_json_test_for_null_passes_on_a_missing_key_and_fails_on_a_missing_parent(
+def test_a_json_test_for_null_accepts_a_missing_key_but_not_a_missing_parent(
     namespace: Namespace,
 ) -> None:
     namespace.made("services", service())
@@ -172,7 +172,7 @@ def test_a_patch_that_changes_nothing_keeps_the_resource_version(namespace: Name
     assert same["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
 
 
-def test_a_dry_run_answers_with_the_result_and_stores_nothing(namespace: Namespace) -> None:
+def test_a_dry_run_returns_the_result_and_stores_nothing(namespace: Namespace) -> None:
     answer = namespace.create("services", service(), dryRun="All")
     assert answer.status_code == 201
     assert answer.json()["metadata"]["uid"]

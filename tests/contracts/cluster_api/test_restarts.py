@@ -58,7 +58,7 @@ def _config_map(name: str) -> Json:
 
 
 @pytest.mark.slow
-def test_a_version_from_before_a_restart_is_too_old_to_watch_from_and_the_objects_are_there(
+def test_objects_survive_a_restart_but_older_versions_cannot_be_watched(
     restarting: Restarting,
 ) -> None:
     namespace = restarting.namespace

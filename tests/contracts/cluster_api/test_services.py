@@ -81,7 +81,7 @@ def test_the_slice_follows_the_selector_of_the_service(namespace: Namespace) -> 
     assert all(name.startswith("hello-green-") for name in namespace.ready_addresses("hello"))
 
 
-def test_a_pod_under_deletion_stops_being_ready_before_it_is_gone(namespace: Namespace) -> None:
+def test_a_terminating_pod_becomes_unready_before_it_is_gone(namespace: Namespace) -> None:
     namespace.made("services", service())
     body = deployment(replicas=1)
     body["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 5
@@ -127,7 +127,7 @@ def refusal(namespace: Namespace, name: str) -> tuple[int, str] | None:
     return answer.status_code, answer.json()["message"]
 
 
-def test_the_proxy_asks_a_named_port_by_its_name_or_number(namespace: Namespace) -> None:
+def test_the_proxy_takes_a_named_port_by_name_or_number(namespace: Namespace) -> None:
     namespace.made("services", service(ports=[{"name": "http", "port": 80}]))
     namespace.made("deployments", deployment(replicas=1))
     namespace.wait_complete("hello")
@@ -140,7 +140,7 @@ def test_the_proxy_asks_a_named_port_by_its_name_or_number(namespace: Namespace)
     assert refusal(namespace, "hello:81") == (503, 'no service port 81 found for service "hello"')
 
 
-def test_the_proxy_asks_a_port_without_a_name_by_its_number_or_none(namespace: Namespace) -> None:
+def test_the_proxy_takes_an_unnamed_port_by_number_or_by_default(namespace: Namespace) -> None:
     namespace.made("services", service())
     namespace.made("deployments", deployment(replicas=1))
     namespace.wait_complete("hello")
@@ -161,7 +161,7 @@ def test_the_proxy_names_what_is_missing(namespace: Namespace) -> None:
     assert refusal(namespace, "ftp:hello:80") == (400, 'invalid service request "ftp:hello:80"')
 
 
-def test_session_affinity_brings_its_time_and_leaves_nothing_behind(namespace: Namespace) -> None:
+def test_session_affinity_sets_its_timeout_and_leaves_nothing_behind(namespace: Namespace) -> None:
     before = namespace.made("services", service())["spec"]
     sticky = namespace.patched(
         "services", "hello", MERGE, {"spec": {"sessionAffinity": "ClientIP"}}
@@ -189,7 +189,7 @@ def test_a_headless_service_has_no_address_and_marks_its_slices(namespace: Names
     assert "service.kubernetes.io/headless" in slice_of(namespace)["metadata"]["labels"]
 
 
-def test_a_secret_keeps_its_texts_encoded(namespace: Namespace) -> None:
+def test_a_secret_stores_its_texts_encoded(namespace: Namespace) -> None:
     made = namespace.made("secrets", {"metadata": {"name": "keys"}, "stringData": {"a": "text"}})
     assert made["data"] == {"a": "dGV4dA=="}
     assert "stringData" not in made

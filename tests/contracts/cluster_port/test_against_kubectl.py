@@ -81,7 +81,7 @@ def lab(control_plane: ControlPlane, namespace: str) -> Lab:
     return found
 
 
-def test_explain_is_kubectls_text_to_the_letter(control_plane: ControlPlane, lab: Lab) -> None:
+def test_explain_matches_kubectl_exactly(control_plane: ControlPlane, lab: Lab) -> None:
     control_plane.kubectl("apply", "-f", "-", stdin=WIDGETS)
     assert eventually(
         lambda: (
@@ -99,7 +99,7 @@ def test_explain_is_kubectls_text_to_the_letter(control_plane: ControlPlane, lab
 
 @pytest.mark.parametrize("kind", ["deployments", "replicasets", "pods", "services"])
 @pytest.mark.parametrize("wide", [False, True])
-def test_tables_hold_what_kubectl_get_prints(
+def test_tables_match_kubectl_get(
     control_plane: ControlPlane, lab: Lab, kind: str, wide: bool
 ) -> None:
     def matches() -> bool:

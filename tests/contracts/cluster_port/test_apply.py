@@ -57,7 +57,7 @@ def test_only_the_image_changes_and_the_cause_travels_with_it(lab: Lab) -> None:
     assert ("pilothouse", "spec.template.spec.containers[name=sidecar].image") not in owners
 
 
-def test_the_same_action_twice_is_once(lab: Lab) -> None:
+def test_repeating_an_action_changes_nothing(lab: Lab) -> None:
     action = rolling(lab.stable())
     lab.cluster.apply(lab.target, action)
     generation = lab.stable().generation
@@ -85,7 +85,7 @@ def test_a_deployment_without_any_annotation_can_be_claimed(empty_lab: Lab) -> N
     assert empty_lab.stable().claim == "hello-1"
 
 
-def test_a_claim_is_taken_once_and_given_back(lab: Lab) -> None:
+def test_a_claim_is_taken_once_and_released(lab: Lab) -> None:
     uid = lab.stable().uid
     lab.cluster.apply(lab.target, PatchDeployment("hello", uid, "", (CLAIM,)))
     rival = FieldChange(Field.CLAIM, "", "hello-2")
@@ -113,7 +113,7 @@ def test_a_change_decided_on_stale_facts_is_refused_and_changes_nothing(lab: Lab
     assert (after.replicas, after.paused) == (3, False)
 
 
-def test_a_deployment_made_anew_under_the_same_name_is_another_one(lab: Lab) -> None:
+def test_a_recreated_deployment_of_the_same_name_is_a_different_one(lab: Lab) -> None:
     stable = lab.stable()
     lab.delete("deployments", "hello")
     assert eventually(lambda: lab.observe().stable is None)
@@ -125,7 +125,7 @@ def test_a_deployment_made_anew_under_the_same_name_is_another_one(lab: Lab) -> 
     assert lab.stable().claim == ""
 
 
-def test_what_kubernetes_finds_invalid_is_refused_in_its_words(lab: Lab) -> None:
+def test_invalid_objects_are_refused_in_the_words_of_kubernetes(lab: Lab) -> None:
     change = FieldChange(Field.REPLICAS, 2, -4)
     with pytest.raises(
         Refused, match=r"spec\.replicas: Invalid value: -4: must be greater than or equal to 0"
@@ -195,14 +195,14 @@ def test_a_candidate_is_created_once_and_only_ours_counts(lab: Lab) -> None:
         lab.cluster.apply(lab.target, CreateDeployment("hello-canary", "hello-2", action.body))
 
 
-def test_a_create_that_kubernetes_will_not_take_is_refused(lab: Lab) -> None:
+def test_a_create_that_kubernetes_rejects_is_refused(lab: Lab) -> None:
     body = candidate_of(lab.stable(), "hello-1")
     body["spec"]["selector"] = {"matchLabels": {"app": "other"}}
     with pytest.raises(Refused, match="selector"):
         lab.cluster.apply(lab.target, CreateDeployment("hello-canary", "hello-1", body))
 
 
-def test_a_delete_takes_only_the_one_it_names_and_its_pods(lab: Lab) -> None:
+def test_a_delete_removes_only_the_named_deployment_and_its_pods(lab: Lab) -> None:
     lab.cluster.apply(
         lab.target,
         CreateDeployment(
@@ -254,7 +254,7 @@ def test_a_service_switches_only_from_its_observed_state(lab: Lab) -> None:
     assert lab.observe().services[0].selector == {"app": "hello-green"}
 
 
-def test_affinity_is_set_and_put_back_as_it_was(lab: Lab) -> None:
+def test_affinity_is_set_and_restored(lab: Lab) -> None:
     (seen,) = lab.observe().services
     sticky = {
         "sessionAffinity": "ClientIP",

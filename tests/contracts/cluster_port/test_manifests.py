@@ -50,7 +50,7 @@ def apply(lab: Lab, *manifests: dict[str, Any]) -> dict[str, ObjectChange]:
     return {change.kind: change for change in changes}
 
 
-def test_a_plan_writes_nothing_and_apply_carries_it_out(empty_lab: Lab) -> None:
+def test_a_plan_writes_nothing_until_it_is_applied(empty_lab: Lab) -> None:
     everything = (deployment(), service(), config_map(), secret())
     assert {kind: one.does for kind, one in plan(empty_lab, *everything).items()} == dict.fromkeys(
         ("Secret", "ConfigMap", "Service", "Deployment"), "create"
@@ -61,7 +61,7 @@ def test_a_plan_writes_nothing_and_apply_carries_it_out(empty_lab: Lab) -> None:
     assert {one.does for one in plan(empty_lab, *everything).values()} == {"unchanged"}
 
 
-def test_the_live_image_and_replicas_stay_and_nothing_else_of_the_template_is_written(
+def test_the_live_image_and_replicas_are_kept(
     empty_lab: Lab,
 ) -> None:
     apply(empty_lab, deployment())
@@ -84,7 +84,7 @@ def test_the_live_image_and_replicas_stay_and_nothing_else_of_the_template_is_wr
     assert done.template == wanted
 
 
-def test_a_variable_taken_out_of_the_manifest_goes_even_after_a_release_wrote_it(
+def test_a_variable_removed_from_the_manifest_is_removed_even_after_a_release_wrote_it(
     empty_lab: Lab,
 ) -> None:
     apply(empty_lab, deployment())
@@ -117,7 +117,7 @@ def test_the_values_of_a_secret_are_never_shown(empty_lab: Lab) -> None:
     assert not any(text in created + changed for text in hidden)
 
 
-def test_a_change_carries_a_secrets_values_before_and_after_to_be_digested_and_prints_none(
+def test_a_change_carries_secret_values_for_a_digest_and_prints_none(
     empty_lab: Lab,
 ) -> None:
     apply(empty_lab, secret())
@@ -132,7 +132,7 @@ def secret_values(text: str) -> dict[str, Any]:
     return {"data": secret(text)["data"]}
 
 
-def test_a_secret_that_is_not_taken_is_refused_without_its_values(empty_lab: Lab) -> None:
+def test_a_rejected_secret_is_reported_without_its_values(empty_lab: Lab) -> None:
     wrong = {**secret(), "data": {"tls.key": f"not base64: {SECRET_TEXT}"}}
     with pytest.raises(Refused) as refusal:
         plan(empty_lab, wrong)
@@ -157,7 +157,7 @@ def test_an_unknown_field_is_refused_by_its_name(empty_lab: Lab) -> None:
         plan(empty_lab, deployment(replicaz=3))
 
 
-def test_only_objects_of_the_apps_own_namespace_are_taken(empty_lab: Lab) -> None:
+def test_objects_outside_the_apps_namespace_are_refused(empty_lab: Lab) -> None:
     elsewhere = service()
     elsewhere["metadata"]["namespace"] = "kube-system"
     with pytest.raises(Refused, match="kube-system"):
@@ -191,7 +191,7 @@ def nowhere(empty_lab: Lab) -> Iterator[Lab]:
         lab.cluster.connection.send("DELETE", f"/api/v1/namespaces/{lab.namespace}")
 
 
-def test_a_namespace_is_made_first_and_then_what_comes_into_it(nowhere: Lab) -> None:
+def test_a_namespace_is_created_before_its_objects(nowhere: Lab) -> None:
     everything = (deployment(), secret(), namespace_object(nowhere.namespace, team="shop"))
     planned = nowhere.cluster.plan_manifests(nowhere.target, everything)
     assert [(one.kind, one.does, one.namespace) for one in planned] == [
@@ -217,7 +217,7 @@ def test_a_namespace_is_made_first_and_then_what_comes_into_it(nowhere: Lab) -> 
     )
 
 
-def test_nothing_goes_into_a_new_namespace_when_the_server_refuses_one_of_the_objects(
+def test_a_refused_object_keeps_a_new_namespace_empty(
     nowhere: Lab,
 ) -> None:
     with pytest.raises(Refused, match="replicaz"):
@@ -316,7 +316,7 @@ def test_a_refused_write_names_the_permission_to_grant(empty_lab: Lab, tmp_path:
     assert SECRET_TEXT not in refusal(secret())
 
 
-def test_the_template_of_another_apps_deployment_is_not_rolled_in_passing(empty_lab: Lab) -> None:
+def test_another_apps_template_is_not_rolled(empty_lab: Lab) -> None:
     other = deployment("other", selector={"matchLabels": {"app": "other"}})
     other["spec"]["template"]["metadata"]["labels"] = {"app": "other"}
     apply(empty_lab, other)
@@ -325,7 +325,7 @@ def test_the_template_of_another_apps_deployment_is_not_rolled_in_passing(empty_
         plan(empty_lab, other)
 
 
-def test_a_service_that_a_release_switched_stays_switched_whatever_else_is_applied(
+def test_a_switched_service_stays_switched_when_manifests_are_applied(
     lab: Lab,
 ) -> None:
     (seen,) = lab.observe().services
@@ -345,7 +345,7 @@ def test_a_service_that_a_release_switched_stays_switched_whatever_else_is_appli
     assert after.ports[0]["name"] == "web"
 
 
-def test_a_selector_that_no_release_wrote_is_the_manifests(empty_lab: Lab) -> None:
+def test_a_selector_without_a_release_follows_the_manifest(empty_lab: Lab) -> None:
     apply(empty_lab, service())
     narrowed = service()
     narrowed["spec"]["selector"]["track"] = "stable"

@@ -105,7 +105,7 @@ def test_pods_belong_by_owner_and_not_by_labels(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("own_selector", [False, True])
-def test_a_candidate_is_whole_whether_stables_lists_hold_it_or_not(
+def test_a_candidate_is_observed_whole_whether_or_not_stables_lists_hold_it(
     lab: Lab, own_selector: bool
 ) -> None:
     body = candidate_of(lab.stable(), "hello-1", replicas=1)
@@ -224,7 +224,7 @@ def test_old_replica_sets_come_after_the_newest(lab: Lab) -> None:
     assert [one.revision for one in stable.replica_sets] == [2, 1]
 
 
-def test_an_unreachable_cluster_is_never_empty(tmp_path: Path, lab: Lab) -> None:
+def test_an_unreachable_cluster_never_reads_as_empty(tmp_path: Path, lab: Lab) -> None:
     path = tmp_path / "kubeconfig"
     text = lab.kubeconfig.read_text()
     path.write_text(text.replace(lab.cluster.connection.server, "http://127.0.0.1:1"))
@@ -233,15 +233,13 @@ def test_an_unreachable_cluster_is_never_empty(tmp_path: Path, lab: Lab) -> None
         away.observe(lab.target, candidate="")
 
 
-def test_a_kubeconfig_that_is_not_there_is_named() -> None:
+def test_a_missing_kubeconfig_is_named() -> None:
     cluster = KubernetesCluster(kubeconfig="/nowhere/kubeconfig")
     with pytest.raises(ClusterUnreachable, match="/nowhere/kubeconfig cannot be used"):
         cluster.uid()
 
 
-def test_credentials_that_the_cluster_does_not_know_never_read_as_gone(
-    tmp_path: Path, lab: Lab
-) -> None:
+def test_rejected_credentials_never_read_as_missing_objects(tmp_path: Path, lab: Lab) -> None:
     path = tmp_path / "kubeconfig"
     config = yaml.safe_load(lab.kubeconfig.read_text())
     config["users"][0]["user"] = {"token": "stranger"}
@@ -250,7 +248,7 @@ def test_credentials_that_the_cluster_does_not_know_never_read_as_gone(
         KubernetesCluster(kubeconfig=str(path)).observe(lab.target, candidate="")
 
 
-def test_a_namespace_that_does_not_exist_holds_no_app(lab: Lab) -> None:
+def test_a_missing_namespace_holds_no_app(lab: Lab) -> None:
     target = Target("hello", "local", f"{lab.namespace}-none", "hello", None, ("hello",))
     assert lab.cluster.observe(target, candidate="").stable is None
 

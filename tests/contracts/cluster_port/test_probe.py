@@ -52,7 +52,7 @@ def affinity(lab: Lab, kind: str) -> None:
 BOTH = {'{"version":"1.0.0"}', '{"version":"2.0.0"}'}
 
 
-def test_new_connections_meet_both_versions_and_one_connection_stays_with_one(
+def test_new_connections_reach_both_versions_and_each_keeps_its_own(
     url: tuple[Lab, str],
 ) -> None:
     lab, address = url
@@ -63,7 +63,7 @@ def test_new_connections_meet_both_versions_and_one_connection_stays_with_one(
     assert len(answers(lab, address, sticky=True)) == 1
 
 
-def test_with_session_affinity_new_connections_of_one_client_stay_with_one_version(
+def test_session_affinity_keeps_a_client_on_one_version(
     url: tuple[Lab, str],
 ) -> None:
     lab, address = url

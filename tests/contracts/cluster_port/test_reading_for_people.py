@@ -99,7 +99,7 @@ def test_a_table_of_several_apps_names_the_app_first_and_counts(lab: Lab, kind: 
     )
 
 
-def test_a_table_of_an_app_that_is_not_there_is_refused_in_plain_words(empty_lab: Lab) -> None:
+def test_a_table_of_a_missing_app_is_refused_in_plain_words(empty_lab: Lab) -> None:
     with pytest.raises(Refused, match="There is no Deployment hello in namespace"):
         empty_lab.cluster.table([empty_lab.target], "pods", wide=False)
 
@@ -126,7 +126,7 @@ class InMemoryShelf:
         self.kept[name] = content
 
 
-def test_explain_asks_for_a_document_once_for_each_hash_of_its_content(lab: Lab) -> None:
+def test_explain_fetches_a_document_once_per_hash(lab: Lab) -> None:
     shelf = InMemoryShelf()
     cluster = KubernetesCluster(kubeconfig=str(lab.kubeconfig), shelf=shelf)
     first = cluster.explain("deploy.spec.replicas", recursive=False)
@@ -142,7 +142,7 @@ def test_explain_asks_for_a_document_once_for_each_hash_of_its_content(lab: Lab)
     )
 
 
-def test_explain_asks_how_the_cluster_calls_things_once_and_not_once_a_group(lab: Lab) -> None:
+def test_explain_discovers_names_with_one_request(lab: Lab) -> None:
     shelf = InMemoryShelf()
     cluster = KubernetesCluster(kubeconfig=str(lab.kubeconfig), shelf=shelf)
     cluster.explain("deploy.spec.replicas", recursive=False)
@@ -153,7 +153,7 @@ def test_explain_asks_how_the_cluster_calls_things_once_and_not_once_a_group(lab
         assert after - before == 3, "/api, /apis and the index of documents"
 
 
-def test_what_the_cluster_calls_things_is_the_same_asked_at_once_or_group_by_group(
+def test_aggregated_and_per_group_discovery_give_the_same_names(
     lab: Lab,
 ) -> None:
     connection = lab.cluster.connection
@@ -168,7 +168,7 @@ def test_what_the_cluster_calls_things_is_the_same_asked_at_once_or_group_by_gro
     assert at_once[0].group == "", "the core group first: its names win"
 
 
-def test_custom_resources_are_explained_by_every_name_they_have(lab: Lab) -> None:
+def test_custom_resources_are_explained_by_any_of_their_names(lab: Lab) -> None:
     group, crds = (
         f"{lab.namespace}.example.com",
         "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
@@ -228,7 +228,7 @@ def test_an_administrator_lacks_no_permission(lab: Lab) -> None:
     assert lab.cluster.missing_permissions(lab.namespace) == ()
 
 
-def test_logs_of_a_pod_that_is_not_there_are_none(lab: Lab) -> None:
+def test_a_missing_pod_has_no_logs(lab: Lab) -> None:
     assert lab.cluster.logs(lab.target, "hello-none", container=None, lines=10, previous=True) == ()
 
 
@@ -251,7 +251,7 @@ def test_a_probe_names_the_port_of_a_service(lab: Lab) -> None:
     assert eventually(is_passed_on)
 
 
-def test_pods_are_asked_one_by_one_and_one_that_is_not_there_is_named(lab: Lab) -> None:
+def test_pods_are_probed_one_by_one_and_a_missing_one_is_named(lab: Lab) -> None:
     stable = lab.stable()
     pods = [pod.name for replica_set in stable.replica_sets for pod in replica_set.pods]
     seen = lab.cluster.ask_pods(lab.target, [*pods, "hello-none"], Probe("/version", 80, 3))
@@ -259,5 +259,5 @@ def test_pods_are_asked_one_by_one_and_one_that_is_not_there_is_named(lab: Lab) 
     assert dict(seen.failed)["hello-none"] == 'pods "hello-none" not found'
 
 
-def test_no_pods_give_no_answers(lab: Lab) -> None:
+def test_no_pods_give_no_results(lab: Lab) -> None:
     assert lab.cluster.ask_pods(lab.target, [], Probe("/version", 80, 3)) == ProbeSeen(0)

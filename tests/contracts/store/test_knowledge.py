@@ -15,7 +15,7 @@ def test_an_unjudged_template_has_no_verdict(store: ReleaseStore) -> None:
     assert store.verdict_on("app", a_template()) == ("", "", "")
 
 
-def test_a_verdict_is_about_exactly_one_template_whatever_the_order_of_its_keys(
+def test_a_verdict_is_for_one_template_in_any_key_order(
     store: ReleaseStore,
 ) -> None:
     template = a_template("1.0.0")
@@ -79,7 +79,7 @@ def test_the_audit_is_read_newest_first_and_by_app(store: ReleaseStore) -> None:
     assert [line.text for line in store.audit(limit=1)] == ["line 3"]
 
 
-def test_a_freeze_holds_until_it_is_taken_back(store: ReleaseStore) -> None:
+def test_a_freeze_holds_until_it_is_lifted(store: ReleaseStore) -> None:
     freeze = Freeze("hello", "holidays", ADMIN, T0)
     store.freeze(freeze)
     assert store.freezes() == (freeze,)
@@ -93,7 +93,7 @@ def test_a_freeze_ends_by_itself(store: ReleaseStore) -> None:
     assert [freeze.scope for freeze in store.freezes()] == ["cluster:local"]
 
 
-def test_passing_state_is_taken_once(store: ReleaseStore) -> None:
+def test_ephemeral_state_is_taken_once(store: ReleaseStore) -> None:
     store.put("draft", "ä value", ttl_ms=60_000)
     assert [store.peek("draft"), store.take("draft"), store.take("draft"), store.peek("draft")] == [
         "ä value",
@@ -103,7 +103,7 @@ def test_passing_state_is_taken_once(store: ReleaseStore) -> None:
     ]
 
 
-def test_passing_state_passes(store: ReleaseStore) -> None:
+def test_ephemeral_state_expires(store: ReleaseStore) -> None:
     store.put("draft", "value", ttl_ms=30)
     assert eventually(lambda: store.peek("draft") is None)
     assert store.take("draft") is None
@@ -147,7 +147,7 @@ def test_a_budget_fills_up_again(store: ReleaseStore) -> None:
     assert store.book(posts, "a") > 0
 
 
-def test_who_asked_first_is_served_first_however_often_others_ask(store: ReleaseStore) -> None:
+def test_the_first_to_ask_is_served_first(store: ReleaseStore) -> None:
     edits = Budget("edits", per_minute=1_200)
     assert store.book(edits, "taken") == 0
     assert store.book(edits, "first") > 0
@@ -169,7 +169,7 @@ def test_a_place_in_line_has_a_waiting_time(store: ReleaseStore) -> None:
     assert round(store.book(EDITS, "a", rank=1), -3) == 2_000
 
 
-def test_a_reserve_is_left_for_those_who_cannot_wait(store: ReleaseStore) -> None:
+def test_a_reserve_is_kept_for_urgent_calls(store: ReleaseStore) -> None:
     edits = replace(EDITS, reserve=2)
     assert store.book(edits, "moving", rank=2) == 0
     assert store.book(edits, "another", rank=2) > 0
@@ -177,7 +177,7 @@ def test_a_reserve_is_left_for_those_who_cannot_wait(store: ReleaseStore) -> Non
     assert store.book(edits, "too much") > 0
 
 
-def test_who_becomes_urgent_while_standing_in_line_stays_so(store: ReleaseStore) -> None:
+def test_a_waiting_caller_that_becomes_urgent_stays_urgent(store: ReleaseStore) -> None:
     for number in range(3):
         store.book(EDITS, f"taken {number}")
     store.book(EDITS, "a", rank=2)
@@ -186,7 +186,7 @@ def test_who_becomes_urgent_while_standing_in_line_stays_so(store: ReleaseStore)
     assert round(store.book(EDITS, "b", rank=2), -3) == 1_000
 
 
-def test_a_budget_that_was_closed_grants_nothing_meanwhile(store: ReleaseStore) -> None:
+def test_a_closed_budget_grants_nothing(store: ReleaseStore) -> None:
     store.close(EDITS, for_ms=7_000)
     assert 6_500 < store.book(EDITS, "card") <= 8_100
     assert store.book(replace(EDITS, name="another"), "card") == 0

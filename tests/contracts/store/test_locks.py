@@ -37,7 +37,7 @@ def test_each_release_queues_behind_the_one_before(store: ReleaseStore) -> None:
     ]
 
 
-def test_the_first_accepted_is_first_even_when_the_second_asks_first(store: ReleaseStore) -> None:
+def test_the_order_of_acceptance_decides_not_the_order_of_asking(store: ReleaseStore) -> None:
     first, second = created(store), created(store)
     assert store.acquire(second, ["a"]) == Locked(first.id, 2)
     assert store.acquire(first, ["a"]) == Locked()
@@ -51,7 +51,7 @@ def test_a_release_of_another_app_does_not_wait_for_one_that_has_not_asked(
     assert store.acquire(created(store, "cart"), ["a"]) == Locked()
 
 
-def test_a_release_that_ends_before_it_asks_lets_the_next_one_go(adapters: Adapters) -> None:
+def test_a_release_that_ends_before_asking_unblocks_the_next(adapters: Adapters) -> None:
     store = adapters.store
     first, second = created(store), created(store)
     assert store.acquire(second, ["a"]).behind == first.id
@@ -92,7 +92,7 @@ def test_no_release_is_overtaken_by_one_that_needs_less(store: ReleaseStore) -> 
     assert store.acquire(needs_both, ["a", "b"]) == Locked()
 
 
-def test_two_that_need_the_same_locks_in_another_order_do_not_wait_for_each_other(
+def test_lock_order_never_deadlocks_two_releases(
     store: ReleaseStore,
 ) -> None:
     holder, one, two = created(store), created(store, "cart"), created(store, "shop")
@@ -105,7 +105,7 @@ def test_two_that_need_the_same_locks_in_another_order_do_not_wait_for_each_othe
     assert store.acquire(two, ["b", "a"]) == Locked()
 
 
-def test_one_that_leaves_the_line_lets_those_behind_it_go(adapters: Adapters) -> None:
+def test_leaving_the_queue_unblocks_those_behind(adapters: Adapters) -> None:
     store = adapters.store
     holder, leaver, last = created(store), created(store, "cart"), created(store, "shop")
     store.acquire(holder, ["a"])
@@ -117,12 +117,12 @@ def test_one_that_leaves_the_line_lets_those_behind_it_go(adapters: Adapters) ->
     assert store.acquire(last, ["b"]) == Locked()
 
 
-def test_locks_of_different_objects_do_not_meet(store: ReleaseStore) -> None:
+def test_locks_of_different_objects_are_independent(store: ReleaseStore) -> None:
     one, two = created(store), created(store, "cart")
     assert [store.acquire(one, ["a"]), store.acquire(two, ["b"])] == [Locked(), Locked()]
 
 
-def test_a_release_that_is_over_takes_no_locks(store: ReleaseStore) -> None:
+def test_a_finished_release_takes_no_locks(store: ReleaseStore) -> None:
     release = created(store)
     ended(store, release)
     with pytest.raises(VersionConflict):

@@ -77,13 +77,15 @@ def test_the_same_command_returns_the_running_release(store: ReleaseStore) -> No
     assert (second.release.id, second.fresh) == (first.release.id, False)
 
 
-def test_the_same_command_starts_anew_when_the_first_release_is_over(store: ReleaseStore) -> None:
+def test_the_same_command_starts_a_new_release_after_the_first_has_ended(
+    store: ReleaseStore,
+) -> None:
     first = created(store, same_as="hello 2.0.0")
     saved(store, first, phase=Phase.SUCCEEDED)
     assert created(store, same_as="hello 2.0.0").id == "hello-2"
 
 
-def test_a_creation_sent_twice_happens_once(store: ReleaseStore) -> None:
+def test_a_repeated_creation_happens_once(store: ReleaseStore) -> None:
     first = store.create(a_release(), dedup_key="", same_as="", operation="once")
     second = store.create(a_release(), dedup_key="", same_as="", operation="once")
     assert (second, len(store.recent())) == (first, 1)
@@ -110,7 +112,7 @@ def test_a_save_of_an_old_version_is_refused_and_changes_nothing(store: ReleaseS
     assert "never" not in texts(store, old)
 
 
-def test_a_save_sent_twice_happens_once_and_answers_the_same(store: ReleaseStore) -> None:
+def test_a_repeated_save_happens_once_and_returns_the_same(store: ReleaseStore) -> None:
     release = created(store)
     first = store.save(release, [an_event("told once")], operation="again")
     second = store.save(release, [an_event("told once")], operation="again")
@@ -141,12 +143,12 @@ def test_the_outbox_keeps_the_order_and_counts_on(store: ReleaseStore) -> None:
     assert [e.sequence for e in entries] == [1, 2, 3, 4]
 
 
-def test_equal_events_are_delivered_as_often_as_they_happened(store: ReleaseStore) -> None:
+def test_each_of_several_equal_events_is_delivered(store: ReleaseStore) -> None:
     release = saved(store, created(store), an_event("again"), an_event("again"))
     assert texts(store, release).count("again") == 2
 
 
-def test_what_was_delivered_leaves_the_outbox(store: ReleaseStore) -> None:
+def test_delivered_events_leave_the_outbox(store: ReleaseStore) -> None:
     release = saved(store, created(store), an_event("one"), an_event("two"))
     store.delivered(release.id, through=2, card_version=None)
     assert texts(store, release) == ["two"]
@@ -173,7 +175,7 @@ def test_a_card_is_dirty_until_it_shows_the_last_version_that_matters(store: Rel
     assert dirt == [True, False, False, True, False]
 
 
-def test_where_the_card_is_does_not_change_the_version(store: ReleaseStore) -> None:
+def test_the_position_of_the_card_does_not_change_the_version(store: ReleaseStore) -> None:
     release = created(store)
     assert store.card(release.id) == ("", "")
     store.record_card(release.id, channel="C1", ts="12.34")
@@ -210,7 +212,7 @@ def test_a_save_outside_a_tick_wakes_the_release_within_about_a_second(
     assert adapters.due()[f"release:{release.id}"] <= adapters.store.now() + 1_000
 
 
-def test_a_save_that_wakes_does_so_at_once_and_with_the_change_itself(adapters: Adapters) -> None:
+def test_a_save_that_wakes_does_so_in_the_same_change(adapters: Adapters) -> None:
     release = created(adapters.store)
     adapters.forget_wakes()
     adapters.store.save(release, (), operation="asked", wake=True)
@@ -240,13 +242,13 @@ def test_recent_lists_newest_first_up_to_the_limit(store: ReleaseStore) -> None:
     assert store.recent(limit=1)[0].id == "cart-1"
 
 
-def test_a_release_that_is_over_is_woken_no_more(adapters: Adapters) -> None:
+def test_a_finished_release_is_not_woken(adapters: Adapters) -> None:
     release = created(adapters.store)
     saved(adapters.store, release, phase=Phase.SUCCEEDED)
     assert f"release:{release.id}" not in adapters.due()
 
 
-def test_the_newest_releases_that_are_over_are_kept(store: ReleaseStore) -> None:
+def test_the_newest_finished_releases_are_kept(store: ReleaseStore) -> None:
     for _ in range(KEPT + 2):
         release = created(store)
         store.delivered(release.id, through=99, card_version=1)
@@ -261,7 +263,7 @@ def test_a_release_with_undelivered_events_is_kept(store: ReleaseStore) -> None:
     assert store.load(releases[0].id).phase is Phase.SUCCEEDED
 
 
-def test_reconciling_wakes_what_nothing_would_wake(adapters: Adapters) -> None:
+def test_reconcile_wakes_releases_without_a_wake(adapters: Adapters) -> None:
     running, over = created(adapters.store), created(adapters.store)
     saved(adapters.store, over, phase=Phase.FAILED)
     adapters.forget_wakes()

@@ -122,7 +122,7 @@ def test_green_follows_an_autoscaler_after_the_approval() -> None:
     )
 
 
-def test_rollback_to_a_shrunk_blue_is_as_quick_as_any() -> None:
+def test_rollback_to_a_shrunk_blue_is_quick() -> None:
     """Fewer pods than the floor that was planned: they are all that blue has, and people asked to
     go back to it."""
     walk = scenes.with_autoscaler().to_step("switch", gate="window")
@@ -191,7 +191,7 @@ def test_losing_every_green_pod_returns_to_blue_even_while_paused(moment: str, h
     assert walk.cluster.state() == walk.before
 
 
-def test_no_rollback_to_a_blue_that_cannot_serve_either() -> None:
+def test_does_not_roll_back_to_a_blue_that_cannot_serve() -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     for pod in walk.cluster.deployments["hello"].pods():
         pod.ready = False
@@ -361,7 +361,7 @@ def test_leaves_a_foreign_green_created_after_the_plan_alone() -> None:
     )
 
 
-def test_force_leaves_the_cluster_alone_and_says_so() -> None:
+def test_force_reports_that_it_leaves_the_cluster_alone() -> None:
     walk = scenes.plain().to_step("switch", gate="window")
     found = walk.cluster.state()
     answer = respond(walk.release, Abort(MANAGER, force=True), walk.now)

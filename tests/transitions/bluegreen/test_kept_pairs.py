@@ -43,7 +43,7 @@ def test_scale_changes_the_serving_deployment_only(replicas: int) -> None:
 
 
 @pytest.mark.parametrize("replicas", [1, 5])
-def test_the_next_release_has_the_size_that_serves_now(replicas: int) -> None:
+def test_the_next_release_keeps_the_serving_size(replicas: int) -> None:
     cluster = a_kept_pair()
     ask(cluster, Scale(replicas))
     walk = Walk(cluster, scenes.a_release_of(version="3.0.0", settle="keep")).to_the_end()
@@ -52,7 +52,7 @@ def test_the_next_release_has_the_size_that_serves_now(replicas: int) -> None:
     assert image(cluster, "hello") == "3.0.0"
 
 
-def test_a_rolling_release_rolls_what_serves() -> None:
+def test_a_rolling_release_rolls_the_serving_deployment() -> None:
     cluster = a_kept_pair()
     walk = ask(cluster, Deploy("2.1.0"))
     assert (walk.release.phase, walk.release.from_version) == (Phase.SUCCEEDED, "2.0.0")
@@ -62,7 +62,7 @@ def test_a_rolling_release_rolls_what_serves() -> None:
     }
 
 
-def test_a_restart_restarts_what_serves() -> None:
+def test_a_restart_restarts_the_serving_deployment() -> None:
     cluster = a_kept_pair()
     before = cluster.state()["deployments"]["hello"]
     assert ask(cluster, Restart()).release.phase is Phase.SUCCEEDED
@@ -73,7 +73,7 @@ def test_a_restart_restarts_what_serves() -> None:
     )
 
 
-def test_an_undo_to_a_template_rolls_what_serves() -> None:
+def test_an_undo_to_a_template_rolls_the_serving_deployment() -> None:
     cluster = a_kept_pair()
     wanted: Any = a_template(
         "1.9.0", labels=cluster.deployments["hello-green"].template["metadata"]["labels"]
@@ -94,7 +94,7 @@ def test_deploying_the_idle_version_switches_back_without_a_new_pod() -> None:
     assert {pod.name for item in cluster.deployments.values() for pod in item.pods()} == pods
 
 
-def test_a_swapped_pair_stays_a_pair_whatever_settle_says() -> None:
+def test_a_swapped_pair_stays_a_pair_under_any_settle() -> None:
     """Which of the two would go? Both stay, and the plan says so."""
     cluster = a_kept_pair()
     walk = Walk(cluster, scenes.a_release_of(version="3.0.0", settle="roll")).to_the_end()

@@ -52,7 +52,7 @@ def test_greens_selector_never_matches_a_pod_of_stable() -> None:
             assert not selector.items() <= one.template["metadata"]["labels"].items()
 
 
-def test_without_approval_nobody_is_switched() -> None:
+def test_does_not_switch_without_approval() -> None:
     walk = scenes.plain()
     walk.approves = False
     walk.to_step("green", gate="switch")
@@ -314,7 +314,7 @@ def test_preview_service_exists_only_before_the_switch() -> None:
     assert "hello-preview" not in walk.cluster.services
 
 
-def test_second_service_is_not_handed_back_while_stable_lacks_a_pod() -> None:
+def test_second_service_stays_on_green_while_stable_lacks_a_pod() -> None:
     walk = scenes.two_services().to_step("settle")
     handed = len(walk.switches())
     walk.until(lambda walk: len(walk.switches()) == handed + 1)

@@ -44,7 +44,7 @@ def ticks(walk: Walk, number: int) -> None:
         walk.tick()
 
 
-def test_no_approval_is_asked_while_green_does_not_answer() -> None:
+def test_asks_for_no_approval_while_green_fails_its_probe() -> None:
     walk = a_sick_green()
     ticks(walk, 20)
     assert walk.release.phase is Phase.PROGRESSING
@@ -55,7 +55,7 @@ def test_no_approval_is_asked_while_green_does_not_answer() -> None:
     assert "it answers 503" in walk.release.progress.probe_failure
 
 
-def test_continues_by_itself_once_green_answers() -> None:
+def test_continues_by_itself_once_green_passes_its_probe() -> None:
     walk = a_sick_green()
     ticks(walk, 10)
     walk.cluster.sick_images.clear()
@@ -88,7 +88,7 @@ def test_does_not_switch_to_a_green_that_fails_after_the_approval() -> None:
 
 
 @pytest.mark.parametrize("step", ["green", "switch"])
-def test_rolls_back_at_the_deadline_when_green_never_answers(
+def test_rolls_back_at_the_deadline_when_green_never_passes_its_probe(
     step: str,
 ) -> None:
     walk = scenes.with_probe()
@@ -121,7 +121,7 @@ def test_probes_only_between_ready_and_switch_and_not_during_approval() -> None:
     assert {where for where, was in asked.items() if was} == {("green", ""), ("switch", "")}
 
 
-def test_a_paused_release_asks_nobody() -> None:
+def test_a_paused_release_sends_no_probe() -> None:
     walk = a_sick_green()
     ticks(walk, 10)
     paused = replace(walk.release, phase=Phase.PAUSED)
@@ -129,7 +129,7 @@ def test_a_paused_release_asks_nobody() -> None:
     assert pods_to_probe(paused, walk.look()) == ()
 
 
-def test_second_service_follows_the_first_whatever_the_probe_says() -> None:
+def test_second_service_follows_the_first_after_a_failed_probe() -> None:
     walk = Walk(
         scenes.two_services().cluster,
         scenes.a_release_of(services=("hello", "hello-internal"), probe=ProbeRules(requests=3)),
@@ -178,7 +178,7 @@ def test_a_port_that_no_container_has_is_refused_before_the_start() -> None:
     )
 
 
-def test_a_probe_url_does_not_reach_green_and_the_plan_says_so() -> None:
+def test_the_plan_warns_that_a_probe_url_does_not_reach_green() -> None:
     release = a_bluegreen(rules=rules_with(probe=ProbeRules(url="https://hello.example.com")))
     assert "is not probed before the switch" in notes(an_observation(), release)
     planned = decide(release, an_observation(), T0).release.plan

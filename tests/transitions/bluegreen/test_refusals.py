@@ -139,7 +139,7 @@ def test_host_ports() -> None:
     assert "host port 8080" in refusal(an_observation(a_deployment(template=template)))
 
 
-def test_nobody_to_switch_from() -> None:
+def test_no_deployment_to_switch_from() -> None:
     assert "has 0 replicas" in refusal(an_observation(a_deployment(replicas=0)))
 
 
@@ -154,7 +154,7 @@ def test_the_version_label_in_its_own_selector_offers_to_keep_both() -> None:
     assert "both Deployments stay" in notes(seen, kept)
 
 
-def test_a_version_that_is_no_label_value() -> None:
+def test_a_version_that_is_not_a_label_value() -> None:
     target = a_target(version_label="version")
     stable = a_deployment(template=a_template(labels=VERSIONED))
     assert "cannot be the value of the label version" in refusal(
@@ -202,14 +202,14 @@ def test_an_autoscaler_that_moves_green() -> None:
     )
 
 
-def test_a_service_of_another_app_that_would_catch_green() -> None:
+def test_a_service_of_another_app_that_would_select_green() -> None:
     survey = Survey(
         selecting=(SelectingSeen("Service", "greens", {"matchLabels": {"app": "hello-green"}}),)
     )
     assert "Service greens" in refusal(an_observation(survey=survey))
 
 
-def test_a_preview_service_that_is_there_already() -> None:
+def test_an_existing_preview_service() -> None:
     survey = Survey(
         selecting=(SelectingSeen("Service", "hello-preview", {"matchLabels": {"app": "other"}}),)
     )
@@ -219,7 +219,7 @@ def test_a_preview_service_that_is_there_already() -> None:
     )
 
 
-def test_a_service_that_somebody_else_manages() -> None:
+def test_a_service_managed_elsewhere() -> None:
     managed = a_service(annotations={"argocd.argoproj.io/tracking-id": "hello"})
     assert "Argo CD" in refusal(an_observation(services=(managed,)))
     warned = a_bluegreen(rules=rules_with(managed_elsewhere="warn"))
@@ -233,7 +233,7 @@ def test_a_service_that_somebody_else_manages() -> None:
         ({"selector": {"app": "hello"}}, "app: hello → hello-green"),
     ],
 )
-def test_what_people_should_know_is_noted(facts: dict[str, Any], word: str) -> None:
+def test_the_plan_notes_surprises(facts: dict[str, Any], word: str) -> None:
     assert word in notes(an_observation(services=(a_service(**facts),)))
 
 

@@ -30,7 +30,7 @@ def test_errors_come_in_a_burst_and_then_stop(
     assert codes == [500, 500, 200]
 
 
-def test_too_many_requests_says_when_to_come_back(
+def test_too_many_requests_says_when_to_retry(
     namespace: Namespace, cluster: SimulatedCluster
 ) -> None:
     cluster.plan_fault("throttle", seconds=3)
@@ -40,7 +40,7 @@ def test_too_many_requests_says_when_to_come_back(
 
 
 @pytest.mark.parametrize(("kind", "code"), [("conflict", 409), ("invalid", 422)])
-def test_the_next_write_is_refused_without_effect_and_reads_are_not(
+def test_the_next_write_is_refused_and_reads_are_not(
     namespace: Namespace, cluster: SimulatedCluster, kind: str, code: int
 ) -> None:
     namespace.made("services", service())
@@ -61,7 +61,7 @@ def test_a_reset_before_the_effect_loses_the_write(
     assert "labels" not in namespace.read("services", "hello")["metadata"]
 
 
-def test_a_reset_after_the_effect_loses_only_the_answer(
+def test_a_reset_after_the_effect_loses_only_the_reply(
     namespace: Namespace, cluster: SimulatedCluster
 ) -> None:
     namespace.made("services", service())
@@ -90,7 +90,7 @@ def test_a_fault_for_one_agent_leaves_the_others_alone(
     assert answer.status_code == 200
 
 
-def test_an_unreachable_cluster_refuses_and_comes_back_on_the_same_port(
+def test_an_unreachable_cluster_returns_on_the_same_port(
     namespace: Namespace, cluster: SimulatedCluster
 ) -> None:
     url = cluster.url
@@ -120,7 +120,7 @@ def test_a_compacted_log_answers_410_to_an_old_version(
     assert "too old resource version" in event["object"]["message"]
 
 
-def test_a_watch_can_be_told_410_once(namespace: Namespace, cluster: SimulatedCluster) -> None:
+def test_a_watch_can_get_410_once(namespace: Namespace, cluster: SimulatedCluster) -> None:
     version = namespace.listing("services")["metadata"]["resourceVersion"]
     cluster.plan_fault("watch_gone")
     assert next(namespace.watch("services", version))["object"]["code"] == 410
@@ -142,7 +142,7 @@ def test_denials_show_in_answers_and_in_reviews(
     assert namespace.patch("deployments", "hello", MERGE, {}).status_code == 403
 
 
-def test_the_history_tells_every_write_with_its_manager_and_the_object_after_it(
+def test_the_history_lists_every_write_with_manager_and_result(
     namespace: Namespace, cluster: SimulatedCluster
 ) -> None:
     namespace.made("services", service(), fieldManager="pilothouse")
@@ -187,7 +187,7 @@ def test_faults_over_http_are_checked(namespace: Namespace, cluster: SimulatedCl
         cluster.plan_fault("error", tiems=3)
 
 
-def test_the_process_writes_a_kubeconfig_and_takes_it_away_again(tmp_path: Path) -> None:
+def test_the_process_writes_a_kubeconfig_and_removes_it(tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     command = [
         sys.executable,

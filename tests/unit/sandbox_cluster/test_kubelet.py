@@ -51,7 +51,7 @@ def test_a_pod_goes_from_creating_to_running_to_ready(
     assert states == [("ContainerCreating", False), ("running", False), ("running", True)]
 
 
-def test_an_image_that_is_missing_is_reported_in_the_words_of_the_runtime(
+def test_a_missing_image_is_reported_in_the_words_of_the_runtime(
     namespace: Namespace,
 ) -> None:
     namespace.made("deployments", deployment(image="kelseyhightower/hello:missing", replicas=1))
@@ -77,7 +77,7 @@ def test_an_image_that_is_missing_is_reported_in_the_words_of_the_runtime(
     )
 
 
-def test_a_crashing_container_restarts_ever_more_slowly_and_keeps_its_last_state_and_logs(
+def test_a_crashing_container_backs_off_and_keeps_its_last_state_and_logs(
     namespace: Namespace,
 ) -> None:
     namespace.made("deployments", deployment(image="example/hello:crash", replicas=1))
@@ -109,7 +109,7 @@ def test_a_container_out_of_memory_ends_with_137(namespace: Namespace) -> None:
     assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
 
 
-def test_a_secret_that_is_missing_keeps_the_container_from_being_made_until_it_comes(
+def test_a_container_waits_for_a_missing_secret(
     namespace: Namespace,
 ) -> None:
     body = deployment(replicas=1)
@@ -124,13 +124,13 @@ def test_a_secret_that_is_missing_keeps_the_container_from_being_made_until_it_c
     namespace.wait_complete("hello")
 
 
-def test_an_image_that_cannot_be_a_name_is_told_as_such(namespace: Namespace) -> None:
+def test_an_invalid_image_name_is_reported(namespace: Namespace) -> None:
     namespace.made("deployments", deployment(image="Example//hello:1", replicas=1))
     message = state_of(waiting_as(namespace, "InvalidImageName"))["state"]["waiting"]["message"]
     assert "couldn't parse image name" in message
 
 
-def test_only_a_share_of_the_pods_fails_when_the_rule_says_so(
+def test_a_rule_can_fail_a_share_of_the_pods(
     namespace: Namespace, cluster: SimulatedCluster
 ) -> None:
     cluster.set_image("example/hello:3.*", ImageBehaviour("crash", share=0.5))
@@ -183,17 +183,17 @@ def test_logs_of_a_container_that_never_started_are_refused(namespace: Namespace
         ("example/Hello:1", "invalid-name"),
     ],
 )
-def test_the_tag_tells_the_behaviour_where_no_rule_does(image: str, kind: str) -> None:
+def test_the_tag_decides_the_behaviour_without_a_rule(image: str, kind: str) -> None:
     assert ImageRules().of(image).kind == kind
 
 
-def test_a_list_of_known_images_makes_all_others_missing() -> None:
+def test_images_outside_the_known_ones_are_missing() -> None:
     rules = ImageRules(known=["example/hello:1.*"])
     assert rules.of("example/hello:1.2").kind == "ready"
     assert rules.of("example/hello:2.0").kind == "missing"
 
 
-def test_an_unknown_behaviour_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_behaviour_is_refused_with_a_list_of_known_ones() -> None:
     with pytest.raises(
         ImageRuleError, match="unknown image behaviour 'explode'; known are ready, missing"
     ):

@@ -153,7 +153,7 @@ def test_a_load_balancer_without_pods_refuses(
     raise AssertionError("nobody can have answered")
 
 
-def test_a_service_that_is_no_load_balancer_any_more_gives_its_address_back(
+def test_a_service_releases_its_address_when_its_type_changes(
     namespace: Namespace, cluster: SimulatedCluster
 ) -> None:
     namespace.made("services", service(type="LoadBalancer"))

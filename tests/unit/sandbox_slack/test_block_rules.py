@@ -74,7 +74,7 @@ ACCEPTED: list[tuple[str, list[Json]]] = [
 
 
 @pytest.mark.parametrize(("what", "blocks"), ACCEPTED, ids=[what for what, _ in ACCEPTED])
-def test_takes_what_slack_takes(what: str, blocks: list[Json]) -> None:
+def test_accepts_valid_blocks(what: str, blocks: list[Json]) -> None:
     assert check_message_blocks(blocks).problems == [], what
 
 
@@ -196,7 +196,7 @@ REFUSED: list[tuple[str, list[Any], str]] = [
 @pytest.mark.parametrize(
     ("what", "blocks", "problem"), REFUSED, ids=[what for what, _, _ in REFUSED]
 )
-def test_refuses_what_slack_refuses(what: str, blocks: list[Any], problem: str) -> None:
+def test_refuses_invalid_blocks(what: str, blocks: list[Any], problem: str) -> None:
     found = check_message_blocks(blocks)
     assert any(problem in line for line in found.problems), (what, found.problems)
     assert all(line.startswith("[ERROR] ") for line in found.messages)
@@ -213,7 +213,7 @@ INPUT = {
 }
 
 
-def test_a_modal_takes_a_hundred_blocks_and_no_more() -> None:
+def test_a_modal_takes_at_most_a_hundred_blocks() -> None:
     assert not check_view(modal(blocks=[section("x")] * 100))
     assert check_view(modal(blocks=[section("x")] * 101))
 
@@ -232,5 +232,5 @@ def test_a_modal_takes_a_hundred_blocks_and_no_more() -> None:
         ({"type": "sheet", "blocks": []}, "unsupported type: sheet"),
     ],
 )
-def test_a_view_is_refused_where_slack_refuses_it(view: Json, problem: str) -> None:
+def test_refuses_an_invalid_view(view: Json, problem: str) -> None:
     assert any(problem in line for line in check_view(view).problems)

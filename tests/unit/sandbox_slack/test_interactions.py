@@ -105,9 +105,7 @@ def test_a_command_is_signed_and_carries_slacks_fields(slack: LocalSlack, serve:
     assert answer["text"] == ""
 
 
-def test_a_text_answer_is_only_for_the_person_and_in_channel_is_for_all(
-    slack: LocalSlack, app: App
-) -> None:
+def test_a_text_reply_is_private_and_in_channel_is_public(slack: LocalSlack, app: App) -> None:
     app.command("/whoami")(lambda ack: ack("You are a developer"))
     app.command("/pods")(lambda ack: ack(text="3 pods", response_type="in_channel"))
     answer = slack.command("U0DEV1", "C0RELEASES", "/whoami")
@@ -137,13 +135,11 @@ def test_an_app_slower_than_the_timer_gives_operation_timeout(serve: Serve) -> N
         assert slack.messages("C0RELEASES", "U0DEV2") == []
 
 
-def test_an_app_that_is_not_there_gives_dispatch_failed(slack: LocalSlack) -> None:
+def test_a_missing_app_gives_dispatch_failed(slack: LocalSlack) -> None:
     assert slack.command("U0DEV1", "C0RELEASES", "/deploy")["error"] == "dispatch_failed"
 
 
-def test_a_command_that_is_not_installed_gets_slacks_own_answer(
-    slack: LocalSlack, app: App
-) -> None:
+def test_an_unknown_command_gets_slacks_own_reply(slack: LocalSlack, app: App) -> None:
     manifest = (
         '{"features": {"slash_commands": [{"command": "/deploy", "description": "Start a'
         ' release"}]}}'
@@ -161,16 +157,14 @@ def test_a_command_that_is_not_installed_gets_slacks_own_answer(
     )
 
 
-def test_an_answer_with_blocks_slack_would_refuse_is_told_to_the_person(
-    slack: LocalSlack, app: App
-) -> None:
+def test_a_reply_with_invalid_blocks_is_reported_to_the_person(slack: LocalSlack, app: App) -> None:
     app.command("/pods")(lambda ack: ack(blocks=[{"type": "banner"}]))
     answer = slack.command("U0DEV1", "C0RELEASES", "/pods")
     assert answer["error"] == "invalid_blocks"
     assert "unsupported type: banner" in answer["details"][0]
 
 
-def test_a_response_url_takes_five_answers_within_its_time(app: App) -> None:
+def test_a_response_url_takes_five_replies_within_its_time(app: App) -> None:
     del app
     time = [1_000_000.0]
     with LocalSlack(rate_scale=0, clock=lambda: time[0]) as slack:
@@ -227,7 +221,7 @@ def test_an_ephemeral_message_is_replaced_and_deleted_through_its_response_url(
     assert slack.messages("C0RELEASES", "U0DEV1") == []
 
 
-def test_a_modal_is_opened_filled_refused_and_taken(slack: LocalSlack, app: App) -> None:
+def test_a_modal_is_opened_filled_refused_and_accepted(slack: LocalSlack, app: App) -> None:
     submitted: list[Json] = []
 
     @app.command("/deploy")
@@ -305,7 +299,9 @@ def test_a_trigger_opens_one_modal_within_three_seconds() -> None:
         assert answer.json()["error"] == "hash_conflict"
 
 
-def test_closing_a_modal_is_told_and_the_home_tab_is_published(slack: LocalSlack, app: App) -> None:
+def test_a_closed_modal_is_reported_and_the_home_tab_is_published(
+    slack: LocalSlack, app: App
+) -> None:
     closed = threading.Event()
 
     @app.command("/deploy")
@@ -388,7 +384,7 @@ def test_reset_forgets_messages_but_keeps_the_app(slack: LocalSlack, app: App) -
     assert slack.command("U0DEV1", "C0RELEASES", "/help")["text"] == "help"
 
 
-def test_mistakes_in_control_calls_are_named(slack: LocalSlack) -> None:
+def test_errors_in_control_calls_are_named(slack: LocalSlack) -> None:
     assert slack.post("command", user="U0DEV1")["details"] == ["`channel` is missing"]
     assert slack.install("features: {slash_commands: [{command: deploy}]}")["ok"] is False
     assert "a fault's kind is one of" in slack.fault("lightning")["details"][0]

@@ -40,7 +40,7 @@ def test_editing_gets_about_fifty_calls_a_minute() -> None:
     assert 50 <= taken(RateLimits(1.0), "chat.update", TIER_3, "", 0.0, 60.0, 0.05) <= 60
 
 
-def test_channels_have_budgets_of_their_own() -> None:
+def test_each_channel_has_its_own_budget() -> None:
     limits = RateLimits(1.0)
     for _ in range(POSTING.burst):
         limits.take("chat.postMessage", "C1", POSTING, 0.0)
@@ -64,7 +64,7 @@ def test_rates_can_be_scaled_and_switched_off() -> None:
     assert taken(RateLimits(0.0), "chat.postMessage", POSTING, "C1", 0.0, 10.0, 0.05) == 200
 
 
-def test_too_many_posts_are_answered_429_with_retry_after() -> None:
+def test_too_many_posts_get_429_with_retry_after() -> None:
     with LocalSlack() as slack:
         client = WebClient(token="xoxb-local", base_url=slack.api_url, retry_handlers=[])
         for _ in range(POSTING.burst):
@@ -78,7 +78,7 @@ def test_too_many_posts_are_answered_429_with_retry_after() -> None:
         assert "one too many" not in [message["text"] for message in slack.messages("C0RELEASES")]
 
 
-def test_an_unknown_method_is_said_to_be_unknown(slack: LocalSlack) -> None:
+def test_an_unknown_method_is_reported(slack: LocalSlack) -> None:
     answer = httpx.post(
         f"{slack.url}/api/chat.shout", headers={"Authorization": "Bearer xoxb-local"}
     )

@@ -83,7 +83,7 @@ def test_events_arrive_over_the_socket(
     )
 
 
-def test_the_client_connects_anew_when_slack_asks(slack: LocalSlack, connected: App) -> None:
+def test_the_client_reconnects_when_slack_asks(slack: LocalSlack, connected: App) -> None:
     connected.command("/still-here")(lambda ack: ack("still here"))
     assert slack.disconnect(reason="refresh_requested")["connections"] == 1
     slack.wait_for(lambda: slack.get("workspace")["transport"] == "socket", what="a new connection")

@@ -40,9 +40,7 @@ def test_a_message_is_posted_edited_and_deleted(slack: LocalSlack, client: WebCl
     assert slack.messages("C0RELEASES") == []
 
 
-def test_who_waits_for_a_message_reads_what_is_newer_and_about_it_alone(
-    slack: LocalSlack, client: WebClient
-) -> None:
+def test_messages_are_filtered_by_time_and_text(slack: LocalSlack, client: WebClient) -> None:
     first, second, third = (
         client.chat_postMessage(channel="C0RELEASES", text=text)["ts"]
         for text in ("hello", "auth", "hello again")
@@ -228,9 +226,7 @@ def test_faults_happen_as_often_as_asked(slack: LocalSlack, client: WebClient) -
     client.auth_test()
 
 
-def test_a_lost_reply_leaves_the_message_posted_and_the_caller_in_the_dark(
-    slack: LocalSlack, client: WebClient
-) -> None:
+def test_a_lost_reply_leaves_the_message_posted(slack: LocalSlack, client: WebClient) -> None:
     slack.fault("lost_reply", method="chat.postMessage")
     with pytest.raises(OSError):
         client.chat_postMessage(channel="C0RELEASES", text="posted all the same")
