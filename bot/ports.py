@@ -1,5 +1,5 @@
-"""The few Protocols behind which the outside world stands. Every adapter and every test double
-passes the same contract suite.
+"""The Protocols between the bot and the outside world. Every adapter and every test double passes
+the same contract suite.
 
 Belongs here: Protocols, the small values they exchange, and the errors a caller can act on. Not:
 any behaviour.
@@ -42,17 +42,17 @@ class PreconditionFailed(Exception):
 
 
 class Refused(Exception):
-    """The API server will not do it, and will not later either (403, 400, 422 invalid, quota of the
-    object): its own words, one line."""
+    """The API server refuses, and would refuse again (403, 400, 422 invalid, quota of the object):
+    its own words, one line."""
 
 
 class UnknownField(Exception):
-    """What was asked to be explained does not exist: one line that names the nearest."""
+    """The path to explain does not exist: one line that names the nearest field."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows for people, as kubectl's columns. ``wide`` columns are the last ``len(columns) -
+    """Rows for people, in kubectl's columns. ``wide`` columns are the last ``len(columns) -
     narrow``."""
 
     title: str
@@ -72,9 +72,7 @@ class ObjectChange:
     does: Literal["create", "update", "unchanged", "conflict"]
     diff: tuple[str, ...] = ()  # unified-diff-like lines
     conflicts: tuple[str, ...] = ()  # "manager: .spec.replicas"
-    template: Any = (
-        None  # Deployments that exist: the template the release shall roll to, None when equal
-    )
+    template: Any = None  # Deployments that exist: the template to roll to, None when equal
     concealed: Any = field(
         default=None, repr=False
     )  # a Secret's values before and after: for a keyed digest and nothing else
@@ -96,13 +94,13 @@ class Cluster(Protocol):
         survey: bool = False,
         events: bool = False,
     ) -> Observation:
-        """One snapshot; independent reads go out side by side (at most 8). ``candidate`` "" where
-        there is none; ``or_candidate`` is the candidate where that one does not exist. Events are
-        read where ``events`` says so or a pod is stuck."""
+        """One snapshot; at most 8 independent reads run in parallel. ``candidate`` is "" where
+        there is none; ``or_candidate`` takes its place where it does not exist. Events are read
+        when ``events`` is set or a pod is stuck."""
 
     def observe_apps(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
-        """By app: its Deployment, a green one beside it as the candidate, and its Services; no pods
-        and no endpoints. How many requests go out depends on the namespaces alone."""
+        """By app: its Deployment, the green one beside it as the candidate, and its Services,
+        without pods or endpoints. The number of requests depends on the namespaces alone."""
 
     def apply(self, target: Target, action: Action) -> None:
         """Carry out one action in the target's namespace. Raises PreconditionFailed, Refused,
@@ -111,11 +109,11 @@ class Cluster(Protocol):
     def logs(
         self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool
     ) -> tuple[str, ...]:
-        """Last log lines, unredacted; () when there are none to be had."""
+        """Last log lines, unredacted; () when there are none."""
 
     def table(self, targets: Sequence[Target], kind: str, *, wide: bool) -> Table:
-        """kind: deployments, replicasets, pods, services, events (newest first). Of several apps
-        the first column says which. Raises Refused where none of the Deployments exists."""
+        """kind: deployments, replicasets, pods, services, events (newest first). For several apps
+        the first column names the app. Raises Refused where none of the Deployments exists."""
 
     def explain(self, path: str, *, recursive: bool) -> str:
         """kubectl explain's text from OpenAPI v3. Raises UnknownField."""
@@ -123,14 +121,14 @@ class Cluster(Protocol):
     def plan_manifests(
         self, target: Target, manifests: Sequence[Mapping[str, Any]]
     ) -> tuple[ObjectChange, ...]:
-        """Dry run of server-side apply with field manager pilothouse-apply. Raises Refused for what
-        the server will not take."""
+        """Dry run of server-side apply with field manager pilothouse-apply. Raises Refused where
+        the server rejects a manifest."""
 
     def apply_manifests(
         self, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str
     ) -> tuple[ObjectChange, ...]:
-        """Server-side apply. On the Deployment ``skip_template_of`` the live template and replicas
-        are filled in."""
+        """Server-side apply. The Deployment ``skip_template_of`` keeps its live template and
+        replicas."""
 
     def probe(
         self,
@@ -142,12 +140,12 @@ class Cluster(Protocol):
         sticky: bool,
         url: str | None,
     ) -> tuple[str, ...]:
-        """The body (at most 200 characters) or error of each of N requests. ``url`` None: through
-        the API server's service proxy."""
+        """The body (at most 200 characters) or the error of each request. ``url`` None: through the
+        API server's service proxy."""
 
     def ask_pods(self, target: Target, pods: Sequence[str], probe: Probe) -> ProbeSeen:
-        """Ask each pod by itself, through the API server's pod proxy; at most some seconds in all.
-        An error is an answer too."""
+        """Ask each pod separately, through the API server's pod proxy, for a few seconds at most.
+        An error counts as an answer."""
 
     def missing_permissions(self, namespace: str) -> tuple[str, ...]:
         """SelfSubjectAccessReview for each verb the bot needs: "create deployments.apps in
@@ -163,8 +161,8 @@ class Clusters(Protocol):
 
 
 class Shelf(Protocol):
-    """Large answers of a cluster kept between jobs, by a name that changes with their content.
-    Losing one costs time, nothing else."""
+    """A cluster's large answers, kept between jobs under a name that changes with their content.
+    Losing one costs only time."""
 
     def fetch(self, name: str) -> bytes | None: ...
 
@@ -178,7 +176,7 @@ class ManifestSource(Protocol):
         manifests: Sequence[str],
         files: Mapping[str, Mapping[str, Sequence[str]]],
     ) -> tuple[Mapping[str, Any], ...]:
-        """The objects an app's manifest files hold, then its Secrets and ConfigMaps made of
+        """The objects in an app's manifest files, then its Secrets and ConfigMaps, made of
         ``files`` ({"secrets": …, "configmaps": …}) as ``kubectl create --from-file`` makes them.
         Nothing outside ``folder`` is read. Raises Refused, never with a Secret's value.
         """
@@ -188,11 +186,11 @@ class ManifestSource(Protocol):
 
 
 class StoreUnavailable(Exception):
-    """Redis is away, full, or refuses writes: one clear line; nothing was half-done."""
+    """Redis is unreachable, full, or refuses writes: one clear line. Nothing was half-done."""
 
 
 class VersionConflict(Exception):
-    """Somebody saved the release since it was loaded: load again and decide again."""
+    """The release was saved since it was loaded: load again and decide again."""
 
 
 class UnknownSchema(Exception):
@@ -219,7 +217,7 @@ class Locked:
 
 @dataclass(frozen=True)
 class Announcement:
-    """One outbox entry: an event to tell. ``sequence`` is unique per release and rises."""
+    """One outbox entry: an event to announce. ``sequence`` is unique per release and rises."""
 
     sequence: int
     event: Event
@@ -238,7 +236,7 @@ class AuditLine:
 @dataclass(frozen=True)
 class Budget:
     """A limit that all processes share: ``burst`` at once, then ``per_minute``; the last
-    ``reserve`` are for those who cannot wait."""
+    ``reserve`` are for callers that cannot wait."""
 
     name: str
     per_minute: int
@@ -258,7 +256,7 @@ class ReleaseStore(Protocol):
         it; all or nothing.
 
         ``dedup_key`` (kept a day) returns the first answer. ``same_as`` names app, version,
-        strategy and options: while a non-final release has the same one, that release is returned.
+        strategy and options; until a release with the same one is final, that release is returned.
         """
 
     def load(self, release_id: str) -> Release:
@@ -274,12 +272,12 @@ class ReleaseStore(Protocol):
         wake: bool = False,
     ) -> Release:
         """Compare ``release.version``, write, append audit and outbox, mark the card dirty
-        (``card``), wake delivery and, for whoever is not the release's own tick, the release
+        (``card``), wake delivery and, unless the caller is the release's own tick, the release
         (``wake``). A final phase also frees the locks, hands them to the next waiting release and
         wakes it. Raises VersionConflict."""
 
     def is_current(self, release: Release) -> bool:
-        """Whether nobody has saved it since."""
+        """Whether it is still the latest saved version."""
 
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
         """Take all lock keys and the lock of the release's app, or wait for them. Idempotent.
@@ -291,7 +289,7 @@ class ReleaseStore(Protocol):
         """Releases that are not final, oldest first."""
 
     def active_ids(self) -> tuple[str, ...]:
-        """As ``active``, without reading them; one that is just over may still be among them."""
+        """The ids of ``active``, without reading the records; may include one that just ended."""
 
     def recent(self, app: str | None = None, *, limit: int = 10) -> tuple[Release, ...]:
         """Newest first."""
@@ -303,14 +301,14 @@ class ReleaseStore(Protocol):
         """(channel, ts) of the card; ("", "") when not yet posted."""
 
     def book_card(self, release_id: str, *, in_ms: int) -> None:
-        """The card's edit has its turn then: until it, a change without an event wakes no
+        """The card's edit is due in ``in_ms``; until then a change without an event wakes no
         delivery."""
 
     def outbox(self, release_id: str) -> tuple[tuple[Announcement, ...], bool]:
         """Undelivered announcements in order, and whether the card is dirty."""
 
     def delivered(self, release_id: str, *, through: int, card_version: int | None) -> None:
-        """Announcements up to and including ``through`` are told; the card shows
+        """Announcements up to and including ``through`` are posted; the card shows
         ``card_version``."""
 
     def remember_healthy(
@@ -330,8 +328,8 @@ class ReleaseStore(Protocol):
         """Templates seen healthy, newest first, as (template, version, release id); at most 10."""
 
     def durations(self, app_key: str) -> tuple[int, ...]:
-        """Milliseconds of this app's last successful steps of rolling (at most 50), for the p95 of
-        the deadline. Newest first."""
+        """Milliseconds of this app's last successful rolling steps (at most 50), newest first; the
+        deadline uses their p95."""
 
     def remember_duration(self, app_key: str, duration_ms: int, *, operation: str) -> None: ...
 
@@ -339,8 +337,8 @@ class ReleaseStore(Protocol):
         """Newest first."""
 
     def write_audit(self, line: AuditLine, *, operation: str) -> None:
-        """Append one line to the audit stream alone: an action took effect at the cluster, a query
-        changed something."""
+        """Append one line to the audit stream alone: an action took effect in the cluster, or a
+        query changed something."""
 
     def freezes(self) -> tuple[Freeze, ...]: ...
 
@@ -349,14 +347,13 @@ class ReleaseStore(Protocol):
     def unfreeze(self, scope: str) -> bool: ...
 
     def put(self, key: str, value: str, *, ttl_ms: int) -> None:
-        """Small passing state (a pending /apply, a modal's draft); never a secret."""
+        """Small short-lived state (a pending /apply, a form's draft); never a secret."""
 
     def put_new(self, key: str, value: str, *, ttl_ms: int) -> bool:
         """As ``put``, unless another value is there: then False."""
 
     def put_newest(self, key: str, value: str, *, order: int, ttl_ms: int) -> bool:
-        """As ``put``, unless something of a later ``order`` (below 2^53) stands there: then
-        False."""
+        """As ``put``; False where the key holds a value with a later ``order`` (below 2^53)."""
 
     def take(self, key: str) -> str | None:
         """Read and remove: the second taker gets None."""
@@ -365,20 +362,21 @@ class ReleaseStore(Protocol):
 
     def book(self, budget: Budget, claimant: str, *, rank: int = 0) -> int:
         """Take one from a shared token bucket. Returns 0 when granted, else the milliseconds after
-        which to ask again: until then the claimant stands in line, behind lower ranks and behind
-        those of its rank who asked before. Rank 0 may use the reserve, rank 1 half of it."""
+        which to ask again. Until then the claimant waits in line, behind lower ranks and behind
+        earlier claimants of its rank. Rank 0 may use the reserve, rank 1 half of it."""
 
     def close(self, budget: Budget, *, for_ms: int) -> None:
-        """The other side asked for a pause: nothing is granted meanwhile."""
+        """The other side asked for a pause: grant nothing until it ends."""
 
     def reconcile(self) -> tuple[str, ...]:
-        """For the sweep: free locks of releases that are over, wake active ones that nothing would
-        wake and deliveries that nothing would make, forget names after their time. Returns a line
-        for each repair."""
+        """For the sweep: free locks of finished releases, wake active releases and deliveries that
+        nothing else would wake, and forget names after their time. Returns a line for each
+        repair."""
 
 
 class WorkQueue(Protocol):
-    """Waking and asking. Ids that wake are ``release:<id>``, ``deliver:<id>``, ``sweep``."""
+    """Wakes jobs and enqueues queries. Wake ids are ``release:<id>``, ``deliver:<id>``,
+    ``sweep``."""
 
     def wake(self, wake_id: str, at: int) -> None:
         """At ``at`` (milliseconds) or earlier; idempotent, the earliest wins."""
@@ -410,7 +408,7 @@ class SlackUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Message:
-    """``text`` is always the whole story for screen readers."""
+    """``text`` alone says everything: screen readers read only it."""
 
     text: str
     blocks: tuple[Mapping[str, Any], ...] = ()
@@ -430,7 +428,7 @@ class Messenger(Protocol):
     def post_privately(
         self, channel: str, user: str, message: Message, *, thread_ts: str = ""
     ) -> None:
-        """For one person's eyes (chat.postEphemeral)."""
+        """Only this person sees it (chat.postEphemeral)."""
 
     def respond(
         self,
@@ -448,14 +446,14 @@ class Messenger(Protocol):
         """A text file in the person's direct messages."""
 
     def find_posted(self, channel: str, *, key: str, thread_ts: str = "") -> str:
-        """ts of our message whose metadata carries this key, "" when none: an answer lost after
-        posting is found again."""
+        """ts of our message whose metadata carries this key, "" when none. Finds a message whose
+        answer was lost after posting."""
 
     def permalink(self, channel: str, ts: str) -> str: ...
 
     def update_view(self, view_id: str, seen_hash: str, view: Mapping[str, Any]) -> str:
-        """Draw an open form anew and return its hash; MessageGone when it was closed, or changed
-        since ``seen_hash`` ("": whatever stands there)."""
+        """Redraw an open form and return its hash. MessageGone when it was closed, or changed since
+        ``seen_hash`` ("": do not check)."""
 
     def publish_home(self, user: str, view: Mapping[str, Any]) -> None: ...
 
@@ -464,14 +462,14 @@ class Directory(Protocol):
     """Slack people and groups."""
 
     def groups_of(self, user: str) -> frozenset[str]:
-        """Ids of user groups the person is in, cached for a minute. Raises SlackUnavailable with
-        nothing cached."""
+        """Ids of the person's user groups, cached for a minute. Raises SlackUnavailable when
+        nothing is cached."""
 
     def memberships(self) -> Mapping[str, frozenset[str]]:
         """Who is in each user group, read now. Raises SlackUnavailable."""
 
     def home_team(self) -> str:
-        """Id of the workspace that the app belongs to, read once and kept. Raises
+        """Id of the workspace that the app belongs to, read once and cached. Raises
         SlackUnavailable."""
 
     def name_of(self, user: str) -> str:

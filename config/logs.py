@@ -23,7 +23,7 @@ _SECRETS = (
 
 
 def without_secrets(text: str) -> str:
-    """Tokens, passwords in URLs and bearer tokens, whoever logs them."""
+    """Removes tokens, passwords in URLs and bearer tokens."""
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text

@@ -98,7 +98,7 @@ class _Pace:
 
 class Pacer:
     """When a change may wake: at once after silence, then 200 ms apart, growing to 2 s when changes
-    go on for long. None is dropped.
+    continue for long. None is dropped.
 
     The spacing grows only after FAST_PACE_MS: a small app's whole roll is followed closely, a large
     one's does not tick all the time.

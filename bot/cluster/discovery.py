@@ -124,8 +124,8 @@ def _resources_group_by_group(
         try:
             found.extend(read.result())
         except (ClusterUnreachable, Refused):
-            # An aggregated API whose server is away must not take the others with it (kubectl goes
-            # on as well).
+            # An aggregated API whose server is away must not hide the others (kubectl continues
+            # too).
             if read is reads[0]:
                 raise
     return tuple(found)

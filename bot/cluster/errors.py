@@ -16,8 +16,8 @@ import urllib3.exceptions
 from bot.ports import ClusterUnreachable, PreconditionFailed, Refused
 
 _LONGEST_MESSAGE = 500
-# What the API server answers as 500, and always will, to an unknown field or a wrong type in
-# server-side apply (seen on 1.36).
+# The API server always answers 500 to an unknown field or a wrong type in server-side apply
+# (observed on 1.36).
 _NOT_TAKEN = ("failed to create typed patch object", "failed to convert new object")
 
 
@@ -59,7 +59,7 @@ def missing_permission(message: str) -> str:
     if found is None:
         return ""
     verb, resource, group, namespace = found.groups()
-    # Of a Namespace itself the API server says that it lies in itself.
+    # The API server reports a Namespace as lying in itself.
     place = (
         f"namespace {namespace}" if namespace and resource != "namespaces" else "the whole cluster"
     )
@@ -118,7 +118,7 @@ def failure(code: int, body: bytes, retry_after: str | None, server: str) -> Exc
     if code == 500 and message.startswith(_NOT_TAKEN):
         return Refused(message)
     if code >= 500 or not status:
-        # Without a Status some proxy or load balancer answered. Its 404 says nothing about the
+        # Without a Status, some proxy or load balancer answered. Its 404 says nothing about the
         # object.
         return ClusterUnreachable(
             f"the API server {server} answered {code}" + (f": {message}" if message else ""),

@@ -93,7 +93,7 @@ def remove_at(value: Any, path: Path) -> None:
     elif kind == "k" and isinstance(value, list):
         keys = json.loads(text)
         for item in _keyed(value, keys):
-            # The key itself goes with the item, when nothing else is left of it.
+            # The key goes with the item when nothing else of the item is left.
             if rest and rest[0].removeprefix("f:") not in keys:
                 remove_at(item, rest)
             if not set(item) - set(keys):

@@ -215,8 +215,8 @@ class _Owned:
     pods: Future[Any]
 
     def seen(self) -> DeploymentSeen:
-        # ReplicaSets and pods are read side by side: a pod whose new ReplicaSet is not in the list
-        # yet is counted next time.
+        # ReplicaSets and pods are read side by side: a pod whose new ReplicaSet is not yet listed
+        # is counted next time.
         return reading.deployment(self.deployment, _items(self.replica_sets), _items(self.pods))
 
 

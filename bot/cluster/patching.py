@@ -104,7 +104,7 @@ def _operations(change: FieldChange, *, annotated: bool) -> Iterator[Operation]:
         case Field.TEMPLATE | Field.REPLICAS | Field.STRATEGY | Field.SELECTOR:
             yield from difference(change.before, change.after, pointer("spec", change.field.value))
         case Field.PAUSED:
-            # The server leaves false out, so false is absent.
+            # The server omits false, so false means absent.
             yield from _optional(
                 change.before or None, change.after or None, pointer("spec", "paused")
             )

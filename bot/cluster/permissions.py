@@ -24,7 +24,7 @@ NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("policy", "poddisruptionbudgets", ("list",)),
     ("networking.k8s.io", "networkpolicies", ("list",)),
 )
-# What goes without, so that nobody grants more than is used.
+# These need no rule, so that nobody grants more than is used.
 _ONLY_FOR = {
     "pods/log": "log lines as evidence",
     "services/proxy": "probes without a url",

@@ -30,7 +30,7 @@ FIELD_MANAGER = "pilothouse-apply"
 _OURS = ("pilothouse", FIELD_MANAGER)
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _RESTARTED = ("f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt")
-# What others refer to comes before what refers to it (helm: InstallOrder, shortened).
+# An object comes before those that refer to it (helm: InstallOrder, shortened).
 _FIRST = (
     "Namespace",
     "CustomResourceDefinition",
@@ -53,7 +53,7 @@ class _Manifest:
     body: dict[str, Any]
     live: Any | None
     is_target: bool
-    waits_for_namespace: bool = False  # which these same manifests make
+    waits_for_namespace: bool = False  # which the same manifests create
 
     @property
     def kind(self) -> str:
@@ -84,8 +84,8 @@ def apply_manifests(
     planned = _planned(connection, target, prepared)
     _refuse_conflicts(planned)
     if _makes_namespace(target, prepared):
-        # Only now can the server be asked about what comes into the namespace; nothing of that is
-        # written before it agreed to all.
+        # Only now can the server check what goes into the namespace; none of it is written before
+        # the server accepts all of it.
         _write(connection, prepared[0], planned[0])
         later = [replace(one, waits_for_namespace=False) for one in prepared[1:]]
         rest = _planned(connection, target, later)
@@ -354,7 +354,7 @@ def _send(
     except Refused as refused:
         if permission := _permission(manifest.resource, refused):
             raise Refused(f"{manifest.kind} {manifest.name}: {permission}") from None
-        if manifest.kind == "Secret":  # the server quotes what it cannot take
+        if manifest.kind == "Secret":  # the server quotes what it rejects
             raise Refused(
                 f"the API server does not take Secret {manifest.name}; its words may hold values"
                 " and are not shown"

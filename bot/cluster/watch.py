@@ -181,7 +181,7 @@ class _Stream:
         self._listed_before = False
         self._of: dict[
             str, tuple[str, str]
-        ] = {}  # whose each object was, by uid: told again when a list lacks it
+        ] = {}  # each object's Deployment, by uid: reported when a list lacks it
 
     def interrupt(self) -> None:
         """Wakes the thread out of its read; the socket is shut for reading, and closed by the
@@ -227,17 +227,17 @@ class _Stream:
     def _list(self) -> None:
         answer = self._connection.get(self._path)
         items = answer.get("items") or []
-        told: set[tuple[str, str]] = set()
+        affected: set[tuple[str, str]] = set()
         present = {item["metadata"]["uid"] for item in items}
         for uid, whose in list(self._of.items()):
             if uid not in present:
-                told.add(whose)
+                affected.add(whose)
                 del self._of[uid]
         if self.resource == "deployments":
             self._compare_lists(items)
         for item in items:
-            told.add(self._whose(item))
-        for whose in told:
+            affected.add(self._whose(item))
+        for whose in affected:
             self._report(whose)
         self._version = answer["metadata"]["resourceVersion"]
         self._listed_before = True
@@ -262,7 +262,7 @@ class _Stream:
         rest = b""
         if (
             self._stop.is_set()
-        ):  # after _answer was set: whoever stops us either saw it or is seen here
+        ):  # after _answer was set: interrupt() either saw it or set _stop before
             answer.close()
             return False
         try:
@@ -337,7 +337,7 @@ class _Stream:
         if not deleted:
             self._known[name] = {"metadata": item["metadata"], "spec": item["spec"]}
         if before is None and (deleted or not self._listed_before):
-            return None  # the first list: nobody knows what was there before
+            return None  # the first list: the state before is unknown
         past = outside_change_of(before, None if deleted else item)
         if past is not None and report:
             self._report((name, ""), past)

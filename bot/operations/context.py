@@ -1,4 +1,4 @@
-"""What an operation works with: the ports, the catalog's settings as the core knows them, and the
+"""What an operation works with: the ports, the catalog's settings in the core's words, and the
 renderer."""
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Render(Protocol):
     """Domain data to Slack messages; bot.slack.blocks provides it."""
 
     def card(self, release: Release, *, now: int, first: bool = False) -> Message:
-        """``first``: it is posted, not edited, and mentions nobody."""
+        """``first``: for the post, not an edit; it mentions nobody."""
 
     def announcement(
         self, release: Release, event: Event, card: str = ""
     ) -> tuple[Message, bool] | None:
-        """(message, loud); None where the card alone shows it. Loud: a message of its own in the
-        channel, which leads to the card at the address ``card``; else it goes in the card's thread.
+        """(message, loud); None where the card alone shows it. Loud: a separate message in the
+        channel with a link to the card at ``card``; otherwise it goes into the card's thread.
         """
 
     def reply(self, reply: Reply, *, now: int) -> Message: ...
@@ -83,7 +83,7 @@ class Catalog:
     access: Access
 
     def in_channel(self, channel: str) -> tuple[App, ...]:
-        """The apps whose channel this is; all of them where none is."""
+        """The apps of this channel; all apps where it has none."""
         here = tuple(app for app in self.apps.values() if app.channel == channel)
         return here or tuple(self.apps.values())
 
@@ -108,11 +108,11 @@ class Context:
     commands_installed: tuple[str, ...] = BY_DEFAULT  # names registered with Slack, for hints
     prefix: str = ""
     digest_key: bytes = field(default_factory=partial(token_bytes, 32), repr=False)
-    """Of digests that outlive a job and must reveal nothing about their content; workers that share
-    a queue share it."""
+    """The key of digests that outlive a job and must reveal nothing of their content; workers that
+    share a queue share it."""
 
     def cluster(self, name: str) -> Cluster:
-        """Raises ClusterUnreachable where the catalog no longer has it."""
+        """Raises ClusterUnreachable where the catalog no longer names it."""
         try:
             return self.clusters[name]
         except KeyError:
@@ -125,6 +125,6 @@ class Context:
 
 
 def left_to_newer(context: Context) -> int:
-    """During an upgrade workers of two versions share the work: a record that only the newer can
-    read is soon offered again. Returns when. The store has logged it."""
+    """During an upgrade, workers of two versions share the work: a record that only the newer can
+    read is offered again soon. Returns when; the store has logged it."""
     return context.store.now() + NEWER_AGAIN_MS

@@ -1,4 +1,4 @@
-"""What goes back to one person, as domain data; bot.slack.blocks renders it."""
+"""Replies to one person, as domain data; bot.slack.blocks renders them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.releases.facts.release import Release
 
 @dataclass(frozen=True)
 class TextReply:
-    """``in_channel``: it concerns everyone there."""
+    """``in_channel``: everyone in the channel sees it."""
 
     line: str
     in_channel: bool = False
@@ -37,9 +37,11 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Receipt:
-    """A release was created, or (``fresh`` False) the one that already does the same. ``behind``:
-    the release it waits for;
-    ``elsewhere``: its card is not in the channel where it was asked for."""
+    """A release was created, or (``fresh`` False) one that does the same already runs.
+
+    ``behind``: the release it waits for; ``elsewhere``: its card is not in the channel where it was
+    requested.
+    """
 
     release: Release
     fresh: bool
@@ -50,8 +52,8 @@ class Receipt:
 
 @dataclass(frozen=True)
 class TableReply:
-    """``share``: the token of "Share here", "" where everyone sees the answer anyway; ``file``: of
-    "As a file", "" for a short answer."""
+    """``share``: the token of "Share here", "" where everyone sees the reply anyway. ``file``: the
+    token of "As a file", "" for a short reply."""
 
     tables: tuple[Table, ...]
     share: str = ""
@@ -61,8 +63,8 @@ class TableReply:
 
 @dataclass(frozen=True)
 class DocumentReply:
-    """Long text: the top in the message, the whole as a file when it does not fit. ``explains``:
-    kubectl's explanation, whose sentences the message lets flow; else all of it is preformatted."""
+    """Long text: its top in the message, all of it as a file when it does not fit. ``explains``:
+    kubectl's explanation, whose prose the message wraps; any other text is preformatted."""
 
     title: str
     text: str
@@ -100,7 +102,7 @@ class PlanReply:
 
 @dataclass(frozen=True)
 class ConfirmReply:
-    """Shown with a button to go on: a diff of /apply, a deployment that will be down. ``token``
+    """Shown with a button to continue: a diff of /apply, a deployment that will be down. ``token``
     comes back in the click's value."""
 
     title: str
@@ -126,7 +128,7 @@ class OpenFormReply:
 
 @dataclass(frozen=True)
 class Pending:
-    """The answer comes later through the response_url."""
+    """The reply comes later through the response_url."""
 
     kind: Literal["pending"] = "pending"
 

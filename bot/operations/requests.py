@@ -10,7 +10,7 @@ from bot.releases.facts.people import Person
 
 @dataclass(frozen=True)
 class Invocation:
-    """A typed command, however it was typed. ``text`` begins with the command's name: "deploy hello
+    """A command, typed in any way. ``text`` begins with the command's name: "deploy hello
     2.0.0"."""
 
     person: Person
@@ -38,4 +38,4 @@ class Click:
     trigger_id: str = ""
     dedup_key: str = ""
     text: str = ""
-    was_asked_why: bool = False  # the form for a reason was filled in, or cannot be opened
+    was_asked_why: bool = False  # the form for a reason was submitted, or cannot be opened

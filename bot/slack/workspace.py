@@ -33,7 +33,7 @@ class Workspace:
 
 
 def inspect_workspace(token: str, api_url: str, ids: Iterable[str]) -> Workspace:
-    """The first letter of an id tells its kind. Raises SlackUnavailable, RateLimited."""
+    """The first letter of an id shows its kind. Raises SlackUnavailable, RateLimited."""
     client = make_client(token, api_url)
     with translated("auth.test"):
         response = client.auth_test()

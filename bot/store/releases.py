@@ -132,11 +132,11 @@ class RedisReleaseStore:
         card: bool = True,
         wake: bool = False,
     ) -> Release:
-        told: list[bytes] = []
+        recorded: list[bytes] = []
         for event in events:
-            # WROTE is for the audit alone: people are told of steps, not of patches.
-            told.append(b"" if event.kind is EventKind.WROTE else records.dump_event(event))
-            told.append(
+            # WROTE is for the audit alone: people read of steps, not of patches.
+            recorded.append(b"" if event.kind is EventKind.WROTE else records.dump_event(event))
+            recorded.append(
                 records.dump_audit_line(records.audit_line(event, release.id, release.target.app))
             )
         version = int(
@@ -153,7 +153,7 @@ class RedisReleaseStore:
                 self._retention.audit_ms,
                 self._retention.releases,
                 len(events),
-                *told,
+                *recorded,
             )
         )
         if version == -1:

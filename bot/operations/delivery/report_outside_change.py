@@ -17,8 +17,8 @@ ONCE_WITHIN_MS = 60_000
 
 
 def queue_outside_change(context: Context, channel: str, line: str) -> None:
-    """Called by the watcher, which does not post to Slack: leaves the line for a worker. Twice
-    within a minute is once; a second call after an error leaves nothing out."""
+    """Called by the watcher, which does not post to Slack: queue the line for a worker. Repeats
+    within a minute are dropped; calling again after an error is safe."""
     key = hashlib.sha256(f"{channel} {line}".encode()).hexdigest()[:16]
     if context.store.peek(f"told:{key}") is not None:
         return

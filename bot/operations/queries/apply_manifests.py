@@ -96,7 +96,7 @@ def _digests(
 
 
 def _moved(shown: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Objects that changed, came or went since they were shown."""
+    """Objects that changed, appeared or disappeared since they were shown."""
     return [name for name in dict.fromkeys((*now, *shown)) if shown.get(name) != now.get(name)]
 
 

@@ -1,4 +1,4 @@
-"""A query behind a button: kept in the store under a token, so that the button can ask it again."""
+"""A query behind a button, kept in the store under a token, so that the button can repeat it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def keep_query(context: Context, shelf: Shelf, query: Query, *, for_ms: int = KE
 
 
 def peek_query(context: Context, shelf: Shelf, token: str) -> Query | None:
-    """None when it is too old, or was written by another version of Pilothouse."""
+    """None when it expired or another version of Pilothouse wrote it."""
     return _loaded(context.store.peek(f"{shelf}:{token}"))
 
 
 def take_query(
     context: Context, shelf: Shelf, token: str, by: Person, *, for_ms: int = KEPT_MS
 ) -> Query | None:
-    """None on the second of two clicks, and as for ``peek_query``. Raises OfSomeoneElse; the query
-    then stays for the person who asked."""
+    """None on the second of two clicks, and where ``peek_query`` returns None. Raises
+    OfSomeoneElse; the query then stays for the person who asked."""
     key = f"{shelf}:{token}"
     stored = context.store.take(key)
     query = _loaded(stored)

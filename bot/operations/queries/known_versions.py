@@ -1,5 +1,5 @@
-"""The versions of an app that are worth offering: what releases brought here or found, and what
-apps of the same image run."""
+"""The versions of an app that are worth offering: those that releases deployed or found, and those
+that apps of the same image run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ HISTORY = 20
 
 
 def known_versions(context: Context, app: App) -> tuple[KnownVersion, ...]:
-    """Versions that releases brought here or found, newest first, then what apps of the same image
-    run; none while Redis is away."""
+    """Versions that releases deployed or found, newest first, then those that apps of the same
+    image run; none while Redis is unreachable."""
     try:
         history = context.store.recent(app.target.app, limit=HISTORY)
         others = {
@@ -48,7 +48,7 @@ def _seen_in(release: Release) -> list[str]:
 
 
 def _repositories(app: App, releases: tuple[Release, ...]) -> set[str]:
-    """Those that the catalog allows, else those that were released."""
+    """The repositories that the catalog allows, else those of past releases."""
     released = [
         split_image(release.plan.image).repository
         for release in releases

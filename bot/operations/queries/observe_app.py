@@ -1,4 +1,4 @@
-"""Observe an app outside a release's tick, with its candidate; of a kept pair, the Deployment that
+"""Observe an app outside a release's tick, with its candidate; in a kept pair, the Deployment that
 serves counts as stable."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bot.releases.facts.target import Strategy, default_candidate_name
 
 
 def observe_app(context: Context, app: App) -> Observation:
-    """Raises ClusterUnreachable, also where the catalog no longer has the cluster."""
+    """Raises ClusterUnreachable, also where the catalog no longer names the cluster."""
     cluster = context.cluster(app.target.cluster)
     release = running_release(context, app.target.app)
     if release is not None and release.candidate_name:

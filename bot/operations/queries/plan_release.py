@@ -39,7 +39,7 @@ def plan_release(
 
 
 def deployment_of(app: App, command: DeployCommand) -> tuple[App, Deploy]:
-    """The app where the command wants it, and the change that the command means. ``command`` names
+    """The app on the command's cluster, and the change that the command requests. ``command`` names
     a version."""
     if command.cluster:
         app = replace(app, target=replace(app.target, cluster=command.cluster))

@@ -1,5 +1,5 @@
-"""A list too long for a message goes as a file to the person who asks for it: the query is asked
-once more, for them."""
+"""A list too long for a message goes as a file to the person who asks for it: their query runs
+again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONG_CHARACTERS = 8_000
 
 
 def offer_file(context: Context, query: Query, tables: tuple[Table, ...]) -> str:
-    """The token that the button carries, "" where the message holds everything."""
+    """The token that the button carries, "" where the message shows everything."""
     rows = [row for table in tables for row in table.rows]
     if len(rows) <= LONG_ROWS and sum(len(cell) for row in rows for cell in row) <= LONG_CHARACTERS:
         return ""
@@ -29,7 +29,7 @@ def offer_file(context: Context, query: Query, tables: tuple[Table, ...]) -> str
 
 
 def ask_for_file(context: Context, click: Click, token: str) -> Reply:
-    """Everyone who sees the list may have it."""
+    """Everyone who sees the list may have the file."""
     if refusal := refusal_of_role(Permission.READ, known_roles(context, click.person)):
         return Refusal(refusal, f"See `{context.names.typed('whoami')}`.")
     query = peek_query(context, "file", token)

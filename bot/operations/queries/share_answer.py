@@ -1,5 +1,5 @@
-"""A reply that one person saw goes to the channel: the query is asked once more, so that the
-channel sees what is true now."""
+"""A reply that one person saw goes to the channel: the query runs again, so that the channel sees
+the present state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def share_answer(context: Context, click: Click, token: str) -> Reply:
         return Refusal("Only the person who asked may share the reply.")
     if query is None:
         return Refusal("That was shared already, or is too old.", "Ask again.")
-    in_thread = bool(query.reply_to.thread_ts)  # a response_url knows no thread
+    in_thread = bool(query.reply_to.thread_ts)  # a response_url ignores threads
     way_back = replace(
         query.reply_to, in_channel=True, response_url="" if in_thread else click.response_url
     )

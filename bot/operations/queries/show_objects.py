@@ -1,4 +1,4 @@
-"""`/get`: kubectl's tables of one app or of the channel's apps; a cluster that is away does not
+"""`/get`: kubectl's tables of one app or of the channel's apps; an unreachable cluster does not
 hide the others."""
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from bot.releases.facts.target import Target
 def show_objects(
     context: Context, apps: Sequence[App], kind: str, *, wide: bool
 ) -> tuple[Table, ...]:
-    """One table a cluster. Raises ClusterUnreachable, Refused where there is nothing else
-    to show."""
+    """One table a cluster. Raises ClusterUnreachable, Refused where no cluster has a table to
+    show."""
     by_cluster: dict[str, list[Target]] = {}
     for app in apps:
         by_cluster.setdefault(app.target.cluster, []).append(app.target)

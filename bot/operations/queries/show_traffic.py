@@ -64,8 +64,8 @@ def show_traffic(context: Context, app: App) -> tuple[Table, ...]:
 
 def _probed(context: Context, app: App, service: str, *, is_sticky: bool) -> list[Table]:
     """kube-proxy chooses a pod for each connection, by the client's address where there is session
-    affinity; the API server's proxy takes any ready pod for each request, so through it affinity
-    cannot be seen."""
+    affinity; the API server's proxy takes any ready pod for each request, so it hides the
+    affinity."""
     probe = app.rules.probe
     if probe is None:
         return []

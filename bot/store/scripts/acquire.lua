@@ -1,4 +1,4 @@
--- ARGV: release id, lock keys...  Answers {behind, position}; behind '' when all are held, with the lock of the release's app.
+-- ARGV: release id, lock keys...  Returns {behind, position}: behind is '' when all are held, with the lock of the release's app.
 local id = ARGV[1]
 local found = redis.call('HMGET', release_key(id), 'app', 'phase_final')
 local app, final = found[1], found[2]

@@ -1,4 +1,4 @@
--- A job's first act. ARGV: wake id, token, runner, lease ms. Answers 1 when the job may run; the same runner may ask twice.
+-- A job's first act. ARGV: wake id, token, runner, lease ms. Returns 1 when the job may run; the same runner may ask twice.
 local id = ARGV[1]
 if redis.call('HGET', key('tokens'), id) ~= ARGV[2] then return 0 end
 local begun = redis.call('HGET', key('begun'), id)

@@ -1,6 +1,6 @@
 -- A token bucket with a queue. ARGV: budget, per minute, burst, reserve, claimant, rank (0 goes first).
--- Answers 0 when granted, else the ms after which to ask again. Whoever asks stands in line by rank and then by when they first
--- asked, so nobody is overtaken by their like; rank 0 may take the last token, rank 1 leaves half of `reserve`, all others leave it whole.
+-- Returns 0 when granted, else the ms after which to ask again. Claimants wait in order of rank, then of their first call, so none is
+-- overtaken by its own rank. Rank 0 may take the last token, rank 1 leaves half of `reserve`, all others leave it whole.
 -- A re-sent call books twice: that only makes the budget stricter.
 local budget, claimant, rank = key('budget:' .. ARGV[1]), ARGV[5], tonumber(ARGV[6])
 local queue, promised = key('budget-queue:' .. ARGV[1]), key('budget-promised:' .. ARGV[1])
@@ -10,7 +10,7 @@ local RANK, LOST_MS, KEPT_MS = 1e13, 15000, 600000
 local found = redis.call('HMGET', budget, 'level', 'at', 'closed_until')
 local level = math.min(burst, tonumber(found[1] or burst) + (now - tonumber(found[2] or now)) / interval)
 local closed = math.max(0, tonumber(found[3] or '0') - now)
--- Who did not come back when told to is not waited for.
+-- A claimant that did not ask again in time loses its place.
 for _, lost in ipairs(redis.call('ZRANGEBYSCORE', promised, '-inf', now - LOST_MS)) do
   redis.call('ZREM', queue, lost)
   redis.call('ZREM', promised, lost)

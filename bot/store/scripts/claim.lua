@@ -1,9 +1,9 @@
--- Moves what is due to `leased`. ARGV: nonce, lease ms, limit, operation, and the token of the foremost job in each kind's queue as JSON
--- (a kind without one: nothing waits there), or 'unknown'. Answers {now, ms until the next, how many are unclear, id, token, id, token...}.
--- A lease that ran out is taken over: with a new token when its job had begun (it may still run, and then exits at its next look at
--- the token), with the same one when it had not and is in its queue no more (whichever copy begins first runs). While it still waits in
--- a long queue, its lease goes on: a second copy would only make the queue longer. Queues are first in, first out, and tokens are
--- numbered: what has a lower number than the foremost job has left the queue. With 'unknown' such leases are only counted.
+-- Moves due wakes to `leased`. ARGV: nonce, lease ms, limit, operation, and the token of the foremost job in each kind's queue as JSON
+-- (a kind without one has an empty queue), or 'unknown'. Returns {now, ms until the next, how many are unclear, id, token, id, token...}.
+-- A lease that ran out is taken over: with a new token when its job had begun (it may still run, and then exits when it next
+-- checks the token), with the same one when it had not and has left its queue (whichever copy begins first runs). While it still waits in
+-- a long queue, its lease is extended: a second copy would only make the queue longer. Queues are first in, first out, and tokens are
+-- numbered: a job with a lower number than the foremost one has left the queue. With 'unknown' such leases are only counted.
 local lease_ms, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 local first = earlier_answer(ARGV[4])
 if first then return cjson.decode(first) end

@@ -1,5 +1,5 @@
--- A worker process died. ARGV: wake id and runner of each lease whose runner is dead, or that nobody began (runner ''). A job that died
--- comes back at once, and if it dies again ever later: what kills its process each time must not keep killing.
+-- A worker process died. ARGV: wake id and runner of each lease whose runner is dead, or that never began (runner ''). A job that died
+-- comes back at once, then after ever longer waits: a job that kills its process each time must not keep killing.
 local freed = 0
 for index = 1, #ARGV, 2 do
   local id, runner = ARGV[index], ARGV[index + 1]

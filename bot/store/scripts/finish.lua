@@ -1,5 +1,5 @@
--- A job's last act. ARGV: wake id, token, next wake ('' for none), 'done' or 'failed', job's ms. A lost lease or a
--- second call: nothing.
+-- A job's last act. ARGV: wake id, token, next wake ('' for none), 'done' or 'failed', job's ms. Does nothing after a lost
+-- lease or on a second call.
 local id = ARGV[1]
 if redis.call('HGET', key('tokens'), id) ~= ARGV[2] then return 0 end
 end_lease(id)

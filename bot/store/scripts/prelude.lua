@@ -1,4 +1,4 @@
--- Shared by every script: it is put in front of each. KEYS[1] is the prefix of all keys, so that one installation is one slot.
+-- Precedes every script. KEYS[1] is the prefix of all keys, so that one installation is one slot.
 -- Numbers that become keys, members or JSON go through whole(): Lua would write large ones with an exponent.
 local prefix = KEYS[1]
 local function key(name) return prefix .. name end
@@ -9,7 +9,7 @@ local function now_ms()
 end
 local now = now_ms()
 
--- A re-sent script (its first reply was lost) answers what the first one answered and does nothing.
+-- A re-sent script (its first reply was lost) does nothing and returns the first one's reply.
 local OPERATION_TTL_MS = 600000
 local function earlier_answer(operation) return redis.call('GET', key('operation:' .. operation)) end
 local function remember_answer(operation, answer)
@@ -25,13 +25,13 @@ local function wake(id, at)
   nudge()
 end
 
--- The end of a lease, whatever came of its job.
+-- Ends a lease, whether its job succeeded or failed.
 local function end_lease(id)
   redis.call('ZREM', key('leased'), id)
   redis.call('HDEL', key('tokens'), id)
   redis.call('HDEL', key('begun'), id)
 end
--- A job that fails again and again comes back ever later, at most after a minute. `grace`: how many times at once.
+-- A job that keeps failing comes back after ever longer waits, at most a minute. `grace`: how many times it comes back at once.
 local function comes_back(id, grace)
   redis.call('HINCRBY', key('counters'), 'jobs:' .. string.match(id, '^[^:]*') .. ':failed', 1)
   local failures = redis.call('HINCRBY', key('failures'), id, 1) - grace
@@ -51,8 +51,8 @@ local function append_audit(app, retention_ms, line)
 end
 
 -- Locks. `lock-owner` maps a lock key to the release that holds it; `lock-queue:<key>` holds the releases that wait for it, by ticket.
--- A release draws one ticket when it is accepted and joins its app's queue at once, whichever job runs first. It takes the keys that it
--- asks for together or none of them, and the oldest ticket is first in every queue: no circle of waiters, and no overtaking.
+-- A release draws one ticket when it is accepted and joins its app's queue at once, whichever job runs first. It takes all the keys
+-- that it asks for or none, and the oldest ticket is first in every queue: no deadlock and no overtaking.
 local function app_lock(app) return 'app/' .. app end
 local function ticket_of(id)
   local ticket = redis.call('HGET', release_key(id), 'ticket')

@@ -1,4 +1,4 @@
--- ARGV: key, value, order, ttl ms. Stands unless something of a later order does; answers whether it stands now. Twice is once.
+-- ARGV: key, value, order, ttl ms. Writes unless the key holds a later order; returns whether the value is there now. Idempotent.
 local name, order = key('passing:' .. ARGV[1]), key('passing-order:' .. ARGV[1])
 local stands = tonumber(redis.call('GET', order) or '-1')
 if stands > tonumber(ARGV[3]) then return 0 end

@@ -1,4 +1,4 @@
--- Repairs what a lost write, a restored backup or a hand in the data may have left. Answers one line for each repair.
+-- Repairs what a lost write, a restored backup or a manual edit may have left. Returns one line for each repair.
 local repairs = {}
 local function told(line) repairs[#repairs + 1] = line end
 local function is_gone(id) return redis.call('EXISTS', release_key(id)) == 0 end
@@ -8,7 +8,7 @@ for _, id in ipairs(redis.call('ZRANGE', key('active'), 0, -1)) do
     redis.call('ZREM', key('active'), id)
     told(id .. ': listed as active without being so')
   elseif not redis.call('ZSCORE', key('due'), 'release:' .. id) and not redis.call('ZSCORE', key('leased'), 'release:' .. id) then
-    -- No repair worth a line: one that waits for people is looked at once in a while.
+    -- Not reported: a release that waits for people wakes only now and then.
     wake('release:' .. id, now)
   end
 end
@@ -21,7 +21,7 @@ for index = 1, #owners, 2 do
     told(id .. ': held ' .. lock .. ' though it is over; freed')
   end
 end
--- Whoever is over and still stands first in a line would hold up everybody behind it, for nobody hands a lock over to it.
+-- A finished release that is still first in a queue would block all releases behind it: no lock is handed over to it.
 for _, id in ipairs(redis.call('ZRANGE', key('active'), 0, -1)) do
   for _, lock in ipairs(redis.call('SMEMBERS', key('locks-of:' .. id))) do
     local lost = 0

@@ -17,7 +17,7 @@ for index = 0, events - 1 do
   if ARGV[12 + 2 * index] ~= '' then told = told + 1 end
   append_audit(app, retention_ms, ARGV[13 + 2 * index])
 end
--- A card that stands in line for its edit is told of nothing that only moves it; what happened (an event to tell) is told at once.
+-- While a card waits for its edit, a change without an event does not wake delivery early; an event to announce does so at once.
 local told_at = now
 if told == 0 and not final then told_at = math.max(now, tonumber(redis.call('HGET', record, 'card_booked') or '0')) end
 if ARGV[7] == '1' or told > 0 then wake('deliver:' .. id, told_at) end
@@ -30,7 +30,7 @@ if final and not was_final then
   if same_as ~= '' and redis.call('HGET', key('same'), same_as) == id then redis.call('HDEL', key('same'), same_as) end
   free_locks(id)
   redis.call('ZADD', key('final:' .. app), redis.call('ZSCORE', key('recent:' .. app), id) or 0, id)
-  -- Only what was told to the end is forgotten: an outbox that still holds something keeps its record.
+  -- Only fully announced releases are forgotten: a record with a non-empty outbox stays.
   local surplus = redis.call('ZCARD', key('final:' .. app)) - kept
   if surplus > 0 then
     for _, oldest in ipairs(redis.call('ZRANGE', key('final:' .. app), 0, surplus - 1)) do
@@ -40,7 +40,7 @@ if final and not was_final then
 elseif not final and ARGV[8] == '1' then
   wake('release:' .. id, now)
 elseif not final and not redis.call('ZSCORE', key('leased'), 'release:' .. id) then
-  -- A tick that lost its lease: nobody else may know that there is something to go on with.
+  -- A tick that lost its lease: nothing else may know that the release has work left.
   redis.call('ZADD', key('due'), 'LT', now + 1000, 'release:' .. id)
 end
 remember_answer(operation, whole(version))
