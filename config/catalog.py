@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from config.entries import AccessEntry, AppSettings, CatalogFile, ClusterEntry, RetentionEntry
 from config.nearest import listed, nearest
-from config.positions import Document, Place, YamlMistake, read_yaml
+from config.positions import MOST_BYTES, Document, Place, YamlMistake, read_yaml
 
 
 @dataclass(frozen=True, order=True)
@@ -73,7 +73,8 @@ class CatalogSettings:
 def load_catalog(path: Path) -> CatalogSettings:
     """Raises CatalogMistakes."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1).decode("utf-8")
     except OSError as error:
         raise CatalogMistakes(
             str(path), (CatalogMistake(1, "", f"the file cannot be read: {error.strerror}"),)

@@ -7,6 +7,8 @@ import re
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+", re.ASCII)
+_LONGEST = 40
+_MOST_MS = 36_500 * _UNITS["d"]
 
 
 def parse_duration(text: str) -> int:
@@ -14,11 +16,15 @@ def parse_duration(text: str) -> int:
     word = text.strip().lower()
     if word == "0":
         return 0
-    if not _WHOLE.fullmatch(word):
+    if len(word) > _LONGEST or not _WHOLE.fullmatch(word):
         raise ValueError(
-            f"`{text}` is not a duration: write a number and a unit, such as 90s, 2m or 1h30m"
+            f"`{text[:_LONGEST]}` is not a duration: write a number and a unit, such as 90s, 2m or"
+            " 1h30m"
         )
-    return round(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(word)))
+    total = round(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(word)))
+    if total > _MOST_MS:
+        raise ValueError(f"`{text}` is too long: a duration is at most 36500d")
+    return total
 
 
 def format_duration(milliseconds: int) -> str:

@@ -4,34 +4,51 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 import time
 from typing import Literal
+
+from config.redaction import bounded, printable, redact
 
 QUIET = ("rq", "rq.worker", "rq.job", "urllib3", "slack_bolt", "slack_sdk", "kubernetes")
 """Libraries whose own information is noise: they log from `warning` on, unless the level is
 debug."""
 
-
-_SECRETS = (
-    (re.compile(r"\bx(?:ox[a-z]|app)-[\w-]+"), "x…"),
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s@]+@"), r"\1:…@"),
-    (re.compile(r"(?i)\b(bearer) +[\w.~+/=-]+"), r"\1 …"),
-    (re.compile(r"(?i)\b(\w*(?:token|password|secret))=[^\s&]+"), r"\1=…"),
-)
+MOST_OF_A_MESSAGE = 8_192
+MOST_OF_A_TRACE = 8_192
+"""Of its beginning and of its end, where the error is."""
+CONTINUED = "\n  | "
+"""Begins the further lines of a trace, so that no text in it can pass for a line of the log."""
 
 
 def without_secrets(text: str) -> str:
-    """Removes tokens, passwords in URLs and bearer tokens."""
-    for pattern, instead in _SECRETS:
-        text = pattern.sub(instead, text)
-    return text
+    """One printable line, without secrets, whoever logs it and whatever its length."""
+    return printable(redact(bounded(text, MOST_OF_A_MESSAGE)))
+
+
+def _trace(text: str) -> list[str]:
+    if len(text) > 2 * MOST_OF_A_TRACE:
+        end = text[-MOST_OF_A_TRACE:].partition("\n")[2]
+        text = f"{redact(bounded(text, MOST_OF_A_TRACE))}\n{redact(end)}"
+    else:
+        text = redact(text)
+    return [printable(line) for line in text.split("\n")]
 
 
 class TextLines(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's own name)
+        record.message = without_secrets(record.message)
+        return super().formatMessage(record)
+
     def format(self, record: logging.LogRecord) -> str:
-        return without_secrets(super().format(record))
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record, self.datefmt)
+        lines = [self.formatMessage(record)]
+        if record.exc_info:
+            lines += _trace(self.formatException(record.exc_info))
+        if record.stack_info:
+            lines += _trace(self.formatStack(record.stack_info))
+        return CONTINUED.join(lines)
 
 
 class JsonLines(logging.Formatter):
@@ -45,7 +62,7 @@ class JsonLines(logging.Formatter):
             "message": without_secrets(record.getMessage()),
         }
         if record.exc_info:
-            line["exception"] = without_secrets(self.formatException(record.exc_info))
+            line["exception"] = "\n".join(_trace(self.formatException(record.exc_info)))
         return json.dumps(line, ensure_ascii=False)
 
 

@@ -8,8 +8,15 @@ from typing import Any, TypeAlias
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.scanner import Scanner
 
 Place: TypeAlias = tuple[str | int, ...]
+
+MOST_BYTES = 1024 * 1024
+MOST_VALUES = 100_000
+"""Each alias counts with all that it stands for: thousands of apps fit, and ten lines of aliases to
+aliases do not."""
+DEEPEST = 100
 
 
 class YamlMistake(Exception):
@@ -37,9 +44,22 @@ class Document:
         return self.lines.get(place, 1)
 
 
+class _Scanner(Scanner):
+    """Scans every open bracket for each token, so their number is limited here already."""
+
+    def fetch_flow_collection_start(self, token: Any, to_push: str) -> None:
+        if len(self.flow_context) > DEEPEST:
+            line = self.reader.line + 1
+            raise YamlMistake(line, f"the file is nested deeper than {DEEPEST} levels")
+        super().fetch_flow_collection_start(token, to_push)
+
+
 def read_yaml(text: str) -> Document:
     """YAML 1.2; anchors and merge keys work. Raises YamlMistake."""
+    if len(text) > MOST_BYTES:
+        raise YamlMistake(1, "the file is larger than 1 MiB")
     yaml = YAML(typ="safe", pure=True)
+    yaml.Scanner = _Scanner
     try:
         root = yaml.compose(text)
     except MarkedYAMLError as error:
@@ -48,6 +68,8 @@ def read_yaml(text: str) -> Document:
         raise YamlMistake(mark.line + 1 if mark else 1, f"not valid YAML: {what}") from error
     except YAMLError as error:
         raise YamlMistake(1, f"not valid YAML: {str(error).splitlines()[0]}") from error
+    except RecursionError:
+        raise YamlMistake(1, f"the file is nested deeper than {DEEPEST} levels") from None
     if root is None:
         raise YamlMistake(1, "the file is empty")
     walk = _Walk(yaml)
@@ -61,9 +83,16 @@ class _Walk:
         self.problems: list[tuple[Place, str]] = []
         self._constructor = yaml.constructor
         self._open: set[int] = set()
+        self._left = MOST_VALUES
 
     def value(self, node: Node, place: Place) -> Any:
-        self.lines.setdefault(place, node.start_mark.line + 1)
+        line = node.start_mark.line + 1
+        self._left -= 1
+        if self._left < 0:
+            raise YamlMistake(line, f"the file becomes more than {MOST_VALUES:,} values")
+        if len(place) > DEEPEST:
+            raise YamlMistake(line, f"the file is nested deeper than {DEEPEST} levels")
+        self.lines.setdefault(place, line)
         if id(node) in self._open:
             self.problems.append((place, "an anchor that contains itself cannot be used here"))
             return None

@@ -23,6 +23,7 @@ from bot.cluster import errors
 from bot.cluster.connect import APPLY_PATCH, Connection
 from bot.cluster.discovery import Resource, resources_of, served_versions
 from bot.cluster.managed_fields import Path, entries, leaves, remove_at
+from bot.policy.concealment import concealed_pair
 from bot.ports import ClusterUnreachable, ObjectChange, PreconditionFailed, Refused
 from bot.releases.facts.target import Target
 
@@ -428,16 +429,20 @@ def shown(item: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _without_copy(item: dict[str, Any]) -> dict[str, Any]:
+    return shown(item) if item.get("metadata") else item
+
+
 def _values(secret: Mapping[str, Any]) -> dict[str, Any]:
     return {section: secret[section] for section in _CONCEALED if secret.get(section)}
 
 
 def masked(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both with the values of a Secret hidden, so that only the changed keys are visible (as
-    kubectl diff does)."""
+    kubectl diff does), and in other objects with everything hidden that may be a secret."""
+    left, right = concealed_pair(_without_copy(before), _without_copy(after))
     if after.get("kind") != "Secret":
-        return before, after
-    left, right = copy.deepcopy(before), copy.deepcopy(after)
+        return left, right
     changed = "*** (after)" if before else "***"
     for section in _CONCEALED:
         old, new = before.get(section) or {}, after.get(section) or {}

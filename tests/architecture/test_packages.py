@@ -30,7 +30,7 @@ IMPURE_MODULES = {
     "io",
 }
 IMPURE_CALLS = {"now", "utcnow", "today", "open", "print", "input"}
-PURE_LIBRARIES = {"orjson", "rapidfuzz"}  # arithmetic on what they are given, no more
+PURE_LIBRARIES = {"orjson", "rapidfuzz", "re2"}  # arithmetic on what they are given, no more
 VAGUE_NAMES = {
     "utils",
     "util",

@@ -103,6 +103,7 @@ def test_every_import_of_the_product_is_a_declared_dependency() -> None:
         "prometheus_client": "prometheus-client",
         "urllib3": "kubernetes",
         "pydantic_core": "pydantic",
+        "re2": "google-re2",
     }
     imported = {
         module

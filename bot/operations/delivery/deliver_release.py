@@ -148,6 +148,9 @@ def _post_announcements(
     rank = max(WAITED_FOR, rank_of(release, announcements))
     while lines:
         batch, message = _next_batch(context, release, lines)
+        for entry in batch:
+            if entry.event.kind is EventKind.EVIDENCE:
+                _send_logs(context, release, _entry_key(release, entry))
         if message is not None:
             wait = _post_batch(context, release, channel, card_ts, batch, message, rank=rank)
             if wait:
@@ -168,8 +171,6 @@ def _post_loud(context: Context, release: Release, channel: str, entry: Announce
         wait = _post_batch(context, release, channel, "", [entry], rendered[0], rank=OVER)
         if wait:
             return wait
-    if entry.event.kind is EventKind.FAILURE:
-        _send_logs(context, release, _entry_key(release, entry))
     context.store.put(key, "1", ttl_ms=SENT_KNOWN_MS)
     return 0
 
@@ -236,11 +237,12 @@ def _loud_key(release: Release, entry: Announcement) -> str:
     return f"loud:{_entry_key(release, entry)}"
 
 
-def _send_logs(context: Context, release: Release, key: str) -> None:
+def _send_logs(context: Context, release: Release, key: str, *, in_channel: bool = True) -> None:
     """Log lines may hold secrets: they go to the person who started the release, unless the catalog
-    says otherwise."""
+    says otherwise and the channel takes them."""
     logs = release.cause.logs if release.cause is not None else ()
-    if not logs or release.rules.evidence_logs != "starter" or context.store.peek(f"logs:{key}"):
+    wanted = ("starter",) if in_channel else ("starter", "channel")
+    if not logs or release.rules.evidence_logs not in wanted or context.store.peek(f"logs:{key}"):
         return
     text = "\n".join(line[:LOG_LINE] for line in logs)
     pod = release.cause.pods[0] if release.cause and release.cause.pods else "a failed pod"
@@ -276,16 +278,14 @@ def _deliver_directly(context: Context, release: Release) -> None:
         rendered = context.render.announcement(release, entry.event)
         is_posted = context.store.peek(_loud_key(release, entry)) is not None
         if rendered is not None and not is_posted and entry.event.kind in _SENT_DIRECTLY:
-            _send_directly(context, release, entry, rendered[0])
+            _send_directly(context, release, rendered[0])
+        if entry.event.kind is EventKind.EVIDENCE:
+            _send_logs(context, release, _entry_key(release, entry), in_channel=False)
         context.store.delivered(release.id, through=entry.sequence, card_version=None)
 
 
-def _send_directly(
-    context: Context, release: Release, entry: Announcement, message: Message
-) -> None:
+def _send_directly(context: Context, release: Release, message: Message) -> None:
     try:
         context.messenger.direct(release.requested_by.user, message)
     except ChannelUnavailable:
         pass  # they take no messages from apps either; the record and the audit stream have it
-    if entry.event.kind is EventKind.FAILURE:
-        _send_logs(context, release, _entry_key(release, entry))

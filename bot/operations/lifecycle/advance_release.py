@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bot.operations.context import Context, left_to_newer
+from bot.operations.lifecycle.gather_logs import gather_logs
 from bot.operations.lifecycle.prepare_release import prepare_release
 from bot.operations.lifecycle.remember_templates import remember_templates
-from bot.policy.redaction import redact_lines
 from bot.ports import (
     Cluster,
     ClusterUnreachable,
@@ -58,13 +58,15 @@ def advance_release(context: Context, release_id: str) -> int | None:
         except UnknownSchema:
             return left_to_newer(context)
         if release.phase.is_final:
-            return None
+            following = _Next(None)
+            break
         try:
             following = _tick(context, release, ends)
         except VersionConflict:
             following = _Next(context.store.now(), at_once=True)
         if not following.at_once or time.monotonic() > ends:
             break
+    gather_logs(context, release_id)
     return following.wake_at
 
 
@@ -90,8 +92,6 @@ def _tick(context: Context, release: Release, ends: float) -> _Next:
         return ready
     cluster = ready.cluster
     decision = decide(ready.release, ready.seen, context.store.now())
-    if cluster is not None:
-        decision = _with_logs(cluster, decision, ready.release)
     remember_templates(context, decision.release, ready.seen)
     if cluster is not None:
         decision = replace(decision, events=(*decision.events, *_intended(context, decision)))
@@ -209,31 +209,6 @@ def _stand_in_line(context: Context, release: Release, cluster_uid: str) -> int 
         waiting = replace(release, queued_behind=locked.behind)
         context.store.save(waiting, (event,), operation=uuid.uuid4().hex)
     return now + QUEUE_AGAIN_MS
-
-
-def _with_logs(cluster: Cluster, decision: Decision, before: Release) -> Decision:
-    """Evidence is saved in the same write as the failure, before anything is rolled back."""
-    cause = decision.release.cause
-    if (
-        cause is None
-        or cause == before.cause
-        or not cause.pods
-        or decision.release.rules.evidence_logs == "off"
-    ):
-        return decision
-    if cause.failure is not FailureClass.PERSISTENT:
-        return decision  # a container that never started has no log
-    found = decision.release.as_found
-    container = app_container(decision.release, found.stable.template) if found else None
-    try:
-        lines = cluster.logs(
-            decision.release.target, cause.pods[0], container=container, lines=10, previous=True
-        )
-    except (ClusterUnreachable, Refused):
-        return decision
-    return decision.changed(
-        replace(decision.release, cause=replace(cause, logs=redact_lines(lines)))
-    )
 
 
 def _save(context: Context, decision: Decision, before: Release) -> Release:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import re2
+
 from bot.operations.context import App, Context
 from bot.operations.lifecycle.known_templates import templates_key
 from bot.operations.queries.observe_app import observe_app
-from bot.policy.redaction import redact
+from bot.policy.concealment import concealed
 from bot.ports import Table, UnknownSchema
 from bot.releases.assess.rollout import newest
 from bot.releases.facts.ages import human_age
@@ -18,7 +19,7 @@ from bot.releases.facts.observation import DeploymentSeen, Observation, ReplicaS
 from bot.releases.planning.refusals import PlanRefused
 
 COLUMNS = ("REVISION", "IMAGE", "CHANGE-CAUSE", "WHO", "WHEN", "SEEN")
-_BY = re.compile(r" by (.+), (\S+-\d+)(?::|$)")
+_BY = re2.compile(r" by (.+), (\S+-\d+)(?::|$)")
 """How a release ends the change cause that it writes (planning.make_draft)."""
 
 
@@ -118,10 +119,7 @@ def _when(at: int, now: int) -> str:
 
 
 def _template(replica_set: ReplicaSetSeen) -> Table:
-    rows = tuple(
-        (path, redact(f"{path}={value}").partition("=")[2])
-        for path, value in _leaves(replica_set.template)
-    )
+    rows = tuple(_leaves(concealed(replica_set.template)))
     return Table(f"Pod template of revision {replica_set.revision}", ("FIELD", "VALUE"), rows)
 
 

@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     REACHABLE = "reachable"
     ENVIRONMENT = "environment"  # shown and asked about
     FAILURE = "failure"
+    EVIDENCE = "evidence"  # log lines of what failed were read
     ROLLING_BACK = "rolling_back"
     WROTE = "wrote"  # audit only: an action is about to be sent to the cluster
     CANCELLED = "cancelled"

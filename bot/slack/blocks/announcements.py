@@ -62,6 +62,8 @@ def announcement(
         return None
     if event.kind is EventKind.GATE_PASSED and event.by is None:
         return None  # the last vote was posted already
+    if event.kind is EventKind.EVIDENCE:
+        return (_logs(release), False) if release.rules.evidence_logs == "channel" else None
     if event.kind is EventKind.FAILURE:
         return _failure(release, event, card), True
     if event.kind is EventKind.FINISHED:
@@ -125,22 +127,32 @@ def _failure(release: Release, event: Event, card: str) -> Message:
     evidence = event.evidence or (release.cause.evidence if release.cause else ())
     if evidence:
         blocks.append(_evidence(evidence))
-    found = release.cause.logs[:SHOWN_LINES] if release.cause else ()
-    logs = found if release.rules.evidence_logs == "channel" else ()
-    if logs:
-        blocks.append(preformatted("\n".join(line[:300] for line in logs)))
-    elif found and release.rules.evidence_logs == "starter":
-        blocks.append(context(f"The last log lines were sent only to {who}."))
+    cause = release.cause
+    crashed = cause is not None and cause.failure is FailureClass.PERSISTENT and cause.pods
+    if crashed and release.rules.evidence_logs == "starter":
+        blocks.append(context(f"The last log lines go only to {who}."))
     done = _consequence(release)
     blocks.append(section(f"*Then:* {plain(done, 600)} {who}"))
     buttons = buttons_of(release) if release.phase is Phase.PAUSED else []
     if buttons:
         blocks.append(actions(buttons))
     blocks.append(context(_card_link(release, card)))
-    lines = [f"{what} failed: {event.text}", *evidence[:SHOWN_LINES], *logs]
+    lines = [f"{what} failed: {event.text}", *evidence[:SHOWN_LINES]]
     return Message(
         top_text([*(escape(line) for line in lines), f"{escape(done)} {who}"]), tuple(blocks)
     )
+
+
+def _logs(release: Release) -> Message:
+    """In the thread, after the failure: reading them never delays it."""
+    cause = release.cause
+    pod = cause.pods[0] if cause is not None and cause.pods else "a failed pod"
+    lines = cause.logs[:SHOWN_LINES] if cause is not None else ()
+    told = top_text([f"The last log lines of {escape(pod)}", *(escape(line) for line in lines)])
+    blocks: list[Block] = [section(f"📄 The last log lines of {code(pod)}")]
+    if lines:
+        blocks.append(_evidence(lines))
+    return Message(told, tuple(blocks))
 
 
 def _decision(release: Release, event: Event, card: str) -> Message:
