@@ -90,7 +90,7 @@ chart: venv ## lint, render and validate the helm chart (needs the helm of `make
 	@$(pytest) tests/chart $(ARGS)
 
 # ---- to trust it -----------------------------------------------------------------------------------------------------------
-.PHONY: bench faults mutants soak
+.PHONY: bench faults hostile mutants soak
 bench: venv ## the benchmarks, each with its baseline
 	@$(python) -m benchmarks $(ARGS)
 
@@ -99,6 +99,9 @@ faults: venv ## cause faults while releases run, and check the invariants
 
 mutants: venv ## seed defects one at a time; each must make a named test fail
 	@$(python) -m tests.mutants $(ARGS)
+
+hostile: venv ## 100,000 hostile texts for every reader of what comes from outside (HOSTILE_SEED=14)
+	@HOSTILE_INPUTS=$${HOSTILE_INPUTS:-12000} $(pytest) -n 2 tests/hostile $(ARGS)
 
 soak: venv ## ten minutes of random releases against the real control plane (ARGS="--seconds 60 --seed 3")
 	@$(python) -m sandbox.control_plane build --or-skip

@@ -32,6 +32,12 @@ LONGEST_IDLE_S = 45.0
 """Balancers forget a silent connection without a word, the quickest common ones after 50 to 60 s; a
 request into it would only time out."""
 
+MOST_BYTES = 64 * 1024 * 1024
+"""Of one answer of an API server: ten thousand pods fit."""
+MOST_OF_AN_APP = 4 * 1024
+"""Of an answer that an app gave through the API server's proxy: it may send without an end."""
+_CHUNK = 64 * 1024
+
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 JSON = "application/json"
@@ -58,6 +64,13 @@ class _PerProcess:
     pool: urllib3.PoolManager
     configuration: Configuration
     readers: ThreadPoolExecutor
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    data: bytes
+    headers: Mapping[str, str]
 
 
 class Connection:
@@ -103,8 +116,12 @@ class Connection:
             self.send("PATCH", path, query=query, body=body, content_type=content_type)
         )
 
-    def get_text(self, path: str, query: Mapping[str, str] | None = None) -> str:
-        return self.send("GET", path, query=query, accept="*/*").decode("utf-8", "replace")
+    def get_text(
+        self, path: str, query: Mapping[str, str] | None = None, *, most: int = MOST_OF_AN_APP
+    ) -> str:
+        """The first ``most`` bytes; what follows is not read."""
+        found = self.send("GET", path, query=query, accept="*/*", first=most)
+        return found.decode("utf-8", "replace")
 
     def required(
         self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON
@@ -139,12 +156,14 @@ class Connection:
         content_type: str = JSON,
         accept: str = JSON,
         timeout_s: float | None = None,
+        first: int | None = None,
     ) -> bytes:
-        """One request, one answer, no retries."""
+        """One request, one answer, no retries. ``first``: only so many bytes of it are read; else
+        an answer of more than MOST_BYTES is an error."""
         limit = self._timeout_s if timeout_s is None else timeout_s
         headers = self._headers(self._here(), accept, content_type if body is not None else None)
         answer = self._request(
-            method, path, query, None if body is None else orjson.dumps(body), headers, limit
+            method, path, query, None if body is None else orjson.dumps(body), headers, limit, first
         )
         if answer.status >= 300:
             raise errors.failure(
@@ -153,11 +172,10 @@ class Connection:
         return answer.data
 
     def answer(self, path: str, *, timeout_s: float) -> tuple[int, bytes]:
-        """Status and body as they came: an app behind the API server's proxy may answer anything.
-        Raises ClusterUnreachable."""
-        found = self._request(
-            "GET", path, None, None, self._headers(self._here(), "*/*", None), timeout_s
-        )
+        """Status and the first MOST_OF_AN_APP bytes as they came: what stands behind a proxy of the
+        API server may answer as it likes. Raises ClusterUnreachable."""
+        headers = self._headers(self._here(), "*/*", None)
+        found = self._request("GET", path, None, None, headers, timeout_s, MOST_OF_AN_APP)
         return found.status, found.data
 
     def _request(
@@ -168,22 +186,31 @@ class Connection:
         body: bytes | None,
         headers: Mapping[str, str],
         limit: float,
-    ) -> urllib3.BaseHTTPResponse:
+        first: int | None,
+    ) -> _Answer:
         here = self._here()
+        ends = time.monotonic() + limit
         before, self._used_at = self._used_at, time.monotonic()
         if self._used_at - before > self._longest_idle_s:
             here.pool.clear()
         try:
-            return here.pool.request(
+            answer = here.pool.request(
                 method,
                 self._url(here, path, query),
                 body=body,
                 headers=headers,
                 timeout=urllib3.Timeout(total=limit),
                 retries=False,
+                preload_content=False,
             )
+            data, whole = first_bytes(answer, MOST_BYTES if first is None else first, ends=ends)
         except urllib3.exceptions.HTTPError as error:
             raise errors.unreachable(error, self.server, limit) from error
+        if not whole and first is None:
+            raise ClusterUnreachable(
+                f"the API server {self.server} answered more than {MOST_BYTES >> 20} MiB"
+            )
+        return _Answer(answer.status, data, answer.headers)
 
     def stream(
         self, path: str, query: Mapping[str, str], *, silence_s: float
@@ -201,8 +228,10 @@ class Connection:
                 retries=False,
             )
             if answer.status >= 300:
+                ends = time.monotonic() + self._timeout_s
+                data, _ = first_bytes(answer, _CHUNK, ends=ends)
                 raise errors.failure(
-                    answer.status, answer.data, answer.headers.get("Retry-After"), self.server
+                    answer.status, data, answer.headers.get("Retry-After"), self.server
                 )
         except urllib3.exceptions.HTTPError as error:
             raise errors.unreachable(error, self.server, silence_s) from error
@@ -302,6 +331,25 @@ class Connection:
         if self._tls is None or self._tls[0] != wanted:
             self._tls = (wanted, _tls_context(bool(configuration.verify_ssl), ca, data, cert, key))
         pool.connection_pool_kw["ssl_context"] = self._tls[1]
+
+
+def first_bytes(answer: urllib3.BaseHTTPResponse, most: int, *, ends: float) -> tuple[bytes, bool]:
+    """(at most so many bytes, whether that is all). ``ends``: of time.monotonic(); urllib3 limits
+    the wait for each piece alone, and pieces may come for ever. Raises urllib3's errors."""
+    parts: list[bytes] = []
+    left = most
+    while left >= 0:
+        part = answer.read1(min(_CHUNK, left + 1), decode_content=False)
+        if not part:
+            answer.release_conn()
+            return b"".join(parts), True
+        parts.append(part)
+        left -= len(part)
+        if left >= 0 and time.monotonic() > ends:
+            answer.close()
+            raise urllib3.exceptions.ReadTimeoutError(None, None, "the answer does not end")  # type: ignore[arg-type]
+    answer.close()
+    return b"".join(parts)[:most], False
 
 
 def _stamp(file: str | None) -> tuple[int, int]:

@@ -14,6 +14,7 @@ import orjson
 import urllib3.exceptions
 
 from bot.ports import ClusterUnreachable, PreconditionFailed, Refused
+from config.redaction import redact
 
 _LONGEST_MESSAGE = 500
 # The API server always answers 500 to an unknown field or a wrong type in server-side apply
@@ -67,8 +68,9 @@ def missing_permission(message: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Kubernetes' message on one line, at most 500 characters."""
-    line = " ".join(text.split())
+    """Kubernetes' message on one line, at most 500 characters, without secrets: it may quote what a
+    container printed."""
+    line = " ".join(redact(text[: 8 * _LONGEST_MESSAGE]).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
 
 

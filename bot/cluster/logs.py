@@ -26,7 +26,9 @@ def logs(
     if previous:
         query["previous"] = "true"
     try:
-        text = connection.get_text(path_of("pods", namespace, pod) + "/log", query)
+        text = connection.get_text(
+            path_of("pods", namespace, pod) + "/log", query, most=_MOST_BYTES
+        )
     except (errors.NotThere, Refused):
         return ()
     return tuple(text.splitlines()[-lines:])

@@ -18,6 +18,11 @@ from bot.ports import Refused
 
 MOST_BYTES = 1024 * 1024
 """A ConfigMap or Secret holds at most 1 MiB, and no manifest needs more."""
+MOST_NODES = 50_000
+"""Of one file, each alias counted with all that it stands for: a List of two thousand objects
+fits, and ten lines of aliases to aliases do not."""
+DEEPEST = 100
+_LONGEST_NUMBER = 100
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
 
 
@@ -92,12 +97,73 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         self.flatten_mapping(node)
-        keys = [_key_text(self.construct_object(key, deep=True)) for key, _ in node.value]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                mark = node.value[index][0].start_mark
-                raise yaml.constructor.ConstructorError(None, None, "a key is given twice", mark)
+        known: set[str] = set()
+        for key_node, _ in node.value:
+            key = _key_text(self.construct_object(key_node, deep=True))
+            if key in known:
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key is given twice", key_node.start_mark
+                )
+            known.add(key)
         return super().construct_mapping(node, deep=deep)
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        """The scanner looks at every open bracket for each token, and reads far ahead of who
+        counts levels."""
+        if self.flow_level > DEEPEST:
+            raise _TooMuch(f"is nested deeper than {DEEPEST} levels")
+        super().fetch_flow_collection_start(token)
+
+    def documents(self) -> Iterator[Any]:
+        """Each document, measured before anything is made of it."""
+        measured = _Measured()
+        while self.check_node():
+            node = self.get_node()
+            if node is not None:
+                measured.add(node)
+            yield self.construct_document(node)
+
+
+class _Measured:
+    """How much a file becomes once its aliases are replaced by what they stand for. Every node is
+    visited once, so measuring never costs what it prevents."""
+
+    def __init__(self) -> None:
+        self._left = MOST_NODES
+        self._sizes: dict[int, int] = {}
+        self._kept: list[yaml.Node] = []  # an id names a node for as long as the node lives
+
+    def add(self, document: yaml.Node) -> None:
+        self._kept.append(document)
+        self._left -= self._size(document, 0)
+        if self._left < 0:
+            raise _TooMuch(f"becomes more than {MOST_NODES:,} values")
+
+    def _size(self, node: yaml.Node, depth: int) -> int:
+        if depth > DEEPEST:
+            raise _TooMuch(f"is nested deeper than {DEEPEST} levels")
+        size = self._sizes.get(id(node))
+        if size is None:
+            self._sizes[id(node)] = MOST_NODES + 1  # until it is known: an alias within its anchor
+            size = 1 + sum(self._size(part, depth + 1) for part in _parts(node))
+            self._sizes[id(node)] = size
+        return size
+
+
+class _TooMuch(Exception):
+    """A file that would grow beyond what a manifest may be."""
+
+
+def _parts(node: yaml.Node) -> Iterator[yaml.Node]:
+    match node:
+        case yaml.MappingNode():
+            yield from (part for pair in node.value for part in pair)
+        case yaml.SequenceNode():
+            yield from node.value
+        case _:
+            number = node.tag.endswith((":int", ":float"))
+            if number and len(node.value) > _LONGEST_NUMBER:
+                raise _TooMuch(f"has a number of more than {_LONGEST_NUMBER} characters")
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -109,13 +175,18 @@ _Loader.yaml_implicit_resolvers = {
 def _objects(root: _Folder, name: str) -> Iterator[Mapping[str, Any]]:
     content = root.read(root.path(name), name)
     try:
-        documents = list(yaml.load_all(content, Loader=_Loader))
+        documents = list(_Loader(content).documents())
+    except _TooMuch as much:
+        raise Refused(f"{name} {much}") from None
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise Refused(
             f"{name}{line} is not valid YAML: {_without_quotes(error.problem or '')}"
         ) from None
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError, TypeError):
+    except (
+        *(yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError),
+        *(RecursionError, TypeError),
+    ):
         # Also what PyYAML's constructors raise for `!!int text` and the like, with the value in
         # their words.
         raise Refused(f"{name} is not valid YAML") from None

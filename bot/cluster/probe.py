@@ -10,7 +10,7 @@ from urllib.parse import quote, urljoin
 import urllib3
 
 from bot.cluster import errors
-from bot.cluster.connect import SIDE_BY_SIDE, Connection, path_of
+from bot.cluster.connect import MOST_OF_AN_APP, SIDE_BY_SIDE, Connection, first_bytes, path_of
 from bot.ports import ClusterUnreachable, Refused
 from bot.releases.facts.observation import ProbeSeen
 from bot.releases.facts.plan import Probe
@@ -80,15 +80,22 @@ def _as_new_visitor(address: str) -> str:
 
 
 def _directly(visitor: urllib3.PoolManager, address: str, headers: dict[str, str]) -> str:
+    ends = time.monotonic() + _TIMEOUT_S
     try:
         answer = visitor.request(
-            "GET", address, headers=headers, timeout=_TIMEOUT_S, redirect=False
+            "GET",
+            address,
+            headers=headers,
+            timeout=_TIMEOUT_S,
+            redirect=False,
+            preload_content=False,
         )
+        data, _ = first_bytes(answer, MOST_OF_AN_APP, ends=ends)
     except urllib3.exceptions.HTTPError as error:
         return f"error: {type(error).__name__}"
     if answer.status >= 400:
         return f"error: {answer.status}"
-    return _shown(answer.data.decode("utf-8", "replace"))
+    return _shown(data.decode("utf-8", "replace"))
 
 
 def _shown(body: str) -> str:

@@ -20,11 +20,13 @@ from bot.releases.facts.observation import (
     ReplicaSetSeen,
     ServiceSeen,
 )
+from config.redaction import bounded, redact
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 SERVICE_NAME = "kubernetes.io/service-name"
+_MOST_SAID = 2_048
 
 
 def milliseconds(time: str | None) -> int:
@@ -73,7 +75,7 @@ def deployment(
         ready=status.get("readyReplicas", 0),
         available=status.get("availableReplicas", 0),
         conditions=tuple(
-            (one["type"], one["status"], one.get("reason", ""), one.get("message", ""))
+            (one["type"], one["status"], one.get("reason", ""), told(one.get("message")))
             for one in status.get("conditions") or ()
         ),
         replica_sets=tuple(
@@ -99,7 +101,7 @@ def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSet
     template, template_hash = without_hash(spec["template"])
     revision = str(annotations.get(REVISION, ""))
     failures = [
-        one.get("message", "")
+        told(one.get("message"))
         for one in status.get("conditions") or ()
         if one["type"] == "ReplicaFailure" and one["status"] == "True"
     ]
@@ -117,7 +119,7 @@ def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSet
         ready=status.get("readyReplicas", 0),
         available=status.get("availableReplicas", 0),
         created_at=milliseconds(meta.get("creationTimestamp")),
-        change_cause=annotations.get(CHANGE_CAUSE, ""),
+        change_cause=told(annotations.get(CHANGE_CAUSE)),
         pods=tuple(sorted(owned, key=lambda one: (one.created_at, one.name))),
         failure=failures[0] if failures else "",
     )
@@ -139,6 +141,15 @@ def without_hash(template: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     return {**template, "metadata": meta}, template_hash
 
 
+def told(message: object) -> str:
+    """What a kubelet, a controller or a container said, without secrets and of a bounded length;
+    its end stays, for there a chain of errors has its reason."""
+    text = message if isinstance(message, str) else ""
+    if len(text) > _MOST_SAID:
+        text = f"{bounded(text, _MOST_SAID // 2)} {text[-_MOST_SAID // 2 :].partition(' ')[2]}"
+    return redact(text) if text else ""
+
+
 def pod(item: Mapping[str, Any]) -> PodSeen:
     meta, spec, status = item["metadata"], item["spec"], item.get("status") or {}
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
@@ -156,14 +167,14 @@ def pod(item: Mapping[str, Any]) -> PodSeen:
         ip=status.get("podIP", ""),
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
-        message=status.get("message", ""),
+        message=told(status.get("message")),
         ready=is_ready,
         ready_since=milliseconds(ready.get("lastTransitionTime")) if is_ready else 0,
         created_at=milliseconds(meta.get("creationTimestamp")),
         accepted_at=milliseconds(status.get("startTime")),
         has_sandbox=(conditions.get("PodReadyToStartContainers") or {}).get("status") == "True",
         terminating="deletionTimestamp" in meta,
-        unschedulable=scheduled.get("message", "") or "Unschedulable" if unschedulable else "",
+        unschedulable=told(scheduled.get("message")) or "Unschedulable" if unschedulable else "",
         containers=(
             *_containers(
                 spec.get("initContainers"), status.get("initContainerStatuses"), init=True
@@ -191,8 +202,8 @@ def _containers(
             ready=bool(status.get("ready")),
             restarts=status.get("restartCount", 0),
             waiting=waiting.get("reason", ""),
-            message=waiting.get("message") or terminated.get("message") or "",
-            ended_message=terminated.get("message", ""),
+            message=told(waiting.get("message") or terminated.get("message")),
+            ended_message=told(terminated.get("message")),
             running_since=milliseconds(running.get("startedAt")),
             last_started_at=milliseconds(newest_run.get("startedAt")),
             last_terminated=terminated.get("reason", ""),

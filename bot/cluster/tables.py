@@ -208,7 +208,8 @@ def _events(
 
     found = [(app, row) for row in answer["rows"] if (app := app_of(row["object"]))]
     found.sort(key=lambda one: _recency(one[1]["object"]), reverse=True)
-    return _cut(answer, found, wide=wide)
+    columns, rows = _cut(answer, found, wide=wide)
+    return columns, [tuple(map(reading.told, row)) for row in rows]
 
 
 def _recency(event: Mapping[str, Any]) -> tuple[int, int]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+MOST_CHARACTERS = 40_000
+"""Of one message of Slack (docs.slack.dev, chat.postMessage: truncating content)."""
+
 _DOUBLE = str.maketrans(dict.fromkeys("“”„‟«»〝〞＂", '"') | dict.fromkeys("‘’‚‛＇", "'"))
 _SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\t\r\n]+")
 _INVISIBLE = re.compile(r"[\u200b\u2060\ufeff]")
@@ -49,4 +52,5 @@ def plain_word(word: str) -> str:
 
 def without_mention(text: str, user: str) -> str:
     """The text around the bot's mention."""
-    return re.sub(rf"<@{re.escape(user)}(?:\|[^>]*)?>[,:]?", " ", text).strip()
+    text = text[:MOST_CHARACTERS]
+    return re.sub(rf"<@{re.escape(user)}(?:\|[^<>]*)?>[,:]?", " ", text).strip()

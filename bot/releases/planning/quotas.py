@@ -10,6 +10,8 @@ from typing import Any
 from bot.releases.facts.observation import QuotaScope, QuotaSeen
 
 _QUANTITY = re.compile(r"\A([+-]?\d*\.?\d*)(?:([eE][+-]?\d+)|([A-Za-z]*))\Z")
+_LONGEST = 40
+_LARGEST_EXPONENT = 30  # the API server takes at most 2^63-1 of anything
 _SUFFIXES: dict[str, Fraction] = {
     "": Fraction(1),
     "n": Fraction(1, 10**9),
@@ -37,9 +39,11 @@ def quantity(text: Any) -> Fraction:
     >>> quantity("250m") == Fraction(1, 4) and quantity("1Ki") == 1024 and quantity("2e3") == 2000
     True
     """
-    found = _QUANTITY.match(str(text).strip())
+    found = _QUANTITY.match(str(text).strip()[: _LONGEST + 1])
     if found is None or found[1] in ("", ".", "+", "-") or (found[3] or "") not in _SUFFIXES:
-        raise ValueError(f"not a quantity: {text}")
+        raise ValueError(f"not a quantity: {str(text)[:_LONGEST]}")
+    if len(found[0]) > _LONGEST or (found[2] and abs(int(found[2][1:])) > _LARGEST_EXPONENT):
+        raise ValueError(f"not a quantity: {str(text)[:_LONGEST]}")
     exponent = Fraction(10) ** int(found[2][1:]) if found[2] else Fraction(1)
     return Fraction(found[1]) * exponent * _SUFFIXES[found[3] or ""]
 
