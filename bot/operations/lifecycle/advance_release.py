@@ -28,7 +28,6 @@ from bot.releases.engine.decision import Decision
 from bot.releases.engine.probing import pods_to_probe
 from bot.releases.engine.respond import respond
 from bot.releases.facts.actions import Action, PatchDeployment, PatchService
-from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.changes import Reapply
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.observation import Observation, Seen, Unreachable

@@ -44,7 +44,7 @@ def stage(printed: Callable[[], tuple[str, ...]]) -> tuple[Context, SimulatedLog
     store.save(broken, (), operation="fail")
     unused = cast(Any, None)
     clusters = cast(Any, {release.target.cluster: logs})
-    catalog = Catalog({}, ("local",), Access(frozenset(), {}), "")
+    catalog = Catalog({}, ("local",), Access(frozenset(), {}))
     rendering = SlackRendering()
     context = Context(
         store, store.queue, clusters, RecordingMessenger(), unused, catalog, rendering, unused
