@@ -34,7 +34,6 @@ from bot.releases.facts.observation import Observation, Seen, Unreachable
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Refuse
 from bot.releases.facts.target import Target, default_candidate_name
-from bot.releases.planning.draft import app_container
 
 TICK_BUDGET_S = 6.0
 ATTEMPTS = 4

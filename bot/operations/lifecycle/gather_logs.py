@@ -16,6 +16,7 @@ from bot.ports import ClusterUnreachable, Refused, UnknownSchema, VersionConflic
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import Release
+from bot.releases.planning.draft import app_container
 
 ATTEMPTS = 3
 ASKED_FOR_MS = 30 * 86_400_000
@@ -35,11 +36,13 @@ def gather_logs(context: Context, release_id: str) -> None:
     if context.store.peek(key) is not None:
         return
     context.store.put(key, "1", ttl_ms=ASKED_FOR_MS)
+    found = release.as_found
+    container = app_container(release, found.stable.template) if found else None
     try:
         lines = context.clusters[release.target.cluster].logs(
             release.target,
             cause.pods[0],
-            container=release.target.container,
+            container=container,
             lines=LINES,
             previous=True,
         )
