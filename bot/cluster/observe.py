@@ -82,13 +82,7 @@ def observe(
     )
     found = [one.seen() if one else None for one in owned]
     pods = tuple(_pods(found))
-    started = reads.warnings
-    if started is None and any(_is_stuck(pod, at) for pod in pods):
-        started = _start_events(connection, target.namespace, "type=Warning")
-    homeless = started is not None and any(pod.unschedulable for pod in pods)
-    growing = homeless and _start_events(connection, target.namespace, "reason=TriggeredScaleUp")
-    warnings = started.result() if started else []
-    scale_ups = growing.result() if growing else []
+    warnings, scale_ups = _read_events(connection, target.namespace, reads.warnings, pods, at)
     seen = [_with_events(one, warnings, scale_ups) if one else None for one in found]
     return Observation(
         at=at,
@@ -175,6 +169,21 @@ def _start_reads(
         surveyed={kind: every(kind) for kind in _SURVEYED} if survey else {},
         warnings=_start_events(connection, namespace, "type=Warning") if events else None,
     )
+
+
+def _read_events(
+    connection: Connection,
+    namespace: str,
+    started: Future[list[Any]] | None,
+    pods: Sequence[PodSeen],
+    at: int,
+) -> tuple[list[Any], list[Any]]:
+    """Warnings, when asked for or when a pod is stuck; scale-ups when one cannot be scheduled."""
+    if started is None and any(_is_stuck(pod, at) for pod in pods):
+        started = _start_events(connection, namespace, "type=Warning")
+    homeless = started is not None and any(pod.unschedulable for pod in pods)
+    growing = homeless and _start_events(connection, namespace, "reason=TriggeredScaleUp")
+    return started.result() if started else [], growing.result() if growing else []
 
 
 def observe_apps(
