@@ -37,6 +37,52 @@ class InMemoryWorkQueue:
         self.asked.append(load_query(dump_query(query)))
 
 
+Place = tuple[int, int, int]  # rank, since, promised
+
+
+class InMemoryBudgets:
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._levels: dict[str, tuple[float, int]] = {}
+        self._queues: dict[str, dict[str, Place]] = {}  # by claimant
+        self._closed: dict[str, int] = {}
+
+    def book(self, budget: Budget, claimant: str, *, rank: int = 0) -> int:
+        now, interval = self._clock(), 60_000 / budget.per_minute
+        level, at = self._levels.get(budget.name, (float(budget.burst), now))
+        level = min(float(budget.burst), level + (now - at) / interval)
+        queue = self._queues.setdefault(budget.name, {})
+        ahead = self._join(queue, claimant, rank, now)
+        kept = 0 if rank == 0 else budget.reserve // 2 if rank == 1 else budget.reserve
+        free = level - kept - ahead
+        closed = max(0, self._closed.get(budget.name, 0) - now)
+        wait = 0
+        if free >= 1 and not closed:
+            level -= 1
+            del queue[claimant]
+        else:
+            wait = max(1, closed, math.ceil((1 - free) * interval))
+            queue[claimant] = (*queue[claimant][:2], now + wait)
+        self._levels[budget.name] = (level, now)
+        return wait
+
+    def close(self, budget: Budget, *, for_ms: int) -> None:
+        self._closed[budget.name] = self._clock() + for_ms
+        self._levels[budget.name] = (1.0, self._clock() + for_ms)
+
+    def _join(self, queue: dict[str, Place], claimant: str, rank: int, now: int) -> int:
+        """Drops lost bookings; returns how many claimants are ahead."""
+        for lost in [
+            one for one, (_, _, promised) in queue.items() if promised <= now - BOOKING_LOST_MS
+        ]:
+            del queue[lost]
+        stood_rank, since, _ = queue.get(claimant, (rank, now, now))
+        queue[claimant] = (min(rank, stood_rank), since, now)
+        return sum(
+            1 for name, one in queue.items() if (*one[:2], name) < (*queue[claimant][:2], claimant)
+        )
+
+
 class InMemoryReleaseStore:
     def __init__(
         self,
@@ -69,11 +115,7 @@ class InMemoryReleaseStore:
         self._freezes: dict[str, Freeze] = {}
         self._passing: dict[str, tuple[str, int]] = {}
         self._passing_orders: dict[str, int] = {}
-        self._levels: dict[str, tuple[float, int]] = {}
-        self._queues: dict[
-            str, dict[str, tuple[int, int, int]]
-        ] = {}  # claimant -> rank, since, promised
-        self._closed: dict[str, int] = {}
+        self._budgets = InMemoryBudgets(self.now)
 
     def now(self) -> int:
         return self._clock()
@@ -327,35 +369,10 @@ class InMemoryReleaseStore:
         return value if until > self.now() else None
 
     def book(self, budget: Budget, claimant: str, *, rank: int = 0) -> int:
-        now, interval = self.now(), 60_000 / budget.per_minute
-        level, at = self._levels.get(budget.name, (float(budget.burst), now))
-        level = min(float(budget.burst), level + (now - at) / interval)
-        queue = self._queues.setdefault(budget.name, {})
-        for lost in [
-            one for one, (_, _, promised) in queue.items() if promised <= now - BOOKING_LOST_MS
-        ]:
-            del queue[lost]
-        stood_rank, since, _ = queue.get(claimant, (rank, now, now))
-        queue[claimant] = (min(rank, stood_rank), since, now)
-        ahead = sum(
-            1 for name, one in queue.items() if (*one[:2], name) < (*queue[claimant][:2], claimant)
-        )
-        kept = 0 if rank == 0 else budget.reserve // 2 if rank == 1 else budget.reserve
-        free = level - kept - ahead
-        closed = max(0, self._closed.get(budget.name, 0) - now)
-        wait = 0
-        if free >= 1 and not closed:
-            level -= 1
-            del queue[claimant]
-        else:
-            wait = max(1, closed, math.ceil((1 - free) * interval))
-            queue[claimant] = (*queue[claimant][:2], now + wait)
-        self._levels[budget.name] = (level, now)
-        return wait
+        return self._budgets.book(budget, claimant, rank=rank)
 
     def close(self, budget: Budget, *, for_ms: int) -> None:
-        self._closed[budget.name] = self.now() + for_ms
-        self._levels[budget.name] = (1.0, self.now() + for_ms)
+        self._budgets.close(budget, for_ms=for_ms)
 
     def reconcile(self) -> tuple[str, ...]:
         repairs = []

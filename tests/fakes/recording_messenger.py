@@ -1,5 +1,4 @@
-"""The Messenger port, noting what would have been said. ``refusals`` are raised first, one by each
-call."""
+"""The Messenger port, recording what the bot sends. ``refusals`` are raised first, one per call."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from bot.ports import Message
 
 
 @dataclass(frozen=True)
-class Said:
+class Sent:
     how: str
     where: str
     message: Message
@@ -20,27 +19,27 @@ class Said:
 
 @dataclass
 class RecordingMessenger:
-    said: list[Said] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
     refusals: list[Exception] = field(default_factory=list)
 
-    def _say(self, how: str, where: str, message: Message, thread_ts: str = "") -> str:
+    def _send(self, how: str, where: str, message: Message, thread_ts: str = "") -> str:
         if self.refusals:
             raise self.refusals.pop(0)
-        self.said.append(Said(how, where, message, thread_ts))
-        return f"{len(self.said)}.0"
+        self.sent.append(Sent(how, where, message, thread_ts))
+        return f"{len(self.sent)}.0"
 
     def post(
         self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False
     ) -> str:
-        return self._say("post", channel, message, thread_ts)
+        return self._send("post", channel, message, thread_ts)
 
     def edit(self, channel: str, ts: str, message: Message) -> None:
-        self._say("edit", channel, message, ts)
+        self._send("edit", channel, message, ts)
 
     def post_privately(
         self, channel: str, user: str, message: Message, *, thread_ts: str = ""
     ) -> None:
-        self._say("post_privately", user, message, thread_ts)
+        self._send("post_privately", user, message, thread_ts)
 
     def respond(
         self,
@@ -50,16 +49,16 @@ class RecordingMessenger:
         in_channel: bool = False,
         replace: bool = False,
     ) -> None:
-        self._say("respond", response_url, message)
+        self._send("respond", response_url, message)
 
     def direct(self, user: str, message: Message) -> str:
-        return self._say("direct", user, message)
+        return self._send("direct", user, message)
 
     def upload(self, user: str, filename: str, content: str, *, title: str) -> None:
-        self._say("upload", user, Message(content))
+        self._send("upload", user, Message(content))
 
     def find_posted(self, channel: str, *, key: str, thread_ts: str = "") -> str:
-        for number, one in enumerate(self.said, start=1):
+        for number, one in enumerate(self.sent, start=1):
             payload: Mapping[str, Any] = (one.message.metadata or {}).get("event_payload", {})
             if one.where == channel and payload.get("key") == key:
                 return f"{number}.0"
@@ -69,7 +68,7 @@ class RecordingMessenger:
         return f"https://example.invalid/{channel}/{ts}"
 
     def update_view(self, view_id: str, seen_hash: str, view: Mapping[str, Any]) -> str:
-        return self._say("form", view_id, Message(str(view)))
+        return self._send("form", view_id, Message(str(view)))
 
     def publish_home(self, user: str, view: Mapping[str, Any]) -> None:
-        self._say("home", user, Message(str(view)))
+        self._send("home", user, Message(str(view)))

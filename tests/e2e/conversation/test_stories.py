@@ -17,6 +17,14 @@ def test_a_canary_from_the_help_to_the_record_by_clicks_as_two_people(
     open_screen: Callable[..., Screen], has_no_violation: Callable[[Page, str], None]
 ) -> None:
     screen = open_screen()
+    _start_by_form(screen, has_no_violation)
+    card = screen.card("hello 1.0.0 → 2.0.0 canary")
+    _promote_as_two_people(screen, card, has_no_violation)
+    _read_the_thread(screen, card, has_no_violation)
+    _find_the_release_at_home(screen, has_no_violation)
+
+
+def _start_by_form(screen: Screen, has_no_violation: Callable[[Page, str], None]) -> None:
     page = screen.page
     screen.say("/help")
     page.get_by_role("button", name="Release an app").click()
@@ -35,7 +43,11 @@ def test_a_canary_from_the_help_to_the_record_by_clicks_as_two_people(
     form.get_by_role("button", name="Deploy", exact=True).click()
     expect(form).to_be_hidden()
 
-    card = screen.card("hello 1.0.0 → 2.0.0 canary")
+
+def _promote_as_two_people(
+    screen: Screen, card: Locator, has_no_violation: Callable[[Page, str], None]
+) -> None:
+    page = screen.page
     expect(card).to_contain_text("17% of traffic to 2.0.0")
     expect(card).to_contain_text("Hold at 17% until")
     card.get_by_role("button", name="Continue now").click()
@@ -63,6 +75,11 @@ def test_a_canary_from_the_help_to_the_record_by_clicks_as_two_people(
     assert screen.image("hello").endswith(":2.0.0")
     assert "hello-canary" not in screen.deployments()
 
+
+def _read_the_thread(
+    screen: Screen, card: Locator, has_no_violation: Callable[[Page, str], None]
+) -> None:
+    page = screen.page
     card.get_by_role("button", name=re.compile(r"\d+ repl")).click()
     thread = page.get_by_role("complementary", name="Thread")
     expect(thread).to_contain_text("release-manager approved")
@@ -72,6 +89,11 @@ def test_a_canary_from_the_help_to_the_record_by_clicks_as_two_people(
     screen.picture("story-thread")
     page.keyboard.press("Escape")
 
+
+def _find_the_release_at_home(
+    screen: Screen, has_no_violation: Callable[[Page, str], None]
+) -> None:
+    page = screen.page
     screen.become("Developer")
     page.get_by_role("button", name="Pilothouse home").click()
     home = page.get_by_role("region", name="Home of Pilothouse")

@@ -177,9 +177,9 @@ def test_an_outside_roll_is_reported_in_the_apps_channel(scene: Scene) -> None:
     )
     nudger.nudge()
     assert report_outside_change(scene.context, scene.key()) is None
-    (said,) = scene.messenger.said
-    assert said.where == "C0RELEASES"
-    assert "hello:2" in said.message.text and "kubectl-set" in said.message.text
+    (sent,) = scene.messenger.sent
+    assert sent.where == "C0RELEASES"
+    assert "hello:2" in sent.message.text and "kubectl-set" in sent.message.text
 
 
 def test_green_of_a_pair_is_reported_by_its_name(scene: Scene) -> None:
@@ -192,8 +192,8 @@ def test_green_of_a_pair_is_reported_by_its_name(scene: Scene) -> None:
     )
     nudger.nudge()
     assert report_outside_change(scene.context, scene.key()) is None
-    (said,) = scene.messenger.said
-    assert "hello-green of hello is rolling from" in said.message.text
+    (sent,) = scene.messenger.sent
+    assert "hello-green of hello is rolling from" in sent.message.text
 
 
 def test_a_change_that_two_watchers_observe_is_reported_once(scene: Scene) -> None:
@@ -202,7 +202,7 @@ def test_a_change_that_two_watchers_observe_is_reported_once(scene: Scene) -> No
         for wake_id in list(scene.queue.due):
             del scene.queue.due[wake_id]
             report_outside_change(scene.context, wake_id.removeprefix("noticed:"))
-    assert len(scene.messenger.said) == 1
+    assert len(scene.messenger.sent) == 1
 
 
 class InMemoryQueueThatGoesAway(InMemoryWorkQueue):
@@ -242,7 +242,7 @@ def test_a_posted_line_is_not_repeated_when_slacks_answer_is_lost(
     queue_outside_change(scene.context, "C0RELEASES", "hello was scaled")
     assert report_outside_change(replace(scene.context, messenger=lossy), scene.key()) == T0 + 5_000
     assert report_outside_change(replace(scene.context, messenger=lossy), scene.key()) is None
-    assert len(lossy.said) == 1
+    assert len(lossy.sent) == 1
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_line_that_slack_refuses_now_is_posted_later(
         clock[0] = again
         again = report_outside_change(scene.context, scene.key())
     assert clock[0] <= T0 + later_ms + 2_000
-    assert len(scene.messenger.said) == 1
+    assert len(scene.messenger.sent) == 1
 
 
 def test_a_deleted_channel_is_not_retried_for_ever(scene: Scene) -> None:
@@ -267,4 +267,4 @@ def test_a_deleted_channel_is_not_retried_for_ever(scene: Scene) -> None:
     scene.messenger.refusals.append(ChannelUnavailable("archived"))
     assert report_outside_change(scene.context, scene.key()) is None
     assert report_outside_change(scene.context, scene.key()) is None
-    assert scene.messenger.said == []
+    assert scene.messenger.sent == []

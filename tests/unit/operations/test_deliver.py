@@ -18,7 +18,7 @@ from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import a_release
 from tests.conftest import eventually
 from tests.fakes.in_memory_store import InMemoryReleaseStore
-from tests.fakes.recording_messenger import RecordingMessenger, Said
+from tests.fakes.recording_messenger import RecordingMessenger, Sent
 
 LINES = ("starting", "panic: no config")
 HOUR_MS = 3_600_000
@@ -30,8 +30,8 @@ class Desk:
     store: InMemoryReleaseStore
     messenger: RecordingMessenger
 
-    def said(self, how: str) -> list[Said]:
-        return [one for one in self.messenger.said if one.how == how]
+    def sent(self, how: str) -> list[Sent]:
+        return [one for one in self.messenger.sent if one.how == how]
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def failed(
 
 def test_log_lines_go_to_the_starter_alone(desk: Desk) -> None:
     deliver_release(desk.context, failed(desk))
-    (direct,) = desk.said("direct")
+    (direct,) = desk.sent("direct")
     assert direct.where == "U0DEV1"
     assert "panic: no config" in direct.message.text and "hello-2-a" in direct.message.text
-    in_channel = [str(one.message) for one in desk.said("post")]
+    in_channel = [str(one.message) for one in desk.sent("post")]
     assert any("CrashLoopBackOff" in message for message in in_channel)
     assert any("last log lines go only to <@U0DEV1>" in message for message in in_channel)
     assert not any("panic" in message for message in in_channel)
@@ -84,7 +84,7 @@ def test_log_lines_go_to_the_starter_alone(desk: Desk) -> None:
 def test_a_failure_leads_to_its_card(desk: Desk) -> None:
     release_id = failed(desk)
     deliver_release(desk.context, release_id)
-    (loud,) = (one for one in desk.said("post") if " failed: " in one.message.text)
+    (loud,) = (one for one in desk.sent("post") if " failed: " in one.message.text)
     address = desk.messenger.permalink(*desk.store.card(release_id))
     assert f"<{address}|Card of {release_id}>" in str(loud.message.blocks)
 
@@ -102,7 +102,7 @@ def test_a_failure_is_told_without_its_link_where_slack_does_not_say_it(
     messenger, release_id = RecordingWithoutLinks(), failed(desk)
     assert deliver_release(replace(desk.context, messenger=messenger), release_id) is None
     (loud,) = (
-        one for one in messenger.said if one.how == "post" and " failed: " in one.message.text
+        one for one in messenger.sent if one.how == "post" and " failed: " in one.message.text
     )
     assert f"`{release_id}`" in str(loud.message.blocks)
 
@@ -113,15 +113,15 @@ def test_nothing_goes_in_person_where_the_catalog_says_otherwise(
 ) -> None:
     release_id = failed(desk, logs, LINES if logs == "channel" else ())
     eventually(lambda: deliver_release(desk.context, release_id) is None)
-    assert not desk.said("direct")
-    assert any("panic" in str(one.message) for one in desk.said("post")) == (logs == "channel")
+    assert not desk.sent("direct")
+    assert any("panic" in str(one.message) for one in desk.sent("post")) == (logs == "channel")
 
 
 def test_ten_long_lines_are_one_whole_message(desk: Desk) -> None:
     deliver_release(
         desk.context, failed(desk, lines=tuple(f"{number} {'x' * 300}" for number in range(10)))
     )
-    (direct,) = desk.said("direct")
+    (direct,) = desk.sent("direct")
     assert all(f"\n{number} xxx" in direct.message.text for number in range(10))
     assert "…" not in str(direct.message.blocks)
 
@@ -143,7 +143,7 @@ def test_a_failure_is_told_although_its_starter_takes_no_messages(desk: Desk) ->
     messenger = RecordingWithoutDirects(why=ChannelUnavailable("conversations.open: cannot_dm_bot"))
     assert deliver_release(replace(desk.context, messenger=messenger), release_id) is None
     assert any(
-        "CrashLoopBackOff" in one.message.text for one in messenger.said if one.how == "post"
+        "CrashLoopBackOff" in one.message.text for one in messenger.sent if one.how == "post"
     )
     assert desk.store.outbox(release_id) == ((), False)
 
@@ -155,7 +155,7 @@ class RecordingUntilArchived(RecordingMessenger):
     def post(
         self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False
     ) -> str:
-        if sum(one.how == "post" for one in self.said) == 2:
+        if sum(one.how == "post" for one in self.sent) == 2:
             raise ChannelUnavailable("is_archived")
         return super().post(channel, message, thread_ts=thread_ts, broadcast=broadcast)
 
@@ -204,14 +204,14 @@ def test_a_card_that_a_person_deleted_is_posted_again_once_and_what_was_to_tell_
     assert eventually(lambda: deliver_release(context, release.id) is None)
     cards = [
         one
-        for one in messenger.said
+        for one in messenger.sent
         if one.how == "post"
         and (one.message.metadata or {})["event_payload"]["key"].endswith(":card")
     ]
     assert len(cards) == 2 and desk.store.card(release.id)[1] not in messenger.deleted
     assert desk.store.outbox(release.id) == ((), False)
     assert (
-        sum("step one: done" in one.message.text for one in messenger.said if one.how == "post")
+        sum("step one: done" in one.message.text for one in messenger.sent if one.how == "post")
         == 1
     )
 
@@ -244,10 +244,10 @@ def test_a_reopened_channel_gets_the_card_and_nothing_sent_directly(
     desk.messenger.refusals.append(ChannelUnavailable("is_archived"))
     again = deliver_release(desk.context, release_id)
     assert again is not None and 0 < again - desk.store.now() <= 30_000
-    assert any("CrashLoopBackOff" in one.message.text for one in desk.said("direct"))
-    assert desk.said("post") == []
+    assert any("CrashLoopBackOff" in one.message.text for one in desk.sent("direct"))
+    assert desk.sent("post") == []
     assert eventually(lambda: deliver_release(desk.context, release_id) is None)
-    (card,) = desk.said("post")
+    (card,) = desk.sent("post")
     assert (card.message.metadata or {})["event_payload"]["key"] == f"{release_id}:card"
     assert desk.store.outbox(release_id) == ((), False)
 
@@ -274,15 +274,15 @@ def test_a_message_in_the_channel_is_not_also_sent_directly(desk: Desk) -> None:
     assert eventually(
         lambda: (
             bool(deliver_release(context, release_id))
-            and any(one.how == "direct" for one in messenger.said)
+            and any(one.how == "direct" for one in messenger.sent)
         )
     )
     assert [
         one.how
-        for one in messenger.said
+        for one in messenger.sent
         if "CrashLoopBackOff" in one.message.text and "failed: " in one.message.text
     ] == ["post"]
-    assert [one.how for one in messenger.said if "hello is back on 1.0.0" in one.message.text] == [
+    assert [one.how for one in messenger.sent if "hello is back on 1.0.0" in one.message.text] == [
         "direct"
     ]
 
@@ -297,7 +297,7 @@ def test_direct_messages_for_an_archived_channel_wait_for_slack(desk: Desk) -> N
     messenger.why, messenger.refusals = None, [ChannelUnavailable("is_archived")]
     deliver_release(context, release_id)
     assert any(
-        "CrashLoopBackOff" in one.message.text for one in messenger.said if one.how == "direct"
+        "CrashLoopBackOff" in one.message.text for one in messenger.sent if one.how == "direct"
     )
 
 
@@ -311,12 +311,12 @@ def test_an_interrupted_failure_is_posted_once_and_its_logs_arrive(
     messenger.why = None
     assert deliver_release(context, release_id) is None
     deliver_release(context, release_id)
-    assert len([one for one in messenger.said if one.how == "direct"]) == 1
+    assert len([one for one in messenger.sent if one.how == "direct"]) == 1
     assert (
         len(
             [
                 one
-                for one in messenger.said
+                for one in messenger.sent
                 if one.how == "post" and one.message.text.count("failed: ")
             ]
         )

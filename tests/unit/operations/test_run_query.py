@@ -49,7 +49,7 @@ def reply_after(failure: Exception, command: QueryCommand, cluster: str = "local
         unused,
     )
     run_query(context, a_query(command))
-    (reply,) = messenger.said
+    (reply,) = messenger.sent
     assert reply.how == "post_privately"
     return reply.message.text
 

@@ -32,14 +32,14 @@ SECOND = 1_000
 
 @dataclass
 class RecordingMessengerWithLimits(RecordingMessenger):
-    """Answers 429 as Slack does; ``when`` keeps the time of each thing said."""
+    """Raises 429 as Slack does; ``when`` keeps the time of each call."""
 
     clock: Callable[[], int] = lambda: 0
     limits: RateLimits = field(default_factory=lambda: RateLimits(1.0))
     refused: int = 0
     when: list[int] = field(default_factory=list)
 
-    def _say(self, how: str, where: str, message: Message, thread_ts: str = "") -> str:
+    def _send(self, how: str, where: str, message: Message, thread_ts: str = "") -> str:
         if self.refusals:
             raise self.refusals.pop(0)
         try:
@@ -51,7 +51,7 @@ class RecordingMessengerWithLimits(RecordingMessenger):
             self.refused += 1
             raise RateLimited(limited.retry_after * 1000) from limited
         self.when.append(self.clock())
-        return super()._say(how, where, message, thread_ts)
+        return super()._send(how, where, message, thread_ts)
 
 
 @dataclass
@@ -170,7 +170,7 @@ def test_forty_moving_cards_meet_no_429_and_lag_under_a_minute(
     workspace.run(220)
     assert workspace.messenger.refused == 0
     assert max(ms for _, _, ms in workspace.lags) <= 60 * SECOND
-    assert all(one.where == CHANNEL for one in workspace.messenger.said)
+    assert all(one.where == CHANNEL for one in workspace.messenger.sent)
     still_behind = [
         workspace.clock[0] - since
         for untold in workspace.behind_since.values()
@@ -232,7 +232,7 @@ def test_a_failure_is_posted_within_seconds_in_a_full_channel(
     workspace.run(200)
     loud = [
         when
-        for one, when in zip(workspace.messenger.said, workspace.messenger.when, strict=True)
+        for one, when in zip(workspace.messenger.sent, workspace.messenger.when, strict=True)
         if " failed: " in one.message.text and not one.thread_ts
     ]
     assert len(loud) == 5
@@ -248,7 +248,7 @@ def test_a_failure_overtakes_earlier_lines_and_is_posted_once(
 ) -> None:
     release_id, *_ = started(workspace)
     workspace.run(60)
-    before = len(workspace.messenger.said)
+    before = len(workspace.messenger.sent)
     cause = Cause(FailureClass.PERMANENT, "1 new pod: ErrImagePull")
     events = (
         (EventKind.STEP_DONE, "a step: done"),
@@ -263,7 +263,7 @@ def test_a_failure_overtakes_earlier_lines_and_is_posted_once(
         cause=cause,
     )
     workspace.run(120)
-    posts = [one for one in workspace.messenger.said[before:] if one.how == "post"]
+    posts = [one for one in workspace.messenger.sent[before:] if one.how == "post"]
     assert [bool(one.thread_ts) for one in posts] == [False, True]
     assert "failed: 1 new pod" in posts[0].message.text
     assert posts[1].message.text.split("\n") == ["a step: done", "going back"]
@@ -272,7 +272,7 @@ def test_a_failure_overtakes_earlier_lines_and_is_posted_once(
 def test_lines_that_waited_together_are_one_thread_message(workspace: Workspace) -> None:
     release_id, *_ = started(workspace)
     workspace.run(60)
-    before = len(workspace.messenger.said)
+    before = len(workspace.messenger.sent)
     workspace.change(
         release_id,
         *((EventKind.STEP_DONE, f"step {number}: done") for number in range(4)),
@@ -280,7 +280,7 @@ def test_lines_that_waited_together_are_one_thread_message(workspace: Workspace)
     )
     workspace.run(120)
     (lines,) = [
-        one for one in workspace.messenger.said[before:] if one.thread_ts and one.how == "post"
+        one for one in workspace.messenger.sent[before:] if one.thread_ts and one.how == "post"
     ]
     assert lines.message.text.split("\n") == [f"step {number}: done" for number in range(4)]
 
@@ -291,7 +291,7 @@ def test_after_a_429_nobody_posts_before_slack_allows(workspace: Workspace) -> N
     workspace.messenger.refusals.append(RateLimited(30_000))
     for release_id in ids[:10]:
         workspace.change(release_id, phase=Phase.PROGRESSING)
-    began, said = workspace.clock[0], len(workspace.messenger.said)
+    began, sent = workspace.clock[0], len(workspace.messenger.sent)
     workspace.run(140)
-    assert all(when >= began + 30 * SECOND for when in workspace.messenger.when[said:])
-    assert len(workspace.messenger.said) - said == 10
+    assert all(when >= began + 30 * SECOND for when in workspace.messenger.when[sent:])
+    assert len(workspace.messenger.sent) - sent == 10

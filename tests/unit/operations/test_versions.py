@@ -71,7 +71,7 @@ def test_a_newer_record_is_unchanged(context: Context, newer: str, redis_client:
     with pytest.raises(UnknownSchema, match="newer Pilothouse"):
         control_release(context, newer, Pause(DEVELOPER), "paused")
     assert redis_client.hgetall(f"{PREFIX}release:{newer}") == before
-    assert cast(RecordingMessenger, context.messenger).said == []
+    assert cast(RecordingMessenger, context.messenger).sent == []
 
 
 def test_other_releases_are_still_active(context: Context, newer: str) -> None:

@@ -132,9 +132,7 @@ def test_a_new_card_notifies_no_one_and_a_failure_only_who_must_act(
     assert failure.count("<@U0DEV1>") and not failure.replace("<@U0DEV1>", "").count("<@")
 
 
-def test_every_script_survives_parser_card_table_file_and_audit(
-    bot: Bot, slack: LocalSlack
-) -> None:
+def test_every_script_survives_parser_audit_card_and_thread(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, f'/deploy hello 2.0.0 reason="{EVERY_SCRIPT}"')
     assert bot.store.load("hello-1").reason == EVERY_SCRIPT
     assert any(EVERY_SCRIPT in line.text for line in bot.store.audit())
@@ -147,6 +145,9 @@ def test_every_script_survives_parser_card_table_file_and_audit(
     changed(bot, "hello-1", (EventKind.STEP_DONE, EVERY_SCRIPT))
     told_all(bot, "hello-1")
     assert any(EVERY_SCRIPT in m["text"] for m in slack.messages(CHANNEL, thread_ts=ts))
+
+
+def test_every_script_survives_table_and_file(bot: Bot, slack: LocalSlack) -> None:
     table = Table(EVERY_SCRIPT, ("name", "x"), ((EVERY_SCRIPT, "1"), ("hello", "2")))
     listed = bot.context.messenger.post(
         CHANNEL, bot.context.render.reply(TableReply((table,)), now=0)
