@@ -132,8 +132,8 @@ class _Walk:
     def _scalar(self, node: Node, place: Place) -> Any:
         try:
             return self._constructor.construct_object(node, deep=True)
-        except (YAMLError, ValueError) as error:
-            self.problems.append(
-                (place, f"this value cannot be read: {str(error).splitlines()[0]}")
-            )
+        except (YAMLError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+            # ruamel's constructors raise the last three for `!!int` without a value and the like
+            what = (str(error) or type(error).__name__).splitlines()[0]
+            self.problems.append((place, f"this value cannot be read: {what}"))
             return None

@@ -188,8 +188,10 @@ def test_ten_lines_of_aliases_are_refused_unexpanded(text: str, folder: Path) ->
         "a: 1e99999999",
         "a: " + "1:" * 500_00 + "1",
         "9" * 9_000,
+        "!!int # nothing",
+        "a: !!float []",
     ],
-    ids=["deep", "deep lists", "itself", "exponent", "sexagesimal", "digits"],
+    ids=["deep", "lists", "itself", "exponent", "sexagesimal", "digits", "no number", "no scalar"],
 )
 def test_a_file_that_is_no_manifest_is_refused(text: str, folder: Path) -> None:
     assert isinstance(as_manifest(folder)(text), Refused)
