@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_server
 from slack_bolt import App, BoltRequest, BoltResponse
 from slack_bolt.context import BoltContext
 from slack_bolt.request.internals import build_context
@@ -108,6 +108,8 @@ def make_asgi(
     is_ready: Callable[[], object],
     signing_secret: str,
     metrics: RequestMetrics | None = None,
+    *,
+    shows_metrics: bool = True,
 ) -> ASGIApp:
     """``is_ready`` raises StoreUnavailable while Redis is away. ``app`` None (Socket Mode): health
     and metrics only."""
@@ -119,8 +121,9 @@ def make_asgi(
     routes = [
         Route("/healthz", healthz),
         Route("/readyz", _Readiness(is_ready).readyz),
-        Route("/metrics", serve_metrics),
     ]
+    if shows_metrics:
+        routes.append(Route("/metrics", serve_metrics))
     if app is not None:
         slack = _SlackEndpoint(app, Admission(signing_secret), counted)
         routes.insert(0, Route("/slack/events", slack.events, methods=["POST"]))
@@ -147,10 +150,19 @@ def to_response(answer: BoltResponse) -> Response:
 
 
 def server_config(
-    app: App | None, settings: Settings, is_ready: Callable[[], object]
+    app: App | None,
+    settings: Settings,
+    is_ready: Callable[[], object],
+    metrics: RequestMetrics | None = None,
 ) -> uvicorn.Config:
-    metrics = RequestMetrics()
-    asgi = make_asgi(app, is_ready, settings.slack_signing_secret, metrics)
+    metrics = metrics or RequestMetrics()
+    asgi = make_asgi(
+        app,
+        is_ready,
+        settings.slack_signing_secret,
+        metrics,
+        shows_metrics=settings.metrics_port is None,
+    )
     return uvicorn.Config(
         asgi,
         host=settings.host,
@@ -168,8 +180,16 @@ def server_config(
 
 
 def serve_http(app: App | None, settings: Settings, is_ready: Callable[[], object]) -> int:
-    """Serves until SIGTERM or SIGINT, and finishes open requests first."""
-    server = uvicorn.Server(server_config(app, settings, is_ready))
+    """Serves until SIGTERM or SIGINT, and finishes open requests first. Metrics are on a port of
+    their own where one is set: the other one faces the Internet."""
+    metrics = RequestMetrics()
+    if settings.metrics_port is not None:
+        try:
+            start_http_server(settings.metrics_port, settings.host, metrics.registry)
+        except OSError as error:
+            _log.error("cannot listen on %s:%d: %s", settings.host, settings.metrics_port, error)
+            return 1
+    server = uvicorn.Server(server_config(app, settings, is_ready, metrics))
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again once it has stopped, which would end the replies that
         # follow their acknowledgements.

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from bot.store import Leases, connect
+from sandbox.free_ports import free_port
 from sandbox.redis_server import EmbeddedRedis
 from tests.chart.conftest import CATALOG, FILES, Render, pods, relocated
 from tests.conftest import eventually
@@ -42,6 +43,7 @@ def test_a_process_starts_as_the_chart_renders_it(
     pod = pods(rendered)[f"pilothouse-{'worker' if process == 'watcher' else process}"]
     given = relocated(pod, tmp_path, redis_url=guarded_redis_url)
     assert "REDIS_URL_FILE" in given and "REDIS_URL" not in given
+    given["PILOTHOUSE_METRICS_PORT"] = str(free_port())
     _write_catalog(tmp_path)
     given["PILOTHOUSE_CONFIG"] = str(tmp_path / "catalog.yaml")
     arguments = pod["spec"]["containers"][0]["args"][1:] if process == "worker" else ()

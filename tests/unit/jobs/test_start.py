@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 
 from bot.store import Leases, connect
+from sandbox.free_ports import free_port
 from sandbox.redis_server import EmbeddedRedis
 from tests.conftest import eventually
 from tests.processes import running
@@ -62,3 +65,15 @@ def test_a_worker_with_secrets_in_files_runs_its_jobs(
         assert eventually(lambda: leases.counters().get("jobs:sweep:done", 0) > 0), (
             tmp_path / "log"
         ).read_text()
+
+
+def test_the_bot_shows_its_metrics_on_their_own_port_alone(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    port = free_port()
+    given = {**environment, "PILOTHOUSE_METRICS_PORT": str(port)}
+    with running("bot", given, tmp_path / "log") as address:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            assert b"pilothouse_slack_requests" in answer.read()
+        with pytest.raises(HTTPError, match="404"):
+            urllib.request.urlopen(f"{address}/metrics", timeout=5)
