@@ -116,7 +116,7 @@ _KINDS: Final = frozenset(("secret", "secrets", "token", "tokens"))
 _PROSE: Final = _words(
     "unexpected failed failure invalid expired error unauthorized denied missing not could "
     "cannot no the a request status rpc dial get post context required is was has must "
-    "server unable"
+    "server unable authorization"
 )
 """What follows ``failed to fetch oauth token:`` and the like; no secret that matters."""
 _END_OF_VALUE: Final = re.compile(r"[\s,;&\"'`)\]}<>]")
@@ -244,7 +244,8 @@ def _spliced(text: str, finder: Callable[[str], Iterator[tuple[str, int]]]) -> I
             continue
         start, end = _value(text, after, name)
         value = text[start:end].casefold()
-        prose = value in _PROSE and text.startswith(": ", start - 2)
+        first = value.partition(" ")[0].rstrip(":")
+        prose = first in _PROSE and text.startswith(": ", start - 2)
         if value not in _SAID and not prose and text[start:end] != HIDDEN:
             yield text[done:start]
             yield HIDDEN

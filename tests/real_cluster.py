@@ -53,7 +53,7 @@ def bot_credentials(cluster: ControlPlane, apps_in: str = "default") -> Path:
         "--show-only",
         "templates/rbac.yaml",
         "--set",
-        f"rbac.namespaces={{{apps_in}}}",
+        f"rbac.namespaces={{{apps_in}}},rbac.apply={{configmaps,secrets}}",
         "--set",
         "existingCatalogConfigMap=catalog",
     )
