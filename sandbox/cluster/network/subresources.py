@@ -8,13 +8,11 @@ from sandbox.cluster.api_server.callers import Caller, DeleteOptions
 from sandbox.cluster.api_server.failures import ApiFailure
 from sandbox.cluster.api_server.registry import Registry
 from sandbox.cluster.api_server.requests import Answer, Request, Target
-from sandbox.cluster.api_server.resources import Resource
 from sandbox.cluster.controllers.kubelet import Kubelet
 from sandbox.cluster.controllers.limits import BudgetController
 from sandbox.cluster.network.routing import Routing
 from sandbox.cluster.objects import Json, copy_json, name_of, timestamp
 
-_ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints")
 """Not served: only named where the real proxy, which reads Endpoints, does not find a Service."""
 
 
@@ -175,7 +173,7 @@ class Subresources:
         or by number (core/service: ResourceLocation)."""
         service = self._routing.service(target.namespace, name)
         if service is None:
-            raise failures.not_found(target.resource if port.isdigit() else _ENDPOINTS, name)
+            raise failures.not_found(target.resource, name)
         if port.isdigit():
             port = _name_of_port(service, int(port))
         if not self._routing.has_endpoints(service):

@@ -122,7 +122,8 @@ def refusal(namespace: Namespace, name: str) -> tuple[int, str] | None:
         answer = namespace.http.get(path, timeout=3)
     except httpx.ReadTimeout:
         return None
-    if answer.is_success or "error trying to reach service" in answer.text:
+    is_status = answer.headers.get("content-type", "").startswith("application/json")
+    if answer.is_success or not is_status or "error trying to reach service" in answer.text:
         return None
     return answer.status_code, answer.json()["message"]
 
@@ -156,7 +157,7 @@ def test_the_proxy_names_what_is_missing(namespace: Namespace) -> None:
     namespace.made("services", service(ports=[{"name": "http", "port": 80}]))
     nobody = (503, 'no endpoints available for service "hello"')
     wait_for(lambda: refusal(namespace, "hello:http") == nobody, "no pod behind the Service")
-    assert refusal(namespace, "nothing") == (404, 'endpoints "nothing" not found')
+    assert refusal(namespace, "nothing") == (404, 'services "nothing" not found')
     assert refusal(namespace, "nothing:80") == (404, 'services "nothing" not found')
     assert refusal(namespace, "ftp:hello:80") == (400, 'invalid service request "ftp:hello:80"')
 
