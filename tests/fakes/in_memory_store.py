@@ -387,5 +387,7 @@ class InMemoryReleaseStore:
             announcements, dirty = self.outbox(release_id)
             if (announcements or dirty) and f"deliver:{release_id}" not in self.queue.due:
                 self.queue.wake(f"deliver:{release_id}", self.now())
-                repairs.append(f"{release_id}: had something to tell that nothing would have told")
+                repairs.append(
+                    f"{release_id}: had something to post that nothing would have posted"
+                )
         return tuple(repairs)

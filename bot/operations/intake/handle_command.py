@@ -28,13 +28,13 @@ from bot.commands.parse import KnownNames, parse
 from bot.commands.table import answers_channel, permission_of
 from bot.operations.access.refuse_stranger import refuse_stranger
 from bot.operations.access.roles import known_roles
-from bot.operations.context import App, Context, thread_key
+from bot.operations.context import Context, thread_key
 from bot.operations.intake.answer_once import answer_once
 from bot.operations.intake.ask_query import ask_query, query_of
 from bot.operations.intake.change_freeze import change_freeze
 from bot.operations.intake.offer_suggestions import offer_suggestions
+from bot.operations.intake.start_typed_release import start_typed_release
 from bot.operations.intake.steer_rollout import steer_rollout
-from bot.operations.lifecycle.start_release import start_release
 from bot.operations.queries.list_releases import list_releases
 from bot.operations.queries.plan_release import deployment_of
 from bot.operations.queries.share_answer import offer_to_share
@@ -50,7 +50,7 @@ from bot.operations.requests import Invocation
 from bot.policy.permission_table import WITHOUT_ROLE
 from bot.policy.permissions import Permission, Role, refusal_of_role, takes_commands_in
 from bot.ports import SlackUnavailable, StoreUnavailable, UnknownSchema
-from bot.releases.facts.changes import Change, Scale
+from bot.releases.facts.changes import Scale
 
 
 def handle_command(context: Context, invocation: Invocation) -> Reply:
@@ -130,7 +130,7 @@ def _carry_out(
             return _deploy(context, invocation, command)
         case ScaleCommand(app=name, replicas=replicas, reason=reason):
             app = context.catalog.apps[name]
-            return _start(context, invocation, app, Scale(replicas), reason)
+            return start_typed_release(context, invocation, app, Scale(replicas), reason)
         case RolloutCommand():
             return steer_rollout(context, invocation, command, roles)
         case PodsCommand() | GetCommand() | TrafficCommand() | ExplainCommand() | AppsCommand():
@@ -149,28 +149,13 @@ def _carry_out(
             assert_never(never)
 
 
-def _start(
-    context: Context, invocation: Invocation, app: App, change: Change, reason: str
-) -> Reply:
-    return start_release(
-        context,
-        app,
-        change,
-        by=invocation.person,
-        channel=invocation.channel,
-        reason=reason,
-        command=invocation.text,
-        dedup_key=invocation.dedup_key,
-    )
-
-
 def _deploy(context: Context, invocation: Invocation, command: DeployCommand) -> Reply:
     if command.app is None or command.version is None:
         return OpenFormReply(command.app or "")
     if command.dry_run:
         return ask_query(context, invocation, command)
     app, change = deployment_of(context.catalog.apps[command.app], command)
-    return _start(context, invocation, app, change, command.reason)
+    return start_typed_release(context, invocation, app, change, command.reason)
 
 
 def _apply(context: Context, invocation: Invocation, command: ApplyCommand) -> Reply:

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from bot.commands.model import RolloutCommand
 from bot.operations.context import Context
 from bot.operations.intake.ask_query import ask_query
+from bot.operations.intake.start_typed_release import start_typed_release
 from bot.operations.lifecycle.control_release import control_release, has_moved_on
-from bot.operations.lifecycle.start_release import start_release
 from bot.operations.queries.list_apps import running_release
 from bot.operations.replies import Refusal, Reply
 from bot.operations.requests import Invocation
@@ -39,12 +39,16 @@ def steer_rollout(
     if command.verb == "undo" and command.to_revision is not None:
         return ask_query(context, invocation, command)
     if command.verb == "restart":
-        return _start(context, invocation, app, Restart(), command.reason)
+        return start_typed_release(
+            context, invocation, context.catalog.apps[app], Restart(), command.reason
+        )
     release = running_release(context, app)
     if release is not None:
         return _control(context, invocation, command, release, roles)
     if command.verb == "undo":
-        return _start(context, invocation, app, Undo(), command.reason)
+        return start_typed_release(
+            context, invocation, context.catalog.apps[app], Undo(), command.reason
+        )
     if command.verb in ("pause", "resume"):
         return ask_query(context, invocation, command)
     return _nothing_runs(context, app)
@@ -86,21 +90,6 @@ def _stood_otherwise(release: Release, verb: str, sent_at: int | None) -> bool:
         gate = release.progress.gate
         since = max(since, gate.opened_at if gate and verb == "promote" else release.phase_since)
     return since > sent_at
-
-
-def _start(
-    context: Context, invocation: Invocation, app: str, change: Restart | Undo, reason: str
-) -> Reply:
-    return start_release(
-        context,
-        context.catalog.apps[app],
-        change,
-        by=invocation.person,
-        channel=invocation.channel,
-        reason=reason,
-        command=invocation.text,
-        dedup_key=invocation.dedup_key,
-    )
 
 
 def _nothing_runs(context: Context, app: str) -> Refusal:

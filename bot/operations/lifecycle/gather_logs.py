@@ -33,9 +33,8 @@ def gather_logs(context: Context, release_id: str) -> None:
     if cause is None or not _wanted(release, cause):
         return
     key = f"logs-asked:{release.id}:{cause.pods[0]}"
-    if context.store.peek(key) is not None:
+    if not context.store.put_new(key, uuid.uuid4().hex, ttl_ms=ASKED_FOR_MS):
         return
-    context.store.put(key, "1", ttl_ms=ASKED_FOR_MS)
     found = release.as_found
     container = app_container(release, found.stable.template) if found else None
     try:

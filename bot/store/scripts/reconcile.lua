@@ -46,7 +46,7 @@ for _, id in ipairs(redis.call('ZREVRANGE', key('recent'), 0, 499)) do
   elseif (tonumber(record[1]) > tonumber(record[2]) or redis.call('EXISTS', key('outbox:' .. id)) == 1)
       and not redis.call('ZSCORE', key('due'), 'deliver:' .. id) and not redis.call('ZSCORE', key('leased'), 'deliver:' .. id) then
     wake('deliver:' .. id, now)
-    told(id .. ': had something to tell that nothing would have told')
+    told(id .. ': had something to post that nothing would have posted')
   end
 end
 return repairs
