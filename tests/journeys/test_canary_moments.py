@@ -69,7 +69,7 @@ def test_a_quorum_of_two_needs_two_different_approvers(
     journey.click("Promote", user=VIEWER)
     sees_privately(journey, "Approving needs the approver role.", VIEWER, before)
     journey.click("Promote", user=MANAGER)
-    journey.sees(r"1 of 2 approvals")
+    journey.sees(r"1 of 2 approved, until")
     before = newest(journey, MANAGER)
     journey.click("Promote", user=MANAGER)
     sees_privately(journey, "You have already approved this", MANAGER, before)
