@@ -88,6 +88,13 @@ DEFECTS: tuple[Defect, ...] = (
         "tests/transitions/test_drift.py::test_drift_is_recorded_once",
     ),
     Defect(
+        "another release's claim overwritten",
+        "bot/releases/engine/reconcile.py",
+        "    if is_claimed_by_another(release, item):\n        return decision\n",
+        "",
+        "tests/transitions/test_claims.py::test_a_claim_that_comes_during_the_rollback_is_left_alone",
+    ),
+    Defect(
         "ownership by labels",
         "bot/cluster/reading.py",
         "    return [item for item in items if owner_of(item) == uid]\n",

@@ -60,6 +60,12 @@ def is_ours(release: Release, item: DeploymentSeen) -> bool:
     )
 
 
+def is_claimed_by_another(release: Release, item: DeploymentSeen) -> bool:
+    """Another release, perhaps of another installation, holds it: nothing of it is written. Only a
+    claim that `kubectl rollout undo` brought back from a release that is over may be replaced."""
+    return item.claim not in ("", release.id, release.stale_claim)
+
+
 def find(intents: Iterable[Intent], kind: Kind, name: str, field: Field) -> Intent | None:
     return next((i for i in intents if (i.kind, i.name, i.field) == (kind, name, field)), None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.releases.assess.intents import confirm_intents, find, put
+from bot.releases.assess.intents import confirm_intents, find, is_claimed_by_another, put
 from bot.releases.assess.rollout import ready_endpoints
 from bot.releases.engine.decision import Decision, enter_phase, not_counting
 from bot.releases.engine.failures import judge_permanent_failures, leave_deserted_candidate
@@ -13,7 +13,7 @@ from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Drift, Field, Kind
-from bot.releases.facts.observation import Observation
+from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.release import Phase, Release
 
 MAX_FOREIGN_CHANGES = 2
@@ -49,7 +49,18 @@ def _drift_that_counts(
         return tuple(d for d in drift if (d.kind, d.name) != (Kind.DEPLOYMENT, name))
     if seen.stable is None:
         return (Drift(name, Kind.DEPLOYMENT, Field.EXISTS, "present", "deleted", ""),)
-    return drift
+    return _with_foreign_claim(release, drift, seen.stable)
+
+
+def _with_foreign_claim(
+    release: Release, drift: tuple[Drift, ...], stable: DeploymentSeen
+) -> tuple[Drift, ...]:
+    """Another release's claim holds this one before it has written its own, too."""
+    known = any((d.name, d.field) == (stable.name, Field.CLAIM) for d in drift)
+    if known or release.rollback is not None or not is_claimed_by_another(release, stable):
+        return drift
+    claim = Drift(stable.name, Kind.DEPLOYMENT, Field.CLAIM, "no other claim", stable.claim, "")
+    return (*drift, claim)
 
 
 def _end_for_drift(

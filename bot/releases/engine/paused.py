@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.releases.assess.intents import find, set_fields
+from bot.releases.assess.intents import find, is_claimed_by_another, set_fields
 from bot.releases.assess.pod_failures import assess, cause_of
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.failures import judge_permanent_failures
@@ -57,6 +57,8 @@ def _stop_failed_candidate(decision: Decision, seen: Observation, now: int) -> D
 
 def _set(decision: Decision, item: DeploymentSeen, field: Field, to: object) -> Decision:
     release = decision.release
+    if is_claimed_by_another(release, item):
+        return decision
     settled = set_fields(release.intents, Kind.DEPLOYMENT, item, {field: to})
     decision = decision.changed(replace(release, intents=settled.intents))
     return decision.doing(PatchDeployment(item.name, item.uid, item.claim, settled.changes))

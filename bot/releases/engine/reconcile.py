@@ -10,6 +10,7 @@ from bot.releases.assess.intents import (
     deployment_of,
     drop,
     find,
+    is_claimed_by_another,
     is_ours,
     put,
     rewrites,
@@ -121,11 +122,12 @@ def is_in_effect(release: Release, goal: Goal, seen: Observation) -> bool:
     """A goal already in effect does not wait for its condition again."""
     if isinstance(goal, DeploymentGoal):
         item = deployment_of(seen, goal.side)
+        if item is None:
+            return False
+        wanted = wanted_fields(goal, seen, release)
         return (
-            item is not None
-            and not set_fields(
-                release.intents, Kind.DEPLOYMENT, item, wanted_fields(goal, seen, release)
-            ).changes
+            is_claimed_by_another(release, item)
+            or not set_fields(release.intents, Kind.DEPLOYMENT, item, wanted).changes
         )
     if isinstance(goal, ServiceGoal):
         service = service_named(seen, goal.name)
@@ -177,6 +179,8 @@ def _patch_deployment(
     decision: Decision, goal: DeploymentGoal, item: DeploymentSeen, seen: Observation
 ) -> Decision:
     release = decision.release
+    if is_claimed_by_another(release, item):
+        return decision
     wanted = wanted_fields(goal, seen, release)
     settled = set_fields(release.intents, Kind.DEPLOYMENT, item, wanted)
     intents = settled.intents
@@ -240,10 +244,10 @@ def rewrite_drifted(
     now: int,  # noqa: ARG001 — a guard's signature
 ) -> Outcome:
     """The release's values again, where a person asked for that after drift."""
-    intents = decision.release.intents
+    release, intents = decision.release, decision.release.intents
     for deployment in (seen.stable, seen.candidate):
         changes = rewrites(intents, deployment) if deployment is not None else ()
-        if deployment is not None and changes:
+        if deployment is not None and changes and not is_claimed_by_another(release, deployment):
             decision = decision.doing(
                 PatchDeployment(deployment.name, deployment.uid, deployment.claim, changes)
             )

@@ -307,6 +307,18 @@ def _write_again(decision: Decision, by: Person, now: int) -> Decision:
                 " Abort it."
             ),
         )
+    claim = next((d for d in release.drift if d.field is Field.CLAIM), None)
+    if claim is not None:
+        return _refuse(
+            decision,
+            f"{claim.name} is claimed by release {claim.observed}, so {release.id} cannot"
+            " continue. Abort it: what the other release holds is left alone.",
+        )
+    if release.progress.at_step < 0:
+        return _refuse(
+            decision,
+            f"{release.id} has written nothing yet. Adopt the change to plan again, or abort.",
+        )
     recorded = decision.record(
         now, EventKind.RESUMED, f"{_name(by)} asked for the release's values again", by=by
     )

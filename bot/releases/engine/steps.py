@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.releases.assess.intents import is_ours
+from bot.releases.assess.intents import is_claimed_by_another, is_ours
 from bot.releases.engine.deadlines import watch_deadline
 from bot.releases.engine.decision import Decision, finish
 from bot.releases.engine.drift import was_replaced
@@ -112,6 +112,8 @@ def _rolled_back_text(release: Release, rollback: Rollback, seen: Observation) -
         kept = (step.title for step in rollback.steps if step.keeps_candidate)
         left = next(kept, "what the release made is removed")
         return f"{left}; {release.target.deployment} itself was deleted: {why}"
+    if is_claimed_by_another(release, seen.stable):
+        return f"{seen.stable.name} is left to release {seen.stable.claim}, which claimed it: {why}"
     word = rollback.ends_as.value.replace("_", " ")
     ending = why if why.startswith(word) else f"{word}: {why}"
     return f"{release.target.app} is back on {release.from_version}, {ending}"

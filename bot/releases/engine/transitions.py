@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.releases.assess.intents import drop, find, put
+from bot.releases.assess.intents import drop, find, is_claimed_by_another, put
 from bot.releases.engine.decision import Decision, enter_phase, finish
 from bot.releases.engine.outcome import RollBack
 from bot.releases.facts.causes import Cause, FailureClass
@@ -85,10 +85,14 @@ def _rollback_text(release: Release, cause: Cause) -> str:
 
 
 def _theirs_left_out(release: Release, seen: Observation) -> tuple[Intent, ...]:
-    """A stable Deployment that someone replaced by another of its name holds nothing of ours to
-    roll back."""
-    name, found = release.target.deployment, release.as_found
-    if found is None or (seen.stable is not None and seen.stable.uid == found.stable.uid):
+    """A stable Deployment that someone replaced by another of its name, or that another release
+    claimed, holds nothing of ours to roll back."""
+    name, found, stable = release.target.deployment, release.as_found, seen.stable
+    if found is None or (
+        stable is not None
+        and stable.uid == found.stable.uid
+        and not is_claimed_by_another(release, stable)
+    ):
         return release.intents
     return drop(release.intents, Kind.DEPLOYMENT, name)
 

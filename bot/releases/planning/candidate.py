@@ -69,7 +69,7 @@ def existing_candidate(draft: Draft, name: str) -> DeploymentSeen | None:
         return None
     if existing.terminating:
         raise PlanRefused(f"{name} is being deleted. Try again in a moment.")
-    if existing.claim and existing.claim != draft.release.id:
+    if existing.claim:
         raise PlanRefused(
             f"{name} is left over from release {existing.claim}, which is no longer running."
             f" Remove it with {removal_command(draft, name)}."

@@ -105,7 +105,7 @@ def _claimable(release: Release, seen: Observation) -> DeploymentSeen:
             f"There is no Deployment `{target.deployment}` in namespace {target.namespace} of"
             f" {target.cluster}. Create it, or fix {target.app} in the catalog."
         )
-    if stable.claim not in ("", release.id, release.stale_claim):
+    if stable.claim not in ("", release.stale_claim):
         raise PlanRefused(
             f"{target.deployment} is claimed by release {stable.claim}, which is not running in"
             f" this installation. If it is dead, run `kubectl -n {target.namespace} annotate"

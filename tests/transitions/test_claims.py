@@ -1,0 +1,97 @@
+"""The right to write is the release's own claim: what another release claims is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.releases.engine.decide import decide
+from bot.releases.engine.respond import respond
+from bot.releases.facts.observation import Observation
+from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.requests import Abort, Adopt, Resume
+from tests.builders import (
+    ADMIN,
+    DEVELOPER,
+    SECOND,
+    T0,
+    a_deployment,
+    a_release,
+    a_template,
+    an_observation,
+    rules_with,
+)
+from tests.transitions.test_requests import asked, canaried, holding, refused
+from tests.transitions.ticks import half_rolled, planned, rolling, with_stable
+
+THEIRS = {"pilothouse.dev/release": "hello-99"}
+
+
+def theirs(seen: Observation) -> Observation:
+    return with_stable(seen, annotations=THEIRS)
+
+
+def ended(release: Release, seen: Observation) -> Release:
+    """Every decision until the release is over; none may write to stable."""
+    for tick in range(2, 30):
+        decision = decide(release, seen, T0 + 12 * tick * SECOND)
+        assert not [action for action in decision.actions if action.name == "hello"]
+        release = decision.release
+        if release.phase.is_final:
+            break
+        if [a for a in decision.actions if a.name == "hello-canary"]:
+            seen = replace(seen, candidate=None)
+    return release
+
+
+def test_an_abort_leaves_what_another_release_claimed_alone() -> None:
+    held = decide(rolling(), theirs(half_rolled()), T0 + SECOND).release
+    assert held.phase is Phase.DRIFTED
+    over = ended(asked(held, Abort(DEVELOPER)), theirs(half_rolled()))
+    assert over.phase is Phase.ABORTED
+
+
+def test_a_claim_that_comes_during_the_rollback_is_left_alone() -> None:
+    release = asked(rolling(), Abort(DEVELOPER))
+    release = decide(release, half_rolled(), T0 + SECOND).release
+    assert release.phase is Phase.ROLLING_BACK
+    over = ended(release, theirs(an_observation()))
+    assert over.phase is Phase.ABORTED
+
+
+def test_an_abort_still_removes_its_own_canary() -> None:
+    seen = theirs(canaried(1))
+    held = decide(holding(), seen, T0 + 2 * SECOND).release
+    release = asked(held, Abort(DEVELOPER))
+    decision = decide(release, seen, T0 + 20 * SECOND)
+    assert {action.name for action in decision.actions} == {"hello-canary"}
+
+
+def test_a_claim_that_comes_before_the_start_holds_the_release() -> None:
+    waiting = planned(a_release(rules=rules_with(approvals={"start": 1})))
+    held = decide(waiting, theirs(an_observation()), T0 + SECOND)
+    assert held.release.phase is Phase.DRIFTED and held.actions == ()
+
+
+def test_resume_never_overwrites_another_claim() -> None:
+    held = decide(rolling(), theirs(half_rolled()), T0 + SECOND).release
+    assert "hello is claimed by release hello-99" in refused(held, Resume(DEVELOPER))
+
+
+@pytest.mark.parametrize("claim", ["hello-42", "hello-7"])
+def test_a_claim_left_by_a_release_that_is_gone_refuses_the_start(claim: str) -> None:
+    """Also one with the same number: a new release has not claimed anything."""
+    found = an_observation(a_deployment(annotations={"pilothouse.dev/release": claim}))
+    decision = decide(a_release(), found, T0)
+    assert f"is claimed by release {claim}" in decision.release.cause.summary  # type: ignore[union-attr]
+
+
+def test_before_the_first_step_a_change_is_adopted_or_ends_the_release() -> None:
+    waiting = planned(a_release(rules=rules_with(approvals={"start": 1})))
+    changed = with_stable(an_observation(), template=a_template("1.5.0"))
+    held = decide(waiting, changed, T0 + SECOND).release
+    assert refused(held, Resume(ADMIN)) == (
+        "hello-42 has written nothing yet. Adopt the change to plan again, or abort."
+    )
+    assert respond(held, Adopt(ADMIN), T0 + 2 * SECOND).release.plan is None
