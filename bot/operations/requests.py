@@ -7,6 +7,9 @@ from typing import Literal
 
 from bot.releases.facts.people import Person
 
+BUTTON = "button"
+"""The ``command`` of an Invocation that a button of the help made, not a person who typed."""
+
 
 @dataclass(frozen=True)
 class Invocation:

@@ -19,6 +19,7 @@ class Freeze:
     by: Person
     at: int
     until: int | None = None
+    by_admin: bool = True  # of a freeze from before this was recorded, an admin's is the safe guess
 
     @property
     def line(self) -> str:
@@ -35,6 +36,17 @@ def frozen_by(freezes: Iterable[Freeze], *, app: str, cluster: str, now: int) ->
         ):
             return freeze
     return None
+
+
+def ends_earlier(until: int | None, freeze: Freeze) -> bool:
+    return until is not None and (freeze.until is None or until < freeze.until)
+
+
+def refusal_to_end(freeze: Freeze, roles: Collection[Role]) -> str:
+    """ "" when someone with these roles may lift or shorten the freeze, else one line."""
+    if not freeze.by_admin or may(roles, Permission.ADMIN):
+        return ""
+    return f"An admin froze {freeze.scope}: {freeze.reason}. Only an admin may end that earlier."
 
 
 def may_override(change: Change, roles: Collection[Role], reason: str) -> bool:

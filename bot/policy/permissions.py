@@ -86,8 +86,13 @@ def refusal_of_role(permission: Permission, roles: Collection[Role]) -> str:
     )
 
 
-def takes_commands_in(access: Access, channel: str) -> bool:
-    """Direct messages (ids that begin with D) and the home tab (no channel) are always allowed."""
-    return (
-        not access.channels or channel in access.channels or channel.startswith("D") or not channel
-    )
+def is_direct(channel: str) -> bool:
+    return channel.startswith("D")
+
+
+def takes_commands_in(access: Access, channel: str, *, changes: bool = False) -> bool:
+    """``changes``: the command was typed and changes something. Others are taken in direct messages
+    and in the home tab (no channel) too."""
+    if not access.channels or channel in access.channels:
+        return True
+    return not changes and (is_direct(channel) or not channel)

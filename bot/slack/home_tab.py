@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bot.operations.access.refuse_stranger import refuse_stranger
 from bot.operations.access.roles import known_roles
 from bot.operations.context import Context
 from bot.operations.delivery.find_card import find_card
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.permission_table import command_permission
-from bot.policy.permissions import may
+from bot.policy.permissions import Permission, may, refusal_of_role
 from bot.ports import StoreUnavailable
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Phase
-from bot.slack.blocks.home import SHOWN, HomeSeen, home_away, home_view
+from bot.slack.blocks.home import SHOWN, HomeSeen, home_away, home_refused, home_view
 
 MINE_AMONG = 100
 _WAITING = (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
@@ -29,8 +30,12 @@ def publish_home(context: Context, person: Person) -> None:
 
 
 def _view(context: Context, person: Person) -> Mapping[str, Any]:
+    stranger, roles = refuse_stranger(context, person), known_roles(context, person)
+    if stranger is not None:
+        return home_away(stranger.line)
+    if refusal := refusal_of_role(Permission.READ, roles):
+        return home_refused(refusal, context.names)
     running = context.store.active()
-    roles = known_roles(context, person)
     waiting = [
         release
         for release in running

@@ -18,7 +18,12 @@ def refuse_stranger(context: Context, person: Person) -> Refusal | None:
             "Slack does not say which workspace this app belongs to.",
             "Nothing was started: try again in a moment.",
         )
-    if person.team in ("", home):
+    if not person.team or not person.user:
+        return Refusal(
+            "Slack did not say which workspace you belong to.",
+            "Nothing was started: try again from a channel of this workspace.",
+        )
+    if person.team == home:
         return None
     return Refusal(
         "Pilothouse takes commands only from people of its own workspace.",

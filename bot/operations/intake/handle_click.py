@@ -21,10 +21,10 @@ from bot.operations.queries.keep_query import OfSomeoneElse, take_query
 from bot.operations.queries.send_file import ask_for_file
 from bot.operations.queries.share_answer import share_answer
 from bot.operations.replies import AskReasonReply, Pending, Refusal, Reply
-from bot.operations.requests import Click, Invocation
-from bot.policy.approvals import refusal_to_approve
-from bot.policy.permission_table import BUTTONS, GATE_BUTTONS
-from bot.policy.permissions import refusal_of_role
+from bot.operations.requests import BUTTON, Click, Invocation
+from bot.policy.approvals import refusal_to_ask
+from bot.policy.permission_table import BUTTONS
+from bot.policy.permissions import is_direct
 from bot.ports import StoreUnavailable, UnknownSchema
 from bot.releases.engine.respond import respond
 from bot.releases.facts.people import Person
@@ -117,11 +117,7 @@ def _of_card(context: Context, click: Click, carried: _Carried) -> Reply:
     except KeyError:
         return Refusal(f"There is no release {carried.release} any more.")
     roles = known_roles(context, click.person)
-    if click.action in GATE_BUTTONS:
-        refusal = refusal_to_approve(release, click.person, roles)
-    else:
-        refusal = refusal_of_role(BUTTONS[click.action], roles)
-    if refusal:
+    if refusal := refusal_to_ask(release, click.action, click.person, roles):
         return Refusal(refusal)
     if click.action == "replace":
         return _replace(context, click.person, release, carried.front)
@@ -206,9 +202,10 @@ def _show(context: Context, click: Click, carried: _Carried) -> Reply:
         )
     invocation = Invocation(
         click.person,
-        click.channel,
+        # The form then belongs to the button, as that of the home tab does.
+        "" if name == "deploy" and is_direct(click.channel) else click.channel,
         carried.what,
-        "button",
+        BUTTON,
         click.dedup_key,
         response_url=click.response_url,
         trigger_id=click.trigger_id,

@@ -36,7 +36,7 @@ from bot.operations.intake.offer_suggestions import offer_suggestions
 from bot.operations.intake.start_typed_release import start_typed_release
 from bot.operations.intake.steer_rollout import steer_rollout
 from bot.operations.queries.list_releases import list_releases
-from bot.operations.queries.plan_release import deployment_of
+from bot.operations.queries.plan_release import deployment_of, refusal_of_cluster
 from bot.operations.queries.share_answer import offer_to_share
 from bot.operations.replies import (
     HelpReply,
@@ -46,9 +46,15 @@ from bot.operations.replies import (
     TextReply,
     WhoamiReply,
 )
-from bot.operations.requests import Invocation
+from bot.operations.requests import BUTTON, Invocation
 from bot.policy.permission_table import WITHOUT_ROLE
-from bot.policy.permissions import Permission, Role, refusal_of_role, takes_commands_in
+from bot.policy.permissions import (
+    Permission,
+    Role,
+    is_direct,
+    refusal_of_role,
+    takes_commands_in,
+)
 from bot.ports import SlackUnavailable, StoreUnavailable, UnknownSchema
 from bot.releases.facts.changes import Scale
 
@@ -59,7 +65,9 @@ def handle_command(context: Context, invocation: Invocation) -> Reply:
         return stranger
     command = parse(invocation.text, _known_names(context, invocation))
     if isinstance(command, Mistake):
-        return offer_suggestions(context, invocation, command)
+        # A suggestion names apps and clusters, which is reading.
+        refusal = _refusal_to_read(context, invocation)
+        return refusal or offer_suggestions(context, invocation, command)
     try:
         return _authorised(context, invocation, command)
     except StoreUnavailable as away:
@@ -113,11 +121,48 @@ def _refusal(
 ) -> Refusal | None:
     if command.kind in WITHOUT_ROLE:
         return None
+    permission = permission_of(command)
+    return _refusal_of_channel(
+        context, invocation, changes=_is_typed_change(invocation, command)
+    ) or _refusal_of_role(context, permission, roles)
+
+
+def _refusal_to_read(context: Context, invocation: Invocation) -> Refusal | None:
+    roles = known_roles(context, invocation.person)
+    return _refusal_of_channel(context, invocation, changes=False) or _refusal_of_role(
+        context, Permission.READ, roles
+    )
+
+
+def _is_typed_change(invocation: Invocation, command: Command) -> bool:
+    """What a form of the home tab or a button of our own message asks for was not typed anywhere:
+    person, app and gate decide."""
+    if invocation.via == "modal" and not invocation.channel:
+        return False
+    if isinstance(command, DeployCommand) and command.dry_run:
+        return False
+    return permission_of(command) is not Permission.READ and invocation.command != BUTTON
+
+
+def _refusal_of_channel(
+    context: Context, invocation: Invocation, *, changes: bool
+) -> Refusal | None:
     access = context.catalog.access
-    if not takes_commands_in(access, invocation.channel):
-        channels = ", ".join(f"<#{channel}>" for channel in sorted(access.channels))
-        return Refusal("Commands are not taken in this channel.", f"Use {channels}.", field="app")
-    refusal = refusal_of_role(permission_of(command), roles)
+    if takes_commands_in(access, invocation.channel, changes=changes):
+        return None
+    line = (
+        "Commands that change something are not taken in direct messages."
+        if is_direct(invocation.channel)
+        else "Commands are not taken in this channel."
+    )
+    channels = ", ".join(f"<#{channel}>" for channel in sorted(access.channels))
+    return Refusal(line, f"Use {channels}.", field="app")
+
+
+def _refusal_of_role(
+    context: Context, permission: Permission, roles: frozenset[Role]
+) -> Refusal | None:
+    refusal = refusal_of_role(permission, roles)
     hint = f"See `{context.names.typed('whoami')}`."
     return Refusal(refusal, hint, field="app") if refusal else None
 
@@ -144,7 +189,7 @@ def _carry_out(
         case HelpCommand(command=topic):
             return HelpReply(topic)
         case FreezeCommand() | UnfreezeCommand():
-            return change_freeze(context, invocation, command)
+            return change_freeze(context, invocation, command, roles)
         case _ as never:
             assert_never(never)
 
@@ -152,6 +197,8 @@ def _carry_out(
 def _deploy(context: Context, invocation: Invocation, command: DeployCommand) -> Reply:
     if command.app is None or command.version is None:
         return OpenFormReply(command.app or "")
+    if refusal := refusal_of_cluster(context.catalog.apps[command.app], command):
+        return Refusal(refusal)
     if command.dry_run:
         return ask_query(context, invocation, command)
     app, change = deployment_of(context.catalog.apps[command.app], command)

@@ -13,7 +13,7 @@ from bot.operations.lifecycle.control_release import control_release, has_moved_
 from bot.operations.queries.list_apps import running_release
 from bot.operations.replies import Refusal, Reply
 from bot.operations.requests import Invocation
-from bot.policy.approvals import refusal_to_approve
+from bot.policy.approvals import refusal_to_ask
 from bot.policy.permissions import Role
 from bot.releases.facts.changes import Restart, Undo
 from bot.releases.facts.release import Phase, Release
@@ -64,6 +64,8 @@ def _control(
     by = invocation.person
     if _stood_otherwise(release, command.verb, invocation.sent_at):
         return has_moved_on(release)
+    if not command.force and (refusal := refusal_to_ask(release, command.verb, by, roles)):
+        return Refusal(refusal)
     match command.verb:
         case "pause":
             return control_release(context, release.id, Pause(by), f"{release.id} is paused")
@@ -71,8 +73,6 @@ def _control(
             done = f"{release.id} is continuing"
             return control_release(context, release.id, Resume(by), done, shown=release)
         case "promote":
-            if refusal := refusal_to_approve(release, by, roles):
-                return Refusal(refusal)
             done = f"{release.id}: promoted"
             return control_release(context, release.id, Promote(by), done, shown=release)
         case _:

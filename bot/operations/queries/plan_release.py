@@ -38,6 +38,13 @@ def plan_release(
     return PlanReply(planned, planned.plan)
 
 
+def refusal_of_cluster(app: App, command: DeployCommand) -> str:
+    """The catalog says where an app is released to; `in=` may repeat it."""
+    if command.cluster in (None, app.target.cluster):
+        return ""
+    return f"{app.target.app} is released to {app.target.cluster}, not to {command.cluster}."
+
+
 def deployment_of(app: App, command: DeployCommand) -> tuple[App, Deploy]:
     """The app on the command's cluster, and the change that the command requests. ``command`` names
     a version."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.releases.facts.target import Strategy
+
 
 @dataclass(frozen=True)
 class CanaryRules:
@@ -57,3 +59,17 @@ class Rules:
     scale_max: int | None = None
     watch_after_ms: int = 600_000
     evidence_logs: Literal["off", "starter", "channel"] = "starter"
+    own_strategy: Strategy = Strategy.ROLLING  # the app's, where a command names no other
+
+    @property
+    def own_strategy_asks(self) -> bool:
+        """Whether the app's own strategy waits for an approval before everyone gets a version."""
+        if self.approvals.promote < 1:
+            return False
+        match self.own_strategy:
+            case Strategy.CANARY:
+                return self.canary.promote == "approval"
+            case Strategy.BLUEGREEN:
+                return self.bluegreen.promote == "approval"
+            case Strategy.ROLLING:
+                return False

@@ -49,12 +49,13 @@ class Draft:
 
     def start_gates(self) -> tuple[Gate, ...]:
         rules = self.release.rules.approvals
-        if rules.start < 1:
+        quorum = max(rules.start, rules.promote if _goes_around_approval(self.release) else 0)
+        if quorum < 1:
             return ()
         return (
             ApprovalGate(
                 "start",
-                rules.start,
+                quorum,
                 rules.requester_may_approve,
                 rules.expires_ms,
                 rules.on_expiry,
@@ -77,6 +78,20 @@ class Draft:
         asks = bool(parts.get("down")) and not isinstance(self.release.change, Undo)
         gates = (*((self.downtime_gate(),) if asks else ()), *self.start_gates())
         return Plan(self.image, self.version, self.from_image, self.from_version, gates, **parts)
+
+
+def _goes_around_approval(release: Release) -> bool:
+    """Where the app's own strategy asks for an approval, no other way to change its pods' version
+    does without one. An undo, a restart and scaling stay as quick as they are."""
+    if not release.rules.own_strategy_asks:
+        return False
+    match release.change:
+        case Deploy(strategy=strategy):
+            return strategy is not release.rules.own_strategy
+        case Reapply():
+            return True
+        case _:
+            return False
 
 
 def container_index(template: Any, name: str | None, app: str) -> int:

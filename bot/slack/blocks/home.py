@@ -54,6 +54,12 @@ def home_away(why: str) -> Mapping[str, Any]:
     }
 
 
+def home_refused(why: str, names: Names) -> Mapping[str, Any]:
+    """For people who may not read: nothing of what runs."""
+    hint = context(f"See {code(names.typed('whoami'))}.")
+    return {"type": "home", "callback_id": "home", "blocks": [section(plain(why, 500)), hint]}
+
+
 def _part(title: str, releases: Sequence[Release], seen: HomeSeen, none: str) -> list[Block]:
     blocks: list[Block] = [header(title)]
     if not releases:

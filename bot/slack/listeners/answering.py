@@ -112,10 +112,8 @@ def person_of(body: Mapping[str, Any]) -> Person:
     """The person behind a slash command, a click or a view; identity is (team, user)."""
     user = body.get("user")
     if isinstance(user, Mapping):
-        team = user.get("team_id") or (body.get("team") or {}).get("id") or ""
-        return Person(
-            str(team), str(user.get("id", "")), str(user.get("username") or user.get("name") or "")
-        )
+        name = user.get("username") or user.get("name") or ""
+        return Person(str(user.get("team_id") or ""), str(user.get("id", "")), str(name))
     return Person(
         str(body.get("team_id", "")), str(body.get("user_id", "")), str(body.get("user_name", ""))
     )

@@ -64,7 +64,7 @@ def invocation_of(event: Mapping[str, Any], body: Mapping[str, Any]) -> Invocati
     bot_user = str(authorizations[0].get("user_id") or "")
     said = str(event.get("text") or "")
     text = without_mention(said, bot_user) if bot_user else said.partition(">")[2].strip()
-    team = str(event.get("user_team") or event.get("team") or body.get("team_id") or "")
+    team = str(event.get("user_team") or event.get("team") or "")
     return Invocation(
         person=Person(team, str(event.get("user") or "")),
         channel=str(event.get("channel") or ""),

@@ -18,6 +18,7 @@ apps:
     canary: {steps: [10], hold: 7m, promote: automatic, mode: shift, max_candidates: 4}
     bluegreen: {rollback_window: 7m, promote: automatic, preview: true, settle: keep}
     on_failure: pause
+    strategy: canary
     ready_within: 7m
     crash_loop: {restarts: 7, for: 7m}
     approvals: {start: 7, promote: 7, requester_may_approve: true, expires: 7m, on_expiry: abort}

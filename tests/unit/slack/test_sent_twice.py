@@ -48,6 +48,7 @@ def mention(text: str, *, user: str = "U0MANAGER", **more: Any) -> dict[str, Any
     event = {
         "type": "app_mention",
         "user": user,
+        "team": TEAM,
         "channel": CHANNEL,
         "text": f"<@U0BOT> {text}",
         "ts": now,
