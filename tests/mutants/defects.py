@@ -95,6 +95,13 @@ DEFECTS: tuple[Defect, ...] = (
         "tests/transitions/test_claims.py::test_a_claim_that_comes_during_the_rollback_is_left_alone",
     ),
     Defect(
+        "a value written again without its condition",
+        "bot/releases/engine/rewrite.py",
+        "return conditions_hold(release, seen, _of_pods(goal.when))",
+        "return goal is not None",
+        "tests/transitions/test_rewrites.py::test_a_selector_waits_until_the_candidate_has_its_pods_again",
+    ),
+    Defect(
         "ownership by labels",
         "bot/cluster/reading.py",
         "    return [item for item in items if owner_of(item) == uid]\n",

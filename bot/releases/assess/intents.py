@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from bot.releases.facts.replicas import Bounds, nearest
 
 CLAIM_ANNOTATION = "pilothouse.dev/release"
 CAUSE_ANNOTATION = "kubernetes.io/change-cause"
+FIELD_MANAGER = "pilothouse"
 
 
 def deployment_of(seen: Observation, role: Side) -> DeploymentSeen | None:
@@ -214,6 +215,9 @@ def _confirm_field(
             instead_of=intent.after,
         )
         return kept, None
+    if _is_answer_to_our_write(intent, item, observed):
+        settled = replace(intent, after=observed, confirmed=True, instead_of=intent.after)
+        return settled, None
     if (
         intent.pending
         or (observed == intent.before and not intent.confirmed)
@@ -224,6 +228,49 @@ def _confirm_field(
     return intent, Drift(
         intent.name, intent.kind, intent.field, shown, was, manager_of(item, intent.field)
     )
+
+
+def _is_answer_to_our_write(
+    intent: Intent, item: DeploymentSeen | ServiceSeen, observed: Any
+) -> bool:
+    """The cluster's admission made another template of ours (a digest of a tag, a sidecar): what it
+    changes in our request belongs to our field manager. Before our write is confirmed, that is the
+    value intended; any other later is drift."""
+    is_new = intent.written and not intent.confirmed and not intent.pending
+    if intent.field is not Field.TEMPLATE or not is_new or observed == intent.before:
+        return False
+    paths = tuple(differing(intent.after, observed, field_path(intent.field)))
+    return all(_writers(item, path) == {FIELD_MANAGER} for path in paths)
+
+
+def _writers(item: DeploymentSeen | ServiceSeen, path: str) -> set[str]:
+    return {
+        manager
+        for manager, _operation, _subresource, owned in item.managers
+        if owned.startswith(path) or path.startswith(owned)
+    }
+
+
+def differing(intended: Any, observed: Any, path: str) -> Iterator[str]:
+    """The paths at which two values differ, as managedFields name them."""
+    if isinstance(intended, dict) and isinstance(observed, dict):
+        for key in sorted({*intended, *observed}):
+            yield from differing(intended.get(key), observed.get(key), f"{path}.{key}")
+        return
+    left, right = _by_name(intended), _by_name(observed)
+    if left is not None and right is not None:
+        for name in sorted({*left, *right}):
+            inner = f"{path}[name={name}]"
+            yield from differing(left.get(name), right.get(name), inner)
+    elif intended != observed:
+        yield path
+
+
+def _by_name(value: Any) -> dict[str, Any] | None:
+    if not isinstance(value, list) or not value:
+        return None
+    named = {one["name"]: one for one in value if isinstance(one, dict) and "name" in one}
+    return named if len(named) == len(value) else None
 
 
 def _matters(intent: Intent, observed: Any) -> bool:

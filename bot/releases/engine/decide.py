@@ -12,8 +12,8 @@ from bot.releases.engine.drift import meet_outside_changes
 from bot.releases.engine.late_writes import plan_rollback
 from bot.releases.engine.outcome import Guard, Proceed, RollBack, Stop
 from bot.releases.engine.paused import stay_paused
-from bot.releases.engine.reconcile import rewrite_drifted
 from bot.releases.engine.reminders import remind
+from bot.releases.engine.rewrite import rewrite_drifted
 from bot.releases.engine.steps import run_steps
 from bot.releases.engine.transitions import roll_back
 from bot.releases.facts.events import EventKind

@@ -13,7 +13,6 @@ from bot.releases.assess.intents import (
     is_claimed_by_another,
     is_ours,
     put,
-    rewrites,
     service_named,
     set_fields,
     wanted_fields,
@@ -236,25 +235,3 @@ def _remove(decision: Decision, goal: AbsentGoal, seen: Observation) -> Decision
     if item is None or item.name != goal.name or not is_ours(release, item) or item.terminating:
         return decision
     return decision.doing(DeleteDeployment(item.name, item.uid))
-
-
-def rewrite_drifted(
-    decision: Decision,
-    seen: Observation,
-    now: int,  # noqa: ARG001 — a guard's signature
-) -> Outcome:
-    """The release's values again, where a person asked for that after drift."""
-    release, intents = decision.release, decision.release.intents
-    for deployment in (seen.stable, seen.candidate):
-        changes = rewrites(intents, deployment) if deployment is not None else ()
-        if deployment is not None and changes and not is_claimed_by_another(release, deployment):
-            decision = decision.doing(
-                PatchDeployment(deployment.name, deployment.uid, deployment.claim, changes)
-            )
-    for service in seen.services:
-        changes = rewrites(intents, service)
-        if changes:
-            decision = decision.doing(
-                PatchService(service.name, service.uid, service.resource_version, changes)
-            )
-    return Stop(decision) if decision.actions else Proceed(decision)

@@ -44,6 +44,7 @@ class Intent:
     pending: Literal["", "rewrite", "adopt", "restore"] = ""
     """What happens to a difference: write ours again, keep theirs (both asked for by a person), or
     nothing yet: the rollback sets the field, and until then it may have any value."""
+    rewritten: int = 0  # how often it was written again after a resume
     # what the plan wanted where a person kept another value, until the plan wants a new one
     instead_of: Json = None
 
