@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
 
@@ -196,9 +196,16 @@ class Nudger:
                     if change.deployment == target.deployment
                     else f"{change.deployment} of {target.app}"
                 )
-                line = describe(whose, change.outside_change)
+                line = describe(whose, self._without_dead_claim(change.outside_change))
                 if line:
                     queue_outside_change(self._context, app.channel, line)
+
+    def _without_dead_claim(self, past: OutsideChange) -> OutsideChange:
+        """`kubectl rollout undo` copies the claim of a release that is over back: nobody observes
+        the change for it."""
+        if past.claim and past.claim not in self._context.store.active_ids():
+            return replace(past, claim="")
+        return past
 
     def _wake(self, place: Place, change: _Pending) -> None:
         for release in filter(place.concerns, self._running.values()):

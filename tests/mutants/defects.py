@@ -102,6 +102,13 @@ DEFECTS: tuple[Defect, ...] = (
         "tests/transitions/test_rewrites.py::test_a_selector_waits_until_the_candidate_has_its_pods_again",
     ),
     Defect(
+        "a preview Service deleted by its name",
+        "bot/releases/engine/reconcile.py",
+        "    if service is not None and not is_our_service(release, service):\n",
+        "    if service is not None and goal is None:\n",
+        "tests/transitions/bluegreen/test_moments.py::test_a_foreign_preview_service_is_neither_rewritten_nor_deleted",
+    ),
+    Defect(
         "ownership by labels",
         "bot/cluster/reading.py",
         "    return [item for item in items if owner_of(item) == uid]\n",

@@ -61,6 +61,11 @@ def is_ours(release: Release, item: DeploymentSeen) -> bool:
     )
 
 
+def is_our_service(release: Release, service: ServiceSeen) -> bool:
+    """The Service that this release created, never one that merely has its name."""
+    return service.annotations.get(CLAIM_ANNOTATION, "") == release.id
+
+
 def is_claimed_by_another(release: Release, item: DeploymentSeen) -> bool:
     """Another release, perhaps of another installation, holds it: nothing of it is written. Only a
     claim that `kubectl rollout undo` brought back from a release that is over may be replaced."""

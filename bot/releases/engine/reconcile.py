@@ -11,6 +11,7 @@ from bot.releases.assess.intents import (
     drop,
     find,
     is_claimed_by_another,
+    is_our_service,
     is_ours,
     put,
     service_named,
@@ -225,11 +226,13 @@ def _reconcile_service(decision: Decision, goal: ServiceGoal, seen: Observation)
 
 def _remove(decision: Decision, goal: AbsentGoal, seen: Observation) -> Decision:
     release, kind = decision.release, Kind(goal.object)
+    service = service_named(seen, goal.name) if kind is Kind.SERVICE else None
+    if service is not None and not is_our_service(release, service):
+        return decision
     absent = Intent(kind, goal.name, Field.EXISTS, "", False, written=True)
     intents = put(drop(release.intents, kind, goal.name), absent)
     decision = decision.changed(replace(release, intents=intents))
     if kind is Kind.SERVICE:
-        service = service_named(seen, goal.name)
         return decision.doing(DeleteService(service.name, service.uid)) if service else decision
     item = seen.candidate
     if item is None or item.name != goal.name or not is_ours(release, item) or item.terminating:

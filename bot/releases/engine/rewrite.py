@@ -9,6 +9,7 @@ from dataclasses import replace
 from bot.releases.assess.intents import (
     find,
     is_claimed_by_another,
+    is_our_service,
     put,
     rewrites,
     service_named,
@@ -105,6 +106,9 @@ def _may_write(
         return not is_claimed_by_another(release, item) and conditions_hold(
             release, seen, waits_for
         )
+    made = release.plan is not None and item.name == release.plan.preview
+    if made and not is_our_service(release, item):
+        return False
     if change.field is not Field.SELECTOR:
         return True
     goal = _goal_that_set(release, item, change.field, seen)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.releases.assess.intents import is_claimed_by_another, is_ours
+from bot.releases.assess.intents import (
+    is_claimed_by_another,
+    is_our_service,
+    is_ours,
+    service_named,
+)
 from bot.releases.engine.deadlines import watch_deadline
 from bot.releases.engine.decision import Decision, finish
 from bot.releases.engine.drift import was_replaced
@@ -18,7 +23,7 @@ from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.changes import Scale
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.observation import Observation
-from bot.releases.facts.plan import DeploymentGoal, Side, Step
+from bot.releases.facts.plan import DeploymentGoal, ServiceGoal, Side, Step
 from bot.releases.facts.release import Phase, Release, Rollback
 
 
@@ -60,21 +65,30 @@ def _in_step(decision: Decision, step: Step, seen: Observation, now: int) -> Out
 
 
 def _check_name(decision: Decision, step: Step, seen: Observation, now: int) -> Outcome:
-    """The candidate's name may be taken by an object that this release neither made nor adopted."""
+    """The candidate's name, or the preview's, may be taken by an object that this release neither
+    made nor adopted."""
     release = decision.release
-    wants = any(
-        isinstance(goal, DeploymentGoal) and goal.side is Side.CANDIDATE for goal in step.goals
-    )
-    taken = seen.candidate is not None and not is_ours(release, seen.candidate)
-    if release.rollback is not None or not wants or not taken:
+    taken = "" if release.rollback is not None else _taken_name(release, step, seen)
+    if not taken:
         return Proceed(decision)
     cause = Cause(
         FailureClass.DRIFT,
-        f"something else created {release.candidate_name} meanwhile; remove or rename it, then"
-        " start again",
+        f"something else created {taken} meanwhile; remove or rename it, then start again",
     )
     recorded = decision.record(now, EventKind.FAILURE, cause.summary)
     return RollBack(recorded, cause, Phase.ABORTED)
+
+
+def _taken_name(release: Release, step: Step, seen: Observation) -> str:
+    for goal in step.goals:
+        if isinstance(goal, DeploymentGoal) and goal.side is Side.CANDIDATE:
+            if seen.candidate is not None and not is_ours(release, seen.candidate):
+                return release.candidate_name
+        elif isinstance(goal, ServiceGoal) and goal.create_from is not None:
+            service = service_named(seen, goal.name)
+            if service is not None and not is_our_service(release, service):
+                return goal.name
+    return ""
 
 
 def _reach(decision: Decision, step: Step, seen: Observation, now: int) -> Outcome:

@@ -185,7 +185,10 @@ class ModelledCluster:
     def _create_service(self, action: CreateService) -> None:
         if action.name not in self.services:
             selector = dict(action.body["spec"]["selector"])
-            self.services[action.name] = a_service(action.name, selector=selector)
+            annotations = dict(action.body["metadata"].get("annotations") or {})
+            self.services[action.name] = a_service(
+                action.name, selector=selector, annotations=annotations
+            )
 
     def _patch_deployment(self, action: PatchDeployment) -> None:
         item = self.deployments.get(action.name)

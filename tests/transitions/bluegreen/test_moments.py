@@ -11,7 +11,7 @@ from bot.releases.facts.actions import CreateDeployment, PatchDeployment, PatchS
 from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.release import Phase
 from bot.releases.facts.requests import Abort, Finish, Reject
-from tests.builders import DEVELOPER, MANAGER, SECOND, T0
+from tests.builders import DEVELOPER, MANAGER, SECOND, T0, a_service
 from tests.transitions.bluegreen import scenes
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster
 from tests.transitions.bluegreen.walk import Walk
@@ -312,6 +312,26 @@ def test_preview_service_exists_only_before_the_switch() -> None:
     assert walk.release.card_snapshot.serving == "stable"
     walk.to_the_end()
     assert "hello-preview" not in walk.cluster.services
+
+
+def test_a_foreign_preview_service_is_neither_rewritten_nor_deleted() -> None:
+    walk = scenes.with_preview().to_step("green", gate="switch")
+    theirs = a_service("hello-preview", selector={"app": "theirs"})
+    walk.cluster.services["hello-preview"] = theirs
+    walk.abort()
+    walk.to_the_end()
+    assert walk.cluster.services["hello-preview"] == theirs
+
+
+def test_a_preview_service_created_meanwhile_ends_the_release() -> None:
+    walk = scenes.with_preview()
+    walk.tick()
+    theirs = a_service("hello-preview", selector={"app": "theirs"})
+    walk.cluster.services["hello-preview"] = theirs
+    walk.to_the_end()
+    assert walk.release.phase is Phase.ABORTED and walk.release.cause is not None
+    assert walk.release.cause.summary.startswith("something else created hello-preview meanwhile")
+    assert walk.cluster.services["hello-preview"] == theirs
 
 
 def test_second_service_stays_on_green_while_stable_lacks_a_pod() -> None:

@@ -182,6 +182,18 @@ def test_an_outside_roll_is_reported_in_the_apps_channel(scene: Scene) -> None:
     assert "hello:2" in sent.message.text and "kubectl-set" in sent.message.text
 
 
+def test_an_undo_that_brings_an_old_claim_back_is_reported(scene: Scene) -> None:
+    undone = replace(ROLLED, claim="hello-7")  # no release of that name runs
+    nudger = Nudger(scene.context)
+    nudger.take(
+        "local", Change("default", "deployments", deployment="hello", outside_change=undone)
+    )
+    nudger.nudge()
+    assert report_outside_change(scene.context, scene.key()) is None
+    (sent,) = scene.messenger.sent
+    assert "hello is rolling from" in sent.message.text
+
+
 def test_green_of_a_pair_is_reported_by_its_name(scene: Scene) -> None:
     nudger = Nudger(scene.context)
     nudger.take(
