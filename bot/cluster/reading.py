@@ -85,6 +85,7 @@ def deployment(
         terminating="deletionTimestamp" in meta,
         resource_version=meta["resourceVersion"],
         owner=_owner_words(item),
+        finalizers=tuple(meta.get("finalizers") or ()),
     )
 
 
@@ -232,6 +233,8 @@ def service(item: Mapping[str, Any]) -> ServiceSeen:
         managers=managers(item),
         traffic_distribution=spec.get("trafficDistribution", ""),
         internal_traffic_policy=spec.get("internalTrafficPolicy", ""),
+        external_traffic_policy=spec.get("externalTrafficPolicy", ""),
+        publishes_not_ready=bool(spec.get("publishNotReadyAddresses")),
     )
 
 

@@ -200,4 +200,11 @@ DEFECTS: tuple[Defect, ...] = (
         "child.quick_deaths = 0 if lived",
         "tests/faults/test_worker.py::test_waking_jobs_that_always_kill_their_process_delays_no_others",
     ),
+    Defect(
+        "a Service handed to fewer pods than serve",
+        "bot/releases/assess/handover.py",
+        "        if self.ready < self.needed:",
+        "        if not self.ready:",
+        "tests/transitions/bluegreen/test_capacity.py::test_hand_back_raises_a_shrunk_blue_first",
+    ),
 )

@@ -101,13 +101,22 @@ def test_candidates_are_no_more_than_planned_when_an_autoscaler_makes_stable_lar
     assert canary_sizes(walk) == [8]
 
 
-def test_the_autoscalers_replicas_remain_at_the_end_and_after_an_abort() -> None:
+def test_stable_carries_what_the_candidates_served_before_they_go() -> None:
+    """Its autoscaler made it smaller while the candidates took load from it."""
     for ends in (Walk.to_the_end, aborted):
         walk = autoscaled().to_step("share-50", gate="hold")
         by_kubectl(walk, "hello", 4)
         ends(walk)
-        assert walk.cluster.deployments["hello"].replicas == 4
+        assert walk.cluster.deployments["hello"].replicas == 8
         assert "hello-canary" not in walk.cluster.deployments
+
+
+def test_the_autoscalers_replicas_remain_where_they_carry_the_load() -> None:
+    for ends in (Walk.to_the_end, aborted):
+        walk = autoscaled().to_step("share-50", gate="hold")
+        by_kubectl(walk, "hello", 12)
+        ends(walk)
+        assert walk.cluster.deployments["hello"].replicas == 12
 
 
 def aborted(walk: Walk) -> Walk:

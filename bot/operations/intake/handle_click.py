@@ -149,7 +149,7 @@ def _request(click: Click, carried: _Carried) -> tuple[Request, str]:
         case "adopt":
             return Adopt(by, moment), "adopted"
         case _:
-            return Abort(by, reason=click.text), "rolling back"
+            return Abort(by, reason=click.text, at=moment or "card"), "rolling back"
 
 
 def _replace(context: Context, by: Person, release: Release, front: str) -> Reply:
@@ -160,7 +160,7 @@ def _replace(context: Context, by: Person, release: Release, front: str) -> Repl
     return control_release(
         context,
         front,
-        Abort(by, reason=f"replaced by {release.id}"),
+        Abort(by, reason=f"replaced by {release.id}", at="card"),
         f"{front} is rolling back; {release.id} follows",
     )
 

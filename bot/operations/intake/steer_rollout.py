@@ -89,6 +89,8 @@ def _stood_otherwise(release: Release, verb: str, sent_at: int | None) -> bool:
     if verb in ("promote", "resume"):
         gate = release.progress.gate
         since = max(since, gate.opened_at if gate and verb == "promote" else release.phase_since)
+    if verb == "abort" and release.rollback is not None:
+        since = max(since, release.phase_since)
     return since > sent_at
 
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.releases.assess.rollout import (
-    is_complete,
-    live_pods,
-    newest,
-    pods_of,
-    ready_endpoints,
-)
+from bot.releases.assess.handover import Handover, is_nobody_served, runs_one_template
+from bot.releases.assess.rollout import is_complete, live_pods, pods_of, ready_endpoints
 from bot.releases.assess.selectors import selected_ready
 from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.plan import Condition
@@ -27,6 +22,10 @@ class _Facts:
     stable_selectors: tuple[dict[str, str], ...]
     final_selectors: tuple[dict[str, str], ...]
     floor: int
+    ceiling: int | None
+    waits_for_capacity: bool
+    accepts_less: bool
+    rolls_stable: bool
 
     @property
     def stable(self) -> DeploymentSeen | None:
@@ -51,6 +50,27 @@ class _Facts:
             default=0,
         )
 
+    def to_stable(self, selectors: tuple[dict[str, str], ...]) -> Handover:
+        return Handover(
+            self.seen,
+            receiver=self.stable,
+            giver=self.candidate,
+            services=self.services,
+            selectors=selectors,
+            floor=self.floor,
+            ceiling=self.ceiling,
+        )
+
+    def to_candidate(self) -> Handover:
+        return Handover(
+            self.seen,
+            receiver=self.candidate,
+            giver=self.stable,
+            services=self.services,
+            selectors=(self.candidate_selector or {},),
+            floor=self.floor,
+        )
+
 
 def condition_holds(
     condition: Condition,
@@ -61,11 +81,27 @@ def condition_holds(
     final_selectors: tuple[dict[str, str], ...] = (),
     services: tuple[str, ...] | None = None,
     floor: int = 0,
+    ceiling: int | None = None,
+    waits_for_capacity: bool = False,
+    accepts_less: bool = False,
+    rolls_stable: bool = False,
 ) -> bool:
     """``services``: the app's; None: all that were observed. ``floor``: stable pods that must stay
-    available."""
-    names = tuple(service.name for service in seen.services) if services is None else services
-    facts = _Facts(seen, names, candidate_selector, stable_selectors, final_selectors, floor)
+    available; ``ceiling``: the most that stable is raised to. ``waits_for_capacity``: stable takes
+    over only with as many pods as serve now, unless a person, or the new version's failure,
+    ``accepts_less``. ``rolls_stable``: its template changes meanwhile."""
+    facts = _Facts(
+        seen,
+        tuple(service.name for service in seen.services) if services is None else services,
+        candidate_selector,
+        stable_selectors,
+        final_selectors,
+        floor,
+        ceiling,
+        waits_for_capacity,
+        accepts_less,
+        rolls_stable,
+    )
     return _HOLDS[condition](facts)
 
 
@@ -89,8 +125,10 @@ def _candidate_silent(facts: _Facts) -> bool:
 
 
 def _candidate_selected(facts: _Facts) -> bool:
-    selector = facts.candidate_selector
-    return selector is not None and len(selected_ready(selector, facts.candidate)) >= facts.wanted
+    if facts.candidate_selector is None:
+        return False
+    handover = facts.to_candidate()
+    return handover.ready >= facts.wanted and not handover.shortfalls()
 
 
 def _stable_selected(facts: _Facts) -> bool:
@@ -98,7 +136,11 @@ def _stable_selected(facts: _Facts) -> bool:
 
 
 def _stable_reselected(facts: _Facts) -> bool:
-    return _all_select(facts.final_selectors, facts.stable, at_least=facts.wanted)
+    if facts.accepts_less:
+        return _all_select(facts.final_selectors, facts.stable, at_least=1)
+    if not _all_select(facts.final_selectors, facts.stable, at_least=facts.wanted):
+        return False
+    return not facts.waits_for_capacity or not facts.to_stable(facts.final_selectors).shortfalls()
 
 
 def _all_select(
@@ -128,26 +170,22 @@ def _all_listed(facts: _Facts, deployment: DeploymentSeen | None) -> bool:
 
 def _stable_takes_over(facts: _Facts) -> bool:
     """While every Service has a ready endpoint there is time to wait for pods of stable's present
-    template, at least the floor of them. Where a Service has none, any ready pod of stable is
+    template, as many as carry the load. Where a Service has none, any ready pod of stable is
     better."""
     stable, selectors = facts.stable, facts.stable_selectors
     if stable is None or not selectors:
         return False
-    pair = (stable, facts.candidate)
-    if any(
-        not any(ready_endpoints(facts.seen, item, (name,)) for item in pair)
-        for name in facts.services
-    ):
+    if is_nobody_served(facts.seen, facts.services):
         return _stable_selected(facts)
-    current = newest(stable)
-    own = {pod.uid for pod in current.pods} if current else set()
+    if not runs_one_template(stable, selectors):
+        return False
+    handover = facts.to_stable(selectors)
+    if facts.waits_for_capacity and not facts.accepts_less:
+        return not handover.shortfalls()
+    if facts.waits_for_capacity and not facts.rolls_stable:
+        return handover.ready >= 1
     # an autoscaler may have left fewer than the floor while stable had no traffic
-    need = max(1, min(facts.floor, stable.replicas))
-    for selector in selectors:
-        chosen = selected_ready(selector, stable)
-        if len(chosen) < need or any(pod.uid not in own for pod in chosen):
-            return False
-    return True
+    return handover.ready >= max(1, min(facts.floor, stable.replicas))
 
 
 def _candidate_answers(facts: _Facts) -> bool:

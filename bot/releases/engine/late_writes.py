@@ -1,8 +1,9 @@
-"""When a rollback is planned: as soon as no announced write can come late any more, and again when
-the stable Deployment is gone."""
+"""When a rollback is planned: as soon as no announced write can come late any more, again when
+the stable Deployment is gone, and when the version that serves begins to fail."""
 
 from __future__ import annotations
 
+from bot.releases.assess.failing import fails
 from bot.releases.assess.intents import confirm_intents, find
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
@@ -23,7 +24,7 @@ def plan_rollback(decision: Decision, seen: Observation, now: int) -> Outcome:
         settled_at = release.phase_since + LATE_WRITE_MS
         if now < settled_at and _may_still_be_written(release, seen):
             return Stop(decision.wake(settled_at))
-    elif not _lost_stable(release, seen):
+    elif not _lost_stable(release, seen) and not _must_hurry(release, seen):
         return Proceed(decision)
     cause = release.cause or Cause(FailureClass.REQUEST, "aborted")
     return RollBack(decision, cause, release.rollback.ends_as)
@@ -32,6 +33,14 @@ def plan_rollback(decision: Decision, seen: Observation, now: int) -> Outcome:
 def _lost_stable(release: Release, seen: Observation) -> bool:
     exists = find(release.intents, Kind.DEPLOYMENT, release.target.deployment, Field.EXISTS)
     return seen.stable is None and exists is not None
+
+
+def _must_hurry(release: Release, seen: Observation) -> bool:
+    """The version that serves began to fail while stable was raised first."""
+    step, rollback = release.current_step, release.rollback
+    if step is None or rollback is None or not step.waits_for_capacity or rollback.at_once:
+        return False
+    return fails(release, seen)
 
 
 def _may_still_be_written(release: Release, seen: Observation) -> bool:

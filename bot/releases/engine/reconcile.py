@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.assess.conditions import condition_holds
+from bot.releases.assess.handover import accepts_less, most_for_stable
 from bot.releases.assess.intents import (
     deployment_of,
     drop,
@@ -19,6 +20,7 @@ from bot.releases.assess.intents import (
     wanted_fields,
 )
 from bot.releases.assess.rollout import ready_endpoints
+from bot.releases.engine.capacity import raise_to_carry
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.outcome import Outcome, Proceed, Stop
 from bot.releases.facts.actions import (
@@ -32,7 +34,15 @@ from bot.releases.facts.actions import (
 )
 from bot.releases.facts.intent import Field, Intent, Kind
 from bot.releases.facts.observation import DeploymentSeen, Observation
-from bot.releases.facts.plan import AbsentGoal, Condition, DeploymentGoal, Goal, ServiceGoal, Side
+from bot.releases.facts.plan import (
+    AbsentGoal,
+    Condition,
+    DeploymentGoal,
+    Goal,
+    ServiceGoal,
+    Side,
+    Step,
+)
 from bot.releases.facts.release import Release
 
 _OF_STABLE = frozenset(
@@ -56,7 +66,7 @@ _OF_ENDPOINTS = frozenset(
 )
 
 
-def _selectors(release: Release) -> tuple[dict[str, str], ...]:
+def original_selectors(release: Release) -> tuple[dict[str, str], ...]:
     return (
         tuple(service.selector for service in release.as_found.services) if release.as_found else ()
     )
@@ -76,18 +86,29 @@ def conditions_hold(release: Release, seen: Observation, conditions: tuple[Condi
         services = left
         if seen.stable is None and not ready_endpoints(seen, seen.candidate, services):
             conditions = tuple(condition for condition in conditions if condition not in _OF_STABLE)
-    candidate_selector = release.plan.candidate_selector if release.plan else None
+    plan, step = release.plan, release.current_step
     return all(
         condition_holds(
             condition,
             seen,
-            candidate_selector=candidate_selector,
-            stable_selectors=_selectors(release),
-            final_selectors=release.plan.final_selectors if release.plan else (),
+            candidate_selector=plan.candidate_selector if plan else None,
+            stable_selectors=original_selectors(release),
+            final_selectors=plan.final_selectors if plan else (),
             services=services,
-            floor=release.plan.floor if release.plan else 0,
+            floor=plan.floor if plan else 0,
+            ceiling=most_for_stable(release, seen),
+            waits_for_capacity=step is not None and step.waits_for_capacity,
+            accepts_less=accepts_less(release),
+            rolls_stable=step is not None and _rolls_stable(step),
         )
         for condition in conditions
+    )
+
+
+def _rolls_stable(step: Step) -> bool:
+    return any(
+        isinstance(goal, DeploymentGoal) and goal.side is Side.STABLE and goal.template is not None
+        for goal in step.goals
     )
 
 
@@ -155,6 +176,8 @@ def _reconcile_goal(decision: Decision, goal: Goal, seen: Observation) -> Decisi
             item = deployment_of(seen, goal.side)
             if item is None:
                 return _create_deployment(decision, goal)
+            if goal.carries_load:
+                return raise_to_carry(decision, goal, item, seen)
             return _patch_deployment(decision, goal, item, seen)
         case ServiceGoal():
             return _reconcile_service(decision, goal, seen)

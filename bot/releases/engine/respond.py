@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import replace
 from typing import Literal
 
+from bot.releases.assess.handover import accepts_less
 from bot.releases.engine.decision import Decision, enter_phase, finish, in_gate, not_counting
 from bot.releases.engine.drift import after_drift
 from bot.releases.engine.gates import is_expired, open_gate
@@ -192,15 +193,29 @@ def _promote(decision: Decision, request: Promote, now: int) -> Decision:
     hold."""
     release = decision.release
     gate = open_gate(release)
-    if request.at and request.at != hold_name(release):
+    if request.at and request.at not in (hold_name(release), capacity_name(release)):
         return _refuse(decision, _from_before(release))
     if isinstance(gate, ApprovalGate) and release.plan is not None:
         return _approve(decision, request.by, gate.name, release.plan.hash, now)
     if isinstance(gate, HoldGate) and release.phase is Phase.HOLDING:
         return _finish_hold(decision, request, now)
+    if release.rollback is None and capacity_name(release):
+        return _accept_less(decision, request.by, now)
     return _refuse(
         decision,
         f"{release.id} has nothing to promote now: {_phase_of(release)}.",
+    )
+
+
+def _accept_less(decision: Decision, by: Person, now: int) -> Decision:
+    """Stable takes over with what is ready."""
+    release = decision.release
+    text = f"{_name(by)} hands over without waiting: {release.progress.waits_for}"
+    progress = replace(release.progress, accepts_less=True)
+    return (
+        decision.changed(replace(release, progress=progress))
+        .record(now, EventKind.GATE_PASSED, text, by=by)
+        .wake(now)
     )
 
 
@@ -382,13 +397,39 @@ def _abort(decision: Decision, request: Abort, now: int) -> Decision:
         )
         return finish(recorded.changed(forced), Phase.ABORTED, now, text, by=request.by)
     if release.rollback is not None:
-        return _refuse(decision, f"{release.id} is already rolling back.")
+        return _hurry(decision, request, now)
     if not _has_written(release):
         return finish(
             recorded.changed(replace(release, cause=cause)), Phase.ABORTED, now, why, by=request.by
         )
     ends_as = Phase.ROLLED_BACK if back_at_once else Phase.ABORTED
     return begin_rollback(RollBack(recorded, cause, ends_as), now)
+
+
+def capacity_name(release: Release) -> str:
+    """The wait for capacity that the release stands at, where a person may hand over to what is
+    ready; "" elsewhere."""
+    step = release.current_step
+    if step is None or not step.waits_for_capacity or not release.progress.waits_for:
+        return ""
+    if release.phase not in (Phase.PROGRESSING, Phase.ROLLING_BACK) or accepts_less(release):
+        return ""
+    return f"capacity/{release.progress.at_step}/{release.progress.began_at}"
+
+
+def _hurry(decision: Decision, request: Abort, now: int) -> Decision:
+    """Aborted once more while stable is raised first: it takes over with what is ready."""
+    release, by, stands_at = decision.release, request.by, capacity_name(decision.release)
+    is_meant = request.at in ("", stands_at)
+    if release.rollback is None or not stands_at or not is_meant:
+        return _refuse(decision, f"{release.id} is already rolling back.")
+    hurried = replace(
+        release,
+        rollback=replace(release.rollback, at_once=True),
+        progress=Progress(at_step=-1, began_at=now),
+    )
+    text = f"{_name(by)} rolls back without waiting: {release.progress.waits_for}"
+    return Decision(hurried).record(now, EventKind.CANCELLED, text, by=by).wake(now)
 
 
 def _in_window(release: Release) -> bool:

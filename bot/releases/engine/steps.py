@@ -10,6 +10,7 @@ from bot.releases.assess.intents import (
     is_ours,
     service_named,
 )
+from bot.releases.engine.capacity import report_taken_raise
 from bot.releases.engine.deadlines import watch_deadline
 from bot.releases.engine.decision import Decision, finish
 from bot.releases.engine.drift import was_replaced
@@ -19,6 +20,7 @@ from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.engine.probing import record_probe
 from bot.releases.engine.reconcile import conditions_hold, reconcile
 from bot.releases.engine.transitions import enter_step, roll_back
+from bot.releases.engine.waiting import name_wait, without_wait
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.changes import Scale
 from bot.releases.facts.events import EventKind
@@ -104,7 +106,9 @@ def _reach(decision: Decision, step: Step, seen: Observation, now: int) -> Outco
         and conditions_hold(decision.release, seen, step.until)
     )
     if not reached:
-        return watch_deadline(decision, step, seen, now)
+        waiting = report_taken_raise(name_wait(decision, step, seen), seen, now)
+        return watch_deadline(waiting, step, seen, now)
+    decision = without_wait(decision)
     if step.until:
         decision = decision.record(now, EventKind.STEP_DONE, f"done: {step.title}")
     return Proceed(decision)

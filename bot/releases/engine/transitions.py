@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.releases.assess.failing import fails, is_fault_of
 from bot.releases.assess.intents import drop, find, is_claimed_by_another, put
 from bot.releases.engine.decision import Decision, enter_phase, finish
 from bot.releases.engine.outcome import RollBack
@@ -45,13 +46,18 @@ def begin_rollback(outcome: RollBack, now: int) -> Decision:
 
 def roll_back(outcome: RollBack, seen: Observation, now: int) -> Decision:
     """Everything returns to as found. A release that has written nothing simply ends."""
+    before = outcome.decision.release
     decision = begin_rollback(outcome, now)
-    release = decision.release
-    release = replace(release, intents=_theirs_left_out(release, seen))
+    rollback = Rollback(outcome.ends_as, at_once=_is_at_once(before, outcome.cause, seen))
+    release = replace(
+        decision.release,
+        rollback=rollback,
+        intents=_theirs_left_out(decision.release, seen),
+    )
     steps = STRATEGIES[release.strategy].rollback_steps(release, seen)
     release = replace(
         release,
-        rollback=Rollback(outcome.ends_as, steps),
+        rollback=replace(rollback, steps=steps),
         intents=_to_be_restored(release),
     )
     decision = decision.changed(release)
@@ -60,6 +66,11 @@ def roll_back(outcome: RollBack, seen: Observation, now: int) -> Decision:
     text = _rollback_text(release, outcome.cause)
     decision = decision.record(now, EventKind.ROLLING_BACK, text)
     return enter_step(decision, 0, now).wake(now)
+
+
+def _is_at_once(release: Release, cause: Cause, seen: Observation) -> bool:
+    asked = release.rollback is not None and release.rollback.at_once
+    return asked or is_fault_of(cause) or fails(release, seen)
 
 
 def _to_be_restored(release: Release) -> tuple[Intent, ...]:

@@ -100,6 +100,7 @@ class DeploymentSeen:
     terminating: bool = False
     resource_version: str = ""
     owner: str = ""  # the controller that owns it: kind and name
+    finalizers: tuple[str, ...] = ()
 
     @property
     def claim(self) -> str:
@@ -121,6 +122,8 @@ class ServiceSeen:
     managers: tuple[tuple[str, str, str, str], ...] = ()
     traffic_distribution: str = ""
     internal_traffic_policy: str = ""
+    external_traffic_policy: str = ""
+    publishes_not_ready: bool = False  # its endpoints count as ready whatever their pods are
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,9 @@ class DeploymentGoal:
     )
     # as many as stable has now, which an autoscaler or a person may raise; never fewer again
     at_least_stable: bool = False
+    # raised to what the other side serves with, and to ``replicas`` where given; never lowered, and
+    # an autoscaler keeps the field
+    carries_load: bool = False
     paused: bool | None = None
     change_cause: str | None = None  # "" removes it
     claimed: bool | None = None
@@ -133,6 +136,10 @@ class Step:
     stables: int | None = None
     watches: tuple[Side, ...] = ()  # whose new pods are judged for failure during it
     keeps_candidate: bool = False  # a rollback that leaves the candidate; the title says why
+    # what takes over carries the load first: it is raised, and waited for
+    waits_for_capacity: bool = False
+    # past the point of no return: only a person, or the new version itself, rolls back
+    committed: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,11 @@ class Probe:
 
 
 LET_GO = Step(
-    "finish", "let go of the Deployment", (DeploymentGoal(Side.STABLE, claimed=False),), ()
+    "finish",
+    "let go of the Deployment",
+    (DeploymentGoal(Side.STABLE, claimed=False),),
+    (),
+    committed=True,
 )
 
 
@@ -182,6 +193,7 @@ class Plan:
     probe: Probe | None = None
     has_autoscaler: bool = False
     autoscaler: tuple[int, int] | None = None
+    autoscaler_name: str = ""
     as_found_hash: str = ""
     hash: str = ""
 

@@ -71,6 +71,16 @@ class ClusterTrouble:
 
 
 @dataclass(frozen=True)
+class Raise:
+    """Stable was raised to carry the load before it takes over. ``held``: once observed so."""
+
+    to: int
+    times: int = 0
+    held: bool = False
+    is_reported: bool = False  # that something else took it back
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far the current step is; each step begins with a new one.
 
@@ -84,6 +94,9 @@ class Progress:
     gate: GateState | None = None
     trouble: ClusterTrouble | None = None
     probe_failure: str = ""  # why the candidate's pods do not answer the plan's probe
+    raised: Raise | None = None
+    waits_for: str = ""  # what the step still lacks, as people read it
+    accepts_less: bool = False  # a person hands over to fewer pods than serve now
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,7 @@ class Rollback:
 
     ends_as: Phase
     steps: tuple[Step, ...] = ()
+    at_once: bool = False  # the new version fails: stable serves with what it has, and grows behind
 
 
 @dataclass(frozen=True)

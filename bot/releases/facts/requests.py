@@ -69,11 +69,12 @@ class Finish:
 @dataclass(frozen=True)
 class Abort:
     """Roll everything back to as found. ``force`` ends the release without touching the cluster
-    (admins)."""
+    (admins). ``at`` names the wait for capacity that a button was drawn for; "" for a typed one."""
 
     by: Person
     force: bool = False
     reason: str = ""
+    at: str = ""
     kind: Literal["abort"] = "abort"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from bot.releases.engine.gates import open_gate
-from bot.releases.engine.respond import hold_name, stop_name
+from bot.releases.engine.respond import capacity_name, hold_name, stop_name
 from bot.releases.facts.plan import ApprovalGate, HoldGate
 from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.elements import Block, button
@@ -37,7 +37,7 @@ def buttons_of(release: Release) -> list[Block]:
         case Phase.PROGRESSING:
             if release.rollback is not None:
                 return []
-            return [_plain(release, "Pause", "pause"), _abort(release)]
+            return [*_hand_over(release), _plain(release, "Pause", "pause"), _abort(release)]
         case Phase.HOLDING:
             return _at_hold(release)
         case Phase.PAUSED:
@@ -58,7 +58,7 @@ def buttons_of(release: Release) -> list[Block]:
             )
             return [adopt, _abort(release)]
         case Phase.ROLLING_BACK:
-            return []
+            return _roll_back_now(release)
         case (
             Phase.SUCCEEDED
             | Phase.ROLLED_BACK
@@ -105,6 +105,31 @@ def _at_hold(release: Release) -> list[Block]:
         _plain(release, "Pause", "pause"),
         _abort(release),
     ]
+
+
+def _hand_over(release: Release) -> list[Block]:
+    if not capacity_name(release):
+        return []
+    return [
+        _plain(
+            release,
+            "Hand over now",
+            "promote",
+            gate="",
+            confirm=("Hand over now?", _with_what_is_ready(release), "Hand over now"),
+        )
+    ]
+
+
+def _roll_back_now(release: Release) -> list[Block]:
+    if not capacity_name(release):
+        return []
+    return [_abort(release, "Roll back now", _with_what_is_ready(release))]
+
+
+def _with_what_is_ready(release: Release) -> str:
+    lacks = release.progress.waits_for
+    return f"{release.target.deployment} takes all traffic with the pods it has now: {lacks}."
 
 
 def _abort(
@@ -154,7 +179,7 @@ def _plain(
         "gate": gate if gate is not None else (current.name if current is not None else ""),
         "plan": release.plan.hash if release.plan is not None else "",
     }
-    if moment := stop_name(release) or hold_name(release):
+    if moment := stop_name(release) or hold_name(release) or capacity_name(release):
         value["step"] = moment
     return button(label, f"{ACTION_PREFIX}{action}", value, style=style, confirm=confirm)
 

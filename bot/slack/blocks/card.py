@@ -192,6 +192,8 @@ def _trouble_lines(release: Release) -> Iterator[str]:
             yield f"⚠️ Cluster problem{since}, not the release's fault: {summary}"
         else:
             yield f"⚠️ Waiting{since}: {summary}"
+    if release.progress.waits_for and release.phase in (Phase.PROGRESSING, Phase.ROLLING_BACK):
+        yield f"*Waiting:* {plain(release.progress.waits_for, 400)}."
     if release.progress.probe_failure:
         failure = plain(release.progress.probe_failure, 500)
         yield f"⚠️ The probe fails: {failure}. The switch waits until it passes."

@@ -122,22 +122,6 @@ def test_green_follows_an_autoscaler_after_the_approval() -> None:
     )
 
 
-def test_rollback_to_a_shrunk_blue_is_quick() -> None:
-    """Fewer pods than the floor that was planned: they are all that blue has, and people asked to
-    go back to it."""
-    walk = scenes.with_autoscaler().to_step("switch", gate="window")
-    walk.cluster.faulty = True  # it is the autoscaler that takes pods away
-    walk.cluster.deployments["hello"].replicas = 1
-    walk.cluster.beat()
-    walk.abort()
-    walk.tick()
-    walk.tick()
-    assert walk.cluster.services["hello"].selector == ON_BLUE
-    walk.to_the_end()
-    assert walk.release.phase is Phase.ROLLED_BACK
-    assert "hello-green" not in walk.cluster.deployments
-
-
 def test_green_grows_with_a_scale_of_blue_that_is_kept() -> None:
     walk = scenes.plain()
     walk.approves = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.releases.assess.handover import local_policy
 from bot.releases.assess.selectors import matches
 from bot.releases.facts.observation import ServiceSeen
 from bot.releases.planning.refusals import managed_elsewhere
@@ -17,7 +18,7 @@ def blue_green_notes(parts: BlueGreenDraft) -> tuple[str, ...]:
             " before the switch"
         )
     for service, target in zip(parts.services, parts.targets, strict=True):
-        notes += _service_notes(service, target)
+        notes += [*_service_notes(service, target), *_capacity_notes(service)]
     return (*notes, *_early_notes(parts), *_end_notes(parts), *_autoscaler_notes(parts))
 
 
@@ -72,18 +73,35 @@ def _end_notes(parts: BlueGreenDraft) -> tuple[str, ...]:
     return ()
 
 
+def _capacity_notes(service: ServiceSeen) -> tuple[str, ...]:
+    """What a hand-over waits for, beside as many ready pods as serve."""
+    notes = []
+    if policy := local_policy(service):
+        notes.append(
+            f"Service {service.name} has {policy}: it changes hands only when each node that serves"
+            " has a ready pod of the side that takes over"
+        )
+    if service.publishes_not_ready:
+        notes.append(
+            f"Service {service.name} publishes pods that are not ready (publishNotReadyAddresses):"
+            " it changes hands only when all pods of the side that takes over are ready"
+        )
+    return tuple(notes)
+
+
 def _autoscaler_notes(parts: BlueGreenDraft) -> tuple[str, ...]:
     if parts.scaler is None:
         return ()
-    stable = parts.draft.stable.name
+    stable, candidate = parts.draft.stable.name, parts.candidate.name
     idle = (
-        f"not {parts.candidate.name}, which keeps its size"
+        f"not {candidate}, which keeps its size"
         if parts.keeps
         else "which gets no traffic meanwhile"
     )
     return (
         (
             f"HorizontalPodAutoscaler {parts.scaler.name} keeps scaling {stable}, {idle}: it may"
-            f" shrink {stable}, and a rollback then has only those pods until it grows again"
+            f" shrink {stable}, which is raised to what {candidate} serves with before it takes"
+            " over again"
         ),
     )

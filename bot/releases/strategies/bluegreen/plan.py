@@ -40,4 +40,5 @@ def plan(draft: Draft) -> Plan:
         probe=parts.probe,
         has_autoscaler=scaler is not None,
         autoscaler=(scaler.min_replicas, scaler.max_replicas) if scaler else None,
+        autoscaler_name=scaler.name if scaler else "",
     )

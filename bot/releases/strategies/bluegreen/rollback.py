@@ -1,7 +1,8 @@
 """The rollback of blue/green: everything as found, from wherever the release is.
 
 The Services go to a side that is whole before anything is removed. While stable is untouched, its
-selector is restored at once. Where stable is rolled or rolling, its template goes first, behind the
+selector is restored: at once where the new version fails, else once stable carries what the
+candidate serves. Where stable is rolled or rolling, its template goes first, behind the
 candidate. Where the candidate is gone already and the Services select by the new version, they
 first select both versions of stable.
 """
@@ -11,10 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bot.releases.assess.handover import load_to_carry
 from bot.releases.assess.intents import find, was_written
-from bot.releases.assess.rollout import ready_endpoints
+from bot.releases.assess.rollout import ready_endpoints, ready_pods
 from bot.releases.assess.selectors import labels_of, selected_ready, selects
 from bot.releases.facts.as_found import AsFound, DeploymentAsFound, ServiceAsFound
+from bot.releases.facts.counts import counted
 from bot.releases.facts.intent import Field, Kind
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.plan import (
@@ -58,6 +61,35 @@ class _Rollback:
             ServiceGoal(service.name, service.selector, when=(Condition.STABLE_TAKES_OVER,))
             for service in self.services
         )
+
+    @property
+    def pods_needed(self) -> int:
+        """Ready pods that stable needs to take over."""
+        return load_to_carry(self.release, self.seen)
+
+    @property
+    def is_at_once(self) -> bool:
+        return self.release.rollback is not None and self.release.rollback.at_once
+
+    @property
+    def takes_over(self) -> tuple[Goal, ...]:
+        """The selectors as found, and stable as large as what serves now: before them, or behind
+        them where the new version fails."""
+        if not self.original_selectors:
+            return ()
+        needed = self.pods_needed
+        grow = DeploymentGoal(Side.STABLE, replicas=needed, carries_load=True)
+        if self.is_at_once:
+            return (*self.original_selectors, grow)
+        return (grow, *self.original_selectors)
+
+    @property
+    def with_so_many(self) -> str:
+        """How many pods take over at once, where they are fewer than serve now."""
+        ready, needed = len(ready_pods(self.seen.stable)), self.pods_needed
+        if not self.is_at_once or ready >= needed:
+            return ""
+        return f" with {ready} of {counted(needed, 'pod')} now, the rest behind"
 
     @property
     def is_candidate_kept(self) -> bool:
@@ -126,10 +158,11 @@ def _stable_as_found(back: _Rollback) -> tuple[Step, ...]:
         roll = Step(
             "back",
             f"{stable.name} back to {made.from_version}",
-            (template, *back.original_selectors),
+            (template, *back.takes_over),
             (Condition.STABLE_COMPLETE,),
             made.deadline_ms,
             stables=stable.replicas,
+            waits_for_capacity=bool(back.original_selectors),
         )
         return (*_shelter(back), roll)
     if back.has_written(stable.name, Field.PAUSED):
@@ -146,10 +179,11 @@ def _selectors_as_found(back: _Rollback) -> tuple[Step, ...]:
     return (
         Step(
             "selector back",
-            f"{names} back to {back.found.stable.name}",
-            original,
+            f"{names} back to {back.found.stable.name}{back.with_so_many}",
+            back.takes_over,
             () if back.is_candidate_kept else (Condition.CANDIDATE_UNUSED,),
-            MINIMUM_DEADLINE_MS,
+            max(MINIMUM_DEADLINE_MS, back.made.deadline_ms),
+            waits_for_capacity=True,
         ),
     )
 
@@ -175,10 +209,18 @@ def _shelter(back: _Rollback) -> tuple[Step, ...]:
         Step(
             "shelter",
             f"{names} to {where} meanwhile",
-            goals,
+            (*(_grown_candidate(back) if is_whole else ()), *goals),
             (Condition.CANDIDATE_SERVES,) if is_whole else (),
             MINIMUM_DEADLINE_MS,
+            waits_for_capacity=is_whole,
         ),
+    )
+
+
+def _grown_candidate(back: _Rollback) -> tuple[Goal, ...]:
+    """As many as stable has by now: an autoscaler may have raised it."""
+    return (
+        DeploymentGoal(Side.CANDIDATE, replicas=back.found.stable.replicas, at_least_stable=True),
     )
 
 
@@ -186,7 +228,7 @@ def _candidate_again(back: _Rollback) -> tuple[Step, ...]:
     """Stable rolled in place would leave no pod serving, and the candidate is gone or going: it is
     created once more."""
     candidate, made = back.seen.candidate, back.made
-    if made.floor > 0 or (candidate is not None and not candidate.terminating):
+    if back.is_at_once or made.floor > 0 or (candidate is not None and not candidate.terminating):
         return ()
     up = Step(
         "green",
@@ -201,6 +243,7 @@ def _candidate_again(back: _Rollback) -> tuple[Step, ...]:
         ),
         (Condition.CANDIDATE_MATCHES_STABLE, Condition.CANDIDATE_SELECTED),
         made.deadline_ms,
+        waits_for_capacity=True,
     )
     if candidate is None:
         return (up,)

@@ -16,7 +16,7 @@ from bot.releases.facts.plan import (
     Side,
     Step,
 )
-from bot.releases.planning.capacity import MINIMUM_DEADLINE_MS
+from bot.releases.planning.capacity import MINIMUM_DEADLINE_MS, wave_deadline_of
 from bot.releases.strategies.bluegreen.draft import BlueGreenDraft
 
 LEAST_WINDOW_MS = 30_000
@@ -102,7 +102,7 @@ def _switch(parts: BlueGreenDraft) -> Step:
         f"switch {parts.service_names} to {candidate.name}",
         tuple(goals),
         (Condition.SERVED_BY_CANDIDATE,),
-        MINIMUM_DEADLINE_MS,
+        wave_deadline_of(draft.stable, draft.release),
         (HoldGate("window", window, title="rollback window", is_rollback_window=True),),
         share=100,
         watches=(Side.CANDIDATE,),
@@ -146,25 +146,33 @@ def _roll_stable(parts: BlueGreenDraft) -> Step:
         watches=(Side.STABLE,),
         candidates=candidate.replicas,
         stables=stable.replicas,
+        committed=True,
     )
 
 
 def _hand_back(parts: BlueGreenDraft, served: Condition, *, drains: bool) -> Step:
     stable = parts.draft.stable
     ready = (Condition.STABLE_COMPLETE, Condition.STABLE_RESELECTED)
+    # where both sides are selected, the hand-over is the removal of the candidate
+    until = (served, Condition.STABLE_SERVES) if drains else (served, *ready)
     return Step(
         "hand back",
         f"hand {parts.service_names} back to {stable.name}",
-        tuple(
-            ServiceGoal(service.name, final, when=ready)
-            for service, final in zip(parts.services, parts.finals, strict=True)
+        (
+            DeploymentGoal(Side.STABLE, carries_load=True),
+            *(
+                ServiceGoal(service.name, final, when=ready)
+                for service, final in zip(parts.services, parts.finals, strict=True)
+            ),
         ),
-        (served, Condition.STABLE_SERVES),
-        MINIMUM_DEADLINE_MS,
+        until,
+        wave_deadline_of(stable, parts.draft.release),
         (HoldGate("drain", LEAST_WINDOW_MS, title="old connections drain"),) if drains else (),
         share=0,
         candidates=parts.candidate.replicas,
         stables=stable.replicas,
+        waits_for_capacity=True,
+        committed=True,
     )
 
 
@@ -178,6 +186,7 @@ def _remove(parts: BlueGreenDraft, served: Condition) -> Step:
         (Condition.CANDIDATE_GONE,),
         MINIMUM_DEADLINE_MS,
         share=0,
+        committed=True,
     )
 
 
@@ -187,7 +196,8 @@ def _keep_both(parts: BlueGreenDraft) -> Step:
         DeploymentGoal(Side.CANDIDATE, claimed=False),
         DeploymentGoal(Side.STABLE, claimed=False),
     )
-    return Step("finish", f"let go of both Deployments; {parts.candidate.name} serves", goals, ())
+    title = f"let go of both Deployments; {parts.candidate.name} serves"
+    return Step("finish", title, goals, (), committed=True)
 
 
 def preview_removal(preview: str) -> tuple[Goal, ...]:

@@ -26,5 +26,6 @@ def plan(draft: Draft) -> Plan:
         deadline_ms=sum(step.deadline_ms or 0 for step in steps),
         has_autoscaler=scaler is not None,
         autoscaler=(scaler.min_replicas, scaler.max_replicas) if scaler else None,
+        autoscaler_name=scaler.name if scaler else "",
         notes=canary_notes(canary),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.releases.assess.handover import accepts_less, load_to_carry
 from bot.releases.assess.intents import is_ours, was_written
 from bot.releases.assess.rollout import ready_pods
 from bot.releases.facts.intent import Field, Kind
@@ -62,6 +63,7 @@ def rollback_steps(release: Release, seen: Observation) -> tuple[Step, ...]:
         max(MINIMUM_DEADLINE_MS, made.deadline_ms),
         candidates=0,
         stables=found.stable.replicas,
+        waits_for_capacity=made.has_autoscaler,
     )
     return (*again, back, LET_GO)
 
@@ -102,7 +104,12 @@ def _pod_goals(
         return restore
     if _must_serve(candidate, seen, rolls_bare=rolls_bare):
         return (*restore, _no_candidates(STABLE_SERVES if stable else (Condition.STABLE_SERVES,)))
-    return (_no_candidates(), *restore)
+    if release.plan is None or not release.plan.has_autoscaler:
+        return (_no_candidates(), *restore)
+    grow = DeploymentGoal(Side.STABLE, replicas=load_to_carry(release, seen), carries_load=True)
+    if accepts_less(release):
+        return (_no_candidates(), *restore, grow)
+    return (*restore, grow, _no_candidates((Condition.STABLE_TAKES_OVER,)))
 
 
 def _must_serve(candidate: DeploymentSeen | None, seen: Observation, *, rolls_bare: bool) -> bool:

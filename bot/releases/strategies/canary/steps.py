@@ -154,11 +154,25 @@ def _finish(canary: CanaryDraft) -> Step:
         "finish",
         "remove the canary pods",
         (
-            AbsentGoal("Deployment", canary.name, when=STABLE_SERVES),
+            *_carrying(canary),
+            AbsentGoal(
+                "Deployment",
+                canary.name,
+                when=(*STABLE_SERVES, Condition.STABLE_TAKES_OVER)
+                if canary.scaler
+                else STABLE_SERVES,
+            ),
             *affinities,
             DeploymentGoal(Side.STABLE, claimed=False, when=(Condition.CANDIDATE_GONE,)),
         ),
         (Condition.CANDIDATE_GONE,),
         candidates=0,
         stables=canary.draft.stable.replicas,
+        waits_for_capacity=canary.scaler is not None,
+        committed=True,
     )
+
+
+def _carrying(canary: CanaryDraft) -> tuple[Goal, ...]:
+    """An autoscaler may have made stable smaller while the candidates took load from it."""
+    return (DeploymentGoal(Side.STABLE, carries_load=True),) if canary.scaler else ()

@@ -1,0 +1,130 @@
+"""What a step still waits for, by name: a card, a reminder and a deadline say it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from bot.releases.assess.handover import Handover, load_of, most_for_stable
+from bot.releases.assess.intents import deployment_of
+from bot.releases.assess.rollout import pods_of
+from bot.releases.engine.decision import Decision
+from bot.releases.engine.reconcile import conditions_hold, is_in_effect, original_selectors
+from bot.releases.facts.counts import counted
+from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.plan import Condition, Side, Step
+from bot.releases.facts.release import Release
+
+LONGEST = 400
+
+
+def name_wait(decision: Decision, step: Step, seen: Observation) -> Decision:
+    """Forward, a rollout's own numbers say it already."""
+    release = decision.release
+    is_named = release.rollback is not None or step.waits_for_capacity or step.committed
+    return _with_wait(decision, _wait_of(release, step, seen) if is_named else "")
+
+
+def without_wait(decision: Decision) -> Decision:
+    return _with_wait(decision, "")
+
+
+def _with_wait(decision: Decision, text: str) -> Decision:
+    release = decision.release
+    if release.progress.waits_for == text:
+        return decision
+    return decision.changed(replace(release, progress=replace(release.progress, waits_for=text)))
+
+
+def _wait_of(release: Release, step: Step, seen: Observation) -> str:
+    missing = next(
+        (
+            condition
+            for condition in _conditions(release, step, seen)
+            if not conditions_hold(release, seen, (condition,))
+        ),
+        None,
+    )
+    return "" if missing is None else _words(missing, release, seen)[:LONGEST]
+
+
+def _conditions(release: Release, step: Step, seen: Observation) -> Iterator[Condition]:
+    """Those of the goals that are not in effect, then those of the step."""
+    for goal in step.goals:
+        if not is_in_effect(release, goal, seen):
+            yield from goal.when
+    yield from step.until
+
+
+def _words(condition: Condition, release: Release, seen: Observation) -> str:
+    if condition in _HANDOVERS:
+        return "; ".join(_HANDOVERS[condition](release, seen).shortfalls()) or condition.value
+    for side in Side:
+        if condition.value.startswith(f"{side.value} "):
+            return _rollout_words(condition, deployment_of(seen, side), release, seen)
+    return condition.value
+
+
+def _rollout_words(
+    condition: Condition, item: DeploymentSeen | None, release: Release, seen: Observation
+) -> str:
+    if item is None:
+        return condition.value
+    if condition is Condition.CANDIDATE_GONE:
+        return _deletion_words(item)
+    if condition is Condition.CANDIDATE_SILENT:
+        return f"{item.name} still has {counted(len(pods_of(item)), 'pod')}"
+    load = load_of(seen, item, release.target.services)
+    old = item.status_replicas - item.updated
+    leaving = f", {counted(old, 'pod')} of the other version left" if old > 0 else ""
+    why = next((pod.unschedulable for pod in pods_of(item) if pod.unschedulable), "")
+    return (
+        f"{item.name} has {item.available} of {counted(item.replicas, 'pod')} available,"
+        f" {load} serving{leaving}" + (f": {why}" if why else "")
+    )
+
+
+def _deletion_words(item: DeploymentSeen) -> str:
+    pods = counted(len(pods_of(item)), "pod")
+    if not item.terminating:
+        return f"{item.name} is still there with {pods}"
+    held = f", held by {', '.join(item.finalizers)}" if item.finalizers else ""
+    return f"{item.name} is being deleted with {pods} left{held}"
+
+
+def _to_stable(
+    selectors_of: Callable[[Release], tuple[dict[str, str], ...]],
+) -> Callable[[Release, Observation], Handover]:
+    def handover(release: Release, seen: Observation) -> Handover:
+        return Handover(
+            seen,
+            receiver=seen.stable,
+            giver=seen.candidate,
+            services=release.target.services,
+            selectors=selectors_of(release),
+            floor=release.plan.floor if release.plan else 0,
+            ceiling=most_for_stable(release, seen),
+        )
+
+    return handover
+
+
+def _to_candidate(release: Release, seen: Observation) -> Handover:
+    plan = release.plan
+    return Handover(
+        seen,
+        receiver=seen.candidate,
+        giver=seen.stable,
+        services=release.target.services,
+        selectors=((plan.candidate_selector or {}) if plan else {},),
+        floor=plan.floor if plan else 0,
+    )
+
+
+_HANDOVERS: dict[Condition, Callable[[Release, Observation], Handover]] = {
+    Condition.STABLE_TAKES_OVER: _to_stable(original_selectors),
+    Condition.STABLE_RESELECTED: _to_stable(
+        lambda release: release.plan.final_selectors if release.plan else ()
+    ),
+    Condition.CANDIDATE_SELECTED: _to_candidate,
+}
