@@ -252,7 +252,8 @@ class ReleaseStore(Protocol):
         """Redis TIME in milliseconds."""
 
     def create(self, draft: Release, *, dedup_key: str, same_as: str, operation: str) -> Created:
-        """Give the draft its id (``<app>-<n>``), store it, append CREATED to audit and outbox, wake
+        """Give the draft its id (``<app>-<n>``, never twice, a store that lost everything
+        included), store it, append CREATED to audit and outbox, wake
         it; all or nothing.
 
         ``dedup_key`` (kept a day) returns the first answer. ``same_as`` names app, version,

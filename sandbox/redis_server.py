@@ -76,6 +76,7 @@ class EmbeddedRedis:
         deadline = time.monotonic() + START_WITHIN_S
         while time.monotonic() < deadline and self._process.poll() is None:
             if self._answers():
+                self._number_from_one()
                 return True
             time.sleep(0.005)
         self._end(signal.SIGKILL)
@@ -123,6 +124,12 @@ class EmbeddedRedis:
             return False
         # Another server may have taken the port: only our own counts.
         return f"process_id:{self.pid}\r\n".encode() in answer and answer.startswith(b"+PONG")
+
+    def _number_from_one(self) -> None:
+        """Releases of a sandbox are called hello-1, hello-2: nothing outlives its Redis."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            connection.sendall(b"SET pilothouse:first_number 0 NX\r\n")
+            connection.recv(64)
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)

@@ -31,6 +31,7 @@ def redis_server() -> Iterator[EmbeddedRedis]:
 def redis_url(redis_server: EmbeddedRedis) -> str:
     client = Redis.from_url(redis_server.url)
     client.flushall()
+    client.set("pilothouse:first_number", 0)
     client.close()
     return redis_server.url
 

@@ -13,6 +13,15 @@ if same_as ~= '' then
     return {running, 0}
   end
 end
+-- A Redis that lost everything must not give a number again: claims in the clusters and cards in Slack
+-- outlive it. So a new installation begins at the seconds since 2026, far beyond any number before.
+local first = redis.call('GET', key('first_number'))
+if not first then
+  local is_older = redis.call('EXISTS', key('counter')) == 1
+  first = whole(is_older and 0 or math.max(0, math.floor(now / 1000) - 1767225600))
+  redis.call('SET', key('first_number'), first)
+end
+redis.call('HSETNX', key('counter'), app, first)
 local id = app .. '-' .. whole(redis.call('HINCRBY', key('counter'), app, 1))
 local order = redis.call('INCR', key('order'))
 redis.call('HSET', release_key(id), 'document', ARGV[7], 'version', 1, 'phase', ARGV[6], 'app', app, 'same_as', same_as,

@@ -48,6 +48,29 @@ def test_fifty_people_who_type_the_same_command_start_one_release(
     assert len(store.active()) == 1
 
 
+def test_an_id_does_not_come_again_after_redis_lost_everything(
+    store: RedisReleaseStore, redis_client: Redis
+) -> None:
+    def start(operation: str) -> str:
+        created = store.create(a_release(), dedup_key="", same_as="", operation=operation)
+        return created.release.id
+
+    before = {start("first"), start("second")}
+    redis_client.flushall()
+    after = {start("third"), start("fourth")}
+    assert len(before | after) == 4
+
+
+def test_an_installation_with_releases_keeps_its_numbers(
+    store: RedisReleaseStore, redis_client: Redis
+) -> None:
+    """From before a first number was kept."""
+    redis_client.delete("pilothouse:first_number")
+    redis_client.hset("pilothouse:counter", "hello", 41)
+    created = store.create(a_release(), dedup_key="", same_as="", operation="next")
+    assert created.release.id == "hello-42"
+
+
 def test_of_many_who_save_the_same_version_one_wins(
     store: RedisReleaseStore, redis_url: str
 ) -> None:
