@@ -109,6 +109,13 @@ DEFECTS: tuple[Defect, ...] = (
         "tests/transitions/bluegreen/test_moments.py::test_a_foreign_preview_service_is_neither_rewritten_nor_deleted",
     ),
     Defect(
+        "a share that grows when stable shrinks",
+        "bot/releases/strategies/canary/steps.py",
+        "max(canary.percents[index], 0 if canary.scaler else split.percent)",
+        "canary.percents[index] if canary.scaler else None",
+        "tests/transitions/test_drift.py::test_a_share_holds_when_stable_was_scaled_down_and_that_is_adopted",
+    ),
+    Defect(
         "ownership by labels",
         "bot/cluster/reading.py",
         "    return [item for item in items if owner_of(item) == uid]\n",

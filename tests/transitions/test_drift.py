@@ -21,6 +21,7 @@ from tests.builders import (
     DEVELOPER,
     SECOND,
     T0,
+    a_canary,
     a_deployment,
     a_release,
     a_scaling,
@@ -30,12 +31,14 @@ from tests.builders import (
     rules_with,
     without_stable,
 )
-from tests.transitions.test_requests import asked, canaried, holding, refused
+from tests.transitions.test_requests import a_candidate, asked, canaried, holding, refused
 from tests.transitions.ticks import (
     changes_of,
+    claimed,
     half_rolled,
     kinds,
     patched,
+    planned,
     rolled,
     rolling,
     scaled,
@@ -242,6 +245,23 @@ def test_adopted_replicas_of_a_canary_hold_for_this_step() -> None:
     release = asked(drifted(canaried(2), holding()).release, Adopt(DEVELOPER))
     decision = decide(release, canaried(2), T0 + 3 * SECOND)
     assert decision.release.phase is Phase.HOLDING and decision.actions == ()
+
+
+def test_a_share_holds_when_stable_was_scaled_down_and_that_is_adopted() -> None:
+    """10 beside 10 at 50%, stable scaled to 2: 10 of 12 would be 83%."""
+    ten = an_observation(a_deployment(replicas=10))
+    release = planned(a_canary(steps=(50,)), ten)
+
+    def beside(stables: int) -> Observation:
+        return an_observation(claimed(a_deployment(replicas=stables), cause=""), a_candidate(10))
+
+    for tick, seen in enumerate((ten, beside(10), beside(10))):
+        release = decide(release, seen, T0 + tick * SECOND).release
+    assert release.phase is Phase.HOLDING
+    release = decide(release, beside(2), T0 + 5 * SECOND).release
+    release = respond(release, Adopt(DEVELOPER), T0 + 6 * SECOND).release
+    decision = decide(release, beside(2), T0 + 7 * SECOND)
+    assert changes_of(decision, "hello-canary") == {Field.REPLICAS: 2}
 
 
 def test_abort_keeps_adopted_replicas() -> None:

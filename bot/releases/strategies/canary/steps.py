@@ -74,8 +74,8 @@ def _share_goals(canary: CanaryDraft, index: int, *, shifts: bool) -> tuple[Goal
             Side.CANDIDATE,
             claimed=True,
             replicas=split.candidates,
-            # an autoscaler that shrinks stable must not make the share grow
-            at_most_share=canary.percents[index] if canary.scaler else None,
+            # whatever shrinks stable, an autoscaler or a person, must not make the share grow
+            at_most_share=max(canary.percents[index], 0 if canary.scaler else split.percent),
             create_from=canary.body if is_first else None,
         )
     )
