@@ -214,4 +214,18 @@ DEFECTS: tuple[Defect, ...] = (
         "        if not self.ready:",
         "tests/transitions/bluegreen/test_capacity.py::test_hand_back_raises_a_shrunk_blue_first",
     ),
+    Defect(
+        "an incomplete scale rolled back at its deadline",
+        "bot/releases/facts/release.py",
+        "return isinstance(self.change, Scale) or (",
+        "return False or (",
+        "tests/transitions/test_point_of_no_return.py::test_an_incomplete_scale_keeps_its_ready_pods_and_asks",
+    ),
+    Defect(
+        "a deadline past the point of no return rolls back",
+        "bot/releases/facts/release.py",
+        "(step is not None and step.committed)",
+        "(step is None)",
+        "tests/transitions/test_point_of_no_return.py::test_a_finalizer_on_green_takes_nobody_back",
+    ),
 )

@@ -46,8 +46,8 @@ def watch_deadline(decision: Decision, step: Step, seen: Observation, now: int) 
     if release.rollback is not None or step.deadline_ms is None:
         # nothing to roll back, or no reason to
         return Stop(_remind_of_step(decision, step, now))
-    if is_clusters_fault(release.progress.trouble):
-        return Stop(_ask_again(decision, step, now))
+    if is_clusters_fault(release.progress.trouble) or release.only_a_person_rolls_back:
+        return Stop(_ask_again(decision, step, seen, now))
     minutes = _patience_ms(release, step) // 60_000
     cause = Cause(
         FailureClass.DEADLINE,
@@ -57,14 +57,15 @@ def watch_deadline(decision: Decision, step: Step, seen: Observation, now: int) 
     return fail(decision, now, cause)
 
 
-def _ask_again(decision: Decision, step: Step, now: int) -> Decision:
-    """A full cluster never ends a release: a person does."""
+def _ask_again(decision: Decision, step: Step, seen: Observation, now: int) -> Decision:
+    """A full cluster never ends a release, nor does time past the point of no return: a person
+    does."""
     release = decision.release
     patience_ms = _patience_ms(release, step)
-    text = (
-        f"{step.title}: still not done after {patience_ms // 60_000} min{_obstacles(release)};"
-        " it is not the new version's fault. Abort, or wait?"
-    )
+    why = _obstacles(release) or f"; {_readiness(step, seen)}"
+    if is_clusters_fault(release.progress.trouble):
+        why += "; it is not the new version's fault"
+    text = f"{step.title}: still not done after {patience_ms // 60_000} min{why}. Abort, or wait?"
     again = replace(release, progress=replace(release.progress, began_at=now, paused_ms=0))
     asked = decision.changed(again).record(now, EventKind.ENVIRONMENT, text, evidence=())
     return asked.wake(now + patience_ms)
@@ -84,7 +85,8 @@ def _remind_of_step(decision: Decision, step: Step, now: int) -> Decision:
 
 def _obstacles(release: Release) -> str:
     trouble, probe_failure = release.progress.trouble, release.progress.probe_failure
-    waiting = f"; {trouble.cause.summary}" if trouble else ""
+    waits_for = release.progress.waits_for
+    waiting = f"; {trouble.cause.summary}" if trouble else f"; {waits_for}" if waits_for else ""
     return waiting + (f"; {probe_failure}" if probe_failure else "")
 
 

@@ -69,7 +69,8 @@ def _end_for_drift(
     if not drift or decision.release.rollback is not None:
         return Proceed(decision)
     release = _with_counted_changes(decision.release, drift)
-    if _is_repeated(release, drift) and seen.stable is not None:
+    may_end = seen.stable is not None and not release.only_a_person_rolls_back
+    if may_end and _is_repeated(release, drift):
         summary = f"something else keeps changing it: {_described(drift)}"
     elif _took_away_what_serves(release, drift, seen):
         summary = f"what served was taken away: {_described(drift)}"

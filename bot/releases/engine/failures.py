@@ -46,6 +46,11 @@ def judge_pods(decision: Decision, step: Step, seen: Observation, now: int) -> O
             continue
         found = _assess(release, side, seen, now)
         total = sum(1 for pod in replica_set.pods if not pod.terminating)
+        failed = found.permanent or found.persistent
+        if failed and isinstance(release.change, Scale):
+            # the template runs already: what fails is no reason to remove the pods that are ready
+            trouble = replace(cause_of(failed, total), failure=FailureClass.ENVIRONMENT)
+            continue
         if found.permanent:
             return fail(decision, now, cause_of(found.permanent, total))
         if found.persistent:
@@ -71,6 +76,8 @@ def judge_permanent_failures(decision: Decision, seen: Observation, now: int) ->
     release = decision.release
     step = release.current_step
     if release.rollback is not None or release.rules.on_failure == "pause" or step is None:
+        return Proceed(decision)
+    if isinstance(release.change, Scale):
         return Proceed(decision)
     theirs = {d.name for d in release.drift if d.field in (Field.TEMPLATE, Field.EXISTS)}
     for side, deployment in _watched(release, step, seen):

@@ -86,7 +86,19 @@ def _refused_by_cluster(decision: Decision, why: str, now: int) -> Decision:
     recorded = decision.record(now, EventKind.FAILURE, why)
     if not _has_written(release):
         return finish(recorded.changed(replace(release, cause=cause)), Phase.FAILED, now, why)
+    if release.current_step is not None and release.current_step.committed:
+        return _refused_past_return(decision, cause, now)
     return begin_rollback(RollBack(recorded, cause, Phase.ROLLED_BACK), now)
+
+
+def _refused_past_return(decision: Decision, cause: Cause, now: int) -> Decision:
+    """Past the point of no return a refusal takes nobody back: it is recorded once, and the write
+    is tried again."""
+    again = decision.wake(now + REFUSED_AGAIN_MS)
+    if decision.release.cause == cause:
+        return again
+    refused = again.changed(replace(decision.release, cause=cause))
+    return refused.record(now, EventKind.FAILURE, cause.summary)
 
 
 def _still_refused(decision: Decision, why: str, now: int) -> Decision:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from bot.releases.facts.as_found import AsFound, Json
 from bot.releases.facts.card_snapshot import CardSnapshot
 from bot.releases.facts.causes import Cause, Judgement
-from bot.releases.facts.changes import Change, Deploy
+from bot.releases.facts.changes import Change, Deploy, Scale
 from bot.releases.facts.intent import Drift, Intent
 from bot.releases.facts.people import Person, Vote
 from bot.releases.facts.plan import Plan, Step
@@ -176,6 +176,13 @@ class Release:
     def current_step(self) -> Step | None:
         at = self.progress.at_step
         return self.steps[at] if 0 <= at < len(self.steps) else None
+
+    @property
+    def only_a_person_rolls_back(self) -> bool:
+        """Past the point of no return, and for a scale, whose ready pods are never taken away:
+        what is not done is kept, reported and asked about."""
+        step = self.current_step
+        return isinstance(self.change, Scale) or (step is not None and step.committed)
 
     @property
     def strategy(self) -> Strategy:

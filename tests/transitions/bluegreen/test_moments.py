@@ -180,7 +180,8 @@ def test_a_manually_reverted_service_lands_on_blue_and_is_drift() -> None:
 
 
 def test_a_service_reverted_twice_ends_the_release() -> None:
-    walk = scenes.plain().to_step("switch", gate="window")
+    release = scenes.a_release_of(rollback_window_ms=3600 * SECOND)
+    walk = Walk(scenes.plain().cluster, release).to_step("switch", gate="window")
     for selector in (ON_BLUE, ON_GREEN, ON_BLUE):
         walk.cluster.select("hello", selector)
         walk.tick()
