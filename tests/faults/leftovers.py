@@ -12,6 +12,7 @@ Json = dict[str, Any]
 KEPT_BY_SYSTEM = (
     "counters",
     "counter",
+    "first_number",
     "order",
     "lease",
     "ticket",
