@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from bot.policy.freezes import Freeze
+from bot.policy.permissions import PersonKind
 from bot.query import Query
 from bot.releases.facts.actions import Action
 from bot.releases.facts.events import Event
@@ -404,7 +405,12 @@ class MessageGone(Exception):
 
 
 class SlackUnavailable(Exception):
-    """5xx, time-out, or the token was revoked: try again later."""
+    """5xx, time-out, or the token was revoked: try again later, after ``retry_after_ms`` where
+    Slack said when."""
+
+    def __init__(self, why: str, retry_after_ms: int | None = None) -> None:
+        super().__init__(why)
+        self.retry_after_ms = retry_after_ms
 
 
 @dataclass(frozen=True)
@@ -468,6 +474,9 @@ class Directory(Protocol):
 
     def memberships(self) -> Mapping[str, frozenset[str]]:
         """Who is in each user group, read now. Raises SlackUnavailable."""
+
+    def kind_of(self, user: str) -> PersonKind:
+        """What the account is, read now. Raises SlackUnavailable."""
 
     def home_team(self) -> str:
         """Id of the workspace that the app belongs to, read once and cached. Raises

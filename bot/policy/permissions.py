@@ -4,7 +4,7 @@ anything."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -13,6 +13,17 @@ class Role(StrEnum):
     DEPLOYER = "deployer"
     APPROVER = "approver"
     ADMIN = "admin"
+
+
+class PersonKind(StrEnum):
+    """What Slack says of an account (users.info)."""
+
+    MEMBER = "member"
+    GUEST = "guest"
+    DEACTIVATED = "deactivated"
+    UNKNOWN = "unknown"
+    STRANGER = "stranger"  # of a shared channel: belongs to another workspace
+    BOT = "bot"
 
 
 class Permission(StrEnum):
@@ -58,9 +69,23 @@ class Access:
         return (*sorted(grant.groups), *sorted(grant.users))
 
 
-def roles_of(access: Access, user: str, groups: Collection[str]) -> frozenset[Role]:
+def roles_of(
+    access: Access,
+    user: str,
+    groups: Collection[str],
+    kind: PersonKind = PersonKind.MEMBER,
+) -> frozenset[Role]:
+    """`everyone` means the members of the workspace; a guest has only what the catalog gives by
+    name, all others have nothing."""
+    if kind not in (PersonKind.MEMBER, PersonKind.GUEST):
+        return frozenset()
+    is_guest = kind is PersonKind.GUEST
     if not access.configured:
-        return frozenset({Role.VIEWER})
+        return frozenset() if is_guest else frozenset({Role.VIEWER})
+    if is_guest:
+        access = replace(
+            access, roles={role: replace(one, everyone=False) for role, one in access.roles.items()}
+        )
     return frozenset(
         role
         for role, grant in access.roles.items()

@@ -24,6 +24,7 @@ NO_CHANNEL = frozenset(
         "restricted_action_thread_only_channel",
         "cannot_dm_bot",
         "user_not_found",
+        "user_not_visible",
         "user_disabled",
         "messages_tab_disabled",
         "expired_url",

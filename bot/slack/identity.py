@@ -6,10 +6,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from cachetools import TTLCache
 
+from bot.policy.permissions import PersonKind
 from bot.ports import ChannelUnavailable, RateLimited, SlackUnavailable
 from bot.slack.client import make_client
 from bot.slack.errors import translated
@@ -63,13 +65,23 @@ class SlackDirectory:
             with translated("usergroups.list"):
                 response = self._client.usergroups_list(include_users=True, include_disabled=False)
         except RateLimited as limited:
-            raise SlackUnavailable(str(limited)) from limited
+            raise SlackUnavailable(str(limited), limited.retry_after_ms) from limited
         groups = response.get("usergroups") or ()
         members = {
             str(group["id"]): frozenset(map(str, group.get("users") or ())) for group in groups
         }
         self._members, self._read_at = members, self._clock()
         return members
+
+    def kind_of(self, user: str) -> PersonKind:
+        try:
+            with translated("users.info"):
+                found = self._client.users_info(user=user).get("user") or {}
+        except RateLimited as limited:
+            raise SlackUnavailable(str(limited), limited.retry_after_ms) from limited
+        except ChannelUnavailable:  # user_not_found
+            return PersonKind.UNKNOWN
+        return _kind(found, self.home_team())
 
     def home_team(self) -> str:
         if not self._home:
@@ -97,3 +109,14 @@ class SlackDirectory:
         with self._names_lock:
             self._names[user] = name
         return name
+
+
+def _kind(found: Mapping[str, Any], home: str) -> PersonKind:
+    if found.get("deleted"):
+        return PersonKind.DEACTIVATED
+    if found.get("is_stranger") or found.get("team_id", home) != home:
+        return PersonKind.STRANGER
+    if found.get("is_bot"):
+        return PersonKind.BOT
+    is_guest = found.get("is_restricted") or found.get("is_ultra_restricted")
+    return PersonKind.GUEST if is_guest else PersonKind.MEMBER

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bot.operations.context import Context, left_to_newer
+from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, check_people
 from bot.operations.lifecycle.gather_logs import gather_logs
 from bot.operations.lifecycle.prepare_release import prepare_release
 from bot.operations.lifecycle.remember_templates import remember_templates
@@ -39,7 +40,6 @@ TICK_BUDGET_S = 6.0
 ATTEMPTS = 4
 QUEUE_AGAIN_MS = 30_000
 WHICH_CLUSTER_MS = 1_000
-SLACK_AWAY_MS = 5_000
 AFTER_WRITE_MS = 250  # the watcher usually comes first; this is for when it is away
 
 
@@ -89,7 +89,7 @@ def _tick(context: Context, release: Release, ends: float) -> _Next:
     if isinstance(ready, _Next):
         return ready
     cluster = ready.cluster
-    decision = decide(ready.release, ready.seen, context.store.now())
+    decision = _decide(context, ready)
     remember_templates(context, decision.release, ready.seen)
     if cluster is not None:
         decision = replace(decision, events=(*decision.events, *_intended(context, decision)))
@@ -100,6 +100,13 @@ def _tick(context: Context, release: Release, ends: float) -> _Next:
         due = decision.wake_at is not None and decision.wake_at <= context.store.now()
         return _Next(decision.wake_at, due)
     return _apply(context, cluster, saved, decision, ends)
+
+
+def _decide(context: Context, ready: _Ready) -> Decision:
+    checked = check_people(context, ready.release)
+    if isinstance(checked, Decision):
+        return checked
+    return checked.finish(decide(checked.release, ready.seen, context.store.now()))
 
 
 def _begin(context: Context, release: Release) -> _Next | _Ready:
@@ -124,8 +131,8 @@ def _begin(context: Context, release: Release) -> _Next | _Ready:
         return _Ready(release, cluster, seen)
     try:
         prepared = prepare_release(context, release, seen)
-    except SlackUnavailable:  # the roles of its starter are unknown
-        return _Next(context.store.now() + SLACK_AWAY_MS)
+    except SlackUnavailable as away:  # the roles of its starter are unknown
+        return _Next(context.store.now() + (away.retry_after_ms or SLACK_AWAY_MS))
     if isinstance(prepared, Decision):
         _save(context, prepared, release)
         return _Next(None)

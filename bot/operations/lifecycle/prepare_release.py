@@ -30,12 +30,9 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
     """A Decision ends the release before its first write. Raises SlackUnavailable while the roles
     of its starter are unknown."""
     now = context.store.now()
-    roles = fresh_roles(context, release.requested_by)
-    freeze = frozen_by(
-        context.store.freezes(), app=release.target.app, cluster=release.target.cluster, now=now
-    )
-    if why := _refusal(release, roles, freeze):
+    if why := refusal_to_start(context, release):
         return respond(release, Refuse(why), now)
+    freeze = _freeze(context, release)
     if freeze is not None:
         release = _override(context, release, freeze, now)
     release = replace(
@@ -49,6 +46,18 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
         return _with_undo_template(context, release, seen, seen.stable)
     except PlanRefused as refused:
         return respond(release, Refuse(f"not started: {refused}"), now)
+
+
+def refusal_to_start(context: Context, release: Release) -> str:
+    """Asked before the plan, and again before the first write: an approval may take hours. Raises
+    SlackUnavailable."""
+    roles = fresh_roles(context, release.requested_by)
+    return _refusal(release, roles, _freeze(context, release))
+
+
+def _freeze(context: Context, release: Release) -> Freeze | None:
+    target, now = release.target, context.store.now()
+    return frozen_by(context.store.freezes(), app=target.app, cluster=target.cluster, now=now)
 
 
 def _refusal(release: Release, roles: Collection[Role], freeze: Freeze | None) -> str:

@@ -19,6 +19,8 @@ from bot.commands.model import (
     RolloutCommand,
     TrafficCommand,
 )
+from bot.commands.table import permission_of
+from bot.operations.access.roles import fresh_roles, last_known_roles
 from bot.operations.context import App, Context
 from bot.operations.queries.apply_manifests import apply_manifests
 from bot.operations.queries.list_apps import list_apps
@@ -43,6 +45,7 @@ from bot.operations.replies import (
     TableReply,
     TextReply,
 )
+from bot.policy.permissions import refusal_of_role
 from bot.ports import (
     ChannelUnavailable,
     ClusterUnreachable,
@@ -102,6 +105,8 @@ def _reply(context: Context, query: Query, command: ReplyCommand) -> Reply:
     apps = tuple(context.catalog.apps[name] for name in query.apps)
     if not apps:
         return Refusal("The catalog has no apps.")
+    if refusal := _refusal(context, query, command):
+        return refusal
     match command:
         case PodsCommand() | GetCommand() | TrafficCommand() | AppsCommand():
             return TableReply(_tables(context, apps, command))
@@ -118,6 +123,25 @@ def _reply(context: Context, query: Query, command: ReplyCommand) -> Reply:
             return apply_manifests(context, apps[0], query)
         case _ as never:
             assert_never(never)
+
+
+def _refusal(context: Context, query: Query, command: ReplyCommand) -> Refusal | None:
+    """The roles of whoever asked, as Slack has them now, before a query changes something. Pausing
+    is safe, so it does not wait for Slack."""
+    is_change = isinstance(command, RolloutCommand) and command.verb in ("undo", "pause", "resume")
+    if not is_change and not (isinstance(command, ApplyCommand) and query.confirms is not None):
+        return None
+    try:
+        roles = fresh_roles(context, query.asker)
+    except SlackUnavailable as away:
+        if not isinstance(command, RolloutCommand) or command.verb == "resume":
+            return Refusal(
+                f"Slack does not say whether you may still do that: {away}.",
+                "Nothing was changed: try again in a moment.",
+            )
+        roles = last_known_roles(context, query.asker)
+    line = refusal_of_role(permission_of(command), roles)
+    return Refusal(line, "Nothing was changed.") if line else None
 
 
 def _tables(context: Context, apps: tuple[App, ...], command: TableCommand) -> tuple[Table, ...]:

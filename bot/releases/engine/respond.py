@@ -257,7 +257,7 @@ def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Dec
             decision,
             "Old connections are still draining. The window can end 30 s after the switch.",
         )
-    release = in_gate(release, replace(release.progress.gate, skipped=True))
+    release = in_gate(release, replace(release.progress.gate, skipped=True, skipped_by=by))
     text = f"{_name(by)} ended the {gate.title or 'hold'} early"
     return decision.changed(release).record(now, EventKind.GATE_PASSED, text, by=by).wake(now)
 

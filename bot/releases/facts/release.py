@@ -57,6 +57,7 @@ class GateState:
     votes: tuple[Vote, ...] = ()
     reminded: int = 0
     skipped: bool = False  # a person ended a hold early
+    skipped_by: Person | None = None  # until it was asked afresh whether they may
     baseline: Json = None  # counters of stable and candidate pods when a hold began, for judging
 
 

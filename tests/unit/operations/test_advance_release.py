@@ -22,6 +22,7 @@ from bot.releases.facts.requests import Abort
 from bot.releases.facts.target import Target
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import DEVELOPER, T0, a_release
+from tests.fakes.in_memory_directory import InMemoryDirectory
 from tests.fakes.in_memory_store import InMemoryReleaseStore
 from tests.fakes.recording_messenger import RecordingMessenger
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster
@@ -121,7 +122,7 @@ def scene() -> Scene:
         store.queue,
         cast(Any, clusters),
         RecordingMessenger(),
-        unused,
+        InMemoryDirectory(),
         Catalog({}, ("local",), access),
         SlackRendering(),
         unused,

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
 
-from bot.operations.access.roles import fresh_roles
+from bot.operations.access.roles import READING, fresh_roles, last_known_roles
 from bot.operations.context import Catalog, Context
-from bot.policy.permissions import Access, Grant, Role
+from bot.policy.permissions import Access, Grant, PersonKind, Role, roles_of
 from bot.ports import SlackUnavailable
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import DEVELOPER, MANAGER, T0
+from tests.fakes.in_memory_directory import InMemoryDirectory
 from tests.fakes.in_memory_store import InMemoryReleaseStore
 
+NAMED = frozenset({DEVELOPER.user})
 ACCESS = Access(frozenset(), {Role.DEPLOYER: Grant(groups=frozenset({"S0DEV"}))})
-
-
-@dataclass
-class InMemoryDirectory:
-    """``asked`` counts the reads; with ``away`` Slack does not answer, and what was known still
-    serves."""
-
-    members: dict[str, frozenset[str]] = field(
-        default_factory=lambda: {"S0DEV": frozenset({DEVELOPER.user}), "S0OTHER": frozenset({"U1"})}
-    )
-    known: dict[str, frozenset[str]] = field(default_factory=dict)
-    asked: int = 0
-    away: bool = False
-
-    def memberships(self) -> Mapping[str, frozenset[str]]:
-        self.asked += 1
-        if self.away:
-            raise SlackUnavailable("away")
-        self.known = dict(self.members)
-        return self.known
-
-    def groups_of(self, user: str) -> frozenset[str]:
-        if not self.known:
-            raise SlackUnavailable("away")
-        return frozenset(group for group, users in self.known.items() if user in users)
-
-    def home_team(self) -> str:
-        return "T0LOCAL"
-
-    def name_of(self, user: str) -> str:
-        return user
 
 
 @dataclass
@@ -59,7 +29,10 @@ class Office:
 
 @pytest.fixture
 def office() -> Office:
-    clock, directory, unused = [T0], InMemoryDirectory(), cast(Any, None)
+    clock, unused = [T0], cast(Any, None)
+    directory = InMemoryDirectory(
+        {"S0DEV": frozenset({DEVELOPER.user}), "S0OTHER": frozenset({"U1"})}
+    )
     store = InMemoryReleaseStore(clock=lambda: clock[0])
     catalog = Catalog({}, ("local",), ACCESS)
     return Office(
@@ -83,16 +56,59 @@ def test_leaving_a_group_ends_its_role_within_seconds(office: Office) -> None:
     assert fresh_roles(office.context, DEVELOPER) == frozenset()
 
 
-def test_while_slack_is_away_known_groups_count_and_unknown_ones_refuse(
+def test_while_slack_is_away_no_known_group_moves_anything_forward(
     office: Office,
 ) -> None:
     office.directory.away = True
     with pytest.raises(SlackUnavailable):
         fresh_roles(office.context, DEVELOPER)
     office.directory.known = dict(office.directory.members)
-    assert fresh_roles(office.context, DEVELOPER) == {Role.DEPLOYER}
+    with pytest.raises(SlackUnavailable):
+        fresh_roles(office.context, DEVELOPER)
 
 
 def test_members_of_other_groups_are_not_stored(office: Office) -> None:
     fresh_roles(office.context, DEVELOPER)
     assert "U1" not in str(office.context.store.peek("members of the catalog's groups"))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [PersonKind.DEACTIVATED, PersonKind.UNKNOWN, PersonKind.STRANGER, PersonKind.BOT],
+)
+def test_only_people_of_the_workspace_have_roles(office: Office, kind: PersonKind) -> None:
+    office.directory.kinds[DEVELOPER.user] = kind
+    assert fresh_roles(office.context, DEVELOPER) == frozenset()
+
+
+def test_everyone_means_no_guest_but_a_named_guest_has_the_role() -> None:
+    everyone = Access(roles={Role.VIEWER: Grant(everyone=True), Role.DEPLOYER: Grant(users=NAMED)})
+    assert roles_of(everyone, "U1", (), PersonKind.GUEST) == frozenset()
+    assert roles_of(everyone, DEVELOPER.user, (), PersonKind.GUEST) == {Role.DEPLOYER}
+
+
+def test_the_membership_of_the_last_day_serves_what_makes_safer(office: Office) -> None:
+    fresh_roles(office.context, DEVELOPER)
+    office.directory.away = True
+    office.clock[0] += 86_000_000
+    assert last_known_roles(office.context, DEVELOPER) == {Role.DEPLOYER}
+    office.clock[0] += 1_000_000
+    assert last_known_roles(office.context, DEVELOPER) == frozenset()
+
+
+def test_slacks_own_pause_is_kept_by_all_processes(office: Office) -> None:
+    office.directory.away, office.directory.retry_after_ms = True, 20_000
+    for _ in range(5):
+        with pytest.raises(SlackUnavailable) as refused:
+            fresh_roles(office.context, DEVELOPER)
+    assert office.directory.asked == 1 and refused.value.retry_after_ms == 20_000
+    office.clock[0] += 20_001
+    office.directory.away = False
+    assert fresh_roles(office.context, DEVELOPER) == {Role.DEPLOYER}
+
+
+def test_while_one_process_reads_the_others_wait_briefly(office: Office) -> None:
+    office.context.store.put(READING, "another", ttl_ms=1_000)
+    with pytest.raises(SlackUnavailable) as busy:
+        fresh_roles(office.context, DEVELOPER)
+    assert office.directory.asked == 0 and busy.value.retry_after_ms == 500

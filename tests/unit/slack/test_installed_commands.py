@@ -14,6 +14,7 @@ from bot.operations.requests import Invocation
 from bot.releases.facts.people import Person
 from bot.wiring import Unconfigured, load_configuration, make_context
 from tests.builders import a_release
+from tests.fakes.in_memory_directory import InMemoryDirectory
 from tests.fakes.in_memory_store import InMemoryReleaseStore, InMemoryWorkQueue
 
 CATALOG = """
@@ -22,23 +23,6 @@ defaults: {channel: C0RELEASES}
 apps: {hello: {namespace: default}}
 access: {channels: [C0RELEASES], roles: {deployer: {everyone: true}}}
 """
-
-
-class InMemoryDirectory:
-    """Everyone belongs to T1 and to no group."""
-
-    def groups_of(self, user: str) -> frozenset[str]:
-        del user
-        return frozenset()
-
-    def memberships(self) -> dict[str, frozenset[str]]:
-        return {}
-
-    def home_team(self) -> str:
-        return "T1"
-
-    def name_of(self, user: str) -> str:
-        return user
 
 
 @pytest.fixture
