@@ -29,13 +29,16 @@ def test_a_canary_rises_step_by_step_and_someone_else_promotes_it(
     journey: Journey,
 ) -> None:
     found = journey.as_found()
-    journey.say("/deploy {app} 2.0.0 canary steps=20,50 hold=1s", user=ON_CALL)
+    journey.say("/deploy {app} 2.0.0 canary steps=20,50 hold=1h", user=ON_CALL)
     journey.until(
         lambda: ready_versions(journey) == {"1.0.0": 5, "2.0.0": 1},
         "one canary pod behind the Service",
     )
     canary = journey.deployment(f"{journey.app}-canary")
     assert canary.spec.selector.match_labels == {"app": journey.app, "track": "canary"}
+    for share in ("17%", "50%"):
+        journey.sees(rf"canary · {share} · holding")
+        journey.click("Continue now", user=MANAGER)
     told = journey.sees(WAITS_FOR_PEOPLE)
     assert "50%" in told
     assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
