@@ -5,20 +5,17 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import DataError, OutOfMemoryError, ReadOnlyError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import DataError, ResponseError
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from bot.ports import StoreUnavailable
 from bot.query import Query, dump_query
+from bot.redis_errors import redis_errors
 
 RELEASES = "pilothouse-releases"
 QUERIES = "pilothouse-queries"
@@ -100,7 +97,7 @@ class RqWorkQueue:
         """The token of the claim whose job is next in its queue, by the kind of its wake id. See
         bot.store.Leases.claim."""
         found: dict[str, str] = {}
-        with _queue_errors():
+        with redis_errors():
             for kind, route in self._routes.items():
                 match self._next_arguments(self._queues[route.queue]):
                     case [str(), str() as token]:
@@ -125,10 +122,11 @@ class RqWorkQueue:
             raise
 
     def lengths(self) -> dict[str, int]:
-        return {name: queue.count for name, queue in self._queues.items()}
+        with redis_errors():
+            return {name: queue.count for name, queue in self._queues.items()}
 
     def _enqueue(self, queue: str, job: str, arguments: tuple[Any, ...], timeout_s: int) -> None:
-        with _queue_errors():
+        with redis_errors():
             # Random job ids: RQ takes only letters, digits, `_` and `-`, and nothing may hang on
             # them.
             self._queues[queue].enqueue_call(
@@ -142,15 +140,3 @@ class RqWorkQueue:
                     f" {arguments[0] if isinstance(arguments[0], str) else ''}".rstrip()
                 ),
             )
-
-
-@contextmanager
-def _queue_errors() -> Iterator[None]:
-    try:
-        yield
-    except (RedisConnectionError, RedisTimeoutError) as error:
-        raise StoreUnavailable(
-            "Redis is unreachable: check that it is running and that REDIS_URL is right"
-        ) from error
-    except (OutOfMemoryError, ReadOnlyError) as error:
-        raise StoreUnavailable(f"Redis refuses writes: {error}") from error

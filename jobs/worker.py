@@ -21,9 +21,10 @@ from redis.retry import Retry
 from bot.cluster import KubernetesClusters
 from bot.operations.context import Context
 from bot.ports import ClusterUnreachable, StoreUnavailable
+from bot.redis_errors import advice
 from bot.stop_signal import StopSignal
 from bot.store import Leases, connect
-from bot.store.connection import DRIVER, advice, open_client
+from bot.store.connection import DRIVER, open_client
 from bot.store.health import check_settings
 from bot.wiring import Unconfigured, load_configuration, make_context
 from bot.work_queue import (

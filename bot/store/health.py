@@ -8,7 +8,7 @@ from typing import cast
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from bot.store.connection import store_errors
+from bot.redis_errors import redis_errors
 
 OLDEST_REDIS = (6, 2)
 """ZADD LT, GETDEL, XADD MINID and BLPOP with fractions of a second need Redis 6.2; every Valkey has
@@ -18,7 +18,7 @@ them."""
 def check_settings(client: Redis) -> tuple[str, ...]:
     """One line for each setting to change, saying what to change; () when all is well. Raises
     StoreUnavailable."""
-    with store_errors():
+    with redis_errors():
         server = client.info("server")
         persistence = client.info("persistence")
         memory = client.info("memory")

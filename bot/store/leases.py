@@ -17,7 +17,8 @@ from uuid import uuid4
 
 from redis import Redis
 
-from bot.store.connection import PREFIX, store_errors
+from bot.redis_errors import redis_errors
+from bot.store.connection import PREFIX
 from bot.store.scripts import Scripts
 
 # from the claim until the job's first act; a job that has left its queue unbegun is enqueued once
@@ -95,7 +96,7 @@ class Leases:
 
     def wait(self, at_most_ms: int) -> None:
         """Until something is woken, or the time is over."""
-        with store_errors():
+        with redis_errors():
             self._client.blpop([self._prefix + "nudge"], timeout=max(0.001, at_most_ms / 1000))
 
     def begin(self, wake_id: str, token: str, *, lease_ms: int = RUNNING_LEASE_MS) -> bool:
@@ -115,7 +116,7 @@ class Leases:
         """Leases of this host's jobs whose process is dead end now; with ``waiting`` those of jobs
         that no worker has begun too (a dead worker may have taken one from the queue). Returns how
         many."""
-        with store_errors():
+        with redis_errors():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.zrange(self._prefix + "leased", 0, -1)
             pipeline.hgetall(self._prefix + "begun")
@@ -131,7 +132,7 @@ class Leases:
         return int(self._scripts.run("expedite", *ended)) if ended else 0
 
     def backlog(self) -> Backlog:
-        with store_errors():
+        with redis_errors():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.zcard(self._prefix + "due")
             pipeline.zcard(self._prefix + "leased")
@@ -145,13 +146,13 @@ class Leases:
     def counters(self) -> dict[str, int]:
         """What jobs counted: ``jobs:<kind>:done|failed``, ``job_ms:<kind>``,
         ``leases_taken_over``, ``jobs_refused:<queue>``."""
-        with store_errors():
+        with redis_errors():
             found = cast(dict[bytes, bytes], self._client.hgetall(self._prefix + "counters"))
         return {name.decode(): int(value) for name, value in found.items()}
 
     def count(self, name: str) -> None:
         """One more in ``counters``."""
-        with store_errors():
+        with redis_errors():
             self._client.hincrby(self._prefix + "counters", name, 1)
 
 

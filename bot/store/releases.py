@@ -22,10 +22,11 @@ from bot.ports import (
     UnknownSchema,
     VersionConflict,
 )
+from bot.redis_errors import redis_errors
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import Release
 from bot.store import records
-from bot.store.connection import PREFIX, store_errors
+from bot.store.connection import PREFIX
 from bot.store.scripts import Scripts
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class RedisReleaseStore:
         return self._prefix + name
 
     def now(self) -> int:
-        with store_errors():
+        with redis_errors():
             seconds, microseconds = self._client.time()
         return seconds * 1000 + microseconds // 1000
 
@@ -97,7 +98,7 @@ class RedisReleaseStore:
     def _read(self, identities: Sequence[str], *, strict: bool = False) -> list[Release]:
         """Those that exist, in the order asked for; ``strict`` raises UnknownSchema, else such
         records are left out."""
-        with store_errors():
+        with redis_errors():
             pipeline = self._client.pipeline(transaction=False)
             for identity in identities:
                 pipeline.hmget(self._key(f"release:{identity}"), ["document", "version", "card_ts"])
@@ -165,7 +166,7 @@ class RedisReleaseStore:
         return replace(release, version=version)
 
     def is_current(self, release: Release) -> bool:
-        with store_errors():
+        with redis_errors():
             found = cast(
                 bytes | None, self._client.hget(self._key(f"release:{release.id}"), "version")
             )
@@ -178,7 +179,7 @@ class RedisReleaseStore:
         return Locked(behind.decode(), position)
 
     def active(self, app: str | None = None) -> tuple[Release, ...]:
-        with store_errors():
+        with redis_errors():
             found = cast(
                 list[bytes],
                 self._client.zrange(self._key(f"active:{app}" if app else "active"), 0, -1),
@@ -186,12 +187,12 @@ class RedisReleaseStore:
         return tuple(r for r in self._read([i.decode() for i in found]) if not r.phase.is_final)
 
     def active_ids(self) -> tuple[str, ...]:
-        with store_errors():
+        with redis_errors():
             found = cast(list[bytes], self._client.zrange(self._key("active"), 0, -1))
         return tuple(identity.decode() for identity in found)
 
     def recent(self, app: str | None = None, *, limit: int = 10) -> tuple[Release, ...]:
-        with store_errors():
+        with redis_errors():
             name = self._key(f"recent:{app}" if app else "recent")
             found = (
                 cast(list[bytes], self._client.zrevrange(name, 0, limit - 1)) if limit > 0 else []
@@ -204,7 +205,7 @@ class RedisReleaseStore:
         self._scripts.run("record_card", release_id, channel, ts)
 
     def card(self, release_id: str) -> tuple[str, str]:
-        with store_errors():
+        with redis_errors():
             channel, ts = cast(
                 list[bytes | None],
                 self._client.hmget(self._key(f"release:{release_id}"), ["card_channel", "card_ts"]),
@@ -215,7 +216,7 @@ class RedisReleaseStore:
         self._scripts.run("book_card", release_id, in_ms)
 
     def outbox(self, release_id: str) -> tuple[tuple[Announcement, ...], bool]:
-        with store_errors():
+        with redis_errors():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.zrange(self._key(f"outbox:{release_id}"), 0, -1)
             pipeline.hmget(self._key(f"release:{release_id}"), ["card_wanted", "card_shown"])
@@ -256,7 +257,7 @@ class RedisReleaseStore:
     def verdict_on(
         self, app_key: str, template: Any
     ) -> tuple[Literal["healthy", "bad", ""], str, str]:
-        with store_errors():
+        with redis_errors():
             found = self._client.hget(
                 self._key(f"verdicts:{app_key}"), records.template_hash(template)
             )
@@ -266,7 +267,7 @@ class RedisReleaseStore:
         return verdict, release_id, why
 
     def last_healthy(self, app_key: str) -> tuple[tuple[Any, str, str], ...]:
-        with store_errors():
+        with redis_errors():
             hashes = cast(
                 list[bytes],
                 self._client.zrevrange(self._key(f"healthy:{app_key}"), 0, HEALTHY_KEPT - 1),
@@ -282,7 +283,7 @@ class RedisReleaseStore:
         )
 
     def durations(self, app_key: str) -> tuple[int, ...]:
-        with store_errors():
+        with redis_errors():
             found = cast(
                 list[bytes],
                 self._client.lrange(self._key(f"durations:{app_key}"), 0, DURATIONS_KEPT - 1),
@@ -295,7 +296,7 @@ class RedisReleaseStore:
     # --- audit and freezes ------------------------------------------------------------------------
 
     def audit(self, *, app: str | None = None, limit: int = 50) -> tuple[AuditLine, ...]:
-        with store_errors():
+        with redis_errors():
             entries = cast(
                 list[tuple[bytes, dict[bytes, bytes]]],
                 self._client.xrevrange(self._key(f"audit:{app}" if app else "audit"), count=limit),
@@ -314,7 +315,7 @@ class RedisReleaseStore:
     def freezes(self) -> tuple[Freeze, ...]:
         """Those in force, oldest first."""
         now = self.now()
-        with store_errors():
+        with redis_errors():
             found = cast(list[bytes], self._client.hvals(self._key("freezes")))
         all_of_them = map(records.load_freeze, found)
         return tuple(
@@ -325,7 +326,7 @@ class RedisReleaseStore:
         )
 
     def freeze(self, freeze: Freeze) -> None:
-        with store_errors():
+        with redis_errors():
             self._client.hset(self._key("freezes"), freeze.scope, records.dump_freeze(freeze))
 
     def unfreeze(self, scope: str) -> bool:
@@ -334,11 +335,11 @@ class RedisReleaseStore:
     # --- small passing state ----------------------------------------------------------------------
 
     def put(self, key: str, value: str, *, ttl_ms: int) -> None:
-        with store_errors():
+        with redis_errors():
             self._client.set(self._key(f"passing:{key}"), value, px=ttl_ms)
 
     def put_new(self, key: str, value: str, *, ttl_ms: int) -> bool:
-        with store_errors():
+        with redis_errors():
             is_new = self._client.set(self._key(f"passing:{key}"), value, px=ttl_ms, nx=True)
         # A write whose first reply was lost finds its own value.
         return bool(is_new) or self.peek(key) == value
@@ -351,7 +352,7 @@ class RedisReleaseStore:
         return None if found is None else found.decode()
 
     def peek(self, key: str) -> str | None:
-        with store_errors():
+        with redis_errors():
             found = cast(bytes | None, self._client.get(self._key(f"passing:{key}")))
         return None if found is None else found.decode()
 
@@ -376,7 +377,7 @@ class RedisReleaseStore:
 
     def _forget_names(self) -> None:
         before = self.now() - self._retention.names_ms
-        with store_errors():
+        with redis_errors():
             name = self._key("named")
             found = cast(
                 list[bytes],

@@ -10,7 +10,8 @@ from typing import cast
 from redis import Redis
 
 from bot.ports import StoreUnavailable
-from bot.store.connection import PREFIX, store_errors
+from bot.redis_errors import redis_errors
+from bot.store.connection import PREFIX
 
 KEPT_MS = 86_400_000
 
@@ -22,7 +23,7 @@ class RedisShelf:
     def fetch(self, name: str) -> bytes | None:
         """None also while Redis is unavailable."""
         try:
-            with store_errors():
+            with redis_errors():
                 found = cast(bytes | None, self._client.get(_key(name)))
         except StoreUnavailable:
             return None
@@ -31,7 +32,7 @@ class RedisShelf:
     def keep(self, name: str, content: bytes) -> None:
         """A Redis that is unavailable or full keeps nothing."""
         try:
-            with store_errors():
+            with redis_errors():
                 self._client.set(_key(name), zlib.compress(content, 1), px=KEPT_MS)
         except StoreUnavailable:
             return

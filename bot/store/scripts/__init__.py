@@ -13,7 +13,8 @@ from typing import Any
 from redis import Redis
 from redis.commands.core import Script
 
-from bot.store.connection import PREFIX, store_errors
+from bot.redis_errors import redis_errors
+from bot.store.connection import PREFIX
 
 
 @cache
@@ -38,5 +39,5 @@ class Scripts:
         script = self._known.get(name)
         if script is None:
             script = self._known[name] = self._client.register_script(source(name))
-        with store_errors():
+        with redis_errors():
             return script(keys=[self._prefix], args=arguments)
