@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from bot.policy.freezes import Freeze
 from bot.policy.permissions import PersonKind
@@ -77,6 +77,9 @@ class ObjectChange:
     concealed: Any = field(
         default=None, repr=False
     )  # a Secret's values before and after: for a keyed digest and nothing else
+
+
+TemplateVerdict: TypeAlias = Literal["healthy", "bad", "left", ""]
 
 
 class Cluster(Protocol):
@@ -321,9 +324,13 @@ class ReleaseStore(Protocol):
         self, app_key: str, template: Any, *, version: str, why: str, release_id: str
     ) -> None: ...
 
-    def verdict_on(
-        self, app_key: str, template: Any
-    ) -> tuple[Literal["healthy", "bad", ""], str, str]:
+    def remember_left(
+        self, app_key: str, template: Any, *, version: str, why: str, release_id: str
+    ) -> None:
+        """Rolled back or undone without a failure of its own: it may be good, and only a person
+        who names it returns to it."""
+
+    def verdict_on(self, app_key: str, template: Any) -> tuple[TemplateVerdict, str, str]:
         """(verdict, release id, why) of exactly this template."""
 
     def last_healthy(self, app_key: str) -> tuple[tuple[Any, str, str], ...]:

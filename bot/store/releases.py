@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 from uuid import uuid4
 
 import orjson
@@ -19,6 +19,7 @@ from bot.ports import (
     Budget,
     Created,
     Locked,
+    TemplateVerdict,
     UnknownSchema,
     VersionConflict,
 )
@@ -240,6 +241,11 @@ class RedisReleaseStore:
     ) -> None:
         self._remember(app_key, template, "bad", version=version, why=why, release_id=release_id)
 
+    def remember_left(
+        self, app_key: str, template: Any, *, version: str, why: str, release_id: str
+    ) -> None:
+        self._remember(app_key, template, "left", version=version, why=why, release_id=release_id)
+
     def _remember(
         self, app_key: str, template: Any, verdict: str, *, version: str, why: str, release_id: str
     ) -> None:
@@ -254,9 +260,7 @@ class RedisReleaseStore:
             VERDICTS_KEPT,
         )
 
-    def verdict_on(
-        self, app_key: str, template: Any
-    ) -> tuple[Literal["healthy", "bad", ""], str, str]:
+    def verdict_on(self, app_key: str, template: Any) -> tuple[TemplateVerdict, str, str]:
         with redis_errors():
             found = self._client.hget(
                 self._key(f"verdicts:{app_key}"), records.template_hash(template)

@@ -6,10 +6,18 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from bot.policy.freezes import Freeze
-from bot.ports import Announcement, AuditLine, Budget, Created, Locked, VersionConflict
+from bot.ports import (
+    Announcement,
+    AuditLine,
+    Budget,
+    Created,
+    Locked,
+    TemplateVerdict,
+    VersionConflict,
+)
 from bot.query import Query, dump_query, load_query
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import Release
@@ -108,7 +116,7 @@ class InMemoryReleaseStore:
         self._owners: dict[str, str] = {}
         self._waiting: list[str] = []  # release ids, oldest first
         self._wants: dict[str, set[str]] = {}
-        self._verdicts: dict[tuple[str, str], tuple[Literal["healthy", "bad"], str, str]] = {}
+        self._verdicts: dict[tuple[str, str], tuple[TemplateVerdict, str, str]] = {}
         self._healthy: dict[str, dict[str, tuple[Any, str, str]]] = {}
         self._durations: dict[str, list[int]] = {}
         self._audit: list[AuditLine] = []
@@ -308,9 +316,13 @@ class InMemoryReleaseStore:
         self._verdicts[app_key, template_hash(template)] = ("bad", release_id, why)
         self._healthy.get(app_key, {}).pop(template_hash(template), None)
 
-    def verdict_on(
-        self, app_key: str, template: Any
-    ) -> tuple[Literal["healthy", "bad", ""], str, str]:
+    def remember_left(
+        self, app_key: str, template: Any, *, version: str, why: str, release_id: str
+    ) -> None:
+        self._verdicts[app_key, template_hash(template)] = ("left", release_id, why)
+        self._healthy.get(app_key, {}).pop(template_hash(template), None)
+
+    def verdict_on(self, app_key: str, template: Any) -> tuple[TemplateVerdict, str, str]:
         return self._verdicts.get((app_key, template_hash(template)), ("", "", ""))
 
     def last_healthy(self, app_key: str) -> tuple[tuple[Any, str, str], ...]:

@@ -228,4 +228,18 @@ DEFECTS: tuple[Defect, ...] = (
         "(step is None)",
         "tests/transitions/test_point_of_no_return.py::test_a_finalizer_on_green_takes_nobody_back",
     ),
+    Defect(
+        "an undone template chosen by the next undo",
+        "bot/operations/lifecycle/remember_templates.py",
+        "    if release.phase is not Phase.SUCCEEDED or not isinstance(release.change, Undo):\n",
+        "    if release.id:\n",
+        "tests/unit/operations/test_remember_templates.py::test_a_second_undo_does_not_return_to_what_was_undone",
+    ),
+    Defect(
+        "old pods counted as proof of the new template",
+        "bot/releases/assess/rollout.py",
+        "    return current is not None and current.available > 0\n",
+        "    return current is None or deployment.available > 0\n",
+        "tests/unit/operations/test_remember_templates.py::test_available_old_pods_are_no_success_of_the_new_template",
+    ),
 )

@@ -442,3 +442,10 @@ def test_events_are_in_plain_words() -> None:
     decision = decide(a_release(), an_observation(), T0)
     assert text_of(decision, EventKind.PLANNED) == "1.0.0 → 2.0.0, rolling"
     assert text_of(decision, EventKind.STEP_BEGAN) == "roll hello to 2.0.0"
+
+
+def test_an_undo_that_changes_no_version_says_so() -> None:
+    wanted = a_template("1.0.0", terminationGracePeriodSeconds=60)
+    release = decide(a_release(Undo(template=wanted)), an_observation(), T0).release
+    assert release.plan is not None
+    assert release.plan.notes[0] == "no version changes: hello stays on 1.0.0"

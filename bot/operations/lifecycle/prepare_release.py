@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bot.operations.access.roles import fresh_roles
 from bot.operations.context import Context
-from bot.operations.lifecycle.known_templates import known_templates
+from bot.operations.lifecycle.known_templates import containers_of_others, known_templates
 from bot.operations.lifecycle.remember_templates import app_key
 from bot.policy.freezes import Freeze, frozen_by, may_override
 from bot.policy.permissions import Permission, Role, may, roles_granting
@@ -108,7 +108,13 @@ def _with_undo_template(
     if change.to_revision is None:
         _refuse_undo_of_pair(context, release, seen, stable)
     known = known_templates(context, app_key(release, seen.cluster_uid), stable)
-    chosen = choose_undo(stable, known, to_revision=change.to_revision, app=release.target.app)
+    chosen = choose_undo(
+        stable,
+        known,
+        to_revision=change.to_revision,
+        app=release.target.app,
+        others=containers_of_others(context, release.target),
+    )
     release = replace(release, change=replace(change, template=chosen.template))
     return _with_note(release, chosen.note) if chosen.note else release
 

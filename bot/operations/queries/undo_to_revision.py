@@ -5,7 +5,11 @@ from __future__ import annotations
 
 from bot.commands.model import RolloutCommand
 from bot.operations.context import App, Context
-from bot.operations.lifecycle.known_templates import known_templates, templates_key
+from bot.operations.lifecycle.known_templates import (
+    containers_of_others,
+    known_templates,
+    templates_key,
+)
 from bot.operations.lifecycle.start_release import start_release
 from bot.operations.queries.observe_app import observe_app
 from bot.operations.replies import Refusal, Reply
@@ -30,7 +34,13 @@ def undo_to_revision(context: Context, app: App, query: Query, command: RolloutC
         templates_key(seen.cluster_uid, app.target.namespace, seen.stable.name),
         seen.stable,
     )
-    choose_undo(seen.stable, known, to_revision=command.to_revision, app=app.target.app)
+    choose_undo(
+        seen.stable,
+        known,
+        to_revision=command.to_revision,
+        app=app.target.app,
+        others=containers_of_others(context, app.target),
+    )
     return start_release(
         context,
         app,

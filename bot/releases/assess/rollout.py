@@ -35,6 +35,13 @@ def is_complete(deployment: DeploymentSeen) -> bool:
     )
 
 
+def has_proof(deployment: DeploymentSeen) -> bool:
+    """A pod of the current template is available: neither old pods nor 0 replicas say anything
+    about it."""
+    current = newest(deployment)
+    return current is not None and current.available > 0
+
+
 def rollout_line(deployment: DeploymentSeen) -> str:
     """kubectl's sentence for the state of a rollout. Source: as is_complete."""
     name = deployment.name

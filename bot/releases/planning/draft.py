@@ -238,7 +238,9 @@ def _undo(
             f"{app} already runs that template ({version_of(running)}). There is nothing to undo."
         )
     image = running_image(wanted, release)
-    return _Resolved(wanted, image, f"undo to {version_of(image)} {who}")
+    same = f"no version changes: {app} stays on {version_of(image)}"
+    notes = (same,) if image == running else ()
+    return _Resolved(wanted, image, f"undo to {version_of(image)} {who}", notes)
 
 
 def _staying_init_containers(template: Any, running: str) -> tuple[str, ...]:

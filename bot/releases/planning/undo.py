@@ -1,11 +1,15 @@
-"""Which template does an undo restore? The last one that a release found healthy; a revision known
-to be bad is refused."""
+"""Which template does an undo restore? The last one that a release found healthy. One that was left
+is chosen only by its number, and one known to be bad is refused.
+
+On a Deployment that several apps share, an undo changes only the app's own containers.
+"""
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.releases.assess.selectors import labels_of
@@ -18,7 +22,7 @@ class KnownTemplate:
     """What the record knows of one template."""
 
     template: Any
-    verdict: str  # healthy, bad
+    verdict: str  # healthy, bad, left
     version: str
     release_id: str
     why: str = ""
@@ -30,6 +34,75 @@ class ChosenUndo:
     note: str
 
 
+@dataclass(frozen=True)
+class _History:
+    """What an undo chooses from, without what is no undo: the template that runs."""
+
+    app: str
+    revisions: Sequence[ReplicaSetSeen]
+    marked: Mapping[str, KnownTemplate]
+    healthy: Sequence[KnownTemplate]
+    live: Any
+    others: frozenset[str]
+
+    def own(self, template: Any) -> Any:
+        return _keeping(template, self.live, self.others)
+
+    def mark_of(self, template: Any) -> KnownTemplate | None:
+        """A template is marked as it ran, and as it would run beside the other apps' containers."""
+        return self.marked.get(_key(template)) or self.marked.get(_key(self.own(template)))
+
+
+def choose_undo(
+    deployment: DeploymentSeen,
+    known: Sequence[KnownTemplate],
+    *,
+    to_revision: int | None,
+    app: str,
+    others: frozenset[str] = frozenset(),
+) -> ChosenUndo:
+    """``others``: containers that belong to other apps. Raises PlanRefused when there is nothing to
+    undo to, or it is known to be bad."""
+    history = _history(deployment, known, app, others)
+    if to_revision:
+        chosen = _revision_asked_for(history, to_revision)
+    else:
+        # kubectl's choice: the highest revision that is not the current one
+        previous = next(
+            (rs for rs in history.revisions if history.own(rs.template) != history.live), None
+        )
+        good = next(iter(history.healthy), None)
+        chosen = (
+            _last_known_good(history, good, previous)
+            if good is not None
+            else _as_kubectl(history, previous)
+        )
+    own = history.own(chosen.template)
+    kept = [
+        name
+        for name in sorted(others)
+        if _container(own, name) != _container(chosen.template, name)
+    ]
+    note = f"container {', '.join(kept)} stays as it is: another app owns it" if kept else ""
+    return ChosenUndo(own, "; ".join(filter(None, (chosen.note, note))))
+
+
+def _history(
+    deployment: DeploymentSeen, known: Sequence[KnownTemplate], app: str, others: frozenset[str]
+) -> _History:
+    revisions = [rs for rs in deployment.replica_sets if not _is_orphan_of_canary(rs, deployment)]
+    marked = {_key(item.template): item for item in known if item.verdict in ("bad", "left")}
+    history = _History(app, revisions, marked, (), deployment.template, others)
+    healthy = [
+        item
+        for item in known
+        if item.verdict == "healthy"
+        and history.own(item.template) != history.live
+        and history.mark_of(item.template) is None
+    ]
+    return replace(history, healthy=healthy)
+
+
 def _is_orphan_of_canary(replica_set: ReplicaSetSeen, deployment: DeploymentSeen) -> bool:
     """An orphaning delete leaves a canary's ReplicaSet to stable; it carries another `track` and is
     never chosen."""
@@ -37,48 +110,51 @@ def _is_orphan_of_canary(replica_set: ReplicaSetSeen, deployment: DeploymentSeen
     return track is not None and track != labels_of(deployment.template).get("track")
 
 
-def choose_undo(
-    deployment: DeploymentSeen, known: Sequence[KnownTemplate], *, to_revision: int | None, app: str
-) -> ChosenUndo:
-    """Raises PlanRefused when there is nothing to undo to, or it is known to be bad."""
-    revisions = [rs for rs in deployment.replica_sets if not _is_orphan_of_canary(rs, deployment)]
-    bad = {_key(item.template): item for item in known if item.verdict == "bad"}
-    healthy = [
-        item for item in known if item.verdict == "healthy" and item.template != deployment.template
-    ]
-    if to_revision:
-        return _revision_asked_for(revisions, bad, healthy, to_revision, app)
-    # kubectl's choice: the highest revision that is not the current one
-    previous = next((rs for rs in revisions if rs.template != deployment.template), None)
-    good = next((item for item in healthy if _key(item.template) not in bad), None)
-    if good is not None:
-        return _last_known_good(good, previous)
-    return _as_kubectl(previous, bad, app)
+def _keeping(template: Any, live: Any, others: frozenset[str]) -> Any:
+    """The template with the live containers of other apps."""
+    theirs = [name for name in sorted(others) if _container(live, name) is not None]
+    if not theirs:
+        return template
+    result = copy.deepcopy(template)
+    containers = result["spec"]["containers"]
+    there = [one.get("name") for one in containers]
+    for name in theirs:
+        container = copy.deepcopy(_container(live, name))
+        if name in there:
+            containers[there.index(name)] = container
+        else:
+            containers.append(container)
+    return result
 
 
-def _revision_asked_for(
-    revisions: Sequence[ReplicaSetSeen],
-    bad: Mapping[str, KnownTemplate],
-    healthy: Sequence[KnownTemplate],
-    to_revision: int,
-    app: str,
-) -> ChosenUndo:
-    chosen = next((rs for rs in revisions if rs.revision == to_revision), None)
+def _container(template: Any, name: str) -> Any:
+    containers = (template.get("spec") or {}).get("containers") or ()
+    return next((one for one in containers if one.get("name") == name), None)
+
+
+def _revision_asked_for(history: _History, to_revision: int) -> ChosenUndo:
+    chosen = next((rs for rs in history.revisions if rs.revision == to_revision), None)
     if chosen is None:
-        existing = ", ".join(str(rs.revision) for rs in revisions) or "none"
-        raise PlanRefused(f"{app} has no revision {to_revision}. It has {existing}.")
-    marked = bad.get(_key(chosen.template))
-    if marked is not None:
-        good = f" The last known good version is {healthy[0].version}." if healthy else ""
-        raise PlanRefused(
-            f"Revision {to_revision} ({marked.version}) was bad in {marked.release_id}:"
-            f" {_sentence(marked.why)}{good}"
-        )
-    return ChosenUndo(chosen.template, "")
+        existing = ", ".join(str(rs.revision) for rs in history.revisions) or "none"
+        raise PlanRefused(f"{history.app} has no revision {to_revision}. It has {existing}.")
+    marked = history.mark_of(chosen.template)
+    if marked is None:
+        return ChosenUndo(chosen.template, "")
+    if marked.verdict == "left":
+        note = f"revision {to_revision} ({marked.version}) was left in {marked.release_id}: "
+        return ChosenUndo(chosen.template, note + marked.why)
+    healthy = history.healthy
+    good = f" The last known good version is {healthy[0].version}." if healthy else ""
+    raise PlanRefused(
+        f"Revision {to_revision} ({marked.version}) was bad in {marked.release_id}:"
+        f" {_sentence(marked.why)}{good}"
+    )
 
 
-def _last_known_good(good: KnownTemplate, previous: ReplicaSetSeen | None) -> ChosenUndo:
-    if previous is None or previous.template == good.template:
+def _last_known_good(
+    history: _History, good: KnownTemplate, previous: ReplicaSetSeen | None
+) -> ChosenUndo:
+    if previous is None or history.own(previous.template) == history.own(good.template):
         return ChosenUndo(good.template, "")
     return ChosenUndo(
         good.template,
@@ -87,15 +163,13 @@ def _last_known_good(good: KnownTemplate, previous: ReplicaSetSeen | None) -> Ch
     )
 
 
-def _as_kubectl(
-    previous: ReplicaSetSeen | None, bad: Mapping[str, KnownTemplate], app: str
-) -> ChosenUndo:
+def _as_kubectl(history: _History, previous: ReplicaSetSeen | None) -> ChosenUndo:
     if previous is None:
-        raise PlanRefused(f"{app} has no earlier revision to undo to.")
-    marked = bad.get(_key(previous.template))
+        raise PlanRefused(f"{history.app} has no earlier revision to undo to.")
+    marked = history.mark_of(previous.template)
     if marked is not None:
         raise PlanRefused(
-            f"The previous revision {previous.revision} ({marked.version}) was bad:"
+            f"The previous revision {previous.revision} ({marked.version}) was {marked.verdict}:"
             f" {_sentence(marked.why)} Choose one with --to-revision."
         )
     return ChosenUndo(

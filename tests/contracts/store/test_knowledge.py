@@ -36,6 +36,14 @@ def test_the_last_verdict_counts(store: ReleaseStore) -> None:
     assert store.verdict_on("app", template) == ("healthy", "hello-3", "")
 
 
+def test_a_left_template_is_no_longer_known_good(store: ReleaseStore) -> None:
+    template = a_template()
+    store.remember_healthy("app", template, version="1.0.0", release_id="hello-1")
+    store.remember_left("app", template, version="1.0.0", why="undone", release_id="hello-2")
+    assert store.verdict_on("app", template) == ("left", "hello-2", "undone")
+    assert store.last_healthy("app") == ()
+
+
 def test_the_last_ten_healthy_templates_are_listed_newest_first_and_once(
     store: ReleaseStore,
 ) -> None:

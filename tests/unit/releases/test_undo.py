@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bot.releases.planning.refusals import PlanRefused
@@ -90,3 +92,83 @@ def test_undo_never_chooses_an_orphaned_canary_replica_set() -> None:
     assert chosen(deployment=adopted).template == V2
     with pytest.raises(PlanRefused, match="no revision 9"):
         chosen(deployment=adopted, to=9)
+
+
+LEFT_2 = KnownTemplate(V2, "left", "2.0.0", "hello-2", "aborted by developer")
+
+
+def test_undo_skips_a_template_that_was_left() -> None:
+    assert (
+        chosen(LEFT_2, KnownTemplate(V2, "healthy", "2.0.0", "hello-2"), HEALTHY_1).template == V1
+    )
+
+
+def test_refuses_kubectls_choice_when_it_was_left() -> None:
+    with pytest.raises(PlanRefused, match=r"was left: aborted by developer\. Choose one with"):
+        chosen(LEFT_2)
+
+
+def test_a_left_revision_can_be_named_and_says_why_it_was_left() -> None:
+    assert chosen(LEFT_2, to=2) == ChosenUndo(
+        V2, "revision 2 (2.0.0) was left in hello-2: aborted by developer"
+    )
+
+
+def pair(web: str, proxy: str) -> dict[str, Any]:
+    containers = [
+        {"name": "web", "image": f"shop/web:{web}"},
+        {"name": "proxy", "image": f"shop/proxy:{proxy}"},
+    ]
+    return {"metadata": {"labels": {"app": "pair"}}, "spec": {"containers": containers}}
+
+
+PAIR = a_deployment(
+    "pair",
+    pair("2.0.0", "5.0.0"),
+    replica_sets=(
+        a_replica_set("pair-3", pair("2.0.0", "5.0.0"), revision=3),
+        a_replica_set("pair-2", pair("2.0.0", "1.0.0"), revision=2),
+        a_replica_set("pair-1", pair("1.0.0", "1.0.0"), revision=1),
+    ),
+)
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_undo_of_one_container_leaves_the_other_apps_container(remembered: bool) -> None:
+    known = [
+        KnownTemplate(pair(web, proxy), "healthy", web, "pair-1")
+        for web, proxy in (("2.0.0", "5.0.0"), ("2.0.0", "1.0.0"), ("1.0.0", "1.0.0"))
+    ]
+    found = choose_undo(
+        PAIR,
+        known if remembered else (),
+        to_revision=None,
+        app="pair-web",
+        others=frozenset({"proxy"}),
+    )
+    assert found.template == pair("1.0.0", "5.0.0")
+    assert "container proxy stays as it is" in found.note
+
+
+def test_a_named_revision_leaves_the_other_apps_container_too() -> None:
+    found = choose_undo(PAIR, (), to_revision=1, app="pair-web", others=frozenset({"proxy"}))
+    assert found.template == pair("1.0.0", "5.0.0")
+
+
+def test_a_composed_template_that_was_left_is_not_chosen_again() -> None:
+    fled = pair("2.0.0", "5.0.0")
+    now = a_deployment(
+        "pair",
+        pair("1.0.0", "5.0.0"),
+        replica_sets=(
+            a_replica_set("pair-4", pair("1.0.0", "5.0.0"), revision=4),
+            *PAIR.replica_sets,
+        ),
+    )
+    known = [
+        KnownTemplate(fled, "left", "2.0.0", "pair-4", "undone"),
+        KnownTemplate(pair("2.0.0", "1.0.0"), "healthy", "2.0.0", "pair-1"),
+        KnownTemplate(pair("1.0.0", "1.0.0"), "healthy", "1.0.0", "pair-1"),
+    ]
+    with pytest.raises(PlanRefused, match="was left"):
+        choose_undo(now, known, to_revision=None, app="pair-web", others=frozenset({"proxy"}))
