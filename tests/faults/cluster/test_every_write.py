@@ -35,6 +35,7 @@ from sandbox.cluster import SimulatedCluster
 from tests.builders import DEVELOPER, T0, a_bluegreen, a_target, rules_with
 from tests.conftest import eventually
 from tests.contracts.cluster_port.conftest import Lab
+from tests.fakes.in_memory_directory import InMemoryDirectory
 from tests.fakes.in_memory_store import InMemoryReleaseStore
 
 Json = dict[str, Any]
@@ -90,7 +91,7 @@ class Desk:
             self.store.queue,
             clusters,
             unused,
-            unused,
+            InMemoryDirectory(),
             catalog,
             SlackRendering(),
             unused,
