@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from bot.policy.freezes import Freeze
+from bot.policy.manifests import Brought
 from bot.policy.permissions import PersonKind
 from bot.query import Query
 from bot.releases.facts.actions import Action
@@ -77,6 +78,7 @@ class ObjectChange:
     concealed: Any = field(
         default=None, repr=False
     )  # a Secret's values before and after: for a keyed digest and nothing else
+    brought: Brought = field(default_factory=Brought)
 
 
 TemplateVerdict: TypeAlias = Literal["healthy", "bad", "left", ""]

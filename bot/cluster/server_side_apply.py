@@ -24,6 +24,7 @@ from bot.cluster.connect import APPLY_PATCH, Connection
 from bot.cluster.discovery import Resource, resources_of, served_versions
 from bot.cluster.managed_fields import Path, entries, leaves, remove_at
 from bot.policy.concealment import concealed_pair
+from bot.policy.manifests import brought_by
 from bot.ports import ClusterUnreachable, ObjectChange, PreconditionFailed, Refused
 from bot.releases.facts.target import Target
 
@@ -285,8 +286,19 @@ def _plan(connection: Connection, target: Target, manifest: _Manifest) -> Object
             if manifest.kind == "Secret"
             else None
         )
+        # A new object counts as it is written, without what admission adds for its own reasons.
+        after = manifest.body if manifest.live is None else result or manifest.body
+        brought = brought_by(manifest.live, after)
         return ObjectChange(
-            manifest.kind, manifest.name, namespace, does, lines, conflicts, template, concealed
+            manifest.kind,
+            manifest.name,
+            namespace,
+            does,
+            lines,
+            conflicts,
+            template,
+            concealed,
+            brought,
         )
 
     if manifest.waits_for_namespace:

@@ -16,10 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bot.operations.access.roles import fresh_roles
 from bot.operations.context import App, Context
 from bot.operations.lifecycle.start_release import frozen, start_release
 from bot.operations.queries.keep_query import keep_query
 from bot.operations.replies import ConfirmReply, Refusal, Reply, TextReply
+from bot.policy.manifests import NamedBrought, refusal_of_manifests
 from bot.ports import AuditLine, ChannelUnavailable, ObjectChange, RateLimited, SlackUnavailable
 from bot.query import Query
 from bot.releases.facts.changes import Reapply
@@ -35,7 +37,7 @@ _ALLOCATED = re.compile(
 
 
 def apply_manifests(context: Context, app: App, query: Query) -> Reply:
-    """Raises ClusterUnreachable, Refused."""
+    """Raises ClusterUnreachable, Refused, SlackUnavailable."""
     stopped = frozen(
         context, app, Reapply(None), by=query.asker, reason="", now=context.store.now()
     )
@@ -43,6 +45,8 @@ def apply_manifests(context: Context, app: App, query: Query) -> Reply:
         return stopped
     manifests = context.manifests.load(app.manifests_folder, app.manifests, app.files)
     changes = context.cluster(app.target.cluster).plan_manifests(app.target, manifests)
+    if refusal := _refusal_of(context, app, query, changes):
+        return refusal
     conflicts = [f"{c.kind}/{c.name}: {line}" for c in changes for line in c.conflicts]
     if conflicts:
         return Refusal(
@@ -71,6 +75,29 @@ def apply_manifests(context: Context, app: App, query: Query) -> Reply:
         "Apply",
         token,
     )
+
+
+def _refusal_of(
+    context: Context, app: App, query: Query, changes: Sequence[ObjectChange]
+) -> Refusal | None:
+    """The image rule and the scope of `/deploy` hold here too. Raises SlackUnavailable."""
+    found = [
+        NamedBrought(_name(change), change.brought, _is_of_cluster(app, change))
+        for change in changes
+        if change.does != "unchanged" or change.template is not None
+    ]
+    line = refusal_of_manifests(app.target, found, fresh_roles(context, query.asker))
+    return Refusal(line, "Nothing was applied.") if line else None
+
+
+def _is_of_cluster(app: App, change: ObjectChange) -> bool:
+    """The app's own Namespace, where it does not exist yet, comes with the app."""
+    makes_own = (change.kind, change.name, change.does) == (
+        "Namespace",
+        app.target.namespace,
+        "create",
+    )
+    return not change.namespace and not makes_own
 
 
 def _digests(

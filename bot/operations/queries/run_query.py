@@ -90,6 +90,8 @@ def _reply_or_refusal(context: Context, query: Query, command: ReplyCommand) -> 
         )
     except (Refused, PlanRefused, UnknownField) as refused:
         return Refusal(str(refused))
+    except SlackUnavailable as away:
+        return _unconfirmed(away)
     except (StoreUnavailable, UnknownSchema) as unread:
         return Refusal(str(unread), "Try again in a moment.")
     except Exception:  # logged with its traceback; the person must get a reply
@@ -129,19 +131,23 @@ def _refusal(context: Context, query: Query, command: ReplyCommand) -> Refusal |
     """The roles of whoever asked, as Slack has them now, before a query changes something. Pausing
     is safe, so it does not wait for Slack."""
     is_change = isinstance(command, RolloutCommand) and command.verb in ("undo", "pause", "resume")
-    if not is_change and not (isinstance(command, ApplyCommand) and query.confirms is not None):
+    if not is_change and not isinstance(command, ApplyCommand):
         return None
     try:
         roles = fresh_roles(context, query.asker)
     except SlackUnavailable as away:
         if not isinstance(command, RolloutCommand) or command.verb == "resume":
-            return Refusal(
-                f"Slack does not say whether you may still do that: {away}.",
-                "Nothing was changed: try again in a moment.",
-            )
+            return _unconfirmed(away)
         roles = last_known_roles(context, query.asker)
     line = refusal_of_role(permission_of(command), roles)
     return Refusal(line, "Nothing was changed.") if line else None
+
+
+def _unconfirmed(away: SlackUnavailable) -> Refusal:
+    return Refusal(
+        f"Slack does not say whether you may still do that: {away}.",
+        "Nothing was changed: try again in a moment.",
+    )
 
 
 def _tables(context: Context, apps: tuple[App, ...], command: TableCommand) -> tuple[Table, ...]:
