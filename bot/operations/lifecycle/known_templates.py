@@ -36,6 +36,6 @@ def containers_of_others(context: Context, target: Target) -> frozenset[str]:
         for one in entries
         if one.container is not None
         and one.container != target.container
-        and one.namespace == target.namespace
+        and (one.cluster, one.namespace) == (target.cluster, target.namespace)
         and one.deployment in (target.deployment, target.idle)
     )

@@ -202,3 +202,11 @@ def test_the_catalog_says_which_containers_belong_to_other_apps(context: Context
     }
     shared = replace(context, catalog=replace(context.catalog, apps=apps))
     assert containers_of_others(shared, apps["web"].target) == {"proxy"}
+
+
+def test_a_deployment_of_that_name_in_another_cluster_is_not_shared(context: Context) -> None:
+    here = replace(a_target(), app="web", deployment="pair", container="web")
+    there = replace(here, app="web-us", cluster="us", container="server")
+    apps = {one.app: App(one, Rules(), "", Strategy.ROLLING) for one in (here, there)}
+    two = replace(context, catalog=replace(context.catalog, apps=apps))
+    assert containers_of_others(two, here) == frozenset()
