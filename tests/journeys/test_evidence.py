@@ -34,7 +34,8 @@ def crashing(tmp_path: Path) -> Iterator[Journey]:
         api = opened.enter_context(
             contextlib.closing(config.new_client_from_config(str(sandbox.kubeconfig)))
         )
-        administer(api, "timings", {"back_off": 0.3})
+        # A real pod takes its time to stop: its log can be read while the rollback is under way.
+        administer(api, "timings", {"back_off": 0.3, "stop_after": 10})
         administer(
             api,
             "images",
