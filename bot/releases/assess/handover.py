@@ -28,6 +28,12 @@ def load_of(seen: Observation, deployment: DeploymentSeen | None, services: Coll
     return max((len(serving_pods(seen, deployment, name)) for name in services), default=0)
 
 
+def _pods_to_carry(load: int, floor: int, ceiling: int | None) -> int:
+    """Ready pods for a load: one at least, and never more than the ceiling allows."""
+    pods = max(1, floor, load)
+    return pods if ceiling is None else max(1, min(pods, ceiling))
+
+
 @dataclass(frozen=True)
 class Handover:
     """From ``giver`` to ``receiver``, whose pods the ``selectors`` choose afterwards.
@@ -47,8 +53,8 @@ class Handover:
     @property
     def needed(self) -> int:
         """Pods that the receiver must have ready."""
-        load = max(1, self.floor, load_of(self.seen, self.giver, self.services))
-        return load if self.ceiling is None else max(1, min(load, self.ceiling))
+        load = load_of(self.seen, self.giver, self.services)
+        return _pods_to_carry(load, self.floor, self.ceiling)
 
     @property
     def ready(self) -> int:
@@ -130,9 +136,8 @@ def most_for_stable(release: Release, seen: Observation) -> int | None:
 def load_to_carry(release: Release, seen: Observation) -> int:
     """Ready pods that stable needs to take over from the candidate."""
     floor = release.plan.floor if release.plan else 0
-    load = max(1, floor, load_of(seen, seen.candidate, release.target.services))
-    most = most_for_stable(release, seen)
-    return load if most is None else max(1, min(load, most))
+    load = load_of(seen, seen.candidate, release.target.services)
+    return _pods_to_carry(load, floor, most_for_stable(release, seen))
 
 
 def accepts_less(release: Release) -> bool:
