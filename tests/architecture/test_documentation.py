@@ -71,6 +71,14 @@ def test_a_function_is_where_a_page_says_it_is(page: Path) -> None:
     assert [(name, path) for name, path in named if f"def {name}(" not in text_of(Path(path))] == []
 
 
+def test_every_threat_names_a_test_that_causes_it() -> None:
+    rows = re.findall(r"^\| .+\|$", text_of(Path("docs/explanation/threat-model.md")), re.MULTILINE)
+    first = rows.index("| threat | what it meets | shown by |")
+    threats = [row for row in rows[first:] if not row.startswith("| threat |")]
+    assert len(threats) > 40
+    assert [row for row in threats if not re.search(r"`test_\w+` \(`tests/", row)] == []
+
+
 def test_every_decision_record_is_listed() -> None:
     listed = text_of(Path("docs/decisions/README.md"))
     decisions = [path.name for path in (DOCS / "decisions").glob("0*.md")]
