@@ -8,11 +8,11 @@ import pytest
 
 from bot.releases.engine.decide import decide
 from bot.releases.facts.actions import PatchDeployment
-from bot.releases.facts.changes import Deploy, Restart, Undo
+from bot.releases.facts.changes import Deploy, Reapply, Restart, Undo
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import AutoscalerSeen, DeploymentSeen, Survey, Unreachable
-from bot.releases.facts.plan import ApprovalGate
+from bot.releases.facts.plan import ApprovalGate, DeploymentGoal
 from bot.releases.facts.release import Phase
 from bot.releases.planning.draft import RESTARTED_AT, app_container
 from tests.builders import (
@@ -449,3 +449,15 @@ def test_an_undo_that_changes_no_version_says_so() -> None:
     release = decide(a_release(Undo(template=wanted)), an_observation(), T0).release
     assert release.plan is not None
     assert release.plan.notes[0] == "no version changes: hello stays on 1.0.0"
+
+
+def test_an_apply_keeps_the_version_that_runs_when_its_turn_comes() -> None:
+    shown = a_template("1.0.0", labels={"app": "hello", "version": "1.0.0"}, dnsPolicy="Default")
+    release = a_release(Reapply(shown), target=a_target(version_label="version"))
+    labels = {"app": "hello", "version": "2.0.0"}
+    deployed = a_deployment(template=a_template("2.0.0", labels=labels))
+    plan = decide(release, an_observation(stable=deployed), T0).release.plan
+    assert plan is not None
+    (goal,) = plan.steps[0].goals
+    assert isinstance(goal, DeploymentGoal)
+    assert goal.template == a_template("2.0.0", labels=labels, dnsPolicy="Default")

@@ -20,6 +20,7 @@ from bot.operations.access.roles import fresh_roles
 from bot.operations.context import App, Context
 from bot.operations.lifecycle.start_release import frozen, start_release
 from bot.operations.queries.keep_query import keep_query
+from bot.operations.queries.list_apps import running_release
 from bot.operations.replies import ConfirmReply, Refusal, Reply, TextReply
 from bot.policy.manifests import NamedBrought, refusal_of_manifests
 from bot.ports import AuditLine, ChannelUnavailable, ObjectChange, RateLimited, SlackUnavailable
@@ -62,6 +63,11 @@ def apply_manifests(context: Context, app: App, query: Query) -> Reply:
     again = ""
     if query.confirms is not None:
         moved = _moved(query.confirms, shown)
+        if not moved and (running := running_release(context, app.target.app)):
+            return Refusal(
+                f"{running.id} of {app.target.app} is not over yet.",
+                "Nothing was applied: repeat the command when it is.",
+            )
         if not moved:
             return _apply(context, app, query, manifests)
         again = (

@@ -139,6 +139,19 @@ def with_image(template: Any, release: Release, image: str) -> Any:
     return result
 
 
+def _with_running_version(wanted: Any, runs: Any, release: Release) -> Any:
+    """Manifests never choose the version: the image that runs now, and its version label, stay. A
+    release may have changed both since the manifests were compared."""
+    result = copy.deepcopy(wanted)
+    index = container_index(result, release.target.container, release.target.app)
+    result["spec"]["containers"][index]["image"] = running_image(runs, release)
+    label = release.target.version_label
+    now = ((runs.get("metadata") or {}).get("labels") or {}).get(label or "")
+    if label and now is not None:
+        result.setdefault("metadata", {}).setdefault("labels", {})[label] = now
+    return result
+
+
 @dataclass(frozen=True)
 class _Resolved:
     """What a change makes of the template that runs."""
@@ -193,7 +206,8 @@ def _resolve(
         case Undo(template=wanted):
             return _undo(wanted, release, stable, running, who)
         case Reapply(template=wanted):
-            return _Resolved(wanted, running_image(wanted, release), f"apply {who}")
+            template = _with_running_version(wanted, stable.template, release)
+            return _Resolved(template, running_image(template, release), f"apply {who}")
 
 
 def _deploy(
