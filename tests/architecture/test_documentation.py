@@ -4,6 +4,7 @@ permissions are told completely."""
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -74,9 +75,22 @@ def test_a_function_is_where_a_page_says_it_is(page: Path) -> None:
 def test_every_threat_names_a_test_that_causes_it() -> None:
     rows = re.findall(r"^\| .+\|$", text_of(Path("docs/explanation/threat-model.md")), re.MULTILINE)
     first = rows.index("| threat | what it meets | shown by |")
-    threats = [row for row in rows[first:] if not row.startswith("| threat |")]
+    last = rows.index("| text | most | set by |")
+    threats = [row for row in rows[first:last] if not row.startswith("| threat |")]
     assert len(threats) > 40
     assert [row for row in threats if not re.search(r"`test_\w+` \(`tests/", row)] == []
+
+
+def test_the_limits_of_texts_are_those_of_the_code() -> None:
+    page = text_of(Path("docs/explanation/threat-model.md"))
+    limits = re.findall(r"^\| [^|]+ \| ([\d,]+) \| `([\w.]+)\.([A-Z_]+)` \|$", page, re.MULTILINE)
+    assert len(limits) > 10
+    wrong = [
+        f"{module}.{name}"
+        for number, module, name in limits
+        if getattr(importlib.import_module(module), name) != int(number.replace(",", ""))
+    ]
+    assert wrong == []
 
 
 def test_every_decision_record_is_listed() -> None:
