@@ -27,6 +27,7 @@ class DeployForm:
     strategy: Strategy = Strategy.ROLLING
     steps: str = ""
     reason: str = ""
+    more: str = ""  # options that the form has no field for, as typed: hold=2m sticky
     channel: str = ""
     preview: tuple[str, ...] = ()  # what the release would do, one line a step
     # the preview is the plan, computed against the cluster; else the outline by the catalog
@@ -38,6 +39,8 @@ class DeployForm:
         words = ["deploy", self.app or "APP", self.version or "VERSION", self.strategy.value]
         if self.steps and self.strategy is Strategy.CANARY:
             words.append(f"steps={self.steps.replace(' ', '')}")
+        if self.more:
+            words.append(self.more)
         if self.reason:
             words.append('reason="' + " ".join(self.reason.split()).replace('"', "'") + '"')
         return " ".join(words)

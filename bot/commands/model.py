@@ -145,17 +145,32 @@ Command: TypeAlias = (
 
 
 @dataclass(frozen=True)
+class Suggestion:
+    """A valid command in place of a mistaken one, as a button.
+
+    ``how``: "run" starts it at once, "confirm" asks first, "form" opens the `/deploy` form filled
+    in. ``effect``: what the question before it says, such as ``hello 2.0.0 → 1.0.0``.
+    """
+
+    text: str
+    how: Literal["run", "confirm", "form"] = "run"
+    effect: str = ""
+
+
+@dataclass(frozen=True)
 class Mistake:
     """One line for the person who typed. ``hint``: a valid form to type instead, as typed in this
     workspace.
 
-    ``fix``: the wrong word ("" for a missing one) and the words that may replace it. ``instead``:
-    the valid commands that follow from it, offered as buttons. ``field``: where the `/deploy` form
-    shows the line.
+    ``fix``: the wrong word ("" for a missing one) and the words that may replace it ("" removes
+    it). ``instead``: the valid commands that follow from it, offered as buttons. ``field``: where
+    the `/deploy` form shows the line. ``loses_a_word``: the fix drops a word that may have asked
+    for caution.
     """
 
     line: str
     hint: str = ""
     fix: tuple[str, tuple[str, ...]] | None = None
-    instead: tuple[str, ...] = ()
+    instead: tuple[Suggestion, ...] = ()
     field: FormField = "version"
+    loses_a_word: bool = False

@@ -14,6 +14,9 @@ MOST_CHARACTERS = 40_000
 _DOUBLE = str.maketrans(dict.fromkeys("“”„‟«»〝〞＂", '"') | dict.fromkeys("‘’‚‛＇", "'"))
 _SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\t\r\n]+")
 _INVISIBLE = re.compile(r"[\u200b\u2060\ufeff]")
+_HYPHEN = re.compile(r"[\u2010\u2011\ufe63\uff0d]")
+_DASH_IN_A_WORD = re.compile(r"(?<=[\w-])[‒–—―﹘−－](?=[\w-])")
+_OUTSIDE_QUOTES = re.compile(r'[^"]+|"[^"]*"?')
 _LONG_DASH = re.compile(r"(?:(?<=\s)|\A)[‒–—―﹘−－]{1,2}(?=[A-Za-z])")
 _BRACKETS = re.compile(r"<([^<>\s][^<>]*)>")
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
@@ -27,6 +30,10 @@ def normalise(text: str) -> str:
         text = text.replace(entity, character)
     text = _INVISIBLE.sub("", text.translate(_DOUBLE))
     text = _SPACES.sub(" ", text)
+    text = "".join(
+        part if part.startswith('"') else _DASH_IN_A_WORD.sub("-", _HYPHEN.sub("-", part))
+        for part in _OUTSIDE_QUOTES.findall(text)
+    )
     return _LONG_DASH.sub("--", text).strip()
 
 

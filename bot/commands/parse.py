@@ -10,6 +10,7 @@ from bot.commands.model import (
     ApplyCommand,
     AppsCommand,
     Command,
+    DeployCommand,
     ExplainCommand,
     FreezeCommand,
     GetCommand,
@@ -19,6 +20,7 @@ from bot.commands.model import (
     ReleasesCommand,
     RolloutCommand,
     ScaleCommand,
+    Suggestion,
     TrafficCommand,
     UnfreezeCommand,
     WhoamiCommand,
@@ -36,8 +38,9 @@ from bot.commands.reading import (
     one_app,
     whole_number,
 )
-from bot.commands.table import BY_NAME, ROLLOUT_VERBS, Names
+from bot.commands.table import BY_NAME, ROLLOUT_VERBS, Names, permission_of
 from bot.commands.words import read_words, split
+from bot.policy.permissions import Permission
 from config.durations import parse_duration
 from config.nearest import listed, nearest
 
@@ -125,13 +128,36 @@ def parse(text: str, known: KnownNames) -> Command | Mistake:
     meant = _meant(tokens, known)
     if not isinstance(meant, Mistake) or meant.fix is None:
         return meant
-    forms = _fixed(tokens, *meant.fix)
-    return replace(
-        meant,
-        instead=tuple(
-            " ".join(form) for form in forms if not isinstance(_meant(form, known), Mistake)
-        ),
-    )
+    return replace(meant, instead=_suggestions(tokens, known, meant, *meant.fix))
+
+
+def _suggestions(
+    tokens: list[str], known: KnownNames, mistake: Mistake, wrong: str, rights: tuple[str, ...]
+) -> tuple[Suggestion, ...]:
+    """Never less careful than what was typed: what changes something asks first, and another app's
+    release opens the form."""
+    found = []
+    is_unknown_app = bool(wrong) and mistake.field == "app"
+    for form in _fixed(tokens, wrong, rights):
+        command = _meant(form, known)
+        if isinstance(command, Mistake):
+            continue
+        if not _changes_something(command):
+            found.append(Suggestion(" ".join(form)))
+        elif not is_unknown_app or len(rights) == 1:
+            in_form = isinstance(command, DeployCommand) and (
+                is_unknown_app or mistake.loses_a_word
+            )
+            found.append(Suggestion(" ".join(form), "form" if in_form else "confirm"))
+        elif not found:
+            found.append(Suggestion("apps"))
+    return tuple(found)
+
+
+def _changes_something(command: Command) -> bool:
+    if isinstance(command, DeployCommand):
+        return command.version is not None and not command.dry_run
+    return permission_of(command) is not Permission.READ
 
 
 def _fixed(tokens: list[str], wrong: str, rights: tuple[str, ...]) -> Iterator[list[str]]:
@@ -250,7 +276,12 @@ def _unknown_verb(line: Line, verb: str, rest: list[str]) -> Mistake:
         return Mistake(
             f"The verb comes first: `{form}`",
             form,
-            instead=(" ".join(["rollout", verb_again, verb, *rest[1:]]),),
+            instead=(
+                Suggestion(
+                    " ".join(["rollout", verb_again, verb, *rest[1:]]),
+                    "run" if verb_again in ("status", "history") else "confirm",
+                ),
+            ),
         )
     close = _FAMILIAR.get(verb, "").removeprefix("rollout ") or nearest(verb, ROLLOUT_VERBS)
     form = f"{line.names.typed('rollout')} {close} {' '.join(rest)}".rstrip()

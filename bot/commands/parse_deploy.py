@@ -20,6 +20,7 @@ _STRATEGIES: dict[str, Strategy] = {
     "rollingupdate": Strategy.ROLLING,
 }
 _VERSIONISH = re.compile(r"v?\d[\w.+-]*|sha256:[0-9a-f]+|.*[/:@].*", re.IGNORECASE)
+_FILLERS = ("to", "at", "version", "tag")  # `/deploy hello to 2.0.0`
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 
@@ -30,6 +31,12 @@ def parse_deploy(line: Line) -> Command | Mistake:
         return app
     if app is None and version is None and not options and not words:
         return DeployCommand()
+    if version in _FILLERS and words and _VERSIONISH.fullmatch(words[0]):
+        return Mistake(
+            f"`{version}` is no version. Did you mean version `{words[0]}`?",
+            line.names.usage("deploy"),
+            (version, ("",)),
+        )
     strategy = _strategy(line, words)
     if isinstance(strategy, Mistake):
         return strategy
@@ -152,11 +159,11 @@ def _strategy(line: Line, words: list[str]) -> Strategy | Mistake | None:
             words.insert(0, named)
             return no_more(line, words)
         choices = listed([s.value for s in Strategy])
-        rights = tuple(s.value for s in Strategy)
         return Mistake(
             f"No strategy `{named}`. Choose {choices}.",
             line.names.usage("deploy"),
-            (named, rights),
+            (named, ("",)),
+            loses_a_word=True,
         )
     return strategy
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from rapidfuzz.distance import OSA
+
 from bot.commands.model import Mistake
 from bot.commands.normalise import plain_word
 from bot.commands.table import CommandSpec
@@ -12,6 +14,7 @@ from config.nearest import listed, nearest
 
 _TOKEN = re.compile(r'(?:[^\s"]|"[^"]*")+')
 _OPTION = re.compile(r"(--?)?([A-Za-z][A-Za-z-]*)(?:=(.*))?", re.DOTALL)
+DRY_RUN = "dry-run"
 
 
 @dataclass
@@ -28,6 +31,28 @@ def split(text: str) -> list[str] | Mistake:
     return _TOKEN.findall(text)
 
 
+def _with_dry_run(tokens: list[str]) -> list[str]:
+    """Any spelling of ``dry-run`` is a dry run, for the mistake costs nothing: the plan is shown
+    and nothing starts."""
+    spelled: list[str] = []
+    for token in tokens:
+        word, equals, value = token.partition("=")
+        if spelled and spelled[-1] in ("dry", "--dry", "-dry") and word.lower() == "run":
+            spelled[-1] = f"--{DRY_RUN}"
+        elif _is_dry_run(word):
+            spelled.append(f"--{DRY_RUN}{equals}{value}")
+        else:
+            spelled.append(token.lower() if word.lower().lstrip("-") == "dry" else token)
+    return spelled
+
+
+def _is_dry_run(word: str) -> bool:
+    if re.search(r"[^A-Za-z_.\-]", word):
+        return False
+    letters = re.sub(r"[^a-z]", "", word.lower())
+    return OSA.distance(letters, "dryrun") <= 1
+
+
 def _unquoted(value: str) -> str:
     value = value.strip()
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
@@ -38,7 +63,7 @@ def _unquoted(value: str) -> str:
 def read_words(tokens: list[str], spec: CommandSpec) -> Words | Mistake:
     """Takes options anywhere: ``key=value``, ``--key=value`` or ``--key value``."""
     words, waiting = Words(), ""
-    for token in tokens:
+    for token in _with_dry_run(tokens) if DRY_RUN in spec.flags else tokens:
         if waiting:
             words.options[waiting] = _unquoted(token)
             waiting = ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from bot.commands.model import FormField
+from bot.commands.model import DeployCommand, FormField, Suggestion
 from bot.ports import Table
 from bot.releases.facts.people import Person
 from bot.releases.facts.plan import Plan
@@ -29,7 +29,7 @@ class Refusal:
 
     line: str
     hint: str = ""
-    instead: tuple[str, ...] = ()
+    instead: tuple[Suggestion, ...] = ()
     token: str = ""
     field: FormField = "version"
     kind: Literal["refusal"] = "refusal"
@@ -122,7 +122,10 @@ class AskReasonReply:
 
 @dataclass(frozen=True)
 class OpenFormReply:
+    """``filled``: what the form shows already, from a suggestion."""
+
     app: str
+    filled: DeployCommand | None = None
     kind: Literal["modal"] = "modal"
 
 

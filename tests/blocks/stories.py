@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, cast
 
+from bot.commands.model import Suggestion
 from bot.operations.replies import (
     ConfirmReply,
     DocumentReply,
@@ -399,7 +400,21 @@ REPLIES: dict[str, Reply] = {
     "text": TextReply("all is no longer frozen"),
     "refusal": Refusal("No app `helo`. Did you mean `hello`?", "/deploy hello 2.0.0"),
     "refusal that asks back": Refusal(
-        "Which app? `hello` or `auth`", "", ("/deploy hello 2.0.0", "/deploy auth 2.0.0"), "t0ken"
+        "Which app? `hello` or `auth`",
+        "",
+        (
+            Suggestion(
+                "/deploy hello 2.0.0", "confirm", "hello 1.0.0 → 2.0.0, in default on local."
+            ),
+            Suggestion("/deploy auth 2.0.0", "confirm", "auth → 2.0.0, in default on local."),
+        ),
+        "t0ken",
+    ),
+    "refusal that offers the form": Refusal(
+        "No app `helo`. Did you mean `hello`?",
+        "",
+        (Suggestion("/deploy hello 2.0.0", "form"),),
+        "t0ken",
     ),
     "which version": OpenFormReply("hello"),
     "receipt": Receipt(a_release(), True),

@@ -144,7 +144,7 @@ def test_mistakes_get_one_line_with_the_nearest_command(journey: Journey) -> Non
         "/rollout undoo {app}": "undo",
         "/pilothouse deploi {app} 2.0.0": "deploy",
         "/deploy {app} 2.0.0 stps=20": "Did you mean `steps=…`?",
-        "/deploy {app} 2.0.0 —dry-rn": "Did you mean `dry-run`?",
+        "/deploy {app} 2.0.0 plan": "No strategy `plan`",
         "/deploy {app} 2.0.0 reason=“fix": "A quote is not closed",
         "/deploy {app} 2..$": "not a version",
         "/scale {app}": "How many replicas?",

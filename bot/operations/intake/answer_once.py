@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from bot.commands.model import Suggestion
 from bot.operations.context import Context
 from bot.operations.replies import Pending, Receipt, Refusal, Reply, TextReply
 from bot.ports import StoreUnavailable
@@ -81,6 +82,7 @@ def _load(context: Context, document: dict[str, Any]) -> Reply:
         case "text":
             return TextReply(**fields)
         case "refusal":
-            return Refusal(**{**fields, "instead": tuple(fields["instead"])})
+            instead = tuple(Suggestion(**one) for one in fields["instead"])
+            return Refusal(**{**fields, "instead": instead})
         case _:
             return Pending()

@@ -185,7 +185,7 @@ def _choose(context: Context, click: Click, carried: _Carried) -> Reply:
     if not carried.choice.isdecimal():
         return OUTDATED
     invocation = chosen_suggestion(context, click, carried.token, int(carried.choice))
-    if isinstance(invocation, Refusal):
+    if not isinstance(invocation, Invocation):
         return invocation
     return handle_command(context, invocation)
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 
-from bot.commands.model import Mistake
+from bot.commands.model import DeployCommand, Mistake, RolloutCommand
+from bot.commands.parse import KnownNames, parse
 from bot.commands.table import Names
 from bot.operations.context import Context
-from bot.operations.replies import Refusal
+from bot.operations.queries.known_versions import version_last_observed
+from bot.operations.replies import OpenFormReply, Refusal
 from bot.operations.requests import Click, Invocation
 from bot.ports import StoreUnavailable
 
@@ -30,7 +33,8 @@ def offer_suggestions(context: Context, invocation: Invocation, mistake: Mistake
         "channel": invocation.channel,
         "command": invocation.command,
         "thread_ts": invocation.thread_ts,
-        "meant": meant,
+        "meant": [one.text for one in meant],
+        "in_form": [one.how == "form" for one in meant],
     }
     try:
         context.store.put(f"meant:{token}", json.dumps(asked), ttl_ms=CHOSEN_WITHIN_MS)
@@ -38,7 +42,14 @@ def offer_suggestions(context: Context, invocation: Invocation, mistake: Mistake
         # The line alone still says what to type.
         return Refusal(mistake.line, mistake.hint, field=mistake.field)
     names = context.names
-    instead = tuple(_typed(names, text) for text in meant)
+    instead = tuple(
+        replace(
+            one,
+            text=_typed(names, one.text),
+            effect=_effect(context, one.text) if one.how == "confirm" else "",
+        )
+        for one in meant
+    )
     return Refusal(mistake.line, mistake.hint, instead, token, field=mistake.field)
 
 
@@ -47,11 +58,30 @@ def _typed(names: Names, text: str) -> str:
     return f"{names.typed(name)} {rest}".rstrip()
 
 
+def _effect(context: Context, text: str) -> str:
+    """What the command would change: the versions before and after, where they are known."""
+    command = parse(text, KnownNames(tuple(context.catalog.apps), (), context.catalog.clusters))
+    app = None if isinstance(command, Mistake) else getattr(command, "app", None)
+    if app is None:
+        return f"This runs {text}."
+    target = context.catalog.apps[app].target
+    place = f"in {target.namespace} on {target.cluster}"
+    now = version_last_observed(context, app)
+    match command:
+        case DeployCommand(version=version):
+            return f"{app} {now} → {version}, {place}." if now else f"{app} → {version}, {place}."
+        case RolloutCommand(verb="undo", to_revision=revision):
+            to = f"revision {revision}" if revision else "the last good version"
+            return f"{app} {now} → {to}, {place}." if now else f"{app} returns to {to}, {place}."
+        case _:
+            return f"This runs {text}, {place}."
+
+
 def chosen_suggestion(
     context: Context, click: Click, token: str, choice: int
-) -> Invocation | Refusal:
-    """The command that a button stands for, as if it had been typed now. The second of two clicks
-    finds nothing left to take."""
+) -> Invocation | OpenFormReply | Refusal:
+    """The command that a button stands for, as if it had been typed now, or the form filled with
+    it. The second of two clicks finds nothing left to take."""
     stored = context.store.take(f"meant:{token}")
     if stored is None:
         return Refusal("That was chosen already, or is too old.", "Type the command again.")
@@ -61,6 +91,8 @@ def chosen_suggestion(
         return Refusal("Only the person who typed the command may choose.")
     if choice >= len(asked["meant"]):
         return Refusal("That button offers nothing.", "Type the command again.")
+    if choice < len(asked.get("in_form", ())) and asked["in_form"][choice]:
+        return _filled_form(context, asked["meant"][choice])
     return Invocation(
         person=click.person,
         channel=asked["channel"],
@@ -71,3 +103,9 @@ def chosen_suggestion(
         trigger_id=click.trigger_id,
         thread_ts=asked["thread_ts"],
     )
+
+
+def _filled_form(context: Context, text: str) -> OpenFormReply:
+    command = parse(text, KnownNames(tuple(context.catalog.apps), (), context.catalog.clusters))
+    filled = command if isinstance(command, DeployCommand) else None
+    return OpenFormReply(filled.app or "" if filled else "", filled)

@@ -38,6 +38,17 @@ def known_versions(context: Context, app: App) -> tuple[KnownVersion, ...]:
     return tuple(one for one in known.values() if one.version)
 
 
+def version_last_observed(context: Context, app: str) -> str:
+    """The version of most of the app's pods when a release last observed them; "" where no release
+    did, or while Redis is unreachable."""
+    try:
+        last = next(iter(context.store.recent(app, limit=1)), None)
+    except StoreUnavailable:
+        return ""
+    versions = last.card_snapshot.versions if last is not None else ()
+    return max(versions, key=lambda one: one.pods).version if versions else ""
+
+
 def _seen_in(release: Release) -> list[str]:
     if release.plan is None:
         return []

@@ -45,7 +45,7 @@ def deploy_modal(form: DeployForm, names: Names) -> Mapping[str, Any]:
         "title": {"type": "plain_text", "text": "Deploy"},
         "submit": {"type": "plain_text", "text": "Deploy"},
         "close": {"type": "plain_text", "text": "Cancel"},
-        "private_metadata": orjson.dumps({"channel": form.channel}).decode(),
+        "private_metadata": orjson.dumps({"channel": form.channel, "more": form.more}).decode(),
         "blocks": blocks,
     }
 
@@ -119,6 +119,7 @@ def read_form(view: Mapping[str, Any], apps: Sequence[str]) -> DeployForm:
         return str(chosen.get("value") or "")
 
     strategy = option("strategy", "deploy_strategy")
+    kept = orjson.loads(view.get("private_metadata") or "{}")
     return DeployForm(
         apps=tuple(apps),
         app=option("app", "deploy_app"),
@@ -128,7 +129,8 @@ def read_form(view: Mapping[str, Any], apps: Sequence[str]) -> DeployForm:
         ),
         steps=text("steps", "deploy_steps"),
         reason=text("reason", "deploy_reason"),
-        channel=str(orjson.loads(view.get("private_metadata") or "{}").get("channel", "")),
+        more=str(kept.get("more", "")),
+        channel=str(kept.get("channel", "")),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from bot.commands.help import help_entry, overview
+from bot.commands.model import Suggestion
 from bot.commands.table import BY_NAME, UMBRELLA, Names
 from bot.operations.replies import (
     AskReasonReply,
@@ -137,18 +138,11 @@ def _refusal(refusal: Refusal) -> Message:
     line, hint = refusal.line, refusal.hint
     shown = f"⚠️ {reply_text(line, 1_800)}"
     if refusal.instead:
-        values = (
-            {"token": refusal.token, "choice": str(number)}
-            for number in range(len(refusal.instead))
-        )
-        # Slack requires a distinct name for each action of a block.
         buttons = [
-            button(text, f"{SUGGESTION}:{value['choice']}", value)
-            for text, value in zip(refusal.instead, values, strict=True)
+            _suggestion(one, refusal.token, number) for number, one in enumerate(refusal.instead)
         ]
-        text = top_text(
-            [reply_text(line, 1_800), f"Choose one: {escape(', '.join(refusal.instead))}"]
-        )
+        choices = escape(", ".join(one.text for one in refusal.instead))
+        text = top_text([reply_text(line, 1_800), f"Choose one: {choices}"])
         return Message(text, (section(shown), actions(buttons)))
     form = reply_text(hint, 1_000)
     if hint:
@@ -158,6 +152,17 @@ def _refusal(refusal: Refusal) -> Message:
             else f"\n{form}"
         )
     return Message(top_text([reply_text(line, 1_800), form]), (section(shown),))
+
+
+def _suggestion(suggestion: Suggestion, token: str, number: int) -> Block:
+    # Slack requires a distinct name for each action of a block.
+    action, value = f"{SUGGESTION}:{number}", {"token": token, "choice": str(number)}
+    if suggestion.how == "form":
+        return button(f"Open the form: {suggestion.text}", action, value)
+    confirm = ("Run this command?", suggestion.effect, "Run it")
+    return button(
+        suggestion.text, action, value, confirm=confirm if suggestion.how == "confirm" else None
+    )
 
 
 def _receipt(receipt: Receipt) -> Message:

@@ -28,7 +28,7 @@ def register(app: App, answering: Answering) -> None:
             reply = handle_click(answering.context, replace(click, was_asked_why=True))
         opened = isinstance(reply, AskReasonReply) or (
             isinstance(reply, OpenFormReply)
-            and open_modal(answering, client, click.trigger_id, click.channel, reply.app)
+            and open_modal(answering, client, click.trigger_id, click.channel, reply)
         )
         ack()
         if not opened:

@@ -27,7 +27,7 @@ def register(app: App, answering: Answering) -> None:
         reply = handle_command(answering.context, invocation)
         if isinstance(reply, Pending) or (
             isinstance(reply, OpenFormReply)
-            and open_modal(answering, client, invocation.trigger_id, invocation.channel, reply.app)
+            and open_modal(answering, client, invocation.trigger_id, invocation.channel, reply)
         ):
             ack()
         else:
@@ -52,10 +52,10 @@ def invocation_of(body: Mapping[str, Any]) -> Invocation:
 
 
 def open_modal(
-    answering: Answering, client: WebClient, trigger_id: str, channel: str, app: str
+    answering: Answering, client: WebClient, trigger_id: str, channel: str, asked: OpenFormReply
 ) -> bool:
     """False when the trigger has expired (after 3 s): the reply then shows what to type."""
-    form = first_form(answering.context, app, channel)
+    form = first_form(answering.context, asked, channel)
     try:
         client.views_open(trigger_id=trigger_id, view=dict(answering.context.render.form(form)))
     except (SlackApiError, OSError):

@@ -7,12 +7,15 @@ import json
 from dataclasses import dataclass, replace
 
 from bot.commands.deploy_form import DeployForm
+from bot.commands.model import DeployCommand
 from bot.operations.context import Context
 from bot.operations.queries.known_versions import known_versions
 from bot.operations.queries.preview_release import ask_for_preview
+from bot.operations.replies import OpenFormReply
 from bot.query import dump_form, load_form
 from bot.releases.facts.people import Person
 from bot.slack.blocks.outline import outline
+from config.durations import format_duration
 
 FORM_KNOWN_MS = 600_000
 
@@ -27,13 +30,25 @@ class FormChange:
     form: DeployForm
 
 
-def first_form(context: Context, app: str, channel: str) -> DeployForm:
+def first_form(context: Context, asked: OpenFormReply, channel: str) -> DeployForm:
     form = DeployForm(apps=tuple(sorted(context.catalog.apps)), channel=channel)
-    entry = context.catalog.apps.get(app)
-    return (
-        refreshed(context, replace(form, app=app, strategy=entry.strategy))
-        if entry is not None
-        else form
+    entry = context.catalog.apps.get(asked.app)
+    if entry is None:
+        return form
+    form = replace(form, app=asked.app, strategy=entry.strategy)
+    return refreshed(context, _filled(form, asked.filled) if asked.filled else form)
+
+
+def _filled(form: DeployForm, typed: DeployCommand) -> DeployForm:
+    more = [f"in={typed.cluster}"] if typed.cluster else []
+    more += [f"hold={format_duration(typed.hold_ms)}"] if typed.hold_ms is not None else []
+    return replace(
+        form,
+        version=typed.version or "",
+        strategy=typed.strategy or form.strategy,
+        steps=",".join(str(share) for share in typed.steps or ()),
+        reason=typed.reason,
+        more=" ".join([*more, *(["sticky"] if typed.sticky else [])]),
     )
 
 

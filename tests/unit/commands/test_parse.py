@@ -82,6 +82,39 @@ FORMS: list[tuple[str, Command]] = [
     ("deploy hello 2.0.0 —dry-run", DeployCommand("hello", "2.0.0", dry_run=True)),
     ("deploy hello 2.0.0 –dry-run", DeployCommand("hello", "2.0.0", dry_run=True)),
     ("deploy hello 2.0.0 --dry-run=server", DeployCommand("hello", "2.0.0", dry_run=True)),
+    *(
+        (f"deploy hello 2.0.0 {spelling}", DeployCommand("hello", "2.0.0", dry_run=True))
+        for spelling in (
+            "dry\u2010run",
+            "dry\u2011run",
+            "dry\u2012run",
+            "dry–run",
+            "dry—run",
+            "dry\u2212run",
+            "\u2011\u2011dry\u2011run",
+            "--dry–run",
+            "dryrun",
+            "DryRun",
+            "dry_run",
+            "--dry_run",
+            "--dryrun=server",
+            "dry run",
+            "--dry run",
+            "dry-rum",
+            "—dry-rn",
+            "drry-run",
+        )
+    ),
+    (
+        "deploy hello dryrun 2.0.0 canary",
+        DeployCommand("hello", "2.0.0", Strategy.CANARY, dry_run=True),
+    ),
+    ("deploy hello 2.0.0 --dry-run=false", DeployCommand("hello", "2.0.0")),
+    ("deploy hello 2.0.0\u2011rc1", DeployCommand("hello", "2.0.0-rc1")),
+    (
+        'deploy hello 2.0.0 reason="a – b, c–d"',
+        DeployCommand("hello", "2.0.0", reason="a – b, c–d"),
+    ),
     (
         "deploy hello 2.0.0 reason=“faster start”",
         DeployCommand("hello", "2.0.0", reason="faster start"),
@@ -364,3 +397,43 @@ def test_any_words_after_a_command_are_that_command_or_a_mistake(
 def test_normalising_twice_changes_nothing_more_than_entities(text: str) -> None:
     plain = text.replace("&", "").replace("<", "").replace(">", "")
     assert normalise(normalise(plain)) == normalise(plain)
+
+
+def offered(text: str, known: KnownNames = MANY) -> list[tuple[str, str]]:
+    mistake = parse(text, known)
+    assert isinstance(mistake, Mistake), text
+    return [(one.text, one.how) for one in mistake.instead]
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        # a near app: the form, filled in; nothing like it: the list of apps
+        ("deploy helo 2.0.0 canary", [("deploy hello 2.0.0 canary", "form")]),
+        ("deploy helo 2.0.0 dry-run", [("deploy hello 2.0.0 dry-run", "run")]),
+        ("deploy payments 2.0.0", [("apps", "run")]),
+        ("rollout undo payments", [("apps", "run")]),
+        ("rollout undo helo", [("rollout undo hello", "confirm")]),
+        ("scale helo 3", [("scale hello 3", "confirm")]),
+        ("pods helo", [("pods hello", "run")]),
+        # a word that may have asked for caution is never simply dropped
+        ("deploy hello 2.0.0 plan", [("deploy hello 2.0.0", "form")]),
+        ("deploy hello 2.0.0 cannary", [("deploy hello 2.0.0 canary", "confirm")]),
+        ("deploy hello 2.0.0 cannary dry-run", [("deploy hello 2.0.0 canary dry-run", "run")]),
+        ("deploy hello to 2.0.0", [("deploy hello 2.0.0", "confirm")]),
+        ("deploy hello to 2.0.0 dryrun", [("deploy hello 2.0.0 dryrun", "run")]),
+        ("rollback hello", [("rollout undo hello", "confirm")]),
+        ("deploi hello 2.0.0", [("deploy hello 2.0.0", "confirm")]),
+    ],
+)
+def test_a_suggestion_is_at_least_as_careful_as_what_was_typed(
+    text: str, instead: list[tuple[str, str]]
+) -> None:
+    assert offered(text) == instead
+
+
+@given(st.sampled_from(["2.0.0", "helo 2.0.0", "hello to 2.0.0", "hello 2.0.0 cannary"]))
+def test_no_suggestion_loses_a_dry_run(words: str) -> None:
+    for text, how in offered(f"deploy {words} dry‑run"):
+        command = parse(text, MANY)
+        assert isinstance(command, AppsCommand) or getattr(command, "dry_run", False), (text, how)

@@ -16,7 +16,7 @@ from bot.commands.table import Names
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.queries.known_versions import known_versions
 from bot.operations.queries.run_query import run_query
-from bot.operations.replies import Refusal
+from bot.operations.replies import OpenFormReply, Refusal
 from bot.operations.requests import Invocation
 from bot.query import PreviewCommand
 from bot.releases.facts.people import Person
@@ -100,7 +100,9 @@ def test_the_form_shows_where_a_version_runs(bot: Bot, slack: LocalSlack) -> Non
 def test_the_outline_follows_strategy_and_steps(
     bot: Bot, strategy: Strategy, steps: str, words: tuple[str, ...]
 ) -> None:
-    form = replace(first_form(bot.context, "hello", CHANNEL), strategy=strategy, steps=steps)
+    form = replace(
+        first_form(bot.context, OpenFormReply("hello"), CHANNEL), strategy=strategy, steps=steps
+    )
     outline = "\n".join(refreshed(bot.context, form).preview)
     assert all(word in outline for word in words)
     assert "100%" not in outline
@@ -136,7 +138,7 @@ def test_the_newer_of_two_quick_changes_is_shown_whichever_is_drawn_last(
     view = opened(slack)
     messenger = SlowMessenger(slack.settings.bot_token, slack.api_url)
     context = replace(bot.context, messenger=messenger)
-    chosen = replace(first_form(context, "hello", CHANNEL), strategy=Strategy.CANARY)
+    chosen = replace(first_form(context, OpenFormReply("hello"), CHANNEL), strategy=Strategy.CANARY)
     older = FormChange(Person("T0LOCAL", "U0DEV1"), view["id"], 1_795_000_000_000_001, chosen)
     newer = replace(older, at=older.at + 1, form=replace(chosen, version="2.0.0"))
     messenger.meanwhile = lambda: redraw(context, newer)
@@ -154,7 +156,7 @@ def test_a_change_that_arrives_after_a_newer_one_draws_nothing(bot: Bot, slack: 
         Person("T0LOCAL", "U0DEV1"),
         view["id"],
         2,
-        replace(first_form(bot.context, "hello", CHANNEL), version="2.0.0"),
+        replace(first_form(bot.context, OpenFormReply("hello"), CHANNEL), version="2.0.0"),
     )
     redraw(bot.context, newer)
     (drawn,) = slack.views("U0DEV1")
@@ -186,7 +188,7 @@ def test_a_preview_of_a_form_that_changed_or_closed_meanwhile_is_dropped(
     bot: Bot, slack: LocalSlack
 ) -> None:
     view = opened(slack)
-    form = replace(first_form(bot.context, "hello", CHANNEL), version="2..$")
+    form = replace(first_form(bot.context, OpenFormReply("hello"), CHANNEL), version="2..$")
 
     def preview(view_hash: str) -> None:
         run_query(bot.context, a_query(PreviewCommand(form, view["id"], view_hash)))

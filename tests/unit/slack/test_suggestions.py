@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from bot.operations.delivery.deliver_release import deliver_release
+from bot.releases.facts.card_snapshot import VersionCount
+from bot.releases.facts.changes import Deploy
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import Phase
 from sandbox.slack import LocalSlack
@@ -16,13 +18,54 @@ from tests.unit.slack.test_conversation import button_of, press, told
 
 
 def test_a_suggestion_runs_as_if_typed(bot: Bot, slack: LocalSlack) -> None:
-    answer = slack.command("U0DEV1", CHANNEL, "/deploy helo 2.0.0 canary steps=50")
-    assert "Did you mean `hello`?" in answer["text"]
+    answer = slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0 cannary steps=50")
+    assert "Did you mean `canary`?" in answer["text"]
     assert not bot.store.active()
     press(slack, "/deploy hello 2.0.0 canary steps=50", user="U0DEV1")
     (release,) = bot.store.active()
     assert release.command == "deploy hello 2.0.0 canary steps=50"
     told(slack, "started as hello-1", user="U0DEV1")
+
+
+def test_an_unknown_app_opens_the_filled_form_and_starts_nothing(
+    bot: Bot, slack: LocalSlack
+) -> None:
+    typed = "/deploy helo 2.0.0 canary steps=50 hold=2m sticky"
+    slack.command("U0DEV1", CHANNEL, typed)
+    press(slack, f"Open the form: {typed.replace('helo', 'hello')}", user="U0DEV1")
+    (view,) = slack.views("U0DEV1")
+    assert not bot.store.active()
+    slack.submit("U0DEV1", {}, view_id=view["id"])
+    slack.wait_for(lambda: bool(bot.store.active()), what="the release of the form")
+    (release,) = bot.store.active()
+    assert isinstance(release.change, Deploy)
+    assert (release.change.steps, release.change.hold_ms) == ((50,), 120_000)
+    assert release.change.sticky
+
+
+def test_an_app_like_no_other_gets_the_list_of_apps_only(bot: Bot, slack: LocalSlack) -> None:
+    message = slack.command("U0DEV1", CHANNEL, "/deploy payments 2.0.0")["message"]
+    labels = [e["text"]["text"] for b in message["blocks"] for e in b.get("elements", ())]
+    assert labels == ["/pilothouse apps"]
+
+
+def test_a_suggestion_that_lowers_a_version_asks_with_both_versions(
+    bot: Bot, slack: LocalSlack
+) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
+    release = bot.store.load("hello-1")
+    versions = (VersionCount("stable", "2.0.0", True, 5, 5, 5),)
+    ended = replace(
+        release,
+        phase=Phase.SUCCEEDED,
+        card_snapshot=replace(release.card_snapshot, versions=versions),
+        finished_at=bot.store.now(),
+    )
+    bot.store.save(ended, (), operation="over")
+    message = slack.command("U0DEV1", CHANNEL, "/deploi hello 1.0.0")["message"]
+    button = button_of(message, "/deploy hello 1.0.0")
+    assert button is not None
+    assert button["confirm"]["text"]["text"] == "hello 2.0.0 → 1.0.0, in default on local."
 
 
 def test_an_ambiguous_command_gets_a_button_for_each_meaning(bot: Bot, slack: LocalSlack) -> None:
@@ -59,7 +102,7 @@ def test_a_suggestion_carries_no_command_and_works_only_for_the_person_who_typed
 
 
 def test_pressing_a_suggestion_needs_the_role(bot: Bot, slack: LocalSlack) -> None:
-    slack.command("U0MANAGER", CHANNEL, "/deploy helo 2.0.0")
+    slack.command("U0MANAGER", CHANNEL, "/deploi hello 2.0.0")
     press(slack, "/deploy hello 2.0.0", user="U0MANAGER")
     told(slack, "You need the", user="U0MANAGER")
     assert not bot.store.active()
