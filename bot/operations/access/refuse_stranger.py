@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.operations.access.roles import home_team
 from bot.operations.context import Context
 from bot.operations.replies import Refusal
 from bot.ports import SlackUnavailable
@@ -12,7 +13,7 @@ def refuse_stranger(context: Context, person: Person) -> Refusal | None:
     """While the workspace is unknown, everyone is refused: a stranger's user id must never match a
     role."""
     try:
-        home = context.directory.home_team()
+        home = home_team(context)
     except SlackUnavailable:
         return Refusal(
             "Slack does not say which workspace this app belongs to.",

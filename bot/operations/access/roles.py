@@ -3,44 +3,89 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 from bot.operations.context import Context
 from bot.policy.permissions import PersonKind, Role, roles_of
 from bot.ports import SlackUnavailable, StoreUnavailable
 from bot.releases.facts.people import Person
 
+log = logging.getLogger(__name__)
+
 MEMBERS = "members of the catalog's groups"
-LAST_MEMBERS = "members of the catalog's groups, as last known"
+LAST_MEMBERS = "members of the catalog's groups, with the time of reading"
+LAST_KIND = "last kind of"
+HOME = "the workspace of this app"
 READING = "someone reads the members of the catalog's groups"
 CLOSED = "Slack asked for a pause before groups are read again"
 FRESH_MS = 6_000
 KIND_MS = 20_000
 LAST_KNOWN_MS = 86_400_000
+READ_AGAIN_MS = 3_600_000
+"""Without any release, the memberships of the last day are still known."""
 READING_MS = 15_000  # longer than Slack may take
 READ_BY_ANOTHER_MS = 500
 
 
+class BeingRead(SlackUnavailable):
+    """Another process reads the groups: ask again in a moment."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """``note``: by what they were judged while Slack did not answer, "" where it did."""
+
+    roles: frozenset[Role]
+    note: str = ""
+
+
 def known_roles(context: Context, person: Person) -> frozenset[Role]:
-    """From the cached directory: a listener never waits for Slack. A group that cannot be read
-    grants nothing."""
+    """For the acknowledgement, from what is cached or was last known: a listener never waits for
+    Slack. What changes production asks again before its effect."""
     try:
         groups = _groups(context, person)
     except SlackUnavailable:
-        groups = frozenset()
-    return roles_of(context.catalog.access, person.user, groups)
+        return last_known(context, person).roles
+    kept = _kept(context, f"{LAST_KIND} {person.user}")
+    kind = PersonKind(kept["kind"]) if kept else PersonKind.MEMBER
+    return roles_of(context.catalog.access, person.user, groups, kind)
 
 
-def last_known_roles(context: Context, person: Person) -> frozenset[Role]:
-    """For what makes production safer while Slack is away: the groups as any process read them
-    last, at most 24 h ago."""
+def last_known(context: Context, person: Person) -> Standing:
+    """For what makes production safer while Slack is away: groups and kind as any process read them
+    last, at most 24 h ago. Of someone whose kind is unknown only what the catalog gives by name
+    counts."""
+    members = _kept(context, LAST_MEMBERS)
+    kind = _kept(context, f"{LAST_KIND} {person.user}")
+    roles = roles_of(
+        context.catalog.access,
+        person.user,
+        _groups_in(members["groups"], person.user) if members else frozenset(),
+        PersonKind(kind["kind"]) if kind else PersonKind.GUEST,
+    )
+    read = members if context.catalog.access.needs_groups else kind
+    if read is None:
+        return Standing(roles, "by the catalog alone; Slack did not answer")
+    at = datetime.fromtimestamp(read["at"] / 1000, UTC)
+    return Standing(roles, f"by the memberships of {at:%H:%M} UTC; Slack did not answer")
+
+
+def standing(context: Context, person: Person, *, makes_safer: bool) -> Standing:
+    """Before an effect: as Slack has it now, or as last known where the effect makes production
+    safer. Raises SlackUnavailable."""
     try:
-        kept = context.store.peek(LAST_MEMBERS)
-    except StoreUnavailable:
-        kept = None
-    groups = _groups_in(kept, person.user) if kept is not None else frozenset()
-    return roles_of(context.catalog.access, person.user, groups)
+        return Standing(fresh_roles(context, person))
+    except BeingRead:
+        raise
+    except SlackUnavailable:
+        if not makes_safer:
+            raise
+    return last_known(context, person)
 
 
 def fresh_roles(context: Context, person: Person) -> frozenset[Role]:
@@ -50,14 +95,51 @@ def fresh_roles(context: Context, person: Person) -> frozenset[Role]:
     return roles_of(context.catalog.access, person.user, groups, _fresh_kind(context, person))
 
 
+def keep_known(context: Context) -> None:
+    """For the sweep: what is needed when Slack goes away was read an hour ago at most."""
+    store = context.store
+    kept = _kept(context, LAST_MEMBERS)
+    if kept is not None and store.now() - kept["at"] < READ_AGAIN_MS:
+        return
+    try:
+        if context.catalog.access.needs_groups:
+            _read_for_all(context)
+        elif store.peek(HOME) is None:
+            store.put(HOME, context.directory.home_team(), ttl_ms=LAST_KNOWN_MS)
+    except SlackUnavailable as away:
+        log.warning("the members of the catalog's groups were not read: %s", away)
+
+
+def home_team(context: Context) -> str:
+    """The app's own workspace, as last known while Slack is away. Raises SlackUnavailable."""
+    try:
+        return context.directory.home_team()
+    except SlackUnavailable:
+        try:
+            kept = context.store.peek(HOME)
+        except StoreUnavailable:
+            kept = None
+        if not kept:
+            raise
+        return kept
+
+
 def _groups(context: Context, person: Person) -> frozenset[str]:
     if not context.catalog.access.needs_groups:
         return frozenset()
     return context.directory.groups_of(person.user)
 
 
-def _groups_in(kept: str, user: str) -> frozenset[str]:
-    return frozenset(group for group, users in json.loads(kept).items() if user in users)
+def _kept(context: Context, key: str) -> dict[str, Any] | None:
+    try:
+        kept = context.store.peek(key)
+    except StoreUnavailable:
+        return None
+    return json.loads(kept) if kept is not None else None
+
+
+def _groups_in(groups: Mapping[str, list[str]], user: str) -> frozenset[str]:
+    return frozenset(group for group, users in groups.items() if user in users)
 
 
 def _fresh_groups(context: Context, person: Person) -> frozenset[str]:
@@ -68,7 +150,7 @@ def _fresh_groups(context: Context, person: Person) -> frozenset[str]:
     kept = context.store.peek(MEMBERS)
     if kept is None:
         kept = _read_for_all(context)
-    return _groups_in(kept, person.user)
+    return _groups_in(json.loads(kept), person.user)
 
 
 def _read_for_all(context: Context) -> str:
@@ -77,11 +159,13 @@ def _read_for_all(context: Context) -> str:
         left = int(closed) - store.now()
         raise SlackUnavailable("Slack asked for a pause before groups are read again", max(left, 1))
     if not store.put_new(READING, uuid.uuid4().hex, ttl_ms=READING_MS):
-        raise SlackUnavailable("another process reads the groups", READ_BY_ANOTHER_MS)
+        raise BeingRead("another process reads the groups", READ_BY_ANOTHER_MS)
     try:
-        kept = _document(context, context.directory.memberships())
+        groups = _named_groups(context, context.directory.memberships())
+        kept = json.dumps(groups)
         store.put(MEMBERS, kept, ttl_ms=FRESH_MS)
-        store.put(LAST_MEMBERS, kept, ttl_ms=LAST_KNOWN_MS)
+        _keep_for_a_day(context, LAST_MEMBERS, groups=groups)
+        store.put(HOME, context.directory.home_team(), ttl_ms=LAST_KNOWN_MS)
         return kept
     except SlackUnavailable as away:
         if away.retry_after_ms:
@@ -92,9 +176,16 @@ def _read_for_all(context: Context) -> str:
         store.take(READING)
 
 
-def _document(context: Context, members: Mapping[str, frozenset[str]]) -> str:
+def _named_groups(
+    context: Context, members: Mapping[str, frozenset[str]]
+) -> Mapping[str, list[str]]:
     named = sorted(context.catalog.access.named_groups)
-    return json.dumps({group: sorted(members.get(group, ())) for group in named})
+    return {group: sorted(members.get(group, ())) for group in named}
+
+
+def _keep_for_a_day(context: Context, key: str, **found: Any) -> None:
+    document = json.dumps({"at": context.store.now(), **found})
+    context.store.put(key, document, ttl_ms=LAST_KNOWN_MS)
 
 
 def _fresh_kind(context: Context, person: Person) -> PersonKind:
@@ -104,4 +195,5 @@ def _fresh_kind(context: Context, person: Person) -> PersonKind:
         return PersonKind(kept)
     kind = context.directory.kind_of(person.user)
     context.store.put(key, kind.value, ttl_ms=KIND_MS)
+    _keep_for_a_day(context, f"{LAST_KIND} {person.user}", kind=kind.value)
     return kind

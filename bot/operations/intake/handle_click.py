@@ -35,9 +35,9 @@ from bot.releases.facts.requests import (
     Approve,
     Finish,
     Pause,
+    PersonsRequest,
     Promote,
     Reject,
-    Request,
     Resume,
 )
 
@@ -129,7 +129,7 @@ def _of_card(context: Context, click: Click, carried: _Carried) -> Reply:
     return control_release(context, release.id, request, f"{release.id}: {done}")
 
 
-def _request(click: Click, carried: _Carried) -> tuple[Request, str]:
+def _request(click: Click, carried: _Carried) -> tuple[PersonsRequest, str]:
     by, gate, moment = click.person, carried.gate, carried.step
     match click.action:
         case "approve":

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bot.operations.context import Context, left_to_newer
+from bot.operations.lifecycle.answer_requests import answer_requests
 from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, check_people
 from bot.operations.lifecycle.gather_logs import gather_logs
 from bot.operations.lifecycle.prepare_release import prepare_release
@@ -82,6 +83,22 @@ class _Ready(NamedTuple):
 
 
 def _tick(context: Context, release: Release, ends: float) -> _Next:
+    if not release.asked:
+        return _observed_tick(context, release, ends)
+    answered = answer_requests(context, release)
+    if answered.release != release:
+        _save(context, answered, release)
+        is_over = answered.release.phase.is_final
+        return _Next(None if is_over else context.store.now(), at_once=not is_over)
+    # only Slack is awaited: the release continues meanwhile
+    release = _save(context, answered, release)
+    following, again_at = _observed_tick(context, release, ends), answered.wake_at
+    if following.wake_at is None or again_at is None:
+        return following
+    return following._replace(wake_at=min(following.wake_at, again_at))
+
+
+def _observed_tick(context: Context, release: Release, ends: float) -> _Next:
     if release.phase is Phase.QUEUED:
         ready = _begin(context, release)
     else:

@@ -121,16 +121,20 @@ def _withheld(context: Context, release: Release, away: SlackUnavailable) -> Che
     """Guards and rollback continue meanwhile; only what people asked for waits."""
     now, state = context.store.now(), release.progress.gate
     again_at = now + (away.retry_after_ms or SLACK_AWAY_MS)
-    events: tuple[Event, ...] = ()
-    if context.store.put_new(
-        f"{release.id} waits for Slack", uuid.uuid4().hex, ttl_ms=RECORDED_AGAIN_MS
-    ):
-        text = "waiting for Slack to say whether the people who asked for this still may"
-        events = (Event(now, EventKind.REMINDED, text),)
+    events = waits_for_slack(context, release)
     if state is None:
         return Decision(release, events=events, wake_at=again_at)
     without = replace(state, votes=(), skipped=False, skipped_by=None)
     return Checked(in_gate(release, without), events, state, again_at)
+
+
+def waits_for_slack(context: Context, release: Release) -> tuple[Event, ...]:
+    """Recorded once an hour."""
+    key = f"{release.id} waits for Slack"
+    if not context.store.put_new(key, uuid.uuid4().hex, ttl_ms=RECORDED_AGAIN_MS):
+        return ()
+    text = "waiting for Slack to say whether the people who asked for this still may"
+    return (Event(context.store.now(), EventKind.REMINDED, text),)
 
 
 def _name(person: Person) -> str:

@@ -1,5 +1,5 @@
 """A person asks something of a release that exists: approve, pause, abort… The reply follows from
-the record; saving wakes the release."""
+the record; the worker asks Slack again before it takes effect. Saving wakes the release."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import uuid
 from bot.operations.context import Context
 from bot.operations.replies import Refusal, Reply, TextReply
 from bot.ports import VersionConflict
-from bot.releases.engine.respond import respond, stand_of
+from bot.releases.engine.ask import ask
+from bot.releases.engine.respond import stand_of
 from bot.releases.facts.release import Release
-from bot.releases.facts.requests import Request
+from bot.releases.facts.requests import PersonsRequest
 
 ATTEMPTS = 5
 
@@ -24,7 +25,7 @@ def has_moved_on(release: Release) -> Refusal:
 def control_release(
     context: Context,
     release_id: str,
-    request: Request,
+    request: PersonsRequest,
     done: str,
     *,
     shown: Release | None = None,
@@ -41,12 +42,16 @@ def control_release(
             )
         if shown is not None and stand_of(release) != stand_of(shown):
             return has_moved_on(release)
-        decision = respond(release, request, context.store.now())
+        decision = ask(release, request, context.store.now())
         if decision.refusal:
             return Refusal(decision.refusal)
         try:
             context.store.save(
-                decision.release, decision.events, operation=uuid.uuid4().hex, wake=True
+                decision.release,
+                decision.events,
+                operation=uuid.uuid4().hex,
+                card=bool(decision.events),
+                wake=True,
             )
         except VersionConflict:
             continue

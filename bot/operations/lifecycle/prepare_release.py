@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from bot.operations.access.roles import fresh_roles
+from bot.operations.access.roles import Standing, standing
 from bot.operations.context import Context
 from bot.operations.lifecycle.known_templates import containers_of_others, known_templates
 from bot.operations.lifecycle.remember_templates import app_key
@@ -30,9 +30,12 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
     """A Decision ends the release before its first write. Raises SlackUnavailable while the roles
     of its starter are unknown."""
     now = context.store.now()
-    if why := refusal_to_start(context, release):
-        return respond(release, Refuse(why), now)
+    starter = _starter(context, release)
     freeze = _freeze(context, release)
+    if why := _refusal(release, starter.roles, freeze):
+        return respond(release, Refuse(why), now)
+    if starter.note:
+        release = _with_note(release, starter.note)
     if freeze is not None:
         release = _override(context, release, freeze, now)
     release = replace(
@@ -51,8 +54,14 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
 def refusal_to_start(context: Context, release: Release) -> str:
     """Asked before the plan, and again before the first write: an approval may take hours. Raises
     SlackUnavailable."""
-    roles = fresh_roles(context, release.requested_by)
-    return _refusal(release, roles, _freeze(context, release))
+    return _refusal(release, _starter(context, release).roles, _freeze(context, release))
+
+
+def _starter(context: Context, release: Release) -> Standing:
+    """An undo makes production safer: while Slack is away it starts by the last memberships. Raises
+    SlackUnavailable."""
+    safer = isinstance(release.change, Undo)
+    return standing(context, release.requested_by, makes_safer=safer)
 
 
 def _freeze(context: Context, release: Release) -> Freeze | None:

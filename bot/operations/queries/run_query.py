@@ -20,7 +20,7 @@ from bot.commands.model import (
     TrafficCommand,
 )
 from bot.commands.table import permission_of
-from bot.operations.access.roles import fresh_roles, last_known_roles
+from bot.operations.access.roles import standing
 from bot.operations.context import App, Context
 from bot.operations.queries.apply_manifests import apply_manifests
 from bot.operations.queries.list_apps import list_apps
@@ -129,16 +129,12 @@ def _reply(context: Context, query: Query, command: ReplyCommand) -> Reply:
 
 def _refusal(context: Context, query: Query, command: ReplyCommand) -> Refusal | None:
     """The roles of whoever asked, as Slack has them now, before a query changes something. Pausing
-    is safe, so it does not wait for Slack."""
+    and undoing make production safer, so they do not wait for Slack. Raises SlackUnavailable."""
     is_change = isinstance(command, RolloutCommand) and command.verb in ("undo", "pause", "resume")
     if not is_change and not isinstance(command, ApplyCommand):
         return None
-    try:
-        roles = fresh_roles(context, query.asker)
-    except SlackUnavailable as away:
-        if not isinstance(command, RolloutCommand) or command.verb == "resume":
-            return _unconfirmed(away)
-        roles = last_known_roles(context, query.asker)
+    safer = isinstance(command, RolloutCommand) and command.verb != "resume"
+    roles = standing(context, query.asker, makes_safer=safer).roles
     line = refusal_of_role(permission_of(command), roles)
     return Refusal(line, "Nothing was changed.") if line else None
 

@@ -80,6 +80,7 @@ def finish(
         finished_at=now,
         progress=replace(decision.release.progress, gate=None, trouble=None),
         drift=(),
+        asked=(),
     )
     recorded = decision.changed(release).record(now, EventKind.FINISHED, text, by=by)
     return replace(recorded, wake_at=None)

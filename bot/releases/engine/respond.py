@@ -67,7 +67,7 @@ def _grant(decision: Decision, request: Request, now: int) -> Decision:
         case Finish():
             return _finish_hold(decision, request, now)
         case Pause():
-            return _pause(decision, request.by, now)
+            return _pause(decision, request, now)
         case Resume():
             return _resume(decision, request, now)
         case Abort():
@@ -120,6 +120,10 @@ def _has_written(release: Release) -> bool:
 
 def _name(person: Person) -> str:
     return person.name or person.user
+
+
+def _who(request: Pause | Abort | Reject) -> str:
+    return _name(request.by) + (f" ({request.note})" if request.note else "")
 
 
 def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now: int) -> Decision:
@@ -176,7 +180,7 @@ def _reject(decision: Decision, request: Reject, now: int) -> Decision:
         )
     if release.plan is None or request.plan_hash != release.plan.hash:
         return _refuse(decision, _plan_changed(release))
-    summary = f"rejected by {_name(request.by)}" + (f": {request.reason}" if request.reason else "")
+    summary = f"rejected by {_who(request)}" + (f": {request.reason}" if request.reason else "")
     cause = Cause(FailureClass.REQUEST, summary)
     recorded = decision.record(now, EventKind.CANCELLED, summary, by=request.by)
     if not _has_written(release):
@@ -262,7 +266,7 @@ def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Dec
     return decision.changed(release).record(now, EventKind.GATE_PASSED, text, by=by).wake(now)
 
 
-def _pause(decision: Decision, by: Person, now: int) -> Decision:
+def _pause(decision: Decision, request: Pause, now: int) -> Decision:
     release = decision.release
     if release.phase is Phase.PAUSED:
         return _refuse(decision, f"{release.id} is already paused.")
@@ -273,12 +277,13 @@ def _pause(decision: Decision, by: Person, now: int) -> Decision:
             decision,
             f"{release.id} is {_phase_of(release)}: there is nothing to pause.",
         )
-    release = enter_phase(
-        replace(with_roll_paused(release), paused_from=release.phase), Phase.PAUSED, now
-    )
+    text = f"paused by {_who(request)}"
+    release = replace(with_roll_paused(release), paused_from=release.phase)
+    if request.note:  # the card shows the cause of a pause
+        release = replace(release, cause=release.cause or Cause(FailureClass.REQUEST, text))
     return (
-        decision.changed(release)
-        .record(now, EventKind.PAUSED, f"paused by {_name(by)}", by=by)
+        decision.changed(enter_phase(release, Phase.PAUSED, now))
+        .record(now, EventKind.PAUSED, text, by=request.by)
         .wake(now)
     )
 
@@ -398,7 +403,7 @@ def _abort(decision: Decision, request: Abort, now: int) -> Decision:
         release
     )  # after a switch people roll back, they abort nothing
     word = "rolled back" if back_at_once and not request.force else "aborted"
-    why = f"{word} by {_name(request.by)}" + (f": {request.reason}" if request.reason else "")
+    why = f"{word} by {_who(request)}" + (f": {request.reason}" if request.reason else "")
     cause = Cause(FailureClass.REQUEST, why)
     recorded = decision.record(now, EventKind.CANCELLED, why, by=request.by)
     if request.force:
@@ -440,7 +445,7 @@ def _hurry(decision: Decision, request: Abort, now: int) -> Decision:
         rollback=replace(release.rollback, at_once=True),
         progress=Progress(at_step=-1, began_at=now),
     )
-    text = f"{_name(by)} rolls back without waiting: {release.progress.waits_for}"
+    text = f"{_who(request)} rolls back without waiting: {release.progress.waits_for}"
     return Decision(hurried).record(now, EventKind.CANCELLED, text, by=by).wake(now)
 
 

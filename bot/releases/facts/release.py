@@ -12,6 +12,7 @@ from bot.releases.facts.changes import Change, Deploy, Scale
 from bot.releases.facts.intent import Drift, Intent
 from bot.releases.facts.people import Person, Vote
 from bot.releases.facts.plan import Plan, Step
+from bot.releases.facts.requests import Asked
 from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy, Target
 
@@ -145,6 +146,7 @@ class Release:
     progress: Progress = Progress()
     rollback: Rollback | None = None  # stays once the release is over
     passed: tuple[str, ...] = ()  # names of gates that were passed, with who
+    asked: tuple[Asked, ...] = ()  # what people asked for, not yet in effect
     intents: tuple[Intent, ...] = ()
     drift: tuple[Drift, ...] = ()
     phase_since: int = 0

@@ -22,18 +22,23 @@ class Approve:
 
 @dataclass(frozen=True)
 class Reject:
+    """``note`` as for Pause."""
+
     by: Person
     gate: str
     plan_hash: str
     reason: str = ""
+    note: str = ""
     kind: Literal["reject"] = "reject"
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Hold where it is: "Pause" on a card, `/rollout pause`."""
+    """Hold where it is: "Pause" on a card, `/rollout pause`. ``note``: by which memberships it was
+    allowed while Slack did not answer; "" where Slack did."""
 
     by: Person
+    note: str = ""
     kind: Literal["pause"] = "pause"
 
 
@@ -69,12 +74,14 @@ class Finish:
 @dataclass(frozen=True)
 class Abort:
     """Roll everything back to as found. ``force`` ends the release without touching the cluster
-    (admins). ``at`` names the wait for capacity that a button was drawn for; "" for a typed one."""
+    (admins). ``at`` names the wait for capacity that a button was drawn for; "" for a typed one.
+    ``note`` as for Pause."""
 
     by: Person
     force: bool = False
     reason: str = ""
     at: str = ""
+    note: str = ""
     kind: Literal["abort"] = "abort"
 
 
@@ -96,4 +103,13 @@ class Refuse:
     kind: Literal["refuse"] = "refuse"
 
 
-Request: TypeAlias = Approve | Reject | Pause | Resume | Promote | Finish | Abort | Adopt | Refuse
+PersonsRequest: TypeAlias = Approve | Reject | Pause | Resume | Promote | Finish | Abort | Adopt
+Request: TypeAlias = PersonsRequest | Refuse
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that takes effect once Slack has said again that its person may make it."""
+
+    request: PersonsRequest
+    at: int

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.operations.access.roles import READING, fresh_roles, last_known_roles
+from bot.operations.access.roles import READING, fresh_roles, last_known
 from bot.operations.context import Catalog, Context
 from bot.policy.permissions import Access, Grant, PersonKind, Role, roles_of
 from bot.ports import SlackUnavailable
@@ -91,9 +91,9 @@ def test_the_membership_of_the_last_day_serves_what_makes_safer(office: Office) 
     fresh_roles(office.context, DEVELOPER)
     office.directory.away = True
     office.clock[0] += 86_000_000
-    assert last_known_roles(office.context, DEVELOPER) == {Role.DEPLOYER}
+    assert last_known(office.context, DEVELOPER).roles == {Role.DEPLOYER}
     office.clock[0] += 1_000_000
-    assert last_known_roles(office.context, DEVELOPER) == frozenset()
+    assert last_known(office.context, DEVELOPER).roles == frozenset()
 
 
 def test_slacks_own_pause_is_kept_by_all_processes(office: Office) -> None:

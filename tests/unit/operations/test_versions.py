@@ -24,6 +24,7 @@ from bot.store.connection import PREFIX
 from bot.store.records import SCHEMA_VERSION
 from bot.work_queue import RqWorkQueue
 from tests.builders import DEVELOPER, a_release
+from tests.fakes.in_memory_directory import InMemoryDirectory
 from tests.fakes.recording_messenger import RecordingMessenger
 
 
@@ -39,7 +40,7 @@ def context(redis_client: Redis) -> Context:
         queue,
         unused,
         RecordingMessenger(),
-        unused,
+        InMemoryDirectory(),
         catalog,
         SlackRendering(),
         unused,

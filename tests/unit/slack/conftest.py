@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 
 from bot.operations.context import App, Catalog, Context
+from bot.operations.lifecycle.answer_requests import answer_requests
 from bot.policy.permissions import Access, Grant, Role
 from bot.ports import Cluster
+from bot.releases.facts.release import Release
 from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy
 from bot.slack.app import build_app
@@ -103,6 +106,11 @@ class Bot:
     store: InMemoryReleaseStore
     queue: InMemoryWorkQueue
     url: str
+
+    def settle(self, release_id: str) -> Release:
+        """What people asked of the release takes effect, as a worker does it."""
+        decision = answer_requests(self.context, self.store.load(release_id))
+        return self.store.save(decision.release, decision.events, operation=uuid.uuid4().hex)
 
 
 @pytest.fixture

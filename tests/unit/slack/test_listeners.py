@@ -128,7 +128,7 @@ def test_a_click_reaches_its_release_and_gets_a_reply(bot: Bot, slack: LocalSlac
     release = bot.store.active()[0]
     ts = bot.context.messenger.post(CHANNEL, bot.context.render.card(release, now=bot.store.now()))
     slack.click("U0DEV1", CHANNEL, ts, "release:abort")
-    assert bot.store.load(release.id).phase is Phase.ABORTED
+    assert bot.settle(release.id).phase is Phase.ABORTED
     slack.wait_for(
         lambda: any("hello-1:" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1")),
         what="the answer to the click",

@@ -161,13 +161,13 @@ def test_a_click_sent_again_pauses_once(bot: Bot) -> None:
     release = stored(bot, HOLDING)
     pause = replace(clicked(release, "Pause", user="U0DEV1"), dedup_key="click:1.1:pause:5.5")
     first = handle_click(bot.context, pause)
-    resume = clicked(bot.store.load(release.id), "Resume", user="U0DEV1")
+    resume = clicked(bot.settle(release.id), "Resume", user="U0DEV1")
     assert isinstance(handle_click(bot.context, resume), TextReply)
     assert handle_click(bot.context, pause) == first
-    assert bot.store.load(release.id).phase is Phase.HOLDING
+    assert bot.settle(release.id).phase is Phase.HOLDING
     later = replace(pause, dedup_key="click:1.1:pause:6.6")
     assert isinstance(handle_click(bot.context, later), TextReply)
-    assert bot.store.load(release.id).phase is Phase.PAUSED
+    assert bot.settle(release.id).phase is Phase.PAUSED
 
 
 def test_a_form_refused_once_can_be_submitted_again(bot: Bot) -> None:

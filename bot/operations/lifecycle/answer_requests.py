@@ -1,0 +1,90 @@
+"""What people asked of a release takes effect, or is dropped: Slack is asked again whether each may
+ask it. The click itself was answered from the cache."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.operations.access.roles import BeingRead, last_known, standing
+from bot.operations.context import Context
+from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, waits_for_slack
+from bot.policy.approvals import refusal_to_ask
+from bot.policy.permission_table import FORCED
+from bot.policy.permissions import Role, refusal_of_role
+from bot.ports import SlackUnavailable
+from bot.releases.engine.ask import makes_safer
+from bot.releases.engine.decision import Decision
+from bot.releases.engine.respond import respond
+from bot.releases.facts.events import EventKind
+from bot.releases.facts.release import Release
+from bot.releases.facts.requests import Abort, Asked, Pause, PersonsRequest, Reject
+
+WAITS_MS = 300_000
+"""Then what goes forward is dropped: the person who asked no longer watches."""
+BUSY_MS = 5_000
+"""So long what makes safer waits for a process that reads the groups."""
+
+
+def answer_requests(context: Context, release: Release) -> Decision:
+    """Requests that still wait for Slack stay in the record; the Decision says when to try
+    again."""
+    decision = Decision(release)
+    for asked in release.asked:
+        if decision.release.phase.is_final:
+            break
+        try:
+            decision = _answer(context, decision, asked)
+        except SlackUnavailable as away:
+            decision = _wait(context, decision, asked, away)
+    return decision
+
+
+def _answer(context: Context, decision: Decision, asked: Asked) -> Decision:
+    """Raises SlackUnavailable."""
+    now, request = context.store.now(), asked.request
+    safer = makes_safer(request)
+    try:
+        judged = standing(context, request.by, makes_safer=safer)
+    except BeingRead:
+        if not safer or now < asked.at + BUSY_MS:
+            raise
+        judged = last_known(context, request.by)
+    before = _without(decision, asked)
+    if line := _refusal(before.release, request, judged.roles):
+        return _dropped(before, request, line, now)
+    answered = respond(before.release, _with_note(request, judged.note), now)
+    if answered.refusal:
+        return _dropped(before, request, answered.refusal, now)
+    return replace(answered, events=(*before.events, *answered.events)).wake(before.wake_at)
+
+
+def _without(decision: Decision, asked: Asked) -> Decision:
+    release = decision.release
+    left = tuple(one for one in release.asked if one != asked)
+    return decision.changed(replace(release, asked=left))
+
+
+def _refusal(release: Release, request: PersonsRequest, roles: frozenset[Role]) -> str:
+    if isinstance(request, Abort) and request.force:
+        return refusal_of_role(FORCED, roles)
+    return refusal_to_ask(release, request.kind, request.by, roles)
+
+
+def _with_note(request: PersonsRequest, note: str) -> PersonsRequest:
+    return replace(request, note=note) if isinstance(request, Pause | Abort | Reject) else request
+
+
+def _dropped(decision: Decision, request: PersonsRequest, why: str, now: int) -> Decision:
+    text = f"{request.kind} by {request.by.name or request.by.user} was not carried out: {why}"
+    return decision.record(now, EventKind.REMINDED, text, by=request.by)
+
+
+def _wait(context: Context, decision: Decision, asked: Asked, away: SlackUnavailable) -> Decision:
+    now = context.store.now()
+    if now >= asked.at + WAITS_MS:
+        why = f"Slack did not say whether they may ({away})"
+        return _dropped(_without(decision, asked), asked.request, why, now)
+    waiting = replace(
+        decision, events=(*decision.events, *waits_for_slack(context, decision.release))
+    )
+    return waiting.wake(now + (away.retry_after_ms or SLACK_AWAY_MS))
