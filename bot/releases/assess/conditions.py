@@ -5,27 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.releases.assess.handover import Handover, is_nobody_served, runs_one_template
-from bot.releases.assess.rollout import is_complete, live_pods, pods_of, ready_endpoints
+from bot.releases.assess.handover import (
+    Handover,
+    accepts_less,
+    handover_to_candidate,
+    handover_to_stable,
+    is_nobody_served,
+    original_selectors,
+    runs_one_template,
+)
+from bot.releases.assess.rollout import is_complete, live_pods, newest, pods_of, ready_endpoints
 from bot.releases.assess.selectors import selected_ready
 from bot.releases.facts.observation import DeploymentSeen, Observation
-from bot.releases.facts.plan import Condition
+from bot.releases.facts.plan import Condition, DeploymentGoal, Side
+from bot.releases.facts.release import Release
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """An observation with what the plan says about selectors and sizes."""
+    """An observation with what the release says about selectors and sizes."""
 
+    release: Release
     seen: Observation
     services: tuple[str, ...]
-    candidate_selector: dict[str, str] | None
-    stable_selectors: tuple[dict[str, str], ...]
-    final_selectors: tuple[dict[str, str], ...]
-    floor: int
-    ceiling: int | None
-    waits_for_capacity: bool
-    accepts_less: bool
-    rolls_stable: bool
 
     @property
     def stable(self) -> DeploymentSeen | None:
@@ -40,6 +42,35 @@ class _Facts:
         """The pods that stable wants, one at least."""
         return max(1, self.stable.replicas if self.stable else 1)
 
+    @property
+    def floor(self) -> int:
+        return self.release.plan.floor if self.release.plan else 0
+
+    @property
+    def stable_selectors(self) -> tuple[dict[str, str], ...]:
+        return original_selectors(self.release)
+
+    @property
+    def final_selectors(self) -> tuple[dict[str, str], ...]:
+        return self.release.plan.final_selectors if self.release.plan else ()
+
+    @property
+    def waits_for_capacity(self) -> bool:
+        """Stable takes over only with as many pods as serve now, unless less is accepted."""
+        step = self.release.current_step
+        return step is not None and step.waits_for_capacity
+
+    @property
+    def rolls_stable(self) -> bool:
+        """Its template changes in this step."""
+        step = self.release.current_step
+        return step is not None and any(
+            isinstance(goal, DeploymentGoal)
+            and goal.side is Side.STABLE
+            and goal.template is not None
+            for goal in step.goals
+        )
+
     def is_reached(self, deployment: DeploymentSeen | None) -> bool:
         return bool(ready_endpoints(self.seen, deployment, self.services))
 
@@ -51,62 +82,48 @@ class _Facts:
         )
 
     def to_stable(self, selectors: tuple[dict[str, str], ...]) -> Handover:
-        return Handover(
-            self.seen,
-            receiver=self.stable,
-            giver=self.candidate,
-            services=self.services,
-            selectors=selectors,
-            floor=self.floor,
-            ceiling=self.ceiling,
-        )
-
-    def to_candidate(self) -> Handover:
-        return Handover(
-            self.seen,
-            receiver=self.candidate,
-            giver=self.stable,
-            services=self.services,
-            selectors=(self.candidate_selector or {},),
-            floor=self.floor,
-        )
+        return handover_to_stable(self.release, self.seen, selectors, self.services)
 
 
 def condition_holds(
     condition: Condition,
+    release: Release,
     seen: Observation,
-    *,
-    candidate_selector: dict[str, str] | None = None,
-    stable_selectors: tuple[dict[str, str], ...] = (),
-    final_selectors: tuple[dict[str, str], ...] = (),
     services: tuple[str, ...] | None = None,
-    floor: int = 0,
-    ceiling: int | None = None,
-    waits_for_capacity: bool = False,
-    accepts_less: bool = False,
-    rolls_stable: bool = False,
 ) -> bool:
-    """``services``: the app's; None: all that were observed. ``floor``: stable pods that must stay
-    available; ``ceiling``: the most that stable is raised to. ``waits_for_capacity``: stable takes
-    over only with as many pods as serve now, unless a person, or the new version's failure,
-    ``accepts_less``. ``rolls_stable``: its template changes meanwhile."""
-    facts = _Facts(
-        seen,
-        tuple(service.name for service in seen.services) if services is None else services,
-        candidate_selector,
-        stable_selectors,
-        final_selectors,
-        floor,
-        ceiling,
-        waits_for_capacity,
-        accepts_less,
-        rolls_stable,
-    )
-    return _HOLDS[condition](facts)
+    """``services``: those that count; None: the app's."""
+    names = release.target.services if services is None else services
+    return _HOLDS[condition](_Facts(release, seen, names))
 
 
 def _stable_complete(facts: _Facts) -> bool:
     return facts.stable is not None and is_complete(facts.stable)
+
+
+def _stable_back(facts: _Facts) -> bool:
+    """Complete, or no worse than as found: what was unready then may stay so, and no pod is left of
+    what came since."""
+    stable = facts.stable
+    if stable is None or is_complete(stable):
+        return stable is not None
+    return serves_as_found(facts.release, stable) and not _pods_since_found(facts.release, stable)
+
+
+def serves_as_found(release: Release, stable: DeploymentSeen) -> bool:
+    """As many pods are available as before the release."""
+    found = release.as_found.stable.available if release.as_found else None
+    return (
+        found is not None
+        and stable.observed_generation >= stable.generation
+        and stable.available >= min(found, stable.replicas)
+    )
+
+
+def _pods_since_found(release: Release, stable: DeploymentSeen) -> int:
+    """Pods of stable that neither its present template has nor any that ran as found."""
+    current, found = newest(stable), release.as_found
+    known = {*(found.stable.running if found else ()), *((current.uid,) if current else ())}
+    return sum(one.replicas for one in stable.replica_sets if one.uid not in known)
 
 
 def _candidate_complete(facts: _Facts) -> bool:
@@ -125,9 +142,10 @@ def _candidate_silent(facts: _Facts) -> bool:
 
 
 def _candidate_selected(facts: _Facts) -> bool:
-    if facts.candidate_selector is None:
+    plan = facts.release.plan
+    if plan is None or plan.candidate_selector is None:
         return False
-    handover = facts.to_candidate()
+    handover = handover_to_candidate(facts.release, facts.seen, facts.services)
     return handover.ready >= facts.wanted and not handover.shortfalls()
 
 
@@ -136,7 +154,7 @@ def _stable_selected(facts: _Facts) -> bool:
 
 
 def _stable_reselected(facts: _Facts) -> bool:
-    if facts.accepts_less:
+    if accepts_less(facts.release):
         return _all_select(facts.final_selectors, facts.stable, at_least=1)
     if not _all_select(facts.final_selectors, facts.stable, at_least=facts.wanted):
         return False
@@ -180,7 +198,7 @@ def _stable_takes_over(facts: _Facts) -> bool:
     if not runs_one_template(stable, selectors):
         return False
     handover = facts.to_stable(selectors)
-    if facts.waits_for_capacity and not facts.accepts_less:
+    if facts.waits_for_capacity and not accepts_less(facts.release):
         return not handover.shortfalls()
     if facts.waits_for_capacity and not facts.rolls_stable:
         return handover.ready >= 1
@@ -195,6 +213,7 @@ def _candidate_answers(facts: _Facts) -> bool:
 
 _HOLDS: dict[Condition, Callable[[_Facts], bool]] = {
     Condition.STABLE_COMPLETE: _stable_complete,
+    Condition.STABLE_BACK: _stable_back,
     Condition.CANDIDATE_COMPLETE: _candidate_complete,
     Condition.CANDIDATE_MATCHES_STABLE: _candidate_matches_stable,
     Condition.CANDIDATE_SILENT: _candidate_silent,

@@ -28,12 +28,6 @@ def load_of(seen: Observation, deployment: DeploymentSeen | None, services: Coll
     return max((len(serving_pods(seen, deployment, name)) for name in services), default=0)
 
 
-def _pods_to_carry(load: int, floor: int, ceiling: int | None) -> int:
-    """Ready pods for a load: one at least, and never more than the ceiling allows."""
-    pods = max(1, floor, load)
-    return pods if ceiling is None else max(1, min(pods, ceiling))
-
-
 @dataclass(frozen=True)
 class Handover:
     """From ``giver`` to ``receiver``, whose pods the ``selectors`` choose afterwards.
@@ -52,9 +46,9 @@ class Handover:
 
     @property
     def needed(self) -> int:
-        """Pods that the receiver must have ready."""
-        load = load_of(self.seen, self.giver, self.services)
-        return _pods_to_carry(load, self.floor, self.ceiling)
+        """Pods that the receiver must have ready: one at least, never more than the ceiling."""
+        pods = max(1, self.floor, load_of(self.seen, self.giver, self.services))
+        return pods if self.ceiling is None else max(1, min(pods, self.ceiling))
 
     @property
     def ready(self) -> int:
@@ -133,11 +127,49 @@ def most_for_stable(release: Release, seen: Observation) -> int | None:
     return max(most, seen.stable.replicas if seen.stable else 0)
 
 
+def original_selectors(release: Release) -> tuple[dict[str, str], ...]:
+    """The Services' own, as found."""
+    return (
+        tuple(service.selector for service in release.as_found.services) if release.as_found else ()
+    )
+
+
+def handover_to_stable(
+    release: Release,
+    seen: Observation,
+    selectors: tuple[dict[str, str], ...],
+    services: tuple[str, ...] | None = None,
+) -> Handover:
+    """``services``: those that count; None: the app's."""
+    return Handover(
+        seen,
+        receiver=seen.stable,
+        giver=seen.candidate,
+        services=release.target.services if services is None else services,
+        selectors=selectors,
+        floor=release.plan.floor if release.plan else 0,
+        ceiling=most_for_stable(release, seen),
+    )
+
+
+def handover_to_candidate(
+    release: Release, seen: Observation, services: tuple[str, ...] | None = None
+) -> Handover:
+    """``services``: as for ``handover_to_stable``."""
+    plan = release.plan
+    return Handover(
+        seen,
+        receiver=seen.candidate,
+        giver=seen.stable,
+        services=release.target.services if services is None else services,
+        selectors=((plan.candidate_selector or {}) if plan else {},),
+        floor=plan.floor if plan else 0,
+    )
+
+
 def load_to_carry(release: Release, seen: Observation) -> int:
     """Ready pods that stable needs to take over from the candidate."""
-    floor = release.plan.floor if release.plan else 0
-    load = load_of(seen, seen.candidate, release.target.services)
-    return _pods_to_carry(load, floor, most_for_stable(release, seen))
+    return handover_to_stable(release, seen, original_selectors(release)).needed
 
 
 def accepts_less(release: Release) -> bool:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.assess.conditions import condition_holds
-from bot.releases.assess.handover import accepts_less, most_for_stable
 from bot.releases.assess.intents import (
     deployment_of,
     drop,
@@ -41,13 +40,13 @@ from bot.releases.facts.plan import (
     Goal,
     ServiceGoal,
     Side,
-    Step,
 )
 from bot.releases.facts.release import Release
 
 _OF_STABLE = frozenset(
     {
         Condition.STABLE_COMPLETE,
+        Condition.STABLE_BACK,
         Condition.STABLE_SELECTED,
         Condition.SERVED_BY_STABLE,
         Condition.STABLE_SERVES,
@@ -66,12 +65,6 @@ _OF_ENDPOINTS = frozenset(
 )
 
 
-def original_selectors(release: Release) -> tuple[dict[str, str], ...]:
-    return (
-        tuple(service.selector for service in release.as_found.services) if release.as_found else ()
-    )
-
-
 def conditions_hold(release: Release, seen: Observation, conditions: tuple[Condition, ...]) -> bool:
     """During rollback, conditions about a Service or stable Deployment that was deleted are
     skipped."""
@@ -86,30 +79,7 @@ def conditions_hold(release: Release, seen: Observation, conditions: tuple[Condi
         services = left
         if seen.stable is None and not ready_endpoints(seen, seen.candidate, services):
             conditions = tuple(condition for condition in conditions if condition not in _OF_STABLE)
-    plan, step = release.plan, release.current_step
-    return all(
-        condition_holds(
-            condition,
-            seen,
-            candidate_selector=plan.candidate_selector if plan else None,
-            stable_selectors=original_selectors(release),
-            final_selectors=plan.final_selectors if plan else (),
-            services=services,
-            floor=plan.floor if plan else 0,
-            ceiling=most_for_stable(release, seen),
-            waits_for_capacity=step is not None and step.waits_for_capacity,
-            accepts_less=accepts_less(release),
-            rolls_stable=step is not None and _rolls_stable(step),
-        )
-        for condition in conditions
-    )
-
-
-def _rolls_stable(step: Step) -> bool:
-    return any(
-        isinstance(goal, DeploymentGoal) and goal.side is Side.STABLE and goal.template is not None
-        for goal in step.goals
-    )
+    return all(condition_holds(condition, release, seen, services) for condition in conditions)
 
 
 def reconcile(decision: Decision, goals: tuple[Goal, ...], seen: Observation) -> Outcome:

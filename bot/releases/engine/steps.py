@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.releases.assess.conditions import serves_as_found
 from bot.releases.assess.intents import (
     is_claimed_by_another,
     is_our_service,
     is_ours,
     service_named,
 )
+from bot.releases.assess.rollout import is_complete
 from bot.releases.engine.capacity import report_taken_raise
-from bot.releases.engine.deadlines import watch_deadline
+from bot.releases.engine.deadlines import step_ends_at, watch_deadline
 from bot.releases.engine.decision import Decision, finish
 from bot.releases.engine.drift import was_replaced
 from bot.releases.engine.failures import judge_pods
@@ -23,9 +25,10 @@ from bot.releases.engine.transitions import enter_step, roll_back
 from bot.releases.engine.waiting import name_wait, without_wait
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.changes import Scale
+from bot.releases.facts.counts import counted
 from bot.releases.facts.events import EventKind
-from bot.releases.facts.observation import Observation
-from bot.releases.facts.plan import DeploymentGoal, ServiceGoal, Side, Step
+from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.plan import Condition, DeploymentGoal, ServiceGoal, Side, Step
 from bot.releases.facts.release import Phase, Release, Rollback
 
 
@@ -100,18 +103,28 @@ def _reach(decision: Decision, step: Step, seen: Observation, now: int) -> Outco
     decision = reconciled.decision
     if decision.release.progress.gate is not None:
         return reconciled
-    reached = (
-        isinstance(reconciled, Proceed)
-        and not decision.actions
-        and conditions_hold(decision.release, seen, step.until)
-    )
-    if not reached:
-        waiting = report_taken_raise(name_wait(decision, step, seen), seen, now)
-        return watch_deadline(waiting, step, seen, now)
+    in_effect = isinstance(reconciled, Proceed) and not decision.actions
+    left = ""
+    if not in_effect or not conditions_hold(decision.release, seen, step.until):
+        decision = name_wait(decision, step, seen)
+        left = _left_at_deadline(decision.release, step, seen, now) if in_effect else ""
+        if not left:
+            return watch_deadline(report_taken_raise(decision, seen, now), step, seen, now)
     decision = without_wait(decision)
     if step.until:
-        decision = decision.record(now, EventKind.STEP_DONE, f"done: {step.title}")
+        decision = decision.record(now, EventKind.STEP_DONE, f"done: {step.title}{left}")
     return Proceed(decision)
+
+
+def _left_at_deadline(release: Release, step: Step, seen: Observation, now: int) -> str:
+    """What a way back leaves where everything is written and serves as found: pods that the
+    Deployment's own bounds keep for as long as others are unready. "" while it waits."""
+    ends, stable = step_ends_at(release), seen.stable
+    others = tuple(one for one in step.until if one is not Condition.STABLE_BACK)
+    if release.rollback is None or stable is None or ends is None or now < ends:
+        return ""
+    is_left = serves_as_found(release, stable) and conditions_hold(release, seen, others)
+    return f"; {release.progress.waits_for}" if is_left else ""
 
 
 def _finish_steps(decision: Decision, seen: Observation, now: int) -> Decision:
@@ -134,4 +147,13 @@ def _rolled_back_text(release: Release, rollback: Rollback, seen: Observation) -
         return f"{seen.stable.name} is left to release {seen.stable.claim}, which claimed it: {why}"
     word = rollback.ends_as.value.replace("_", " ")
     ending = why if why.startswith(word) else f"{word}: {why}"
-    return f"{release.target.app} is back on {release.from_version}, {ending}"
+    back = f"{release.target.app} is back on {release.from_version}"
+    return f"{back}, {ending}{_unready(release, seen.stable)}"
+
+
+def _unready(release: Release, stable: DeploymentSeen) -> str:
+    if is_complete(stable):
+        return ""
+    found = release.as_found.stable.available if release.as_found else None
+    as_found = ", as found" if found == stable.available else ""
+    return f"; {stable.available} of {counted(stable.replicas, 'pod')} available{as_found}"

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from bot.releases.assess.handover import Handover, load_of, most_for_stable
+from bot.releases.assess.handover import (
+    Handover,
+    handover_to_candidate,
+    handover_to_stable,
+    load_of,
+    original_selectors,
+)
 from bot.releases.assess.intents import deployment_of
 from bot.releases.assess.rollout import pods_of
 from bot.releases.engine.decision import Decision
-from bot.releases.engine.reconcile import conditions_hold, is_in_effect, original_selectors
+from bot.releases.engine.reconcile import conditions_hold, is_in_effect
 from bot.releases.facts.counts import counted
 from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.plan import Condition, Side, Step
@@ -92,39 +98,12 @@ def _deletion_words(item: DeploymentSeen) -> str:
     return f"{item.name} is being deleted with {pods} left{held}"
 
 
-def _to_stable(
-    selectors_of: Callable[[Release], tuple[dict[str, str], ...]],
-) -> Callable[[Release, Observation], Handover]:
-    def handover(release: Release, seen: Observation) -> Handover:
-        return Handover(
-            seen,
-            receiver=seen.stable,
-            giver=seen.candidate,
-            services=release.target.services,
-            selectors=selectors_of(release),
-            floor=release.plan.floor if release.plan else 0,
-            ceiling=most_for_stable(release, seen),
-        )
-
-    return handover
-
-
-def _to_candidate(release: Release, seen: Observation) -> Handover:
-    plan = release.plan
-    return Handover(
-        seen,
-        receiver=seen.candidate,
-        giver=seen.stable,
-        services=release.target.services,
-        selectors=((plan.candidate_selector or {}) if plan else {},),
-        floor=plan.floor if plan else 0,
-    )
-
-
 _HANDOVERS: dict[Condition, Callable[[Release, Observation], Handover]] = {
-    Condition.STABLE_TAKES_OVER: _to_stable(original_selectors),
-    Condition.STABLE_RESELECTED: _to_stable(
-        lambda release: release.plan.final_selectors if release.plan else ()
+    Condition.STABLE_TAKES_OVER: lambda release, seen: handover_to_stable(
+        release, seen, original_selectors(release)
     ),
-    Condition.CANDIDATE_SELECTED: _to_candidate,
+    Condition.STABLE_RESELECTED: lambda release, seen: handover_to_stable(
+        release, seen, release.plan.final_selectors if release.plan else ()
+    ),
+    Condition.CANDIDATE_SELECTED: handover_to_candidate,
 }

@@ -25,6 +25,8 @@ class DeploymentAsFound:
     revision: int
     min_ready_seconds: int = 0
     progress_deadline_seconds: int = 600
+    available: int | None = None  # pods; None in records from before it was kept
+    running: tuple[str, ...] = ()  # uids of the ReplicaSets that had pods
 
 
 @dataclass(frozen=True)

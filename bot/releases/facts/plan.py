@@ -23,6 +23,7 @@ class Condition(StrEnum):
     (``holds``)."""
 
     STABLE_COMPLETE = "stable complete"  # as kubectl rollout status means it
+    STABLE_BACK = "stable complete, or no worse than as found and without pods that came since"
     CANDIDATE_COMPLETE = "candidate complete"
     CANDIDATE_MATCHES_STABLE = "candidate at least as many ready as stable has now"
     CANDIDATE_SILENT = "candidate without ready endpoints and pods"

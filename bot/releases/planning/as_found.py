@@ -38,6 +38,8 @@ def deployment_as_found(seen: DeploymentSeen) -> DeploymentAsFound:
         int(revision) if revision.isdigit() else 0,
         seen.min_ready_seconds,
         seen.progress_deadline_seconds,
+        seen.available,
+        tuple(one.uid for one in seen.replica_sets if one.replicas),
     )
 
 

@@ -101,7 +101,7 @@ def rollback_steps(release: Release, _seen: Observation) -> tuple[Step, ...]:
         "back",
         f"back to {made.from_version}",
         (restored(release, Side.STABLE, found.stable),),
-        (Condition.STABLE_COMPLETE,),
+        (Condition.STABLE_BACK,),
         made.deadline_ms,
         stables=found.stable.replicas,
     )

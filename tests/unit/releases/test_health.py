@@ -12,6 +12,7 @@ from bot.releases.facts.observation import DeploymentSeen
 from bot.releases.facts.plan import Condition
 from tests.builders import (
     a_deployment,
+    a_release,
     a_replica_set,
     a_rolling_deployment,
     a_service,
@@ -84,8 +85,8 @@ def a_canary_of(count: int, **facts: int) -> DeploymentSeen:
 def test_candidate_is_listed_when_every_available_pod_is_an_endpoint() -> None:
     seen = an_observation(candidate=a_canary_of(2))
     late = replace(seen, endpoints=tuple(e for e in seen.endpoints if e.pod != "hello-canary-1-1"))
-    assert condition_holds(Condition.CANDIDATE_LISTED, seen) and not condition_holds(
-        Condition.CANDIDATE_LISTED, late
+    assert condition_holds(Condition.CANDIDATE_LISTED, a_release(), seen) and not condition_holds(
+        Condition.CANDIDATE_LISTED, a_release(), late
     )
 
 
@@ -98,8 +99,10 @@ def test_a_candidate_is_silent_while_its_pods_only_terminate() -> None:
         replicas=0,
         replica_sets=(a_replica_set("hello-canary-1", template, pods=pods),),
     )
-    assert condition_holds(Condition.CANDIDATE_SILENT, an_observation(candidate=gone))
-    assert not condition_holds(Condition.CANDIDATE_SILENT, an_observation(candidate=a_canary_of(1)))
+    assert condition_holds(Condition.CANDIDATE_SILENT, a_release(), an_observation(candidate=gone))
+    assert not condition_holds(
+        Condition.CANDIDATE_SILENT, a_release(), an_observation(candidate=a_canary_of(1))
+    )
 
 
 def test_foreign_pods_with_matching_labels_are_not_counted() -> None:
@@ -107,4 +110,4 @@ def test_foreign_pods_with_matching_labels_are_not_counted() -> None:
     seen = an_observation(
         a_deployment(replicas=0, replica_sets=()), services=(a_service(),), endpoints=(stranger,)
     )
-    assert not condition_holds(Condition.SERVED_BY_STABLE, seen)
+    assert not condition_holds(Condition.SERVED_BY_STABLE, a_release(), seen)

@@ -159,7 +159,7 @@ def _stable_as_found(back: _Rollback) -> tuple[Step, ...]:
             "back",
             f"{stable.name} back to {made.from_version}",
             (template, *back.takes_over),
-            (Condition.STABLE_COMPLETE,),
+            (Condition.STABLE_BACK,),
             made.deadline_ms,
             stables=stable.replicas,
             waits_for_capacity=bool(back.original_selectors),

@@ -24,7 +24,9 @@ from bot.releases.facts.release import Release
 from bot.releases.planning.as_found import restored, rollback_basis
 from bot.releases.planning.candidate import body_in_plan
 from bot.releases.planning.capacity import MINIMUM_DEADLINE_MS
-from bot.releases.strategies.canary.steps import CANDIDATES_SERVE, STABLE_SERVES
+from bot.releases.strategies.canary.steps import CANDIDATES_SERVE
+
+STABLE_SERVES = (Condition.STABLE_BACK, Condition.STABLE_SERVES)
 
 
 def rollback_steps(release: Release, seen: Observation) -> tuple[Step, ...]:
@@ -49,7 +51,7 @@ def rollback_steps(release: Release, seen: Observation) -> tuple[Step, ...]:
         *_pod_goals(release, seen, stable, rolls_bare=rolls_bare, again=bool(again)),
         *_affinity_goals(release),
     ]
-    until: list[Condition] = [Condition.STABLE_COMPLETE] if stable else []
+    until: list[Condition] = [Condition.STABLE_BACK] if stable else []
     if any(isinstance(goal, DeploymentGoal) and goal.side is Side.CANDIDATE for goal in goals):
         goals.append(AbsentGoal("Deployment", made.candidate, when=(Condition.CANDIDATE_SILENT,)))
         until.append(Condition.CANDIDATE_GONE)
