@@ -19,7 +19,7 @@ from bot.policy.permissions import Role
 from bot.releases.facts import actions, changes, requests
 from bot.releases.facts.causes import FailureClass, Verdict
 from bot.releases.facts.events import EventKind
-from bot.releases.facts.plan import Condition
+from bot.releases.facts.plan import Condition, Confirmation
 from bot.releases.facts.release import Phase
 from bot.releases.facts.target import Strategy
 from bot.slack.manifest import SCOPES
@@ -165,7 +165,8 @@ def gates() -> set[str]:
         if isinstance(node, ast.Call)
     ]
     made = [call for call in calls if getattr(call.func, "id", "") in ("ApprovalGate", "HoldGate")]
-    return {ast.literal_eval(call.args[0]) for call in made}
+    names = {call.args[0].value for call in made if isinstance(call.args[0], ast.Constant)}
+    return names | {*Confirmation}
 
 
 DEFINED: dict[str, Callable[[], Iterable[str]]] = {

@@ -178,7 +178,7 @@ def test_undo_to_a_revision_matches_kubectl(journey: Journey, kubectl: Kubectl, 
     )
 
 
-def test_both_refuse_to_undo_a_paused_deployment_and_say_what_to_do(
+def test_a_paused_deployment_that_kubectl_refuses_to_undo_is_undone(
     journey: Journey, kubectl: Kubectl
 ) -> None:
     _three_revisions(journey, kubectl, journey.app)
@@ -187,8 +187,8 @@ def test_both_refuse_to_undo_a_paused_deployment_and_say_what_to_do(
         f"rollout undo deployment/{journey.app} --to-revision=1"
     )
     journey.say("/rollout undo {app} --to-revision 1")
-    journey.sees(r"{app} is paused. Resume it first")
-    assert journey.versions() == {"3.0.0": 5}
+    journey.sees(r"{app} is on 1\.0\.0")
+    assert journey.versions() == {"1.0.0": 5}
 
 
 def test_both_refuse_a_missing_revision_and_the_current_one_changes_nothing(

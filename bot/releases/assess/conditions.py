@@ -14,7 +14,14 @@ from bot.releases.assess.handover import (
     original_selectors,
     runs_one_template,
 )
-from bot.releases.assess.rollout import is_complete, live_pods, newest, pods_of, ready_endpoints
+from bot.releases.assess.rollout import (
+    is_complete,
+    is_rolled,
+    live_pods,
+    newest,
+    pods_of,
+    ready_endpoints,
+)
 from bot.releases.assess.selectors import selected_ready
 from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.plan import Condition, DeploymentGoal, Side
@@ -98,6 +105,16 @@ def condition_holds(
 
 def _stable_complete(facts: _Facts) -> bool:
     return facts.stable is not None and is_complete(facts.stable)
+
+
+def _stable_scaled(facts: _Facts) -> bool:
+    stable, found = facts.stable, facts.release.as_found
+    if stable is None or is_complete(stable):
+        return stable is not None
+    if found is None or found.stable.available is None:
+        return False
+    unready = max(0, found.stable.replicas - found.stable.available)
+    return is_rolled(stable) and stable.available >= stable.replicas - unready
 
 
 def _stable_back(facts: _Facts) -> bool:
@@ -213,6 +230,7 @@ def _candidate_answers(facts: _Facts) -> bool:
 
 _HOLDS: dict[Condition, Callable[[_Facts], bool]] = {
     Condition.STABLE_COMPLETE: _stable_complete,
+    Condition.STABLE_SCALED: _stable_scaled,
     Condition.STABLE_BACK: _stable_back,
     Condition.CANDIDATE_COMPLETE: _candidate_complete,
     Condition.CANDIDATE_MATCHES_STABLE: _candidate_matches_stable,

@@ -27,11 +27,15 @@ def is_complete(deployment: DeploymentSeen) -> bool:
 
     Source: k8s.io/kubectl polymorphichelpers/rollout_status.go (DeploymentStatusViewer.Status).
     """
+    return is_rolled(deployment) and deployment.available >= deployment.updated
+
+
+def is_rolled(deployment: DeploymentSeen) -> bool:
+    """All pods are updated and no old one is left; some may be unavailable."""
     return (
         deployment.observed_generation >= deployment.generation
         and deployment.updated >= deployment.replicas
         and deployment.status_replicas <= deployment.updated
-        and deployment.available >= deployment.updated
     )
 
 

@@ -46,6 +46,7 @@ from bot.releases.facts.release import Release
 _OF_STABLE = frozenset(
     {
         Condition.STABLE_COMPLETE,
+        Condition.STABLE_SCALED,
         Condition.STABLE_BACK,
         Condition.STABLE_SELECTED,
         Condition.SERVED_BY_STABLE,

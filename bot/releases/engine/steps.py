@@ -23,6 +23,7 @@ from bot.releases.engine.probing import record_probe
 from bot.releases.engine.reconcile import conditions_hold, reconcile
 from bot.releases.engine.transitions import enter_step, roll_back
 from bot.releases.engine.waiting import name_wait, without_wait
+from bot.releases.facts.as_found import AsFound
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.changes import Scale
 from bot.releases.facts.counts import counted
@@ -132,8 +133,10 @@ def _finish_steps(decision: Decision, seen: Observation, now: int) -> Decision:
     if release.rollback is not None:
         text = _rolled_back_text(release, release.rollback, seen)
         return finish(decision, release.rollback.ends_as, now, text)
-    verb = "has" if isinstance(release.change, Scale) else "is on"
-    text = f"{release.target.app} {verb} {release.to_version}"
+    is_scale = isinstance(release.change, Scale)
+    text = f"{release.target.app} {'has' if is_scale else 'is on'} {release.to_version}"
+    if is_scale and seen.stable is not None:
+        text += _unready(seen.stable)
     return finish(decision, Phase.SUCCEEDED, now, text)
 
 
@@ -148,12 +151,11 @@ def _rolled_back_text(release: Release, rollback: Rollback, seen: Observation) -
     word = rollback.ends_as.value.replace("_", " ")
     ending = why if why.startswith(word) else f"{word}: {why}"
     back = f"{release.target.app} is back on {release.from_version}"
-    return f"{back}, {ending}{_unready(release, seen.stable)}"
+    return f"{back}, {ending}{_unready(seen.stable, release.as_found)}"
 
 
-def _unready(release: Release, stable: DeploymentSeen) -> str:
+def _unready(stable: DeploymentSeen, found: AsFound | None = None) -> str:
     if is_complete(stable):
         return ""
-    found = release.as_found.stable.available if release.as_found else None
-    as_found = ", as found" if found == stable.available else ""
+    as_found = ", as found" if found and found.stable.available == stable.available else ""
     return f"; {stable.available} of {counted(stable.replicas, 'pod')} available{as_found}"

@@ -23,6 +23,7 @@ class Condition(StrEnum):
     (``holds``)."""
 
     STABLE_COMPLETE = "stable complete"  # as kubectl rollout status means it
+    STABLE_SCALED = "stable complete but for the pods that were unready as found"
     STABLE_BACK = "stable complete, or no worse than as found and without pods that came since"
     CANDIDATE_COMPLETE = "candidate complete"
     CANDIDATE_MATCHES_STABLE = "candidate at least as many ready as stable has now"
@@ -89,6 +90,13 @@ class AbsentGoal:
 
 
 Goal: TypeAlias = DeploymentGoal | ServiceGoal | AbsentGoal
+
+
+class Confirmation(StrEnum):
+    """Gates before the start at which one person confirms what the plan found."""
+
+    DOWNTIME = "downtime"
+    UNHEALTHY = "unhealthy"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ refusal."""
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from bot.releases.assess.rollout import pods_of
@@ -18,9 +20,10 @@ from bot.releases.facts.images import (
     version_of,
 )
 from bot.releases.facts.observation import DeploymentSeen, Observation
-from bot.releases.facts.plan import ApprovalGate, Gate, Plan
+from bot.releases.facts.plan import ApprovalGate, Confirmation, Gate, Plan
 from bot.releases.facts.release import Release
 from bot.releases.planning.capacity import deadline_of
+from bot.releases.planning.incomplete import start_state
 from bot.releases.planning.refusals import (
     PlanRefused,
     common_refusals,
@@ -46,6 +49,7 @@ class Draft:
     cause: str  # kubernetes.io/change-cause
     deadline_ms: int  # of one roll of stable
     now: int
+    is_broken: bool = False  # stable as found: a person confirms the start
 
     def start_gates(self) -> tuple[Gate, ...]:
         rules = self.release.rules.approvals
@@ -63,21 +67,33 @@ class Draft:
             ),
         )
 
-    def downtime_gate(self) -> ApprovalGate:
-        """The app will be down: someone must confirm that this is intended, and the requester
-        may."""
-        approvals = self.release.rules.approvals
-        title = f"confirm that {self.release.target.app} will be down meanwhile"
-        return ApprovalGate(
-            "downtime", 1, True, approvals.expires_ms, approvals.on_expiry, title, role="deployer"
-        )
-
-    def plan(self, **parts: Any) -> Plan:
-        """With the gates before the start. An undo never waits for a confirmation: it is how people
-        get out of trouble."""
-        asks = bool(parts.get("down")) and not isinstance(self.release.change, Undo)
-        gates = (*((self.downtime_gate(),) if asks else ()), *self.start_gates())
+    def plan(
+        self, *, confirm: Mapping[Confirmation, str] = MappingProxyType({}), **parts: Any
+    ) -> Plan:
+        """With the gates before the start. ``confirm``: what the strategy asks, by the name of its
+        gate."""
+        asked = {**self._questions(down=bool(parts.get("down"))), **confirm}
+        gates = (*(self._confirmation(*one) for one in asked.items()), *self.start_gates())
         return Plan(self.image, self.version, self.from_image, self.from_version, gates, **parts)
+
+    def _questions(self, *, down: bool) -> dict[Confirmation, str]:
+        """An undo never waits for a confirmation: it is how people get out of trouble."""
+        app = self.release.target.app
+        asked: dict[Confirmation, str] = {}
+        if self.is_broken:
+            asked[Confirmation.UNHEALTHY] = (
+                f"confirm the release though {self.stable.name} is not healthy"
+            )
+        if down and not isinstance(self.release.change, Undo):
+            asked[Confirmation.DOWNTIME] = f"confirm that {app} will be down meanwhile"
+        return asked
+
+    def _confirmation(self, name: Confirmation, title: str) -> ApprovalGate:
+        """Someone must confirm that this is intended, and the requester may."""
+        approvals = self.release.rules.approvals
+        return ApprovalGate(
+            name, 1, True, approvals.expires_ms, approvals.on_expiry, title, role="deployer"
+        )
 
 
 def _goes_around_approval(release: Release) -> bool:
@@ -165,6 +181,7 @@ class _Resolved:
 def make_draft(release: Release, seen: Observation, now: int) -> tuple[Draft, tuple[str, ...]]:
     """Resolve the change against what runs. Returns the draft and notes. Raises PlanRefused."""
     stable = common_refusals(release, seen)
+    state = start_state(release, stable, now)
     notes = elsewhere_notes(release, stable)
     image = running_image(stable.template, release)
     resolved = _resolve(release, seen, stable, image, now)
@@ -183,8 +200,9 @@ def make_draft(release: Release, seen: Observation, now: int) -> tuple[Draft, tu
         cause[:250],
         deadline_of(stable, release),
         now,
+        state.is_broken,
     )
-    return draft, (*notes, *resolved.notes)
+    return draft, (*filter(None, (state.note,)), *notes, *resolved.notes)
 
 
 def _resolve(

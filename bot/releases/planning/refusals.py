@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bot.releases.assess.intents import CLAIM_ANNOTATION
-from bot.releases.assess.rollout import is_complete
-from bot.releases.facts.changes import Deploy, Reapply, Scale
+from bot.releases.facts.changes import Deploy, Scale, Undo
 from bot.releases.facts.counts import counted
 from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.facts.release import Release
@@ -84,16 +83,11 @@ def common_refusals(release: Release, seen: Observation) -> DeploymentSeen:
             f"There is no Service `{missing[0]}` in namespace {target.namespace}. Fix `service:` of"
             f" {target.app} in the catalog."
         )
-    if stable.paused and not isinstance(release.change, Scale):
+    if stable.paused and not isinstance(release.change, Scale | Undo):
+        is_half_rolled = stable.updated < stable.status_replicas
+        undo = f", or undo it (rollout undo {target.app})" if is_half_rolled else ""
         raise PlanRefused(
-            f"{target.deployment} is paused. Resume it first (rollout resume {target.app})."
-        )
-    if isinstance(release.change, Deploy | Reapply | Scale) and not is_complete(stable):
-        ready = f"{stable.available} of {stable.replicas} available, {stable.updated} updated"
-        state = "half-rolled" if stable.updated < stable.status_replicas else "not healthy"
-        raise PlanRefused(
-            f"{target.deployment} is {state} ({ready}). Wait for it, or undo it (rollout undo"
-            f" {target.app})."
+            f"{target.deployment} is paused. Resume it first (rollout resume {target.app}){undo}."
         )
     return stable
 

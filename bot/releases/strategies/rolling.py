@@ -7,6 +7,8 @@ complete.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.releases.assess.pairs import retarget_to_serving
 from bot.releases.assess.selectors import labels_of
 from bot.releases.facts.changes import Restart, Scale
@@ -30,7 +32,10 @@ def _scale(draft: Draft, change: Scale) -> Plan:
     goal = DeploymentGoal(Side.STABLE, claimed=True, replicas=change.replicas)
     return draft.plan(
         steps=(
-            _step(draft, f"scale from {stable.replicas} to {change.replicas}", goal),
+            replace(
+                _step(draft, f"scale from {stable.replicas} to {change.replicas}", goal),
+                until=(Condition.STABLE_SCALED,),
+            ),
             LET_GO,
         ),
         floor=min(stable.replicas, change.replicas),

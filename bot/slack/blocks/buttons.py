@@ -10,7 +10,7 @@ from typing import assert_never
 
 from bot.releases.engine.gates import open_gate
 from bot.releases.engine.respond import capacity_name, hold_name, stop_name
-from bot.releases.facts.plan import ApprovalGate, HoldGate
+from bot.releases.facts.plan import ApprovalGate, Confirmation, HoldGate
 from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.elements import Block, button
 
@@ -21,7 +21,7 @@ _APPROVE = {
     "start": "Approve start",
     "promote": "Promote",
     "switch": "Switch",
-    "downtime": "Continue",
+    **dict.fromkeys(Confirmation, "Continue"),
 }
 
 
