@@ -353,9 +353,9 @@ class ReleaseStore(Protocol):
 
     def freezes(self) -> tuple[Freeze, ...]: ...
 
-    def freeze(self, freeze: Freeze) -> None: ...
-
-    def unfreeze(self, scope: str) -> bool: ...
+    def change_freeze(self, scope: str, before: Freeze | None, after: Freeze | None) -> bool:
+        """None: no freeze in force. False, and nothing is changed, where the scope's freeze is no
+        longer ``before``."""
 
     def put(self, key: str, value: str, *, ttl_ms: int) -> None:
         """Small short-lived state (a pending /apply, a form's draft); never a secret."""

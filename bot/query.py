@@ -19,11 +19,13 @@ from bot.commands.model import (
     AppsCommand,
     DeployCommand,
     ExplainCommand,
+    FreezeCommand,
     GetCommand,
     PodsCommand,
     ReleasesCommand,
     RolloutCommand,
     TrafficCommand,
+    UnfreezeCommand,
 )
 from bot.releases.facts.people import Person
 
@@ -40,9 +42,10 @@ class PreviewCommand:
 
 
 TableCommand: TypeAlias = PodsCommand | GetCommand | TrafficCommand | AppsCommand
-ReplyCommand: TypeAlias = (
+AppsReplyCommand: TypeAlias = (
     TableCommand | ExplainCommand | ReleasesCommand | RolloutCommand | DeployCommand | ApplyCommand
 )
+ReplyCommand: TypeAlias = AppsReplyCommand | FreezeCommand | UnfreezeCommand
 """What the worker replies to. DeployCommand: its dry run."""
 QueryCommand: TypeAlias = ReplyCommand | PreviewCommand
 

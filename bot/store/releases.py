@@ -329,12 +329,10 @@ class RedisReleaseStore:
             )
         )
 
-    def freeze(self, freeze: Freeze) -> None:
-        with redis_errors():
-            self._client.hset(self._key("freezes"), freeze.scope, records.dump_freeze(freeze))
-
-    def unfreeze(self, scope: str) -> bool:
-        return bool(self._scripts.run("unfreeze", uuid4().hex, scope))
+    def change_freeze(self, scope: str, before: Freeze | None, after: Freeze | None) -> bool:
+        decided_on = -1 if before is None else before.at
+        document = b"" if after is None else records.dump_freeze(after)
+        return bool(self._scripts.run("change_freeze", uuid4().hex, scope, decided_on, document))
 
     # --- small passing state ----------------------------------------------------------------------
 

@@ -349,11 +349,13 @@ class InMemoryReleaseStore:
         in_force = (f for f in self._freezes.values() if f.until is None or f.until > now)
         return tuple(sorted(in_force, key=lambda freeze: freeze.at))
 
-    def freeze(self, freeze: Freeze) -> None:
-        self._freezes[freeze.scope] = freeze
-
-    def unfreeze(self, scope: str) -> bool:
-        return self._freezes.pop(scope, None) is not None
+    def change_freeze(self, scope: str, before: Freeze | None, after: Freeze | None) -> bool:
+        if next((one for one in self.freezes() if one.scope == scope), None) != before:
+            return False
+        self._freezes.pop(scope, None)
+        if after is not None:
+            self._freezes[scope] = after
+        return True
 
     def put(self, key: str, value: str, *, ttl_ms: int) -> None:
         self._passing[key] = (value, self.now() + ttl_ms)

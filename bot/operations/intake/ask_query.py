@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from bot.commands.model import AppsCommand, ExplainCommand, ReleasesCommand
+from bot.commands.model import (
+    AppsCommand,
+    ExplainCommand,
+    FreezeCommand,
+    ReleasesCommand,
+    UnfreezeCommand,
+)
 from bot.commands.table import answers_channel
 from bot.operations.context import Context
 from bot.operations.replies import Pending, Reply
@@ -30,6 +36,8 @@ def query_of(context: Context, invocation: Invocation, command: ReplyCommand) ->
 
 
 def _apps(context: Context, invocation: Invocation, command: ReplyCommand) -> tuple[str, ...]:
+    if isinstance(command, FreezeCommand | UnfreezeCommand):
+        return ()
     if isinstance(command, AppsCommand | ReleasesCommand):
         return tuple(context.catalog.apps)
     here = tuple(app.target.app for app in context.catalog.in_channel(invocation.channel))

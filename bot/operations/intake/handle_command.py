@@ -31,7 +31,6 @@ from bot.operations.access.roles import known_roles
 from bot.operations.context import Context, thread_key
 from bot.operations.intake.answer_once import answer_once
 from bot.operations.intake.ask_query import ask_query, query_of
-from bot.operations.intake.change_freeze import change_freeze
 from bot.operations.intake.offer_suggestions import offer_suggestions
 from bot.operations.intake.start_typed_release import start_typed_release
 from bot.operations.intake.steer_rollout import steer_rollout
@@ -189,7 +188,7 @@ def _carry_out(
         case HelpCommand(command=topic):
             return HelpReply(topic)
         case FreezeCommand() | UnfreezeCommand():
-            return change_freeze(context, invocation, command, roles)
+            return ask_query(context, invocation, command)
         case _ as never:
             assert_never(never)
 

@@ -13,16 +13,19 @@ from bot.commands.model import (
     AppsCommand,
     DeployCommand,
     ExplainCommand,
+    FreezeCommand,
     GetCommand,
     PodsCommand,
     ReleasesCommand,
     RolloutCommand,
     TrafficCommand,
+    UnfreezeCommand,
 )
 from bot.commands.table import permission_of
 from bot.operations.access.roles import standing
 from bot.operations.context import App, Context
 from bot.operations.queries.apply_manifests import apply_manifests
+from bot.operations.queries.change_freeze import change_freeze
 from bot.operations.queries.list_apps import list_apps
 from bot.operations.queries.list_releases import list_releases
 from bot.operations.queries.pause_deployment import pause_deployment
@@ -58,7 +61,7 @@ from bot.ports import (
     UnknownField,
     UnknownSchema,
 )
-from bot.query import PreviewCommand, Query, ReplyCommand, TableCommand
+from bot.query import AppsReplyCommand, PreviewCommand, Query, ReplyCommand, TableCommand
 from bot.releases.planning.refusals import PlanRefused
 
 log = logging.getLogger(__name__)
@@ -101,14 +104,20 @@ def _reply_or_refusal(context: Context, query: Query, command: ReplyCommand) -> 
 
 
 def _reply(context: Context, query: Query, command: ReplyCommand) -> Reply:
+    if isinstance(command, FreezeCommand | UnfreezeCommand):
+        return change_freeze(context, query, command)
     missing = [name for name in query.apps if name not in context.catalog.apps]
     if missing:
         return Refusal(f"The catalog no longer has the app `{missing[0]}`.")
     apps = tuple(context.catalog.apps[name] for name in query.apps)
     if not apps:
         return Refusal("The catalog has no apps.")
-    if refusal := _refusal(context, query, command):
-        return refusal
+    return _refusal(context, query, command) or _of_apps(context, apps, query, command)
+
+
+def _of_apps(
+    context: Context, apps: tuple[App, ...], query: Query, command: AppsReplyCommand
+) -> Reply:
     match command:
         case PodsCommand() | GetCommand() | TrafficCommand() | AppsCommand():
             return TableReply(_tables(context, apps, command))
@@ -127,7 +136,7 @@ def _reply(context: Context, query: Query, command: ReplyCommand) -> Reply:
             assert_never(never)
 
 
-def _refusal(context: Context, query: Query, command: ReplyCommand) -> Refusal | None:
+def _refusal(context: Context, query: Query, command: AppsReplyCommand) -> Refusal | None:
     """The roles of whoever asked, as Slack has them now, before a query changes something. Pausing
     and undoing make production safer, so they do not wait for Slack. Raises SlackUnavailable."""
     is_change = isinstance(command, RolloutCommand) and command.verb in ("undo", "pause", "resume")
@@ -223,7 +232,9 @@ def _is_for_channel(query: Query, reply: Reply) -> bool:
         case TableReply() | DocumentReply() | ListingReply():
             return True
         case TextReply():
-            return query.confirms is not None  # it changed the cluster, which concerns everyone
+            # it changed the cluster, or whether others may, which concerns everyone
+            changes_freeze = isinstance(query.command, FreezeCommand | UnfreezeCommand)
+            return changes_freeze or query.confirms is not None
         case PlanReply():
             return query.purpose == "share"  # until then a dry run is for one person
         case _:

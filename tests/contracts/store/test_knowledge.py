@@ -89,15 +89,32 @@ def test_the_audit_is_read_newest_first_and_by_app(store: ReleaseStore) -> None:
 
 def test_a_freeze_holds_until_it_is_lifted(store: ReleaseStore) -> None:
     freeze = Freeze("hello", "holidays", ADMIN, T0)
-    store.freeze(freeze)
+    assert store.change_freeze("hello", None, freeze)
     assert store.freezes() == (freeze,)
-    assert [store.unfreeze("hello"), store.unfreeze("hello")] == [True, False]
+    lifted = [store.change_freeze("hello", freeze, None) for _ in range(2)]
+    assert lifted == [True, False]
     assert store.freezes() == ()
 
 
+def test_of_two_changes_of_a_freeze_at_once_the_second_is_refused(store: ReleaseStore) -> None:
+    first, second = (Freeze("hello", why, ADMIN, T0 + at) for at, why in enumerate("ab"))
+    assert store.change_freeze("hello", None, first)
+    assert not store.change_freeze("hello", None, second)
+    assert not store.change_freeze("hello", second, None)
+    assert store.freezes() == (first,)
+
+
+def test_a_freeze_that_ended_is_none_to_change(store: ReleaseStore) -> None:
+    over, next_ = (Freeze("all", why, ADMIN, T0, until=1) for why in ("over", "next"))
+    assert store.change_freeze("all", None, over)
+    assert not store.change_freeze("all", over, None)
+    assert store.change_freeze("all", None, replace(next_, until=None))
+
+
 def test_a_freeze_ends_by_itself(store: ReleaseStore) -> None:
-    store.freeze(Freeze("all", "over", ADMIN, T0, until=store.now() - 1))
-    store.freeze(Freeze("cluster:local", "on", ADMIN, T0, until=store.now() + 60_000))
+    for scope, left_ms in (("all", -1), ("cluster:local", 60_000)):
+        freeze = Freeze(scope, "", ADMIN, T0, until=store.now() + left_ms)
+        assert store.change_freeze(scope, None, freeze)
     assert [freeze.scope for freeze in store.freezes()] == ["cluster:local"]
 
 

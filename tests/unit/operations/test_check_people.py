@@ -165,7 +165,7 @@ def test_an_approved_release_starts(waiting: Scene) -> None:
 
 
 def test_a_waiting_release_does_not_start_in_a_freeze(waiting: Scene) -> None:
-    waiting.store.freeze(Freeze("all", "incident", ADMIN, T0))
+    waiting.store.change_freeze("all", None, Freeze("all", "incident", ADMIN, T0))
     assert approve(waiting).phase is Phase.FAILED
     assert not waiting.port.sent
 

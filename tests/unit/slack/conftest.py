@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ import pytest
 
 from bot.operations.context import App, Catalog, Context
 from bot.operations.lifecycle.answer_requests import answer_requests
+from bot.operations.queries.run_query import run_query
+from bot.policy.freezes import Freeze
 from bot.policy.permissions import Access, Grant, Role
 from bot.ports import Cluster
+from bot.releases.facts.people import Person
 from bot.releases.facts.release import Release
 from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy
@@ -27,6 +30,7 @@ from config.settings import Settings
 from sandbox.slack import LocalSlack
 from tests.builders import a_target
 from tests.fakes.in_memory_store import InMemoryReleaseStore, InMemoryWorkQueue
+from tests.fakes.recording_messenger import RecordingMessenger
 from tests.shared_server import SharedServer
 
 CHANNEL = "C0RELEASES"
@@ -106,6 +110,19 @@ class Bot:
     store: InMemoryReleaseStore
     queue: InMemoryWorkQueue
     url: str
+
+    def answers(self) -> list[str]:
+        """What a worker replies to the queries."""
+        messenger = RecordingMessenger()
+        queries, self.queue.asked = self.queue.asked, []
+        for query in queries:
+            run_query(replace(self.context, messenger=messenger), query)
+        return [sent.message.text for sent in messenger.sent]
+
+    def freeze(self, scope: str, *, by: Person) -> Freeze:
+        freeze = Freeze(scope, "incident", by, self.store.now())
+        assert self.store.change_freeze(scope, None, freeze)
+        return freeze
 
     def settle(self, release_id: str) -> Release:
         """What people asked of the release takes effect, as a worker does it."""

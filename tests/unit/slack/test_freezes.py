@@ -11,6 +11,7 @@ from tests.unit.slack.conftest import CHANNEL, Bot
 @pytest.fixture
 def frozen(bot: Bot, slack: LocalSlack) -> Bot:
     slack.command("U0DEV1", CHANNEL, '/freeze all reason="incident"')
+    assert "all is frozen: incident" in bot.answers()[0]
     return bot
 
 
@@ -36,10 +37,22 @@ def test_undo_works_during_a_freeze(frozen: Bot, slack: LocalSlack) -> None:
 
 
 def test_a_freeze_names_its_end_and_is_audited(bot: Bot, slack: LocalSlack) -> None:
-    answer = slack.command(
-        "U0DEV1", CHANNEL, '/freeze hello reason="month end" until=2099-12-31T18:00Z'
-    )["text"]
-    assert "hello is frozen until 2099-12-31 18:00 UTC: month end" in answer
+    slack.command("U0DEV1", CHANNEL, '/freeze hello reason="month end" until=2099-12-31T18:00Z')
+    assert "hello is frozen until 2099-12-31 18:00 UTC: month end" in bot.answers()[0]
     slack.command("U0DEV1", CHANNEL, "/unfreeze hello")
+    bot.answers()
     lines = [(line.kind, line.text, line.by) for line in bot.store.audit(app="hello")]
     assert lines == [("unfroze", "hello", "U0DEV1"), ("froze", "hello: month end", "U0DEV1")]
+
+
+def test_a_freeze_begins_while_slack_is_away_and_does_not_end(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/freeze hello reason=before")
+    bot.answers()
+    bot.store.take("kind of U0DEV1")
+    slack.fault("server_error", method="users.info", times=-1)
+    slack.command("U0DEV1", CHANNEL, "/freeze all reason=incident")
+    assert "UTC; Slack did not answer)" in bot.answers()[0]
+    for text in ("/unfreeze all", "/freeze all reason=shorter until=1m"):
+        slack.command("U0DEV1", CHANNEL, text)
+        assert "Slack does not say whether you may still do that" in bot.answers()[0]
+    assert [freeze.reason for freeze in bot.store.freezes()] == ["before", "incident"]

@@ -17,7 +17,6 @@ from bot.operations.intake.handle_click import handle_click
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.replies import Receipt, Refusal, TextReply
 from bot.operations.requests import Invocation
-from bot.policy.freezes import Freeze
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import GateState, Phase, Progress, Release
 from sandbox.slack import LocalSlack
@@ -128,10 +127,10 @@ def test_a_command_sent_again_gets_the_first_answer(bot: Bot) -> None:
 
 
 def test_a_refused_command_sent_again_stays_refused(bot: Bot) -> None:
-    bot.store.freeze(Freeze("hello", "audit", ADMIN, 0, None))
+    freeze = bot.freeze("hello", by=ADMIN)
     deploy = typed("deploy hello 2.0.0")
     first = handle_command(bot.context, deploy)
-    bot.store.unfreeze("hello")
+    assert bot.store.change_freeze("hello", freeze, None)
     assert isinstance(first, Refusal) and handle_command(bot.context, deploy) == first
     assert not bot.store.active()
 
@@ -145,10 +144,11 @@ def test_a_deployment_sent_again_gets_its_receipt(bot: Bot) -> None:
 def test_a_freeze_sent_again_after_its_end_freezes_nothing(bot: Bot) -> None:
     freeze = typed("freeze hello reason=audit")
     first = handle_command(bot.context, freeze)
-    assert isinstance(first, TextReply)
+    assert bot.answers() and bot.store.freezes()
     handle_command(bot.context, typed("unfreeze hello", key="command:2"))
+    assert bot.answers() == ["hello is no longer frozen"]
     assert handle_command(bot.context, freeze) == first
-    assert not bot.store.freezes()
+    assert not bot.answers() and not bot.store.freezes()
 
 
 def test_a_query_that_changes_something_is_asked_once(bot: Bot) -> None:
@@ -172,9 +172,9 @@ def test_a_click_sent_again_pauses_once(bot: Bot) -> None:
 
 def test_a_form_refused_once_can_be_submitted_again(bot: Bot) -> None:
     form = replace(typed("deploy hello 2.0.0", key="view:V1"), via="modal")
-    bot.store.freeze(Freeze("hello", "audit", ADMIN, 0, None))
+    freeze = bot.freeze("hello", by=ADMIN)
     assert isinstance(handle_command(bot.context, form), Refusal)
-    bot.store.unfreeze("hello")
+    assert bot.store.change_freeze("hello", freeze, None)
     first = handle_command(bot.context, form)
     assert isinstance(first, Receipt) and handle_command(bot.context, form) == first
 

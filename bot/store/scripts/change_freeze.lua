@@ -1,0 +1,16 @@
+-- ARGV: operation, scope, time of the freeze that the change was decided on (-1: none in force), new freeze ('': lift it)
+local earlier = earlier_answer(ARGV[1])
+if earlier then return tonumber(earlier) end
+local at, found = -1, redis.call('HGET', key('freezes'), ARGV[2])
+if found then
+  local freeze = cjson.decode(found)
+  if type(freeze['until']) ~= 'number' or freeze['until'] > now then at = freeze['at'] end
+end
+if at ~= tonumber(ARGV[3]) then return 0 end
+if ARGV[4] == '' then
+  redis.call('HDEL', key('freezes'), ARGV[2])
+else
+  redis.call('HSET', key('freezes'), ARGV[2], ARGV[4])
+end
+remember_answer(ARGV[1], '1')
+return 1
