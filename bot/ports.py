@@ -492,4 +492,4 @@ class Directory(Protocol):
         SlackUnavailable."""
 
     def name_of(self, user: str) -> str:
-        """Display name, or the id when unknown."""
+        """The name that Slack sends with commands and clicks, or the id when unknown."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.cluster.managed_fields import managers
+from bot.cluster.managed_fields import entries, managers
 from bot.releases.facts.observation import (
     AutoscalerSeen,
     BudgetSeen,
@@ -36,6 +36,15 @@ def milliseconds(time: str | None) -> int:
         return 0
     moment = datetime.fromisoformat(time)
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def written_at(item: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
+    """(manager, subresource, when it last wrote) in Unix milliseconds."""
+    times: dict[tuple[str, str], int] = {}
+    for entry in entries(item):
+        key = (str(entry.get("manager", "")), str(entry.get("subresource", "")))
+        times[key] = max(times.get(key, 0), milliseconds(entry.get("time")))
+    return tuple((manager, subresource, at) for (manager, subresource), at in times.items())
 
 
 def owner_of(item: Mapping[str, Any]) -> str:
@@ -82,6 +91,7 @@ def deployment(
             sorted(owned, key=lambda one: (one.revision, one.created_at), reverse=True)
         ),
         managers=managers(item),
+        written_at=written_at(item),
         terminating="deletionTimestamp" in meta,
         resource_version=meta["resourceVersion"],
         owner=_owner_words(item),
@@ -231,6 +241,7 @@ def service(item: Mapping[str, Any]) -> ServiceSeen:
         annotations=dict(meta.get("annotations") or {}),
         labels=dict(meta.get("labels") or {}),
         managers=managers(item),
+        written_at=written_at(item),
         traffic_distribution=spec.get("trafficDistribution", ""),
         internal_traffic_policy=spec.get("internalTrafficPolicy", ""),
         external_traffic_policy=spec.get("externalTrafficPolicy", ""),

@@ -102,10 +102,7 @@ class SlackDirectory:
                 found = self._client.users_info(user=user).get("user") or {}
         except (SlackUnavailable, RateLimited, ChannelUnavailable):  # the last: user_not_found
             return user
-        profile = found.get("profile") or {}
-        name = str(
-            profile.get("display_name") or found.get("real_name") or found.get("name") or user
-        )
+        name = str(found.get("name") or user)
         with self._names_lock:
             self._names[user] = name
         return name

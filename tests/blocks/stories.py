@@ -192,7 +192,7 @@ HOLDING = replace(
     CANARY,
     phase=Phase.HOLDING,
     progress=Progress(0, T0, gate=GateState(0, 0, T0 + MINUTE)),
-    card_snapshot=_seen(old=3, new=0, candidates=1),
+    card_snapshot=replace(_seen(old=3, new=0, candidates=1), share=14, others=3),
 )
 PROMOTING = replace(
     CANARY,
@@ -214,6 +214,7 @@ ROLLED_BACK = replace(
     rollback=Rollback(Phase.ROLLED_BACK),
     cause=CAUSE,
     finished_at=T0 + MINUTE,
+    card_snapshot=_seen(old=3, new=0),
 )
 
 CARDS: dict[str, Release] = {
@@ -264,7 +265,7 @@ CARDS: dict[str, Release] = {
         phase=Phase.DRIFTED,
         drift=(
             Drift(
-                "hello", Kind.DEPLOYMENT, Field.REPLICAS, "3", "5", "kubectl (subresource scale)"
+                "hello", Kind.DEPLOYMENT, Field.REPLICAS, "3", "5", "kubectl, subresource scale", T0
             ),
         ),
     ),
@@ -294,6 +295,17 @@ CARDS: dict[str, Release] = {
         rollback=Rollback(Phase.ABORTED),
         cause=Cause(FailureClass.REQUEST, "aborted by developer: error rate"),
         finished_at=NOW,
+        card_snapshot=_seen(old=3, new=0),
+    ),
+    "aborted with an adopted hotfix": replace(
+        ROLLING,
+        phase=Phase.ABORTED,
+        rollback=Rollback(Phase.ABORTED),
+        cause=Cause(FailureClass.DRIFT, "developer kept a change made outside this release"),
+        finished_at=NOW,
+        card_snapshot=replace(
+            _seen(old=0, new=0), versions=(VersionCount("stable", "hotfix", False, 4, 4, 4),)
+        ),
     ),
     "expired": replace(
         PROMOTING,
@@ -301,6 +313,7 @@ CARDS: dict[str, Release] = {
         rollback=Rollback(Phase.EXPIRED),
         cause=Cause(FailureClass.REQUEST, "nobody approved within 60 min"),
         finished_at=NOW,
+        card_snapshot=_seen(old=3, new=0),
     ),
     "rejected": replace(
         PROMOTING,
@@ -308,6 +321,7 @@ CARDS: dict[str, Release] = {
         rollback=Rollback(Phase.REJECTED),
         cause=Cause(FailureClass.REQUEST, "rejected by manager: not today"),
         finished_at=NOW,
+        card_snapshot=_seen(old=3, new=0),
     ),
 }
 

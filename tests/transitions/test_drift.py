@@ -17,6 +17,7 @@ from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import AutoscalerSeen, Observation, Survey
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Abort, Adopt, Pause, Resume
+from bot.slack.blocks.words import phase_words
 from tests.builders import (
     DEVELOPER,
     SECOND,
@@ -24,10 +25,12 @@ from tests.builders import (
     a_canary,
     a_deployment,
     a_release,
+    a_replica_set,
     a_scaling,
     a_service,
     a_template,
     an_observation,
+    pods_for,
     rules_with,
     without_stable,
 )
@@ -126,6 +129,38 @@ def test_names_the_field_manager_and_subresource_of_a_change() -> None:
         half_rolled(replicas=7), managers=(("kubectl", "Update", "scale", "spec.replicas"),)
     )
     assert "is 7 (by kubectl, subresource scale)" in text_of(drifted(seen), EventKind.DRIFTED)
+
+
+IMAGE_PATH = "spec.template.spec.containers[name=hello].image"
+
+
+def test_names_the_manager_of_the_very_field_and_when() -> None:
+    """kubectl set the image; others own fields beside it and under the same template."""
+    seen = with_stable(
+        half_rolled(),
+        template=THEIRS,
+        managers=(
+            ("helm", "Update", "", "spec.template.spec.containers[name=hello].imagePullPolicy"),
+            ("restarter", "Update", "", "spec.template.metadata.annotations.restartedAt"),
+            ("kubectl-set", "Update", "", IMAGE_PATH),
+        ),
+        written_at=(("helm", "", T0), ("kubectl-set", "", T0 - 5 * SECOND)),
+    )
+    (drift,) = drifted(seen).release.drift
+    assert (drift.manager, drift.at) == ("kubectl-set", T0 - 5 * SECOND)
+
+
+def test_names_nobody_where_only_pilothouse_owns_the_field() -> None:
+    seen = with_stable(
+        half_rolled(),
+        template=THEIRS,
+        managers=(
+            ("restarter", "Update", "", "spec.template.metadata.annotations.restartedAt"),
+            ("pilothouse", "Update", "", IMAGE_PATH),
+        ),
+    )
+    (drift,) = drifted(seen).release.drift
+    assert drift.manager == ""
 
 
 def test_replicas_that_an_autoscaler_moves_are_not_drift() -> None:
@@ -281,6 +316,20 @@ def test_keeps_an_adopted_template_and_rolls_back_the_rest() -> None:
     assert (
         Field.TEMPLATE not in changes_of(decision) and decision.release.phase is Phase.ROLLING_BACK
     )
+
+
+def test_the_end_after_an_adopted_template_says_what_runs() -> None:
+    theirs = with_stable(rolled(), template=THEIRS)
+    theirs = with_stable(
+        theirs,
+        replica_sets=(a_replica_set("hello-9", THEIRS, pods=pods_for("hello-9", THEIRS, 3)),),
+    )
+    release = asked(drifted(theirs).release, Adopt(DEVELOPER))
+    decision = decide(release, theirs, T0 + 3 * SECOND)
+    decision = decide(decision.release, with_stable(theirs, annotations={}), T0 + 4 * SECOND)
+    assert decision.release.phase is Phase.ABORTED
+    assert text_of(decision, EventKind.FINISHED).startswith("hello is on 3.0.0, not back on 1.0.0")
+    assert "is on 3.0.0" in phase_words(decision.release)
 
 
 def test_adopting_where_nothing_drifted_is_refused() -> None:

@@ -9,16 +9,21 @@ from bot.operations.context import App, Context
 from bot.operations.queries.list_apps import running_release
 from bot.operations.queries.observe_app import observe_app
 from bot.ports import Table
-from bot.releases.assess.card_snapshot import app_image, pod_status
-from bot.releases.assess.rollout import ready_endpoints
+from bot.releases.assess.card_snapshot import (
+    SideName,
+    app_image,
+    pod_role,
+    pod_status,
+    ready_containers,
+)
+from bot.releases.assess.rollout import newest, pods_of, ready_endpoints
 from bot.releases.facts.ages import human_age
+from bot.releases.facts.card_snapshot import POD_COLUMNS
 from bot.releases.facts.counts import counted
 from bot.releases.facts.images import version_of
 from bot.releases.facts.observation import DeploymentSeen, Observation, PodSeen
+from bot.releases.facts.release import Release
 from bot.releases.planning.refusals import PlanRefused
-
-COLUMNS = ("ROLE", "VERSION", "READY", "STATUS", "RESTARTS", "POD", "REV", "AGE", "NODE", "IMAGE")
-"""A phone shows the first four: what runs, and whether it is well."""
 
 Rows = list[tuple[str, ...]]
 
@@ -43,7 +48,7 @@ def show_pods(context: Context, apps: Sequence[App]) -> Table:
                 raise PlanRefused(f"There is {missing}.")
             lines.append(f"{name}: {missing}")
             continue
-        found, counts = _groups(app, seen, other=_role_of_other(context, app, seen))
+        found, counts = _groups(app, seen, running_release(context, name))
         rows += [(*lead, *row) for row in found]
         lines += [f"{name} {line}" if lead else line for line in counts or ["no pods: scaled to 0"]]
     title = (
@@ -52,38 +57,47 @@ def show_pods(context: Context, apps: Sequence[App]) -> Table:
         else f"Pods of {len(apps)} apps: {len(rows)}"
     )
     return Table(
-        title, ("APP", *COLUMNS) if len(apps) > 1 else COLUMNS, tuple(rows), "\n".join(lines)
+        title,
+        ("APP", *POD_COLUMNS) if len(apps) > 1 else POD_COLUMNS,
+        tuple(rows),
+        "\n".join(lines),
     )
 
 
-def _role_of_other(context: Context, app: App, seen: Observation) -> str:
-    """In a kept pair, the Deployment that serves nobody is idle, not a candidate."""
-    is_idle = (
-        not ready_endpoints(seen, seen.candidate)
-        and running_release(context, app.target.app) is None
-    )
-    return "idle" if is_idle else "candidate"
-
-
-def _groups(app: App, seen: Observation, *, other: str) -> tuple[Rows, list[str]]:
+def _groups(app: App, seen: Observation, release: Release | None) -> tuple[Rows, list[str]]:
     rows: Rows = []
     lines: list[str] = []
     total = len({e.pod_uid or e.address for e in seen.endpoints if e.ready and not e.terminating})
-    for role, deployment in (("stable", seen.stable), (other, seen.candidate)):
+    sides: tuple[tuple[SideName, DeploymentSeen | None], ...] = (
+        ("stable", seen.stable),
+        ("candidate", seen.candidate),
+    )
+    for side, deployment in sides:
         for replica_set in deployment.replica_sets if deployment is not None else ():
             pods = sorted(replica_set.pods, key=lambda pod: (pod.created_at, pod.name))
             if deployment is None or not pods:
                 continue
+            role = _role(seen, release, side, is_new=replica_set is newest(deployment))
             share = _share(seen, deployment, pods, total)
             versions = ", ".join(
                 sorted({version_of(app_image(pod, app.target.container)) for pod in pods})
             )
+            ending = sum(pod.terminating for pod in pods)
             lines.append(
                 f"{role}, revision {replica_set.revision} ({versions}):"
-                f" {counted(len(pods), 'pod')}{share}"
+                f" {counted(len(pods), 'pod')}{f', {ending} terminating' if ending else ''}{share}"
             )
             rows += [(role, *_row(app, pod, str(replica_set.revision), seen.at)) for pod in pods]
     return rows, lines
+
+
+def _role(seen: Observation, release: Release | None, side: SideName, *, is_new: bool) -> str:
+    """As on the card of the running release. Without one, the Deployment of a kept pair that serves
+    nobody is idle."""
+    if release is not None and release.plan is not None:
+        return pod_role(release, side, is_new=is_new, has_both=bool(pods_of(seen.candidate)))
+    is_idle = side == "candidate" and not ready_endpoints(seen, seen.candidate)
+    return "idle" if is_idle else side
 
 
 def _share(
@@ -106,10 +120,9 @@ def _row(app: App, pod: PodSeen, revision: str, now: int) -> tuple[str, ...]:
         if pod.restarts and last
         else str(pod.restarts)
     )
-    ready = f"{sum(c.ready for c in containers)}/{len(containers)}"
     return (
         version_of(image),
-        ready,
+        ready_containers(pod),
         pod_status(pod),
         restarts,
         pod.name,

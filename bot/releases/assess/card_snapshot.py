@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from bot.releases.assess.rollout import newest, ready_endpoints
+from bot.releases.assess.rollout import newest, pods_of, ready_endpoints
 from bot.releases.facts.card_snapshot import CARD_SNAPSHOT_PODS, CardSnapshot, PodLine, VersionCount
 from bot.releases.facts.images import version_of
 from bot.releases.facts.observation import DeploymentSeen, Observation, PodSeen
 from bot.releases.facts.release import Release
+from bot.releases.facts.target import Strategy
 
 SideName: TypeAlias = Literal["stable", "candidate"]
 
@@ -31,6 +32,23 @@ def pod_status(pod: PodSeen) -> str:
     return pod.phase
 
 
+def pod_role(release: Release, side: SideName, *, is_new: bool, has_both: bool) -> str:
+    """One word for a pod's part in a release, the same on the card, in its thread and in `/pods`:
+    old and new where one Deployment rolls, else stable and candidate; in blue/green the colours in
+    the Deployments' names, which stay with their Deployment when the roles swap."""
+    if not has_both:
+        return "new" if is_new else "old"
+    if release.strategy is not Strategy.BLUEGREEN:
+        return side
+    return "green" if bool(release.target.idle) == (side == "stable") else "blue"
+
+
+def ready_containers(pod: PodSeen) -> str:
+    """kubectl's READY column: ``1/2``."""
+    containers = [one for one in pod.containers if not one.init]
+    return f"{sum(one.ready for one in containers)}/{len(containers)}"
+
+
 def app_image(pod: PodSeen, container: str | None) -> str:
     for item in pod.containers:
         if not item.init and (container is None or item.name == container):
@@ -48,6 +66,7 @@ def take_card_snapshot(release: Release, seen: Observation) -> CardSnapshot:
         key=lambda line: (line.side, line.is_new, line.created_at, line.name),
     )
     versions = tuple(count for side in sides for count in side.versions)
+    others = _other_endpoints(release, seen)
     serving = _serving(seen, {side.name for side in sides if side.endpoints})
     return CardSnapshot(
         desired=seen.stable.replicas if seen.stable else 0,
@@ -58,7 +77,8 @@ def take_card_snapshot(release: Release, seen: Observation) -> CardSnapshot:
         pods_total=len(lines),
         serving=serving,
         serving_since=_since(release.card_snapshot, serving, seen.at),
-        share=_share(seen, versions, sum(side.endpoints for side in sides)),
+        share=_share(seen, versions, sum(side.endpoints for side in sides) + others),
+        others=others,
     )
 
 
@@ -81,7 +101,13 @@ def _snapshot_of_side(
     endpoints = {e.pod_uid for e in ready_endpoints(seen, deployment, release.target.services)}
     current = newest(deployment)
     pods = tuple(
-        (pod, _pod_line(release, side, pod, is_current=replica_set is current))
+        (
+            pod,
+            replace(
+                _pod_line(release, side, pod, is_current=replica_set is current),
+                revision=replica_set.revision,
+            ),
+        )
         for replica_set in deployment.replica_sets
         for pod in replica_set.pods
     )
@@ -113,6 +139,7 @@ def _pod_line(release: Release, side: SideName, pod: PodSeen, *, is_current: boo
         pod.node,
         pod.created_at,
         is_new,
+        ready_containers(pod),
     )
 
 
@@ -143,6 +170,22 @@ def _serving(
     if len(sides) > 1:
         return "both"
     return next(iter(sides), "none")
+
+
+def _other_endpoints(release: Release, seen: Observation) -> int:
+    """Pods of neither side that the app's Services send traffic to; one behind two Services counts
+    once."""
+    ours = {pod.uid for pod in (*pods_of(seen.stable), *pods_of(seen.candidate))}
+    return len(
+        {
+            e.pod_uid or e.address
+            for e in seen.endpoints
+            if e.ready
+            and not e.terminating
+            and e.service in release.target.services
+            and e.pod_uid not in ours
+        }
+    )
 
 
 def _share(seen: Observation, versions: Sequence[VersionCount], endpoints: int) -> int | None:

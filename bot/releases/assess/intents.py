@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -230,9 +230,8 @@ def _confirm_field(
     ):
         return intent, None
     shown, was = _difference(intent.after, observed)
-    return intent, Drift(
-        intent.name, intent.kind, intent.field, shown, was, manager_of(item, intent.field)
-    )
+    manager, at = writer_of(item, differing(intent.after, observed, field_path(intent.field)))
+    return intent, Drift(intent.name, intent.kind, intent.field, shown, was, manager, at)
 
 
 def _is_answer_to_our_write(
@@ -252,7 +251,7 @@ def _writers(item: DeploymentSeen | ServiceSeen, path: str) -> set[str]:
     return {
         manager
         for manager, _operation, _subresource, owned in item.managers
-        if owned.startswith(path) or path.startswith(owned)
+        if _overlap(owned, path)
     }
 
 
@@ -328,15 +327,42 @@ def field_path(field: Field) -> str:
 
 def manager_of(item: DeploymentSeen | ServiceSeen, field: Field) -> str:
     """The foreign field manager that owns the field now ("kubectl, subresource scale")."""
-    path = field_path(field)
-    for manager, _operation, subresource, owned in item.managers:
-        if (
-            path
-            and (owned.startswith(path) or path.startswith(owned))
-            and not manager.startswith("pilothouse")
-        ):
-            return f"{manager}, subresource {subresource}" if subresource else manager
-    return ""
+    return writer_of(item, (field_path(field),))[0]
+
+
+def writer_of(item: DeploymentSeen | ServiceSeen, paths: Iterable[str]) -> tuple[str, int]:
+    """(the foreign field manager that owns one of the very paths, when it last wrote); of several
+    the latest. ("", 0) where none does: a removed field has no owner."""
+    times = {(manager, subresource): at for manager, subresource, at in item.written_at}
+    exact = [path for path in paths if path]
+    # items of lists have other keys in managedFields (a port its number): then the list's owners
+    lists = [path.rpartition("[")[0] for path in exact if "[" in path]
+    for wanted in (exact, lists):
+        found = [
+            (times.get((manager, subresource), 0), manager, subresource)
+            for manager, _operation, subresource, owned in item.managers
+            if not manager.startswith("pilothouse")
+            and any(_overlap(owned, path) for path in wanted)
+        ]
+        if found or _is_ours(item, exact):
+            break
+    if not found:
+        return "", 0
+    at, manager, subresource = max(found, key=lambda one: one[0])
+    return (f"{manager}, subresource {subresource}" if subresource else manager), at
+
+
+def _is_ours(item: DeploymentSeen | ServiceSeen, paths: Sequence[str]) -> bool:
+    return any(
+        manager.startswith("pilothouse") and any(_overlap(owned, path) for path in paths)
+        for manager, _operation, _subresource, owned in item.managers
+    )
+
+
+def _overlap(one: str, other: str) -> bool:
+    """One path is the other, or leads to it: ``image`` does not lead to ``imagePullPolicy``."""
+    short, long = sorted((one, other), key=len)
+    return long == short or long.startswith((f"{short}.", f"{short}["))
 
 
 def _difference(intended: Any, observed: Any) -> tuple[str, str]:

@@ -4,6 +4,7 @@ records it; the same change twice is no coincidence."""
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from bot.releases.assess.intents import confirm_intents, find, is_claimed_by_another, put
 from bot.releases.assess.rollout import ready_endpoints
@@ -123,9 +124,13 @@ def _fields_of(drift: tuple[Drift, ...]) -> set[tuple[Kind, str, Field]]:
 def _described(drift: tuple[Drift, ...]) -> str:
     return "; ".join(
         f"{d.kind} {d.name}, {d.field.value}: intended {d.intended}, is {d.observed}"
-        + (f" (by {d.manager})" if d.manager else "")
+        + (f" (by {d.manager}{_at(d)})" if d.manager else "")
         for d in drift
     )
+
+
+def _at(drift: Drift) -> str:
+    return f" at {datetime.fromtimestamp(drift.at / 1000, UTC):%H:%M:%S} UTC" if drift.at else ""
 
 
 def was_replaced(release: Release, seen: Observation) -> bool:

@@ -11,6 +11,7 @@ from bot.releases.assess.intents import (
     is_ours,
     service_named,
 )
+from bot.releases.assess.result import fell_back_to, reached
 from bot.releases.assess.rollout import is_complete
 from bot.releases.engine.capacity import report_taken_raise
 from bot.releases.engine.deadlines import step_ends_at, watch_deadline
@@ -134,7 +135,7 @@ def _finish_steps(decision: Decision, seen: Observation, now: int) -> Decision:
         text = _rolled_back_text(release, release.rollback, seen)
         return finish(decision, release.rollback.ends_as, now, text)
     is_scale = isinstance(release.change, Scale)
-    text = f"{release.target.app} {'has' if is_scale else 'is on'} {release.to_version}"
+    text = f"{release.target.app} {'has' if is_scale else 'is on'} {reached(release)}"
     if is_scale and seen.stable is not None:
         text += _unready(seen.stable)
     return finish(decision, Phase.SUCCEEDED, now, text)
@@ -150,8 +151,10 @@ def _rolled_back_text(release: Release, rollback: Rollback, seen: Observation) -
         return f"{seen.stable.name} is left to release {seen.stable.claim}, which claimed it: {why}"
     word = rollback.ends_as.value.replace("_", " ")
     ending = why if why.startswith(word) else f"{word}: {why}"
-    back = f"{release.target.app} is back on {release.from_version}"
-    return f"{back}, {ending}{_unready(seen.stable, release.as_found)}"
+    before = release.from_version
+    found, is_as_before = fell_back_to(release)
+    back = f"is back on {found}," if is_as_before else f"is on {found}, not back on {before};"
+    return f"{release.target.app} {back} {ending}{_unready(seen.stable, release.as_found)}"
 
 
 def _unready(stable: DeploymentSeen, found: AsFound | None = None) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.releases.facts.counts import counted
+
 
 @dataclass(frozen=True)
 class PodLine:
@@ -18,6 +20,8 @@ class PodLine:
     node: str
     created_at: int
     is_new: bool  # runs the version that the release brings
+    containers: str = ""  # as kubectl's READY column: 1/2
+    revision: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,36 @@ class CardSnapshot:
         None  # percent of the ready endpoints that run the new version, while there is a candidate
     )
     serving_since: int = 0  # when this was first observed; 0: at the first observation
+    others: int = 0  # ready endpoints of the app's Services that are pods of neither side
 
 
 CARD_SNAPSHOT_PODS = 60
+POD_COLUMNS = (
+    "ROLE",
+    "VERSION",
+    "READY",
+    "STATUS",
+    "RESTARTS",
+    "POD",
+    "REV",
+    "AGE",
+    "NODE",
+    "IMAGE",
+)
+"""Of `/pods` and of the table in a card's thread. A phone shows the first four: what runs, and
+whether it is well."""
+
+
+def versions_now(snapshot: CardSnapshot) -> str:
+    """The versions that serve, or where nothing serves those that run: ``2.0.0``, or ``2.0.0
+    (3 pods) and 1.0.0 (1 pod)``; "" where no pod was observed."""
+    counts = [count for count in snapshot.versions if count.pods]
+    serving = [count for count in counts if count.endpoints]
+    pods: dict[str, int] = {}
+    for count in serving or counts:
+        pods[count.version] = pods.get(count.version, 0) + count.pods
+    by_size = sorted(pods.items(), key=lambda item: (-item[1], item[0]))
+    if len(by_size) < 2:
+        return next(iter(pods), "")
+    words = [f"{version} ({counted(number, 'pod')})" for version, number in by_size]
+    return f"{', '.join(words[:-1])} and {words[-1]}"

@@ -57,3 +57,4 @@ class Drift:
     intended: str
     observed: str
     manager: str  # field manager that owns the field now, by managedFields
+    at: int = 0  # when it last wrote; 0: unknown

@@ -97,6 +97,7 @@ class DeploymentSeen:
     managers: tuple[
         tuple[str, str, str, str], ...
     ] = ()  # manager, operation, subresource, dotted field path it owns
+    written_at: tuple[tuple[str, str, int], ...] = ()  # manager, subresource, its last write
     terminating: bool = False
     resource_version: str = ""
     owner: str = ""  # the controller that owns it: kind and name
@@ -120,6 +121,7 @@ class ServiceSeen:
     annotations: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     managers: tuple[tuple[str, str, str, str], ...] = ()
+    written_at: tuple[tuple[str, str, int], ...] = ()
     traffic_distribution: str = ""
     internal_traffic_policy: str = ""
     external_traffic_policy: str = ""

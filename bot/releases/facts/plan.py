@@ -130,8 +130,8 @@ Gate: TypeAlias = ApprovalGate | HoldGate
 
 @dataclass(frozen=True)
 class Step:
-    """``share`` and ``wanted_share`` are percents of traffic at the candidate, where the step sets
-    one."""
+    """``share`` and ``wanted_share`` are percents of traffic at the new version, where the step
+    sets one."""
 
     name: str
     title: str

@@ -103,13 +103,15 @@ def _who_may_act(release: Release, approvers: Sequence[str]) -> Sequence[str]:
 
 
 def _line(event: Event, mark: str, *, mentions: Sequence[str] = ()) -> Message:
-    who = "".join(f"{mention(one)} " for one in mentions)
-    shown = f"{mark} {who}{plain(event.text, 1_500)}"
+    # Last, and introduced: a name in front would read as the one who did it.
+    who = " ".join(mention(one) for one in mentions)
+    to = f"\nFor {who}" if who else ""
+    shown = f"{mark} {plain(event.text, 1_500)}{to}"
     blocks: list[Block] = [section(shown)]
     if event.evidence and event.kind is not EventKind.ROLLING_BACK:
         blocks.append(_evidence(event.evidence))
     return Message(
-        top_text([f"{who}{escape(event.text)}", *(escape(line) for line in event.evidence)]),
+        top_text([f"{escape(event.text)}{to}", *(escape(line) for line in event.evidence)]),
         tuple(blocks),
     )
 

@@ -36,6 +36,7 @@ from bot.slack.blocks.words import (
     verdict_words,
 )
 from bot.slack.markup import code, date, duration, mention, plain
+from config.nearest import listed
 
 BAR_CELLS = 10
 SHOWN_STEPS = 20
@@ -175,7 +176,8 @@ def _after_hold(release: Release) -> str:
 def _drift_lines(release: Release) -> list[str]:
     lines = []
     for drift in release.drift[:5]:
-        by = f", set by {code(drift.manager, 80)}" if drift.manager else ""
+        at = f" at {date(drift.at, '{time_secs}')}" if drift.at else ""
+        by = f", set by {code(drift.manager, 80)}{at}" if drift.manager else ""
         lines.append(
             f"{drift.kind.value} {code(drift.name)}, {drift.field.value}: expected"
             f" {code(drift.intended, 200)}, found {code(drift.observed, 200)}{by}"
@@ -264,6 +266,12 @@ def _progress_lines(release: Release) -> Iterator[str]:
     share = release.card_snapshot.share
     if release.strategy is not Strategy.ROLLING and share is not None:
         yield f"{bar(share)} {share}% of traffic to {plain(release.to_version)}"
+        if others := release.card_snapshot.others:
+            reach = "reach" if len(release.target.services) > 1 else "reaches"
+            yield (
+                f"{plain(listed(release.target.services, 'and'))} also {reach}"
+                f" {counted(others, 'pod')} of neither version; the share counts them."
+            )
         return
     pods = progress(release)
     if pods is not None and pods[1] and release.phase is not Phase.AWAITING_APPROVAL:

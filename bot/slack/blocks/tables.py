@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.ports import Message, Table
-from bot.releases.facts.card_snapshot import PodLine
+from bot.releases.assess.card_snapshot import pod_role
+from bot.releases.facts.card_snapshot import POD_COLUMNS, PodLine
 from bot.releases.facts.counts import counted
 from bot.releases.facts.release import Release
 from bot.slack.blocks.elements import MAX_BLOCKS, Block, context, preformatted, section, top_text
@@ -100,26 +101,31 @@ def has_table(message: Message) -> bool:
 
 def pods_table(release: Release, *, now: int) -> Table:
     """The pods and their images in the release's latest card snapshot."""
-    names = ("role", "pod", "image", "version", "ready", "status", "restarts", "age", "node")
-    rows = tuple(_pod_row(pod, now) for pod in release.card_snapshot.pods)
+    has_both = len({pod.side for pod in release.card_snapshot.pods}) > 1
+    rows = tuple(
+        _pod_row(release, pod, now, has_both=has_both) for pod in release.card_snapshot.pods
+    )
     more = release.card_snapshot.pods_total - len(rows)
     return Table(
-        f"Pods of {release.target.app}", names, rows, f"and {more} more pods" if more > 0 else ""
+        f"Pods of {release.target.app}",
+        POD_COLUMNS,
+        rows,
+        f"and {more} more pods" if more > 0 else "",
     )
 
 
-def _pod_row(pod: PodLine, now: int) -> tuple[str, ...]:
-    ready = "yes" if pod.ready else "no"
+def _pod_row(release: Release, pod: PodLine, now: int, *, has_both: bool) -> tuple[str, ...]:
     return (
-        pod.side,
-        pod.name,
-        pod.image,
+        pod_role(release, pod.side, is_new=pod.is_new, has_both=has_both),
         pod.version,
-        ready,
+        pod.containers or ("yes" if pod.ready else "no"),
         pod.status,
         str(pod.restarts),
+        pod.name,
+        str(pod.revision or "-"),
         age(now - pod.created_at),
         pod.node,
+        pod.image,
     )
 
 

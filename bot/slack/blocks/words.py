@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from bot.releases.assess.card_snapshot import SideName, pod_role
+from bot.releases.assess.result import fell_back_to, reached
 from bot.releases.engine.gates import open_gate
 from bot.releases.facts.causes import Judgement, Verdict
 from bot.releases.facts.changes import Deploy, Reapply, Restart, Scale, Undo
@@ -65,15 +67,6 @@ def change_words(release: Release) -> str:
             assert_never(never)
 
 
-def colour_of(release: Release, role: str) -> str:
-    """stable and candidate; in blue/green the colours in the Deployments' names, which stay with
-    their Deployment when the roles swap."""
-    if release.strategy is not Strategy.BLUEGREEN:
-        return role
-    is_green = bool(release.target.idle) == (role == "stable")
-    return "green" if is_green else "blue"
-
-
 def version_word(version: str) -> str:
     """The tag of a full image, the first digits of a digest."""
     if version.startswith("sha256:"):
@@ -114,7 +107,7 @@ def _running_words(release: Release) -> str:
 
 
 def _final_words(release: Release) -> str:
-    on = f"{release.target.app} is on {_version_before(release)}"
+    on = f"{release.target.app} is on {_on_now(release)}"
     rolled_back = bool(release.started_at) and release.rollback is not None
     match release.phase:
         case Phase.SUCCEEDED:
@@ -133,6 +126,11 @@ def _final_words(release: Release) -> str:
             raise ValueError(f"no words for {other}")
 
 
+def _on_now(release: Release) -> str:
+    found, is_as_before = fell_back_to(release)
+    return found if is_as_before else f"{found}, not {_version_before(release)}"
+
+
 def _version_before(release: Release) -> str:
     return release.from_version or "the previous version"
 
@@ -147,7 +145,12 @@ def _success_words(release: Release) -> str:
         case Reapply():
             return f"{app} matches its manifests"
         case _:
-            return f"{app} is on {release.to_version}"
+            found = reached(release)
+            missed = release.plan is not None and found not in (
+                release.to_version,
+                f"{release.to_version}, with no pods",
+            )
+            return f"{app} is on {found}" + (f", not {release.to_version}" if missed else "")
 
 
 def step_of(release: Release) -> Step | None:
@@ -208,7 +211,7 @@ def pods_words(release: Release) -> list[str]:
     lines = []
     many = len({count.side for count in release.card_snapshot.versions}) > 1
     for count in release.card_snapshot.versions[:SHOWN_VERSIONS]:
-        role = colour_of(release, count.side) if many else ("new" if count.is_new else "old")
+        role = pod_role(release, count.side, is_new=count.is_new, has_both=many)
         traffic = f", {count.endpoints} serving" if release.target.services and many else ""
         lines.append(f"{count.version} {role}: {count.ready} of {count.pods} ready{traffic}")
     return lines
@@ -222,11 +225,15 @@ def colours_of(release: Release) -> tuple[str, str] | None:
         return None
     match release.card_snapshot.serving:
         case "stable":
-            return colour_of(release, "stable"), colour_of(release, "candidate")
+            return _colour(release, "stable"), _colour(release, "candidate")
         case "candidate":
-            return colour_of(release, "candidate"), colour_of(release, "stable")
+            return _colour(release, "candidate"), _colour(release, "stable")
         case _:
             return None
+
+
+def _colour(release: Release, side: SideName) -> str:
+    return pod_role(release, side, is_new=False, has_both=True)
 
 
 def verdict_words(judgement: Judgement) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from slack_bolt import App
 
 from bot.commands.normalise import without_mention
+from bot.operations.context import Context
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.replies import Refusal
 from bot.operations.requests import Invocation
@@ -28,6 +30,7 @@ def register(app: App, answering: Answering) -> None:
         invocation = invocation_of(event, body)
         if event.get("bot_id") or not invocation.person.user:
             return  # posted by an app
+        invocation = replace(invocation, person=named(answering.context, invocation.person))
         reply = _refuse_late(event) or handle_command(answering.context, invocation)
         answering.in_thread(invocation.channel, invocation.person.user, invocation.thread_ts, reply)
 
@@ -40,6 +43,13 @@ def register(app: App, answering: Answering) -> None:
     @app.event("message")
     def on_message() -> None:
         """Direct messages arrive too, but only slash commands and mentions are commands."""
+
+
+def named(context: Context, person: Person) -> Person:
+    """Events carry ids alone. The name is the one that slash commands and clicks carry, so that a
+    person is spelled the same everywhere."""
+    name = context.directory.name_of(person.user)
+    return replace(person, name="" if name == person.user else name)
 
 
 def _refuse_late(event: Mapping[str, Any]) -> Refusal | None:

@@ -310,3 +310,11 @@ def test_while_redis_is_away_commands_say_so_and_help_works(
             assert seen["ack_ms"] < 3_000
         assert "/deploy" in slack.command("U0DEV1", CHANNEL, "/pilothouse help")["text"]
         assert httpx.get(f"{url}/readyz").status_code == 503
+
+
+def test_a_mention_spells_the_person_as_a_command_does(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
+    slack.command("U0DEV1", CHANNEL, "<@U0BOT> deploy auth 2.0.0")
+    slack.wait_for(lambda: len(bot.store.active()) == 2, what="both releases")
+    typed, mentioned = (bot.store.load(f"{app}-1").requested_by for app in ("hello", "auth"))
+    assert (mentioned, mentioned.name) == (typed, typed.name) and typed.name

@@ -168,7 +168,7 @@ def _hand_back(parts: BlueGreenDraft, served: Condition, *, drains: bool) -> Ste
         until,
         wave_deadline_of(stable, parts.draft.release),
         (HoldGate("drain", LEAST_WINDOW_MS, title="old connections drain"),) if drains else (),
-        share=0,
+        share=100,
         candidates=parts.candidate.replicas,
         stables=stable.replicas,
         waits_for_capacity=True,
@@ -185,7 +185,7 @@ def _remove(parts: BlueGreenDraft, served: Condition) -> Step:
         (*preview_removal(parts.preview), absent),
         (Condition.CANDIDATE_GONE,),
         MINIMUM_DEADLINE_MS,
-        share=0,
+        share=100,
         committed=True,
     )
 
