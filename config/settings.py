@@ -12,13 +12,19 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from config.nearest import listed, nearest
 
 SLACK_API_URL = "https://slack.com/api/"
 Process = Literal["bot", "worker", "watcher", "terminal"]
-SECRETS = ("SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "REDIS_URL")
+SECRETS = (
+    "SLACK_SIGNING_SECRET",
+    "SLACK_BOT_TOKEN",
+    "SLACK_APP_TOKEN",
+    "REDIS_URL",
+    "REDIS_PASSWORD",
+)
 PLAIN = (
     "SLACK_API_URL",
     "PILOTHOUSE_CONFIG",
@@ -78,7 +84,7 @@ def read_settings(environment: Mapping[str, str], process: Process) -> Settings:
         "SLACK_APP_TOKEN", needed=False, check=_prefixed("xapp-", "an app-level token")
     )
     signing = reader.secret("SLACK_SIGNING_SECRET", needed=process == "bot" and not app_token)
-    redis_url = reader.secret("REDIS_URL", needed=True, check=_redis_url)
+    redis_url = reader.redis_url()
     config = reader.plain("PILOTHOUSE_CONFIG", "" if process != "terminal" else "-")
     if not config:
         reader.mistakes.append("PILOTHOUSE_CONFIG is not set: set it to the catalog file")
@@ -146,6 +152,20 @@ class _Reader:
         if check is not None and (problem := check(value)):
             self.mistakes.append(f"{name} {problem}")
         return value
+
+    def redis_url(self) -> str:
+        """With the password that is kept apart."""
+        url = self.secret("REDIS_URL", needed=True, check=_redis_url)
+        password = self.secret("REDIS_PASSWORD", needed=False)
+        if not url or not password:
+            return url
+        parts = urlsplit(url)
+        credentials, _, hosts = parts.netloc.rpartition("@")
+        user, has_password, _ = credentials.partition(":")
+        if has_password:
+            self.mistakes.append("REDIS_URL holds a password and REDIS_PASSWORD is set: keep one")
+            return url
+        return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{hosts}").geturl()
 
     def port(self, name: str, default: int | None) -> int | None:
         text = self.plain(name, "")

@@ -110,6 +110,28 @@ def test_a_redis_behind_sentinels_is_named_with_its_service() -> None:
     assert "SERVICE" in line
 
 
+@pytest.mark.parametrize(
+    ("url", "with_password"),
+    [
+        ("redis://bot@a:6379/0", "redis://bot:p%40%2F%3A@a:6379/0"),
+        ("rediss://a/0?ssl_ca_certs=/ca", "rediss://:p%40%2F%3A@a/0?ssl_ca_certs=/ca"),
+        ("unix://bot@/run/redis.sock", "unix://bot:p%40%2F%3A@/run/redis.sock"),
+        ("redis+sentinel://bot@a:1,b:2/main/0", "redis+sentinel://bot:p%40%2F%3A@a:1,b:2/main/0"),
+    ],
+)
+def test_the_password_of_redis_may_be_kept_apart(
+    tmp_path: Path, url: str, with_password: str
+) -> None:
+    (tmp_path / "password").write_text("p@/:\n")
+    environment = {"REDIS_URL": url, "REDIS_PASSWORD_FILE": str(tmp_path / "password")}
+    assert read_settings({**GOOD, **environment}, "bot").redis_url == with_password
+
+
+def test_two_passwords_of_redis_are_a_mistake() -> None:
+    (line,) = mistakes({"REDIS_PASSWORD": "0ther"})
+    assert line == "REDIS_URL holds a password and REDIS_PASSWORD is set: keep one"
+
+
 def test_no_secret_gets_into_a_log_line() -> None:
     line = without_secrets(
         "xoxb-123-abc xapp-1-A redis://:pa55word@host/0 Authorization: Bearer abcdef token=zzz"
