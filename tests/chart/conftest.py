@@ -60,6 +60,8 @@ def values_file(tmp_path: Path) -> Callable[[dict[str, Any]], str]:
 @pytest.fixture
 def render(helm: Callable[..., str], values_file: Callable[[dict[str, Any]], str]) -> Render:
     def rendered(**values: Any) -> Rendered:
+        # `helm template` looks nothing up, so the chart makes no passwords.
+        values["redis"] = {"existingSecret": "redis-users", **values.get("redis", {})}
         text = helm(
             "template",
             "pilothouse",
@@ -98,13 +100,18 @@ def environment(pod: dict[str, Any]) -> dict[str, str]:
     return {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
 
 
-def relocated(pod: dict[str, Any], folder: Path, *, redis_url: str) -> dict[str, str]:
-    """The pod's environment, with each mounted file that it names written below ``folder``."""
+def relocated(
+    pod: dict[str, Any], folder: Path, *, redis_url: str = "", password: str = ""
+) -> dict[str, str]:
+    """The pod's environment, with each mounted file that it names written below ``folder``.
+    ``redis_url`` is what the Secret of one's own Redis holds, ``password`` that of the user at the
+    bundled one."""
     contents = {
         "bot-token": "xoxb-1",
         "app-token": "xapp-1",
         "signing-secret": "secret",
         "url": redis_url,
+        "password": password,
     }
     mounts = {one["mountPath"]: one["name"] for one in pod["spec"]["containers"][0]["volumeMounts"]}
     found = environment(pod)

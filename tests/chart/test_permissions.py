@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -217,3 +218,22 @@ def test_upgrading_changes_the_pods_and_keeps_redis(
         "jsonpath={.spec.template.spec.containers[0].image}",
     )
     assert image == "pilothouse:0.2.0"
+
+
+def test_the_passwords_of_redis_are_made_once_and_kept_over_upgrade_and_rollback(
+    control_plane: ControlPlane, namespace: str, installed: Callable[[dict[str, Any]], str],
+    values_file: Callable[[dict[str, Any]], str],
+) -> None:  # fmt: skip
+    small = {"redis": {"persistence": {"enabled": False}}}
+    installed(small)
+    read = ("-n", namespace, "get", "secret", "pilothouse-redis-users", "-o", "jsonpath={.data}")
+    made = json.loads(control_plane.kubectl(*read))
+    assert made.keys() == {"bot-password", "worker-password"}
+    assert made["bot-password"] != made["worker-password"]
+    values = values_file({**small, "image": {"tag": "0.2.0"}})
+    for change in (
+        ("upgrade", "pilothouse", str(CHART), "--values", values),
+        ("rollback", "pilothouse", "1"),
+    ):
+        control_plane.helm(*change, "--namespace", namespace, "--wait", "--timeout", "60s")
+        assert json.loads(control_plane.kubectl(*read)) == made

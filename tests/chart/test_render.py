@@ -13,6 +13,7 @@ import yaml
 from config.catalog import load_catalog
 from config.settings import VARIABLES, read_settings
 from sandbox.control_plane.binaries import kubernetes_version
+from sandbox.redis_server import chart_rules
 from tests.chart.conftest import (
     CHART,
     HelmRefused,
@@ -39,7 +40,16 @@ WAYS: dict[str, dict[str, Any]] = {
         }
     },
     "external redis": {"redis": {"bundled": False, "existingSecret": "redis"}},
-    "redis with a password": {"redis": {"existingSecret": "redis"}},
+    "external redis with two users": {
+        "redis": {
+            "bundled": False,
+            "existingSecret": "redis",
+            "keys": {"botUrl": "bot-url", "workerUrl": "worker-url"},
+        }
+    },
+    "own keys of the passwords": {
+        "redis": {"keys": {"botPassword": "bot", "workerPassword": "worker"}}
+    },
     "redis without a volume": {"redis": {"persistence": {"enabled": False}}},
     "cluster wide": {"rbac": {"clusterWide": True}},
     "two namespaces": {"rbac": {"namespaces": ["shop", "payments"]}},
@@ -74,7 +84,8 @@ WAYS: dict[str, dict[str, Any]] = {
 def test_helm_finds_nothing_to_complain_about(
     helm: Callable[..., str], values_file: Callable[[dict[str, Any]], str]
 ) -> None:
-    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART), "--values", values_file({}))
+    values = values_file({"redis": {"existingSecret": "redis-users"}})
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART), "--values", values)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -124,7 +135,7 @@ def test_the_catalog_is_one_that_the_product_reads(render: Render, tmp_path: Pat
 
 @pytest.mark.parametrize(
     "way",
-    ["as it comes", "socket mode", "prefixed commands", "external redis", "redis with a password"],
+    ["as it comes", "socket mode", "prefixed commands", "external redis"],
 )
 @pytest.mark.parametrize("process", ["bot", "worker"])
 def test_the_environment_is_complete_for_the_process_it_starts(
@@ -134,7 +145,7 @@ def test_the_environment_is_complete_for_the_process_it_starts(
     container = pod["spec"]["containers"][0]
     assert container["args"][0] == process
     assert set(environment(pod)) <= set(VARIABLES)
-    given = relocated(pod, tmp_path, redis_url="redis://:secret@redis:6379/0")
+    given = relocated(pod, tmp_path, redis_url="redis://:secret@redis:6379/0", password="pa55word")
     settings = read_settings(given, "bot" if process == "bot" else "worker")
     assert settings.host == "0.0.0.0"
     assert settings.uses_socket_mode == (process == "bot" and way == "socket mode")
@@ -190,6 +201,22 @@ def test_redis_keeps_every_acknowledged_write_and_forgets_nothing_for_want_of_me
     assert "--maxmemory-policy noeviction" in command
 
 
+@pytest.mark.parametrize("user", ["bot", "worker"])
+def test_each_process_has_the_password_of_its_own_user_alone(render: Render, user: str) -> None:
+    pod = pods(render())[f"pilothouse-{user}"]
+    assert environment(pod)["REDIS_URL"] == f"redis://{user}@pilothouse-redis:6379/0"
+    (items,) = [
+        volume["secret"]["items"] for volume in pod["spec"]["volumes"] if volume["name"] == "redis"
+    ]
+    assert items == [{"key": f"{user}-password", "path": "password"}]
+
+
+@pytest.mark.parametrize("user", ["bot", "worker"])
+def test_the_users_of_redis_have_the_rules_of_their_files(render: Render, user: str) -> None:
+    rules = environment(pods(render())["pilothouse-redis"])[f"{user.upper()}_RULES"]
+    assert tuple(rules.split()) == chart_rules(user)
+
+
 def test_with_an_external_redis_nothing_of_the_bundled_one_is_left(render: Render) -> None:
     rendered = render(**WAYS["external redis"])
     assert [one["kind"] for one in rendered if one["metadata"]["name"].endswith("-redis")] == []
@@ -216,7 +243,8 @@ def test_only_what_slack_calls_is_reachable_from_outside(render: Render) -> None
     [
         ({"catalog": {}}, "catalog is empty"),
         ({"bot": {"replcas": 3}}, "replcas"),
-        ({"redis": {"bundled": False}}, "existingSecret"),
+        ({"redis": {"bundled": False, "existingSecret": ""}}, "existingSecret"),
+        ({"redis": {"existingSecret": ""}}, "create a Secret with the keys bot-password"),
         ({"ingress": {"enabled": True}}, "host"),
         ({"worker": {"processes": 0}}, "processes"),
         ({"files": {"../out.yaml": "x"}}, "../out.yaml"),
@@ -237,7 +265,12 @@ def test_the_example_of_the_chart_s_page_renders(helm: Callable[..., str], tmp_p
     values.write_text(example)
     rendered = [
         one
-        for one in yaml.safe_load_all(helm("template", "p", str(CHART), "--values", str(values)))
+        for one in yaml.safe_load_all(
+            helm(
+                *("template", "p", str(CHART), "--values", str(values)),
+                *("--set", "redis.existingSecret=redis-users"),
+            )
+        )
         if one
     ]
     namespaces = {one["metadata"]["namespace"] for one in of_kind(rendered, "Role")}

@@ -170,6 +170,7 @@ def open_stage(
                 variables=variables,
                 slack_options={"crowd": len(CROWD)},
                 redis_variables=_clock(clock_ahead_s),
+                more_redis_rules=("~points:*",),  # of tests.faults.points
             ) as sandbox,  # fmt: skip
             _cluster_client(sandbox) as api,
         ):
@@ -190,7 +191,9 @@ def open_stage(
                         stage,
                         "worker",
                         number,
-                        {"REDIS_URL": lossy.url} if number == 2 and not redis_url else {},
+                        {"REDIS_URL": sandbox.redis.url_of("worker", lossy.port)}
+                        if number == 2 and not redis_url
+                        else {},
                     )
                 more_bots = [
                     add(stage, "bot", number, {"PILOTHOUSE_PORT": str(free_port())})

@@ -27,6 +27,7 @@ from sandbox.control_plane import ControlPlane
 from sandbox.control_plane.audit import requests_in
 from sandbox.main import DEMO, Sandbox, run_sandbox
 from tests.card_buttons import Offer, newest_offer, press
+from tests.redis_monitor import denials
 
 Seen = TypeVar("Seen")
 Entry = dict[str, Any]  # of the catalog
@@ -348,6 +349,7 @@ def running(
     )
     with run_sandbox(demo=demo, ready_after=0.2, rate_scale=0, kubeconfig=kubeconfig) as sandbox:
         yield sandbox
+        assert denials(sandbox.redis.url) == []
 
 
 @dataclass

@@ -71,7 +71,15 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
+{{/* Holds the passwords of the bundled Redis' users. */}}
+{{- define "pilothouse.redisSecret" -}}
+{{- .Values.redis.existingSecret | default (printf "%s-redis-users" (include "pilothouse.fullname" .)) -}}
+{{- end }}
+
+{{/* Argument: a dict of root, component, which is also the user at Redis. */}}
 {{- define "pilothouse.env" -}}
+{{- $component := .component -}}
+{{- with .root -}}
 - {name: PILOTHOUSE_CONFIG, value: /etc/pilothouse/catalog.yaml}
 - {name: PILOTHOUSE_HOST, value: 0.0.0.0}
 - {name: PILOTHOUSE_LOG_LEVEL, value: {{ .Values.log.level | quote }}}
@@ -84,29 +92,29 @@ capabilities: {drop: [ALL]}
 {{- if .Values.slack.apiUrl }}
 - {name: SLACK_API_URL, value: {{ .Values.slack.apiUrl | quote }}}
 {{- end }}
-{{- if .Values.redis.existingSecret }}
-- {name: REDIS_URL_FILE, value: /run/secrets/redis/url}
+{{- if .Values.redis.bundled }}
+- {name: REDIS_URL, value: {{ printf "redis://%s@%s-redis:6379/0" $component (include "pilothouse.fullname" .) | quote }}}
+- {name: REDIS_PASSWORD_FILE, value: /run/secrets/redis/password}
 {{- else }}
-- {name: REDIS_URL, value: {{ printf "redis://%s-redis:6379/0" (include "pilothouse.fullname" .) | quote }}}
+- {name: REDIS_URL_FILE, value: /run/secrets/redis/url}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
+{{- end }}
 {{- end }}
 {{- end }}
 
 {{- define "pilothouse.volumeMounts" -}}
 - {name: catalog, mountPath: /etc/pilothouse, readOnly: true}
 - {name: slack, mountPath: /run/secrets/slack, readOnly: true}
-{{- if .Values.redis.existingSecret }}
 - {name: redis, mountPath: /run/secrets/redis, readOnly: true}
-{{- end }}
 - {name: tmp, mountPath: /tmp}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
 
-{{/* Argument: a dict of root, component. Only the bot gets what proves that a request is Slack's. */}}
+{{/* Argument: a dict of root, component. Only the bot gets what proves that a request is Slack's, and each its own password. */}}
 {{- define "pilothouse.volumes" -}}
 {{- $component := .component -}}
 {{- with .root -}}
@@ -132,14 +140,16 @@ capabilities: {drop: [ALL]}
     {{- else }}
     - {key: {{ .Values.slack.keys.signingSecret | quote }}, path: signing-secret}
     {{- end }}
-{{- if .Values.redis.existingSecret }}
 - name: redis
   secret:
-    secretName: {{ .Values.redis.existingSecret }}
+    secretName: {{ include "pilothouse.redisSecret" . }}
     defaultMode: 0440
     items:
-    - {key: {{ .Values.redis.keys.url | quote }}, path: url}
-{{- end }}
+    {{- if .Values.redis.bundled }}
+    - {key: {{ get .Values.redis.keys (printf "%sPassword" $component) | quote }}, path: password}
+    {{- else }}
+    - {key: {{ get .Values.redis.keys (printf "%sUrl" $component) | quote }}, path: url}
+    {{- end }}
 - name: tmp
   emptyDir: {sizeLimit: 64Mi}
 {{- with .Values.extraVolumes }}
