@@ -7,7 +7,7 @@ any behaviour.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -81,6 +81,16 @@ class ObjectChange:
     brought: Brought = field(default_factory=Brought)
 
 
+@dataclass(frozen=True)
+class Applied:
+    """How far manifests were applied, in their order. ``changes`` are in effect; ``left`` are not,
+    as far as is known, and ``why`` says what stopped them (None: the caller did)."""
+
+    changes: tuple[ObjectChange, ...]
+    left: tuple[ObjectChange, ...] = ()
+    why: ClusterUnreachable | Refused | None = None
+
+
 TemplateVerdict: TypeAlias = Literal["healthy", "bad", "left", ""]
 
 
@@ -131,10 +141,20 @@ class Cluster(Protocol):
         the server rejects a manifest."""
 
     def apply_manifests(
-        self, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str
-    ) -> tuple[ObjectChange, ...]:
-        """Server-side apply. The Deployment ``skip_template_of`` keeps its live template and
-        replicas."""
+        self,
+        target: Target,
+        manifests: Sequence[Mapping[str, Any]],
+        *,
+        skip_template_of: str,
+        may_write: Callable[[ObjectChange], bool],
+    ) -> Applied:
+        """Server-side apply, one object after the other, up to the first that fails. The Deployment
+        ``skip_template_of`` keeps its live template and replicas.
+
+        Each write is bound to the version just read. ``may_write`` is asked before each with what
+        it would change, again after every conflict; at most three times an object. Raises Refused
+        and ClusterUnreachable before the first write.
+        """
 
     def probe(
         self,

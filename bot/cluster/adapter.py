@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bot.cluster.apply import apply
@@ -16,7 +16,7 @@ from bot.cluster.probe import ask_pods, probe
 from bot.cluster.server_side_apply import apply_manifests, plan_manifests
 from bot.cluster.tables import table
 from bot.cluster.watch import RESOURCES, OnChange, Watcher
-from bot.ports import ObjectChange, Shelf, Table
+from bot.ports import Applied, ObjectChange, Shelf, Table
 from bot.releases.facts.actions import Action
 from bot.releases.facts.observation import Observation, ProbeSeen
 from bot.releases.facts.plan import Probe
@@ -111,10 +111,19 @@ class KubernetesCluster:
         return plan_manifests(self.connection, target, manifests)
 
     def apply_manifests(
-        self, target: Target, manifests: Sequence[Mapping[str, Any]], *, skip_template_of: str
-    ) -> tuple[ObjectChange, ...]:
+        self,
+        target: Target,
+        manifests: Sequence[Mapping[str, Any]],
+        *,
+        skip_template_of: str,
+        may_write: Callable[[ObjectChange], bool],
+    ) -> Applied:
         return apply_manifests(
-            self.connection, target, manifests, skip_template_of=skip_template_of
+            self.connection,
+            target,
+            manifests,
+            skip_template_of=skip_template_of,
+            may_write=may_write,
         )
 
     def probe(

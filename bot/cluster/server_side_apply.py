@@ -1,7 +1,8 @@
 """Manifests into the cluster by server-side apply, after a dry run in which the server itself
 reports the changes.
 
-Never forced against others: only our own two field managers give way to each other. On the app's
+Never forced against others: only our own two field managers give way to each other. Each write is
+bound to the version that was read, and compared again after a conflict. On the app's
 Deployment the live image and replicas are filled in before anything is sent, since releases and
 scaling own them and since a field that an applier leaves out is removed; whatever else changes in
 its pod template is handed back for a release to roll. So are the selector's values of a Service
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -25,10 +26,11 @@ from bot.cluster.discovery import Resource, resources_of, served_versions
 from bot.cluster.managed_fields import Path, entries, leaves, remove_at
 from bot.policy.concealment import concealed_pair
 from bot.policy.manifests import brought_by
-from bot.ports import ClusterUnreachable, ObjectChange, PreconditionFailed, Refused
+from bot.ports import Applied, ClusterUnreachable, ObjectChange, PreconditionFailed, Refused
 from bot.releases.facts.target import Target
 
 FIELD_MANAGER = "pilothouse-apply"
+WRITE_ATTEMPTS = 3
 _OURS = ("pilothouse", FIELD_MANAGER)
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _RESTARTED = ("f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt")
@@ -51,6 +53,7 @@ _CONCEALED = ("data", "stringData")  # of a Secret
 
 @dataclass(frozen=True)
 class _Manifest:
+    source: Mapping[str, Any]  # as the files have it
     resource: Resource
     body: dict[str, Any]
     live: Any | None
@@ -79,25 +82,86 @@ def apply_manifests(
     manifests: Sequence[Mapping[str, Any]],
     *,
     skip_template_of: str,
-) -> tuple[ObjectChange, ...]:
+    may_write: Callable[[ObjectChange], bool],
+) -> Applied:
     """Plan all; then, if no other manager's field is in the way, apply one after another."""
     target = replace(target, deployment=skip_template_of)
     prepared = _prepared(connection, target, manifests)
     planned = _planned(connection, target, prepared)
     _refuse_conflicts(planned)
-    if _makes_namespace(target, prepared):
-        # Only now can the server check what goes into the namespace; none of it is written before
-        # the server accepts all of it.
-        _write(connection, prepared[0], planned[0])
+    run = _Run(connection, target, may_write)
+    if not _makes_namespace(target, prepared):
+        return run.write_all(prepared, planned)
+    made = run.write_all(prepared[:1], planned[:1])
+    if not made.changes:
+        return replace(made, left=planned)
+    # Only now can the server check what goes into the namespace; none of it is written before
+    # the server accepts all of it.
+    try:
         later = [replace(one, waits_for_namespace=False) for one in prepared[1:]]
         rest = _planned(connection, target, later)
         _refuse_conflicts(rest)
-        prepared, planned, made = later, rest, planned[:1]
-    else:
-        made = ()
-    for manifest, change in zip(prepared, planned, strict=True):
-        _write(connection, manifest, change)
-    return (*made, *planned)
+    except (ClusterUnreachable, Refused) as why:
+        return Applied(made.changes, planned[1:], why)
+    done = run.write_all(later, rest)
+    return replace(done, changes=(*made.changes, *done.changes))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The writes of one `apply_manifests`."""
+
+    connection: Connection
+    target: Target
+    may_write: Callable[[ObjectChange], bool]
+
+    def write_all(
+        self, prepared: Sequence[_Manifest], planned: tuple[ObjectChange, ...]
+    ) -> Applied:
+        done: list[ObjectChange] = []
+        for manifest, change in zip(prepared, planned, strict=True):
+            try:
+                written = self._write(manifest, change)
+            except (ClusterUnreachable, Refused) as why:
+                return Applied(tuple(done), planned[len(done) :], why)
+            if written is None:
+                return Applied(tuple(done), planned[len(done) :])
+            done.append(written)
+        return Applied(tuple(done))
+
+    def _write(self, manifest: _Manifest, change: ObjectChange) -> ObjectChange | None:
+        """None where the caller stops it."""
+        live = manifest.live
+        if change.does == "unchanged" and live is not None and _applied_before(live):
+            return change  # nothing to write, so no version moves
+        for _ in range(WRITE_ATTEMPTS):
+            if not self.may_write(change):
+                return None
+            try:
+                _send(self.connection, manifest, _as_written(manifest), dry_run=False)
+            except PreconditionFailed:
+                manifest = _prepare(
+                    self.connection, self.target, manifest.source, manifest.resource
+                )
+                change = _plan(self.connection, self.target, manifest)
+                _refuse_conflicts((change,))
+            except errors.FieldConflicts as late:
+                raise Refused(
+                    f"another manager took a field meanwhile: {'; '.join(late.lines(_OURS))}"
+                ) from late
+            else:
+                return change
+        raise Refused(f"{manifest.kind} {manifest.name} keeps changing")
+
+
+def _as_written(manifest: _Manifest) -> dict[str, Any]:
+    """Bound to the version that was read: a write never meets what nobody compared."""
+    body, live = copy.deepcopy(manifest.body), manifest.live
+    if live is not None:
+        body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
+        if manifest.is_target:
+            body["spec"]["template"] = live["spec"]["template"]
+    return body
 
 
 def _planned(
@@ -114,20 +178,6 @@ def _refuse_conflicts(planned: Sequence[ObjectChange]) -> None:
             "nothing was applied: other managers own fields that the manifests set:"
             f" {'; '.join(conflicts)}"
         )
-
-
-def _write(connection: Connection, manifest: _Manifest, change: ObjectChange) -> None:
-    if change.does == "unchanged" and manifest.live is not None and _applied_before(manifest.live):
-        return  # nothing to write, so no version moves
-    body = copy.deepcopy(manifest.body)
-    if manifest.is_target and manifest.live is not None:
-        body["spec"]["template"] = manifest.live["spec"]["template"]
-    try:
-        _send(connection, manifest, body, dry_run=False)
-    except errors.FieldConflicts as late:
-        raise Refused(
-            f"another manager took a field meanwhile: {'; '.join(late.lines(_OURS))}"
-        ) from late
 
 
 def _applied_before(live: Mapping[str, Any]) -> bool:
@@ -148,7 +198,8 @@ def _prepared(
     }
     served = {version: answer.result() for version, answer in asked.items()}
     prepared = [
-        _prepare(connection, target, one, served.get(one["apiVersion"], ())) for one in manifests
+        _prepare(connection, target, one, _resource(target, one, served.get(one["apiVersion"], ())))
+        for one in manifests
     ]
     seen: set[tuple[str, str]] = set()
     for one in prepared:
@@ -179,18 +230,24 @@ def _rank(kind: str) -> int:
     return len(_FIRST) + (1 + _LAST.index(kind) if kind in _LAST else 0)
 
 
-def _prepare(
-    connection: Connection, target: Target, manifest: Mapping[str, Any], served: Sequence[Resource]
-) -> _Manifest:
-    kind, name = manifest["kind"], manifest["metadata"]["name"]
-    resource = next((one for one in served if one.kind == kind), None)
+def _resource(target: Target, manifest: Mapping[str, Any], served: Sequence[Resource]) -> Resource:
+    resource = next((one for one in served if one.kind == manifest["kind"]), None)
     if resource is None:
         raise Refused(
-            f"the cluster {target.cluster} does not serve {kind} of {manifest['apiVersion']}"
+            f"the cluster {target.cluster} does not serve {manifest['kind']} of"
+            f" {manifest['apiVersion']}"
         )
+    return resource
+
+
+def _prepare(
+    connection: Connection, target: Target, manifest: Mapping[str, Any], resource: Resource
+) -> _Manifest:
+    kind, name = manifest["kind"], manifest["metadata"]["name"]
     body = copy.deepcopy(dict(manifest))
     body.pop("status", None)
-    body["metadata"].pop("managedFields", None)
+    for key in ("managedFields", "resourceVersion", "uid"):
+        body["metadata"].pop(key, None)
     namespace = body["metadata"].get("namespace")
     if not resource.namespaced:
         if namespace:
@@ -211,7 +268,7 @@ def _prepare(
         _fill_in(body, live, target)
     if kind == "Service" and live is not None and name in target.services:
         _keep_switch(body, live)
-    return _Manifest(resource, body, live, is_target)
+    return _Manifest(manifest, resource, body, live, is_target)
 
 
 def _read(
@@ -310,6 +367,10 @@ def _plan(connection: Connection, target: Target, manifest: _Manifest) -> Object
         result = _send(connection, manifest, manifest.body, dry_run=True)
     except errors.FieldConflicts as found:
         return change("conflict", conflicts=found.lines(_OURS))
+    except PreconditionFailed as moved:
+        raise ClusterUnreachable(
+            f"{manifest.kind} {manifest.name} is changing right now: try again"
+        ) from moved
     live = manifest.live
     if live is None:  # as it is written: the server's defaults would bury it
         return change("create", difference({}, manifest.body), result=result)
@@ -353,10 +414,6 @@ def _send(
             return _patch(connection, path, body, dry_run=dry_run, force=True)
     except errors.NotThere as gone:
         raise Refused(str(gone)) from gone
-    except PreconditionFailed as moved:
-        raise ClusterUnreachable(
-            f"{manifest.kind} {manifest.name} is changing right now: try again"
-        ) from moved
     except ClusterUnreachable as away:
         if manifest.kind == "Secret":
             raise ClusterUnreachable(

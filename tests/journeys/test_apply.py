@@ -116,7 +116,7 @@ def test_a_template_change_rolls_as_a_release(
         unmade, "its pod template changes: that part runs as a rolling release", DEVELOPER, since
     )
     unmade.click("Apply", user=DEVELOPER)
-    unmade.sees(r"{app} matches its manifests")
+    unmade.sees(r"{app} applied by developer: .*Its pods were rolled on 2\.0\.0")
     container = unmade.deployment().spec.template.spec.containers[0]
     assert [(one.name, one.value) for one in container.env] == [("GREETING", "hello")]
     assert container.image == f"pilothouse/{unmade.app}:2.0.0"

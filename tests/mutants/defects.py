@@ -242,4 +242,25 @@ DEFECTS: tuple[Defect, ...] = (
         "    return current is None or deployment.available > 0\n",
         "tests/unit/operations/test_remember_templates.py::test_available_old_pods_are_no_success_of_the_new_template",
     ),
+    Defect(
+        "an apply that chooses the version",
+        "bot/releases/planning/draft.py",
+        '    result["spec"]["containers"][index]["image"] = running_image(runs, release)\n',
+        "",
+        "tests/transitions/test_rolling.py::test_an_apply_keeps_the_version_that_runs_when_its_turn_comes",
+    ),
+    Defect(
+        "an apply not bound to the version that was read",
+        "bot/cluster/server_side_apply.py",
+        '        body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]\n',
+        "",
+        "tests/faults/cluster/test_apply.py::test_a_change_right_before_the_write_stops_it",
+    ),
+    Defect(
+        "objects of an apply written without their turn",
+        "bot/releases/engine/manifests.py",
+        "    return _has_objects_left(release) and release.phase is Phase.PROGRESSING\n",
+        "    return _has_objects_left(release)\n",
+        "tests/faults/cluster/test_apply.py::test_nothing_is_written_before_the_approval",
+    ),
 )

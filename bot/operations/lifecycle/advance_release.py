@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from bot.operations.context import Context, left_to_newer
 from bot.operations.lifecycle.answer_requests import answer_requests
+from bot.operations.lifecycle.apply_objects import apply_objects
 from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, check_people
 from bot.operations.lifecycle.gather_logs import gather_logs
 from bot.operations.lifecycle.prepare_release import prepare_release
@@ -27,6 +28,7 @@ from bot.releases.assess.pairs import retarget_to_serving
 from bot.releases.engine.deadlines import step_ends_at
 from bot.releases.engine.decide import decide
 from bot.releases.engine.decision import Decision
+from bot.releases.engine.manifests import writes_objects_now
 from bot.releases.engine.probing import pods_to_probe
 from bot.releases.engine.respond import respond
 from bot.releases.facts.actions import Action, PatchDeployment, PatchService
@@ -106,6 +108,8 @@ def _observed_tick(context: Context, release: Release, ends: float) -> _Next:
     if isinstance(ready, _Next):
         return ready
     cluster = ready.cluster
+    if cluster is not None and _creates_app(ready):
+        return _Next(apply_objects(context, cluster, ready.release, ends))
     decision = _decide(context, ready)
     remember_templates(context, decision.release, ready.seen)
     if cluster is not None:
@@ -113,10 +117,25 @@ def _observed_tick(context: Context, release: Release, ends: float) -> _Next:
     saved = _save(context, decision, ready.release)
     if saved.phase.is_final:
         return _Next(None)
+    if cluster is not None and isinstance(ready.seen, Observation) and writes_objects_now(saved):
+        wake = apply_objects(context, cluster, saved, ends)
+        return _Next(wake, wake is not None and wake <= context.store.now())
     if not decision.actions or cluster is None:
         due = decision.wake_at is not None and decision.wake_at <= context.store.now()
         return _Next(decision.wake_at, due)
     return _apply(context, cluster, saved, decision, ends)
+
+
+def _creates_app(ready: _Ready) -> bool:
+    """Manifests of an app whose Deployment does not exist: no plan could be made for it."""
+    release, seen = ready.release, ready.seen
+    return (
+        isinstance(release.change, Reapply)
+        and bool(release.change.objects)
+        and release.plan is None
+        and isinstance(seen, Observation)
+        and seen.stable is None
+    )
 
 
 def _decide(context: Context, ready: _Ready) -> Decision:
@@ -146,10 +165,20 @@ def _begin(context: Context, release: Release) -> _Next | _Ready:
         if release.unreachable is None:
             release = replace(release, queued_behind="")
         return _Ready(release, cluster, seen)
+    return _prepared(context, release, cluster, seen)
+
+
+def _prepared(
+    context: Context, release: Release, cluster: Cluster | None, seen: Observation
+) -> _Next | _Ready:
     try:
         prepared = prepare_release(context, release, seen)
     except SlackUnavailable as away:  # the roles of its starter are unknown
         return _Next(context.store.now() + (away.retry_after_ms or SLACK_AWAY_MS))
+    except ClusterUnreachable as away:
+        return _Ready(release, cluster, Unreachable(context.store.now(), away.why))
+    except Refused as refused:
+        prepared = respond(release, Refuse(f"not started: {refused}"), context.store.now())
     if isinstance(prepared, Decision):
         _save(context, prepared, release)
         return _Next(None)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from bot.operations.access.roles import Standing, standing
 from bot.operations.context import Context
+from bot.operations.lifecycle.apply_objects import prepare_apply
 from bot.operations.lifecycle.known_templates import containers_of_others, known_templates
 from bot.operations.lifecycle.remember_templates import app_key
 from bot.policy.freezes import Freeze, frozen_by, may_override
@@ -28,7 +29,7 @@ from bot.releases.planning.undo import choose_undo
 
 def prepare_release(context: Context, release: Release, seen: Observation) -> Release | Decision:
     """A Decision ends the release before its first write. Raises SlackUnavailable while the roles
-    of its starter are unknown."""
+    of its starter are unknown; ClusterUnreachable, Refused."""
     now = context.store.now()
     starter = _starter(context, release)
     freeze = _freeze(context, release)
@@ -38,8 +39,11 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
         release = _with_note(release, starter.note)
     if freeze is not None:
         release = _override(context, release, freeze, now)
+    prepared = prepare_apply(context, release, seen, starter.roles)
+    if isinstance(prepared, Decision):
+        return prepared
     release = replace(
-        release,
+        prepared,
         usual_ms=_usual_ms(context, release, seen) or release.usual_ms,
         stale_claim=_stale_claim(context, release, seen),
     )

@@ -14,7 +14,7 @@ from bot.operations.lifecycle.known_templates import templates_key
 from bot.releases.assess.rollout import has_proof, is_complete
 from bot.releases.facts.as_found import AsFound
 from bot.releases.facts.causes import FailureClass
-from bot.releases.facts.changes import Deploy, Scale, Undo
+from bot.releases.facts.changes import Deploy, Reapply, Scale, Undo
 from bot.releases.facts.observation import Observation, Seen
 from bot.releases.facts.plan import DeploymentGoal, Plan, Side
 from bot.releases.facts.release import Phase, Release
@@ -69,6 +69,8 @@ def _remember_success(
     serves = seen.candidate if plan.keeps_both else seen.stable
     if release.phase is not Phase.SUCCEEDED or serves is None:
         return
+    if isinstance(release.change, Reapply) and release.change.template is None:
+        return  # it rolled no template
     key = app_key(release, found.cluster_uid, serves.name)
     if has_proof(serves):
         context.store.remember_healthy(

@@ -10,6 +10,7 @@ from bot.releases.engine.begin import begin, wait_for_start
 from bot.releases.engine.decision import Decision, not_counting, resync_ms
 from bot.releases.engine.drift import meet_outside_changes
 from bot.releases.engine.late_writes import plan_rollback
+from bot.releases.engine.manifests import write_objects
 from bot.releases.engine.outcome import Guard, Proceed, RollBack, Stop
 from bot.releases.engine.paused import stay_paused
 from bot.releases.engine.reminders import remind
@@ -22,14 +23,17 @@ from bot.releases.facts.release import Outage, Phase, Release
 
 GUARDS: tuple[Guard, ...] = (
     plan_rollback,
+    write_objects,
     meet_outside_changes,
     rewrite_drifted,
     wait_for_start,
+    write_objects,
     stay_paused,
 )
 """The order of a decision is the order of its dangers: is a rollback due; did something outside
 Pilothouse change what the release depends on; is it still waiting for its start; is it paused. Only
-then: what does the current step still need?"""
+then: what does the current step still need? The objects of an `/apply` come before both the drift,
+which they would look like, and the first step."""
 
 
 def decide(release: Release, seen: Seen, now: int) -> Decision:

@@ -17,6 +17,7 @@ from bot.releases.engine.gates import is_expired, open_gate
 from bot.releases.engine.outcome import RollBack
 from bot.releases.engine.transitions import begin_rollback, with_roll_paused
 from bot.releases.facts.causes import Cause, FailureClass
+from bot.releases.facts.changes import Reapply
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field
 from bot.releases.facts.people import Person, Vote
@@ -416,11 +417,18 @@ def _abort(decision: Decision, request: Abort, now: int) -> Decision:
     if release.rollback is not None:
         return _hurry(decision, request, now)
     if not _has_written(release):
-        return finish(
-            recorded.changed(replace(release, cause=cause)), Phase.ABORTED, now, why, by=request.by
-        )
+        ended = recorded.changed(replace(release, cause=cause))
+        text = f"{why}{_applied_before(release)}"
+        return finish(ended, Phase.ABORTED, now, text, by=request.by)
     ends_as = Phase.ROLLED_BACK if back_at_once else Phase.ABORTED
     return begin_rollback(RollBack(recorded, cause, ends_as), now)
+
+
+def _applied_before(release: Release) -> str:
+    change = release.change
+    if not isinstance(change, Reapply) or not change.applied:
+        return ""
+    return f". Applied before: {change.account}"
 
 
 def capacity_name(release: Release) -> str:

@@ -19,6 +19,7 @@ from bot.releases.engine.decision import Decision, finish
 from bot.releases.engine.drift import was_replaced
 from bot.releases.engine.failures import judge_pods
 from bot.releases.engine.gates import at_gates
+from bot.releases.engine.manifests import applied_text
 from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.engine.probing import record_probe
 from bot.releases.engine.reconcile import conditions_hold, reconcile
@@ -26,7 +27,7 @@ from bot.releases.engine.transitions import enter_step, roll_back
 from bot.releases.engine.waiting import name_wait, without_wait
 from bot.releases.facts.as_found import AsFound
 from bot.releases.facts.causes import Cause, FailureClass
-from bot.releases.facts.changes import Scale
+from bot.releases.facts.changes import Reapply, Scale
 from bot.releases.facts.counts import counted
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.observation import DeploymentSeen, Observation
@@ -134,11 +135,16 @@ def _finish_steps(decision: Decision, seen: Observation, now: int) -> Decision:
     if release.rollback is not None:
         text = _rolled_back_text(release, release.rollback, seen)
         return finish(decision, release.rollback.ends_as, now, text)
-    is_scale = isinstance(release.change, Scale)
+    return finish(decision, Phase.SUCCEEDED, now, _success_text(release, seen))
+
+
+def _success_text(release: Release, seen: Observation) -> str:
+    change = release.change
+    if isinstance(change, Reapply) and change.shown:
+        return applied_text(release, change)
+    is_scale = isinstance(change, Scale)
     text = f"{release.target.app} {'has' if is_scale else 'is on'} {reached(release)}"
-    if is_scale and seen.stable is not None:
-        text += _unready(seen.stable)
-    return finish(decision, Phase.SUCCEEDED, now, text)
+    return text + _unready(seen.stable) if is_scale and seen.stable is not None else text
 
 
 def _rolled_back_text(release: Release, rollback: Rollback, seen: Observation) -> str:

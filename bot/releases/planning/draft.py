@@ -223,6 +223,8 @@ def _resolve(
             return _Resolved(template, running, f"restart {who}")
         case Undo(template=wanted):
             return _undo(wanted, release, stable, running, who)
+        case Reapply(template=None):
+            return _Resolved(stable.template, running, "")
         case Reapply(template=wanted):
             template = _with_running_version(wanted, stable.template, release)
             return _Resolved(template, running_image(template, release), f"apply {who}")

@@ -83,6 +83,8 @@ def common_refusals(release: Release, seen: Observation) -> DeploymentSeen:
             f"There is no Service `{missing[0]}` in namespace {target.namespace}. Fix `service:` of"
             f" {target.app} in the catalog."
         )
+    if isinstance(release.change, Reapply) and release.change.template is None:
+        return stable  # no pod changes: what is broken may be mended so
     if stable.paused and not isinstance(release.change, Scale | Undo):
         is_half_rolled = stable.updated < stable.status_replicas
         undo = f", or undo it (rollout undo {target.app})" if is_half_rolled else ""

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from bot.releases.assess.pairs import retarget_to_serving
 from bot.releases.assess.selectors import labels_of
-from bot.releases.facts.changes import Restart, Scale
+from bot.releases.facts.changes import Reapply, Restart, Scale
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.plan import LET_GO, Condition, DeploymentGoal, Plan, Side, Step
 from bot.releases.facts.release import Release
@@ -24,6 +24,8 @@ from bot.releases.planning.selection import keeps_own_selector, stays_selected
 def plan(draft: Draft) -> Plan:
     if isinstance(draft.release.change, Scale):
         return _scale(draft, draft.release.change)
+    if isinstance(draft.release.change, Reapply) and draft.release.change.template is None:
+        return draft.plan(steps=(), floor=floor_of(draft.stable), notes=("no pod is rolled",))
     return _roll(draft)
 
 

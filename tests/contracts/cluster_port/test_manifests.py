@@ -3,7 +3,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 
 from bot.cluster import KubernetesCluster
 from bot.cluster.errors import NotThere
-from bot.ports import ObjectChange, Refused
+from bot.ports import Applied, ObjectChange, Refused
 from bot.releases.facts.actions import FieldChange, PatchDeployment, PatchService
 from bot.releases.facts.intent import Field
 from tests.conftest import eventually
@@ -46,8 +47,21 @@ def plan(lab: Lab, *manifests: dict[str, Any]) -> dict[str, ObjectChange]:
 
 
 def apply(lab: Lab, *manifests: dict[str, Any]) -> dict[str, ObjectChange]:
-    changes = lab.cluster.apply_manifests(lab.target, manifests, skip_template_of="hello")
-    return {change.kind: change for change in changes}
+    return {change.kind: change for change in applied(lab, *manifests).changes}
+
+
+def applied(
+    lab: Lab,
+    *manifests: dict[str, Any],
+    may_write: Callable[[ObjectChange], bool] = lambda change: True,
+) -> Applied:
+    """Raises what stopped it."""
+    result = lab.cluster.apply_manifests(
+        lab.target, manifests, skip_template_of="hello", may_write=may_write
+    )
+    if result.why is not None:
+        raise result.why
+    return result
 
 
 def test_a_plan_writes_nothing_until_it_is_applied(empty_lab: Lab) -> None:
@@ -351,3 +365,55 @@ def test_a_selector_without_a_release_follows_the_manifest(empty_lab: Lab) -> No
     narrowed["spec"]["selector"]["track"] = "stable"
     apply(empty_lab, narrowed)
     assert empty_lab.observe().services[0].selector == {"app": "hello", "track": "stable"}
+
+
+def test_a_write_that_meets_another_version_is_compared_again(empty_lab: Lab) -> None:
+    """An autoscaler moves the replicas between the read and the write: the live number stays."""
+    apply(empty_lab, deployment())
+    uid = empty_lab.settled().uid
+    asked: list[tuple[str, ...]] = []
+
+    def scaled_meanwhile(change: ObjectChange) -> bool:
+        asked.append(change.diff)
+        if len(asked) == 1:
+            empty_lab.cluster.apply(
+                empty_lab.target,
+                PatchDeployment("hello", uid, "", (FieldChange(Field.REPLICAS, 2, 3),)),
+            )
+        return True
+
+    applied(empty_lab, deployment(minReadySeconds=1), may_write=scaled_meanwhile)
+    after = empty_lab.stable()
+    assert (after.replicas, after.min_ready_seconds) == (3, 1)
+    assert len(asked) == 2 and asked[0] == asked[1]
+
+
+def test_a_change_that_nobody_confirmed_stops_the_write(empty_lab: Lab) -> None:
+    apply(empty_lab, config_map())
+    shown = plan(empty_lab, config_map("changed\n"))["ConfigMap"].diff
+
+    def changed_meanwhile(change: ObjectChange) -> bool:
+        if change.diff != shown:
+            return False
+        empty_lab.edit("configmaps", "frontend", {"data": {"more": "by hand"}})
+        empty_lab.edit("configmaps", "frontend", {"metadata": {"labels": {"by": "hand"}}})
+        empty_lab.edit("configmaps", "frontend", {"data": {"frontend.conf": "by hand\n"}})
+        return True
+
+    with contextlib.suppress(Refused):
+        applied(empty_lab, config_map("changed\n"), may_write=changed_meanwhile)
+    assert empty_lab.read("configmaps", "frontend")["data"]["frontend.conf"] == "by hand\n"
+
+
+def test_an_object_that_never_stands_still_is_given_up(empty_lab: Lab) -> None:
+    apply(empty_lab, config_map())
+    turns = itertools.count()
+
+    def moves(change: ObjectChange) -> bool:
+        label = {"metadata": {"labels": {"turn": str(next(turns))}}}
+        empty_lab.edit("configmaps", "frontend", label)
+        return True
+
+    with pytest.raises(Refused, match="ConfigMap frontend keeps changing"):
+        applied(empty_lab, config_map("changed\n"), may_write=moves)
+    assert next(turns) == 3
