@@ -31,8 +31,11 @@ class StartState:
 
 def start_state(release: Release, stable: DeploymentSeen, now: int) -> StartState:
     """An undo and a restart start on anything: they are ways out. Raises PlanRefused."""
-    changes_what_runs = isinstance(release.change, Deploy | Reapply)
-    if is_complete(stable) or not (changes_what_runs or isinstance(release.change, Scale)):
+    change = release.change
+    changes_what_runs = isinstance(change, Deploy) or (
+        isinstance(change, Reapply) and change.template is not None
+    )
+    if is_complete(stable) or not (changes_what_runs or isinstance(change, Scale)):
         return StartState()
     pods = f"{stable.available} of {counted(stable.replicas, 'pod')} are available"
     rolled = is_rolled(stable)

@@ -284,7 +284,7 @@ def test_an_abort_in_the_middle_says_what_was_applied(desk: Desk) -> None:
     desk.cluster.before = aborts
     desk.ticks(applying, lambda release: "trying again" in desk.said(applying))
     control_release(desk.context, applying, Abort(DEVELOPER), "Aborted.")
-    assert desk.store.load(applying).phase is Phase.ABORTED
+    assert desk.ends(applying).phase is Phase.ABORTED
     assert "Applied before: ConfigMap first created; not applied: ConfigMap default/second" in (
         desk.said(applying)
     )
