@@ -22,7 +22,7 @@ from bot.operations.replies import (
     WhoamiReply,
 )
 from bot.ports import Message, Table
-from bot.releases.facts.card_snapshot import CardSnapshot, PodLine, VersionCount
+from bot.releases.facts.card_snapshot import CardSnapshot, PodLine, Struggle, VersionCount
 from bot.releases.facts.causes import Cause, FailureClass, Judgement, Verdict
 from bot.releases.facts.changes import Scale
 from bot.releases.facts.events import Event, EventKind
@@ -236,6 +236,19 @@ CARDS: dict[str, Release] = {
         card_snapshot=_seen(old=3, new=0),
     ),
     "rolling": ROLLING,
+    "crash loop that does not count yet": replace(
+        ROLLING,
+        card_snapshot=replace(
+            _seen(old=2, new=1),
+            struggle=Struggle("CrashLoopBackOff", 3, 3, 2, is_crash=True, counts_at=T0 + MINUTE),
+        ),
+    ),
+    "readiness that fails": replace(
+        ROLLING,
+        card_snapshot=replace(
+            _seen(old=2, new=1), struggle=Struggle("the readiness probe fails", 1, 3)
+        ),
+    ),
     "paused by a person": replace(ROLLING, phase=Phase.PAUSED, paused_from=Phase.PROGRESSING),
     "scaling": replace(ROLLING, change=Scale(5), from_version="3 pods", to_version="5 pods"),
     "canary holding": HOLDING,

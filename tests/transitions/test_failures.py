@@ -17,6 +17,7 @@ from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import Observation, PodSeen
 from bot.releases.facts.release import Phase, Progress, Release
 from bot.releases.facts.requests import Resume
+from bot.slack.blocks.card import card
 from tests.builders import (
     DEVELOPER,
     MINUTE,
@@ -419,3 +420,43 @@ def test_a_claim_that_cannot_be_removed_reminds_and_never_rolls_back() -> None:
     seen = an_observation(claimed(a_deployment(template=a_template("2.0.0"))))
     late = decide(release, seen, T0 + 10 * MINUTE)
     assert late.release.phase is Phase.PROGRESSING and EventKind.REMINDED in kinds(late)
+
+
+# --- what the card shows before it counts ---------------------------------------------------------
+
+
+def card_of(decision: Decision) -> str:
+    assert decision.release.phase is Phase.PROGRESSING
+    return str(card(decision.release, now=T0 + SECOND).blocks)
+
+
+def test_a_crash_loop_is_on_the_card_from_its_first_restart() -> None:
+    pods = [crashing(f"hello-2-{letter}", restarts=2) for letter in "abc"]
+    shown = card_of(judged(new_pods(*pods)))
+    assert "3 of 3 new pods: CrashLoopBackOff, 2 restarts" in shown
+    assert "Rolls back after 3 restarts and 1 min (1 restart to go, not before" in shown
+    assert "at the latest at" in shown and "Deadline" not in shown
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"waiting": "ErrImagePull", "message": "i/o timeout"}, "the new pod: ErrImagePull"),
+        (
+            {
+                "waiting": "ContainerCreating",
+                "warnings": (("FailedMount", 'MountVolume.SetUp failed: secret "tls" not found'),),
+            },
+            "the new pod: FailedMount",
+        ),
+        (
+            {"warnings": (("Unhealthy", "Readiness probe failed: HTTP probe: 503"),)},
+            "the readiness probe fails",
+        ),
+    ],
+)
+def test_other_trouble_is_on_the_card_from_its_first_sight(
+    facts: dict[str, Any], words: str
+) -> None:
+    shown = card_of(judged(new_pods(a_new_pod(**facts))))
+    assert words in shown and "if that lasts until" in shown

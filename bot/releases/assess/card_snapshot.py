@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from bot.releases.assess.rollout import newest, pods_of, ready_endpoints
+from bot.releases.assess.struggle import struggle_of
 from bot.releases.facts.card_snapshot import CARD_SNAPSHOT_PODS, CardSnapshot, PodLine, VersionCount
 from bot.releases.facts.images import version_of
 from bot.releases.facts.observation import DeploymentSeen, Observation, PodSeen
@@ -79,6 +80,7 @@ def take_card_snapshot(release: Release, seen: Observation) -> CardSnapshot:
         serving_since=_since(release.card_snapshot, serving, seen.at),
         share=_share(seen, versions, sum(side.endpoints for side in sides) + others),
         others=others,
+        struggle=struggle_of(release, seen),
     )
 
 

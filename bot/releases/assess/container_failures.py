@@ -122,7 +122,7 @@ def _start_failure(pod: PodSeen, container: ContainerSeen) -> PodFailure | None:
 
 
 def _crash(pod: PodSeen, container: ContainerSeen, rules: Rules) -> PodFailure | None:
-    if container.restarts < rules.crash_loop_restarts or not _keeps_ending(container):
+    if container.restarts < rules.crash_loop_restarts or not keeps_ending(container):
         return None
     is_oom = container.last_terminated == "OOMKilled"
     what = "OOMKilled" if is_oom else container.waiting or "CrashLoopBackOff"
@@ -130,11 +130,17 @@ def _crash(pod: PodSeen, container: ContainerSeen, rules: Rules) -> PodFailure |
     killed = "" if is_oom else _killed_by(pod.warnings)
     if killed:
         detail = f"{container.name} restarted {container.restarts} times, {killed}"
-    ripe_at = _first_start(pod, container) + rules.crash_loop_for_ms
+    ripe_at = crash_counts_at(pod, container, rules)
     return PodFailure(FailureClass.PERSISTENT, pod.name, what, detail, ripe_at)
 
 
-def _keeps_ending(container: ContainerSeen) -> bool:
+def crash_counts_at(pod: PodSeen, container: ContainerSeen, rules: Rules) -> int:
+    """From when on its restarts count against the version, once there are enough."""
+    return _first_start(pod, container) + rules.crash_loop_for_ms
+
+
+def keeps_ending(container: ContainerSeen) -> bool:
+    """Ended, and not well since."""
     if container.waiting in ("CrashLoopBackOff", "PostStartHookError"):
         return True
     harmless = ("", "Completed") if container.init else ("",)

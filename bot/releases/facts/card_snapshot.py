@@ -35,6 +35,19 @@ class VersionCount:
 
 
 @dataclass(frozen=True)
+class Struggle:
+    """New pods that are in trouble which does not count yet: ``pods`` of ``total``.
+    ``counts_at``: milliseconds from when on it may count; 0: only at the deadline."""
+
+    what: str  # CrashLoopBackOff, ImagePullBackOff, FailedMount, "the readiness probe fails"…
+    pods: int
+    total: int
+    restarts: int = 0
+    is_crash: bool = False
+    counts_at: int = 0
+
+
+@dataclass(frozen=True)
 class CardSnapshot:
     """What a card shows of the last observation."""
 
@@ -49,6 +62,7 @@ class CardSnapshot:
         None  # percent of the ready endpoints that run the new version, while there is a candidate
     )
     serving_since: int = 0  # when this was first observed; 0: at the first observation
+    struggle: Struggle | None = None
     others: int = 0  # ready endpoints of the app's Services that are pods of neither side
 
 

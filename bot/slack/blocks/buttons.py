@@ -21,7 +21,7 @@ _APPROVE = {
     "start": "Approve start",
     "promote": "Promote",
     "switch": "Switch",
-    **dict.fromkeys(Confirmation, "Continue"),
+    **{one.value: "Continue" for one in Confirmation},
 }
 
 

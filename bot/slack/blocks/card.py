@@ -32,6 +32,7 @@ from bot.slack.blocks.words import (
     progress,
     shown_percent,
     step_of,
+    struggle_words,
     uncapitalised,
     verdict_words,
 )
@@ -84,6 +85,7 @@ def _waits_for(release: Release, now: int, first: bool) -> Block | None:
     lines = [
         *_unreachable_lines(release),
         *_phase_lines(release, now, first),
+        *_struggle_lines(release),
         *_trouble_lines(release),
         *_deadline_lines(release),
     ]
@@ -201,13 +203,47 @@ def _trouble_lines(release: Release) -> Iterator[str]:
         yield f"⚠️ The probe fails: {failure}. The switch waits until it passes."
 
 
-def _deadline_lines(release: Release) -> Iterator[str]:
+def _struggle_lines(release: Release) -> Iterator[str]:
+    """What is wrong with the new pods, and what is left until something follows from it."""
+    trouble, found = struggle_words(release), release.card_snapshot.struggle
+    if not trouble or found is None or release.phase is not Phase.PROGRESSING:
+        return
+    ends = _deadline(release)
+    latest = f"; at the latest at {date(ends, '{time_secs}')}" if ends else ""
+    then = _then(release)
+    if found.is_crash:
+        needed, patience = release.rules.crash_loop_restarts, release.rules.crash_loop_for_ms
+        missing = max(0, needed - found.restarts)
+        to_go = f"{counted(missing, 'restart')} to go, " if missing else ""
+        rule = (
+            f"{then} after {counted(needed, 'restart')} and {duration(patience)} ({to_go}not before"
+            f" {date(found.counts_at, '{time_secs}')}){latest}"
+        )
+    elif found.counts_at:
+        rule = f"{then} if that lasts until {date(found.counts_at, '{time_secs}')}{latest}"
+    else:
+        rule = f"{then} if that lasts until {date(ends, '{time_secs}')}" if ends else ""
+    yield f"⚠️ {capitalised(plain(trouble, 300))}. {rule}{'.' if rule else ''}".rstrip()
+
+
+def _then(release: Release) -> str:
+    if release.only_a_person_rolls_back:
+        return "People are asked"
+    return "Pauses" if release.rules.on_failure == "pause" else "Rolls back"
+
+
+def _deadline(release: Release) -> int | None:
+    """None where a person decides."""
     step = step_of(release)
-    if is_clusters_fault(release.progress.trouble):
-        return  # a person decides then
-    if release.phase is Phase.PROGRESSING and step is not None and step.deadline_ms:
-        until = release.progress.began_at + step.deadline_ms + release.progress.paused_ms
-        yield f"Deadline {date(until)}."
+    if step is None or not step.deadline_ms or is_clusters_fault(release.progress.trouble):
+        return None
+    return release.progress.began_at + step.deadline_ms + release.progress.paused_ms
+
+
+def _deadline_lines(release: Release) -> Iterator[str]:
+    ends = _deadline(release)
+    if release.phase is Phase.PROGRESSING and ends and not struggle_words(release):
+        yield f"Deadline {date(ends)}."
 
 
 # --- how far --------------------------------------------------------------------------------------

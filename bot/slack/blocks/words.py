@@ -85,9 +85,22 @@ _UNCHANGING_WORDS: dict[Phase, str] = {
 
 def phase_words(release: Release) -> str:
     """A status fragment: what the release is doing, or how it ended."""
+    if release.phase is Phase.PROGRESSING and (trouble := struggle_words(release)):
+        return f"in progress; {trouble}"
     if release.phase in _UNCHANGING_WORDS:
         return _UNCHANGING_WORDS[release.phase]
     return _final_words(release) if release.phase.is_final else _running_words(release)
+
+
+def struggle_words(release: Release) -> str:
+    """``3 of 3 new pods: CrashLoopBackOff, 2 restarts``; "" where nothing is wrong, or the
+    cluster's own trouble is named already."""
+    found = release.card_snapshot.struggle
+    if found is None or release.progress.trouble is not None or release.phase.is_final:
+        return ""
+    pods = f"{found.pods} of {found.total} new pods" if found.total > 1 else "the new pod"
+    again = f", {counted(found.restarts, 'restart')}" if found.is_crash else ""
+    return f"{pods}: {found.what}{again}"
 
 
 def _running_words(release: Release) -> str:
