@@ -353,6 +353,19 @@ EVENTS: dict[str, tuple[Release, Event]] = {
         ),
         Event(T0, EventKind.FAILURE, CAUSE.summary, evidence=CAUSE.evidence),
     ),
+    "failure that is over": (
+        ROLLED_BACK,
+        Event(T0 + 59 * SECOND, EventKind.FAILURE, CAUSE.summary, evidence=CAUSE.evidence),
+    ),
+    "verdict that was decided": (
+        replace(
+            PROMOTING,
+            phase=Phase.AWAITING_PROMOTION,
+            phase_since=T0 + MINUTE,
+            cause=Cause(FailureClass.VERDICT, "2 restarts"),
+        ),
+        Event(T0, EventKind.PAUSED, "The candidate looks worse: 2 restarts."),
+    ),
     "verdict that asks": (
         replace(
             CANARY,

@@ -7,6 +7,7 @@ from bot.operations.context import Context, left_to_newer, thread_key
 from bot.operations.delivery.budgets import EDITS, MOVING, OVER, WAITED_FOR, rank_of
 from bot.operations.delivery.find_card import find_card
 from bot.operations.delivery.post_once import Posted, attempt_at, keyed, post_once
+from bot.operations.delivery.standing import Address, edit_standing, remember_standing
 from bot.operations.replies import DocumentReply
 from bot.ports import (
     Announcement,
@@ -72,6 +73,7 @@ def _deliver_to_channel(
             waits[0] = _edit_card(context, release, channel, ts, rank)
         if ts:
             waits.append(_post_announcements(context, release, channel, ts, announcements))
+            waits.append(edit_standing(context, release))
     except MessageGone:
         # A person deleted the card, and its thread with it: the next delivery posts it anew, and
         # the remaining lines under it.
@@ -166,11 +168,18 @@ def _post_loud(context: Context, release: Release, channel: str, entry: Announce
     key = _loud_key(release, entry)
     if context.store.peek(key):
         return 0
-    rendered = context.render.announcement(release, entry.event, find_card(context, release.id))
+    card = find_card(context, release.id)
+    rendered = context.render.announcement(release, entry.event, card)
     if rendered is not None:
-        wait = _post_batch(context, release, channel, "", [entry], rendered[0], rank=OVER)
-        if wait:
-            return wait
+        message, name = rendered[0], _entry_key(release, entry)
+        posted = post_once(context, channel, name, lambda: message, rank=OVER)
+        if not posted.ts:
+            return posted.wait_ms
+        _remember_thread(context, release, channel, posted.ts)
+        address = Address(channel, posted.ts, name, card)
+        # One that was found again may say what was true when it was posted.
+        shown = message if posted.is_fresh else None
+        remember_standing(context, release, entry.event, shown, address)
     context.store.put(key, "1", ttl_ms=SENT_KNOWN_MS)
     return 0
 

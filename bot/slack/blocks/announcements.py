@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.ports import Message
+from bot.releases.assess.result import fell_back_to
 from bot.releases.engine.gates import open_gate
 from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.events import Event, EventKind
@@ -15,7 +16,7 @@ from bot.slack.blocks.buttons import buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
 from bot.slack.blocks.tables import pods_table, table_message
 from bot.slack.blocks.words import capitalised, change_words, phase_words
-from bot.slack.markup import code, duration, escape, link, mention, plain
+from bot.slack.markup import clock, code, date, duration, escape, link, mention, plain
 
 SHOWN_LINES = 10
 MAX_MENTIONS = 5
@@ -133,9 +134,9 @@ def _failure(release: Release, event: Event, card: str) -> Message:
     crashed = cause is not None and cause.failure is FailureClass.PERSISTENT and cause.pods
     if crashed and release.rules.evidence_logs == "starter":
         blocks.append(context(f"The last log lines go only to {who}."))
-    done = _consequence(release)
-    blocks.append(section(f"*Then:* {plain(done, 600)} {who}"))
-    buttons = buttons_of(release) if release.phase is Phase.PAUSED else []
+    done = _consequence(release, event)
+    blocks.append(section(f"*Then:* {_with_dates(release, done)} {who}"))
+    buttons = buttons_of(release) if _still_asks(release, event) else []
     if buttons:
         blocks.append(actions(buttons))
     blocks.append(context(_card_link(release, card)))
@@ -160,6 +161,8 @@ def _logs(release: Release) -> Message:
 def _decision(release: Release, event: Event, card: str) -> Message:
     """Nothing failed, but the comparison with stable was not good: a person decides."""
     who, what = mention(release.requested_by.user), change_words(release)
+    if not _still_asks(release, event):
+        return _decided(release, event, card)
     blocks: list[Block] = [
         section(f"⚠️ *{plain(what, 300)} needs a decision*\n{plain(event.text, 1_500)} {who}")
     ]
@@ -170,19 +173,54 @@ def _decision(release: Release, event: Event, card: str) -> Message:
     return Message(top_text([f"{escape(line)} {who}"]), tuple(blocks))
 
 
+def _decided(release: Release, event: Event, card: str) -> Message:
+    what, done = change_words(release), _consequence(release, event)
+    blocks = (
+        section(f"✔️ *{plain(what, 300)} needed a decision*\n{plain(event.text, 1_500)}"),
+        section(f"*Then:* {_with_dates(release, done)}"),
+        context(_card_link(release, card)),
+    )
+    return Message(top_text([escape(f"{what} needed a decision: {done}")]), blocks)
+
+
+def _still_asks(release: Release, event: Event) -> bool:
+    """The pause that the event led to is not over."""
+    return release.phase is Phase.PAUSED and release.phase_since <= event.at
+
+
 def _card_link(release: Release, card: str) -> str:
     return link(card, f"Card of {release.id}") if card else code(release.id)
 
 
-def _consequence(release: Release) -> str:
+def _consequence(release: Release, event: Event) -> str:
+    """What follows from a failure; once that is over, how it ended."""
     before = release.from_version or "the previous version"
     if release.phase.is_final:
-        return f"{capitalised(phase_words(release))}."
+        return _ending(release, event)
     if release.rollback is not None:
         return f"Rolling back to {before}."
     if release.phase in (Phase.PAUSED, Phase.DRIFTED):
         return "Paused: nothing changes meanwhile. Resume to continue, or abort to roll back."
+    if release.phase_since > event.at:
+        return f"The release continued: {phase_words(release)}."
     return "The failed pods were scaled to 0; stable keeps serving."
+
+
+def _ending(release: Release, event: Event) -> str:
+    """``Rolled back: hello is on 1.0.0, at 22:58 (1 s). Nothing to do.``"""
+    took = duration(release.finished_at - event.at)
+    over = f"{capitalised(phase_words(release))}, at {clock(release.finished_at)} ({took})."
+    is_well = release.phase is not Phase.FAILED and (
+        release.rollback is None or fell_back_to(release)[1]
+    )
+    return f"{over} Nothing to do." if is_well else over
+
+
+def _with_dates(release: Release, text: str) -> str:
+    """The end as a moment in each reader's zone."""
+    return plain(text, 600).replace(
+        f"at {clock(release.finished_at)}", f"at {date(release.finished_at)}"
+    )
 
 
 def _finished(release: Release, event: Event) -> tuple[Message, bool] | None:

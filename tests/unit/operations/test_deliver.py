@@ -89,6 +89,23 @@ def test_a_failure_leads_to_its_card(desk: Desk) -> None:
     assert f"<{address}|Card of {release_id}>" in str(loud.message.blocks)
 
 
+def test_a_failure_is_edited_into_how_it_ended(desk: Desk) -> None:
+    release_id = failed(desk)
+    deliver_release(desk.context, release_id)
+    (loud,) = (one for one in desk.sent("post") if " failed: " in one.message.text)
+    ts = f"{desk.messenger.sent.index(loud) + 1}.0"
+    assert "Rolling back to" in loud.message.text
+    release = desk.store.load(release_id)
+    over = replace(release, phase=Phase.ROLLED_BACK, finished_at=desk.store.now() + 1_000)
+    desk.store.save(over, (), operation="over")
+    eventually(lambda: deliver_release(desk.context, release_id) is None)
+    edits = [one for one in desk.sent("edit") if one.thread_ts == ts]
+    assert len(edits) == 1 and "Rolled back: hello is on" in edits[0].message.text
+    assert "Nothing to do." in edits[0].message.text
+    deliver_release(desk.context, release_id)
+    assert [one for one in desk.sent("edit") if one.thread_ts == ts] == edits
+
+
 @pytest.mark.parametrize(
     "why", [SlackUnavailable("time-out"), RateLimited(30_000), MessageGone("message_not_found")]
 )
