@@ -10,7 +10,7 @@ from bot.cluster.apply import apply
 from bot.cluster.connect import REQUEST_TIMEOUT_S, ClusterAddress, Connection
 from bot.cluster.explain import explain
 from bot.cluster.logs import logs
-from bot.cluster.observe import cluster_uid, observe, observe_apps
+from bot.cluster.observe import Home, cluster_uid, observe, observe_apps
 from bot.cluster.permissions import missing_permissions
 from bot.cluster.probe import ask_pods, probe
 from bot.cluster.server_side_apply import apply_manifests, plan_manifests
@@ -37,12 +37,15 @@ class KubernetesCluster:
         in_cluster: bool = False,
         timeout_s: float = REQUEST_TIMEOUT_S,
         shelf: Shelf | None = None,
+        uid_stands_s: float = UID_STANDS_S,
     ) -> None:
         self._address = ClusterAddress(kubeconfig, context, in_cluster)
         self._timeout_s = timeout_s
+        self._uid_stands_s = uid_stands_s
         self._shelf = shelf
         self.connection = Connection(self._address, timeout_s=timeout_s)
         self._known: tuple[str, float, str] = ("", 0.0, "")
+        self._homes: dict[tuple[str, str, str], Home] = {}  # by server, namespace, Deployment
 
     def prepare(self) -> None:
         """For a process that forks workers: read kubeconfig and certificates once. Opens no
@@ -55,7 +58,7 @@ class KubernetesCluster:
         of its object.)"""
         server, now = self.connection.server, time.monotonic()
         known, at, uid = self._known
-        if server != known or now - at > UID_STANDS_S:
+        if server != known or now - at > self._uid_stands_s:
             uid = cluster_uid(self.connection)
             self._known = (server, now, uid)
         return uid
@@ -70,16 +73,21 @@ class KubernetesCluster:
         survey: bool = False,
         events: bool = False,
     ) -> Observation:
-        return observe(
+        place = (self.connection.server, target.namespace, target.deployment)
+        seen = observe(
             self.connection,
             target,
             uid=self.uid,
+            home=self._homes.get(place),
             candidate=candidate,
             or_candidate=or_candidate,
             extra_services=extra_services,
             survey=survey,
             events=events,
         )
+        if seen.stable is not None:
+            self._homes[place] = Home(seen.stable.uid, seen.cluster_uid)
+        return seen
 
     def observe_apps(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
         return observe_apps(self.connection, targets, uid=self.uid)

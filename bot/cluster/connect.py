@@ -139,12 +139,18 @@ class Connection:
         except errors.NotThere:
             return None
 
-    def optional_items(self, path: str, query: Mapping[str, str] | None = None) -> list[Any]:
-        """Items of a list; none when the API is not served here or the bot may not read it."""
+    def list_if_allowed(
+        self, path: str, query: Mapping[str, str] | None = None
+    ) -> list[Any] | None:
+        """Items of a list; None when the API is not served here or the bot may not read it."""
         try:
             return self.get(path, query).get("items") or []
         except (errors.NotThere, Refused):
-            return []
+            return None
+
+    def optional_items(self, path: str, query: Mapping[str, str] | None = None) -> list[Any]:
+        """As ``list_if_allowed``, and none of what may not be read."""
+        return self.list_if_allowed(path, query) or []
 
     def send(
         self,

@@ -2,7 +2,8 @@
 
 The first round reads the Deployments and all that does not depend on them, the second the
 ReplicaSets and pods that their selectors match. The selector only narrows the lists; who belongs to
-whom follows from ownerReferences alone.
+whom follows from ownerReferences alone. Nothing is read twice: a survey's lists hold the app's own
+objects too, and a Deployment whose uid is known names its cluster.
 """
 
 from __future__ import annotations
@@ -42,8 +43,16 @@ _SURVEYED = (
     "networkpolicies",
     "services",
     "deployments",
-    "persistentvolumeclaims",
 )
+_CLAIMS = "persistentvolumeclaims"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The cluster in which an object was found. No other cluster has an object of this uid."""
+
+    object_uid: str
+    cluster_uid: str
 
 
 def cluster_uid(connection: Connection) -> str:
@@ -60,23 +69,25 @@ def observe(
     target: Target,
     *,
     uid: Callable[[], str],
+    home: Home | None = None,
     candidate: str,
     or_candidate: str = "",
     extra_services: Sequence[str],
     survey: bool,
     events: bool,
 ) -> Observation:
-    """Raises ClusterUnreachable, also where the bot lacks a permission: a partial observation would
-    mislead."""
+    """``home``: of the app's Deployment, where it is known. Raises ClusterUnreachable, also where
+    the bot lacks a permission: a partial observation would mislead."""
     service_names = tuple(dict.fromkeys((*target.services, *extra_services)))
     names = tuple(
         dict.fromkeys(name for name in (target.deployment, candidate, or_candidate) if name)
     )
-    at, which = time.time_ns() // 1_000_000, connection.start(uid)
-    reads = _start_reads(
-        connection, target.namespace, names, service_names, survey=survey, events=events
-    )
-    stable, *others = [future.result() for future in reads.deployments]
+    at, which = time.time_ns() // 1_000_000, None if home else connection.start(uid)
+    reads = _Reads(connection, target.namespace, names, service_names, survey=survey, events=events)
+    stable, *others = reads.deployments()
+    if which is None and not (stable and home and stable["metadata"]["uid"] == home.object_uid):
+        which = connection.start(uid)
+    mounted = _start_claims(connection, target.namespace, stable) if survey else None
     owned = _read_owned(
         connection, target.namespace, [stable, next((one for one in others if one), None)]
     )
@@ -86,16 +97,14 @@ def observe(
     seen = [_with_events(one, warnings, scale_ups) if one else None for one in found]
     return Observation(
         at=at,
-        cluster_uid=which.result(),
+        cluster_uid=which.result() if which else home.cluster_uid if home else "",
         stable=seen[0],
         candidate=seen[1],
-        services=tuple(
-            reading.service(item) for future in reads.services if (item := future.result())
-        ),
+        services=tuple(reading.service(item) for item in reads.services() if item),
         endpoints=reading.endpoints(_slice_items(reads.slices)),
         survey=(
             _survey(
-                {kind: future.result() for kind, future in reads.surveyed.items()},
+                reads.surveyed() | {_CLAIMS: mounted.result() if mounted else []},
                 target,
                 seen[0],
                 names,
@@ -108,15 +117,58 @@ def observe(
     )
 
 
-@dataclass(frozen=True)
 class _Reads:
-    """The first round, all under way."""
+    """The first round, all under way. What a survey lists is not read one by one too, unless the
+    bot may not list it."""
 
-    deployments: list[Future[Any]]
-    services: list[Future[Any]]
-    slices: Future[Any] | None
-    surveyed: dict[str, Future[Any]]
-    warnings: Future[Any] | None
+    def __init__(
+        self,
+        connection: Connection,
+        namespace: str,
+        deployments: Sequence[str],
+        services: Sequence[str],
+        *,
+        survey: bool,
+        events: bool,
+    ) -> None:
+        self._connection, self._namespace = connection, namespace
+        self._named = {"deployments": deployments, "services": services}
+        self._lists = {
+            kind: connection.start(connection.list_if_allowed, path_of(kind, namespace))
+            for kind in (_SURVEYED if survey else ())
+        }
+        self._single = {} if survey else {kind: self._start(kind) for kind in self._named}
+        in_services = in_query(reading.SERVICE_NAME, services)
+        slices = path_of("endpointslices", namespace)
+        self.slices = (
+            connection.start(connection.required, slices, in_services) if services else None
+        )
+        self.warnings = _start_events(connection, namespace, "type=Warning") if events else None
+
+    def _start(self, kind: str) -> list[Future[Any]]:
+        return [
+            self._connection.start(self._connection.existing, path_of(kind, self._namespace, name))
+            for name in self._named[kind]
+        ]
+
+    def deployments(self) -> list[Any]:
+        return self._found("deployments")
+
+    def services(self) -> list[Any]:
+        return self._found("services")
+
+    def _found(self, kind: str) -> list[Any]:
+        """In the order of the names; None for what does not exist."""
+        items = self._lists[kind].result() if kind in self._lists else None
+        if items is not None:
+            by_name = {item["metadata"]["name"]: item for item in items}
+            return [by_name.get(name) for name in self._named[kind]]
+        if kind not in self._single:
+            self._single[kind] = self._start(kind)
+        return [future.result() for future in self._single[kind]]
+
+    def surveyed(self) -> dict[str, list[Any]]:
+        return {kind: future.result() or [] for kind, future in self._lists.items()}
 
 
 def _start_events(connection: Connection, namespace: str, selector: str) -> Future[Any]:
@@ -137,38 +189,13 @@ def _is_stuck(pod: PodSeen, at: int) -> bool:
     return waits and (silent or pod.restarts > 0) and at - pod.created_at > STUCK_AFTER_MS
 
 
-def _start_reads(
-    connection: Connection,
-    namespace: str,
-    deployments: Sequence[str],
-    services: Sequence[str],
-    *,
-    survey: bool,
-    events: bool,
-) -> _Reads:
-    def each(kind: str, names: Sequence[str]) -> list[Future[Any]]:
-        return [
-            connection.start(connection.existing, path_of(kind, namespace, name)) for name in names
-        ]
-
-    def every(kind: str, query: Mapping[str, str] | None = None) -> Future[Any]:
-        return connection.start(connection.optional_items, path_of(kind, namespace), query)
-
-    return _Reads(
-        deployments=each("deployments", deployments),
-        services=each("services", services),
-        slices=(
-            connection.start(
-                connection.required,
-                path_of("endpointslices", namespace),
-                in_query(reading.SERVICE_NAME, services),
-            )
-            if services
-            else None
-        ),
-        surveyed={kind: every(kind) for kind in _SURVEYED} if survey else {},
-        warnings=_start_events(connection, namespace, "type=Warning") if events else None,
-    )
+def _start_claims(
+    connection: Connection, namespace: str, stable: Mapping[str, Any] | None
+) -> Future[Any] | None:
+    """None where no volume of the template is a claim."""
+    if stable is None or not _claims(stable["spec"]["template"]):
+        return None
+    return connection.start(connection.optional_items, path_of(_CLAIMS, namespace))
 
 
 def _read_events(

@@ -141,6 +141,48 @@ def test_observing_a_canary_takes_eight_reads_and_seven_right_after(
     assert lab.reads() == before + 15, "which cluster this is was just read"
 
 
+def reads_of(lab: Lab, candidate: str = "", **options: bool) -> int:
+    before = lab.reads()
+    if before is None:
+        pytest.skip("the real API server counts no reads of ours")
+    lab.observe(candidate, **options)
+    after = lab.reads()
+    assert after is not None
+    return after - before
+
+
+def always_asking(lab: Lab) -> Lab:
+    cluster = KubernetesCluster(kubeconfig=str(lab.kubeconfig), uid_stands_s=0.0)
+    return Lab(cluster, lab.namespace, lab.kubeconfig)
+
+
+def test_a_deployment_that_is_known_names_its_cluster(lab: Lab) -> None:
+    asking = always_asking(lab)
+    assert reads_of(asking) == 6
+    assert reads_of(asking) == 5
+    assert asking.observe().cluster_uid == lab.cluster.uid()
+
+
+def test_a_deployment_made_anew_does_not_name_its_cluster(lab: Lab) -> None:
+    asking = always_asking(lab)
+    asking.observe()
+    lab.delete("deployments", "hello")
+    assert eventually(lambda: lab.observe().stable is None)
+    assert reads_of(asking) == 4, "nothing of an app but Service and endpoints; and the cluster"
+    lab.create("deployments", deployment())
+    assert reads_of(asking) == 6
+
+
+def test_a_survey_reads_no_object_a_second_time(lab: Lab) -> None:
+    lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=1))
+    asking = always_asking(lab)
+    assert reads_of(asking, "hello-canary", survey=True) == 10, "6 lists of a survey, and 4 reads"
+    seen = asking.observe("hello-canary", survey=True)
+    assert seen.stable is not None and seen.candidate is not None
+    assert [one.name for one in seen.services] == ["hello"]
+    assert (seen.stable.name, seen.candidate.name) == ("hello", "hello-canary")
+
+
 def test_the_survey_holds_what_planning_needs(lab: Lab) -> None:
     lab.create("deployments", candidate_of(lab.stable(), "hello-1"))
     lab.create("services", {**service("other")})
