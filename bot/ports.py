@@ -17,7 +17,7 @@ from bot.policy.permissions import PersonKind
 from bot.query import Query
 from bot.releases.facts.actions import Action
 from bot.releases.facts.events import Event
-from bot.releases.facts.observation import Observation, ProbeSeen
+from bot.releases.facts.observation import Observation, ProbeSeen, Written
 from bot.releases.facts.plan import Probe
 from bot.releases.facts.release import Release
 from bot.releases.facts.target import Target
@@ -118,9 +118,9 @@ class Cluster(Protocol):
         """By app: its Deployment, the green one beside it as the candidate, and its Services,
         without pods or endpoints. The number of requests depends on the namespaces alone."""
 
-    def apply(self, target: Target, action: Action) -> None:
-        """Carry out one action in the target's namespace. Raises PreconditionFailed, Refused,
-        ClusterUnreachable."""
+    def apply(self, target: Target, action: Action) -> Written | None:
+        """Carry out one action in the target's namespace. Returns what it made of a Deployment,
+        None for a Service. Raises PreconditionFailed, Refused, ClusterUnreachable."""
 
     def logs(
         self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool

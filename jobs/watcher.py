@@ -33,6 +33,8 @@ FIRST_SPACING_MS = 200.0
 LONGEST_SPACING_MS = 2_000.0
 GROWTH = 1.5
 FAST_PACE_MS = 4_000.0
+CARD_SPACING_MS = 1_000.0
+"""Between the ticks for changes that only move the card: no card is edited more often."""
 COLLECT_EVERY_S = 0.5  # how long a silent inbox is waited for
 READ_EVERY_S = 0.2  # the list of running releases, at most, while changes come
 RETRY_S = 0.5
@@ -93,18 +95,19 @@ def describe(app: str, past: OutsideChange) -> str:
 class _Pace:
     began: float
     last: float
-    spacing: float = FIRST_SPACING_MS
+    spacing: float
 
 
 class Pacer:
-    """When a change may wake: at once after silence, then 200 ms apart, growing to 2 s when changes
-    continue for long. None is dropped.
+    """When a change may wake: after silence at once, or after ``first_ms``; then ``spacing_ms``
+    apart, growing to 2 s when changes continue for long. None is dropped.
 
     The spacing grows only after FAST_PACE_MS: a small app's whole roll is followed closely, a large
     one's does not tick all the time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spacing_ms: float = FIRST_SPACING_MS, *, first_ms: float = 0.0) -> None:
+        self._spacing_ms, self._first_ms = spacing_ms, first_ms
         self._paces: dict[str, _Pace] = {}
 
     def delay_ms(self, release_id: str, now_ms: float) -> float:
@@ -112,8 +115,8 @@ class Pacer:
         up before this change came."""
         pace = self._paces.get(release_id)
         if pace is None or now_ms - pace.last > 2 * pace.spacing:
-            self._paces[release_id] = _Pace(now_ms, now_ms)
-            return 0.0
+            self._paces[release_id] = _Pace(now_ms, now_ms + self._first_ms, self._spacing_ms)
+            return self._first_ms
         if pace.last > now_ms:
             return pace.last - now_ms
         at = max(now_ms, pace.last + pace.spacing)
@@ -125,6 +128,12 @@ class Pacer:
 
     def keep(self, release_ids: Collection[str]) -> None:
         self._paces = {name: pace for name, pace in self._paces.items() if name in release_ids}
+
+
+@dataclass(frozen=True)
+class _Changed:
+    place: Place
+    urgent: bool
 
 
 @dataclass
@@ -145,16 +154,18 @@ class Nudger:
     def __init__(self, context: Context, clock: Callable[[], float] = time.monotonic) -> None:
         self._context = context
         self._clock = clock
-        self._pacer = Pacer()
-        self._pending: dict[Place, _Pending] = {}
+        self._pacers = {
+            True: Pacer(),
+            False: Pacer(CARD_SPACING_MS, first_ms=CARD_SPACING_MS),
+        }
+        self._pending: dict[_Changed, _Pending] = {}
         self._noticed: list[tuple[str, Change]] = []
         self._running: dict[str, Release] = {}
         self._read_at = float("-inf")
 
     def take(self, cluster: str, change: Change) -> None:
-        self._pending[Place(cluster, change.namespace, change.deployment, change.service)] = (
-            _Pending(self._clock())
-        )
+        place = Place(cluster, change.namespace, change.deployment, change.service)
+        self._pending[_Changed(place, change.urgent)] = _Pending(self._clock())
         if change.outside_change is not None:
             self._noticed.append((cluster, change))
 
@@ -163,15 +174,16 @@ class Nudger:
         while self._noticed:
             self._note(*self._noticed[0])
             del self._noticed[0]
-        for place, change in tuple(self._pending.items()):
+        for changed, change in tuple(self._pending.items()):
             if self._read_at <= change.since and self._clock() - self._read_at >= READ_EVERY_S:
                 read_at = self._clock()
                 self._running = dict(self._read())
                 self._read_at = read_at
-                self._pacer.keep(self._running)
-            self._wake(place, change)
+                for pacer in self._pacers.values():
+                    pacer.keep(self._running)
+            self._wake(changed, change)
             if self._read_at > change.since:
-                del self._pending[place]
+                del self._pending[changed]
 
     @property
     def has_pending(self) -> bool:
@@ -207,10 +219,11 @@ class Nudger:
             return replace(past, claim="")
         return past
 
-    def _wake(self, place: Place, change: _Pending) -> None:
-        for release in filter(place.concerns, self._running.values()):
+    def _wake(self, changed: _Changed, change: _Pending) -> None:
+        pacer = self._pacers[changed.urgent]
+        for release in filter(changed.place.concerns, self._running.values()):
             if release.id not in change.woken:
-                delay = self._pacer.delay_ms(release.id, self._clock() * 1000)
+                delay = pacer.delay_ms(release.id, self._clock() * 1000)
                 self._context.queue.wake(
                     f"release:{release.id}", self._context.store.now() + round(delay)
                 )

@@ -18,7 +18,7 @@ from bot.cluster.tables import table
 from bot.cluster.watch import RESOURCES, OnChange, Watcher
 from bot.ports import Applied, ObjectChange, Shelf, Table
 from bot.releases.facts.actions import Action
-from bot.releases.facts.observation import Observation, ProbeSeen
+from bot.releases.facts.observation import Observation, ProbeSeen, Written
 from bot.releases.facts.plan import Probe
 from bot.releases.facts.target import Target
 
@@ -92,8 +92,8 @@ class KubernetesCluster:
     def observe_apps(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
         return observe_apps(self.connection, targets, uid=self.uid)
 
-    def apply(self, target: Target, action: Action) -> None:
-        apply(self.connection, target.namespace, action)
+    def apply(self, target: Target, action: Action) -> Written | None:
+        return apply(self.connection, target.namespace, action)
 
     def logs(
         self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 
-from bot.cluster import errors
+import orjson
+
+from bot.cluster import errors, reading
 from bot.cluster.connect import JSON_PATCH, Connection, path_of
 from bot.cluster.patching import CLAIM, holds, patch
 from bot.ports import PreconditionFailed, Refused
@@ -21,16 +23,17 @@ from bot.releases.facts.actions import (
     PatchService,
 )
 from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import Written
 
 FIELD_MANAGER = "pilothouse"
 _AS_US = {"fieldManager": FIELD_MANAGER}
 
 
-def apply(connection: Connection, namespace: str, action: Action) -> None:
+def apply(connection: Connection, namespace: str, action: Action) -> Written | None:
     """Carry out one action. Raises PreconditionFailed, Refused, ClusterUnreachable."""
     match action:
         case PatchDeployment():
-            _patch(
+            item = _patch(
                 connection,
                 path_of("deployments", namespace, action.name),
                 action.uid,
@@ -38,21 +41,27 @@ def apply(connection: Connection, namespace: str, action: Action) -> None:
                 claim=action.claim,
                 resource_version=action.resource_version or None,
             )
+            return Written(reading.deployment(item))
         case PatchService():
             _patch(
                 connection, path_of("services", namespace, action.name), action.uid, action.changes,
                 resource_version=action.resource_version,
             )  # fmt: skip
         case CreateDeployment():
-            _create(connection, "deployments", namespace, action.name, action.claim, action.body)
+            item = _create(
+                connection, "deployments", namespace, action.name, action.claim, action.body
+            )
+            return Written(reading.deployment(item))
         case CreateService():
             _create(connection, "services", namespace, action.name, action.claim, action.body)
         case DeleteDeployment():
-            _delete(connection, path_of("deployments", namespace, action.name), action.uid)
+            left = _delete(connection, path_of("deployments", namespace, action.name), action.uid)
+            return Written(reading.deployment(left) if left else None)
         case DeleteService():
             _delete(connection, path_of("services", namespace, action.name), action.uid)
         case _:
             assert_never(action)
+    return None
 
 
 def _patch(
@@ -63,29 +72,34 @@ def _patch(
     *,
     claim: str | None = None,
     resource_version: str | None = None,
-) -> None:
-    def send(*, annotated: bool) -> None:
+) -> Mapping[str, Any]:
+    """The object as it is now."""
+
+    def send(*, annotated: bool) -> Mapping[str, Any]:
         operations = patch(
             uid, changes, claim=claim, resource_version=resource_version, annotated=annotated
         )
-        connection.send("PATCH", path, query=_AS_US, body=operations, content_type=JSON_PATCH)
+        made: Mapping[str, Any] = connection.patch(
+            path, operations, _AS_US, content_type=JSON_PATCH
+        )
+        return made
 
     try:
-        send(annotated=True)
+        return send(annotated=True)
     except errors.NotThere as gone:
         raise PreconditionFailed(str(gone)) from gone
     except PreconditionFailed as stale:
         # Ask the object why: already done, claimed by another release, changed since, or without
         # any annotation to test in.
-        item = connection.existing(path)
+        item: Mapping[str, Any] | None = connection.existing(path)
         if item is None or item["metadata"]["uid"] != uid:
             raise PreconditionFailed("the object was deleted since this was decided") from stale
         if _in_effect(item, changes, claim):
-            return
+            return item
         _check_unchanged(item, changes, claim, resource_version)
         if item["metadata"].get("annotations"):
             raise  # it changed and changed back meanwhile
-        send(annotated=False)
+        return send(annotated=False)
 
 
 def _in_effect(item: Mapping[str, Any], changes: Sequence[FieldChange], claim: str | None) -> bool:
@@ -120,22 +134,27 @@ def _create(
     name: str,
     claim: str,
     body: Mapping[str, Any],
-) -> None:
+) -> Mapping[str, Any]:
+    """The object as it is now."""
     try:
-        connection.send("POST", path_of(resource, namespace), query=_AS_US, body=body)
+        made: Mapping[str, Any] = connection.post(path_of(resource, namespace), body, _AS_US)
+        return made
     except PreconditionFailed as exists:
-        item = connection.existing(path_of(resource, namespace, name))
+        item: Mapping[str, Any] | None = connection.existing(path_of(resource, namespace, name))
         if item is None or "deletionTimestamp" in item["metadata"]:
             raise PreconditionFailed(f"{name} is just being deleted") from exists
         if not holds(item, Field.CLAIM, claim):
             raise PreconditionFailed(
                 f"{name} exists already and does not belong to release {claim}"
             ) from exists
+        return item
     except errors.NotThere as gone:
         raise Refused(str(gone)) from gone  # the namespace
 
 
-def _delete(connection: Connection, path: str, uid: str) -> None:
+def _delete(connection: Connection, path: str, uid: str) -> Mapping[str, Any] | None:
+    """What is left of it: an object that finalizers hold. The API server answers with a Status
+    where it is gone at once (apiserver: registry/generic/registry/store.go, Delete)."""
     options = {
         "apiVersion": "v1",
         "kind": "DeleteOptions",
@@ -143,6 +162,7 @@ def _delete(connection: Connection, path: str, uid: str) -> None:
         "propagationPolicy": "Background",
     }
     try:
-        connection.send("DELETE", path, body=options)
+        answer: Mapping[str, Any] = orjson.loads(connection.send("DELETE", path, body=options))
     except errors.NotThere:
-        return
+        return None
+    return None if answer.get("kind") == "Status" else answer

@@ -23,6 +23,7 @@ from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, path_of
 from bot.cluster.managed_fields import writer_of
 from bot.cluster.patching import CLAIM
+from bot.cluster.urgency import Urgency
 from bot.ports import ClusterUnreachable, Refused
 
 log = logging.getLogger(__name__)
@@ -55,13 +56,14 @@ class OutsideChange:
 @dataclass(frozen=True)
 class Change:
     """Something of an app changed: observe it. Either ``deployment`` or ``service`` names its
-    app."""
+    app. Not ``urgent``: it only moves the card."""
 
     namespace: str
     kind: str  # deployments, replicasets, pods, services, endpointslices
     deployment: str = ""
     service: str = ""
     outside_change: OutsideChange | None = None
+    urgent: bool = True
 
 
 OnChange = Callable[[Change], None]
@@ -76,10 +78,10 @@ class Watcher:
         self, connection: Connection, namespaces: Sequence[str], on_change: OnChange
     ) -> None:
         self._stop = threading.Event()
-        owners = {namespace: _Owners() for namespace in namespaces}
+        shared = {namespace: (_Owners(), Urgency()) for namespace in namespaces}
         self._streams = [
-            _Stream(connection, namespace, resource, owners[namespace], on_change, self._stop)
-            for namespace in owners
+            _Stream(connection, namespace, resource, *shared[namespace], on_change, self._stop)
+            for namespace in shared
             for resource in RESOURCES
         ]
 
@@ -159,6 +161,7 @@ class _Stream:
         namespace: str,
         resource: str,
         owners: _Owners,
+        urgency: Urgency,
         on_change: OnChange,
         stop: threading.Event,
     ) -> None:
@@ -174,6 +177,7 @@ class _Stream:
             on_change,
             stop,
         )
+        self._urgency = urgency
         self._path = path_of(resource, namespace)
         self._version = ""
         self._answer: urllib3.BaseHTTPResponse | None = None
@@ -237,6 +241,7 @@ class _Stream:
             self._compare_lists(items)
         for item in items:
             affected.add(self._whose(item))
+            self._is_urgent(item, deleted=False)
         for whose in affected:
             self._report(whose)
         self._version = answer["metadata"]["resourceVersion"]
@@ -299,11 +304,12 @@ class _Stream:
                     else None
                 )
                 whose = self._whose(item)
+                urgent = self._is_urgent(item, deleted=deleted) or past is not None
                 if deleted:
                     self._of.pop(item["metadata"]["uid"], None)
                     if self.resource == "replicasets":
                         self._owners.forget(item["metadata"]["uid"])
-                self._report(whose, past)
+                self._report(whose, past, urgent=urgent)
         self._version = item["metadata"]["resourceVersion"]
 
     def _whose(self, item: Mapping[str, Any]) -> tuple[str, str]:
@@ -325,9 +331,15 @@ class _Stream:
             self._of[meta["uid"]] = whose
         return whose
 
-    def _report(self, whose: tuple[str, str], past: OutsideChange | None = None) -> None:
+    def _is_urgent(self, item: Mapping[str, Any], *, deleted: bool) -> bool:
+        deployment, _ = self._of.get(item["metadata"]["uid"], ("", ""))
+        return self._urgency.is_urgent(self.resource, item, deployment=deployment, deleted=deleted)
+
+    def _report(
+        self, whose: tuple[str, str], past: OutsideChange | None = None, *, urgent: bool = True
+    ) -> None:
         if any(whose):
-            self._on_change(Change(self.namespace, self.resource, *whose, outside_change=past))
+            self._on_change(Change(self.namespace, self.resource, *whose, past, urgent))
 
     def _compare(self, item: Any, *, deleted: bool, report: bool = True) -> OutsideChange | None:
         """The outside change of a Deployment since its last known state; remembers the new

@@ -17,7 +17,7 @@ from redis import Redis
 from bot.operations.context import Context
 from bot.ports import Cluster, Clusters, ReleaseStore
 from bot.releases.facts.actions import Action
-from bot.releases.facts.observation import Observation
+from bot.releases.facts.observation import Observation, Written
 from bot.releases.facts.release import Release
 from bot.releases.facts.target import Target
 
@@ -100,10 +100,11 @@ class PointedCluster:
         self._reach("after observe")
         return seen
 
-    def apply(self, target: Target, action: Action) -> None:
+    def apply(self, target: Target, action: Action) -> Written | None:
         self._reach("before action")
-        self._cluster.apply(target, action)
+        written = self._cluster.apply(target, action)
         self._reach("after action")
+        return written
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)

@@ -24,6 +24,7 @@ from bot.ports import (
     UnknownSchema,
     VersionConflict,
 )
+from bot.releases.assess.after_write import after_write
 from bot.releases.assess.pairs import retarget_to_serving
 from bot.releases.engine.deadlines import step_ends_at
 from bot.releases.engine.decide import decide
@@ -43,7 +44,7 @@ TICK_BUDGET_S = 6.0
 ATTEMPTS = 4
 QUEUE_AGAIN_MS = 30_000
 WHICH_CLUSTER_MS = 1_000
-AFTER_WRITE_MS = 250  # the watcher usually comes first; this is for when it is away
+AFTER_WRITE_MS = 1_000  # the watcher usually comes first; this is for when it is away
 
 
 def advance_release(context: Context, release_id: str) -> int | None:
@@ -62,7 +63,7 @@ def advance_release(context: Context, release_id: str) -> int | None:
             following = _Next(None)
             break
         try:
-            following = _tick(context, release, ends)
+            following = _tick(context, release, ends, following.seen)
         except VersionConflict:
             following = _Next(context.store.now(), at_once=True)
         if not following.at_once or time.monotonic() > ends:
@@ -72,10 +73,12 @@ def advance_release(context: Context, release_id: str) -> int | None:
 
 
 class _Next(NamedTuple):
-    """When to observe again (milliseconds of Redis TIME), or ``at_once`` in this tick."""
+    """When to observe again (milliseconds of Redis TIME), or ``at_once`` in this tick. ``seen``:
+    what the next decision may use, since nothing but our own record or claim changed."""
 
     wake_at: int | None
     at_once: bool = False
+    seen: Observation | None = None
 
 
 class _Ready(NamedTuple):
@@ -84,9 +87,11 @@ class _Ready(NamedTuple):
     seen: Seen
 
 
-def _tick(context: Context, release: Release, ends: float) -> _Next:
+def _tick(
+    context: Context, release: Release, ends: float, already_seen: Observation | None
+) -> _Next:
     if not release.asked:
-        return _observed_tick(context, release, ends)
+        return _observed_tick(context, release, ends, already_seen)
     answered = answer_requests(context, release)
     if answered.release != release:
         _save(context, answered, release)
@@ -94,17 +99,20 @@ def _tick(context: Context, release: Release, ends: float) -> _Next:
         return _Next(None if is_over else context.store.now(), at_once=not is_over)
     # only Slack is awaited: the release continues meanwhile
     release = _save(context, answered, release)
-    following, again_at = _observed_tick(context, release, ends), answered.wake_at
+    following = _observed_tick(context, release, ends, already_seen)
+    again_at = answered.wake_at
     if following.wake_at is None or again_at is None:
         return following
     return following._replace(wake_at=min(following.wake_at, again_at))
 
 
-def _observed_tick(context: Context, release: Release, ends: float) -> _Next:
+def _observed_tick(
+    context: Context, release: Release, ends: float, already_seen: Observation | None
+) -> _Next:
     if release.phase is Phase.QUEUED:
         ready = _begin(context, release)
     else:
-        ready = _Ready(release, *_observe(context, release))
+        ready = _Ready(release, *_observe(context, release, already_seen))
     if isinstance(ready, _Next):
         return ready
     cluster = ready.cluster
@@ -122,8 +130,12 @@ def _observed_tick(context: Context, release: Release, ends: float) -> _Next:
         return _Next(wake, wake is not None and wake <= context.store.now())
     if not decision.actions or cluster is None:
         due = decision.wake_at is not None and decision.wake_at <= context.store.now()
-        return _Next(decision.wake_at, due)
-    return _apply(context, cluster, saved, decision, ends)
+        return _Next(decision.wake_at, due, _unless_unreachable(ready.seen))
+    return _apply(context, cluster, saved, decision, ready.seen, ends)
+
+
+def _unless_unreachable(seen: Seen) -> Observation | None:
+    return seen if isinstance(seen, Observation) else None
 
 
 def _creates_app(ready: _Ready) -> bool:
@@ -194,14 +206,16 @@ def _serving_target(release: Release, seen: Seen) -> Target:
     return retarget_to_serving(release.target, seen)
 
 
-def _observe(context: Context, release: Release) -> tuple[Cluster | None, Seen]:
+def _observe(
+    context: Context, release: Release, already_seen: Observation | None = None
+) -> tuple[Cluster | None, Seen]:
     try:
         cluster = context.cluster(release.target.cluster)
     except ClusterUnreachable as gone:
         return None, Unreachable(context.store.now(), gone.why)
     extra = (release.plan.preview,) if release.plan and release.plan.preview else ()
     try:
-        seen = cluster.observe(
+        seen = already_seen or cluster.observe(
             release.target,
             candidate=release.candidate_name or _candidate_name(release),
             extra_services=extra,
@@ -269,8 +283,14 @@ def _save(context: Context, decision: Decision, before: Release) -> Release:
 
 
 def _apply(
-    context: Context, cluster: Cluster, release: Release, decision: Decision, ends: float
+    context: Context,
+    cluster: Cluster,
+    release: Release,
+    decision: Decision,
+    seen: Seen,
+    ends: float,
 ) -> _Next:
+    after = _unless_unreachable(seen)
     for action in decision.actions:
         if time.monotonic() > ends:
             return _Next(context.store.now())
@@ -278,7 +298,7 @@ def _apply(
             # A person, or another worker, was faster: decide again.
             return _Next(context.store.now(), at_once=True)
         try:
-            cluster.apply(release.target, action)
+            after = after_write(after, action, cluster.apply(release.target, action))
         except PreconditionFailed:
             return _Next(context.store.now(), at_once=True)
         except Refused as refused:
@@ -289,6 +309,8 @@ def _apply(
         except ClusterUnreachable as away:
             return _Next(context.store.now() + (away.retry_after_ms or 1_000))
     now = context.store.now()
+    if after is not None:
+        return _Next(now, at_once=True, seen=after)
     step = release.current_step
     if step is not None and not step.until:
         return _Next(now, at_once=True)  # nothing in the cluster has to follow this write

@@ -129,7 +129,19 @@ def is_in_effect(release: Release, goal: Goal, seen: Observation) -> bool:
                 release.intents, Kind.SERVICE, service, _service_fields(goal)
             ).changes
         )
-    return False
+    return _is_removed(release, goal, seen)
+
+
+def _is_removed(release: Release, goal: AbsentGoal, seen: Observation) -> bool:
+    """By this release, when the goal's conditions held; an absence of another origin says nothing
+    about them."""
+    kind = Kind(goal.object)
+    removed = find(release.intents, kind, goal.name, Field.EXISTS)
+    if removed is None or removed.after is not False:
+        return False
+    if kind is Kind.SERVICE:
+        return service_named(seen, goal.name) is None
+    return seen.candidate is None or seen.candidate.name != goal.name
 
 
 def _service_fields(goal: ServiceGoal) -> dict[Field, object]:

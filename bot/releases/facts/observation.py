@@ -227,6 +227,14 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Written:
+    """What the API server answered to a write: the Deployment as it is now, without what it owns.
+    None: it is gone."""
+
+    deployment: DeploymentSeen | None
+
+
+@dataclass(frozen=True)
 class Unreachable:
     """The cluster could not be read. This too is an observation, and never means that objects are
     gone."""

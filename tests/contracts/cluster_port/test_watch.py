@@ -56,6 +56,8 @@ def test_our_own_roll_is_reported_pod_by_pod_and_never_as_outside_change(
     )
     assert eventually(lambda: any(one.service == "hello" for one in seen.changes))
     assert seen.past() == []
+    assert eventually(lambda: any(one.kind == "deployments" and one.urgent for one in seen.changes))
+    assert sum(not one.urgent for one in seen.changes) > sum(one.urgent for one in seen.changes)
 
 
 def test_an_outside_roll_is_reported_with_its_manager(lab: Lab, seen: Seen) -> None:

@@ -27,6 +27,7 @@ from bot.releases.facts.actions import (
     DeleteDeployment,
     DeleteService,
 )
+from bot.releases.facts.observation import Written
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Abort
 from bot.releases.facts.target import Target
@@ -49,13 +50,13 @@ class WorkerDied(Exception):
 class StumblingCluster(KubernetesCluster):
     """Each write meets its mishap when it is first tried, and no other."""
 
-    def __init__(self, kubeconfig: Path, mishap: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, kubeconfig: Path, mishap: Callable[[Callable[[], object]], None]) -> None:
         super().__init__(kubeconfig=str(kubeconfig))
         self._mishap = mishap
         self.stumbles = False
         self.tried: list[str] = []
 
-    def apply(self, target: Target, action: Action) -> None:
+    def apply(self, target: Target, action: Action) -> Written | None:
         match action:
             case CreateDeployment() | CreateService() | DeleteDeployment() | DeleteService():
                 named = f"{action.kind} {action.name}"
@@ -67,8 +68,8 @@ class StumblingCluster(KubernetesCluster):
         if self.stumbles and named not in self.tried:
             self.tried.append(named)
             self._mishap(lambda: super(StumblingCluster, self).apply(target, action))
-        else:
-            super().apply(target, action)
+            return None
+        return super().apply(target, action)
 
 
 @dataclass
@@ -142,16 +143,16 @@ class Desk:
         return self.store.load(release_id)
 
 
-def mishaps(simulation: SimulatedCluster) -> dict[str, Callable[[Callable[[], None]], None]]:
-    def dies_before(_write: Callable[[], None]) -> None:
+def mishaps(simulation: SimulatedCluster) -> dict[str, Callable[[Callable[[], object]], None]]:
+    def dies_before(_write: Callable[[], object]) -> None:
         raise WorkerDied
 
-    def dies_after(write: Callable[[], None]) -> None:
+    def dies_after(write: Callable[[], object]) -> None:
         write()
         raise WorkerDied
 
-    def meets(**fault: Any) -> Callable[[Callable[[], None]], None]:
-        def met(write: Callable[[], None]) -> None:
+    def meets(**fault: Any) -> Callable[[Callable[[], object]], None]:
+        def met(write: Callable[[], object]) -> None:
             simulation.plan_fault(methods="writes", **fault)
             write()
 

@@ -86,6 +86,20 @@ def scene(tmp_path: Path, store: InMemoryStoreThatGoesAway) -> Scene:
     )
 
 
+def test_a_change_that_only_moves_the_card_wakes_later(scene: Scene) -> None:
+    created = scene.context.store.create(
+        replace(a_release(), id=""), dedup_key="", same_as="", operation="create"
+    )
+    del scene.queue.due[f"release:{created.release.id}"]
+    nudger = Nudger(scene.context, clock=lambda: 100.0)
+    nudger.take("local", Change("default", "pods", "hello", urgent=False))
+    nudger.nudge()
+    assert scene.queue.due[f"release:{created.release.id}"] == T0 + 1_000
+    nudger.take("local", Change("default", "pods", "hello"))
+    nudger.nudge()
+    assert scene.queue.due[f"release:{created.release.id}"] == T0
+
+
 def test_a_change_wakes_the_release_it_concerns_and_no_other(scene: Scene) -> None:
     for app in ("hello", "cart"):
         draft = a_release(target=a_target(app=app, deployment=app, services=(app,)))

@@ -9,7 +9,7 @@ import pytest
 
 from bot.cluster.watch import OutsideChange
 from bot.releases.facts.release import Release
-from jobs.watcher import Pacer, Place, describe
+from jobs.watcher import CARD_SPACING_MS, Pacer, Place, describe
 from tests.builders import a_release, a_target
 
 TARGET = a_target()
@@ -59,6 +59,12 @@ def test_after_a_silence_the_spacing_is_short_again() -> None:
 def test_releases_are_paced_apart() -> None:
     pacer = Pacer()
     assert [pacer.delay_ms("hello-1", 0), pacer.delay_ms("cart-1", 10)] == [0, 0]
+
+
+def test_what_only_moves_the_card_wakes_once_a_second() -> None:
+    pacer = Pacer(CARD_SPACING_MS, first_ms=CARD_SPACING_MS)
+    changes = [float(at) for at in range(0, 3_000, 100)]
+    assert wakes_of(pacer, changes) == [1_000, 2_000, 3_000]
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ from bot.operations.lifecycle.advance_release import advance_release
 from bot.operations.lifecycle.control_release import control_release
 from bot.policy.permissions import Access, Grant, Role
 from bot.ports import Cluster, ClusterUnreachable
-from bot.releases.facts.actions import Action
+from bot.releases.facts.actions import Action, DeleteDeployment
 from bot.releases.facts.events import Event, EventKind
-from bot.releases.facts.observation import Observation
+from bot.releases.facts.observation import Observation, Written
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Abort
 from bot.releases.facts.target import Target
 from bot.slack.blocks.rendering import SlackRendering
-from tests.builders import DEVELOPER, T0, a_release
+from tests.builders import DEVELOPER, T0, a_canary, a_release, rules_with
 from tests.fakes.in_memory_directory import InMemoryDirectory
 from tests.fakes.in_memory_store import InMemoryReleaseStore
 from tests.fakes.recording_messenger import RecordingMessenger
@@ -40,9 +40,10 @@ class SimulatedPort:
     sent: list[Action] = field(default_factory=list)
     at_once: Callable[[], object] = lambda: None
     lost: Callable[[Target, Action], None] | None = None
+    observed: int = 0
 
     def uid(self) -> str:
-        return self.observe(a_release().target, candidate="").cluster_uid
+        return "uid-cluster"
 
     def observe(
         self,
@@ -52,15 +53,20 @@ class SimulatedPort:
         extra_services: Sequence[str] = (),
         **what: str | bool,
     ) -> Observation:
+        self.observed += 1
         (release,) = self.store.active()
         return self.model.observe(release, self.store.now())
 
-    def apply(self, target: Target, action: Action) -> None:
+    def apply(self, target: Target, action: Action) -> Written | None:
         if self.lost is not None:
             self.lost(target, action)
         self.sent.append(action)
         self.model.apply(action)
         self.at_once()
+        (release,) = self.store.active()
+        seen = self.model.observe(release, self.store.now())
+        sides = [one for one in (seen.stable, seen.candidate) if one and one.name == action.name]
+        return Written(replace(sides[0], replica_sets=()) if sides else None)
 
 
 class StoreWithVisitors(InMemoryReleaseStore):
@@ -110,6 +116,10 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Scene:
+    return a_scene(a_release())
+
+
+def a_scene(draft: Release) -> Scene:
     clock = Clock()
     store = StoreWithVisitors(clock=clock)
     model = ModelledCluster(a_hello(), services={"hello": {"app": "hello"}})
@@ -127,7 +137,7 @@ def scene() -> Scene:
         SlackRendering(),
         unused,
     )
-    draft = replace(a_release(), id="", created_at=store.now())
+    draft = replace(draft, id="", created_at=store.now())
     created = store.create(
         replace(draft, target=replace(draft.target, cluster="local")),
         dedup_key="",
@@ -186,3 +196,31 @@ def test_a_write_is_audited_before_it_is_sent(scene: Scene) -> None:
         advance_release(scene.context, scene.id)
         scene.port.model.beat()
     assert seen and seen[0] == ["patch deployment hello: claim, template, change_cause"]
+
+
+def test_a_canary_is_planned_and_started_by_one_observation() -> None:
+    scene = a_scene(a_canary())
+    advance_release(scene.context, scene.id)
+    assert [action.kind for action in scene.port.sent] == [
+        "patch_deployment",
+        "create_deployment",
+        "patch_deployment",
+    ]
+    assert scene.port.observed == 1
+
+
+def test_a_canary_ends_in_the_tick_that_removes_its_candidate() -> None:
+    rules = rules_with(canary={"hold_ms": 0, "promote": "automatic", "steps": (50,)})
+    scene = a_scene(a_canary(rules=rules))
+    for _ in range(20):
+        observed = scene.port.observed
+        advance_release(scene.context, scene.id)
+        if any(isinstance(action, DeleteDeployment) for action in scene.port.sent):
+            break
+        scene.port.model.beat()
+        scene.clock.now += 2_000
+    assert scene.store.load(scene.id).phase is Phase.SUCCEEDED
+    assert scene.port.observed == observed + 1
+    assert [item.claim for item in (scene.port.model.observe(a_release(), T0).stable,) if item] == [
+        ""
+    ]
