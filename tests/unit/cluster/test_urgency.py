@@ -38,11 +38,17 @@ def deployment(
 
 
 def pod(
-    name: str = "hello-1", *, ready: bool = False, waiting: str = "", restarts: int = 0, **meta: str
+    name: str = "hello-1",
+    *,
+    ready: bool = False,
+    waiting: str = "",
+    restarts: int = 0,
+    leaving: bool = False,
 ) -> Json:
+    leaves = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}
     state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
     return {
-        "metadata": {"name": name, "uid": f"uid-{name}", **meta},
+        "metadata": {"name": name, "uid": f"uid-{name}", **leaves},
         "status": {
             "phase": "Running",
             "conditions": [{"type": "Ready", "status": str(ready)}],
@@ -99,10 +105,9 @@ def test_fewer_pods_are_complete_once_the_controller_has_seen_the_number() -> No
 
 
 def test_a_candidate_without_pods_has_nothing_to_report() -> None:
-    empty = {"replicas": 0, "pods": 0, "updated": 0, "available": 0}
-    assert urgent(
-        "deployments", deployment(observed=0, **empty), deployment(observed=1, **empty)
-    ) == [False, False]
+    made = deployment(observed=0, replicas=0, pods=0, updated=0, available=0)
+    observed = deployment(observed=1, replicas=0, pods=0, updated=0, available=0)
+    assert urgent("deployments", made, observed) == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -133,14 +138,13 @@ def test_a_pod_that_gets_worse_is_urgent(worse: Json) -> None:
 
 
 def test_only_the_last_pod_that_leaves_is_urgent() -> None:
-    leaving = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
     assert urgent(
         "pods",
         pod("hello-1", ready=True),
         pod("hello-2", ready=True),
-        pod("hello-1", ready=True, **leaving),
-        pod("hello-2", ready=True, **leaving),
-        pod("hello-2", **leaving),
+        pod("hello-1", ready=True, leaving=True),
+        pod("hello-2", ready=True, leaving=True),
+        pod("hello-2", leaving=True),
     ) == [False, False, False, True, False]
 
 
