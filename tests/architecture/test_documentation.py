@@ -165,8 +165,8 @@ def gates() -> set[str]:
         if isinstance(node, ast.Call)
     ]
     made = [call for call in calls if getattr(call.func, "id", "") in ("ApprovalGate", "HoldGate")]
-    names = {call.args[0].value for call in made if isinstance(call.args[0], ast.Constant)}
-    return names | {*Confirmation}
+    firsts = [call.args[0] for call in made if isinstance(call.args[0], ast.Constant)]
+    return {*map(ast.literal_eval, firsts), *Confirmation}
 
 
 DEFINED: dict[str, Callable[[], Iterable[str]]] = {

@@ -312,6 +312,7 @@ def test_a_canary_begun_by_hand_is_adopted_and_aborted(journey: Journey) -> None
     begin_by_hand(journey, "2.0.0")
     found, uid = journey.as_found(), journey.deployment(f"{journey.app}-canary").metadata.uid
     journey.say("/deploy {app} 2.0.0 canary steps=20 hold=10m")
+    journey.click("Continue", user=DEVELOPER)
     journey.sees(HOLDING)
     assert journey.deployment(f"{journey.app}-canary").metadata.uid == uid, "adopted, not made anew"
     journey.click("Abort", user=DEVELOPER)

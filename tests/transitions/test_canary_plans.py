@@ -17,7 +17,7 @@ from bot.releases.facts.observation import (
     Survey,
 )
 from bot.releases.facts.plan import ApprovalGate, HoldGate
-from bot.releases.facts.release import Release
+from bot.releases.facts.release import Phase, Release
 from tests.builders import (
     MINUTE,
     T0,
@@ -320,7 +320,7 @@ def test_notes_how_few_pods_serve_after_an_abort_in_shift_mode() -> None:
 def test_notes_that_an_abort_removes_an_adopted_canary() -> None:
     notes = notes_of(a_canary(), surveyed(leftovers=(a_leftover(),)))
     assert (
-        "hello-canary was begun by hand and already runs 2.0.0 (1 pod): it is adopted, so an abort"
+        "hello-canary exists already and runs 2.0.0 (1 pod): it is adopted, so an abort"
         " removes it too" in notes
     )
 
@@ -347,3 +347,16 @@ def test_a_single_replica_gets_the_share_that_it_can_reach() -> None:
     plan = planned(a_canary(steps=(20, 50)), an_observation(a_deployment(replicas=1))).plan
     assert plan is not None and plan.steps[0].share == 50
     assert "1 replica cannot tell the steps apart: 20% is left out" in plan.notes
+
+
+def test_a_standing_canary_is_adopted_only_once_a_person_confirms() -> None:
+    release = planned(a_canary(), surveyed(leftovers=(a_leftover(),)))
+    assert release.plan is not None and release.phase is Phase.AWAITING_APPROVAL
+    assert [gate.name for gate in release.plan.start] == ["adoption"]
+
+
+def test_a_canary_left_by_a_release_that_is_over_is_adopted_with_a_note() -> None:
+    left = surveyed(leftovers=(a_leftover(annotations={"pilothouse.dev/release": "hello-7"}),))
+    release = planned(replace(a_canary(), stale_candidate_claim="hello-7"), left)
+    assert release.plan is not None
+    assert "hello-canary was left by release hello-7, which is over" in release.plan.notes

@@ -209,8 +209,9 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
         a_canary(),
         surveyed(leftovers=(a_leftover(annotations={"pilothouse.dev/release": "hello-7"}),)),
         (
-            "left over from release hello-7, which is no longer running. Remove it with `kubectl -n"
-            " default delete deployment hello-canary`"
+            "is claimed by release hello-7, which this installation does not know to be over. If no"
+            " other installation runs it, remove it with `kubectl -n default delete deployment"
+            " hello-canary`"
         ),
     ),
     "a leftover of another version": (

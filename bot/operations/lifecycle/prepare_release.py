@@ -11,9 +11,10 @@ from bot.operations.context import Context
 from bot.operations.lifecycle.apply_objects import prepare_apply
 from bot.operations.lifecycle.known_templates import containers_of_others, known_templates
 from bot.operations.lifecycle.remember_templates import app_key
+from bot.operations.lifecycle.stale_claims import with_stale_claims
 from bot.policy.freezes import Freeze, frozen_by, may_override
 from bot.policy.permissions import Permission, Role, may, roles_granting
-from bot.ports import AuditLine, UnknownSchema
+from bot.ports import AuditLine
 from bot.releases.assess.pairs import idle_of
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.respond import respond
@@ -42,11 +43,8 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
     prepared = prepare_apply(context, release, seen, starter.roles)
     if isinstance(prepared, Decision):
         return prepared
-    release = replace(
-        prepared,
-        usual_ms=_usual_ms(context, release, seen) or release.usual_ms,
-        stale_claim=_stale_claim(context, release, seen),
-    )
+    usual_ms = _usual_ms(context, prepared, seen) or prepared.usual_ms
+    release = with_stale_claims(context, replace(prepared, usual_ms=usual_ms), seen)
     if seen.stable is None:
         return release
     try:
@@ -151,21 +149,3 @@ def _refuse_undo_of_pair(
         f"{idle.name} still runs {version} beside it. Run `deploy {app} {version} bluegreen`"
         " to switch back to it at once."
     )
-
-
-def _stale_claim(context: Context, release: Release, seen: Observation) -> str:
-    """The controller copies annotations to ReplicaSets, so kubectl's undo brings back the claim of
-    a release that ended long ago."""
-    claim = seen.stable.claim if seen.stable is not None else ""
-    if claim in ("", release.id):
-        return ""
-    try:
-        before = context.store.load(claim)
-    except (KeyError, UnknownSchema):
-        return ""
-    same_place = (
-        before.as_found is not None
-        and before.as_found.cluster_uid == seen.cluster_uid
-        and before.target.namespace == release.target.namespace
-    )
-    return claim if before.phase.is_final and same_place else ""

@@ -68,8 +68,9 @@ def is_our_service(release: Release, service: ServiceSeen) -> bool:
 
 def is_claimed_by_another(release: Release, item: DeploymentSeen) -> bool:
     """Another release, perhaps of another installation, holds it: nothing of it is written. Only a
-    claim that `kubectl rollout undo` brought back from a release that is over may be replaced."""
-    return item.claim not in ("", release.id, release.stale_claim)
+    claim of a release that is over may be replaced."""
+    stale = (release.stale_claim, release.stale_candidate_claim)
+    return item.claim not in ("", release.id, *stale)
 
 
 def find(intents: Iterable[Intent], kind: Kind, name: str, field: Field) -> Intent | None:

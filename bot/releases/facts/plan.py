@@ -97,6 +97,7 @@ class Confirmation(StrEnum):
 
     DOWNTIME = "downtime"
     UNHEALTHY = "unhealthy"
+    ADOPTION = "adoption"
 
 
 @dataclass(frozen=True)

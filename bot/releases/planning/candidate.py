@@ -13,7 +13,7 @@ from bot.releases.assess.pairs import beside
 from bot.releases.facts.as_found import DeploymentAsFound
 from bot.releases.facts.images import version_of
 from bot.releases.facts.observation import DeploymentSeen
-from bot.releases.facts.plan import DeploymentGoal, Plan
+from bot.releases.facts.plan import Confirmation, DeploymentGoal, Plan
 from bot.releases.facts.release import Release
 from bot.releases.planning.draft import Draft, running_image
 from bot.releases.planning.refusals import PlanRefused, is_tracking_label
@@ -62,19 +62,34 @@ def _host_ports(template: Any) -> list[int]:
 def existing_candidate(draft: Draft, name: str) -> DeploymentSeen | None:
     """The Deployment that already has the candidate's name; None where there is none.
 
-    Refuses one that is being deleted or that belongs to another release.
+    Refuses one that is being deleted or that another release claims.
     """
     existing = beside(draft.seen, name)
     if existing is None:
         return None
     if existing.terminating:
         raise PlanRefused(f"{name} is being deleted. Try again in a moment.")
-    if existing.claim:
+    if existing.claim not in ("", draft.release.stale_candidate_claim):
         raise PlanRefused(
-            f"{name} is left over from release {existing.claim}, which is no longer running."
-            f" Remove it with {removal_command(draft, name)}."
+            f"{name} is claimed by release {existing.claim}, which this installation does not know"
+            " to be over. If no other installation runs it, remove it with"
+            f" {removal_command(draft, name)}."
         )
     return existing
+
+
+def stale_claim_note(existing: DeploymentSeen | None) -> tuple[str, ...]:
+    if existing is None or not existing.claim:
+        return ()
+    return (f"{existing.name} was left by release {existing.claim}, which is over",)
+
+
+def adoption_to_confirm(existing: DeploymentSeen | None) -> dict[Confirmation, str]:
+    """What the release did not make and will remove is asked about first."""
+    if existing is None:
+        return {}
+    what = f"confirm that {existing.name}, which exists already, is adopted and removed at the end"
+    return {Confirmation.ADOPTION: what}
 
 
 def runs_the_new_image(draft: Draft, existing: DeploymentSeen) -> bool:

@@ -202,7 +202,9 @@ def make_draft(release: Release, seen: Observation, now: int) -> tuple[Draft, tu
         now,
         state.is_broken,
     )
-    return draft, (*filter(None, (state.note,)), *notes, *resolved.notes)
+    left = f"{stable.name} carries the claim of release {stable.claim}, which is over"
+    found = (state.note, left if stable.claim else "")
+    return draft, (*filter(None, found), *notes, *resolved.notes)
 
 
 def _resolve(

@@ -185,8 +185,8 @@ def test_refuses_another_releases_green_with_the_removal_command() -> None:
         replica_sets=(),
     )
     assert (
-        "left over from release hello-7, which is no longer running. Remove it with `kubectl"
-        in refusal(an_observation(candidate=green))
+        "hello-green is claimed by release hello-7, which this installation does not know to be"
+        " over. If no other" in refusal(an_observation(candidate=green))
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from bot.operations.context import Catalog, Context
 from bot.operations.lifecycle.advance_release import advance_release
 from bot.operations.lifecycle.control_release import control_release
+from bot.operations.lifecycle.stale_claims import with_stale_claims
 from bot.policy.permissions import Access, Grant, Role
 from bot.ports import Cluster, ClusterUnreachable
 from bot.releases.facts.actions import Action, DeleteDeployment
@@ -21,7 +22,15 @@ from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Abort
 from bot.releases.facts.target import Target
 from bot.slack.blocks.rendering import SlackRendering
-from tests.builders import DEVELOPER, T0, a_canary, a_release, rules_with
+from tests.builders import (
+    DEVELOPER,
+    T0,
+    a_canary,
+    a_deployment,
+    a_release,
+    an_observation,
+    rules_with,
+)
 from tests.fakes.in_memory_directory import InMemoryDirectory
 from tests.fakes.in_memory_store import InMemoryReleaseStore
 from tests.fakes.recording_messenger import RecordingMessenger
@@ -224,3 +233,20 @@ def test_a_canary_ends_in_the_tick_that_removes_its_candidate() -> None:
     assert [item.claim for item in (scene.port.model.observe(a_release(), T0).stable,) if item] == [
         ""
     ]
+
+
+def test_only_a_release_known_to_be_over_leaves_a_stale_claim(scene: Scene) -> None:
+    def left_by(claim: str) -> str:
+        canary = a_deployment("hello-canary", annotations={"pilothouse.dev/release": claim})
+        seen = an_observation(candidate=canary)
+        return with_stale_claims(scene.context, a_canary(), seen).stale_candidate_claim
+
+    advance_release(scene.context, scene.id)
+    assert (left_by(scene.id), left_by("elsewhere-7")) == ("", "")
+    control_release(scene.context, scene.id, Abort(DEVELOPER), "aborted")
+    for _ in range(8):
+        scene.clock.now += 2_000
+        if not scene.store.load(scene.id).phase.is_final:
+            advance_release(scene.context, scene.id)
+            scene.port.model.beat()
+    assert left_by(scene.id) == scene.id

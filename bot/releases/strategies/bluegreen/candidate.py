@@ -16,6 +16,7 @@ from bot.releases.planning.candidate import (
     removal_command,
     runs_the_new_image,
     selector_with_mark,
+    stale_claim_note,
     with_labels,
 )
 from bot.releases.planning.draft import Draft
@@ -37,7 +38,8 @@ class Candidate:
     body: Any = None
     template: Any = None
     replicas: int = 0
-    note: str = ""
+    notes: tuple[str, ...] = ()
+    existing: DeploymentSeen | None = None
 
 
 def candidate_for(draft: Draft, services: tuple[ServiceSeen, ...], *, keeps: bool) -> Candidate:
@@ -52,7 +54,11 @@ def candidate_for(draft: Draft, services: tuple[ServiceSeen, ...], *, keeps: boo
             name,
             labels_of(existing.template),
             replicas=max(draft.stable.replicas, existing.replicas),
-            note=f"{name} already runs {draft.version} and is adopted as it is",
+            notes=(
+                *stale_claim_note(existing),
+                f"{name} already runs {draft.version} and is adopted as it is",
+            ),
+            existing=existing,
         )
     if not keeps:
         refuse_another_version(draft, existing)
@@ -77,7 +83,11 @@ def _updated(
         template=with_labels(draft.template, labels),
         # nobody uses it, so it needs as many pods as serve now, even if it was left larger
         replicas=draft.stable.replicas,
-        note=f"{existing.name} exists already and takes {draft.version}",
+        notes=(
+            *stale_claim_note(existing),
+            f"{existing.name} exists already and takes {draft.version}",
+        ),
+        existing=existing,
     )
 
 

@@ -10,7 +10,7 @@ from bot.releases.strategies.bluegreen.draft import BlueGreenDraft
 
 
 def blue_green_notes(parts: BlueGreenDraft) -> tuple[str, ...]:
-    notes = [parts.candidate.note] if parts.candidate.note else []
+    notes = [*parts.candidate.notes]
     probe = parts.draft.release.rules.probe
     if probe is not None and probe.url is not None:
         notes.append(

@@ -14,6 +14,7 @@ is only written when what it selects has been seen ready, and what still serves 
 from __future__ import annotations
 
 from bot.releases.facts.plan import Plan
+from bot.releases.planning.candidate import adoption_to_confirm
 from bot.releases.planning.capacity import floor_of
 from bot.releases.planning.draft import Draft
 from bot.releases.strategies.bluegreen.draft import draft_blue_green
@@ -30,6 +31,7 @@ def plan(draft: Draft) -> Plan:
         floor=floor_of(draft.stable),
         deadline_ms=draft.deadline_ms,
         notes=blue_green_notes(parts),
+        confirm={} if parts.keeps else adoption_to_confirm(parts.candidate.existing),
         stable_selector=draft.stable.selector,
         candidate_selector={
             key: value for target in parts.targets for key, value in target.items()

@@ -10,6 +10,7 @@ from bot.releases.assess.selectors import labels_of, matches
 from bot.releases.facts.counts import counted
 from bot.releases.facts.observation import ServiceSeen
 from bot.releases.facts.replicas import Bounds, Split, reachable, surge_for_promotion
+from bot.releases.planning.candidate import stale_claim_note
 from bot.releases.planning.capacity import fence_posts, floor_of
 from bot.releases.planning.draft import Draft
 from bot.releases.strategies.canary.candidate import TRACK
@@ -34,13 +35,15 @@ def _adoption_notes(canary: CanaryDraft) -> tuple[str, ...]:
     draft, adopted = canary.draft, canary.adopted
     if adopted is None:
         return ()
+    left = stale_claim_note(adopted)
     note = (
-        f"{adopted.name} was begun by hand and already runs {draft.version}"
+        f"{adopted.name} exists already and runs {draft.version}"
         f" ({counted(adopted.replicas, 'pod')}): it is adopted, so an abort removes it too"
     )
     if adopted.template.get("spec") == draft.template.get("spec"):
-        return (note,)
+        return (*left, note)
     return (
+        *left,
         note,
         (
             f"{adopted.name}'s pods differ in more than labels from what {draft.stable.name} would"

@@ -8,6 +8,7 @@ rolls to the new version while the candidates serve; then they are removed.
 from __future__ import annotations
 
 from bot.releases.facts.plan import Plan
+from bot.releases.planning.candidate import adoption_to_confirm
 from bot.releases.planning.capacity import floor_of
 from bot.releases.planning.draft import Draft
 from bot.releases.strategies.canary.draft import draft_canary
@@ -28,4 +29,5 @@ def plan(draft: Draft) -> Plan:
         autoscaler=(scaler.min_replicas, scaler.max_replicas) if scaler else None,
         autoscaler_name=scaler.name if scaler else "",
         notes=canary_notes(canary),
+        confirm=adoption_to_confirm(canary.adopted),
     )
