@@ -95,7 +95,8 @@ TemplateVerdict: TypeAlias = Literal["healthy", "bad", "left", ""]
 
 
 class Cluster(Protocol):
-    """One Kubernetes cluster. Every call raises ClusterUnreachable; requests time out after 3 s."""
+    """One Kubernetes cluster. Every call raises ClusterUnreachable; reads time out after 3 s,
+    writes after 11 s."""
 
     def uid(self) -> str:
         """uid of the namespace kube-system: names the cluster."""

@@ -22,7 +22,9 @@ QUERIES = "pilothouse-queries"
 DELIVERY = "pilothouse-delivery"
 QUEUES = (RELEASES, QUERIES, DELIVERY)
 
-JOB_TIMEOUT_S = 8  # longer than a tick's budget (6 s), shorter than a lease (10 s)
+JOB_TIMEOUT_S = (
+    18  # longer than a tick's budget and a write after it (17 s), shorter than a lease (20 s)
+)
 QUERY_TIMEOUT_S = 30  # a query may wait for logs of several pods; nothing else waits for it
 FAILURE_TTL_S = 6 * 3600
 

@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bot.cluster.apply import apply
-from bot.cluster.connect import REQUEST_TIMEOUT_S, ClusterAddress, Connection
+from bot.cluster.connect import (
+    REQUEST_TIMEOUT_S,
+    WRITE_TIMEOUT_S,
+    ClusterAddress,
+    Connection,
+)
 from bot.cluster.explain import explain
 from bot.cluster.logs import logs
 from bot.cluster.observe import Home, cluster_uid, observe, observe_apps
@@ -36,6 +41,7 @@ class KubernetesCluster:
         context: str | None = None,
         in_cluster: bool = False,
         timeout_s: float = REQUEST_TIMEOUT_S,
+        write_timeout_s: float = WRITE_TIMEOUT_S,
         shelf: Shelf | None = None,
         uid_stands_s: float = UID_STANDS_S,
     ) -> None:
@@ -43,7 +49,9 @@ class KubernetesCluster:
         self._timeout_s = timeout_s
         self._uid_stands_s = uid_stands_s
         self._shelf = shelf
-        self.connection = Connection(self._address, timeout_s=timeout_s)
+        self.connection = Connection(
+            self._address, timeout_s=timeout_s, write_timeout_s=write_timeout_s
+        )
         self._known: tuple[str, float, str] = ("", 0.0, "")
         self._homes: dict[tuple[str, str, str], Home] = {}  # by server, namespace, Deployment
 

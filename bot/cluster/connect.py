@@ -25,6 +25,9 @@ from bot.cluster import errors
 from bot.ports import ClusterUnreachable, Refused
 
 REQUEST_TIMEOUT_S = 3.0
+WRITE_TIMEOUT_S = 11.0
+"""An admission webhook may take 10 s, which is also its default; then the API server answers. A
+tick, a job and a lease are longer (docs/decisions/0002)."""
 SIDE_BY_SIDE = 8
 """How many reads of one observation go out at once, and so how many connections are kept."""
 
@@ -82,11 +85,13 @@ class Connection:
         address: ClusterAddress,
         *,
         timeout_s: float = REQUEST_TIMEOUT_S,
+        write_timeout_s: float = WRITE_TIMEOUT_S,
         connections: int = SIDE_BY_SIDE,
         longest_idle_s: float = LONGEST_IDLE_S,
     ) -> None:
         self._address = address
         self._timeout_s = timeout_s
+        self._write_timeout_s = write_timeout_s
         self._connections = connections
         self._longest_idle_s = longest_idle_s
         self._lock = threading.Lock()
@@ -166,7 +171,8 @@ class Connection:
     ) -> bytes:
         """One request, one answer, no retries. ``first``: only so many bytes of it are read; else
         an answer of more than MOST_BYTES is an error."""
-        limit = self._timeout_s if timeout_s is None else timeout_s
+        usual = self._timeout_s if method == "GET" else self._write_timeout_s
+        limit = usual if timeout_s is None else timeout_s
         headers = self._headers(self._here(), accept, content_type if body is not None else None)
         answer = self._request(
             method, path, query, None if body is None else orjson.dumps(body), headers, limit, first
@@ -205,7 +211,7 @@ class Connection:
                 self._url(here, path, query),
                 body=body,
                 headers=headers,
-                timeout=urllib3.Timeout(total=limit),
+                timeout=urllib3.Timeout(connect=min(limit, self._timeout_s), total=limit),
                 retries=False,
                 preload_content=False,
             )

@@ -151,7 +151,8 @@ class _Run:
                 ) from late
             else:
                 return change
-        raise Refused(f"{manifest.kind} {manifest.name} keeps changing")
+        # A Deployment that is being scaled has a new version with each pod.
+        raise ClusterUnreachable(f"{manifest.kind} {manifest.name} keeps changing")
 
 
 def _as_written(manifest: _Manifest) -> dict[str, Any]:

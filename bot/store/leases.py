@@ -24,7 +24,7 @@ from bot.store.scripts import Scripts
 # from the claim until the job's first act; a job that has left its queue unbegun is enqueued once
 # more
 QUEUED_LEASE_MS = 10_000
-RUNNING_LEASE_MS = 10_000  # from the job's first act; longer than a job may take
+RUNNING_LEASE_MS = 20_000  # from the job's first act; longer than a job may take
 CLAIMS_AT_ONCE = 100
 
 

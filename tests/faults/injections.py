@@ -15,6 +15,7 @@ from typing import cast
 
 import yaml
 
+from bot.store.leases import RUNNING_LEASE_MS
 from bot.work_queue import RqWorkQueue
 from tests.card_buttons import Offer
 from tests.faults.armed_worker import ROUTES as ARMED_ROUTES
@@ -23,7 +24,7 @@ from tests.faults.points import ONCE, POINTS
 from tests.faults.stage import CHANNEL, CROWD, SECOND, Stage
 
 Injection = Callable[[Stage, People, random.Random], None]
-PAST_A_LEASE_S = 10.5
+PAST_A_LEASE_S = RUNNING_LEASE_MS / 1000 + 0.5
 SLACK_WRITES = ("chat.postMessage", "chat.update")
 
 

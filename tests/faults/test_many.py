@@ -160,7 +160,7 @@ def _moves_again_after(stage: Stage) -> float:
 
 def test_every_release_resumes_by_itself_after_a_total_crash() -> None:
     """Releases that wait for people included: someone may have changed their objects meanwhile.
-    The bound is generous on purpose: a lease that must expire takes 10 s, and on a busy machine the
+    The bound is generous on purpose: a lease that must expire takes 20 s, and on a busy machine the
     start of the processes alone takes several. `make faults` reports the recovery it measures."""
     with open_stage(6) as stage:
         people = People(stage, seed=6)

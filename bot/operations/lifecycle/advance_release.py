@@ -14,6 +14,11 @@ from bot.operations.lifecycle.apply_objects import apply_objects
 from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, check_people
 from bot.operations.lifecycle.gather_logs import gather_logs
 from bot.operations.lifecycle.prepare_release import prepare_release
+from bot.operations.lifecycle.record_writes import (
+    announce_writes,
+    record_failure,
+    record_success,
+)
 from bot.operations.lifecycle.remember_templates import remember_templates
 from bot.ports import (
     Cluster,
@@ -32,7 +37,6 @@ from bot.releases.engine.decision import Decision
 from bot.releases.engine.manifests import writes_objects_now
 from bot.releases.engine.probing import pods_to_probe
 from bot.releases.engine.respond import respond
-from bot.releases.facts.actions import Action, PatchDeployment, PatchService
 from bot.releases.facts.changes import Reapply
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.observation import Observation, Seen, Unreachable
@@ -120,8 +124,8 @@ def _observed_tick(
         return _Next(apply_objects(context, cluster, ready.release, ends))
     decision = _decide(context, ready)
     remember_templates(context, decision.release, ready.seen)
-    if cluster is not None:
-        decision = replace(decision, events=(*decision.events, *_intended(context, decision)))
+    if cluster is not None and isinstance(ready.seen, Observation):
+        decision = announce_writes(context, decision)
     saved = _save(context, decision, ready.release)
     if saved.phase.is_final:
         return _Next(None)
@@ -307,7 +311,8 @@ def _apply(
             _save(context, answer, release)
             return _Next(answer.wake_at)
         except ClusterUnreachable as away:
-            return _Next(context.store.now() + (away.retry_after_ms or 1_000))
+            return _Next(record_failure(context, release, action, away))
+    record_success(context, release)
     now = context.store.now()
     if after is not None:
         return _Next(now, at_once=True, seen=after)
@@ -316,19 +321,3 @@ def _apply(
         return _Next(now, at_once=True)  # nothing in the cluster has to follow this write
     soon = now + AFTER_WRITE_MS
     return _Next(min(soon, decision.wake_at) if decision.wake_at else soon)
-
-
-def _intended(context: Context, decision: Decision) -> tuple[Event, ...]:
-    """For the audit stream, saved before the first action is sent: after any crash, every write to
-    the cluster has its line."""
-    if not decision.actions:
-        return ()
-    now, by = context.store.now(), decision.release.requested_by
-    return tuple(Event(now, EventKind.WROTE, _in_words(action), by) for action in decision.actions)
-
-
-def _in_words(action: Action) -> str:
-    words = f"{action.kind.replace('_', ' ')} {action.name}"
-    if isinstance(action, PatchDeployment | PatchService):
-        return f"{words}: {', '.join(change.field.value for change in action.changes)}"
-    return words

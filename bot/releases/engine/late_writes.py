@@ -12,7 +12,7 @@ from bot.releases.facts.intent import Field, Kind
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.release import Release
 
-LATE_WRITE_MS = 10_000
+LATE_WRITE_MS = 20_000
 """A lease: by then the worker that sent the write has ended, and its request with it."""
 
 

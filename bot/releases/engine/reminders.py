@@ -42,6 +42,8 @@ def _waits_since(release: Release) -> int:
         return 0
     if release.unreachable is not None:
         return release.unreachable.since
+    if release.failed_write is not None:
+        return release.failed_write.since
     return release.phase_since if release.phase in (Phase.PAUSED, Phase.DRIFTED) else 0
 
 
@@ -51,6 +53,8 @@ def _what_ends_it(release: Release, hours: str) -> str:
             f"{release.target.cluster} has not answered for {hours} ({release.unreachable.why}):"
             " still holding"
         )
+    if failed := release.failed_write:
+        return f"for {hours} the API server has not taken {failed.what}: {failed.why}"
     if release.phase is Phase.DRIFTED:
         return (
             f"held for {hours} for a change made outside this release: adopt it, resume to write"

@@ -120,6 +120,17 @@ class Outage:
 
 
 @dataclass(frozen=True)
+class FailedWrite:
+    """A write that the API server does not take, though it answers: a dead admission webhook, 429,
+    a time-out. It is tried again."""
+
+    what: str
+    why: str
+    since: int
+    is_reported: bool = False
+
+
+@dataclass(frozen=True)
 class Release:
     """One attempt to bring one app to one version (or scale, restart, undo, reapply it)."""
 
@@ -156,6 +167,8 @@ class Release:
     cause: Cause | None = None
     judgements: tuple[Judgement, ...] = ()
     unreachable: Outage | None = None
+    failed_write: FailedWrite | None = None
+    sent: tuple[str, ...] = ()  # fingerprints of the writes last announced: each is audited once
     reminded_at: int = 0  # when people were last reminded of a wait that has no gate
     card_snapshot: CardSnapshot = field(default_factory=CardSnapshot)
     stale_claim: str = (

@@ -84,6 +84,7 @@ def _title(release: Release) -> str:
 def _waits_for(release: Release, now: int, first: bool) -> Block | None:
     lines = [
         *_unreachable_lines(release),
+        *_failed_write_lines(release),
         *_phase_lines(release, now, first),
         *_struggle_lines(release),
         *_trouble_lines(release),
@@ -102,6 +103,15 @@ def _unreachable_lines(release: Release) -> Iterator[str]:
         yield (
             f"⚠️ {plain(release.target.cluster)} has been unreachable since {since}: {why}. Nothing"
             " changes meanwhile."
+        )
+
+
+def _failed_write_lines(release: Release) -> Iterator[str]:
+    failed = release.failed_write
+    if failed is not None:
+        yield (
+            f"⚠️ Since {date(failed.since)} the API server has not taken"
+            f" {code(failed.what)}: {plain(failed.why, 500)}. Trying again."
         )
 
 

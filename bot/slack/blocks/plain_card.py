@@ -27,7 +27,13 @@ def plain_card(release: Release) -> str:
     """The whole story, escaped: Slack reads angle brackets here too."""
     lines = [headline(release), _origin(release)]
     if not release.phase.is_final:
-        lines += [*_unreachable(release), *_step(release), *_gate(release), *_state(release)]
+        lines += [
+            *_unreachable(release),
+            *_failed_write(release),
+            *_step(release),
+            *_gate(release),
+            *_state(release),
+        ]
     lines += [*_drift(release), *_trouble(release), *_cause(release)]
     return top_text(escape(line) for line in lines)
 
@@ -42,6 +48,13 @@ def _unreachable(release: Release) -> Iterator[str]:
     if release.unreachable:
         cluster, since = release.target.cluster, clock(release.unreachable.since)
         yield f"{cluster} has been unreachable since {since}; nothing changes meanwhile"
+
+
+def _failed_write(release: Release) -> Iterator[str]:
+    failed = release.failed_write
+    if failed is not None:
+        since = clock(failed.since)
+        yield f"Since {since} the API server has not taken {failed.what}: {failed.why}"
 
 
 def _step(release: Release) -> Iterator[str]:

@@ -32,5 +32,7 @@ def impatient(lab: Lab) -> Lab:
     """The same, with an adapter that gives up after half a second: only for a server that does not
     answer at all."""
     return Lab(
-        KubernetesCluster(kubeconfig=str(lab.kubeconfig), timeout_s=0.5), "default", lab.kubeconfig
+        KubernetesCluster(kubeconfig=str(lab.kubeconfig), timeout_s=0.5, write_timeout_s=0.5),
+        "default",
+        lab.kubeconfig,
     )

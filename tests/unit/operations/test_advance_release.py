@@ -115,6 +115,10 @@ class Scene:
     context: Context
     id: str
 
+    def said(self) -> str:
+        announced, _ = self.store.outbox(self.id)
+        return "\n".join(one.event.text for one in announced)
+
     def audited(self) -> list[str]:
         return [
             line.text
@@ -162,7 +166,7 @@ def test_an_abort_between_save_and_write_prevents_the_write(scene: Scene) -> Non
 
     before = scene.port.model.state()
     scene.store.visitor = abort
-    for _ in range(8):
+    for _ in range(13):
         advance_release(scene.context, scene.id)
         scene.port.model.beat()
         scene.clock.now += 2_000
@@ -188,7 +192,7 @@ def test_rollback_waits_for_a_late_write_and_reverts_it(scene: Scene) -> None:
     advance_release(scene.context, scene.id)
     assert not scene.store.load(scene.id).phase.is_final
     scene.port.model.apply(sent[0])
-    for _ in range(12):
+    for _ in range(18):
         advance_release(scene.context, scene.id)
         scene.port.model.beat()
         scene.clock.now += 2_000
@@ -250,3 +254,50 @@ def test_only_a_release_known_to_be_over_leaves_a_stale_claim(scene: Scene) -> N
             advance_release(scene.context, scene.id)
             scene.port.model.beat()
     assert left_by(scene.id) == scene.id
+
+
+def test_a_write_that_is_sent_again_is_audited_once(scene: Scene) -> None:
+    def lose(target: Target, action: Action) -> None:
+        raise ClusterUnreachable("timed out")
+
+    scene.port.lost = lose
+    for _ in range(5):
+        advance_release(scene.context, scene.id)
+        scene.clock.now += 2_000
+    assert scene.audited() == ["patch deployment hello: claim, template, change_cause"]
+
+
+def test_a_write_that_fails_is_reported_once_and_shown_until_it_is_taken(scene: Scene) -> None:
+    """A dead admission webhook fails closed: the API server answers, and takes nothing."""
+
+    def refuse(target: Target, action: Action) -> None:
+        raise ClusterUnreachable("the API server answered 500: failed calling webhook policy")
+
+    scene.port.lost = refuse
+    for _ in range(6):
+        advance_release(scene.context, scene.id)
+        scene.clock.now += 2_000
+    failed = scene.store.load(scene.id)
+    assert scene.said().count("failed calling webhook policy") == 1
+    assert failed.failed_write is not None and failed.failed_write.since == T0
+    assert "failed calling webhook policy" in repr(scene.context.render.card(failed, now=T0))
+    scene.port.lost = None
+    advance_release(scene.context, scene.id)
+    assert scene.store.load(scene.id).failed_write is None
+    assert "the API server took it" in scene.said()
+
+
+def test_a_write_that_fails_once_is_no_message(scene: Scene) -> None:
+    tries: list[Action] = []
+
+    def stumble(target: Target, action: Action) -> None:
+        tries.append(action)
+        if len(tries) == 1:
+            raise ClusterUnreachable("the API server is busy (429)", 3_000)
+
+    scene.port.lost = stumble
+    assert advance_release(scene.context, scene.id) == scene.clock.now + 3_000
+    scene.clock.now += 3_000
+    advance_release(scene.context, scene.id)
+    assert scene.store.load(scene.id).failed_write is None
+    assert "busy" not in scene.said()
