@@ -1,17 +1,18 @@
-"""Ends our processes even when we are killed, and removes their folder."""
+"""Ends our processes even when we are killed, and removes what they leave."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 # Reads one line per started group; the end of file means that the parent is gone, in whatever way.
-# Then the groups are ended and the folder removed. A clean stop writes "done" first, and the
-# guardian leaves everything alone.
+# Then the groups are ended, the last command is run and the folder removed. A clean stop writes
+# "done" first, and the guardian leaves everything alone.
 _GUARDIAN = """
-import os, shutil, signal, sys
+import os, shutil, signal, subprocess, sys
 groups = []
 for line in sys.stdin:
     if line.strip() == "done":
@@ -22,17 +23,22 @@ for group in reversed(groups):
         os.killpg(group, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
+if sys.argv[2:]:
+    subprocess.run(sys.argv[2:])
 if sys.argv[1]:
     shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
 
 
 class Guardian:
-    """A small process of its own. Each process it watches leads a process group."""
+    """A small process of its own. Each process it watches leads a process group.
 
-    def __init__(self, *, remove_folder: Path | None) -> None:
+    If we are killed it runs ``last``, once they have been killed, and removes the folder.
+    """
+
+    def __init__(self, *, remove_folder: Path | None, last: Sequence[str] = ()) -> None:
         self._process: subprocess.Popen[str] = subprocess.Popen(
-            [sys.executable, "-I", "-c", _GUARDIAN, str(remove_folder or "")],
+            [sys.executable, "-I", "-c", _GUARDIAN, str(remove_folder or ""), *last],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from bot.stop_signal import StopSignal
-from sandbox.control_plane.binaries import BinariesMissing, binaries_folder, build
+from sandbox.control_plane.binaries import BUILD, BinariesMissing
 from sandbox.control_plane.launcher import ControlPlane, ControlPlaneFailed
+from sandbox.go_build import build_or_skip
 
 
 def main() -> int:
@@ -27,23 +27,14 @@ def main() -> int:
     commands.add_parser("where", help="print the folder of the binaries")
     arguments = parser.parse_args()
     if arguments.command == "where":
-        print(binaries_folder())
+        print(BUILD.folder())
         return 0
+    if arguments.command == "build":
+        return build_or_skip((BUILD,), or_skip=arguments.or_skip)
     try:
-        if arguments.command == "build":
-            build()
-            return 0
         return run(arguments.nodes)
-    except BinariesMissing as missing:
-        if arguments.command == "build" and arguments.or_skip and os.environ.get("CI") != "true":
-            print(
-                f"SKIPPED: the real control plane cannot be built here. {missing}", file=sys.stderr
-            )
-            return 0
-        print(missing, file=sys.stderr)
-        return 1
-    except ControlPlaneFailed as failed:
-        print(failed, file=sys.stderr)
+    except (BinariesMissing, ControlPlaneFailed) as failure:
+        print(failure, file=sys.stderr)
         return 1
 
 

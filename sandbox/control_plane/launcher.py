@@ -11,10 +11,11 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import yaml
@@ -85,7 +86,18 @@ class ControlPlane:
     def audit(self) -> Path:
         return self.folder / "audit.log"
 
-    def __enter__(self) -> ControlPlane:
+    @property
+    def kubeconfig_of_parts(self) -> Path:
+        """What the parts of the cluster reach the API server by."""
+        return self.kubeconfig
+
+    @property
+    def authority(self) -> Path:
+        """The certificate that the API server's is verified by. It signs its own while it starts:
+        there is nothing to verify it by before that."""
+        return self.folder / "certs" / "apiserver.crt"
+
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -159,44 +171,75 @@ class ControlPlane:
         return done.stdout
 
     def _start_once(self) -> None:
-        self.folder = self._kept or Path(tempfile.mkdtemp(prefix="pilothouse-control-plane-"))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o700)  # holds the signing key and the admin's token
-        self._processes = ProcessGroup(remove_folder=None if self._kept else self.folder)
-        self.port, client, peer = free_ports(3)
-        _write_signing_key(self.folder / "sa.key")
-        (self.folder / "audit-policy.yaml").write_text(POLICY)
-        (self.folder / "tokens.csv").write_text(f"{self._token},admin,admin,system:masters\n")
+        self._prepare("pilothouse-control-plane-")
+        client, peer = free_ports(2)
         self._start_etcd(f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}")
-        self._start_api_server(f"http://127.0.0.1:{client}")
-        # The API server signs its own certificate while it starts; there is nothing to verify it by
-        # before that.
-        certificate = self.folder / "certs" / "apiserver.crt"
-        self._wait_until(certificate.exists, "the API server's certificate")
-        self._write_kubeconfig(self.kubeconfig, self._token, "default")
-        with self._client() as api:
-            self._wait_until(lambda: _answers(api, "/readyz"), "the API server")
-            self._start_controllers()
+        self._start_api_server(
+            f"http://127.0.0.1:{client}",
+            f"--secure-port={self.port}",
+            "--bind-address=127.0.0.1",
+            "--cert-dir=certs",
+            "--authorization-mode=RBAC",
+            "--endpoint-reconciler-type=none",
+            # TaintNodesByCondition taints every new node not-ready, and only the node-lifecycle
+            # controller removes that again. The ServiceAccount admission would mount tokens, which
+            # simulated pods do not need.
+            "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
+        )
+        self._wait_until(self.authority.exists, "the API server's certificate")
+        with self._ready_client() as api:
+            self._start_controllers(
+                f"--controllers={','.join(CONTROLLERS)}",
+                "--horizontal-pod-autoscaler-sync-period=2s",
+            )
+            self._spawn(
+                "kwok",
+                f"--kubeconfig={self.kubeconfig}",
+                "--manage-all-nodes=true",
+                "--cidr=10.0.0.0/16",
+                f"--config={MODULE / 'stages.yaml'}",
+            )
             for number in range(1, self._node_count + 1):
                 api.post("/api/v1/nodes", json=_node(number)).raise_for_status()
             self._wait_until(lambda: _nodes_joined(api) == self._node_count, "the nodes")
-            self._wait_until(
-                lambda: _answers(api, "/api/v1/namespaces/default/serviceaccounts/default"),
-                "the controllers",
-            )
+            self._wait_for_controllers(api)
+
+    def _prepare(self, prefix: str, last: Sequence[str] = ()) -> None:
+        """The folder with what the API server reads, and a group for the processes."""
+        self.folder = self._kept or Path(tempfile.mkdtemp(prefix=prefix))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)  # holds the signing key and the admin's token
+        self._processes = ProcessGroup(remove_folder=None if self._kept else self.folder, last=last)
+        (self.port,) = free_ports(1)
+        _write_signing_key(self.folder / "sa.key")
+        (self.folder / "audit-policy.yaml").write_text(POLICY)
+        (self.folder / "tokens.csv").write_text(f"{self._token},admin,admin,system:masters\n")
+        self._write_kubeconfig(self.kubeconfig, self._token, "default")
+
+    @contextmanager
+    def _ready_client(self) -> Iterator[httpx.Client]:
+        """An admin's client, once the API server is ready."""
+        with self._client() as api:
+            self._wait_until(lambda: answers(api, "/readyz"), "the API server")
+            yield api
+
+    def _wait_for_controllers(self, api: httpx.Client) -> None:
+        """Pods can be made once a controller has made the default service account."""
+        account = "/api/v1/namespaces/default/serviceaccounts/default"
+        self._wait_until(lambda: answers(api, account), "the controllers")
 
     def restart_api_server(self) -> None:
         """Simulates a crash: the server loses its watch cache, so every watch restarts. Returns
         once it serves again."""
         assert self._processes is not None
         self._processes.restart("kube-apiserver")
-        with self._client() as api:
-            self._wait_until(lambda: _answers(api, "/readyz"), "the API server")
+        with self._ready_client():
+            pass
 
     def _client(self) -> httpx.Client:
         return httpx.Client(
             base_url=self.url,
-            verify=ssl.create_default_context(cafile=str(self.folder / "certs" / "apiserver.crt")),
+            verify=ssl.create_default_context(cafile=str(self.authority)),
             headers={"Authorization": f"Bearer {self._token}"},
             timeout=5.0,
             trust_env=False,
@@ -216,49 +259,31 @@ class ControlPlane:
             f"--initial-cluster=default={peer}",
         )
 
-    def _start_api_server(self, etcd: str) -> None:
-        # TaintNodesByCondition taints every new node not-ready, and only the node-lifecycle
-        # controller removes that again. The ServiceAccount admission would mount tokens, which
-        # simulated pods do not need.
+    def _start_api_server(self, etcd: str, *options: str) -> None:
         self._spawn(
             "kube-apiserver",
             f"--etcd-servers={etcd}",
-            f"--secure-port={self.port}",
-            "--bind-address=127.0.0.1",
-            "--cert-dir=certs",
             "--service-account-key-file=sa.key",
             "--service-account-signing-key-file=sa.key",
             "--service-account-issuer=https://kubernetes.default.svc",
             "--service-cluster-ip-range=10.96.0.0/16",
             "--token-auth-file=tokens.csv",
-            "--authorization-mode=RBAC",
-            "--endpoint-reconciler-type=none",
-            "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
             "--audit-policy-file=audit-policy.yaml",
             f"--audit-log-path={self.audit}",
+            *options,
         )
 
-    def _start_controllers(self) -> None:
+    def _start_controllers(self, *options: str) -> None:
         # The default client rate limits make the controllers crawl at a few hundred pods.
         shared = (
-            f"--kubeconfig={self.kubeconfig}",
+            f"--kubeconfig={self.kubeconfig_of_parts}",
             "--leader-elect=false",
             "--secure-port=0",
             "--kube-api-qps=2000",
             "--kube-api-burst=4000",
         )
-        self._spawn(
-            "kube-controller-manager", *shared, f"--controllers={','.join(CONTROLLERS)}",
-            "--horizontal-pod-autoscaler-sync-period=2s",
-        )  # fmt: skip
+        self._spawn("kube-controller-manager", *shared, *options)
         self._spawn("kube-scheduler", *shared)
-        self._spawn(
-            "kwok",
-            f"--kubeconfig={self.kubeconfig}",
-            "--manage-all-nodes=true",
-            "--cidr=10.0.0.0/16",
-            f"--config={MODULE / 'stages.yaml'}",
-        )
 
     def _spawn(self, name: str, *arguments: str) -> None:
         assert self._processes is not None
@@ -280,15 +305,19 @@ class ControlPlane:
                 raise ControlPlaneFailed(f"{what} not ready after {READY_WITHIN_S:.0f} s:\n{logs}")
             time.sleep(POLL_S)
 
-    def _write_kubeconfig(self, path: Path, token: str, namespace: str) -> None:
-        authority = str(self.folder / "certs" / "apiserver.crt")
+    def _write_kubeconfig(
+        self, path: Path, token: str, namespace: str, server: str | None = None
+    ) -> None:
         document = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [
                 {
                     "name": CONTEXT,
-                    "cluster": {"server": self.url, "certificate-authority": authority},
+                    "cluster": {
+                        "server": server or self.url,
+                        "certificate-authority": str(self.authority),
+                    },
                 }
             ],
             "users": [{"name": CONTEXT, "user": {"token": token}}],
@@ -341,7 +370,7 @@ def _write_signing_key(path: Path) -> None:
     )
 
 
-def _answers(api: httpx.Client, path: str) -> bool:
+def answers(api: httpx.Client, path: str) -> bool:
     try:
         return api.get(path).status_code == httpx.codes.OK
     except httpx.TransportError:

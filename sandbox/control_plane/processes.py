@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +38,19 @@ class Component:
 
 
 class ProcessGroup:
-    """Starts components and ends them in reverse order. `remove_folder` is removed by the guardian
-    if we are killed."""
+    """Starts components and ends them in reverse order. If we are killed, the guardian runs `last`
+    and removes `remove_folder`."""
 
-    def __init__(self, *, remove_folder: Path | None, end_within_s: float = END_WITHIN_S) -> None:
+    def __init__(
+        self,
+        *,
+        remove_folder: Path | None,
+        last: Sequence[str] = (),
+        end_within_s: float = END_WITHIN_S,
+    ) -> None:
         self._end_within_s = end_within_s
         self.components: list[Component] = []
-        self._guardian = Guardian(remove_folder=remove_folder)
+        self._guardian = Guardian(remove_folder=remove_folder, last=last)
 
     def start(self, name: str, command: list[str | Path], folder: Path) -> Component:
         component = Component(
@@ -57,10 +64,15 @@ class ProcessGroup:
 
     def restart(self, name: str) -> None:
         """Simulates a crash: kills the process and starts it again with the same arguments."""
+        component = self.kill(name)
+        component.process = self._spawn(component.command, component.log, "ab")
+
+    def kill(self, name: str) -> Component:
+        """Kills the process group of a component and returns once its leader has ended."""
         component = next(one for one in self.components if one.name == name)
         _signal(component.process, signal.SIGKILL)
         component.process.wait()
-        component.process = self._spawn(component.command, component.log, "ab")
+        return component
 
     def _spawn(
         self, command: list[str | Path], log: Path, mode: Literal["wb", "ab"]
