@@ -34,9 +34,9 @@ tour: venv ## a scripted conversation through the sandbox, printed as it goes (S
 	@$(python) -m tests.tour $(STORY)
 
 # ---- to check it -----------------------------------------------------------------------------------------------------------
-.PHONY: test check static lint types imports page browser slow control-plane-suite chart
+.PHONY: test check static lint types imports page browser slow control-plane-suite real-node-suite chart
 test: venv ## the hermetic tests, a minute on two cores, no Go and no network
-	@$(pytest) -n $(workers) --dist worksteal -m "not control_plane and not browser and not slow" $(ARGS)
+	@$(pytest) -n $(workers) --dist worksteal -m "not control_plane and not real_node and not browser and not slow" $(ARGS)
 
 # Each part once, the cheap ones first; `.ci/run` runs the same list.
 check: ## everything: test, lint, types, import rules, locks, page, chart, tour, browser, control plane
@@ -64,10 +64,10 @@ imports: venv ## the import rules of pyproject.toml
 	@.venv/bin/lint-imports --no-cache
 
 slow: venv ## the further hermetic tests: exhaustive variations, and what proves the sandbox itself
-	@$(pytest) -n $(workers) --dist worksteal -m "slow and not control_plane and not browser" $(ARGS) || [ $$? -eq 5 ]
+	@$(pytest) -n $(workers) --dist worksteal -m "slow and not control_plane and not real_node and not browser" $(ARGS) || [ $$? -eq 5 ]
 
 browser: venv ## the local Slack's page in a real browser (needs Chromium)
-	@$(pytest) -m "browser and not control_plane" $(ARGS)
+	@$(pytest) -m "browser and not control_plane and not real_node" $(ARGS)
 
 page: ## build the local Slack's page again and compare it with the committed bundle
 	@if ! command -v npm >/dev/null; then \
@@ -77,13 +77,20 @@ page: ## build the local Slack's page again and compare it with the committed bu
 	cd $(page) && npm ci --no-fund --no-audit --ignore-scripts && npm run --silent check
 
 # ---- the real Kubernetes ---------------------------------------------------------------------------------------------------
-.PHONY: control-plane
+.PHONY: control-plane real-node
 control-plane: venv ## build the real control plane from Go modules, once (about 6 minutes the first time)
 	@$(python) -m sandbox.control_plane build
 
+real-node: venv ## build kubelet, kube-proxy, containerd and runc too, once (about 6 minutes the first time)
+	@$(python) -m sandbox.real_node build
+
 control-plane-suite: venv ## what is marked control_plane, against the real kube-apiserver and controllers
 	@$(python) -m sandbox.control_plane build --or-skip
-	@$(pytest) -n $(control_planes) -m control_plane --ignore tests/chart $(ARGS)
+	@$(pytest) -n $(control_planes) -m "control_plane and not real_node" --ignore tests/chart $(ARGS)
+
+real-node-suite: venv ## what is marked real_node: pods that run, on nodes in namespaces of their own (needs root)
+	@$(python) -m sandbox.real_node build --or-skip
+	@$(pytest) -m real_node $(ARGS)
 
 chart: venv ## lint, render and validate the helm chart (needs the helm of `make control-plane`)
 	@$(python) -m sandbox.control_plane build --or-skip

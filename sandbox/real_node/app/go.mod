@@ -1,0 +1,3 @@
+module pilothouse.dev/sandbox/real-node/app
+
+go 1.26.0

@@ -1,0 +1,154 @@
+"""One cluster of two real nodes for the whole suite, a sandbox on it, and an app for each test."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client, config
+
+from sandbox.control_plane import BinariesMissing
+from sandbox.main import DEMO, Sandbox, run_sandbox
+from sandbox.real_node import MachineUnfit, RealNodes
+from tests.journeys.conftest import DEVELOPER, Journey, objects_of
+from tests.real_cluster import bot_credentials
+from tests.real_node.traffic import Traffic
+
+APPS = 20
+WITHIN_S = 90.0  # for what waits for a kubelet
+Entry = dict[str, Any]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def real_nodes() -> Iterator[RealNodes]:
+    """Where it cannot run the tests are skipped with the reason; in CI (CI=true) they fail."""
+    with contextlib.ExitStack() as opened:
+        try:
+            cluster = opened.enter_context(RealNodes())
+        except (BinariesMissing, MachineUnfit) as reason:
+            if os.environ.get("CI") == "true":
+                pytest.fail(str(reason), pytrace=False)
+            pytest.skip(f"a real node cannot run here: {reason}")
+        yield cluster
+
+
+def _catalog(text: str) -> str:
+    """Holds that a test ends by itself, and a crash loop that counts after the first restart: a
+    kubelet takes 10 s and more for the next ones."""
+    catalog = yaml.safe_load(text)
+    hello = catalog["apps"]["hello"]
+    for number in range(1, APPS + 1):
+        catalog["apps"][f"app{number}"] = {
+            **hello,
+            "images": [f"pilothouse/app{number}"],
+            "manifests": [],
+            "canary": {"steps": [20, 50], "hold": "1h"},
+            "bluegreen": {"rollback_window": "10m"},
+            "crash_loop": {"restarts": 1, "for": "1s"},
+        }
+    return yaml.safe_dump(catalog)
+
+
+@pytest.fixture(scope="session")
+def running(real_nodes: RealNodes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Bot and worker with the credentials that the chart grants, on the real nodes."""
+    demo = Path(shutil.copytree(DEMO, tmp_path_factory.mktemp("real-node") / "demo"))
+    catalog = demo / "catalog.yaml"
+    catalog.write_text(_catalog(catalog.read_text(encoding="utf-8")), encoding="utf-8")
+    with run_sandbox(demo=demo, rate_scale=0, kubeconfig=bot_credentials(real_nodes)) as sandbox:
+        yield sandbox
+
+
+@dataclass
+class RealJourney(Journey):
+    """One app of real pods, and the requests that clients send to its Service."""
+
+    nodes: RealNodes | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://{self.service().spec.cluster_ip}"
+
+    @contextlib.contextmanager
+    def traffic(self, rate: float = 200) -> Iterator[Traffic]:
+        """Requests at a steady rate through kube-proxy, each on a connection of its own."""
+        assert self.nodes is not None
+        with Traffic(self.nodes, self.address, rate) as traffic:
+            self.until(lambda: traffic.versions() != {}, "a first reply through the Service")
+            yield traffic
+
+    def is_ready(self, replicas: int) -> bool:
+        return (self.deployment().status.available_replicas or 0) == replicas
+
+    def pods(self) -> list[Any]:
+        every: list[Any] = self.core.list_namespaced_pod(
+            "default", label_selector=f"app={self.app}"
+        ).items
+        return [pod for pod in every if pod.metadata.deletion_timestamp is None]
+
+    def direct_messages(self) -> list[dict[str, Any]]:
+        """What the bot wrote to the one who started the release."""
+        found: list[dict[str, Any]] = self.sandbox.slack.messages(f"D{DEVELOPER[1:]}", DEVELOPER)
+        return found
+
+
+Start = Callable[..., RealJourney]
+Change = Callable[[dict[str, Any]], Any]
+
+
+@pytest.fixture
+def start(running: Sandbox, real_nodes: RealNodes) -> Iterator[Start]:
+    """Creates the next app of the catalog with its Service; `change` may edit its Deployment
+    first. Everything of it is deleted afterwards."""
+    with contextlib.ExitStack() as opened:
+        api = opened.enter_context(
+            contextlib.closing(config.new_client_from_config(str(real_nodes.kubeconfig)))
+        )
+
+        def create(
+            replicas: int = 4, change: Change = lambda _: None, configmap: str = ""
+        ) -> RealJourney:
+            app = f"app{next(_numbers)}"
+            journey = RealJourney(app, running, api, real_nodes, nodes=real_nodes)
+            deployment, service = objects_of(app, replicas)
+            pod = deployment["spec"]["template"]["spec"]
+            pod["containers"][0]["readinessProbe"]["periodSeconds"] = 1
+            pod["terminationGracePeriodSeconds"] = 10
+            change(deployment)
+            if configmap:
+                body = {"metadata": {"name": configmap}, "data": {}}
+                journey.core.create_namespaced_config_map("default", body)
+            journey.deployments.create_namespaced_deployment("default", deployment)
+            journey.core.create_namespaced_service("default", service)
+            opened.callback(_delete, journey)
+            journey.until(lambda: journey.is_ready(replicas), f"{replicas} pods of {app}", WITHIN_S)
+            return journey
+
+        yield create
+
+
+def _delete(journey: RealJourney) -> None:
+    for name in (journey.app, f"{journey.app}-canary", f"{journey.app}-green"):
+        with contextlib.suppress(client.ApiException):
+            journey.deployments.delete_namespaced_deployment(name, "default")
+    with contextlib.suppress(client.ApiException):
+        journey.core.delete_namespaced_service(journey.app, "default")
+
+
+def drains(deployment: dict[str, Any]) -> None:
+    """The app serves for 2 s more after SIGTERM: proxies have followed by then."""
+    container_of(deployment)["env"] = [{"name": "DRAIN", "value": "2"}]
+
+
+def container_of(deployment: dict[str, Any]) -> dict[str, Any]:
+    container: dict[str, Any] = deployment["spec"]["template"]["spec"]["containers"][0]
+    return container
