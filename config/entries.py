@@ -189,11 +189,16 @@ class ApprovalsEntry(Entry):
     requester_may_approve: bool = False
     expires_ms: Duration = Field(default=3_600_000, alias="expires")
     on_expiry: Literal["hold", "abort"] = "hold"
+    remind_ms: tuple[Duration, ...] = Field(default=(), alias="remind")
 
     @model_validator(mode="after")
     def _long_enough(self) -> ApprovalsEntry:
         if self.expires_ms < 1_000:
             raise ValueError("expires must be at least 1s")
+        if list(self.remind_ms) != sorted({*self.remind_ms}) or any(
+            one < 1_000 for one in self.remind_ms
+        ):
+            raise ValueError("remind must rise and begin with 1s or more, such as [15m, 1h]")
         return self
 
 

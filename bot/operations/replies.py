@@ -25,13 +25,16 @@ class TextReply:
 @dataclass(frozen=True)
 class Refusal:
     """``instead``: valid commands, as they would be typed here, offered as buttons that carry
-    ``token``. ``field``: where the `/deploy` form shows the line."""
+    ``token``. ``field``: where the `/deploy` form shows the line. ``who``: ids of those who can.
+    ``ask``: the release for which they can be asked."""
 
     line: str
     hint: str = ""
     instead: tuple[Suggestion, ...] = ()
     token: str = ""
     field: FormField = "version"
+    who: tuple[str, ...] = ()
+    ask: str = ""
     kind: Literal["refusal"] = "refusal"
 
 

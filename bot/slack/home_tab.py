@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from bot.operations.access.refuse_stranger import refuse_stranger
 from bot.operations.access.roles import known_roles
 from bot.operations.context import Context
+from bot.operations.delivery.direct_notices import wish_of
 from bot.operations.delivery.find_card import find_card
 from bot.policy.approvals import refusal_to_approve
 from bot.policy.permission_table import command_permission
@@ -51,4 +53,5 @@ def _view(context: Context, person: Person) -> Mapping[str, Any]:
         release.id: link for release in shown.values() if (link := find_card(context, release.id))
     }
     seen = HomeSeen(running, waiting, mine, may(roles, command_permission("deploy")), links)
+    seen = replace(seen, notices=wish_of(context, person.user))
     return home_view(seen, context.names, tuple(context.catalog.apps))

@@ -338,6 +338,12 @@ CARDS: dict[str, Release] = {
     ),
 }
 
+ASKED = Event(
+    T0 + 2 * MINUTE,
+    EventKind.GATE_OPENED,
+    f"waiting for 1 approval: {_PROMOTE.title or _PROMOTE.name}",
+    step="share-50",
+)
 EVENTS: dict[str, tuple[Release, Event]] = {
     "step done": (
         ROLLING,
@@ -387,6 +393,26 @@ EVENTS: dict[str, tuple[Release, Event]] = {
     "rolled back": (
         ROLLED_BACK,
         Event(T0, EventKind.FINISHED, f"hello is back on 1.0.0, rolled back: {CAUSE.summary}"),
+    ),
+    "approval that is asked for": (PROMOTING, ASKED),
+    "approval that was given": (
+        replace(
+            PROMOTING,
+            phase=Phase.PROGRESSING,
+            progress=Progress(at_step=2, began_at=T0 + 3 * MINUTE),
+            passed=("hold", "hold", "promote: manager"),
+        ),
+        ASKED,
+    ),
+    "approval that was refused": (
+        replace(
+            PROMOTING,
+            phase=Phase.ROLLING_BACK,
+            rollback=Rollback(Phase.REJECTED),
+            progress=Progress(at_step=-1, began_at=T0 + 3 * MINUTE),
+            cause=Cause(FailureClass.REQUEST, "rejected by manager: not today"),
+        ),
+        ASKED,
     ),
     "reminded": (PROMOTING, Event(T0, EventKind.REMINDED, "still waiting for approval: promote")),
 }
@@ -455,6 +481,9 @@ REPLIES: dict[str, Reply] = {
         "",
         (Suggestion("/deploy hello 2.0.0", "form"),),
         "t0ken",
+    ),
+    "refusal that names who can": Refusal(
+        "Approving needs the approver role.", who=("S0OPS", "U0MANAGER"), ask="hello-42"
     ),
     "which version": OpenFormReply("hello"),
     "receipt": Receipt(a_release(), True),

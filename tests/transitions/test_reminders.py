@@ -12,6 +12,7 @@ from bot.releases.facts.observation import Seen, Unreachable
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Pause, Resume
 from tests.builders import DEVELOPER, MINUTE, T0
+from tests.transitions.test_requests import at_promotion, canaried
 from tests.transitions.ticks import half_rolled, kinds, rolling, text_of, with_stable
 
 HOUR = 60 * MINUTE
@@ -100,3 +101,13 @@ def test_a_new_pause_begins_its_own_hour() -> None:
 
 def test_does_not_remind_of_a_release_that_progresses() -> None:
     assert reminders(rolling(), half_rolled(), T0 + MINUTE, T0 + 2 * MINUTE) == []
+
+
+def test_an_approval_is_reminded_of_as_the_catalog_says_then_every_hour() -> None:
+    release = at_promotion(remind_ms=(15 * MINUTE, 60 * MINUTE), expires_ms=2 * HOUR)
+    due = []
+    for minute in range(0, 260, 5):
+        decision = decide(release, canaried(1), T0 + minute * MINUTE)
+        due += [minute for event in decision.events if event.kind is EventKind.REMINDED]
+        release = decision.release
+    assert due == [15, 60, 120, 180, 240]

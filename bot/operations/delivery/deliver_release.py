@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from bot.operations.context import Context, left_to_newer, thread_key
 from bot.operations.delivery.budgets import EDITS, MOVING, OVER, WAITED_FOR, rank_of
+from bot.operations.delivery.direct_notices import send_notices
 from bot.operations.delivery.find_card import find_card
 from bot.operations.delivery.post_once import Posted, attempt_at, keyed, post_once
 from bot.operations.delivery.standing import Address, edit_standing, remember_standing
@@ -153,6 +154,8 @@ def _post_announcements(
         for entry in batch:
             if entry.event.kind is EventKind.EVIDENCE:
                 _send_logs(context, release, _entry_key(release, entry))
+            if entry.event.kind is EventKind.FINISHED and message is not None:
+                _send_end(context, release, entry)
         if message is not None:
             wait = _post_batch(context, release, channel, card_ts, batch, message, rank=rank)
             if wait:
@@ -180,8 +183,15 @@ def _post_loud(context: Context, release: Release, channel: str, entry: Announce
         # One that was found again may say what was true when it was posted.
         shown = message if posted.is_fresh else None
         remember_standing(context, release, entry.event, shown, address)
+        send_notices(context, release, entry.event, message)
     context.store.put(key, "1", ttl_ms=SENT_KNOWN_MS)
     return 0
+
+
+def _send_end(context: Context, release: Release, entry: Announcement) -> None:
+    rendered = context.render.announcement(release, entry.event)
+    if rendered is not None:
+        send_notices(context, release, entry.event, rendered[0])
 
 
 def _next_batch(

@@ -83,6 +83,7 @@ def _load(context: Context, document: dict[str, Any]) -> Reply:
             return TextReply(**fields)
         case "refusal":
             instead = tuple(Suggestion(**one) for one in fields["instead"])
-            return Refusal(**{**fields, "instead": instead})
+            who = tuple(fields.get("who", ()))
+            return Refusal(**{**fields, "instead": instead, "who": who})
         case _:
             return Pending()

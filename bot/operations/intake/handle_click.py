@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import cast, get_args
 
 import orjson
 
@@ -13,18 +14,20 @@ from bot.commands.table import BY_NAME
 from bot.operations.access.refuse_stranger import refuse_stranger
 from bot.operations.access.roles import known_roles
 from bot.operations.context import Context
+from bot.operations.delivery.direct_notices import Wish, set_wish
 from bot.operations.intake.answer_once import answer_once
 from bot.operations.intake.handle_command import handle_command
+from bot.operations.intake.name_who_can import ask_for_answer, refusal_with_names
 from bot.operations.intake.offer_suggestions import chosen_suggestion
 from bot.operations.lifecycle.control_release import control_release
 from bot.operations.queries.keep_query import OfSomeoneElse, take_query
 from bot.operations.queries.send_file import ask_for_file
 from bot.operations.queries.share_answer import share_answer
-from bot.operations.replies import AskReasonReply, Pending, Refusal, Reply
+from bot.operations.replies import AskReasonReply, Pending, Refusal, Reply, TextReply
 from bot.operations.requests import BUTTON, Click, Invocation
 from bot.policy.approvals import refusal_to_ask
 from bot.policy.permission_table import BUTTONS
-from bot.policy.permissions import is_direct
+from bot.policy.permissions import Permission, is_direct, refusal_of_role
 from bot.ports import StoreUnavailable, UnknownSchema
 from bot.releases.engine.respond import respond
 from bot.releases.facts.people import Person
@@ -41,6 +44,8 @@ from bot.releases.facts.requests import (
     Resume,
 )
 
+ASK = "ask"
+"""The button of a refusal: mention those who can."""
 SHOWN = frozenset({"deploy", "apps", "pods", "releases", "whoami", "help"})
 OUTDATED = Refusal(
     "That button is from another version of Pilothouse.", "Use the latest card, or ask again."
@@ -107,7 +112,7 @@ def _read(value: str) -> _Carried | None:
 
 
 def _of_card(context: Context, click: Click, carried: _Carried) -> Reply:
-    if click.action not in BUTTONS:
+    if click.action not in (*BUTTONS, ASK):
         return Refusal(
             f"This version of Pilothouse does not know the button {click.action}.",
             "Use the latest card.",
@@ -117,8 +122,11 @@ def _of_card(context: Context, click: Click, carried: _Carried) -> Reply:
     except KeyError:
         return Refusal(f"There is no release {carried.release} any more.")
     roles = known_roles(context, click.person)
+    if click.action == ASK:
+        refusal = refusal_of_role(Permission.READ, roles)
+        return Refusal(refusal) if refusal else ask_for_answer(context, release, click.person)
     if refusal := refusal_to_ask(release, click.action, click.person, roles):
-        return Refusal(refusal)
+        return refusal_with_names(context, release, click.action, refusal, click.person)
     if click.action == "replace":
         return _replace(context, click.person, release, carried.front)
     request, done = _request(click, carried)
@@ -213,11 +221,19 @@ def _show(context: Context, click: Click, carried: _Carried) -> Reply:
     return handle_command(context, invocation)
 
 
+def _set_notices(context: Context, click: Click, carried: _Carried) -> Reply:
+    if carried.what not in get_args(Wish):
+        return OUTDATED
+    set_wish(context, click.person.user, cast(Wish, carried.what))
+    return TextReply("Saved.")
+
+
 _OF_REPLIES: Mapping[str, Callable[[Context, Click, _Carried], Reply]] = {
     "go_on": _confirm,
     "share": lambda context, click, carried: share_answer(context, click, carried.token),
     "file": lambda context, click, carried: ask_for_file(context, click, carried.token),
     "meant": _choose,
     "show": _show,
+    "notices": _set_notices,
 }
 _CHANGING = ("go_on", "meant")

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from bot.commands.model import RolloutCommand
 from bot.operations.context import Context
 from bot.operations.intake.ask_query import ask_query
+from bot.operations.intake.name_who_can import refusal_with_names
 from bot.operations.intake.start_typed_release import start_typed_release
 from bot.operations.lifecycle.control_release import control_release, has_moved_on
 from bot.operations.queries.list_apps import running_release
@@ -65,7 +66,7 @@ def _control(
     if _stood_otherwise(release, command.verb, invocation.sent_at):
         return has_moved_on(release)
     if not command.force and (refusal := refusal_to_ask(release, command.verb, by, roles)):
-        return Refusal(refusal)
+        return refusal_with_names(context, release, command.verb, refusal, by)
     match command.verb:
         case "pause":
             return control_release(context, release.id, Pause(by), f"{release.id} is paused")

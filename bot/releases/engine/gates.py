@@ -126,19 +126,33 @@ def _open(
 
 def _wait_for_people(decision: Decision, gate: ApprovalGate, state: GateState, now: int) -> Outcome:
     expires = expires_at(decision.release, gate)
-    if expires is None or now < expires:
-        return Stop(decision.wake(expires))
-    if gate.on_expiry == "abort":
+    if expires is None:
+        return Stop(decision)
+    if gate.on_expiry == "abort" and now >= expires:
         summary = f"nobody approved within {gate.expires_ms // 60_000} min"
         return RollBack(decision, Cause(FailureClass.REQUEST, summary), Phase.EXPIRED)
-    due = expires + state.reminded * REMIND_EVERY_MS
-    if now < due:
+    if gate.on_expiry == "abort":
+        decision = decision.wake(expires)
+    due = _next_reminder(decision.release, gate, state, expires)
+    if due is None or now < due:
         return Stop(decision.wake(due))
     reminded = replace(state, reminded=state.reminded + 1)
     decision = decision.changed(in_gate(decision.release, reminded)).record(
         now, EventKind.REMINDED, f"still waiting for approval: {gate.title or gate.name}"
     )
-    return Stop(decision.wake(expires + reminded.reminded * REMIND_EVERY_MS))
+    return Stop(decision.wake(_next_reminder(decision.release, gate, reminded, expires)))
+
+
+def _next_reminder(
+    release: Release, gate: ApprovalGate, state: GateState, expires: int
+) -> int | None:
+    """Those of the catalog, then one an hour once the question is overdue."""
+    planned = release.rules.approvals.remind_ms
+    if state.reminded < len(planned):
+        return state.opened_at + release.progress.paused_ms + planned[state.reminded]
+    if gate.on_expiry == "abort":
+        return None
+    return expires + (state.reminded - len(planned)) * REMIND_EVERY_MS
 
 
 def _judge(decision: Decision, state: GateState, seen: Observation, now: int) -> Outcome:

@@ -12,6 +12,11 @@ from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.plan import ApprovalGate
 from bot.releases.facts.release import Phase, Release
+from bot.slack.blocks.approvals import (
+    approval_message,
+    gate_asked_for,
+    who_may_answer,
+)
 from bot.slack.blocks.buttons import buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
 from bot.slack.blocks.tables import pods_table, table_message
@@ -19,7 +24,6 @@ from bot.slack.blocks.words import capitalised, change_words, phase_words
 from bot.slack.markup import clock, code, date, duration, escape, link, mention, plain
 
 SHOWN_LINES = 10
-MAX_MENTIONS = 5
 
 
 _SHOWN_ON_THE_CARD = frozenset(
@@ -69,10 +73,21 @@ def announcement(
         return _failure(release, event, card), True
     if event.kind is EventKind.FINISHED:
         return _finished(release, event)
+    gate = gate_asked_for(release, event) if _asks_for_approval(release, event) else None
+    if gate is not None:
+        return approval_message(release, event, gate, approvers, card), True
     if _needs_decision(release, event):
         return _decision(release, event, card), True
     people = _mentioned(release, event, approvers)
     return _line(event, _MARKS[event.kind], mentions=people), False
+
+
+def _asks_for_approval(release: Release, event: Event) -> bool:
+    """A gate opened, or a first reminder in the thread was not enough."""
+    state = release.progress.gate
+    if event.kind is EventKind.REMINDED:
+        return state is not None and state.reminded > 1
+    return event.kind is EventKind.GATE_OPENED
 
 
 def _needs_decision(release: Release, event: Event) -> bool:
@@ -89,18 +104,11 @@ def _mentioned(release: Release, event: Event, approvers: Sequence[str]) -> Sequ
 
 
 def _who_may_act(release: Release, approvers: Sequence[str]) -> Sequence[str]:
-    """The approvers of the open gate; the starter where the starter may open it, or where no
-    approver is named."""
-    starter, gate = release.requested_by.user, open_gate(release)
-    needs_approver = (
-        isinstance(gate, ApprovalGate)
-        and gate.role == "approver"
-        and not gate.requester_may_approve
-    )
+    gate = open_gate(release)
     waits = release.phase in (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
-    if not needs_approver or not waits:
-        return (starter,)
-    return tuple(one for one in approvers if one != starter)[:MAX_MENTIONS] or (starter,)
+    if not isinstance(gate, ApprovalGate) or not waits:
+        return (release.requested_by.user,)
+    return who_may_answer(release, gate, approvers)
 
 
 def _line(event: Event, mark: str, *, mentions: Sequence[str] = ()) -> Message:

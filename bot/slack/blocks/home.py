@@ -3,18 +3,24 @@ started, each with a link to its card."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot.commands.table import Names
 from bot.releases.facts.release import Release
-from bot.slack.blocks.buttons import show_button
+from bot.slack.blocks.buttons import ACTION_PREFIX, show_button
 from bot.slack.blocks.elements import Block, actions, context, divider, header, section
 from bot.slack.blocks.words import MARKS, headline
 from bot.slack.markup import code, date, link, plain
 
 SHOWN = 10
+NOTICES = {
+    "all": "Approvals I may give, and my releases' ends",
+    "mine": "When my releases end (over a minute)",
+    "none": "None",
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class HomeSeen:
     mine: Sequence[Release] = ()
     may_release: bool = False
     links: Mapping[str, str] = field(default_factory=dict)
+    notices: str = "mine"
 
 
 def home_view(seen: HomeSeen, names: Names, apps: Sequence[str]) -> Mapping[str, Any]:
@@ -39,8 +46,26 @@ def home_view(seen: HomeSeen, names: Names, apps: Sequence[str]) -> Mapping[str,
     blocks += _part("Your recent releases", seen.mine, seen, "You have not released anything yet.")
     app = apps[0] if apps else "APP"
     forms = (names.example("deploy", app), names.example("pods", app), names.typed("help"))
-    blocks += [divider(), context("Try: " + "  ".join(code(form) for form in forms))]
+    blocks += [divider(), _notices(seen.notices)]
+    blocks += [context("Try: " + "  ".join(code(form) for form in forms))]
     return {"type": "home", "callback_id": "home", "blocks": blocks}
+
+
+def _notices(chosen: str) -> Block:
+    options = [
+        {
+            "text": {"type": "plain_text", "text": text},
+            "value": json.dumps({"what": wish}),
+        }
+        for wish, text in NOTICES.items()
+    ]
+    select = {
+        "type": "static_select",
+        "action_id": f"{ACTION_PREFIX}notices",
+        "options": options,
+        "initial_option": options[list(NOTICES).index(chosen)],
+    }
+    return section("*Direct messages* to me", accessory=select)
 
 
 def home_away(why: str) -> Mapping[str, Any]:

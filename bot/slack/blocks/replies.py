@@ -29,6 +29,7 @@ from bot.operations.replies import (
 )
 from bot.ports import Message
 from bot.releases.facts.release import Release
+from bot.slack.blocks.approvals import MAX_MENTIONS
 from bot.slack.blocks.buttons import ACTION_PREFIX, SHOW, replace_button, show_button
 from bot.slack.blocks.elements import (
     MAX_BLOCKS,
@@ -51,6 +52,7 @@ _CHANNEL = re.compile(r"&lt;#([CG][A-Z0-9]{2,})&gt;")
 DOCUMENT_SHOWN = 2_800
 LISTED = 20
 CONFIRM = f"{ACTION_PREFIX}go_on"
+ASK = f"{ACTION_PREFIX}ask"
 SHARE = f"{ACTION_PREFIX}share"
 FILE = f"{ACTION_PREFIX}file"
 SUGGESTION = f"{ACTION_PREFIX}meant"
@@ -145,6 +147,8 @@ def _refusal(refusal: Refusal) -> Message:
         text = top_text([reply_text(line, 1_800), f"Choose one: {choices}"])
         return Message(text, (section(shown), actions(buttons)))
     form = reply_text(hint, 1_000)
+    if refusal.who:
+        return _refusal_with_names(refusal, shown)
     if hint:
         shown += (
             f"\nTry: {code(hint, 1_000)}"
@@ -152,6 +156,16 @@ def _refusal(refusal: Refusal) -> Message:
             else f"\n{form}"
         )
     return Message(top_text([reply_text(line, 1_800), form]), (section(shown),))
+
+
+def _refusal_with_names(refusal: Refusal, shown: str) -> Message:
+    who = ", ".join(mention(one) for one in refusal.who[:MAX_MENTIONS])
+    more = f" and {len(refusal.who) - MAX_MENTIONS} more" * (len(refusal.who) > MAX_MENTIONS)
+    can = f"They can: {who}{more}."
+    blocks: list[Block] = [section(f"{shown} {can}")]
+    if refusal.ask:
+        blocks.append(actions([button("Ask them", ASK, {"release": refusal.ask})]))
+    return Message(top_text([f"{reply_text(refusal.line, 1_800)} {can}"]), tuple(blocks))
 
 
 def _suggestion(suggestion: Suggestion, token: str, number: int) -> Block:

@@ -54,7 +54,8 @@ class Screen:
 
     def card(self, words: str) -> Locator:
         """The newest message with these words in its first lines."""
-        return self.page.locator(".timeline article").filter(has_text=re.compile(words)).last
+        articles = self.page.locator(".timeline article").filter(has_text=re.compile(words))
+        return articles.filter(has_not_text="Card of ").last
 
     def picture(self, name: str, of: Locator | None = None) -> None:
         RESULTS.mkdir(exist_ok=True)

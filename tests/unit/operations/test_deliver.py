@@ -9,12 +9,14 @@ import pytest
 
 from bot.operations.context import Catalog, Context
 from bot.operations.delivery.deliver_release import deliver_release
-from bot.policy.permissions import Access
+from bot.operations.delivery.direct_notices import Wish, set_wish
+from bot.policy.permissions import Access, Grant, Role
 from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import Event, EventKind
-from bot.releases.facts.release import Phase, Rollback
+from bot.releases.facts.release import Phase, Progress, Rollback
 from bot.slack.blocks.rendering import SlackRendering
+from tests.blocks.stories import ASKED, PROMOTING
 from tests.builders import a_release
 from tests.conftest import eventually
 from tests.fakes.in_memory_store import InMemoryReleaseStore
@@ -38,9 +40,11 @@ class Desk:
 def desk() -> Desk:
     store, messenger = InMemoryReleaseStore(), RecordingMessenger()
     unused = cast(Any, None)  # delivery looks at no cluster, no directory and no manifests
-    catalog = Catalog({}, ("local",), Access(frozenset(), {}))
+    render = SlackRendering(approvers=("U0MANAGER",))
+    grants = {Role.APPROVER: Grant(users=frozenset({"U0MANAGER"}))}
+    catalog = Catalog({}, ("local",), Access(frozenset(), grants))
     return Desk(
-        Context(store, store.queue, unused, messenger, unused, catalog, SlackRendering(), unused),
+        Context(store, store.queue, unused, messenger, unused, catalog, render, unused),
         store,
         messenger,
     )
@@ -87,6 +91,60 @@ def test_a_failure_leads_to_its_card(desk: Desk) -> None:
     (loud,) = (one for one in desk.sent("post") if " failed: " in one.message.text)
     address = desk.messenger.permalink(*desk.store.card(release_id))
     assert f"<{address}|Card of {release_id}>" in str(loud.message.blocks)
+
+
+def asking(desk: Desk) -> str:
+    """A canary that waits for its promotion."""
+    draft = replace(PROMOTING, id="", version=0, channel="C0RELEASES", phase=Phase.QUEUED)
+    release = desk.store.create(draft, dedup_key="", same_as="", operation="create").release
+    waits = replace(PROMOTING, id=release.id, version=release.version, channel="C0RELEASES")
+    return desk.store.save(waits, (ASKED,), operation="ask").id
+
+
+def test_an_approval_is_one_new_message_that_mentions_who_may_give_it(desk: Desk) -> None:
+    deliver_release(desk.context, asking(desk))
+    (asked,) = (one for one in desk.sent("post") if "waiting for 1 approval" in one.message.text)
+    assert not asked.thread_ts and "<@U0MANAGER>" in asked.message.text
+    assert "release:approve" in str(asked.message.blocks)
+    assert "release:reject" in str(asked.message.blocks)
+
+
+def test_an_answered_approval_turns_into_who_decided(desk: Desk) -> None:
+    release_id = asking(desk)
+    deliver_release(desk.context, release_id)
+    release = desk.store.load(release_id)
+    passed = replace(
+        release, phase=Phase.PROGRESSING, progress=Progress(2), passed=("promote: grace",)
+    )
+    desk.store.save(passed, (), operation="passed")
+    eventually(lambda: deliver_release(desk.context, release_id) is None)
+    (edit,) = (one for one in desk.sent("edit") if "approved by grace" in one.message.text)
+    assert "release:approve" not in str(edit.message.blocks)
+
+
+@pytest.mark.parametrize(("wish", "told"), [("all", True), ("mine", False), ("none", False)])
+def test_approvers_get_a_direct_message_where_they_want_it(
+    desk: Desk, wish: Wish, told: bool
+) -> None:
+    set_wish(desk.context, "U0MANAGER", wish)
+    release_id = asking(desk)
+    deliver_release(desk.context, release_id)
+    deliver_release(desk.context, release_id)
+    assert [one.where for one in desk.sent("direct")] == ["U0MANAGER"] * told
+    assert "release:approve" not in str(desk.sent("direct"))
+
+
+@pytest.mark.parametrize(("minutes", "wish"), [(3, "mine"), (0, "mine"), (3, "none")])
+def test_the_starter_hears_the_end_of_a_long_release(desk: Desk, minutes: int, wish: Wish) -> None:
+    set_wish(desk.context, "U0DEV1", wish)
+    release_id = asking(desk)
+    release = desk.store.load(release_id)
+    end = release.started_at + minutes * 60_000 + 1_000
+    over = replace(release, phase=Phase.SUCCEEDED, finished_at=end)
+    desk.store.save(over, (Event(end, EventKind.FINISHED, "hello is on 2.0.0"),), operation="over")
+    eventually(lambda: deliver_release(desk.context, release_id) is None)
+    heard = [one.where for one in desk.sent("direct")]
+    assert heard == (["U0DEV1"] if minutes and wish != "none" else [])
 
 
 def test_a_failure_is_edited_into_how_it_ended(desk: Desk) -> None:

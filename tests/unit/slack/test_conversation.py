@@ -313,3 +313,20 @@ def test_commands_are_refused_until_the_workspace_is_known(bot: Bot, slack: Loca
     )
     assert isinstance(reply, Refusal) and "which workspace" in reply.line
     assert not bot.store.active()
+
+
+def test_a_refusal_names_who_can_and_asks_them(bot: Bot, slack: LocalSlack) -> None:
+    release = waiting_for_approval(bot, slack)
+    deliver_release(bot.context, release.id)
+    press(slack, "Promote", user="U0DEV1")
+    told(slack, "They can: <@U0MANAGER>.", user="U0DEV1")
+    press(slack, "Ask them", user="U0DEV1")
+    told(slack, "They are asked, in the card's thread.", user="U0DEV1")
+    (asked,) = (
+        entry.event
+        for entry in bot.store.outbox(release.id)[0]
+        if entry.event.kind is EventKind.REMINDED
+    )
+    assert "asks for approval: promote" in asked.text
+    press(slack, "Ask them", user="U0DEV1")
+    told(slack, "They were asked less than 10 minutes ago.", user="U0DEV1")

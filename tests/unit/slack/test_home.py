@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bot.operations.delivery.deliver_release import deliver_release
+from bot.operations.delivery.direct_notices import wish_of
 from sandbox.slack import LocalSlack
 from tests.conftest import eventually
 from tests.unit.slack.conftest import CHANNEL, Bot
@@ -103,3 +104,12 @@ def test_losing_the_right_to_release_is_explained_in_person(bot: Bot, slack: Loc
         lambda: any("You need the" in text for text in direct_messages(slack, "U0DEV1")),
         what="why not",
     )
+
+
+def test_direct_messages_are_chosen_in_the_home_tab(bot: Bot, slack: LocalSlack) -> None:
+    view = home_of(slack, "U0MANAGER")
+    select = next(block["accessory"] for block in view["blocks"] if block.get("accessory"))
+    assert json.loads(select["initial_option"]["value"]) == {"what": "mine"}
+    every = next(one for one in select["options"] if json.loads(one["value"]) == {"what": "all"})
+    slack.choose("U0MANAGER", view["id"], select["action_id"], every)
+    assert eventually(lambda: wish_of(bot.context, "U0MANAGER") == "all")

@@ -1,0 +1,70 @@
+"""Direct messages for those who want them: an approval that a person may give, and the end of a
+person's own release that took longer than a minute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal, TypeAlias, cast, get_args
+from uuid import uuid4
+
+from bot.operations.context import Context, log
+from bot.policy.permissions import Grant, Role
+from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.release import Release
+
+Wish: TypeAlias = Literal["all", "mine", "none"]
+"""``all``: approvals that the person may give, too. ``mine``: the ends of their own releases."""
+WISH_KEPT_MS = 400 * 86_400_000
+SENT_KNOWN_MS = 86_400_000
+LONG_MS = 60_000
+MAX_PEOPLE = 20
+
+
+def wish_of(context: Context, user: str) -> Wish:
+    kept = context.store.peek(f"notices:{user}")
+    return cast(Wish, kept) if kept in get_args(Wish) else "mine"
+
+
+def set_wish(context: Context, user: str, wish: Wish) -> None:
+    context.store.put(f"notices:{user}", wish, ttl_ms=WISH_KEPT_MS)
+
+
+def send_notices(context: Context, release: Release, event: Event, message: Message) -> None:
+    """At most once a person: a notice that is lost costs less than one that comes twice."""
+    for user in _who_wants(context, release, event)[:MAX_PEOPLE]:
+        key = f"direct:{release.id}:{event.kind}:{event.at}:{user}"
+        if not context.store.put_new(key, uuid4().hex, ttl_ms=SENT_KNOWN_MS):
+            continue
+        try:
+            context.messenger.direct(user, _without_buttons(message))
+        except (ChannelUnavailable, RateLimited, SlackUnavailable) as error:
+            log.warning("no direct message to %s: %s", user, error)
+
+
+def _who_wants(context: Context, release: Release, event: Event) -> list[str]:
+    starter = release.requested_by.user
+    if event.kind is EventKind.GATE_OPENED:
+        people = sorted(_approvers(context) - {starter})
+        return [user for user in people if wish_of(context, user) == "all"]
+    took = release.finished_at - release.started_at if release.started_at else 0
+    is_long = event.kind is EventKind.FINISHED and took > LONG_MS
+    return [starter] if is_long and wish_of(context, starter) != "none" else []
+
+
+def _approvers(context: Context) -> set[str]:
+    grant = context.catalog.access.roles.get(Role.APPROVER, Grant())
+    people = set(grant.users)
+    if grant.groups:
+        try:
+            members = context.directory.memberships()
+        except SlackUnavailable:
+            return people
+        people |= {user for group in grant.groups for user in members.get(group, ())}
+    return people
+
+
+def _without_buttons(message: Message) -> Message:
+    """A copy is not edited when the question is answered, so it only leads to the card."""
+    kept = tuple(block for block in message.blocks if block.get("type") not in ("actions", "table"))
+    return replace(message, blocks=kept, metadata=None)
