@@ -111,6 +111,27 @@ def test_stable_carries_what_the_candidates_served_before_they_go() -> None:
         assert "hello-canary" not in walk.cluster.deployments
 
 
+@pytest.mark.parametrize(("stables", "canaries"), [(8, 2), (16, 4), (6, 2)])
+def test_candidates_follow_an_autoscaler_at_the_promotion_too(stables: int, canaries: int) -> None:
+    """2 beside 8 replace what stable may lack as it rolls."""
+    survey = Survey(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 20),))
+    rules = {"hold_ms": 10 * MINUTE}
+    walk = a_walk(a_hello(replicas=8), survey=survey, canary=rules, steps=(10,))
+    walk.to_step("share-11", gate="hold")
+    by_kubectl(walk, "hello", stables)
+    walk.to_step("promote")
+    walk.tick()
+    assert canary_sizes(walk)[-1] == canaries
+
+
+def test_candidates_stay_within_an_autoscalers_maximum_at_the_promotion() -> None:
+    walk = autoscaled().to_step("share-50", gate="hold")
+    by_kubectl(walk, "hello", 12)
+    walk.to_step("promote")
+    walk.tick()
+    assert canary_sizes(walk)[-1] == 8
+
+
 def test_the_autoscalers_replicas_remain_where_they_carry_the_load() -> None:
     for ends in (Walk.to_the_end, aborted):
         walk = autoscaled().to_step("share-50", gate="hold")
@@ -133,8 +154,11 @@ def test_scaling_stable_by_hand_holds_the_canary_until_someone_decides() -> None
     )
     by_kubectl(walk, "hello", 2)
     walk.until(lambda w: w.release.phase is Phase.DRIFTED).ask(Adopt(DEVELOPER))
+    walk.until(lambda w: w.release.phase is Phase.PAUSED)
+    assert walk.release.card_snapshot.share == 33
+    walk.ask(Resume(DEVELOPER))
     walk.tick()
-    assert walk.release.phase is Phase.HOLDING and walk.release.card_snapshot.share == 33
+    assert walk.release.phase is Phase.HOLDING
     assert aborted(walk).cluster.deployments["hello"].replicas == 2, (
         "theirs stays: it was not the release's to take back"
     )

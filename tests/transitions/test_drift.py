@@ -297,6 +297,29 @@ def test_a_share_holds_when_stable_was_scaled_down_and_that_is_adopted() -> None
     release = respond(release, Adopt(DEVELOPER), T0 + 6 * SECOND).release
     decision = decide(release, beside(2), T0 + 7 * SECOND)
     assert changes_of(decision, "hello-canary") == {Field.REPLICAS: 2}
+    assert decision.release.phase is Phase.HOLDING
+
+
+def test_a_share_that_must_exceed_the_approved_one_is_asked_about_once() -> None:
+    """1 beside 10 at 10%, stable scaled to 2: one pod is 33%."""
+    ten = an_observation(a_deployment(replicas=10))
+    release = planned(a_canary(steps=(10,)), ten)
+
+    def beside(stables: int) -> Observation:
+        return an_observation(claimed(a_deployment(replicas=stables), cause=""), a_candidate(1))
+
+    for tick, seen in enumerate((ten, beside(10), beside(10))):
+        release = decide(release, seen, T0 + tick * SECOND).release
+    release = decide(release, beside(2), T0 + 5 * SECOND).release
+    release = respond(release, Adopt(DEVELOPER), T0 + 6 * SECOND).release
+    asks = decide(release, beside(2), T0 + 7 * SECOND)
+    assert asks.release.phase is Phase.PAUSED
+    assert text_of(asks, EventKind.PAUSED) == (
+        "1 canary pod beside 2 is 33% of the traffic, and 10% was approved. Resume to continue, or"
+        " abort to roll back."
+    )
+    resumed = respond(asks.release, Resume(DEVELOPER), T0 + 8 * SECOND).release
+    assert decide(resumed, beside(2), T0 + 9 * SECOND).release.phase is Phase.HOLDING
 
 
 def test_abort_keeps_adopted_replicas() -> None:

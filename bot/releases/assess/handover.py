@@ -33,7 +33,8 @@ class Handover:
     """From ``giver`` to ``receiver``, whose pods the ``selectors`` choose afterwards.
 
     ``floor``: pods that must stay available as found; ``ceiling``: more than that is never asked
-    of the receiver (None: no limit).
+    of the receiver (None: no limit). ``together``: where both serve, up to so many pods of both
+    count as the load: what carried it alone before.
     """
 
     seen: Observation
@@ -43,11 +44,14 @@ class Handover:
     selectors: tuple[dict[str, str], ...]
     floor: int
     ceiling: int | None = None
+    together: int = 0
 
     @property
     def needed(self) -> int:
         """Pods that the receiver must have ready: one at least, never more than the ceiling."""
-        pods = max(1, self.floor, load_of(self.seen, self.giver, self.services))
+        load = load_of(self.seen, self.giver, self.services)
+        own = load_of(self.seen, self.receiver, self.services)
+        pods = max(1, self.floor, load, min(self.together, load + own))
         return pods if self.ceiling is None else max(1, min(pods, self.ceiling))
 
     @property
@@ -149,7 +153,17 @@ def handover_to_stable(
         selectors=selectors,
         floor=release.plan.floor if release.plan else 0,
         ceiling=most_for_stable(release, seen),
+        together=_carried_alone(release),
     )
+
+
+def _carried_alone(release: Release) -> int:
+    """A canary takes load from stable, so that an autoscaler makes it smaller; 0 for a
+    blue/green release, whose sides never serve together."""
+    plan, found = release.plan, release.as_found
+    if plan is None or found is None or not plan.failed_candidate_to_zero:
+        return 0
+    return found.stable.replicas
 
 
 def handover_to_candidate(

@@ -105,20 +105,39 @@ def wanted_fields(goal: DeploymentGoal, seen: Observation, release: Release) -> 
     if goal.change_cause is not None:
         fields[Field.CHANGE_CAUSE] = goal.change_cause
     if goal.replicas is not None:
-        current = seen.stable.replicas if goal.at_least_stable and seen.stable else 0
-        present = deployment_of(seen, goal.side)
-        set_before = (
-            find(release.intents, Kind.DEPLOYMENT, present.name, Field.REPLICAS)
-            if goal.at_least_stable and present
-            else None
-        )
-        never_shrink = set_before.after if set_before else 0
-        wanted = goal.replicas
-        if goal.at_most_share is not None and seen.stable is not None:
-            split = nearest(goal.at_most_share, Bounds(seen.stable.replicas, goal.replicas))
-            wanted = split.candidates if split else wanted
-        fields[Field.REPLICAS] = max(wanted, current, never_shrink)
+        fields[Field.REPLICAS] = _wanted_replicas(goal, goal.replicas, seen, release)
     return fields
+
+
+def _wanted_replicas(
+    goal: DeploymentGoal, planned: int, seen: Observation, release: Release
+) -> int:
+    if seen.stable is None:
+        return planned
+    stables = seen.stable.replicas
+    if goal.at_most_share is not None:
+        split = nearest(goal.at_most_share, Bounds(stables, planned))
+        return split.candidates if split else planned
+    if not goal.at_least_stable and not goal.beside:
+        return planned
+    if goal.beside:
+        planned = _in_proportion(goal, goal.beside, planned, stables, release)
+    present = deployment_of(seen, goal.side)
+    set_before = (
+        find(release.intents, Kind.DEPLOYMENT, present.name, Field.REPLICAS) if present else None
+    )
+    never_shrink = set_before.after if set_before else 0
+    return max(planned, stables if goal.at_least_stable else 0, never_shrink)
+
+
+def _in_proportion(
+    goal: DeploymentGoal, beside: int, planned: int, stables: int, release: Release
+) -> int:
+    wanted = max(1, -(-planned * stables // beside))
+    scaler = release.plan.autoscaler if release.plan else None
+    if scaler is not None:
+        wanted = min(wanted, max(planned, scaler[1] - stables))
+    return wanted if goal.at_most is None else min(wanted, goal.at_most)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from bot.releases.engine.manifests import applied_text
 from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.engine.probing import record_probe
 from bot.releases.engine.reconcile import conditions_hold, reconcile
+from bot.releases.engine.shares import ask_about_share
 from bot.releases.engine.transitions import enter_step, roll_back
 from bot.releases.engine.waiting import name_wait, without_wait
 from bot.releases.facts.as_found import AsFound
@@ -67,8 +68,11 @@ def _in_step(decision: Decision, step: Step, seen: Observation, now: int) -> Out
         return named
     decision = record_probe(named.decision, seen, now)
     reached = _reach(decision, step, seen, now)
-    if not isinstance(reached, Proceed):
+    if isinstance(reached, RollBack):
         return reached
+    asked = ask_about_share(reached.decision, step, seen, now)
+    if not isinstance(asked, Proceed) or not isinstance(reached, Proceed):
+        return asked if not isinstance(asked, Proceed) else reached
     return at_gates(reached.decision, step.gates, seen, now)
 
 

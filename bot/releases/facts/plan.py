@@ -56,6 +56,10 @@ class DeploymentGoal:
         # fewer replicas where they would be more than this percent beside stable's present ones
         None
     )
+    # replicas are meant beside so many of stable: in proportion where it was scaled since, within
+    # an autoscaler's maximum, and never fewer again
+    beside: int | None = None
+    at_most: int | None = None
     # as many as stable has now, which an autoscaler or a person may raise; never fewer again
     at_least_stable: bool = False
     # raised to what the other side serves with, and to ``replicas`` where given; never lowered, and

@@ -163,6 +163,7 @@ class Release:
     phase_since: int = 0
     paused_from: Phase | None = None
     drifted_from: Phase | None = None
+    asked_share: int = 0  # percent of traffic above the plan's that a person was asked about
     tolerated: tuple[str, ...] = ()  # failing pods that a person saw and went on in spite of
     cause: Cause | None = None
     judgements: tuple[Judgement, ...] = ()

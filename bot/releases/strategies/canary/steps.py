@@ -122,7 +122,12 @@ def _promotion(canary: CanaryDraft) -> Step:
         "promote",
         f"promote {stable.name} to {draft.version}",
         (
-            DeploymentGoal(Side.CANDIDATE, replicas=candidates),
+            DeploymentGoal(
+                Side.CANDIDATE,
+                replicas=candidates,
+                beside=None if was_shrunk else stable.replicas,
+                at_most=canary.room.at_promotion,
+            ),
             DeploymentGoal(
                 Side.STABLE,
                 template=draft.template,
