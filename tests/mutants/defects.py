@@ -263,4 +263,11 @@ DEFECTS: tuple[Defect, ...] = (
         "    return _has_objects_left(release)\n",
         "tests/faults/cluster/test_apply.py::test_nothing_is_written_before_the_approval",
     ),
+    Defect(
+        "an error that repeats retried for ever",
+        "bot/operations/lifecycle/meet_error.py",
+        "    if met.count < TRIES or now",
+        "    if met.count or now",
+        "tests/unit/operations/test_advance_release.py::test_an_error_at_every_tick_ends_the_release_and_frees_the_app",
+    ),
 )

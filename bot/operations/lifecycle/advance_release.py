@@ -13,6 +13,7 @@ from bot.operations.lifecycle.answer_requests import answer_requests
 from bot.operations.lifecycle.apply_objects import apply_objects
 from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, check_people
 from bot.operations.lifecycle.gather_logs import gather_logs
+from bot.operations.lifecycle.meet_error import forget_errors, meet_error
 from bot.operations.lifecycle.prepare_release import prepare_release
 from bot.operations.lifecycle.record_writes import (
     announce_writes,
@@ -68,8 +69,13 @@ def advance_release(context: Context, release_id: str) -> int | None:
             break
         try:
             following = _tick(context, release, ends, following.seen)
+            forget_errors(context, release)
         except VersionConflict:
             following = _Next(context.store.now(), at_once=True)
+        except Exception as error:
+            if not meet_error(context, release_id, error):
+                raise
+            following = _Next(context.store.now())
         if not following.at_once or time.monotonic() > ends:
             break
     gather_logs(context, release_id)

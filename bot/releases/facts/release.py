@@ -131,6 +131,14 @@ class FailedWrite:
 
 
 @dataclass(frozen=True)
+class RepeatedError:
+    """Ticks in a row that raised, since the first of them."""
+
+    count: int
+    since: int
+
+
+@dataclass(frozen=True)
 class Release:
     """One attempt to bring one app to one version (or scale, restart, undo, reapply it)."""
 
@@ -169,6 +177,7 @@ class Release:
     judgements: tuple[Judgement, ...] = ()
     unreachable: Outage | None = None
     failed_write: FailedWrite | None = None
+    errors: RepeatedError | None = None
     sent: tuple[str, ...] = ()  # fingerprints of the writes last announced: each is audited once
     reminded_at: int = 0  # when people were last reminded of a wait that has no gate
     card_snapshot: CardSnapshot = field(default_factory=CardSnapshot)

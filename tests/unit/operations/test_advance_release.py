@@ -12,6 +12,7 @@ import pytest
 from bot.operations.context import Catalog, Context
 from bot.operations.lifecycle.advance_release import advance_release
 from bot.operations.lifecycle.control_release import control_release
+from bot.operations.lifecycle.meet_error import TRIES
 from bot.operations.lifecycle.stale_claims import with_stale_claims
 from bot.policy.permissions import Access, Grant, Role
 from bot.ports import Cluster, ClusterUnreachable
@@ -301,3 +302,69 @@ def test_a_write_that_fails_once_is_no_message(scene: Scene) -> None:
     advance_release(scene.context, scene.id)
     assert scene.store.load(scene.id).failed_write is None
     assert "busy" not in scene.said()
+
+
+def ticks_until_given_up(scene: Scene) -> int:
+    """How many ticks raised before."""
+    for raised in range(50):
+        try:
+            advance_release(scene.context, scene.id)
+        except TypeError:
+            scene.clock.now += 10_000
+        else:
+            return raised
+    raise AssertionError("it raises for ever")
+
+
+def breaks(*arguments: Any, **named: Any) -> Observation:
+    raise TypeError("an object of a shape that nobody expected")
+
+
+def test_an_error_at_every_tick_ends_the_release_and_frees_the_app(scene: Scene) -> None:
+    scene.port.observe = breaks  # type: ignore[method-assign]
+    assert ticks_until_given_up(scene) == TRIES - 1
+    over = scene.store.load(scene.id)
+    assert over.phase is Phase.FAILED
+    assert "an error of Pilothouse repeats (TypeError, logged as " in scene.said()
+    following = replace(a_release(), id="")
+    made = scene.store.create(following, dedup_key="", same_as="", operation="next").release
+    assert scene.store.acquire(made, ()).behind == ""
+
+
+def test_what_was_written_is_rolled_back_after_an_error_that_repeats(scene: Scene) -> None:
+    before, observe = scene.port.model.state(), scene.port.observe
+    advance_release(scene.context, scene.id)
+    advance_release(scene.context, scene.id)
+    assert scene.port.sent
+    scene.port.observe = breaks  # type: ignore[method-assign]
+    ticks_until_given_up(scene)
+    assert scene.store.load(scene.id).phase is Phase.ROLLING_BACK
+    scene.port.observe = observe  # type: ignore[method-assign]
+    for _ in range(12):
+        advance_release(scene.context, scene.id)
+        scene.port.model.beat()
+        scene.clock.now += 2_000
+    assert scene.store.load(scene.id).phase is Phase.ROLLED_BACK
+    assert scene.port.model.state() == before
+
+
+def test_an_error_in_the_rollback_too_leaves_the_cluster_and_says_so(scene: Scene) -> None:
+    advance_release(scene.context, scene.id)
+    advance_release(scene.context, scene.id)
+    scene.port.observe = breaks  # type: ignore[method-assign]
+    ticks_until_given_up(scene)
+    ticks_until_given_up(scene)
+    assert scene.store.load(scene.id).phase is Phase.FAILED
+    assert "the cluster was left as it is now: check hello" in scene.said()
+
+
+def test_errors_that_end_are_forgotten(scene: Scene) -> None:
+    observe = scene.port.observe
+    scene.port.observe = breaks  # type: ignore[method-assign]
+    for _ in range(TRIES - 1):
+        with pytest.raises(TypeError):
+            advance_release(scene.context, scene.id)
+        scene.clock.now += 10_000
+    scene.port.observe = observe  # type: ignore[method-assign]
+    advance_release(scene.context, scene.id)
+    assert scene.store.load(scene.id).errors is None
