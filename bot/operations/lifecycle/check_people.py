@@ -41,7 +41,13 @@ class Checked:
             return decision
         if (gate.step, gate.gate, gate.opened_at) != (kept.step, kept.gate, kept.opened_at):
             return decision
-        back = replace(gate, votes=kept.votes, skipped=kept.skipped, skipped_by=kept.skipped_by)
+        back = replace(
+            gate,
+            votes=kept.votes,
+            skipped=kept.skipped,
+            skipped_by=kept.skipped_by,
+            unconfirmed=False,
+        )
         return decision.changed(in_gate(decision.release, back))
 
 
@@ -124,7 +130,9 @@ def _withheld(context: Context, release: Release, away: SlackUnavailable) -> Che
     events = waits_for_slack(context, release)
     if state is None:
         return Decision(release, events=events, wake_at=again_at)
-    without = replace(state, votes=(), skipped=False, skipped_by=None)
+    without = replace(
+        state, votes=(), skipped=False, skipped_by=None, unconfirmed=_passes_now(release)
+    )
     return Checked(in_gate(release, without), events, state, again_at)
 
 

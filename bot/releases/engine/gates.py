@@ -126,7 +126,7 @@ def _open(
 
 def _wait_for_people(decision: Decision, gate: ApprovalGate, state: GateState, now: int) -> Outcome:
     expires = expires_at(decision.release, gate)
-    if expires is None:
+    if expires is None or state.unconfirmed:
         return Stop(decision)
     if gate.on_expiry == "abort" and now >= expires:
         summary = f"nobody approved within {gate.expires_ms // 60_000} min"

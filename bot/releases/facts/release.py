@@ -59,6 +59,7 @@ class GateState:
     reminded: int = 0
     skipped: bool = False  # a person ended a hold early
     skipped_by: Person | None = None  # until it was asked afresh whether they may
+    unconfirmed: bool = False  # approved in time, but Slack does not say whether by people who may
     baseline: Json = None  # counters of stable and candidate pods when a hold began, for judging
 
 

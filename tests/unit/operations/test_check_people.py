@@ -186,6 +186,32 @@ def test_a_waiting_release_waits_on_while_slack_is_away(waiting: Scene) -> None:
     assert waiting.port.sent
 
 
+@pytest.mark.parametrize(("voted", "ends"), [(True, False), (False, True)])
+def test_an_approved_gate_does_not_expire_while_slack_is_away(
+    waiting: Scene, voted: bool, ends: bool
+) -> None:
+    """Approved in time: only Slack's word on the approver is missing."""
+    release = waiting.store.load(waiting.id)
+    assert release.plan is not None
+    start = tuple(replace(gate, on_expiry="abort") for gate in release.plan.start)
+    plan = replace(release.plan, start=start)
+    waiting.store.save(replace(release, plan=plan), (), operation="aborts")
+    directory = waiting.context.directory
+    assert isinstance(directory, InMemoryDirectory)
+    directory.away = True
+    if voted:
+        assert approve(waiting).phase is Phase.AWAITING_APPROVAL
+    waiting.clock.now += 2 * 3_600_000
+    again_at = advance_release(waiting.context, waiting.id)
+    release = waiting.store.load(waiting.id)
+    assert release.phase.is_final == ends
+    if voted:
+        assert votes(release) == 1 and again_at == waiting.clock.now + 5_000
+        directory.away = False
+        advance_release(waiting.context, waiting.id)
+        assert waiting.port.sent
+
+
 # --- queries that change something ----------------------------------------------------------------
 
 
