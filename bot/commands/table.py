@@ -7,8 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from bot.commands.model import Command, RolloutCommand, RolloutVerb
-from bot.policy.permission_table import command_permission
+from bot.commands.model import Command, DeployCommand, RolloutCommand, RolloutVerb
+from bot.policy.decision import Act
+from bot.policy.permission_table import WITHOUT_ROLE, command_permission
 from bot.policy.permissions import Permission
 
 
@@ -143,6 +144,16 @@ def permission_of(command: Command) -> Permission:
     if isinstance(command, RolloutCommand):
         return command_permission(command.kind, command.verb, forced=command.force)
     return command_permission(command.kind)
+
+
+def act_of(command: Command) -> Act:
+    """What the one decision judges."""
+    if command.kind in WITHOUT_ROLE:
+        return Act(command.kind, None)
+    permission = permission_of(command)
+    is_dry_run = isinstance(command, DeployCommand) and command.dry_run
+    name = command.verb if isinstance(command, RolloutCommand) else command.kind
+    return Act(name, permission, permission is not Permission.READ and not is_dry_run)
 
 
 def answers_channel(command: Command) -> bool:

@@ -52,6 +52,8 @@ BUTTONS: Mapping[str, Permission] = {
     "replace": Permission.DEPLOY,
 }
 """By the action of the button; every button of a card is one of these."""
+SAFER = frozenset({"pause", "abort", "reject", "undo", "freeze"})
+"""They stop what runs, or take it back: while Slack does not answer, the last memberships do."""
 GATE_BUTTONS = frozenset({"approve", "promote"})
 """They open a gate, which may ask for more, or for less: see refusal_to_approve."""
 

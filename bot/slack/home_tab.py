@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bot.operations.access.refuse_stranger import refuse_stranger
-from bot.operations.access.roles import known_roles
+from bot.operations.access.refuse import refuse
 from bot.operations.context import Context
 from bot.operations.delivery.direct_notices import wish_of
 from bot.operations.delivery.find_card import find_card
-from bot.policy.approvals import refusal_to_approve
-from bot.policy.permission_table import command_permission
-from bot.policy.permissions import Permission, may, refusal_of_role
+from bot.policy.decision import ANYTHING, READING, STARTING, button
 from bot.ports import StoreUnavailable
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Phase
@@ -32,16 +29,16 @@ def publish_home(context: Context, person: Person) -> None:
 
 
 def _view(context: Context, person: Person) -> Mapping[str, Any]:
-    stranger, roles = refuse_stranger(context, person), known_roles(context, person)
-    if stranger is not None:
+    if (stranger := refuse(context, person, ANYTHING)) is not None:
         return home_away(stranger.line)
-    if refusal := refusal_of_role(Permission.READ, roles):
-        return home_refused(refusal, context.names)
+    if (refusal := refuse(context, person, READING)) is not None:
+        return home_refused(refusal.line, context.names)
     running = context.store.active()
     waiting = [
         release
         for release in running
-        if release.phase in _WAITING and not refusal_to_approve(release, person, roles)
+        if release.phase in _WAITING
+        and refuse(context, person, button("approve"), thing=release) is None
     ]
     mine = [
         release
@@ -52,6 +49,7 @@ def _view(context: Context, person: Person) -> Mapping[str, Any]:
     links = {
         release.id: link for release in shown.values() if (link := find_card(context, release.id))
     }
-    seen = HomeSeen(running, waiting, mine, may(roles, command_permission("deploy")), links)
+    may_deploy = refuse(context, person, STARTING) is None
+    seen = HomeSeen(running, waiting, mine, may_deploy, links)
     seen = replace(seen, notices=wish_of(context, person.user))
     return home_view(seen, context.names, tuple(context.catalog.apps))

@@ -6,11 +6,11 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from bot.operations.context import Context
+from bot.policy.decision import Asker
 from bot.policy.permissions import PersonKind, Role, roles_of
 from bot.ports import SlackUnavailable, StoreUnavailable
 from bot.releases.facts.people import Person
@@ -36,17 +36,18 @@ class BeingRead(SlackUnavailable):
     """Another process reads the groups: ask again in a moment."""
 
 
-@dataclass(frozen=True)
-class Standing:
-    """``note``: by what they were judged while Slack did not answer, "" where it did."""
-
-    roles: frozenset[Role]
-    note: str = ""
+def known_asker(context: Context, person: Person) -> Asker:
+    """For the acknowledgement, from what is cached or was last known: a listener never waits for
+    Slack. What changes production asks again before its effect."""
+    try:
+        home = home_team(context)
+    except SlackUnavailable:
+        home = ""
+    return Asker(person, home, known_roles(context, person))
 
 
 def known_roles(context: Context, person: Person) -> frozenset[Role]:
-    """For the acknowledgement, from what is cached or was last known: a listener never waits for
-    Slack. What changes production asks again before its effect."""
+    """Cached or last known."""
     try:
         groups = _groups(context, person)
     except SlackUnavailable:
@@ -56,7 +57,7 @@ def known_roles(context: Context, person: Person) -> frozenset[Role]:
     return roles_of(context.catalog.access, person.user, groups, kind)
 
 
-def last_known(context: Context, person: Person) -> Standing:
+def last_known(context: Context, person: Person) -> Asker:
     """For what makes production safer while Slack is away: groups and kind as any process read them
     last, at most 24 h ago. Of someone whose kind is unknown only what the catalog gives by name
     counts."""
@@ -70,16 +71,16 @@ def last_known(context: Context, person: Person) -> Standing:
     )
     read = members if context.catalog.access.needs_groups else kind
     if read is None:
-        return Standing(roles, "by the catalog alone; Slack did not answer")
+        return _at_home(person, roles, "by the catalog alone; Slack did not answer")
     at = datetime.fromtimestamp(read["at"] / 1000, UTC)
-    return Standing(roles, f"by the memberships of {at:%H:%M} UTC; Slack did not answer")
+    return _at_home(person, roles, f"by the memberships of {at:%H:%M} UTC; Slack did not answer")
 
 
-def standing(context: Context, person: Person, *, makes_safer: bool) -> Standing:
+def asker_now(context: Context, person: Person, *, makes_safer: bool) -> Asker:
     """Before an effect: as Slack has it now, or as last known where the effect makes production
     safer. Raises SlackUnavailable."""
     try:
-        return Standing(fresh_roles(context, person))
+        return _at_home(person, fresh_roles(context, person))
     except BeingRead:
         raise
     except SlackUnavailable:
@@ -93,6 +94,11 @@ def fresh_roles(context: Context, person: Person) -> frozenset[Role]:
     moves nothing forward."""
     groups = _fresh_groups(context, person)
     return roles_of(context.catalog.access, person.user, groups, _fresh_kind(context, person))
+
+
+def _at_home(person: Person, roles: frozenset[Role], note: str = "") -> Asker:
+    """The workspace was compared when the request came in, and people of another have no roles."""
+    return Asker(person, person.team, roles, note)
 
 
 def keep_known(context: Context) -> None:

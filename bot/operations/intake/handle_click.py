@@ -11,8 +11,7 @@ from typing import cast, get_args
 import orjson
 
 from bot.commands.table import BY_NAME
-from bot.operations.access.refuse_stranger import refuse_stranger
-from bot.operations.access.roles import known_roles
+from bot.operations.access.refuse import refuse
 from bot.operations.context import Context
 from bot.operations.delivery.direct_notices import Wish, set_wish
 from bot.operations.intake.answer_once import answer_once
@@ -25,9 +24,9 @@ from bot.operations.queries.send_file import ask_for_file
 from bot.operations.queries.share_answer import share_answer
 from bot.operations.replies import AskReasonReply, Pending, Refusal, Reply, TextReply
 from bot.operations.requests import BUTTON, Click, Invocation
-from bot.policy.approvals import refusal_to_ask
+from bot.policy.decision import ANYTHING, READING, button
 from bot.policy.permission_table import BUTTONS
-from bot.policy.permissions import Permission, is_direct, refusal_of_role
+from bot.policy.permissions import is_direct
 from bot.ports import StoreUnavailable, UnknownSchema
 from bot.releases.engine.respond import respond
 from bot.releases.facts.people import Person
@@ -69,7 +68,7 @@ class _Carried:
 
 def handle_click(context: Context, click: Click) -> Reply:
     try:
-        if (stranger := refuse_stranger(context, click.person)) is not None:
+        if (stranger := refuse(context, click.person, ANYTHING)) is not None:
             return stranger
         carried = _read(click.value)
         if carried is None:
@@ -121,12 +120,11 @@ def _of_card(context: Context, click: Click, carried: _Carried) -> Reply:
         release = context.store.load(carried.release)
     except KeyError:
         return Refusal(f"There is no release {carried.release} any more.")
-    roles = known_roles(context, click.person)
     if click.action == ASK:
-        refusal = refusal_of_role(Permission.READ, roles)
-        return Refusal(refusal) if refusal else ask_for_answer(context, release, click.person)
-    if refusal := refusal_to_ask(release, click.action, click.person, roles):
-        return refusal_with_names(context, release, click.action, refusal, click.person)
+        refusal = refuse(context, click.person, READING)
+        return refusal or ask_for_answer(context, release, click.person)
+    if refusal := refuse(context, click.person, button(click.action), thing=release):
+        return refusal_with_names(context, release, click.action, refusal.line, click.person)
     if click.action == "replace":
         return _replace(context, click.person, release, carried.front)
     request, done = _request(click, carried)

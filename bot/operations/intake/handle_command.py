@@ -25,8 +25,8 @@ from bot.commands.model import (
     WhoamiCommand,
 )
 from bot.commands.parse import KnownNames, parse
-from bot.commands.table import answers_channel, permission_of
-from bot.operations.access.refuse_stranger import refuse_stranger
+from bot.commands.table import act_of, answers_channel, permission_of
+from bot.operations.access.refuse import refuse, takes_commands
 from bot.operations.access.roles import known_roles
 from bot.operations.context import Context, thread_key
 from bot.operations.intake.answer_once import answer_once
@@ -35,7 +35,7 @@ from bot.operations.intake.offer_suggestions import offer_suggestions
 from bot.operations.intake.start_typed_release import start_typed_release
 from bot.operations.intake.steer_rollout import steer_rollout
 from bot.operations.queries.list_releases import list_releases
-from bot.operations.queries.plan_release import deployment_of, refusal_of_cluster
+from bot.operations.queries.plan_release import deployment_of
 from bot.operations.queries.share_answer import offer_to_share
 from bot.operations.replies import (
     HelpReply,
@@ -46,33 +46,37 @@ from bot.operations.replies import (
     WhoamiReply,
 )
 from bot.operations.requests import BUTTON, Invocation
-from bot.policy.permission_table import WITHOUT_ROLE
-from bot.policy.permissions import (
-    Permission,
-    Role,
-    is_direct,
-    refusal_of_role,
-    takes_commands_in,
-)
+from bot.policy.decision import ANYTHING, READING, Path, Start
+from bot.policy.permissions import Permission
 from bot.ports import SlackUnavailable, StoreUnavailable, UnknownSchema
 from bot.releases.facts.changes import Scale
 
 
 def handle_command(context: Context, invocation: Invocation) -> Reply:
     """Every mistake is one line for the person alone, and starts nothing."""
-    if (stranger := refuse_stranger(context, invocation.person)) is not None:
+    person, path = invocation.person, _path(invocation)
+    if (stranger := refuse(context, person, ANYTHING, path)) is not None:
         return stranger
     command = parse(invocation.text, _known_names(context, invocation))
     if isinstance(command, Mistake):
         # A suggestion names apps and clusters, which is reading.
-        refusal = _refusal_to_read(context, invocation)
+        refusal = refuse(context, person, READING, path)
         return refusal or offer_suggestions(context, invocation, command)
     try:
-        return _authorised(context, invocation, command)
+        refusal = refuse(context, person, act_of(command), path)
+        return refusal or _answered(context, invocation, command)
     except StoreUnavailable as away:
         return Refusal(str(away), "Nothing was started: try again in a moment.")
     except UnknownSchema as newer:
         return Refusal(str(newer), "Nothing was changed.")
+
+
+def _path(invocation: Invocation) -> Path:
+    """What a form of the home tab or a button of our own message asks for was not typed anywhere:
+    person, app and gate decide."""
+    is_of_home = invocation.via == "modal" and not invocation.channel
+    is_posted = is_of_home or invocation.command == BUTTON
+    return Path("posted" if is_posted else "typed", invocation.channel)
 
 
 def _known_names(context: Context, invocation: Invocation) -> KnownNames:
@@ -93,15 +97,11 @@ def _app_of_thread(context: Context, invocation: Invocation) -> tuple[str, ...]:
     return (app,) if app is not None and app in context.catalog.apps else ()
 
 
-def _authorised(context: Context, invocation: Invocation, command: Command) -> Reply:
-    roles = known_roles(context, invocation.person)
-    refusal = _refusal(context, invocation, command, roles)
-    if refusal is not None:
-        return refusal
+def _answered(context: Context, invocation: Invocation, command: Command) -> Reply:
     reply = answer_once(
         context,
         invocation.dedup_key if _changes_something(command) else "",
-        lambda: _carry_out(context, invocation, command, roles),
+        lambda: _carry_out(context, invocation, command),
         keeps_refusals=invocation.via != "modal",
     )
     if isinstance(reply, TextReply):
@@ -115,60 +115,7 @@ def _changes_something(command: Command) -> bool:
     return permission_of(command) is not Permission.READ
 
 
-def _refusal(
-    context: Context, invocation: Invocation, command: Command, roles: frozenset[Role]
-) -> Refusal | None:
-    if command.kind in WITHOUT_ROLE:
-        return None
-    permission = permission_of(command)
-    return _refusal_of_channel(
-        context, invocation, changes=_is_typed_change(invocation, command)
-    ) or _refusal_of_role(context, permission, roles)
-
-
-def _refusal_to_read(context: Context, invocation: Invocation) -> Refusal | None:
-    roles = known_roles(context, invocation.person)
-    return _refusal_of_channel(context, invocation, changes=False) or _refusal_of_role(
-        context, Permission.READ, roles
-    )
-
-
-def _is_typed_change(invocation: Invocation, command: Command) -> bool:
-    """What a form of the home tab or a button of our own message asks for was not typed anywhere:
-    person, app and gate decide."""
-    if invocation.via == "modal" and not invocation.channel:
-        return False
-    if isinstance(command, DeployCommand) and command.dry_run:
-        return False
-    return permission_of(command) is not Permission.READ and invocation.command != BUTTON
-
-
-def _refusal_of_channel(
-    context: Context, invocation: Invocation, *, changes: bool
-) -> Refusal | None:
-    access = context.catalog.access
-    if takes_commands_in(access, invocation.channel, changes=changes):
-        return None
-    line = (
-        "Commands that change something are not taken in direct messages."
-        if is_direct(invocation.channel)
-        else "Commands are not taken in this channel."
-    )
-    channels = ", ".join(f"<#{channel}>" for channel in sorted(access.channels))
-    return Refusal(line, f"Use {channels}.", field="app")
-
-
-def _refusal_of_role(
-    context: Context, permission: Permission, roles: frozenset[Role]
-) -> Refusal | None:
-    refusal = refusal_of_role(permission, roles)
-    hint = f"See `{context.names.typed('whoami')}`."
-    return Refusal(refusal, hint, field="app") if refusal else None
-
-
-def _carry_out(
-    context: Context, invocation: Invocation, command: Command, roles: frozenset[Role]
-) -> Reply:
+def _carry_out(context: Context, invocation: Invocation, command: Command) -> Reply:
     match command:
         case DeployCommand():
             return _deploy(context, invocation, command)
@@ -176,7 +123,7 @@ def _carry_out(
             app = context.catalog.apps[name]
             return start_typed_release(context, invocation, app, Scale(replicas), reason)
         case RolloutCommand():
-            return steer_rollout(context, invocation, command, roles)
+            return steer_rollout(context, invocation, command)
         case PodsCommand() | GetCommand() | TrafficCommand() | ExplainCommand() | AppsCommand():
             return ask_query(context, invocation, command)
         case ApplyCommand():
@@ -184,7 +131,7 @@ def _carry_out(
         case ReleasesCommand():
             return _releases(context, invocation, command)
         case WhoamiCommand():
-            return _whoami(context, invocation, roles)
+            return _whoami(context, invocation)
         case HelpCommand(command=topic):
             return HelpReply(topic)
         case FreezeCommand() | UnfreezeCommand():
@@ -196,11 +143,12 @@ def _carry_out(
 def _deploy(context: Context, invocation: Invocation, command: DeployCommand) -> Reply:
     if command.app is None or command.version is None:
         return OpenFormReply(command.app or "")
-    if refusal := refusal_of_cluster(context.catalog.apps[command.app], command):
-        return Refusal(refusal)
+    app, change = deployment_of(context.catalog.apps[command.app], command)
+    elsewhere = Start(app.target, None, "", (), command.cluster)
+    if refusal := refuse(context, invocation.person, act_of(command), thing=elsewhere):
+        return refusal
     if command.dry_run:
         return ask_query(context, invocation, command)
-    app, change = deployment_of(context.catalog.apps[command.app], command)
     return start_typed_release(context, invocation, app, change, command.reason)
 
 
@@ -219,8 +167,8 @@ def _releases(context: Context, invocation: Invocation, command: ReleasesCommand
     return replace(listing, share=offer_to_share(context, query_of(context, invocation, command)))
 
 
-def _whoami(context: Context, invocation: Invocation, roles: frozenset[Role]) -> WhoamiReply:
-    access = context.catalog.access
+def _whoami(context: Context, invocation: Invocation) -> WhoamiReply:
+    access, roles = context.catalog.access, known_roles(context, invocation.person)
     groups: tuple[str, ...] = ()
     if access.needs_groups:
         try:
@@ -228,7 +176,7 @@ def _whoami(context: Context, invocation: Invocation, roles: frozenset[Role]) ->
         except SlackUnavailable:
             groups = ()
     line = f"access: {{roles: {{deployer: {{users: [{invocation.person.user}]}}}}}}"
-    allowed = takes_commands_in(access, invocation.channel)
+    allowed = takes_commands(context, invocation.channel)
     return WhoamiReply(
         invocation.person, groups, tuple(sorted(roles)), invocation.channel, allowed, line
     )

@@ -3,9 +3,9 @@ meaning."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from bot.commands.model import RolloutCommand
+from bot.commands.table import act_of
+from bot.operations.access.refuse import refuse
 from bot.operations.context import Context
 from bot.operations.intake.ask_query import ask_query
 from bot.operations.intake.name_who_can import refusal_with_names
@@ -14,8 +14,6 @@ from bot.operations.lifecycle.control_release import control_release, has_moved_
 from bot.operations.queries.list_apps import running_release
 from bot.operations.replies import Refusal, Reply
 from bot.operations.requests import Invocation
-from bot.policy.approvals import refusal_to_ask
-from bot.policy.permissions import Role
 from bot.releases.facts.changes import Restart, Undo
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Abort, Pause, Promote, Resume
@@ -30,9 +28,7 @@ _ENDED = {
 }
 
 
-def steer_rollout(
-    context: Context, invocation: Invocation, command: RolloutCommand, roles: Collection[Role]
-) -> Reply:
+def steer_rollout(context: Context, invocation: Invocation, command: RolloutCommand) -> Reply:
     """The parser requires an app for every verb but status and history."""
     app = command.app
     if app is None or command.verb in ("status", "history"):
@@ -45,7 +41,7 @@ def steer_rollout(
         )
     release = running_release(context, app)
     if release is not None:
-        return _control(context, invocation, command, release, roles)
+        return _control(context, invocation, command, release)
     if command.verb == "undo":
         return start_typed_release(
             context, invocation, context.catalog.apps[app], Undo(), command.reason
@@ -60,13 +56,16 @@ def _control(
     invocation: Invocation,
     command: RolloutCommand,
     release: Release,
-    roles: Collection[Role],
 ) -> Reply:
     by = invocation.person
     if _stood_otherwise(release, command.verb, invocation.sent_at):
         return has_moved_on(release)
-    if not command.force and (refusal := refusal_to_ask(release, command.verb, by, roles)):
-        return refusal_with_names(context, release, command.verb, refusal, by)
+    if refusal := refuse(context, by, act_of(command), thing=release):
+        return (
+            refusal
+            if command.force
+            else refusal_with_names(context, release, command.verb, refusal.line, by)
+        )
     match command.verb:
         case "pause":
             return control_release(context, release.id, Pause(by), f"{release.id} is paused")

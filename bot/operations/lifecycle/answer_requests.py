@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.operations.access.roles import BeingRead, last_known, standing
+from bot.operations.access.refuse import denied_now
+from bot.operations.access.roles import BeingRead, asker_now, last_known
 from bot.operations.context import Context
 from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, waits_for_slack
-from bot.policy.approvals import refusal_to_ask
+from bot.policy.decision import Act, button
 from bot.policy.permission_table import FORCED
-from bot.policy.permissions import Role, refusal_of_role
 from bot.ports import SlackUnavailable
-from bot.releases.engine.ask import makes_safer
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.respond import respond
 from bot.releases.facts.events import EventKind
@@ -42,32 +41,32 @@ def answer_requests(context: Context, release: Release) -> Decision:
 def _answer(context: Context, decision: Decision, asked: Asked) -> Decision:
     """Raises SlackUnavailable."""
     now, request = context.store.now(), asked.request
-    safer = makes_safer(request)
+    act = _act(request)
     try:
-        judged = standing(context, request.by, makes_safer=safer)
+        asker = asker_now(context, request.by, makes_safer=act.makes_safer)
     except BeingRead:
-        if not safer or now < asked.at + BUSY_MS:
+        if not act.makes_safer or now < asked.at + BUSY_MS:
             raise
-        judged = last_known(context, request.by)
+        asker = last_known(context, request.by)
     before = _without(decision, asked)
-    if line := _refusal(before.release, request, judged.roles):
-        return _dropped(before, request, line, now)
-    answered = respond(before.release, _with_note(request, judged.note), now)
+    if denied := denied_now(context, asker, act, before.release):
+        return _dropped(before, request, denied.line, now)
+    answered = respond(before.release, _with_note(request, asker.note), now)
     if answered.refusal:
         return _dropped(before, request, answered.refusal, now)
     return replace(answered, events=(*before.events, *answered.events)).wake(before.wake_at)
+
+
+def _act(request: PersonsRequest) -> Act:
+    if isinstance(request, Abort) and request.force:
+        return Act(request.kind, FORCED)
+    return button(request.kind)
 
 
 def _without(decision: Decision, asked: Asked) -> Decision:
     release = decision.release
     left = tuple(one for one in release.asked if one != asked)
     return decision.changed(replace(release, asked=left))
-
-
-def _refusal(release: Release, request: PersonsRequest, roles: frozenset[Role]) -> str:
-    if isinstance(request, Abort) and request.force:
-        return refusal_of_role(FORCED, roles)
-    return refusal_to_ask(release, request.kind, request.by, roles)
 
 
 def _with_note(request: PersonsRequest, note: str) -> PersonsRequest:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, replace
 
-from bot.operations.access.roles import fresh_roles
+from bot.operations.access.refuse import denied_now
+from bot.operations.access.roles import asker_now
 from bot.operations.context import Context
 from bot.operations.lifecycle.prepare_release import refusal_to_start
-from bot.policy.approvals import refusal_to_approve, refusal_to_ask
+from bot.policy.decision import button
 from bot.ports import SlackUnavailable
 from bot.releases.engine.decision import Decision, in_gate
 from bot.releases.engine.gates import open_gate
@@ -98,11 +99,7 @@ def _checked(context: Context, release: Release) -> Checked | Decision:
         return Checked(release)
     if state.skipped_by is not None:
         return _hold_checked(context, release, state, state.skipped_by, now)
-    kept = tuple(
-        vote
-        for vote in state.votes
-        if not refusal_to_approve(release, vote.by, fresh_roles(context, vote.by))
-    )
+    kept = tuple(vote for vote in state.votes if _still_may(context, release, "approve", vote.by))
     events = tuple(
         Event(now, EventKind.REMINDED, f"{_name(vote.by)} may no longer approve: not counted")
         for vote in state.votes
@@ -116,11 +113,17 @@ def _hold_checked(
 ) -> Checked:
     gate = open_gate(release)
     act = "finish" if isinstance(gate, HoldGate) and gate.is_rollback_window else "promote"
-    if not refusal_to_ask(release, act, by, fresh_roles(context, by)):
+    if _still_may(context, release, act, by):
         return Checked(in_gate(release, replace(state, skipped_by=None)))
     text = f"{_name(by)} may no longer end the hold: it goes its full time"
     kept = in_gate(release, replace(state, skipped=False, skipped_by=None))
     return Checked(kept, (Event(now, EventKind.REMINDED, text),))
+
+
+def _still_may(context: Context, release: Release, act: str, by: Person) -> bool:
+    """Raises SlackUnavailable."""
+    asker = asker_now(context, by, makes_safer=False)
+    return denied_now(context, asker, button(act), release) is None
 
 
 def _withheld(context: Context, release: Release, away: SlackUnavailable) -> Checked | Decision:

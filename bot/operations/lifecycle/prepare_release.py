@@ -3,17 +3,18 @@ template does an undo mean?"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
-from bot.operations.access.roles import Standing, standing
+from bot.operations.access.refuse import denied_now
+from bot.operations.access.roles import asker_now
 from bot.operations.context import Context
 from bot.operations.lifecycle.apply_objects import prepare_apply
 from bot.operations.lifecycle.known_templates import containers_of_others, known_templates
 from bot.operations.lifecycle.remember_templates import app_key
 from bot.operations.lifecycle.stale_claims import with_stale_claims
-from bot.policy.freezes import Freeze, frozen_by, may_override
-from bot.policy.permissions import Permission, Role, may, roles_granting
+from bot.policy.decision import Act, Asker, Rule, Start
+from bot.policy.freezes import Freeze, frozen_by
+from bot.policy.permissions import Permission, roles_granting
 from bot.ports import AuditLine
 from bot.releases.assess.pairs import idle_of
 from bot.releases.engine.decision import Decision
@@ -33,11 +34,11 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
     of its starter are unknown; ClusterUnreachable, Refused."""
     now = context.store.now()
     starter = _starter(context, release)
-    freeze = _freeze(context, release)
-    if why := _refusal(release, starter.roles, freeze):
+    if why := _refusal(context, release, starter):
         return respond(release, Refuse(why), now)
     if starter.note:
         release = _with_note(release, starter.note)
+    freeze = _freeze(context, release)
     if freeze is not None:
         release = _override(context, release, freeze, now)
     prepared = prepare_apply(context, release, seen, starter.roles)
@@ -56,14 +57,17 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
 def refusal_to_start(context: Context, release: Release) -> str:
     """Asked before the plan, and again before the first write: an approval may take hours. Raises
     SlackUnavailable."""
-    return _refusal(release, _starter(context, release).roles, _freeze(context, release))
+    return _refusal(context, release, _starter(context, release))
 
 
-def _starter(context: Context, release: Release) -> Standing:
-    """An undo makes production safer: while Slack is away it starts by the last memberships. Raises
-    SlackUnavailable."""
-    safer = isinstance(release.change, Undo)
-    return standing(context, release.requested_by, makes_safer=safer)
+def _starter(context: Context, release: Release) -> Asker:
+    """Raises SlackUnavailable, but for an undo: that starts by the last memberships then."""
+    safer = _act(release).makes_safer
+    return asker_now(context, release.requested_by, makes_safer=safer)
+
+
+def _act(release: Release) -> Act:
+    return Act(release.change.kind, Permission.DEPLOY)
 
 
 def _freeze(context: Context, release: Release) -> Freeze | None:
@@ -71,18 +75,19 @@ def _freeze(context: Context, release: Release) -> Freeze | None:
     return frozen_by(context.store.freezes(), app=target.app, cluster=target.cluster, now=now)
 
 
-def _refusal(release: Release, roles: Collection[Role], freeze: Freeze | None) -> str:
-    """Roles and group membership are read afresh before the first write."""
-    if not may(roles, Permission.DEPLOY):
-        person = release.requested_by
-        wanted = " or ".join(roles_granting(Permission.DEPLOY))
-        return (
-            f"not started: {person.name or person.user} no longer has the {wanted} role; nothing"
-            " was changed"
-        )
-    if freeze is not None and not may_override(release.change, roles, release.reason):
-        return f"not started: {freeze.line}"
-    return ""
+def _refusal(context: Context, release: Release, starter: Asker) -> str:
+    start = Start(release.target, release.change, release.reason, context.store.freezes())
+    denied = denied_now(context, starter, _act(release), start)
+    if denied is None:
+        return ""
+    if denied.rule is not Rule.ROLE:
+        return f"not started: {denied.line}"
+    wanted = " or ".join(roles_granting(Permission.DEPLOY))
+    person = release.requested_by
+    return (
+        f"not started: {person.name or person.user} no longer has the {wanted} role; nothing was"
+        " changed"
+    )
 
 
 def _override(context: Context, release: Release, freeze: Freeze, now: int) -> Release:

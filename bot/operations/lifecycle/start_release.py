@@ -6,11 +6,10 @@ import json
 import uuid
 from dataclasses import asdict
 
-from bot.operations.access.roles import known_roles
+from bot.operations.access.refuse import refuse
 from bot.operations.context import App, Context
 from bot.operations.replies import Receipt, Refusal, Reply
-from bot.policy.freezes import frozen_by, may_override
-from bot.policy.permissions import Permission, may
+from bot.policy.decision import STARTING, Start
 from bot.releases.facts.changes import Change, Deploy, Scale, Undo
 from bot.releases.facts.counts import counted
 from bot.releases.facts.images import ImageMistake, resolve_image
@@ -33,7 +32,7 @@ def start_release(
     """The same change of the same app while it runs or waits gives that release; fifty people
     typing it start one."""
     now = context.store.now()
-    refusal = frozen(context, app, change, by=by, reason=reason, now=now) or _refused_by_catalog(
+    refusal = frozen(context, app, change, by=by, reason=reason) or _refused_by_catalog(
         app, change, app.channel or channel
     )
     if refusal is not None:
@@ -82,25 +81,11 @@ def _to_version(change: Change) -> str:
 
 
 def frozen(
-    context: Context, app: App, change: Change, *, by: Person, reason: str, now: int
+    context: Context, app: App, change: Change, *, by: Person, reason: str
 ) -> Refusal | None:
     """Releases are frozen, and this is neither an undo nor an admin with a reason."""
-    freeze = frozen_by(
-        context.store.freezes(), app=app.target.app, cluster=app.target.cluster, now=now
-    )
-    if freeze is None:
-        return None
-    roles = known_roles(context, by)
-    if may_override(change, roles, reason):
-        return None
-    if may(roles, Permission.ADMIN):
-        hint = 'As an admin you may override the freeze: add reason="…".'
-    else:
-        hint = (
-            "An admin may override it with a reason; to end it:"
-            f" `{context.names.typed('unfreeze')} {freeze.scope}`."
-        )
-    return Refusal(freeze.line, hint)
+    start = Start(app.target, change, reason, context.store.freezes())
+    return refuse(context, by, STARTING, thing=start)
 
 
 def _refused_by_catalog(app: App, change: Change, channel: str) -> Refusal | None:

@@ -36,9 +36,7 @@ MAX_NAMED = 3
 
 def apply_manifests(context: Context, app: App, query: Query) -> Reply:
     """Raises ClusterUnreachable, Refused, SlackUnavailable."""
-    stopped = frozen(
-        context, app, Reapply(None), by=query.asker, reason="", now=context.store.now()
-    )
+    stopped = frozen(context, app, Reapply(None), by=query.asker, reason="")
     if stopped is not None:
         return stopped
     compared = compare_manifests(context, app, app.target)

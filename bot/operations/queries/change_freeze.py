@@ -9,11 +9,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bot.commands.model import FreezeCommand, UnfreezeCommand
-from bot.operations.access.roles import Standing, standing
+from bot.commands.table import act_of
+from bot.operations.access.refuse import denied_now
+from bot.operations.access.roles import asker_now
 from bot.operations.context import Context
 from bot.operations.replies import Refusal, Reply, TextReply
-from bot.policy.freezes import Freeze, ends_earlier, refusal_to_end
-from bot.policy.permissions import Permission, may, refusal_of_role
+from bot.policy.decision import Act, Asker
+from bot.policy.freezes import Freeze, ends_earlier
+from bot.policy.permissions import Role
 from bot.ports import AuditLine
 from bot.query import Query
 
@@ -38,8 +41,9 @@ def change_freeze(
 
 def _lift(context: Context, query: Query, scope: str, before: Freeze | None) -> Reply | None:
     """None where someone else changed the freeze meanwhile."""
-    judged = standing(context, query.asker, makes_safer=False)
-    if refusal := _refusal(judged, before):
+    act = act_of(UnfreezeCommand(scope))
+    asker = asker_now(context, query.asker, makes_safer=act.makes_safer)
+    if refusal := _refusal(context, asker, act, before):
         return refusal
     if before is None:
         return Refusal(f"{scope} is not frozen.")
@@ -56,15 +60,16 @@ def _freeze(
     now, scope = context.store.now(), command.scope
     until = now + command.for_ms if command.for_ms is not None else command.until_ms
     is_shorter = before is not None and ends_earlier(until, before)
-    judged = standing(context, query.asker, makes_safer=not is_shorter)
-    if refusal := _refusal(judged, before if is_shorter else None):
+    act = act_of(command)
+    asker = asker_now(context, query.asker, makes_safer=act.makes_safer and not is_shorter)
+    if refusal := _refusal(context, asker, act, before if is_shorter else None):
         return refusal
     # a longer one still contains the admin's
-    by_admin = may(judged.roles, Permission.ADMIN) or (before is not None and before.by_admin)
+    by_admin = Role.ADMIN in asker.roles or (before is not None and before.by_admin)
     after = Freeze(scope, command.reason, query.asker, now, until, by_admin)
     if not context.store.change_freeze(scope, before, after):
         return None
-    note = f" ({judged.note})" if judged.note else ""
+    note = f" ({asker.note})" if asker.note else ""
     _audit(context, query, "froze", scope, f"{scope}: {command.reason}{note}")
     ends = f" until {datetime.fromtimestamp(until / 1000, UTC):%Y-%m-%d %H:%M} UTC" if until else ""
     return TextReply(
@@ -73,11 +78,9 @@ def _freeze(
     )
 
 
-def _refusal(judged: Standing, ends: Freeze | None) -> Refusal | None:
-    line = refusal_of_role(Permission.DEPLOY, judged.roles)
-    if not line and ends is not None:
-        line = refusal_to_end(ends, judged.roles)
-    return Refusal(line, "Nothing was changed.") if line else None
+def _refusal(context: Context, asker: Asker, act: Act, ends: Freeze | None) -> Refusal | None:
+    denied = denied_now(context, asker, act, ends)
+    return Refusal(denied.line, "Nothing was changed.") if denied else None
 
 
 def _audit(context: Context, query: Query, kind: str, scope: str, text: str) -> None:

@@ -39,18 +39,8 @@ def plan_release(
     return PlanReply(planned, planned.plan)
 
 
-def refusal_of_cluster(app: App, command: DeployCommand) -> str:
-    """The catalog says where an app is released to; `in=` may repeat it."""
-    if command.cluster in (None, app.target.cluster):
-        return ""
-    return f"{app.target.app} is released to {app.target.cluster}, not to {command.cluster}."
-
-
 def deployment_of(app: App, command: DeployCommand) -> tuple[App, Deploy]:
-    """The app on the command's cluster, and the change that the command requests. ``command`` names
-    a version."""
-    if command.cluster:
-        app = replace(app, target=replace(app.target, cluster=command.cluster))
+    """The app, and the change that the command requests. ``command`` names a version."""
     strategy = command.strategy or app.strategy
     change = Deploy(command.version or "", strategy, command.steps, command.hold_ms, command.sticky)
     return app, change

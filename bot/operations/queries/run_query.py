@@ -21,8 +21,9 @@ from bot.commands.model import (
     TrafficCommand,
     UnfreezeCommand,
 )
-from bot.commands.table import permission_of
-from bot.operations.access.roles import standing
+from bot.commands.table import act_of
+from bot.operations.access.refuse import denied_now
+from bot.operations.access.roles import asker_now
 from bot.operations.context import App, Context
 from bot.operations.queries.apply_manifests import apply_manifests
 from bot.operations.queries.change_freeze import change_freeze
@@ -48,7 +49,6 @@ from bot.operations.replies import (
     TableReply,
     TextReply,
 )
-from bot.policy.permissions import refusal_of_role
 from bot.ports import (
     ChannelUnavailable,
     ClusterUnreachable,
@@ -142,10 +142,10 @@ def _refusal(context: Context, query: Query, command: AppsReplyCommand) -> Refus
     is_change = isinstance(command, RolloutCommand) and command.verb in ("undo", "pause", "resume")
     if not is_change and not isinstance(command, ApplyCommand):
         return None
-    safer = isinstance(command, RolloutCommand) and command.verb != "resume"
-    roles = standing(context, query.asker, makes_safer=safer).roles
-    line = refusal_of_role(permission_of(command), roles)
-    return Refusal(line, "Nothing was changed.") if line else None
+    act = act_of(command)
+    asker = asker_now(context, query.asker, makes_safer=act.makes_safer)
+    denied = denied_now(context, asker, act)
+    return Refusal(denied.line, "Nothing was changed.") if denied else None
 
 
 def _unconfirmed(away: SlackUnavailable) -> Refusal:

@@ -6,12 +6,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.commands.model import GetCommand
-from bot.operations.access.roles import known_roles
+from bot.operations.access.refuse import refuse
 from bot.operations.context import Context
 from bot.operations.queries.keep_query import keep_query, peek_query
 from bot.operations.replies import Pending, Refusal, Reply, TableReply, TextReply
 from bot.operations.requests import Click
-from bot.policy.permissions import Permission, refusal_of_role
+from bot.policy.decision import READING
 from bot.ports import Table
 from bot.query import Query
 
@@ -30,8 +30,8 @@ def offer_file(context: Context, query: Query, tables: tuple[Table, ...]) -> str
 
 def ask_for_file(context: Context, click: Click, token: str) -> Reply:
     """Everyone who sees the list may have the file."""
-    if refusal := refusal_of_role(Permission.READ, known_roles(context, click.person)):
-        return Refusal(refusal, f"See `{context.names.typed('whoami')}`.")
+    if refusal := refuse(context, click.person, READING):
+        return refusal
     query = peek_query(context, "file", token)
     if query is None:
         return Refusal("That is too old.", "Ask again.")

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.operations.access.refuse import refuse
 from bot.operations.context import Context
 from bot.operations.queries.keep_query import OfSomeoneElse, keep_query, take_query
 from bot.operations.replies import Pending, Refusal, Reply
 from bot.operations.requests import Click
+from bot.policy.decision import READING
 from bot.query import Query
 
 
@@ -19,6 +21,8 @@ def offer_to_share(context: Context, query: Query) -> str:
 
 def share_answer(context: Context, click: Click, token: str) -> Reply:
     """The second of two clicks finds nothing left to take."""
+    if refusal := refuse(context, click.person, READING):
+        return refusal
     try:
         query = take_query(context, "share", token, click.person)
     except OfSomeoneElse:

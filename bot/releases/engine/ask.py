@@ -10,15 +10,12 @@ from bot.releases.engine.gates import open_gate
 from bot.releases.engine.respond import capacity_name, respond, stop_name
 from bot.releases.facts.release import Release
 from bot.releases.facts.requests import (
-    Abort,
     Adopt,
     Approve,
     Asked,
     Finish,
-    Pause,
     PersonsRequest,
     Promote,
-    Reject,
     Resume,
 )
 
@@ -49,8 +46,3 @@ def _bound(release: Release, request: PersonsRequest) -> PersonsRequest:
     if isinstance(request, Promote) and not request.at:
         return replace(request, at=capacity_name(release))
     return request
-
-
-def makes_safer(request: PersonsRequest) -> bool:
-    """It stops the release, or takes it back."""
-    return isinstance(request, Pause | Abort | Reject)

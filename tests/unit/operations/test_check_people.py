@@ -17,6 +17,7 @@ from bot.policy.freezes import Freeze
 from bot.policy.permissions import Access, Grant, PersonKind, Role
 from bot.releases.engine.respond import respond
 from bot.releases.facts.people import Vote
+from bot.releases.facts.plan import ApprovalGate
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Approve, Promote
 from bot.releases.facts.rules import ApprovalRules, Rules
@@ -193,8 +194,9 @@ def test_an_approved_gate_does_not_expire_while_slack_is_away(
     """Approved in time: only Slack's word on the approver is missing."""
     release = waiting.store.load(waiting.id)
     assert release.plan is not None
-    start = tuple(replace(gate, on_expiry="abort") for gate in release.plan.start)
-    plan = replace(release.plan, start=start)
+    (gate,) = release.plan.start
+    assert isinstance(gate, ApprovalGate)
+    plan = replace(release.plan, start=(replace(gate, on_expiry="abort"),))
     waiting.store.save(replace(release, plan=plan), (), operation="aborts")
     directory = waiting.context.directory
     assert isinstance(directory, InMemoryDirectory)

@@ -90,7 +90,7 @@ def test_rejecting_asks_why_and_the_reason_reaches_the_release(bot: Bot, slack: 
     slack.submit(
         "U0MANAGER", {"reason": {"reject_reason": "not before\nthe holidays"}}, view_id=view["id"]
     )
-    cause = bot.store.load(release.id).cause
+    cause = bot.settle(release.id).cause
     assert cause is not None and cause.summary.endswith("not before the holidays")
     told(slack, "hello-1: rejected", user="U0MANAGER")
 
@@ -100,7 +100,7 @@ def test_the_reason_is_optional(bot: Bot, slack: LocalSlack) -> None:
     press(slack, "Reject", user="U0MANAGER")
     (view,) = slack.views("U0MANAGER")
     slack.submit("U0MANAGER", {}, view_id=view["id"])
-    cause = bot.store.load(release.id).cause
+    cause = bot.settle(release.id).cause
     assert cause is not None and cause.summary.startswith("rejected by")
 
 
@@ -116,7 +116,7 @@ def test_rejecting_works_when_the_form_cannot_open(bot: Bot, slack: LocalSlack) 
     release = waiting_for_approval(bot, slack)
     slack.fault("error", method="views.open", code="expired_trigger_id")
     press(slack, "Reject", user="U0MANAGER")
-    cause = bot.store.load(release.id).cause
+    cause = bot.settle(release.id).cause
     assert cause is not None and cause.summary.startswith("rejected by")
 
 
@@ -146,7 +146,7 @@ def test_a_version_that_queues_offers_to_replace_the_one_in_front(
     answer = slack.command("U0DEV1", CHANNEL, "/deploy hello 3.0.0")
     assert "It waits for hello-1" in answer["text"]
     press(slack, "Replace", user="U0DEV1")
-    front = bot.store.load("hello-1")
+    front = bot.settle("hello-1")
     assert front.phase is Phase.ABORTED
     assert front.cause is not None and "replaced by hello-2" in front.cause.summary
     assert bot.store.load("hello-2").phase is Phase.QUEUED
@@ -165,7 +165,7 @@ def test_only_people_who_may_abort_can_replace_from_a_queued_card(
     told(slack, "You need the", user="U0MANAGER")
     assert not bot.store.load("hello-1").phase.is_final
     press(slack, "Replace", user="U0DEV1")
-    assert bot.store.load("hello-1").phase is Phase.ABORTED
+    assert bot.settle("hello-1").phase is Phase.ABORTED
 
 
 def test_an_old_replace_button_spares_releases_that_came_in_between(
@@ -268,10 +268,8 @@ def test_in_a_cards_thread_the_app_need_not_be_named(bot: Bot, slack: LocalSlack
     deliver_release(bot.context, "auth-1")
     _, ts = bot.store.card("auth-1")
     slack.command("U0DEV1", CHANNEL, "<@U0BOT> rollout abort", thread_ts=ts)
-    slack.wait_for(
-        lambda: bot.store.load("auth-1").phase is Phase.ABORTED,
-        what="the release of the thread aborted",
-    )
+    slack.wait_for(lambda: bot.store.load("auth-1").asked, what="the abort of the thread's release")
+    assert bot.settle("auth-1").phase is Phase.ABORTED
 
 
 def test_any_other_thread_needs_the_app(bot: Bot, slack: LocalSlack) -> None:
