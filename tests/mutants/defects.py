@@ -229,6 +229,20 @@ DEFECTS: tuple[Defect, ...] = (
         "tests/transitions/test_point_of_no_return.py::test_a_finalizer_on_green_takes_nobody_back",
     ),
     Defect(
+        "a Deployment's own deadline ignored",
+        "bot/releases/planning/capacity.py",
+        "is_set = seconds != DEFAULT_PROGRESS_S and",
+        "is_set = seconds > DEFAULT_PROGRESS_S and",
+        "tests/transitions/test_rolling.py::test_the_deployments_own_times_belong_to_the_deadline",
+    ),
+    Defect(
+        "a share above the approved one taken without asking",
+        "bot/releases/engine/shares.py",
+        "split.percent <= approved + TOLERANCE",
+        "split.percent <= 100",
+        "tests/transitions/test_drift.py::test_a_share_that_must_exceed_the_approved_one_is_asked_about_once",
+    ),
+    Defect(
         "an undone template chosen by the next undo",
         "bot/operations/lifecycle/remember_templates.py",
         "    if release.phase is not Phase.SUCCEEDED or not isinstance(release.change, Undo):\n",

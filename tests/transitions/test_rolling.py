@@ -365,7 +365,7 @@ def test_the_deadline_follows_history_or_waves_and_is_at_least_5_minutes(
 
 @pytest.mark.parametrize(
     ("min_ready", "progress", "minutes"),
-    [(60, 600, 9), (0, 1200, 20), (0, 60, 6), (0, 2**31 - 1, 6)],
+    [(60, 600, 9), (0, 1200, 20), (0, 480, 8), (0, 60, 6), (0, 600, 6), (0, 2**31 - 1, 6)],
 )
 def test_the_deployments_own_times_belong_to_the_deadline(
     min_ready: int, progress: int, minutes: int
@@ -373,6 +373,13 @@ def test_the_deployments_own_times_belong_to_the_deadline(
     stable = a_deployment(min_ready_seconds=min_ready, progress_deadline_seconds=progress)
     plan = planned(a_release(), an_observation(stable)).plan
     assert plan is not None and plan.deadline_ms == minutes * MINUTE
+
+
+def test_the_history_does_not_hide_a_changed_minimum() -> None:
+    """Earlier waves took a minute; since then pods have to stay ready for five."""
+    stable = a_deployment(min_ready_seconds=300)
+    plan = planned(a_release(usual_ms=MINUTE), an_observation(stable)).plan
+    assert plan is not None and plan.deadline_ms == 3 * 7 * MINUTE
 
 
 def recreated() -> DeploymentSeen:

@@ -80,7 +80,8 @@ def _remember_success(
         _leave(context, release, key, serves.template, plan.version, "no pod of it was available")
     is_roll = isinstance(release.change, Deploy) and release.strategy is Strategy.ROLLING
     if is_roll and release.active_ms > 0:
-        wave_ms = max(1, release.active_ms // waves_of(serves))
+        whole_ms = release.active_ms // waves_of(serves)
+        wave_ms = max(1, whole_ms - serves.min_ready_seconds * 1000)
         context.store.remember_duration(
             app_key(release, found.cluster_uid), wave_ms, operation=f"{release.id}:duration"
         )

@@ -186,7 +186,7 @@ class Release:
         ""  # a release of ours that is over, whose claim a `kubectl rollout undo` brought back
     )
     stale_candidate_claim: str = ""  # the same of a candidate that a release left behind
-    usual_ms: int = 0  # p95 of a wave of this app's earlier rolls; 0: no history
+    usual_ms: int = 0  # p95 of earlier waves, without minReadySeconds; 0: no history
     active_ms: int = 0  # of the steps done, without pauses and the cluster's own trouble
     started_at: int = 0
     finished_at: int = 0

@@ -64,16 +64,15 @@ def waves_of(deployment: DeploymentSeen) -> int:
 
 
 def _wave_ms(deployment: DeploymentSeen, release: Release) -> int:
-    """Twice the app's own p95, without history ready_within + minReadySeconds."""
-    if release.usual_ms:
-        return 2 * release.usual_ms
-    return release.rules.ready_within_ms + deployment.min_ready_seconds * 1000
+    """Twice the app's own p95, without history ready_within; and minReadySeconds as they are now,
+    which the history leaves out."""
+    ready_ms = 2 * release.usual_ms if release.usual_ms else release.rules.ready_within_ms
+    return ready_ms + deployment.min_ready_seconds * 1000
 
 
 def _own_deadline(deployment: DeploymentSeen) -> int:
     """``progressDeadlineSeconds`` where someone set it: so long without progress is normal. 600 is
     the API server's default, and the greatest int32 means none (apps/v1 defaults.go)."""
     seconds = deployment.progress_deadline_seconds
-    return (
-        0 if seconds <= DEFAULT_PROGRESS_S or seconds >= NO_PROGRESS_DEADLINE_S else seconds * 1000
-    )
+    is_set = seconds != DEFAULT_PROGRESS_S and seconds < NO_PROGRESS_DEADLINE_S
+    return seconds * 1000 if is_set else 0

@@ -21,6 +21,7 @@ from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy
 from bot.releases.planning.undo import choose_undo
 from tests.builders import (
+    SECOND,
     T0,
     a_deployment,
     a_pod,
@@ -210,3 +211,13 @@ def test_a_deployment_of_that_name_in_another_cluster_is_not_shared(context: Con
     apps = {one.app: App(one, Rules(), "", Strategy.ROLLING) for one in (here, there)}
     two = replace(context, catalog=replace(context.catalog, apps=apps))
     assert containers_of_others(two, here) == frozenset()
+
+
+def test_a_waves_time_is_kept_without_the_minimum_that_pods_stay_ready(
+    context: Context, store: InMemoryReleaseStore
+) -> None:
+    hello = a_deployment(template=V1, min_ready_seconds=300)
+    release, seen = planned(Deploy("2.0.0"), hello)
+    done = replace(release, phase=Phase.SUCCEEDED, active_ms=3 * 400 * SECOND)
+    remember_templates(context, done, seen)
+    assert store.durations(app_key(release, seen.cluster_uid)) == (100 * SECOND,)
