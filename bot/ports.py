@@ -488,6 +488,10 @@ class Messenger(Protocol):
 
     def permalink(self, channel: str, ts: str) -> str: ...
 
+    def why_not_in(self, channel: str) -> Literal["", "not a member", "archived", "unknown"]:
+        """Why the bot cannot post in a channel; "" where it can, or where Slack does not say soon.
+        Never raises."""
+
     def update_view(self, view_id: str, seen_hash: str, view: Mapping[str, Any]) -> str:
         """Redraw an open form and return its hash. MessageGone when it was closed, or changed since
         ``seen_hash`` ("": do not check)."""

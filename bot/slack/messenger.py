@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 from slack_sdk.webhook import WebhookClient
 
-from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable
+from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable
 from bot.slack.blocks.tables import has_table, without_tables
 from bot.slack.client import TIMEOUT_SECONDS, make_client
 from bot.slack.errors import BAD_BLOCKS, BlocksRefused, retry_after_ms, translated
@@ -17,6 +17,9 @@ from bot.slack.response_urls import may_reply_to
 
 HISTORY = 100
 PAGES = 3
+HASTY_SECONDS = 1
+"""Of a question that a command waits for: its reply must leave within three seconds."""
+ENTERED_SECONDS = 60.0
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -28,6 +31,8 @@ class SlackMessenger:
     def __init__(self, token: str, api_url: str) -> None:
         self._client = make_client(token, api_url)
         self._directs: LRUCache[str, str] = LRUCache(maxsize=1_000)
+        self._hasty = make_client(token, api_url, timeout=HASTY_SECONDS)
+        self._entered: TTLCache[str, bool] = TTLCache(maxsize=1_000, ttl=ENTERED_SECONDS)
 
     def post(
         self, channel: str, message: Message, *, thread_ts: str = "", broadcast: bool = False
@@ -146,6 +151,25 @@ class SlackMessenger:
     def permalink(self, channel: str, ts: str) -> str:
         with translated("chat.getPermalink"):
             return str(self._client.chat_getPermalink(channel=channel, message_ts=ts)["permalink"])
+
+    def why_not_in(self, channel: str) -> Literal["", "not a member", "archived", "unknown"]:
+        """A channel where the bot can post is asked about again after a minute."""
+        if channel in self._entered:
+            return ""
+        try:
+            with translated("conversations.info"):
+                response = self._hasty.conversations_info(channel=channel)
+        except ChannelUnavailable:
+            return "unknown"  # a private channel, as long as the bot is not in it
+        except (RateLimited, SlackUnavailable, MessageGone):
+            return ""
+        found = response.get("channel") or {}
+        if found.get("is_archived"):
+            return "archived"
+        if not found.get("is_im") and found.get("is_member") is False:
+            return "not a member"
+        self._entered[channel] = True
+        return ""
 
     def update_view(self, view_id: str, seen_hash: str, view: Mapping[str, Any]) -> str:
         try:

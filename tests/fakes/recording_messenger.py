@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from bot.ports import Message
 
@@ -66,6 +66,9 @@ class RecordingMessenger:
 
     def permalink(self, channel: str, ts: str) -> str:
         return f"https://example.invalid/{channel}/{ts}"
+
+    def why_not_in(self, channel: str) -> Literal["", "not a member", "archived", "unknown"]:
+        return ""
 
     def update_view(self, view_id: str, seen_hash: str, view: Mapping[str, Any]) -> str:
         return self._send("form", view_id, Message(str(view)))

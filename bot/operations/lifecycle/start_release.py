@@ -32,8 +32,10 @@ def start_release(
     """The same change of the same app while it runs or waits gives that release; fifty people
     typing it start one."""
     now = context.store.now()
-    refusal = frozen(context, app, change, by=by, reason=reason) or _refused_by_catalog(
-        app, change, app.channel or channel
+    refusal = (
+        frozen(context, app, change, by=by, reason=reason)
+        or _refused_by_catalog(app, change, app.channel or channel)
+        or _nobody_would_see(context, app.channel or channel)
     )
     if refusal is not None:
         return refusal
@@ -86,6 +88,21 @@ def frozen(
     """Releases are frozen, and this is neither an undo nor an admin with a reason."""
     start = Start(app.target, change, reason, context.store.freezes())
     return refuse(context, by, STARTING, thing=start)
+
+
+def _nobody_would_see(context: Context, channel: str) -> Refusal | None:
+    """Without its card in the channel nobody follows a release, and nobody can approve it."""
+    why = context.messenger.why_not_in(channel)
+    if not why:
+        return None
+    invite = "Type `/invite @Pilothouse` there, then send it again: nothing was started."
+    match why:
+        case "archived":
+            return Refusal(f"<#{channel}> is archived: the card cannot be posted there.")
+        case "not a member":
+            return Refusal(f"I am not a member of <#{channel}>: I cannot post the card.", invite)
+        case _:
+            return Refusal(f"I do not see <#{channel}>: I cannot post the card.", invite)
 
 
 def _refused_by_catalog(app: App, change: Change, channel: str) -> Refusal | None:

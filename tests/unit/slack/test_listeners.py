@@ -14,8 +14,12 @@ import pytest
 
 from bot.commands.model import PodsCommand
 from bot.operations.context import Context
+from bot.operations.intake.handle_command import handle_command
+from bot.operations.replies import Refusal
+from bot.operations.requests import Invocation
 from bot.query import ReplyTo
 from bot.releases.facts.changes import Deploy
+from bot.releases.facts.people import Person
 from bot.releases.facts.release import Phase
 from bot.releases.facts.target import Strategy
 from bot.store import Leases, RedisReleaseStore, connect
@@ -318,3 +322,24 @@ def test_a_mention_spells_the_person_as_a_command_does(bot: Bot, slack: LocalSla
     slack.wait_for(lambda: len(bot.store.active()) == 2, what="both releases")
     typed, mentioned = (bot.store.load(f"{app}-1").requested_by for app in ("hello", "auth"))
     assert (mentioned, mentioned.name) == (typed, typed.name) and typed.name
+
+
+def test_a_channel_without_the_bot_is_refused_at_once_and_nothing_starts(
+    bot: Bot, slack: LocalSlack
+) -> None:
+    apps = {name: replace(app, channel="") for name, app in bot.context.catalog.apps.items()}
+    anywhere = replace(bot.context.catalog.access, channels=frozenset())
+    catalog = replace(bot.context.catalog, apps=apps, access=anywhere)
+    reply = handle_command(
+        replace(bot.context, catalog=catalog),
+        Invocation(
+            Person("T0LOCAL", "U0DEV1", "developer"),
+            "C0GENERAL",
+            "deploy hello 2.0.0 canary",
+            "/deploy",
+            "command:1",
+        ),
+    )
+    assert isinstance(reply, Refusal)
+    assert "I am not a member of <#C0GENERAL>" in reply.line and "/invite" in reply.hint
+    assert not bot.store.active()
