@@ -7,8 +7,13 @@ from dataclasses import replace
 import pytest
 
 from bot.releases.engine.decide import decide
+from bot.releases.engine.decision import Decision
+from bot.releases.engine.reconcile import reconcile
 from bot.releases.engine.respond import respond
-from bot.releases.facts.observation import Observation
+from bot.releases.facts.actions import DeleteDeployment
+from bot.releases.facts.intent import Field, Intent, Kind
+from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.plan import AbsentGoal
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Abort, Adopt, Resume
 from tests.builders import (
@@ -16,6 +21,7 @@ from tests.builders import (
     DEVELOPER,
     SECOND,
     T0,
+    a_canary,
     a_deployment,
     a_release,
     a_template,
@@ -95,3 +101,21 @@ def test_before_the_first_step_a_change_is_adopted_or_ends_the_release() -> None
         "hello-42 has written nothing yet. Adopt the change to plan again, or abort."
     )
     assert respond(held, Adopt(ADMIN), T0 + 2 * SECOND).release.plan is None
+
+
+def deletes(release: Release, canary: DeploymentSeen) -> Decision:
+    goal = AbsentGoal("Deployment", "hello-canary")
+    return reconcile(Decision(release), (goal,), an_observation(candidate=canary)).decision
+
+
+def test_a_crash_at_the_delete_is_repaired_by_the_uid() -> None:
+    """Its claim is gone: only the uid still says that this release made it."""
+    made = Intent(Kind.DEPLOYMENT, "hello-canary", Field.EXISTS, "uid-1", True, confirmed=True)
+    release = replace(planned(a_canary()), intents=(made,))
+    canary = a_deployment("hello-canary", uid="uid-1")
+    first = deletes(release, canary)
+    assert first.actions == (DeleteDeployment("hello-canary", "uid-1"),)
+    again = deletes(first.release, canary)
+    assert again.actions == first.actions
+    other = deletes(first.release, a_deployment("hello-canary", uid="uid-2"))
+    assert other.actions == ()

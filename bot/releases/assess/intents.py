@@ -56,7 +56,7 @@ def is_ours(release: Release, item: DeploymentSeen) -> bool:
     adopted = release.as_found.candidate if release.as_found else None
     return (
         item.claim == release.id
-        or (made is not None and bool(made.after) and bool(made.before) and made.before == item.uid)
+        or (made is not None and bool(made.before) and made.before == item.uid)
         or (adopted is not None and adopted.uid == item.uid)
     )
 

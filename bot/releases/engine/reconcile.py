@@ -235,12 +235,18 @@ def _remove(decision: Decision, goal: AbsentGoal, seen: Observation) -> Decision
     service = service_named(seen, goal.name) if kind is Kind.SERVICE else None
     if service is not None and not is_our_service(release, service):
         return decision
-    absent = Intent(kind, goal.name, Field.EXISTS, "", False, written=True)
+    item = seen.candidate if kind is Kind.DEPLOYMENT else None
+    if item is not None and (item.name != goal.name or not is_ours(release, item)):
+        item = None
+    # Kept until the object is gone: where the delete did not arrive, its uid alone may say whose
+    # it is.
+    made = find(release.intents, kind, goal.name, Field.EXISTS)
+    uid = item.uid if item is not None else made.before if made is not None else ""
+    absent = Intent(kind, goal.name, Field.EXISTS, uid, False, written=True)
     intents = put(drop(release.intents, kind, goal.name), absent)
     decision = decision.changed(replace(release, intents=intents))
     if kind is Kind.SERVICE:
         return decision.doing(DeleteService(service.name, service.uid)) if service else decision
-    item = seen.candidate
-    if item is None or item.name != goal.name or not is_ours(release, item) or item.terminating:
+    if item is None or item.terminating:
         return decision
     return decision.doing(DeleteDeployment(item.name, item.uid))
