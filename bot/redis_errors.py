@@ -31,7 +31,12 @@ _IN_A_PIPELINE = "of pipeline caused error: "
 """redis-py puts the number of the command and this before the server's own text."""
 _PROTECTED = (
     "Redis is in protected mode and takes no connection from outside:"
-    " give it a password and put that into REDIS_URL"
+    " give it a password and put that into REDIS_URL or REDIS_PASSWORD"
+)
+_DENIED = "Redis denied a command: give the user in REDIS_URL the rules of docs/how-to/operate.md"
+_REJECTED = (
+    "Redis rejected the credentials; check the user in REDIS_URL, and its password there or in"
+    " REDIS_PASSWORD"
 )
 _LOADING = "Redis is loading its data: it answers again when that is done"
 
@@ -58,7 +63,7 @@ def advice(error: RedisError) -> str | None:
     text = str(error).rpartition(_IN_A_PIPELINE)[2]
     match error:
         case AuthenticationError() | ResponseError() if _is_about_credentials(error, text):
-            return "Redis rejected the credentials: check the user and the password in REDIS_URL"
+            return _REJECTED
         case BusyLoadingError():
             return _LOADING
         case TimeoutError():
@@ -70,7 +75,7 @@ def advice(error: RedisError) -> str | None:
         case ReadOnlyError():
             return "Redis is a read-only replica: point REDIS_URL at the primary"
         case NoPermissionError():
-            return "Redis denied a command: allow the user in REDIS_URL all commands on its keys"
+            return _DENIED
         case ResponseError():
             return _refused(text)
         case _:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import socketserver
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 from redis import Redis
@@ -16,36 +13,9 @@ from bot.commands.model import GetCommand
 from bot.ports import StoreUnavailable
 from bot.store import Leases, RedisReleaseStore
 from bot.work_queue import RqWorkQueue
+from config.logs import without_secrets
 from tests.builders import a_query
-
-
-class _Refusing(socketserver.StreamRequestHandler):
-    """Reads commands of the Redis protocol and answers each with the server's one error."""
-
-    def handle(self) -> None:
-        while (head := self.rfile.readline()).startswith(b"*"):
-            words = [self._word() for _ in range(int(head[1:]))]
-            setting_up = words[0].upper() in (b"CLIENT", b"HELLO")
-            self.wfile.write(b"+OK\r\n" if setting_up else self.server.answer)  # type: ignore[attr-defined]
-
-    def _word(self) -> bytes:
-        size = int(self.rfile.readline()[1:])
-        return self.rfile.read(size + 2)[:-2]
-
-
-@contextmanager
-def a_redis_that_answers(error: str) -> Iterator[Redis]:
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Refusing) as server:
-        server.daemon_threads = True
-        server.answer = f"-{error}\r\n".encode()  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        client = Redis(port=server.server_address[1], protocol=2, retry=Retry(NoBackoff(), 0))
-        try:
-            yield client
-        finally:
-            client.close()
-            server.shutdown()
-
+from tests.fakes.refusing_redis import refusing_redis
 
 REFUSALS = {
     "DENIED Redis is running in protected mode because protected mode is enabled": "protected mode",
@@ -78,8 +48,9 @@ def _queue(client: Redis) -> RqWorkQueue:
 def test_a_refusal_of_redis_is_one_line(
     error: str, says: str, call: Callable[[Redis], object]
 ) -> None:
-    with a_redis_that_answers(error) as client, pytest.raises(StoreUnavailable) as refused:
-        call(client)
+    with refusing_redis(error) as port, pytest.raises(StoreUnavailable) as refused:
+        call(Redis(port=port, retry=Retry(NoBackoff(), 0)))
     line = str(refused.value)
     assert says in line
     assert "\n" not in line
+    assert without_secrets(line) == line, "the log shows it whole"
