@@ -1,8 +1,8 @@
 """`pilothouse doctor`: is everything that Pilothouse depends on as it must be? Plain lines; exit
 status 0, 1 (problems) or 2 (settings).
 
-It only reads: the settings and the clock of Redis, the bot's permissions in each cluster, the
-token's scopes, the names of the catalog's ids, and releases that are stuck.
+It only reads: the settings, the clock and the users of Redis, the bot's permissions in each
+cluster, the token's scopes, the names of the catalog's ids, and releases that are stuck.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from bot.cluster import KubernetesClusters
 from bot.ports import ClusterUnreachable, RateLimited, Refused, SlackUnavailable, StoreUnavailable
@@ -20,11 +21,14 @@ from bot.releases.facts.counts import counted
 from bot.releases.facts.release import Phase, Release
 from bot.slack.workspace import inspect_workspace
 from bot.store import Leases, RedisReleaseStore, connect
+from bot.store.access import admits_everyone, read_permissions
 from bot.store.health import check_settings
 from bot.wiring import Unconfigured, addresses, load_configuration
 from config.catalog import CatalogSettings
-from config.settings import Settings
+from config.nearest import listed
+from config.settings import Settings, is_loopback
 
+GIVE_RULES = "give it the rules of docs/how-to/operate.md"
 CLOCKS_APART_MS = 2_000
 OVERDUE_MS = 15_000
 MOVING = frozenset({Phase.QUEUED, Phase.PROGRESSING, Phase.ROLLING_BACK})
@@ -93,6 +97,33 @@ def examine_redis(settings: Settings, clock: Callable[[], float]) -> Iterator[Fi
         )
     else:
         yield Finding(f"clocks agree within {max(apart, 1)} ms")
+    yield from examine_redis_user(settings.redis_url)
+
+
+def examine_redis_user(url: str) -> Iterator[Finding]:
+    """Whom Redis admits, what our user may do, and whether others can listen."""
+    parts = urlsplit(url)
+    is_here = parts.scheme == "unix" or is_loopback(parts.hostname or "")
+    try:
+        permissions = read_permissions(connect(url), "worker")
+    except StoreUnavailable as away:
+        yield problem(str(away))
+        return
+    if permissions.denied:
+        yield problem(f"Redis denies {listed(permissions.denied, 'and')}: {GIVE_RULES}")
+    if not admits_everyone(url):
+        yield Finding(f"Redis asks for a password; connected as {parts.username or 'default'}")
+        if permissions.is_administrator:
+            yield Finding(f"that user may do everything in Redis; for less, {GIVE_RULES}")
+    elif is_here:
+        yield Finding("Redis needs no password, and is on this machine")
+    else:
+        yield problem(
+            "Redis admits everyone who reaches it: make users with passwords, as in"
+            " docs/how-to/operate.md, and name one in REDIS_URL"
+        )
+    if parts.scheme == "redis" and not is_here:
+        yield Finding("the connection is not encrypted: use rediss:// outside the cluster")
 
 
 def examine_clusters(catalog: CatalogSettings) -> Iterator[Finding]:

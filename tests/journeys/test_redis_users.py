@@ -8,6 +8,7 @@ import pytest
 from redis import Redis
 
 from bot.store import Leases
+from bot.store.access import User, user_rules
 from bot.store.health import check_settings
 from bot.work_queue import DELIVERY, QUERY_JOB, Route, RqWorkQueue
 from jobs.admission import allow
@@ -44,6 +45,11 @@ def test_a_user_starts_with_nothing_and_gets_commands_by_name(user: str) -> None
     rules = chart_rules(user)
     assert {rule[0] for rule in rules} == {"+", "~"}
     assert not [rule for rule in rules if rule.startswith("+@") or rule == "~*"]
+
+
+@pytest.mark.parametrize("user", ["bot", "worker"])
+def test_the_chart_has_the_rules_that_the_doctor_compares_with(user: User) -> None:
+    assert chart_rules(user) == user_rules(user), "copy bot/store/users to helm/pilothouse"
 
 
 @pytest.fixture
@@ -119,15 +125,17 @@ def _tell_everything(journey: Journey) -> None:
     slack = journey.sandbox.slack
     slack.open_home(DEVELOPER)
     journey.say("/deploy {app}")
-    (form,) = slack.views(DEVELOPER)
+    form = journey.until(lambda: slack.views(DEVELOPER), "the form")[0]
     slack.choose(DEVELOPER, form["id"], "deploy_version", "2.0.0")
     journey.until(lambda: "Plan as of now" in str(slack.views(DEVELOPER)), "the plan in the form")
     slack.close_view(DEVELOPER)
     journey.say("/deploy {app} missing")
     journey.sees(r"{app}.*rolled back")
     journey.say('/freeze {app} reason="incident"', user=ADMIN)
+    journey.sees(r"{app} is frozen: incident", user=ADMIN)
     assert "incident" in journey.say("/deploy {app} 2.0.0")
     journey.say("/unfreeze {app}", user=ADMIN)
+    journey.sees(r"{app} is no longer frozen", user=ADMIN)
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
     journey.sees(r"waiting for approval")
     journey.click("Promote", user=MANAGER)

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from bot.doctor import CLOCKS_APART_MS, examine_redis, main, why_stuck
+from bot.doctor import CLOCKS_APART_MS, examine_redis, examine_redis_user, main, why_stuck
 from bot.releases.facts.release import Outage, Phase
-from bot.store import RedisReleaseStore
+from bot.store import RedisReleaseStore, connect
 from config.settings import Settings
 from sandbox.cluster import SimulatedCluster
+from sandbox.redis_server import EmbeddedRedis, chart_rules
 from sandbox.slack import LocalSlack
 from tests.builders import T0, a_release
 
@@ -101,6 +102,35 @@ def test_a_server_that_may_evict_is_named_with_what_to_set(
     finally:
         redis_client.config_set("maxmemory-policy", "noeviction")
     assert "set `maxmemory-policy noeviction`" in capsys.readouterr().out
+
+
+def redis_findings(url: str) -> list[str]:
+    return [str(finding) for finding in examine_redis_user(url)]
+
+
+def test_the_users_of_the_chart_are_what_the_doctor_wants_to_find() -> None:
+    users = {user: chart_rules(user) for user in ("bot", "worker")}
+    with EmbeddedRedis(users=users) as server:
+        found = redis_findings(server.url_of("worker"))
+        of_the_administrator = redis_findings(server.url)
+    assert found == ["  ok  Redis asks for a password; connected as worker"]
+    assert any("may do everything" in line for line in of_the_administrator)
+
+
+def test_each_command_and_key_that_redis_denies_is_named() -> None:
+    rules = set(chart_rules("worker")) - {"+blmove", "+config|get", "~rq:queues"}
+    with EmbeddedRedis(users={"worker": sorted(rules)}) as server:
+        line, *_ = redis_findings(server.url_of("worker"))
+        assert line.startswith("  !!  Redis denies blmove, config|get and rq:queues: give")
+        assert connect(server.url).ping()
+
+
+def test_a_redis_without_passwords_is_a_problem_beyond_this_machine(redis_url: str) -> None:
+    assert any("on this machine" in line for line in redis_findings(redis_url))
+    beyond = redis_findings(redis_url.replace("127.0.0.1", "0.0.0.0"))  # is this machine too
+    assert len(beyond) == 2
+    assert "!!  Redis admits everyone who reaches it: make users with passwords" in beyond[0]
+    assert "ok  the connection is not encrypted" in beyond[1]
 
 
 def test_a_missing_permission_is_named(
