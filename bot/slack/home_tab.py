@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bot.operations.access.refuse import refuse
+from bot.operations.access.refuse import refuse, refuse_reader
 from bot.operations.context import Context
 from bot.operations.delivery.direct_notices import wish_of
 from bot.operations.delivery.find_card import find_card
-from bot.policy.decision import ANYTHING, READING, STARTING, button
+from bot.policy.decision import ANYTHING, STARTING, button
 from bot.ports import StoreUnavailable
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Phase
@@ -31,7 +31,7 @@ def publish_home(context: Context, person: Person) -> None:
 def _view(context: Context, person: Person) -> Mapping[str, Any]:
     if (stranger := refuse(context, person, ANYTHING)) is not None:
         return home_away(stranger.line)
-    if (refusal := refuse(context, person, READING)) is not None:
+    if (refusal := refuse_reader(context, person)) is not None:
         return home_refused(refusal.line, context.names)
     running = context.store.active()
     waiting = [

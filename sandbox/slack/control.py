@@ -253,6 +253,18 @@ async def group(request: Request) -> Json:
     return {"ok": True}
 
 
+async def person(request: Request) -> Json:
+    """{user, is_restricted?, is_deleted?}: makes someone a guest, deactivates or restores them."""
+    body = await _body(request, "user")
+    platform, _ = _parts(request)
+    platform.change_person(
+        str(body["user"]),
+        is_restricted=bool(body.get("is_restricted")),
+        is_deleted=bool(body.get("is_deleted")),
+    )
+    return {"ok": True}
+
+
 async def configure(request: Request) -> Json:
     """{rate_scale?, scopes?, token_revoked?}: what the workspace enforces from now on."""
     body = await _body(request)
@@ -309,6 +321,7 @@ ROUTES = [
             ("disconnect", disconnect, ["POST"]),
             ("channel", channel, ["POST"]),
             ("group", group, ["POST"]),
+            ("person", person, ["POST"]),
             ("configure", configure, ["POST"]),
             ("delete", delete_message, ["POST"]),
         )

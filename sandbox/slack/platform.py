@@ -89,6 +89,11 @@ class Platform:
             raise SlackError("no_such_subteam")
         self.workspace.groups[group_id] = replace(group, members=tuple(members))
 
+    def change_person(self, user_id: str, *, is_restricted: bool, is_deleted: bool) -> None:
+        person = self.workspace.person(user_id)
+        changed = replace(person, is_restricted=is_restricted, is_deleted=is_deleted)
+        self.workspace.people[user_id] = changed
+
     def describe(self) -> Json:
         """The data a page needs to draw the workspace."""
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -186,6 +186,12 @@ class LocalSlack:
 
     def channel(self, channel: str, **changes: Any) -> Json:
         return self.post("channel", channel=channel, **changes)
+
+    def group(self, group: str, members: Sequence[str]) -> Json:
+        return self.post("group", group=group, members=list(members))
+
+    def person(self, user: str, *, is_restricted: bool = False, is_deleted: bool = False) -> Json:
+        return self.post("person", user=user, is_restricted=is_restricted, is_deleted=is_deleted)
 
     def configure(self, **changes: Any) -> Json:
         return self.post("configure", **changes)

@@ -23,6 +23,10 @@ class Person:
     is_bot: bool = False
     is_stranger: bool = False
     """Belongs to another workspace and is seen only in shared channels."""
+    is_restricted: bool = False
+    """A guest."""
+    is_deleted: bool = False
+    """Deactivated; a client that was open still sends what it is given."""
     tz: str = "UTC"
     tz_offset: int = 0
 
@@ -178,13 +182,13 @@ class Workspace:
             "team_id": person.team_id,
             "name": person.name,
             "real_name": person.real_name,
-            "deleted": False,
+            "deleted": person.is_deleted,
             "is_admin": person.is_admin,
             "is_owner": False,
             "is_bot": person.is_bot,
             "is_app_user": False,
             "is_stranger": person.is_stranger,
-            "is_restricted": False,
+            "is_restricted": person.is_restricted,
             "is_ultra_restricted": False,
             "tz": person.tz,
             "tz_label": "Coordinated Universal Time",

@@ -3,7 +3,7 @@ denial becomes the line and the hint that the person reads."""
 
 from __future__ import annotations
 
-from bot.operations.access.roles import known_asker
+from bot.operations.access.roles import known_asker, learn_kind
 from bot.operations.context import Context
 from bot.operations.replies import Refusal
 from bot.policy.decision import (
@@ -36,6 +36,13 @@ def refuse(
     """For the acknowledgement, from what is known. Raises StoreUnavailable for a Start."""
     denied = _denial(context, known_asker(context, person), act, thing, path)
     return None if denied is None else _worded(context, denied)
+
+
+def refuse_reader(context: Context, person: Person, act: Act = READING) -> Refusal | None:
+    """Outside a listener, which has the time to ask Slack what kind of account it is. Raises
+    StoreUnavailable."""
+    learn_kind(context, person)
+    return refuse(context, person, act)
 
 
 def takes_commands(context: Context, channel: str) -> bool:

@@ -25,6 +25,7 @@ READING = "someone reads the members of the catalog's groups"
 CLOSED = "Slack asked for a pause before groups are read again"
 FRESH_MS = 6_000
 KIND_MS = 20_000
+KIND_FOR_READING_MS = 600_000
 LAST_KNOWN_MS = 86_400_000
 READ_AGAIN_MS = 3_600_000
 """Without any release, the memberships of the last day are still known."""
@@ -99,6 +100,18 @@ def fresh_roles(context: Context, person: Person) -> frozenset[Role]:
 def _at_home(person: Person, roles: frozenset[Role], note: str = "") -> Asker:
     """The workspace was compared when the request came in, and people of another have no roles."""
     return Asker(person, person.team, roles, note)
+
+
+def learn_kind(context: Context, person: Person) -> None:
+    """For reading, where a role as last known is enough: what the account is was read some minutes
+    ago at most, unless Slack is away."""
+    kept = _kept(context, f"{LAST_KIND} {person.user}")
+    if kept is not None and context.store.now() - kept["at"] < KIND_FOR_READING_MS:
+        return
+    try:
+        _fresh_kind(context, person)
+    except SlackUnavailable as away:
+        log.warning("what kind of account %s is was not read: %s", person.user, away)
 
 
 def keep_known(context: Context) -> None:

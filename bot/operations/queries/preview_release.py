@@ -7,6 +7,7 @@ from dataclasses import replace
 from bot.commands.deploy_form import DeployForm
 from bot.commands.model import DeployCommand, Mistake
 from bot.commands.parse import KnownNames, parse
+from bot.operations.access.refuse import refuse_reader
 from bot.operations.context import Context
 from bot.operations.queries.plan_release import plan_release
 from bot.operations.replies import PlanReply, Refusal, Reply
@@ -27,6 +28,8 @@ def ask_for_preview(
 
 def preview_release(context: Context, command: PreviewCommand, by: Person) -> None:
     form = command.form
+    if refuse_reader(context, by) is not None:
+        return
     reply = _plan(context, form, by)
     if isinstance(reply, PlanReply):
         lines = context.render.plan(reply.plan)

@@ -22,7 +22,7 @@ from bot.commands.model import (
     UnfreezeCommand,
 )
 from bot.commands.table import act_of
-from bot.operations.access.refuse import denied_now
+from bot.operations.access.refuse import denied_now, refuse_reader
 from bot.operations.access.roles import asker_now
 from bot.operations.context import App, Context
 from bot.operations.queries.apply_manifests import apply_manifests
@@ -140,9 +140,9 @@ def _refusal(context: Context, query: Query, command: AppsReplyCommand) -> Refus
     """The roles of whoever asked, as Slack has them now, before a query changes something. Pausing
     and undoing make production safer, so they do not wait for Slack. Raises SlackUnavailable."""
     is_change = isinstance(command, RolloutCommand) and command.verb in ("undo", "pause", "resume")
-    if not is_change and not isinstance(command, ApplyCommand):
-        return None
     act = act_of(command)
+    if not is_change and not isinstance(command, ApplyCommand):
+        return refuse_reader(context, query.asker, act)
     asker = asker_now(context, query.asker, makes_safer=act.makes_safer)
     denied = denied_now(context, asker, act)
     return Refusal(denied.line, "Nothing was changed.") if denied else None

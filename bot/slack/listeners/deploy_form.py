@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from bot.commands.deploy_form import DeployForm
 from bot.commands.model import DeployCommand
+from bot.operations.access.refuse import refuse_reader
 from bot.operations.context import Context
 from bot.operations.queries.known_versions import known_versions
 from bot.operations.queries.preview_release import ask_for_preview
@@ -70,6 +71,8 @@ def redraw(context: Context, change: FormChange) -> None:
     finds a newer note: the last drawing always shows the newest change. Slack's view hash cannot
     order them, for both changes carry the same hash.
     """
+    if refuse_reader(context, change.person) is not None:
+        return
     key = f"form:{change.view_id}"
     note = json.dumps({"at": change.at, "form": dump_form(change.form)})
     if not context.store.put_newest(key, note, order=change.at, ttl_ms=FORM_KNOWN_MS):

@@ -9,9 +9,11 @@ from typing import Any
 from slack_bolt import Ack, App
 
 from bot.commands.deploy_form import DeployForm
+from bot.operations.access.refuse import refuse
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.replies import Refusal
 from bot.operations.requests import Invocation
+from bot.policy.decision import READING
 from bot.slack.blocks.modal import CALLBACK, app_options, read_form
 from bot.slack.listeners.answering import Answering, person_of
 from bot.slack.listeners.deploy_form import FormChange, redraw
@@ -29,8 +31,10 @@ def register(app: App, answering: Answering) -> None:
         answering.after(lambda: redraw(context, change))
 
     @app.options("deploy_app")
-    def on_options(ack: Ack, payload: Mapping[str, Any]) -> None:
-        ack(options=app_options(sorted(context.catalog.apps), str(payload.get("value") or "")))
+    def on_options(ack: Ack, body: Mapping[str, Any], payload: Mapping[str, Any]) -> None:
+        may_read = refuse(context, person_of(body), READING) is None
+        apps = sorted(context.catalog.apps) if may_read else []
+        ack(options=app_options(apps, str(payload.get("value") or "")))
 
     @app.view(CALLBACK)
     def on_submit(ack: Ack, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:

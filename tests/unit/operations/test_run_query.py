@@ -11,15 +11,18 @@ import pytest
 from bot.commands.model import ExplainCommand, GetCommand, RolloutCommand
 from bot.operations.context import App, Catalog, Context
 from bot.operations.queries.run_query import run_query
-from bot.policy.permissions import Access
+from bot.policy.permissions import Access, Grant, Role
 from bot.ports import Cluster, ClusterUnreachable, Refused, StoreUnavailable, Table, UnknownField
 from bot.query import QueryCommand
 from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy, Target
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import a_query, a_target
+from tests.fakes.in_memory_directory import InMemoryDirectory
 from tests.fakes.in_memory_store import InMemoryReleaseStore
 from tests.fakes.recording_messenger import RecordingMessenger
+
+DEPLOYERS = Access(roles={Role.DEPLOYER: Grant(everyone=True)})
 
 
 @dataclass
@@ -43,8 +46,8 @@ def reply_after(failure: Exception, command: QueryCommand, cluster: str = "local
         store.queue,
         cast(Any, clusters),
         messenger,
-        unused,
-        Catalog({"hello": app}, ("local",), Access()),
+        InMemoryDirectory(),
+        Catalog({"hello": app}, ("local",), DEPLOYERS),
         SlackRendering(),
         unused,
     )

@@ -221,7 +221,9 @@ def asked_for_apps(bot: Bot, count: int) -> Context:
     }
     context = replace(bot.context, catalog=replace(bot.context.catalog, apps=apps))
     reply_to = ReplyTo(CHANNEL, in_channel=True)
-    run_query(context, a_query(AppsCommand(), reply_to=reply_to, apps=("app000",)))
+    asker = Person("T0LOCAL", "U0DEV1")
+    query = a_query(AppsCommand(), reply_to=reply_to, apps=("app000",), asker=asker)
+    run_query(context, query)
     return context
 
 

@@ -191,7 +191,8 @@ def test_a_preview_of_a_form_that_changed_or_closed_meanwhile_is_dropped(
     form = replace(first_form(bot.context, OpenFormReply("hello"), CHANNEL), version="2..$")
 
     def preview(view_hash: str) -> None:
-        run_query(bot.context, a_query(PreviewCommand(form, view["id"], view_hash)))
+        command = PreviewCommand(form, view["id"], view_hash)
+        run_query(bot.context, a_query(command, asker=Person("T0LOCAL", "U0DEV1")))
 
     preview("1.old")
     assert "is not a version" not in json.dumps(slack.views("U0DEV1"))

@@ -13,6 +13,7 @@ from bot.operations.replies import Refusal
 from bot.operations.requests import Click, Invocation
 from bot.policy.permissions import Role
 from bot.releases.facts.people import Person
+from bot.slack.home_tab import publish_home
 from bot.slack.listeners.events import invocation_of
 from sandbox.slack import LocalSlack
 from tests.blocks.stories import HOLDING
@@ -150,3 +151,36 @@ def test_a_forged_finish_ends_no_hold(bot: Bot) -> None:
     reply = handle_click(bot.context, Click(home(bot, DEPLOYER), CHANNEL, "finish", value, "1.0"))
     assert isinstance(reply, Refusal)
     assert reply.line == "Ending the hold early needs the approver role."
+
+
+# --- kinds of people ------------------------------------------------------------------------------
+
+
+def test_the_home_tab_tells_a_guest_nothing(bot: Bot, slack: LocalSlack) -> None:
+    slack.command(DEPLOYER, CHANNEL, "/deploy hello 2.0.0")
+    slack.person("U0VIEWER", is_restricted=True)
+    shown = json.dumps(home_of(slack, "U0VIEWER"))
+    assert "hello" not in shown and "whoami" in shown
+
+
+def test_a_person_of_another_workspace_sees_no_home(bot: Bot, slack: LocalSlack) -> None:
+    """The event names the workspace that receives it, not the person's own."""
+    slack.command(DEPLOYER, CHANNEL, "/deploy hello 2.0.0")
+    publish_home(bot.context, home(bot, STRANGER))
+    assert "hello" not in json.dumps(slack.home(STRANGER))
+
+
+@pytest.mark.parametrize("kind", ["is_restricted", "is_deleted"])
+def test_a_query_of_a_guest_shows_nothing(bot: Bot, slack: LocalSlack, kind: str) -> None:
+    slack.person("U0VIEWER", **{kind: True})
+    assert typed(bot, home(bot, "U0VIEWER"), "pods hello") == "Pending"
+    assert "you have none" in bot.answers()[0]
+    assert "you have none" in typed(bot, home(bot, "U0VIEWER"), "releases")
+
+
+def test_the_form_names_apps_to_people_with_a_role_alone(bot: Bot, slack: LocalSlack) -> None:
+    slack.command(DEPLOYER, CHANNEL, "/deploy")
+    place = {"view_id": slack.views(DEPLOYER)[0]["id"]}
+    assert "hello" in json.dumps(slack.options(DEPLOYER, "deploy_app", "h", **place))
+    bot.context.catalog.access.roles.clear()  # type: ignore[attr-defined]
+    assert "hello" not in json.dumps(slack.options(DEPLOYER, "deploy_app", "h", **place))
