@@ -55,7 +55,7 @@ def bot_credentials(cluster: ControlPlane, apps_in: str = "default") -> Path:
         "--set",
         f"rbac.namespaces={{{apps_in}}},rbac.apply={{configmaps,secrets}}",
         "--set",
-        "existingCatalogConfigMap=catalog",
+        "existingCatalogConfigMap=catalog,redis.existingSecret=redis-passwords",
     )
     cluster.kubectl("create", "namespace", BOT_NAMESPACE)
     cluster.kubectl("apply", "--filename", "-", stdin=rendered)
