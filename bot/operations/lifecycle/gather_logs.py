@@ -35,20 +35,27 @@ def gather_logs(context: Context, release_id: str) -> None:
     key = f"logs-asked:{release.id}:{cause.pods[0]}"
     if not context.store.put_new(key, uuid.uuid4().hex, ttl_ms=ASKED_FOR_MS):
         return
-    found = release.as_found
-    container = app_container(release, found.stable.template) if found else None
     try:
-        lines = context.clusters[release.target.cluster].logs(
-            release.target,
-            cause.pods[0],
-            container=container,
-            lines=LINES,
-            previous=True,
-        )
+        lines = _last_lines(context, release, cause.pods[0])
     except (KeyError, ClusterUnreachable, Refused):
         return
     if lines:
         _save(context, release, cause, redact_lines(lines))
+
+
+def _last_lines(context: Context, release: Release, pod: str) -> tuple[str, ...]:
+    """Of the container that ended last. Once it is started again that is the previous one; until
+    then it is the current one, and a kubelet has removed the log of the one before."""
+    found = release.as_found
+    container = app_container(release, found.stable.template) if found else None
+    cluster = context.clusters[release.target.cluster]
+    for previous in (True, False):
+        lines = cluster.logs(
+            release.target, pod, container=container, lines=LINES, previous=previous
+        )
+        if lines:
+            return lines
+    return ()
 
 
 def _wanted(release: Release, cause: Cause) -> bool:

@@ -80,3 +80,18 @@ def test_no_lines_to_be_had_changes_nothing() -> None:
     before = context.store.load(release_id)
     gather_logs(context, release_id)
     assert context.store.load(release_id) == before
+
+
+def test_a_container_that_was_not_started_again_has_its_last_lines_in_its_own_log() -> None:
+    """A kubelet keeps one ended container: before the next start that is the current one, and the
+    log of the one before is removed."""
+
+    class Ended(SimulatedLogs):
+        def logs(self, *_: object, previous: bool = False, **__: object) -> tuple[str, ...]:
+            return () if previous else self.printed()
+
+    context, logs, release_id = stage(lambda: ("panic: no config",))
+    ended = cast(Any, {"local": Ended(logs.printed)})
+    gather_logs(replace(context, clusters=ended), release_id)
+    cause = context.store.load(release_id).cause
+    assert cause is not None and cause.logs == ("panic: no config",)
