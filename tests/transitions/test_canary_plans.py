@@ -188,7 +188,11 @@ NOTED: dict[str, tuple[Observation, str]] = {
     ),
     "internalTrafficPolicy": (
         an_observation(services=(a_service(internal_traffic_policy="Local"),)),
-        "internalTrafficPolicy Local",
+        "internalTrafficPolicy: Local",
+    ),
+    "externalTrafficPolicy": (
+        an_observation(services=(a_service(external_traffic_policy="Local"),)),
+        "externalTrafficPolicy: Local",
     ),
     "headless": (an_observation(services=(a_service(cluster_ip="None"),)), "is headless"),
     "grpc": (

@@ -1,4 +1,4 @@
-"""Starting on an incomplete Deployment: what starts, what a person confirms, what waits."""
+"""What starts at once, what a person confirms first, and what is waited for."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from tests.builders import (
     a_replica_set,
     a_rolling_deployment,
     a_scaling,
+    a_service,
     a_template,
     an_observation,
     pods_for,
@@ -132,3 +133,14 @@ def test_a_deploy_onto_a_paused_bad_roll_names_the_undo() -> None:
     assert line == (
         "hello is paused. Resume it first (rollout resume hello), or undo it (rollout undo hello)."
     )
+
+
+@pytest.mark.parametrize("release", [a_canary(), a_bluegreen()])
+@pytest.mark.parametrize("policy", ["external_traffic_policy", "internal_traffic_policy"])
+def test_traffic_that_stays_on_its_node_is_confirmed_before_two_versions_run(
+    release: Release, policy: str
+) -> None:
+    service = a_service(**{policy: "Local"})
+    begun = planned(release, an_observation(services=(service,)))
+    assert gates_of(begun) == ["local traffic"] and begun.phase is Phase.AWAITING_APPROVAL
+    assert gates_of(planned(a_release(), an_observation(services=(service,)))) == []

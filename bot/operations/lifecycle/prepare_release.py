@@ -9,9 +9,9 @@ from bot.operations.access.refuse import denied_now
 from bot.operations.access.roles import asker_now
 from bot.operations.context import Context
 from bot.operations.lifecycle.apply_objects import prepare_apply
+from bot.operations.lifecycle.find_stale_claims import find_stale_claims
 from bot.operations.lifecycle.known_templates import containers_of_others, known_templates
 from bot.operations.lifecycle.remember_templates import app_key
-from bot.operations.lifecycle.stale_claims import with_stale_claims
 from bot.policy.decision import Act, Asker, Rule, Start
 from bot.policy.freezes import Freeze, frozen_by
 from bot.policy.permissions import Permission, roles_granting
@@ -45,7 +45,7 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
     if isinstance(prepared, Decision):
         return prepared
     usual_ms = _usual_ms(context, prepared, seen) or prepared.usual_ms
-    release = with_stale_claims(context, replace(prepared, usual_ms=usual_ms), seen)
+    release = find_stale_claims(context, replace(prepared, usual_ms=usual_ms), seen)
     if seen.stable is None:
         return release
     try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bot.commands.model import DeployCommand
 from bot.operations.context import App, Context
-from bot.operations.lifecycle.stale_claims import with_stale_claims
+from bot.operations.lifecycle.find_stale_claims import find_stale_claims
 from bot.operations.replies import PlanReply, Refusal, Reply
 from bot.releases.assess.pairs import retarget_to_serving
 from bot.releases.engine.decide import decide
@@ -33,7 +33,7 @@ def plan_release(
         release = replace(release, target=serving)
         candidate = default_candidate_name(serving, change.strategy)
         seen = cluster.observe(serving, candidate=candidate, survey=True)
-    planned = decide(with_stale_claims(context, release, seen), seen, now).release
+    planned = decide(find_stale_claims(context, release, seen), seen, now).release
     if planned.plan is None:
         return Refusal(planned.cause.summary if planned.cause else "No plan could be made.")
     return PlanReply(planned, planned.plan)

@@ -68,7 +68,7 @@ def report_taken_raise(decision: Decision, seen: Observation, now: int) -> Decis
     text = (
         f"{_who(release, stable)} took {stable.name} back to {counted(stable.replicas, 'pod')};"
         f" {raised.to} are needed to take over from {release.candidate_name}, which keeps serving."
-        f" Raise its minimum, or {_way_out(release)}"
+        f" {_remedy(release, raised.to)}, or {_way_out(release)}"
     )
     reported = _with_raise(decision, replace(raised, is_reported=True))
     return reported.record(now, EventKind.ENVIRONMENT, text)
@@ -78,6 +78,13 @@ def _who(release: Release, stable: DeploymentSeen) -> str:
     if release.plan is not None and release.plan.has_autoscaler:
         return f"HorizontalPodAutoscaler {release.plan.autoscaler_name}".rstrip()
     return manager_of(stable, Field.REPLICAS) or "something else"
+
+
+def _remedy(release: Release, needed: int) -> str:
+    """An autoscaler keeps within both of its bounds, which may have changed since the plan."""
+    if release.plan is not None and release.plan.has_autoscaler:
+        return f"Raise its minimum to {needed}, and its maximum where that is lower"
+    return f"Let it keep {counted(needed, 'pod')}"
 
 
 def _way_out(release: Release) -> str:

@@ -102,6 +102,7 @@ class Confirmation(StrEnum):
     DOWNTIME = "downtime"
     UNHEALTHY = "unhealthy"
     ADOPTION = "adoption"
+    LOCAL_TRAFFIC = "local traffic"
 
 
 @dataclass(frozen=True)

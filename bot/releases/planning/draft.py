@@ -4,11 +4,12 @@ refusal."""
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from bot.releases.assess.handover import local_policy
 from bot.releases.assess.rollout import pods_of
 from bot.releases.assess.selectors import is_label_value
 from bot.releases.facts.changes import Deploy, Reapply, Restart, Scale, Undo
@@ -19,7 +20,7 @@ from bot.releases.facts.images import (
     split_image,
     version_of,
 )
-from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.facts.plan import ApprovalGate, Confirmation, Gate, Plan
 from bot.releases.facts.release import Release
 from bot.releases.planning.capacity import deadline_of
@@ -94,6 +95,16 @@ class Draft:
         return ApprovalGate(
             name, 1, True, approvals.expires_ms, approvals.on_expiry, title, role="deployer"
         )
+
+
+def local_traffic_to_confirm(services: Sequence[ServiceSeen]) -> dict[Confirmation, str]:
+    """Traffic stays on the node that it reaches: while pods of two versions come and go, a node may
+    serve nobody."""
+    for service in services:
+        if policy := local_policy(service):
+            what = f"confirm the release though Service {service.name} has {policy}"
+            return {Confirmation.LOCAL_TRAFFIC: what}
+    return {}
 
 
 def _goes_around_approval(release: Release) -> bool:

@@ -40,7 +40,7 @@ class _History:
 
     app: str
     revisions: Sequence[ReplicaSetSeen]
-    marked: Mapping[str, KnownTemplate]
+    marks: Mapping[str, KnownTemplate]
     healthy: Sequence[KnownTemplate]
     live: Any
     others: frozenset[str]
@@ -49,8 +49,8 @@ class _History:
         return _keeping(template, self.live, self.others)
 
     def mark_of(self, template: Any) -> KnownTemplate | None:
-        """A template is marked as it ran, and as it would run beside the other apps' containers."""
-        return self.marked.get(_key(template)) or self.marked.get(_key(self.own(template)))
+        """As the template would run beside the other apps' containers."""
+        return self.marks.get(_key(self.own(template)))
 
 
 def choose_undo(
@@ -91,8 +91,8 @@ def _history(
     deployment: DeploymentSeen, known: Sequence[KnownTemplate], app: str, others: frozenset[str]
 ) -> _History:
     revisions = [rs for rs in deployment.replica_sets if not _is_orphan_of_canary(rs, deployment)]
-    marked = {_key(item.template): item for item in known if item.verdict in ("bad", "left")}
-    history = _History(app, revisions, marked, (), deployment.template, others)
+    history = _History(app, revisions, {}, (), deployment.template, others)
+    history = replace(history, marks=_marks(history, known))
     healthy = [
         item
         for item in known
@@ -101,6 +101,19 @@ def _history(
         and history.mark_of(item.template) is None
     ]
     return replace(history, healthy=healthy)
+
+
+def _marks(history: _History, known: Sequence[KnownTemplate]) -> dict[str, KnownTemplate]:
+    """Another app's mark is about its own container: it counts only where all of it would run
+    again."""
+    marked = [item for item in known if item.verdict in ("bad", "left")]
+    theirs = {_key(item.template): item for item in marked}
+    ours = [item for item in marked if not history.others or _app_of(item) == history.app]
+    return theirs | {_key(history.own(item.template)): item for item in ours}
+
+
+def _app_of(known: KnownTemplate) -> str:
+    return known.release_id.rpartition("-")[0]
 
 
 def _is_orphan_of_canary(replica_set: ReplicaSetSeen, deployment: DeploymentSeen) -> bool:
@@ -141,12 +154,12 @@ def _revision_asked_for(history: _History, to_revision: int) -> ChosenUndo:
     if marked is None:
         return ChosenUndo(chosen.template, "")
     if marked.verdict == "left":
-        note = f"revision {to_revision} ({marked.version}) was left in {marked.release_id}: "
+        note = f"revision {_named(chosen, marked)} was left in {marked.release_id}: "
         return ChosenUndo(chosen.template, note + marked.why)
     healthy = history.healthy
     good = f" The last known good version is {healthy[0].version}." if healthy else ""
     raise PlanRefused(
-        f"Revision {to_revision} ({marked.version}) was bad in {marked.release_id}:"
+        f"Revision {_named(chosen, marked)} was bad in {marked.release_id}:"
         f" {_sentence(marked.why)}{good}"
     )
 
@@ -168,15 +181,29 @@ def _as_kubectl(history: _History, previous: ReplicaSetSeen | None) -> ChosenUnd
         raise PlanRefused(f"{history.app} has no earlier revision to undo to.")
     marked = history.mark_of(previous.template)
     if marked is not None:
-        raise PlanRefused(
-            f"The previous revision {previous.revision} ({marked.version}) was {marked.verdict}:"
-            f" {_sentence(marked.why)} Choose one with --to-revision."
-        )
+        return _older_than(history, previous, marked)
     return ChosenUndo(
         previous.template,
         f"no release found an earlier version healthy: undo uses revision {previous.revision}, as"
         " kubectl would",
     )
+
+
+def _older_than(history: _History, previous: ReplicaSetSeen, marked: KnownTemplate) -> ChosenUndo:
+    """The newest revision that nothing speaks against."""
+    why = f"revision {_named(previous, marked)} was {marked.verdict}: {marked.why}"
+    for one in history.revisions:
+        if history.own(one.template) != history.live and history.mark_of(one.template) is None:
+            return ChosenUndo(one.template, f"{why}; undo uses revision {one.revision}")
+    raise PlanRefused(
+        f"The previous {_sentence(why)} No other revision is left. Choose one with --to-revision."
+    )
+
+
+def _named(revision: ReplicaSetSeen, marked: KnownTemplate) -> str:
+    """Where no version is known, what was remembered is the revision itself."""
+    number = str(revision.revision)
+    return number if marked.version == f"revision {number}" else f"{number} ({marked.version})"
 
 
 def _sentence(text: str) -> str:

@@ -103,6 +103,7 @@ def test_an_autoscaler_that_takes_the_raise_back_is_named_and_not_fought() -> No
     assert len(raises(walk)) <= 3
     told = [text for text in walk.told if "took hello back to 2 pods" in text]
     assert len(told) == 1 and told[0].startswith("HorizontalPodAutoscaler hello-hpa ")
+    assert "Raise its minimum to 20, and its maximum where that is lower, or " in told[0]
     assert walk.release.progress.waits_for == "hello has 2 of 20 ready pods"
     walk.ask(Promote(MANAGER))
     walk.ticks = 0

@@ -12,8 +12,8 @@ import pytest
 from bot.operations.context import Catalog, Context
 from bot.operations.lifecycle.advance_release import advance_release
 from bot.operations.lifecycle.control_release import control_release
+from bot.operations.lifecycle.find_stale_claims import find_stale_claims
 from bot.operations.lifecycle.meet_error import TRIES
-from bot.operations.lifecycle.stale_claims import with_stale_claims
 from bot.policy.permissions import Access, Grant, Role
 from bot.ports import Cluster, ClusterUnreachable
 from bot.releases.facts.actions import Action, DeleteDeployment
@@ -244,7 +244,7 @@ def test_only_a_release_known_to_be_over_leaves_a_stale_claim(scene: Scene) -> N
     def left_by(claim: str) -> str:
         canary = a_deployment("hello-canary", annotations={"pilothouse.dev/release": claim})
         seen = an_observation(candidate=canary)
-        return with_stale_claims(scene.context, a_canary(), seen).stale_candidate_claim
+        return find_stale_claims(scene.context, a_canary(), seen).stale_candidate_claim
 
     advance_release(scene.context, scene.id)
     assert (left_by(scene.id), left_by("elsewhere-7")) == ("", "")

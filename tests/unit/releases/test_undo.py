@@ -64,11 +64,10 @@ def test_refuses_a_bad_revision_and_names_the_last_good_one() -> None:
         chosen(BAD_2, HEALTHY_1, to=2)
 
 
-def test_refuses_kubectls_choice_when_it_is_bad() -> None:
-    with pytest.raises(
-        PlanRefused, match=r"was bad: image not found\. Choose one with --to-revision."
-    ):
-        chosen(BAD_2)
+def test_undo_goes_past_kubectls_choice_when_it_was_bad() -> None:
+    assert chosen(BAD_2) == ChosenUndo(
+        V1, "revision 2 (2.0.0) was bad: image not found; undo uses revision 1"
+    )
 
 
 def test_refuses_an_unknown_revision_and_lists_the_others() -> None:
@@ -103,9 +102,21 @@ def test_undo_skips_a_template_that_was_left() -> None:
     )
 
 
-def test_refuses_kubectls_choice_when_it_was_left() -> None:
-    with pytest.raises(PlanRefused, match=r"was left: aborted by developer\. Choose one with"):
-        chosen(LEFT_2)
+def test_undo_goes_past_kubectls_choice_when_it_was_left() -> None:
+    assert chosen(LEFT_2) == ChosenUndo(
+        V1, "revision 2 (2.0.0) was left: aborted by developer; undo uses revision 1"
+    )
+
+
+def test_refuses_when_every_earlier_revision_is_marked() -> None:
+    left_1 = KnownTemplate(V1, "left", "revision 1", "hello-1", "undone")
+    with pytest.raises(PlanRefused, match=r"was left: aborted by developer\. No other revision"):
+        chosen(LEFT_2, left_1)
+
+
+def test_a_revision_without_a_version_is_named_once() -> None:
+    left = KnownTemplate(V2, "left", "revision 2", "hello-2", "undone by developer")
+    assert chosen(left, to=2).note == "revision 2 was left in hello-2: undone by developer"
 
 
 def test_a_left_revision_can_be_named_and_says_why_it_was_left() -> None:
@@ -172,3 +183,16 @@ def test_a_composed_template_that_was_left_is_not_chosen_again() -> None:
     ]
     with pytest.raises(PlanRefused, match="was left"):
         choose_undo(now, known, to_revision=None, app="pair-web", others=frozenset({"proxy"}))
+
+
+def test_a_mark_is_about_the_container_of_the_app_that_left_it() -> None:
+    """web was released beside proxy 6, and proxy 6 was left for a reason of its own."""
+    known = [KnownTemplate(pair("1.0.0", "1.0.0"), "left", "1.0.0", "pair-proxy-3", "undone")]
+    found = choose_undo(PAIR, known, to_revision=None, app="pair-web", others=frozenset({"proxy"}))
+    assert found.template == pair("1.0.0", "5.0.0")
+
+
+def test_a_mark_of_the_apps_own_counts_whatever_ran_beside_it() -> None:
+    known = [KnownTemplate(pair("1.0.0", "9.0.0"), "left", "1.0.0", "pair-web-3", "undone")]
+    with pytest.raises(PlanRefused, match="was left"):
+        choose_undo(PAIR, known, to_revision=None, app="pair-web", others=frozenset({"proxy"}))

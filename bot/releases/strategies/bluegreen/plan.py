@@ -16,7 +16,7 @@ from __future__ import annotations
 from bot.releases.facts.plan import Plan
 from bot.releases.planning.candidate import adoption_to_confirm
 from bot.releases.planning.capacity import floor_of
-from bot.releases.planning.draft import Draft
+from bot.releases.planning.draft import Draft, local_traffic_to_confirm
 from bot.releases.strategies.bluegreen.draft import draft_blue_green
 from bot.releases.strategies.bluegreen.notes import blue_green_notes
 from bot.releases.strategies.bluegreen.steps import blue_green_steps
@@ -31,7 +31,10 @@ def plan(draft: Draft) -> Plan:
         floor=floor_of(draft.stable),
         deadline_ms=draft.deadline_ms,
         notes=blue_green_notes(parts),
-        confirm={} if parts.keeps else adoption_to_confirm(parts.candidate.existing),
+        confirm={
+            **({} if parts.keeps else adoption_to_confirm(parts.candidate.existing)),
+            **local_traffic_to_confirm(parts.services),
+        },
         stable_selector=draft.stable.selector,
         candidate_selector={
             key: value for target in parts.targets for key, value in target.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bot.releases.assess.handover import local_policy
 from bot.releases.assess.rollout import pods_of
 from bot.releases.assess.selectors import labels_of, matches
 from bot.releases.facts.counts import counted
@@ -152,10 +153,8 @@ def _routing_notes(service: ServiceSeen) -> tuple[str, ...]:
             f"has trafficDistribution {service.traffic_distribution}: clients close to each other"
             " may all reach one version"
         )
-    if service.internal_traffic_policy == "Local":
-        notes.append(
-            "has internalTrafficPolicy Local: each node's clients reach only the pods of that node"
-        )
+    if policy := local_policy(service):
+        notes.append(f"has {policy}: what reaches a node gets only the pods of that node")
     if service.cluster_ip == "None":
         notes.append(
             "is headless: clients choose among its addresses themselves, so they decide the share"

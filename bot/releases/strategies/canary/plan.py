@@ -10,7 +10,7 @@ from __future__ import annotations
 from bot.releases.facts.plan import Plan
 from bot.releases.planning.candidate import adoption_to_confirm
 from bot.releases.planning.capacity import floor_of
-from bot.releases.planning.draft import Draft
+from bot.releases.planning.draft import Draft, local_traffic_to_confirm
 from bot.releases.strategies.canary.draft import draft_canary
 from bot.releases.strategies.canary.notes import canary_notes
 from bot.releases.strategies.canary.steps import canary_steps
@@ -29,5 +29,8 @@ def plan(draft: Draft) -> Plan:
         autoscaler=(scaler.min_replicas, scaler.max_replicas) if scaler else None,
         autoscaler_name=scaler.name if scaler else "",
         notes=canary_notes(canary),
-        confirm=adoption_to_confirm(canary.adopted),
+        confirm={
+            **adoption_to_confirm(canary.adopted),
+            **local_traffic_to_confirm(canary.services),
+        },
     )

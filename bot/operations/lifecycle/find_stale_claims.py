@@ -13,7 +13,7 @@ from bot.releases.facts.release import Release
 from bot.releases.facts.target import default_candidate_name
 
 
-def with_stale_claims(context: Context, release: Release, seen: Observation) -> Release:
+def find_stale_claims(context: Context, release: Release, seen: Observation) -> Release:
     """Only what the record knows to be over: another installation's claim is never among them."""
     candidate = beside(seen, default_candidate_name(release.target, release.strategy))
     return replace(
