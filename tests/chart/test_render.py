@@ -18,6 +18,7 @@ from tests.chart.conftest import (
     CHART,
     HelmRefused,
     Render,
+    Rendered,
     environment,
     of_kind,
     only,
@@ -190,6 +191,40 @@ def test_services_and_policies_and_budgets_select_the_pods_they_are_meant_for(
         for one in of_kind(rendered, kind):
             if field in one["spec"]:
                 assert chosen(one["spec"][field]["matchLabels"]) == [one["metadata"]["name"]]
+
+
+def _egress(rendered: Rendered, component: str) -> list[tuple[set[int], bool]]:
+    """The ports of each rule, and whether it names whom they may be of."""
+    spec = only(rendered, "NetworkPolicy", f"-{component}")["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    return [({one["port"] for one in rule["ports"]}, "to" in rule) for rule in spec["egress"]]
+
+
+def test_bot_and_workers_reach_what_they_need_and_nothing_else(render: Render) -> None:
+    rendered = render()
+    of_bot = [({53}, False), ({6379}, True), ({443}, False)]
+    assert _egress(rendered, "bot") == of_bot
+    assert _egress(rendered, "worker") == [*of_bot, ({443, 6443}, False)]
+    redis = only(rendered, "NetworkPolicy", "-bot")["spec"]["egress"][1]["to"]
+    labels = pods(rendered)["pilothouse-redis"]["metadata"]["labels"]
+    assert redis[0]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_what_else_they_reach_is_named_in_the_values(render: Render) -> None:
+    proxy = {"ports": [{"port": 3128}], "to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}]}
+    egress = {"workerRules": [proxy], "dnsPorts": [5353], "apiServerPorts": [16443]}
+    rendered = render(networkPolicy={"egress": egress}, **WAYS["external redis"])
+    of_bot = [({5353}, False), ({6379, 6380, 26379}, False), ({443}, False)]
+    assert _egress(rendered, "bot") == of_bot
+    assert _egress(rendered, "worker") == [*of_bot, ({16443}, False), ({3128}, True)]
+
+
+def test_egress_can_be_left_open(render: Render) -> None:
+    for component in ("bot", "worker"):
+        spec = only(
+            render(networkPolicy={"egress": {"enabled": False}}), "NetworkPolicy", f"-{component}"
+        )["spec"]
+        assert spec["policyTypes"] == ["Ingress"] and "egress" not in spec
 
 
 def test_redis_keeps_every_acknowledged_write_and_forgets_nothing_for_want_of_memory(
