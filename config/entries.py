@@ -189,6 +189,7 @@ class ApprovalsEntry(Entry):
     requester_may_approve: bool = False
     expires_ms: Duration = Field(default=3_600_000, alias="expires")
     on_expiry: Literal["hold", "abort"] = "hold"
+    confirm: bool = True
     remind_ms: tuple[Duration, ...] = Field(default=(), alias="remind")
 
     @model_validator(mode="after")

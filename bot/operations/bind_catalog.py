@@ -38,7 +38,13 @@ def _app(file: CatalogSettings, entry: AppCatalogEntry) -> App:
         canary=canary,
         bluegreen=bluegreen,
         approvals=ApprovalRules(
-            a.start, a.promote, a.requester_may_approve, a.expires_ms, a.on_expiry, a.remind_ms
+            a.start,
+            a.promote,
+            a.requester_may_approve,
+            a.expires_ms,
+            a.on_expiry,
+            a.confirm,
+            a.remind_ms,
         ),
         probe=ProbeRules(s.probe.url, s.probe.path, s.probe.requests) if s.probe else None,
         on_failure=s.on_failure,

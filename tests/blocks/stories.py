@@ -37,6 +37,7 @@ from bot.releases.facts.release import (
     Progress,
     Release,
     Rollback,
+    StepTime,
 )
 from bot.slack.blocks.card import card
 from bot.slack.blocks.rendering import SlackRendering
@@ -206,6 +207,7 @@ SUCCEEDED = replace(
     progress=replace(ROLLING.progress, at_step=2),
     finished_at=T0 + 42 * SECOND,
     card_snapshot=_seen(old=0, new=3),
+    timeline=(StepTime("roll hello to 2.0.0", T0, T0 + 42 * SECOND),),
 )
 PAUSED_FAILED = replace(ROLLING, phase=Phase.PAUSED, cause=CAUSE)
 ROLLED_BACK = replace(
@@ -214,6 +216,10 @@ ROLLED_BACK = replace(
     rollback=Rollback(Phase.ROLLED_BACK),
     cause=CAUSE,
     finished_at=T0 + MINUTE,
+    timeline=(
+        StepTime("roll hello to 2.0.0", T0, T0 + 59 * SECOND, cut=True),
+        StepTime("back to 1.0.0", T0 + 59 * SECOND, T0 + MINUTE),
+    ),
     card_snapshot=_seen(old=3, new=0),
 )
 
@@ -249,7 +255,9 @@ CARDS: dict[str, Release] = {
             _seen(old=2, new=1), struggle=Struggle("the readiness probe fails", 1, 3)
         ),
     ),
-    "paused by a person": replace(ROLLING, phase=Phase.PAUSED, paused_from=Phase.PROGRESSING),
+    "paused by a person": replace(
+        ROLLING, phase=Phase.PAUSED, phase_since=T0, paused_from=Phase.PROGRESSING
+    ),
     "scaling": replace(ROLLING, change=Scale(5), from_version="3 pods", to_version="5 pods"),
     "canary holding": HOLDING,
     "canary waiting for approval": PROMOTING,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,18 @@ from bot.slack.blocks.card import bar, card
 from bot.slack.blocks.words import headline
 from sandbox.slack.block_rules import check_message_blocks
 from tests.blocks.golden import FOLDER, file_of, shown
-from tests.blocks.stories import CARDS, EVENTS, GREEN, NOW, PROMOTING, ROLLING, SUCCEEDED, messages
-from tests.builders import T0, a_release
+from tests.blocks.stories import (
+    CARDS,
+    EVENTS,
+    GREEN,
+    NOW,
+    PROMOTING,
+    ROLLED_BACK,
+    ROLLING,
+    SUCCEEDED,
+    messages,
+)
+from tests.builders import T0, a_release, rules_with
 
 MESSAGES = messages()
 
@@ -60,8 +71,50 @@ def test_every_phase_has_a_card_in_words(phase: Phase) -> None:
 @pytest.mark.parametrize(
     "name", [name for name, release in CARDS.items() if release.phase.is_final]
 )
-def test_an_ended_card_has_no_buttons(name: str) -> None:
-    assert not _buttons(card(CARDS[name], now=NOW))
+def test_an_ended_card_offers_the_way_back_or_once_more(name: str) -> None:
+    labels = [button["text"]["text"] for button in _buttons(card(CARDS[name], now=NOW))]
+    way = "Roll back" if CARDS[name].phase is Phase.SUCCEEDED else "Retry…"
+    assert labels in ([way], [way, "Pods"])
+
+
+def test_an_ended_card_keeps_its_steps_with_their_durations() -> None:
+    shown = str(card(ROLLED_BACK, now=NOW).blocks)
+    assert "roll hello to 2.0.0, stopped · 59 s" in shown and "back to 1.0.0 · 1 s" in shown
+
+
+@pytest.mark.parametrize(
+    ("release", "label", "title", "words"),
+    [
+        (PROMOTING, "Promote", "Promote: 2.0.0 for everyone?", "hello 1.0.0 → 2.0.0"),
+        (PROMOTING, "Abort", "Abort: hello stays on 1.0.0", "The 3 canary pods of 2.0.0"),
+        (SUCCEEDED, "Roll back", "Roll back hello to 1.0.0?", "hello 2.0.0 → 1.0.0"),
+    ],
+)
+def test_what_changes_production_is_confirmed_with_its_consequence(
+    release: Release, label: str, title: str, words: str
+) -> None:
+    buttons = {str(one["text"]): one for one in _buttons(card(release, now=NOW))}
+    asked = next(str(one["confirm"]) for text, one in buttons.items() if f"'{label}'" in text)
+    assert title in asked and words in asked
+
+
+def test_the_catalog_may_drop_the_question_before_a_promotion() -> None:
+    rules = rules_with(approvals={"confirm": False})
+    (promote,) = (
+        one
+        for one in buttons_of(replace(PROMOTING, rules=rules))
+        if one["text"]["text"] == "Promote"
+    )
+    assert "confirm" not in promote
+
+
+def test_the_way_back_of_a_running_release_is_not_delayed() -> None:
+    (back,) = (
+        one
+        for one in buttons_of(CARDS["bluegreen in its rollback window"])
+        if one["text"]["text"] == "Roll back"
+    )
+    assert "confirm" not in back
 
 
 @pytest.mark.parametrize(
@@ -96,9 +149,10 @@ def test_a_button_names_release_gate_and_plan_and_never_a_command(release: Relea
 def test_dangerous_buttons_ask_for_confirmation() -> None:
     for release in (ROLLING, PROMOTING, GREEN, CARDS["queued behind another"]):
         for button in buttons_of(release):
-            if (
-                button.get("style") == "danger" and button["text"]["text"] != "Reject"
-            ):  # which opens a form
+            if button.get("style") == "danger" and button["text"]["text"] not in (
+                "Reject",
+                "Roll back",
+            ):  # the first opens a form, the second is for emergencies
                 assert button["confirm"]["deny"]["text"]
 
 
@@ -187,7 +241,7 @@ def test_rolling_back_offers_no_button() -> None:
     )
 
 
-def _buttons(message: Message) -> list[object]:
+def _buttons(message: Message) -> list[dict[str, Any]]:
     return [
         element
         for block in message.blocks

@@ -10,6 +10,7 @@ from typing import cast, get_args
 
 import orjson
 
+from bot.commands.model import DeployCommand
 from bot.commands.table import BY_NAME
 from bot.operations.access.refuse import refuse
 from bot.operations.context import Context
@@ -22,13 +23,14 @@ from bot.operations.lifecycle.control_release import control_release
 from bot.operations.queries.keep_query import OfSomeoneElse, take_query
 from bot.operations.queries.send_file import ask_for_file
 from bot.operations.queries.share_answer import share_answer
-from bot.operations.replies import AskReasonReply, Pending, Refusal, Reply, TextReply
+from bot.operations.replies import AskReasonReply, OpenFormReply, Pending, Refusal, Reply, TextReply
 from bot.operations.requests import BUTTON, Click, Invocation
 from bot.policy.decision import ANYTHING, READING, button
 from bot.policy.permission_table import BUTTONS
 from bot.policy.permissions import is_direct
 from bot.ports import StoreUnavailable, UnknownSchema
 from bot.releases.engine.respond import respond
+from bot.releases.facts.changes import Deploy
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import (
@@ -111,7 +113,7 @@ def _read(value: str) -> _Carried | None:
 
 
 def _of_card(context: Context, click: Click, carried: _Carried) -> Reply:
-    if click.action not in (*BUTTONS, ASK):
+    if click.action not in (*BUTTONS, ASK, *_AFTER):
         return Refusal(
             f"This version of Pilothouse does not know the button {click.action}.",
             "Use the latest card.",
@@ -120,6 +122,8 @@ def _of_card(context: Context, click: Click, carried: _Carried) -> Reply:
         release = context.store.load(carried.release)
     except KeyError:
         return Refusal(f"There is no release {carried.release} any more.")
+    if click.action in _AFTER:
+        return _AFTER[click.action](context, click, release)
     if click.action == ASK:
         refusal = refuse(context, click.person, READING)
         return refusal or ask_for_answer(context, release, click.person)
@@ -171,6 +175,54 @@ def _replace(context: Context, by: Person, release: Release, front: str) -> Repl
     )
 
 
+# --- buttons of a card that is over ---------------------------------------------------------------
+
+
+def _undo(context: Context, click: Click, release: Release) -> Reply:
+    """Void once another release followed: what "back" means has changed."""
+    app = release.target.app
+    newest = next(iter(context.store.recent(app, limit=1)), None)
+    if newest is None or newest.id != release.id or not release.phase.is_final:
+        return Refusal(
+            f"{release.id} is not the last release of {app} any more.",
+            f"Nothing was changed. To roll back: `{context.names.typed('rollout')} undo {app}`.",
+        )
+    invocation = Invocation(
+        click.person,
+        release.channel,
+        f"rollout undo {app}",
+        BUTTON,
+        click.dedup_key,
+        response_url=click.response_url,
+        trigger_id=click.trigger_id,
+    )
+    return handle_command(context, invocation)
+
+
+def _retry(context: Context, _click: Click, release: Release) -> Reply:
+    """The form, filled in: it shows the plan before anything starts."""
+    change, app = release.change, release.target.app
+    if not isinstance(change, Deploy) or app not in context.catalog.apps:
+        return Refusal(f"{release.id} cannot be repeated.", "Type its command again.")
+    again = DeployCommand(
+        app,
+        change.version,
+        change.strategy,
+        None,
+        change.steps,
+        change.hold_ms,
+        change.sticky,
+        reason=release.reason,
+    )
+    return OpenFormReply(app, again)
+
+
+_AFTER: Mapping[str, Callable[[Context, Click, Release], Reply]] = {
+    "undo": _undo,
+    "retry": _retry,
+}
+
+
 # --- buttons of a reply ---------------------------------------------------------------------------
 
 
@@ -200,7 +252,8 @@ def _show(context: Context, click: Click, carried: _Carried) -> Reply:
     """A button of the help: commands that only read, and the form of deploy, which asks before
     anything starts."""
     name, _, about = carried.what.partition(" ")
-    known = {"deploy": context.catalog.apps, "help": BY_NAME}.get(name, ())
+    apps = context.catalog.apps
+    known = {"deploy": apps, "pods": apps, "help": BY_NAME}.get(name, ())
     if name not in SHOWN or (about and about not in known):
         return Refusal(
             f"This version of Pilothouse does not know the button {carried.what}.",

@@ -14,13 +14,13 @@ from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field, Intent, Kind
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.plan import DeploymentGoal, Side
-from bot.releases.facts.release import Phase, Progress, Release, Rollback
+from bot.releases.facts.release import Phase, Progress, Release, Rollback, StepTime
 from bot.releases.strategies import STRATEGIES
 
 
 def enter_step(decision: Decision, index: int, now: int) -> Decision:
     release = replace(
-        decision.release,
+        with_step_timed(decision.release, now),
         progress=Progress(at_step=index, began_at=now),
     )
     phase = Phase.ROLLING_BACK if release.rollback is not None else Phase.PROGRESSING
@@ -30,10 +30,19 @@ def enter_step(decision: Decision, index: int, now: int) -> Decision:
     return decision
 
 
+def with_step_timed(release: Release, now: int, *, cut: bool = False) -> Release:
+    """Steps that only let go of objects take no time that anyone waits for."""
+    step = release.current_step
+    if step is None or not (step.until or step.gates):
+        return release
+    over = StepTime(step.title, release.progress.began_at, now, cut)
+    return replace(release, timeline=(*release.timeline, over))
+
+
 def begin_rollback(outcome: RollBack, now: int) -> Decision:
     """As soon as a person asks; the next observation gives it its steps."""
     release = replace(
-        outcome.decision.release,
+        with_step_timed(outcome.decision.release, now, cut=True),
         progress=Progress(at_step=-1, began_at=now),
         rollback=Rollback(outcome.ends_as),
         cause=outcome.cause,

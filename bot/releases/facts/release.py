@@ -113,6 +113,16 @@ class Rollback:
 
 
 @dataclass(frozen=True)
+class StepTime:
+    """A step that is over. ``cut``: a rollback began before it was done."""
+
+    title: str
+    began_at: int
+    ended_at: int
+    cut: bool = False
+
+
+@dataclass(frozen=True)
 class Outage:
     """The cluster has not answered since then."""
 
@@ -190,6 +200,7 @@ class Release:
     active_ms: int = 0  # of the steps done, without pauses and the cluster's own trouble
     started_at: int = 0
     finished_at: int = 0
+    timeline: tuple[StepTime, ...] = ()  # of forward steps and of a rollback's, in order
     # the record as a newer Pilothouse wrote it: what this one does not know is written back
     newer_record: Json = field(default=None, compare=False, repr=False)
 

@@ -32,6 +32,7 @@ class ApprovalRules:
     requester_may_approve: bool = False
     expires_ms: int = 3_600_000
     on_expiry: Literal["hold", "abort"] = "hold"
+    confirm: bool = True  # ask before what changes production for all
     remind_ms: tuple[int, ...] = ()  # after the question; then every hour once it is overdue
 
 

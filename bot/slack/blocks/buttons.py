@@ -10,9 +10,13 @@ from typing import assert_never
 
 from bot.releases.engine.gates import open_gate
 from bot.releases.engine.respond import capacity_name, hold_name, stop_name
+from bot.releases.facts.changes import Deploy, Scale
+from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import ApprovalGate, Confirmation, HoldGate
 from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.target import Strategy
 from bot.slack.blocks.elements import Block, button
+from bot.slack.markup import duration
 
 ACTION_PREFIX = "release:"
 SHOW = f"{ACTION_PREFIX}show"
@@ -72,15 +76,49 @@ def buttons_of(release: Release) -> list[Block]:
             assert_never(never)
 
 
+def buttons_after(release: Release) -> list[Block]:
+    """Of a release that is over: back, once more, and what runs."""
+    app, before = release.target.app, release.from_version
+    pods = [show_button("Pods", f"pods {app}")] if release.started_at else []
+    if release.phase is Phase.SUCCEEDED and isinstance(release.change, Deploy) and before:
+        place = f"{release.target.namespace} on {release.target.cluster}"
+        text = f"{app} {release.to_version} → {before}, in {place}. Void if anything changed since."
+        confirm = (f"Roll back {app} to {before}?", text, "Roll back")
+        return [_plain(release, "Roll back", "undo", style="danger", confirm=confirm), *pods]
+    if release.phase is not Phase.SUCCEEDED and isinstance(release.change, Deploy):
+        return [_plain(release, "Retry…", "retry"), *pods]
+    return pods
+
+
 def _at_approval(release: Release) -> list[Block]:
     gate = open_gate(release)
     if not isinstance(gate, ApprovalGate):
         return [_abort(release)]
-    approve = _plain(release, _APPROVE.get(gate.name, "Approve"), "approve", style="primary")
+    approve = _plain(
+        release,
+        _APPROVE.get(gate.name, "Approve"),
+        "approve",
+        style="primary",
+        confirm=_what_follows(release, gate),
+    )
     reject = _plain(release, "Reject", "reject", style="danger")  # opens a form
     # One red button a card: Reject answers the question, Abort asks for confirmation first.
     pause = [_plain(release, "Pause", "pause")] if release.phase is Phase.AWAITING_PROMOTION else []
     return [approve, reject, *pause, _abort(release, style="")]
+
+
+def _what_follows(release: Release, gate: ApprovalGate) -> tuple[str, str, str] | None:
+    """What changes production for all is confirmed, unless the catalog says otherwise."""
+    if not release.rules.approvals.confirm or gate.name not in ("promote", "switch"):
+        return None
+    app, after = release.target.app, release.to_version
+    versions = f"{app} {release.from_version} → {after}".replace("  ", " ")
+    if gate.name == "switch":
+        window = duration(release.rules.bluegreen.rollback_window_ms)
+        then = f"All traffic goes to {after}; {release.from_version} stays ready for {window}."
+        return f"Switch: all traffic to {after}?", f"{versions}. {then}", "Switch"
+    then = f"Every pod gets {after}; the canary pods are removed."
+    return f"Promote: {after} for everyone?", f"{versions}. {then}", "Promote"
 
 
 def _at_hold(release: Release) -> list[Block]:
@@ -98,7 +136,8 @@ def _at_hold(release: Release) -> list[Block]:
         )
         return [
             finish,
-            _abort(release, "Roll back", f"Traffic returns to {release.from_version} at once."),
+            # An emergency is not delayed by a question; a new release leads forward again.
+            _plain(release, "Roll back", "abort", style="danger"),
         ]
     return [
         _plain(release, "Continue now", "promote", gate=""),
@@ -135,13 +174,28 @@ def _with_what_is_ready(release: Release) -> str:
 def _abort(
     release: Release,
     label: str = "Abort",
-    what: str = RESTORED,
+    what: str = "",
     *,
     style: str = "danger",
 ) -> Block:
-    return _plain(
-        release, label, "abort", style=style, confirm=(f"{label} {release.id}?", what, label)
-    )
+    what = what or _restored(release)
+    title = f"{label} {release.id}?"
+    if label == "Abort" and _is_known(release):
+        title = f"Abort: {release.target.app} stays on {release.from_version}"
+    return _plain(release, label, "abort", style=style, confirm=(title, what, label))
+
+
+def _restored(release: Release) -> str:
+    """The consequence: what is removed, and that nothing else changes."""
+    pods = sum(one.pods for one in release.card_snapshot.versions if one.side == "candidate")
+    if not pods or release.plan is None:
+        return RESTORED
+    kind = "canary" if release.strategy is Strategy.CANARY else release.candidate_name
+    return f"The {counted(pods, f'{kind} pod')} of {release.to_version} are removed. {RESTORED}"
+
+
+def _is_known(release: Release) -> bool:
+    return bool(release.from_version) and not isinstance(release.change, Scale)
 
 
 def replace_button(release: Release, front: str) -> Block:

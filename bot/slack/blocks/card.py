@@ -17,9 +17,9 @@ from bot.releases.facts.changes import Deploy, Scale
 from bot.releases.facts.counts import counted
 from bot.releases.facts.people import Person
 from bot.releases.facts.plan import ApprovalGate, HoldGate, Step
-from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.release import Phase, Release, StepTime
 from bot.releases.facts.target import Strategy
-from bot.slack.blocks.buttons import buttons_of
+from bot.slack.blocks.buttons import buttons_after, buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section
 from bot.slack.blocks.plain_card import SHOWN_EVIDENCE, plain_card
 from bot.slack.blocks.words import (
@@ -50,6 +50,9 @@ def card(release: Release, *, now: int, names: Names | None = None, first: bool 
     blocks: list[Block] = [section(_title(release))]
     if release.phase.is_final:
         blocks += _cause(release)
+        blocks += _timeline(release)
+        if after := buttons_after(release):
+            blocks.append(actions(after))
     else:
         parts = (
             _waits_for(release, now, first),
@@ -130,7 +133,8 @@ def _phase_lines(release: Release, now: int, first: bool) -> list[str]:
         case Phase.PAUSED if release.cause is not None:
             return [_why(release), "Resume to continue, or abort to roll back."]
         case Phase.PAUSED:
-            return ["Nothing changes until someone resumes or aborts it."]
+            since = date(release.phase_since)
+            return [f"Paused since {since}. Nothing changes until someone resumes or aborts it."]
         case Phase.DRIFTED:
             return [*_drift_lines(release), "Adopt to keep the change, or abort to roll back."]
         case Phase.ROLLING_BACK if release.cause is not None:
@@ -150,7 +154,9 @@ def _approval_lines(release: Release, gate: ApprovalGate, now: int, first: bool)
     who = f"{article} {role}" if gate.quorum == 1 else f"{gate.quorum} {role}s"
     other = "" if gate.requester_may_approve else f" other than {_who(release.requested_by, first)}"
     what = uncapitalised(gate.title or gate.name)
-    lines = [f"*Needs:* {who}{other} to {plain(what, 200)}."]
+    state = release.progress.gate
+    since = f" Asked at {date(state.opened_at)}." if state is not None else ""
+    lines = [f"*Needs:* {who}{other} to {plain(what, 200)}.{since}"]
     if votes:
         names = ", ".join(_who(vote.by, first) for vote in votes)
         lines.append(f"{len(votes)} of {gate.quorum} approved: {names}")
@@ -253,7 +259,9 @@ def _deadline(release: Release) -> int | None:
 def _deadline_lines(release: Release) -> Iterator[str]:
     ends = _deadline(release)
     if release.phase is Phase.PROGRESSING and ends and not struggle_words(release):
-        yield f"Deadline {date(ends)}."
+        usual = release.progress.began_at + release.usual_ms + release.progress.paused_ms
+        estimate = f"Usually done by {date(usual, '{time_secs}')}; d" if release.usual_ms else "D"
+        yield f"{estimate}eadline {date(ends)}."
 
 
 # --- how far --------------------------------------------------------------------------------------
@@ -270,10 +278,11 @@ def _steps(release: Release) -> Block | None:
 
 
 def _step_line(release: Release, step: Step) -> str:
-    index = release.steps.index(step)
+    index, took = release.steps.index(step), ""
     at_step, state = release.progress.at_step, release.progress.gate
     if index < at_step:
         mark = "✅ done"
+        took = _took(release, step)
     elif index == at_step:
         mark = "▶️ now"
     else:
@@ -282,7 +291,13 @@ def _step_line(release: Release, step: Step) -> str:
     passed = state.gate if index == at_step and state is not None else 0
     gates = [_gate_words(gate) for gate in step.gates[passed:]]
     after = f", then {' and '.join(gates)}" if gates and index >= at_step else ""
-    return f"{mark}: {plain(uncapitalised(step.title), 200)}{share}{after}"
+    return f"{mark}: {plain(uncapitalised(step.title), 200)}{share}{after}{took}"
+
+
+def _took(release: Release, step: Step) -> str:
+    times = (one for one in reversed(release.timeline) if one.title == step.title and not one.cut)
+    one = next(times, None)
+    return f" · {duration(one.ended_at - one.began_at)}" if one is not None else ""
 
 
 def _gate_words(gate: ApprovalGate | HoldGate) -> str:
@@ -360,6 +375,19 @@ def _cause(release: Release) -> Iterator[Block]:
     if cause.evidence:
         lines = (line[:300] for line in cause.evidence[:SHOWN_EVIDENCE])
         yield preformatted("\n".join(lines))
+
+
+def _timeline(release: Release) -> Iterator[Block]:
+    """What happened, step by step, and how long each took."""
+    times = release.timeline[-SHOWN_STEPS:]
+    if times:
+        yield section("\n".join(_time_line(one) for one in times))
+
+
+def _time_line(one: StepTime) -> str:
+    took = duration(one.ended_at - one.began_at)
+    mark, stopped = ("⏹️", ", stopped") if one.cut else ("✔️", "")
+    return f"{mark} {plain(uncapitalised(one.title), 200)}{stopped} · {took}"
 
 
 def _origin(release: Release, names: Names, first: bool) -> str:

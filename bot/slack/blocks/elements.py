@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from bot.slack.markup import cut, units
+from bot.slack.markup import cut, escaped, units
 
 Block: TypeAlias = Mapping[str, Any]
 MAX_BLOCKS = 50
@@ -79,8 +79,8 @@ def button(
     if confirm:
         title, text, confirm_label = confirm
         result["confirm"] = {
-            "title": {"type": "plain_text", "text": cut(title, 100)},
-            "text": {"type": "plain_text", "text": cut(text, 300)},
+            "title": {"type": "plain_text", "text": escaped(title, 100)},
+            "text": {"type": "plain_text", "text": escaped(text, 300)},
             "confirm": {"type": "plain_text", "text": cut(confirm_label, 30)},
             "deny": {"type": "plain_text", "text": "Not now"},
             **({"style": "danger"} if style == "danger" else {}),

@@ -68,6 +68,7 @@ def _promote_as_two_people(
     screen.picture("story-desktop")
     page.keyboard.press("Escape")
     card.get_by_role("button", name="Promote").click()
+    page.get_by_role("dialog").get_by_role("button", name="Promote").click()
     expect(card).to_contain_text("hello is on 2.0.0")
     expect(card.get_by_role("button", name=re.compile("Promote|Pause|Abort"))).to_have_count(0)
     assert screen.image("hello").endswith(":2.0.0")
@@ -130,6 +131,8 @@ def test_a_canary_by_keyboard_alone(open_screen: Callable[..., Screen]) -> None:
     expect(acting).to_have_value("U0MANAGER")
     promote = card.get_by_role("button", name="Promote")
     tab_to(page, promote)
+    keyboard.press("Enter")
+    tab_to(page, page.get_by_role("dialog").get_by_role("button", name="Promote"))
     keyboard.press("Enter")
     expect(card).to_contain_text("frontend is on 2.0.0")
     expect(

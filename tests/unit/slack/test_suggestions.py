@@ -8,11 +8,16 @@ from dataclasses import replace
 import pytest
 
 from bot.operations.delivery.deliver_release import deliver_release
+from bot.operations.intake.handle_click import handle_click
+from bot.operations.replies import OpenFormReply, Receipt, Refusal, Reply
+from bot.operations.requests import Click
 from bot.releases.facts.card_snapshot import VersionCount
-from bot.releases.facts.changes import Deploy
+from bot.releases.facts.changes import Deploy, Undo
 from bot.releases.facts.events import Event, EventKind
-from bot.releases.facts.release import Phase
+from bot.releases.facts.people import Person
+from bot.releases.facts.release import Phase, Release
 from sandbox.slack import LocalSlack
+from tests.blocks.stories import SUCCEEDED
 from tests.unit.slack.conftest import CHANNEL, Bot
 from tests.unit.slack.test_conversation import button_of, press, told
 
@@ -198,3 +203,33 @@ def test_a_reply_in_a_rate_limited_channel_goes_to_the_person(bot: Bot, slack: L
     assert not any(
         "hello-1" in m["text"] for m in slack.messages(CHANNEL, user="U0MANAGER", thread_ts=asked)
     )
+
+
+def ended(bot: Bot, app: str) -> Release:
+    """A release of the app to 2.0.0 that succeeded."""
+    draft = replace(SUCCEEDED, id="", version=0, phase=Phase.QUEUED, finished_at=0)
+    draft = replace(draft, target=replace(draft.target, app=app), channel=CHANNEL)
+    made = bot.store.create(draft, dedup_key="", same_as="", operation=f"{app} made").release
+    over = replace(made, phase=Phase.SUCCEEDED, finished_at=bot.store.now())
+    return bot.store.save(over, (), operation=f"{app} over")
+
+
+def clicked(bot: Bot, action: str, release: Release) -> Reply:
+    value = json.dumps({"release": release.id})
+    person = Person("T0LOCAL", "U0DEV1", "developer")
+    return handle_click(bot.context, Click(person, CHANNEL, action, value, "1.0"))
+
+
+def test_roll_back_on_a_final_card_is_void_once_another_release_followed(bot: Bot) -> None:
+    first = ended(bot, "hello")
+    reply = clicked(bot, "undo", first)
+    assert isinstance(reply, Receipt) and isinstance(reply.release.change, Undo)
+    again = clicked(bot, "undo", first)
+    assert isinstance(again, Refusal) and "is not the last release of hello" in again.line
+
+
+def test_retry_opens_the_filled_form_and_starts_nothing(bot: Bot) -> None:
+    reply = clicked(bot, "retry", ended(bot, "hello"))
+    assert isinstance(reply, OpenFormReply) and reply.filled is not None
+    assert (reply.app, reply.filled.version) == ("hello", "2.0.0")
+    assert not bot.store.active()
