@@ -156,16 +156,18 @@ class Leases:
             self._client.hincrby(self._prefix + "counters", name, 1)
 
 
-def _host() -> str:
+def name_of_host(proc: Path = Path("/proc")) -> str:
+    """Where a process id means something: the machine and its pid namespace. Two machines may share
+    a name, and outside containers the namespace's number, but never a boot."""
     try:
-        pids = Path("/proc/self/ns/pid").readlink().name
+        boot = (proc / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        pids = (proc / "self/ns/pid").readlink().name
     except OSError:
-        pids = ""
-    return f"{socket.gethostname()}/{pids}"
+        boot = pids = ""
+    return f"{socket.gethostname()}/{boot}/{pids}"
 
 
-HOST = _host()
-"""Where a process id means something: the machine and its pid namespace."""
+HOST = name_of_host()
 
 
 def runner(nonce: str) -> str:

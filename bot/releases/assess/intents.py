@@ -263,7 +263,14 @@ def _is_answer_to_our_write(
     is_new = intent.written and not intent.confirmed and not intent.pending
     if intent.field is not Field.TEMPLATE or not is_new or observed == intent.before:
         return False
-    paths = tuple(differing(intent.after, observed, field_path(intent.field)))
+    return is_written_by_us(item, intent.field, intent.after, observed)
+
+
+def is_written_by_us(
+    item: DeploymentSeen | ServiceSeen, field: Field, intended: Any, observed: Any
+) -> bool:
+    """Whatever differs belongs to our field manager alone."""
+    paths = tuple(differing(intended, observed, field_path(field)))
     return all(_writers(item, path) == {FIELD_MANAGER} for path in paths)
 
 

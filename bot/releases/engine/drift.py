@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from bot.releases.assess.intents import confirm_intents, find, is_claimed_by_another, put
+from bot.releases.assess.lost_writes import recover_lost_writes
 from bot.releases.assess.rollout import ready_endpoints
 from bot.releases.engine.decision import Decision, enter_phase, not_counting
 from bot.releases.engine.failures import judge_permanent_failures, leave_deserted_candidate
@@ -23,6 +24,10 @@ MAX_FOREIGN_CHANGES = 2
 def meet_outside_changes(decision: Decision, seen: Observation, now: int) -> Outcome:
     """Changes that end the release, then a candidate that nobody is served by, then changes that a
     person decides on."""
+    recovered = recover_lost_writes(decision.release, seen)
+    if recovered.fields:
+        text = f"the record had lost our own write: {'; '.join(recovered.fields)}"
+        decision = decision.changed(recovered.release).record(now, EventKind.WROTE, text)
     intents, found = confirm_intents(decision.release.intents, seen)
     confirmed = decision.changed(replace(decision.release, intents=intents))
     drift = _drift_that_counts(confirmed.release, found, seen)

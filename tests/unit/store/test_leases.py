@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -11,6 +12,7 @@ from redis import Redis
 
 from bot.store import Leases, RedisReleaseStore, connect
 from bot.store.connection import PREFIX
+from bot.store.leases import name_of_host
 from sandbox.redis_server import EmbeddedRedis
 from tests.conftest import eventually
 from tests.faults.lossy_redis import LossyRedis
@@ -293,3 +295,18 @@ def test_a_time_is_not_late_before_it_comes(leases: Leases, now: int) -> None:
     leases.wake("release:a-1", now + 150)
     assert leases.backlog().overdue_ms == 0
     assert eventually(lambda: bool(leases.claim()[0]))
+
+
+def test_two_machines_of_one_name_are_two_hosts(tmp_path: Path) -> None:
+    """Outside containers both have the first pid namespace, which has the same number anywhere."""
+
+    def machine(boot: str) -> Path:
+        proc = tmp_path / boot
+        (proc / "sys/kernel/random").mkdir(parents=True)
+        (proc / "sys/kernel/random/boot_id").write_text(f"{boot}\n", encoding="ascii")
+        (proc / "self/ns").mkdir(parents=True)
+        (proc / "self/ns/pid").symlink_to("pid:[4026531836]")
+        return proc
+
+    one, other = machine("boot-1"), machine("boot-2")
+    assert name_of_host(one) == name_of_host(one) != name_of_host(other)

@@ -1,0 +1,106 @@
+"""Writes of this release that its record does not know: Redis may lose its last second, the cluster
+does not. What carries our claim and our field manager is no outside change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot.releases.assess.intents import (
+    CAUSE_ANNOTATION,
+    deployment_named,
+    field_value,
+    find,
+    is_written_by_us,
+    put,
+    service_named,
+)
+from bot.releases.facts.intent import Field, Intent, Kind
+from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
+from bot.releases.facts.plan import DeploymentGoal
+from bot.releases.facts.release import Release
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """``fields``: "hello, template" for each that the record had lost."""
+
+    release: Release
+    fields: tuple[str, ...] = ()
+
+
+_OTHERWISE = (Field.EXISTS, Field.CLAIM, Field.CHANGE_CAUSE)
+
+
+def recover_lost_writes(release: Release, seen: Observation) -> Recovered:
+    """Only while stable carries the release's own claim: then nobody else writes as we do."""
+    stable = seen.stable
+    if stable is None or stable.claim != release.id or release.as_found is None:
+        return Recovered(release)
+    intents, fields = release.intents, []
+    for intent in (*_claim_and_cause(release, stable), *_candidate(release, seen)):
+        intents = put(intents, intent)
+        fields.append(f"{intent.name}, {intent.field.value}")
+    for intent in intents:
+        lost = _lost(release, intent, seen)
+        if lost is not None:
+            intents = put(intents, lost)
+            fields.append(f"{intent.name}, {intent.field.value}")
+    return Recovered(replace(release, intents=intents), tuple(fields))
+
+
+def _lost(release: Release, intent: Intent, seen: Observation) -> Intent | None:
+    if intent.field in _OTHERWISE or intent.pending or not intent.confirmed:
+        return None
+    item: DeploymentSeen | ServiceSeen | None
+    if intent.kind is Kind.DEPLOYMENT:
+        item = deployment_named(seen, intent.name)
+    else:
+        item = service_named(seen, intent.name)
+    if item is None:
+        return None
+    observed = field_value(item, intent.field)
+    if observed == intent.after or not is_written_by_us(item, intent.field, intent.after, observed):
+        return None
+    if intent.field is Field.TEMPLATE and observed not in _planned_templates(release):
+        return None
+    return replace(intent, after=observed, written=True)
+
+
+def _planned_templates(release: Release) -> list[Any]:
+    forward = release.plan.steps if release.plan is not None else ()
+    back = release.rollback.steps if release.rollback is not None else ()
+    return [
+        goal.template
+        for step in (*forward, *back)
+        for goal in step.goals
+        if isinstance(goal, DeploymentGoal) and goal.template is not None
+    ]
+
+
+def _claim_and_cause(release: Release, stable: DeploymentSeen) -> tuple[Intent, ...]:
+    if find(release.intents, Kind.DEPLOYMENT, stable.name, Field.CLAIM) is not None:
+        return ()
+    found = release.as_found
+    before = found.stable.annotations.get(CAUSE_ANNOTATION, "") if found else ""
+    values = (
+        (Field.CLAIM, "", release.id),
+        (Field.CHANGE_CAUSE, before, field_value(stable, Field.CHANGE_CAUSE)),
+    )
+    return tuple(
+        Intent(Kind.DEPLOYMENT, stable.name, field, old, new, confirmed=True, written=True)
+        for field, old, new in values
+        if old != new
+    )
+
+
+def _candidate(release: Release, seen: Observation) -> tuple[Intent, ...]:
+    candidate, found = seen.candidate, release.as_found
+    if candidate is None or candidate.claim != release.id or candidate.terminating:
+        return ()
+    if find(release.intents, Kind.DEPLOYMENT, candidate.name, Field.EXISTS) is not None:
+        return ()
+    if found is not None and found.candidate is not None and found.candidate.uid == candidate.uid:
+        return ()
+    made = (Kind.DEPLOYMENT, candidate.name, Field.EXISTS, candidate.uid, True)
+    return (Intent(*made, confirmed=True, written=True),)
