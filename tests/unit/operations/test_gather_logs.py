@@ -87,8 +87,8 @@ def test_a_container_that_was_not_started_again_has_its_last_lines_in_its_own_lo
     log of the one before is removed."""
 
     class Ended(SimulatedLogs):
-        def logs(self, *_: object, previous: bool = False, **__: object) -> tuple[str, ...]:
-            return () if previous else self.printed()
+        def logs(self, *_: object, **query: object) -> tuple[str, ...]:
+            return () if query["previous"] else self.printed()
 
     context, logs, release_id = stage(lambda: ("panic: no config",))
     ended = cast(Any, {"local": Ended(logs.printed)})
