@@ -55,6 +55,16 @@ def _catalog(text: str) -> str:
             "bluegreen": {"rollback_window": "10m"},
             "crash_loop": {"restarts": 1, "for": "1s"},
         }
+        catalog["apps"][f"asking{number}"] = {
+            **catalog["apps"][f"app{number}"],
+            "images": [f"pilothouse/asking{number}"],
+            "on_failure": "pause",
+        }
+        catalog["apps"][f"patient{number}"] = {
+            **catalog["apps"][f"app{number}"],
+            "images": [f"pilothouse/patient{number}"],
+            "crash_loop": {"restarts": 1, "for": "12s"},  # events are read of pods older than 10 s
+        }
     return yaml.safe_dump(catalog)
 
 
@@ -115,9 +125,13 @@ def start(running: Sandbox, real_nodes: RealNodes) -> Iterator[Start]:
         )
 
         def create(
-            replicas: int = 4, change: Change = lambda _: None, configmap: str = ""
+            replicas: int = 4,
+            change: Change = lambda _: None,
+            *,
+            kind: str = "app",
+            configmap: str = "",
         ) -> RealJourney:
-            app = f"app{next(_numbers)}"
+            app = f"{kind}{next(_numbers)}"
             journey = RealJourney(app, running, api, real_nodes, nodes=real_nodes)
             deployment, service = objects_of(app, replicas)
             pod = deployment["spec"]["template"]["spec"]

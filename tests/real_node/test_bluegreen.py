@@ -1,0 +1,36 @@
+"""Blue/green of pods that run: each request before, at and after the switch."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.journeys.conftest import DEVELOPER, MANAGER
+from tests.real_node.conftest import WITHIN_S, Start
+
+pytestmark = pytest.mark.real_node
+
+WAITS_FOR_SWITCH = r"{app} 1\.0\.0 → 2\.0\.0 blue/green.*waiting for approval"
+IN_THE_WINDOW = r"{app} 1\.0\.0 → 2\.0\.0 blue/green.*rollback window open"
+
+
+def test_a_switch_and_back_lose_no_request(start: Start) -> None:
+    """The app closes its listener at once on SIGTERM: blue and green stay whole for both."""
+    journey = start(3)
+    found = journey.as_found()
+    with journey.traffic(300) as traffic:
+        journey.say("/deploy {app} 2.0.0 bluegreen")
+        journey.sees(WAITS_FOR_SWITCH, within=WITHIN_S)
+        before_switch = time.time()
+        assert traffic.versions(until=before_switch).keys() == {"1.0.0"}
+        journey.click("Switch", user=MANAGER)
+        journey.sees(IN_THE_WINDOW, within=WITHIN_S)
+        journey.until(lambda: traffic.newest(300) == {"2.0.0": 300}, "only green replies")
+        before_return = time.time()
+        journey.click("Roll back", user=DEVELOPER)
+        journey.sees(r"{app} is back on 1\.0\.0, rolled back by developer", within=WITHIN_S)
+        journey.until(lambda: traffic.newest(300) == {"1.0.0": 300}, "only blue replies")
+    assert traffic.lost(until=before_return) == []
+    assert traffic.lost() == []
+    assert journey.as_found() == found

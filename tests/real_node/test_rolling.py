@@ -1,0 +1,130 @@
+"""Rolling releases of pods that run: what clients get, and what the container runtime says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.real_node.conftest import WITHIN_S, Start, container_of, drains
+
+pytestmark = pytest.mark.real_node
+
+
+def test_no_request_is_lost_where_the_app_drains(start: Start) -> None:
+    journey = start(4, drains)
+    with journey.traffic() as traffic:
+        journey.say("/deploy {app} 2.0.0")
+        journey.sees(r"{app} is on 2\.0\.0", within=WITHIN_S)
+        journey.until(
+            lambda: traffic.newest(100) == {"2.0.0": 100}, "a hundred replies of 2.0.0 in a row"
+        )
+    assert traffic.versions().keys() == {"1.0.0", "2.0.0"}
+    assert traffic.lost() == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "words"),
+    [
+        ("2.0.0-missing", r"cannot be pulled: not found"),
+        ("denied", r"cannot be pulled.*authorization failed: no basic auth credentials"),
+    ],
+)
+def test_a_failed_pull_is_told_in_the_runtimes_words_and_rolled_back(
+    start: Start, tag: str, words: str
+) -> None:
+    journey = start()
+    found = journey.as_found()
+    with journey.traffic() as traffic:
+        journey.say(f"/deploy {{app}} {tag}")
+        journey.sees(words, within=WITHIN_S)
+        journey.sees(r"{app} is back on 1\.0\.0, rolled back", within=WITHIN_S)
+    assert journey.as_found() == found
+    assert traffic.versions().keys() == {"1.0.0"}
+    assert traffic.lost() == []
+
+
+def test_the_last_log_lines_of_a_crash_reach_its_starter(start: Start) -> None:
+    """The release asks instead of rolling back, since a kubelet removes the log with the pod."""
+    journey = start(kind="asking")
+    journey.say("/deploy {app} 2.0.0-crash")
+    journey.sees(r"CrashLoopBackOff.*exit code 1", within=WITHIN_S)
+    told = journey.until(
+        lambda: next(
+            (m["text"] for m in journey.direct_messages() if "the last log lines" in m["text"]), ""
+        ),
+        "the log lines",
+    )
+    assert "hello 2.0.0-crash starts in " in told
+    assert "panic: could not connect to db.internal:5432: connection refused" in told
+    journey.say("/rollout abort {app}")
+    journey.sees(r"{app} is back on 1\.0\.0, aborted", within=WITHIN_S)
+
+
+def test_a_crash_is_rolled_back_with_its_exit_code(start: Start) -> None:
+    journey = start()
+    found = journey.as_found()
+    with journey.traffic() as traffic:
+        journey.say("/deploy {app} 2.0.0-crash")
+        journey.sees(r"CrashLoopBackOff.*exit code 1", within=WITHIN_S)
+        journey.sees(r"{app} is back on 1\.0\.0, rolled back", within=WITHIN_S)
+    assert journey.as_found() == found
+    assert traffic.versions().keys() == {"1.0.0"}
+    assert traffic.lost() == []
+
+
+def test_a_container_out_of_memory_is_named_so(start: Start) -> None:
+    def limited(deployment: dict[str, Any]) -> None:
+        container_of(deployment)["resources"] = {"limits": {"memory": "64Mi"}}
+
+    journey = start(2, limited)
+    journey.say("/deploy {app} oom")
+    journey.sees(r"OOMKilled", within=WITHIN_S)
+    journey.sees(r"{app} is back on 1\.0\.0, rolled back", within=WITHIN_S)
+
+
+def test_the_liveness_probe_that_stops_a_container_is_named(start: Start) -> None:
+    def probed(deployment: dict[str, Any]) -> None:
+        container_of(deployment)["livenessProbe"] = {
+            "httpGet": {"path": "/readiness", "port": 80},
+            "periodSeconds": 1,
+            "failureThreshold": 2,
+            "initialDelaySeconds": 1,
+            "terminationGracePeriodSeconds": 1,
+        }
+
+    journey = start(2, probed, kind="patient")
+    journey.say("/deploy {app} unready")
+    told = journey.sees(r"stopped by its liveness probe", within=WITHIN_S)
+    assert "HTTP probe failed with statuscode: 503" in told
+    journey.sees(r"{app} is back on 1\.0\.0, rolled back", within=WITHIN_S)
+
+
+def test_a_missing_configmap_is_named_and_rolled_back(start: Start) -> None:
+    """The object is there when the app starts, and gone when its next version does."""
+    journey = start(
+        2,
+        lambda deployment: container_of(deployment).update(
+            envFrom=[{"configMapRef": {"name": "settings-of-a-test"}}]
+        ),
+        configmap="settings-of-a-test",
+    )
+    journey.core.delete_namespaced_config_map("settings-of-a-test", "default")
+    journey.say("/deploy {app} 2.0.0")
+    journey.sees(r"configmap \S?settings-of-a-test\S? not found", within=WITHIN_S)
+    journey.sees(r"{app} is back on 1\.0\.0, rolled back", within=WITHIN_S)
+
+
+def test_a_slow_start_is_waited_for_and_takes_no_request_before_its_time(start: Start) -> None:
+    journey = start(2, drains)
+    with journey.traffic(50) as traffic:
+        journey.say("/deploy {app} slow")
+        journey.sees(r"{app} is on slow", within=WITHIN_S)
+        journey.until(lambda: traffic.newest(20) == {"slow": 20}, "only the new version")
+    assert traffic.lost() == []
+    first = min(one.began for one in traffic.requests() if one.version == "slow")
+    started = min(
+        pod.status.container_statuses[0].state.running.started_at.timestamp()
+        for pod in journey.pods()
+    )
+    assert first - started >= 6.0 - 1.0, "Kubernetes gives a start in whole seconds"
