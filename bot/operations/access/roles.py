@@ -102,6 +102,11 @@ def _at_home(person: Person, roles: frozenset[Role], note: str = "") -> Asker:
     return Asker(person, person.team, roles, note)
 
 
+def is_known(context: Context, person: Person) -> bool:
+    """Whether Slack said in the last day what kind of account it is."""
+    return _kept(context, f"{LAST_KIND} {person.user}") is not None
+
+
 def learn_kind(context: Context, person: Person) -> None:
     """For reading, where a role as last known is enough: what the account is was read some minutes
     ago at most, unless Slack is away."""

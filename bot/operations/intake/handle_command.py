@@ -27,7 +27,7 @@ from bot.commands.model import (
 from bot.commands.parse import KnownNames, parse
 from bot.commands.table import act_of, answers_channel, permission_of
 from bot.operations.access.refuse import refuse, takes_commands
-from bot.operations.access.roles import known_roles
+from bot.operations.access.roles import is_known, known_roles
 from bot.operations.context import Context, thread_key
 from bot.operations.intake.answer_once import answer_once
 from bot.operations.intake.ask_query import ask_query, query_of
@@ -161,6 +161,8 @@ def _apply(context: Context, invocation: Invocation, command: ApplyCommand) -> R
 
 
 def _releases(context: Context, invocation: Invocation, command: ReleasesCommand) -> Reply:
+    if not is_known(context, invocation.person):
+        return ask_query(context, invocation, command)  # a worker asks Slack who that is
     listing = list_releases(context, command.app)
     if invocation.via == "mention":
         return listing  # everyone in the channel sees it already

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from bot.operations.access.roles import LAST_KIND
 from bot.operations.context import App, Catalog, Context
 from bot.operations.lifecycle.answer_requests import answer_requests
 from bot.operations.queries.run_query import run_query
 from bot.policy.freezes import Freeze
-from bot.policy.permissions import Access, Grant, Role
+from bot.policy.permissions import Access, Grant, PersonKind, Role
 from bot.ports import Cluster
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Release
@@ -161,5 +163,8 @@ def bot(
 ) -> Iterator[Bot]:
     store, queue = context.store, context.queue
     assert isinstance(store, InMemoryReleaseStore) and isinstance(queue, InMemoryWorkQueue)
+    for user in ("U0DEV1", "U0MANAGER", "U0ADMIN"):  # they were here today
+        seen = json.dumps({"at": store.now(), "kind": PersonKind.MEMBER})
+        store.put(f"{LAST_KIND} {user}", seen, ttl_ms=3_600_000)
     with serving(shared_server, context, settings, slack) as url:
         yield Bot(context, store, queue, url)
