@@ -6,17 +6,18 @@ from typing import Any
 
 from bot.cluster.connect import Connection
 
-# (group, resource or resource/subresource, verbs). The chart's rules grant these and no others;
-# kinds that /apply writes are granted by name (rbac.apply).
+# (group, resource or resource/subresource, verbs). The chart's rules grant these and no others, and
+# tests/contracts/cluster_port/test_verbs.py records that they are what is sent. Kinds that /apply
+# writes are granted by name (rbac.apply).
 NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("apps", "deployments", ("get", "list", "watch", "create", "patch", "delete")),
-    ("apps", "replicasets", ("get", "list", "watch")),
-    ("", "pods", ("get", "list", "watch")),
+    ("apps", "replicasets", ("list", "watch")),
+    ("", "pods", ("list", "watch")),
     ("", "pods/log", ("get",)),
     ("", "services", ("get", "list", "watch", "create", "patch", "delete")),
     ("", "services/proxy", ("get",)),
     ("", "pods/proxy", ("get",)),
-    ("discovery.k8s.io", "endpointslices", ("get", "list", "watch")),
+    ("discovery.k8s.io", "endpointslices", ("list", "watch")),
     ("", "events", ("list",)),
     ("", "resourcequotas", ("list",)),
     ("", "persistentvolumeclaims", ("list",)),

@@ -64,6 +64,8 @@ class Access:
             ADMIN_TOKEN: ("admin", ADMIN_GROUPS)
         }
         self.denials: list[Denial] = []
+        self.asked: set[tuple[str, str, str, str]] = set()
+        """Since the start: user agent, verb, group, resource (with its subresource)."""
 
     def add_service_account(self, namespace: str, name: str) -> str:
         """Returns a token of a service account; Roles and bindings decide what it may do."""
@@ -88,6 +90,8 @@ class Access:
         return Caller(known[0], known[1], agent)
 
     def check(self, caller: Caller, wanted: Attributes) -> None:
+        if wanted.resource:
+            self.asked.add((caller.agent, wanted.verb, wanted.group, wanted.resource_text))
         if not self.allows(caller, wanted):
             raise forbidden_request(caller, wanted)
 
