@@ -20,7 +20,7 @@ _twos = itertools.count(1)
 Json = dict[str, Any]
 
 
-def _app_of_two_services(journey: Journey) -> Journey:
+def app_of_two_services(journey: Journey) -> Journey:
     """3 pods behind a public Service of two ports and a headless internal one."""
     two = replace(journey, app=f"two{next(_twos)}")
     deployment, public = objects_of(two.app, 3)
@@ -40,7 +40,7 @@ def _app_of_two_services(journey: Journey) -> Journey:
 
 @pytest.mark.slow
 def test_two_services_switch_in_order_and_both_roll_back(journey: Journey) -> None:
-    two = _app_of_two_services(journey)
+    two = app_of_two_services(journey)
     with observed(two) as outside, observed(two, f"{two.app}-internal") as inside:
         two.say("/deploy {app} 2.0.0 bluegreen")
         two.sees(WAITS_FOR_SWITCH)

@@ -399,7 +399,7 @@ def test_candidates_follow_an_autoscaler_that_shrinks_stable(journey: Journey) -
         within=60,
     )
     journey.say("/rollout abort {app}")
-    journey.sees(rf"HorizontalPodAutoscaler {name} took {{app}} back to 3 pods; 4 are needed")
+    journey.sees(rf"HorizontalPodAutoscaler {name} took {{app}} back to 3 pods; 5 are needed")
     journey.say("/rollout abort {app}")
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
     api.delete_namespaced_horizontal_pod_autoscaler(name, "default")
