@@ -4,9 +4,21 @@ neither jobs nor sandbox."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 
+PURPOSES = {
+    "bot": "take what comes in from Slack, and reply",
+    "check": "find every mistake in a catalog, with its line",
+    "doctor": "find what keeps an installation from working",
+    "manifest": "print the Slack app manifest",
+    "release": "show one release: its steps, its traffic, its pods (--watch)",
+    "releases": "list running and recent releases (--watch)",
+    "sandbox": "try everything here: local Slack, simulated cluster, bot and worker",
+    "watcher": "watch the clusters and wake the releases that a change is about",
+    "worker": "carry the releases out, and reply to questions",
+}
+"""What each command is for, in the words of the usage."""
 GROUP = "pilothouse.commands"
 _INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended."""
@@ -25,7 +37,7 @@ def _run(words: list[str]) -> int:
         print(f"pilothouse {version('pilothouse')}")
         return 0
     if not words or words[0] in ("-h", "--help", "help"):
-        print("usage: pilothouse COMMAND\n\ncommands: " + ", ".join(sorted(commands)))
+        print("\n".join(["usage: pilothouse COMMAND", "", "commands:", *_purposes(commands)]))
         return 0 if words else 2
     name, rest = words[0], words[1:]
     if name not in commands:
@@ -51,6 +63,11 @@ def _run(words: list[str]) -> int:
         )
         return 2
     return int(run(rest) or 0)
+
+
+def _purposes(commands: Collection[str]) -> list[str]:
+    width = max(len(name) for name in commands)
+    return [f"  {name:<{width}}  {PURPOSES.get(name, '')}".rstrip() for name in sorted(commands)]
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +24,7 @@ from config.settings import SettingsMistakes, read_settings
 
 RECENT = 10
 REDRAW_EVERY_S = 1.0
-_STYLES: dict[Phase, str] = {
+STYLES: dict[Phase, str] = {
     Phase.AWAITING_APPROVAL: "yellow",
     Phase.AWAITING_PROMOTION: "yellow",
     Phase.PAUSED: "yellow",
@@ -77,11 +77,15 @@ def watch(
 ) -> None:
     """Redraws once a second until ``stop``. While Redis is unavailable the last table stays, with
     a line that says so."""
+    watch_drawing(console, stop, lambda: overview(store, app=app, limit=limit))
+
+
+def watch_drawing(console: Console, stop: StopSignal, draw: Callable[[], RenderableType]) -> None:
     shown = Group(Text("loading…"))
     with Live(shown, console=console, auto_refresh=False) as live:
         while not stop():
             try:
-                shown = Group(overview(store, app=app, limit=limit))
+                shown = Group(draw())
                 live.update(shown, refresh=True)
             except StoreUnavailable as away:
                 live.update(
@@ -114,7 +118,7 @@ def releases_table(running: Sequence[Release], over: Sequence[Release], *, now: 
         table.add_column(name, no_wrap=name in ("RELEASE", "DONE", "AGE", "TOOK"), overflow="fold")
     for release in (*running, *over):
         table.add_row(
-            *(Text(cell, style=_STYLES.get(release.phase, "")) for cell in _cells(release, now))
+            *(Text(cell, style=STYLES.get(release.phase, "")) for cell in _cells(release, now))
         )
         if release is (running[-1] if running else None) and over:
             table.add_section()
@@ -138,9 +142,9 @@ def _cells(release: Release, now: int) -> tuple[str, ...]:
         human_age(now - release.created_at),
         human_age(ends - release.started_at) if release.started_at else "",
     )
-    return tuple(_printable(cell) for cell in cells)
+    return tuple(printable(cell) for cell in cells)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Words of people and of clusters must not move the cursor or colour the screen."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

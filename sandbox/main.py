@@ -361,6 +361,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"  Type /deploy hello 2.0.0 there. kubectl: --kubeconfig {sandbox.kubeconfig}",
                 flush=True,
             )
+            print(
+                f"  In a terminal: REDIS_URL={sandbox.redis.url} .venv/bin/pilothouse releases"
+                " --watch   (one release: release ID --watch)",
+                flush=True,
+            )
             print(f"  Logs: {sandbox.folder}/*.log   Ctrl-C ends everything.\n", flush=True)
             while not stop.wait(0.5):
                 for part in sandbox.parts:

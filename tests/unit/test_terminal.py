@@ -19,14 +19,18 @@ import pytest
 from redis import Redis
 from rich.console import Console
 
+from bot.releases.facts.card_snapshot import PodLine
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import Phase, Release
 from bot.stop_signal import StopSignal
 from bot.store import RedisReleaseStore, connect
 from bot.terminal import main, releases_table, watch
+from bot.terminal_tree import main as release_main
+from bot.terminal_tree import release_tree, watch_release
 from sandbox.redis_server import EmbeddedRedis
-from tests.builders import a_release
+from tests.blocks.stories import PROMOTING
+from tests.builders import T0, a_release
 from tests.conftest import eventually
 
 
@@ -120,6 +124,67 @@ def test_words_of_people_neither_colour_nor_move_the_screen(store: RedisReleaseS
     )
     assert "[red]no[/red] [2Jsuch image" in " ".join(out.getvalue().split())
     assert "\x1b" not in out.getvalue()
+
+
+def test_a_release_is_a_tree_of_steps_traffic_and_pods_in_80_columns() -> None:
+    release = PROMOTING
+    pods = tuple(
+        PodLine(
+            f"hello-canary-1-{letter}",
+            "candidate",
+            "2.0.0",
+            "hello:2.0.0",
+            ready,
+            "Running" if ready else "CrashLoopBackOff",
+            0 if ready else 3,
+            "node-1",
+            T0,
+            True,
+            "1/1" if ready else "0/1",
+            1,
+        )
+        for letter, ready in (("a", True), ("b", False))
+    )
+    shown = replace(release.card_snapshot, pods=(*release.card_snapshot.pods, *pods))
+    out = io.StringIO()
+    Console(file=out, width=80, force_terminal=False).print(
+        release_tree(replace(release, card_snapshot=shown), now=T0 + 60_000)
+    )
+    told = out.getvalue()
+    assert max(len(line) for line in told.splitlines()) <= 80
+    for words in (
+        "▶ 50% to 2.0.0: 3 canary pods beside 3",
+        "50% on 2.0.0",
+        "Deployment hello (stable)",
+        "Deployment hello-canary (candidate)",
+        "ReplicaSet revision 1 · 2.0.0 · candidate · 1/2 ready",
+        "✖ hello-canary-1-b  CrashLoopBackOff · 0/1 · 3 restarts · 60s",
+    ):
+        assert words in told, told
+
+
+def test_watching_a_release_ends_with_it(store: RedisReleaseStore) -> None:
+    release = make(store, "hello", "2.0.0")
+    out, stop = io.StringIO(), StopSignal()
+    console = Console(file=out, width=80, force_terminal=True, color_system=None)
+    watching = threading.Thread(target=watch_release, args=(store, console, stop, release.id))
+    watching.start()
+    try:
+        assert eventually(lambda: release.id in out.getvalue())
+        finish(store, release, Phase.SUCCEEDED)
+        watching.join(10)
+        assert not watching.is_alive()
+    finally:
+        stop.request()
+    assert "hello is on 2.0.0" in out.getvalue()
+
+
+def test_a_release_that_does_not_exist_is_one_line(
+    store: RedisReleaseStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del store
+    assert release_main(["hello-99"]) == 1
+    assert capsys.readouterr().err == "There is no release hello-99.\n"
 
 
 def test_watching_follows_a_release_to_its_end(store: RedisReleaseStore) -> None:
