@@ -229,6 +229,20 @@ DEFECTS: tuple[Defect, ...] = (
         "tests/transitions/test_point_of_no_return.py::test_a_finalizer_on_green_takes_nobody_back",
     ),
     Defect(
+        "a rollback that waits for pods that were unready as found",
+        "bot/releases/assess/conditions.py",
+        "    return serves_as_found(facts.release, stable) and not",
+        "    return stable.replicas < 0 and not",
+        "tests/transitions/test_incomplete_as_found.py::test_the_way_back_ends_with_as_many_pods_as_were_available",
+    ),
+    Defect(
+        "a standing canary adopted without a question",
+        "bot/releases/planning/candidate.py",
+        "    return {Confirmation.ADOPTION: what}\n",
+        "    return {} if what else {Confirmation.ADOPTION: what}\n",
+        "tests/transitions/test_canary_plans.py::test_a_standing_canary_is_adopted_only_once_a_person_confirms",
+    ),
+    Defect(
         "a Deployment's own deadline ignored",
         "bot/releases/planning/capacity.py",
         "is_set = seconds != DEFAULT_PROGRESS_S and",

@@ -82,9 +82,13 @@ class _Facts:
         return bool(ready_endpoints(self.seen, deployment, self.services))
 
     def endpoints(self, deployment: DeploymentSeen | None) -> int:
-        """Ready endpoints of a Deployment in the Service where it has fewest."""
+        """Pods of a Deployment that are ready endpoints, in the Service where they are fewest. With
+        two IP families a pod has two endpoints."""
         return min(
-            (len(ready_endpoints(self.seen, deployment, (name,))) for name in self.services),
+            (
+                len({one.pod_uid for one in ready_endpoints(self.seen, deployment, (name,))})
+                for name in self.services
+            ),
             default=0,
         )
 

@@ -11,6 +11,7 @@ from bot.releases.assess.rollout import is_complete, newest, rollout_line
 from bot.releases.facts.observation import DeploymentSeen
 from bot.releases.facts.plan import Condition
 from tests.builders import (
+    a_canary,
     a_deployment,
     a_release,
     a_replica_set,
@@ -88,6 +89,14 @@ def test_candidate_is_listed_when_every_available_pod_is_an_endpoint() -> None:
     assert condition_holds(Condition.CANDIDATE_LISTED, a_release(), seen) and not condition_holds(
         Condition.CANDIDATE_LISTED, a_release(), late
     )
+
+
+def test_two_addresses_of_one_pod_are_one_endpoint() -> None:
+    seen = an_observation(candidate=a_canary_of(4))
+    two = [e for e in seen.endpoints if e.pod in ("hello-canary-1-0", "hello-canary-1-1")]
+    both = tuple(replace(e, address=f"{e.address}{family}") for e in two for family in ("", "v6"))
+    half_listed = replace(seen, endpoints=both)
+    assert not condition_holds(Condition.CANDIDATE_LISTED, a_canary(), half_listed)
 
 
 def test_a_candidate_is_silent_while_its_pods_only_terminate() -> None:

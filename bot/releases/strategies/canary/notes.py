@@ -192,11 +192,12 @@ def _other_endpoints(draft: Draft, service: ServiceSeen) -> int:
     if draft.seen.candidate is None and survey is not None and survey.leftovers:
         return 0
     known = {pod.uid for item in (draft.stable, draft.seen.candidate) for pod in pods_of(item)}
-    return sum(
-        1
+    others = {
+        endpoint.pod_uid or endpoint.address
         for endpoint in draft.seen.endpoints
         if endpoint.service == service.name and endpoint.ready and endpoint.pod_uid not in known
-    )
+    }
+    return len(others)
 
 
 def _keeps_connections(port: Any) -> bool:
