@@ -30,6 +30,7 @@ LOG_LINE = 270  # characters: ten lines fit one message
 THREAD_KNOWN_MS = 30 * 86_400_000
 SENT_KNOWN_MS = 3_600_000
 LINES_AT_ONCE = 10
+_LOUD = "loud"  # the attempt of a message of its own; that of lines is their last sequence
 _SENT_DIRECTLY = (EventKind.FINISHED, EventKind.FAILURE, EventKind.GATE_OPENED)
 
 
@@ -142,6 +143,7 @@ def _post_announcements(
     lines: list[tuple[Announcement, Message | None]] = []
     for entry in announcements:
         message, loud = context.render.announcement(release, entry.event) or (None, False)
+        loud = _stays_loud(context, release, entry, loud)
         if message is not None and loud:
             wait = _post_loud(context, release, channel, entry)
             if wait:
@@ -165,6 +167,13 @@ def _post_announcements(
     return 0
 
 
+def _stays_loud(context: Context, release: Release, entry: Announcement, loud: bool) -> bool:
+    """The release may have moved on since an attempt to post: what was a message of its own stays
+    one, so that it is found again."""
+    attempted = attempt_at(context, _entry_key(release, entry))
+    return loud if attempted is None else attempted == _LOUD
+
+
 def _post_loud(context: Context, release: Release, channel: str, entry: Announcement) -> int:
     """A message of its own, once, ahead of its turn among the lines. Returns milliseconds to wait,
     0 when it is posted."""
@@ -175,7 +184,7 @@ def _post_loud(context: Context, release: Release, channel: str, entry: Announce
     rendered = context.render.announcement(release, entry.event, card)
     if rendered is not None:
         message, name = rendered[0], _entry_key(release, entry)
-        posted = post_once(context, channel, name, lambda: message, rank=OVER)
+        posted = post_once(context, channel, name, lambda: message, rank=OVER, attempt=_LOUD)
         if not posted.ts:
             return posted.wait_ms
         _remember_thread(context, release, channel, posted.ts)
@@ -203,7 +212,7 @@ def _next_batch(
     A batch that was attempted before is made the same way again, so that it can be found.
     """
     attempted = attempt_at(context, _entry_key(release, lines[0][0]))
-    last = int(attempted) if attempted else None
+    last = lines[0][0].sequence if attempted == _LOUD else int(attempted or 0)
     batch: list[Announcement] = []
     messages: list[Message] = []
     for entry, message in lines:

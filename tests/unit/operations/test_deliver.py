@@ -11,10 +11,17 @@ from bot.operations.context import Catalog, Context
 from bot.operations.delivery.deliver_release import deliver_release
 from bot.operations.delivery.direct_notices import Wish, set_wish
 from bot.policy.permissions import Access, Grant, Role
-from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable
+from bot.ports import (
+    Announcement,
+    ChannelUnavailable,
+    Message,
+    MessageGone,
+    RateLimited,
+    SlackUnavailable,
+)
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import Event, EventKind
-from bot.releases.facts.release import Phase, Progress, Rollback
+from bot.releases.facts.release import Phase, Progress, Release, Rollback
 from bot.slack.blocks.rendering import SlackRendering
 from tests.blocks.stories import ASKED, PROMOTING
 from tests.builders import a_release
@@ -397,3 +404,41 @@ def test_an_interrupted_failure_is_posted_once_and_its_logs_arrive(
         )
         == 1
     )
+
+
+def test_a_failure_and_the_lines_behind_it_have_keys_of_their_own(desk: Desk) -> None:
+    """By its key a message is found again when its reply was lost."""
+    release_id = failed(desk)
+    before = failure_of(desk, release_id).sequence - 1
+    desk.store.delivered(release_id, through=before, card_version=None)
+    over(desk, release_id, ago_ms=0)
+    assert eventually(lambda: deliver_release(desk.context, release_id) is None)
+    keys = [(one.message.metadata or {})["event_payload"]["key"] for one in desk.sent("post")]
+    assert len(keys) == 3
+    assert len(set(keys)) == 3
+
+
+def test_a_failure_that_was_attempted_stays_a_message_of_its_own(desk: Desk) -> None:
+    release_id = failed(desk)
+    failure = failure_of(desk, release_id)
+    desk.store.put(f"posting:{release_id}:{failure.sequence}", "loud", ttl_ms=HOUR_MS)
+    quiet = replace(desk.context, render=QuietRendering())
+    assert eventually(lambda: deliver_release(quiet, release_id) is None)
+    key = f"{release_id}:{failure.sequence}"
+    (posted,) = [one for one in desk.sent("post") if key in str(one.message.metadata)]
+    assert posted.thread_ts == ""
+
+
+def failure_of(desk: Desk, release_id: str) -> Announcement:
+    announcements, _ = desk.store.outbox(release_id)
+    return next(one for one in announcements if one.event.kind is EventKind.FAILURE)
+
+
+class QuietRendering(SlackRendering):
+    """The release moved on: nothing of it is loud any more."""
+
+    def announcement(
+        self, release: Release, event: Event, card: str = ""
+    ) -> tuple[Message, bool] | None:
+        rendered = super().announcement(release, event, card)
+        return (rendered[0], False) if rendered is not None else None
