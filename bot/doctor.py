@@ -162,7 +162,12 @@ def catalog_ids(catalog: CatalogSettings) -> dict[str, str]:
 def examine_slack(settings: Settings, catalog: CatalogSettings) -> Iterator[Finding]:
     where = catalog_ids(catalog)
     try:
-        workspace = inspect_workspace(settings.slack_bot_token, settings.slack_api_url, where)
+        workspace = inspect_workspace(
+            settings.slack_bot_token,
+            settings.slack_api_url,
+            where,
+            ca_file=settings.slack_ca_file,
+        )
     except (SlackUnavailable, RateLimited) as away:
         yield problem(f"{away}: check SLACK_BOT_TOKEN and SLACK_API_URL")
         return

@@ -74,7 +74,7 @@ def make_context(
     client = connect(settings.redis_url)
     leases = Leases(client)
     catalog, names = bind_catalog(file), names_of(settings)
-    messenger = SlackMessenger(settings.slack_bot_token, settings.slack_api_url)
+    slack, ca_file = (settings.slack_bot_token, settings.slack_api_url), settings.slack_ca_file
     return Context(
         store=RedisReleaseStore(
             client,
@@ -84,8 +84,8 @@ def make_context(
         ),
         queue=RqWorkQueue(client, wake=leases.wake),
         clusters=KubernetesClusters(addresses(file) if calls_clusters else {}, RedisShelf(client)),
-        messenger=messenger,
-        directory=SlackDirectory(settings.slack_bot_token, settings.slack_api_url),
+        messenger=SlackMessenger(*slack, ca_file=ca_file),
+        directory=SlackDirectory(*slack, ca_file=ca_file),
         catalog=catalog,
         render=SlackRendering(tuple(catalog.apps), names, approvers=catalog.access.named_approvers),
         manifests=FileManifests(),

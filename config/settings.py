@@ -7,6 +7,7 @@ Each secret may instead be the name of a file that holds it:
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -27,6 +28,7 @@ SECRETS = (
 )
 PLAIN = (
     "SLACK_API_URL",
+    "SLACK_CA_FILE",
     "PILOTHOUSE_CONFIG",
     "PILOTHOUSE_HOST",
     "PILOTHOUSE_PORT",
@@ -57,6 +59,8 @@ class Settings:
     slack_signing_secret: str = field(default="", repr=False)
     slack_app_token: str = field(default="", repr=False)
     slack_api_url: str = SLACK_API_URL
+    slack_ca_file: str = ""
+    """Authorities that may sign Slack's certificate, beside the system's."""
     host: str = "127.0.0.1"
     port: int = 3000
     metrics_port: int | None = None
@@ -91,6 +95,9 @@ def read_settings(environment: Mapping[str, str], process: Process) -> Settings:
     api_url = reader.plain("SLACK_API_URL", SLACK_API_URL)
     if problem := _api_url(api_url):
         reader.mistakes.append(f"SLACK_API_URL is `{api_url}`: {problem}")
+    ca_file = reader.plain("SLACK_CA_FILE", "")
+    if problem := _ca_file(ca_file):
+        reader.mistakes.append(f"SLACK_CA_FILE names {ca_file}, which {problem}")
     host = reader.plain("PILOTHOUSE_HOST", "127.0.0.1")
     port = reader.port("PILOTHOUSE_PORT", 3000)
     metrics_port = reader.port("PILOTHOUSE_METRICS_PORT", None)
@@ -106,6 +113,7 @@ def read_settings(environment: Mapping[str, str], process: Process) -> Settings:
         slack_signing_secret=signing,
         slack_app_token=app_token,
         slack_api_url=api_url if api_url.endswith("/") else f"{api_url}/",
+        slack_ca_file=ca_file,
         host=host,
         port=port if port is not None else 3000,
         metrics_port=metrics_port,
@@ -219,6 +227,18 @@ def _api_url(value: str) -> str:
         return f"use a URL such as {SLACK_API_URL}"
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         return "use https; http is for this machine alone"
+    return ""
+
+
+def _ca_file(path: str) -> str:
+    if not path:
+        return ""
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        return "holds no certificate in PEM"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
     return ""
 
 

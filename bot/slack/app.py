@@ -26,7 +26,8 @@ def build_app(context: Context, settings: Settings) -> App:
     acknowledgement, on the threads of Answering.
     """
     app = App(
-        client=make_client(None, settings.slack_api_url),  # the token comes with `authorize`
+        # The token comes with `authorize`.
+        client=make_client(None, settings.slack_api_url, ca_file=settings.slack_ca_file),
         signing_secret=settings.slack_signing_secret or "socket mode has no signatures",
         # bot.slack.admission checks it before a body is parsed; Bolt logs what it refuses.
         request_verification_enabled=False,

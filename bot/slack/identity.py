@@ -26,9 +26,14 @@ class SlackDirectory:
     """``clock``: monotonic seconds."""
 
     def __init__(
-        self, token: str, api_url: str, *, clock: Callable[[], float] = time.monotonic
+        self,
+        token: str,
+        api_url: str,
+        *,
+        ca_file: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = make_client(token, api_url)
+        self._client = make_client(token, api_url, ca_file=ca_file)
         self._clock = clock
         self._members: dict[str, frozenset[str]] | None = None  # group -> users
         self._read_at = 0.0

@@ -28,10 +28,10 @@ class SlackMessenger:
     """Raises what the port names. Blocks that Slack refuses are sent again as preformatted text,
     then as text alone, so that the story always arrives."""
 
-    def __init__(self, token: str, api_url: str) -> None:
-        self._client = make_client(token, api_url)
+    def __init__(self, token: str, api_url: str, *, ca_file: str = "") -> None:
+        self._client = make_client(token, api_url, ca_file=ca_file)
         self._directs: LRUCache[str, str] = LRUCache(maxsize=1_000)
-        self._hasty = make_client(token, api_url, timeout=HASTY_SECONDS)
+        self._hasty = make_client(token, api_url, ca_file=ca_file, timeout=HASTY_SECONDS)
         self._entered: TTLCache[str, bool] = TTLCache(maxsize=1_000, ttl=ENTERED_SECONDS)
 
     def post(
@@ -92,7 +92,9 @@ class SlackMessenger:
         if not may_reply_to(response_url, self._client.base_url):
             _log.warning("refused a response_url that does not lead to Slack")
             raise ChannelUnavailable("response_url: it does not lead to Slack")
-        webhook = WebhookClient(response_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
+        webhook = WebhookClient(
+            response_url, timeout=TIMEOUT_SECONDS, ssl=self._client.ssl, retry_handlers=[]
+        )
 
         def send(shown: Message) -> None:
             response = webhook.send(

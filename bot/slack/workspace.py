@@ -32,9 +32,11 @@ class Workspace:
     named: tuple[Named, ...]
 
 
-def inspect_workspace(token: str, api_url: str, ids: Iterable[str]) -> Workspace:
+def inspect_workspace(
+    token: str, api_url: str, ids: Iterable[str], *, ca_file: str = ""
+) -> Workspace:
     """The first letter of an id shows its kind. Raises SlackUnavailable, RateLimited."""
-    client = make_client(token, api_url)
+    client = make_client(token, api_url, ca_file=ca_file)
     with translated("auth.test"):
         response = client.auth_test()
     granted = _granted(

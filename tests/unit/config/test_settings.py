@@ -167,3 +167,12 @@ def mistakes_with(url: str) -> tuple[str, ...]:
     except SettingsMistakes as found:
         return found.lines
     return ()
+
+
+def test_an_authority_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("nothing")
+    assert mistakes({"SLACK_CA_FILE": str(tmp_path / "empty")}) == (
+        f"SLACK_CA_FILE names {tmp_path / 'empty'}, which holds no certificate in PEM",
+    )
+    (line,) = mistakes({"SLACK_CA_FILE": str(tmp_path / "none")})
+    assert line.endswith("which cannot be read: No such file or directory")
