@@ -108,7 +108,9 @@ class Workspace:
         without_bot = own - {self.bot.id}
         self.groups = {
             "S0DEV": UserGroup("S0DEV", "developers", "Developers", ("U0DEV1", "U0DEV2")),
-            "S0ONCALL": UserGroup("S0ONCALL", "on-call-group", "On-call group", ("U0ONCALL",)),
+            "S0ONCALL": UserGroup(
+                "S0ONCALL", "on-call-group", "On-call group", ("U0ONCALL", "U0DEV2")
+            ),
         }
         self.conversations: dict[str, Conversation] = {}
         for conversation in (

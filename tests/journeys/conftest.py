@@ -40,6 +40,8 @@ DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN = (
     "U0VIEWER",
     "U0ADMIN",
 )
+PEOPLE = (DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN)
+APPROVERS = "S0ONCALL"
 WITHIN_S = 30.0
 APPS = 150
 TO_CREATE = 30
@@ -157,6 +159,11 @@ class Journey:
             self._store.delete(
                 *(f"{PREFIX}budget:{budget.name}" for budget in (EDITS, posts_in(CHANNEL)))
             )
+
+    def forget_people(self) -> None:
+        """What workers know of people for some seconds is out of date."""
+        known = ("members of the catalog's groups", *(f"kind of {user}" for user in PEOPLE))
+        self._store.delete(*(f"{PREFIX}passing:{key}" for key in known))
 
     # --- the cluster ---
 
@@ -342,6 +349,7 @@ def running(
     hello = catalog["apps"]["hello"]
     plain = _plain_apps(hello, probed=request.param != "control plane")
     catalog["apps"] |= {**plain, **_pairs(hello), **_ruled_apps(hello), **_apps_to_create(hello)}
+    catalog["access"]["roles"]["approver"]["groups"] = [APPROVERS]
     (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
     _write_manifests(demo)
     kubeconfig: Path | None = (
