@@ -21,7 +21,9 @@ apps:
     strategy: canary
     ready_within: 7m
     crash_loop: {restarts: 7, for: 7m}
-    approvals: {start: 7, promote: 7, requester_may_approve: true, expires: 7m, on_expiry: abort}
+    approvals:
+      {start: 7, promote: 7, requester_may_approve: true, expires: 7m, on_expiry: abort,
+       confirm: false, remind: [7m]}
     managed_elsewhere: warn
     watch_after: 7m
     evidence: {logs: "off"}
