@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from tests.journeys.conftest import Journey
+from tests.journeys.conftest import DEVELOPER, Journey
 from tests.journeys.test_bluegreen import WAITS_FOR_SWITCH
 from tests.journeys.test_bluegreen_shapes import app_of_two_services
+from tests.journeys.test_rollouts_of_others import set_image
 
 real_only = pytest.mark.parametrize(
     "running", [pytest.param("control plane", marks=pytest.mark.control_plane)], indirect=True
@@ -120,3 +121,18 @@ def test_a_preview_service_of_someone_else_is_left_alone(journey: Journey) -> No
     left = journey.core.read_namespaced_service(name, "default")
     assert (left.metadata.uid, left.spec.selector) == (uid, {"app": "other"})
     journey.core.delete_namespaced_service(name, "default")
+
+
+def test_a_broken_version_is_fixed_forward_once_confirmed(journey: Journey) -> None:
+    set_image(journey, "missing")
+
+    def is_failing() -> bool:
+        pods = journey.core.list_namespaced_pod("default", label_selector=f"app={journey.app}")
+        statuses = [one for pod in pods.items for one in pod.status.container_statuses or ()]
+        return any(one.state.waiting and one.state.waiting.message for one in statuses)
+
+    journey.until(is_failing, "a pod that cannot start")
+    journey.say("/deploy {app} 2.0.0")
+    journey.click("Continue", user=DEVELOPER)
+    journey.sees(r"{app} is on 2\.0\.0")
+    assert journey.versions() == {"2.0.0": 5}
