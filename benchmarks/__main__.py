@@ -18,6 +18,8 @@ BENCHMARKS = (
     "rolling",
     "canary",
     "bluegreen",
+    "costs",
+    "large",
     "engine",
     "cards",
     "footprint",

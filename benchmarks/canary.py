@@ -67,16 +67,16 @@ def by_client(sandbox: Sandbox, version: str) -> float:
     }
     began = time.perf_counter()
     made = api.create_namespaced_deployment("default", body)
-    _complete(api, "hello-canary", made.metadata.generation)
+    wait_until_complete(api, "hello-canary", made.metadata.generation)
     scaled = api.patch_namespaced_deployment("hello-canary", "default", {"spec": {"replicas": 5}})
-    _complete(api, "hello-canary", scaled.metadata.generation)
+    wait_until_complete(api, "hello-canary", scaled.metadata.generation)
     rolled = api.patch_namespaced_deployment("hello", "default", image)
-    _complete(api, "hello", rolled.metadata.generation)
+    wait_until_complete(api, "hello", rolled.metadata.generation)
     api.delete_namespaced_deployment("hello-canary", "default", propagation_policy="Background")
     return time.perf_counter() - began
 
 
-def _complete(api: client.AppsV1Api, name: str, generation: int) -> None:
+def wait_until_complete(api: client.AppsV1Api, name: str, generation: int) -> None:
     """Wait until `kubectl rollout status` would call this generation complete."""
     for event in watch.Watch().stream(
         api.list_namespaced_deployment,
