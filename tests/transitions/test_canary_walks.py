@@ -12,8 +12,10 @@ from bot.releases.facts.actions import CreateDeployment, PatchDeployment
 from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import AutoscalerSeen, Survey
 from bot.releases.facts.release import Phase
+from bot.releases.facts.requests import Adopt
 from bot.releases.strategies.canary.steps import STICKY
 from tests.builders import (
+    DEVELOPER,
     NO_AFFINITY,
     REPOSITORY,
     SECOND,
@@ -272,3 +274,14 @@ def test_leaves_someone_elses_deployment_of_that_name_alone() -> None:
         walk.cluster.deployments["hello-canary"] is before
         and CLAIM_ANNOTATION not in before.annotations
     )
+
+
+def test_a_rollback_leaves_the_candidates_that_a_service_selects_alone() -> None:
+    walk = a_walk().to_step("share-50", gate="hold")
+    candidate = walk.cluster.deployments["hello-canary"]
+    walk.cluster.select("hello", dict(candidate.template["metadata"]["labels"]))
+    walk.tick()
+    walk.ask(Adopt(DEVELOPER))
+    walk.to_the_end()
+    assert walk.cluster.selected("hello") == [pod.name for pod in candidate.pods()]
+    assert {item.annotations.get(CLAIM_ANNOTATION) for item in (candidate,)} == {None}

@@ -113,7 +113,7 @@ def _reach(decision: Decision, step: Step, seen: Observation, now: int) -> Outco
     in_effect = isinstance(reconciled, Proceed) and not decision.actions
     left = ""
     if not in_effect or not conditions_hold(decision.release, seen, step.until):
-        decision = name_wait(decision, step, seen)
+        decision = name_wait(decision, step, seen, now)
         left = _left_at_deadline(decision.release, step, seen, now) if in_effect else ""
         if not left:
             return watch_deadline(report_taken_raise(decision, seen, now), step, seen, now)

@@ -13,8 +13,8 @@ from bot.releases.assess.handover import (
     original_selectors,
 )
 from bot.releases.assess.intents import deployment_of
-from bot.releases.assess.rollout import pods_of
-from bot.releases.engine.decision import Decision
+from bot.releases.assess.rollout import is_complete, pods_of
+from bot.releases.engine.decision import RESYNC_MS, Decision
 from bot.releases.engine.reconcile import conditions_hold, is_in_effect
 from bot.releases.facts.counts import counted
 from bot.releases.facts.observation import DeploymentSeen, Observation
@@ -24,11 +24,20 @@ from bot.releases.facts.release import Release
 LONGEST = 400
 
 
-def name_wait(decision: Decision, step: Step, seen: Observation) -> Decision:
-    """Forward, a rollout's own numbers say it already."""
+def name_wait(decision: Decision, step: Step, seen: Observation, now: int) -> Decision:
+    """Forward, a rollout's own numbers say it already, as long as there is one."""
     release = decision.release
-    is_named = release.rollback is not None or step.waits_for_capacity or step.committed
+    is_named = (
+        release.rollback is not None
+        or step.waits_for_capacity
+        or step.committed
+        or (now - release.progress.began_at >= RESYNC_MS and _rolls_nothing(seen))
+    )
     return _with_wait(decision, _wait_of(release, step, seen) if is_named else "")
+
+
+def _rolls_nothing(seen: Observation) -> bool:
+    return all(item is None or is_complete(item) for item in (seen.stable, seen.candidate))
 
 
 def without_wait(decision: Decision) -> Decision:
@@ -78,6 +87,9 @@ def _rollout_words(
         return condition.value
     if condition is Condition.CANDIDATE_GONE:
         return _deletion_words(item)
+    if condition is Condition.CANDIDATE_MATCHES_STABLE and is_complete(item) and seen.stable:
+        wanted = counted(seen.stable.replicas, "pod")
+        return f"{item.name} has {item.available} of the {wanted} that {seen.stable.name} runs"
     if condition is Condition.CANDIDATE_SILENT:
         return f"{item.name} still has {counted(len(pods_of(item)), 'pod')}"
     load = load_of(seen, item, release.target.services)

@@ -10,8 +10,8 @@ from bot.releases.facts.actions import PatchDeployment
 from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import AutoscalerSeen, Survey
 from bot.releases.facts.release import Phase
-from bot.releases.facts.requests import Abort, Promote
-from tests.builders import DEVELOPER, MANAGER
+from bot.releases.facts.requests import Abort, Adopt, Promote
+from tests.builders import DEVELOPER, MANAGER, MINUTE
 from tests.transitions.bluegreen import scenes
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster
 from tests.transitions.bluegreen.walk import Walk
@@ -213,3 +213,18 @@ def test_rolling_back_to_a_whole_blue_needs_no_raise() -> None:
     assert walk.cluster.services["hello"].selector == ON_BLUE
     walk.to_the_end()
     assert raises(walk) == []
+
+
+def test_a_green_that_something_else_made_smaller_is_waited_for_by_name() -> None:
+    walk = scenes.plain().to_step("green")
+    walk.until(lambda walk: "hello-green" in walk.cluster.deployments)
+    walk.tick()
+    green = walk.cluster.deployments["hello-green"]
+    green.replicas, green.generation = 1, green.generation + 1
+    walk.tick()
+    walk.ask(Adopt(DEVELOPER))
+    walk.tick()
+    walk.now += MINUTE
+    walk.tick()
+    waits_for = walk.release.progress.waits_for
+    assert waits_for == "hello-green has 1 of the 3 pods that hello runs"
