@@ -84,16 +84,32 @@ def _is_at_once(release: Release, cause: Cause, seen: Observation) -> bool:
 
 def _to_be_restored(release: Release) -> tuple[Intent, ...]:
     """A rollback depends on nothing but the Deployment itself: it writes over what drifted, and
-    drift never holds it up."""
+    drift never holds it up. What admission made of a template that is back already stays: written
+    again it would only be changed again."""
     return tuple(
         (
             intent
-            if intent.field is Field.EXISTS
-            and (intent.kind, intent.name) == (Kind.DEPLOYMENT, release.target.deployment)
+            if (
+                intent.field is Field.EXISTS
+                and (intent.kind, intent.name) == (Kind.DEPLOYMENT, release.target.deployment)
+            )
+            or _is_back_as_admitted(release, intent)
             else replace(intent, pending="restore", instead_of=None)
         )
         for intent in release.intents
         if intent.written or intent.field is Field.EXISTS
+    )
+
+
+def _is_back_as_admitted(release: Release, intent: Intent) -> bool:
+    found = release.as_found
+    drifted = {(drift.name, drift.field) for drift in release.drift}
+    return (
+        found is not None
+        and intent.confirmed
+        and (intent.name, intent.field) == (found.stable.name, Field.TEMPLATE)
+        and intent.instead_of == found.stable.template
+        and (intent.name, intent.field) not in drifted
     )
 
 

@@ -9,6 +9,7 @@ ready pod.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +38,8 @@ from bot.releases.facts.target import Strategy, default_candidate_name
 from bot.releases.planning.as_found import foreign_annotations
 from bot.releases.planning.capacity import fence_posts
 from tests.builders import ROLLING_UPDATE, a_deployment, a_pod, a_replica_set, a_service
+
+CONTAINERS = "spec.template.spec.containers"
 
 
 class Refused(Exception):
@@ -71,6 +74,7 @@ class Deployment:
     generation: int = 1
     observed_generation: int = 1
     sets: list[ReplicaSet] = field(default_factory=list)
+    template_manager: str = ""  # who wrote it last, as managedFields would say
 
     def current(self) -> ReplicaSet | None:
         return next((one for one in self.sets if one.template == self.template), None)
@@ -98,6 +102,7 @@ class ModelledCluster:
         }
         self.app_services = tuple(services)
         self.survey = survey or Survey()
+        self.webhook: Callable[[Any], Any] | None = None  # changes templates that are written
         self.broken_images: set[str] = set()
         self.sick_images: set[str] = set()  # ready, but what they answer is an error
         # set by a test that takes pods away itself: then the cluster may be empty without our doing
@@ -155,13 +160,20 @@ class ModelledCluster:
         self.deployments[action.name] = Deployment(
             action.name,
             f"uid-{action.name}-{self.made}",
-            copy.deepcopy(spec["template"]),
+            self._admitted(spec["template"]),
             0,
             spec["selector"],
             spec["strategy"],
             labels=dict(meta["labels"]),
             annotations=dict(meta["annotations"]),
         )
+
+    @property
+    def has_webhook(self) -> bool:
+        return self.webhook is not None
+
+    def _admitted(self, template: Any) -> Any:
+        return copy.deepcopy(template if self.webhook is None else self.webhook(template))
 
     def _delete_deployment(self, action: DeleteDeployment) -> None:
         item = self.deployments.get(action.name)
@@ -223,7 +235,8 @@ class ModelledCluster:
     def _set(self, item: Deployment, change: FieldChange) -> None:
         match change.field:
             case Field.TEMPLATE:
-                item.template = copy.deepcopy(change.after)
+                item.template = self._admitted(change.after)
+                item.template_manager = "pilothouse"
             case Field.REPLICAS:
                 item.replicas = change.after
             case Field.PAUSED:
@@ -403,6 +416,11 @@ class ModelledCluster:
             strategy=item.strategy,
             labels=dict(item.labels),
             annotations=dict(item.annotations),
+            managers=tuple(
+                (item.template_manager, "Update", "", f"{CONTAINERS}[name={one['name']}].image")
+                for one in item.template["spec"]["containers"]
+                if item.template_manager
+            ),
         )
 
     def state(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tests.transitions.bluegreen import scenes
 from tests.transitions.bluegreen.modelled_cluster import Refused
 from tests.transitions.bluegreen.test_moments import phase_of
 from tests.transitions.bluegreen.walk import Walk
+from tests.transitions.hands import described, pin
 
 ON_GREEN, ON_BLUE = {"app": "hello-green"}, {"app": "hello"}
 SCENES = (scenes.plain, scenes.by_version_label, scenes.with_preview, scenes.kept)
@@ -353,3 +354,21 @@ def test_force_reports_that_it_leaves_the_cluster_alone() -> None:
     assert "left as it is" in answer.events[-1].text
     assert decide(answer.release, walk.look(), walk.now).actions == ()
     assert walk.cluster.state() == found
+
+
+def test_a_template_that_admission_changed_on_the_way_back_is_not_written_again() -> None:
+    walk = scenes.plain()
+    walk.cluster.webhook = pin
+    walk.to_step("settle")
+    hello = walk.cluster.deployments["hello"]
+    walk.until(lambda walk: "2.0.0" in str(hello.template))
+    walk.abort()
+    walk.until(lambda walk: "1.0.0" in str(hello.template))
+    hello.paused, hello.generation = True, hello.generation + 1
+    walk.until(lambda walk: walk.release.phase is Phase.DRIFTED)
+    walk.ask(Adopt(DEVELOPER))
+    written = len(walk.written)
+    walk.to_the_end()
+    assert "1.0.0@" in str(hello.template)
+    rolled = [one for one in walk.written[written:] if "template" in described(one)]
+    assert not rolled
