@@ -105,10 +105,11 @@ class RealJourney(Journey):
         ).items
         return [pod for pod in every if pod.metadata.deletion_timestamp is None]
 
-    def direct_messages(self) -> list[dict[str, Any]]:
-        """What the bot wrote to the one who started the release."""
+    def log_lines(self) -> str:
+        """What the one who started the release got of its crash, "" before it is there."""
+        start = f"{self.app}-1: the last log lines"
         found: list[dict[str, Any]] = self.sandbox.slack.messages(f"D{DEVELOPER[1:]}", DEVELOPER)
-        return found
+        return next((m["text"] for m in found if m["text"].startswith(start)), "")
 
 
 Start = Callable[..., RealJourney]

@@ -101,3 +101,10 @@ def test_a_client_of_a_sticky_release_stays_on_its_version(start: Start) -> None
     assert len(traffic.versions()) == 1
     journey.say("/rollout abort {app}")
     journey.sees(r"{app} is back on 1\.0\.0, aborted", within=WITHIN_S)
+
+
+def test_traffic_shows_what_the_pods_replied_through_the_api_server(start: Start) -> None:
+    journey = start(2)
+    journey.say("/traffic {app}")
+    told = journey.sees(r"/version of {app}: 20 requests", within=WITHIN_S)
+    assert "1.0.0" in told and "100%" in told

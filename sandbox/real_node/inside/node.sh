@@ -81,6 +81,8 @@ cgroupDriver: cgroupfs
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: $state/certs/ca.crt}}
 authorization: {mode: Webhook}
+clusterDNS: [10.96.0.10] # nothing listens there, but without one each pod gets a warning event
+clusterDomain: cluster.local
 resolvConf: $data/etc/resolv.conf
 nodeLeaseDurationSeconds: 8
 imageGCHighThresholdPercent: 100
