@@ -224,8 +224,10 @@ def test_a_canary_begun_by_hand_is_adopted_and_promoted(
     _left_over(journey, f"pilothouse/{journey.app}:2.0.0")
     found = journey.as_found()
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
-    journey.sees(WAITS_FOR_PEOPLE)
-    assert ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}
+    journey.click("Continue", user=DEVELOPER)  # it is adopted
+    journey.until(
+        lambda: ready_versions(journey) == {"1.0.0": 5, "2.0.0": 5}, "half of the traffic"
+    )
     journey.click("Promote", user=MANAGER)
     journey.sees(r"{app} is on 2\.0\.0")
     _ends_only_on_another_image(journey, found)
