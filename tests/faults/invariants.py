@@ -12,8 +12,10 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
+from bot.policy.permission_table import BUTTONS
 from bot.ports import Announcement, AuditLine
 from bot.releases.facts.release import Phase, Release
+from bot.slack.blocks.buttons import ACTION_PREFIX
 from tests.faults import leftovers, trail
 from tests.faults.people import Accepted, wait_until
 from tests.faults.stage import CHANNEL, Stage
@@ -182,14 +184,23 @@ def unreported(
         card = cards.get(f"{release.id}:card")
         if card is None:
             lost.append(f"{release.id}: no card")
-        elif release.phase.is_final and any(
-            block.get("type") == "actions" for block in card.get("blocks", [])
-        ):
+        elif release.phase.is_final and _offers_to_steer(card):
             lost.append(
                 f"{release.id} is {release.phase.value}, and its card still offers buttons:"
                 f" {card.get('text')}"
             )
     return lost
+
+
+def _offers_to_steer(card: Json) -> bool:
+    """Buttons for a release that runs, which do nothing once it is over."""
+    offered = [
+        str(button.get("action_id"))
+        for block in card.get("blocks", [])
+        if block.get("type") == "actions"
+        for button in block["elements"]
+    ]
+    return any(action.removeprefix(ACTION_PREFIX) in BUTTONS for action in offered)
 
 
 def posted_twice(messages: Sequence[Json]) -> list[str]:

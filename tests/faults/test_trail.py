@@ -149,7 +149,9 @@ def message(key: str, text: str, ts: str = "1", *, buttons: bool = False) -> Jso
         "ts": ts,
         "text": text,
         "metadata": {"event_payload": {"key": key}},
-        "blocks": [{"type": "actions"}] if buttons else [],
+        "blocks": [{"type": "actions", "elements": [{"action_id": "release:abort"}]}]
+        if buttons
+        else [],
     }
 
 
