@@ -190,7 +190,7 @@ class ApprovalsEntry(Entry):
     expires_ms: Duration = Field(default=3_600_000, alias="expires")
     on_expiry: Literal["hold", "abort"] = "hold"
     confirm: bool = True
-    remind_ms: tuple[Duration, ...] = Field(default=(), alias="remind")
+    remind_ms: Annotated[tuple[Duration, ...], Strict(False)] = Field(default=(), alias="remind")
 
     @model_validator(mode="after")
     def _long_enough(self) -> ApprovalsEntry:

@@ -74,11 +74,11 @@ def test_in_an_archived_channel_the_starter_gets_a_direct_message(
     assert bot.store.outbox("hello-1") == ((), False)  # nothing is tried for ever
 
 
-def test_outside_its_channels_the_bot_replies_and_sends_the_starter_direct_messages(
+def test_removed_from_its_channel_the_bot_sends_the_starter_direct_messages(
     bot: Bot, slack: LocalSlack
 ) -> None:
-    slack.channel(CHANNEL, bot_is_member=False)
     assert "started as hello-1" in slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")["text"]
+    slack.channel(CHANNEL, bot_is_member=False)
     changed(bot, "hello-1", (EventKind.FINISHED, "hello is on 2.0.0"), phase=Phase.SUCCEEDED)
     told_all(bot, "hello-1")
     refused, *others = slack.log(kind="call", name="chat.postMessage")
