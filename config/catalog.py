@@ -191,17 +191,25 @@ def _merged(below: Any, above: Any) -> Any:
     return above
 
 
-_DURATIONS = frozenset({"hold", "rollback_window", "for", "expires", "ready_within", "watch_after"})
+_DURATIONS = frozenset(
+    {"hold", "rollback_window", "for", "expires", "remind", "ready_within", "watch_after"}
+)
 
 
 def _as_written(value: Any) -> Any:
     """A dump holds durations as milliseconds; validating it again needs them as written."""
     if isinstance(value, dict):
         return {
-            key: f"{item}ms" if key in _DURATIONS and isinstance(item, int) else _as_written(item)
+            key: _in_ms(item) if key in _DURATIONS else _as_written(item)
             for key, item in value.items()
         }
     return value
+
+
+def _in_ms(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_in_ms(item) for item in value]
+    return f"{value}ms" if isinstance(value, int) else value
 
 
 def _missing_files(catalog: CatalogSettings, document: Document) -> Iterator[CatalogMistake]:
