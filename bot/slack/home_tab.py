@@ -8,8 +8,8 @@ from typing import Any
 
 from bot.operations.access.refuse import refuse, refuse_reader
 from bot.operations.context import Context
-from bot.operations.delivery.direct_notices import wish_of
 from bot.operations.delivery.find_card import find_card
+from bot.operations.delivery.send_notices import wish_of
 from bot.policy.decision import ANYTHING, STARTING, button
 from bot.ports import StoreUnavailable
 from bot.releases.facts.people import Person

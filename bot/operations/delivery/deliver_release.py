@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from bot.operations.context import Context, left_to_newer, thread_key
 from bot.operations.delivery.budgets import EDITS, MOVING, OVER, WAITED_FOR, rank_of
-from bot.operations.delivery.direct_notices import send_notices
 from bot.operations.delivery.find_card import find_card
 from bot.operations.delivery.post_once import Posted, attempt_at, keyed, post_once
+from bot.operations.delivery.send_notices import send_notices
 from bot.operations.delivery.standing import Address, edit_standing, remember_standing
 from bot.operations.replies import DocumentReply
 from bot.ports import (

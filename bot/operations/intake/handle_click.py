@@ -14,11 +14,11 @@ from bot.commands.model import DeployCommand
 from bot.commands.table import BY_NAME
 from bot.operations.access.refuse import refuse
 from bot.operations.context import Context
-from bot.operations.delivery.direct_notices import Wish, set_wish
+from bot.operations.delivery.send_notices import Wish, set_wish
 from bot.operations.intake.answer_once import answer_once
 from bot.operations.intake.handle_command import handle_command
-from bot.operations.intake.name_who_can import ask_for_answer, refusal_with_names
 from bot.operations.intake.offer_suggestions import chosen_suggestion
+from bot.operations.intake.refusal_with_names import ask_for_answer, refusal_with_names
 from bot.operations.lifecycle.control_release import control_release
 from bot.operations.queries.keep_query import OfSomeoneElse, take_query
 from bot.operations.queries.send_file import ask_for_file

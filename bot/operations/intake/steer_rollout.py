@@ -8,7 +8,7 @@ from bot.commands.table import act_of
 from bot.operations.access.refuse import refuse
 from bot.operations.context import Context
 from bot.operations.intake.ask_query import ask_query
-from bot.operations.intake.name_who_can import refusal_with_names
+from bot.operations.intake.refusal_with_names import refusal_with_names
 from bot.operations.intake.start_typed_release import start_typed_release
 from bot.operations.lifecycle.control_release import control_release, has_moved_on
 from bot.operations.queries.list_apps import running_release

@@ -9,17 +9,17 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bot.operations.context import Context, left_to_newer
+from bot.operations.lifecycle.announce_writes import (
+    announce_writes,
+    record_failure,
+    record_success,
+)
 from bot.operations.lifecycle.answer_requests import answer_requests
 from bot.operations.lifecycle.apply_objects import apply_objects
 from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, check_people
 from bot.operations.lifecycle.gather_logs import gather_logs
 from bot.operations.lifecycle.meet_error import forget_errors, meet_error
 from bot.operations.lifecycle.prepare_release import prepare_release
-from bot.operations.lifecycle.record_writes import (
-    announce_writes,
-    record_failure,
-    record_success,
-)
 from bot.operations.lifecycle.remember_templates import remember_templates
 from bot.ports import (
     Cluster,
@@ -72,7 +72,7 @@ def advance_release(context: Context, release_id: str) -> int | None:
             forget_errors(context, release)
         except VersionConflict:
             following = _Next(context.store.now(), at_once=True)
-        except Exception as error:
+        except Exception as error:  # reported
             if not meet_error(context, release_id, error):
                 raise
             following = _Next(context.store.now())

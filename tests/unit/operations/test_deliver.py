@@ -9,7 +9,7 @@ import pytest
 
 from bot.operations.context import Catalog, Context
 from bot.operations.delivery.deliver_release import deliver_release
-from bot.operations.delivery.direct_notices import Wish, set_wish
+from bot.operations.delivery.send_notices import Wish, set_wish
 from bot.policy.permissions import Access, Grant, Role
 from bot.ports import (
     Announcement,

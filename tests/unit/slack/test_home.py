@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.operations.delivery.deliver_release import deliver_release
-from bot.operations.delivery.direct_notices import wish_of
+from bot.operations.delivery.send_notices import wish_of
 from sandbox.slack import LocalSlack
 from tests.conftest import eventually
 from tests.unit.slack.conftest import CHANNEL, Bot
