@@ -53,7 +53,8 @@ class HandsInTheCluster:
         self.walk, self.chance, self.cluster = walk, chance, walk.cluster
         self.log: list[str] = []
         self.changed: set[tuple[str, str]] = set()  # (object, field) that others wrote
-        self.late: list[tuple[int, Action]] = []
+        self.late: list[tuple[int, int, Action]] = []  # when, after how much trouble, what
+        self.troubles = 0
         self.is_calm = False
         self.still = 0
         walk.cluster.faulty = True
@@ -120,7 +121,7 @@ class HandsInTheCluster:
         """False: the worker knows nothing of what became of it, and sends no more."""
         fate = "arrives" if self.is_calm else self.chance.choice(("arrives",) * 8 + FATES)
         if fate == "late":
-            self.late.append((self.walk.now + LATE_BY_MS, action))
+            self.late.append((self.walk.now + LATE_BY_MS, self.troubles, action))
         elif fate != "lost":
             self.carry_out(action)
         if fate != "arrives":
@@ -130,13 +131,14 @@ class HandsInTheCluster:
     def _arrive(self) -> None:
         due = [one for one in self.late if one[0] <= self.walk.now]
         self.late = [one for one in self.late if one[0] > self.walk.now]
-        for _, action in due:
+        for _, troubles, action in due:
             self.log.append(f"arrives late: {described(action)}")
             # it may meet a release that has moved on: then it is drift, and a person may keep it
             self.changed |= {(action.name, one.field.value) for one in changes_of(action)}
-            self.carry_out(action)
+            self.carry_out(action, is_judged=troubles == self.troubles)
 
-    def carry_out(self, action: Action) -> None:
+    def carry_out(self, action: Action, *, is_judged: bool = True) -> None:
+        """Not judged: others took pods away while it was on its way, and nobody calls it back."""
         before = {name: self.cluster.selected(name) for name in self.services()}
         staying = {name: self.left_by(action, name) for name in self.services()}
         try:
@@ -145,7 +147,7 @@ class HandsInTheCluster:
             return
         self.log.append(described(action))
         self.note_webhook(action)
-        for name, pods in before.items():
+        for name, pods in before.items() if is_judged else ():
             left = len(self.cluster.selected(name)) if staying[name] is None else staying[name]
             assert left is not None and left >= self.promised(len(pods)), self.story(
                 f"{described(action)} leaves {left} of {len(pods)} ready endpoints of {name}"
@@ -190,6 +192,7 @@ class HandsInTheCluster:
 
     def trouble(self) -> None:
         hand = self.chance.choice(HANDS)
+        self.troubles += 1
         hand(self)
 
     def change(self, item: Deployment, field: str, value: Any) -> None:

@@ -12,7 +12,7 @@ from bot.releases.facts.actions import CreateDeployment, PatchDeployment
 from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import AutoscalerSeen, Survey
 from bot.releases.facts.release import Phase
-from bot.releases.facts.requests import Adopt
+from bot.releases.facts.requests import Adopt, Resume
 from bot.releases.strategies.canary.steps import STICKY
 from tests.builders import (
     DEVELOPER,
@@ -285,3 +285,31 @@ def test_a_rollback_leaves_the_candidates_that_a_service_selects_alone() -> None
     walk.to_the_end()
     assert walk.cluster.selected("hello") == [pod.name for pod in candidate.pods()]
     assert {item.annotations.get(CLAIM_ANNOTATION) for item in (candidate,)} == {None}
+
+
+def test_candidates_that_came_to_serve_alone_stay() -> None:
+    """Their removal was lost; before it was sent again, something else changed the selector."""
+    walk = plain().to_step("share-50")
+    walk.cluster.faulty = True  # another hand is in it
+    walk.abort()
+    while walk.step != "back":
+        walk.tick(crash_after=0)
+    canary = walk.cluster.deployments["hello-canary"]
+    walk.cluster.select("hello", dict(canary.template["metadata"]["labels"]))
+    walk.to_the_end()
+    assert walk.release.phase is Phase.ABORTED
+    assert walk.cluster.selected("hello")
+
+
+def test_a_stable_that_was_paused_after_the_canary_left_is_resumed() -> None:
+    walk = a_walk(a_hello(replicas=4), canary={"mode": "shift"}).until(
+        lambda walk: walk.step == "finish" and "hello-canary" not in walk.cluster.deployments
+    )
+    walk.cluster.faulty = True
+    walk.cluster.deployments["hello"].paused = True
+    walk.tick()
+    assert walk.release.phase is Phase.DRIFTED
+    walk.ask(Resume(DEVELOPER))
+    walk.to_the_end()
+    assert walk.release.phase is Phase.SUCCEEDED
+    assert not walk.cluster.deployments["hello"].paused

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from bot.releases.assess.intents import confirm_intents
 from bot.releases.engine.decide import decide
 from bot.releases.engine.rewrite import MAX_REWRITES
-from bot.releases.facts.intent import Field
+from bot.releases.facts.intent import Field, Intent, Kind
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Resume
@@ -106,3 +109,26 @@ def test_the_same_template_by_someone_else_is_drift() -> None:
 def test_a_later_change_of_what_admission_made_is_drift() -> None:
     release = decide(patched(a_release()), digest_rolled(), T0 + SECOND).release
     assert decide(release, rolled(), T0 + 2 * SECOND).release.phase is Phase.DRIFTED
+
+
+@pytest.mark.parametrize(("arrived", "settled"), [("1.0.0", True), ("2.0.0", False)])
+def test_a_rollback_takes_what_admission_makes_of_the_version_it_restores(
+    arrived: str, settled: bool
+) -> None:
+    """A forward write that arrives late is no answer to it."""
+    template, restored = a_template(arrived), a_template("1.0.0")
+    template["spec"]["containers"][0]["image"] += "@sha256:" + "a" * 64
+    intent = Intent(
+        Kind.DEPLOYMENT,
+        "hello",
+        Field.TEMPLATE,
+        before=a_template("7.0.0"),
+        after=restored,
+        confirmed=False,
+        written=True,
+        pending="restore",
+    )
+    seen = with_stable(rolled(), template=template, managers=OURS)
+    (now,), drift = confirm_intents((intent,), seen)
+    assert not drift
+    assert (now.confirmed, now.after == template) == (settled, settled)

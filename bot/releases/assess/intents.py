@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.releases.facts.actions import FieldChange
+from bot.releases.facts.images import version_of
 from bot.releases.facts.intent import Drift, Field, Intent, Kind
 from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.facts.plan import DeploymentGoal, Side
@@ -241,7 +242,9 @@ def _confirm_field(
         )
         return kept, None
     if _is_answer_to_our_write(intent, item, observed):
-        settled = replace(intent, after=observed, confirmed=True, instead_of=intent.after)
+        settled = replace(
+            intent, after=observed, confirmed=True, pending="", instead_of=intent.after
+        )
         return settled, None
     if (
         intent.pending
@@ -259,11 +262,19 @@ def _is_answer_to_our_write(
 ) -> bool:
     """The cluster's admission made another template of ours (a digest of a tag, a sidecar): what it
     changes in our request belongs to our field manager. Before our write is confirmed, that is the
-    value intended; any other later is drift."""
-    is_new = intent.written and not intent.confirmed and not intent.pending
+    value intended; any other later is drift. While a rollback writes over what drifted, a forward
+    write of ours may still arrive, so the versions must be those that it restores."""
+    is_new = intent.written and not intent.confirmed and intent.pending in ("", "restore")
     if intent.field is not Field.TEMPLATE or not is_new or observed == intent.before:
         return False
+    if intent.pending and _versions(intent.after) != _versions(observed):
+        return False
     return is_written_by_us(item, intent.field, intent.after, observed)
+
+
+def _versions(template: Any) -> dict[str, str]:
+    containers = template["spec"]["containers"]
+    return {one["name"]: version_of(one.get("image", "")) for one in containers}
 
 
 def is_written_by_us(

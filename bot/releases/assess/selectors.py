@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.releases.assess.rollout import ready_pods
-from bot.releases.facts.observation import DeploymentSeen, PodSeen
+from bot.releases.facts.observation import DeploymentSeen, Observation, PodSeen
+from bot.releases.facts.release import Release
 
 _LABEL_VALUE = re.compile(r"\A(?:[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?)?\Z", re.ASCII)
 
@@ -64,3 +65,21 @@ def selected_ready(
 ) -> tuple[PodSeen, ...]:
     """The ready pods of a Deployment that a Service's selector chooses."""
     return tuple(pod for pod in ready_pods(deployment) if selects(selector, pod.labels))
+
+
+def serves_alone(release: Release, seen: Observation) -> bool:
+    """Whether a Service, as something else left it, selects the candidate's pods and none that
+    stable has or will have: to remove them would empty it."""
+    candidate, found = seen.candidate, release.as_found
+    if candidate is None or found is None or not ready_pods(candidate):
+        return False
+    stable = (
+        labels_of(found.stable.template),
+        *((labels_of(seen.stable.template),) if seen.stable else ()),
+    )
+    return any(
+        selects(service.selector, labels_of(candidate.template))
+        and not any(selects(service.selector, labels) for labels in stable)
+        for service in seen.services
+        if service.name in release.target.services
+    )

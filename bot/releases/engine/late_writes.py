@@ -1,10 +1,12 @@
 """When a rollback is planned: as soon as no announced write can come late any more, again when
-the stable Deployment is gone, and when the version that serves begins to fail."""
+the stable Deployment is gone, when the version that serves begins to fail, and when candidates
+that are to be removed came to be all that a Service selects."""
 
 from __future__ import annotations
 
 from bot.releases.assess.failing import fails
 from bot.releases.assess.intents import confirm_intents, find
+from bot.releases.assess.selectors import serves_alone
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.facts.causes import Cause, FailureClass
@@ -24,7 +26,11 @@ def plan_rollback(decision: Decision, seen: Observation, now: int) -> Outcome:
         settled_at = release.phase_since + LATE_WRITE_MS
         if now < settled_at and _may_still_be_written(release, seen):
             return Stop(decision.wake(settled_at))
-    elif not _lost_stable(release, seen) and not _must_hurry(release, seen):
+    elif not (
+        _lost_stable(release, seen)
+        or _must_hurry(release, seen)
+        or _candidates_came_to_serve_alone(release, seen)
+    ):
         return Proceed(decision)
     cause = release.cause or Cause(FailureClass.REQUEST, "aborted")
     return RollBack(decision, cause, release.rollback.ends_as)
@@ -41,6 +47,13 @@ def _must_hurry(release: Release, seen: Observation) -> bool:
     if step is None or rollback is None or not step.waits_for_capacity or rollback.at_once:
         return False
     return fails(release, seen)
+
+
+def _candidates_came_to_serve_alone(release: Release, seen: Observation) -> bool:
+    """Something else changed a selector since the step that removes them was planned."""
+    step = release.current_step
+    removes_them = step is not None and step.candidates == 0 and not step.keeps_candidate
+    return removes_them and serves_alone(release, seen)
 
 
 def _may_still_be_written(release: Release, seen: Observation) -> bool:

@@ -20,6 +20,7 @@ from bot.releases.engine.deadlines import watch_deadline
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.engine.reconcile import conditions_hold
+from bot.releases.engine.waiting import with_wait
 from bot.releases.facts.actions import FieldChange, PatchDeployment, PatchService
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import EventKind
@@ -28,6 +29,9 @@ from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceS
 from bot.releases.facts.plan import Condition, DeploymentGoal, Goal, ServiceGoal, Side
 from bot.releases.facts.release import Phase, Release
 
+_OF_CANDIDATE = frozenset({Condition.CANDIDATE_COMPLETE, Condition.CANDIDATE_LISTED})
+"""They hold back a first write. Once the candidate is gone, a stable that someone paused since
+would wait for them for ever."""
 MAX_REWRITES = 5
 """Of one field. A value that does not stay after that is kept by something else."""
 
@@ -47,6 +51,10 @@ def rewrite_drifted(decision: Decision, seen: Observation, now: int) -> Outcome:
         allowed = tuple(c for c in changes if _may_write(release, item, c, seen))
         if allowed:
             decision = _write(decision, kind, item, allowed)
+        else:
+            fields = ", ".join(change.field.value for change in changes)
+            text = f"{item.name}: {fields} cannot be written again yet"
+            decision = with_wait(decision, text)
     return _wait(decision, seen, now) if waiting else Proceed(decision)
 
 
@@ -103,6 +111,8 @@ def _may_write(
     if isinstance(item, DeploymentSeen):
         goal = _goal_that_set(release, item, change.field, seen)
         waits_for = goal.when if goal is not None else ()
+        if change.field is Field.PAUSED and seen.candidate is None:
+            waits_for = tuple(one for one in waits_for if one not in _OF_CANDIDATE)
         return not is_claimed_by_another(release, item) and conditions_hold(
             release, seen, waits_for
         )

@@ -33,7 +33,7 @@ def name_wait(decision: Decision, step: Step, seen: Observation, now: int) -> De
         or step.committed
         or (now - release.progress.began_at >= RESYNC_MS and _rolls_nothing(seen))
     )
-    return _with_wait(decision, _wait_of(release, step, seen) if is_named else "")
+    return with_wait(decision, _wait_of(release, step, seen) if is_named else "")
 
 
 def _rolls_nothing(seen: Observation) -> bool:
@@ -41,10 +41,10 @@ def _rolls_nothing(seen: Observation) -> bool:
 
 
 def without_wait(decision: Decision) -> Decision:
-    return _with_wait(decision, "")
+    return with_wait(decision, "")
 
 
-def _with_wait(decision: Decision, text: str) -> Decision:
+def with_wait(decision: Decision, text: str) -> Decision:
     release = decision.release
     if release.progress.waits_for == text:
         return decision

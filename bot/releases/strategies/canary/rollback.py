@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from bot.releases.assess.handover import accepts_less, load_to_carry
 from bot.releases.assess.intents import is_ours, was_written
 from bot.releases.assess.rollout import ready_pods
-from bot.releases.assess.selectors import labels_of, selects
+from bot.releases.assess.selectors import serves_alone
 from bot.releases.facts.intent import Field, Kind
 from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.plan import (
@@ -59,7 +58,7 @@ def rollback_steps(release: Release, seen: Observation) -> tuple[Step, ...]:
         until.append(Condition.CANDIDATE_GONE)
     if not goals:
         return (LET_GO,)
-    if _serves_alone(release, seen, found.stable.template):
+    if serves_alone(release, seen):
         return (*_candidate_stays(made, stable), LET_GO)
     back = Step(
         "back",
@@ -72,21 +71,6 @@ def rollback_steps(release: Release, seen: Observation) -> tuple[Step, ...]:
         waits_for_capacity=made.has_autoscaler,
     )
     return (*again, back, LET_GO)
-
-
-def _serves_alone(release: Release, seen: Observation, template: Any) -> bool:
-    """Whether a Service, as something else left it, selects the candidate's pods and none that
-    stable has or will have: to remove them would empty it."""
-    candidate = seen.candidate
-    if candidate is None or not ready_pods(candidate):
-        return False
-    stable = labels_of(template), *((labels_of(seen.stable.template),) if seen.stable else ())
-    return any(
-        selects(service.selector, labels_of(candidate.template))
-        and not any(selects(service.selector, labels) for labels in stable)
-        for service in seen.services
-        if service.name in release.target.services
-    )
 
 
 def _candidate_stays(made: Plan, stable: DeploymentGoal | None) -> tuple[Step, ...]:
