@@ -307,8 +307,7 @@ def test_a_stable_that_was_paused_after_the_canary_left_is_resumed() -> None:
     )
     walk.cluster.faulty = True
     walk.cluster.deployments["hello"].paused = True
-    walk.tick()
-    assert walk.release.phase is Phase.DRIFTED
+    walk.until(lambda walk: walk.release.phase is Phase.DRIFTED)
     walk.ask(Resume(DEVELOPER))
     walk.to_the_end()
     assert walk.release.phase is Phase.SUCCEEDED
