@@ -54,8 +54,14 @@ class Screen:
 
     def card(self, words: str) -> Locator:
         """The newest message with these words in its first lines."""
-        articles = self.page.locator(".timeline article").filter(has_text=re.compile(words))
-        return articles.filter(has_not_text="Card of ").last
+        return self._articles(words).filter(has_not_text="Card of ").last
+
+    def loud(self, words: str) -> Locator:
+        """The newest message of its own with these words: it links to its card."""
+        return self._articles(words).filter(has_text="Card of ").last
+
+    def _articles(self, words: str) -> Locator:
+        return self.page.locator(".timeline article").filter(has_text=re.compile(words))
 
     def picture(self, name: str, of: Locator | None = None) -> None:
         RESULTS.mkdir(exist_ok=True)
