@@ -56,7 +56,12 @@ def sandbox() -> Iterator[tuple[str, ...]]:
         apps = _real_apps(folder / "lab") if LAB.is_dir() else _demo_apps(folder / "lab")
         catalog = yaml.safe_load((DEMO / "catalog.yaml").read_text(encoding="utf-8"))
         catalog["apps"] = {
-            name: {"cluster": "local", "scale": {"min": 1, "max": 20}, **entry}
+            name: {
+                "cluster": "local",
+                "images": [f"kelseyhightower/{name}", f"pilothouse/{name}", "nginx"],
+                "scale": {"min": 1, "max": 20},
+                **entry,
+            }
             for name, entry in apps.items()
         }
         catalog["apps"]["hello"] |= {
