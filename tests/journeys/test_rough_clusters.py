@@ -85,8 +85,20 @@ def test_a_digest_that_admission_writes_is_no_drift_and_no_write_war(journey: Jo
 @real_only
 def test_a_scale_whose_new_pods_cannot_start_takes_no_ready_pod_away(journey: Journey) -> None:
     before = journey.pod_names()
-    patch = rewritten("/spec", f"pilothouse/{journey.app}:missing")
-    with admission(journey, "pods", "", patch):
+    missing = f"pilothouse/{journey.app}:missing"
+    with admission(journey, "pods", "", rewritten("/spec", missing)):
+
+        def is_in_force() -> bool:
+            pod = client.V1Pod(
+                metadata=client.V1ObjectMeta(name="tried", labels={"app": journey.app}),
+                spec=client.V1PodSpec(
+                    containers=[client.V1Container(name=journey.app, image="tried")]
+                ),
+            )
+            tried = journey.core.create_namespaced_pod("default", pod, dry_run="All")
+            return bool(tried.spec.containers[0].image == missing)
+
+        journey.until(is_in_force, "the policy in force")
         journey.say("/scale {app} 7")
         journey.sees(r"cannot be pulled")
         assert journey.deployment().spec.replicas == 7
