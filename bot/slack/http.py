@@ -36,6 +36,9 @@ from bot.slack.request_metrics import CountingResponses, RequestMetrics
 from config.settings import Settings
 
 THREADS = 32
+REFUSED_AFTER_SECONDS = 0.2
+"""What Slack did not sign waits for its refusal: clients that send one after another leave the
+processor to Slack's requests."""
 READY_SECONDS = 1.0
 """How long one look at Redis serves everyone who asks whether the bot is ready."""
 _log = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ class _SlackEndpoint:
         began = time.perf_counter()
         body = await self._admission.admit(request)
         if isinstance(body, Rejected):
+            await anyio.sleep(REFUSED_AFTER_SECONDS)
             return self._rejected(body)
         try:
             kind, payload = read_payload(body)
