@@ -50,12 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=f"how many finished releases to show (default {RECENT})",
     )
     given = parser.parse_args(argv)
-    try:
-        settings = read_settings(os.environ, "terminal")
-    except SettingsMistakes as mistakes:
-        print(mistakes, file=sys.stderr)
+    store, console = open_store(), Console()
+    if store is None:
         return 2
-    store, console = RedisReleaseStore(connect(settings.redis_url)), Console()
     if given.watch:
         watch(store, console, StopSignal().on_signals(), app=given.app, limit=given.limit)
         return 0
@@ -65,6 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(away, file=sys.stderr)
         return 1
     return 0
+
+
+def open_store() -> ReleaseStore | None:
+    """None where the settings have mistakes, which are printed."""
+    try:
+        settings = read_settings(os.environ, "terminal")
+    except SettingsMistakes as mistakes:
+        print(mistakes, file=sys.stderr)
+        return None
+    return RedisReleaseStore(connect(settings.redis_url))
 
 
 def watch(

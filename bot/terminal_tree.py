@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -22,9 +21,7 @@ from bot.releases.facts.release import Release
 from bot.slack.blocks.words import change_words, percent, phase_words
 from bot.slack.markup import duration
 from bot.stop_signal import StopSignal
-from bot.store import RedisReleaseStore, connect
-from bot.terminal import STYLES, printable, watch_drawing
-from config.settings import SettingsMistakes, read_settings
+from bot.terminal import STYLES, open_store, printable, watch_drawing
 
 BAR_CELLS = 20
 
@@ -40,12 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--watch", action="store_true", help="keep watching until it ends, or until Ctrl-C"
     )
     given = parser.parse_args(argv)
-    try:
-        settings = read_settings(os.environ, "terminal")
-    except SettingsMistakes as mistakes:
-        print(mistakes, file=sys.stderr)
+    store, console = open_store(), Console()
+    if store is None:
         return 2
-    store, console = RedisReleaseStore(connect(settings.redis_url)), Console()
     try:
         release = store.load(given.id)
         if given.watch:

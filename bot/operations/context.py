@@ -4,6 +4,7 @@ renderer."""
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,6 +33,7 @@ from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy, Target
 
 log = logging.getLogger(__name__)
+LOG_ID_LENGTH = 8
 
 NEWER_AGAIN_MS = 1_000
 
@@ -128,3 +130,8 @@ def left_to_newer(context: Context) -> int:
     """During an upgrade, workers of two versions share the work: a record that only the newer can
     read is offered again soon. Returns when; the store has logged it."""
     return context.store.now() + NEWER_AGAIN_MS
+
+
+def new_log_id() -> str:
+    """Names an error in a reply or a report, and its traceback in the logs."""
+    return uuid.uuid4().hex[:LOG_ID_LENGTH]

@@ -187,16 +187,7 @@ def _undo(context: Context, click: Click, release: Release) -> Reply:
             f"{release.id} is not the last release of {app} any more.",
             f"Nothing was changed. To roll back: `{context.names.typed('rollout')} undo {app}`.",
         )
-    invocation = Invocation(
-        click.person,
-        release.channel,
-        f"rollout undo {app}",
-        BUTTON,
-        click.dedup_key,
-        response_url=click.response_url,
-        trigger_id=click.trigger_id,
-    )
-    return handle_command(context, invocation)
+    return _run(context, click, f"rollout undo {app}", release.channel)
 
 
 def _retry(context: Context, _click: Click, release: Release) -> Reply:
@@ -259,11 +250,17 @@ def _show(context: Context, click: Click, carried: _Carried) -> Reply:
             f"This version of Pilothouse does not know the button {carried.what}.",
             "Ask for help again.",
         )
+    # The form then belongs to the button, as that of the home tab does.
+    owns_form = name == "deploy" and is_direct(click.channel)
+    return _run(context, click, carried.what, "" if owns_form else click.channel)
+
+
+def _run(context: Context, click: Click, text: str, channel: str) -> Reply:
+    """A command that a button stands for."""
     invocation = Invocation(
         click.person,
-        # The form then belongs to the button, as that of the home tab does.
-        "" if name == "deploy" and is_direct(click.channel) else click.channel,
-        carried.what,
+        channel,
+        text,
         BUTTON,
         click.dedup_key,
         response_url=click.response_url,

@@ -7,7 +7,7 @@ import logging
 import uuid
 from dataclasses import replace
 
-from bot.operations.context import Context
+from bot.operations.context import Context, new_log_id
 from bot.ports import (
     ChannelUnavailable,
     ClusterUnreachable,
@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 TRIES = 6
 FOR_AT_LEAST_MS = 30_000
 """Each try comes later than the one before it; both must be over."""
-LOG_ID_LENGTH = 8
 _OUTAGES = (
     ChannelUnavailable,
     ClusterUnreachable,
@@ -35,8 +34,8 @@ _OUTAGES = (
 
 
 def meet_error(context: Context, release_id: str, error: Exception) -> bool:
-    """Whether the release was ended, or turned back: then the tick is done. Else the error is the
-    job's, which comes again later."""
+    """Whether the release ended or began to roll back: then the tick is done. Otherwise the job
+    fails with the error, and runs again later."""
     if isinstance(error, _OUTAGES):
         return False
     release, now = context.store.load(release_id), context.store.now()
@@ -45,7 +44,7 @@ def meet_error(context: Context, release_id: str, error: Exception) -> bool:
     if met.count < TRIES or now - met.since < FOR_AT_LEAST_MS:
         _save(context, replace(release, errors=met))
         return False
-    log_id = uuid.uuid4().hex[:LOG_ID_LENGTH]
+    log_id = new_log_id()
     log.error("gave up on %s, logged as %s", release_id, log_id, exc_info=error)
     why = f"an error of Pilothouse repeats ({type(error).__name__}, logged as {log_id})"
     decision = give_up(release, why, now)

@@ -4,7 +4,6 @@ reply goes through the response_url."""
 from __future__ import annotations
 
 import logging
-import uuid
 from dataclasses import replace
 from typing import assert_never
 
@@ -24,7 +23,7 @@ from bot.commands.model import (
 from bot.commands.table import act_of
 from bot.operations.access.refuse import denied_now, refuse_reader
 from bot.operations.access.roles import asker_now
-from bot.operations.context import App, Context
+from bot.operations.context import App, Context, new_log_id
 from bot.operations.queries.apply_manifests import apply_manifests
 from bot.operations.queries.change_freeze import change_freeze
 from bot.operations.queries.list_apps import list_apps
@@ -67,7 +66,6 @@ from bot.releases.planning.refusals import PlanRefused
 log = logging.getLogger(__name__)
 
 FILE_FROM = 2_800  # characters: longer documents go as a file
-LOG_ID_LENGTH = 8
 
 
 def run_query(context: Context, query: Query) -> None:
@@ -98,7 +96,7 @@ def _reply_or_refusal(context: Context, query: Query, command: ReplyCommand) -> 
     except (StoreUnavailable, UnknownSchema) as unread:
         return Refusal(str(unread), "Try again in a moment.")
     except Exception:  # logged with its traceback; the person must get a reply
-        log_id = uuid.uuid4().hex[:LOG_ID_LENGTH]
+        log_id = new_log_id()
         log.exception("query failed, logged as %s: %s", log_id, command)
         return Refusal(f"Something went wrong on our side; it is logged as {log_id}.")
 

@@ -92,8 +92,8 @@ def _groups(app: App, seen: Observation, release: Release | None) -> tuple[Rows,
 
 
 def _role(seen: Observation, release: Release | None, side: SideName, *, is_new: bool) -> str:
-    """As on the card of the running release. Without one, the Deployment of a kept pair that serves
-    nobody is idle."""
+    """As on the card of the running release. Without a release, a Deployment of a kept pair is idle
+    while it has no ready endpoint."""
     if release is not None and release.plan is not None:
         return pod_role(release, side, is_new=is_new, has_both=bool(pods_of(seen.candidate)))
     is_idle = side == "candidate" and not ready_endpoints(seen, seen.candidate)
