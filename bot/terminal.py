@@ -145,7 +145,7 @@ def _cells(release: Release, now: int) -> tuple[str, ...]:
         change_words(release),
         state,
         f"{share}%" if share is not None and not release.phase.is_final else "",
-        release.requested_by.name or release.requested_by.user,
+        release.requested_by.display_name,
         human_age(now - release.created_at),
         human_age(ends - release.started_at) if release.started_at else "",
     )

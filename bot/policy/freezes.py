@@ -24,7 +24,7 @@ class Freeze:
     @property
     def line(self) -> str:
         """ "all is frozen by oncall: incident"."""
-        return f"{self.scope} is frozen by {self.by.name or self.by.user}: {self.reason}"
+        return f"{self.scope} is frozen by {self.by.display_name}: {self.reason}"
 
 
 def frozen_by(freezes: Iterable[Freeze], *, app: str, cluster: str, now: int) -> Freeze | None:

@@ -44,7 +44,7 @@ def ask_for_answer(context: Context, release: Release, by: Person) -> Reply:
     asked = f"asked:{release.id}:{state.opened_at}:{state.gate}"
     if not context.store.put_new(asked, uuid.uuid4().hex, ttl_ms=ASKED_AGAIN_MS):
         return Refusal("They were asked less than 10 minutes ago.")
-    text = f"{by.name or by.user} asks for approval: {gate.title or gate.name}"
+    text = f"{by.display_name} asks for approval: {gate.title or gate.name}"
     event = Event(context.store.now(), EventKind.REMINDED, text, by)
     try:
         context.store.save(release, (event,), operation=uuid.uuid4().hex, card=False)

@@ -74,7 +74,7 @@ def _with_note(request: PersonsRequest, note: str) -> PersonsRequest:
 
 
 def _dropped(decision: Decision, request: PersonsRequest, why: str, now: int) -> Decision:
-    text = f"{request.kind} by {request.by.name or request.by.user} was not carried out: {why}"
+    text = f"{request.kind} by {request.by.display_name} was not carried out: {why}"
     return decision.record(now, EventKind.REMINDED, text, by=request.by)
 
 

@@ -101,7 +101,7 @@ def _checked(context: Context, release: Release) -> Checked | Decision:
         return _hold_checked(context, release, state, state.skipped_by, now)
     kept = tuple(vote for vote in state.votes if _still_may(context, release, "approve", vote.by))
     events = tuple(
-        Event(now, EventKind.REMINDED, f"{_name(vote.by)} may no longer approve: not counted")
+        Event(now, EventKind.REMINDED, f"{vote.by.display_name} may no longer approve: not counted")
         for vote in state.votes
         if vote not in kept
     )
@@ -115,7 +115,7 @@ def _hold_checked(
     act = "finish" if isinstance(gate, HoldGate) and gate.is_rollback_window else "promote"
     if _still_may(context, release, act, by):
         return Checked(in_gate(release, replace(state, skipped_by=None)))
-    text = f"{_name(by)} may no longer end the hold: it goes its full time"
+    text = f"{by.display_name} may no longer end the hold: it goes its full time"
     kept = in_gate(release, replace(state, skipped=False, skipped_by=None))
     return Checked(kept, (Event(now, EventKind.REMINDED, text),))
 
@@ -146,7 +146,3 @@ def waits_for_slack(context: Context, release: Release) -> tuple[Event, ...]:
         return ()
     text = "waiting for Slack to say whether the people who asked for this still may"
     return (Event(context.store.now(), EventKind.REMINDED, text),)
-
-
-def _name(person: Person) -> str:
-    return person.name or person.user

@@ -72,6 +72,11 @@ def title_of(change: ObjectChange) -> str:
     return ShownObject(change.kind, change.namespace, change.name, change.does, "").title
 
 
+def changes_something(change: ObjectChange) -> bool:
+    """Written with the rest, or rolled."""
+    return change.does != "unchanged" or change.template is not None
+
+
 def does_of(change: ObjectChange) -> str:
     """The template of the app's own Deployment is not written with the rest: it rolls."""
     return "rolls" if change.template is not None and change.does == "unchanged" else change.does
@@ -89,7 +94,7 @@ def refusal_of_changes(
     found = [
         NamedBrought(title_of(change), change.brought, _is_of_cluster(target, change))
         for change in changes
-        if change.does != "unchanged" or change.template is not None
+        if changes_something(change)
     ]
     return refusal_of_manifests(target, found, roles)
 

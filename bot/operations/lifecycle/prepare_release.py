@@ -85,8 +85,7 @@ def _refusal(context: Context, release: Release, starter: Asker) -> str:
     wanted = " or ".join(roles_granting(Permission.DEPLOY))
     person = release.requested_by
     return (
-        f"not started: {person.name or person.user} no longer has the {wanted} role; nothing was"
-        " changed"
+        f"not started: {person.display_name} no longer has the {wanted} role; nothing was changed"
     )
 
 

@@ -91,7 +91,7 @@ def _remember_undone(context: Context, release: Release, found: AsFound, plan: P
     if release.phase is not Phase.SUCCEEDED or not isinstance(release.change, Undo):
         return
     person = release.requested_by
-    why = f"undone by {person.name or person.user}"
+    why = f"undone by {person.display_name}"
     key = app_key(release, found.cluster_uid)
     _leave(context, release, key, found.stable.template, plan.from_version, why, known_good=True)
 

@@ -13,6 +13,7 @@ from bot.operations.access.roles import fresh_roles
 from bot.operations.context import App, Context
 from bot.operations.lifecycle.compare_manifests import (
     Compared,
+    changes_something,
     compare_manifests,
     conflicts_of,
     does_of,
@@ -49,7 +50,7 @@ def apply_manifests(context: Context, app: App, query: Query) -> Reply:
             "Nothing was applied. Remove the fields from the manifest, or let their owner change"
             " them.",
         )
-    if all(change.does == "unchanged" and change.template is None for change in changes):
+    if not any(changes_something(change) for change in changes):
         return TextReply(f"{app.target.app} is as its manifests say: nothing to apply")
     again = ""
     if query.confirms is not None:
@@ -108,7 +109,7 @@ def _fitting(context: Context, app: App, query: Query, lines: Sequence[str]) -> 
 
 
 def _described(change: ObjectChange) -> tuple[str, ...]:
-    shown = [*change.diff] if change.does != "unchanged" or change.template is not None else []
+    shown = [*change.diff] if changes_something(change) else []
     if shown and change.kind == "Deployment" and change.does != "create":
         shown.insert(
             0, "# image and number of pods stay as they are: releases and scaling own them"

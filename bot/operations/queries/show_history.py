@@ -108,7 +108,7 @@ def _who_and_when(context: Context, replica_set: ReplicaSetSeen) -> tuple[str, i
         release = context.store.load(found[2])
     except (KeyError, UnknownSchema):
         return found[1], replica_set.created_at
-    return release.requested_by.name or release.requested_by.user, release.created_at
+    return release.requested_by.display_name, release.created_at
 
 
 def _when(at: int, now: int) -> str:

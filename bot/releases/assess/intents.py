@@ -35,6 +35,12 @@ def service_named(seen: Observation, name: str) -> ServiceSeen | None:
     return next((item for item in seen.services if item.name == name), None)
 
 
+def item_of(seen: Observation, intent: Intent) -> DeploymentSeen | ServiceSeen | None:
+    if intent.kind is Kind.DEPLOYMENT:
+        return deployment_named(seen, intent.name)
+    return service_named(seen, intent.name)
+
+
 def field_value(item: DeploymentSeen | ServiceSeen, field: Field) -> Any:
     """The observed value of one field, in the form intents carry it."""
     if isinstance(item, ServiceSeen):
@@ -181,12 +187,7 @@ def confirm_intents(
     result: list[Intent] = []
     drift: list[Drift] = []
     for intent in intents:
-        item: DeploymentSeen | ServiceSeen | None
-        item = (
-            deployment_named(seen, intent.name)
-            if intent.kind is Kind.DEPLOYMENT
-            else service_named(seen, intent.name)
-        )
+        item = item_of(seen, intent)
         if intent.field is Field.EXISTS:
             checked, drifted = _confirm_existence(intent, item)
         elif item is None:

@@ -8,15 +8,14 @@ from typing import Any
 
 from bot.releases.assess.intents import (
     CAUSE_ANNOTATION,
-    deployment_named,
     field_value,
     find,
     is_written_by_us,
+    item_of,
     put,
-    service_named,
 )
 from bot.releases.facts.intent import Field, Intent, Kind
-from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
+from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.plan import DeploymentGoal
 from bot.releases.facts.release import Release
 
@@ -52,11 +51,7 @@ def recover_lost_writes(release: Release, seen: Observation) -> Recovered:
 def _lost(release: Release, intent: Intent, seen: Observation) -> Intent | None:
     if intent.field in _OTHERWISE or intent.pending or not intent.confirmed:
         return None
-    item: DeploymentSeen | ServiceSeen | None
-    if intent.kind is Kind.DEPLOYMENT:
-        item = deployment_named(seen, intent.name)
-    else:
-        item = service_named(seen, intent.name)
+    item = item_of(seen, intent)
     if item is None:
         return None
     observed = field_value(item, intent.field)

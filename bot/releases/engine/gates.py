@@ -77,7 +77,7 @@ def at_gates(decision: Decision, gates: tuple[Gate, ...], seen: Observation, now
 def _at_approval(decision: Decision, gate: ApprovalGate, state: GateState, now: int) -> Outcome:
     if len(state.votes) < gate.quorum:
         return _wait_for_people(decision, gate, state, now)
-    who = ", ".join(vote.by.name or vote.by.user for vote in state.votes)
+    who = ", ".join(vote.by.display_name for vote in state.votes)
     text = f"{gate.title or gate.name}: approved by {who}"
     decision = decision.record(now, EventKind.GATE_PASSED, text)
     return Proceed(_with_passed(decision, f"{gate.name}: {who}"))

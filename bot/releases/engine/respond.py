@@ -119,12 +119,8 @@ def _has_written(release: Release) -> bool:
     return any(intent.written for intent in release.intents)
 
 
-def _name(person: Person) -> str:
-    return person.name or person.user
-
-
 def _who(request: Pause | Abort | Reject) -> str:
-    return _name(request.by) + (f" ({request.note})" if request.note else "")
+    return request.by.display_name + (f" ({request.note})" if request.note else "")
 
 
 def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now: int) -> Decision:
@@ -138,7 +134,7 @@ def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now
         return _refuse(decision, line)
     votes = (*state.votes, Vote(by, now))
     release = in_gate(release, replace(state, votes=votes))
-    text = f"{_name(by)} approved {gate.title or gate.name} ({len(votes)} of {gate.quorum})"
+    text = f"{by.display_name} approved {gate.title or gate.name} ({len(votes)} of {gate.quorum})"
     return decision.changed(release).record(now, EventKind.VOTED, text, by=by).wake(now)
 
 
@@ -162,7 +158,7 @@ def _vote_that_does_not_count(
     if gate.on_expiry == "abort" and is_expired(release, gate, now):
         return f"Too late: the time to {what} is over, and {release.id} is rolling back."
     if len(state.votes) >= gate.quorum:  # two people at once: one approval, one effect
-        who = ", ".join(_name(vote.by) for vote in state.votes)
+        who = ", ".join(vote.by.display_name for vote in state.votes)
         return f"Nothing to approve: {what} was approved by {who}."
     return ""
 
@@ -227,7 +223,7 @@ def _promote(decision: Decision, request: Promote, now: int) -> Decision:
 def _accept_less(decision: Decision, by: Person, now: int) -> Decision:
     """Stable takes over with what is ready."""
     release = decision.release
-    text = f"{_name(by)} hands over without waiting: {release.progress.waits_for}"
+    text = f"{by.display_name} hands over without waiting: {release.progress.waits_for}"
     progress = replace(release.progress, accepts_less=True)
     return (
         decision.changed(replace(release, progress=progress))
@@ -263,7 +259,7 @@ def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Dec
             "Old connections are still draining. The window can end 30 s after the switch.",
         )
     release = in_gate(release, replace(release.progress.gate, skipped=True, skipped_by=by))
-    text = f"{_name(by)} ended the {gate.title or 'hold'} early"
+    text = f"{by.display_name} ended the {gate.title or 'hold'} early"
     return decision.changed(release).record(now, EventKind.GATE_PASSED, text, by=by).wake(now)
 
 
@@ -325,7 +321,7 @@ def _resume(decision: Decision, request: Resume, now: int) -> Decision:
         # resuming means to wait as long again
         release = replace(release, progress=replace(release.progress, began_at=now, paused_ms=0))
     decision = decision.changed(enter_phase(release, back_to, now))
-    return decision.record(now, EventKind.RESUMED, f"resumed by {_name(by)}", by=by).wake(now)
+    return decision.record(now, EventKind.RESUMED, f"resumed by {by.display_name}", by=by).wake(now)
 
 
 def _write_again(decision: Decision, by: Person, now: int) -> Decision:
@@ -353,7 +349,7 @@ def _write_again(decision: Decision, by: Person, now: int) -> Decision:
             f"{release.id} has written nothing yet. Adopt the change to plan again, or abort.",
         )
     recorded = decision.record(
-        now, EventKind.RESUMED, f"{_name(by)} asked for the release's values again", by=by
+        now, EventKind.RESUMED, f"{by.display_name} asked for the release's values again", by=by
     )
     met = _met(release, "rewrite")
     return recorded.changed(after_drift(met, now)).wake(now)
@@ -387,7 +383,7 @@ def _plan_again(decision: Decision, by: Person, now: int) -> Decision:
     )
     recorded = decision.changed(enter_phase(release, Phase.AWAITING_APPROVAL, now))
     return recorded.record(
-        now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change; planning again", by=by
+        now, EventKind.DRIFT_ENDED, f"{by.display_name} adopted the change; planning again", by=by
     ).wake(now)
 
 
@@ -473,7 +469,9 @@ def _adopt(decision: Decision, request: Adopt, now: int) -> Decision:
     is_deleted = any(d.field is Field.EXISTS for d in release.drift)
     if release.progress.at_step < 0 and release.rollback is None and not is_deleted:
         return _plan_again(decision, by, now)
-    recorded = decision.record(now, EventKind.DRIFT_ENDED, f"{_name(by)} adopted the change", by=by)
+    recorded = decision.record(
+        now, EventKind.DRIFT_ENDED, f"{by.display_name} adopted the change", by=by
+    )
     if all(d.field is Field.REPLICAS for d in release.drift):
         return recorded.changed(after_drift(_met(release, "adopt"), now)).wake(now)
     return _keep_outside_change(recorded, by, now)
@@ -481,7 +479,7 @@ def _adopt(decision: Decision, request: Adopt, now: int) -> Decision:
 
 def _keep_outside_change(decision: Decision, by: Person, now: int) -> Decision:
     release = _without_drifted_intents(decision.release)
-    cause = Cause(FailureClass.DRIFT, f"{_name(by)} kept a change made outside this release")
+    cause = Cause(FailureClass.DRIFT, f"{by.display_name} kept a change made outside this release")
     kept = decision.changed(release)
     if _has_written(release):
         return begin_rollback(RollBack(kept, cause, Phase.ABORTED), now)

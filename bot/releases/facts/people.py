@@ -13,6 +13,11 @@ class Person:
     user: str
     name: str = field(default="", compare=False)
 
+    @property
+    def display_name(self) -> str:
+        """The id where Slack's name is unknown."""
+        return self.name or self.user
+
 
 @dataclass(frozen=True)
 class Vote:

@@ -222,7 +222,7 @@ def _resolve(
     release: Release, seen: Observation, stable: DeploymentSeen, running: str, now: int
 ) -> _Resolved:
     """``running``: the image that runs now."""
-    who = f"by {release.requested_by.name or release.requested_by.user}, {release.id}"
+    who = f"by {release.requested_by.display_name}, {release.id}"
     match release.change:
         case Deploy() as deploy:
             return _deploy(deploy, release, seen, stable, running, who)

@@ -79,7 +79,7 @@ def _facts(release: Release, gate: ApprovalGate) -> Iterator[str]:
         yield f"Last verdict: *{verdict_words(last)}*, {plain(last.detail, 300)}"
     votes = release.progress.gate.votes if release.progress.gate else ()
     if votes:
-        names = ", ".join(plain(vote.by.name or vote.by.user, 100) for vote in votes)
+        names = ", ".join(plain(vote.by.display_name, 100) for vote in votes)
         yield f"{len(votes)} of {gate.quorum} approved: {names}"
     ends = expires_at(release, gate)
     if ends is not None and gate.on_expiry == "abort":
@@ -119,7 +119,7 @@ def _title(gate: ApprovalGate) -> str:
 
 
 def _starter(release: Release) -> str:
-    return plain(release.requested_by.name or release.requested_by.user, 100)
+    return plain(release.requested_by.display_name, 100)
 
 
 def _reason(release: Release) -> str:

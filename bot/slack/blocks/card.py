@@ -97,7 +97,7 @@ def _waits_for(release: Release, now: int, first: bool) -> Block | None:
 
 
 def _who(person: Person, first: bool) -> str:
-    return plain(person.name or person.user, 100) if first else mention(person.user)
+    return plain(person.display_name, 100) if first else mention(person.user)
 
 
 def _unreachable_lines(release: Release) -> Iterator[str]:

@@ -39,7 +39,7 @@ def plain_card(release: Release) -> str:
 
 
 def _origin(release: Release) -> str:
-    starter = release.requested_by.name or release.requested_by.user
+    starter = release.requested_by.display_name
     reason = f": {release.reason}" if release.reason else ""
     return f"{release.id}, started by {starter} at {clock(release.created_at)}{reason}"
 
