@@ -51,7 +51,11 @@ def _promote_as_two_people(
     expect(card).to_contain_text("17% of traffic to 2.0.0")
     expect(card).to_contain_text("Hold at 17% until")
     card.get_by_role("button", name="Continue now").click()
-    expect(page.get_by_text("Ending the hold early needs the approver role.")).to_be_visible()
+    expect(
+        page.locator(".timeline").first.get_by_text(
+            "Ending the hold early needs the approver role."
+        )
+    ).to_be_visible()
 
     screen.become("Release manager")
     card.get_by_role("button", name="Continue now").click()

@@ -116,7 +116,7 @@ def test_scrolling_to_the_newest_removes_the_pill(
 def test_ones_own_command_shows_the_newest_message(page: Page, timeline: Locator) -> None:
     scroll_up(page, timeline)
     say(page, "/deploy hello 2.0.0")
-    expect(page.get_by_text("Received: hello 2.0.0")).to_be_in_viewport()
+    expect(timeline.get_by_text("Received: hello 2.0.0")).to_be_in_viewport()
     expect(page.locator("article.message").last).to_be_in_viewport()
     assert hidden_below(timeline) == 0
     expect(pill(page)).to_have_count(0)
