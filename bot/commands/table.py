@@ -63,7 +63,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "pods",
         "[APP]",
         "Show which pod runs which image",
-        "channel",
+        "person",
         ("{app}",),
         by_default=True,
     ),

@@ -15,10 +15,12 @@ from bot.releases.facts.release import Release
 
 @dataclass(frozen=True)
 class TextReply:
-    """``in_channel``: everyone in the channel sees it."""
+    """``in_channel``: everyone in the channel sees it. ``on_card``: the release's card shows the
+    same, so a click in the channel gets no reply beside it."""
 
     line: str
     in_channel: bool = False
+    on_card: bool = False
     kind: Literal["text"] = "text"
 
 

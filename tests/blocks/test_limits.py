@@ -150,6 +150,17 @@ def test_kubectls_bracketed_words_lose_brackets_that_look_like_markup() -> None:
     assert rows_of(table)[1:] == [["frontend", "pending"], ["hello", "none"], ["a<b>", "1"]]
 
 
+def test_text_in_place_of_a_table_never_breaks_columns_on_a_phone() -> None:
+    pod = ("stable", "2.0.0", "yes", "hello-6b54d-x7z")
+    wide = Table("Pods", ("ROLE", "VERSION", "READY", "POD"), (pod,))
+    narrow = Table("Traffic", ("VERSION", "SHARE"), (("2.0.0", "40%"),))
+    (_, wide_text, _, narrow_text) = table_message((wide, narrow)).blocks
+    assert wide_text["text"]["text"] == (
+        "• *stable* · version 2.0.0 · ready yes · pod hello-6b54d-x7z"
+    )
+    assert narrow_text["elements"][0]["type"] == "rich_text_preformatted"
+
+
 def test_a_table_without_rows_says_so() -> None:
     assert (
         table_message((Table("Pods of hello", ("pod",), ()),)).text

@@ -55,5 +55,5 @@ def control_release(
             )
         except VersionConflict:
             continue
-        return TextReply(done)
+        return TextReply(done, on_card=True)
     return Refusal(f"{release_id} is changing too fast.", "Try again.")

@@ -1,9 +1,11 @@
-"""Tables as Slack's table block, or as preformatted text where Slack refuses it."""
+"""Tables as Slack's table block, or as text where Slack refuses it: in columns if a phone shows
+them unbroken, else a line of named values for each row."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.ports import Message, Table
@@ -11,7 +13,15 @@ from bot.releases.assess.card_snapshot import pod_role
 from bot.releases.facts.card_snapshot import POD_COLUMNS, PodLine
 from bot.releases.facts.counts import counted
 from bot.releases.facts.release import Release
-from bot.slack.blocks.elements import MAX_BLOCKS, Block, context, preformatted, section, top_text
+from bot.slack.blocks.elements import (
+    MAX_BLOCKS,
+    Block,
+    context,
+    fitting,
+    preformatted,
+    section,
+    top_text,
+)
 from bot.slack.markup import age, columns, cut, escape, one_line, padded, plain, units
 
 MAX_ROWS = 100  # with the header
@@ -21,12 +31,13 @@ MAX_CELL = 300
 NOTE_LINES = 15
 NOTHING = "nothing found"
 _PREFORMATTED = 2_900
+PHONE_COLUMNS = 36
 _BRACKETED = re.compile(r"\A<([a-z]+)>\Z")
 
 
 def table_message(tables: Sequence[Table]) -> Message:
     """One message: tables with the same columns become one with a column that names the group;
-    others become preformatted text."""
+    others become text."""
     filled = [table for table in tables if table.rows]
     empty = [table for table in tables if not table.rows]
     lines = [f"*{plain(table.title, 200)}*: {plain(table.note or NOTHING, 300)}" for table in empty]
@@ -83,7 +94,7 @@ def as_file(tables: Sequence[Table]) -> str:
 
 
 def without_tables(message: Message) -> Message:
-    """The same message with each table block as preformatted text, for when Slack replies
+    """The same message with each table block as text, for when Slack replies
     ``invalid_blocks``."""
     blocks: list[Block] = []
     for block in message.blocks:
@@ -158,21 +169,45 @@ def _cell(text: str) -> dict[str, str]:
 
 
 def _as_text(table: Table) -> list[Block]:
-    """Preformatted, in pieces that fit: at most 99 rows, then the number left out."""
-    lines = aligned(Table(table.title, table.columns, table.rows[: MAX_ROWS - 1]))
+    """In pieces that fit: at most 99 rows, then the number left out."""
+    shown = replace(table, rows=table.rows[: MAX_ROWS - 1])
+    lines = aligned(shown)
+    if max(columns(line) for line in lines) <= PHONE_COLUMNS:
+        blocks = [preformatted(piece) for piece in _pieces(lines)]
+    else:
+        blocks = [section(piece) for piece in _pieces(_named_values(shown))]
+    left_out = max(0, len(table.rows) - (MAX_ROWS - 1))
+    return blocks + ([context(_left_out(left_out))] if left_out else [])
+
+
+def _named_values(table: Table) -> list[str]:
+    """A line for each row: columns that break on a phone can no longer be read."""
+    return [
+        " · ".join(
+            [
+                f"• *{plain(one_line(row[0]) or '-', MAX_CELL)}*",
+                *(
+                    f"{plain(name.lower())} {plain(one_line(cell) or '-', MAX_CELL)}"
+                    for name, cell in zip(table.columns[1:], row[1:], strict=False)
+                ),
+            ]
+        )
+        for row in table.rows
+    ]
+
+
+def _pieces(lines: Sequence[str]) -> list[str]:
+    """What fits one block each."""
     pieces: list[list[str]] = [[]]
     size = 0
     for line in lines:
-        shown = cut(line, _PREFORMATTED)
+        shown = fitting(line, _PREFORMATTED)
         if size + units(shown) + 1 > _PREFORMATTED:
             pieces.append([])
             size = 0
         pieces[-1].append(shown)
         size += units(shown) + 1
-    left_out = max(0, len(table.rows) - (MAX_ROWS - 1))
-    return [preformatted("\n".join(piece)) for piece in pieces if piece] + (
-        [context(_left_out(left_out))] if left_out else []
-    )
+    return ["\n".join(piece) for piece in pieces if piece]
 
 
 def _left_out(count: int) -> str:

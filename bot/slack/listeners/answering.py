@@ -70,7 +70,8 @@ class Answering:
     def answer(self, click: Click, reply: Reply) -> None:
         """Beside the button, through its response_url, which buttons of the home tab lack."""
         if click.response_url:
-            self.respond(click.response_url, reply)
+            if not (isinstance(reply, TextReply) and reply.on_card):
+                self.respond(click.response_url, reply)
         else:
             self.reply(click.person.user, click.channel, reply)
 

@@ -22,7 +22,7 @@ def register(app: App, answering: Answering) -> None:
         click = click_of(body, view)
         reply = handle_click(answering.context, click)
         ack()
-        answering.respond(click.response_url, reply)
+        answering.answer(click, reply)
 
 
 def open_form(client: WebClient, click: Click, asked: AskReasonReply) -> bool:

@@ -118,6 +118,7 @@ def test_a_cluster_query_goes_to_a_worker_with_its_reply_address(
     (query,) = bot.queue.asked
     assert query.command == PodsCommand("hello")
     assert query.reply_to.response_url.startswith(slack.url)
+    assert not query.reply_to.in_channel  # until its asker shares it
 
 
 def test_a_person_without_the_role_is_refused_and_nothing_starts(
@@ -127,16 +128,27 @@ def test_a_person_without_the_role_is_refused_and_nothing_starts(
     assert not bot.store.active()
 
 
-def test_a_click_reaches_its_release_and_gets_a_reply(bot: Bot, slack: LocalSlack) -> None:
+def private_to(slack: LocalSlack, user: str) -> list[str]:
+    """Replies beside the channel's messages, without the receipt of the command itself."""
+    found = slack.messages(CHANNEL, user=user)
+    texts = [m["text"] for m in found if m.get("ephemeral_to") == user]
+    return [text for text in texts if "started as" not in text]
+
+
+def test_a_click_reaches_its_release_and_only_the_card_shows_it(
+    bot: Bot, slack: LocalSlack
+) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     release = bot.store.active()[0]
     ts = bot.context.messenger.post(CHANNEL, bot.context.render.card(release, now=bot.store.now()))
     slack.click("U0DEV1", CHANNEL, ts, "release:abort")
     assert bot.settle(release.id).phase is Phase.ABORTED
+    slack.click("U0MANAGER", CHANNEL, ts, "release:abort")
     slack.wait_for(
-        lambda: any("hello-1:" in m["text"] for m in slack.messages(CHANNEL, user="U0DEV1")),
-        what="the answer to the click",
+        lambda: "You need" in json.dumps(private_to(slack, "U0MANAGER")),
+        what="the refusal, which no card shows",
     )
+    assert not private_to(slack, "U0DEV1")
 
 
 def test_a_click_on_an_old_card_is_refused_and_says_why(bot: Bot, slack: LocalSlack) -> None:
