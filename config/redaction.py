@@ -8,7 +8,7 @@ written anew without look-around where they had it; `NOT_PORTED` names what was 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -120,6 +120,7 @@ _PROSE: Final = _words(
 )
 """What follows ``failed to fetch oauth token:`` and the like; no secret that matters."""
 _END_OF_VALUE: Final = re.compile(r"[\s,;&\"'`)\]}<>]")
+_ENDS_TAG: Final = re.compile(r"$|[^\w.-]|\.(?:\s|$)")
 _OPENING: Final = re.compile(r"\\*[\"'`]")
 
 
@@ -142,13 +143,24 @@ def _is_secret_name(name: str) -> bool:
     )
 
 
-def redact(text: str) -> str:
-    """The text, at most MOST_CHARACTERS of it, without what looks like a secret."""
+def redact(text: str, *, images: Iterable[str] = ()) -> str:
+    """The text, at most MOST_CHARACTERS of it, without what looks like a secret.
+
+    ``images`` are references that the text may name: the tag of ``registry/auth:2.0.0`` is no
+    password, though a repository called ``auth`` reads like one.
+    """
     text = bounded(text, MOST_CHARACTERS)
     text = _without_pem(text)
     text = without_tokens(text)
     text = _SCHEME.sub(rf"\1\2{HIDDEN}", text)
-    return _without_named(text)
+    return _without_named(text, [tagged for image in images if (tagged := _tagged(image))])
+
+
+def _tagged(image: str) -> str:
+    """``auth:2.0.0`` of ``registry/team/auth:2.0.0@sha256:…``: runtimes write out the rest of a
+    reference in their own ways. "" where it has no tag."""
+    last = image.partition("@")[0].rpartition("/")[2]
+    return last if ":" in last else ""
 
 
 def without_tokens(text: str) -> str:
@@ -211,9 +223,9 @@ def _without_pem(text: str) -> str:
     return "\n".join(before) + HIDDEN + text[end.end() :]
 
 
-def _without_named(text: str) -> str:
+def _without_named(text: str, tagged: Sequence[str]) -> str:
     for finder in (_names, _flags, _quoted):
-        text = "".join(_spliced(text, finder))
+        text = "".join(_spliced(text, finder, tagged))
     return text
 
 
@@ -237,10 +249,12 @@ def _quoted(text: str) -> Iterator[tuple[str, int]]:
             yield found.group(1), found.start(2)
 
 
-def _spliced(text: str, finder: Callable[[str], Iterator[tuple[str, int]]]) -> Iterator[str]:
+def _spliced(
+    text: str, finder: Callable[[str], Iterator[tuple[str, int]]], tagged: Sequence[str]
+) -> Iterator[str]:
     done = 0
     for name, after in finder(text):
-        if after < done or not is_secret_name(name):
+        if after < done or not is_secret_name(name) or _is_tag(text, after, tagged):
             continue
         start, end = _value(text, after, name)
         value = text[start:end].casefold()
@@ -251,6 +265,17 @@ def _spliced(text: str, finder: Callable[[str], Iterator[tuple[str, int]]]) -> I
             yield HIDDEN
             done = end
     yield text[done:]
+
+
+def _is_tag(text: str, after: int, tagged: Sequence[str]) -> bool:
+    """Whether the value that begins here is the tag of one of these images, and no more than it."""
+    for one in tagged:
+        repository = one.partition(":")[0]
+        start = after - len(repository) - 1
+        before, end = text[max(start - 1, 0) : max(start, 0)], start + len(one)
+        if text.startswith(one, max(start, 0)) and start >= 0 and _ENDS_TAG.match(text, end):
+            return not before or before in "/\"'` ("
+    return False
 
 
 def _value(text: str, start: int, name: str) -> tuple[int, int]:

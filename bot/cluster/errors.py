@@ -7,7 +7,7 @@ Sources: Kubernetes API conventions, "Response Status Kind"; apimachinery/pkg/ap
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -67,10 +67,10 @@ def missing_permission(message: str) -> str:
     return f"the bot may not {verb} {resource}{f'.{group}' if group else ''} in {place}"
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, *, images: Iterable[str] = ()) -> str:
     """Kubernetes' message on one line, at most 500 characters, without secrets: it may quote what a
-    container printed."""
-    line = " ".join(redact(text[: 8 * _LONGEST_MESSAGE]).split())
+    container printed. It may name these images."""
+    line = " ".join(redact(text[: 8 * _LONGEST_MESSAGE], images=images).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
 
 

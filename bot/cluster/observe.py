@@ -11,11 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, in_query, label_query, path_of
+from bot.cluster.events import event_lines, with_events
 from bot.ports import ClusterUnreachable
 from bot.releases.facts.observation import (
     DeploymentSeen,
@@ -31,10 +32,8 @@ from bot.releases.facts.target import (
     default_candidate_names,
 )
 
-EVENTS_KEPT = 20
 STUCK_AFTER_MS = 10_000
 """When a pod's events are read: most pods have started by then."""
-_COMBINED = "(combined from similar events): "
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 _SURVEYED = (
     "horizontalpodautoscalers",
@@ -94,7 +93,7 @@ def observe(
     found = [one.seen() if one else None for one in owned]
     pods = tuple(_pods(found))
     warnings, scale_ups = _read_events(connection, target.namespace, reads.warnings, pods, at)
-    seen = [_with_events(one, warnings, scale_ups) if one else None for one in found]
+    seen = [with_events(one, warnings, scale_ups) if one else None for one in found]
     return Observation(
         at=at,
         cluster_uid=which.result() if which else home.cluster_uid if home else "",
@@ -113,7 +112,7 @@ def observe(
             if survey
             else None
         ),
-        events=_event_lines(warnings, [one for one in seen if one]),
+        events=event_lines(warnings, [one for one in seen if one]),
     )
 
 
@@ -382,66 +381,4 @@ def _claims(template: Mapping[str, Any]) -> frozenset[str]:
         one["persistentVolumeClaim"]["claimName"]
         for one in volumes
         if one.get("persistentVolumeClaim")
-    )
-
-
-def _event_lines(
-    items: Sequence[Mapping[str, Any]], deployments: Sequence[DeploymentSeen]
-) -> tuple[str, ...]:
-    uids = {
-        uid
-        for one in deployments
-        for replica_set in one.replica_sets
-        for uid in (one.uid, replica_set.uid, *(pod.uid for pod in replica_set.pods))
-    } | {one.uid for one in deployments}
-    ours = [one for one in items if one.get("type") == "Warning" and _about(one) in uids]
-    ours.sort(key=last_seen, reverse=True)
-    lines = (errors.one_line(f"{one.get('reason', '')}: {one.get('message', '')}") for one in ours)
-    return tuple(dict.fromkeys(lines))[:EVENTS_KEPT]
-
-
-def _with_events(
-    deployment: DeploymentSeen,
-    warnings: Sequence[Mapping[str, Any]],
-    scale_ups: Sequence[Mapping[str, Any]],
-) -> DeploymentSeen:
-    """Each pod with its own Warning events, newest first: what keeps its sandbox or volumes from
-    it stands nowhere else."""
-    if not warnings and not scale_ups:
-        return deployment
-    of_pod: dict[str, list[tuple[str, str]]] = {}
-    for one in sorted(warnings, key=last_seen, reverse=True):
-        text = str(one.get("message") or "").removeprefix(_COMBINED)
-        of_pod.setdefault(_about(one), []).append((str(one.get("reason") or ""), text))
-    growing = {_about(one) for one in scale_ups}
-    sets = tuple(
-        replace(
-            replica_set,
-            pods=tuple(
-                replace(
-                    pod,
-                    warnings=tuple(dict.fromkeys(of_pod.get(pod.uid, ())))[:EVENTS_KEPT],
-                    scale_up=pod.uid in growing,
-                )
-                for pod in replica_set.pods
-            ),
-        )
-        for replica_set in deployment.replica_sets
-    )
-    return replace(deployment, replica_sets=sets)
-
-
-def _about(event: Mapping[str, Any]) -> str:
-    return str((event.get("involvedObject") or {}).get("uid") or "")
-
-
-def last_seen(event: Mapping[str, Any]) -> int:
-    """When an event last happened, milliseconds (kubectl: translateTimestampSince of series, last,
-    event time)."""
-    series = event.get("series") or {}
-    return reading.milliseconds(
-        series.get("lastObservedTime")
-        or event.get("lastTimestamp")
-        or event.get("eventTime")
-        or event["metadata"].get("creationTimestamp")
     )

@@ -116,7 +116,9 @@ def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSet
         for one in status.get("conditions") or ()
         if one["type"] == "ReplicaFailure" and one["status"] == "True"
     ]
-    named = [one["name"] for one in (template.get("spec") or {}).get("containers") or ()]
+    containers = (template.get("spec") or {}).get("containers") or ()
+    named = [one["name"] for one in containers]
+    images = [one.get("image", "") for one in containers]
     owned = [_with_injected_last(pod(one), named) for one in owned_by(pods, meta["uid"])]
     return ReplicaSetSeen(
         name=meta["name"],
@@ -130,7 +132,7 @@ def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSet
         ready=status.get("readyReplicas", 0),
         available=status.get("availableReplicas", 0),
         created_at=milliseconds(meta.get("creationTimestamp")),
-        change_cause=told(annotations.get(CHANGE_CAUSE)),
+        change_cause=told(annotations.get(CHANGE_CAUSE), images),
         pods=tuple(sorted(owned, key=lambda one: (one.created_at, one.name))),
         failure=failures[0] if failures else "",
     )
@@ -152,13 +154,13 @@ def without_hash(template: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     return {**template, "metadata": meta}, template_hash
 
 
-def told(message: object) -> str:
+def told(message: object, images: Iterable[str] = ()) -> str:
     """What a kubelet, a controller or a container said, without secrets and of a bounded length;
-    its end stays, for there a chain of errors has its reason."""
+    its end stays, for there a chain of errors has its reason. It may name these images."""
     text = message if isinstance(message, str) else ""
     if len(text) > _MOST_SAID:
         text = f"{bounded(text, _MOST_SAID // 2)} {text[-_MOST_SAID // 2 :].partition(' ')[2]}"
-    return redact(text) if text else ""
+    return redact(text, images=images) if text else ""
 
 
 def pod(item: Mapping[str, Any]) -> PodSeen:
@@ -206,14 +208,15 @@ def _containers(
         running = state.get("running") or {}
         terminated = last.get("terminated") or state.get("terminated") or {}
         newest_run = running or state.get("terminated") or last.get("terminated") or {}
+        images = (spec.get("image", ""),)
         yield ContainerSeen(
             name=spec["name"],
-            image=spec.get("image", ""),
+            image=images[0],
             image_id=status.get("imageID", ""),
             ready=bool(status.get("ready")),
             restarts=status.get("restartCount", 0),
             waiting=waiting.get("reason", ""),
-            message=told(waiting.get("message") or terminated.get("message")),
+            message=told(waiting.get("message") or terminated.get("message"), images),
             ended_message=told(terminated.get("message")),
             running_since=milliseconds(running.get("startedAt")),
             last_started_at=milliseconds(newest_run.get("startedAt")),

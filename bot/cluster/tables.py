@@ -14,7 +14,7 @@ from typing import Any
 
 from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, label_query, path_of
-from bot.cluster.observe import last_seen
+from bot.cluster.events import last_seen
 from bot.ports import Refused, Table
 from bot.releases.facts.counts import counted
 from bot.releases.facts.target import Target, default_candidate_names

@@ -160,3 +160,31 @@ def test_a_hidden_value_that_changes_is_seen_to_change() -> None:
     assert after["env"][0]["value"] == f"{HIDDEN} (after)"
     same, again = concealed_pair(env("swordfish"), env("swordfish"))
     assert same == again
+
+
+IMAGE = "localhost:5000/team/auth:missing"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'Back-off pulling image "{IMAGE}"',
+        f"failed to resolve reference {IMAGE}: {IMAGE}: not found",
+        "docker.io/team/auth:missing@sha256:0123: not found",
+        "pulled auth:missing.",
+    ],
+)
+def test_the_tag_of_a_known_image_is_no_secret(text: str) -> None:
+    assert redact(text, images=[IMAGE + "@sha256:0123"]) == text
+
+
+@pytest.mark.parametrize("text", ["auth:missing-too", "client-auth:missing", "auth=missing"])
+def test_what_only_resembles_a_known_image_is_redacted(text: str) -> None:
+    assert "missing" not in redact(text, images=[IMAGE])
+
+
+def test_a_repository_without_a_known_tag_is_redacted_as_before() -> None:
+    assert (
+        redact("team/auth:hunter2", images=["team/auth", "team/auth:1.0.0"])
+        == f"team/auth:{HIDDEN}"
+    )
