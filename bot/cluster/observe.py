@@ -32,8 +32,8 @@ from bot.releases.facts.target import (
     default_candidate_names,
 )
 
-STUCK_AFTER_MS = 10_000
-"""When a pod's events are read: most pods have started by then."""
+SILENT_FOR_MS = 10_000
+"""When the events of a pod without a sandbox are read: most pods have started by then."""
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 _SURVEYED = (
     "horizontalpodautoscalers",
@@ -181,11 +181,11 @@ def _pods(deployments: Sequence[DeploymentSeen | None]) -> Iterator[PodSeen]:
             yield from replica_set.pods
 
 
-def _is_stuck(pod: PodSeen, at: int) -> bool:
+def is_stuck(pod: PodSeen, at: int) -> bool:
     """Its own status may not say why it does not start, or what stops it: its events do."""
-    silent = not pod.has_sandbox and not pod.unschedulable
     waits = not pod.ready and not pod.terminating and pod.phase in ("Pending", "Running")
-    return waits and (silent or pod.restarts > 0) and at - pod.created_at > STUCK_AFTER_MS
+    silent = not pod.has_sandbox and not pod.unschedulable
+    return waits and (pod.restarts > 0 or (silent and at - pod.created_at > SILENT_FOR_MS))
 
 
 def _start_claims(
@@ -205,7 +205,7 @@ def _read_events(
     at: int,
 ) -> tuple[list[Any], list[Any]]:
     """Warnings, when asked for or when a pod is stuck; scale-ups when one cannot be scheduled."""
-    if started is None and any(_is_stuck(pod, at) for pod in pods):
+    if started is None and any(is_stuck(pod, at) for pod in pods):
         started = _start_events(connection, namespace, "type=Warning")
     homeless = started is not None and any(pod.unschedulable for pod in pods)
     growing = homeless and _start_events(connection, namespace, "reason=TriggeredScaleUp")
