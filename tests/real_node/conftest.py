@@ -60,11 +60,6 @@ def _catalog(text: str) -> str:
             "images": [f"pilothouse/asking{number}"],
             "on_failure": "pause",
         }
-        catalog["apps"][f"patient{number}"] = {
-            **catalog["apps"][f"app{number}"],
-            "images": [f"pilothouse/patient{number}"],
-            "crash_loop": {"restarts": 1, "for": "12s"},  # events are read of pods older than 10 s
-        }
     return yaml.safe_dump(catalog)
 
 

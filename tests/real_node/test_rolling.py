@@ -45,7 +45,7 @@ def test_a_failed_pull_is_told_in_the_runtimes_words_and_rolled_back(
 
 
 def test_the_last_log_lines_of_a_crash_reach_its_starter(start: Start) -> None:
-    """The release asks instead of rolling back, since a kubelet removes the log with the pod."""
+    """The release asks instead of rolling back, so the pod stays."""
     journey = start(kind="asking")
     journey.say("/deploy {app} 2.0.0-crash")
     journey.sees(r"CrashLoopBackOff.*exit code 1", within=WITHIN_S)
@@ -56,15 +56,17 @@ def test_the_last_log_lines_of_a_crash_reach_its_starter(start: Start) -> None:
     journey.sees(r"{app} is back on 1\.0\.0, aborted", within=WITHIN_S)
 
 
-def test_a_crash_is_rolled_back_with_its_exit_code(start: Start) -> None:
-    journey = start(
-        2
-    )  # one new pod at a time: of several, one may count as failed before the others
+def test_a_crash_is_rolled_back_with_its_exit_code_and_its_last_log_lines(start: Start) -> None:
+    """A kubelet removes the log with the pod. (One new pod at a time: of several, one may count as
+    failed before the others.)"""
+    journey = start(2)
     found = journey.as_found()
     with journey.traffic() as traffic:
         journey.say("/deploy {app} 2.0.0-crash")
         journey.sees(r"CrashLoopBackOff.*exit code 1", within=WITHIN_S)
         journey.sees(r"{app} is back on 1\.0\.0, rolled back", within=WITHIN_S)
+    lines = journey.until(journey.log_lines, "the log lines")
+    assert "panic: could not connect to db.internal:5432: connection refused" in lines
     assert journey.as_found() == found
     assert traffic.versions().keys() == {"1.0.0"}
     assert traffic.lost() == []
@@ -90,7 +92,7 @@ def test_the_liveness_probe_that_stops_a_container_is_named(start: Start) -> Non
             "terminationGracePeriodSeconds": 1,
         }
 
-    journey = start(2, probed, kind="patient")
+    journey = start(2, probed)
     journey.say("/deploy {app} unready")
     told = journey.sees(r"stopped by its liveness probe", within=WITHIN_S)
     assert "HTTP probe failed with statuscode: 503" in told

@@ -17,7 +17,7 @@ from bot.operations.lifecycle.announce_writes import (
 from bot.operations.lifecycle.answer_requests import answer_requests
 from bot.operations.lifecycle.apply_objects import apply_objects
 from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, check_people
-from bot.operations.lifecycle.gather_logs import gather_logs
+from bot.operations.lifecycle.gather_logs import LogReading, gather_logs
 from bot.operations.lifecycle.meet_error import forget_errors, meet_error
 from bot.operations.lifecycle.prepare_release import prepare_release
 from bot.operations.lifecycle.remember_templates import remember_templates
@@ -57,6 +57,7 @@ def advance_release(context: Context, release_id: str) -> int | None:
     unknown."""
     ends = time.monotonic() + TICK_BUDGET_S
     following = _Next(None)
+    logs = LogReading(context)
     for _ in range(ATTEMPTS):
         try:
             release = context.store.load(release_id)
@@ -68,7 +69,7 @@ def advance_release(context: Context, release_id: str) -> int | None:
             following = _Next(None)
             break
         try:
-            following = _tick(context, release, ends, following.seen)
+            following = _tick(context, release, ends, logs, following.seen)
             forget_errors(context, release)
         except VersionConflict:
             following = _Next(context.store.now(), at_once=True)
@@ -78,7 +79,7 @@ def advance_release(context: Context, release_id: str) -> int | None:
             following = _Next(context.store.now())
         if not following.at_once or time.monotonic() > ends:
             break
-    gather_logs(context, release_id)
+    gather_logs(logs, release_id)
     return following.wake_at
 
 
@@ -98,10 +99,14 @@ class _Ready(NamedTuple):
 
 
 def _tick(
-    context: Context, release: Release, ends: float, already_seen: Observation | None
+    context: Context,
+    release: Release,
+    ends: float,
+    logs: LogReading,
+    already_seen: Observation | None,
 ) -> _Next:
     if not release.asked:
-        return _observed_tick(context, release, ends, already_seen)
+        return _observed_tick(context, release, ends, logs, already_seen)
     answered = answer_requests(context, release)
     if answered.release != release:
         _save(context, answered, release)
@@ -109,7 +114,7 @@ def _tick(
         return _Next(None if is_over else context.store.now(), at_once=not is_over)
     # only Slack is awaited: the release continues meanwhile
     release = _save(context, answered, release)
-    following = _observed_tick(context, release, ends, already_seen)
+    following = _observed_tick(context, release, ends, logs, already_seen)
     again_at = answered.wake_at
     if following.wake_at is None or again_at is None:
         return following
@@ -117,7 +122,11 @@ def _tick(
 
 
 def _observed_tick(
-    context: Context, release: Release, ends: float, already_seen: Observation | None
+    context: Context,
+    release: Release,
+    ends: float,
+    logs: LogReading,
+    already_seen: Observation | None,
 ) -> _Next:
     if release.phase is Phase.QUEUED:
         ready = _begin(context, release)
@@ -133,6 +142,8 @@ def _observed_tick(
     if cluster is not None and isinstance(ready.seen, Observation):
         decision = announce_writes(context, decision)
     saved = _save(context, decision, ready.release)
+    if isinstance(ready.seen, Observation):
+        logs.begin(ready.release, saved, ready.seen)  # a rollback soon removes the pods
     if saved.phase.is_final:
         return _Next(None)
     if cluster is not None and isinstance(ready.seen, Observation) and writes_objects_now(saved):

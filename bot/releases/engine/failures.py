@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from bot.releases.assess.container_failures import keeps_ending
 from bot.releases.assess.intents import deployment_of
 from bot.releases.assess.pod_failures import Assessment, assess, cause_of
 from bot.releases.assess.rollout import newest, pods_of, ready_endpoints
@@ -87,6 +88,26 @@ def judge_permanent_failures(decision: Decision, seen: Observation, now: int) ->
         if found.permanent:
             return fail(decision, now, cause_of(found.permanent, len(found.permanent)))
     return Proceed(decision)
+
+
+@dataclass(frozen=True)
+class Crash:
+    """``container``: None where only the pod is known."""
+
+    pod: str
+    container: str | None
+    restarts: int = 0
+
+
+def crashes(release: Release, seen: Observation) -> tuple[Crash, ...]:
+    """Of the new pods that this step watches: what has ended, whether it counts yet or not."""
+    step = release.current_step
+    if release.rollback is not None or step is None:
+        return ()
+    sets = (newest(deployment) for _, deployment in _watched(release, step, seen))
+    pods = (pod for one in sets if one for pod in one.pods if not pod.terminating)
+    ended = ((pod, next(filter(keeps_ending, pod.containers), None)) for pod in pods)
+    return tuple(Crash(pod.name, one.name, one.restarts) for pod, one in ended if one)
 
 
 def _watched(
