@@ -22,6 +22,7 @@ from bot.commands.model import (
     FreezeCommand,
     GetCommand,
     PodsCommand,
+    ReleaseCommand,
     ReleasesCommand,
     RolloutCommand,
     TrafficCommand,
@@ -43,7 +44,13 @@ class PreviewCommand:
 
 TableCommand: TypeAlias = PodsCommand | GetCommand | TrafficCommand | AppsCommand
 AppsReplyCommand: TypeAlias = (
-    TableCommand | ExplainCommand | ReleasesCommand | RolloutCommand | DeployCommand | ApplyCommand
+    TableCommand
+    | ExplainCommand
+    | ReleasesCommand
+    | ReleaseCommand
+    | RolloutCommand
+    | DeployCommand
+    | ApplyCommand
 )
 ReplyCommand: TypeAlias = AppsReplyCommand | FreezeCommand | UnfreezeCommand
 """What the worker replies to. DeployCommand: its dry run."""

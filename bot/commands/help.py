@@ -94,6 +94,16 @@ _DETAILS: dict[str, tuple[str, ...]] = {
             " of Secrets are never shown."
         ),
     ),
+    "release": (
+        (
+            "Who started it, when and why, its steps with their durations, verdicts, approvals and"
+            " pods. A link to its card works in place of the id; APP means the app's last release."
+        ),
+        (
+            "compare shows what differs between before and after in the cluster: images, names of"
+            " environment variables, replicas. Values that may be secret are not shown."
+        ),
+    ),
     "traffic": (
         (
             "With a probe in the catalog, the app itself is asked, and the versions that replied"

@@ -93,6 +93,18 @@ class ReleasesCommand:
 
 
 @dataclass(frozen=True)
+class ReleaseCommand:
+    """One release: by its ``id``, by the address of its ``card`` (``channel/ts``), or the last one
+    of ``app``. ``compare``: what it changed in the cluster instead of its story."""
+
+    id: str = ""
+    app: str | None = None
+    card: str = ""
+    compare: bool = False
+    kind: Literal["release"] = "release"
+
+
+@dataclass(frozen=True)
 class AppsCommand:
     kind: Literal["apps"] = "apps"
 
@@ -136,6 +148,7 @@ Command: TypeAlias = (
     | ApplyCommand
     | TrafficCommand
     | ReleasesCommand
+    | ReleaseCommand
     | AppsCommand
     | WhoamiCommand
     | HelpCommand

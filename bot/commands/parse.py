@@ -27,6 +27,7 @@ from bot.commands.model import (
 )
 from bot.commands.normalise import normalise
 from bot.commands.parse_deploy import parse_deploy
+from bot.commands.parse_release import parse_release
 from bot.commands.reading import (
     KINDS,
     Line,
@@ -53,7 +54,6 @@ _FAMILIAR = {  # words that people know from other tools
     "cancel": "rollout abort",
     "stop": "rollout abort",
     "approve": "rollout promote",
-    "release": "deploy",
     "history": "rollout history",
     "ps": "pods",
     "po": "pods",
@@ -478,6 +478,7 @@ _READERS: dict[str, Callable[[Line], Command | Mistake]] = {
     "apply": _apply,
     "traffic": _reading(TrafficCommand),
     "releases": _reading(ReleasesCommand),
+    "release": parse_release,
     "apps": _bare(AppsCommand),
     "whoami": _bare(WhoamiCommand),
     "help": _help,

@@ -99,6 +99,14 @@ COMMANDS: tuple[CommandSpec, ...] = (
         ("{app}",),
     ),
     CommandSpec("releases", "[APP]", "List the latest releases", "person", ("", "{app}")),
+    CommandSpec(
+        "release",
+        "ID|LINK|APP [compare]",
+        "Show the story of one release, or compare before and after",
+        "person",
+        ("{app}-42", "{app}", "{app}-42 compare"),
+        flags=("compare",),
+    ),
     CommandSpec("apps", "", "List the apps and what each runs", "person", ("",)),
     CommandSpec(
         "whoami",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from bot.commands.model import DeployCommand, FormField, Suggestion
-from bot.ports import Table
+from bot.ports import AuditLine, Table
 from bot.releases.facts.people import Person
 from bot.releases.facts.plan import Plan
 from bot.releases.facts.release import Release
@@ -142,6 +142,18 @@ class Pending:
 
 
 @dataclass(frozen=True)
+class StoryReply:
+    """``lines``: what the audit stream tells of the release, oldest first. ``card``: its
+    address."""
+
+    release: Release
+    lines: Sequence[AuditLine]
+    card: str = ""
+    share: str = ""
+    kind: Literal["story"] = "story"
+
+
+@dataclass(frozen=True)
 class ListingReply:
     title: str
     releases: Sequence[Release]
@@ -163,4 +175,5 @@ Reply: TypeAlias = (
     | OpenFormReply
     | Pending
     | ListingReply
+    | StoryReply
 )

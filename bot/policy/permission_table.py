@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, Permission] = {
     "apply": Permission.DEPLOY,
     "traffic": Permission.READ,
     "releases": Permission.READ,
+    "release": Permission.READ,
     "apps": Permission.READ,
     "whoami": Permission.READ,
     "help": Permission.READ,

@@ -17,11 +17,13 @@ from bot.operations.replies import (
     Receipt,
     Refusal,
     Reply,
+    StoryReply,
     TableReply,
     TextReply,
     WhoamiReply,
 )
-from bot.ports import Message, Table
+from bot.ports import AuditLine, Message, Table
+from bot.releases.facts.as_found import AsFound, DeploymentAsFound
 from bot.releases.facts.card_snapshot import CardSnapshot, PodLine, Struggle, VersionCount
 from bot.releases.facts.causes import Cause, FailureClass, Judgement, Verdict
 from bot.releases.facts.changes import Scale
@@ -47,11 +49,14 @@ from tests.builders import (
     MANAGER,
     MINUTE,
     REPOSITORY,
+    ROLLING_UPDATE,
     SECOND,
+    SELECTOR,
     T0,
     a_bluegreen,
     a_canary,
     a_release,
+    a_template,
 )
 
 NOW = T0 + 3 * MINUTE
@@ -201,8 +206,15 @@ PROMOTING = replace(
     progress=Progress(1, T0, gate=GateState(1, 1, T0 + 2 * MINUTE)),
     judgements=(Judgement(T0 + 2 * MINUTE, Verdict.GOOD, "0 restarts of 3 candidate pods"),),
 )
+AS_FOUND = AsFound(
+    "uid-cluster",
+    T0,
+    DeploymentAsFound("hello", "uid", a_template(), 3, False, SELECTOR, ROLLING_UPDATE, {}, {}, 1),
+    (),
+)
 SUCCEEDED = replace(
     ROLLING,
+    as_found=AS_FOUND,
     phase=Phase.SUCCEEDED,
     progress=replace(ROLLING.progress, at_step=2),
     finished_at=T0 + 42 * SECOND,
@@ -212,6 +224,7 @@ SUCCEEDED = replace(
 PAUSED_FAILED = replace(ROLLING, phase=Phase.PAUSED, cause=CAUSE)
 ROLLED_BACK = replace(
     ROLLING,
+    as_found=AS_FOUND,
     phase=Phase.ROLLED_BACK,
     rollback=Rollback(Phase.ROLLED_BACK),
     cause=CAUSE,
@@ -425,6 +438,20 @@ EVENTS: dict[str, tuple[Release, Event]] = {
     "reminded": (PROMOTING, Event(T0, EventKind.REMINDED, "still waiting for approval: promote")),
 }
 
+STORY = replace(
+    PROMOTING,
+    phase=Phase.SUCCEEDED,
+    as_found=AS_FOUND,
+    progress=Progress(at_step=4, began_at=T0 + 7 * MINUTE),
+    passed=("hold", "hold", "promote: manager"),
+    finished_at=T0 + 7 * MINUTE,
+    timeline=(
+        StepTime("25% to 2.0.0: 1 canary pod beside 3", T0, T0 + 130 * SECOND),
+        StepTime("50% to 2.0.0: 3 canary pods beside 3", T0 + 130 * SECOND, T0 + 6 * MINUTE),
+        StepTime("promote hello to 2.0.0", T0 + 6 * MINUTE, T0 + 7 * MINUTE),
+    ),
+    card_snapshot=_seen(old=1, new=2),
+)
 _PODS = Table(
     "hello: stable",
     ("pod", "image", "ready"),
@@ -518,6 +545,24 @@ REPLIES: dict[str, Reply] = {
     "plan": PlanReply(CANARY, CANARY.plan) if CANARY.plan else TextReply(""),
     "confirm": ConfirmReply(
         "Apply hello?", ("update Deployment hello", "- a", "+ b"), "Apply", "t0ken"
+    ),
+    "story": StoryReply(
+        STORY,
+        (
+            AuditLine(
+                T0 + 2 * MINUTE,
+                "hello-42",
+                "hello",
+                "voted",
+                "manager approved promote (1 of 1)",
+                "manager",
+            ),
+            AuditLine(
+                T0 + 5 * MINUTE, "hello-42", "hello", "resumed", "developer resumed it", "developer"
+            ),
+        ),
+        "https://example.slack.com/archives/C0RELEASES/p1800000000000100",
+        "t0ken",
     ),
     "listing": ListingReply("Releases", (SUCCEEDED, replace(ROLLED_BACK, requested_by=ADMIN))),
 }

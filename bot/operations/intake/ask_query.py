@@ -6,6 +6,7 @@ from bot.commands.model import (
     AppsCommand,
     ExplainCommand,
     FreezeCommand,
+    ReleaseCommand,
     ReleasesCommand,
     UnfreezeCommand,
 )
@@ -38,7 +39,7 @@ def query_of(context: Context, invocation: Invocation, command: ReplyCommand) ->
 def _apps(context: Context, invocation: Invocation, command: ReplyCommand) -> tuple[str, ...]:
     if isinstance(command, FreezeCommand | UnfreezeCommand):
         return ()
-    if isinstance(command, AppsCommand | ReleasesCommand):
+    if isinstance(command, AppsCommand | ReleasesCommand | ReleaseCommand):
         return tuple(context.catalog.apps)
     here = tuple(app.target.app for app in context.catalog.in_channel(invocation.channel))
     if isinstance(command, ExplainCommand):

@@ -4,6 +4,7 @@ decides, not the button."""
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast, get_args
@@ -47,7 +48,8 @@ from bot.releases.facts.requests import (
 
 ASK = "ask"
 """The button of a refusal: mention those who can."""
-SHOWN = frozenset({"deploy", "apps", "pods", "releases", "whoami", "help"})
+SHOWN = frozenset({"deploy", "apps", "pods", "releases", "release", "whoami", "help"})
+_OF_RELEASE = re.compile(r"\S+-\d+( compare)?", re.ASCII)
 OUTDATED = Refusal(
     "That button is from another version of Pilothouse.", "Use the latest card, or ask again."
 )
@@ -245,7 +247,8 @@ def _show(context: Context, click: Click, carried: _Carried) -> Reply:
     name, _, about = carried.what.partition(" ")
     apps = context.catalog.apps
     known = {"deploy": apps, "pods": apps, "help": BY_NAME}.get(name, ())
-    if name not in SHOWN or (about and about not in known):
+    is_known = about in known or (name == "release" and _OF_RELEASE.fullmatch(about))
+    if name not in SHOWN or (about and not is_known):
         return Refusal(
             f"This version of Pilothouse does not know the button {carried.what}.",
             "Ask for help again.",

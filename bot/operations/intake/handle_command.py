@@ -17,6 +17,7 @@ from bot.commands.model import (
     HelpCommand,
     Mistake,
     PodsCommand,
+    ReleaseCommand,
     ReleasesCommand,
     RolloutCommand,
     ScaleCommand,
@@ -124,7 +125,14 @@ def _carry_out(context: Context, invocation: Invocation, command: Command) -> Re
             return start_typed_release(context, invocation, app, Scale(replicas), reason)
         case RolloutCommand():
             return steer_rollout(context, invocation, command)
-        case PodsCommand() | GetCommand() | TrafficCommand() | ExplainCommand() | AppsCommand():
+        case (
+            PodsCommand()
+            | GetCommand()
+            | TrafficCommand()
+            | ExplainCommand()
+            | AppsCommand()
+            | ReleaseCommand()
+        ):
             return ask_query(context, invocation, command)
         case ApplyCommand():
             return _apply(context, invocation, command)

@@ -15,6 +15,7 @@ from bot.commands.model import (
     FreezeCommand,
     GetCommand,
     PodsCommand,
+    ReleaseCommand,
     ReleasesCommand,
     RolloutCommand,
     TrafficCommand,
@@ -36,6 +37,7 @@ from bot.operations.queries.share_answer import offer_to_share
 from bot.operations.queries.show_history import show_history
 from bot.operations.queries.show_objects import show_objects
 from bot.operations.queries.show_pods import show_pods
+from bot.operations.queries.show_release import show_release
 from bot.operations.queries.show_status import show_status
 from bot.operations.queries.show_traffic import show_traffic
 from bot.operations.queries.undo_to_revision import undo_to_revision
@@ -45,6 +47,7 @@ from bot.operations.replies import (
     PlanReply,
     Refusal,
     Reply,
+    StoryReply,
     TableReply,
     TextReply,
 )
@@ -124,6 +127,8 @@ def _of_apps(
             return DocumentReply(path, cluster.explain(path, recursive=recursive), explains=True)
         case ReleasesCommand(app=app):
             return list_releases(context, app)
+        case ReleaseCommand():
+            return show_release(context, command)
         case RolloutCommand():
             return _rollout(context, apps, query, command)
         case DeployCommand():
@@ -202,7 +207,7 @@ def _with_buttons(context: Context, query: Query, reply: Reply) -> Reply:
         )
     if isinstance(reply, TableReply | DocumentReply) and query.reply_to.in_channel:
         return reply
-    if not isinstance(reply, TableReply | DocumentReply | PlanReply):
+    if not isinstance(reply, TableReply | DocumentReply | PlanReply | StoryReply):
         return reply
     return replace(reply, share=offer_to_share(context, query))
 
@@ -227,7 +232,7 @@ def _is_for_channel(query: Query, reply: Reply) -> bool:
     if not query.reply_to.in_channel:
         return False
     match reply:
-        case TableReply() | DocumentReply() | ListingReply():
+        case TableReply() | DocumentReply() | ListingReply() | StoryReply():
             return True
         case TextReply():
             # it changed the cluster, or whether others may, which concerns everyone

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import re2
 
 from bot.operations.context import App, Context
 from bot.operations.lifecycle.known_templates import templates_key
+from bot.operations.queries.flatten import leaves
 from bot.operations.queries.observe_app import observe_app
 from bot.policy.concealment import concealed
 from bot.ports import Table, UnknownSchema
@@ -119,20 +119,5 @@ def _when(at: int, now: int) -> str:
 
 
 def _template(replica_set: ReplicaSetSeen) -> Table:
-    rows = tuple(_leaves(concealed(replica_set.template)))
+    rows = tuple(leaves(concealed(replica_set.template)))
     return Table(f"Pod template of revision {replica_set.revision}", ("FIELD", "VALUE"), rows)
-
-
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    """Dotted paths and their values; a named list item appears under its name."""
-    match value:
-        case dict() if value:
-            for key in value:
-                yield from _leaves(value[key], (*path, key))
-        case list() if value:
-            for index, one in enumerate(value):
-                named = isinstance(one, dict) and isinstance(one.get("name"), str) and len(one) > 1
-                inner = {key: part for key, part in one.items() if key != "name"} if named else one
-                yield from _leaves(inner, (*path, one["name"] if named else str(index)))
-        case _:
-            yield ".".join(path), str(value)

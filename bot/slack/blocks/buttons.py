@@ -80,6 +80,8 @@ def buttons_after(release: Release) -> list[Block]:
     """Of a release that is over: back, once more, and what runs."""
     app, before = release.target.app, release.from_version
     pods = [show_button("Pods", f"pods {app}")] if release.started_at else []
+    if release.started_at and release.as_found is not None:
+        pods = [compare_button(release), *pods]
     if release.phase is Phase.SUCCEEDED and isinstance(release.change, Deploy) and before:
         place = f"{release.target.namespace} on {release.target.cluster}"
         text = f"{app} {release.to_version} → {before}, in {place}. Void if anything changed since."
@@ -236,6 +238,11 @@ def _plain(
     if moment := stop_name(release) or hold_name(release) or capacity_name(release):
         value["step"] = moment
     return button(label, f"{ACTION_PREFIX}{action}", value, style=style, confirm=confirm)
+
+
+def compare_button(release: Release) -> Block:
+    """What it changed in the cluster, for the person who clicks."""
+    return show_button("Compare", f"release {release.id} compare")
 
 
 def show_button(label: str, what: str, *, style: str = "") -> Block:

@@ -17,11 +17,12 @@ from bot.releases.facts.changes import Deploy, Scale
 from bot.releases.facts.counts import counted
 from bot.releases.facts.people import Person
 from bot.releases.facts.plan import ApprovalGate, HoldGate, Step
-from bot.releases.facts.release import Phase, Release, StepTime
+from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
 from bot.slack.blocks.buttons import buttons_after, buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section
 from bot.slack.blocks.plain_card import SHOWN_EVIDENCE, plain_card
+from bot.slack.blocks.timeline import SHOWN_STEPS, timeline_lines
 from bot.slack.blocks.words import (
     MARKS,
     capitalised,
@@ -40,7 +41,6 @@ from bot.slack.markup import code, date, duration, mention, plain
 from config.nearest import listed
 
 BAR_CELLS = 10
-SHOWN_STEPS = 20
 SHOWN_NOTES = 4
 
 
@@ -379,15 +379,8 @@ def _cause(release: Release) -> Iterator[Block]:
 
 def _timeline(release: Release) -> Iterator[Block]:
     """What happened, step by step, and how long each took."""
-    times = release.timeline[-SHOWN_STEPS:]
-    if times:
-        yield section("\n".join(_time_line(one) for one in times))
-
-
-def _time_line(one: StepTime) -> str:
-    took = duration(one.ended_at - one.began_at)
-    mark, stopped = ("⏹️", ", stopped") if one.cut else ("✔️", "")
-    return f"{mark} {plain(uncapitalised(one.title), 200)}{stopped} · {took}"
+    if lines := timeline_lines(release):
+        yield section("\n".join(lines))
 
 
 def _origin(release: Release, names: Names, first: bool) -> str:

@@ -23,6 +23,7 @@ from bot.operations.replies import (
     Receipt,
     Refusal,
     Reply,
+    StoryReply,
     TableReply,
     TextReply,
     WhoamiReply,
@@ -44,6 +45,7 @@ from bot.slack.blocks.elements import (
 )
 from bot.slack.blocks.explained import explained
 from bot.slack.blocks.plan import plan_message
+from bot.slack.blocks.story import story_message
 from bot.slack.blocks.tables import table_message
 from bot.slack.blocks.words import MARKS, change_words, phase_words, uncapitalised
 from bot.slack.markup import age, code, cut, date, escape, escaped, mention, plain
@@ -58,7 +60,7 @@ FILE = f"{ACTION_PREFIX}file"
 SUGGESTION = f"{ACTION_PREFIX}meant"
 _PARTS = (
     ("Release", ("deploy", "scale", "rollout", "apply")),
-    ("Inspect", ("pods", "get", "traffic", "releases", "apps", "explain")),
+    ("Inspect", ("pods", "get", "traffic", "releases", "release", "apps", "explain")),
     ("Freeze, and get help", ("freeze", "unfreeze", "whoami", "help")),
 )
 
@@ -71,7 +73,7 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
             return _refusal(reply)
         case Receipt():
             return _receipt(reply)
-        case TableReply() | DocumentReply() | PlanReply() | ListingReply():
+        case TableReply() | DocumentReply() | PlanReply() | ListingReply() | StoryReply():
             file = reply.file if isinstance(reply, TableReply) else ""
             return _with_share(_found(reply, now), reply.share, file)
         case HelpReply() | OpenFormReply():
@@ -94,7 +96,9 @@ def _line_of(reply: TextReply | AskReasonReply | Pending) -> str:
             return "Working on it…"
 
 
-def _found(reply: TableReply | DocumentReply | PlanReply | ListingReply, now: int) -> Message:
+def _found(
+    reply: TableReply | DocumentReply | PlanReply | ListingReply | StoryReply, now: int
+) -> Message:
     """The result of a query, which can be shared with the channel."""
     match reply:
         case TableReply(tables=tables):
@@ -105,6 +109,8 @@ def _found(reply: TableReply | DocumentReply | PlanReply | ListingReply, now: in
             return plan_message(release, plan)
         case ListingReply(title=title, releases=releases):
             return _listing(title, releases, now)
+        case StoryReply():
+            return story_message(reply, now)
 
 
 def _about_commands(reply: HelpReply | OpenFormReply, names: Names, apps: Sequence[str]) -> Message:
