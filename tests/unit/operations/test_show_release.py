@@ -124,7 +124,7 @@ def test_a_story_holds_the_lines_of_its_own_release_in_order(store: InMemoryRele
         store.write_audit(line, operation=f"write {number}")
     reply = answered(store, ReleaseCommand(release.id))
     assert isinstance(reply, StoryReply)
-    assert [one.text for one in reply.lines] == ["line 0", "line 2"]
+    assert [one.text for one in reply.lines] == ["line 0", "line 3"]
 
 
 def test_comparing_shows_what_differs_and_no_value_of_the_environment(
