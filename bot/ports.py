@@ -108,12 +108,13 @@ class Cluster(Protocol):
         candidate: str,
         or_candidate: str = "",
         extra_services: Sequence[str] = (),
+        autoscaler: str = "",
         survey: bool = False,
         events: bool = False,
     ) -> Observation:
         """One snapshot; at most 8 independent reads run in parallel. ``candidate`` is "" where
-        there is none; ``or_candidate`` takes its place where it does not exist. Events are read
-        when ``events`` is set or a pod is stuck."""
+        there is none; ``or_candidate`` takes its place where it does not exist. ``autoscaler``
+        is read by its name. Events are read when ``events`` is set or a pod is stuck."""
 
     def observe_apps(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
         """By app: its Deployment, the green one beside it as the candidate, and its Services,

@@ -157,6 +157,10 @@ class ProbeEntry(Entry):
     requests: Annotated[int, Field(ge=1, le=200)] = 20
 
 
+class AutoscalerEntry(Entry):
+    min_replicas: Literal["leave", "raise"] = "leave"
+
+
 class CanaryEntry(Entry):
     steps: Shares = (20, 50)
     hold_ms: Duration = Field(default=120_000, alias="hold")
@@ -223,6 +227,7 @@ class AppSettings(Entry):
     manifests: Paths = ()
     files: FilesEntry = FilesEntry()
     scale: ScaleEntry = ScaleEntry()
+    autoscaler: AutoscalerEntry = AutoscalerEntry()
     probe: ProbeEntry | None = None
     canary: CanaryEntry = CanaryEntry()
     bluegreen: BlueGreenEntry = BlueGreenEntry()

@@ -78,6 +78,7 @@ class KubernetesCluster:
         candidate: str,
         or_candidate: str = "",
         extra_services: Sequence[str] = (),
+        autoscaler: str = "",
         survey: bool = False,
         events: bool = False,
     ) -> Observation:
@@ -90,6 +91,7 @@ class KubernetesCluster:
             candidate=candidate,
             or_candidate=or_candidate,
             extra_services=extra_services,
+            autoscaler=autoscaler,
             survey=survey,
             events=events,
         )

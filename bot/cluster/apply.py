@@ -3,13 +3,13 @@ already is done."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, assert_never
 
 import orjson
 
 from bot.cluster import errors, reading
-from bot.cluster.connect import JSON_PATCH, Connection, path_of
+from bot.cluster.connect import JSON_PATCH, Connection, listed_autoscaler, path_of
 from bot.cluster.patching import CLAIM, holds, patch
 from bot.ports import PreconditionFailed, Refused
 from bot.releases.facts.actions import (
@@ -19,6 +19,7 @@ from bot.releases.facts.actions import (
     DeleteDeployment,
     DeleteService,
     FieldChange,
+    PatchAutoscaler,
     PatchDeployment,
     PatchService,
 )
@@ -59,9 +60,23 @@ def apply(connection: Connection, namespace: str, action: Action) -> Written | N
             return Written(reading.deployment(left) if left else None)
         case DeleteService():
             _delete(connection, path_of("services", namespace, action.name), action.uid)
+        case PatchAutoscaler():
+            _patch_autoscaler(connection, namespace, action)
         case _:
             assert_never(action)
     return None
+
+
+def _patch_autoscaler(connection: Connection, namespace: str, action: PatchAutoscaler) -> None:
+    _patch(
+        connection,
+        path_of("horizontalpodautoscalers", namespace, action.name),
+        action.uid,
+        action.changes,
+        claim=action.claim,
+        resource_version=action.resource_version or None,
+        read=lambda: listed_autoscaler(connection, namespace, action.name),
+    )
 
 
 def _patch(
@@ -72,8 +87,9 @@ def _patch(
     *,
     claim: str | None = None,
     resource_version: str | None = None,
+    read: Callable[[], Mapping[str, Any] | None] | None = None,
 ) -> Mapping[str, Any]:
-    """The object as it is now."""
+    """The object as it is now. ``read``: how it is read again; None: at its path."""
 
     def send(*, annotated: bool) -> Mapping[str, Any]:
         operations = patch(
@@ -91,7 +107,7 @@ def _patch(
     except PreconditionFailed as stale:
         # Ask the object why: already done, claimed by another release, changed since, or without
         # any annotation to test in.
-        item: Mapping[str, Any] | None = connection.existing(path)
+        item: Mapping[str, Any] | None = read() if read else connection.existing(path)
         if item is None or item["metadata"]["uid"] != uid:
             raise PreconditionFailed("the object was deleted since this was decided") from stale
         if _in_effect(item, changes, claim):

@@ -409,6 +409,17 @@ def path_of(resource: str, namespace: str, name: str | None = None) -> str:
     return path if name is None else f"{path}/{quote(name, safe='')}"
 
 
+def listed_autoscaler(
+    connection: Connection, namespace: str, name: str
+) -> Mapping[str, Any] | None:
+    """Autoscalers are listed for a plan anyway: so no further verb has to be granted. Raises
+    ClusterUnreachable."""
+    query = {"fieldSelector": f"metadata.name={name}"}
+    found = connection.required(path_of("horizontalpodautoscalers", namespace), query)
+    items: Sequence[Mapping[str, Any]] = found.get("items") or ()
+    return items[0] if items else None
+
+
 def label_query(selector: Mapping[str, Any] | None) -> dict[str, str]:
     """A LabelSelector as the query of a list (apimachinery/pkg/apis/meta/v1:
     LabelSelectorAsSelector)."""

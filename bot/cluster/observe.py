@@ -15,10 +15,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.cluster import errors, reading
-from bot.cluster.connect import Connection, in_query, label_query, path_of
+from bot.cluster.connect import (
+    Connection,
+    in_query,
+    label_query,
+    listed_autoscaler,
+    path_of,
+)
 from bot.cluster.events import event_lines, with_events
 from bot.ports import ClusterUnreachable
 from bot.releases.facts.observation import (
+    AutoscalerSeen,
     DeploymentSeen,
     Observation,
     PodSeen,
@@ -72,6 +79,7 @@ def observe(
     candidate: str,
     or_candidate: str = "",
     extra_services: Sequence[str],
+    autoscaler: str,
     survey: bool,
     events: bool,
 ) -> Observation:
@@ -83,6 +91,7 @@ def observe(
     )
     at, which = time.time_ns() // 1_000_000, None if home else connection.start(uid)
     reads = _Reads(connection, target.namespace, names, service_names, survey=survey, events=events)
+    scaler = _start_autoscaler(connection, target.namespace, autoscaler)
     stable, *others = reads.deployments()
     if which is None and not (stable and home and stable["metadata"]["uid"] == home.object_uid):
         which = connection.start(uid)
@@ -112,6 +121,7 @@ def observe(
             if survey
             else None
         ),
+        autoscaler=scaler(),
         events=event_lines(warnings, [one for one in seen if one]),
     )
 
@@ -186,6 +196,20 @@ def is_stuck(pod: PodSeen, at: int) -> bool:
     waits = not pod.ready and not pod.terminating and pod.phase in ("Pending", "Running")
     silent = not pod.has_sandbox and not pod.unschedulable
     return waits and (pod.restarts > 0 or (silent and at - pod.created_at > SILENT_FOR_MS))
+
+
+def _start_autoscaler(
+    connection: Connection, namespace: str, name: str
+) -> Callable[[], AutoscalerSeen | None]:
+    if not name:
+        return lambda: None
+    read = connection.start(listed_autoscaler, connection, namespace, name)
+
+    def seen() -> AutoscalerSeen | None:
+        found = read.result()
+        return reading.autoscaler(found) if found else None
+
+    return seen
 
 
 def _start_claims(

@@ -16,9 +16,15 @@ from bot.releases.facts.actions import FieldChange
 from bot.releases.facts.intent import Field
 
 CLAIM = "pilothouse.dev/release"
+MIN_AS_FOUND = "pilothouse.dev/min-replicas"
 Operation = dict[str, Any]
 
 _AFFINITY_KEYS = ("sessionAffinity", "sessionAffinityConfig")
+_ANNOTATIONS = {
+    Field.CLAIM: CLAIM,
+    Field.CHANGE_CAUSE: CHANGE_CAUSE,
+    Field.MIN_AS_FOUND: MIN_AS_FOUND,
+}
 
 
 def pointer(*keys: str | int) -> str:
@@ -84,9 +90,7 @@ def patch(
     annotations = pointer("metadata", "annotations")
     if not annotated:
         operations.append(expect(annotations, None))
-        if any(
-            change.field in (Field.CLAIM, Field.CHANGE_CAUSE) and change.after for change in changes
-        ):
+        if any(change.field in _ANNOTATIONS and change.after for change in changes):
             operations.append({"op": "add", "path": annotations, "value": {}})
     elif claim is not None:
         operations.append(expect(annotations + pointer(CLAIM), claim or None))
@@ -97,10 +101,10 @@ def patch(
 
 def _operations(change: FieldChange, *, annotated: bool) -> Iterator[Operation]:
     match change.field:
-        case Field.CLAIM:
-            yield from _annotation(CLAIM, change, annotated=annotated)
-        case Field.CHANGE_CAUSE:
-            yield from _annotation(CHANGE_CAUSE, change, annotated=annotated)
+        case Field.CLAIM | Field.CHANGE_CAUSE | Field.MIN_AS_FOUND:
+            yield from _annotation(_ANNOTATIONS[change.field], change, annotated=annotated)
+        case Field.MIN_REPLICAS:
+            yield from difference(change.before, change.after, pointer("spec", "minReplicas"))
         case Field.TEMPLATE | Field.REPLICAS | Field.STRATEGY | Field.SELECTOR:
             yield from difference(change.before, change.after, pointer("spec", change.field.value))
         case Field.PAUSED:
@@ -162,10 +166,10 @@ def value_in(item: Mapping[str, Any], field: Field) -> Any:
     """The value of a field as an observation carries it."""
     spec, annotations = item["spec"], item["metadata"].get("annotations") or {}
     match field:
-        case Field.CLAIM:
-            return annotations.get(CLAIM, "")
-        case Field.CHANGE_CAUSE:
-            return annotations.get(CHANGE_CAUSE, "")
+        case Field.CLAIM | Field.CHANGE_CAUSE | Field.MIN_AS_FOUND:
+            return annotations.get(_ANNOTATIONS[field], "")
+        case Field.MIN_REPLICAS:
+            return spec.get("minReplicas", 1)
         case Field.TEMPLATE:
             return spec["template"]
         case Field.REPLICAS:
@@ -189,7 +193,7 @@ def holds(item: Mapping[str, Any], field: Field, value: Any) -> bool:
     Kubernetes does."""
     found = value_in(item, field)
     match field:
-        case Field.CLAIM | Field.CHANGE_CAUSE:
+        case Field.CLAIM | Field.CHANGE_CAUSE | Field.MIN_AS_FOUND:
             return bool(found == (value or ""))
         case Field.PAUSED:
             return bool(found) == bool(value)

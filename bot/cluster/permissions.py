@@ -21,15 +21,16 @@ NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "events", ("list",)),
     ("", "resourcequotas", ("list",)),
     ("", "persistentvolumeclaims", ("list",)),
-    ("autoscaling", "horizontalpodautoscalers", ("list",)),
+    ("autoscaling", "horizontalpodautoscalers", ("list", "patch")),
     ("policy", "poddisruptionbudgets", ("list",)),
     ("networking.k8s.io", "networkpolicies", ("list",)),
 )
 # These need no rule, so that nobody grants more than is used.
 _ONLY_FOR = {
-    "pods/log": "log lines as evidence",
-    "services/proxy": "probes without a url",
-    "pods/proxy": "the probe before a switch",
+    "get pods/log": "log lines as evidence",
+    "get services/proxy": "probes without a url",
+    "get pods/proxy": "the probe before a switch",
+    "patch horizontalpodautoscalers": "apps with `autoscaler: {min_replicas: raise}`",
 }
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -74,5 +75,6 @@ def _sentence(group: str, resource: str, verb: str, namespace: str) -> str:
         return f"{verb} {resource} kube-system"
     name, slash, subresource = resource.partition("/")
     qualified = f"{name}.{group}" if group else name
-    use = f" (only for {_ONLY_FOR[resource]})" if resource in _ONLY_FOR else ""
+    only_for = _ONLY_FOR.get(f"{verb} {resource}")
+    use = f" (only for {only_for})" if only_for else ""
     return f"{verb} {qualified}{slash}{subresource} in {namespace}{use}"

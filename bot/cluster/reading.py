@@ -285,8 +285,17 @@ def autoscaler(item: Mapping[str, Any]) -> AutoscalerSeen:
     spec = item["spec"]
     target = spec.get("scaleTargetRef") or {}
     name = target.get("name", "") if target.get("kind") == "Deployment" else ""
+    meta = item["metadata"]
     return AutoscalerSeen(
-        item["metadata"]["name"], name, spec.get("minReplicas", 1), spec["maxReplicas"]
+        name=meta["name"],
+        target=name,
+        min_replicas=spec.get("minReplicas", 1),
+        max_replicas=spec["maxReplicas"],
+        uid=meta["uid"],
+        resource_version=meta["resourceVersion"],
+        annotations=dict(meta.get("annotations") or {}),
+        managers=managers(item),
+        written_at=written_at(item),
     )
 
 

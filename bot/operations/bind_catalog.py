@@ -52,6 +52,7 @@ def _app(file: CatalogSettings, entry: AppCatalogEntry) -> App:
         crash_loop_restarts=s.crash_loop.restarts,
         crash_loop_for_ms=s.crash_loop.for_ms,
         managed_elsewhere=s.managed_elsewhere,
+        autoscaler_min_replicas=s.autoscaler.min_replicas,
         scale_min=s.scale.min,
         scale_max=s.scale.max,
         watch_after_ms=s.watch_after_ms,

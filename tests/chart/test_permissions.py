@@ -58,6 +58,12 @@ def test_logs_and_probes_can_be_withheld(render: Render) -> None:
     assert {one for one in needed() if one[1] not in withheld} == role
 
 
+def test_the_write_to_autoscalers_can_be_withheld(render: Render) -> None:
+    role = grants(only(render(rbac={"autoscalers": False}), "Role"))
+    assert needed() - role == {("autoscaling", "horizontalpodautoscalers", "patch")}
+    assert role - needed() == set()
+
+
 def test_apply_may_write_the_kinds_that_are_named(render: Render) -> None:
     role = grants(only(render(rbac={"apply": ["configmaps", "cronjobs.batch"]}), "Role"))
     assert role - needed() == {

@@ -85,6 +85,7 @@ class PointedCluster:
         candidate: str,
         or_candidate: str = "",
         extra_services: Sequence[str] = (),
+        autoscaler: str = "",
         survey: bool = False,
         events: bool = False,
     ) -> Observation:
@@ -94,6 +95,7 @@ class PointedCluster:
             candidate=candidate,
             or_candidate=or_candidate,
             extra_services=extra_services,
+            autoscaler=autoscaler,
             survey=survey,
             events=events,
         )

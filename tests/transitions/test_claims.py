@@ -105,7 +105,7 @@ def test_before_the_first_step_a_change_is_adopted_or_ends_the_release() -> None
 
 def deletes(release: Release, canary: DeploymentSeen) -> Decision:
     goal = AbsentGoal("Deployment", "hello-canary")
-    return reconcile(Decision(release), (goal,), an_observation(candidate=canary)).decision
+    return reconcile(Decision(release), (goal,), an_observation(candidate=canary), T0).decision
 
 
 def test_a_crash_at_the_delete_is_repaired_by_the_uid() -> None:

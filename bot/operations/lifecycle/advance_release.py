@@ -36,8 +36,10 @@ from bot.releases.engine.deadlines import step_ends_at
 from bot.releases.engine.decide import decide
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.manifests import writes_objects_now
+from bot.releases.engine.minimum import leave_minimum, raisable_autoscaler
 from bot.releases.engine.probing import pods_to_probe
 from bot.releases.engine.respond import respond
+from bot.releases.facts.actions import PatchAutoscaler
 from bot.releases.facts.changes import Reapply
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.observation import Observation, Seen, Unreachable
@@ -240,6 +242,7 @@ def _observe(
             release.target,
             candidate=release.candidate_name or _candidate_name(release),
             extra_services=extra,
+            autoscaler=raisable_autoscaler(release),
             survey=release.plan is None,
             events=_may_be_late(context, release),
         )
@@ -324,7 +327,11 @@ def _apply(
             return _Next(context.store.now(), at_once=True)
         except Refused as refused:
             now = context.store.now()
-            answer = respond(release, Refuse(str(refused)), now)
+            answer = (
+                leave_minimum(release, str(refused), now)
+                if isinstance(action, PatchAutoscaler)
+                else respond(release, Refuse(str(refused)), now)
+            )
             _save(context, answer, release)
             return _Next(answer.wake_at)
         except ClusterUnreachable as away:

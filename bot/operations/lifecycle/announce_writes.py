@@ -10,10 +10,16 @@ from dataclasses import replace
 from bot.operations.context import Context
 from bot.ports import ClusterUnreachable
 from bot.releases.engine.decision import Decision
-from bot.releases.facts.actions import Action, PatchDeployment, PatchService
+from bot.releases.facts.actions import (
+    Action,
+    PatchAutoscaler,
+    PatchDeployment,
+    PatchService,
+)
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import FailedWrite, Release
 
+_PATCHES = (PatchDeployment, PatchService, PatchAutoscaler)
 SOONEST_AGAIN_MS = 1_000
 LATEST_AGAIN_MS = 15_000
 
@@ -72,13 +78,13 @@ def _save(context: Context, release: Release, events: tuple[Event, ...]) -> None
 
 def _fingerprint(action: Action) -> str:
     """Of what it does, not of the version of the object that it was decided on."""
-    if isinstance(action, PatchDeployment | PatchService):
+    if isinstance(action, _PATCHES):
         action = replace(action, resource_version="")
     return hashlib.sha256(repr(action).encode()).hexdigest()[:12]
 
 
 def _in_words(action: Action) -> str:
     words = f"{action.kind.replace('_', ' ')} {action.name}"
-    if isinstance(action, PatchDeployment | PatchService):
+    if isinstance(action, _PATCHES):
         return f"{words}: {', '.join(change.field.value for change in action.changes)}"
     return words

@@ -1,5 +1,5 @@
-"""Claims of releases that are over: kubectl's undo brings one back, and a canary may be left with
-one."""
+"""Claims of releases that are over: kubectl's undo brings one back, and a canary or an
+autoscaler may be left with one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from bot.operations.context import Context
 from bot.ports import UnknownSchema
 from bot.releases.assess.pairs import beside
-from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.observation import AutoscalerSeen, DeploymentSeen, Observation
 from bot.releases.facts.release import Release
 from bot.releases.facts.target import default_candidate_name
 
@@ -20,11 +20,21 @@ def find_stale_claims(context: Context, release: Release, seen: Observation) -> 
         release,
         stale_claim=_stale_claim(context, release, seen, seen.stable),
         stale_candidate_claim=_stale_claim(context, release, seen, candidate),
+        stale_autoscaler_claim=_stale_claim(context, release, seen, _autoscaler(release, seen)),
     )
 
 
+def _autoscaler(release: Release, seen: Observation) -> AutoscalerSeen | None:
+    scalers = seen.survey.autoscalers if seen.survey else ()
+    name = release.target.deployment
+    return next((scaler for scaler in scalers if scaler.target == name), None)
+
+
 def _stale_claim(
-    context: Context, release: Release, seen: Observation, item: DeploymentSeen | None
+    context: Context,
+    release: Release,
+    seen: Observation,
+    item: DeploymentSeen | AutoscalerSeen | None,
 ) -> str:
     """The controller copies annotations to ReplicaSets, so kubectl's undo brings back the claim of
     a release that ended long ago."""

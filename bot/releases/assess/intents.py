@@ -10,7 +10,12 @@ from typing import Any
 from bot.releases.facts.actions import FieldChange
 from bot.releases.facts.images import version_of
 from bot.releases.facts.intent import Drift, Field, Intent, Kind
-from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
+from bot.releases.facts.observation import (
+    AutoscalerSeen,
+    DeploymentSeen,
+    Observation,
+    ServiceSeen,
+)
 from bot.releases.facts.plan import DeploymentGoal, Side
 from bot.releases.facts.release import Release
 from bot.releases.facts.replicas import Bounds, nearest
@@ -355,6 +360,7 @@ _PATHS = {
     Field.STRATEGY: "spec.strategy",
     Field.SELECTOR: "spec.selector",
     Field.AFFINITY: "spec.sessionAffinity",
+    Field.MIN_REPLICAS: "spec.minReplicas",
     Field.CLAIM: "metadata.annotations",
     Field.CHANGE_CAUSE: "metadata.annotations",
 }
@@ -364,12 +370,14 @@ def field_path(field: Field) -> str:
     return _PATHS.get(field, "")
 
 
-def manager_of(item: DeploymentSeen | ServiceSeen, field: Field) -> str:
+def manager_of(item: DeploymentSeen | ServiceSeen | AutoscalerSeen, field: Field) -> str:
     """The foreign field manager that owns the field now ("kubectl, subresource scale")."""
     return writer_of(item, (field_path(field),))[0]
 
 
-def writer_of(item: DeploymentSeen | ServiceSeen, paths: Iterable[str]) -> tuple[str, int]:
+def writer_of(
+    item: DeploymentSeen | ServiceSeen | AutoscalerSeen, paths: Iterable[str]
+) -> tuple[str, int]:
     """(the foreign field manager that owns one of the very paths, when it last wrote); of several
     the latest. ("", 0) where none does: a removed field has no owner."""
     times = {(manager, subresource): at for manager, subresource, at in item.written_at}
@@ -391,7 +399,7 @@ def writer_of(item: DeploymentSeen | ServiceSeen, paths: Iterable[str]) -> tuple
     return (f"{manager}, subresource {subresource}" if subresource else manager), at
 
 
-def _is_ours(item: DeploymentSeen | ServiceSeen, paths: Sequence[str]) -> bool:
+def _is_ours(item: DeploymentSeen | ServiceSeen | AutoscalerSeen, paths: Sequence[str]) -> bool:
     return any(
         manager.startswith("pilothouse") and any(_overlap(owned, path) for path in paths)
         for manager, _operation, _subresource, owned in item.managers

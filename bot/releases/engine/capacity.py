@@ -7,6 +7,7 @@ from dataclasses import replace
 from bot.releases.assess.handover import load_to_carry
 from bot.releases.assess.intents import manager_of, set_fields
 from bot.releases.engine.decision import Decision
+from bot.releases.engine.minimum import raise_minimum
 from bot.releases.facts.actions import FieldChange, PatchDeployment
 from bot.releases.facts.counts import counted
 from bot.releases.facts.events import EventKind
@@ -34,6 +35,7 @@ def raise_to_carry(
         return decision
     times = raised.times if raised is not None and raised.to >= wanted else 0
     decision = _with_raise(decision, Raise(wanted, times + 1))
+    decision = raise_minimum(decision, seen, wanted)
     return _write(decision, stable, wanted)
 
 

@@ -11,6 +11,7 @@ from bot.releases.engine.decision import Decision, not_counting, resync_ms
 from bot.releases.engine.drift import meet_outside_changes
 from bot.releases.engine.late_writes import plan_rollback
 from bot.releases.engine.manifests import write_objects
+from bot.releases.engine.minimum import follow_minimum
 from bot.releases.engine.outcome import Guard, Proceed, RollBack, Stop
 from bot.releases.engine.paused import stay_paused
 from bot.releases.engine.reminders import remind
@@ -28,6 +29,7 @@ GUARDS: tuple[Guard, ...] = (
     rewrite_drifted,
     wait_for_start,
     write_objects,
+    follow_minimum,
     stay_paused,
 )
 """The order of a decision is the order of its dangers: is a rollback due; did something outside

@@ -82,5 +82,17 @@ def finish(
         drift=(),
         asked=(),
     )
+    text += _left_raised(release)
     recorded = decision.changed(release).record(now, EventKind.FINISHED, text, by=by)
     return replace(recorded, wake_at=None)
+
+
+def _left_raised(release: Release) -> str:
+    """What an end by force leaves of an autoscaler; the app's next release restores it."""
+    minimum = release.minimum
+    if minimum is None or minimum.left == "theirs" or minimum.to == minimum.found:
+        return ""
+    return (
+        f"; HorizontalPodAutoscaler {minimum.autoscaler} was left with minReplicas {minimum.to},"
+        f" {minimum.found} as found"
+    )

@@ -21,6 +21,7 @@ from bot.releases.assess.intents import (
 from bot.releases.assess.rollout import ready_endpoints
 from bot.releases.engine.capacity import raise_to_carry
 from bot.releases.engine.decision import Decision
+from bot.releases.engine.minimum import give_back_minimum, lets_go
 from bot.releases.engine.outcome import Outcome, Proceed, Stop
 from bot.releases.facts.actions import (
     Action,
@@ -83,7 +84,7 @@ def conditions_hold(release: Release, seen: Observation, conditions: tuple[Condi
     return all(condition_holds(condition, release, seen, services) for condition in conditions)
 
 
-def reconcile(decision: Decision, goals: tuple[Goal, ...], seen: Observation) -> Outcome:
+def reconcile(decision: Decision, goals: tuple[Goal, ...], seen: Observation, now: int) -> Outcome:
     """Emit what the goals still need. Proceed: all are in effect and nothing is written.
 
     Later goals wait for a goal whose `when` is unmet or that needed a write. A claim alone does not
@@ -95,6 +96,11 @@ def reconcile(decision: Decision, goals: tuple[Goal, ...], seen: Observation) ->
             decision.release, goal, seen
         ):
             return Stop(decision)
+        if lets_go(goal):
+            given = give_back_minimum(decision, seen, now)
+            if not isinstance(given, Proceed):
+                return given
+            decision = given.decision
         before = len(decision.actions)
         decision = _reconcile_goal(decision, goal, seen)
         made = decision.actions[before:]

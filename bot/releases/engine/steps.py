@@ -20,6 +20,7 @@ from bot.releases.engine.drift import was_replaced
 from bot.releases.engine.failures import judge_pods
 from bot.releases.engine.gates import at_gates
 from bot.releases.engine.manifests import applied_text
+from bot.releases.engine.minimum import give_back_minimum
 from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.engine.probing import record_probe
 from bot.releases.engine.reconcile import conditions_hold, reconcile
@@ -106,7 +107,7 @@ def _taken_name(release: Release, step: Step, seen: Observation) -> str:
 def _reach(decision: Decision, step: Step, seen: Observation, now: int) -> Outcome:
     """Proceed: the goals are in effect and, unless the release already waits at a gate of the step,
     its conditions hold."""
-    reconciled = reconcile(decision, step.goals, seen)
+    reconciled = reconcile(decision, step.goals, seen, now)
     decision = reconciled.decision
     if decision.release.progress.gate is not None:
         return reconciled
@@ -135,6 +136,10 @@ def _left_at_deadline(release: Release, step: Step, seen: Observation, now: int)
 
 
 def _finish_steps(decision: Decision, seen: Observation, now: int) -> Decision:
+    given = give_back_minimum(decision, seen, now)
+    if not isinstance(given, Proceed):
+        return given.decision
+    decision = given.decision
     release = decision.release
     if release.rollback is not None:
         text = _rolled_back_text(release, release.rollback, seen)

@@ -15,6 +15,7 @@ from bot.releases.assess.handover import (
 from bot.releases.assess.intents import deployment_of
 from bot.releases.assess.rollout import is_complete, pods_of
 from bot.releases.engine.decision import RESYNC_MS, Decision
+from bot.releases.engine.minimum import kept_words, lets_go
 from bot.releases.engine.reconcile import conditions_hold, is_in_effect
 from bot.releases.facts.counts import counted
 from bot.releases.facts.observation import DeploymentSeen, Observation
@@ -60,7 +61,9 @@ def _wait_of(release: Release, step: Step, seen: Observation) -> str:
         ),
         None,
     )
-    return "" if missing is None else _words(missing, release, seen)[:LONGEST]
+    if missing is None:
+        return kept_words(release) if any(map(lets_go, step.goals)) else ""
+    return _words(missing, release, seen)[:LONGEST]
 
 
 def _conditions(release: Release, step: Step, seen: Observation) -> Iterator[Condition]:

@@ -84,6 +84,19 @@ class DeleteService:
     kind: Literal["delete_service"] = "delete_service"
 
 
+@dataclass(frozen=True)
+class PatchAutoscaler:
+    """``claim`` as for ``PatchDeployment``. ``resource_version`` is tested where it is given: by
+    the patch that claims."""
+
+    name: str
+    uid: str
+    claim: str
+    changes: tuple[FieldChange, ...]
+    resource_version: str = ""
+    kind: Literal["patch_autoscaler"] = "patch_autoscaler"
+
+
 Action: TypeAlias = (
     PatchDeployment
     | CreateDeployment
@@ -91,4 +104,5 @@ Action: TypeAlias = (
     | PatchService
     | CreateService
     | DeleteService
+    | PatchAutoscaler
 )

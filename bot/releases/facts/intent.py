@@ -26,6 +26,8 @@ class Field(StrEnum):
     STRATEGY = "strategy"
     SELECTOR = "selector"
     AFFINITY = "affinity"
+    MIN_REPLICAS = "min_replicas"  # of an autoscaler
+    MIN_AS_FOUND = "min_replicas_as_found"  # annotation pilothouse.dev/min-replicas
 
 
 @dataclass(frozen=True)

@@ -140,10 +140,27 @@ class EndpointSeen:
 
 @dataclass(frozen=True)
 class AutoscalerSeen:
+    """A HorizontalPodAutoscaler."""
+
     name: str
     target: str
     min_replicas: int
     max_replicas: int
+    uid: str = ""
+    resource_version: str = ""
+    annotations: dict[str, str] = field(default_factory=dict)
+    managers: tuple[tuple[str, str, str, str], ...] = ()
+    written_at: tuple[tuple[str, str, int], ...] = ()
+
+    @property
+    def claim(self) -> str:
+        return self.annotations.get("pilothouse.dev/release", "")
+
+    @property
+    def min_as_found(self) -> int | None:
+        """What the release that claims it found; None where none raised it."""
+        found = self.annotations.get("pilothouse.dev/min-replicas", "")
+        return int(found) if found.isdecimal() else None
 
 
 @dataclass(frozen=True)
@@ -219,6 +236,8 @@ class Observation:
     services: tuple[ServiceSeen, ...] = ()
     endpoints: tuple[EndpointSeen, ...] = ()
     survey: Survey | None = None
+    # stable's, where the release may raise its minimum; None: not read, or gone
+    autoscaler: AutoscalerSeen | None = None
     probe: ProbeSeen | None = None  # None: no pod was asked in this observation
     events: tuple[
         str, ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from bot.releases.facts.as_found import AsFound, Json
 from bot.releases.facts.card_snapshot import CardSnapshot
@@ -81,6 +82,23 @@ class Raise:
     times: int = 0
     held: bool = False
     is_reported: bool = False  # that something else took it back
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """The minReplicas of stable's autoscaler, raised so that it keeps a raise of stable.
+
+    ``was``: before the last write, ``to``: after it. ``held``: once observed so. ``left``: it is
+    not written any more, because it was changed outside Pilothouse or a write was refused.
+    """
+
+    autoscaler: str
+    uid: str
+    found: int
+    was: int
+    to: int
+    held: bool = False
+    left: Literal["", "theirs", "refused"] = ""
 
 
 @dataclass(frozen=True)
@@ -196,6 +214,8 @@ class Release:
         ""  # a release of ours that is over, whose claim a `kubectl rollout undo` brought back
     )
     stale_candidate_claim: str = ""  # the same of a candidate that a release left behind
+    stale_autoscaler_claim: str = ""  # the same of an autoscaler whose minimum was left raised
+    minimum: Minimum | None = None
     usual_ms: int = 0  # p95 of earlier waves, without minReadySeconds; 0: no history
     active_ms: int = 0  # of the steps done, without pauses and the cluster's own trouble
     started_at: int = 0

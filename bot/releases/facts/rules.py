@@ -57,6 +57,8 @@ class Rules:
     crash_loop_restarts: int = 3
     crash_loop_for_ms: int = 60_000
     managed_elsewhere: Literal["refuse", "warn"] = "refuse"
+    # leave: a person raises an autoscaler's minReplicas where stable is to carry more
+    autoscaler_min_replicas: Literal["leave", "raise"] = "leave"
     scale_min: int = 0
     scale_max: int | None = None
     watch_after_ms: int = 600_000

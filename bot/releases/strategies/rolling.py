@@ -62,14 +62,16 @@ def _roll(draft: Draft) -> Plan:
     floor = floor_of(stable)
     down = floor == 0 and stable.replicas > 0 and _serving_name(draft) == stable.name
     down_note = f"{draft.release.target.app} will be down briefly: no pod has to stay available"
+    scalers = survey.autoscalers if survey is not None else ()
+    scaler = next((one for one in scalers if one.target == stable.name), None)
     return draft.plan(
         steps=(_step(draft, title, goal), LET_GO),
         floor=floor,
         deadline_ms=draft.deadline_ms,
         down=down,
         notes=(*((down_note,) if down else ()), *_idle_notes(draft)),
-        has_autoscaler=survey is not None
-        and any(scaler.target == stable.name for scaler in survey.autoscalers),
+        has_autoscaler=scaler is not None,
+        autoscaler_name=scaler.name if scaler else "",
     )
 
 

@@ -156,6 +156,22 @@ def service(name: str = "hello") -> Json:
     }
 
 
+def an_autoscaler(name: str = "hello-hpa", *, least: int = 1, most: int = 5) -> Json:
+    """Of hello."""
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"},
+            "minReplicas": least,
+            "maxReplicas": most,
+            "metrics": [{"type": "Resource", "resource": cpu}],
+        },
+    }
+
+
 def candidate_of(stable: DeploymentSeen, claim: str, replicas: int = 0) -> Json:
     template = {**stable.template, "metadata": {"labels": {"app": "hello", "track": "canary"}}}
     return {

@@ -8,20 +8,28 @@ import pytest
 
 from bot.cluster import KubernetesCluster
 from bot.ports import ClusterUnreachable, PreconditionFailed, Refused
+from bot.releases.assess.intents import manager_of
 from bot.releases.facts.actions import (
     CreateDeployment,
     CreateService,
     DeleteDeployment,
     DeleteService,
     FieldChange,
+    PatchAutoscaler,
     PatchDeployment,
     PatchService,
 )
 from bot.releases.facts.intent import Field
-from bot.releases.facts.observation import DeploymentSeen
+from bot.releases.facts.observation import AutoscalerSeen, DeploymentSeen
 from sandbox.control_plane import ControlPlane
 from tests.conftest import eventually
-from tests.contracts.cluster_port.conftest import Lab, candidate_of, deployment, service
+from tests.contracts.cluster_port.conftest import (
+    Lab,
+    an_autoscaler,
+    candidate_of,
+    deployment,
+    service,
+)
 
 CLAIM = FieldChange(Field.CLAIM, "", "hello-1")
 
@@ -276,6 +284,52 @@ def test_affinity_is_set_and_restored(lab: Lab) -> None:
         lab.target, PatchService("hello", seen.uid, after.resource_version, (to_found,))
     )
     assert lab.observe().services[0].affinity == seen.affinity
+
+
+def observed_autoscaler(lab: Lab) -> AutoscalerSeen:
+    seen = lab.observe(autoscaler="hello-hpa").autoscaler
+    assert seen is not None
+    return seen
+
+
+def a_raise(seen: AutoscalerSeen, to: int) -> PatchAutoscaler:
+    changes = (
+        FieldChange(Field.MIN_REPLICAS, seen.min_replicas, to),
+        FieldChange(Field.CLAIM, "", "hello-1"),
+        FieldChange(Field.MIN_AS_FOUND, "", str(seen.min_replicas)),
+    )
+    return PatchAutoscaler(seen.name, seen.uid, "", changes)
+
+
+def test_an_autoscalers_minimum_is_raised_kept_and_restored(lab: Lab) -> None:
+    lab.create("horizontalpodautoscalers", an_autoscaler())
+    found = observed_autoscaler(lab)
+    lab.cluster.apply(lab.target, a_raise(found, 3))
+    lab.cluster.apply(lab.target, a_raise(found, 3))  # as after a lost reply
+    raised = observed_autoscaler(lab)
+    assert (raised.min_replicas, raised.claim, raised.min_as_found) == (3, "hello-1", 1)
+    assert eventually(
+        lambda: lab.read("deployments", "hello")["spec"]["replicas"] == 3, within_s=40
+    )
+    back = (
+        FieldChange(Field.MIN_REPLICAS, 3, 1),
+        FieldChange(Field.CLAIM, "hello-1", ""),
+        FieldChange(Field.MIN_AS_FOUND, "1", ""),
+    )
+    lab.cluster.apply(lab.target, PatchAutoscaler(found.name, found.uid, "hello-1", back))
+    restored = observed_autoscaler(lab)
+    assert (restored.min_replicas, restored.annotations) == (1, found.annotations)
+
+
+def test_an_autoscaler_that_something_else_changed_is_not_written(lab: Lab) -> None:
+    lab.create("horizontalpodautoscalers", an_autoscaler())
+    found = observed_autoscaler(lab)
+    lab.edit("horizontalpodautoscalers", "hello-hpa", {"spec": {"minReplicas": 2}})
+    with pytest.raises(PreconditionFailed, match="hello-hpa changed since this was decided"):
+        lab.cluster.apply(lab.target, a_raise(found, 3))
+    theirs = observed_autoscaler(lab)
+    assert (theirs.min_replicas, theirs.claim) == (2, "")
+    assert manager_of(theirs, Field.MIN_REPLICAS) == "kubectl-edit"
 
 
 def test_a_preview_service_comes_and_goes(lab: Lab) -> None:

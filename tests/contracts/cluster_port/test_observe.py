@@ -10,7 +10,13 @@ from bot.ports import ClusterUnreachable
 from bot.releases.facts.observation import QuotaScope
 from bot.releases.facts.target import Target
 from tests.conftest import eventually
-from tests.contracts.cluster_port.conftest import Lab, candidate_of, deployment, service
+from tests.contracts.cluster_port.conftest import (
+    Lab,
+    an_autoscaler,
+    candidate_of,
+    deployment,
+    service,
+)
 
 
 def test_a_healthy_app_is_observed_whole(lab: Lab) -> None:
@@ -186,26 +192,7 @@ def test_a_survey_reads_no_object_a_second_time(lab: Lab) -> None:
 def test_the_survey_holds_what_planning_needs(lab: Lab) -> None:
     lab.create("deployments", candidate_of(lab.stable(), "hello-1"))
     lab.create("services", {**service("other")})
-    lab.create(
-        "horizontalpodautoscalers",
-        {
-            "metadata": {"name": "hello"},
-            "spec": {
-                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"},
-                "minReplicas": 2,
-                "maxReplicas": 5,
-                "metrics": [
-                    {
-                        "type": "Resource",
-                        "resource": {
-                            "name": "cpu",
-                            "target": {"type": "Utilization", "averageUtilization": 80},
-                        },
-                    }
-                ],
-            },
-        },
-    )
+    lab.create("horizontalpodautoscalers", an_autoscaler("hello", least=2))
     lab.create(
         "poddisruptionbudgets",
         {

@@ -20,16 +20,17 @@ from bot.releases.facts.actions import (
     DeleteDeployment,
     DeleteService,
     FieldChange,
+    PatchAutoscaler,
     PatchDeployment,
     PatchService,
 )
 from bot.releases.facts.intent import Field
-from bot.releases.facts.observation import DeploymentSeen, ServiceSeen
+from bot.releases.facts.observation import AutoscalerSeen, DeploymentSeen, ServiceSeen
 from bot.releases.facts.plan import Probe
 from bot.releases.facts.target import Target
 from sandbox.cluster import SimulatedCluster
 from tests.conftest import eventually
-from tests.contracts.cluster_port.conftest import candidate_of, deployment, service
+from tests.contracts.cluster_port.conftest import an_autoscaler, candidate_of, deployment, service
 
 AGENT = "pilothouse"
 TARGET = Target("hello", "local", "default", "hello", "hello", ("hello",))
@@ -59,6 +60,11 @@ class Watched:
         seen = self.cluster.observe(TARGET, candidate="", extra_services=(name,))
         return next(one for one in seen.services if one.name == name)
 
+    def autoscaler(self) -> AutoscalerSeen:
+        scaler = self.cluster.observe(TARGET, candidate="", autoscaler="hello-hpa").autoscaler
+        assert scaler is not None
+        return scaler
+
     def asked(self) -> set[tuple[str, str, str]]:
         asked = self.simulation.run(lambda core: set(core.access.asked))
         return {tuple(one[1:]) for one in asked if one[0] == AGENT}  # type: ignore[misc]
@@ -70,7 +76,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         stable = deployment()
         claimed = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
         stable["spec"]["template"]["spec"]["volumes"] = [claimed]
-        simulation.seed([_in_default(stable), _in_default(service())])
+        simulation.seed([_in_default(one) for one in (stable, service(), an_autoscaler())])
         kubeconfig = simulation.kubeconfig(tmp_path / "kubeconfig")
         yield Watched(simulation, KubernetesCluster(kubeconfig=str(kubeconfig)))
 
@@ -122,6 +128,9 @@ def _write(watched: Watched) -> list[Action]:
     watched.cluster.apply(TARGET, bind)
     written.append(bind)
     write(DeleteService("hello-preview", shown.uid))
+    scaler = watched.autoscaler()
+    least = FieldChange(Field.MIN_REPLICAS, scaler.min_replicas, 2)
+    write(PatchAutoscaler(scaler.name, scaler.uid, "", (least, CLAIM)))
     return written
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from bot.releases.assess.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
 from bot.releases.assess.selectors import selects
+from bot.releases.engine.minimum import raisable_autoscaler
 from bot.releases.facts.actions import (
     Action,
     CreateDeployment,
@@ -22,6 +23,7 @@ from bot.releases.facts.actions import (
     DeleteDeployment,
     DeleteService,
     FieldChange,
+    PatchAutoscaler,
     PatchDeployment,
     PatchService,
 )
@@ -102,6 +104,10 @@ class ModelledCluster:
         }
         self.app_services = tuple(services)
         self.survey = survey or Survey()
+        self.autoscalers = {
+            one.name: replace(one, uid=f"uid-{one.name}", resource_version="1")
+            for one in self.survey.autoscalers
+        }
         self.webhook: Callable[[Any], Any] | None = None  # changes templates that are written
         self.broken_images: set[str] = set()
         self.sick_images: set[str] = set()  # ready, but what they answer is an error
@@ -122,6 +128,7 @@ class ModelledCluster:
         other = copy.copy(self)
         other.deployments = {name: item.fork() for name, item in self.deployments.items()}
         other.services, other.endpoints = dict(self.services), dict(self.endpoints)
+        other.autoscalers = dict(self.autoscalers)
         other.broken_images, other.sick_images = set(self.broken_images), set(self.sick_images)
         return other
 
@@ -141,6 +148,8 @@ class ModelledCluster:
                 self._create_service(action)
             case DeleteService():
                 self.services.pop(action.name, None)
+            case PatchAutoscaler():
+                self._patch_autoscaler(action)
         self.check()
 
     def _create_deployment(self, action: CreateDeployment) -> None:
@@ -193,6 +202,32 @@ class ModelledCluster:
                 self.select(action.name, change.after)
             else:
                 self.bind(action.name, change.after)
+
+    def _patch_autoscaler(self, action: PatchAutoscaler) -> None:
+        item = self.autoscalers.get(action.name)
+        if item is None or (item.uid, item.claim) != (action.uid, action.claim):
+            raise Refused(f"{action.name}: uid or claim")
+        if action.resource_version not in ("", item.resource_version):
+            raise Refused(f"{action.name}: resourceVersion")
+        annotations = dict(item.annotations)
+        keys = {Field.CLAIM: CLAIM_ANNOTATION, Field.MIN_AS_FOUND: "pilothouse.dev/min-replicas"}
+        present = {key: annotations.get(name, "") for key, name in keys.items()}
+        present_minimum = item.min_replicas
+        for change in action.changes:
+            is_minimum = change.field is Field.MIN_REPLICAS
+            if (present_minimum if is_minimum else present[change.field]) != change.before:
+                raise Refused(f"{action.name}: {change.field.value}")
+            if is_minimum:
+                item = replace(item, min_replicas=change.after)
+                continue
+            annotations.pop(keys[change.field], None)
+            if change.after:
+                annotations[keys[change.field]] = change.after
+        version = str(int(item.resource_version) + 1)
+        assert item.min_replicas <= item.max_replicas, "the API server refuses such bounds"
+        self.autoscalers[action.name] = replace(
+            item, annotations=annotations, resource_version=version
+        )
 
     def _create_service(self, action: CreateService) -> None:
         if action.name not in self.services:
@@ -368,8 +403,12 @@ class ModelledCluster:
                 for service in names
                 for pod in self.endpoints.get(service, ())
             ),
-            survey=self.survey if release.plan is None else None,
+            survey=self._survey() if release.plan is None else None,
+            autoscaler=self.autoscalers.get(raisable_autoscaler(release)),
         )
+
+    def _survey(self) -> Survey:
+        return replace(self.survey, autoscalers=tuple(self.autoscalers.values()))
 
     def ask(self, pods: tuple[str, ...]) -> ProbeSeen:
         images = {
@@ -444,6 +483,10 @@ class ModelledCluster:
                 "services": {
                     one.name: (one.uid, one.selector, one.affinity)
                     for one in self.services.values()
+                },
+                "autoscalers": {
+                    one.name: (one.min_replicas, one.annotations)
+                    for one in self.autoscalers.values()
                 },
             }
         )

@@ -10,6 +10,7 @@ from dataclasses import replace
 from bot.releases.assess.pairs import retarget_to_serving
 from bot.releases.engine.decide import decide
 from bot.releases.engine.gates import open_gate
+from bot.releases.engine.minimum import kept_words
 from bot.releases.engine.probing import pods_to_probe
 from bot.releases.engine.respond import respond
 from bot.releases.facts.actions import Action, PatchService
@@ -86,11 +87,15 @@ class Walk:
         if self.approves and isinstance(gate, ApprovalGate) and self.release.plan is not None:
             self.ask(Approve(MANAGER, gate.name, self.release.plan.hash))
         elif (
-            self.release.phase is Phase.HOLDING
+            (self.release.phase is Phase.HOLDING or self._keeps_a_minimum)
             and not decision.actions
             and decision.wake_at is not None
         ):
             self.now = max(self.now, min(decision.wake_at, self.now + 60 * SECOND))
+
+    @property
+    def _keeps_a_minimum(self) -> bool:
+        return self.release.progress.waits_for == kept_words(self.release) != ""
 
     def ask(self, request: Request) -> None:
         answer = respond(self.release, request, self.now)

@@ -25,6 +25,7 @@ apps:
       {start: 7, promote: 7, requester_may_approve: true, expires: 7m, on_expiry: abort,
        confirm: false, remind: [7m]}
     managed_elsewhere: warn
+    autoscaler: {min_replicas: raise}
     watch_after: 7m
     evidence: {logs: "off"}
 """

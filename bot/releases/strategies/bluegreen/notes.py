@@ -102,6 +102,12 @@ def _autoscaler_notes(parts: BlueGreenDraft) -> tuple[str, ...]:
         (
             f"HorizontalPodAutoscaler {parts.scaler.name} keeps scaling {stable}, {idle}: it may"
             f" shrink {stable}, which is raised to what {candidate} serves with before it takes"
-            " over again"
+            f" over again{_minimum_note(parts)}"
         ),
     )
+
+
+def _minimum_note(parts: BlueGreenDraft) -> str:
+    if parts.draft.release.rules.autoscaler_min_replicas == "leave":
+        return ""
+    return ", its minReplicas with it, which is restored at the end"
