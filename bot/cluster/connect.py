@@ -7,7 +7,7 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,7 +19,6 @@ import yaml
 from kubernetes import config as kubernetes_config
 from kubernetes.client.configuration import Configuration
 from kubernetes.client.rest import RESTClientObject
-from urllib3.util.ssl_ import create_urllib3_context
 
 from bot.cluster import errors
 from bot.ports import ClusterUnreachable, Refused
@@ -375,6 +374,22 @@ def _stamp(file: str | None) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
+class SharedContext(ssl.SSLContext):
+    """For connections of many threads: what is offered in ALPN is set once.
+
+    urllib3 sets it again for every connection. OpenSSL frees the old list then, and a handshake
+    that another thread begins at that moment sends what is left of it: the server ends such a
+    connection with "decode error".
+    """
+
+    def __init__(self, protocol: int) -> None:
+        super().set_alpn_protocols(["http/1.1"])
+        self.hostname_checks_common_name = False
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """Kept as it is."""
+
+
 def _tls_context(
     verify: bool,
     ca_file: str | None,
@@ -382,7 +397,10 @@ def _tls_context(
     cert: str | None,
     key: str | None,
 ) -> ssl.SSLContext:
-    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
+    context = SharedContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     if ca_file or ca_data:
         context.load_verify_locations(cafile=ca_file or None, cadata=ca_data or None)
     elif verify:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import socketserver
+import ssl
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -14,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.cluster.connect import LONGEST_IDLE_S, ClusterAddress, Connection
-from sandbox.cluster.network.certificates import self_signed
+from bot.cluster.connect import LONGEST_IDLE_S, ClusterAddress, Connection, SharedContext
+from sandbox.cluster.network.certificates import context_of, self_signed
 
 
 def kubeconfig(path: Path, server: str) -> Path:
@@ -124,3 +126,24 @@ def test_a_connection_is_kept_but_not_used_after_a_long_silence(
     for _ in range(3):
         assert connection.get("/version") == {}
     assert server.accepted == connections
+
+
+def test_what_a_shared_context_offers_is_not_changed_by_a_connection() -> None:
+    certificate, key = self_signed()
+    server = context_of(certificate, key)
+    server.set_alpn_protocols(["h2", "http/1.1"])
+    context = SharedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=certificate.decode())
+    context.set_alpn_protocols(["h2"])  # as urllib3 does, while other threads use the context
+    assert protocol_chosen(context, server) == "http/1.1"
+
+
+def protocol_chosen(client: ssl.SSLContext, server: ssl.SSLContext) -> str | None:
+    """A handshake in memory."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(to_client, to_server, server_hostname="localhost")
+    theirs = server.wrap_bio(to_server, to_client, server_side=True)
+    for side in (ours, theirs, ours, theirs):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return ours.selected_alpn_protocol()
