@@ -18,6 +18,7 @@ from bot.ports import ReleaseStore, StoreUnavailable
 from bot.releases.facts.ages import human_age
 from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.words import change_words, percent, phase_words
+from bot.slack.markup import with_clocks
 from bot.stop_signal import StopSignal
 from bot.store import RedisReleaseStore, connect
 from config.settings import SettingsMistakes, read_settings
@@ -154,4 +155,4 @@ def _cells(release: Release, now: int) -> tuple[str, ...]:
 
 def printable(text: str) -> str:
     """Words of people and of clusters must not move the cursor or colour the screen."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return with_clocks("".join(letter if letter.isprintable() else " " for letter in text))

@@ -13,13 +13,12 @@ from rich.tree import Tree
 
 from bot.ports import ReleaseStore, StoreUnavailable, UnknownSchema
 from bot.releases.assess.card_snapshot import pod_role
-from bot.releases.facts.ages import human_age
+from bot.releases.facts.ages import duration, human_age
 from bot.releases.facts.card_snapshot import PodLine
 from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import Step
 from bot.releases.facts.release import Release
 from bot.slack.blocks.words import change_words, percent, phase_words
-from bot.slack.markup import duration
 from bot.stop_signal import StopSignal
 from bot.terminal import STYLES, open_store, printable, watch_drawing
 

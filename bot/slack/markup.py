@@ -7,6 +7,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _ID = re.compile(r"[A-Z][A-Z0-9]{1,30}", re.ASCII)
 
 
@@ -87,23 +88,27 @@ def date(at_ms: int, form: str = "{time}") -> str:
     return f"<!date^{at_ms // 1000}^{form}|{moment:%H:%M} UTC>"
 
 
+def with_dates(text: str) -> str:
+    """The moments in a text (bot.releases.facts.ages.moment) as dates in each reader's zone."""
+    return _MOMENT.sub(lambda found: _dated(found[0]), text)
+
+
+def _dated(written: str) -> str:
+    try:
+        at_ms = int(datetime.fromisoformat(written).timestamp() * 1000)
+    except ValueError:
+        return written  # no such day
+    return date(at_ms, "{date_short_pretty} {time_secs}")
+
+
+def with_clocks(text: str) -> str:
+    """The same in plain text: ``2026-12-31 18:00:00 UTC``."""
+    return _MOMENT.sub(lambda found: f"{found[0][:10]} {found[0][11:19]} UTC", text)
+
+
 def clock(at_ms: int) -> str:
     """The same moment in plain text."""
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%H:%M} UTC"
-
-
-def duration(ms: int) -> str:
-    """As people say it: ``42 s``, ``3 min 5 s``, ``2 h 10 min``."""
-    seconds = max(0, ms) // 1000
-    if seconds < 60:
-        return f"{seconds} s"
-    minutes, seconds = divmod(seconds, 60)
-    if minutes < 60:
-        return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours // 24} d"
 
 
 def age(ms: int) -> str:

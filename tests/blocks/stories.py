@@ -368,7 +368,7 @@ ASKED = Event(
 EVENTS: dict[str, tuple[Release, Event]] = {
     "step done": (
         ROLLING,
-        Event(T0, EventKind.STEP_DONE, "done: roll hello to 2.0.0", step="roll"),
+        Event(T0, EventKind.STEP_DONE, "done in 42 s: roll hello to 2.0.0", step="roll"),
     ),
     "approved": (
         PROMOTING,

@@ -31,7 +31,7 @@ from tests.blocks.stories import (
     SUCCEEDED,
     messages,
 )
-from tests.builders import T0, a_release, rules_with
+from tests.builders import SECOND, T0, a_release, rules_with
 
 MESSAGES = messages()
 
@@ -154,6 +154,12 @@ def test_dangerous_buttons_ask_for_confirmation() -> None:
                 "Roll back",
             ):  # the first opens a form, the second is for emergencies
                 assert button["confirm"]["deny"]["text"]
+
+
+@pytest.mark.parametrize("name", [name for name, one in CARDS.items() if not one.phase.is_final])
+def test_no_card_changes_only_because_time_passes(name: str) -> None:
+    release = CARDS[name]
+    assert card(release, now=NOW) == card(release, now=NOW + 7 * SECOND)
 
 
 def test_the_same_record_gives_the_same_card() -> None:

@@ -19,15 +19,17 @@ from bot.operations.replies import (
     WhoamiReply,
 )
 from bot.ports import Message, Table
+from bot.releases.facts.ages import duration, moment
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Outage, Phase
 from bot.slack.blocks.announcements import announcement
 from bot.slack.blocks.card import card
-from bot.slack.blocks.elements import MAX_TEXT
+from bot.slack.blocks.elements import MAX_TEXT, section, top_text
 from bot.slack.blocks.tables import aligned, rows_of, table_message, without_tables
-from bot.slack.markup import age, columns, cut, date, duration, escaped, plain, units
+from bot.slack.markup import age, columns, cut, date, escaped, plain, units
+from bot.terminal import printable
 from sandbox.slack.block_rules import check_message_blocks
 from tests.blocks.stories import NOW, PROMOTING, RENDERING, ROLLING
 from tests.builders import T0
@@ -208,6 +210,18 @@ def test_durations_read_as_people_say_them(ms: int, words: str) -> None:
 )
 def test_ages_read_as_kubectl_writes_them(ms: int, words: str) -> None:
     assert age(ms) == words
+
+
+def test_a_moment_in_a_text_is_shown_in_each_readers_own_time() -> None:
+    text = f"set by kubectl, {moment(T0)}"
+    shown = section(text)["text"]["text"]
+    assert shown == ("set by kubectl, <!date^1800000000^{date_short_pretty} {time_secs}|08:00 UTC>")
+    assert top_text([text]) == "set by kubectl, 2027-01-15 08:00:00 UTC"
+    assert printable(text) == "set by kubectl, 2027-01-15 08:00:00 UTC"
+
+
+def test_what_only_looks_like_a_moment_stays_as_it_is() -> None:
+    assert section("2027-99-99T08:00:00Z")["text"]["text"] == "2027-99-99T08:00:00Z"
 
 
 def test_a_moment_is_shown_in_each_readers_own_time() -> None:

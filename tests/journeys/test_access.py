@@ -71,7 +71,7 @@ def test_a_release_is_aborted_while_slack_is_away(journey: Journey) -> None:
     with slack_away(journey):
         journey.click("Abort", user=DEVELOPER)
         card = journey.sees(r"{app} is back on 1\.0\.0, aborted")
-        journey.sees(r"{app}.*by the memberships of \d\d:\d\d UTC; Slack did not answer")
+        journey.sees(r"{app}.*by the memberships of \S+ \d\d:\d\d:\d\d UTC; Slack did not answer")
     assert "1.0.0" in card
 
 

@@ -146,8 +146,10 @@ def test_names_the_manager_of_the_very_field_and_when() -> None:
         ),
         written_at=(("helm", "", T0), ("kubectl-set", "", T0 - 5 * SECOND)),
     )
-    (drift,) = drifted(seen).release.drift
+    decision = drifted(seen)
+    (drift,) = decision.release.drift
     assert (drift.manager, drift.at) == ("kubectl-set", T0 - 5 * SECOND)
+    assert "(by kubectl-set, 2027-01-15T07:59:55Z)" in text_of(decision, EventKind.DRIFTED)
 
 
 def test_names_nobody_where_only_pilothouse_owns_the_field() -> None:

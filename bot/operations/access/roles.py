@@ -6,13 +6,13 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from bot.operations.context import Context
 from bot.policy.decision import Asker
 from bot.policy.permissions import PersonKind, Role, roles_of
 from bot.ports import SlackUnavailable, StoreUnavailable
+from bot.releases.facts.ages import moment
 from bot.releases.facts.people import Person
 
 log = logging.getLogger(__name__)
@@ -73,8 +73,8 @@ def last_known(context: Context, person: Person) -> Asker:
     read = members if context.catalog.access.needs_groups else kind
     if read is None:
         return _at_home(person, roles, "by the catalog alone; Slack did not answer")
-    at = datetime.fromtimestamp(read["at"] / 1000, UTC)
-    return _at_home(person, roles, f"by the memberships of {at:%H:%M} UTC; Slack did not answer")
+    at = moment(read["at"])
+    return _at_home(person, roles, f"by the memberships of {at}; Slack did not answer")
 
 
 def asker_now(context: Context, person: Person, *, makes_safer: bool) -> Asker:

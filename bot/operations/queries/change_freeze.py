@@ -6,8 +6,6 @@ forward.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from bot.commands.model import FreezeCommand, UnfreezeCommand
 from bot.commands.table import act_of
 from bot.operations.access.refuse import denied_now
@@ -19,6 +17,7 @@ from bot.policy.freezes import Freeze, ends_earlier
 from bot.policy.permissions import Role
 from bot.ports import AuditLine
 from bot.query import Query
+from bot.releases.facts.ages import moment
 
 ATTEMPTS = 3
 
@@ -71,7 +70,7 @@ def _freeze(
         return None
     note = f" ({asker.note})" if asker.note else ""
     _audit(context, query, "froze", scope, f"{scope}: {command.reason}{note}")
-    ends = f" until {datetime.fromtimestamp(until / 1000, UTC):%Y-%m-%d %H:%M} UTC" if until else ""
+    ends = f" until {moment(until)}" if until else ""
     return TextReply(
         f"{scope} is frozen{ends}: {command.reason}{note}. Running releases continue, and undo"
         " still works; new releases need an admin and a reason."

@@ -4,7 +4,6 @@ records it; the same change twice is no coincidence."""
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from bot.releases.assess.intents import confirm_intents, find, is_claimed_by_another, put
 from bot.releases.assess.lost_writes import recover_lost_writes
@@ -12,6 +11,7 @@ from bot.releases.assess.rollout import ready_endpoints
 from bot.releases.engine.decision import Decision, enter_phase, not_counting
 from bot.releases.engine.failures import judge_permanent_failures, leave_deserted_candidate
 from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
+from bot.releases.facts.ages import moment
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Drift, Field, Kind
@@ -135,7 +135,7 @@ def _described(drift: tuple[Drift, ...]) -> str:
 
 
 def _at(drift: Drift) -> str:
-    return f" at {datetime.fromtimestamp(drift.at / 1000, UTC):%H:%M:%S} UTC" if drift.at else ""
+    return f", {moment(drift.at)}" if drift.at else ""
 
 
 def was_replaced(release: Release, seen: Observation) -> bool:

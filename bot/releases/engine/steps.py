@@ -27,6 +27,7 @@ from bot.releases.engine.reconcile import conditions_hold, reconcile
 from bot.releases.engine.shares import ask_about_share
 from bot.releases.engine.transitions import enter_step, roll_back
 from bot.releases.engine.waiting import name_wait, without_wait
+from bot.releases.facts.ages import duration
 from bot.releases.facts.as_found import AsFound
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.changes import Reapply, Scale
@@ -120,7 +121,9 @@ def _reach(decision: Decision, step: Step, seen: Observation, now: int) -> Outco
             return watch_deadline(report_taken_raise(decision, seen, now), step, seen, now)
     decision = without_wait(decision)
     if step.until:
-        decision = decision.record(now, EventKind.STEP_DONE, f"done: {step.title}{left}")
+        took = duration(now - decision.release.progress.began_at)
+        text = f"done in {took}: {step.title}{left}"
+        decision = decision.record(now, EventKind.STEP_DONE, text)
     return Proceed(decision)
 
 

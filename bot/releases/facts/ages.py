@@ -1,6 +1,18 @@
-"""Ages as kubectl writes them. Source: k8s.io/apimachinery duration.HumanDuration."""
+"""Ages as kubectl writes them (source: k8s.io/apimachinery duration.HumanDuration), and moments in
+the texts of events."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def moment(at_ms: int) -> str:
+    """How a text that is kept names a moment. Whoever shows the text writes it for its reader.
+
+    >>> moment(1_800_000_000_000)
+    '2027-01-15T08:00:00Z'
+    """
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def human_age(milliseconds: int) -> str:
@@ -26,3 +38,17 @@ def human_age(milliseconds: int) -> str:
         return f"{days}d"
     years = days // 365
     return f"{years}y{days % 365}d" if years < 8 and days % 365 else f"{years}y"
+
+
+def duration(ms: int) -> str:
+    """As people say it: ``42 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    seconds = max(0, ms) // 1000
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} d"

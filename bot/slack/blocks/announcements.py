@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bot.ports import Message
 from bot.releases.assess.result import fell_back_to
 from bot.releases.engine.gates import open_gate
+from bot.releases.facts.ages import duration
 from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.plan import ApprovalGate
@@ -21,7 +22,7 @@ from bot.slack.blocks.buttons import buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
 from bot.slack.blocks.tables import pods_table, table_message
 from bot.slack.blocks.words import capitalised, change_words, phase_words
-from bot.slack.markup import clock, code, date, duration, escape, link, mention, plain
+from bot.slack.markup import clock, code, date, escape, link, mention, plain
 
 SHOWN_LINES = 10
 

@@ -10,13 +10,13 @@ from typing import assert_never
 
 from bot.releases.engine.gates import open_gate
 from bot.releases.engine.respond import capacity_name, hold_name, stop_name
+from bot.releases.facts.ages import duration
 from bot.releases.facts.changes import Deploy, Scale
 from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import ApprovalGate, Confirmation, HoldGate
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
 from bot.slack.blocks.elements import Block, button
-from bot.slack.markup import duration
 
 ACTION_PREFIX = "release:"
 SHOW = f"{ACTION_PREFIX}show"

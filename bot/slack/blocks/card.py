@@ -13,6 +13,7 @@ from bot.commands.table import BY_NAME, Names
 from bot.ports import Message
 from bot.releases.engine.cluster_trouble import is_clusters_fault
 from bot.releases.engine.gates import expires_at, gates_here, hold_ends_at, open_gate
+from bot.releases.facts.ages import duration
 from bot.releases.facts.changes import Deploy, Scale
 from bot.releases.facts.counts import counted
 from bot.releases.facts.people import Person
@@ -37,7 +38,7 @@ from bot.slack.blocks.words import (
     uncapitalised,
     verdict_words,
 )
-from bot.slack.markup import code, date, duration, mention, plain
+from bot.slack.markup import code, date, mention, plain
 from config.nearest import listed
 
 BAR_CELLS = 10

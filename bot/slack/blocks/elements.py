@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from bot.slack.markup import cut, escaped, units
+from bot.slack.markup import cut, escaped, units, with_clocks, with_dates
 
 Block: TypeAlias = Mapping[str, Any]
 MAX_BLOCKS = 50
@@ -18,11 +18,11 @@ MAX_VALUE = 2_000
 
 
 def section(text: str, **more: Any) -> Block:
-    """``text`` is escaped mrkdwn. Lines that do not fit are left out whole, so that no markup is
-    cut in two."""
+    """``text`` is escaped mrkdwn; its moments are shown in each reader's zone. Lines that do not
+    fit are left out whole, so that no markup is cut in two."""
     return {
         "type": "section",
-        "text": {"type": "mrkdwn", "text": fitting(text, MAX_SECTION)},
+        "text": {"type": "mrkdwn", "text": fitting(with_dates(text), MAX_SECTION)},
         **more,
     }
 
@@ -30,7 +30,10 @@ def section(text: str, **more: Any) -> Block:
 def context(*texts: str) -> Block:
     return {
         "type": "context",
-        "elements": [{"type": "mrkdwn", "text": fitting(text, MAX_SECTION)} for text in texts[:10]],
+        "elements": [
+            {"type": "mrkdwn", "text": fitting(with_dates(text), MAX_SECTION)}
+            for text in texts[:10]
+        ],
     }
 
 
@@ -118,4 +121,4 @@ def fitting(text: str, limit: int) -> str:
 
 def top_text(lines: Iterable[str]) -> str:
     """The text that notifications and screen readers read."""
-    return fitting("\n".join(line for line in lines if line), MAX_TEXT)
+    return fitting(with_clocks("\n".join(line for line in lines if line)), MAX_TEXT)

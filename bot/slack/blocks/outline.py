@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from bot.commands.deploy_form import DeployForm
 from bot.operations.context import App
+from bot.releases.facts.ages import duration
 from bot.releases.facts.counts import counted
 from bot.releases.facts.target import Strategy
-from bot.slack.markup import duration
 
 
 def outline(app: App, form: DeployForm) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bot.ports import Message
+from bot.releases.facts.ages import duration
 from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import ApprovalGate, HoldGate, Plan, Step
 from bot.releases.facts.release import Release
 from bot.slack.blocks.elements import Block, context, section, top_text
 from bot.slack.blocks.words import STRATEGY_WORDS, capitalised, uncapitalised
-from bot.slack.markup import code, duration, escape, plain
+from bot.slack.markup import code, escape, plain
 
 SHOWN = 20
 OUTLINED = 12

@@ -48,7 +48,7 @@ from bot.slack.blocks.plan import plan_message
 from bot.slack.blocks.story import story_message
 from bot.slack.blocks.tables import table_message
 from bot.slack.blocks.words import MARKS, change_words, phase_words, uncapitalised
-from bot.slack.markup import age, code, cut, date, escape, escaped, mention, plain
+from bot.slack.markup import age, code, cut, date, escape, escaped, mention, plain, with_clocks
 
 _CHANNEL = re.compile(r"&lt;#([CG][A-Z0-9]{2,})&gt;")
 DOCUMENT_SHOWN = 2_800
@@ -139,7 +139,7 @@ def reply_text(text: str, limit: int = 2_800) -> str:
 
 def notice(line: str) -> Message:
     shown = reply_text(line)
-    return Message(shown, (section(shown),))
+    return Message(with_clocks(shown), (section(shown),))
 
 
 def _refusal(refusal: Refusal) -> Message:

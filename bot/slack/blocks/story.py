@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bot.operations.replies import StoryReply
 from bot.ports import AuditLine, Message
+from bot.releases.facts.ages import duration
 from bot.releases.facts.counts import counted
 from bot.releases.facts.release import Release
 from bot.slack.blocks.buttons import compare_button, show_button
@@ -21,7 +22,7 @@ from bot.slack.blocks.words import (
     phase_words,
     verdict_words,
 )
-from bot.slack.markup import clock, code, date, duration, escape, link, mention, plain
+from bot.slack.markup import clock, code, date, escape, link, mention, plain
 
 SHOWN_LINES = 20
 SHOWN_VERDICTS = 5

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bot.releases.facts.ages import duration
 from bot.releases.facts.release import Release, StepTime
 from bot.slack.blocks.words import uncapitalised
-from bot.slack.markup import duration, plain
+from bot.slack.markup import plain
 
 SHOWN_STEPS = 20
 

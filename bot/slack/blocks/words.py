@@ -8,13 +8,13 @@ from typing import assert_never
 from bot.releases.assess.card_snapshot import SideName, pod_role
 from bot.releases.assess.result import fell_back_to, reached
 from bot.releases.engine.gates import open_gate
+from bot.releases.facts.ages import duration
 from bot.releases.facts.causes import Judgement, Verdict
 from bot.releases.facts.changes import Deploy, Reapply, Restart, Scale, Undo
 from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import HoldGate, Step
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
-from bot.slack.markup import duration
 
 MARKS: dict[Phase, str] = {
     Phase.QUEUED: "⏳",

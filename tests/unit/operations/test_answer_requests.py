@@ -60,7 +60,7 @@ def test_a_bad_release_is_stopped_while_slack_is_away(
     directory_of(office).away = True
     release = asked(office, request_)
     assert release.phase in (Phase.ROLLING_BACK, Phase.ABORTED, Phase.PAUSED)
-    assert release.cause is not None and "UTC; Slack did not answer)" in release.cause.summary
+    assert release.cause is not None and "Z; Slack did not answer)" in release.cause.summary
     assert any("by the memberships of" in line for line in told(office))
 
 

@@ -38,7 +38,7 @@ def test_undo_works_during_a_freeze(frozen: Bot, slack: LocalSlack) -> None:
 
 def test_a_freeze_names_its_end_and_is_audited(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, '/freeze hello reason="month end" until=2099-12-31T18:00Z')
-    assert "hello is frozen until 2099-12-31 18:00 UTC: month end" in bot.answers()[0]
+    assert "hello is frozen until 2099-12-31 18:00:00 UTC: month end" in bot.answers()[0]
     slack.command("U0DEV1", CHANNEL, "/unfreeze hello")
     bot.answers()
     lines = [(line.kind, line.text, line.by) for line in bot.store.audit(app="hello")]
