@@ -29,6 +29,12 @@ def set_image(journey: Journey, version: str) -> None:
     )
 
 
+def set_min_ready_seconds(journey: Journey, seconds: int) -> None:
+    journey.deployments.patch_namespaced_deployment(
+        journey.app, "default", {"spec": {"minReadySeconds": seconds}}, field_manager="kubectl-edit"
+    )
+
+
 def complete(journey: Journey, version: str) -> None:
     journey.until(lambda: journey.versions() == {version: 5}, f"5 pods of {version} and no others")
     journey.until(lambda: journey.deployment().status.available_replicas == 5, "all available")
@@ -38,9 +44,7 @@ def complete(journey: Journey, version: str) -> None:
 def test_a_rollout_started_with_kubectl_can_be_paused_resumed_and_undone(
     journey: Journey,
 ) -> None:
-    journey.deployments.patch_namespaced_deployment(
-        journey.app, "default", {"spec": {"minReadySeconds": 1}}, field_manager="kubectl-edit"
-    )
+    set_min_ready_seconds(journey, 300)  # the roll stays at its first pods
     set_image(journey, "2.0.0")
     journey.until(lambda: journey.versions().get("2.0.0"), "the first new pod")
     journey.say("/rollout pause {app}")
@@ -53,6 +57,7 @@ def test_a_rollout_started_with_kubectl_can_be_paused_resumed_and_undone(
     journey.sees(r"Waiting for deployment \"{app}\" rollout to finish: .* yes ")
     journey.say("/scale {app} 7")
     journey.sees(r"{app} is half-rolled")
+    set_min_ready_seconds(journey, 0)
     journey.say("/rollout resume {app}")
     journey.sees(r"deployment {app} resumed")
     complete(journey, "2.0.0")
