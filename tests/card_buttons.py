@@ -25,13 +25,18 @@ def offered(messages: Iterable[Json], labels: Sequence[str]) -> Iterator[Offer]:
         by_label = {
             element["text"]["text"]: {**element, "block_id": block.get("block_id")}
             for block in message.get("blocks", [])
-            if block.get("type") == "actions"
-            for element in block.get("elements", [])
+            for element in _pressable(block)
             if element.get("type") == "button"
         }
         label = next((one for one in labels if one in by_label), None)
         if label is not None:
             yield Offer(message, by_label[label])
+
+
+def _pressable(block: Json) -> list[Json]:
+    if block.get("type") == "actions":
+        return list(block.get("elements", []))
+    return [block["accessory"]] if "accessory" in block else []
 
 
 def newest_offer(messages: Sequence[Json], label: str, *, unlike: str = "") -> Offer | None:

@@ -37,6 +37,7 @@ _DETAILS: dict[str, tuple[str, ...]] = {
     ),
     "rollout": (
         "status, history, pause, resume, undo and restart work as in kubectl.",
+        "status links the card of a running release, with a button that brings it down.",
         (
             "During a release, pause and resume act on the release; promote ends a hold or opens"
             " the gate; abort rolls everything back."
@@ -113,6 +114,7 @@ _DETAILS: dict[str, tuple[str, ...]] = {
     "freeze": (
         "until is a duration (2h) or a time (2026-12-31T18:00Z).",
         "During a freeze, a release needs an admin and a reason. Undo still works.",
+        "The message says until when, and has a button that lifts the freeze.",
     ),
 }
 

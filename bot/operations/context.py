@@ -51,6 +51,9 @@ class Render(Protocol):
         channel with a link to the card at ``card``; otherwise it goes into the card's thread.
         """
 
+    def moved_card(self, release: Release, address: str) -> Message:
+        """In place of a card that was posted anew at ``address``."""
+
     def reply(self, reply: Reply, *, now: int) -> Message: ...
 
     def form(self, form: DeployForm) -> Mapping[str, Any]:

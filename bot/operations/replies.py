@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from bot.commands.model import DeployCommand, FormField, Suggestion
+from bot.policy.freezes import Freeze
 from bot.ports import AuditLine, Table
 from bot.releases.facts.people import Person
 from bot.releases.facts.plan import Plan
@@ -56,13 +57,22 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class CardLink:
+    release_id: str
+    state: str
+    address: str
+
+
+@dataclass(frozen=True)
 class TableReply:
-    """``share``: the token of "Share here", "" where everyone sees the reply anyway. ``file``: the
-    token of "As a file", "" for a short reply."""
+    """``cards``: of releases that run, each with a button that brings it down. ``share``: the token
+    of "Share here", "" where everyone sees the reply anyway. ``file``: the token of "As a file", ""
+    for a short reply."""
 
     tables: tuple[Table, ...]
     share: str = ""
     file: str = ""
+    cards: tuple[CardLink, ...] = ()
     kind: Literal["tabled"] = "tabled"
 
 
@@ -76,6 +86,17 @@ class DocumentReply:
     share: str = ""
     explains: bool = False
     kind: Literal["document"] = "document"
+
+
+@dataclass(frozen=True)
+class FreezeReply:
+    """``note``: how its roles were judged, where that is not as usual. ``over``: how it ended, ""
+    while it is in force."""
+
+    freeze: Freeze
+    note: str = ""
+    over: str = ""
+    kind: Literal["freeze"] = "freeze"
 
 
 @dataclass(frozen=True)
@@ -167,6 +188,7 @@ Reply: TypeAlias = (
     | Receipt
     | TableReply
     | DocumentReply
+    | FreezeReply
     | HelpReply
     | WhoamiReply
     | PlanReply

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from bot.policy.permissions import Permission, Role, may
+from bot.releases.facts.ages import moment
 from bot.releases.facts.changes import Change, Undo
 from bot.releases.facts.people import Person
 
@@ -23,19 +24,22 @@ class Freeze:
 
     @property
     def line(self) -> str:
-        """ "all is frozen by oncall: incident"."""
-        return f"{self.scope} is frozen by {self.by.display_name}: {self.reason}"
+        """ "all is frozen by oncall until 2026-12-31T18:00:00Z: incident"."""
+        ends = f" until {self.ends}" if self.until is not None else ""
+        return f"{self.scope} is frozen by {self.by.display_name}{ends}: {self.reason}"
+
+    def covers(self, app: str, cluster: str) -> bool:
+        return self.scope in ("all", app, f"cluster:{cluster}")
+
+    @property
+    def ends(self) -> str:
+        """The moment, "" where nothing but a person ends it."""
+        return moment(self.until) if self.until is not None else ""
 
 
 def frozen_by(freezes: Iterable[Freeze], *, app: str, cluster: str, now: int) -> Freeze | None:
-    for freeze in freezes:
-        if (freeze.until is None or freeze.until > now) and freeze.scope in (
-            "all",
-            app,
-            f"cluster:{cluster}",
-        ):
-            return freeze
-    return None
+    in_force = (one for one in freezes if one.until is None or one.until > now)
+    return next((one for one in in_force if one.covers(app, cluster)), None)
 
 
 def ends_earlier(until: int | None, freeze: Freeze) -> bool:

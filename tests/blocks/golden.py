@@ -40,7 +40,8 @@ def _rich(part: Mapping[str, Any]) -> list[str]:
 def _block(block: Mapping[str, Any]) -> list[str]:
     match block["type"]:
         case "section":
-            return block["text"]["text"].split("\n")  # type: ignore[no-any-return]  # JSON
+            beside = [_button(block["accessory"])] if "accessory" in block else []
+            return [*block["text"]["text"].split("\n"), *beside]
         case "context":
             return [
                 f"  {line}" for element in block["elements"] for line in element["text"].split("\n")

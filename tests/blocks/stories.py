@@ -8,8 +8,10 @@ from typing import Literal, cast
 
 from bot.commands.model import Suggestion
 from bot.operations.replies import (
+    CardLink,
     ConfirmReply,
     DocumentReply,
+    FreezeReply,
     HelpReply,
     ListingReply,
     OpenFormReply,
@@ -22,6 +24,7 @@ from bot.operations.replies import (
     TextReply,
     WhoamiReply,
 )
+from bot.policy.freezes import Freeze
 from bot.ports import AuditLine, Message, Table
 from bot.releases.facts.as_found import AsFound, DeploymentAsFound
 from bot.releases.facts.card_snapshot import CardSnapshot, PodLine, Struggle, VersionCount
@@ -499,6 +502,13 @@ FIELDS:
 
 REPLIES: dict[str, Reply] = {
     "text": TextReply("all is no longer frozen"),
+    "freeze": FreezeReply(Freeze("all", "incident", ADMIN, NOW, NOW + 7_200_000)),
+    "freeze that is over": FreezeReply(Freeze("all", "incident", ADMIN, NOW), over="lifted by ada"),
+    "status of a running release": TableReply(
+        (Table("Rollout status", ("APP", "RELEASE"), (("hello", "hello-42: holding"),)),),
+        share="t0ken",
+        cards=(CardLink("hello-42", "holding", "https://example.slack.com/archives/C0/p1"),),
+    ),
     "refusal": Refusal("No app `helo`. Did you mean `hello`?", "/deploy hello 2.0.0"),
     "refusal that asks back": Refusal(
         "Which app? `hello` or `auth`",

@@ -139,8 +139,8 @@ def test_a_freeze_stops_all_releases_except_an_admins_with_a_reason(
     journey.say('/deploy {app} 2.0.0 reason="the fix"', user=ADMIN)
     assert "despite a freeze" in journey.sees(r"{app} 1\.0\.0 → 2\.0\.0.*the fix")
     journey.sees(r"{app} is on 2\.0\.0")
-    journey.say("/unfreeze {app}", user=ADMIN)
-    journey.sees("{app} is no longer frozen")
+    journey.click("Unfreeze", user=ADMIN)
+    journey.sees("{app} is no longer frozen: lifted by")
     journey.say("/deploy {app} 3.0.0")
     journey.sees(r"{app} is on 3\.0\.0")
 

@@ -23,12 +23,17 @@ def test_a_queued_release_replaces_the_one_in_front(journey: Journey) -> None:
     assert not journey.exists(f"{journey.app}-canary")
 
 
-def test_a_private_answer_can_be_shared_with_the_channel(journey: Journey) -> None:
+@pytest.mark.parametrize(
+    ("question", "words"), [("/traffic {app}", "ready endpoints of"), ("/pods {app}", "Pods of")]
+)
+def test_a_private_answer_can_be_shared_with_the_channel(
+    journey: Journey, question: str, words: str
+) -> None:
     def public() -> list[dict[str, Any]]:
-        return [m for m in journey.messages(VIEWER) if "ready endpoints" in m["text"]]
+        return [m for m in journey.messages(VIEWER) if words in m["text"]]
 
-    journey.say("/traffic {app}", user=DEVELOPER)
-    journey.sees(r"{app}: ready endpoints", user=DEVELOPER)
+    journey.say(question, user=DEVELOPER)
+    journey.sees(words, user=DEVELOPER)
     assert public() == []
     journey.click("Share here", user=DEVELOPER)
     journey.until(public, "the answer for everyone")
@@ -45,6 +50,27 @@ def test_a_plan_is_shared_with_the_channel_only_by_its_button(journey: Journey) 
     journey.until(
         lambda: [m for m in journey.messages(VIEWER) if m["text"] == plan], "the plan for everyone"
     )
+
+
+@pytest.mark.slow
+def test_status_leads_to_the_card_and_brings_it_down(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")
+    journey.sees(r"holding")
+    (before,) = cards(journey)
+    journey.say("/rollout status {app}")
+    journey.click("Bring its card down", user=DEVELOPER)
+    (after,) = journey.until(
+        lambda: [m for m in cards(journey) if m["ts"] != before["ts"]], "the card at the bottom"
+    )
+    journey.sees(r"canary: its card is further down")
+    journey.click("Abort", user=DEVELOPER)
+    journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary · aborted")
+    assert [m["ts"] for m in journey.messages() if "canary · aborted" in m["text"]] == [after["ts"]]
+
+
+def cards(journey: Journey) -> list[dict[str, Any]]:
+    keys = ((m, (m.get("metadata") or {}).get("event_payload", {})) for m in journey.messages())
+    return [m for m, payload in keys if ":card" in payload.get("key", "")]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ until all is delivered or a limit says wait."""
 from __future__ import annotations
 
 from bot.operations.context import Context, left_to_newer, thread_key
+from bot.operations.delivery.bring_card import card_key, point_to_card
 from bot.operations.delivery.budgets import EDITS, MOVING, OVER, WAITED_FOR, rank_of
 from bot.operations.delivery.find_card import find_card
 from bot.operations.delivery.post_once import Posted, attempt_at, keyed, post_once
@@ -76,6 +77,7 @@ def _deliver_to_channel(
         if ts:
             waits.append(_post_announcements(context, release, channel, ts, announcements))
             waits.append(edit_standing(context, release))
+            waits.append(point_to_card(context, release))
     except MessageGone:
         # A person deleted the card, and its thread with it: the next delivery posts it anew, and
         # the remaining lines under it.
@@ -91,7 +93,7 @@ def _post_card(context: Context, release: Release, rank: int) -> Posted:
     card = post_once(
         context,
         release.channel,
-        _card_key(release),
+        card_key(context, release),
         lambda: context.render.card(release, now=context.store.now(), first=True),
         rank=rank,
     )
@@ -112,16 +114,12 @@ def _edit_card(context: Context, release: Release, channel: str, ts: str, rank: 
         return wait
     card = context.render.card(release, now=context.store.now())
     try:
-        context.messenger.edit(channel, ts, keyed(card, _card_key(release)))
+        context.messenger.edit(channel, ts, keyed(card, card_key(context, release)))
     except RateLimited as limited:
         context.store.close(EDITS, for_ms=limited.retry_after_ms)
         return limited.retry_after_ms
     context.store.delivered(release.id, through=0, card_version=release.version)
     return 0
-
-
-def _card_key(release: Release) -> str:
-    return f"{release.id}:card"
 
 
 def _remember_thread(context: Context, release: Release, channel: str, ts: str) -> None:

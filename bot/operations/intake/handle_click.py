@@ -15,6 +15,7 @@ from bot.commands.model import DeployCommand
 from bot.commands.table import BY_NAME
 from bot.operations.access.refuse import refuse
 from bot.operations.context import Context
+from bot.operations.delivery.bring_card import bring_card
 from bot.operations.delivery.send_notices import Wish, set_wish
 from bot.operations.intake.answer_once import answer_once
 from bot.operations.intake.handle_command import handle_command
@@ -210,9 +211,14 @@ def _retry(context: Context, _click: Click, release: Release) -> Reply:
     return OpenFormReply(app, again)
 
 
+def _bring(context: Context, click: Click, release: Release) -> Reply:
+    return refuse(context, click.person, READING) or bring_card(context, release)
+
+
 _AFTER: Mapping[str, Callable[[Context, Click, Release], Reply]] = {
     "undo": _undo,
     "retry": _retry,
+    "bring": _bring,
 }
 
 
@@ -272,6 +278,10 @@ def _run(context: Context, click: Click, text: str, channel: str) -> Reply:
     return handle_command(context, invocation)
 
 
+def _unfreeze(context: Context, click: Click, carried: _Carried) -> Reply:
+    return _run(context, click, f"unfreeze {carried.what}", click.channel)
+
+
 def _set_notices(context: Context, click: Click, carried: _Carried) -> Reply:
     if carried.what not in get_args(Wish):
         return OUTDATED
@@ -286,5 +296,6 @@ _OF_REPLIES: Mapping[str, Callable[[Context, Click, _Carried], Reply]] = {
     "meant": _choose,
     "show": _show,
     "notices": _set_notices,
+    "unfreeze": _unfreeze,
 }
 _CHANGING = ("go_on", "meant")

@@ -1,5 +1,5 @@
-"""Every half minute: wake the releases and the deliveries that nothing else woke, and keep the
-memberships that are needed when Slack goes away."""
+"""Every half minute: wake the releases and the deliveries that nothing else woke, keep the
+memberships that are needed when Slack goes away, and edit banners of freezes that are over."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 
 from bot.operations.access.roles import keep_known
 from bot.operations.context import Context
+from bot.operations.delivery.edit_banners import edit_banners
 
 log = logging.getLogger(__name__)
 
@@ -18,4 +19,5 @@ def sweep(context: Context) -> int:
     for repair in context.store.reconcile():
         log.warning("%s", repair)
     keep_known(context)
+    edit_banners(context)
     return context.store.now() + EVERY_MS

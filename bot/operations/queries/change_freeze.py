@@ -11,13 +11,13 @@ from bot.commands.table import act_of
 from bot.operations.access.refuse import denied_now
 from bot.operations.access.roles import asker_now
 from bot.operations.context import Context
-from bot.operations.replies import Refusal, Reply, TextReply
+from bot.operations.delivery.edit_banners import edit_banners
+from bot.operations.replies import FreezeReply, Refusal, Reply, TextReply
 from bot.policy.decision import Act, Asker
 from bot.policy.freezes import Freeze, ends_earlier
 from bot.policy.permissions import Role
 from bot.ports import AuditLine
 from bot.query import Query
-from bot.releases.facts.ages import moment
 
 ATTEMPTS = 3
 
@@ -49,6 +49,7 @@ def _lift(context: Context, query: Query, scope: str, before: Freeze | None) -> 
     if not context.store.change_freeze(scope, before, None):
         return None
     _audit(context, query, "unfroze", scope, scope)
+    edit_banners(context, query.asker)
     return TextReply(f"{scope} is no longer frozen")
 
 
@@ -70,11 +71,8 @@ def _freeze(
         return None
     note = f" ({asker.note})" if asker.note else ""
     _audit(context, query, "froze", scope, f"{scope}: {command.reason}{note}")
-    ends = f" until {moment(until)}" if until else ""
-    return TextReply(
-        f"{scope} is frozen{ends}: {command.reason}{note}. Running releases continue, and undo"
-        " still works; new releases need an admin and a reason."
-    )
+    edit_banners(context, query.asker)
+    return FreezeReply(after, asker.note)
 
 
 def _refusal(context: Context, asker: Asker, act: Act, ends: Freeze | None) -> Refusal | None:

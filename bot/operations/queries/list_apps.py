@@ -37,6 +37,7 @@ def list_apps(context: Context) -> Table:
         )
     missing = [name for name, one in seen.items() if one.stable is None]
     notes += [f"without a Deployment: {some_of(missing, MAX_NAMED)}"] * bool(missing)
+    notes += frozen_lines(context, tuple(apps.values()))
     return Table("Apps", COLUMNS, tuple(rows), "\n".join(notes))
 
 
@@ -67,6 +68,13 @@ def _runs(app: App, seen: Observation) -> str:
     containers = serves.template["spec"]["containers"] if serves is not None else ()
     ours = [one for one in containers if app.target.container in (None, one["name"])]
     return ", ".join(version_of(one.get("image", "")) for one in ours)
+
+
+def frozen_lines(context: Context, apps: tuple[App, ...]) -> list[str]:
+    """The freezes in force that stop one of these apps."""
+    places = [(app.target.app, app.target.cluster) for app in apps]
+    freezes = context.store.freezes()
+    return [f"🧊 {one.line}" for one in freezes if any(one.covers(*place) for place in places)]
 
 
 def running_release(context: Context, app: str) -> Release | None:

@@ -9,6 +9,7 @@ from bot.commands.model import DeployCommand, Mistake
 from bot.commands.parse import KnownNames, parse
 from bot.operations.access.refuse import refuse_reader
 from bot.operations.context import Context
+from bot.operations.queries.list_apps import frozen_lines
 from bot.operations.queries.plan_release import plan_release
 from bot.operations.replies import PlanReply, Refusal, Reply
 from bot.ports import ClusterUnreachable, MessageGone, RateLimited, Refused, SlackUnavailable
@@ -32,7 +33,7 @@ def preview_release(context: Context, command: PreviewCommand, by: Person) -> No
         return
     reply = _plan(context, form, by)
     if isinstance(reply, PlanReply):
-        lines = context.render.plan(reply.plan)
+        lines = (*_frozen(context, form), *context.render.plan(reply.plan))
     else:
         lines = (f"⚠️ {reply.line}",) if isinstance(reply, Refusal) else ()
     try:
@@ -43,6 +44,11 @@ def preview_release(context: Context, command: PreviewCommand, by: Person) -> No
     except (MessageGone, RateLimited, SlackUnavailable):
         # The form was closed or changed, or Slack accepts no more: its outline is still right.
         pass
+
+
+def _frozen(context: Context, form: DeployForm) -> list[str]:
+    app = context.catalog.apps.get(form.app)
+    return frozen_lines(context, (app,)) if app is not None else []
 
 
 def _plan(context: Context, form: DeployForm, by: Person) -> Reply:

@@ -25,6 +25,7 @@ from bot.commands.table import act_of
 from bot.operations.access.refuse import denied_now, refuse_reader
 from bot.operations.access.roles import asker_now
 from bot.operations.context import App, Context, new_log_id
+from bot.operations.delivery.edit_banners import remember_banner
 from bot.operations.queries.apply_manifests import apply_manifests
 from bot.operations.queries.change_freeze import change_freeze
 from bot.operations.queries.list_apps import list_apps
@@ -43,6 +44,7 @@ from bot.operations.queries.show_traffic import show_traffic
 from bot.operations.queries.undo_to_revision import undo_to_revision
 from bot.operations.replies import (
     DocumentReply,
+    FreezeReply,
     ListingReply,
     PlanReply,
     Refusal,
@@ -51,6 +53,7 @@ from bot.operations.replies import (
     TableReply,
     TextReply,
 )
+from bot.policy.permissions import is_direct
 from bot.ports import (
     ChannelUnavailable,
     ClusterUnreachable,
@@ -221,6 +224,8 @@ def _send(context: Context, query: Query, reply: Reply) -> None:
     message = context.render.reply(reply, now=context.store.now())
     user = query.asker.user
     try:
+        if isinstance(reply, FreezeReply) and _post_banner(context, query, reply, message):
+            return
         if isinstance(reply, DocumentReply) and len(reply.text) > FILE_FROM:
             context.messenger.upload(user, f"{reply.title}.txt", reply.text, title=reply.title)
         _send_message(context, query, message, in_channel=_is_for_channel(query, reply))
@@ -228,16 +233,29 @@ def _send(context: Context, query: Query, reply: Reply) -> None:
         context.messenger.direct(user, message)
 
 
+def _post_banner(context: Context, query: Query, reply: FreezeReply, message: Message) -> bool:
+    """A reply through the response_url could not be edited later. False where the bot may not
+    post."""
+    to = query.reply_to
+    if not to.channel or is_direct(to.channel):
+        return False
+    try:
+        ts = context.messenger.post(to.channel, message, thread_ts=to.thread_ts)
+    except (RateLimited, SlackUnavailable, ChannelUnavailable):
+        return False
+    remember_banner(context, reply.freeze, to.channel, ts)
+    return True
+
+
 def _is_for_channel(query: Query, reply: Reply) -> bool:
     if not query.reply_to.in_channel:
         return False
     match reply:
-        case TableReply() | DocumentReply() | ListingReply() | StoryReply():
+        case TableReply() | DocumentReply() | ListingReply() | StoryReply() | FreezeReply():
             return True
         case TextReply():
             # it changed the cluster, or whether others may, which concerns everyone
-            changes_freeze = isinstance(query.command, FreezeCommand | UnfreezeCommand)
-            return changes_freeze or query.confirms is not None
+            return isinstance(query.command, UnfreezeCommand) or query.confirms is not None
         case PlanReply():
             return query.purpose == "share"  # until then a dry run is for one person
         case _:

@@ -1,11 +1,12 @@
-"""`/rollout status`: kubectl's sentence, and the running release where there is one."""
+"""`/rollout status`: kubectl's sentence, and where there is a running release, its card."""
 
 from __future__ import annotations
 
 from bot.operations.context import App, Context
-from bot.operations.queries.list_apps import running_release
+from bot.operations.delivery.find_card import find_card
+from bot.operations.queries.list_apps import frozen_lines, running_release
 from bot.operations.queries.observe_app import observe_app
-from bot.operations.replies import Reply, TableReply
+from bot.operations.replies import CardLink, Reply, TableReply
 from bot.ports import Table
 from bot.releases.assess.rollout import rollout_line
 
@@ -13,10 +14,12 @@ COLUMNS = ("APP", "STATUS", "READY", "UP-TO-DATE", "AVAILABLE", "PAUSED", "RELEA
 
 
 def show_status(context: Context, apps: tuple[App, ...]) -> Reply:
-    rows = []
+    rows, cards = [], []
     for app in apps:
         stable = observe_app(context, app).stable
         release = running_release(context, app.target.app)
+        if release is not None and (link := find_card(context, release.id)):
+            cards.append(CardLink(release.id, release.phase.value.replace("_", " "), link))
         state = f"{release.id}: {release.phase.value.replace('_', ' ')}" if release else "-"
         if stable is None:
             rows.append(
@@ -44,4 +47,5 @@ def show_status(context: Context, apps: tuple[App, ...]) -> Reply:
                 state,
             )
         )
-    return TableReply((Table("Rollout status", COLUMNS, tuple(rows)),))
+    note = "\n".join(frozen_lines(context, apps))
+    return TableReply((Table("Rollout status", COLUMNS, tuple(rows), note),), cards=tuple(cards))

@@ -38,7 +38,7 @@ from bot.slack.blocks.words import (
     uncapitalised,
     verdict_words,
 )
-from bot.slack.markup import code, date, mention, plain
+from bot.slack.markup import code, date, escaped, link, mention, plain
 from config.nearest import listed
 
 BAR_CELLS = 10
@@ -66,6 +66,13 @@ def card(release: Release, *, now: int, names: Names | None = None, first: bool 
             blocks.append(actions(buttons))
     blocks.append(context(_origin(release, names or Names(), first)))
     return Message(plain_card(release), tuple(blocks))
+
+
+def moved_card(release: Release, address: str) -> Message:
+    """It keeps what was written in its thread; the state is on the card alone."""
+    what = change_words(release)
+    line = f"*{plain(what, 400)}*: {link(address, 'its card')} is further down."
+    return Message(f"{escaped(what, 1_000)}: its card is further down.", (section(line),))
 
 
 def bar(share: int) -> str:

@@ -28,6 +28,9 @@ class SlackRendering:
     def card(self, release: Release, *, now: int, first: bool = False) -> Message:
         return card.card(release, now=now, names=self.names, first=first)
 
+    def moved_card(self, release: Release, address: str) -> Message:
+        return card.moved_card(release, address)
+
     def announcement(
         self, release: Release, event: Event, card: str = ""
     ) -> tuple[Message, bool] | None:

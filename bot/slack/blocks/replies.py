@@ -13,8 +13,10 @@ from bot.commands.model import Suggestion
 from bot.commands.table import BY_NAME, UMBRELLA, Names
 from bot.operations.replies import (
     AskReasonReply,
+    CardLink,
     ConfirmReply,
     DocumentReply,
+    FreezeReply,
     HelpReply,
     ListingReply,
     OpenFormReply,
@@ -44,17 +46,30 @@ from bot.slack.blocks.elements import (
     top_text,
 )
 from bot.slack.blocks.explained import explained
+from bot.slack.blocks.freezes import freeze_message
 from bot.slack.blocks.plan import plan_message
 from bot.slack.blocks.story import story_message
 from bot.slack.blocks.tables import table_message
 from bot.slack.blocks.words import MARKS, change_words, phase_words, uncapitalised
-from bot.slack.markup import age, code, cut, date, escape, escaped, mention, plain, with_clocks
+from bot.slack.markup import (
+    age,
+    code,
+    cut,
+    date,
+    escape,
+    escaped,
+    link,
+    mention,
+    plain,
+    with_clocks,
+)
 
 _CHANNEL = re.compile(r"&lt;#([CG][A-Z0-9]{2,})&gt;")
 DOCUMENT_SHOWN = 2_800
 LISTED = 20
 CONFIRM = f"{ACTION_PREFIX}go_on"
 ASK = f"{ACTION_PREFIX}ask"
+BRING = f"{ACTION_PREFIX}bring"
 SHARE = f"{ACTION_PREFIX}share"
 FILE = f"{ACTION_PREFIX}file"
 SUGGESTION = f"{ACTION_PREFIX}meant"
@@ -80,6 +95,8 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
             return _about_commands(reply, names, apps)
         case WhoamiReply():
             return _whoami(reply)
+        case FreezeReply():
+            return freeze_message(reply)
         case ConfirmReply():
             return _confirm(reply)
         case _ as never:
@@ -101,8 +118,8 @@ def _found(
 ) -> Message:
     """The result of a query, which can be shared with the channel."""
     match reply:
-        case TableReply(tables=tables):
-            return table_message(tables)
+        case TableReply(tables=tables, cards=cards):
+            return _with_cards(table_message(tables), cards)
         case DocumentReply():
             return _document(reply)
         case PlanReply(release=release, plan=plan):
@@ -111,6 +128,20 @@ def _found(
             return _listing(title, releases, now)
         case StoryReply():
             return story_message(reply, now)
+
+
+def _with_cards(message: Message, cards: Sequence[CardLink]) -> Message:
+    shown = [_card_line(one) for one in cards[: max(0, MAX_BLOCKS - 1 - len(message.blocks))]]
+    text = top_text(
+        [message.text, *(f"Card of {one.release_id}: {escape(one.address)}" for one in cards)]
+    )
+    return replace(message, text=text, blocks=(*message.blocks, *shown)) if cards else message
+
+
+def _card_line(card: CardLink) -> Block:
+    bring = button("Bring its card down", BRING, {"release": card.release_id})
+    line = f"{link(card.address, card.release_id)} · {plain(card.state, 100)}"
+    return section(line, accessory=bring)
 
 
 def _about_commands(reply: HelpReply | OpenFormReply, names: Names, apps: Sequence[str]) -> Message:

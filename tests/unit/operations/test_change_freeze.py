@@ -9,7 +9,7 @@ from typing import Any, cast
 from bot.commands.model import FreezeCommand, UnfreezeCommand
 from bot.operations.context import Catalog, Context
 from bot.operations.queries.change_freeze import change_freeze
-from bot.operations.replies import Refusal, TextReply
+from bot.operations.replies import FreezeReply, Refusal
 from bot.policy.freezes import Freeze
 from bot.policy.permissions import Access, Grant, Role
 from bot.slack.blocks.rendering import SlackRendering
@@ -68,6 +68,6 @@ def test_a_longer_freeze_keeps_the_admin_who_came_between() -> None:
     store.visitor = lambda: store.change_freeze("all", None, replace(ADMINS, until=T0 + 60_000))
     command = FreezeCommand("all", "mine", for_ms=120_000)
     reply = change_freeze(office(store), a_query(command), command)
-    assert isinstance(reply, TextReply)
+    assert isinstance(reply, FreezeReply)
     (freeze,) = store.freezes()
     assert freeze.by == DEVELOPER and freeze.by_admin

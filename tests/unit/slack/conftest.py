@@ -119,7 +119,7 @@ class Bot:
         queries, self.queue.asked = self.queue.asked, []
         for query in queries:
             run_query(replace(self.context, messenger=messenger), query)
-        return [sent.message.text for sent in messenger.sent]
+        return [sent.message.text for sent in messenger.sent if sent.how != "edit"]
 
     def freeze(self, scope: str, *, by: Person) -> Freeze:
         freeze = Freeze(scope, "incident", by, self.store.now())

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from bot.operations.queries.list_apps import frozen_lines
+from bot.operations.replies import FreezeReply
 from sandbox.slack import LocalSlack
+from tests.builders import DEVELOPER
 from tests.unit.slack.conftest import CHANNEL, Bot
+from tests.unit.slack.test_conversation import press
 
 
 @pytest.fixture
@@ -43,6 +49,26 @@ def test_a_freeze_names_its_end_and_is_audited(bot: Bot, slack: LocalSlack) -> N
     bot.answers()
     lines = [(line.kind, line.text, line.by) for line in bot.store.audit(app="hello")]
     assert lines == [("unfroze", "hello", "U0DEV1"), ("froze", "hello: month end", "U0DEV1")]
+
+
+@pytest.mark.parametrize(
+    ("user", "reply"), [("U0DEV1", "hello is no longer frozen"), ("U0VIEWER", "")]
+)
+def test_the_button_of_a_freeze_lifts_it_for_those_who_may(
+    bot: Bot, slack: LocalSlack, user: str, reply: str
+) -> None:
+    freeze = replace(bot.freeze("hello", by=DEVELOPER), by_admin=False)
+    bot.store.change_freeze("hello", bot.store.freezes()[0], freeze)
+    banner = bot.context.render.reply(FreezeReply(freeze), now=bot.store.now())
+    bot.context.messenger.post(CHANNEL, banner)
+    press(slack, "Unfreeze", user=user)
+    assert bot.answers() == ([reply] if reply else [])
+    assert bool(bot.store.freezes()) == (not reply)
+
+
+def test_apps_and_status_name_a_freeze(frozen: Bot) -> None:
+    apps = tuple(frozen.context.catalog.apps.values())
+    assert frozen_lines(frozen.context, apps) == ["🧊 all is frozen by developer: incident"]
 
 
 def test_a_freeze_begins_while_slack_is_away_and_does_not_end(bot: Bot, slack: LocalSlack) -> None:
