@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,8 @@ READABLE_BY = 3
 """The oldest schema whose code can read what is written now: at least one back, so that an upgrade
 can be rolled back. Schema 3 is the first that keeps unknown fields, and so the first that can."""
 FASTEST = 1
+MOST_AUDIT_BYTES = 1_020
+"""With the name of its field, an entry of the audit stream takes a kilobyte."""
 JsonDocument = dict[str, Any]
 
 
@@ -222,8 +225,19 @@ def audit_line(event: Event, release_id: str, app: str) -> AuditLine:
     )
 
 
-def dump_audit_line(line: AuditLine) -> bytes:
-    return _AUDIT_LINE.dump_json(line)
+def dump_audit_line(line: AuditLine, *, spare: int = 0) -> bytes:
+    """At most MOST_AUDIT_BYTES less ``spare``: the end of a longer text goes, and who did what and
+    when stays."""
+    room = MOST_AUDIT_BYTES - spare
+    whole = _AUDIT_LINE.dump_json(line)
+    if len(whole) <= room:
+        return whole
+
+    def cut(characters: int) -> bytes:
+        return _AUDIT_LINE.dump_json(replace(line, text=f"{line.text[:characters]}…"))
+
+    too_many = bisect_left(range(len(line.text)), True, key=lambda number: len(cut(number)) > room)
+    return cut(max(0, too_many - 1))
 
 
 def load_audit_line(entry: bytes) -> AuditLine:

@@ -38,6 +38,8 @@ HEALTHY_KEPT = 10
 VERDICTS_KEPT = 200
 DURATIONS_KEPT = 50
 NAMES_FORGOTTEN_AT_ONCE = 100
+MOST_DIGITS = 16
+"""Of a release's number."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,9 @@ class RedisReleaseStore:
             draft.phase.value,
             records.dump_release(draft),
             records.dump_event(event),
-            records.dump_audit_line(records.audit_line(event, "", app)),
+            records.dump_audit_line(
+                records.audit_line(event, "", app), spare=len(f"{app}-") + MOST_DIGITS
+            ),
             self._retention.audit_ms,
         )
         return Created(self.load(identity.decode()), bool(fresh))
@@ -138,9 +142,8 @@ class RedisReleaseStore:
         for event in events:
             # WROTE is for the audit alone: people read of steps, not of patches.
             recorded.append(b"" if event.kind is EventKind.WROTE else records.dump_event(event))
-            recorded.append(
-                records.dump_audit_line(records.audit_line(event, release.id, release.target.app))
-            )
+            line = records.audit_line(event, release.id, release.target.app)
+            recorded.append(records.dump_audit_line(line) if event.is_audited else b"")
         version = int(
             self._scripts.run(
                 "save",
@@ -372,8 +375,11 @@ class RedisReleaseStore:
 
     def reconcile(self) -> tuple[str, ...]:
         """Free locks of finished releases, wake active releases and undelivered cards that nothing
-        would wake, and forget people's names after their time. Returns a line for each repair."""
-        repaired = tuple(line.decode() for line in self._scripts.run("reconcile"))
+        would wake, and forget names and audit lines after their time. Returns a line for each
+        repair."""
+        repaired = tuple(
+            line.decode() for line in self._scripts.run("reconcile", self._retention.audit_ms)
+        )
         self._forget_names()
         return repaired
 

@@ -101,7 +101,12 @@ def _checked(context: Context, release: Release) -> Checked | Decision:
         return _hold_checked(context, release, state, state.skipped_by, now)
     kept = tuple(vote for vote in state.votes if _still_may(context, release, "approve", vote.by))
     events = tuple(
-        Event(now, EventKind.REMINDED, f"{vote.by.display_name} may no longer approve: not counted")
+        Event(
+            now,
+            EventKind.REMINDED,
+            f"{vote.by.display_name} may no longer approve: not counted",
+            vote.by,
+        )
         for vote in state.votes
         if vote not in kept
     )
@@ -117,7 +122,7 @@ def _hold_checked(
         return Checked(in_gate(release, replace(state, skipped_by=None)))
     text = f"{by.display_name} may no longer end the hold: it goes its full time"
     kept = in_gate(release, replace(state, skipped=False, skipped_by=None))
-    return Checked(kept, (Event(now, EventKind.REMINDED, text),))
+    return Checked(kept, (Event(now, EventKind.REMINDED, text, by),))
 
 
 def _still_may(context: Context, release: Release, act: str, by: Person) -> bool:

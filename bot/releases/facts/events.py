@@ -1,4 +1,5 @@
-"""What happened to a release: the lines of the audit stream, and of the channel."""
+"""What happened to a release: the lines of the channel and, where a person or a decision brought
+them about, of the audit stream."""
 
 from __future__ import annotations
 
@@ -37,6 +38,20 @@ class EventKind(StrEnum):
     FINISHED = "finished"
 
 
+_BY_ITSELF = frozenset(
+    {
+        EventKind.QUEUED,
+        EventKind.REMINDED,
+        EventKind.PROBED,
+        EventKind.PROBE_FAILED,
+        EventKind.UNREACHABLE,
+        EventKind.REACHABLE,
+        EventKind.ENVIRONMENT,
+        EventKind.EVIDENCE,
+    }
+)
+
+
 @dataclass(frozen=True)
 class Event:
     """``text`` is one plain line for people, without markup; ``mentions`` whether someone
@@ -48,3 +63,9 @@ class Event:
     by: Person | None = None
     step: str = ""
     evidence: tuple[str, ...] = ()
+
+    @property
+    def is_audited(self) -> bool:
+        """The audit grows by commands, clicks, decisions and writes: what waiting, retries and the
+        cluster bring about is announced alone."""
+        return self.by is not None or self.kind not in _BY_ITSELF

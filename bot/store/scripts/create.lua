@@ -1,4 +1,4 @@
--- ARGV: operation, dedup key, dedup ttl ms, same as, app, phase, document, event, audit line without its end, retention ms
+-- ARGV: operation, dedup key, dedup ttl ms, same as, app, phase, document, event, audit line without the id, retention ms
 local operation, dedup, dedup_ttl, same_as, app = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local first = earlier_answer(operation)
 if first then return {first, 1} end
@@ -34,9 +34,7 @@ if dedup ~= '' then redis.call('SET', key('dedup:' .. dedup), id, 'PX', dedup_tt
 if same_as ~= '' then redis.call('HSET', key('same'), same_as, id) end
 join_queue(id, app_lock(app))
 append_outbox(id, ARGV[8])
-local line = cjson.decode(ARGV[9])
-line['release_id'] = id
-append_audit(app, tonumber(ARGV[10]), cjson.encode(line))
+append_audit(app, tonumber(ARGV[10]), (string.gsub(ARGV[9], '"release_id":""', '"release_id":"' .. id .. '"', 1)))
 remember_answer(operation, id)
 wake('release:' .. id, now)
 wake('deliver:' .. id, now)

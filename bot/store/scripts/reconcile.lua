@@ -1,4 +1,5 @@
 -- Repairs what a lost write, a restored backup or a manual edit may have left. Returns one line for each repair.
+-- ARGV: audit retention ms. A stream is trimmed when a line is appended; of an app without releases it goes whole.
 local repairs = {}
 local function told(line) repairs[#repairs + 1] = line end
 local function is_gone(id) return redis.call('EXISTS', release_key(id)) == 0 end
@@ -43,10 +44,17 @@ for _, id in ipairs(redis.call('ZREVRANGE', key('recent'), 0, 499)) do
   local record = redis.call('HMGET', release_key(id), 'card_wanted', 'card_shown')
   if not record[1] then
     redis.call('ZREM', key('recent'), id)
+    redis.call('ZREM', key('named'), id)
   elseif (tonumber(record[1]) > tonumber(record[2]) or redis.call('EXISTS', key('outbox:' .. id)) == 1)
       and not redis.call('ZSCORE', key('due'), 'deliver:' .. id) and not redis.call('ZSCORE', key('leased'), 'deliver:' .. id) then
     wake('deliver:' .. id, now)
     told(id .. ': had something to post that nothing would have posted')
+  end
+end
+for _, app in ipairs(redis.call('HKEYS', key('counter'))) do
+  local newest = redis.call('XREVRANGE', key('audit:' .. app), '+', '-', 'COUNT', 1)[1]
+  if newest and tonumber(string.match(newest[1], '^%d+')) < now - tonumber(ARGV[1]) then
+    redis.call('DEL', key('audit:' .. app))
   end
 end
 return repairs

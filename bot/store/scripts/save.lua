@@ -1,5 +1,5 @@
 -- ARGV: operation, id, expected version, phase, is final, document, mark card, wake, retention ms, releases
---       kept, number of events, then for each event: event ('' for the audit alone), audit line
+--       kept, number of events, then for each event: event ('' for the audit alone), audit line ('' for none)
 local operation, id, expected, phase, final = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5] == '1'
 local first = earlier_answer(operation)
 if first then return tonumber(first) end
@@ -15,7 +15,7 @@ local told = 0
 for index = 0, events - 1 do
   if ARGV[12 + 2 * index] ~= '' then append_outbox(id, ARGV[12 + 2 * index]) end
   if ARGV[12 + 2 * index] ~= '' then told = told + 1 end
-  append_audit(app, retention_ms, ARGV[13 + 2 * index])
+  if ARGV[13 + 2 * index] ~= '' then append_audit(app, retention_ms, ARGV[13 + 2 * index]) end
 end
 -- While a card waits for its edit, a change without an event does not wake delivery early; an event to announce does so at once.
 local told_at = now

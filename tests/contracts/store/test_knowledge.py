@@ -6,9 +6,21 @@ from dataclasses import replace
 
 from bot.policy.freezes import Freeze
 from bot.ports import AuditLine, Budget, ReleaseStore
-from tests.builders import ADMIN, T0, a_template
+from bot.releases.facts.events import Event, EventKind
+from tests.builders import ADMIN, T0, a_release, a_template
 from tests.conftest import eventually
 from tests.contracts.store.conftest import Adapters
+
+BY_ITSELF = (
+    EventKind.QUEUED,
+    EventKind.REMINDED,
+    EventKind.PROBED,
+    EventKind.PROBE_FAILED,
+    EventKind.UNREACHABLE,
+    EventKind.REACHABLE,
+    EventKind.ENVIRONMENT,
+    EventKind.EVIDENCE,
+)
 
 
 def test_an_unjudged_template_has_no_verdict(store: ReleaseStore) -> None:
@@ -85,6 +97,31 @@ def test_the_audit_is_read_newest_first_and_by_app(store: ReleaseStore) -> None:
     assert [line.text for line in store.audit()] == ["line 3", "line 2", "line 1", "line 0"]
     assert [line.text for line in store.audit(app="hello")] == ["line 2", "line 0"]
     assert [line.text for line in store.audit(limit=1)] == ["line 3"]
+
+
+def test_a_long_text_is_cut_and_who_did_what_and_when_is_kept(store: ReleaseStore) -> None:
+    """Cut by its size as it is stored: a character may take six bytes."""
+    for number, text in enumerate(("ä" * 5_000, '"' * 5_000, "\x01" * 5_000, "🚢/" * 5_000)):
+        line = AuditLine(T0, "hello-1", "hello", "froze", f"{number} {text}", "U1")
+        store.write_audit(line, operation=f"w{number}")
+    for number, kept in enumerate(store.audit()[::-1]):
+        assert replace(kept, text="") == AuditLine(T0, "hello-1", "hello", "froze", "", "U1")
+        assert kept.text.startswith(f"{number} ") and kept.text.endswith("…")
+
+
+def test_what_comes_by_itself_is_announced_and_not_audited(store: ReleaseStore) -> None:
+    """The audit grows by commands, clicks, decisions and writes, never with time."""
+    release = store.create(a_release(), dedup_key="", same_as="", operation="create").release
+    for number, kind in enumerate(BY_ITSELF):
+        release = store.save(release, (Event(T0, kind, "again"),), operation=f"s{number}")
+    asked = Event(T0, EventKind.REMINDED, "someone asks for approval", ADMIN)
+    store.save(release, (asked,), operation="asked")
+    announced, _ = store.outbox(release.id)
+    assert {one.event.kind for one in announced} == {EventKind.CREATED, *BY_ITSELF}
+    assert [(line.kind, line.by) for line in store.audit()] == [
+        ("reminded", ADMIN.user),
+        ("created", release.requested_by.user),
+    ]
 
 
 def test_a_freeze_holds_until_it_is_lifted(store: ReleaseStore) -> None:

@@ -101,7 +101,7 @@ def test_a_resume_waits_for_slack(office: Scene) -> None:
     asked(office, Pause(DEVELOPER))
     directory_of(office).away = True
     assert asked(office, Resume(DEVELOPER)).phase is Phase.PAUSED
-    assert "waiting for Slack" in told(office)[0]
+    assert "waiting for Slack" in office.said()
     directory_of(office).away = False
     advance_release(office.context, office.id)
     assert office.store.load(office.id).phase is not Phase.PAUSED

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from redis import Redis
 
-from bot.ports import StoreUnavailable, UnknownSchema, VersionConflict
+from bot.ports import AuditLine, StoreUnavailable, UnknownSchema, VersionConflict
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.people import Person, Vote
 from bot.releases.facts.release import GateState, Phase, Progress, Release
@@ -248,6 +248,34 @@ def test_a_release_that_waits_takes_little_of_redis_memory(
             release = store.save(release, told, operation=f"{number}-{step}")
         store.delivered(release.id, through=99, card_version=release.version)
     assert (used() - before) / 100 < 20_000
+
+
+@pytest.mark.parametrize("letter", ["a", "/", '"', "\\", "\n", "\x01", "ä", "🚢"])
+def test_an_audit_entry_takes_at_most_a_kilobyte(
+    store: RedisReleaseStore, redis_client: Redis, letter: str
+) -> None:
+    asked = f'deploy hello 2.0.0 reason="{letter * 3_000}"'
+    app = "a" * 50
+    draft = a_release(command=asked, target=a_target(app=app))
+    release = store.create(draft, dedup_key="", same_as="", operation="create").release
+    store.save(release, (Event(T0, EventKind.FAILURE, letter * 3_000, DEVELOPER),), operation="s")
+    store.write_audit(
+        AuditLine(T0, release.id, app, "froze", letter * 3_000, "U1"), operation="write"
+    )
+    for name in (f"{PREFIX}audit", f"{PREFIX}audit:{app}"):
+        entries = cast(list[tuple[bytes, dict[bytes, bytes]]], redis_client.xrange(name))
+        sizes = [sum(map(len, (*fields, *fields.values()))) for _, fields in entries]
+        assert len(sizes) == 3 and min(sizes) > 900 and max(sizes) <= 1024, sizes
+    assert {line.release_id for line in store.audit()} == {release.id}
+
+
+def test_the_audit_of_an_app_without_releases_goes_after_its_time(redis_client: Redis) -> None:
+    store = RedisReleaseStore(redis_client, retention=Retention(audit_ms=60_000))
+    store.create(a_release(), dedup_key="", same_as="", operation="create")
+    store.reconcile()
+    assert len(store.audit(app="hello")) == 1
+    RedisReleaseStore(redis_client, retention=Retention(audit_ms=-60_000)).reconcile()
+    assert store.audit(app="hello") == ()
 
 
 def test_a_taken_value_is_given_again_only_to_the_call_that_took_it(redis_client: Redis) -> None:
