@@ -9,11 +9,13 @@ from redis import Redis
 
 from bot.store import Leases
 from bot.store.access import User, user_rules
+from bot.store.connection import PREFIX
 from bot.store.health import check_settings
 from bot.work_queue import DELIVERY, QUERY_JOB, Route, RqWorkQueue
 from jobs.admission import allow
 from jobs.rq_worker import make_worker
 from sandbox.redis_server import EmbeddedRedis, chart_rules
+from tests.architecture.test_redis_keys import documented_keys, kind_of
 from tests.journeys.conftest import ADMIN, CHANNEL, DEVELOPER, MANAGER, ON_CALL, VIEWER, Journey
 from tests.redis_calls import (
     called_by_rq,
@@ -112,6 +114,8 @@ def test_bot_and_worker_use_what_their_users_may_and_may_what_they_use(
         assert granted_commands(user) - used[user] - CONNECTING == set(), f"{user}: never sent"
         idle = {rule for rule in granted_keys(user) if not fnmatch.filter(keys[user], rule)}
         assert idle == set(), f"{user}: no such key"
+    touched = {kind_of(key.removeprefix(PREFIX)) for user in keys for key in keys[user]}
+    assert touched - {""} <= documented_keys(), "docs/reference/redis.md lacks it"
 
 
 def _read_in_scripts(digests: set[str]) -> set[str]:
