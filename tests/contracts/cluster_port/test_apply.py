@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.cluster import KubernetesCluster
-from bot.ports import ClusterUnreachable, PreconditionFailed, Refused
+from bot.ports import PreconditionFailed, Refused
 from bot.releases.assess.intents import manager_of
 from bot.releases.facts.actions import (
     CreateDeployment,
@@ -21,7 +19,6 @@ from bot.releases.facts.actions import (
 )
 from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import AutoscalerSeen, DeploymentSeen
-from sandbox.control_plane import ControlPlane
 from tests.conftest import eventually
 from tests.contracts.cluster_port.conftest import (
     Lab,
@@ -360,52 +357,3 @@ def test_a_container_inserted_before_ours_is_detected(lab: Lab) -> None:
     with pytest.raises(PreconditionFailed, match="template"):
         lab.cluster.apply(lab.target, rolling(stable))
     assert lab.stable().template["spec"]["containers"][0]["image"] == "kelseyhightower/hello:1.0.0"
-
-
-@pytest.mark.control_plane
-def test_a_dead_webhook_that_fails_closed_is_named(control_plane: ControlPlane) -> None:
-    """The API server answers 500 in Kubernetes' own words: the write is tried again, nothing is
-    rolled back for it."""
-    cluster = KubernetesCluster(kubeconfig=str(control_plane.kubeconfig))
-    namespace, hooks = "dead-webhook", "/apis/admissionregistration.k8s.io/v1"
-    hooks += "/validatingwebhookconfigurations"
-    labels = {"app": namespace}
-    cluster.connection.post(
-        "/api/v1/namespaces", {"metadata": {"name": namespace, "labels": labels}}
-    )
-    lab = Lab(cluster, namespace, Path(control_plane.kubeconfig))
-    lab.create("deployments", deployment())
-    hook = {
-        "name": "policy.example.com",
-        "clientConfig": {"url": "https://127.0.0.1:1/validate"},
-        "failurePolicy": "Fail",
-        "sideEffects": "None",
-        "admissionReviewVersions": ["v1"],
-        "namespaceSelector": {"matchLabels": labels},
-        "rules": [
-            {
-                "apiGroups": ["apps"],
-                "apiVersions": ["v1"],
-                "operations": ["UPDATE"],
-                "resources": ["deployments"],
-            }
-        ],
-    }
-    cluster.connection.post(hooks, {"metadata": {"name": namespace}, "webhooks": [hook]})
-    stable = lab.stable()
-    scaled = PatchDeployment("hello", stable.uid, "", (FieldChange(Field.REPLICAS, 2, 3),))
-
-    def is_in_force() -> bool:
-        try:
-            lab.edit("deployments", "hello", {"metadata": {"labels": {"app": "hello"}}})
-        except ClusterUnreachable:
-            return True
-        return False
-
-    try:
-        assert eventually(is_in_force)
-        with pytest.raises(ClusterUnreachable, match="failed calling webhook"):
-            cluster.apply(lab.target, scaled)
-    finally:
-        cluster.connection.send("DELETE", f"{hooks}/{namespace}")
-        cluster.connection.send("DELETE", f"/api/v1/namespaces/{namespace}")

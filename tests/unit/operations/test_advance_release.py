@@ -288,6 +288,27 @@ def test_a_write_that_fails_is_reported_once_and_shown_until_it_is_taken(scene: 
     assert "the API server took it" in scene.said()
 
 
+@pytest.mark.parametrize("took_ms", [5_000, 9_000])
+def test_a_write_that_a_slow_webhook_lets_through_is_one_write(scene: Scene, took_ms: int) -> None:
+    """Nothing is reported, nothing is sent again, and its audit line stands once."""
+
+    def admit(target: Target, action: Action) -> None:
+        scene.clock.now += took_ms
+
+    scene.port.lost = admit
+    for _ in range(20):
+        if scene.store.load(scene.id).phase.is_final:
+            break
+        advance_release(scene.context, scene.id)
+        scene.port.model.beat()
+        scene.clock.now += 2_000
+    over = scene.store.load(scene.id)
+    assert over.phase is Phase.SUCCEEDED and over.failed_write is None
+    assert [action.kind for action in scene.port.sent] == ["patch_deployment"] * 2
+    assert len(scene.audited()) == len(set(scene.audited())) == 2
+    assert "cannot" not in scene.said() and "took it" not in scene.said()
+
+
 def test_a_write_that_fails_once_is_no_message(scene: Scene) -> None:
     tries: list[Action] = []
 
