@@ -26,6 +26,7 @@ from bot.releases.facts.release import Phase
 from bot.store import RedisReleaseStore, connect
 from bot.store.connection import PREFIX
 from sandbox.main import DEMO, Sandbox, run_sandbox
+from tests.receipts import type_and_read
 
 CARDS, GATED, SHORT, BROKEN = 40, 6, 10, 4
 REPLICAS = 3
@@ -151,13 +152,11 @@ class Watch:
 def start(sandbox: Sandbox) -> list[str]:
     releases = []
     for number in range(CARDS):
-        told = sandbox.slack.command(
-            DEVELOPER,
-            CHANNEL,
-            f"/deploy app{number} {'2.0.0-crash' if is_broken(number) else '2.0.0'} canary",
-        )
-        if f"started as app{number}-1." not in told["text"]:
-            raise Void(f"app{number} did not start: {told['text']}")
+        version = "2.0.0-crash" if is_broken(number) else "2.0.0"
+        typed = f"/deploy app{number} {version} canary"
+        told = type_and_read(sandbox.slack, DEVELOPER, CHANNEL, typed)
+        if f"started as app{number}-1." not in told:
+            raise Void(f"app{number} did not start: {told}")
         releases.append(f"app{number}-1")
     return releases
 

@@ -243,6 +243,10 @@ class Locked:
     position: int = 0
 
 
+WORKER_ALIVE = "worker-alive"
+"""Passing state, there while a worker's ticker runs."""
+
+
 @dataclass(frozen=True)
 class Announcement:
     """One outbox entry: an event to announce. ``sequence`` is unique per release and rises."""
@@ -287,6 +291,16 @@ class ReleaseStore(Protocol):
         ``dedup_key`` (kept a day) returns the first answer. ``same_as`` names app, version,
         strategy and options; until a release with the same one is final, that release is returned.
         """
+
+    def ask_to_start(self, app: str, request: str, *, operation: str) -> None:
+        """Keep a request for a release of the app behind the earlier ones, and wake
+        ``start:<app>``."""
+
+    def next_to_start(self, app: str) -> str | None:
+        """The oldest request that was not answered."""
+
+    def start_answered(self, app: str, request: str, *, operation: str) -> None:
+        """Forget the request."""
 
     def load(self, release_id: str) -> Release:
         """Raises KeyError, UnknownSchema."""
@@ -408,8 +422,8 @@ class ReleaseStore(Protocol):
 
 
 class WorkQueue(Protocol):
-    """Wakes jobs and enqueues queries. Wake ids are ``release:<id>``, ``deliver:<id>``,
-    ``sweep``."""
+    """Wakes jobs and enqueues queries. Wake ids are ``start:<app>``, ``release:<id>``,
+    ``deliver:<id>``, ``sweep``."""
 
     def wake(self, wake_id: str, at: int) -> None:
         """At ``at`` (milliseconds) or earlier; idempotent, the earliest wins."""

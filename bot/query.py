@@ -25,6 +25,7 @@ from bot.commands.model import (
     ReleaseCommand,
     ReleasesCommand,
     RolloutCommand,
+    ScaleCommand,
     TrafficCommand,
     UnfreezeCommand,
 )
@@ -92,7 +93,27 @@ class UnknownQuery(Exception):
     """A document that is no query, or one of another version of Pilothouse."""
 
 
+StartingCommand: TypeAlias = DeployCommand | ScaleCommand | RolloutCommand
+"""RolloutCommand: restart and undo."""
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """A release that someone asked for: before it gets an id, a worker checks that it can start."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    command: Annotated[StartingCommand, Field(discriminator="kind")]
+    app: str
+    asker: Person
+    reply_to: ReplyTo
+    text: str  # as typed, and as the suggestions repeat it
+    spoken_as: str  # "/deploy", "@Pilothouse"
+    dedup_key: str
+
+
 _QUERY: TypeAdapter[Query] = TypeAdapter(Query)
+_START: TypeAdapter[StartRequest] = TypeAdapter(StartRequest)
 _FORM: TypeAdapter[DeployForm] = TypeAdapter(DeployForm)
 
 
@@ -113,6 +134,19 @@ def load_query(document: Mapping[str, Any] | str) -> Query:
         raise UnknownQuery(f"{where}: {first['msg']}") from error
     except (TypeError, ValueError) as error:
         raise UnknownQuery(f"not JSON: {error}") from error
+
+
+def dump_start(request: StartRequest) -> str:
+    return _START.dump_json(request).decode()
+
+
+def load_start(document: str) -> StartRequest:
+    """Raises UnknownQuery."""
+    try:
+        return _START.validate_json(document, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UnknownQuery(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def dump_form(form: DeployForm) -> dict[str, Any]:

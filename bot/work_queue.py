@@ -36,6 +36,7 @@ class Route:
 
 
 ROUTES: Mapping[str, Route] = {
+    "start": Route(RELEASES, "jobs.answer_start.answer_start"),
     "release": Route(RELEASES, "jobs.advance_release.advance_release"),
     "deliver": Route(DELIVERY, "jobs.deliver_release.deliver_release"),
     "noticed": Route(DELIVERY, "jobs.report_outside_change.report_outside_change"),

@@ -47,6 +47,7 @@ def run_ticker(
             if time.monotonic() - checked_at > ORPHANS_EVERY_S:
                 checked_at = time.monotonic()
                 leases.expedite(is_alive, waiting=False)
+                leases.beat()
             wait_ms = tick(leases, queue)
             if wait_ms:
                 with stop.idle():

@@ -55,6 +55,7 @@ question gets a whole core of two."""
 QUERIES_GROW_BY_BYTES = 128 * 2**20
 
 JOB_MODULES = (
+    "jobs.answer_start",
     "jobs.advance_release",
     "jobs.deliver_release",
     "jobs.run_query",

@@ -162,12 +162,14 @@ class Suggestion:
     """A valid command in place of a mistaken one, as a button.
 
     ``how``: "run" starts it at once, "confirm" asks first, "form" opens the `/deploy` form filled
-    in. ``effect``: what the question before it says, such as ``hello 2.0.0 → 1.0.0``.
+    in. ``effect``: what the question before it says, such as ``hello 2.0.0 → 1.0.0``. ``label``: of
+    the button, "" for the command itself.
     """
 
     text: str
     how: Literal["run", "confirm", "form"] = "run"
     effect: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True)

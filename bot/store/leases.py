@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from redis import Redis
 
+from bot.ports import WORKER_ALIVE
 from bot.redis_errors import redis_errors
 from bot.store.connection import PREFIX
 from bot.store.scripts import Scripts
@@ -26,6 +27,7 @@ from bot.store.scripts import Scripts
 QUEUED_LEASE_MS = 10_000
 RUNNING_LEASE_MS = 20_000  # from the job's first act; longer than a job may take
 CLAIMS_AT_ONCE = 100
+ALIVE_MS = 5_000  # several rounds of a ticker
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,11 @@ class Leases:
             tuple(Claim(i.decode(), t.decode()) for i, t in pairs),
             None if later < 0 else later,
         )
+
+    def beat(self) -> None:
+        """A ticker runs: what is woken is done soon."""
+        with redis_errors():
+            self._client.set(f"{self._prefix}passing:{WORKER_ALIVE}", "1", px=ALIVE_MS)
 
     def wait(self, at_most_ms: int) -> None:
         """Until something is woken, or the time is over."""

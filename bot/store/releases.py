@@ -94,6 +94,17 @@ class RedisReleaseStore:
         )
         return Created(self.load(identity.decode()), bool(fresh))
 
+    def ask_to_start(self, app: str, request: str, *, operation: str) -> None:
+        self._scripts.run("ask_to_start", operation, app, request)
+
+    def next_to_start(self, app: str) -> str | None:
+        with redis_errors():
+            found = cast(bytes | None, self._client.lindex(self._key(f"starts:{app}"), 0))
+        return None if found is None else found.decode()
+
+    def start_answered(self, app: str, request: str, *, operation: str) -> None:
+        self._scripts.run("start_answered", operation, app, request)
+
     def load(self, release_id: str) -> Release:
         found = self._read((release_id,), strict=True)
         if not found:

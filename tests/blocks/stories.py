@@ -527,6 +527,26 @@ REPLIES: dict[str, Reply] = {
         (Suggestion("/deploy hello 2.0.0", "form"),),
         "t0ken",
     ),
+    "refusal of the same version": Refusal(
+        "hello already runs 2.0.0.",
+        "",
+        (
+            Suggestion(
+                "/rollout restart hello",
+                "confirm",
+                "This runs rollout restart hello, in default on local.",
+                "Restart it",
+            ),
+        ),
+        "t0ken",
+    ),
+    "refusal of too many steps": Refusal(
+        "hello has 3 replicas and at most 3 candidates: 25%, 40%, 50% are possible. Use fewer"
+        " steps.",
+        "",
+        (Suggestion("/deploy hello 2.0.0 canary steps=25,40,50", label="steps=25,40,50"),),
+        "t0ken",
+    ),
     "refusal that names who can": Refusal(
         "Approving needs the approver role.", who=("S0OPS", "U0MANAGER"), ask="hello-42"
     ),

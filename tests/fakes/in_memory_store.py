@@ -124,6 +124,7 @@ class InMemoryReleaseStore:
         self._passing: dict[str, tuple[str, int]] = {}
         self._passing_orders: dict[str, int] = {}
         self._budgets = InMemoryBudgets(self.now)
+        self._starts: dict[str, list[str]] = {}
 
     def now(self) -> int:
         return self._clock()
@@ -156,6 +157,20 @@ class InMemoryReleaseStore:
         self.queue.wake(f"release:{release.id}", self.now())
         self.queue.wake(f"deliver:{release.id}", self.now())
         return Created(release, True)
+
+    def ask_to_start(self, app: str, request: str, *, operation: str) -> None:
+        if operation not in self._operations:
+            self._operations[operation] = True
+            self._starts.setdefault(app, []).append(request)
+            self.queue.wake(f"start:{app}", self.now())
+
+    def next_to_start(self, app: str) -> str | None:
+        return next(iter(self._starts.get(app, ())), None)
+
+    def start_answered(self, app: str, request: str, *, operation: str) -> None:
+        if operation not in self._operations and request in self._starts.get(app, ()):
+            self._starts[app].remove(request)
+        self._operations[operation] = True
 
     def _append(self, release: Release, event: Event) -> None:
         if event.is_audited:

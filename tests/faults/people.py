@@ -17,6 +17,7 @@ import httpx
 from bot.ports import StoreUnavailable
 from tests.card_buttons import Offer, offered, press, release_of
 from tests.faults.stage import CHANNEL, Stage
+from tests.receipts import type_and_read
 
 DEVELOPER, MANAGER, ON_CALL = "U0DEV1", "U0MANAGER", "U0ONCALL"
 STRATEGIES = ("rolling", "canary", "bluegreen")
@@ -80,10 +81,9 @@ class People:
 
     def say(self, text: str, user: str = DEVELOPER) -> str:
         try:
-            answer = self.stage.sandbox.slack.command(user, CHANNEL, text)
+            shown = type_and_read(self.stage.sandbox.slack, user, CHANNEL, text)
         except httpx.HTTPError as failure:
-            answer = {"text": f"not sent: {failure}"}
-        shown = str(answer.get("text") or "")
+            shown = f"not sent: {failure}"
         app = text.split()[1] if " " in text else ""
         found = re.search(rf"\b{re.escape(app)}-\d+\b", shown) if app else None
         with self._lock:

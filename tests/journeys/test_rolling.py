@@ -14,8 +14,8 @@ def test_a_deploy_updates_every_pod_and_changes_nothing_else(
     journey: Journey,
 ) -> None:
     before, service = journey.as_found()
-    receipt = journey.say("/deploy {app} 2.0.0")
-    assert f"{journey.app} → 2.0.0" in receipt
+    journey.say("/deploy {app} 2.0.0")
+    journey.sees(r"{app} → 2\.0\.0 rolling: started as {app}-1", user=DEVELOPER)
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0")
     journey.sees(r"{app} is on 2\.0\.0")
     assert journey.versions() == {"2.0.0": 5}
@@ -162,7 +162,11 @@ def test_mistakes_get_one_line_with_the_nearest_command(journey: Journey) -> Non
 
 def test_deploying_the_running_version_says_so(journey: Journey) -> None:
     journey.say("/deploy {app} 1.0.0")
-    journey.sees(r"{app} already runs 1\.0\.0")
+    journey.sees(r"{app} already runs 1\.0\.0", user=DEVELOPER)
+    seen_by_others = [one["text"] for one in journey.messages(VIEWER)]
+    assert not [text for text in seen_by_others if "already runs" in text or "started" in text]
+    journey.say("/pilothouse releases {app}")
+    journey.sees("No releases of {app} yet|none yet", user=DEVELOPER)
     assert journey.untouched()
 
 

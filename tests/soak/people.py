@@ -12,6 +12,7 @@ from typing import Any
 
 from sandbox.slack import LocalSlack
 from tests.card_buttons import offered, press, release_of
+from tests.receipts import type_and_read
 
 CHANNEL = "C0RELEASES"
 DEVELOPER, MANAGER = "U0DEV1", "U0MANAGER"
@@ -52,7 +53,7 @@ class People:
         text = work.format(
             app=app, v=f"2.{self._versions[app]}.0{broken}", n=self._chance.choice((2, 3, 4, 5))
         )
-        told = str(self.slack.command(DEVELOPER, CHANNEL, text).get("text") or "")
+        told = type_and_read(self.slack, DEVELOPER, CHANNEL, text)
         if re.search(rf"\b{re.escape(app)}-\d+\b", told):
             self.started[" ".join(word for word in work.split() if "{" not in word)] += 1
         else:

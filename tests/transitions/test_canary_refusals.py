@@ -58,7 +58,7 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
     "too many steps": (
         a_canary(steps=(10, 20, 30, 40)),
         an_observation(),
-        "4 steps (10%, 20%, 30%, 40%) cannot be told apart with 3 replicas",
+        "hello has 3 replicas and at most 3 candidates: 25%, 40%, 50% are possible.",
     ),
     "no Service in the catalog": (
         a_canary(target=a_target(services=())),
@@ -186,7 +186,7 @@ REFUSED: dict[str, tuple[Release, Observation, str]] = {
     "steps that an HPA leaves no room for": (
         a_canary(steps=(20, 50)),
         surveyed(autoscalers=(AutoscalerSeen("hello-hpa", "hello", 2, 4),)),
-        "reachable: 25%; HorizontalPodAutoscaler hello-hpa allows 4 pods in all",
+        "25% is possible; HorizontalPodAutoscaler hello-hpa allows 4 pods in all",
     ),
     "replicas applied elsewhere in shift mode": (
         a_shift(),

@@ -19,10 +19,10 @@ from bot.operations.delivery.bring_card import bring_card
 from bot.operations.delivery.send_notices import Wish, set_wish
 from bot.operations.intake.answer_once import answer_once
 from bot.operations.intake.handle_command import handle_command
-from bot.operations.intake.offer_suggestions import chosen_suggestion
 from bot.operations.intake.refusal_with_names import ask_for_answer, refusal_with_names
 from bot.operations.lifecycle.control_release import control_release
 from bot.operations.queries.keep_query import OfSomeoneElse, take_query
+from bot.operations.queries.offer_suggestions import chosen_suggestion
 from bot.operations.queries.send_file import ask_for_file
 from bot.operations.queries.share_answer import share_answer
 from bot.operations.replies import AskReasonReply, OpenFormReply, Pending, Refusal, Reply, TextReply

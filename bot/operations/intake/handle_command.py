@@ -32,11 +32,10 @@ from bot.operations.access.roles import is_known, known_roles
 from bot.operations.context import Context, thread_key
 from bot.operations.intake.answer_once import answer_once
 from bot.operations.intake.ask_query import ask_query, query_of
-from bot.operations.intake.offer_suggestions import offer_suggestions
 from bot.operations.intake.start_typed_release import start_typed_release
 from bot.operations.intake.steer_rollout import steer_rollout
 from bot.operations.queries.list_releases import list_releases
-from bot.operations.queries.plan_release import deployment_of
+from bot.operations.queries.offer_suggestions import offer_suggestions
 from bot.operations.queries.share_answer import offer_to_share
 from bot.operations.replies import (
     HelpReply,
@@ -50,7 +49,6 @@ from bot.operations.requests import BUTTON, Invocation
 from bot.policy.decision import ANYTHING, READING, Path, Start
 from bot.policy.permissions import Permission
 from bot.ports import SlackUnavailable, StoreUnavailable, UnknownSchema
-from bot.releases.facts.changes import Scale
 
 
 def handle_command(context: Context, invocation: Invocation) -> Reply:
@@ -120,9 +118,8 @@ def _carry_out(context: Context, invocation: Invocation, command: Command) -> Re
     match command:
         case DeployCommand():
             return _deploy(context, invocation, command)
-        case ScaleCommand(app=name, replicas=replicas, reason=reason):
-            app = context.catalog.apps[name]
-            return start_typed_release(context, invocation, app, Scale(replicas), reason)
+        case ScaleCommand(app=name):
+            return start_typed_release(context, invocation, context.catalog.apps[name], command)
         case RolloutCommand():
             return steer_rollout(context, invocation, command)
         case (
@@ -151,13 +148,13 @@ def _carry_out(context: Context, invocation: Invocation, command: Command) -> Re
 def _deploy(context: Context, invocation: Invocation, command: DeployCommand) -> Reply:
     if command.app is None or command.version is None:
         return OpenFormReply(command.app or "")
-    app, change = deployment_of(context.catalog.apps[command.app], command)
+    app = context.catalog.apps[command.app]
     elsewhere = Start(app.target, None, "", (), command.cluster)
     if refusal := refuse(context, invocation.person, act_of(command), thing=elsewhere):
         return refusal
     if command.dry_run:
         return ask_query(context, invocation, command)
-    return start_typed_release(context, invocation, app, change, command.reason)
+    return start_typed_release(context, invocation, app, command)
 
 
 def _apply(context: Context, invocation: Invocation, command: ApplyCommand) -> Reply:

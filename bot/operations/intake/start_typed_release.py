@@ -1,24 +1,50 @@
-"""Start the release that a typed command asks for."""
+"""Start the release that a typed command asks for: a worker first checks that it can start."""
 
 from __future__ import annotations
 
+import uuid
+
 from bot.operations.context import App, Context
-from bot.operations.lifecycle.start_release import start_release
-from bot.operations.replies import Reply
+from bot.operations.lifecycle.start_release import refusal_at_once, start_release
+from bot.operations.queries.answer_start import change_of
+from bot.operations.replies import Pending, Reply
 from bot.operations.requests import Invocation
-from bot.releases.facts.changes import Change
+from bot.ports import WORKER_ALIVE
+from bot.query import ReplyTo, StartingCommand, StartRequest, dump_start
 
 
 def start_typed_release(
-    context: Context, invocation: Invocation, app: App, change: Change, reason: str
+    context: Context, invocation: Invocation, app: App, command: StartingCommand
 ) -> Reply:
-    return start_release(
-        context,
-        app,
-        change,
-        by=invocation.person,
-        channel=invocation.channel,
-        reason=reason,
-        command=invocation.text,
-        dedup_key=invocation.dedup_key,
+    """While no worker runs, nobody can check: the release then waits with its id, where people see
+    it."""
+    change, by, channel = change_of(app, command), invocation.person, invocation.channel
+    if not context.store.peek(WORKER_ALIVE):
+        return start_release(
+            context,
+            app,
+            change,
+            by=by,
+            channel=channel,
+            reason=command.reason,
+            command=invocation.text,
+            dedup_key=invocation.dedup_key,
+        )
+    refusal = refusal_at_once(context, app, change, by=by, channel=channel, reason=command.reason)
+    if refusal is not None:
+        return refusal
+    request = StartRequest(
+        command,
+        app.target.app,
+        by,
+        ReplyTo(
+            channel, invocation.thread_ts, invocation.response_url, invocation.via == "mention"
+        ),
+        invocation.text,
+        invocation.command,
+        invocation.dedup_key or uuid.uuid4().hex,
     )
+    context.store.ask_to_start(
+        app.target.app, dump_start(request), operation=f"ask:{request.dedup_key}"
+    )
+    return Pending()

@@ -14,7 +14,6 @@ from bot.operations.lifecycle.control_release import control_release, has_moved_
 from bot.operations.queries.list_apps import running_release
 from bot.operations.replies import Refusal, Reply
 from bot.operations.requests import Invocation
-from bot.releases.facts.changes import Restart, Undo
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Abort, Pause, Promote, Resume
 
@@ -36,16 +35,12 @@ def steer_rollout(context: Context, invocation: Invocation, command: RolloutComm
     if command.verb == "undo" and command.to_revision is not None:
         return ask_query(context, invocation, command)
     if command.verb == "restart":
-        return start_typed_release(
-            context, invocation, context.catalog.apps[app], Restart(), command.reason
-        )
+        return start_typed_release(context, invocation, context.catalog.apps[app], command)
     release = running_release(context, app)
     if release is not None:
         return _control(context, invocation, command, release)
     if command.verb == "undo":
-        return start_typed_release(
-            context, invocation, context.catalog.apps[app], Undo(), command.reason
-        )
+        return start_typed_release(context, invocation, context.catalog.apps[app], command)
     if command.verb in ("pause", "resume"):
         return ask_query(context, invocation, command)
     return _nothing_runs(context, app)

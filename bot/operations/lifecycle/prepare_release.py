@@ -49,7 +49,7 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
     if seen.stable is None:
         return release
     try:
-        return _with_undo_template(context, release, seen, seen.stable)
+        return with_undo_template(context, release, seen, seen.stable)
     except PlanRefused as refused:
         return respond(release, Refuse(f"not started: {refused}"), now)
 
@@ -113,7 +113,7 @@ def _usual_ms(context: Context, release: Release, seen: Observation) -> int:
     return durations[min(len(durations) - 1, int(0.95 * len(durations)))]
 
 
-def _with_undo_template(
+def with_undo_template(
     context: Context, release: Release, seen: Observation, stable: DeploymentSeen
 ) -> Release:
     """Raises PlanRefused for an undo that has no template to return to, or a better way."""

@@ -32,11 +32,7 @@ def start_release(
     """The same change of the same app while it runs or waits gives that release; fifty people
     typing it start one."""
     now = context.store.now()
-    refusal = (
-        frozen(context, app, change, by=by, reason=reason)
-        or _refused_by_catalog(app, change, app.channel or channel)
-        or _nobody_would_see(context, app.channel or channel)
-    )
+    refusal = refusal_at_once(context, app, change, by=by, channel=channel, reason=reason)
     if refusal is not None:
         return refusal
     draft = Release(
@@ -58,6 +54,17 @@ def start_release(
     release = created.release
     behind = release.queued_behind or _in_front(context, release)
     return Receipt(release, created.fresh, behind, elsewhere=release.channel != channel)
+
+
+def refusal_at_once(
+    context: Context, app: App, change: Change, *, by: Person, channel: str, reason: str
+) -> Refusal | None:
+    """What needs no cluster to know."""
+    return (
+        frozen(context, app, change, by=by, reason=reason)
+        or _refused_by_catalog(app, change, app.channel or channel)
+        or _nobody_would_see(context, app.channel or channel)
+    )
 
 
 def _in_front(context: Context, release: Release) -> str:

@@ -1,5 +1,6 @@
-"""Every half minute: wake the releases and the deliveries that nothing else woke, keep the
-memberships that are needed when Slack goes away, and edit banners of freezes that are over."""
+"""Every half minute: wake the releases, the requests to start and the deliveries that nothing else
+woke, keep the memberships that are needed when Slack goes away, and edit banners of freezes that
+are over."""
 
 from __future__ import annotations
 
@@ -18,6 +19,9 @@ def sweep(context: Context) -> int:
     """Returns when to sweep again."""
     for repair in context.store.reconcile():
         log.warning("%s", repair)
+    for app in context.catalog.apps:
+        if context.store.next_to_start(app) is not None:
+            context.queue.wake(f"start:{app}", context.store.now())
     keep_known(context)
     edit_banners(context)
     return context.store.now() + EVERY_MS

@@ -11,6 +11,7 @@ from bot.operations.lifecycle.known_templates import (
     templates_key,
 )
 from bot.operations.lifecycle.start_release import start_release
+from bot.operations.queries.check_start import check_start
 from bot.operations.queries.observe_app import observe_app
 from bot.operations.replies import Refusal, Reply
 from bot.query import Query
@@ -41,10 +42,14 @@ def undo_to_revision(context: Context, app: App, query: Query, command: RolloutC
         app=app.target.app,
         others=containers_of_others(context, app.target),
     )
+    change = Undo(command.to_revision)
+    refused = check_start(context, app, change, by=query.asker, text=query.text)
+    if refused is not None:
+        raise refused
     return start_release(
         context,
         app,
-        Undo(command.to_revision),
+        change,
         by=query.asker,
         channel=query.reply_to.channel,
         reason=command.reason,

@@ -31,7 +31,7 @@ def begin(decision: Decision, seen: Observation, now: int) -> Decision:
     if _is_settling(release, seen, now):
         return decision.wake(now + RESYNC_MS)
     try:
-        plan, found = _make_plan(release, seen, now)
+        plan, found = make_plan(release, seen, now)
     except PlanRefused as refused:
         cause = Cause(FailureClass.REFUSED, str(refused))
         failed = decision.changed(replace(release, cause=cause))
@@ -70,7 +70,7 @@ def _is_settling(release: Release, seen: Observation, now: int) -> bool:
     )
 
 
-def _make_plan(release: Release, seen: Observation, now: int) -> tuple[Plan, AsFound]:
+def make_plan(release: Release, seen: Observation, now: int) -> tuple[Plan, AsFound]:
     """Raises PlanRefused."""
     draft, notes = make_draft(release, seen, now)
     plan = with_notes(STRATEGIES[release.strategy].plan(draft), notes)

@@ -36,7 +36,7 @@ zero surge). Here they do not:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -145,6 +145,20 @@ def _percents(shares: Iterable[int]) -> str:
 def reachable(bounds: Bounds) -> tuple[int, ...]:
     """The shares that whole pods can give, as whole percents in rising order."""
     return tuple(sorted({split.percent for split in bounds.splits()}))
+
+
+def distinct_steps(percents: Iterable[int], shares: Sequence[int]) -> tuple[int, ...]:
+    """The reachable ``shares`` nearest to what was asked for, as many as can be told apart.
+
+    >>> distinct_steps((20, 50), (50,)), distinct_steps((10, 20, 30, 40), (25, 40, 50))
+    ((50,), (25, 40, 50))
+    """
+    chosen: list[int] = []
+    for percent in percents:
+        higher = [share for share in shares if not chosen or share > chosen[-1]]
+        if higher:
+            chosen.append(min(higher, key=lambda share: abs(share - percent)))
+    return tuple(chosen)
 
 
 def surge_for_promotion(replicas: int, unavailable: int, candidates: int, room: int | None) -> int:

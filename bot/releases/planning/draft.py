@@ -259,7 +259,8 @@ def _deploy(
     _refuse_label_value(release, version_of(image))
     template = with_image(stable.template, release, image)
     if template == stable.template:
-        raise PlanRefused(f"{app} already runs {version_of(image)}.")
+        again = f"rollout restart {app}"
+        raise PlanRefused(f"{app} already runs {version_of(image)}.", instead=again)
     notes = (*_moved_tag(image, seen), *_staying_init_containers(template, running))
     return _Resolved(template, image, f"{app} {version_of(image)} {who}", notes)
 

@@ -10,7 +10,12 @@ from bot.releases.facts.release import Release
 
 
 class PlanRefused(Exception):
-    """The release cannot start; the message is one line that says why and what to do."""
+    """The release cannot start; the message is one line that says why and what to do. ``instead``:
+    a command that works."""
+
+    def __init__(self, line: str, *, instead: str = "") -> None:
+        super().__init__(line)
+        self.instead = instead
 
 
 def managed_elsewhere(item: DeploymentSeen | ServiceSeen, paths: tuple[str, ...]) -> str:
@@ -89,7 +94,8 @@ def common_refusals(release: Release, seen: Observation) -> DeploymentSeen:
         is_half_rolled = stable.updated < stable.status_replicas
         undo = f", or undo it (rollout undo {target.app})" if is_half_rolled else ""
         raise PlanRefused(
-            f"{target.deployment} is paused. Resume it first (rollout resume {target.app}){undo}."
+            f"{target.deployment} is paused. Resume it first (rollout resume {target.app}){undo}.",
+            instead=f"rollout resume {target.app}",
         )
     return stable
 

@@ -212,7 +212,10 @@ def _suggestion(suggestion: Suggestion, token: str, number: int) -> Block:
         return button(f"Open the form: {suggestion.text}", action, value)
     confirm = ("Run this command?", suggestion.effect, "Run it")
     return button(
-        suggestion.text, action, value, confirm=confirm if suggestion.how == "confirm" else None
+        suggestion.label or suggestion.text,
+        action,
+        value,
+        confirm=confirm if suggestion.how == "confirm" else None,
     )
 
 

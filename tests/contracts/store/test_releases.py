@@ -300,3 +300,22 @@ def test_a_release_that_ends_does_not_wait_for_its_cards_turn(adapters: Adapters
     adapters.forget_wakes()
     saved(adapters.store, release, phase=Phase.SUCCEEDED)
     assert adapters.due()[f"deliver:{release.id}"] <= adapters.store.now()
+
+
+def test_requests_to_start_wait_in_their_order_until_answered(adapters: Adapters) -> None:
+    store = adapters.store
+    for request in ("first", "second"):
+        store.ask_to_start("hello", request, operation=next(_operations))
+    assert store.next_to_start("hello") == "first"
+    store.start_answered("hello", "first", operation=next(_operations))
+    assert store.next_to_start("hello") == "second"
+    assert store.next_to_start("cart") is None
+
+
+def test_a_request_to_start_that_is_sent_again_waits_once(adapters: Adapters) -> None:
+    store = adapters.store
+    for _ in range(2):
+        store.ask_to_start("hello", "first", operation="the same")
+    for _ in range(2):
+        store.start_answered("hello", "first", operation="also the same")
+    assert store.next_to_start("hello") is None

@@ -8,8 +8,16 @@ from typing import Any
 
 from bot.releases.assess.selectors import labels_of, selects
 from bot.releases.facts.changes import Deploy
+from bot.releases.facts.counts import counted
 from bot.releases.facts.observation import AutoscalerSeen, DeploymentSeen, ServiceSeen
-from bot.releases.facts.replicas import Bounds, CannotSplit, Split, split_steps
+from bot.releases.facts.replicas import (
+    Bounds,
+    CannotSplit,
+    Split,
+    distinct_steps,
+    reachable,
+    split_steps,
+)
 from bot.releases.planning.candidate import refuse_second_copy
 from bot.releases.planning.draft import Draft
 from bot.releases.planning.refusals import PlanRefused, managed_elsewhere
@@ -54,7 +62,7 @@ def draft_canary(draft: Draft) -> CanaryDraft:
     bounds = Bounds(
         draft.stable.replicas, room.in_steps, shift=draft.release.rules.canary.mode == "shift"
     )
-    asked, (percents, splits) = percents, _splits(percents, bounds, room)
+    asked, (percents, splits) = percents, _splits(draft, percents, bounds, room)
     return CanaryDraft(
         draft,
         services,
@@ -72,15 +80,46 @@ def draft_canary(draft: Draft) -> CanaryDraft:
 
 
 def _splits(
-    percents: tuple[int, ...], bounds: Bounds, room: Room
+    draft: Draft, percents: tuple[int, ...], bounds: Bounds, room: Room
 ) -> tuple[tuple[int, ...], tuple[Split, ...]]:
     """A single replica reaches one share alone: it gets that one, as its last step."""
     try:
         return percents, split_steps(percents, bounds)
     except CannotSplit as cannot:
         if bounds.replicas == 1 and len(percents) > 1:
-            return _splits(percents[-1:], bounds, room)
-        raise PlanRefused(f"{cannot}{room.why}. Use fewer steps.") from cannot
+            return _splits(draft, percents[-1:], bounds, room)
+        raise _too_few_replicas(draft, percents, bounds, room) from cannot
+
+
+def _too_few_replicas(
+    draft: Draft, percents: tuple[int, ...], bounds: Bounds, room: Room
+) -> PlanRefused:
+    shares = reachable(bounds)
+    app, has = draft.release.target.app, counted(bounds.replicas, "replica")
+    most = counted(bounds.most_candidates, "candidate")
+    line = f"{app} has {has} and at most {most}: {_listed(shares)} possible{room.why}."
+    possible = distinct_steps(percents, shares)
+    if not possible:
+        return PlanRefused(f"{line} Deploy it rolling.", instead=_again(draft, "rolling"))
+    steps = f"canary steps={','.join(map(str, possible))}"
+    return PlanRefused(f"{line} Use fewer steps.", instead=_again(draft, steps))
+
+
+def _listed(shares: tuple[int, ...]) -> str:
+    if not shares:
+        return "no share is"
+    return ", ".join(f"{share}%" for share in shares) + (" is" if len(shares) == 1 else " are")
+
+
+def _again(draft: Draft, how: str) -> str:
+    """The command, in another form."""
+    change = draft.release.change
+    if not isinstance(change, Deploy):
+        return ""
+    is_canary = how.startswith("canary")
+    hold = f" hold={change.hold_ms // 1000}s" if is_canary and change.hold_ms is not None else ""
+    sticky = " sticky" if is_canary and change.sticky else ""
+    return f"deploy {draft.release.target.app} {change.version} {how}{hold}{sticky}"
 
 
 def asks_for_sticky(draft: Draft) -> bool:
@@ -94,7 +133,8 @@ def _services(draft: Draft) -> tuple[ServiceSeen, ...]:
     if not services:
         raise PlanRefused(
             f"{app} has no Service, so there is no traffic to share. Name it as `service:` in the"
-            " catalog, or deploy it rolling."
+            " catalog, or deploy it rolling.",
+            instead=_again(draft, "rolling"),
         )
     for service in services:
         _refuse_service(draft, service)
@@ -106,7 +146,8 @@ def _refuse_service(draft: Draft, service: ServiceSeen) -> None:
     if not service.selector:
         raise PlanRefused(
             f"Service {service.name} has no selector, so a canary would get no traffic. Deploy"
-            f" {app} rolling."
+            f" {app} rolling.",
+            instead=_again(draft, "rolling"),
         )
     if not selects(service.selector, labels_of(draft.stable.template)):
         raise PlanRefused(

@@ -1,0 +1,222 @@
+"""A request to start a release, before it has an id: it becomes a release, or its starter alone
+reads why not and what works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+
+from bot.operations.context import App, Catalog, Context
+from bot.operations.intake.handle_command import handle_command
+from bot.operations.queries.answer_start import answer_start
+from bot.operations.replies import Pending, Receipt, Refusal
+from bot.operations.requests import Invocation
+from bot.policy.freezes import Freeze
+from bot.policy.permissions import Access, Grant, Role
+from bot.ports import WORKER_ALIVE, Cluster, ClusterUnreachable
+from bot.releases.facts.observation import Observation
+from bot.releases.facts.rules import Rules
+from bot.releases.facts.target import Strategy, Target
+from bot.slack.blocks.rendering import SlackRendering
+from tests.builders import (
+    DEVELOPER,
+    a_deployment,
+    a_release,
+    a_target,
+    an_observation,
+)
+from tests.fakes.in_memory_directory import InMemoryDirectory
+from tests.fakes.in_memory_store import InMemoryReleaseStore
+from tests.fakes.recording_messenger import RecordingMessenger
+
+EVERYONE = Access(roles={Role.DEPLOYER: Grant(everyone=True), Role.VIEWER: Grant(everyone=True)})
+
+
+@dataclass
+class SimulatedView:
+    """A cluster that shows one observation, or does not answer."""
+
+    seen: Observation
+    away: str = ""
+
+    def observe(self, target: Target, **what: str | bool) -> Observation:
+        if self.away:
+            raise ClusterUnreachable(self.away)
+        return self.seen
+
+
+@dataclass
+class Desk:
+    cluster: SimulatedView = field(default_factory=lambda: SimulatedView(an_observation()))
+    target: Target = field(default_factory=a_target)
+
+    def __post_init__(self) -> None:
+        self.store, self.messenger = InMemoryReleaseStore(), RecordingMessenger()
+        app = App(self.target, Rules(), "C0RELEASES", Strategy.ROLLING)
+        self.context = Context(
+            self.store,
+            self.store.queue,
+            cast(Any, {"local": cast(Cluster, self.cluster)}),
+            self.messenger,
+            InMemoryDirectory(),
+            Catalog({"hello": app}, ("local",), EVERYONE),
+            SlackRendering(("hello",)),
+            cast(Any, None),
+        )
+        self.store.put(WORKER_ALIVE, "1", ttl_ms=60_000)
+
+    def type(self, text: str, key: str = "") -> object:
+        typed = Invocation(DEVELOPER, "C0RELEASES", text, "/deploy", key or f"command:{text}")
+        return handle_command(self.context, typed)
+
+    def read(self) -> str:
+        """What the person reads once a worker has answered all there is."""
+        while answer_start(self.context, "hello") is not None:
+            pass
+        return "\n".join(f"{one.how}: {one.message.text}" for one in self.messenger.sent)
+
+    def buttons(self) -> list[str]:
+        blocks = [block for one in self.messenger.sent for block in one.message.blocks]
+        return [e["text"]["text"] for b in blocks for e in b.get("elements", ()) if "text" in e]
+
+
+def test_a_request_that_can_start_becomes_a_release() -> None:
+    desk = Desk()
+    assert desk.type("deploy hello 2.0.0") == Pending()
+    assert not desk.store.active()
+    assert "post_privately: hello → 2.0.0 rolling: started as hello-1" in desk.read()
+    assert [release.id for release in desk.store.active()] == ["hello-1"]
+
+
+REFUSED = {
+    "the same version": (
+        Desk(),
+        "deploy hello 1.0.0",
+        "hello already runs 1.0.0",
+        ["Restart it"],
+    ),
+    "the replicas of now": (Desk(), "scale hello 3", "hello already has 3 replicas", []),
+    "too few replicas for the steps": (
+        Desk(),
+        "deploy hello 2.0.0 canary steps=10,20,30,40 hold=5s sticky",
+        "hello has 3 replicas and at most 3 candidates: 25%, 40%, 50% are possible",
+        ["steps=25,40,50"],
+    ),
+    "no Deployment": (
+        Desk(SimulatedView(replace(an_observation(), stable=None))),
+        "deploy hello 2.0.0",
+        "There is no Deployment `hello`",
+        [],
+    ),
+    "no such container": (
+        Desk(target=a_target(container="web")),
+        "deploy hello 2.0.0",
+        "hello has no container `web`, only hello",
+        [],
+    ),
+    "no value for the version label": (
+        Desk(target=a_target(version_label="version")),
+        f"deploy hello {'a' * 70}",
+        "cannot be the value of the label version",
+        [],
+    ),
+    "managed elsewhere": (
+        Desk(
+            SimulatedView(
+                an_observation(a_deployment(annotations={"meta.helm.sh/release-name": "hello"}))
+            )
+        ),
+        "deploy hello 2.0.0",
+        "hello is managed elsewhere: Helm",
+        [],
+    ),
+    "a paused Deployment": (
+        Desk(SimulatedView(an_observation(a_deployment(paused=True)))),
+        "rollout restart hello",
+        "hello is paused. Resume it first",
+        ["Resume it"],
+    ),
+    "nothing to undo": (Desk(), "rollout undo hello", "no earlier revision to undo to", []),
+}
+
+
+@pytest.mark.parametrize(("desk", "typed", "why", "instead"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_start_is_refused_privately_before_it_has_an_id(
+    desk: Desk, typed: str, why: str, instead: list[str]
+) -> None:
+    assert desk.type(typed) == Pending()
+    assert why in desk.read()
+    assert [one.how for one in desk.messenger.sent] == ["post_privately"]
+    assert desk.buttons() == instead
+    assert not desk.store.recent()
+
+
+def test_what_needs_no_cluster_is_refused_at_once() -> None:
+    desk = Desk()
+    desk.store.change_freeze("all", None, Freeze("all", "month end", DEVELOPER, 1, None))
+    assert isinstance(desk.type("deploy hello 2.0.0"), Refusal)
+    assert desk.store.next_to_start("hello") is None
+
+
+def test_a_freeze_that_begins_meanwhile_refuses_privately() -> None:
+    desk = Desk()
+    desk.type("deploy hello 2.0.0")
+    desk.store.change_freeze("all", None, Freeze("all", "month end", DEVELOPER, 1, None))
+    assert "month end" in desk.read()
+    assert not desk.store.recent()
+
+
+def test_an_app_that_left_the_catalog_meanwhile_is_refused_privately() -> None:
+    desk = Desk()
+    desk.type("deploy hello 2.0.0")
+    desk.context = replace(desk.context, catalog=replace(desk.context.catalog, apps={}))
+    assert "The catalog no longer has the app" in desk.read()
+
+
+def test_a_cluster_that_is_away_stops_no_request() -> None:
+    desk = Desk()
+    desk.cluster.away = "no answer"
+    desk.type("deploy hello 1.0.0")
+    assert "started as hello-1" in desk.read()
+
+
+def test_nothing_is_predicted_while_another_release_runs() -> None:
+    desk = Desk()
+    desk.store.create(a_release(), dedup_key="", same_as="", operation="first")
+    desk.type("deploy hello 1.0.0")
+    assert "started as hello-2" in desk.read()
+
+
+def test_requests_start_in_the_order_in_which_they_came() -> None:
+    desk = Desk()
+    for version in ("2.0.0", "3.0.0", "4.0.0"):
+        desk.type(f"deploy hello {version}")
+    desk.read()
+    assert [one.to_version for one in desk.store.active()] == ["2.0.0", "3.0.0", "4.0.0"]
+
+
+def test_the_same_version_typed_twice_at_once_starts_one_release() -> None:
+    desk = Desk()
+    desk.type("deploy hello 2.0.0", "command:1")
+    desk.type("deploy hello 2.0.0", "command:2")
+    assert "already runs as hello-1" in desk.read()
+    assert len(desk.store.recent()) == 1
+
+
+def test_a_worker_that_died_before_it_answered_starts_one_release() -> None:
+    desk = Desk()
+    desk.type("deploy hello 2.0.0")
+    waiting = desk.store.next_to_start("hello")
+    answer_start(desk.context, "hello")
+    assert waiting is not None
+    desk.store.ask_to_start("hello", waiting, operation="as it was before the answer")
+    desk.read()
+    assert len(desk.store.recent()) == 1
+
+
+def test_without_a_worker_the_release_waits_with_its_id() -> None:
+    desk = Desk()
+    desk.store.take(WORKER_ALIVE)
+    assert isinstance(desk.type("deploy hello 2.0.0"), Receipt)
