@@ -99,7 +99,7 @@ _CANARY_STEPS = (
 _GREEN_STEPS = (
     Step(
         "green",
-        "start hello-green with 3 pods",
+        "start 2.0.0 beside 1.0.0: 3 pods of hello-green",
         (),
         (Condition.CANDIDATE_COMPLETE,),
         5 * MINUTE,
@@ -107,7 +107,7 @@ _GREEN_STEPS = (
     ),
     Step(
         "switch",
-        "switch hello to hello-green",
+        "switch traffic to 2.0.0",
         (),
         (Condition.SERVED_BY_CANDIDATE,),
         MINUTE,
@@ -115,10 +115,19 @@ _GREEN_STEPS = (
     ),
     Step(
         "settle",
-        "roll hello to 2.0.0 and remove hello-green",
+        "clean up: roll hello to 2.0.0 while hello-green serves",
         (),
         (Condition.STABLE_COMPLETE,),
         5 * MINUTE,
+        committed=True,
+    ),
+    Step(
+        "remove",
+        "clean up: remove hello-green",
+        (),
+        (Condition.CANDIDATE_GONE,),
+        5 * MINUTE,
+        committed=True,
     ),
 )
 
@@ -287,7 +296,9 @@ CARDS: dict[str, Release] = {
     "bluegreen waiting for the switch": replace(
         GREEN,
         phase=Phase.AWAITING_PROMOTION,
-        progress=Progress(gate=GateState(0, 0, T0 + MINUTE, (Vote(MANAGER, T0 + 2 * MINUTE),))),
+        progress=Progress(
+            0, T0, gate=GateState(0, 0, T0 + MINUTE, (Vote(MANAGER, T0 + 2 * MINUTE),))
+        ),
         card_snapshot=_seen(old=3, new=0, candidates=3, served_by="stable"),
     ),
     "bluegreen in its rollback window": replace(

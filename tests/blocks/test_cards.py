@@ -11,13 +11,14 @@ import pytest
 
 from bot.policy.permission_table import BUTTONS
 from bot.ports import Message
-from bot.releases.facts.changes import Scale
+from bot.releases.facts.changes import Change, Reapply, Restart, Scale, Undo
 from bot.releases.facts.events import Event, EventKind
-from bot.releases.facts.release import Phase, Release, Rollback
+from bot.releases.facts.release import Phase, Progress, Release, Rollback
 from bot.slack.blocks.announcements import announcement
 from bot.slack.blocks.buttons import ACTION_PREFIX, buttons_of
 from bot.slack.blocks.card import bar, card
-from bot.slack.blocks.words import headline
+from bot.slack.blocks.steps import step_items
+from bot.slack.blocks.words import headline, title_words
 from sandbox.slack.block_rules import check_message_blocks
 from tests.blocks.golden import FOLDER, file_of, shown
 from tests.blocks.stories import (
@@ -55,7 +56,7 @@ def test_slack_takes_each_kind_of_message(name: str) -> None:
 
 
 def test_the_first_line_says_what_how_far_and_what_it_needs() -> None:
-    assert headline(PROMOTING) == "hello 1.0.0 → 2.0.0 canary · 50% · waiting for approval"
+    assert headline(PROMOTING) == "Deploy hello 1.0.0 → 2.0.0 canary · 50% · waiting for approval"
     assert card(PROMOTING, now=NOW).text.startswith(headline(PROMOTING))
 
 
@@ -79,7 +80,7 @@ def test_an_ended_card_offers_the_way_back_or_once_more(name: str) -> None:
 
 def test_an_ended_card_keeps_its_steps_with_their_durations() -> None:
     shown = str(card(ROLLED_BACK, now=NOW).blocks)
-    assert "roll hello to 2.0.0, stopped · 59 s" in shown and "back to 1.0.0 · 1 s" in shown
+    assert "Roll hello to 2.0.0, stopped · 59 s" in shown and "Back to 1.0.0 · 1 s" in shown
 
 
 @pytest.mark.parametrize(
@@ -156,6 +157,79 @@ def test_dangerous_buttons_ask_for_confirmation() -> None:
                 assert button["confirm"]["deny"]["text"]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("canary waiting for approval", "waiting for approval"),
+        ("canary holding", "holding until"),
+        ("canary holding", "14%"),
+        ("bluegreen in its rollback window", "rollback window"),
+        ("paused by a person", "since"),
+        ("crash loop that does not count yet", "CrashLoopBackOff"),
+    ],
+)
+def test_a_card_says_its_state_once(name: str, said: str) -> None:
+    blocks = card(CARDS[name], now=NOW).blocks
+    texts = "\n".join(block["text"]["text"] for block in blocks if block["type"] == "section")
+    assert texts.lower().count(said.lower()) == 1
+
+
+def test_what_the_planner_noted_is_on_the_card_only_while_people_decide_on_it() -> None:
+    note = "20% was asked"
+    asking = replace(PROMOTING, phase=Phase.AWAITING_APPROVAL, progress=Progress(-1, T0))
+    assert note in str(card(asking, now=NOW).blocks)
+    assert note not in str(card(PROMOTING, now=NOW).blocks)
+
+
+def test_what_the_planner_noted_is_one_line_of_the_thread() -> None:
+    planned = Event(T0, EventKind.PLANNED, "1.0.0 → 2.0.0, canary")
+    told = announcement(PROMOTING, planned)
+    assert told is not None
+    message, loud = told
+    assert not loud and "20% was asked" in message.text
+    assert announcement(ROLLING, planned) is None, "nothing was noted"
+
+
+def test_blue_green_reads_as_people_think_of_it() -> None:
+    items = step_items(CARDS["bluegreen waiting for the switch"])
+    assert [(one.state, one.words) for one in items] == [
+        ("done", "Start 2.0.0 beside 1.0.0: 3 pods of hello-green"),
+        ("waits", "Switch traffic to 2.0.0 (2 approvals)"),
+        ("next", "Keep 1.0.0 ready for 10 min"),
+        ("next", "Clean up"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at_step", "state", "words"),
+    [
+        (2, "now", "Clean up: roll hello to 2.0.0 while hello-green serves"),
+        (3, "now", "Clean up: remove hello-green"),
+        (4, "done", "Clean up"),
+    ],
+)
+def test_cleaning_up_is_one_step_that_says_what_it_does(
+    at_step: int, state: str, words: str
+) -> None:
+    cleaning = replace(GREEN, phase=Phase.PROGRESSING, progress=Progress(at_step, T0))
+    last = step_items(cleaning)[-1]
+    assert (last.state, last.words) == (state, words)
+
+
+@pytest.mark.parametrize(
+    ("change", "title"),
+    [
+        (ROLLING.change, "Deploy hello 1.0.0 → 2.0.0 rolling"),
+        (Scale(5), "Scale hello 1.0.0 → 2.0.0"),
+        (Restart(), "Restart hello 1.0.0"),
+        (Undo(), "Undo hello 1.0.0 → 2.0.0"),
+        (Reapply((), ()), "Apply hello on 2.0.0"),
+    ],
+)
+def test_a_title_begins_with_its_verb(change: Change, title: str) -> None:
+    assert title_words(replace(ROLLING, change=change)) == title
+
+
 @pytest.mark.parametrize("name", [name for name, one in CARDS.items() if not one.phase.is_final])
 def test_no_card_changes_only_because_time_passes(name: str) -> None:
     release = CARDS[name]
@@ -223,7 +297,8 @@ def test_the_bar_is_ten_cells_whatever_the_share(share: int, drawn: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("pods", "words"), [(1, "hello → 1 pod · starting"), (3, "hello → 3 pods · starting")]
+    ("pods", "words"),
+    [(1, "Scale hello → 1 pod · starting"), (3, "Scale hello → 3 pods · starting")],
 )
 def test_one_pod_is_singular(pods: int, words: str) -> None:
     assert headline(replace(a_release(change=Scale(pods)), from_version="")) == words

@@ -239,7 +239,7 @@ def test_commands_target_the_serving_deployment_of_a_pair(journey: Journey) -> N
     journey.say("/rollout resume {app}")
     sees_privately(journey, rf"deployment {journey.app}-green resumed", DEVELOPER, before)
     journey.say("/rollout restart {app}")
-    journey.sees(r"{app} restart of 2\.0\.0 .*was restarted")
+    journey.sees(r"Restart {app} 2\.0\.0 .*was restarted")
     journey.say("/deploy {app} 2.1.0")
     journey.sees(r"{app} is on 2\.1\.0")
     assert ready_versions(journey) == {"2.1.0": 3}

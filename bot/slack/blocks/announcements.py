@@ -10,6 +10,7 @@ from bot.releases.assess.result import fell_back_to
 from bot.releases.engine.gates import open_gate
 from bot.releases.facts.ages import duration
 from bot.releases.facts.causes import FailureClass
+from bot.releases.facts.counts import counted
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.plan import ApprovalGate
 from bot.releases.facts.release import Phase, Release
@@ -27,9 +28,7 @@ from bot.slack.markup import clock, code, date, escape, link, mention, plain
 SHOWN_LINES = 10
 
 
-_SHOWN_ON_THE_CARD = frozenset(
-    {EventKind.CREATED, EventKind.PLANNED, EventKind.STEP_BEGAN, EventKind.WROTE}
-)
+_SHOWN_ON_THE_CARD = frozenset({EventKind.CREATED, EventKind.STEP_BEGAN, EventKind.WROTE})
 _MARKS: dict[EventKind, str] = {
     EventKind.REFUSED: "❌",
     EventKind.REMINDED: "⚠️",
@@ -66,6 +65,8 @@ def announcement(
     """
     if event.kind in _SHOWN_ON_THE_CARD:
         return None
+    if event.kind is EventKind.PLANNED:
+        return _planned(release)
     if event.kind is EventKind.GATE_PASSED and event.by is None:
         return None  # the last vote was posted already
     if event.kind is EventKind.EVIDENCE:
@@ -81,6 +82,18 @@ def announcement(
         return _decision(release, event, card), True
     people = _mentioned(release, event, approvers)
     return _line(event, _MARKS[event.kind], mentions=people), False
+
+
+def _planned(release: Release) -> tuple[Message, bool] | None:
+    """What the planner noted: in the thread once, and not on every edit of the card."""
+    notes = release.plan.notes if release.plan is not None else ()
+    if not notes:
+        return None
+    lines = [f"• {plain(note, 400)}" for note in notes[:SHOWN_LINES]]
+    if more := len(notes) - len(lines):
+        lines.append(f"and {counted(more, 'more note')}")
+    text = top_text(["About the plan:", *(escape(note) for note in notes[:SHOWN_LINES])])
+    return Message(text, (section("\n".join(["📋 *About the plan*", *lines])),)), False
 
 
 def _asks_for_approval(release: Release, event: Event) -> bool:

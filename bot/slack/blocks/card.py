@@ -17,24 +17,24 @@ from bot.releases.facts.ages import duration
 from bot.releases.facts.changes import Deploy, Scale
 from bot.releases.facts.counts import counted
 from bot.releases.facts.people import Person
-from bot.releases.facts.plan import ApprovalGate, HoldGate, Step
-from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.plan import ApprovalGate, HoldGate
+from bot.releases.facts.release import WAITING_PHASES, Phase, Release
 from bot.releases.facts.target import Strategy
 from bot.slack.blocks.buttons import buttons_after, buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section
 from bot.slack.blocks.plain_card import SHOWN_EVIDENCE, plain_card
-from bot.slack.blocks.timeline import SHOWN_STEPS, timeline_lines
+from bot.slack.blocks.steps import steps_block
+from bot.slack.blocks.timeline import timeline_lines
 from bot.slack.blocks.words import (
     MARKS,
     capitalised,
-    change_words,
     colours_of,
-    phase_words,
     pods_words,
     progress,
-    shown_percent,
+    state_words,
     step_of,
     struggle_words,
+    title_words,
     uncapitalised,
     verdict_words,
 )
@@ -57,7 +57,7 @@ def card(release: Release, *, now: int, names: Names | None = None, first: bool 
     else:
         parts = (
             _waits_for(release, now, first),
-            _steps(release),
+            steps_block(release),
             _state(release),
             _notes(release),
         )
@@ -70,7 +70,7 @@ def card(release: Release, *, now: int, names: Names | None = None, first: bool 
 
 def moved_card(release: Release, address: str) -> Message:
     """It keeps what was written in its thread; the state is on the card alone."""
-    what = change_words(release)
+    what = title_words(release)
     line = f"*{plain(what, 400)}*: {link(address, 'its card')} is further down."
     return Message(f"{escaped(what, 1_000)}: its card is further down.", (section(line),))
 
@@ -81,12 +81,33 @@ def bar(share: int) -> str:
 
 
 def _title(release: Release) -> str:
-    what = plain(change_words(release), 400)
-    share = shown_percent(release)
-    far = f" · {share}%" if share is not None else ""
-    if release.finished_at and release.started_at:
-        far = f" · took {duration(release.finished_at - release.started_at)}"
-    return f"*{what}*\n{MARKS[release.phase]} {plain(phase_words(release), 400)}{far}"
+    """What it does and how it stands; how far it is the bar says, what is wrong its own lines."""
+    what, state = plain(title_words(release), 400), plain(state_words(release), 400)
+    return f"*{what}*\n{MARKS[release.phase]} {state}{_when(release)}"
+
+
+def _when(release: Release) -> str:
+    """Since when it waits, how long it holds, how long it took."""
+    if release.phase.is_final:
+        took = release.finished_at - release.started_at
+        return f" · took {duration(took)}" if release.finished_at and release.started_at else ""
+    if release.phase is Phase.HOLDING:
+        return _until(release)
+    if release.phase not in (*WAITING_PHASES, Phase.QUEUED):
+        return ""
+    state, is_queued = release.progress.gate, release.phase is Phase.QUEUED
+    asks = release.phase in (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
+    asked_at = state.opened_at if asks and state is not None else 0
+    since = asked_at or release.phase_since or (release.created_at if is_queued else 0)
+    return f" · since {date(since)}" if since else ""
+
+
+def _until(release: Release) -> str:
+    gate = open_gate(release)
+    ends = hold_ends_at(release, gate) if isinstance(gate, HoldGate) else None
+    if ends is None:
+        return ""
+    return f" until {date(ends, '{time_secs}')}, then {_after_hold(release)}"
 
 
 # --- what it waits for ----------------------------------------------------------------------------
@@ -135,14 +156,10 @@ def _phase_lines(release: Release, now: int, first: bool) -> list[str]:
             if not isinstance(gate, ApprovalGate):
                 return []
             return _approval_lines(release, gate, now, first)
-        case Phase.HOLDING:
-            gate = open_gate(release)
-            return _hold_lines(release, gate) if isinstance(gate, HoldGate) else []
         case Phase.PAUSED if release.cause is not None:
             return [_why(release), "Resume to continue, or abort to roll back."]
         case Phase.PAUSED:
-            since = date(release.phase_since)
-            return [f"Paused since {since}. Nothing changes until someone resumes or aborts it."]
+            return ["Nothing changes until someone resumes or aborts it."]
         case Phase.DRIFTED:
             return [*_drift_lines(release), "Adopt to keep the change, or abort to roll back."]
         case Phase.ROLLING_BACK if release.cause is not None:
@@ -162,9 +179,7 @@ def _approval_lines(release: Release, gate: ApprovalGate, now: int, first: bool)
     who = f"{article} {role}" if gate.quorum == 1 else f"{gate.quorum} {role}s"
     other = "" if gate.requester_may_approve else f" other than {_who(release.requested_by, first)}"
     what = uncapitalised(gate.title or gate.name)
-    state = release.progress.gate
-    since = f" Asked at {date(state.opened_at)}." if state is not None else ""
-    lines = [f"*Needs:* {who}{other} to {plain(what, 200)}.{since}"]
+    lines = [f"*Needs:* {who}{other} to {plain(what, 200)}."]
     if votes:
         names = ", ".join(_who(vote.by, first) for vote in votes)
         lines.append(f"{len(votes)} of {gate.quorum} approved: {names}")
@@ -181,22 +196,13 @@ def _approval_lines(release: Release, gate: ApprovalGate, now: int, first: bool)
     return lines
 
 
-def _hold_lines(release: Release, gate: HoldGate) -> list[str]:
-    ends = hold_ends_at(release, gate)
-    if ends is None:
-        return []
-    what = gate.title or "hold"
-    ending = f"{date(ends, '{time_secs}')} ({duration(gate.ms)})"
-    return [f"{plain(capitalised(what))} until {ending}, then {_after_hold(release)}."]
-
-
 def _after_hold(release: Release) -> str:
     """What follows a hold when nobody acts."""
     state = release.progress.gate
     following = gates_here(release)[state.gate + 1 :] if state is not None else ()
     if following and isinstance(following[0], ApprovalGate):
-        return f"wait for {_gate_words(following[0])}"
-    return "continue automatically"
+        return f"waits for {counted(following[0].quorum, 'approval')}"
+    return "continues automatically"
 
 
 def _drift_lines(release: Release) -> list[str]:
@@ -275,52 +281,10 @@ def _deadline_lines(release: Release) -> Iterator[str]:
 # --- how far --------------------------------------------------------------------------------------
 
 
-def _steps(release: Release) -> Block | None:
-    steps = [step for step in release.steps if step.until or step.gates]
-    if len(steps) < 2 and not any(step.gates for step in steps) and release.rollback is None:
-        return None
-    lines = [_step_line(release, step) for step in steps[:SHOWN_STEPS]]
-    if len(steps) > SHOWN_STEPS:
-        lines.append(f"and {len(steps) - SHOWN_STEPS} more steps")
-    return section("\n".join(lines)) if lines else None
-
-
-def _step_line(release: Release, step: Step) -> str:
-    index, took = release.steps.index(step), ""
-    at_step, state = release.progress.at_step, release.progress.gate
-    if index < at_step:
-        mark = "✅ done"
-        took = _took(release, step)
-    elif index == at_step:
-        mark = "▶️ now"
-    else:
-        mark = "▫️ next"
-    share = f" ({step.share}%)" if step.share is not None and "%" not in step.title else ""
-    passed = state.gate if index == at_step and state is not None else 0
-    gates = [_gate_words(gate) for gate in step.gates[passed:]]
-    after = f", then {' and '.join(gates)}" if gates and index >= at_step else ""
-    return f"{mark}: {plain(uncapitalised(step.title), 200)}{share}{after}{took}"
-
-
-def _took(release: Release, step: Step) -> str:
-    times = (one for one in reversed(release.timeline) if one.title == step.title and not one.cut)
-    one = next(times, None)
-    return f" · {duration(one.ended_at - one.began_at)}" if one is not None else ""
-
-
-def _gate_words(gate: ApprovalGate | HoldGate) -> str:
-    match gate:
-        case ApprovalGate(quorum=quorum):
-            return counted(quorum, "approval")
-        case HoldGate(ms=ms, is_rollback_window=is_window):
-            return f"a {'rollback window' if is_window else 'hold'} of {duration(ms)}"
-
-
 def _state(release: Release) -> Block | None:
     lines = [
         *_progress_lines(release),
         *(plain(line, 200) for line in pods_words(release)),
-        *_serving_lines(release),
     ]
     if release.judgements:
         last = release.judgements[-1]
@@ -334,7 +298,7 @@ def _progress_lines(release: Release) -> Iterator[str]:
     """The bar: the candidate's share of the traffic, or the ready pods of a roll."""
     share = release.card_snapshot.share
     if release.strategy is not Strategy.ROLLING and share is not None:
-        yield f"{bar(share)} {share}% of traffic to {plain(release.to_version)}"
+        yield f"{bar(share)} {share}% of traffic to {plain(release.to_version)}{_served(release)}"
         if others := release.card_snapshot.others:
             reach = "reach" if len(release.target.services) > 1 else "reaches"
             yield (
@@ -349,22 +313,15 @@ def _progress_lines(release: Release) -> Iterator[str]:
         yield f"{bar(100 * ready // wanted)} {ready} of {wanted} ready{on}"
 
 
-def _serving_lines(release: Release) -> Iterator[str]:
-    colours = colours_of(release)
-    if colours is None:
-        return
-    serving, waiting = colours
+def _served(release: Release) -> str:
+    """Since when, where one colour of blue/green has all the traffic."""
     since = release.card_snapshot.serving_since
-    serves = f"{capitalised(serving)} serving{f' since {date(since)}' if since else ''}"
-    waits = f"{waiting} waiting"
-    gate = release.progress.gate
-    if gate and release.phase is Phase.AWAITING_PROMOTION:
-        waits += f" since {date(gate.opened_at)}"
-    yield f"{serves}; {waits}"
+    return f" since {date(since)}" if since and colours_of(release) is not None else ""
 
 
 def _notes(release: Release) -> Block | None:
-    if release.plan is None or release.rollback is not None:
+    """While people decide on the plan; from then on the thread has them."""
+    if release.plan is None or release.phase is not Phase.AWAITING_APPROVAL:
         return None
     lines = [f"• {plain(note, 400)}" for note in release.plan.notes[:SHOWN_NOTES]]
     if len(release.plan.notes) > SHOWN_NOTES:

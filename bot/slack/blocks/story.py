@@ -17,9 +17,9 @@ from bot.slack.blocks.timeline import timeline_lines
 from bot.slack.blocks.words import (
     MARKS,
     capitalised,
-    change_words,
     headline,
     phase_words,
+    title_words,
     verdict_words,
 )
 from bot.slack.markup import clock, code, date, escape, link, mention, plain
@@ -47,7 +47,7 @@ def story_message(story: StoryReply, now: int) -> Message:
 
 
 def _head(release: Release) -> Iterator[str]:
-    yield f"*{plain(change_words(release), 300)}*"
+    yield f"*{plain(title_words(release), 300)}*"
     took = release.finished_at - release.started_at
     far = f" · took {duration(took)}" if release.finished_at and release.started_at else ""
     yield f"{MARKS[release.phase]} {plain(phase_words(release), 400)}{far}"

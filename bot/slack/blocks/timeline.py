@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.releases.facts.ages import duration
 from bot.releases.facts.release import Release, StepTime
-from bot.slack.blocks.words import uncapitalised
+from bot.slack.blocks.words import capitalised
 from bot.slack.markup import plain
 
 SHOWN_STEPS = 20
@@ -18,4 +18,4 @@ def timeline_lines(release: Release) -> list[str]:
 def _line(one: StepTime) -> str:
     took = duration(one.ended_at - one.began_at)
     mark, stopped = ("⏹️", ", stopped") if one.cut else ("✔️", "")
-    return f"{mark} {plain(uncapitalised(one.title), 200)}{stopped} · {took}"
+    return f"{mark} {plain(capitalised(one.title), 200)}{stopped} · {took}"

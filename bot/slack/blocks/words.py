@@ -67,6 +67,24 @@ def change_words(release: Release) -> str:
             assert_never(never)
 
 
+def title_words(release: Release) -> str:
+    """The same as a title, the verb first: ``Deploy hello 1.0.0 → 2.0.0 canary``."""
+    app, before = release.target.app, release.from_version
+    match release.change:
+        case Deploy():
+            return f"Deploy {change_words(release)}"
+        case Scale():
+            return f"Scale {change_words(release)}"
+        case Restart():
+            return f"Restart {app}" + (f" {before}" if before else "")
+        case Undo():
+            return f"Undo {change_words(release).replace(' undo', '', 1)}"
+        case Reapply():
+            return f"Apply {app}" + (f" on {release.to_version}" if release.to_version else "")
+        case _ as never:
+            assert_never(never)
+
+
 def version_word(version: str) -> str:
     """The tag of a full image, the first digits of a digest."""
     if version.startswith("sha256:"):
@@ -84,9 +102,13 @@ _UNCHANGING_WORDS: dict[Phase, str] = {
 
 
 def phase_words(release: Release) -> str:
-    """A status fragment: what the release is doing, or how it ended."""
-    if release.phase is Phase.PROGRESSING and (trouble := struggle_words(release)):
-        return f"in progress; {trouble}"
+    """A status fragment: what the release is doing and what is wrong, or how it ended."""
+    trouble = struggle_words(release) if release.phase is Phase.PROGRESSING else ""
+    return f"{state_words(release)}; {trouble}" if trouble else state_words(release)
+
+
+def state_words(release: Release) -> str:
+    """The same without what is wrong."""
     if release.phase in _UNCHANGING_WORDS:
         return _UNCHANGING_WORDS[release.phase]
     return _final_words(release) if release.phase.is_final else _running_words(release)
@@ -206,9 +228,9 @@ def shown_percent(release: Release) -> int | None:
 
 
 def headline(release: Release) -> str:
-    """The line that a phone's notification shows: ``hello 1.0.0 → 2.0.0 canary · 40% · waiting
-    for approval``."""
-    parts = [change_words(release)]
+    """The line that a phone's notification shows: ``Deploy hello 1.0.0 → 2.0.0 canary · 40% ·
+    waiting for approval``."""
+    parts = [title_words(release)]
     share = shown_percent(release)
     if share is not None:
         parts.append(f"{share}%")

@@ -49,7 +49,7 @@ def _promote_as_two_people(
 ) -> None:
     page = screen.page
     expect(card).to_contain_text("17% of traffic to 2.0.0")
-    expect(card).to_contain_text("Hold at 17% until")
+    expect(card).to_contain_text("holding until")
     card.get_by_role("button", name="Continue now").click()
     expect(
         page.locator(".timeline").first.get_by_text(
@@ -60,7 +60,7 @@ def _promote_as_two_people(
     screen.become("Release manager")
     card.get_by_role("button", name="Continue now").click()
     expect(card).to_contain_text("50% of traffic to 2.0.0")
-    expect(card).to_contain_text("Hold at 50% until")
+    expect(card).to_contain_text("holding until")
     screen.picture("story-hold", card)
     card.get_by_role("button", name="Continue now").click()
     expect(card).to_contain_text("waiting for approval")

@@ -75,7 +75,8 @@ def test_a_release_waits_for_the_cluster_and_its_card_says_so(
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     advance_release(away, "hello-1")
     assert eventually(lambda: deliver_release(bot.context, "hello-1") is None)
-    (card,) = (m for m in slack.messages(CHANNEL) if m["text"].startswith("hello → 2.0.0 rolling"))
+    title = "Deploy hello → 2.0.0 rolling"
+    (card,) = (m for m in slack.messages(CHANNEL) if m["text"].startswith(title))
     assert (
         "local has been unreachable since" in card["text"]
         and "nothing changes meanwhile" in card["text"]

@@ -36,10 +36,12 @@ def _bring_up(parts: BlueGreenDraft) -> Step:
     ]
     if parts.preview:
         goals.append(ServiceGoal(parts.preview, parts.targets[0], create_from=parts.preview_body))
-    verb = "bring up" if candidate.body else "take"
+    verb = "start" if candidate.body else "take up"
+    beside = draft.from_version or draft.stable.name
     return Step(
         "green",
-        f"{verb} {candidate.name} with {counted(candidate.replicas, 'pod')} of {draft.version}",
+        f"{verb} {draft.version} beside {beside}: {counted(candidate.replicas, 'pod')} of"
+        f" {candidate.name}",
         tuple(goals),
         (Condition.CANDIDATE_MATCHES_STABLE, Condition.CANDIDATE_SELECTED, *_answers(parts)),
         draft.deadline_ms,
@@ -99,7 +101,7 @@ def _switch(parts: BlueGreenDraft) -> Step:
     window = max(LEAST_WINDOW_MS, draft.release.rules.bluegreen.rollback_window_ms)
     return Step(
         "switch",
-        f"switch {parts.service_names} to {candidate.name}",
+        f"switch traffic to {draft.version}",
         tuple(goals),
         (Condition.SERVED_BY_CANDIDATE,),
         wave_deadline_of(draft.stable, draft.release),
@@ -138,7 +140,7 @@ def _roll_stable(parts: BlueGreenDraft) -> Step:
     )
     return Step(
         "settle",
-        f"settle: roll {stable.name} to {draft.version} while {candidate.name} serves",
+        f"clean up: roll {stable.name} to {draft.version} while {candidate.name} serves",
         (roll,),
         (Condition.STABLE_COMPLETE,),
         draft.deadline_ms,
@@ -157,7 +159,7 @@ def _hand_back(parts: BlueGreenDraft, served: Condition, *, drains: bool) -> Ste
     until = (served, Condition.STABLE_SERVES) if drains else (served, *ready)
     return Step(
         "hand back",
-        f"hand {parts.service_names} back to {stable.name}",
+        f"clean up: hand {parts.service_names} back to {stable.name}",
         (
             DeploymentGoal(Side.STABLE, carries_load=True),
             *(
@@ -181,7 +183,7 @@ def _remove(parts: BlueGreenDraft, served: Condition) -> Step:
     absent = AbsentGoal("Deployment", name, when=(served, Condition.STABLE_SERVES))
     return Step(
         "remove",
-        f"remove {name}",
+        f"clean up: remove {name}",
         (*preview_removal(parts.preview), absent),
         (Condition.CANDIDATE_GONE,),
         MINIMUM_DEADLINE_MS,
