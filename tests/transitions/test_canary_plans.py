@@ -16,8 +16,9 @@ from bot.releases.facts.observation import (
     QuotaSeen,
     Survey,
 )
-from bot.releases.facts.plan import ApprovalGate, HoldGate
+from bot.releases.facts.plan import ApprovalGate, DeploymentGoal, HoldGate
 from bot.releases.facts.release import Phase, Release
+from bot.releases.planning.draining import with_sleep
 from tests.builders import (
     MINUTE,
     T0,
@@ -51,7 +52,8 @@ def body_of(release: Release, seen: Observation) -> Any:
 def test_candidate_is_stables_template_with_new_image_and_track() -> None:
     labels = {"app": "hello", "track": "stable", "version": "1.0.0"}
     body = body_of(a_canary(), an_observation(a_deployment(template=a_template(labels=labels))))
-    assert body["spec"]["template"] == a_template("2.0.0", labels={**labels, "track": "canary"})
+    made = with_sleep(a_template("2.0.0", labels={**labels, "track": "canary"}))
+    assert body["spec"]["template"] == made
     assert body["spec"]["selector"] == {"matchLabels": {"app": "hello", "track": "canary"}}
     assert (
         body["spec"]["replicas"] == 0
@@ -59,6 +61,42 @@ def test_candidate_is_stables_template_with_new_image_and_track() -> None:
     )
     assert body["metadata"]["annotations"]["kubernetes.io/change-cause"].startswith(
         "hello 2.0.0 by developer, hello-42"
+    )
+
+
+def test_canary_pods_sleep_before_they_end_and_stable_never_gets_that_hook() -> None:
+    seen = an_observation()
+    (container,) = body_of(a_canary(), seen)["spec"]["template"]["spec"]["containers"]
+    assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+    plan = plan_of(a_canary(), seen)
+    rolled = [
+        goal.template
+        for step in plan.steps
+        for goal in step.goals
+        if isinstance(goal, DeploymentGoal) and goal.template is not None
+    ]
+    assert rolled == [a_template("2.0.0")]
+    assert "hello has no preStop hook, so canary pods get one that sleeps 5 s" in notes_of(
+        a_canary(), seen
+    )
+
+
+def test_a_hook_of_the_template_is_left_as_it_is() -> None:
+    template = a_template()
+    hook = {"preStop": {"exec": {"command": ["sleep", "20"]}}}
+    template["spec"]["containers"][0]["lifecycle"] = hook
+    seen = an_observation(a_deployment(template=template))
+    (container,) = body_of(a_canary(), seen)["spec"]["template"]["spec"]["containers"]
+    assert container["lifecycle"] == hook
+    assert "preStop" not in notes_of(a_canary(), seen)
+
+
+def test_pods_without_a_grace_period_cannot_sleep_and_the_plan_says_what_they_lose() -> None:
+    seen = an_observation(a_deployment(template=a_template(terminationGracePeriodSeconds=0)))
+    (container,) = body_of(a_canary(), seen)["spec"]["template"]["spec"]["containers"]
+    assert "lifecycle" not in container
+    assert "each pod that is removed loses the requests that it is serving" in notes_of(
+        a_canary(), seen
     )
 
 
@@ -274,7 +312,9 @@ def test_notes_that_sticky_counts_clients_by_address() -> None:
 
 
 def test_a_plain_service_needs_no_warning() -> None:
-    assert notes_of(a_canary(steps=(25, 50))) == ""
+    template = with_sleep(a_template())
+    seen = an_observation(a_deployment(template=template))
+    assert notes_of(a_canary(steps=(25, 50)), seen) == ""
 
 
 def test_a_small_quota_limits_the_candidates() -> None:

@@ -15,6 +15,7 @@ from bot.releases.facts.observation import AutoscalerSeen, DeploymentSeen, Surve
 from bot.releases.facts.plan import ApprovalGate, DeploymentGoal
 from bot.releases.facts.release import Phase
 from bot.releases.planning.draft import RESTARTED_AT, app_container
+from bot.releases.planning.draining import with_sleep
 from tests.builders import (
     MINUTE,
     REPOSITORY,
@@ -412,7 +413,16 @@ def test_an_init_container_of_the_same_image_is_named_as_staying() -> None:
     stable = a_deployment(template=a_template(initContainers=[migrate, other]))
     plan = planned(a_release(), an_observation(stable)).plan
     assert plan is not None
-    assert plan.notes == ("init container migrate stays on 1.0.0 of the same image",)
+    assert plan.notes[0] == "init container migrate stays on 1.0.0 of the same image"
+
+
+def test_the_plan_says_what_a_roll_costs_an_app_without_a_prestop_hook() -> None:
+    plan = planned(a_release(), an_observation()).plan
+    assert plan is not None
+    assert "each pod that is replaced may lose requests for up to a second" in plan.notes[-1]
+    drains = an_observation(a_deployment(template=with_sleep(a_template())))
+    silent = planned(a_release(), drains).plan
+    assert silent is not None and silent.notes == ()
 
 
 def test_a_moved_tag_is_warned_about() -> None:

@@ -18,6 +18,7 @@ from bot.releases.facts.release import Release
 from bot.releases.planning.as_found import restored, rollback_basis
 from bot.releases.planning.capacity import floor_of
 from bot.releases.planning.draft import Draft
+from bot.releases.planning.draining import replacement_notes
 from bot.releases.planning.selection import keeps_own_selector, stays_selected
 
 
@@ -69,7 +70,7 @@ def _roll(draft: Draft) -> Plan:
         floor=floor,
         deadline_ms=draft.deadline_ms,
         down=down,
-        notes=(*((down_note,) if down else ()), *_idle_notes(draft)),
+        notes=(*((down_note,) if down else ()), *_idle_notes(draft), *replacement_notes(draft)),
         has_autoscaler=scaler is not None,
         autoscaler_name=scaler.name if scaler else "",
     )

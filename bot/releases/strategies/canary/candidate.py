@@ -16,6 +16,7 @@ from bot.releases.planning.candidate import (
     with_labels,
 )
 from bot.releases.planning.draft import Draft
+from bot.releases.planning.draining import for_pods_that_leave
 from bot.releases.planning.refusals import PlanRefused, managed_elsewhere
 
 TRACK = "track"
@@ -49,7 +50,8 @@ def adopted_canary(draft: Draft) -> DeploymentSeen | None:
 
 
 def canary_body(draft: Draft) -> dict[str, Any]:
-    """Stable's template with the new image and `track: canary`."""
+    """Stable's template with the new image, `track: canary`, and a preStop hook where it has none:
+    canary pods are removed from a Service that keeps selecting them."""
     stable = draft.stable
     pod_labels = {**labels_of(draft.template), TRACK: "canary"}
     selector = selector_with_mark(stable, pod_labels, TRACK)
@@ -63,5 +65,5 @@ def canary_body(draft: Draft) -> dict[str, Any]:
         canary_name(draft),
         labels={**stable.labels, TRACK: "canary"},
         selector=selector,
-        template=with_labels(draft.template, pod_labels),
+        template=with_labels(for_pods_that_leave(draft), pod_labels),
     )

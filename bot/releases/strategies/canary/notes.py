@@ -14,6 +14,7 @@ from bot.releases.facts.replicas import Bounds, Split, reachable, surge_for_prom
 from bot.releases.planning.candidate import stale_claim_note
 from bot.releases.planning.capacity import fence_posts, floor_of
 from bot.releases.planning.draft import Draft
+from bot.releases.planning.draining import removal_notes
 from bot.releases.strategies.canary.candidate import TRACK
 from bot.releases.strategies.canary.draft import CanaryDraft
 
@@ -28,6 +29,7 @@ def canary_notes(canary: CanaryDraft) -> tuple[str, ...]:
         *_autoscaler_notes(canary),
         *_budget_notes(canary),
         *_traffic_notes(canary),
+        *(() if canary.adopted else removal_notes(canary.draft)),
         *_leftover_notes(canary.draft),
     )
 

@@ -1,0 +1,104 @@
+"""How the pods of a template end: who waits until proxies have followed, and what it costs where
+nobody does.
+
+A pod that is removed gets SIGTERM at the moment in which the proxies of the nodes hear of it. For
+about a second they still send it requests, which an app that stops listening at once loses.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from bot.releases.planning.draft import Draft, app_container
+
+SLEEP_S = 5
+"""Of a pod that a release removes: proxies have followed within a second or two."""
+DEFAULT_GRACE_S = 30
+_LEAST_GRACE_S = 2
+
+
+def drains(template: Any, container: str | None) -> bool:
+    """Whether the app's container has a preStop hook. What the app itself does after SIGTERM is not
+    in the template."""
+    return any(
+        "preStop" in (one.get("lifecycle") or {})
+        for one in _containers(template)
+        if container in (None, one.get("name"))
+    )
+
+
+def sleep_of(template: Any) -> int:
+    """Seconds that its pods can sleep before SIGTERM and still end gracefully; 0 where the grace
+    period leaves no time."""
+    grace = grace_of(template)
+    return min(SLEEP_S, grace // 2) if grace >= _LEAST_GRACE_S else 0
+
+
+def grace_of(template: Any) -> int:
+    given = (template.get("spec") or {}).get("terminationGracePeriodSeconds")
+    return DEFAULT_GRACE_S if given is None else int(given)
+
+
+def with_sleep(template: Any) -> Any:
+    """Every container sleeps before its SIGTERM (Kubernetes 1.30 and newer): a sidecar that ends
+    first may be the app's way to the network."""
+    result = copy.deepcopy(template)
+    for one in _containers(result):
+        lifecycle = one.setdefault("lifecycle", {})
+        lifecycle.setdefault("preStop", {"sleep": {"seconds": sleep_of(template)}})
+    return result
+
+
+def for_pods_that_leave(draft: Draft) -> Any:
+    """The new template for pods that the release itself removes later."""
+    return (
+        with_sleep(draft.template)
+        if _lacks_hook(draft) and sleep_of(draft.template)
+        else (draft.template)
+    )
+
+
+def removal_notes(draft: Draft) -> tuple[str, ...]:
+    """Of pods that the release creates and removes."""
+    name, seconds = draft.stable.name, sleep_of(draft.template)
+    if not _lacks_hook(draft):
+        return ()
+    if not seconds:
+        return (_no_grace(draft),)
+    return (
+        (
+            f"{name} has no preStop hook, so canary pods get one that sleeps {seconds} s: they"
+            f" leave without losing a request; {name}'s own pods stay without it, and are replaced"
+            " as kubectl would"
+        ),
+    )
+
+
+def replacement_notes(draft: Draft) -> tuple[str, ...]:
+    """Of pods that a roll replaces."""
+    if not _lacks_hook(draft):
+        return ()
+    if not sleep_of(draft.template):
+        return (_no_grace(draft),)
+    return (
+        (
+            f"{draft.stable.name} has no preStop hook: unless the app keeps serving for some"
+            " seconds after SIGTERM, each pod that is replaced may lose requests for up to a second"
+        ),
+    )
+
+
+def _no_grace(draft: Draft) -> str:
+    return (
+        f"{draft.stable.name} has a terminationGracePeriodSeconds of {grace_of(draft.template)}:"
+        " each pod that is removed loses the requests that it is serving"
+    )
+
+
+def _lacks_hook(draft: Draft) -> bool:
+    return not drains(draft.template, app_container(draft.release, draft.template))
+
+
+def _containers(template: Any) -> list[Any]:
+    return list((template.get("spec") or {}).get("containers") or ())
