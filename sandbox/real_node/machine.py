@@ -60,7 +60,7 @@ def check_machine() -> None:
                 cwd=own,
                 capture_output=True,
                 text=True,
-                timeout=30,
+                timeout=120,
                 check=False,
             )
             if tried.returncode != 0:

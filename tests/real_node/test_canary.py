@@ -7,22 +7,20 @@ import time
 import pytest
 
 from tests.journeys.conftest import DEVELOPER, MANAGER
-from tests.real_node.conftest import WITHIN_S, RealJourney, Start, drains
+from tests.real_node.conftest import RealJourney, Start, drains
 from tests.real_node.traffic import Traffic
 
 pytestmark = pytest.mark.real_node
 
 COUNTED = 2000
-TOLERANCE = 0.04
+TOLERANCE = 0.05
 """Four standard deviations of a share of 20% to 50% in 2,000 requests that are spread at random."""
 
 
-def share_of(journey: RealJourney, traffic: Traffic, version: str) -> float:
-    """Of the next 2,000 requests."""
+def share_of(journey: RealJourney, traffic: Traffic, version: str, counted: int = COUNTED) -> float:
+    """Of the next requests."""
     since = time.time()
-    journey.until(
-        lambda: traffic.versions(since).total() >= COUNTED, f"{COUNTED} requests", WITHIN_S
-    )
+    journey.until(lambda: traffic.versions(since).total() >= counted, f"{counted} requests")
     counts = traffic.versions(since)
     return counts[version] / counts.total()
 
@@ -31,27 +29,28 @@ def test_the_share_of_requests_is_the_share_of_the_plan(start: Start) -> None:
     journey = start(4, drains)
     with journey.traffic(400) as traffic:
         journey.say("/deploy {app} 2.0.0 canary")
-        journey.sees(r"canary · 20%.*holding", within=WITHIN_S)
+        journey.sees(r"canary · 20%.*holding")
         assert share_of(journey, traffic, "2.0.0") == pytest.approx(0.2, abs=TOLERANCE)
         journey.click("Continue now", user=MANAGER)
-        journey.sees(r"canary · 50%.*holding", within=WITHIN_S)
+        journey.sees(r"canary · 50%.*holding")
         assert share_of(journey, traffic, "2.0.0") == pytest.approx(0.5, abs=TOLERANCE)
         journey.click("Continue now", user=MANAGER)
         journey.click("Promote", user=MANAGER)
-        journey.sees(r"{app} is on 2\.0\.0", within=WITHIN_S)
+        journey.sees(r"{app} is on 2\.0\.0")
         journey.until(lambda: traffic.newest(100) == {"2.0.0": 100}, "only the new version")
     assert traffic.lost() == []
 
 
 def test_an_abort_gives_every_request_back_to_stable(start: Start) -> None:
-    journey = start(4, drains)
+    """The app closes its listener at once on SIGTERM: canary pods sleep before it."""
+    journey = start(4)
     found = journey.as_found()
     with journey.traffic() as traffic:
         journey.say("/deploy {app} 2.0.0 canary")
-        journey.sees(r"canary · 20%.*holding", within=WITHIN_S)
+        journey.sees(r"canary · 20%.*holding")
         journey.until(lambda: "2.0.0" in traffic.newest(100), "requests on the canary")
         journey.click("Abort", user=DEVELOPER)
-        journey.sees(r"{app} is back on 1\.0\.0, aborted", within=WITHIN_S)
+        journey.sees(r"{app} is back on 1\.0\.0, aborted")
         journey.until(lambda: traffic.newest(200) == {"1.0.0": 200}, "only stable replies")
     assert traffic.lost() == []
     assert journey.as_found() == found
@@ -62,9 +61,9 @@ def test_a_canary_that_crashes_while_it_holds_is_rolled_back(start: Start) -> No
     journey = start(4)
     with journey.traffic(50) as traffic:
         journey.say("/deploy {app} late-crash canary")
-        journey.sees(r"canary · 20%.*holding", within=WITHIN_S)
-        journey.sees(r"exit code 3", within=WITHIN_S)
-        journey.sees(r"{app} is back on 1\.0\.0, rolled back", within=WITHIN_S)
+        journey.sees(r"canary · 20%.*holding")
+        journey.sees(r"exit code 3")
+        journey.sees(r"{app} is back on 1\.0\.0, rolled back")
         journey.until(lambda: traffic.newest(50) == {"1.0.0": 50}, "only stable replies")
     assert traffic.versions()["late-crash"] > 0
     assert not journey.exists(f"{journey.app}-canary")
@@ -74,7 +73,7 @@ def test_a_canary_that_is_not_ready_takes_no_request(start: Start) -> None:
     journey = start(4)
     with journey.traffic() as traffic:
         journey.say("/deploy {app} unready canary")
-        journey.until(lambda: journey.versions().get("unready") == 1, "the canary pod", WITHIN_S)
+        journey.until(lambda: journey.versions().get("unready") == 1, "the canary pod")
         journey.until(
             lambda: any(
                 status.state.running
@@ -83,11 +82,10 @@ def test_a_canary_that_is_not_ready_takes_no_request(start: Start) -> None:
                 if status.image.endswith("unready")
             ),
             "its container runs",
-            WITHIN_S,
         )
-        assert share_of(journey, traffic, "unready") == 0.0
+        assert share_of(journey, traffic, "unready", 500) == 0.0
         journey.say("/rollout abort {app}")
-        journey.sees(r"{app} is back on 1\.0\.0, aborted", within=WITHIN_S)
+        journey.sees(r"{app} is back on 1\.0\.0, aborted")
     assert traffic.lost() == []
 
 
@@ -95,16 +93,16 @@ def test_a_client_of_a_sticky_release_stays_on_its_version(start: Start) -> None
     """All requests of these clients come from one address."""
     journey = start(4)
     journey.say("/deploy {app} 2.0.0 canary sticky")
-    journey.sees(r"canary · 20%.*holding", within=WITHIN_S)
+    journey.sees(r"canary · 20%.*holding")
     with journey.traffic() as traffic:
         journey.until(lambda: traffic.versions().total() >= 500, "500 requests")
     assert len(traffic.versions()) == 1
     journey.say("/rollout abort {app}")
-    journey.sees(r"{app} is back on 1\.0\.0, aborted", within=WITHIN_S)
+    journey.sees(r"{app} is back on 1\.0\.0, aborted")
 
 
 def test_traffic_shows_what_the_pods_replied_through_the_api_server(start: Start) -> None:
     journey = start(2)
     journey.say("/traffic {app}")
-    told = journey.sees(r"/version of {app}: 20 requests", within=WITHIN_S)
+    told = journey.sees(r"/version of {app}: 20 requests")
     assert "1.0.0" in told and "100%" in told

@@ -46,7 +46,7 @@ def test_version_2_gives_cluster_and_node_a_root_of_their_own(
         ["unshare", "--mount", "bash", "-c", ONLY_VERSION_2, tmp_path],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert (done.stderr, done.stdout.split()) == ("", ["/init", "/init"])

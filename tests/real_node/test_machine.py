@@ -39,7 +39,7 @@ def test_a_machine_without_the_programs_is_skipped_loudly_but_fails_in_ci(
         [*BUILD, "--or-skip"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         env={**os.environ, "PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "CI": ci},
     )

@@ -8,11 +8,9 @@ import pytest
 
 from sandbox.real_node import RealNodes
 from tests.journeys.conftest import MANAGER
-from tests.real_node.conftest import WITHIN_S, RealJourney, Start, drains
+from tests.real_node.conftest import RealJourney, Start, drains
 
 pytestmark = pytest.mark.real_node
-
-LOST_WITHIN_S = 60.0
 
 
 @pytest.fixture
@@ -38,19 +36,18 @@ def test_a_drained_node_does_not_end_a_canary_that_holds(
     journey = start(4, drains)
     with journey.traffic(100) as traffic:
         journey.say("/deploy {app} 2.0.0 canary")
-        journey.sees(r"canary · 20%.*holding", within=WITHIN_S)
+        journey.sees(r"canary · 20%.*holding")
         assert nodes_of(journey) == {"node-1", "node-2"}
-        real_nodes.kubectl("drain", second_node, "--ignore-daemonsets", "--force", "--timeout=60s")
+        real_nodes.kubectl("drain", second_node, "--ignore-daemonsets", "--force", "--timeout=180s")
         journey.until(
             lambda: nodes_of(journey) == {"node-1"} and journey.is_ready(4),
             "all pods on the other node",
-            WITHIN_S,
         )
         journey.click("Continue now", user=MANAGER)
-        journey.sees(r"canary · 50%.*holding", within=WITHIN_S)
+        journey.sees(r"canary · 50%.*holding")
         journey.click("Continue now", user=MANAGER)
         journey.click("Promote", user=MANAGER)
-        journey.sees(r"{app} is on 2\.0\.0", within=WITHIN_S)
+        journey.sees(r"{app} is on 2\.0\.0")
     assert traffic.lost() == []
 
 
@@ -60,18 +57,17 @@ def test_a_release_goes_through_although_a_node_is_lost_in_the_middle(
 ) -> None:
     journey = start(4)
     journey.say("/deploy {app} 2.0.0 canary")
-    journey.sees(r"canary · 20%.*holding", within=WITHIN_S)
+    journey.sees(r"canary · 20%.*holding")
     assert nodes_of(journey) == {"node-1", "node-2"}
     real_nodes.lose_node(2)
     journey.until(
         lambda: nodes_of(journey) == {"node-1"} and journey.is_ready(4),
         "the lost pods replaced",
-        LOST_WITHIN_S,
     )
     with journey.traffic(100) as traffic:
         journey.click("Continue now", user=MANAGER)
-        journey.sees(r"canary · 50%.*holding", within=WITHIN_S)
+        journey.sees(r"canary · 50%.*holding")
         journey.click("Continue now", user=MANAGER)
         journey.click("Promote", user=MANAGER)
-        journey.sees(r"{app} is on 2\.0\.0", within=WITHIN_S)
+        journey.sees(r"{app} is on 2\.0\.0")
         journey.until(lambda: traffic.newest(50) == {"2.0.0": 50}, "only the new version replies")

@@ -12,7 +12,7 @@ from types import TracebackType
 from sandbox.real_node import RealNodes
 from sandbox.real_node.binaries import APP
 
-LAST_REPLY_WITHIN_S = 15.0
+LAST_REPLY_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,10 @@ func main() {
 	url := os.Args[1]
 	rate, _ := strconv.ParseFloat(os.Args[2], 64)
 	client := &http.Client{
-		Timeout: 5 * time.Second,
+		Timeout: 20 * time.Second, // of a busy machine: only what is refused or cut off is lost
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
-			DialContext:       (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+			DialContext:       (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		},
 	}
 	ended := make(chan struct{})
