@@ -67,7 +67,10 @@ class LocalSlack:
                     "the local Slack did not start: its port or its page may be missing"
                 )
             time.sleep(0.005)
-        self._http = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
+        # The server closes an idle connection after 5 s: a client that keeps it as long may send
+        # its next request into the end.
+        limits = httpx.Limits(keepalive_expiry=2.0)
+        self._http = httpx.Client(base_url=self.url, timeout=30.0, limits=limits, trust_env=False)
         return self
 
     def stop(self) -> None:
