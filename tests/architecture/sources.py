@@ -34,6 +34,12 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(text_of(path), str(path))
 
 
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of the tree: a dozen tests ask for those of every file."""
+    return tuple(ast.walk(tree_of(path)))
+
+
 def python_files(*folders: str) -> tuple[Path, ...]:
     """Of the folders, or all of them."""
     return tuple(

@@ -12,7 +12,7 @@ import pytest
 from bot.cluster.permissions import NEEDED
 from bot.commands.table import BY_NAME
 from bot.releases.facts.actions import Action
-from tests.architecture.sources import TOP, tree_of
+from tests.architecture.sources import TOP, nodes_of
 
 VERBS = {"Patch": "patch", "Create": "create", "Delete": "delete"}
 
@@ -32,7 +32,7 @@ def test_every_action_has_a_branch_and_a_permission(
 ) -> None:
     patterns = [
         node.pattern
-        for node in ast.walk(tree_of(TOP / "bot" / "cluster" / "apply.py"))
+        for node in nodes_of(TOP / "bot" / "cluster" / "apply.py")
         if isinstance(node, ast.match_case)
     ]
     assert action in {

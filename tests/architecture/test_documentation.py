@@ -25,7 +25,7 @@ from bot.releases.facts.target import Strategy
 from bot.slack.manifest import SCOPES
 from config.entries import CatalogFile
 from config.settings import PLAIN, SECRETS
-from tests.architecture.sources import TOP, python_files, text_of, tracked_files, tree_of
+from tests.architecture.sources import TOP, nodes_of, python_files, text_of, tracked_files
 from tests.reference_pages import DOCS, PAGES
 
 PROSE = tuple(path for path in tracked_files() if path.suffix == ".md")
@@ -161,7 +161,7 @@ def gates() -> set[str]:
     calls = [
         node
         for path in python_files("bot/releases")
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call)
     ]
     made = [call for call in calls if getattr(call.func, "id", "") in ("ApprovalGate", "HoldGate")]

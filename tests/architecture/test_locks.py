@@ -6,26 +6,40 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import python_files, text_of, tree_of
+from tests.architecture.sources import nodes_of, python_files, text_of
 
 PRODUCT = ("bot", "jobs", "config")
 
 
-def imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(tree_of(path)):
+@cache
+def imported(path: Path) -> frozenset[str]:
+    return frozenset(names_of_imports(path))
+
+
+def names_of_imports(path: Path) -> Iterator[str]:
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module.partition(".")[0]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("find_spec"):
+        elif isinstance(node, ast.Call) and called(node).endswith("find_spec"):
             yield from (
                 str(argument.value) for argument in node.args if isinstance(argument, ast.Constant)
             )
+
+
+def called(node: ast.Call) -> str:
+    """The last part of the name."""
+    match node.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
 
 
 def canonical(name: str) -> str:

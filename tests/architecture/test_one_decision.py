@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import python_files, tree_of
+from tests.architecture.sources import nodes_of, python_files, tree_of
 
 DECISION = Path("bot/policy/decision.py")
 RULES = {
@@ -22,10 +23,11 @@ GATHERS = Path("bot/operations/access")
 FACTS = {"roles_of": {GATHERS / "roles.py"}, "denial": {GATHERS / "refuse.py"}}
 
 
+@cache
 def imported(path: Path) -> set[tuple[str, str]]:
     return {
         (node.module, name.name)
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.ImportFrom) and node.module
         for name in node.names
     }

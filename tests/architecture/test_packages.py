@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
-from tests.architecture.sources import TOP, body_lines, functions, python_files, text_of, tree_of
+from tests.architecture.sources import (
+    TOP,
+    body_lines,
+    functions,
+    nodes_of,
+    python_files,
+    text_of,
+    tree_of,
+)
 
 PURE = ("bot/releases", "bot/policy", "bot/commands", "bot/slack/blocks")
 # Reading a clock, the environment or entropy, or telling a log, is what a pure function is not
@@ -51,8 +59,8 @@ def packages() -> tuple[Path, ...]:
     return tuple(sorted({path.parent for path in python_files("bot", "jobs", "config", "sandbox")}))
 
 
-def imported_modules(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def imported_modules(path: Path) -> Iterator[str]:
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -83,7 +91,7 @@ def test_pure_packages_use_the_standard_library_and_each_other_only() -> None:
     strangers = [
         f"{path}: {module}"
         for path in python_files(*PURE)
-        for module in imported_modules(tree_of(path))
+        for module in imported_modules(path)
         if module.partition(".")[0] not in {*sys.stdlib_module_names, "bot", "config"}
         and module.partition(".")[0] not in PURE_LIBRARIES
     ]
@@ -94,11 +102,11 @@ def test_pure_packages_read_no_clock_no_environment_and_no_entropy_and_log_nothi
     impure = [
         f"{path}: imports {module}"
         for path in python_files(*PURE)
-        for module in imported_modules(tree_of(path))
+        for module in imported_modules(path)
         if module.partition(".")[0] in IMPURE_MODULES
     ]
     for path in python_files(*PURE):
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.Call):
                 called = (
                     node.func.attr
@@ -151,7 +159,7 @@ def test_protocols_are_defined_only_in_ports() -> None:
     elsewhere = [
         f"{path}:{node.lineno}: {node.name}"
         for path in python_files("bot", "jobs", "config")
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.ClassDef)
         and path != Path("bot/ports.py")
         and (path, node.name) != RENDER
@@ -185,7 +193,7 @@ def test_only_the_settings_are_read_from_the_environment() -> None:
     direct = [
         f"{path}:{node.lineno}"
         for path in python_files("bot", "jobs", "config")
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Attribute)
         and node.attr in ("environ", "environb", "getenv", "putenv")
         and id(node) not in _given_to_read_settings(path)
@@ -196,7 +204,7 @@ def test_only_the_settings_are_read_from_the_environment() -> None:
 def _given_to_read_settings(path: Path) -> set[int]:
     return {
         id(argument)
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "read_settings"
         for argument in node.args
     }
@@ -207,8 +215,9 @@ def test_no_signal_handler_takes_a_lock() -> None:
     locking = [
         f"{path}:{node.lineno}"
         for path in python_files("bot", "jobs", "config", "sandbox")
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
         and ast.unparse(node.func) == "signal.signal"
         and any(
             isinstance(inner, ast.Attribute) and inner.attr in ("set", "acquire", "notify", "put")

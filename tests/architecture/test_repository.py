@@ -12,6 +12,7 @@ import pytest
 
 from tests.architecture.sources import (
     TOP,
+    nodes_of,
     python_files,
     text_files,
     text_of,
@@ -118,7 +119,7 @@ def test_every_import_of_the_product_is_a_declared_dependency() -> None:
 
 def _external_modules(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             names |= {name.name.partition(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
