@@ -39,13 +39,15 @@ test: venv ## the hermetic tests, a minute on two cores, no Go and no network
 	@$(pytest) -n $(workers) --dist worksteal -m "not control_plane and not real_node and not browser and not slow" $(ARGS)
 
 # Each part once, the cheap ones first; `.ci/run` runs the same list.
-check: ## everything: test, lint, types, import rules, locks, page, chart, tour, browser, control plane
+check: ## everything: test, lint, types, import rules, locks, page, chart, tour, browser, control plane, real nodes
 	@$(MAKE) test
 	@$(MAKE) check-rest
 
 .PHONY: check-rest
 check-rest:
-	@for part in static page slow tour chart browser control-plane-suite; do echo; echo "== make $$part"; $(MAKE) $$part; done
+	@for part in static page slow tour chart browser control-plane-suite real-node-suite; do \
+	  echo; echo "== make $$part"; began=$$SECONDS; $(MAKE) $$part; echo "== make $$part took $$((SECONDS - began)) s"; \
+	done
 	@echo; echo "== make faults (a cut of it)"; $(MAKE) faults ARGS="--seconds 45 --seed 7"
 	@echo; echo "== make soak (a cut of it)"; $(MAKE) soak ARGS="--seconds 20 --apps 4 --seed 3"
 	@echo; echo "== make mutants (three of them)"; $(MAKE) mutants ARGS="--most 3"
