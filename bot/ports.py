@@ -531,5 +531,9 @@ class Directory(Protocol):
         """Id of the workspace that the app belongs to, read once and cached. Raises
         SlackUnavailable."""
 
+    def channels_of(self, user: str) -> frozenset[str]:
+        """Ids of the channels that the person is in and the bot can see, cached for a minute.
+        Raises SlackUnavailable."""
+
     def name_of(self, user: str) -> str:
         """The name that Slack sends with commands and clicks, or the id when unknown."""

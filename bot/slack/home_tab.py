@@ -2,54 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.operations.access.refuse import refuse, refuse_reader
+from bot.operations.access.visibility import visible_to
 from bot.operations.context import Context
 from bot.operations.delivery.find_card import find_card
 from bot.operations.delivery.send_notices import wish_of
 from bot.policy.decision import ANYTHING, STARTING, button
-from bot.ports import StoreUnavailable
+from bot.ports import SlackUnavailable, StoreUnavailable
 from bot.releases.facts.people import Person
-from bot.releases.facts.release import Phase
-from bot.slack.blocks.home import SHOWN, HomeSeen, home_away, home_refused, home_view
+from bot.releases.facts.release import Phase, Release
+from bot.slack.blocks.home import (
+    APPS_A_PAGE,
+    SHOWN,
+    AppSeen,
+    HomeSeen,
+    home_away,
+    home_refused,
+    home_view,
+)
 
 MINE_AMONG = 100
+OBSERVED_AMONG = 3
 _WAITING = (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
 
 
-def publish_home(context: Context, person: Person) -> None:
+def publish_home(context: Context, person: Person, first_app: int = 0) -> None:
+    """``first_app``: the number of the app that its page of apps begins with."""
     try:
-        view = _view(context, person)
-    except StoreUnavailable as away:
+        view = _view(context, person, first_app)
+    except (StoreUnavailable, SlackUnavailable) as away:
         view = home_away(str(away))
     context.messenger.publish_home(person.user, view)
 
 
-def _view(context: Context, person: Person) -> Mapping[str, Any]:
+def _view(context: Context, person: Person, first_app: int) -> Mapping[str, Any]:
     if (stranger := refuse(context, person, ANYTHING)) is not None:
         return home_away(stranger.line)
     if (refusal := refuse_reader(context, person)) is not None:
         return home_refused(refusal.line, context.names)
-    running = context.store.active()
-    waiting = [
-        release
-        for release in running
-        if release.phase in _WAITING
-        and refuse(context, person, button("approve"), thing=release) is None
-    ]
-    mine = [
-        release
-        for release in context.store.recent(limit=MINE_AMONG)
-        if release.requested_by == person
-    ][:SHOWN]
-    shown = {release.id: release for release in (*waiting[:SHOWN], *running[:SHOWN], *mine)}
-    links = {
-        release.id: link for release in shown.values() if (link := find_card(context, release.id))
+    visible = visible_to(context, person)
+    running = [one for one in context.store.active() if visible.covers_release(one)]
+    recent = context.store.recent(limit=MINE_AMONG)
+    mine = [release for release in recent if release.requested_by == person][:SHOWN]
+    waiting = [one for one in running if _waits_for(context, person, one)]
+    apps = {
+        name: app for name, app in sorted(context.catalog.apps.items()) if visible.covers_app(app)
     }
-    may_deploy = refuse(context, person, STARTING) is None
-    seen = HomeSeen(running, waiting, mine, may_deploy, links)
-    seen = replace(seen, notices=wish_of(context, person.user))
-    return home_view(seen, context.names, tuple(context.catalog.apps))
+    names = tuple(apps)
+    first = first_app if 0 <= first_app < len(names) else 0
+    page = [_app(context, name) for name in names[first : first + APPS_A_PAGE]]
+    places = {(app.target.app, app.target.cluster) for app in apps.values()}
+    seen = HomeSeen(
+        running,
+        waiting,
+        mine,
+        may_release=refuse(context, person, STARTING) is None,
+        links=_links(context, (*waiting[:SHOWN], *running[:SHOWN], *mine)),
+        notices=wish_of(context, person.user),
+        freezes=[one for one in context.store.freezes() if any(one.covers(*p) for p in places)],
+        apps=page,
+        app_names=names,
+        first=first,
+    )
+    return home_view(seen, context.names)
+
+
+def _waits_for(context: Context, person: Person, release: Release) -> bool:
+    gate = release.progress.gate
+    votes = gate.votes if gate is not None else ()
+    if release.phase not in _WAITING or any(vote.by == person for vote in votes):
+        return False
+    return refuse(context, person, button("approve"), thing=release) is None
+
+
+def _app(context: Context, name: str) -> AppSeen:
+    """What the last release that observed anything saw: the home tab waits for no cluster."""
+    recent = context.store.recent(name, limit=OBSERVED_AMONG)
+    seen = next((one.card_snapshot.versions for one in recent if one.card_snapshot.versions), ())
+    versions = tuple((one.version, one.ready, one.pods) for one in seen if one.pods)
+    return AppSeen(name, versions, recent[0] if recent else None)
+
+
+def _links(context: Context, releases: Sequence[Release]) -> dict[str, str]:
+    ids = {one.id for one in releases}
+    return {one: link for one in sorted(ids) if (link := find_card(context, one))}

@@ -19,6 +19,9 @@ from bot.slack.errors import translated
 GROUPS_SECONDS = 60.0
 STALE_SECONDS = 600.0
 NAMES_SECONDS = 3_600.0
+CHANNELS_SECONDS = 60.0
+CHANNELS_A_PAGE = 200
+CHANNEL_PAGES = 25
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +43,9 @@ class SlackDirectory:
         self._home = ""
         self._reading = threading.Lock()
         self._names: TTLCache[str, str] = TTLCache(maxsize=10_000, ttl=NAMES_SECONDS, timer=clock)
+        self._channels: TTLCache[str, frozenset[str]] = TTLCache(
+            maxsize=10_000, ttl=CHANNELS_SECONDS, timer=clock
+        )
         self._names_lock = threading.Lock()
 
     def groups_of(self, user: str) -> frozenset[str]:
@@ -96,6 +102,35 @@ class SlackDirectory:
             except RateLimited as limited:
                 raise SlackUnavailable(str(limited)) from limited
         return self._home
+
+    def channels_of(self, user: str) -> frozenset[str]:
+        with self._names_lock:
+            known = self._channels.get(user)
+        if known is not None:
+            return known
+        found: set[str] = set()
+        cursor = ""
+        try:
+            for _ in range(CHANNEL_PAGES):
+                with translated("users.conversations"):
+                    response = self._client.users_conversations(
+                        user=user,
+                        types="public_channel,private_channel",
+                        exclude_archived=True,
+                        limit=CHANNELS_A_PAGE,
+                        **({"cursor": cursor} if cursor else {}),
+                    )
+                found |= {str(one["id"]) for one in response.get("channels") or ()}
+                cursor = str((response.get("response_metadata") or {}).get("next_cursor") or "")
+                if not cursor:
+                    break
+        except RateLimited as limited:
+            raise SlackUnavailable(str(limited), limited.retry_after_ms) from limited
+        except ChannelUnavailable:  # user_not_found
+            return frozenset()
+        with self._names_lock:
+            self._channels[user] = frozenset(found)
+        return frozenset(found)
 
     def name_of(self, user: str) -> str:
         with self._names_lock:

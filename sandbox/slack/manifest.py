@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-DEFAULT_EVENTS = frozenset({"app_mention", "app_home_opened"})
+DEFAULT_EVENTS = frozenset({"app_mention", "app_home_opened", "message.im"})
 
 
 @dataclass(frozen=True, slots=True)

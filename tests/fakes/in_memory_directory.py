@@ -21,6 +21,7 @@ class InMemoryDirectory:
     away: bool = False
     retry_after_ms: int | None = None
     team: str = "T1"
+    channels: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def memberships(self) -> Mapping[str, frozenset[str]]:
         self.asked += 1
@@ -41,6 +42,11 @@ class InMemoryDirectory:
 
     def home_team(self) -> str:
         return self.team
+
+    def channels_of(self, user: str) -> frozenset[str]:
+        if self.away:
+            raise SlackUnavailable("away", self.retry_after_ms)
+        return self.channels.get(user, frozenset())
 
     def name_of(self, user: str) -> str:
         return user

@@ -3,11 +3,12 @@ in a card's thread."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.journeys.conftest import CHANNEL, DEVELOPER, VIEWER, Journey
+from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, VIEWER, Journey
 
 
 @pytest.mark.slow
@@ -90,6 +91,29 @@ def test_a_rejection_shows_its_reason_on_the_card(journey: Journey) -> None:
     journey.sees(r"waiting for approval")
     journey.reject("error rate is up")
     assert "error rate is up" in journey.sees(r"canary · rejected")
+
+
+@pytest.mark.slow
+def test_the_home_tab_promotes_what_waits_and_shows_what_runs(journey: Journey) -> None:
+    slack = journey.sandbox.slack
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
+    journey.sees(r"waiting for approval")
+
+    def home(words: str) -> dict[str, Any] | None:
+        slack.open_home(MANAGER)
+        view = slack.home(MANAGER)
+        return view if view and words in json.dumps(view, ensure_ascii=False) else None
+
+    view = journey.until(lambda: home("Promote"), "the question in the home tab")
+    promote = next(
+        one
+        for block in view["blocks"]
+        for one in block.get("elements", [])
+        if journey.app in one.get("value", "") and one["text"]["text"] == "Promote"
+    )
+    slack.choose(MANAGER, view["id"], promote["action_id"], promote["value"])
+    journey.sees(r"{app} is on 2\.0\.0")
+    journey.until(lambda: home(f"*{journey.app}* · 2.0.0: 5 of 5 ready"), "what runs")
 
 
 def test_the_form_shows_the_plan_before_anything_starts(

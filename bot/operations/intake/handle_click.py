@@ -25,7 +25,7 @@ from bot.operations.queries.keep_query import OfSomeoneElse, take_query
 from bot.operations.queries.offer_suggestions import chosen_suggestion
 from bot.operations.queries.send_file import ask_for_file
 from bot.operations.queries.share_answer import share_answer
-from bot.operations.replies import AskReasonReply, OpenFormReply, Pending, Refusal, Reply, TextReply
+from bot.operations.replies import AskReasonReply, OpenFormReply, Pending, Refusal, Reply
 from bot.operations.requests import BUTTON, Click, Invocation
 from bot.policy.decision import ANYTHING, READING, button
 from bot.policy.permission_table import BUTTONS
@@ -286,7 +286,7 @@ def _set_notices(context: Context, click: Click, carried: _Carried) -> Reply:
     if carried.what not in get_args(Wish):
         return OUTDATED
     set_wish(context, click.person.user, cast(Wish, carried.what))
-    return TextReply("Saved.")
+    return Pending()
 
 
 _OF_REPLIES: Mapping[str, Callable[[Context, Click, _Carried], Reply]] = {
@@ -297,5 +297,6 @@ _OF_REPLIES: Mapping[str, Callable[[Context, Click, _Carried], Reply]] = {
     "show": _show,
     "notices": _set_notices,
     "unfreeze": _unfreeze,
+    "page": lambda _context, _click, _carried: Pending(),  # the listener draws the home tab anew
 }
 _CHANGING = ("go_on", "meant")

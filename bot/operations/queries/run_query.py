@@ -264,7 +264,9 @@ def _is_for_channel(query: Query, reply: Reply) -> bool:
 
 def _send_message(context: Context, query: Query, message: Message, *, in_channel: bool) -> None:
     to = query.reply_to
-    if to.response_url:
+    if not to.response_url and (not to.channel or is_direct(to.channel)):
+        context.messenger.direct(query.asker.user, message)  # from the home tab or in person
+    elif to.response_url:
         context.messenger.respond(to.response_url, message, in_channel=in_channel)
     elif in_channel:
         context.messenger.post(to.channel, message, thread_ts=to.thread_ts)

@@ -24,7 +24,7 @@ from bot.slack.blocks.words import (
 from bot.slack.markup import code, date, escape, link, mention, plain
 
 MAX_MENTIONS = 5
-_ANSWERS = (f"{ACTION_PREFIX}approve", f"{ACTION_PREFIX}reject")
+ANSWERS = (f"{ACTION_PREFIX}approve", f"{ACTION_PREFIX}reject")
 _WAITING = (Phase.AWAITING_APPROVAL, Phase.AWAITING_PROMOTION)
 
 
@@ -59,7 +59,7 @@ def approval_message(
     who = " ".join(mention(one) for one in who_may_answer(release, gate, approvers))
     waits = f"waiting for {counted(gate.quorum, 'approval')}"
     lines = [f"✋ *{plain(what, 300)}: {waits}*", f"*{plain(ask, 300)}?* {who}"]
-    answers = [one for one in buttons_of(release) if one["action_id"] in _ANSWERS]
+    answers = [one for one in buttons_of(release) if one["action_id"] in ANSWERS]
     blocks: list[Block] = [
         section("\n".join([*lines, *_facts(release, gate)])),
         actions(answers),

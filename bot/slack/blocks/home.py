@@ -1,5 +1,5 @@
-"""The home tab: the form, then the releases that wait for the viewer, that run, and that the viewer
-started, each with a link to its card."""
+"""The home tab: the form, what waits for the viewer with its buttons, freezes, what runs, the apps
+with what each runs, and what the viewer started."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.commands.table import Names
+from bot.policy.freezes import Freeze
 from bot.releases.facts.release import Release
-from bot.slack.blocks.buttons import ACTION_PREFIX, show_button
-from bot.slack.blocks.elements import Block, actions, context, divider, header, section
+from bot.slack.blocks.approvals import ANSWERS
+from bot.slack.blocks.buttons import ACTION_PREFIX, buttons_of, show_button
+from bot.slack.blocks.elements import Block, actions, context, divider, header, menu, section
+from bot.slack.blocks.freezes import freeze_line, unfreeze_button
 from bot.slack.blocks.words import MARKS, headline
 from bot.slack.markup import code, date, link, plain
 
 SHOWN = 10
+APPS_A_PAGE = 20
+PAGE = f"{ACTION_PREFIX}page"
+_FREEZES_SHOWN = 5
+_PAGES_LISTED = 100
 NOTICES = {
     "all": "Approvals I may give, and my releases' ends",
     "mine": "When my releases end (over a minute)",
@@ -24,8 +31,19 @@ NOTICES = {
 
 
 @dataclass(frozen=True)
+class AppSeen:
+    """``versions``: what the last release saw, with ready and all pods; () where there was none."""
+
+    name: str
+    versions: tuple[tuple[str, int, int], ...] = ()
+    last: Release | None = None
+
+
+@dataclass(frozen=True)
 class HomeSeen:
-    """``links``: release id -> permalink of its card. ``may_release``: offer the form."""
+    """``links``: release id -> permalink of its card, of the releases alone: each costs a call.
+    ``may_release``: offer the form. ``apps``:
+    those of the page that begins with number ``first`` of ``app_names``."""
 
     running: Sequence[Release] = ()
     waiting_for_me: Sequence[Release] = ()
@@ -33,22 +51,95 @@ class HomeSeen:
     may_release: bool = False
     links: Mapping[str, str] = field(default_factory=dict)
     notices: str = "mine"
+    freezes: Sequence[Freeze] = ()
+    apps: Sequence[AppSeen] = ()
+    app_names: Sequence[str] = ()
+    first: int = 0
 
 
-def home_view(seen: HomeSeen, names: Names, apps: Sequence[str]) -> Mapping[str, Any]:
+def home_view(seen: HomeSeen, names: Names) -> Mapping[str, Any]:
     blocks: list[Block] = (
         [actions([show_button("Release an app", "deploy", style="primary")])]
         if seen.may_release
         else []
     )
-    blocks += _part("Waiting for you", seen.waiting_for_me, seen, "Nothing is waiting for you.")
-    blocks += _part("Running", seen.running, seen, "No release is running.")
+    blocks += _waiting(seen)
+    blocks += _freezes(seen)
+    blocks += _part("Running", seen.running, seen, "No release is running in your channels.")
+    blocks += _apps(seen)
     blocks += _part("Your recent releases", seen.mine, seen, "You have not released anything yet.")
-    app = apps[0] if apps else "APP"
+    app = seen.app_names[0] if seen.app_names else "APP"
     forms = (names.example("deploy", app), names.example("pods", app), names.typed("help"))
     blocks += [divider(), _notices(seen.notices)]
     blocks += [context("Try: " + "  ".join(code(form) for form in forms))]
     return {"type": "home", "callback_id": "home", "blocks": blocks}
+
+
+def _waiting(seen: HomeSeen) -> list[Block]:
+    blocks: list[Block] = [header("Waiting for you")]
+    if not seen.waiting_for_me:
+        return [*blocks, section("Nothing is waiting for you.")]
+    for release in seen.waiting_for_me[:SHOWN]:
+        blocks.append(section(_line(release, seen.links.get(release.id, ""))))
+        if answers := [one for one in buttons_of(release) if one["action_id"] in ANSWERS]:
+            blocks.append(actions(answers))
+    return [*blocks, *_more(len(seen.waiting_for_me), SHOWN)]
+
+
+def _freezes(seen: HomeSeen) -> list[Block]:
+    if not seen.freezes:
+        return []
+    shown = seen.freezes[:_FREEZES_SHOWN]
+    lift = seen.may_release
+    lines = [
+        section(freeze_line(one), **({"accessory": unfreeze_button(one)} if lift else {}))
+        for one in shown
+    ]
+    return [header("Frozen"), *lines, *_more(len(seen.freezes), _FREEZES_SHOWN)]
+
+
+def _apps(seen: HomeSeen) -> list[Block]:
+    blocks: list[Block] = [header("Apps")]
+    if not seen.apps:
+        return [*blocks, section("Your channels have no apps.")]
+    if len(seen.app_names) > APPS_A_PAGE:
+        blocks.append(_pages(seen))
+    for app in seen.apps[:APPS_A_PAGE]:
+        more = (
+            {"accessory": show_button("Deploy", f"deploy {app.name}")} if seen.may_release else {}
+        )
+        blocks.append(section(_app_line(app, seen), **more))
+    return blocks
+
+
+def _pages(seen: HomeSeen) -> Block:
+    starts = range(0, len(seen.app_names), APPS_A_PAGE)[:_PAGES_LISTED]
+    options = [(_page_name(seen, start), json.dumps({"what": str(start)})) for start in starts]
+    shown = f"Apps {seen.first + 1} to {seen.first + len(seen.apps)} of {len(seen.app_names)}"
+    return section(shown, accessory=menu("Show other apps", PAGE, options))
+
+
+def _page_name(seen: HomeSeen, start: int) -> str:
+    of_page = seen.app_names[start : start + APPS_A_PAGE]
+    return f"{of_page[0][:30]} to {of_page[-1][:30]}"
+
+
+def _app_line(app: AppSeen, seen: HomeSeen) -> str:
+    if app.last is None:
+        return f"*{plain(app.name)}*\nnot released yet"
+    runs = ", ".join(
+        f"{plain(version)}: {ready} of {pods} ready" for version, ready, pods in app.versions[:3]
+    )
+    last, when = app.last, date(app.last.finished_at or app.last.created_at, "{date_short_pretty}")
+    address = link(seen.links.get(last.id, ""), last.id)
+    return (
+        f"*{plain(app.name)}*{f' · {runs}' if runs else ''}\n"
+        f"{MARKS[last.phase]} {address} · {plain(headline(last), 200)} · {when}"
+    )
+
+
+def _more(found: int, shown: int) -> list[Block]:
+    return [context(f"and {found - shown} more")] if found > shown else []
 
 
 def _notices(chosen: str) -> Block:
@@ -92,9 +183,7 @@ def _part(title: str, releases: Sequence[Release], seen: HomeSeen, none: str) ->
     blocks += [
         section(_line(release, seen.links.get(release.id, ""))) for release in releases[:SHOWN]
     ]
-    if len(releases) > SHOWN:
-        blocks.append(context(f"and {len(releases) - SHOWN} more"))
-    return blocks
+    return [*blocks, *_more(len(releases), SHOWN)]
 
 
 def _line(release: Release, address: str) -> str:

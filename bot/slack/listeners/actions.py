@@ -14,6 +14,7 @@ from bot.operations.intake.handle_click import handle_click
 from bot.operations.replies import AskReasonReply, OpenFormReply
 from bot.operations.requests import Click
 from bot.slack.blocks.buttons import ACTION_PREFIX
+from bot.slack.home_tab import publish_home
 from bot.slack.listeners.answering import Answering, person_of
 from bot.slack.listeners.commands import open_modal
 from bot.slack.listeners.rejections import open_form
@@ -33,6 +34,14 @@ def register(app: App, answering: Answering) -> None:
         ack()
         if not opened:
             answering.answer(click, reply)
+        if (body.get("view") or {}).get("type") == "home" and not opened:
+            answering.after(lambda: publish_home(answering.context, click.person, page_of(click)))
+
+
+def page_of(click: Click) -> int:
+    """The number of the first app that the home tab's menu of pages names."""
+    found = re.fullmatch(r'\{"what": "([0-9]{1,5})"\}', click.value)
+    return int(found[1]) if click.action == "page" and found else 0
 
 
 def click_of(body: Mapping[str, Any]) -> Click:

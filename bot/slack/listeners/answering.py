@@ -88,6 +88,9 @@ class Answering:
             )
         )
 
+    def in_person(self, user: str, reply: Reply) -> None:
+        self.reply(user, "", reply)
+
     def in_thread(self, channel: str, user: str, thread_ts: str, reply: Reply) -> None:
         """To a mention: refusals go to the person alone, other replies to the thread."""
         if isinstance(reply, Pending):

@@ -1,4 +1,4 @@
-"""Mentions, the only commands that work inside threads, and the home tab."""
+"""Mentions, the only commands that work inside threads, direct messages, and the home tab."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from slack_bolt import App
 from bot.commands.normalise import without_mention
 from bot.operations.context import Context
 from bot.operations.intake.handle_command import handle_command
+from bot.operations.queries.list_running import list_running
 from bot.operations.replies import Refusal
 from bot.operations.requests import Invocation
 from bot.releases.facts.people import Person
@@ -21,6 +22,16 @@ from bot.slack.listeners.answering import Answering
 
 OLDEST_MS = 300_000
 """As old as a signature may be."""
+RUNNING = "running"
+ASKS_WHAT_RUNS = frozenset(
+    {
+        "running",
+        "what is running",
+        "what's running",
+        "whats running",
+        "what runs",
+    }
+)
 TS = re.compile(r"([0-9]{1,12})\.([0-9]{3})[0-9]*")
 
 
@@ -41,8 +52,35 @@ def register(app: App, answering: Answering) -> None:
             answering.after(lambda: publish_home(answering.context, person))
 
     @app.event("message")
-    def on_message() -> None:
-        """Direct messages arrive too, but only slash commands and mentions are commands."""
+    def on_message(event: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+        """In a channel only slash commands and mentions are commands."""
+        if event.get("channel_type") != "im" or event.get("bot_id") or event.get("subtype"):
+            return
+        invocation = invocation_of(event, body)
+        text = said_in_person(str(event.get("text") or ""))
+        if not invocation.person.user or not text:
+            return
+        person, channel = named(answering.context, invocation.person), invocation.channel
+        if text == RUNNING:
+            answering.in_person(person.user, list_running(answering.context, person))
+            return
+        asked = replace(invocation, person=person, text=text, channel=channel, thread_ts="")
+        reply = _refuse_late(event) or handle_command(answering.context, asked)
+        answering.in_person(person.user, reply)
+
+
+def said_in_person(text: str) -> str:
+    """
+    >>> said_in_person("What is running?"), said_in_person("status hello"), said_in_person("Help!")
+    ('running', 'rollout status hello', 'help')
+    """
+    words = re.sub(r"<@[^<>]*>", " ", text).strip().rstrip("?!. ").removeprefix("/")
+    plain = " ".join(words.lower().replace("’", "'").split())
+    if plain in ASKS_WHAT_RUNS:
+        return RUNNING
+    if plain == "status" or plain.startswith("status "):
+        return f"rollout {words}"
+    return plain if plain == "help" else words
 
 
 def named(context: Context, person: Person) -> Person:

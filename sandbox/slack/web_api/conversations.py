@@ -42,6 +42,17 @@ def list_conversations(platform: Platform, arguments: Json) -> Json:
     return page(found, arguments, "channels")
 
 
+@method("users.conversations", *READ, rate=TIER_3)
+def conversations_of(platform: Platform, arguments: Json) -> Json:
+    """Of a person: channels that the person is in, private ones only where the bot is too."""
+    person = platform.workspace.person(required(arguments, "user"))
+    found = list_conversations(platform, {**arguments, "cursor": "", "limit": 1000})["channels"]
+    members = platform.workspace.conversations
+    return page(
+        [one for one in found if person.id in members[one["id"]].members], arguments, "channels"
+    )
+
+
 @method("conversations.history", *HISTORY, rate=TIER_3)
 def history(platform: Platform, arguments: Json) -> Json:
     """Newest first, thread replies left out, as in Slack."""

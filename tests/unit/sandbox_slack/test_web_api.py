@@ -185,6 +185,14 @@ def test_people_groups_and_channels_can_be_looked_up(client: WebClient) -> None:
     client.chat_postMessage(channel="C0GENERAL", text="now a member")
 
 
+def test_a_persons_channels_are_those_that_the_person_is_in(client: WebClient) -> None:
+    found = client.users_conversations(user="U0DEV1", types="public_channel,private_channel")
+    ids = [one["id"] for one in found["channels"]]
+    assert "C0RELEASES" in ids
+    for one in ids:
+        assert "U0DEV1" in client.conversations_members(channel=one)["members"]
+
+
 def test_a_file_is_uploaded_in_three_steps(slack: LocalSlack, client: WebClient) -> None:
     file = client.files_upload_v2(
         filename="pods.txt",

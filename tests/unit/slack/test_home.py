@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
+from bot.commands.model import RolloutCommand
 from bot.operations.delivery.deliver_release import deliver_release
 from bot.operations.delivery.send_notices import wish_of
 from sandbox.slack import LocalSlack
+from tests.blocks.stories import HOLDING
+from tests.builders import ADMIN
 from tests.conftest import eventually
 from tests.unit.slack.conftest import CHANNEL, Bot
+from tests.unit.slack.test_conversation import waiting_for_approval
 
 FILLED_IN = {"app": {"deploy_app": "hello"}, "version": {"deploy_version": "2.0.0"}}
 
@@ -108,8 +112,136 @@ def test_losing_the_right_to_release_is_explained_in_person(bot: Bot, slack: Loc
 
 def test_direct_messages_are_chosen_in_the_home_tab(bot: Bot, slack: LocalSlack) -> None:
     view = home_of(slack, "U0MANAGER")
-    select = next(block["accessory"] for block in view["blocks"] if block.get("accessory"))
+    select = next(
+        block["accessory"]
+        for block in view["blocks"]
+        if block.get("accessory", {}).get("action_id") == "release:notices"
+    )
     assert json.loads(select["initial_option"]["value"]) == {"what": "mine"}
     every = next(one for one in select["options"] if json.loads(one["value"]) == {"what": "all"})
     slack.choose("U0MANAGER", view["id"], select["action_id"], every)
     assert eventually(lambda: wish_of(bot.context, "U0MANAGER") == "all")
+
+
+# --- what waits, what runs where, what is frozen --------------------------------------------------
+
+
+def texts_of(view: Mapping[str, Any]) -> str:
+    return json.dumps(view["blocks"], ensure_ascii=False)
+
+
+def button_named(view: Mapping[str, Any], label: str) -> dict[str, Any]:
+    inside = (
+        [*block.get("elements", []), block.get("accessory") or {}] for block in view["blocks"]
+    )
+    found = [one for many in inside for one in many if one.get("type") == "button"]
+    return next(one for one in found if one["text"]["text"] == label)
+
+
+def test_a_promotion_that_waits_is_given_in_the_home_tab(bot: Bot, slack: LocalSlack) -> None:
+    release = waiting_for_approval(bot, slack)
+    view = home_of(slack, "U0MANAGER")
+    assert button_named(view, "Reject")
+    promote = button_named(view, "Promote")
+    slack.choose("U0MANAGER", view["id"], promote["action_id"], promote["value"])
+    slack.wait_for(
+        lambda: "Nothing is waiting for you." in json.dumps(slack.home("U0MANAGER")),
+        what="the home tab without the question",
+    )
+    gate = bot.store.load(release.id).progress.gate
+    assert gate is not None and [vote.by.user for vote in gate.votes] == ["U0MANAGER"]
+
+
+def test_it_shows_nothing_of_channels_that_the_viewer_is_not_in(
+    bot: Bot, slack: LocalSlack
+) -> None:
+    apps = bot.context.catalog.apps
+    assert isinstance(apps, dict)
+    apps["auth"] = replace(apps["auth"], channel="C0SECRET")
+    bot.store.create(
+        replace(HOLDING, target=replace(HOLDING.target, app="auth"), channel="C0SECRET"),
+        dedup_key="",
+        same_as="",
+        operation="secret",
+    )
+    bot.freeze("auth", by=ADMIN)
+    assert "hello" in texts_of(home_of(slack, "U0VIEWER"))
+    assert "auth" not in texts_of(home_of(slack, "U0VIEWER"))
+
+
+def test_apps_have_their_version_health_and_a_button(bot: Bot, slack: LocalSlack) -> None:
+    bot.store.create(replace(HOLDING, channel=CHANNEL), dedup_key="", same_as="", operation="1")
+    view = home_of(slack, "U0DEV1")
+    assert "2.0.0: 1 of 1 ready" in texts_of(view), texts_of(view)
+    deploy = button_named(view, "Deploy")
+    slack.choose("U0DEV1", view["id"], deploy["action_id"], deploy["value"])
+    assert [one["callback_id"] for one in slack.views("U0DEV1")] == ["deploy"]
+
+
+def test_a_freeze_is_shown_with_a_button_that_asks_the_same_rule(
+    bot: Bot, slack: LocalSlack
+) -> None:
+    bot.freeze("hello", by=replace(ADMIN, team="T0LOCAL"))
+    view = home_of(slack, "U0DEV1")
+    assert "hello is frozen" in texts_of(view)
+    lift = button_named(view, "Unfreeze")
+    slack.choose("U0DEV1", view["id"], lift["action_id"], lift["value"])
+    assert "An admin froze hello" in bot.answers()[0]
+
+
+def test_three_hundred_apps_come_in_pages(bot: Bot, slack: LocalSlack) -> None:
+    apps = bot.context.catalog.apps
+    assert isinstance(apps, dict)
+    for number in range(300):
+        name = f"app{number:03}"
+        apps[name] = replace(apps["hello"], target=replace(apps["hello"].target, app=name))
+    view = home_of(slack, "U0DEV1")
+    assert len(view["blocks"]) <= 100 and "Apps 1 to 20 of 302" in texts_of(view)
+    pages = next(
+        block["accessory"]
+        for block in view["blocks"]
+        if block.get("accessory", {}).get("action_id") == "release:page"
+    )
+    slack.choose("U0DEV1", view["id"], pages["action_id"], pages["options"][-1])
+    slack.wait_for(
+        lambda: "Apps 301 to 302 of 302" in json.dumps(slack.home("U0DEV1")), what="the last page"
+    )
+
+
+# --- direct messages ------------------------------------------------------------------------------
+
+
+def say_directly(slack: LocalSlack, bot: Bot, user: str, text: str) -> str:
+    bot.context.messenger.direct(user, bot.context.render.notice("hello"))
+    channel = slack.log(kind="call", name="conversations.open")[-1]["response"]["channel"]["id"]
+    slack.command(user, channel, text)
+    return str(channel)
+
+
+def reads(slack: LocalSlack, channel: str, user: str, words: str) -> None:
+    slack.wait_for(
+        lambda: any(words in m["text"] for m in slack.messages(channel, user=user)), what=words
+    )
+
+
+def test_a_direct_message_asks_what_runs(bot: Bot, slack: LocalSlack) -> None:
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
+    channel = say_directly(slack, bot, "U0VIEWER", "What is running?")
+    reads(slack, channel, "U0VIEWER", "hello-1: hello → 2.0.0 rolling")
+
+
+def test_a_direct_message_asks_for_help(bot: Bot, slack: LocalSlack) -> None:
+    reads(slack, say_directly(slack, bot, "U0VIEWER", "help"), "U0VIEWER", "Release a version")
+
+
+def test_a_direct_message_asks_for_the_status_of_an_app(bot: Bot, slack: LocalSlack) -> None:
+    say_directly(slack, bot, "U0VIEWER", "status hello")
+    slack.wait_for(lambda: bot.queue.asked, what="the question")
+    (query,) = bot.queue.asked
+    assert (query.command, query.apps) == (RolloutCommand("status", "hello"), ("hello",))
+
+
+def test_a_direct_message_changes_nothing(bot: Bot, slack: LocalSlack) -> None:
+    channel = say_directly(slack, bot, "U0DEV1", "deploy hello 2.0.0")
+    reads(slack, channel, "U0DEV1", "not taken in direct messages")
+    assert not bot.store.active()
