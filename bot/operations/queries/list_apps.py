@@ -1,11 +1,12 @@
-"""The apps of the catalog and what each runs: the version before its running release, else what the
-cluster runs."""
+"""The apps of the catalog and what each runs: during a release what its last observation found, else
+what the cluster runs."""
 
 from __future__ import annotations
 
 from bot.operations.context import App, Context
 from bot.ports import ClusterUnreachable, Table
 from bot.releases.assess.pairs import retarget_to_serving
+from bot.releases.facts.card_snapshot import versions_now
 from bot.releases.facts.counts import some_of
 from bot.releases.facts.images import version_of
 from bot.releases.facts.observation import Observation
@@ -24,7 +25,8 @@ def list_apps(context: Context) -> Table:
     for name, app in apps.items():
         release = running_release(context, name)
         state = f"{release.id} {release.phase.value.replace('_', ' ')}" if release else "-"
-        version = _before(release) or (_runs(app, seen[name]) if name in seen else "")
+        runs = _runs(app, seen[name]) if name in seen else ""
+        version = (versions_now(release.card_snapshot) if release is not None else "") or runs
         rows.append(
             (
                 name,
@@ -56,10 +58,6 @@ def _seen(
             apps = some_of([target.app for target in here], MAX_NAMED)
             notes.append(f"{apps}: the cluster {cluster} is unreachable: {away.why}")
     return seen, notes
-
-
-def _before(release: Release | None) -> str:
-    return release.plan.from_version if release is not None and release.plan is not None else ""
 
 
 def _runs(app: App, seen: Observation) -> str:

@@ -12,11 +12,13 @@ from bot.operations.context import App, Catalog, Context
 from bot.operations.queries.list_apps import list_apps
 from bot.policy.permissions import Access
 from bot.ports import Cluster, ClusterUnreachable, Table
+from bot.releases.facts.card_snapshot import VersionCount
 from bot.releases.facts.changes import Scale
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy, Target
 from bot.slack.blocks.rendering import SlackRendering
+from tests.blocks.stories import PROMOTING
 from tests.builders import (
     DEVELOPER,
     a_deployment,
@@ -132,3 +134,20 @@ def test_a_pair_shows_the_version_that_serves(store: InMemoryReleaseStore) -> No
     assert versions(listed({"local": {"hello": seen}}, {"hello": "local"}, store)) == {
         "hello": "2.0.0"
     }
+
+
+def test_during_a_release_the_last_observation_says_what_runs(store: InMemoryReleaseStore) -> None:
+    """Neither what the release found nor what it means to do."""
+    draft = replace(PROMOTING, id="", version=0)
+    running = store.create(draft, dedup_key="one", same_as="one", operation="one").release
+    counts = (
+        VersionCount("stable", "1.0.0", False, 3, 3, 3),
+        VersionCount("candidate", "2.0.0", True, 1, 1, 1),
+    )
+    seen = {"local": {"hello": runs("1.0.0")}}
+    snapshot = replace(running.card_snapshot, versions=counts)
+    running = store.save(replace(running, card_snapshot=snapshot), (), operation="observe")
+    table = listed(seen, {"hello": "local"}, store)
+    assert versions(table) == {"hello": "1.0.0 (3 pods) and 2.0.0 (1 pod)"}
+    away = listed({"local": {}}, {"hello": "local"}, store)
+    assert versions(away) == {"hello": "1.0.0 (3 pods) and 2.0.0 (1 pod)"}
