@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -51,8 +52,8 @@ def _after(context: Context, release: Release, stable: DeploymentSeen) -> tuple[
     newest = next(iter(context.store.recent(release.target.app, limit=1)), None)
     if newest is None or newest.id == release.id or release.phase is not Phase.SUCCEEDED:
         return stable.template, "as the cluster is now"
-    own = (one for one in stable.replica_sets if f", {release.id}" in one.change_cause)
-    found = next(own, None)
+    own = re.compile(rf", {re.escape(release.id)}(:|$)")
+    found = next((one for one in stable.replica_sets if own.search(one.change_cause)), None)
     if found is None:
         return stable.template, f"as the cluster is now, after {newest.id}"
     return found.template, f"revision {found.revision}, which it brought"

@@ -1,5 +1,5 @@
-"""The apps of the catalog and what each runs: during a release what its last observation found, else
-what the cluster runs."""
+"""The apps of the catalog and what each runs: during a release what its last observation found,
+else what the cluster runs."""
 
 from __future__ import annotations
 

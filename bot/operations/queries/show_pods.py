@@ -9,18 +9,10 @@ from bot.operations.context import App, Context
 from bot.operations.queries.list_apps import running_release
 from bot.operations.queries.observe_app import observe_app
 from bot.ports import Table
-from bot.releases.assess.card_snapshot import (
-    SideName,
-    app_image,
-    pod_role,
-    pod_status,
-    ready_containers,
-)
+from bot.releases.assess.card_snapshot import SideName, pod_line, pod_role
 from bot.releases.assess.rollout import newest, pods_of, ready_endpoints
-from bot.releases.facts.ages import human_age
-from bot.releases.facts.card_snapshot import POD_COLUMNS
+from bot.releases.facts.card_snapshot import POD_COLUMNS, PodLine, pod_row
 from bot.releases.facts.counts import counted
-from bot.releases.facts.images import version_of
 from bot.releases.facts.observation import DeploymentSeen, Observation, PodSeen
 from bot.releases.facts.release import Release
 from bot.releases.planning.refusals import PlanRefused
@@ -77,27 +69,37 @@ def _groups(app: App, seen: Observation, release: Release | None) -> tuple[Rows,
             pods = sorted(replica_set.pods, key=lambda pod: (pod.created_at, pod.name))
             if deployment is None or not pods:
                 continue
-            role = _role(seen, release, side, is_new=replica_set is newest(deployment))
+            found = [
+                pod_line(
+                    release.plan if release is not None else None,
+                    app.target.container,
+                    side,
+                    pod,
+                    is_current=replica_set is newest(deployment),
+                    revision=replica_set.revision,
+                )
+                for pod in pods
+            ]
+            role = _role(seen, release, found[0])
             share = _share(seen, deployment, pods, total)
-            versions = ", ".join(
-                sorted({version_of(app_image(pod, app.target.container)) for pod in pods})
-            )
+            versions = ", ".join(sorted({line.version for line in found}))
             ending = sum(pod.terminating for pod in pods)
             lines.append(
                 f"{role}, revision {replica_set.revision} ({versions}):"
                 f" {counted(len(pods), 'pod')}{f', {ending} terminating' if ending else ''}{share}"
             )
-            rows += [(role, *_row(app, pod, str(replica_set.revision), seen.at)) for pod in pods]
+            rows += [pod_row(role, line, seen.at) for line in found]
     return rows, lines
 
 
-def _role(seen: Observation, release: Release | None, side: SideName, *, is_new: bool) -> str:
+def _role(seen: Observation, release: Release | None, pod: PodLine) -> str:
     """As on the card of the running release. Without a release, a Deployment of a kept pair is idle
     while it has no ready endpoint."""
     if release is not None and release.plan is not None:
-        return pod_role(release, side, is_new=is_new, has_both=bool(pods_of(seen.candidate)))
-    is_idle = side == "candidate" and not ready_endpoints(seen, seen.candidate)
-    return "idle" if is_idle else side
+        has_both = bool(pods_of(seen.stable)) and bool(pods_of(seen.candidate))
+        return pod_role(release, pod.side, is_new=pod.is_new, has_both=has_both)
+    is_idle = pod.side == "candidate" and not ready_endpoints(seen, seen.candidate)
+    return "idle" if is_idle else pod.side
 
 
 def _share(
@@ -109,25 +111,3 @@ def _share(
     serving = {e.pod_uid for e in ready_endpoints(seen, deployment)}
     mine = sum(pod.uid in serving for pod in pods)
     return f", {round(100 * mine / total)}% of {counted(total, 'ready endpoint')}"
-
-
-def _row(app: App, pod: PodSeen, revision: str, now: int) -> tuple[str, ...]:
-    image = app_image(pod, app.target.container)
-    containers = [c for c in pod.containers if not c.init]
-    last = max((c.last_terminated_at for c in containers), default=0)
-    restarts = (
-        f"{pod.restarts} ({human_age(now - last)} ago)"
-        if pod.restarts and last
-        else str(pod.restarts)
-    )
-    return (
-        version_of(image),
-        ready_containers(pod),
-        pod_status(pod),
-        restarts,
-        pod.name,
-        revision,
-        human_age(now - pod.created_at),
-        pod.node or "-",
-        image,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from bot.releases.assess.rollout import newest, pods_of, ready_endpoints
@@ -11,16 +11,20 @@ from bot.releases.assess.struggle import struggle_of
 from bot.releases.facts.card_snapshot import CARD_SNAPSHOT_PODS, CardSnapshot, PodLine, VersionCount
 from bot.releases.facts.images import version_of
 from bot.releases.facts.observation import DeploymentSeen, Observation, PodSeen
+from bot.releases.facts.plan import Plan
 from bot.releases.facts.release import Release
 from bot.releases.facts.target import Strategy
 
 SideName: TypeAlias = Literal["stable", "candidate"]
 
 
+TERMINATING = "Terminating"
+
+
 def pod_status(pod: PodSeen) -> str:
     """kubectl's STATUS column. Source: kubectl printers, printPod."""
     if pod.terminating:
-        return "Terminating"
+        return TERMINATING
     if pod.reason:
         return pod.reason
     for container in pod.containers:
@@ -105,8 +109,12 @@ def _snapshot_of_side(
     pods = tuple(
         (
             pod,
-            replace(
-                _pod_line(release, side, pod, is_current=replica_set is current),
+            pod_line(
+                release.plan,
+                release.target.container,
+                side,
+                pod,
+                is_current=replica_set is current,
                 revision=replica_set.revision,
             ),
         )
@@ -123,10 +131,18 @@ def _snapshot_of_side(
     return (_SideSnapshot(side, len(endpoints), tuple(line for _, line in pods), versions),)
 
 
-def _pod_line(release: Release, side: SideName, pod: PodSeen, *, is_current: bool) -> PodLine:
-    """``is_current``: of the ReplicaSet of the current template."""
-    image = app_image(pod, release.target.container)
-    plan = release.plan
+def pod_line(
+    plan: Plan | None,
+    container: str | None,
+    side: SideName,
+    pod: PodSeen,
+    *,
+    is_current: bool,
+    revision: int,
+) -> PodLine:
+    """``plan``: of the running release. ``is_current``: of the ReplicaSet of the current
+    template."""
+    image = app_image(pod, container)
     # a restart or the undo of a label keeps the image: then the ReplicaSet tells new from old
     changes_image = plan is not None and plan.image != plan.from_image
     is_new = image == plan.image if plan and changes_image else is_current
@@ -142,6 +158,8 @@ def _pod_line(release: Release, side: SideName, pod: PodSeen, *, is_current: boo
         pod.created_at,
         is_new,
         ready_containers(pod),
+        revision,
+        max((one.last_terminated_at for one in pod.containers if not one.init), default=0),
     )
 
 

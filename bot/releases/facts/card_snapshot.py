@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.releases.facts.ages import human_age
 from bot.releases.facts.counts import counted
 
 
@@ -22,6 +23,7 @@ class PodLine:
     is_new: bool  # runs the version that the release brings
     containers: str = ""  # as kubectl's READY column: 1/2
     revision: int = 0
+    restarted_at: int = 0  # when a container last ended; 0: never
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,25 @@ POD_COLUMNS = (
 )
 """Of `/pods` and of the table in a card's thread. A phone shows the first four: what runs, and
 whether it is well."""
+
+
+def pod_row(role: str, pod: PodLine, now: int) -> tuple[str, ...]:
+    """The POD_COLUMNS of one pod, in kubectl's words."""
+    again = (
+        f" ({human_age(now - pod.restarted_at)} ago)" if pod.restarts and pod.restarted_at else ""
+    )
+    return (
+        role,
+        pod.version,
+        pod.containers or ("yes" if pod.ready else "no"),
+        pod.status,
+        f"{pod.restarts}{again}",
+        pod.name,
+        str(pod.revision or "-"),
+        human_age(now - pod.created_at),
+        pod.node or "-",
+        pod.image,
+    )
 
 
 def versions_now(snapshot: CardSnapshot) -> str:

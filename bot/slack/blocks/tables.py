@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.ports import Message, Table
 from bot.releases.assess.card_snapshot import pod_role
-from bot.releases.facts.card_snapshot import POD_COLUMNS, PodLine
+from bot.releases.facts.card_snapshot import POD_COLUMNS, pod_row
 from bot.releases.facts.counts import counted
 from bot.releases.facts.release import Release
 from bot.slack.blocks.elements import (
@@ -22,7 +22,7 @@ from bot.slack.blocks.elements import (
     section,
     top_text,
 )
-from bot.slack.markup import age, columns, cut, escape, one_line, padded, plain, units
+from bot.slack.markup import columns, cut, escape, one_line, padded, plain, units
 
 MAX_ROWS = 100  # with the header
 MAX_COLUMNS = 20
@@ -114,7 +114,8 @@ def pods_table(release: Release, *, now: int) -> Table:
     """The pods and their images in the release's latest card snapshot."""
     has_both = len({pod.side for pod in release.card_snapshot.pods}) > 1
     rows = tuple(
-        _pod_row(release, pod, now, has_both=has_both) for pod in release.card_snapshot.pods
+        pod_row(pod_role(release, pod.side, is_new=pod.is_new, has_both=has_both), pod, now)
+        for pod in release.card_snapshot.pods
     )
     more = release.card_snapshot.pods_total - len(rows)
     return Table(
@@ -122,21 +123,6 @@ def pods_table(release: Release, *, now: int) -> Table:
         POD_COLUMNS,
         rows,
         f"and {more} more pods" if more > 0 else "",
-    )
-
-
-def _pod_row(release: Release, pod: PodLine, now: int, *, has_both: bool) -> tuple[str, ...]:
-    return (
-        pod_role(release, pod.side, is_new=pod.is_new, has_both=has_both),
-        pod.version,
-        pod.containers or ("yes" if pod.ready else "no"),
-        pod.status,
-        str(pod.restarts),
-        pod.name,
-        str(pod.revision or "-"),
-        age(now - pod.created_at),
-        pod.node,
-        pod.image,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.releases.assess.card_snapshot import SideName, pod_role
+from bot.releases.assess.card_snapshot import TERMINATING, SideName, pod_role
 from bot.releases.assess.result import fell_back_to, reached
 from bot.releases.engine.gates import open_gate
 from bot.releases.facts.ages import duration
@@ -248,7 +248,13 @@ def pods_words(release: Release) -> list[str]:
     for count in release.card_snapshot.versions[:SHOWN_VERSIONS]:
         role = pod_role(release, count.side, is_new=count.is_new, has_both=many)
         traffic = f", {count.endpoints} serving" if release.target.services and many else ""
-        lines.append(f"{count.version} {role}: {count.ready} of {count.pods} ready{traffic}")
+        ending = sum(
+            (pod.side, pod.version, pod.is_new) == (count.side, count.version, count.is_new)
+            for pod in release.card_snapshot.pods
+            if pod.status == TERMINATING
+        )
+        gone = f", {ending} terminating" if ending else ""
+        lines.append(f"{count.version} {role}: {count.ready} of {count.pods} ready{traffic}{gone}")
     return lines
 
 

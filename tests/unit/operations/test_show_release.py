@@ -149,7 +149,7 @@ def test_comparing_after_a_later_release_uses_the_revision_of_this_one(
     done(store)
     cause = f"deploy 2.0.0 by developer, {release.id}"
     brought = a_replica_set("hello-2", a_template("2.0.0"), revision=2, change_cause=cause)
-    now = a_replica_set("hello-3", a_template("3.0.0"), revision=3)
+    now = a_replica_set("hello-3", a_template("3.0.0"), revision=3, change_cause=f"{cause}0")
     deployment = a_deployment(template=a_template("3.0.0"), replica_sets=(now, brought))
     seen = an_observation(deployment)
     rows = compared(answered(store, ReleaseCommand(release.id, compare=True), seen))

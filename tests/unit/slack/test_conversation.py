@@ -292,6 +292,35 @@ def test_any_other_thread_needs_the_app(bot: Bot, slack: LocalSlack) -> None:
     assert bot.store.load("auth-1").phase is Phase.QUEUED
 
 
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_a_person_has_one_spelling_however_they_ask(bot: Bot, slack: LocalSlack) -> None:
+    """By slash command, by mention and by button; in the record, in what ended it, and in the
+    audit. What the cluster keeps, the change-cause, is written from the record."""
+    slack.command("U0DEV1", CHANNEL, "/deploy auth 2.0.0")
+    slack.command("U0DEV1", CHANNEL, "<@U0BOT> deploy hello 2.0.0")
+    slack.wait_for(lambda: bot.store.recent("hello"), what="the release of the mention")
+    names = {bot.store.load(one).requested_by.display_name for one in ("auth-1", "hello-1")}
+    assert names == {"developer"}
+    deliver_release(bot.context, "auth-1")
+    card = next(m for m in slack.messages(CHANNEL) if "Deploy auth" in m["text"])
+    (cancel,) = (
+        element
+        for block in card["blocks"]
+        for element in block.get("elements", [])
+        if element.get("text", {}) == {"type": "plain_text", "text": "Cancel"}
+    )
+    slack.click("U0DEV1", CHANNEL, card["ts"], cancel["action_id"], value=cancel["value"])
+    slack.command("U0DEV1", CHANNEL, "<@U0BOT> rollout abort hello")
+    for one in ("auth-1", "hello-1"):
+        slack.wait_for(lambda one=one: bot.store.load(one).asked, what=f"the end of {one}")
+        cause = bot.settle(one).cause
+        assert cause is not None and "by developer" in cause.summary
+    told = [line.text for line in bot.store.audit() if "by " in line.text]
+    assert told and all("by developer" in text for text in told)
+
+
 # --- people of other workspaces -------------------------------------------------------------------
 
 
