@@ -101,6 +101,9 @@ class Cluster(Protocol):
     def uid(self) -> str:
         """uid of the namespace kube-system: names the cluster."""
 
+    def server_time(self) -> int | None:
+        """The API server's clock, in milliseconds; None before its first answer. Asks nothing."""
+
     def observe(
         self,
         target: Target,

@@ -71,6 +71,9 @@ class KubernetesCluster:
             self._known = (server, now, uid)
         return uid
 
+    def server_time(self) -> int | None:
+        return self.connection.server_time()
+
     def observe(
         self,
         target: Target,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -97,6 +98,7 @@ class Connection:
         self._made: _PerProcess | None = None
         self._tls: tuple[Any, ssl.SSLContext] | None = None
         self._read: tuple[tuple[int, int], Configuration] | None = None
+        self._clock: tuple[int, float] | None = None  # the server's time, our own when it came
         self._used_at = 0.0
 
     def prepare(self) -> None:
@@ -176,11 +178,28 @@ class Connection:
         answer = self._request(
             method, path, query, None if body is None else orjson.dumps(body), headers, limit, first
         )
+        self._read_clock(answer.headers.get("Date"))
         if answer.status >= 300:
             raise errors.failure(
                 answer.status, answer.data, answer.headers.get("Retry-After"), self.server
             )
         return answer.data
+
+    def _read_clock(self, date: str | None) -> None:
+        """RFC 9110: whole seconds, of the moment when the answer was made."""
+        try:
+            at = parsedate_to_datetime(date or "").timestamp()
+        except ValueError:
+            return
+        self._clock = (round(at * 1000) + 500, time.monotonic())
+
+    def server_time(self) -> int | None:
+        """What the API server's clock shows now, in milliseconds: from its last answer, and counted
+        on by a clock that cannot be set. None before the first answer."""
+        if self._clock is None:
+            return None
+        at, read_at = self._clock
+        return at + round((time.monotonic() - read_at) * 1000)
 
     def answer(self, path: str, *, timeout_s: float) -> tuple[int, bytes]:
         """Status and the first MOST_OF_AN_APP bytes as they came: what stands behind a proxy of the

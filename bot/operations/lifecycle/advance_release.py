@@ -32,6 +32,7 @@ from bot.ports import (
 )
 from bot.releases.assess.after_write import after_write
 from bot.releases.assess.pairs import retarget_to_serving
+from bot.releases.engine.clock import follow_clock
 from bot.releases.engine.deadlines import step_ends_at
 from bot.releases.engine.decide import decide
 from bot.releases.engine.decision import Decision
@@ -85,6 +86,15 @@ def advance_release(context: Context, release_id: str) -> int | None:
     return following.wake_at
 
 
+def with_clock(context: Context, release: Release) -> Release:
+    """Before anything counts the time since something."""
+    try:
+        server_time = context.cluster(release.target.cluster).server_time()
+    except ClusterUnreachable:
+        return release
+    return follow_clock(release, context.store.now(), server_time)
+
+
 class _Next(NamedTuple):
     """When to observe again (milliseconds of Redis TIME), or ``at_once`` in this tick. ``seen``:
     what the next decision may use, since nothing but our own record or claim changed."""
@@ -109,7 +119,7 @@ def _tick(
 ) -> _Next:
     if not release.asked:
         return _observed_tick(context, release, ends, logs, already_seen)
-    answered = answer_requests(context, release)
+    answered = answer_requests(context, with_clock(context, release))
     if answered.release != release:
         _save(context, answered, release)
         is_over = answered.release.phase.is_final
@@ -136,14 +146,15 @@ def _observed_tick(
         ready = _Ready(release, *_observe(context, release, already_seen))
     if isinstance(ready, _Next):
         return ready
-    cluster = ready.cluster
+    before, cluster = ready.release, ready.cluster
+    ready = ready._replace(release=with_clock(context, before))
     if cluster is not None and _creates_app(ready):
         return _Next(apply_objects(context, cluster, ready.release, ends))
     decision = _decide(context, ready)
     remember_templates(context, decision.release, ready.seen)
     if cluster is not None and isinstance(ready.seen, Observation):
         decision = announce_writes(context, decision)
-    saved = _save(context, decision, ready.release)
+    saved = _save(context, decision, before)
     if isinstance(ready.seen, Observation):
         logs.begin(ready.release, saved, ready.seen)  # a rollback soon removes the pods
     if saved.phase.is_final:

@@ -8,16 +8,19 @@ from typing import Any
 
 from bot.releases.assess.intents import (
     CAUSE_ANNOTATION,
+    CLAIM_ANNOTATION,
     field_value,
     find,
     is_written_by_us,
     item_of,
     put,
 )
+from bot.releases.facts.changes import Deploy, Restart, Undo
 from bot.releases.facts.intent import Field, Intent, Kind
 from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.plan import DeploymentGoal
 from bot.releases.facts.release import Release
+from bot.releases.facts.target import Strategy
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,51 @@ class Recovered:
 
     release: Release
     fields: tuple[str, ...] = ()
+
+
+def before_own_writes(release: Release, seen: Observation) -> Observation:
+    """What the release found, where Redis lost the plan and the cluster has its first writes: a
+    roll writes the template with the claim, other strategies make a candidate."""
+    stable, candidate = seen.stable, seen.candidate
+    if stable is None or stable.claim != release.id:
+        return seen
+    annotations = {
+        key: value for key, value in stable.annotations.items() if key != CLAIM_ANNOTATION
+    }
+    before = replace(stable, annotations=annotations)
+    if release.strategy is Strategy.ROLLING and isinstance(release.change, _ROLLED):
+        before = _before_roll(before)
+    survey = seen.survey
+    if survey is not None:
+        others = tuple(one for one in survey.leftovers if one.claim != release.id)
+        survey = replace(survey, leftovers=others)
+    is_own = candidate is not None and candidate.claim == release.id
+    return replace(seen, stable=before, candidate=None if is_own else candidate, survey=survey)
+
+
+_ROLLED = (Deploy, Restart, Undo)
+
+
+def _before_roll(stable: DeploymentSeen) -> DeploymentSeen:
+    """The template that ran before is the newest of the other ReplicaSets; that it was complete is
+    assumed, as the lost plan knew it."""
+    earlier = next((one for one in stable.replica_sets if one.template != stable.template), None)
+    if earlier is None:
+        return stable
+    causes = {CAUSE_ANNOTATION: earlier.change_cause} if earlier.change_cause else {}
+    others = {key: value for key, value in stable.annotations.items() if key != CAUSE_ANNOTATION}
+    pods = stable.replicas
+    return replace(
+        stable,
+        template=earlier.template,
+        annotations=others | causes,
+        replica_sets=tuple(one for one in stable.replica_sets if one.template != stable.template),
+        observed_generation=stable.generation,
+        status_replicas=pods,
+        updated=pods,
+        ready=pods,
+        available=pods,
+    )
 
 
 _OTHERWISE = (Field.EXISTS, Field.CLAIM, Field.CHANGE_CAUSE)

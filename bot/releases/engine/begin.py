@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.assess.card_snapshot import take_card_snapshot
+from bot.releases.assess.lost_writes import before_own_writes
 from bot.releases.assess.rollout import is_complete
 from bot.releases.engine.decision import RESYNC_MS, Decision, enter_phase, finish
 from bot.releases.engine.gates import at_gates
@@ -27,7 +28,7 @@ from bot.releases.strategies import STRATEGIES
 
 def begin(decision: Decision, seen: Observation, now: int) -> Decision:
     """Plan and save as-found facts; writes nothing to the cluster."""
-    release = decision.release
+    release, seen = decision.release, before_own_writes(decision.release, seen)
     if _is_settling(release, seen, now):
         return decision.wake(now + RESYNC_MS)
     try:
@@ -72,7 +73,7 @@ def _is_settling(release: Release, seen: Observation, now: int) -> bool:
 
 def make_plan(release: Release, seen: Observation, now: int) -> tuple[Plan, AsFound]:
     """Raises PlanRefused."""
-    draft, notes = make_draft(release, seen, now)
+    draft, notes = make_draft(release, seen, release.in_cluster_time(now))
     plan = with_notes(STRATEGIES[release.strategy].plan(draft), notes)
     found = as_found_of(release, plan, seen, now)
     plan = replace(plan, as_found_hash=as_found_hash(found))

@@ -69,7 +69,22 @@ def judge_pods(decision: Decision, step: Step, seen: Observation, now: int) -> O
 
 def _assess(release: Release, side: Side, seen: Observation, now: int) -> Assessment:
     before = release.as_found.stable.template if release.as_found else None
-    return assess(seen, side, release.rules, now, release.tolerated, before=before)
+    at = release.in_cluster_time(now)
+    return _woken_in_time(
+        assess(seen, side, release.rules, at, release.tolerated, before=before), now - at
+    )
+
+
+def assess_candidate(release: Release, seen: Observation, now: int) -> Assessment:
+    """Whatever a person tolerated, and whatever ran before."""
+    at = release.in_cluster_time(now)
+    return _woken_in_time(assess(seen, Side.CANDIDATE, release.rules, at), now - at)
+
+
+def _woken_in_time(found: Assessment, apart: int) -> Assessment:
+    if found.next_ripe_at is None:
+        return found
+    return replace(found, next_ripe_at=found.next_ripe_at + apart)
 
 
 def judge_permanent_failures(decision: Decision, seen: Observation, now: int) -> Outcome:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.assess.intents import find, is_claimed_by_another, set_fields
-from bot.releases.assess.pod_failures import assess, cause_of
+from bot.releases.assess.pod_failures import cause_of
 from bot.releases.engine.decision import Decision
-from bot.releases.engine.failures import judge_permanent_failures
+from bot.releases.engine.failures import assess_candidate, judge_permanent_failures
 from bot.releases.engine.outcome import Outcome, Proceed, Stop
 from bot.releases.facts.actions import PatchDeployment
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field, Kind
 from bot.releases.facts.observation import DeploymentSeen, Observation
-from bot.releases.facts.plan import Side
 from bot.releases.facts.release import Phase, Release
 
 
@@ -44,7 +43,7 @@ def _stop_failed_candidate(decision: Decision, seen: Observation, now: int) -> D
         or release.rollback is not None
     ):
         return decision
-    found = assess(seen, Side.CANDIDATE, release.rules, now)
+    found = assess_candidate(release, seen, now)
     decision = decision.wake(found.next_ripe_at)
     failed = found.permanent or (found.persistent if found.all_failed else ())
     if not failed or not seen.candidate.replicas:

@@ -216,6 +216,7 @@ class Release:
     stale_candidate_claim: str = ""  # the same of a candidate that a release left behind
     stale_autoscaler_claim: str = ""  # the same of an autoscaler whose minimum was left raised
     minimum: Minimum | None = None
+    clocks_apart_ms: int | None = None  # Redis' clock minus the API server's; None: not compared
     usual_ms: int = 0  # p95 of earlier waves, without minReadySeconds; 0: no history
     active_ms: int = 0  # of the steps done, without pauses and the cluster's own trouble
     started_at: int = 0
@@ -235,6 +236,10 @@ class Release:
     def current_step(self) -> Step | None:
         at = self.progress.at_step
         return self.steps[at] if 0 <= at < len(self.steps) else None
+
+    def in_cluster_time(self, now: int) -> int:
+        """What the times of pods are compared with: the API server's clock."""
+        return now - (self.clocks_apart_ms or 0)
 
     @property
     def only_a_person_rolls_back(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, MutableMapping
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -438,6 +439,8 @@ async def _send(answer: Answer, send: Send) -> None:
     content = answer.content if isinstance(answer.content, bytes) else orjson.dumps(answer.content)
     headers = answer.raw_headers()
     headers.append((b"content-length", str(len(content)).encode()))
+    if not any(name.lower() == b"date" for name, _ in headers):  # a proxied app may send its own
+        headers.append((b"date", formatdate(usegmt=True).encode()))
     await send({"type": "http.response.start", "status": answer.code, "headers": headers})
     await send({"type": "http.response.body", "body": content})
 

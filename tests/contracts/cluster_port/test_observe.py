@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ from tests.contracts.cluster_port.conftest import (
     deployment,
     service,
 )
+
+
+def test_the_api_servers_clock_is_read_from_its_answers(lab: Lab) -> None:
+    lab.observe()
+    server_time = lab.cluster.server_time()
+    assert server_time is not None and abs(server_time - time.time() * 1000) < 3_000
+    assert KubernetesCluster(kubeconfig=str(lab.kubeconfig)).server_time() is None
 
 
 def test_a_healthy_app_is_observed_whole(lab: Lab) -> None:

@@ -41,7 +41,7 @@ OF_THE_WHOLE_CLUSTER = {
 }
 OF_RBAC_APPLY = {(verb, "", "configmaps") for verb in ("get", "create", "patch")}
 """As `rbac.apply` grants them; the test applies a ConfigMap."""
-OPENS_NOTHING = {"prepare"}
+OPENS_NOTHING = {"prepare", "server_time"}
 
 
 @dataclass(frozen=True)

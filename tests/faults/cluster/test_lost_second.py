@@ -80,3 +80,38 @@ def test_an_abort_rolls_back_what_the_record_had_lost(desk: Desk, store: Forgetf
     assert desk.container()["image"].endswith(":1.0.0")
     found = desk.lab.read("deployments", "hello")["metadata"]
     assert "pilothouse.dev/release" not in found["annotations"]
+
+
+def loses_its_plan(desk: Desk, store: ForgetfulStore, strategy: Strategy = Strategy.ROLLING) -> str:
+    desk.rules = replace(desk.rules, approvals=replace(desk.rules.approvals, start=0))
+    draft = a_release(Deploy("2.0.0", strategy), target=desk.target, rules=desk.rules, id="")
+    release_id = store.create(draft, dedup_key="", same_as="", operation="new").release.id
+    before = store.load(release_id)
+    advance_release(desk.context, release_id)
+    assert any(intent.written for intent in store.load(release_id).intents)
+    store.forget(before)
+    assert store.load(release_id).plan is None
+    return release_id
+
+
+@pytest.mark.parametrize("strategy", [Strategy.ROLLING, Strategy.CANARY])
+def test_a_plan_that_was_lost_is_made_for_what_was_found(
+    desk: Desk, store: ForgetfulStore, strategy: Strategy
+) -> None:
+    release_id = loses_its_plan(desk, store, strategy)
+    over = never_drifts(desk, release_id)
+    assert (over.phase, over.from_version) == (Phase.SUCCEEDED, "1.0.0")
+    assert desk.container()["image"].endswith(":2.0.0")
+
+
+def test_an_abort_after_a_lost_plan_rolls_back_to_what_was_found(
+    desk: Desk, store: ForgetfulStore
+) -> None:
+    release_id = loses_its_plan(desk, store)
+    advance_release(desk.context, release_id)
+    control_release(desk.context, release_id, Abort(DEVELOPER), "Aborted.")
+    assert never_drifts(desk, release_id).phase is Phase.ABORTED
+    assert desk.container()["image"].endswith(":1.0.0")
+    assert "pilothouse.dev/release" not in desk.lab.read("deployments", "hello")["metadata"].get(
+        "annotations", {}
+    )

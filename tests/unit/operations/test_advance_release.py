@@ -51,6 +51,10 @@ class SimulatedPort:
     at_once: Callable[[], object] = lambda: None
     lost: Callable[[Target, Action], None] | None = None
     observed: int = 0
+    clock: Callable[[], int | None] = lambda: None
+
+    def server_time(self) -> int | None:
+        return self.clock()
 
     def uid(self) -> str:
         return "uid-cluster"
