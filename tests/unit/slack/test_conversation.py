@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx
@@ -295,6 +296,10 @@ def test_any_other_thread_needs_the_app(bot: Bot, slack: LocalSlack) -> None:
 # --- names ----------------------------------------------------------------------------------------
 
 
+def _is_asked(bot: Bot, release_id: str) -> bool:
+    return bool(bot.store.load(release_id).asked)
+
+
 def test_a_person_has_one_spelling_however_they_ask(bot: Bot, slack: LocalSlack) -> None:
     """By slash command, by mention and by button; in the record, in what ended it, and in the
     audit. What the cluster keeps, the change-cause, is written from the record."""
@@ -314,7 +319,7 @@ def test_a_person_has_one_spelling_however_they_ask(bot: Bot, slack: LocalSlack)
     slack.click("U0DEV1", CHANNEL, card["ts"], cancel["action_id"], value=cancel["value"])
     slack.command("U0DEV1", CHANNEL, "<@U0BOT> rollout abort hello")
     for one in ("auth-1", "hello-1"):
-        slack.wait_for(lambda one=one: bot.store.load(one).asked, what=f"the end of {one}")
+        slack.wait_for(partial(_is_asked, bot, one), what=f"the end of {one}")
         cause = bot.settle(one).cause
         assert cause is not None and "by developer" in cause.summary
     told = [line.text for line in bot.store.audit() if "by " in line.text]
