@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from config.durations import parse_duration
+from config.link_templates import checked
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -207,6 +208,12 @@ class ApprovalsEntry(Entry):
         return self
 
 
+LinkName = Annotated[
+    str, _matching(re.compile(r"[^\s<>|](?:[^\n<>|]{0,28}[^\s<>|])?"), "a link's name (at most 30)")
+]
+LinkTemplate = Annotated[str, AfterValidator(checked)]
+
+
 class EvidenceEntry(Entry):
     logs: Literal["off", "starter", "channel"] = "starter"
 
@@ -238,6 +245,7 @@ class AppSettings(Entry):
     managed_elsewhere: Literal["refuse", "warn"] = "refuse"
     watch_after_ms: Duration = Field(default=600_000, alias="watch_after")
     evidence: EvidenceEntry = EvidenceEntry()
+    links: Annotated[dict[LinkName, LinkTemplate], Field(max_length=8)] = {}
 
     @model_validator(mode="after")
     def _one_service_key(self) -> AppSettings:

@@ -57,6 +57,7 @@ def _app(file: CatalogSettings, entry: AppCatalogEntry) -> App:
         scale_max=s.scale.max,
         watch_after_ms=s.watch_after_ms,
         evidence_logs=s.evidence.logs,
+        links=tuple(s.links.items()),
         own_strategy=Strategy(s.strategy),
     )
     files = {"secrets": dict(s.files.secrets), "configmaps": dict(s.files.configmaps)}

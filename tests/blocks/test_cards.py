@@ -17,11 +17,13 @@ from bot.releases.facts.release import Phase, Progress, Release, Rollback
 from bot.slack.blocks.announcements import announcement
 from bot.slack.blocks.buttons import ACTION_PREFIX, buttons_of
 from bot.slack.blocks.card import bar, card
+from bot.slack.blocks.plan import plan_message
 from bot.slack.blocks.steps import step_items
 from bot.slack.blocks.words import headline, title_words
 from sandbox.slack.block_rules import check_message_blocks
 from tests.blocks.golden import FOLDER, file_of, shown
 from tests.blocks.stories import (
+    CANARY,
     CARDS,
     EVENTS,
     GREEN,
@@ -329,3 +331,33 @@ def _buttons(message: Message) -> list[dict[str, Any]]:
         if block["type"] == "actions"
         for element in block["elements"]
     ]
+
+
+# --- links ----------------------------------------------------------------------------------------
+
+DIFF = "https://git.example.com/{app}/compare/{from}...{to}"
+
+
+def linked(**parts: Any) -> str:
+    release = replace(ROLLING, **parts)
+    rules = replace(release.rules, links=(("diff", DIFF), ("app", "https://example.com/?a={app}")))
+    message = card(replace(release, rules=rules), now=NOW)
+    return json.dumps(message.blocks, ensure_ascii=False)
+
+
+def test_a_card_links_what_the_catalog_names() -> None:
+    shown = linked(from_version="1.0.0", to_version="2.0.0+x y")
+    assert "<https://git.example.com/hello/compare/1.0.0...2.0.0%2Bx%20y|diff>" in shown
+    assert "<https://example.com/?a=hello|app>" in shown
+
+
+def test_a_link_without_its_version_is_left_out() -> None:
+    shown = linked(from_version="")
+    assert "compare" not in shown and "|app>" in shown
+
+
+def test_a_plan_has_the_links_too() -> None:
+    assert CANARY.plan is not None
+    rules = replace(CANARY.rules, links=(("diff", DIFF),))
+    message = plan_message(replace(CANARY, rules=rules), CANARY.plan)
+    assert "compare/1.0.0...2.0.0|diff>" in json.dumps(message.blocks)

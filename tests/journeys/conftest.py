@@ -263,6 +263,7 @@ def _plain_apps(hello: Entry, *, probed: bool) -> dict[str, Entry]:
         "canary": {"steps": [20, 50], "hold": "1s"},
         "bluegreen": {"rollback_window": "30s"},
         "manifests": [],
+        "links": {"diff": "https://git.example.com/{app}/compare/{from}...{to}"},
     }
     apps = {}
     for number in range(1, APPS + 1):

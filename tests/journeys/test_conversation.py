@@ -53,6 +53,15 @@ def test_a_plan_is_shared_with_the_channel_only_by_its_button(journey: Journey) 
     )
 
 
+def test_a_plan_has_the_links_of_the_catalog(journey: Journey) -> None:
+    def shown() -> str:
+        return json.dumps([m.get("blocks") for m in journey.messages()])
+
+    journey.say("/deploy {app} 2.0.0 canary dry-run")
+    link = f"https://git.example.com/{journey.app}/compare/1.0.0...2.0.0"
+    journey.until(lambda: link in shown(), "the plan with its link")
+
+
 @pytest.mark.slow
 def test_status_leads_to_the_card_and_brings_it_down(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=10m")

@@ -63,6 +63,7 @@ class Rules:
     scale_max: int | None = None
     watch_after_ms: int = 600_000
     evidence_logs: Literal["off", "starter", "channel"] = "starter"
+    links: tuple[tuple[str, str], ...] = ()  # (name, template)
     own_strategy: Strategy = Strategy.ROLLING  # the app's, where a command names no other
 
     @property

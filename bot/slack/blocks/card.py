@@ -22,6 +22,7 @@ from bot.releases.facts.release import WAITING_PHASES, Phase, Release
 from bot.releases.facts.target import Strategy
 from bot.slack.blocks.buttons import buttons_after, buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section
+from bot.slack.blocks.links import links_block
 from bot.slack.blocks.plain_card import SHOWN_EVIDENCE, plain_card
 from bot.slack.blocks.steps import steps_block
 from bot.slack.blocks.timeline import timeline_lines
@@ -64,6 +65,7 @@ def card(release: Release, *, now: int, names: Names | None = None, first: bool 
         blocks += [part for part in parts if part]
         if buttons := buttons_of(release):
             blocks.append(actions(buttons))
+    blocks += links_block(release, release.from_version, release.to_version)
     blocks.append(context(_origin(release, names or Names(), first)))
     return Message(plain_card(release), tuple(blocks))
 

@@ -8,6 +8,7 @@ from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import ApprovalGate, HoldGate, Plan, Step
 from bot.releases.facts.release import Release
 from bot.slack.blocks.elements import Block, context, section, top_text
+from bot.slack.blocks.links import links_block
 from bot.slack.blocks.words import STRATEGY_WORDS, capitalised, uncapitalised
 from bot.slack.markup import code, escape, plain
 
@@ -72,6 +73,7 @@ def plan_message(release: Release, plan: Plan) -> Message:
                 plain(fact, 300) for fact in [*facts, *(f"• {note}" for note in plan.notes[:8])]
             )
         ),
+        *links_block(release, plan.from_version, plan.version),
         context(f"plan {code(plan.hash)}"),
     ]
     return Message(

@@ -216,3 +216,32 @@ def test_durations_are_a_number_and_a_unit(text: str, ms: int) -> None:
 def test_other_texts_are_not_durations(text: str) -> None:
     with pytest.raises(ValueError, match="not a duration"):
         parse_duration(text)
+
+
+# --- links ----------------------------------------------------------------------------------------
+
+
+def test_links_are_templates_that_defaults_and_app_share() -> None:
+    text = (
+        "clusters: {local: {in_cluster: true}}\n"
+        "defaults: {links: {dashboard: 'https://grafana.example.com/d?var-app={app}'}}\n"
+        "apps:\n  hello: {links: {diff: 'https://git.example.com/{app}/compare/{from}...{to}'}}\n"
+    )
+    assert list(parse_catalog(text).apps["hello"].settings.links) == ["dashboard", "diff"]
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("https://git.example.com/{tag}", "unknown placeholder `{tag}`: use {app}, {cluster}"),
+        ("javascript:alert(1)", "is not a link"),
+        ("ftp://example.com/{app}", "is not a link"),
+        ("https://{app}.example.com/", "a host without placeholders"),
+        ("https://user@example.com/", "is not a link"),
+        ("https://example.com/a b", "encode them as %20"),
+        ("https://example.com/{", "encode them as %20"),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_refused(template: str, said: str) -> None:
+    ((line, message),) = mistakes(SMALL + f'    links:\n      diff: "{template}"\n')
+    assert line == 5 and said in message

@@ -28,6 +28,7 @@ apps:
     autoscaler: {min_replicas: raise}
     watch_after: 7m
     evidence: {logs: "off"}
+    links: {diff: "https://git.example.com/{from}...{to}"}
 """
 
 
