@@ -76,6 +76,17 @@ def test_a_wake_during_a_job_is_honoured_after_it(leases: Leases) -> None:
     assert [c.wake_id for c in leases.claim()[0]] == ["release:a-1"]
 
 
+def test_a_job_that_begins_serves_what_was_planned_before(leases: Leases, now: int) -> None:
+    """It reads everything anew: a change that was reported before needs no job of its own."""
+    leases.wake("release:a", now)
+    ((claim,), _) = leases.claim()
+    leases.wake("release:a", now + 200)
+    assert leases.begin(claim.wake_id, claim.token)
+    leases.finish(claim.wake_id, claim.token, now + 60_000)
+    _, later = leases.claim()
+    assert later is not None and later > 50_000
+
+
 def test_ids_that_wait_for_their_job_do_not_hide_those_behind_them(leases: Leases) -> None:
     for number in range(5):
         leases.wake(f"release:a-{number}", 0)
