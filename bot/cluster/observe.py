@@ -282,34 +282,41 @@ class _Owned:
 def _read_owned(
     connection: Connection, namespace: str, deployments: Sequence[Any]
 ) -> list[_Owned | None]:
-    """What belongs to each. A list that contains another is not read twice: a candidate's labels
-    are those of stable and one more."""
-    made: list[_Owned | None] = []
-    for deployment in deployments:
-        if deployment is None:
-            made.append(None)
-            continue
-        selector = deployment["spec"]["selector"]
-        wider = next(
-            (
-                one
-                for one in made
-                if one and _is_within(selector, one.deployment["spec"]["selector"])
-            ),
-            None,
+    """What belongs to each, by one list of each kind for both where one selector covers theirs."""
+    selectors = [one["spec"]["selector"] for one in deployments if one is not None]
+    covering = covering_selector(selectors)
+    lists = [
+        tuple(
+            connection.start(connection.required, path_of(kind, namespace), label_query(selector))
+            for kind in ("replicasets", "pods")
         )
-        if wider is not None:
-            made.append(_Owned(deployment, wider.replica_sets, wider.pods))
-            continue
-        query = label_query(selector)
-        made.append(
-            _Owned(
-                deployment,
-                connection.start(connection.required, path_of("replicasets", namespace), query),
-                connection.start(connection.required, path_of("pods", namespace), query),
-            )
-        )
-    return made
+        for selector in ([covering] if covering is not None else selectors)
+    ]
+    started = iter(lists if covering is None else lists * len(selectors))
+    return [None if one is None else _Owned(one, *next(started)) for one in deployments]
+
+
+def covering_selector(selectors: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Matches all that each of them matches, and little else: a candidate's labels are those of
+    stable and one more, or have other values of the same keys. None where there is none."""
+    if len(selectors) == 1:
+        return selectors[0]
+    if len(selectors) != 2:
+        return None
+    fewer, more = sorted(selectors, key=lambda one: len(one.get("matchLabels") or {}))
+    if _is_within(more, fewer):
+        return fewer
+    if fewer.get("matchExpressions") or more.get("matchExpressions"):
+        return None
+    labels, others = fewer.get("matchLabels") or {}, more.get("matchLabels") or {}
+    if not labels or not labels.keys() <= others.keys():
+        return None
+    either = {key: sorted({labels[key], others[key]}) for key in labels}
+    return {
+        "matchExpressions": [
+            {"key": key, "operator": "In", "values": values} for key, values in either.items()
+        ]
+    }
 
 
 def _is_within(narrow: Mapping[str, Any], wide: Mapping[str, Any]) -> bool:

@@ -141,6 +141,16 @@ def test_a_candidate_is_observed_whole_whether_or_not_stables_lists_hold_it(
     assert eventually(lambda: ready() == 1)
 
 
+def test_a_green_that_differs_by_its_labels_values_costs_no_list_of_its_own(lab: Lab) -> None:
+    body = candidate_of(lab.stable(), "hello-1", replicas=1)
+    labels = {"app": "hello-green", "color": "green"}
+    body["spec"]["selector"] = {"matchLabels": labels}
+    body["spec"]["template"]["metadata"]["labels"] = labels
+    lab.create("deployments", body)
+    lab.observe("hello-canary")
+    assert reads_of(lab, "hello-canary") == 6
+
+
 def test_observing_a_canary_takes_eight_reads_and_seven_right_after(
     lab: Lab,
 ) -> None:
