@@ -13,6 +13,7 @@ from bot.cluster.permissions import NEEDED
 from bot.commands.table import BY_NAME
 from bot.releases.facts.actions import Action
 from tests.architecture.sources import TOP, nodes_of
+from tests.mutants.defects import DEFECTS, Defect
 
 VERBS = {"Patch": "patch", "Create": "create", "Delete": "delete"}
 
@@ -46,3 +47,11 @@ def test_every_action_has_a_branch_and_a_permission(
         for _, resource, verbs in NEEDED
         if resource.endswith(f"{kind.lower()}s")
     )
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda one: one.name)
+def test_every_seeded_defect_still_fits_the_code(defect: Defect) -> None:
+    """`make mutants` stops at one whose text is not there once."""
+    assert (TOP / defect.file).read_text().count(defect.there) == 1
+    path, _, name = defect.test.partition("::")
+    assert f"def {name.partition('[')[0]}(" in (TOP / path).read_text()

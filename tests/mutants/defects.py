@@ -166,9 +166,9 @@ DEFECTS: tuple[Defect, ...] = (
     ),
     Defect(
         "a write without its line in the audit stream",
-        "bot/operations/lifecycle/advance_release.py",
-        "events=(*decision.events, *_intended(context, decision))",
-        "events=decision.events",
+        "bot/operations/lifecycle/announce_writes.py",
+        "release=release, events=(*decision.events, *events))",
+        "release=release)",
         "tests/unit/operations/test_advance_release.py::test_a_write_is_audited_before_it_is_sent",
     ),
     Defect(
@@ -189,8 +189,8 @@ DEFECTS: tuple[Defect, ...] = (
         "an old card's click ends the next hold",
         "bot/releases/engine/respond.py",
         "    if request.at and request.at != hold_name(release):\n"
-        "        return _refuse(decision, _from_before(release))\n    if isinstance",
-        "    if isinstance",
+        "        return _refuse(decision, _from_before(release))\n    if (\n        not isinstance",
+        "    if (\n        not isinstance",
         "tests/unit/slack/test_stale_clicks.py::test_continue_now_never_approves_a_later_gate",
     ),
     Defect(
@@ -213,6 +213,29 @@ DEFECTS: tuple[Defect, ...] = (
         "        if self.ready < self.needed:",
         "        if not self.ready:",
         "tests/unit/releases/test_handover.py::test_as_many_ready_pods_as_serve_are_needed",
+    ),
+    Defect(
+        "an autoscaler's minimum left raised",
+        "bot/releases/engine/minimum.py",
+        "wanted = scaler.min_replicas if minimum.left else minimum.found",
+        "wanted = scaler.min_replicas",
+        "tests/transitions/bluegreen/test_autoscaler_minimum.py"
+        "::test_the_minimum_is_raised_before_blue_and_restored_at_the_end",
+    ),
+    Defect(
+        "an autoscaler's minimum that a person changed overwritten",
+        "bot/releases/engine/minimum.py",
+        'left = _with(decision, replace(minimum, left="theirs"))',
+        "left = _with(decision, replace(minimum, to=scaler.min_replicas))",
+        "tests/transitions/bluegreen/test_autoscaler_minimum.py"
+        "::test_a_minimum_that_something_else_changed_is_left_and_named",
+    ),
+    Defect(
+        "a clock that jumps taken for time that passed",
+        "bot/operations/lifecycle/advance_release.py",
+        "    return follow_clock(release, context.store.now(), server_time)",
+        "    return follow_clock(release, context.store.now(), server_time and None)",
+        "tests/unit/operations/test_clock_jumps.py::test_a_deadline_counts_on_over_a_jump",
     ),
     Defect(
         "an incomplete scale rolled back at its deadline",
@@ -245,8 +268,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a Deployment's own deadline ignored",
         "bot/releases/planning/capacity.py",
-        "is_set = seconds != DEFAULT_PROGRESS_S and",
-        "is_set = seconds > DEFAULT_PROGRESS_S and",
+        "is_set = seconds != DEFAULT_PROGRESS_S or",
+        "is_set = seconds > DEFAULT_PROGRESS_S or",
         "tests/transitions/test_rolling.py::test_the_deployments_own_times_belong_to_the_deadline",
     ),
     Defect(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -374,6 +375,24 @@ def test_the_deployments_own_times_belong_to_the_deadline(
     stable = a_deployment(min_ready_seconds=min_ready, progress_deadline_seconds=progress)
     plan = planned(a_release(), an_observation(stable)).plan
     assert plan is not None and plan.deadline_ms == minutes * MINUTE
+
+
+APPLIED = {
+    "kubectl.kubernetes.io/last-applied-configuration": '{"spec":{"progressDeadlineSeconds":600}}'
+}
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"annotations": APPLIED},
+        {"managers": (("kubectl", "Apply", "", "spec.progressDeadlineSeconds"),)},
+    ],
+)
+def test_ten_minutes_that_someone_applied_are_no_default(stated: Any) -> None:
+    stable = a_deployment(progress_deadline_seconds=600, **stated)
+    plan = planned(a_release(), an_observation(stable)).plan
+    assert plan is not None and plan.deadline_ms == 10 * MINUTE
 
 
 def test_the_history_does_not_hide_a_changed_minimum() -> None:

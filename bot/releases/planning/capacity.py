@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from bot.releases.facts.observation import DeploymentSeen
@@ -11,6 +12,8 @@ from bot.releases.facts.release import Release
 MINIMUM_DEADLINE_MS = 300_000
 DEFAULT_PROGRESS_S = 600
 NO_PROGRESS_DEADLINE_S = 2**31 - 1
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_PROGRESS = re.compile(r'"progressDeadlineSeconds":\s*\d')
 
 
 def fence_posts(deployment: DeploymentSeen) -> tuple[int, int]:
@@ -71,8 +74,21 @@ def _wave_ms(deployment: DeploymentSeen, release: Release) -> int:
 
 
 def _own_deadline(deployment: DeploymentSeen) -> int:
-    """``progressDeadlineSeconds`` where someone set it: so long without progress is normal. 600 is
-    the API server's default, and the greatest int32 means none (apps/v1 defaults.go)."""
+    """``progressDeadlineSeconds`` where someone set it: so long without progress is normal. The
+    greatest int32 means none (apps/v1 defaults.go)."""
     seconds = deployment.progress_deadline_seconds
-    is_set = seconds != DEFAULT_PROGRESS_S and seconds < NO_PROGRESS_DEADLINE_S
+    if seconds >= NO_PROGRESS_DEADLINE_S:
+        return 0
+    is_set = seconds != DEFAULT_PROGRESS_S or _states_progress_deadline(deployment)
     return seconds * 1000 if is_set else 0
+
+
+def _states_progress_deadline(deployment: DeploymentSeen) -> bool:
+    """The API server fills in 600 where nothing is said. That someone chose just that shows where
+    it was applied: by the server, whose owners are those who stated a field, or by kubectl, which
+    keeps what it applied."""
+    path = "spec.progressDeadlineSeconds"
+    is_owned = any(
+        operation == "Apply" and owned == path for _, operation, _, owned in deployment.managers
+    )
+    return is_owned or _PROGRESS.search(deployment.annotations.get(LAST_APPLIED, "")) is not None
