@@ -331,6 +331,9 @@ class ReleaseStore(Protocol):
         Releases of one app get their locks in the order in which they were created.
         """
 
+    def leave_line(self, release_id: str) -> None:
+        """Give up all locks and every place in their queues: what waits behind it goes on."""
+
     def active(self, app: str | None = None) -> tuple[Release, ...]:
         """Releases that are not final, oldest first."""
 

@@ -46,13 +46,14 @@ class Receipt:
     """A release was created, or (``fresh`` False) one that does the same already runs.
 
     ``behind``: the release it waits for; ``elsewhere``: its card is not in the channel where it was
-    requested.
+    requested; ``card``: the address of the card of one that already runs.
     """
 
     release: Release
     fresh: bool
     behind: str = ""
     elsewhere: bool = False
+    card: str = ""
     kind: Literal["receipt"] = "receipt"
 
 

@@ -193,6 +193,9 @@ class RedisReleaseStore:
             raise VersionConflict(f"{release.id} has finished: it takes no locks")
         return Locked(behind.decode(), position)
 
+    def leave_line(self, release_id: str) -> None:
+        self._scripts.run("leave_line", release_id)
+
     def active(self, app: str | None = None) -> tuple[Release, ...]:
         with redis_errors():
             found = cast(

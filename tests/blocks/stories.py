@@ -29,7 +29,7 @@ from bot.ports import AuditLine, Message, Table
 from bot.releases.facts.as_found import AsFound, DeploymentAsFound
 from bot.releases.facts.card_snapshot import CardSnapshot, PodLine, Struggle, VersionCount
 from bot.releases.facts.causes import Cause, FailureClass, Judgement, Verdict
-from bot.releases.facts.changes import Scale
+from bot.releases.facts.changes import Deploy, Scale
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.intent import Drift, Field, Kind
 from bot.releases.facts.people import Vote
@@ -37,6 +37,7 @@ from bot.releases.facts.plan import ApprovalGate, Condition, HoldGate, Plan, Ste
 from bot.releases.facts.release import (
     ClusterTrouble,
     GateState,
+    Held,
     Outage,
     Phase,
     Progress,
@@ -248,7 +249,28 @@ ROLLED_BACK = replace(
     card_snapshot=_seen(old=3, new=0),
 )
 
+HELD = replace(
+    a_release(Deploy("3.0.0"), command="deploy hello 3.0.0"),
+    id="hello-43",
+    to_version="3.0.0",
+    queued_behind="hello-42",
+    held=Held("hello-42", T0, ids=("hello-43", "hello-44"), people=(DEVELOPER, MANAGER)),
+    phase_since=T0,
+)
+HELD_EVENT = Event(
+    T0, EventKind.HELD, "hello-42 was rolled back, so 3.0.0 (hello-43), 4.0.0 (hello-44) wait"
+)
+
 CARDS: dict[str, Release] = {
+    "held in the queue": HELD,
+    "dropped from the queue": replace(
+        HELD,
+        phase=Phase.EXPIRED,
+        cause=Cause(
+            FailureClass.REQUEST, "dropped: nobody decided within 1 h after hello-42 ended"
+        ),
+        finished_at=T0 + 60 * MINUTE,
+    ),
     "queued behind another": replace(
         a_release(command="deploy hello 2.0.0"), queued_behind="hello-41"
     ),
@@ -420,6 +442,8 @@ EVENTS: dict[str, tuple[Release, Event]] = {
             " Resume to continue, or abort to roll back.",
         ),
     ),
+    "queue that is held": (HELD, HELD_EVENT),
+    "queue that was continued": (replace(HELD, held=None), HELD_EVENT),
     "failure that pauses": (
         PAUSED_FAILED,
         Event(T0, EventKind.FAILURE, CAUSE.summary, evidence=CAUSE.evidence),

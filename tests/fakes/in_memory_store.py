@@ -240,7 +240,8 @@ class InMemoryReleaseStore:
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
         if self._releases[release.id].phase.is_final:
             raise VersionConflict(f"{release.id} has finished: it takes no locks")
-        self._wants[release.id].update(keys)
+        app = self._releases[release.id].target.app
+        self._wants[release.id].update((*keys, f"app/{app}"))
         if release.id not in self._waiting:
             self._waiting.append(release.id)
             self._waiting.sort(key=list(self._releases).index)
@@ -276,6 +277,10 @@ class InMemoryReleaseStore:
         for waiter in tuple(self._waiting):
             if self._wants[waiter] & freed and self._take(waiter):
                 self.queue.wake(f"release:{waiter}", self.now())
+
+    def leave_line(self, release_id: str) -> None:
+        self._free(release_id)
+        self._wants[release_id] = set()
 
     def active(self, app: str | None = None) -> tuple[Release, ...]:
         return tuple(r for r in self._of(app) if not r.phase.is_final)

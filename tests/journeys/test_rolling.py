@@ -175,3 +175,19 @@ def test_a_second_version_waits_for_the_first(journey: Journey) -> None:
     journey.say("/deploy {app} 3.0.0", user=MANAGER)
     journey.sees(r"{app} is on 3\.0\.0")
     assert journey.versions() == {"3.0.0": 5}
+
+
+@pytest.mark.slow
+def test_what_waits_behind_a_failure_is_held_until_people_decide(journey: Journey) -> None:
+    journey.say("/deploy {app} missing")
+    journey.say("/deploy {app} 2.0.0")
+    journey.say("/deploy {app} 3.0.0", user=MANAGER)
+    journey.sees(r"{app}-1 was rolled back, so 2\.0\.0 \({app}-2\), 3\.0\.0 \({app}-3\) wait")
+    assert journey.versions() == {"1.0.0": 5}
+    journey.say("/scale {app} 4")
+    journey.until(lambda: journey.versions() == {"1.0.0": 4}, "a scale that does not wait")
+    journey.say("/deploy {app} 2.0.0")
+    journey.sees(r"already runs as {app}-2")
+    journey.click("Continue", user=DEVELOPER)
+    journey.until(lambda: journey.versions() == {"3.0.0": 4}, "both versions, one after the other")
+    journey.sees(r"{app} is on 3\.0\.0")

@@ -63,6 +63,7 @@ def _dump(reply: Reply) -> dict[str, Any] | None:
                 "fresh": reply.fresh,
                 "behind": reply.behind,
                 "elsewhere": reply.elsewhere,
+                "card": reply.card,
             }
         case TextReply() | Refusal() | Pending():
             return asdict(reply)

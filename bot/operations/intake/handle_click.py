@@ -18,6 +18,7 @@ from bot.operations.context import Context
 from bot.operations.delivery.bring_card import bring_card
 from bot.operations.delivery.send_notices import Wish, set_wish
 from bot.operations.intake.answer_once import answer_once
+from bot.operations.intake.decide_queue import decide_queue
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.intake.refusal_with_names import ask_for_answer, refusal_with_names
 from bot.operations.lifecycle.control_release import control_release
@@ -132,6 +133,8 @@ def _of_card(context: Context, click: Click, carried: _Carried) -> Reply:
         return refusal or ask_for_answer(context, release, click.person)
     if refusal := refuse(context, click.person, button(click.action), thing=release):
         return refusal_with_names(context, release, click.action, refusal.line, click.person)
+    if carried.front and click.action in ("resume", "abort"):
+        return decide_queue(context, click, release.target.app, carried.front)
     if click.action == "replace":
         return _replace(context, click.person, release, carried.front)
     request, done = _request(click, carried)
@@ -173,7 +176,7 @@ def _replace(context: Context, by: Person, release: Release, front: str) -> Repl
     return control_release(
         context,
         front,
-        Abort(by, reason=f"replaced by {release.id}", at="card"),
+        Abort(by, reason=f"replaced by {release.id}", at="card", then="start"),
         f"{front} is rolling back; {release.id} follows",
     )
 

@@ -37,6 +37,8 @@ def steer_rollout(context: Context, invocation: Invocation, command: RolloutComm
     if command.verb == "restart":
         return start_typed_release(context, invocation, context.catalog.apps[app], command)
     release = running_release(context, app)
+    if command.verb == "undo" and release is not None and release.held is not None:
+        release = None  # an undo never waits for what is held
     if release is not None:
         return _control(context, invocation, command, release)
     if command.verb == "undo":

@@ -18,6 +18,7 @@ from bot.operations.lifecycle.answer_requests import answer_requests
 from bot.operations.lifecycle.apply_objects import apply_objects
 from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, check_people
 from bot.operations.lifecycle.gather_logs import LogReading, gather_logs
+from bot.operations.lifecycle.hold_in_queue import hold_in_queue
 from bot.operations.lifecycle.meet_error import forget_errors, meet_error
 from bot.operations.lifecycle.prepare_release import prepare_release
 from bot.operations.lifecycle.remember_templates import remember_templates
@@ -140,6 +141,8 @@ def _observed_tick(
     logs: LogReading,
     already_seen: Observation | None,
 ) -> _Next:
+    if release.phase is Phase.QUEUED and (held := hold_in_queue(context, release)) is not None:
+        return _Next(held.wake_at)
     if release.phase is Phase.QUEUED:
         ready = _begin(context, release)
     else:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from bot.operations.access.refuse import refuse
 from bot.operations.context import App, Context
+from bot.operations.delivery.find_card import find_card
 from bot.operations.replies import Receipt, Refusal, Reply
 from bot.policy.decision import STARTING, Start
 from bot.releases.facts.changes import Change, Deploy, Scale, Undo
@@ -47,13 +48,16 @@ def start_release(
         command=command,
         to_version=_to_version(change),
     )
-    same_as = json.dumps([app.target.cluster, app.target.app, asdict(change)], sort_keys=True)
+    # Two releases never bring the same version: not even by another strategy.
+    what = ["version", change.version] if isinstance(change, Deploy) else asdict(change)
+    same_as = json.dumps([app.target.cluster, app.target.app, what], sort_keys=True)
     created = context.store.create(
         draft, dedup_key=dedup_key, same_as=same_as, operation=uuid.uuid4().hex
     )
     release = created.release
     behind = release.queued_behind or _in_front(context, release)
-    return Receipt(release, created.fresh, behind, elsewhere=release.channel != channel)
+    card = "" if created.fresh else find_card(context, release.id)
+    return Receipt(release, created.fresh, behind, elsewhere=release.channel != channel, card=card)
 
 
 def refusal_at_once(
@@ -74,7 +78,8 @@ def _in_front(context: Context, release: Release) -> str:
         return ""
     active = context.store.active(release.target.app)
     place = (release.target.cluster, release.target.namespace)
-    before = [r for r in active if (r.target.cluster, r.target.namespace) == place]
+    here = [r for r in active if (r.target.cluster, r.target.namespace) == place]
+    before = [r for r in here if r.held is None]
     ids = [r.id for r in before]
     return ids[ids.index(release.id) - 1] if release.id in ids[1:] else ""
 

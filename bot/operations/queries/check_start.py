@@ -64,7 +64,10 @@ def _candidate(release: Release) -> str:
 
 
 def _is_busy(context: Context, target: Target) -> bool:
-    return any(_place(release.target) == _place(target) for release in context.store.active())
+    return any(
+        _place(release.target) == _place(target) and release.held is None
+        for release in context.store.active()
+    )
 
 
 def _place(target: Target) -> tuple[str, str, str]:

@@ -15,6 +15,7 @@ from bot.releases.engine.decision import Decision, enter_phase, finish, in_gate,
 from bot.releases.engine.drift import after_drift
 from bot.releases.engine.gates import is_expired, open_gate
 from bot.releases.engine.outcome import RollBack
+from bot.releases.engine.queue import continue_held, drop_held
 from bot.releases.engine.transitions import begin_rollback, with_roll_paused
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.changes import Reapply
@@ -288,6 +289,8 @@ def _pause(decision: Decision, request: Pause, now: int) -> Decision:
 def stop_name(release: Release) -> str:
     """Which pause or drift the release stands at: what Resume and Adopt carry, so that nobody waves
     through what they have not seen."""
+    if release.held is not None:
+        return f"held/{release.held.since}"
     if release.phase not in (Phase.PAUSED, Phase.DRIFTED):
         return ""
     seen = hashlib.sha256(repr((release.drift, release.cause)).encode()).hexdigest()[:8]
@@ -306,6 +309,8 @@ def _resume(decision: Decision, request: Resume, now: int) -> Decision:
     release, by = decision.release, request.by
     if request.at and request.at != stop_name(release):
         return _refuse(decision, _from_before(release))
+    if release.held is not None:
+        return continue_held(decision, by, now)
     if release.phase is Phase.DRIFTED:
         return _write_again(decision, by, now)
     if release.phase is not Phase.PAUSED:
@@ -395,7 +400,12 @@ def _plan_changed(release: Release) -> str:
 
 
 def _abort(decision: Decision, request: Abort, now: int) -> Decision:
-    release = decision.release
+    if request.at.startswith("held/") and request.at != stop_name(decision.release):
+        return _refuse(decision, _from_before(decision.release))
+    if decision.release.held is not None:
+        return drop_held(decision, request, now)
+    release = replace(decision.release, lets_next_start=request.then == "start")
+    decision = decision.changed(release)
     back_at_once = release.phase is Phase.HOLDING and _in_window(
         release
     )  # after a switch people roll back, they abort nothing

@@ -12,6 +12,7 @@ from bot.releases.facts.people import Person
 class EventKind(StrEnum):
     CREATED = "created"
     QUEUED = "queued"
+    HELD = "held"  # a version that waited behind a release which did not succeed
     PLANNED = "planned"
     REFUSED = "refused"  # the plan or the API server refused it; final
     STEP_BEGAN = "step_began"

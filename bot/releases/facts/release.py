@@ -168,6 +168,18 @@ class RepeatedError:
 
 
 @dataclass(frozen=True)
+class Held:
+    """The release in front did not succeed while this one waited for it. ``ids`` and ``people``:
+    the releases that its message is about, and who queued them; () where another's asks."""
+
+    behind: str
+    since: int
+    reminded: int = 0
+    ids: tuple[str, ...] = ()
+    people: tuple[Person, ...] = ()
+
+
+@dataclass(frozen=True)
 class Release:
     """One attempt to bring one app to one version (or scale, restart, undo, reapply it)."""
 
@@ -183,6 +195,9 @@ class Release:
     command: str = ""  # what was typed, normalised: the card shows it
     card_ts: str = ""  # Slack's ts of the card once posted
     queued_behind: str = ""
+    held: Held | None = None  # until people decide whether it still starts
+    continued_at: int = 0  # when a person let it start in spite of what ended before
+    lets_next_start: bool = False  # however it ends, what waits behind it starts
     version: int = 0  # the store's compare-and-set counter
     from_version: str = ""  # what ran before, as people read it: "1.0.0"
     to_version: str = ""

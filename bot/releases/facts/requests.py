@@ -75,10 +75,11 @@ class Finish:
 class Abort:
     """Roll everything back to as found. ``force`` ends the release without touching the cluster
     (admins). ``at`` names the wait for capacity that a button was drawn for; "" for a typed one.
-    ``note`` as for Pause."""
+    ``note`` as for Pause. ``then``: what becomes of the versions that wait behind it."""
 
     by: Person
     force: bool = False
+    then: Literal["hold", "start"] = "hold"
     reason: str = ""
     at: str = ""
     note: str = ""

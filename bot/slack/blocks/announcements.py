@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bot.ports import Message
 from bot.releases.assess.result import fell_back_to
 from bot.releases.engine.gates import open_gate
+from bot.releases.engine.queue import held_until
 from bot.releases.facts.ages import duration
 from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.counts import counted
@@ -19,7 +20,7 @@ from bot.slack.blocks.approvals import (
     gate_asked_for,
     who_may_answer,
 )
-from bot.slack.blocks.buttons import buttons_of
+from bot.slack.blocks.buttons import buttons_of, held_buttons
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
 from bot.slack.blocks.tables import pods_table, table_message
 from bot.slack.blocks.words import capitalised, change_words, phase_words
@@ -36,6 +37,7 @@ _MARKS: dict[EventKind, str] = {
     EventKind.DRIFTED: "⚠️",
     EventKind.PROBE_FAILED: "⚠️",
     EventKind.QUEUED: "ℹ️",
+    EventKind.HELD: "⏸️",
     EventKind.UNREACHABLE: "ℹ️",
     EventKind.REACHABLE: "ℹ️",
     EventKind.DRIFT_ENDED: "ℹ️",
@@ -75,6 +77,8 @@ def announcement(
         return _failure(release, event, card), True
     if event.kind is EventKind.FINISHED:
         return _finished(release, event)
+    if event.kind is EventKind.HELD:
+        return _held(release, event, card), True
     gate = gate_asked_for(release, event) if _asks_for_approval(release, event) else None
     if gate is not None:
         return approval_message(release, event, gate, approvers, card), True
@@ -193,6 +197,31 @@ def _decision(release: Release, event: Event, card: str) -> Message:
     blocks.append(context(_card_link(release, card)))
     line = f"{what} needs a decision: {event.text}"
     return Message(top_text([f"{escape(line)} {who}"]), tuple(blocks))
+
+
+def _held(release: Release, event: Event, card: str) -> Message:
+    """One message for all versions that one release holds; it mentions who queued them."""
+    held, app = release.held, release.target.app
+    if held is None or release.phase.is_final:
+        done = capitalised(phase_words(release)) if release.phase.is_final else "Continued"
+        line = f"{event.text}. {done}."
+        blocks = (
+            section(f"✔️ *{plain(app)}:* {plain(line, 1_500)}"),
+            context(_card_link(release, card)),
+        )
+        return Message(top_text([f"{escape(app)}: {escape(line)}"]), blocks)
+    who = " ".join(mention(one.user) for one in held.people)
+    until = f"Dropped at {clock(held_until(release) or 0)} if nobody decides."
+    shown = until.replace(clock(held_until(release) or 0), date(held_until(release) or 0))
+    line = f"{event.text}. Continue, or drop?"
+    return Message(
+        top_text([f"{escape(app)}: {escape(line)} {until}\nFor {who}"]),
+        (
+            section(f"⏸️ *{plain(app)}:* {plain(line, 1_500)}\n{shown}\nFor {who}"),
+            actions(held_buttons(release, all_of_them=True)),
+            context(_card_link(release, card)),
+        ),
+    )
 
 
 def _decided(release: Release, event: Event, card: str) -> Message:

@@ -32,10 +32,7 @@ _APPROVE = {
 def buttons_of(release: Release) -> list[Block]:
     match release.phase:
         case Phase.QUEUED:
-            instead = (
-                [replace_button(release, release.queued_behind)] if release.queued_behind else []
-            )
-            return [*instead, _abort(release, "Cancel", "Nothing has changed yet.", style="")]
+            return _in_line(release)
         case Phase.AWAITING_APPROVAL | Phase.AWAITING_PROMOTION:
             return _at_approval(release)
         case Phase.PROGRESSING:
@@ -198,6 +195,31 @@ def _restored(release: Release) -> str:
 
 def _is_known(release: Release) -> bool:
     return bool(release.from_version) and not isinstance(release.change, Scale)
+
+
+def _in_line(release: Release) -> list[Block]:
+    if release.held is not None:
+        return held_buttons(release)
+    front = release.queued_behind
+    instead = [replace_button(release, front)] if front else []
+    return [*instead, _abort(release, "Cancel", "Nothing has changed yet.", style="")]
+
+
+def held_buttons(release: Release, *, all_of_them: bool = False) -> list[Block]:
+    """``all_of_them``: every version that the same release holds."""
+    held = release.held
+    what = release.to_version
+    if all_of_them and held is not None and len(held.ids) > 1:
+        what = f"{len(held.ids)} versions"
+    value = {"release": release.id, "gate": "", "plan": "", "step": stop_name(release)}
+    if all_of_them and held is not None:
+        value["front"] = held.behind
+    effect = f"{what} will not be released. Nothing has changed yet."
+    confirm = (f"Drop {what}?", effect, "Drop")
+    return [
+        button("Continue", f"{ACTION_PREFIX}resume", value, style="primary"),
+        button("Drop", f"{ACTION_PREFIX}abort", value, style="danger", confirm=confirm),
+    ]
 
 
 def replace_button(release: Release, front: str) -> Block:

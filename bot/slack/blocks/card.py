@@ -13,6 +13,7 @@ from bot.commands.table import BY_NAME, Names
 from bot.ports import Message
 from bot.releases.engine.cluster_trouble import is_clusters_fault
 from bot.releases.engine.gates import expires_at, gates_here, hold_ends_at, open_gate
+from bot.releases.engine.queue import held_until
 from bot.releases.facts.ages import duration
 from bot.releases.facts.changes import Deploy, Scale
 from bot.releases.facts.counts import counted
@@ -151,6 +152,12 @@ def _failed_write_lines(release: Release) -> Iterator[str]:
 
 def _phase_lines(release: Release, now: int, first: bool) -> list[str]:
     match release.phase:
+        case Phase.QUEUED if release.held is not None:
+            front, until = code(release.held.behind), date(held_until(release) or 0)
+            return [
+                f"*Held:* {front} did not succeed while this waited for it.",
+                f"Continue or drop it. At {until} it is dropped.",
+            ]
         case Phase.QUEUED if release.queued_behind:
             return [f"Starts when {code(release.queued_behind)} ends."]
         case Phase.AWAITING_APPROVAL | Phase.AWAITING_PROMOTION:

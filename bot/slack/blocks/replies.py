@@ -234,7 +234,9 @@ def _receipt(receipt: Receipt) -> Message:
             f"ℹ️ *{plain(what, 300)}* already runs as {code(release.id)}:"
             f" {plain(phase_words(release), 300)}. Nothing new was started."
         )
-        if release.channel:
+        if receipt.card:
+            shown += f" {link(receipt.card, 'See its card')}."
+        elif release.channel:
             shown += f" Its card is in <#{escape(release.channel)}>."
     if not receipt.behind:
         return Message(line, (section(shown),))

@@ -127,6 +127,8 @@ def struggle_words(release: Release) -> str:
 
 def _running_words(release: Release) -> str:
     match release.phase:
+        case Phase.QUEUED if release.held is not None:
+            return f"held: {release.held.behind} did not succeed"
         case Phase.QUEUED:
             return f"waiting for {release.queued_behind}" if release.queued_behind else "starting"
         case Phase.HOLDING:
@@ -149,6 +151,8 @@ def _final_words(release: Release) -> str:
             return _success_words(release)
         case Phase.ROLLED_BACK:
             return f"rolled back: {on}"
+        case Phase.EXPIRED | Phase.ABORTED if release.held is not None:
+            return "dropped"
         case Phase.ABORTED | Phase.REJECTED:
             ended = release.phase.value.lower()
             return f"{ended}: {on}" if rolled_back else ended

@@ -128,3 +128,14 @@ def test_a_finished_release_takes_no_locks(store: ReleaseStore) -> None:
     with pytest.raises(VersionConflict):
         store.acquire(release, ["a"])
     assert store.acquire(created(store), ["a"]) == Locked()
+
+
+def test_who_leaves_the_line_stands_in_nobodys_way_and_may_come_back(store: ReleaseStore) -> None:
+    front, held, later = created(store), created(store), created(store)
+    for release in (front, held, later):
+        store.acquire(release, ["a"])
+    ended(store, front)
+    store.leave_line(held.id)
+    store.leave_line(held.id)
+    assert store.acquire(later, ["a"]) == Locked()
+    assert store.acquire(held, ["a"]) == Locked(later.id, 1)

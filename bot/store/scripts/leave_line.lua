@@ -1,0 +1,2 @@
+-- ARGV: release id
+return free_locks(ARGV[1])
