@@ -7,13 +7,15 @@ from dataclasses import replace
 from bot.releases.assess.canary_comparison import baseline_of, judge
 from bot.releases.engine.decision import Decision, enter_phase, in_gate
 from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
+from bot.releases.engine.reconcile import conditions_hold
 from bot.releases.engine.reminders import REMIND_EVERY_MS
 from bot.releases.facts.causes import Cause, FailureClass, Judgement, Verdict
 from bot.releases.facts.counts import counted
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.observation import Observation
-from bot.releases.facts.plan import ApprovalGate, Gate, HoldGate
+from bot.releases.facts.plan import ApprovalGate, Condition, Gate, HoldGate
 from bot.releases.facts.release import GateState, Phase, Release
+from bot.releases.planning.draining import PROXIES_FOLLOW_MS
 
 
 def gates_here(release: Release) -> tuple[Gate, ...]:
@@ -87,6 +89,8 @@ def _at_hold(
     decision: Decision, gate: HoldGate, state: GateState, seen: Observation, now: int
 ) -> Outcome:
     ends = state.opened_at + gate.ms + decision.release.progress.paused_ms
+    if gate.is_rollback_window and not state.has_all_traffic:
+        decision, state = _observe_all_traffic(decision, state, seen, now)
     if not state.skipped and now < ends:
         return Stop(decision.wake(ends))
     if gate.judged and not state.skipped:
@@ -95,6 +99,22 @@ def _at_hold(
             return judged
         decision = judged.decision
     return Proceed(_with_passed(decision, gate.name))
+
+
+def _observe_all_traffic(
+    decision: Decision, state: GateState, seen: Observation, now: int
+) -> tuple[Decision, GateState]:
+    """Endpoints changed at the switch, proxies follow a moment later."""
+    plan, followed_at = decision.release.plan, state.opened_at + PROXIES_FOLLOW_MS
+    if now < followed_at:
+        return decision.wake(followed_at), state
+    served = (Condition.SERVED_BY_CANDIDATE,)
+    if plan is None or not conditions_hold(decision.release, seen, served):
+        return decision, state
+    state = replace(state, has_all_traffic=True)
+    decision = decision.changed(in_gate(decision.release, state))
+    text = f"every new request is on {plan.candidate} ({plan.version})"
+    return decision.record(now, EventKind.STEP_DONE, text), state
 
 
 def _with_passed(decision: Decision, passed: str) -> Decision:

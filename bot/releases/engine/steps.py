@@ -108,6 +108,9 @@ def _taken_name(release: Release, step: Step, seen: Observation) -> str:
 def _reach(decision: Decision, step: Step, seen: Observation, now: int) -> Outcome:
     """Proceed: the goals are in effect and, unless the release already waits at a gate of the step,
     its conditions hold."""
+    begins_at = decision.release.progress.began_at + step.after_ms
+    if now < begins_at:
+        return Stop(decision.wake(begins_at))
     reconciled = reconcile(decision, step.goals, seen, now)
     decision = reconciled.decision
     if decision.release.progress.gate is not None:

@@ -149,6 +149,7 @@ class Step:
     wanted_share: int | None = None
     candidates: int | None = None  # replicas of the candidate in this step, for the card
     stables: int | None = None
+    after_ms: int = 0  # its goals wait that long, for what no observation shows
     watches: tuple[Side, ...] = ()  # whose new pods are judged for failure during it
     keeps_candidate: bool = False  # a rollback that leaves the candidate; the title says why
     # what takes over carries the load first: it is raised, and waited for

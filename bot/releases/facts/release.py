@@ -61,6 +61,7 @@ class GateState:
     skipped: bool = False  # a person ended a hold early
     skipped_by: Person | None = None  # until it was asked afresh whether they may
     unconfirmed: bool = False  # approved in time, but Slack does not say whether by people who may
+    has_all_traffic: bool = False  # after a switch every new request reaches the candidate
     baseline: Json = None  # counters of stable and candidate pods when a hold began, for judging
 
 

@@ -14,6 +14,8 @@ from bot.releases.planning.draft import Draft, app_container
 
 SLEEP_S = 5
 """Of a pod that a release removes: proxies have followed within a second or two."""
+PROXIES_FOLLOW_MS = 1_000 * SLEEP_S
+"""From the moment in which the endpoints say it: then no new request reaches who left them."""
 DEFAULT_GRACE_S = 30
 _LEAST_GRACE_S = 2
 

@@ -7,10 +7,16 @@ import pytest
 
 from bot.releases.engine.decide import decide
 from bot.releases.engine.respond import respond
-from bot.releases.facts.actions import CreateDeployment, PatchDeployment, PatchService
+from bot.releases.facts.actions import (
+    CreateDeployment,
+    DeleteDeployment,
+    PatchDeployment,
+    PatchService,
+)
 from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.release import Phase
 from bot.releases.facts.requests import Abort, Finish, Reject
+from bot.releases.planning.draining import PROXIES_FOLLOW_MS
 from tests.builders import DEVELOPER, MANAGER, SECOND, T0, a_service
 from tests.transitions.bluegreen import scenes
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster
@@ -102,6 +108,40 @@ def test_rollback_in_the_window_is_one_patch_in_the_next_tick() -> None:
     assert [
         one.changes[0].after for one in walk.written[before:] if isinstance(one, PatchService)
     ] == [ON_BLUE]
+
+
+def test_green_that_served_is_removed_only_after_proxies_have_followed() -> None:
+    """Endpoints leave at once, and a node's proxy a moment later."""
+    walk = scenes.plain().to_step("switch", gate="window")
+    walk.abort()
+    walk.to_step("remove")
+    since = walk.release.progress.began_at
+    walk.until(lambda walk: any(isinstance(one, DeleteDeployment) for one in walk.written))
+    assert walk.now - since >= PROXIES_FOLLOW_MS
+    walk.to_the_end()
+    assert walk.cluster.state() == walk.before
+
+
+def test_green_that_never_served_is_removed_at_once() -> None:
+    walk = scenes.plain()
+    walk.approves = False
+    walk.to_step("green", gate="switch")
+    since = walk.now
+    walk.abort()
+    walk.until(lambda walk: any(isinstance(one, DeleteDeployment) for one in walk.written))
+    assert walk.now - since < PROXIES_FOLLOW_MS
+
+
+def test_the_thread_says_when_every_new_request_is_on_green() -> None:
+    line = "every new request is on hello-green (2.0.0)"
+    walk = scenes.plain().to_step("switch", gate="window")
+    since = walk.release.progress.gate.opened_at if walk.release.progress.gate else 0
+    while line not in walk.told:
+        at = walk.now
+        walk.tick()
+    assert PROXIES_FOLLOW_MS <= at - since <= 2 * PROXIES_FOLLOW_MS
+    walk.to_the_end()
+    assert walk.told.count(line) == 1
 
 
 def test_window_lasts_at_least_thirty_seconds() -> None:

@@ -35,6 +35,7 @@ from bot.releases.facts.release import Release
 from bot.releases.planning.as_found import restored, rollback_basis
 from bot.releases.planning.candidate import body_as_found, body_in_plan
 from bot.releases.planning.capacity import MINIMUM_DEADLINE_MS
+from bot.releases.planning.draining import PROXIES_FOLLOW_MS
 from bot.releases.strategies.bluegreen.steps import preview_removal
 
 
@@ -103,6 +104,14 @@ class _Rollback:
             service.name in kept and selects(service.selector, labels)
             for service in self.seen.services
         )
+
+    @property
+    def has_candidate_served(self) -> bool:
+        """And may be sent requests by proxies that have not followed yet."""
+        intents = self.release.intents
+        names = (service.name for service in self.found.services)
+        switched = any(was_written(intents, Kind.SERVICE, one, Field.SELECTOR) for one in names)
+        return switched and bool(ready_pods(self.seen.candidate))
 
     def has_written(self, name: str, field: Field) -> bool:
         return was_written(self.release.intents, Kind.DEPLOYMENT, name, field)
@@ -330,6 +339,7 @@ def _candidate_as_found(back: _Rollback) -> Step:
     if back.is_candidate_kept:
         return _candidate_stays(made, "a Service that was changed by hand uses it")
     unused = (Condition.CANDIDATE_UNUSED,)
+    after_ms = PROXIES_FOLLOW_MS if back.has_candidate_served else 0
     if before is None:
         absent = AbsentGoal("Deployment", made.candidate, when=unused)
         return Step(
@@ -338,6 +348,7 @@ def _candidate_as_found(back: _Rollback) -> Step:
             (*preview_removal(made.preview), absent),
             (Condition.CANDIDATE_GONE,),
             MINIMUM_DEADLINE_MS,
+            after_ms=after_ms,
         )
     return Step(
         "green back",
@@ -350,6 +361,7 @@ def _candidate_as_found(back: _Rollback) -> Step:
         ),
         (),
         MINIMUM_DEADLINE_MS,
+        after_ms=after_ms,
     )
 
 
