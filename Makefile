@@ -36,7 +36,7 @@ tour: venv ## a scripted conversation through the sandbox, printed as it goes (S
 # ---- to check it -----------------------------------------------------------------------------------------------------------
 .PHONY: test check static lint types imports page browser slow control-plane-suite real-node-suite chart
 test: venv ## the hermetic tests, a minute on two cores, no Go and no network
-	@$(pytest) -n $(workers) --dist worksteal -m "not control_plane and not real_node and not browser and not slow" $(ARGS)
+	@$(pytest) -n $(workers) --dist loadscope -m "not control_plane and not real_node and not browser and not slow" $(ARGS)
 
 # Each part once, the cheap ones first; `.ci/run` runs the same list.
 check: ## everything: test, lint, types, import rules, locks, page, chart, tour, browser, control plane, real nodes

@@ -18,7 +18,12 @@ from sandbox.redis_server import EmbeddedRedis
 settings.register_profile("pilothouse", deadline=None)
 settings.load_profile("pilothouse")
 
-pytest_plugins = ("tests.real_cluster", "tests.record_suite", "tests.shared_server")
+pytest_plugins = (
+    "tests.real_cluster",
+    "tests.record_suite",
+    "tests.scheduling",
+    "tests.shared_server",
+)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 
 from sandbox.free_ports import free_port
 from tests.conftest import eventually
@@ -18,12 +19,37 @@ TOP = Path(__file__).resolve().parents[1]
 PORT_VARIABLES = {"bot": "PILOTHOUSE_PORT"}
 
 
+@dataclass(frozen=True)
+class Started:
+    url: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def is_ready(self) -> bool:
+        return self._answer("healthz")[0] == self._answer("readyz")[0] == 200
+
+    def why_not_ready(self) -> str:
+        return self._answer("readyz")[1]
+
+    def is_over(self) -> bool:
+        return self.process.poll() is not None
+
+    def _answer(self, page: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"{self.url}/{page}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as refused:
+            return refused.code, refused.read().decode()
+        except OSError:
+            return 0, ""
+
+
 @contextmanager
-def running(
+def started(
     process: str, environment: Mapping[str, str], log: Path, *arguments: str
-) -> Iterator[str]:
-    """`pilothouse PROCESS`, ready; yields its address. On loopback and a free port, whatever the
-    environment names: other processes of this machine listen too."""
+) -> Iterator[Started]:
+    """`pilothouse PROCESS` on loopback and a free port, whatever the environment names: other
+    processes of this machine listen too."""
     port = free_port()
     ours = {
         "PATH": os.environ["PATH"],
@@ -31,7 +57,7 @@ def running(
         PORT_VARIABLES.get(process, "PILOTHOUSE_METRICS_PORT"): str(port),
     }
     with log.open("wb") as output:
-        started = subprocess.Popen(
+        child = subprocess.Popen(
             [sys.executable, "-m", "bot", process, *arguments],
             env={**environment, **ours},
             cwd=TOP,
@@ -39,23 +65,18 @@ def running(
             stderr=output,
         )
     try:
-        url = f"http://127.0.0.1:{port}"
-        assert eventually(lambda: _is_ready(url) or started.poll() is not None, 120), (
-            log.read_text()
-        )
-        assert started.poll() is None, log.read_text()
-        yield url
+        yield Started(f"http://127.0.0.1:{port}", log, child)
     finally:
-        started.terminate()
-        started.wait(30)
+        child.terminate()
+        child.wait(30)
 
 
-def _is_ready(url: str) -> bool:
-    try:
-        for page in ("healthz", "readyz"):
-            with urllib.request.urlopen(f"{url}/{page}", timeout=5) as answer:
-                if answer.status != 200:
-                    return False
-    except (HTTPError, URLError, OSError):
-        return False
-    return True
+@contextmanager
+def running(
+    process: str, environment: Mapping[str, str], log: Path, *arguments: str
+) -> Iterator[str]:
+    """Once it is ready; yields its address."""
+    with started(process, environment, log, *arguments) as child:
+        assert eventually(lambda: child.is_ready() or child.is_over(), 120), log.read_text()
+        assert not child.is_over(), log.read_text()
+        yield child.url

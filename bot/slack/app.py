@@ -26,6 +26,7 @@ def build_app(context: Context, settings: Settings) -> App:
     acknowledgement, on the threads of Answering.
     """
     app = App(
+        name="pilothouse",  # or Bolt reads the source of every caller on the stack for one
         # The token comes with `authorize`.
         client=make_client(None, settings.slack_api_url, ca_file=settings.slack_ca_file),
         signing_secret=settings.slack_signing_secret or "socket mode has no signatures",

@@ -1,4 +1,5 @@
-"""Each process starts with a Redis that a file names, as the chart gives it."""
+"""Each process starts with a Redis that a file names, as the chart gives it, waits as long as Redis
+refuses it, and works once it is allowed."""
 
 from __future__ import annotations
 
@@ -13,29 +14,54 @@ from bot.store import Leases, connect
 from sandbox.free_ports import free_port
 from sandbox.redis_server import EmbeddedRedis
 from tests.conftest import eventually
-from tests.processes import running
+from tests.processes import Started, started
 
-PASSWORD = "pa55word"
+USER, PASSWORD = "pilothouse", "pa55word"
+REFUSED_AT_A_COMMAND = "denied a command"
 CATALOG = """
 clusters: {local: {in_cluster: true}}
 apps: {hello: {}}
 """
 
 
+class GuardedRedis:
+    """Knows the user of the processes, and lets it connect. What else it may is up to the test."""
+
+    def __init__(self, server: EmbeddedRedis) -> None:
+        self._administrator = connect(server.url)
+        self.url = f"redis://{USER}:{PASSWORD}@127.0.0.1:{server.port}/0"
+        self.leases = Leases(self._administrator)
+
+    def refuse(self) -> None:
+        self._administrator.acl_setuser(
+            USER, enabled=True, reset=True, passwords=[f"+{PASSWORD}"], categories=["+@connection"]
+        )
+
+    def allow(self) -> None:
+        self._administrator.acl_setuser(
+            USER, enabled=True, keys=["*"], channels=["*"], categories=["+@all"]
+        )
+
+
 @pytest.fixture(scope="module")
-def guarded_redis_url() -> Iterator[str]:
-    """Of a server that asks for a password."""
-    with EmbeddedRedis(append_only=True) as server:
-        connect(server.url).config_set("requirepass", PASSWORD)
-        yield f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0"
+def server() -> Iterator[EmbeddedRedis]:
+    with EmbeddedRedis() as running:
+        yield running
 
 
 @pytest.fixture
-def environment(tmp_path: Path, guarded_redis_url: str) -> dict[str, str]:
+def redis(server: EmbeddedRedis) -> GuardedRedis:
+    guarded = GuardedRedis(server)
+    guarded.refuse()
+    return guarded
+
+
+@pytest.fixture
+def environment(tmp_path: Path, redis: GuardedRedis) -> dict[str, str]:
     contents = {
         "bot-token": "xoxb-1",
         "signing-secret": "secret",
-        "url": guarded_redis_url,
+        "url": redis.url,
         "catalog.yaml": CATALOG,
     }
     for name, content in contents.items():
@@ -49,31 +75,42 @@ def environment(tmp_path: Path, guarded_redis_url: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("process", ["bot", "watcher"])
-def test_a_process_starts_with_secrets_in_files(
-    environment: dict[str, str], tmp_path: Path, process: str
+def waits_and_then_works(child: Started, redis: GuardedRedis) -> None:
+    assert eventually(lambda: REFUSED_AT_A_COMMAND in child.why_not_ready(), 60), child.log
+    assert not child.is_over()
+    redis.allow()
+    assert eventually(child.is_ready, 60), child.log.read_text()
+    log = child.log.read_text()
+    assert PASSWORD not in log
+    assert "Traceback" not in log, log
+
+
+def test_the_watcher_starts_with_secrets_in_files(
+    environment: dict[str, str], tmp_path: Path, redis: GuardedRedis
 ) -> None:
-    with running(process, environment, tmp_path / "log"):
-        assert PASSWORD not in (tmp_path / "log").read_text()
+    with started("watcher", environment, tmp_path / "log") as child:
+        waits_and_then_works(child, redis)
 
 
 def test_a_worker_with_secrets_in_files_runs_its_jobs(
-    environment: dict[str, str], tmp_path: Path, guarded_redis_url: str
+    environment: dict[str, str], tmp_path: Path, redis: GuardedRedis
 ) -> None:
-    leases = Leases(connect(guarded_redis_url))
-    with running("worker", environment, tmp_path / "log"):
-        assert eventually(lambda: leases.counters().get("jobs:sweep:done", 0) > 0), (
-            tmp_path / "log"
-        ).read_text()
+    with started("worker", environment, tmp_path / "log") as child:
+        waits_and_then_works(child, redis)
+        assert REFUSED_AT_A_COMMAND in child.log.read_text()  # it reads Redis by itself
+        assert eventually(lambda: redis.leases.counters().get("jobs:sweep:done", 0) > 0, 60), (
+            child.log.read_text()
+        )
 
 
 def test_the_bot_shows_its_metrics_on_their_own_port_alone(
-    environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str], tmp_path: Path, redis: GuardedRedis
 ) -> None:
     port = free_port()
     given = {**environment, "PILOTHOUSE_METRICS_PORT": str(port)}
-    with running("bot", given, tmp_path / "log") as address:
+    with started("bot", given, tmp_path / "log") as child:
+        waits_and_then_works(child, redis)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             assert b"pilothouse_slack_requests" in answer.read()
         with pytest.raises(HTTPError, match="404"):
-            urllib.request.urlopen(f"{address}/metrics", timeout=5)
+            urllib.request.urlopen(f"{child.url}/metrics", timeout=5)
