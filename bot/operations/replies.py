@@ -141,9 +141,11 @@ class ConfirmReply:
 
 @dataclass(frozen=True)
 class AskReasonReply:
-    """Before a release is rejected: a form with a field for the reason."""
+    """Before a release is rejected: a form with a field for the reason. ``waiting``: before it is
+    aborted, a form that asks what becomes of these."""
 
     release: Release
+    waiting: tuple[Release, ...] = ()
     kind: Literal["ask_reason"] = "ask_reason"
 
 

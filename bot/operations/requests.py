@@ -41,4 +41,5 @@ class Click:
     trigger_id: str = ""
     dedup_key: str = ""
     text: str = ""
-    was_asked_why: bool = False  # the form for a reason was submitted, or cannot be opened
+    was_asked_why: bool = False  # the form of the button was submitted, or cannot be opened
+    then: Literal["hold", "start"] = "hold"  # what an abort makes of the queue

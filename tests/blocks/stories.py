@@ -3,8 +3,9 @@ are kept as goldens."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from bot.commands.model import Suggestion
 from bot.operations.replies import (
@@ -40,12 +41,16 @@ from bot.releases.facts.release import (
     Held,
     Outage,
     Phase,
+    PlaceInLine,
     Progress,
     Release,
     Rollback,
     StepTime,
 )
+from bot.slack.blocks.abort_modal import abort_modal
 from bot.slack.blocks.card import card
+from bot.slack.blocks.elements import section
+from bot.slack.blocks.reason_modal import reject_modal
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import (
     ADMIN,
@@ -262,6 +267,13 @@ HELD_EVENT = Event(
 )
 
 CARDS: dict[str, Release] = {
+    "second in line": replace(
+        a_release(command="deploy hello 2.0.0"),
+        queued_behind="hello-41",
+        in_line=PlaceInLine(
+            2, "https://example.slack.com/archives/C0RELEASES/p1795000000000100", T0 + MINUTE
+        ),
+    ),
     "held in the queue": HELD,
     "dropped from the queue": replace(
         HELD,
@@ -647,4 +659,24 @@ def messages() -> dict[str, Message]:
         assert told is not None
         found[f"{'loud' if told[1] else 'quiet'} {name}"] = told[0]
     found |= {f"reply {name}": RENDERING.reply(reply, now=NOW) for name, reply in REPLIES.items()}
-    return found
+    return found | {f"dialog {name}": _dialog(view) for name, view in DIALOGS.items()}
+
+
+def _dialog(view: Mapping[str, Any]) -> Message:
+    """Its text, and each field in words."""
+    blocks = [
+        block if block["type"] == "section" else section(_field(block)) for block in view["blocks"]
+    ]
+    return Message(f"{view['title']['text']} [{view['submit']['text']}]", tuple(blocks))
+
+
+def _field(block: Mapping[str, Any]) -> str:
+    choices = [one["text"]["text"] for one in block["element"].get("options", ())]
+    return " ".join([f"{block['label']['text']}:", *(f"({one})" for one in choices)])
+
+
+WAITING = (HELD, replace(HELD, id="hello-44", to_version="4.0.0"))
+DIALOGS = {
+    "abort with a queue": abort_modal(CANARY, WAITING, {}),
+    "reject": reject_modal(PROMOTING, {}),
+}

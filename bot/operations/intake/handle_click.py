@@ -32,7 +32,8 @@ from bot.policy.decision import ANYTHING, READING, button
 from bot.policy.permission_table import BUTTONS
 from bot.policy.permissions import is_direct
 from bot.ports import StoreUnavailable, UnknownSchema
-from bot.releases.engine.respond import respond
+from bot.releases.engine.queue import waits_behind
+from bot.releases.engine.respond import is_in_window, respond
 from bot.releases.facts.changes import Deploy
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Phase, Release
@@ -133,16 +134,28 @@ def _of_card(context: Context, click: Click, carried: _Carried) -> Reply:
         return refusal or ask_for_answer(context, release, click.person)
     if refusal := refuse(context, click.person, button(click.action), thing=release):
         return refusal_with_names(context, release, click.action, refusal.line, click.person)
-    if carried.front and click.action in ("resume", "abort"):
-        return decide_queue(context, click, release.target.app, carried.front)
-    if click.action == "replace":
-        return _replace(context, click.person, release, carried.front)
+    if carried.front:
+        return _of_queue(context, click, release, carried.front)
     request, done = _request(click, carried)
-    if isinstance(request, Reject) and not click.was_asked_why:
+    form = None if click.was_asked_why else _form(context, release, request)
+    return form or control_release(context, release.id, request, f"{release.id}: {done}")
+
+
+def _form(context: Context, release: Release, request: PersonsRequest) -> Reply | None:
+    """What a button asks before it acts."""
+    if isinstance(request, Reject):
         in_vain = respond(release, request, context.store.now()).refusal
         # Nobody fills in a form for nothing.
         return Refusal(in_vain) if in_vain else AskReasonReply(release)
-    return control_release(context, release.id, request, f"{release.id}: {done}")
+    waiting = _asked_about(context, release) if isinstance(request, Abort) else ()
+    return AskReasonReply(release, waiting) if waiting else None
+
+
+def _of_queue(context: Context, click: Click, release: Release, front: str) -> Reply:
+    """Buttons that name the release in front."""
+    if click.action in ("resume", "abort"):
+        return decide_queue(context, click, release.target.app, front)
+    return _replace(context, click.person, release, front)
 
 
 def _request(click: Click, carried: _Carried) -> tuple[PersonsRequest, str]:
@@ -165,7 +178,17 @@ def _request(click: Click, carried: _Carried) -> tuple[PersonsRequest, str]:
         case "adopt":
             return Adopt(by, moment), "adopted"
         case _:
-            return Abort(by, reason=click.text, at=moment or "card"), "rolling back"
+            at = moment or "card"
+            return Abort(by, reason=click.text, at=at, then=click.then), "rolling back"
+
+
+def _asked_about(context: Context, release: Release) -> tuple[Release, ...]:
+    """The versions that wait behind a release. An emergency is not delayed by a question: then they
+    are held."""
+    if release.phase is Phase.QUEUED or release.rollback is not None or is_in_window(release):
+        return ()
+    active = context.store.active(release.target.app)
+    return tuple(one for one in active if waits_behind(one, release))
 
 
 def _replace(context: Context, by: Person, release: Release, front: str) -> Reply:

@@ -18,7 +18,7 @@ from bot.operations.lifecycle.answer_requests import answer_requests
 from bot.operations.lifecycle.apply_objects import apply_objects
 from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, check_people
 from bot.operations.lifecycle.gather_logs import LogReading, gather_logs
-from bot.operations.lifecycle.hold_in_queue import hold_in_queue
+from bot.operations.lifecycle.hold_in_queue import hold_in_queue, place_in_line
 from bot.operations.lifecycle.meet_error import forget_errors, meet_error
 from bot.operations.lifecycle.prepare_release import prepare_release
 from bot.operations.lifecycle.remember_templates import remember_templates
@@ -306,11 +306,15 @@ def _stand_in_line(context: Context, release: Release, cluster_uid: str) -> int 
     now = context.store.now()
     if not locked.behind:
         return None
+    place = place_in_line(context, locked)
     if release.queued_behind != locked.behind:
         text = f"waits for {locked.behind}, position {locked.position}"
         event = Event(now, EventKind.QUEUED, text)
-        waiting = replace(release, queued_behind=locked.behind)
+        waiting = replace(release, queued_behind=locked.behind, in_line=place)
         context.store.save(waiting, (event,), operation=uuid.uuid4().hex)
+    elif release.in_line != place:
+        waiting = replace(release, in_line=place)
+        context.store.save(waiting, (), operation=uuid.uuid4().hex)
     return now + QUEUE_AGAIN_MS
 
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 import uuid
 
 from bot.operations.context import Context
+from bot.operations.delivery.find_card import find_card
+from bot.ports import Locked, UnknownSchema
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.queue import front_that_holds, hold, stay_held, waits_behind
-from bot.releases.facts.release import Release
+from bot.releases.facts.release import Phase, PlaceInLine, Release
 
 RECENT = 50
 ASKED_ONCE_MS = 86_400_000
@@ -42,3 +44,16 @@ def _decision(context: Context, release: Release) -> Decision | None:
         if one.id == release.id or (waits_behind(one, front) and one.created_at < front.finished_at)
     ]
     return hold(release, front, waiting if asks else (), now)
+
+
+def place_in_line(context: Context, locked: Locked) -> PlaceInLine:
+    """Where a waiting release stands, and when the one in front is usually done."""
+    card = find_card(context, locked.behind)
+    try:
+        front = context.store.load(locked.behind)
+    except (KeyError, UnknownSchema):
+        return PlaceInLine(locked.position, card)
+    is_rolling = front.phase is Phase.PROGRESSING and front.rollback is None and front.usual_ms
+    progress = front.progress
+    done_by = progress.began_at + front.usual_ms + progress.paused_ms if is_rolling else 0
+    return PlaceInLine(locked.position, card, done_by)

@@ -406,7 +406,7 @@ def _abort(decision: Decision, request: Abort, now: int) -> Decision:
         return drop_held(decision, request, now)
     release = replace(decision.release, lets_next_start=request.then == "start")
     decision = decision.changed(release)
-    back_at_once = release.phase is Phase.HOLDING and _in_window(
+    back_at_once = release.phase is Phase.HOLDING and is_in_window(
         release
     )  # after a switch people roll back, they abort nothing
     word = "rolled back" if back_at_once and not request.force else "aborted"
@@ -463,7 +463,7 @@ def _hurry(decision: Decision, request: Abort, now: int) -> Decision:
     return Decision(hurried).record(now, EventKind.CANCELLED, text, by=by).wake(now)
 
 
-def _in_window(release: Release) -> bool:
+def is_in_window(release: Release) -> bool:
     gate = open_gate(release)
     return isinstance(gate, HoldGate) and gate.is_rollback_window
 

@@ -169,6 +169,16 @@ class RepeatedError:
 
 
 @dataclass(frozen=True)
+class PlaceInLine:
+    """Behind ``Release.queued_behind``. ``card``: the address of its card, "" where unknown;
+    ``done_by``: when its step is usually done, 0 without history."""
+
+    position: int
+    card: str = ""
+    done_by: int = 0
+
+
+@dataclass(frozen=True)
 class Held:
     """The release in front did not succeed while this one waited for it. ``ids`` and ``people``:
     the releases that its message is about, and who queued them; () where another's asks."""
@@ -196,6 +206,7 @@ class Release:
     command: str = ""  # what was typed, normalised: the card shows it
     card_ts: str = ""  # Slack's ts of the card once posted
     queued_behind: str = ""
+    in_line: PlaceInLine | None = None
     held: Held | None = None  # until people decide whether it still starts
     continued_at: int = 0  # when a person let it start in spite of what ended before
     lets_next_start: bool = False  # however it ends, what waits behind it starts

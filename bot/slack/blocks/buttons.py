@@ -177,14 +177,18 @@ def _abort(
     *,
     style: str = "danger",
 ) -> Block:
-    what = what or _restored(release)
-    title = f"{label} {release.id}?"
-    if label == "Abort" and _is_known(release):
-        title = f"Abort: {release.target.app} stays on {release.from_version}"
+    what = what or restored(release)
+    title = abort_title(release) if label == "Abort" else f"{label} {release.id}?"
     return _plain(release, label, "abort", style=style, confirm=(title, what, label))
 
 
-def _restored(release: Release) -> str:
+def abort_title(release: Release) -> str:
+    if not _is_known(release):
+        return f"Abort {release.id}?"
+    return f"Abort: {release.target.app} stays on {release.from_version}"
+
+
+def restored(release: Release) -> str:
     """The consequence: what is removed, and that nothing else changes."""
     pods = sum(one.pods for one in release.card_snapshot.versions if one.side == "candidate")
     if not pods or release.plan is None:

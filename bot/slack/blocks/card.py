@@ -159,7 +159,7 @@ def _phase_lines(release: Release, now: int, first: bool) -> list[str]:
                 f"Continue or drop it. At {until} it is dropped.",
             ]
         case Phase.QUEUED if release.queued_behind:
-            return [f"Starts when {code(release.queued_behind)} ends."]
+            return [_line_words(release)]
         case Phase.AWAITING_APPROVAL | Phase.AWAITING_PROMOTION:
             gate = open_gate(release)
             if not isinstance(gate, ApprovalGate):
@@ -175,6 +175,15 @@ def _phase_lines(release: Release, now: int, first: bool) -> list[str]:
             return [_why(release)]
         case _:
             return []
+
+
+def _line_words(release: Release) -> str:
+    place, front = release.in_line, release.queued_behind
+    if place is None:
+        return f"Starts when {code(front)} ends."
+    shown = link(place.card, front) if place.card else code(front)
+    usually = f", usually by {date(place.done_by)}" if place.done_by else ""
+    return f"Position {place.position} in line: starts when {shown} ends{usually}."
 
 
 def _why(release: Release) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 
 from bot.releases.facts.release import Release
-from bot.slack.blocks.buttons import RESTORED
+from bot.slack.blocks.buttons import restored
 from bot.slack.blocks.elements import Block, section
-from bot.slack.blocks.words import change_words
 from bot.slack.markup import code, plain
 
 REJECT_CALLBACK = "reject"
@@ -20,7 +19,9 @@ _BLOCK, _ACTION = "reason", "reject_reason"
 
 def reject_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, Any]:
     """``carried`` comes back with the form: what the button was bound to, and where to reply."""
-    effect = RESTORED if release.started_at else "Nothing has changed yet."
+    effect = restored(release) if release.started_at else "Nothing has changed yet."
+    stays = f"{release.target.app} stays on {release.from_version}" if release.from_version else ""
+    title = f"Reject {release.to_version}" + (f": {stays}" if stays else "")
     reason: Block = {
         "type": "input",
         "block_id": _BLOCK,
@@ -41,7 +42,7 @@ def reject_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, A
         "close": {"type": "plain_text", "text": "Not now"},
         "private_metadata": orjson.dumps(dict(carried)).decode(),
         "blocks": [
-            section(f"*{plain(change_words(release), 300)}* ({code(release.id)})\n{effect}"),
+            section(f"*{plain(title, 300)}* ({code(release.id)})\n{effect}"),
             reason,
         ],
     }

@@ -107,6 +107,8 @@ def _line_of(reply: TextReply | AskReasonReply | Pending) -> str:
     match reply:
         case TextReply(line=line):
             return line
+        case AskReasonReply(release=release, waiting=waiting) if waiting:
+            return f"What becomes of what waits behind {release.id}?"
         case AskReasonReply(release=release):
             return f"Why do you reject {release.id}?"
         case Pending():

@@ -1,8 +1,10 @@
-"""The form for the reason of a rejection: Reject opens it, submitting it completes the click."""
+"""The forms of two buttons: Reject asks for a reason, Abort what becomes of the queue. Submitting
+one completes the click."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from slack_bolt import Ack, App
@@ -12,6 +14,7 @@ from slack_sdk.errors import SlackApiError
 from bot.operations.intake.handle_click import handle_click
 from bot.operations.replies import AskReasonReply
 from bot.operations.requests import Click
+from bot.slack.blocks.abort_modal import ABORT_CALLBACK, abort_modal, read_choice
 from bot.slack.blocks.reason_modal import REJECT_CALLBACK, read_reason, reject_modal
 from bot.slack.listeners.answering import Answering, person_of
 
@@ -20,6 +23,14 @@ def register(app: App, answering: Answering) -> None:
     @app.view(REJECT_CALLBACK)
     def on_reason(ack: Ack, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
         click = click_of(body, view)
+        reply = handle_click(answering.context, click)
+        ack()
+        answering.answer(click, reply)
+
+    @app.view(ABORT_CALLBACK)
+    def on_abort(ack: Ack, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
+        then, carried = read_choice(view)
+        click = replace(_click(body, view, carried), action="abort", then=then)
         reply = handle_click(answering.context, click)
         ack()
         answering.answer(click, reply)
@@ -33,10 +44,13 @@ def open_form(client: WebClient, click: Click, asked: AskReasonReply) -> bool:
         "message_ts": click.message_ts,
         "response_url": click.response_url,
     }
+    view = (
+        abort_modal(asked.release, asked.waiting, carried)
+        if asked.waiting
+        else reject_modal(asked.release, carried)
+    )
     try:
-        client.views_open(
-            trigger_id=click.trigger_id, view=dict(reject_modal(asked.release, carried))
-        )
+        client.views_open(trigger_id=click.trigger_id, view=dict(view))
     except (SlackApiError, OSError):
         return False
     return True
@@ -44,6 +58,10 @@ def open_form(client: WebClient, click: Click, asked: AskReasonReply) -> bool:
 
 def click_of(body: Mapping[str, Any], view: Mapping[str, Any]) -> Click:
     reason, carried = read_reason(view)
+    return replace(_click(body, view, carried), text=reason)
+
+
+def _click(body: Mapping[str, Any], view: Mapping[str, Any], carried: Mapping[str, str]) -> Click:
     return Click(
         person=person_of(body),
         channel=str(carried.get("channel", "")),
@@ -52,6 +70,5 @@ def click_of(body: Mapping[str, Any], view: Mapping[str, Any]) -> Click:
         message_ts=str(carried.get("message_ts", "")),
         response_url=str(carried.get("response_url", "")),
         dedup_key=f"view:{view.get('id', '')}",
-        text=reason,
         was_asked_why=True,
     )

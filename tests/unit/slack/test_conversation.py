@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import httpx
+import pytest
 
 from bot.commands.model import AppsCommand
 from bot.operations.context import Context
@@ -124,6 +125,45 @@ def test_rejecting_works_when_the_form_cannot_open(bot: Bot, slack: LocalSlack) 
     press(slack, "Reject", user="U0MANAGER")
     cause = bot.settle(release.id).cause
     assert cause is not None and cause.summary.startswith("rejected by")
+
+
+# --- an abort, and what waits behind it -----------------------------------------------------------
+
+
+def with_a_queue(bot: Bot, slack: LocalSlack) -> Release:
+    release = waiting_for_approval(bot, slack)
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 5.0.0")
+    return release
+
+
+@pytest.mark.parametrize("then", ["hold", "start"])
+def test_an_abort_asks_what_becomes_of_the_queue(bot: Bot, slack: LocalSlack, then: str) -> None:
+    release = with_a_queue(bot, slack)
+    press(slack, "Abort", user="U0DEV1")
+    (view,) = slack.views("U0DEV1")
+    assert not bot.store.load(release.id).asked
+    shown = json.dumps(view, ensure_ascii=False)
+    assert "Abort: hello stays on 1.0.0" in shown and "Abort and start 5.0.0" in shown
+    slack.submit("U0DEV1", {"queue": {"abort_queue": then}}, view_id=view["id"])
+    assert bot.settle(release.id).lets_next_start is (then == "start")
+
+
+def test_an_abort_whose_release_ended_meanwhile_says_so(bot: Bot, slack: LocalSlack) -> None:
+    release = with_a_queue(bot, slack)
+    press(slack, "Abort", user="U0DEV1")
+    (view,) = slack.views("U0DEV1")
+    over = replace(bot.store.load(release.id), phase=Phase.SUCCEEDED)
+    bot.store.save(over, (), operation="over")
+    slack.submit("U0DEV1", {"queue": {"abort_queue": "start"}}, view_id=view["id"])
+    told(slack, "is over: succeeded", user="U0DEV1")
+    assert not bot.store.load(release.id).lets_next_start
+
+
+def test_an_abort_without_a_queue_asks_nothing_more(bot: Bot, slack: LocalSlack) -> None:
+    release = waiting_for_approval(bot, slack)
+    press(slack, "Abort", user="U0DEV1")
+    assert not slack.views("U0DEV1")
+    assert bot.settle(release.id).cause is not None
 
 
 def test_a_late_reason_is_refused_and_changes_nothing(bot: Bot, slack: LocalSlack) -> None:
