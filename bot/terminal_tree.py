@@ -13,12 +13,13 @@ from rich.tree import Tree
 
 from bot.ports import ReleaseStore, StoreUnavailable, UnknownSchema
 from bot.releases.assess.card_snapshot import pod_role
-from bot.releases.facts.ages import duration, human_age
+from bot.releases.facts.ages import human_age, moment
 from bot.releases.facts.card_snapshot import PodLine
 from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import Step
 from bot.releases.facts.release import Release
-from bot.slack.blocks.words import change_words, percent, phase_words
+from bot.slack.blocks.timeline import took_words
+from bot.slack.blocks.words import change_words, percent, phase_words, verdict_words
 from bot.stop_signal import StopSignal
 from bot.terminal import STYLES, open_store, printable, watch_drawing
 
@@ -68,7 +69,7 @@ def watch_release(store: ReleaseStore, console: Console, stop: StopSignal, relea
 
 def release_tree(release: Release, *, now: int) -> Group:
     """The release, its steps, the share of the traffic, then Deployment, ReplicaSet and pods."""
-    parts: list[RenderableType] = [_head(release, now), *_steps(release)]
+    parts: list[RenderableType] = [_head(release, now), *_story(release), *_steps(release)]
     share = percent(release)
     if share is not None and not release.phase.is_final:
         filled = round(share * BAR_CELLS / 100)
@@ -83,11 +84,26 @@ def _head(release: Release, now: int) -> Text:
     return _line(words, STYLES.get(release.phase, "bold"))
 
 
+def _story(release: Release) -> Iterator[Text]:
+    """Who, when and why; how it ended; what was judged and approved."""
+    by, at = release.requested_by.display_name, moment(release.created_at)
+    reason = f": {release.reason}" if release.reason else ""
+    yield _line(f" by {by}, {at}{reason}")
+    if release.cause is not None:
+        yield _line(f" why: {release.cause.summary}")
+    for passed in release.passed:
+        gate, named, who = passed.partition(": ")
+        if named:
+            yield _line(f" {gate} approved by {who}")
+    if release.judgements:
+        last = release.judgements[-1]
+        yield _line(f" verdict {moment(last.at)}: {verdict_words(last)}, {last.detail}")
+
+
 def _steps(release: Release) -> Iterator[Text]:
     if release.phase.is_final:
         for one in release.timeline:
-            mark, took = ("■" if one.cut else "✔"), duration(one.ended_at - one.began_at)
-            yield _line(f" {mark} {one.title} · {took}")
+            yield _line(f" {'■' if one.cut else '✔'} {one.title} · {took_words(one)}")
         return
     for index, step in enumerate(release.steps):
         if step.until or step.gates:
@@ -103,7 +119,7 @@ def _mark(release: Release, index: int) -> str:
 def _took(release: Release, step: Step) -> str:
     times = (one for one in reversed(release.timeline) if one.title == step.title and not one.cut)
     one = next(times, None)
-    return f" · {duration(one.ended_at - one.began_at)}" if one else ""
+    return f" · {took_words(one)}" if one else ""
 
 
 def _deployments(release: Release, now: int) -> Iterator[Tree]:

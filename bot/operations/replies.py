@@ -178,6 +178,17 @@ class StoryReply:
 
 
 @dataclass(frozen=True)
+class ComparisonReply:
+    """What a release changed: (what, before, after) of each field that differs."""
+
+    release: Release
+    rows: Sequence[tuple[str, str, str]]
+    note: str
+    share: str = ""
+    kind: Literal["comparison"] = "comparison"
+
+
+@dataclass(frozen=True)
 class ListingReply:
     title: str
     releases: Sequence[Release]
@@ -201,4 +212,5 @@ Reply: TypeAlias = (
     | Pending
     | ListingReply
     | StoryReply
+    | ComparisonReply
 )

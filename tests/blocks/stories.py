@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 from bot.commands.model import Suggestion
 from bot.operations.replies import (
     CardLink,
+    ComparisonReply,
     ConfirmReply,
     DocumentReply,
     FreezeReply,
@@ -496,7 +497,12 @@ STORY = replace(
     passed=("hold", "hold", "promote: manager"),
     finished_at=T0 + 7 * MINUTE,
     timeline=(
-        StepTime("25% to 2.0.0: 1 canary pod beside 3", T0, T0 + 130 * SECOND),
+        StepTime(
+            "25% to 2.0.0: 1 canary pod beside 3",
+            T0,
+            T0 + 130 * SECOND,
+            reached_at=T0 + 10 * SECOND,
+        ),
         StepTime("50% to 2.0.0: 3 canary pods beside 3", T0 + 130 * SECOND, T0 + 6 * MINUTE),
         StepTime("promote hello to 2.0.0", T0 + 6 * MINUTE, T0 + 7 * MINUTE),
     ),
@@ -639,6 +645,16 @@ REPLIES: dict[str, Reply] = {
             ),
         ),
         "https://example.slack.com/archives/C0RELEASES/p1800000000000100",
+        "t0ken",
+    ),
+    "comparison": ComparisonReply(
+        STORY,
+        (
+            ("replicas", "3", "5"),
+            ("env MODE of hello", "nothing", "set"),
+            ("containers.hello.image", f"{REPOSITORY}:1.0.0", f"{REPOSITORY}:2.0.0"),
+        ),
+        "Before: as hello-42 found it. After: as the cluster is now.",
         "t0ken",
     ),
     "listing": ListingReply("Releases", (SUCCEEDED, replace(ROLLED_BACK, requested_by=ADMIN))),

@@ -193,8 +193,9 @@ def test_a_release_that_is_over_is_told_again_and_compared(journey: Journey) -> 
     journey.say('/deploy {app} 2.0.0 reason="faster start"')
     journey.sees(r"{app} is on 2\.0\.0")
     journey.say("/pilothouse release {app}-1", user=VIEWER)
-    journey.sees(r"{app}-1, started by .* at .*: faster start\n.*to 2\.0\.0: \d+ s", user=VIEWER)
+    step = r"to 2\.0\.0 · (\d+|under 1) s"
+    journey.sees(rf"{{app}}-1, started by .* at .*: faster start\n.*{step}", user=VIEWER)
     journey.click("Compare", user=VIEWER)
     compared = journey.sees(r"{app}-1: {app} before and after", user=VIEWER)
-    assert re.search(r"image +\S+:1\.0\.0 +\S+:2\.0\.0", compared)
+    assert re.search(r"image: \S+:1\.0\.0 → \S+:2\.0\.0", compared)
     assert not [m for m in journey.messages() if "before and after" in m["text"]]

@@ -29,7 +29,7 @@ from bot.terminal import main, releases_table, watch
 from bot.terminal_tree import main as release_main
 from bot.terminal_tree import release_tree, watch_release
 from sandbox.redis_server import EmbeddedRedis
-from tests.blocks.stories import PROMOTING
+from tests.blocks.stories import PROMOTING, STORY
 from tests.builders import T0, a_release
 from tests.conftest import eventually
 
@@ -148,11 +148,23 @@ def test_a_release_is_a_tree_of_steps_traffic_and_pods_in_80_columns() -> None:
     shown = replace(release.card_snapshot, pods=(*release.card_snapshot.pods, *pods))
     out = io.StringIO()
     Console(file=out, width=80, force_terminal=False).print(
-        release_tree(replace(release, card_snapshot=shown), now=T0 + 60_000)
+        release_tree(
+            replace(
+                release,
+                card_snapshot=shown,
+                passed=("hold: manager",),
+                timeline=STORY.timeline[:1],
+            ),
+            now=T0 + 60_000,
+        )
     )
     told = out.getvalue()
     assert max(len(line) for line in told.splitlines()) <= 80
     for words in (
+        "by developer, 2027-01-15 08:00:00 UTC: faster start",
+        "hold approved by manager",
+        "verdict 2027-01-15 08:02:00 UTC: good, 0 restarts of 3 candidate pods",
+        "✔ 25% to 2.0.0: 1 canary pod beside 3 · 10 s, waited 2 min",
         "▶ 50% to 2.0.0: 3 canary pods beside 3",
         "50% on 2.0.0",
         "Deployment hello (stable)",

@@ -9,29 +9,30 @@ from typing import Any
 from bot.operations.context import Context
 from bot.operations.queries.flatten import leaves
 from bot.operations.queries.observe_app import observe_app
+from bot.operations.replies import ComparisonReply
 from bot.policy.concealment import concealed_pair
-from bot.ports import Table
 from bot.releases.facts.as_found import DeploymentAsFound
 from bot.releases.facts.observation import DeploymentSeen
 from bot.releases.facts.release import Phase, Release
 from bot.releases.planning.refusals import PlanRefused
 
-COLUMNS = ("WHAT", "BEFORE", "AFTER")
-_ABSENT = "-"
+_ABSENT = "nothing"
 
 
-def compare_release(context: Context, release: Release) -> Table:
+def compare_release(context: Context, release: Release) -> ComparisonReply:
     """Raises ClusterUnreachable; PlanRefused where there is nothing to compare."""
     if release.as_found is None:
         raise PlanRefused(f"{release.id} changed nothing: it ended before it read the cluster.")
     stable = _stable_now(context, release)
     after, of_what = _after(context, release, stable)
     before = release.as_found.stable
-    rows = (*_replicas(before, stable), *_differences(before.template, after))
+    is_now = after is stable.template
+    replicas = _replicas(before, stable) if is_now else ()
+    rows = (*replicas, *_differences(before.template, after))
     note = f"Before: as {release.id} found it. After: {of_what}."
     if not rows:
         note += " Nothing differs."
-    return Table(f"{release.id}: {release.target.app} before and after", COLUMNS, rows, note)
+    return ComparisonReply(release, rows, note)
 
 
 def _stable_now(context: Context, release: Release) -> DeploymentSeen:
@@ -61,7 +62,7 @@ def _after(context: Context, release: Release, stable: DeploymentSeen) -> tuple[
 
 def _replicas(before: DeploymentAsFound, now: DeploymentSeen) -> Iterator[tuple[str, str, str]]:
     if before.replicas != now.replicas:
-        yield "replicas", str(before.replicas), f"{now.replicas} now"
+        yield "replicas", str(before.replicas), str(now.replicas)
 
 
 def _differences(before: Any, after: Any) -> Iterator[tuple[str, str, str]]:

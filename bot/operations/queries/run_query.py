@@ -43,6 +43,7 @@ from bot.operations.queries.show_status import show_status
 from bot.operations.queries.show_traffic import show_traffic
 from bot.operations.queries.undo_to_revision import undo_to_revision
 from bot.operations.replies import (
+    ComparisonReply,
     DocumentReply,
     FreezeReply,
     ListingReply,
@@ -71,6 +72,7 @@ from bot.releases.planning.refusals import PlanRefused
 
 log = logging.getLogger(__name__)
 
+_SHAREABLE = TableReply | DocumentReply | PlanReply | StoryReply | ComparisonReply
 FILE_FROM = 2_800  # characters: longer documents go as a file
 
 
@@ -210,7 +212,7 @@ def _with_buttons(context: Context, query: Query, reply: Reply) -> Reply:
         )
     if isinstance(reply, TableReply | DocumentReply) and query.reply_to.in_channel:
         return reply
-    if not isinstance(reply, TableReply | DocumentReply | PlanReply | StoryReply):
+    if not isinstance(reply, _SHAREABLE):
         return reply
     return replace(reply, share=offer_to_share(context, query))
 
@@ -251,7 +253,9 @@ def _is_for_channel(query: Query, reply: Reply) -> bool:
     if not query.reply_to.in_channel:
         return False
     match reply:
-        case TableReply() | DocumentReply() | ListingReply() | StoryReply() | FreezeReply():
+        case TableReply() | DocumentReply() | ListingReply() | FreezeReply():
+            return True
+        case StoryReply() | ComparisonReply():
             return True
         case TextReply():
             # it changed the cluster, or whether others may, which concerns everyone

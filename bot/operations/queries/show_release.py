@@ -7,7 +7,7 @@ from bot.commands.model import ReleaseCommand
 from bot.operations.context import Context, thread_key
 from bot.operations.delivery.find_card import find_card
 from bot.operations.queries.compare_release import compare_release
-from bot.operations.replies import Refusal, Reply, StoryReply, TableReply
+from bot.operations.replies import Refusal, Reply, StoryReply
 from bot.ports import AuditLine
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.release import Release
@@ -33,7 +33,7 @@ def show_release(context: Context, command: ReleaseCommand) -> Reply:
     if release is None:
         return _not_found(context, command)
     if command.compare:
-        return TableReply((compare_release(context, release),))
+        return compare_release(context, release)
     return StoryReply(release, _happened(context, release), find_card(context, release.id))
 
 

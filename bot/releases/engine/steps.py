@@ -126,7 +126,9 @@ def _reach(decision: Decision, step: Step, seen: Observation, now: int) -> Outco
     if step.until:
         took = duration(now - decision.release.progress.began_at)
         text = f"done in {took}: {step.title}{left}"
-        decision = decision.record(now, EventKind.STEP_DONE, text)
+        release = decision.release
+        reached = replace(release, progress=replace(release.progress, reached_at=now))
+        decision = decision.changed(reached).record(now, EventKind.STEP_DONE, text)
     return Proceed(decision)
 
 

@@ -35,7 +35,8 @@ def with_step_timed(release: Release, now: int, *, cut: bool = False) -> Release
     step = release.current_step
     if step is None or not (step.until or step.gates):
         return release
-    over = StepTime(step.title, release.progress.began_at, now, cut)
+    progress = release.progress
+    over = StepTime(step.title, progress.began_at, now, cut, progress.reached_at)
     return replace(release, timeline=(*release.timeline, over))
 
 

@@ -43,6 +43,8 @@ def human_age(milliseconds: int) -> str:
 def duration(ms: int) -> str:
     """As people say it: ``42 s``, ``3 min 5 s``, ``2 h 10 min``."""
     seconds = max(0, ms) // 1000
+    if 0 < ms < 1000:
+        return "under 1 s"
     if seconds < 60:
         return f"{seconds} s"
     minutes, seconds = divmod(seconds, 60)

@@ -119,6 +119,7 @@ class Progress:
     raised: Raise | None = None
     waits_for: str = ""  # what the step still lacks, as people read it
     accepts_less: bool = False  # a person hands over to fewer pods than serve now
+    reached_at: int = 0  # when the step's conditions held; from then on it waits at its gates
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,22 @@ class Rollback:
 
 @dataclass(frozen=True)
 class StepTime:
-    """A step that is over. ``cut``: a rollback began before it was done."""
+    """A step that is over. ``cut``: a rollback began before it was done. ``reached_at``: then its
+    work was done, and it held or waited for people; 0: not known, or never."""
 
     title: str
     began_at: int
     ended_at: int
     cut: bool = False
+    reached_at: int = 0
+
+    @property
+    def worked_ms(self) -> int:
+        return (self.reached_at or self.ended_at) - self.began_at
+
+    @property
+    def waited_ms(self) -> int:
+        return self.ended_at - self.reached_at if self.reached_at else 0
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from bot.commands.table import BY_NAME, UMBRELLA, Names
 from bot.operations.replies import (
     AskReasonReply,
     CardLink,
+    ComparisonReply,
     ConfirmReply,
     DocumentReply,
     FreezeReply,
@@ -48,7 +49,7 @@ from bot.slack.blocks.elements import (
 from bot.slack.blocks.explained import explained
 from bot.slack.blocks.freezes import freeze_message
 from bot.slack.blocks.plan import plan_message
-from bot.slack.blocks.story import story_message
+from bot.slack.blocks.story import compared, story_message
 from bot.slack.blocks.tables import table_message
 from bot.slack.blocks.words import MARKS, change_words, phase_words, uncapitalised
 from bot.slack.markup import (
@@ -88,9 +89,12 @@ def reply_message(reply: Reply, *, names: Names, apps: Sequence[str], now: int) 
             return _refusal(reply)
         case Receipt():
             return _receipt(reply)
-        case TableReply() | DocumentReply() | PlanReply() | ListingReply() | StoryReply():
+        case TableReply() | DocumentReply() | PlanReply() | ListingReply():
             file = reply.file if isinstance(reply, TableReply) else ""
             return _with_share(_found(reply, now), reply.share, file)
+        case StoryReply() | ComparisonReply():
+            told = story_message(reply, now) if isinstance(reply, StoryReply) else compared(reply)
+            return _with_share(told, reply.share)
         case HelpReply() | OpenFormReply():
             return _about_commands(reply, names, apps)
         case WhoamiReply():
@@ -115,9 +119,7 @@ def _line_of(reply: TextReply | AskReasonReply | Pending) -> str:
             return "Working on it…"
 
 
-def _found(
-    reply: TableReply | DocumentReply | PlanReply | ListingReply | StoryReply, now: int
-) -> Message:
+def _found(reply: TableReply | DocumentReply | PlanReply | ListingReply, now: int) -> Message:
     """The result of a query, which can be shared with the channel."""
     match reply:
         case TableReply(tables=tables, cards=cards):
@@ -128,8 +130,6 @@ def _found(
             return plan_message(release, plan)
         case ListingReply(title=title, releases=releases):
             return _listing(title, releases, now)
-        case StoryReply():
-            return story_message(reply, now)
 
 
 def _with_cards(message: Message, cards: Sequence[CardLink]) -> Message:

@@ -109,15 +109,14 @@ def _open(release: Release, step: Step) -> ApprovalGate | HoldGate | None:
 
 
 def _took(release: Release, index: int, step: Step) -> int:
-    state = release.progress.gate
-    holds = _state(release, index, step) == "holds"
-    if index == release.progress.at_step and state is not None and not state.gate and not holds:
-        return state.opened_at - release.progress.began_at
-    if index >= release.progress.at_step:
+    progress = release.progress
+    if index == progress.at_step and _state(release, index, step) == "done":
+        return progress.reached_at - progress.began_at if progress.reached_at else 0
+    if index >= progress.at_step:
         return 0
     times = (one for one in reversed(release.timeline) if one.title == step.title and not one.cut)
     one = next(times, None)
-    return one.ended_at - one.began_at if one is not None else 0
+    return one.worked_ms if one is not None else 0
 
 
 def _asked_for(release: Release, index: int, item: StepItem, approval: ApprovalGate) -> StepItem:

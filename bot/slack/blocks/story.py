@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from bot.operations.replies import StoryReply
+from bot.operations.replies import ComparisonReply, StoryReply
 from bot.ports import AuditLine, Message
 from bot.releases.facts.ages import duration
 from bot.releases.facts.counts import counted
+from bot.releases.facts.events import EventKind
 from bot.releases.facts.release import Release
 from bot.slack.blocks.buttons import compare_button, show_button
 from bot.slack.blocks.elements import Block, actions, context, section, top_text
 from bot.slack.blocks.tables import aligned, pods_table, table_message
-from bot.slack.blocks.timeline import timeline_lines
+from bot.slack.blocks.timeline import timeline_lines, took_words
 from bot.slack.blocks.words import (
     MARKS,
-    capitalised,
     headline,
     phase_words,
     title_words,
@@ -26,6 +26,7 @@ from bot.slack.markup import clock, code, date, escape, link, mention, plain
 
 SHOWN_LINES = 20
 SHOWN_VERDICTS = 5
+SHOWN_DIFFERENCES = 25
 _WHEN = "{date_short_pretty} {time_secs}"
 
 
@@ -65,7 +66,7 @@ def _parts(story: StoryReply) -> Iterator[list[str]]:
     """Each with its title; one that has nothing to say is only a title."""
     release = story.release
     yield ["*Steps*", *timeline_lines(release)]
-    yield ["*Approvals*", *(f"✔️ {plain(one, 200)}" for one in approvals_of(release))]
+    yield ["*Approvals*", *(_dated(one) for one in _votes(story))]
     verdicts = release.judgements[-SHOWN_VERDICTS:]
     yield [
         "*Verdicts*",
@@ -74,19 +75,32 @@ def _parts(story: StoryReply) -> Iterator[list[str]]:
             for one in verdicts
         ),
     ]
-    shown = story.lines[-SHOWN_LINES:]
-    more = len(story.lines) - len(shown)
+    lines = _happened(story)
+    shown = lines[-SHOWN_LINES:]
+    more = len(lines) - len(shown)
     yield [
         "*What happened*",
         *([f"{counted(more, 'earlier line')} not shown"] if more else []),
-        *(f"{date(one.at, '{time_secs}')} {plain(one.text, 300)}" for one in shown),
+        *(_dated(one) for one in shown),
     ]
 
 
-def approvals_of(release: Release) -> list[str]:
-    """``promote: approved by manager``."""
-    named = (one.partition(": ") for one in release.passed if ": " in one)
-    return [f"{capitalised(gate)}: approved by {who}" for gate, _, who in named]
+def _votes(story: StoryReply) -> list[AuditLine]:
+    return [line for line in story.lines if line.kind == EventKind.VOTED]
+
+
+def _happened(story: StoryReply) -> list[AuditLine]:
+    """What is told under no other title."""
+    told = (EventKind.VOTED, EventKind.JUDGED)
+    return [
+        line
+        for line in story.lines
+        if line.kind not in told and not (line.kind == EventKind.GATE_PASSED and not line.by)
+    ]
+
+
+def _dated(line: AuditLine) -> str:
+    return f"{date(line.at, '{time_secs}')} {plain(line.text, 300)}"
 
 
 def _where(story: StoryReply) -> str:
@@ -109,9 +123,8 @@ def _text(story: StoryReply, pods: list[str]) -> str:
         headline(release),
         f"{release.id}, started by {by} at {clock(release.created_at)}{reason}",
         *([f"Why it ended so: {release.cause.summary}"] if release.cause else []),
-        *(f"{one.title}: {duration(one.ended_at - one.began_at)}" for one in release.timeline),
-        *approvals_of(release),
-        *(_told(one) for one in story.lines[-SHOWN_LINES:]),
+        *(f"{one.title} · {took_words(one)}" for one in release.timeline),
+        *(_told(one) for one in [*_votes(story), *_happened(story)][-SHOWN_LINES:]),
         *pods,
     ]
     return top_text(escape(line) for line in lines)
@@ -119,3 +132,19 @@ def _text(story: StoryReply, pods: list[str]) -> str:
 
 def _told(line: AuditLine) -> str:
     return f"{clock(line.at)} {line.text}"
+
+
+def compared(reply: ComparisonReply) -> Message:
+    """A line for each field: a phone would cut the last column of a table."""
+    title = f"{reply.release.id}: {reply.release.target.app} before and after"
+    rows = reply.rows[:SHOWN_DIFFERENCES]
+    lines = [
+        f"• {plain(what, 200)}: {code(before, 150)} → {code(after, 150)}"
+        for what, before, after in rows
+    ]
+    text = [title, reply.note, *(f"{what}: {before} → {after}" for what, before, after in rows)]
+    if left := len(reply.rows) - len(rows):
+        lines.append(f"and {counted(left, 'more difference')}")
+    head = f"*{plain(title, 200)}*\n{plain(reply.note, 300)}"
+    blocks = [section(head), *([section("\n".join(lines))] if lines else [])]
+    return Message(top_text(escape(line) for line in text), tuple(blocks))

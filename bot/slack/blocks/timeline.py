@@ -8,6 +8,7 @@ from bot.slack.blocks.words import capitalised
 from bot.slack.markup import plain
 
 SHOWN_STEPS = 20
+WORTH_SAYING_MS = 1_000
 
 
 def timeline_lines(release: Release) -> list[str]:
@@ -16,6 +17,12 @@ def timeline_lines(release: Release) -> list[str]:
 
 
 def _line(one: StepTime) -> str:
-    took = duration(one.ended_at - one.began_at)
+    took = took_words(one)
     mark, stopped = ("⏹️", ", stopped") if one.cut else ("✔️", "")
     return f"{mark} {plain(capitalised(one.title), 200)}{stopped} · {took}"
+
+
+def took_words(one: StepTime) -> str:
+    """``12 s``, or ``12 s, waited 4 min`` where it held or asked people."""
+    waited = f", waited {duration(one.waited_ms)}" if one.waited_ms >= WORTH_SAYING_MS else ""
+    return f"{duration(one.worked_ms)}{waited}"

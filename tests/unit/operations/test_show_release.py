@@ -10,7 +10,7 @@ import pytest
 from bot.commands.model import ReleaseCommand
 from bot.operations.context import App, Catalog, Context, thread_key
 from bot.operations.queries.show_release import show_release
-from bot.operations.replies import Refusal, Reply, StoryReply, TableReply
+from bot.operations.replies import ComparisonReply, Refusal, Reply, StoryReply
 from bot.policy.permissions import Access
 from bot.ports import AuditLine, Cluster
 from bot.releases.facts.observation import Observation
@@ -76,8 +76,8 @@ def done(store: InMemoryReleaseStore, **facts: Any) -> Release:
 
 
 def compared(reply: Reply) -> dict[str, tuple[str, str]]:
-    assert isinstance(reply, TableReply)
-    return {what: (before, after) for what, before, after in reply.tables[0].rows}
+    assert isinstance(reply, ComparisonReply)
+    return {what: (before, after) for what, before, after in reply.rows}
 
 
 def test_a_release_is_found_by_its_id_its_card_and_its_app(store: InMemoryReleaseStore) -> None:
@@ -136,8 +136,8 @@ def test_comparing_shows_what_differs_and_no_value_of_the_environment(
     seen = an_observation(a_deployment(template=after, replicas=5))
     rows = compared(answered(store, ReleaseCommand(release.id, compare=True), seen))
     assert rows == {
-        "replicas": ("3", "5 now"),
-        "env MODE of hello": ("-", "set"),
+        "replicas": ("3", "5"),
+        "env MODE of hello": ("nothing", "set"),
         "containers.hello.image": ("kelseyhightower/hello:1.0.0", "kelseyhightower/hello:2.0.0"),
     }
 
@@ -150,17 +150,18 @@ def test_comparing_after_a_later_release_uses_the_revision_of_this_one(
     cause = f"deploy 2.0.0 by developer, {release.id}"
     brought = a_replica_set("hello-2", a_template("2.0.0"), revision=2, change_cause=cause)
     now = a_replica_set("hello-3", a_template("3.0.0"), revision=3, change_cause=f"{cause}0")
-    deployment = a_deployment(template=a_template("3.0.0"), replica_sets=(now, brought))
+    deployment = a_deployment(template=a_template("3.0.0"), replicas=5, replica_sets=(now, brought))
     seen = an_observation(deployment)
     rows = compared(answered(store, ReleaseCommand(release.id, compare=True), seen))
     assert rows["containers.hello.image"][1].endswith(":2.0.0")
+    assert "replicas" not in rows, "a ReplicaSet of the past does not say"
 
 
 def test_a_rollback_leaves_nothing_that_differs(store: InMemoryReleaseStore) -> None:
     release = done(store, phase=Phase.ROLLED_BACK)
     reply = answered(store, ReleaseCommand(release.id, compare=True))
     assert compared(reply) == {}
-    assert isinstance(reply, TableReply) and reply.tables[0].note.endswith("Nothing differs.")
+    assert isinstance(reply, ComparisonReply) and reply.note.endswith("Nothing differs.")
 
 
 def test_a_release_that_never_read_the_cluster_has_nothing_to_compare(
