@@ -104,7 +104,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "a preview Service deleted by its name",
         "bot/releases/engine/reconcile.py",
-        "    if service is not None and not is_our_service(release, service):\n",
+        "    if service is not None and not _is_service_to_remove(release, service, made):\n",
         "    if service is not None and goal is None:\n",
         "tests/transitions/bluegreen/test_moments.py::test_a_foreign_preview_service_is_neither_rewritten_nor_deleted",
     ),
@@ -188,9 +188,9 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "an old card's click ends the next hold",
         "bot/releases/engine/respond.py",
-        "    if request.at and request.at != hold_name(release):\n"
-        "        return _refuse(decision, _from_before(release))\n    if (\n        not isinstance",
-        "    if (\n        not isinstance",
+        "    if request.at and request.at not in (hold_name(release), capacity_name(release)):\n"
+        "        return _refuse(decision, _from_before(release))\n",
+        "",
         "tests/unit/slack/test_stale_clicks.py::test_continue_now_never_approves_a_later_gate",
     ),
     Defect(

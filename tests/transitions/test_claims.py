@@ -10,9 +10,9 @@ from bot.releases.engine.decide import decide
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.reconcile import reconcile
 from bot.releases.engine.respond import respond
-from bot.releases.facts.actions import DeleteDeployment
+from bot.releases.facts.actions import DeleteDeployment, DeleteService
 from bot.releases.facts.intent import Field, Intent, Kind
-from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.facts.plan import AbsentGoal
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Abort, Adopt, Resume
@@ -21,13 +21,16 @@ from tests.builders import (
     DEVELOPER,
     SECOND,
     T0,
+    a_bluegreen,
     a_canary,
     a_deployment,
     a_release,
+    a_service,
     a_template,
     an_observation,
     rules_with,
 )
+from tests.transitions.bluegreen import scenes
 from tests.transitions.test_requests import asked, canaried, holding, refused
 from tests.transitions.ticks import half_rolled, planned, rolling, with_stable
 
@@ -119,3 +122,32 @@ def test_a_crash_at_the_delete_is_repaired_by_the_uid() -> None:
     assert again.actions == first.actions
     other = deletes(first.release, a_deployment("hello-canary", uid="uid-2"))
     assert other.actions == ()
+
+
+def removes_preview(release: Release, *services: ServiceSeen) -> Decision:
+    goal = AbsentGoal("Service", "hello-preview")
+    seen = replace(an_observation(), services=services)
+    return reconcile(Decision(release), (goal,), seen, T0).decision
+
+
+def test_a_crash_at_the_delete_of_a_service_is_repaired_by_the_uid() -> None:
+    claimed = {"pilothouse.dev/release": "hello-42"}
+    preview = a_service("hello-preview", annotations=claimed)
+    first = removes_preview(planned(a_bluegreen()), preview)
+    assert first.actions == (DeleteService("hello-preview", preview.uid),)
+    without_claim = replace(preview, annotations={})
+    assert removes_preview(first.release, without_claim).actions == first.actions
+    another = replace(preview, uid="uid-copied-by-someone")
+    assert removes_preview(first.release, another).actions == ()
+    assert removes_preview(first.release).actions == ()
+
+
+def test_a_crash_at_every_point_of_a_preview_leaves_everything_as_planned() -> None:
+    for moment in scenes.with_preview().moments():
+        for carried_out in (0, 1):
+            walk = moment.fork()
+            walk.tick(crash_after=carried_out)
+            walk.to_the_end()
+            assert walk.release.phase is Phase.SUCCEEDED
+            assert set(walk.cluster.services) == {"hello"}
+            assert walk.cluster.services["hello"].selector == {"app": "hello"}

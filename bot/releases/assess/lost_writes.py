@@ -9,6 +9,7 @@ from typing import Any
 from bot.releases.assess.intents import (
     CAUSE_ANNOTATION,
     CLAIM_ANNOTATION,
+    FIELD_MANAGER,
     field_value,
     find,
     is_written_by_us,
@@ -35,7 +36,7 @@ def before_own_writes(release: Release, seen: Observation) -> Observation:
     """What the release found, where Redis lost the plan and the cluster has its first writes: a
     roll writes the template with the claim, other strategies make a candidate."""
     stable, candidate = seen.stable, seen.candidate
-    if stable is None or stable.claim != release.id:
+    if stable is None or stable.claim != release.id or not _wrote_since_created(release, stable):
         return seen
     annotations = {
         key: value for key, value in stable.annotations.items() if key != CLAIM_ANNOTATION
@@ -51,6 +52,15 @@ def before_own_writes(release: Release, seen: Observation) -> Observation:
     return replace(seen, stable=before, candidate=None if is_own else candidate, survey=survey)
 
 
+def _wrote_since_created(release: Release, stable: DeploymentSeen) -> bool:
+    """A claim of the same number may be older than the release: of a Redis that lost everything."""
+    times = [at for manager, _, at in stable.written_at if manager == FIELD_MANAGER]
+    created_at = release.in_cluster_time(release.created_at)
+    return bool(times) and max(times) >= created_at - SAME_SECOND_MS
+
+
+SAME_SECOND_MS = 1_000
+"""managedFields state whole seconds."""
 _ROLLED = (Deploy, Restart, Undo)
 
 

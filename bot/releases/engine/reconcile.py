@@ -33,7 +33,7 @@ from bot.releases.facts.actions import (
     PatchService,
 )
 from bot.releases.facts.intent import Field, Intent, Kind
-from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.facts.plan import (
     AbsentGoal,
     Condition,
@@ -238,16 +238,17 @@ def _reconcile_service(decision: Decision, goal: ServiceGoal, seen: Observation)
 
 def _remove(decision: Decision, goal: AbsentGoal, seen: Observation) -> Decision:
     release, kind = decision.release, Kind(goal.object)
+    made = find(release.intents, kind, goal.name, Field.EXISTS)
     service = service_named(seen, goal.name) if kind is Kind.SERVICE else None
-    if service is not None and not is_our_service(release, service):
+    if service is not None and not _is_service_to_remove(release, service, made):
         return decision
     item = seen.candidate if kind is Kind.DEPLOYMENT else None
     if item is not None and (item.name != goal.name or not is_ours(release, item)):
         item = None
     # Kept until the object is gone: where the delete did not arrive, its uid alone may say whose
     # it is.
-    made = find(release.intents, kind, goal.name, Field.EXISTS)
-    uid = item.uid if item is not None else made.before if made is not None else ""
+    present = item or service
+    uid = present.uid if present is not None else made.before if made is not None else ""
     absent = Intent(kind, goal.name, Field.EXISTS, uid, False, written=True)
     intents = put(drop(release.intents, kind, goal.name), absent)
     decision = decision.changed(replace(release, intents=intents))
@@ -256,3 +257,10 @@ def _remove(decision: Decision, goal: AbsentGoal, seen: Observation) -> Decision
     if item is None or item.terminating:
         return decision
     return decision.doing(DeleteDeployment(item.name, item.uid))
+
+
+def _is_service_to_remove(release: Release, service: ServiceSeen, made: Intent | None) -> bool:
+    """Once its removal was decided, the very Service that was meant, and no later one."""
+    if made is not None and made.after is False and made.before:
+        return bool(service.uid == made.before)
+    return is_our_service(release, service)

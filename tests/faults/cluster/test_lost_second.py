@@ -85,6 +85,7 @@ def test_an_abort_rolls_back_what_the_record_had_lost(desk: Desk, store: Forgetf
 def loses_its_plan(desk: Desk, store: ForgetfulStore, strategy: Strategy = Strategy.ROLLING) -> str:
     desk.rules = replace(desk.rules, approvals=replace(desk.rules.approvals, start=0))
     draft = a_release(Deploy("2.0.0", strategy), target=desk.target, rules=desk.rules, id="")
+    draft = replace(draft, created_at=store.now())
     release_id = store.create(draft, dedup_key="", same_as="", operation="new").release.id
     before = store.load(release_id)
     advance_release(desk.context, release_id)

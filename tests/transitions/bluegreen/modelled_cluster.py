@@ -147,7 +147,8 @@ class ModelledCluster:
             case CreateService():
                 self._create_service(action)
             case DeleteService():
-                self.services.pop(action.name, None)
+                if (there := self.services.get(action.name)) and there.uid == action.uid:
+                    del self.services[action.name]
             case PatchAutoscaler():
                 self._patch_autoscaler(action)
         self.check()
