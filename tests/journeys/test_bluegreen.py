@@ -124,8 +124,8 @@ def test_a_bluegreen_dry_run_shows_the_plan_and_writes_nothing(journey: Journey)
         DEVELOPER,
         before,
     )
-    assert f"{journey.app}-green with 5 pods of 2.0.0" in plan
-    assert f"Switch {journey.app} to {journey.app}-green" in plan
+    assert f"Start 2.0.0 beside 1.0.0: 5 pods of {journey.app}-green" in plan
+    assert "Switch traffic" in plan and f"{journey.app} → {journey.app}-green" in plan
     assert journey.untouched()
 
 

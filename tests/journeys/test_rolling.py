@@ -121,8 +121,9 @@ def test_an_outside_change_holds_the_release_and_names_who_made_it(journey: Jour
         journey.app, "default", {"spec": {"replicas": 7}}, field_manager="kubectl"
     )
     journey.sees(r"release.{1,3}holding: .*replicas.*kubectl, subresource scale")
+    journey.sees(r"Deploy {app} [^\n]* · (?!in progress)")
     journey.click("Adopt", user=DEVELOPER)
-    journey.sees(r"{app}-1: adopted")
+    journey.sees(r"Deploy {app} [^\n]* · in progress")
     journey.say("/rollout abort {app}")
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
 

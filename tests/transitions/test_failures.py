@@ -441,13 +441,13 @@ def test_a_crash_loop_is_on_the_card_from_its_first_restart() -> None:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"waiting": "ErrImagePull", "message": "i/o timeout"}, "the new pod: ErrImagePull"),
+        ({"waiting": "ErrImagePull", "message": "i/o timeout"}, "The new pod: ErrImagePull"),
         (
             {
                 "waiting": "ContainerCreating",
                 "warnings": (("FailedMount", 'MountVolume.SetUp failed: secret "tls" not found'),),
             },
-            "the new pod: FailedMount",
+            "The new pod: FailedMount",
         ),
         (
             {"warnings": (("Unhealthy", "Readiness probe failed: HTTP probe: 503"),)},

@@ -30,6 +30,7 @@ def jobs_in(client: Redis, name: str) -> list[Job]:
     ("wake_id", "name", "function"),
     [
         ("release:hello.world-1", RELEASES, "jobs.advance_release.advance_release"),
+        ("start:hello", RELEASES, "jobs.answer_start.answer_start"),
         ("deliver:hello-1", DELIVERY, "jobs.deliver_release.deliver_release"),
         ("sweep", QUERIES, "jobs.sweep.sweep"),
     ],
@@ -67,7 +68,12 @@ def test_foremost_returns_the_token_of_each_kind(queue: RqWorkQueue) -> None:
     queue.enqueue_wake("deliver:a-1", "ab-3")
     queue.ask(a_query(PodsCommand()))
     queue.enqueue_wake("sweep", "ab-4")
-    assert queue.foremost() == {"release": "ab-1", "deliver": "ab-3", "noticed": "ab-3"}
+    assert queue.foremost() == {
+        "start": "ab-1",
+        "release": "ab-1",
+        "deliver": "ab-3",
+        "noticed": "ab-3",
+    }
 
 
 def test_every_queue_is_counted(queue: RqWorkQueue) -> None:
