@@ -21,6 +21,7 @@ from rq import Queue
 from rq.exceptions import NoSuchJobError, TimeoutFormatError
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import JOB_ID_PATTERN, Job
+from rq.results import Result
 
 from bot.ports import StoreUnavailable
 from bot.query import UnknownQuery, load_query
@@ -126,6 +127,18 @@ class GuardedJob(Job):
     @property
     def stopped_callback(self) -> None:
         """Never one: RQ would import it."""
+
+    def cleanup(
+        self, ttl: int | None = None, pipeline: Any = None, remove_from_queue: bool = True
+    ) -> None:
+        """A job that succeeded goes with the worker's last transaction. RQ would first ask Redis
+        seven times what else is known of it: copies of it, which expire by themselves."""
+        if ttl == 0 and pipeline is not None and not remove_from_queue:
+            results = Result.get_key(self.id)  # type: ignore[no-untyped-call]
+            names = (self.key, self.dependents_key, self.dependencies_key)
+            pipeline.delete(*names, results, self.execution_registry.key)
+            return
+        super().cleanup(ttl, pipeline=pipeline, remove_from_queue=remove_from_queue)
 
     def check(self, queue: str, allowed: AllowList) -> None:
         """Raises NotAllowed. Afterwards it can be performed."""

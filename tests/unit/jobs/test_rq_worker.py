@@ -15,6 +15,9 @@ from rq.serializers import JSONSerializer
 from jobs.admission import AllowedJob
 from jobs.rq_worker import make_worker
 
+MOST_COMMANDS_A_JOB = 45
+"""Of RQ, from the queue to the end, each one inside a transaction counted."""
+
 ran_in: list[int] = []
 
 
@@ -44,6 +47,32 @@ def test_jobs_are_run_one_after_the_other_without_a_fork(redis_client: Redis, qu
         burst=True, logging_level=None
     )
     assert ran_in == [os.getpid()] * 3
+
+
+def commands_of(client: Redis, act: Callable[[], object]) -> int:
+    def count() -> int:
+        return int(client.info("stats")["total_commands_processed"])
+
+    before = count()
+    act()
+    return count() - before - 1
+
+
+def test_a_job_that_is_done_leaves_nothing_and_costs_few_commands(
+    redis_client: Redis, queue: Queue
+) -> None:
+    def run(jobs: int) -> int:
+        for _ in range(jobs):
+            queue.enqueue_call(
+                note_process, args=("deliver:hello-1", "token"), timeout=8, result_ttl=0
+            )
+        return commands_of(redis_client, lambda: work_off(redis_client))
+
+    one, eleven = run(1), run(11)
+    assert (eleven - one) / 10 <= MOST_COMMANDS_A_JOB
+    kinds = {key.decode().rsplit(":", 1)[0] for key in redis_client.scan_iter("rq:*")}
+    assert not kinds & {"rq:job", "rq:execution", "rq:executions", "rq:results"}
+    assert not redis_client.exists("rq:wip:pilothouse-delivery")
 
 
 def test_a_job_that_fails_does_not_end_the_ones_behind_it(
