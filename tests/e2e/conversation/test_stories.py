@@ -109,7 +109,7 @@ def _find_the_release_at_home(
         page.get_by_role("dialog", name="Deploy").get_by_role("combobox", name="App")
     ).to_be_visible()
     page.keyboard.press("Escape")
-    home.get_by_role("link", name="hello-1").click()
+    home.get_by_role("link", name="hello-1").first.click()
     expect(page.locator("article.message-highlight")).to_contain_text("hello is on 2.0.0")
 
 
