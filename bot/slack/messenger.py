@@ -10,6 +10,7 @@ from cachetools import LRUCache, TTLCache
 from slack_sdk.webhook import WebhookClient
 
 from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable
+from bot.slack.blocks.chart import has_chart, without_charts
 from bot.slack.blocks.tables import has_table, without_tables
 from bot.slack.client import TIMEOUT_SECONDS, make_client
 from bot.slack.errors import BAD_BLOCKS, BlocksRefused, retry_after_ms, translated
@@ -210,8 +211,10 @@ def _with_key(messages: Sequence[Mapping[str, Any]], key: str) -> str:
 
 def _degrading(method: str, send: Callable[[Message], T], message: Message) -> T:
     forms = [message]
+    if has_chart(message):  # a block that is younger than the others
+        forms.append(without_charts(message))
     if has_table(message):
-        forms.append(without_tables(message))
+        forms.append(without_tables(without_charts(message)))
     forms.append(Message(message.text, (), message.metadata))
     for simpler in forms[:-1]:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sandbox.slack.chart_rules import MAX_CHARTS, check_chart
 from sandbox.slack.element_rules import (
     ACTION_ELEMENTS,
     CONTEXT_ACTION_ELEMENTS,
@@ -23,6 +24,9 @@ MAX_TEXT = 40_000
 MAX_TABLE_ROWS = 100
 MAX_TABLE_COLUMNS = 20
 MAX_TABLE_CHARACTERS = 10_000
+
+
+_ONLY_IN_MESSAGES = ("table", "markdown", "context_actions", "data_visualization")
 
 
 def check_message_blocks(blocks: Any) -> Findings:
@@ -69,14 +73,14 @@ def _check_blocks(blocks: Any, at: str, limit: int, *, in_view: bool) -> Finding
     if not found.is_list(blocks, at, most=limit):
         return found
     seen_ids: set[str] = set()
-    tables = 0
+    tables = charts = 0
     for index, block in enumerate(blocks):
         here = f"{at}/{index}"
         if not found.is_object(block, here):
             continue
         kind = block.get("type")
         check = _BLOCKS.get(kind) if isinstance(kind, str) else None
-        if check is None or (in_view and kind in ("table", "markdown", "context_actions")):
+        if check is None or (in_view and kind in _ONLY_IN_MESSAGES):
             found.add(f"unsupported type: {kind}", f"{here}/type")
             continue
         block_id = block.get("block_id")
@@ -86,9 +90,12 @@ def _check_blocks(blocks: Any, at: str, limit: int, *, in_view: bool) -> Finding
                 found.add(f"`block_id` already exists: {block_id}", f"{here}/block_id")
             seen_ids.add(block_id)
         tables += kind == "table"
+        charts += kind == "data_visualization"
         check(block, here, found)
     if tables > 1:
         found.add("only_one_table_allowed", at)
+    if charts > MAX_CHARTS:
+        found.add(f"no more than {MAX_CHARTS} data_visualization blocks allowed", at)
     return found
 
 
@@ -328,5 +335,6 @@ _BLOCKS: dict[str, Callable[[Any, str, Findings], None]] = {
     "input": _input,
     "markdown": _markdown,
     "table": _table,
+    "data_visualization": check_chart,
     "rich_text": _rich_text,
 }

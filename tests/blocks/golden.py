@@ -54,6 +54,10 @@ def _block(block: Mapping[str, Any]) -> list[str]:
             return [" | ".join(cell["text"] for cell in row) for row in block["rows"]]
         case "header":
             return [f"# {block['text']['text']}"]
+        case "data_visualization":
+            (series,) = block["chart"]["series"]
+            points = ", ".join(f"{one['label']} {one['value']}" for one in series["data"])
+            return [f"({block['title']}: {points})"]
         case other:
             return [f"({other})"]
 

@@ -508,6 +508,10 @@ STORY = replace(
     ),
     card_snapshot=_seen(old=1, new=2),
 )
+EVENTS["canary that succeeded"] = (
+    STORY,
+    Event(T0 + 7 * MINUTE, EventKind.FINISHED, "hello is on 2.0.0"),
+)
 _PODS = Table(
     "hello: stable",
     ("pod", "image", "ready"),

@@ -53,6 +53,24 @@ def test_a_plan_is_shared_with_the_channel_only_by_its_button(journey: Journey) 
     )
 
 
+@pytest.mark.slow
+def test_a_canarys_thread_ends_with_its_chart(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s")
+    journey.click("Promote", user=MANAGER)
+    journey.sees(r"{app} is on 2\.0\.0")
+    (card,) = cards(journey)
+
+    def charts() -> list[dict[str, Any]]:
+        thread = journey.sandbox.slack.messages(CHANNEL, DEVELOPER, thread_ts=card["ts"])
+        blocks = [block for m in thread for block in m.get("blocks", [])]
+        return [block for block in blocks if block["type"] == "data_visualization"]
+
+    (chart,) = journey.until(charts, "the chart in the thread")
+    (series,) = chart["chart"]["series"]
+    shares = [point["value"] for point in series["data"]]
+    assert shares[0] == 0 and 50 in shares and shares[-1] == 100
+
+
 def test_a_plan_has_the_links_of_the_catalog(journey: Journey) -> None:
     def shown() -> str:
         return json.dumps([m.get("blocks") for m in journey.messages()])

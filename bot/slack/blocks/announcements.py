@@ -21,6 +21,7 @@ from bot.slack.blocks.approvals import (
     who_may_answer,
 )
 from bot.slack.blocks.buttons import buttons_of, held_buttons
+from bot.slack.blocks.chart import chart_block, chart_words, points_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
 from bot.slack.blocks.tables import pods_table, table_message
 from bot.slack.blocks.words import capitalised, change_words, phase_words
@@ -292,6 +293,10 @@ def _finished(release: Release, event: Event) -> tuple[Message, bool] | None:
     stop = "." if text != event.text else ""
     line = f"{mark} {who} {plain(text, 1_500)}{took}{stop}"
     message = Message(top_text([f"{who} {escape(text)}{took}{stop}"]), (section(line),))
+    if points := points_of(release):
+        words = chart_words(release, points)
+        drawn = (chart_block(release, points), context(plain(words, 1_500)))
+        message = Message(top_text([message.text, escape(words)]), (*message.blocks, *drawn))
     if release.card_snapshot.pods:
         table = table_message((pods_table(release, now=event.at),))
         message = Message(message.text, (*message.blocks, *table.blocks))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable, Table
+from bot.slack.blocks.elements import section
 from bot.slack.blocks.tables import table_message
 from bot.slack.identity import SlackDirectory
 from bot.slack.messenger import SlackMessenger
@@ -148,3 +149,12 @@ def test_a_server_error_and_a_page_instead_of_json_read_as_unavailable(
         slack.fault(kind, method="chat.update")
         with pytest.raises(SlackUnavailable):
             messenger.edit(CHANNEL, ts, HELLO)
+
+
+def test_a_workspace_without_charts_gets_the_message_without_them(
+    slack: LocalSlack, messenger: SlackMessenger
+) -> None:
+    words = section("Share: 0% at 0 s")
+    chart = {"type": "data_visualization", "title": "Share", "chart": {"type": "unknown"}}
+    messenger.post(CHANNEL, Message("Share: 0% at 0 s", (chart, words)))
+    assert [block["type"] for block in slack.messages(CHANNEL)[-1]["blocks"]] == ["section"]

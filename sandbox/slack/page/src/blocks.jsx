@@ -1,6 +1,7 @@
 // Blocks: what only shows is drawn by slack-blocks-to-jsx; what one can act on is drawn here, because it must talk to the app.
 import { createContext, memo, useContext, useMemo } from "react";
 import { Message as DisplayBlocks } from "slack-blocks-to-jsx";
+import { Chart } from "./chart.jsx";
 import { SlackDate } from "./dates.jsx";
 import { Element } from "./elements.jsx";
 import { InputBlock } from "./input-block.jsx";
@@ -92,7 +93,7 @@ export function Blocks({ blocks, surface }) {
   const drawing = useDrawing();
   const groups = useMemo(() => grouped(blocks), [blocks]);
   return groups.map((group) =>
-    group.display ? (
+    group.chart ? <Chart key={`c${group.at}`} block={group.chart} /> : group.display ? (
       <div key={`d${group.at}`} {...(group.display[0].type === "table" ? { className: "display-blocks display-table", tabIndex: 0, role: "group", "aria-label": "Table" } : { className: "display-blocks" })}>
         <DisplayBlocks blocks={group.display} name="" logo="" withoutWrapper {...drawing} />
       </div>
@@ -107,6 +108,7 @@ function grouped(blocks) {
   blocks.forEach((block, at) => {
     const last = groups.at(-1);
     if (isInteractive(block)) groups.push({ at, block });
+    else if (block.type === "data_visualization") groups.push({ at, chart: block });
     else if (last?.display && block.type !== "table" && last.display[0].type !== "table") last.display.push(block);
     else groups.push({ at, display: [block] });
   });
