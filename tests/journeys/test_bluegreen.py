@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.journeys.conftest import DEVELOPER, MANAGER, ON_CALL, Journey, objects_of
+from tests.journeys.conftest import CHANNEL, DEVELOPER, MANAGER, ON_CALL, Journey, objects_of
 from tests.journeys.endpoints import newest, ready_versions, sees_privately
 from tests.journeys.observer import observed
 from tests.journeys.test_evidence import administer
@@ -34,6 +34,7 @@ def test_traffic_moves_to_green_at_the_switch_and_back_with_one_click(
         )
         journey.sees(IN_THE_WINDOW)
         assert journey.versions() == {"1.0.0": 5, "2.0.0": 5}, "blue stays whole for the window"
+        reads_as_people_think(journey)
         journey.click("Roll back", user=DEVELOPER)
         journey.until(
             lambda: ready_versions(journey) == {"1.0.0": 5}, "only blue behind the Service"
@@ -46,6 +47,16 @@ def test_traffic_moves_to_green_at_the_switch_and_back_with_one_click(
     assert journey.as_found() == found
     assert not journey.exists(f"{journey.app}-green")
     assert journey.versions() == {"1.0.0": 5}
+
+
+def reads_as_people_think(journey: Journey) -> None:
+    """The window's end is a moment in each reader's zone; the planner's notes are in the thread."""
+    card, _ = journey.until(lambda: journey.with_button("Roll back"), "the card of the window")
+    shown = str(card["blocks"])
+    assert "keep 1.0.0 ready for" in shown and "next: clean up" in shown
+    assert "open until <!date^" in shown and "is switched by" not in shown
+    thread = journey.sandbox.slack.messages(CHANNEL, DEVELOPER, card["ts"])
+    assert any("is switched by" in message["text"] for message in thread)
 
 
 @pytest.mark.slow

@@ -326,6 +326,16 @@ def test_an_approval_in_time_counts_even_when_the_tick_is_late() -> None:
     )
 
 
+def test_a_step_that_waited_for_people_tells_the_wait_from_its_work() -> None:
+    walk = awaiting()
+    walk.now = opened(walk) + 4 * MINUTE
+    walk.ask(an_approval(walk))
+    after = decide(walk.release, walk.look(), walk.now).release
+    (step,) = after.timeline
+    assert step.waited_ms == 4 * MINUTE
+    assert step.worked_ms == step.reached_at - step.began_at < MINUTE
+
+
 @pytest.mark.parametrize(
     "request_", [an_approval, lambda walk: Promote(MANAGER)], ids=["button", "typed"]
 )
