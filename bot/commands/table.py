@@ -106,6 +106,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "person",
         ("{app}-42", "{app}", "{app}-42 compare"),
         flags=("compare",),
+        by_default=True,
     ),
     CommandSpec("apps", "", "List the apps and what each runs", "person", ("",)),
     CommandSpec(

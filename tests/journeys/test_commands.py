@@ -192,7 +192,7 @@ def test_whoami_answers_privately(journey: Journey) -> None:
 def test_a_release_that_is_over_is_told_again_and_compared(journey: Journey) -> None:
     journey.say('/deploy {app} 2.0.0 reason="faster start"')
     journey.sees(r"{app} is on 2\.0\.0")
-    journey.say("/pilothouse release {app}-1", user=VIEWER)
+    journey.say("/release {app}-1", user=VIEWER)
     step = r"to 2\.0\.0 · (\d+|under 1) s"
     journey.sees(rf"{{app}}-1, started by .* at .*: faster start\n.*{step}", user=VIEWER)
     journey.click("Compare", user=VIEWER)

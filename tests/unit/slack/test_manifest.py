@@ -20,10 +20,10 @@ LIMITS = json.loads(
 """From Slack's app manifest reference."""
 
 
-def test_by_default_five_names_are_registered() -> None:
+def test_by_default_six_names_are_registered() -> None:
     manifest = make_manifest(BY_DEFAULT)
     names = [command["command"] for command in manifest["features"]["slash_commands"]]
-    assert names == ["/deploy", "/scale", "/rollout", "/pods", "/pilothouse"]
+    assert names == ["/deploy", "/scale", "/rollout", "/pods", "/release", "/pilothouse"]
 
 
 @pytest.mark.parametrize("socket_mode", [False, True])
