@@ -6,9 +6,10 @@ import contextlib
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import pytest
@@ -22,7 +23,7 @@ from tests.journeys.conftest import DEVELOPER, Journey, objects_of
 from tests.real_cluster import bot_credentials
 from tests.real_node.traffic import Traffic
 
-APPS = 20
+APPS = 40
 WITHIN_S = 180.0  # a limit for what hangs; a kubelet on a busy machine takes its time
 DRAIN_S = 6
 Entry = dict[str, Any]
@@ -89,10 +90,10 @@ class RealJourney(Journey):
         return f"http://{self.service().spec.cluster_ip}"
 
     @contextlib.contextmanager
-    def traffic(self, rate: float = 200) -> Iterator[Traffic]:
+    def traffic(self, rate: float = 200, sources: Sequence[str] = ()) -> Iterator[Traffic]:
         """Requests at a steady rate through kube-proxy, each on a connection of its own."""
         assert self.nodes is not None
-        with Traffic(self.nodes, self.address, rate) as traffic:
+        with Traffic(self.nodes, self.address, rate, sources) as traffic:
             self.until(lambda: traffic.versions() != {}, "a first reply through the Service")
             yield traffic
 
@@ -131,6 +132,7 @@ def start(running: Sandbox, real_nodes: RealNodes) -> Iterator[Start]:
             *,
             kind: str = "app",
             configmap: str = "",
+            data: Mapping[str, str] = MappingProxyType({}),
         ) -> RealJourney:
             app = f"{kind}{next(_numbers)}"
             journey = RealJourney(app, running, api, real_nodes, nodes=real_nodes)
@@ -140,7 +142,7 @@ def start(running: Sandbox, real_nodes: RealNodes) -> Iterator[Start]:
             pod["terminationGracePeriodSeconds"] = 2 * DRAIN_S
             change(deployment)
             if configmap:
-                body = {"metadata": {"name": configmap}, "data": {}}
+                body = {"metadata": {"name": configmap}, "data": dict(data)}
                 journey.core.create_namespaced_config_map("default", body)
             journey.deployments.create_namespaced_deployment("default", deployment)
             journey.core.create_namespaced_service("default", service)

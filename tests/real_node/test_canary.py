@@ -101,6 +101,25 @@ def test_a_client_of_a_sticky_release_stays_on_its_version(start: Start) -> None
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
 
 
+def test_clients_of_a_sticky_release_are_told_apart_by_their_addresses(start: Start) -> None:
+    """Each stays on its version, and both versions have some: that 20 addresses choose the same of
+    two halves happens once in 500,000 runs."""
+    journey = start(4)
+    journey.say("/deploy {app} 2.0.0 canary sticky steps=50")
+    journey.sees(r"canary · 50%.*holding")
+    sources = [f"10.240.0.{number}" for number in range(101, 121)]
+    with journey.traffic(sources=sources) as traffic:
+        journey.until(lambda: traffic.versions().total() >= 1000, "1,000 requests")
+    of_source: dict[str, set[str]] = {}
+    for one in traffic.requests():
+        of_source.setdefault(one.source, set()).add(one.version)
+    assert len(of_source) == len(sources)
+    assert all(len(versions) == 1 for versions in of_source.values())
+    assert traffic.versions().keys() == {"1.0.0", "2.0.0"}
+    journey.say("/rollout abort {app}")
+    journey.sees(r"{app} is back on 1\.0\.0, aborted")
+
+
 def test_traffic_shows_what_the_pods_replied_through_the_api_server(start: Start) -> None:
     journey = start(2)
     journey.say("/traffic {app}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from sandbox.real_node import RealNodes
 from tests.real_node.conftest import Start, container_of, drains
 
 pytestmark = pytest.mark.real_node
@@ -112,6 +114,48 @@ def test_a_missing_configmap_is_named_and_rolled_back(start: Start) -> None:
     journey.say("/deploy {app} 2.0.0")
     journey.sees(r"configmap \S?settings-of-a-test\S? not found")
     journey.sees(r"{app} is back on 1\.0\.0, rolled back")
+
+
+def test_an_init_container_that_fails_is_named_with_its_last_log_lines(start: Start) -> None:
+    """It ends well when the app starts, and crashes when its next version does."""
+    settings = "settings-of-an-init-container"
+    prepare = {
+        "name": "prepare",
+        "image": "pilothouse/hello:1.0.0",
+        "envFrom": [{"configMapRef": {"name": settings}}],
+    }
+    journey = start(
+        2,
+        lambda deployment: deployment["spec"]["template"]["spec"].update(initContainers=[prepare]),
+        configmap=settings,
+        data={"CRASH": "done"},
+    )
+    journey.core.patch_namespaced_config_map(settings, "default", {"data": {"CRASH": "start"}})
+    journey.say("/deploy {app} 2.0.0")
+    journey.sees(r"prepare restarted \d times?, last ended with exit code 1")
+    journey.sees(r"{app} is back on 1\.0\.0, rolled back")
+    lines = journey.until(journey.log_lines, "the log lines")
+    assert "panic: could not connect to db.internal:5432: connection refused" in lines
+
+
+def test_a_roll_loses_no_more_requests_than_kubectls(
+    start: Start, real_nodes: RealNodes, record_property: Callable[[str, object], None]
+) -> None:
+    """Of an app that closes its listener at once on SIGTERM. Chance differs; twice as many, and
+    20 more, would be another way of rolling."""
+    journey = start(4)
+    with journey.traffic() as ours:
+        journey.say("/deploy {app} 2.0.0")
+        journey.sees(r"{app} is on 2\.0\.0")
+        journey.until(lambda: ours.newest(100) == {"2.0.0": 100}, "only the new version")
+    with journey.traffic() as theirs:
+        name, app = f"deployment/{journey.app}", journey.app
+        real_nodes.kubectl("set", "image", name, f"{app}=pilothouse/{app}:3.0.0")
+        real_nodes.kubectl("rollout", "status", name, "--timeout=180s")
+        journey.until(lambda: theirs.newest(100) == {"3.0.0": 100}, "only the new version")
+    record_property("lost", f"{len(ours.lost())} of {len(ours.requests())}")
+    record_property("lost by kubectl", f"{len(theirs.lost())} of {len(theirs.requests())}")
+    assert len(ours.lost()) <= 2 * len(theirs.lost()) + 20
 
 
 def test_a_slow_start_is_waited_for_and_takes_no_request_before_its_time(start: Start) -> None:

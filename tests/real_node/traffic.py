@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -18,20 +19,27 @@ LAST_REPLY_WITHIN_S = 60.0
 @dataclass(frozen=True)
 class Request:
     """When it began (Unix seconds), how long it took, and the version that replied; without one,
-    the cause."""
+    the cause. ``source``: the address that it came from, where several were asked for."""
 
     began: float
     took_s: float
     version: str
     failure: str
+    source: str = ""
 
 
 class Traffic:
     """Requests at a steady rate, from the start of the block to its end. A failed one counts as
     lost: these clients do not try again."""
 
-    def __init__(self, nodes: RealNodes, url: str, rate: float) -> None:
-        self._command = nodes.in_network(APP.built() / "load", url, str(rate))
+    def __init__(
+        self, nodes: RealNodes, url: str, rate: float, sources: Sequence[str] = ()
+    ) -> None:
+        for one in sources:
+            added = nodes.in_network("ip", "addr", "replace", f"{one}/24", "dev", "br0")
+            subprocess.run(added, check=True)
+        words = [url, str(rate), *([",".join(sources)] if sources else [])]
+        self._command = nodes.in_network(APP.built() / "load", *words)
         self._log = nodes.folder / f"traffic-{uuid.uuid4().hex}.log"
 
     def __enter__(self) -> Traffic:
@@ -67,6 +75,6 @@ class Traffic:
         return [one for one in self.requests(since, until) if one.failure]
 
 
-def _request(began: str, took: str, word: str) -> Request:
+def _request(began: str, took: str, word: str, source: str = "") -> Request:
     failure = word[1:] if word.startswith("!") else ""
-    return Request(int(began) / 1000, int(took) / 1000, "" if failure else word, failure)
+    return Request(int(began) / 1000, int(took) / 1000, "" if failure else word, failure, source)

@@ -2,7 +2,7 @@
 //
 //	VERSION      what it replies
 //	READY_AFTER  seconds until /readiness replies 200 (0)
-//	CRASH        "start": exit 1 at once; "after=N": exit 3 after N seconds
+//	CRASH        "start": exit 1 at once; "after=N": exit 3 after N seconds; "done": exit 0 at once, as an init container
 //	MEMORY       megabytes that it takes hold of (0)
 //	DRAIN        seconds between SIGTERM and the end of its listener (0)
 //	CRASH_OF     write this to standard error before a crash
@@ -91,6 +91,9 @@ func main() {
 	log("hello %s starts in %s", version, host)
 	if env("CRASH", "") == "start" {
 		crash(1)
+	}
+	if env("CRASH", "") == "done" {
+		return
 	}
 	if after, found := strings.CutPrefix(env("CRASH", ""), "after="); found {
 		value, _ := strconv.ParseFloat(after, 64)

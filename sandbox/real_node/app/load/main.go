@@ -1,6 +1,6 @@
-// load URL RATE: requests at a steady rate until its standard input ends, each on a connection of its own.
-// One line for each: when it began (Unix milliseconds), how long it took (milliseconds), and the first word of the reply,
-// or "!" and the cause where there was none.
+// load URL RATE [SOURCES]: requests at a steady rate until its standard input ends, each on a connection of its own, from
+// each of the addresses in turn. One line for each: when it began (Unix milliseconds), how long it took (milliseconds), the
+// first word of the reply, or "!" and the cause where there was none, and the address that it came from.
 package main
 
 import (
@@ -37,16 +37,29 @@ func cause(err error) string {
 	return strings.ReplaceAll(text[strings.LastIndex(text, ": ")+1:], " ", "_")
 }
 
+func clientFrom(source string) *http.Client {
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	if source != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(source)}
+	}
+	return &http.Client{
+		Timeout:   20 * time.Second, // of a busy machine: only what is refused or cut off is lost
+		Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext},
+	}
+}
+
 func main() {
 	url := os.Args[1]
 	rate, _ := strconv.ParseFloat(os.Args[2], 64)
-	client := &http.Client{
-		Timeout: 20 * time.Second, // of a busy machine: only what is refused or cut off is lost
-		Transport: &http.Transport{
-			DisableKeepAlives: true,
-			DialContext:       (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		},
+	sources := []string{""}
+	if len(os.Args) > 3 {
+		sources = strings.Split(os.Args[3], ",")
 	}
+	clients := make([]*http.Client, len(sources))
+	for index, source := range sources {
+		clients[index] = clientFrom(source)
+	}
+	sent := 0
 	ended := make(chan struct{})
 	go func() { io.Copy(io.Discard, os.Stdin); close(ended) }()
 	var lock sync.Mutex
@@ -59,13 +72,15 @@ func main() {
 			return
 		case <-ticker.C:
 			running.Add(1)
+			turn := sent % len(sources)
+			sent++
 			go func() {
 				defer running.Done()
 				began := time.Now()
-				word := reply(client, url)
+				word := reply(clients[turn], url)
 				lock.Lock()
 				defer lock.Unlock()
-				fmt.Printf("%d %d %s\n", began.UnixMilli(), time.Since(began).Milliseconds(), word)
+				fmt.Printf("%d %d %s %s\n", began.UnixMilli(), time.Since(began).Milliseconds(), word, sources[turn])
 			}()
 		}
 	}
