@@ -110,6 +110,7 @@ class ModelledCluster:
         }
         self.webhook: Callable[[Any], Any] | None = None  # changes templates that are written
         self.broken_images: set[str] = set()
+        self.crashes = False  # pods of a broken image end again and again; else it cannot be pulled
         self.sick_images: set[str] = set()  # ready, but what they answer is an error
         # set by a test that takes pods away itself: then the cluster may be empty without our doing
         self.faulty = False
@@ -423,6 +424,10 @@ class ModelledCluster:
             tuple((pod, "it answers 503") for pod in pods if images[pod] in self.sick_images),
         )
 
+    @property
+    def _waiting(self) -> str:
+        return "CrashLoopBackOff" if self.crashes else "InvalidImageName"
+
     def _seen(self, name: str) -> DeploymentSeen | None:
         item = self.deployments.get(name)
         if item is None:
@@ -437,7 +442,8 @@ class ModelledCluster:
             pods = tuple(
                 a_pod(
                     pod.name, image=image, labels=labels, ready=pod.ready,
-                    waiting="InvalidImageName" if bad and not pod.ready else "",
+                    waiting=self._waiting if bad and not pod.ready else "",
+                    restarts=5 if bad and self.crashes and not pod.ready else 0,
                 )
                 for pod in one.pods
             )  # fmt: skip
