@@ -284,17 +284,12 @@ class HandsInTheCluster:
 
     def ask(self, request: Request) -> None:
         walk = self.walk
-        if walk.release.phase.is_final or self.would_repeat(request):
+        if walk.release.phase.is_final:
             return
         answer = respond(walk.release, request, walk.now)
         if not answer.refusal:
             self.log.append(f"asked {request.kind} in {walk.release.phase.value} {walk.step}")
             walk.release = answer.release
-
-    def would_repeat(self, request: Request) -> bool:
-        """A webhook changes a template whenever it is written again: people keep what it made."""
-        drifted = self.walk.release.phase is Phase.DRIFTED
-        return self.cluster.has_webhook and drifted and isinstance(request, Resume)
 
     def approve(self) -> None:
         release = self.walk.release
