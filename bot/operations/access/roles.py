@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from bot.operations.context import Context
@@ -31,6 +33,7 @@ READ_AGAIN_MS = 3_600_000
 """Without any release, the memberships of the last day are still known."""
 READING_MS = 15_000  # longer than Slack may take
 READ_BY_ANOTHER_MS = 500
+READ_BESIDE_S = 1.0
 
 
 class BeingRead(SlackUnavailable):
@@ -95,6 +98,24 @@ def fresh_roles(context: Context, person: Person) -> frozenset[Role]:
     moves nothing forward."""
     groups = _fresh_groups(context, person)
     return roles_of(context.catalog.access, person.user, groups, _fresh_kind(context, person))
+
+
+@contextmanager
+def read_beside(context: Context, person: Person) -> Iterator[None]:
+    """Slack is read beside what is done here, so that an effect that follows within seconds finds
+    it read. No answer is taken from it: the effect asks by itself, and reports what fails."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="slack-read")
+    reading = pool.submit(_read_ahead, context, person)
+    pool.shutdown(wait=False)
+    try:
+        yield
+    finally:
+        wait([reading], READ_BESIDE_S)
+
+
+def _read_ahead(context: Context, person: Person) -> None:
+    with suppress(SlackUnavailable, StoreUnavailable):
+        fresh_roles(context, person)
 
 
 def _at_home(person: Person, roles: frozenset[Role], note: str = "") -> Asker:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.operations.access.roles import read_beside
 from bot.operations.context import App, Context
 from bot.operations.lifecycle.find_stale_claims import find_stale_claims
 from bot.operations.lifecycle.prepare_release import with_undo_template
@@ -29,7 +30,8 @@ def check_start(
     if _is_busy(context, app.target):
         return None
     try:
-        release, seen = drafted(context, app, change, by=by, text=text)
+        with read_beside(context, by):  # the first tick, a moment later, needs their roles
+            release, seen = drafted(context, app, change, by=by, text=text)
         if seen.stable is not None:
             release = with_undo_template(context, release, seen, seen.stable)
         make_plan(release, seen, context.store.now())

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from bot.operations.access.roles import fresh_roles
 from bot.operations.context import App, Catalog, Context
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.queries.answer_start import answer_start
@@ -51,6 +52,8 @@ class SimulatedView:
 class Desk:
     cluster: SimulatedView = field(default_factory=lambda: SimulatedView(an_observation()))
     target: Target = field(default_factory=a_target)
+    access: Access = EVERYONE
+    directory: InMemoryDirectory = field(default_factory=InMemoryDirectory)
 
     def __post_init__(self) -> None:
         self.store, self.messenger = InMemoryReleaseStore(), RecordingMessenger()
@@ -60,8 +63,8 @@ class Desk:
             self.store.queue,
             cast(Any, {"local": cast(Cluster, self.cluster)}),
             self.messenger,
-            InMemoryDirectory(),
-            Catalog({"hello": app}, ("local",), EVERYONE),
+            self.directory,
+            Catalog({"hello": app}, ("local",), self.access),
             SlackRendering(("hello",)),
             cast(Any, None),
         )
@@ -88,6 +91,26 @@ def test_a_request_that_can_start_becomes_a_release() -> None:
     assert not desk.store.active()
     assert "post_privately: hello → 2.0.0 rolling: started as hello-1" in desk.read()
     assert [release.id for release in desk.store.active()] == ["hello-1"]
+
+
+def test_the_first_tick_finds_the_roles_read() -> None:
+    """Slack is read while the cluster is observed, not once more before the first write."""
+    by_group = Access(roles={Role.DEPLOYER: Grant(groups=frozenset({"S0DEV"}))})
+    desk = Desk(access=by_group)
+    desk.directory.members["S0DEV"] = frozenset({DEVELOPER.user})
+    desk.directory.known = dict(desk.directory.members)
+    desk.type("deploy hello 2.0.0")
+    desk.read()
+    assert desk.directory.asked == 1
+    assert fresh_roles(desk.context, DEVELOPER) == {Role.DEPLOYER}
+    assert desk.directory.asked == 1
+
+
+def test_a_release_starts_while_slack_is_away() -> None:
+    desk = Desk()
+    desk.type("deploy hello 2.0.0")
+    desk.directory.away = True
+    assert "started as hello-1" in desk.read()
 
 
 REFUSED = {
