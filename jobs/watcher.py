@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 FIRST_SPACING_MS = 200.0
 LONGEST_SPACING_MS = 2_000.0
+LONGEST_CARD_SPACING_MS = 3_000.0
 GROWTH = 1.5
 FAST_PACE_MS = 4_000.0
 CARD_SPACING_MS = 1_500.0
@@ -101,14 +102,20 @@ class _Pace:
 
 class Pacer:
     """When a change may wake: after silence at once, or after ``first_ms``; then ``spacing_ms``
-    apart, growing to 2 s when changes continue for long. None is dropped.
+    apart, growing to ``longest_ms`` when changes continue for long. None is dropped.
 
     The spacing grows only after FAST_PACE_MS: a small app's whole roll is followed closely, a large
     one's does not tick all the time.
     """
 
-    def __init__(self, spacing_ms: float = FIRST_SPACING_MS, *, first_ms: float = 0.0) -> None:
-        self._spacing_ms, self._first_ms = spacing_ms, first_ms
+    def __init__(
+        self,
+        spacing_ms: float = FIRST_SPACING_MS,
+        *,
+        first_ms: float = 0.0,
+        longest_ms: float = LONGEST_SPACING_MS,
+    ) -> None:
+        self._spacing_ms, self._first_ms, self._longest_ms = spacing_ms, first_ms, longest_ms
         self._paces: dict[str, _Pace] = {}
 
     def delay_ms(self, release_id: str, now_ms: float) -> float:
@@ -123,12 +130,17 @@ class Pacer:
         at = max(now_ms, pace.last + pace.spacing)
         growth = GROWTH if at - pace.began > FAST_PACE_MS else 1.0
         self._paces[release_id] = _Pace(
-            pace.began, at, min(pace.spacing * growth, LONGEST_SPACING_MS)
+            pace.began, at, min(pace.spacing * growth, self._longest_ms)
         )
         return at - now_ms
 
     def keep(self, release_ids: Collection[str]) -> None:
         self._paces = {name: pace for name, pace in self._paces.items() if name in release_ids}
+
+
+def card_pacer() -> Pacer:
+    """For changes that only move the card."""
+    return Pacer(CARD_SPACING_MS, first_ms=CARD_SPACING_MS, longest_ms=LONGEST_CARD_SPACING_MS)
 
 
 @dataclass(frozen=True)
@@ -157,7 +169,7 @@ class Nudger:
         self._clock = clock
         self._pacers = {
             True: Pacer(),
-            False: Pacer(CARD_SPACING_MS, first_ms=CARD_SPACING_MS),
+            False: card_pacer(),
         }
         self._pending: dict[_Changed, _Pending] = {}
         self._noticed: list[tuple[str, Change]] = []

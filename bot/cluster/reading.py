@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from bot.cluster.managed_fields import entries, managers
@@ -29,6 +30,7 @@ SERVICE_NAME = "kubernetes.io/service-name"
 _MOST_SAID = 2_048
 
 
+@lru_cache(maxsize=4_096)
 def milliseconds(time: str | None) -> int:
     """A Kubernetes time (RFC 3339, seconds or microseconds, UTC) as integer milliseconds; 0 for
     none."""
@@ -141,7 +143,8 @@ def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSet
 def _with_injected_last(found: PodSeen, named: Sequence[str]) -> PodSeen:
     """The template's containers first: a proxy that admission puts before them is not the app."""
     ordered = sorted(found.containers, key=lambda one: not one.init and one.name not in named)
-    return replace(found, containers=tuple(ordered))
+    containers = tuple(ordered)
+    return found if containers == found.containers else replace(found, containers=containers)
 
 
 def without_hash(template: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

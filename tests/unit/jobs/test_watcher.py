@@ -10,7 +10,7 @@ import pytest
 from bot.cluster.watch import OutsideChange
 from bot.operations.delivery.budgets import EDITS
 from bot.releases.facts.release import Release
-from jobs.watcher import CARD_SPACING_MS, Pacer, Place, describe
+from jobs.watcher import CARD_SPACING_MS, Pacer, Place, card_pacer, describe
 from tests.builders import a_release, a_target
 
 TARGET = a_target()
@@ -63,10 +63,15 @@ def test_releases_are_paced_apart() -> None:
 
 
 def test_what_only_moves_the_card_wakes_less_often_than_slack_takes_edits() -> None:
-    pacer = Pacer(CARD_SPACING_MS, first_ms=CARD_SPACING_MS)
     changes = [float(at) for at in range(0, 3_000, 100)]
-    assert wakes_of(pacer, changes) == [1_500, 3_000]
+    assert wakes_of(card_pacer(), changes) == [1_500, 3_000]
     assert 60_000 / EDITS.per_minute <= CARD_SPACING_MS
+
+
+def test_in_a_long_roll_the_card_moves_every_three_seconds() -> None:
+    """Each tick lists all the pods, three hundred of them for instance."""
+    wakes = wakes_of(card_pacer(), [float(at) for at in range(0, 60_000, 20)])
+    assert [late - soon for soon, late in pairwise(wakes)][-10:] == [3_000] * 10
 
 
 @pytest.mark.parametrize(
