@@ -1,5 +1,5 @@
-"""`python -m tests.e2e.pictures [FOLDER]`: the tables of docs/images as a browser draws them; with
-a folder, all of them in every size."""
+"""`python -m tests.e2e.pictures [FOLDER]`: the tables of docs/images and the home tab, as a browser
+draws them; with a folder, all of them in every size."""
 
 from __future__ import annotations
 
@@ -93,6 +93,29 @@ def take(sandbox: Sandbox, messages: Mapping[str, str], to: Path) -> None:
         browser.close()
 
 
+def take_home(sandbox: Sandbox, to: Path) -> None:
+    """A release manager's home tab: a question, a freeze, and what runs."""
+    sandbox.slack.command(DEVELOPER, CHANNEL, "/deploy auth 2.0.0 canary steps=50 hold=0s")
+    ask(sandbox, '/pilothouse freeze frontend reason="month end" until=2h', "frontend is frozen")
+    sandbox.slack.wait_for(
+        lambda: newest(sandbox, "auth .*waiting for 1 approval"), seconds=30, what="the question"
+    )
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM, args=ARGUMENTS, ignore_default_args=["--headless"]
+        )
+        for size, (width, _, _) in SIZES.items():
+            page = browser.new_page(viewport={"width": width, "height": 1100}, bypass_csp=True)
+            page.add_init_script("localStorage.setItem('me', 'U0MANAGER')")
+            page.goto(sandbox.url)
+            if size == "phone":
+                page.get_by_role("button", name="Open channels").click()
+            page.get_by_role("button", name="Pilothouse home").click()
+            page.get_by_role("button", name="Promote").wait_for()
+            page.screenshot(path=to / f"home-{size}.png")
+        browser.close()
+
+
 def main(to: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         demo = Path(folder) / "demo"
@@ -103,6 +126,7 @@ def main(to: Path) -> None:
             take(
                 sandbox, {name: ask(sandbox, *question) for name, question in QUESTIONS.items()}, to
             )
+            take_home(sandbox, to)
 
 
 if __name__ == "__main__":
