@@ -98,6 +98,14 @@ StartingCommand: TypeAlias = DeployCommand | ScaleCommand | RolloutCommand
 
 
 @dataclass(frozen=True)
+class RollBackOf:
+    """The release whose button asks to roll back. ``confirmed``: both versions were shown."""
+
+    release: str
+    confirmed: bool = False
+
+
+@dataclass(frozen=True)
 class StartRequest:
     """A release that someone asked for: before it gets an id, a worker checks that it can start."""
 
@@ -110,6 +118,7 @@ class StartRequest:
     text: str  # as typed, and as the suggestions repeat it
     spoken_as: str  # "/deploy", "@Pilothouse"
     dedup_key: str
+    roll_back: RollBackOf | None = None
 
 
 _QUERY: TypeAdapter[Query] = TypeAdapter(Query)

@@ -130,12 +130,13 @@ class PlanReply:
 @dataclass(frozen=True)
 class ConfirmReply:
     """Shown with a button to continue: a diff of /apply, a deployment that will be down. ``token``
-    comes back in the click's value."""
+    comes back in the click's value. ``roll_back``: the button rolls this release back instead."""
 
     title: str
     lines: tuple[str, ...]
     action: str
     token: str
+    roll_back: str = ""
     kind: Literal["confirm"] = "confirm"
 
 

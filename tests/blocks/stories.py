@@ -584,6 +584,17 @@ REPLIES: dict[str, Reply] = {
         (Suggestion("/deploy hello 2.0.0", "form"),),
         "t0ken",
     ),
+    "roll back that asks": ConfirmReply(
+        "Roll back hello to 1.0.0?",
+        ("hello 2.0.0 → 1.0.0, in default on local.",),
+        "Roll back",
+        "",
+        roll_back="hello-42",
+    ),
+    "roll back that is void": Refusal(
+        "hello was changed since hello-42 ended: it runs hotfix now. That button is void.",
+        "Nothing was changed. To roll back: `/rollout undo hello`.",
+    ),
     "refusal of the same version": Refusal(
         "hello already runs 2.0.0.",
         "",

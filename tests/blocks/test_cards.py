@@ -90,7 +90,6 @@ def test_an_ended_card_keeps_its_steps_with_their_durations() -> None:
     [
         (PROMOTING, "Promote", "Promote: 2.0.0 for everyone?", "hello 1.0.0 → 2.0.0"),
         (PROMOTING, "Abort", "Abort: hello stays on 1.0.0", "The 3 canary pods of 2.0.0"),
-        (SUCCEEDED, "Roll back", "Roll back hello to 1.0.0?", "hello 2.0.0 → 1.0.0"),
     ],
 )
 def test_what_changes_production_is_confirmed_with_its_consequence(

@@ -192,3 +192,23 @@ def test_what_waits_behind_a_failure_is_held_until_people_decide(journey: Journe
     journey.click("Continue", user=DEVELOPER)
     journey.until(lambda: journey.versions() == {"3.0.0": 4}, "both versions, one after the other")
     journey.sees(r"{app} is on 3\.0\.0")
+
+
+@pytest.mark.slow
+def test_roll_back_on_a_final_card_is_void_once_the_cluster_changed(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0")
+    journey.sees(r"{app} is on 2\.0\.0")
+    journey.until(lambda: journey.with_button("Roll back", user=DEVELOPER), "the way back")
+    body = {"spec": {"template": {"metadata": {"annotations": {"by": "hand"}}}}}
+    journey.deployments.patch_namespaced_deployment(journey.app, "default", body)
+    journey.click("Roll back", user=DEVELOPER)
+    journey.sees(r"{app} was changed since {app}-1 ended", user=DEVELOPER)
+    assert journey.versions() == {"2.0.0": 5}
+
+
+@pytest.mark.slow
+def test_roll_back_on_a_final_card_acts_at_once_just_after_the_end(journey: Journey) -> None:
+    journey.say("/deploy {app} 2.0.0")
+    journey.sees(r"{app} is on 2\.0\.0")
+    journey.click("Roll back", user=DEVELOPER)
+    journey.until(lambda: journey.versions() == {"1.0.0": 5}, "the version before")

@@ -18,6 +18,7 @@ from bot.operations.context import Context
 from bot.operations.delivery.bring_card import bring_card
 from bot.operations.delivery.send_notices import Wish, set_wish
 from bot.operations.intake.answer_once import answer_once
+from bot.operations.intake.ask_to_roll_back import ask_to_roll_back
 from bot.operations.intake.decide_queue import decide_queue
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.intake.refusal_with_names import ask_for_answer, refusal_with_names
@@ -32,6 +33,7 @@ from bot.policy.decision import ANYTHING, READING, button
 from bot.policy.permission_table import BUTTONS
 from bot.policy.permissions import is_direct
 from bot.ports import StoreUnavailable, UnknownSchema
+from bot.query import RollBackOf
 from bot.releases.engine.queue import waits_behind
 from bot.releases.engine.respond import is_in_window, respond
 from bot.releases.facts.changes import Deploy
@@ -208,7 +210,8 @@ def _replace(context: Context, by: Person, release: Release, front: str) -> Repl
 
 
 def _undo(context: Context, click: Click, release: Release) -> Reply:
-    """Void once another release followed: what "back" means has changed."""
+    """Void once another release followed: what "back" means has changed. A worker sees whether
+    anything else did."""
     app = release.target.app
     newest = next(iter(context.store.recent(app, limit=1)), None)
     if newest is None or newest.id != release.id or not release.phase.is_final:
@@ -216,7 +219,9 @@ def _undo(context: Context, click: Click, release: Release) -> Reply:
             f"{release.id} is not the last release of {app} any more.",
             f"Nothing was changed. To roll back: `{context.names.typed('rollout')} undo {app}`.",
         )
-    return _run(context, click, f"rollout undo {app}", release.channel)
+    carried = _read(click.value)
+    of = RollBackOf(release.id, carried is not None and carried.step == "confirmed")
+    return ask_to_roll_back(context, click, release, of)
 
 
 def _retry(context: Context, _click: Click, release: Release) -> Reply:

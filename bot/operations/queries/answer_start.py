@@ -20,6 +20,7 @@ from bot.commands.parse import KnownNames, parse
 from bot.operations.context import App, Context
 from bot.operations.lifecycle.start_release import start_release
 from bot.operations.queries.check_start import check_start
+from bot.operations.queries.confirm_roll_back import confirm_roll_back
 from bot.operations.queries.offer_suggestions import offer_suggestions
 from bot.operations.queries.plan_release import deployment_of
 from bot.operations.replies import Receipt, Refusal, Reply
@@ -69,6 +70,10 @@ def _answer(context: Context, request: StartRequest) -> Reply:
     app = context.catalog.apps.get(request.app)
     if app is None:
         return Refusal(f"The catalog no longer has the app `{request.app}`.")
+    of = request.roll_back
+    asked = confirm_roll_back(context, app, request, of) if of is not None else None
+    if asked is not None:
+        return asked
     change = change_of(app, request.command)
     refused = _refused(context, app, change, request)
     if refused is not None:
@@ -78,7 +83,7 @@ def _answer(context: Context, request: StartRequest) -> Reply:
         app,
         change,
         by=request.asker,
-        channel=request.reply_to.channel,
+        channel=request.reply_to.channel or app.channel,
         reason=request.command.reason,
         command=request.text,
         dedup_key=request.dedup_key,

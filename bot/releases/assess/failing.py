@@ -6,7 +6,7 @@ from bot.releases.assess.container_failures import container_failure
 from bot.releases.assess.handover import is_nobody_served
 from bot.releases.assess.rollout import live_pods, pods_of
 from bot.releases.facts.causes import Cause, FailureClass, Verdict
-from bot.releases.facts.observation import Observation, PodSeen
+from bot.releases.facts.observation import DeploymentSeen, Observation, PodSeen
 from bot.releases.facts.release import Release
 from bot.releases.facts.rules import Rules
 
@@ -28,6 +28,10 @@ def fails(release: Release, seen: Observation) -> bool:
         or last is Verdict.BAD
         or any(_is_failing(pod, release.rules) for pod in live_pods(pods_of(seen.candidate)))
     )
+
+
+def any_pod_fails(deployment: DeploymentSeen, rules: Rules) -> bool:
+    return any(_is_failing(pod, rules) for pod in live_pods(pods_of(deployment)))
 
 
 def _is_failing(pod: PodSeen, rules: Rules) -> bool:

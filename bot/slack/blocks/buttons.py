@@ -80,13 +80,16 @@ def buttons_after(release: Release) -> list[Block]:
     if release.started_at and release.as_found is not None:
         pods = [compare_button(release), *pods]
     if release.phase is Phase.SUCCEEDED and isinstance(release.change, Deploy) and before:
-        place = f"{release.target.namespace} on {release.target.cluster}"
-        text = f"{app} {release.to_version} → {before}, in {place}. Void if anything changed since."
-        confirm = (f"Roll back {app} to {before}?", text, "Roll back")
-        return [_plain(release, "Roll back", "undo", style="danger", confirm=confirm), *pods]
+        return [roll_back_button(release.id), *pods]
     if release.phase is not Phase.SUCCEEDED and isinstance(release.change, Deploy):
         return [_plain(release, "Retry…", "retry"), *pods]
     return pods
+
+
+def roll_back_button(release_id: str, *, confirmed: bool = False) -> Block:
+    """A worker answers it: void once anything changed, at once in an emergency, else it asks."""
+    value = {"release": release_id, "gate": "", "plan": "", "step": "confirmed" * confirmed}
+    return button("Roll back", f"{ACTION_PREFIX}undo", value, style="danger")
 
 
 def _at_approval(release: Release) -> list[Block]:

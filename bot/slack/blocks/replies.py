@@ -34,7 +34,13 @@ from bot.operations.replies import (
 from bot.ports import Message
 from bot.releases.facts.release import Release
 from bot.slack.blocks.approvals import MAX_MENTIONS
-from bot.slack.blocks.buttons import ACTION_PREFIX, SHOW, replace_button, show_button
+from bot.slack.blocks.buttons import (
+    ACTION_PREFIX,
+    SHOW,
+    replace_button,
+    roll_back_button,
+    show_button,
+)
 from bot.slack.blocks.elements import (
     MAX_BLOCKS,
     Block,
@@ -348,9 +354,10 @@ def _confirm(confirm: ConfirmReply) -> Message:
     blocks: list[Block] = [section(f"*{plain(confirm.title, 300)}*")]
     blocks += [preformatted(shown)] if body else []
     blocks += [context("Further lines are not shown.")] if shown != body else []
-    blocks.append(
-        actions([button(confirm.action, CONFIRM, {"token": confirm.token}, style="primary")])
-    )
+    go_ahead = button(confirm.action, CONFIRM, {"token": confirm.token}, style="primary")
+    if confirm.roll_back:
+        go_ahead = roll_back_button(confirm.roll_back, confirmed=True)
+    blocks.append(actions([go_ahead]))
     text = [confirm.title, *confirm.lines, f"To continue, press {confirm.action}."]
     return Message(top_text(escape(line) for line in text), tuple(blocks))
 
