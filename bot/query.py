@@ -99,9 +99,11 @@ StartingCommand: TypeAlias = DeployCommand | ScaleCommand | RolloutCommand
 
 @dataclass(frozen=True)
 class RollBackOf:
-    """The release whose button asks to roll back. ``confirmed``: both versions were shown."""
+    """The release whose button asks to roll back, and the channel of its card. ``confirmed``: both
+    versions were shown."""
 
     release: str
+    channel: str
     confirmed: bool = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -63,13 +64,14 @@ def test_fifty_identical_commands_start_one_release(journey: Journey) -> None:
     with ThreadPoolExecutor(
         10
     ) as people:  # a version that is never ready, so that the release runs until the last has typed
-        answers = list(people.map(lambda _: journey.say("/deploy {app} unready"), range(50)))
-    named = {
-        word.rstrip(".:")
-        for answer in answers
-        for word in answer.split()
-        if word.startswith(f"{journey.app}-")
-    }
+        list(people.map(lambda _: journey.say("/deploy {app} unready"), range(50)))
+
+    def receipts() -> list[str]:
+        seen = (one["text"] for one in journey.messages(DEVELOPER))
+        return re.findall(rf" as ({journey.app}-\d+)", "\n".join(seen))
+
+    journey.until(lambda: len(receipts()) >= 50, "fifty receipts")
+    named = set(receipts())
     assert named == {f"{journey.app}-1"}
 
     def patches() -> list[str]:

@@ -220,7 +220,9 @@ def _undo(context: Context, click: Click, release: Release) -> Reply:
             f"Nothing was changed. To roll back: `{context.names.typed('rollout')} undo {app}`.",
         )
     carried = _read(click.value)
-    of = RollBackOf(release.id, carried is not None and carried.step == "confirmed")
+    of = RollBackOf(
+        release.id, release.channel, carried is not None and carried.step == "confirmed"
+    )
     return ask_to_roll_back(context, click, release, of)
 
 

@@ -83,7 +83,7 @@ def _answer(context: Context, request: StartRequest) -> Reply:
         app,
         change,
         by=request.asker,
-        channel=request.reply_to.channel or app.channel,
+        channel=of.channel if of is not None else request.reply_to.channel,
         reason=request.command.reason,
         command=request.text,
         dedup_key=request.dedup_key,

@@ -75,15 +75,20 @@ def buttons_of(release: Release) -> list[Block]:
 
 def buttons_after(release: Release) -> list[Block]:
     """Of a release that is over: back, once more, and what runs."""
-    app, before = release.target.app, release.from_version
+    app = release.target.app
     pods = [show_button("Pods", f"pods {app}")] if release.started_at else []
     if release.started_at and release.as_found is not None:
         pods = [compare_button(release), *pods]
-    if release.phase is Phase.SUCCEEDED and isinstance(release.change, Deploy) and before:
+    if may_be_rolled_back(release):
         return [roll_back_button(release.id), *pods]
     if release.phase is not Phase.SUCCEEDED and isinstance(release.change, Deploy):
         return [_plain(release, "Retry…", "retry"), *pods]
     return pods
+
+
+def may_be_rolled_back(release: Release) -> bool:
+    is_deploy = isinstance(release.change, Deploy) and bool(release.from_version)
+    return release.phase is Phase.SUCCEEDED and is_deploy
 
 
 def roll_back_button(release_id: str, *, confirmed: bool = False) -> Block:

@@ -12,7 +12,13 @@ from bot.commands.table import Names
 from bot.policy.freezes import Freeze
 from bot.releases.facts.release import Release
 from bot.slack.blocks.approvals import ANSWERS
-from bot.slack.blocks.buttons import ACTION_PREFIX, buttons_of, show_button
+from bot.slack.blocks.buttons import (
+    ACTION_PREFIX,
+    buttons_of,
+    may_be_rolled_back,
+    roll_back_button,
+    show_button,
+)
 from bot.slack.blocks.elements import Block, actions, context, divider, header, menu, section
 from bot.slack.blocks.freezes import freeze_line, unfreeze_button
 from bot.slack.blocks.words import MARKS, headline
@@ -181,9 +187,17 @@ def _part(title: str, releases: Sequence[Release], seen: HomeSeen, none: str) ->
     if not releases:
         return [*blocks, section(none)]
     blocks += [
-        section(_line(release, seen.links.get(release.id, ""))) for release in releases[:SHOWN]
+        section(_line(release, seen.links.get(release.id, "")), **_way_back(release, seen))
+        for release in releases[:SHOWN]
     ]
     return [*blocks, *_more(len(releases), SHOWN)]
+
+
+def _way_back(release: Release, seen: HomeSeen) -> dict[str, Block]:
+    """Of the last release of an app."""
+    last = {one.last.id for one in seen.apps if one.last is not None}
+    is_last = release.id in last and may_be_rolled_back(release)
+    return {"accessory": roll_back_button(release.id)} if is_last and seen.may_release else {}
 
 
 def _line(release: Release, address: str) -> str:

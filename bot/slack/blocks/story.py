@@ -11,7 +11,12 @@ from bot.releases.facts.ages import duration
 from bot.releases.facts.counts import counted
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.release import Release
-from bot.slack.blocks.buttons import compare_button, show_button
+from bot.slack.blocks.buttons import (
+    compare_button,
+    may_be_rolled_back,
+    roll_back_button,
+    show_button,
+)
 from bot.slack.blocks.elements import Block, actions, context, section, top_text
 from bot.slack.blocks.tables import aligned, pods_table, table_message
 from bot.slack.blocks.timeline import timeline_lines, took_words
@@ -112,7 +117,8 @@ def _where(story: StoryReply) -> str:
 
 def _buttons(release: Release) -> list[Block]:
     pods = [show_button("Pods now", f"pods {release.target.app}")] if release.started_at else []
-    return [*([compare_button(release)] if release.as_found is not None else []), *pods]
+    back = [roll_back_button(release.id)] if may_be_rolled_back(release) else []
+    return [*back, *([compare_button(release)] if release.as_found is not None else []), *pods]
 
 
 def _text(story: StoryReply, pods: list[str]) -> str:

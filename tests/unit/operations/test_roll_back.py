@@ -6,12 +6,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from bot.commands.table import Names
 from bot.operations.intake.handle_click import handle_click
 from bot.operations.replies import Pending
 from bot.operations.requests import Click
 from bot.releases.facts.changes import Deploy, Undo
 from bot.releases.facts.observation import DeploymentSeen
 from bot.releases.facts.release import Phase, Release
+from bot.slack.blocks.home import AppSeen, HomeSeen, home_view
+from tests.blocks.stories import CARDS
 from tests.builders import (
     DEVELOPER,
     MANAGER,
@@ -115,3 +118,14 @@ def test_a_cluster_that_is_away_rolls_nothing_back_unseen() -> None:
     over.cluster.away = "no answer"
     assert "What hello runs now is unknown" in over.press()
     assert not over.started()
+
+
+def test_the_home_tab_offers_it_for_the_last_release_of_an_app() -> None:
+    last = replace(CARDS["succeeded"], id="hello-43")
+    shown = HomeSeen(
+        mine=(last, replace(last, id="hello-42")),
+        apps=(AppSeen("hello", last=last),),
+        may_release=True,
+    )
+    part = json.dumps(home_view(shown, Names(("deploy",), "")))
+    assert part.count('"Roll back"') == 1 and "hello-43" in part
