@@ -76,7 +76,7 @@ def test_canary_pods_sleep_before_they_end_and_stable_never_gets_that_hook() -> 
         if isinstance(goal, DeploymentGoal) and goal.template is not None
     ]
     assert rolled == [a_template("2.0.0")]
-    assert "hello has no preStop hook, so canary pods get one that sleeps 5 s" in notes_of(
+    assert "hello has no preStop hook, so pods of hello-canary get one that sleeps 5 s" in notes_of(
         a_canary(), seen
     )
 

@@ -61,8 +61,8 @@ def for_pods_that_leave(draft: Draft) -> Any:
     )
 
 
-def removal_notes(draft: Draft) -> tuple[str, ...]:
-    """Of pods that the release creates and removes."""
+def removal_notes(draft: Draft, candidate: str, *, also: str = "") -> tuple[str, ...]:
+    """Of the candidate's pods, which the release creates and removes. ``also``: what stays."""
     name, seconds = draft.stable.name, sleep_of(draft.template)
     if not _lacks_hook(draft):
         return ()
@@ -70,9 +70,8 @@ def removal_notes(draft: Draft) -> tuple[str, ...]:
         return (_no_grace(draft),)
     return (
         (
-            f"{name} has no preStop hook, so canary pods get one that sleeps {seconds} s: they"
-            f" leave without losing a request; {name}'s own pods stay without it, and are replaced"
-            " as kubectl would"
+            f"{name} has no preStop hook, so pods of {candidate} get one that sleeps {seconds} s:"
+            f" they leave without losing a request{also}"
         ),
     )
 

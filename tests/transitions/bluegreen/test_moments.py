@@ -45,6 +45,17 @@ def test_green_is_created_inert_and_made_live_by_a_tested_patch() -> None:
     assert [(one.claim, [c.after for c in one.changes]) for one in live] == [("hello-42", [3])]
 
 
+def test_green_sleeps_before_it_ends_only_where_the_service_selects_both_sides() -> None:
+    """Elsewhere the selector leaves it first. A pair that is kept never gets such a hook."""
+    for scene, hooks in ((scenes.by_version_label, 1), (scenes.plain, 0), (scenes.kept, 0)):
+        walk = scene().to_step("green", gate="switch")
+        created = next(one for one in walk.written if isinstance(one, CreateDeployment))
+        containers = created.body["spec"]["template"]["spec"]["containers"]
+        assert [one["lifecycle"] for one in containers if "lifecycle" in one] == hooks * [
+            {"preStop": {"sleep": {"seconds": 5}}}
+        ]
+
+
 def test_greens_selector_never_matches_a_pod_of_stable() -> None:
     for scene in (
         scenes.plain,

@@ -20,6 +20,7 @@ from bot.releases.planning.candidate import (
     with_labels,
 )
 from bot.releases.planning.draft import Draft
+from bot.releases.planning.draining import for_pods_that_leave, removal_notes
 from bot.releases.planning.refusals import PlanRefused
 from bot.releases.strategies.bluegreen.selector_keys import choose_key
 
@@ -48,7 +49,7 @@ def candidate_for(draft: Draft, services: tuple[ServiceSeen, ...], *, keeps: boo
     name = default_candidate_name(draft.release.target, Strategy.BLUEGREEN)
     existing = existing_candidate(draft, name)
     if existing is None:
-        return _created(draft, services, name)
+        return _created(draft, services, name, keeps=keeps)
     if runs_the_new_image(draft, existing):
         return Candidate(
             name,
@@ -105,7 +106,9 @@ def _labels_for(
     return {**labels, **{key: own[key] for key in sorted(kept)}}
 
 
-def _created(draft: Draft, services: tuple[ServiceSeen, ...], name: str) -> Candidate:
+def _created(
+    draft: Draft, services: tuple[ServiceSeen, ...], name: str, *, keeps: bool
+) -> Candidate:
     stable, survey = draft.stable, draft.seen.survey
     version_label = draft.release.target.version_label
     if any(
@@ -124,11 +127,14 @@ def _created(draft: Draft, services: tuple[ServiceSeen, ...], name: str) -> Cand
         version_label=version_label,
     )
     labels = {**labels_of(draft.template), other.key: other.value, COLOR_LABEL: "green"}
+    # a Service that selects by the version selects both sides until green is removed
+    shares = other.key == version_label and not keeps
     body = candidate_body(
         draft,
         name,
         labels=labels,
         selector=selector_with_mark(stable, labels, COLOR_LABEL, without=version_label),
-        template=with_labels(draft.template, labels),
+        template=with_labels(for_pods_that_leave(draft) if shares else draft.template, labels),
     )
-    return Candidate(name, labels, body, replicas=stable.replicas)
+    notes = removal_notes(draft, name) if shares else ()
+    return Candidate(name, labels, body, replicas=stable.replicas, notes=notes)

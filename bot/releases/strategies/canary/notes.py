@@ -29,9 +29,17 @@ def canary_notes(canary: CanaryDraft) -> tuple[str, ...]:
         *_autoscaler_notes(canary),
         *_budget_notes(canary),
         *_traffic_notes(canary),
-        *(() if canary.adopted else removal_notes(canary.draft)),
+        *_removal_notes(canary),
         *_leftover_notes(canary.draft),
     )
+
+
+def _removal_notes(canary: CanaryDraft) -> tuple[str, ...]:
+    if canary.adopted:
+        return ()
+    name = canary.draft.stable.name
+    also = f"; {name}'s own pods stay without it, and are replaced as kubectl would"
+    return removal_notes(canary.draft, canary.name, also=also)
 
 
 def _adoption_notes(canary: CanaryDraft) -> tuple[str, ...]:
