@@ -1,26 +1,30 @@
 """Which tests of `make test` run in one test process: those that share something costly.
 
 A file's fixtures start their servers, and the architecture tests read their syntax trees, once. The
-journeys share one sandbox: one in each test process, with its bot, its worker and their children,
-cost more than all that the journeys do.
+journeys share a sandbox: a bot, a worker and their children. They mostly wait for these, so they
+run in a few lanes beside each other, each with a sandbox of its own.
 """
 
 from __future__ import annotations
 
 import gc
+import zlib
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-SHARED_BY_FOLDER = ("tests/architecture", "tests/journeys")
-FIRST = ("tests/journeys", "tests/faults/test_worker.py")
+ARCHITECTURE, JOURNEYS = "tests/architecture", "tests/journeys"
+LANES = tuple(f"{JOURNEYS}, lane {number}" for number in (1, 2, 3))
+FIRST = (*LANES, "tests/faults/test_worker.py")
 """They wait for other processes: what is left over of the cores goes to all the rest."""
 
 
 def scope_of(nodeid: str) -> str:
     path = nodeid.partition("::")[0]
-    return next((folder for folder in SHARED_BY_FOLDER if path.startswith(f"{folder}/")), path)
+    if path.startswith(f"{JOURNEYS}/"):
+        return LANES[zlib.crc32(nodeid.encode()) % len(LANES)]
+    return ARCHITECTURE if path.startswith(f"{ARCHITECTURE}/") else path
 
 
 class ByWhatTheyShare(LoadScopeScheduling):  # type: ignore[misc]

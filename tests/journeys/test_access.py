@@ -39,7 +39,9 @@ def posted(journey: Journey, text: str) -> None:
     journey.until(lambda: journey.sandbox.slack.messages(CHANNEL, about=text), f"`{text}`")
 
 
-@pytest.mark.parametrize("how", ["left the group", "was deactivated"])
+@pytest.mark.parametrize(
+    "how", ["left the group", pytest.param("was deactivated", marks=pytest.mark.slow)]
+)
 def test_an_approval_of_someone_who_may_no_longer_approve_is_not_counted(
     ground: Ground, how: str
 ) -> None:
@@ -75,6 +77,7 @@ def test_a_release_is_aborted_while_slack_is_away(journey: Journey) -> None:
     assert "1.0.0" in card
 
 
+@pytest.mark.slow
 def test_a_promotion_waits_until_slack_answers(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary")
     journey.sees(WAITS_FOR_PEOPLE)

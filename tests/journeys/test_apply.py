@@ -140,6 +140,7 @@ def test_an_outdated_preview_is_shown_again_before_anything_is_applied(
     assert unmade.exists(unmade.app)
 
 
+@pytest.mark.slow
 def test_a_secret_that_changed_outdates_the_preview_without_showing_its_value(
     unmade: Journey,
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_scale_whose_new_pods_cannot_start_takes_no_ready_pod_away(journey: Jo
     assert before <= journey.pod_names()
 
 
+@pytest.mark.slow
 def test_a_preview_service_of_someone_else_is_left_alone(journey: Journey) -> None:
     journey = app_of_two_services(journey)
     journey.say("/deploy {app} 2.0.0 bluegreen")

@@ -83,6 +83,7 @@ def read_until(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"it ended without printing `{pattern}`")
 
 
+@pytest.mark.slow
 def test_one_url_opens_the_sandbox_and_ctrl_c_twice_ends_it(start: Start, folder: Path) -> None:
     process = start()
     url = read_until(process, r"http://\S+")
