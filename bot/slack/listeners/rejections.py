@@ -44,16 +44,17 @@ def open_form(client: WebClient, click: Click, asked: AskReasonReply) -> bool:
         "message_ts": click.message_ts,
         "response_url": click.response_url,
     }
-    view = (
-        abort_modal(asked.release, asked.waiting, carried)
-        if asked.waiting
-        else reject_modal(asked.release, carried)
-    )
     try:
-        client.views_open(trigger_id=click.trigger_id, view=dict(view))
+        client.views_open(trigger_id=click.trigger_id, view=dict(_form_of(asked, carried)))
     except (SlackApiError, OSError):
         return False
     return True
+
+
+def _form_of(asked: AskReasonReply, carried: Mapping[str, str]) -> Mapping[str, Any]:
+    if asked.waiting:
+        return abort_modal(asked.release, asked.waiting, carried)
+    return reject_modal(asked.release, carried)
 
 
 def click_of(body: Mapping[str, Any], view: Mapping[str, Any]) -> Click:
