@@ -205,7 +205,7 @@ def test_roll_back_on_a_final_card_is_void_once_the_cluster_changed(journey: Jou
     journey.deployments.patch_namespaced_deployment(journey.app, "default", body)
     journey.click("Roll back", user=DEVELOPER)
     journey.sees(r"{app} was changed since {app}-1 ended", user=DEVELOPER)
-    assert journey.versions() == {"2.0.0": 5}
+    assert journey.versions().keys() == {"2.0.0"}  # the outside change still rolls
 
 
 @pytest.mark.slow
