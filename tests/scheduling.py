@@ -38,6 +38,7 @@ class ByWhatTheyShare(LoadScopeScheduling):  # type: ignore[misc]
         super()._assign_work_unit(node)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByWhatTheyShare | None:
     """With `--dist loadscope`; any other way stays xdist's own."""
     return ByWhatTheyShare(config, log) if config.getvalue("dist") == "loadscope" else None

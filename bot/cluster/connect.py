@@ -405,7 +405,7 @@ class SharedContext(ssl.SSLContext):
         super().set_alpn_protocols(["http/1.1"])
         self.hostname_checks_common_name = False
 
-    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+    def set_alpn_protocols(self, _protocols: Iterable[str]) -> None:
         """Kept as it is."""
 
 

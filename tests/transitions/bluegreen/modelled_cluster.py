@@ -179,10 +179,6 @@ class ModelledCluster:
             annotations=dict(meta["annotations"]),
         )
 
-    @property
-    def has_webhook(self) -> bool:
-        return self.webhook is not None
-
     def _admitted(self, template: Any) -> Any:
         return copy.deepcopy(template if self.webhook is None else self.webhook(template))
 

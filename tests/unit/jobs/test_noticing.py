@@ -19,7 +19,7 @@ from bot.releases.facts.release import Phase, Release
 from bot.wiring import make_context
 from config.catalog import load_catalog
 from config.settings import Settings
-from jobs.watcher import Nudger
+from jobs.watcher import CARD_SPACING_MS, Nudger
 from tests.builders import T0, a_release, a_target, an_observation
 from tests.fakes.in_memory_store import InMemoryReleaseStore, InMemoryWorkQueue
 from tests.fakes.recording_messenger import RecordingMessenger
@@ -94,7 +94,7 @@ def test_a_change_that_only_moves_the_card_wakes_later(scene: Scene) -> None:
     nudger = Nudger(scene.context, clock=lambda: 100.0)
     nudger.take("local", Change("default", "pods", "hello", urgent=False))
     nudger.nudge()
-    assert scene.queue.due[f"release:{created.release.id}"] == T0 + 1_000
+    assert scene.queue.due[f"release:{created.release.id}"] == T0 + CARD_SPACING_MS
     nudger.take("local", Change("default", "pods", "hello"))
     nudger.nudge()
     assert scene.queue.due[f"release:{created.release.id}"] == T0
