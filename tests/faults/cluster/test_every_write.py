@@ -55,6 +55,10 @@ class StumblingCluster(KubernetesCluster):
         self._mishap = mishap
         self.stumbles = False
         self.tried: list[str] = []
+        self.clock: Callable[[], int | None] = super().server_time
+
+    def server_time(self) -> int | None:
+        return self.clock()
 
     def apply(self, target: Target, action: Action) -> Written | None:
         match action:
@@ -83,6 +87,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.store = InMemoryReleaseStore(clock=lambda: T0 + self.skipped)
+        self.cluster.clock = self.store.now  # both clocks skip what the test skips
         unused = cast(Any, None)
         access = Access(frozenset(), {Role.DEPLOYER: Grant(users=frozenset({DEVELOPER.user}))})
         catalog = Catalog({}, ("local",), access)
