@@ -57,7 +57,7 @@ def _block(block: Mapping[str, Any]) -> list[str]:
         case "data_visualization":
             (series,) = block["chart"]["series"]
             points = ", ".join(f"{one['label']} {one['value']}" for one in series["data"])
-            return [f"({block['title']}: {points})"]
+            return [f"({block['title']}. {series['name']}: {points})"]
         case other:
             return [f"({other})"]
 

@@ -72,8 +72,13 @@ def opened(
 
 
 def as_read(page: Page, ts: str) -> list[str]:
-    """Line by line, without spaces, which a browser breaks and joins as it likes."""
-    text: str = page.locator(f'article[data-ts="{ts}"] .message-body').inner_text()
+    """Line by line, without spaces, which a browser breaks and joins as it likes. A chart as a
+    screen reader reads it."""
+    body = page.locator(f'article[data-ts="{ts}"] .message-body')
+    text = body.inner_text()
+    for chart in body.locator("figure.chart").all():
+        words = chart.get_by_role("img").get_attribute("aria-label")
+        text = text.replace(chart.inner_text(), f"({words})")
     return [squeezed for line in text.splitlines() if (squeezed := _squeezed(line))]
 
 
