@@ -132,3 +132,27 @@ def test_a_rollback_takes_what_admission_makes_of_the_version_it_restores(
     (now,), drift = confirm_intents((intent,), seen)
     assert not drift
     assert (now.confirmed, now.after == template) == (settled, settled)
+
+
+@pytest.mark.parametrize(("rewritten", "settled"), [(1, True), (0, False)])
+def test_a_resume_takes_what_admission_makes_of_the_value_written_again(
+    rewritten: int, settled: bool
+) -> None:
+    """Else it would be written again and again, and changed each time."""
+    template, wanted = a_template("1.0.0"), a_template("1.0.0")
+    template["spec"]["containers"][0]["image"] += "@sha256:" + "a" * 64
+    intent = Intent(
+        Kind.DEPLOYMENT,
+        "hello",
+        Field.TEMPLATE,
+        before=a_template("2.0.0"),
+        after=wanted,
+        confirmed=True,
+        written=True,
+        pending="rewrite",
+        rewritten=rewritten,
+    )
+    seen = with_stable(rolled(), template=template, managers=OURS)
+    (now,), drift = confirm_intents((intent,), seen)
+    assert not drift
+    assert (not now.pending, now.after == template) == (settled, settled)

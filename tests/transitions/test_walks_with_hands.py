@@ -84,3 +84,10 @@ def test_releases_keep_their_promises_among_other_hands(batch: int) -> None:
     print(f"seeds {SEED}-{batch}-0 to {SEED}-{batch}-{walks - 1}")
     for number in range(walks):
         walk_from(f"{SEED}-{batch}-{number}")
+
+
+@pytest.mark.parametrize("seed", ["15-29-71", "15-33-2"])
+def test_a_walk_that_broke_a_promise_once_keeps_it(seed: str) -> None:
+    """Green that shared its Service went while stable was not whole; a template that admission
+    changes was written again without end."""
+    walk_from(seed)

@@ -268,10 +268,12 @@ def _is_answer_to_our_write(
 ) -> bool:
     """The cluster's admission made another template of ours (a digest of a tag, a sidecar): what it
     changes in our request belongs to our field manager. Before our write is confirmed, that is the
-    value intended; any other later is drift. While a rollback writes over what drifted, a forward
-    write of ours may still arrive, so the versions must be those that it restores."""
+    value intended; any other later is drift. While a rollback, or a person's resume, writes over
+    what drifted, an earlier write of ours may still arrive, so the versions must be those that it
+    restores."""
     is_new = intent.written and not intent.confirmed and intent.pending in ("", "restore")
-    if intent.field is not Field.TEMPLATE or not is_new or observed == intent.before:
+    is_again = intent.pending == "rewrite" and intent.rewritten > 0
+    if intent.field is not Field.TEMPLATE or not (is_new or is_again) or observed == intent.before:
         return False
     if intent.pending and _versions(intent.after) != _versions(observed):
         return False

@@ -123,7 +123,7 @@ def _settle(parts: BlueGreenDraft) -> tuple[Step, ...]:
     return (
         _roll_stable(parts),
         _hand_back(parts, served, drains=apart),
-        _remove(parts, served),
+        _remove(parts, served, hands_over=not apart),
         LET_GO,
     )
 
@@ -178,9 +178,10 @@ def _hand_back(parts: BlueGreenDraft, served: Condition, *, drains: bool) -> Ste
     )
 
 
-def _remove(parts: BlueGreenDraft, served: Condition) -> Step:
+def _remove(parts: BlueGreenDraft, served: Condition, *, hands_over: bool) -> Step:
     name = parts.candidate.name
-    absent = AbsentGoal("Deployment", name, when=(served, Condition.STABLE_SERVES))
+    carries = (Condition.STABLE_COMPLETE,) if hands_over else ()
+    absent = AbsentGoal("Deployment", name, when=(served, Condition.STABLE_SERVES, *carries))
     return Step(
         "remove",
         f"clean up: remove {name}",
