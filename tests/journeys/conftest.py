@@ -160,9 +160,11 @@ class Journey:
                 *(f"{PREFIX}budget:{budget.name}" for budget in (EDITS, posts_in(CHANNEL)))
             )
 
-    def forget_people(self) -> None:
-        """What workers know of people for some seconds is out of date."""
-        known = ("members of the catalog's groups", *(f"kind of {user}" for user in PEOPLE))
+    def forget_people(self, *, last_known: bool = False) -> None:
+        """What workers know of people for some seconds is out of date. ``last_known``: so is what
+        they would fall back on for a day."""
+        known = ["members of the catalog's groups", *(f"kind of {user}" for user in PEOPLE)]
+        known += [f"last kind of {user}" for user in PEOPLE if last_known]
         self._store.delete(*(f"{PREFIX}passing:{key}" for key in known))
 
     # --- the cluster ---
