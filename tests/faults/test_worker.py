@@ -220,7 +220,8 @@ def test_a_job_that_always_kills_its_process_backs_off_without_delaying_others(
         late.append(worker.lateness("release:plain-7"))
     tries = [run.at for run in worker.ran("release:poison-1")]
     gaps = [later - sooner for sooner, later in itertools.pairwise(tries)]
-    assert gaps[3] > gaps[2] > gaps[1] > 0.4
+    # Each wait is at least its back-off; how much longer it is depends on the machine.
+    assert all(gap > 0.8 * wait_s for gap, wait_s in zip(gaps[1:4], (0.5, 1, 2), strict=True)), gaps
     assert max(late) < SOON_S
 
 
