@@ -332,7 +332,7 @@ class ReleaseStore(Protocol):
         """
 
     def leave_line(self, release_id: str) -> None:
-        """Give up all locks and every place in their queues: what waits behind it goes on."""
+        """Release all locks and leave their queues, so that what waits behind it can start."""
 
     def active(self, app: str | None = None) -> tuple[Release, ...]:
         """Releases that are not final, oldest first."""

@@ -10,7 +10,7 @@ import orjson
 
 from bot.cluster import errors, reading
 from bot.cluster.connect import JSON_PATCH, Connection, listed_autoscaler, path_of
-from bot.cluster.patching import CLAIM, holds, patch
+from bot.cluster.patching import holds, patch
 from bot.ports import PreconditionFailed, Refused
 from bot.releases.facts.actions import (
     Action,
@@ -24,7 +24,7 @@ from bot.releases.facts.actions import (
     PatchService,
 )
 from bot.releases.facts.intent import Field
-from bot.releases.facts.observation import Written
+from bot.releases.facts.observation import CLAIM_ANNOTATION, Written
 
 FIELD_MANAGER = "pilothouse"
 _AS_US = {"fieldManager": FIELD_MANAGER}
@@ -132,7 +132,9 @@ def _check_unchanged(
 ) -> None:
     name = item["metadata"]["name"]
     if claim is not None and not holds(item, Field.CLAIM, claim):
-        holder = (item["metadata"].get("annotations") or {}).get(CLAIM, "") or "no release"
+        holder = (item["metadata"].get("annotations") or {}).get(
+            CLAIM_ANNOTATION, ""
+        ) or "no release"
         raise PreconditionFailed(f"{name} is claimed by {holder}, not by {claim or 'no release'}")
     changed = [
         change.field.value for change in changes if not holds(item, change.field, change.before)

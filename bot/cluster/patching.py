@@ -14,16 +14,15 @@ from typing import Any, assert_never
 from bot.cluster.reading import CHANGE_CAUSE
 from bot.releases.facts.actions import FieldChange
 from bot.releases.facts.intent import Field
+from bot.releases.facts.observation import CLAIM_ANNOTATION, MINIMUM_ANNOTATION
 
-CLAIM = "pilothouse.dev/release"
-MIN_AS_FOUND = "pilothouse.dev/min-replicas"
 Operation = dict[str, Any]
 
 _AFFINITY_KEYS = ("sessionAffinity", "sessionAffinityConfig")
 _ANNOTATIONS = {
-    Field.CLAIM: CLAIM,
+    Field.CLAIM: CLAIM_ANNOTATION,
     Field.CHANGE_CAUSE: CHANGE_CAUSE,
-    Field.MIN_AS_FOUND: MIN_AS_FOUND,
+    Field.MIN_AS_FOUND: MINIMUM_ANNOTATION,
 }
 
 
@@ -93,7 +92,7 @@ def patch(
         if any(change.field in _ANNOTATIONS and change.after for change in changes):
             operations.append({"op": "add", "path": annotations, "value": {}})
     elif claim is not None:
-        operations.append(expect(annotations + pointer(CLAIM), claim or None))
+        operations.append(expect(annotations + pointer(CLAIM_ANNOTATION), claim or None))
     for change in changes:
         operations.extend(_operations(change, annotated=annotated))
     return operations
@@ -150,7 +149,7 @@ def _annotation(key: str, change: FieldChange, *, annotated: bool) -> Iterator[O
     if before is None and after is None:
         return
     # A change cause may be overwritten, as kubectl does; a claim may not.
-    if annotated and (key == CLAIM or after is None):
+    if annotated and (key == CLAIM_ANNOTATION or after is None):
         yield expect(path, before)
     yield (
         {"op": "remove", "path": path}

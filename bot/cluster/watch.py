@@ -22,9 +22,9 @@ import urllib3
 from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, path_of
 from bot.cluster.managed_fields import writer_of
-from bot.cluster.patching import CLAIM
 from bot.cluster.urgency import Urgency
 from bot.ports import ClusterUnreachable, Refused
+from bot.releases.facts.observation import CLAIM_ANNOTATION
 
 log = logging.getLogger(__name__)
 
@@ -376,7 +376,7 @@ def outside_change_of(
         return None
     latest = after if after is not None else before
     assert latest is not None
-    claim = (latest["metadata"].get("annotations") or {}).get(CLAIM, "")
+    claim = (latest["metadata"].get("annotations") or {}).get(CLAIM_ANNOTATION, "")
     manager, subresource = (
         ("", "") if after is None else writer_of(before, after, () if before is None else changed)
     )

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bot.releases.assess.intents import CLAIM_ANNOTATION
 from bot.releases.engine.decide import decide
 from bot.releases.engine.gates import open_gate
 from bot.releases.engine.respond import respond
@@ -25,7 +24,7 @@ from bot.releases.facts.actions import (
     PatchService,
 )
 from bot.releases.facts.intent import Field
-from bot.releases.facts.observation import Unreachable
+from bot.releases.facts.observation import CLAIM_ANNOTATION, Unreachable
 from bot.releases.facts.release import WAITING_PHASES, Phase
 from bot.releases.facts.requests import Abort, Adopt, Approve, Finish, Pause, Request, Resume
 from tests.builders import DEVELOPER, MANAGER, MINUTE, REPOSITORY, SECOND

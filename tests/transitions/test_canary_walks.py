@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from bot.releases.assess.intents import CLAIM_ANNOTATION
 from bot.releases.facts.actions import CreateDeployment, PatchDeployment
 from bot.releases.facts.intent import Field
-from bot.releases.facts.observation import AutoscalerSeen, Survey
+from bot.releases.facts.observation import CLAIM_ANNOTATION, AutoscalerSeen, Survey
 from bot.releases.facts.release import Phase
 from bot.releases.facts.requests import Adopt, Resume
 from bot.releases.strategies.canary.steps import STICKY

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.releases.assess.intents import CLAIM_ANNOTATION, deployment_named, field_value
+from bot.releases.assess.intents import (
+    deployment_named,
+    field_value,
+)
 from bot.releases.engine.decide import decide
 from bot.releases.engine.decision import Decision
 from bot.releases.facts.actions import Action, CreateDeployment, PatchDeployment
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field
-from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.observation import CLAIM_ANNOTATION, DeploymentSeen, Observation
 from bot.releases.facts.release import Release
 from tests.builders import T0, a_deployment, a_release, a_rolling_deployment, an_observation
 

@@ -11,6 +11,7 @@ from bot.releases.facts.actions import FieldChange
 from bot.releases.facts.images import version_of
 from bot.releases.facts.intent import Drift, Field, Intent, Kind
 from bot.releases.facts.observation import (
+    CLAIM_ANNOTATION,
     AutoscalerSeen,
     DeploymentSeen,
     Observation,
@@ -20,7 +21,6 @@ from bot.releases.facts.plan import DeploymentGoal, Side
 from bot.releases.facts.release import Release
 from bot.releases.facts.replicas import Bounds, nearest
 
-CLAIM_ANNOTATION = "pilothouse.dev/release"
 CAUSE_ANNOTATION = "kubernetes.io/change-cause"
 FIELD_MANAGER = "pilothouse"
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from bot.releases.assess.intents import (
     CAUSE_ANNOTATION,
-    CLAIM_ANNOTATION,
     FIELD_MANAGER,
     field_value,
     find,
@@ -18,10 +17,14 @@ from bot.releases.assess.intents import (
 )
 from bot.releases.facts.changes import Deploy, Restart, Undo
 from bot.releases.facts.intent import Field, Intent, Kind
-from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.observation import CLAIM_ANNOTATION, DeploymentSeen, Observation
 from bot.releases.facts.plan import DeploymentGoal
 from bot.releases.facts.release import Release
 from bot.releases.facts.target import Strategy
+
+SAME_SECOND_MS = 1_000
+"""managedFields state whole seconds."""
+_ROLLED = (Deploy, Restart, Undo)
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,6 @@ def _wrote_since_created(release: Release, stable: DeploymentSeen) -> bool:
     times = [at for manager, _, at in stable.written_at if manager == FIELD_MANAGER]
     created_at = release.in_cluster_time(release.created_at)
     return bool(times) and max(times) >= created_at - SAME_SECOND_MS
-
-
-SAME_SECOND_MS = 1_000
-"""managedFields state whole seconds."""
-_ROLLED = (Deploy, Restart, Undo)
 
 
 def _before_roll(stable: DeploymentSeen) -> DeploymentSeen:

@@ -7,7 +7,7 @@ times of what still runs move along. What pods report counts in the API server's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bot.releases.engine.respond import capacity_name, stop_name
@@ -40,7 +40,7 @@ def _moved(release: Release, by: int, now: int) -> Release:
     after = replace(
         release,
         phase_since=moved(release.phase_since),
-        progress=_progress_moved(release.progress, by, now),
+        progress=_progress_moved(release.progress, moved),
         unreachable=replace(away, since=moved(away.since)) if away else None,
         failed_write=replace(failed, since=moved(failed.since)) if failed else None,
         errors=replace(errors, since=moved(errors.since)) if errors else None,
@@ -62,11 +62,10 @@ def _as_meant(request: PersonsRequest, names: Mapping[str, str]) -> PersonsReque
     return request
 
 
-def _progress_moved(progress: Progress, by: int, now: int) -> Progress:
+def _progress_moved(progress: Progress, moved: Callable[[int], int]) -> Progress:
     gate, trouble = progress.gate, progress.trouble
     if gate is not None:
-        gate = replace(gate, opened_at=min(now, gate.opened_at + by))
+        gate = replace(gate, opened_at=moved(gate.opened_at))
     if trouble is not None:
-        trouble = replace(trouble, since=min(now, trouble.since + by))
-    began_at = min(now, progress.began_at + by) if progress.began_at else 0
-    return replace(progress, began_at=began_at, gate=gate, trouble=trouble)
+        trouble = replace(trouble, since=moved(trouble.since))
+    return replace(progress, began_at=moved(progress.began_at), gate=gate, trouble=trouble)

@@ -54,8 +54,8 @@ def waits_behind(release: Release, front: Release) -> bool:
 
 def hold(release: Release, front: Release, waiting: Sequence[Release], now: int) -> Decision:
     """``waiting``: those that one message is about, this one first; () where another asks."""
-    ids, people = tuple(one.id for one in waiting), tuple(one.requested_by for one in waiting)
-    held = Held(front.id, now, ids=ids, people=_distinct(people))
+    ids, people = tuple(one.id for one in waiting), [one.requested_by for one in waiting]
+    held = Held(front.id, now, ids=ids, people=tuple(dict.fromkeys(people)))
     ended = ENDED[front.phase]
     decision = Decision(replace(release, held=held, queued_behind=front.id, phase_since=now))
     if not waiting:
@@ -123,7 +123,3 @@ def _next(release: Release) -> int | None:
         return None
     later = _reminders(release, held)[held.reminded :]
     return min((*later, _ends_at(release, held)))
-
-
-def _distinct(people: tuple[Person, ...]) -> tuple[Person, ...]:
-    return tuple(dict.fromkeys(people))

@@ -46,16 +46,12 @@ def respond(release: Release, request: Request, now: int) -> Decision:
     nothing is changed."""
     decision = Decision(release)
     if release.phase.is_final:
-        return _refuse(decision, f"{release.id} is over: {_phase_of(release)}.")
+        return _refuse(decision, f"{release.id} is over: {release.phase.words}.")
     return _grant(decision, request, now)
 
 
 def _refuse(decision: Decision, line: str) -> Decision:
     return replace(decision, refusal=line)
-
-
-def _phase_of(release: Release) -> str:
-    return release.phase.value.replace("_", " ")
 
 
 def _grant(decision: Decision, request: Request, now: int) -> Decision:
@@ -128,7 +124,7 @@ def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now
     release = decision.release
     gate, state = open_gate(release), release.progress.gate
     if not isinstance(gate, ApprovalGate) or state is None or release.phase not in _WAITING:
-        return _refuse(decision, f"Nothing to approve: {release.id} is {_phase_of(release)}.")
+        return _refuse(decision, f"Nothing to approve: {release.id} is {release.phase.words}.")
     if line := _not_the_gate_shown(release, gate, gate_name, plan_hash):
         return _refuse(decision, line)
     if line := _vote_that_does_not_count(release, gate, state, by, now):
@@ -174,7 +170,7 @@ def _reject(decision: Decision, request: Reject, now: int) -> Decision:
     ):
         return _refuse(
             decision,
-            f"Nothing to reject: {release.id} is {_phase_of(release)}.",
+            f"Nothing to reject: {release.id} is {release.phase.words}.",
         )
     if release.plan is None or request.plan_hash != release.plan.hash:
         return _refuse(decision, _plan_changed(release))
@@ -217,7 +213,7 @@ def _promote(decision: Decision, request: Promote, now: int) -> Decision:
         return _accept_less(decision, request.by, now)
     return _refuse(
         decision,
-        f"{release.id} has nothing to promote now: {_phase_of(release)}.",
+        f"{release.id} has nothing to promote now: {release.phase.words}.",
     )
 
 
@@ -249,7 +245,7 @@ def _finish_hold(decision: Decision, request: Promote | Finish, now: int) -> Dec
     ):
         return _refuse(
             decision,
-            f"{release.id} is not holding: {_phase_of(release)}.",
+            f"{release.id} is not holding: {release.phase.words}.",
         )
     if release.progress.gate.skipped:  # ten clicks end it once, and tell it once
         return _refuse(decision, f"The {gate.title or 'hold'} has already ended.")
@@ -273,7 +269,7 @@ def _pause(decision: Decision, request: Pause, now: int) -> Decision:
     if release.phase in (Phase.QUEUED, Phase.AWAITING_APPROVAL, Phase.DRIFTED):
         return _refuse(
             decision,
-            f"{release.id} is {_phase_of(release)}: there is nothing to pause.",
+            f"{release.id} is {release.phase.words}: there is nothing to pause.",
         )
     text = f"paused by {_who(request)}"
     release = replace(with_roll_paused(release), paused_from=release.phase)
@@ -314,7 +310,7 @@ def _resume(decision: Decision, request: Resume, now: int) -> Decision:
     if release.phase is Phase.DRIFTED:
         return _write_again(decision, by, now)
     if release.phase is not Phase.PAUSED:
-        return _refuse(decision, f"{release.id} is not paused: {_phase_of(release)}.")
+        return _refuse(decision, f"{release.id} is not paused: {release.phase.words}.")
     since = now - release.phase_since
     back_to = release.paused_from or Phase.PROGRESSING
     seen_failing = release.cause.pods if release.cause else ()

@@ -6,6 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+CLAIM_ANNOTATION = "pilothouse.dev/release"
+"""Whose an object is: the id of the release that may write it."""
+MINIMUM_ANNOTATION = "pilothouse.dev/min-replicas"
+"""Of an autoscaler: its minReplicas as the release that claims it found them."""
+
 
 @dataclass(frozen=True)
 class ContainerSeen:
@@ -105,7 +110,7 @@ class DeploymentSeen:
 
     @property
     def claim(self) -> str:
-        return self.annotations.get("pilothouse.dev/release", "")
+        return self.annotations.get(CLAIM_ANNOTATION, "")
 
 
 @dataclass(frozen=True)
@@ -154,12 +159,12 @@ class AutoscalerSeen:
 
     @property
     def claim(self) -> str:
-        return self.annotations.get("pilothouse.dev/release", "")
+        return self.annotations.get(CLAIM_ANNOTATION, "")
 
     @property
     def min_as_found(self) -> int | None:
         """What the release that claims it found; None where none raised it."""
-        found = self.annotations.get("pilothouse.dev/min-replicas", "")
+        found = self.annotations.get(MINIMUM_ANNOTATION, "")
         return int(found) if found.isdecimal() else None
 
 

@@ -38,6 +38,10 @@ class Phase(StrEnum):
     def is_final(self) -> bool:
         return self in FINAL_PHASES
 
+    @property
+    def words(self) -> str:
+        return self.value.replace("_", " ")
+
 
 WAITING_PHASES = frozenset(
     {Phase.AWAITING_APPROVAL, Phase.HOLDING, Phase.AWAITING_PROMOTION, Phase.PAUSED, Phase.DRIFTED}
@@ -274,6 +278,12 @@ class Release:
     def current_step(self) -> Step | None:
         at = self.progress.at_step
         return self.steps[at] if 0 <= at < len(self.steps) else None
+
+    @property
+    def took_ms(self) -> int | None:
+        """From its first tick to its end; None before that, and where it never started."""
+        is_known = self.started_at and self.finished_at
+        return self.finished_at - self.started_at if is_known else None
 
     def in_cluster_time(self, now: int) -> int:
         """What the times of pods are compared with: the API server's clock."""

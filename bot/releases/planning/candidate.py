@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.releases.assess.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
+from bot.releases.assess.intents import (
+    CAUSE_ANNOTATION,
+)
 from bot.releases.assess.pairs import beside
 from bot.releases.facts.as_found import DeploymentAsFound
 from bot.releases.facts.images import version_of
-from bot.releases.facts.observation import DeploymentSeen
+from bot.releases.facts.observation import CLAIM_ANNOTATION, DeploymentSeen
 from bot.releases.facts.plan import Confirmation, DeploymentGoal, Plan
 from bot.releases.facts.release import Release
 from bot.releases.planning.draft import Draft, running_image

@@ -54,11 +54,8 @@ def with_sleep(template: Any) -> Any:
 
 def for_pods_that_leave(draft: Draft) -> Any:
     """The new template for pods that the release itself removes later."""
-    return (
-        with_sleep(draft.template)
-        if _lacks_hook(draft) and sleep_of(draft.template)
-        else (draft.template)
-    )
+    can_sleep = _lacks_hook(draft) and sleep_of(draft.template)
+    return with_sleep(draft.template) if can_sleep else draft.template
 
 
 def removal_notes(draft: Draft, candidate: str, *, also: str = "") -> tuple[str, ...]:

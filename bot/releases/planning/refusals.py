@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from bot.releases.assess.intents import CLAIM_ANNOTATION
 from bot.releases.facts.changes import Deploy, Reapply, Scale, Undo
 from bot.releases.facts.counts import counted
-from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
+from bot.releases.facts.observation import (
+    CLAIM_ANNOTATION,
+    DeploymentSeen,
+    Observation,
+    ServiceSeen,
+)
 from bot.releases.facts.release import Release
 
 

@@ -212,13 +212,14 @@ def _held(release: Release, event: Event, card: str) -> Message:
         )
         return Message(top_text([f"{escape(app)}: {escape(line)}"]), blocks)
     who = " ".join(mention(one.user) for one in held.people)
-    until = f"Dropped at {clock(held_until(release) or 0)} if nobody decides."
-    shown = until.replace(clock(held_until(release) or 0), date(held_until(release) or 0))
+    ends, until = held_until(release) or 0, "Dropped at {} if nobody decides."
     line = f"{event.text}. Continue, or drop?"
     return Message(
-        top_text([f"{escape(app)}: {escape(line)} {until}\nFor {who}"]),
+        top_text([f"{escape(app)}: {escape(line)} {until.format(clock(ends))}\nFor {who}"]),
         (
-            section(f"⏸️ *{plain(app)}:* {plain(line, 1_500)}\n{shown}\nFor {who}"),
+            section(
+                f"⏸️ *{plain(app)}:* {plain(line, 1_500)}\n{until.format(date(ends))}\nFor {who}"
+            ),
             actions(held_buttons(release, all_of_them=True)),
             context(_card_link(release, card)),
         ),
@@ -282,11 +283,7 @@ def _finished(release: Release, event: Event) -> tuple[Message, bool] | None:
         and release.phase is Phase.FAILED
     ):
         return None  # the refusal was posted already
-    took = (
-        f", took {duration(release.finished_at - release.started_at)}"
-        if release.started_at and release.finished_at
-        else ""
-    )
+    took = f", took {duration(release.took_ms)}" if release.took_ms is not None else ""
     mark = "✅" if release.phase is Phase.SUCCEEDED else "⏹️"
     who = mention(release.requested_by.user)
     text = event.text.removesuffix(".")

@@ -92,8 +92,7 @@ def _title(release: Release) -> str:
 def _when(release: Release) -> str:
     """Since when it waits, how long it holds, how long it took."""
     if release.phase.is_final:
-        took = release.finished_at - release.started_at
-        return f" · took {duration(took)}" if release.finished_at and release.started_at else ""
+        return f" · took {duration(release.took_ms)}" if release.took_ms is not None else ""
     if release.phase is Phase.HOLDING:
         return _until(release)
     if release.phase not in (*WAITING_PHASES, Phase.QUEUED):

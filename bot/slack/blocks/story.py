@@ -54,8 +54,7 @@ def story_message(story: StoryReply, now: int) -> Message:
 
 def _head(release: Release) -> Iterator[str]:
     yield f"*{plain(title_words(release), 300)}*"
-    took = release.finished_at - release.started_at
-    far = f" · took {duration(took)}" if release.finished_at and release.started_at else ""
+    far = f" · took {duration(release.took_ms)}" if release.took_ms is not None else ""
     yield f"{MARKS[release.phase]} {plain(phase_words(release), 400)}{far}"
     yield f"*Who:* {mention(release.requested_by.user)}, {date(release.created_at, _WHEN)}"
     if release.started_at:
@@ -95,7 +94,7 @@ def _votes(story: StoryReply) -> list[AuditLine]:
 
 
 def _happened(story: StoryReply) -> list[AuditLine]:
-    """What is told under no other title."""
+    """What no other part of the story shows."""
     told = (EventKind.VOTED, EventKind.JUDGED)
     return [
         line

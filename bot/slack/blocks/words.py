@@ -239,8 +239,8 @@ def headline(release: Release) -> str:
     if share is not None:
         parts.append(f"{share}%")
     parts.append(phase_words(release))
-    if release.phase.is_final and release.started_at:
-        parts.append(f"took {duration(release.finished_at - release.started_at)}")
+    if release.took_ms is not None:
+        parts.append(f"took {duration(release.took_ms)}")
     return " · ".join(parts)
 
 

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.releases.assess.intents import CAUSE_ANNOTATION, CLAIM_ANNOTATION
+from bot.releases.assess.intents import (
+    CAUSE_ANNOTATION,
+)
 from bot.releases.assess.selectors import selects
 from bot.releases.engine.minimum import raisable_autoscaler
 from bot.releases.facts.actions import (
@@ -29,6 +31,7 @@ from bot.releases.facts.actions import (
 )
 from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import (
+    CLAIM_ANNOTATION,
     DeploymentSeen,
     EndpointSeen,
     Observation,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bot.releases.assess.intents import CLAIM_ANNOTATION
-from bot.releases.facts.observation import ServiceSeen
+from bot.releases.facts.observation import CLAIM_ANNOTATION, ServiceSeen
 from bot.releases.facts.plan import Probe
 from bot.releases.planning.draft import Draft
 from bot.releases.planning.refusals import PlanRefused
