@@ -4,12 +4,13 @@ there."""
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 
 from bot.operations.context import Context
-from bot.operations.delivery.budgets import EDITS, WAITED_FOR
+from bot.operations.delivery.edit_message import edit_message
 from bot.operations.delivery.find_card import find_card
 from bot.operations.replies import Refusal, Reply, TextReply
-from bot.ports import ChannelUnavailable, MessageGone, RateLimited
+from bot.ports import ChannelUnavailable, Message, MessageGone
 from bot.releases.facts.release import Release
 
 BROUGHT_AGAIN_MS = 30_000
@@ -43,19 +44,16 @@ def point_to_card(context: Context, release: Release) -> int:
     ts = context.store.peek(_left(release))
     if not ts:
         return 0
-    wait = context.store.book(EDITS, f"{release.id}:left", rank=WAITED_FOR)
-    if wait:
-        return wait
-    message = context.render.moved_card(release, find_card(context, release.id))
-    try:
-        context.messenger.edit(release.channel, ts, message)
-    except RateLimited as limited:
-        context.store.close(EDITS, for_ms=limited.retry_after_ms)
-        return limited.retry_after_ms
-    except (MessageGone, ChannelUnavailable):
-        pass
-    context.store.take(_left(release))
-    return 0
+
+    def moved() -> Message:
+        return context.render.moved_card(release, find_card(context, release.id))
+
+    wait = 0
+    with suppress(MessageGone, ChannelUnavailable):
+        wait = edit_message(context, f"{release.id}:left", release.channel, ts, moved)
+    if not wait:
+        context.store.take(_left(release))
+    return wait
 
 
 def _last(release: Release) -> str:

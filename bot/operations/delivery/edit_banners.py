@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from bot.operations.context import Context
-from bot.operations.delivery.budgets import EDITS, WAITED_FOR
+from bot.operations.delivery.edit_message import edit_message
 from bot.operations.replies import FreezeReply
 from bot.policy.freezes import Freeze
-from bot.ports import ChannelUnavailable, MessageGone, RateLimited, SlackUnavailable
+from bot.ports import ChannelUnavailable, Message, MessageGone, SlackUnavailable
 from bot.releases.facts.people import Person
 
 KEPT_MS = 400 * 86_400_000
@@ -44,19 +44,16 @@ def _edited(
         return False
     over = _how_it_ended(freeze, in_force, by, context.store.now())
     channel, ts = banner["channel"], banner["ts"]
-    message = context.render.reply(FreezeReply(freeze, over=over), now=context.store.now())
-    if context.store.book(EDITS, f"banner:{ts}", rank=WAITED_FOR):
-        return False
+
+    def ended() -> Message:
+        return context.render.reply(FreezeReply(freeze, over=over), now=context.store.now())
+
     try:
-        context.messenger.edit(channel, ts, message)
-    except RateLimited as limited:
-        context.store.close(EDITS, for_ms=limited.retry_after_ms)
-        return False
+        return edit_message(context, f"banner:{ts}", channel, ts, ended) == 0
     except SlackUnavailable:
         return False
     except (ChannelUnavailable, MessageGone):
-        pass
-    return True
+        return True
 
 
 def _how_it_ended(freeze: Freeze, in_force: tuple[Freeze, ...], by: Person | None, now: int) -> str:

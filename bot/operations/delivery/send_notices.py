@@ -47,7 +47,7 @@ def _who_wants(context: Context, release: Release, event: Event) -> list[str]:
     if event.kind is EventKind.GATE_OPENED:
         people = sorted(_approvers(context) - {starter})
         return [user for user in people if wish_of(context, user) == "all"]
-    took = release.finished_at - release.started_at if release.started_at else 0
+    took = release.took_ms or 0
     is_long = event.kind is EventKind.FINISHED and took > LONG_MS
     return [starter] if is_long and wish_of(context, starter) != "none" else []
 

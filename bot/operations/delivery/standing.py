@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bot.operations.context import Context
-from bot.operations.delivery.budgets import EDITS, WAITED_FOR
+from bot.operations.delivery.edit_message import edit_message
 from bot.operations.delivery.post_once import keyed
-from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited
+from bot.ports import ChannelUnavailable, Message, MessageGone
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Release
@@ -70,17 +70,12 @@ def _edited(context: Context, release: Release, one: Standing) -> tuple[Standing
     rendered = context.render.announcement(release, _event(one.event), one.card)
     if rendered is None or _digest(rendered[0]) == one.shown:
         return one, 0
-    wait = context.store.book(EDITS, one.key, rank=WAITED_FOR)
-    if wait:
-        return one, wait
+    message = rendered[0]
     try:
-        context.messenger.edit(one.channel, one.ts, keyed(rendered[0], one.key))
-    except RateLimited as limited:
-        context.store.close(EDITS, for_ms=limited.retry_after_ms)
-        return one, limited.retry_after_ms
+        wait = edit_message(context, one.key, one.channel, one.ts, lambda: keyed(message, one.key))
     except (MessageGone, ChannelUnavailable):
         return None, 0
-    return replace(one, shown=_digest(rendered[0])), 0
+    return (one, wait) if wait else (replace(one, shown=_digest(message)), 0)
 
 
 def _digest(message: Message) -> str:
