@@ -23,6 +23,7 @@ from bot.operations.intake.decide_queue import decide_queue
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.intake.refusal_with_names import ask_for_answer, refusal_with_names
 from bot.operations.lifecycle.control_release import control_release
+from bot.operations.queries.confirm_roll_back import last_release
 from bot.operations.queries.keep_query import OfSomeoneElse, take_query
 from bot.operations.queries.offer_suggestions import chosen_suggestion
 from bot.operations.queries.send_file import ask_for_file
@@ -210,15 +211,10 @@ def _replace(context: Context, by: Person, release: Release, front: str) -> Repl
 
 
 def _undo(context: Context, click: Click, release: Release) -> Reply:
-    """Void once another release followed: what "back" means has changed. A worker sees whether
-    anything else did."""
-    app = release.target.app
-    newest = next(iter(context.store.recent(app, limit=1)), None)
-    if newest is None or newest.id != release.id or not release.phase.is_final:
-        return Refusal(
-            f"{release.id} is not the last release of {app} any more.",
-            f"Nothing was changed. To roll back: `{context.names.typed('rollout')} undo {app}`.",
-        )
+    """A worker sees whether anything else changed since."""
+    last = last_release(context, release.target.app, release.id)
+    if isinstance(last, Refusal):
+        return last
     carried = _read(click.value)
     of = RollBackOf(
         release.id, release.channel, carried is not None and carried.step == "confirmed"

@@ -23,11 +23,11 @@ from bot.operations.queries.check_start import check_start
 from bot.operations.queries.confirm_roll_back import confirm_roll_back
 from bot.operations.queries.offer_suggestions import offer_suggestions
 from bot.operations.queries.plan_release import deployment_of
+from bot.operations.queries.send_message import send_message
 from bot.operations.replies import Receipt, Refusal, Reply
 from bot.operations.requests import Invocation
 from bot.ports import (
     ChannelUnavailable,
-    Message,
     RateLimited,
     SlackUnavailable,
     StoreUnavailable,
@@ -107,19 +107,17 @@ def _with_what_works(context: Context, request: StartRequest, refused: PlanRefus
     command = parse(refused.instead, names) if refused.instead else None
     if command is None or isinstance(command, Mistake):
         return Refusal(str(refused))
-    label, how = "", "run"
     match command:
         case RolloutCommand(verb="restart"):
-            label, how = "Restart it", "confirm"
+            one = Suggestion(refused.instead, "confirm", label="Restart it")
         case RolloutCommand(verb="resume"):
-            label, how = "Resume it", "confirm"
+            one = Suggestion(refused.instead, "confirm", label="Resume it")
         case DeployCommand(steps=steps) if steps:
-            label = f"steps={','.join(map(str, steps))}"
+            one = Suggestion(refused.instead, label=f"steps={','.join(map(str, steps))}")
         case DeployCommand():
-            label, how = "Deploy it rolling", "confirm"
+            one = Suggestion(refused.instead, "confirm", label="Deploy it rolling")
         case _:
-            pass
-    one = Suggestion(refused.instead, "confirm" if how == "confirm" else "run", label=label)
+            one = Suggestion(refused.instead)
     return offer_suggestions(context, _typed(request), Mistake(str(refused), instead=(one,)))
 
 
@@ -140,22 +138,10 @@ def _send(context: Context, request: StartRequest, reply: Reply) -> None:
     in_channel = request.reply_to.in_channel and isinstance(reply, Receipt)
     try:
         try:
-            _send_message(context, request, message, in_channel=in_channel)
+            send_message(
+                context, request.asker.user, request.reply_to, message, in_channel=in_channel
+            )
         except (RateLimited, SlackUnavailable, ChannelUnavailable):
             context.messenger.direct(request.asker.user, message)
     except (RateLimited, SlackUnavailable, ChannelUnavailable) as error:
         log.warning("a reply was not delivered: %s", error)
-
-
-def _send_message(
-    context: Context, request: StartRequest, message: Message, *, in_channel: bool
-) -> None:
-    to, user, messenger = request.reply_to, request.asker.user, context.messenger
-    if to.response_url:
-        messenger.respond(to.response_url, message)
-    elif in_channel:
-        messenger.post(to.channel, message, thread_ts=to.thread_ts)
-    elif to.channel:
-        messenger.post_privately(to.channel, user, message, thread_ts=to.thread_ts)
-    else:
-        messenger.direct(user, message)

@@ -20,14 +20,14 @@ from bot.releases.planning.draft import running_image
 from bot.releases.planning.refusals import PlanRefused
 
 AT_ONCE_MS = 600_000
-"""So long after the end nobody is asked: who rolls back so soon is in trouble."""
+"""For this long after a release ends, Roll back acts at once: it is likely an emergency."""
 
 
 def confirm_roll_back(
     context: Context, app: App, request: StartRequest, of: RollBackOf
 ) -> ConfirmReply | Refusal | None:
     """None: go ahead."""
-    ended = _last_release(context, app, of.release)
+    ended = last_release(context, app.target.app, of.release)
     if isinstance(ended, Refusal):
         return ended
     try:
@@ -51,14 +51,12 @@ def confirm_roll_back(
     return ConfirmReply(title, (versions,), "Roll back", "", roll_back=ended.id)
 
 
-def _last_release(context: Context, app: App, release_id: str) -> Release | Refusal:
-    name = app.target.app
-    newest = next(iter(context.store.recent(name, limit=1)), None)
+def last_release(context: Context, app: str, release_id: str) -> Release | Refusal:
+    """Void once another release followed: what "back" means has changed."""
+    newest = next(iter(context.store.recent(app, limit=1)), None)
     if newest is not None and newest.id == release_id and newest.phase.is_final:
         return newest
-    return Refusal(
-        f"{release_id} is not the last release of {name} any more.", _typed(context, name)
-    )
+    return Refusal(f"{release_id} is not the last release of {app} any more.", _typed(context, app))
 
 
 def _typed(context: Context, app: str) -> str:

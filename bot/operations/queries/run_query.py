@@ -34,6 +34,7 @@ from bot.operations.queries.pause_deployment import pause_deployment
 from bot.operations.queries.plan_release import plan_release
 from bot.operations.queries.preview_release import preview_release
 from bot.operations.queries.send_file import offer_file, send_file
+from bot.operations.queries.send_message import send_message
 from bot.operations.queries.share_answer import offer_to_share
 from bot.operations.queries.show_history import show_history
 from bot.operations.queries.show_objects import show_objects
@@ -230,7 +231,8 @@ def _send(context: Context, query: Query, reply: Reply) -> None:
             return
         if isinstance(reply, DocumentReply) and len(reply.text) > FILE_FROM:
             context.messenger.upload(user, f"{reply.title}.txt", reply.text, title=reply.title)
-        _send_message(context, query, message, in_channel=_is_for_channel(query, reply))
+        in_channel = _is_for_channel(query, reply)
+        send_message(context, user, query.reply_to, message, in_channel=in_channel)
     except (RateLimited, SlackUnavailable, ChannelUnavailable):
         context.messenger.direct(user, message)
 
@@ -264,17 +266,3 @@ def _is_for_channel(query: Query, reply: Reply) -> bool:
             return query.purpose == "share"  # until then a dry run is for one person
         case _:
             return False
-
-
-def _send_message(context: Context, query: Query, message: Message, *, in_channel: bool) -> None:
-    to = query.reply_to
-    if not to.response_url and (not to.channel or is_direct(to.channel)):
-        context.messenger.direct(query.asker.user, message)  # from the home tab or in person
-    elif to.response_url:
-        context.messenger.respond(to.response_url, message, in_channel=in_channel)
-    elif in_channel:
-        context.messenger.post(to.channel, message, thread_ts=to.thread_ts)
-    else:
-        context.messenger.post_privately(
-            to.channel, query.asker.user, message, thread_ts=to.thread_ts
-        )

@@ -19,8 +19,8 @@ def show_status(context: Context, apps: tuple[App, ...]) -> Reply:
         stable = observe_app(context, app).stable
         release = running_release(context, app.target.app)
         if release is not None and (link := find_card(context, release.id)):
-            cards.append(CardLink(release.id, release.phase.value.replace("_", " "), link))
-        state = f"{release.id}: {release.phase.value.replace('_', ' ')}" if release else "-"
+            cards.append(CardLink(release.id, release.phase.words, link))
+        state = f"{release.id}: {release.phase.words}" if release else "-"
         if stable is None:
             rows.append(
                 (
