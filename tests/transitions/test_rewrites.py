@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,18 @@ def test_a_later_change_of_what_admission_made_is_drift() -> None:
     assert decide(release, rolled(), T0 + 2 * SECOND).release.phase is Phase.DRIFTED
 
 
+def written(before: str, after: Any) -> Intent:
+    return Intent(
+        Kind.DEPLOYMENT,
+        "hello",
+        Field.TEMPLATE,
+        before=a_template(before),
+        after=after,
+        confirmed=False,
+        written=True,
+    )
+
+
 @pytest.mark.parametrize(("arrived", "settled"), [("1.0.0", True), ("2.0.0", False)])
 def test_a_rollback_takes_what_admission_makes_of_the_version_it_restores(
     arrived: str, settled: bool
@@ -118,16 +131,7 @@ def test_a_rollback_takes_what_admission_makes_of_the_version_it_restores(
     """A forward write that arrives late is no answer to it."""
     template, restored = a_template(arrived), a_template("1.0.0")
     template["spec"]["containers"][0]["image"] += "@sha256:" + "a" * 64
-    intent = Intent(
-        Kind.DEPLOYMENT,
-        "hello",
-        Field.TEMPLATE,
-        before=a_template("7.0.0"),
-        after=restored,
-        confirmed=False,
-        written=True,
-        pending="restore",
-    )
+    intent = replace(written("7.0.0", restored), pending="restore")
     seen = with_stable(rolled(), template=template, managers=OURS)
     (now,), drift = confirm_intents((intent,), seen)
     assert not drift
@@ -141,17 +145,8 @@ def test_a_resume_takes_what_admission_makes_of_the_value_written_again(
     """Else it would be written again and again, and changed each time."""
     template, wanted = a_template("1.0.0"), a_template("1.0.0")
     template["spec"]["containers"][0]["image"] += "@sha256:" + "a" * 64
-    intent = Intent(
-        Kind.DEPLOYMENT,
-        "hello",
-        Field.TEMPLATE,
-        before=a_template("2.0.0"),
-        after=wanted,
-        confirmed=True,
-        written=True,
-        pending="rewrite",
-        rewritten=rewritten,
-    )
+    was_confirmed = replace(written("2.0.0", wanted), confirmed=True)
+    intent = replace(was_confirmed, pending="rewrite", rewritten=rewritten)
     seen = with_stable(rolled(), template=template, managers=OURS)
     (now,), drift = confirm_intents((intent,), seen)
     assert not drift

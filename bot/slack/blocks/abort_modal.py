@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import orjson
-
 from bot.releases.facts.release import Release
 from bot.slack.blocks.buttons import abort_title, restored
-from bot.slack.blocks.elements import Block, section
+from bot.slack.blocks.elements import Block, answered, question, section
 from bot.slack.markup import code, plain
 
 ABORT_CALLBACK = "abort"
@@ -21,7 +19,6 @@ Then = Literal["hold", "start"]
 def abort_modal(
     release: Release, waiting: Sequence[Release], carried: Mapping[str, str]
 ) -> Mapping[str, Any]:
-    """``carried`` comes back with the form: what the button was bound to, and where to reply."""
     names = ", ".join(f"{plain(one.to_version, 60)} ({code(one.id)})" for one in waiting[:NAMED])
     more = f" and {len(waiting) - NAMED} more" if len(waiting) > NAMED else ""
     verb = "waits" if len(waiting) == 1 else "wait"
@@ -41,15 +38,7 @@ def abort_modal(
         },
     }
     text = f"*{plain(abort_title(release), 300)}*\n{restored(release)}\n{names}{more} {verb}."
-    return {
-        "type": "modal",
-        "callback_id": ABORT_CALLBACK,
-        "title": {"type": "plain_text", "text": "Abort"},
-        "submit": {"type": "plain_text", "text": "Abort"},
-        "close": {"type": "plain_text", "text": "Not now"},
-        "private_metadata": orjson.dumps(dict(carried)).decode(),
-        "blocks": [section(text), choice],
-    }
+    return question(ABORT_CALLBACK, "Abort", carried, [section(text), choice])
 
 
 def _option(value: Then, text: str) -> Block:
@@ -58,7 +47,6 @@ def _option(value: Then, text: str) -> Block:
 
 def read_choice(view: Mapping[str, Any]) -> tuple[Then, Mapping[str, str]]:
     """(what becomes of the queue, what was carried). The careful one where none is given."""
-    given = view.get("state", {}).get("values", {}).get(_BLOCK, {}).get(_ACTION) or {}
+    given, carried = answered(view, _BLOCK, _ACTION)
     chosen = (given.get("selected_option") or {}).get("value")
-    carried: Mapping[str, str] = orjson.loads(view.get("private_metadata") or "{}")
     return "start" if chosen == "start" else "hold", carried

@@ -1,10 +1,12 @@
-"""The few blocks that every client draws, within Slack's limits."""
+"""The few blocks that every client draws, within Slack's limits, and the form of a question."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
+
+import orjson
 
 from bot.slack.markup import cut, escaped, units, with_clocks, with_dates
 
@@ -122,3 +124,28 @@ def fitting(text: str, limit: int) -> str:
 def top_text(lines: Iterable[str]) -> str:
     """The text that notifications and screen readers read."""
     return fitting(with_clocks("\n".join(line for line in lines if line)), MAX_TEXT)
+
+
+def question(
+    callback: str, verb: str, carried: Mapping[str, str], blocks: Sequence[Block]
+) -> Mapping[str, Any]:
+    """The form that a button opens before it acts. ``carried`` comes back with it: what the button
+    was bound to, and where to reply."""
+    return {
+        "type": "modal",
+        "callback_id": callback,
+        "title": {"type": "plain_text", "text": verb},
+        "submit": {"type": "plain_text", "text": verb},
+        "close": {"type": "plain_text", "text": "Not now"},
+        "private_metadata": orjson.dumps(dict(carried)).decode(),
+        "blocks": [*blocks],
+    }
+
+
+def answered(
+    view: Mapping[str, Any], block: str, action: str
+) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """(what was entered there, {} for nothing; what was carried)."""
+    entered = view.get("state", {}).get("values", {}).get(block, {}).get(action) or {}
+    carried: Mapping[str, str] = orjson.loads(view.get("private_metadata") or "{}")
+    return entered, carried

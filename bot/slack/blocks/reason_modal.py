@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from bot.releases.facts.release import Release
 from bot.slack.blocks.buttons import restored
-from bot.slack.blocks.elements import Block, section
+from bot.slack.blocks.elements import Block, answered, question, section
 from bot.slack.markup import code, plain
 
 REJECT_CALLBACK = "reject"
@@ -18,7 +16,6 @@ _BLOCK, _ACTION = "reason", "reject_reason"
 
 
 def reject_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, Any]:
-    """``carried`` comes back with the form: what the button was bound to, and where to reply."""
     effect = restored(release) if release.started_at else "Nothing has changed yet."
     stays = f"{release.target.app} stays on {release.from_version}" if release.from_version else ""
     title = f"Reject {release.to_version}" + (f": {stays}" if stays else "")
@@ -34,22 +31,11 @@ def reject_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, A
             "focus_on_load": True,
         },
     }
-    return {
-        "type": "modal",
-        "callback_id": REJECT_CALLBACK,
-        "title": {"type": "plain_text", "text": "Reject"},
-        "submit": {"type": "plain_text", "text": "Reject"},
-        "close": {"type": "plain_text", "text": "Not now"},
-        "private_metadata": orjson.dumps(dict(carried)).decode(),
-        "blocks": [
-            section(f"*{plain(title, 300)}* ({code(release.id)})\n{effect}"),
-            reason,
-        ],
-    }
+    head = section(f"*{plain(title, 300)}* ({code(release.id)})\n{effect}")
+    return question(REJECT_CALLBACK, "Reject", carried, [head, reason])
 
 
 def read_reason(view: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
     """(the reason on one line, what was carried)."""
-    typed = view.get("state", {}).get("values", {}).get(_BLOCK, {}).get(_ACTION) or {}
-    carried: Mapping[str, str] = orjson.loads(view.get("private_metadata") or "{}")
+    typed, carried = answered(view, _BLOCK, _ACTION)
     return " ".join(str(typed.get("value") or "").split()), carried
