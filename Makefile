@@ -34,9 +34,9 @@ tour: venv ## a scripted conversation through the sandbox, printed as it goes (S
 	@$(python) -m tests.tour $(STORY)
 
 # ---- to check it -----------------------------------------------------------------------------------------------------------
-.PHONY: test check static lint types imports page browser slow control-plane-suite real-node-suite chart
+.PHONY: test check static lint types imports page browser slow control-plane-suite real-node-suite real-node-whole chart
 test: venv ## the hermetic tests, a minute on two cores, no Go and no network
-	@$(pytest) -n $(workers) --dist loadscope -m "not control_plane and not real_node and not browser and not slow" $(ARGS)
+	@$(pytest) --forks $(workers) -m "not control_plane and not real_node and not browser and not slow" $(ARGS)
 
 # Each part once, the cheap ones first; `.ci/run` runs the same list.
 check: ## everything: test, lint, types, import rules, locks, page, chart, tour, browser, control plane, real nodes
@@ -48,6 +48,7 @@ check-rest:
 	@for part in static page slow tour chart browser control-plane-suite real-node-suite; do \
 	  echo; echo "== make $$part"; began=$$SECONDS; $(MAKE) $$part; echo "== make $$part took $$((SECONDS - began)) s"; \
 	done
+	@echo; echo "== make simulate (60 seeds)"; $(MAKE) simulate ARGS="--seeds 60 --cores 2"
 	@echo; echo "== make faults (a cut of it)"; $(MAKE) faults ARGS="--seconds 45 --seed 7"
 	@echo; echo "== make soak (a cut of it)"; $(MAKE) soak ARGS="--seconds 20 --apps 4 --seed 3"
 	@echo; echo "== make mutants (three of them)"; $(MAKE) mutants ARGS="--most 3"
@@ -92,6 +93,12 @@ control-plane-suite: venv ## what is marked control_plane, against the real kube
 
 real-node-suite: venv ## what is marked real_node: pods that run, on nodes in namespaces of their own (needs root)
 	@$(python) -m sandbox.real_node build --or-skip
+	@$(python) -m sandbox.images build --or-skip
+	@$(pytest) -m "real_node and not slow" $(ARGS)
+
+real-node-whole: venv ## real-node-suite and what takes too long for `make check`: the whole contract suite, journeys, the lab
+	@$(python) -m sandbox.real_node build --or-skip
+	@$(python) -m sandbox.images build --or-skip
 	@$(pytest) -m real_node $(ARGS)
 
 chart: venv ## lint, render and validate the helm chart (needs the helm of `make control-plane`)
@@ -99,12 +106,18 @@ chart: venv ## lint, render and validate the helm chart (needs the helm of `make
 	@$(pytest) tests/chart $(ARGS)
 
 # ---- to trust it -----------------------------------------------------------------------------------------------------------
-.PHONY: bench faults hostile mutants soak
+.PHONY: bench faults hostile mutants simulate simulate-mutants soak
 bench: venv ## the benchmarks, each with its baseline
 	@$(python) -m benchmarks $(ARGS)
 
 faults: venv ## cause faults while releases run, and check the invariants
 	@$(python) -m tests.faults $(ARGS)
+
+simulate-mutants: venv ## defects of engine, store and delivery, each found by seeds (ARGS="--only lease")
+	@$(python) -m tests.simulation.mutants $(ARGS)
+
+simulate: venv ## the whole product in one process, by seeds (ARGS="--releases 1000 --seed 1", ARGS="--shrink 7")
+	@$(python) -m tests.simulation $(ARGS)
 
 mutants: venv ## seed defects one at a time; each must make a named test fail
 	@$(python) -m tests.mutants $(ARGS)
@@ -112,22 +125,32 @@ mutants: venv ## seed defects one at a time; each must make a named test fail
 hostile: venv ## 100,000 hostile texts for every reader of what comes from outside (HOSTILE_SEED=14)
 	@HOSTILE_INPUTS=$${HOSTILE_INPUTS:-12000} $(pytest) -n 2 tests/hostile $(ARGS)
 
-soak: venv ## ten minutes of random releases against the real control plane (ARGS="--seconds 60 --seed 3")
+soak: venv ## ten minutes of random releases against the real control plane (ARGS="--seconds 60 --cluster real-node")
 	@$(python) -m sandbox.control_plane build --or-skip
 	@$(python) -m tests.soak $(ARGS)
 
 # ---- to ship it ------------------------------------------------------------------------------------------------------------
-.PHONY: locks locks-check image clean
+.PHONY: locks locks-check dist image local-images clean
 locks: venv-sandbox ## renew every lock in requirements/
 	@requirements/compile.sh .venv/bin/uv renew
 
 locks-check: venv-sandbox ## do the locks match pyproject.toml?
 	@requirements/compile.sh .venv/bin/uv check
 
-image: ## build the container image (needs docker or podman; ENGINE=podman)
+dist: venv ## the wheel, the sdist, and the bill of materials (CycloneDX) of the lock, in dist/
+	@.venv/bin/uv build --quiet --wheel --sdist --offline --no-build-isolation --python $(python) --out-dir dist .
+	@version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml); \
+	.venv/bin/pilothouse sbom --lock requirements/runtime.txt > "dist/pilothouse-$$version.cdx.json"; ls dist
+
+image: ## build the container image (needs docker or podman; ENGINE=podman, SOURCE=URL of your repository)
 	@engine=$${ENGINE:-docker}; \
 	command -v "$$engine" >/dev/null || { echo "make image needs $$engine, which is not installed (ENGINE=podman for the other)." >&2; exit 1; }; \
-	"$$engine" build --tag "pilothouse:$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" .
+	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml); \
+	"$$engine" build --tag "pilothouse:$$version" --build-arg "VERSION=$$version" --build-arg "SOURCE=$${SOURCE:-}" \
+	  --build-arg "REVISION=$$(git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)" .
+
+local-images: venv ## the same image on a base made here from Debian's packages, for the real nodes (needs root, buildah, debootstrap)
+	@$(python) -m sandbox.images build
 
 clean: ## remove caches and build output (not .venv)
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist test-results

@@ -23,6 +23,10 @@ BENCHMARKS = (
     "engine",
     "cards",
     "footprint",
+    "clusters",
+    "lost_requests",
+    "audit",
+    "judging",
 )
 
 

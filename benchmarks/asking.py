@@ -1,79 +1,74 @@
-"""Asks one query after the other as Slack would, and prints as JSON how many milliseconds each
-answer took."""
+"""Asks one query after the other through the local Slack, and prints as JSON how many milliseconds
+each answer took: from the moment when Slack sent the request until the answer reached the
+response_url, both by the local Slack's own journal. A bot replies to no other address."""
 
 from __future__ import annotations
 
-import http.server
 import json
-import queue
 import sys
-import threading
 import time
-from urllib.parse import urlencode
+from typing import Any
 
 import httpx
 
-from benchmarks.acknowledgement import signed
-
 KINDS = {
-    "/pods": ("/pods", "hello"),
-    "/get pods": ("/get", "pods hello"),
-    "/get events": ("/get", "events hello"),
-    "status": ("/rollout", "status hello"),
-    "history": ("/rollout", "history hello"),
-    "/explain": ("/explain", "deployment.spec.strategy"),
+    "/pods": "/pods hello",
+    "/get pods": "/get pods hello",
+    "/get events": "/get events hello",
+    "status": "/rollout status hello",
+    "history": "/rollout history hello",
+    "/explain": "/explain deployment.spec.strategy",
 }
 PAUSE_S = 0.05
+POLL_S = 0.02
+WITHIN_S = 30.0
+Json = dict[str, Any]
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
-    arrived: queue.SimpleQueue[tuple[float, str]] = queue.SimpleQueue()
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.arrived.put((time.perf_counter(), body.decode()))
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_words: object) -> None:
-        pass
+def entries(client: httpx.Client, kind: str, after: int) -> list[Json]:
+    answer = client.get("/_sandbox/log", params={"kind": kind, "after": after}).json()
+    found: list[Json] = answer["entries"]
+    return found
 
 
-def main(bot_url: str, secret: str, rounds: int) -> None:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+def ask(client: httpx.Client, command: str, after: int) -> tuple[float, int]:
+    """(milliseconds, the journal's entry of the request)"""
+    asked = {"user": "U0DEV1", "channel": "C0RELEASES", "text": command}
+    client.post("/_sandbox/command", json=asked).raise_for_status()
+    sent = next(
+        one
+        for one in reversed(entries(client, "delivery", after))
+        if one["request"].get("command") == command.partition(" ")[0]
+    )
+    key = sent["request"]["response_url"].rpartition("/")[2]
+    ends = time.monotonic() + WITHIN_S
+    while (answer := answer_to(client, key, after)) is None:
+        if time.monotonic() > ends:
+            raise TimeoutError(f"{command} was not answered within {WITHIN_S:g} s")
+        time.sleep(POLL_S)
+    if not answer["ok"] or "⚠️" in json.dumps(answer["request"], ensure_ascii=False):
+        raise RuntimeError(f"{command} was refused: {answer['request']}")
+    return (answer["at"] - sent["at"]) * 1000, sent["id"]
+
+
+def answer_to(client: httpx.Client, key: str, after: int) -> Json | None:
+    """Others are answered at the same time, such as who started the releases."""
+    found = entries(client, "response_url", after)
+    return next((one for one in found if one["key"] == key), None)
+
+
+def main(slack_url: str, rounds: int) -> None:
     times: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    with httpx.Client(timeout=30.0, trust_env=False) as client:
+    with httpx.Client(base_url=slack_url, timeout=WITHIN_S, trust_env=False) as client:
+        last = max((one["id"] for one in entries(client, "delivery", 0)), default=0)
         for number in range(rounds + 1):
-            for kind, (command, text) in KINDS.items():
-                body = urlencode(
-                    {
-                        "token": "t",
-                        "team_id": "T0LOCAL",
-                        "channel_id": "C0RELEASES",
-                        "channel_name": "releases",
-                        "user_id": "U0DEV1",
-                        "user_name": "developer",
-                        "command": command,
-                        "text": text,
-                        "api_app_id": "A0LOCAL",
-                        "response_url": f"http://127.0.0.1:{server.server_port}/{number}",
-                        "trigger_id": f"ask.{time.time_ns()}",
-                    }
-                )
-                began = time.perf_counter()
-                client.post(
-                    f"{bot_url}/slack/events", content=body, headers=signed(secret, body)
-                ).raise_for_status()
-                at, answer = Answers.arrived.get(timeout=30)
-                if "⚠️" in answer:
-                    raise RuntimeError(f"{command} {text} was refused: {answer[:300]}")
+            for kind, command in KINDS.items():
+                took_ms, last = ask(client, command, last)
                 if number:  # the first of each kind warms up
-                    times[kind].append((at - began) * 1000)
+                    times[kind].append(took_ms)
                 time.sleep(PAUSE_S)
     print(json.dumps(times))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]))

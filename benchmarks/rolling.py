@@ -51,11 +51,12 @@ class Moments:
     first_write_ms: float
 
 
-def by_release(sandbox: Sandbox, version: str) -> Moments:
+def by_release(sandbox: Sandbox, version: str, label: str = "hello") -> Moments:
+    """``label``: as titles name the app."""
     since = history(sandbox)[-1]["number"] if history(sandbox) else 0
     typed_at, began = time.time(), time.perf_counter()
     sandbox.slack.command("U0DEV1", "C0RELEASES", f"/deploy hello {version}")
-    done = f"hello is on {version}"
+    done = f"{label} is on {version}"
 
     sandbox.slack.wait_for(lambda: bool(_posts(sandbox, done)), seconds=120, what=done)
     took = time.perf_counter() - began

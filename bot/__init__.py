@@ -12,7 +12,10 @@ The packages, innermost first; imports point inwards only:
 - ``bot.store``       Redis behind the ReleaseStore port.
 - ``bot.work_queue``  RQ behind the WorkQueue port.
 - ``bot.slack``       Slack: listeners in, messages out, blocks rendered.
+- ``bot.receivers``   machines that are told: CDEvents, GitHub, GitLab.
+- ``bot.api``         the door for machines: releases over HTTP, with tokens.
 - ``bot.wiring``      the only place that constructs adapters.
 - ``bot.terminal``    releases as a table in a terminal.
+- ``bot.deploy``      a release from CI: a client of the API, in ``bot.api_client``.
 - ``bot.doctor``      whether everything that Pilothouse stands on is as it must be.
 """

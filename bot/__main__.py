@@ -8,13 +8,20 @@ from collections.abc import Collection, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 
 PURPOSES = {
+    "adopt": "find and end claims that a lost Redis left in the clusters",
+    "audit": "who did what: verify it, show it, export it (verify --witness FILE)",
     "bot": "take what comes in from Slack, and reply",
     "check": "find every mistake in a catalog, with its line",
+    "deploy": "start a release through the API and follow it, for CI (--wait)",
     "doctor": "find what keeps an installation from working",
+    "init": "write catalog, Slack manifest and chart values for what runs in a cluster",
     "manifest": "print the Slack app manifest",
-    "release": "show one release: its steps, its traffic, its pods (--watch)",
+    "openapi": "print the description of the API for machines (OpenAPI)",
+    "release": "show one release: its steps, its traffic, its pods (--watch, --compare)",
     "releases": "list running and recent releases (--watch)",
     "sandbox": "try everything here: local Slack, simulated cluster, bot and worker",
+    "sbom": "print the software bill of materials (CycloneDX)",
+    "schema": "print the JSON schema of the catalog, for editors",
     "watcher": "watch the clusters and wake the releases that a change is about",
     "worker": "carry the releases out, and reply to questions",
 }
@@ -57,8 +64,7 @@ def _run(words: list[str]) -> int:
         if missing.name is None or missing.name.partition(".")[0] in ("bot", "jobs", "config"):
             raise
         print(
-            f"pilothouse {name} needs the module `{missing.name}`: pip install"
-            " 'pilothouse[sandbox]'",
+            f"pilothouse {name} needs the module `{missing.name}`: install `pilothouse[sandbox]`",
             file=sys.stderr,
         )
         return 2

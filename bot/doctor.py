@@ -2,19 +2,24 @@
 status 0, 1 (problems) or 2 (settings).
 
 It only reads: the settings, the clock and the users of Redis, the bot's permissions in each
-cluster, the token's scopes, the names of the catalog's ids, and releases that are stuck.
+cluster, what metrics find, the token's scopes, the names of the catalog's ids, and releases that
+are stuck.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from bot.cluster import KubernetesClusters
+from bot.cluster import KubernetesCluster, KubernetesClusters
+from bot.configuration import Unconfigured, load_configuration
+from bot.metrics_check import inspect_metrics
+from bot.operations.bind_catalog import bind_catalog
 from bot.ports import ClusterUnreachable, RateLimited, Refused, SlackUnavailable, StoreUnavailable
 from bot.releases.facts.ages import human_age
 from bot.releases.facts.counts import counted
@@ -23,12 +28,16 @@ from bot.slack.workspace import inspect_workspace
 from bot.store import Leases, RedisReleaseStore, connect
 from bot.store.access import admits_everyone, read_permissions
 from bot.store.health import check_settings
-from bot.wiring import Unconfigured, addresses, load_configuration
+from bot.wiring import addresses, metric_sources
+from config.access_entries import ScopeEntry
 from config.catalog import CatalogSettings
 from config.nearest import listed
 from config.settings import Settings, is_loopback
 
 GIVE_RULES = "give it the rules of docs/how-to/operate.md"
+CLUSTERS_WITHIN_S = 15.0
+"""A request may take 11 s: longer than an admission webhook may."""
+PARTS = ("redis", "kubernetes", "metrics", "slack", "releases")
 CLOCKS_APART_MS = 2_000
 OVERDUE_MS = 15_000
 MOVING = frozenset({Phase.QUEUED, Phase.PROGRESSING, Phase.ROLLING_BACK})
@@ -53,7 +62,15 @@ def problem(text: str) -> Finding:
 
 def main(argv: Sequence[str] | None = None) -> int:
     about = "Check Redis, Kubernetes, Slack and the running releases."
-    argparse.ArgumentParser(prog="pilothouse doctor", description=about).parse_args(argv)
+    parser = argparse.ArgumentParser(prog="pilothouse doctor", description=about)
+    parser.add_argument(
+        "--without",
+        type=_parts,
+        default=(),
+        metavar="PART[,PART]",
+        help=f"leave out {listed(PARTS)}: what is not there yet, before an installation",
+    )
+    left_out = parser.parse_args(argv).without
     try:
         settings, catalog = load_configuration("worker")
     except Unconfigured as mistakes:
@@ -62,17 +79,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     parts: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
         ("Redis", lambda: examine_redis(settings, time.time)),
         ("Kubernetes", lambda: examine_clusters(catalog)),
+        ("Metrics", lambda: examine_metrics(catalog)),
         ("Slack", lambda: examine_slack(settings, catalog)),
         ("Releases", lambda: examine_releases(settings)),
     )
     problems = 0
     for title, examine in parts:
+        if title.lower() in left_out:
+            continue
         print(title)
         for finding in examine():
             problems += finding.is_problem
             print(finding, flush=True)
     print(f"{counted(problems, 'problem')} found" if problems else "no problems found")
     return 1 if problems else 0
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in PARTS:
+            raise argparse.ArgumentTypeError(f"no part `{name}`: use {listed(PARTS)}")
+    return names
 
 
 def examine_redis(settings: Settings, clock: Callable[[], float]) -> Iterator[Finding]:
@@ -126,22 +154,74 @@ def examine_redis_user(url: str) -> Iterator[Finding]:
         yield Finding("the connection is not encrypted: use rediss:// outside the cluster")
 
 
-def examine_clusters(catalog: CatalogSettings) -> Iterator[Finding]:
+def examine_clusters(
+    catalog: CatalogSettings, within_s: float = CLUSTERS_WITHIN_S
+) -> Iterator[Finding]:
+    """All clusters at once: one that hangs delays what is found of no other, and the whole by no
+    more than ``within_s``."""
     clusters = KubernetesClusters(addresses(catalog))
-    places = sorted({(app.cluster, app.namespace) for app in catalog.apps.values()})
-    for name, namespace in places:
+    places: dict[str, set[str]] = {}
+    for app in catalog.apps.values():
+        for name in app.clusters:
+            places.setdefault(name, set()).add(app.namespace)
+    found: dict[str, list[Finding]] = {name: [] for name in sorted(places)}
+
+    def examine(name: str) -> None:
+        found[name] += examine_cluster(clusters[name], name, sorted(places[name]))
+
+    threads = [threading.Thread(target=examine, args=(name,), daemon=True) for name in found]
+    for thread in threads:
+        thread.start()
+    ends = time.monotonic() + within_s
+    for thread, name in zip(threads, found, strict=True):
+        thread.join(max(0.0, ends - time.monotonic()))
+        if thread.is_alive():
+            yield problem(f"{name}: did not answer within {within_s:g} s")
+        else:
+            yield from found[name]
+
+
+def examine_cluster(
+    cluster: KubernetesCluster, name: str, namespaces: Sequence[str]
+) -> list[Finding]:
+    findings: list[Finding] = []
+    for namespace in namespaces:
         try:
-            missing = clusters[name].missing_permissions(namespace)
-        except (ClusterUnreachable, Refused) as away:
-            yield problem(f"{name}: {away}")
+            missing = cluster.missing_permissions(namespace)
+        except ClusterUnreachable as away:
+            return [*findings, problem(f"{name}: {away}")]
+        except Refused as refused:
+            findings.append(problem(f"{name}: {refused}"))
             continue
-        for permission in missing:
-            yield problem(
+        findings += [
+            problem(
                 f"{name}: the bot may not {permission}: grant it in the bot's Role (the chart's"
                 " rbac.yaml has every rule)"
             )
+            for permission in missing
+        ]
         if not missing:
-            yield Finding(f"{name}: every permission is granted in namespace {namespace}")
+            findings.append(
+                Finding(f"{name}: every permission is granted in namespace {namespace}")
+            )
+    return findings
+
+
+def examine_metrics(catalog: CatalogSettings) -> Iterator[Finding]:
+    """What each app's queries find now. Says nothing where no app is judged by metrics."""
+    sources = metric_sources(catalog)
+    apps = bind_catalog(catalog).apps
+    counted_apps = [(name, app) for name, app in apps.items() if app.rules.metrics is not None]
+    for name, app in counted_apps:
+        source = sources[app.target.cluster]
+        assert app.rules.metrics is not None
+        hold_ms = app.rules.canary.hold_ms
+        for found in inspect_metrics(
+            source.vector, app.rules.metrics, app.target.deployment, hold_ms
+        ):
+            yield Finding(f"{name}: {found.text}", found.is_problem)
+    if not counted_apps:
+        yield Finding("no app is judged by metrics")
 
 
 def catalog_ids(catalog: CatalogSettings) -> dict[str, str]:
@@ -156,7 +236,31 @@ def catalog_ids(catalog: CatalogSettings) -> dict[str, str]:
         entry = getattr(catalog.access.roles, role)
         for one in (*entry.users, *entry.groups):
             found.setdefault(one, role)
+    for name, scope in _scopes(catalog):
+        for role in ("deployer", "approver", "admin"):
+            entry = getattr(scope, role)
+            for one in (*entry.users, *entry.groups) if entry is not None else ():
+                found.setdefault(one, f"{role} of {name}")
+    for one, where in _voters(catalog):
+        found.setdefault(one, where)
     return found
+
+
+def _voters(catalog: CatalogSettings) -> Iterator[tuple[str, str]]:
+    for name, app in catalog.apps.items():
+        approvals = app.settings.approvals
+        for quorum in (approvals.start, approvals.promote):
+            for one in (*quorum.any_of, *quorum.one_from_each):
+                yield one, f"approvals of {name}"
+
+
+def _scopes(catalog: CatalogSettings) -> Iterator[tuple[str, ScopeEntry]]:
+    for name, cluster in catalog.clusters.items():
+        if cluster.access is not None:
+            yield f"cluster {name}", cluster.access
+    for name, app in catalog.apps.items():
+        if app.settings.access is not None:
+            yield name, app.settings.access
 
 
 def examine_slack(settings: Settings, catalog: CatalogSettings) -> Iterator[Finding]:
@@ -209,7 +313,7 @@ def examine_releases(settings: Settings) -> Iterator[Finding]:
 def why_stuck(release: Release, now: int) -> str:
     """A line for an administrator; "" for a release that moves or that has not waited too long."""
     since = release.phase_since or release.created_at
-    age, named = now - since, f"{release.id} ({release.phase.value.replace('_', ' ')})"
+    age, named = now - since, f"{release.id} ({release.phase.words})"
     if release.unreachable and now - release.unreachable.since > OVERDUE_MS:
         away = human_age(now - release.unreachable.since)
         return (

@@ -7,7 +7,8 @@ any behaviour.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -16,11 +17,36 @@ from bot.policy.manifests import Brought
 from bot.policy.permissions import PersonKind
 from bot.query import Query
 from bot.releases.facts.actions import Action
+from bot.releases.facts.counters import SampleQuery, SamplesSeen
 from bot.releases.facts.events import Event
-from bot.releases.facts.observation import Observation, ProbeSeen, Written
+from bot.releases.facts.observation import AnswerSeen, Observation, ProbeSeen, Written
 from bot.releases.facts.plan import Probe
 from bot.releases.facts.release import Release
 from bot.releases.facts.target import Target
+
+# --- the process ----------------------------------------------------------------------------------
+
+
+class Runtime(Protocol):
+    """What a process has of its own: time that only passes, names, and work beside its work. A
+    simulation decides all three."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; only differences mean anything."""
+
+    def new_id(self) -> str:
+        """32 hexadecimal digits that nobody used before."""
+
+    def start(self, work: Callable[[], None]) -> Future[None]:
+        """Carry it out beside the caller, who need not wait for it."""
+
+    def wait(self, started: Collection[Future[None]], seconds: float) -> frozenset[Future[None]]:
+        """Those that ended, after all have or after ``seconds``."""
+
+    def run_together(self, works: Sequence[Callable[[], None]]) -> None:
+        """At most 16 at once. Returns when all have ended, then raises the error of
+        the first that failed."""
+
 
 # --- the cluster ----------------------------------------------------------------------------------
 
@@ -119,6 +145,10 @@ class Cluster(Protocol):
         there is none; ``or_candidate`` takes its place where it does not exist. ``autoscaler``
         is read by its name. Events are read when ``events`` is set or a pod is stuck."""
 
+    def is_unchanged(self, target: Target, seen: Observation, *, candidate: str) -> bool:
+        """Whether the Deployments and Services of an observation are still as it read them: one
+        small read for each. False where the app's own Deployment was not there."""
+
     def observe_apps(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
         """By app: its Deployment, the green one beside it as the candidate, and its Services,
         without pods or endpoints. The number of requests depends on the namespaces alone."""
@@ -174,6 +204,13 @@ class Cluster(Protocol):
         """The body (at most 200 characters) or the error of each request. ``url`` None: through the
         API server's service proxy."""
 
+    def sample_pods(
+        self, target: Target, pods: Sequence[str], probe: Probe
+    ) -> tuple[AnswerSeen, ...]:
+        """One request for each name, all in the same seconds, through the API server. Bounded in
+        bytes and time; no redirect is followed. What keeps a pod's answer away is an outcome, and
+        raises nothing."""
+
     def ask_pods(self, target: Target, pods: Sequence[str], probe: Probe) -> ProbeSeen:
         """Ask each pod separately, through the API server's pod proxy, for a few seconds at most.
         An error counts as an answer."""
@@ -189,6 +226,14 @@ class Clusters(Protocol):
     def __getitem__(self, name: str) -> Cluster: ...
 
     def names(self) -> tuple[str, ...]: ...
+
+
+class Metrics(Protocol):
+    """The counters of one cluster's pods, as they were scraped."""
+
+    def read(self, query: SampleQuery, now: int) -> SamplesSeen:
+        """One request of at most 3 s. Raw samples, their times by our clock, of which ``now`` is
+        the present. What keeps them away is in the answer, and raises nothing."""
 
 
 class Shelf(Protocol):
@@ -218,6 +263,11 @@ class ManifestSource(Protocol):
 
 class StoreUnavailable(Exception):
     """Redis is unreachable, full, or refuses writes: one clear line. Nothing was half-done."""
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """A write was sent and its reply did not come. It took effect before its sender gave up, or it
+    never will."""
 
 
 class VersionConflict(Exception):
@@ -260,12 +310,52 @@ class Announcement:
 
 @dataclass(frozen=True)
 class AuditLine:
+    """``text`` and ``name`` are what a person wrote and is called: they are kept beside the entry,
+    which holds their salted hash, and may be erased. What follows ``result`` is the store's."""
+
     at: int
     release_id: str
     app: str
     kind: str
     text: str
     by: str
+    request_id: str = ""
+    name: str = ""
+    team: str = ""
+    roles: str = ""
+    rule: str = ""  # which decided: "" of what was not a decision
+    channel: str = ""
+    path: str = ""  # slash, mention, thread, form, button, confirmation, suggestion, home, …
+    plan: str = ""
+    before: str = ""  # hashes of the object, never its content
+    after: str = ""
+    result: str = ""
+    catalog: str = field(default="", compare=False)
+    version: str = field(default="", compare=False)
+    number: int = field(default=0, compare=False)
+    count: int = field(default=1, compare=False)  # so many times within a minute
+    is_erased: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True)
+class AuditHead:
+    """What one line witnesses: every entry up to ``number``. ``digest``: SHA-256 in hex."""
+
+    number: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"audit {self.number} sha256:{self.digest}"
+
+
+@dataclass(frozen=True)
+class Story:
+    """Lines with their places in the audit stream, which rise. ``through``: the place of the last
+    line that was read; "" where none was. ``is_whole``: nothing more was there."""
+
+    lines: tuple[tuple[str, AuditLine], ...]
+    through: str
+    is_whole: bool
 
 
 @dataclass(frozen=True)
@@ -286,10 +376,18 @@ class ReleaseStore(Protocol):
     def now(self) -> int:
         """Redis TIME in milliseconds."""
 
-    def create(self, draft: Release, *, dedup_key: str, same_as: str, operation: str) -> Created:
+    def create(
+        self,
+        draft: Release,
+        *,
+        dedup_key: str,
+        same_as: str,
+        operation: str,
+        tick_in_ms: int = 0,
+    ) -> Created:
         """Give the draft its id (``<app>-<n>``, never twice, a store that lost everything
-        included), store it, append CREATED to audit and outbox, wake
-        it; all or nothing.
+        included), store it, append CREATED to audit and outbox, wake it in ``tick_in_ms``; all or
+        nothing.
 
         ``dedup_key`` (kept a day) returns the first answer. ``same_as`` names app, version,
         strategy and options; until a release with the same one is final, that release is returned.
@@ -297,7 +395,7 @@ class ReleaseStore(Protocol):
 
     def ask_to_start(self, app: str, request: str, *, operation: str) -> None:
         """Keep a request for a release of the app behind the earlier ones, and wake
-        ``start:<app>``."""
+        ``start:<app>``. ``app``: as a command names it (Target.typed)."""
 
     def next_to_start(self, app: str) -> str | None:
         """The oldest request that was not answered."""
@@ -334,14 +432,16 @@ class ReleaseStore(Protocol):
     def leave_line(self, release_id: str) -> None:
         """Release all locks and leave their queues, so that what waits behind it can start."""
 
-    def active(self, app: str | None = None) -> tuple[Release, ...]:
-        """Releases that are not final, oldest first."""
+    def active(self, app: str | None = None, cluster: str | None = None) -> tuple[Release, ...]:
+        """Releases that are not final, oldest first; of all clusters, or of one."""
 
     def active_ids(self) -> tuple[str, ...]:
         """The ids of ``active``, without reading the records; may include one that just ended."""
 
-    def recent(self, app: str | None = None, *, limit: int = 10) -> tuple[Release, ...]:
-        """Newest first."""
+    def recent(
+        self, app: str | None = None, cluster: str | None = None, *, limit: int = 10
+    ) -> tuple[Release, ...]:
+        """Newest first; of all clusters, or of one."""
 
     def record_card(self, release_id: str, *, channel: str, ts: str) -> None:
         """Where the card was posted. Does not count as a change of the release's version."""
@@ -389,15 +489,50 @@ class ReleaseStore(Protocol):
     def audit(self, *, app: str | None = None, limit: int = 50) -> tuple[AuditLine, ...]:
         """Newest first."""
 
+    def story(self, release: Release, *, after: str = "", limit: int = 200) -> Story:
+        """What the audit tells of one release, oldest first, from behind the place ``after``. At
+        most ``limit`` lines of its app are read at once; those of other releases are left out."""
+
     def write_audit(self, line: AuditLine, *, operation: str) -> None:
-        """Append one line to the audit stream alone: an action took effect in the cluster, or a
-        query changed something."""
+        """Append one line to the audit stream alone: a decision, its outcome, or an action that
+        took effect in the cluster."""
+
+    def write_refusal(self, line: AuditLine, *, same_as: str, operation: str) -> None:
+        """As ``write_audit``; within a minute of the same refusal (``same_as``) of the same person
+        it is only counted, and one more line a minute tells how many there were."""
+
+    def seal_audit(self) -> AuditHead | None:
+        """Chain the entries that are not sealed yet, write the refusals that were counted, and trim
+        what is older than the retention behind a checkpoint. Idempotent, by any number of
+        processes; None where nothing was to be sealed, or another sealed it."""
+
+    def audit_head(self) -> AuditHead:
+        """The last sealed."""
+
+    def head_wanted(self, release_id: str) -> AuditHead | None:
+        """The head to be posted under the card of a release that is over; None where it was, or
+        where the release's end is not sealed yet."""
+
+    def head_posted(self, release_id: str) -> None: ...
+
+    def count(self, name: str) -> None:
+        """One more in what the metrics count; twice where the reply was lost and it is sent
+        again."""
 
     def freezes(self) -> tuple[Freeze, ...]: ...
 
-    def change_freeze(self, scope: str, before: Freeze | None, after: Freeze | None) -> bool:
+    def change_freeze(
+        self,
+        scope: str,
+        before: Freeze | None,
+        after: Freeze | None,
+        *,
+        operation: str = "",
+        audit: AuditLine | None = None,
+    ) -> bool:
         """None: no freeze in force. False, and nothing is changed, where the scope's freeze is no
-        longer ``before``."""
+        longer ``before``. ``audit`` is written with the change, or neither is; the same
+        ``operation`` (not "") changes once."""
 
     def put(self, key: str, value: str, *, ttl_ms: int) -> None:
         """Small short-lived state (a pending /apply, a form's draft); never a secret."""
@@ -429,7 +564,7 @@ class ReleaseStore(Protocol):
 
 class WorkQueue(Protocol):
     """Wakes jobs and enqueues queries. Wake ids are ``start:<app>``, ``release:<id>``,
-    ``deliver:<id>``, ``sweep``."""
+    ``deliver:<id>``, ``events:<receiver>/<id>``, ``sweep``."""
 
     def wake(self, wake_id: str, at: int) -> None:
         """At ``at`` (milliseconds) or earlier; idempotent, the earliest wins."""
@@ -518,6 +653,52 @@ class Messenger(Protocol):
         ``seen_hash`` ("": do not check)."""
 
     def publish_home(self, user: str, view: Mapping[str, Any]) -> None: ...
+
+
+# --- machines that are told -----------------------------------------------------------------------
+
+
+class ReceiverAway(Exception):
+    """No reply in time, an error of its own, or a secret that it does not take: try again later."""
+
+
+class ReceiverRefused(Exception):
+    """It would refuse the same again."""
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """``name`` follows from the rest. ``apps`` empty: all of them."""
+
+    name: str
+    url: str
+    format: Literal["cdevents", "github", "gitlab"]
+    repository: str = ""
+    secret_file: str = ""
+    apps: frozenset[str] = frozenset()
+
+    def covers(self, app: str) -> bool:
+        return not self.apps or app in self.apps
+
+
+@dataclass(frozen=True)
+class Happened:
+    """An event as the audit has it, at its place there. ``release``: as it is now; ``address``: of
+    its card."""
+
+    place: str
+    line: AuditLine
+    release: Release
+    address: str
+
+
+class Receivers(Protocol):
+    def send(self, receiver: Receiver, happened: Happened, part: int) -> bool:
+        """Whether another part follows; ``part`` counts from 0. The same again does no harm. Raises
+        ReceiverAway, ReceiverRefused."""
+
+
+# --- people of Slack ------------------------------------------------------------------------------
 
 
 class Directory(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,11 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004 — redis' own
 )
 
-from bot.ports import StoreUnavailable
+from bot.patience import current_patience
+from bot.ports import OutcomeUnknown, StoreUnavailable
+
+TOO_LATE = "TOOLATE"
+"""How a script begins its refusal to do what its sender no longer waits for."""
 
 _REFUSALS = (
     "MISCONF",
@@ -38,6 +43,7 @@ _REJECTED = (
     "Redis rejected the credentials; check the user in REDIS_URL, and its password there or in"
     " REDIS_PASSWORD"
 )
+_SLOW = "Redis did not answer in time: check that it is running and not overloaded"
 _LOADING = "Redis is loading its data: it answers again when that is done"
 
 
@@ -51,7 +57,9 @@ def redis_errors() -> Iterator[None]:
         line = advice(error)
         if line is None:
             raise
-        raise StoreUnavailable(line) from error
+        patience = current_patience()
+        kind = OutcomeUnknown if patience is not None and patience.was_sent else StoreUnavailable
+        raise kind(line) from error
 
 
 def advice(error: RedisError) -> str | None:
@@ -67,7 +75,7 @@ def advice(error: RedisError) -> str | None:
         case BusyLoadingError():
             return _LOADING
         case TimeoutError():
-            return "Redis did not answer in time: check that it is running and not overloaded"
+            return _SLOW
         case ConnectionError():
             return _unreachable(text)
         case OutOfMemoryError():
@@ -86,9 +94,65 @@ def _is_about_credentials(error: RedisError, text: str) -> bool:
     return isinstance(error, AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS"))
 
 
+_CONNECTING = (
+    (r"DENIED", _PROTECTED),
+    (
+        r"CERTIFICATE_VERIFY_FAILED.*(?:[Hh]ostname mismatch|IP address mismatch)",
+        "The certificate of Redis is for another host: use the host that it names in REDIS_URL",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED.*expired",
+        "The certificate of Redis has expired: renew it",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED",
+        (
+            "The certificate of Redis is not trusted: name its authority's file in REDIS_URL with"
+            " ?ssl_ca_certs=FILE"
+        ),
+    ),
+    (
+        r"certificate required|CERTIFICATE_REQUIRED|handshake failure",
+        (
+            "Redis asks for a client certificate: name it in REDIS_URL with ssl_certfile and"
+            " ssl_keyfile"
+        ),
+    ),
+    (
+        r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE",
+        "Redis speaks no TLS at that port: use redis:// in REDIS_URL, or its port for TLS",
+    ),
+    (
+        r"No master found.*(?:WRONGPASS|NOAUTH|Authentication)",
+        "The Sentinels reject the credentials: check sentinel_password in REDIS_URL",
+    ),
+    (
+        r"No master found.* - ",
+        "No Sentinel could be reached: check their hosts and ports in REDIS_URL",
+    ),
+    (
+        r"No master found",
+        (
+            "The Sentinels know no primary of that service: check the name after the hosts in"
+            " REDIS_URL"
+        ),
+    ),
+    (
+        r"not known|No address associated|Temporary failure in name",
+        "The host of Redis has no address: check its name in REDIS_URL",
+    ),
+    (
+        r"[Cc]onnection closed by server|reset by peer",
+        "Redis closed the connection: if it takes TLS alone, use rediss:// in REDIS_URL",
+    ),
+)
+"""What a failed connection says, by redis-py and OpenSSL, and what to do; the first that fits."""
+
+
 def _unreachable(text: str) -> str:
-    if text.startswith("DENIED"):
-        return _PROTECTED
+    for said, line in _CONNECTING:
+        if re.search(said, text, re.DOTALL):
+            return line
     return "Redis is unreachable: check that it is running and that REDIS_URL is right"
 
 
@@ -97,6 +161,8 @@ def _refused(text: str) -> str | None:
         return _PROTECTED
     if text.startswith("LOADING"):
         return _LOADING
+    if text.startswith(TOO_LATE):
+        return _SLOW
     if text.startswith(_REFUSALS):
         return f"Redis refuses writes: {text.splitlines()[0][:200]}"
     return None

@@ -1,5 +1,5 @@
-"""`pilothouse releases [APP] [--watch]`: the cards in Slack as a table in a terminal. It only reads
-Redis."""
+"""`pilothouse releases [APP] [--in CLUSTER] [--watch]`: the cards in Slack as a table.
+It only reads Redis."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -18,7 +19,7 @@ from bot.ports import ReleaseStore, StoreUnavailable
 from bot.releases.facts.ages import human_age
 from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.words import change_words, percent, phase_words
-from bot.slack.markup import with_clocks
+from bot.slack.markup import for_terminal
 from bot.stop_signal import StopSignal
 from bot.store import RedisReleaseStore, connect
 from config.settings import SettingsMistakes, read_settings
@@ -43,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="pilothouse releases", description="Running and recent releases."
     )
     parser.add_argument("app", nargs="?", help="only this app's releases")
+    parser.add_argument(
+        "--in", dest="cluster", metavar="CLUSTER", help="only the releases in this cluster"
+    )
     parser.add_argument("--watch", action="store_true", help="keep watching until Ctrl-C")
     parser.add_argument(
         "--limit",
@@ -55,10 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if store is None:
         return 2
     if given.watch:
-        watch(store, console, StopSignal().on_signals(), app=given.app, limit=given.limit)
+        stop = StopSignal().on_signals()
+        watch(store, console, stop, app=given.app, cluster=given.cluster, limit=given.limit)
         return 0
     try:
-        console.print(overview(store, app=given.app, limit=given.limit))
+        console.print(overview(store, app=given.app, cluster=given.cluster, limit=given.limit))
     except StoreUnavailable as away:
         print(away, file=sys.stderr)
         return 1
@@ -81,11 +86,12 @@ def watch(
     stop: StopSignal,
     *,
     app: str | None = None,
+    cluster: str | None = None,
     limit: int = RECENT,
 ) -> None:
     """Redraws once a second until ``stop``. While Redis is unavailable the last table stays, with
     a line that says so."""
-    watch_drawing(console, stop, lambda: overview(store, app=app, limit=limit))
+    watch_drawing(console, stop, partial(overview, store, app=app, cluster=cluster, limit=limit))
 
 
 def watch_drawing(console: Console, stop: StopSignal, draw: Callable[[], RenderableType]) -> None:
@@ -103,14 +109,20 @@ def watch_drawing(console: Console, stop: StopSignal, draw: Callable[[], Rendera
             stop.wait(REDRAW_EVERY_S)
 
 
-def overview(store: ReleaseStore, *, app: str | None = None, limit: int = RECENT) -> Table:
+def overview(
+    store: ReleaseStore,
+    *,
+    app: str | None = None,
+    cluster: str | None = None,
+    limit: int = RECENT,
+) -> Table:
     """Running releases, oldest first, then finished ones, newest first. Raises
     StoreUnavailable."""
-    running = store.active(app)
+    running = store.active(app, cluster)
     known = {release.id for release in running}
     over = [
         r
-        for r in store.recent(app, limit=limit + len(running))
+        for r in store.recent(app, cluster, limit=limit + len(running))
         if r.phase.is_final and r.id not in known
     ][:limit]
     return releases_table(running, over, now=store.now())
@@ -150,9 +162,4 @@ def _cells(release: Release, now: int) -> tuple[str, ...]:
         human_age(now - release.created_at),
         human_age(ends - release.started_at) if release.started_at else "",
     )
-    return tuple(printable(cell) for cell in cells)
-
-
-def printable(text: str) -> str:
-    """Words of people and of clusters must not move the cursor or colour the screen."""
-    return with_clocks("".join(letter if letter.isprintable() else " " for letter in text))
+    return tuple(for_terminal(cell) for cell in cells)

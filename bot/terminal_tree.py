@@ -1,4 +1,5 @@
-"""`pilothouse release ID [--watch]`: one release as a tree in a terminal. It only reads Redis."""
+"""`pilothouse release ID [--watch]`: one release as a tree in a terminal. It only reads Redis;
+`--compare` reads the app's cluster too."""
 
 from __future__ import annotations
 
@@ -18,10 +19,11 @@ from bot.releases.facts.card_snapshot import PodLine
 from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import Step
 from bot.releases.facts.release import Release
-from bot.slack.blocks.timeline import took_words
+from bot.slack.blocks.timeline import steps_over, took_words
 from bot.slack.blocks.words import change_words, percent, phase_words, verdict_words
+from bot.slack.markup import for_terminal
 from bot.stop_signal import StopSignal
-from bot.terminal import STYLES, open_store, printable, watch_drawing
+from bot.terminal import STYLES, open_store, watch_drawing
 
 BAR_CELLS = 20
 
@@ -36,18 +38,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--watch", action="store_true", help="keep watching until it ends, or until Ctrl-C"
     )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="what it changed in the cluster (needs PILOTHOUSE_CONFIG)",
+    )
     given = parser.parse_args(argv)
     store, console = open_store(), Console()
     if store is None:
         return 2
     try:
         release = store.load(given.id)
+        if given.compare:
+            # Imports what speaks to clusters: the tree starts faster without it.
+            from bot.terminal_comparison import show_comparison
+
+            return show_comparison(release, console)
         if given.watch:
             watch_release(store, console, StopSignal().on_signals(), release.id)
         else:
             console.print(release_tree(release, now=store.now()))
     except KeyError:
-        print(f"There is no release {printable(given.id)}.", file=sys.stderr)
+        print(f"There is no release {for_terminal(given.id)}.", file=sys.stderr)
         return 1
     except (StoreUnavailable, UnknownSchema) as away:
         print(away, file=sys.stderr)
@@ -102,7 +114,7 @@ def _story(release: Release) -> Iterator[Text]:
 
 def _steps(release: Release) -> Iterator[Text]:
     if release.phase.is_final:
-        for one in release.timeline:
+        for one in steps_over(release):
             yield _line(f" {'■' if one.cut else '✔'} {one.title} · {took_words(one)}")
         return
     for index, step in enumerate(release.steps):
@@ -155,4 +167,4 @@ def _pod(pod: PodLine, now: int) -> Text:
 
 
 def _line(text: str, style: str = "") -> Text:
-    return Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")
+    return Text(for_terminal(text), style=style, no_wrap=True, overflow="ellipsis")

@@ -6,17 +6,31 @@ line, and the nearest correct word.
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from config.entries import AccessEntry, AppSettings, CatalogFile, ClusterEntry, RetentionEntry
+from config.access_entries import AccessEntry, FreezeEntry
+from config.entries import (
+    ApiEntry,
+    AppSettings,
+    AuditEntry,
+    CatalogFile,
+    ClusterEntry,
+    EventsEntry,
+    RetentionEntry,
+)
+from config.entry_types import StrategyName
 from config.nearest import listed, nearest
 from config.positions import MOST_BYTES, Document, Place, YamlMistake, read_yaml
+
+DIGEST_LENGTH = 16
 
 
 @dataclass(frozen=True, order=True)
@@ -48,7 +62,7 @@ class AppCatalogEntry:
     default."""
 
     name: str
-    cluster: str
+    clusters: tuple[str, ...]  # one or more
     namespace: str
     deployment: str
     container: str | None
@@ -62,16 +76,28 @@ class CatalogSettings:
     clusters: Mapping[str, ClusterEntry]
     apps: Mapping[str, AppCatalogEntry]
     access: AccessEntry
+    freezes: tuple[FreezeEntry, ...]
     retention: RetentionEntry
     directory: Path = Path()
+    audit: AuditEntry = dataclasses.field(default_factory=AuditEntry)
+    digest: str = dataclasses.field(default="", compare=False)
+    """Of its text: by which catalog something was decided, for the audit."""
+    api: ApiEntry = dataclasses.field(default_factory=ApiEntry)
+    events: tuple[EventsEntry, ...] = ()
+    document: Document | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    def line(self, place: Place) -> int:
+        """Of the innermost part of the place that is written, counted from 1."""
+        return self.document.line(place) if self.document is not None else 1
 
     def path(self, relative: str) -> Path:
         """Files are named relative to the catalog's folder."""
         return self.directory / relative
 
 
-def load_catalog(path: Path) -> CatalogSettings:
-    """Raises CatalogMistakes."""
+def load_catalog(path: Path, *, or_values: bool = False) -> CatalogSettings:
+    """``or_values``: the file may be the chart's values, whose `catalog` is meant then; what it
+    names is in their `files`, which is not searched. Raises CatalogMistakes."""
     try:
         with path.open("rb") as file:
             text = file.read(MOST_BYTES + 1).decode("utf-8")
@@ -83,17 +109,42 @@ def load_catalog(path: Path) -> CatalogSettings:
         raise CatalogMistakes(
             str(path), (CatalogMistake(1, "", "the file is not UTF-8 text"),)
         ) from error
-    return parse_catalog(text, file=str(path), directory=path.resolve().parent)
+    document = _read(text, str(path))
+    if or_values and _is_of_the_chart(document):
+        return _parsed(document.below("catalog"), str(path), None)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+    return replace(_parsed(document, str(path), _folder_of(path)), digest=digest)
+
+
+def _folder_of(path: Path) -> Path:
+    """Where the file is. Its own links are followed; those among the folders stay, since a pod's
+    ConfigMap is exchanged by one of them while its old folder goes."""
+    path = path.absolute()
+    while path.is_symlink():
+        path = path.parent / path.readlink()
+    return path.parent
 
 
 def parse_catalog(
     text: str, *, file: str = "catalog", directory: Path | None = None
 ) -> CatalogSettings:
     """``directory`` None: skips the check that named files exist. Raises CatalogMistakes."""
+    return _parsed(_read(text, file), file, directory)
+
+
+def _read(text: str, file: str) -> Document:
     try:
-        document = read_yaml(text)
+        return read_yaml(text)
     except YamlMistake as error:
         raise CatalogMistakes(file, (CatalogMistake(error.line, "", error.message),)) from error
+
+
+def _is_of_the_chart(document: Document) -> bool:
+    data = document.data
+    return isinstance(data, dict) and "catalog" in data and not {"clusters", "apps"} & data.keys()
+
+
+def _parsed(document: Document, file: str, directory: Path | None) -> CatalogSettings:
     mistakes = [
         CatalogMistake(document.line(place), _dotted(place), message)
         for place, message in document.problems
@@ -107,9 +158,20 @@ def parse_catalog(
         app = _resolved(name, entry, content, document, mistakes)
         if app is not None:
             apps[name] = app
+    mistakes += _unknown_freezes(content, document)
     catalog = CatalogSettings(
-        content.clusters, apps, content.access, content.retention, directory or Path()
+        content.clusters,
+        apps,
+        content.access,
+        content.freezes,
+        content.retention,
+        directory or Path(),
+        content.audit,
+        api=content.api,
+        events=content.events,
+        document=document,
     )
+    mistakes += _unknown_scopes(content, document)
     if directory is not None:
         mistakes += _missing_files(catalog, document)
     if mistakes:
@@ -146,24 +208,20 @@ def _resolved(
         inherited.pop("services", None)
     if "services" in own:
         inherited.pop("service", None)
+    if "cluster" in own:
+        inherited.pop("clusters", None)
+    for part in ("access", "approvals"):  # whom an app names are all that are meant
+        for key in own.get(part) or {}:
+            (inherited.get(part) or {}).pop(key, None)
+    if "clusters" in own:
+        inherited.pop("cluster", None)
     merged = AppSettings.model_validate(_as_written(_merged(inherited, own)))
-    cluster = merged.cluster
-    if cluster is None and len(content.clusters) == 1:
-        cluster = next(iter(content.clusters))
-    if cluster is None:
-        known = listed(content.clusters)
-        mistakes.append(
-            CatalogMistake(
-                document.line(place), _dotted(place), f"`cluster` is missing: use {known}"
-            )
-        )
-        return None
-    if cluster not in content.clusters:
-        where = (*place, "cluster") if "cluster" in own else ("defaults", "cluster")
-        hint = _did_you_mean(cluster, list(content.clusters))
-        mistakes.append(
-            CatalogMistake(document.line(where), _dotted(where), f"no cluster `{cluster}`{hint}")
-        )
+    clusters = _clusters_of(merged, content)
+    problem = _problem_with(clusters, content, place, own, document)
+    problem = problem or _nothing_to_judge(merged, clusters, content, place, document)
+    problem = problem or _strategies_at_odds(merged, place, document)
+    if problem is not None:
+        mistakes.append(problem)
         return None
     if merged.services is not None:
         services = merged.services
@@ -173,7 +231,7 @@ def _resolved(
         services = (name,)
     return AppCatalogEntry(
         name=name,
-        cluster=cluster,
+        clusters=clusters,
         namespace=merged.namespace,
         deployment=merged.deployment or name,
         container=merged.container,
@@ -181,6 +239,118 @@ def _resolved(
         channel=merged.channel,
         settings=merged,
     )
+
+
+def _clusters_of(app: AppSettings, content: CatalogFile) -> tuple[str, ...]:
+    """Empty where the app names none and more than one may be meant."""
+    if app.clusters is not None:
+        return app.clusters
+    if app.cluster is not None:
+        return (app.cluster,)
+    return tuple(content.clusters) if len(content.clusters) == 1 else ()
+
+
+def _problem_with(
+    clusters: tuple[str, ...],
+    content: CatalogFile,
+    place: Place,
+    own: dict[str, Any],
+    document: Document,
+) -> CatalogMistake | None:
+    if not clusters:
+        line = f"`cluster` is missing: use {listed(content.clusters)}"
+        return CatalogMistake(document.line(place), _dotted(place), line)
+    unknown = next((one for one in clusters if one not in content.clusters), None)
+    if unknown is None:
+        return None
+    key = next((key for key in ("cluster", "clusters") if key in own), "")
+    below = key or ("cluster" if document.knows(("defaults", "cluster")) else "clusters")
+    where: Place = (*place, key) if key else ("defaults", below)
+    hint = _did_you_mean(unknown, list(content.clusters))
+    return CatalogMistake(document.line(where), _dotted(where), f"no cluster `{unknown}`{hint}")
+
+
+def _nothing_to_judge(
+    app: AppSettings,
+    clusters: tuple[str, ...],
+    content: CatalogFile,
+    place: Place,
+    document: Document,
+) -> CatalogMistake | None:
+    """Of defaults and app together: either may hold the probe."""
+    if app.judge is None:
+        return None
+    line = ""
+    if app.judge.has_metrics:
+        blind = [name for name in clusters if content.clusters[name].prometheus is None]
+        line = f"no metrics: cluster `{blind[0]}` has no `prometheus`" if blind else ""
+    elif app.probe is None or app.probe.url is not None:
+        line = (
+            "`judge` needs a `probe` without `url`, by which pods of both versions are asked, or"
+            " `requests` and `errors`, which a Prometheus counts"
+        )
+    return _mistake_of(place, ("judge",), line, document) if line else None
+
+
+def usual_strategies(app: AppSettings) -> tuple[StrategyName, ...]:
+    """Those that may bring a new version outside an emergency."""
+    if app.strategies is not None:
+        return app.strategies
+    return tuple(one for one in get_args(StrategyName) if one not in app.emergency)
+
+
+def _strategies_at_odds(
+    app: AppSettings, place: Place, document: Document
+) -> CatalogMistake | None:
+    usual = usual_strategies(app)
+    both = next((one for one in app.emergency if one in usual), None)
+    if both is not None:
+        line = f"`{both}` is in `strategies` too: an emergency strategy is not for every day"
+        return _mistake_of(place, ("emergency",), line, document)
+    if not usual:
+        line = "at least one strategy is needed outside an emergency"
+        return _mistake_of(place, ("strategies", "emergency"), line, document)
+    if app.strategy not in usual:
+        line = f"`{app.strategy}` is not one of `strategies`: use {listed(usual)}"
+        return _mistake_of(place, ("strategy", "strategies", "emergency"), line, document)
+    return None
+
+
+def _unknown_freezes(content: CatalogFile, document: Document) -> Iterator[CatalogMistake]:
+    known = ["all", *content.apps, *(f"cluster:{name}" for name in content.clusters)]
+    for number, freeze in enumerate(content.freezes):
+        if freeze.scope not in known:
+            place: Place = ("freezes", number, "scope")
+            close = nearest(freeze.scope, known)
+            hint = f"; did you mean `{close}`?" if close else ": use all, an app or cluster:NAME"
+            line = f"nothing is called `{freeze.scope}`{hint}"
+            yield CatalogMistake(document.line(place), _dotted(place), line)
+
+
+def _mistake_of(
+    place: Place, keys: tuple[str, ...], line: str, document: Document
+) -> CatalogMistake:
+    """At the first of ``keys`` that is written. ``place``: of an app, whose key may come from the
+    defaults."""
+    known = [(*above, key) for key in keys for above in (place, ("defaults",))]
+    where = next((one for one in known if document.knows(one)), place)
+    return CatalogMistake(document.line(where), _dotted(where), line)
+
+
+def _unknown_scopes(content: CatalogFile, document: Document) -> Iterator[CatalogMistake]:
+    """Apps and clusters that a machine's scope names and the catalog does not have."""
+    named: list[tuple[Place, tuple[str, ...]]] = []
+    for number, token in enumerate(content.api.tokens):
+        named += [(("api", "tokens", number, "apps"), token.apps)]
+        named += [(("api", "tokens", number, "clusters"), token.clusters)]
+    for number, receiver in enumerate(content.events):
+        named += [(("events", number, "apps"), receiver.apps)]
+    for place, names in named:
+        known = list(content.clusters if place[-1] == "clusters" else content.apps)
+        for at, name in enumerate(names):
+            if name not in known:
+                line = f"no {str(place[-1])[:-1]} `{name}`{_did_you_mean(name, known)}"
+                yield CatalogMistake(document.line((*place, at)), _dotted((*place, at)), line)
 
 
 def _merged(below: Any, above: Any) -> Any:
@@ -192,7 +362,10 @@ def _merged(below: Any, above: Any) -> Any:
 
 
 _DURATIONS = frozenset(
-    {"hold", "rollback_window", "for", "expires", "remind", "ready_within", "watch_after"}
+    {
+        *("hold", "rollback_window", "for", "expires", "remind", "ready_within", "watch_after"),
+        *("within", "extend", "slower_than", "window"),
+    }
 )
 
 
@@ -301,13 +474,13 @@ def _keys_at(place: Place) -> list[str]:
         model, inner = (AppSettings if place[0] == "apps" else ClusterEntry), place[2:]
     for part in inner:
         model = _model_below(model, str(part)) if model else None
-    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+    return [one.alias or name for name, one in model.model_fields.items()] if model else []
 
 
 def _model_below(model: type[BaseModel], key: str) -> type[BaseModel] | None:
-    for name, field in model.model_fields.items():
-        if (field.alias or name) == key:
-            found = [field.annotation, *getattr(field.annotation, "__args__", ())]
+    for name, one in model.model_fields.items():
+        if (one.alias or name) == key:
+            found = [one.annotation, *getattr(one.annotation, "__args__", ())]
             return next(
                 (t for t in found if isinstance(t, type) and issubclass(t, BaseModel)), None
             )

@@ -17,10 +17,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="pilothouse check",
         description="Check a catalog and report every mistake at once, with its line.",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the catalog (YAML)")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="the catalog, or the chart's values with one (YAML)"
+    )
     chosen = parser.parse_args(arguments)
     try:
-        catalog = load_catalog(chosen.file)
+        catalog = load_catalog(chosen.file, or_values=True)
     except CatalogMistakes as error:
         for mistake in error.mistakes:
             print(
@@ -32,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{count} mistake{'s' if count > 1 else ''} in {chosen.file}", file=sys.stderr)
         return 1
     for doubt in find_doubts(catalog):
-        print(f"{chosen.file}: warning: {doubt}", file=sys.stderr)
+        place = f"{doubt.place}: {doubt.message}"
+        print(f"{chosen.file}:{doubt.line}: warning: {place}", file=sys.stderr)
     apps, clusters = len(catalog.apps), len(catalog.clusters)
     print(
         f"{chosen.file}: {apps} app{'s' if apps != 1 else ''} on {clusters}"

@@ -7,6 +7,8 @@ import re
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+", re.ASCII)
+PATTERN = r"^\s*(0|([0-9]+(\.[0-9]+)?([mM][sS]|[smhdSMHD]))+)\s*$"
+"""What parse_duration takes, for a JSON schema."""
 _LONGEST = 40
 _MOST_MS = 36_500 * _UNITS["d"]
 

@@ -61,6 +61,7 @@ class JsonLines(logging.Formatter):
             "process": record.process,
             "message": without_secrets(record.getMessage()),
         }
+        line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = "\n".join(_trace(self.formatException(record.exc_info)))
         return json.dumps(line, ensure_ascii=False)

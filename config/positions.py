@@ -37,6 +37,14 @@ class Document:
     def knows(self, place: Place) -> bool:
         return place in self.lines
 
+    def below(self, key: str) -> Document:
+        """The value of a key of the outermost mapping, as a document of its own."""
+        return Document(
+            self.data[key],
+            {place[1:]: line for place, line in self.lines.items() if place[:1] == (key,)},
+            tuple((place[1:], text) for place, text in self.problems if place[:1] == (key,)),
+        )
+
     def line(self, place: Place) -> int:
         """The line of the place, or of the nearest place around it."""
         while place and place not in self.lines:

@@ -16,6 +16,7 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from config.nearest import listed, nearest
+from config.redis_url import mistake_in
 
 SLACK_API_URL = "https://slack.com/api/"
 Process = Literal["bot", "worker", "watcher", "terminal"]
@@ -38,7 +39,9 @@ PLAIN = (
     "PILOTHOUSE_COMMANDS",
     "PILOTHOUSE_PREFIX",
 )
-VARIABLES = (*SECRETS, *(f"{name}_FILE" for name in SECRETS), *PLAIN)
+OF_DEPLOY = ("PILOTHOUSE_API_URL", "PILOTHOUSE_API_TOKEN_FILE")
+"""Read by config.api_access alone."""
+VARIABLES = (*SECRETS, *(f"{name}_FILE" for name in SECRETS), *PLAIN, *OF_DEPLOY)
 _LEVELS = ("debug", "info", "warning", "error")
 _FORMATS = ("text", "json")
 
@@ -71,10 +74,32 @@ class Settings:
     composition root reads them by the command table."""
     prefix: str = ""
     """Put before each slash command, as `pilothouse manifest --prefix`."""
+    traces: bool = False
+    """Whether OpenTelemetry's variables name a receiver; its SDK reads the rest of them."""
+
+    @property
+    def signing_secrets(self) -> tuple[str, ...]:
+        """One a line: while Slack's is exchanged, requests signed with either are taken."""
+        return tuple(filter(None, map(str.strip, self.slack_signing_secret.splitlines())))
 
     @property
     def uses_socket_mode(self) -> bool:
         return bool(self.slack_app_token)
+
+
+def named_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """The catalog, and the files that hold a secret."""
+    names = ("PILOTHOUSE_CONFIG", *(f"{name}_FILE" for name in SECRETS))
+    return tuple(Path(path) for name in names if (path := environment.get(name, "").strip()))
+
+
+def wants_traces(environment: Mapping[str, str]) -> bool:
+    """As OpenTelemetry's own variables say."""
+    is_off = environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if is_off or environment.get("OTEL_TRACES_EXPORTER", "").strip() == "none":
+        return False
+    names = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+    return any(environment.get(name, "").strip() for name in names)
 
 
 def read_settings(environment: Mapping[str, str], process: Process) -> Settings:
@@ -121,6 +146,7 @@ def read_settings(environment: Mapping[str, str], process: Process) -> Settings:
         log_format="json" if log_format == "json" else "text",
         commands=reader.plain("PILOTHOUSE_COMMANDS", "default"),
         prefix=reader.plain("PILOTHOUSE_PREFIX", ""),
+        traces=wants_traces(environment),
     )
 
 
@@ -163,7 +189,7 @@ class _Reader:
 
     def redis_url(self) -> str:
         """With the password that is kept apart."""
-        url = self.secret("REDIS_URL", needed=True, check=_redis_url)
+        url = self.secret("REDIS_URL", needed=True, check=mistake_in)
         password = self.secret("REDIS_PASSWORD", needed=False)
         if not url or not password:
             return url
@@ -249,17 +275,3 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _redis_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme == "unix" and parts.path:
-        return ""
-    if parts.scheme in ("redis", "rediss") and parts.hostname:
-        return ""
-    if parts.scheme == "redis+sentinel" and parts.netloc and parts.path.strip("/"):
-        return ""
-    return (
-        "is not a Redis URL: use redis://HOST:PORT/0, rediss://…, unix://PATH or"
-        " redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
-    )

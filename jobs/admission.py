@@ -26,7 +26,7 @@ from rq.results import Result
 from bot.ports import StoreUnavailable
 from bot.query import UnknownQuery, load_query
 from bot.store import Leases
-from bot.work_queue import QUERIES, QUERY_TIMEOUT_S, Route, unpack_call
+from bot.work_queue import QUERIES, QUERY_TIMEOUT_S, RELEASES, Route, unpack_call
 
 log = logging.getLogger(__name__)
 
@@ -74,13 +74,21 @@ AllowList = Mapping[tuple[str, str], AllowedJob]
 """By the queue and the dotted name of the function."""
 
 
-def allow(routes: Mapping[str, Route], query_job: str) -> AllowList:
-    """Imports the functions, which only the code of a worker names."""
-    allowed = {(QUERIES, query_job): AllowedJob(_imported(query_job), None)}
+def allow(routes: Mapping[str, Route], query_job: str, queue: str) -> AllowList:
+    """What the workers of this queue run. Imports the functions, which only the code of a worker
+    names."""
+    allowed = {}
+    if _is_lane(queue, of=QUERIES):
+        allowed[queue, query_job] = AllowedJob(_imported(query_job), None)
     for route in routes.values():
-        kinds = frozenset(kind for kind, other in routes.items() if other == route)
-        allowed[route.queue, route.job] = AllowedJob(_imported(route.job), kinds)
+        if queue == route.queue or (route.queue == RELEASES and _is_lane(queue, of=RELEASES)):
+            kinds = frozenset(kind for kind, other in routes.items() if other == route)
+            allowed[queue, route.job] = AllowedJob(_imported(route.job), kinds)
     return allowed
+
+
+def _is_lane(queue: str, *, of: str) -> bool:
+    return queue == of or queue.startswith(f"{of}-")
 
 
 def _imported(name: str) -> Callable[..., object]:

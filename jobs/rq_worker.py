@@ -19,6 +19,7 @@ from rq.timeouts import JobTimeoutException
 from rq.utils import now
 from rq.worker import WorkerStatus
 
+from bot import tracing
 from bot.ports import StoreUnavailable
 from jobs.admission import AllowList, GuardedJob, GuardedQueue, NotAllowed, refuse
 
@@ -36,8 +37,11 @@ class StayingWorker(Worker):
     with it: its supervisor starts another, and the job is handed out again."""
 
     came_to_work: Callable[[], None]
+    report: Callable[[], None]
     allowed: AllowList
     most_memory_bytes: int | None = None
+    exponential_backoff_factor = 1.0
+    """RQ waits a second before it connects again; by itself it doubles that to a minute."""
     makes_room = False  # it stopped because it is large, with nothing left undone
 
     def subscribe(self) -> None:
@@ -67,11 +71,14 @@ class StayingWorker(Worker):
         except NotAllowed as why:
             refuse(job, queue, why)
             return
+        if job.created_at is not None:
+            tracing.wait_began(job.created_at.timestamp())
         faulthandler.dump_traceback_later((job.timeout or 0) + WATCHDOG_MARGIN_S, exit=True)
         try:
             self.perform_job(job, queue, self.prepare_execution(job))
         finally:
             faulthandler.cancel_dump_traceback_later()
+            self.report()
         self.set_state(WorkerStatus.IDLE)
         if self.most_memory_bytes is not None and most_memory_bytes() > self.most_memory_bytes:
             log.info(
@@ -107,10 +114,11 @@ def make_worker(
     *,
     allowed: AllowList,
     came_to_work: Callable[[], None] = lambda: None,
+    report: Callable[[], None] = lambda: None,
     memory_grows_by_bytes: int | None = None,
 ) -> StayingWorker:
-    """``allowed`` says what it runs. ``came_to_work`` is called before each job. A worker whose
-    memory grew by more than ``memory_grows_by_bytes`` stops after its job."""
+    """``allowed`` says what it runs. ``came_to_work`` is called before each job, ``report`` after
+    it. A worker whose memory grew by more than ``memory_grows_by_bytes`` stops after its job."""
     made = StayingWorker(
         [
             GuardedQueue(
@@ -128,6 +136,7 @@ def make_worker(
     )
     made.allowed = allowed
     made.came_to_work = came_to_work
+    made.report = report
     if memory_grows_by_bytes is not None:
         made.most_memory_bytes = most_memory_bytes() + memory_grows_by_bytes
     return made

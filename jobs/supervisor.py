@@ -32,6 +32,8 @@ LONGEST_BACKOFF_S = 10.0
 _SLOT = struct.Struct(
     "=dqqd"
 )  # last beat (monotonic seconds), process id, restarts, last work (monotonic seconds)
+_CONFIGURATION = struct.Struct("=d?7x")  # loaded at (seconds since 1970), refused
+_MOST_CHILDREN = 512
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,25 @@ class Pulse:
 
 
 class Board:
-    """Memory shared between the parent and all children: which live, and when each last gave a
-    sign."""
+    """Memory shared between the parent and all children: which live, when each last gave a sign,
+    and whether the newest configuration is in force."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = tuple(names)
-        self._memory = mmap.mmap(-1, _SLOT.size * len(self._names))
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        self._slots: dict[str, int] = {}
+        self._memory = mmap.mmap(-1, _CONFIGURATION.size + _SLOT.size * _MOST_CHILDREN)
+        for name in names:
+            self.add(name)
+
+    def add(self, name: str) -> None:
+        """Before its process is forked. A child knows the names of its fork."""
+        if name not in self._slots:
+            used = set(self._slots.values())
+            self._slots[name] = next(n for n in range(_MOST_CHILDREN) if n not in used)
+            _SLOT.pack_into(self._memory, self._slot(name), 0.0, 0, 0, 0.0)
+
+    def remove(self, name: str) -> None:
+        """After its process has ended."""
+        del self._slots[name]
 
     def beat(self, name: str) -> None:
         struct.pack_into("=d", self._memory, self._slot(name), time.monotonic())
@@ -63,24 +78,34 @@ class Board:
     def note(self, name: str, *, pid: int, restarts: int) -> None:
         struct.pack_into("=qq", self._memory, self._slot(name) + 8, pid, restarts)
 
+    def note_configuration(self, *, loaded_at: float, is_refused: bool) -> None:
+        _CONFIGURATION.pack_into(self._memory, 0, loaded_at, is_refused)
+
+    def read_configuration(self) -> tuple[float, bool]:
+        """When what is in force was loaded, in seconds since 1970, and whether what its files hold
+        by now is refused."""
+        loaded_at, is_refused = _CONFIGURATION.unpack_from(self._memory, 0)
+        return loaded_at, is_refused
+
     def _slot(self, name: str) -> int:
-        return self._names.index(name) * _SLOT.size
+        return _CONFIGURATION.size + self._slots[name] * _SLOT.size
 
     def read(self) -> tuple[Pulse, ...]:
-        slots = (
-            _SLOT.unpack_from(self._memory, index * _SLOT.size) for index in range(len(self._names))
+        return tuple(
+            Pulse(name, *_SLOT.unpack_from(self._memory, self._slot(name))) for name in self._slots
         )
-        return tuple(Pulse(name, *slot) for name, slot in zip(self._names, slots, strict=True))
 
 
 @dataclass(frozen=True)
 class WorkerRole:
     """``run`` is the child's whole life; ``recover`` runs first in a child that replaces one that
-    died, and not one that just ended."""
+    died, and not one that just ended. ``given``: what the child works with; while that is the same
+    it is not replaced."""
 
     name: str
     run: Callable[[], None]
     recover: Callable[[], None] = lambda: None
+    given: object = field(default_factory=object)
 
 
 @dataclass
@@ -91,15 +116,34 @@ class _Child:
     restarts: int = 0
     quick_deaths: int = 0
     died: bool = False
+    leaving_since: float = 0.0  # asked to end: another takes its place, or none
+    is_wanted: bool = True
     start_at: float = field(default=0.0)
 
 
-class Supervisor:
-    """``run`` returns when a signal asked for the end and every child is gone."""
+Renew = Callable[[], Sequence[WorkerRole] | None]
+"""The roles from now on; None while they stay. Must be quick, and open no connection."""
 
-    def __init__(self, roles: Sequence[WorkerRole], board: Board) -> None:
+
+class Supervisor:
+    """``run`` returns when a signal asked for the end and every child is gone. ``renew`` is asked
+    every ``renew_every_s``; each child whose role changes ends its work first."""
+
+    def __init__(
+        self,
+        roles: Sequence[WorkerRole],
+        board: Board,
+        renew: Renew | None = None,
+        *,
+        renew_every_s: float = 1.0,
+    ) -> None:
         self._children = [_Child(role) for role in roles]
+        for role in roles:
+            board.add(role.name)
         self._board = board
+        self._renew, self._renew_every_s = renew, renew_every_s
+        self._renew_at = time.monotonic() + renew_every_s
+        self._renewal_began: float | None = None
         self._ending = False
 
     def run(self) -> int:
@@ -121,9 +165,10 @@ class Supervisor:
         try:
             while not self._ending:
                 self._start_missing((reader, writer))
-                select.select([reader], [], [], self._until_next_start())
+                select.select([reader], [], [], self._until_next_act())
                 _drain(reader)
                 self._collect()
+                self._renew_roles()
             self._end_all(reader)
         finally:
             signal.set_wakeup_fd(before)
@@ -139,10 +184,61 @@ class Supervisor:
         for child in self._children:
             if not child.pid and time.monotonic() >= child.start_at and not self._ending:
                 self._start(child, pipe)
+        self._report_renewal()
 
-    def _until_next_start(self) -> float | None:
-        waiting = [child.start_at for child in self._children if not child.pid]
-        return max(0.0, min(waiting) - time.monotonic()) if waiting else None
+    def _until_next_act(self) -> float | None:
+        moments = [child.start_at for child in self._children if not child.pid]
+        moments += [self._renew_at] if self._renew else []
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    def _renew_roles(self) -> None:
+        if self._renew is None or self._ending or time.monotonic() < self._renew_at:
+            return
+        self._end_those_that_stay()
+        roles = self._renew()
+        if roles is not None:
+            self._take_roles({role.name: role for role in roles})
+        self._renew_at = time.monotonic() + self._renew_every_s
+
+    def _end_those_that_stay(self) -> None:
+        late = time.monotonic() - END_WITHIN_S - FORCE_WITHIN_S
+        for child in self._children:
+            if child.pid and 0 < child.leaving_since < late:
+                log.warning("%s did not end in time", child.role.name)
+                os.kill(child.pid, signal.SIGKILL)
+
+    def _take_roles(self, roles: dict[str, WorkerRole]) -> None:
+        self._renewal_began = time.monotonic()
+        gc.collect()
+        gc.freeze()
+        for child in self._children:
+            role = roles.pop(child.role.name, None)
+            if role is not None and role.given == child.role.given:
+                continue
+            child.role, child.is_wanted = role or child.role, role is not None
+            child.start_at = time.monotonic()
+            if child.pid:
+                child.leaving_since = time.monotonic()
+                os.kill(child.pid, signal.SIGTERM)
+        for role in roles.values():
+            self._board.add(role.name)
+            self._children.append(_Child(role))
+        self._forget_unwanted()
+
+    def _forget_unwanted(self) -> None:
+        for child in tuple(self._children):
+            if not child.is_wanted and not child.pid:
+                self._children.remove(child)
+                self._board.remove(child.role.name)
+
+    def _report_renewal(self) -> None:
+        if self._renewal_began is None:
+            return
+        if any(child.leaving_since or not child.pid for child in self._children):
+            return
+        took = time.monotonic() - self._renewal_began
+        self._renewal_began = None
+        log.info("every process works with the new configuration after %.1f s", took)
 
     def _start(self, child: _Child, pipe: tuple[int, int]) -> None:
         sys.stdout.flush()
@@ -200,6 +296,9 @@ class Supervisor:
                     self._record_death(child, status)
 
     def _record_death(self, child: _Child, status: int) -> None:
+        if child.leaving_since:
+            self._record_leaving(child, status)
+            return
         lived = time.monotonic() - child.started
         worked = any(
             pulse.name == child.role.name and pulse.last_work >= child.started
@@ -231,6 +330,12 @@ class Supervisor:
                 how,
                 f" in {backoff:g} s" if backoff else "",
             )
+
+    def _record_leaving(self, child: _Child, status: int) -> None:
+        child.pid, child.leaving_since, child.quick_deaths = 0, 0.0, 0
+        child.died = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        self._board.note(child.role.name, pid=0, restarts=child.restarts)
+        self._forget_unwanted()
 
     def _end_all(self, reader: int) -> None:
         for number, within in (

@@ -11,13 +11,15 @@ from bot.ports import StoreUnavailable
 from bot.stop_signal import StopSignal
 from bot.store import Leases
 from bot.work_queue import RqWorkQueue
+from jobs.redis_back import Absence
 from jobs.supervisor import is_alive
 
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT_MS = 1_000
-RETRY_S = 0.5
+RESCUE_EVERY_S = 5.0  # a query moves at the second look
 ORPHANS_EVERY_S = 1.0  # a job whose worker died with it has nobody else to end its lease
+SEAL_EVERY_S = 0.25
 
 
 def tick(leases: Leases, queue: RqWorkQueue) -> int:
@@ -36,28 +38,40 @@ def tick(leases: Leases, queue: RqWorkQueue) -> int:
 
 
 def run_ticker(
-    leases: Leases, queue: RqWorkQueue, stop: StopSignal, beat: Callable[[], None] = lambda: None
+    leases: Leases,
+    queue: RqWorkQueue,
+    stop: StopSignal,
+    beat: Callable[[], None] = lambda: None,
+    seal: Callable[[], object] = lambda: None,
 ) -> None:
-    """Until ``stop()``. Waits for a Redis that is unavailable: nothing is lost meanwhile."""
-    away = False
-    checked_at = 0.0
+    """Until ``stop()``. Waits for a Redis that is unavailable: nothing is lost meanwhile.
+
+    ``seal`` chains what was recorded since: the wait for the next wake is at most a second.
+    """
+    absence = Absence()
+    checked_at, rescued_at, sealed_at = 0.0, time.monotonic(), 0.0
     while not stop():
         beat()
         try:
             if time.monotonic() - checked_at > ORPHANS_EVERY_S:
                 checked_at = time.monotonic()
                 leases.expedite(is_alive, waiting=False)
-                leases.beat()
+                if back_ms := leases.beat():
+                    log.warning(
+                        "Redis' clock went back by %d s; wakes moved along", back_ms // 1000
+                    )
+            if time.monotonic() - rescued_at > RESCUE_EVERY_S:
+                rescued_at = time.monotonic()
+                if moved := queue.rescue():
+                    log.warning("%d queries of clusters without workers moved on", moved)
             wait_ms = tick(leases, queue)
+            if time.monotonic() - sealed_at > SEAL_EVERY_S:
+                sealed_at = time.monotonic()
+                seal()
             if wait_ms:
                 with stop.idle():
                     leases.wait(wait_ms)
         except StoreUnavailable as error:
-            if not away:
-                log.warning("%s; retrying", error)
-            away = True
-            time.sleep(RETRY_S)
+            absence.wait(error)
         else:
-            if away:
-                log.warning("Redis is available again")
-            away = False
+            absence.is_over()

@@ -16,15 +16,21 @@ from typing import cast
 
 from bot.cluster import KubernetesClusters
 from bot.cluster.watch import Change, OutsideChange
+from bot.configuration import LiveConfiguration, Unconfigured
 from bot.operations.context import Context
 from bot.operations.delivery.report_outside_change import queue_outside_change
+from bot.operations.watching.follow_rollout import queue_rollout
 from bot.ports import StoreUnavailable, UnknownSchema
 from bot.releases.facts.release import Release
 from bot.releases.facts.target import default_candidate_names
 from bot.stop_signal import StopSignal
-from bot.wiring import Unconfigured, load_configuration, make_context
+from bot.wiring import REPORT_EVERY_S, lanes_of, make_context, report_of
+from config.catalog import CatalogSettings
 from config.logs import configure_logging
-from jobs.metrics import serve_metrics
+from config.settings import Settings
+from jobs.metrics import budgets_of, metrics_roles
+from jobs.redis_back import Absence
+from jobs.renewal import renewal
 from jobs.supervisor import Board, Supervisor, WorkerRole
 
 log = logging.getLogger(__name__)
@@ -39,7 +45,6 @@ CARD_SPACING_MS = 1_500.0
 change that completes a step often follows within this time: then the card moves with it."""
 COLLECT_EVERY_S = 0.5  # how long a silent inbox is waited for
 READ_EVERY_S = 0.2  # the list of running releases, at most, while changes come
-RETRY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,8 @@ AUTOSCALER = "kube-controller-manager, subresource scale"
 
 
 def describe(app: str, past: OutsideChange) -> str:
-    """One line for the app's channel; "" for an autoscaler's steps and for what a release observes
-    itself."""
+    """One line for the app's channel, of what does not roll; "" for an autoscaler's steps and for
+    what a release observes itself."""
     if past.claim or (past.changed == ("replicas",) and past.manager == AUTOSCALER):
         return ""
     whom = f"by {past.manager}, outside Pilothouse" if past.manager else "outside Pilothouse"
@@ -80,13 +85,6 @@ def describe(app: str, past: OutsideChange) -> str:
             return f"{app} was created ({', '.join(past.images_after)}) {whom}"
         case ("deleted",):
             return f"{app} was deleted outside Pilothouse"
-        case changed if "template" in changed and past.images_before != past.images_after:
-            return (
-                f"{app} is rolling from {', '.join(past.images_before)} to"
-                f" {', '.join(past.images_after)}, started {whom}"
-            )
-        case changed if "template" in changed:
-            return f"{app} is rolling: its pod template was changed {whom}"
         case changed if "replicas" in changed:
             return f"{app} was scaled from {past.replicas_before} to {past.replicas_after} {whom}"
         case changed:
@@ -221,8 +219,17 @@ class Nudger:
                     if change.deployment == target.deployment
                     else f"{change.deployment} of {target.app}"
                 )
-                line = describe(whose, self._without_dead_claim(change.outside_change))
-                if line:
+                past = self._without_dead_claim(change.outside_change)
+                if "template" in past.changed and not past.claim:
+                    queue_rollout(
+                        self._context,
+                        app,
+                        change.deployment,
+                        before=past.images_before,
+                        manager=past.manager,
+                        generation=past.generation,
+                    )
+                elif line := describe(whose, past):
                     queue_outside_change(self._context, app.channel, line)
 
     def _without_dead_claim(self, past: OutsideChange) -> OutsideChange:
@@ -255,11 +262,17 @@ class Nudger:
             yield release_id, release
 
 
-def watch_clusters(context: Context, beat: Callable[[], None]) -> None:
-    """The watcher's whole life: until a signal, or until one of its threads ends by a defect."""
+def watch_clusters(
+    context: Context,
+    beat: Callable[[], None],
+    report: Callable[[], None] = lambda: None,
+    report_every_s: float = REPORT_EVERY_S,
+) -> None:
+    """The watcher's whole life: until a signal, or until one of its threads ends by a defect.
+    ``report``: brings what was counted to Redis."""
     stop = StopSignal().on_signals()
     inbox: queue.SimpleQueue[tuple[str, Change]] = queue.SimpleQueue()
-    nudger = Nudger(context)
+    nudger, absence = Nudger(context), Absence()
     clusters = cast(
         KubernetesClusters, context.clusters
     )  # watching is no part of the port: nothing else does it
@@ -273,16 +286,21 @@ def watch_clusters(context: Context, beat: Callable[[], None]) -> None:
                     if a.target.cluster == name
                 }
             )
-            report = partial(_put, inbox, name)
-            watchers.append(stack.enter_context(clusters[name].watch(namespaces, report)))
+            on_change = partial(_put, inbox, name)
+            watchers.append(stack.enter_context(clusters[name].watch(namespaces, on_change)))
+        reported_at = time.monotonic()
         while not stop():
             beat()
+            if time.monotonic() - reported_at > report_every_s:
+                reported_at = time.monotonic()
+                report()
             _collect(inbox, nudger)
             try:
                 nudger.nudge()
             except StoreUnavailable as error:
-                log.warning("%s; retrying", error)
-                time.sleep(RETRY_S)
+                absence.wait(error)
+            else:
+                absence.is_over()
             if not all(watcher.is_alive for watcher in watchers):
                 raise SystemExit(1)
 
@@ -307,17 +325,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.parse_args(argv)
     try:
-        settings, file = load_configuration("watcher")
+        live = LiveConfiguration("watcher")
     except Unconfigured as mistakes:
         print(mistakes, file=sys.stderr)
         return 2
-    configure_logging(settings.log_level, settings.log_format)
-    context = make_context(settings, file)
-    names = ["watcher"] + ["metrics"] * (settings.metrics_port is not None)
-    board = Board(names)
-    roles = [
-        WorkerRole("watcher", partial(watch_clusters, context, partial(board.beat, "watcher")))
-    ]
-    if settings.metrics_port is not None:
-        roles.append(WorkerRole("metrics", partial(serve_metrics, settings, board)))
-    return Supervisor(roles, board).run()
+    configure_logging(live.settings.log_level, live.settings.log_format)
+    board = Board()
+
+    def roles(settings: Settings, file: CatalogSettings) -> list[WorkerRole]:
+        context = make_context(settings, file)
+        report = report_of(settings.redis_url)
+        watch = partial(watch_clusters, context, partial(board.beat, "watcher"), report)
+        # It may be the one that reports for all: so it knows all queues and budgets.
+        lanes, budgets = lanes_of(context.catalog), budgets_of(context.catalog)
+        return [WorkerRole("watcher", watch), *metrics_roles(settings, board, lanes, budgets)]
+
+    first = roles(live.settings, live.catalog)
+    return Supervisor(first, board, renewal(live, board, roles)).run()

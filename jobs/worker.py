@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
@@ -18,31 +19,41 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from bot import tracing
 from bot.cluster import KubernetesClusters
+from bot.configuration import LiveConfiguration, Unconfigured
 from bot.operations.context import Context
-from bot.ports import ClusterUnreachable, StoreUnavailable
+from bot.ports import Budget, ClusterUnreachable, StoreUnavailable
 from bot.redis_errors import advice
 from bot.stop_signal import StopSignal
-from bot.store import Leases, connect
+from bot.store import Leases, RedisReleaseStore, Retention, connect
 from bot.store.connection import DRIVER, open_client
 from bot.store.health import check_settings
-from bot.wiring import Unconfigured, load_configuration, make_context
+from bot.wiring import lanes_of, make_context, make_queue, report_of, retention_of
 from bot.work_queue import (
     DELIVERY,
+    EVENTS,
+    ONE_LANE,
     QUERIES,
     QUERY_JOB,
     RELEASES,
     ROUTES,
+    WITHOUT_RECEIVERS,
+    Lanes,
     Route,
-    RqWorkQueue,
+    in_lane,
 )
+from config.catalog import CatalogSettings
 from config.logs import configure_logging
 from config.settings import Settings
 from jobs.admission import AllowList, allow
-from jobs.metrics import serve_metrics
+from jobs.metrics import budgets_of, metrics_roles
+from jobs.redis_back import wait_for_redis
+from jobs.renewal import renewal
 from jobs.resources import JobResources, provide
 from jobs.rq_worker import make_worker
-from jobs.supervisor import Board, Supervisor, WorkerRole, is_alive
+from jobs.sealing import Sealer
+from jobs.supervisor import Board, Renew, Supervisor, WorkerRole, is_alive
 from jobs.ticker import run_ticker
 from jobs.watcher import watch_clusters
 
@@ -58,9 +69,11 @@ JOB_MODULES = (
     "jobs.answer_start",
     "jobs.advance_release",
     "jobs.deliver_release",
+    "jobs.follow_rollout",
     "jobs.run_query",
     "jobs.sweep",
     "jobs.report_outside_change",
+    "jobs.send_events",
 )
 
 
@@ -71,9 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--processes",
         type=_positive,
-        default=2,
         metavar="N",
-        help="workers for releases (default 2)",
+        help="workers for the releases of each cluster (default 2; 1 with several clusters)",
     )
     parser.add_argument(
         "--without-watcher",
@@ -82,16 +94,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     try:
-        settings, catalog = load_configuration("worker")
+        live = LiveConfiguration("worker")
     except Unconfigured as mistakes:
         print(mistakes, file=sys.stderr)
         return 2
-    configure_logging(settings.log_level, settings.log_format)
-    context = make_context(settings, catalog)
-    prepare(JobResources(settings.redis_url, context), JOB_MODULES)
-    prepare_clusters(context)
-    watch = None if options.without_watcher else partial(watch_clusters, context)
-    return supervise(settings, processes=options.processes, watch=watch)
+    configure_logging(live.settings.log_level, live.settings.log_format)
+
+    def crew(settings: Settings, catalog: CatalogSettings) -> Crew:
+        context = make_context(settings, catalog)
+        prepare(JobResources(settings.redis_url, context), JOB_MODULES)
+        prepare_clusters(context)
+        report = report_of(settings.redis_url)
+        watch = partial(watch_clusters, context, report=report)
+        lanes = lanes_of(context.catalog)
+        processes = options.processes or (1 if lanes.names else 2)
+        return Crew(
+            settings,
+            processes=processes,
+            watch=None if options.without_watcher else watch,
+            lanes=lanes,
+            budgets=budgets_of(context.catalog),
+            retention=retention_of(catalog),
+            routes=ROUTES if context.catalog.receivers else WITHOUT_RECEIVERS,
+        )
+
+    def renewed(board: Board) -> Renew:
+        return renewal(live, board, lambda *changed: crew(*changed).roles(board))
+
+    return supervise(crew(live.settings, live.catalog), renewed)
 
 
 def _positive(text: str) -> int:
@@ -117,64 +147,82 @@ def prepare_clusters(context: Context) -> None:
             clusters[name].prepare()
 
 
-def supervise(
-    settings: Settings,
-    *,
-    processes: int,
-    watch: Callable[[Callable[[], None]], None] | None,
-    routes: Mapping[str, Route] = ROUTES,
-    query_job: str = QUERY_JOB,
-    first_wakes: Sequence[str] = ("sweep",),
-) -> int:
-    """Until SIGTERM or SIGINT. ``watch`` is the watcher's whole life, given a function to call
-    while it is alive."""
-    names = [f"releases-{number + 1}" for number in range(processes)]
-    roles = ["ticker", "queries", "delivery", *names]
-    roles += ["watcher"] * (watch is not None) + ["metrics"] * (settings.metrics_port is not None)
-    board = Board(roles)
-    url = settings.redis_url
-    allowed = allow(routes, query_job)
-    recover = partial(end_orphaned_leases, url)
-    children = [WorkerRole("ticker", partial(_tick_for_ever, url, board, routes, first_wakes))]
-    queues = {"queries": QUERIES, "delivery": DELIVERY} | dict.fromkeys(names, RELEASES)
-    children += [
-        WorkerRole(
-            name,
-            partial(
-                _work,
-                queue,
-                url,
-                WORKER_NICENESS if queue == RELEASES else 0,
-                partial(board.note_work, name),
-                allowed,
-            ),
-            recover,
-        )
-        for name, queue in queues.items()
-    ]
-    if watch is not None:
-        children.append(WorkerRole("watcher", partial(watch, partial(board.beat, "watcher"))))
-    if settings.metrics_port is not None:
-        children.append(WorkerRole("metrics", partial(serve_metrics, settings, board)))
-    log.info("worker started: %s", ", ".join(roles))
-    code = Supervisor(children, board).run()
+@dataclass(frozen=True)
+class Crew:
+    """What a worker's supervisor starts. ``processes`` is the number of workers for the releases of
+    each lane. ``watch`` is the watcher's whole life, given a function to call while it is alive."""
+
+    settings: Settings
+    processes: int
+    watch: Callable[[Callable[[], None]], None] | None
+    routes: Mapping[str, Route] = field(default_factory=lambda: ROUTES)
+    query_job: str = QUERY_JOB
+    first_wakes: Sequence[str] = ("sweep",)
+    lanes: Lanes = ONE_LANE
+    budgets: tuple[Budget, ...] = ()
+    retention: Retention = field(default_factory=Retention)
+
+    def roles(self, board: Board) -> list[WorkerRole]:
+        url = self.settings.redis_url
+        found = [
+            WorkerRole(
+                "ticker",
+                partial(_tick_for_ever, url, board, self),
+                given=(url, self.lanes, self.retention, tuple(self.routes.items())),
+            )
+        ]
+        queues = _queues(self.processes, self.lanes)
+        if any(route.queue == EVENTS for route in self.routes.values()):
+            queues["events"] = EVENTS
+        found += [self._worker(name, queue, board) for name, queue in queues.items()]
+        if self.watch is not None:
+            found.append(WorkerRole("watcher", partial(self.watch, partial(board.beat, "watcher"))))
+        return found + metrics_roles(self.settings, board, self.lanes, self.budgets)
+
+    def _worker(self, name: str, queue: str, board: Board) -> WorkerRole:
+        url = self.settings.redis_url
+        niceness = WORKER_NICENESS if queue.startswith(RELEASES) else 0
+        allowed = allow(self.routes, self.query_job, queue)
+        came_to_work, traces = partial(board.note_work, name), self.settings.traces
+        run = partial(_work, queue, url, niceness, came_to_work, allowed, traces=traces)
+        return WorkerRole(name, run, partial(end_orphaned_leases, url))
+
+
+def supervise(crew: Crew, renewed: Callable[[Board], Renew] | None = None) -> int:
+    """Until SIGTERM or SIGINT. ``renewed`` says how the crew follows its configuration."""
+    board = Board()
+    roles = crew.roles(board)
+    log.info("worker started: %s", ", ".join(role.name for role in roles))
+    code = Supervisor(roles, board, renewed(board) if renewed else None).run()
     log.info("worker stopped")
     return code
 
 
-def _tick_for_ever(
-    url: str, board: Board, routes: Mapping[str, Route], first_wakes: Sequence[str]
-) -> None:
+def _queues(processes: int, lanes: Lanes) -> dict[str, str]:
+    """By the names of the workers. What is about no cluster, or about several, has workers of its
+    own."""
+    queues = {"queries": QUERIES, "delivery": DELIVERY}
+    for lane in lanes.names:
+        queues[f"queries-{lane}"] = in_lane(QUERIES, lane)
+    for lane in lanes.names or ("",):
+        names = (f"{in_lane('releases', lane)}-{number + 1}" for number in range(processes))
+        queues |= dict.fromkeys(names, in_lane(RELEASES, lane))
+    return queues
+
+
+def _tick_for_ever(url: str, board: Board, crew: Crew) -> None:
     stop = StopSignal().on_signals()
     client = connect(url)
     leases = Leases(client)
+    beat = partial(board.beat, "ticker")
+    wait_for_redis(client, stop, beat)
     end_orphaned_leases(
         url
     )  # at the first start too: a worker that was killed whole left nobody to do it
     try:
         for line in check_settings(client):
             log.warning("%s", line)
-        for wake_id in first_wakes:
+        for wake_id in crew.first_wakes:
             leases.wake(wake_id, 0)
     except StoreUnavailable as error:
         log.warning("%s; retrying", error)
@@ -182,9 +230,10 @@ def _tick_for_ever(
         raise SystemExit(1) from error
     run_ticker(
         leases,
-        RqWorkQueue(client, wake=leases.wake, routes=routes),
+        make_queue(url, crew.lanes, crew.routes),
         stop,
-        partial(board.beat, "ticker"),
+        beat,
+        Sealer(RedisReleaseStore(client, retention=crew.retention)),
     )
 
 
@@ -194,8 +243,12 @@ def _work(
     niceness: int,
     came_to_work: Callable[[], None],
     allowed: AllowList,
+    *,
+    traces: bool,
 ) -> None:
+    wait_for_redis(connect(url))
     os.nice(niceness)
+    tracing.begin(queue, wanted=traces)
     # Its own client: RQ sets time-outs on it that suit blocking reads.
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
     connection = open_client(
@@ -204,18 +257,21 @@ def _work(
     try:
         # A query reads what it likes, logs and whole documents: its worker makes room for a new one
         # when that has left it large.
-        grows_by = QUERIES_GROW_BY_BYTES if queue == QUERIES else None
+        grows_by = QUERIES_GROW_BY_BYTES if queue.startswith(QUERIES) else None
         worker = make_worker(
             queue,
             connection,
             allowed=allowed,
             came_to_work=came_to_work,
+            report=report_of(url),
             memory_grows_by_bytes=grows_by,
         )
         worker.work(logging_level=None)
     except RedisError as error:
         log.warning("%s: %s", queue, advice(error) or error)
         raise SystemExit(1) from error
+    finally:
+        tracing.end()
     if not worker.makes_room:
         raise SystemExit(
             1

@@ -68,6 +68,7 @@ class GoBuild:
                 return self.built()
             except BinariesMissing:
                 pass
+            began = time.monotonic()
             go = find_go(self.module)
             unfinished = folder.with_name("bin.unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -78,7 +79,7 @@ class GoBuild:
             self._run(go, "Compiling", "build", "-v", *self.flags, *output, *self.packages)
             shutil.rmtree(folder, ignore_errors=True)
             unfinished.rename(folder)
-            _report(f"Built: {folder}")
+            _report(f"Built {self.what} in {time.monotonic() - began:.0f} s: {folder}")
             return self.built()
 
     def version_of(self, dependency: str) -> str:

@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 import httpx
 
 from bot.stop_signal import StopSignal
 from sandbox.free_ports import free_port
 from sandbox.guardian import Guardian
+from sandbox.prometheus import MISSING, TRAFFIC, find_prometheus, with_address, with_judge
 from sandbox.redis_server import EmbeddedRedis, chart_rules
 from sandbox.slack import LocalSlack, SlackSettings
 
@@ -40,13 +41,62 @@ class SandboxCalledOff(Exception):
     """The sandbox was stopped before it was ready."""
 
 
+class Process(Protocol):
+    """What is used of ``subprocess.Popen``."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def args(self) -> Any: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+
+class Launch(Protocol):
+    """Starts a module of ours with its arguments, as a session of its own: Ctrl-C in the terminal
+    reaches the sandbox alone, which ends its parts in order."""
+
+    def __call__(
+        self,
+        words: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        output: IO[bytes],
+        errors: IO[bytes] | None = None,
+    ) -> Process: ...
+
+
+def launch(
+    words: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    output: IO[bytes],
+    errors: IO[bytes] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Without a file for errors, they go where the output goes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=errors or output,
+        start_new_session=True,
+        env=dict(environment),
+    )
+
+
 @dataclass
 class Part:
     """A process of the sandbox and the file with its output."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
+    environment: Mapping[str, str] = field(repr=False)
 
     def check(self) -> None:
         code = self.process.poll()
@@ -131,20 +181,25 @@ def run_sandbox(
     variables: Mapping[str, str] | None = None,
     redis_variables: Mapping[str, str] | None = None,
     more_redis_rules: Sequence[str] = (),
+    with_prometheus: bool = False,
+    launch: Launch = launch,
     is_called_off: Callable[[], bool] = lambda: False,
 ) -> Iterator[Sandbox]:
     """Start everything side by side; it is ready when the context is entered.
 
     ``kubeconfig`` names a cluster to use instead of the simulated one. ``variables`` override what
     the sandbox sets for bot and worker, ``redis_variables`` what it sets for Redis. Redis has the
-    chart's users; ``more_redis_rules`` allow both of them more. If this process is killed, a
+    chart's users; ``more_redis_rules`` allow both of them more. ``with_prometheus``: a real one
+    scrapes the simulated pods, and visitors ask them. If this process is killed, a
     guardian ends the parts. Raises SandboxDidNotStart, and SandboxCalledOff as soon as
     ``is_called_off`` says so.
     """
-    with _started_parts(is_called_off) as parts:
+    with _started_parts(launch, is_called_off) as parts:
         shutil.copytree(demo, parts.folder, dirs_exist_ok=True)
         if kubeconfig is None:
-            parts.start("cluster", _cluster_words(parts.folder, ready_after, nodes), None)
+            words = _cluster_words(parts.folder, ready_after, nodes)
+            visitors = ["--traffic", str(TRAFFIC)] if with_prometheus else []
+            parts.start("cluster", [*words, *visitors], os.environ)
         else:
             _take_cluster(parts.folder, kubeconfig, context)
         port = free_port()
@@ -166,10 +221,12 @@ def run_sandbox(
             )
             sandbox = Sandbox(slack, redis, parts.folder, bot_url, parts.running)
             _wait_for_file(sandbox.kubeconfig, parts.check)
+            if with_prometheus:
+                _start_prometheus(parts, sandbox)
             parts.start("bot", ["bot", "bot"], env)
             parts.start("worker", worker, of_worker)
             _wait_until_ready(sandbox, parts.check)
-            _install_manifest(slack, env)
+            _install_manifest(slack, parts, env)
             parts.check()
             try:
                 yield sandbox
@@ -187,12 +244,16 @@ class _Parts:
 
     folder: Path
     guardian: Guardian
+    launch: Launch
     is_called_off: Callable[[], bool]
     running: list[Part] = field(default_factory=list)
 
-    def start(self, name: str, words: Sequence[str], env: Mapping[str, str] | None) -> None:
-        self.running.append(_start(name, words, self.folder, env))
-        self.guardian.watch(self.running[-1].process.pid)
+    def start(self, name: str, words: Sequence[str], env: Mapping[str, str]) -> None:
+        log = self.folder / f"{name}.log"
+        with log.open("ab") as file:
+            process = self.launch(words, environment=env, output=file)
+        self.running.append(Part(name, process, log, env))
+        self.guardian.watch(process.pid)
 
     def check(self) -> None:
         if self.is_called_off():
@@ -202,10 +263,10 @@ class _Parts:
 
 
 @contextlib.contextmanager
-def _started_parts(is_called_off: Callable[[], bool]) -> Iterator[_Parts]:
+def _started_parts(launch: Launch, is_called_off: Callable[[], bool]) -> Iterator[_Parts]:
     """Stops what was started, and removes the folder, at the end."""
     folder = Path(tempfile.mkdtemp(prefix="pilothouse-sandbox-"))
-    parts = _Parts(folder, Guardian(remove_folder=folder), is_called_off)
+    parts = _Parts(folder, Guardian(remove_folder=folder), launch, is_called_off)
     try:
         yield parts
     finally:
@@ -223,6 +284,14 @@ def _cluster_words(folder: Path, ready_after: float, nodes: int) -> list[str]:
     return ["sandbox.cluster", *kubeconfig, *options, *seeds]
 
 
+def _start_prometheus(parts: _Parts, sandbox: Sandbox) -> None:
+    port = free_port()
+    words = ["sandbox.prometheus", "--kubeconfig", str(sandbox.kubeconfig), "--port", str(port)]
+    parts.start("prometheus", words, os.environ)
+    text = sandbox.catalog.read_text(encoding="utf-8")
+    sandbox.catalog.write_text(with_address(text, f"http://127.0.0.1:{port}"), encoding="utf-8")
+
+
 def _take_cluster(folder: Path, kubeconfig: Path, context: str) -> None:
     """Uses the cluster of a kubeconfig, through one of its contexts."""
     shutil.copy(kubeconfig, folder / "kubeconfig")
@@ -230,22 +299,6 @@ def _take_cluster(folder: Path, kubeconfig: Path, context: str) -> None:
     text = catalog.read_text(encoding="utf-8")
     text = text.replace("context: sandbox", f"context: {context}")
     catalog.write_text(text, encoding="utf-8")
-
-
-def _start(name: str, module: Sequence[str], folder: Path, env: Mapping[str, str] | None) -> Part:
-    log = folder / f"{name}.log"
-    with log.open("ab") as file:
-        # Its own session: Ctrl-C in the terminal reaches the sandbox alone, which ends its parts in
-        # order.
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            env=dict(env) if env is not None else None,
-        )
-    return Part(name, process, log)
 
 
 def _wait_for_file(path: Path, check: Callable[[], None]) -> None:
@@ -273,20 +326,16 @@ def _wait_until_ready(sandbox: Sandbox, check: Callable[[], None]) -> None:
             time.sleep(0.05)
 
 
-def _install_manifest(slack: LocalSlack, env: Mapping[str, str]) -> None:
+def _install_manifest(slack: LocalSlack, parts: _Parts, env: Mapping[str, str]) -> None:
     """Installs the output of `pilothouse manifest`, as an administrator would: it defines the
     commands Slack knows."""
-    printed = subprocess.run(
-        [sys.executable, "-m", "bot", "manifest", "--commands", "all"],
-        capture_output=True,
-        text=True,
-        env=dict(env),
-        check=False,
-        start_new_session=True,  # Ctrl-C in the terminal must not interrupt it with a traceback
-    )
-    if printed.returncode != 0:
-        raise SandboxDidNotStart(f"the app manifest could not be made: {printed.stderr.strip()}")
-    slack.install(printed.stdout)
+    words = ["bot", "manifest", "--commands", "all"]
+    printed, refused = parts.folder / "manifest.json", parts.folder / "manifest.log"
+    with printed.open("wb") as output, refused.open("wb") as errors:
+        process = parts.launch(words, environment=env, output=output, errors=errors)
+    if process.wait() != 0:
+        raise SandboxDidNotStart(f"the app manifest could not be made: {tail(refused)}")
+    slack.install(printed.read_text(encoding="utf-8"))
 
 
 def _stop(parts: list[Part]) -> None:
@@ -333,7 +382,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="let the bot connect by Socket Mode instead of HTTP",
     )
+    parser.add_argument(
+        "--prometheus",
+        action="store_true",
+        help="a real Prometheus scrapes the pods, and hello is judged by metrics",
+    )
     options = parser.parse_args(argv)
+    if options.prometheus and (options.kubeconfig or options.cluster != "simulated"):
+        parser.error("--prometheus is for the simulated cluster, whose pods answer")
+    if options.prometheus and find_prometheus() is None:
+        parser.error(MISSING)
     if not (options.demo / "catalog.yaml").is_file():
         parser.error(f"there is no catalog.yaml in {options.demo}")
     # SIGHUP: the terminal was closed. A second Ctrl-C does not disturb the ending.
@@ -350,6 +408,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 kubeconfig=kubeconfig,
                 context=options.context if options.kubeconfig else "sandbox",
                 socket_mode=options.socket_mode,
+                with_prometheus=options.prometheus,
                 is_called_off=stop,
             ) as sandbox,
         ):
@@ -362,8 +421,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 flush=True,
             )
             print(
-                f"  In a terminal: REDIS_URL={sandbox.redis.url} .venv/bin/pilothouse releases"
-                " --watch   (one release: release ID --watch)",
+                f"  In a terminal: REDIS_URL={sandbox.redis.url}"
+                f" PILOTHOUSE_CONFIG={sandbox.folder}/catalog.yaml .venv/bin/pilothouse releases"
+                " --watch   (one release: release ID --watch or --compare)",
                 flush=True,
             )
             print(f"  Logs: {sandbox.folder}/*.log   Ctrl-C ends everything.\n", flush=True)
@@ -386,17 +446,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 @contextlib.contextmanager
 def _demo(options: argparse.Namespace) -> Iterator[Path]:
     """The demo folder, without probes on KWOK's nodes: their pods answer no HTTP."""
+    if options.prometheus:
+        with _changed_demo(options.demo, with_judge) as demo:
+            yield demo
+        return
     if options.cluster != "control-plane" or options.kubeconfig is not None:
         yield options.demo
         return
-    with tempfile.TemporaryDirectory(prefix="pilothouse-demo-") as folder:
-        demo = Path(shutil.copytree(options.demo, folder, dirs_exist_ok=True))
-        catalog = demo / "catalog.yaml"
-        text = catalog.read_text(encoding="utf-8")
-        catalog.write_text(
-            re.sub(r"^ *probe: .*\n", "", text, flags=re.MULTILINE), encoding="utf-8"
-        )
+
+    def without_probes(text: str) -> str:
+        return re.sub(r"^ *probe: .*\n", "", text, flags=re.MULTILINE)
+
+    with _changed_demo(options.demo, without_probes) as demo:
         yield demo
+
+
+@contextlib.contextmanager
+def _changed_demo(demo: Path, change: Callable[[str], str]) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="pilothouse-demo-") as folder:
+        copied = Path(shutil.copytree(demo, folder, dirs_exist_ok=True))
+        catalog = copied / "catalog.yaml"
+        catalog.write_text(change(catalog.read_text(encoding="utf-8")), encoding="utf-8")
+        yield copied
 
 
 @contextlib.contextmanager

@@ -21,8 +21,10 @@ settings.load_profile("pilothouse")
 pytest_plugins = (
     "tests.real_cluster",
     "tests.record_suite",
-    "tests.scheduling",
     "tests.shared_server",
+    "tests.scheduling",
+    "tests.forks",  # imports what is above it
+    "tests.spawned",
 )
 
 

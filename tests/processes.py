@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import signal
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +12,9 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 from sandbox.free_ports import free_port
+from sandbox.main import Launch, Process, launch
 from tests.conftest import eventually
 
-TOP = Path(__file__).resolve().parents[1]
 PORT_VARIABLES = {"bot": "PILOTHOUSE_PORT"}
 
 
@@ -23,7 +22,7 @@ PORT_VARIABLES = {"bot": "PILOTHOUSE_PORT"}
 class Started:
     url: str
     log: Path
-    process: subprocess.Popen[bytes]
+    process: Process
 
     def is_ready(self) -> bool:
         return self._answer("healthz")[0] == self._answer("readyz")[0] == 200
@@ -46,10 +45,14 @@ class Started:
 
 @contextmanager
 def started(
-    process: str, environment: Mapping[str, str], log: Path, *arguments: str
+    process: str,
+    environment: Mapping[str, str],
+    log: Path,
+    *arguments: str,
+    launch: Launch = launch,
 ) -> Iterator[Started]:
     """`pilothouse PROCESS` on loopback and a free port, whatever the environment names: other
-    processes of this machine listen too."""
+    processes of this machine listen too. The real command, unless ``launch`` is the spawner's."""
     port = free_port()
     ours = {
         "PATH": os.environ["PATH"],
@@ -57,17 +60,12 @@ def started(
         PORT_VARIABLES.get(process, "PILOTHOUSE_METRICS_PORT"): str(port),
     }
     with log.open("wb") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "bot", process, *arguments],
-            env={**environment, **ours},
-            cwd=TOP,
-            stdout=output,
-            stderr=output,
-        )
+        words = ["bot", process, *arguments]
+        child = launch(words, environment={**environment, **ours}, output=output)
     try:
         yield Started(f"http://127.0.0.1:{port}", log, child)
     finally:
-        child.terminate()
+        child.send_signal(signal.SIGTERM)
         child.wait(30)
 
 

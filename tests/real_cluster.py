@@ -1,11 +1,12 @@
-"""Fixtures for tests that need the real control plane: one for each test process, a namespace for
-each test.
+"""Fixtures for tests that need the real control plane or the real nodes: one for each test process,
+a namespace for each test of the control plane.
 
 Where it is not built the test is skipped and says what to run; in CI (CI=true) it fails instead.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.control_plane import BinariesMissing, ControlPlane, ControlPlaneFailed, built_binaries
+from sandbox.images import Images
+from sandbox.real_node import MachineUnfit, RealNodes
 from tests.conftest import eventually
 
 CHART = Path(__file__).resolve().parents[1] / "helm" / "pilothouse"
@@ -73,6 +76,27 @@ def _may(cluster: ControlPlane, *question: str) -> bool:
         return cluster.kubectl(*question).strip() == "yes"
     except ControlPlaneFailed:  # kubectl's word for no
         return False
+
+
+@pytest.fixture(scope="session")
+def real_nodes() -> Iterator[RealNodes]:
+    """Two nodes that run pods, for the whole session. Where they cannot run the tests are skipped
+    with the reason; in CI (CI=true) they fail."""
+    layout = Images().layout
+    with contextlib.ExitStack() as opened:
+        try:
+            cluster = opened.enter_context(RealNodes(images=layout if layout.exists() else None))
+        except (BinariesMissing, MachineUnfit) as reason:
+            if os.environ.get("CI") == "true":
+                pytest.fail(str(reason), pytrace=False)
+            pytest.skip(f"a real node cannot run here: {reason}")
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def real_node_bot(real_nodes: RealNodes) -> Path:
+    """The bot's credentials on the real nodes."""
+    return bot_credentials(real_nodes)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import time
 
 from sandbox.slack import LocalSlack
 
-WITHIN_S = 10.0
+WITHIN_S = 90.0
 
 
 def type_and_read(slack: LocalSlack, user: str, channel: str, text: str) -> str:

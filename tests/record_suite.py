@@ -3,6 +3,7 @@ docs/reference/verification.md."""
 
 from __future__ import annotations
 
+import platform
 import resource
 import time
 
@@ -43,5 +44,11 @@ def pytest_terminal_summary(
         record_row(
             "suites",
             COLUMNS,
-            [suite, *counts, f"{took:.0f} s", f"{largest_kb / 1024:.0f} MB", today()],
+            [
+                suite,
+                *counts,
+                f"{took:.0f} s",
+                f"{largest_kb / 1024:.0f} MB",
+                f"{today()}, Python {platform.python_version()}",
+            ],
         )

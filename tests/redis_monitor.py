@@ -43,7 +43,7 @@ def denials(url: str) -> list[str]:
 
 @contextmanager
 def monitored(url: str) -> Iterator[Usage]:
-    """``url`` is an administrator's. The usage is complete when the context is left."""
+    """``url`` is an administrator's. The usage is there when the context has been left."""
     administrator = Redis.from_url(url, decode_responses=True, socket_timeout=600)
     recorder = _Recorder(administrator)
     with administrator.monitor() as monitor:  # type: ignore[no-untyped-call]
@@ -53,16 +53,21 @@ def monitored(url: str) -> Iterator[Usage]:
             yield recorder.usage
         finally:
             administrator.echo(_END)
-            reader.join(30)
+            reader.join(120)
+            assert not reader.is_alive(), "the recording is not complete"
+    recorder.find_keys()
     administrator.close()
 
 
 class _Recorder:
+    """Redis sends every command of everybody: a reader that asked for the keys of each meanwhile
+    fell behind on a busy machine, and the recording ended before its end."""
+
     def __init__(self, administrator: Redis) -> None:
         self.usage = Usage()
         self._administrator = administrator
         self._users: dict[str, str] = {}  # by address
-        self._keys: dict[tuple[str, ...], list[str]] = {}
+        self._calls: dict[tuple[str, ...], list[str]] = {}  # one of each user and shape
         self._caller = ""
 
     def read(self, connection: Any) -> None:
@@ -74,7 +79,15 @@ class _Recorder:
                 return
             if found[1] != "lua":
                 self._caller = self._user_at(found[1])
-            self._record(words)
+            shape = words[:_WORDS_THAT_TELL_KEYS_APART]
+            self._calls.setdefault((self._caller, *shape), words)
+
+    def find_keys(self) -> None:
+        keys: dict[tuple[str, ...], list[str]] = {}
+        for (user, *shape), words in self._calls.items():
+            if tuple(shape) not in keys:
+                keys[tuple(shape)] = self._keys_of(words)
+            self._record(user, words, keys[tuple(shape)])
 
     def _user_at(self, address: str) -> str:
         if address not in self._users:
@@ -82,17 +95,13 @@ class _Recorder:
             self._users |= {one["addr"]: one["user"] for one in clients}
         return self._users.get(address, "?")
 
-    def _record(self, words: list[str]) -> None:
+    def _record(self, user: str, words: list[str], keys: list[str]) -> None:
         command = words[0].lower()
         if command in _CONTAINERS:
             command += f"|{words[1].lower()}"
         if command == "evalsha":
-            self.usage.scripts.setdefault(self._caller, set()).add(words[1])
-        shape = tuple(words[:_WORDS_THAT_TELL_KEYS_APART])
-        if shape not in self._keys:
-            self._keys[shape] = self._keys_of(words)
-        of_user = self.usage.by_user.setdefault(self._caller, {})
-        of_user.setdefault(command, set()).update(self._keys[shape])
+            self.usage.scripts.setdefault(user, set()).add(words[1])
+        self.usage.by_user.setdefault(user, {}).setdefault(command, set()).update(keys)
 
     def _keys_of(self, words: list[str]) -> list[str]:
         try:

@@ -1,47 +1,35 @@
-"""Which tests of `make test` run in one test process: those that share something costly.
+"""Which tests run in one test process, one after the other: those that share something costly.
 
 A file's fixtures start their servers, and the architecture tests read their syntax trees, once. The
-journeys share a sandbox: a bot, a worker and their children. They mostly wait for these, so they
-run in a few lanes beside each other, each with a sandbox of its own.
+journeys share a sandbox, a bot, a worker and their children, whose start costs more than some of
+them.
 """
 
 from __future__ import annotations
 
 import gc
-import zlib
+from collections import defaultdict
+from collections.abc import Iterable
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 ARCHITECTURE, JOURNEYS = "tests/architecture", "tests/journeys"
-LANES = tuple(f"{JOURNEYS}, lane {number}" for number in (1, 2, 3))
-FIRST = (*LANES, "tests/faults/test_worker.py")
+FIRST = (JOURNEYS, "tests/faults/test_worker.py")
 """They wait for other processes: what is left over of the cores goes to all the rest."""
 
 
 def scope_of(nodeid: str) -> str:
     path = nodeid.partition("::")[0]
-    if path.startswith(f"{JOURNEYS}/"):
-        return LANES[zlib.crc32(nodeid.encode()) % len(LANES)]
-    return ARCHITECTURE if path.startswith(f"{ARCHITECTURE}/") else path
+    return next((one for one in (JOURNEYS, ARCHITECTURE) if path.startswith(f"{one}/")), path)
 
 
-class ByWhatTheyShare(LoadScopeScheduling):  # type: ignore[misc]
-    def _split_scope(self, nodeid: str) -> str:
-        return scope_of(nodeid)
-
-    def _assign_work_unit(self, node: object) -> None:
-        for scope in reversed(FIRST):
-            if scope in self.workqueue:
-                self.workqueue.move_to_end(scope, last=False)
-        super()._assign_work_unit(node)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByWhatTheyShare | None:
-    """With `--dist loadscope`; any other way stays xdist's own."""
-    return ByWhatTheyShare(config, log) if config.getvalue("dist") == "loadscope" else None
+def units(items: Iterable[pytest.Item]) -> list[list[pytest.Item]]:
+    """In the order in which they begin: those that wait, then those of many tests."""
+    scopes: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        scopes[scope_of(item.nodeid)].append(item)
+    first = [scopes.pop(scope) for scope in FIRST if scope in scopes]
+    return first + sorted(scopes.values(), key=len, reverse=True)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,22 +13,26 @@ from bot.cluster.connect import (
     ClusterAddress,
     Connection,
 )
+from bot.cluster.discovery import kubernetes_version
 from bot.cluster.explain import explain
 from bot.cluster.logs import logs
-from bot.cluster.observe import Home, cluster_uid, observe, observe_apps
+from bot.cluster.observe import Home, cluster_uid, is_unchanged, observe, observe_apps
 from bot.cluster.permissions import missing_permissions
-from bot.cluster.probe import ask_pods, probe
+from bot.cluster.probe import ask_pods, probe, sample_pods
+from bot.cluster.restraint import Restraint
 from bot.cluster.server_side_apply import apply_manifests, plan_manifests
 from bot.cluster.tables import table
 from bot.cluster.watch import RESOURCES, OnChange, Watcher
 from bot.ports import Applied, ObjectChange, Shelf, Table
 from bot.releases.facts.actions import Action
-from bot.releases.facts.observation import Observation, ProbeSeen, Written
+from bot.releases.facts.observation import AnswerSeen, Observation, ProbeSeen, Written
 from bot.releases.facts.plan import Probe
 from bot.releases.facts.target import Target
 
 UID_STANDS_S = 1.0
 """The observations of one job, a few tenths of a second apart, ask once which cluster this is."""
+VERSION_STANDS_S = 600.0
+"""A cluster is upgraded while workers run."""
 
 
 class KubernetesCluster:
@@ -44,15 +48,25 @@ class KubernetesCluster:
         write_timeout_s: float = WRITE_TIMEOUT_S,
         shelf: Shelf | None = None,
         uid_stands_s: float = UID_STANDS_S,
+        name: str = "",
+        installation: str = "",
     ) -> None:
+        """``name``: in the catalog. ``installation``: whose claims it writes."""
+        self._installation = installation
         self._address = ClusterAddress(kubeconfig, context, in_cluster)
+        self._name = name
         self._timeout_s = timeout_s
         self._uid_stands_s = uid_stands_s
         self._shelf = shelf
         self.connection = Connection(
-            self._address, timeout_s=timeout_s, write_timeout_s=write_timeout_s
+            self._address,
+            timeout_s=timeout_s,
+            write_timeout_s=write_timeout_s,
+            cluster=name,
+            restraint=Restraint(name or self._address.context or "in the pod"),
         )
         self._known: tuple[str, float, str] = ("", 0.0, "")
+        self._versions: dict[str, tuple[float, tuple[int, int] | None]] = {}  # by server
         self._homes: dict[tuple[str, str, str], Home] = {}  # by server, namespace, Deployment
 
     def prepare(self) -> None:
@@ -70,6 +84,16 @@ class KubernetesCluster:
             uid = cluster_uid(self.connection)
             self._known = (server, now, uid)
         return uid
+
+    def _kubernetes_version(self) -> tuple[int, int] | None:
+        """Major and minor, read again after ten minutes; None where the API server does not say.
+        Raises ClusterUnreachable."""
+        server, now = self.connection.server, time.monotonic()
+        read_at, version = self._versions.get(server, (-VERSION_STANDS_S, None))
+        if now - read_at >= VERSION_STANDS_S:
+            version = kubernetes_version(self.connection)
+            self._versions[server] = (now, version)
+        return version
 
     def server_time(self) -> int | None:
         return self.connection.server_time()
@@ -90,6 +114,7 @@ class KubernetesCluster:
             self.connection,
             target,
             uid=self.uid,
+            version=self._kubernetes_version,
             home=self._homes.get(place),
             candidate=candidate,
             or_candidate=or_candidate,
@@ -102,11 +127,14 @@ class KubernetesCluster:
             self._homes[place] = Home(seen.stable.uid, seen.cluster_uid)
         return seen
 
+    def is_unchanged(self, target: Target, seen: Observation, *, candidate: str) -> bool:
+        return is_unchanged(self.connection, target, seen, candidate=candidate)
+
     def observe_apps(self, targets: Sequence[Target]) -> Mapping[str, Observation]:
         return observe_apps(self.connection, targets, uid=self.uid)
 
     def apply(self, target: Target, action: Action) -> Written | None:
-        return apply(self.connection, target.namespace, action)
+        return apply(self.connection, target.namespace, action, installation=self._installation)
 
     def logs(
         self, target: Target, pod: str, *, container: str | None, lines: int, previous: bool
@@ -167,6 +195,11 @@ class KubernetesCluster:
             url=url,
         )
 
+    def sample_pods(
+        self, target: Target, pods: Sequence[str], probe: Probe
+    ) -> tuple[AnswerSeen, ...]:
+        return sample_pods(self.connection, target.namespace, pods, probe)
+
     def ask_pods(self, target: Target, pods: Sequence[str], probe: Probe) -> ProbeSeen:
         return ask_pods(self.connection, target.namespace, pods, probe)
 
@@ -177,7 +210,12 @@ class KubernetesCluster:
         """A watcher that is not yet started: ``with`` starts and stops it. It has connections of
         its own."""
         streams = len(RESOURCES) * len(set(namespaces))
-        connection = Connection(self._address, timeout_s=self._timeout_s, connections=2 * streams)
+        connection = Connection(
+            self._address,
+            timeout_s=self._timeout_s,
+            connections=2 * streams,
+            cluster=self._name,
+        )
         return Watcher(connection, namespaces, on_change)
 
 
@@ -186,7 +224,11 @@ class KubernetesClusters:
     …, "in_cluster": …}}``."""
 
     def __init__(
-        self, settings: Mapping[str, Mapping[str, Any]], shelf: Shelf | None = None
+        self,
+        settings: Mapping[str, Mapping[str, Any]],
+        shelf: Shelf | None = None,
+        *,
+        installation: str = "",
     ) -> None:
         self._clusters = {
             name: KubernetesCluster(
@@ -194,6 +236,8 @@ class KubernetesClusters:
                 context=one.get("context"),
                 in_cluster=bool(one.get("in_cluster")),
                 shelf=shelf,
+                name=name,
+                installation=installation,
             )
             for name, one in settings.items()
         }

@@ -24,14 +24,17 @@ from bot.releases.facts.actions import (
     PatchService,
 )
 from bot.releases.facts.intent import Field
-from bot.releases.facts.observation import CLAIM_ANNOTATION, Written
+from bot.releases.facts.observation import CLAIM_ANNOTATION, INSTALLATION_ANNOTATION, Written
 
 FIELD_MANAGER = "pilothouse"
 _AS_US = {"fieldManager": FIELD_MANAGER}
 
 
-def apply(connection: Connection, namespace: str, action: Action) -> Written | None:
-    """Carry out one action. Raises PreconditionFailed, Refused, ClusterUnreachable."""
+def apply(
+    connection: Connection, namespace: str, action: Action, *, installation: str = ""
+) -> Written | None:
+    """Carry out one action. ``installation`` marks the claims on Deployments. Raises
+    PreconditionFailed, Refused, ClusterUnreachable."""
     match action:
         case PatchDeployment():
             item = _patch(
@@ -41,6 +44,7 @@ def apply(connection: Connection, namespace: str, action: Action) -> Written | N
                 action.changes,
                 claim=action.claim,
                 resource_version=action.resource_version or None,
+                installation=installation,
             )
             return Written(reading.deployment(item))
         case PatchService():
@@ -49,9 +53,8 @@ def apply(connection: Connection, namespace: str, action: Action) -> Written | N
                 resource_version=action.resource_version,
             )  # fmt: skip
         case CreateDeployment():
-            item = _create(
-                connection, "deployments", namespace, action.name, action.claim, action.body
-            )
+            body = _marked(action.body, installation)
+            item = _create(connection, "deployments", namespace, action.name, action.claim, body)
             return Written(reading.deployment(item))
         case CreateService():
             _create(connection, "services", namespace, action.name, action.claim, action.body)
@@ -87,13 +90,19 @@ def _patch(
     *,
     claim: str | None = None,
     resource_version: str | None = None,
+    installation: str = "",
     read: Callable[[], Mapping[str, Any] | None] | None = None,
 ) -> Mapping[str, Any]:
     """The object as it is now. ``read``: how it is read again; None: at its path."""
 
     def send(*, annotated: bool) -> Mapping[str, Any]:
         operations = patch(
-            uid, changes, claim=claim, resource_version=resource_version, annotated=annotated
+            uid,
+            changes,
+            claim=claim,
+            resource_version=resource_version,
+            annotated=annotated,
+            installation=installation,
         )
         made: Mapping[str, Any] = connection.patch(
             path, operations, _AS_US, content_type=JSON_PATCH
@@ -143,6 +152,14 @@ def _check_unchanged(
         raise PreconditionFailed(f"{name} changed since this was decided: {', '.join(changed)}")
     if resource_version is not None and item["metadata"]["resourceVersion"] != resource_version:
         raise PreconditionFailed(f"{name} changed since this was decided")
+
+
+def _marked(body: Mapping[str, Any], installation: str) -> Mapping[str, Any]:
+    if not installation:
+        return body
+    meta = body["metadata"]
+    annotations = {**(meta.get("annotations") or {}), INSTALLATION_ANNOTATION: installation}
+    return {**body, "metadata": {**meta, "annotations": annotations}}
 
 
 def _create(

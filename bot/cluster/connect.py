@@ -9,8 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -21,8 +24,15 @@ from kubernetes import config as kubernetes_config
 from kubernetes.client.configuration import Configuration
 from kubernetes.client.rest import RESTClientObject
 
+from bot import tracing
 from bot.cluster import errors
+from bot.cluster.credentials import Credential, Plugin, Unusable, applied, load, read_kubeconfig
+from bot.cluster.restraint import Restraint
 from bot.ports import ClusterUnreachable, Refused
+from bot.request_id import current_work
+from bot.tally import count_kubernetes
+from bot.tracing import describe, span
+from config.watched_files import FileStamp, stamp_of
 
 REQUEST_TIMEOUT_S = 3.0
 WRITE_TIMEOUT_S = 11.0
@@ -30,6 +40,9 @@ WRITE_TIMEOUT_S = 11.0
 tick, a job and a lease are longer (docs/decisions/0002)."""
 SIDE_BY_SIDE = 8
 """How many reads of one observation go out at once, and so how many connections are kept."""
+
+SILENCE_STANDS_S = 0.5
+"""After a read that timed out, the next requests fail at once for so long."""
 
 LONGEST_IDLE_S = 45.0
 """Balancers forget a silent connection without a word, the quickest common ones after 50 to 60 s; a
@@ -43,9 +56,14 @@ _CHUNK = 64 * 1024
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
+UNAUTHORIZED = 401
+STREAM = "WATCH"
+"""Counted when it begins."""
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+
+_AGENT = f"pilothouse/{version('pilothouse')}"
 
 _T = TypeVar("_T")
 
@@ -60,10 +78,16 @@ class ClusterAddress:
     in_cluster: bool = False
 
 
+_Stamp = tuple[FileStamp, ...]
+
+
 @dataclass(frozen=True)
 class _PerProcess:
+    """``credential``: of a plugin; None where there is none, and before it is needed."""
+
     pid: int
-    stamp: tuple[int, int]
+    stamp: _Stamp
+    credential: Credential | None
     pool: urllib3.PoolManager
     configuration: Configuration
     readers: ThreadPoolExecutor
@@ -88,8 +112,14 @@ class Connection:
         write_timeout_s: float = WRITE_TIMEOUT_S,
         connections: int = SIDE_BY_SIDE,
         longest_idle_s: float = LONGEST_IDLE_S,
+        cluster: str = "",
+        restraint: Restraint | None = None,
     ) -> None:
+        """``cluster``: its name in the catalog, for what is counted. ``restraint``: None for what
+        has a pace of its own."""
+        self._restraint = restraint
         self._address = address
+        self._cluster = cluster
         self._timeout_s = timeout_s
         self._write_timeout_s = write_timeout_s
         self._connections = connections
@@ -97,18 +127,21 @@ class Connection:
         self._lock = threading.Lock()
         self._made: _PerProcess | None = None
         self._tls: tuple[Any, ssl.SSLContext] | None = None
-        self._read: tuple[tuple[int, int], Configuration] | None = None
+        self._read: tuple[_Stamp, Configuration] | None = None
+        self._files: tuple[str, ...] = ()  # those that the kubeconfig names
+        self._plugin: Plugin | None = None
         self._clock: tuple[int, float] | None = None  # the server's time, our own when it came
         self._used_at = 0.0
+        self._silent: tuple[int, float, ClusterUnreachable] | None = None
 
     def prepare(self) -> None:
         """Read the kubeconfig and load the certificates, so that forks need not. Opens no
-        connection. Raises ClusterUnreachable."""
-        self._here()
+        connection and runs no plugin. Raises ClusterUnreachable."""
+        self._here(connects=False)
 
     @property
     def server(self) -> str:
-        return str(self._here().configuration.host)
+        return str(self._here(connects=False).configuration.host)
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON) -> Any:
         """The answer's JSON. Raises ClusterUnreachable, Refused, errors.NotThere."""
@@ -179,11 +212,27 @@ class Connection:
             method, path, query, None if body is None else orjson.dumps(body), headers, limit, first
         )
         self._read_clock(answer.headers.get("Date"))
+        if answer.status == UNAUTHORIZED:
+            self._forget_credential()
         if answer.status >= 300:
             raise errors.failure(
-                answer.status, answer.data, answer.headers.get("Retry-After"), self.server
+                answer.status,
+                answer.data,
+                answer.headers.get("Retry-After"),
+                self.server,
+                images=errors.images_named(body),
             )
         return answer.data
+
+    def _forget_credential(self) -> None:
+        """A plugin's may end before its time: the next request asks for a new one."""
+        with self._lock:
+            made = self._made
+            if made is None or made.credential is None or made.credential.is_young:
+                return
+            if self._plugin is not None:
+                self._plugin.forget()
+            self._made = None
 
     def _read_clock(self, date: str | None) -> None:
         """RFC 9110: whole seconds, of the moment when the answer was made."""
@@ -218,36 +267,70 @@ class Connection:
         limit: float,
         first: int | None,
     ) -> _Answer:
-        here = self._here()
-        ends = time.monotonic() + limit
-        before, self._used_at = self._used_at, time.monotonic()
-        if self._used_at - before > self._longest_idle_s:
-            here.pool.clear()
-        try:
-            answer = here.pool.request(
-                method,
-                self._url(here, path, query),
-                body=body,
-                headers=headers,
-                timeout=urllib3.Timeout(connect=min(limit, self._timeout_s), total=limit),
-                retries=False,
-                preload_content=False,
-            )
-            data, whole = first_bytes(answer, MOST_BYTES if first is None else first, ends=ends)
-        except urllib3.exceptions.HTTPError as error:
-            raise errors.unreachable(error, self.server, limit) from error
-        if not whole and first is None:
-            raise ClusterUnreachable(
-                f"the API server {self.server} answered more than {MOST_BYTES >> 20} MiB"
-            )
-        return _Answer(answer.status, data, answer.headers)
+        about = {
+            "http.request.method": method,
+            "url.path": path.partition("?")[0],
+            "pilothouse.cluster": self._cluster,
+        }
+        with span(f"kubernetes {method}", about):
+            if self._restraint is not None:
+                self._restraint.admit()
+            self._refuse_while_silent()
+            here = self._here()
+            ends = time.monotonic() + limit
+            before, self._used_at = self._used_at, time.monotonic()
+            if self._used_at - before > self._longest_idle_s:
+                here.pool.clear()
+            try:
+                answer = here.pool.request(
+                    method,
+                    self._url(here, path, query),
+                    body=body,
+                    headers={**headers, **tracing.headers()},
+                    timeout=urllib3.Timeout(connect=min(limit, self._timeout_s), total=limit),
+                    retries=False,
+                    preload_content=False,
+                )
+                data, whole = first_bytes(answer, MOST_BYTES if first is None else first, ends=ends)
+                self._count(method, str(answer.status), ends - limit)
+                if self._restraint is not None:
+                    self._restraint.answered()
+            except urllib3.exceptions.HTTPError as error:
+                self._count(method, errors.code_of(error), ends - limit)
+                away = errors.unreachable(error, self.server, limit)
+                # What is slow behind a proxy, or in admission, is not the API server.
+                is_read = method == "GET" and first is None
+                if is_read and isinstance(error, urllib3.exceptions.TimeoutError):
+                    self._silent = (os.getpid(), time.monotonic(), away)
+                if is_read and self._restraint is not None:
+                    self._restraint.failed(ends - limit, away)
+                raise away from error
+            if not whole and first is None:
+                raise ClusterUnreachable(
+                    f"the API server {self.server} answered more than {MOST_BYTES >> 20} MiB"
+                )
+            return _Answer(answer.status, data, answer.headers)
+
+    def _count(self, method: str, code: str, began: float) -> None:
+        took_ms = round((time.monotonic() - began) * 1000)
+        count_kubernetes(self._cluster, method, code, took_ms)
+        describe("", {"pilothouse.code": code})
+
+    def _refuse_while_silent(self) -> None:
+        """A question about many apps waits once for a cluster that does not answer, not once for
+        each app."""
+        if self._silent is None or current_work().is_way_back:
+            return
+        pid, since, away = self._silent
+        if pid == os.getpid() and time.monotonic() - since < SILENCE_STANDS_S:
+            raise away
 
     def stream(
         self, path: str, query: Mapping[str, str], *, silence_s: float
     ) -> urllib3.BaseHTTPResponse:
         """A streamed answer; the caller reads and closes it. ``silence_s``: the longest wait for
         the next bytes."""
-        here = self._here()
+        here, began = self._here(), time.monotonic()
         try:
             answer = here.pool.request(
                 "GET",
@@ -257,6 +340,7 @@ class Connection:
                 timeout=urllib3.Timeout(connect=self._timeout_s, read=silence_s),
                 retries=False,
             )
+            self._count(STREAM, str(answer.status), began)
             if answer.status >= 300:
                 ends = time.monotonic() + self._timeout_s
                 data, _ = first_bytes(answer, _CHUNK, ends=ends)
@@ -264,18 +348,19 @@ class Connection:
                     answer.status, data, answer.headers.get("Retry-After"), self.server
                 )
         except urllib3.exceptions.HTTPError as error:
+            self._count(STREAM, errors.code_of(error), began)
             raise errors.unreachable(error, self.server, silence_s) from error
         return answer
 
     def start(self, read: Callable[..., _T], *arguments: Any) -> Future[_T]:
         """Begin a read beside others."""
-        return self._here().readers.submit(read, *arguments)
+        return self._here().readers.submit(copy_context().run, read, *arguments)
 
     def _url(self, here: _PerProcess, path: str, query: Mapping[str, str] | None) -> str:
         return f"{here.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
 
     def _headers(self, here: _PerProcess, accept: str, content_type: str | None) -> dict[str, str]:
-        headers = {"Accept": accept, "User-Agent": "pilothouse"}
+        headers = {"Accept": accept, "User-Agent": user_agent()}
         if content_type is not None:
             headers["Content-Type"] = content_type
         settings: Mapping[str, Any] = here.configuration.auth_settings()
@@ -284,33 +369,54 @@ class Connection:
                 headers[setting["key"]] = setting["value"]
         return headers
 
-    def _here(self) -> _PerProcess:
-        made, stamp = self._made, _stamp(self._credentials())
-        if made is not None and (made.pid, made.stamp) == (os.getpid(), stamp):
+    def _here(self, *, connects: bool = True) -> _PerProcess:
+        """``connects``: a request follows, which needs the plugin's credentials."""
+        made = self._usable(connects=connects)
+        if made is not None:
             return made
-        if made is not None and made.pid != os.getpid():
+        if self._made is not None and self._made.pid != os.getpid():
             self._lock = threading.Lock()  # a fork may have copied it held
         with self._lock:
-            if self._made is None or (self._made.pid, self._made.stamp) != (os.getpid(), stamp):
-                self._made = self._make(stamp)
-            return self._made
+            made = self._usable(connects=connects)
+            if made is None:
+                made = self._made = self._make(connects=connects)
+            return made
 
-    def _credentials(self) -> str | None:
-        """The file that a renewal changes. A service account's token is read anew by the client
+    def _usable(self, *, connects: bool) -> _PerProcess | None:
+        made = self._made
+        if made is None or (made.pid, made.stamp) != (os.getpid(), self._stamps()):
+            return None
+        needs_plugin = connects and self._plugin is not None
+        if needs_plugin and (made.credential is None or not made.credential.stands):
+            return None
+        return made
+
+    def _stamps(self) -> _Stamp:
+        """Of the files that a renewal changes. A service account's token is read anew by the client
         itself."""
-        return f"{SERVICE_ACCOUNT}/ca.crt" if self._address.in_cluster else self._address.kubeconfig
+        if self._address.in_cluster:
+            return (_stamp(f"{SERVICE_ACCOUNT}/ca.crt"),)
+        return tuple(map(_stamp, (self._address.kubeconfig, *self._files)))
 
-    def _make(self, stamp: tuple[int, int]) -> _PerProcess:
-        configuration = self._configuration(stamp)
+    def _make(self, *, connects: bool) -> _PerProcess:
+        configuration = self._configuration()
+        plugin = self._plugin if connects else None
+        credential = plugin.credential() if plugin is not None else None
+        with applied(credential, configuration):
+            return self._connected(configuration, credential)
+
+    def _connected(
+        self, configuration: Configuration, credential: Credential | None
+    ) -> _PerProcess:
         if not configuration.verify_ssl:
             # The kubeconfig says so; one warning for each request would only drown the log.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         readers = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="cluster-read")
         pool = RESTClientObject(configuration).pool_manager
         self._share_tls(configuration, pool)
-        return _PerProcess(os.getpid(), stamp, pool, configuration, readers)
+        return _PerProcess(os.getpid(), self._stamps(), credential, pool, configuration, readers)
 
-    def _configuration(self, stamp: tuple[int, int]) -> Configuration:
+    def _configuration(self) -> Configuration:
         """As the kubeconfig says. A fork takes what was read before it, unless the file has changed
         since: to read it takes 6 ms."""
         address = self._address
@@ -319,17 +425,10 @@ class Connection:
                 configuration = self._unread()
                 kubernetes_config.load_incluster_config(client_configuration=configuration)
                 return configuration
-            if self._read is None or self._read[0] != stamp:
-                configuration = self._unread()
-                kubernetes_config.load_kube_config(
-                    config_file=address.kubeconfig,
-                    context=address.context,
-                    client_configuration=configuration,
-                    persist_config=False,
-                )
-                self._read = (stamp, configuration)
+            if self._read is None or self._read[0] != self._stamps():
+                self._read = self._read_again(address.kubeconfig or "")
             return self._read[1]
-        except (kubernetes_config.ConfigException, OSError, yaml.YAMLError) as error:
+        except (kubernetes_config.ConfigException, Unusable, OSError, yaml.YAMLError) as error:
             where = (
                 "the pod's service account"
                 if address.in_cluster
@@ -338,6 +437,14 @@ class Connection:
             raise ClusterUnreachable(
                 f"{where} cannot be used: {errors.one_line(str(error))}"
             ) from error
+
+    def _read_again(self, path: str) -> tuple[_Stamp, Configuration]:
+        configuration = self._unread()
+        found = read_kubeconfig(path, self._address.context)
+        load(found, configuration)
+        self._files = found.files
+        self._plugin = Plugin(found) if found.plugin is not None else None
+        return self._stamps(), configuration
 
     def _unread(self) -> Configuration:
         configuration = Configuration()
@@ -363,6 +470,16 @@ class Connection:
         pool.connection_pool_kw["ssl_context"] = self._tls[1]
 
 
+def user_agent() -> str:
+    """An API server's audit log and its access log keep this header of every request
+    (audit.k8s.io/v1, Event.userAgent), and no header of our own. What comes before the slash is
+    what names a writer that names itself nothing else."""
+    work = current_work()
+    known = (("release", work.release), ("request", work.request))
+    about = "; ".join(f"{name}={value}" for name, value in known if value)
+    return f"{_AGENT} ({about})" if about else _AGENT
+
+
 def first_bytes(answer: urllib3.BaseHTTPResponse, most: int, *, ends: float) -> tuple[bytes, bool]:
     """(at most so many bytes, whether that is all). ``ends``: of time.monotonic(); urllib3 limits
     the wait for each piece alone, and pieces may come for ever. Raises urllib3's errors."""
@@ -382,15 +499,9 @@ def first_bytes(answer: urllib3.BaseHTTPResponse, most: int, *, ends: float) -> 
     return b"".join(parts)[:most], False
 
 
-def _stamp(file: str | None) -> tuple[int, int]:
-    """Changes whenever the file does; the default kubeconfig is ignored."""
-    if file is None:
-        return (0, 0)
-    try:
-        found = os.stat(file)
-    except OSError:
-        return (0, 0)
-    return found.st_mtime_ns, found.st_size
+def _stamp(file: str | None) -> FileStamp:
+    """The default kubeconfig is ignored."""
+    return stamp_of(Path(file)) if file is not None else None
 
 
 class SharedContext(ssl.SSLContext):

@@ -52,6 +52,16 @@ class Resource:
         return (self.plural, self.singular, self.kind.lower(), *self.short_names)
 
 
+def kubernetes_version(connection: Connection) -> tuple[int, int] | None:
+    """Major and minor; None where the API server does not say. Raises ClusterUnreachable."""
+    try:
+        found = connection.get("/version")
+        # A provider may append a plus sign to the minor: "29+".
+        return int(found["major"]), int(found["minor"].rstrip("+"))
+    except (errors.NotThere, Refused, KeyError, ValueError):
+        return None
+
+
 def resources_of(connection: Connection, api_version: str) -> tuple[Resource, ...]:
     """Those of one group and version; none when it is not served. Raises ClusterUnreachable,
     Refused."""

@@ -100,6 +100,22 @@ def unreachable(
             )
 
 
+def code_of(error: urllib3.exceptions.HTTPError) -> str:
+    """What stands in a metric where a status would, if there were one."""
+    reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+    match reason:
+        case urllib3.exceptions.NameResolutionError():
+            return "name"
+        case urllib3.exceptions.NewConnectionError():
+            return "connection"
+        case urllib3.exceptions.TimeoutError():
+            return "timeout"
+        case urllib3.exceptions.SSLError():
+            return "tls"
+        case _:
+            return "connection"
+
+
 def status_of(body: bytes) -> dict[str, Any]:
     """The answer's Status object; {} when something other than an API server answered."""
     try:
@@ -109,10 +125,32 @@ def status_of(body: bytes) -> dict[str, Any]:
     return status if isinstance(status, dict) and status.get("kind") == "Status" else {}
 
 
-def failure(code: int, body: bytes, retry_after: str | None, server: str) -> Exception:
-    """The exception for an answer of 300 or more."""
+def images_named(body: object) -> frozenset[str]:
+    """The images that a request asks for: in an object, or in a JSON patch."""
+    match body:
+        case {"path": str(path), "value": str(image)} if path.endswith("/image"):
+            return frozenset((image,))
+        case dict():
+            own = (body["image"],) if isinstance(body.get("image"), str) else ()
+            return frozenset(own).union(*map(images_named, body.values()))
+        case list() | tuple():
+            return frozenset[str]().union(*map(images_named, body))
+        case _:
+            return frozenset()
+
+
+def failure(
+    code: int,
+    body: bytes,
+    retry_after: str | None,
+    server: str,
+    *,
+    images: Iterable[str] = (),
+) -> Exception:
+    """The exception for an answer of 300 or more. ``images``: what the request asked for, which a
+    denial may name."""
     status = status_of(body)
-    message = one_line(str(status.get("message") or ""))
+    message = one_line(str(status.get("message") or ""), images=images)
     if code == 429:
         return ClusterUnreachable(
             f"the API server {server} is busy (429)", _retry_after_ms(retry_after)

@@ -30,6 +30,7 @@ from bot.releases.facts.observation import (
     Observation,
     PodSeen,
     SelectingSeen,
+    ServiceSeen,
     Survey,
 )
 from bot.releases.facts.target import (
@@ -75,6 +76,7 @@ def observe(
     target: Target,
     *,
     uid: Callable[[], str],
+    version: Callable[[], tuple[int, int] | None],
     home: Home | None = None,
     candidate: str,
     or_candidate: str = "",
@@ -90,6 +92,7 @@ def observe(
         dict.fromkeys(name for name in (target.deployment, candidate, or_candidate) if name)
     )
     at, which = time.time_ns() // 1_000_000, None if home else connection.start(uid)
+    kubernetes = connection.start(version) if survey else None
     reads = _Reads(connection, target.namespace, names, service_names, survey=survey, events=events)
     scaler = _start_autoscaler(connection, target.namespace, autoscaler)
     stable, *others = reads.deployments()
@@ -117,13 +120,43 @@ def observe(
                 seen[0],
                 names,
                 service_names,
+                kubernetes.result(),
             )
-            if survey
+            if kubernetes is not None
             else None
         ),
         autoscaler=scaler(),
         events=event_lines(warnings, [one for one in seen if one]),
     )
+
+
+def is_unchanged(
+    connection: Connection, target: Target, seen: Observation, *, candidate: str
+) -> bool:
+    """See bot.ports.Cluster. No other cluster has an object of the same uid. Raises
+    ClusterUnreachable."""
+    if seen.stable is None:
+        return False
+    then = {("deployments", one.name): one for one in (seen.stable, seen.candidate) if one}
+    services = {("services", one.name): one for one in seen.services}
+    names = [("deployments", name) for name in (target.deployment, candidate) if name]
+    names += [("services", name) for name in target.services]
+    reads = {
+        (kind, name): connection.start(connection.existing, path_of(kind, target.namespace, name))
+        for kind, name in names
+    }
+    return all(
+        _version(read.result()) == _version_seen(then.get(which) or services.get(which))
+        for which, read in reads.items()
+    )
+
+
+def _version(item: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    return (item["metadata"]["uid"], item["metadata"]["resourceVersion"]) if item else None
+
+
+def _version_seen(item: DeploymentSeen | ServiceSeen | None) -> tuple[str, str] | None:
+    return (item.uid, item.resource_version) if item else None
 
 
 class _Reads:
@@ -347,6 +380,7 @@ def _survey(
     stable: DeploymentSeen | None,
     observed_deployments: Sequence[str],
     observed_services: Sequence[str],
+    kubernetes: tuple[int, int] | None,
 ) -> Survey:
     claims = _claims(stable.template) if stable is not None else frozenset()
     leftovers = set(default_candidate_names(target))
@@ -390,6 +424,7 @@ def _survey(
             for one in items["deployments"]
             if one["metadata"]["name"] in leftovers
         ),
+        kubernetes=kubernetes,
     )
 
 

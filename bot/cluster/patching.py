@@ -14,7 +14,11 @@ from typing import Any, assert_never
 from bot.cluster.reading import CHANGE_CAUSE
 from bot.releases.facts.actions import FieldChange
 from bot.releases.facts.intent import Field
-from bot.releases.facts.observation import CLAIM_ANNOTATION, MINIMUM_ANNOTATION
+from bot.releases.facts.observation import (
+    CLAIM_ANNOTATION,
+    INSTALLATION_ANNOTATION,
+    MINIMUM_ANNOTATION,
+)
 
 Operation = dict[str, Any]
 
@@ -77,11 +81,12 @@ def patch(
     claim: str | None,
     resource_version: str | None = None,
     annotated: bool = True,
+    installation: str = "",
 ) -> list[Operation]:
     """The whole patch: identity, claim, old values, new values.
 
     ``claim`` None: not tested (Services). ``annotated`` False: the object has no annotations at
-    all, and still must have none.
+    all, and still must have none. ``installation`` is written and removed with a claim.
     """
     operations = [expect("/metadata/uid", uid)]
     if resource_version is not None:
@@ -95,7 +100,18 @@ def patch(
         operations.append(expect(annotations + pointer(CLAIM_ANNOTATION), claim or None))
     for change in changes:
         operations.extend(_operations(change, annotated=annotated))
+        if change.field is Field.CLAIM and installation:
+            operations.extend(_whose(installation if change.after else ""))
     return operations
+
+
+def _whose(installation: str) -> Iterator[Operation]:
+    """Untested: nothing follows from it, and a claim of an older version has none. Adding replaces,
+    so that there is something to remove."""
+    path = pointer("metadata", "annotations", INSTALLATION_ANNOTATION)
+    yield {"op": "add", "path": path, "value": installation}
+    if not installation:
+        yield {"op": "remove", "path": path}
 
 
 def _operations(change: FieldChange, *, annotated: bool) -> Iterator[Operation]:

@@ -12,12 +12,13 @@ import urllib3
 from bot.cluster import errors
 from bot.cluster.connect import MOST_OF_AN_APP, SIDE_BY_SIDE, Connection, first_bytes, path_of
 from bot.ports import ClusterUnreachable, Refused
-from bot.releases.facts.observation import ProbeSeen
+from bot.releases.facts.observation import AnswerSeen, ProbeSeen
 from bot.releases.facts.plan import Probe
 
 _LONGEST_BODY: Final = 200
 _TIMEOUT_S: Final = 3.0
 MOST_REQUESTS: Final = 200
+MOST_SAMPLED: Final = 16
 _PATIENCE_S: Final = 1.0
 """With a pod's own time-out the most that asking all of them may add to a look: both fit into a
 tick's budget."""
@@ -132,13 +133,52 @@ def ask_pods(
 
 def _ask_pod(connection: Connection, namespace: str, pod: str, probe: Probe) -> str:
     """ "" where the pod answered well."""
+    answer = _answer_of(connection, namespace, pod, probe, _POD_TIMEOUT_S)
+    return "" if answer.outcome == "good" else answer.why
+
+
+# --- both sides -----------------------------------------------------------------------------------
+
+
+def sample_pods(
+    connection: Connection, namespace: str, pods: Sequence[str], probe: Probe
+) -> tuple[AnswerSeen, ...]:
+    """One request for each name, side by side."""
+    asked = [
+        connection.start(_answer_of, connection, namespace, pod, probe, probe.within_ms / 1000)
+        for pod in pods[:MOST_SAMPLED]
+    ]
+    return tuple(answer.result() for answer in asked)
+
+
+def _answer_of(
+    connection: Connection, namespace: str, pod: str, probe: Probe, limit_s: float
+) -> AnswerSeen:
     scheme = "https:" if probe.scheme == "https" else ""
     named = f"{scheme}{quote(pod)}:{probe.port}"
     path = f"{path_of('pods', namespace)}/{named}/proxy/{probe.path.lstrip('/')}"
+    began = time.monotonic()
     try:
-        status, body = connection.answer(path, timeout_s=_POD_TIMEOUT_S)
+        status, body = connection.answer(path, timeout_s=limit_s)
     except ClusterUnreachable as silent:
-        return silent.why
-    if status < 400:
-        return ""
-    return errors.one_line(str(errors.status_of(body).get("message") or f"it answers {status}"))
+        # The other side is asked in the same seconds: a slow API server makes both late.
+        if isinstance(silent.__cause__, urllib3.exceptions.ReadTimeoutError):
+            return AnswerSeen(pod, "bad", f"it did not answer within {limit_s:g} s")
+        return AnswerSeen(pod, "lost", silent.why)
+    if problem := errors.status_of(body).get("message"):
+        return AnswerSeen(pod, "lost", errors.one_line(str(problem)))
+    wrong = _wrong(status, body, probe) or _late(time.monotonic() - began, limit_s)
+    return AnswerSeen(pod, "bad" if wrong else "good", wrong)
+
+
+def _wrong(status: int, body: bytes, probe: Probe) -> str:
+    lowest, highest = probe.status
+    if not lowest <= status <= highest:
+        return f"it answers {status}"
+    if probe.contains and probe.contains not in body.decode("utf-8", "replace"):
+        return f"its answer does not contain `{probe.contains}`"
+    return ""
+
+
+def _late(took_s: float, limit_s: float) -> str:
+    return f"it did not answer within {limit_s:g} s" if took_s > limit_s else ""

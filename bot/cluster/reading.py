@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.cluster.managed_fields import entries, managers
 from bot.releases.facts.observation import (
+    INSTALLATION_ANNOTATION,
     AutoscalerSeen,
     BudgetSeen,
     ContainerSeen,
@@ -67,6 +68,7 @@ def deployment(
     """The Deployment with those of the ReplicaSets and pods that it owns, newest revision first."""
     meta, spec, status = item["metadata"], item["spec"], item.get("status") or {}
     owned = [replica_set(one, pods) for one in owned_by(replica_sets, meta["uid"])]
+    images, annotations = _images(spec["template"]), dict(meta.get("annotations") or {})
     return DeploymentSeen(
         name=meta["name"],
         uid=meta["uid"],
@@ -78,7 +80,8 @@ def deployment(
         template=spec["template"],
         strategy=spec.get("strategy") or {},
         labels=dict(meta.get("labels") or {}),
-        annotations=dict(meta.get("annotations") or {}),
+        annotations=annotations,
+        installation=annotations.pop(INSTALLATION_ANNOTATION, ""),
         min_ready_seconds=spec.get("minReadySeconds", 0),
         progress_deadline_seconds=spec.get("progressDeadlineSeconds", 600),
         status_replicas=status.get("replicas", 0),
@@ -86,7 +89,7 @@ def deployment(
         ready=status.get("readyReplicas", 0),
         available=status.get("availableReplicas", 0),
         conditions=tuple(
-            (one["type"], one["status"], one.get("reason", ""), told(one.get("message")))
+            (one["type"], one["status"], one.get("reason", ""), told(one.get("message"), images))
             for one in status.get("conditions") or ()
         ),
         replica_sets=tuple(
@@ -113,14 +116,13 @@ def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSet
     annotations = meta.get("annotations") or {}
     template, template_hash = without_hash(spec["template"])
     revision = str(annotations.get(REVISION, ""))
+    images = _images(template)
     failures = [
-        told(one.get("message"))
+        told(one.get("message"), images)
         for one in status.get("conditions") or ()
         if one["type"] == "ReplicaFailure" and one["status"] == "True"
     ]
-    containers = (template.get("spec") or {}).get("containers") or ()
-    named = [one["name"] for one in containers]
-    images = [one.get("image", "") for one in containers]
+    named = [one["name"] for one in (template.get("spec") or {}).get("containers") or ()]
     owned = [_with_injected_last(pod(one), named) for one in owned_by(pods, meta["uid"])]
     return ReplicaSetSeen(
         name=meta["name"],
@@ -138,6 +140,12 @@ def replica_set(item: Mapping[str, Any], pods: Sequence[Any] = ()) -> ReplicaSet
         pods=tuple(sorted(owned, key=lambda one: (one.created_at, one.name))),
         failure=failures[0] if failures else "",
     )
+
+
+def _images(template: Mapping[str, Any]) -> list[str]:
+    spec = template.get("spec") or {}
+    containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+    return [one.get("image", "") for one in containers]
 
 
 def _with_injected_last(found: PodSeen, named: Sequence[str]) -> PodSeen:
@@ -277,6 +285,7 @@ def endpoints(slices: Iterable[Mapping[str, Any]]) -> tuple[EndpointSeen, ...]:
                     pod_uid=reference.get("uid", "") if of_pod else "",
                     ready=conditions.get("ready") is not False,
                     terminating=bool(conditions.get("terminating")),
+                    serving=conditions.get("serving", conditions.get("ready")) is not False,
                 )
                 earlier = found.get((name, address))
                 if earlier is None or seen.ready:

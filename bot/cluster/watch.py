@@ -24,6 +24,7 @@ from bot.cluster.connect import Connection, path_of
 from bot.cluster.managed_fields import writer_of
 from bot.cluster.urgency import Urgency
 from bot.ports import ClusterUnreachable, Refused
+from bot.releases.facts.images import images_of
 from bot.releases.facts.observation import CLAIM_ANNOTATION
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,9 @@ log = logging.getLogger(__name__)
 RESOURCES = ("deployments", "replicasets", "pods", "services", "endpointslices")
 SERVER_ENDS_AFTER_S = 290
 SILENCE_S = 90.0
-"""Bookmarks come about every minute, so a stream that is silent for longer is dead."""
+"""Bookmarks come about every minute, but a server sends none before it has seen a change of that
+kind. So a stream that is silent for longer may be dead or its namespace quiet: it is opened anew,
+and only a server that then does not answer is in trouble."""
 BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
 _OURS = frozenset({"pilothouse", "pilothouse-apply"})
 _TOLD_ABOUT = ("template", "replicas", "paused", "strategy", "selector")
@@ -51,6 +54,7 @@ class OutsideChange:
     images_after: tuple[str, ...] = ()
     replicas_before: int = 0
     replicas_after: int = 0
+    generation: int = 0  # of the Deployment after the change, 0 deleted
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,25 @@ class Watcher:
     """Watches the five resources of each namespace from entering to leaving."""
 
     def __init__(
-        self, connection: Connection, namespaces: Sequence[str], on_change: OnChange
+        self,
+        connection: Connection,
+        namespaces: Sequence[str],
+        on_change: OnChange,
+        *,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self._stop = threading.Event()
         shared = {namespace: (_Owners(), Urgency()) for namespace in namespaces}
         self._streams = [
-            _Stream(connection, namespace, resource, *shared[namespace], on_change, self._stop)
+            _Stream(
+                connection,
+                namespace,
+                resource,
+                *shared[namespace],
+                on_change,
+                self._stop,
+                silence_s,
+            )
             for namespace in shared
             for resource in RESOURCES
         ]
@@ -164,7 +181,9 @@ class _Stream:
         urgency: Urgency,
         on_change: OnChange,
         stop: threading.Event,
+        silence_s: float,
     ) -> None:
+        self._silence_s = silence_s
         self.namespace, self.resource = namespace, resource
         self.trouble = ""
         self.is_following = False
@@ -255,13 +274,13 @@ class _Stream:
             self._compare(self._known[name], deleted=True)
 
     def _follow(self) -> bool:
-        """Until the server ends the stream. Whether anything came at all: a server that hangs up at
-        once is no progress."""
+        """Until the server ends the stream, or is silent. Whether that is progress: a server that
+        hangs up at once is none."""
         query = {
             "watch": "1", "allowWatchBookmarks": "true", "resourceVersion": self._version,
             "timeoutSeconds": str(SERVER_ENDS_AFTER_S),
         }  # fmt: skip
-        answer = self._connection.stream(self._path, query, silence_s=SILENCE_S)
+        answer = self._connection.stream(self._path, query, silence_s=self._silence_s)
         self._answer, self.is_following, self.trouble = answer, True, ""
         came = False
         rest = b""
@@ -277,9 +296,11 @@ class _Stream:
                     if line.strip() and not self._stop.is_set():
                         self._event(orjson.loads(line))
                         came = True
+        except urllib3.exceptions.ReadTimeoutError:
+            return True
         except urllib3.exceptions.HTTPError as error:
             if not came:
-                raise errors.unreachable(error, self._connection.server, SILENCE_S) from error
+                raise errors.unreachable(error, self._connection.server, self._silence_s) from error
         finally:
             self._answer = None
             answer.close()
@@ -388,14 +409,9 @@ def outside_change_of(
         changed=changed,
         manager=f"{manager}, subresource {subresource}" if subresource else manager,
         claim=claim,
-        images_before=_images(before),
-        images_after=_images(after),
+        images_before=() if before is None else images_of(before["spec"]["template"]),
+        images_after=() if after is None else images_of(after["spec"]["template"]),
         replicas_before=0 if before is None else before["spec"].get("replicas", 1),
         replicas_after=0 if after is None else after["spec"].get("replicas", 1),
+        generation=0 if after is None else after["metadata"].get("generation", 0),
     )
-
-
-def _images(item: Mapping[str, Any] | None) -> tuple[str, ...]:
-    if item is None:
-        return ()
-    return tuple(one.get("image", "") for one in item["spec"]["template"]["spec"]["containers"])

@@ -47,6 +47,10 @@ _DETAILS: dict[str, tuple[str, ...]] = {
             " returns to it."
         ),
         (
+            "history of one app has a button for each healthy earlier revision, void once"
+            " anything changed."
+        ),
+        (
             "promote needs an approver. abort --force ends a release without touching the"
             " cluster and needs an admin."
         ),

@@ -38,6 +38,7 @@ class ScaleCommand:
     app: str
     replicas: int
     reason: str = ""
+    cluster: str | None = None
     kind: Literal["scale"] = "scale"
 
 
@@ -50,12 +51,14 @@ class RolloutCommand:
     to_revision: int | None = None
     force: bool = False
     reason: str = ""
+    cluster: str | None = None
     kind: Literal["rollout"] = "rollout"
 
 
 @dataclass(frozen=True)
 class PodsCommand:
     app: str | None = None
+    cluster: str | None = None
     kind: Literal["pods"] = "pods"
 
 
@@ -64,6 +67,7 @@ class GetCommand:
     objects: ObjectKind
     app: str | None = None
     wide: bool = False
+    cluster: str | None = None
     kind: Literal["get"] = "get"
 
 
@@ -71,24 +75,28 @@ class GetCommand:
 class ExplainCommand:
     path: str
     recursive: bool = False
+    cluster: str | None = None
     kind: Literal["explain"] = "explain"
 
 
 @dataclass(frozen=True)
 class ApplyCommand:
     app: str
+    cluster: str | None = None
     kind: Literal["apply"] = "apply"
 
 
 @dataclass(frozen=True)
 class TrafficCommand:
     app: str | None = None
+    cluster: str | None = None
     kind: Literal["traffic"] = "traffic"
 
 
 @dataclass(frozen=True)
 class ReleasesCommand:
     app: str | None = None
+    cluster: str | None = None
     kind: Literal["releases"] = "releases"
 
 
@@ -101,11 +109,13 @@ class ReleaseCommand:
     app: str | None = None
     card: str = ""
     compare: bool = False
+    cluster: str | None = None
     kind: Literal["release"] = "release"
 
 
 @dataclass(frozen=True)
 class AppsCommand:
+    cluster: str | None = None
     kind: Literal["apps"] = "apps"
 
 
@@ -138,7 +148,7 @@ class UnfreezeCommand:
     kind: Literal["unfreeze"] = "unfreeze"
 
 
-Command: TypeAlias = (
+InCluster: TypeAlias = (
     DeployCommand
     | ScaleCommand
     | RolloutCommand
@@ -150,11 +160,10 @@ Command: TypeAlias = (
     | ReleasesCommand
     | ReleaseCommand
     | AppsCommand
-    | WhoamiCommand
-    | HelpCommand
-    | FreezeCommand
-    | UnfreezeCommand
 )
+"""The commands that take ``in=``."""
+
+Command: TypeAlias = InCluster | WhoamiCommand | HelpCommand | FreezeCommand | UnfreezeCommand
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+from bot.commands.clusters import IN, in_cluster
 from bot.commands.model import (
     ApplyCommand,
     AppsCommand,
@@ -39,7 +40,7 @@ from bot.commands.reading import (
     one_app,
     whole_number,
 )
-from bot.commands.table import BY_NAME, ROLLOUT_VERBS, Names, permission_of
+from bot.commands.table import BY_NAME, ROLLOUT_VERBS, KnownNames, permission_of
 from bot.commands.words import read_words, split
 from bot.policy.permissions import Permission
 from config.durations import parse_duration
@@ -107,17 +108,6 @@ _OTHER_KINDS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class KnownNames:
-    """The names that a command may use. ``here``: the channel's apps, one of which is meant when no
-    app is named."""
-
-    apps: Collection[str]
-    here: Collection[str] = ()
-    clusters: Collection[str] = ()
-    names: Names = field(default_factory=Names)
-
-
 def parse(text: str, known: KnownNames) -> Command | Mistake:
     """``text`` begins with the command's name; no text asks for help."""
     if len(text) > MAX_TEXT:
@@ -160,9 +150,20 @@ def _changes_something(command: Command) -> bool:
     return permission_of(command) is not Permission.READ
 
 
+def _without_cluster(tokens: list[str]) -> Iterator[str]:
+    before = ""
+    for token in tokens:
+        if token.lstrip("-").partition("=")[0].lower() != IN and before != f"--{IN}":
+            yield token
+        before = token
+
+
 def _fixed(tokens: list[str], wrong: str, rights: tuple[str, ...]) -> Iterator[list[str]]:
     """The line with the wrong word replaced, or with the missing word after the command and its
     verb."""
+    if wrong == f"{IN}=":
+        yield from ([*_without_cluster(tokens), right] for right in rights)
+        return
     if not wrong:
         behind = 2 if len(tokens) > 1 and tokens[1].lower() in ROLLOUT_VERBS else 1
         yield from ([*tokens[:behind], right, *tokens[behind:]] for right in rights)
@@ -197,19 +198,26 @@ def _meant(tokens: list[str], known: KnownNames) -> Command | Mistake:
     words = read_words(tokens[1:], spec)
     if isinstance(words, Mistake):
         return Mistake(words.line, words.hint or known.names.usage(name))
-    return reader(
-        Line(spec, words, known.apps, tuple(known.here), tuple(known.clusters), known.names)
-    )
+    line = Line(spec, words, known.apps, tuple(known.here), tuple(known.clusters), known.names)
+    command = reader(line)
+    if isinstance(command, Mistake):
+        return command
+    return in_cluster(command, words.options.get(IN), known)
+
+
+def _nearest_command(name: str) -> str:
+    command = "" if name in ROLLOUT_VERBS else nearest(name, BY_NAME)
+    verb = nearest(name, ROLLOUT_VERBS)
+    return command or (f"rollout {verb}" if verb else "")
 
 
 def _no_such_command(name: str, rest: list[str], known: KnownNames) -> Mistake:
     tail = " ".join(rest)
-    meant = _FAMILIAR.get(name) or (
-        f"rollout {name}" if name in ROLLOUT_VERBS else nearest(name, BY_NAME)
-    )
+    meant = _FAMILIAR.get(name) or _nearest_command(name)
     if meant:
         command, _, verb = meant.partition(" ")
-        form = f"{known.names.typed(command)} {verb} {tail}"
+        after = "" if command == "help" else tail  # who says hi names no command
+        form = f"{known.names.typed(command)} {verb} {after}"
         return Mistake(
             f"No command `{name}`. Did you mean `{' '.join(form.split())}`?",
             known.names.usage(command),

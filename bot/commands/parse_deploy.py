@@ -45,7 +45,6 @@ def parse_deploy(line: Line) -> Command | Mistake:
     mistake = (
         no_more(line, words)
         or _unfit_version(line, app, version)
-        or _unknown_cluster(line)
         or (steps if isinstance(steps, Mistake) else None)
         or (hold if isinstance(hold, Mistake) else None)
         or _canary_only(line, strategy)
@@ -57,7 +56,7 @@ def parse_deploy(line: Line) -> Command | Mistake:
         app,
         version,
         strategy,
-        options.get("in"),
+        None,
         steps,
         hold,
         "sticky" in options,
@@ -74,15 +73,6 @@ def _unfit_version(line: Line, app: str | None, version: str | None) -> Mistake 
         f"`{version}` is not a version. Write a tag such as 2.0.0, a digest, or a full image.",
         _example(line, app),
     )
-
-
-def _unknown_cluster(line: Line) -> Mistake | None:
-    cluster = line.words.options.get("in")
-    if cluster is None or cluster in line.clusters:
-        return None
-    close = nearest(cluster, line.clusters)
-    hint = f"Did you mean `in={close}`?" if close else f"Choose {listed(line.clusters)}."
-    return Mistake(f"No cluster `{cluster}`. {hint}")
 
 
 def _hold(line: Line, app: str | None) -> int | Mistake | None:

@@ -3,11 +3,16 @@ command needs is in bot.policy.permission_table."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from bot.commands.model import Command, DeployCommand, RolloutCommand, RolloutVerb
+from bot.commands.model import (
+    Command,
+    DeployCommand,
+    RolloutCommand,
+    RolloutVerb,
+)
 from bot.policy.decision import Act
 from bot.policy.permission_table import WITHOUT_ROLE, command_permission
 from bot.policy.permissions import Permission
@@ -42,73 +47,93 @@ COMMANDS: tuple[CommandSpec, ...] = (
     ),
     CommandSpec(
         "scale",
-        "APP N",
+        "APP N [in=CLUSTER]",
         "Set the number of replicas",
         "channel",
         ("{app} 5",),
-        values=("replicas", "reason"),
+        values=("in", "replicas", "reason"),
         by_default=True,
     ),
     CommandSpec(
         "rollout",
-        "status|history|pause|resume|undo|restart|promote|abort [APP] [--to-revision N]",
+        "status|history|pause|resume|undo|restart|promote|abort [APP] [in=CLUSTER]"
+        " [--to-revision N]",
         "Follow, pause, resume, promote or roll back a rollout",
         "channel",
         ("status {app}", "undo {app}", "promote {app}", 'abort {app} reason="error rate"'),
-        values=("to-revision", "revision", "reason"),
+        values=("in", "to-revision", "revision", "reason"),
         flags=("force",),
         by_default=True,
     ),
     CommandSpec(
         "pods",
-        "[APP]",
+        "[APP] [in=CLUSTER]",
         "Show which pod runs which image",
         "person",
         ("{app}",),
+        values=("in",),
         by_default=True,
     ),
     CommandSpec(
         "get",
-        "deployments|replicasets|pods|services|events [APP] [wide]",
+        "deployments|replicasets|pods|services|events [APP] [in=CLUSTER] [wide]",
         "Run kubectl get; only you see the reply",
         "person",
         ("deployments", "pods {app} wide", "events {app}"),
-        values=("output", "o"),
+        values=("in", "output", "o"),
         flags=("wide",),
     ),
     CommandSpec(
         "explain",
-        "PATH [--recursive]",
+        "PATH [in=CLUSTER] [--recursive]",
         "Explain a field, from the cluster's own API",
         "person",
         ("deployment.spec.strategy", "pod.spec.containers.readinessProbe --recursive"),
+        values=("in",),
         flags=("recursive",),
     ),
     CommandSpec(
         "apply",
-        "APP",
+        "APP [in=CLUSTER]",
         "Create or update an app's objects from its manifests",
         "channel",
         ("{app}",),
+        values=("in",),
     ),
     CommandSpec(
         "traffic",
-        "APP",
+        "APP [in=CLUSTER]",
         "Show which versions serve traffic, and their shares",
         "person",
         ("{app}",),
+        values=("in",),
     ),
-    CommandSpec("releases", "[APP]", "List the latest releases", "person", ("", "{app}")),
+    CommandSpec(
+        "releases",
+        "[APP] [in=CLUSTER]",
+        "List the latest releases",
+        "person",
+        ("", "{app}"),
+        values=("in",),
+    ),
     CommandSpec(
         "release",
-        "ID|LINK|APP [compare]",
+        "ID|LINK|APP [in=CLUSTER] [compare]",
         "Show the story of one release, or compare before and after",
         "person",
         ("{app}-42", "{app}", "{app}-42 compare"),
+        values=("in",),
         flags=("compare",),
         by_default=True,
     ),
-    CommandSpec("apps", "", "List the apps and what each runs", "person", ("",)),
+    CommandSpec(
+        "apps",
+        "[in=CLUSTER]",
+        "List the apps and what each runs",
+        "person",
+        ("",),
+        values=("in",),
+    ),
     CommandSpec(
         "whoami",
         "",
@@ -200,3 +225,17 @@ def spoken(slash: str, text: str) -> str:
         if name == known or name.endswith((f"-{known}", f"_{known}")):
             return text.strip() if known == UMBRELLA else f"{known} {text}".strip()
     return f"{name} {text}".strip()
+
+
+@dataclass(frozen=True)
+class KnownNames:
+    """The names that a command may use. ``here``: the channel's apps, one of which is meant when no
+    app is named. ``clusters_of``: the clusters of each app. ``at``: the cluster of the release in
+    whose thread the command stands."""
+
+    apps: Collection[str]
+    here: Collection[str] = ()
+    clusters: Collection[str] = ()
+    names: Names = field(default_factory=Names)
+    clusters_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    at: str = ""

@@ -4,17 +4,18 @@ renderer."""
 from __future__ import annotations
 
 import logging
-import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from secrets import token_bytes
 from typing import Any, Protocol
 
 from bot.commands.deploy_form import DeployForm
-from bot.commands.table import BY_DEFAULT, Names
-from bot.operations.replies import Reply, TableReply
-from bot.policy.permissions import Access
+from bot.commands.table import BY_DEFAULT, KnownNames, Names
+from bot.operations.replies import Reply, RolloutCard, TableReply
+from bot.policy.callers import Caller
+from bot.policy.freezes import FreezeWindow
+from bot.policy.permissions import WORKSPACE, Access, Place
 from bot.ports import (
     Cluster,
     Clusters,
@@ -23,7 +24,11 @@ from bot.ports import (
     ManifestSource,
     Message,
     Messenger,
+    Metrics,
+    Receiver,
+    Receivers,
     ReleaseStore,
+    Runtime,
     WorkQueue,
 )
 from bot.releases.facts.events import Event
@@ -31,6 +36,7 @@ from bot.releases.facts.plan import Plan
 from bot.releases.facts.release import Release
 from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy, Target
+from bot.runtime import SystemRuntime
 
 log = logging.getLogger(__name__)
 LOG_ID_LENGTH = 8
@@ -41,8 +47,11 @@ NEWER_AGAIN_MS = 1_000
 class Render(Protocol):
     """Domain data to Slack messages; bot.slack.blocks provides it."""
 
-    def card(self, release: Release, *, now: int, first: bool = False) -> Message:
-        """``first``: for the post, not an edit; it mentions nobody."""
+    def card(
+        self, release: Release, *, now: int, first: bool = False, followed: bool = False
+    ) -> Message:
+        """``first``: for the post, not an edit; it mentions nobody. ``followed``: versions wait
+        behind it."""
 
     def announcement(
         self, release: Release, event: Event, card: str = ""
@@ -64,13 +73,16 @@ class Render(Protocol):
 
     def notice(self, line: str) -> Message: ...
 
+    def rollout(self, card: RolloutCard) -> Message:
+        """Of a rollout outside Pilothouse."""
+
     def file(self, reply: TableReply) -> str:
         """Every row, in columns of a fixed-width font."""
 
 
 @dataclass(frozen=True)
 class App:
-    """One catalog entry, in the core's words."""
+    """One catalog entry in one of its clusters, in the core's words."""
 
     target: Target
     rules: Rules
@@ -83,9 +95,60 @@ class App:
 
 @dataclass(frozen=True)
 class Catalog:
+    """``apps``: by what a command must name: ``hello``, or ``hello in=eu`` where the app has more
+    than one cluster (Target.typed)."""
+
     apps: Mapping[str, App]
     clusters: tuple[str, ...]
     access: Access
+    audit_channel: str = ""  # where heads of the audit's chain are posted hourly
+    callers: Mapping[str, Caller] = field(default_factory=dict)  # of the API, by name
+    receivers: tuple[Receiver, ...] = ()
+    windows: tuple[FreezeWindow, ...] = ()
+
+    @cached_property
+    def clusters_of(self) -> Mapping[str, tuple[str, ...]]:
+        """By the names of the apps, in the order of the catalog."""
+        found: dict[str, tuple[str, ...]] = {}
+        for app in self.apps.values():
+            found[app.target.app] = (*found.get(app.target.app, ()), app.target.cluster)
+        return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.clusters_of)
+
+    def find(self, name: str, cluster: str | None) -> App | None:
+        """``cluster`` None: the app's only one. None where the catalog has no such app there."""
+        for key in (name, f"{name} in={cluster}"):
+            app = self.apps.get(key)
+            if app is not None and cluster in (None, app.target.cluster):
+                return app
+        return None
+
+    def named(self, name: str, cluster: str | None) -> App:
+        """Of a command that was parsed with ``known``. Raises KeyError."""
+        app = self.find(name, cluster)
+        if app is None:
+            raise KeyError(f"{name} in {cluster}")
+        return app
+
+    def place(self, app: str, cluster: str | None = None) -> Place:
+        """``cluster`` None: all clusters of the app."""
+        return Place(app, (cluster,) if cluster else self.clusters_of.get(app, ()))
+
+    def place_of_freeze(self, scope: str) -> Place:
+        """``scope``: an app, ``cluster:NAME`` or ``all``."""
+        if scope == "all":
+            return WORKSPACE
+        is_cluster, name = scope.startswith("cluster:"), scope.removeprefix("cluster:")
+        return Place(clusters=(name,)) if is_cluster else self.place(scope)
+
+    def known(self, here: Collection[str] = (), names: Names | None = None) -> KnownNames:
+        """The names that a command may use; ``here`` are the channel's apps."""
+        return KnownNames(
+            self.names, here, self.clusters, names or Names(), clusters_of=self.clusters_of
+        )
 
     def in_channel(self, channel: str) -> tuple[App, ...]:
         """The apps of this channel; all apps where it has none."""
@@ -110,11 +173,14 @@ class Context:
     catalog: Catalog
     render: Render
     manifests: ManifestSource
+    metrics: Mapping[str, Metrics] = field(default_factory=dict)  # by the names of clusters
     commands_installed: tuple[str, ...] = BY_DEFAULT  # names registered with Slack, for hints
     prefix: str = ""
     digest_key: bytes = field(default_factory=partial(token_bytes, 32), repr=False)
     """The key of digests that outlive a job and must reveal nothing of their content; workers that
     share a queue share it."""
+    runtime: Runtime = field(default_factory=SystemRuntime)
+    receivers: Receivers | None = None  # a worker's
 
     def cluster(self, name: str) -> Cluster:
         """Raises ClusterUnreachable where the catalog no longer names it."""
@@ -135,6 +201,6 @@ def left_to_newer(context: Context) -> int:
     return context.store.now() + NEWER_AGAIN_MS
 
 
-def new_log_id() -> str:
+def new_log_id(context: Context) -> str:
     """Names an error in a reply or a report, and its traceback in the logs."""
-    return uuid.uuid4().hex[:LOG_ID_LENGTH]
+    return context.runtime.new_id()[:LOG_ID_LENGTH]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -9,6 +10,7 @@ from typing import Literal, TypeAlias
 from bot.commands.model import DeployCommand, FormField, Suggestion
 from bot.policy.freezes import Freeze
 from bot.ports import AuditLine, Table
+from bot.releases.assess.outside_rollout import OutsideRollout
 from bot.releases.facts.people import Person
 from bot.releases.facts.plan import Plan
 from bot.releases.facts.release import Release
@@ -29,7 +31,8 @@ class TextReply:
 class Refusal:
     """``instead``: valid commands, as they would be typed here, offered as buttons that carry
     ``token``. ``field``: where the `/deploy` form shows the line. ``who``: ids of those who can.
-    ``ask``: the release for which they can be asked."""
+    ``ask``: the release for which they can be asked. ``rule``: which rule of the one decision
+    refused it, "" where it was none."""
 
     line: str
     hint: str = ""
@@ -39,6 +42,7 @@ class Refusal:
     who: tuple[str, ...] = ()
     ask: str = ""
     kind: Literal["refusal"] = "refusal"
+    rule: str = dataclasses.field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -65,15 +69,28 @@ class CardLink:
 
 
 @dataclass(frozen=True)
+class RollBackTo:
+    """A healthy earlier revision. ``app`` as a command names it; ``state``: what runs now, which
+    the button is bound to."""
+
+    app: str
+    revision: int
+    from_version: str
+    version: str
+    state: str
+
+
+@dataclass(frozen=True)
 class TableReply:
     """``cards``: of releases that run, each with a button that brings it down. ``share``: the token
     of "Share here", "" where everyone sees the reply anyway. ``file``: the token of "As a file", ""
-    for a short reply."""
+    for a short reply. ``roll_backs``: of a history, one button each."""
 
     tables: tuple[Table, ...]
     share: str = ""
     file: str = ""
     cards: tuple[CardLink, ...] = ()
+    roll_backs: tuple[RollBackTo, ...] = ()
     kind: Literal["tabled"] = "tabled"
 
 
@@ -114,6 +131,7 @@ class WhoamiReply:
     channel: str
     channel_allowed: bool
     grant_line: str  # the catalog line that would grant more
+    elsewhere: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (app, roles) where they are others
     kind: Literal["whoami"] = "whoami"
 
 
@@ -142,11 +160,12 @@ class ConfirmReply:
 
 @dataclass(frozen=True)
 class AskReasonReply:
-    """Before a release is rejected: a form with a field for the reason. ``waiting``: before it is
-    aborted, a form that asks what becomes of these."""
+    """Before a release is rejected: a form with a field for the reason. ``to_abort``: before it is
+    aborted, a form that asks what becomes of those that are ``waiting``."""
 
     release: Release
     waiting: tuple[Release, ...] = ()
+    to_abort: bool = False
     kind: Literal["ask_reason"] = "ask_reason"
 
 
@@ -195,6 +214,29 @@ class ListingReply:
     releases: Sequence[Release]
     share: str = ""
     kind: Literal["listing"] = "listing"
+
+
+@dataclass(frozen=True)
+class RolloutCard:
+    """No reply: a rollout outside Pilothouse, as its channel sees it. ``app``: as people name it;
+    ``before``, ``via``, ``after``: images, ``via`` the last others in between; ``manager``: the
+    field manager that wrote the template, "" where the cluster does not say; ``managed``: the tool
+    that would revert an undo; ``generation``: of the Deployment as it was observed;
+    ``taken_by``: the release that runs since; ``ended_at``: 0 while it is followed, in
+    milliseconds."""
+
+    app: str
+    rollout: OutsideRollout
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    manager: str
+    began_at: int
+    generation: int = 0
+    ended_at: int = 0
+    taken_by: str = ""
+    managed: str = ""
+    via: tuple[str, ...] = ()
+    roll_back: RollBackTo | None = None
 
 
 Reply: TypeAlias = (

@@ -4,37 +4,56 @@ and no other module knows the rules that it is composed of."""
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from bot.policy.approvals import refusal_to_ask
+from bot.policy.callers import Caller, refusal_of_caller
 from bot.policy.freezes import Freeze, frozen_by, may_override, refusal_to_end
 from bot.policy.permission_table import BUTTONS, SAFER
 from bot.policy.permissions import (
+    ANYWHERE,
+    WORKSPACE,
     Access,
     Permission,
+    PersonKind,
+    Place,
     Role,
     is_direct,
     may,
     refusal_of_role,
+    roles_of,
     takes_commands_in,
 )
-from bot.releases.facts.changes import Change
+from bot.policy.strategies import is_emergency, may_use, refusal_of_strategy
+from bot.releases.facts.changes import Change, Deploy
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Release
+from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Target
+
+BY_TOKEN = frozenset({Role.DEPLOYER})
+"""Of a machine, in the scope of its token."""
 
 
 @dataclass(frozen=True)
 class Asker:
-    """``home``: the app's own workspace, "" while Slack does not say. ``note``: by what the roles
-    were judged while Slack did not answer, "" where it did."""
+    """``home``: the app's own workspace, "" while Slack does not say. ``groups``: those of the
+    catalog that the person is in. ``note``: by what they were judged while Slack did not answer, ""
+    where it did."""
 
     person: Person
     home: str
-    roles: frozenset[Role]
+    groups: frozenset[str] = frozenset()
+    kind: PersonKind = PersonKind.MEMBER
     note: str = ""
+    caller: Caller | None = None  # for a person whom a machine claims to act for
+
+    def roles(self, access: Access, place: Place = WORKSPACE) -> frozenset[Role]:
+        if self.person.caller:
+            return BY_TOKEN
+        return roles_of(access, self.person.user, self.groups, self.kind, place)
 
 
 @dataclass(frozen=True)
@@ -63,17 +82,25 @@ class Path:
 
 @dataclass(frozen=True)
 class Start:
-    """A release to be created, or one before its first write. ``cluster`` None: the app's own."""
+    """A release to be created, or one before its first write."""
 
     target: Target
     change: Change | None
     reason: str
     freezes: Collection[Freeze]
-    cluster: str | None = None
+    rules: Rules = field(default_factory=Rules)
 
 
-Thing: TypeAlias = Release | Start | Freeze | None
-"""What is acted on. Freeze: it is lifted or shortened."""
+@dataclass(frozen=True)
+class Freezing:
+    """A freeze is set, lifted or changed. ``ends``: the one that would end earlier."""
+
+    place: Place
+    ends: Freeze | None = None
+
+
+Thing: TypeAlias = Release | Start | Freezing | Place
+"""What is acted on; a Place where that is not known yet, or needs no more than a role there."""
 
 
 class Rule(StrEnum):
@@ -82,11 +109,15 @@ class Rule(StrEnum):
     WORKSPACE = "workspace"
     IDENTITY = "identity"
     STRANGER = "stranger"
+    CALLER = "caller"
     CHANNEL = "channel"
     ROLE = "role"
     THING = "thing"
     FREEZE = "freeze"
     FREEZE_WITHOUT_REASON = "freeze without reason"
+    STRATEGY = "strategy"
+    EMERGENCY = "emergency"
+    EMERGENCY_WITHOUT_REASON = "emergency without reason"
 
 
 @dataclass(frozen=True)
@@ -113,12 +144,31 @@ def denial(
     asker: Asker, act: Act, thing: Thing, path: Path, access: Access, now: int
 ) -> Denied | None:
     """None when the person may. ``now``: milliseconds, for freezes that end."""
+    roles = asker.roles(access, place_of(act, thing))
     return (
         _of_identity(asker)
         or denial_of_channel(act, path, access)
-        or _of_role(asker, act, thing)
-        or _of_thing(asker, act, thing, now)
+        or _of_caller(asker, thing, now)
+        or _of_role(roles, act, thing)
+        or _of_thing(asker, roles, act, thing, now)
     )
+
+
+def place_of(act: Act, thing: Thing) -> Place:
+    """Whose roles decide. Who may read at all, may read about every app."""
+    if act.permission is Permission.READ:
+        return ANYWHERE
+    match thing:
+        case Release() | Start():
+            return place_of_target(thing.target)
+        case Freezing():
+            return thing.place
+        case Place():
+            return thing
+
+
+def place_of_target(target: Target) -> Place:
+    return Place(target.app, (target.cluster,))
 
 
 def _of_identity(asker: Asker) -> Denied | None:
@@ -150,11 +200,22 @@ def denial_of_channel(act: Act, path: Path, access: Access) -> Denied | None:
     return Denied(line, Rule.CHANNEL)
 
 
-def _of_role(asker: Asker, act: Act, thing: Thing) -> Denied | None:
+def _of_caller(asker: Asker, thing: Thing, now: int) -> Denied | None:
+    """A machine starts what its token's scope covers, and asks for nothing else."""
+    name = asker.person.caller
+    if not name:
+        return None
+    if not isinstance(thing, Start) or not isinstance(thing.change, Deploy):
+        return Denied(f"The API caller {name} may start releases only.", Rule.CALLER)
+    line = refusal_of_caller(name, asker.caller, thing.target, thing.change.strategy, now)
+    return Denied(line, Rule.CALLER) if line else None
+
+
+def _of_role(roles: Collection[Role], act: Act, thing: Thing) -> Denied | None:
     """A release may ask for more than the act alone, or for less."""
     if act.permission is None or (isinstance(thing, Release) and not _is_forced(act)):
         return None
-    line = refusal_of_role(act.permission, asker.roles)
+    line = refusal_of_role(act.permission, roles)
     return Denied(line, Rule.ROLE) if line else None
 
 
@@ -162,37 +223,42 @@ def _is_forced(act: Act) -> bool:
     return act.permission is Permission.ADMIN
 
 
-def _of_thing(asker: Asker, act: Act, thing: Thing, now: int) -> Denied | None:
+def _of_thing(
+    asker: Asker, roles: Collection[Role], act: Act, thing: Thing, now: int
+) -> Denied | None:
     match thing:
         case Release():
-            forced = _is_forced(act)
-            line = "" if forced else refusal_to_ask(thing, act.name, asker.person, asker.roles)
+            if _is_forced(act):
+                return None
+            line = refusal_to_ask(thing, act.name, asker.person, roles, asker.groups)
             return Denied(line, Rule.THING) if line else None
-        case Freeze():
-            line = refusal_to_end(thing, asker.roles)
+        case Freezing(ends=Freeze() as freeze):
+            line = refusal_to_end(freeze, roles)
             return Denied(line, Rule.THING) if line else None
         case Start():
-            return _of_cluster(thing) or _of_freeze(asker, thing, now)
-        case None:
+            return _of_strategy(roles, thing) or _of_freeze(roles, thing, now)
+        case _:
             return None
 
 
-def _of_cluster(start: Start) -> Denied | None:
-    """The catalog says where an app is released to; `in=` may repeat it."""
-    target = start.target
-    if start.cluster in (None, target.cluster):
+def _of_strategy(roles: Collection[Role], start: Start) -> Denied | None:
+    rules, change = start.rules, start.change
+    if change is None or may_use(rules, change, roles, start.reason):
         return None
-    line = f"{target.app} is released to {target.cluster}, not to {start.cluster}."
-    return Denied(line, Rule.THING)
+    line = refusal_of_strategy(start.target, rules, change)
+    if not is_emergency(rules, change):
+        return Denied(line, Rule.STRATEGY)
+    is_admin = may(roles, Permission.ADMIN)
+    return Denied(line, Rule.EMERGENCY_WITHOUT_REASON if is_admin else Rule.EMERGENCY)
 
 
-def _of_freeze(asker: Asker, start: Start, now: int) -> Denied | None:
+def _of_freeze(roles: Collection[Role], start: Start, now: int) -> Denied | None:
     if start.change is None:
         return None
     target = start.target
     freeze = frozen_by(start.freezes, app=target.app, cluster=target.cluster, now=now)
-    if freeze is None or may_override(start.change, asker.roles, start.reason):
+    if freeze is None or may_override(start.change, roles, start.reason):
         return None
-    is_admin = may(asker.roles, Permission.ADMIN)
+    is_admin = may(roles, Permission.ADMIN)
     rule = Rule.FREEZE_WITHOUT_REASON if is_admin else Rule.FREEZE
     return Denied(freeze.line, rule, freeze)

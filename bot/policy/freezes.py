@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from bot.policy.permissions import Permission, Role, may
+from bot.policy.reasons import explains
 from bot.releases.facts.ages import moment
 from bot.releases.facts.changes import Change, Undo
 from bot.releases.facts.people import Person
+from config.freeze_windows import Window
+
+THE_CATALOG = Person("", "", "the catalog")
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class Freeze:
     at: int
     until: int | None = None
     by_admin: bool = True  # of a freeze from before this was recorded, an admin's is the safe guess
+    override: Literal["one", "two"] = "one"  # how many admins it takes
+    of_catalog: bool = False  # a window, which no command lifts
 
     @property
     def line(self) -> str:
@@ -37,9 +44,36 @@ class Freeze:
         return moment(self.until) if self.until is not None else ""
 
 
+@dataclass(frozen=True)
+class FreezeWindow:
+    """A freeze of the catalog, which begins and ends by itself."""
+
+    scope: str
+    reason: str
+    override: Literal["one", "two"]
+    window: Window
+
+    def at(self, now: int) -> Freeze | None:
+        found = self.window.at(now)
+        if found is None:
+            return None
+        begins, ends = found.begins, found.ends
+        return Freeze(
+            self.scope,
+            self.reason,
+            THE_CATALOG,
+            begins,
+            ends,
+            override=self.override,
+            of_catalog=True,
+        )
+
+
 def frozen_by(freezes: Iterable[Freeze], *, app: str, cluster: str, now: int) -> Freeze | None:
+    """The one that takes the most to override."""
     in_force = (one for one in freezes if one.until is None or one.until > now)
-    return next((one for one in in_force if one.covers(app, cluster)), None)
+    covering = [one for one in in_force if one.covers(app, cluster)]
+    return next((one for one in covering if one.override == "two"), next(iter(covering), None))
 
 
 def ends_earlier(until: int | None, freeze: Freeze) -> bool:
@@ -55,4 +89,4 @@ def refusal_to_end(freeze: Freeze, roles: Collection[Role]) -> str:
 
 def may_override(change: Change, roles: Collection[Role], reason: str) -> bool:
     """An undo is never stopped. Anything else needs an admin who gives a reason."""
-    return isinstance(change, Undo) or (may(roles, Permission.ADMIN) and bool(reason.strip()))
+    return isinstance(change, Undo) or (may(roles, Permission.ADMIN) and explains(reason))

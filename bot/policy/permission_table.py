@@ -59,6 +59,12 @@ GATE_BUTTONS = frozenset({"approve", "promote"})
 """They open a gate, which may ask for more, or for less: see refusal_to_approve."""
 
 
+def permission_to_ask(act: str) -> Permission:
+    """``act``: the action of a button, or a verb of `/rollout`, which may have no button. Raises
+    KeyError for neither."""
+    return BUTTONS[act] if act in BUTTONS else ROLLOUT_VERBS[act]
+
+
 def command_permission(name: str, verb: str = "", *, forced: bool = False) -> Permission:
     """Raises KeyError for a command or a verb that does not exist."""
     if forced:

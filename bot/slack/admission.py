@@ -4,6 +4,7 @@ bytes, and only then is anything parsed or logged."""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -46,10 +47,13 @@ class _Reading:
 
 
 class Admission:
-    """``secret`` is Slack's signing secret."""
+    """``secrets`` gives what Slack may sign with by now: two signing secrets while one is being
+    exchanged for the other."""
 
-    def __init__(self, secret: str, *, body_seconds: float = BODY_SECONDS) -> None:
-        self._verifier = SignatureVerifier(secret)
+    def __init__(
+        self, secrets: Callable[[], Sequence[str]], *, body_seconds: float = BODY_SECONDS
+    ) -> None:
+        self._secrets = secrets
         self._body_seconds = body_seconds
         self._open: list[_Reading] = []
 
@@ -86,7 +90,10 @@ class Admission:
 
     def _is_valid(self, body: bytes, stamp: str, signature: str) -> bool:
         try:
-            return self._verifier.is_valid(body, stamp, signature)
+            return any(
+                SignatureVerifier(secret).is_valid(body, stamp, signature)
+                for secret in self._secrets()
+            )
         except UnicodeDecodeError:  # Slack sends UTF-8
             return False
 

@@ -11,7 +11,6 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -28,19 +27,18 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from bot.ports import StoreUnavailable
+from bot.patience import ACKNOWLEDGE_WITHIN_S, patience_of
+from bot.readiness import Readiness
 from bot.slack.admission import UNREADABLE, Admission, Rejected
+from bot.slack.app import PromptApp
 from bot.slack.connections import MAX_HEADERS, BoundedConnection, Unfinished
 from bot.slack.payloads import NotFromSlack, read_payload
 from bot.slack.request_metrics import CountingResponses, RequestMetrics
-from config.settings import Settings
 
 THREADS = 32
 REFUSED_AFTER_SECONDS = 0.2
 """What Slack did not sign waits for its refusal: clients that send one after another leave the
 processor to Slack's requests."""
-READY_SECONDS = 1.0
-"""How long one look at Redis serves everyone who asks whether the bot is ready."""
 _log = logging.getLogger(__name__)
 
 
@@ -63,9 +61,10 @@ class _SlackEndpoint:
             kind, payload = read_payload(body)
             if self._limiter is None:
                 self._limiter = anyio.CapacityLimiter(THREADS)
-            response = await anyio.to_thread.run_sync(
-                lambda: dispatch(self._app, payload), limiter=self._limiter
-            )
+            with patience_of(ACKNOWLEDGE_WITHIN_S):  # waiting for a thread counts too
+                response = await anyio.to_thread.run_sync(
+                    lambda: dispatch(self._app, payload), limiter=self._limiter
+                )
         except NotFromSlack:
             return self._rejected(UNREADABLE)
         self._metrics.observe(kind, response.status_code, time.perf_counter() - began)
@@ -77,30 +76,9 @@ class _SlackEndpoint:
         return PlainTextResponse(why.line, why.status, headers)
 
 
-class _Readiness:
-    """Anyone may ask, so one look at Redis serves all who ask at once, on a thread of its own."""
-
-    def __init__(self, is_ready: Callable[[], object]) -> None:
-        self._is_ready = is_ready
-        self._lock = anyio.Lock()
-        self._known: tuple[float, str] | None = None
-
-    async def readyz(self, _request: Request) -> Response:
-        async with self._lock:
-            now = time.monotonic()
-            if self._known is None or now - self._known[0] > READY_SECONDS:
-                self._known = now, await anyio.to_thread.run_sync(self._look)
-            obstacle = self._known[1]
-        if obstacle:
-            return PlainTextResponse(f"not ready: {obstacle}", 503)
-        return PlainTextResponse("ready")
-
-    def _look(self) -> str:
-        try:
-            self._is_ready()
-        except StoreUnavailable as away:
-            return str(away)
-        return ""
+async def _readyz(readiness: Readiness, _request: Request) -> Response:
+    found = await anyio.to_thread.run_sync(readiness.read)
+    return PlainTextResponse(found.text, 200 if found.is_ready else 503)
 
 
 async def healthz(_request: Request) -> Response:
@@ -108,28 +86,32 @@ async def healthz(_request: Request) -> Response:
 
 
 def make_asgi(
-    app: App | None,
-    is_ready: Callable[[], object],
-    signing_secret: str,
+    app: PromptApp,
     metrics: RequestMetrics | None = None,
     *,
     shows_metrics: bool = True,
+    takes_requests: bool = True,
 ) -> ASGIApp:
-    """``is_ready`` raises StoreUnavailable while Redis is away. ``app`` None (Socket Mode): health
-    and metrics only."""
+    """``takes_requests`` False (Socket Mode): health and metrics only."""
     counted = metrics if metrics is not None else RequestMetrics()
+
+    def reach_redis() -> int:
+        return app.context.store.now()
+
+    readiness = Readiness(reach_redis)
+    counted.watch_redis(readiness)
 
     async def serve_metrics(_request: Request) -> Response:
         return Response(generate_latest(counted.registry), media_type=CONTENT_TYPE_LATEST)
 
     routes = [
         Route("/healthz", healthz),
-        Route("/readyz", _Readiness(is_ready).readyz),
+        Route("/readyz", partial(_readyz, readiness)),
     ]
     if shows_metrics:
         routes.append(Route("/metrics", serve_metrics))
-    if app is not None:
-        slack = _SlackEndpoint(app, Admission(signing_secret), counted)
+    if takes_requests:
+        slack = _SlackEndpoint(app, Admission(lambda: app.settings.signing_secrets), counted)
         routes.insert(0, Route("/slack/events", slack.events, methods=["POST"]))
     starlette = Starlette(routes=routes)
     starlette.router.redirect_slashes = False
@@ -154,19 +136,11 @@ def to_response(answer: BoltResponse) -> Response:
 
 
 def server_config(
-    app: App | None,
-    settings: Settings,
-    is_ready: Callable[[], object],
-    metrics: RequestMetrics | None = None,
+    app: PromptApp, metrics: RequestMetrics | None = None, *, takes_requests: bool = True
 ) -> uvicorn.Config:
-    metrics = metrics or RequestMetrics()
-    asgi = make_asgi(
-        app,
-        is_ready,
-        settings.slack_signing_secret,
-        metrics,
-        shows_metrics=settings.metrics_port is None,
-    )
+    metrics, settings = metrics or RequestMetrics(), app.settings
+    shows_metrics = settings.metrics_port is None
+    asgi = make_asgi(app, metrics, shows_metrics=shows_metrics, takes_requests=takes_requests)
     return uvicorn.Config(
         asgi,
         host=settings.host,
@@ -183,17 +157,17 @@ def server_config(
     )
 
 
-def serve_http(app: App | None, settings: Settings, is_ready: Callable[[], object]) -> int:
+def serve_http(app: PromptApp, metrics: RequestMetrics, *, takes_requests: bool = True) -> int:
     """Serves until SIGTERM or SIGINT, and finishes open requests first. Metrics are on a port of
     their own where one is set: the other one faces the Internet."""
-    metrics = RequestMetrics()
+    settings = app.settings
     if settings.metrics_port is not None:
         try:
             start_http_server(settings.metrics_port, settings.host, metrics.registry)
         except OSError as error:
             _log.error("cannot listen on %s:%d: %s", settings.host, settings.metrics_port, error)
             return 1
-    server = uvicorn.Server(server_config(app, settings, is_ready, metrics))
+    server = uvicorn.Server(server_config(app, metrics, takes_requests=takes_requests))
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again once it has stopped, which would end the replies that
         # follow their acknowledgements.

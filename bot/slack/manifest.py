@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -31,14 +32,26 @@ SCOPES = (
     "users:read",
 )
 EVENTS = ("app_home_opened", "app_mention", "message.im")
+PATH = "/slack/events"
 PLACEHOLDER_URL = "https://pilothouse.example.com"
+
+
+def checked_url(url: str) -> str:
+    """The address at which Slack reaches the bot, without the path that the bot answers at. Raises
+    ValueError with one line."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError(f"`{url}` is not an address such as {PLACEHOLDER_URL}: Slack calls https")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError(f"`{url}`: give the address alone, without a user, a query or a fragment")
+    return url.rstrip("/").removesuffix(PATH).rstrip("/")
 
 
 def make_manifest(
     names: Iterable[str], *, prefix: str = "", url: str = PLACEHOLDER_URL, socket_mode: bool = False
 ) -> dict[str, Any]:
     """``names``: commands of the table to register beside `/pilothouse`."""
-    address = f"{url.rstrip('/')}/slack/events"
+    address = f"{url.rstrip('/')}{PATH}"
     where: dict[str, Any] = {} if socket_mode else {"url": address}
     commands = [_command(BY_NAME[name], prefix, where) for name in BY_NAME if name in set(names)]
     commands.append(
@@ -164,12 +177,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     try:
-        names = read_names(chosen.commands, chosen.prefix)
+        names, url = read_names(chosen.commands, chosen.prefix), checked_url(chosen.url)
     except ValueError as error:
         print(f"pilothouse manifest: {error}", file=sys.stderr)
         return 2
     manifest = make_manifest(
-        names.installed, prefix=names.prefix, url=chosen.url, socket_mode=chosen.socket_mode
+        names.installed, prefix=names.prefix, url=url, socket_mode=chosen.socket_mode
     )
     if chosen.check is not None:
         return _check(chosen.check, manifest)

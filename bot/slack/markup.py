@@ -8,6 +8,7 @@ import unicodedata
 from datetime import UTC, datetime
 
 _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+DAY_AND_TIME = "{date_short_pretty} {time_secs}"
 _ID = re.compile(r"[A-Z][A-Z0-9]{1,30}", re.ASCII)
 
 
@@ -94,16 +95,28 @@ def with_dates(text: str) -> str:
 
 
 def _dated(written: str) -> str:
-    try:
-        at_ms = int(datetime.fromisoformat(written).timestamp() * 1000)
-    except ValueError:
-        return written  # no such day
-    return date(at_ms, "{date_short_pretty} {time_secs}")
+    at_ms = moment_in(written)
+    return written if at_ms is None else date(at_ms, DAY_AND_TIME)
 
 
 def with_clocks(text: str) -> str:
     """The same in plain text: ``2026-12-31 18:00:00 UTC``."""
     return _MOMENT.sub(lambda found: f"{found[0][:10]} {found[0][11:19]} UTC", text)
+
+
+def for_terminal(text: str) -> str:
+    """Words of people and of clusters must not move the cursor or colour the screen."""
+    return with_clocks("".join(letter if letter.isprintable() else " " for letter in text))
+
+
+def moment_in(text: str) -> int | None:
+    """Milliseconds, of a text that is one moment and nothing else."""
+    if not _MOMENT.fullmatch(text):
+        return None
+    try:
+        return int(datetime.fromisoformat(text).timestamp() * 1000)
+    except ValueError:
+        return None  # no such day
 
 
 def clock(at_ms: int) -> str:

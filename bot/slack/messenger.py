@@ -12,7 +12,7 @@ from slack_sdk.webhook import WebhookClient
 from bot.ports import ChannelUnavailable, Message, MessageGone, RateLimited, SlackUnavailable
 from bot.slack.blocks.chart import has_chart, without_charts
 from bot.slack.blocks.tables import has_table, without_tables
-from bot.slack.client import TIMEOUT_SECONDS, make_client
+from bot.slack.client import TIMEOUT_SECONDS, counted, make_client
 from bot.slack.errors import BAD_BLOCKS, BlocksRefused, retry_after_ms, translated
 from bot.slack.response_urls import may_reply_to
 
@@ -98,12 +98,15 @@ class SlackMessenger:
         )
 
         def send(shown: Message) -> None:
-            response = webhook.send(
-                text=shown.text,
-                blocks=_blocks(shown),
-                response_type="in_channel" if in_channel else "ephemeral",
-                replace_original=replace,
-            )
+            with counted("response_url") as outcome:
+                response = webhook.send(
+                    text=shown.text,
+                    blocks=_blocks(shown),
+                    response_type="in_channel" if in_channel else "ephemeral",
+                    replace_original=replace,
+                )
+                if response.status_code >= 300:
+                    outcome.code = str(response.status_code)
             body = response.body or ""
             if response.status_code == 429:
                 raise RateLimited(retry_after_ms(response.headers))

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from collections.abc import Callable
+from importlib.metadata import version
+from platform import python_version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bot.metric_table import metric
+from bot.readiness import Readiness
 
 REASONS = (
     "signature",
@@ -18,35 +25,40 @@ PATHS = ("/slack/events", "/healthz", "/readyz", "/metrics")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 
 
+def _described(name: str) -> tuple[str, str, tuple[str, ...]]:
+    spec = metric(name)
+    return spec.name, spec.help, spec.labels
+
+
 class RequestMetrics:
     """Requests from Slack with the time to acknowledge each; refused requests by reason; every
     5xx."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        Gauge(*_described("pilothouse_build_info"), registry=self.registry).labels(
+            version("pilothouse"), python_version()
+        ).set(1)
         self.requests = Counter(
-            "pilothouse_slack_requests",
-            "Requests from Slack by answer",
-            ("kind", "status"),
+            *_described("pilothouse_slack_requests"),
             registry=self.registry,
         )
         self.seconds = Histogram(
-            "pilothouse_slack_ack_seconds",
-            "Seconds to acknowledge",
-            ("kind",),
+            *_described("pilothouse_slack_ack_seconds"),
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self.api_requests = Counter(*_described("pilothouse_api_requests"), registry=self.registry)
+        self.api_seconds = Histogram(
+            *_described("pilothouse_api_request_seconds"), buckets=_BUCKETS, registry=self.registry
+        )
         self.rejected = Counter(
-            "pilothouse_http_rejected",
-            "HTTP requests refused before anything was done, by reason",
-            ("reason",),
+            *_described("pilothouse_http_rejected"),
             registry=self.registry,
         )
         self.failures = Counter(
-            "pilothouse_http_server_errors",
-            "HTTP responses with a status from 500, by path",
-            ("path",),
+            *_described("pilothouse_http_server_errors"),
             registry=self.registry,
         )
         for reason in REASONS:
@@ -54,9 +66,27 @@ class RequestMetrics:
         for path in PATHS:
             self.failures.labels(path)
 
+    def watch_redis(self, readiness: Readiness) -> None:
+        """Reads Redis when scraped."""
+        up = Gauge(*_described("pilothouse_redis_up"), registry=self.registry)
+        up.set_function(lambda: float(readiness.read().is_reached))
+
+    def watch_configuration(
+        self, loaded_at: Callable[[], float], refused: Callable[[], float]
+    ) -> None:
+        for name, read in (
+            ("pilothouse_configuration_loaded_seconds", loaded_at),
+            ("pilothouse_configuration_refused", refused),
+        ):
+            Gauge(*_described(name), registry=self.registry).set_function(read)
+
     def observe(self, kind: str, status: int, seconds: float) -> None:
         self.requests.labels(kind, str(status)).inc()
         self.seconds.labels(kind).observe(seconds)
+
+    def observe_api(self, route: str, status: int, seconds: float) -> None:
+        self.api_requests.labels(route, str(status)).inc()
+        self.api_seconds.labels(route).observe(seconds)
 
     def reject(self, reason: str) -> None:
         self.rejected.labels(reason).inc()

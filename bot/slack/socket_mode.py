@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 
-from slack_bolt import App
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_sdk.errors import SlackApiError
 
+from bot.slack.app import PromptApp
 from bot.slack.http import serve_http
+from bot.slack.request_metrics import RequestMetrics
 from config.settings import Settings
 
 FIRST_WAIT_SECONDS = 1.0
@@ -19,18 +19,28 @@ LONGEST_WAIT_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
-def serve_socket_mode(
-    app: App, settings: Settings, is_ready: Callable[[], object] = lambda: None
-) -> int:
+def make_handler(app: PromptApp) -> SocketModeHandler:
+    """Slack closes a connection every few hours; the next one is asked for with the app token of
+    then."""
+    handler = SocketModeHandler(app, app.settings.slack_app_token)
+
+    def take_token(settings: Settings) -> None:
+        handler.client.app_token = settings.slack_app_token
+
+    app.on_renewal.append(take_token)
+    return handler
+
+
+def serve_socket_mode(app: PromptApp, metrics: RequestMetrics) -> int:
     """Connect, serve health and metrics until SIGTERM or SIGINT, close."""
-    handler = SocketModeHandler(app, settings.slack_app_token)
+    handler = make_handler(app)
     ended = threading.Event()
     opener = threading.Thread(
         target=connect, args=(handler, ended), name="socket-mode", daemon=True
     )
     opener.start()
     try:
-        return serve_http(None, settings, is_ready)
+        return serve_http(app, metrics, takes_requests=False)
     finally:
         ended.set()
         handler.client.close()

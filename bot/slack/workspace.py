@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from slack_sdk import WebClient
 
@@ -55,26 +56,24 @@ def _granted(header: object) -> frozenset[str]:
     return frozenset(part.strip() for part in str(text or "").split(",") if part.strip())
 
 
-def _groups(client: WebClient) -> dict[str, str]:
+def _groups(client: WebClient) -> dict[str, Named]:
     with translated("usergroups.list"):
-        found = (
-            client.usergroups_list(include_users=False, include_disabled=False).get("usergroups")
-            or ()
-        )
-    return {
-        str(group["id"]): str(group.get("handle") or group.get("name") or group["id"])
-        for group in found
-    }
+        found = client.usergroups_list(include_users=True, include_disabled=False)
+    return {str(group["id"]): _group(group) for group in found.get("usergroups") or ()}
 
 
-def _named(client: WebClient, one: str, groups: dict[str, str]) -> Named:
+def _group(group: Mapping[str, Any]) -> Named:
+    name = f"@{group.get('handle') or group.get('name') or group['id']}"
+    problem = (
+        "" if group.get("users") else "nobody is in this user group: add people, or name another"
+    )
+    return Named(str(group["id"]), name, problem)
+
+
+def _named(client: WebClient, one: str, groups: Mapping[str, Named]) -> Named:
     try:
         if one.startswith("S"):
-            return (
-                Named(one, f"@{groups[one]}")
-                if one in groups
-                else Named(one, "", "no such user group, or it is disabled")
-            )
+            return groups.get(one) or Named(one, "", "no such user group, or it is disabled")
         if one.startswith(("U", "W")):
             return _person(client, one)
         return _channel(client, one)

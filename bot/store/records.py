@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -23,7 +22,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from bot.policy.freezes import Freeze
-from bot.ports import Announcement, AuditLine, UnknownSchema
+from bot.ports import Announcement, UnknownSchema
 from bot.releases.facts.events import Event
 from bot.releases.facts.release import GateState, Release
 from bot.store.newer_records import with_unknown_fields
@@ -33,8 +32,6 @@ READABLE_BY = 3
 """The oldest schema whose code can read what is written now: at least one back, so that an upgrade
 can be rolled back. Schema 3 is the first that keeps unknown fields, and so the first that can."""
 FASTEST = 1
-MOST_AUDIT_BYTES = 1_020
-"""With the name of its field, an entry of the audit stream takes a kilobyte."""
 JsonDocument = dict[str, Any]
 
 
@@ -109,7 +106,6 @@ _RELEASE: TypeAdapter[Release] = TypeAdapter(Release)
 _NOT_WRITTEN = {"newer_record"}
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 _FREEZE: TypeAdapter[Freeze] = TypeAdapter(Freeze)
-_AUDIT_LINE: TypeAdapter[AuditLine] = TypeAdapter(AuditLine)
 
 
 def dump_release(release: Release) -> bytes:
@@ -205,6 +201,7 @@ def without_names(release: Release) -> Release:
     return replace(
         release,
         requested_by=replace(release.requested_by, name=""),
+        changed_by=replace(release.changed_by, name="") if release.changed_by else None,
         progress=replace(release.progress, gate=nameless(gate) if gate else None),
     )
 
@@ -217,31 +214,6 @@ def load_announcement(entry: bytes) -> Announcement:
     """An outbox entry is its sequence, a blank, and the event: equal events stay two."""
     sequence, _, event = entry.partition(b" ")
     return Announcement(int(sequence), _EVENT.validate_json(event))
-
-
-def audit_line(event: Event, release_id: str, app: str) -> AuditLine:
-    return AuditLine(
-        event.at, release_id, app, event.kind.value, event.text, event.by.user if event.by else ""
-    )
-
-
-def dump_audit_line(line: AuditLine, *, spare: int = 0) -> bytes:
-    """At most MOST_AUDIT_BYTES less ``spare``: the end of a longer text goes, and who did what and
-    when stays."""
-    room = MOST_AUDIT_BYTES - spare
-    whole = _AUDIT_LINE.dump_json(line)
-    if len(whole) <= room:
-        return whole
-
-    def cut(characters: int) -> bytes:
-        return _AUDIT_LINE.dump_json(replace(line, text=f"{line.text[:characters]}…"))
-
-    too_many = bisect_left(range(len(line.text)), True, key=lambda number: len(cut(number)) > room)
-    return cut(max(0, too_many - 1))
-
-
-def load_audit_line(entry: bytes) -> AuditLine:
-    return _AUDIT_LINE.validate_json(entry)
 
 
 def dump_freeze(freeze: Freeze) -> bytes:

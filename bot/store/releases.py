@@ -4,10 +4,9 @@ together."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
-from uuid import uuid4
 
 import orjson
 from redis import Redis
@@ -15,10 +14,12 @@ from redis import Redis
 from bot.policy.freezes import Freeze
 from bot.ports import (
     Announcement,
+    AuditHead,
     AuditLine,
     Budget,
     Created,
     Locked,
+    Story,
     TemplateVerdict,
     UnknownSchema,
     VersionConflict,
@@ -26,8 +27,12 @@ from bot.ports import (
 from bot.redis_errors import redis_errors
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import Release
+from bot.runtime import new_id
 from bot.store import records
+from bot.store.audit import WINDOW_MS, Audit
+from bot.store.audit_entries import NO_STAMP, Stamp, audit_line, request_of, with_request
 from bot.store.connection import PREFIX
+from bot.store.outcomes import counts_of
 from bot.store.scripts import Scripts
 
 log = logging.getLogger(__name__)
@@ -38,8 +43,10 @@ HEALTHY_KEPT = 10
 VERDICTS_KEPT = 200
 DURATIONS_KEPT = 50
 NAMES_FORGOTTEN_AT_ONCE = 100
-MOST_DIGITS = 16
-"""Of a release's number."""
+READ_AT_ONCE = 20
+STORY_SPARE_MS = 1_000
+TIME_STANDS_S = 0.5
+"""A tick asks for the time once, not nine times; a clock that was set shows in the next one."""
 
 
 @dataclass(frozen=True)
@@ -55,25 +62,55 @@ class RedisReleaseStore:
     """See bot.ports.ReleaseStore."""
 
     def __init__(
-        self, client: Redis, *, retention: Retention = Retention(), prefix: str = PREFIX
+        self,
+        client: Redis,
+        *,
+        retention: Retention = Retention(),
+        stamp: Stamp = NO_STAMP,
+        prefix: str = PREFIX,
+        new_id: Callable[[], str] = new_id,
+        monotonic: Callable[[], float] | None = None,
     ) -> None:
+        """``monotonic``: seconds of a clock that cannot be set; with it, ``now`` counts on."""
         self._client = client
         self._retention = retention
         self._prefix = prefix
         self._scripts = Scripts(client, prefix)
+        self.trail = Audit(client, self._scripts, prefix, retention.audit_ms, stamp)
+        self._new_id = new_id
         self._skipped: set[str] = set()
+        self._monotonic = monotonic
+        self._time_asked = (0.0, float("-inf"))  # Redis TIME, and ours before it was asked
 
     def _key(self, name: str) -> str:
         return self._prefix + name
 
     def now(self) -> int:
+        """Never behind Redis, and ahead of it by no more than a request took."""
+        if self._monotonic is None:
+            return int(self._ask_time())
+        ours = self._monotonic()
+        time_ms, asked_at = self._time_asked
+        if not ours - asked_at < TIME_STANDS_S:
+            time_ms, asked_at = self._time_asked = self._ask_time(), ours
+        return int(time_ms + (ours - asked_at) * 1000)
+
+    def _ask_time(self) -> float:
         with redis_errors():
             seconds, microseconds = self._client.time()
-        return seconds * 1000 + microseconds // 1000
+        return float(seconds * 1000 + microseconds / 1000)
 
     # --- releases ---------------------------------------------------------------------------------
 
-    def create(self, draft: Release, *, dedup_key: str, same_as: str, operation: str) -> Created:
+    def create(
+        self,
+        draft: Release,
+        *,
+        dedup_key: str,
+        same_as: str,
+        operation: str,
+        tick_in_ms: int = 0,
+    ) -> Created:
         app = draft.target.app
         asked = draft.command or f"{draft.change.kind} {app}"
         event = Event(draft.created_at, EventKind.CREATED, asked, draft.requested_by)
@@ -84,14 +121,16 @@ class RedisReleaseStore:
             DEDUP_TTL_MS,
             same_as,
             app,
+            draft.target.typed,
             draft.phase.value,
             records.dump_release(draft),
             records.dump_event(event),
-            records.dump_audit_line(
-                records.audit_line(event, "", app), spare=len(f"{app}-") + MOST_DIGITS
-            ),
+            *self._dumped(audit_line(event, draft, "")),
             self._retention.audit_ms,
+            tick_in_ms,
         )
+        if fresh:
+            _log_event(draft, identity.decode(), event)
         return Created(self.load(identity.decode()), bool(fresh))
 
     def ask_to_start(self, app: str, request: str, *, operation: str) -> None:
@@ -149,12 +188,14 @@ class RedisReleaseStore:
         card: bool = True,
         wake: bool = False,
     ) -> Release:
-        recorded: list[bytes] = []
+        recorded: list[bytes | str] = []
         for event in events:
             # WROTE is for the audit alone: people read of steps, not of patches.
             recorded.append(b"" if event.kind is EventKind.WROTE else records.dump_event(event))
-            line = records.audit_line(event, release.id, release.target.app)
-            recorded.append(records.dump_audit_line(line) if event.is_audited else b"")
+            line = audit_line(event, release, release.id) if event.is_audited else None
+            recorded += self._dumped(line)
+        counts = counts_of(release) if release.phase.is_final else {}
+        ended = (part for pair in counts.items() for part in pair)
         version = int(
             self._scripts.run(
                 "save",
@@ -170,6 +211,7 @@ class RedisReleaseStore:
                 self._retention.releases,
                 len(events),
                 *recorded,
+                *ended,
             )
         )
         if version == -1:
@@ -178,6 +220,8 @@ class RedisReleaseStore:
             raise VersionConflict(
                 f"{release.id} was saved by another process since version {release.version}"
             )
+        for event in events:
+            _log_event(release, release.id, event)
         return replace(release, version=version)
 
     def is_current(self, release: Release) -> bool:
@@ -196,26 +240,47 @@ class RedisReleaseStore:
     def leave_line(self, release_id: str) -> None:
         self._scripts.run("leave_line", release_id)
 
-    def active(self, app: str | None = None) -> tuple[Release, ...]:
+    def active(self, app: str | None = None, cluster: str | None = None) -> tuple[Release, ...]:
         with redis_errors():
             found = cast(
                 list[bytes],
                 self._client.zrange(self._key(f"active:{app}" if app else "active"), 0, -1),
             )
-        return tuple(r for r in self._read([i.decode() for i in found]) if not r.phase.is_final)
+        return tuple(
+            release
+            for release in self._read([identity.decode() for identity in found])
+            if not release.phase.is_final and cluster in (None, release.target.cluster)
+        )
+
+    def place_of(self, release_id: str) -> str:
+        """What a command names the release's app with (Target.typed); "" unknown."""
+        with redis_errors():
+            found = cast(
+                bytes | None, self._client.hget(self._key(f"release:{release_id}"), "place")
+            )
+        return (found or b"").decode()
 
     def active_ids(self) -> tuple[str, ...]:
         with redis_errors():
             found = cast(list[bytes], self._client.zrange(self._key("active"), 0, -1))
         return tuple(identity.decode() for identity in found)
 
-    def recent(self, app: str | None = None, *, limit: int = 10) -> tuple[Release, ...]:
-        with redis_errors():
-            name = self._key(f"recent:{app}" if app else "recent")
-            found = (
-                cast(list[bytes], self._client.zrevrange(name, 0, limit - 1)) if limit > 0 else []
-            )
-        return tuple(self._read([identity.decode() for identity in found]))
+    def recent(
+        self, app: str | None = None, cluster: str | None = None, *, limit: int = 10
+    ) -> tuple[Release, ...]:
+        name = self._key(f"recent:{app}" if app else "recent")
+        kept: list[Release] = []
+        at, page = 0, limit if cluster is None else max(limit, READ_AT_ONCE)
+        while len(kept) < limit:
+            # One cluster's may be few among the app's: more are read until there are enough.
+            with redis_errors():
+                found = cast(list[bytes], self._client.zrevrange(name, at, at + page - 1))
+            read = self._read([identity.decode() for identity in found])
+            kept += [one for one in read if cluster in (None, one.target.cluster)]
+            at += page
+            if cluster is None or len(found) < page:
+                break
+        return tuple(kept[:limit])
 
     # --- the card and the outbox ------------------------------------------------------------------
 
@@ -316,13 +381,21 @@ class RedisReleaseStore:
 
     # --- audit and freezes ------------------------------------------------------------------------
 
+    def _dumped(self, line: AuditLine | None) -> tuple[bytes | str, ...]:
+        """As the scripts take an entry; nothing for None."""
+        if line is None:
+            return b"", "", b""
+        return self.trail.dump(with_request(line), self._new_id()).arguments
+
     def audit(self, *, app: str | None = None, limit: int = 50) -> tuple[AuditLine, ...]:
-        with redis_errors():
-            entries = cast(
-                list[tuple[bytes, dict[bytes, bytes]]],
-                self._client.xrevrange(self._key(f"audit:{app}" if app else "audit"), count=limit),
-            )
-        return tuple(records.load_audit_line(fields[b"line"]) for _, fields in entries)
+        return self.trail.newest(app, limit)
+
+    def story(self, release: Release, *, after: str = "", limit: int = 200) -> Story:
+        # By the clock of Redis, as the stream's ids are; a second for one that was set back a bit.
+        since = max(0, release.created_at - STORY_SPARE_MS)
+        read, through = self.trail.of_app(release.target.app, after, since, limit)
+        lines = tuple(one for one in read if one[1].release_id == release.id)
+        return Story(lines, through, through == after or len(read) < limit)
 
     def write_audit(self, line: AuditLine, *, operation: str) -> None:
         self._scripts.run(
@@ -330,8 +403,43 @@ class RedisReleaseStore:
             operation,
             line.app,
             self._retention.audit_ms,
-            records.dump_audit_line(line),
+            line.release_id,
+            *self._dumped(line),
         )
+
+    def write_refusal(self, line: AuditLine, *, same_as: str, operation: str) -> None:
+        self._scripts.run(
+            "write_refusal",
+            operation,
+            line.by or "?",
+            same_as,
+            WINDOW_MS,
+            line.app,
+            self._retention.audit_ms,
+            line.release_id,
+            *self._dumped(line),
+        )
+
+    def seal_audit(self) -> AuditHead | None:
+        return self.trail.seal(self.now())
+
+    def audit_head(self) -> AuditHead:
+        return self.trail.state().sealed
+
+    def head_wanted(self, release_id: str) -> AuditHead | None:
+        with redis_errors():
+            wanted = self._client.zscore(self._key("heads-wanted"), release_id)
+        if wanted is None:
+            return None
+        head = self.audit_head()
+        return head if head.number >= max(wanted, 1) else None
+
+    def head_posted(self, release_id: str) -> None:
+        self._scripts.run("head_posted", release_id)
+
+    def count(self, name: str) -> None:
+        with redis_errors():
+            self._client.hincrby(self._key("counters"), name, 1)
 
     def freezes(self) -> tuple[Freeze, ...]:
         """Those in force, oldest first."""
@@ -346,10 +454,32 @@ class RedisReleaseStore:
             )
         )
 
-    def change_freeze(self, scope: str, before: Freeze | None, after: Freeze | None) -> bool:
+    def change_freeze(
+        self,
+        scope: str,
+        before: Freeze | None,
+        after: Freeze | None,
+        *,
+        operation: str = "",
+        audit: AuditLine | None = None,
+    ) -> bool:
         decided_on = -1 if before is None else before.at
         document = b"" if after is None else records.dump_freeze(after)
-        return bool(self._scripts.run("change_freeze", uuid4().hex, scope, decided_on, document))
+        line, sha, words = self._dumped(audit)
+        return bool(
+            self._scripts.run(
+                "change_freeze",
+                operation or self._new_id(),
+                scope,
+                decided_on,
+                document,
+                line,
+                audit.app if audit else "",
+                self._retention.audit_ms,
+                sha,
+                words,
+            )
+        )
 
     # --- small passing state ----------------------------------------------------------------------
 
@@ -367,7 +497,7 @@ class RedisReleaseStore:
         return bool(self._scripts.run("put_newest", key, value, order, ttl_ms))
 
     def take(self, key: str) -> str | None:
-        found: bytes | None = self._scripts.run("take", uuid4().hex, key)
+        found: bytes | None = self._scripts.run("take", self._new_id(), key)
         return None if found is None else found.decode()
 
     def peek(self, key: str) -> str | None:
@@ -408,3 +538,20 @@ class RedisReleaseStore:
         for release in self._read([identity.decode() for identity in found]):
             document = records.dump_release(records.without_names(release))
             self._scripts.run("forget_names", release.id, release.version, document)
+
+
+def _log_event(release: Release, release_id: str, event: Event) -> None:
+    """One line for each thing that a release does. No text: people's reasons are in it."""
+    target = release.target
+    fields = {
+        "release": release_id,
+        "app": target.app,
+        "cluster": target.cluster,
+        "phase": release.phase.value,
+        "event": event.kind.value,
+        "step": event.step,
+        "request": request_of(release),
+    }
+    known = {name: value for name, value in fields.items() if value}
+    line = " ".join(f"{name}={value}" for name, value in known.items())
+    log.info("%s", line, extra={"fields": known})

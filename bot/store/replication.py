@@ -10,15 +10,24 @@ operation id.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
-SCHEME = "redis+sentinel"
+from config.redis_url import (
+    ENCRYPTED_SCHEMES,
+    SENTINEL_SCHEMES,
+    TLS_OPTIONS,
+    mistake_in,
+    options_of,
+)
+
 SENTINEL_PORT = 26_379
+_NO = ("0", "f", "false", "n", "no")
 WRITES = frozenset(
     {"EVALSHA", "SET", "HSET"}
 )  # what bot.store sends alone; all else of it goes through scripts
@@ -26,12 +35,15 @@ WAIT_MS = 1_000
 
 
 def is_sentinel_url(url: str) -> bool:
-    return url.startswith(f"{SCHEME}://")
+    return urlsplit(url).scheme in SENTINEL_SCHEMES
 
 
 @dataclass(frozen=True)
 class SentinelGroup:
-    """``redis+sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT],…/SERVICE[/DATABASE][?replicas=1&sentinel_password=…]``"""
+    """``redis+sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT],…/SERVICE[/DATABASE][?replicas=1&sentinel_password=…]``
+
+    ``tls``: how Sentinels and servers are reached by ``rediss+sentinel://``, in redis-py's words.
+    """
 
     sentinels: tuple[tuple[str, int], ...]
     service: str
@@ -40,6 +52,7 @@ class SentinelGroup:
     password: str = ""
     sentinel_password: str = ""
     replicas: int = 1
+    tls: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, url: str) -> SentinelGroup:
@@ -48,7 +61,7 @@ class SentinelGroup:
         credentials, _, hosts = parts.netloc.rpartition("@")
         username, _, password = credentials.partition(":")
         service, _, database = parts.path.strip("/").partition("/")
-        named = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        named = options_of(parts)
         if not service or not hosts:
             raise ValueError(
                 "names no Sentinel or no service: use"
@@ -58,10 +71,8 @@ class SentinelGroup:
             raise ValueError(
                 "does not end in a database number: use redis+sentinel://HOST:26379/SERVICE/0"
             )
-        if unknown := set(named) - {"replicas", "sentinel_password"}:
-            raise ValueError(
-                f"has the option {min(unknown)}: known are replicas and sentinel_password"
-            )
+        if mistake := mistake_in(url):
+            raise ValueError(mistake)
         if not named.get("replicas", "1").isdigit():
             raise ValueError("has `replicas` that are not a number")
         return cls(
@@ -72,7 +83,17 @@ class SentinelGroup:
             password=unquote(password),
             sentinel_password=named.get("sentinel_password", ""),
             replicas=int(named.get("replicas", "1")),
+            tls=_tls(parts.scheme, named),
         )
+
+
+def _tls(scheme: str, named: Mapping[str, str]) -> Mapping[str, Any]:
+    if scheme not in ENCRYPTED_SCHEMES:
+        return {}
+    found: dict[str, Any] = {name: named[name] for name in TLS_OPTIONS if name in named}
+    if "ssl_check_hostname" in found:
+        found["ssl_check_hostname"] = found["ssl_check_hostname"].lower() not in _NO
+    return {"ssl": True, **found}
 
 
 def _address(text: str) -> tuple[str, int]:

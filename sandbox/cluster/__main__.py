@@ -36,6 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument(
+        "--traffic", type=float, default=0.0, help="requests a second to each Service"
+    )
+    parser.add_argument(
         "--tls", action="store_true", help="serve HTTPS, so that kubectl sends its token"
     )
     parser.add_argument(
@@ -53,6 +56,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         nodes=arguments.nodes,
         port=arguments.port,
         tls=arguments.tls,
+        traffic=arguments.traffic,
     )
     cluster = Cluster(settings)
     await cluster.start()

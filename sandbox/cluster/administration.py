@@ -12,6 +12,7 @@ JSON in and out.
 | GET, DELETE history | the log of writes; ?since=number, ?resource=deployments.apps, ?verb= |
 | POST, DELETE denials | {"verb", "group", "resource", "namespace"}: 403 and "not allowed" in reviews |
 | POST tokens | {"namespace", "name"} of a service account; returns its token |
+| GET targets | the pods that run, as Prometheus' HTTP service discovery reads them: scraped through the proxy |
 | PUT nodes/NAME | {"ready": bool, "unschedulable": bool} |
 | PUT pods/NAMESPACE/NAME | {"ready": bool}: a single pod's readiness |
 """  # noqa: E501 — a table
@@ -71,6 +72,7 @@ def administration(cluster: Cluster) -> Starlette:
         ("POST", "denials", handlers.deny),
         ("DELETE", "denials", handlers.clear_denials),
         ("POST", "tokens", handlers.make_token),
+        ("GET", "targets", handlers.targets),
         ("PUT", "nodes/{name}", handlers.put_node),
         ("PUT", "pods/{namespace}/{name}", handlers.put_pod),
     ]
@@ -90,6 +92,16 @@ def administration(cluster: Cluster) -> Starlette:
 async def _refused(request: Request, error: Exception) -> Response:
     del request
     return _json({"error": str(error)}, 400)
+
+
+def _target(pod: Json, address: str) -> Json:
+    namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+    path = f"/api/v1/namespaces/{namespace}/pods/{name}/proxy/metrics"
+    running = (pod.get("status") or {}).get("phase") == "Running"
+    return {
+        "targets": [address] if running else [],
+        "labels": {"__metrics_path__": path, "namespace": namespace, "pod": name},
+    }
 
 
 class _Handlers:
@@ -226,6 +238,11 @@ class _Handlers:
         return _json(
             {"token": self._cluster.access.add_service_account(body["namespace"], body["name"])}
         )
+
+    async def targets(self, request: Request) -> Response:
+        del request
+        address = self._cluster.url.partition("://")[2]
+        return _json([_target(pod, address) for pod in self._cluster.store.list_all(PODS)])
 
     async def put_node(self, request: Request) -> Response:
         body = await _body(request)

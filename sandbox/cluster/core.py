@@ -24,6 +24,7 @@ from sandbox.cluster.api_server.resources import (
     SERVICE_ACCOUNTS,
     ResourceTable,
 )
+from sandbox.cluster.api_server.schemas import KUBERNETES_VERSION
 from sandbox.cluster.api_server.server import ApiServer
 from sandbox.cluster.api_server.store import Store
 from sandbox.cluster.api_server.watching import Watches
@@ -33,6 +34,7 @@ from sandbox.cluster.controllers.kubelet import Timings
 from sandbox.cluster.controllers.running import Controllers
 from sandbox.cluster.controllers.work_queue import WorkQueue
 from sandbox.cluster.network.certificates import self_signed_context
+from sandbox.cluster.network.counters import visit
 from sandbox.cluster.network.load_balancers import LoadBalancers
 from sandbox.cluster.network.routing import Routing
 from sandbox.cluster.network.subresources import Subresources
@@ -60,6 +62,8 @@ class ClusterSettings:
     controller_delay: float = 0.0
     watch_log: int = 20_000
     random_seed: int | None = None
+    traffic: float = 0.0  # requests a second to each Service, by visitors within the cluster
+    kubernetes: tuple[int, int, int] = KUBERNETES_VERSION  # what /version says, and nothing else
 
 
 class Cluster:
@@ -97,7 +101,9 @@ class Cluster:
             self.faults,
             self.watches,
             administration(self),
+            kubernetes=settings.kubernetes,
         )
+        self._visitors: asyncio.Task[None] | None = None
         self._serve_subresources()
         context = self_signed_context() if settings.tls else None
         self.listener = Listener(self.server, settings.host, settings.port, context)
@@ -133,6 +139,8 @@ class Cluster:
             DEFINITIONS, "", seeds.sample_definition(), SEEDER, WriteOptions(validation="Ignore")
         )
         await self.listener.open()
+        if self.settings.traffic:
+            self._visitors = asyncio.create_task(visit(self.routing, self.settings.traffic))
 
     def seed(self, manifests: Iterable[Json]) -> None:
         """Creates objects or replaces existing ones; creates missing namespaces."""
@@ -157,6 +165,8 @@ class Cluster:
                 )
 
     async def stop(self) -> None:
+        if self._visitors is not None:
+            self._visitors.cancel()
         self.queue.close()
         self.watches.close()
         await self.load_balancers.close()

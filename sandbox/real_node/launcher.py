@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from sandbox.control_plane.launcher import READY_WITHIN_S, ControlPlane, answers
+from sandbox.control_plane.launcher import ControlPlane, answers
+from sandbox.free_ports import free_ports
 from sandbox.real_node import cgroups
 from sandbox.real_node.binaries import APP, KUBE, RUNTIME
 from sandbox.real_node.certificates import write_certificates
@@ -24,6 +25,7 @@ INSIDE = FOLDER / "inside"
 API_ADDRESS = "10.240.0.1"
 API_PORT = 6443
 REGISTRY = f"{API_ADDRESS}:5000"
+DNS = f"{API_ADDRESS}:53"
 ETCD = ("http://127.0.0.1:2379", "http://127.0.0.1:2380")
 # Three kubelet leases of 2 s are missed before a node counts as lost, and its pods are replaced
 # soon: the defaults of 50 s and 300 s would make a test of it take six minutes.
@@ -32,14 +34,18 @@ PODS_REPLACED_AFTER_S = 2
 
 
 class RealNodes(ControlPlane):
-    """The real Kubernetes with `nodes` real nodes. Its pods pull from a registry of its own.
+    """The real Kubernetes with `nodes` real nodes. Its pods pull from a registry of its own: the
+    demo app, and what the OCI layout `images` holds.
 
     Raises BinariesMissing where it was not built, MachineUnfit where this machine cannot run it,
     ControlPlaneFailed where it does not start.
     """
 
-    def __init__(self, folder: Path | None = None, *, nodes: int = 2) -> None:
+    def __init__(
+        self, folder: Path | None = None, *, nodes: int = 2, images: Path | None = None
+    ) -> None:
         super().__init__(folder, nodes=nodes)
+        self._images = images
         self._cgroup = ""
         self.pid = 0
 
@@ -67,6 +73,21 @@ class RealNodes(ControlPlane):
         Services."""
         return ["nsenter", "--target", str(self.pid), "--net", *command]
 
+    def forward_in(self, target: str) -> int:
+        """The port on this machine's loopback that leads to HOST:PORT in the cluster's network."""
+        (port,) = free_ports(1)
+        self._forward("in", f"127.0.0.1:{port}", target)
+        return port
+
+    def forward_out(self, inside_port: int, port: int) -> str:
+        """The https URL that leads pods to a port on this machine's loopback; the cluster's
+        authority has signed its certificate."""
+        address = f"{API_ADDRESS}:{inside_port}"
+        certificate = self.folder / "certs" / "apiserver"
+        pair = (certificate.with_suffix(".crt"), certificate.with_suffix(".key"))
+        self._forward("out", address, f"127.0.0.1:{port}", *pair)
+        return f"https://{address}"
+
     def lose_node(self, number: int) -> None:
         """The loss of a machine: every process on it is gone at once, without a goodbye."""
         assert self._processes is not None
@@ -79,7 +100,7 @@ class RealNodes(ControlPlane):
         cgroups.remove(f"{self._cgroup}/node-{number}")
         self._start_node(number)
         node = f"node/node-{number}"
-        self.kubectl("wait", node, "--for=condition=Ready", f"--timeout={READY_WITHIN_S:.0f}s")
+        self.kubectl("wait", node, "--for=condition=Ready", "--timeout=240s")
 
     def _start_once(self) -> None:
         self._cgroup = f"pilothouse-{self._token[:12]}"
@@ -91,10 +112,10 @@ class RealNodes(ControlPlane):
         self._start_namespaces()
         self._start_etcd(*ETCD)
         self._start_real_api_server()
-        self._spawn_program(
-            "registry", sys.executable, "-I", FOLDER / "registry.py", REGISTRY, APP.built()
-        )
-        self._start_forward()
+        self._start_program("registry", REGISTRY, APP.built(), *filter(None, [self._images]))
+        self._start_program("dns", DNS, inside, self.authority, self.folder / "tokens.csv")
+        # The API server, on this machine's loopback.
+        self._forward("in", f"127.0.0.1:{self.port}", f"{API_ADDRESS}:{API_PORT}")
         with self._ready_client() as api:
             self._start_controllers(
                 "--service-account-private-key-file=sa.key",
@@ -132,14 +153,17 @@ class RealNodes(ControlPlane):
             f"--default-unreachable-toleration-seconds={PODS_REPLACED_AFTER_S}",
         )
 
-    def _start_forward(self) -> None:
-        """The API server, on this machine's loopback."""
+    def _forward(self, direction: str, listen: str, target: str, *certificate: Path) -> None:
         assert self._processes is not None
-        target = f"{API_ADDRESS}:{API_PORT}"
-        words = [str(self.pid), str(self.port), target]
-        self._processes.start(
-            "forward", [sys.executable, "-I", FOLDER / "forward.py", *words], self.folder
+        words: list[str | Path] = [direction, str(self.pid), listen, target, *certificate]
+        started = self._processes.start(
+            f"forward-{listen}", [sys.executable, "-I", FOLDER / "forward.py", *words], self.folder
         )
+        self._wait_until(lambda: started.log.stat().st_size > 0, f"the forward of {listen}")
+
+    def _start_program(self, name: str, *words: str | Path) -> None:
+        """One of this folder's, in the cluster's namespaces."""
+        self._spawn_program(name, sys.executable, "-I", FOLDER / f"{name}.py", *words)
 
     def _start_node(self, number: int) -> None:
         self._spawn_program(

@@ -45,6 +45,7 @@ async def respond(request: Request) -> Response:
         {
             "kind": "response_url",
             "name": "response_url",
+            "key": request.path_params["key"],
             "at": at,
             "duration_ms": round((time.perf_counter() - started) * 1000, 2),
             "status": response.status_code,

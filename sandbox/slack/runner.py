@@ -28,14 +28,21 @@ class LocalSlack:
 
     `with LocalSlack(bot_url=..., signing_secret=...) as slack: slack.command("U0DEV1",
     "C0RELEASES", "/help")`. The keyword arguments are the fields of `SlackSettings`. Give the app
-    `slack.api_url` as the base URL of the Web API.
+    `slack.api_url` as the base URL of the Web API. `seen_at` is the URL that leads an app in
+    another network here.
     """
 
     def __init__(
-        self, settings: SlackSettings | None = None, *, port: int = 0, **changes: Any
+        self,
+        settings: SlackSettings | None = None,
+        *,
+        port: int = 0,
+        seen_at: str = "",
+        **changes: Any,
     ) -> None:
         self.settings = replace(settings or SlackSettings(), **changes)
         self._port = port
+        self._seen_at = seen_at
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._http: httpx.Client | None = None
@@ -43,7 +50,7 @@ class LocalSlack:
 
     @property
     def api_url(self) -> str:
-        return f"{self.url}/api/"
+        return f"{self._seen_at or self.url}/api/"
 
     def start(self) -> Self:
         # asyncio sends small replies at once only when the protocol is named; otherwise each
@@ -53,7 +60,7 @@ class LocalSlack:
         listener.bind(("127.0.0.1", self._port))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         app = build_app(self.settings)
-        app.state.platform.base_url = self.url
+        app.state.platform.base_url = self._seen_at or self.url
         self._server = make_server(app)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, name="local-slack", daemon=True
@@ -228,4 +235,12 @@ def make_server(app: Any) -> uvicorn.Server:
         timeout_graceful_shutdown=1,
         lifespan="on",
     )
-    return uvicorn.Server(config)
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn waits for what is open before the app hears of the end, and an open page reads on."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.state.platform.stream.close()  # type: ignore[union-attr]
+        await super().shutdown(sockets)

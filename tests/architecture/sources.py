@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
+OF_AN_EXTRA = Path("bot/otel.py")
+"""Imported only where traces are wanted, and the extra `otel` is installed."""
 PRODUCT = ("bot", "jobs", "config")
 BINARY = {".png", ".woff2", ".ico", ".gz"}
 

@@ -15,12 +15,13 @@ RULES = {
     "bot.policy.approvals": {"refusal_to_ask", "refusal_to_approve"},
     "bot.policy.freezes": {"may_override", "refusal_to_end"},
     "bot.policy.permissions": {"may", "refusal_of_role", "takes_commands_in"},
+    "bot.policy.strategies": {"may_use"},
 }
 WITH_OBJECTS = {Path("bot/operations/lifecycle/apply_objects.py")}
 """What an `/apply` brings needs roles of its own, judged with the objects in hand."""
 GATHERS = Path("bot/operations/access")
-"""The only room that asks the decision: it knows the person."""
-FACTS = {"roles_of": {GATHERS / "roles.py"}, "denial": {GATHERS / "refuse.py"}}
+"""The only room that asks the decision: it knows the person. Roles are its affair alone."""
+FACTS: dict[str, set[Path]] = {"roles_of": set(), "denial": {GATHERS / "refuse.py"}}
 
 
 @cache

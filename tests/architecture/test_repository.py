@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.__main__ import PURPOSES
+from sandbox.images import BASE_PYTHON
 from tests.architecture.sources import (
+    OF_AN_EXTRA,
     TOP,
     nodes_of,
     python_files,
@@ -31,7 +34,7 @@ BANNED_IN_PYTHON = {
     ),
     "unfinished or swallowed": re.compile(
         r"\b(TO[D]O|FIX[M]E|X[X]X)\b|NotImplemented[E]rror"
-        r"|except [E]xception(?!:  # logged| as error:  # reported)|except:[ \n]"
+        r"|except [E]xception(?!:  # logged| as error:  # (reported|judged))|except:[ \n]"
     ),
     "skipped for good": re.compile(r"pytest[.]mark[.](skip|xfail)\b"),
 }
@@ -105,10 +108,12 @@ def test_every_import_of_the_product_is_a_declared_dependency() -> None:
         "urllib3": "kubernetes",
         "pydantic_core": "pydantic",
         "re2": "google-re2",
+        "dateutil": "python-dateutil",
     }
     imported = {
         module
         for path in python_files("bot", "jobs", "config")
+        if path != OF_AN_EXTRA
         for module in _external_modules(path)
     }
     undeclared = sorted(
@@ -203,3 +208,22 @@ def test_ci_runs_what_make_check_runs() -> None:
     ci = text_of(Path(".ci/run"))
     assert re.search(r"^make test$", ci, re.MULTILINE)
     assert re.search(r"^make check-rest$", ci, re.MULTILINE)
+
+
+def test_the_usage_says_what_each_command_is_for() -> None:
+    project = tomllib.loads(text_of(Path("pyproject.toml")))["project"]
+    assert set(project["entry-points"]["pilothouse.commands"]) == set(PURPOSES)
+
+
+def test_no_page_names_a_python_that_no_run_used() -> None:
+    recorded = text_of(Path("docs/reference/verification.md"))
+    ran = {*re.findall(r"Python (3\.\d+)\.\d+, \d+ cores", recorded), BASE_PYTHON}
+    pages = [
+        path for path in tracked_files() if path.suffix == ".md" and path.name != "verification.md"
+    ]
+    named = {version for page in pages for version in re.findall(r"Python (3\.\d+)", text_of(page))}
+    assert named <= ran
+    project = tomllib.loads(text_of(Path("pyproject.toml")))["project"]
+    assert project["requires-python"].removeprefix(">=") in ran
+    classified = [one for one in project["classifiers"] if "Python ::" in one]
+    assert {one.rpartition(" ")[2] for one in classified} <= {"3", *ran}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.ports import Message
+from bot.slack.blocks.tables import rows_of
 from tests.blocks.stories import messages
 
 FOLDER = Path(__file__).parent / "golden"
@@ -51,7 +52,7 @@ def _block(block: Mapping[str, Any]) -> list[str]:
         case "rich_text":
             return [line for part in block["elements"] for line in _rich(part)]
         case "table":
-            return [" | ".join(cell["text"] for cell in row) for row in block["rows"]]
+            return [" | ".join(row) for row in rows_of(block)]
         case "header":
             return [f"# {block['text']['text']}"]
         case "data_visualization":

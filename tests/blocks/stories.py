@@ -27,6 +27,7 @@ from bot.operations.replies import (
     WhoamiReply,
 )
 from bot.policy.freezes import Freeze
+from bot.policy.permissions import Access, Grant, Role
 from bot.ports import AuditLine, Message, Table
 from bot.releases.facts.as_found import AsFound, DeploymentAsFound
 from bot.releases.facts.card_snapshot import CardSnapshot, PodLine, Struggle, VersionCount
@@ -675,7 +676,10 @@ REPLIES: dict[str, Reply] = {
     "listing": ListingReply("Releases", (SUCCEEDED, replace(ROLLED_BACK, requested_by=ADMIN))),
 }
 
-RENDERING = SlackRendering(("hello", "auth"), approvers=(MANAGER.user,))
+RENDERING = SlackRendering(
+    ("hello", "auth"), access=Access(roles={Role.APPROVER: Grant(users=frozenset({MANAGER.user}))})
+)
+CARD_ADDRESS = "https://example.slack.com/archives/C0RELEASES/p1795000000000100"
 
 
 def messages() -> dict[str, Message]:
@@ -684,9 +688,8 @@ def messages() -> dict[str, Message]:
         CARDS["waiting for approval to start"], now=NOW, first=True
     )
     for name, (release, event) in EVENTS.items():
-        told = RENDERING.announcement(
-            release, event, "https://example.slack.com/archives/C0RELEASES/p1795000000000100"
-        )
+        in_thread = event.kind is EventKind.FINISHED
+        told = RENDERING.announcement(release, event, "" if in_thread else CARD_ADDRESS)
         assert told is not None
         found[f"{'loud' if told[1] else 'quiet'} {name}"] = told[0]
     found |= {f"reply {name}": RENDERING.reply(reply, now=NOW) for name, reply in REPLIES.items()}

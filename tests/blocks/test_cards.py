@@ -11,14 +11,18 @@ import pytest
 
 from bot.policy.permission_table import BUTTONS
 from bot.ports import Message
+from bot.releases.facts.causes import Judgement, Verdict
 from bot.releases.facts.changes import Change, Reapply, Restart, Scale, Undo
+from bot.releases.facts.counters import Counts
 from bot.releases.facts.events import Event, EventKind
-from bot.releases.facts.release import Phase, Progress, Release, Rollback
+from bot.releases.facts.plan import Condition
+from bot.releases.facts.release import Phase, Progress, Release, Rollback, StepTime
 from bot.slack.blocks.announcements import announcement
-from bot.slack.blocks.buttons import ACTION_PREFIX, buttons_of
+from bot.slack.blocks.buttons import ACTION_PREFIX, buttons_of, restored
 from bot.slack.blocks.card import bar, card
 from bot.slack.blocks.plan import plan_message
 from bot.slack.blocks.steps import step_items
+from bot.slack.blocks.timeline import timeline_lines
 from bot.slack.blocks.words import headline, title_words
 from sandbox.slack.block_rules import check_message_blocks
 from tests.blocks.golden import FOLDER, file_of, shown
@@ -27,6 +31,7 @@ from tests.blocks.stories import (
     CARDS,
     EVENTS,
     GREEN,
+    HOLDING,
     NOW,
     PROMOTING,
     ROLLED_BACK,
@@ -143,7 +148,11 @@ def test_a_phase_offers_only_the_buttons_that_fit_it(name: str, labels: list[str
 )
 def test_a_button_names_release_gate_and_plan_and_never_a_command(release: Release) -> None:
     for button in buttons_of(release):
-        assert set(json.loads(button["value"])) - {"step", "front"} == {"release", "gate", "plan"}
+        assert set(json.loads(button["value"])) - {"step", "front", "asks"} == {
+            "release",
+            "gate",
+            "plan",
+        }
         assert "deploy" not in button["value"]
         assert button["action_id"].removeprefix(ACTION_PREFIX) in BUTTONS
 
@@ -182,6 +191,34 @@ def test_what_the_planner_noted_is_on_the_card_only_while_people_decide_on_it() 
     assert note not in str(card(PROMOTING, now=NOW).blocks)
 
 
+COUNTED = Judgement(
+    T0 + 60 * SECOND,
+    Verdict.BAD,
+    "2.1% of 940 requests failed on 2.0.0; 0.1% of 8,800 on 1.0.0",
+    candidate=(940, 20),
+    stable=(8_800, 9),
+    link="https://prometheus.example.com/graph?g0.expr=sum",
+)
+
+
+def test_a_verdict_by_metrics_leads_to_its_query_on_card_and_in_thread() -> None:
+    release = replace(HOLDING, judgements=(COUNTED,))
+    event = Event(T0, EventKind.JUDGED, f"bad: {COUNTED.detail}")
+    posted = announcement(release, event)
+    assert posted is not None
+    for message in (card(release, now=T0), posted[0]):
+        shown_link = f"<{COUNTED.link}|query in Prometheus>"
+        assert shown_link in json.dumps(message.blocks, ensure_ascii=False)
+        assert COUNTED.detail in message.text
+
+
+def test_a_card_says_why_no_metrics_come() -> None:
+    away = Counts("errors", T0, away="Prometheus does not admit us (401): check `token_file`")
+    progress = replace(HOLDING.progress, counts=(away,))
+    message = card(replace(HOLDING, progress=progress), now=T0)
+    assert "No metrics: Prometheus does not admit us (401)" in message.text
+
+
 def test_what_the_planner_noted_is_one_line_of_the_thread() -> None:
     planned = Event(T0, EventKind.PLANNED, "1.0.0 → 2.0.0, canary")
     told = announcement(PROMOTING, planned)
@@ -215,6 +252,21 @@ def test_cleaning_up_is_one_step_that_says_what_it_does(
     cleaning = replace(GREEN, phase=Phase.PROGRESSING, progress=Progress(at_step, T0))
     last = step_items(cleaning)[-1]
     assert (last.state, last.words) == (state, words)
+
+
+def test_a_finished_blue_green_cleaned_up_once() -> None:
+    switch, clean_up = (
+        "Switch traffic to 2.0.0",
+        [step.title for step in GREEN.steps if step.committed],
+    )
+    times = [
+        StepTime(title, T0 + at, T0 + at + 3 * SECOND, reached_at=T0 + at + 2 * SECOND)
+        for at, title in zip((0, 3_000, 6_000), [switch, *clean_up], strict=False)
+    ]
+    over = replace(GREEN, phase=Phase.SUCCEEDED, timeline=tuple(times))
+    assert len(clean_up) >= 2
+    wanted = ["Switch traffic to 2.0.0 · 2 s, waited 1 s", "Clean up · 4 s, waited 2 s"]
+    assert timeline_lines(over) == [f"✔️ {line}" for line in wanted]
 
 
 @pytest.mark.parametrize(
@@ -264,7 +316,7 @@ def test_only_failures_are_loud_and_only_what_needs_people_mentions_them() -> No
             EventKind.DRIFTED,
             EventKind.PROBE_FAILED,
         )
-        assert loud == (kind in (EventKind.FAILURE, EventKind.HELD))
+        assert loud == (kind in (EventKind.FAILURE, EventKind.HELD, EventKind.OVERRODE))
         assert ("<@" in message.text) == needs_people
 
 
@@ -360,3 +412,39 @@ def test_a_plan_has_the_links_too() -> None:
     rules = replace(CANARY.rules, links=(("diff", DIFF),))
     message = plan_message(replace(CANARY, rules=rules), CANARY.plan)
     assert "compare/1.0.0...2.0.0|diff>" in json.dumps(message.blocks)
+
+
+def test_a_dialog_counts_one_pod_as_one() -> None:
+    one = tuple(replace(version, pods=1) for version in CANARY.card_snapshot.versions)
+    release = replace(CANARY, card_snapshot=replace(CANARY.card_snapshot, versions=one))
+    assert restored(release).startswith("The canary pod of 2.0.0 is removed.")
+
+
+def test_a_failing_probe_is_what_the_card_waits_for() -> None:
+    """Neither the condition's own words nor the usual end stand beside it."""
+    failing = replace(
+        GREEN,
+        phase=Phase.PROGRESSING,
+        usual_ms=5 * SECOND,
+        progress=Progress(
+            0,
+            T0,
+            waits_for=str(Condition.CANDIDATE_ANSWERS),
+            probe_failure="/version fails on hello-green-1: it answers 503",
+        ),
+    )
+    text = shown(card(failing, now=NOW))
+    assert "The probe fails: /version fails on hello-green-1: it answers 503" in text
+    assert "in this very look" not in text and "Usually" not in text
+    assert "eadline" in text
+
+
+def test_a_card_that_holds_says_that_pods_alone_are_judged() -> None:
+    note = "nobody approves the promotion, and there is no probe: the new version is judged by pods"
+    plan = HOLDING.plan
+    assert plan is not None
+    blind = replace(HOLDING, plan=replace(plan, notes=(f"{note} alone",)))
+    message = card(blind, now=NOW)
+    line = f"N{note[1:]} alone"
+    assert line in message.text and line in json.dumps(message.blocks)
+    assert "judged by pods alone" not in card(HOLDING, now=NOW).text

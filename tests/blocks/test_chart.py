@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.releases.facts.release import Phase, Release, Rollback, StepTime
-from bot.slack.blocks.chart import chart_block, chart_words, points_of
+from bot.releases.facts.release import Phase, PodCounts, Release, Rollback, StepTime
+from bot.slack.blocks.chart import chart_block, chart_words, charts_of, points_of
 from sandbox.slack.block_rules import check_message_blocks
 from tests.blocks.stories import NOW, ROLLED_BACK, ROLLING, STORY, SUCCEEDED
 from tests.builders import MINUTE, T0
@@ -58,3 +58,34 @@ def test_a_long_release_keeps_within_slacks_limits() -> None:
 @pytest.mark.parametrize("release", [ROLLING, SUCCEEDED, ROLLED_BACK])
 def test_a_rolling_release_has_no_picture(release: Release) -> None:
     assert release.created_at <= NOW and points_of(release) == ()
+
+
+def with_numbers(*counts: PodCounts | None) -> Release:
+    steps = [replace(step, pods=count) for step, count in zip(STORY.timeline, counts, strict=True)]
+    return replace(STORY, timeline=tuple(steps))
+
+
+NUMBERS = with_numbers(PodCounts(1, 1), PodCounts(2, 3, failing=1, restarts=4), None)
+
+
+def test_the_numbers_of_each_step_are_a_second_picture() -> None:
+    points = points_of(NUMBERS)
+    share, numbers = charts_of(NUMBERS, points)
+    assert share == chart_block(NUMBERS, points)
+    assert numbers["title"] == "Pods of 2.0.0 at the end of each step"
+    series = {one["name"]: one["data"] for one in numbers["chart"]["series"]}
+    assert [one["label"] for one in series["ready"]] == ["2 min 10 s", "6 min"]
+    values = {name: [one["value"] for one in data] for name, data in series.items()}
+    assert values == {"ready": [1, 2], "failing": [0, 1], "restarts": [0, 4]}
+    assert check_message_blocks([dict(share), dict(numbers)]).problems == []
+
+
+def test_the_words_hold_the_numbers_where_no_picture_is_drawn() -> None:
+    words = chart_words(NUMBERS, points_of(NUMBERS))
+    assert (
+        "Pods: 1 of 1 ready until 2 min 10 s, 2 of 3 ready (1 failing, 4 restarts) until" in words
+    )
+
+
+def test_without_numbers_there_is_one_picture() -> None:
+    assert len(charts_of(STORY, points_of(STORY))) == 1

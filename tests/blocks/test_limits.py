@@ -28,8 +28,7 @@ from bot.slack.blocks.announcements import announcement
 from bot.slack.blocks.card import card
 from bot.slack.blocks.elements import MAX_TEXT, section, top_text
 from bot.slack.blocks.tables import aligned, rows_of, table_message, without_tables
-from bot.slack.markup import age, columns, cut, date, escaped, plain, units
-from bot.terminal import printable
+from bot.slack.markup import age, columns, cut, date, escaped, for_terminal, plain, units
 from sandbox.slack.block_rules import check_message_blocks
 from tests.blocks.stories import NOW, PROMOTING, RENDERING, ROLLING
 from tests.builders import T0
@@ -54,7 +53,7 @@ def accepted(message: Message) -> None:
         assert ping not in drawn
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     reason=ANY,
     why=ANY,
@@ -81,7 +80,7 @@ def test_a_card_holds_any_text(
     accepted(card(release, now=NOW))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(text=ANY, evidence=st.lists(ANY, max_size=12), kind=st.sampled_from(list(EventKind)))
 def test_an_announcement_holds_any_text(text: str, evidence: list[str], kind: EventKind) -> None:
     told = announcement(ROLLING, Event(T0, kind, text or "-", evidence=tuple(evidence)))
@@ -89,7 +88,7 @@ def test_an_announcement_holds_any_text(text: str, evidence: list[str], kind: Ev
         accepted(told[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(text=ANY, more=st.lists(ANY, max_size=5))
 def test_a_reply_holds_any_text(text: str, more: list[str]) -> None:
     replies = (
@@ -109,7 +108,7 @@ def test_a_reply_holds_any_text(text: str, more: list[str]) -> None:
         accepted(RENDERING.reply(reply, now=NOW))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
 @given(cells=st.lists(st.lists(ANY, min_size=3, max_size=3), max_size=120), title=ANY)
 def test_a_table_holds_any_cells(cells: list[list[str]], title: str) -> None:
     tables = (Table(title, ("a", "b", "c"), tuple(tuple(row) for row in cells), title),)
@@ -217,7 +216,7 @@ def test_a_moment_in_a_text_is_shown_in_each_readers_own_time() -> None:
     shown = section(text)["text"]["text"]
     assert shown == ("set by kubectl, <!date^1800000000^{date_short_pretty} {time_secs}|08:00 UTC>")
     assert top_text([text]) == "set by kubectl, 2027-01-15 08:00:00 UTC"
-    assert printable(text) == "set by kubectl, 2027-01-15 08:00:00 UTC"
+    assert for_terminal(text) == "set by kubectl, 2027-01-15 08:00:00 UTC"
 
 
 def test_what_only_looks_like_a_moment_stays_as_it_is() -> None:
@@ -226,3 +225,24 @@ def test_what_only_looks_like_a_moment_stays_as_it_is() -> None:
 
 def test_a_moment_is_shown_in_each_readers_own_time() -> None:
     assert date(T0) == "<!date^1800000000^{time}|08:00 UTC>"
+
+
+WHEN = Table("Revisions", ("REVISION", "WHEN"), (("1", "2027-01-15T08:00:00Z"),))
+
+
+def test_a_moment_in_a_table_is_shown_in_each_readers_zone() -> None:
+    message = table_message((WHEN,))
+    (table,) = [block for block in message.blocks if block["type"] == "table"]
+    (section,) = table["rows"][1][1]["elements"]
+    (date,) = section["elements"]
+    assert (date["type"], date["timestamp"]) == ("date", 1_800_000_000)
+    assert rows_of(table)[1][1] == "2027-01-15T08:00:00Z"
+    assert check_message_blocks([dict(block) for block in message.blocks]).problems == []
+
+
+def test_text_names_the_zone_of_its_moments_once() -> None:
+    lines = ["REVISION  WHEN (UTC)", "1         2027-01-15 08:00:00"]
+    assert aligned(WHEN) == lines
+    assert "\n".join(lines) in table_message((WHEN,)).text
+    (shown,) = without_tables(table_message((WHEN,))).blocks[1:]
+    assert "\n".join(lines) in json.dumps(shown).replace("\\n", "\n")

@@ -176,10 +176,15 @@ def installed(
     return install
 
 
+def small_in(namespace: str) -> dict[str, Any]:
+    """Without a volume, and with its roles where it is: the catalog's namespaces do not exist."""
+    return {"redis": {"persistence": {"enabled": False}}, "rbac": {"namespaces": [namespace]}}
+
+
 def test_it_installs_and_its_service_account_may_do_all_that_the_bot_does(
     control_plane: ControlPlane, namespace: str, installed: Callable[[dict[str, Any]], str]
 ) -> None:
-    told = installed({"redis": {"persistence": {"enabled": False}}})
+    told = installed(small_in(namespace))
     assert "STATUS: deployed" in told
     assert "WARNING: redis.persistence is off" in told
     kubeconfig = control_plane.kubeconfig_for("pilothouse", namespace)
@@ -197,7 +202,7 @@ def test_upgrading_changes_the_pods_and_keeps_redis(
     control_plane: ControlPlane, namespace: str, installed: Callable[[dict[str, Any]], str],
     values_file: Callable[[dict[str, Any]], str],
 ) -> None:  # fmt: skip
-    small = {"redis": {"persistence": {"enabled": False}}}
+    small = small_in(namespace)
     installed(small)
     read = (
         "-n",
@@ -230,7 +235,7 @@ def test_the_passwords_of_redis_are_made_once_and_kept_over_upgrade_and_rollback
     control_plane: ControlPlane, namespace: str, installed: Callable[[dict[str, Any]], str],
     values_file: Callable[[dict[str, Any]], str],
 ) -> None:  # fmt: skip
-    small = {"redis": {"persistence": {"enabled": False}}}
+    small = small_in(namespace)
     installed(small)
     read = ("-n", namespace, "get", "secret", "pilothouse-redis-users", "-o", "jsonpath={.data}")
     made = json.loads(control_plane.kubectl(*read))

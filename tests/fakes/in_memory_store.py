@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,17 +12,22 @@ from typing import Any
 from bot.policy.freezes import Freeze
 from bot.ports import (
     Announcement,
+    AuditHead,
     AuditLine,
     Budget,
     Created,
     Locked,
+    Story,
     TemplateVerdict,
     VersionConflict,
 )
 from bot.query import Query, dump_query, load_query
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import Release
-from bot.store.records import audit_line, dump_audit_line, load_audit_line, template_hash
+from bot.store.audit import WINDOW_MS
+from bot.store.audit_chain import START, entry_of, extend
+from bot.store.audit_entries import Stamp, audit_line, dump_entry, load_entry, with_request
+from bot.store.records import template_hash
 
 BOOKING_LOST_MS = 15_000
 
@@ -35,10 +41,12 @@ class InMemoryWorkQueue:
 
     def __init__(self) -> None:
         self.due: dict[str, int] = {}
+        self.is_nudged = False
         self.asked: list[Query] = []
 
     def wake(self, wake_id: str, at: int) -> None:
         self.due[wake_id] = min(at, self.due.get(wake_id, at))
+        self.is_nudged = True
 
     def ask(self, query: Query) -> None:
         """Through the codec, as every query travels."""
@@ -120,7 +128,11 @@ class InMemoryReleaseStore:
         self._healthy: dict[str, dict[str, tuple[Any, str, str]]] = {}
         self._durations: dict[str, list[int]] = {}
         self._audit: list[AuditLine] = []
+        self._head = START
+        self._heads_wanted: dict[str, int] = {}
+        self._refusals: dict[tuple[str, str], tuple[int, AuditLine]] = {}  # ends, with the count
         self._freezes: dict[str, Freeze] = {}
+        self.counters: Counter[str] = Counter()
         self._passing: dict[str, tuple[str, int]] = {}
         self._passing_orders: dict[str, int] = {}
         self._budgets = InMemoryBudgets(self.now)
@@ -129,7 +141,15 @@ class InMemoryReleaseStore:
     def now(self) -> int:
         return self._clock()
 
-    def create(self, draft: Release, *, dedup_key: str, same_as: str, operation: str) -> Created:
+    def create(
+        self,
+        draft: Release,
+        *,
+        dedup_key: str,
+        same_as: str,
+        operation: str,
+        tick_in_ms: int = 0,
+    ) -> Created:
         if operation in self._operations:
             return Created(self.load(self._operations[operation]), True)
         for known in (
@@ -152,9 +172,9 @@ class InMemoryReleaseStore:
         asked = draft.command or f"{draft.change.kind} {app}"
         self._append(release, Event(draft.created_at, EventKind.CREATED, asked, draft.requested_by))
         self._operations[operation] = release.id
-        self._wants[release.id] = {f"app/{app}"}
+        self._wants[release.id] = {f"app/{draft.target.typed}"}
         self._waiting.append(release.id)
-        self.queue.wake(f"release:{release.id}", self.now())
+        self.queue.wake(f"release:{release.id}", self.now() + tick_in_ms)
         self.queue.wake(f"deliver:{release.id}", self.now())
         return Created(release, True)
 
@@ -174,7 +194,7 @@ class InMemoryReleaseStore:
 
     def _append(self, release: Release, event: Event) -> None:
         if event.is_audited:
-            self._audit.append(_cut(audit_line(event, release.id, release.target.app)))
+            self._append_line(audit_line(event, release, release.id))
         if event.kind is not EventKind.WROTE:
             self._sequences[release.id] = self._sequences.get(release.id, 0) + 1
             self._outboxes.setdefault(release.id, []).append(
@@ -217,6 +237,7 @@ class InMemoryReleaseStore:
             self._same = {same: known for same, known in self._same.items() if known != release.id}
             self._free(release.id)
             self._trim(saved)
+            self._heads_wanted[saved.id] = len(self._audit)
         elif not saved.phase.is_final:
             self.queue.wake(f"release:{release.id}", self.now() + (0 if wake else 1_000))
         self._operations[operation] = saved.version
@@ -240,8 +261,8 @@ class InMemoryReleaseStore:
     def acquire(self, release: Release, keys: Sequence[str]) -> Locked:
         if self._releases[release.id].phase.is_final:
             raise VersionConflict(f"{release.id} has finished: it takes no locks")
-        app = self._releases[release.id].target.app
-        self._wants[release.id].update((*keys, f"app/{app}"))
+        place = self._releases[release.id].target.typed
+        self._wants[release.id].update((*keys, f"app/{place}"))
         if release.id not in self._waiting:
             self._waiting.append(release.id)
             self._waiting.sort(key=list(self._releases).index)
@@ -282,8 +303,8 @@ class InMemoryReleaseStore:
         self._free(release_id)
         self._wants[release_id] = set()
 
-    def active(self, app: str | None = None) -> tuple[Release, ...]:
-        return tuple(r for r in self._of(app) if not r.phase.is_final)
+    def active(self, app: str | None = None, cluster: str | None = None) -> tuple[Release, ...]:
+        return tuple(r for r in self._of(app, cluster) if not r.phase.is_final)
 
     def active_ids(self) -> tuple[str, ...]:
         return tuple(
@@ -292,13 +313,17 @@ class InMemoryReleaseStore:
             if not release.phase.is_final
         )
 
-    def _of(self, app: str | None) -> list[Release]:
+    def _of(self, app: str | None, cluster: str | None) -> list[Release]:
         return [
-            self.load(i) for i, r in self._releases.items() if app is None or r.target.app == app
+            self.load(i)
+            for i, r in self._releases.items()
+            if app in (None, r.target.app) and cluster in (None, r.target.cluster)
         ]
 
-    def recent(self, app: str | None = None, *, limit: int = 10) -> tuple[Release, ...]:
-        return tuple(self._of(app)[::-1][:limit])
+    def recent(
+        self, app: str | None = None, cluster: str | None = None, *, limit: int = 10
+    ) -> tuple[Release, ...]:
+        return tuple(self._of(app, cluster)[::-1][:limit])
 
     def record_card(self, release_id: str, *, channel: str, ts: str) -> None:
         if release_id in self._releases:
@@ -360,22 +385,100 @@ class InMemoryReleaseStore:
     def audit(self, *, app: str | None = None, limit: int = 50) -> tuple[AuditLine, ...]:
         return tuple(line for line in self._audit[::-1] if app is None or line.app == app)[:limit]
 
+    def story(self, release: Release, *, after: str = "", limit: int = 200) -> Story:
+        app, start = release.target.app, int(after.partition("-")[0]) if after else 0
+        of_app = [
+            (f"{number}-0", line) for number, line in enumerate(self._audit, 1) if line.app == app
+        ]
+        read = [one for one in of_app if int(one[0].partition("-")[0]) > start][:limit]
+        lines = tuple(one for one in read if one[1].release_id == release.id)
+        return Story(lines, read[-1][0] if read else after, len(read) < limit)
+
     def write_audit(self, line: AuditLine, *, operation: str) -> None:
         if operation not in self._operations:
             self._operations[operation] = True
-            self._audit.append(_cut(line))
+            self._append_line(line)
+
+    def _append_line(self, line: AuditLine) -> None:
+        number, written = len(self._audit) + 1, dump_entry(with_request(line), "", Stamp())
+        self._audit.append(
+            load_entry(
+                written.line,
+                written.words or None,
+                number=number,
+                release_id=line.release_id,
+                count=line.count,
+            )
+        )
+
+    def write_refusal(self, line: AuditLine, *, same_as: str, operation: str) -> None:
+        if operation in self._operations:
+            return
+        self._operations[operation] = True
+        name = (line.by, same_as)
+        if name not in self._refusals:
+            self._append_line(line)
+            self._refusals[name] = self.now() + WINDOW_MS, replace(line, count=0)
+        else:
+            ends, counted = self._refusals[name]
+            self._refusals[name] = ends, replace(counted, count=counted.count + 1)
+
+    def seal_audit(self) -> AuditHead | None:
+        for name, (ends, line) in tuple(self._refusals.items()):
+            if ends > self.now():
+                continue
+            del self._refusals[name]
+            if line.count:
+                self._append_line(line)
+                self._refusals[name] = self.now() + WINDOW_MS, replace(line, count=0)
+        before, head = self._head, self._head
+        for line in self._audit[before.number :]:
+            stored = dump_entry(line, "", Stamp())
+            about = f"{line.number} {stored.sha} {line.count} {line.release_id}".encode()
+            head = extend(head, entry_of(b"%d" % line.at, about, stored.line))
+        self._head = head
+        for release_id, wanted in self._heads_wanted.items():
+            if wanted <= head.number:
+                self.queue.wake(f"deliver:{release_id}", self.now())
+        return head if head != before else None
+
+    def audit_head(self) -> AuditHead:
+        return self._head
+
+    def head_wanted(self, release_id: str) -> AuditHead | None:
+        wanted = self._heads_wanted.get(release_id)
+        return self._head if wanted is not None and self._head.number >= max(wanted, 1) else None
+
+    def head_posted(self, release_id: str) -> None:
+        self._heads_wanted.pop(release_id, None)
+
+    def count(self, name: str) -> None:
+        self.counters[name] += 1
 
     def freezes(self) -> tuple[Freeze, ...]:
         now = self.now()
         in_force = (f for f in self._freezes.values() if f.until is None or f.until > now)
         return tuple(sorted(in_force, key=lambda freeze: freeze.at))
 
-    def change_freeze(self, scope: str, before: Freeze | None, after: Freeze | None) -> bool:
+    def change_freeze(
+        self,
+        scope: str,
+        before: Freeze | None,
+        after: Freeze | None,
+        *,
+        operation: str = "",
+        audit: AuditLine | None = None,
+    ) -> bool:
+        if operation and operation in self._operations:
+            return True
         if next((one for one in self.freezes() if one.scope == scope), None) != before:
             return False
+        if audit is not None:
+            self._append_line(audit)
         self._freezes.pop(scope, None)
         if after is not None:
             self._freezes[scope] = after
+        self._operations[operation] = True
         return True
 
     def put(self, key: str, value: str, *, ttl_ms: int) -> None:
@@ -426,7 +529,3 @@ class InMemoryReleaseStore:
                     f"{release_id}: had something to post that nothing would have posted"
                 )
         return tuple(repairs)
-
-
-def _cut(line: AuditLine) -> AuditLine:
-    return load_audit_line(dump_audit_line(line))

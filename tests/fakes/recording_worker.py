@@ -10,7 +10,7 @@ from bot.work_queue import DELIVERY, QUERIES, RELEASES, Route
 from config.logs import configure_logging
 from config.settings import Settings
 from jobs.resources import JobResources
-from jobs.worker import prepare, supervise
+from jobs.worker import Crew, prepare, supervise
 
 JOB = "tests.fakes.recording_jobs.note"
 
@@ -24,13 +24,8 @@ def main(url: str) -> int:
         "deliver": Route(DELIVERY, JOB),
         "sweep": Route(QUERIES, JOB),
     }
-    return supervise(
-        settings,
-        processes=2,
-        watch=None,
-        routes=routes,
-        query_job="tests.fakes.recording_jobs.answer",
-    )
+    job = "tests.fakes.recording_jobs.answer"
+    return supervise(Crew(settings, processes=2, watch=None, routes=routes, query_job=job))
 
 
 if __name__ == "__main__":

@@ -8,16 +8,17 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+from bot.configuration import load_configuration
 from bot.operations.lifecycle.advance_release import advance_release as operation
 from bot.store import connect
-from bot.wiring import load_configuration, make_context
+from bot.wiring import make_context
 from bot.work_queue import RELEASES, Route
 from bot.work_queue import ROUTES as PRODUCT_ROUTES
 from config.logs import configure_logging
 from jobs.leasing import lease
 from jobs.resources import JobResources, job_context, redis_url
 from jobs.watcher import watch_clusters
-from jobs.worker import JOB_MODULES, prepare, supervise
+from jobs.worker import JOB_MODULES, Crew, prepare, supervise
 from tests.faults.points import RAN, TICKED, Points, armed, now_ms
 
 ROUTES = {**PRODUCT_ROUTES, "release": Route(RELEASES, "tests.faults.armed_worker.advance_release")}
@@ -43,12 +44,8 @@ def main(argv: Sequence[str]) -> int:
     configure_logging(settings.log_level, settings.log_format)
     context = make_context(settings, catalog)
     prepare(JobResources(settings.redis_url, context), (*JOB_MODULES, "tests.faults.armed_worker"))
-    return supervise(
-        settings,
-        processes=int(argv[0]),
-        watch=partial(watch_clusters, context),
-        routes=ROUTES,
-    )
+    watch = partial(watch_clusters, context)
+    return supervise(Crew(settings, processes=int(argv[0]), watch=watch, routes=ROUTES))
 
 
 if __name__ == "__main__":

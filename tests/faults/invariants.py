@@ -16,6 +16,7 @@ from bot.policy.permission_table import BUTTONS
 from bot.ports import Announcement, AuditLine
 from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.buttons import ACTION_PREFIX
+from tests.audit_findings import audit_findings
 from tests.faults import leftovers, trail
 from tests.faults.people import Accepted, wait_until
 from tests.faults.stage import CHANNEL, Stage
@@ -57,6 +58,7 @@ def judge(stage: Stage, accepted: list[Accepted]) -> Verdict:
     verdict.lost += without_a_record(accepted, releases)
     verdict.stuck += unfinished(releases)
     lines = stage.store.audit(limit=1_000_000)[::-1]
+    verdict.violations += audit_findings(stage.store)
     history = stage.history()
     verdict.violations += [*trail.incomplete(releases, lines), *trail.in_order(lines)]
     verdict.violations += [

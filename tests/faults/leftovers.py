@@ -10,6 +10,7 @@ from redis import Redis
 
 Json = dict[str, Any]
 KEPT_BY_SYSTEM = (
+    "clock",
     "counters",
     "counter",
     "first_number",
@@ -17,6 +18,10 @@ KEPT_BY_SYSTEM = (
     "lease",
     "ticket",
     "audit",
+    "audit-words",
+    "audit-state",
+    "heads-wanted",
+    "refusals",
     "recent",
     "named",
     "nudge",

@@ -31,6 +31,8 @@ from tests.faults.turns import Turns
 CHANNEL = "C0RELEASES"
 REPLICAS = 3
 RESTART_AFTER_S = 0.3
+START_WITHIN_S = 120.0
+"""Seven processes start at once, on two cores that another suite may have."""
 SECOND = "worker-2"
 CROWD = tuple(f"U0CROWD{number}" for number in range(50))
 NONE: Mapping[str, str] = MappingProxyType({})
@@ -211,7 +213,7 @@ def _turns(stage: Stage, more_bots: Sequence[str]) -> Iterator[None]:
         yield
         return
     urls = [stage.sandbox.bot_url, *more_bots]
-    _wait_for_bots(urls)
+    _wait_for_bots(stage, urls)
     with Turns([int(url.rpartition(":")[2]) for url in urls]) as turns:
         stage.sandbox.slack.connect(f"{turns.url}/slack/events")
         stage.turns = turns
@@ -231,7 +233,7 @@ def _cluster_client(sandbox: Sandbox) -> httpx.Client:
 
 
 def _wait_for_pods(stage: Stage) -> None:
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + START_WITHIN_S
     while True:
         ready = [
             item.get("status", {}).get("availableReplicas", 0)
@@ -264,10 +266,8 @@ def _restarting(stage: Stage) -> Iterator[None]:
 
 
 def as_started(part: Part) -> tuple[Any, dict[str, str]]:
-    """The environment holds the sandbox's made-up tokens; it is read from the process itself, the
-    only one that has it."""
-    pairs = Path(f"/proc/{part.process.pid}/environ").read_bytes().decode().split("\0")
-    return part.process.args, dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    """Its words, and its environment with the sandbox's made-up tokens."""
+    return part.process.args, dict(part.environment)
 
 
 def start_again(
@@ -298,16 +298,16 @@ def add(
     words, environment = as_started(stage.sandbox.part(kind))
     name = f"{kind}-{number}"
     log = stage.sandbox.folder / f"{name}.log"
-    stage.sandbox.parts.append(
-        Part(name, start_again(words, {**environment, **variables}, log, folder), log)
-    )
+    environment |= variables
+    process = start_again(words, environment, log, folder)
+    stage.sandbox.parts.append(Part(name, process, log, environment))
     return f"http://127.0.0.1:{variables.get('PILOTHOUSE_PORT', '0')}"
 
 
 def upgrade_bot(stage: Stage, folder: Path) -> None:
     """Point Slack at a bot of another copy of the code."""
     url = add(stage, "bot", 2, {"PILOTHOUSE_PORT": str(free_port())}, folder=folder)
-    _wait_for_bots([url])
+    _wait_for_bots(stage, [url])
     stage.sandbox.slack.connect(f"{url}/slack/events")
 
 
@@ -327,16 +327,24 @@ def clock_library() -> Path | None:
     return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
 
-def _wait_for_bots(urls: Sequence[str]) -> None:
-    ends = time.monotonic() + 30
+def _wait_for_bots(stage: Stage, urls: Sequence[str]) -> None:
+    ends = time.monotonic() + START_WITHIN_S
     for url in urls:
         while True:
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(f"{url}/readyz", timeout=1, trust_env=False).status_code == 200:
                     break
             if time.monotonic() > ends:
-                raise TimeoutError(f"the bot at {url} is not ready")
+                raise TimeoutError(f"the bot at {url} is not ready; {_last_words(stage)}")
             time.sleep(0.05)
+
+
+def _last_words(stage: Stage) -> str:
+    """Which processes ended, and the end of each log."""
+    return "\n".join(
+        f"{part.name} (exit code {part.process.poll()}):\n{part.log.read_text()[-1_000:]}"
+        for part in stage.sandbox.parts
+    )
 
 
 def _keep(stage: Stage, name: str, ended: threading.Event) -> None:

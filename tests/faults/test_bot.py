@@ -57,7 +57,7 @@ def test_the_bot_answers_a_running_command_before_it_ends() -> None:
         )
         asking.start()
         assert eventually(lambda: waits_for(bot.pid, sandbox.redis.port), 2)
-        bot.terminate()
+        bot.send_signal(signal.SIGTERM)
         port = int(sandbox.bot_url.rpartition(":")[2])
         assert eventually(lambda: not _takes_connections(port))
         os.kill(sandbox.redis.pid, signal.SIGCONT)

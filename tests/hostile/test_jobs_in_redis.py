@@ -21,7 +21,7 @@ from bot.commands.model import PodsCommand
 from bot.query import Query, ReplyTo, dump_query
 from bot.releases.facts.people import Person
 from bot.store import Leases
-from bot.work_queue import QUERIES, QUERY_JOB, RELEASES, ROUTES, Route, RqWorkQueue
+from bot.work_queue import QUERIES, QUERY_JOB, QUEUES, RELEASES, ROUTES, Route, RqWorkQueue
 from jobs.admission import allow
 from jobs.rq_worker import StayingWorker, make_worker
 
@@ -53,7 +53,7 @@ def queue(redis_client: Redis) -> Queue:
 
 @pytest.fixture
 def worker(redis_client: Redis) -> StayingWorker:
-    allowed = allow({"sweep": Route(QUERIES, HONEST)}, HONEST_QUERY)
+    allowed = allow({"sweep": Route(QUERIES, HONEST)}, HONEST_QUERY, QUERIES)
     return make_worker(QUERIES, redis_client, allowed=allowed)
 
 
@@ -211,7 +211,7 @@ def test_commands_to_a_worker_reach_nobody(queue: Queue, redis_client: Redis) ->
     job = "tests.hostile.test_jobs_in_redis.command_the_worker"
     enqueue(queue, job)
     enqueue(queue, job)
-    worker = make_worker(QUERIES, redis_client, allowed=allow({}, job))
+    worker = make_worker(QUERIES, redis_client, allowed=allow({}, job, QUERIES))
     worker.work(burst=True, logging_level=None)
     assert ran == [(QUERY, []), (QUERY, [])]
 
@@ -221,10 +221,14 @@ def test_a_ticker_that_meets_the_job_first_in_its_queue_passes_over_it(
     queue: Queue, redis_client: Redis, attack: str
 ) -> None:
     ATTACKS[attack](queue)
-    foremost = RqWorkQueue(redis_client, wake=Leases(redis_client).wake).foremost()
-    assert set(foremost) <= {"sweep"}
+    foremost = RqWorkQueue(redis_client, wake=Leases(redis_client).wake).foremost(["sweep"])
+    assert set(foremost) == {"sweep"}
 
 
 def test_a_worker_allows_the_jobs_that_are_enqueued_and_nothing_else() -> None:
     expected = {(QUERIES, QUERY_JOB), *((route.queue, route.job) for route in ROUTES.values())}
-    assert set(allow(ROUTES, QUERY_JOB)) == expected
+    allowed = [allow(ROUTES, QUERY_JOB, queue) for queue in QUEUES]
+    assert {call for one in allowed for call in one} == expected
+    of_lane = {job for _, job in allow(ROUTES, QUERY_JOB, f"{RELEASES}-eu")}
+    assert of_lane == {job for queue, job in expected if queue == RELEASES}
+    assert set(allow(ROUTES, QUERY_JOB, f"{QUERIES}-eu")) == {(f"{QUERIES}-eu", QUERY_JOB)}

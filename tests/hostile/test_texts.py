@@ -14,7 +14,8 @@ import pytest
 from bot.cluster.manifests import FileManifests
 from bot.cluster.reading import told
 from bot.commands.normalise import without_mention
-from bot.commands.parse import KnownNames, parse
+from bot.commands.parse import parse
+from bot.commands.table import KnownNames
 from bot.policy.concealment import concealed_pair
 from bot.policy.evidence import MAX_LENGTH, MAX_LINES, redact_lines
 from bot.ports import Refused
@@ -86,6 +87,7 @@ def reader(kind: str, folder: Path) -> Callable[[str], object]:
 YAML_SIZE = 8_192
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", READERS)
 def test_work_grows_no_faster_than_the_text(kind: str) -> None:
     read, most = READERS[kind]
@@ -96,6 +98,7 @@ def test_work_grows_no_faster_than_the_text(kind: str) -> None:
     assert {piece: times for piece, times in again.items() if times > MOST_GROWTH} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", ["- ", "a: 1\n", "[", "- a\n", "? ", '"', "a", "&a ", "{a: 1}\n"])
 @pytest.mark.parametrize("kind", ["manifest", "catalog"])
 def test_yaml_takes_work_no_faster_than_its_size(kind: str, piece: str, folder: Path) -> None:

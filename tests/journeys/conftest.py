@@ -25,9 +25,12 @@ from bot.operations.delivery.budgets import EDITS, posts_in
 from bot.store.connection import PREFIX, connect
 from sandbox.control_plane import ControlPlane
 from sandbox.control_plane.audit import requests_in
+from sandbox.free_ports import free_port
 from sandbox.main import DEMO, Sandbox, run_sandbox
+from sandbox.real_node import RealNodes
 from tests.card_buttons import Offer, newest_offer, press
 from tests.redis_monitor import denials
+from tests.spawned import spawner
 
 Seen = TypeVar("Seen")
 Entry = dict[str, Any]  # of the catalog
@@ -42,7 +45,12 @@ DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN = (
 )
 PEOPLE = (DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN)
 APPROVERS = "S0ONCALL"
+OWNERS = "S0DEV"
 WITHIN_S = 30.0
+WITH_REAL_PODS_S = 180.0  # a kubelet on a busy machine takes its time
+REAL_NODE = "real node"
+ON_REAL_NODES = ("test_rolling", "test_canary", "test_bluegreen")
+"""The journeys whose outcome depends on what pods do."""
 APPS = 150
 TO_CREATE = 30
 TO_KEEP = 5  # and as many apps of two Services
@@ -51,7 +59,27 @@ OTHER_RULES: dict[str, dict[str, Any]] = {  # as many apps of each
     "brief": {"approvals": {"expires": "2s", "on_expiry": "abort"}},
     "gated": {"approvals": {"start": 1}},
     "asking": {"on_failure": "pause"},
+    "judged": {
+        "canary": {"steps": [50], "hold": "40s", "promote": "automatic"},
+        "bluegreen": {"rollback_window": "60s", "promote": "automatic"},
+        "probe": {"path": "/version", "requests": 40},
+    },
+    "guarded": {
+        "strategy": "canary",
+        "strategies": ["canary"],
+        "emergency": ["rolling"],
+        "canary": {"steps": [50], "hold": "0s"},
+        "access": {"deployer": {"users": [DEVELOPER]}},
+        "approvals": {"promote": {"count": 2, "from": [OWNERS], "one_from_each": [APPROVERS]}},
+    },
+    "frozen": {},
+    "strict": {
+        "canary": {"steps": [50], "hold": "3s", "promote": "automatic"},
+        "probe": {"path": "/version", "requests": 20},
+        "judge": {"extend": "3s"},
+    },
 }
+TOKEN = "a-token-of-the-journeys-and-of-nothing-else"
 NOT_A_KEY = "no-key-at-all-but-nobody-may-ever-see-it"
 _numbers = itertools.count(1)
 
@@ -115,6 +143,8 @@ class Journey:
         return self.until(look, f"a message with `{wanted.pattern}`", within)
 
     def until(self, look: Callable[[], Seen | None], what: str, within: float = WITHIN_S) -> Seen:
+        is_real = isinstance(self.control_plane, RealNodes)
+        within = max(within, WITH_REAL_PODS_S) if is_real else within
         ends = time.monotonic() + within
         pause_s = 0.01
         while True:
@@ -308,6 +338,20 @@ def _ruled_apps(hello: Entry) -> dict[str, Entry]:
     }
 
 
+def _windows() -> Iterator[Entry]:
+    """Two a day for each app that is always frozen: one alone may not last for ever."""
+    for number in range(1, TO_KEEP + 1):
+        for hour in (0, 12):
+            yield {
+                "scope": f"frozen{number}",
+                "rule": f"FREQ=DAILY;BYHOUR={hour}",
+                "for": "23h",
+                "timezone": "Europe/Berlin",
+                "reason": "month end",
+                "override": "two",
+            }
+
+
 def _apps_to_create(hello: Entry) -> dict[str, Entry]:
     apps = {}
     for number in range(1, TO_CREATE + 1):
@@ -337,13 +381,17 @@ def _write_manifests(demo: Path) -> None:
 
 @pytest.fixture(
     scope="session",
-    params=["simulated", pytest.param("control plane", marks=pytest.mark.control_plane)],
+    params=[
+        "simulated",
+        pytest.param("control plane", marks=pytest.mark.control_plane),
+        pytest.param(REAL_NODE, marks=(pytest.mark.real_node, pytest.mark.slow)),
+    ],
 )
 def running(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Sandbox]:
-    """A sandbox on the simulated cluster, and one on the real control plane; each test takes the
-    next app of its catalog.
+    """A sandbox on the simulated cluster, one on the real control plane and one on the real nodes;
+    each test takes the next app of its catalog.
 
     Slack's rate limits are off: they have tests of their own.
     """
@@ -353,14 +401,23 @@ def running(
     plain = _plain_apps(hello, probed=request.param != "control plane")
     catalog["apps"] |= {**plain, **_pairs(hello), **_ruled_apps(hello), **_apps_to_create(hello)}
     catalog["access"]["roles"]["approver"]["groups"] = [APPROVERS]
+    catalog["api"] = {"port": free_port(), "tokens": [_token(demo, list(catalog["apps"]))]}
+    catalog["freezes"] = list(_windows())
     (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
     _write_manifests(demo)
-    kubeconfig: Path | None = (
-        request.getfixturevalue("bot_kubeconfig") if request.param == "control plane" else None
-    )
-    with run_sandbox(demo=demo, ready_after=0.2, rate_scale=0, kubeconfig=kubeconfig) as sandbox:
+    bots = {"control plane": "bot_kubeconfig", REAL_NODE: "real_node_bot"}
+    fixture = bots.get(request.param)
+    kubeconfig: Path | None = request.getfixturevalue(fixture) if fixture else None
+    with run_sandbox(
+        demo=demo, ready_after=0.2, rate_scale=0, kubeconfig=kubeconfig, launch=spawner().spawn
+    ) as sandbox:
         yield sandbox
         assert denials(sandbox.redis.url) == []
+
+
+def _token(demo: Path, apps: list[str]) -> Entry:
+    (demo / "ci-token").write_text(f"{TOKEN}\n", encoding="utf-8")
+    return {"name": "ci", "file": "ci-token", "apps": apps, "may": "start"}
 
 
 @dataclass
@@ -379,6 +436,9 @@ class Ground:
         """An app of the catalog, created with its Service, once its pods are ready."""
         journey = self.journey(app)
         deployment, service = objects_of(app, replicas)
+        if isinstance(self.control_plane, RealNodes):
+            pod = deployment["spec"]["template"]["spec"]
+            pod["containers"][0]["readinessProbe"]["periodSeconds"] = 1
         journey.deployments.create_namespaced_deployment("default", deployment)
         journey.core.create_namespaced_service("default", service)
         journey.until(
@@ -392,18 +452,40 @@ class Ground:
 def ground(running: Sandbox, request: pytest.FixtureRequest) -> Iterator[Ground]:
     """With an administrator's client: on the control plane the bot itself has only what its chart
     grants."""
-    control_plane: ControlPlane | None = (
-        request.getfixturevalue("control_plane") if is_real(request) else None
-    )
+    clusters = {"control plane": "control_plane", REAL_NODE: "real_nodes"}
+    fixture = clusters.get(_kind_of(request))
+    control_plane: ControlPlane | None = request.getfixturevalue(fixture) if fixture else None
     kubeconfig = control_plane.kubeconfig if control_plane else running.kubeconfig
     with contextlib.closing(config.new_client_from_config(str(kubeconfig))) as api:
         yield Ground(running, api, kubeconfig, control_plane)
+        if isinstance(control_plane, RealNodes):  # a node has room for 110 pods
+            for kind in ("deployments", "services"):
+                names = control_plane.kubectl("get", kind, "--output=name").split()
+                if others := [name for name in names if name != "service/kubernetes"]:
+                    control_plane.kubectl("delete", *others, "--wait=false")
+
+
+def _kind_of(request: pytest.FixtureRequest) -> str:
+    """The kind of cluster that the test runs on."""
+    callspec = getattr(request.node, "callspec", None)
+    return str(callspec.params.get("running", "")) if callspec is not None else ""
 
 
 def is_real(request: pytest.FixtureRequest) -> bool:
-    """Whether the test runs on the control plane."""
-    callspec = getattr(request.node, "callspec", None)
-    return callspec is not None and callspec.params.get("running") == "control plane"
+    """Whether the test runs on the real Kubernetes."""
+    return _kind_of(request) in ("control plane", REAL_NODE)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    others = [one for one in items if _is_for_other_clusters(one)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [one for one in items if not _is_for_other_clusters(one)]
+
+
+def _is_for_other_clusters(item: pytest.Item) -> bool:
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return parameters.get("running") == REAL_NODE and item.path.stem not in ON_REAL_NODES
 
 
 @pytest.fixture

@@ -39,9 +39,8 @@ def posted(journey: Journey, text: str) -> None:
     journey.until(lambda: journey.sandbox.slack.messages(CHANNEL, about=text), f"`{text}`")
 
 
-@pytest.mark.parametrize(
-    "how", ["left the group", pytest.param("was deactivated", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["left the group", "was deactivated"])
 def test_an_approval_of_someone_who_may_no_longer_approve_is_not_counted(
     ground: Ground, how: str
 ) -> None:
@@ -67,6 +66,7 @@ def test_an_approval_of_someone_who_may_no_longer_approve_is_not_counted(
     journey.sees(r"{app} is on 2\.0\.0")
 
 
+@pytest.mark.slow
 def test_a_release_is_aborted_while_slack_is_away(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=20,50 hold=10m")
     journey.sees(r"{app} 1\.0\.0 → 2\.0\.0 canary.*holding")

@@ -55,6 +55,7 @@ def _make(journey: Journey) -> str:
     return diff
 
 
+@pytest.mark.slow
 def test_apply_previews_what_it_creates(unmade: Journey) -> None:
     unmade.say("/apply {app}")
     diff = unmade.sees(r"Apply the manifests of {app}\?")
@@ -78,6 +79,7 @@ def test_apply_previews_what_it_creates(unmade: Journey) -> None:
     }
 
 
+@pytest.mark.slow
 def test_applying_twice_changes_nothing(unmade: Journey) -> None:
     _make(unmade)
     before = len(unmade.writes())
@@ -124,6 +126,7 @@ def test_a_template_change_rolls_as_a_release(
     assert "apply" in unmade.say("/pilothouse releases {app}")
 
 
+@pytest.mark.slow
 def test_an_outdated_preview_is_shown_again_before_anything_is_applied(
     unmade: Journey,
 ) -> None:
@@ -173,6 +176,7 @@ def test_a_secret_that_changed_outdates_the_preview_without_showing_its_value(
     assert [place for place, text in _everything_in_redis(unmade).items() if "second" in text] == []
 
 
+@pytest.mark.slow
 def test_a_long_diff_is_cut_in_the_message_and_whole_in_a_file(
     unmade: Journey,
 ) -> None:
@@ -185,6 +189,7 @@ def test_a_long_diff_is_cut_in_the_message_and_whole_in_a_file(
     assert f"create: Service default/{unmade.app}" in file
 
 
+@pytest.mark.slow
 def test_cluster_scoped_objects_are_applied_where_the_bot_may_write_them(
     unmade: Journey,
 ) -> None:
@@ -212,6 +217,7 @@ def test_cluster_scoped_objects_are_applied_where_the_bot_may_write_them(
     assert unmade.core.read_namespace(f"{unmade.app}-previews").metadata.labels["team"] == "shop"
 
 
+@pytest.mark.slow
 def test_a_field_owned_by_someone_else_stops_the_apply(unmade: Journey) -> None:
     _make(unmade)
     body = {
@@ -288,6 +294,7 @@ def _everything_in_redis(journey: Journey) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_only_the_requester_sees_the_preview_and_a_viewer_may_not_ask(
     unmade: Journey,
 ) -> None:

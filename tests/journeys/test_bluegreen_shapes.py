@@ -195,6 +195,7 @@ def _a_roll_in_the_middle(journey: Journey) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [

@@ -60,7 +60,7 @@ def test_the_requester_cannot_promote_by_command(journey: Journey) -> None:
     journey.say("/deploy {app} 2.0.0 canary steps=50 hold=0s", user=MANAGER)
     journey.sees(WAITS_FOR_PEOPLE)
     assert "someone else must approve it" in journey.say("/rollout promote {app}", user=MANAGER)
-    assert "You need the approver or admin role" in journey.say(
+    assert "Approving needs the approver role." in journey.say(
         "/rollout promote {app}", user=DEVELOPER
     )
     assert journey.deployment().spec.template.spec.containers[0].image.endswith(":1.0.0")
@@ -90,6 +90,7 @@ def test_a_second_promotion_changes_nothing(journey: Journey) -> None:
     assert len(patches) == 3, "the claim, the template, the letting go"
 
 
+@pytest.mark.slow
 def test_a_canary_dry_run_shows_the_plan_privately_and_writes_nothing(journey: Journey) -> None:
     before = newest(journey, DEVELOPER)
     journey.say("/deploy {app} 2.0.0 canary dry-run")
@@ -162,6 +163,7 @@ def test_a_canary_that_cannot_be_pulled_rolls_back_without_touching_stable(
     assert journey.pod_names() == pods, "not one stable pod was replaced"
 
 
+@pytest.mark.slow
 def test_sticky_keeps_each_client_on_one_version_and_restores_the_service(
     journey: Journey,
 ) -> None:
@@ -205,6 +207,7 @@ def _left_over(journey: Journey, image: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_leftover_canary_is_refused_with_the_command_that_removes_it(
     journey: Journey,
 ) -> None:
@@ -266,6 +269,7 @@ def test_a_paused_canary_resumes_where_it_was(journey: Journey) -> None:
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
 
 
+@pytest.mark.slow
 def test_impossible_shares_are_refused_in_one_line(journey: Journey) -> None:
     for typed, hint in {
         "/deploy {app} 2.0.0 canary steps=0": "1 to 100",

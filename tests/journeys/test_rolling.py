@@ -94,6 +94,7 @@ def test_fifty_identical_commands_start_one_release(journey: Journey) -> None:
     assert len(patches()) == 3
 
 
+@pytest.mark.slow
 def test_a_release_can_be_paused_and_resumed(journey: Journey) -> None:
     journey.say("/deploy {app} unready")
     journey.until(lambda: journey.versions().get("unready"), "the first new pods")
@@ -135,6 +136,7 @@ def test_an_outside_change_holds_the_release_and_names_who_made_it(journey: Jour
     journey.sees(r"{app} is back on 1\.0\.0, aborted")
 
 
+@pytest.mark.slow
 def test_a_viewer_and_a_wrong_channel_change_nothing(journey: Journey) -> None:
     assert "You need the deployer or admin role" in journey.say("/deploy {app} 2.0.0", user=VIEWER)
     assert "not taken in this channel" in journey.say("/deploy {app} 2.0.0", channel="C0RANDOM")
@@ -168,6 +170,7 @@ def test_mistakes_get_one_line_with_the_nearest_command(journey: Journey) -> Non
     assert journey.untouched()
 
 
+@pytest.mark.slow
 def test_deploying_the_running_version_says_so(journey: Journey) -> None:
     journey.say("/deploy {app} 1.0.0")
     journey.sees(r"{app} already runs 1\.0\.0", user=DEVELOPER)

@@ -103,6 +103,7 @@ def restarted(journey: Journey) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_an_undo_to_an_unknown_revision_is_refused_privately_without_a_card(
     journey: Journey,
 ) -> None:
@@ -146,6 +147,7 @@ def nearly_half_a_node(journey: Journey) -> str:
     return f"{cpu * 450}m"
 
 
+@pytest.mark.slow
 def test_scale_names_an_autoscaler_that_would_revert_it(
     journey: Journey,
 ) -> None:
@@ -175,3 +177,24 @@ def test_scale_names_an_autoscaler_that_would_revert_it(
     journey.sees(r"HorizontalPodAutoscaler {app} keeps {app} between 2 and 8 replicas")
     assert journey.deployment().spec.replicas == 5
     assert "may have 1 to 20 replicas, not 100" in journey.say("/scale {app} 100")
+
+
+def test_the_channel_follows_a_rollout_of_kubectl_which_a_button_undoes(journey: Journey) -> None:
+    journey.say("/rollout restart {app}")
+    journey.sees(r"{app} is on 1\.0\.0, restarted")
+    set_image(journey, "2.0.0")
+    journey.sees(r"{app} has rolled: 1\.0\.0 → 2\.0\.0, took .*\nStarted by kubectl-set")
+    told = [m for m in journey.messages() if "1.0.0 → 2.0.0" in m["text"]]
+    assert len(told) == 1
+    journey.click("Roll back to 1.0.0 (2)", user=DEVELOPER)
+    journey.sees(r"Undo {app} 2\.0\.0 → 1\.0\.0 · {app} is on 1\.0\.0")
+    complete(journey, "1.0.0")
+
+
+@pytest.mark.slow
+def test_a_broken_rollout_of_kubectl_is_named_with_its_cause(journey: Journey) -> None:
+    set_image(journey, "missing")
+    journey.sees(r"{app}, rolled by kubectl-set outside Pilothouse, fails: .*missing")
+    journey.sees(r"{app} fails: 1\.0\.0 → missing")
+    set_image(journey, "1.0.0")
+    journey.sees(r"{app} has rolled: 1\.0\.0 → missing, and back")

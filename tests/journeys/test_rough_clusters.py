@@ -136,6 +136,7 @@ def test_a_preview_service_of_someone_else_is_left_alone(journey: Journey) -> No
     journey.core.delete_namespaced_service(name, "default")
 
 
+@pytest.mark.slow
 def test_a_broken_version_is_fixed_forward_once_confirmed(journey: Journey) -> None:
     set_image(journey, "missing")
 

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -19,13 +20,28 @@ from rich.table import Table
 from tests.mutants.defects import DEFECTS, Defect
 
 TOP = Path(__file__).parents[2]
-COPIED = ("bot", "jobs", "config", "sandbox", "tests", "pyproject.toml", "README.md", "LICENSE")
-LONGEST_S = 120
+COPIED = (
+    "pilothouse",
+    "bot",
+    "jobs",
+    "config",
+    "sandbox",
+    "tests",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
+LONGEST_S, LONGEST_EACH_S = 120, 20
+"""Of a run, and more for each of its tests."""
 PASSED, FAILED = 0, 1  # pytest's exit status
 
 
 class Unsuitable(Exception):
     """A defect cannot be seeded, or its test fails without it: fix the list. One line."""
+
+
+class TookTooLong(Unsuitable):
+    """The tests did not end: because of the defect, or because the machine is busy."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,18 +57,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     survived = 0
     with tempfile.TemporaryDirectory(prefix="pilothouse-mutants-") as folder:
         copy = Path(folder)
-        _copy_tree(copy)
+        copy_tree(copy)
         try:
             _check_without_defects(copy, chosen)
             for defect in chosen:
                 began = time.monotonic()
-                noticed = _is_noticed(copy, defect)
-                survived += not noticed
+                try:
+                    found = "noticed" if _is_noticed(copy, defect) else "NOT NOTICED"
+                except TookTooLong as late:
+                    found = f"NOT NOTICED: {late}"
+                survived += found != "noticed"
+                print(f"{defect.name}: {found}", flush=True)
                 test = defect.test.rpartition("::")[2]
                 table.add_row(
                     defect.name,
                     test,
-                    "noticed" if noticed else "NOT NOTICED",
+                    found,
                     f"{time.monotonic() - began:.1f}",
                 )
         except Unsuitable as why:
@@ -63,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if survived else 0
 
 
-def _copy_tree(copy: Path) -> None:
+def copy_tree(copy: Path) -> None:
     for name in COPIED:
         source = TOP / name
         if source.is_dir():
@@ -84,6 +104,19 @@ def _check_without_defects(copy: Path, chosen: Sequence[Defect]) -> None:
 
 
 def _is_noticed(copy: Path, defect: Defect) -> bool:
+    with seeded(copy, defect):
+        status, told = _run(copy, [defect.test])
+    if status not in (PASSED, FAILED):
+        raise Unsuitable(
+            f"{defect.name}: the test could not be run (pytest's exit status"
+            f" {status}):\n{told[-2000:]}"
+        )
+    return status == FAILED
+
+
+@contextmanager
+def seeded(copy: Path, defect: Defect) -> Iterator[None]:
+    """The tree at ``copy`` has the defect. Raises Unsuitable."""
     path = copy / defect.file
     text = path.read_text(encoding="utf-8")
     if text.count(defect.there) != 1:
@@ -93,15 +126,9 @@ def _is_noticed(copy: Path, defect: Defect) -> bool:
         )
     path.write_text(text.replace(defect.there, defect.instead), encoding="utf-8")
     try:
-        status, told = _run(copy, [defect.test])
+        yield
     finally:
         path.write_text(text, encoding="utf-8")
-    if status not in (PASSED, FAILED):
-        raise Unsuitable(
-            f"{defect.name}: the test could not be run (pytest's exit status"
-            f" {status}):\n{told[-2000:]}"
-        )
-    return status == FAILED
 
 
 def _run(copy: Path, tests: Sequence[str]) -> tuple[int, str]:
@@ -120,15 +147,19 @@ def _run(copy: Path, tests: Sequence[str]) -> tuple[int, str]:
         "not control_plane and not real_node",
         *tests,
     ]
-    done = subprocess.run(
-        words,
-        cwd=copy,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_S,
-        check=False,
-    )
+    longest_s = LONGEST_S + LONGEST_EACH_S * len(tests)
+    try:
+        done = subprocess.run(
+            words,
+            cwd=copy,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=longest_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise TookTooLong(f"not over within {longest_s} s") from late
     return done.returncode, done.stdout + done.stderr
 
 

@@ -16,11 +16,10 @@ import pytest
 import yaml
 from kubernetes import client, config
 
-from sandbox.control_plane import BinariesMissing
+from sandbox.images import Images, ImagesMissing
 from sandbox.main import DEMO, Sandbox, run_sandbox
-from sandbox.real_node import MachineUnfit, RealNodes
+from sandbox.real_node import RealNodes
 from tests.journeys.conftest import DEVELOPER, Journey, objects_of
-from tests.real_cluster import bot_credentials
 from tests.real_node.traffic import Traffic
 
 APPS = 40
@@ -32,16 +31,14 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def real_nodes() -> Iterator[RealNodes]:
-    """Where it cannot run the tests are skipped with the reason; in CI (CI=true) they fail."""
-    with contextlib.ExitStack() as opened:
-        try:
-            cluster = opened.enter_context(RealNodes())
-        except (BinariesMissing, MachineUnfit) as reason:
-            if os.environ.get("CI") == "true":
-                pytest.fail(str(reason), pytrace=False)
-            pytest.skip(f"a real node cannot run here: {reason}")
-        yield cluster
+def images() -> Path:
+    """The layout of the images that `make local-images` built; a cluster of this suite has them."""
+    try:
+        return Images().built()
+    except ImagesMissing as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
 
 
 def _catalog(text: str) -> str:
@@ -63,16 +60,21 @@ def _catalog(text: str) -> str:
             "images": [f"pilothouse/asking{number}"],
             "on_failure": "pause",
         }
+        catalog["apps"][f"brief{number}"] = {
+            **catalog["apps"][f"app{number}"],
+            "images": [f"pilothouse/brief{number}"],
+            "bluegreen": {"rollback_window": "30s"},
+        }
     return yaml.safe_dump(catalog)
 
 
 @pytest.fixture(scope="session")
-def running(real_nodes: RealNodes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def running(real_node_bot: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Bot and worker with the credentials that the chart grants, on the real nodes."""
     demo = Path(shutil.copytree(DEMO, tmp_path_factory.mktemp("real-node") / "demo"))
     catalog = demo / "catalog.yaml"
     catalog.write_text(_catalog(catalog.read_text(encoding="utf-8")), encoding="utf-8")
-    with run_sandbox(demo=demo, rate_scale=0, kubeconfig=bot_credentials(real_nodes)) as sandbox:
+    with run_sandbox(demo=demo, rate_scale=0, kubeconfig=real_node_bot) as sandbox:
         yield sandbox
 
 
@@ -87,7 +89,7 @@ class RealJourney(Journey):
 
     @property
     def address(self) -> str:
-        return f"http://{self.service().spec.cluster_ip}"
+        return f"http://{self.service().spec.cluster_ip}/who"
 
     @contextlib.contextmanager
     def traffic(self, rate: float = 200, sources: Sequence[str] = ()) -> Iterator[Traffic]:
@@ -146,19 +148,29 @@ def start(running: Sandbox, real_nodes: RealNodes) -> Iterator[Start]:
                 journey.core.create_namespaced_config_map("default", body)
             journey.deployments.create_namespaced_deployment("default", deployment)
             journey.core.create_namespaced_service("default", service)
-            opened.callback(_delete, journey)
+            opened.callback(delete_objects_of, journey)
             journey.until(lambda: journey.is_ready(replicas), f"{replicas} pods of {app}")
             return journey
 
         yield create
 
 
-def _delete(journey: RealJourney) -> None:
+def delete_objects_of(journey: RealJourney) -> None:
     for name in (journey.app, f"{journey.app}-canary", f"{journey.app}-green"):
         with contextlib.suppress(client.ApiException):
             journey.deployments.delete_namespaced_deployment(name, "default")
     with contextlib.suppress(client.ApiException):
         journey.core.delete_namespaced_service(journey.app, "default")
+
+
+def lost_by_kubectl(journey: RealJourney, nodes: RealNodes, version: str) -> int:
+    """Requests lost while kubectl rolls the same app."""
+    name, app = f"deployment/{journey.app}", journey.app
+    with journey.traffic() as traffic:
+        nodes.kubectl("set", "image", name, f"{app}=pilothouse/{app}:{version}")
+        nodes.kubectl("rollout", "status", name, "--timeout=110s")
+        journey.until(lambda: traffic.newest(100) == {version: 100}, "only the new version")
+    return len(traffic.lost())
 
 
 def drains(deployment: dict[str, Any]) -> None:

@@ -37,3 +37,33 @@ def test_a_switch_and_back_lose_no_request(start: Start) -> None:
     assert traffic.lost(until=before_return) == []
     assert traffic.lost() == []
     assert journey.as_found() == found
+
+
+def test_a_candidate_aborted_before_the_switch_costs_no_request(start: Start) -> None:
+    """Its pods close their listeners at once on SIGTERM; none of them ever got a request."""
+    journey = start(3)
+    found = journey.as_found()
+    with journey.traffic() as traffic:
+        journey.say("/deploy {app} 2.0.0 bluegreen")
+        journey.sees(WAITS_FOR_SWITCH)
+        journey.click("Abort", user=DEVELOPER)
+        journey.sees(r"{app} is back on 1\.0\.0, aborted")
+        journey.until(lambda: not journey.exists(f"{journey.app}-green"), "green gone")
+    assert traffic.versions().keys() == {"1.0.0"}
+    assert traffic.lost() == []
+    assert journey.as_found() == found
+
+
+@pytest.mark.slow
+def test_a_whole_release_loses_no_request(start: Start) -> None:
+    """The app closes its listener at once on SIGTERM. Green serves while blue rolls, and is
+    removed once its connections have had 30 s."""
+    journey = start(3, kind="brief")
+    with journey.traffic() as traffic:
+        journey.say("/deploy {app} 2.0.0 bluegreen")
+        journey.sees(WAITS_FOR_SWITCH)
+        journey.click("Switch", user=MANAGER)
+        journey.sees(r"{app} is on 2\.0\.0")
+        journey.until(lambda: traffic.newest(300) == {"2.0.0": 300}, "only 2.0.0 replies")
+    assert traffic.lost() == []
+    assert not journey.exists(f"{journey.app}-green")

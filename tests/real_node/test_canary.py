@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
+from sandbox.real_node import RealNodes
 from tests.journeys.conftest import DEVELOPER, MANAGER
-from tests.real_node.conftest import RealJourney, Start, drains
+from tests.real_node.conftest import RealJourney, Start, drains, lost_by_kubectl
 from tests.real_node.traffic import Traffic
 
 pytestmark = pytest.mark.real_node
@@ -125,3 +127,25 @@ def test_traffic_shows_what_the_pods_replied_through_the_api_server(start: Start
     journey.say("/traffic {app}")
     told = journey.sees(r"/version of {app}: 20 requests")
     assert "1.0.0" in told and "100%" in told
+
+
+@pytest.mark.slow
+def test_the_roll_of_a_promotion_loses_no_more_requests_than_kubectls(
+    start: Start, real_nodes: RealNodes, record_property: Callable[[str, object], None]
+) -> None:
+    """Of an app that closes its listener at once on SIGTERM. Chance differs; twice as many, and
+    20 more, would be another way of rolling."""
+    journey = start(4)
+    with journey.traffic() as ours:
+        journey.say("/deploy {app} 2.0.0 canary steps=50")
+        journey.sees(r"canary · 50%.*holding")
+        journey.click("Continue now", user=MANAGER)
+        began = time.time()
+        assert ours.lost(until=began) == [], "pods that are added"
+        journey.click("Promote", user=MANAGER)
+        journey.sees(r"{app} is on 2\.0\.0")
+        journey.until(lambda: ours.newest(100) == {"2.0.0": 100}, "only the new version")
+    lost = lost_by_kubectl(journey, real_nodes, "3.0.0")
+    record_property("lost", f"{len(ours.lost())} of {len(ours.requests())}")
+    record_property("lost by kubectl", lost)
+    assert len(ours.lost()) <= 2 * lost + 20

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.real_node.registry import Images, Registry, digest_of
+from sandbox.real_node.registry import REFERENCE, Images, Layout, Refusal, Registry, digest_of
 
 
 @pytest.fixture
@@ -57,12 +57,15 @@ def settings_of(registry: str, reference: str) -> list[str]:
         ("2.0.0-crash", ["CRASH=start"]),
         ("late-crash", ["CRASH=after=8"]),
         ("slow", ["READY_AFTER=6"]),
+        ("sick", ["ERRORS=100"]),
+        ("2.0.0-fails-20", ["ERRORS=20"]),
+        ("late", ["DELAY=1500"]),
     ],
 )
 def test_a_word_in_the_tag_chooses_what_the_app_does(
     registry: str, tag: str, settings: list[str]
 ) -> None:
-    assert settings_of(registry, tag) == [f"VERSION={tag}", *settings]
+    assert settings_of(registry, tag) == ["NAME=hello", f"VERSION={tag}", *settings]
 
 
 def test_the_layer_holds_the_program_and_matches_its_digests(registry: str) -> None:
@@ -94,3 +97,19 @@ def test_a_refusal_has_the_code_of_the_distribution_api(
     with refused.value as reply:
         assert reply.code == status
         assert json.loads(reply.read())["errors"][0]["code"] == code
+
+
+def test_an_image_of_a_layout_is_found_by_name_and_its_blobs_by_digest(tmp_path: Path) -> None:
+    for name in ("hello", "pause"):
+        (tmp_path / name).write_bytes(b"a program")
+    blobs = tmp_path / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    digest = digest_of(b"the manifest")
+    (blobs / digest.removeprefix("sha256:")).write_bytes(b"the manifest")
+    entry = {"digest": digest, "annotations": {REFERENCE: "pilothouse:0.1.0"}}
+    (tmp_path / "index.json").write_text(json.dumps({"manifests": [entry]}))
+    images = Images(tmp_path, Layout(tmp_path))
+    assert images.manifest("library/pilothouse", "0.1.0") == b"the manifest"
+    assert images.manifest("library/pilothouse", digest) == b"the manifest"
+    assert images.blob(digest) == b"the manifest"
+    assert isinstance(images.blob("sha256:0"), Refusal)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.real_node import RealNodes
-from tests.real_node.conftest import Start, container_of, drains
+from tests.real_node.conftest import Start, container_of, drains, lost_by_kubectl
 
 pytestmark = pytest.mark.real_node
 
@@ -44,6 +44,25 @@ def test_a_failed_pull_is_told_in_the_runtimes_words_and_rolled_back(
     assert journey.as_found() == found
     assert traffic.versions().keys() == {"1.0.0"}
     assert traffic.lost() == []
+
+
+def test_an_image_whose_name_is_invalid_is_told_in_the_kubelets_words(
+    start: Start, real_nodes: RealNodes
+) -> None:
+    """No command of a release can name one; somebody's kubectl can."""
+    journey = start(1)
+    name, app = f"deployment/{journey.app}", journey.app
+    real_nodes.kubectl("set", "image", name, f"{app}=pilothouse/UPPER:2.0.0")
+    journey.until(
+        lambda: any(
+            status.state.waiting and status.state.waiting.reason == "InvalidImageName"
+            for pod in journey.pods()
+            for status in pod.status.container_statuses or ()
+        ),
+        "a pod that the kubelet refuses",
+    )
+    journey.say("/pods {app}")
+    journey.sees(r"InvalidImageName")
 
 
 def test_the_last_log_lines_of_a_crash_reach_its_starter(start: Start) -> None:
@@ -148,14 +167,10 @@ def test_a_roll_loses_no_more_requests_than_kubectls(
         journey.say("/deploy {app} 2.0.0")
         journey.sees(r"{app} is on 2\.0\.0")
         journey.until(lambda: ours.newest(100) == {"2.0.0": 100}, "only the new version")
-    with journey.traffic() as theirs:
-        name, app = f"deployment/{journey.app}", journey.app
-        real_nodes.kubectl("set", "image", name, f"{app}=pilothouse/{app}:3.0.0")
-        real_nodes.kubectl("rollout", "status", name, "--timeout=180s")
-        journey.until(lambda: theirs.newest(100) == {"3.0.0": 100}, "only the new version")
+    lost = lost_by_kubectl(journey, real_nodes, "3.0.0")
     record_property("lost", f"{len(ours.lost())} of {len(ours.requests())}")
-    record_property("lost by kubectl", f"{len(theirs.lost())} of {len(theirs.requests())}")
-    assert len(ours.lost()) <= 2 * len(theirs.lost()) + 20
+    record_property("lost by kubectl", lost)
+    assert len(ours.lost()) <= 2 * lost + 20
 
 
 def test_a_slow_start_is_waited_for_and_takes_no_request_before_its_time(start: Start) -> None:
@@ -171,3 +186,36 @@ def test_a_slow_start_is_waited_for_and_takes_no_request_before_its_time(start: 
         for pod in journey.pods()
     )
     assert first - started >= 6.0 - 1.0, "Kubernetes gives a start in whole seconds"
+
+
+def test_a_readiness_probe_that_fails_is_shown_while_the_release_waits(start: Start) -> None:
+    journey = start(2, drains)
+    with journey.traffic(50) as traffic:
+        journey.say("/deploy {app} unready")
+        journey.sees(r"readiness probe fails|running, but not ready")
+        journey.say("/rollout abort {app}")
+        journey.sees(r"{app} is back on 1\.0\.0, aborted")
+    assert traffic.versions().keys() == {"1.0.0"}
+    assert traffic.lost() == []
+
+
+def test_pods_that_the_scheduler_cannot_place_apart_are_shown_with_its_words(start: Start) -> None:
+    """One pod a node, two nodes, and a third pod wanted by the roll."""
+
+    def apart(deployment: dict[str, Any]) -> None:
+        template = deployment["spec"]["template"]
+        rule = {
+            "topologyKey": "kubernetes.io/hostname",
+            "labelSelector": {"matchLabels": template["metadata"]["labels"]},
+        }
+        affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [rule]}}
+        template["spec"]["affinity"] = affinity
+
+    journey = start(2, apart)
+    assert {pod.spec.node_name for pod in journey.pods()} == {"node-1", "node-2"}
+    journey.say("/deploy {app} 2.0.0")
+    journey.sees(r"Unschedulable")
+    journey.say("/pods {app}")
+    journey.sees(r"didn't match pod anti-affinity rules")
+    journey.say("/rollout abort {app}")
+    journey.sees(r"{app} is back on 1\.0\.0, aborted")

@@ -1,5 +1,5 @@
-"""`make soak`: random releases of many apps on the real control plane; prints the figures, exits 1
-if an invariant broke."""
+"""`make soak`: random releases of many apps on the real control plane, or on real nodes; prints the
+figures, exits 1 if an invariant broke."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ from sandbox.control_plane import BinariesMissing, ControlPlane
 from sandbox.control_plane.audit import WRITES, requests_in
 from sandbox.control_plane.binaries import kubernetes_version
 from sandbox.main import DEMO, Sandbox, run_sandbox, tail
+from sandbox.real_node import MachineUnfit, RealNodes
 from tests.faults.invariants import otherwise_than_found, started_twice, times_without_ready_pods
 from tests.real_cluster import BOT_NAMESPACE, bot_credentials
 from tests.soak.people import People
 from tests.soak.spectator import Spectator
 from tests.verification import record
 
+CLUSTERS: dict[str, type[ControlPlane]] = {"control-plane": ControlPlane, "real-node": RealNodes}
 REPLICAS = 3
 QUIET_WITHIN_S = 180.0
 LOOKS_EVERY_S = 0.5
@@ -74,7 +76,13 @@ class Outcome:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="make soak",
-        description="Release at random on the real control plane and watch what must hold.",
+        description="Release at random on the real Kubernetes and watch what must hold.",
+    )
+    parser.add_argument(
+        "--cluster",
+        choices=tuple(CLUSTERS),
+        default="control-plane",
+        help="real-node: with pods that run, on two nodes (needs root)",
     )
     parser.add_argument(
         "--seconds",
@@ -92,11 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     apps = tuple(f"app{number}" for number in range(1, options.apps + 1))
     try:
         with (
-            ControlPlane() as cluster,
+            CLUSTERS[options.cluster]() as cluster,
             tempfile.TemporaryDirectory(prefix="pilothouse-soak-") as folder,
         ):
             outcome, people = _soak(cluster, _demo(Path(folder), apps), apps, options)
-    except BinariesMissing as missing:
+    except (BinariesMissing, MachineUnfit) as missing:
         print(
             f"{'FAILED' if os.environ.get('CI') == 'true' else 'SKIPPED'}: {missing}",
             file=sys.stderr,
@@ -109,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{options.seconds:.0f} s, {options.apps} apps of {REPLICAS} pods, seed {options.seed},"
             f" Kubernetes {kubernetes_version()}."
         )
-        record("soak", columns, [row], setting, _commands(people), _why(outcome), _spread(outcome))
+        section = "soak" if options.cluster == "control-plane" else f"soak on {options.cluster}"
+        record(section, columns, [row], setting, _commands(people), _why(outcome), _spread(outcome))
     return 1 if outcome.broken else 0
 
 
@@ -119,7 +128,7 @@ def _soak(
     with Spectator(cluster) as spectator:
         cluster.kubectl("apply", "--filename", str(demo / "apps.yaml"))
         cluster.kubectl(
-            "wait", "deployments", "--all", "--for=condition=Available", "--timeout=60s"
+            "wait", "deployments", "--all", "--for=condition=Available", "--timeout=110s"
         )
         with run_sandbox(demo=demo, rate_scale=0, kubeconfig=bot_credentials(cluster)) as sandbox:
             store = RedisReleaseStore(connect(sandbox.redis.url))

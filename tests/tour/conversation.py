@@ -35,6 +35,7 @@ class Tour:
     http: httpx.Client
     printed: dict[str, str] = field(default_factory=dict)
     checks: int = 0
+    patience: float = 1.0  # how much longer everything may take than on the simulated cluster
 
     # --- what people do ---
 
@@ -105,6 +106,7 @@ class Tour:
             self._print(_indent(f"{where}{told}"))
 
     def until(self, look: Callable[[], Seen | None], what: str, within: float = 20.0) -> Seen:
+        within *= self.patience
         ends = time.monotonic() + within
         while True:
             found = look()

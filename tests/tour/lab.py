@@ -14,11 +14,10 @@ import ssl
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import yaml
@@ -66,7 +65,7 @@ def sandbox() -> Iterator[tuple[str, ...]]:
         }
         catalog["apps"]["hello"] |= {
             "canary": {"steps": [25], "hold": "1s"},
-            "bluegreen": {"rollback_window": "60s"},
+            "bluegreen": {"rollback_window": "10m"},
             "probe": {"path": "/version", "requests": 20},
         }
         (folder / "catalog.yaml").write_text(
@@ -122,15 +121,29 @@ def _demo_apps(to: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def tell(tour: Tour) -> None:
+class Frontend(Protocol):
+    """The way of the lab's clients to its frontend. ``is_real``: a pod of nginx behind the proxies
+    of nodes, which follow a change a moment later."""
+
+    address: str  # how its external address begins, as a regular expression
+    is_real: bool
+
+    def is_reachable(self, tour: Tour) -> bool: ...
+
+    def ask(self, path: str, client: int = 0) -> Any:
+        """One request by a new connection of that client; its reply, or what failed."""
+
+
+def tell(tour: Tour, frontend: Frontend | None = None) -> None:
+    frontend = SimulatedFrontend() if frontend is None else frontend
     _explain(tour)
-    _create(tour)
+    _create(tour, frontend)
     _scale(tour)
-    _roll(tour)
+    _roll(tour, frontend)
     _pause_and_resume(tour)
     _undo(tour)
-    _canary(tour)
-    _blue_green(tour)
+    _canary(tour, frontend)
+    _blue_green(tour, frontend)
 
 
 # --- inspect and create ---------------------------------------------------------------------------
@@ -145,7 +158,7 @@ def _explain(tour: Tour) -> None:
     tour.expect(r"FIELD:\s+name", user=VIEWER)
 
 
-def _create(tour: Tour) -> None:
+def _create(tour: Tour, frontend: Frontend) -> None:
     for app in ("auth", "hello", "frontend"):
         tour.say(DEVELOPER, f"/apply {app}")
         diff = tour.expect(rf"Apply the manifests of {app}\?")
@@ -166,22 +179,19 @@ def _create(tour: Tour) -> None:
     tour.say(DEVELOPER, "/apply hello")
     tour.expect(r"hello is as its manifests say: nothing to apply")
 
-    tour.until(
-        lambda: URL in (_service(tour, "frontend").metadata.annotations or {}),
-        "an external address of the frontend",
-    )
+    tour.until(lambda: frontend.is_reachable(tour), "an external address of the frontend")
     for kind, seen in {
         "deployments": r"UP-TO-DATE.*hello\s+3/3",
         "replicasets": r"DESIRED.*hello-[a-z0-9]+\s+3",
         "pods": r"hello-[a-z0-9]+-[a-z0-9]+\s+1/1\s+Running",
-        "services": r"frontend\s+LoadBalancer\s+\S+\s+127\.",
+        "services": rf"frontend\s+LoadBalancer\s+\S+\s+{frontend.address}",
     }.items():
         tour.say(VIEWER, f"/get {kind}")
         tour.expect(seen, user=VIEWER)
     tour.check(
         "the frontend answers Hello over HTTPS",
-        holds=_ask(tour, "/") == {"message": "Hello"},
-        but=str(_ask(tour, "/")),
+        holds=frontend.ask("/") == {"message": "Hello"},
+        but=str(frontend.ask("/")),
     )
 
 
@@ -200,7 +210,7 @@ def _scale(tour: Tour) -> None:
 # --- to roll --------------------------------------------------------------------------------------
 
 
-def _roll(tour: Tour) -> None:
+def _roll(tour: Tour, frontend: Frontend) -> None:
     tour.say(DEVELOPER, "/deploy hello 2.0.0")
     tour.expect(r"hello is on 2\.0\.0", within=40)
     tour.check(
@@ -217,7 +227,7 @@ def _roll(tour: Tour) -> None:
         holds="2.0.0" in history and "2 (current)" in history,
         but=history,
     )
-    tour.check("the frontend now reaches 2.0.0 alone", holds=_versions(tour, 20) == {"2.0.0": 20})
+    _reach_alone(tour, frontend, "2.0.0", "the frontend now reaches 2.0.0 alone", requests=20)
     tour.say(DEVELOPER, "/rollout undo hello")
     tour.expect(r"hello is on 1\.0\.0", within=40)
 
@@ -262,11 +272,11 @@ def _undo(tour: Tour) -> None:
 # --- canary and blue/green ------------------------------------------------------------------------
 
 
-def _canary(tour: Tour) -> None:
+def _canary(tour: Tour, frontend: Frontend) -> None:
     began = tour.now()
     tour.say(DEVELOPER, "/deploy hello 2.0.0 canary steps=25 hold=1s")
     tour.expect(r"hello 1\.0\.0 → 2\.0\.0 canary.*waiting for approval", within=40, after=began)
-    found = _versions(tour, REQUESTS)
+    found = _versions(frontend, REQUESTS)
     # 3 stable pods and 1 canary pod: 50 of 200 requests, five standard deviations of sqrt(200 *
     # 0.25 * 0.75) around
     tour.check(
@@ -277,24 +287,28 @@ def _canary(tour: Tour) -> None:
     tour.expect(r"hello: ready endpoints.*25%", after=began)
     tour.say(MANAGER, "/rollout abort hello")
     tour.expect(r"hello is back on 1\.0\.0, aborted", within=40, after=began)
-    tour.check("only 1.0.0 answers", holds=_versions(tour, REQUESTS) == {"1.0.0": REQUESTS})
+    _reach_alone(tour, frontend, "1.0.0", "only 1.0.0 answers")
 
     began = tour.now()
     tour.say(DEVELOPER, "/deploy hello 2.0.0 canary steps=50 hold=1s sticky")
     tour.expect(r"hello 1\.0\.0 → 2\.0\.0 canary.*waiting for approval", within=40, after=began)
-    people = [
-        _versions(tour, REQUESTS // CLIENTS, f"127.0.0.{number}")
-        for number in range(2, 2 + CLIENTS)
-    ]
+    people = [_versions(frontend, REQUESTS // CLIENTS, number) for number in range(CLIENTS)]
     met = Counter(version for seen in people for version in seen)
-    tour.check(
-        f"a sticky canary keeps each of {CLIENTS} clients on one of both versions: {dict(met)}",
-        holds=all(len(seen) == 1 for seen in people) and set(met) == {"1.0.0", "2.0.0"},
-        but=str(people),
-    )
+    if frontend.is_real:
+        tour.check(
+            f"a sticky canary keeps the one pod of the frontend on one version: {dict(met)}",
+            holds=len(met) == 1,
+            but=str(people),
+        )
+    else:
+        tour.check(
+            f"a sticky canary keeps each of {CLIENTS} clients on one of both versions: {dict(met)}",
+            holds=all(len(seen) == 1 for seen in people) and set(met) == {"1.0.0", "2.0.0"},
+            but=str(people),
+        )
     tour.click(MANAGER, "Promote")
     tour.expect(r"hello is on 2\.0\.0", within=40, after=began)
-    tour.check("only 2.0.0 answers", holds=_versions(tour, REQUESTS) == {"2.0.0": REQUESTS})
+    _reach_alone(tour, frontend, "2.0.0", "only 2.0.0 answers")
     tour.check(
         "the session affinity is as found",
         holds=_service(tour, "hello").spec.session_affinity == "None",
@@ -303,26 +317,17 @@ def _canary(tour: Tour) -> None:
     tour.expect(r"hello is on 1\.0\.0", within=40, after=began)
 
 
-def _blue_green(tour: Tour) -> None:
+def _blue_green(tour: Tour, frontend: Frontend) -> None:
     began = tour.now()
     tour.say(DEVELOPER, "/deploy hello 2.0.0 bluegreen")
     tour.expect(r"hello 1\.0\.0 → 2\.0\.0 blue/green.*waiting for approval", within=40, after=began)
-    tour.check(
-        "before the switch only 1.0.0 answers",
-        holds=_versions(tour, REQUESTS) == {"1.0.0": REQUESTS},
-    )
+    _reach_alone(tour, frontend, "1.0.0", "before the switch only 1.0.0 answers")
     tour.click(MANAGER, "Switch")
     tour.expect(r"blue/green.*rollback window open", within=40, after=began)
-    tour.check(
-        "after the switch only 2.0.0 answers",
-        holds=_versions(tour, REQUESTS) == {"2.0.0": REQUESTS},
-    )
+    _reach_alone(tour, frontend, "2.0.0", "after the switch only 2.0.0 answers")
     tour.click(DEVELOPER, "Roll back")
     tour.expect(r"hello is back on 1\.0\.0, rolled back", within=40, after=began)
-    tour.check(
-        "after the rollback only 1.0.0 answers",
-        holds=_versions(tour, REQUESTS) == {"1.0.0": REQUESTS},
-    )
+    _reach_alone(tour, frontend, "1.0.0", "after the rollback only 1.0.0 answers")
     names = {
         item.metadata.name
         for item in client.AppsV1Api(tour.api()).list_namespaced_deployment("default").items
@@ -362,45 +367,61 @@ def _versions_of_pods(tour: Tour) -> dict[str, int]:
     return dict(Counter(pod.spec.containers[0].image.rpartition(":")[2] for pod in _pods(tour)))
 
 
-@dataclass(frozen=True)
-class _Frontend:
-    """Where the frontend answers from outside, trusted as by `curl -k`: a certificate of the lab
-    proves nothing."""
+def trusting() -> ssl.SSLContext:
+    """As `curl -k` trusts: a certificate of the lab proves nothing."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
-    host: str
-    port: int
-    trusting: ssl.SSLContext
 
-    def ask(self, path: str, source: str) -> Any:
-        """One request by a new connection from a client's address."""
-        connection = HTTPSConnection(
-            self.host, self.port, timeout=10, context=self.trusting, source_address=(source, 0)
+def ask_over_https(host: str, port: int, path: str, source: str) -> Any:
+    """One request by a new connection from a client's address."""
+    connection = HTTPSConnection(
+        host, port, timeout=10, context=trusting(), source_address=(source, 0)
+    )
+    try:
+        connection.request("GET", path)
+        return json.load(connection.getresponse())
+    except (OSError, HTTPException, ValueError) as error:
+        return {"error": str(error)}
+    finally:
+        connection.close()
+
+
+class SimulatedFrontend:
+    """The simulated cluster's load balancer listens on this machine, and passes clients'
+    addresses on."""
+
+    address, is_real = r"127\.", False
+
+    def __init__(self) -> None:
+        self._url = urlsplit("")
+
+    def is_reachable(self, tour: Tour) -> bool:
+        notes = _service(tour, "frontend").metadata.annotations or {}
+        self._url = urlsplit(notes.get(URL, ""))
+        return URL in notes
+
+    def ask(self, path: str, client: int = 0) -> Any:
+        host, port = self._url.hostname or "", self._url.port or 443
+        return ask_over_https(host, port, path, f"127.0.0.{client + 1}")
+
+
+def _reach_alone(
+    tour: Tour, frontend: Frontend, version: str, what: str, requests: int = REQUESTS
+) -> None:
+    if frontend.is_real:
+        tour.until(
+            lambda: _versions(frontend, 20) == {version: 20}, f"proxies that send to {version} only"
         )
-        try:
-            connection.request("GET", path)
-            return json.load(connection.getresponse())
-        except (OSError, HTTPException, ValueError) as error:
-            return {"error": str(error)}
-        finally:
-            connection.close()
+    found = _versions(frontend, requests)
+    tour.check(what, holds=found == {version: requests}, but=str(dict(found)))
 
 
-def _frontend(tour: Tour) -> _Frontend:
-    trusting = ssl.create_default_context()
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    url = urlsplit(_service(tour, "frontend").metadata.annotations[URL])
-    return _Frontend(url.hostname or "", url.port or 443, trusting)
-
-
-def _ask(tour: Tour, path: str) -> Any:
-    return _frontend(tour).ask(path, "127.0.0.1")
-
-
-def _versions(tour: Tour, requests: int, source: str = "127.0.0.1") -> Counter[str]:
+def _versions(frontend: Frontend, requests: int, client: int = 0) -> Counter[str]:
     """The lab's loop of `curl …/version`: how often each version answered."""
-    frontend = _frontend(tour)
     return Counter(
-        str(frontend.ask("/version", source).get("version", "none")) for _ in range(requests)
+        str(frontend.ask("/version", client).get("version", "none")) for _ in range(requests)
     )
 
 

@@ -29,7 +29,7 @@ from bot.releases.facts.release import WAITING_PHASES, Phase
 from bot.releases.facts.requests import Abort, Adopt, Approve, Finish, Pause, Request, Resume
 from tests.builders import DEVELOPER, MANAGER, MINUTE, REPOSITORY, SECOND
 from tests.transitions.bluegreen.modelled_cluster import Deployment, Refused, candidate_of
-from tests.transitions.bluegreen.walk import Walk
+from tests.transitions.bluegreen.walk import Walk, keeps_promises
 
 TROUBLE_FOR, CALM_FOR = 8, 150
 NAMED_WITHIN = 12  # ticks without any change until a wait must have a name
@@ -98,9 +98,11 @@ class HandsInTheCluster:
         walk = self.walk
         self._arrive()
         before = walk.release
-        decision = decide(before, walk.look(), walk.now)
+        seen = walk.look()
+        decision = decide(before, seen, walk.now)
         walk.release = decision.release
         for action in () if dies else decision.actions:
+            keeps_promises(walk.release, seen, action)
             if not self.send(action):
                 break
         self.cluster.beat()

@@ -334,6 +334,7 @@ def test_a_step_that_waited_for_people_tells_the_wait_from_its_work() -> None:
     (step,) = after.timeline
     assert step.waited_ms == 4 * MINUTE
     assert step.worked_ms == step.reached_at - step.began_at < MINUTE
+    assert step.pods is not None and step.pods.ready == step.pods.total > 0
 
 
 @pytest.mark.parametrize(

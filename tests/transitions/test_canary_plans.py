@@ -81,6 +81,23 @@ def test_canary_pods_sleep_before_they_end_and_stable_never_gets_that_hook() -> 
     )
 
 
+def test_no_hook_is_written_on_a_cluster_that_knows_none_and_the_plan_says_so() -> None:
+    seen = an_observation(survey=Survey(kubernetes=(1, 29)))
+    (container,) = body_of(a_canary(), seen)["spec"]["template"]["spec"]["containers"]
+    assert "lifecycle" not in container
+    assert (
+        "hello has no preStop hook, and Kubernetes 1.29 of this cluster cannot let pods sleep"
+        " before they end (1.30 can): each pod of hello-canary that leaves may lose requests for up"
+        " to a second"
+    ) in notes_of(a_canary(), seen)
+
+
+def test_the_oldest_cluster_that_lets_pods_sleep_gets_the_hook() -> None:
+    seen = an_observation(survey=Survey(kubernetes=(1, 30)))
+    (container,) = body_of(a_canary(), seen)["spec"]["template"]["spec"]["containers"]
+    assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+
+
 def test_a_hook_of_the_template_is_left_as_it_is() -> None:
     template = a_template()
     hook = {"preStop": {"exec": {"command": ["sleep", "20"]}}}
@@ -388,9 +405,17 @@ def test_an_adopted_canary_belongs_to_the_original_state() -> None:
 
 
 def test_a_single_replica_gets_the_share_that_it_can_reach() -> None:
-    plan = planned(a_canary(steps=(20, 50)), an_observation(a_deployment(replicas=1))).plan
+    release = a_canary(rules=rules_with(canary={"steps": (20, 50)}))
+    plan = planned(release, an_observation(a_deployment(replicas=1))).plan
     assert plan is not None and plan.steps[0].share == 50
-    assert "1 replica cannot tell the steps apart: 20% is left out" in plan.notes
+    note = "1 replica reaches 50% and no other share: the catalog's step 20% is left out"
+    assert note in plan.notes
+
+
+def test_steps_that_a_person_typed_are_never_left_out() -> None:
+    release = planned(a_canary(steps=(20, 50)), an_observation(a_deployment(replicas=1)))
+    assert release.phase is Phase.FAILED and release.cause is not None
+    assert "1 replica and at most 1 candidate: 50% is possible" in release.cause.summary
 
 
 def test_a_standing_canary_is_adopted_only_once_a_person_confirms() -> None:

@@ -25,6 +25,7 @@ from tests.builders import (
 )
 from tests.transitions.bluegreen.modelled_cluster import Deployment, ModelledCluster
 from tests.transitions.bluegreen.walk import Walk
+from tests.variations import quick
 
 
 def a_hello(
@@ -114,7 +115,7 @@ def without_candidate(state: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", quick(SCENES, at_most=3))
 def test_the_version_is_the_only_difference_at_the_end(name: str) -> None:
     walk = SCENES[name]().to_the_end()
     assert walk.release.phase is Phase.SUCCEEDED, walk.told
@@ -132,7 +133,7 @@ def test_the_version_is_the_only_difference_at_the_end(name: str) -> None:
     assert "hello-42" in cause
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", quick(SCENES, at_most=3))
 def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
     for walk in SCENES[name]().moments():
         wrote = bool(walk.written)
@@ -148,7 +149,7 @@ def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
         assert walk.cluster.state() == before, where
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", quick(SCENES, at_most=3))
 def test_the_next_tick_recovers_from_a_worker_that_died_after_any_save(name: str) -> None:
     for walk in SCENES[name]().moments():
         walk.tick(crash_after=0)

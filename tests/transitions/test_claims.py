@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from bot.releases.engine.decide import decide
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.reconcile import reconcile
@@ -88,12 +86,10 @@ def test_resume_never_overwrites_another_claim() -> None:
     assert "hello is claimed by release hello-99" in refused(held, Resume(DEVELOPER))
 
 
-@pytest.mark.parametrize("claim", ["hello-42", "hello-7"])
-def test_a_claim_left_by_a_release_that_is_gone_refuses_the_start(claim: str) -> None:
-    """Also one with the same number: a new release has not claimed anything."""
-    found = an_observation(a_deployment(annotations={"pilothouse.dev/release": claim}))
+def test_a_claim_left_by_a_release_that_is_gone_refuses_the_start() -> None:
+    found = an_observation(a_deployment(annotations={"pilothouse.dev/release": "hello-7"}))
     decision = decide(a_release(), found, T0)
-    assert f"is claimed by release {claim}" in decision.release.cause.summary  # type: ignore[union-attr]
+    assert "is claimed by release hello-7" in decision.release.cause.summary  # type: ignore[union-attr]
 
 
 def test_before_the_first_step_a_change_is_adopted_or_ends_the_release() -> None:
@@ -151,3 +147,12 @@ def test_a_crash_at_every_point_of_a_preview_leaves_everything_as_planned() -> N
             assert walk.release.phase is Phase.SUCCEEDED
             assert set(walk.cluster.services) == {"hello"}
             assert walk.cluster.services["hello"].selector == {"app": "hello"}
+
+
+def test_a_release_whose_beginning_redis_lost_says_so_and_writes_nothing() -> None:
+    """Its record is queued, and its claim is in the cluster."""
+    seen = with_stable(half_rolled(), annotations={"pilothouse.dev/release": "hello-42"})
+    decision = decide(a_release(), seen, T0)
+    assert decision.release.phase is Phase.FAILED and not decision.actions
+    assert decision.release.cause is not None
+    assert "Redis lost what it found there and wrote" in decision.release.cause.summary

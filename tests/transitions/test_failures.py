@@ -169,6 +169,31 @@ def test_some_broken_pods_pause_the_roll_and_ask() -> None:
     assert decision.release.phase is Phase.PAUSED and EventKind.PAUSED in kinds(decision)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        a_new_pod("hello-2-b"),
+        crashing("hello-2-b", restarts=2),
+        replace(crashing("hello-2-b", restarts=2), ready=True),
+    ],
+    ids=["starts", "crashes", "runs between two crashes"],
+)
+def test_nobody_is_asked_while_the_other_new_pods_may_still_follow_the_first(
+    other: PodSeen,
+) -> None:
+    seen = new_pods(crashing("hello-2-a"), other)
+    waiting = judged(seen, T0 + 100 * SECOND)
+    assert waiting.release.phase is Phase.PROGRESSING and waiting.wake_at == T0 + 120 * SECOND
+    assert decide(waiting.release, seen, T0 + 120 * SECOND).release.phase is Phase.PAUSED
+    both = new_pods(crashing("hello-2-a"), crashing("hello-2-b"))
+    assert decide(waiting.release, both, T0 + 101 * SECOND).release.phase is Phase.ROLLING_BACK
+
+
+def test_a_new_pod_that_no_node_takes_does_not_delay_the_question() -> None:
+    seen = new_pods(crashing("hello-2-a"), a_new_pod("hello-2-b", unschedulable="no node fits"))
+    assert judged(seen, T0 + 61 * SECOND).release.phase is Phase.PAUSED
+
+
 def test_an_automatic_pause_stops_the_controller_too() -> None:
     seen = new_pods(crashing("hello-2-a"), a_new_pod("hello-2-b", ready=True))
     paused = judged(seen, LATER).release

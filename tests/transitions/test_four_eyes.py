@@ -8,6 +8,7 @@ import pytest
 
 from bot.releases.engine.decide import decide
 from bot.releases.facts.changes import Change, Deploy, Reapply, Restart, Scale, Undo
+from bot.releases.facts.people import Voters
 from bot.releases.facts.release import Phase
 from bot.releases.facts.rules import ApprovalRules, CanaryRules, Rules
 from bot.releases.facts.target import Strategy
@@ -53,3 +54,23 @@ def test_an_app_whose_own_way_asks_nobody_stays_so(rules: Rules) -> None:
 
 def test_the_apps_own_canary_starts_without_asking() -> None:
     assert begun(Deploy("2.0.0", Strategy.CANARY), ASKS)[1] == ()
+
+
+def test_an_emergency_strategy_waits_for_no_promotion() -> None:
+    usual = (Strategy.CANARY, Strategy.BLUEGREEN)
+    rules = replace(ASKS, strategies=usual, emergency=(Strategy.ROLLING,))
+    assert begun(NEW, rules)[1] == ()
+    assert begun(NEW, replace(rules, approvals=ApprovalRules(start=2)))[1] == (2,)
+
+
+def test_whoever_must_agree_to_a_promotion_agrees_to_the_start_that_stands_in_for_it() -> None:
+    sre, owners = Voters(("S0SRE",)), Voters(("S0OWNERS",))
+    rules = replace(ASKS, approvals=ApprovalRules(1, 2, start_voters=owners, promote_voters=sre))
+    release = replace(a_release(), change=NEW, rules=rules)
+    plan = decide(release, an_observation(), T0).release.plan
+    assert plan is not None
+    assert [(gate.name, getattr(gate, "quorum", 0)) for gate in plan.start] == [
+        ("start", 1),
+        ("version", 2),
+    ]
+    assert [getattr(gate, "voters", None) for gate in plan.start] == [owners, sre]

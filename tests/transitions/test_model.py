@@ -7,6 +7,7 @@ import copy
 from dataclasses import replace
 from itertools import count
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -45,6 +46,7 @@ from tests.builders import DEVELOPER, MANAGER, REPOSITORY, SECOND, T0, a_release
 from tests.fakes.in_memory_store import InMemoryReleaseStore
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster, Refused
 from tests.transitions.test_canary_walks import a_hello
+from tests.variations import quick
 
 MOST_TICKS = 600
 BAD = "9.9.9"
@@ -233,11 +235,12 @@ class AnyOrder(RuleBasedStateMachine):
             assert after == self.before, f"{release.phase} left something otherwise than it was"
 
 
-def test_any_order_of_events_ends_once_and_leaves_nothing_behind() -> None:
+@pytest.mark.parametrize("examples", quick([20, 300], at_most=1))
+def test_any_order_of_events_ends_once_and_leaves_nothing_behind(examples: int) -> None:
     run_state_machine_as_test(
         AnyOrder,
         settings=settings(
-            max_examples=60,
+            max_examples=examples,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.releases.engine.decision import Decision
-from bot.releases.engine.queue import front_that_holds, hold, stay_held
+from bot.releases.engine.queue import drop_of_removed_app, front_that_holds, hold, stay_held
 from bot.releases.engine.respond import respond, stop_name
 from bot.releases.facts.changes import Change, Deploy, Restart, Scale, Undo
 from bot.releases.facts.events import EventKind
@@ -121,3 +121,30 @@ def test_what_failed_after_it_was_continued_holds_it_again() -> None:
     later = a_front(id="hello-44", finished_at=T0 + 3 * MINUTE)
     assert front_that_holds(waiting, [a_front(), later]) == later
     assert isinstance(stay_held(waiting, T0), Decision)
+
+
+FROZEN = "hello is frozen by oncall: incident"
+
+
+def test_a_freeze_is_named_once_and_its_end_asks_again() -> None:
+    frozen = stay_held(a_held(), T0 + 2 * MINUTE, FROZEN)
+    assert [one.text for one in frozen.events] == [f"3.0.0 stays held: {FROZEN}"]
+    assert stay_held(frozen.release, T0 + 3 * MINUTE, FROZEN).events == ()
+    over = stay_held(frozen.release, T0 + 4 * MINUTE)
+    assert [(one.kind, one.text) for one in over.events] == [
+        (EventKind.REMINDED, "the freeze is over, and 3.0.0 still waits: continue or drop it")
+    ]
+    assert stay_held(over.release, T0 + 5 * MINUTE).events == ()
+
+
+def test_a_held_version_expires_under_a_freeze_as_told() -> None:
+    held = a_held(rules=rules_with(approvals={"expires_ms": 60 * MINUTE}))
+    dropped = stay_held(held, T0 + 61 * MINUTE, FROZEN).release
+    assert dropped.phase is Phase.EXPIRED
+
+
+def test_a_held_version_of_a_removed_app_is_dropped() -> None:
+    dropped = drop_of_removed_app(a_held(), T0 + 2 * MINUTE)
+    assert dropped.release.phase is Phase.EXPIRED
+    (told,) = dropped.events
+    assert told.text == "3.0.0 was dropped: hello is no longer in the catalog"

@@ -4,6 +4,7 @@ aborts."""
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from bot.releases.engine.respond import respond
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import DeploymentSeen, Observation
+from bot.releases.facts.people import Person, Voters
 from bot.releases.facts.release import Phase, Release, Rollback
 from bot.releases.facts.requests import (
     Abort,
@@ -142,6 +144,27 @@ def test_a_quorum_of_two_waits_for_the_second() -> None:
     assert decide(release, an_observation(), T0 + SECOND).actions
 
 
+def test_a_gate_waits_for_someone_of_each_group() -> None:
+    voters = Voters(one_from_each=("S0SRE", "S0SEC"))
+    release = at_start(2, start_voters=voters, promote_voters=voters)
+    plan = hash_of(release)
+    for person in (MANAGER, ADMIN):
+        release = asked(release, Approve(person, "start", plan, ("S0SRE", "S0OTHER")))
+    waiting = decide(release, an_observation(), T0 + SECOND)
+    assert waiting.release.phase is Phase.AWAITING_APPROVAL and not waiting.actions
+    third = Person("T1", "U0THIRD", "third")
+    assert "someone of another group" in refused(release, Approve(third, "start", plan, ()))
+    release = asked(release, Approve(third, "start", plan, ("S0SEC",)))
+    assert decide(release, an_observation(), T0 + SECOND).actions
+
+
+def test_a_rollback_waits_for_no_approval() -> None:
+    release = at_promotion(promote=3)
+    back = asked(release, Abort(DEVELOPER))
+    assert back.rollback is not None
+    assert decide(back, canaried(1), T0 + MINUTE).actions
+
+
 def test_the_same_person_counts_once() -> None:
     release = at_start(2)
     release = asked(release, Approve(MANAGER, "start", hash_of(release)))
@@ -168,7 +191,7 @@ def test_a_click_when_nothing_waits_is_refused() -> None:
     release = rolling()
     assert (
         refused(release, Approve(MANAGER, "promote", hash_of(release)))
-        == "Nothing to approve: hello-42 is progressing."
+        == "Nothing to approve: hello-42 is in progress."
     )
 
 
@@ -285,7 +308,7 @@ def test_promote_in_the_middle_of_a_step_is_refused() -> None:
 
 
 def test_finish_when_nothing_is_held_is_refused() -> None:
-    assert refused(rolling(), Finish(DEVELOPER)) == "hello-42 is not holding: progressing."
+    assert refused(rolling(), Finish(DEVELOPER)) == "hello-42 is not holding: in progress."
 
 
 def test_a_hold_is_ended_early_only_once() -> None:
@@ -370,7 +393,7 @@ def test_a_pause_with_nothing_to_pause_is_refused(release: Release, line: str) -
 
 
 def test_a_resume_without_a_pause_is_refused() -> None:
-    assert refused(rolling(), Resume(DEVELOPER)) == "hello-42 is not paused: progressing."
+    assert refused(rolling(), Resume(DEVELOPER)) == "hello-42 is not paused: in progress."
 
 
 # --- abort ----------------------------------------------------------------------------------------
@@ -391,10 +414,11 @@ def test_an_abort_of_a_roll_writes_back_the_exact_template_found() -> None:
 
 def test_a_rollback_ends_by_releasing_the_claim() -> None:
     release = decide(asked(rolling(), Abort(DEVELOPER)), half_rolled(), T0 + 2 * SECOND).release
-    back = an_observation(claimed(a_deployment(), cause=""))
+    written: dict[str, Any] = {"generation": 3, "observed_generation": 3}
+    back = an_observation(claimed(a_deployment(**written), cause=""))
     letting_go = decide(release, back, T0 + 3 * SECOND)
     assert changes_of(letting_go) == {Field.CLAIM: ""}
-    done = decide(letting_go.release, an_observation(), T0 + 4 * SECOND)
+    done = decide(letting_go.release, an_observation(a_deployment(**written)), T0 + 4 * SECOND)
     assert done.release.phase is Phase.ABORTED
 
 

@@ -22,7 +22,9 @@ from tests.builders import (
     REPOSITORY,
     SECOND,
     T0,
+    a_container,
     a_deployment,
+    a_pod,
     a_release,
     a_replica_set,
     a_rolling_deployment,
@@ -104,6 +106,20 @@ def test_the_version_label_follows_the_image_where_the_catalog_names_one() -> No
 def test_a_half_rolled_deployment_is_only_followed() -> None:
     decision = decide(rolling(), half_rolled(new=2, old=1), T0 + SECOND)
     assert decision.actions == () and decision.release.phase is Phase.PROGRESSING
+
+
+def test_a_missed_deadline_names_what_is_wrong_with_the_new_pods() -> None:
+    """The numbers of the whole Deployment count the old pods: "3 of 3 available"."""
+    running = a_container(ready=False, running_since=T0)
+    pod = a_pod("hello-2-a", ready=False, phase="Running", containers=(running,), created_at=T0)
+    seen = half_rolled()
+    assert seen.stable is not None
+    new, old = seen.stable.replica_sets
+    sets = (replace(new, pods=(pod,)), old)
+    late = replace(seen, stable=replace(seen.stable, replica_sets=sets), at=T0 + 10 * MINUTE)
+    cause = decide(rolling(), late, T0 + 10 * MINUTE).release.cause
+    assert cause is not None
+    assert cause.summary == "not complete after 6 min (the new pod: running, but not ready)"
 
 
 def test_a_complete_roll_releases_the_claim_and_then_succeeds() -> None:

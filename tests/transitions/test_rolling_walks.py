@@ -107,3 +107,19 @@ def test_a_bad_image_rolls_back_to_the_old_replica_set() -> None:
     walk.to_the_end()
     assert walk.release.phase is Phase.ROLLED_BACK and walk.cluster.state() == walk.before
     assert {pod.name for pod in walk.cluster.deployments["hello"].pods()} == pods
+
+
+def test_a_rollback_that_waits_names_a_pause_that_is_not_its_own() -> None:
+    walk = a_walk(Deploy("2.0.0"), replicas=10)
+    for _ in range(8):
+        walk.tick()
+    walk.abort()
+    walk.tick()
+    hello = walk.cluster.deployments["hello"]
+    hello.paused, hello.generation = True, hello.generation + 1
+    for _ in range(6):
+        walk.tick()
+    assert walk.release.phase is Phase.ROLLING_BACK
+    assert walk.release.progress.waits_for.endswith("; hello is paused, outside Pilothouse")
+    hello.paused, hello.generation = False, hello.generation + 1
+    assert walk.to_the_end().release.phase is Phase.ABORTED

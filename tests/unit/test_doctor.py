@@ -3,6 +3,8 @@ well, and each thing that may be wrong."""
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +12,20 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from bot.doctor import CLOCKS_APART_MS, examine_redis, examine_redis_user, main, why_stuck
+from bot.doctor import (
+    CLOCKS_APART_MS,
+    examine_clusters,
+    examine_redis,
+    examine_redis_user,
+    main,
+    why_stuck,
+)
 from bot.releases.facts.release import Outage, Phase
 from bot.store import RedisReleaseStore, connect
+from config.catalog import load_catalog
 from config.settings import Settings
 from sandbox.cluster import SimulatedCluster
+from sandbox.cluster.simulation import kubeconfig_text
 from sandbox.redis_server import EmbeddedRedis, chart_rules
 from sandbox.slack import LocalSlack
 from tests.builders import T0, a_release
@@ -144,6 +155,27 @@ def test_a_missing_permission_is_named(
     assert "may not patch deployments.apps in default" in capsys.readouterr().out
 
 
+def test_clusters_that_hang_delay_neither_the_others_nor_the_end(around: Surroundings) -> None:
+    """Two that accept connections and never answer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for name in ("ap", "us"):
+            text = kubeconfig_text(address)
+            (around.catalog.parent / name).write_text(text, encoding="utf-8")
+        hanging = "".join(f"  {one}: {{kubeconfig: ./{one}}}\n" for one in ("ap", "us"))
+        text = CATALOG.replace("defaults:", f"{hanging}defaults:")
+        around.catalog.write_text(text.replace("cluster: local", "clusters: [ap, local, us]"))
+        began = time.monotonic()
+        found = [str(one) for one in examine_clusters(load_catalog(around.catalog), within_s=1.5)]
+        took = time.monotonic() - began
+    assert found == [
+        "  !!  ap: did not answer within 1.5 s",
+        "  ok  local: every permission is granted in namespace default",
+        "  !!  us: did not answer within 1.5 s",
+    ]
+    assert took < 2.5
+
+
 def test_a_missing_scope_and_an_unknown_person_are_named(
     around: Surroundings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,6 +210,22 @@ def test_a_revoked_token_is_one_clear_line(
         around.slack.configure(token_revoked=False)
     told = capsys.readouterr().out
     assert "check SLACK_BOT_TOKEN" in told and "Traceback" not in told
+
+
+def test_a_part_that_is_not_there_yet_can_be_left_out(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del around
+    monkeypatch.setenv("REDIS_URL", "redis://worker@127.0.0.1:1/0")
+    main(["--without", "redis,releases"])
+    titles = [line for line in capsys.readouterr().out.splitlines() if line[0] != " "]
+    assert titles[:-1] == ["Kubernetes", "Metrics", "Slack"]
+    with pytest.raises(SystemExit):
+        main(["--without", "rediss"])
+    assert (
+        "no part `rediss`: use redis, kubernetes, metrics, slack or releases"
+        in capsys.readouterr().err
+    )
 
 
 def test_without_settings_it_prints_every_mistake_and_exits_with_2(

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,10 +29,12 @@ from bot.store import RedisReleaseStore, connect
 from bot.terminal import main, releases_table, watch
 from bot.terminal_tree import main as release_main
 from bot.terminal_tree import release_tree, watch_release
+from sandbox.cluster import SimulatedCluster
 from sandbox.redis_server import EmbeddedRedis
-from tests.blocks.stories import PROMOTING, STORY
+from tests.blocks.stories import AS_FOUND, PROMOTING, STORY
 from tests.builders import T0, a_release
 from tests.conftest import eventually
+from tests.contracts.cluster_port.conftest import deployment
 
 
 def make(store: RedisReleaseStore, app: str, version: str) -> Release:
@@ -69,6 +72,18 @@ def store(redis_client: Redis) -> RedisReleaseStore:
 def environment(monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("COLUMNS", "160")
+
+
+def test_only_the_releases_in_one_cluster_are_listed(
+    store: RedisReleaseStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = replace(a_release(), id="", version=0, created_at=store.now())
+    elsewhere = replace(elsewhere, target=replace(elsewhere.target, cluster="us"))
+    store.create(elsewhere, dedup_key="", same_as="", operation="us")
+    make(store, "hello", "4.0.0")
+    assert main(["hello", "--in", "us"]) == 0
+    told = capsys.readouterr().out
+    assert "hello-1" in told and "hello-2" not in told
 
 
 def test_running_ones_stand_first_and_then_those_that_are_over_newest_first(
@@ -258,3 +273,42 @@ def test_ctrl_c_ends_following_quietly(store: RedisReleaseStore) -> None:
             running.kill()
             running.wait(10)
         os.close(leader)
+
+
+# --- what a release changed -----------------------------------------------------------------------
+
+
+def test_comparing_asks_the_cluster_of_the_catalog(
+    store: RedisReleaseStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    release = finish(store, make(store, "hello", "2.0.0"), Phase.SUCCEEDED, as_found=AS_FOUND)
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text(
+        "clusters:\n  local: {kubeconfig: ./kubeconfig, context: sandbox}\n"
+        "apps:\n  hello: {cluster: local, channel: C0RELEASES}\n"
+    )
+    monkeypatch.setenv("PILOTHOUSE_CONFIG", str(catalog))
+    with SimulatedCluster() as cluster:
+        cluster.kubeconfig(tmp_path / "kubeconfig")
+        after = deployment()
+        after["spec"]["template"]["spec"]["containers"][0]["image"] = "kelseyhightower/hello:2.0.0"
+        cluster.seed(after)
+        assert release_main([release.id, "--compare"]) == 0
+    shown = capsys.readouterr().out
+    assert "hello-1  hello before and after" in shown
+    image = "containers.hello.image: kelseyhightower/hello:1.0.0 → kelseyhightower/hello:2.0.0"
+    assert image in shown
+    assert release_main([release.id, "--compare"]) == 1
+    assert "API server" in capsys.readouterr().err
+
+
+def test_comparing_names_the_setting_that_it_needs(
+    store: RedisReleaseStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = finish(store, make(store, "hello", "2.0.0"), Phase.SUCCEEDED, as_found=AS_FOUND)
+    monkeypatch.delenv("PILOTHOUSE_CONFIG", raising=False)
+    assert release_main([release.id, "--compare"]) == 2
+    assert "PILOTHOUSE_CONFIG is not set" in capsys.readouterr().err

@@ -13,7 +13,13 @@ from tests.faults.injections import INJECTIONS
 from tests.mutants.defects import DEFECTS
 from tests.verification import PAGE, README, NoSuchSection, record, record_row, recorded, retold
 
-SECTIONS = ("suites", *(f"bench {name}" for name in BENCHMARKS), "faults", "soak")
+SECTIONS = (
+    "suites",
+    *(f"bench {name}" for name in BENCHMARKS),
+    "faults",
+    "soak",
+    "soak on real-node",
+)
 
 
 @pytest.fixture

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import uuid
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from bot.operations.context import Context
 from bot.policy.decision import Asker
-from bot.policy.permissions import PersonKind, Role, roles_of
+from bot.policy.permissions import WORKSPACE, PersonKind, Place, Role
 from bot.ports import SlackUnavailable, StoreUnavailable
 from bot.releases.facts.ages import moment
 from bot.releases.facts.people import Person
@@ -40,25 +40,36 @@ class BeingRead(SlackUnavailable):
     """Another process reads the groups: ask again in a moment."""
 
 
-def known_asker(context: Context, person: Person) -> Asker:
+def known_asker(
+    context: Context, person: Person, kind_within_ms: int = KIND_FOR_READING_MS
+) -> Asker:
     """For the acknowledgement, from what is cached or was last known: a listener never waits for
     Slack. What changes production asks again before its effect."""
     try:
         home = home_team(context)
     except SlackUnavailable:
         home = ""
-    return Asker(person, home, known_roles(context, person))
-
-
-def known_roles(context: Context, person: Person) -> frozenset[Role]:
-    """Cached or last known."""
+    if person.caller:
+        return _asker_by_token(context, person, home)
     try:
         groups = _groups(context, person)
     except SlackUnavailable:
-        return last_known(context, person).roles
-    kept = _kept(context, f"{LAST_KIND} {person.user}")
-    kind = PersonKind(kept["kind"]) if kept else PersonKind.MEMBER
-    return roles_of(context.catalog.access, person.user, groups, kind)
+        return replace(last_known(context, person), home=home, note="")
+    # Accounts return and guests become members: a kind that was read longer ago refuses no one, as
+    # one that was never read.
+    kind = _kind_read(context, person, kind_within_ms) or PersonKind.MEMBER
+    return Asker(person, home, groups, kind)
+
+
+def _asker_by_token(context: Context, person: Person, home: str) -> Asker:
+    """Whom a machine claims to act for lends it nothing: a token starts releases, in its scope, and
+    overrides no freeze."""
+    return Asker(person, home, caller=context.catalog.callers.get(person.caller))
+
+
+def known_roles(context: Context, person: Person, place: Place = WORKSPACE) -> frozenset[Role]:
+    """Cached or last known."""
+    return known_asker(context, person).roles(context.catalog.access, place)
 
 
 def last_known(context: Context, person: Person) -> Asker:
@@ -67,24 +78,25 @@ def last_known(context: Context, person: Person) -> Asker:
     counts."""
     members = _kept(context, LAST_MEMBERS)
     kind = _kept(context, f"{LAST_KIND} {person.user}")
-    roles = roles_of(
-        context.catalog.access,
-        person.user,
+    asker = _at_home(
+        person,
         _groups_in(members["groups"], person.user) if members else frozenset(),
         PersonKind(kind["kind"]) if kind else PersonKind.GUEST,
     )
     read = members if context.catalog.access.needs_groups else kind
     if read is None:
-        return _at_home(person, roles, "by the catalog alone; Slack did not answer")
+        return replace(asker, note="by the catalog alone; Slack did not answer")
     at = moment(read["at"])
-    return _at_home(person, roles, f"by the memberships of {at}; Slack did not answer")
+    return replace(asker, note=f"by the memberships of {at}; Slack did not answer")
 
 
 def asker_now(context: Context, person: Person, *, makes_safer: bool) -> Asker:
     """Before an effect: as Slack has it now, or as last known where the effect makes production
     safer. Raises SlackUnavailable."""
+    if person.caller:
+        return _asker_by_token(context, person, person.team)
     try:
-        return _at_home(person, fresh_roles(context, person))
+        return fresh_asker(context, person)
     except BeingRead:
         raise
     except SlackUnavailable:
@@ -93,46 +105,47 @@ def asker_now(context: Context, person: Person, *, makes_safer: bool) -> Asker:
     return last_known(context, person)
 
 
-def fresh_roles(context: Context, person: Person) -> frozenset[Role]:
+def fresh_asker(context: Context, person: Person) -> Asker:
     """As Slack has them now, groups seconds old at most. Raises SlackUnavailable: what is older
     moves nothing forward."""
-    groups = _fresh_groups(context, person)
-    return roles_of(context.catalog.access, person.user, groups, _fresh_kind(context, person))
+    return _at_home(person, _fresh_groups(context, person), _fresh_kind(context, person))
+
+
+def fresh_roles(context: Context, person: Person, place: Place = WORKSPACE) -> frozenset[Role]:
+    """Raises SlackUnavailable, as ``fresh_asker``."""
+    return fresh_asker(context, person).roles(context.catalog.access, place)
 
 
 @contextmanager
 def read_beside(context: Context, person: Person) -> Iterator[None]:
     """Slack is read beside what is done here, so that an effect that follows within seconds finds
     it read. No answer is taken from it: the effect asks by itself, and reports what fails."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="slack-read")
-    reading = pool.submit(_read_ahead, context, person)
-    pool.shutdown(wait=False)
+    reading = context.runtime.start(partial(_read_ahead, context, person))
     try:
         yield
     finally:
-        wait([reading], READ_BESIDE_S)
+        context.runtime.wait([reading], READ_BESIDE_S)
 
 
 def _read_ahead(context: Context, person: Person) -> None:
     with suppress(SlackUnavailable, StoreUnavailable):
-        fresh_roles(context, person)
+        fresh_asker(context, person)
 
 
-def _at_home(person: Person, roles: frozenset[Role], note: str = "") -> Asker:
+def _at_home(person: Person, groups: frozenset[str], kind: PersonKind) -> Asker:
     """The workspace was compared when the request came in, and people of another have no roles."""
-    return Asker(person, person.team, roles, note)
+    return Asker(person, person.team, groups, kind)
 
 
 def is_known(context: Context, person: Person) -> bool:
-    """Whether Slack said in the last day what kind of account it is."""
-    return _kept(context, f"{LAST_KIND} {person.user}") is not None
+    """Whether Slack said some minutes ago what kind of account it is."""
+    return _kind_read(context, person, KIND_FOR_READING_MS) is not None
 
 
 def learn_kind(context: Context, person: Person) -> None:
     """For reading, where a role as last known is enough: what the account is was read some minutes
     ago at most, unless Slack is away."""
-    kept = _kept(context, f"{LAST_KIND} {person.user}")
-    if kept is not None and context.store.now() - kept["at"] < KIND_FOR_READING_MS:
+    if is_known(context, person):
         return
     try:
         _fresh_kind(context, person)
@@ -183,6 +196,13 @@ def _kept(context: Context, key: str) -> dict[str, Any] | None:
     return json.loads(kept) if kept is not None else None
 
 
+def _kind_read(context: Context, person: Person, within_ms: int) -> PersonKind | None:
+    kept = _kept(context, f"{LAST_KIND} {person.user}")
+    if kept is None or context.store.now() - kept["at"] >= within_ms:
+        return None
+    return PersonKind(kept["kind"])
+
+
 def _groups_in(groups: Mapping[str, list[str]], user: str) -> frozenset[str]:
     return frozenset(group for group, users in groups.items() if user in users)
 
@@ -203,7 +223,7 @@ def _read_for_all(context: Context) -> str:
     if (closed := store.peek(CLOSED)) is not None:
         left = int(closed) - store.now()
         raise SlackUnavailable("Slack asked for a pause before groups are read again", max(left, 1))
-    if not store.put_new(READING, uuid.uuid4().hex, ttl_ms=READING_MS):
+    if not store.put_new(READING, context.runtime.new_id(), ttl_ms=READING_MS):
         raise BeingRead("another process reads the groups", READ_BY_ANOTHER_MS)
     try:
         groups = _named_groups(context, context.directory.memberships())

@@ -3,7 +3,6 @@ there."""
 
 from __future__ import annotations
 
-import uuid
 from contextlib import suppress
 
 from bot.operations.context import Context
@@ -23,7 +22,7 @@ def bring_card(context: Context, release: Release) -> Reply:
     if not ts:
         return Refusal(f"The card of {release.id} is about to be posted.")
     if not context.store.put_new(
-        f"bringing:{release.id}", uuid.uuid4().hex, ttl_ms=BROUGHT_AGAIN_MS
+        f"bringing:{release.id}", context.runtime.new_id(), ttl_ms=BROUGHT_AGAIN_MS
     ):
         return Refusal(f"The card of {release.id} was brought down a moment ago.")
     context.store.put(_last(release), ts, ttl_ms=KEPT_MS)

@@ -7,7 +7,10 @@ from bot.operations.context import Context, left_to_newer, thread_key
 from bot.operations.delivery.bring_card import card_key, point_to_card
 from bot.operations.delivery.budgets import EDITS, MOVING, OVER, WAITED_FOR, rank_of
 from bot.operations.delivery.find_card import find_card
+from bot.operations.delivery.followers import is_followed
+from bot.operations.delivery.post_head import post_head
 from bot.operations.delivery.post_once import Posted, attempt_at, keyed, post_once
+from bot.operations.delivery.send_events import wake_receivers
 from bot.operations.delivery.send_notices import send_notices
 from bot.operations.delivery.standing import Address, edit_standing, remember_standing
 from bot.operations.replies import DocumentReply
@@ -22,6 +25,7 @@ from bot.ports import (
 )
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.release import Release
+from bot.tracing import span
 
 RETRY_MS = 5_000
 # A channel that takes no messages may be opened again, and the bot invited.
@@ -46,7 +50,16 @@ def deliver_release(context: Context, release_id: str) -> int | None:
         return None
     except UnknownSchema:
         return left_to_newer(context)
-    announcements, dirty = context.store.outbox(release_id)
+    with span(f"deliver {release.id}", of=release.begun_by):
+        wait = _deliver(context, release)
+    return context.store.now() + wait if wait else None
+
+
+def _deliver(context: Context, release: Release) -> int:
+    """Returns milliseconds to wait, 0 when everything is delivered."""
+    announcements, dirty = context.store.outbox(release.id)
+    if announcements:  # first, since they stay in the outbox until Slack has them
+        wake_receivers(context, release)
     try:
         try:
             wait = _deliver_to_channel(context, release, announcements, dirty)
@@ -57,7 +70,7 @@ def deliver_release(context: Context, release_id: str) -> int | None:
         wait = limited.retry_after_ms
     except SlackUnavailable:
         wait = RETRY_MS
-    return context.store.now() + wait if wait else None
+    return wait
 
 
 def _deliver_to_channel(
@@ -78,6 +91,8 @@ def _deliver_to_channel(
             waits.append(_post_announcements(context, release, channel, ts, announcements))
             waits.append(edit_standing(context, release))
             waits.append(point_to_card(context, release))
+            if not any(waits):
+                waits.append(post_head(context, release, channel, ts))
     except MessageGone:
         # A person deleted the card, and its thread with it: the next delivery posts it anew, and
         # the remaining lines under it.
@@ -94,7 +109,12 @@ def _post_card(context: Context, release: Release, rank: int) -> Posted:
         context,
         release.channel,
         card_key(context, release),
-        lambda: context.render.card(release, now=context.store.now(), first=True),
+        lambda: context.render.card(
+            release,
+            now=context.store.now(),
+            first=True,
+            followed=is_followed(context, release),
+        ),
         rank=rank,
     )
     if card.is_fresh:
@@ -112,7 +132,9 @@ def _edit_card(context: Context, release: Release, channel: str, ts: str, rank: 
         if rank == MOVING:
             context.store.book_card(release.id, in_ms=wait)
         return wait
-    card = context.render.card(release, now=context.store.now())
+    card = context.render.card(
+        release, now=context.store.now(), followed=is_followed(context, release)
+    )
     try:
         context.messenger.edit(channel, ts, keyed(card, card_key(context, release)))
     except RateLimited as limited:
@@ -123,7 +145,7 @@ def _edit_card(context: Context, release: Release, channel: str, ts: str, rank: 
 
 
 def _remember_thread(context: Context, release: Release, channel: str, ts: str) -> None:
-    context.store.put(thread_key(channel, ts), release.target.app, ttl_ms=THREAD_KNOWN_MS)
+    context.store.put(thread_key(channel, ts), release.target.typed, ttl_ms=THREAD_KNOWN_MS)
 
 
 # --- announcements --------------------------------------------------------------------------------
@@ -196,7 +218,7 @@ def _post_loud(context: Context, release: Release, channel: str, entry: Announce
 
 
 def _send_end(context: Context, release: Release, entry: Announcement) -> None:
-    rendered = context.render.announcement(release, entry.event)
+    rendered = context.render.announcement(release, entry.event, find_card(context, release.id))
     if rendered is not None:
         send_notices(context, release, entry.event, rendered[0])
 
@@ -270,6 +292,8 @@ def _send_logs(context: Context, release: Release, key: str, *, in_channel: bool
     wanted = ("starter",) if in_channel else ("starter", "channel")
     if not logs or release.rules.evidence_logs not in wanted or context.store.peek(f"logs:{key}"):
         return
+    if release.requested_by.is_machine:
+        return
     text = "\n".join(line[:LOG_LINE] for line in logs)
     pod = release.cause.pods[0] if release.cause and release.cause.pods else "a failed pod"
     document = DocumentReply(f"{release.id}: the last log lines of {pod}", text)
@@ -294,6 +318,7 @@ def _channel_again_in(context: Context, release: Release) -> int:
     if since_end < CHANNEL_GIVEN_UP_MS:
         return max(CHANNEL_AGAIN_MS, since_end)
     context.store.delivered(release.id, through=0, card_version=release.version)
+    context.store.head_posted(release.id)  # the audit channel and the log have it
     return 0
 
 
@@ -311,6 +336,8 @@ def _deliver_directly(context: Context, release: Release) -> None:
 
 
 def _send_directly(context: Context, release: Release, message: Message) -> None:
+    if release.requested_by.is_machine:
+        return
     try:
         context.messenger.direct(release.requested_by.user, message)
     except ChannelUnavailable:

@@ -1,4 +1,4 @@
-"""One edit of a message that a person waits for, within Slack's limits."""
+"""One edit of a message, within Slack's limits."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from bot.ports import Message, RateLimited
 
 
 def edit_message(
-    context: Context, key: str, channel: str, ts: str, render: Callable[[], Message]
+    context: Context,
+    key: str,
+    channel: str,
+    ts: str,
+    render: Callable[[], Message],
+    *,
+    rank: int = WAITED_FOR,
 ) -> int:
     """Returns milliseconds to wait, 0 when it is done. ``key`` names the message in the budget;
     nothing is rendered before its turn. Raises MessageGone, ChannelUnavailable,
     SlackUnavailable."""
-    wait = context.store.book(EDITS, key, rank=WAITED_FOR)
+    wait = context.store.book(EDITS, key, rank=rank)
     if wait:
         return wait
     try:

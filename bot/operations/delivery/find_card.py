@@ -8,7 +8,12 @@ from bot.ports import ChannelUnavailable, MessageGone, RateLimited, SlackUnavail
 
 def find_card(context: Context, release_id: str) -> str:
     """ "" before the card is posted, or while Slack is away: nothing waits for a link."""
-    channel, ts = context.store.card(release_id)
+    return link_to(context, context.store.card(release_id))
+
+
+def link_to(context: Context, card: tuple[str, str]) -> str:
+    """``card``: channel and time stamp, as the store keeps them. Does not ask Redis."""
+    channel, ts = card
     if not ts:
         return ""
     try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Literal, TypeAlias, cast, get_args
-from uuid import uuid4
 
 from bot.operations.context import Context, log
 from bot.policy.permissions import Grant, Role
 from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable
+from bot.releases.engine.gates import open_gate
 from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.plan import ApprovalGate
 from bot.releases.facts.release import Release
 
 Wish: TypeAlias = Literal["all", "mine", "none"]
@@ -34,7 +35,7 @@ def send_notices(context: Context, release: Release, event: Event, message: Mess
     """At most once a person: a notice that is lost costs less than one that comes twice."""
     for user in _who_wants(context, release, event)[:MAX_PEOPLE]:
         key = f"direct:{release.id}:{event.kind}:{event.at}:{user}"
-        if not context.store.put_new(key, uuid4().hex, ttl_ms=SENT_KNOWN_MS):
+        if not context.store.put_new(key, context.runtime.new_id(), ttl_ms=SENT_KNOWN_MS):
             continue
         try:
             context.messenger.direct(user, _without_buttons(message))
@@ -45,15 +46,22 @@ def send_notices(context: Context, release: Release, event: Event, message: Mess
 def _who_wants(context: Context, release: Release, event: Event) -> list[str]:
     starter = release.requested_by.user
     if event.kind is EventKind.GATE_OPENED:
-        people = sorted(_approvers(context) - {starter})
+        people = sorted(_approvers(context, release) - {starter})
         return [user for user in people if wish_of(context, user) == "all"]
     took = release.took_ms or 0
     is_long = event.kind is EventKind.FINISHED and took > LONG_MS
+    if release.requested_by.is_machine:
+        return []
     return [starter] if is_long and wish_of(context, starter) != "none" else []
 
 
-def _approvers(context: Context) -> set[str]:
-    grant = context.catalog.access.roles.get(Role.APPROVER, Grant())
+def _approvers(context: Context, release: Release) -> set[str]:
+    target = release.target
+    grants = context.catalog.access.grants_at(target.app, target.cluster)
+    gate = open_gate(release)
+    grant = grants.get(Role.APPROVER, Grant())
+    if isinstance(gate, ApprovalGate) and gate.voters.named:
+        grant = Grant(groups=frozenset(gate.voters.named))
     people = set(grant.users)
     if grant.groups:
         try:

@@ -4,7 +4,6 @@ twice, and signed bytes can be sent again. Each gets the first reply."""
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +17,10 @@ KEPT_MS = 86_400_000
 CLAIMED_MS = 30_000
 """Far longer than any request takes before its reply: a bot that died holds up no redelivery."""
 _CLAIMED = "carrying out "
+MAY_BE_TAKEN = (
+    "It may have been taken before that: then a card or a reply follows within a minute. It will"
+    " not start later; sent again, it starts once."
+)
 IN_PROGRESS = Refusal(
     "That is already being carried out.", "If nothing has happened in a minute, send it again."
 )
@@ -31,7 +34,7 @@ def answer_once(
     StoreUnavailable."""
     if not request:
         return answer()
-    key, claim = f"answer:{request}", _CLAIMED + uuid.uuid4().hex
+    key, claim = f"answer:{request}", _CLAIMED + context.runtime.new_id()
     if not context.store.put_new(key, claim, ttl_ms=CLAIMED_MS):
         return _first_reply(context, key)
     reply = answer()

@@ -11,7 +11,7 @@ from bot.commands.model import (
     UnfreezeCommand,
 )
 from bot.commands.table import answers_channel
-from bot.operations.context import Context
+from bot.operations.context import App, Context
 from bot.operations.replies import Pending, Reply
 from bot.operations.requests import Invocation
 from bot.query import Query, ReplyCommand, ReplyTo
@@ -41,7 +41,17 @@ def _apps(context: Context, invocation: Invocation, command: ReplyCommand) -> tu
         return ()
     if isinstance(command, AppsCommand | ReleasesCommand | ReleaseCommand):
         return tuple(context.catalog.apps)
-    here = tuple(app.target.app for app in context.catalog.in_channel(invocation.channel))
+    if not isinstance(command, ExplainCommand) and command.app is not None:
+        app = context.catalog.find(command.app, command.cluster)
+        return (app.target.typed if app is not None else command.app,)
+    here = context.catalog.in_channel(invocation.channel)
+    found = tuple(app.target.typed for app in here if _is_in(app, command.cluster))
     if isinstance(command, ExplainCommand):
-        return here[:1]  # any app of the cluster that explains
-    return (command.app,) if command.app else here
+        # any app of the cluster that explains
+        apps = context.catalog.apps.items()
+        return (found or tuple(name for name, app in apps if _is_in(app, command.cluster)))[:1]
+    return found
+
+
+def _is_in(app: App, cluster: str | None) -> bool:
+    return cluster in (None, app.target.cluster)

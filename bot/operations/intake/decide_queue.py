@@ -4,22 +4,31 @@ for all of them."""
 from __future__ import annotations
 
 from bot.operations.context import Context
-from bot.operations.lifecycle.control_release import control_release
+from bot.operations.lifecycle.control_release import control_release, refusal_while_frozen
+from bot.operations.lifecycle.hold_in_queue import decided_key, freeze_of_held
 from bot.operations.replies import Refusal, Reply
 from bot.operations.requests import Click
 from bot.releases.engine.respond import stop_name
 from bot.releases.facts.release import Release
 from bot.releases.facts.requests import Abort, Resume
+from bot.releases.facts.target import Target
 
 DECIDED_MS = 86_400_000
 
 
-def decide_queue(context: Context, click: Click, app: str, front: str) -> Reply:
+def decide_queue(context: Context, click: Click, of: Target, front: str) -> Reply:
     """``front``: the release that did not succeed. The caller has checked who may ask."""
-    held = [one for one in context.store.active(app) if one.held and one.held.behind == front]
+    held = [
+        one
+        for one in context.store.active(of.app, of.cluster)
+        if one.held and one.held.behind == front
+    ]
     if not held:
         return Refusal(f"Nothing is held behind {front} any more.", "See the cards.")
-    if not context.store.put_new(f"queue-of:{front}", click.action, ttl_ms=DECIDED_MS):
+    freeze = freeze_of_held(context, held[0]) if click.action == "resume" else ""
+    if freeze:
+        return refusal_while_frozen(held[0], freeze)
+    if not context.store.put_new(decided_key(front), click.action, ttl_ms=DECIDED_MS):
         return Refusal("Someone else has just decided otherwise.", "See the cards.")
     done = "continuing" if click.action == "resume" else "dropped"
     replies = [_decide(context, click, one, done) for one in held]

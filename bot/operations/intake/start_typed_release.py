@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
-
 from bot.operations.context import App, Context
 from bot.operations.lifecycle.start_release import refusal_at_once, start_release
-from bot.operations.queries.answer_start import change_of
 from bot.operations.replies import Pending, Reply
 from bot.operations.requests import Invocation
+from bot.operations.starts.answer_start import change_of
 from bot.ports import WORKER_ALIVE
 from bot.query import ReplyTo, StartingCommand, StartRequest, dump_start
 
@@ -35,16 +33,16 @@ def start_typed_release(
         return refusal
     request = StartRequest(
         command,
-        app.target.app,
+        app.target.typed,
         by,
         ReplyTo(
             channel, invocation.thread_ts, invocation.response_url, invocation.via == "mention"
         ),
         invocation.text,
         invocation.command,
-        invocation.dedup_key or uuid.uuid4().hex,
+        invocation.dedup_key or context.runtime.new_id(),
     )
     context.store.ask_to_start(
-        app.target.app, dump_start(request), operation=f"ask:{request.dedup_key}"
+        app.target.typed, dump_start(request), operation=f"ask:{request.dedup_key}"
     )
     return Pending()

@@ -6,7 +6,8 @@ from __future__ import annotations
 from bot.commands.model import RolloutCommand
 from bot.commands.table import act_of
 from bot.operations.access.refuse import refuse
-from bot.operations.context import Context
+from bot.operations.access.roles import known_asker
+from bot.operations.context import App, Context
 from bot.operations.intake.ask_query import ask_query
 from bot.operations.intake.refusal_with_names import refusal_with_names
 from bot.operations.intake.start_typed_release import start_typed_release
@@ -29,20 +30,20 @@ _ENDED = {
 
 def steer_rollout(context: Context, invocation: Invocation, command: RolloutCommand) -> Reply:
     """The parser requires an app for every verb but status and history."""
-    app = command.app
-    if app is None or command.verb in ("status", "history"):
+    if command.app is None or command.verb in ("status", "history"):
         return ask_query(context, invocation, command)
+    app = context.catalog.named(command.app, command.cluster)
     if command.verb == "undo" and command.to_revision is not None:
         return ask_query(context, invocation, command)
     if command.verb == "restart":
-        return start_typed_release(context, invocation, context.catalog.apps[app], command)
-    release = running_release(context, app)
+        return start_typed_release(context, invocation, app, command)
+    release = running_release(context, app.target)
     if command.verb == "undo" and release is not None and release.held is not None:
         release = None  # an undo never waits for what is held
     if release is not None:
         return _control(context, invocation, command, release)
     if command.verb == "undo":
-        return start_typed_release(context, invocation, context.catalog.apps[app], command)
+        return start_typed_release(context, invocation, app, command)
     if command.verb in ("pause", "resume"):
         return ask_query(context, invocation, command)
     return _nothing_runs(context, app)
@@ -61,7 +62,7 @@ def _control(
         return (
             refusal
             if command.force
-            else refusal_with_names(context, release, command.verb, refusal.line, by)
+            else refusal_with_names(context, release, command.verb, refusal, by)
         )
     match command.verb:
         case "pause":
@@ -71,7 +72,9 @@ def _control(
             return control_release(context, release.id, Resume(by), done, shown=release)
         case "promote":
             done = f"{release.id}: promoted"
-            return control_release(context, release.id, Promote(by), done, shown=release)
+            groups = tuple(sorted(known_asker(context, by).groups))
+            promote = Promote(by, groups=groups)
+            return control_release(context, release.id, promote, done, shown=release)
         case _:
             request = Abort(by, force=command.force, reason=command.reason)
             return control_release(context, release.id, request, f"{release.id} is rolling back")
@@ -91,16 +94,18 @@ def _stood_otherwise(release: Release, verb: str, sent_at: int | None) -> bool:
     return since > sent_at
 
 
-def _nothing_runs(context: Context, app: str) -> Refusal:
+def _nothing_runs(context: Context, app: App) -> Refusal:
     """The command came too late: the reply says how the last release ended."""
-    last = next(iter(context.store.recent(app, limit=1)), None)
-    hint = f"See `{context.names.typed('releases')} {app}`."
+    target = app.target
+    last = next(iter(context.store.recent(target.app, target.cluster, limit=1)), None)
+    hint = f"See `{context.names.typed('releases')} {target.typed}`."
+    name = target.label
     if last is None:
-        return Refusal(f"No release of {app} is running, and there has been none yet.", hint)
+        return Refusal(f"No release of {name} is running, and there has been none yet.", hint)
     version = f" to {last.to_version}" if last.to_version else ""
     ended = _ENDED.get(last.phase, "is over")
     failed = last.cause is not None and last.phase is not Phase.SUCCEEDED
     why = f": {last.cause.summary}" if failed and last.cause is not None else ""
     return Refusal(
-        f"No release of {app} is running; the last one, {last.id}{version}, {ended}{why}", hint
+        f"No release of {name} is running; the last one, {last.id}{version}, {ended}{why}", hint
     )

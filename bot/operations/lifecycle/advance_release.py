@@ -3,8 +3,6 @@ next tick repairs a crash anywhere."""
 
 from __future__ import annotations
 
-import time
-import uuid
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,15 +11,26 @@ from bot.operations.lifecycle.announce_writes import (
     announce_writes,
     record_failure,
     record_success,
+    record_written,
 )
 from bot.operations.lifecycle.answer_requests import answer_requests
 from bot.operations.lifecycle.apply_objects import apply_objects
 from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, check_people
+from bot.operations.lifecycle.draft_release import Draft
 from bot.operations.lifecycle.gather_logs import LogReading, gather_logs
-from bot.operations.lifecycle.hold_in_queue import hold_in_queue, place_in_line
+from bot.operations.lifecycle.hold_in_queue import hold_in_queue
 from bot.operations.lifecycle.meet_error import forget_errors, meet_error
+from bot.operations.lifecycle.observe_end import Waits, end_under_locks, observe_end
+from bot.operations.lifecycle.observe_release import (
+    TICK_BUDGET_S,
+    observe_release,
+    observe_serving,
+    with_clock,
+)
 from bot.operations.lifecycle.prepare_release import prepare_release
 from bot.operations.lifecycle.remember_templates import remember_templates
+from bot.operations.lifecycle.stand_in_line import cluster_uid, stand_in_line
+from bot.operations.lifecycle.withhold_write import withhold_write
 from bot.ports import (
     Cluster,
     ClusterUnreachable,
@@ -32,34 +41,30 @@ from bot.ports import (
     VersionConflict,
 )
 from bot.releases.assess.after_write import after_write
-from bot.releases.assess.pairs import retarget_to_serving
-from bot.releases.engine.clock import follow_clock
-from bot.releases.engine.deadlines import step_ends_at
+from bot.releases.assess.lost_writes import before_own_writes
 from bot.releases.engine.decide import decide
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.manifests import writes_objects_now
-from bot.releases.engine.minimum import leave_minimum, raisable_autoscaler
-from bot.releases.engine.probing import pods_to_probe
+from bot.releases.engine.minimum import leave_minimum
+from bot.releases.engine.promises import broken_promise
 from bot.releases.engine.respond import respond
 from bot.releases.facts.actions import PatchAutoscaler
 from bot.releases.facts.changes import Reapply
-from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.observation import Observation, Seen, Unreachable
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Refuse
-from bot.releases.facts.target import Target, default_candidate_name
+from bot.request_id import working_for
+from bot.tracing import span
 
-TICK_BUDGET_S = 6.0
 ATTEMPTS = 4
-QUEUE_AGAIN_MS = 30_000
 WHICH_CLUSTER_MS = 1_000
 AFTER_WRITE_MS = 1_000  # the watcher usually comes first; this is for when it is away
 
 
-def advance_release(context: Context, release_id: str) -> int | None:
+def advance_release(context: Context, release_id: str, draft: Draft | None = None) -> int | None:
     """Returns when to observe again (milliseconds of Redis TIME), None when the release is over or
-    unknown."""
-    ends = time.monotonic() + TICK_BUDGET_S
+    unknown. ``draft``: for the first tick, what was checked a moment ago."""
+    ends = context.runtime.monotonic() + TICK_BUDGET_S
     following = _Next(None)
     logs = LogReading(context)
     for _ in range(ATTEMPTS):
@@ -73,7 +78,12 @@ def advance_release(context: Context, release_id: str) -> int | None:
             following = _Next(None)
             break
         try:
-            following = _tick(context, release, ends, logs, following.seen)
+            with (
+                working_for(release.works_for, release.id, is_way_back=release.is_way_back),
+                span(f"tick {release.id}", _about(release), of=release.begun_by),
+            ):
+                following = _tick(context, release, ends, logs, following.seen or draft)
+            draft = None
             forget_errors(context, release)
         except VersionConflict:
             following = _Next(context.store.now(), at_once=True)
@@ -81,19 +91,20 @@ def advance_release(context: Context, release_id: str) -> int | None:
             if not meet_error(context, release_id, error):
                 raise
             following = _Next(context.store.now())
-        if not following.at_once or time.monotonic() > ends:
+        if not following.at_once or context.runtime.monotonic() > ends:
             break
     gather_logs(logs, release_id)
     return following.wake_at
 
 
-def with_clock(context: Context, release: Release) -> Release:
-    """Before anything counts the time since something."""
-    try:
-        server_time = context.cluster(release.target.cluster).server_time()
-    except ClusterUnreachable:
-        return release
-    return follow_clock(release, context.store.now(), server_time)
+def _about(release: Release) -> dict[str, str]:
+    """For a trace, which belongs to the starter's request also while another is carried out."""
+    return {
+        "pilothouse.release": release.id,
+        "pilothouse.cluster": release.target.cluster,
+        "pilothouse.phase": release.phase.value,
+        "pilothouse.request": release.works_for,
+    }
 
 
 class _Next(NamedTuple):
@@ -116,11 +127,14 @@ def _tick(
     release: Release,
     ends: float,
     logs: LogReading,
-    already_seen: Observation | None,
+    already_seen: Observation | Draft | None,
 ) -> _Next:
     if not release.asked:
         return _observed_tick(context, release, ends, logs, already_seen)
-    answered = answer_requests(context, with_clock(context, release))
+    timed = with_clock(context, release)
+    answered = observe_end(context, timed, answer_requests(context, timed))
+    if isinstance(answered, Waits):
+        return _Next(answered.wake_at)
     if answered.release != release:
         _save(context, answered, release)
         is_over = answered.release.phase.is_final
@@ -139,14 +153,16 @@ def _observed_tick(
     release: Release,
     ends: float,
     logs: LogReading,
-    already_seen: Observation | None,
+    already_seen: Observation | Draft | None,
 ) -> _Next:
     if release.phase is Phase.QUEUED and (held := hold_in_queue(context, release)) is not None:
         return _Next(held.wake_at)
     if release.phase is Phase.QUEUED:
-        ready = _begin(context, release)
+        draft = already_seen if isinstance(already_seen, Draft) else None
+        ready = _begin_by_draft(context, release, draft) or _begin(context, release)
     else:
-        ready = _Ready(release, *_observe(context, release, already_seen))
+        seen = already_seen if isinstance(already_seen, Observation) else None
+        ready = _Ready(release, *observe_release(context, release, seen))
     if isinstance(ready, _Next):
         return ready
     before, cluster = ready.release, ready.cluster
@@ -190,26 +206,42 @@ def _creates_app(ready: _Ready) -> bool:
 def _decide(context: Context, ready: _Ready) -> Decision:
     checked = check_people(context, ready.release)
     if isinstance(checked, Decision):
-        return checked
+        return end_under_locks(context, ready.release, ready.seen, checked)
     return checked.finish(decide(checked.release, ready.seen, context.store.now()))
+
+
+def _begin_by_draft(
+    context: Context, release: Release, draft: Draft | None
+) -> _Next | _Ready | None:
+    """As ``_begin``, by what was observed for the check: under the locks it is only asked whether
+    that is still so. None: begin without it."""
+    if draft is None or not draft.fits(release, context.runtime.monotonic()):
+        return None
+    waiting = stand_in_line(context, release, draft.seen.cluster_uid)
+    if waiting is not None:
+        return _Next(waiting)
+    target, seen = draft.release.target, draft.seen
+    try:
+        cluster = context.cluster(target.cluster)
+        if not cluster.is_unchanged(target, seen, candidate=draft.candidate):
+            return None
+    except ClusterUnreachable:
+        return None
+    return _prepared(context, replace(release, target=target), cluster, seen)
 
 
 def _begin(context: Context, release: Release) -> _Next | _Ready:
     """A queued release takes its locks, then observes: earlier it could observe the unfinished
     writes of another release."""
-    locked_at = _cluster_uid(context, release)
+    locked_at = cluster_uid(context, release)
     if locked_at:
-        waiting = _stand_in_line(context, release, locked_at)
+        waiting = stand_in_line(context, release, locked_at)
         if waiting is not None:
             return _Next(waiting)
-    cluster, seen = _observe(context, release)
+    release, cluster, seen = observe_serving(context, release)
     if isinstance(seen, Observation) and seen.cluster_uid != locked_at:
         # Its uid could not be read, or the name means another cluster by now.
         return _Next(context.store.now() + WHICH_CLUSTER_MS)
-    serving = _serving_target(release, seen)
-    if serving != release.target:
-        release = replace(release, target=serving)
-        cluster, seen = _observe(context, release)
     if not isinstance(seen, Observation):
         if release.unreachable is None:
             release = replace(release, queued_behind="")
@@ -221,7 +253,7 @@ def _prepared(
     context: Context, release: Release, cluster: Cluster | None, seen: Observation
 ) -> _Next | _Ready:
     try:
-        prepared = prepare_release(context, release, seen)
+        prepared = prepare_release(context, release, before_own_writes(release, seen))
     except SlackUnavailable as away:  # the roles of its starter are unknown
         return _Next(context.store.now() + (away.retry_after_ms or SLACK_AWAY_MS))
     except ClusterUnreachable as away:
@@ -229,99 +261,16 @@ def _prepared(
     except Refused as refused:
         prepared = respond(release, Refuse(f"not started: {refused}"), context.store.now())
     if isinstance(prepared, Decision):
-        _save(context, prepared, release)
-        return _Next(None)
+        ended = end_under_locks(context, release, seen, prepared)
+        is_over = _save(context, ended, release).phase.is_final
+        return _Next(None if is_over else context.store.now(), at_once=not is_over)
     return _Ready(prepared, cluster, seen)
-
-
-def _serving_target(release: Release, seen: Seen) -> Target:
-    """Where traffic reaches the other Deployment of a pair, the change is meant for that one."""
-    if not isinstance(seen, Observation) or release.plan is not None:
-        return release.target
-    if isinstance(release.change, Reapply):
-        return release.target
-    return retarget_to_serving(release.target, seen)
-
-
-def _observe(
-    context: Context, release: Release, already_seen: Observation | None = None
-) -> tuple[Cluster | None, Seen]:
-    try:
-        cluster = context.cluster(release.target.cluster)
-    except ClusterUnreachable as gone:
-        return None, Unreachable(context.store.now(), gone.why)
-    extra = (release.plan.preview,) if release.plan and release.plan.preview else ()
-    try:
-        seen = already_seen or cluster.observe(
-            release.target,
-            candidate=release.candidate_name or _candidate_name(release),
-            extra_services=extra,
-            autoscaler=raisable_autoscaler(release),
-            survey=release.plan is None,
-            events=_may_be_late(context, release),
-        )
-        asked = pods_to_probe(release, seen)
-        if asked and release.plan and release.plan.probe:
-            seen = replace(seen, probe=cluster.ask_pods(release.target, asked, release.plan.probe))
-    except ClusterUnreachable as away:
-        return cluster, Unreachable(context.store.now(), away.why)
-    return cluster, seen
-
-
-def _may_be_late(context: Context, release: Release) -> bool:
-    """The cluster's events are evidence for a deadline alone, so they are not read before one is
-    near."""
-    ends = step_ends_at(release)
-    return ends is not None and context.store.now() >= ends - round(TICK_BUDGET_S * 1000)
-
-
-def _candidate_name(release: Release) -> str:
-    """Before the plan is made: where the strategy's candidate would be, so that a leftover or an
-    adopted one is observed."""
-    return default_candidate_name(release.target, release.strategy)
-
-
-def lock_keys(release: Release, cluster_uid: str) -> tuple[str, ...]:
-    where = f"{cluster_uid}/{release.target.namespace}"
-    services = tuple(f"{where}/Service/{name}" for name in release.target.services)
-    deployments = tuple(
-        f"{where}/Deployment/{name}"
-        for name in (release.target.deployment, release.target.idle)
-        if name
-    )
-    return (*deployments, *services)
-
-
-def _cluster_uid(context: Context, release: Release) -> str:
-    """ "" where it cannot be read: the observation that follows says why."""
-    try:
-        return context.cluster(release.target.cluster).uid()
-    except ClusterUnreachable:
-        return ""
-
-
-def _stand_in_line(context: Context, release: Release, cluster_uid: str) -> int | None:
-    """None when the locks are held; else when to try again (a freed lock wakes it sooner)."""
-    locked = context.store.acquire(release, lock_keys(release, cluster_uid))
-    now = context.store.now()
-    if not locked.behind:
-        return None
-    place = place_in_line(context, locked)
-    if release.queued_behind != locked.behind:
-        text = f"waits for {locked.behind}, position {locked.position}"
-        event = Event(now, EventKind.QUEUED, text)
-        waiting = replace(release, queued_behind=locked.behind, in_line=place)
-        context.store.save(waiting, (event,), operation=uuid.uuid4().hex)
-    elif release.in_line != place:
-        waiting = replace(release, in_line=place)
-        context.store.save(waiting, (), operation=uuid.uuid4().hex)
-    return now + QUEUE_AGAIN_MS
 
 
 def _save(context: Context, decision: Decision, before: Release) -> Release:
     if decision.release == before and not decision.events:
         return before
-    return context.store.save(decision.release, decision.events, operation=uuid.uuid4().hex)
+    return context.store.save(decision.release, decision.events, operation=context.runtime.new_id())
 
 
 def _apply(
@@ -334,13 +283,18 @@ def _apply(
 ) -> _Next:
     after = _unless_unreachable(seen)
     for action in decision.actions:
-        if time.monotonic() > ends:
+        if context.runtime.monotonic() > ends:
             return _Next(context.store.now())
         if not context.store.is_current(release):
             # A person, or another worker, was faster: decide again.
             return _Next(context.store.now(), at_once=True)
+        broken = broken_promise(release, after, action) if after is not None else None
+        if broken is not None:
+            return _Next(withhold_write(context, release, broken))
         try:
-            after = after_write(after, action, cluster.apply(release.target, action))
+            written = cluster.apply(release.target, action)
+            record_written(context, release, action, seen, written)
+            after = after_write(after, action, written)
         except PreconditionFailed:
             return _Next(context.store.now(), at_once=True)
         except Refused as refused:

@@ -4,11 +4,12 @@ take it."""
 from __future__ import annotations
 
 import hashlib
-import uuid
+import hmac
+import logging
 from dataclasses import replace
 
 from bot.operations.context import Context
-from bot.ports import ClusterUnreachable
+from bot.ports import AuditLine, ClusterUnreachable, StoreUnavailable
 from bot.releases.engine.decision import Decision
 from bot.releases.facts.actions import (
     Action,
@@ -17,10 +18,15 @@ from bot.releases.facts.actions import (
     PatchService,
 )
 from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.observation import DeploymentSeen, Observation, Seen, Written
 from bot.releases.facts.release import FailedWrite, Release
+from bot.request_id import current_work
+
+log = logging.getLogger(__name__)
 
 _PATCHES = (PatchDeployment, PatchService, PatchAutoscaler)
 SOONEST_AGAIN_MS = 1_000
+HASH_LENGTH = 16
 LATEST_AGAIN_MS = 15_000
 
 
@@ -37,6 +43,51 @@ def announce_writes(context: Context, decision: Decision) -> Decision:
     failed = release.failed_write if sent else None  # nothing is left to try
     release = replace(release, sent=sent, failed_write=failed)
     return replace(decision, release=release, events=(*decision.events, *events))
+
+
+def record_written(
+    context: Context, release: Release, action: Action, seen: Seen, written: Written | None
+) -> None:
+    """After the write, with keyed hashes of the object before and after. It is done, whether or not
+    this can be written."""
+    before = seen if isinstance(seen, Observation) else None
+    line = AuditLine(
+        context.store.now(),
+        release.id,
+        release.target.app,
+        "written",
+        _in_words(action),
+        release.requested_by.user,
+        current_work().request or release.works_for,
+        team=release.requested_by.team,
+        plan=release.plan.hash if release.plan else "",
+        before=_hash_of(context, _found(before, action)),
+        after=_hash_of(context, written.deployment if written else None),
+        result="done",
+    )
+    operation = f"{release.id}:{release.version}:written:{_fingerprint(action)}"
+    try:
+        context.store.write_audit(line, operation=operation)
+    except StoreUnavailable as away:
+        log.warning("the end of a write is not in the audit: %s", away)
+
+
+def _found(seen: Observation | None, action: Action) -> object:
+    if seen is None:
+        return None
+    if isinstance(action, PatchService):
+        return next((one for one in seen.services if one.name == action.name), None)
+    deployments = (one for one in (seen.stable, seen.candidate) if one is not None)
+    return next((one for one in deployments if one.name == action.name), None)
+
+
+def _hash_of(context: Context, item: object) -> str:
+    """ "" of what is not there, or was not read. Keyed: nobody finds out by trying what it held."""
+    if item is None:
+        return ""
+    if isinstance(item, DeploymentSeen):
+        item = (item.uid, item.template, item.replicas, item.paused)
+    return hmac.digest(context.digest_key, repr(item).encode(), "sha256").hex()[:HASH_LENGTH]
 
 
 def record_failure(
@@ -73,7 +124,7 @@ def record_success(context: Context, release: Release) -> None:
 
 
 def _save(context: Context, release: Release, events: tuple[Event, ...]) -> None:
-    context.store.save(release, events, operation=uuid.uuid4().hex)
+    context.store.save(release, events, operation=context.runtime.new_id())
 
 
 def _fingerprint(action: Action) -> str:

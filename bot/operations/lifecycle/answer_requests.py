@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.operations.access.record_decision import record_effect
 from bot.operations.access.refuse import denied_now
 from bot.operations.access.roles import BeingRead, asker_now, last_known
 from bot.operations.context import Context
 from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, waits_for_slack
+from bot.operations.lifecycle.hold_in_queue import decided_key, freeze_of_held
 from bot.policy.decision import Act, button
 from bot.policy.permission_table import FORCED
 from bot.ports import SlackUnavailable
@@ -16,7 +18,7 @@ from bot.releases.engine.decision import Decision
 from bot.releases.engine.respond import respond
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.release import Release
-from bot.releases.facts.requests import Abort, Asked, Pause, PersonsRequest, Reject
+from bot.releases.facts.requests import Abort, Asked, Pause, PersonsRequest, Reject, Resume
 
 WAITS_MS = 300_000
 """Then what goes forward is dropped: the person who asked no longer watches."""
@@ -49,8 +51,13 @@ def _answer(context: Context, decision: Decision, asked: Asked) -> Decision:
             raise
         asker = last_known(context, request.by)
     before = _without(decision, asked)
-    if denied := denied_now(context, asker, act, before.release):
-        return _dropped(before, request, denied.line, now)
+    denied = denied_now(context, asker, act, before.release)
+    operation = f"{before.release.id}:{request.kind}:{request.by.user}:{asked.at}"
+    record_effect(context, asker, act, denied, before.release, operation=operation)
+    if denied is not None:
+        return _refused(context, before, request, denied.line, now)
+    if isinstance(request, Resume) and (freeze := freeze_of_held(context, before.release)):
+        return _refused(context, before, request, freeze, now)
     answered = respond(before.release, _with_note(request, asker.note), now)
     if answered.refusal:
         return _dropped(before, request, answered.refusal, now)
@@ -71,6 +78,15 @@ def _without(decision: Decision, asked: Asked) -> Decision:
 
 def _with_note(request: PersonsRequest, note: str) -> PersonsRequest:
     return replace(request, note=note) if isinstance(request, Pause | Abort | Reject) else request
+
+
+def _refused(
+    context: Context, decision: Decision, request: PersonsRequest, why: str, now: int
+) -> Decision:
+    """What is held may be decided about again."""
+    if decision.release.held is not None:
+        context.store.take(decided_key(decision.release.held.behind))
+    return _dropped(decision, request, why, now)
 
 
 def _dropped(decision: Decision, request: PersonsRequest, why: str, now: int) -> Decision:

@@ -3,8 +3,6 @@ audited before it is sent."""
 
 from __future__ import annotations
 
-import time
-import uuid
 from dataclasses import dataclass, field, replace
 
 from bot.operations.context import Context
@@ -76,9 +74,9 @@ def _asks(release: Release) -> bool:
 
 
 def _compared(context: Context, release: Release) -> Compared | str:
-    app = context.catalog.apps.get(release.target.app)
+    app = context.catalog.find(release.target.app, release.target.cluster)
     if app is None:
-        return f"the catalog no longer has the app {release.target.app}"
+        return f"the catalog no longer has the app {release.target.label}"
     return compare_manifests(context, app, release.target)
 
 
@@ -95,7 +93,7 @@ def apply_objects(context: Context, cluster: Cluster, release: Release, ends: fl
 
 
 def _save(context: Context, decision: Decision) -> Release:
-    return context.store.save(decision.release, decision.events, operation=uuid.uuid4().hex)
+    return context.store.save(decision.release, decision.events, operation=context.runtime.new_id())
 
 
 @dataclass
@@ -146,7 +144,8 @@ class _Writing:
         if change.does != "unchanged" and not self._is_confirmed(change):
             self.unlike.append(title)
             return False
-        if time.monotonic() > self.ends or not self.context.store.is_current(self.release):
+        is_late = self.context.runtime.monotonic() > self.ends
+        if is_late or not self.context.store.is_current(self.release):
             return False
         line = AuditLine(
             self.context.store.now(),
@@ -188,9 +187,8 @@ class _Writing:
         if now - self.change.writing_since > WITHIN_MS:
             return self._end(away.why)
         events: tuple[Event, ...] = ()
-        if self.context.store.put_new(
-            f"{self.release.id} objects wait", uuid.uuid4().hex, ttl_ms=RECORDED_AGAIN_MS
-        ):
+        waits, mark = f"{self.release.id} objects wait", self.context.runtime.new_id()
+        if self.context.store.put_new(waits, mark, ttl_ms=RECORDED_AGAIN_MS):
             text = f"trying again: {away.why}. So far: {self.change.account}"
             events = (Event(now, EventKind.ENVIRONMENT, text),)
         self._save_progress(events)
@@ -198,7 +196,7 @@ class _Writing:
 
     def _save_progress(self, events: tuple[Event, ...] = ()) -> None:
         if events or self.release != self.context.store.load(self.release.id):
-            self.context.store.save(self.release, events, operation=uuid.uuid4().hex)
+            self.context.store.save(self.release, events, operation=self.context.runtime.new_id())
 
     def _end(self, why: str) -> int | None:
         text = f"{why}. Applied: {self.change.account}"

@@ -3,7 +3,7 @@ worker, right before the effect: the click itself was answered from the cache.""
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bot.operations.access.refuse import denied_now
@@ -15,8 +15,9 @@ from bot.ports import SlackUnavailable
 from bot.releases.engine.decision import Decision, in_gate
 from bot.releases.engine.gates import open_gate
 from bot.releases.engine.respond import respond
+from bot.releases.engine.votes import is_enough
 from bot.releases.facts.events import Event, EventKind
-from bot.releases.facts.people import Person
+from bot.releases.facts.people import Person, Vote
 from bot.releases.facts.plan import ApprovalGate, HoldGate
 from bot.releases.facts.release import GateState, Phase, Release
 from bot.releases.facts.requests import Refuse
@@ -68,7 +69,7 @@ def _passes_now(release: Release) -> bool:
         isinstance(gate, ApprovalGate)
         and state is not None
         and bool(state.votes)
-        and len(state.votes) >= gate.quorum
+        and is_enough(gate, state.votes)
     )
 
 
@@ -99,7 +100,7 @@ def _checked(context: Context, release: Release) -> Checked | Decision:
         return Checked(release)
     if state.skipped_by is not None:
         return _hold_checked(context, release, state, state.skipped_by, now)
-    kept = tuple(vote for vote in state.votes if _still_may(context, release, "approve", vote.by))
+    kept = tuple(_counted_afresh(context, release, state.votes))
     events = tuple(
         Event(
             now,
@@ -108,9 +109,20 @@ def _checked(context: Context, release: Release) -> Checked | Decision:
             vote.by,
         )
         for vote in state.votes
-        if vote not in kept
+        if all(one.by != vote.by for one in kept)
     )
     return Checked(in_gate(release, replace(state, votes=kept)), events)
+
+
+def _counted_afresh(context: Context, release: Release, votes: tuple[Vote, ...]) -> Iterator[Vote]:
+    """Those that still count, each with the groups that its giver is in now. Raises
+    SlackUnavailable."""
+    gate = open_gate(release)
+    named = gate.voters.named if isinstance(gate, ApprovalGate) else ()
+    for vote in votes:
+        asker = asker_now(context, vote.by, makes_safer=False)
+        if denied_now(context, asker, button("approve"), release) is None:
+            yield replace(vote, groups=tuple(one for one in named if one in asker.groups))
 
 
 def _hold_checked(
@@ -147,7 +159,7 @@ def _withheld(context: Context, release: Release, away: SlackUnavailable) -> Che
 def waits_for_slack(context: Context, release: Release) -> tuple[Event, ...]:
     """Recorded once an hour."""
     key = f"{release.id} waits for Slack"
-    if not context.store.put_new(key, uuid.uuid4().hex, ttl_ms=RECORDED_AGAIN_MS):
+    if not context.store.put_new(key, context.runtime.new_id(), ttl_ms=RECORDED_AGAIN_MS):
         return ()
     text = "waiting for Slack to say whether the people who asked for this still may"
     return (Event(context.store.now(), EventKind.REMINDED, text),)

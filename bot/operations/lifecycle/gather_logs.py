@@ -8,9 +8,9 @@ the log together with the pod. A reader that dies of them is not repeated.
 
 from __future__ import annotations
 
-import uuid
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 
 import orjson
 
@@ -49,9 +49,8 @@ class LogReading:
         crashed = crashes(before, seen)[:MAX_PODS] or _crash_of_cause(after)
         if not crashed:
             return
-        readers = ThreadPoolExecutor(len(crashed), thread_name_prefix="logs")
-        self.reads = [readers.submit(_keep_lines, self.context, after, one) for one in crashed]
-        readers.shutdown(wait=False)
+        start = self.context.runtime.start
+        self.reads = [start(partial(_keep_lines, self.context, after, one)) for one in crashed]
 
 
 def gather_logs(reading: LogReading, release_id: str) -> None:
@@ -63,8 +62,8 @@ def gather_logs(reading: LogReading, release_id: str) -> None:
     except (KeyError, UnknownSchema):
         return
     counts = _wanted(release)
-    ended, _ = wait(reading.reads, WITHIN_S if counts else EARLY_WITHIN_S)
-    for read in ended:
+    within_s = WITHIN_S if counts else EARLY_WITHIN_S
+    for read in reading.context.runtime.wait(reading.reads, within_s):
         read.result()
     if release.cause is None or not counts:
         return
@@ -79,9 +78,9 @@ def _keep_lines(context: Context, release: Release, crash: Crash) -> None:
     """Once for each time the container ended. The mark of a reader that died stays."""
     store, pod = context.store, crash.pod
     asked, reading = f"logs-asked:{release.id}:{pod}:{crash.restarts}", f"logs-read:{release.id}"
-    if not store.put_new(asked, uuid.uuid4().hex, ttl_ms=ASKED_FOR_MS):
+    if not store.put_new(asked, context.runtime.new_id(), ttl_ms=ASKED_FOR_MS):
         return
-    if not store.put_new(f"{reading}:{pod}", uuid.uuid4().hex, ttl_ms=ASKED_FOR_MS):
+    if not store.put_new(f"{reading}:{pod}", context.runtime.new_id(), ttl_ms=ASKED_FOR_MS):
         return
     try:
         lines = _last_lines(context, release, crash)
@@ -143,7 +142,7 @@ def _save(
         event = Event(context.store.now(), EventKind.EVIDENCE, text)
         with_logs = replace(release, cause=replace(cause, logs=lines))
         try:
-            context.store.save(with_logs, (event,), operation=uuid.uuid4().hex, card=False)
+            context.store.save(with_logs, (event,), operation=context.runtime.new_id(), card=False)
             return
         except VersionConflict:
             release = context.store.load(release.id)

@@ -3,14 +3,23 @@ waits for it."""
 
 from __future__ import annotations
 
-import uuid
+from dataclasses import replace
 
+from bot.operations.access.freezes_in_force import freezes_in_force
+from bot.operations.access.refuse import denied_now
+from bot.operations.access.roles import known_asker
 from bot.operations.context import Context
-from bot.operations.delivery.find_card import find_card
-from bot.ports import Locked, UnknownSchema
+from bot.operations.lifecycle.observe_end import Waits, observe_end
+from bot.policy.decision import ANYTHING, Start
 from bot.releases.engine.decision import Decision
-from bot.releases.engine.queue import front_that_holds, hold, stay_held, waits_behind
-from bot.releases.facts.release import Phase, PlaceInLine, Release
+from bot.releases.engine.queue import (
+    drop_of_removed_app,
+    front_that_holds,
+    hold,
+    stay_held,
+    waits_behind,
+)
+from bot.releases.facts.release import Phase, Release
 
 RECENT = 50
 ASKED_ONCE_MS = 86_400_000
@@ -18,12 +27,16 @@ ASKED_ONCE_MS = 86_400_000
 
 def hold_in_queue(context: Context, release: Release) -> Decision | None:
     """None where nothing holds it. Raises VersionConflict."""
-    decision = _decision(context, release)
-    if decision is None:
+    found = _decision(context, release)
+    if found is None:
         return None
+    decision = observe_end(context, release, found)
+    if isinstance(decision, Waits):
+        return Decision(release, wake_at=decision.wake_at)
     if decision.events or decision.release != release:
-        saved = context.store.save(decision.release, decision.events, operation=uuid.uuid4().hex)
-        if saved.phase.is_final:
+        operation = context.runtime.new_id()
+        saved = context.store.save(decision.release, decision.events, operation=operation)
+        if saved.phase is not Phase.QUEUED:
             return decision
     context.store.leave_line(release.id)
     return decision
@@ -31,29 +44,35 @@ def hold_in_queue(context: Context, release: Release) -> Decision | None:
 
 def _decision(context: Context, release: Release) -> Decision | None:
     now = context.store.now()
+    app, cluster = release.target.app, release.target.cluster
     if release.held is not None:
-        return stay_held(release, now)
-    app = release.target.app
-    front = front_that_holds(release, context.store.recent(app, limit=RECENT))
+        if context.catalog.find(app, cluster) is None:
+            return drop_of_removed_app(release, now)
+        return stay_held(release, now, freeze_of_held(context, release))
+    front = front_that_holds(release, context.store.recent(app, cluster, limit=RECENT))
     if front is None:
         return None
     asks = context.store.put_new(f"held:{front.id}", release.id, ttl_ms=ASKED_ONCE_MS)
     waiting = [
         one
-        for one in context.store.active(app)
+        for one in context.store.active(app, cluster)
         if one.id == release.id or (waits_behind(one, front) and one.created_at < front.finished_at)
     ]
     return hold(release, front, waiting if asks else (), now)
 
 
-def place_in_line(context: Context, locked: Locked) -> PlaceInLine:
-    """Where a waiting release stands, and when the one in front is usually done."""
-    card = find_card(context, locked.behind)
-    try:
-        front = context.store.load(locked.behind)
-    except (KeyError, UnknownSchema):
-        return PlaceInLine(locked.position, card)
-    is_rolling = front.phase is Phase.PROGRESSING and front.rollback is None and front.usual_ms
-    progress = front.progress
-    done_by = progress.began_at + front.usual_ms + progress.paused_ms if is_rolling else 0
-    return PlaceInLine(locked.position, card, done_by)
+def freeze_of_held(context: Context, release: Release) -> str:
+    """The freeze that keeps a held version from continuing, in words: it would end at its first
+    decision. "" where there is none, or an admin gave the reason to override it."""
+    if release.held is None:
+        return ""
+    by, freezes = release.requested_by, freezes_in_force(context)
+    starter = replace(known_asker(context, by), home=by.team)
+    start = Start(release.target, release.change, release.reason, freezes, release.rules)
+    denied = denied_now(context, starter, ANYTHING, start)
+    return denied.freeze.line if denied is not None and denied.freeze is not None else ""
+
+
+def decided_key(front: str) -> str:
+    """Where the store keeps that someone decided about all that ``front`` holds."""
+    return f"queue-of:{front}"

@@ -4,10 +4,10 @@ lock in silence."""
 from __future__ import annotations
 
 import logging
-import uuid
 from dataclasses import replace
 
 from bot.operations.context import Context, new_log_id
+from bot.operations.lifecycle.observe_end import Waits, observe_end
 from bot.ports import (
     ChannelUnavailable,
     ClusterUnreachable,
@@ -15,6 +15,7 @@ from bot.ports import (
     SlackUnavailable,
     StoreUnavailable,
 )
+from bot.releases.engine.decision import Decision
 from bot.releases.engine.give_up import give_up
 from bot.releases.facts.release import Release, RepeatedError
 
@@ -44,12 +45,22 @@ def meet_error(context: Context, release_id: str, error: Exception) -> bool:
     if met.count < TRIES or now - met.since < FOR_AT_LEAST_MS:
         _save(context, replace(release, errors=met))
         return False
-    log_id = new_log_id()
+    log_id = new_log_id(context)
     log.error("gave up on %s, logged as %s", release_id, log_id, exc_info=error)
     why = f"an error of Pilothouse repeats ({type(error).__name__}, logged as {log_id})"
-    decision = give_up(release, why, now)
-    context.store.save(decision.release, decision.events, operation=uuid.uuid4().hex)
+    decision = _observed(context, release, give_up(release, why, now))
+    context.store.save(decision.release, decision.events, operation=context.runtime.new_id())
     return True
+
+
+def _observed(context: Context, release: Release, ended: Decision) -> Decision:
+    """As far as the cluster can still be observed: what repeats may come from there."""
+    try:
+        observed = observe_end(context, release, ended)
+    except Exception:  # logged with its traceback; the release must end all the same
+        log.exception("the end of %s could not be observed", release.id)
+        return ended
+    return ended if isinstance(observed, Waits) else observed
 
 
 def forget_errors(context: Context, before: Release) -> None:
@@ -62,4 +73,4 @@ def forget_errors(context: Context, before: Release) -> None:
 
 
 def _save(context: Context, release: Release) -> None:
-    context.store.save(release, (), operation=uuid.uuid4().hex, card=False)
+    context.store.save(release, (), operation=context.runtime.new_id(), card=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.operations.access.freezes_in_force import freezes_in_force
+from bot.operations.access.record_decision import record_effect
 from bot.operations.access.refuse import denied_now
 from bot.operations.access.roles import asker_now
 from bot.operations.context import Context
@@ -12,9 +14,10 @@ from bot.operations.lifecycle.apply_objects import prepare_apply
 from bot.operations.lifecycle.find_stale_claims import find_stale_claims
 from bot.operations.lifecycle.known_templates import containers_of_others, known_templates
 from bot.operations.lifecycle.remember_templates import app_key
-from bot.policy.decision import Act, Asker, Rule, Start
+from bot.policy.decision import Act, Asker, Rule, Start, place_of_target
 from bot.policy.freezes import Freeze, frozen_by
 from bot.policy.permissions import Permission, roles_granting
+from bot.policy.strategies import is_emergency
 from bot.ports import AuditLine
 from bot.releases.assess.pairs import idle_of
 from bot.releases.engine.decision import Decision
@@ -38,10 +41,9 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
         return respond(release, Refuse(why), now)
     if starter.note:
         release = _with_note(release, starter.note)
-    freeze = _freeze(context, release)
-    if freeze is not None:
-        release = _override(context, release, freeze, now)
-    prepared = prepare_apply(context, release, seen, starter.roles)
+    release = _with_overrides(context, release, now)
+    roles = starter.roles(context.catalog.access, place_of_target(release.target))
+    prepared = prepare_apply(context, release, seen, roles)
     if isinstance(prepared, Decision):
         return prepared
     usual_ms = _usual_ms(context, prepared, seen) or prepared.usual_ms
@@ -57,7 +59,19 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
 def refusal_to_start(context: Context, release: Release) -> str:
     """Asked before the plan, and again before the first write: an approval may take hours. Raises
     SlackUnavailable."""
-    return _refusal(context, release, _starter(context, release))
+    return _refusal(context, release, _starter(context, release)) or _second_missing(
+        context, release
+    )
+
+
+def _second_missing(context: Context, release: Release) -> str:
+    """A freeze that takes two admins began after the plan was made."""
+    if release.plan is None or release.needs_second_admin or isinstance(release.change, Undo):
+        return ""
+    freeze = _freeze(context, release)
+    if freeze is None or freeze.override == "one":
+        return ""
+    return f"not started: {freeze.line}. It takes two admins: start it again"
 
 
 def _starter(context: Context, release: Release) -> Asker:
@@ -72,12 +86,15 @@ def _act(release: Release) -> Act:
 
 def _freeze(context: Context, release: Release) -> Freeze | None:
     target, now = release.target, context.store.now()
-    return frozen_by(context.store.freezes(), app=target.app, cluster=target.cluster, now=now)
+    return frozen_by(freezes_in_force(context), app=target.app, cluster=target.cluster, now=now)
 
 
 def _refusal(context: Context, release: Release, starter: Asker) -> str:
-    start = Start(release.target, release.change, release.reason, context.store.freezes())
+    freezes = freezes_in_force(context)
+    start = Start(release.target, release.change, release.reason, freezes, release.rules)
     denied = denied_now(context, starter, _act(release), start)
+    operation = f"{release.id}:may start:{release.phase.value}"
+    record_effect(context, starter, _act(release), denied, release, operation=operation)
     if denied is None:
         return ""
     if denied.rule is not Rule.ROLE:
@@ -89,13 +106,36 @@ def _refusal(context: Context, release: Release, starter: Asker) -> str:
     )
 
 
-def _override(context: Context, release: Release, freeze: Freeze, now: int) -> Release:
-    text = f"continued despite a freeze: {freeze.line}"
-    line = AuditLine(
-        now, release.id, release.target.app, "overrode a freeze", text, release.requested_by.user
-    )
-    context.store.write_audit(line, operation=f"{release.id}:frozen")
-    return _with_note(release, f"despite a freeze: {freeze.line}")
+def _with_overrides(context: Context, release: Release, now: int) -> Release:
+    """What the release may do only since an admin gave a reason: audited, on the card, and
+    announced as it begins."""
+    if (freeze := _freeze(context, release)) is not None:
+        text = f"continued despite a freeze: {freeze.line}"
+        _audit(context, release, now, "overrode a freeze", text, "frozen")
+        needs_second = freeze.override == "two" and not isinstance(release.change, Undo)
+        release = _overriding(release, f"despite a freeze: {freeze.line}")
+        release = replace(release, needs_second_admin=needs_second)
+    if is_emergency(release.rules, release.change):
+        text = f"{release.strategy.value} is an emergency strategy of {release.target.app}"
+        _audit(context, release, now, "used an emergency strategy", text, "emergency")
+        release = _overriding(release, f"in an emergency by {release.strategy.value}")
+    return release
+
+
+def _audit(
+    context: Context, release: Release, now: int, kind: str, text: str, operation: str
+) -> None:
+    by = release.requested_by.user
+    line = AuditLine(now, release.id, release.target.app, kind, text, by)
+    context.store.write_audit(line, operation=f"{release.id}:{operation}")
+
+
+def _overriding(release: Release, what: str) -> Release:
+    """An undo overrides nothing: no freeze stops it."""
+    if not isinstance(release.change, Undo):
+        overrides = tuple(dict.fromkeys((*release.overrides, what)))
+        release = replace(release, overrides=overrides)
+    return _with_note(release, what)
 
 
 def _with_note(release: Release, note: str) -> Release:

@@ -47,7 +47,7 @@ def _remember_found(
     """What ran before the first write, where all of it was available."""
     if release.progress.at_step > 0 or release.phase is Phase.SUCCEEDED:
         return
-    if any(intent.written for intent in release.intents):
+    if release.has_written:
         return
     stable = seen.stable
     if stable is None or not is_complete(stable) or not has_proof(stable):
@@ -101,7 +101,7 @@ def _remember_rollback(
 ) -> None:
     if release.rollback is None or not release.phase.is_final:
         return
-    if not any(intent.written for intent in release.intents):
+    if not release.has_written:
         return
     side, template = _brought_by(plan)
     kept = seen.stable is not None and seen.stable.template == template

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import asdict
 
+from bot.operations.access.freezes_in_force import freezes_in_force
 from bot.operations.access.refuse import refuse
 from bot.operations.context import App, Context
 from bot.operations.delivery.find_card import find_card
@@ -17,6 +17,7 @@ from bot.releases.facts.images import ImageMistake, resolve_image
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
+from bot.request_id import current_work
 
 
 def start_release(
@@ -29,9 +30,10 @@ def start_release(
     reason: str,
     command: str,
     dedup_key: str,
+    tick_in_ms: int = 0,
 ) -> Reply:
     """The same change of the same app while it runs or waits gives that release; fifty people
-    typing it start one."""
+    typing it start one. ``tick_in_ms``: when its first tick is due."""
     now = context.store.now()
     refusal = refusal_at_once(context, app, change, by=by, channel=channel, reason=reason)
     if refusal is not None:
@@ -47,12 +49,17 @@ def start_release(
         created_at=now,
         command=command,
         to_version=_to_version(change),
+        request_id=current_work().request,
     )
     # Two releases never bring the same version: not even by another strategy.
     what = ["version", change.version] if isinstance(change, Deploy) else asdict(change)
     same_as = json.dumps([app.target.cluster, app.target.app, what], sort_keys=True)
     created = context.store.create(
-        draft, dedup_key=dedup_key, same_as=same_as, operation=uuid.uuid4().hex
+        draft,
+        dedup_key=dedup_key,
+        same_as=same_as,
+        operation=context.runtime.new_id(),
+        tick_in_ms=tick_in_ms,
     )
     release = created.release
     behind = release.queued_behind or _in_front(context, release)
@@ -65,7 +72,7 @@ def refusal_at_once(
 ) -> Refusal | None:
     """What needs no cluster to know."""
     return (
-        frozen(context, app, change, by=by, reason=reason)
+        may_not_start(context, app, change, by=by, reason=reason)
         or _refused_by_catalog(app, change, app.channel or channel)
         or _nobody_would_see(context, app.channel or channel)
     )
@@ -76,9 +83,9 @@ def _in_front(context: Context, release: Release) -> str:
     it."""
     if release.phase is not Phase.QUEUED:
         return ""
-    active = context.store.active(release.target.app)
-    place = (release.target.cluster, release.target.namespace)
-    here = [r for r in active if (r.target.cluster, r.target.namespace) == place]
+    target = release.target
+    active = context.store.active(target.app, target.cluster)
+    here = [r for r in active if r.target.namespace == target.namespace]
     before = [r for r in here if r.held is None]
     ids = [r.id for r in before]
     return ids[ids.index(release.id) - 1] if release.id in ids[1:] else ""
@@ -94,11 +101,12 @@ def _to_version(change: Change) -> str:
     return change.kind
 
 
-def frozen(
+def may_not_start(
     context: Context, app: App, change: Change, *, by: Person, reason: str
 ) -> Refusal | None:
-    """Releases are frozen, and this is neither an undo nor an admin with a reason."""
-    start = Start(app.target, change, reason, context.store.freezes())
+    """Releases are frozen, or the strategy is not one of the app's; and this is neither an undo nor
+    an admin with a reason."""
+    start = Start(app.target, change, reason, freezes_in_force(context), app.rules)
     return refuse(context, by, STARTING, thing=start)
 
 

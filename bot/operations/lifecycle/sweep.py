@@ -1,6 +1,6 @@
 """Every half minute: wake the releases, the requests to start and the deliveries that nothing else
-woke, keep the memberships that are needed when Slack goes away, and edit banners of freezes that
-are over."""
+woke, keep the memberships that are needed when Slack goes away, edit banners of freezes that are
+over, and post the head of the audit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import logging
 from bot.operations.access.roles import keep_known
 from bot.operations.context import Context
 from bot.operations.delivery.edit_banners import edit_banners
+from bot.operations.delivery.post_head import post_hourly_head
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,10 @@ def sweep(context: Context) -> int:
     for app in context.catalog.apps:
         if context.store.next_to_start(app) is not None:
             context.queue.wake(f"start:{app}", context.store.now())
+    for one in context.store.active():
+        if one.held is not None:  # a freeze, or its app, may have come to an end
+            context.queue.wake(f"release:{one.id}", context.store.now())
     keep_known(context)
     edit_banners(context)
+    post_hourly_head(context)
     return context.store.now() + EVERY_MS

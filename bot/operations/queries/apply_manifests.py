@@ -21,9 +21,10 @@ from bot.operations.lifecycle.compare_manifests import (
     refusal_of_changes,
     title_of,
 )
-from bot.operations.lifecycle.start_release import frozen, start_release
+from bot.operations.lifecycle.start_release import may_not_start, start_release
 from bot.operations.queries.keep_query import keep_query
 from bot.operations.replies import ConfirmReply, Refusal, Reply, TextReply
+from bot.policy.decision import place_of_target
 from bot.ports import ChannelUnavailable, ObjectChange, RateLimited, SlackUnavailable
 from bot.query import Query
 from bot.releases.facts.changes import Reapply
@@ -37,12 +38,13 @@ MAX_NAMED = 3
 
 def apply_manifests(context: Context, app: App, query: Query) -> Reply:
     """Raises ClusterUnreachable, Refused, SlackUnavailable."""
-    stopped = frozen(context, app, Reapply(None), by=query.asker, reason="")
+    stopped = may_not_start(context, app, Reapply(None), by=query.asker, reason="")
     if stopped is not None:
         return stopped
     compared = compare_manifests(context, app, app.target)
     changes = compared.changes
-    if line := refusal_of_changes(app.target, changes, fresh_roles(context, query.asker)):
+    roles = fresh_roles(context, query.asker, place_of_target(app.target))
+    if line := refusal_of_changes(app.target, changes, roles):
         return Refusal(line, "Nothing was applied.")
     if line := conflicts_of(app.target, changes):
         return Refusal(
@@ -51,7 +53,7 @@ def apply_manifests(context: Context, app: App, query: Query) -> Reply:
             " them.",
         )
     if not any(changes_something(change) for change in changes):
-        return TextReply(f"{app.target.app} is as its manifests say: nothing to apply")
+        return TextReply(f"{app.target.label} is as its manifests say: nothing to apply")
     again = ""
     if query.confirms is not None:
         names = moved(query.confirms, compared.digests)
@@ -65,7 +67,7 @@ def apply_manifests(context: Context, app: App, query: Query) -> Reply:
     asked = replace(query, confirms=compared.digests)
     token = keep_query(context, "confirm", asked, for_ms=CONFIRM_WITHIN_MS)
     return ConfirmReply(
-        f"{again}Apply the manifests of {app.target.app}?",
+        f"{again}Apply the manifests of {app.target.label}?",
         _fitting(context, app, query, lines),
         "Apply",
         token,

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from bot.commands.model import FreezeCommand, UnfreezeCommand
 from bot.commands.table import act_of
+from bot.operations.access.freezes_in_force import freezes_in_force
+from bot.operations.access.record_decision import record_query
 from bot.operations.access.refuse import denied_now
 from bot.operations.access.roles import asker_now
 from bot.operations.context import Context
 from bot.operations.delivery.edit_banners import edit_banners
 from bot.operations.replies import FreezeReply, Refusal, Reply, TextReply
-from bot.policy.decision import Act, Asker
+from bot.policy.decision import Act, Asker, Freezing
 from bot.policy.freezes import Freeze, ends_earlier
 from bot.policy.permissions import Role
 from bot.ports import AuditLine
@@ -40,17 +42,26 @@ def change_freeze(
 
 def _lift(context: Context, query: Query, scope: str, before: Freeze | None) -> Reply | None:
     """None where someone else changed the freeze meanwhile."""
-    act = act_of(UnfreezeCommand(scope))
+    act, place = act_of(UnfreezeCommand(scope)), context.catalog.place_of_freeze(scope)
     asker = asker_now(context, query.asker, makes_safer=act.makes_safer)
-    if refusal := _refusal(context, asker, act, before):
+    if refusal := _refusal(context, query, asker, act, Freezing(place, before)):
         return refusal
     if before is None:
-        return Refusal(f"{scope} is not frozen.")
-    if not context.store.change_freeze(scope, before, None):
+        return _not_lifted(context, scope)
+    if not _change(context, query, "unfroze", scope, before, None, scope):
         return None
-    _audit(context, query, "unfroze", scope, scope)
     edit_banners(context, query.asker)
     return TextReply(f"{scope} is no longer frozen")
+
+
+def _not_lifted(context: Context, scope: str) -> Refusal:
+    """A window of the catalog is lifted by nobody in Slack."""
+    window = next((one for one in freezes_in_force(context) if one.scope == scope), None)
+    if window is None:
+        return Refusal(f"{scope} is not frozen.")
+    return Refusal(
+        f"{window.line}.", "A window of the catalog ends by itself, or is changed there."
+    )
 
 
 def _freeze(
@@ -60,27 +71,41 @@ def _freeze(
     now, scope = context.store.now(), command.scope
     until = now + command.for_ms if command.for_ms is not None else command.until_ms
     is_shorter = before is not None and ends_earlier(until, before)
-    act = act_of(command)
+    act, place = act_of(command), context.catalog.place_of_freeze(scope)
     asker = asker_now(context, query.asker, makes_safer=act.makes_safer and not is_shorter)
-    if refusal := _refusal(context, asker, act, before if is_shorter else None):
+    freezing = Freezing(place, before if is_shorter else None)
+    if refusal := _refusal(context, query, asker, act, freezing):
         return refusal
     # a longer one still contains the admin's
-    by_admin = Role.ADMIN in asker.roles or (before is not None and before.by_admin)
+    is_admin = Role.ADMIN in asker.roles(context.catalog.access, place)
+    by_admin = is_admin or (before is not None and before.by_admin)
     after = Freeze(scope, command.reason, query.asker, now, until, by_admin)
-    if not context.store.change_freeze(scope, before, after):
+    text = f"{scope}: {command.reason}" + (f" ({asker.note})" if asker.note else "")
+    if not _change(context, query, "froze", scope, before, after, text):
         return None
-    note = f" ({asker.note})" if asker.note else ""
-    _audit(context, query, "froze", scope, f"{scope}: {command.reason}{note}")
     edit_banners(context, query.asker)
     return FreezeReply(after, asker.note)
 
 
-def _refusal(context: Context, asker: Asker, act: Act, ends: Freeze | None) -> Refusal | None:
-    denied = denied_now(context, asker, act, ends)
+def _refusal(
+    context: Context, query: Query, asker: Asker, act: Act, freezing: Freezing
+) -> Refusal | None:
+    denied = denied_now(context, asker, act, freezing)
+    record_query(context, asker, act, denied, query)
     return Refusal(denied.line, "Nothing was changed.") if denied else None
 
 
-def _audit(context: Context, query: Query, kind: str, scope: str, text: str) -> None:
-    app, by = scope if scope in context.catalog.apps else "", query.asker
+def _change(
+    context: Context,
+    query: Query,
+    kind: str,
+    scope: str,
+    before: Freeze | None,
+    after: Freeze | None,
+    text: str,
+) -> bool:
+    """With its line in the audit."""
+    app, by = scope if scope in context.catalog.names else "", query.asker
     line = AuditLine(context.store.now(), "", app, kind, text, by.user)
-    context.store.write_audit(line, operation=f"{kind}:{query.dedup_key}")
+    operation = f"{kind}:{query.dedup_key}" if query.dedup_key else ""
+    return context.store.change_freeze(scope, before, after, operation=operation, audit=line)

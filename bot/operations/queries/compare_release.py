@@ -36,7 +36,7 @@ def compare_release(context: Context, release: Release) -> ComparisonReply:
 
 
 def _stable_now(context: Context, release: Release) -> DeploymentSeen:
-    app = context.catalog.apps.get(release.target.app)
+    app = context.catalog.find(release.target.app, release.target.cluster)
     seen = (
         context.cluster(release.target.cluster).observe(release.target, candidate="")
         if app is None
@@ -50,7 +50,8 @@ def _stable_now(context: Context, release: Release) -> DeploymentSeen:
 def _after(context: Context, release: Release, stable: DeploymentSeen) -> tuple[Any, str]:
     """(template, in words). Once another release followed: of the ReplicaSet that this one
     brought."""
-    newest = next(iter(context.store.recent(release.target.app, limit=1)), None)
+    target = release.target
+    newest = next(iter(context.store.recent(target.app, target.cluster, limit=1)), None)
     if newest is None or newest.id == release.id or release.phase is not Phase.SUCCEEDED:
         return stable.template, "as the cluster is now"
     own = re.compile(rf", {re.escape(release.id)}(:|$)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import Literal, TypeAlias
 
 from bot.operations.context import Context
@@ -20,7 +19,7 @@ class OfSomeoneElse(Exception):
 
 def keep_query(context: Context, shelf: Shelf, query: Query, *, for_ms: int = KEPT_MS) -> str:
     """Returns the token that the button carries."""
-    token = uuid.uuid4().hex
+    token = context.runtime.new_id()
     context.store.put(f"{shelf}:{token}", json.dumps(dump_query(query)), ttl_ms=for_ms)
     return token
 

@@ -8,6 +8,7 @@ from bot.operations.context import App, Context
 from bot.ports import StoreUnavailable
 from bot.releases.facts.images import normal_repository, split_image
 from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.target import Target
 
 HISTORY = 20
 
@@ -16,19 +17,19 @@ def known_versions(context: Context, app: App) -> tuple[KnownVersion, ...]:
     """Versions that releases deployed or found, newest first, then those that apps of the same
     image run; none while Redis is unreachable."""
     try:
-        history = context.store.recent(app.target.app, limit=HISTORY)
-        others = {
-            other: context.store.recent(other, limit=1)
-            for other in context.catalog.apps
-            if other != app.target.app
-        }
+        history = _recent(context, app.target, HISTORY)
+        others = [
+            (other, _recent(context, other.target, 1))
+            for other in context.catalog.apps.values()
+            if other.target != app.target
+        ]
     except StoreUnavailable:
         return ()
     here = _repositories(app, history)
     elsewhere = [
-        KnownVersion(version, other)
-        for other, releases in others.items()
-        if not here.isdisjoint(_repositories(context.catalog.apps[other], releases))
+        KnownVersion(version, other.target.label)
+        for other, releases in others
+        if not here.isdisjoint(_repositories(other, releases))
         for release in releases
         for version in _seen_in(release)[:1]
     ]
@@ -38,11 +39,15 @@ def known_versions(context: Context, app: App) -> tuple[KnownVersion, ...]:
     return tuple(one for one in known.values() if one.version)
 
 
-def version_last_observed(context: Context, app: str) -> str:
+def _recent(context: Context, target: Target, limit: int) -> tuple[Release, ...]:
+    return context.store.recent(target.app, target.cluster, limit=limit)
+
+
+def version_last_observed(context: Context, target: Target) -> str:
     """The version of most of the app's pods when a release last observed them; "" where no release
     did, or while Redis is unreachable."""
     try:
-        last = next(iter(context.store.recent(app, limit=1)), None)
+        last = next(iter(_recent(context, target, 1)), None)
     except StoreUnavailable:
         return ""
     versions = last.card_snapshot.versions if last is not None else ()

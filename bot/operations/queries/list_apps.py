@@ -3,8 +3,12 @@ else what the cluster runs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from bot.operations.access.freezes_in_force import freezes_in_force
 from bot.operations.context import App, Context
-from bot.ports import ClusterUnreachable, Table
+from bot.operations.queries.side_by_side import by_cluster, side_by_side
+from bot.ports import ClusterUnreachable, Refused, Table
 from bot.releases.assess.pairs import retarget_to_serving
 from bot.releases.facts.card_snapshot import versions_now
 from bot.releases.facts.counts import some_of
@@ -17,19 +21,23 @@ COLUMNS = ("APP", "VERSION", "CLUSTER", "NAMESPACE", "STRATEGY", "RELEASE")
 MAX_NAMED = 8
 
 
-def list_apps(context: Context) -> Table:
+def list_apps(context: Context, cluster: str | None = None) -> Table:
     """An unreachable cluster leaves only its own apps without a version; the note names it."""
-    apps = dict(sorted(context.catalog.apps.items()))
-    seen, notes = _seen(context, tuple(app.target for app in apps.values()))
+    apps = {
+        name: app
+        for name, app in sorted(context.catalog.apps.items())
+        if cluster in (None, app.target.cluster)
+    }
+    seen, notes = _seen(context, tuple(apps.values()))
     rows = []
     for name, app in apps.items():
-        release = running_release(context, name)
-        state = f"{release.id} {release.phase.value.replace('_', ' ')}" if release else "-"
+        release = running_release(context, app.target)
+        state = f"{release.id}: {release.phase.words}" if release else "-"
         runs = _runs(app, seen[name]) if name in seen else ""
         version = (versions_now(release.card_snapshot) if release is not None else "") or runs
         rows.append(
             (
-                name,
+                app.target.app,
                 version or "-",
                 app.target.cluster,
                 app.target.namespace,
@@ -43,20 +51,25 @@ def list_apps(context: Context) -> Table:
     return Table("Apps", COLUMNS, tuple(rows), "\n".join(notes))
 
 
-def _seen(
-    context: Context, targets: tuple[Target, ...]
-) -> tuple[dict[str, Observation], list[str]]:
-    by_cluster: dict[str, list[Target]] = {}
-    for target in targets:
-        by_cluster.setdefault(target.cluster, []).append(target)
+def _seen(context: Context, apps: tuple[App, ...]) -> tuple[dict[str, Observation], list[str]]:
+    """By what a command names each app with."""
+
+    def read(here: tuple[App, ...]) -> Mapping[str, Observation]:
+        targets = [app.target for app in here]
+        found = context.cluster(targets[0].cluster).observe_apps(targets)
+        return {one.typed: found[one.app] for one in targets if one.app in found}
+
     seen: dict[str, Observation] = {}
     notes = []
-    for cluster, here in by_cluster.items():
-        try:
-            seen |= context.cluster(cluster).observe_apps(here)
-        except ClusterUnreachable as away:
-            apps = some_of([target.app for target in here], MAX_NAMED)
-            notes.append(f"{apps}: the cluster {cluster} is unreachable: {away.why}")
+    parts = by_cluster(apps)
+    for cluster, answer in side_by_side(context.runtime, parts, read).items():
+        if isinstance(answer, Refused):
+            raise answer
+        if isinstance(answer, ClusterUnreachable):
+            named = some_of([app.target.app for app in parts[cluster]], MAX_NAMED)
+            notes.append(f"{named}: the cluster {cluster} is unreachable: {answer.why}")
+        else:
+            seen |= answer
     return seen, notes
 
 
@@ -71,11 +84,12 @@ def _runs(app: App, seen: Observation) -> str:
 def frozen_lines(context: Context, apps: tuple[App, ...]) -> list[str]:
     """The freezes in force that stop one of these apps."""
     places = [(app.target.app, app.target.cluster) for app in apps]
-    freezes = context.store.freezes()
+    freezes = freezes_in_force(context)
     return [f"🧊 {one.line}" for one in freezes if any(one.covers(*place) for place in places)]
 
 
-def running_release(context: Context, app: str) -> Release | None:
-    """The release of this app that holds the lock, else the first that waits for it."""
-    active = context.store.active(app)
+def running_release(context: Context, target: Target) -> Release | None:
+    """The release of this app and cluster that holds the lock, else the first that waits for
+    it."""
+    active = context.store.active(target.app, target.cluster)
     return next((r for r in active if not r.queued_behind), active[0] if active else None)

@@ -8,11 +8,10 @@ person who typed.
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import replace
 
 from bot.commands.model import DeployCommand, Mistake, RolloutCommand
-from bot.commands.parse import KnownNames, parse
+from bot.commands.parse import parse
 from bot.commands.table import Names
 from bot.operations.context import Context
 from bot.operations.queries.known_versions import version_last_observed
@@ -27,7 +26,7 @@ OFFERED = 8
 def offer_suggestions(context: Context, invocation: Invocation, mistake: Mistake) -> Refusal:
     if not mistake.instead:
         return Refusal(mistake.line, mistake.hint, field=mistake.field)
-    token, meant = uuid.uuid4().hex, mistake.instead[:OFFERED]
+    token, meant = context.runtime.new_id(), mistake.instead[:OFFERED]
     asked = {
         "person": {"team": invocation.person.team, "user": invocation.person.user},
         "channel": invocation.channel,
@@ -60,13 +59,14 @@ def _typed(names: Names, text: str) -> str:
 
 def _effect(context: Context, text: str) -> str:
     """What the command would change: the versions before and after, where they are known."""
-    command = parse(text, KnownNames(tuple(context.catalog.apps), (), context.catalog.clusters))
-    app = None if isinstance(command, Mistake) else getattr(command, "app", None)
-    if app is None:
+    command = parse(text, context.catalog.known())
+    named = None if isinstance(command, Mistake) else getattr(command, "app", None)
+    found = context.catalog.find(named or "", getattr(command, "cluster", None))
+    if found is None:
         return f"This runs {text}."
-    target = context.catalog.apps[app].target
+    target, app = found.target, found.target.app
     place = f"in {target.namespace} on {target.cluster}"
-    now = version_last_observed(context, app)
+    now = version_last_observed(context, target)
     match command:
         case DeployCommand(version=version):
             return f"{app} {now} → {version}, {place}." if now else f"{app} → {version}, {place}."
@@ -106,6 +106,9 @@ def chosen_suggestion(
 
 
 def _filled_form(context: Context, text: str) -> OpenFormReply:
-    command = parse(text, KnownNames(tuple(context.catalog.apps), (), context.catalog.clusters))
+    command = parse(text, context.catalog.known())
     filled = command if isinstance(command, DeployCommand) else None
-    return OpenFormReply(filled.app or "" if filled else "", filled)
+    if filled is None or filled.app is None:
+        return OpenFormReply("", filled)
+    app = context.catalog.find(filled.app, filled.cluster)
+    return OpenFormReply(app.target.typed if app is not None else "", filled)

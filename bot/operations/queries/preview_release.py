@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bot.commands.deploy_form import DeployForm
 from bot.commands.model import DeployCommand, Mistake
-from bot.commands.parse import KnownNames, parse
+from bot.commands.parse import parse
 from bot.operations.access.refuse import refuse_reader
 from bot.operations.context import Context
 from bot.operations.queries.list_apps import frozen_lines
@@ -52,13 +52,12 @@ def _frozen(context: Context, form: DeployForm) -> list[str]:
 
 
 def _plan(context: Context, form: DeployForm, by: Person) -> Reply:
-    known = KnownNames(tuple(context.catalog.apps), (), context.catalog.clusters)
-    command = parse(form.command, known)
+    command = parse(form.command, context.catalog.known())
     if isinstance(command, Mistake):
         return Refusal(command.line)
     if not isinstance(command, DeployCommand) or command.app is None or command.version is None:
         return Refusal("The form is not filled in yet.")
-    app = context.catalog.apps[command.app]
+    app = context.catalog.named(command.app, command.cluster)
     try:
         return plan_release(context, app, command, by=by, text=form.command)
     except ClusterUnreachable as away:

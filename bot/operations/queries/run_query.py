@@ -22,10 +22,13 @@ from bot.commands.model import (
     UnfreezeCommand,
 )
 from bot.commands.table import act_of
+from bot.operations.access.places import place_of_command
+from bot.operations.access.record_decision import record_query
 from bot.operations.access.refuse import denied_now, refuse_reader
 from bot.operations.access.roles import asker_now
 from bot.operations.context import App, Context, new_log_id
 from bot.operations.delivery.edit_banners import remember_banner
+from bot.operations.lifecycle.check_start import waits_for_cluster
 from bot.operations.queries.apply_manifests import apply_manifests
 from bot.operations.queries.change_freeze import change_freeze
 from bot.operations.queries.list_apps import list_apps
@@ -70,6 +73,8 @@ from bot.ports import (
 )
 from bot.query import AppsReplyCommand, PreviewCommand, Query, ReplyCommand, TableCommand
 from bot.releases.planning.refusals import PlanRefused
+from bot.request_id import request_id, working_for
+from bot.tracing import span
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +84,12 @@ FILE_FROM = 2_800  # characters: longer documents go as a file
 
 def run_query(context: Context, query: Query) -> None:
     """Replies exactly once; a query that fails gets the reason in one line."""
+    request = request_id(query.dedup_key, query.asker.user)
+    with working_for(request), span(f"query {query.command.kind}", of=request):
+        _run(context, query)
+
+
+def _run(context: Context, query: Query) -> None:
     if isinstance(query.command, PreviewCommand):
         preview_release(context, query.command, query.asker)
         return
@@ -95,8 +106,7 @@ def _reply_or_refusal(context: Context, query: Query, command: ReplyCommand) -> 
         return _reply(context, query, command)
     except ClusterUnreachable as away:
         return Refusal(
-            f"The cluster is unreachable: {away.why}",
-            "Nothing was changed: try again in a moment.",
+            f"The cluster is unreachable: {away.why}", _works_meanwhile(context, query, command)
         )
     except (Refused, PlanRefused, UnknownField) as refused:
         return Refusal(str(refused))
@@ -105,9 +115,16 @@ def _reply_or_refusal(context: Context, query: Query, command: ReplyCommand) -> 
     except (StoreUnavailable, UnknownSchema) as unread:
         return Refusal(str(unread), "Try again in a moment.")
     except Exception:  # logged with its traceback; the person must get a reply
-        log_id = new_log_id()
+        log_id = new_log_id(context)
         log.exception("query failed, logged as %s: %s", log_id, command)
         return Refusal(f"Something went wrong on our side; it is logged as {log_id}.")
+
+
+def _works_meanwhile(context: Context, query: Query, command: ReplyCommand) -> str:
+    if isinstance(command, RolloutCommand) and command.verb == "undo":
+        apps = (context.catalog.apps[name] for name in query.apps if name in context.catalog.apps)
+        return "".join(waits_for_cluster(context, app.target) for app in apps)
+    return "Nothing was changed: try again in a moment."
 
 
 def _reply(context: Context, query: Query, command: ReplyCommand) -> Reply:
@@ -118,8 +135,14 @@ def _reply(context: Context, query: Query, command: ReplyCommand) -> Reply:
         return Refusal(f"The catalog no longer has the app `{missing[0]}`.")
     apps = tuple(context.catalog.apps[name] for name in query.apps)
     if not apps:
-        return Refusal("The catalog has no apps.")
+        return Refusal(_no_apps(context, command))
     return _refusal(context, query, command) or _of_apps(context, apps, query, command)
+
+
+def _no_apps(context: Context, command: AppsReplyCommand) -> str:
+    if context.catalog.apps and command.cluster is not None:
+        return f"This channel has no app in {command.cluster}."
+    return "The catalog has no apps."
 
 
 def _of_apps(
@@ -132,7 +155,7 @@ def _of_apps(
             cluster = context.cluster(apps[0].target.cluster)
             return DocumentReply(path, cluster.explain(path, recursive=recursive), explains=True)
         case ReleasesCommand(app=app):
-            return list_releases(context, app)
+            return list_releases(context, app, command.cluster)
         case ReleaseCommand():
             return show_release(context, command)
         case RolloutCommand():
@@ -149,11 +172,12 @@ def _refusal(context: Context, query: Query, command: AppsReplyCommand) -> Refus
     """The roles of whoever asked, as Slack has them now, before a query changes something. Pausing
     and undoing make production safer, so they do not wait for Slack. Raises SlackUnavailable."""
     is_change = isinstance(command, RolloutCommand) and command.verb in ("undo", "pause", "resume")
-    act = act_of(command)
+    act, place = act_of(command), place_of_command(context.catalog, command)
     if not is_change and not isinstance(command, ApplyCommand):
-        return refuse_reader(context, query.asker, act)
+        return refuse_reader(context, query.asker, act, place)
     asker = asker_now(context, query.asker, makes_safer=act.makes_safer)
-    denied = denied_now(context, asker, act)
+    denied = denied_now(context, asker, act, place)
+    record_query(context, asker, act, denied, query)
     return Refusal(denied.line, "Nothing was changed.") if denied else None
 
 
@@ -171,9 +195,9 @@ def _tables(context: Context, apps: tuple[App, ...], command: TableCommand) -> t
         case GetCommand(objects=objects, wide=wide):
             return show_objects(context, apps, objects, wide=wide)
         case TrafficCommand():
-            return tuple(table for app in apps for table in show_traffic(context, app))
+            return show_traffic(context, apps)
         case AppsCommand():
-            return (list_apps(context),)
+            return (list_apps(context, command.cluster),)
         case _ as never:
             assert_never(never)
 
@@ -185,7 +209,8 @@ def _rollout(
         case "status":
             return show_status(context, apps)
         case "history":
-            return TableReply(show_history(context, apps, command.to_revision))
+            history = show_history(context, apps, command.to_revision)
+            return TableReply(history.tables, roll_backs=history.roll_backs)
         case "undo":
             return undo_to_revision(context, apps[0], query, command)
         case "pause" | "resume":

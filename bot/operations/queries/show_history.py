@@ -2,64 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import re2
 
 from bot.operations.context import App, Context
+from bot.operations.lifecycle.check_start import busy_with
 from bot.operations.lifecycle.known_templates import templates_key
+from bot.operations.queries.app_state import app_state
 from bot.operations.queries.flatten import leaves
-from bot.operations.queries.observe_app import observe_app
+from bot.operations.queries.observe_app import observe_app, observe_each, unreachable_line
+from bot.operations.replies import RollBackTo
 from bot.policy.concealment import concealed
-from bot.ports import Table, UnknownSchema
+from bot.ports import ClusterUnreachable, Table, UnknownSchema
 from bot.releases.assess.rollout import newest
-from bot.releases.facts.ages import human_age
+from bot.releases.facts.ages import moment
+from bot.releases.facts.images import images_of, version_of
 from bot.releases.facts.observation import DeploymentSeen, Observation, ReplicaSetSeen
+from bot.releases.planning.draft import container_index
 from bot.releases.planning.refusals import PlanRefused
 
 COLUMNS = ("REVISION", "IMAGE", "CHANGE-CAUSE", "WHO", "WHEN", "SEEN")
+MOST_ROLL_BACKS = 5
 _BY = re2.compile(r" by (.+), (\S+-\d+)(?::|$)")
 """How a release ends the change cause that it writes (planning.make_draft)."""
 
 
-def show_history(context: Context, apps: Sequence[App], revision: int | None) -> tuple[Table, ...]:
-    """Oldest first, as in kubectl. One revision of one app comes with its pod template.
+@dataclass(frozen=True)
+class History:
+    tables: tuple[Table, ...]
+    roll_backs: tuple[RollBackTo, ...] = ()
+
+
+def show_history(context: Context, apps: Sequence[App], revision: int | None) -> History:
+    """Oldest first, as in kubectl. One revision of one app comes with its pod template; of one app
+    each healthy earlier revision can be returned to, unless a release runs.
 
     Raises ClusterUnreachable; PlanRefused where the only app lacks the Deployment or the
     revision.
     """
     if len(apps) == 1:
-        seen, stable = _seen(context, apps[0])
-        title = f"{apps[0].target.app}: revisions of deployment {stable.name}"
+        only = observe_app(context, apps[0])
+        stable = _stable(apps[0], only)
+        title = f"{apps[0].target.label}: revisions of deployment {stable.name}"
         shown = [_template(one) for one in stable.replica_sets if one.revision == revision]
-        return (
-            Table(title, COLUMNS, tuple(_rows(context, apps[0], seen, stable, revision))),
-            *shown,
-        )
+        table = Table(title, COLUMNS, tuple(_rows(context, apps[0], only, stable, revision)))
+        return History((table, *shown), roll_backs_to(context, apps[0], only, stable, revision))
     rows: list[tuple[str, ...]] = []
     notes: list[str] = []
-    for app in apps:
+    for app, seen in observe_each(context, apps):
+        if isinstance(seen, ClusterUnreachable):
+            notes.append(unreachable_line(app, seen))
+            continue
         try:
-            rows += [
-                (app.target.app, *row)
-                for row in _rows(context, app, *_seen(context, app), revision)
-            ]
+            found = _rows(context, app, seen, _stable(app, seen), revision)
+            rows += [(app.target.label, *row) for row in found]
         except PlanRefused as refused:
             notes.append(str(refused))
-    return (
-        Table(f"Revisions of {len(apps)} apps", ("APP", *COLUMNS), tuple(rows), "\n".join(notes)),
-    )
+    title, note = f"Revisions of {len(apps)} apps", "\n".join(notes)
+    return History((Table(title, ("APP", *COLUMNS), tuple(rows), note),))
 
 
-def _seen(context: Context, app: App) -> tuple[Observation, DeploymentSeen]:
-    seen = observe_app(context, app)
+def roll_backs_to(
+    context: Context,
+    app: App,
+    seen: Observation,
+    stable: DeploymentSeen,
+    revision: int | None = None,
+) -> tuple[RollBackTo, ...]:
+    """Healthy earlier revisions, newest first; none while a release runs. The version is that of
+    the app's own container."""
+    if busy_with(context, app.target) is not None:
+        return ()
+    key = templates_key(seen.cluster_uid, app.target.namespace, stable.name)
+    state, now = app_state(context, app, seen, stable), _version(app, stable.template)
+    return tuple(
+        RollBackTo(app.target.typed, one.revision, now, _version(app, one.template), state)
+        for one in sorted(stable.replica_sets, key=lambda one: -one.revision)
+        if one.revision
+        and revision in (None, one.revision)
+        and one is not newest(stable)
+        and one.template != stable.template
+        and _version(app, one.template)
+        and context.store.verdict_on(key, one.template)[0] == "healthy"
+    )[:MOST_ROLL_BACKS]
+
+
+def _version(app: App, template: Mapping[str, Any]) -> str:
+    try:
+        index = container_index(template, app.target.container, app.target.app)
+    except PlanRefused:
+        return ""
+    return version_of(str(template["spec"]["containers"][index].get("image", "")))
+
+
+def _stable(app: App, seen: Observation) -> DeploymentSeen:
     if seen.stable is None:
         raise PlanRefused(
             f"There is no Deployment `{app.target.deployment}` in namespace"
             f" {app.target.namespace} of {app.target.cluster}."
         )
-    return seen, seen.stable
+    return seen.stable
 
 
 def _rows(
@@ -74,8 +119,7 @@ def _rows(
             continue
         verdict, release_id, why = context.store.verdict_on(key, replica_set.template)
         found = " ".join(filter(None, (verdict, f"({release_id})" if release_id else "", why)))
-        containers = replica_set.template.get("spec", {}).get("containers", [])
-        images = ", ".join(c.get("image", "") for c in containers)
+        images = ", ".join(images_of(replica_set.template))
         number = (
             f"{replica_set.revision} (current)"
             if replica_set is current
@@ -88,13 +132,15 @@ def _rows(
                 images,
                 replica_set.change_cause or "<none>",
                 who,
-                _when(at, seen.at),
+                moment(at),
                 found or "-",
             )
         )
     if not rows and revision is not None:
         there = ", ".join(str(rs.revision) for rs in replica_sets)
-        raise PlanRefused(f"{app.target.app} has no revision {revision}. It has {there or 'none'}.")
+        raise PlanRefused(
+            f"{app.target.label} has no revision {revision}. It has {there or 'none'}."
+        )
     return rows
 
 
@@ -109,10 +155,6 @@ def _who_and_when(context: Context, replica_set: ReplicaSetSeen) -> tuple[str, i
     except (KeyError, UnknownSchema):
         return found[1], replica_set.created_at
     return release.requested_by.display_name, release.created_at
-
-
-def _when(at: int, now: int) -> str:
-    return f"{datetime.fromtimestamp(at / 1000, UTC):%d %b %H:%M} UTC, {human_age(now - at)} ago"
 
 
 # --- one revision, as `kubectl rollout history --revision` shows it -------------------------------

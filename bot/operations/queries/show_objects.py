@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.operations.context import App, Context
-from bot.ports import ClusterUnreachable, Refused, Table
-from bot.releases.facts.target import Target
+from bot.operations.queries.side_by_side import by_cluster, tables_of_each
+from bot.ports import Table
 
 
 def show_objects(
@@ -16,21 +16,14 @@ def show_objects(
 ) -> tuple[Table, ...]:
     """One table a cluster. Raises ClusterUnreachable, Refused where no cluster has a table to
     show."""
-    by_cluster: dict[str, list[Target]] = {}
-    for app in apps:
-        by_cluster.setdefault(app.target.cluster, []).append(app.target)
-    tables, failures = [], []
-    for cluster, targets in by_cluster.items():
-        try:
-            table = context.cluster(cluster).table(targets, kind, wide=wide)
-        except (ClusterUnreachable, Refused) as failure:
-            failures.append(failure)
-            table = Table(f"{kind} on {cluster}", (), (), str(failure))
-        tables.append(
-            replace(table, title=f"{table.title} on {cluster}")
-            if len(by_cluster) > 1 and table.rows
-            else table
-        )
-    if len(failures) == len(by_cluster):
-        raise failures[0]
-    return tuple(tables)
+
+    are_several = len(by_cluster(apps)) > 1
+
+    def read(here: tuple[App, ...]) -> tuple[Table, ...]:
+        name = here[0].target.cluster
+        found = context.cluster(name).table([app.target for app in here], kind, wide=wide)
+        if are_several and found.rows:
+            found = replace(found, title=f"{found.title} on {name}")
+        return (found,)
+
+    return tables_of_each(context.runtime, apps, kind, read)

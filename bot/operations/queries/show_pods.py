@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from bot.operations.context import App, Context
 from bot.operations.queries.list_apps import running_release
-from bot.operations.queries.observe_app import observe_app
-from bot.ports import Table
+from bot.operations.queries.observe_app import observe_each, unreachable_line
+from bot.ports import ClusterUnreachable, Table
 from bot.releases.assess.card_snapshot import SideName, pod_line, pod_role
 from bot.releases.assess.rollout import newest, pods_of, ready_endpoints
 from bot.releases.facts.card_snapshot import POD_COLUMNS, PodLine, pod_row
@@ -27,10 +27,12 @@ def show_pods(context: Context, apps: Sequence[App]) -> Table:
     """
     rows: Rows = []
     lines: list[str] = []
-    for app in apps:
-        name = app.target.app
+    for app, seen in observe_each(context, apps):
+        name = app.target.label
         lead = (name,) if len(apps) > 1 else ()
-        seen = observe_app(context, app)
+        if isinstance(seen, ClusterUnreachable):
+            lines.append(unreachable_line(app, seen))
+            continue
         if seen.stable is None:
             missing = (
                 f"no Deployment `{app.target.deployment}` in namespace {app.target.namespace} of"
@@ -40,11 +42,11 @@ def show_pods(context: Context, apps: Sequence[App]) -> Table:
                 raise PlanRefused(f"There is {missing}.")
             lines.append(f"{name}: {missing}")
             continue
-        found, counts = _groups(app, seen, running_release(context, name))
+        found, counts = _groups(app, seen, running_release(context, app.target))
         rows += [(*lead, *row) for row in found]
         lines += [f"{name} {line}" if lead else line for line in counts or ["no pods: scaled to 0"]]
     title = (
-        f"Pods of {apps[0].target.app}"
+        f"Pods of {apps[0].target.label}"
         if len(apps) == 1
         else f"Pods of {len(apps)} apps: {len(rows)}"
     )

@@ -12,7 +12,7 @@ from bot.ports import AuditLine
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.release import Release
 
-READ_LINES = 400  # of the app's audit stream: the releases since come with it
+READ_LINES = 800  # of the app's audit stream: the releases since come with it
 SEARCHED = 200  # releases of an app, for the one whose card is linked
 _ELSEWHERE = frozenset(
     {
@@ -45,14 +45,14 @@ def _found(context: Context, command: ReleaseCommand) -> Release | None:
             return context.store.load(command.id)
         except KeyError:
             return None
-    return next(iter(context.store.recent(command.app, limit=1)), None)
+    return next(iter(context.store.recent(command.app, command.cluster, limit=1)), None)
 
 
 def _of_card(context: Context, channel: str, ts: str) -> Release | None:
     app = context.store.peek(thread_key(channel, ts))
     if app is None:
         return None
-    recent = context.store.recent(app, limit=SEARCHED)
+    recent = context.store.recent(app.partition(" ")[0], limit=SEARCHED)
     return next((one for one in recent if context.store.card(one.id) == (channel, ts)), None)
 
 
@@ -71,5 +71,5 @@ def _happened(context: Context, release: Release) -> tuple[AuditLine, ...]:
     return tuple(
         line
         for line in reversed(lines)
-        if line.release_id == release.id and line.kind not in _ELSEWHERE
+        if line.release_id == release.id and line.kind not in _ELSEWHERE and not line.path
     )

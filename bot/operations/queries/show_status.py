@@ -5,9 +5,9 @@ from __future__ import annotations
 from bot.operations.context import App, Context
 from bot.operations.delivery.find_card import find_card
 from bot.operations.queries.list_apps import frozen_lines, running_release
-from bot.operations.queries.observe_app import observe_app
+from bot.operations.queries.observe_app import observe_each, unreachable_line
 from bot.operations.replies import CardLink, Reply, TableReply
-from bot.ports import Table
+from bot.ports import ClusterUnreachable, Table
 from bot.releases.assess.rollout import rollout_line
 
 COLUMNS = ("APP", "STATUS", "READY", "UP-TO-DATE", "AVAILABLE", "PAUSED", "RELEASE")
@@ -15,16 +15,20 @@ COLUMNS = ("APP", "STATUS", "READY", "UP-TO-DATE", "AVAILABLE", "PAUSED", "RELEA
 
 def show_status(context: Context, apps: tuple[App, ...]) -> Reply:
     rows, cards = [], []
-    for app in apps:
-        stable = observe_app(context, app).stable
-        release = running_release(context, app.target.app)
+    notes = frozen_lines(context, apps)
+    for app, seen in observe_each(context, apps):
+        if isinstance(seen, ClusterUnreachable):
+            notes.append(unreachable_line(app, seen))
+            continue
+        stable = seen.stable
+        release = running_release(context, app.target)
         if release is not None and (link := find_card(context, release.id)):
             cards.append(CardLink(release.id, release.phase.words, link))
         state = f"{release.id}: {release.phase.words}" if release else "-"
         if stable is None:
             rows.append(
                 (
-                    app.target.app,
+                    app.target.label,
                     f"there is no Deployment {app.target.deployment}",
                     "-",
                     "-",
@@ -38,7 +42,7 @@ def show_status(context: Context, apps: tuple[App, ...]) -> Reply:
         paused = "yes" if stable.paused else "no"
         rows.append(
             (
-                app.target.app,
+                app.target.label,
                 rollout_line(stable),
                 ready,
                 str(stable.updated),
@@ -47,5 +51,5 @@ def show_status(context: Context, apps: tuple[App, ...]) -> Reply:
                 state,
             )
         )
-    note = "\n".join(frozen_lines(context, apps))
-    return TableReply((Table("Rollout status", COLUMNS, tuple(rows), note),), cards=tuple(cards))
+    table = Table("Rollout status", COLUMNS, tuple(rows), "\n".join(notes))
+    return TableReply((table,), cards=tuple(cards))

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from bot.operations.context import App, Context
 from bot.operations.queries.observe_app import observe_app
+from bot.operations.queries.side_by_side import tables_of_each
 from bot.ports import Table
 from bot.releases.assess.card_snapshot import app_image
 from bot.releases.assess.rollout import pods_of
 from bot.releases.facts.images import version_of
 
 
-def show_traffic(context: Context, app: App) -> tuple[Table, ...]:
+def show_traffic(context: Context, apps: Sequence[App]) -> tuple[Table, ...]:
+    """A cluster that does not answer is named and hides no other. Raises ClusterUnreachable,
+    Refused where none has anything to show."""
+
+    def read(here: tuple[App, ...]) -> tuple[Table, ...]:
+        return tuple(table for app in here for table in _traffic_of(context, app))
+
+    return tables_of_each(context.runtime, apps, "Traffic", read)
+
+
+def _traffic_of(context: Context, app: App) -> tuple[Table, ...]:
     seen = observe_app(context, app)
     pods = {pod.uid: pod for pod in (*pods_of(seen.stable), *pods_of(seen.candidate))}
     tables = []
@@ -35,7 +47,7 @@ def show_traffic(context: Context, app: App) -> tuple[Table, ...]:
         note = "" if ready else f"Service {service} has no ready endpoint"
         tables.append(
             Table(
-                f"{app.target.app}: ready endpoints of {service}",
+                f"{app.target.label}: ready endpoints of {service}",
                 ("VERSION", "ENDPOINTS", "SHARE"),
                 rows,
                 note,
@@ -53,7 +65,7 @@ def show_traffic(context: Context, app: App) -> tuple[Table, ...]:
     if not tables:
         tables.append(
             Table(
-                f"{app.target.app} has no Service",
+                f"{app.target.label} has no Service",
                 ("VERSION", "ENDPOINTS", "SHARE"),
                 (),
                 "nothing to share",

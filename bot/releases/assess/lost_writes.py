@@ -39,7 +39,7 @@ def before_own_writes(release: Release, seen: Observation) -> Observation:
     """What the release found, where Redis lost the plan and the cluster has its first writes: a
     roll writes the template with the claim, other strategies make a candidate."""
     stable, candidate = seen.stable, seen.candidate
-    if stable is None or stable.claim != release.id or not _wrote_since_created(release, stable):
+    if stable is None or not has_own_writes(release, seen):
         return seen
     annotations = {
         key: value for key, value in stable.annotations.items() if key != CLAIM_ANNOTATION
@@ -53,6 +53,15 @@ def before_own_writes(release: Release, seen: Observation) -> Observation:
         survey = replace(survey, leftovers=others)
     is_own = candidate is not None and candidate.claim == release.id
     return replace(seen, stable=before, candidate=None if is_own else candidate, survey=survey)
+
+
+def has_own_writes(release: Release, seen: Observation) -> bool:
+    """Whatever its record knows: stable carries the claim of this release."""
+    stable = seen.stable
+    if stable is None or stable.claim != release.id:
+        return False
+    # what a plan was made of had no such claim
+    return release.plan is not None or _wrote_since_created(release, stable)
 
 
 def _wrote_since_created(release: Release, stable: DeploymentSeen) -> bool:

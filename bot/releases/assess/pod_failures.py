@@ -111,11 +111,12 @@ def _refused_by_admission(replica_set: ReplicaSetSeen) -> PodFailure | None:
 
 @dataclass(frozen=True)
 class Assessment:
-    """``all_failed``: none is healthy, and they are at least two, all that the surge allows, or one
+    """``persistent``: those that count already, none while the others may still follow them.
+    ``all_failed``: none is healthy, and they are at least two, all that the surge allows, or one
     that came after another."""
 
     permanent: tuple[PodFailure, ...] = ()
-    persistent: tuple[PodFailure, ...] = ()  # those that count already
+    persistent: tuple[PodFailure, ...] = ()
     environment: tuple[PodFailure, ...] = ()
     all_failed: bool = False
     next_ripe_at: int | None = None
@@ -159,18 +160,44 @@ def assess(
     lasting = [f for f in failures if f.failure in own]
     broken = [f for f in lasting if f.ripe_at <= now]
     counts = any(f.pod not in tolerated for f in broken)
+    permanent = _of_class(lasting, FailureClass.PERMANENT) if counts else ()
+    persistent = _of_class(broken, FailureClass.PERSISTENT) if counts else ()
+    ripe_at = [f.ripe_at for f in _of_class(lasting, FailureClass.PERSISTENT) if f.ripe_at > now]
+    if persistent and not permanent and _others_are_open(replica_set, live, failures, now):
+        others_until = min(f.ripe_at for f in persistent) + rules.crash_loop_for_ms
+        if now < others_until:
+            persistent = ()
+            ripe_at.append(others_until)
     return Assessment(
-        permanent=_of_class(lasting, FailureClass.PERMANENT) if counts else (),
-        persistent=_of_class(broken, FailureClass.PERSISTENT) if counts else (),
+        permanent=permanent,
+        persistent=persistent,
         environment=_of_class(failures, FailureClass.ENVIRONMENT),
         all_failed=len(broken) == len(live) and _is_enough(replica_set, broken),
-        next_ripe_at=min(
-            (f.ripe_at for f in _of_class(lasting, FailureClass.PERSISTENT) if f.ripe_at > now),
-            default=None,
-        ),
+        next_ripe_at=min(ripe_at, default=None),
         unplaceable=_of_class(failures, FailureClass.DEADLINE),
         blocked=replica_set.failure,
     )
+
+
+def _others_are_open(
+    replica_set: ReplicaSetSeen, live: Sequence[PodSeen], failures: Sequence[PodFailure], now: int
+) -> bool:
+    """No new pod runs, and at least one that has not failed yet may still run or fail by itself.
+
+    Pods of one version do not fail in the same second: a person is asked about a difference between
+    them, and is not asked before there can be one."""
+    theirs = (FailureClass.PERMANENT, FailureClass.PERSISTENT)
+    failed = {failure.pod for failure in failures if failure.ripe_at <= now}
+    stuck = {failure.pod for failure in failures if failure.failure not in theirs}
+    if any(_runs(pod) or pod.name in stuck for pod in live):
+        return False
+    are_to_come = len(live) < replica_set.desired and not replica_set.failure
+    return are_to_come or any(pod.name not in failed for pod in live)
+
+
+def _runs(pod: PodSeen) -> bool:
+    """A pod that has crashed may be ready between two crashes."""
+    return pod.ready and not any(container.restarts for container in pod.containers)
 
 
 def _unreplaced(replica_set: ReplicaSetSeen, live: Sequence[PodSeen]) -> tuple[PodSeen, ...]:

@@ -39,6 +39,14 @@ def is_rolled(deployment: DeploymentSeen) -> bool:
     )
 
 
+def is_past_its_deadline(deployment: DeploymentSeen) -> bool:
+    """Of its own progressDeadlineSeconds, as the controller says."""
+    return any(
+        kind == "Progressing" and reason == "ProgressDeadlineExceeded"
+        for kind, _status, reason, _message in deployment.conditions
+    )
+
+
 def has_proof(deployment: DeploymentSeen) -> bool:
     """A pod of the current template is available: neither old pods nor 0 replicas say anything
     about it."""
@@ -51,9 +59,8 @@ def rollout_line(deployment: DeploymentSeen) -> str:
     name = deployment.name
     if deployment.observed_generation < deployment.generation:
         return "Waiting for deployment spec update to be observed..."
-    for kind, _status, reason, _message in deployment.conditions:
-        if kind == "Progressing" and reason == "ProgressDeadlineExceeded":
-            return f'deployment "{name}" exceeded its progress deadline'
+    if is_past_its_deadline(deployment):
+        return f'deployment "{name}" exceeded its progress deadline'
     if deployment.updated < deployment.replicas:
         return (
             f'Waiting for deployment "{name}" rollout to finish: '
@@ -87,6 +94,23 @@ def live_pods(pods: Iterable[PodSeen]) -> tuple[PodSeen, ...]:
 
 def ready_pods(deployment: DeploymentSeen | None) -> tuple[PodSeen, ...]:
     return tuple(pod for pod in pods_of(deployment) if pod.ready and not pod.terminating)
+
+
+def may_get_requests(
+    seen: Observation, deployment: DeploymentSeen | None, services: Collection[str]
+) -> bool:
+    """Whether the slices give proxies a reason to send it any: a pod that ends counts while it
+    serves, since a proxy takes such ones where nothing else is ready.
+
+    Source: KEP-1669, proxy terminating endpoints.
+    """
+    uids = {pod.uid for pod in pods_of(deployment)}
+    return any(
+        (one.ready or (one.serving and one.terminating))
+        and one.pod_uid in uids
+        and one.service in services
+        for one in seen.endpoints
+    )
 
 
 def ready_endpoints(

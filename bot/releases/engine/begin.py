@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.assess.card_snapshot import take_card_snapshot
-from bot.releases.assess.lost_writes import before_own_writes
+from bot.releases.assess.lost_writes import before_own_writes, has_own_writes
 from bot.releases.assess.rollout import is_complete
 from bot.releases.engine.decision import RESYNC_MS, Decision, enter_phase, finish
 from bot.releases.engine.gates import at_gates
@@ -21,25 +21,46 @@ from bot.releases.facts.plan import Plan, plan_hash
 from bot.releases.facts.release import Phase, Progress, Release
 from bot.releases.planning.as_found import as_found_hash, as_found_of, seed_intents
 from bot.releases.planning.capacity import MINIMUM_DEADLINE_MS
-from bot.releases.planning.draft import make_draft, with_notes
+from bot.releases.planning.draft import RESTARTED_AT, make_draft, with_notes
 from bot.releases.planning.refusals import PlanRefused
 from bot.releases.strategies import STRATEGIES
 
 
 def begin(decision: Decision, seen: Observation, now: int) -> Decision:
     """Plan and save as-found facts; writes nothing to the cluster."""
-    release, seen = decision.release, before_own_writes(decision.release, seen)
+    release, observed = decision.release, seen
+    seen = before_own_writes(release, observed)
     if _is_settling(release, seen, now):
         return decision.wake(now + RESYNC_MS)
     try:
-        plan, found = make_plan(release, seen, now)
+        release = with_plan(release, observed, now)
     except PlanRefused as refused:
         cause = Cause(FailureClass.REFUSED, str(refused))
         failed = decision.changed(replace(release, cause=cause))
         failed = failed.record(now, EventKind.REFUSED, str(refused))
         return finish(failed, Phase.FAILED, now, f"not started: {refused}")
+    start = release.plan.start if release.plan else ()
+    phase = Phase.AWAITING_APPROVAL if start else Phase.PROGRESSING
+    release = enter_phase(release, phase, now)
+    release = replace(release, card_snapshot=take_card_snapshot(release, seen))
+    versions = f"{release.from_version} → {release.to_version}"
+    decision = decision.changed(release).record(
+        now, EventKind.PLANNED, f"{versions}, {release.strategy.value}"
+    )
+    if not decision.release.plan_changed:
+        decision = _announce_overrides(decision, now)
+    if start:
+        return at_gates(decision, start, seen, now).decision.wake(now)
+    return enter_step(decision, 0, now).wake(now)
+
+
+def with_plan(release: Release, seen: Observation, now: int) -> Release:
+    """Before its start, with what it found. Raises PlanRefused."""
+    planned_at = _planned_at(release, seen, now)
+    seen = before_own_writes(release, seen)
+    plan, found = make_plan(release, seen, planned_at)
     from_version, to_version = _versions(release.change, plan, found)
-    release = replace(
+    return replace(
         release,
         plan=plan,
         as_found=found,
@@ -50,15 +71,27 @@ def begin(decision: Decision, seen: Observation, now: int) -> Decision:
         started_at=now,
         queued_behind="",
     )
-    phase = Phase.AWAITING_APPROVAL if plan.start else Phase.PROGRESSING
-    release = enter_phase(release, phase, now)
-    release = replace(release, card_snapshot=take_card_snapshot(release, seen))
-    decision = decision.changed(release).record(
-        now, EventKind.PLANNED, f"{from_version} → {to_version}, {release.strategy.value}"
-    )
-    if plan.start:
-        return at_gates(decision, plan.start, seen, now).decision.wake(now)
-    return enter_step(decision, 0, now).wake(now)
+
+
+def _planned_at(release: Release, seen: Observation, now: int) -> int:
+    """A restart writes its time into the template. Where it did so before Redis lost its plan, the
+    plan is the same: no pod is restarted twice."""
+    if not isinstance(release.change, Restart) or not has_own_writes(release, seen):
+        return now
+    meta = seen.stable.template["metadata"] if seen.stable else {}
+    written = (meta.get("annotations") or {}).get(RESTARTED_AT, "")
+    if not written.isdecimal():
+        return now
+    return int(written) * 1000 + (release.clocks_apart_ms or 0)
+
+
+def _announce_overrides(decision: Decision, now: int) -> Decision:
+    """Once, however often the release is planned."""
+    release = decision.release
+    for what in release.overrides:
+        text = f"{release.requested_by.display_name} released it {what}"
+        decision = decision.record(now, EventKind.OVERRODE, text)
+    return decision
 
 
 def _is_settling(release: Release, seen: Observation, now: int) -> bool:

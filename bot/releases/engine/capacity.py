@@ -90,7 +90,7 @@ def _remedy(release: Release, needed: int) -> str:
 
 
 def _way_out(release: Release) -> str:
-    app, stable = release.target.app, release.target.deployment
+    app, stable = release.target.typed, release.target.deployment
     if release.rollback is not None:
         return f"`rollout abort {app}` again to use the ready pods of {stable} now"
     return f"`rollout promote {app}` to hand over to the ready pods of {stable} now, or abort"

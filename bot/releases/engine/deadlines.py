@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.assess.intents import deployment_of
+from bot.releases.assess.struggle import struggle_of
 from bot.releases.engine.cluster_trouble import PATIENCE_MS, is_clusters_fault
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.failures import fail
@@ -49,9 +50,11 @@ def watch_deadline(decision: Decision, step: Step, seen: Observation, now: int) 
     if is_clusters_fault(release.progress.trouble) or release.only_a_person_rolls_back:
         return Stop(_ask_again(decision, step, seen, now))
     minutes = _patience_ms(release, step) // 60_000
+    struggle = struggle_of(release, seen)
+    what = struggle.words if struggle is not None else _readiness(step, seen)
     cause = Cause(
         FailureClass.DEADLINE,
-        f"not complete after {minutes} min ({_readiness(step, seen)}){_obstacles(release)}",
+        f"not complete after {minutes} min ({what}){_obstacles(release)}",
         seen.events[:3],
     )
     return fail(decision, now, cause)

@@ -10,8 +10,15 @@ from bot.releases.engine.begin import begin, wait_for_start
 from bot.releases.engine.decision import Decision, not_counting, resync_ms
 from bot.releases.engine.drift import meet_outside_changes
 from bot.releases.engine.late_writes import plan_rollback
+from bot.releases.engine.lost_start import (
+    UNOBSERVED_MS,
+    end_as_observed,
+    end_unobserved,
+    is_unobserved_end,
+)
 from bot.releases.engine.manifests import write_objects
 from bot.releases.engine.minimum import follow_minimum
+from bot.releases.engine.old_answers import AGAIN_MS, is_old_answer, with_generation
 from bot.releases.engine.outcome import Guard, Proceed, RollBack, Stop
 from bot.releases.engine.paused import stay_paused
 from bot.releases.engine.reminders import remind
@@ -47,13 +54,29 @@ def decide(release: Release, seen: Seen, now: int) -> Decision:
         return remind(_hold_for_outage(release, seen, now), now)
     decision = _end_outage(Decision(release), now)
     release = decision.release
+    if is_old_answer(release, seen, now):
+        return decision.wake(now + AGAIN_MS)
+    release = with_generation(release, seen, now)
     decision = decision.changed(replace(release, card_snapshot=take_card_snapshot(release, seen)))
     if release.plan is None or release.as_found is None:
-        return begin(decision, seen, now)
+        return end_as_observed(release, seen, begin(decision, seen, now), now)
     decision = _continue_release(decision, seen, now)
     if decision.release.phase.is_final:
         return decision
     return remind(decision.wake(now + resync_ms(decision.release.phase)), now)
+
+
+def decide_end(before: Release, seen: Seen, ended: Decision, now: int) -> Decision:
+    """``ended``, a Decision on ``before`` without the cluster: a rollback comes first where the
+    release has written, and while the cluster does not answer it is waited for."""
+    if not is_unobserved_end(before, ended):
+        return ended
+    if isinstance(seen, Observation):
+        return end_as_observed(before, seen, ended, now)
+    away = before.unreachable
+    if away is not None and now - away.since >= UNOBSERVED_MS:
+        return end_unobserved(before, ended)
+    return decide(before, seen, now)
 
 
 def _continue_release(decision: Decision, seen: Observation, now: int) -> Decision:

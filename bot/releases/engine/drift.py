@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.assess.intents import confirm_intents, find, is_claimed_by_another, put
-from bot.releases.assess.lost_writes import recover_lost_writes
 from bot.releases.assess.rollout import ready_endpoints
 from bot.releases.engine.decision import Decision, enter_phase, not_counting
 from bot.releases.engine.failures import judge_permanent_failures, leave_deserted_candidate
+from bot.releases.engine.lost_writes import with_lost_writes
 from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.facts.ages import moment
 from bot.releases.facts.causes import Cause, FailureClass
@@ -24,10 +24,7 @@ MAX_FOREIGN_CHANGES = 2
 def meet_outside_changes(decision: Decision, seen: Observation, now: int) -> Outcome:
     """Changes that end the release, then a candidate that nobody is served by, then changes that a
     person decides on."""
-    recovered = recover_lost_writes(decision.release, seen)
-    if recovered.fields:
-        text = f"the record had lost our own write: {'; '.join(recovered.fields)}"
-        decision = decision.changed(recovered.release).record(now, EventKind.WROTE, text)
+    decision = with_lost_writes(decision, seen, now)
     intents, found = confirm_intents(decision.release.intents, seen)
     confirmed = decision.changed(replace(decision.release, intents=intents))
     drift = _drift_that_counts(confirmed.release, found, seen)

@@ -5,10 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.releases.assess.canary_comparison import baseline_of, judge
+from bot.releases.assess.rollout import may_get_requests
 from bot.releases.engine.decision import Decision, enter_phase, in_gate
+from bot.releases.engine.evidence import (
+    deciding,
+    evidence,
+    extended,
+    has_evidence,
+    judgement_of,
+    may_extend,
+    next_evidence_at,
+    stop_for_answers,
+    with_judgement,
+)
+from bot.releases.engine.judged_window import Found, has_both
 from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
+from bot.releases.engine.proxies import have_followed, observe_leaving
 from bot.releases.engine.reconcile import conditions_hold
 from bot.releases.engine.reminders import REMIND_EVERY_MS
+from bot.releases.engine.votes import is_enough
 from bot.releases.facts.causes import Cause, FailureClass, Judgement, Verdict
 from bot.releases.facts.counts import counted
 from bot.releases.facts.events import EventKind
@@ -55,7 +70,13 @@ def hold_ends_at(release: Release, gate: HoldGate) -> int | None:
     """Milliseconds; None while the release does not hold (it is paused, for instance)."""
     if release.progress.gate is None or release.phase is not Phase.HOLDING:
         return None
-    return release.progress.gate.opened_at + gate.ms + release.progress.paused_ms
+    return _hold_ends(release, gate, release.progress.gate)
+
+
+def _hold_ends(release: Release, gate: HoldGate, state: GateState) -> int:
+    answers = release.progress.answers
+    longer = answers.extended_ms if answers is not None else 0
+    return state.opened_at + gate.ms + release.progress.paused_ms + longer
 
 
 def at_gates(decision: Decision, gates: tuple[Gate, ...], seen: Observation, now: int) -> Outcome:
@@ -77,7 +98,7 @@ def at_gates(decision: Decision, gates: tuple[Gate, ...], seen: Observation, now
 
 
 def _at_approval(decision: Decision, gate: ApprovalGate, state: GateState, now: int) -> Outcome:
-    if len(state.votes) < gate.quorum:
+    if not is_enough(gate, state.votes):
         return _wait_for_people(decision, gate, state, now)
     who = ", ".join(vote.by.display_name for vote in state.votes)
     text = f"{gate.title or gate.name}: approved by {who}"
@@ -88,28 +109,77 @@ def _at_approval(decision: Decision, gate: ApprovalGate, state: GateState, now: 
 def _at_hold(
     decision: Decision, gate: HoldGate, state: GateState, seen: Observation, now: int
 ) -> Outcome:
-    ends = state.opened_at + gate.ms + decision.release.progress.paused_ms
+    ends = _hold_ends(decision.release, gate, state)
     if gate.is_rollback_window and not state.has_all_traffic:
         decision, state = _observe_all_traffic(decision, state, seen, now)
-    if not state.skipped and now < ends:
-        return Stop(decision.wake(ends))
-    if gate.judged and not state.skipped:
-        judged = _judge(decision, state, seen, now)
-        if not isinstance(judged, Proceed):
-            return judged
-        decision = judged.decision
-    return Proceed(_with_passed(decision, gate.name))
+    if state.skipped:
+        return Proceed(_with_passed(decision, gate.name))
+    is_over = now >= ends
+    found = deciding(evidence(decision.release)) if has_evidence(seen) or is_over else None
+    if found is not None and found.verdict is Verdict.BAD:
+        return stop_for_answers(decision, found, now, asks=_asks(decision.release, gate, found))
+    if not is_over:
+        both = has_both(decision.release, seen)
+        next_at = next_evidence_at(decision.release, now) if both else None
+        return Stop(decision.wake(ends).wake(next_at))
+    return _at_end_of_hold(decision, gate, state, seen, now, found)
+
+
+def _asks(release: Release, gate: HoldGate, found: Found) -> bool:
+    """Whether people decide about a switch: as the catalog says, and where before and after are
+    compared and something outside may be the reason."""
+    if not gate.is_rollback_window:
+        return False
+    is_troubled = release.progress.trouble is not None
+    known = evidence(release)
+    fail_both = any(one.source == "probe" and one.is_away for one in known)
+    is_certain = found.source == "probe" or (found.is_clear and not fail_both and not is_troubled)
+    return release.rules.bluegreen.judge == "ask" or not is_certain
+
+
+def _at_end_of_hold(
+    decision: Decision,
+    gate: HoldGate,
+    state: GateState,
+    seen: Observation,
+    now: int,
+    found: Found | None,
+) -> Outcome:
+    """Only good passes by itself: of the pods, and of their answers where the catalog has
+    ``judge``."""
+    judged = _judge(decision, state, seen, now, found) if gate.judged else Proceed(decision)
+    if not isinstance(judged, Proceed) or found is None:
+        return _passed(judged, gate)
+    decision, strict = judged.decision, decision.release.rules.judge is not None
+    is_too_little = found.verdict is Verdict.TOO_LITTLE
+    if is_too_little and may_extend(decision.release):
+        return Stop(extended(decision, found, now))
+    if found.is_away or (is_too_little and strict):
+        ask = "The judge is blind" if found.is_away else "Too little to say whether it is good"
+        decision = with_judgement(decision, judgement_of(found, now))
+        return Stop(_ask_to_continue(decision, state, found.detail, ask, now))
+    for one in evidence(decision.release):
+        if one.verdict is Verdict.GOOD or gate.is_rollback_window:
+            decision = with_judgement(decision, judgement_of(one, now))
+    return _passed(Proceed(decision), gate)
+
+
+def _passed(outcome: Outcome, gate: HoldGate) -> Outcome:
+    if not isinstance(outcome, Proceed):
+        return outcome
+    return Proceed(_with_passed(outcome.decision, gate.name))
 
 
 def _observe_all_traffic(
     decision: Decision, state: GateState, seen: Observation, now: int
 ) -> tuple[Decision, GateState]:
     """Endpoints changed at the switch, proxies follow a moment later."""
-    plan, followed_at = decision.release.plan, state.opened_at + PROXIES_FOLLOW_MS
-    if now < followed_at:
-        return decision.wake(followed_at), state
-    served = (Condition.SERVED_BY_CANDIDATE,)
-    if plan is None or not conditions_hold(decision.release, seen, served):
+    release = decision.release
+    plan, services = release.plan, release.target.services
+    is_switched = conditions_hold(release, seen, (Condition.SERVED_BY_CANDIDATE,))
+    has_left = is_switched and not may_get_requests(seen, seen.stable, services)
+    decision = observe_leaving(decision, now, has_left=has_left, after_ms=PROXIES_FOLLOW_MS)
+    if plan is None or not have_followed(decision.release, now, after_ms=PROXIES_FOLLOW_MS):
         return decision, state
     state = replace(state, has_all_traffic=True)
     decision = decision.changed(in_gate(decision.release, state))
@@ -175,24 +245,31 @@ def _next_reminder(
     return expires + (state.reminded - len(planned)) * REMIND_EVERY_MS
 
 
-def _judge(decision: Decision, state: GateState, seen: Observation, now: int) -> Outcome:
+def _judge(
+    decision: Decision, state: GateState, seen: Observation, now: int, found: Found | None
+) -> Outcome:
     """The candidate's pods compared with stable's since the hold began."""
     verdict, detail = judge(state.baseline, seen, now - state.opened_at)
-    release = decision.release
-    release = replace(release, judgements=(*release.judgements, Judgement(now, verdict, detail)))
-    decision = decision.changed(release).record(
-        now, EventKind.JUDGED, f"{verdict.value.replace('_', ' ')}: {detail}"
-    )
+    if found is not None and found.verdict is Verdict.TOO_LITTLE:
+        detail = f"{detail}; {found.detail}, too few to say more"
+    decision = with_judgement(decision, Judgement(now, verdict, detail))
     if verdict is Verdict.GOOD:
         return Proceed(decision)
-    release = in_gate(release, replace(state, skipped=True))
-    cause = Cause(FailureClass.VERDICT, detail)
-    paused = replace(release, paused_from=Phase.HOLDING, cause=cause)
     ask = (
         "The candidate looks worse"
         if verdict is Verdict.BAD
         else "Too little to say whether it is good"
     )
+    return Stop(_ask_to_continue(decision, state, detail, ask, now))
+
+
+def _ask_to_continue(
+    decision: Decision, state: GateState, detail: str, ask: str, now: int
+) -> Decision:
+    """Whoever resumes passes the hold."""
+    release = in_gate(decision.release, replace(state, skipped=True))
+    cause = Cause(FailureClass.VERDICT, detail)
+    paused = replace(release, paused_from=Phase.HOLDING, cause=cause)
     text = f"{ask}: {detail}. Resume to continue, or abort to roll back."
     decision = decision.changed(enter_phase(paused, Phase.PAUSED, now))
-    return Stop(decision.record(now, EventKind.PAUSED, text))
+    return decision.record(now, EventKind.PAUSED, text)

@@ -18,7 +18,7 @@ def give_up(release: Release, why: str, now: int) -> Decision:
     release = replace(release, errors=None)
     cause = Cause(FailureClass.REFUSED, why)
     recorded = Decision(release).record(now, EventKind.FAILURE, why)
-    if not any(intent.written for intent in release.intents):
+    if not release.has_written:
         return finish(recorded.changed(replace(release, cause=cause)), Phase.FAILED, now, why)
     step = release.current_step
     if release.rollback is None and not (step is not None and step.committed):

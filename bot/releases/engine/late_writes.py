@@ -8,6 +8,7 @@ from bot.releases.assess.failing import fails
 from bot.releases.assess.intents import confirm_intents, find
 from bot.releases.assess.selectors import serves_alone
 from bot.releases.engine.decision import Decision
+from bot.releases.engine.lost_writes import with_lost_writes
 from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.intent import Field, Kind
@@ -26,6 +27,7 @@ def plan_rollback(decision: Decision, seen: Observation, now: int) -> Outcome:
         settled_at = release.phase_since + LATE_WRITE_MS
         if now < settled_at and _may_still_be_written(release, seen):
             return Stop(decision.wake(settled_at))
+        decision = with_lost_writes(decision, seen, now)
     elif not (
         _lost_stable(release, seen)
         or _must_hurry(release, seen)

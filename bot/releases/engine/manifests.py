@@ -66,4 +66,4 @@ def _kept(release: Release, intent: Intent) -> Intent:
 def applied_text(release: Release, change: Reapply) -> str:
     person = release.requested_by
     rolled = "" if change.template is None else f". Its pods were rolled on {release.to_version}"
-    return f"{release.target.app} applied by {person.display_name}: {change.account}{rolled}"
+    return f"{release.target.label} applied by {person.display_name}: {change.account}{rolled}"

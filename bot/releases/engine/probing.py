@@ -75,7 +75,7 @@ def record_probe(decision: Decision, seen: Observation, now: int) -> Decision:
     failure = _failure(probe, seen.probe)
     if not release.progress.probe_failure:
         evidence = tuple(f"{pod}: {error}" for pod, error in seen.probe.failed[:5])
-        text = f"{failure}. The switch waits until they do; abort to roll back"
+        text = f"{failure}. The switch waits until it succeeds; abort to roll back"
         decision = decision.record(now, EventKind.PROBE_FAILED, text, evidence=evidence)
     return decision.changed(_with_failure(release, failure)).wake(now + AGAIN_MS)
 
@@ -91,4 +91,4 @@ def _until(release: Release) -> tuple[Condition, ...]:
 def _failure(probe: Probe, seen: ProbeSeen) -> str:
     pod, error = seen.failed[0]
     others = f" and {len(seen.failed) - 1} more" if len(seen.failed) > 1 else ""
-    return f"{probe.path} is not answered by {pod}{others}: {error}"[:400]
+    return f"{probe.path} fails on {pod}{others}: {error}"[:400]

@@ -66,17 +66,17 @@ def hold(release: Release, front: Release, waiting: Sequence[Release], now: int)
     return decision.record(now, EventKind.HELD, text).wake(_next(decision.release))
 
 
-def stay_held(release: Release, now: int) -> Decision:
-    """Reminds as an approval does, and drops the release when the time to decide is over."""
+def stay_held(release: Release, now: int, freeze: str = "") -> Decision:
+    """Reminds as an approval does, and drops the release when the time to decide is over, under a
+    freeze too. ``freeze``: the one that keeps it from continuing, in words."""
     held = release.held
     if held is None:
         return Decision(release)
     if now >= _ends_at(release, held):
         waited = duration(release.rules.approvals.expires_ms)
-        why = f"nobody decided within {waited} after {held.behind} ended"
-        dropped = replace(release, cause=Cause(FailureClass.REQUEST, why))
-        text = f"{release.to_version} was dropped: {why}"
-        return finish(Decision(dropped), Phase.EXPIRED, now, text)
+        return _dropped(release, f"nobody decided within {waited} after {held.behind} ended", now)
+    if bool(freeze) != held.frozen:
+        return _frozen(release, replace(held, frozen=bool(freeze)), freeze, now)
     decision = Decision(release)
     times = _reminders(release, held)
     if held.reminded < len(times) and now >= times[held.reminded]:
@@ -85,6 +85,25 @@ def stay_held(release: Release, now: int) -> Decision:
         decision = decision.changed(replace(release, held=reminded))
         decision = decision.record(now, EventKind.REMINDED, text)
     return decision.wake(_next(decision.release))
+
+
+def _frozen(release: Release, held: Held, freeze: str, now: int) -> Decision:
+    decision = Decision(replace(release, held=held)).wake(now)
+    version = release.to_version
+    if freeze:
+        return decision.record(now, EventKind.QUEUED, f"{version} stays held: {freeze}")
+    text = f"the freeze is over, and {version} still waits: continue or drop it"
+    return decision.record(now, EventKind.REMINDED, text)
+
+
+def drop_of_removed_app(release: Release, now: int) -> Decision:
+    """The plan of a release needs the app's catalog entry."""
+    return _dropped(release, f"{release.target.app} is no longer in the catalog", now)
+
+
+def _dropped(release: Release, why: str, now: int) -> Decision:
+    dropped = replace(release, cause=Cause(FailureClass.REQUEST, why))
+    return finish(Decision(dropped), Phase.EXPIRED, now, f"{release.to_version} was dropped: {why}")
 
 
 def continue_held(decision: Decision, by: Person, now: int) -> Decision:

@@ -165,6 +165,8 @@ def _reconcile_goal(decision: Decision, goal: Goal, seen: Observation) -> Decisi
             item = deployment_of(seen, goal.side)
             if item is None:
                 return _create_deployment(decision, goal)
+            if is_claimed_by_another(decision.release, item):
+                return decision
             if goal.carries_load:
                 return raise_to_carry(decision, goal, item, seen)
             return _patch_deployment(decision, goal, item, seen)
@@ -191,8 +193,6 @@ def _patch_deployment(
     decision: Decision, goal: DeploymentGoal, item: DeploymentSeen, seen: Observation
 ) -> Decision:
     release = decision.release
-    if is_claimed_by_another(release, item):
-        return decision
     wanted = wanted_fields(goal, seen, release)
     settled = set_fields(release.intents, Kind.DEPLOYMENT, item, wanted)
     intents = settled.intents

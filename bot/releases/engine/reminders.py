@@ -28,7 +28,7 @@ def remind(decision: Decision, now: int) -> Decision:
         return decision.wake(due)
     text = _what_ends_it(release, f"{(now - since) // REMIND_EVERY_MS} h")
     if now - since >= ASK_AN_ADMIN_AFTER_MS:
-        text += f"; an admin may end it with `rollout abort {release.target.app} --force`"
+        text += f"; an admin may end it with `rollout abort {release.target.typed} --force`"
     return (
         decision.changed(replace(release, reminded_at=now))
         .record(now, EventKind.REMINDED, text)

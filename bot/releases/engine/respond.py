@@ -17,6 +17,7 @@ from bot.releases.engine.gates import is_expired, open_gate
 from bot.releases.engine.outcome import RollBack
 from bot.releases.engine.queue import continue_held, drop_held
 from bot.releases.engine.transitions import begin_rollback, with_roll_paused
+from bot.releases.engine.votes import adds_nothing, is_enough
 from bot.releases.facts.causes import Cause, FailureClass
 from bot.releases.facts.changes import Reapply
 from bot.releases.facts.events import EventKind
@@ -57,7 +58,7 @@ def _refuse(decision: Decision, line: str) -> Decision:
 def _grant(decision: Decision, request: Request, now: int) -> Decision:
     match request:
         case Approve():
-            return _approve(decision, request.by, request.gate, request.plan_hash, now)
+            return _approve(decision, request, now)
         case Reject():
             return _reject(decision, request, now)
         case Promote():
@@ -78,11 +79,11 @@ def _grant(decision: Decision, request: Request, now: int) -> Decision:
 
 def _refused_by_cluster(decision: Decision, why: str, now: int) -> Decision:
     release = decision.release
-    if release.rollback is not None and _has_written(release):
+    if release.rollback is not None and release.has_written:
         return _still_refused(decision, why, now)
     cause = Cause(FailureClass.REFUSED, why)
     recorded = decision.record(now, EventKind.FAILURE, why)
-    if not _has_written(release):
+    if not release.has_written:
         return finish(recorded.changed(replace(release, cause=cause)), Phase.FAILED, now, why)
     if release.current_step is not None and release.current_step.committed:
         return _refused_past_return(decision, cause, now)
@@ -112,24 +113,21 @@ def _still_refused(decision: Decision, why: str, now: int) -> Decision:
     return again.changed(release).record(now, EventKind.FAILURE, obstacle)
 
 
-def _has_written(release: Release) -> bool:
-    return any(intent.written for intent in release.intents)
-
-
 def _who(request: Pause | Abort | Reject) -> str:
     return request.by.display_name + (f" ({request.note})" if request.note else "")
 
 
-def _approve(decision: Decision, by: Person, gate_name: str, plan_hash: str, now: int) -> Decision:
-    release = decision.release
+def _approve(decision: Decision, request: Approve, now: int) -> Decision:
+    release, by = decision.release, request.by
     gate, state = open_gate(release), release.progress.gate
     if not isinstance(gate, ApprovalGate) or state is None or release.phase not in _WAITING:
         return _refuse(decision, f"Nothing to approve: {release.id} is {release.phase.words}.")
-    if line := _not_the_gate_shown(release, gate, gate_name, plan_hash):
+    if line := _not_the_gate_shown(release, gate, request.gate, request.plan_hash):
         return _refuse(decision, line)
-    if line := _vote_that_does_not_count(release, gate, state, by, now):
+    vote = Vote(by, now, tuple(one for one in gate.voters.named if one in request.groups))
+    if line := _vote_that_does_not_count(release, gate, state, vote, now):
         return _refuse(decision, line)
-    votes = (*state.votes, Vote(by, now))
+    votes = (*state.votes, vote)
     release = in_gate(release, replace(state, votes=votes))
     text = f"{by.display_name} approved {gate.title or gate.name} ({len(votes)} of {gate.quorum})"
     return decision.changed(release).record(now, EventKind.VOTED, text, by=by).wake(now)
@@ -146,17 +144,19 @@ def _not_the_gate_shown(
 
 
 def _vote_that_does_not_count(
-    release: Release, gate: ApprovalGate, state: GateState, by: Person, now: int
+    release: Release, gate: ApprovalGate, state: GateState, vote: Vote, now: int
 ) -> str:
     what = gate.title or gate.name
-    if any(vote.by == by for vote in state.votes):
+    if any(one.by == vote.by for one in state.votes):
         return "You have already approved this."
     # the decision that ends the release may come a moment later
     if gate.on_expiry == "abort" and is_expired(release, gate, now):
         return f"Too late: the time to {what} is over, and {release.id} is rolling back."
-    if len(state.votes) >= gate.quorum:  # two people at once: one approval, one effect
-        who = ", ".join(vote.by.display_name for vote in state.votes)
+    if is_enough(gate, state.votes):  # two people at once: one approval, one effect
+        who = ", ".join(one.by.display_name for one in state.votes)
         return f"Nothing to approve: {what} was approved by {who}."
+    if adds_nothing(gate, state.votes, vote):
+        return "Enough of your groups approved: someone of another group is still needed."
     return ""
 
 
@@ -177,7 +177,7 @@ def _reject(decision: Decision, request: Reject, now: int) -> Decision:
     summary = f"rejected by {_who(request)}" + (f": {request.reason}" if request.reason else "")
     cause = Cause(FailureClass.REQUEST, summary)
     recorded = decision.record(now, EventKind.CANCELLED, summary, by=request.by)
-    if not _has_written(release):
+    if not release.has_written:
         return finish(
             recorded.changed(replace(release, cause=cause)),
             Phase.REJECTED,
@@ -206,7 +206,8 @@ def _promote(decision: Decision, request: Promote, now: int) -> Decision:
     if request.at and request.at not in (hold_name(release), capacity_name(release)):
         return _refuse(decision, _from_before(release))
     if isinstance(gate, ApprovalGate) and release.plan is not None:
-        return _approve(decision, request.by, gate.name, release.plan.hash, now)
+        approve = Approve(request.by, gate.name, release.plan.hash, request.groups)
+        return _approve(decision, approve, now)
     if isinstance(gate, HoldGate) and release.phase is Phase.HOLDING:
         return _finish_hold(decision, request, now)
     if release.rollback is None and capacity_name(release):
@@ -381,6 +382,7 @@ def _plan_again(decision: Decision, by: Person, now: int) -> Decision:
         progress=Progress(at_step=-1, began_at=release.progress.began_at),
         drifted_from=None,
         plan_changed=changed[:400],
+        changed_by=by,
     )
     recorded = decision.changed(enter_phase(release, Phase.AWAITING_APPROVAL, now))
     return recorded.record(
@@ -418,7 +420,7 @@ def _abort(decision: Decision, request: Abort, now: int) -> Decision:
         return finish(recorded.changed(forced), Phase.ABORTED, now, text, by=request.by)
     if release.rollback is not None:
         return _hurry(decision, request, now)
-    if not _has_written(release):
+    if not release.has_written:
         ended = recorded.changed(replace(release, cause=cause))
         text = f"{why}{_applied_before(release)}"
         return finish(ended, Phase.ABORTED, now, text, by=request.by)
@@ -479,7 +481,8 @@ def _adopt(decision: Decision, request: Adopt, now: int) -> Decision:
         now, EventKind.DRIFT_ENDED, f"{by.display_name} adopted the change", by=by
     )
     if all(d.field is Field.REPLICAS for d in release.drift):
-        return recorded.changed(after_drift(_met(release, "adopt"), now)).wake(now)
+        met = replace(_met(release, "adopt"), changed_by=by)
+        return recorded.changed(after_drift(met, now)).wake(now)
     return _keep_outside_change(recorded, by, now)
 
 
@@ -487,7 +490,7 @@ def _keep_outside_change(decision: Decision, by: Person, now: int) -> Decision:
     release = _without_drifted_intents(decision.release)
     cause = Cause(FailureClass.DRIFT, f"{by.display_name} kept a change made outside this release")
     kept = decision.changed(release)
-    if _has_written(release):
+    if release.has_written:
         return begin_rollback(RollBack(kept, cause, Phase.ABORTED), now)
     kept = kept.changed(replace(release, cause=cause))
     return finish(kept, Phase.ABORTED, now, cause.summary, by=by)

@@ -14,15 +14,19 @@ from bot.releases.assess.intents import (
 from bot.releases.assess.result import fell_back_to, reached
 from bot.releases.assess.rollout import is_complete
 from bot.releases.engine.capacity import report_taken_raise
+from bot.releases.engine.counting import record_metrics
 from bot.releases.engine.deadlines import step_ends_at, watch_deadline
 from bot.releases.engine.decision import Decision, finish
 from bot.releases.engine.drift import was_replaced
+from bot.releases.engine.evidence import judge_roll
 from bot.releases.engine.failures import judge_pods
 from bot.releases.engine.gates import at_gates
+from bot.releases.engine.judging import record_answers
 from bot.releases.engine.manifests import applied_text
 from bot.releases.engine.minimum import give_back_minimum
 from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.engine.probing import record_probe
+from bot.releases.engine.proxies import have_followed, observe_leaving
 from bot.releases.engine.reconcile import conditions_hold, reconcile
 from bot.releases.engine.shares import ask_about_share
 from bot.releases.engine.transitions import enter_step, roll_back
@@ -68,7 +72,12 @@ def _in_step(decision: Decision, step: Step, seen: Observation, now: int) -> Out
     named = _check_name(judged.decision, step, seen, now)
     if not isinstance(named, Proceed):
         return named
-    decision = record_probe(named.decision, seen, now)
+    decision = record_answers(record_probe(named.decision, seen, now), seen, now)
+    decision = record_metrics(decision, seen, now)
+    rolled = judge_roll(decision, seen, now)
+    if not isinstance(rolled, Proceed):
+        return rolled
+    decision = rolled.decision
     reached = _reach(decision, step, seen, now)
     if isinstance(reached, RollBack):
         return reached
@@ -108,9 +117,12 @@ def _taken_name(release: Release, step: Step, seen: Observation) -> str:
 def _reach(decision: Decision, step: Step, seen: Observation, now: int) -> Outcome:
     """Proceed: the goals are in effect and, unless the release already waits at a gate of the step,
     its conditions hold."""
-    begins_at = decision.release.progress.began_at + step.after_ms
-    if now < begins_at:
-        return Stop(decision.wake(begins_at))
+    if step.after_ms:
+        conditions = tuple(condition for goal in step.goals for condition in goal.when)
+        has_left = conditions_hold(decision.release, seen, conditions)
+        decision = observe_leaving(decision, now, has_left=has_left, after_ms=step.after_ms)
+        if has_left and not have_followed(decision.release, now, after_ms=step.after_ms):
+            return Stop(decision)
     reconciled = reconcile(decision, step.goals, seen, now)
     decision = reconciled.decision
     if decision.release.progress.gate is not None:
@@ -160,7 +172,7 @@ def _success_text(release: Release, seen: Observation) -> str:
     if isinstance(change, Reapply) and change.shown:
         return applied_text(release, change)
     is_scale = isinstance(change, Scale)
-    text = f"{release.target.app} {'has' if is_scale else 'is on'} {reached(release)}"
+    text = f"{release.target.label} {'has' if is_scale else 'is on'} {reached(release)}"
     return text + _unready(seen.stable) if is_scale and seen.stable is not None else text
 
 
@@ -177,7 +189,7 @@ def _rolled_back_text(release: Release, rollback: Rollback, seen: Observation) -
     before = release.from_version
     found, is_as_before = fell_back_to(release)
     back = f"is back on {found}," if is_as_before else f"is on {found}, not back on {before};"
-    return f"{release.target.app} {back} {ending}{_unready(seen.stable, release.as_found)}"
+    return f"{release.target.label} {back} {ending}{_unready(seen.stable, release.as_found)}"
 
 
 def _unready(stable: DeploymentSeen, found: AsFound | None = None) -> str:

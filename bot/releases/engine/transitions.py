@@ -14,7 +14,7 @@ from bot.releases.facts.events import EventKind
 from bot.releases.facts.intent import Field, Intent, Kind
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.plan import DeploymentGoal, Side
-from bot.releases.facts.release import Phase, Progress, Release, Rollback, StepTime
+from bot.releases.facts.release import Phase, PodCounts, Progress, Release, Rollback, StepTime
 from bot.releases.strategies import STRATEGIES
 
 
@@ -36,8 +36,23 @@ def with_step_timed(release: Release, now: int, *, cut: bool = False) -> Release
     if step is None or not (step.until or step.gates):
         return release
     progress = release.progress
-    over = StepTime(step.title, progress.began_at, now, cut, progress.reached_at)
+    over = StepTime(
+        step.title, progress.began_at, now, cut, progress.reached_at, _pods_now(release)
+    )
     return replace(release, timeline=(*release.timeline, over))
+
+
+def _pods_now(release: Release) -> PodCounts | None:
+    snapshot = release.card_snapshot
+    new = [one for one in snapshot.versions if one.is_new]
+    if not new:
+        return None
+    return PodCounts(
+        sum(one.ready for one in new),
+        sum(one.pods for one in new),
+        snapshot.struggle.pods if snapshot.struggle is not None else 0,
+        sum(pod.restarts for pod in snapshot.pods if pod.is_new),
+    )
 
 
 def begin_rollback(outcome: RollBack, now: int) -> Decision:

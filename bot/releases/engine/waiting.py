@@ -12,12 +12,13 @@ from bot.releases.assess.handover import (
     load_of,
     original_selectors,
 )
-from bot.releases.assess.intents import deployment_of
+from bot.releases.assess.intents import deployment_of, find
 from bot.releases.assess.rollout import is_complete, pods_of
 from bot.releases.engine.decision import RESYNC_MS, Decision
 from bot.releases.engine.minimum import kept_words, lets_go
 from bot.releases.engine.reconcile import conditions_hold, is_in_effect
 from bot.releases.facts.counts import counted
+from bot.releases.facts.intent import Field, Kind
 from bot.releases.facts.observation import DeploymentSeen, Observation
 from bot.releases.facts.plan import Condition, Side, Step
 from bot.releases.facts.release import Release
@@ -63,7 +64,18 @@ def _wait_of(release: Release, step: Step, seen: Observation) -> str:
     )
     if missing is None:
         return kept_words(release) if any(map(lets_go, step.goals)) else ""
-    return _words(missing, release, seen)[:LONGEST]
+    return (_words(missing, release, seen) + _paused_words(missing, release, seen))[:LONGEST]
+
+
+def _paused_words(condition: Condition, release: Release, seen: Observation) -> str:
+    """Nothing rolls in a paused Deployment, however long it is waited for."""
+    side = Side.CANDIDATE if condition.value.startswith(Side.CANDIDATE.value) else Side.STABLE
+    item = deployment_of(seen, side)
+    if item is None or not item.paused:
+        return ""
+    own = find(release.intents, Kind.DEPLOYMENT, item.name, Field.PAUSED)
+    is_own = own is not None and own.after is True
+    return "" if is_own else f"; {item.name} is paused, outside Pilothouse"
 
 
 def _conditions(release: Release, step: Step, seen: Observation) -> Iterator[Condition]:
@@ -80,6 +92,8 @@ def _words(condition: Condition, release: Release, seen: Observation) -> str:
     for side in Side:
         if condition.value.startswith(f"{side.value} "):
             return _rollout_words(condition, deployment_of(seen, side), release, seen)
+    if condition is Condition.CANDIDATE_ANSWERS:
+        return "the candidate has not answered the probe yet"
     return condition.value
 
 

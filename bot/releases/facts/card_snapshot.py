@@ -48,6 +48,16 @@ class Struggle:
     is_crash: bool = False
     counts_at: int = 0
 
+    @property
+    def words(self) -> str:
+        """
+        >>> Struggle("CrashLoopBackOff", 3, 3, restarts=2, is_crash=True).words
+        '3 of 3 new pods: CrashLoopBackOff, 2 restarts'
+        """
+        pods = f"{self.pods} of {self.total} new pods" if self.total > 1 else "the new pod"
+        again = f", {counted(self.restarts, 'restart')}" if self.is_crash else ""
+        return f"{pods}: {self.what}{again}"
+
 
 @dataclass(frozen=True)
 class CardSnapshot:

@@ -32,6 +32,7 @@ class Verdict(StrEnum):
     GOOD = "good"
     BAD = "bad"
     TOO_LITTLE = "too_little"
+    SOURCE_AWAY = "source_away"  # known, not stored yet: an older version would not read it
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,9 @@ class Judgement:
     at: int
     verdict: Verdict
     detail: str
+    away: bool = False  # what was asked does not answer for stable either: no more is known
+    candidate: tuple[int, int] = (0, 0)  # requests and failures, where pods were asked
+    stable: tuple[int, int] = (0, 0)
+    window: tuple[int, int] = (0, 0)  # in which metrics were counted
+    query: str = ""  # the same for people, in PromQL
+    link: str = ""  # to that query

@@ -14,6 +14,7 @@ class EventKind(StrEnum):
     QUEUED = "queued"
     HELD = "held"  # a version that waited behind a release which did not succeed
     PLANNED = "planned"
+    OVERRODE = "overrode"  # an admin's reason let it begin
     REFUSED = "refused"  # the plan or the API server refused it; final
     STEP_BEGAN = "step_began"
     STEP_DONE = "step_done"
@@ -42,6 +43,7 @@ class EventKind(StrEnum):
 _BY_ITSELF = frozenset(
     {
         EventKind.QUEUED,
+        EventKind.OVERRODE,  # audited as it was decided
         EventKind.REMINDED,
         EventKind.PROBED,
         EventKind.PROBE_FAILED,

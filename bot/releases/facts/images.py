@@ -7,8 +7,9 @@ the digest.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _TAG = re.compile(r"\A[\w][\w.-]{0,127}\Z", re.ASCII)
 _DIGEST = re.compile(r"\Asha256:[0-9a-f]{64}\Z")
@@ -39,6 +40,12 @@ def split_image(reference: str) -> Image:
 
 def version_of(reference: str) -> str:
     return split_image(reference).version
+
+
+def images_of(template: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of a pod template's containers, in their order."""
+    containers = (template.get("spec") or {}).get("containers") or ()
+    return tuple(str(one.get("image", "")) for one in containers)
 
 
 def normal_repository(repository: str) -> str:

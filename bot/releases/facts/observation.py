@@ -6,7 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from bot.releases.facts.counters import MetricsSeen
+
 CLAIM_ANNOTATION = "pilothouse.dev/release"
+INSTALLATION_ANNOTATION = "pilothouse.dev/installation"
+"""Beside a claim: whose it is. No decision reads it; it is for a claim that outlives its record."""
 """Whose an object is: the id of the release that may write it."""
 MINIMUM_ANNOTATION = "pilothouse.dev/min-replicas"
 """Of an autoscaler: its minReplicas as the release that claims it found them."""
@@ -107,6 +111,7 @@ class DeploymentSeen:
     resource_version: str = ""
     owner: str = ""  # the controller that owns it: kind and name
     finalizers: tuple[str, ...] = ()
+    installation: str = ""  # of the claim
 
     @property
     def claim(self) -> str:
@@ -141,6 +146,7 @@ class EndpointSeen:
     pod_uid: str
     ready: bool
     terminating: bool = False
+    serving: bool = False  # its pod is ready, also while it ends
 
 
 @dataclass(frozen=True)
@@ -218,6 +224,7 @@ class Survey:
         tuple[str, tuple[str, ...]], ...
     ] = ()  # PersistentVolumeClaims the template uses: name, access modes
     leftovers: tuple[DeploymentSeen, ...] = ()  # Deployments called <app>-canary or <app>-green
+    kubernetes: tuple[int, int] | None = None  # major, minor; None: the API server does not say
 
 
 @dataclass(frozen=True)
@@ -227,6 +234,16 @@ class ProbeSeen:
 
     asked: int
     failed: tuple[tuple[str, str], ...] = ()  # pod, error
+
+
+@dataclass(frozen=True)
+class AnswerSeen:
+    """One request to one pod. Bad: the pod answered wrongly or too late. Lost: the proxy, the API
+    server or the network brought no answer of it."""
+
+    pod: str
+    outcome: Literal["good", "bad", "lost"]
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -244,6 +261,8 @@ class Observation:
     # stable's, where the release may raise its minimum; None: not read, or gone
     autoscaler: AutoscalerSeen | None = None
     probe: ProbeSeen | None = None  # None: no pod was asked in this observation
+    answers: tuple[AnswerSeen, ...] = ()  # of both sides, where they are being judged
+    metrics: MetricsSeen | None = None  # of both sides; None: none were asked for
     events: tuple[
         str, ...
     ] = ()  # recent Warning events of the app's objects, newest first: "reason: message"

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
+
+from bot.releases.facts.people import Voters
 
 
 class Side(StrEnum):
@@ -115,7 +117,10 @@ class ApprovalGate:
     expires_ms: int
     on_expiry: Literal["hold", "abort"]
     title: str = ""
-    role: Literal["approver", "deployer"] = "approver"  # who may approve
+    role: Literal["approver", "deployer", "admin"] = "approver"  # who may approve
+    voters: Voters = field(
+        default_factory=Voters
+    )  # groups that must agree; none: anyone with the role
     kind: Literal["approval"] = "approval"
 
 
@@ -149,24 +154,33 @@ class Step:
     wanted_share: int | None = None
     candidates: int | None = None  # replicas of the candidate in this step, for the card
     stables: int | None = None
-    after_ms: int = 0  # its goals wait that long, for what no observation shows
+    # its goals wait so much longer than their conditions say, for what no observation shows
+    after_ms: int = 0
     watches: tuple[Side, ...] = ()  # whose new pods are judged for failure during it
     keeps_candidate: bool = False  # a rollback that leaves the candidate; the title says why
     # what takes over carries the load first: it is raised, and waited for
     waits_for_capacity: bool = False
     # past the point of no return: only a person, or the new version itself, rolls back
     committed: bool = False
+    judges_roll: bool = False  # new pods are asked beside old ones, as soon as one is ready
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the candidate's pods are asked before people are sent there: each of them, ``requests``
-    times in all or once each."""
+    """What pods are asked: the candidate's before people are sent there, ``requests`` times in all
+    or once each; and both sides, ``requests`` times each, while the candidate is judged.
+
+    An answer is good with a status from ``status[0]`` to ``status[1]`` that holds ``contains`` and
+    is there ``within_ms``.
+    """
 
     path: str
     port: int
     requests: int
     scheme: Literal["http", "https"] = "http"
+    status: tuple[int, int] = (200, 399)
+    contains: str = ""
+    within_ms: int = 1_000
 
 
 LET_GO = Step(

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from bot.releases.facts.answers import Answers
 from bot.releases.facts.as_found import AsFound, Json
 from bot.releases.facts.card_snapshot import CardSnapshot
 from bot.releases.facts.causes import Cause, Judgement
-from bot.releases.facts.changes import Change, Deploy, Scale
+from bot.releases.facts.changes import Change, Deploy, Scale, Undo
+from bot.releases.facts.counters import Counts
 from bot.releases.facts.intent import Drift, Intent
 from bot.releases.facts.people import Person, Vote
 from bot.releases.facts.plan import Plan, Step
-from bot.releases.facts.requests import Asked
+from bot.releases.facts.requests import Abort, Asked
 from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy, Target
 
@@ -40,9 +42,15 @@ class Phase(StrEnum):
 
     @property
     def words(self) -> str:
-        return self.value.replace("_", " ")
+        """As on the card, where nothing else of the release is shown."""
+        return _WORDS.get(self, self.value.replace("_", " "))
 
 
+_WORDS = {
+    Phase.AWAITING_APPROVAL: "waiting for approval",
+    Phase.AWAITING_PROMOTION: "waiting for approval",
+    Phase.PROGRESSING: "in progress",
+}
 WAITING_PHASES = frozenset(
     {Phase.AWAITING_APPROVAL, Phase.HOLDING, Phase.AWAITING_PROMOTION, Phase.PAUSED, Phase.DRIFTED}
 )
@@ -124,6 +132,10 @@ class Progress:
     waits_for: str = ""  # what the step still lacks, as people read it
     accepts_less: bool = False  # a person hands over to fewer pods than serve now
     reached_at: int = 0  # when the step's conditions held; from then on it waits at its gates
+    answers: Answers | None = None  # of the pods that are being judged
+    counts: tuple[Counts, ...] = ()  # of their metrics, one for each source
+    # since when every observation shows that no EndpointSlice lists who leaves; 0: one does
+    left_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,15 +149,27 @@ class Rollback:
 
 
 @dataclass(frozen=True)
+class PodCounts:
+    """Of the new version: what was last observed of its pods."""
+
+    ready: int
+    total: int
+    failing: int = 0
+    restarts: int = 0
+
+
+@dataclass(frozen=True)
 class StepTime:
     """A step that is over. ``cut``: a rollback began before it was done. ``reached_at``: then its
-    work was done, and it held or waited for people; 0: not known, or never."""
+    work was done, and it held or waited for people; 0: not known, or never. ``pods``: at its end,
+    None where nothing was observed."""
 
     title: str
     began_at: int
     ended_at: int
     cut: bool = False
     reached_at: int = 0
+    pods: PodCounts | None = None
 
     @property
     def worked_ms(self) -> int:
@@ -184,6 +208,15 @@ class RepeatedError:
 
 
 @dataclass(frozen=True)
+class NewestGeneration:
+    """Of stable, as far as it was observed, and since when: an older one is an old answer."""
+
+    uid: str = ""
+    number: int = 0
+    since: int = 0
+
+
+@dataclass(frozen=True)
 class PlaceInLine:
     """Behind ``Release.queued_behind``. ``card``: the address of its card, "" where unknown;
     ``done_by``: when its step is usually done, 0 without history."""
@@ -196,13 +229,15 @@ class PlaceInLine:
 @dataclass(frozen=True)
 class Held:
     """The release in front did not succeed while this one waited for it. ``ids`` and ``people``:
-    the releases that its message is about, and who queued them; () where another's asks."""
+    the releases that its message is about, and who queued them; () where another's asks.
+    ``frozen``: a freeze was recorded, and its end asks again."""
 
     behind: str
     since: int
     reminded: int = 0
     ids: tuple[str, ...] = ()
     people: tuple[Person, ...] = ()
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,7 +253,11 @@ class Release:
     reason: str
     created_at: int
     phase: Phase = Phase.QUEUED
+    overrides: tuple[str, ...] = ()  # what an admin's reason let it begin despite: announced
+    needs_second_admin: bool = False  # to override a freeze
     command: str = ""  # what was typed, normalised: the card shows it
+    request_id: str = ""  # of the command or click that started it
+    latest_request_id: str = ""  # of the latest that was taken: what follows is done for it
     card_ts: str = ""  # Slack's ts of the card once posted
     queued_behind: str = ""
     in_line: PlaceInLine | None = None
@@ -230,6 +269,7 @@ class Release:
     to_version: str = ""
     as_found: AsFound | None = None
     plan: Plan | None = None
+    changed_by: Person | None = None  # who last adopted a change into what is approved
     plan_changed: str = (
         ""  # why it was made again before the start: what void buttons are answered with
     )
@@ -252,6 +292,7 @@ class Release:
     sent: tuple[str, ...] = ()  # fingerprints of the writes last announced: each is audited once
     reminded_at: int = 0  # when people were last reminded of a wait that has no gate
     card_snapshot: CardSnapshot = field(default_factory=CardSnapshot)
+    newest: NewestGeneration = NewestGeneration()
     stale_claim: str = (
         ""  # a release of ours that is over, whose claim a `kubectl rollout undo` brought back
     )
@@ -266,6 +307,27 @@ class Release:
     timeline: tuple[StepTime, ...] = ()  # of forward steps and of a rollback's, in order
     # the record as a newer Pilothouse wrote it: what this one does not know is written back
     newer_record: Json = field(default=None, compare=False, repr=False)
+
+    @property
+    def works_for(self) -> str:
+        """The id of the request that what happens now follows from."""
+        return self.latest_request_id or self.request_id
+
+    @property
+    def begun_by(self) -> str:
+        """The id of the request that its trace belongs to."""
+        return self.request_id or self.latest_request_id
+
+    @property
+    def is_way_back(self) -> bool:
+        """Whether production gets what it had before: nothing may hold that up."""
+        is_asked = any(isinstance(one.request, Abort) for one in self.asked)
+        return self.rollback is not None or isinstance(self.change, Undo) or is_asked
+
+    @property
+    def has_written(self) -> bool:
+        """As far as the record knows."""
+        return any(intent.written for intent in self.intents)
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -12,11 +12,12 @@ from bot.releases.facts.people import Person
 @dataclass(frozen=True)
 class Approve:
     """``gate`` and ``plan_hash`` are what the button carried; a typed promote carries the current
-    ones."""
+    ones. ``groups``: those of the catalog that the person is in."""
 
     by: Person
     gate: str
     plan_hash: str
+    groups: tuple[str, ...] = ()
     kind: Literal["approve"] = "approve"
 
 
@@ -55,10 +56,11 @@ class Resume:
 @dataclass(frozen=True)
 class Promote:
     """End the hold, or approve the gate before the promotion. ``at`` names the hold a button was
-    drawn for; "" for a typed one."""
+    drawn for; "" for a typed one. ``groups`` as for Approve."""
 
     by: Person
     at: str = ""
+    groups: tuple[str, ...] = ()
     kind: Literal["promote"] = "promote"
 
 

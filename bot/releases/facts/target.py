@@ -31,6 +31,18 @@ class Target:
     images: tuple[str, ...] = ()  # allowed repositories; empty: the one now running
     # the catalog's Deployment, where an earlier release left the other one of the pair serving
     idle: str = ""
+    among_clusters: bool = False  # the catalog has other clusters: titles name this one
+    one_of_many: bool = False  # the app has other clusters: commands must name this one
+
+    @property
+    def label(self) -> str:
+        """The app as titles and lists name it: ``hello``, or ``hello in eu``."""
+        return f"{self.app} in {self.cluster}" if self.among_clusters else self.app
+
+    @property
+    def typed(self) -> str:
+        """The app as a command names it: ``hello``, or ``hello in=eu``."""
+        return f"{self.app} in={self.cluster}" if self.one_of_many else self.app
 
 
 def default_candidate_name(target: Target, strategy: Strategy) -> str:

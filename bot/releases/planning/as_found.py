@@ -121,7 +121,7 @@ def as_found_hash(found: AsFound) -> str:
 def rollback_basis(release: Release) -> tuple[AsFound, Plan] | None:
     """What a rollback starts from; None where the release wrote nothing."""
     found, plan = release.as_found, release.plan
-    if found is None or plan is None or not any(intent.written for intent in release.intents):
+    if found is None or plan is None or not release.has_written:
         return None
     return found, plan
 

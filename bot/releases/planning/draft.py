@@ -53,20 +53,18 @@ class Draft:
     is_broken: bool = False  # stable as found: a person confirms the start
 
     def start_gates(self) -> tuple[Gate, ...]:
+        """A start that stands in for a promotion needs the same groups."""
         rules = self.release.rules.approvals
-        quorum = max(rules.start, rules.promote if _goes_around_approval(self.release) else 0)
-        if quorum < 1:
-            return ()
-        return (
-            ApprovalGate(
-                "start",
-                quorum,
-                rules.requester_may_approve,
-                rules.expires_ms,
-                rules.on_expiry,
-                "approve the start",
-            ),
+        promote = rules.promote if _goes_around_approval(self.release) else 0
+        how = (rules.requester_may_approve, rules.expires_ms, rules.on_expiry)
+        is_one = rules.start_voters == rules.promote_voters
+        count = max(rules.start, promote) if is_one else rules.start
+        start, version = rules.start_voters, rules.promote_voters
+        gates = (
+            ApprovalGate("start", count, *how, "approve the start", voters=start),
+            ApprovalGate("version", promote, *how, "approve the version", voters=version),
         )
+        return tuple(one for one in gates[: 1 if is_one else 2] if one.quorum > 0)
 
     def plan(
         self, *, confirm: Mapping[Confirmation, str] = MappingProxyType({}), **parts: Any
@@ -74,12 +72,20 @@ class Draft:
         """With the gates before the start. ``confirm``: what the strategy asks, by the name of its
         gate."""
         asked = {**self._questions(down=bool(parts.get("down"))), **confirm}
-        gates = (*(self._confirmation(*one) for one in asked.items()), *self.start_gates())
+        confirmed = tuple(self._confirmation(*one) for one in asked.items())
+        gates = (*self._override_gates(), *confirmed, *self.start_gates())
         return Plan(self.image, self.version, self.from_image, self.from_version, gates, **parts)
+
+    def _override_gates(self) -> tuple[Gate, ...]:
+        if not self.release.needs_second_admin:
+            return ()
+        rules = self.release.rules.approvals
+        how = (rules.expires_ms, rules.on_expiry)
+        return (ApprovalGate("override", 1, False, *how, "override the freeze", role="admin"),)
 
     def _questions(self, *, down: bool) -> dict[Confirmation, str]:
         """An undo never waits for a confirmation: it is how people get out of trouble."""
-        app = self.release.target.app
+        app = self.release.target.label
         asked: dict[Confirmation, str] = {}
         if self.is_broken:
             asked[Confirmation.UNHEALTHY] = (
@@ -109,12 +115,13 @@ def local_traffic_to_confirm(services: Sequence[ServiceSeen]) -> dict[Confirmati
 
 def _goes_around_approval(release: Release) -> bool:
     """Where the app's own strategy asks for an approval, no other way to change its pods' version
-    does without one. An undo, a restart and scaling stay as quick as they are."""
+    does without one. An undo, a restart and scaling stay as quick as they are, and an emergency
+    has an admin's reason instead."""
     if not release.rules.own_strategy_asks:
         return False
     match release.change:
         case Deploy(strategy=strategy):
-            return strategy is not release.rules.own_strategy
+            return strategy not in (release.rules.own_strategy, *release.rules.emergency)
         case Reapply():
             return True
         case _:
@@ -259,7 +266,7 @@ def _deploy(
     _refuse_label_value(release, version_of(image))
     template = with_image(stable.template, release, image)
     if template == stable.template:
-        again = f"rollout restart {app}"
+        again = f"rollout restart {release.target.typed}"
         raise PlanRefused(f"{app} already runs {version_of(image)}.", instead=again)
     notes = (*_moved_tag(image, seen), *_staying_init_containers(template, running))
     return _Resolved(template, image, f"{app} {version_of(image)} {who}", notes)

@@ -12,6 +12,9 @@ from typing import Any
 
 from bot.releases.planning.draft import Draft, app_container
 
+SLEEPS_SINCE = (1, 30)
+"""The version of Kubernetes that serves `preStop: {sleep}`. Source: KEP-3960. An older API server
+refuses it or drops it."""
 SLEEP_S = 5
 """Of a pod that a release removes: proxies have followed within a second or two."""
 PROXIES_FOLLOW_MS = 1_000 * SLEEP_S
@@ -43,8 +46,8 @@ def grace_of(template: Any) -> int:
 
 
 def with_sleep(template: Any) -> Any:
-    """Every container sleeps before its SIGTERM (Kubernetes 1.30 and newer): a sidecar that ends
-    first may be the app's way to the network."""
+    """Every container sleeps before its SIGTERM: a sidecar that ends first may be the app's way to
+    the network."""
     result = copy.deepcopy(template)
     for one in _containers(result):
         lifecycle = one.setdefault("lifecycle", {})
@@ -54,8 +57,8 @@ def with_sleep(template: Any) -> Any:
 
 def for_pods_that_leave(draft: Draft) -> Any:
     """The new template for pods that the release itself removes later."""
-    can_sleep = _lacks_hook(draft) and sleep_of(draft.template)
-    return with_sleep(draft.template) if can_sleep else draft.template
+    sleeps = _lacks_hook(draft) and not _too_old(draft) and sleep_of(draft.template)
+    return with_sleep(draft.template) if sleeps else draft.template
 
 
 def removal_notes(draft: Draft, candidate: str, *, also: str = "") -> tuple[str, ...]:
@@ -65,6 +68,14 @@ def removal_notes(draft: Draft, candidate: str, *, also: str = "") -> tuple[str,
         return ()
     if not seconds:
         return (_no_grace(draft),)
+    if too_old := _too_old(draft):
+        return (
+            (
+                f"{name} has no preStop hook, and Kubernetes {too_old} of this cluster cannot let"
+                f" pods sleep before they end ({_text(SLEEPS_SINCE)} can): each pod of {candidate}"
+                " that leaves may lose requests for up to a second"
+            ),
+        )
     return (
         (
             f"{name} has no preStop hook, so pods of {candidate} get one that sleeps {seconds} s:"
@@ -92,6 +103,18 @@ def _no_grace(draft: Draft) -> str:
         f"{draft.stable.name} has a terminationGracePeriodSeconds of {grace_of(draft.template)}:"
         " each pod that is removed loses the requests that it is serving"
     )
+
+
+def _too_old(draft: Draft) -> str:
+    """The cluster's version where its pods cannot sleep before they end, else "". One that is not
+    known counts as supported."""
+    survey = draft.seen.survey
+    version = survey.kubernetes if survey is not None else None
+    return _text(version) if version is not None and version < SLEEPS_SINCE else ""
+
+
+def _text(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
 
 
 def _lacks_hook(draft: Draft) -> bool:

@@ -59,7 +59,7 @@ def _refuse_what_is_no_fix(release: Release, stable: DeploymentSeen, *, is_stuck
     way_out = "Deploy it rolling to fix it" if is_fix else "Wait for it"
     raise PlanRefused(
         f"{stable.name} is {state} ({ready}). {way_out}, or undo it (rollout undo"
-        f" {release.target.app})."
+        f" {release.target.typed})."
     )
 
 

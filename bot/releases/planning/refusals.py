@@ -96,10 +96,11 @@ def common_refusals(release: Release, seen: Observation) -> DeploymentSeen:
         return stable  # no pod changes: what is broken may be mended so
     if stable.paused and not isinstance(release.change, Scale | Undo):
         is_half_rolled = stable.updated < stable.status_replicas
-        undo = f", or undo it (rollout undo {target.app})" if is_half_rolled else ""
+        resume = f"rollout resume {target.typed}"
+        undo = f", or undo it (rollout undo {target.typed})" if is_half_rolled else ""
         raise PlanRefused(
-            f"{target.deployment} is paused. Resume it first (rollout resume {target.app}){undo}.",
-            instead=f"rollout resume {target.app}",
+            f"{target.deployment} is paused. Resume it first ({resume}){undo}.",
+            instead=resume,
         )
     return stable
 
@@ -111,13 +112,21 @@ def _claimable(release: Release, seen: Observation) -> DeploymentSeen:
             f"There is no Deployment `{target.deployment}` in namespace {target.namespace} of"
             f" {target.cluster}. Create it, or fix {target.app} in the catalog."
         )
-    if stable.claim not in ("", release.stale_claim):
+    if stable.claim in ("", release.stale_claim):
+        return stable
+    end_it = (
+        f"run `kubectl -n {target.namespace} annotate deployment {target.deployment}"
+        f" {CLAIM_ANNOTATION}-`."
+    )
+    if release.id and stable.claim == release.id:
         raise PlanRefused(
-            f"{target.deployment} is claimed by release {stable.claim}, which is not running in"
-            f" this installation. If it is dead, run `kubectl -n {target.namespace} annotate"
-            f" deployment {target.deployment} {CLAIM_ANNOTATION}-`."
+            f"{release.id} had already begun to change {target.deployment}, and Redis lost what it"
+            f" found there and wrote. It is left as it is now: check it, then {end_it}"
         )
-    return stable
+    raise PlanRefused(
+        f"{target.deployment} is claimed by release {stable.claim}, which is not running in this"
+        f" installation. If it is dead, {end_it}"
+    )
 
 
 def elsewhere_notes(release: Release, stable: DeploymentSeen) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from bot.releases.assess.pairs import retarget_to_serving
 from bot.releases.assess.selectors import labels_of
-from bot.releases.facts.changes import Reapply, Restart, Scale
+from bot.releases.facts.changes import Deploy, Reapply, Restart, Scale
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.plan import LET_GO, Condition, DeploymentGoal, Plan, Side, Step
 from bot.releases.facts.release import Release
@@ -19,6 +19,7 @@ from bot.releases.planning.as_found import restored, rollback_basis
 from bot.releases.planning.capacity import floor_of
 from bot.releases.planning.draft import Draft
 from bot.releases.planning.draining import replacement_notes
+from bot.releases.planning.probing import judging_probe
 from bot.releases.planning.selection import keeps_own_selector, stays_selected
 
 
@@ -62,15 +63,24 @@ def _roll(draft: Draft) -> Plan:
     title = f"restart {stable.name}" if is_restart else f"roll {stable.name} to {draft.version}"
     floor = floor_of(stable)
     down = floor == 0 and stable.replicas > 0 and _serving_name(draft) == stable.name
-    down_note = f"{draft.release.target.app} will be down briefly: no pod has to stay available"
+    down_note = f"{draft.release.target.label} will be down briefly: no pod has to stay available"
     scalers = survey.autoscalers if survey is not None else ()
     scaler = next((one for one in scalers if one.target == stable.name), None)
+    is_deploy = isinstance(draft.release.change, Deploy)
+    probe, probe_notes = judging_probe(draft, draft.seen.services) if is_deploy else (None, ())
+    judges = probe is not None or (is_deploy and draft.release.rules.metrics is not None)
     return draft.plan(
-        steps=(_step(draft, title, goal), LET_GO),
+        steps=(replace(_step(draft, title, goal), judges_roll=judges), LET_GO),
         floor=floor,
         deadline_ms=draft.deadline_ms,
         down=down,
-        notes=(*((down_note,) if down else ()), *_idle_notes(draft), *replacement_notes(draft)),
+        probe=probe,
+        notes=(
+            *((down_note,) if down else ()),
+            *_idle_notes(draft),
+            *replacement_notes(draft),
+            *probe_notes,
+        ),
         has_autoscaler=scaler is not None,
         autoscaler_name=scaler.name if scaler else "",
     )

@@ -1,4 +1,5 @@
-"""The form that Abort opens where versions wait behind the release: what becomes of them?"""
+"""The form that Abort opens where versions wait behind the release: what becomes of them? Where
+none waits any more it asks about the abort alone."""
 
 from __future__ import annotations
 
@@ -19,14 +20,28 @@ Then = Literal["hold", "start"]
 def abort_modal(
     release: Release, waiting: Sequence[Release], carried: Mapping[str, str]
 ) -> Mapping[str, Any]:
+    blocks = [
+        section(f"*{plain(abort_title(release), 300)}*\n{restored(release)}{_waits(waiting)}")
+    ]
+    if waiting:
+        blocks.append(_choice(waiting))
+    return question(ABORT_CALLBACK, "Abort", carried, blocks)
+
+
+def _waits(waiting: Sequence[Release]) -> str:
+    if not waiting:
+        return ""
     names = ", ".join(f"{plain(one.to_version, 60)} ({code(one.id)})" for one in waiting[:NAMED])
     more = f" and {len(waiting) - NAMED} more" if len(waiting) > NAMED else ""
-    verb = "waits" if len(waiting) == 1 else "wait"
+    return f"\n{names}{more} {'waits' if len(waiting) == 1 else 'wait'}."
+
+
+def _choice(waiting: Sequence[Release]) -> Block:
     options = [
         _option("hold", "Abort and hold the queue"),
         _option("start", f"Abort and start {waiting[0].to_version}"),
     ]
-    choice: Block = {
+    return {
         "type": "input",
         "block_id": _BLOCK,
         "label": {"type": "plain_text", "text": "And the queue?"},
@@ -37,8 +52,6 @@ def abort_modal(
             "initial_option": options[0],
         },
     }
-    text = f"*{plain(abort_title(release), 300)}*\n{restored(release)}\n{names}{more} {verb}."
-    return question(ABORT_CALLBACK, "Abort", carried, [section(text), choice])
 
 
 def _option(value: Then, text: str) -> Block:

@@ -3,7 +3,8 @@ or a decision that needs people."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from bot.ports import Message
 from bot.releases.assess.result import fell_back_to
@@ -21,8 +22,9 @@ from bot.slack.blocks.approvals import (
     who_may_answer,
 )
 from bot.slack.blocks.buttons import buttons_of, held_buttons
-from bot.slack.blocks.chart import chart_block, chart_words, points_of
+from bot.slack.blocks.chart import chart_words, charts_of, points_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section, top_text
+from bot.slack.blocks.links import query_link
 from bot.slack.blocks.tables import pods_table, table_message
 from bot.slack.blocks.words import capitalised, change_words, phase_words
 from bot.slack.markup import clock, code, date, escape, link, mention, plain
@@ -74,19 +76,28 @@ def announcement(
         return None  # the last vote was posted already
     if event.kind is EventKind.EVIDENCE:
         return (_logs(release), False) if release.rules.evidence_logs == "channel" else None
-    if event.kind is EventKind.FAILURE:
-        return _failure(release, event, card), True
+    if event.kind in _LOUD:
+        return _LOUD[event.kind](release, event, card), True
     if event.kind is EventKind.FINISHED:
-        return _finished(release, event)
-    if event.kind is EventKind.HELD:
-        return _held(release, event, card), True
+        return _finished(release, event, card)
     gate = gate_asked_for(release, event) if _asks_for_approval(release, event) else None
     if gate is not None:
         return approval_message(release, event, gate, approvers, card), True
     if _needs_decision(release, event):
         return _decision(release, event, card), True
     people = _mentioned(release, event, approvers)
-    return _line(event, _MARKS[event.kind], mentions=people), False
+    line = _line(event, _MARKS[event.kind], mentions=people)
+    query = _query(release, event) if event.kind is EventKind.JUDGED else ""
+    return (replace(line, blocks=(*line.blocks, context(query))) if query else line), False
+
+
+def _overrode(release: Release, event: Event, card: str) -> Message:
+    what = change_words(release)
+    blocks = (
+        section(f"⚠️ *{plain(what, 300)}*\n{plain(event.text, 1_500)}"),
+        context(_card_link(release, card)),
+    )
+    return Message(top_text([escape(f"{what}: {event.text}")]), blocks)
 
 
 def _planned(release: Release) -> tuple[Message, bool] | None:
@@ -166,7 +177,8 @@ def _failure(release: Release, event: Event, card: str) -> Message:
     buttons = buttons_of(release) if _still_asks(release, event) else []
     if buttons:
         blocks.append(actions(buttons))
-    blocks.append(context(_card_link(release, card)))
+    links = (_card_link(release, card), _query(release, event))
+    blocks.append(context(" · ".join(one for one in links if one)))
     lines = [f"{what} failed: {event.text}", *evidence[:SHOWN_LINES]]
     return Message(
         top_text([*(escape(line) for line in lines), f"{escape(done)} {who}"]), tuple(blocks)
@@ -195,14 +207,15 @@ def _decision(release: Release, event: Event, card: str) -> Message:
     ]
     if buttons := buttons_of(release):
         blocks.append(actions(buttons))
-    blocks.append(context(_card_link(release, card)))
+    links = (_card_link(release, card), _query(release, event))
+    blocks.append(context(" · ".join(one for one in links if one)))
     line = f"{what} needs a decision: {event.text}"
     return Message(top_text([f"{escape(line)} {who}"]), tuple(blocks))
 
 
 def _held(release: Release, event: Event, card: str) -> Message:
     """One message for all versions that one release holds; it mentions who queued them."""
-    held, app = release.held, release.target.app
+    held, app = release.held, release.target.label
     if held is None or release.phase.is_final:
         done = capitalised(phase_words(release)) if release.phase.is_final else "Continued"
         line = f"{event.text}. {done}."
@@ -245,6 +258,12 @@ def _card_link(release: Release, card: str) -> str:
     return link(card, f"Card of {release.id}") if card else code(release.id)
 
 
+def _query(release: Release, event: Event) -> str:
+    """To the numbers of the verdict that the event is about; "" where it has none."""
+    about = (one for one in release.judgements if one.detail in event.text)
+    return next((found for one in about if (found := query_link(one))), "")
+
+
 def _consequence(release: Release, event: Event) -> str:
     """What follows from a failure; once that is over, how it ended."""
     before = release.from_version or "the previous version"
@@ -276,7 +295,8 @@ def _with_dates(release: Release, text: str) -> str:
     )
 
 
-def _finished(release: Release, event: Event) -> tuple[Message, bool] | None:
+def _finished(release: Release, event: Event, card: str) -> tuple[Message, bool] | None:
+    """Outside the card's thread it leads there instead of listing pods."""
     if (
         release.cause is not None
         and release.cause.failure is FailureClass.REFUSED
@@ -292,9 +312,19 @@ def _finished(release: Release, event: Event) -> tuple[Message, bool] | None:
     message = Message(top_text([f"{who} {escape(text)}{took}{stop}"]), (section(line),))
     if points := points_of(release):
         words = chart_words(release, points)
-        drawn = (chart_block(release, points), context(plain(words, 1_500)))
+        drawn = (*charts_of(release, points), context(plain(words, 1_500)))
         message = Message(top_text([message.text, escape(words)]), (*message.blocks, *drawn))
+    if card:
+        there = context(_card_link(release, card))
+        return Message(message.text, (*message.blocks, there)), False
     if release.card_snapshot.pods:
         table = table_message((pods_table(release, now=event.at),))
         message = Message(message.text, (*message.blocks, *table.blocks))
     return message, False
+
+
+_LOUD: Mapping[EventKind, Callable[[Release, Event, str], Message]] = {
+    EventKind.FAILURE: _failure,
+    EventKind.HELD: _held,
+    EventKind.OVERRODE: _overrode,
+}

@@ -44,9 +44,14 @@ def who_may_answer(
 ) -> tuple[str, ...]:
     """The approvers; the starter where the starter may open the gate and no approver is named."""
     starter = release.requested_by.user
-    if gate.role != "approver":
+    if gate.role == "deployer":
         return (starter,)
-    others = tuple(one for one in approvers if one != starter or gate.requester_may_approve)
+    if gate.voters.any_of:
+        approvers = gate.voters.named
+    elif gate.voters.one_from_each:
+        approvers = (*gate.voters.one_from_each, *approvers)
+    may_too = gate.requester_may_approve and not release.requested_by.caller
+    others = tuple(one for one in approvers if one != starter or may_too)
     return others[:MAX_MENTIONS] or (starter,)
 
 

@@ -8,28 +8,46 @@ from __future__ import annotations
 
 from typing import assert_never
 
+import orjson
+
 from bot.releases.engine.gates import open_gate
 from bot.releases.engine.respond import capacity_name, hold_name, stop_name
 from bot.releases.facts.ages import duration
 from bot.releases.facts.changes import Deploy, Scale
-from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import ApprovalGate, Confirmation, HoldGate
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
 from bot.slack.blocks.elements import Block, button
 
 ACTION_PREFIX = "release:"
+ON_THE_CARD, IN_ITS_FORM = "card", "form"
 SHOW = f"{ACTION_PREFIX}show"
 RESTORED = "Everything returns to its state before the release."
 _APPROVE = {
     "start": "Approve start",
+    "version": "Approve version",
+    "override": "Override freeze",
     "promote": "Promote",
     "switch": "Switch",
     **{one.value: "Continue" for one in Confirmation},
 }
 
 
-def buttons_of(release: Release) -> list[Block]:
+def buttons_of(release: Release, *, followed: bool = False) -> list[Block]:
+    """``followed``: versions wait behind it, and the form of Abort asks what becomes of them."""
+    buttons = _of_phase(release)
+    return [_asking_in_its_form(one) for one in buttons] if followed else buttons
+
+
+def _asking_in_its_form(one: Block) -> Block:
+    carried = orjson.loads(one["value"])
+    if carried.get("asks") != ON_THE_CARD:
+        return one
+    without = {key: value for key, value in one.items() if key != "confirm"}
+    return {**without, "value": orjson.dumps({**carried, "asks": IN_ITS_FORM}).decode()}
+
+
+def _of_phase(release: Release) -> list[Block]:
     match release.phase:
         case Phase.QUEUED:
             return _in_line(release)
@@ -75,7 +93,7 @@ def buttons_of(release: Release) -> list[Block]:
 
 def buttons_after(release: Release) -> list[Block]:
     """Of a release that is over: back, once more, and what runs."""
-    app = release.target.app
+    app = release.target.typed
     pods = [show_button("Pods", f"pods {app}")] if release.started_at else []
     if release.started_at and release.as_found is not None:
         pods = [compare_button(release), *pods]
@@ -118,7 +136,7 @@ def _what_follows(release: Release, gate: ApprovalGate) -> tuple[str, str, str] 
     """What changes production for all is confirmed, unless the catalog says otherwise."""
     if not release.rules.approvals.confirm or gate.name not in ("promote", "switch"):
         return None
-    app, after = release.target.app, release.to_version
+    app, after = release.target.label, release.to_version
     versions = f"{app} {release.from_version} → {after}".replace("  ", " ")
     if gate.name == "switch":
         window = duration(release.rules.bluegreen.rollback_window_ms)
@@ -186,14 +204,16 @@ def _abort(
     style: str = "danger",
 ) -> Block:
     what = what or restored(release)
-    title = abort_title(release) if label == "Abort" else f"{label} {release.id}?"
-    return _plain(release, label, "abort", style=style, confirm=(title, what, label))
+    is_abort = label == "Abort"
+    title = abort_title(release) if is_abort else f"{label} {release.id}?"
+    asks = ON_THE_CARD if is_abort else ""
+    return _plain(release, label, "abort", style=style, confirm=(title, what, label), asks=asks)
 
 
 def abort_title(release: Release) -> str:
     if not _is_known(release):
         return f"Abort {release.id}?"
-    return f"Abort: {release.target.app} stays on {release.from_version}"
+    return f"Abort: {release.target.label} stays on {release.from_version}"
 
 
 def restored(release: Release) -> str:
@@ -202,7 +222,13 @@ def restored(release: Release) -> str:
     if not pods or release.plan is None:
         return RESTORED
     kind = "canary" if release.strategy is Strategy.CANARY else release.candidate_name
-    return f"The {counted(pods, f'{kind} pod')} of {release.to_version} are removed. {RESTORED}"
+    version = release.to_version
+    gone = (
+        f"The {kind} pod of {version} is"
+        if pods == 1
+        else f"The {pods} {kind} pods of {version} are"
+    )
+    return f"{gone} removed. {RESTORED}"
 
 
 def _is_known(release: Release) -> bool:
@@ -256,9 +282,10 @@ def _plain(
     style: str = "",
     confirm: tuple[str, str, str] | None = None,
     gate: str | None = None,
+    asks: str = "",
 ) -> Block:
     """``gate`` None: the release's open gate. "Continue now" carries none: it ends a hold and
-    approves nothing.
+    approves nothing. ``asks``: where Abort asks before it acts, so that it asks once.
 
     ``step`` names the hold, the pause or the drift, so that a click on an older card never ends a
     later one.
@@ -271,6 +298,8 @@ def _plain(
     }
     if moment := stop_name(release) or hold_name(release) or capacity_name(release):
         value["step"] = moment
+    if asks:
+        value["asks"] = asks
     return button(label, f"{ACTION_PREFIX}{action}", value, style=style, confirm=confirm)
 
 

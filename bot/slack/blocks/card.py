@@ -14,6 +14,7 @@ from bot.ports import Message
 from bot.releases.engine.cluster_trouble import is_clusters_fault
 from bot.releases.engine.gates import expires_at, gates_here, hold_ends_at, open_gate
 from bot.releases.engine.queue import held_until
+from bot.releases.engine.votes import groups_missing
 from bot.releases.facts.ages import duration
 from bot.releases.facts.changes import Deploy, Scale
 from bot.releases.facts.counts import counted
@@ -23,12 +24,13 @@ from bot.releases.facts.release import WAITING_PHASES, Phase, Release
 from bot.releases.facts.target import Strategy
 from bot.slack.blocks.buttons import buttons_after, buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section
-from bot.slack.blocks.links import links_block
+from bot.slack.blocks.links import links_block, query_link
 from bot.slack.blocks.plain_card import SHOWN_EVIDENCE, plain_card
 from bot.slack.blocks.steps import steps_block
 from bot.slack.blocks.timeline import timeline_lines
 from bot.slack.blocks.words import (
     MARKS,
+    blind_words,
     capitalised,
     colours_of,
     pods_words,
@@ -47,9 +49,16 @@ BAR_CELLS = 10
 SHOWN_NOTES = 4
 
 
-def card(release: Release, *, now: int, names: Names | None = None, first: bool = False) -> Message:
+def card(
+    release: Release,
+    *,
+    now: int,
+    names: Names | None = None,
+    first: bool = False,
+    followed: bool = False,
+) -> Message:
     """``first``: as posted, before any edit. Slack notifies everyone whom a new message mentions,
-    so that version names people without mentioning them."""
+    so that version names people without mentioning them. ``followed``: versions wait behind it."""
     blocks: list[Block] = [section(_title(release))]
     if release.phase.is_final:
         blocks += _cause(release)
@@ -64,7 +73,7 @@ def card(release: Release, *, now: int, names: Names | None = None, first: bool 
             _notes(release),
         )
         blocks += [part for part in parts if part]
-        if buttons := buttons_of(release):
+        if buttons := buttons_of(release, followed=followed):
             blocks.append(actions(buttons))
     blocks += links_block(release, release.from_version, release.to_version)
     blocks.append(context(_origin(release, names or Names(), first)))
@@ -131,6 +140,13 @@ def _who(person: Person, first: bool) -> str:
     return plain(person.display_name, 100) if first else mention(person.user)
 
 
+def _starter(person: Person, first: bool) -> str:
+    if person.is_machine:
+        return f"the API caller {code(person.caller)}"
+    claimed = f", as the API caller {code(person.caller)} claims" if person.caller else ""
+    return f"{_who(person, first)}{claimed}"
+
+
 def _unreachable_lines(release: Release) -> Iterator[str]:
     if release.unreachable:
         since, why = date(release.unreachable.since), plain(release.unreachable.why, 200)
@@ -191,15 +207,18 @@ def _why(release: Release) -> str:
 
 def _approval_lines(release: Release, gate: ApprovalGate, now: int, first: bool) -> list[str]:
     votes = release.progress.gate.votes if release.progress.gate else ()
-    role = gate.role
-    article = "an" if role == "approver" else "a"
-    who = f"{article} {role}" if gate.quorum == 1 else f"{gate.quorum} {role}s"
-    other = "" if gate.requester_may_approve else f" other than {_who(release.requested_by, first)}"
+    who = _asked(gate, first)
+    starter = release.requested_by
+    may_too = gate.requester_may_approve and not starter.caller
+    other = "" if may_too or starter.is_machine else f" other than {_who(starter, first)}"
     what = uncapitalised(gate.title or gate.name)
     lines = [f"*Needs:* {who}{other} to {plain(what, 200)}."]
     if votes:
         names = ", ".join(_who(vote.by, first) for vote in votes)
         lines.append(f"{len(votes)} of {gate.quorum} approved: {names}")
+        lines += [
+            f"Still needs someone of {_group(one, first)}" for one in groups_missing(gate, votes)
+        ]
     ends = expires_at(release, gate)
     if ends is not None and ends > now:
         aborts = gate.on_expiry == "abort"
@@ -211,6 +230,23 @@ def _approval_lines(release: Release, gate: ApprovalGate, now: int, first: bool)
     elif ends is not None:
         lines.append(f"Overdue since {date(ends)}; still waiting.")
     return lines
+
+
+def _asked(gate: ApprovalGate, first: bool) -> str:
+    role, voters = gate.role, gate.voters
+    article = "a" if role == "deployer" else "an"
+    who = f"{article} {role}" if gate.quorum == 1 else f"{gate.quorum} {role}s"
+    if voters.any_of:
+        people = "someone" if gate.quorum == 1 else f"{gate.quorum} people"
+        who = f"{people} of {' or '.join(_group(one, first) for one in voters.named)}"
+    if voters.one_from_each:
+        each = " and of ".join(_group(one, first) for one in voters.one_from_each)
+        who = f"{who}, among them one of {each},"
+    return who
+
+
+def _group(group: str, first: bool) -> str:
+    return code(group) if first else mention(group)
 
 
 def _after_hold(release: Release) -> str:
@@ -243,11 +279,12 @@ def _trouble_lines(release: Release) -> Iterator[str]:
             yield f"⚠️ Cluster problem{since}, not the release's fault: {summary}"
         else:
             yield f"⚠️ Waiting{since}: {summary}"
-    if release.progress.waits_for and release.phase in (Phase.PROGRESSING, Phase.ROLLING_BACK):
+    failing = release.progress.probe_failure
+    is_moving = release.phase in (Phase.PROGRESSING, Phase.ROLLING_BACK)
+    if release.progress.waits_for and is_moving and not failing:
         yield f"*Waiting:* {plain(release.progress.waits_for, 400)}."
-    if release.progress.probe_failure:
-        failure = plain(release.progress.probe_failure, 500)
-        yield f"⚠️ The probe fails: {failure}. The switch waits until it passes."
+    if failing:
+        yield f"⚠️ The probe fails: {plain(failing, 500)}. The switch waits until it passes."
 
 
 def _struggle_lines(release: Release) -> Iterator[str]:
@@ -291,7 +328,8 @@ def _deadline_lines(release: Release) -> Iterator[str]:
     ends = _deadline(release)
     if release.phase is Phase.PROGRESSING and ends and not struggle_words(release):
         usual = release.progress.began_at + release.usual_ms + release.progress.paused_ms
-        estimate = f"Usually done by {date(usual, '{time_secs}')}; d" if release.usual_ms else "D"
+        is_usual = release.usual_ms and not release.progress.probe_failure
+        estimate = f"Usually done by {date(usual, '{time_secs}')}; d" if is_usual else "D"
         yield f"{estimate}eadline {date(ends)}."
 
 
@@ -303,10 +341,14 @@ def _state(release: Release) -> Block | None:
         *_progress_lines(release),
         *(plain(line, 200) for line in pods_words(release)),
     ]
+    if blind := blind_words(release):
+        lines.append(f"⚠️ {plain(blind, 300)}")
     if release.judgements:
         last = release.judgements[-1]
+        query = f" · {found}" if (found := query_link(last)) else ""
         lines.append(
-            f"Last verdict, {date(last.at)}: *{verdict_words(last)}*, {plain(last.detail, 400)}"
+            f"Last verdict, {date(last.at)}: *{verdict_words(last)}*,"
+            f" {plain(last.detail, 400)}{query}"
         )
     return section("\n".join(lines)) if lines else None
 
@@ -368,7 +410,7 @@ def _timeline(release: Release) -> Iterator[Block]:
 def _origin(release: Release, names: Names, first: bool) -> str:
     parts = [
         code(release.id),
-        f"by {_who(release.requested_by, first)}",
+        f"by {_starter(release.requested_by, first)}",
         date(release.created_at, "{date_short_pretty} {time}"),
     ]
     approvals = [name.partition(": ") for name in release.passed if ": " in name]

@@ -12,7 +12,8 @@ from typing import Any
 
 from bot.ports import Message
 from bot.releases.facts.ages import duration
-from bot.releases.facts.release import Release
+from bot.releases.facts.counts import counted
+from bot.releases.facts.release import PodCounts, Release
 from bot.slack.blocks.elements import Block
 from bot.slack.blocks.words import verdict_words
 from bot.slack.markup import cut
@@ -26,10 +27,12 @@ FEWEST_POINTS = 3
 
 @dataclass(frozen=True)
 class Point:
-    """The end of a step. ``after``: elapsed since the release started; ``share``: percent."""
+    """The end of a step. ``after``: elapsed since the release started; ``share``: percent;
+    ``pods``: of the new version, as last observed."""
 
     after: str
     share: int
+    pods: PodCounts | None = None
 
 
 def points_of(release: Release) -> tuple[Point, ...]:
@@ -48,7 +51,7 @@ def points_of(release: Release) -> tuple[Point, ...]:
         after = duration(step.ended_at - release.started_at)
         if after == points[-1].after:
             points.pop()
-        points.append(Point(after, share))
+        points.append(Point(after, share, step.pods))
     return tuple(points[-MAX_POINTS:]) if len(points) >= FEWEST_POINTS else ()
 
 
@@ -63,8 +66,47 @@ def chart_words(release: Release, points: Sequence[Point]) -> str:
         f"{verdict_words(one)} at {duration(one.at - release.started_at)}"
         for one in release.judgements
     )
-    more = f" Verdicts: {verdicts}." if verdicts else ""
+    numbers = ", ".join(
+        f"{_numbers(one.pods)} until {one.after}" for one in points if one.pods is not None
+    )
+    more = f" Pods: {numbers}." if numbers else ""
+    more += f" Verdicts: {verdicts}." if verdicts else ""
     return f"Share of {release.to_version}: {shares}.{more}"
+
+
+def _numbers(pods: PodCounts) -> str:
+    """``2 of 3 ready (1 failing, 4 restarts)``"""
+    trouble = [f"{pods.failing} failing"] if pods.failing else []
+    trouble += [counted(pods.restarts, "restart")] if pods.restarts else []
+    return f"{pods.ready} of {pods.total} ready" + (f" ({', '.join(trouble)})" if trouble else "")
+
+
+def charts_of(release: Release, points: Sequence[Point]) -> tuple[Block, ...]:
+    """The share; and what was observed of the pods, where anything was. Slack takes two a
+    message."""
+    seen = [(one.after, one.pods) for one in points if one.pods is not None]
+    if not seen:
+        return (chart_block(release, points),)
+    labels = [cut(after, MAX_LABEL) for after, _ in seen]
+    values = {
+        "ready": [pods.ready for _, pods in seen],
+        "failing": [pods.failing for _, pods in seen],
+        "restarts": [pods.restarts for _, pods in seen],
+    }
+    series = [
+        {
+            "name": name,
+            "data": [
+                {"label": label, "value": value}
+                for label, value in zip(labels, numbers, strict=True)
+            ],
+        }
+        for name, numbers in values.items()
+    ]
+    axes = {"categories": labels, "x_label": "Time", "y_label": "Pods, restarts"}
+    chart = {"type": "bar", "series": series, "axis_config": axes}
+    title = cut(f"Pods of {release.to_version} at the end of each step", MAX_TITLE)
+    return (chart_block(release, points), {"type": CHART, "title": title, "chart": chart})
 
 
 def chart_block(release: Release, points: Sequence[Point]) -> Block:
@@ -77,7 +119,7 @@ def chart_block(release: Release, points: Sequence[Point]) -> Block:
         "series": [{"name": cut(release.to_version, MAX_LABEL) or "share", "data": data}],
         "axis_config": {"categories": labels, "x_label": "Time", "y_label": "% of traffic"},
     }
-    title = cut(f"Share of {release.to_version} in {release.target.app}", MAX_TITLE)
+    title = cut(f"Share of {release.to_version} in {release.target.label}", MAX_TITLE)
     return {"type": CHART, "title": title, "chart": chart}
 
 

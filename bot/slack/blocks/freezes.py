@@ -37,7 +37,8 @@ def freeze_line(freeze: Freeze, note: str = "") -> str:
     until = freeze.until
     ends = f"until {date(until, '{date_short_pretty} {time}')}" if until else "until it is lifted"
     more = f" ({plain(note, 200)})" if note else ""
-    why = f"{mention(freeze.by.user)}: {plain(freeze.reason, 500)}{more}"
+    who = "the catalog" if freeze.of_catalog else mention(freeze.by.user)
+    why = f"{who}: {plain(freeze.reason, 500)}{more}"
     return f"🧊 *{plain(freeze.scope)} is frozen* {ends}\n{why}"
 
 

@@ -38,9 +38,11 @@ NOTICES = {
 
 @dataclass(frozen=True)
 class AppSeen:
-    """``versions``: what the last release saw, with ready and all pods; () where there was none."""
+    """``typed``: as a command names the app. ``versions``: what the last release saw, with ready
+    and all pods; () where there was none."""
 
     name: str
+    typed: str
     versions: tuple[tuple[str, int, int], ...] = ()
     last: Release | None = None
 
@@ -61,6 +63,12 @@ class HomeSeen:
     apps: Sequence[AppSeen] = ()
     app_names: Sequence[str] = ()
     first: int = 0
+
+    @property
+    def linked(self) -> tuple[Release, ...]:
+        """The releases whose cards are linked, each once."""
+        shown = (*self.waiting_for_me[:SHOWN], *self.running[:SHOWN], *self.mine)
+        return tuple({one.id: one for one in shown}.values())
 
 
 def home_view(seen: HomeSeen, names: Names) -> Mapping[str, Any]:
@@ -98,7 +106,10 @@ def _freezes(seen: HomeSeen) -> list[Block]:
     shown = seen.freezes[:_FREEZES_SHOWN]
     lift = seen.may_release
     lines = [
-        section(freeze_line(one), **({"accessory": unfreeze_button(one)} if lift else {}))
+        section(
+            freeze_line(one),
+            **({"accessory": unfreeze_button(one)} if lift and not one.of_catalog else {}),
+        )
         for one in shown
     ]
     return [header("Frozen"), *lines, *_more(len(seen.freezes), _FREEZES_SHOWN)]
@@ -112,7 +123,7 @@ def _apps(seen: HomeSeen) -> list[Block]:
         blocks.append(_pages(seen))
     for app in seen.apps[:APPS_A_PAGE]:
         more = (
-            {"accessory": show_button("Deploy", f"deploy {app.name}")} if seen.may_release else {}
+            {"accessory": show_button("Deploy", f"deploy {app.typed}")} if seen.may_release else {}
         )
         blocks.append(section(_app_line(app, seen), **more))
     return blocks

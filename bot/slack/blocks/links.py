@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from bot.releases.facts.causes import Judgement
 from bot.releases.facts.release import Release
 from bot.slack.blocks.elements import Block, context
 from bot.slack.markup import link
 from config.link_templates import filled
+
+LONGEST_ADDRESS = 2_000
+
+
+def query_link(judgement: Judgement) -> str:
+    """To what a verdict rests on; "" where it rests on no metrics."""
+    fits = judgement.link and len(judgement.link) <= LONGEST_ADDRESS
+    return link(judgement.link, "query in Prometheus") if fits else ""
 
 
 def links_block(release: Release, before: str, after: str) -> list[Block]:

@@ -10,6 +10,7 @@ from bot.releases.facts.plan import ApprovalGate, HoldGate
 from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.elements import top_text
 from bot.slack.blocks.words import (
+    blind_words,
     capitalised,
     colours_of,
     headline,
@@ -85,6 +86,8 @@ def _state(release: Release) -> Iterator[str]:
         since = release.card_snapshot.serving_since
         at = f" since {clock(since)}" if since else ""
         yield f"{capitalised(serving)} serving{at}; {waiting} waiting"
+    if blind := blind_words(release):
+        yield blind
     if release.judgements:
         last = release.judgements[-1]
         yield f"Last verdict: {verdict_words(last)}, {last.detail}"

@@ -48,7 +48,9 @@ def _gate(gate: ApprovalGate | HoldGate) -> str:
     if isinstance(gate, HoldGate):
         judged = ", then compare the candidate with stable" if gate.judged else ""
         return f"{capitalised(gate.title or 'hold')} for {duration(gate.ms)}{judged}"
-    who = "" if gate.requester_may_approve else " from someone other than the requester"
+    who = " of groups that the catalog names" if gate.voters.named else ""
+    who = " of an admin" if gate.role == "admin" else who
+    who += "" if gate.requester_may_approve else " from someone other than the requester"
     then = "abort" if gate.on_expiry == "abort" else "reminder"
     return (
         f"Wait for {counted(gate.quorum, 'approval')}{who}:"
@@ -57,7 +59,7 @@ def _gate(gate: ApprovalGate | HoldGate) -> str:
 
 
 def plan_message(release: Release, plan: Plan) -> Message:
-    app = release.target.app
+    app = release.target.label
     head = (
         f"{app} {plan.from_version} → {plan.version} {STRATEGY_WORDS[release.strategy]}: dry run,"
         " nothing changed"

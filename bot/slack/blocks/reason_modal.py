@@ -17,7 +17,9 @@ _BLOCK, _ACTION = "reason", "reject_reason"
 
 def reject_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, Any]:
     effect = restored(release) if release.started_at else "Nothing has changed yet."
-    stays = f"{release.target.app} stays on {release.from_version}" if release.from_version else ""
+    stays = (
+        f"{release.target.label} stays on {release.from_version}" if release.from_version else ""
+    )
     title = f"Reject {release.to_version}" + (f": {stays}" if stays else "")
     reason: Block = {
         "type": "input",

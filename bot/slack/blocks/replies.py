@@ -26,6 +26,7 @@ from bot.operations.replies import (
     Receipt,
     Refusal,
     Reply,
+    RollBackTo,
     StoryReply,
     TableReply,
     TextReply,
@@ -77,6 +78,7 @@ LISTED = 20
 CONFIRM = f"{ACTION_PREFIX}go_on"
 ASK = f"{ACTION_PREFIX}ask"
 BRING = f"{ACTION_PREFIX}bring"
+TO_REVISION = f"{ACTION_PREFIX}revision"
 SHARE = f"{ACTION_PREFIX}share"
 FILE = f"{ACTION_PREFIX}file"
 SUGGESTION = f"{ACTION_PREFIX}meant"
@@ -117,8 +119,8 @@ def _line_of(reply: TextReply | AskReasonReply | Pending) -> str:
     match reply:
         case TextReply(line=line):
             return line
-        case AskReasonReply(release=release, waiting=waiting) if waiting:
-            return f"What becomes of what waits behind {release.id}?"
+        case AskReasonReply(release=release, to_abort=True):
+            return f"Abort {release.id}?"
         case AskReasonReply(release=release):
             return f"Why do you reject {release.id}?"
         case Pending():
@@ -128,8 +130,8 @@ def _line_of(reply: TextReply | AskReasonReply | Pending) -> str:
 def _found(reply: TableReply | DocumentReply | PlanReply | ListingReply, now: int) -> Message:
     """The result of a query, which can be shared with the channel."""
     match reply:
-        case TableReply(tables=tables, cards=cards):
-            return _with_cards(table_message(tables), cards)
+        case TableReply(tables=tables, cards=cards, roll_backs=roll_backs):
+            return _with_roll_backs(_with_cards(table_message(tables), cards), roll_backs)
         case DocumentReply():
             return _document(reply)
         case PlanReply(release=release, plan=plan):
@@ -144,6 +146,24 @@ def _with_cards(message: Message, cards: Sequence[CardLink]) -> Message:
         [message.text, *(f"Card of {one.release_id}: {escape(one.address)}" for one in cards)]
     )
     return replace(message, text=text, blocks=(*message.blocks, *shown)) if cards else message
+
+
+def _with_roll_backs(message: Message, rows: Sequence[RollBackTo]) -> Message:
+    if not rows or len(message.blocks) >= MAX_BLOCKS - 1:
+        return message
+    buttons = [roll_back_to(one) for one in rows]
+    return replace(message, blocks=(*message.blocks, actions(buttons)))
+
+
+def roll_back_to(one: RollBackTo) -> Block:
+    """Always confirmed: nothing says that it is an emergency."""
+    value = {"what": one.app, "choice": str(one.revision), "plan": one.state}
+    title = f"Roll back {one.app} to {one.version}?"
+    text = f"{one.app} {one.from_version} → {one.version}, as in revision {one.revision}."
+    confirm = (title, text, "Roll back")
+    label = f"Roll back to {one.version} ({one.revision})"
+    action = f"{TO_REVISION}:{one.revision}"
+    return button(label, action, value, confirm=confirm)
 
 
 def _card_line(card: CardLink) -> Block:
@@ -229,10 +249,10 @@ def _suggestion(suggestion: Suggestion, token: str, number: int) -> Block:
 
 def _receipt(receipt: Receipt) -> Message:
     release, what = receipt.release, change_words(receipt.release)
-    place = f" in <#{escape(release.channel)}>" if receipt.elsewhere else ""
+    place = f" Its card is in <#{escape(release.channel)}>." if receipt.elsewhere else ""
     if receipt.fresh:
-        line = f"{escaped(what, 1_000)}: started as {escape(release.id)}. Its card follows{place}."
-        shown = f"🚢 *{plain(what, 300)}*: started as {code(release.id)}. Its card follows{place}."
+        line = f"{escaped(what, 1_000)}: started as {escape(release.id)}.{place}"
+        shown = f"🚢 *{plain(what, 300)}*: started as {code(release.id)}.{place}"
     else:
         line = (
             f"{escaped(what, 1_000)} already runs as {escape(release.id)}:"
@@ -334,6 +354,7 @@ def _whoami(who: WhoamiReply) -> Message:
         ("Workspace", who.person.team),
         ("User groups", ", ".join(who.groups) or "none"),
         ("Roles", ", ".join(who.roles) or "none"),
+        *((f"Roles in {app}", ", ".join(roles) or "none") for app, roles in who.elsewhere),
         ("Channel", who.channel),
     ]
     lines = [f"*{name}:* {code(value, 500)}" for name, value in facts]

@@ -14,7 +14,7 @@ from bot.releases.facts.plan import ApprovalGate, HoldGate, Step
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
 from bot.slack.blocks.elements import Block, section
-from bot.slack.blocks.timeline import SHOWN_STEPS
+from bot.slack.blocks.timeline import CLEAN_UP, SHOWN_STEPS
 from bot.slack.blocks.words import capitalised, uncapitalised
 from bot.slack.markup import plain
 
@@ -152,5 +152,5 @@ def _as_one(items: Sequence[StepItem]) -> StepItem:
     if running is not None:
         return running
     if all(item.state == "done" for item in items):
-        return replace(items[0], words="Clean up", took=sum(item.took for item in items))
-    return replace(items[-1], words="Clean up")
+        return replace(items[0], words=capitalised(CLEAN_UP), took=sum(item.took for item in items))
+    return replace(items[-1], words=capitalised(CLEAN_UP))

@@ -19,7 +19,7 @@ from bot.slack.blocks.buttons import (
 )
 from bot.slack.blocks.elements import Block, actions, context, section, top_text
 from bot.slack.blocks.tables import aligned, pods_table, table_message
-from bot.slack.blocks.timeline import timeline_lines, took_words
+from bot.slack.blocks.timeline import steps_over, timeline_lines, took_words
 from bot.slack.blocks.words import (
     MARKS,
     headline,
@@ -27,12 +27,11 @@ from bot.slack.blocks.words import (
     title_words,
     verdict_words,
 )
-from bot.slack.markup import clock, code, date, escape, link, mention, plain
+from bot.slack.markup import DAY_AND_TIME, clock, code, date, escape, link, mention, plain
 
 SHOWN_LINES = 20
 SHOWN_VERDICTS = 5
 SHOWN_DIFFERENCES = 25
-_WHEN = "{date_short_pretty} {time_secs}"
 
 
 def story_message(story: StoryReply, now: int) -> Message:
@@ -43,7 +42,7 @@ def story_message(story: StoryReply, now: int) -> Message:
     ]
     pods = pods_table(release, now=release.finished_at or now)
     if release.phase.is_final:
-        pods = replace(pods, title=f"Pods of {release.target.app} as it ended")
+        pods = replace(pods, title=f"Pods of {release.target.label} as it ended")
     if pods.rows:
         blocks += table_message((pods,)).blocks
     blocks.append(context(_where(story)))
@@ -56,10 +55,10 @@ def _head(release: Release) -> Iterator[str]:
     yield f"*{plain(title_words(release), 300)}*"
     far = f" · took {duration(release.took_ms)}" if release.took_ms is not None else ""
     yield f"{MARKS[release.phase]} {plain(phase_words(release), 400)}{far}"
-    yield f"*Who:* {mention(release.requested_by.user)}, {date(release.created_at, _WHEN)}"
+    yield f"*Who:* {mention(release.requested_by.user)}, {date(release.created_at, DAY_AND_TIME)}"
     if release.started_at:
-        ended = f", ended {date(release.finished_at, _WHEN)}" if release.finished_at else ""
-        yield f"*When:* started {date(release.started_at, _WHEN)}{ended}"
+        ended = f", ended {date(release.finished_at, DAY_AND_TIME)}" if release.finished_at else ""
+        yield f"*When:* started {date(release.started_at, DAY_AND_TIME)}{ended}"
     if release.reason:
         yield f"*Reason:* {plain(release.reason, 500)}"
     if release.cause is not None:
@@ -115,7 +114,7 @@ def _where(story: StoryReply) -> str:
 
 
 def _buttons(release: Release) -> list[Block]:
-    pods = [show_button("Pods now", f"pods {release.target.app}")] if release.started_at else []
+    pods = [show_button("Pods now", f"pods {release.target.typed}")] if release.started_at else []
     back = [roll_back_button(release.id)] if may_be_rolled_back(release) else []
     return [*back, *([compare_button(release)] if release.as_found is not None else []), *pods]
 
@@ -128,7 +127,7 @@ def _text(story: StoryReply, pods: list[str]) -> str:
         headline(release),
         f"{release.id}, started by {by} at {clock(release.created_at)}{reason}",
         *([f"Why it ended so: {release.cause.summary}"] if release.cause else []),
-        *(f"{one.title} · {took_words(one)}" for one in release.timeline),
+        *(f"{one.title} · {took_words(one)}" for one in steps_over(release)),
         *(_told(one) for one in [*_votes(story), *_happened(story)][-SHOWN_LINES:]),
         *pods,
     ]
@@ -136,12 +135,12 @@ def _text(story: StoryReply, pods: list[str]) -> str:
 
 
 def _told(line: AuditLine) -> str:
-    return f"{clock(line.at)} {line.text}"
+    return f"{clock(line.at)} {line.text or '(erased)'}"
 
 
 def compared(reply: ComparisonReply) -> Message:
     """A line for each field: a phone would cut the last column of a table."""
-    title = f"{reply.release.id}: {reply.release.target.app} before and after"
+    title = f"{reply.release.id}: {reply.release.target.label} before and after"
     rows = reply.rows[:SHOWN_DIFFERENCES]
     lines = [
         f"• {plain(what, 200)}: {code(before, 150)} → {code(after, 150)}"

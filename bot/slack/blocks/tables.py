@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.ports import Message, Table
 from bot.releases.assess.card_snapshot import pod_role
+from bot.releases.facts.ages import moment
 from bot.releases.facts.card_snapshot import POD_COLUMNS, pod_row
 from bot.releases.facts.counts import counted
 from bot.releases.facts.release import Release
@@ -22,7 +23,18 @@ from bot.slack.blocks.elements import (
     section,
     top_text,
 )
-from bot.slack.markup import columns, cut, escape, one_line, padded, plain, units
+from bot.slack.markup import (
+    DAY_AND_TIME,
+    columns,
+    cut,
+    escape,
+    moment_in,
+    one_line,
+    padded,
+    plain,
+    units,
+    with_clocks,
+)
 
 MAX_ROWS = 100  # with the header
 MAX_COLUMNS = 20
@@ -72,9 +84,14 @@ def _head(table: Table) -> str:
 
 
 def aligned(table: Table) -> list[str]:
-    """Columns padded to equal width in a fixed-width font."""
-    rows = [tuple(name.upper() for name in table.columns), *table.rows]
-    cells = [[one_line(cell) or "-" for cell in row] for row in rows]
+    """Columns padded to equal width in a fixed-width font, in which Slack shows no moment in each
+    reader's zone: the header names the zone."""
+    dated = {i for row in table.rows for i, cell in enumerate(row) if moment_in(cell) is not None}
+    names = [
+        f"{name.upper()} (UTC)" if i in dated else name for i, name in enumerate(table.columns)
+    ]
+    rows = [tuple(name.upper() for name in names), *table.rows]
+    cells = [[_in_utc(one_line(cell)) or "-" for cell in row] for row in rows]
     widths = [
         max(columns(row[i]) for row in cells if i < len(row))
         for i in range(max(len(row) for row in cells))
@@ -82,6 +99,10 @@ def aligned(table: Table) -> list[str]:
     return [
         "  ".join(padded(cell, widths[i]) for i, cell in enumerate(row)).rstrip() for row in cells
     ]
+
+
+def _in_utc(cell: str) -> str:
+    return cell if moment_in(cell) is None else with_clocks(cell).removesuffix(" UTC")
 
 
 def as_file(tables: Sequence[Table]) -> str:
@@ -101,7 +122,7 @@ def without_tables(message: Message) -> Message:
         if block.get("type") != "table":
             blocks.append(block)
             continue
-        rows = [tuple(str(cell.get("text", "")) for cell in row) for row in block["rows"]]
+        rows = [tuple(row) for row in rows_of(block)]
         blocks += _as_text(Table("", rows[0], tuple(rows[1:])))
     return Message(message.text, tuple(blocks[:MAX_BLOCKS]), message.metadata)
 
@@ -119,7 +140,7 @@ def pods_table(release: Release, *, now: int) -> Table:
     )
     more = release.card_snapshot.pods_total - len(rows)
     return Table(
-        f"Pods of {release.target.app}",
+        f"Pods of {release.target.label}",
         POD_COLUMNS,
         rows,
         f"and {more} more pods" if more > 0 else "",
@@ -138,19 +159,28 @@ def _table_block(table: Table) -> tuple[Block, int]:
     """(the block, rows left out)."""
     names = table.columns[:MAX_COLUMNS]
     rows = [[_cell(name.upper()) for name in names]]
-    used = sum(units(cell["text"]) for cell in rows[0])
+    used = sum(units(text_of(cell)) for cell in rows[0])
     for row in table.rows:
         cells = [_cell(row[i] if i < len(row) else "") for i in range(len(names))]
-        used += sum(units(cell["text"]) for cell in cells)
+        used += sum(units(text_of(cell)) for cell in cells)
         if len(rows) == MAX_ROWS or used > MAX_CHARACTERS:
             break
         rows.append(cells)
     return {"type": "table", "rows": rows}, len(table.rows) - (len(rows) - 1)
 
 
-def _cell(text: str) -> dict[str, str]:
-    """Without the brackets of kubectl's `<none>` and `<pending>`: some clients read them as markup
-    and drop the word."""
+def _cell(text: str) -> Block:
+    """A moment in each reader's zone. Without the brackets of kubectl's `<none>` and `<pending>`:
+    some clients read them as markup and drop the word."""
+    if (at_ms := moment_in(text)) is not None:
+        date = {
+            "type": "date",
+            "timestamp": at_ms // 1000,
+            "format": DAY_AND_TIME,
+            "fallback": with_clocks(text),
+        }
+        section_ = {"type": "rich_text_section", "elements": [date]}
+        return {"type": "rich_text", "elements": [section_]}
     return {"type": "raw_text", "text": cut(_BRACKETED.sub(r"\1", one_line(text)), MAX_CELL) or "-"}
 
 
@@ -202,4 +232,10 @@ def _left_out(count: int) -> str:
 
 def rows_of(block: Mapping[str, Any]) -> list[list[str]]:
     """The texts of a table block."""
-    return [[str(cell["text"]) for cell in row] for row in block["rows"]]
+    return [[text_of(cell) for cell in row] for row in block["rows"]]
+
+
+def text_of(cell: Block) -> str:
+    if cell["type"] != "rich_text":
+        return str(cell["text"])
+    return moment(cell["elements"][0]["elements"][0]["timestamp"] * 1000)

@@ -15,6 +15,7 @@ from bot.releases.facts.counts import counted
 from bot.releases.facts.plan import HoldGate, Step
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
+from bot.releases.planning.probing import BY_PODS_ALONE
 
 MARKS: dict[Phase, str] = {
     Phase.QUEUED: "⏳",
@@ -44,12 +45,13 @@ _VERDICT_WORDS: dict[Verdict, str] = {
     Verdict.GOOD: "good",
     Verdict.BAD: "bad",
     Verdict.TOO_LITTLE: "too little data",
+    Verdict.SOURCE_AWAY: "source away",
 }
 
 
 def change_words(release: Release) -> str:
     """What the release does: ``hello 1.0.0 → 2.0.0 canary``."""
-    app, before, after = release.target.app, release.from_version, release.to_version
+    app, before, after = release.target.label, release.from_version, release.to_version
     match release.change:
         case Deploy(version=version):
             arrow = f"{before} → {after}" if before else f"→ {version_word(version)}"
@@ -69,7 +71,7 @@ def change_words(release: Release) -> str:
 
 def title_words(release: Release) -> str:
     """The same as a title, the verb first: ``Deploy hello 1.0.0 → 2.0.0 canary``."""
-    app, before = release.target.app, release.from_version
+    app, before = release.target.label, release.from_version
     match release.change:
         case Deploy():
             return f"Deploy {change_words(release)}"
@@ -120,9 +122,7 @@ def struggle_words(release: Release) -> str:
     found = release.card_snapshot.struggle
     if found is None or release.progress.trouble is not None or release.phase.is_final:
         return ""
-    pods = f"{found.pods} of {found.total} new pods" if found.total > 1 else "the new pod"
-    again = f", {counted(found.restarts, 'restart')}" if found.is_crash else ""
-    return f"{pods}: {found.what}{again}"
+    return found.words
 
 
 def _running_words(release: Release) -> str:
@@ -144,7 +144,7 @@ def _running_words(release: Release) -> str:
 
 
 def _final_words(release: Release) -> str:
-    on = f"{release.target.app} is on {_on_now(release)}"
+    on = f"{release.target.label} is on {_on_now(release)}"
     rolled_back = bool(release.started_at) and release.rollback is not None
     match release.phase:
         case Phase.SUCCEEDED:
@@ -175,7 +175,7 @@ def _version_before(release: Release) -> str:
 
 
 def _success_words(release: Release) -> str:
-    app = release.target.app
+    app = release.target.label
     match release.change:
         case Scale(replicas=replicas):
             return f"{app} has {counted(replicas, 'pod')}"
@@ -281,8 +281,18 @@ def _colour(release: Release, side: SideName) -> str:
     return pod_role(release, side, is_new=False, has_both=True)
 
 
+def blind_words(release: Release) -> str:
+    """While it holds: that nobody asks the new version anything, or why no metrics come."""
+    if release.plan is None or release.phase is not Phase.HOLDING:
+        return ""
+    if away := next((one.away for one in release.progress.counts if one.away), ""):
+        return f"No metrics: {away}"
+    notes = (note for note in release.plan.notes if BY_PODS_ALONE in note)
+    return capitalised(next(notes, ""))
+
+
 def verdict_words(judgement: Judgement) -> str:
-    return _VERDICT_WORDS[judgement.verdict]
+    return _VERDICT_WORDS[Verdict.SOURCE_AWAY if judgement.away else judgement.verdict]
 
 
 def capitalised(text: str) -> str:

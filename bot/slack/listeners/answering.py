@@ -26,8 +26,10 @@ from bot.releases.facts.people import Person
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Answering:
+    """``context`` is another one once the configuration has changed."""
+
     context: Context
     later: Executor
 

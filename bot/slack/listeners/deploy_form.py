@@ -41,8 +41,7 @@ def first_form(context: Context, asked: OpenFormReply, channel: str) -> DeployFo
 
 
 def _filled(form: DeployForm, typed: DeployCommand) -> DeployForm:
-    more = [f"in={typed.cluster}"] if typed.cluster else []
-    more += [f"hold={format_duration(typed.hold_ms)}"] if typed.hold_ms is not None else []
+    more = [f"hold={format_duration(typed.hold_ms)}"] if typed.hold_ms is not None else []
     return replace(
         form,
         version=typed.version or "",

@@ -52,7 +52,7 @@ def open_form(client: WebClient, click: Click, asked: AskReasonReply) -> bool:
 
 
 def _form_of(asked: AskReasonReply, carried: Mapping[str, str]) -> Mapping[str, Any]:
-    if asked.waiting:
+    if asked.to_abort:
         return abort_modal(asked.release, asked.waiting, carried)
     return reject_modal(asked.release, carried)
 

@@ -22,22 +22,23 @@ MAX_ERROR = 2_000
 
 
 def register(app: App, answering: Answering) -> None:
-    context = answering.context
-
     @app.action(re.compile(r"deploy_\w+"))
     def on_change(ack: Ack, body: Mapping[str, Any]) -> None:
         ack()
+        context = answering.context
         change = change_of(body, sorted(context.catalog.apps))
         answering.after(lambda: redraw(context, change))
 
     @app.options("deploy_app")
     def on_options(ack: Ack, body: Mapping[str, Any], payload: Mapping[str, Any]) -> None:
+        context = answering.context
         may_read = refuse(context, person_of(body), READING) is None
         apps = sorted(context.catalog.apps) if may_read else []
         ack(options=app_options(apps, str(payload.get("value") or "")))
 
     @app.view(CALLBACK)
     def on_submit(ack: Ack, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
+        context = answering.context
         form = read_form(view, sorted(context.catalog.apps))
         if form.version:
             reply = handle_command(context, invocation_of(body, view, form))

@@ -1,7 +1,8 @@
 -- ARGV: release id, lock keys...  Returns {behind, position}: behind is '' when all are held, with the lock of the release's app.
 local id = ARGV[1]
-local found = redis.call('HMGET', release_key(id), 'app', 'phase_final')
-local app, final = found[1], found[2]
+local found = redis.call('HMGET', release_key(id), 'app', 'phase_final', 'place')
+-- A record of an older version has no place.
+local app, final = found[3] or found[1], found[2]
 if not app or final == '1' then return {'', -1} end
 local locks = {app_lock(app)}
 for index = 2, #ARGV do locks[#locks + 1] = ARGV[index] end

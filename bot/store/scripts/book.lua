@@ -7,9 +7,12 @@ local queue, promised = key('budget-queue:' .. ARGV[1]), key('budget-promised:' 
 local interval, burst, reserve = 60000 / tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local RANK, LOST_MS, KEPT_MS = 1e13, 15000, 600000
 
-local found = redis.call('HMGET', budget, 'level', 'at', 'closed_until')
-local level = math.min(burst, tonumber(found[1] or burst) + (now - tonumber(found[2] or now)) / interval)
-local closed = math.max(0, tonumber(found[3] or '0') - now)
+local found = redis.call('HMGET', budget, 'level', 'at', 'closed_until', 'asked')
+-- By a clock that was set back since the last call, times count from that call, and places in the queue mean nothing.
+local back = tonumber(found[4] or '0') - now
+if back > 2000 then redis.call('DEL', queue, promised) else back = 0 end
+local level = math.min(burst, tonumber(found[1] or burst) + (now - tonumber(found[2] or now) + back) / interval)
+local closed = math.max(0, tonumber(found[3] or '0') - now - back)
 -- A claimant that did not ask again in time loses its place.
 for _, lost in ipairs(redis.call('ZRANGEBYSCORE', promised, '-inf', now - LOST_MS)) do
   redis.call('ZREM', queue, lost)
@@ -30,6 +33,7 @@ else
   wait = math.max(1, closed, math.ceil((1 - free) * interval))
   redis.call('ZADD', promised, now + wait, claimant)
 end
-redis.call('HSET', budget, 'level', string.format('%.6f', level), 'at', now)
+redis.call('HSET', budget, 'level', string.format('%.6f', level), 'at', now, 'asked', now)
+if back > 0 then redis.call('HSET', budget, 'closed_until', whole(now + closed)) end
 for _, name in ipairs({budget, queue, promised}) do redis.call('PEXPIRE', name, KEPT_MS) end
 return wait

@@ -1,5 +1,6 @@
--- ARGV: operation, dedup key, dedup ttl ms, same as, app, phase, document, event, audit line without the id, retention ms
-local operation, dedup, dedup_ttl, same_as, app = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+-- ARGV: operation, dedup key, dedup ttl ms, same as, app, place (the app in its cluster), phase, document, event, audit line, its
+-- SHA-256, the words beside it, retention ms, ms until the first tick
+local operation, dedup, dedup_ttl, same_as, app, place = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local first = earlier_answer(operation)
 if first then return {first, 1} end
 if dedup ~= '' then
@@ -24,18 +25,18 @@ end
 redis.call('HSETNX', key('counter'), app, first)
 local id = app .. '-' .. whole(redis.call('HINCRBY', key('counter'), app, 1))
 local order = redis.call('INCR', key('order'))
-redis.call('HSET', release_key(id), 'document', ARGV[7], 'version', 1, 'phase', ARGV[6], 'app', app, 'same_as', same_as,
-  'card_wanted', 1, 'card_shown', 0)
+redis.call('HSET', release_key(id), 'document', ARGV[8], 'version', 1, 'phase', ARGV[7], 'app', app, 'place', place,
+  'same_as', same_as,  'card_wanted', 1, 'card_shown', 0)
 redis.call('ZADD', key('active'), order, id)
 redis.call('ZADD', key('active:' .. app), order, id)
 redis.call('ZADD', key('recent'), order, id)
 redis.call('ZADD', key('recent:' .. app), order, id)
 if dedup ~= '' then redis.call('SET', key('dedup:' .. dedup), id, 'PX', dedup_ttl) end
 if same_as ~= '' then redis.call('HSET', key('same'), same_as, id) end
-join_queue(id, app_lock(app))
-append_outbox(id, ARGV[8])
-append_audit(app, tonumber(ARGV[10]), (string.gsub(ARGV[9], '"release_id":""', '"release_id":"' .. id .. '"', 1)))
+join_queue(id, app_lock(place))
+append_outbox(id, ARGV[9])
+append_audit(app, tonumber(ARGV[13]), ARGV[10], ARGV[11], ARGV[12], id)
 remember_answer(operation, id)
-wake('release:' .. id, now)
+wake('release:' .. id, whole(now + tonumber(ARGV[14])))
 wake('deliver:' .. id, now)
 return {id, 1}

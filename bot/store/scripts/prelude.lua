@@ -1,6 +1,7 @@
 -- Precedes every script. KEYS[1] is the prefix of all keys, so that one installation is one slot.
 -- Numbers that become keys, members or JSON go through whole(): Lua would write large ones with an exponent.
 local prefix = KEYS[1]
+local not_after = table.remove(ARGV, 1)
 local function key(name) return prefix .. name end
 local function whole(number) return string.format('%d', number) end
 local function now_ms()
@@ -8,6 +9,8 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 local now = now_ms()
+-- Its sender has told someone that it failed: it must not happen now that Redis comes to it.
+if not_after ~= '' and now > tonumber(not_after) then return redis.error_reply('TOOLATE nobody waits for it any more') end
 
 -- A re-sent script (its first reply was lost) does nothing and returns the first one's reply.
 local OPERATION_TTL_MS = 600000
@@ -44,16 +47,27 @@ local function append_outbox(id, event)
   local sequence = redis.call('HINCRBY', release_key(id), 'sequence', 1)
   redis.call('ZADD', key('outbox:' .. id), sequence, whole(sequence) .. ' ' .. event)
 end
-local function append_audit(app, retention_ms, line)
-  local oldest = whole(now - retention_ms)
-  redis.call('XADD', key('audit'), 'MINID', '~', oldest, '*', 'line', line)
-  if app ~= '' then redis.call('XADD', key('audit:' .. app), 'MINID', '~', oldest, '*', 'line', line) end
+-- The audit. The number is given here, with the entry: what goes missing leaves a gap. Redis knows no SHA-256, so `sha` is its sender's.
+-- Nothing trims the stream but the sealer, which gives the first id to keep; `audit:<app>` only points into it.
+local function append_audit(app, retention_ms, line, sha, words, id, count, keep_from)
+  local number = whole(redis.call('HINCRBY', key('audit-state'), 'number', 1))
+  local about = number .. ' ' .. sha .. ' ' .. (count or '1') .. ' ' .. (id or '')
+  local fields = {'*', 'about', about, 'line', line}
+  local at
+  if keep_from then
+    at = redis.call('XADD', key('audit'), 'MINID', '=', keep_from, unpack(fields))
+  else
+    at = redis.call('XADD', key('audit'), unpack(fields))
+  end
+  if words ~= '' then redis.call('HSET', key('audit-words'), number, words) end
+  if app ~= '' then redis.call('XADD', key('audit:' .. app), 'MINID', '~', whole(now - retention_ms), '*', 'at', at) end
+  return number
 end
 
 -- Locks. `lock-owner` maps a lock key to the release that holds it; `lock-queue:<key>` holds the releases that wait for it, by ticket.
 -- A release draws one ticket when it is accepted and joins its app's queue at once, whichever job runs first. It takes all the keys
 -- that it asks for or none, and the oldest ticket is first in every queue: no deadlock and no overtaking.
-local function app_lock(app) return 'app/' .. app end
+local function app_lock(place) return 'app/' .. place end
 local function ticket_of(id)
   local ticket = redis.call('HGET', release_key(id), 'ticket')
   if not ticket then

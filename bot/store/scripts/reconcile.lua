@@ -1,5 +1,5 @@
 -- Repairs what a lost write, a restored backup or a manual edit may have left. Returns one line for each repair.
--- ARGV: audit retention ms. A stream is trimmed when a line is appended; of an app without releases it goes whole.
+-- ARGV: audit retention ms. An app's view of the audit is trimmed when a line is appended; of an app without releases it goes whole.
 local repairs = {}
 local function told(line) repairs[#repairs + 1] = line end
 local function is_gone(id) return redis.call('EXISTS', release_key(id)) == 0 end
@@ -49,6 +49,14 @@ for _, id in ipairs(redis.call('ZREVRANGE', key('recent'), 0, 499)) do
       and not redis.call('ZSCORE', key('due'), 'deliver:' .. id) and not redis.call('ZSCORE', key('leased'), 'deliver:' .. id) then
     wake('deliver:' .. id, now)
     told(id .. ': had something to post that nothing would have posted')
+  end
+end
+-- A head that nothing would post: of an end that is sealed.
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('heads-wanted'), '-inf', redis.call('HGET', key('audit-state'), 'sealed') or '0')) do
+  if is_gone(id) then
+    redis.call('ZREM', key('heads-wanted'), id)
+  elseif not redis.call('ZSCORE', key('due'), 'deliver:' .. id) and not redis.call('ZSCORE', key('leased'), 'deliver:' .. id) then
+    wake('deliver:' .. id, now)
   end
 end
 for _, app in ipairs(redis.call('HKEYS', key('counter'))) do

@@ -1,5 +1,6 @@
 -- ARGV: operation, id, expected version, phase, is final, document, mark card, wake, retention ms, releases
---       kept, number of events, then for each event: event ('' for the audit alone), audit line ('' for none)
+--       kept, number of events, then for each event: event ('' for the audit alone), audit line ('' for none), its SHA-256, the words
+--       beside it, then pairs of a counter and what its end adds to it
 local operation, id, expected, phase, final = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5] == '1'
 local first = earlier_answer(operation)
 if first then return tonumber(first) end
@@ -11,18 +12,24 @@ local version, app, same_as, was_final = expected + 1, found[2], found[3], found
 redis.call('HSET', record, 'document', ARGV[6], 'version', version, 'phase', phase)
 if ARGV[7] == '1' then redis.call('HSET', record, 'card_wanted', version) end
 local retention_ms, kept, events = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local told = 0
-for index = 0, events - 1 do
-  if ARGV[12 + 2 * index] ~= '' then append_outbox(id, ARGV[12 + 2 * index]) end
-  if ARGV[12 + 2 * index] ~= '' then told = told + 1 end
-  if ARGV[13 + 2 * index] ~= '' then append_audit(app, retention_ms, ARGV[13 + 2 * index]) end
+local told, entry = 0, 0
+for at = 12, 11 + 4 * events, 4 do
+  if ARGV[at] ~= '' then append_outbox(id, ARGV[at]) end
+  if ARGV[at] ~= '' then told = told + 1 end
+  if ARGV[at + 1] ~= '' then entry = append_audit(app, retention_ms, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], id) end
 end
 -- While a card waits for its edit, a change without an event does not wake delivery early; an event to announce does so at once.
 local told_at = now
-if told == 0 and not final then told_at = math.max(now, tonumber(redis.call('HGET', record, 'card_booked') or '0')) end
+-- A booking by a clock that was set back since counts no more.
+if told == 0 and not final then
+  local booked = redis.call('HMGET', record, 'card_booked', 'card_booked_at')
+  if now >= tonumber(booked[2] or '0') then told_at = math.max(now, tonumber(booked[1] or '0')) end
+end
 if ARGV[7] == '1' or told > 0 then wake('deliver:' .. id, told_at) end
 if final and not was_final then
   redis.call('HSET', record, 'phase_final', '1')
+  redis.call('ZADD', key('heads-wanted'), entry, id)
+  for index = 12 + 4 * events, #ARGV, 2 do redis.call('HINCRBY', key('counters'), ARGV[index], ARGV[index + 1]) end
   redis.call('ZADD', key('named'), now, id)
   redis.call('ZREM', key('active'), id)
   redis.call('ZREM', key('active:' .. app), id)

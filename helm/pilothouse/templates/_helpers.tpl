@@ -22,6 +22,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ include "pilothouse.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.labels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "pilothouse.serviceAccount" -}}
@@ -158,23 +161,27 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end }}
 
+{{/* Argument: a dict of root, component. What is set for a component wins. */}}
 {{- define "pilothouse.placement" -}}
-{{- with .Values.nodeSelector }}
+{{- $own := get .root.Values .component -}}
+{{- with .root -}}
+{{- with $own.nodeSelector | default .Values.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.tolerations }}
+{{- with $own.tolerations | default .Values.tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.affinity }}
+{{- with $own.affinity | default .Values.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.priorityClassName }}
+{{- with $own.priorityClassName | default .Values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
 {{- range . }}
 - {name: {{ . }}}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -188,11 +195,10 @@ labels:
   {{- with .Values.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- with .Values.podAnnotations }}
 annotations:
-  checksum/catalog: {{ printf "%s%s" (toJson .Values.catalog) (toJson .Values.files) | sha256sum }}
-  {{- with .Values.podAnnotations }}
   {{- toYaml . | nindent 2 }}
-  {{- end }}
+{{- end }}
 {{- end -}}
 {{- end }}
 
@@ -205,4 +211,73 @@ topologySpreadConstraints:
     matchLabels:
       {{- include "pilothouse.selector" .root | nindent 6 }}
       app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* A JSON list: where the catalog has apps of the cluster that this is installed in. */}}
+{{- define "pilothouse.namespaces" -}}
+{{- if or .Values.rbac.namespaces (not .Values.catalog) -}}
+{{- .Values.rbac.namespaces | default (list .Release.Namespace) | toJson -}}
+{{- else -}}
+{{- $clusters := .Values.catalog.clusters | default dict -}}
+{{- $defaults := .Values.catalog.defaults | default dict -}}
+{{- $found := list -}}
+{{- range $app := .Values.catalog.apps -}}
+{{- $app = $app | default dict -}}
+{{- $inherited := $defaults.clusters | default (compact (list ($defaults.cluster | default ""))) | default (keys $clusters) -}}
+{{- range $app.clusters | default (compact (list ($app.cluster | default ""))) | default $inherited -}}
+{{- if (get $clusters . | default dict).in_cluster -}}
+{{- $found = append $found ($app.namespace | default $defaults.namespace | default "default") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $found | uniq | sortAlpha | toJson -}}
+{{- end -}}
+{{- end }}
+
+{{/* A pod that runs `pilothouse doctor` as the workers would, once. Argument: a dict of root, and for the gate, which has nothing of the
+     chart beside it: args, serviceAccount, catalog (a ConfigMap), withoutRedis. */}}
+{{- define "pilothouse.doctor" -}}
+{{- $args := .args | default (list "doctor") -}}
+{{- $serviceAccount := .serviceAccount | default (include "pilothouse.serviceAccount" .root) -}}
+{{- $catalog := .catalog | default (include "pilothouse.catalogConfigMap" .root) -}}
+{{- $withoutRedis := .withoutRedis -}}
+{{- with .root -}}
+{{- $env := list -}}
+{{- range include "pilothouse.env" (dict "root" . "component" "worker") | fromYamlArray -}}
+{{- if not (and $withoutRedis (eq .name "REDIS_PASSWORD_FILE")) -}}{{- $env = append $env . -}}{{- end -}}
+{{- end -}}
+{{- $mounts := list -}}
+{{- range include "pilothouse.volumeMounts" . | fromYamlArray -}}
+{{- if not (and $withoutRedis (eq .name "redis")) -}}{{- $mounts = append $mounts . -}}{{- end -}}
+{{- end -}}
+{{- $volumes := list -}}
+{{- range include "pilothouse.volumes" (dict "root" . "component" "worker") | fromYamlArray -}}
+{{- if eq .name "catalog" -}}{{- $_ := set .configMap "name" $catalog -}}{{- end -}}
+{{- if not (and $withoutRedis (eq .name "redis")) -}}{{- $volumes = append $volumes . -}}{{- end -}}
+{{- end -}}
+serviceAccountName: {{ $serviceAccount }}
+enableServiceLinks: false
+restartPolicy: Never
+activeDeadlineSeconds: 60
+securityContext:
+  {{- include "pilothouse.podSecurity" . | nindent 2 }}
+{{- with include "pilothouse.placement" (dict "root" . "component" "worker") | trim }}
+{{ . }}
+{{- end }}
+containers:
+- name: doctor
+  image: {{ include "pilothouse.image" . | quote }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  args: {{ toJson $args }}
+  env:
+    {{- toYaml $env | nindent 4 }}
+  resources:
+    {{- toYaml .Values.bot.resources | nindent 4 }}
+  securityContext:
+    {{- include "pilothouse.containerSecurity" . | nindent 4 }}
+  volumeMounts:
+    {{- toYaml $mounts | nindent 4 }}
+volumes:
+  {{- toYaml $volumes | nindent 2 }}
+{{- end -}}
 {{- end }}

@@ -78,6 +78,10 @@ class Access:
         self._tokens[token] = (f"system:serviceaccount:{namespace}:{name}", groups)
         return token
 
+    def replace_token(self, old: str, new: str) -> None:
+        """From now on ``old`` is refused."""
+        self._tokens[new] = self._tokens.pop(old)
+
     def caller(self, authorization: str, agent: str) -> Caller:
         """Without a header the caller is the administrator: kubectl sends no token over plain HTTP.
         A wrong token is refused."""
@@ -91,7 +95,9 @@ class Access:
 
     def check(self, caller: Caller, wanted: Attributes) -> None:
         if wanted.resource:
-            self.asked.add((caller.agent, wanted.verb, wanted.group, wanted.resource_text))
+            self.asked.add(
+                (caller.agent.partition("/")[0], wanted.verb, wanted.group, wanted.resource_text)
+            )
         if not self.allows(caller, wanted):
             raise forbidden_request(caller, wanted)
 

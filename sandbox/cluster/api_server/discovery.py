@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sandbox.cluster.api_server.resources import Resource, ResourceTable
-from sandbox.cluster.api_server.schemas import KUBERNETES_VERSION
 from sandbox.cluster.objects import Json
 
 _SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
@@ -24,8 +23,8 @@ _SUBRESOURCE_VERBS: dict[str, list[str]] = {
 }
 
 
-def version() -> Json:
-    major, minor, patch = KUBERNETES_VERSION
+def version(kubernetes: tuple[int, int, int]) -> Json:
+    major, minor, patch = kubernetes
     return {
         "major": str(major),
         "minor": str(minor),

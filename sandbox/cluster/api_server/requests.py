@@ -27,6 +27,11 @@ class Request:
     client: str = "127.0.0.1"
 
     @property
+    def product(self) -> str:
+        """The user agent up to its first slash: the rest may differ with each request."""
+        return self.agent.partition("/")[0]
+
+    @property
     def agent(self) -> str:
         return self.headers.get("user-agent", "")
 

@@ -26,6 +26,7 @@ from sandbox.cluster.api_server.requests import (
     parse_target,
 )
 from sandbox.cluster.api_server.resources import Resource, ResourceTable
+from sandbox.cluster.api_server.schemas import KUBERNETES_VERSION
 from sandbox.cluster.api_server.store import Store
 from sandbox.cluster.api_server.tables import TableWriter
 from sandbox.cluster.api_server.watching import Watches, WatchRequest
@@ -61,7 +62,10 @@ class ApiServer:
         faults: Faults,
         watches: Watches,
         admin: Callable[[Scope, Receive, Send], Awaitable[None]],
+        *,
+        kubernetes: tuple[int, int, int] = KUBERNETES_VERSION,
     ) -> None:
+        self._kubernetes = kubernetes
         self._registry = registry
         self._table = table
         self._store = store
@@ -73,7 +77,7 @@ class ApiServer:
         self._random = random.Random()
         self.specials: dict[str, Special] = {}
         self.request_counts: dict[str, int] = {}
-        self.requests_of: dict[str, dict[str, int]] = {}  # by user agent
+        self.requests_of: dict[str, dict[str, int]] = {}  # by the product of the user agent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -103,7 +107,7 @@ class ApiServer:
 
     def _count(self, request: Request, *, is_watch: bool) -> None:
         verb = "WATCH" if is_watch else request.method
-        for counts in (self.request_counts, self.requests_of.setdefault(request.agent, {})):
+        for counts in (self.request_counts, self.requests_of.setdefault(request.product, {})):
             counts[verb] = counts.get(verb, 0) + 1
 
     async def _meets_failure(
@@ -199,7 +203,7 @@ class ApiServer:
         found: Json | None = None
         match parts:
             case ["version"]:
-                found = discovery.version()
+                found = discovery.version(self._kubernetes)
             case ["api"]:
                 found = discovery.core_versions()
             case ["api", "v1"]:

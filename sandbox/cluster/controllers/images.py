@@ -22,6 +22,7 @@ KINDS = (
     "invalid-name",
     "crash-later",
     "sick",
+    "failing",
 )
 
 
@@ -41,6 +42,8 @@ class ImageBehaviour:
     period: float = 1.0  # flapping: half a wave; crash-later: time until the first crash
     logs: tuple[str, ...] = ()
     version: str = ""  # what /version answers; default: the tag
+    errors: float = 0.0  # failing: the part of requests that get a 503
+    answers_after: float = 0.0  # failing: seconds until a request is answered
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -64,6 +67,11 @@ _BY_TAG: tuple[tuple[str, ImageBehaviour], ...] = (
     ("oom", ImageBehaviour("oom", exit_code=137)),
     ("unready", ImageBehaviour("unready")),
     ("sick", ImageBehaviour("sick")),  # ready, but every request fails
+    *(
+        (f"fails-{percent}", ImageBehaviour("failing", errors=percent / 100))
+        for percent in (2, 5, 20, 100)
+    ),
+    ("late", ImageBehaviour("failing", answers_after=1.5)),
     ("flapping", ImageBehaviour("flapping")),
     ("config-error", ImageBehaviour("config-error")),
     ("slow", ImageBehaviour("slow", ready_after=10.0)),

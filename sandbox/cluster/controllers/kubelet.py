@@ -14,6 +14,8 @@ from sandbox.cluster.controllers.images import ImageBehaviour, ImageRules, pull_
 from sandbox.cluster.objects import Json, copy_json, is_terminating, name_of, namespace_of, uid_of
 
 _COMPONENT = "kubelet"
+READY_KINDS = frozenset({"ready", "sick", "failing"})
+"""They differ in what the app answers: a change from one to another is none to a kubelet."""
 
 
 @dataclass
@@ -24,9 +26,7 @@ class Timings:
     ready_after: float = 0.3
     jitter: float = 0.0
     stop_after: float = 0.1
-    back_off: float = (
-        10.0  # first restart delay of a crashing container; doubles up to five minutes
-    )
+    back_off: float = 10.0  # before the second restart of a container; doubles, to five minutes
     crash_after: float = 0.1
 
 
@@ -65,6 +65,7 @@ class Kubelet:
             "slow": self._run,
             "unready": self._run,
             "sick": self._run,
+            "failing": self._run,
             "flapping": self._run,
         }
         view.queue.handle("kubelet", self.advance)
@@ -99,8 +100,11 @@ class Kubelet:
             if life is None:
                 continue
             behaviour = self._behaviour_of(pod)
-            if behaviour != life.behaviour:
-                life.behaviour = behaviour
+            if behaviour == life.behaviour:
+                continue
+            is_only_in_answers = {behaviour.kind, life.behaviour.kind} <= READY_KINDS
+            life.behaviour = behaviour
+            if not is_only_in_answers:
                 life.step = 0
                 self._view.queue.add("kubelet", ((namespace_of(pod), name_of(pod)), uid_of(pod)))
 
@@ -368,13 +372,14 @@ class Kubelet:
         self._again(pod, self.timings.back_off)
 
     def _crash(self, pod: Json, life: _Life) -> None:
-        """Starts, ends with its exit code, waits in CrashLoopBackOff, starts again."""
+        """Starts, ends with its exit code, starts again: the first time at once, later after
+        CrashLoopBackOff."""
         pod["status"]["phase"] = "Running"
         self._address(pod)
         if life.step % 2 == 1:
             self._run_until_crash(pod, life)
             return
-        delay = self._back_off(life.restarts + 1)
+        delay = self._back_off(life.restarts) if life.restarts else 0.0
         for item in pod["status"]["containerStatuses"]:
             self._end_crashed(pod, life, item, "5m0s" if delay >= 300 else f"{delay:g}s")
         self._write(pod)
@@ -389,6 +394,8 @@ class Kubelet:
         statuses = pod["status"]["containerStatuses"]
         for container, item in zip(pod["spec"]["containers"], statuses, strict=True):
             item["restartCount"] = life.restarts
+            if "terminated" in item["state"]:
+                item["lastState"] = item["state"]
             pod_status.set_running(item, self._view.now(), ready=False)
             item["imageID"] = pod_status.image_id(container["image"])
             item["containerID"] = pod_status.container_id(life.uid, item["name"], life.restarts)
@@ -402,6 +409,10 @@ class Kubelet:
         now = self._view.now()
         started = (item["state"].get("running") or {}).get("startedAt", now)
         container = item.get("containerID", "")
+        if not life.restarts:
+            item["ready"] = item["started"] = False
+            item["state"] = pod_status.ended(code, reason, started, now, container)
+            return
         item["lastState"] = pod_status.ended(code, reason, started, now, container)
         name, full_name = item["name"], f"{name_of(pod)}_{namespace_of(pod)}({life.uid})"
         message = f"back-off {delay} restarting failed container={name} pod={full_name}"

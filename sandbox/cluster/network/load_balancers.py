@@ -188,6 +188,7 @@ class _Front:
         if pod is None:
             transport.abort()  # no pod is behind the Service: kube-proxy rejects the connection
             return
+        await asyncio.sleep(self._routing.answers_after(pod))
         reply = self._routing.ask(pod, scope["path"], client)
         headers = [
             (b"content-type", reply.content_type.encode()),

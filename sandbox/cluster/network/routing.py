@@ -16,10 +16,12 @@ from sandbox.cluster.api_server.resources import (
 from sandbox.cluster.api_server.store import Store
 from sandbox.cluster.controllers.endpoint_slices import SERVICE_NAME
 from sandbox.cluster.controllers.images import ImageRules
+from sandbox.cluster.network.counters import CONTENT_TYPE, METRICS_PATH, Counters
 from sandbox.cluster.network.demo_apps import Forward, Reply, answer, serves_tls
 from sandbox.cluster.objects import Json, labels_of, name_of, uid_of
 
 _MOST_HOPS = 4
+UNVISITED = "sandbox.pilothouse.dev/unvisited"
 
 
 class Routing:
@@ -30,10 +32,19 @@ class Routing:
         self._images = images
         self._chance = chance
         self._affinity: dict[tuple[str, str], tuple[str, float]] = {}
-        self.answers: dict[str, int] = {}
+        self.counters = Counters()
 
     def service(self, namespace: str, name: str) -> Json | None:
         return self._store.get(SERVICES, namespace, name)
+
+    def services(self) -> list[Json]:
+        """Those that visitors ask."""
+        return [
+            one
+            for one in self._store.list_all(SERVICES)
+            if one["spec"].get("selector")
+            and UNVISITED not in one["metadata"].get("annotations", {})
+        ]
 
     def ready_pods(self, service: Json) -> list[Json]:
         """Pods of the ready endpoints; when none is ready, terminating pods that still serve."""
@@ -95,13 +106,27 @@ class Routing:
 
     def ask(self, pod: Json, path: str, client: str, hops: int = 0) -> Reply:
         """The pod's reply; a reverse proxy forwards to its Service."""
+        if path.partition("?")[0] == METRICS_PATH:
+            text = self.counters.text_of(uid_of(pod))
+            return Reply(200, text.encode(), CONTENT_TYPE)
+        reply = self._replied(pod, path, client, hops)
+        self.counters.count(uid_of(pod), reply.status, self.answers_after(pod))
+        return reply
+
+    def _replied(self, pod: Json, path: str, client: str, hops: int) -> Reply:
         behaviour = self._images.of(pod["spec"]["containers"][0]["image"])
-        if behaviour.kind == "sick":
+        if behaviour.kind == "sick" or self._chance.random() < behaviour.errors:
             return Reply(503, b"503 service unavailable\n", "text/plain")
         found = answer(pod, path, self.configuration_of(pod), behaviour.version)
         if isinstance(found, Reply):
             return found
         return self._forwarded(found, client, hops)
+
+    def answers_after(self, pod: Json, path: str = "/") -> float:
+        """Seconds until the pod answers; at once where it is scraped."""
+        if path == METRICS_PATH:
+            return 0.0
+        return self._images.of(pod["spec"]["containers"][0]["image"]).answers_after
 
     def _forwarded(self, forward: Forward, client: str, hops: int) -> Reply:
         service = self.service(forward.namespace, forward.service)

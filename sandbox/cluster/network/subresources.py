@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from sandbox.cluster.api_server import failures
 from sandbox.cluster.api_server.access import Access
 from sandbox.cluster.api_server.callers import Caller, DeleteOptions
@@ -165,7 +167,9 @@ class Subresources:
             pod = self._pod_behind(target, name, port)
             forwarded = request.headers.get("x-forwarded-for", request.client)
             client = forwarded.partition(",")[0].strip()
-        reply = self._routing.ask(pod, f"/{target.rest}", client)
+        path = f"/{target.rest}"
+        await asyncio.sleep(self._routing.answers_after(pod, path))
+        reply = self._routing.ask(pod, path, client)
         return Answer(reply.status, reply.body, content_type=reply.content_type)
 
     def _pod_behind(self, target: Target, name: str, port: str) -> Json:

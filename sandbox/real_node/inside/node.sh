@@ -71,7 +71,7 @@ state = "/run/containerd"
   bin_dirs = ["$runtime"]
   conf_dir = "$data/etc/cni"
 C
-: >resolv.conf # there is no DNS: containerd must not ask the machine's
+: >resolv.conf # containerd must not ask the machine's DNS, and pods know no other than the cluster's
 mount --bind "$data/etc/resolv.conf" /etc/resolv.conf
 cat >kubelet.yaml <<C
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -81,7 +81,7 @@ cgroupDriver: cgroupfs
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: $state/certs/ca.crt}}
 authorization: {mode: Webhook}
-clusterDNS: [10.96.0.10] # nothing listens there, but without one each pod gets a warning event
+clusterDNS: [10.240.0.1]
 clusterDomain: cluster.local
 resolvConf: $data/etc/resolv.conf
 nodeLeaseDurationSeconds: 8

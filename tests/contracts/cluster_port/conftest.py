@@ -1,4 +1,4 @@
-"""Both kinds of cluster, and a namespace of its own with the demo app for each test."""
+"""Each kind of cluster, and a namespace of its own with the demo app for each test."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from bot.releases.facts.target import Target
 from sandbox.cluster import SimulatedCluster
 from tests.conftest import eventually
 
+NEEDS_RUNNING_PODS = ("test_reading_for_people", "test_releases")
 _numbers = itertools.count(1)
 Json = dict[str, Any]
 
@@ -30,7 +31,11 @@ def simulated() -> Iterator[SimulatedCluster]:
 
 @pytest.fixture(
     scope="session",
-    params=["simulated", pytest.param("control_plane", marks=pytest.mark.control_plane)],
+    params=[
+        "simulated",
+        pytest.param("control_plane", marks=pytest.mark.control_plane),
+        pytest.param("real_nodes", marks=pytest.mark.real_node),
+    ],
 )
 def kubeconfig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if request.param == "simulated":
@@ -39,7 +44,19 @@ def kubeconfig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     running = os.environ.get(
         "PILOTHOUSE_CONTROL_PLANE_KUBECONFIG"
     )  # one started by hand, so that a single test is quick
-    return Path(running) if running else Path(request.getfixturevalue("control_plane").kubeconfig)
+    if running and request.param == "control_plane":
+        return Path(running)
+    return Path(request.getfixturevalue(request.param).kubeconfig)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What only running pods can answer is shown on the real nodes by `make check`, the rest of
+    the suite by `make real-node-whole`."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        is_real = parameters.get("kubeconfig") == "real_nodes"
+        if is_real and item.path.stem not in NEEDS_RUNNING_PODS:
+            item.add_marker(pytest.mark.slow)
 
 
 @dataclass
@@ -138,7 +155,12 @@ def deployment(name: str = "hello", **spec: Any) -> Json:
                             "ports": [{"name": "http", "containerPort": 80}],
                             "env": [{"name": "GREETING", "value": "hello"}],
                         },
-                        {"name": "sidecar", "image": "kelseyhightower/auth:1.0.0"},
+                        {
+                            "name": "sidecar",
+                            "image": "kelseyhightower/auth:1.0.0",
+                            # Else both would listen on one port of the pod.
+                            "env": [{"name": "LISTEN", "value": ":8080"}],
+                        },
                     ]
                 },
             },

@@ -53,6 +53,33 @@ def test_a_healthy_app_is_observed_whole(lab: Lab) -> None:
     assert seen.cluster_uid == lab.cluster.uid() != ""
 
 
+def test_an_observed_app_is_unchanged_until_something_writes_it(lab: Lab) -> None:
+    lab.settled()
+    lab.create("deployments", candidate_of(lab.stable(), "hello-1"))
+    eventually(lambda: lab.read("deployments", "hello-canary").get("status", {}) != {})
+
+    def is_unchanged() -> bool:
+        seen = lab.observe("hello-canary", survey=True)
+        return lab.cluster.is_unchanged(lab.target, seen, candidate="hello-canary")
+
+    assert eventually(is_unchanged)
+    label = {"metadata": {"labels": {"touched": "yes"}}}
+    for plural, name in (("deployments", "hello"), ("services", "hello")):
+        seen = lab.observe("hello-canary", survey=True)
+        lab.edit(plural, name, label)
+        assert not lab.cluster.is_unchanged(lab.target, seen, candidate="hello-canary")
+    seen = lab.observe("hello-canary", survey=True)
+    lab.delete("deployments", "hello-canary")
+    assert eventually(
+        lambda: not lab.cluster.is_unchanged(lab.target, seen, candidate="hello-canary")
+    )
+
+
+def test_an_app_that_was_not_there_is_never_called_unchanged(empty_lab: Lab) -> None:
+    seen = empty_lab.observe(survey=True)
+    assert not empty_lab.cluster.is_unchanged(empty_lab.target, seen, candidate="")
+
+
 def test_absent_objects_read_as_none_and_empty(empty_lab: Lab) -> None:
     seen = empty_lab.observe("hello-canary", survey=True, events=True)
     assert seen.stable is None
@@ -200,11 +227,21 @@ def test_a_deployment_made_anew_does_not_name_its_cluster(lab: Lab) -> None:
 def test_a_survey_reads_no_object_a_second_time(lab: Lab) -> None:
     lab.create("deployments", candidate_of(lab.stable(), "hello-1", replicas=1))
     asking = always_asking(lab)
-    assert reads_of(asking, "hello-canary", survey=True) == 10, "6 lists of a survey, and 4 reads"
+    asking.observe(survey=True)
+    assert reads_of(asking, "hello-canary", survey=True) == 9, "6 lists of a survey, and 3 reads"
     seen = asking.observe("hello-canary", survey=True)
     assert seen.stable is not None and seen.candidate is not None
     assert [one.name for one in seen.services] == ["hello"]
     assert (seen.stable.name, seen.candidate.name) == ("hello", "hello-canary")
+
+
+def test_the_version_of_kubernetes_is_read_once_for_several_surveys(lab: Lab) -> None:
+    anew = Lab(KubernetesCluster(kubeconfig=str(lab.kubeconfig)), lab.namespace, lab.kubeconfig)
+    first, second = anew.observe(survey=True).survey, anew.observe(survey=True).survey
+    assert first is not None and second is not None
+    assert first.kubernetes == second.kubernetes
+    assert first.kubernetes is not None and first.kubernetes >= (1, 36)
+    assert reads_of(anew, survey=True) == 9, "6 lists of a survey, and 3 reads"
 
 
 def test_the_survey_holds_what_planning_needs(lab: Lab) -> None:

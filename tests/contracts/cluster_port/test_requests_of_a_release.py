@@ -4,6 +4,7 @@ on the simulated cluster, which counts."""
 from __future__ import annotations
 
 import queue
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,10 +13,13 @@ import pytest
 
 from bot.cluster import KubernetesCluster
 from bot.cluster.watch import Change
-from bot.operations.context import Catalog, Context
+from bot.operations.context import App, Catalog, Context
 from bot.operations.lifecycle.advance_release import advance_release
+from bot.operations.lifecycle.check_start import check_start
+from bot.operations.lifecycle.draft_release import Draft
 from bot.policy.permissions import Access, Grant, Role
 from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.target import Strategy
 from bot.slack.blocks.rendering import SlackRendering
 from jobs.watcher import Nudger
 from sandbox.cluster import SimulatedCluster
@@ -43,7 +47,12 @@ def requests_of(cluster: SimulatedCluster) -> int:
     return sum(number for verb, number in counts.items() if verb != "WATCH")
 
 
-def run_to_the_end(cluster: KubernetesCluster, draft: Release) -> Release:
+def run_to_the_end(
+    cluster: KubernetesCluster,
+    draft: Release,
+    meanwhile: Callable[[Release], object] = lambda _: None,
+) -> Release:
+    """``meanwhile``: called between the ticks."""
     store = InMemoryReleaseStore()
     access = Access(frozenset(), {Role.DEPLOYER: Grant(users=frozenset({DEVELOPER.user}))})
     unused = cast(Any, None)
@@ -59,9 +68,14 @@ def run_to_the_end(cluster: KubernetesCluster, draft: Release) -> Release:
     )
     changes: queue.SimpleQueue[Change] = queue.SimpleQueue()
     nudger = Nudger(context)
+    app = App(draft.target, draft.rules, "C0RELEASES", Strategy.ROLLING)
+    checked = check_start(context, app, draft.change, by=draft.requested_by, text=draft.command)
+    assert isinstance(checked, Draft)
     created = store.create(
         replace(draft, id="", created_at=store.now()), dedup_key="", same_as="", operation="create"
     )
+    first = advance_release(context, created.release.id, checked)
+    store.queue.wake(f"release:{created.release.id}", first or 0)
     wake_id = f"release:{created.release.id}"
 
     def is_over() -> bool:
@@ -73,7 +87,9 @@ def run_to_the_end(cluster: KubernetesCluster, draft: Release) -> Release:
             next_wake = advance_release(context, created.release.id)
             if next_wake is not None:
                 store.queue.wake(wake_id, next_wake)
-        return store.load(created.release.id).phase.is_final
+        release = store.load(created.release.id)
+        meanwhile(release)
+        return release.phase.is_final
 
     with cluster.watch([draft.target.namespace], changes.put) as watcher:
         assert eventually(lambda: watcher.is_synced)

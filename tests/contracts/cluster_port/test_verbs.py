@@ -138,7 +138,8 @@ def _read(watched: Watched) -> set[str]:
     cluster = watched.cluster
     with cluster.watch(["default"], lambda _change: None) as watcher:
         assert eventually(lambda: watcher.is_synced)
-    cluster.observe(TARGET, candidate="", survey=True, events=True)
+    seen = cluster.observe(TARGET, candidate="", survey=True, events=True)
+    cluster.is_unchanged(TARGET, seen, candidate="")
     cluster.observe_apps([TARGET])
     pods = [pod.name for one in watched.stable().replica_sets for pod in one.pods]
     cluster.logs(TARGET, pods[0], container="hello", lines=3, previous=False)
@@ -152,9 +153,18 @@ def _read(watched: Watched) -> set[str]:
     )
     cluster.probe(TARGET, "hello", "/version", requests=1, sticky=False, url=None)
     cluster.ask_pods(TARGET, pods, Probe("/version", 80, 1))
+    cluster.sample_pods(TARGET, pods, Probe("/version", 80, 1))
     cluster.missing_permissions("default")
     cluster.uid()
     return {
-        *("watch", "observe", "observe_apps", "logs", "table", "explain", "plan_manifests"),
-        *("apply_manifests", "probe", "ask_pods", "missing_permissions", "uid"),
+        *("watch", "observe", "observe_apps", "is_unchanged", "logs", "table", "explain"),
+        *(
+            "plan_manifests",
+            "apply_manifests",
+            "probe",
+            "ask_pods",
+            "sample_pods",
+            "missing_permissions",
+            "uid",
+        ),
     }

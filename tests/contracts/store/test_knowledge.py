@@ -141,6 +141,15 @@ def test_of_two_changes_of_a_freeze_at_once_the_second_is_refused(store: Release
     assert store.freezes() == (first,)
 
 
+def test_a_freeze_is_audited_with_its_change_or_neither_is(store: ReleaseStore) -> None:
+    freeze = Freeze("hello", "holidays", ADMIN, T0)
+    line = AuditLine(T0, "", "hello", "froze", "hello: holidays", ADMIN.user)
+    for _ in range(2):
+        assert store.change_freeze("hello", None, freeze, operation="froze:1", audit=line)
+    assert not store.change_freeze("hello", None, freeze, operation="froze:2", audit=line)
+    assert store.audit() == store.audit(app="hello") == (line,)
+
+
 def test_a_freeze_that_ended_is_none_to_change(store: ReleaseStore) -> None:
     over, next_ = (Freeze("all", why, ADMIN, T0, until=1) for why in ("over", "next"))
     assert store.change_freeze("all", None, over)
@@ -205,8 +214,9 @@ def test_a_budget_grants_its_burst_and_then_a_waiting_time(store: ReleaseStore) 
 def test_a_budget_fills_up_again(store: ReleaseStore) -> None:
     posts = Budget("posts", per_minute=1_200)
     assert store.book(posts, "a") == 0
+    # On a busy machine more than its 50 ms may pass between two bookings: then it is full again.
+    assert eventually(lambda: store.book(posts, "a") > 0)
     assert eventually(lambda: store.book(posts, "a") == 0)
-    assert store.book(posts, "a") > 0
 
 
 def test_the_first_to_ask_is_served_first(store: ReleaseStore) -> None:

@@ -51,6 +51,14 @@ def test_a_release_of_another_app_does_not_wait_for_one_that_has_not_asked(
     assert store.acquire(created(store, "cart"), ["a"]) == Locked()
 
 
+def test_one_app_in_two_clusters_has_two_lines(store: ReleaseStore) -> None:
+    in_eu, in_us = created(store, cluster="eu"), created(store, cluster="us")
+    behind = created(store, cluster="us")
+    assert store.acquire(in_us, ["us/hello"]) == Locked()
+    assert store.acquire(in_eu, ["eu/hello"]) == Locked()
+    assert store.acquire(behind, ["us/hello"]) == Locked(in_us.id, 1)
+
+
 def test_a_release_that_ends_before_asking_unblocks_the_next(adapters: Adapters) -> None:
     store = adapters.store
     first, second = created(store), created(store)

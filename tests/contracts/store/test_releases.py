@@ -19,7 +19,8 @@ _operations = (f"operation-{number}" for number in count())
 
 def created(store: ReleaseStore, app: str = "hello", **parts: str) -> Release:
     operation = next(_operations)
-    draft = a_release(target=a_target(app=app))
+    in_cluster = {"cluster": parts["cluster"], "one_of_many": True} if "cluster" in parts else {}
+    draft = a_release(target=a_target(app=app, **in_cluster))
     return store.create(
         draft,
         dedup_key=parts.get("dedup_key", operation),
@@ -152,6 +153,24 @@ def test_delivered_events_leave_the_outbox(store: ReleaseStore) -> None:
     release = saved(store, created(store), an_event("one"), an_event("two"))
     store.delivered(release.id, through=2, card_version=None)
     assert texts(store, release) == ["two"]
+
+
+def test_the_story_of_one_release_is_read_from_any_place(store: ReleaseStore) -> None:
+    """By the clock of the store, in which a release is created after it was asked for."""
+    release = created(store)
+    release = saved(store, release, an_event("one"))
+    release = replace(release, created_at=store.now() - 5_000)
+    created(store)
+    saved(store, release, an_event("two"), an_event("a patch", EventKind.WROTE))
+    whole = store.story(release)
+    assert [line.text for _, line in whole.lines][1:] == ["one", "two", "a patch"]
+    assert whole.is_whole
+    first, *rest = whole.lines
+    assert store.story(release, after=first[0]).lines == tuple(rest)
+    page = store.story(release, limit=3)
+    assert not page.is_whole  # the line of the other release counts too
+    assert (*page.lines, *store.story(release, after=page.through).lines) == whole.lines
+    assert store.story(release, after=whole.through).lines == ()
 
 
 def test_cluster_writes_are_audited_but_not_delivered(store: ReleaseStore) -> None:
@@ -319,3 +338,13 @@ def test_a_request_to_start_that_is_sent_again_waits_once(adapters: Adapters) ->
     for _ in range(2):
         store.start_answered("hello", "first", operation="also the same")
     assert store.next_to_start("hello") is None
+
+
+def test_releases_of_one_cluster_are_found_among_those_of_others(store: ReleaseStore) -> None:
+    in_eu = created(store, cluster="eu")
+    in_us = [created(store, cluster="us") for _ in range(25)]
+    assert store.active("hello", "eu") == (in_eu,)
+    assert store.recent("hello", "eu", limit=1) == (in_eu,)
+    assert store.recent("hello", "us", limit=2) == (in_us[-1], in_us[-2])
+    assert store.recent("hello", "elsewhere") == ()
+    assert len(store.active("hello")) == 26

@@ -9,13 +9,12 @@ ready pod.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.releases.assess.intents import (
-    CAUSE_ANNOTATION,
-)
+from bot.releases.assess.intents import CAUSE_ANNOTATION, differing, field_path
 from bot.releases.assess.selectors import selects
 from bot.releases.engine.minimum import raisable_autoscaler
 from bot.releases.facts.actions import (
@@ -32,6 +31,7 @@ from bot.releases.facts.actions import (
 from bot.releases.facts.intent import Field
 from bot.releases.facts.observation import (
     CLAIM_ANNOTATION,
+    AnswerSeen,
     DeploymentSeen,
     EndpointSeen,
     Observation,
@@ -44,6 +44,7 @@ from bot.releases.planning.as_found import foreign_annotations
 from bot.releases.planning.capacity import fence_posts
 from tests.builders import ROLLING_UPDATE, a_deployment, a_pod, a_replica_set, a_service
 
+OURS = "pilothouse"
 CONTAINERS = "spec.template.spec.containers"
 
 
@@ -80,6 +81,9 @@ class Deployment:
     observed_generation: int = 1
     sets: list[ReplicaSet] = field(default_factory=list)
     template_manager: str = ""  # who wrote it last, as managedFields would say
+    managers: dict[str, str] = field(default_factory=dict)  # by the path that each wrote last
+    wrote_at: dict[str, int] = field(default_factory=dict)  # by the manager
+    stuck_for: int | None = None  # beats until its finalizer lets it go; None: it is not deleted
 
     def current(self) -> ReplicaSet | None:
         return next((one for one in self.sets if one.template == self.template), None)
@@ -90,8 +94,19 @@ class Deployment:
     def fork(self) -> Deployment:
         sets = [replace(one, pods=[replace(pod) for pod in one.pods]) for one in self.sets]
         return replace(
-            self, labels=dict(self.labels), annotations=dict(self.annotations), sets=sets
+            self,
+            labels=dict(self.labels),
+            annotations=dict(self.annotations),
+            managers=dict(self.managers),
+            wrote_at=dict(self.wrote_at),
+            sets=sets,
         )
+
+    def written_by(self, manager: str, name: Field, before: Any, after: Any, at: int) -> None:
+        """As managedFields would have it: whoever changed a path owns it."""
+        for path in differing(before, after, field_path(name)):
+            self.managers[path] = manager
+        self.wrote_at[manager] = at // 1000 * 1000
 
 
 class ModelledCluster:
@@ -115,8 +130,14 @@ class ModelledCluster:
         self.broken_images: set[str] = set()
         self.crashes = False  # pods of a broken image end again and again; else it cannot be pulled
         self.sick_images: set[str] = set()  # ready, but what they answer is an error
+        self.failing_images: dict[str, int] = {}  # ready, but every so many answers are an error
+        self.sampled: Counter[str] = Counter()  # requests by image
+        self.is_proxy_away = False
         # set by a test that takes pods away itself: then the cluster may be empty without our doing
         self.faulty = False
+        self.left_at = 0  # of a state that was kept: when the next one began
+        self.clock: Callable[[], int] | None = None  # None: managedFields say no more than images
+        self.finalizers_hold = 0  # beats that a deleted Deployment stays
         self.made = 0
         self.endpoints: dict[str, list[str]] = {}
         for item in deployments:
@@ -134,6 +155,8 @@ class ModelledCluster:
         other.services, other.endpoints = dict(self.services), dict(self.endpoints)
         other.autoscalers = dict(self.autoscalers)
         other.broken_images, other.sick_images = set(self.broken_images), set(self.sick_images)
+        other.failing_images = dict(self.failing_images)
+        other.is_proxy_away = self.is_proxy_away
         return other
 
     # --- what the API server does -----------------------------------------------------------------
@@ -171,7 +194,7 @@ class ModelledCluster:
             "the API server refuses such a selector"
         )
         self.made += 1
-        self.deployments[action.name] = Deployment(
+        made = self.deployments[action.name] = Deployment(
             action.name,
             f"uid-{action.name}-{self.made}",
             self._admitted(spec["template"]),
@@ -181,14 +204,21 @@ class ModelledCluster:
             labels=dict(meta["labels"]),
             annotations=dict(meta["annotations"]),
         )
+        if self.clock is not None:
+            for name in (Field.TEMPLATE, Field.REPLICAS, Field.CLAIM):
+                made.written_by(OURS, name, None, self._value(made, name), self.clock())
 
     def _admitted(self, template: Any) -> Any:
         return copy.deepcopy(template if self.webhook is None else self.webhook(template))
 
     def _delete_deployment(self, action: DeleteDeployment) -> None:
         item = self.deployments.get(action.name)
-        if item is not None and item.uid == action.uid:
+        if item is None or item.uid != action.uid:
+            return
+        if not self.finalizers_hold:
             del self.deployments[action.name]
+        elif item.stuck_for is None:
+            item.stuck_for = self.finalizers_hold
 
     def _patch_service(self, action: PatchService) -> None:
         service = self.services[action.name]
@@ -252,7 +282,11 @@ class ModelledCluster:
             if self._value(item, change.field) != change.before:
                 raise Refused(f"{action.name}: {change.field.value}")
         for change in action.changes:
+            before = self._value(item, change.field)
             self._set(item, change)
+            if self.clock is not None:
+                after = self._value(item, change.field)
+                item.written_by(OURS, change.field, before, after, self.clock())
         item.generation += 1
         labels = item.template["metadata"]["labels"]
         assert item.selector["matchLabels"].items() <= labels.items(), (
@@ -272,7 +306,7 @@ class ModelledCluster:
         match change.field:
             case Field.TEMPLATE:
                 item.template = self._admitted(change.after)
-                item.template_manager = "pilothouse"
+                item.template_manager = OURS
             case Field.REPLICAS:
                 item.replicas = change.after
             case Field.PAUSED:
@@ -302,7 +336,10 @@ class ModelledCluster:
     def beat(self) -> None:
         """Endpoints catch up with what was; then every Deployment moves one step."""
         self._follow()
-        for item in self.deployments.values():
+        for item in [*self.deployments.values()]:
+            if item.stuck_for is not None:
+                self._let_go(item)
+                continue
             item.observed_generation = item.generation
             waiting = [
                 pod
@@ -315,6 +352,12 @@ class ModelledCluster:
                 waiting[0].ready = True
             self._roll(item)
         self.check()
+
+    def _let_go(self, item: Deployment) -> None:
+        """Its pods run until its finalizer is gone: they are removed after it."""
+        item.stuck_for = (item.stuck_for or 0) - 1
+        if item.stuck_for <= 0:
+            del self.deployments[item.name]
 
     def _roll(self, item: Deployment) -> None:
         current = self._newest_set(item)
@@ -389,35 +432,72 @@ class ModelledCluster:
     # --- what is seen -----------------------------------------------------------------------------
 
     def observe(self, release: Release, at: int) -> Observation:
-        name = release.target.deployment
         names = [*release.target.services]
         if release.plan and release.plan.preview:
             names.append(release.plan.preview)
+        return self.snapshot(
+            at,
+            release.target.deployment,
+            candidate_of(release),
+            names,
+            surveyed=release.plan is None,
+            autoscaler=raisable_autoscaler(release),
+        )
+
+    def snapshot(
+        self,
+        at: int,
+        name: str,
+        candidate: str,
+        services: Sequence[str],
+        *,
+        surveyed: bool,
+        autoscaler: str,
+    ) -> Observation:
         return Observation(
             at,
             "uid-cluster",
             self._seen(name),
-            self._seen(candidate_of(release)),
-            tuple(self.services[one] for one in names if one in self.services),
+            self._seen(candidate),
+            tuple(self.services[one] for one in services if one in self.services),
             tuple(
                 EndpointSeen(service, f"ip-{pod}", pod, f"uid-{pod}", ready=True)
-                for service in names
+                for service in services
                 for pod in self.endpoints.get(service, ())
             ),
-            survey=self._survey() if release.plan is None else None,
-            autoscaler=self.autoscalers.get(raisable_autoscaler(release)),
+            survey=self._survey() if surveyed else None,
+            autoscaler=self.autoscalers.get(autoscaler),
         )
 
     def _survey(self) -> Survey:
         return replace(self.survey, autoscalers=tuple(self.autoscalers.values()))
 
-    def ask(self, pods: tuple[str, ...]) -> ProbeSeen:
-        images = {
+    def images(self) -> dict[str, str]:
+        return {
             pod.name: one.template["spec"]["containers"][0]["image"]
             for item in self.deployments.values()
             for one in item.sets
             for pod in one.pods
         }
+
+    def sample(self, pods: tuple[str, ...]) -> tuple[AnswerSeen, ...]:
+        """One answer for each name. ``failing_images``: every so many requests of it fail."""
+        images, answers = self.images(), []
+        for pod in pods:
+            image = images.get(pod, "")
+            if self.is_proxy_away or not image:
+                answers.append(AnswerSeen(pod, "lost", "error trying to reach service"))
+                continue
+            self.sampled[image] += 1
+            every = 1 if image in self.sick_images else self.failing_images.get(image, 0)
+            is_bad = bool(every) and self.sampled[image] % every == 0
+            answers.append(
+                AnswerSeen(pod, "bad", "it answers 503") if is_bad else AnswerSeen(pod, "good")
+            )
+        return tuple(answers)
+
+    def ask(self, pods: tuple[str, ...]) -> ProbeSeen:
+        images = self.images()
         return ProbeSeen(
             len(pods),
             tuple((pod, "it answers 503") for pod in pods if images[pod] in self.sick_images),
@@ -457,15 +537,20 @@ class ModelledCluster:
             generation=item.generation,
             observed_generation=item.observed_generation,
             paused=item.paused,
+            terminating=item.stuck_for is not None,
             selector=item.selector,
             strategy=item.strategy,
             labels=dict(item.labels),
             annotations=dict(item.annotations),
-            managers=tuple(
-                (item.template_manager, "Update", "", f"{CONTAINERS}[name={one['name']}].image")
-                for one in item.template["spec"]["containers"]
-                if item.template_manager
+            managers=(
+                *(
+                    (item.template_manager, "Update", "", f"{CONTAINERS}[name={one['name']}].image")
+                    for one in item.template["spec"]["containers"]
+                    if item.template_manager
+                ),
+                *((manager, "Update", "", path) for path, manager in item.managers.items()),
             ),
+            written_at=tuple((manager, "", at) for manager, at in item.wrote_at.items()),
         )
 
     def state(self) -> dict[str, Any]:

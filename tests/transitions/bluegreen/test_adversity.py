@@ -22,6 +22,7 @@ from tests.transitions.bluegreen.modelled_cluster import Refused
 from tests.transitions.bluegreen.test_moments import phase_of
 from tests.transitions.bluegreen.walk import Walk
 from tests.transitions.hands import described, pin
+from tests.variations import quick
 
 ON_GREEN, ON_BLUE = {"app": "hello-green"}, {"app": "hello"}
 SCENES = (scenes.plain, scenes.by_version_label, scenes.with_preview, scenes.kept)
@@ -30,7 +31,7 @@ SCENES = (scenes.plain, scenes.by_version_label, scenes.with_preview, scenes.kep
 # --- held -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", quick(SCENES, at_most=2))
 def test_pause_at_any_moment_writes_nothing_and_resume_finishes(
     scene: Callable[[], Walk],
 ) -> None:
@@ -56,7 +57,7 @@ def test_pause_at_any_moment_writes_nothing_and_resume_finishes(
     assert paused > 5
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", quick(SCENES, at_most=2))
 def test_abort_while_paused_leaves_everything_as_found(scene: Callable[[], Walk]) -> None:
     for walk in scene().moments():
         if respond(walk.release, Pause(DEVELOPER), walk.now).refusal:
@@ -69,7 +70,7 @@ def test_abort_while_paused_leaves_everything_as_found(scene: Callable[[], Walk]
         assert walk.cluster.state() == walk.before, walk.release.phase
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", quick(SCENES, at_most=2))
 def test_waits_for_an_unreachable_cluster_at_any_moment(
     scene: Callable[[], Walk],
 ) -> None:
@@ -281,7 +282,7 @@ def test_abort_after_blue_was_deleted_keeps_green_serving() -> None:
     )
 
 
-@pytest.mark.parametrize("after", range(1, 12))
+@pytest.mark.parametrize("after", quick(range(1, 12), at_most=4))
 def test_blue_deleted_during_a_rollback_leaves_green_serving(after: int) -> None:
     walk = scenes.plain().to_step("settle")
     for _ in range(3):

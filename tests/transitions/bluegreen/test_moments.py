@@ -3,6 +3,8 @@ where it leads."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.releases.engine.decide import decide
@@ -14,6 +16,7 @@ from bot.releases.facts.actions import (
     PatchService,
 )
 from bot.releases.facts.causes import FailureClass
+from bot.releases.facts.observation import EndpointSeen
 from bot.releases.facts.release import Phase
 from bot.releases.facts.requests import Abort, Finish, Reject
 from bot.releases.planning.draining import PROXIES_FOLLOW_MS
@@ -24,6 +27,10 @@ from tests.transitions.bluegreen.walk import Walk
 
 ON_GREEN = {"app": "hello-green"}
 ON_BLUE = {"app": "hello"}
+
+
+def names_of(walk: Walk, deployment: str) -> list[str]:
+    return [pod.name for pod in walk.cluster.deployments[deployment].pods()]
 
 
 def test_the_first_tick_plans_and_writes_nothing() -> None:
@@ -133,6 +140,22 @@ def test_green_that_served_is_removed_only_after_proxies_have_followed() -> None
     assert walk.cluster.state() == walk.before
 
 
+def test_a_late_endpoint_of_green_gives_the_proxies_their_time_anew() -> None:
+    """A slice that is behind the others lists it once more."""
+    walk = scenes.plain().to_step("switch", gate="window")
+    walk.abort()
+    walk.to_step("remove")
+    walk.tick()
+    walk.now += PROXIES_FOLLOW_MS
+    walk.cluster.endpoints["hello"] += names_of(walk, "hello-green")
+    walk.tick()
+    since = walk.now
+    walk.until(lambda walk: any(isinstance(one, DeleteDeployment) for one in walk.written))
+    assert walk.now - since >= PROXIES_FOLLOW_MS
+    walk.to_the_end()
+    assert walk.cluster.state() == walk.before
+
+
 def test_green_that_never_served_is_removed_at_once() -> None:
     walk = scenes.plain()
     walk.approves = False
@@ -153,6 +176,34 @@ def test_the_thread_says_when_every_new_request_is_on_green() -> None:
     assert PROXIES_FOLLOW_MS <= at - since <= 2 * PROXIES_FOLLOW_MS
     walk.to_the_end()
     assert walk.told.count(line) == 1
+
+
+def test_a_late_endpoint_of_blue_delays_what_the_thread_says() -> None:
+    line = "every new request is on hello-green (2.0.0)"
+    walk = scenes.plain().to_step("switch", gate="window")
+    walk.now += PROXIES_FOLLOW_MS
+    walk.cluster.endpoints["hello"] += names_of(walk, "hello")
+    walk.tick()
+    assert line not in walk.told
+    since = walk.now
+    while line not in walk.told:
+        at = walk.now
+        walk.tick()
+    assert PROXIES_FOLLOW_MS <= at - since <= 2 * PROXIES_FOLLOW_MS
+
+
+def test_a_pod_of_blue_that_ends_but_serves_delays_what_the_thread_says() -> None:
+    """A proxy may send it requests where nothing else is ready on its node."""
+    walk = scenes.plain().to_step("switch", gate="window")
+    (endpoint,) = names_of(walk, "hello")[:1]
+    seen = walk.look()
+    ending = EndpointSeen(
+        "hello", "10.1.1.1", endpoint, f"uid-{endpoint}", False, terminating=True, serving=True
+    )
+    later = walk.now + 2 * PROXIES_FOLLOW_MS
+    assert not decide(
+        walk.release, replace(seen, endpoints=(*seen.endpoints, ending)), later
+    ).events
 
 
 def test_window_lasts_at_least_thirty_seconds() -> None:

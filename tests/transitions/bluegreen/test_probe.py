@@ -49,7 +49,7 @@ def test_asks_for_no_approval_while_green_fails_its_probe() -> None:
     ticks(walk, 20)
     assert walk.release.phase is Phase.PROGRESSING
     assert walk.switches() == []
-    told = [line for line in walk.told if "/version is not answered" in line]
+    told = [line for line in walk.told if "/version fails on hello-green" in line]
     assert len(told) == 1, "told once, however often it is asked"
     assert "it answers 503" in told[0]
     assert "it answers 503" in walk.release.progress.probe_failure
@@ -102,7 +102,9 @@ def test_rolls_back_at_the_deadline_when_green_never_passes_its_probe(
     assert walk.release.phase is Phase.ROLLED_BACK
     assert walk.release.cause is not None
     assert walk.release.cause.failure is FailureClass.DEADLINE
-    assert "/version is not answered by hello-green" in walk.release.cause.summary
+    assert "/version fails on hello-green" in walk.release.cause.summary
+    back = [one.title for one in walk.release.timeline if not one.cut][-2:]
+    assert back == ["send traffic back to 1.0.0", "remove hello-green"]
     assert walk.switches() == []
     assert walk.cluster.state() == walk.before
 

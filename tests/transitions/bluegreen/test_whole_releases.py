@@ -15,6 +15,7 @@ from bot.releases.facts.release import Phase
 from tests.transitions.bluegreen.modelled_cluster import Refused
 from tests.transitions.bluegreen.scenes import SCENES, SETTLING
 from tests.transitions.bluegreen.walk import Walk
+from tests.variations import quick
 
 
 def as_found_but_for_the_version(
@@ -55,7 +56,7 @@ def test_success_changes_nothing_but_the_version(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", quick(SCENES, at_most=3))
 def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
     for walk in SCENES[name]().moments():
         where = f"{name}: tick {walk.ticks}, step {walk.step} {walk.gate}"
@@ -71,7 +72,7 @@ def test_an_abort_at_any_moment_leaves_everything_as_found(name: str) -> None:
         assert found == before, where
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", quick(SCENES, at_most=3))
 def test_next_tick_finishes_after_a_crash_between_any_two_writes(name: str) -> None:
     whole = SCENES[name]().to_the_end()
     for walk in SCENES[name]().moments():
@@ -89,7 +90,7 @@ def _same_but_uids(one: Walk, other: Walk) -> bool:
     return left == right
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", quick(SCENES, at_most=3))
 def test_next_tick_finishes_a_rollback_after_a_crash_at_any_write(name: str) -> None:
     aborted = SCENES[name]().to_step("switch", gate="window")
     aborted.abort()
@@ -100,7 +101,7 @@ def test_next_tick_finishes_a_rollback_after_a_crash_at_any_write(name: str) -> 
         assert walk.cluster.state() == walk.before
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", quick(SCENES, at_most=3))
 def test_a_stalled_workers_late_write_changes_nothing(name: str) -> None:
     walk = SCENES[name]()
     while not walk.release.phase.is_final:

@@ -8,21 +8,32 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from bot.releases.assess.pairs import retarget_to_serving
+from bot.releases.engine.counting import metrics_to_read
 from bot.releases.engine.decide import decide
 from bot.releases.engine.gates import open_gate
+from bot.releases.engine.judging import pods_to_sample
 from bot.releases.engine.minimum import kept_words
 from bot.releases.engine.probing import pods_to_probe
+from bot.releases.engine.promises import broken_promise
 from bot.releases.engine.respond import respond
 from bot.releases.facts.actions import Action, PatchService
+from bot.releases.facts.counters import MetricsSeen
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.plan import ApprovalGate
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Abort, Approve, Request
 from bot.releases.facts.target import Strategy
 from tests.builders import DEVELOPER, MANAGER, SECOND, T0
+from tests.fakes.simulated_prometheus import SimulatedPrometheus
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster, Refused, candidate_of
 
 MOST_TICKS = 600
+
+
+def keeps_promises(release: Release, seen: Observation, action: Action) -> None:
+    """What the product itself checks before it sends a write."""
+    broken = broken_promise(release, seen, action)
+    assert broken is None, broken.line
 
 
 class Walk:
@@ -36,6 +47,7 @@ class Walk:
         self.written: list[Action] = []
         self.told: list[str] = []
         self.ticks = 0
+        self.prometheus: SimulatedPrometheus | None = None
         self.before = cluster.state()
 
     def fork(self) -> Walk:
@@ -60,8 +72,24 @@ class Walk:
                 self.release, target=retarget_to_serving(self.release.target, found)
             )
         seen = self.cluster.observe(self.release, self.now)
-        asked = pods_to_probe(self.release, seen)
-        return replace(seen, probe=self.cluster.ask(asked)) if asked else seen
+        seen = self._with_metrics(seen)
+        if asked := pods_to_probe(self.release, seen):
+            seen = replace(seen, probe=self.cluster.ask(asked))
+        sampled = pods_to_sample(self.release, seen, self.now)
+        return replace(seen, answers=self.cluster.sample(sampled))
+
+    def _with_metrics(self, seen: Observation) -> Observation:
+        prometheus = self.prometheus
+        if prometheus is None:
+            return seen
+        reached = {pod for pods in self.cluster.endpoints.values() for pod in pods}
+        prometheus.serve(self.now, self.cluster.images(), reached)
+        wanted = metrics_to_read(self.release, seen, self.now)
+        if wanted is None:
+            return seen
+        errors = prometheus.read(wanted.errors, self.now)
+        latency = prometheus.read(wanted.latency, self.now) if wanted.latency else None
+        return replace(seen, metrics=MetricsSeen(wanted.since, errors, latency))
 
     def tick(self, *, crash_after: int | None = None) -> None:
         """One tick. ``crash_after``: the worker dies when that many actions were carried out; the
@@ -77,6 +105,7 @@ class Walk:
         for index, action in enumerate(decision.actions):
             if crash_after is not None and index >= crash_after:
                 break
+            keeps_promises(self.release, seen, action)
             self.cluster.apply(action)
             self.written.append(action)
         self._check()

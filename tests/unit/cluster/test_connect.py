@@ -5,18 +5,24 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import socket
 import socketserver
 import ssl
 import tempfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
+from importlib.metadata import version
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
 
 from bot.cluster.connect import LONGEST_IDLE_S, ClusterAddress, Connection, SharedContext
+from bot.ports import ClusterUnreachable
+from bot.request_id import working_for
+from bot.tally import TALLY
 from sandbox.cluster.network.certificates import context_of, self_signed
 
 
@@ -91,11 +97,13 @@ class Server(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
     accepted = 0
+    agents: ClassVar[list[str]] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            Server.agents.append(self.headers["User-Agent"])
             self.send_response(200)
             self.send_header("Content-Length", "2")
             self.end_headers()
@@ -126,6 +134,56 @@ def test_a_connection_is_kept_but_not_used_after_a_long_silence(
     for _ in range(3):
         assert connection.get("/version") == {}
     assert server.accepted == connections
+
+
+def test_each_request_names_the_release_and_the_request_that_it_is_for(
+    server: Server, tmp_path: Path
+) -> None:
+    """Reads that are begun beside others too: they run on threads of their own."""
+    path = kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{server.server_address[1]}")
+    connection = Connection(ClusterAddress(str(path)))
+    Server.agents.clear()
+    connection.get("/version")
+    with working_for("1a2b", "hello-42"):
+        connection.get("/version")
+        connection.start(connection.get, "/version").result()
+    alone, *followed = Server.agents
+    assert alone == f"pilothouse/{version('pilothouse')}"
+    assert followed == 2 * [f"{alone} (release=hello-42; request=1a2b)"]
+
+
+def counted() -> dict[str, int]:
+    """Requests since the last call."""
+    return {name: n for name, n in TALLY.take().items() if name.startswith("kubernetes:")}
+
+
+def test_each_request_is_counted_by_its_status_or_why_there_is_none(
+    server: Server, tmp_path: Path
+) -> None:
+    TALLY.take()
+    path = kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{server.server_address[1]}")
+    connection = Connection(ClusterAddress(str(path)), cluster="eu")
+    for _ in range(2):
+        connection.get("/version")
+    connection.stream("/version", {}, silence_s=1.0).close()
+    assert counted() == {"kubernetes:GET:200:eu": 2, "kubernetes:WATCH:200:eu": 1}
+
+
+def test_a_request_without_an_answer_is_counted_by_why(tmp_path: Path) -> None:
+    TALLY.take()
+    refuses = kubeconfig(tmp_path / "refuses", "http://127.0.0.1:1")
+    with pytest.raises(ClusterUnreachable):
+        Connection(ClusterAddress(str(refuses)), cluster="eu").get("/version")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        hangs = Connection(
+            ClusterAddress(str(kubeconfig(tmp_path / "hangs", address))),
+            timeout_s=0.05,
+            cluster="us",
+        )
+        with pytest.raises(ClusterUnreachable):
+            hangs.get("/version")
+    assert counted() == {"kubernetes:GET:connection:eu": 1, "kubernetes:GET:timeout:us": 1}
 
 
 def test_what_a_shared_context_offers_is_not_changed_by_a_connection() -> None:

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from bot.cluster.errors import FieldConflicts, NotThere, failure, missing_permission, one_line
+from bot.cluster.errors import (
+    FieldConflicts,
+    NotThere,
+    failure,
+    images_named,
+    missing_permission,
+    one_line,
+)
 from bot.ports import ClusterUnreachable, PreconditionFailed, Refused
 
 SERVER = "https://cluster.example"
@@ -155,3 +162,29 @@ def test_conflicts_of_managers_name_those_who_are_not_ours() -> None:
 def test_a_message_is_one_line_of_at_most_500_characters() -> None:
     assert one_line("a\n  b\tc") == "a b c"
     assert len(one_line("x" * 2_000)) == 500
+
+
+DENIED = (
+    'admission webhook "images.example.com" denied the request: team/auth:missing is not signed'
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [
+            {"op": "test", "path": "/metadata/uid", "value": "1"},
+            {
+                "op": "replace",
+                "path": "/spec/template/spec/containers/0/image",
+                "value": "team/auth:missing",
+            },
+        ],
+        {"spec": {"template": {"spec": {"containers": [{"image": "team/auth:missing"}]}}}},
+    ],
+)
+def test_a_denied_write_names_the_image_that_it_sent(body: Any) -> None:
+    status = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": DENIED}
+    sent = images_named(body)
+    refused = failure(403, json.dumps(status).encode(), None, SERVER, images=sent)
+    assert str(refused) == DENIED

@@ -175,3 +175,21 @@ def test_a_deployment_names_the_controller_that_owns_it() -> None:
     meta = {"name": "shop", "uid": "d", "resourceVersion": "1", "ownerReferences": [owner]}
     item = {"metadata": meta, "spec": {"selector": {}, "template": {}}}
     assert reading.deployment(item).owner == "WebApp shop"
+
+
+def test_an_admission_that_denies_pods_names_their_image() -> None:
+    image, denied = "team/auth:missing", "pods is forbidden: team/auth:missing is not signed"
+    template = {"spec": {"containers": [{"name": "auth", "image": image}]}}
+    failed = {"type": "ReplicaFailure", "status": "True", "message": denied}
+    item = {
+        "metadata": {"name": "auth-1", "uid": "1"},
+        "spec": {"template": template},
+        "status": {"conditions": [failed]},
+    }
+    assert reading.replica_set(item).failure == denied
+    deployment = {
+        "metadata": {"name": "auth", "uid": "2", "resourceVersion": "1"},
+        "spec": {"template": template, "selector": {"matchLabels": {"app": "auth"}}},
+        "status": {"conditions": [{**failed, "reason": "FailedCreate"}]},
+    }
+    assert reading.deployment(deployment).conditions[0][3] == denied

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
-from bot.cluster.watch import outside_change_of
+import pytest
+import urllib3
+
+from bot.cluster.connect import Connection
+from bot.cluster.watch import RESOURCES, Change, Watcher, outside_change_of
+from tests.conftest import eventually
 
 
 def deployment(
@@ -52,3 +58,43 @@ def test_a_candidate_removed_by_its_release_is_no_outside_change() -> None:
     claimed = copy.deepcopy(candidate)
     claimed["metadata"]["annotations"]["pilothouse.dev/release"] = "hello-1"
     assert outside_change_of(claimed, None) is None
+
+
+class QuietServer:
+    """Opens every watch and sends nothing: nothing has changed since it started."""
+
+    server = "https://quiet.test"
+
+    def __init__(self) -> None:
+        self.opened = 0
+
+    def get(self, _path: str) -> dict[str, Any]:
+        return {"items": [], "metadata": {"resourceVersion": "7"}}
+
+    def stream(self, _path: str, _query: object, *, silence_s: float) -> QuietAnswer:
+        self.opened += 1
+        return QuietAnswer(silence_s)
+
+
+class QuietAnswer:
+    def __init__(self, silence_s: float) -> None:
+        self.silence_s = silence_s
+
+    def stream(self, *, decode_content: bool) -> Iterator[bytes]:
+        if decode_content:
+            raise urllib3.exceptions.ReadTimeoutError(cast(Any, None), "/", "Read timed out.")
+        yield b""
+
+    def shutdown(self) -> None:
+        """Nothing is read."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_quiet_namespace_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
+    server, changes = QuietServer(), list[Change]()
+    with Watcher(cast(Connection, server), ["default"], changes.append, silence_s=0.01) as watcher:
+        assert eventually(lambda: server.opened > 3 * len(RESOURCES))
+        assert watcher.troubles() == ()
+    assert "did not answer" not in caplog.text

@@ -26,11 +26,12 @@ from bot.commands.model import (
     WhoamiCommand,
 )
 from bot.commands.normalise import normalise, without_mention
-from bot.commands.parse import KnownNames, parse
+from bot.commands.parse import parse
 from bot.commands.table import (
     BY_NAME,
     COMMANDS,
     ROLLOUT_VERBS,
+    KnownNames,
     Names,
     answers_channel,
     permission_of,
@@ -266,8 +267,8 @@ MISTAKES: list[tuple[str, str]] = [
     ("rollout status hello now", "`now` is one word too many."),
     ("apply", "Which app? `hello` or `auth`"),
     ("apply helo", "No app `helo`. Did you mean `hello`?"),
-    ("apply hello --force", "apply takes no options. Remove `force`."),
-    ("apply -f hello.yaml", "apply takes no options. Remove `f`."),
+    ("apply hello --force", "No option `force`. Options of apply: in=…."),
+    ("apply -f hello.yaml", "No option `f`. Options of apply: in=…."),
     ("traffic helo", "No app `helo`. Did you mean `hello`?"),
     ("traffic hello 100", "`100` is one word too many."),
     ("releases helo", "No app `helo`. Did you mean `hello`?"),
@@ -275,7 +276,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("whoami please", "`please` is one word too many."),
     ("help scael", "No command `scael`. Did you mean `/pilothouse help scale`?"),
     ("explain deployment spec", "`spec` is one word too many."),
-    ("explain deployment --depth=2", "No option `depth`. Options of explain: recursive."),
+    ("explain deployment --depth=2", "No option `depth`. Options of explain: in=… and recursive."),
     ("explain", "Which field? Name a kind and its fields, joined by dots."),
     ("explain pod..spec", "`pod..spec` is not a path of fields."),
     ("apps hello", "`hello` is one word too many."),
@@ -287,6 +288,8 @@ MISTAKES: list[tuple[str, str]] = [
     ("unfreeze cluster:prod", "No cluster `prod`. Did you mean `cluster:prod-eu`?"),
     ("rollback hello", "No command `rollback`. Did you mean `/rollout undo hello`?"),
     ("promote hello", "No command `promote`. Did you mean `/rollout promote hello`?"),
+    ("hi there", "No command `hi`. Did you mean `/pilothouse help`?"),
+    ("statsu hello", "No command `statsu`. Did you mean `/rollout status hello`?"),
     ("deplyo hello 2.0.0", "No command `deplyo`. Did you mean `/deploy hello 2.0.0`?"),
     ("help deploi", "No command `deploi`. Did you mean `/pilothouse help deploy`?"),
     ("pods <!channel>", "No app `@channel`. Choose `hello`, `auth` or `frontend`."),
@@ -304,6 +307,71 @@ def test_a_mistake_gets_one_line_with_the_nearest_valid_form(text: str, line: st
     assert isinstance(mistake, Mistake)
     assert mistake.line == line
     assert "\n" not in mistake.line
+
+
+FLEET = KnownNames(
+    apps=("hello", "auth"),
+    here=("hello", "auth"),
+    clusters=("eu", "us", "lab"),
+    clusters_of={"hello": ("eu", "us"), "auth": ("eu",)},
+)
+IN_US: list[tuple[str, Command]] = [
+    ("deploy hello 2.0.0", DeployCommand("hello", "2.0.0", cluster="us")),
+    ("scale hello 5", ScaleCommand("hello", 5, cluster="us")),
+    ("rollout status hello", RolloutCommand("status", "hello", cluster="us")),
+    ("rollout undo hello", RolloutCommand("undo", "hello", cluster="us")),
+    ("pods hello", PodsCommand("hello", cluster="us")),
+    ("get events hello", GetCommand("events", "hello", cluster="us")),
+    ("explain deployment.spec", ExplainCommand("deployment.spec", cluster="us")),
+    ("apply hello", ApplyCommand("hello", cluster="us")),
+    ("traffic hello", TrafficCommand("hello", cluster="us")),
+    ("release hello", ReleaseCommand(app="hello", cluster="us")),
+]
+
+
+@pytest.mark.parametrize(("text", "command"), IN_US, ids=[text for text, _ in IN_US])
+def test_in_means_the_same_in_every_command(text: str, command: Command) -> None:
+    assert parse(f"{text} in=us", FLEET) == parse(f"{text} --in us", FLEET) == command
+    missing = parse(text, FLEET)
+    assert isinstance(missing, Mistake)
+    assert missing.line.endswith("in eu and us. Which one? Add `in=eu` or `in=us`.")
+    assert [one.text for one in missing.instead] == [f"{text} in=eu", f"{text} in=us"]
+    unknown = parse(f"{text} in=uss", FLEET)
+    assert isinstance(unknown, Mistake)
+    assert unknown.line == "No cluster `uss`. Did you mean `in=us`?"
+    assert [one.text for one in unknown.instead] == [f"{text} in=us"]
+    both = parse(f"{text} in=eu,us", FLEET)
+    assert isinstance(both, Mistake) and both.line.startswith("`in=` takes one cluster. Write ")
+    foreign = parse(f"{text} in=lab", FLEET)
+    if "hello" in text:
+        assert isinstance(foreign, Mistake)
+        assert foreign.line == "hello is in eu and us, not in lab. Write `in=eu` or `in=us`."
+
+
+def test_the_only_cluster_of_an_app_may_be_named_or_left_out() -> None:
+    assert parse("scale auth 2", FLEET) == ScaleCommand("auth", 2)
+    assert parse("scale auth 2 in=eu", FLEET) == ScaleCommand("auth", 2, cluster="eu")
+    foreign = parse("scale auth 2 in=us", FLEET)
+    assert isinstance(foreign, Mistake)
+    assert foreign.line == "auth is in eu, not in us. Write `in=eu`."
+    assert [(one.text, one.how) for one in foreign.instead] == [("scale auth 2 in=eu", "confirm")]
+
+
+def test_lists_take_any_cluster_and_need_none() -> None:
+    assert parse("releases hello", FLEET) == ReleasesCommand("hello")
+    assert parse("apps in=lab", FLEET) == AppsCommand(cluster="lab")
+    assert parse("pods in=us", FLEET) == PodsCommand(cluster="us")
+    assert parse("release hello-42", FLEET) == ReleaseCommand("hello-42")
+    of_one = parse("release hello-42 in=eu", FLEET)
+    assert isinstance(of_one, Mistake) and "Name it without `in=`" in of_one.line
+
+
+def test_the_thread_of_a_release_knows_its_cluster() -> None:
+    in_thread = KnownNames(
+        FLEET.apps, ("hello",), FLEET.clusters, clusters_of=FLEET.clusters_of, at="us"
+    )
+    assert parse("rollout undo", in_thread) == RolloutCommand("undo", "hello", cluster="us")
+    assert parse("pods in=eu", in_thread) == PodsCommand("hello", cluster="eu")
 
 
 @pytest.mark.parametrize(

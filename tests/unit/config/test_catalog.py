@@ -41,10 +41,10 @@ def test_the_example_has_no_mistakes_and_shows_every_key() -> None:
 
 def test_an_app_without_keys_is_its_own_deployment_and_service() -> None:
     hello = parse_catalog("clusters: {local: {in_cluster: true}}\napps: {hello: {}}").apps["hello"]
-    assert (hello.deployment, hello.services, hello.cluster, hello.namespace) == (
+    assert (hello.deployment, hello.services, hello.clusters, hello.namespace) == (
         "hello",
         ("hello",),
-        "local",
+        ("local",),
         "default",
     )
 
@@ -58,7 +58,7 @@ def test_defaults_fill_in_key_by_key_and_the_app_wins() -> None:
     hello = parse_catalog(text).apps["hello"]
     assert hello.settings.canary.steps == (5, 50)
     assert hello.settings.canary.hold_ms == 30_000
-    assert hello.settings.approvals.promote == 2
+    assert hello.settings.approvals.promote.count == 2
     assert hello.channel == "C0ALL"
 
 
@@ -73,6 +73,35 @@ def test_without_an_access_section_everyone_may_only_read() -> None:
     assert not (
         roles.deployer.everyone or roles.deployer.users or roles.admin.users or roles.approver.users
     )
+
+
+def test_an_app_that_names_a_role_replaces_that_of_the_defaults() -> None:
+    text = (
+        "clusters: {local: {in_cluster: true}}\ndefaults: {access: {deployer: {users: [U0ALL]},"
+        " admin: {users: [U0ADMIN]}}}\napps:\n  hello: {access: {deployer: {groups: [S0SHOP]}}}\n"
+    )
+    access = parse_catalog(text).apps["hello"].settings.access
+    assert access is not None and access.deployer is not None and access.admin is not None
+    assert (access.deployer.users, access.deployer.groups) == ((), ("S0SHOP",))
+    assert access.admin.users == ("U0ADMIN",)
+
+
+def test_an_app_that_says_who_approves_replaces_that_of_the_defaults() -> None:
+    text = (
+        "clusters: {local: {in_cluster: true}}\ndefaults: {approvals: {promote: {count: 2,"
+        " from: [S0SRE]}, expires: 2h}}\napps:\n  hello: {approvals: {promote: 1}}\n  auth: {}\n"
+    )
+    apps = parse_catalog(text).apps
+    hello, auth = (apps[name].settings.approvals for name in ("hello", "auth"))
+    assert (hello.promote.count, hello.promote.any_of, hello.expires_ms) == (1, (), 7_200_000)
+    assert (auth.promote.count, auth.promote.any_of) == (2, ("S0SRE",))
+
+
+def test_a_strategy_of_the_defaults_is_compared_with_the_apps() -> None:
+    text = "clusters: {local: {in_cluster: true}}\ndefaults: {strategy: canary}\n"
+    assert parse_catalog(text + "apps: {hello: {strategies: [canary]}}").apps
+    found = mistakes(text + "apps: {hello: {emergency: [canary]}}")
+    assert found == [(2, "`canary` is not one of `strategies`: use rolling or bluegreen")]
 
 
 def test_anchors_and_merge_keys_work() -> None:
@@ -113,6 +142,34 @@ def test_anchors_and_merge_keys_work() -> None:
             "bluegreen: {rollback_window: 5s}",
             "rollback_window must be at least 30s: old connections need that long",
         ),
+        ("strategies: [canary]", "`rolling` is not one of `strategies`: use canary"),
+        (
+            "emergency: [rolling]\n    strategies: [rolling]",
+            "`rolling` is in `strategies` too: an emergency strategy is not for every day",
+        ),
+        (
+            "emergency: [rolling, canary, bluegreen]",
+            "at least one strategy is needed outside an emergency",
+        ),
+        (
+            "access: {viewer: {everyone: true}}",
+            (
+                "unknown key `viewer`; the known ones are `inherit`, `deployer`, `approver` and"
+                " `admin`"
+            ),
+        ),
+        (
+            "approvals: {promote: {count: 1, one_from_each: [S0SRE, S0SEC]}}",
+            (
+                "count (1) is smaller than the 2 groups of `one_from_each`, and no one stands for"
+                " two: use 2 or more"
+            ),
+        ),
+        (
+            "approvals: {start: {count: 0, from: [S0SRE]}}",
+            "count is 0, so `from` is never asked: use 1 or more",
+        ),
+        ("approvals: {promote: {from: [U0A]}}", "`U0A` is not a user group ID (S…)"),
         ("scale: {min: 5, max: 2}", "max (2) is smaller than min (5)"),
         ('scale: {min: "1"}', "expected a whole number, not `1`"),
         ("approvals: {promote: -1}", "`-1` is too small: use 0 or more"),
@@ -158,6 +215,29 @@ def test_all_mistakes_are_reported_at_once_in_the_order_of_lines() -> None:
 def test_a_cluster_must_be_named_where_there_are_several() -> None:
     text = "clusters: {a: {in_cluster: true}, b: {kubeconfig: ./k}}\napps: {hello: {}}\n"
     assert mistakes(text) == [(2, "`cluster` is missing: use a or b")]
+
+
+TWO = "clusters: {eu: {in_cluster: true}, us: {kubeconfig: ./k}}\n"
+
+
+def test_an_app_may_name_several_clusters_or_inherit_them() -> None:
+    text = TWO + "defaults: {clusters: [us, eu]}\napps: {hello: {}, auth: {cluster: eu}}\n"
+    apps = parse_catalog(text).apps
+    assert (apps["hello"].clusters, apps["auth"].clusters) == (("us", "eu"), ("eu",))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("clusters: [eu, eur]", "no cluster `eur`; did you mean `eu`?"),
+        ("clusters: [eu, eu]", "`eu` is named twice"),
+        ("clusters: []", "at least one cluster is needed"),
+        ("clusters: eu", "expected a list, not `eu`"),
+        ("cluster: eu, clusters: [us]", "`cluster` and `clusters` are both set: keep one"),
+    ],
+)
+def test_clusters_that_cannot_be_meant_are_one_line(keys: str, message: str) -> None:
+    assert mistakes(f"{TWO}apps: {{hello: {{{keys}}}}}\n") == [(2, message)]
 
 
 @pytest.mark.parametrize(
@@ -245,3 +325,139 @@ def test_links_are_templates_that_defaults_and_app_share() -> None:
 def test_a_link_that_leads_nowhere_is_refused(template: str, said: str) -> None:
     ((line, message),) = mistakes(SMALL + f'    links:\n      diff: "{template}"\n')
     assert line == 5 and said in message
+
+
+def test_check_reads_the_catalog_in_the_charts_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = tmp_path / "values.yaml"
+    catalog = (
+        "catalog:\n  clusters: {a: {in_cluster: true}}\n  apps:\n    hello: {strategy: rolling}\n"
+    )
+    values.write_text(f"image: {{tag: x}}\n{catalog}")
+    assert main([str(values)]) == 0
+    values.write_text(f"image: {{tag: x}}\n{catalog.replace('strategy', 'stratgy')}")
+    assert main([str(values)]) == 1
+    assert f"{values}:5: apps.hello.stratgy: unknown key `stratgy`" in capsys.readouterr().err
+
+
+def test_a_probe_says_which_answers_are_good() -> None:
+    probe = app("probe: {status: 204, contains: ok, within: 500ms}").apps["hello"].settings.probe
+    assert probe is not None
+    assert (probe.status, probe.contains, probe.within_ms) == ((204, 204), "ok", 500)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("probe: {status: 399-200}", "`399-200` is not a status or a range of them"),
+        ("probe: {status: fine}", "`fine` is not a status or a range of them, such as 200-399"),
+        ("probe: {within: 5s}", "within must be from 50ms to 2s: a slower answer is a bad one"),
+        ("probe: {}\njudge: {worse_by: 2}", "`2` is not a percentage above 0% and below 100%"),
+        ("probe: {}\njudge: {worse_by: 0%}", "`0%` is not a percentage above 0% and below 100%"),
+        ("probe: {}\njudge: {worse_by: 60%}", "worse_by must be at most 50%"),
+        ("probe: {}\njudge: {false_alarms: 20%}", "false_alarms must be at most 10%"),
+        ("judge: {}", "`judge` needs a `probe` without `url`"),
+        ("probe: {url: 'http://a'}\njudge: {}", "`judge` needs a `probe` without `url`"),
+    ],
+)
+def test_what_cannot_be_judged_is_one_line(lines: str, message: str) -> None:
+    (found,) = mistakes(SMALL + "".join(f"    {line}\n" for line in lines.split("\n")))
+    assert message in found[1]
+
+
+METRICS = (
+    "clusters: {local: {in_cluster: true, prometheus: {url: 'http://prometheus:9090'}}}\n"
+    "apps: {hello: {judge: {%s}}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("requests: a_total", "`requests` and `errors` belong together"),
+        ("requests: 'a_total{b=\"c\"', errors: b_total", "the closing brace } is missing"),
+        ("requests: 'a_total{b=c}', errors: b_total", "the value of `b` is not in quotes"),
+        ("requests: 'a_total b=\"c\"', errors: b_total", "labels are in braces"),
+        ("requests: 'a_total{b=~\"(\"}', errors: b_total", "the pattern of `b` is wrong"),
+        ("requests: 'a_total{b=~\"(c*)*\"}', errors: b_total", "may take too long"),
+        ("requests: 'rate(a_total[5m])', errors: b_total", "is a function: name the counter"),
+        ("requests: 'a_total{b=\"c\"}[5m]', errors: b_total", "is a range: the window is a hold's"),
+        ("requests: a_requests, errors: b_total", "its name ends with _total or _count"),
+        ("requests: nginx_ingress_controller_requests, errors: b_total", "per Service and not"),
+        ("preset: prometheus, latency: {histogram: a_seconds_sum}", "write `a_seconds_bucket`"),
+        ("requests: a_total, errors: b_total, latency: {}", "`latency` needs `histogram`"),
+        ("window: 5m", "`window` does nothing without `requests` and `errors`"),
+        ("preset: istio, window: 5s", "window must be at least 30s"),
+    ],
+)
+def test_what_cannot_be_counted_is_one_line(keys: str, message: str) -> None:
+    (found,) = mistakes(METRICS % keys)
+    assert message in found[1]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{url: 'ftp://p'}", "is not a URL (http:// or https://)"),
+        ("{url: 'http://p?x=1'}", "is not the URL of a Prometheus"),
+        ("{url: 'http://me:secret@p'}", "url holds no user and no password"),
+        ("{url: 'http://p.example.com', token_file: t}", "a token is not sent over plain http"),
+    ],
+)
+def test_an_address_of_prometheus_that_cannot_be_is_one_line(entry: str, message: str) -> None:
+    text = (METRICS % "preset: istio").replace("{url: 'http://prometheus:9090'}", entry)
+    (found,) = mistakes(text)
+    assert message in found[1]
+
+
+def test_each_cluster_of_an_app_needs_a_prometheus() -> None:
+    (found,) = mistakes(SMALL + "    judge: {preset: linkerd}\n")
+    assert "no metrics: cluster `local` has no `prometheus`" in found[1]
+
+
+def test_defaults_may_judge_what_the_app_probes() -> None:
+    text = (
+        "clusters: {local: {in_cluster: true}}\ndefaults: {judge: {worse_by: 0.5%}}\n"
+        "apps: {hello: {probe: {path: /healthz}}}\n"
+    )
+    judge = parse_catalog(text).apps["hello"].settings.judge
+    assert judge is not None and judge.worse_by == 0.005 and judge.extend_ms == 300_000
+
+
+def test_a_token_names_apps_and_clusters_of_the_catalog() -> None:
+    token = "{name: ci, file: t, apps: [helo], clusters: [lokal], expires: 2027-01-01}"
+    found = mistakes(f"{SMALL}    channel: C0A\napi: {{port: 3001, tokens: [{token}]}}\n")
+    assert found == [
+        (5, "no app `helo`; did you mean `hello`?"),
+        (5, "no cluster `lokal`; did you mean `local`?"),
+    ]
+
+
+WINDOW = 'scope: {scope}, rule: "{rule}", for: {lasts}, timezone: {zone}, reason: weekend'
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({}, ""),
+        ({"scope": "hello"}, ""),
+        ({"scope": "cluster:local"}, ""),
+        ({"scope": "helo"}, "nothing is called `helo`; did you mean `hello`?"),
+        ({"zone": "Europe/Berln"}, "no time zone `Europe/Berln`; did you mean `Europe/Berlin`?"),
+        (
+            {"lasts": "8d"},
+            "the window never ends: the next one begins before it does; shorten `for`",
+        ),
+        ({"rule": "FREQ=DAILY;COUNT=2"}, "COUNT has no date to count from: use UNTIL"),
+    ],
+)
+def test_a_window_is_checked_at_its_line(changed: dict[str, str], message: str) -> None:
+    usual = {"scope": "all", "rule": "FREQ=WEEKLY", "lasts": "64h", "zone": "UTC"}
+    window = WINDOW.format(**{**usual, **changed})
+    text = f"{SMALL}    channel: C0RELEASES\nfreezes:\n  - {{{window}}}\n"
+    if message:
+        assert mistakes(text) == [(6, message)]
+        return
+    (freeze,) = parse_catalog(text).freezes
+    assert freeze.override == "one"

@@ -28,7 +28,11 @@ def catalog(roles: dict[str, Any], **approvals: Any) -> str:
 
 
 def doubts(roles: dict[str, Any], **approvals: Any) -> tuple[str, ...]:
-    return find_doubts(parse_catalog(catalog(roles, **approvals)))
+    return in_words(catalog(roles, **approvals))
+
+
+def in_words(text: str) -> tuple[str, ...]:
+    return tuple(f"{one.place}: {one.message}" for one in find_doubts(parse_catalog(text)))
 
 
 def test_check_warns_and_accepts_the_catalog(
@@ -37,7 +41,7 @@ def test_check_warns_and_accepts_the_catalog(
     file = tmp_path / "catalog.yaml"
     file.write_text(catalog({"admin": {"everyone": True}}))
     assert main([str(file)]) == 0
-    assert f"{file}: warning: access.roles.admin: everyone" in capsys.readouterr().err
+    assert f"{file}:3: warning: access.roles.admin: everyone" in capsys.readouterr().err
 
 
 def test_a_quorum_larger_than_the_named_people_is_doubted() -> None:
@@ -65,3 +69,66 @@ def test_a_starter_from_a_group_need_not_be_an_approver() -> None:
 
 def test_where_nobody_may_release_no_quorum_is_doubted() -> None:
     assert doubts({"viewer": {"everyone": True}}) == ()
+
+
+@pytest.mark.parametrize("strategy", ["canary", "bluegreen"])
+def test_an_automatic_promotion_that_nobody_asked_is_doubted(strategy: str) -> None:
+    def found(**more: Any) -> tuple[str, ...]:
+        app = {strategy: {"promote": "automatic"}, **more}
+        text = {"clusters": {"production": {"in_cluster": True}}, "apps": {"hello": app}}
+        return in_words(yaml.safe_dump(text))
+
+    (line,) = found()
+    assert line.startswith(f"apps.hello.{strategy}.promote: automatic, and no `probe`")
+    assert "judged by pods alone" in line
+    assert found(probe={"path": "/version"}) == ()
+    assert len(found(probe={"url": "http://hello"})) == 1
+
+
+def api_doubts(api: dict[str, Any]) -> tuple[str, ...]:
+    text = yaml.safe_dump({**yaml.safe_load(catalog({})), "api": api})
+    return in_words(text)
+
+
+def test_a_door_for_machines_that_leads_nowhere_or_never_closes_is_doubted() -> None:
+    token = {"name": "ci", "file": "t", "apps": ["hello"], "may": "start"}
+    until = {**token, "expires": "2027-01-01"}
+    assert api_doubts({"port": 3001, "tokens": [until]}) == ()
+    assert api_doubts({"port": 3001}) == ("api: a port without tokens lets nobody in",)
+    assert "tokens without a port" in api_doubts({"tokens": [until]})[0]
+    assert "never expires" in api_doubts({"port": 3001, "tokens": [token]})[0]
+
+
+SCOPED = """\
+clusters:
+  eu:
+    in_cluster: true
+    access: {approver: {users: [U0EU]}, deployer: {users: [U0DEV]}}
+apps:
+  shop:
+    access: {inherit: false, approver: {users: [U0A]}, deployer: {users: [U0A]}}
+access:
+  roles: {deployer: {users: [U0DEV]}, admin: {users: [U0ADMIN]}}
+"""
+
+
+def test_roles_that_hide_each_other_are_named_with_their_line() -> None:
+    found = {one.place: (one.line, one.message) for one in find_doubts(parse_catalog(SCOPED))}
+    assert found == {
+        "clusters.eu.access.approver": (
+            4,
+            "never used: every app of eu names its own approvers; remove it",
+        ),
+        "clusters.eu.access.deployer": (
+            4,
+            "says the same as access.roles.deployer, and hides later changes of it",
+        ),
+        "apps.shop.access.inherit": (
+            7,
+            "nobody may override a freeze or end a release by force here: name an `admin`",
+        ),
+        "apps.shop.approvals.promote": (
+            6,
+            "1 approval cannot be reached: at most 0 people may approve a release",
+        ),
+    }

@@ -114,7 +114,7 @@ def test_a_redis_behind_sentinels_is_named_with_its_service() -> None:
     ("url", "with_password"),
     [
         ("redis://bot@a:6379/0", "redis://bot:p%40%2F%3A@a:6379/0"),
-        ("rediss://a/0?ssl_ca_certs=/ca", "rediss://:p%40%2F%3A@a/0?ssl_ca_certs=/ca"),
+        ("rediss://a/0?ssl_cert_reqs=none", "rediss://:p%40%2F%3A@a/0?ssl_cert_reqs=none"),
         ("unix://bot@/run/redis.sock", "unix://bot:p%40%2F%3A@/run/redis.sock"),
         ("redis+sentinel://bot@a:1,b:2/main/0", "redis+sentinel://bot:p%40%2F%3A@a:1,b:2/main/0"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,10 +18,11 @@ from bot.operations.delivery.report_outside_change import (
 from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable, StoreUnavailable
 from bot.releases.engine.decide import decide
 from bot.releases.facts.release import Phase, Release
+from bot.stop_signal import STOPPING
 from bot.wiring import make_context
 from config.catalog import load_catalog
 from config.settings import Settings
-from jobs.watcher import CARD_SPACING_MS, Nudger
+from jobs.watcher import CARD_SPACING_MS, Nudger, watch_clusters
 from tests.builders import T0, a_release, a_target, an_observation
 from tests.fakes.in_memory_store import InMemoryReleaseStore, InMemoryWorkQueue
 from tests.fakes.recording_messenger import RecordingMessenger
@@ -184,42 +187,36 @@ def test_a_change_during_an_outage_of_redis_wakes_after_it(
     assert set(scene.queue.due) == {"release:hello-1"}
 
 
-def test_an_outside_roll_is_reported_in_the_apps_channel(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("deployment", "change"),
+    [
+        ("hello", ROLLED),
+        ("hello", replace(ROLLED, claim="hello-7")),  # no release of that name runs
+        ("hello-green", ROLLED),
+    ],
+    ids=["a roll", "an undo that brings an old claim back", "green of a pair"],
+)
+def test_an_outside_roll_is_followed(scene: Scene, deployment: str, change: OutsideChange) -> None:
     nudger = Nudger(scene.context)
+    for name in (deployment, "hello-other"):
+        nudger.take(
+            "local", Change("default", "deployments", deployment=name, outside_change=change)
+        )
+    nudger.nudge()
+    assert set(scene.queue.due) == {f"rollout:hello/{deployment}"}
+
+
+def test_an_outside_scaling_is_reported_in_the_apps_channel(scene: Scene) -> None:
+    nudger = Nudger(scene.context)
+    scaled = OutsideChange(("replicas",), "kubectl-scale", replicas_before=3, replicas_after=5)
     nudger.take(
-        "local", Change("default", "deployments", deployment="hello", outside_change=ROLLED)
+        "local", Change("default", "deployments", deployment="hello", outside_change=scaled)
     )
     nudger.nudge()
     assert report_outside_change(scene.context, scene.key()) is None
     (sent,) = scene.messenger.sent
     assert sent.where == "C0RELEASES"
-    assert "hello:2" in sent.message.text and "kubectl-set" in sent.message.text
-
-
-def test_an_undo_that_brings_an_old_claim_back_is_reported(scene: Scene) -> None:
-    undone = replace(ROLLED, claim="hello-7")  # no release of that name runs
-    nudger = Nudger(scene.context)
-    nudger.take(
-        "local", Change("default", "deployments", deployment="hello", outside_change=undone)
-    )
-    nudger.nudge()
-    assert report_outside_change(scene.context, scene.key()) is None
-    (sent,) = scene.messenger.sent
-    assert "hello is rolling from" in sent.message.text
-
-
-def test_green_of_a_pair_is_reported_by_its_name(scene: Scene) -> None:
-    nudger = Nudger(scene.context)
-    nudger.take(
-        "local", Change("default", "deployments", deployment="hello-green", outside_change=ROLLED)
-    )
-    nudger.take(
-        "local", Change("default", "deployments", deployment="hello-other", outside_change=ROLLED)
-    )
-    nudger.nudge()
-    assert report_outside_change(scene.context, scene.key()) is None
-    (sent,) = scene.messenger.sent
-    assert "hello-green of hello is rolling from" in sent.message.text
+    assert "from 3 to 5 by kubectl-scale" in sent.message.text
 
 
 def test_a_change_that_two_watchers_observe_is_reported_once(scene: Scene) -> None:
@@ -294,3 +291,25 @@ def test_a_deleted_channel_is_not_retried_for_ever(scene: Scene) -> None:
     assert report_outside_change(scene.context, scene.key()) is None
     assert report_outside_change(scene.context, scene.key()) is None
     assert scene.messenger.sent == []
+
+
+class Reported(Exception):
+    """Ends the watch of the test."""
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    yield
+    signal.set_wakeup_fd(-1)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_what_was_counted_is_reported_while_clusters_are_watched(scene: Scene) -> None:
+    def report() -> None:
+        raise Reported
+
+    with pytest.raises(Reported):
+        watch_clusters(scene.context, lambda: None, report, report_every_s=0)

@@ -13,6 +13,7 @@ from bot.terminal import main as releases
 from tests.conftest import eventually
 from tests.fakes.refusing_redis import refusing_redis
 from tests.processes import Started, started
+from tests.spawned import spawner
 
 REFUSALS = {
     "NOAUTH Authentication required.": "rejected the credentials",
@@ -78,13 +79,13 @@ def test_a_redis_that_refuses_is_one_line_from_every_process(
         given = {**environment, "REDIS_URL": url_of(port)}
         for name in ("bot", "worker", "watcher"):
             log = tmp_path / name
-            with started(name, given, log) as child:
+            with started(name, given, log, launch=spawner().spawn) as child:
                 assert eventually(partial(shows, child), 60), log.read_text()
                 assert not child.is_over()
             assert "Traceback" not in log.read_text(), log.read_text()
         for name in COMMANDS:
             log = tmp_path / name
-            with started(name, given, log) as child:
+            with started(name, given, log, launch=spawner().spawn) as child:
                 assert child.process.wait(60) == 1
             assert says in log.read_text()
             assert "Traceback" not in log.read_text(), log.read_text()

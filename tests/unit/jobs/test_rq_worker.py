@@ -49,6 +49,19 @@ def test_jobs_are_run_one_after_the_other_without_a_fork(redis_client: Redis, qu
     assert ran_in == [os.getpid()] * 3
 
 
+def test_what_a_job_counted_is_reported_after_it(redis_client: Redis, queue: Queue) -> None:
+    reported: list[int] = []
+    for job in (note_process, fail):
+        queue.enqueue_call(job, args=("deliver:hello-1", "token"), timeout=8, result_ttl=0)
+    make_worker(
+        "pilothouse-delivery",
+        redis_client,
+        allowed=ALLOWED,
+        report=lambda: reported.append(len(ran_in)),
+    ).work(burst=True, logging_level=None)
+    assert reported == [1, 1]
+
+
 def commands_of(client: Redis, act: Callable[[], object]) -> int:
     def count() -> int:
         return int(client.info("stats")["total_commands_processed"])

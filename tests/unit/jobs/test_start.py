@@ -85,6 +85,7 @@ def waits_and_then_works(child: Started, redis: GuardedRedis) -> None:
     assert "Traceback" not in log, log
 
 
+@pytest.mark.slow
 def test_the_watcher_starts_with_secrets_in_files(
     environment: dict[str, str], tmp_path: Path, redis: GuardedRedis
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_worker_with_secrets_in_files_runs_its_jobs(
         )
 
 
+@pytest.mark.slow
 def test_the_bot_shows_its_metrics_on_their_own_port_alone(
     environment: dict[str, str], tmp_path: Path, redis: GuardedRedis
 ) -> None:

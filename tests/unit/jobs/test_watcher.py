@@ -113,20 +113,6 @@ def past(
     return OutsideChange(changed, manager, claim, ("hello:1",), (after,), 3, 5)
 
 
-def test_an_outside_roll_is_reported_with_versions_and_manager() -> None:
-    assert (
-        describe("hello", past("template"))
-        == "hello is rolling from hello:1 to hello:2, started by kubectl-set, outside Pilothouse"
-    )
-
-
-def test_an_outside_restart_is_reported_as_a_template_change() -> None:
-    assert (
-        describe("hello", past("template", after="hello:1"))
-        == "hello is rolling: its pod template was changed by kubectl-set, outside Pilothouse"
-    )
-
-
 def test_outside_scaling_is_reported_with_both_numbers() -> None:
     assert (
         describe("hello", past("replicas", manager=""))

@@ -9,19 +9,22 @@ from typing import Any, cast
 
 import pytest
 
-from bot.operations.context import Catalog, Context
+from bot.operations.context import App, Catalog, Context
 from bot.operations.lifecycle.advance_release import advance_release
 from bot.operations.lifecycle.control_release import control_release
 from bot.operations.lifecycle.find_stale_claims import find_stale_claims
 from bot.operations.lifecycle.meet_error import TRIES
+from bot.operations.queries.pause_deployment import pause_deployment
 from bot.policy.permissions import Access, Grant, Role
 from bot.ports import Cluster, ClusterUnreachable
 from bot.releases.facts.actions import Action, DeleteDeployment
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.observation import Observation, Written
+from bot.releases.facts.plan import DeploymentGoal, Side
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Abort
-from bot.releases.facts.target import Target
+from bot.releases.facts.rules import Rules
+from bot.releases.facts.target import Strategy, Target
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import (
     DEVELOPER,
@@ -29,6 +32,7 @@ from tests.builders import (
     a_canary,
     a_deployment,
     a_release,
+    a_target,
     an_observation,
     rules_with,
 )
@@ -70,6 +74,15 @@ class SimulatedPort:
         self.observed += 1
         (release,) = self.store.active()
         return self.model.observe(release, self.store.now())
+
+    def is_unchanged(self, target: Target, seen: Observation, *, candidate: str) -> bool:
+        (release,) = self.store.active()
+        now = self.model.observe(release, self.store.now())
+        return (now.stable, now.candidate, now.services) == (
+            seen.stable,
+            seen.candidate,
+            seen.services,
+        )
 
     def apply(self, target: Target, action: Action) -> Written | None:
         if self.lost is not None:
@@ -214,6 +227,15 @@ def test_a_write_is_audited_before_it_is_sent(scene: Scene) -> None:
         advance_release(scene.context, scene.id)
         scene.port.model.beat()
     assert seen and seen[0] == ["patch deployment hello: claim, template, change_cause"]
+
+
+def test_a_pause_without_a_release_is_audited_before_it_is_sent(scene: Scene) -> None:
+    """A worker may die between the two: then there is a line too many, and no write without one."""
+    audited: list[str] = []
+    scene.port.lost = lambda _target, _action: audited.extend(scene.audited())
+    app = App(a_target(cluster="local"), Rules(), "C0RELEASES", Strategy.ROLLING)
+    pause_deployment(scene.context, app, DEVELOPER, paused=True)
+    assert audited == ["patch deployment hello: paused"]
 
 
 def test_a_canary_is_planned_and_started_by_one_observation() -> None:
@@ -393,3 +415,25 @@ def test_errors_that_end_are_forgotten(scene: Scene) -> None:
     scene.port.observe = observe  # type: ignore[method-assign]
     advance_release(scene.context, scene.id)
     assert scene.store.load(scene.id).errors is None
+
+
+def test_a_write_that_breaks_a_promise_is_withheld_counted_and_reported(scene: Scene) -> None:
+    """By a plan that takes every pod of the app."""
+
+    def corrupt() -> None:
+        release = scene.store.load(scene.id)
+        assert release.plan is not None
+        goal = DeploymentGoal(Side.STABLE, replicas=0)
+        steps = tuple(replace(step, goals=(goal,)) for step in release.plan.steps)
+        changed = replace(release, plan=replace(release.plan, steps=steps))
+        scene.store.save(changed, (), operation="corrupt")
+
+    scene.store.visitor = corrupt
+    for _ in range(4):
+        advance_release(scene.context, scene.id)
+        scene.port.model.beat()
+        scene.clock.now += 2_000
+    assert scene.store.load(scene.id).phase is Phase.PAUSED
+    assert "would leave 0 of 3 ready endpoints of hello" in scene.said()
+    assert scene.store.counters == {"withheld:floor": 1}
+    assert scene.port.model.deployments["hello"].replicas == 3

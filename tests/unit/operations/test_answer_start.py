@@ -8,16 +8,18 @@ from typing import Any, cast
 
 import pytest
 
+from bot.commands.model import DeployCommand
 from bot.operations.access.roles import fresh_roles
 from bot.operations.context import App, Catalog, Context
 from bot.operations.intake.handle_command import handle_command
-from bot.operations.queries.answer_start import answer_start
+from bot.operations.queries.plan_release import plan_release
 from bot.operations.replies import Pending, Receipt, Refusal
 from bot.operations.requests import Invocation
+from bot.operations.starts.answer_start import answer_start
 from bot.policy.freezes import Freeze
 from bot.policy.permissions import Access, Grant, Role
 from bot.ports import WORKER_ALIVE, Cluster, ClusterUnreachable
-from bot.releases.facts.observation import Observation
+from bot.releases.facts.observation import CLAIM_ANNOTATION, Observation
 from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy, Target
 from bot.slack.blocks.rendering import SlackRendering
@@ -41,8 +43,10 @@ class SimulatedView:
 
     seen: Observation
     away: str = ""
+    observed: int = 0
 
     def observe(self, target: Target, **what: str | bool) -> Observation:
+        self.observed += 1
         if self.away:
             raise ClusterUnreachable(self.away)
         return self.seen
@@ -77,7 +81,7 @@ class Desk:
 
     def read(self) -> str:
         """What the person reads once a worker has answered all there is."""
-        while answer_start(self.context, "hello") is not None:
+        while answer_start(self.context, "hello").again_at is not None:
             pass
         return "\n".join(f"{one.how}: {one.message.text}" for one in self.messenger.sent)
 
@@ -127,6 +131,12 @@ REFUSED = {
         "deploy hello 2.0.0 canary steps=10,20,30,40 hold=5s sticky",
         "hello has 3 replicas and at most 3 candidates: 25%, 40%, 50% are possible",
         ["steps=25,40,50"],
+    ),
+    "typed steps that a single replica cannot tell apart": (
+        Desk(SimulatedView(an_observation(a_deployment(replicas=1)))),
+        "deploy hello 2.0.0 canary steps=20,50",
+        "hello has 1 replica and at most 1 candidate: 50% is possible",
+        ["steps=50"],
     ),
     "no Deployment": (
         Desk(SimulatedView(replace(an_observation(), stable=None))),
@@ -213,6 +223,27 @@ def test_nothing_is_predicted_while_another_release_runs() -> None:
     assert "started as hello-2" in desk.read()
 
 
+def test_what_the_check_observed_is_handed_to_the_first_tick() -> None:
+    desk = Desk()
+    desk.type("deploy hello 2.0.0")
+    answered = answer_start(desk.context, "hello")
+    assert answered.begun is not None
+    release_id, draft = answered.begun
+    assert (
+        draft.fits(desk.store.load(release_id), desk.context.runtime.monotonic())
+        and draft.seen == desk.cluster.seen
+    )
+    assert desk.store.queue.due[f"release:{release_id}"] > desk.store.now()
+
+
+def test_nothing_is_handed_on_for_a_release_that_already_runs() -> None:
+    desk = Desk()
+    for key in ("command:1", "command:2"):
+        desk.type("deploy hello 2.0.0", key)
+    assert answer_start(desk.context, "hello").begun is not None
+    assert answer_start(desk.context, "hello").begun is None
+
+
 def test_requests_start_in_the_order_in_which_they_came() -> None:
     desk = Desk()
     for version in ("2.0.0", "3.0.0", "4.0.0"):
@@ -244,3 +275,20 @@ def test_without_a_worker_the_release_waits_with_its_id() -> None:
     desk = Desk()
     desk.store.take(WORKER_ALIVE)
     assert isinstance(desk.type("deploy hello 2.0.0"), Receipt)
+
+
+# --- a plan beside a release that runs ------------------------------------------------------------
+
+
+BUSY = "hello-1 is running. This release would wait for it, and is planned as it starts."
+
+
+def test_a_dry_run_beside_a_running_release_names_it() -> None:
+    """Its claim on the Deployment is not another installation's."""
+    desk = Desk()
+    desk.type("deploy hello 2.0.0")
+    desk.read()
+    claimed = replace(a_deployment(), annotations={CLAIM_ANNOTATION: "hello-1"})
+    desk.cluster.seen = replace(desk.cluster.seen, stable=claimed)
+    app, command = desk.context.catalog.apps["hello"], DeployCommand("hello", "3.0.0")
+    assert plan_release(desk.context, app, command, by=DEVELOPER, text="") == Refusal(BUSY)

@@ -6,23 +6,31 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from bot.operations.bind_catalog import bind_catalog
-from bot.releases.facts.rules import ProbeRules, Rules
+from bot.releases.facts.counters import LatencyRules, MetricRules, Selector
+from bot.releases.facts.rules import JudgeRules, ProbeRules, Rules
 from config.catalog import parse_catalog
 
 NOTHING_BY_DEFAULT = """
-clusters: {local: {in_cluster: true}}
+clusters: {local: {in_cluster: true, prometheus: {url: "http://prometheus:9090"}}}
 apps:
   hello:
     scale: {min: 2, max: 9}
-    probe: {url: "http://hello.example.com/", path: /healthz, requests: 3}
+    probe: {path: /healthz, requests: 3, status: 204, contains: ok, within: 700ms}
+    judge: {worse_by: 7%, false_alarms: 7%, extend: 7m, requests: 'a_total{x="y"}',
+      errors: 'b_total{x="y"}', latency: {histogram: 'c_bucket{x="y"}', slower_than: 7ms},
+      pod_label: name, window: 7m, min_requests: 7}
     canary: {steps: [10], hold: 7m, promote: automatic, mode: shift, max_candidates: 4}
-    bluegreen: {rollback_window: 7m, promote: automatic, preview: true, settle: keep}
+    bluegreen: {rollback_window: 7m, promote: automatic, preview: true, settle: keep, judge: ask}
     on_failure: pause
     strategy: canary
+    strategies: [canary]
+    emergency: [rolling]
     ready_within: 7m
     crash_loop: {restarts: 7, for: 7m}
     approvals:
-      {start: 7, promote: 7, requester_may_approve: true, expires: 7m, on_expiry: abort,
+      {start: {count: 7, from: [S0A], one_from_each: [S0A]},
+       promote: {count: 7, from: [S0B], one_from_each: [S0B]},
+       requester_may_approve: true, expires: 7m, on_expiry: abort,
        confirm: false, remind: [7m]}
     managed_elsewhere: warn
     autoscaler: {min_replicas: raise}
@@ -30,6 +38,13 @@ apps:
     evidence: {logs: "off"}
     links: {diff: "https://git.example.com/{from}...{to}"}
 """
+NOTHING = Selector("")
+ABSENT_BY_DEFAULT = {
+    "probe": ProbeRules(),
+    "judge": JudgeRules(),
+    "metrics": MetricRules(NOTHING, NOTHING),
+    "latency": LatencyRules(NOTHING, 0, 0.0),
+}
 
 
 def unchanged(bound: Any, default: Any) -> list[str]:
@@ -39,7 +54,9 @@ def unchanged(bound: Any, default: Any) -> list[str]:
         for field in fields(bound)
         for mine, theirs in [(getattr(bound, field.name), getattr(default, field.name))]
         for name in (
-            unchanged(mine, theirs or ProbeRules()) if is_dataclass(mine) else [field.name]
+            unchanged(mine, theirs or ABSENT_BY_DEFAULT[field.name])
+            if is_dataclass(mine)
+            else [field.name]
         )
         if is_dataclass(mine) or mine == theirs
     ]
@@ -47,4 +64,11 @@ def unchanged(bound: Any, default: Any) -> list[str]:
 
 def test_every_rule_of_a_release_comes_from_the_catalog() -> None:
     hello = bind_catalog(parse_catalog(NOTHING_BY_DEFAULT)).apps["hello"]
-    assert unchanged(hello.rules, Rules()) == []
+    assert unchanged(hello.rules, Rules()) == ["url"]
+
+
+def test_a_probe_by_url_is_bound() -> None:
+    catalog = parse_catalog(
+        "clusters: {local: {in_cluster: true}}\napps: {hello: {probe: {url: 'http://hello'}}}"
+    )
+    assert bind_catalog(catalog).apps["hello"].rules.probe == ProbeRules(url="http://hello")

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
+import pytest
+
 from bot.commands.model import FreezeCommand, UnfreezeCommand
 from bot.operations.context import Catalog, Context
 from bot.operations.queries.change_freeze import change_freeze
 from bot.operations.replies import FreezeReply, Refusal
 from bot.policy.freezes import Freeze
 from bot.policy.permissions import Access, Grant, Role
+from bot.ports import StoreUnavailable
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import ADMIN, DEVELOPER, T0, a_query
 from tests.fakes.in_memory_directory import InMemoryDirectory
@@ -71,3 +74,20 @@ def test_a_longer_freeze_keeps_the_admin_who_came_between() -> None:
     assert isinstance(reply, FreezeReply)
     (freeze,) = store.freezes()
     assert freeze.by == DEVELOPER and freeze.by_admin
+
+
+class StoreThatDies(InMemoryReleaseStore):
+    """Its process ends after the change."""
+
+    def change_freeze(self, *args: Any, **kwargs: Any) -> bool:
+        super().change_freeze(*args, **kwargs)
+        raise StoreUnavailable("gone")
+
+
+def test_a_freeze_is_in_the_audit_whatever_ends_after_its_change() -> None:
+    store = StoreThatDies(clock=lambda: T0)
+    command = FreezeCommand("all", "incident")
+    with pytest.raises(StoreUnavailable):
+        change_freeze(office(store), a_query(command), command)
+    assert [line.text for line in store.audit() if line.kind == "froze"] == ["all: incident"]
+    assert [freeze.scope for freeze in store.freezes()] == ["all"]

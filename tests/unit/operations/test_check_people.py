@@ -15,8 +15,9 @@ from bot.operations.lifecycle.control_release import control_release
 from bot.operations.queries.run_query import run_query
 from bot.policy.freezes import Freeze
 from bot.policy.permissions import Access, Grant, PersonKind, Role
+from bot.releases.engine.gates import open_gate
 from bot.releases.engine.respond import respond
-from bot.releases.facts.people import Vote
+from bot.releases.facts.people import Vote, Voters
 from bot.releases.facts.plan import ApprovalGate
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.requests import Approve, Promote
@@ -101,6 +102,31 @@ def test_an_approval_of_someone_who_left_the_group_is_not_counted(office: Office
     assert [event.text for event in found.events] == [
         "manager may no longer approve: not counted",
     ]
+
+
+def of_groups(*votes: Vote) -> Release:
+    gate, state = open_gate(VOTED), VOTED.progress.gate
+    plan = VOTED.plan
+    assert isinstance(gate, ApprovalGate) and state is not None and plan is not None
+    named = replace(gate, quorum=len(votes), voters=Voters(one_from_each=("S0LEADS",)))
+    steps = tuple(
+        replace(step, gates=tuple(named if one == gate else one for one in step.gates))
+        for step in plan.steps
+    )
+    progress = replace(VOTED.progress, gate=replace(state, votes=votes))
+    return replace(VOTED, plan=replace(plan, steps=steps), progress=progress)
+
+
+def test_a_vote_stands_for_the_groups_that_its_giver_is_in_as_the_gate_passes(
+    office: Office,
+) -> None:
+    voted = of_groups(Vote(MANAGER, T0, ("S0LEADS",)))
+    assert checked(office, voted).release.progress.gate == voted.progress.gate
+    office.context.store.take("members of the catalog's groups")
+    office.directory.members["S0LEADS"] = frozenset()
+    found = checked(office, voted)
+    assert votes(found.release) == 0
+    assert found.events[0].text == "manager may no longer approve: not counted"
 
 
 @pytest.mark.parametrize("kind", [PersonKind.DEACTIVATED, PersonKind.UNKNOWN, PersonKind.STRANGER])

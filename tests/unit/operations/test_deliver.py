@@ -47,8 +47,8 @@ class Desk:
 def desk() -> Desk:
     store, messenger = InMemoryReleaseStore(), RecordingMessenger()
     unused = cast(Any, None)  # delivery looks at no cluster, no directory and no manifests
-    render = SlackRendering(approvers=("U0MANAGER",))
     grants = {Role.APPROVER: Grant(users=frozenset({"U0MANAGER"}))}
+    render = SlackRendering(access=Access(roles=grants))
     catalog = Catalog({}, ("local",), Access(frozenset(), grants))
     return Desk(
         Context(store, store.queue, unused, messenger, unused, catalog, render, unused),
@@ -152,6 +152,19 @@ def test_the_starter_hears_the_end_of_a_long_release(desk: Desk, minutes: int, w
     eventually(lambda: deliver_release(desk.context, release_id) is None)
     heard = [one.where for one in desk.sent("direct")]
     assert heard == (["U0DEV1"] if minutes and wish != "none" else [])
+
+
+def test_the_end_in_person_leads_to_the_card_and_lists_no_pods(desk: Desk) -> None:
+    release_id = asking(desk)
+    release = desk.store.load(release_id)
+    assert release.card_snapshot.pods
+    end = release.started_at + 3 * 60_000
+    over = replace(release, phase=Phase.SUCCEEDED, finished_at=end)
+    desk.store.save(over, (Event(end, EventKind.FINISHED, "hello is on 2.0.0"),), operation="over")
+    eventually(lambda: deliver_release(desk.context, release_id) is None)
+    (direct,) = desk.sent("direct")
+    assert f"|Card of {release_id}>" in str(direct.message.blocks)
+    assert "Pods of" not in str(direct.message)
 
 
 def test_a_failure_is_edited_into_how_it_ended(desk: Desk) -> None:

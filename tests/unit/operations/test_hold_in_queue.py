@@ -8,16 +8,25 @@ from dataclasses import replace
 from typing import Any
 
 from bot.operations.context import Context
+from bot.operations.delivery.deliver_release import deliver_release
 from bot.operations.intake.handle_click import handle_click
+from bot.operations.lifecycle.advance_release import advance_release
+from bot.operations.lifecycle.answer_requests import answer_requests
+from bot.operations.lifecycle.control_release import control_release
 from bot.operations.lifecycle.hold_in_queue import hold_in_queue
+from bot.operations.lifecycle.sweep import sweep
 from bot.operations.replies import Refusal
 from bot.operations.requests import Click
+from bot.policy.freezes import Freeze
 from bot.releases.facts.changes import Change, Deploy, Scale
 from bot.releases.facts.events import EventKind
 from bot.releases.facts.people import Person
 from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.requests import Resume
 from bot.slack.blocks.announcements import announcement
-from tests.builders import DEVELOPER, MANAGER, a_release
+from tests.builders import ADMIN, DEVELOPER, MANAGER, a_release
+from tests.fakes.recording_messenger import RecordingMessenger
+from tests.unit.operations.test_advance_release import a_scene
 from tests.unit.operations.test_answer_start import Desk
 
 
@@ -114,3 +123,108 @@ def test_a_held_version_says_so_on_its_card_until_when() -> None:
     card = json.dumps(line.context.render.card(held, now=0).blocks)
     assert "did not succeed while this waited" in card
     assert '"Continue"' in card and '"Drop"' in card
+
+
+def test_the_card_in_front_is_drawn_again_when_a_version_queues() -> None:
+    """Its Abort asks in a form then, and not on the card before."""
+    scene = a_scene(a_release(Deploy("2.0.0")))
+    advance_release(scene.context, scene.id)
+    deliver_release(scene.context, scene.id)
+    draft = replace(
+        a_release(Deploy("3.0.0")),
+        id="",
+        to_version="3.0.0",
+        target=scene.store.load(scene.id).target,
+        created_at=scene.store.now(),
+    )
+    later = scene.store.create(draft, dedup_key="", same_as="", operation="later").release
+    advance_release(scene.context, later.id)
+    assert scene.store.load(later.id).queued_behind == scene.id
+    messenger = scene.context.messenger
+    assert isinstance(messenger, RecordingMessenger)
+    cards = []
+    for _ in range(2):
+        deliver_release(scene.context, scene.id)
+        cards.append(next(one for one in reversed(messenger.sent) if one.how in ("edit", "post")))
+    abort = next(
+        one
+        for block in cards[-1].message.blocks
+        if block["type"] == "actions"
+        for one in block["elements"]
+        if one["text"]["text"] == "Abort"
+    )
+    assert "confirm" not in abort
+
+
+# --- what begins meanwhile ------------------------------------------------------------------------
+
+
+def frozen(line: Line, until: int | None = None) -> Freeze:
+    freeze = Freeze("hello", "incident", ADMIN, line.store.now(), until)
+    assert line.store.change_freeze("hello", None, freeze)
+    return freeze
+
+
+def test_under_a_freeze_continue_is_refused_and_what_is_held_stays() -> None:
+    line = Line(Deploy("3.0.0"))
+    line.tick()
+    go_on = line.click("Continue")
+    freeze = frozen(line)
+    refusal = go_on()
+    assert isinstance(refusal, Refusal) and "hello is frozen by admin: incident" in refusal.line
+    (held,) = line.tick()
+    assert not held.asked
+    line.store.change_freeze("hello", freeze, None)
+    assert not isinstance(go_on(), Refusal)  # nobody had decided otherwise
+
+
+def test_under_a_freeze_a_typed_resume_is_refused_too() -> None:
+    line = Line(Deploy("3.0.0"))
+    (held,) = line.tick()
+    frozen(line)
+    reply = control_release(line.context, held.id, Resume(DEVELOPER), "continuing")
+    assert isinstance(reply, Refusal) and "is frozen by admin" in reply.line
+
+
+def test_a_freeze_that_begins_between_click_and_effect_keeps_it_held() -> None:
+    line = Line(Deploy("3.0.0"))
+    line.tick()
+    line.click("Continue")()
+    freeze = frozen(line)
+    (asked,) = line.store.active()
+    decision = answer_requests(line.context, asked)
+    assert decision.release.held is not None and not decision.release.asked
+    assert "was not carried out: hello is frozen by admin" in decision.events[0].text
+    line.store.save(decision.release, decision.events, operation="answered")
+    line.store.change_freeze("hello", freeze, None)
+    assert not isinstance(line.click("Continue", MANAGER)(), Refusal)
+
+
+def test_the_end_of_a_freeze_asks_again_whoever_ends_it() -> None:
+    line = Line(Deploy("3.0.0"))
+    line.tick()
+    freeze = frozen(line)
+    (held,) = line.tick()
+    line.store.change_freeze("hello", freeze, None)
+    line.store.queue.due.clear()
+    sweep(line.context)
+    assert f"release:{held.id}" in line.store.queue.due
+    line.tick()
+    last = line.store.outbox(held.id)[0][-1].event
+    assert "the freeze is over" in last.text
+    shown = announcement(line.store.load(held.id), last)
+    assert shown is not None and "For <@U0DEV1>" in shown[0].text
+
+
+def test_an_app_removed_from_the_catalog_drops_what_is_held_once() -> None:
+    line = Line(Deploy("3.0.0"))
+    (held,) = line.tick()
+    line.context = replace(line.context, catalog=replace(line.context.catalog, apps={}))
+    assert line.tick() == [] and line.tick() == []
+    over = line.store.load(held.id)
+    assert over.phase is Phase.EXPIRED
+    told = [one.event for one in line.store.outbox(held.id)[0]]
+    last = [one for one in told if one.kind is EventKind.FINISHED]
+    assert [one.text for one in last] == ["3.0.0 was dropped: hello is no longer in the catalog"]
+    shown = announcement(over, last[0])
+    assert shown is not None and "<@U0DEV1>" in shown[0].text

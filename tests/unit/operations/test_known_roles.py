@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
 
-from bot.operations.access.roles import READING, fresh_roles, last_known
+from bot.operations.access.refuse import denied_now, refuse, refuse_reader
+from bot.operations.access.roles import (
+    KIND_FOR_READING_MS,
+    KIND_MS,
+    READING,
+    asker_now,
+    fresh_roles,
+    is_known,
+    last_known,
+)
 from bot.operations.context import Catalog, Context
-from bot.policy.permissions import Access, Grant, PersonKind, Role, roles_of
+from bot.policy.decision import STARTING
+from bot.policy.permissions import WORKSPACE, Access, Grant, PersonKind, Role, roles_of
 from bot.ports import SlackUnavailable
 from bot.slack.blocks.rendering import SlackRendering
 from tests.builders import DEVELOPER, MANAGER, T0
@@ -91,9 +101,9 @@ def test_the_membership_of_the_last_day_serves_what_makes_safer(office: Office) 
     fresh_roles(office.context, DEVELOPER)
     office.directory.away = True
     office.clock[0] += 86_000_000
-    assert last_known(office.context, DEVELOPER).roles == {Role.DEPLOYER}
+    assert last_known(office.context, DEVELOPER).roles(ACCESS) == {Role.DEPLOYER}
     office.clock[0] += 1_000_000
-    assert last_known(office.context, DEVELOPER).roles == frozenset()
+    assert last_known(office.context, DEVELOPER).roles(ACCESS) == frozenset()
 
 
 def test_slacks_own_pause_is_kept_by_all_processes(office: Office) -> None:
@@ -112,3 +122,35 @@ def test_while_one_process_reads_the_others_wait_briefly(office: Office) -> None
     with pytest.raises(SlackUnavailable) as busy:
         fresh_roles(office.context, DEVELOPER)
     assert office.directory.asked == 0 and busy.value.retry_after_ms == 500
+
+
+@pytest.mark.parametrize("kind", [PersonKind.DEACTIVATED, PersonKind.GUEST])
+def test_an_account_that_returns_is_not_refused_by_what_it_was(
+    office: Office, kind: PersonKind
+) -> None:
+    everyone = {Role.VIEWER: Grant(everyone=True), Role.DEPLOYER: Grant(everyone=True)}
+    context = replace(office.context, catalog=Catalog({}, ("local",), Access(roles=everyone)))
+    office.directory.kinds[DEVELOPER.user] = kind
+    fresh_roles(context, DEVELOPER)
+    assert refuse(context, DEVELOPER, STARTING) is not None
+    office.clock[0] += KIND_FOR_READING_MS
+    assert refuse(context, DEVELOPER, STARTING) is None
+    assert denied_now(
+        context, asker_now(context, DEVELOPER, makes_safer=False), STARTING, WORKSPACE
+    )
+    office.directory.kinds[DEVELOPER.user] = PersonKind.MEMBER
+    office.clock[0] += KIND_MS
+    assert not denied_now(
+        context, asker_now(context, DEVELOPER, makes_safer=False), STARTING, WORKSPACE
+    )
+
+
+def test_what_a_guest_may_read_is_not_widened_while_slack_is_away(office: Office) -> None:
+    everyone = Access(roles={Role.VIEWER: Grant(everyone=True)})
+    context = replace(office.context, catalog=Catalog({}, ("local",), everyone))
+    office.directory.kinds[DEVELOPER.user] = PersonKind.GUEST
+    fresh_roles(context, DEVELOPER)
+    office.clock[0] += KIND_FOR_READING_MS
+    office.directory.away = True
+    assert not is_known(context, DEVELOPER)  # so a worker asks Slack before it answers
+    assert refuse_reader(context, DEVELOPER) is not None

@@ -149,5 +149,6 @@ def test_during_a_release_the_last_observation_says_what_runs(store: InMemoryRel
     running = store.save(replace(running, card_snapshot=snapshot), (), operation="observe")
     table = listed(seen, {"hello": "local"}, store)
     assert versions(table) == {"hello": "1.0.0 (3 pods) and 2.0.0 (1 pod)"}
+    assert table.rows[0][-1] == f"{running.id}: waiting for approval"
     away = listed({"local": {}}, {"hello": "local"}, store)
     assert versions(away) == {"hello": "1.0.0 (3 pods) and 2.0.0 (1 pod)"}

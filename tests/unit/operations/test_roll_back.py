@@ -83,6 +83,12 @@ def test_within_ten_minutes_of_the_end_it_acts_at_once() -> None:
     assert len(over.started()) == 1
 
 
+def test_to_confirm_and_to_check_it_observes_once() -> None:
+    over = Over(on("2.0.0"), ago=MINUTE)
+    over.press()
+    assert over.cluster.observed == 1
+
+
 def test_while_pods_of_the_new_version_fail_it_acts_at_once() -> None:
     over = Over(on("2.0.0", restarts=2))
     over.press()
@@ -116,7 +122,9 @@ def test_of_two_people_one_rolls_back() -> None:
 def test_a_cluster_that_is_away_rolls_nothing_back_unseen() -> None:
     over = Over(on("2.0.0"), ago=MINUTE)
     over.cluster.away = "no answer"
-    assert "What hello runs now is unknown" in over.press()
+    told = over.press()
+    assert "What hello runs now is unknown" in told
+    assert "rollout undo hello` waits for the cluster, and rolls back then" in told
     assert not over.started()
 
 
@@ -124,7 +132,7 @@ def test_the_home_tab_offers_it_for_the_last_release_of_an_app() -> None:
     last = replace(CARDS["succeeded"], id="hello-43")
     shown = HomeSeen(
         mine=(last, replace(last, id="hello-42")),
-        apps=(AppSeen("hello", last=last),),
+        apps=(AppSeen("hello", "hello", last=last),),
         may_release=True,
     )
     part = json.dumps(home_view(shown, Names(("deploy",), "")))

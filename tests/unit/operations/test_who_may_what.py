@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from bot.operations.context import App, Catalog, Context
 from bot.operations.intake.handle_click import handle_click
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.lifecycle.answer_requests import answer_requests
-from bot.operations.lifecycle.check_people import Checked, check_people
+from bot.operations.lifecycle.check_people import check_people
 from bot.operations.lifecycle.prepare_release import refusal_to_start
 from bot.operations.queries.keep_query import keep_query
 from bot.operations.queries.run_query import run_query
@@ -103,6 +103,8 @@ class Office:
     store: InMemoryReleaseStore
     messenger: RecordingMessenger
     person: Person
+    starter: Person = OTHER  # of the releases that are acted on
+    acted_on: list[str] = field(default_factory=list)
 
 
 def office(kind: str) -> Office:
@@ -136,7 +138,9 @@ def office(kind: str) -> Office:
     return Office(context, store, messenger, Person(team, user, kind))
 
 
-def outcome(desk: Office, reply: Reply | None) -> list[str]:
+def outcome(
+    desk: Office, reply: Reply | None, denied: Sequence[str] = (DENIED.pattern,)
+) -> list[str]:
     """Every line that says that the person may not: at once, or before the effect."""
     lines = [reply.line] if isinstance(reply, Refusal) else []
     for query in desk.store.queue.asked:
@@ -144,16 +148,14 @@ def outcome(desk: Office, reply: Reply | None) -> list[str]:
     lines += [sent.message.text for sent in desk.messenger.sent]
     for release in desk.store.active():
         lines += effect_on(desk, release)
-    return [line for line in lines if DENIED.search(line)]
+    return [line for line in lines if re.search("|".join(denied), line)]
 
 
 def effect_on(desk: Office, release: Release) -> Iterator[str]:
-    if release.phase is Phase.QUEUED and release.requested_by == desk.person:
+    if release.phase is Phase.QUEUED and release.id not in desk.acted_on:
         yield refusal_to_start(desk.context, release)
     yield from (event.text for event in answer_requests(desk.context, release).events)
-    checked = check_people(desk.context, release)
-    if isinstance(checked, Checked):
-        yield from (event.text for event in checked.events)
+    yield from (event.text for event in check_people(desk.context, release).events)
 
 
 def otherwise_than_published(
@@ -171,8 +173,10 @@ def otherwise_than_published(
 
 
 def kept(desk: Office, story: str) -> Release:
-    release = replace(CARDS[story], id="", requested_by=OTHER)
-    return desk.store.create(release, dedup_key="", same_as="", operation=story).release
+    release = replace(CARDS[story], id="", requested_by=desk.starter)
+    created = desk.store.create(release, dedup_key="", same_as="", operation=story).release
+    desk.acted_on.append(created.id)
+    return created
 
 
 # --- what is typed --------------------------------------------------------------------------------
@@ -197,7 +201,11 @@ def text_of(act: str) -> str:
 def type_it(desk: Office, act: str, path: str) -> Reply:
     if act in RUNNING:
         kept(desk, RUNNING[act])
-    typed = Invocation(desk.person, CHANNEL, text_of(act), "/pilothouse", "")
+    return type_text(desk, text_of(act), path)
+
+
+def type_text(desk: Office, text: str, path: str) -> Reply:
+    typed = Invocation(desk.person, CHANNEL, text, "/pilothouse", "")
     match path:
         case "mention":
             typed = replace(typed, command="@mention", via="mention")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.policy.freezes import Freeze, frozen_by, may_override
@@ -41,3 +43,9 @@ def test_only_an_admin_with_a_reason_overrides_a_freeze(change: Change) -> None:
 
 def test_an_undo_is_never_stopped() -> None:
     assert may_override(Undo(), DEPLOYERS, "")
+
+
+def test_of_several_the_one_that_takes_two_admins_counts() -> None:
+    two = replace(a_freeze("hello"), override="two")
+    found = frozen_by([a_freeze(), two], app="hello", cluster="local", now=T0)
+    assert found == two

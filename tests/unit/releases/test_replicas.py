@@ -46,7 +46,7 @@ def test_add_mode_keeps_stable_whole_within_the_candidate_limit(count: int, shar
     assert split is not None and split.stables == count and split.candidates <= max(1, count // 2)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(REPLICAS, SHARES, MODES)
 def test_no_other_allowed_split_is_nearer(count: int, share: int, shift: bool) -> None:
     bounds = Bounds(count, count, shift=shift)
@@ -62,7 +62,7 @@ def test_shift_mode_never_goes_below_the_floor(count: int, share: int, floor: in
     assert split is None or split.stables >= floor
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(REPLICAS, st.lists(SHARES, min_size=1, max_size=5, unique=True), MODES)
 def test_steps_rise_strictly_or_are_refused_with_reachable_shares(
     count: int, shares: list[int], shift: bool

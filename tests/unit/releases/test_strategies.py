@@ -11,7 +11,7 @@ from bot.commands.table import Names
 from bot.releases.facts.target import Strategy
 from bot.releases.strategies import STRATEGIES
 from bot.slack.blocks.modal import deploy_modal
-from config.entries import StrategyName
+from config.entry_types import StrategyName
 
 
 @pytest.mark.parametrize("strategy", Strategy)

@@ -103,6 +103,22 @@ def test_a_crashing_container_backs_off_and_keeps_its_last_state_and_logs(
     assert condition(pod, "Ready")["reason"] == "ContainersNotReady"
 
 
+def test_a_container_that_ended_once_starts_again_at_once(namespace: Namespace) -> None:
+    """The kubelet's back-off begins with the second restart: at "back-off 1m20s" it has counted
+    four (recorded from a real node)."""
+    namespace.made("deployments", deployment(image="example/hello:crash", replicas=1))
+    pod = waiting_as(namespace, "CrashLoopBackOff")
+    assert state_of(pod)["restartCount"] >= 1
+    again = wait_for(lambda: _backing_off(namespace, "0.4s"), "the second back-off")
+    assert state_of(again)["restartCount"] == 2
+
+
+def _backing_off(namespace: Namespace, delay: str) -> Json | None:
+    (pod,) = namespace.items("pods")
+    message = str(state_of(pod)["state"].get("waiting", {}).get("message", ""))
+    return pod if message.startswith(f"back-off {delay} ") else None
+
+
 def test_a_container_out_of_memory_ends_with_137(namespace: Namespace) -> None:
     namespace.made("deployments", deployment(image="example/hello:oom", replicas=1))
     ended = state_of(waiting_as(namespace, "CrashLoopBackOff"))["lastState"]["terminated"]
@@ -214,3 +230,23 @@ def test_an_unknown_behaviour_is_refused_with_a_list_of_known_ones() -> None:
 )
 def test_image_references(image: str, valid: Any) -> None:
     assert is_valid_reference(image) is valid
+
+
+def test_a_pod_that_begins_to_answer_with_errors_stays_ready(
+    namespace: Namespace, cluster: SimulatedCluster
+) -> None:
+    for name in ("turning", "waiting"):
+        image = f"kelseyhightower/{name}:1.0.0"
+        namespace.made("deployments", deployment(name, image=image, replicas=1))
+        namespace.wait_complete(name)
+    before = len(cluster.history())
+    cluster.set_image("kelseyhightower/turning:*", ImageBehaviour("sick"))
+    cluster.set_image("kelseyhightower/waiting:*", ImageBehaviour("unready"))
+
+    def unready() -> set[str]:
+        written = [one for one in cluster.history()[before:] if one.resource == "pods"]
+        return {one.name.split("-")[0] for one in written if not state_of(one.obj)["ready"]}
+
+    assert wait_for(unready, "the second change, which the kubelet takes up after the first") == {
+        "waiting"
+    }

@@ -133,7 +133,14 @@ def test_rejecting_works_when_the_form_cannot_open(bot: Bot, slack: LocalSlack) 
 def with_a_queue(bot: Bot, slack: LocalSlack) -> Release:
     release = waiting_for_approval(bot, slack)
     slack.command("U0DEV1", CHANNEL, "/deploy hello 5.0.0")
+    redrawn(bot, release)
     return release
+
+
+def redrawn(bot: Bot, release: Release) -> None:
+    """As delivery does once a version waits behind it."""
+    card = bot.context.render.card(release, now=bot.store.now(), followed=True)
+    bot.context.messenger.post(CHANNEL, card)
 
 
 @pytest.mark.parametrize("then", ["hold", "start"])
@@ -157,6 +164,28 @@ def test_an_abort_whose_release_ended_meanwhile_says_so(bot: Bot, slack: LocalSl
     slack.submit("U0DEV1", {"queue": {"abort_queue": "start"}}, view_id=view["id"])
     told(slack, "is over: succeeded", user="U0DEV1")
     assert not bot.store.load(release.id).lets_next_start
+
+
+def test_an_abort_that_a_card_asked_about_before_the_queue_asks_no_second_time(
+    bot: Bot, slack: LocalSlack
+) -> None:
+    release = waiting_for_approval(bot, slack)
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 5.0.0")
+    press(slack, "Abort", user="U0DEV1")
+    assert not slack.views("U0DEV1")
+    aborted = bot.settle(release.id)
+    assert aborted.cause is not None and not aborted.lets_next_start  # the queue is held, and asks
+
+
+def test_an_abort_asks_in_its_form_though_the_queue_is_gone(bot: Bot, slack: LocalSlack) -> None:
+    release = waiting_for_approval(bot, slack)
+    redrawn(bot, release)
+    press(slack, "Abort", user="U0DEV1")
+    (view,) = slack.views("U0DEV1")
+    assert not bot.store.load(release.id).asked
+    assert "Abort: hello stays on 1.0.0" in json.dumps(view, ensure_ascii=False)
+    slack.submit("U0DEV1", {}, view_id=view["id"])
+    assert bot.settle(release.id).cause is not None
 
 
 def test_an_abort_without_a_queue_asks_nothing_more(bot: Bot, slack: LocalSlack) -> None:
@@ -392,6 +421,14 @@ def test_commands_are_refused_until_the_workspace_is_known(bot: Bot, slack: Loca
     )
     assert isinstance(reply, Refusal) and "which workspace" in reply.line
     assert not bot.store.active()
+
+
+def test_a_typed_promote_is_refused_with_names_too(bot: Bot, slack: LocalSlack) -> None:
+    deliver_release(bot.context, waiting_for_approval(bot, slack).id)
+    slack.command("U0DEV1", CHANNEL, "/rollout promote hello")
+    told(slack, "They can: <@U0MANAGER>.", user="U0DEV1")
+    press(slack, "Ask them", user="U0DEV1")
+    told(slack, "They are asked, in the card's thread.", user="U0DEV1")
 
 
 def test_a_refusal_names_who_can_and_asks_them(bot: Bot, slack: LocalSlack) -> None:

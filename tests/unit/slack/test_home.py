@@ -12,10 +12,13 @@ import pytest
 from bot.commands.model import RolloutCommand
 from bot.operations.delivery.deliver_release import deliver_release
 from bot.operations.delivery.send_notices import wish_of
+from bot.slack.home_tab import publish_home
 from sandbox.slack import LocalSlack
 from tests.blocks.stories import HOLDING
-from tests.builders import ADMIN
+from tests.builders import ADMIN, a_release, a_target
 from tests.conftest import eventually
+from tests.fakes.in_memory_store import InMemoryReleaseStore
+from tests.fakes.recording_messenger import RecordingMessenger
 from tests.unit.slack.conftest import CHANNEL, Bot
 from tests.unit.slack.test_conversation import waiting_for_approval
 
@@ -77,7 +80,7 @@ def test_the_home_tabs_form_starts_a_release_and_the_receipt_names_its_channel(
     slack.submit("U0DEV1", FILLED_IN)
     (release,) = bot.store.active()
     assert (release.change.kind, release.channel) == ("deploy", CHANNEL)
-    receipt = f"hello → 2.0.0 rolling: started as hello-1. Its card follows in <#{CHANNEL}>."
+    receipt = f"hello → 2.0.0 rolling: started as hello-1. Its card is in <#{CHANNEL}>."
     slack.wait_for(
         lambda: receipt in direct_messages(slack, "U0DEV1"), what="the receipt in direct messages"
     )
@@ -121,6 +124,31 @@ def test_direct_messages_are_chosen_in_the_home_tab(bot: Bot, slack: LocalSlack)
     every = next(one for one in select["options"] if json.loads(one["value"]) == {"what": "all"})
     slack.choose("U0MANAGER", view["id"], select["action_id"], every)
     assert eventually(lambda: wish_of(bot.context, "U0MANAGER") == "all")
+
+
+def test_redis_is_read_before_slack_is_asked_for_links(bot: Bot) -> None:
+    asked: list[str] = []
+
+    class NotingStore(InMemoryReleaseStore):
+        def card(self, release_id: str) -> tuple[str, str]:
+            asked.append("redis")
+            return CHANNEL, "1.0"
+
+    class NotingMessenger(RecordingMessenger):
+        def permalink(self, channel: str, ts: str) -> str:
+            asked.append("slack")
+            return super().permalink(channel, ts)
+
+    store, messenger = NotingStore(), NotingMessenger()
+    for app in ("hello", "auth"):
+        draft = a_release(target=a_target(app=app, deployment=app))
+        store.create(
+            replace(draft, id="", channel=CHANNEL), dedup_key=app, same_as="", operation=app
+        )
+    context = replace(bot.context, store=store, messenger=messenger, queue=store.queue)
+    asked.clear()
+    publish_home(context, replace(ADMIN, team="T0LOCAL"))
+    assert asked.count("slack") == 2 and asked == sorted(asked)  # redis before slack
 
 
 # --- what waits, what runs where, what is frozen --------------------------------------------------
@@ -228,6 +256,11 @@ def test_a_direct_message_asks_what_runs(bot: Bot, slack: LocalSlack) -> None:
     slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
     channel = say_directly(slack, bot, "U0VIEWER", "What is running?")
     reads(slack, channel, "U0VIEWER", "hello-1: hello → 2.0.0 rolling")
+
+
+def test_a_direct_message_hears_that_nothing_runs(bot: Bot, slack: LocalSlack) -> None:
+    channel = say_directly(slack, bot, "U0VIEWER", "what is running")
+    reads(slack, channel, "U0VIEWER", "Nothing is running in your channels.")
 
 
 def test_a_direct_message_asks_for_help(bot: Bot, slack: LocalSlack) -> None:

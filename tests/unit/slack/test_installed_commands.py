@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from bot.configuration import Unconfigured, load_configuration
 from bot.operations.context import Context
 from bot.operations.intake.handle_command import handle_command
 from bot.operations.replies import HelpReply, OpenFormReply, Refusal
 from bot.operations.requests import Invocation
 from bot.releases.facts.people import Person
-from bot.wiring import Unconfigured, load_configuration, make_context
+from bot.wiring import make_context
 from tests.builders import a_release
 from tests.fakes.in_memory_directory import InMemoryDirectory
 from tests.fakes.in_memory_store import InMemoryReleaseStore, InMemoryWorkQueue

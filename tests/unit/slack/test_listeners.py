@@ -35,7 +35,7 @@ def test_a_typed_command_starts_a_release_and_is_acknowledged_with_a_receipt(
     bot: Bot, slack: LocalSlack
 ) -> None:
     answer = slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0 canary")
-    assert answer["text"] == "hello → 2.0.0 canary: started as hello-1. Its card follows."
+    assert answer["text"] == "hello → 2.0.0 canary: started as hello-1."
     (release,) = bot.store.active()
     assert release.change == Deploy("2.0.0", Strategy.CANARY)
     assert (release.requested_by.team, release.requested_by.user) == ("T0LOCAL", "U0DEV1")
@@ -355,3 +355,11 @@ def test_a_channel_without_the_bot_is_refused_at_once_and_nothing_starts(
     assert isinstance(reply, Refusal)
     assert "I am not a member of <#C0GENERAL>" in reply.line and "/invite" in reply.hint
     assert not bot.store.active()
+
+
+def test_an_undo_of_what_runs_rolls_it_back(bot: Bot, slack: LocalSlack) -> None:
+    """There is no button of that name: the verb alone decides who may."""
+    slack.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
+    (release,) = bot.store.active()
+    answer = slack.command("U0DEV1", CHANNEL, "/rollout undo hello")["text"]
+    assert f"{release.id} is rolling back" in answer

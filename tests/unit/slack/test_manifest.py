@@ -97,3 +97,19 @@ def test_a_wrong_name_or_prefix_is_refused(
 ) -> None:
     assert main(arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["http://bot.example.com", "bot.example.com", "https://a?b=c"])
+def test_an_address_that_slack_cannot_call_is_refused(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--url", url]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"pilothouse manifest: `{url}`")
+
+
+@pytest.mark.parametrize("end", ["", "/", "/slack/events", "/slack/events/"])
+def test_the_path_of_the_address_may_be_given(end: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--url", f"https://bot.example.com{end}"]) == 0
+    settings = yaml.safe_load(capsys.readouterr().out)["settings"]
+    assert settings["interactivity"]["request_url"] == "https://bot.example.com/slack/events"

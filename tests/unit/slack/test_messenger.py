@@ -9,6 +9,7 @@ from bot.slack.blocks.elements import section
 from bot.slack.blocks.tables import table_message
 from bot.slack.identity import SlackDirectory
 from bot.slack.messenger import SlackMessenger
+from bot.tally import TALLY
 from sandbox.slack import LocalSlack
 from tests.unit.slack.conftest import CHANNEL
 
@@ -69,6 +70,22 @@ def test_a_table_that_slack_refuses_goes_as_preformatted_text(
 def test_an_unknown_channel_is_unavailable(messenger: SlackMessenger) -> None:
     with pytest.raises(ChannelUnavailable):
         messenger.post("C0NOWHERE", HELLO)
+
+
+def test_each_call_is_counted_by_what_came_of_it(
+    slack: LocalSlack, messenger: SlackMessenger
+) -> None:
+    TALLY.take()
+    messenger.post(CHANNEL, HELLO)
+    with pytest.raises(ChannelUnavailable):
+        messenger.post("C0NOWHERE", HELLO)
+    with pytest.raises(SlackUnavailable):
+        SlackMessenger("xoxb-1", "http://127.0.0.1:1/").post(CHANNEL, HELLO)
+    assert {name: n for name, n in TALLY.take().items() if name.startswith("slack:")} == {
+        "slack:chat.postMessage:ok": 1,
+        "slack:chat.postMessage:channel_not_found": 1,
+        "slack:chat.postMessage:connection": 1,
+    }
 
 
 def test_an_archived_channel_is_unavailable(slack: LocalSlack, messenger: SlackMessenger) -> None:

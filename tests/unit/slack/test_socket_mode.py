@@ -30,7 +30,7 @@ def connected(bot: Bot, slack: LocalSlack, settings: Settings) -> Iterator[Local
 
 def test_a_command_over_socket_mode_starts_a_release(bot: Bot, connected: LocalSlack) -> None:
     answer = connected.command("U0DEV1", CHANNEL, "/deploy hello 2.0.0")
-    assert answer["text"] == "hello → 2.0.0 rolling: started as hello-1. Its card follows."
+    assert answer["text"] == "hello → 2.0.0 rolling: started as hello-1."
     assert [entry["transport"] for entry in connected.log(kind="delivery", name="/deploy")] == [
         "socket"
     ]

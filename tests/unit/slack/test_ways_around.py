@@ -137,7 +137,7 @@ def test_a_release_goes_to_no_cluster_that_the_app_does_not_name(bot: Bot, more:
         context, Invocation(person, CHANNEL, f"deploy hello 2.0.0 in=other{more}", "/deploy", "")
     )
     assert isinstance(reply, Refusal)
-    assert reply.line == "hello is released to local, not to other."
+    assert reply.line == "hello is in local, not in other. Write `in=local`."
     assert not bot.store.active()
 
 

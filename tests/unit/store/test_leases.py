@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -112,6 +113,27 @@ def test_only_the_holder_of_the_token_may_begin(leases: Leases) -> None:
     (claim,), _ = leases.claim()
     assert not leases.begin(claim.wake_id, "another token")
     assert leases.begin(claim.wake_id, claim.token)
+
+
+def test_a_planned_wake_can_begin_at_once(leases: Leases, redis_client: Redis, now: int) -> None:
+    leases.wake("release:a-1", now + 60_000)
+    token = leases.begin_at_once("release:a-1")
+    assert token and leases.begin_at_once("release:a-1") == token
+    assert leases.claim()[0] == () and not due(redis_client)
+    leases.finish("release:a-1", token, now + 30_000)
+    assert due(redis_client) == {"release:a-1": now + 30_000}
+
+
+def test_what_another_claimed_does_not_begin_at_once(leases: Leases, redis_client: Redis) -> None:
+    leases.wake("release:a-1", 0)
+    (claim,), _ = leases.claim()
+    assert leases.begin_at_once("release:a-1") == ""
+    assert leases.begin(claim.wake_id, claim.token)
+    assert Leases(redis_client).begin_at_once("release:a-1") == ""
+
+
+def test_what_nothing_planned_does_not_begin_at_once(leases: Leases) -> None:
+    assert leases.begin_at_once("release:a-1") == ""
 
 
 def test_begin_is_idempotent_for_the_same_job(leases: Leases) -> None:
@@ -251,13 +273,13 @@ def test_a_job_that_still_waits_in_a_long_queue_gets_no_copy(leases: Leases) -> 
     for number in range(3):
         leases.wake(f"release:a-{number}", 0)
     claims, _ = leases.claim(lease_ms=0)
-    again, later = leases.claim(foremost=lambda: {"release": claims[1].token})
+    again, later = leases.claim(foremost=lambda ids: dict.fromkeys(ids, claims[1].token))
     assert again == claims[:1], "only the first has left its queue, and nobody has begun it"
     assert later is not None and later > 0
 
 
 def test_the_queue_is_asked_only_about_an_unbegun_job(leases: Leases) -> None:
-    def asked() -> dict[str, str]:
+    def asked(_ids: Sequence[str]) -> dict[str, str]:
         raise AssertionError("nothing is unclear")
 
     leases.wake("release:a-1", 0)

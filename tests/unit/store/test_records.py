@@ -116,7 +116,7 @@ def test_a_document_that_is_damaged_or_of_no_known_form_is_refused(document: byt
 
 def test_a_document_takes_a_fraction_of_its_text() -> None:
     release = replace(
-        a_release(Undo(2, {"spec": {"containers": [a_template()] * 20}})), id="hello-1"
+        a_release(Undo(2, {"spec": {"containers": [a_template()] * 30}})), id="hello-1"
     )
     assert len(records.dump_release(release)) < 0.2 * len(
         orjson.dumps(records.unpack(records.dump_release(release)))

@@ -34,7 +34,7 @@ CALLS: dict[str, Callable[[Redis], object]] = {
     "wake": lambda client: Leases(client).wake("sweep", 0),
     "ask": lambda client: _queue(client).ask(a_query(GetCommand("pods", wide=True))),
     "enqueue": lambda client: _queue(client).enqueue_wake("sweep", "token"),
-    "foremost": lambda client: _queue(client).foremost(),
+    "foremost": lambda client: _queue(client).foremost(["sweep"]),
     "lengths": lambda client: _queue(client).lengths(),
 }
 

@@ -18,6 +18,7 @@ from bot.releases.facts.release import GateState, Phase, Progress, Release
 from bot.store import RedisReleaseStore, Retention, connect, records
 from bot.store.connection import PREFIX
 from bot.store.health import check_settings
+from bot.store.releases import TIME_STANDS_S
 from sandbox.redis_server import EmbeddedRedis
 from tests.builders import DEVELOPER, T0, a_release, a_target
 from tests.transitions.test_requests import holding
@@ -46,6 +47,34 @@ def test_fifty_people_who_type_the_same_command_start_one_release(
     assert {release_id for release_id, _ in answers} == {"hello-1"}
     assert sum(fresh for _, fresh in answers) == 1
     assert len(store.active()) == 1
+
+
+class OwnClock:
+    seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def times_asked(client: Redis) -> int:
+    return int(client.info("commandstats").get("cmdstat_time", {"calls": 0})["calls"])
+
+
+def test_a_worker_asks_for_the_time_once_and_counts_on(redis_client: Redis) -> None:
+    clock = OwnClock()
+    store, asked = RedisReleaseStore(redis_client, monotonic=clock), times_asked(redis_client)
+    first = store.now()
+    clock.seconds += TIME_STANDS_S / 2
+    assert store.now() - first in (249, 250, 251)
+    assert times_asked(redis_client) == asked + 1
+
+
+def test_a_worker_soon_learns_that_the_clock_was_set(redis_client: Redis) -> None:
+    clock = OwnClock()
+    store = RedisReleaseStore(redis_client, monotonic=clock)
+    first = store.now()
+    clock.seconds += TIME_STANDS_S  # Redis' own time passes otherwise: as after a jump
+    assert store.now() < first + 1000 * TIME_STANDS_S
 
 
 def test_an_id_does_not_come_again_after_redis_lost_everything(
@@ -259,15 +288,35 @@ def test_an_audit_entry_takes_at_most_a_kilobyte(
     app = "a" * 50
     draft = a_release(command=asked, target=a_target(app=app))
     release = store.create(draft, dedup_key="", same_as="", operation="create").release
-    store.save(release, (Event(T0, EventKind.FAILURE, letter * 3_000, DEVELOPER),), operation="s")
+    events = [
+        Event(T0, kind, letter * 3_000, DEVELOPER) for kind in (EventKind.FAILURE, EventKind.WROTE)
+    ]
+    store.save(release, events, operation="s")
     store.write_audit(
         AuditLine(T0, release.id, app, "froze", letter * 3_000, "U1"), operation="write"
     )
-    for name in (f"{PREFIX}audit", f"{PREFIX}audit:{app}"):
-        entries = cast(list[tuple[bytes, dict[bytes, bytes]]], redis_client.xrange(name))
-        sizes = [sum(map(len, (*fields, *fields.values()))) for _, fields in entries]
-        assert len(sizes) == 3 and min(sizes) > 900 and max(sizes) <= 1024, sizes
+    entries = cast(list[tuple[bytes, dict[bytes, bytes]]], redis_client.xrange(f"{PREFIX}audit"))
+    sizes = [sum(map(len, (*fields, *fields.values()))) for _, fields in entries]
+    assert len(sizes) == 4 and max(sizes) <= 1024, sizes
+    words = [len(one) for one in cast(list[bytes], redis_client.hvals(f"{PREFIX}audit-words"))]
+    assert len(words) == 3 and min(words) > 900 and max(words) <= 1024, words
     assert {line.release_id for line in store.audit()} == {release.id}
+
+
+def test_a_final_release_that_is_saved_again_is_counted_once(
+    store: RedisReleaseStore, redis_client: Redis
+) -> None:
+    """Log lines of what failed come after the end."""
+    made = store.create(a_release(), dedup_key="", same_as="", operation="create").release
+    ended = replace(made, phase=Phase.FAILED, started_at=T0, finished_at=T0 + 45_000)
+    over = store.save(ended, (), operation="end")
+    store.save(over, (Event(T0, EventKind.EVIDENCE, "lines"),), operation="lines")
+    counted = redis_client.hgetall(f"{PREFIX}counters")
+    assert counted == {
+        b"releases:failed:rolling:local": b"1",
+        b"release_ms:failed:rolling:local": b"45000",
+        b"release_within:60:failed:rolling:local": b"1",
+    }
 
 
 def test_the_audit_of_an_app_without_releases_goes_after_its_time(redis_client: Redis) -> None:

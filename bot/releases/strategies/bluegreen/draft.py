@@ -8,6 +8,7 @@ from typing import Any
 from bot.releases.facts.observation import AutoscalerSeen, ServiceSeen
 from bot.releases.facts.plan import Probe
 from bot.releases.planning.draft import Draft
+from bot.releases.planning.probing import probe_for
 from bot.releases.strategies.bluegreen.candidate import Candidate, candidate_for
 from bot.releases.strategies.bluegreen.refusals import (
     refuse_capture,
@@ -17,7 +18,7 @@ from bot.releases.strategies.bluegreen.refusals import (
     switchable_services,
 )
 from bot.releases.strategies.bluegreen.selector_keys import candidate_selector, final_selector
-from bot.releases.strategies.bluegreen.trial import preview_for, probe_for
+from bot.releases.strategies.bluegreen.trial import preview_for
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from bot.releases.assess.handover import local_policy
 from bot.releases.assess.selectors import matches
 from bot.releases.facts.observation import ServiceSeen
+from bot.releases.planning.probing import blind_notes
 from bot.releases.planning.refusals import managed_elsewhere
 from bot.releases.strategies.bluegreen.draft import BlueGreenDraft
 
 
 def blue_green_notes(parts: BlueGreenDraft) -> tuple[str, ...]:
-    notes = [*parts.candidate.notes]
+    promote = parts.draft.release.rules.bluegreen.promote
+    notes = [*parts.candidate.notes, *blind_notes(parts.draft, promote, "the switch")]
     probe = parts.draft.release.rules.probe
     if probe is not None and probe.url is not None:
         notes.append(

@@ -166,7 +166,7 @@ def _stable_as_found(back: _Rollback) -> tuple[Step, ...]:
         template = replace(restored(back.release, Side.STABLE, stable), paused=stable.paused)
         roll = Step(
             "back",
-            f"{stable.name} back to {made.from_version}",
+            f"roll {stable.name} back to {made.from_version}",
             (template, *back.takes_over),
             (Condition.STABLE_BACK,),
             made.deadline_ms,
@@ -176,7 +176,7 @@ def _stable_as_found(back: _Rollback) -> tuple[Step, ...]:
         return (*_shelter(back), roll)
     if back.has_written(stable.name, Field.PAUSED):
         goal = DeploymentGoal(Side.STABLE, paused=stable.paused)
-        return (Step("back", f"{stable.name} resumes", (goal,), ()),)
+        return (Step("back", f"resume {stable.name}", (goal,), ()),)
     return ()
 
 
@@ -184,11 +184,11 @@ def _selectors_as_found(back: _Rollback) -> tuple[Step, ...]:
     original = back.original_selectors
     if not original:
         return ()
-    names = " and ".join(service.name for service in back.services)
+    before = back.made.from_version or back.found.stable.name
     return (
         Step(
             "selector back",
-            f"{names} back to {back.found.stable.name}{back.with_so_many}",
+            f"send traffic back to {before}{back.with_so_many}",
             back.takes_over,
             () if back.is_candidate_kept else (Condition.CANDIDATE_UNUSED,),
             max(MINIMUM_DEADLINE_MS, back.made.deadline_ms),

@@ -84,6 +84,7 @@ def _switch_gates(parts: BlueGreenDraft) -> tuple[Gate, ...]:
             approvals.expires_ms,
             approvals.on_expiry,
             f"switch {parts.service_names} to {parts.draft.version}",
+            voters=approvals.promote_voters,
         ),
     )
 

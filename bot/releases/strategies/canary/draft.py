@@ -82,11 +82,12 @@ def draft_canary(draft: Draft) -> CanaryDraft:
 def _splits(
     draft: Draft, percents: tuple[int, ...], bounds: Bounds, room: Room
 ) -> tuple[tuple[int, ...], tuple[Split, ...]]:
-    """A single replica reaches one share alone: it gets that one, as its last step."""
+    """A single replica reaches one share alone: of the catalog's steps it gets the last. What a
+    person typed is refused instead, with the steps that work."""
     try:
         return percents, split_steps(percents, bounds)
     except CannotSplit as cannot:
-        if bounds.replicas == 1 and len(percents) > 1:
+        if bounds.replicas == 1 and len(percents) > 1 and not _typed_steps(draft):
             return _splits(draft, percents[-1:], bounds, room)
         raise _too_few_replicas(draft, percents, bounds, room) from cannot
 
@@ -119,7 +120,7 @@ def _again(draft: Draft, how: str) -> str:
     is_canary = how.startswith("canary")
     hold = f" hold={change.hold_ms // 1000}s" if is_canary and change.hold_ms is not None else ""
     sticky = " sticky" if is_canary and change.sticky else ""
-    return f"deploy {draft.release.target.app} {change.version} {how}{hold}{sticky}"
+    return f"deploy {draft.release.target.typed} {change.version} {how}{hold}{sticky}"
 
 
 def asks_for_sticky(draft: Draft) -> bool:
@@ -162,14 +163,15 @@ def _refuse_service(draft: Draft, service: ServiceSeen) -> None:
         )
 
 
+def _typed_steps(draft: Draft) -> tuple[int, ...] | None:
+    change = draft.release.change
+    return change.steps if isinstance(change, Deploy) else None
+
+
 def _percents(draft: Draft) -> tuple[int, ...]:
     """The shares before the promotion; a final 100 is the promotion itself."""
-    change = draft.release.change
-    given = (
-        change.steps
-        if isinstance(change, Deploy) and change.steps is not None
-        else draft.release.rules.canary.steps
-    )
+    typed = _typed_steps(draft)
+    given = draft.release.rules.canary.steps if typed is None else typed
     percents = given[:-1] if given[-1:] == (100,) else given
     if not percents:
         raise PlanRefused(

@@ -67,7 +67,10 @@ def _left_out_notes(canary: CanaryDraft) -> tuple[str, ...]:
     if not canary.left_out:
         return ()
     steps = ", ".join(f"{percent}%" for percent in canary.left_out)
-    return (f"1 replica cannot tell the steps apart: {steps} is left out",)
+    several = len(canary.left_out) > 1
+    left = f"{'steps' if several else 'step'} {steps} {'are' if several else 'is'} left out"
+    reached = canary.splits[-1].percent
+    return (f"1 replica reaches {reached}% and no other share: the catalog's {left}",)
 
 
 def share_notes(

@@ -11,6 +11,7 @@ from bot.releases.facts.plan import Plan
 from bot.releases.planning.candidate import adoption_to_confirm
 from bot.releases.planning.capacity import floor_of
 from bot.releases.planning.draft import Draft, local_traffic_to_confirm
+from bot.releases.planning.probing import blind_notes, judging_probe
 from bot.releases.strategies.canary.draft import draft_canary
 from bot.releases.strategies.canary.notes import canary_notes
 from bot.releases.strategies.canary.steps import canary_steps
@@ -19,6 +20,7 @@ from bot.releases.strategies.canary.steps import canary_steps
 def plan(draft: Draft) -> Plan:
     canary = draft_canary(draft)
     steps, scaler = canary_steps(canary), canary.scaler
+    probe, probe_notes = judging_probe(draft, canary.services)
     return draft.plan(
         steps=steps,
         candidate=canary.name,
@@ -28,7 +30,12 @@ def plan(draft: Draft) -> Plan:
         has_autoscaler=scaler is not None,
         autoscaler=(scaler.min_replicas, scaler.max_replicas) if scaler else None,
         autoscaler_name=scaler.name if scaler else "",
-        notes=canary_notes(canary),
+        probe=probe,
+        notes=(
+            *canary_notes(canary),
+            *probe_notes,
+            *blind_notes(draft, draft.release.rules.canary.promote, "the promotion"),
+        ),
         confirm={
             **adoption_to_confirm(canary.adopted),
             **local_traffic_to_confirm(canary.services),

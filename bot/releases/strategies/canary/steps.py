@@ -103,7 +103,8 @@ def _gates(draft: Draft, split: Split, *, last: bool) -> tuple[Gate, ...]:
                 approvals.requester_may_approve,
                 approvals.expires_ms,
                 approvals.on_expiry,
-                f"promote {draft.release.target.app} to {draft.version}",
+                f"promote {draft.release.target.label} to {draft.version}",
+                voters=approvals.promote_voters,
             )
         )
     return tuple(gates)

@@ -1,19 +1,26 @@
-// The demo app: replies with its version, and can be slow, unready, crash or leak memory.
+// The demo app: replies with its version, and can fail, be slow, be unready, crash or leak memory.
 //
 //	VERSION      what it replies
+//	NAME         "auth" replies to /login too ("hello")
 //	READY_AFTER  seconds until /readiness replies 200 (0)
 //	CRASH        "start": exit 1 at once; "after=N": exit 3 after N seconds; "done": exit 0 at once, as an init container
 //	MEMORY       megabytes that it takes hold of (0)
 //	DRAIN        seconds between SIGTERM and the end of its listener (0)
 //	CRASH_OF     write this to standard error before a crash
+//	ERRORS       percent of the replies that are 503 instead, spread evenly (0)
+//	DELAY        milliseconds before each reply (0)
+//	LISTEN       where it listens (":80"); by default its probes are answered at :81 too
 //
-// POST /ready?value=false|true switches readiness; GET /slow?ms=N replies late; POST /crash ends it.
+// ERRORS and DELAY leave probes and /metrics alone. GET /who replies in one line of text; POST /ready?value=false|true switches
+// readiness; GET /slow?ms=N replies late; POST /crash ends it. With a configuration of nginx in /etc/nginx/conf.d it is a reverse
+// proxy instead, see proxy.go.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -58,12 +65,14 @@ func takeMemory() {
 	}
 }
 
-func routes(version, host string, ready *atomic.Bool) *http.ServeMux {
+func reply(w http.ResponseWriter, body map[string]string) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(body)
+}
+
+// probes are what a kubelet and Prometheus ask; they count as no request of the app.
+func probes(version string, ready *atomic.Bool, counts *counts) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/version", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(map[string]string{"version": version})
-	})
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("/readiness", func(w http.ResponseWriter, r *http.Request) {
 		if !ready.Load() {
@@ -72,6 +81,17 @@ func routes(version, host string, ready *atomic.Bool) *http.ServeMux {
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	mux.HandleFunc("/metrics", func(w http.ResponseWriter, r *http.Request) { counts.write(w, version) })
+	return mux
+}
+
+func routes(name, version, host string, ready *atomic.Bool) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/version", func(w http.ResponseWriter, r *http.Request) { reply(w, map[string]string{"version": version}) })
+	mux.HandleFunc("/hostname", func(w http.ResponseWriter, r *http.Request) { reply(w, map[string]string{"hostname": host}) })
+	if name == "auth" {
+		mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) { reply(w, map[string]string{"token": "demo"}) })
+	}
 	mux.HandleFunc("POST /ready", func(w http.ResponseWriter, r *http.Request) { ready.Store(r.FormValue("value") != "false") })
 	mux.HandleFunc("POST /crash", func(w http.ResponseWriter, r *http.Request) { crash(2) })
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
@@ -79,10 +99,39 @@ func routes(version, host string, ready *atomic.Bool) *http.ServeMux {
 		time.Sleep(time.Duration(milliseconds) * time.Millisecond)
 		fmt.Fprintf(w, "%s %s\n", version, host)
 	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/who", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s %s\n", version, host, r.RemoteAddr)
 	})
+	mux.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) { reply(w, map[string]string{"message": "Hello"}) })
 	return mux
+}
+
+// behaving serves what the app replies, as often and as fast as it is told to; what no path of it matches goes to others.
+func behaving(app, others *http.ServeMux, counts *counts) http.HandlerFunc {
+	percent, _ := strconv.ParseFloat(env("ERRORS", "0"), 64)
+	milliseconds, _ := strconv.Atoi(env("DELAY", "0"))
+	return func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := others.Handler(r); pattern != "" {
+			others.ServeHTTP(w, r)
+			return
+		}
+		time.Sleep(time.Duration(milliseconds) * time.Millisecond)
+		if counts.next(percent) {
+			http.Error(w, "503 service unavailable", http.StatusServiceUnavailable)
+			return
+		}
+		app.ServeHTTP(w, r)
+	}
+}
+
+// serveProbesApart where the port is free: of two containers of a pod only one can have it.
+func serveProbesApart(handler http.Handler) {
+	if os.Getenv("LISTEN") != "" {
+		return
+	}
+	if listener, err := net.Listen("tcp", ":81"); err == nil {
+		go http.Serve(listener, handler)
+	}
 }
 
 func main() {
@@ -103,7 +152,15 @@ func main() {
 	var ready atomic.Bool
 	time.AfterFunc(seconds("READY_AFTER"), func() { ready.Store(true); log("ready") })
 
-	server := &http.Server{Addr: ":80", Handler: routes(version, host, &ready)}
+	var counts counts
+	own := probes(version, &ready, &counts)
+	server := &http.Server{Addr: env("LISTEN", ":80"), Handler: behaving(routes(env("NAME", "hello"), version, host, &ready), own, &counts)}
+	serve := server.ListenAndServe
+	if proxy := configuredProxy(); proxy != nil {
+		server.Addr, server.Handler = proxy.address(), proxy
+		serve = proxy.serving(server)
+	}
+	serveProbesApart(own)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	done := make(chan struct{})
@@ -114,7 +171,7 @@ func main() {
 		server.Shutdown(context.Background())
 		close(done)
 	}()
-	if err := server.ListenAndServe(); err != http.ErrServerClosed {
+	if err := serve(); err != http.ErrServerClosed {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -1,0 +1,86 @@
+"""Which cluster a command means: the one that it names with ``in=``, or the app's only one. None is
+guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from bot.commands.model import (
+    AppsCommand,
+    Command,
+    DeployCommand,
+    ExplainCommand,
+    InCluster,
+    Mistake,
+    ReleaseCommand,
+    ReleasesCommand,
+)
+from bot.commands.table import KnownNames
+from config.nearest import listed, nearest
+
+IN = "in"
+"""The option that names a cluster."""
+
+
+def in_cluster(command: Command, named: str | None, known: KnownNames) -> Command | Mistake:
+    """The command with its cluster. ``named``: the value of ``in=``, None without it."""
+    if not isinstance(command, InCluster):
+        return command
+    app = None if isinstance(command, ExplainCommand | AppsCommand) else command.app
+    if named is not None:
+        problem = _unfit(command, app, named, known)
+        return problem or replace(command, cluster=named)
+    clusters = _meant(command, app, known)
+    if len(clusters) <= 1:
+        return command
+    if known.at in clusters and app in known.here:
+        return replace(command, cluster=known.at)
+    forms = [f"in={one}" for one in clusters]
+    which = f"{app} is in" if app is not None else "The apps of this channel are in"
+    return Mistake(
+        f"{which} {listed(clusters, 'and')}. Which one? Add {listed(_quoted(forms))}.",
+        fix=(f"{IN}=", tuple(forms)),
+    )
+
+
+def _meant(command: InCluster, app: str | None, known: KnownNames) -> tuple[str, ...]:
+    """The clusters that it may mean; none where it lists what there is."""
+    if isinstance(command, ReleasesCommand | AppsCommand):
+        return ()
+    if isinstance(command, DeployCommand) and command.version is None:
+        return ()  # its form asks
+    if isinstance(command, ExplainCommand):
+        apps = known.here or known.clusters_of
+        found = dict.fromkeys(c for one in apps for c in known.clusters_of.get(one, ()))
+        return tuple(found)
+    return known.clusters_of.get(app, ()) if app is not None else ()
+
+
+def _unfit(command: InCluster, app: str | None, named: str, known: KnownNames) -> Mistake | None:
+    if isinstance(command, ReleaseCommand) and app is None:
+        return Mistake("A release stands on one cluster. Name it without `in=`.")
+    fitting = known.clusters_of.get(app) if app is not None else None
+    if named in (fitting if fitting is not None else known.clusters):
+        return None
+    if fitting is None or named not in known.clusters:
+        choices = tuple(fitting or known.clusters)
+        return _no_such(named, choices)
+    only = f"{app} is in {listed(fitting, 'and')}, not in {named}."
+    forms = tuple(f"in={one}" for one in fitting)
+    return Mistake(f"{only} Write {listed(_quoted(forms))}.", fix=(f"{IN}=", forms))
+
+
+def _no_such(named: str, choices: tuple[str, ...]) -> Mistake:
+    if "," in named:
+        forms = tuple(f"in={one}" for one in choices)
+        return Mistake(f"`in=` takes one cluster. Write {listed(_quoted(forms))}.")
+    close = nearest(named, choices)
+    if close:
+        right = f"in={close}"
+        return Mistake(f"No cluster `{named}`. Did you mean `{right}`?", fix=(f"{IN}=", (right,)))
+    return Mistake(f"No cluster `{named}`. Choose {listed(choices)}.")
+
+
+def _quoted(forms: Collection[str]) -> list[str]:
+    return [f"`{form}`" for form in forms]

@@ -1,0 +1,68 @@
+"""The locks on what a release may write, and its place in the line for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.operations.context import Context
+from bot.operations.delivery.find_card import find_card
+from bot.operations.delivery.followers import redraw_front
+from bot.ports import ClusterUnreachable, Locked, UnknownSchema
+from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.release import Phase, PlaceInLine, Release
+
+QUEUE_AGAIN_MS = 30_000
+
+
+def lock_keys(release: Release, cluster_uid: str) -> tuple[str, ...]:
+    where = f"{cluster_uid}/{release.target.namespace}"
+    services = tuple(f"{where}/Service/{name}" for name in release.target.services)
+    deployments = tuple(
+        f"{where}/Deployment/{name}"
+        for name in (release.target.deployment, release.target.idle)
+        if name
+    )
+    return (*deployments, *services)
+
+
+def cluster_uid(context: Context, release: Release) -> str:
+    """ "" where it cannot be read: the observation that follows says why."""
+    try:
+        return context.cluster(release.target.cluster).uid()
+    except ClusterUnreachable:
+        return ""
+
+
+def stand_in_line(context: Context, release: Release, cluster_uid: str) -> int | None:
+    """None when the locks are held; else when to try again (a freed lock wakes it sooner)."""
+    locked = context.store.acquire(release, lock_keys(release, cluster_uid))
+    now = context.store.now()
+    if not locked.behind:
+        return None
+    place = place_in_line(context, locked)
+    if release.queued_behind != locked.behind:
+        text = f"waits for {locked.behind}, position {locked.position}"
+        event = Event(now, EventKind.QUEUED, text)
+        waiting = replace(release, queued_behind=locked.behind, in_line=place)
+        redraw_front(
+            context,
+            context.store.save(waiting, (event,), operation=context.runtime.new_id()),
+            locked.behind,
+        )
+    elif release.in_line != place:
+        waiting = replace(release, in_line=place)
+        context.store.save(waiting, (), operation=context.runtime.new_id())
+    return now + QUEUE_AGAIN_MS
+
+
+def place_in_line(context: Context, locked: Locked) -> PlaceInLine:
+    """Where a waiting release stands, and when the one in front is usually done."""
+    card = find_card(context, locked.behind)
+    try:
+        front = context.store.load(locked.behind)
+    except (KeyError, UnknownSchema):
+        return PlaceInLine(locked.position, card)
+    is_rolling = front.phase is Phase.PROGRESSING and front.rollback is None and front.usual_ms
+    progress = front.progress
+    done_by = progress.began_at + front.usual_ms + progress.paused_ms if is_rolling else 0
+    return PlaceInLine(locked.position, card, done_by)
