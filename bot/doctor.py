@@ -163,7 +163,7 @@ def examine_clusters(
     places: dict[str, set[str]] = {}
     for app in catalog.apps.values():
         for name in app.clusters:
-            places.setdefault(name, set()).add(app.namespace)
+            places.setdefault(name, set()).add(app.in_cluster(name).namespace)
     found: dict[str, list[Finding]] = {name: [] for name in sorted(places)}
 
     def examine(name: str) -> None:

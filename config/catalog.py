@@ -70,6 +70,19 @@ class AppCatalogEntry:
     channel: str | None
     settings: AppSettings
 
+    def in_cluster(self, cluster: str) -> AppCatalogEntry:
+        """With what the app has there instead."""
+        override = self.settings.overrides.get(cluster)
+        if override is None:
+            return self
+        scale = override.scale or self.settings.scale
+        return replace(
+            self,
+            namespace=override.namespace or self.namespace,
+            channel=override.channel or self.channel,
+            settings=self.settings.model_copy(update={"scale": scale}),
+        )
+
 
 @dataclass(frozen=True)
 class CatalogSettings:
@@ -215,9 +228,11 @@ def _resolved(
             (inherited.get(part) or {}).pop(key, None)
     if "clusters" in own:
         inherited.pop("cluster", None)
+        inherited.pop("clusters", None)  # labels are not added to those of the defaults
     merged = AppSettings.model_validate(_as_written(_merged(inherited, own)))
     clusters = _clusters_of(merged, content)
-    problem = _problem_with(clusters, content, place, own, document)
+    problem = _problem_with(merged, clusters, content, place, own, document)
+    problem = problem or _overridden_elsewhere(merged, clusters, place, document)
     problem = problem or _nothing_to_judge(merged, clusters, content, place, document)
     problem = problem or _strategies_at_odds(merged, place, document)
     if problem is not None:
@@ -243,6 +258,8 @@ def _resolved(
 
 def _clusters_of(app: AppSettings, content: CatalogFile) -> tuple[str, ...]:
     """Empty where the app names none and more than one may be meant."""
+    if isinstance(app.clusters, dict):
+        return with_labels(content.clusters, app.clusters)
     if app.clusters is not None:
         return app.clusters
     if app.cluster is not None:
@@ -250,13 +267,22 @@ def _clusters_of(app: AppSettings, content: CatalogFile) -> tuple[str, ...]:
     return tuple(content.clusters) if len(content.clusters) == 1 else ()
 
 
+def with_labels(clusters: Mapping[str, ClusterEntry], wanted: Mapping[str, str]) -> tuple[str, ...]:
+    """Those that have each of the labels, in the order of the catalog."""
+    return tuple(name for name, one in clusters.items() if wanted.items() <= one.labels.items())
+
+
 def _problem_with(
+    app: AppSettings,
     clusters: tuple[str, ...],
     content: CatalogFile,
     place: Place,
     own: dict[str, Any],
     document: Document,
 ) -> CatalogMistake | None:
+    if isinstance(app.clusters, dict) and not clusters:
+        line = _fits_no_cluster(app.clusters, content.clusters)
+        return _mistake_of(place, ("clusters",), line, document)
     if not clusters:
         line = f"`cluster` is missing: use {listed(content.clusters)}"
         return CatalogMistake(document.line(place), _dotted(place), line)
@@ -268,6 +294,34 @@ def _problem_with(
     where: Place = (*place, key) if key else ("defaults", below)
     hint = _did_you_mean(unknown, list(content.clusters))
     return CatalogMistake(document.line(where), _dotted(where), f"no cluster `{unknown}`{hint}")
+
+
+def _fits_no_cluster(wanted: Mapping[str, str], clusters: Mapping[str, ClusterEntry]) -> str:
+    """The first label that no cluster has, with the nearest that one has."""
+    known = sorted(
+        {f"{key}: {value}" for one in clusters.values() for key, value in one.labels.items()}
+    )
+    asked = [f"{key}: {value}" for key, value in wanted.items()]
+    missing = next((one for one in asked if one not in known), None)
+    if missing is None:
+        return f"no cluster has all of {{{', '.join(asked)}}}"
+    if not known:
+        return f"no cluster has the label `{missing}`: none has `labels`"
+    return f"no cluster has the label `{missing}`{_did_you_mean(missing, known)}"
+
+
+def _overridden_elsewhere(
+    app: AppSettings, clusters: tuple[str, ...], place: Place, document: Document
+) -> CatalogMistake | None:
+    other = next((one for one in app.overrides if one not in clusters), None)
+    if other is None:
+        return None
+    key: Place = ("overrides", other)
+    where = next(
+        (one for one in ((*place, *key), ("defaults", *key)) if document.knows(one)), place
+    )
+    line = f"the app is not in `{other}`{_did_you_mean(other, list(clusters))}"
+    return CatalogMistake(document.line(where), _dotted(where), line)
 
 
 def _nothing_to_judge(

@@ -31,6 +31,7 @@ from config.entry_types import (
     Entry,
     Label,
     LabelKey,
+    LabelValue,
     Matching,
     Names,
     ObjectName,
@@ -122,6 +123,8 @@ class ClusterEntry(Entry):
     """The context in it. Default: its current one."""
     in_cluster: bool = False
     """By the service account of the pod that Pilothouse runs in."""
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    """What it is, such as {region: eu, provider: gke}: apps choose their clusters by that."""
     prometheus: PrometheusEntry | None = None
     access: ScopeEntry | None = None
     """Who has which role in this cluster, where not the whole workspace decides."""
@@ -379,6 +382,16 @@ class EvidenceEntry(Entry):
     """Who sees its last log lines."""
 
 
+class OverrideEntry(Entry):
+    """What an app has in one of its clusters instead of its own."""
+
+    namespace: Label | None = None
+    """The namespace of its objects there."""
+    channel: Channel | None = None
+    """ID of the channel for its cards and failures there."""
+    scale: ScaleEntry | None = None
+
+
 class AppSettings(Entry):
     """Every key of an app, all optional: ``defaults`` takes the same keys."""
 
@@ -387,7 +400,10 @@ class AppSettings(Entry):
     cluster: str | None = None
     """The cluster that the app is in. May be left out where the catalog has one."""
     clusters: Clusters | None = None
-    """The clusters that the app is in; every command then names one, as in `in=eu`."""
+    """The clusters that the app is in: their names, or labels, such as {region: eu}. Every command
+    then names one, as in `in=eu`."""
+    overrides: dict[Label, OverrideEntry] = Field(default_factory=dict)
+    """By the name of one of its clusters: namespace, channel and scale there."""
     namespace: Label = "default"
     """The namespace of its objects."""
     deployment: ObjectName | None = None

@@ -12,10 +12,12 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     Strict,
+    Tag,
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
@@ -29,6 +31,7 @@ _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _LABEL_KEY = re.compile(
     r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 )
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _REPOSITORY = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 
 
@@ -93,6 +96,12 @@ def _each_once(clusters: tuple[str, ...]) -> tuple[str, ...]:
     return clusters
 
 
+def _some_labels(labels: dict[str, str]) -> dict[str, str]:
+    if not labels:
+        raise ValueError("at least one label is needed, such as {region: eu}")
+    return labels
+
+
 def _no_strategy_twice(strategies: tuple[str, ...]) -> tuple[str, ...]:
     doubled = next((one for one in strategies if strategies.count(one) > 1), None)
     if doubled is not None:
@@ -114,7 +123,12 @@ _PATHS_SCHEMA = WithJsonSchema(
     {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 )
 _CLUSTERS_SCHEMA = WithJsonSchema(
-    {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True}
+    {
+        "anyOf": [
+            {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+            {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+        ]
+    }
 )
 Duration = Annotated[int, BeforeValidator(read_duration), _DURATION_SCHEMA]
 Label = Annotated[
@@ -124,6 +138,7 @@ ObjectName = Annotated[
     str, Matching(_DNS_SUBDOMAIN, "a Kubernetes name (lower-case letters, digits, - and .)")
 ]
 LabelKey = Annotated[str, Matching(_LABEL_KEY, "a label key such as `version`")]
+LabelValue = Annotated[str, Matching(_LABEL_VALUE, "a label's value such as `eu`")]
 Repository = Annotated[
     str,
     Matching(
@@ -161,7 +176,14 @@ SourcePaths = Annotated[
 ]
 Repositories = Annotated[tuple[Repository, ...], Strict(False)]
 Shares = Annotated[tuple[int, ...], Strict(False), AfterValidator(_rising), _SHARES_SCHEMA]
-Clusters = Annotated[tuple[str, ...], Strict(False), AfterValidator(_each_once), _CLUSTERS_SCHEMA]
+NamedClusters = Annotated[tuple[str, ...], Strict(False), AfterValidator(_each_once)]
+ClusterLabels = Annotated[dict[LabelKey, LabelValue], AfterValidator(_some_labels)]
+Clusters = Annotated[
+    Annotated[NamedClusters, Tag("names")] | Annotated[ClusterLabels, Tag("labels")],
+    Discriminator(lambda value: "labels" if isinstance(value, dict) else "names"),
+    _CLUSTERS_SCHEMA,
+]
+"""Their names, or the labels that each of them has."""
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 _STRATEGIES_SCHEMA = WithJsonSchema(

@@ -29,7 +29,9 @@ from config.selectors import ReadSelector, in_unit_of, preset, read_buckets, rea
 
 def bind_catalog(file: CatalogSettings) -> Catalog:
     apps = [
-        _app(file, entry, cluster) for entry in file.apps.values() for cluster in entry.clusters
+        _app(file, entry.in_cluster(cluster), cluster)
+        for entry in file.apps.values()
+        for cluster in entry.clusters
     ]
     windows = (
         FreezeWindow(one.scope, one.reason, one.override, one.window) for one in file.freezes

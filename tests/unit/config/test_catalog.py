@@ -240,6 +240,73 @@ def test_clusters_that_cannot_be_meant_are_one_line(keys: str, message: str) -> 
     assert mistakes(f"{TWO}apps: {{hello: {{{keys}}}}}\n") == [(2, message)]
 
 
+LABELLED = (
+    "clusters:\n"
+    "  eu: {in_cluster: true, labels: {region: eu, provider: gke}}\n"
+    "  us-east: {kubeconfig: ./k, labels: {region: us, provider: gke}}\n"
+    "  onprem: {kubeconfig: ./k, labels: {region: eu}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("labels", "clusters"),
+    [
+        ("region: eu", ("eu", "onprem")),
+        ("region: eu, provider: gke", ("eu",)),
+        ("provider: gke", ("eu", "us-east")),
+    ],
+)
+def test_an_app_chooses_the_clusters_that_have_all_of_its_labels(
+    labels: str, clusters: tuple[str, ...]
+) -> None:
+    catalog = parse_catalog(f"{LABELLED}apps: {{shop: {{clusters: {{{labels}}}}}}}\n")
+    assert catalog.apps["shop"].clusters == clusters
+
+
+def test_own_labels_are_not_added_to_those_of_the_defaults() -> None:
+    text = (
+        f"{LABELLED}defaults: {{clusters: {{region: eu}}}}\n"
+        "apps: {shop: {clusters: {provider: gke}}, cart: {}}\n"
+    )
+    apps = parse_catalog(text).apps
+    assert apps["shop"].clusters == ("eu", "us-east")
+    assert apps["cart"].clusters == ("eu", "onprem")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            "clusters: {region: eur}",
+            "no cluster has the label `region: eur`; did you mean `region: eu`?",
+        ),
+        (
+            "clusters: {region: us, provider: eks}",
+            "no cluster has the label `provider: eks`; did you mean `provider: gke`?",
+        ),
+        (
+            "clusters: {region: us, provider: gke}, overrides: {eu: {}}",
+            "the app is not in `eu`; the known ones are `us-east`",
+        ),
+        ("clusters: {}", "at least one label is needed, such as {region: eu}"),
+        (
+            "clusters: [eu, onprem], overrides: {onprm: {namespace: shop}}",
+            "the app is not in `onprm`; did you mean `onprem`?",
+        ),
+    ],
+)
+def test_labels_and_overrides_that_fit_nothing_are_one_line(keys: str, message: str) -> None:
+    found = mistakes(f"{LABELLED}apps: {{shop: {{{keys}}}}}\n")
+    assert [line for line, _ in found] == [5]
+    assert message in found[0][1]
+
+
+def test_labels_that_no_cluster_has_together_are_one_line() -> None:
+    text = f"{LABELLED}  us-west: {{kubeconfig: ./k, labels: {{provider: eks}}}}\n"
+    text += "apps: {shop: {clusters: {region: us, provider: eks}}}\n"
+    assert mistakes(text) == [(6, "no cluster has all of {region: us, provider: eks}")]
+
+
 @pytest.mark.parametrize(
     "text", ["", "just words", "- a\n- b", "a: [", "a: b: c", "\t- x", "a: *nope", "x: &x [*x]"]
 )

@@ -33,6 +33,8 @@ GOOD = {
     "two services": ONE % "services: [a, b]",
     "no services": ONE % "services: []",
     "two clusters": TWO % "clusters: [a, b]",
+    "clusters by labels": "clusters: {a: {in_cluster: true, labels: {region: eu}}}\n"
+    "apps: {hello: {clusters: {region: eu}, overrides: {a: {namespace: x, scale: {max: 2}}}}}\n",
     "a cluster and null": TWO % "cluster: a, clusters: null",
     "a final hundred": ONE % "canary: {steps: [5, 100]}",
     "durations": ONE % "canary: {hold: 1H30m}, ready_within: 0, crash_loop: {for: 1.5s}",

@@ -72,3 +72,19 @@ def test_a_probe_by_url_is_bound() -> None:
         "clusters: {local: {in_cluster: true}}\napps: {hello: {probe: {url: 'http://hello'}}}"
     )
     assert bind_catalog(catalog).apps["hello"].rules.probe == ProbeRules(url="http://hello")
+
+
+TWO = "clusters: {eu: {in_cluster: true}, onprem: {kubeconfig: ./k}}\n"
+
+
+def test_an_app_has_its_own_place_channel_and_scale_in_one_cluster() -> None:
+    text = (
+        f"{TWO}apps: {{shop: {{clusters: [eu, onprem], channel: C0SHOP, overrides:"
+        " {onprem: {namespace: shop-op, channel: C0OPS, scale: {min: 1, max: 5}}}}}\n"
+    )
+    apps = bind_catalog(parse_catalog(text)).apps
+    found = [
+        (one.target.namespace, one.channel, one.rules.scale_min, one.rules.scale_max)
+        for one in apps.values()
+    ]
+    assert found == [("default", "C0SHOP", 0, None), ("shop-op", "C0OPS", 1, 5)]
