@@ -87,11 +87,20 @@ def test_a_version_that_serves_goes_out(app: Journey) -> None:
     assert app.versions() == {"2.0.0": 3}
 
 
-def test_a_green_that_turns_bad_after_the_switch_goes_back(app: Journey) -> None:
+def wait_for_scrapes(app: Journey, times: int) -> None:
+    """Until Prometheus has that many samples of requests: a counter has none before it counts."""
     url = yaml.safe_load(app.sandbox.catalog.read_text())["clusters"]["local"]["prometheus"]["url"]
     scrapes = f'max(count_over_time(http_requests_total{{pod=~"{app.app}-.*"}}[5m]))'
     prometheus = Prometheus(PrometheusAddress(url))
-    app.until(lambda: any(value >= 20 for _, value in prometheus.vector(scrapes)), "20 scrapes", 60)
+    app.until(
+        lambda: any(value >= times for _, value in prometheus.vector(scrapes)),
+        f"{times} scrapes of {app.app}",
+        60,
+    )
+
+
+def test_a_green_that_turns_bad_after_the_switch_goes_back(app: Journey) -> None:
+    wait_for_scrapes(app, 20)
     app.say("/deploy {app} 2.0.0 bluegreen")
     app.until(lambda: ready_versions(app) == {"2.0.0": 3}, "only green behind the Service", 60)
     rule = {"pattern": f"pilothouse/{app.app}:2.0.0", "behaviour": "sick"}
@@ -114,6 +123,7 @@ def test_a_prometheus_that_is_silent_makes_the_judge_blind(app: Journey) -> None
 
 
 def test_a_version_without_visitors_is_asked_about(app: Journey) -> None:
+    wait_for_scrapes(app, 1)
     nobody = {"metadata": {"annotations": {UNVISITED: "yes"}}}
     app.core.patch_namespaced_service(app.app, "default", nobody)
     app.say("/deploy {app} 2.0.0 canary")
