@@ -168,7 +168,7 @@ def place_of(act: Act, thing: Thing) -> Place:
 
 
 def place_of_target(target: Target) -> Place:
-    return Place(target.app, (target.cluster,))
+    return Place(target.app, target.clusters or (target.cluster,))
 
 
 def _of_identity(asker: Asker) -> Denied | None:

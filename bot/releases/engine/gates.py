@@ -83,21 +83,21 @@ def at_gates(decision: Decision, gates: tuple[Gate, ...], seen: Observation, now
     """Pass the gates of a step in order, as far as people and time allow. Proceed: all are
     passed."""
     if gates and decision.release.progress.gate is None:
-        decision = _open(decision, gates, 0, seen, now)
+        decision = enter_gate(decision, gates, 0, seen, now)
     while (state := decision.release.progress.gate) is not None and state.gate < len(gates):
         gate = gates[state.gate]
         match gate:
             case ApprovalGate():
-                outcome = _at_approval(decision, gate, state, now)
+                outcome = at_approval(decision, gate, state, now)
             case HoldGate():
                 outcome = _at_hold(decision, gate, state, seen, now)
         if not isinstance(outcome, Proceed):
             return outcome
-        decision = _open(outcome.decision, gates, state.gate + 1, seen, now)
+        decision = enter_gate(outcome.decision, gates, state.gate + 1, seen, now)
     return Proceed(decision.changed(in_gate(decision.release, None)))
 
 
-def _at_approval(decision: Decision, gate: ApprovalGate, state: GateState, now: int) -> Outcome:
+def at_approval(decision: Decision, gate: ApprovalGate, state: GateState, now: int) -> Outcome:
     if not is_enough(gate, state.votes):
         return _wait_for_people(decision, gate, state, now)
     who = ", ".join(vote.by.display_name for vote in state.votes)
@@ -192,15 +192,16 @@ def _with_passed(decision: Decision, passed: str) -> Decision:
     return decision.changed(replace(release, passed=(*release.passed, passed)))
 
 
-def _open(
-    decision: Decision, gates: tuple[Gate, ...], index: int, seen: Observation, now: int
+def enter_gate(
+    decision: Decision, gates: tuple[Gate, ...], index: int, seen: Observation | None, now: int
 ) -> Decision:
+    """``seen`` None: no gate of these compares pods."""
     release = decision.release
     state = GateState(release.progress.at_step, index, now)
     if index >= len(gates):
         return decision.changed(in_gate(release, state))
     gate = gates[index]
-    if isinstance(gate, HoldGate) and gate.judged:
+    if isinstance(gate, HoldGate) and gate.judged and seen is not None:
         state = replace(state, baseline=baseline_of(seen))
     release = replace(release, progress=replace(release.progress, gate=state, paused_ms=0))
     if isinstance(gate, HoldGate):

@@ -13,6 +13,7 @@ from typing import Literal
 from bot.releases.assess.handover import accepts_less
 from bot.releases.engine.decision import Decision, enter_phase, finish, in_gate, not_counting
 from bot.releases.engine.drift import after_drift
+from bot.releases.engine.fleet_requests import respond_for_fleet
 from bot.releases.engine.gates import is_expired, open_gate
 from bot.releases.engine.outcome import RollBack
 from bot.releases.engine.queue import continue_held, drop_held
@@ -48,6 +49,10 @@ def respond(release: Release, request: Request, now: int) -> Decision:
     decision = Decision(release)
     if release.phase.is_final:
         return _refuse(decision, f"{release.id} is over: {release.phase.words}.")
+    if release.fleet is not None:
+        answered = respond_for_fleet(decision, release.fleet, request, now)
+        if answered is not None:
+            return answered
     return _grant(decision, request, now)
 
 

@@ -12,6 +12,7 @@ from bot.releases.facts.card_snapshot import CardSnapshot
 from bot.releases.facts.causes import Cause, Judgement
 from bot.releases.facts.changes import Change, Deploy, Scale, Undo
 from bot.releases.facts.counters import Counts
+from bot.releases.facts.fleet import Fleet
 from bot.releases.facts.intent import Drift, Intent
 from bot.releases.facts.people import Person, Vote
 from bot.releases.facts.plan import Plan, Step
@@ -305,6 +306,8 @@ class Release:
     started_at: int = 0
     finished_at: int = 0
     timeline: tuple[StepTime, ...] = ()  # of forward steps and of a rollback's, in order
+    fleet: Fleet | None = None  # it orders the releases of several clusters, and writes nothing
+    part_of: str = ""  # the fleet release that began it
     # the record as a newer Pilothouse wrote it: what this one does not know is written back
     newer_record: Json = field(default=None, compare=False, repr=False)
 

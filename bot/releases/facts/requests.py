@@ -66,10 +66,12 @@ class Promote:
 
 @dataclass(frozen=True)
 class Finish:
-    """ "Finish now": end a rollback window early. ``at`` as for Promote."""
+    """ "Finish now": end a rollback window early. ``at`` as for Promote. Of a fleet: leave it as it
+    is, for a ``reason``."""
 
     by: Person
     at: str = ""
+    reason: str = ""
     kind: Literal["finish"] = "finish"
 
 

@@ -33,6 +33,7 @@ class Target:
     idle: str = ""
     among_clusters: bool = False  # the catalog has other clusters: titles name this one
     one_of_many: bool = False  # the app has other clusters: commands must name this one
+    clusters: tuple[str, ...] = ()  # of a fleet release, whose ``cluster`` is ""
 
     @property
     def label(self) -> str:

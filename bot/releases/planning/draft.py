@@ -52,20 +52,6 @@ class Draft:
     now: int
     is_broken: bool = False  # stable as found: a person confirms the start
 
-    def start_gates(self) -> tuple[Gate, ...]:
-        """A start that stands in for a promotion needs the same groups."""
-        rules = self.release.rules.approvals
-        promote = rules.promote if _goes_around_approval(self.release) else 0
-        how = (rules.requester_may_approve, rules.expires_ms, rules.on_expiry)
-        is_one = rules.start_voters == rules.promote_voters
-        count = max(rules.start, promote) if is_one else rules.start
-        start, version = rules.start_voters, rules.promote_voters
-        gates = (
-            ApprovalGate("start", count, *how, "approve the start", voters=start),
-            ApprovalGate("version", promote, *how, "approve the version", voters=version),
-        )
-        return tuple(one for one in gates[: 1 if is_one else 2] if one.quorum > 0)
-
     def plan(
         self, *, confirm: Mapping[Confirmation, str] = MappingProxyType({}), **parts: Any
     ) -> Plan:
@@ -73,7 +59,7 @@ class Draft:
         gate."""
         asked = {**self._questions(down=bool(parts.get("down"))), **confirm}
         confirmed = tuple(self._confirmation(*one) for one in asked.items())
-        gates = (*self._override_gates(), *confirmed, *self.start_gates())
+        gates = (*self._override_gates(), *confirmed, *start_gates(self.release))
         return Plan(self.image, self.version, self.from_image, self.from_version, gates, **parts)
 
     def _override_gates(self) -> tuple[Gate, ...]:
@@ -101,6 +87,21 @@ class Draft:
         return ApprovalGate(
             name, 1, True, approvals.expires_ms, approvals.on_expiry, title, role="deployer"
         )
+
+
+def start_gates(release: Release) -> tuple[Gate, ...]:
+    """A start that stands in for a promotion needs the same groups."""
+    rules = release.rules.approvals
+    promote = rules.promote if _goes_around_approval(release) else 0
+    how = (rules.requester_may_approve, rules.expires_ms, rules.on_expiry)
+    is_one = rules.start_voters == rules.promote_voters
+    count = max(rules.start, promote) if is_one else rules.start
+    start, version = rules.start_voters, rules.promote_voters
+    gates = (
+        ApprovalGate("start", count, *how, "approve the start", voters=start),
+        ApprovalGate("version", promote, *how, "approve the version", voters=version),
+    )
+    return tuple(one for one in gates[: 1 if is_one else 2] if one.quorum > 0)
 
 
 def local_traffic_to_confirm(services: Sequence[ServiceSeen]) -> dict[Confirmation, str]:
