@@ -29,6 +29,13 @@ from config.entries import (
 from config.entry_types import StrategyName
 from config.nearest import listed, nearest
 from config.positions import MOST_BYTES, Document, Place, YamlMistake, read_yaml
+from config.waves import (
+    ResolvedWave,
+    fits_no_cluster,
+    mistakes_in_waves,
+    resolved_waves,
+    with_labels,
+)
 
 DIGEST_LENGTH = 16
 
@@ -69,6 +76,7 @@ class AppCatalogEntry:
     services: tuple[str, ...]
     channel: str | None
     settings: AppSettings
+    waves: tuple[ResolvedWave, ...] = ()
 
     def in_cluster(self, cluster: str) -> AppCatalogEntry:
         """With what the app has there instead."""
@@ -238,6 +246,7 @@ def _resolved(
     if problem is not None:
         mistakes.append(problem)
         return None
+    mistakes += _in_waves(merged, clusters, content, place, document)
     if merged.services is not None:
         services = merged.services
     elif "service" in merged.model_fields_set:
@@ -253,6 +262,7 @@ def _resolved(
         services=services,
         channel=merged.channel,
         settings=merged,
+        waves=resolved_waves(merged, clusters, content.clusters),
     )
 
 
@@ -267,11 +277,6 @@ def _clusters_of(app: AppSettings, content: CatalogFile) -> tuple[str, ...]:
     return tuple(content.clusters) if len(content.clusters) == 1 else ()
 
 
-def with_labels(clusters: Mapping[str, ClusterEntry], wanted: Mapping[str, str]) -> tuple[str, ...]:
-    """Those that have each of the labels, in the order of the catalog."""
-    return tuple(name for name, one in clusters.items() if wanted.items() <= one.labels.items())
-
-
 def _problem_with(
     app: AppSettings,
     clusters: tuple[str, ...],
@@ -281,7 +286,7 @@ def _problem_with(
     document: Document,
 ) -> CatalogMistake | None:
     if isinstance(app.clusters, dict) and not clusters:
-        line = _fits_no_cluster(app.clusters, content.clusters)
+        line = fits_no_cluster(app.clusters, content.clusters)
         return _mistake_of(place, ("clusters",), line, document)
     if not clusters:
         line = f"`cluster` is missing: use {listed(content.clusters)}"
@@ -296,20 +301,6 @@ def _problem_with(
     return CatalogMistake(document.line(where), _dotted(where), f"no cluster `{unknown}`{hint}")
 
 
-def _fits_no_cluster(wanted: Mapping[str, str], clusters: Mapping[str, ClusterEntry]) -> str:
-    """The first label that no cluster has, with the nearest that one has."""
-    known = sorted(
-        {f"{key}: {value}" for one in clusters.values() for key, value in one.labels.items()}
-    )
-    asked = [f"{key}: {value}" for key, value in wanted.items()]
-    missing = next((one for one in asked if one not in known), None)
-    if missing is None:
-        return f"no cluster has all of {{{', '.join(asked)}}}"
-    if not known:
-        return f"no cluster has the label `{missing}`: none has `labels`"
-    return f"no cluster has the label `{missing}`{_did_you_mean(missing, known)}"
-
-
 def _overridden_elsewhere(
     app: AppSettings, clusters: tuple[str, ...], place: Place, document: Document
 ) -> CatalogMistake | None:
@@ -322,6 +313,22 @@ def _overridden_elsewhere(
     )
     line = f"the app is not in `{other}`{_did_you_mean(other, list(clusters))}"
     return CatalogMistake(document.line(where), _dotted(where), line)
+
+
+def _in_waves(
+    app: AppSettings,
+    clusters: tuple[str, ...],
+    content: CatalogFile,
+    place: Place,
+    document: Document,
+) -> Iterator[CatalogMistake]:
+    is_own = document.knows((*place, "waves"))
+    if len(clusters) < 2 and not is_own:
+        return  # those of the defaults are for other apps
+    above = place if is_own else ("defaults",)
+    for at, line in mistakes_in_waves(app, clusters, content.clusters):
+        where = (*above, "waves") if at is None else (*above, "waves", at)
+        yield CatalogMistake(document.line(where), _dotted(where), line)
 
 
 def _nothing_to_judge(
@@ -418,7 +425,7 @@ def _merged(below: Any, above: Any) -> Any:
 _DURATIONS = frozenset(
     {
         *("hold", "rollback_window", "for", "expires", "remind", "ready_within", "watch_after"),
-        *("within", "extend", "slower_than", "window"),
+        *("within", "extend", "slower_than", "window", "soak", "catch_up_within"),
     }
 )
 
@@ -430,6 +437,8 @@ def _as_written(value: Any) -> Any:
             key: _in_ms(item) if key in _DURATIONS else _as_written(item)
             for key, item in value.items()
         }
+    if isinstance(value, list | tuple) and any(isinstance(item, dict) for item in value):
+        return [_as_written(item) for item in value]
     return value
 
 

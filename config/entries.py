@@ -392,6 +392,23 @@ class OverrideEntry(Entry):
     scale: ScaleEntry | None = None
 
 
+class WaveEntry(Entry):
+    """Clusters that get a new version side by side, and what comes before the next of them."""
+
+    clusters: Clusters
+    """Their names, or the labels that each of them has."""
+    soak_ms: Duration = Field(default=0, alias="soak")
+    """How long the version is watched there before the next wave begins."""
+    then: Literal["go", "approval"] = "go"
+    """approval: the next wave waits for those who approve a promotion."""
+    unreachable: Literal["wait", "skip", "stop"] = "wait"
+    """What a cluster that does not answer means: wait for it; skip it, until it answers; stop the
+    later waves, and ask."""
+    catch_up_within_ms: Duration = Field(default=86_400_000, alias="catch_up_within")
+    """How long after it was skipped a cluster still catches up by itself; later, people are
+    asked."""
+
+
 class AppSettings(Entry):
     """Every key of an app, all optional: ``defaults`` takes the same keys."""
 
@@ -400,10 +417,13 @@ class AppSettings(Entry):
     cluster: str | None = None
     """The cluster that the app is in. May be left out where the catalog has one."""
     clusters: Clusters | None = None
-    """The clusters that the app is in: their names, or labels, such as {region: eu}. Every command
-    then names one, as in `in=eu`."""
+    """The clusters that the app is in: their names, or labels, such as {region: eu}. A new version
+    goes through all of them, or through those that `in=` names."""
     overrides: dict[Label, OverrideEntry] = Field(default_factory=dict)
     """By the name of one of its clusters: namespace, channel and scale there."""
+    waves: Annotated[tuple[WaveEntry, ...], Strict(False), Field(min_length=1)] | None = None
+    """The order in which its clusters get a new version. Default: one after the other, as
+    written."""
     namespace: Label = "default"
     """The namespace of its objects."""
     deployment: ObjectName | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import TypeGuard
 
 from bot.commands.model import (
     AppsCommand,
@@ -15,6 +16,7 @@ from bot.commands.model import (
     Mistake,
     ReleaseCommand,
     ReleasesCommand,
+    RolloutCommand,
 )
 from bot.commands.table import KnownNames
 from config.nearest import listed, nearest
@@ -28,6 +30,8 @@ def in_cluster(command: Command, named: str | None, known: KnownNames) -> Comman
     if not isinstance(command, InCluster):
         return command
     app = None if isinstance(command, ExplainCommand | AppsCommand) else command.app
+    if app is not None and (several := _several(command, app, named, known)) is not None:
+        return several
     if named is not None:
         problem = _unfit(command, app, named, known)
         return problem or replace(command, cluster=named)
@@ -36,12 +40,68 @@ def in_cluster(command: Command, named: str | None, known: KnownNames) -> Comman
         return command
     if known.at in clusters and app in known.here:
         return replace(command, cluster=known.at)
+    return which_one(app, clusters)
+
+
+def which_one(app: str | None, clusters: tuple[str, ...]) -> Mistake:
+    """Nothing is guessed: one of them must be named."""
     forms = [f"in={one}" for one in clusters]
     which = f"{app} is in" if app is not None else "The apps of this channel are in"
     return Mistake(
         f"{which} {listed(clusters, 'and')}. Which one? Add {listed(_quoted(forms))}.",
         fix=(f"{IN}=", tuple(forms)),
     )
+
+
+def _several(
+    command: InCluster, app: str, named: str | None, known: KnownNames
+) -> Command | Mistake | None:
+    """A fleet: all clusters of the app, or those that ``in=`` names. None where it is one
+    cluster."""
+    clusters = known.clusters_of.get(app, ())
+    if not _is_for_fleet(command) or len(clusters) < 2:
+        return None
+    if named is None:
+        stands_in_one = known.at in clusters and app in known.here
+        return None if stands_in_one else replace(command, clusters=clusters)
+    if "," not in named and ":" not in named:
+        return None
+    chosen: list[str] = []
+    for word in filter(None, (one.strip() for one in named.split(","))):
+        found = _named_by(word, clusters, known)
+        if not found:
+            return _no_such_part(app, word, clusters, known)
+        chosen += found
+    meant = tuple(one for one in clusters if one in chosen)
+    if len(meant) == 1:
+        return replace(command, cluster=meant[0])
+    return replace(command, clusters=meant) if meant else None
+
+
+def _is_for_fleet(command: InCluster) -> TypeGuard[DeployCommand | RolloutCommand]:
+    if isinstance(command, DeployCommand):
+        return command.version is not None
+    if not isinstance(command, RolloutCommand) or command.to_revision is not None:
+        return False
+    return command.verb not in ("status", "history", "restart")
+
+
+def _named_by(word: str, clusters: tuple[str, ...], known: KnownNames) -> tuple[str, ...]:
+    """A cluster's name, or a label such as ``region:eu``."""
+    key, is_label, value = word.partition(":")
+    if not is_label:
+        return (word,) if word in clusters else ()
+    return tuple(one for one in clusters if known.labels.get(one, {}).get(key) == value)
+
+
+def _no_such_part(app: str, word: str, clusters: tuple[str, ...], known: KnownNames) -> Mistake:
+    labels = (f"{k}:{v}" for one in clusters for k, v in known.labels.get(one, {}).items())
+    choices = tuple(dict.fromkeys((*clusters, *labels)))
+    close = nearest(word, choices)
+    if close:
+        line = f"{app} is not in `{word}`. Did you mean `in={close}`?"
+        return Mistake(line, fix=(f"{IN}=", (f"in={close}",)))
+    return Mistake(f"{app} is not in `{word}`. Choose {listed(_quoted(choices))}.")
 
 
 def _meant(command: InCluster, app: str | None, known: KnownNames) -> tuple[str, ...]:

@@ -33,11 +33,16 @@ _DETAILS: dict[str, tuple[str, ...]] = {
             "steps, hold and sticky are for canary releases. A final 100 means promotion and can"
             " be left out."
         ),
+        (
+            "An app in several clusters gets the version in the catalog's waves; in=eu,us-east or"
+            " in=region:eu means some of them."
+        ),
         "Repeating the command while its release runs returns that release's card.",
     ),
     "rollout": (
         "status, history, pause, resume, undo and restart work as in kubectl.",
         "status links the card of a running release, with a button that brings it down.",
+        ("For an app in several clusters they mean the fleet release; in=CLUSTER means one."),
         (
             "During a release, pause and resume act on the release; promote ends a hold or opens"
             " the gate; abort rolls everything back."

@@ -19,7 +19,8 @@ FormField: TypeAlias = Literal["app", "version", "strategy", "steps"]
 
 @dataclass(frozen=True)
 class DeployCommand:
-    """Without ``app`` or ``version``: open the modal. ``strategy`` None: the app's own."""
+    """Without ``app`` or ``version``: open the modal. ``strategy`` None: the app's own.
+    ``clusters``: several that are meant, where ``cluster`` names none."""
 
     app: str | None = None
     version: str | None = None
@@ -30,6 +31,7 @@ class DeployCommand:
     sticky: bool = False
     dry_run: bool = False
     reason: str = ""
+    clusters: tuple[str, ...] = ()
     kind: Literal["deploy"] = "deploy"
 
 
@@ -44,7 +46,8 @@ class ScaleCommand:
 
 @dataclass(frozen=True)
 class RolloutCommand:
-    """``app`` None, only with status and history: the channel's apps."""
+    """``app`` None, only with status and history: the channel's apps. ``clusters`` as of a
+    deploy."""
 
     verb: RolloutVerb
     app: str | None
@@ -52,6 +55,7 @@ class RolloutCommand:
     force: bool = False
     reason: str = ""
     cluster: str | None = None
+    clusters: tuple[str, ...] = ()
     kind: Literal["rollout"] = "rollout"
 
 

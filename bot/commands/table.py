@@ -36,7 +36,7 @@ class CommandSpec:
 COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "deploy",
-        "APP VERSION [rolling|canary|bluegreen] [in=CLUSTER] [steps=20,50] [hold=2m] [sticky]"
+        "APP VERSION [rolling|canary|bluegreen] [in=CLUSTER,…] [steps=20,50] [hold=2m] [sticky]"
         ' [dry-run] [reason="…"]',
         "Release a version of an app; without a version, open the form",
         "channel",
@@ -56,7 +56,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     ),
     CommandSpec(
         "rollout",
-        "status|history|pause|resume|undo|restart|promote|abort [APP] [in=CLUSTER]"
+        "status|history|pause|resume|undo|restart|promote|abort [APP] [in=CLUSTER,…]"
         " [--to-revision N]",
         "Follow, pause, resume, promote or roll back a rollout",
         "channel",
@@ -231,7 +231,7 @@ def spoken(slash: str, text: str) -> str:
 class KnownNames:
     """The names that a command may use. ``here``: the channel's apps, one of which is meant when no
     app is named. ``clusters_of``: the clusters of each app. ``at``: the cluster of the release in
-    whose thread the command stands."""
+    whose thread the command stands. ``labels``: those of each cluster."""
 
     apps: Collection[str]
     here: Collection[str] = ()
@@ -239,3 +239,4 @@ class KnownNames:
     names: Names = field(default_factory=Names)
     clusters_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     at: str = ""
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

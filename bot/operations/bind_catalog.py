@@ -11,6 +11,7 @@ from bot.policy.freezes import FreezeWindow
 from bot.policy.permissions import Access, Grant, Role, Scope
 from bot.ports import Receiver
 from bot.releases.facts.counters import LatencyRules, Matcher, MetricRules, Selector
+from bot.releases.facts.fleet import Wave
 from bot.releases.facts.people import Voters
 from bot.releases.facts.rules import (
     ApprovalRules,
@@ -25,6 +26,7 @@ from config.access_entries import QuorumEntry, RoleEntry, ScopeEntry
 from config.catalog import AppCatalogEntry, CatalogSettings, usual_strategies
 from config.entries import ClusterEntry, EventsEntry, JudgeEntry, ProbeEntry, TokenEntry
 from config.selectors import ReadSelector, in_unit_of, preset, read_buckets, read_counter
+from config.waves import ResolvedWave
 
 
 def bind_catalog(file: CatalogSettings) -> Catalog:
@@ -44,6 +46,15 @@ def bind_catalog(file: CatalogSettings) -> Catalog:
         windows=tuple(windows),
         callers={one.name: _caller(file, one) for one in file.api.tokens},
         receivers=tuple(_receiver(file, one) for one in file.events),
+        waves={one.name: tuple(map(_wave, one.waves)) for one in file.apps.values()},
+        labels={name: one.labels for name, one in file.clusters.items()},
+    )
+
+
+def _wave(one: ResolvedWave) -> Wave:
+    entry = one.entry
+    return Wave(
+        one.clusters, entry.soak_ms, entry.then, entry.unreachable, entry.catch_up_within_ms
     )
 
 

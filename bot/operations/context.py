@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from secrets import token_bytes
 from typing import Any, Protocol
@@ -32,6 +32,7 @@ from bot.ports import (
     WorkQueue,
 )
 from bot.releases.facts.events import Event
+from bot.releases.facts.fleet import Wave
 from bot.releases.facts.plan import Plan
 from bot.releases.facts.release import Release
 from bot.releases.facts.rules import Rules
@@ -105,6 +106,8 @@ class Catalog:
     callers: Mapping[str, Caller] = field(default_factory=dict)  # of the API, by name
     receivers: tuple[Receiver, ...] = ()
     windows: tuple[FreezeWindow, ...] = ()
+    waves: Mapping[str, tuple[Wave, ...]] = field(default_factory=dict)  # of each app, by its name
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of each cluster
 
     @cached_property
     def clusters_of(self) -> Mapping[str, tuple[str, ...]]:
@@ -133,6 +136,17 @@ class Catalog:
             raise KeyError(f"{name} in {cluster}")
         return app
 
+    def fleet(
+        self, name: str, clusters: Collection[str]
+    ) -> tuple[tuple[Wave, ...], tuple[App, ...]]:
+        """The app in some of its clusters, with the waves that are left for them."""
+        waves = (
+            replace(one, clusters=tuple(c for c in one.clusters if c in clusters))
+            for one in self.waves.get(name, ())
+        )
+        kept = tuple(one for one in waves if one.clusters)
+        return kept, tuple(self.named(name, c) for one in kept for c in one.clusters)
+
     def place(self, app: str, cluster: str | None = None) -> Place:
         """``cluster`` None: all clusters of the app."""
         return Place(app, (cluster,) if cluster else self.clusters_of.get(app, ()))
@@ -147,7 +161,12 @@ class Catalog:
     def known(self, here: Collection[str] = (), names: Names | None = None) -> KnownNames:
         """The names that a command may use; ``here`` are the channel's apps."""
         return KnownNames(
-            self.names, here, self.clusters, names or Names(), clusters_of=self.clusters_of
+            self.names,
+            here,
+            self.clusters,
+            names or Names(),
+            clusters_of=self.clusters_of,
+            labels=self.labels,
         )
 
     def in_channel(self, channel: str) -> tuple[App, ...]:

@@ -161,11 +161,13 @@ class ConfirmReply:
 @dataclass(frozen=True)
 class AskReasonReply:
     """Before a release is rejected: a form with a field for the reason. ``to_abort``: before it is
-    aborted, a form that asks what becomes of those that are ``waiting``."""
+    aborted, a form that asks what becomes of those that are ``waiting``. ``to_finish``: before a
+    fleet is left as it is."""
 
     release: Release
     waiting: tuple[Release, ...] = ()
     to_abort: bool = False
+    to_finish: bool = False
     kind: Literal["ask_reason"] = "ask_reason"
 
 

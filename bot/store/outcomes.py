@@ -13,7 +13,10 @@ BOUNDS_S = (10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 86_400)
 
 
 def counts_of(release: Release) -> dict[str, int]:
-    """Of a final release. One that never began has no duration."""
+    """Of a final release. One that never began has no duration; a fleet's parts are counted, each
+    in its cluster."""
+    if release.fleet is not None:
+        return {}
     about = f"{release.phase.value}:{kind_of(release)}:{release.target.cluster}"
     counts = {f"releases:{about}": 1}
     took_ms = release.took_ms

@@ -52,8 +52,9 @@ from bot.releases.facts.release import (
 from bot.slack.blocks.abort_modal import abort_modal
 from bot.slack.blocks.card import card
 from bot.slack.blocks.elements import section
-from bot.slack.blocks.reason_modal import reject_modal
+from bot.slack.blocks.reason_modal import finish_modal, reject_modal
 from bot.slack.blocks.rendering import SlackRendering
+from tests.blocks.fleet_stories import FLEETS
 from tests.builders import (
     ADMIN,
     DEVELOPER,
@@ -269,6 +270,7 @@ HELD_EVENT = Event(
 )
 
 CARDS: dict[str, Release] = {
+    **FLEETS,
     "second in line": replace(
         a_release(command="deploy hello 2.0.0"),
         queued_behind="hello-41",
@@ -713,4 +715,5 @@ WAITING = (HELD, replace(HELD, id="hello-44", to_version="4.0.0"))
 DIALOGS = {
     "abort with a queue": abort_modal(CANARY, WAITING, {}),
     "reject": reject_modal(PROMOTING, {}),
+    "finish a fleet": finish_modal(FLEETS["fleet with a failed part"], {}),
 }

@@ -30,6 +30,7 @@ from bot.slack.blocks.elements import MAX_TEXT, section, top_text
 from bot.slack.blocks.tables import aligned, rows_of, table_message, without_tables
 from bot.slack.markup import age, columns, cut, date, escaped, for_terminal, plain, units
 from sandbox.slack.block_rules import check_message_blocks
+from tests.blocks.fleet_stories import many_clusters
 from tests.blocks.stories import NOW, PROMOTING, RENDERING, ROLLING
 from tests.builders import T0
 
@@ -246,3 +247,10 @@ def test_text_names_the_zone_of_its_moments_once() -> None:
     assert "\n".join(lines) in table_message((WHEN,)).text
     (shown,) = without_tables(table_message((WHEN,))).blocks[1:]
     assert "\n".join(lines) in json.dumps(shown).replace("\\n", "\n")
+
+
+@pytest.mark.parametrize("count", [2, 30, 60])
+def test_a_fleet_of_many_clusters_is_one_card(count: int) -> None:
+    release = many_clusters(count)
+    accepted(card(release, now=NOW))
+    accepted(card(replace(release, phase=Phase.SUCCEEDED), now=NOW))

@@ -77,7 +77,7 @@ def two(tmp_path: Path) -> Iterator[TwoClusters]:
 @pytest.mark.slow
 def test_what_is_asked_for_one_cluster_leaves_the_other_alone(two: TwoClusters) -> None:
     which = "hello is in local and us. Which one? Add `in=local` or `in=us`."
-    assert which in two.say("/deploy hello 7.0.0")
+    assert which in two.say("/scale hello 5")
     two.say("/deploy hello 7.0.0 in=us")
     two.sees("hello in us is on 7.0.0")
     assert two.images == ("1.0.0", "7.0.0")

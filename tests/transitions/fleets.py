@@ -35,7 +35,9 @@ def a_fleet_release(
     """Of shop 2.0.0, in the waves given, else one cluster after the other."""
     waves = waves or tuple(Wave((one,)) for one in CLUSTERS)
     names = [name for wave in waves for name in wave.clusters]
-    parts = tuple(Part(a_target(app="shop", cluster=one, one_of_many=True)) for one in names)
+    parts = tuple(
+        Part(a_target(app="shop", cluster=one, one_of_many=True), Rules()) for one in names
+    )
     release = a_release(
         change or Deploy("2.0.0"),
         id="shop-1",
@@ -71,6 +73,9 @@ class FleetWalk:
     @property
     def texts(self) -> list[str]:
         return [event.text for event in self.events]
+
+    def stands(self) -> Phase:
+        return self.release.phase
 
     def tick(self, *, after_ms: int = SECOND, times: int = 1) -> None:
         for _ in range(times):
@@ -110,7 +115,8 @@ class FleetWalk:
         self.log.append(f"{'undo' if is_back else 'begin'} {cluster}")
         self.parts.setdefault(name, a_part(name, cluster, change, self.now))
         fleet = self.fleet
-        part = replace(fleet.part(cluster), **{"undo" if is_back else "release": name})
+        part = fleet.part(cluster)
+        part = replace(part, undo=name) if is_back else replace(part, release=name)
         parts = tuple(part if one.cluster == cluster else one for one in fleet.parts)
         self.release = replace(self.release, fleet=replace(fleet, parts=parts))
 

@@ -10,10 +10,10 @@ from bot.releases.facts.events import EventKind
 from bot.releases.facts.fleet import Wave
 from bot.releases.facts.plan import ApprovalGate
 from bot.releases.facts.release import Phase
-from bot.releases.facts.requests import Approve, Finish, Promote, Resume
+from bot.releases.facts.requests import Abort, Approve, Finish, Promote, Resume
 from bot.releases.fleet.decide import AWAY_MS
 from tests.builders import DEVELOPER, MANAGER, MINUTE, rules_with
-from tests.transitions.fleets import CANARY, FleetWalk, a_fleet_release, kinds
+from tests.transitions.fleets import CANARY, FINAL_IMAGE, FleetWalk, a_fleet_release, kinds
 
 DAY = 24 * 60 * MINUTE
 SIDE_BY_SIDE = (Wave(("eu",)), Wave(("us", "onprem")))
@@ -33,7 +33,7 @@ def test_without_waves_one_cluster_follows_the_other() -> None:
         walk.succeeds(cluster)
     walk.tick(times=2)
     assert walk.log == ["begin eu", "begin us", "begin onprem"]
-    assert walk.release.phase is Phase.SUCCEEDED
+    assert walk.stands() is Phase.SUCCEEDED
     assert walk.texts[-1] == "shop is on 2.0.0 in eu, us, onprem"
 
 
@@ -66,7 +66,7 @@ def test_a_wave_soaks_before_the_next_begins() -> None:
     walk.tick()
     walk.succeeds("eu")
     walk.tick(times=2)
-    assert walk.release.phase is Phase.HOLDING
+    assert walk.stands() is Phase.HOLDING
     walk.tick(after_ms=29 * MINUTE)
     assert walk.log == ["begin eu"]
     walk.tick(after_ms=2 * MINUTE, times=2)
@@ -90,7 +90,7 @@ def test_another_version_in_a_soaking_cluster_asks_and_begins_no_wave() -> None:
     walk.tick(times=2)
     walk.images["eu"] = "hello:3.0.0"
     walk.tick(after_ms=MINUTE)
-    assert walk.release.phase is Phase.PAUSED
+    assert walk.stands() is Phase.PAUSED
     assert "eu runs 3.0.0 now, brought by something else" in walk.texts[-1]
     walk.tick(after_ms=60 * MINUTE)
     assert walk.log == ["begin eu"]
@@ -105,7 +105,7 @@ def test_the_next_wave_waits_for_an_approval() -> None:
     walk.tick()
     walk.succeeds("eu")
     walk.tick(times=3)
-    assert walk.release.phase is Phase.AWAITING_PROMOTION
+    assert walk.stands() is Phase.AWAITING_PROMOTION
     gate = open_gate(walk.release)
     assert isinstance(gate, ApprovalGate) and gate.title == "bring shop 2.0.0 to us"
     assert walk.log == ["begin eu"]
@@ -129,10 +129,10 @@ def test_the_fleet_asks_once_for_the_gate_of_all_parts_of_a_wave() -> None:
     walk.tick(times=2)
     walk.stands_at("eu", "promote")
     walk.tick(times=2)
-    assert walk.release.phase is Phase.PROGRESSING  # us is still on its way
+    assert walk.stands() is Phase.PROGRESSING  # us is still on its way
     walk.stands_at("us", "promote")
     walk.tick(times=2)
-    assert walk.release.phase is Phase.AWAITING_PROMOTION
+    assert walk.stands() is Phase.AWAITING_PROMOTION
     assert kinds(walk.events).count(EventKind.GATE_OPENED) == 1
     promote(walk)
     walk.tick(times=3)
@@ -153,7 +153,7 @@ def test_each_wave_asks_for_its_own_promotion() -> None:
     walk.tick(times=3)
     walk.stands_at("us", "promote")
     walk.tick(times=2)
-    assert walk.release.phase is Phase.AWAITING_PROMOTION
+    assert walk.stands() is Phase.AWAITING_PROMOTION
     assert "approve part-us" not in walk.log
 
 
@@ -161,7 +161,7 @@ def test_the_start_is_approved_once_for_all_parts() -> None:
     rules = rules_with(approvals={"start": 1})
     walk = FleetWalk(a_fleet_release(Wave(("eu",)), Wave(("us",)), rules=rules))
     walk.tick(times=3)
-    assert walk.release.phase is Phase.AWAITING_APPROVAL and walk.log == []
+    assert walk.stands() is Phase.AWAITING_APPROVAL and walk.log == []
     promote(walk)
     walk.tick(times=2)
     walk.stands_at("eu", "start")
@@ -174,7 +174,7 @@ def test_a_part_that_asks_for_more_asks_by_itself() -> None:
     walk.tick(times=2)
     walk.stands_at("eu", "downtime")
     walk.tick(times=3)
-    assert walk.release.phase is Phase.PROGRESSING
+    assert walk.stands() is Phase.PROGRESSING
     assert EventKind.GATE_OPENED not in kinds(walk.events)
 
 
@@ -185,7 +185,7 @@ def test_a_failing_part_stops_the_later_waves_and_asks() -> None:
     walk.tick(times=2)
     walk.fails("us")
     walk.tick(times=3)
-    assert walk.release.phase is Phase.PAUSED
+    assert walk.stands() is Phase.PAUSED
     assert walk.texts[-1].startswith("half the fleet is on 2.0.0 (eu), not us: part-us in us")
     assert "crashed" in walk.texts[-1]
 
@@ -197,10 +197,10 @@ def test_parts_beside_a_failing_one_come_to_their_end_before_people_are_asked() 
     walk.tick(times=2)
     walk.fails("us")
     walk.tick(times=3)
-    assert walk.release.phase is Phase.PROGRESSING
+    assert walk.stands() is Phase.PROGRESSING
     walk.succeeds("onprem")
     walk.tick()
-    assert walk.release.phase is Phase.PAUSED
+    assert walk.stands() is Phase.PAUSED
     assert "2 of 3 clusters are on 2.0.0 (eu, onprem), not us" in walk.texts[-1]
 
 
@@ -213,10 +213,24 @@ def test_finish_leaves_the_fleet_as_it_is_and_names_the_state() -> None:
     walk.fails("us")
     walk.tick()
     assert walk.ask(Finish(DEVELOPER, reason="us is being replaced")) == ""
-    assert walk.release.phase is Phase.ABORTED
+    assert walk.stands() is Phase.ABORTED
     assert walk.texts[-1] == (
         "finished by developer: us is being replaced; 2.0.0 stays in eu, not in us"
     )
+
+
+def test_a_cluster_that_runs_the_version_already_needs_no_part() -> None:
+    walk = FleetWalk(a_fleet_release(Wave(("eu",)), Wave(("us",))))
+    walk.images["eu"] = FINAL_IMAGE
+    walk.tick(times=2)
+    assert walk.log == ["begin us"]
+    assert "eu runs 2.0.0 already" in walk.texts
+    walk.fails("us")
+    walk.tick()
+    walk.ask(Abort(DEVELOPER))
+    walk.tick(times=2)
+    assert walk.log == ["begin us"]  # the way back leaves what this fleet did not bring
+    assert walk.stands() is Phase.ABORTED
 
 
 # --- clusters that do not answer ------------------------------------------------------------------
@@ -231,7 +245,7 @@ def test_a_wave_waits_for_a_cluster_that_does_not_answer() -> None:
     assert walk.log == ["begin eu", "begin us"]
     walk.succeeds("us")
     walk.tick(after_ms=DAY, times=3)
-    assert walk.release.phase is Phase.PROGRESSING
+    assert walk.stands() is Phase.PROGRESSING
     walk.finds_cluster("onprem")
     walk.tick(times=2)
     assert walk.log[-1] == "begin onprem"
@@ -245,7 +259,7 @@ def test_a_skipped_cluster_is_never_shown_as_done_and_catches_up_when_it_answers
     walk.tick()
     walk.succeeds("eu")
     walk.tick(times=5)
-    assert not walk.release.phase.is_final
+    assert not walk.stands().is_final
     assert walk.fleet.is_catching_up
     assert walk.texts[-1] == "done but for onprem"
     walk.finds_cluster("onprem")
@@ -253,7 +267,7 @@ def test_a_skipped_cluster_is_never_shown_as_done_and_catches_up_when_it_answers
     assert walk.log[-1] == "begin onprem"
     walk.succeeds("onprem")
     walk.tick(times=2)
-    assert walk.release.phase is Phase.SUCCEEDED
+    assert walk.stands() is Phase.SUCCEEDED
 
 
 def test_a_cluster_that_answers_too_late_catches_up_only_with_consent() -> None:
@@ -265,7 +279,7 @@ def test_a_cluster_that_answers_too_late_catches_up_only_with_consent() -> None:
     walk.tick(after_ms=25 * 60 * MINUTE)
     walk.finds_cluster("onprem")
     walk.tick(times=2)
-    assert walk.release.phase is Phase.PAUSED and walk.log == ["begin eu"]
+    assert walk.stands() is Phase.PAUSED and walk.log == ["begin eu"]
     walk.ask(Resume(DEVELOPER))
     walk.tick(times=2)
     assert walk.log == ["begin eu", "begin onprem"]
@@ -275,7 +289,7 @@ def test_a_wave_that_stops_for_an_unreachable_cluster_asks() -> None:
     walk = FleetWalk(a_fleet_release(Wave(("eu",), unreachable="stop"), Wave(("us",))))
     walk.loses_cluster("eu")
     walk.tick(times=2)
-    assert walk.release.phase is Phase.PAUSED and walk.log == []
+    assert walk.stands() is Phase.PAUSED and walk.log == []
     assert "eu does not answer (timed out)" in walk.texts[-1]
     walk.ask(Resume(DEVELOPER))
     walk.tick(times=3)
@@ -295,6 +309,6 @@ def test_a_cluster_that_goes_away_in_its_part_follows_the_rule_of_its_wave(
     walk.tick(times=2)
     walk.loses_cluster("eu")
     walk.tick(times=3)
-    assert walk.log == ["begin eu"] and walk.release.phase is Phase.PROGRESSING
+    assert walk.log == ["begin eu"] and walk.stands() is Phase.PROGRESSING
     walk.tick(after_ms=AWAY_MS, times=3)
-    assert (walk.release.phase, walk.log[-1]) == (phase, last)
+    assert (walk.stands(), walk.log[-1]) == (phase, last)

@@ -20,7 +20,7 @@ def a_walk_to_a_failure() -> FleetWalk:
     walk.tick(times=2)
     walk.fails("onprem")
     walk.tick()
-    assert walk.release.phase is Phase.PAUSED
+    assert walk.stands() is Phase.PAUSED
     return walk
 
 
@@ -32,7 +32,7 @@ def test_roll_back_all_takes_the_parts_of_a_wave_side_by_side() -> None:
     walk.goes_back("eu")
     walk.goes_back("us")
     walk.tick(times=2)
-    assert walk.release.phase is Phase.ABORTED
+    assert walk.stands() is Phase.ABORTED
     assert walk.texts[-1] == "shop is back on 1.0.0 in eu, us, onprem"
 
 
@@ -67,7 +67,7 @@ def test_what_something_else_brought_since_is_left_and_named() -> None:
     assert "undo eu" not in walk.log
     walk.goes_back("us")
     walk.tick(times=2)
-    assert walk.release.phase is Phase.FAILED
+    assert walk.stands() is Phase.FAILED
     assert "eu was left: it runs 3.0.0, which something else brought" in walk.texts[-1]
 
 
@@ -85,13 +85,13 @@ def test_an_unreachable_part_is_queued_and_passed_over() -> None:
     assert walk.log[-1] == "undo eu"
     walk.goes_back("eu")
     walk.tick(times=3)
-    assert walk.release.phase is Phase.ROLLING_BACK
+    assert walk.stands() is Phase.ROLLING_BACK
     walk.finds_cluster("us")
     walk.tick(times=2)
     assert walk.log[-1] == "undo us"
     walk.goes_back("us")
     walk.tick(times=2)
-    assert walk.release.phase is Phase.ABORTED
+    assert walk.stands() is Phase.ABORTED
 
 
 def test_a_way_back_that_fails_is_named_and_stops_no_other() -> None:
@@ -101,14 +101,14 @@ def test_a_way_back_that_fails_is_named_and_stops_no_other() -> None:
     walk.goes_back("us")
     walk.back_fails("eu")
     walk.tick(times=2)
-    assert walk.release.phase is Phase.FAILED
+    assert walk.stands() is Phase.FAILED
     assert "back on 1.0.0 in us, onprem; eu was left: back-eu failed" in walk.texts[-1]
 
 
 def test_an_abort_before_any_part_began_ends_it_at_once() -> None:
     walk = FleetWalk(a_fleet_release())
     walk.ask(Abort(DEVELOPER))
-    assert walk.release.phase is Phase.ABORTED
+    assert walk.stands() is Phase.ABORTED
 
 
 def test_a_rejected_promotion_takes_all_back() -> None:
@@ -122,7 +122,7 @@ def test_a_rejected_promotion_takes_all_back() -> None:
     assert walk.log[-1] == "undo eu"
     walk.goes_back("eu")
     walk.tick(times=2)
-    assert walk.release.phase is Phase.REJECTED
+    assert walk.stands() is Phase.REJECTED
 
 
 def test_a_second_roll_back_is_refused() -> None:

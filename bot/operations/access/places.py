@@ -9,6 +9,7 @@ from bot.commands.model import (
     ExplainCommand,
     FreezeCommand,
     HelpCommand,
+    RolloutCommand,
     UnfreezeCommand,
     WhoamiCommand,
 )
@@ -26,5 +27,10 @@ def place_of_command(catalog: Catalog, command: Command) -> Place:
             return catalog.place_of_freeze(scope)
         case ExplainCommand() | AppsCommand() | WhoamiCommand() | HelpCommand():
             return WORKSPACE
+        case (
+            DeployCommand(app=str(app), clusters=(_, *_) as several)
+            | RolloutCommand(app=str(app), clusters=(_, *_) as several)
+        ):
+            return Place(app, tuple(several))
         case _:
             return catalog.place(command.app, command.cluster) if command.app else WORKSPACE

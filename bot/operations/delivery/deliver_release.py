@@ -88,7 +88,8 @@ def _deliver_to_channel(
         elif dirty:
             waits[0] = _edit_card(context, release, channel, ts, rank)
         if ts:
-            waits.append(_post_announcements(context, release, channel, ts, announcements))
+            thread = _fleet_thread(context, release) or ts
+            waits.append(_post_announcements(context, release, channel, thread, announcements))
             waits.append(edit_standing(context, release))
             waits.append(point_to_card(context, release))
             if not any(waits):
@@ -116,6 +117,7 @@ def _post_card(context: Context, release: Release, rank: int) -> Posted:
             followed=is_followed(context, release),
         ),
         rank=rank,
+        thread_ts=_fleet_thread(context, release),
     )
     if card.is_fresh:
         context.store.delivered(release.id, through=0, card_version=release.version)
@@ -123,6 +125,14 @@ def _post_card(context: Context, release: Release, rank: int) -> Posted:
         context.store.record_card(release.id, channel=release.channel, ts=card.ts)
         _remember_thread(context, release, release.channel, card.ts)
     return card
+
+
+def _fleet_thread(context: Context, release: Release) -> str:
+    """A part stands in the thread of its fleet's card, unless it has a channel of its own."""
+    if not release.part_of:
+        return ""
+    channel, ts = context.store.card(release.part_of)
+    return ts if channel == release.channel else ""
 
 
 def _edit_card(context: Context, release: Release, channel: str, ts: str, rank: int) -> int:

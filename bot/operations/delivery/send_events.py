@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 
 
 def wake_receivers(context: Context, release: Release) -> None:
-    """Something happened that receivers may want to know."""
+    """Something happened that receivers may want to know. Of a fleet they are told its parts."""
+    if release.fleet is not None:
+        return
     for receiver in context.catalog.receivers:
         if receiver.covers(release.target.app):
             wake_id = f"events:{receiver.name}/{release.id}"

@@ -208,6 +208,9 @@ def _form(context: Context, release: Release, request: PersonsRequest, asks: str
         in_vain = respond(release, request, context.store.now()).refusal
         # Nobody fills in a form for nothing.
         return Refusal(in_vain) if in_vain else AskReasonReply(release)
+    if isinstance(request, Finish) and release.fleet is not None:
+        in_vain = respond(release, request, context.store.now()).refusal
+        return Refusal(in_vain) if in_vain else AskReasonReply(release, to_finish=True)
     if not isinstance(request, Abort) or asks == "card" or not _asks_first(release):
         return None
     waiting = _waiting_behind(context, release)
@@ -239,7 +242,7 @@ def _request(
         case "resume":
             return Resume(by, moment), "continuing"
         case "finish":
-            return Finish(by, moment), "finishing now"
+            return Finish(by, moment, click.text), "finishing now"
         case "adopt":
             return Adopt(by, moment), "adopted"
         case _:

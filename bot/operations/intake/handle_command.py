@@ -40,6 +40,7 @@ from bot.operations.access.roles import is_known, known_asker
 from bot.operations.context import App, Context, thread_key
 from bot.operations.intake.answer_once import MAY_BE_TAKEN, answer_once
 from bot.operations.intake.ask_query import ask_query, query_of
+from bot.operations.intake.deploy_to_fleet import deploy_to_fleet
 from bot.operations.intake.refusal_with_names import refusal_with_names
 from bot.operations.intake.start_typed_release import start_typed_release
 from bot.operations.intake.steer_rollout import steer_rollout
@@ -241,6 +242,8 @@ def _deploy(context: Context, invocation: Invocation, command: DeployCommand) ->
     if command.app is None or command.version is None:
         app = context.catalog.find(command.app or "", command.cluster)
         return OpenFormReply(app.target.typed if app is not None else "")
+    if command.clusters:
+        return deploy_to_fleet(context, invocation, command)
     app = context.catalog.named(command.app, command.cluster)
     if command.dry_run:
         return ask_query(context, invocation, command)

@@ -3,6 +3,7 @@ meaning."""
 
 from __future__ import annotations
 
+from bot.commands.clusters import which_one
 from bot.commands.model import RolloutCommand
 from bot.commands.table import act_of
 from bot.operations.access.refuse import refuse
@@ -12,7 +13,9 @@ from bot.operations.intake.ask_query import ask_query
 from bot.operations.intake.refusal_with_names import refusal_with_names
 from bot.operations.intake.start_typed_release import start_typed_release
 from bot.operations.lifecycle.control_release import control_release, has_moved_on
+from bot.operations.lifecycle.start_fleet import last_fleet, running_fleet, undo_fleet
 from bot.operations.queries.list_apps import running_release
+from bot.operations.queries.offer_suggestions import offer_suggestions
 from bot.operations.replies import Refusal, Reply
 from bot.operations.requests import Invocation
 from bot.releases.facts.release import Phase, Release
@@ -32,6 +35,8 @@ def steer_rollout(context: Context, invocation: Invocation, command: RolloutComm
     """The parser requires an app for every verb but status and history."""
     if command.app is None or command.verb in ("status", "history"):
         return ask_query(context, invocation, command)
+    if command.clusters:
+        return _steer_fleet(context, invocation, command, command.app)
     app = context.catalog.named(command.app, command.cluster)
     if command.verb == "undo" and command.to_revision is not None:
         return ask_query(context, invocation, command)
@@ -47,6 +52,27 @@ def steer_rollout(context: Context, invocation: Invocation, command: RolloutComm
     if command.verb in ("pause", "resume"):
         return ask_query(context, invocation, command)
     return _nothing_runs(context, app)
+
+
+def _steer_fleet(
+    context: Context, invocation: Invocation, command: RolloutCommand, app: str
+) -> Reply:
+    """The fleet release that runs; for an undo, else the last one. Without one, a cluster must be
+    named: none is guessed."""
+    release = running_fleet(context, app)
+    if release is not None:
+        return _control(context, invocation, command, release)
+    last = last_fleet(context, app)
+    if command.verb == "undo" and last is not None:
+        return undo_fleet(
+            context,
+            last,
+            by=invocation.person,
+            reason=command.reason,
+            command=invocation.text,
+            dedup_key=invocation.dedup_key,
+        )
+    return offer_suggestions(context, invocation, which_one(app, command.clusters))
 
 
 def _control(

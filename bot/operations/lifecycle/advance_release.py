@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bot.operations.context import Context, left_to_newer
+from bot.operations.lifecycle.advance_fleet import advance_fleet
 from bot.operations.lifecycle.announce_writes import (
     announce_writes,
     record_failure,
@@ -82,9 +83,13 @@ def advance_release(context: Context, release_id: str, draft: Draft | None = Non
                 working_for(release.works_for, release.id, is_way_back=release.is_way_back),
                 span(f"tick {release.id}", _about(release), of=release.begun_by),
             ):
-                following = _tick(context, release, ends, logs, following.seen or draft)
+                if release.fleet is not None:
+                    following = _Next(advance_fleet(context, release))
+                else:
+                    following = _tick(context, release, ends, logs, following.seen or draft)
             draft = None
             forget_errors(context, release)
+            _tell_fleet(context, release)
         except VersionConflict:
             following = _Next(context.store.now(), at_once=True)
         except Exception as error:  # reported
@@ -95,6 +100,20 @@ def advance_release(context: Context, release_id: str, draft: Draft | None = Non
             break
     gather_logs(logs, release_id)
     return following.wake_at
+
+
+def _stand(release: Release) -> tuple[object, ...]:
+    """What the fleet decides on, of a part."""
+    gate = release.progress.gate
+    is_away = release.unreachable is not None
+    at = gate.gate if gate is not None else -1
+    return release.phase, is_away, release.progress.at_step, at, release.queued_behind
+
+
+def _tell_fleet(context: Context, before: Release) -> None:
+    """The fleet also looks by itself, every half minute."""
+    if before.part_of and _stand(context.store.load(before.id)) != _stand(before):
+        context.queue.wake(f"release:{before.part_of}", context.store.now())
 
 
 def _about(release: Release) -> dict[str, str]:

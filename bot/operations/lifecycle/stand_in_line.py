@@ -8,6 +8,7 @@ from bot.operations.context import Context
 from bot.operations.delivery.find_card import find_card
 from bot.operations.delivery.followers import redraw_front
 from bot.ports import ClusterUnreachable, Locked, UnknownSchema
+from bot.releases.facts.changes import Undo
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.release import Phase, PlaceInLine, Release
 
@@ -22,7 +23,25 @@ def lock_keys(release: Release, cluster_uid: str) -> tuple[str, ...]:
         for name in (release.target.deployment, release.target.idle)
         if name
     )
-    return (*deployments, *services)
+    return (*deployments, *services, *_lock_of_cluster(release))
+
+
+def fleet_locks(release: Release) -> tuple[str, ...]:
+    """A fleet holds the app in each of its clusters; its parts stand beside it, anything else that
+    is asked for the app there waits behind it."""
+    return tuple(_fleet_lock(release.target.app, one) for one in release.target.clusters)
+
+
+def _lock_of_cluster(release: Release) -> tuple[str, ...]:
+    """A way back waits for no fleet."""
+    target = release.target
+    if release.part_of or not target.one_of_many or isinstance(release.change, Undo):
+        return ()
+    return (_fleet_lock(target.app, target.cluster),)
+
+
+def _fleet_lock(app: str, cluster: str) -> str:
+    return f"fleet/{app}/{cluster}"
 
 
 def cluster_uid(context: Context, release: Release) -> str:
@@ -35,7 +54,12 @@ def cluster_uid(context: Context, release: Release) -> str:
 
 def stand_in_line(context: Context, release: Release, cluster_uid: str) -> int | None:
     """None when the locks are held; else when to try again (a freed lock wakes it sooner)."""
-    locked = context.store.acquire(release, lock_keys(release, cluster_uid))
+    return wait_for_locks(context, release, lock_keys(release, cluster_uid))
+
+
+def wait_for_locks(context: Context, release: Release, keys: tuple[str, ...]) -> int | None:
+    """See ``stand_in_line``."""
+    locked = context.store.acquire(release, keys)
     now = context.store.now()
     if not locked.behind:
         return None

@@ -48,16 +48,13 @@ def start_release(
         reason=reason,
         created_at=now,
         command=command,
-        to_version=_to_version(change),
+        to_version=version_words(change),
         request_id=current_work().request,
     )
-    # Two releases never bring the same version: not even by another strategy.
-    what = ["version", change.version] if isinstance(change, Deploy) else asdict(change)
-    same_as = json.dumps([app.target.cluster, app.target.app, what], sort_keys=True)
     created = context.store.create(
         draft,
         dedup_key=dedup_key,
-        same_as=same_as,
+        same_as=same_as_of(draft),
         operation=context.runtime.new_id(),
         tick_in_ms=tick_in_ms,
     )
@@ -65,6 +62,13 @@ def start_release(
     behind = release.queued_behind or _in_front(context, release)
     card = "" if created.fresh else find_card(context, release.id)
     return Receipt(release, created.fresh, behind, elsewhere=release.channel != channel, card=card)
+
+
+def same_as_of(draft: Release) -> str:
+    """Two releases never bring the same version: not even by another strategy."""
+    change, target = draft.change, draft.target
+    what = ["version", change.version] if isinstance(change, Deploy) else asdict(change)
+    return json.dumps([target.cluster, target.app, what], sort_keys=True)
 
 
 def refusal_at_once(
@@ -91,7 +95,8 @@ def _in_front(context: Context, release: Release) -> str:
     return ids[ids.index(release.id) - 1] if release.id in ids[1:] else ""
 
 
-def _to_version(change: Change) -> str:
+def version_words(change: Change) -> str:
+    """Before its plan: what it brings, as people read it."""
     if isinstance(change, Deploy):
         return change.version.rpartition(":")[2] if "/" in change.version else change.version
     if isinstance(change, Scale):

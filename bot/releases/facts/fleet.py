@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from bot.releases.facts.people import Vote
+from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Target
 
 Unreachable: TypeAlias = Literal["wait", "skip", "stop"]
@@ -35,13 +36,16 @@ class Wave:
 
 @dataclass(frozen=True)
 class Part:
-    """One cluster's part. ``release`` brings the version, ``undo`` takes it back: ids, "" before
-    they exist. What follows is as last observed.
+    """One cluster's part, by the rules as they were when the fleet was started. ``release`` brings
+    the version, ``undo`` takes it back: ids, "" before they exist. What follows is as last
+    observed.
 
     ``state``: of the way there, ``back``: of the way back.
     """
 
     target: Target
+    rules: Rules
+    channel: str = ""  # its own; "" for that of the fleet
     release: str = ""
     undo: str = ""
     state: PartState = "waiting"

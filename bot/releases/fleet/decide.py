@@ -18,7 +18,7 @@ from bot.releases.facts.fleet import SHOWN, Fleet, Given, Part, Wave
 from bot.releases.facts.plan import ApprovalGate, HoldGate
 from bot.releases.facts.release import Phase, Progress, Release
 from bot.releases.fleet.go_back import go_back
-from bot.releases.fleet.observed import Begin, Order, SeenParts, handed_over, with_seen
+from bot.releases.fleet.observed import Begin, Order, PartSeen, SeenParts, handed_over, with_seen
 from bot.releases.fleet.plan import NEXT_WAVE, SOAK
 from bot.releases.fleet.state import fleet_of, paused, with_fleet, with_part
 
@@ -158,7 +158,7 @@ def _in_wave(decision: Decision, seen: SeenParts, now: int) -> tuple[Decision, t
     fleet, at = fleet_of(decision.release), decision.release.progress.at_step
     if at >= len(fleet.waves):
         return _at_end(decision, now)
-    decision = _skipped(decision, now)
+    decision = _already_there(_skipped(decision, now), seen, now)
     wave, parts = fleet.waves[at], fleet_of(decision.release).of_wave(at)
     decision, begun = _begun(decision, wave, parts, now)
     is_moving = begun or any(_is_running(one, wave, now) for one in parts)
@@ -171,6 +171,21 @@ def _in_wave(decision: Decision, seen: SeenParts, now: int) -> tuple[Decision, t
     return _complete(decision, parts, seen, now), ()
 
 
+def _already_there(decision: Decision, seen: SeenParts, now: int) -> Decision:
+    """A cluster that runs the version before its part begins needs none: the way back leaves it
+    alone."""
+    fleet, at = fleet_of(decision.release), decision.release.progress.at_step
+    for part in fleet.of_wave(at):
+        found = seen[part.cluster]
+        is_there = found.version == decision.release.to_version and found.is_complete
+        if part.state == "waiting" and not part.release and is_there:
+            there = replace(part, state="done", since=now, is_skipped=False)
+            text = f"{part.cluster} runs {found.version} already"
+            fleet = with_part(fleet, there)
+            decision = with_fleet(decision, fleet).record(now, EventKind.STEP_DONE, text)
+    return decision
+
+
 def _begun(
     decision: Decision, wave: Wave, parts: tuple[Part, ...], now: int
 ) -> tuple[Decision, tuple[Order, ...]]:
@@ -180,8 +195,9 @@ def _begun(
     ):
         return decision, ()
     change = decision.release.change
-    ready = [one for one in parts if not one.release and not one.away and one.runs]
-    return decision, tuple(Begin(one.cluster, change) for one in ready if not one.is_skipped)
+    waiting = [one for one in parts if one.state == "waiting" and not one.release]
+    ready = [one for one in waiting if one.runs and not one.away and not one.is_skipped]
+    return decision, tuple(Begin(one.cluster, change) for one in ready)
 
 
 def _is_running(part: Part, wave: Wave, now: int) -> bool:
@@ -250,6 +266,10 @@ def _promoted(decision: Decision, parts: tuple[Part, ...], now: int) -> Decision
 def _complete(decision: Decision, parts: tuple[Part, ...], seen: SeenParts, now: int) -> Decision:
     """Its records say that the wave is over. The next begins when the clusters show it, for as long
     as the wave soaks."""
+    for part in _replaced_before(decision.release, seen):
+        key = f"{part.cluster} runs {seen[part.cluster].version}"
+        why = f"{key} now, brought by something else"
+        return paused(decision, why, key, now)
     for part in parts:
         if part.state != "done":
             continue
@@ -257,6 +277,26 @@ def _complete(decision: Decision, parts: tuple[Part, ...], seen: SeenParts, now:
         if not is_shown:
             return decision
     return _soaked(decision, now)
+
+
+def _replaced_before(release: Release, seen: SeenParts) -> list[Part]:
+    """Parts of earlier waves whose cluster runs another version by now."""
+    fleet, at = fleet_of(release), release.progress.at_step
+    earlier = [
+        one for one in fleet.parts if one.state == "done" and fleet.wave_of(one.cluster) < at
+    ]
+    return [
+        one
+        for one in earlier
+        if (found := seen[one.cluster]).image and found.image != _image_of(found)
+        if f"{one.cluster} runs {found.version}" not in release.tolerated
+    ]
+
+
+def _image_of(seen: PartSeen) -> str:
+    """What its release brought; what runs, where that is not known."""
+    plan = seen.release.plan if seen.release is not None else None
+    return plan.image if plan is not None else seen.image
 
 
 def _shown(decision: Decision, part: Part, seen: SeenParts, now: int) -> tuple[Decision, bool]:
@@ -269,8 +309,7 @@ def _shown(decision: Decision, part: Part, seen: SeenParts, now: int) -> tuple[D
             why = f"{part.cluster} does not answer ({part.away})"
             return paused(decision, why, key, now), False
         return decision.wake(now + AGAIN_MS), is_passed_over or key in tolerated
-    plan = found.release.plan if found.release is not None else None
-    if plan is None or found.image == plan.image:
+    if found.image == _image_of(found):
         return decision.wake(now + AGAIN_MS), found.is_complete
     key = f"{part.cluster} runs {found.version}"
     if key in tolerated:

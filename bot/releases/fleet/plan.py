@@ -58,26 +58,18 @@ def _gates(release: Release, waves: tuple[Wave, ...], at: int) -> Iterator[Gate]
     wave, where = waves[at], names(waves[at])
     app, version = release.target.app, release.to_version
     change, rules = release.change, release.rules
-    if isinstance(change, Deploy) and rules.approvals.promote > 0:
+    asked = rules.approvals
+    how = (max(1, asked.promote), asked.requester_may_approve, asked.expires_ms, asked.on_expiry)
+    voters = asked.promote_voters
+    if isinstance(change, Deploy) and asked.promote > 0:
         if change.strategy is Strategy.CANARY and rules.canary.promote == "approval":
-            yield _approval(release, "promote", f"promote {app} to {version} in {where}")
+            title = f"promote {app} to {version} in {where}"
+            yield ApprovalGate("promote", *how, title, voters=voters)
         if change.strategy is Strategy.BLUEGREEN and rules.bluegreen.promote == "approval":
-            yield _approval(release, "switch", f"switch {app} to {version} in {where}")
+            title = f"switch {app} to {version} in {where}"
+            yield ApprovalGate("switch", *how, title, voters=voters)
     if wave.soak_ms:
-        yield HoldGate(SOAK, wave.soak_ms, title=f"soak in {where}")
+        yield HoldGate("soak", wave.soak_ms, title=f"soak in {where}")
     if wave.then == "approval" and at + 1 < len(waves):
-        following = names(waves[at + 1])
-        yield _approval(release, NEXT_WAVE, f"bring {app} {version} to {following}")
-
-
-def _approval(release: Release, name: str, title: str) -> ApprovalGate:
-    rules = release.rules.approvals
-    return ApprovalGate(
-        name,
-        max(1, rules.promote),
-        rules.requester_may_approve,
-        rules.expires_ms,
-        rules.on_expiry,
-        title,
-        voters=rules.promote_voters,
-    )
+        title = f"bring {app} {version} to {names(waves[at + 1])}"
+        yield ApprovalGate("wave", *how, title, voters=voters)

@@ -23,6 +23,7 @@ from bot.releases.facts.images import (
 from bot.releases.facts.observation import DeploymentSeen, Observation, ServiceSeen
 from bot.releases.facts.plan import ApprovalGate, Confirmation, Gate, Plan
 from bot.releases.facts.release import Release
+from bot.releases.facts.target import Target
 from bot.releases.planning.capacity import deadline_of
 from bot.releases.planning.incomplete import start_state
 from bot.releases.planning.refusals import (
@@ -157,7 +158,12 @@ def app_container(release: Release, template: Any) -> str | None:
 
 
 def running_image(template: Any, release: Release) -> str:
-    index = container_index(template, release.target.container, release.target.app)
+    return image_in(template, release.target)
+
+
+def image_in(template: Any, target: Target) -> str:
+    """Of the app's container. Raises PlanRefused."""
+    index = container_index(template, target.container, target.app)
     return str(template["spec"]["containers"][index].get("image", ""))
 
 

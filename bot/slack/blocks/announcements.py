@@ -14,6 +14,7 @@ from bot.releases.facts.ages import duration
 from bot.releases.facts.causes import FailureClass
 from bot.releases.facts.counts import counted
 from bot.releases.facts.events import Event, EventKind
+from bot.releases.facts.fleet import ASKED_BY_FLEET
 from bot.releases.facts.plan import ApprovalGate
 from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.approvals import (
@@ -81,6 +82,8 @@ def announcement(
     if event.kind is EventKind.FINISHED:
         return _finished(release, event, card)
     gate = gate_asked_for(release, event) if _asks_for_approval(release, event) else None
+    if gate is not None and release.part_of and gate.name in ASKED_BY_FLEET:
+        return None  # the fleet asks, once for all parts of the wave
     if gate is not None:
         return approval_message(release, event, gate, approvers, card), True
     if _needs_decision(release, event):
@@ -121,10 +124,13 @@ def _asks_for_approval(release: Release, event: Event) -> bool:
 
 
 def _needs_decision(release: Release, event: Event) -> bool:
-    """The candidate was judged less than good, so the release paused by itself."""
+    """The candidate was judged less than good, so the release paused by itself; or a fleet did."""
     cause = release.cause
     paused_by_itself = event.kind is EventKind.PAUSED and event.by is None
-    return paused_by_itself and cause is not None and cause.failure is FailureClass.VERDICT
+    asks = release.fleet is not None or (
+        cause is not None and cause.failure is FailureClass.VERDICT
+    )
+    return paused_by_itself and cause is not None and asks
 
 
 def _mentioned(release: Release, event: Event, approvers: Sequence[str]) -> Sequence[str]:

@@ -17,6 +17,7 @@ from bot.releases.facts.changes import Deploy, Scale
 from bot.releases.facts.plan import ApprovalGate, Confirmation, HoldGate
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
+from bot.releases.fleet.plan import way_back
 from bot.slack.blocks.elements import Block, button
 
 ACTION_PREFIX = "release:"
@@ -35,7 +36,7 @@ _APPROVE = {
 
 def buttons_of(release: Release, *, followed: bool = False) -> list[Block]:
     """``followed``: versions wait behind it, and the form of Abort asks what becomes of them."""
-    buttons = _of_phase(release)
+    buttons = _of_fleet(release) or _of_phase(release)
     return [_asking_in_its_form(one) for one in buttons] if followed else buttons
 
 
@@ -91,8 +92,23 @@ def _of_phase(release: Release) -> list[Block]:
             assert_never(never)
 
 
+def _of_fleet(release: Release) -> list[Block]:
+    """Where a fleet asks what becomes of it; else its phase has them."""
+    if release.fleet is None or release.rollback is not None or release.phase.is_final:
+        return []
+    finish = _plain(release, "Finish…", "finish")  # opens a form
+    ends = [finish, _abort(release, "Roll back all")]
+    if release.phase is Phase.PAUSED and release.cause is not None:
+        return [*ends, _plain(release, "Continue", "resume")]
+    if release.phase is Phase.PROGRESSING and release.fleet.is_catching_up:
+        return ends
+    return []
+
+
 def buttons_after(release: Release) -> list[Block]:
     """Of a release that is over: back, once more, and what runs."""
+    if release.fleet is not None:
+        return []
     app = release.target.typed
     pods = [show_button("Pods", f"pods {app}")] if release.started_at else []
     if release.started_at and release.as_found is not None:
@@ -218,6 +234,10 @@ def abort_title(release: Release) -> str:
 
 def restored(release: Release) -> str:
     """The consequence: what is removed, and that nothing else changes."""
+    if release.fleet is not None:
+        return (
+            f"Each cluster that began returns to what was found there: {way_back(release.fleet)}."
+        )
     pods = sum(one.pods for one in release.card_snapshot.versions if one.side == "candidate")
     if not pods or release.plan is None:
         return RESTORED

@@ -17,13 +17,15 @@ from bot.releases.engine.queue import held_until
 from bot.releases.engine.votes import groups_missing
 from bot.releases.facts.ages import duration
 from bot.releases.facts.changes import Deploy, Scale
-from bot.releases.facts.counts import counted
+from bot.releases.facts.counts import counted, some_of
+from bot.releases.facts.fleet import SHOWN
 from bot.releases.facts.people import Person
 from bot.releases.facts.plan import ApprovalGate, HoldGate
 from bot.releases.facts.release import WAITING_PHASES, Phase, Release
 from bot.releases.facts.target import Strategy
 from bot.slack.blocks.buttons import buttons_after, buttons_of
 from bot.slack.blocks.elements import Block, actions, context, preformatted, section
+from bot.slack.blocks.fleet import fleet_blocks
 from bot.slack.blocks.links import links_block, query_link
 from bot.slack.blocks.plain_card import SHOWN_EVIDENCE, plain_card
 from bot.slack.blocks.steps import steps_block
@@ -62,17 +64,16 @@ def card(
     blocks: list[Block] = [section(_title(release))]
     if release.phase.is_final:
         blocks += _cause(release)
-        blocks += _timeline(release)
+        blocks += fleet_blocks(release, release.fleet) if release.fleet else _timeline(release)
         if after := buttons_after(release):
             blocks.append(actions(after))
     else:
-        parts = (
-            _waits_for(release, now, first),
-            steps_block(release),
-            _state(release),
-            _notes(release),
-        )
-        blocks += [part for part in parts if part]
+        waits = _waits_for(release, now, first)
+        if release.fleet is not None:
+            blocks += [*([waits] if waits else ()), *fleet_blocks(release, release.fleet)]
+        else:
+            parts = (waits, steps_block(release), _state(release), _notes(release))
+            blocks += [part for part in parts if part]
         if buttons := buttons_of(release, followed=followed):
             blocks.append(actions(buttons))
     blocks += links_block(release, release.from_version, release.to_version)
@@ -181,15 +182,27 @@ def _phase_lines(release: Release, now: int, first: bool) -> list[str]:
                 return []
             return _approval_lines(release, gate, now, first)
         case Phase.PAUSED if release.cause is not None:
-            return [_why(release), "Resume to continue, or abort to roll back."]
+            return [_why(release), _what_to_do(release)]
         case Phase.PAUSED:
-            return ["Nothing changes until someone resumes or aborts it."]
+            return [_while_paused(release)]
         case Phase.DRIFTED:
             return [*_drift_lines(release), "Adopt to keep the change, or abort to roll back."]
         case Phase.ROLLING_BACK if release.cause is not None:
             return [_why(release)]
         case _:
             return []
+
+
+def _while_paused(release: Release) -> str:
+    if release.fleet is None:
+        return "Nothing changes until someone resumes or aborts it."
+    return "No other cluster begins until someone resumes it. Parts that run continue."
+
+
+def _what_to_do(release: Release) -> str:
+    if release.fleet is None:
+        return "Resume to continue, or abort to roll back."
+    return "Finish to leave it so, roll back all, or continue with what is left."
 
 
 def _line_words(release: Release) -> str:
@@ -416,7 +429,8 @@ def _origin(release: Release, names: Names, first: bool) -> str:
     approvals = [name.partition(": ") for name in release.passed if ": " in name]
     parts += [plain(f"{gate} approved by {who}", 200) for gate, _, who in approvals[:3]]
     target = release.target
-    parts.append(plain(f"{target.namespace}/{target.deployment} on {target.cluster}", 300))
+    where = target.cluster or some_of(target.clusters, SHOWN)
+    parts.append(plain(f"{target.namespace}/{target.deployment} on {where}", 300))
     line = " · ".join(parts)
     if release.reason:
         line += f"\nReason: {plain(release.reason, 500)}"

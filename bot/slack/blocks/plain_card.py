@@ -9,6 +9,7 @@ from bot.releases.engine.gates import expires_at, hold_ends_at, open_gate
 from bot.releases.facts.plan import ApprovalGate, HoldGate
 from bot.releases.facts.release import Phase, Release
 from bot.slack.blocks.elements import top_text
+from bot.slack.blocks.fleet import fleet_lines
 from bot.slack.blocks.words import (
     blind_words,
     capitalised,
@@ -35,6 +36,8 @@ def plain_card(release: Release) -> str:
             *_gate(release),
             *_state(release),
         ]
+    if release.fleet is not None:
+        lines += fleet_lines(release.fleet)
     lines += [*_drift(release), *_trouble(release), *_cause(release)]
     return top_text(escape(line) for line in lines)
 
@@ -60,7 +63,7 @@ def _failed_write(release: Release) -> Iterator[str]:
 
 def _step(release: Release) -> Iterator[str]:
     step = step_of(release)
-    if step is not None:
+    if step is not None and release.fleet is None:
         count = len([s for s in release.steps if s.until or s.gates])
         at = min(release.progress.at_step + 1, count)
         yield f"Step {at} of {count}: {uncapitalised(step.title)}"

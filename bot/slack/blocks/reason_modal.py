@@ -1,4 +1,4 @@
-"""The form that Reject opens: an optional reason, for the card and the record."""
+"""The forms that Reject, and Finish of a fleet, open: a reason, for the card and the record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.slack.blocks.buttons import restored
 from bot.slack.blocks.elements import Block, answered, question, section
 from bot.slack.markup import code, plain
 
-REJECT_CALLBACK = "reject"
+REJECT_CALLBACK, FINISH_CALLBACK = "reject", "finish"
 MAX_REASON = 300
 _BLOCK, _ACTION = "reason", "reject_reason"
 
@@ -21,11 +21,25 @@ def reject_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, A
         f"{release.target.label} stays on {release.from_version}" if release.from_version else ""
     )
     title = f"Reject {release.to_version}" + (f": {stays}" if stays else "")
-    reason: Block = {
+    head = section(f"*{plain(title, 300)}* ({code(release.id)})\n{effect}")
+    return question(REJECT_CALLBACK, "Reject", carried, [head, _reason(optional=True)])
+
+
+def finish_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, Any]:
+    """Of a fleet, which people will ask about: the reason is needed."""
+    head = section(
+        f"*Leave {plain(release.target.label)} as it is* ({code(release.id)})\n"
+        "What is done stays, and no other cluster begins."
+    )
+    return question(FINISH_CALLBACK, "Finish", carried, [head, _reason(optional=False)])
+
+
+def _reason(*, optional: bool) -> Block:
+    return {
         "type": "input",
         "block_id": _BLOCK,
         "label": {"type": "plain_text", "text": "Reason"},
-        "optional": True,
+        "optional": optional,
         "element": {
             "type": "plain_text_input",
             "action_id": _ACTION,
@@ -33,8 +47,6 @@ def reject_modal(release: Release, carried: Mapping[str, str]) -> Mapping[str, A
             "focus_on_load": True,
         },
     }
-    head = section(f"*{plain(title, 300)}* ({code(release.id)})\n{effect}")
-    return question(REJECT_CALLBACK, "Reject", carried, [head, reason])
 
 
 def read_reason(view: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:

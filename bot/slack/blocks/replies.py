@@ -121,6 +121,8 @@ def _line_of(reply: TextReply | AskReasonReply | Pending) -> str:
             return line
         case AskReasonReply(release=release, to_abort=True):
             return f"Abort {release.id}?"
+        case AskReasonReply(release=release, to_finish=True):
+            return f"Why does {release.id} end here?"
         case AskReasonReply(release=release):
             return f"Why do you reject {release.id}?"
         case Pending():

@@ -16,6 +16,7 @@ from bot.releases.facts.plan import HoldGate, Step
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.target import Strategy
 from bot.releases.planning.probing import BY_PODS_ALONE
+from bot.slack.blocks.fleet import fleet_state_words
 
 MARKS: dict[Phase, str] = {
     Phase.QUEUED: "⏳",
@@ -111,6 +112,8 @@ def phase_words(release: Release) -> str:
 
 def state_words(release: Release) -> str:
     """The same without what is wrong."""
+    if release.fleet is not None and (words := fleet_state_words(release, release.fleet)):
+        return words
     if release.phase in _UNCHANGING_WORDS:
         return _UNCHANGING_WORDS[release.phase]
     return _final_words(release) if release.phase.is_final else _running_words(release)

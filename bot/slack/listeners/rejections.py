@@ -1,5 +1,5 @@
-"""The forms of two buttons: Reject asks for a reason, Abort what becomes of the queue. Submitting
-one completes the click."""
+"""The forms of buttons: Reject, and Finish of a fleet, ask for a reason, Abort what becomes of the
+queue. Submitting one completes the click."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from bot.operations.intake.handle_click import handle_click
 from bot.operations.replies import AskReasonReply
 from bot.operations.requests import Click
 from bot.slack.blocks.abort_modal import ABORT_CALLBACK, abort_modal, read_choice
-from bot.slack.blocks.reason_modal import REJECT_CALLBACK, read_reason, reject_modal
+from bot.slack.blocks.reason_modal import (
+    FINISH_CALLBACK,
+    REJECT_CALLBACK,
+    finish_modal,
+    read_reason,
+    reject_modal,
+)
 from bot.slack.listeners.answering import Answering, person_of
 
 
@@ -23,6 +29,13 @@ def register(app: App, answering: Answering) -> None:
     @app.view(REJECT_CALLBACK)
     def on_reason(ack: Ack, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
         click = click_of(body, view)
+        reply = handle_click(answering.context, click)
+        ack()
+        answering.answer(click, reply)
+
+    @app.view(FINISH_CALLBACK)
+    def on_finish(ack: Ack, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
+        click = replace(click_of(body, view), action="finish")
         reply = handle_click(answering.context, click)
         ack()
         answering.answer(click, reply)
@@ -54,6 +67,8 @@ def open_form(client: WebClient, click: Click, asked: AskReasonReply) -> bool:
 def _form_of(asked: AskReasonReply, carried: Mapping[str, str]) -> Mapping[str, Any]:
     if asked.to_abort:
         return abort_modal(asked.release, asked.waiting, carried)
+    if asked.to_finish:
+        return finish_modal(asked.release, carried)
     return reject_modal(asked.release, carried)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -329,19 +331,31 @@ IN_US: list[tuple[str, Command]] = [
 ]
 
 
+MEAN_ALL = ("deploy hello 2.0.0", "rollout undo hello")
+"""They mean a fleet where no cluster is named."""
+
+
 @pytest.mark.parametrize(("text", "command"), IN_US, ids=[text for text, _ in IN_US])
 def test_in_means_the_same_in_every_command(text: str, command: Command) -> None:
     assert parse(f"{text} in=us", FLEET) == parse(f"{text} --in us", FLEET) == command
+    if isinstance(command, DeployCommand | RolloutCommand) and text in MEAN_ALL:
+        everywhere = replace(command, cluster=None, clusters=("eu", "us"))
+        assert parse(text, FLEET) == parse(f"{text} in=eu,us", FLEET) == everywhere
+        return
     missing = parse(text, FLEET)
     assert isinstance(missing, Mistake)
     assert missing.line.endswith("in eu and us. Which one? Add `in=eu` or `in=us`.")
     assert [one.text for one in missing.instead] == [f"{text} in=eu", f"{text} in=us"]
+    both = parse(f"{text} in=eu,us", FLEET)
+    assert isinstance(both, Mistake) and both.line.startswith("`in=` takes one cluster. Write ")
+
+
+@pytest.mark.parametrize("text", [text for text, _ in IN_US])
+def test_a_cluster_that_is_not_the_apps_is_a_mistake_in_every_command(text: str) -> None:
     unknown = parse(f"{text} in=uss", FLEET)
     assert isinstance(unknown, Mistake)
     assert unknown.line == "No cluster `uss`. Did you mean `in=us`?"
     assert [one.text for one in unknown.instead] == [f"{text} in=us"]
-    both = parse(f"{text} in=eu,us", FLEET)
-    assert isinstance(both, Mistake) and both.line.startswith("`in=` takes one cluster. Write ")
     foreign = parse(f"{text} in=lab", FLEET)
     if "hello" in text:
         assert isinstance(foreign, Mistake)

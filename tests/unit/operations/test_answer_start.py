@@ -3,6 +3,7 @@ reads why not and what works."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -50,6 +51,9 @@ class SimulatedView:
         if self.away:
             raise ClusterUnreachable(self.away)
         return self.seen
+
+    def observe_apps(self, targets: Sequence[Target]) -> dict[str, Observation]:
+        return {one.app: self.observe(one) for one in targets}
 
 
 @dataclass

@@ -132,14 +132,14 @@ class Fleet:
 
 def test_a_command_without_a_cluster_is_refused_with_the_list() -> None:
     fleet = Fleet()
-    reply = fleet.type("deploy hello 8.0.0")
+    reply = fleet.type("scale hello 5")
     assert isinstance(reply, Refusal)
     assert reply.line == "hello is in eu and us. Which one? Add `in=eu` or `in=us`."
     assert [(one.text, one.how) for one in reply.instead] == [
-        ("/deploy hello 8.0.0 in=eu", "confirm"),
-        ("/deploy hello 8.0.0 in=us", "confirm"),
+        ("/scale hello 5 in=eu", "confirm"),
+        ("/scale hello 5 in=us", "confirm"),
     ]
-    assert reply.instead[0].effect == "hello → 8.0.0, in default on eu."
+    assert reply.instead[0].effect == "This runs scale hello 5 in=eu, in default on eu."
     assert not fleet.store.recent()
 
 
