@@ -10,17 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
 from bot.cluster import KubernetesClusters
-from bot.cluster.watch import Change, OutsideChange
+from bot.cluster.watch import Change
 from bot.configuration import LiveConfiguration, Unconfigured
 from bot.operations.context import Context
-from bot.operations.delivery.report_outside_change import queue_outside_change
-from bot.operations.watching.follow_rollout import queue_rollout
+from bot.operations.watching.notice_change import Subject, last_seen, notice_change
 from bot.ports import StoreUnavailable, UnknownSchema
+from bot.releases.facts.outside_change import LastSeen
 from bot.releases.facts.release import Release
 from bot.releases.facts.target import default_candidate_names
 from bot.stop_signal import StopSignal
@@ -69,26 +69,6 @@ class Place:
         return self.service in target.services or (
             release.plan is not None and self.service == release.plan.preview
         )
-
-
-AUTOSCALER = "kube-controller-manager, subresource scale"
-
-
-def describe(app: str, past: OutsideChange) -> str:
-    """One line for the app's channel, of what does not roll; "" for an autoscaler's steps and for
-    what a release observes itself."""
-    if past.claim or (past.changed == ("replicas",) and past.manager == AUTOSCALER):
-        return ""
-    whom = f"by {past.manager}, outside Pilothouse" if past.manager else "outside Pilothouse"
-    match past.changed:
-        case ("created",):
-            return f"{app} was created ({', '.join(past.images_after)}) {whom}"
-        case ("deleted",):
-            return f"{app} was deleted outside Pilothouse"
-        case changed if "replicas" in changed:
-            return f"{app} was scaled from {past.replicas_before} to {past.replicas_after} {whom}"
-        case changed:
-            return f"{app}: {', '.join(changed)} was changed {whom}"
 
 
 @dataclass
@@ -177,13 +157,16 @@ class Nudger:
     def take(self, cluster: str, change: Change) -> None:
         place = Place(cluster, change.namespace, change.deployment, change.service)
         self._pending[_Changed(place, change.urgent)] = _Pending(self._clock())
-        if change.outside_change is not None:
+        if change.outside_change is not None or change.seen is not None:
             self._noticed.append((cluster, change))
 
     def nudge(self) -> None:
         """Raises StoreUnavailable; the next call then reports the rest."""
         while self._noticed:
-            self._note(*self._noticed[0])
+            cluster, noticed = self._noticed[0]
+            name = noticed.deployment or noticed.service
+            subject = Subject(cluster, noticed.namespace, noticed.kind, name)
+            notice_change(self._context, subject, noticed.outside_change, noticed.seen)
             del self._noticed[0]
         for changed, change in tuple(self._pending.items()):
             if self._read_at <= change.since and self._clock() - self._read_at >= READ_EVERY_S:
@@ -199,45 +182,6 @@ class Nudger:
     @property
     def has_pending(self) -> bool:
         return bool(self._pending)
-
-    def _note(self, cluster: str, change: Change) -> None:
-        """A change that a release observes itself (its claim is on the object) is drift, and its
-        card shows it.
-
-        A candidate Deployment is the app's too: in a kept pair it may be the one that serves.
-        """
-        for app in self._context.catalog.apps.values():
-            target = app.target
-            names = (target.deployment, *default_candidate_names(target))
-            here = (target.cluster, target.namespace) == (
-                cluster,
-                change.namespace,
-            ) and change.deployment in names
-            if here and change.outside_change and app.channel:
-                whose = (
-                    target.app
-                    if change.deployment == target.deployment
-                    else f"{change.deployment} of {target.app}"
-                )
-                past = self._without_dead_claim(change.outside_change)
-                if "template" in past.changed and not past.claim:
-                    queue_rollout(
-                        self._context,
-                        app,
-                        change.deployment,
-                        before=past.images_before,
-                        manager=past.manager,
-                        generation=past.generation,
-                    )
-                elif line := describe(whose, past):
-                    queue_outside_change(self._context, app.channel, line)
-
-    def _without_dead_claim(self, past: OutsideChange) -> OutsideChange:
-        """`kubectl rollout undo` copies the claim of a release that is over back: nobody observes
-        the change for it."""
-        if past.claim and past.claim not in self._context.store.active_ids():
-            return replace(past, claim="")
-        return past
 
     def _wake(self, changed: _Changed, change: _Pending) -> None:
         pacer = self._pacers[changed.urgent]
@@ -276,6 +220,7 @@ def watch_clusters(
     clusters = cast(
         KubernetesClusters, context.clusters
     )  # watching is no part of the port: nothing else does it
+    remembered = _remembered(context, stop, beat, absence)
     with ExitStack() as stack:
         watchers = []
         for name in clusters.names():
@@ -287,7 +232,8 @@ def watch_clusters(
                 }
             )
             on_change = partial(_put, inbox, name)
-            watchers.append(stack.enter_context(clusters[name].watch(namespaces, on_change)))
+            watcher = clusters[name].watch(namespaces, on_change, remembered.get(name))
+            watchers.append(stack.enter_context(watcher))
         reported_at = time.monotonic()
         while not stop():
             beat()
@@ -303,6 +249,19 @@ def watch_clusters(
                 absence.is_over()
             if not all(watcher.is_alive for watcher in watchers):
                 raise SystemExit(1)
+
+
+def _remembered(
+    context: Context, stop: StopSignal, beat: Callable[[], None], absence: Absence
+) -> dict[str, dict[tuple[str, str, str], LastSeen]]:
+    """By cluster. Without Redis nobody could be told, so it is waited for."""
+    while not stop():
+        beat()
+        try:
+            return last_seen(context)
+        except StoreUnavailable as error:
+            absence.wait(error)
+    return {}
 
 
 def _put(inbox: queue.SimpleQueue[tuple[str, Change]], cluster: str, change: Change) -> None:

@@ -22,7 +22,7 @@ from bot.cluster.probe import ask_pods, probe, sample_pods
 from bot.cluster.restraint import Restraint
 from bot.cluster.server_side_apply import apply_manifests, plan_manifests
 from bot.cluster.tables import table
-from bot.cluster.watch import RESOURCES, OnChange, Watcher
+from bot.cluster.watch import RESOURCES, OnChange, Remembered, Watcher
 from bot.ports import Applied, ObjectChange, Shelf, Table
 from bot.releases.facts.actions import Action
 from bot.releases.facts.observation import AnswerSeen, Observation, ProbeSeen, Written
@@ -206,9 +206,14 @@ class KubernetesCluster:
     def missing_permissions(self, namespace: str) -> tuple[str, ...]:
         return missing_permissions(self.connection, namespace)
 
-    def watch(self, namespaces: Sequence[str], on_change: OnChange) -> Watcher:
+    def watch(
+        self,
+        namespaces: Sequence[str],
+        on_change: OnChange,
+        remembered: Remembered | None = None,
+    ) -> Watcher:
         """A watcher that is not yet started: ``with`` starts and stops it. It has connections of
-        its own."""
+        its own. ``remembered``: what changes are told from that happened before it."""
         streams = len(RESOURCES) * len(set(namespaces))
         connection = Connection(
             self._address,
@@ -216,7 +221,7 @@ class KubernetesCluster:
             connections=2 * streams,
             cluster=self._name,
         )
-        return Watcher(connection, namespaces, on_change)
+        return Watcher(connection, namespaces, on_change, remembered=remembered)
 
 
 class KubernetesClusters:

@@ -111,21 +111,23 @@ def _keyed(value: Any, keys: Mapping[str, Any]) -> list[Any]:
 
 
 def writer_of(
-    before: Mapping[str, Any] | None, after: Mapping[str, Any], within: Sequence[str]
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any],
+    within: Sequence[str],
+    *,
+    sparse: bool = False,
 ) -> tuple[str, str]:
     """(manager, subresource) that made the difference between two states of an object; ("", "") if
     unknown.
 
-    ``within``: fields of the spec. A changed field belongs to its last writer. A removed field has
-    no owner: its previous owner is named, since we remove only our own fields and others seldom
-    remove any.
+    ``within``: fields of the spec. ``sparse``: ``before`` holds some of the fields, and one that it
+    lacks tells nothing while another tells more. A changed field belongs to its last writer. A
+    removed field has no owner: its previous owner is named, since we remove only our own fields and
+    others seldom remove any.
     """
     roots = tuple(("f:spec", f"f:{one}") for one in within)
-    writers = [
-        one
-        for one in entries(after)
-        if any(_changed(path, before, after) for path in _below(one, roots))
-    ]
+    writers = _writers(before, after, roots, ignore_new=True) if sparse else []
+    writers = writers or _writers(before, after, roots)
     if not writers:
         writers = [
             one
@@ -136,6 +138,23 @@ def writer_of(
         return "", ""
     latest = max(writers, key=lambda one: str(one.get("time", "")))
     return str(latest.get("manager", "")), str(latest.get("subresource", ""))
+
+
+def _writers(
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any],
+    roots: Sequence[Path],
+    *,
+    ignore_new: bool = False,
+) -> list[Any]:
+    return [
+        one
+        for one in entries(after)
+        if any(
+            _changed(path, before, after) and not (ignore_new and value_at(before, path) is None)
+            for path in _below(one, roots)
+        )
+    ]
 
 
 def _below(entry: Mapping[str, Any], roots: Sequence[Path]) -> Iterator[Path]:

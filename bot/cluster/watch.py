@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,11 +21,10 @@ import urllib3
 
 from bot.cluster import errors, reading
 from bot.cluster.connect import Connection, path_of
-from bot.cluster.managed_fields import writer_of
+from bot.cluster.outside_changes import TOLD_ABOUT, as_item, last_seen_of, outside_change_of
 from bot.cluster.urgency import Urgency
 from bot.ports import ClusterUnreachable, Refused
-from bot.releases.facts.images import images_of
-from bot.releases.facts.observation import CLAIM_ANNOTATION
+from bot.releases.facts.outside_change import LastSeen, OutsideChange
 
 log = logging.getLogger(__name__)
 
@@ -36,31 +35,13 @@ SILENCE_S = 90.0
 kind. So a stream that is silent for longer may be dead or its namespace quiet: it is opened anew,
 and only a server that then does not answer is in trouble."""
 BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
-_OURS = frozenset({"pilothouse", "pilothouse-apply"})
-_TOLD_ABOUT = ("template", "replicas", "paused", "strategy", "selector")
-
-
-@dataclass(frozen=True)
-class OutsideChange:
-    """A Deployment that someone changed outside Pilothouse. ``changed``: created, deleted,
-    template, replicas, paused, strategy, selector."""
-
-    changed: tuple[str, ...]
-    manager: (
-        str  # field manager, "" unknown: kubectl-set, kubectl-rollout, "kubectl, subresource scale"
-    )
-    claim: str = ""  # the release that holds the Deployment, "" none
-    images_before: tuple[str, ...] = ()
-    images_after: tuple[str, ...] = ()
-    replicas_before: int = 0
-    replicas_after: int = 0
-    generation: int = 0  # of the Deployment after the change, 0 deleted
 
 
 @dataclass(frozen=True)
 class Change:
     """Something of an app changed: observe it. Either ``deployment`` or ``service`` names its
-    app. Not ``urgent``: it only moves the card."""
+    app. ``seen``: what the next change of the object is told from, where that is new. Not
+    ``urgent``: it only moves the card."""
 
     namespace: str
     kind: str  # deployments, replicasets, pods, services, endpointslices
@@ -68,8 +49,11 @@ class Change:
     service: str = ""
     outside_change: OutsideChange | None = None
     urgent: bool = True
+    seen: LastSeen | None = None
 
 
+Remembered = Mapping[tuple[str, str, str], LastSeen]
+"""By namespace, resource and name: what was last told of, before this process."""
 OnChange = Callable[[Change], None]
 """Called from the watcher's threads, several at once, and expected to return at once. What it
 raises ends the watcher."""
@@ -85,6 +69,7 @@ class Watcher:
         on_change: OnChange,
         *,
         silence_s: float = SILENCE_S,
+        remembered: Remembered | None = None,
     ) -> None:
         self._stop = threading.Event()
         shared = {namespace: (_Owners(), Urgency()) for namespace in namespaces}
@@ -97,6 +82,7 @@ class Watcher:
                 on_change,
                 self._stop,
                 silence_s,
+                remembered or {},
             )
             for namespace in shared
             for resource in RESOURCES
@@ -182,6 +168,7 @@ class _Stream:
         on_change: OnChange,
         stop: threading.Event,
         silence_s: float,
+        remembered: Remembered,
     ) -> None:
         self._silence_s = silence_s
         self.namespace, self.resource = namespace, resource
@@ -200,7 +187,13 @@ class _Stream:
         self._path = path_of(resource, namespace)
         self._version = ""
         self._answer: urllib3.BaseHTTPResponse | None = None
-        self._known: dict[str, Any] = {}  # Deployments by name, as last seen
+        self._known: dict[str, Any] = {}  # Deployments or Services by name, as last seen
+        self._reported: dict[str, LastSeen] = {}
+        self._remembered = {
+            name: seen
+            for (where, what, name), seen in remembered.items()
+            if (where, what) == (namespace, resource)
+        }
         self._listed_before = False
         self._of: dict[
             str, tuple[str, str]
@@ -256,7 +249,7 @@ class _Stream:
             if uid not in present:
                 affected.add(whose)
                 del self._of[uid]
-        if self.resource == "deployments":
+        if self.resource in TOLD_ABOUT:
             self._compare_lists(items)
         for item in items:
             affected.add(self._whose(item))
@@ -267,11 +260,23 @@ class _Stream:
         self._listed_before = True
 
     def _compare_lists(self, items: Sequence[Any]) -> None:
+        """The first list is compared with what was last told of, before this process."""
         names = {item["metadata"]["name"] for item in items}
+        if not self._listed_before:
+            for name, last in self._remembered.items():
+                known = as_item(name, last)
+                if known is not None:
+                    self._known[name] = known
         for item in items:
-            self._compare(item, deleted=False)
+            past, seen = self._compare(item, deleted=False)
+            if past is not None or seen is not None:
+                self._report(self._named(item["metadata"]["name"]), past, seen=seen)
         for name in [name for name in self._known if name not in names]:
-            self._compare(self._known[name], deleted=True)
+            past, seen = self._compare(self._known[name], deleted=True)
+            self._report(self._named(name), past, seen=seen)
+
+    def _named(self, name: str) -> tuple[str, str]:
+        return (name, "") if self.resource == "deployments" else ("", name)
 
     def _follow(self) -> bool:
         """Until the server ends the stream, or is silent. Whether that is progress: a server that
@@ -319,10 +324,10 @@ class _Stream:
                 )
             case kind:
                 deleted = kind == "DELETED"
-                past = (
-                    self._compare(item, deleted=deleted, report=False)
-                    if self.resource == "deployments"
-                    else None
+                past, seen = (
+                    self._compare(item, deleted=deleted)
+                    if self.resource in TOLD_ABOUT
+                    else (None, None)
                 )
                 whose = self._whose(item)
                 urgent = self._is_urgent(item, deleted=deleted) or past is not None
@@ -330,7 +335,7 @@ class _Stream:
                     self._of.pop(item["metadata"]["uid"], None)
                     if self.resource == "replicasets":
                         self._owners.forget(item["metadata"]["uid"])
-                self._report(whose, past, urgent=urgent)
+                self._report(whose, past, urgent=urgent, seen=seen)
         self._version = item["metadata"]["resourceVersion"]
 
     def _whose(self, item: Mapping[str, Any]) -> tuple[str, str]:
@@ -357,61 +362,30 @@ class _Stream:
         return self._urgency.is_urgent(self.resource, item, deployment=deployment, deleted=deleted)
 
     def _report(
-        self, whose: tuple[str, str], past: OutsideChange | None = None, *, urgent: bool = True
+        self,
+        whose: tuple[str, str],
+        past: OutsideChange | None = None,
+        *,
+        urgent: bool = True,
+        seen: LastSeen | None = None,
     ) -> None:
         if any(whose):
-            self._on_change(Change(self.namespace, self.resource, *whose, past, urgent))
+            self._on_change(Change(self.namespace, self.resource, *whose, past, urgent, seen))
 
-    def _compare(self, item: Any, *, deleted: bool, report: bool = True) -> OutsideChange | None:
-        """The outside change of a Deployment since its last known state; remembers the new
-        state."""
+    def _compare(self, item: Any, *, deleted: bool) -> tuple[OutsideChange | None, LastSeen | None]:
+        """What others changed since the last known state, and the new state where it is one."""
         name = item["metadata"]["name"]
         before = self._known.pop(name, None)
+        first = not self._listed_before
+        seen = last_seen_of(self.resource, item, deleted=deleted)
+        if first:
+            seen = replace(seen, listed=True)
         if not deleted:
             self._known[name] = {"metadata": item["metadata"], "spec": item["spec"]}
-        if before is None and (deleted or not self._listed_before):
-            return None  # the first list: the state before is unknown
-        past = outside_change_of(before, None if deleted else item)
-        if past is not None and report:
-            self._report((name, ""), past)
-        return past
-
-
-def outside_change_of(
-    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
-) -> OutsideChange | None:
-    """What changed between two states of a Deployment; None for nothing that matters and for the
-    bot's own changes. Pure."""
-    changed: tuple[str, ...]
-    if before is None or (
-        after is not None and before["metadata"]["uid"] != after["metadata"]["uid"]
-    ):
-        changed = ("created",)
-    elif after is None:
-        changed = ("deleted",)
-    else:
-        changed = tuple(
-            key for key in _TOLD_ABOUT if before["spec"].get(key) != after["spec"].get(key)
-        )
-    if not changed:
-        return None
-    latest = after if after is not None else before
-    assert latest is not None
-    claim = (latest["metadata"].get("annotations") or {}).get(CLAIM_ANNOTATION, "")
-    manager, subresource = (
-        ("", "") if after is None else writer_of(before, after, () if before is None else changed)
-    )
-    if manager in _OURS or (
-        after is None and claim
-    ):  # nobody signs a deletion; a claimed one is its release's to notice
-        return None
-    return OutsideChange(
-        changed=changed,
-        manager=f"{manager}, subresource {subresource}" if subresource else manager,
-        claim=claim,
-        images_before=() if before is None else images_of(before["spec"]["template"]),
-        images_after=() if after is None else images_of(after["spec"]["template"]),
-        replicas_before=0 if before is None else before["spec"].get("replicas", 1),
-        replicas_after=0 if after is None else after["spec"].get("replicas", 1),
-        generation=0 if after is None else after["metadata"].get("generation", 0),
-    )
+        if self._reported.get(name) == seen:
+            return None, None
+        self._reported[name] = seen
+        if before is None and (deleted or (first and name not in self._remembered)):
+            return None, seen  # nobody knows the state before
+        after = None if deleted else item
+        return outside_change_of(before, after, self.resource, missed=first), seen

@@ -225,7 +225,7 @@ class RolloutCard:
     field manager that wrote the template, "" where the cluster does not say; ``managed``: the tool
     that would revert an undo; ``generation``: of the Deployment as it was observed;
     ``taken_by``: the release that runs since; ``ended_at``: 0 while it is followed, in
-    milliseconds."""
+    milliseconds; ``missed``: it began before ``began_at``, while nobody watched."""
 
     app: str
     rollout: OutsideRollout
@@ -238,6 +238,7 @@ class RolloutCard:
     taken_by: str = ""
     managed: str = ""
     via: tuple[str, ...] = ()
+    missed: bool = False
     roll_back: RollBackTo | None = None
 
 

@@ -3,11 +3,13 @@ whatever runs, or say why not."""
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
 from kubernetes import client
 
+from tests.faults.stage import as_started, start_again
 from tests.journeys.conftest import DEVELOPER, VIEWER, Journey
 from tests.journeys.endpoints import newest, sees_privately
 
@@ -198,3 +200,28 @@ def test_a_broken_rollout_of_kubectl_is_named_with_its_cause(journey: Journey) -
     journey.sees(r"{app} fails: 1\.0\.0 → missing")
     set_image(journey, "1.0.0")
     journey.sees(r"{app} has rolled: 1\.0\.0 → missing, and back")
+
+
+@pytest.mark.slow
+def test_a_rollout_while_no_watcher_ran_is_told_once_when_one_is_back(journey: Journey) -> None:
+    set_image(journey, "2.0.0")
+    journey.sees(r"{app} has rolled: 1\.0\.0 → 2\.0\.0, took")
+    worker = journey.sandbox.part("worker")
+    words, environment = as_started(worker)
+    worker.process.send_signal(signal.SIGTERM)  # killed, its children live for a moment
+    worker.process.wait()
+    set_image(journey, "3.0.0")
+    complete(journey, "3.0.0")
+    for _ in range(2):  # the second start has nothing to tell
+        worker.process = start_again(words, environment, worker.log)
+        journey.sees(
+            r"{app} has rolled: 2\.0\.0 → 3\.0\.0\nStarted by kubectl-set, outside Pilothouse, "
+            "while Pilothouse was not watching"
+        )
+        journey.say("/rollout status {app}")
+        journey.sees(r"{app} .*3\.0\.0")
+        worker.process.send_signal(signal.SIGTERM)
+        worker.process.wait()
+    worker.process = start_again(words, environment, worker.log)
+    told = [m for m in journey.messages() if "2.0.0 → 3.0.0" in m["text"]]
+    assert len(told) == 1

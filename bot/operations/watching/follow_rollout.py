@@ -40,7 +40,8 @@ _WRITTEN = ("spec.template.spec.containers", "spec.template.metadata")
 @dataclass(frozen=True)
 class _Followed:
     """``before``: images; ``via``: the last others that were seen; ``shown``: a digest of the
-    message as it stands; ``failed``: its failure was posted."""
+    message as it stands; ``failed``: its failure was posted; ``missed``: it began while nobody
+    watched, so nobody knows when."""
 
     deployment: str
     before: tuple[str, ...]
@@ -49,6 +50,7 @@ class _Followed:
     shown: str = ""
     failed: bool = False
     via: tuple[str, ...] = ()
+    missed: bool = False
 
 
 def queue_rollout(
@@ -59,17 +61,21 @@ def queue_rollout(
     before: tuple[str, ...],
     manager: str,
     generation: int,
+    order: int,
+    missed: bool = False,
 ) -> None:
     """Called by the watcher, which does not post to Slack. Other watchers report the same change,
     and one may be late: that adds nothing. Another change joins the rollout that is followed.
 
-    ``before``: images; ``generation``: of the Deployment after the change."""
+    ``before``: images; ``generation``: of the Deployment after the change; ``order``: rises with
+    the changes, so that a late watcher's report of an older one names nobody; ``missed``: it
+    happened while nobody watched."""
     subject = f"{app.target.typed}/{deployment}"
     now = context.store.now()
     if generation <= int(context.store.peek(_over(subject)) or -1):
         return
-    context.store.put(_writer(subject), manager, ttl_ms=KEPT_MS)
-    followed = _Followed(deployment, before, now)
+    context.store.put_newest(_writer(subject), manager, order=order, ttl_ms=KEPT_MS)
+    followed = _Followed(deployment, before, now, missed=missed)
     context.store.put_new(_kept(subject), json.dumps(asdict(followed)), ttl_ms=KEPT_MS)
     context.queue.wake(f"rollout:{subject}", now)
 
@@ -138,6 +144,7 @@ def _observe(context: Context, app: App, subject: str, followed: _Followed) -> R
         ended_at=now if is_over else 0,
         taken_by=running.id if running is not None else "",
         via=followed.via,
+        missed=followed.missed,
     )
     return _with_undo(context, app, seen, card) if serves and stable is not None else card
 

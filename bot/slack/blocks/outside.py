@@ -35,10 +35,12 @@ def rollout_message(card: RolloutCard) -> Message:
     blocks = [section(shown)]
     if evidence:
         blocks.append(preformatted("\n".join(line[:300] for line in evidence)))
-    blocks.append(context(f"Started {shown_who} at {date(card.began_at)}"))
+    when = "while Pilothouse was not watching" if card.missed else f"at {date(card.began_at)}"
+    blocks.append(context(f"Started {shown_who}{', ' if card.missed else ' '}{when}"))
     if card.roll_back is not None:
         blocks.append(actions([roll_back_to(card.roll_back)]))
-    text = "\n".join([title, *lines, *evidence, f"Started {who}"])
+    missed = f", {when}" if card.missed else ""
+    text = "\n".join([title, *lines, *evidence, f"Started {who}{missed}"])
     return Message(with_clocks(escape(text)), tuple(blocks))
 
 
@@ -63,7 +65,7 @@ def _title(card: RolloutCard) -> str:
             return f"{card.app} is past its progress deadline: {change}"
         case RolloutState.COMPLETE:
             took = duration(max(1_000, card.ended_at - card.began_at))
-            return f"{card.app} has rolled: {change}, took {took}"
+            return f"{card.app} has rolled: {change}{'' if card.missed else f', took {took}'}"
         case RolloutState.GONE:
             return f"{card.app} was deleted while it rolled"
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from bot.cluster.watch import Change, Watcher
+from bot.releases.facts.outside_change import LastSeen
 from tests.conftest import eventually
 from tests.contracts.cluster_port.conftest import Lab, deployment
 from tests.contracts.cluster_port.test_apply import rolling, with_image
@@ -86,3 +87,26 @@ def test_created_and_deleted_deployments_are_reported(lab: Lab, seen: Seen) -> N
     assert eventually(lambda: ("created", "kubectl-create") in seen.past())
     lab.delete("deployments", "other")
     assert eventually(lambda: ("deleted", "") in seen.past())
+
+
+def test_the_next_watcher_tells_what_happened_while_none_watched(lab: Lab) -> None:
+    first: list[Change] = []
+    with lab.cluster.watch([lab.namespace], first.append) as watcher:
+        assert eventually(lambda: watcher.is_synced)
+    remembered: dict[tuple[str, str, str], LastSeen] = {
+        (one.namespace, one.kind, one.deployment or one.service): one.seen
+        for one in first
+        if one.seen is not None
+    }
+    template = with_image(lab.stable().template, "kelseyhightower/hello:2.0.0")
+    lab.edit("deployments", "hello", {"spec": {"template": template}}, manager="kubectl-set")
+    elsewhere = {"spec": {"selector": {"app": "elsewhere"}}}
+    lab.edit("services", "hello", elsewhere, manager="kubectl-edit")
+    changes: list[Change] = []
+    with lab.cluster.watch([lab.namespace], changes.append, remembered) as watcher:
+        assert eventually(lambda: watcher.is_synced)
+        assert sorted(Seen(watcher, changes).past()) == [
+            ("selector", "kubectl-edit"),
+            ("template", "kubectl-set"),
+        ]
+        assert all(one.outside_change.missed for one in changes if one.outside_change)

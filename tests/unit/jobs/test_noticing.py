@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.cluster.watch import Change, OutsideChange
+from bot.cluster.watch import Change
 from bot.operations.context import Context
 from bot.operations.delivery.report_outside_change import (
     queue_outside_change,
@@ -17,6 +17,7 @@ from bot.operations.delivery.report_outside_change import (
 )
 from bot.ports import ChannelUnavailable, Message, RateLimited, SlackUnavailable, StoreUnavailable
 from bot.releases.engine.decide import decide
+from bot.releases.facts.outside_change import OutsideChange
 from bot.releases.facts.release import Phase, Release
 from bot.stop_signal import STOPPING
 from bot.wiring import make_context

@@ -7,10 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from bot.cluster.watch import OutsideChange
 from bot.operations.delivery.budgets import EDITS
 from bot.releases.facts.release import Release
-from jobs.watcher import CARD_SPACING_MS, Pacer, Place, card_pacer, describe
+from jobs.watcher import CARD_SPACING_MS, Pacer, Place, card_pacer
 from tests.builders import a_release, a_target
 
 TARGET = a_target()
@@ -105,27 +104,3 @@ def test_a_release_is_concerned_by_the_idle_one_of_its_pair() -> None:
 def test_a_release_is_not_concerned_by_those_of_others(changed: Place) -> None:
     release: Release = replace(a_release(target=TARGET), id="hello-1")
     assert not changed.concerns(release)
-
-
-def past(
-    *changed: str, manager: str = "kubectl-set", claim: str = "", after: str = "hello:2"
-) -> OutsideChange:
-    return OutsideChange(changed, manager, claim, ("hello:1",), (after,), 3, 5)
-
-
-def test_outside_scaling_is_reported_with_both_numbers() -> None:
-    assert (
-        describe("hello", past("replicas", manager=""))
-        == "hello was scaled from 3 to 5 outside Pilothouse"
-    )
-
-
-def test_an_autoscalers_steps_are_not_reported() -> None:
-    assert (
-        describe("hello", past("replicas", manager="kube-controller-manager, subresource scale"))
-        == ""
-    )
-
-
-def test_what_a_running_release_sees_itself_is_left_to_its_card() -> None:
-    assert describe("hello", past("template", claim="hello-7")) == ""

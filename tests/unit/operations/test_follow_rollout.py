@@ -70,15 +70,19 @@ class Followed(Desk):
         self.store.remember_healthy(key, a_template("1.0.0"), version="1.0.0", release_id="x")
         self.report()
 
-    def report(self, generation: int = 1) -> None:
+    def report(
+        self, generation: int = 1, manager: str = "kubectl-set", *, missed: bool = False
+    ) -> None:
         """As a watcher does."""
         queue_rollout(
             self.context,
             self.context.catalog.apps["hello"],
             "hello",
             before=BEFORE,
-            manager="kubectl-set",
+            manager=manager,
             generation=generation,
+            order=generation,
+            missed=missed,
         )
 
     def shows(self, stable: DeploymentSeen | None = None) -> str:
@@ -128,6 +132,21 @@ def test_a_second_watcher_and_a_late_one_add_nothing(desk: Followed) -> None:
     desk.report()
     desk.shows()
     assert desk.how() == ["post"]
+
+
+def test_a_late_watcher_does_not_name_who_wrote_before(desk: Followed) -> None:
+    desk.report(3, "kubectl-edit")
+    desk.report(2, "argocd-controller")
+    assert "Started by kubectl-edit" in desk.shows()
+
+
+def test_a_rollout_that_nobody_saw_begin_does_not_say_how_long_it_took() -> None:
+    desk = Followed()
+    desk.store.take(f"rollout:{SUBJECT}")
+    desk.report(2, missed=True)
+    shown = desk.shows(rolling(pods("2.0.0", 3), old=0))
+    assert shown.splitlines()[0] == "hello has rolled: 1.0.0 → 2.0.0"
+    assert "outside Pilothouse, while Pilothouse was not watching" in shown
 
 
 def test_the_same_change_again_is_another_rollout(desk: Followed) -> None:
