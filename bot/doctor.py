@@ -24,6 +24,7 @@ from bot.ports import ClusterUnreachable, RateLimited, Refused, SlackUnavailable
 from bot.releases.facts.ages import human_age
 from bot.releases.facts.counts import counted
 from bot.releases.facts.release import Phase, Release
+from bot.releases.facts.rules import STARTER
 from bot.slack.workspace import inspect_workspace
 from bot.store import Leases, RedisReleaseStore, connect
 from bot.store.access import admits_everyone, read_permissions
@@ -241,9 +242,17 @@ def catalog_ids(catalog: CatalogSettings) -> dict[str, str]:
             entry = getattr(scope, role)
             for one in (*entry.users, *entry.groups) if entry is not None else ():
                 found.setdefault(one, f"{role} of {name}")
-    for one, where in _voters(catalog):
+    for one, where in (*_voters(catalog), *_notified(catalog)):
         found.setdefault(one, where)
     return found
+
+
+def _notified(catalog: CatalogSettings) -> Iterator[tuple[str, str]]:
+    for name, app in catalog.apps.items():
+        notify = app.settings.notify
+        for one in (*notify.to.failure, notify.mention or STARTER):
+            if one != STARTER:
+                yield one, f"notify of {name}"
 
 
 def _voters(catalog: CatalogSettings) -> Iterator[tuple[str, str]]:

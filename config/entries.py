@@ -29,10 +29,12 @@ from config.entry_types import (
     Count,
     Duration,
     Entry,
+    FailurePlace,
     Label,
     LabelKey,
     LabelValue,
     Matching,
+    Mentioned,
     Names,
     ObjectName,
     Paths,
@@ -382,6 +384,23 @@ class EvidenceEntry(Entry):
     """Who sees its last log lines."""
 
 
+class NotifyPlacesEntry(Entry):
+    """Where else, beside the app's channel."""
+
+    failure: Annotated[tuple[FailurePlace, ...], Strict(False), Field(max_length=5)] = ()
+    """Channels that get a copy of a failure, and `starter`: a direct message to who started it."""
+
+
+class NotifyEntry(Entry):
+    """Who hears what."""
+
+    outside: bool = True
+    """Whether the app's channel is told of rollouts and changes outside Pilothouse."""
+    to: NotifyPlacesEntry = NotifyPlacesEntry()
+    mention: Mentioned | None = None
+    """Whom a failure mentions, beside the person who started the release."""
+
+
 class OverrideEntry(Entry):
     """What an app has in one of its clusters instead of its own."""
 
@@ -470,6 +489,7 @@ class AppSettings(Entry):
     )
     """Does nothing; accepted so that older catalogs stay valid."""
     evidence: EvidenceEntry = EvidenceEntry()
+    notify: NotifyEntry = NotifyEntry()
     links: Annotated[dict[LinkName, LinkTemplate], Field(max_length=8)] = Field(
         default_factory=dict
     )

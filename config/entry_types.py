@@ -168,6 +168,13 @@ UserId = Annotated[
     ),
 ]
 GroupId = Annotated[str, Matching(re.compile(r"S[A-Z0-9]{2,}"), "a user group ID (S…)")]
+FailurePlace = Annotated[
+    str, Matching(re.compile(r"starter|[CGD][A-Z0-9]{2,}"), "`starter` or a channel ID (C…)")
+]
+Mentioned = Annotated[
+    str,
+    Matching(re.compile(r"[UWS][A-Z0-9]{2,}"), "a member ID (U…) or a user group ID (S…)"),
+]
 Channels = Annotated[tuple[Channel, ...], Strict(False)]
 Names = Annotated[tuple[ObjectName, ...], Strict(False)]
 Paths = Annotated[tuple[str, ...], Strict(False)]

@@ -1,4 +1,5 @@
-"""The Messenger port, recording what the bot sends. ``refusals`` are raised first, one per call."""
+"""The Messenger port, recording what the bot sends. ``refusals`` are raised first, one per call;
+``refusals_in`` those of a channel or a person."""
 
 from __future__ import annotations
 
@@ -21,10 +22,13 @@ class Sent:
 class RecordingMessenger:
     sent: list[Sent] = field(default_factory=list)
     refusals: list[Exception] = field(default_factory=list)
+    refusals_in: dict[str, list[Exception]] = field(default_factory=dict)
 
     def _send(self, how: str, where: str, message: Message, thread_ts: str = "") -> str:
         if self.refusals:
             raise self.refusals.pop(0)
+        if self.refusals_in.get(where):
+            raise self.refusals_in[where].pop(0)
         self.sent.append(Sent(how, where, message, thread_ts))
         return f"{len(self.sent)}.0"
 

@@ -10,6 +10,7 @@ from bot.operations.delivery.find_card import find_card
 from bot.operations.delivery.followers import is_followed
 from bot.operations.delivery.post_head import post_head
 from bot.operations.delivery.post_once import Posted, attempt_at, keyed, post_once
+from bot.operations.delivery.send_copies import send_copies
 from bot.operations.delivery.send_events import wake_receivers
 from bot.operations.delivery.send_notices import send_notices
 from bot.operations.delivery.standing import Address, edit_standing, remember_standing
@@ -207,13 +208,11 @@ def _stays_loud(context: Context, release: Release, entry: Announcement, loud: b
 def _post_loud(context: Context, release: Release, channel: str, entry: Announcement) -> int:
     """A message of its own, once, ahead of its turn among the lines. Returns milliseconds to wait,
     0 when it is posted."""
-    key = _loud_key(release, entry)
-    if context.store.peek(key):
-        return 0
+    key, name = _loud_key(release, entry), _entry_key(release, entry)
     card = find_card(context, release.id)
     rendered = context.render.announcement(release, entry.event, card)
-    if rendered is not None:
-        message, name = rendered[0], _entry_key(release, entry)
+    if rendered is not None and context.store.peek(key) is None:
+        message = rendered[0]
         posted = post_once(context, channel, name, lambda: message, rank=OVER, attempt=_LOUD)
         if not posted.ts:
             return posted.wait_ms
@@ -223,8 +222,10 @@ def _post_loud(context: Context, release: Release, channel: str, entry: Announce
         shown = message if posted.is_fresh else None
         remember_standing(context, release, entry.event, shown, address)
         send_notices(context, release, entry.event, message)
-    context.store.put(key, "1", ttl_ms=SENT_KNOWN_MS)
-    return 0
+        context.store.put(key, "1", ttl_ms=SENT_KNOWN_MS)
+    if rendered is None or entry.event.kind is not EventKind.FAILURE:
+        return 0
+    return send_copies(context, release, entry.event, rendered[0], channel=channel, key=name)
 
 
 def _send_end(context: Context, release: Release, entry: Announcement) -> None:

@@ -32,13 +32,22 @@ def set_wish(context: Context, user: str, wish: Wish) -> None:
 
 
 def send_notices(context: Context, release: Release, event: Event, message: Message) -> None:
-    """At most once a person: a notice that is lost costs less than one that comes twice."""
-    for user in _who_wants(context, release, event)[:MAX_PEOPLE]:
+    """A notice that is lost costs less than one that comes twice."""
+    send_directly(context, release, event, _who_wants(context, release, event), message)
+
+
+def send_directly(
+    context: Context, release: Release, event: Event, people: list[str], message: Message
+) -> None:
+    """At most once a person."""
+    if release.requested_by.is_machine:
+        people = [user for user in people if user != release.requested_by.user]
+    for user in people[:MAX_PEOPLE]:
         key = f"direct:{release.id}:{event.kind}:{event.at}:{user}"
         if not context.store.put_new(key, context.runtime.new_id(), ttl_ms=SENT_KNOWN_MS):
             continue
         try:
-            context.messenger.direct(user, _without_buttons(message))
+            context.messenger.direct(user, without_buttons(message))
         except (ChannelUnavailable, RateLimited, SlackUnavailable) as error:
             log.warning("no direct message to %s: %s", user, error)
 
@@ -50,8 +59,6 @@ def _who_wants(context: Context, release: Release, event: Event) -> list[str]:
         return [user for user in people if wish_of(context, user) == "all"]
     took = release.took_ms or 0
     is_long = event.kind is EventKind.FINISHED and took > LONG_MS
-    if release.requested_by.is_machine:
-        return []
     return [starter] if is_long and wish_of(context, starter) != "none" else []
 
 
@@ -72,7 +79,7 @@ def _approvers(context: Context, release: Release) -> set[str]:
     return people
 
 
-def _without_buttons(message: Message) -> Message:
+def without_buttons(message: Message) -> Message:
     """A copy is not edited when the question is answered, so it only leads to the card."""
     kept = tuple(block for block in message.blocks if block.get("type") not in ("actions", "table"))
     return replace(message, blocks=kept, metadata=None)

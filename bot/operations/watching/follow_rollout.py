@@ -11,6 +11,7 @@ from bot.operations.context import App, Context
 from bot.operations.delivery.budgets import MOVING, OVER
 from bot.operations.delivery.edit_message import edit_message
 from bot.operations.delivery.post_once import post_once
+from bot.operations.delivery.send_copies import post_copy
 from bot.operations.lifecycle.check_start import busy_with
 from bot.operations.queries.observe_app import observe_app
 from bot.operations.queries.show_history import roll_backs_to
@@ -26,6 +27,7 @@ from bot.ports import (
 from bot.releases.assess.outside_rollout import RolloutState, outside_rollout
 from bot.releases.facts.images import images_of
 from bot.releases.facts.observation import Observation
+from bot.releases.facts.rules import STARTER
 from bot.releases.planning.refusals import managed_elsewhere
 
 KEPT_MS = 86_400_000
@@ -204,10 +206,13 @@ def _post_failure(
         )
 
     name = f"rollout:{subject}:{followed.began_at}:failed"
-    posted = post_once(context, app.channel, name, failure, rank=OVER)
-    if not posted.wait_ms:
+    wait_ms = post_once(context, app.channel, name, failure, rank=OVER).wait_ms
+    for place in app.rules.failure_to:
+        if not wait_ms and place not in (STARTER, app.channel):  # nobody here knows who started it
+            wait_ms = post_copy(context, place, f"{name}:{place}", failure())
+    if not wait_ms:
         _save(context, subject, replace(followed, failed=True))
-    return posted.wait_ms
+    return wait_ms
 
 
 def _pace_ms(age_ms: int) -> int:

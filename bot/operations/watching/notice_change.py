@@ -54,7 +54,7 @@ def notice_change(
     is_told = seen is not None and before is not None and seen.is_told_by(before)
     if past is not None and not is_told:
         for app in apps:
-            if app.channel:
+            if app.channel and app.rules.tell_outside:
                 _tell(context, app, subject, _without_dead_claim(context, past))
     if seen is not None and not (before is not None and seen.is_before(before)):
         context.store.put(_key(subject), json.dumps(asdict(seen)), ttl_ms=KEPT_MS)

@@ -9,6 +9,9 @@ from bot.releases.facts.counters import MetricRules
 from bot.releases.facts.people import Voters
 from bot.releases.facts.target import Strategy
 
+STARTER = "starter"
+"""Where a failure is told: in a direct message to the person who started the release."""
+
 
 @dataclass(frozen=True)
 class CanaryRules:
@@ -84,6 +87,12 @@ class Rules:
     scale_max: int | None = None
     watch_after_ms: int = 600_000
     evidence_logs: Literal["off", "starter", "channel"] = "starter"
+    failure_to: tuple[str, ...] = ()
+    """Where else a failure is told: ids of channels, and STARTER."""
+    mention: str = ""
+    """Id of the person or the group whom a failure mentions beside the starter."""
+    tell_outside: bool = True
+    """Whether the channel hears of what is changed outside Pilothouse."""
     links: tuple[tuple[str, str], ...] = ()  # (name, template)
     own_strategy: Strategy = Strategy.ROLLING  # the app's, where a command names no other
     strategies: tuple[Strategy, ...] = tuple(Strategy)  # those that may bring a new version

@@ -166,8 +166,11 @@ def _evidence(lines: tuple[str, ...]) -> Block:
 
 
 def _failure(release: Release, event: Event, card: str) -> Message:
-    """Cause first, then the evidence, then what was done about it. Mentions the starter."""
-    who = mention(release.requested_by.user)
+    """Cause first, then the evidence, then what was done about it. Mentions the starter, and whom
+    the catalog names."""
+    starter = mention(release.requested_by.user)
+    also = release.rules.mention
+    who = f"{starter} {mention(also)}" if also else starter
     what = change_words(release)
     head = f"❌ *{plain(what, 300)} failed*\n*Why:* {plain(event.text, 1_500)}"
     blocks: list[Block] = [section(head)]
@@ -177,7 +180,7 @@ def _failure(release: Release, event: Event, card: str) -> Message:
     cause = release.cause
     crashed = cause is not None and cause.failure is FailureClass.PERSISTENT and cause.pods
     if crashed and release.rules.evidence_logs == "starter":
-        blocks.append(context(f"The last log lines go only to {who}."))
+        blocks.append(context(f"The last log lines go only to {starter}."))
     done = _consequence(release, event)
     blocks.append(section(f"*Then:* {_with_dates(release, done)} {who}"))
     buttons = buttons_of(release) if _still_asks(release, event) else []

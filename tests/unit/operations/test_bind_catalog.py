@@ -36,6 +36,7 @@ apps:
     autoscaler: {min_replicas: raise}
     watch_after: 7m
     evidence: {logs: "off"}
+    notify: {outside: false, to: {failure: [C0OPS]}, mention: S0ONCALL}
     links: {diff: "https://git.example.com/{from}...{to}"}
 """
 NOTHING = Selector("")

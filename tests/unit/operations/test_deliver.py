@@ -61,11 +61,12 @@ def failed(
     desk: Desk,
     logs: Literal["off", "starter", "channel"] = "starter",
     lines: tuple[str, ...] = LINES,
+    **rules: Any,
 ) -> str:
     draft = replace(
         a_release(), id="", version=0, channel="C0RELEASES", created_at=desk.store.now()
     )
-    draft = replace(draft, rules=replace(draft.rules, evidence_logs=logs))
+    draft = replace(draft, rules=replace(draft.rules, evidence_logs=logs, **rules))
     release = desk.store.create(draft, dedup_key="", same_as="", operation="create").release
     cause = Cause(
         FailureClass.PERSISTENT, "3 new pods: CrashLoopBackOff", pods=("hello-2-a",), logs=lines
@@ -98,6 +99,38 @@ def test_a_failure_leads_to_its_card(desk: Desk) -> None:
     (loud,) = (one for one in desk.sent("post") if " failed: " in one.message.text)
     address = desk.messenger.permalink(*desk.store.card(release_id))
     assert f"<{address}|Card of {release_id}>" in str(loud.message.blocks)
+
+
+def test_a_failure_is_copied_to_each_place_of_the_catalog_once(desk: Desk) -> None:
+    release_id = failed(desk, lines=(), failure_to=("C0RELEASES", "C0OPS", "C0LEADS", "starter"))
+    assert eventually(lambda: deliver_release(desk.context, release_id) is None)
+    told = [one for one in desk.messenger.sent if " failed: " in one.message.text]
+    assert sorted(one.where for one in told) == ["C0LEADS", "C0OPS", "C0RELEASES", "U0DEV1"]
+    copies = [one.message for one in told if one.where != "C0RELEASES"]
+    assert all(f"Card of {release_id}" in str(one.blocks) for one in copies)
+    assert not any("'actions'" in str(one.blocks) for one in copies)
+
+
+def test_a_place_that_takes_no_messages_costs_its_copy_alone(desk: Desk) -> None:
+    release_id = failed(desk, lines=(), failure_to=("C0GONE", "C0OPS"))
+    desk.messenger.refusals_in["C0GONE"] = [ChannelUnavailable("archived")]
+    assert eventually(lambda: deliver_release(desk.context, release_id) is None)
+    told = [one.where for one in desk.messenger.sent if " failed: " in one.message.text]
+    assert sorted(told) == ["C0OPS", "C0RELEASES"]
+
+
+def test_a_copy_that_slack_delays_is_sent_later_and_nothing_twice(desk: Desk) -> None:
+    release_id = failed(desk, lines=(), failure_to=("C0OPS",))
+    desk.messenger.refusals_in["C0OPS"] = [RateLimited(1_000), SlackUnavailable("no answer")]
+    assert eventually(lambda: deliver_release(desk.context, release_id) is None)
+    told = [one.where for one in desk.messenger.sent if " failed: " in one.message.text]
+    assert sorted(told) == ["C0OPS", "C0RELEASES"]
+
+
+def test_a_failure_mentions_whom_the_catalog_names(desk: Desk) -> None:
+    deliver_release(desk.context, failed(desk, lines=(), mention="S0ONCALL"))
+    (loud,) = (one for one in desk.sent("post") if " failed: " in one.message.text)
+    assert "<@U0DEV1> <!subteam^S0ONCALL>" in loud.message.text
 
 
 def asking(desk: Desk) -> str:

@@ -180,6 +180,19 @@ def test_a_failure_is_shown_with_its_cause_and_posted_once(desk: Followed) -> No
     assert desk.how() == ["post", "edit", "post"]
 
 
+def test_a_failure_is_copied_where_the_catalog_says(desk: Followed) -> None:
+    app = desk.context.catalog.apps["hello"]
+    loud = replace(app, rules=replace(app.rules, failure_to=("C0OPS", "starter")))
+    catalog = replace(desk.context.catalog, apps={"hello": loud})
+    desk.context = replace(desk.context, catalog=catalog)
+    desk.shows(rolling(tuple(crashing(f"hello-{n}") for n in range(3)), old=0))
+    desk.shows()
+    told = [
+        one.where for one in desk.messenger.sent if "outside Pilothouse, fails" in one.message.text
+    ]
+    assert told == ["C0RELEASES", "C0OPS"]
+
+
 def test_it_can_be_undone_to_the_version_last_seen_healthy(desk: Followed) -> None:
     desk.shows()
     assert desk.labels() == ["Roll back to 1.0.0 (1)"]

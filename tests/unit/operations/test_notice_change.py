@@ -91,6 +91,14 @@ def test_a_candidate_that_went_while_nobody_watched_may_be_its_releases(desk: No
     assert "deleted" in desk.notice(past("deleted", missed=True), gone)[0]
 
 
+def test_an_app_that_wants_no_word_of_it_is_told_nothing(desk: Notices) -> None:
+    app = desk.context.catalog.apps["hello"]
+    quiet = replace(app, rules=replace(app.rules, tell_outside=False))
+    catalog = replace(desk.context.catalog, apps={"hello": quiet})
+    notice_change(replace(desk.context, catalog=catalog), HELLO, past("replicas"), SCALED)
+    assert desk.told() == []
+
+
 def test_another_apps_objects_are_nobodys(desk: Notices) -> None:
     assert desk.notice(past("replicas"), SCALED, replace(HELLO, name="other")) == []
 
