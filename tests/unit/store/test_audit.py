@@ -185,7 +185,7 @@ def test_what_is_not_sealed_yet_is_said_to_be_so(store: RedisReleaseStore) -> No
 
 
 def test_only_the_sealer_trims_and_a_checkpoint_stays(redis_client: Redis) -> None:
-    store = RedisReleaseStore(redis_client, retention=Retention(audit_ms=1))
+    store = RedisReleaseStore(redis_client, retention=Retention(audit_ms=-60_000))
     write(store, *range(1, 121))
     assert len(stored(redis_client)) == 120
     head = store.seal_audit()
