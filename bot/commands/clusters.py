@@ -12,11 +12,14 @@ from bot.commands.model import (
     Command,
     DeployCommand,
     ExplainCommand,
+    GetCommand,
     InCluster,
     Mistake,
+    PodsCommand,
     ReleaseCommand,
     ReleasesCommand,
     RolloutCommand,
+    TrafficCommand,
 )
 from bot.commands.table import KnownNames
 from config.nearest import listed, nearest
@@ -40,6 +43,8 @@ def in_cluster(command: Command, named: str | None, known: KnownNames) -> Comman
         return command
     if known.at in clusters and app in known.here:
         return replace(command, cluster=known.at)
+    if _shows_each(command):
+        return command
     return which_one(app, clusters)
 
 
@@ -51,6 +56,13 @@ def which_one(app: str | None, clusters: tuple[str, ...]) -> Mistake:
         f"{which} {listed(clusters, 'and')}. Which one? Add {listed(_quoted(forms))}.",
         fix=(f"{IN}=", tuple(forms)),
     )
+
+
+def _shows_each(command: InCluster) -> bool:
+    """What only reads shows all clusters of an app side by side."""
+    if isinstance(command, RolloutCommand):
+        return command.verb in ("status", "history") and command.to_revision is None
+    return isinstance(command, PodsCommand | GetCommand | TrafficCommand)
 
 
 def _several(

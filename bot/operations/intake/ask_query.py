@@ -42,8 +42,9 @@ def _apps(context: Context, invocation: Invocation, command: ReplyCommand) -> tu
     if isinstance(command, AppsCommand | ReleasesCommand | ReleaseCommand):
         return tuple(context.catalog.apps)
     if not isinstance(command, ExplainCommand) and command.app is not None:
-        app = context.catalog.find(command.app, command.cluster)
-        return (app.target.typed if app is not None else command.app,)
+        every = (one for one in context.catalog.apps.values() if one.target.app == command.app)
+        meant = tuple(one.target.typed for one in every if _is_in(one, command.cluster))
+        return meant or (command.app,)
     here = context.catalog.in_channel(invocation.channel)
     found = tuple(app.target.typed for app in here if _is_in(app, command.cluster))
     if isinstance(command, ExplainCommand):

@@ -3,7 +3,7 @@ else what the cluster runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from bot.operations.access.freezes_in_force import freezes_in_force
 from bot.operations.context import App, Context
@@ -16,6 +16,7 @@ from bot.releases.facts.images import version_of
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.release import Release
 from bot.releases.facts.target import Target
+from bot.releases.fleet.state import stand_words
 
 COLUMNS = ("APP", "VERSION", "CLUSTER", "NAMESPACE", "STRATEGY", "RELEASE")
 MAX_NAMED = 8
@@ -47,8 +48,30 @@ def list_apps(context: Context, cluster: str | None = None) -> Table:
         )
     missing = [name for name, one in seen.items() if one.stable is None]
     notes += [f"without a Deployment: {some_of(missing, MAX_NAMED)}"] * bool(missing)
+    notes += _differing(rows)
+    notes += _fleet_lines(context, {app.target.app for app in apps.values()})
     notes += frozen_lines(context, tuple(apps.values()))
     return Table("Apps", COLUMNS, tuple(rows), "\n".join(notes))
+
+
+def _differing(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Apps whose clusters run different versions."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, version, cluster, *_ in rows:
+        if version != "-":
+            found.setdefault(name, {}).setdefault(version, []).append(cluster)
+    return [
+        f"{name} differs: "
+        + "; ".join(f"{v} in {some_of(clusters, MAX_NAMED)}" for v, clusters in versions.items())
+        for name, versions in found.items()
+        if len(versions) > 1
+    ]
+
+
+def _fleet_lines(context: Context, names: Collection[str]) -> list[str]:
+    """What is under way in several clusters, and what is done but for some of them."""
+    fleets = [one for one in context.store.active() if one.fleet and one.target.app in names]
+    return [f"{one.id}: {one.phase.words}, {stand_words(one)}" for one in fleets]
 
 
 def _seen(context: Context, apps: tuple[App, ...]) -> tuple[dict[str, Observation], list[str]]:

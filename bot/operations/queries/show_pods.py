@@ -45,17 +45,21 @@ def show_pods(context: Context, apps: Sequence[App]) -> Table:
         found, counts = _groups(app, seen, running_release(context, app.target))
         rows += [(*lead, *row) for row in found]
         lines += [f"{name} {line}" if lead else line for line in counts or ["no pods: scaled to 0"]]
-    title = (
-        f"Pods of {apps[0].target.label}"
-        if len(apps) == 1
-        else f"Pods of {len(apps)} apps: {len(rows)}"
-    )
     return Table(
-        title,
+        _title(apps, len(rows)),
         ("APP", *POD_COLUMNS) if len(apps) > 1 else POD_COLUMNS,
         tuple(rows),
         "\n".join(lines),
     )
+
+
+def _title(apps: Sequence[App], pods: int) -> str:
+    if len(apps) == 1:
+        return f"Pods of {apps[0].target.label}"
+    names = {app.target.app for app in apps}
+    if len(names) == 1:
+        return f"Pods of {names.pop()} in {counted(len(apps), 'cluster')}: {pods}"
+    return f"Pods of {len(apps)} apps: {pods}"
 
 
 def _groups(app: App, seen: Observation, release: Release | None) -> tuple[Rows, list[str]]:

@@ -17,6 +17,7 @@ from bot.commands.model import (
     FreezeCommand,
     GetCommand,
     HelpCommand,
+    InCluster,
     Mistake,
     PodsCommand,
     ReleaseCommand,
@@ -333,6 +334,8 @@ IN_US: list[tuple[str, Command]] = [
 
 MEAN_ALL = ("deploy hello 2.0.0", "rollout undo hello")
 """They mean a fleet where no cluster is named."""
+SHOW_EACH = ("rollout status hello", "pods hello", "get events hello", "traffic hello")
+"""They show all clusters side by side."""
 
 
 @pytest.mark.parametrize(("text", "command"), IN_US, ids=[text for text, _ in IN_US])
@@ -341,6 +344,10 @@ def test_in_means_the_same_in_every_command(text: str, command: Command) -> None
     if isinstance(command, DeployCommand | RolloutCommand) and text in MEAN_ALL:
         everywhere = replace(command, cluster=None, clusters=("eu", "us"))
         assert parse(text, FLEET) == parse(f"{text} in=eu,us", FLEET) == everywhere
+        return
+    if text in SHOW_EACH:
+        assert isinstance(command, InCluster)
+        assert parse(text, FLEET) == replace(command, cluster=None)
         return
     missing = parse(text, FLEET)
     assert isinstance(missing, Mistake)

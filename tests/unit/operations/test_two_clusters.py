@@ -24,6 +24,7 @@ from bot.operations.starts.answer_start import answer_start
 from bot.ports import WORKER_ALIVE, Cluster, ClusterUnreachable
 from bot.query import Query, ReplyTo
 from bot.releases.facts.changes import Deploy, Undo
+from bot.releases.facts.fleet import Wave
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy
@@ -227,6 +228,26 @@ def test_a_suggestion_repairs_a_foreign_cluster() -> None:
     assert isinstance(reply, Refusal)
     assert reply.line == "hello is in eu and us, not in lab. Write `in=eu` or `in=us`."
     assert reply.instead[0] == Suggestion("/pods hello in=eu")
+
+
+@pytest.mark.parametrize("text", ["pods", "traffic", "rollout status", "rollout history"])
+def test_what_only_reads_shows_all_clusters_of_an_app(text: str) -> None:
+    fleet = Fleet()
+    assert fleet.type(f"{text} hello") == Pending()
+    shown = fleet.work()
+    assert "hello in eu" in shown and "hello in us" in shown
+    assert "lab" not in shown
+
+
+def test_apps_names_versions_that_differ_and_the_fleet_that_is_under_way() -> None:
+    fleet = Fleet()
+    catalog = replace(fleet.context.catalog, waves={"hello": (Wave(("eu",)), Wave(("us",)))})
+    fleet.context = replace(fleet.context, catalog=catalog)
+    fleet.type("deploy hello 8.0.0")
+    fleet.type("apps")
+    shown = fleet.work()
+    assert "hello differs: 2.0.0 in eu; 7.0.0 in us" in shown
+    assert "hello-1: queued, none of the fleet is on 8.0.0" in shown
 
 
 @pytest.mark.parametrize("text", ["pods", "rollout status", "rollout history"])
