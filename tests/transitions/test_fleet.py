@@ -270,6 +270,33 @@ def test_a_skipped_cluster_is_never_shown_as_done_and_catches_up_when_it_answers
     assert walk.stands() is Phase.SUCCEEDED
 
 
+def test_a_part_that_failed_before_its_cluster_went_away_is_asked_about_and_not_skipped() -> None:
+    walk = FleetWalk(a_fleet_release(Wave(("eu",), unreachable="skip"), Wave(("us",))))
+    walk.tick(times=2)
+    walk.fails("eu")
+    walk.loses_cluster("eu")
+    walk.tick(after_ms=AWAY_MS, times=2)
+    assert walk.stands() is Phase.PAUSED
+    assert "part-eu in eu" in walk.texts[-1]
+
+
+def test_a_part_that_fails_as_it_catches_up_is_asked_about_once() -> None:
+    walk = FleetWalk(a_fleet_release(Wave(("eu",)), Wave(("onprem",), unreachable="skip")))
+    walk.loses_cluster("onprem")
+    walk.tick()
+    walk.succeeds("eu")
+    walk.tick(times=3)
+    walk.finds_cluster("onprem")
+    walk.tick(times=2)
+    walk.fails("onprem")
+    walk.tick()
+    assert walk.stands() is Phase.PAUSED
+    walk.ask(Resume(DEVELOPER))
+    walk.tick(times=2)
+    assert walk.stands() is Phase.FAILED
+    assert walk.texts[-1] == "shop is on 2.0.0 in eu, not in onprem"
+
+
 def test_a_cluster_that_answers_too_late_catches_up_only_with_consent() -> None:
     walk = FleetWalk(a_fleet_release(Wave(("eu",)), Wave(("onprem",), unreachable="skip")))
     walk.loses_cluster("onprem")

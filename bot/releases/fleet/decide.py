@@ -216,7 +216,8 @@ def _skipped(decision: Decision, now: int) -> Decision:
     if fleet.waves[at].unreachable != "skip":
         return decision
     for part in fleet.of_wave(at):
-        if part.is_skipped or part.state == "done" or not _is_long_away(part, now):
+        is_over = part.state in ("done", "failed")
+        if part.is_skipped or is_over or not _is_long_away(part, now):
             continue
         fleet = with_part(fleet, replace(part, is_skipped=True, since=now))
         text = f"{part.cluster} is skipped until it answers: {part.away}"
@@ -364,7 +365,7 @@ def _at_end(decision: Decision, now: int) -> tuple[Decision, tuple[Order, ...]]:
     them."""
     release = decision.release
     fleet = fleet_of(release)
-    late = [one for one in fleet.parts if one.is_skipped and one.state != "done"]
+    late = [one for one in fleet.parts if one.is_skipped and not _is_left(release, one)]
     if not late:
         return _finished(decision, now), ()
     where = some_of([one.cluster for one in late], SHOWN)
@@ -374,7 +375,7 @@ def _at_end(decision: Decision, now: int) -> tuple[Decision, tuple[Order, ...]]:
     orders: list[Order] = []
     for part in late:
         key = f"{part.release} failed"
-        if part.state == "failed" and key not in release.tolerated:
+        if part.state == "failed":
             why = f"{part.release} in {part.cluster} {part.words}"
             return paused(decision, why, key, now), ()
         if part.release or part.away or not part.runs:
@@ -386,6 +387,11 @@ def _at_end(decision: Decision, now: int) -> tuple[Decision, tuple[Order, ...]]:
         if isinstance(release.change, Deploy):
             orders.append(Begin(part.cluster, release.change))
     return decision, tuple(orders)
+
+
+def _is_left(release: Release, part: Part) -> bool:
+    """Done, or failed as a person saw and continued in spite of."""
+    return part.state == "done" or f"{part.release} failed" in release.tolerated
 
 
 def _catch_up_within(fleet: Fleet, part: Part) -> int:
