@@ -23,7 +23,7 @@ from tests.faults.proxy import Proxy, connected
 from tests.faults.stage import as_started, start_again
 from tests.journeys.test_evidence import administer
 
-CHANNEL, DEVELOPER = "C0RELEASES", "U0DEV1"
+CHANNEL, DEVELOPER, MANAGER = "C0RELEASES", "U0DEV1", "U0MANAGER"
 WITHIN_S = 90.0
 WAVES = [
     {"clusters": ["local"]},
@@ -37,8 +37,8 @@ class ThreeClusters:
     kubeconfigs: dict[str, Path]  # without the proxy
     answers: dict[str, threading.Event]
 
-    def say(self, text: str) -> str:
-        return str(self.sandbox.slack.command(DEVELOPER, CHANNEL, text).get("text") or "")
+    def say(self, text: str, by: str = DEVELOPER) -> str:
+        return str(self.sandbox.slack.command(by, CHANNEL, text).get("text") or "")
 
     def sees(self, text: str) -> None:
         slack = self.sandbox.slack
@@ -109,6 +109,7 @@ def three(tmp_path: Path) -> Iterator[ThreeClusters]:
         app = catalog["apps"]["hello"]
         del app["cluster"]
         app |= {"clusters": ["local", "us", "onprem"], "waves": WAVES}
+        app["canary"] = {"steps": [50], "hold": "1s"}
         app["crash_loop"] = {"restarts": 1, "for": "1s"}
         (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
         sandbox = stack.enter_context(
@@ -174,3 +175,15 @@ def test_a_part_of_the_fleet_leaves_the_rest_alone(three: ThreeClusters) -> None
     three.say("/deploy hello 2.0.0 in=local,us")
     three.sees("hello is on 2.0.0 in local, us")
     assert three.images() == ["2.0.0", "2.0.0", "1.0.0"]
+
+
+@pytest.mark.slow
+def test_a_canary_is_approved_once_for_each_wave(three: ThreeClusters) -> None:
+    three.say("/deploy hello 2.0.0 canary")
+    three.sees("Needs approval: promote hello to 2.0.0 in local; 0 of 1 approved")
+    three.say("/rollout promote hello", by=MANAGER)
+    three.sees("Needs approval: promote hello to 2.0.0 in us, onprem; 0 of 1 approved")
+    assert three.images() == ["2.0.0", "1.0.0", "1.0.0"]
+    three.say("/rollout promote hello", by=MANAGER)
+    three.sees("hello is on 2.0.0 in local, us, onprem")
+    assert three.images() == ["2.0.0"] * 3
