@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 import httpx
+import yaml
 
 from bot.stop_signal import StopSignal
 from sandbox.free_ports import free_port
@@ -87,6 +88,10 @@ def launch(
         start_new_session=True,
         env=dict(environment),
     )
+
+
+MORE_CLUSTERS = {"us": "us", "onprem": "eu"}
+"""Beside `local`, with their regions."""
 
 
 @dataclass
@@ -182,6 +187,7 @@ def run_sandbox(
     redis_variables: Mapping[str, str] | None = None,
     more_redis_rules: Sequence[str] = (),
     with_prometheus: bool = False,
+    clusters: int = 1,
     launch: Launch = launch,
     is_called_off: Callable[[], bool] = lambda: False,
 ) -> Iterator[Sandbox]:
@@ -190,7 +196,8 @@ def run_sandbox(
     ``kubeconfig`` names a cluster to use instead of the simulated one. ``variables`` override what
     the sandbox sets for bot and worker, ``redis_variables`` what it sets for Redis. Redis has the
     chart's users; ``more_redis_rules`` allow both of them more. ``with_prometheus``: a real one
-    scrapes the simulated pods, and visitors ask them. If this process is killed, a
+    scrapes the simulated pods, and visitors ask them. ``clusters``: so many simulated ones, and
+    hello is in each of them. If this process is killed, a
     guardian ends the parts. Raises SandboxDidNotStart, and SandboxCalledOff as soon as
     ``is_called_off`` says so.
     """
@@ -200,8 +207,10 @@ def run_sandbox(
             words = _cluster_words(parts.folder, ready_after, nodes)
             visitors = ["--traffic", str(TRAFFIC)] if with_prometheus else []
             parts.start("cluster", [*words, *visitors], os.environ)
+            more_clusters = _more_clusters(parts, clusters, ready_after, nodes)
         else:
             _take_cluster(parts.folder, kubeconfig, context)
+            more_clusters = ()
         port = free_port()
         bot_url = f"http://127.0.0.1:{port}"
         settings = _slack_settings(rate_scale, slack_options or {})
@@ -220,7 +229,8 @@ def run_sandbox(
                 for user in users
             )
             sandbox = Sandbox(slack, redis, parts.folder, bot_url, parts.running)
-            _wait_for_file(sandbox.kubeconfig, parts.check)
+            for file in (sandbox.kubeconfig, *more_clusters):
+                _wait_for_file(file, parts.check)
             if with_prometheus:
                 _start_prometheus(parts, sandbox)
             parts.start("bot", ["bot", "bot"], env)
@@ -275,11 +285,38 @@ def _started_parts(launch: Launch, is_called_off: Callable[[], bool]) -> Iterato
         parts.guardian.dismiss()
 
 
-def _cluster_words(folder: Path, ready_after: float, nodes: int) -> list[str]:
-    """The command of the simulated cluster, seeded with the manifests of the demo."""
+def _more_clusters(
+    parts: _Parts, clusters: int, ready_after: float, nodes: int
+) -> tuple[Path, ...]:
+    """Their kubeconfigs, which the catalog names."""
+    names = tuple(MORE_CLUSTERS)[: clusters - 1]
+    if not names:
+        return ()
+    catalog = parts.folder / "catalog.yaml"
+    text = yaml.safe_load(catalog.read_text(encoding="utf-8"))
+    text["clusters"]["local"]["labels"] = {"region": "eu"}
+    for name in names:
+        words = _cluster_words(parts.folder, ready_after, nodes, f"kubeconfig-{name}")
+        parts.start(f"cluster-{name}", words, os.environ)
+        text["clusters"][name] = {
+            "kubeconfig": f"./kubeconfig-{name}",
+            "context": "sandbox",
+            "labels": {"region": MORE_CLUSTERS[name]},
+        }
+    hello = text["apps"]["hello"]
+    del hello["cluster"]
+    hello["clusters"] = ["local", *names]
+    catalog.write_text(yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
+    return tuple(parts.folder / f"kubeconfig-{name}" for name in names)
+
+
+def _cluster_words(
+    folder: Path, ready_after: float, nodes: int, kubeconfig_name: str = "kubeconfig"
+) -> list[str]:
+    """The command of a simulated cluster, seeded with the manifests of the demo."""
     manifests = sorted((folder / "manifests").glob("*.yaml"))
     seeds = [word for path in manifests for word in ("--seed", str(path))]
-    kubeconfig = ["--kubeconfig", str(folder / "kubeconfig")]
+    kubeconfig = ["--kubeconfig", str(folder / kubeconfig_name)]
     options = ["--ready-after", str(ready_after), "--nodes", str(nodes)]
     return ["sandbox.cluster", *kubeconfig, *options, *seeds]
 
@@ -387,7 +424,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="a real Prometheus scrapes the pods, and hello is judged by metrics",
     )
+    parser.add_argument(
+        "--clusters",
+        type=int,
+        default=1,
+        choices=range(1, len(MORE_CLUSTERS) + 2),
+        help="so many simulated clusters, with hello in each of them (default 1)",
+    )
     options = parser.parse_args(argv)
+    if options.clusters > 1 and (options.kubeconfig or options.cluster != "simulated"):
+        parser.error("--clusters is for simulated clusters")
     if options.prometheus and (options.kubeconfig or options.cluster != "simulated"):
         parser.error("--prometheus is for the simulated cluster, whose pods answer")
     if options.prometheus and find_prometheus() is None:
@@ -409,6 +455,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 context=options.context if options.kubeconfig else "sandbox",
                 socket_mode=options.socket_mode,
                 with_prometheus=options.prometheus,
+                clusters=options.clusters,
                 is_called_off=stop,
             ) as sandbox,
         ):

@@ -187,3 +187,31 @@ def test_a_canary_is_approved_once_for_each_wave(three: ThreeClusters) -> None:
     three.say("/rollout promote hello", by=MANAGER)
     three.sees("hello is on 2.0.0 in local, us, onprem")
     assert three.images() == ["2.0.0"] * 3
+
+
+@pytest.mark.slow
+def test_the_sandbox_has_as_many_clusters_as_it_is_asked_for() -> None:
+    """Line by line what docs/how-to/a-region-at-a-time.md says to type."""
+    with run_sandbox(clusters=3, ready_after=0.2, rate_scale=0) as sandbox:
+
+        def sees(text: str) -> None:
+            def is_there() -> bool:
+                shown = sandbox.slack.messages(CHANNEL, DEVELOPER)
+                return any(text in one.get("text", "") for one in shown)
+
+            sandbox.slack.wait_for(is_there, seconds=WITHIN_S, what=text)
+
+        def say(text: str) -> str:
+            return str(sandbox.slack.command(DEVELOPER, CHANNEL, text).get("text") or "")
+
+        planned = say("/deploy hello 2.0.0 dry-run")
+        assert "wave 1: local" in planned
+        assert "way back: onprem, then us, then local" in planned
+        say("/deploy hello 2.0.0")
+        sees("hello is on 2.0.0 in local, us, onprem")
+        say("/rollout undo hello")
+        sees("hello is back on 1.0.0 in local, us, onprem")
+        say("/deploy hello 2.0.0 in=region:eu")
+        sees("hello is on 2.0.0 in local, onprem")
+        say("/pilothouse apps")
+        sees("hello differs: 2.0.0 in local, onprem; 1.0.0 in us")
