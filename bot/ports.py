@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
+from bot.policy.automation import AutomationLock
 from bot.policy.freezes import Freeze
 from bot.policy.manifests import Brought
 from bot.policy.permissions import PersonKind
@@ -533,6 +534,22 @@ class ReleaseStore(Protocol):
         """None: no freeze in force. False, and nothing is changed, where the scope's freeze is no
         longer ``before``. ``audit`` is written with the change, or neither is; the same
         ``operation`` (not "") changes once."""
+
+    def automation_locks(self, app: str, cluster: str) -> tuple[AutomationLock, ...]:
+        """Those that keep machines from releasing the app there, the newest last."""
+
+    def change_automation_locks(
+        self,
+        app: str,
+        cluster: str,
+        before: tuple[AutomationLock, ...],
+        after: tuple[AutomationLock, ...],
+        *,
+        operation: str = "",
+        audit: AuditLine | None = None,
+    ) -> bool:
+        """False, and nothing is changed, where they are no longer ``before``. ``audit`` and
+        ``operation``: as for ``change_freeze``."""
 
     def put(self, key: str, value: str, *, ttl_ms: int) -> None:
         """Small short-lived state (a pending /apply, a form's draft); never a secret."""

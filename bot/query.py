@@ -17,6 +17,7 @@ from bot.commands.deploy_form import DeployForm
 from bot.commands.model import (
     ApplyCommand,
     AppsCommand,
+    ClearCommand,
     DeployCommand,
     ExplainCommand,
     FreezeCommand,
@@ -53,7 +54,7 @@ AppsReplyCommand: TypeAlias = (
     | DeployCommand
     | ApplyCommand
 )
-ReplyCommand: TypeAlias = AppsReplyCommand | FreezeCommand | UnfreezeCommand
+ReplyCommand: TypeAlias = AppsReplyCommand | FreezeCommand | UnfreezeCommand | ClearCommand
 """What the worker replies to. DeployCommand: its dry run."""
 QueryCommand: TypeAlias = ReplyCommand | PreviewCommand
 

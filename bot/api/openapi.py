@@ -27,6 +27,7 @@ _START = (
     "malformed",
     "not_allowed",
     "refused",
+    "locked",
     "too_slow",
     "too_large",
     "not_json",

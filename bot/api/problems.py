@@ -40,6 +40,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "method_not_allowed": (405, "The method is not allowed here"),
     "too_slow": (408, "The body took too long"),
     "refused": (409, "The release was refused"),
+    "locked": (409, "A version of the app failed; a person has to clear that first"),
     "too_large": (413, "The body is too large"),
     "not_json": (415, "The body is not JSON"),
     "invalid": (422, "A field is wrong"),

@@ -120,6 +120,13 @@ _DETAILS: dict[str, tuple[str, ...]] = {
             " are counted."
         ),
     ),
+    "clear": (
+        (
+            "After a rollback that nobody asked for, whoever comes through the API may not release"
+            " the app. People may."
+        ),
+        "Without VERSION, all its versions that failed are cleared.",
+    ),
     "freeze": (
         "until is a duration (2h) or a time (2026-12-31T18:00Z).",
         "During a freeze, a release needs an admin and a reason. Undo still works.",

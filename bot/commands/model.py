@@ -152,6 +152,17 @@ class UnfreezeCommand:
     kind: Literal["unfreeze"] = "unfreeze"
 
 
+@dataclass(frozen=True)
+class ClearCommand:
+    """``version`` "": all versions of the app that failed."""
+
+    app: str
+    version: str
+    reason: str
+    cluster: str | None = None
+    kind: Literal["clear"] = "clear"
+
+
 InCluster: TypeAlias = (
     DeployCommand
     | ScaleCommand
@@ -164,6 +175,7 @@ InCluster: TypeAlias = (
     | ReleasesCommand
     | ReleaseCommand
     | AppsCommand
+    | ClearCommand
 )
 """The commands that take ``in=``."""
 

@@ -10,6 +10,7 @@ from bot.commands.clusters import IN, in_cluster
 from bot.commands.model import (
     ApplyCommand,
     AppsCommand,
+    ClearCommand,
     Command,
     DeployCommand,
     ExplainCommand,
@@ -440,6 +441,22 @@ def _scope(line: Line, positional: list[str]) -> str | Mistake:
     return mistake_about_app(line, word)
 
 
+def _clear(line: Line) -> Command | Mistake:
+    positional = list(line.words.positional)
+    app = one_app(line, positional)
+    if isinstance(app, Mistake):
+        return app
+    version = positional.pop(0) if positional else ""
+    extra = no_more(line, positional)
+    if extra:
+        return extra
+    reason = line.words.options.get("reason", "")
+    if not reason:
+        form = f"{line.names.typed('clear')} {app} {version}".rstrip()
+        return Mistake("Why may machines release it again?", f'{form} reason="…"')
+    return ClearCommand(app, version, reason)
+
+
 def _freeze(line: Line) -> Command | Mistake:
     positional = list(line.words.positional)
     scope = _scope(line, positional)
@@ -492,4 +509,5 @@ _READERS: dict[str, Callable[[Line], Command | Mistake]] = {
     "help": _help,
     "freeze": _freeze,
     "unfreeze": _unfreeze,
+    "clear": _clear,
 }

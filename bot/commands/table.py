@@ -164,6 +164,14 @@ COMMANDS: tuple[CommandSpec, ...] = (
         ("{app}", "all"),
         values=("cluster", "reason"),
     ),
+    CommandSpec(
+        "clear",
+        'APP [VERSION] [in=CLUSTER] reason="…"',
+        "Let machines release an app again after a version of it failed",
+        "channel",
+        ('{app} reason="the database was full"', '{app} 2.0.0 reason="fixed in the config"'),
+        values=("in", "reason"),
+    ),
 )
 BY_NAME: dict[str, CommandSpec] = {spec.name: spec for spec in COMMANDS}
 BY_DEFAULT = tuple(spec.name for spec in COMMANDS if spec.by_default)

@@ -3,12 +3,13 @@ and no other module knows the rules that it is composed of."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from bot.policy.approvals import refusal_to_ask
+from bot.policy.automation import AutomationLock, refusal_of_locks
 from bot.policy.callers import Caller, refusal_of_caller
 from bot.policy.freezes import Freeze, frozen_by, may_override, refusal_to_end
 from bot.policy.permission_table import BUTTONS, SAFER
@@ -82,13 +83,15 @@ class Path:
 
 @dataclass(frozen=True)
 class Start:
-    """A release to be created, or one before its first write."""
+    """A release to be created, or one before its first write. ``locks``: those that keep machines
+    from it, where a machine asks."""
 
     target: Target
     change: Change | None
     reason: str
     freezes: Collection[Freeze]
     rules: Rules = field(default_factory=Rules)
+    locks: Sequence[AutomationLock] = ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Rule(StrEnum):
     IDENTITY = "identity"
     STRANGER = "stranger"
     CALLER = "caller"
+    LOCKED = "locked"
     CHANNEL = "channel"
     ROLE = "role"
     THING = "thing"
@@ -125,6 +129,7 @@ class Denied:
     line: str
     rule: Rule
     freeze: Freeze | None = None
+    app: str = ""  # as a command names it, where a lock refuses
 
 
 EFFECT = Path("effect")
@@ -208,7 +213,10 @@ def _of_caller(asker: Asker, thing: Thing, now: int) -> Denied | None:
     if not isinstance(thing, Start) or not isinstance(thing.change, Deploy):
         return Denied(f"The API caller {name} may start releases only.", Rule.CALLER)
     line = refusal_of_caller(name, asker.caller, thing.target, thing.change.strategy, now)
-    return Denied(line, Rule.CALLER) if line else None
+    if line:
+        return Denied(line, Rule.CALLER)
+    line = refusal_of_locks(thing.locks, thing.target.label)
+    return Denied(line, Rule.LOCKED, app=thing.target.typed) if line else None
 
 
 def _of_role(roles: Collection[Role], act: Act, thing: Thing) -> Denied | None:

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, Permission] = {
     "help": Permission.READ,
     "freeze": Permission.DEPLOY,
     "unfreeze": Permission.DEPLOY,
+    "clear": Permission.DEPLOY,
 }
 ROLLOUT_VERBS: Mapping[str, Permission] = {
     "status": Permission.READ,

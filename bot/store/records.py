@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from bot.policy.automation import AutomationLock
 from bot.policy.freezes import Freeze
 from bot.ports import Announcement, UnknownSchema
 from bot.releases.facts.events import Event
@@ -106,6 +107,7 @@ _RELEASE: TypeAdapter[Release] = TypeAdapter(Release)
 _NOT_WRITTEN = {"newer_record"}
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 _FREEZE: TypeAdapter[Freeze] = TypeAdapter(Freeze)
+_LOCKS: TypeAdapter[tuple[AutomationLock, ...]] = TypeAdapter(tuple[AutomationLock, ...])
 
 
 def dump_release(release: Release) -> bytes:
@@ -222,6 +224,14 @@ def dump_freeze(freeze: Freeze) -> bytes:
 
 def load_freeze(entry: bytes) -> Freeze:
     return _FREEZE.validate_json(entry)
+
+
+def dump_automation_locks(locks: tuple[AutomationLock, ...]) -> bytes:
+    return _LOCKS.dump_json(locks) if locks else b""
+
+
+def load_automation_locks(entry: bytes | None) -> tuple[AutomationLock, ...]:
+    return _LOCKS.validate_json(entry) if entry else ()
 
 
 def template_hash(template: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import orjson
 from redis import Redis
 
+from bot.policy.automation import AutomationLock
 from bot.policy.freezes import Freeze
 from bot.ports import (
     Announcement,
@@ -478,6 +479,38 @@ class RedisReleaseStore:
                 self._retention.audit_ms,
                 sha,
                 words,
+            )
+        )
+
+    def automation_locks(self, app: str, cluster: str) -> tuple[AutomationLock, ...]:
+        with redis_errors():
+            found = self._client.hget(self._key("automation-locks"), f"{cluster}/{app}")
+        return records.load_automation_locks(cast("bytes | None", found))
+
+    def change_automation_locks(
+        self,
+        app: str,
+        cluster: str,
+        before: tuple[AutomationLock, ...],
+        after: tuple[AutomationLock, ...],
+        *,
+        operation: str = "",
+        audit: AuditLine | None = None,
+    ) -> bool:
+        line, sha, words = self._dumped(audit)
+        return bool(
+            self._scripts.run(
+                "change_automation_locks",
+                operation or self._new_id(),
+                f"{cluster}/{app}",
+                records.dump_automation_locks(before),
+                records.dump_automation_locks(after),
+                line,
+                audit.app if audit else "",
+                self._retention.audit_ms,
+                sha,
+                words,
+                audit.release_id if audit else "",
             )
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bot.policy.automation import AutomationLock
 from bot.policy.freezes import Freeze
 from bot.ports import (
     Announcement,
@@ -132,6 +133,7 @@ class InMemoryReleaseStore:
         self._heads_wanted: dict[str, int] = {}
         self._refusals: dict[tuple[str, str], tuple[int, AuditLine]] = {}  # ends, with the count
         self._freezes: dict[str, Freeze] = {}
+        self._automation_locks: dict[tuple[str, str], tuple[AutomationLock, ...]] = {}
         self.counters: Counter[str] = Counter()
         self._passing: dict[str, tuple[str, int]] = {}
         self._passing_orders: dict[str, int] = {}
@@ -478,6 +480,29 @@ class InMemoryReleaseStore:
         self._freezes.pop(scope, None)
         if after is not None:
             self._freezes[scope] = after
+        self._operations[operation] = True
+        return True
+
+    def automation_locks(self, app: str, cluster: str) -> tuple[AutomationLock, ...]:
+        return self._automation_locks.get((app, cluster), ())
+
+    def change_automation_locks(
+        self,
+        app: str,
+        cluster: str,
+        before: tuple[AutomationLock, ...],
+        after: tuple[AutomationLock, ...],
+        *,
+        operation: str = "",
+        audit: AuditLine | None = None,
+    ) -> bool:
+        if operation and operation in self._operations:
+            return True
+        if self.automation_locks(app, cluster) != before:
+            return False
+        if audit is not None:
+            self._append_line(audit)
+        self._automation_locks[app, cluster] = after
         self._operations[operation] = True
         return True
 

@@ -58,3 +58,20 @@ def test_a_release_that_fails_fails_its_pipeline(journey: Journey) -> None:
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 3, out
     assert "rolled back" in out.splitlines()[-1]
+
+
+def test_after_a_version_failed_machines_wait_for_a_person(journey: Journey) -> None:
+    """It reads in the thread what lifts the lock; people release meanwhile."""
+    with pipeline(journey, "missing", "--triggered-by", DEVELOPER) as process:
+        process.communicate(timeout=60)
+    journey.sees(r"Machines may not release {app} until a person clears it")
+    with pipeline(journey, "2.0.0", "--triggered-by", DEVELOPER) as process:
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 5 and "(locked)" in out, out
+    assert set(journey.versions()) == {"1.0.0"}
+    journey.say('/pilothouse clear {app} missing reason="a typo in the tag"')
+    journey.sees(r"missing of {app} is cleared for machines: a typo in the tag")
+    with pipeline(journey, "2.0.0", "rolling", "--triggered-by", DEVELOPER) as process:
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, out
+    assert set(journey.versions()) == {"2.0.0"}

@@ -93,6 +93,9 @@ def _worded(context: Context, denied: Denied) -> Refusal:
                 return Refusal(denied.line, f"{hint}; it is a window of the catalog.")
             lift = f"`{names.typed('unfreeze')} {freeze.scope}`"
             return Refusal(denied.line, f"{hint}; to end it: {lift}.")
+        case Rule.LOCKED:
+            clear = f'`{names.typed("clear")} {denied.app} reason="…"`'
+            return Refusal(denied.line, f"A person clears that in Slack: {clear}.")
         case Rule.STRATEGY | Rule.EMERGENCY | Rule.EMERGENCY_WITHOUT_REASON:
             return Refusal(denied.line, _HINTS.get(denied.rule, ""), field="strategy")
         case _:

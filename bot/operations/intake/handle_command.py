@@ -10,6 +10,7 @@ from typing import assert_never
 from bot.commands.model import (
     ApplyCommand,
     AppsCommand,
+    ClearCommand,
     Command,
     DeployCommand,
     ExplainCommand,
@@ -232,7 +233,7 @@ def _carry_out(context: Context, invocation: Invocation, command: Command) -> Re
             return _whoami(context, invocation)
         case HelpCommand(command=topic):
             return HelpReply(topic)
-        case FreezeCommand() | UnfreezeCommand():
+        case FreezeCommand() | UnfreezeCommand() | ClearCommand():
             return ask_query(context, invocation, command)
         case _ as never:
             assert_never(never)

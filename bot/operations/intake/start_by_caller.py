@@ -33,6 +33,7 @@ RefusalCode: TypeAlias = Literal[
     "key_reused",
     "triggered_by_required",
     "refused",
+    "locked",
     "outcome_unknown",
     "unavailable",
 ]
@@ -114,8 +115,9 @@ def _started(
     match reply:
         case Receipt():
             return reply
-        case Refusal(line=line, hint=hint):
-            return CallerRefusal("refused", f"{line} {hint}".rstrip())
+        case Refusal(line=line, hint=hint, rule=rule):
+            code: RefusalCode = "locked" if rule == Rule.LOCKED else "refused"
+            return CallerRefusal(code, f"{line} {hint}".rstrip())
         case _:
             raise TypeError(f"a release was answered with {reply.kind}")
 

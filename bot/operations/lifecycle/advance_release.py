@@ -20,6 +20,7 @@ from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, check_people
 from bot.operations.lifecycle.draft_release import Draft
 from bot.operations.lifecycle.gather_logs import LogReading, gather_logs
 from bot.operations.lifecycle.hold_in_queue import hold_in_queue
+from bot.operations.lifecycle.lock_automation import lock_automation
 from bot.operations.lifecycle.meet_error import forget_errors, meet_error
 from bot.operations.lifecycle.observe_end import Waits, end_under_locks, observe_end
 from bot.operations.lifecycle.observe_release import (
@@ -190,6 +191,7 @@ def _observed_tick(
         return _Next(apply_objects(context, cluster, ready.release, ends))
     decision = _decide(context, ready)
     remember_templates(context, decision.release, ready.seen)
+    decision = lock_automation(context, before, decision)
     if cluster is not None and isinstance(ready.seen, Observation):
         decision = announce_writes(context, decision)
     saved = _save(context, decision, before)

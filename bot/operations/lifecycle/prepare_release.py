@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.operations.access.freezes_in_force import freezes_in_force
+from bot.operations.access.locks_for import locks_for
 from bot.operations.access.record_decision import record_effect
 from bot.operations.access.refuse import denied_now
 from bot.operations.access.roles import asker_now
@@ -91,7 +92,8 @@ def _freeze(context: Context, release: Release) -> Freeze | None:
 
 def _refusal(context: Context, release: Release, starter: Asker) -> str:
     freezes = freezes_in_force(context)
-    start = Start(release.target, release.change, release.reason, freezes, release.rules)
+    locks = locks_for(context, release.requested_by, release.target)
+    start = Start(release.target, release.change, release.reason, freezes, release.rules, locks)
     denied = denied_now(context, starter, _act(release), start)
     operation = f"{release.id}:may start:{release.phase.value}"
     record_effect(context, starter, _act(release), denied, release, operation=operation)

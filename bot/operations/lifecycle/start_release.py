@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 
 from bot.operations.access.freezes_in_force import freezes_in_force
+from bot.operations.access.locks_for import locks_for
 from bot.operations.access.refuse import refuse
 from bot.operations.context import App, Context
 from bot.operations.delivery.find_card import find_card
@@ -111,7 +112,8 @@ def may_not_start(
 ) -> Refusal | None:
     """Releases are frozen, or the strategy is not one of the app's; and this is neither an undo nor
     an admin with a reason."""
-    start = Start(app.target, change, reason, freezes_in_force(context), app.rules)
+    freezes, locks = freezes_in_force(context), locks_for(context, by, app.target)
+    start = Start(app.target, change, reason, freezes, app.rules, locks)
     return refuse(context, by, STARTING, thing=start)
 
 

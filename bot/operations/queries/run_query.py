@@ -10,6 +10,7 @@ from typing import assert_never
 from bot.commands.model import (
     ApplyCommand,
     AppsCommand,
+    ClearCommand,
     DeployCommand,
     ExplainCommand,
     FreezeCommand,
@@ -31,6 +32,7 @@ from bot.operations.delivery.edit_banners import remember_banner
 from bot.operations.lifecycle.check_start import waits_for_cluster
 from bot.operations.queries.apply_manifests import apply_manifests
 from bot.operations.queries.change_freeze import change_freeze
+from bot.operations.queries.clear_lock import clear_lock
 from bot.operations.queries.list_apps import list_apps
 from bot.operations.queries.list_releases import list_releases
 from bot.operations.queries.pause_deployment import pause_deployment
@@ -130,6 +132,8 @@ def _works_meanwhile(context: Context, query: Query, command: ReplyCommand) -> s
 def _reply(context: Context, query: Query, command: ReplyCommand) -> Reply:
     if isinstance(command, FreezeCommand | UnfreezeCommand):
         return change_freeze(context, query, command)
+    if isinstance(command, ClearCommand):
+        return clear_lock(context, query, command)
     missing = [name for name in query.apps if name not in context.catalog.apps]
     if missing:
         return Refusal(f"The catalog no longer has the app `{missing[0]}`.")
@@ -286,7 +290,8 @@ def _is_for_channel(query: Query, reply: Reply) -> bool:
             return True
         case TextReply():
             # it changed the cluster, or whether others may, which concerns everyone
-            return isinstance(query.command, UnfreezeCommand) or query.confirms is not None
+            opens = isinstance(query.command, UnfreezeCommand | ClearCommand)
+            return opens or query.confirms is not None
         case PlanReply():
             return query.purpose == "share"  # until then a dry run is for one person
         case _:

@@ -85,7 +85,7 @@ SUGGESTION = f"{ACTION_PREFIX}meant"
 _PARTS = (
     ("Release", ("deploy", "scale", "rollout", "apply")),
     ("Inspect", ("pods", "get", "traffic", "releases", "release", "apps", "explain")),
-    ("Freeze, and get help", ("freeze", "unfreeze", "whoami", "help")),
+    ("Freeze, and get help", ("freeze", "unfreeze", "clear", "whoami", "help")),
 )
 
 

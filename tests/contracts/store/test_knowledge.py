@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.policy.automation import AutomationLock
 from bot.policy.freezes import Freeze
 from bot.ports import AuditLine, Budget, ReleaseStore
 from bot.releases.facts.events import Event, EventKind
@@ -162,6 +163,41 @@ def test_a_freeze_ends_by_itself(store: ReleaseStore) -> None:
         freeze = Freeze(scope, "", ADMIN, T0, until=store.now() + left_ms)
         assert store.change_freeze(scope, None, freeze)
     assert [freeze.scope for freeze in store.freezes()] == ["cluster:local"]
+
+
+def a_lock(version: str, release_id: str = "hello-1") -> AutomationLock:
+    return AutomationLock(version, release_id, "3 pods crashed", T0)
+
+
+def test_locks_for_machines_are_of_one_app_in_one_cluster(store: ReleaseStore) -> None:
+    locks = (a_lock("2.0.0"), a_lock("2.0.1", "hello-2"))
+    assert store.change_automation_locks("hello", "local", (), locks)
+    assert store.automation_locks("hello", "local") == locks
+    assert store.automation_locks("hello", "eu") == store.automation_locks("auth", "local") == ()
+    assert store.change_automation_locks("hello", "local", locks, locks[:1])
+    assert store.change_automation_locks("hello", "local", locks[:1], ())
+    assert store.automation_locks("hello", "local") == ()
+
+
+def test_of_two_changes_of_locks_at_once_the_second_is_refused(store: ReleaseStore) -> None:
+    first, second = (a_lock("2.0.0"),), (a_lock("2.0.1"),)
+    assert store.change_automation_locks("hello", "local", (), first)
+    assert not store.change_automation_locks("hello", "local", (), second)
+    assert store.automation_locks("hello", "local") == first
+
+
+def test_a_lock_is_cleared_once_with_its_line_in_the_audit(store: ReleaseStore) -> None:
+    locks = (a_lock("2.0.0"),)
+    assert store.change_automation_locks("hello", "local", (), locks)
+    line = AuditLine(T0, "hello-1", "hello", "cleared", "hello: fixed", ADMIN.user)
+    for _ in range(2):
+        assert store.change_automation_locks(
+            "hello", "local", locks, (), operation="cleared:1", audit=line
+        )
+    assert not store.change_automation_locks(
+        "hello", "local", locks, (), operation="cleared:2", audit=line
+    )
+    assert store.audit() == store.audit(app="hello") == (line,)
 
 
 def test_ephemeral_state_is_taken_once(store: ReleaseStore) -> None:

@@ -11,6 +11,7 @@ import pytest
 from bot.commands.table import Names
 from bot.operations.lifecycle.prepare_release import refusal_to_start
 from bot.policy.approvals import refusal_to_approve
+from bot.policy.automation import AutomationLock
 from bot.policy.freezes import Freeze
 from bot.policy.permissions import Role
 from bot.releases.facts.changes import Deploy
@@ -117,6 +118,31 @@ def test_a_claim_lends_no_right_of_the_person(door: Door) -> None:
     assert (refused.status_code, refused.json()["code"]) == (409, "refused")
     assert "frozen" in refused.json()["detail"].lower()
     assert not started(door)
+
+
+def lock(door: Door, *versions: str) -> None:
+    locks = tuple(AutomationLock(one, "hello-7", "3 pods crashed", T0) for one in versions)
+    assert door.store.change_automation_locks("hello", "local", (), locks)
+
+
+def test_after_a_version_failed_a_machine_starts_nothing_of_its_app(door: Door) -> None:
+    lock(door, "1.9.0")
+    for body in (RELEASE, {**RELEASE, "version": "1.9.0", "triggered_by": ADMIN.user}):
+        refused = door.post(body, key=f"build-{body['version']}")
+        assert (refused.status_code, refused.json()["code"]) == (409, "locked")
+        assert refused.json()["detail"] == (
+            "Machines may not release hello: 1.9.0 failed in hello-7: 3 pods crashed."
+            ' A person clears that in Slack: `/pilothouse clear hello reason="…"`.'
+        )
+    assert not started(door)
+
+
+def test_what_a_machine_asked_for_before_a_version_failed_does_not_start(door: Door) -> None:
+    door.post()
+    lock(door, "1.9.0")
+    assert refusal_to_start(door.context, door.store.load("hello-1")) == (
+        "not started: Machines may not release hello: 1.9.0 failed in hello-7: 3 pods crashed."
+    )
 
 
 def test_a_token_that_was_taken_away_starts_nothing_that_waits(door: Door) -> None:

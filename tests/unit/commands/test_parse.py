@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bot.commands.model import (
     ApplyCommand,
     AppsCommand,
+    ClearCommand,
     Command,
     DeployCommand,
     ExplainCommand,
@@ -196,6 +197,8 @@ FORMS: list[tuple[str, Command]] = [
     ),
     ("freeze cluster:prod-eu reason=x", FreezeCommand("cluster:prod-eu", "x")),
     ("unfreeze hello", UnfreezeCommand("hello")),
+    ("clear hello reason=fixed", ClearCommand("hello", "", "fixed")),
+    ('clear hello 2.0.0 reason="a fix"', ClearCommand("hello", "2.0.0", "a fix")),
 ]
 
 MISTAKES: list[tuple[str, str]] = [
@@ -284,6 +287,8 @@ MISTAKES: list[tuple[str, str]] = [
     ("explain pod..spec", "`pod..spec` is not a path of fields."),
     ("apps hello", "`hello` is one word too many."),
     ("freeze hello", "A freeze needs a reason."),
+    ("clear hello 2.0.0", "Why may machines release it again?"),
+    ("clear hello 2.0.0 3.0.0 reason=x", 'Put the reason in quotes: reason="x 3.0.0"'),
     (
         "freeze hello reason=x until=soon",
         "`until=soon` is neither a duration nor a time. Write until=2h or until=2026-12-31T18:00Z.",
