@@ -49,6 +49,7 @@ ROUTES: Mapping[str, Route] = {
     "events": Route(EVENTS, "jobs.send_events.send_events"),
     "noticed": Route(DELIVERY, "jobs.report_outside_change.report_outside_change"),
     "rollout": Route(QUERIES, "jobs.follow_rollout.follow_rollout"),
+    "watch": Route(QUERIES, "jobs.watch_after.watch_after"),
     "sweep": Route(QUERIES, "jobs.sweep.sweep"),
 }
 """By the part of a wake id before the colon."""
@@ -58,7 +59,8 @@ WITHOUT_RECEIVERS: Mapping[str, Route] = {
 }
 """Then EVENTS has no workers. What was woken for a receiver that the catalog had before ends at
 once."""
-_OF_A_CLUSTER = frozenset({"start", "release", "rollout"})
+_OF_A_CLUSTER = frozenset({"start", "release", "rollout", "watch"})
+_BY_RELEASE = frozenset({"release", "watch"})
 QUERY_JOB = "jobs.run_query.run_query"
 
 
@@ -172,7 +174,7 @@ class RqWorkQueue:
         queue = self._routes[kind].queue
         if kind not in _OF_A_CLUSTER or not self._lanes.names:
             return queue
-        place = self._place(subject) if kind == "release" else subject.partition("/")[0]
+        place = self._place(subject) if kind in _BY_RELEASE else subject.partition("/")[0]
         return in_lane(queue, self._lanes.of_cluster(self._lanes.places.get(place)))
 
     def _place(self, release_id: str) -> str:

@@ -484,10 +484,8 @@ class AppSettings(Entry):
     """Who has which role for this app, where not its cluster or the workspace decides."""
     managed_elsewhere: Literal["refuse", "warn"] = "refuse"
     """Where Argo CD, Flux, Helm or another Apply manager owns what a release writes."""
-    watch_after_ms: Duration = Field(
-        default=600_000, alias="watch_after", json_schema_extra={"deprecated": True}
-    )
-    """Does nothing; accepted so that older catalogs stay valid."""
+    watch_after_ms: Duration = Field(default=600_000, alias="watch_after")
+    """How long a version is watched after its release succeeded; 0s: not at all."""
     evidence: EvidenceEntry = EvidenceEntry()
     notify: NotifyEntry = NotifyEntry()
     links: Annotated[dict[LinkName, LinkTemplate], Field(max_length=8)] = Field(

@@ -74,6 +74,7 @@ JOB_MODULES = (
     "jobs.sweep",
     "jobs.report_outside_change",
     "jobs.send_events",
+    "jobs.watch_after",
 )
 
 

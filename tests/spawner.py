@@ -32,6 +32,7 @@ IMPORTED = (
     "jobs.report_outside_change",
     "jobs.run_query",
     "jobs.sweep",
+    "jobs.watch_after",
     "jobs.worker",
     "sandbox.cluster.simulation",
     "uvicorn",

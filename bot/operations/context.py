@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from bot.commands.deploy_form import DeployForm
 from bot.commands.table import BY_DEFAULT, KnownNames, Names
-from bot.operations.replies import Reply, RolloutCard, TableReply
+from bot.operations.replies import Reply, RolloutCard, TableReply, WorsenedCard
 from bot.policy.callers import Caller
 from bot.policy.freezes import FreezeWindow
 from bot.policy.permissions import WORKSPACE, Access, Place
@@ -77,6 +77,9 @@ class Render(Protocol):
     def rollout(self, card: RolloutCard) -> Message:
         """Of a rollout outside Pilothouse."""
 
+    def worsened(self, card: WorsenedCard) -> Message:
+        """After its release succeeded."""
+
     def file(self, reply: TableReply) -> str:
         """Every row, in columns of a fixed-width font."""
 
@@ -128,6 +131,10 @@ class Catalog:
             if app is not None and cluster in (None, app.target.cluster):
                 return app
         return None
+
+    def has_machine(self, target: Target) -> bool:
+        """Whether a caller of the API may release the app there."""
+        return any(one.may_start and one.covers(target) for one in self.callers.values())
 
     def named(self, name: str, cluster: str | None) -> App:
         """Of a command that was parsed with ``known``. Raises KeyError."""

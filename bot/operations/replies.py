@@ -11,6 +11,7 @@ from bot.commands.model import DeployCommand, FormField, Suggestion
 from bot.policy.freezes import Freeze
 from bot.ports import AuditLine, Table
 from bot.releases.assess.outside_rollout import OutsideRollout
+from bot.releases.facts.causes import Cause
 from bot.releases.facts.people import Person
 from bot.releases.facts.plan import Plan
 from bot.releases.facts.release import Release
@@ -240,6 +241,19 @@ class RolloutCard:
     via: tuple[str, ...] = ()
     missed: bool = False
     roll_back: RollBackTo | None = None
+
+
+@dataclass(frozen=True)
+class WorsenedCard:
+    """No reply: a version that became worse after its release succeeded. ``compared``: before
+    against after, in words; ``card``: its address, "" where unknown."""
+
+    release: Release
+    cause: Cause
+    compared: str
+    roll_back: RollBackTo | None = None
+    locks_machines: bool = False
+    card: str = ""
 
 
 Reply: TypeAlias = (

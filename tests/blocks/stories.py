@@ -21,10 +21,12 @@ from bot.operations.replies import (
     Receipt,
     Refusal,
     Reply,
+    RollBackTo,
     StoryReply,
     TableReply,
     TextReply,
     WhoamiReply,
+    WorsenedCard,
 )
 from bot.policy.freezes import Freeze
 from bot.policy.permissions import Access, Grant, Role
@@ -695,6 +697,7 @@ def messages() -> dict[str, Message]:
         assert told is not None
         found[f"{'loud' if told[1] else 'quiet'} {name}"] = told[0]
     found |= {f"reply {name}": RENDERING.reply(reply, now=NOW) for name, reply in REPLIES.items()}
+    found |= {f"loud {name}": RENDERING.worsened(one) for name, one in WORSENED.items()}
     return found | {f"dialog {name}": _dialog(view) for name, view in DIALOGS.items()}
 
 
@@ -711,6 +714,19 @@ def _field(block: Mapping[str, Any]) -> str:
     return " ".join([f"{block['label']['text']}:", *(f"({one})" for one in choices)])
 
 
+_UNREADY = Cause(
+    FailureClass.PERSISTENT,
+    "only 1 of 3 pods ready for 2 min",
+    ("hello-7d9c-b is not ready", "hello-7d9c-c is not ready"),
+)
+_COMPARED = "Before, on 1.0.0: 3 of 3 pods available. After, on 2.0.0: 1 of 3 pods ready."
+_BACK = RollBackTo("hello", 1, "2.0.0", "1.0.0", "5f0c1d9e2ab4")
+WORSENED = {
+    "worse after success": WorsenedCard(
+        SUCCEEDED, _UNREADY, _COMPARED, _BACK, locks_machines=True, card=CARD_ADDRESS
+    ),
+    "worse after success without a way back": WorsenedCard(SUCCEEDED, _UNREADY, _COMPARED),
+}
 WAITING = (HELD, replace(HELD, id="hello-44", to_version="4.0.0"))
 DIALOGS = {
     "abort with a queue": abort_modal(CANARY, WAITING, {}),

@@ -73,6 +73,7 @@ OTHER_RULES: dict[str, dict[str, Any]] = {  # as many apps of each
         "approvals": {"promote": {"count": 2, "from": [OWNERS], "one_from_each": [APPROVERS]}},
     },
     "frozen": {},
+    "watched": {"ready_within": "5s"},
     "strict": {
         "canary": {"steps": [50], "hold": "3s", "promote": "automatic"},
         "probe": {"path": "/version", "requests": 20},

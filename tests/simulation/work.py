@@ -17,6 +17,7 @@ from bot.operations.lifecycle.sweep import sweep
 from bot.operations.queries.run_query import run_query
 from bot.operations.starts.answer_start import Answered, answer_start
 from bot.operations.watching.follow_rollout import follow_rollout
+from bot.operations.watching.watch_after import watch_after
 from bot.ports import StoreUnavailable
 from bot.query import Query, dump_query, load_query
 from bot.work_queue import QUERIES, ROUTES
@@ -31,6 +32,7 @@ OPERATIONS: Mapping[str, Callable[[Context, str], int | None]] = {
     "deliver": deliver_release,
     "noticed": report_outside_change,
     "rollout": follow_rollout,
+    "watch": watch_after,
     "sweep": lambda context, _subject: sweep(context),
 }
 IDLE_MS = 1_000

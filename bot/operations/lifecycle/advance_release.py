@@ -16,6 +16,7 @@ from bot.operations.lifecycle.announce_writes import (
 )
 from bot.operations.lifecycle.answer_requests import answer_requests
 from bot.operations.lifecycle.apply_objects import apply_objects
+from bot.operations.lifecycle.begin_watch import begin_watch
 from bot.operations.lifecycle.check_people import SLACK_AWAY_MS, check_people
 from bot.operations.lifecycle.draft_release import Draft
 from bot.operations.lifecycle.gather_logs import LogReading, gather_logs
@@ -192,6 +193,7 @@ def _observed_tick(
     decision = _decide(context, ready)
     remember_templates(context, decision.release, ready.seen)
     decision = lock_automation(context, before, decision)
+    begin_watch(context, before, decision.release)
     if cluster is not None and isinstance(ready.seen, Observation):
         decision = announce_writes(context, decision)
     saved = _save(context, decision, before)

@@ -18,11 +18,9 @@ ATTEMPTS = 4
 def lock_automation(context: Context, before: Release, decision: Decision) -> Decision:
     """Written before the save that it belongs to: twice is once. The thread says what lifts it."""
     release, cause = decision.release, decision.release.cause
-    if (
-        cause is None
-        or not _begins_to_roll_back(before, release)
-        or not _has_machine(context, release)
-    ):
+    if cause is None or not _begins_to_roll_back(before, release):
+        return decision
+    if not context.catalog.has_machine(release.target):
         return decision
     lock = AutomationLock(release.to_version, release.id, cause.summary, context.store.now())
     keep_from_machines(context, release, lock)
@@ -62,8 +60,3 @@ def _begins_to_roll_back(before: Release, after: Release) -> bool:
         and cause is not None
         and cause.failure is not FailureClass.REQUEST
     )
-
-
-def _has_machine(context: Context, release: Release) -> bool:
-    callers = context.catalog.callers.values()
-    return any(one.may_start and one.covers(release.target) for one in callers)

@@ -9,14 +9,14 @@ from typing import Any
 
 from bot.commands.deploy_form import DeployForm
 from bot.commands.table import Names
-from bot.operations.replies import Reply, RolloutCard, TableReply
+from bot.operations.replies import Reply, RolloutCard, TableReply, WorsenedCard
 from bot.policy.permissions import Access, Role
 from bot.ports import Message
 from bot.releases.engine.gates import open_gate
 from bot.releases.facts.events import Event
 from bot.releases.facts.plan import ApprovalGate, Plan
 from bot.releases.facts.release import Release
-from bot.slack.blocks import announcements, card, modal, outside, replies
+from bot.slack.blocks import announcements, card, modal, outside, replies, worsened
 from bot.slack.blocks.plan import plan_outline
 from bot.slack.blocks.tables import as_file
 
@@ -58,6 +58,9 @@ class SlackRendering:
 
     def rollout(self, card: RolloutCard) -> Message:
         return outside.rollout_message(card)
+
+    def worsened(self, card: WorsenedCard) -> Message:
+        return worsened.worsened_message(card, self.names)
 
     def file(self, reply: TableReply) -> str:
         return as_file(reply.tables)
