@@ -58,7 +58,7 @@ class ScopeEntry(Entry):
 
 
 class FreezeEntry(Entry):
-    """A window in which new releases are refused; a way back never is."""
+    """A window: new releases are refused, running ones may hold; a way back never is stopped."""
 
     scope: str
     """all, an app, or cluster:NAME"""
@@ -72,6 +72,9 @@ class FreezeEntry(Entry):
     """What people read who are refused."""
     override: Literal["one", "two"] = "one"
     """Whether one admin with a reason overrides it, or a second one must approve the start."""
+
+    running: Literal["continue", "hold"] = "continue"
+    """Whether releases that have begun continue, or hold before their next step until it ends."""
 
     @property
     def window(self) -> Window:

@@ -143,6 +143,7 @@ class FreezeCommand:
     reason: str
     for_ms: int | None = None
     until_ms: int | None = None
+    running: Literal["continue", "hold"] = "continue"
     kind: Literal["freeze"] = "freeze"
 
 

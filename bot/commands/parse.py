@@ -470,11 +470,15 @@ def _freeze(line: Line) -> Command | Mistake:
         return Mistake(
             "A freeze needs a reason.", f'{line.names.typed("freeze")} {scope} reason="…"'
         )
+    running = line.words.options.get("running", "continue")
+    if running not in ("continue", "hold"):
+        return Mistake(f"`running={running}` is neither hold nor continue. Write running=hold.")
     until = line.words.options.get("until")
+    frozen = FreezeCommand(scope, reason, running="hold" if running == "hold" else "continue")
     if until is None:
-        return FreezeCommand(scope, reason)
+        return frozen
     try:
-        return FreezeCommand(scope, reason, for_ms=parse_duration(until))
+        return replace(frozen, for_ms=parse_duration(until))
     except ValueError:
         at = moment(until)
         if at is None:
@@ -482,7 +486,7 @@ def _freeze(line: Line) -> Command | Mistake:
                 f"`until={until}` is neither a duration nor a time. Write until=2h or"
                 " until=2026-12-31T18:00Z."
             )
-        return FreezeCommand(scope, reason, until_ms=at)
+        return replace(frozen, until_ms=at)
 
 
 def _unfreeze(line: Line) -> Command | Mistake:

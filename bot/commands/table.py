@@ -150,11 +150,11 @@ COMMANDS: tuple[CommandSpec, ...] = (
     ),
     CommandSpec(
         "freeze",
-        'APP|cluster:NAME|all reason="…" [until=2h]',
+        'APP|cluster:NAME|all reason="…" [until=2h] [running=hold]',
         "Stop new releases of an app, a cluster or everything",
         "channel",
         ('{app} reason="incident"', 'all reason="holidays" until=72h'),
-        values=("reason", "until", "cluster"),
+        values=("reason", "until", "cluster", "running"),
     ),
     CommandSpec(
         "unfreeze",

@@ -36,7 +36,8 @@ def bind_catalog(file: CatalogSettings) -> Catalog:
         for cluster in entry.clusters
     ]
     windows = (
-        FreezeWindow(one.scope, one.reason, one.override, one.window) for one in file.freezes
+        FreezeWindow(one.scope, one.reason, one.override, one.window, one.running)
+        for one in file.freezes
     )
     return Catalog(
         {app.target.typed: app for app in apps},

@@ -11,7 +11,7 @@ from bot.policy.reasons import explains
 from bot.releases.facts.ages import moment
 from bot.releases.facts.changes import Change, Undo
 from bot.releases.facts.people import Person
-from config.freeze_windows import Window
+from config.freeze_windows import Occurrence, Window
 
 THE_CATALOG = Person("", "", "the catalog")
 
@@ -28,6 +28,7 @@ class Freeze:
     by_admin: bool = True  # of a freeze from before this was recorded, an admin's is the safe guess
     override: Literal["one", "two"] = "one"  # how many admins it takes
     of_catalog: bool = False  # a window, which no command lifts
+    running: Literal["continue", "hold"] = "continue"  # releases that have begun
 
     @property
     def line(self) -> str:
@@ -52,20 +53,27 @@ class FreezeWindow:
     reason: str
     override: Literal["one", "two"]
     window: Window
+    running: Literal["continue", "hold"] = "continue"
 
     def at(self, now: int) -> Freeze | None:
         found = self.window.at(now)
-        if found is None:
-            return None
-        begins, ends = found.begins, found.ends
+        return self._freeze(found) if found is not None else None
+
+    def next_within(self, now: int, ahead_ms: int) -> Freeze | None:
+        """The first that begins after now, at most ``ahead_ms`` later (a day at most)."""
+        found = self.window.next_within(now, ahead_ms)
+        return self._freeze(found) if found is not None else None
+
+    def _freeze(self, found: Occurrence) -> Freeze:
         return Freeze(
             self.scope,
             self.reason,
             THE_CATALOG,
-            begins,
-            ends,
+            found.begins,
+            found.ends,
             override=self.override,
             of_catalog=True,
+            running=self.running,
         )
 
 
@@ -74,6 +82,24 @@ def frozen_by(freezes: Iterable[Freeze], *, app: str, cluster: str, now: int) ->
     in_force = (one for one in freezes if one.until is None or one.until > now)
     covering = [one for one in in_force if one.covers(app, cluster)]
     return next((one for one in covering if one.override == "two"), next(iter(covering), None))
+
+
+def holding(freezes: Iterable[Freeze], *, app: str, cluster: str, now: int) -> Freeze | None:
+    """The one that holds what runs there; of several, the one that ends last."""
+    held = [
+        one
+        for one in freezes
+        if one.running == "hold"
+        and one.covers(app, cluster)
+        and (one.until is None or one.until > now)
+    ]
+    endless = (one for one in held if one.until is None)
+    return next(endless, None) or max(held, key=lambda one: one.until or 0, default=None)
+
+
+def lets_continue(running: str, freeze: Freeze) -> bool:
+    """A change that lets what runs continue ends that part of the freeze."""
+    return freeze.running == "hold" and running != "hold"
 
 
 def ends_earlier(until: int | None, freeze: Freeze) -> bool:

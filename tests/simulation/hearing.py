@@ -45,9 +45,10 @@ class Hearing:
 
     def _voted(self, release: Release, event: Event) -> None:
         by = event.by.user if event.by else ""
-        if by not in APPROVERS:
+        is_confirmed = bool(by) and "confirm" in event.text  # a gate that any deployer answers
+        if by not in APPROVERS and not is_confirmed:
             self.violate(f"{by or 'nobody'} voted on {release.id}")
-        elif by == release.requested_by.user and "confirm" not in event.text:
+        elif by == release.requested_by.user and not is_confirmed:
             self.violate(f"{by} voted on their own {release.id}")
         self.votes.setdefault(release.id, set()).add(by)
 

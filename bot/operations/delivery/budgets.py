@@ -17,6 +17,7 @@ OVER, WAITED_FOR, MOVING = 0, 1, 2
 _WAITED_FOR = frozenset(
     {
         EventKind.GATE_OPENED,
+        EventKind.FROZEN,
         EventKind.PAUSED,
         EventKind.DRIFTED,
         EventKind.REMINDED,

@@ -23,6 +23,7 @@ from bot.operations.lifecycle.gather_logs import LogReading, gather_logs
 from bot.operations.lifecycle.hold_in_queue import hold_in_queue
 from bot.operations.lifecycle.lock_automation import lock_automation
 from bot.operations.lifecycle.meet_error import forget_errors, meet_error
+from bot.operations.lifecycle.meet_freeze import freeze_changes_at, meet_freeze
 from bot.operations.lifecycle.observe_end import Waits, end_under_locks, observe_end
 from bot.operations.lifecycle.observe_release import (
     TICK_BUDGET_S,
@@ -227,10 +228,12 @@ def _creates_app(ready: _Ready) -> bool:
 
 
 def _decide(context: Context, ready: _Ready) -> Decision:
-    checked = check_people(context, ready.release)
+    release = meet_freeze(context, ready.release)
+    checked = check_people(context, release)
     if isinstance(checked, Decision):
         return end_under_locks(context, ready.release, ready.seen, checked)
-    return checked.finish(decide(checked.release, ready.seen, context.store.now()))
+    decided = checked.finish(decide(checked.release, ready.seen, context.store.now()))
+    return decided.wake(freeze_changes_at(context, decided.release))
 
 
 def _begin_by_draft(

@@ -15,6 +15,7 @@ from bot.ports import SlackUnavailable
 from bot.releases.engine.decision import Decision, in_gate
 from bot.releases.engine.gates import open_gate
 from bot.releases.engine.respond import respond
+from bot.releases.engine.standstill import is_held
 from bot.releases.engine.votes import is_enough
 from bot.releases.facts.events import Event, EventKind
 from bot.releases.facts.people import Person, Vote
@@ -70,6 +71,7 @@ def _passes_now(release: Release) -> bool:
         and state is not None
         and bool(state.votes)
         and is_enough(gate, state.votes)
+        and not is_held(release)
     )
 
 
@@ -80,6 +82,7 @@ def _ends_hold_now(release: Release) -> bool:
         and release.rollback is None
         and state is not None
         and state.skipped_by is not None
+        and not is_held(release)
     )
 
 

@@ -3,14 +3,9 @@ waits for it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from bot.operations.access.freezes_in_force import freezes_in_force
-from bot.operations.access.refuse import denied_now
-from bot.operations.access.roles import known_asker
 from bot.operations.context import Context
+from bot.operations.lifecycle.meet_freeze import freeze_that_refuses, words_of
 from bot.operations.lifecycle.observe_end import Waits, observe_end
-from bot.policy.decision import ANYTHING, Start
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.queue import (
     drop_of_removed_app,
@@ -62,15 +57,8 @@ def _decision(context: Context, release: Release) -> Decision | None:
 
 
 def freeze_of_held(context: Context, release: Release) -> str:
-    """The freeze that keeps a held version from continuing, in words: it would end at its first
-    decision. "" where there is none, or an admin gave the reason to override it."""
-    if release.held is None:
-        return ""
-    by, freezes = release.requested_by, freezes_in_force(context)
-    starter = replace(known_asker(context, by), home=by.team)
-    start = Start(release.target, release.change, release.reason, freezes, release.rules)
-    denied = denied_now(context, starter, ANYTHING, start)
-    return denied.freeze.line if denied is not None and denied.freeze is not None else ""
+    """The freeze that keeps a held version from continuing, in words; "" where there is none."""
+    return words_of(freeze_that_refuses(context, release)) if release.held is not None else ""
 
 
 def decided_key(front: str) -> str:

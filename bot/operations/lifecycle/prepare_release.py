@@ -14,6 +14,7 @@ from bot.operations.context import Context
 from bot.operations.lifecycle.apply_objects import prepare_apply
 from bot.operations.lifecycle.find_stale_claims import find_stale_claims
 from bot.operations.lifecycle.known_templates import containers_of_others, known_templates
+from bot.operations.lifecycle.meet_freeze import with_coming_freeze
 from bot.operations.lifecycle.remember_templates import app_key
 from bot.policy.decision import Act, Asker, Rule, Start, place_of_target
 from bot.policy.freezes import Freeze, frozen_by
@@ -49,6 +50,7 @@ def prepare_release(context: Context, release: Release, seen: Observation) -> Re
         return prepared
     usual_ms = _usual_ms(context, prepared, seen) or prepared.usual_ms
     release = find_stale_claims(context, replace(prepared, usual_ms=usual_ms), seen)
+    release = replace(with_coming_freeze(context, release), freeze=None)
     if seen.stable is None:
         return release
     try:

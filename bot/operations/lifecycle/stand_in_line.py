@@ -7,6 +7,7 @@ from dataclasses import replace
 from bot.operations.context import Context
 from bot.operations.delivery.find_card import find_card
 from bot.operations.delivery.followers import redraw_front
+from bot.operations.lifecycle.meet_freeze import freeze_that_refuses
 from bot.ports import ClusterUnreachable, Locked, UnknownSchema
 from bot.releases.facts.changes import Undo
 from bot.releases.facts.events import Event, EventKind
@@ -63,18 +64,18 @@ def wait_for_locks(context: Context, release: Release, keys: tuple[str, ...]) ->
     now = context.store.now()
     if not locked.behind:
         return None
-    place = place_in_line(context, locked)
+    place, freeze = place_in_line(context, locked), freeze_that_refuses(context, release)
     if release.queued_behind != locked.behind:
         text = f"waits for {locked.behind}, position {locked.position}"
         event = Event(now, EventKind.QUEUED, text)
-        waiting = replace(release, queued_behind=locked.behind, in_line=place)
+        waiting = replace(release, queued_behind=locked.behind, in_line=place, freeze=freeze)
         redraw_front(
             context,
             context.store.save(waiting, (event,), operation=context.runtime.new_id()),
             locked.behind,
         )
-    elif release.in_line != place:
-        waiting = replace(release, in_line=place)
+    elif (release.in_line, release.freeze) != (place, freeze):
+        waiting = replace(release, in_line=place, freeze=freeze)
         context.store.save(waiting, (), operation=context.runtime.new_id())
     return now + QUEUE_AGAIN_MS
 

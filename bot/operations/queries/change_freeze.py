@@ -1,4 +1,5 @@
 """`/freeze` and `/unfreeze`: stop new releases of an app, a cluster or all, or allow them again.
+Those that run are held where it says so.
 
 A worker does it, for Slack is asked again before: lifting or shortening a freeze moves production
 forward.
@@ -14,9 +15,10 @@ from bot.operations.access.refuse import denied_now
 from bot.operations.access.roles import asker_now
 from bot.operations.context import Context
 from bot.operations.delivery.edit_banners import edit_banners
+from bot.operations.lifecycle.meet_freeze import wake_covered
 from bot.operations.replies import FreezeReply, Refusal, Reply, TextReply
 from bot.policy.decision import Act, Asker, Freezing
-from bot.policy.freezes import Freeze, ends_earlier
+from bot.policy.freezes import Freeze, ends_earlier, lets_continue
 from bot.policy.permissions import Role
 from bot.ports import AuditLine
 from bot.query import Query
@@ -70,7 +72,9 @@ def _freeze(
     """None where someone else changed the freeze meanwhile."""
     now, scope = context.store.now(), command.scope
     until = now + command.for_ms if command.for_ms is not None else command.until_ms
-    is_shorter = before is not None and ends_earlier(until, before)
+    is_shorter = before is not None and (
+        ends_earlier(until, before) or lets_continue(command.running, before)
+    )
     act, place = act_of(command), context.catalog.place_of_freeze(scope)
     asker = asker_now(context, query.asker, makes_safer=act.makes_safer and not is_shorter)
     freezing = Freezing(place, before if is_shorter else None)
@@ -79,7 +83,9 @@ def _freeze(
     # a longer one still contains the admin's
     is_admin = Role.ADMIN in asker.roles(context.catalog.access, place)
     by_admin = is_admin or (before is not None and before.by_admin)
-    after = Freeze(scope, command.reason, query.asker, now, until, by_admin)
+    after = Freeze(
+        scope, command.reason, query.asker, now, until, by_admin, running=command.running
+    )
     text = f"{scope}: {command.reason}" + (f" ({asker.note})" if asker.note else "")
     if not _change(context, query, "froze", scope, before, after, text):
         return None
@@ -108,4 +114,7 @@ def _change(
     app, by = scope if scope in context.catalog.names else "", query.asker
     line = AuditLine(context.store.now(), "", app, kind, text, by.user)
     operation = f"{kind}:{query.dedup_key}" if query.dedup_key else ""
-    return context.store.change_freeze(scope, before, after, operation=operation, audit=line)
+    is_changed = context.store.change_freeze(scope, before, after, operation=operation, audit=line)
+    if is_changed:
+        wake_covered(context, filter(None, (before, after)))
+    return is_changed

@@ -7,6 +7,7 @@ from bot.commands.model import DeployCommand
 from bot.operations.context import App, Context
 from bot.operations.lifecycle.check_start import busy_with
 from bot.operations.lifecycle.draft_release import draft_release
+from bot.operations.lifecycle.meet_freeze import with_coming_freeze
 from bot.operations.replies import PlanReply, Refusal, Reply
 from bot.policy.strategies import refusal_of_strategy
 from bot.releases.engine.decide import decide
@@ -27,7 +28,8 @@ def plan_release(
             f"{front.id} is running. This release would wait for it, and is planned as it starts."
         )
     draft = draft_release(context, app, change, by=by, text=text)
-    planned = decide(draft.release, draft.seen, context.store.now()).release
+    release = with_coming_freeze(context, draft.release)
+    planned = decide(release, draft.seen, context.store.now()).release
     if planned.plan is None:
         return Refusal(planned.cause.summary if planned.cause else "No plan could be made.")
     return PlanReply(planned, planned.plan)

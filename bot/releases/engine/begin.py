@@ -21,6 +21,7 @@ from bot.releases.facts.plan import Plan, plan_hash
 from bot.releases.facts.release import Phase, Progress, Release
 from bot.releases.planning.as_found import as_found_hash, as_found_of, seed_intents
 from bot.releases.planning.capacity import MINIMUM_DEADLINE_MS
+from bot.releases.planning.coming_freeze import caught_note
 from bot.releases.planning.draft import RESTARTED_AT, make_draft, with_notes
 from bot.releases.planning.refusals import PlanRefused
 from bot.releases.strategies import STRATEGIES
@@ -108,6 +109,8 @@ def make_plan(release: Release, seen: Observation, now: int) -> tuple[Plan, AsFo
     """Raises PlanRefused."""
     draft, notes = make_draft(release, seen, release.in_cluster_time(now))
     plan = with_notes(STRATEGIES[release.strategy].plan(draft), notes)
+    caught = caught_note(plan, release.coming_freeze, usual_ms=release.usual_ms, now=now)
+    plan = with_notes(plan, (caught,) if caught else ())
     found = as_found_of(release, plan, seen, now)
     plan = replace(plan, as_found_hash=as_found_hash(found))
     return replace(plan, hash=plan_hash(plan)), found

@@ -37,11 +37,13 @@ def _moved(release: Release, by: int, now: int) -> Release:
         return min(now, at + by) if at else at
 
     failed, errors, away = release.failed_write, release.errors, release.unreachable
+    stood = release.standstill
     after = replace(
         release,
         phase_since=moved(release.phase_since),
         progress=_progress_moved(release.progress, moved),
         unreachable=replace(away, since=moved(away.since)) if away else None,
+        standstill=replace(stood, since=moved(stood.since)) if stood else None,
         failed_write=replace(failed, since=moved(failed.since)) if failed else None,
         errors=replace(errors, since=moved(errors.since)) if errors else None,
         reminded_at=moved(release.reminded_at),

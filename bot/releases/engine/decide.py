@@ -23,6 +23,7 @@ from bot.releases.engine.outcome import Guard, Proceed, RollBack, Stop
 from bot.releases.engine.paused import stay_paused
 from bot.releases.engine.reminders import remind
 from bot.releases.engine.rewrite import rewrite_drifted
+from bot.releases.engine.standstill import follow_freeze
 from bot.releases.engine.steps import run_steps
 from bot.releases.engine.transitions import roll_back
 from bot.releases.facts.events import EventKind
@@ -37,12 +38,13 @@ GUARDS: tuple[Guard, ...] = (
     wait_for_start,
     write_objects,
     follow_minimum,
+    follow_freeze,
     stay_paused,
 )
 """The order of a decision is the order of its dangers: is a rollback due; did something outside
-Pilothouse change what the release depends on; is it still waiting for its start; is it paused. Only
-then: what does the current step still need? The objects of an `/apply` come before both the drift,
-which they would look like, and the first step."""
+Pilothouse change what the release depends on; is it still waiting for its start; is a freeze over;
+is it paused. Only then: what does the current step still need? The objects of an `/apply` come
+before both the drift, which they would look like, and the first step."""
 
 
 def decide(release: Release, seen: Seen, now: int) -> Decision:

@@ -23,6 +23,7 @@ from bot.releases.engine.outcome import Outcome, Proceed, RollBack, Stop
 from bot.releases.engine.proxies import have_followed, observe_leaving
 from bot.releases.engine.reconcile import conditions_hold
 from bot.releases.engine.reminders import REMIND_EVERY_MS
+from bot.releases.engine.standstill import is_held, next_window, stand_still
 from bot.releases.engine.votes import is_enough
 from bot.releases.facts.causes import Cause, FailureClass, Judgement, Verdict
 from bot.releases.facts.counts import counted
@@ -53,10 +54,10 @@ def open_gate(release: Release) -> Gate | None:
 
 
 def expires_at(release: Release, gate: ApprovalGate) -> int | None:
-    """Milliseconds; pauses and times out of reach do not count."""
+    """Milliseconds; pauses and times out of reach do not count. None while a freeze holds it."""
     return (
         release.progress.gate.opened_at + gate.expires_ms + release.progress.paused_ms
-        if release.progress.gate is not None
+        if release.progress.gate is not None and release.standstill is None
         else None
     )
 
@@ -67,8 +68,10 @@ def is_expired(release: Release, gate: ApprovalGate, now: int) -> bool:
 
 
 def hold_ends_at(release: Release, gate: HoldGate) -> int | None:
-    """Milliseconds; None while the release does not hold (it is paused, for instance)."""
-    if release.progress.gate is None or release.phase is not Phase.HOLDING:
+    """Milliseconds; None while the release does not hold (it is paused, for instance), or a freeze
+    holds it."""
+    is_holding = release.phase is Phase.HOLDING and release.standstill is None
+    if release.progress.gate is None or not is_holding:
         return None
     return _hold_ends(release, gate, release.progress.gate)
 
@@ -82,6 +85,8 @@ def _hold_ends(release: Release, gate: HoldGate, state: GateState) -> int:
 def at_gates(decision: Decision, gates: tuple[Gate, ...], seen: Observation, now: int) -> Outcome:
     """Pass the gates of a step in order, as far as people and time allow. Proceed: all are
     passed."""
+    if is_held(decision.release):
+        return _held_by_freeze(decision, gates, seen, now)
     if gates and decision.release.progress.gate is None:
         decision = enter_gate(decision, gates, 0, seen, now)
     while (state := decision.release.progress.gate) is not None and state.gate < len(gates):
@@ -95,6 +100,31 @@ def at_gates(decision: Decision, gates: tuple[Gate, ...], seen: Observation, now
             return outcome
         decision = enter_gate(outcome.decision, gates, state.gate + 1, seen, now)
     return Proceed(decision.changed(in_gate(decision.release, None)))
+
+
+def _held_by_freeze(
+    decision: Decision, gates: tuple[Gate, ...], seen: Observation, now: int
+) -> Outcome:
+    """The first gate opens and none is passed; a new version that proves worse is rolled back."""
+    if gates and decision.release.progress.gate is None:
+        decision = enter_gate(decision, gates, 0, seen, now)
+    decision = stand_still(decision, now)
+    state, gate = decision.release.progress.gate, open_gate(decision.release)
+    if state is None or not isinstance(gate, HoldGate) or state.skipped:
+        return Stop(decision)
+    ends = _hold_ends(decision.release, gate, state)
+    answers = deciding(evidence(decision.release)) if has_evidence(seen) or now >= ends else None
+    if answers is not None and answers.verdict is Verdict.BAD:
+        return stop_for_answers(decision, answers, now, asks=_asks(decision.release, gate, answers))
+    if now < ends:
+        both = has_both(decision.release, seen)
+        next_at = next_evidence_at(decision.release, now) if both else None
+        return Stop(decision.wake(ends).wake(next_at))
+    verdict, detail = judge(state.baseline, seen, now - state.opened_at)
+    if gate.judged and verdict is Verdict.BAD:
+        decision = with_judgement(decision, Judgement(now, verdict, detail))
+        return Stop(_ask_to_continue(decision, state, detail, "The candidate looks worse", now))
+    return Stop(next_window(decision, seen, now).wake(now + gate.ms))
 
 
 def at_approval(decision: Decision, gate: ApprovalGate, state: GateState, now: int) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -95,11 +96,18 @@ def demand_of(release: Release, plan: Plan, *, min_requests: int = 0) -> Demand:
     shares = shares_of(plan, rules)
     return Demand(
         rules.worse_by,
-        shares.alarm,
+        shares.alarm * _share_of_window(release),
         shares.miss,
         min_requests,
         burst_ms=WARM_UP_MS if is_rolling(release) else BURST_MS,
     )
+
+
+def _share_of_window(release: Release) -> float:
+    """A freeze may hold a release for any number of windows in a row: those after the first raise
+    as many false alarms together as one."""
+    windows = release.standstill.windows if release.standstill is not None else 0
+    return 6 / (math.pi * windows) ** 2 if windows else 1.0
 
 
 def _is_for(gate: HoldGate) -> bool:

@@ -17,6 +17,7 @@ from bot.releases.engine.fleet_requests import respond_for_fleet
 from bot.releases.engine.gates import is_expired, open_gate
 from bot.releases.engine.outcome import RollBack
 from bot.releases.engine.queue import continue_held, drop_held
+from bot.releases.engine.standstill import is_held
 from bot.releases.engine.transitions import begin_rollback, with_roll_paused
 from bot.releases.engine.votes import adds_nothing, is_enough
 from bot.releases.facts.causes import Cause, FailureClass
@@ -53,7 +54,18 @@ def respond(release: Release, request: Request, now: int) -> Decision:
         answered = respond_for_fleet(decision, release.fleet, request, now)
         if answered is not None:
             return answered
+    if isinstance(request, Approve | Promote | Finish) and (line := _held_words(release)):
+        return _refuse(decision, line)
     return _grant(decision, request, now)
+
+
+def _held_words(release: Release) -> str:
+    if release.standstill is None or release.freeze is None or not is_held(release):
+        return ""
+    return (
+        f"{release.id} stands still: {release.freeze.words}. It continues after the freeze; an"
+        " abort rolls it back now."
+    )
 
 
 def _refuse(decision: Decision, line: str) -> Decision:

@@ -25,6 +25,7 @@ class EventKind(StrEnum):
     JUDGED = "judged"
     PROBED = "probed"  # the candidate's pods answered
     PROBE_FAILED = "probe_failed"  # they did not: the switch waits
+    FROZEN = "frozen"  # a freeze holds it before its next step
     PAUSED = "paused"
     RESUMED = "resumed"
     DRIFTED = "drifted"

@@ -13,6 +13,7 @@ from bot.releases.facts.causes import Cause, Judgement
 from bot.releases.facts.changes import Change, Deploy, Scale, Undo
 from bot.releases.facts.counters import Counts
 from bot.releases.facts.fleet import Fleet
+from bot.releases.facts.freezes import FreezeInForce, Standstill
 from bot.releases.facts.intent import Drift, Intent
 from bot.releases.facts.people import Person, Vote
 from bot.releases.facts.plan import Plan, Step
@@ -263,6 +264,9 @@ class Release:
     queued_behind: str = ""
     in_line: PlaceInLine | None = None
     held: Held | None = None  # until people decide whether it still starts
+    freeze: FreezeInForce | None = None  # that keeps it from its start, or from its next step
+    coming_freeze: FreezeInForce | None = None  # that may begin before it is done, at its start
+    standstill: Standstill | None = None  # before its next step, by a freeze
     continued_at: int = 0  # when a person let it start in spite of what ended before
     lets_next_start: bool = False  # however it ends, what waits behind it starts
     version: int = 0  # the store's compare-and-set counter

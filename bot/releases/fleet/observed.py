@@ -107,6 +107,8 @@ def _words(release: Release) -> str:
 
 def _asks(release: Release) -> str:
     gate = open_gate(release)
+    if release.standstill is not None:  # votes are handed over after the freeze
+        return ""
     is_asked = isinstance(gate, ApprovalGate) and gate.name in ASKED_BY_FLEET
     return gate.name if gate is not None and is_asked and release.phase in GATES else ""
 

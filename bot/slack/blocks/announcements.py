@@ -52,6 +52,7 @@ _MARKS: dict[EventKind, str] = {
     EventKind.GATE_OPENED: "✋",
     EventKind.JUDGED: "🔎",
     EventKind.PROBED: "🔎",
+    EventKind.FROZEN: "🧊",
     EventKind.PAUSED: "⏸️",
     EventKind.ROLLING_BACK: "↩️",
     EventKind.CANCELLED: "⏹️",
@@ -59,6 +60,9 @@ _MARKS: dict[EventKind, str] = {
 _FOR_THE_STARTER = frozenset(
     {EventKind.REFUSED, EventKind.ENVIRONMENT, EventKind.DRIFTED, EventKind.PROBE_FAILED}
 )
+
+
+_ASKED_ABOUT = frozenset({FailureClass.VERDICT, FailureClass.REQUEST})
 
 
 def announcement(
@@ -124,12 +128,11 @@ def _asks_for_approval(release: Release, event: Event) -> bool:
 
 
 def _needs_decision(release: Release, event: Event) -> bool:
-    """The candidate was judged less than good, so the release paused by itself; or a fleet did."""
+    """The candidate was judged less than good, or a freeze held the release for long, so it paused
+    by itself; or a fleet did."""
     cause = release.cause
     paused_by_itself = event.kind is EventKind.PAUSED and event.by is None
-    asks = release.fleet is not None or (
-        cause is not None and cause.failure is FailureClass.VERDICT
-    )
+    asks = release.fleet is not None or (cause is not None and cause.failure in _ASKED_ABOUT)
     return paused_by_itself and cause is not None and asks
 
 

@@ -34,9 +34,12 @@ _APPROVE = {
 }
 
 
+_PASSES_NOTHING = frozenset({Phase.HOLDING, Phase.AWAITING_PROMOTION})  # while a freeze holds it
+
+
 def buttons_of(release: Release, *, followed: bool = False) -> list[Block]:
     """``followed``: versions wait behind it, and the form of Abort asks what becomes of them."""
-    buttons = _of_fleet(release) or _of_phase(release)
+    buttons = _of_fleet(release) or _of_standstill(release) or _of_phase(release)
     return [_asking_in_its_form(one) for one in buttons] if followed else buttons
 
 
@@ -46,6 +49,12 @@ def _asking_in_its_form(one: Block) -> Block:
         return one
     without = {key: value for key, value in one.items() if key != "confirm"}
     return {**without, "value": orjson.dumps({**carried, "asks": IN_ITS_FORM}).decode()}
+
+
+def _of_standstill(release: Release) -> list[Block]:
+    if release.standstill is None or release.phase not in _PASSES_NOTHING:
+        return []
+    return [_plain(release, "Pause", "pause"), _abort(release)]
 
 
 def _of_phase(release: Release) -> list[Block]:

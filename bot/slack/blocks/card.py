@@ -35,6 +35,7 @@ from bot.slack.blocks.words import (
     blind_words,
     capitalised,
     colours_of,
+    freeze_words,
     pods_words,
     progress,
     state_words,
@@ -129,6 +130,7 @@ def _waits_for(release: Release, now: int, first: bool) -> Block | None:
     lines = [
         *_unreachable_lines(release),
         *_failed_write_lines(release),
+        *_freeze_lines(release),
         *_phase_lines(release, now, first),
         *_struggle_lines(release),
         *_trouble_lines(release),
@@ -164,6 +166,11 @@ def _failed_write_lines(release: Release) -> Iterator[str]:
             f"⚠️ Since {date(failed.since)} the API server has not taken"
             f" {code(failed.what)}: {plain(failed.why, 500)}. Trying again."
         )
+
+
+def _freeze_lines(release: Release) -> Iterator[str]:
+    if frozen := freeze_words(release):
+        yield f"🧊 {plain(frozen, 700)}"
 
 
 def _phase_lines(release: Release, now: int, first: bool) -> list[str]:
@@ -233,7 +240,9 @@ def _approval_lines(release: Release, gate: ApprovalGate, now: int, first: bool)
             f"Still needs someone of {_group(one, first)}" for one in groups_missing(gate, votes)
         ]
     ends = expires_at(release, gate)
-    if ends is not None and ends > now:
+    if release.standstill is not None:
+        lines.append("Approvals wait for the end of the freeze.")
+    elif ends is not None and ends > now:
         aborts = gate.on_expiry == "abort"
         lines.append(
             f"Aborts if not approved by {date(ends)}."

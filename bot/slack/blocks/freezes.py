@@ -10,9 +10,13 @@ from bot.slack.blocks.elements import Block, actions, button, context, section
 from bot.slack.markup import date, escape, escaped, mention, plain, with_clocks
 
 UNFREEZE = f"{ACTION_PREFIX}unfreeze"
-STILL_WORKS = (
-    "Running releases continue, and undo still works; new releases need an admin and a reason."
-)
+
+
+def _still_works(freeze: Freeze) -> str:
+    running = "Running releases continue"
+    if freeze.running == "hold":
+        running = "Running releases hold before their next step; an abort rolls them back"
+    return f"{running}, and undo still works; new releases need an admin and a reason."
 
 
 def freeze_message(reply: FreezeReply) -> Message:
@@ -24,11 +28,11 @@ def freeze_message(reply: FreezeReply) -> Message:
         return Message(with_clocks(escaped(text, 3_000)), (section(f"✅ {shown}"), was))
     ends = f" until {freeze.ends}" if freeze.until is not None else ""
     note = f" ({reply.note})" if reply.note else ""
-    text = f"{freeze.scope} is frozen{ends}: {freeze.reason}{note}. {STILL_WORKS}"
+    text = f"{freeze.scope} is frozen{ends}: {freeze.reason}{note}. {_still_works(freeze)}"
     blocks = (
         section(freeze_line(freeze, reply.note)),
         actions([unfreeze_button(freeze)]),
-        context(STILL_WORKS),
+        context(_still_works(freeze)),
     )
     return Message(with_clocks(escape(text)), blocks)
 

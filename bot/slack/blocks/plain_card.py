@@ -14,6 +14,7 @@ from bot.slack.blocks.words import (
     blind_words,
     capitalised,
     colours_of,
+    freeze_words,
     headline,
     pods_words,
     step_of,
@@ -32,6 +33,7 @@ def plain_card(release: Release) -> str:
         lines += [
             *_unreachable(release),
             *_failed_write(release),
+            *filter(None, (freeze_words(release),)),
             *_step(release),
             *_gate(release),
             *_state(release),

@@ -8,6 +8,7 @@ from typing import assert_never
 from bot.releases.assess.card_snapshot import TERMINATING, SideName, pod_role
 from bot.releases.assess.result import fell_back_to, reached
 from bot.releases.engine.gates import open_gate
+from bot.releases.engine.standstill import step_that_waits
 from bot.releases.facts.ages import duration
 from bot.releases.facts.causes import Judgement, Verdict
 from bot.releases.facts.changes import Deploy, Reapply, Restart, Scale, Undo
@@ -104,6 +105,9 @@ _UNCHANGING_WORDS: dict[Phase, str] = {
 }
 
 
+_HELD_PHASES = frozenset({Phase.PROGRESSING, Phase.HOLDING, Phase.AWAITING_PROMOTION})
+
+
 def phase_words(release: Release) -> str:
     """A status fragment: what the release is doing and what is wrong, or how it ended."""
     trouble = struggle_words(release) if release.phase is Phase.PROGRESSING else ""
@@ -114,9 +118,27 @@ def state_words(release: Release) -> str:
     """The same without what is wrong."""
     if release.fleet is not None and (words := fleet_state_words(release, release.fleet)):
         return words
+    if release.standstill is not None and release.phase in _HELD_PHASES:
+        return "held by a freeze"
     if release.phase in _UNCHANGING_WORDS:
         return _UNCHANGING_WORDS[release.phase]
     return _final_words(release) if release.phase.is_final else _running_words(release)
+
+
+def freeze_words(release: Release) -> str:
+    """What a freeze holds up, and what ends that; "" where none does."""
+    freeze = release.freeze
+    if freeze is None or release.phase.is_final or release.rollback is not None:
+        return ""
+    if release.phase is Phase.QUEUED:
+        return f"{freeze.words}. If it still is when this starts, it does not start."
+    step = step_that_waits(release)
+    if step is None:
+        return f"{freeze.words}. What has begun here is finished."
+    before = uncapitalised(step.title)
+    if release.standstill is None:
+        return f"{freeze.words}. It holds before the next step: {before}."
+    return f"{freeze.words}. Held before: {before}. An abort rolls back at any time."
 
 
 def struggle_words(release: Release) -> str:

@@ -113,7 +113,8 @@ class Walk:
         self._check()
         self.now += SECOND
         gate = open_gate(self.release) if not self.release.phase.is_final else None
-        if self.approves and isinstance(gate, ApprovalGate) and self.release.plan is not None:
+        may_approve = self.approves and self.release.standstill is None
+        if may_approve and isinstance(gate, ApprovalGate) and self.release.plan is not None:
             self.ask(Approve(MANAGER, gate.name, self.release.plan.hash))
         elif (
             (self.release.phase is Phase.HOLDING or self._keeps_a_minimum)

@@ -195,6 +195,10 @@ FORMS: list[tuple[str, Command]] = [
         "freeze hello reason=x until=2026-12-31T18:00Z",
         FreezeCommand("hello", "x", until_ms=1_798_740_000_000),
     ),
+    (
+        "freeze hello reason=x until=2h running=hold",
+        FreezeCommand("hello", "x", for_ms=2 * 3_600_000, running="hold"),
+    ),
     ("freeze cluster:prod-eu reason=x", FreezeCommand("cluster:prod-eu", "x")),
     ("unfreeze hello", UnfreezeCommand("hello")),
     ("clear hello reason=fixed", ClearCommand("hello", "", "fixed")),
@@ -292,6 +296,10 @@ MISTAKES: list[tuple[str, str]] = [
     (
         "freeze hello reason=x until=soon",
         "`until=soon` is neither a duration nor a time. Write until=2h or until=2026-12-31T18:00Z.",
+    ),
+    (
+        "freeze hello reason=x running=stop",
+        "`running=stop` is neither hold nor continue. Write running=hold.",
     ),
     ("unfreeze cluster:prod", "No cluster `prod`. Did you mean `cluster:prod-eu`?"),
     ("rollback hello", "No command `rollback`. Did you mean `/rollout undo hello`?"),

@@ -49,6 +49,7 @@ class Office:
     def __init__(self, window: FreezeWindow = WINDOW) -> None:
         self.now = FRIDAY
         store, unused = InMemoryReleaseStore(clock=lambda: self.now), cast(Any, None)
+        self.store = store
         app = App(a_target(), Rules(), CHANNEL, Strategy.ROLLING)
         access = Access(
             frozenset({CHANNEL}),
