@@ -26,7 +26,7 @@ WITHIN_S: Final = 3.0
 LONGEST_REASON: Final = 200
 CLOCKS_AGREE_MS: Final = 2_000
 _CHUNK: Final = 1 << 16
-_LEFT_ALONE = frozenset("-_")
+_NOT_OF_A_NAME = re.compile(r"[^\w.-]")
 
 
 class _Away(Exception):
@@ -158,11 +158,12 @@ def promql(query: SampleQuery) -> str:
 
 
 def _literal(name: str) -> str:
-    """In a pattern, within quotes. Names of pods hold letters, digits, - and . alone."""
-    return "".join(
-        one if one.isalnum() or one in _LEFT_ALONE else f"[{one}]" if one == "." else ""
-        for one in name
-    )
+    """In a pattern, within quotes. Names of pods hold letters, digits, - and . alone.
+
+    >>> _literal("hello-5d4f.b"), _literal('a"|b')
+    ('hello-5d4f[.]b', 'ab')
+    """
+    return _NOT_OF_A_NAME.sub("", name).replace(".", "[.]")
 
 
 def _bound_pattern(bound: float) -> str:
@@ -222,15 +223,28 @@ def _result(data: Any, kind: str) -> list[Mapping[str, Any]]:
 
 
 def _series(data: Any, pod_label: str, shift: int) -> tuple[SeriesSeen, ...]:
+    times = _Times(shift)
     try:
-        return tuple([_one_series(one, pod_label, shift) for one in _result(data, "matrix")])
+        return tuple([_one_series(one, pod_label, times) for one in _result(data, "matrix")])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _Away("what answers is no Prometheus: the samples have another form") from error
 
 
-def _one_series(one: Mapping[str, Any], pod_label: str, shift: int) -> SeriesSeen:
+class _Times(dict[float, int]):
+    """Seconds of a sample to milliseconds of our clock: all series of a pod share their times."""
+
+    def __init__(self, shift: int) -> None:
+        super().__init__()
+        self._shift = shift
+
+    def __missing__(self, at: float) -> int:
+        found = self[at] = round(at * 1000) - self._shift
+        return found
+
+
+def _one_series(one: Mapping[str, Any], pod_label: str, times: _Times) -> SeriesSeen:
     labels = one["metric"]
-    points = tuple([(round(at * 1000) - shift, float(value)) for at, value in one["values"]])
+    points = tuple([(times[at], float(value)) for at, value in one["values"]])
     return SeriesSeen(labels.get("__name__", ""), labels.get(pod_label, ""), labels, points)
 
 

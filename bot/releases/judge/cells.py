@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,27 +36,38 @@ class Interval:
     stable: Tally = Tally()
 
 
-def by_pod(cells: Iterable[Cell]) -> dict[str, Tally]:
-    pods: dict[str, list[int]] = {}
-    for cell in cells:
-        both = pods.get(cell.pod)
-        if both is None:
-            pods[cell.pod] = [cell.requests, cell.failures]
-        else:
-            both[0] += cell.requests
-            both[1] += cell.failures
-    return {pod: Tally(*both) for pod, both in pods.items()}
-
-
 class OneSide:
     """The cells of a side, summed up once."""
 
     def __init__(self, cells: Sequence[Cell]) -> None:
         self.cells = cells
 
-    @cached_property
+    @property
     def pods(self) -> dict[str, Tally]:
-        return by_pod(self.cells)
+        return self._sums[0]
+
+    @property
+    def in_time(self) -> dict[int, Tally]:
+        """By when an interval began."""
+        return self._sums[1]
+
+    @cached_property
+    def _sums(self) -> tuple[dict[str, Tally], dict[int, Tally]]:
+        """In one pass: a hold of many pods has thousands of cells, and is judged at each look."""
+        pods: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+        times: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
+        for cell in self.cells:
+            requests, failures = cell.requests, cell.failures
+            of_pod, of_time = pods[cell.pod], times[cell.at]
+            of_pod[0] += requests
+            of_time[0] += requests
+            if failures:
+                of_pod[1] += failures
+                of_time[1] += failures
+        return (
+            {pod: Tally(*both) for pod, both in pods.items()},
+            {at: Tally(*both) for at, both in times.items()},
+        )
 
     @cached_property
     def total(self) -> Tally:
@@ -68,18 +80,27 @@ class OneSide:
         return OneSide([cell for cell in self.cells if cell.pod != pod])
 
 
+def two_sides(cells: Iterable[Cell]) -> tuple[OneSide, OneSide]:
+    """Candidate and stable."""
+    of_candidate: list[Cell] = []
+    of_stable: list[Cell] = []
+    for cell in cells:
+        if cell.requests:
+            (of_candidate if cell.side is Side.CANDIDATE else of_stable).append(cell)
+    return OneSide(of_candidate), OneSide(of_stable)
+
+
 def side_of(cells: Iterable[Cell], side: Side) -> tuple[Cell, ...]:
     return tuple(cell for cell in cells if cell.side is side and cell.requests)
 
 
-def by_interval(cells: Iterable[Cell]) -> tuple[Interval, ...]:
+def by_interval(candidate: OneSide, stable: OneSide) -> tuple[Interval, ...]:
     """In their order in time."""
-    sums: dict[int, list[int]] = {}
-    for cell in cells:
-        four = sums.get(cell.at)
-        if four is None:
-            four = sums[cell.at] = [0, 0, 0, 0]
-        place = 0 if cell.side is Side.CANDIDATE else 2
-        four[place] += cell.requests
-        four[place + 1] += cell.failures
-    return tuple(Interval(at, Tally(*sums[at][:2]), Tally(*sums[at][2:])) for at in sorted(sums))
+    of_candidate, of_stable = candidate.in_time, stable.in_time
+    return tuple(
+        Interval(at, of_candidate.get(at, _NOTHING), of_stable.get(at, _NOTHING))
+        for at in sorted(of_candidate.keys() | of_stable.keys())
+    )
+
+
+_NOTHING = Tally()

@@ -36,15 +36,16 @@ STALE_SCRAPES = 3
 
 
 def increase(points: Points, begins: int, ends: int, *, is_new: bool) -> float:
-    """What was counted after ``begins``, up to and including ``ends``."""
-    before: float | None = None
+    """What was counted after ``begins``, up to and including ``ends``. A look counts the last
+    interval: it is sought from the end."""
+    first = len(points)
+    while first and points[first - 1][0] > begins:
+        first -= 1
+    before = points[first - 1][1] if first else None
     total = 0.0
-    for at, value in points:
+    for at, value in points[first:]:
         if at > ends:
             break
-        if at <= begins:
-            before = value
-            continue
         if before is None:
             before = 0.0 if is_new else value
         total += value - before if value >= before else value
@@ -69,19 +70,22 @@ def usable(series: Iterable[SeriesSeen]) -> tuple[SeriesSeen, ...]:
     >>> usable([one])[0].points
     ((1, 1.0), (4, 2.0))
     """
-    return tuple(
-        one
-        if all(0 <= value < _TOO_LARGE for _, value in one.points)
-        else SeriesSeen(one.metric, one.pod, one.labels, _counting(one.points))
-        for one in series
-    )
+    return tuple([one if _all_count(one.points) else _cleaned(one) for one in series])
 
 
 _TOO_LARGE = float("inf")
 
 
-def _counting(points: Points) -> tuple[tuple[int, float], ...]:
-    return tuple((at, value) for at, value in points if isfinite(value) and value >= 0)
+def _all_count(points: Points) -> bool:
+    for _, value in points:  # noqa: SIM110 — a generator costs as much again
+        if not 0 <= value < _TOO_LARGE:
+            return False
+    return True
+
+
+def _cleaned(one: SeriesSeen) -> SeriesSeen:
+    points = ((at, value) for at, value in one.points if isfinite(value) and value >= 0)
+    return one._replace(points=tuple(points))
 
 
 def scrape_interval(series: Iterable[SeriesSeen]) -> int:

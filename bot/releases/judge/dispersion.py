@@ -51,7 +51,12 @@ def pearson(parts: Sequence[Tally | Cell], total: Tally) -> float:
     if len(parts) < 2 or not 0 < total.failures < total.requests:
         return 1.0
     rate = total.rate
-    spread = 0.0
+    spread = calm = 0.0
     for part in parts:
-        spread += (part.failures - part.requests * rate) ** 2 / part.requests
+        failures, requests = part.failures, part.requests
+        if failures:
+            spread += (failures - requests * rate) ** 2 / requests
+        else:
+            calm += requests
+    spread += calm * rate * rate
     return spread / (rate * (1 - rate)) / (len(parts) - 1)

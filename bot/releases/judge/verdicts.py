@@ -23,13 +23,13 @@ to call a version bad; where it is the candidate's, the version is not called go
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import log
 
 from bot.releases.facts.answers import Cell
 from bot.releases.facts.causes import Verdict
 from bot.releases.facts.plan import Side
-from bot.releases.judge.cells import Interval, OneSide, Tally, by_interval, side_of
+from bot.releases.judge.cells import Interval, OneSide, Tally, by_interval, two_sides
 from bot.releases.judge.dispersion import spread_of
 from bot.releases.judge.e_values import log_e_within, log_e_worse
 
@@ -66,9 +66,7 @@ class Comparison:
 
 
 def compare(cells: Iterable[Cell], demand: Demand) -> Comparison:
-    counted = tuple(cells)
-    candidate = OneSide(side_of(counted, Side.CANDIDATE))
-    stable = OneSide(side_of(counted, Side.STABLE))
+    candidate, stable = two_sides(cells)
     sick = _sick_pod(candidate, Side.CANDIDATE, demand) or _sick_pod(stable, Side.STABLE, demand)
     if sick is None:
         verdict = _verdict(candidate, stable, demand)
@@ -87,7 +85,7 @@ def _verdict(candidate: OneSide, stable: OneSide, demand: Demand) -> Verdict:
         return Verdict.BAD if _is_worse(candidate, stable, demand) else Verdict.TOO_LITTLE
     if candidate.total.requests < max(demand.min_requests, _fewest(demand)):
         return Verdict.TOO_LITTLE
-    intervals = by_interval([*candidate.cells, *stable.cells])
+    intervals = by_interval(candidate, stable)
     evidence = log_e_within(intervals, demand.worse_by, spread_of(candidate, stable))
     return Verdict.GOOD if evidence >= -log(demand.miss) else Verdict.TOO_LITTLE
 
@@ -100,7 +98,7 @@ def _fewest(demand: Demand) -> float:
 def _is_worse(candidate: OneSide, stable: OneSide, demand: Demand) -> bool:
     """Beyond doubt, and still by ``worse_by`` without the candidate's worst seconds."""
     needed = -log(demand.alarm)
-    intervals = by_interval([*candidate.cells, *stable.cells])
+    intervals = by_interval(candidate, stable)
     spread = spread_of(candidate, stable)
     if log_e_worse(intervals, demand.worse_by, spread) < needed:
         return False
@@ -142,10 +140,9 @@ def _sick_pod(side: OneSide, which: Side, demand: Demand) -> SickPod | None:
     others = Tally(total.requests - own.requests, total.failures - own.failures)
     if own.rate - others.rate < max(demand.worse_by, 2 * others.rate):
         return None
-    alone = [replace(cell, side=Side.CANDIDATE) for cell in side.cells if cell.pod == name]
-    rest = [replace(cell, side=Side.STABLE) for cell in side.cells if cell.pod != name]
+    alone = OneSide([cell for cell in side.cells if cell.pod == name])
     strict = Demand(
         demand.worse_by, demand.alarm / len(pods), demand.miss, burst_ms=demand.burst_ms
     )
-    is_sick = _is_worse(OneSide(alone), OneSide(rest), strict)
+    is_sick = _is_worse(alone, side.without(name), strict)
     return SickPod(which, name, own, others) if is_sick else None
