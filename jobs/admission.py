@@ -81,7 +81,8 @@ def allow(routes: Mapping[str, Route], query_job: str, queue: str) -> AllowList:
     if _is_lane(queue, of=QUERIES):
         allowed[queue, query_job] = AllowedJob(_imported(query_job), None)
     for route in routes.values():
-        if queue == route.queue or (route.queue == RELEASES and _is_lane(queue, of=RELEASES)):
+        has_lanes = route.queue in (RELEASES, QUERIES)
+        if queue == route.queue or (has_lanes and _is_lane(queue, of=route.queue)):
             kinds = frozenset(kind for kind, other in routes.items() if other == route)
             allowed[queue, route.job] = AllowedJob(_imported(route.job), kinds)
     return allowed
