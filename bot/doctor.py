@@ -228,11 +228,8 @@ def examine_metrics(catalog: CatalogSettings) -> Iterator[Finding]:
 def catalog_ids(catalog: CatalogSettings) -> dict[str, str]:
     """Slack ids that the catalog names, and where first."""
     found: dict[str, str] = {}
-    for app in catalog.apps.values():
-        if app.channel:
-            found.setdefault(app.channel, f"channel of {app.name}")
-    for channel in catalog.access.channels:
-        found.setdefault(channel, "access.channels")
+    for channel, where in _channels(catalog):
+        found.setdefault(channel, where)
     for role in ("viewer", "deployer", "approver", "admin"):
         entry = getattr(catalog.access.roles, role)
         for one in (*entry.users, *entry.groups):
@@ -253,6 +250,16 @@ def _notified(catalog: CatalogSettings) -> Iterator[tuple[str, str]]:
         for one in (*notify.to.failure, notify.mention or STARTER):
             if one != STARTER:
                 yield one, f"notify of {name}"
+
+
+def _channels(catalog: CatalogSettings) -> Iterator[tuple[str, str]]:
+    for app in catalog.apps.values():
+        if app.channel:
+            yield app.channel, f"channel of {app.name}"
+    if catalog.watch.channel:
+        yield catalog.watch.channel, "watch"
+    for channel in catalog.access.channels:
+        yield channel, "access.channels"
 
 
 def _voters(catalog: CatalogSettings) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ from bot.cluster import KubernetesClusters
 from bot.cluster.manifests import FileManifests
 from bot.configuration import LiveConfiguration, Unconfigured, keep_renewing, names_of
 from bot.operations.bind_catalog import bind_catalog
-from bot.operations.context import Catalog, Context
+from bot.operations.context import WATCHED_IN, Catalog, Context
 from bot.patience import patience_of
 from bot.prometheus import Prometheus, PrometheusAddress
 from bot.receivers.adapter import HttpReceivers
@@ -83,6 +83,7 @@ def retention_of(file: CatalogSettings) -> Retention:
 
 def lanes_of(catalog: Catalog) -> Lanes:
     places = {place: app.target.cluster for place, app in catalog.apps.items()}
+    places |= {f"{WATCHED_IN}{cluster}": cluster for cluster in catalog.clusters}
     return Lanes(catalog.clusters, places)
 
 

@@ -29,6 +29,7 @@ from config.entries import (
 from config.entry_types import StrategyName
 from config.nearest import listed, nearest
 from config.positions import MOST_BYTES, Document, Place, YamlMistake, read_yaml
+from config.watch_entry import WatchEntry
 from config.waves import (
     ResolvedWave,
     fits_no_cluster,
@@ -105,6 +106,7 @@ class CatalogSettings:
     """Of its text: by which catalog something was decided, for the audit."""
     api: ApiEntry = dataclasses.field(default_factory=ApiEntry)
     events: tuple[EventsEntry, ...] = ()
+    watch: WatchEntry = dataclasses.field(default_factory=WatchEntry)
     document: Document | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def line(self, place: Place) -> int:
@@ -190,6 +192,7 @@ def _parsed(document: Document, file: str, directory: Path | None) -> CatalogSet
         content.audit,
         api=content.api,
         events=content.events,
+        watch=content.watch,
         document=document,
     )
     mistakes += _unknown_scopes(content, document)
@@ -399,8 +402,8 @@ def _mistake_of(
 
 
 def _unknown_scopes(content: CatalogFile, document: Document) -> Iterator[CatalogMistake]:
-    """Apps and clusters that a machine's scope names and the catalog does not have."""
-    named: list[tuple[Place, tuple[str, ...]]] = []
+    """Apps and clusters that are named elsewhere and that the catalog does not have."""
+    named: list[tuple[Place, tuple[str, ...]]] = [(("watch", "clusters"), content.watch.clusters)]
     for number, token in enumerate(content.api.tokens):
         named += [(("api", "tokens", number, "apps"), token.apps)]
         named += [(("api", "tokens", number, "clusters"), token.clusters)]

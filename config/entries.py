@@ -48,6 +48,7 @@ from config.entry_types import (
 )
 from config.link_templates import checked
 from config.selectors import read_buckets, read_counter
+from config.watch_entry import WatchEntry
 
 _NONE: JsonDict = {"enum": [None, ""]}
 _ONE_WAY_IN: JsonDict = {
@@ -627,3 +628,4 @@ class CatalogFile(Entry):
     api: ApiEntry = ApiEntry()
     events: Annotated[tuple[EventsEntry, ...], Strict(False), Field(max_length=8)] = ()
     """Machines that are told what happens to releases."""
+    watch: WatchEntry = WatchEntry()

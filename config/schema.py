@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from config import access_entries, entries
+from config import access_entries, entries, watch_entry
 from config.durations import PATTERN, format_duration
 from config.entries import CatalogFile
 from config.entry_types import Entry
@@ -32,7 +32,8 @@ Schema = dict[str, Any]
 def catalog_schema(*, at: str = "#") -> Schema:
     """``at``: where it will stand in another schema, as a JSON pointer."""
     found = CatalogFile.model_json_schema(ref_template=f"{at}/$defs/{{model}}")
-    for name, key, text in (*described(entries, Entry), *described(access_entries, Entry)):
+    modules = (entries, access_entries, watch_entry)
+    for name, key, text in (one for module in modules for one in described(module, Entry)):
         entry = found if name == CatalogFile.__name__ else found["$defs"].get(name)
         if entry is not None:
             entry["properties"][key]["description"] = text

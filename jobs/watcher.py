@@ -15,10 +15,15 @@ from functools import partial
 from typing import cast
 
 from bot.cluster import KubernetesClusters
-from bot.cluster.watch import Change
+from bot.cluster.watch import Change, Watcher
 from bot.configuration import LiveConfiguration, Unconfigured
 from bot.operations.context import Context
-from bot.operations.watching.notice_change import Subject, last_seen, notice_change
+from bot.operations.watching.notice_change import (
+    Subject,
+    last_seen,
+    last_seen_in,
+    notice_change,
+)
 from bot.ports import StoreUnavailable, UnknownSchema
 from bot.releases.facts.outside_change import LastSeen
 from bot.releases.facts.release import Release
@@ -32,6 +37,7 @@ from jobs.metrics import budgets_of, metrics_roles
 from jobs.redis_back import Absence
 from jobs.renewal import renewal
 from jobs.supervisor import Board, Supervisor, WorkerRole
+from jobs.watched_namespaces import WATCHED_RESOURCES, WatchedNamespaces
 
 log = logging.getLogger(__name__)
 
@@ -222,18 +228,19 @@ def watch_clusters(
     )  # watching is no part of the port: nothing else does it
     remembered = _remembered(context, stop, beat, absence)
     with ExitStack() as stack:
-        watchers = []
+        watchers: list[Watcher] = []
+        searches: list[WatchedNamespaces] = []
         for name in clusters.names():
-            namespaces = sorted(
-                {
-                    a.target.namespace
-                    for a in context.catalog.apps.values()
-                    if a.target.cluster == name
-                }
-            )
+            apps = context.catalog.apps.values()
+            namespaces = sorted({a.target.namespace for a in apps if a.target.cluster == name})
             on_change = partial(_put, inbox, name)
             watcher = clusters[name].watch(namespaces, on_change, remembered.get(name))
             watchers.append(stack.enter_context(watcher))
+            if context.catalog.watch.is_in(name):
+                search = WatchedNamespaces(
+                    name, clusters[name].namespaces, context.catalog.watch, namespaces
+                )
+                searches.append(stack.enter_context(search))
         reported_at = time.monotonic()
         while not stop():
             beat()
@@ -242,13 +249,32 @@ def watch_clusters(
                 report()
             _collect(inbox, nudger)
             try:
+                found = _of_found(context, clusters, searches, inbox)
+                watchers.extend(map(stack.enter_context, found))
                 nudger.nudge()
             except StoreUnavailable as error:
                 absence.wait(error)
             else:
                 absence.is_over()
-            if not all(watcher.is_alive for watcher in watchers):
+            threads: list[Watcher | WatchedNamespaces] = [*watchers, *searches]
+            if not all(one.is_alive for one in threads):
                 raise SystemExit(1)
+
+
+def _of_found(
+    context: Context,
+    clusters: KubernetesClusters,
+    searches: Sequence[WatchedNamespaces],
+    inbox: queue.SimpleQueue[tuple[str, Change]],
+) -> Iterator[Watcher]:
+    """One for each namespace that was found since, not yet started. Raises StoreUnavailable; the
+    next call then gives the rest."""
+    for search in searches:
+        for namespace in search.found():
+            seen = last_seen_in(context, search.cluster, namespace)
+            on_change = partial(_put, inbox, search.cluster)
+            yield clusters[search.cluster].watch([namespace], on_change, seen, WATCHED_RESOURCES)
+            search.take(namespace)
 
 
 def _remembered(

@@ -206,22 +206,30 @@ class KubernetesCluster:
     def missing_permissions(self, namespace: str) -> tuple[str, ...]:
         return missing_permissions(self.connection, namespace)
 
+    def namespaces(self) -> tuple[str, ...]:
+        """Raises ClusterUnreachable, and Refused where the account may not list them."""
+        listed = self.connection.get("/api/v1/namespaces")
+        return tuple(one["metadata"]["name"] for one in listed.get("items") or ())
+
     def watch(
         self,
         namespaces: Sequence[str],
         on_change: OnChange,
         remembered: Remembered | None = None,
+        resources: Sequence[str] = RESOURCES,
     ) -> Watcher:
         """A watcher that is not yet started: ``with`` starts and stops it. It has connections of
         its own. ``remembered``: what changes are told from that happened before it."""
-        streams = len(RESOURCES) * len(set(namespaces))
+        streams = len(resources) * len(set(namespaces))
         connection = Connection(
             self._address,
             timeout_s=self._timeout_s,
             connections=2 * streams,
             cluster=self._name,
         )
-        return Watcher(connection, namespaces, on_change, remembered=remembered)
+        return Watcher(
+            connection, namespaces, on_change, remembered=remembered, resources=resources
+        )
 
 
 class KubernetesClusters:

@@ -73,6 +73,7 @@ def outside_change_of(
         generation=0 if after is None else after["metadata"].get("generation", 0),
         order=last_seen_of(resource, latest, deleted=after is None).order,
         missed=missed,
+        labels=tuple(sorted((latest["metadata"].get("labels") or {}).items())),
     )
 
 

@@ -60,7 +60,7 @@ raises ends the watcher."""
 
 
 class Watcher:
-    """Watches the five resources of each namespace from entering to leaving."""
+    """Watches the resources of each namespace from entering to leaving."""
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class Watcher:
         *,
         silence_s: float = SILENCE_S,
         remembered: Remembered | None = None,
+        resources: Sequence[str] = RESOURCES,
     ) -> None:
         self._stop = threading.Event()
         shared = {namespace: (_Owners(), Urgency()) for namespace in namespaces}
@@ -85,7 +86,7 @@ class Watcher:
                 remembered or {},
             )
             for namespace in shared
-            for resource in RESOURCES
+            for resource in resources
         ]
 
     def __enter__(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from bot.operations.context import App, Catalog
+from bot.operations.context import App, Catalog, Watch
 from bot.policy.callers import Caller
 from bot.policy.freezes import FreezeWindow
 from bot.policy.permissions import Access, Grant, Role, Scope
@@ -49,6 +49,12 @@ def bind_catalog(file: CatalogSettings) -> Catalog:
         receivers=tuple(_receiver(file, one) for one in file.events),
         waves={one.name: tuple(map(_wave, one.waves)) for one in file.apps.values()},
         labels={name: one.labels for name, one in file.clusters.items()},
+        watch=Watch(
+            file.watch.namespaces,
+            file.watch.clusters,
+            file.watch.channel or "",
+            file.watch.channel_label or "",
+        ),
     )
 
 

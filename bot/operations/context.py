@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from secrets import token_bytes
 from typing import Any, Protocol
@@ -95,6 +96,33 @@ class App:
     manifests: tuple[str, ...] = ()  # absolute paths, confined to the catalog's folder when read
     files: Mapping[str, Any] = field(default_factory=dict)
     manifests_folder: str = ""
+    only_watched: bool = False  # no entry of the catalog: nothing may be written there
+
+
+WATCHED_IN = "@"
+"""Before the cluster of a Deployment that is only watched, where others have the app's name: no app
+is called so."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Where Deployments without a catalog entry are watched. ``namespaces``: names, and patterns
+    with ``*``; ``clusters``: empty for all; ``channel``, ``channel_label``: "" none."""
+
+    namespaces: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+    channel: str = ""
+    channel_label: str = ""
+
+    def covers(self, cluster: str, namespace: str) -> bool:
+        return self.is_in(cluster) and any(fnmatchcase(namespace, one) for one in self.namespaces)
+
+    def is_in(self, cluster: str) -> bool:
+        return bool(self.namespaces) and (not self.clusters or cluster in self.clusters)
+
+    @property
+    def has_patterns(self) -> bool:
+        return any("*" in one for one in self.namespaces)
 
 
 @dataclass(frozen=True)
@@ -111,6 +139,7 @@ class Catalog:
     windows: tuple[FreezeWindow, ...] = ()
     waves: Mapping[str, tuple[Wave, ...]] = field(default_factory=dict)  # of each app, by its name
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of each cluster
+    watch: Watch = Watch()
 
     @cached_property
     def clusters_of(self) -> Mapping[str, tuple[str, ...]]:

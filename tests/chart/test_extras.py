@@ -101,6 +101,32 @@ def test_the_workers_roles_are_where_the_catalog_has_apps_of_this_cluster(
     assert {one["metadata"]["namespace"] for one in of_kind(rendered, "Role")} == namespaces
 
 
+WATCHES = [
+    ({"namespaces": ["shop", "tools"]}, {"shop", "tools"}, False),
+    ({"namespaces": ["tools", "shop-*"]}, {"tools"}, True),
+    ({"namespaces": ["tools", "shop-*"], "clusters": ["there"]}, set(), False),
+    ({}, set(), False),
+]
+
+
+@pytest.mark.parametrize(("watch", "namespaces", "everywhere"), WATCHES)
+def test_what_is_only_watched_is_only_read(
+    render: Render, watch: dict[str, Any], namespaces: set[str], everywhere: bool
+) -> None:
+    catalog = {**_catalog(a={}), "watch": {**watch, "channel": "C0RELEASES"}}
+    rendered = render(catalog=catalog, files={})
+    ours = [
+        one
+        for kind in ("Role", "ClusterRole")
+        for one in of_kind(rendered, kind)
+        if one["metadata"]["name"].endswith("-watch")
+    ]
+    verbs = {verb for one in ours for rule in one["rules"] for verb in rule["verbs"]}
+    assert verbs <= {"list", "watch"}
+    assert {one["metadata"].get("namespace") for one in ours} - {None} == namespaces
+    assert any(one["kind"] == "ClusterRole" for one in ours) is everywhere
+
+
 def test_each_component_may_have_a_place_of_its_own(render: Render) -> None:
     rendered = render(
         nodeSelector={"pool": "all"},

@@ -35,6 +35,7 @@ from tests.spawned import spawner
 Seen = TypeVar("Seen")
 Entry = dict[str, Any]  # of the catalog
 CHANNEL = "C0RELEASES"
+WATCHED = "watched-shop"
 DEVELOPER, SECOND, MANAGER, ON_CALL, VIEWER, ADMIN = (
     "U0DEV1",
     "U0DEV2",
@@ -404,6 +405,8 @@ def running(
     catalog["access"]["roles"]["approver"]["groups"] = [APPROVERS]
     catalog["api"] = {"port": free_port(), "tokens": [_token(demo, list(catalog["apps"]))]}
     catalog["freezes"] = list(_windows())
+    if request.param == "simulated":
+        catalog["watch"] = _watched(demo)
     (demo / "catalog.yaml").write_text(yaml.safe_dump(catalog), encoding="utf-8")
     _write_manifests(demo)
     bots = {"control plane": "bot_kubeconfig", REAL_NODE: "real_node_bot"}
@@ -414,6 +417,14 @@ def running(
     ) as sandbox:
         yield sandbox
         assert denials(sandbox.redis.url) == []
+
+
+def _watched(demo: Path) -> Entry:
+    """A Deployment without a catalog entry, in a namespace that a pattern means."""
+    deployment, _ = objects_of("unlisted", 2)
+    deployment["metadata"]["namespace"] = WATCHED
+    (demo / "manifests" / "unlisted.yaml").write_text(yaml.safe_dump(deployment), encoding="utf-8")
+    return {"namespaces": ["watched-*"], "channel": CHANNEL}
 
 
 def _token(demo: Path, apps: list[str]) -> Entry:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from kubernetes import client
 
+from bot.store.connection import PREFIX, connect
 from tests.faults.stage import as_started, start_again
-from tests.journeys.conftest import DEVELOPER, VIEWER, Journey
+from tests.journeys.conftest import DEVELOPER, VIEWER, WATCHED, Ground, Journey
 from tests.journeys.endpoints import newest, sees_privately
 
 
@@ -225,3 +226,20 @@ def test_a_rollout_while_no_watcher_ran_is_told_once_when_one_is_back(journey: J
     worker.process = start_again(words, environment, worker.log)
     told = [m for m in journey.messages() if "2.0.0 → 3.0.0" in m["text"]]
     assert len(told) == 1
+
+
+@pytest.mark.usefixtures("only_simulated")  # the rights of the other clusters end at `default`
+def test_a_rollout_of_a_deployment_that_only_its_namespace_has_watched_is_told(
+    ground: Ground,
+) -> None:
+    journey = ground.journey("unlisted")
+    known = f"{PREFIX}passing:watched:local/{WATCHED}"
+    journey.until(lambda: connect(journey.sandbox.redis.url).exists(known), "a first list of it")
+    image = {"name": "unlisted", "image": "pilothouse/unlisted:2.0.0"}
+    body = {"spec": {"template": {"spec": {"containers": [image]}}}}
+    journey.deployments.patch_namespaced_deployment(
+        "unlisted", WATCHED, body, field_manager="kubectl-set"
+    )
+    told = journey.sees(rf"{WATCHED}/unlisted has rolled: 1\.0\.0 → 2\.0\.0, took")
+    assert "Started by kubectl-set, outside Pilothouse" in told
+    assert journey.with_button("Roll back to 1.0.0") is None

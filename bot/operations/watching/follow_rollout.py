@@ -16,6 +16,7 @@ from bot.operations.lifecycle.check_start import busy_with
 from bot.operations.queries.observe_app import observe_app
 from bot.operations.queries.show_history import roll_backs_to
 from bot.operations.replies import RolloutCard
+from bot.operations.watching.watched import app_of_subject, subject_of
 from bot.ports import (
     ChannelUnavailable,
     ClusterUnreachable,
@@ -43,7 +44,7 @@ _WRITTEN = ("spec.template.spec.containers", "spec.template.metadata")
 class _Followed:
     """``before``: images; ``via``: the last others that were seen; ``shown``: a digest of the
     message as it stands; ``failed``: its failure was posted; ``missed``: it began while nobody
-    watched, so nobody knows when."""
+    watched, so nobody knows when; ``channel``: when it began, an app's own wins."""
 
     deployment: str
     before: tuple[str, ...]
@@ -53,6 +54,7 @@ class _Followed:
     failed: bool = False
     via: tuple[str, ...] = ()
     missed: bool = False
+    channel: str = ""
 
 
 def queue_rollout(
@@ -72,12 +74,12 @@ def queue_rollout(
     ``before``: images; ``generation``: of the Deployment after the change; ``order``: rises with
     the changes, so that a late watcher's report of an older one names nobody; ``missed``: it
     happened while nobody watched."""
-    subject = f"{app.target.typed}/{deployment}"
+    subject = subject_of(app, deployment)
     now = context.store.now()
     if generation <= int(context.store.peek(_over(subject)) or -1):
         return
     context.store.put_newest(_writer(subject), manager, order=order, ttl_ms=KEPT_MS)
-    followed = _Followed(deployment, before, now, missed=missed)
+    followed = _Followed(deployment, before, now, missed=missed, channel=app.channel)
     context.store.put_new(_kept(subject), json.dumps(asdict(followed)), ttl_ms=KEPT_MS)
     context.queue.wake(f"rollout:{subject}", now)
 
@@ -85,11 +87,13 @@ def queue_rollout(
 def follow_rollout(context: Context, subject: str) -> int | None:
     """Returns when to observe it again (milliseconds of Redis TIME), None when it is over."""
     kept = context.store.peek(_kept(subject))
-    app = context.catalog.apps.get(subject.partition("/")[0])
-    if kept is None or app is None or not app.channel:
-        context.store.take(_kept(subject))
+    if kept is None:
         return None
     followed = _load(kept)
+    app = app_of_subject(context, subject, followed.channel)
+    if app is None or not app.channel:
+        context.store.take(_kept(subject))
+        return None
     try:
         card = _observe(context, app, subject, followed)
         wait_ms = _show(context, app, subject, followed, card)
@@ -119,14 +123,17 @@ def _end(
         return None
     if latest.after == card.after and latest.rollout.state is card.rollout.state:
         return None
-    again = _Followed(followed.deployment, card.after, now)
+    again = _Followed(followed.deployment, card.after, now, channel=followed.channel)
     context.store.put_new(_kept(subject), json.dumps(asdict(again)), ttl_ms=KEPT_MS)
     return now
 
 
 def _observe(context: Context, app: App, subject: str, followed: _Followed) -> RolloutCard:
     """Raises ClusterUnreachable."""
-    seen = observe_app(context, app)
+    if app.only_watched:
+        seen = context.cluster(app.target.cluster).observe(app.target, candidate="")
+    else:
+        seen = observe_app(context, app)
     serves = seen.stable is None or seen.stable.name == followed.deployment
     if not serves:  # the Deployment of a kept pair that does not serve
         seen = replace(seen, stable=seen.candidate, candidate=seen.stable)
@@ -148,7 +155,9 @@ def _observe(context: Context, app: App, subject: str, followed: _Followed) -> R
         via=followed.via,
         missed=followed.missed,
     )
-    return _with_undo(context, app, seen, card) if serves and stable is not None else card
+    if app.only_watched or not serves or stable is None:
+        return card
+    return _with_undo(context, app, seen, card)
 
 
 def _with_undo(context: Context, app: App, seen: Observation, card: RolloutCard) -> RolloutCard:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from bot.operations.context import App, Context
 from bot.operations.delivery.report_outside_change import queue_outside_change
 from bot.operations.watching.follow_rollout import queue_rollout
+from bot.operations.watching.watched import channel_of, watched_app
 from bot.releases.facts.outside_change import LastSeen, OutsideChange
 from bot.releases.facts.target import default_candidate_names
 
@@ -32,14 +33,28 @@ def last_seen(context: Context) -> dict[str, dict[tuple[str, str, str], LastSeen
     """By cluster, then by namespace, resource and name: the states that the next changes are told
     from. Raises StoreUnavailable."""
     found: dict[str, dict[tuple[str, str, str], LastSeen]] = {}
-    for subject in dict.fromkeys(
-        subject for app in context.catalog.apps.values() for subject in _subjects(app)
-    ):
+    apps = context.catalog.apps.values()
+    subjects = dict.fromkeys(subject for app in apps for subject in _subjects(app))
+    for cluster, namespace in sorted({(a.target.cluster, a.target.namespace) for a in apps}):
+        subjects |= dict.fromkeys(_watched_in(context, cluster, namespace))
+    for subject in subjects:
         seen = _load(context, subject)
         if seen is not None:
             place = (subject.namespace, subject.resource, subject.name)
             found.setdefault(subject.cluster, {})[place] = seen
     return found
+
+
+def last_seen_in(
+    context: Context, cluster: str, namespace: str
+) -> dict[tuple[str, str, str], LastSeen]:
+    """Of a namespace that is only watched: by namespace, resource and name. Raises
+    StoreUnavailable."""
+    found = {
+        (namespace, subject.resource, subject.name): _load(context, subject)
+        for subject in _watched_in(context, cluster, namespace)
+    }
+    return {place: seen for place, seen in found.items() if seen is not None}
 
 
 def notice_change(
@@ -48,6 +63,12 @@ def notice_change(
     """Raises StoreUnavailable; calling it again after that is safe. What was told is kept after it
     was queued: a crash between tells it again rather than never."""
     apps = [app for app in context.catalog.apps.values() if subject in _subjects(app)]
+    if not apps and subject.resource == "deployments":
+        channel = channel_of(context, past) if past is not None else ""
+        watched = watched_app(context, subject.cluster, subject.namespace, subject.name, channel)
+        if watched is not None:
+            apps = [watched]
+            _enlist(context, subject)
     if not apps:
         return
     before = _load(context, subject)
@@ -82,9 +103,9 @@ def _tell(context: Context, app: App, subject: Subject, past: OutsideChange) -> 
             missed=past.missed,
         )
         return
-    whose = target.app if own else f"{subject.name} of {target.app}"
+    whose = target.label if own else f"{subject.name} of {target.label}"
     if subject.resource == "services":
-        whose = f"Service {subject.name} of {target.app}"
+        whose = f"Service {subject.name} of {target.label}"
     if line := describe(whose, past):
         queue_outside_change(context, app.channel, line)
 
@@ -124,6 +145,30 @@ def _subjects(app: App) -> Iterator[Subject]:
         yield Subject(target.cluster, target.namespace, "deployments", name)
     for name in target.services:
         yield Subject(target.cluster, target.namespace, "services", name)
+
+
+def _watched_in(context: Context, cluster: str, namespace: str) -> Iterator[Subject]:
+    """Those without a catalog entry of which anything was seen."""
+    if context.catalog.watch.covers(cluster, namespace):
+        key = _enlisted(cluster, namespace)
+        kept = context.store.peek(key)
+        if kept is not None:
+            context.store.put(key, kept, ttl_ms=KEPT_MS)
+            for name in json.loads(kept):
+                yield Subject(cluster, namespace, "deployments", name)
+
+
+def _enlist(context: Context, subject: Subject) -> None:
+    """Several watchers may write at once, and one then loses the other's name: until the next
+    change there."""
+    key = _enlisted(subject.cluster, subject.namespace)
+    names = json.loads(context.store.peek(key) or "[]")
+    if subject.name not in names:
+        context.store.put(key, json.dumps(sorted([*names, subject.name])), ttl_ms=KEPT_MS)
+
+
+def _enlisted(cluster: str, namespace: str) -> str:
+    return f"watched:{cluster}/{namespace}"
 
 
 def _without_dead_claim(context: Context, past: OutsideChange) -> OutsideChange:

@@ -45,3 +45,4 @@ class OutsideChange:
     generation: int = 0  # of the Deployment after the change, 0 deleted
     order: int = 0
     missed: bool = False
+    labels: tuple[tuple[str, str], ...] = ()  # of the object; none where it went unwatched

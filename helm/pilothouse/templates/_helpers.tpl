@@ -234,6 +234,23 @@ topologySpreadConstraints:
 {{- end -}}
 {{- end }}
 
+{{/* JSON: what `watch` of the catalog means in the cluster that this is installed in: {namespaces: […], patterns: true or false}. */}}
+{{- define "pilothouse.watched" -}}
+{{- $watch := (.Values.catalog | default dict).watch | default dict -}}
+{{- $here := false -}}
+{{- range $name, $cluster := (.Values.catalog | default dict).clusters -}}
+{{- if and $cluster.in_cluster (or (not $watch.clusters) (has $name $watch.clusters)) -}}{{- $here = true -}}{{- end -}}
+{{- end -}}
+{{- $namespaces := list -}}
+{{- $patterns := false -}}
+{{- if $here -}}
+{{- range $watch.namespaces -}}
+{{- if contains "*" . -}}{{- $patterns = true -}}{{- else -}}{{- $namespaces = append $namespaces . -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- dict "namespaces" ($namespaces | uniq | sortAlpha) "patterns" $patterns | toJson -}}
+{{- end }}
+
 {{/* A pod that runs `pilothouse doctor` as the workers would, once. Argument: a dict of root, and for the gate, which has nothing of the
      chart beside it: args, serviceAccount, catalog (a ConfigMap), withoutRedis. */}}
 {{- define "pilothouse.doctor" -}}
