@@ -13,7 +13,7 @@ from redis import Redis
 from bot.audit import find, main
 from bot.ports import AuditHead, AuditLine
 from bot.store import RedisReleaseStore, Retention
-from bot.store.audit_chain import extend
+from bot.store.audit_chain import START, extend
 from bot.store.audit_verify import Verdict
 from bot.store.connection import PREFIX
 from tests.builders import T0
@@ -111,6 +111,15 @@ def test_one_head_kept_elsewhere_finds_what_was_done_with_all_of_redis_at_hand(
     seal_again(store, redis_client)
     assert not verdict(store).findings
     assert verdict(store, witness).findings
+
+
+def test_the_head_depends_on_the_order(store: RedisReleaseStore) -> None:
+    write(store, 1, 2, 3)
+    first, second, third = store.trail.entries()
+    head, other = START, START
+    for one, moved in zip((first, second, third), (second, first, third), strict=True):
+        head, other = extend(head, one), extend(other, moved)
+    assert head.number == other.number and head.digest != other.digest
 
 
 def test_an_entry_that_was_changed_alone_is_named(
