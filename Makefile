@@ -51,6 +51,7 @@ check-rest:
 	@echo; echo "== make simulate (60 seeds)"; $(MAKE) simulate ARGS="--seeds 60 --cores 2"
 	@echo; echo "== make faults (a cut of it)"; $(MAKE) faults ARGS="--seconds 45 --seed 7"
 	@echo; echo "== make soak (a cut of it)"; $(MAKE) soak ARGS="--seconds 20 --apps 4 --seed 3"
+	@echo; echo "== make soak on real nodes (a cut of it)"; $(MAKE) soak ARGS="--cluster real-node --seconds 30 --apps 3 --seed 3"
 	@echo; echo "== make mutants (three of them)"; $(MAKE) mutants ARGS="--most 3"
 
 # The import rules run in `make test` too (tests/architecture), so they are not repeated here.
