@@ -203,7 +203,10 @@ def candidates(seen: Observation, *pods: PodSeen, failure: str = "") -> Deployme
         "hello-canary", template, replicas=seen.candidate.replicas, replica_sets=(replica_set,),
         annotations=seen.candidate.annotations, selector=seen.candidate.selector,
     )  # fmt: skip
-    return replace(made, uid=seen.candidate.uid)
+    there = seen.candidate
+    return replace(
+        made, uid=there.uid, generation=there.generation, observed_generation=there.generation
+    )
 
 
 def a_candidate(name: str, **facts: object) -> PodSeen:

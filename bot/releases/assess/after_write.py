@@ -24,7 +24,9 @@ def after_write(
     if seen.stable is not None and seen.stable.name == action.name:
         return replace(seen, stable=_with_owned(written.deployment, seen.stable))
     if seen.candidate is None or seen.candidate.name == action.name:
-        return replace(seen, candidate=_with_owned(written.deployment, seen.candidate))
+        gone = isinstance(action, DeleteDeployment) and written.deployment is None
+        candidate = _with_owned(written.deployment, seen.candidate)
+        return replace(seen, candidate=candidate, deleted=action.name if gone else "")
     return None
 
 

@@ -266,6 +266,7 @@ class Observation:
     events: tuple[
         str, ...
     ] = ()  # recent Warning events of the app's objects, newest first: "reason: message"
+    deleted: str = ""  # the Deployment that is gone by the answer to our own delete, not by a read
     kind: Literal["observation"] = "observation"
 
 

@@ -211,11 +211,15 @@ class RepeatedError:
 
 @dataclass(frozen=True)
 class NewestGeneration:
-    """Of stable, as far as it was observed, and since when: an older one is an old answer."""
+    """Of a Deployment, as far as it was observed, and since when: an older one is an old answer.
+
+    ``appeared_at``: when that uid was first observed; 0: not known.
+    """
 
     uid: str = ""
     number: int = 0
     since: int = 0
+    appeared_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -297,7 +301,8 @@ class Release:
     sent: tuple[str, ...] = ()  # fingerprints of the writes last announced: each is audited once
     reminded_at: int = 0  # when people were last reminded of a wait that has no gate
     card_snapshot: CardSnapshot = field(default_factory=CardSnapshot)
-    newest: NewestGeneration = NewestGeneration()
+    newest: NewestGeneration = NewestGeneration()  # of stable
+    newest_candidate: NewestGeneration = NewestGeneration()
     stale_claim: str = (
         ""  # a release of ours that is over, whose claim a `kubectl rollout undo` brought back
     )
