@@ -91,6 +91,20 @@ WRITTEN: tuple[Defect, ...] = (
         BY_SEED,
     ),
     Defect(
+        "a candidate that was just made taken for gone",
+        "bot/releases/engine/old_answers.py",
+        "    return now - known.appeared_at < OLD_FOR_MS\n",
+        "    return False\n",
+        BY_SEED,
+    ),
+    Defect(
+        "a preview that was just made taken for gone",
+        "bot/releases/engine/old_answers.py",
+        "    return any(now - one.appeared_at < OLD_FOR_MS for one in known)\n",
+        "    return False\n",
+        BY_SEED,
+    ),
+    Defect(
         "a card that counts as edited before its edit",
         "bot/operations/delivery/deliver_release.py",
         "    wait = context.store.book(EDITS, release.id, rank=rank)\n",

@@ -20,6 +20,8 @@ WAITS_FOR_VOTES = {Phase.AWAITING_APPROVAL: "start", Phase.AWAITING_PROMOTION: "
 MOVES_ON = {Phase.PROGRESSING, Phase.HOLDING, Phase.SUCCEEDED}
 OF_RUNNING = {"approve", "reject", "promote", "pause", "resume", "finish", "adopt", "abort"}
 """Buttons that mean something only while a release runs."""
+BEFORE_IT_CAME_MS = 60_000
+"""What others wrote then may be read late, or be of a time before the release began."""
 ENDS_BADLY = {Phase.FAILED, Phase.ROLLED_BACK, Phase.EXPIRED}
 
 
@@ -29,11 +31,13 @@ class Hearing:
     violate: Callable[[str], None]
     votes: dict[str, set[str]] = field(default_factory=dict)  # since the gate opened
     counted: Counter[tuple[str, str]] = field(default_factory=Counter)  # (release, kind of event)
+    others_wrote_at: dict[str, int] = field(default_factory=dict)  # by namespace
     is_forgetful: bool = False  # Redis lost what it was told: it may happen once more
 
     # --- while it runs ----------------------------------------------------------------------------
 
     def on_saved(self, before: Release | None, release: Release, events: Iterable[Event]) -> None:
+        self._check_drift(before, release)
         for event in events:
             self.counted[release.id, event.kind.value] += 1
             if event.kind is EventKind.GATE_OPENED:
@@ -42,6 +46,16 @@ class Hearing:
                 self._voted(release, event)
         if before is not None and before.phase in WAITS_FOR_VOTES and release.phase in MOVES_ON:
             self._check_votes(before, release)
+
+    def _check_drift(self, before: Release | None, release: Release) -> None:
+        """Nobody is told of a change outside Pilothouse where there was none."""
+        if release.phase is not Phase.DRIFTED or before is None or before.phase is release.phase:
+            return
+        since = release.created_at - BEFORE_IT_CAME_MS
+        if self.is_forgetful or self.others_wrote_at.get(release.target.namespace, 0) >= since:
+            return
+        drift = ", ".join(f"{one.field.value} of {one.name}" for one in release.drift)
+        self.violate(f"{release.id} was told of a change that nobody made: {drift}")
 
     def _voted(self, release: Release, event: Event) -> None:
         by = event.by.user if event.by else ""

@@ -76,6 +76,7 @@ class Judge:
     remembered_at: int = 0
     forced: set[str] = field(default_factory=set)
     losses: list[tuple[int, int]] = field(default_factory=list)  # what happened between is gone
+    forgotten: set[str] = field(default_factory=set)  # lost with Redis' last moments
     changed_freezes: int = 0
     faults: dict[str, set[str]] = field(default_factory=dict)  # by release, while it ran
     hearing: Hearing = field(init=False)
@@ -292,6 +293,7 @@ class Judge:
         return getattr(release.change, "replicas", None)
 
     def on_other_writer(self, namespace: str, name: str, what: str) -> None:
+        self.hearing.others_wrote_at[namespace] = self.now()
         for began in self.began.values():
             if began.namespace == namespace:
                 began.changed.add((name, what))
@@ -337,6 +339,7 @@ class Judge:
         for identity, at in [*self.created_at.items()]:
             if at >= self.remembered_at:
                 del self.created_at[identity]
+                self.forgotten.add(identity)
                 self.records.pop(identity, None)
                 self.began.pop(identity, None)
         self.records.clear()
@@ -378,8 +381,12 @@ class Judge:
         for namespace in self.namespaces.values():
             for name, item in namespace.model.deployments.items():
                 claim = item.annotations.get(CLAIM_ANNOTATION, "")
-                if claim and claim not in self.forced:
+                if claim and claim not in self.forced | self.forgotten:
                     self.violate(f"{name} is claimed by {claim} at the end")
+            for name, service in namespace.model.services.items():
+                claim = service.annotations.get(CLAIM_ANNOTATION, "")
+                if claim and claim not in self.forced | self.forgotten:
+                    self.violate(f"Service {name} of {claim} is left at the end")
 
     def _check_told(self, store: ReleaseStore, context: Context, release: Release) -> None:
         channel, ts = store.card(release.id)

@@ -67,6 +67,25 @@ def with_probes(setting: Setting, chance: random.Random, happens: Callable[[str]
     return replace(setting, apps=apps)
 
 
+def with_more(setting: Setting, chance: random.Random, happens: Callable[[str], bool]) -> Setting:
+    """Some apps wait for two approvals that expire soon, and some have a preview Service. Drawn by
+    a stream of its own, so that known seeds stay what they were."""
+    apps = dict(setting.apps)
+    for name in setting.apps:
+        is_hasty, has_preview = chance.random() < 0.2, chance.random() < 0.4
+        rules = apps[name].rules
+        if is_hasty and happens("hasty approvals"):
+            start, expires_ms = chance.choice((1, 2)), chance.choice((10, 20)) * SECOND
+            approvals = replace(
+                rules.approvals, start=start, expires_ms=expires_ms, on_expiry="abort"
+            )
+            rules = replace(rules, approvals=approvals)
+        if has_preview and happens("preview"):
+            rules = replace(rules, bluegreen=replace(rules.bluegreen, preview=True))
+        apps[name] = replace(apps[name], rules=rules)
+    return replace(setting, apps=apps)
+
+
 def _model(chance: random.Random) -> ModelledCluster:
     replicas = chance.choice((1, 2, 3, 5))
     survey = Survey()

@@ -24,7 +24,7 @@ from tests.simulation.people import People
 from tests.simulation.ports import Interposed, Outside
 from tests.simulation.redis_in_process import RedisInProcess
 from tests.simulation.scheduling import Process, Scheduler, SimulatedRuntime, ending
-from tests.simulation.setting import CHANNEL, access, command, draw_setting, with_probes
+from tests.simulation.setting import CHANNEL, access, command, draw_setting, with_more, with_probes
 from tests.simulation.slack import SimulatedSlack
 from tests.simulation.trace import Trace
 from tests.simulation.troubles import MORE, Troubles
@@ -99,7 +99,8 @@ class World:
         self.runtime = SimulatedRuntime(self.scheduler, self._stream("names"))
         drawn_setting = draw_setting(self._stream("setting"))
         happens = self.disturbances.happens
-        self.setting = with_probes(drawn_setting, self._stream("probes"), happens)
+        with_some = with_probes(drawn_setting, self._stream("probes"), happens)
+        self.setting = with_more(with_some, self._stream("more settings"), happens)
         self.apps, self.namespaces = self.setting.apps, self.setting.namespaces
         self.clusters = {name: self._cluster(name) for name in self.setting.clusters}
         self.judge = Judge(self.trace, lambda: self.scheduler.now, self.namespaces, self.slack)

@@ -9,6 +9,7 @@ from bot.releases.facts.actions import DeleteDeployment
 from bot.releases.facts.changes import Deploy
 from bot.releases.facts.observation import Observation, Written
 from bot.releases.facts.release import Phase
+from tests.transitions.bluegreen import scenes
 from tests.transitions.bluegreen.modelled_cluster import ModelledCluster
 from tests.transitions.bluegreen.walk import Walk
 from tests.transitions.test_canary_walks import a_walk as a_canary_walk
@@ -125,3 +126,34 @@ def test_the_answer_to_our_own_delete_is_believed_at_once() -> None:
     assert decision.release != walk.release
     again = decide(decision.release, walk.look(), walk.now)
     assert again.wake_at != walk.now + AGAIN_MS or again.release != decision.release
+
+
+# --- Services -----------------------------------------------------------------------------------
+
+
+def test_a_service_as_it_was_before_the_switch_is_no_outside_change() -> None:
+    walk = scenes.plain()
+    before = walk.cluster.fork()
+    while walk.cluster.services == before.services:
+        walk.tick()
+    walk.tick()
+    before.deployments = walk.cluster.fork().deployments
+    decision = decide(walk.release, before.observe(walk.release, walk.now), walk.now)
+    assert decision.release == walk.release and not decision.events
+    later = max(one.since for one in walk.release.newest_services) + OLD_FOR_MS
+    changed = decide(walk.release, before.observe(walk.release, later), later)
+    assert changed.release.phase is Phase.DRIFTED
+
+
+def test_a_rollback_does_not_end_by_an_answer_from_before_the_preview() -> None:
+    walk = scenes.with_preview()
+    while "hello-preview" not in walk.cluster.services:
+        walk.tick()
+    walk.tick()
+    walk.abort()
+    old = walk.cluster.fork()
+    del old.services["hello-preview"]
+    decision = decide(walk.release, old.observe(walk.release, walk.now), walk.now)
+    assert decision.release == walk.release and not decision.actions
+    assert walk.to_the_end().release.phase is Phase.ABORTED
+    assert "hello-preview" not in walk.cluster.services

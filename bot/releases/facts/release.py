@@ -211,9 +211,10 @@ class RepeatedError:
 
 @dataclass(frozen=True)
 class NewestGeneration:
-    """Of a Deployment, as far as it was observed, and since when: an older one is an old answer.
+    """Of an object, as far as it was observed, and since when: an older one is an old answer.
 
-    ``appeared_at``: when that uid was first observed; 0: not known.
+    ``number``: a Deployment's generation, a Service's resourceVersion. ``appeared_at``: when that
+    uid was first observed; 0: not known.
     """
 
     uid: str = ""
@@ -303,6 +304,7 @@ class Release:
     card_snapshot: CardSnapshot = field(default_factory=CardSnapshot)
     newest: NewestGeneration = NewestGeneration()  # of stable
     newest_candidate: NewestGeneration = NewestGeneration()
+    newest_services: tuple[NewestGeneration, ...] = ()
     stale_claim: str = (
         ""  # a release of ours that is over, whose claim a `kubectl rollout undo` brought back
     )
