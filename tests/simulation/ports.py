@@ -53,7 +53,10 @@ class Interposed:
 
     def __getattr__(self, method: str) -> Any:
         found = getattr(self._behind, method)
-        return partial(self._call, method, found) if callable(found) else found
+        if not callable(found):
+            return found
+        call = self.__dict__[method] = partial(self._call, method, found)  # asked for once
+        return call
 
     def _call(self, method: str, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         scheduler, chance = self._outside.scheduler, self._outside.fates.chance

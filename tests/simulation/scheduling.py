@@ -36,7 +36,7 @@ class Process:
     threads: list[greenlet] = field(default_factory=list)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Waiting:
     process: Process
     thread: greenlet
@@ -56,6 +56,8 @@ class Scheduler:
         self._waits: dict[greenlet, int] = {}
         self._signals: dict[str, list[_Waiting]] = {}
         self._hub = getcurrent()
+        self._until = now  # of the run that is on
+        self._is_done: Callable[[], bool] = lambda: False
 
     # --- processes --------------------------------------------------------------------------------
 
@@ -94,7 +96,13 @@ class Scheduler:
         """The caller's process goes on when that time has passed; others run meanwhile."""
         process = self._running()
         thread = getcurrent()
-        self._plan(_Waiting(process, thread, self._count(thread)), for_ms)
+        waiting = _Waiting(process, thread, self._count(thread))
+        entry, entries = self._entry(waiting, for_ms), self._entries
+        is_next = not entries or entry < entries[0]
+        if is_next and entry[0] <= self._until and not self._is_done():
+            self.now = entry[0]  # as if it had been given back
+            return
+        heapq.heappush(entries, entry)
         self._give_back(process)
 
     def wait_for(self, signal: str, at_most_ms: int) -> None:
@@ -128,14 +136,17 @@ class Scheduler:
         return self._waits[thread]
 
     def _plan(self, waiting: _Waiting, after_ms: int) -> None:
+        heapq.heappush(self._entries, self._entry(waiting, after_ms))
+
+    def _entry(self, waiting: _Waiting, after_ms: int) -> tuple[int, float, int, _Waiting]:
         self._made += 1
-        entry = (self.now + max(0, after_ms), self.chance.random(), self._made, waiting)
-        heapq.heappush(self._entries, entry)
+        return self.now + max(0, after_ms), self.chance.random(), self._made, waiting
 
     # --- running ----------------------------------------------------------------------------------
 
     def run(self, until: int, is_done: Callable[[], bool] = lambda: False) -> None:
         """Until that time, or until ``is_done``."""
+        self._until, self._is_done = until, is_done
         while self._entries and self._entries[0][0] <= until and not is_done():
             at, _, _, waiting = heapq.heappop(self._entries)
             self.now = max(self.now, at)
