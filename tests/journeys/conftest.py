@@ -192,6 +192,10 @@ class Journey:
                 *(f"{PREFIX}budget:{budget.name}" for budget in (EDITS, posts_in(CHANNEL)))
             )
 
+    def has_release_running(self) -> bool:
+        """Until its record is final, which comes after its last write."""
+        return bool(self._store.exists(f"{PREFIX}active:{self.app}"))
+
     def forget_people(self, *, last_known: bool = False) -> None:
         """What workers know of people for some seconds is out of date. ``last_known``: so is what
         they would fall back on for a day."""

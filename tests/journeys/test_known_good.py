@@ -23,7 +23,8 @@ def settle_on(journey: Journey, version: str) -> None:
 
     def is_settled() -> bool:
         claim = (journey.deployment().metadata.annotations or {}).get("pilothouse.dev/release")
-        return claim is None and journey.versions() == {version: 5}
+        is_on_it = claim is None and journey.versions() == {version: 5}
+        return is_on_it and not journey.has_release_running()
 
     journey.until(is_settled, f"all pods on {version}", within=60)
 
