@@ -61,7 +61,7 @@ class FreezeEntry(Entry):
     """A window: new releases are refused, running ones may hold; a way back never is stopped."""
 
     scope: str
-    """all, an app, or cluster:NAME"""
+    """all, an app, cluster:NAME, or a label of clusters such as region:eu"""
     rule: Annotated[str, AfterValidator(checked_rule)]
     """When a window begins: a rule of RFC 5545, such as FREQ=WEEKLY;BYDAY=FR;BYHOUR=16"""
     for_ms: Duration = Field(alias="for")

@@ -381,12 +381,18 @@ def _strategies_at_odds(
 
 
 def _unknown_freezes(content: CatalogFile, document: Document) -> Iterator[CatalogMistake]:
-    known = ["all", *content.apps, *(f"cluster:{name}" for name in content.clusters)]
+    labels = (f"{k}:{v}" for one in content.clusters.values() for k, v in one.labels.items())
+    clusters = (f"cluster:{name}" for name in content.clusters)
+    known = ["all", *content.apps, *clusters, *labels]
     for number, freeze in enumerate(content.freezes):
         if freeze.scope not in known:
             place: Place = ("freezes", number, "scope")
             close = nearest(freeze.scope, known)
-            hint = f"; did you mean `{close}`?" if close else ": use all, an app or cluster:NAME"
+            hint = (
+                f"; did you mean `{close}`?"
+                if close
+                else ": use all, an app, cluster:NAME or a label"
+            )
             line = f"nothing is called `{freeze.scope}`{hint}"
             yield CatalogMistake(document.line(place), _dotted(place), line)
 

@@ -130,6 +130,7 @@ _DETAILS: dict[str, tuple[str, ...]] = {
     "freeze": (
         "until is a duration (2h) or a time (2026-12-31T18:00Z).",
         "During a freeze, a release needs an admin and a reason. Undo still works.",
+        "A label such as region:eu means every cluster that has it.",
         "running=hold also holds releases that have begun, before their next step.",
         "The message says until when, and has a button that lifts the freeze.",
     ),

@@ -199,7 +199,16 @@ def _meant(tokens: list[str], known: KnownNames) -> Command | Mistake:
     words = read_words(tokens[1:], spec)
     if isinstance(words, Mistake):
         return Mistake(words.line, words.hint or known.names.usage(name))
-    line = Line(spec, words, known.apps, tuple(known.here), tuple(known.clusters), known.names)
+    labels = {f"{k}:{v}" for one in known.labels.values() for k, v in one.items()}
+    line = Line(
+        spec,
+        words,
+        known.apps,
+        tuple(known.here),
+        tuple(known.clusters),
+        known.names,
+        tuple(sorted(labels)),
+    )
     command = reader(line)
     if isinstance(command, Mistake):
         return command
@@ -419,7 +428,7 @@ def _scope(line: Line, positional: list[str]) -> str | Mistake:
     word = f"cluster:{cluster}" if cluster else (positional.pop(0) if positional else "")
     if not word:
         return Mistake(
-            "Which scope? An app, cluster:NAME or all.",
+            "Which scope? An app, cluster:NAME, a label of clusters such as region:eu, or all.",
             line.names.example(line.spec.name, next(iter(line.apps), "APP")),
         )
     if word.lower() in ("all", "everything", "*"):
@@ -433,6 +442,10 @@ def _scope(line: Line, positional: list[str]) -> str | Mistake:
             f"No cluster `{name}`. "
             + (f"Did you mean `cluster:{close}`?" if close else f"Choose {listed(line.clusters)}.")
         )
+    if word in line.labels:
+        return word
+    if colon:
+        return _no_label(line, word)
     app = app_named(line, word)
     if app is not None:
         return app
@@ -455,6 +468,15 @@ def _clear(line: Line) -> Command | Mistake:
         form = f"{line.names.typed('clear')} {app} {version}".rstrip()
         return Mistake("Why may machines release it again?", f'{form} reason="…"')
     return ClearCommand(app, version, reason)
+
+
+def _no_label(line: Line, word: str) -> str | Mistake:
+    """A freeze is lifted also where no cluster has its label any more."""
+    if line.spec.name == "unfreeze":
+        return word
+    close = nearest(word, line.labels)
+    hint = f"Did you mean `{close}`?" if close else "Use an app, cluster:NAME or all."
+    return Mistake(f"No cluster has the label `{word}`. {hint}")
 
 
 def _freeze(line: Line) -> Command | Mistake:

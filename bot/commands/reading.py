@@ -37,6 +37,7 @@ class Line:
     here: tuple[str, ...]
     clusters: tuple[str, ...]
     names: Names
+    labels: tuple[str, ...] = ()  # of the clusters: region:eu
 
     @property
     def only_app(self) -> str | None:

@@ -150,7 +150,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     ),
     CommandSpec(
         "freeze",
-        'APP|cluster:NAME|all reason="…" [until=2h] [running=hold]',
+        'APP|cluster:NAME|LABEL|all reason="…" [until=2h] [running=hold]',
         "Stop new releases of an app, a cluster or everything",
         "channel",
         ('{app} reason="incident"', 'all reason="holidays" until=72h'),
@@ -158,7 +158,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     ),
     CommandSpec(
         "unfreeze",
-        "APP|cluster:NAME|all",
+        "APP|cluster:NAME|LABEL|all",
         "Let releases start again",
         "channel",
         ("{app}", "all"),

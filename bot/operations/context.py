@@ -187,10 +187,18 @@ class Catalog:
         """``cluster`` None: all clusters of the app."""
         return Place(app, (cluster,) if cluster else self.clusters_of.get(app, ()))
 
+    def clusters_with(self, label: str) -> tuple[str, ...]:
+        """``label``: such as ``region:eu``."""
+        key, is_label, value = label.partition(":")
+        found = (one for one in self.clusters if self.labels.get(one, {}).get(key) == value)
+        return tuple(found) if is_label else ()
+
     def place_of_freeze(self, scope: str) -> Place:
-        """``scope``: an app, ``cluster:NAME`` or ``all``."""
+        """``scope``: an app, ``cluster:NAME``, a label of clusters or ``all``."""
         if scope == "all":
             return WORKSPACE
+        if meant := self.clusters_with(scope):
+            return Place(clusters=meant)
         is_cluster, name = scope.startswith("cluster:"), scope.removeprefix("cluster:")
         return Place(clusters=(name,)) if is_cluster else self.place(scope)
 

@@ -20,7 +20,7 @@ THE_CATALOG = Person("", "", "the catalog")
 class Freeze:
     """``until`` None: until someone lifts it. Times are integer milliseconds."""
 
-    scope: str  # an app's name, "cluster:NAME" or "all"
+    scope: str  # an app's name, "cluster:NAME", a label such as "region:eu", or "all"
     reason: str
     by: Person
     at: int
@@ -29,6 +29,7 @@ class Freeze:
     override: Literal["one", "two"] = "one"  # how many admins it takes
     of_catalog: bool = False  # a window, which no command lifts
     running: Literal["continue", "hold"] = "continue"  # releases that have begun
+    clusters: tuple[str, ...] = ()  # those that have the label, now or when it was set
 
     @property
     def line(self) -> str:
@@ -37,7 +38,7 @@ class Freeze:
         return f"{self.scope} is frozen by {self.by.display_name}{ends}: {self.reason}"
 
     def covers(self, app: str, cluster: str) -> bool:
-        return self.scope in ("all", app, f"cluster:{cluster}")
+        return self.scope in ("all", app, f"cluster:{cluster}") or cluster in self.clusters
 
     @property
     def ends(self) -> str:

@@ -74,4 +74,5 @@ def _save(context: Context, banners: list[dict[str, Any]]) -> None:
 
 
 def _freeze(document: dict[str, Any]) -> Freeze:
-    return Freeze(**{**document, "by": Person(**document["by"])})
+    clusters = tuple(document.get("clusters", ()))
+    return Freeze(**{**document, "by": Person(**document["by"]), "clusters": clusters})

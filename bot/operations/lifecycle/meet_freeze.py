@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bot.operations.access.freezes_in_force import freezes_in_force
+from bot.operations.access.freezes_in_force import freezes_in_force, in_clusters
 from bot.operations.access.refuse import denied_now
 from bot.operations.access.roles import known_asker
 from bot.operations.context import Context
@@ -68,8 +68,9 @@ def with_coming_freeze(context: Context, release: Release) -> Release:
 def _coming(context: Context, release: Release, ahead_ms: int) -> list[Freeze]:
     now, target = context.store.now(), release.target
     windows: Iterable[FreezeWindow] = context.catalog.windows
-    found = (one.next_within(now, ahead_ms) for one in windows if one.running == "hold")
-    return [one for one in found if one is not None and one.covers(target.app, target.cluster)]
+    next_ones = (one.next_within(now, ahead_ms) for one in windows if one.running == "hold")
+    found = (in_clusters(context, one) for one in next_ones if one is not None)
+    return [one for one in found if one.covers(target.app, target.cluster)]
 
 
 def freeze_that_refuses(context: Context, release: Release) -> FreezeInForce | None:
@@ -88,7 +89,8 @@ def freeze_that_refuses(context: Context, release: Release) -> FreezeInForce | N
 
 def wake_covered(context: Context, freezes: Iterable[Freeze]) -> None:
     """Releases show at once that a freeze begins or ends."""
-    changed, now = tuple(freezes), context.store.now()
+    now = context.store.now()
+    changed = tuple(in_clusters(context, one) for one in freezes)
     for release in context.store.active():
         target = release.target
         if any(one.covers(target.app, target.cluster) for one in changed):

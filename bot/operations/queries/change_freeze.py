@@ -84,7 +84,14 @@ def _freeze(
     is_admin = Role.ADMIN in asker.roles(context.catalog.access, place)
     by_admin = is_admin or (before is not None and before.by_admin)
     after = Freeze(
-        scope, command.reason, query.asker, now, until, by_admin, running=command.running
+        scope,
+        command.reason,
+        query.asker,
+        now,
+        until,
+        by_admin,
+        running=command.running,
+        clusters=context.catalog.clusters_with(scope),
     )
     text = f"{scope}: {command.reason}" + (f" ({asker.note})" if asker.note else "")
     if not _change(context, query, "froze", scope, before, after, text):

@@ -45,7 +45,10 @@ from bot.policy.permissions import Permission
 from bot.releases.facts.target import Strategy
 
 MANY = KnownNames(
-    apps=("hello", "auth", "frontend"), here=("hello", "auth"), clusters=("local", "prod-eu")
+    apps=("hello", "auth", "frontend"),
+    here=("hello", "auth"),
+    clusters=("local", "prod-eu"),
+    labels={"prod-eu": {"region": "eu"}},
 )
 ONE = KnownNames(apps=("hello",), here=("hello",), clusters=("local",))
 DIGEST = "sha256:" + "a" * 64
@@ -199,6 +202,7 @@ FORMS: list[tuple[str, Command]] = [
         "freeze hello reason=x until=2h running=hold",
         FreezeCommand("hello", "x", for_ms=2 * 3_600_000, running="hold"),
     ),
+    ("freeze region:eu reason=x", FreezeCommand("region:eu", "x")),
     ("freeze cluster:prod-eu reason=x", FreezeCommand("cluster:prod-eu", "x")),
     ("unfreeze hello", UnfreezeCommand("hello")),
     ("clear hello reason=fixed", ClearCommand("hello", "", "fixed")),
@@ -300,6 +304,10 @@ MISTAKES: list[tuple[str, str]] = [
     (
         "freeze hello reason=x running=stop",
         "`running=stop` is neither hold nor continue. Write running=hold.",
+    ),
+    (
+        "freeze region:us reason=x",
+        "No cluster has the label `region:us`. Did you mean `region:eu`?",
     ),
     ("unfreeze cluster:prod", "No cluster `prod`. Did you mean `cluster:prod-eu`?"),
     ("rollback hello", "No command `rollback`. Did you mean `/rollout undo hello`?"),
