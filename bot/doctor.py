@@ -245,6 +245,8 @@ def catalog_ids(catalog: CatalogSettings) -> dict[str, str]:
 
 
 def _notified(catalog: CatalogSettings) -> Iterator[tuple[str, str]]:
+    if catalog.audit.channel:
+        yield catalog.audit.channel, "audit.channel"
     for name, app in catalog.apps.items():
         notify = app.settings.notify
         for one in (*notify.to.failure, notify.mention or STARTER):

@@ -200,6 +200,17 @@ def test_a_channel_without_the_bot_is_named(
     assert "the bot is not in the channel" in capsys.readouterr().out
 
 
+def test_an_audit_channel_without_the_bot_is_named(
+    around: Surroundings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The head would be posted nowhere, and nobody would notice."""
+    around.slack.channel("C0GENERAL", bot_is_member=False)
+    around.catalog.write_text(f"{CATALOG}audit: {{channel: C0GENERAL}}\n")
+    assert main([]) == 1
+    told = capsys.readouterr().out
+    assert "(audit.channel): the bot is not in the channel" in told
+
+
 def test_a_revoked_token_is_one_clear_line(
     around: Surroundings, capsys: pytest.CaptureFixture[str]
 ) -> None:
