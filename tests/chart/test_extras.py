@@ -122,7 +122,7 @@ def test_what_is_only_watched_is_only_read(
         if one["metadata"]["name"].endswith("-watch")
     ]
     verbs = {verb for one in ours for rule in one["rules"] for verb in rule["verbs"]}
-    assert verbs <= {"list", "watch"}
+    assert verbs <= {"get", "list", "watch"}
     assert {one["metadata"].get("namespace") for one in ours} - {None} == namespaces
     assert any(one["kind"] == "ClusterRole" for one in ours) is everywhere
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import asdict, dataclass, replace
 
 from bot.operations.context import App, Context
@@ -23,6 +24,7 @@ from bot.ports import (
     Message,
     MessageGone,
     RateLimited,
+    Refused,
     SlackUnavailable,
 )
 from bot.releases.assess.outside_rollout import RolloutState, outside_rollout
@@ -30,6 +32,8 @@ from bot.releases.facts.images import images_of
 from bot.releases.facts.observation import Observation
 from bot.releases.facts.rules import STARTER
 from bot.releases.planning.refusals import managed_elsewhere
+
+log = logging.getLogger(__name__)
 
 KEPT_MS = 86_400_000
 FOLLOWED_FOR_MS = 6 * 3_600_000
@@ -99,6 +103,10 @@ def follow_rollout(context: Context, subject: str) -> int | None:
         wait_ms = _show(context, app, subject, followed, card)
     except (ClusterUnreachable, SlackUnavailable):
         return context.store.now() + RETRY_MS
+    except Refused as refused:
+        log.warning("%s is no longer followed: %s", subject, refused)
+        context.store.take(_kept(subject))
+        return None
     except (ChannelUnavailable, MessageGone):
         context.store.take(_kept(subject))  # no one can read it, or a person deleted it
         return None

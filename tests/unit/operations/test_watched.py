@@ -9,7 +9,7 @@ import pytest
 from bot.operations.context import Watch
 from bot.operations.watching.follow_rollout import follow_rollout
 from bot.operations.watching.notice_change import Subject, last_seen_in, notice_change
-from bot.ports import ClusterUnreachable
+from bot.ports import ClusterUnreachable, Refused
 from bot.releases.facts.observation import DeploymentSeen
 from bot.releases.facts.outside_change import LastSeen, OutsideChange
 from bot.wiring import lanes_of
@@ -69,6 +69,17 @@ def test_a_rollout_in_a_watched_namespace_is_followed_to_its_end_without_buttons
     assert "shop-a/cart has rolled" in desk.shows(rolling(pods("2.0.0", 3), old=0))
     assert desk.next is None and desk.how() == ["post", "edit"]
     assert {one.where for one in desk.messenger.sent} == {"C0SHOP"}
+
+
+def test_what_may_not_be_read_there_is_no_longer_followed(desk: Watching) -> None:
+    class Refusing(SimulatedView):
+        def observe(self, target: object, **what: object) -> object:  # type: ignore[override]
+            raise Refused("deployments is forbidden")
+
+    desk.context = replace(desk.context, clusters={"local": Refusing(desk.cluster.seen)})  # type: ignore[arg-type]
+    desk.told(ROLLED)
+    desk.shows()
+    assert desk.next is None and desk.how() == []
 
 
 def test_scaling_there_is_one_line(desk: Watching) -> None:
