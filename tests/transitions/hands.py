@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.releases.engine.decide import decide
 from bot.releases.engine.gates import open_gate
+from bot.releases.engine.old_answers import OLD_FOR_MS
 from bot.releases.engine.respond import respond
 from bot.releases.facts.actions import (
     Action,
@@ -32,7 +33,9 @@ from tests.transitions.bluegreen.modelled_cluster import Deployment, Refused, ca
 from tests.transitions.bluegreen.walk import Walk, keeps_promises
 
 TROUBLE_FOR, CALM_FOR = 8, 150
-NAMED_WITHIN = 12  # ticks without any change until a wait must have a name
+NAMED_WITHIN = OLD_FOR_MS // SECOND + 3
+"""Ticks of a second without any change until a wait must have a name. That others deleted what had
+just appeared is not believed before: the answer may be an old one."""
 LATE_BY_MS = 3 * SECOND
 DIGEST = "@sha256:0123"
 

@@ -86,9 +86,11 @@ def _tell(context: Context, app: App, subject: Subject, past: OutsideChange) -> 
     shows it.
 
     Nobody signs a deletion: what went while nobody watched may be a candidate that its release
-    removed."""
+    removed. A Service that appears changes nothing for anybody yet."""
     target = app.target
     own = subject.name == target.deployment
+    if subject.resource == "services" and past.changed == ("created",):
+        return
     if past.claim or (past.missed and past.changed == ("deleted",) and not own):
         return
     if subject.resource == "deployments" and "template" in past.changed:

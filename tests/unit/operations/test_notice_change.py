@@ -116,6 +116,11 @@ def test_a_switch_by_hand_names_both_selectors(desk: Notices) -> None:
     )
 
 
+def test_a_service_that_appears_is_no_news(desk: Notices) -> None:
+    assert desk.notice(past("created"), LastSeen("s", 9, "{}"), SERVICE) == []
+    assert "deleted" in desk.notice(past("deleted"), LastSeen("s", 10, ""), SERVICE)[0]
+
+
 def test_outside_scaling_is_reported_with_both_numbers() -> None:
     scaled = past("replicas", manager="")
     assert describe("hello", scaled) == "hello was scaled from 3 to 5 outside Pilothouse"
