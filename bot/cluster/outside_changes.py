@@ -24,22 +24,24 @@ _DELETION = 999_999
 
 
 def last_seen_of(resource: str, item: Mapping[str, Any], *, deleted: bool = False) -> LastSeen:
+    spec = b"" if deleted else orjson.dumps(_told(resource, item), option=orjson.OPT_SORT_KEYS)
+    order = _order_of(resource, item["metadata"], deleted=deleted)
+    return LastSeen(item["metadata"]["uid"], order, spec.decode())
+
+
+def _order_of(resource: str, meta: Mapping[str, Any], *, deleted: bool) -> int:
     """A Deployment is ordered by its creation and its generation: a status moves neither. A Service
     has no generation, and its resourceVersion rises also for what is made anew."""
-    meta = item["metadata"]
     if resource == "services":
         version = str(meta.get("resourceVersion", ""))
-        order = int(version) if version.isdecimal() else 0
-    else:
-        created = datetime.fromisoformat(meta.get("creationTimestamp") or "1970-01-01T00:00:00Z")
-        generation = _DELETION if deleted else int(meta.get("generation", 0))
-        order = int(created.timestamp()) * 1_000_000 + generation
-    spec = b"" if deleted else orjson.dumps(_told(resource, item), option=orjson.OPT_SORT_KEYS)
-    return LastSeen(meta["uid"], order, spec.decode())
+        return int(version) if version.isdecimal() else 0
+    created = datetime.fromisoformat(meta.get("creationTimestamp") or "1970-01-01T00:00:00Z")
+    generation = _DELETION if deleted else int(meta.get("generation", 0))
+    return int(created.timestamp()) * 1_000_000 + generation
 
 
 def as_item(name: str, seen: LastSeen) -> dict[str, Any] | None:
-    """The object again, as far as a change is told from it; None where it was deleted."""
+    """The object, with what `outside_change_of` compares of it; None where it was deleted."""
     if not seen.spec:
         return None
     return {"metadata": {"name": name, "uid": seen.uid}, "spec": orjson.loads(seen.spec)}
@@ -71,7 +73,7 @@ def outside_change_of(
         selector_before=_selector(before),
         selector_after=_selector(after),
         generation=0 if after is None else after["metadata"].get("generation", 0),
-        order=last_seen_of(resource, latest, deleted=after is None).order,
+        order=_order_of(resource, latest["metadata"], deleted=after is None),
         missed=missed,
         labels=tuple(sorted((latest["metadata"].get("labels") or {}).items())),
     )

@@ -40,7 +40,7 @@ BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
 @dataclass(frozen=True)
 class Change:
     """Something of an app changed: observe it. Either ``deployment`` or ``service`` names its
-    app. ``seen``: what the next change of the object is told from, where that is new. Not
+    app. ``seen``: the object's new state, with which its next one is compared. Not
     ``urgent``: it only moves the card."""
 
     namespace: str

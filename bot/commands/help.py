@@ -121,10 +121,7 @@ _DETAILS: dict[str, tuple[str, ...]] = {
         ),
     ),
     "clear": (
-        (
-            "After a rollback that nobody asked for, whoever comes through the API may not release"
-            " the app. People may."
-        ),
+        "After an automatic rollback, callers of the API may not release the app. People may.",
         "Without VERSION, all its versions that failed are cleared.",
     ),
     "freeze": (

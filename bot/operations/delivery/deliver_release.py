@@ -10,7 +10,7 @@ from bot.operations.delivery.find_card import find_card
 from bot.operations.delivery.followers import is_followed
 from bot.operations.delivery.post_head import post_head
 from bot.operations.delivery.post_once import Posted, attempt_at, keyed, post_once
-from bot.operations.delivery.send_copies import send_copies
+from bot.operations.delivery.send_copies import places_of_copies, send_copies
 from bot.operations.delivery.send_events import wake_receivers
 from bot.operations.delivery.send_notices import send_notices
 from bot.operations.delivery.standing import Address, edit_standing, remember_standing
@@ -209,10 +209,17 @@ def _post_loud(context: Context, release: Release, channel: str, entry: Announce
     """A message of its own, once, ahead of its turn among the lines. Returns milliseconds to wait,
     0 when it is posted."""
     key, name = _loud_key(release, entry), _entry_key(release, entry)
+    is_posted = context.store.peek(key) is not None
+    places = places_of_copies(context, release, entry.event, channel=channel, key=name)
+    if is_posted and not places:
+        return 0
     card = find_card(context, release.id)
     rendered = context.render.announcement(release, entry.event, card)
-    if rendered is not None and context.store.peek(key) is None:
-        message = rendered[0]
+    if rendered is None:
+        context.store.put(key, "1", ttl_ms=SENT_KNOWN_MS)
+        return 0
+    message = rendered[0]
+    if not is_posted:
         posted = post_once(context, channel, name, lambda: message, rank=OVER, attempt=_LOUD)
         if not posted.ts:
             return posted.wait_ms
@@ -223,9 +230,7 @@ def _post_loud(context: Context, release: Release, channel: str, entry: Announce
         remember_standing(context, release, entry.event, shown, address)
         send_notices(context, release, entry.event, message)
         context.store.put(key, "1", ttl_ms=SENT_KNOWN_MS)
-    if rendered is None or entry.event.kind is not EventKind.FAILURE:
-        return 0
-    return send_copies(context, release, entry.event, rendered[0], channel=channel, key=name)
+    return send_copies(context, release, entry.event, message, places, key=name)
 
 
 def _send_end(context: Context, release: Release, entry: Announcement) -> None:

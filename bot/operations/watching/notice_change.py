@@ -1,5 +1,5 @@
-"""Somebody else changed an object of an app: its channel is told once, however many watchers saw
-it, and also where none did."""
+"""Tells an app's channel that somebody else changed one of its objects: once, whether several
+watchers saw the change or none did."""
 
 from __future__ import annotations
 

@@ -102,6 +102,7 @@ def _watch(context: Context, app: App, release: Release, watched: _Watched) -> i
     current = newest(seen.stable) if seen.stable is not None else None
     if seen.stable is None or current is None:
         return None
+    kept = watched
     if not watched.template:
         if not _is_what_it_left(context, release, seen, seen.stable):
             return None
@@ -110,8 +111,9 @@ def _watch(context: Context, app: App, release: Release, watched: _Watched) -> i
         return None  # changed outside Pilothouse, which has its own message
     missing = missing_pods(seen, release.rules)
     watched = replace(watched, missing_since=(watched.missing_since or seen.at) if missing else 0)
-    ttl_ms = release.rules.watch_after_ms + KEPT_LONGER_MS
-    context.store.put(watch_key(release.id), json.dumps(asdict(watched)), ttl_ms=ttl_ms)
+    if watched != kept:
+        ttl_ms = release.rules.watch_after_ms + KEPT_LONGER_MS
+        context.store.put(watch_key(release.id), json.dumps(asdict(watched)), ttl_ms=ttl_ms)
     cause = worsening(
         watched.then, watched.missing_since, seen, release.rules, since=release.finished_at
     )

@@ -160,7 +160,7 @@ def _in_wave(decision: Decision, seen: SeenParts, now: int) -> tuple[Decision, t
         return _at_end(decision, now)
     decision = _already_there(_skipped(decision, now), seen, now)
     wave, parts = fleet.waves[at], fleet_of(decision.release).of_wave(at)
-    decision, begun = _begun(decision, wave, parts, now)
+    begun = _begun(decision.release, wave, parts, now)
     is_moving = begun or any(_is_running(one, wave, now) for one in parts)
     failed = _failed(decision.release, wave, parts, now)
     if failed and not is_moving:
@@ -186,18 +186,14 @@ def _already_there(decision: Decision, seen: SeenParts, now: int) -> Decision:
     return decision
 
 
-def _begun(
-    decision: Decision, wave: Wave, parts: tuple[Part, ...], now: int
-) -> tuple[Decision, tuple[Order, ...]]:
+def _begun(release: Release, wave: Wave, parts: tuple[Part, ...], now: int) -> tuple[Order, ...]:
     """Nothing begins beside a part that failed, until people decide."""
-    if _failed(decision.release, wave, parts, now) or not isinstance(
-        decision.release.change, Deploy
-    ):
-        return decision, ()
-    change = decision.release.change
+    change = release.change
+    if _failed(release, wave, parts, now) or not isinstance(change, Deploy):
+        return ()
     waiting = [one for one in parts if one.state == "waiting" and not one.release]
     ready = [one for one in waiting if one.runs and not one.away and not one.is_skipped]
-    return decision, tuple(Begin(one.cluster, change) for one in ready)
+    return tuple(Begin(one.cluster, change) for one in ready)
 
 
 def _is_running(part: Part, wave: Wave, now: int) -> bool:
@@ -230,18 +226,33 @@ def _failed(
 ) -> tuple[str, str] | None:
     """Why no later wave begins, and the key by which a person continues all the same."""
     for part in parts:
-        if part.state == "failed" and (key := f"{part.release} failed") not in release.tolerated:
+        if part.state == "failed" and (key := _failure_of(part)) not in release.tolerated:
             return f"{part.release} in {part.cluster} {part.words}", key
         is_stopped = wave.unreachable == "stop" and part.state != "done"
-        key = f"{part.cluster} away"
+        key = _absence_of(part)
         if is_stopped and _is_long_away(part, now) and key not in release.tolerated:
             return f"{part.cluster} does not answer ({part.away})", key
     return None
 
 
+# What people are asked about, as `Release.tolerated` keeps it where they continued in spite of it.
+
+
+def _failure_of(part: Part) -> str:
+    return f"{part.release} failed"
+
+
+def _absence_of(part: Part) -> str:
+    return f"{part.cluster} away"
+
+
+def _other_version(part: Part, found: PartSeen) -> str:
+    return f"{part.cluster} runs {found.version}"
+
+
 def _is_over(release: Release, part: Part) -> bool:
     """Done, or left behind by a rule or a person."""
-    tolerated = {f"{part.release} failed", f"{part.cluster} away"} & set(release.tolerated)
+    tolerated = {_failure_of(part), _absence_of(part)} & set(release.tolerated)
     return part.state == "done" or part.is_skipped or bool(tolerated)
 
 
@@ -268,7 +279,7 @@ def _complete(decision: Decision, parts: tuple[Part, ...], seen: SeenParts, now:
     """Its records say that the wave is over. The next begins when the clusters show it, for as long
     as the wave soaks."""
     for part in _replaced_before(decision.release, seen):
-        key = f"{part.cluster} runs {seen[part.cluster].version}"
+        key = _other_version(part, seen[part.cluster])
         why = f"{key} now, brought by something else"
         return paused(decision, why, key, now)
     for part in parts:
@@ -290,7 +301,7 @@ def _replaced_before(release: Release, seen: SeenParts) -> list[Part]:
         one
         for one in earlier
         if (found := seen[one.cluster]).image and found.image != _image_of(found)
-        if f"{one.cluster} runs {found.version}" not in release.tolerated
+        if _other_version(one, found) not in release.tolerated
     ]
 
 
@@ -305,14 +316,14 @@ def _shown(decision: Decision, part: Part, seen: SeenParts, now: int) -> tuple[D
     rule, tolerated = fleet_of(decision.release).waves[wave].unreachable, decision.release.tolerated
     if not found.image:
         is_passed_over = rule == "skip" and _is_long_away(part, now)
-        key = f"{part.cluster} away"
+        key = _absence_of(part)
         if rule == "stop" and _is_long_away(part, now) and key not in tolerated:
             why = f"{part.cluster} does not answer ({part.away})"
             return paused(decision, why, key, now), False
         return decision.wake(now + AGAIN_MS), is_passed_over or key in tolerated
     if found.image == _image_of(found):
         return decision.wake(now + AGAIN_MS), found.is_complete
-    key = f"{part.cluster} runs {found.version}"
+    key = _other_version(part, found)
     if key in tolerated:
         return decision, True
     why = f"{part.cluster} runs {found.version} now, brought by something else"
@@ -374,7 +385,7 @@ def _at_end(decision: Decision, now: int) -> tuple[Decision, tuple[Order, ...]]:
         decision = decision.record(now, EventKind.QUEUED, f"done but for {where}")
     orders: list[Order] = []
     for part in late:
-        key = f"{part.release} failed"
+        key = _failure_of(part)
         if part.state == "failed":
             why = f"{part.release} in {part.cluster} {part.words}"
             return paused(decision, why, key, now), ()
@@ -391,7 +402,7 @@ def _at_end(decision: Decision, now: int) -> tuple[Decision, tuple[Order, ...]]:
 
 def _is_left(release: Release, part: Part) -> bool:
     """Done, or failed as a person saw and continued in spite of."""
-    return part.state == "done" or f"{part.release} failed" in release.tolerated
+    return part.state == "done" or _failure_of(part) in release.tolerated
 
 
 def _catch_up_within(fleet: Fleet, part: Part) -> int:
