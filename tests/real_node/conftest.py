@@ -93,8 +93,11 @@ class RealJourney(Journey):
 
     @contextlib.contextmanager
     def traffic(self, rate: float = 200, sources: Sequence[str] = ()) -> Iterator[Traffic]:
-        """Requests at a steady rate through kube-proxy, each on a connection of its own."""
+        """Requests at a steady rate through kube-proxy, each on a connection of its own; from when
+        kube-proxy knows the Service, which follows ready pods by a moment."""
         assert self.nodes is not None
+        with Traffic(self.nodes, self.address, rate) as first:
+            self.until(lambda: first.versions() != {}, "a Service that kube-proxy knows")
         with Traffic(self.nodes, self.address, rate, sources) as traffic:
             self.until(lambda: traffic.versions() != {}, "a first reply through the Service")
             yield traffic
