@@ -98,6 +98,7 @@ def test_a_lock_that_was_cleared_stays_so_while_the_rollback_goes_on(
     ("cause", "ends_as"),
     [
         (Cause(FailureClass.REQUEST, "asked for"), Phase.ABORTED),
+        (Cause(FailureClass.REQUEST, "blue is back"), Phase.ROLLED_BACK),
         (Cause(FailureClass.DEADLINE, "nobody approved it in time"), Phase.EXPIRED),
     ],
 )
