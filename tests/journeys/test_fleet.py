@@ -59,6 +59,15 @@ class ThreeClusters:
             image = f"pilothouse/hello:{version}"
             administer(api, "images", {"pattern": image, "behaviour": {"kind": "crash"}})
 
+    def ready(self, version: str, *clusters: str, are: bool = True) -> None:
+        """Pods of that version wait there until they are told to be ready: a wave stays what it is
+        for as long as somebody looks at it."""
+        behaviour = {"kind": "ready" if are else "unready"}
+        for cluster in clusters:
+            with config.new_client_from_config(str(self.kubeconfigs[cluster])) as api:
+                image = f"pilothouse/hello:{version}"
+                administer(api, "images", {"pattern": image, "behaviour": behaviour})
+
     def kill(self, name: str) -> None:
         """And start it again, as its supervisor would."""
         part = self.sandbox.part(name)
@@ -160,12 +169,15 @@ def test_a_cluster_that_does_not_answer_is_skipped_and_catches_up(three: ThreeCl
 
 @pytest.mark.slow
 def test_a_killed_worker_and_a_killed_bot_lose_no_wave(three: ThreeClusters) -> None:
+    three.ready("2.0.0", "local", "us", "onprem", are=False)
     three.say("/deploy hello 2.0.0")
     three.sees("wave 1 of 2: local")
     three.kill("worker")
     three.kill("bot")
+    three.ready("2.0.0", "local")
     three.sees("wave 2 of 2: us, onprem")
     three.kill("worker")
+    three.ready("2.0.0", "us", "onprem")
     three.sees("hello is on 2.0.0 in local, us, onprem")
     assert three.images() == ["2.0.0"] * 3
 
