@@ -59,9 +59,11 @@ def _only_on(node: str) -> dict[str, Any]:
 
 
 def apply_app(nodes: RealNodes, app: str, replicas: int) -> None:
-    """The Deployment and the Service of the demo app in `default`, of version 1.0.0."""
+    """The Deployment and the Service of the demo app in `default`, of version 1.0.0, with all its
+    pods available: a release of an app that is still starting is asked to wait."""
     for body in objects_of(app, replicas):
         nodes.kubectl("apply", "--filename=-", stdin=json.dumps(body))
+    nodes.kubectl("rollout", "status", f"deployment/{app}", "--timeout=110s")
 
 
 @dataclass
