@@ -9,7 +9,9 @@ unexport PYTHONDONTWRITEBYTECODE
 python := .venv/bin/python
 pytest := $(python) -m pytest
 page   := sandbox/slack/page
-# Two more test processes than cores: tests wait for each other's processes and for pods to become ready about half of the time.
+# More test processes than cores: tests wait for each other's processes, for pods to become ready and for Slack's own pace about
+# half of the time. Forks share what was imported and collected; the processes of `make slow` each have it all, and start sandboxes.
+forks   ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 4 )))
 workers ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )))
 # Each test process starts a real control plane of its own (half a GB at first); the tests mostly wait for its controllers.
 control_planes ?= 2
@@ -36,7 +38,7 @@ tour: venv ## a scripted conversation through the sandbox, printed as it goes (S
 # ---- to check it -----------------------------------------------------------------------------------------------------------
 .PHONY: test check static lint types imports page browser slow control-plane-suite real-node-suite real-node-whole chart
 test: venv ## the hermetic tests, a minute on two cores, no Go and no network
-	@$(pytest) --forks $(workers) -m "not control_plane and not real_node and not browser and not slow" $(ARGS)
+	@$(pytest) --forks $(forks) -m "not control_plane and not real_node and not browser and not slow" $(ARGS)
 
 # Each part once, the cheap ones first; `.ci/run` runs the same list.
 check: ## everything: test, lint, types, import rules, locks, page, chart, tour, browser, control plane, real nodes

@@ -88,6 +88,7 @@ def test_applying_twice_changes_nothing(unmade: Journey) -> None:
     assert len(unmade.writes()) == before
 
 
+@pytest.mark.slow
 def test_apply_keeps_the_image_of_a_deploy_and_the_replicas_of_a_scale(
     unmade: Journey,
 ) -> None:

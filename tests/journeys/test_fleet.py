@@ -129,6 +129,7 @@ def three(tmp_path: Path) -> Iterator[ThreeClusters]:
             one.set()
 
 
+@pytest.mark.slow
 def test_a_version_goes_through_the_waves_and_back_again(three: ThreeClusters) -> None:
     three.say("/deploy hello 2.0.0")
     three.sees("hello is on 2.0.0 in local, us, onprem")

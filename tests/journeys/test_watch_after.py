@@ -13,6 +13,7 @@ from tests.journeys.test_from_ci import pipeline
 WORSE = r"{app} 1\.0\.0 → 2\.0\.0 .*became worse after it succeeded"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_simulated")  # KWOK writes a pod's readiness itself
 def test_a_worsening_after_success_is_told_once_and_a_click_rolls_back(ground: Ground) -> None:
     journey = an_app(ground, "watched")
