@@ -475,6 +475,9 @@ class ReleaseStore(Protocol):
         """Rolled back or undone without a failure of its own: it may be good, and only a person
         who names it returns to it."""
 
+    def lift_bad_mark(self, app_key: str, template: Any) -> None:
+        """No release has judged it any more. Another verdict than bad stays; twice is once."""
+
     def verdict_on(self, app_key: str, template: Any) -> tuple[TemplateVerdict, str, str]:
         """(verdict, release id, why) of exactly this template."""
 

@@ -122,6 +122,7 @@ _DETAILS: dict[str, tuple[str, ...]] = {
     ),
     "clear": (
         "After an automatic rollback, callers of the API may not release the app. People may.",
+        "The version is no longer marked bad, so that an undo may return to it.",
         "Without VERSION, all its versions that failed are cleared.",
     ),
     "freeze": (

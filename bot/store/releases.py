@@ -343,6 +343,9 @@ class RedisReleaseStore:
             VERDICTS_KEPT,
         )
 
+    def lift_bad_mark(self, app_key: str, template: Any) -> None:
+        self._scripts.run("lift_bad_mark", app_key, records.template_hash(template))
+
     def verdict_on(self, app_key: str, template: Any) -> tuple[TemplateVerdict, str, str]:
         with redis_errors():
             found = self._client.hget(

@@ -370,6 +370,10 @@ class InMemoryReleaseStore:
         self._verdicts[app_key, template_hash(template)] = ("left", release_id, why)
         self._healthy.get(app_key, {}).pop(template_hash(template), None)
 
+    def lift_bad_mark(self, app_key: str, template: Any) -> None:
+        if self.verdict_on(app_key, template)[0] == "bad":
+            del self._verdicts[app_key, template_hash(template)]
+
     def verdict_on(self, app_key: str, template: Any) -> tuple[TemplateVerdict, str, str]:
         return self._verdicts.get((app_key, template_hash(template)), ("", "", ""))
 

@@ -77,20 +77,21 @@ def roll_backs_to(
     if busy_with(context, app.target) is not None:
         return ()
     key = templates_key(seen.cluster_uid, app.target.namespace, stable.name)
-    state, now = app_state(context, app, seen, stable), _version(app, stable.template)
+    state, now = app_state(context, app, seen, stable), version_in(app, stable.template)
     return tuple(
-        RollBackTo(app.target.typed, one.revision, now, _version(app, one.template), state)
+        RollBackTo(app.target.typed, one.revision, now, version_in(app, one.template), state)
         for one in sorted(stable.replica_sets, key=lambda one: -one.revision)
         if one.revision
         and revision in (None, one.revision)
         and one is not newest(stable)
         and one.template != stable.template
-        and _version(app, one.template)
+        and version_in(app, one.template)
         and context.store.verdict_on(key, one.template)[0] == "healthy"
     )[:MOST_ROLL_BACKS]
 
 
-def _version(app: App, template: Mapping[str, Any]) -> str:
+def version_in(app: App, template: Mapping[str, Any]) -> str:
+    """That of the app's own container, "" where it has none."""
     try:
         index = container_index(template, app.target.container, app.target.app)
     except PlanRefused:

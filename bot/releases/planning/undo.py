@@ -108,12 +108,12 @@ def _marks(history: _History, known: Sequence[KnownTemplate]) -> dict[str, Known
     again."""
     marked = [item for item in known if item.verdict in ("bad", "left")]
     theirs = {_key(item.template): item for item in marked}
-    ours = [item for item in marked if not history.others or _app_of(item) == history.app]
+    ours = [item for item in marked if not history.others or app_of(item.release_id) == history.app]
     return theirs | {_key(history.own(item.template)): item for item in ours}
 
 
-def _app_of(known: KnownTemplate) -> str:
-    return known.release_id.rpartition("-")[0]
+def app_of(release_id: str) -> str:
+    return release_id.rpartition("-")[0]
 
 
 def _is_orphan_of_canary(replica_set: ReplicaSetSeen, deployment: DeploymentSeen) -> bool:

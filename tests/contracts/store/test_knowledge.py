@@ -57,6 +57,18 @@ def test_a_left_template_is_no_longer_known_good(store: ReleaseStore) -> None:
     assert store.last_healthy("app") == ()
 
 
+def test_a_bad_mark_is_lifted_and_no_other_verdict(store: ReleaseStore) -> None:
+    bad, good = a_template("2.0.0"), a_template("1.0.0")
+    store.remember_bad("app", bad, version="2.0.0", why="crashed", release_id="hello-2")
+    store.remember_healthy("app", good, version="1.0.0", release_id="hello-1")
+    for _ in range(2):
+        store.lift_bad_mark("app", bad)
+        store.lift_bad_mark("app", good)
+    assert store.verdict_on("app", bad) == ("", "", "")
+    assert store.verdict_on("app", good) == ("healthy", "hello-1", "")
+    assert [version for _, version, _ in store.last_healthy("app")] == ["1.0.0"]
+
+
 def test_the_last_ten_healthy_templates_are_listed_newest_first_and_once(
     store: ReleaseStore,
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bot.commands.model import ClearCommand
 from bot.operations.context import App, Catalog, Context
+from bot.operations.lifecycle.known_templates import templates_key
 from bot.operations.lifecycle.lock_automation import lock_automation
 from bot.operations.queries.clear_lock import clear_lock
 from bot.operations.queries.run_query import run_query
@@ -24,13 +25,26 @@ from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.rules import Rules
 from bot.releases.facts.target import Strategy
 from bot.slack.blocks.rendering import SlackRendering
-from tests.builders import ADMIN, DEVELOPER, T0, a_query, a_target
+from tests.builders import (
+    ADMIN,
+    DEVELOPER,
+    T0,
+    a_deployment,
+    a_query,
+    a_replica_set,
+    a_target,
+    a_template,
+    an_observation,
+)
 from tests.fakes.in_memory_directory import InMemoryDirectory
 from tests.fakes.in_memory_store import InMemoryReleaseStore
 from tests.fakes.recording_messenger import RecordingMessenger
 from tests.transitions.ticks import half_rolled, rolling
+from tests.unit.operations.test_answer_start import SimulatedView
 
 CI = Caller("ci", frozenset({"hello"}), may_start=True)
+V1, V2 = a_template("1.0.0"), a_template("2.0.0")
+KEY = templates_key("uid-cluster", "default", "hello")
 FAILED = Cause(FailureClass.PERSISTENT, "3 pods crashed.")
 
 
@@ -40,7 +54,16 @@ def store() -> InMemoryReleaseStore:
 
 
 @pytest.fixture
-def context(store: InMemoryReleaseStore) -> Context:
+def view() -> SimulatedView:
+    sets = (
+        a_replica_set("hello-2", V2, revision=2, pods=()),
+        a_replica_set("hello-1", V1, revision=1, pods=()),
+    )
+    return SimulatedView(an_observation(a_deployment(template=V1, replica_sets=sets)))
+
+
+@pytest.fixture
+def context(store: InMemoryReleaseStore, view: SimulatedView) -> Context:
     unused = cast(Any, None)
     app = App(a_target(), Rules(), "C0RELEASES", Strategy.ROLLING)
     roles = {Role.DEPLOYER: Grant(users=frozenset({DEVELOPER.user}))}
@@ -48,7 +71,7 @@ def context(store: InMemoryReleaseStore) -> Context:
     return Context(
         store,
         store.queue,
-        unused,
+        cast(Any, {"local": view}),
         RecordingMessenger(),
         InMemoryDirectory(),
         catalog,
@@ -171,10 +194,11 @@ def test_a_person_clears_one_version_and_reads_what_is_left(
 
 
 def test_what_is_not_locked_is_not_cleared(store: InMemoryReleaseStore, context: Context) -> None:
-    assert clear(context) == Refusal("hello is not locked for machines.")
+    assert clear(context) == Refusal("hello is neither locked for machines nor marked bad.")
     lock(store, "2.0.0")
     assert clear(context, "3.0.0") == Refusal(
-        "3.0.0 of hello is not locked for machines.", "Of hello, 2.0.0 may be cleared."
+        "3.0.0 of hello is neither locked for machines nor marked bad.",
+        "Of hello, 2.0.0 may be cleared.",
     )
     assert len(locks(store)) == 1
 
@@ -186,6 +210,65 @@ def test_whoever_lost_the_role_since_it_was_typed_clears_nothing(
     reply = clear(context, asker=ADMIN)
     assert isinstance(reply, Refusal) and "You need the deployer" in reply.line
     assert len(locks(store)) == 1
+
+
+def mark(store: InMemoryReleaseStore, template: Any = V2, release_id: str = "hello-7") -> None:
+    store.remember_bad(KEY, template, version="2.0.0", why="crashed", release_id=release_id)
+
+
+@pytest.mark.parametrize("version", ["", "2.0.0"])
+def test_clearing_takes_the_bad_mark_with_the_lock(
+    store: InMemoryReleaseStore, context: Context, version: str
+) -> None:
+    lock(store, "2.0.0")
+    mark(store)
+    reply = clear(context, version)
+    assert isinstance(reply, TextReply) and "is cleared for machines: the database" in reply.line
+    assert locks(store) == [] and store.verdict_on(KEY, V2) == ("", "", "")
+
+
+def test_a_version_that_is_only_marked_bad_is_cleared_with_a_line_in_the_audit(
+    store: InMemoryReleaseStore, context: Context
+) -> None:
+    mark(store)
+    assert clear(context, "2.0.0") == TextReply(
+        "2.0.0 of hello is no longer marked bad: the database was full"
+    )
+    assert store.verdict_on(KEY, V2) == ("", "", "")
+    (line,) = (one for one in store.audit() if one.kind == "cleared")
+    assert (line.by, line.release_id) == (DEVELOPER.user, "hello-7")
+    assert isinstance(clear(context, "2.0.0"), Refusal)
+
+
+def test_marks_of_other_versions_and_of_other_apps_stay(
+    store: InMemoryReleaseStore, context: Context
+) -> None:
+    mark(store)
+    mark(store, V1, "auth-3")  # of another container of the Deployment
+    assert isinstance(clear(context, "3.0.0"), Refusal)
+    assert store.verdict_on(KEY, V2)[0] == "bad"
+    clear(context)
+    assert store.verdict_on(KEY, V1)[0] == "bad" and store.verdict_on(KEY, V2)[0] == ""
+
+
+def test_what_a_person_undid_is_no_bad_mark(store: InMemoryReleaseStore, context: Context) -> None:
+    store.remember_left(KEY, V2, version="2.0.0", why="undone by Ada", release_id="hello-7")
+    assert isinstance(clear(context, "2.0.0"), Refusal)
+    assert store.verdict_on(KEY, V2)[0] == "left"
+
+
+def test_a_lock_is_cleared_while_the_cluster_is_away_and_the_marks_are_not(
+    store: InMemoryReleaseStore, context: Context, view: SimulatedView
+) -> None:
+    lock(store, "2.0.0")
+    mark(store)
+    view.away = "connection refused"
+    reply = clear(context)
+    away = "marks stay while local is unreachable (connection refused): clear it again."
+    assert isinstance(reply, TextReply) and away in reply.line
+    assert locks(store) == [] and store.verdict_on(KEY, V2)[0] == "bad"
+    refused = clear(context)
+    assert isinstance(refused, Refusal) and away in refused.hint
 
 
 class StoreWithVisitor(InMemoryReleaseStore):
