@@ -71,3 +71,18 @@ def test_a_green_that_turns_bad_after_the_switch_goes_back_by_itself(ground: Gro
     journey.sees(r"worse than before: \S+% of \d+ requests failed on 2\.0\.0", within=90)
     journey.sees(r"{app} is back on 1\.0\.0, rolled back", within=60)
     assert ready_versions(journey) == {"1.0.0": 3}
+
+
+def test_answers_that_turn_bad_after_success_are_told_as_before_against_after(
+    ground: Ground,
+) -> None:
+    journey = an_app(ground, "judged")
+    journey.say("/deploy {app} 2.0.0 canary")
+    journey.sees(r"{app} is on 2\.0\.0", within=90)
+    turns_sick(journey, "2.0.0")
+    told = journey.sees(r"became worse after it succeeded: \S+% of \d+ requests", within=120)
+    assert "failed on 2.0.0 since it succeeded; 0% of 40 on 1.0.0 before (/version)" in told
+    assert "it answers 503" in told and "Nothing is rolled back by itself." in told
+    assert journey.versions() == {"2.0.0": 3}
+    journey.click("Roll back to 1.0.0 (1)")
+    journey.sees(r"{app} is (back )?on 1\.0\.0", within=60)

@@ -10,6 +10,7 @@ import pytest
 from bot.releases.engine.judging import pods_to_sample
 from bot.releases.facts.causes import FailureClass, Verdict
 from bot.releases.facts.changes import Deploy
+from bot.releases.facts.plan import Side
 from bot.releases.facts.release import Phase
 from bot.releases.facts.requests import Resume
 from bot.releases.facts.rules import JudgeRules, ProbeRules
@@ -91,6 +92,18 @@ def test_a_canary_that_answers_goes_out_and_says_how_little_was_asked() -> None:
     walk = a_canary_walk().to_the_end()
     assert walk.release.phase is Phase.SUCCEEDED
     assert told(walk, "0% of 20 requests failed on 2.0.0; 0% of 20 on 1.0.0 (/version), too few")
+
+
+def test_a_canary_keeps_what_stable_answered_in_its_last_hold() -> None:
+    walk = a_canary_walk().to_the_end()
+    kept = walk.release.reference
+    assert sum(cell.requests for cell in kept) == 20
+    assert {cell.side for cell in kept} == {Side.STABLE}
+
+
+def test_a_roll_keeps_what_its_old_pods_answered() -> None:
+    kept = a_roll().to_the_end().release.reference
+    assert kept and {cell.side for cell in kept} == {Side.STABLE}
 
 
 def test_where_answers_are_judged_too_little_asks_and_never_passes() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+from bot.releases.engine.answers_after import with_reference
 from bot.releases.engine.decision import Decision
 from bot.releases.engine.judged_window import (
     AWAY_SHARE,
@@ -82,7 +83,8 @@ def record_answers(decision: Decision, seen: Observation, now: int) -> Decision:
         new = {pod.name for pod in sides(release, seen)[0]}
         answers = _counted(release.progress.answers or Answers(), seen.answers, new, now)
         progress = replace(release.progress, answers=answers)
-        decision = decision.changed(replace(release, progress=progress))
+        release = with_reference(replace(release, progress=progress), answers.cells)
+        decision = decision.changed(release)
     return (
         decision.wake(next_sample_at(decision.release, now))
         if has_both(release, seen)

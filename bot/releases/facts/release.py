@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from bot.releases.facts.answers import Answers
+from bot.releases.facts.answers import Answers, Cell
 from bot.releases.facts.as_found import AsFound, Json
 from bot.releases.facts.card_snapshot import CardSnapshot
 from bot.releases.facts.causes import Cause, Judgement
@@ -296,6 +296,7 @@ class Release:
     tolerated: tuple[str, ...] = ()  # failing pods that a person saw and went on in spite of
     cause: Cause | None = None
     judgements: tuple[Judgement, ...] = ()
+    reference: tuple[Cell, ...] = ()  # the old version's answers of its fullest window
     unreachable: Outage | None = None
     failed_write: FailedWrite | None = None
     errors: RepeatedError | None = None

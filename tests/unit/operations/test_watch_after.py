@@ -3,8 +3,9 @@ whatever ends in between; and what ends the watch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -12,12 +13,14 @@ from bot.operations.lifecycle.begin_watch import begin_watch, watch_key
 from bot.operations.lifecycle.known_templates import templates_key
 from bot.operations.watching.watch_after import PACE_MS, watch_after
 from bot.policy.callers import Caller
-from bot.ports import SlackUnavailable
+from bot.ports import RateLimited, SlackUnavailable
+from bot.releases.facts.answers import Cell
 from bot.releases.facts.changes import Change, Deploy, Restart, Scale, Undo
-from bot.releases.facts.observation import DeploymentSeen, PodSeen
+from bot.releases.facts.observation import AnswerSeen, DeploymentSeen, PodSeen
+from bot.releases.facts.plan import Plan, Probe, Side
 from bot.releases.facts.release import Phase, Release
 from bot.releases.facts.rules import Rules
-from bot.releases.facts.target import Strategy
+from bot.releases.facts.target import Strategy, Target
 from tests.builders import (
     MINUTE,
     REPOSITORY,
@@ -57,11 +60,27 @@ GOOD = on_2(pod(1), pod(2), pod(3))
 UNREADY = on_2(pod(1), pod(2, ready=False), pod(3, ready=False))
 
 
+class SimulatedPods(SimulatedView):
+    """Every pod answers alike."""
+
+    outcome: Literal["good", "bad", "lost"] = "good"
+    asked = 0
+
+    def sample_pods(
+        self, target: Target, pods: Sequence[str], probe: Probe
+    ) -> tuple[AnswerSeen, ...]:
+        self.asked += len(pods)
+        return tuple(AnswerSeen(pod, self.outcome, "it answers 503") for pod in pods)
+
+
 class Watched(Desk):
     """hello 2.0.0 has just succeeded; 1.0.0 was healthy before."""
 
-    def __init__(self, change: Change | None = None, rules: Rules | None = None) -> None:
-        super().__init__(SimulatedView(an_observation(GOOD)))
+    def __init__(
+        self, change: Change | None = None, rules: Rules | None = None, **parts: Any
+    ) -> None:
+        self.pods = SimulatedPods(an_observation(GOOD))
+        super().__init__(self.pods)
         self.at = T0
         self.store = InMemoryReleaseStore(clock=lambda: self.at)
         self.context = replace(self.context, store=self.store, queue=self.store.queue)
@@ -72,6 +91,7 @@ class Watched(Desk):
             rules=rules or Rules(),
             to_version="2.0.0",
             from_version="1.0.0",
+            **parts,
         )
         made = self.store.create(draft, dedup_key="", same_as="", operation="made").release
         self.running, self.id = made, made.id
@@ -195,6 +215,91 @@ def test_a_crash_loop_is_told_with_its_cause(desk: Watched) -> None:
     ended = {"waiting": "CrashLoopBackOff"}
     desk.tick(on_2(*(pod(n, ready=False, restarts=3, **ended) for n in range(3))), 2 * MINUTE)
     assert "3 of 3 new pods: OOMKilled (hello restarted 3 times" in desk.texts()[0]
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def asked_before(*, failures: int = 0, probe: bool = True) -> Watched:
+    """Twenty requests to 1.0.0 while both versions were asked."""
+    cells = tuple(
+        Cell(Side.STABLE, "hello-1-a", T0 - MINUTE + number, 1, int(number < failures))
+        for number in range(20)
+    )
+    asks = Probe("/version", 80, 20)
+    plan = Plan(IMAGE, "2.0.0", f"{REPOSITORY}:1.0.0", "1.0.0", (), ())
+    made = Watched(plan=replace(plan, probe=asks), reference=cells if probe else ())
+    made.succeed()
+    made.store.record_card(made.id, channel="C0RELEASES", ts="1.1")
+    return made
+
+
+def watched_to_the_end(desk: Watched) -> None:
+    for _ in range(60):
+        if desk.tick() is None:
+            return
+    assert desk.is_over()
+
+
+def test_answers_that_turn_bad_are_told_as_before_against_after() -> None:
+    desk = asked_before()
+    desk.pods.outcome = "bad"
+    while not desk.texts():
+        assert desk.tick() is not None or desk.texts()
+        assert desk.at - T0 <= 4 * MINUTE
+    (text,) = desk.texts()
+    assert "2.0.0 rolling became worse after it succeeded: 100% of" in text
+    assert "requests failed on 2.0.0 since it succeeded; 0% of 20 on 1.0.0 before" in text
+    assert "it answers 503" in text and "Nothing is rolled back by itself." in text
+    assert desk.store.verdict_on(KEY, V2)[0] == "bad" and desk.is_over()
+
+
+def test_a_watch_that_finds_nothing_says_in_the_thread_what_it_asked() -> None:
+    desk = asked_before()
+    watched_to_the_end(desk)
+    (sent,) = desk.messenger.sent
+    assert sent.thread_ts == "1.1" and sent.message.text == (
+        "Watched for 10 min after it succeeded: 0% of 118 requests failed on 2.0.0 since it"
+        " succeeded; 0% of 20 on 1.0.0 before (/version)"
+    )
+    assert desk.pods.asked == 118
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failures", "why"),
+    [
+        ("lost", 0, "the pods' answers do not come through (hello-2-"),
+        ("bad", 20, "the version before failed as well: 100% of"),
+    ],
+)
+def test_a_source_that_is_away_is_said_and_is_no_worsening(
+    outcome: Literal["bad", "lost"], failures: int, why: str
+) -> None:
+    desk = asked_before(failures=failures)
+    desk.pods.outcome = outcome
+    watched_to_the_end(desk)
+    (text,) = desk.texts()
+    assert text.startswith(f"Watched for 10 min after it succeeded, by pods alone: {why}")
+
+
+def test_where_the_version_before_was_not_asked_nothing_is_asked_and_that_is_said() -> None:
+    desk = asked_before(probe=False)
+    desk.pods.outcome = "bad"
+    watched_to_the_end(desk)
+    assert desk.pods.asked == 0
+    (text,) = desk.texts()
+    why = "there are no answers of the version before to compare with."
+    assert text == f"Watched for 10 min after it succeeded, by pods alone: {why}"
+
+
+def test_the_end_of_a_watch_is_posted_once_though_slack_was_away() -> None:
+    desk = asked_before()
+    for _ in range(59):
+        desk.tick()
+    desk.messenger.refusals += [SlackUnavailable("503"), RateLimited(7_000)]
+    assert desk.tick() == desk.at + 5_000
+    assert desk.tick() == desk.at + 7_000 and not desk.is_over()
+    assert desk.tick() is None and len(desk.texts()) == 1 and desk.is_over()
 
 
 # --- crashes --------------------------------------------------------------------------------------
