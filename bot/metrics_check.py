@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from bot.prometheus import PrometheusAway
 from bot.releases.facts.counters import MetricRules, Selector
 from bot.releases.facts.counts import counted
+from bot.releases.judge.counters import window_needed
 from bot.releases.judge.words import percent_text
 
 POD_LABELS = ("pod", "exported_pod", "kubernetes_pod_name", "k8s_pod_name")
 OVER, OVER_S = "10m", 600
-FEWEST_SCRAPES = 3
 
 
 Vector = Callable[[str], Sequence[tuple[Mapping[str, str], float]]]
@@ -89,7 +89,7 @@ def _scrapes(vector: Vector, rules: MetricRules, hold_ms: int) -> Inspected:
     if not found or found[0] < 2:
         return Inspected(f"no pod was scraped twice in {OVER}", is_problem=True)
     every_s = OVER_S / found[0]
-    needed = round(every_s * (FEWEST_SCRAPES + 1))
+    needed = round(window_needed(round(every_s * 1000)) / 1000)
     if hold_ms < needed * 1000:
         text = f"scraped every {every_s:.0f} s: a hold of {hold_ms / 1000:g} s is too short"
         return Inspected(f"{text} for three scrapes, {needed} s is enough", is_problem=True)

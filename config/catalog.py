@@ -435,6 +435,7 @@ _DURATIONS = frozenset(
     {
         *("hold", "rollback_window", "for", "expires", "remind", "ready_within", "watch_after"),
         *("within", "extend", "slower_than", "window", "soak", "catch_up_within"),
+        "scrape_interval",
     }
 )
 

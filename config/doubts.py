@@ -19,6 +19,7 @@ def find_doubts(catalog: CatalogSettings) -> tuple[CatalogMistake, ...]:
         here: Place = ("apps", app.name)
         found += [((*here, "approvals", key), line) for key, line in _unreachable(catalog, app)]
         found += [((*here, key, "promote"), line) for key, line in _blind(app.settings)]
+        found += [((*here, *key), line) for key, line in _short_holds(catalog, app)]
     found += [
         (
             ("events", number),
@@ -153,6 +154,39 @@ def _blind(app: AppSettings) -> Iterator[tuple[str, str]]:
     ):
         if promote == "automatic":
             yield strategy, _BLIND
+
+
+_SCRAPES_OF_A_HOLD = 4  # three, and one more to end with
+
+
+def _short_holds(
+    catalog: CatalogSettings, app: AppCatalogEntry
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """Metrics of such a hold are always too little."""
+    settings = app.settings
+    sources = [catalog.clusters[one].prometheus for one in app.clusters]
+    every_ms = max((one.scrape_interval_ms or 0 for one in sources if one is not None), default=0)
+    if settings.judge is None or not settings.judge.has_metrics or not _may_hold(settings):
+        return
+    hold_ms, window_ms = settings.canary.hold_ms, settings.judge.window_ms
+    is_window = isinstance(window_ms, int) and window_ms < hold_ms
+    counted_ms = window_ms if isinstance(window_ms, int) and is_window else hold_ms
+    needed_ms = every_ms * _SCRAPES_OF_A_HOLD
+    if counted_ms < needed_ms:
+        place = ("judge", "window") if is_window else ("canary", "hold")
+        yield (
+            place,
+            (
+                f"{counted_ms / 1000:g} s are too short for three scrapes,"
+                f" {every_ms / 1000:g} s apart: metrics would always be too little,"
+                f" {needed_ms / 1000:g} s are enough"
+            ),
+        )
+
+
+def _may_hold(app: AppSettings) -> bool:
+    may = app.strategies
+    return bool(app.canary.steps) and (may is None or "canary" in may)
 
 
 def _unreachable(catalog: CatalogSettings, app: AppCatalogEntry) -> Iterator[tuple[str, str]]:

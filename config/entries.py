@@ -100,6 +100,11 @@ class PrometheusEntry(Entry):
     """A file with a bearer token, relative to the catalog's folder. It is read each time."""
     ca_file: Annotated[str, Field(min_length=1)] | None = None
     """Certificates to trust (PEM), relative to the catalog's folder. Default: the system's."""
+    scrape_interval_ms: Annotated[Duration, Field(ge=1)] | None = Field(
+        default=None, alias="scrape_interval"
+    )
+    """How far two scrapes of a pod are apart: `pilothouse check` and plans then name holds that are
+    too short for three of them. Default: not checked before a release."""
 
     @model_validator(mode="after")
     def _is_an_address(self) -> PrometheusEntry:

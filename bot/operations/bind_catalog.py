@@ -24,7 +24,14 @@ from bot.releases.facts.rules import (
 from bot.releases.facts.target import Strategy, Target
 from config.access_entries import QuorumEntry, RoleEntry, ScopeEntry
 from config.catalog import AppCatalogEntry, CatalogSettings, usual_strategies
-from config.entries import ClusterEntry, EventsEntry, JudgeEntry, ProbeEntry, TokenEntry
+from config.entries import (
+    ClusterEntry,
+    EventsEntry,
+    JudgeEntry,
+    ProbeEntry,
+    PrometheusEntry,
+    TokenEntry,
+)
 from config.selectors import ReadSelector, in_unit_of, preset, read_buckets, read_counter
 from config.waves import ResolvedWave
 
@@ -174,11 +181,11 @@ def _probe(entry: ProbeEntry) -> ProbeRules:
 def _judge(entry: JudgeEntry, namespace: str, cluster: ClusterEntry) -> JudgeRules:
     metrics = None
     if entry.has_metrics and cluster.prometheus is not None:
-        metrics = metric_rules(entry, namespace, cluster.prometheus.url)
+        metrics = metric_rules(entry, namespace, cluster.prometheus)
     return JudgeRules(entry.worse_by, entry.false_alarms, entry.extend_ms, metrics)
 
 
-def metric_rules(entry: JudgeEntry, namespace: str, url: str) -> MetricRules:
+def metric_rules(entry: JudgeEntry, namespace: str, source: PrometheusEntry) -> MetricRules:
     """Own keys win over those of the preset."""
     usual = preset(entry.preset or "prometheus", namespace)
     latency = None
@@ -194,7 +201,8 @@ def metric_rules(entry: JudgeEntry, namespace: str, url: str) -> MetricRules:
         entry.pod_label,
         entry.window_ms if isinstance(entry.window_ms, int) else None,
         entry.min_requests,
-        url.rstrip("/"),
+        source.url.rstrip("/"),
+        source.scrape_interval_ms or 0,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,6 +56,25 @@ def test_a_canary_whose_requests_fail_is_stopped_by_metrics_alone(share: float) 
     assert cause is not None and cause.failure is FailureClass.VERDICT
     assert f"{share:.0%} of" in cause.summary and "0% of" in cause.summary
     assert walk.cluster.state() == walk.before
+
+
+@pytest.mark.parametrize(
+    ("scrape_ms", "window_ms", "said"),
+    [
+        (45 * SECOND, None, "metrics count 2 min of a hold, too short for three scrapes, 45 s"),
+        (15 * SECOND, 30 * SECOND, "metrics count 30 s of a hold, too short for three scrapes"),
+        (30 * SECOND, None, ""),
+        (0, None, ""),
+    ],
+)
+def test_the_plan_names_a_hold_too_short_for_three_scrapes(
+    scrape_ms: int, window_ms: int | None, said: str
+) -> None:
+    walk = a_canary_walk(replace(COUNTED, scrape_ms=scrape_ms, window_ms=window_ms))
+    walk.until(lambda walk: walk.release.plan is not None)
+    assert walk.release.plan is not None
+    notes = [note for note in walk.release.plan.notes if "three scrapes" in note]
+    assert [note.startswith(said) for note in notes] == ([True] if said else [])
 
 
 def test_a_canary_that_is_slow_is_stopped() -> None:

@@ -72,7 +72,8 @@ class LatencyRules:
 @dataclass(frozen=True)
 class MetricRules:
     """What is counted, pod by pod. ``window_ms``: the last part of a hold that counts; None: all
-    of it. ``url``: where people look."""
+    of it. ``url``: where people look. ``scrape_ms``: between two scrapes, where the
+    catalog says it."""
 
     requests: Selector
     errors: Selector
@@ -81,6 +82,7 @@ class MetricRules:
     window_ms: int | None = None
     min_requests: int = 200
     url: str = ""
+    scrape_ms: int = 0
 
 
 Source = Literal["errors", "latency"]

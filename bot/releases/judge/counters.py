@@ -30,6 +30,17 @@ from bot.releases.facts.plan import Side
 Points = Sequence[tuple[int, float]]
 FEWEST_SCRAPES = 3
 """In a window of fewer, one scrape that failed would change everything."""
+
+
+def window_needed(scrape_ms: int) -> int:
+    """For the fewest scrapes, and one more to end with.
+
+    >>> window_needed(15_000)
+    60000
+    """
+    return scrape_ms * (FEWEST_SCRAPES + 1)
+
+
 _SLACK = 1.1  # scrapes are late by some milliseconds: each interval should hold one of each pod
 MOST_INTERVALS = 24
 STALE_SCRAPES = 3

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.releases.facts.ages import duration
 from bot.releases.facts.observation import ServiceSeen
 from bot.releases.facts.plan import Probe
 from bot.releases.judge.budget import divide
+from bot.releases.judge.counters import window_needed
 from bot.releases.judge.power import Needed
 from bot.releases.judge.words import percent_text
 from bot.releases.planning.draft import Draft
@@ -66,6 +68,19 @@ def blind_notes(draft: Draft, promote: str, what: str) -> tuple[str, ...]:
     if promote != "automatic" or rules.probe is not None or rules.metrics is not None:
         return ()
     return (f"nobody approves {what}, and there is no probe: {BY_PODS_ALONE}",)
+
+
+def short_hold_notes(draft: Draft) -> tuple[str, ...]:
+    """Said before the start: metrics of such a hold are always too little."""
+    rules, hold_ms = draft.release.rules.metrics, draft.release.rules.canary.hold_ms
+    if rules is None:
+        return ()
+    counted_ms, needed = min(hold_ms, rules.window_ms or hold_ms), window_needed(rules.scrape_ms)
+    if counted_ms >= needed:
+        return ()
+    every = duration(rules.scrape_ms)
+    why = f"metrics count {duration(counted_ms)} of a hold, too short for three scrapes, {every}"
+    return (f"{why} apart: {duration(needed)} is enough",)
 
 
 def _too_few(draft: Draft, requests: int) -> tuple[str, ...]:

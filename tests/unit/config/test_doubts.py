@@ -85,6 +85,31 @@ def test_an_automatic_promotion_that_nobody_asked_is_doubted(strategy: str) -> N
     assert len(found(probe={"url": "http://hello"})) == 1
 
 
+@pytest.mark.parametrize(
+    ("hold", "window", "interval", "place"),
+    [
+        ("59s", "hold", "15s", "canary.hold: 59 s are too short for three scrapes, 15 s apart"),
+        ("5m", "59s", "15s", "judge.window: 59 s are too short for three scrapes, 15 s apart"),
+        ("1m", "hold", "15s", ""),
+        ("1m", "hold", "", ""),
+    ],
+)
+def test_a_hold_too_short_for_three_scrapes_is_doubted(
+    hold: str, window: str, interval: str, place: str
+) -> None:
+    source = {"url": "http://prometheus:9090"} | ({"scrape_interval": interval} if interval else {})
+    app = {"canary": {"hold": hold}, "judge": {"preset": "prometheus", "window": window}}
+
+    def found(**more: Any) -> tuple[str, ...]:
+        clusters = {"production": {"in_cluster": True, "prometheus": source}}
+        return in_words(yaml.safe_dump({"clusters": clusters, "apps": {"hello": app | more}}))
+
+    assert [line.partition(": metrics")[0] for line in found()] == (
+        [f"apps.hello.{place}"] if place else []
+    )
+    assert found(strategies=["rolling"]) == ()
+
+
 def api_doubts(api: dict[str, Any]) -> tuple[str, ...]:
     text = yaml.safe_dump({**yaml.safe_load(catalog({})), "api": api})
     return in_words(text)

@@ -11,7 +11,8 @@ from bot.releases.facts.rules import JudgeRules, ProbeRules, Rules
 from config.catalog import parse_catalog
 
 NOTHING_BY_DEFAULT = """
-clusters: {local: {in_cluster: true, prometheus: {url: "http://prometheus:9090"}}}
+clusters:
+  local: {in_cluster: true, prometheus: {url: "http://prometheus:9090", scrape_interval: 7s}}
 apps:
   hello:
     scale: {min: 2, max: 9}

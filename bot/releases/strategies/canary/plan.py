@@ -11,7 +11,7 @@ from bot.releases.facts.plan import Plan
 from bot.releases.planning.candidate import adoption_to_confirm
 from bot.releases.planning.capacity import floor_of
 from bot.releases.planning.draft import Draft, local_traffic_to_confirm
-from bot.releases.planning.probing import blind_notes, judging_probe
+from bot.releases.planning.probing import blind_notes, judging_probe, short_hold_notes
 from bot.releases.strategies.canary.draft import draft_canary
 from bot.releases.strategies.canary.notes import canary_notes
 from bot.releases.strategies.canary.steps import canary_steps
@@ -34,6 +34,7 @@ def plan(draft: Draft) -> Plan:
         notes=(
             *canary_notes(canary),
             *probe_notes,
+            *short_hold_notes(draft),
             *blind_notes(draft, draft.release.rules.canary.promote, "the promotion"),
         ),
         confirm={
