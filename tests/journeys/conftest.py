@@ -64,6 +64,10 @@ OTHER_RULES: dict[str, dict[str, Any]] = {  # as many apps of each
         "canary": {"steps": [50], "hold": "40s", "promote": "automatic"},
         "bluegreen": {"rollback_window": "60s", "promote": "automatic"},
         "probe": {"path": "/version", "requests": 40},
+    },
+    "answering": {
+        "canary": {"steps": [50], "hold": "40s", "promote": "automatic"},
+        "probe": {"path": "/version", "requests": 40},
         "watch_after": "2m",
     },
     "guarded": {

@@ -76,7 +76,7 @@ def test_a_green_that_turns_bad_after_the_switch_goes_back_by_itself(ground: Gro
 def test_answers_that_turn_bad_after_success_are_told_as_before_against_after(
     ground: Ground,
 ) -> None:
-    journey = an_app(ground, "judged")
+    journey = an_app(ground, "answering")
     journey.say("/deploy {app} 2.0.0 canary")
     journey.sees(r"{app} is on 2\.0\.0", within=90)
     turns_sick(journey, "2.0.0")
